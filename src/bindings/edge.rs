@@ -1,5 +1,5 @@
-//! The token handler, for `strongroom/edge`. JSON goes out, and what is short comes in as text; bytes go both ways as
-//! they are.
+//! The token handler for `strongroom/edge`. Steps go out as JSON, and short replies come in as strings. Bytes pass in
+//! both directions without encoding.
 
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
@@ -19,11 +19,11 @@ use crate::edge::{
 use crate::egress::token_reflection::Scope;
 use crate::vault::Entropy;
 
-/// One isolate's handler, as JavaScript sees it.
+/// The handler of one isolate, for JavaScript.
 #[wasm_bindgen]
 pub struct Edge {
     handler: Handler,
-    /// What goes out with the last step besides its JSON.
+    /// The bytes that belong to the last step.
     bytes: Vec<u8>,
 }
 
@@ -37,7 +37,7 @@ impl Entropy for Platform {
 
 #[wasm_bindgen]
 impl Edge {
-    /// A handler with a configuration in JSON.
+    /// Creates a handler from a configuration in JSON.
     ///
     /// # Errors
     /// An object with `code`, which is `config_invalid`, and `message`.
@@ -52,19 +52,19 @@ impl Edge {
         }
     }
 
-    /// Which header fields pass, in JSON.
+    /// Returns the header policy as JSON.
     #[must_use]
     pub fn policy() -> String {
         crate::edge::policy()
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     #[must_use]
     pub fn key_count(&self) -> usize {
         self.handler.config().keys.keys().len()
     }
 
-    /// A key of the ring.
+    /// Returns a key of the ring.
     #[must_use]
     pub fn key(&self, i: usize) -> Vec<u8> {
         let keys = self.handler.config().keys.keys();
@@ -73,7 +73,7 @@ impl Edge {
             .unwrap_or_default()
     }
 
-    /// Begins to answer a request: a line for each member of [`Request`], empty if there is none.
+    /// Starts a task for a request: one line for each member of [`Request`], empty for missing ones.
     pub fn begin(&mut self, monotonic: f64, wall: f64, request: &str) -> String {
         let (task, step) = self
             .handler
@@ -81,7 +81,7 @@ impl Edge {
         self.written(task, step)
     }
 
-    /// Goes on with a task: the effect was carried out, and this came of it. `kind` is one of the letters below.
+    /// Continues a task with a reply. `kind` is one of the numbers below.
     pub fn resume(
         &mut self,
         monotonic: f64,
@@ -95,7 +95,7 @@ impl Edge {
         self.written(task, step)
     }
 
-    /// The same with bytes: what was opened, sealed or signed.
+    /// Continues a task with a reply of bytes: an opened, sealed or signed value.
     pub fn resume_bytes(
         &mut self,
         monotonic: f64,
@@ -114,19 +114,19 @@ impl Edge {
         self.written(task, step)
     }
 
-    /// Where the bytes are that go out with the last step.
+    /// Returns the address of the bytes of the last step.
     #[must_use]
     pub fn bytes(&self) -> *const u8 {
         self.bytes.as_ptr()
     }
 
-    /// How many they are.
+    /// Returns the number of these bytes.
     #[must_use]
     pub fn bytes_length(&self) -> usize {
         self.bytes.len()
     }
 
-    /// What there is to tell, in JSON, if there is anything.
+    /// Returns the next event as JSON, if there is one.
     pub fn event(&mut self) -> Option<String> {
         let event = self.handler.poll_event()?;
         Some(match event {
@@ -347,7 +347,7 @@ fn number(line: Option<String>) -> usize {
         .unwrap_or(usize::MAX)
 }
 
-// What came of an effect: pkg/src/edge/host.ts knows these numbers too.
+// The kinds of replies. pkg/src/edge/host.ts has the same numbers.
 const OPENED: u32 = 1;
 const SEALED: u32 = 2;
 const SIGNED: u32 = 3;
@@ -393,7 +393,7 @@ fn read_entries(text: &str) -> Option<Vec<Option<Entry>>> {
     Some(entries)
 }
 
-/// A line of JSON for the head, and the body behind it.
+/// Reads a head as one line of JSON, and the body behind it.
 fn read_sent(text: &str) -> Option<HttpReply> {
     let (head, body) = strings::split_once(text, b'\n');
     let value = Value::parse(head).ok()?;
@@ -422,49 +422,49 @@ fn status(head: &Object) -> Option<u16> {
     head.get("status")?.as_u64()?.try_into().ok()
 }
 
-/// Looks for a token in an upstream's answer: see [`crate::egress::token_reflection`].
+/// Searches an upstream's response for a token: see [`crate::egress::token_reflection`].
 #[wasm_bindgen]
 pub struct Guard(crate::egress::token_reflection::Guard);
 
 #[wasm_bindgen]
 impl Guard {
-    /// For the token in this header field `Authorization`, unless that is too short to be looked for.
+    /// Creates a guard for the token in this `Authorization` header, unless the token is too short to search for.
     #[must_use]
     pub fn for_authorization(authorization: &str) -> Option<Self> {
         let (_, token) = strings::split_once(authorization, b' ');
         crate::egress::token_reflection::Guard::new(token?).map(Self)
     }
 
-    /// Whether the token is in a text.
+    /// Returns true if the token is in a string.
     #[must_use]
     pub fn is_in(&self, text: &str) -> bool {
         self.0.is_in(text.as_bytes())
     }
 
-    /// Where the next piece of the body goes, which has so many bytes.
+    /// Returns the address for the next chunk of the body, which has this length.
     pub fn take(&mut self, length: usize) -> *mut u8 {
         self.0.take(length).as_mut_ptr()
     }
 
-    /// How many bytes may go on, from the first; -1 if the token is there.
+    /// Returns the number of bytes that may be forwarded, from the first, or -1 if they contain the token.
     #[must_use]
     pub fn count_free(&self) -> i32 {
         self.0.free().map_or(-1, |count| count as i32)
     }
 
-    /// Where the bytes are that have not gone on.
+    /// Returns the address of the bytes that were not forwarded yet.
     #[must_use]
     pub fn bytes(&self) -> *const u8 {
         self.0.bytes().as_ptr()
     }
 
-    /// How many they are.
+    /// Returns the number of these bytes.
     #[must_use]
     pub fn bytes_length(&self) -> usize {
         self.0.bytes().len()
     }
 
-    /// So many have gone on.
+    /// Drops this many forwarded bytes.
     pub fn forget(&mut self, count: usize) {
         self.0.forget(count);
     }

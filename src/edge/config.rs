@@ -23,12 +23,12 @@ const OPTIONS: &str = "authorizationParams backChannelLogout base claims client 
     idTokenSignedResponseAlg issuer loginParams metadata origin par postLogoutRedirectUri requestTimeout routes \
     scope session trustedAudiences unrequestedScopes";
 
-/// What is asked for if the configuration does not say: to know the user, and to refresh.
+/// The default scope: identifies the user and allows refreshes.
 const DEFAULT_SCOPE: &str = "openid offline_access";
 
 const DEFAULT_METHODS: &str = "GET";
 
-/// How the client authenticates at the token endpoint.
+/// The client's authentication at the token endpoint.
 #[derive(Debug)]
 pub enum ClientAuth {
     /// `client_secret_basic` (RFC 6749 2.3.1)
@@ -41,102 +41,103 @@ pub enum ClientAuth {
         jwk: Secret,
         /// Its `kid`.
         kid: Option<String>,
-        /// What it signs with.
+        /// The signature algorithm.
         algorithm: Algorithm,
     },
-    /// `none`: a public client, which PKCE alone protects.
+    /// `none`: a public client, protected by PKCE alone.
     None,
 }
 
-/// The client as the provider knows it.
+/// The client as registered with the provider.
 #[derive(Debug)]
 pub struct Client {
     /// `client_id`
     pub id: String,
-    /// How it authenticates.
+    /// Its authentication.
     pub auth: ClientAuth,
 }
 
-/// Where a session is.
+/// The storage of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
     /// In the browser's cookie, sealed.
     SealedInCookie,
-    /// In the coordinator's store, sealed. The cookie has its number.
+    /// Sealed in the coordinator's store. The cookie has the session's ID.
     InStore,
 }
 
-/// The attribute `SameSite` of the session's cookie.
+/// `SameSite` of the session's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// Sent with requests of the same site, and with navigations from others.
+    /// The cookie is sent with requests of the same site, and with navigations from other sites.
     Lax,
-    /// Sent with requests of the same site only.
+    /// The cookie is sent with requests of the same site only.
     Strict,
 }
 
-/// How cookies are written.
+/// The names and attributes of cookies.
 #[derive(Debug)]
 pub struct Cookie {
-    /// Their names begin with it, behind the prefix.
+    /// The beginning of cookie names, after the prefix.
     pub name: String,
     /// `__Host-Http-` instead of `__Host-`.
     pub http_prefix: bool,
-    /// `SameSite` of the session's.
+    /// `SameSite` of the session's cookie.
     pub same_site: SameSite,
 }
 
 /// A part of the app that is served by an upstream.
 #[derive(Debug)]
 pub struct Route {
-    /// The path it begins with, on the app's origin. It ends in `/`.
+    /// The beginning of its paths on the app's origin. It ends in `/`.
     pub prefix: String,
-    /// What takes its place.
+    /// The URL that replaces the prefix.
     pub upstream: Url,
-    /// The methods that are sent on.
+    /// The methods that are forwarded.
     pub methods: Vec<String>,
-    /// The rule for what is sent there.
+    /// The egress policy for the upstream.
     pub rules: EgressPolicy,
-    /// How much of answers is searched for the token.
+    /// The part of responses that is searched for the token.
     pub reflection: Scope,
     /// Exceptions from the list of headers that are removed.
     pub headers: Exceptions,
-    /// Whether a user may go there by a link: a GET without the header that scripts send.
+    /// True if windows may navigate there: a GET without the header that scripts send.
     pub navigate: bool,
-    /// The address by which pages call it, besides the prefix: they are told of both.
+    /// The URL by which pages call the route, besides the prefix. Pages learn of both.
     pub url: Option<Url>,
 }
 
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// As the browser's vault has it. Its `redirect_uri` is that of an app on loopback: each login has its own.
+    /// The options that the browser's vault has, too. `redirect_uri` is a placeholder for loopback: each login has its
+    /// own.
     pub flow: config::Config,
-    /// The origin that browsers see, if it is not that of the requests.
+    /// The origin that browsers see, if it differs from that of requests.
     pub origin: Option<String>,
     /// The path of the handler's own endpoints, without a slash at its end.
     pub base: String,
     /// The client.
     pub client: Client,
-    /// What seals.
+    /// The keys that seal.
     pub keys: Keyring,
     /// Cookies.
     pub cookie: Cookie,
-    /// Where sessions are.
+    /// The storage of sessions.
     pub storage: Storage,
-    /// After how long the coordinator is asked again whether a session is over.
+    /// The interval at which a session's record is read again.
     pub recheck: Millis,
-    /// For how long a cookie is still good after one of a later generation has been presented.
+    /// The time for which a cookie remains valid after one of a later generation was presented.
     pub grace: Millis,
-    /// What is served by upstreams; the longest prefix decides.
+    /// The routes to upstreams. The longest prefix wins.
     pub routes: Vec<Route>,
-    /// Where the provider sends the user after a logout: a path.
+    /// The path to which the provider redirects the user after a logout.
     pub post_logout: Option<String>,
-    /// Whether the provider may end sessions (OpenID Connect Back-Channel Logout 1.0).
+    /// True if the provider may end sessions (OpenID Connect Back-Channel Logout 1.0).
     pub back_channel_logout: bool,
-    /// Whether logins are pushed (RFC 9126).
+    /// True if authorization requests are pushed (RFC 9126).
     pub par: bool,
-    /// The provider's metadata, if it is not to be discovered.
+    /// The provider's metadata, if it is configured and not discovered.
     pub metadata: Option<Box<Metadata>>,
 }
 
@@ -144,7 +145,7 @@ impl Config {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with the first fault that is found.
+    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with the first fault.
     pub fn parse(json: &str) -> Result<Self> {
         if json.len() > config::MAX_LEN {
             return Err(fault(&[msg!(
@@ -250,13 +251,13 @@ impl Config {
         }
     }
 
-    /// How access tokens are presented.
+    /// Returns the authentication scheme of access tokens.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
         self.flow.scheme()
     }
 
-    /// The route that a path of the app's belongs to.
+    /// Returns the route for a path of the app.
     #[must_use]
     pub fn route(&self, path: &str) -> Option<&Route> {
         let covering = self.routes.iter().filter(|r| path.starts_with(&r.prefix));
@@ -264,7 +265,7 @@ impl Config {
     }
 }
 
-/// Stands where a login puts its own.
+/// Returns the redirect URI that each login replaces by its own.
 fn placeholder() -> Url {
     Url::parse("http://localhost/").unwrap_or_else(|| unreachable!("a URL"))
 }
@@ -303,7 +304,7 @@ fn client(options: &Options<'_>) -> Client {
         if !is_visible(secret) {
             auth.refuse_unseen(
                 "secret",
-                msg!("it is empty, or has characters that no client secret has"),
+                msg!("it must have at least one character, all of printable ASCII"),
             );
         }
         Secret::from(secret)
@@ -347,10 +348,10 @@ fn private_key(auth: &Options<'_>) -> ClientAuth {
     }
 }
 
-/// A list of keys, or one text with spaces or commas between them, as environments have it.
+/// Reads an array of keys, or one string with spaces or commas between them, as in environment variables.
 fn keys(cookie: &Options<'_>) -> Keyring {
     const WHY: &str = msg!(
-        "it must have at least one key: 32 random bytes in base64 (openssl rand -base64 32); the first seals, all of them open"
+        "it must have at least one key: 32 random bytes in base64 (openssl rand -base64 32); the first key seals, all keys open"
     );
     let texts = match cookie.object.get("keys") {
         Some(Value::String(text)) => strings::split_list(text),
@@ -383,7 +384,7 @@ fn cookie_name(cookie: &Options<'_>) -> String {
     if sound.is_none() {
         cookie.refuse(
             "name",
-            msg!("it must have 1 to 32 letters, digits, - and _; the prefix is put in front of it"),
+            msg!("it must have 1 to 32 letters, digits, - and _; the cookie prefix is added"),
         );
     }
     sound.unwrap_or_default().to_owned()
@@ -412,7 +413,7 @@ fn is_visible(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// A path as the URL parser writes it.
+/// Returns true for a path in the URL parser's normal form.
 fn is_path(text: &str) -> bool {
     let url = Url::parse(&["http://localhost", text].concat());
     text.starts_with('/')
@@ -440,13 +441,13 @@ fn path(options: &Options<'_>, name: &str) -> Option<String> {
     let text = options.object.get(name)?.as_str();
     let sound = text.filter(|text| is_path(text));
     if sound.is_none() {
-        options.refuse(name, msg!("it must be a path of the app's, such as /"));
+        options.refuse(name, msg!("it must be a path of the app, such as /"));
     }
     sound.map(str::to_owned)
 }
 
 fn routes(options: &Options<'_>) -> Vec<Route> {
-    const WHY: &str = msg!("it must be a list of objects with `prefix` and `upstream`");
+    const WHY: &str = msg!("it must be an array of objects with `prefix` and `upstream`");
     let mut routes: Vec<Route> = Vec::new();
     let Some(value) = options.object.get("routes") else {
         return routes;
@@ -507,7 +508,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     let methods = route.strings(
         "methods",
         DEFAULT_METHODS,
-        msg!("it must be a list of methods such as ['GET', 'POST']"),
+        msg!("it must be an array of methods such as ['GET', 'POST']"),
     );
     let navigate = route.boolean("navigate");
     let steps_up = route.boolean("stepUp");
@@ -539,7 +540,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     })
 }
 
-/// The address by which pages call a route. It is only looked up, so it need not be one that is there.
+/// Reads the URL by which pages call a route. It is never fetched, so it need not exist.
 fn page_url(route: &Options<'_>, object: &Object) -> Option<Url> {
     let url = object.get("url")?.as_str().and_then(Url::parse);
     let is_sound = |url: &Url| {
@@ -555,7 +556,7 @@ fn page_url(route: &Options<'_>, object: &Object) -> Option<Url> {
     sound
 }
 
-/// What stands in front of the options of a route.
+/// Returns the path in front of a route's options in error messages.
 fn indexed(i: usize) -> String {
     let mut path = "routes[".to_owned();
     json::write_number(&mut path, i as u64);
@@ -564,7 +565,7 @@ fn indexed(i: usize) -> String {
 }
 
 impl<'a> Options<'a> {
-    /// Records each option that is not among those that are known. No value is shown: it may be a secret.
+    /// Records unknown options. Their values are not shown: they may be secrets.
     fn refuse_others(&self, known: &str) {
         for (name, _) in self.object.iter() {
             if !strings::contains_word(known, name) {
@@ -573,7 +574,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Records what is wrong with an option whose value is a secret.
+    /// Records a fault of an option whose value is a secret.
     fn refuse_unseen(&self, name: &str, why: &str) {
         let message = ["`", self.path, name, "`: ", why];
         self.fault.get_or_init(|| fault(&message));
@@ -586,7 +587,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// A secret that must be there.
+    /// Reads a required secret.
     fn secret(&self, name: &str, why: &str) -> &'a str {
         let secret = self.object.str(name);
         if secret.is_none() {
@@ -595,7 +596,7 @@ impl<'a> Options<'a> {
         secret.unwrap_or_default()
     }
 
-    /// `client_id`, under another name than a vault has it.
+    /// Reads `client_id` under another name than the vault's.
     fn named_client_id(&self, name: &str) -> String {
         let id = self.object.str(name).unwrap_or_default();
         // RFC 6749 A.1: VSCHAR.

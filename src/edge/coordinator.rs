@@ -159,7 +159,7 @@ impl Task {
                 record: Some(Rc::new(record)),
             }),
             None => {
-                self.coordinator_failed(msg!("a record is not what was written"));
+                self.coordinator_failed(msg!("it returned a record that was never written"));
                 Err(Unreachable)
             }
         }

@@ -27,7 +27,7 @@ pub(super) fn check_script(request: &Request, origin: &str) -> Result<()> {
 /// Checks that neither `Origin` nor `Sec-Fetch-Site` names another origin.
 fn check_origin(request: &Request, origin: &str) -> Result<()> {
     if request.origin.as_deref().is_some_and(|said| said != origin) {
-        return refused(msg!("its Origin is another one"));
+        return refused(msg!("its Origin is not the app's"));
     }
     match request.site.as_deref() {
         None | Some("same-origin") => Ok(()),
@@ -41,7 +41,7 @@ fn check_origin(request: &Request, origin: &str) -> Result<()> {
 /// [`Code::CrossSiteRequest`]
 pub(super) fn check_form_or_socket(request: &Request, origin: &str) -> Result<()> {
     if request.origin.is_none() {
-        return refused(msg!("it does not say its Origin"));
+        return refused(msg!("it has no Origin"));
     }
     check_origin(request, origin)
 }
@@ -62,7 +62,7 @@ pub(super) fn check_destination(request: &Request) -> Result<()> {
         None | Some("empty" | "audio" | "font" | "image" | "track" | "video") => Ok(()),
         Some("websocket") if is_socket(request) => Ok(()),
         Some(_) => refused(msg!(
-            "its Sec-Fetch-Dest is a document or something that runs, which an API's answer must not become"
+            "its Sec-Fetch-Dest is a document or code, which an API's response must not become"
         )),
     }
 }
@@ -96,6 +96,9 @@ fn accepts_pages(accept: &str) -> bool {
 }
 
 fn refused(why: &str) -> Result<()> {
-    let message = [msg!("the request is not by script of this app: "), why];
+    let message = [
+        msg!("the request was not sent by a script of this app: "),
+        why,
+    ];
     Err(Error::of(Code::CrossSiteRequest, &message))
 }

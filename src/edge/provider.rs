@@ -129,7 +129,7 @@ impl Task {
         }
         Err(Error::new(
             Code::IdTokenInvalid,
-            msg!("the provider publishes no such key as a token is signed with, or several"),
+            msg!("the provider's key set has no unique key for the token's signature"),
         ))
     }
 
@@ -409,7 +409,7 @@ impl Task {
         } else {
             Err(Error::new(
                 Code::LogoutTokenInvalid,
-                msg!("its signature is not by the issuer's key"),
+                msg!("its signature does not verify with the issuer's key"),
             ))
         }
     }

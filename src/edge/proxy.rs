@@ -1,7 +1,7 @@
-//! Requests to upstreams: a rule, a session, and the access token instead of the cookie.
+//! Requests to upstreams: the handler replaces the cookie by the access token.
 //!
-//! What the browser asked for is parsed once; the upstream's URL is made of the rest behind the route's prefix and
-//! is checked by the same rules as in the browser's vault ([`crate::egress::policy`]), so no path leads out of the upstream.
+//! The browser's URL is parsed once. The upstream's URL consists of the route's upstream and the part behind the
+//! prefix, and is checked by the vault's egress policy ([`crate::egress::policy`]), so no path leaves the upstream.
 
 pub(super) mod dpop;
 pub(super) mod headers;
@@ -27,24 +27,23 @@ use crate::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
 use crate::egress::token_reflection::{Guard, Scope};
 use crate::oauth::www_authenticate::{self, Demand};
 
-/// An access token that is younger than this is not renewed because an API refuses it: the next one would be refused,
-/// too.
+/// An access token younger than this is not renewed after a 401: the API would refuse the next one, too.
 const MIN_TOKEN_AGE: Millis = Millis::from_secs(30);
 
-/// When to come again, if it is not known what the provider's own endpoints are.
+/// `Retry-After` while the provider's own endpoints are unknown.
 const RETRY_AFTER: Millis = Millis::from_secs(2);
 
-/// An upstream that takes longer leaves time for a login, or a logout, in another tab.
+/// During a longer response, the user may sign in or out in another tab.
 const QUICK: Millis = Millis::from_secs(1);
 
-/// An answer that came after so long does not bring the cookie of an older activity: a newer one may be there.
+/// A response later than this does not set a cookie for older activity: a newer cookie may exist.
 const LATE: Millis = Millis::from_secs(20);
 
-/// Longest address that a login leads back to: it has to be in a cookie.
+/// Longest return path of a login: it must fit into a cookie.
 const LONGEST_TARGET: usize = 1024;
 
 impl RequestContext {
-    /// Answers a request for anything but the handler's own endpoints.
+    /// Handles a request for anything but the handler's own endpoints.
     pub(super) async fn proxy(&self) -> Response {
         let config = self.task.config();
         let Some(route) = config.route(self.url.path()) else {
@@ -63,7 +62,7 @@ impl RequestContext {
                 Response::Own(response::refuse(
                     403,
                     Code::CrossSiteRequest,
-                    msg!("this address is for scripts of the app, not for a browser's window"),
+                    msg!("this address is for scripts of the app, not for top-level navigations"),
                 ))
             }
             Ok(Some((session, is_new))) => self.forward(route, &allowed, session, is_new).await,
@@ -80,7 +79,7 @@ impl RequestContext {
         }
     }
 
-    /// Whether script of the app's sent it, for something that an API's answer may become.
+    /// Checks that a script of the app sent the request, for a destination that an API's response may become.
     fn check_sender(&self) -> Result<(), Error> {
         csrf::check_destination(&self.request)?;
         if csrf::is_socket(&self.request) {
@@ -90,12 +89,12 @@ impl RequestContext {
         }
     }
 
-    /// Whether a user may go there, and from where they come.
+    /// Returns true if windows may navigate to this route, and if the navigation comes from the app.
     fn may_navigate(&self, route: &Route) -> bool {
         route.navigate && csrf::is_own_navigation(&self.request)
     }
 
-    /// Who goes to a route without a session is sent to sign in first.
+    /// Redirects a navigation without a session to the login.
     fn redirect_to_login(&self, route: &Route) -> OwnResponse {
         let here = self.url.relative_without_fragment();
         let target = if route.navigate && here.len() <= LONGEST_TARGET {
@@ -108,7 +107,7 @@ impl RequestContext {
         response::redirect([self.task.config().base.as_str(), "/login?", &form.finish()].concat())
     }
 
-    /// Where the request goes, if it may.
+    /// Checks the request's target and method against the route.
     async fn authorize(&self, route: &Route) -> Result<Allowed, OwnResponse> {
         if self.request.header_count > MAX_HEADERS || self.request.header_bytes > MAX_HEADER_BYTES {
             return Err(response::refuse(
@@ -122,8 +121,8 @@ impl RequestContext {
         let rest = rest.get(start..).unwrap_or_default();
         let target = [route.upstream.href(), rest].concat();
         let mut rules = Cow::Borrowed(&route.rules);
-        // Of an upstream there the provider's own endpoints get no token. Those on the issuer's origin have to be known
-        // first; to ask for others in each new isolate would be to need the provider where it is not needed.
+        // On a provider's origin, the provider's own endpoints get no token. Only there the metadata must be known
+        // first: otherwise each new isolate would depend on the provider.
         if self.task.is_on_provider_origin(&route.upstream) {
             let metadata = boxed(self.task.metadata()).await;
             let metadata = metadata.map_err(|error| response::later(&error, RETRY_AFTER))?;
@@ -135,7 +134,7 @@ impl RequestContext {
                 let route_takes = [
                     msg!("the route "),
                     &route.prefix,
-                    msg!(" takes no other methods than "),
+                    msg!(" allows only these methods: "),
                 ];
                 response::method_not_allowed(&route_takes, &route.methods.join(", "))
             }
@@ -143,13 +142,9 @@ impl RequestContext {
                 response::refuse(414, Code::LimitExceeded, msg!("the address is too long"))
             }
             code => {
-                // It names the upstream, which is for the operator.
+                // The message names the upstream, which only the operator may see.
                 self.task.fault(&error);
-                response::refuse(
-                    404,
-                    code,
-                    msg!("the address is none that the route may lead to"),
-                )
+                response::refuse(404, code, msg!("the route does not allow this address"))
             }
         })
     }
@@ -182,7 +177,7 @@ impl RequestContext {
             return Response::Own(response::refuse(
                 502,
                 Code::RedirectBlocked,
-                msg!("the API answered with a redirect, which is not followed with a token"),
+                msg!("the API responded with a redirect, which is not followed with a token"),
             ));
         }
         let demand = demand_of(route, allowed, &head, &session.access_token);
@@ -194,7 +189,7 @@ impl RequestContext {
         } else if is_new && is_quick {
             Some(session)
         } else {
-            // The browser may have the successor by now, or another session, in whose place this one must not come.
+            // The browser may have the successor or another session by now, which this one must not replace.
             let again = self.task.recheck(session, is_new || is_quick);
             boxed(again).await.ok()
         };
@@ -211,8 +206,8 @@ impl RequestContext {
         }
     }
 
-    /// Sends the request on with the session's access token; once more with the nonce that the upstream asks for, if it
-    /// is all still there (RFC 9449 9).
+    /// Forwards the request with the session's access token, and repeats it with the nonce that the upstream asks for,
+    /// if the request has no body (RFC 9449 9).
     async fn send_on(
         &self,
         route: &Route,
@@ -225,13 +220,13 @@ impl RequestContext {
             let Reply::Head(head) = self.task.perform(Effect::Forward(forward)).await else {
                 let error = Error::of(
                     Code::UpstreamUnavailable,
-                    &[msg!("no answer from "), route.upstream.href()],
+                    &[msg!("no response from "), route.upstream.href()],
                 );
                 self.task.fault(&error);
                 return Err(response::refuse(
                     502,
                     Code::UpstreamUnavailable,
-                    msg!("the API did not answer"),
+                    msg!("the API did not respond"),
                 ));
             };
             let is_new = session.key.is_some()
@@ -243,7 +238,7 @@ impl RequestContext {
         }
     }
 
-    /// The request with what authorises it, and the nonce in its proof.
+    /// Builds the forwarded request with its token and proof. Returns it with the nonce in the proof.
     async fn forward_with_token(
         &self,
         route: &Route,
@@ -272,8 +267,8 @@ impl RequestContext {
         Ok((forward, nonce))
     }
 
-    /// Whether a request that was refused may be sent again with another token (RFC 6750 3.1): if it is all still there,
-    /// and the token is not a new one.
+    /// Returns true if a refused request may be repeated with another token (RFC 6750 3.1): it has no body, and the
+    /// token is not new.
     fn may_repeat(&self, session: &Session) -> bool {
         let age = self.task.now().wall.saturating_sub(session.requested);
         !self.request.has_body && session.refresh_token.is_some() && Millis(age) >= MIN_TOKEN_AGE
@@ -288,16 +283,16 @@ impl RequestContext {
     }
 }
 
-/// Whether another token may help: not if the user has to sign in anew (RFC 9470 3), which the page is told, nor if the
-/// upstream wants another nonce (RFC 9449 9).
+/// Returns true if another token may help. It does not if the user must sign in again (RFC 9470 3), which the page is
+/// told, nor if the upstream asks for another nonce (RFC 9449 9).
 fn is_about_token(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
     !www_authenticate::has_error(challenge, "insufficient_user_authentication")
         && !asks_for_nonce(head)
 }
 
-/// What the API wants of the user before it serves the call (RFC 9470, RFC 6750 3.1), if the route is to tell pages so.
-/// One with the token in it is not told: the host refuses such an answer.
+/// Returns the API's demand on the user (RFC 9470, RFC 6750 3.1), if the route passes demands to pages. A demand that
+/// contains the token is not passed: the host refuses such a response.
 fn demand_of(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> Option<Demand> {
     let challenge = head.challenge.as_deref().filter(|_| allowed.steps_up())?;
     let guard = Guard::new(token.expose()).filter(|_| route.reflection != Scope::Nothing);
@@ -307,15 +302,15 @@ fn demand_of(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> O
     www_authenticate::demand(head.status, challenge)
 }
 
-/// The error with which a page can have the user sign in as the API wants it. More scope than the configuration's is
-/// nothing that a login can bring.
+/// Builds the error with which a page can start the login that the API demands. A login cannot add scopes beyond the
+/// configured ones.
 fn demand_response(status: u16, demand: &Demand) -> OwnResponse {
     match demand {
         Demand::StepUp { .. } => response::error_with(
             status,
             &Error::new(
                 Code::StepUpRequired,
-                msg!("the API wants the user to authenticate in another way, or more recently"),
+                msg!("the API requires the user to authenticate in another way, or more recently"),
             ),
             |fault| {
                 fault.json("login", &demand.login());
@@ -325,7 +320,7 @@ fn demand_response(status: u16, demand: &Demand) -> OwnResponse {
             status,
             &Error::of(
                 Code::InsufficientScope,
-                &[msg!("the API wants a token of more scope: "), scope],
+                &[msg!("the API requires a token with more scope: "), scope],
             ),
         ),
     }

@@ -213,7 +213,7 @@ impl Task {
                 self.fault_of(
                     Code::SessionReplayed,
                     &[msg!(
-                        "a cookie came that its session had replaced before; the session was ended"
+                        "a cookie was presented after it had been replaced; the session was ended"
                     )],
                 );
                 // The record has the latest tokens.
@@ -536,7 +536,7 @@ impl Task {
             let verdict = match outcome {
                 Ok(outcome) => refresh_policy::classify(&outcome, self.config().scheme()),
                 Err(_) => {
-                    RefreshOutcome::Transient(msg!("the provider's metadata could not be had"))
+                    RefreshOutcome::Transient(msg!("the provider's metadata could not be loaded"))
                 }
             };
             let is_unexplained = matches!(verdict, RefreshOutcome::Unexplained(_));
@@ -685,7 +685,7 @@ impl Task {
         self.cache_record(&successor, next);
         self.fault_of(
             Code::CoordinatorUnavailable,
-            &[msg!("a refreshed session could not be written; other isolates know of it when its cookie comes back")],
+            &[msg!("a refreshed session could not be written; other isolates learn of it when its new cookie is sent")],
         );
         Ok(successor)
     }
@@ -797,7 +797,7 @@ impl Task {
             self.fault_of(
                 Code::CoordinatorUnavailable,
                 &[msg!(
-                    "the end of a session could not be written: where its cookie was copied, it is good until its access token expires"
+                    "the end of a session could not be written: a copy of its cookie is valid until its access token expires"
                 )],
             );
         }

@@ -111,7 +111,7 @@ impl RequestContext {
                 return Ok(None);
             }
             Err(OpenError::NotGenuine) => {
-                let message = msg!("a session's cookie is not what this handler sealed");
+                let message = msg!("a session's cookie was not sealed by this handler");
                 self.task.fault_of(Code::CookieInvalid, &[message]);
                 return Ok(None);
             }
@@ -124,7 +124,7 @@ impl RequestContext {
         self.found_in.set(Storage::SealedInCookie);
         let session = Session::from_text(text.expose()).map(Rc::new);
         if session.is_none() {
-            let message = msg!("a session's cookie is of another version");
+            let message = msg!("a session's cookie has another version");
             self.task.fault_of(Code::CookieInvalid, &[message]);
         }
         Ok(session)
@@ -141,7 +141,7 @@ impl RequestContext {
         let config = self.task.config();
         // The session began before `dpop` was changed, so its tokens are bound or unbound as they must not be.
         if presented.key.is_some() != config.flow.dpop {
-            let message = msg!("a session is of a time when `dpop` was set otherwise");
+            let message = msg!("a session was created before `dpop` was changed");
             self.task.fault_of(Code::CookieInvalid, &[message]);
             return Ok(None);
         }

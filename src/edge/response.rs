@@ -99,7 +99,7 @@ pub(super) fn refusal(refusal: &Refusal) -> OwnResponse {
             401,
             &Error::of(
                 Code::SessionEnded,
-                &[msg!("the session is over: "), reason.as_str()],
+                &[msg!("the session has ended: "), reason.as_str()],
             ),
             |fault| {
                 fault.text("reason", reason.as_str());
@@ -109,7 +109,7 @@ pub(super) fn refusal(refusal: &Refusal) -> OwnResponse {
         Refusal::Interaction => refuse(
             401,
             Code::InteractionRequired,
-            msg!("the provider wants the user to do something before it issues another token"),
+            msg!("the provider requires an interaction of the user before it issues another token"),
         ),
     }
 }

@@ -45,7 +45,7 @@ impl RequestContext {
             (_, "GET") if strings::contains_word(FOR_WINDOWS, endpoint) => response::refuse(
                 403,
                 Code::CrossSiteRequest,
-                msg!("this address is for a browser's window, not for scripts or frames"),
+                msg!("this address is for top-level navigations, not for scripts or frames"),
             ),
             ("session", "GET") => boxed(self.session()).await,
             ("config", "GET") => self.client_config(),
@@ -65,5 +65,5 @@ impl RequestContext {
 }
 
 fn method_not_allowed(allowed: &str) -> OwnResponse {
-    response::method_not_allowed(&[msg!("this address is for requests by ")], allowed)
+    response::method_not_allowed(&[msg!("this address allows only ")], allowed)
 }

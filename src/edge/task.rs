@@ -1,8 +1,7 @@
-//! One request on its way through the handler.
+//! The task of one request.
 //!
-//! What it does is written from top to bottom, as `async` functions that stop wherever the host has to do
-//! something. There is no executor: [`Running::step`] polls once, and that is always as far as the next effect or
-//! the response.
+//! A task is written from top to bottom, as `async` functions that stop wherever the host has to do something. There is
+//! no executor: [`Running::step`] polls once, and each poll reaches the next effect or the response.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -21,7 +20,7 @@ use crate::edge::response;
 /// The number of a task in its isolate.
 pub type TaskId = usize;
 
-/// What a request's functions work with: the isolate, the time, and the way to the host.
+/// The context of a request's functions: the isolate, the time, and the interface to the host.
 #[derive(Clone)]
 pub(super) struct Task(Rc<Inner>);
 
@@ -35,7 +34,7 @@ struct Inner {
     reply: Cell<Option<Reply>>,
 }
 
-/// A task and where it has stopped.
+/// A task and its suspended future.
 pub(super) struct Running {
     task: Task,
     response: Pin<Box<dyn Future<Output = Response>>>,
@@ -51,37 +50,37 @@ impl Running {
         }
     }
 
-    /// Nobody waits for the answer any more. Whether there is something that has to be finished all the same.
+    /// Marks the task as abandoned by its client. Returns true if it has work that must be finished.
     pub(super) fn abandon(&mut self) -> bool {
         self.is_abandoned = true;
         // control: refresh_outlives_its_request
         !self.is_unneeded()
     }
 
-    /// Whether nobody waits for anything that it does.
+    /// Returns true if the task can be dropped.
     pub(super) fn is_unneeded(&self) -> bool {
         self.is_abandoned && self.task.0.keep_alive_count.get() == 0
     }
 
-    /// Whether nothing has happened to it for long: nobody will come back to it.
+    /// Returns true if the task had no step for a long time, so its platform has dropped it.
     pub(super) fn is_stale(&self, now: &Instant) -> bool {
         self.task.now().elapsed(now) >= crate::edge::STALE
     }
 
-    /// Puts in what the task waits for.
+    /// Sets the reply that the task waits for.
     pub(super) fn reply(&self, now: Instant, reply: Reply) {
         self.task.0.now.set(now);
         self.task.0.reply.set(Some(reply));
     }
 
-    /// Goes on as far as the next effect, or the response.
+    /// Runs until the next effect or the response.
     pub(super) fn step(&mut self) -> Step {
         let mut context = Context::from_waker(Waker::noop());
         match self.response.as_mut().poll(&mut context) {
             Poll::Ready(answer) => Step::Done(answer),
             Poll::Pending => match self.task.0.effect.take() {
                 Some(effect) => Step::Do(effect),
-                // Only `ask` waits, and it has always asked.
+                // Only `perform` waits, and it has always set an effect.
                 None => Step::Done(Response::Own(response::failure())),
             },
         }
@@ -109,22 +108,22 @@ impl Task {
         &self.0.isolate.config
     }
 
-    /// The time, as the host last said it.
+    /// Returns the time of the last step.
     pub(super) fn now(&self) -> Instant {
         self.0.now.get()
     }
 
-    /// The lease that this request holds while it refreshes its session.
+    /// Returns the lease that this request holds while it refreshes its session.
     pub(super) fn lease(&self) -> &RefCell<Option<Lease>> {
         &self.0.lease
     }
 
-    /// When the request came.
+    /// Returns the time at which the request arrived.
     pub(super) fn arrived(&self) -> Instant {
         self.0.arrived
     }
 
-    /// Until this is dropped, what is done is finished even if the request goes away.
+    /// Keeps the task running until the guard is dropped, even if the client disconnects.
     pub(super) fn keep_alive(&self) -> KeepAliveGuard {
         self.0
             .keep_alive_count
@@ -132,24 +131,24 @@ impl Task {
         KeepAliveGuard(self.clone())
     }
 
-    /// Has the host do something, and waits for what comes of it.
+    /// Has the host carry out an effect, and waits for the reply.
     pub(super) fn perform(&self, effect: Effect) -> PendingReply<'_> {
         self.0.effect.set(Some(effect));
         PendingReply(self)
     }
 
-    /// Tells the operator what went wrong.
+    /// Reports a fault to the operator.
     pub(super) fn fault(&self, error: &Error) {
         self.isolate().emit(Event::Fault(error.clone()));
     }
 
-    /// The same.
+    /// Reports a fault with this code and message.
     pub(super) fn fault_of(&self, code: Code, message: &[&str]) {
         self.fault(&Error::of(code, message));
     }
 }
 
-/// The host's reply, once it is there.
+/// The future of the host's reply.
 pub(super) struct PendingReply<'a>(&'a Task);
 
 impl Future for PendingReply<'_> {
@@ -161,15 +160,16 @@ impl Future for PendingReply<'_> {
     }
 }
 
-/// A part of the way that few requests go. It has a function and a place in memory of its own: else each request would
-/// have room for all of them, and the first one would wait until all of them are compiled.
+/// Boxes the future of a code path that few requests take. Without that, each request would reserve memory for all
+/// paths, and the first request would wait until all of them are compiled.
 pub(super) fn boxed<'a, T>(
     part: impl Future<Output = T> + 'a,
 ) -> Pin<Box<dyn Future<Output = T> + 'a>> {
     Box::pin(part)
 }
 
-/// Something that others rely on: tokens that were issued and are not written yet, a session that is ending.
+/// A guard for work that must be finished after a disconnect: issued tokens that are not written yet, a session that is
+/// ending.
 pub(super) struct KeepAliveGuard(Task);
 
 impl Drop for KeepAliveGuard {
@@ -179,8 +179,8 @@ impl Drop for KeepAliveGuard {
     }
 }
 
-/// A refresh that is under way in this isolate. It lands when this is dropped, however that comes about: who waits
-/// for it must not wait for ever.
+/// A guard for a refresh that is in flight in this isolate. Dropping it finishes the refresh, so tasks that wait for it
+/// cannot hang.
 pub(super) struct RefreshGuard {
     isolate: Rc<Isolate>,
     id: crate::edge::FlightId,
@@ -188,7 +188,7 @@ pub(super) struct RefreshGuard {
 }
 
 impl RefreshGuard {
-    /// Begins one for a session, for which there is none.
+    /// Begins a refresh of a session without one in flight.
     pub(super) fn begin(task: &Task, sid: &str) -> Self {
         let isolate = task.0.isolate.clone();
         let id = isolate.next_flight.get();

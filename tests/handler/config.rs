@@ -134,7 +134,7 @@ fn config_errors_name_option_without_secrets() {
         ),
         (
             cookie(json!({ "keys": [KEYS[0], KEYS[0]] })),
-            "key 2 is there twice",
+            "key 2 is given twice",
         ),
         (
             cookie(json!({ "keys": [KEYS[0]], "domain": "example.com" })),

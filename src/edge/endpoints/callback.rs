@@ -73,7 +73,7 @@ impl RequestContext {
         if pending.issuer != flow.issuer {
             return Err(Error::new(
                 Code::IssuerMismatch,
-                msg!("the login was begun with another issuer than the one configured now"),
+                msg!("the login began with another issuer than the configured one"),
             ));
         }
         let metadata = task.metadata().await?;
@@ -148,9 +148,7 @@ impl RequestContext {
         let unknown = || {
             Error::new(
                 Code::LoginUnknown,
-                msg!(
-                    "no login that began in this browser, at the address where it ends, is waiting for this answer"
-                ),
+                msg!("this response matches no login that began in this browser at this address"),
             )
         };
         let CookieValue::Value(sealed) = found else {

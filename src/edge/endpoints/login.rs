@@ -245,13 +245,13 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
                 return invalid(&[
                     msg!("login option "),
                     &name,
-                    msg!(" is unknown, or there twice, or not among loginParams"),
+                    msg!(" is unknown, given twice, or not in loginParams"),
                 ]);
             }
         };
         if known.replace(value).is_some() {
             let name = crate::base::error::quote(&name);
-            return invalid(&[msg!("login option "), &name, msg!(" is there twice")]);
+            return invalid(&[msg!("login option "), &name, msg!(" is given twice")]);
         }
     }
     Ok(params)

@@ -165,7 +165,7 @@ impl RequestContext {
         };
         let Some(token) = token else {
             return refuse(&invalid(&[msg!(
-                "the body has no logout_token, or several"
+                "the body must have exactly one logout_token"
             )]));
         };
         let logout = match self.task.verified_logout(&token).await {
@@ -322,7 +322,9 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
         return Err(invalid(&[msg!("its aud is not this client")]));
     }
     let Some(issued_at) = seconds(claims, "iat") else {
-        return Err(invalid(&[msg!("its iat is missing, or no time")]));
+        return Err(invalid(&[msg!(
+            "its iat is missing or not a valid NumericDate"
+        )]));
     };
     if issued_at > now + tolerance {
         return Err(invalid(&[msg!("its iat is in the future")]));
@@ -332,12 +334,12 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
             return Err(invalid(&[msg!("it has expired")]));
         }
         None if claims.get("exp").is_some() => {
-            return Err(invalid(&[msg!("its exp is no time")]));
+            return Err(invalid(&[msg!("its exp is not a valid NumericDate")]));
         }
         // `exp` is optional in the first version of the specification. Then the age decides.
         None if issued_at + 300 + tolerance <= now => {
             return Err(invalid(&[msg!(
-                "it has no exp, and is older than five minutes"
+                "it has no exp and is older than five minutes"
             )]));
         }
         _ => {}
@@ -358,7 +360,7 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
             Ok(Some(text.clone()))
         }
         Some(_) => Err(invalid(&[
-            msg!("one of its claims is no text, empty or too long: "),
+            msg!("one of its claims is not a string, empty or too long: "),
             name,
         ])),
     };
@@ -378,7 +380,7 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
 }
 
 fn invalid(why: &[&str]) -> Error {
-    let mut message = msg!("the logout token is refused: ").to_owned();
+    let mut message = msg!("the logout token was refused: ").to_owned();
     message.extend(why.iter().copied());
     Error::of(Code::LogoutTokenInvalid, &[&message])
 }

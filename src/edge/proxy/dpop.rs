@@ -1,8 +1,8 @@
-//! DPoP on the server (RFC 9449): a key for each login and the session that comes of it, a fresh proof for whatever is
-//! sent with a token or for one, and the nonces that servers want in it.
+//! DPoP on the server (RFC 9449): a key for each login and its session, a fresh proof for each request for or with a
+//! token, and the nonces of servers.
 //!
-//! The private key is sealed with what it belongs to, the login's cookie and then the session, since any isolate may
-//! have to sign with it. Nothing is ever sent as a bearer token instead.
+//! The private key is sealed in the login's cookie and later with the session, since any isolate may have to sign with
+//! it. The handler never falls back to bearer tokens.
 
 use crate::prelude::*;
 use core::cell::RefCell;
@@ -19,22 +19,21 @@ use crate::oauth::jwks::Algorithm;
 use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
 use crate::oauth::www_authenticate;
 
-/// Which servers a nonce is from: those of the provider and those of upstreams are kept boxed, since they may be on one
-/// origin (RFC 9449 9).
+/// The known nonces. Those of the provider and of upstreams are separate, since both may be on one origin (RFC 9449 9).
 #[derive(Default)]
 pub(in crate::edge) struct KnownNonces {
     provider: RefCell<Nonces>,
     upstreams: RefCell<Nonces>,
 }
 
-/// A private key and what is public of it.
+/// A private key and its public key.
 pub(in crate::edge) struct KeyPair {
     pub(in crate::edge) public: PublicKey,
     pub(in crate::edge) private: Secret,
 }
 
 impl KeyPair {
-    /// Reads a private JWK. It is written anew, with what ES256 needs and nothing else, so that it is one line.
+    /// Reads a private JWK, and keeps only the members that ES256 needs, on one line.
     pub(in crate::edge) fn from_jwk(jwk: &str) -> Option<Self> {
         let value = Value::parse(jwk).ok()?;
         let jwk = value.as_object()?;
@@ -58,14 +57,14 @@ impl KeyPair {
     }
 }
 
-/// Whether an upstream asks for another nonce (RFC 9449 9).
+/// Returns true if an upstream asks for another nonce (RFC 9449 9).
 pub(in crate::edge) fn asks_for_nonce(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
     head.status == 401 && www_authenticate::has_error(challenge, "use_dpop_nonce")
 }
 
 impl Task {
-    /// A key pair for a login, if tokens have to be bound to one.
+    /// Generates a key pair for a login, if tokens must be bound.
     pub(in crate::edge) async fn generate_key_pair(&self) -> Result<Option<KeyPair>> {
         if !self.config().flow.dpop {
             return Ok(None);
@@ -78,13 +77,13 @@ impl Task {
             Some(pair) => Ok(Some(pair)),
             None => Err(Error::new(
                 Code::Unsupported,
-                msg!("the host could not make a key for DPoP"),
+                msg!("the host could not generate a key for DPoP"),
             )),
         }
     }
 
-    /// Sends a token request as the client, with a proof if its tokens are bound to a key; once more with the nonce that
-    /// the provider asks for (RFC 9449 8).
+    /// Sends a token request as the client, with a proof if its tokens are bound to a key. Repeats it with the nonce
+    /// that the provider asks for (RFC 9449 8).
     pub(in crate::edge) async fn send_proven(
         &self,
         request: HttpRequest,
@@ -96,7 +95,7 @@ impl Task {
         let nonces = &self.isolate().nonces.provider;
         let mut was_repeated = false;
         loop {
-            // As the provider's server reads it: metadata may write it in another way.
+            // Use the normalized form, which the provider's server sees.
             let url = Url::parse(&request.url);
             let url = url.as_ref().map_or(&*request.url, Url::href);
             let nonce = nonces.borrow().get(url).map(ToOwned::to_owned);
@@ -121,7 +120,7 @@ impl Task {
         }
     }
 
-    /// The proof for a request to an upstream, and the nonce in it.
+    /// Creates the proof for a request to an upstream. Returns it with its nonce.
     pub(in crate::edge) async fn prove_call(
         &self,
         key: &Secret,
@@ -136,7 +135,7 @@ impl Task {
         Some((proof, nonce))
     }
 
-    /// Takes note of the nonce in an upstream's answer. Whether it is another than this one.
+    /// Stores the nonce of an upstream's response. Returns true if it differs from the one that was sent.
     pub(in crate::edge) fn note_nonce(&self, url: &str, head: &Head, sent: Option<&str>) -> bool {
         let mut nonces = self.isolate().nonces.upstreams.borrow_mut();
         nonces.record(url, head.dpop_nonce.as_deref());

@@ -1,15 +1,15 @@
-//! Which header fields pass the handler, and which ones it sets: data, which the host carries out on the platform's own
-//! `Headers`. Names are in lower case; one that ends in `*` stands for all that begin like it.
+//! The header policy: the headers that the handler removes and sets, as data that the host applies with the platform's
+//! own `Headers`. Names are in lower case; `*` at the end of a name matches any ending.
 //!
-//! An upstream gets what the browser sent, without the headers of [`crate::egress::request_headers`] and without those that
-//! `Connection` names (RFC 9110 7.6.1). A route can allow or deny more names, and ranges are removed where the body of
-//! the response is searched: a server may ignore them (RFC 9110 14.2).
+//! An upstream gets the browser's headers without those of [`crate::egress::request_headers`] and those that
+//! `Connection` names (RFC 9110 7.6.1). A route can allow or deny more names. `Range` is removed where response bodies
+//! are searched: a server may ignore it (RFC 9110 14.2).
 //!
-//! What comes from an upstream becomes an answer of the app's own origin. So it loses what would speak for that origin
-//! (cookies, CORS, service workers, reporting, transport security), what tells caches in between to keep it in spite of
-//! `no-store`, and what makes servers in between send a file or go elsewhere. And it is no document of the app's: it is
-//! not sniffed, not framed, and a sandbox without scripts if somebody opens it. `X-Strongroom` marks errors of the handler's
-//! own, so that a page can tell them from an upstream's.
+//! An upstream's response becomes a response of the app's own origin. So headers that affect the origin are removed
+//! (cookies, CORS, service workers, reporting, transport security), and those by which caches keep a response despite
+//! `no-store` or by which intermediate servers send files or redirect. The response is not a document of the app: it is
+//! not sniffed and not framed, and it has a sandbox without scripts if a user opens it. `X-Strongroom` marks errors of
+//! the handler itself, so a page can tell them from an upstream's.
 
 use crate::prelude::*;
 
@@ -17,7 +17,7 @@ use crate::base::strings;
 use crate::codec::json;
 use crate::egress::request_headers;
 
-/// Taken out of an upstream's answers.
+/// Headers removed from upstreams' responses.
 const RESPONSE: &str = "\
     connection keep-alive proxy-* te trailer transfer-encoding upgrade content-length content-encoding \
     set-cookie set-cookie2 clear-site-data access-control-* timing-allow-origin service-worker-allowed dpop-nonce \
@@ -27,10 +27,10 @@ const RESPONSE: &str = "\
     expires pragma age surrogate-control edge-control *cdn-cache-control x-accel-redirect x-accel-expires x-sendfile \
     x-middleware-* x-strongroom";
 
-/// Authentication schemes that a challenge may name. Browsers ask users for a password for others.
+/// Authentication schemes that may remain in `WWW-Authenticate`. For other schemes, browsers ask users for a password.
 const CHALLENGES: &str = "bearer dpop";
 
-/// Set on what an upstream answers, in place of its own.
+/// Headers set on upstreams' responses, in place of their own.
 const PASSED: &[(&str, &str)] = &[
     ("cache-control", "no-store"),
     ("vary", "Cookie"),
@@ -43,7 +43,7 @@ const PASSED: &[(&str, &str)] = &[
     ("referrer-policy", "no-referrer"),
 ];
 
-/// Set on the handler's own answers, unless they have one.
+/// Headers set on the handler's own responses, unless a response has them.
 const OWN: &[(&str, &str)] = &[
     ("cache-control", "no-store"),
     ("vary", "Cookie"),
@@ -56,7 +56,7 @@ const OWN: &[(&str, &str)] = &[
     ("referrer-policy", "no-referrer"),
 ];
 
-/// The policy, as JSON:
+/// Returns the policy as JSON:
 ///
 /// ```json
 /// {
@@ -66,11 +66,11 @@ const OWN: &[(&str, &str)] = &[
 /// }
 /// ```
 ///
-/// A `*` at the beginning or the end of a name stands for anything, and `_` in a request's for `-`: what runs behind CGI
-/// or its heirs cannot tell the two apart. From requests, what `Connection` names goes as well.
-/// [`Forward`](crate::edge::Forward) has what a route changes in that.
-/// `challenges` are the schemes that `WWW-Authenticate` may name: another one is taken out. `set` replaces what was
-/// there; `own` is for [answers of the handler's own](crate::edge::OwnResponse), where it does not replace what they have.
+/// A `*` at the beginning or the end of a name matches anything. In names of request headers, `_` counts as `-`:
+/// servers behind CGI and similar interfaces cannot tell them apart. Headers named by a request's `Connection` are
+/// removed as well. [`Forward`](crate::edge::Forward) has a route's changes to the policy. `challenges` are the schemes
+/// that `WWW-Authenticate` may name; others are removed. `set` replaces existing headers; `own` is for [responses of
+/// the handler itself](crate::edge::OwnResponse), where existing headers stay.
 #[must_use]
 pub fn policy() -> String {
     let request = json::Writer::object()

@@ -60,7 +60,7 @@ impl Keyring {
             let hash = pkce::sha256(&bytes);
             let id = base64url::encode(hash.get(..6).unwrap_or_default());
             if keys.iter().any(|key| key.id == id) {
-                return refused(&[msg!(" is there twice")]);
+                return refused(&[msg!(" is given twice")]);
             }
             keys.push(Key { id, bytes });
         }
@@ -166,7 +166,7 @@ mod tests {
         for (texts, why) in [
             (&[A, "c2hvcnQ="][..], "key 2 has 5 bytes"),
             (&["not base64!"], "key 1 is not base64"),
-            (&[A, A], "key 2 is there twice"),
+            (&[A, A], "key 2 is given twice"),
         ] {
             let error = Keyring::parse(texts).unwrap_err();
             assert!(error.starts_with(why), "{error}");

@@ -261,7 +261,7 @@ impl Given {
 
     /// Why the session is over, if this says so.
     pub fn ended(&self) -> Option<&str> {
-        if let Some((_, rest)) = self.body.split_once("the session is over: ") {
+        if let Some((_, rest)) = self.body.split_once("the session has ended: ") {
             return rest.split('"').next();
         }
         if self.body.starts_with(r#"{"session":null,"#) {
