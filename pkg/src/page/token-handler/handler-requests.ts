@@ -18,7 +18,7 @@ export interface HandlerError {
 
 /** The configuration that the handler shows to pages: src/edge/endpoints/client_config.rs. */
 export interface HandlerConfig {
-  /** The idle timeout in milliseconds. */
+  /** Time between the `expiring` event and the end of the session, in milliseconds. */
   notice: number
   routes: { url: string; prefix: string }[]
 }
