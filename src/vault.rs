@@ -75,10 +75,12 @@ use session_end::limits::ExpiryWarning;
 use session_end::logout::{LogoutRequest, Logouts};
 use session_end::revocation::Revocations;
 
-pub use hints::{Hint, News, channel as hints_channel};
-pub use io::{ApiRequest, Body, CallId, Entropy, Input, OpId, Output, PortId, ResponseHead, Taken};
+pub use hints::channel as hints_channel;
+pub use io::{
+    ApiRequest, Body, CallId, Entropy, Hint, Input, Loaded, News, OpId, Output, PortId,
+    ResponseHead, Taken,
+};
 pub use message::failed;
-pub use persistence::Loaded;
 
 /// Largest number of pages that a vault serves.
 pub const MAX_PORTS: usize = 256;

@@ -12,8 +12,6 @@ use crate::egress::websocket::Handshake;
 #[cfg(feature = "extended")]
 use crate::oauth::dpop::{PublicKey, UnsignedProof};
 use crate::oauth::jwks::Algorithm;
-use crate::vault::hints::Hint;
-use crate::vault::persistence::Loaded;
 
 /// A page's connection, numbered by the host.
 pub type PortId = u32;
@@ -65,6 +63,77 @@ pub enum Taken {
     Absent,
     /// The store does not work.
     Unavailable,
+}
+
+/// The result of reading the store.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// The state that was persisted last.
+    Found(Secret),
+    /// Nothing ever was, or it was cleared.
+    Nothing,
+    /// Something that does not open.
+    Damaged,
+    /// The store does not work.
+    Unavailable,
+}
+
+/// An event in another vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Somebody signed out, and no store has the end of the session.
+    SignedOut,
+    /// Somebody signed out, and the store that vaults share has the end of the session, or will have it soon. If it
+    /// cannot be written, [`News::NotStored`] follows.
+    SignedOutInStore,
+    /// Somebody signed in.
+    SignedIn,
+    /// The store may never have the sign-out that was announced at [`Hint::loaded`].
+    NotStored,
+}
+
+/// A hint between vaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The event.
+    pub news: News,
+    /// The build of the vault in which it happened: [`Config::build`](crate::config::Config::build).
+    pub build: u16,
+    /// The time at which the newest page of that vault was loaded; for [`News::NotStored`], that of the sign-out.
+    pub loaded: UnixMillis,
+}
+
+impl Hint {
+    /// The hint as the number that is posted: two bits of news, sixteen of the build, and a time in seconds.
+    #[must_use]
+    pub fn to_number(self) -> f64 {
+        let news = match self.news {
+            News::NotStored => 0,
+            News::SignedOut => 1,
+            News::SignedOutInStore => 2,
+            News::SignedIn => 3,
+        };
+        (news | (u64::from(self.build) << 2) | ((self.loaded / 1000) << 18)) as f64
+    }
+
+    /// Reads what was posted. `None` for what is not a hint.
+    #[must_use]
+    pub const fn from_number(number: f64) -> Option<Self> {
+        // NaN and negative numbers become 0.
+        let number = number as u64;
+        let news = match number & 3 {
+            1 => News::SignedOut,
+            2 => News::SignedOutInStore,
+            3 => News::SignedIn,
+            _ if number >> 18 > 0 => News::NotStored,
+            _ => return None,
+        };
+        Some(Self {
+            news,
+            build: (number >> 2) as u16,
+            loaded: (number >> 18) * 1000,
+        })
+    }
 }
 
 /// An event that the host reports. Its `Debug` shows names only: a message may contain a code.

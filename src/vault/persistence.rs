@@ -1,28 +1,27 @@
-//! One session in several vaults: in the dedicated workers of several tabs, or in a worker that starts
-//! after another one has gone.
+//! The session in a store that several vaults share: dedicated workers of several tabs, or a worker that starts after
+//! another one has ended.
 //!
-//! Vaults share a store and a lock. Whoever changes what is kept takes the lock, reads the store, acts,
-//! and gives the lock back when the store has what memory has: not before, or another vault would send
-//! a refresh token that is consumed. Where the store cannot be written, the lock is therefore kept, and
-//! writing is tried again. A vault that is told of a change reads the store without the lock.
+//! The vaults share a lock too. A vault that changes the store acquires the lock, reads the store, acts, and releases the
+//! lock when the store has the state of its memory. If it released the lock earlier, another vault could send a refresh
+//! token that is consumed. So if the store cannot be written, the vault keeps the lock and tries again. A vault that
+//! hears of a change reads the store without the lock.
 //!
-//! - `look`: how the store is read, with the lock or without.
-//! - `lock`: what is done under the lock.
-//! - `meet`: what this vault holds and what the store has are brought together.
-//! - `end`: a session that ended here ends for all.
-//! - `activity`: what the user does here keeps the session alive elsewhere, and the other way round.
+//! - `reader`: reading the store, with or without the lock.
+//! - `lock`: the lock, and writing.
+//! - `tombstone`: the end of a session, which ends it in all vaults.
+//! - `activity`: activity of the user, which keeps the session alive in all vaults.
+//! - `routing`: the consequences for the session and the other parts.
 //!
-//! Only configurations with `session.persist` ask for this; it is part of the Cargo feature `extended`.
+//! Only configurations with `session.persist` use this; it is part of the Cargo feature `extended`.
 
 mod activity;
 mod lock;
-mod merge;
 pub(super) mod reader;
+mod routing;
 mod tombstone;
 
 use crate::base::clock::Millis;
 use crate::prelude::*;
-use crate::vault::Vault;
 use crate::vault::context::Context;
 use crate::vault::io::PortId;
 use crate::vault::login::callback::CompletedLogin;
@@ -31,9 +30,7 @@ use crate::vault::login::callback::CompletedLogin;
 const RETRY: Millis = Millis::from_secs(1);
 const LONGEST_RETRY: Millis = Millis::from_secs(60);
 
-pub use reader::Loaded;
-
-/// The vault's part in what is kept.
+/// The state of persistence.
 #[derive(Default)]
 pub(super) struct Persistence {
     lock: lock::Lock,
@@ -95,60 +92,6 @@ impl Persistence {
         } = self;
         let all = [*retry_at, activity.flush_at, looks.retry_at];
         all.into_iter().flatten().min()
-    }
-}
-
-impl Vault {
-    /// There is a new session, which the store has to know.
-    pub(super) fn save(&mut self) {
-        if self.ctx.keeps() {
-            self.stop_loading();
-            self.persistence.wants += 1;
-            self.persistence.wants_save = true;
-            self.persistence.is_known = false;
-            // Until this is written, the store has what has ended.
-            let ended = self.persistence.ended.take();
-            self.persistence.is_behind |= ended.is_some_and(|ended| ended.was_known);
-            self.logouts.store_done(&mut self.ctx);
-            self.want_lock();
-        }
-    }
-
-    /// Answers a login when the store has its session: the page is likely to go away then, and a worker
-    /// of its own with it.
-    pub(super) fn settle_when_kept(&mut self, login: CompletedLogin) {
-        if self.ctx.keeps() && self.persistence.wants_save {
-            self.persistence.logins.push(login);
-            self.persistence.shorten_wait(&mut self.ctx);
-        } else {
-            login.complete(&mut self.ctx, &mut self.logins);
-        }
-    }
-
-    /// The store has the session, or cannot have it for the time being.
-    fn logins_kept(&mut self) {
-        for login in core::mem::take(&mut self.persistence.logins) {
-            login.complete(&mut self.ctx, &mut self.logins);
-        }
-    }
-
-    pub(super) fn keep_on_time(&mut self) {
-        if self
-            .persistence
-            .due(&self.ctx)
-            .is_none_or(|at| at > self.ctx.now.monotonic)
-        {
-            return;
-        }
-        let is_over = |at: &mut Millis| *at <= self.ctx.now.monotonic;
-        if self.persistence.looks.retry_at.take_if(is_over).is_some() {
-            self.persistence.look(&mut self.ctx);
-        }
-        self.persistence.retry_at = None;
-        self.persistence.flush_activity(&self.ctx);
-        if self.persistence.wants_save || self.persistence.ended.is_some() {
-            self.want_lock();
-        }
     }
 }
 

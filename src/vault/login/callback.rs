@@ -44,7 +44,7 @@ enum CallbackStage {
 #[cfg(feature = "extended")]
 impl Callback {
     /// What the tokens will be bound to.
-    fn key(&self) -> Option<&PublicKey> {
+    fn public_key(&self) -> Option<&PublicKey> {
         match &self.stage {
             CallbackStage::Exchanging(_, pending, _) | CallbackStage::Verifying(pending, _) => {
                 pending.key.as_ref()
@@ -371,7 +371,9 @@ impl Callbacks {
     /// Returns the keys that tokens will be bound to.
     #[cfg(feature = "extended")]
     pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
-        self.in_flight.iter().filter_map(|callback| callback.key())
+        self.in_flight
+            .iter()
+            .filter_map(|callback| callback.public_key())
     }
 }
 

@@ -3,7 +3,6 @@
 
 use crate::base::clock::Millis;
 use crate::session::EndReason;
-use crate::vault::Vault;
 use crate::vault::context::Context;
 use crate::vault::persistence::Persistence;
 use crate::vault::persistence::lock::Lock;
@@ -48,7 +47,7 @@ impl Persistence {
 
     /// Returns true if a read of the store will show if the session is still alive.
     pub(in crate::vault) const fn awaits_verdict(&self, ctx: &Context) -> bool {
-        let is_looking = self.looks.is_open() || matches!(self.lock, Lock::Reading(_));
+        let is_looking = self.looks.is_reading() || matches!(self.lock, Lock::Reading(_));
         ctx.is_in_doubt() && is_looking
     }
 
@@ -82,23 +81,6 @@ impl Persistence {
             self.activity.is_new = true;
             self.wants += 1;
             self.wants_save = true;
-        }
-    }
-}
-
-impl Vault {
-    /// Idle or not: now it is known.
-    pub(super) fn settle_doubt(&mut self) {
-        let doubt = self.ctx.doubt.take();
-        let limits = &self.ctx.config.limits;
-        let session = self.ctx.session.as_deref();
-        if let Some(reason) = session.and_then(|s| s.limit_reached(limits, &self.ctx.now)) {
-            self.end_session(reason);
-        } else if let Some(doubt) = doubt {
-            if doubt {
-                self.user_is_active();
-            }
-            self.resume_calls();
         }
     }
 }

@@ -3,33 +3,19 @@
 //! There are two things to read: what was persisted last, and, if that is a session, whether its end was
 //! written beside it (see `end`).
 
-use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::prelude::*;
 use crate::session::{self, EndReason, Kept, Session};
 use crate::vault::context::Context;
+use crate::vault::context::Purpose;
+use crate::vault::io::{Loaded, Output, Taken};
 use crate::vault::persistence::Persistence;
-use crate::vault::persistence::back_off;
 use crate::vault::persistence::lock::Lock;
 use crate::vault::persistence::tombstone::mark_of;
-use crate::vault::{Output, Purpose, Taken, Vault};
 
 /// Longest time for a read without the lock. A page waits for the first read, and for others that begin within this
 /// time.
 const PATIENCE: Millis = Millis::from_secs(3);
-
-/// The result of reading the store.
-#[derive(Clone, Debug)]
-pub enum Loaded {
-    /// The state that was persisted last.
-    Found(Secret),
-    /// Nothing ever was, or it was cleared.
-    Nothing,
-    /// Something that does not open.
-    Damaged,
-    /// The store does not work.
-    Unavailable,
-}
 
 /// The content of the store.
 pub(in crate::vault) enum Stored {
@@ -57,9 +43,9 @@ pub(super) struct Reading {
 #[derive(Default)]
 pub(super) struct Looks {
     /// The read in flight.
-    open: Option<Reading>,
+    pub(super) open: Option<Reading>,
     /// There was a change meanwhile.
-    again: bool,
+    pub(super) again: bool,
     /// The lock was this vault's meanwhile: what is found may be older than what was read or written
     /// under the lock.
     pub(super) is_old: bool,
@@ -67,18 +53,18 @@ pub(super) struct Looks {
     pub(super) after_lock: bool,
     /// The time of the next read after a failure of the store, and the number of failures.
     pub(super) retry_at: Option<Millis>,
-    failed: u32,
+    pub(super) failed: u32,
     /// From then on, no further look delays the greeting of pages.
-    greet_by: Option<Millis>,
+    pub(super) greet_by: Option<Millis>,
     /// A sign-out elsewhere before pages are greeted, the end of which the store is about to have.
-    expects_end: bool,
+    pub(super) expects_end: bool,
     /// A sign-out elsewhere before pages are greeted, which the store may never have: it ends sessions that began by
     /// this time.
-    signed_out_at: Option<UnixMillis>,
+    pub(super) signed_out_at: Option<UnixMillis>,
 }
 
 impl Looks {
-    pub(super) const fn is_open(&self) -> bool {
+    pub(super) const fn is_reading(&self) -> bool {
         self.open.is_some()
     }
 }
@@ -93,7 +79,7 @@ impl Persistence {
         // The other vault had the lock, and may have given it back.
         self.retry_at = self.retry_at.map(|_| ctx.now.monotonic);
         if matches!(self.lock, Lock::Free | Lock::Asked(_)) || is_refresh_sent {
-            self.looks.again = self.looks.is_open();
+            self.looks.again = self.looks.is_reading();
             self.look(ctx);
         } else {
             self.looks.after_lock = true;
@@ -167,7 +153,7 @@ impl Persistence {
 
     /// Returns true if what was found may be older than a sign-out or another change. The store is then read again before
     /// pages are greeted.
-    fn is_superseded(&mut self, ctx: &mut Context, stored: &Stored) -> bool {
+    pub(super) fn is_superseded(&mut self, ctx: &mut Context, stored: &Stored) -> bool {
         let looks = &mut self.looks;
         let greet_by = looks.greet_by.filter(|at| *at > ctx.now.monotonic);
         let Some(at) = greet_by.filter(|_| !ctx.has_looked) else {
@@ -208,84 +194,11 @@ impl Persistence {
         sessions.filter_map(|reading| reading.session.as_deref())
     }
 
-    fn reading(&mut self, purpose: Purpose) -> Option<&mut Reading> {
+    pub(super) fn reading(&mut self, purpose: Purpose) -> Option<&mut Reading> {
         match (&mut self.lock, purpose) {
             (_, Purpose::Look) => self.looks.open.as_mut(),
             (Lock::Reading(reading), _) => Some(reading),
             _ => None,
-        }
-    }
-}
-
-impl Vault {
-    pub(in crate::vault) fn has_read(&mut self, purpose: Purpose, stored: Stored) {
-        match purpose {
-            Purpose::Look => self.looked(stored),
-            _ => self.read(stored),
-        }
-    }
-
-    /// The store was looked at without the lock.
-    fn looked(&mut self, stored: Stored) {
-        self.persistence.looks.open = None;
-        let signed_out_at = match stored {
-            Stored::Unavailable => None,
-            _ => self.persistence.looks.signed_out_at.take(),
-        };
-        let stored = match stored {
-            Stored::Session(session)
-                if signed_out_at.is_some_and(|at| session.beginning().wall <= at) =>
-            {
-                Stored::Overwritten(session)
-            }
-            stored => stored,
-        };
-        if signed_out_at.is_none() && self.persistence.is_superseded(&mut self.ctx, &stored) {
-            return;
-        }
-        let was_loading = self.ctx.is_loading();
-        let is_unavailable = matches!(stored, Stored::Unavailable);
-        let is_old = core::mem::take(&mut self.persistence.looks.is_old);
-        match self.persistence.lock {
-            Lock::Free | Lock::Asked(_) if !is_old => {
-                self.reconcile(stored);
-                self.settle_doubt();
-                self.persistence.mark_end(&mut self.ctx);
-            }
-            // Under the lock it is this vault that knows best, but for an end that did not wait for it.
-            Lock::Held | Lock::Writing(_) | Lock::Reading(_) => {
-                self.heed_end(stored);
-                self.persistence.looks.after_lock = true;
-            }
-            Lock::Free => self.persistence.looks.again = true,
-            Lock::Asked(_) => self.persistence.looks.after_lock = true,
-        }
-        self.persistence.looks.retry_at = None;
-        if was_loading {
-            self.greet_all();
-        }
-        self.ctx.has_looked = true;
-        if core::mem::take(&mut self.persistence.looks.again) {
-            self.persistence
-                .changed_elsewhere(&mut self.ctx, self.refresh.is_sent());
-        } else if is_unavailable {
-            let wait = back_off(self.persistence.looks.failed);
-            self.persistence.looks.retry_at = Some(self.ctx.now.monotonic + wait);
-            self.persistence.looks.failed += 1;
-        }
-    }
-
-    /// There is a session by a login, whatever the store has: pages need not wait to be told of it.
-    pub(super) fn stop_loading(&mut self) {
-        if self.ctx.is_loading() {
-            self.ctx.has_looked = true;
-            self.greet_all();
-        }
-    }
-
-    fn greet_all(&mut self) {
-        for i in 0..self.ctx.ports.len() {
-            self.greet(self.ctx.ports[i]);
         }
     }
 }

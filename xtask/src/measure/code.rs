@@ -199,6 +199,9 @@ impl<'ast> Visit<'ast> for Source {
         }
     }
 
+    /// Skips paths such as `pub(super)`: a visibility is not a use.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         if !self.is_in_test {
             let segments = path
