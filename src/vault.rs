@@ -225,7 +225,7 @@ impl Vault {
             }
             #[cfg(feature = "extended")]
             Input::SocketOpened { call, protocol } => {
-                self.calls.socket_opened(&mut self.ctx, call, &protocol)
+                self.calls.socket_opened(&mut self.ctx, call, &protocol);
             }
             Input::Tick => self.tick(),
             Input::Woke => self.woke(),
@@ -257,8 +257,9 @@ impl Vault {
             .as_ref()
             .filter(|_| !self.persistence.awaits_verdict(&self.ctx))
         {
-            let left = self.expiry_warning.due(&self.ctx);
-            left.map(|left| consider(now.monotonic + left));
+            if let Some(left) = self.expiry_warning.due(&self.ctx) {
+                consider(now.monotonic + left);
+            }
             // A token may live for less than the time between two reports of the user's activity.
             let fresh = session.until_stale(&now);
             if fresh > Millis::ZERO && session.is_renewed_ahead(&now) {

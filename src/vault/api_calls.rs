@@ -177,7 +177,7 @@ impl Calls {
             };
             match core::mem::replace(&mut known.stage, CallStage::Waiting) {
                 CallStage::Held { head, .. } if waiters == Waiters::All => {
-                    self.deliver(ctx, call, head)
+                    self.deliver(ctx, call, head);
                 }
                 // What it waits for is whether the session is alive.
                 CallStage::Waiting if is_usable && ctx.is_in_doubt() => {}

@@ -74,6 +74,7 @@ pub(super) struct Refreshed {
 }
 
 /// The way a refresh starts.
+#[derive(Clone, Copy)]
 pub(super) enum RefreshStart {
     /// No refresh starts now.
     No,

@@ -452,6 +452,7 @@ impl CallbackPage {
     }
 }
 
+#[expect(clippy::boxed_local, reason = "moving a box is less code")]
 fn fail_verification(
     ctx: &mut Context,
     logins: &mut Logins,

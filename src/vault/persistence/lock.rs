@@ -2,7 +2,6 @@
 
 use crate::Secret;
 use crate::base::clock::Millis;
-use crate::session;
 use crate::vault::context::Context;
 use crate::vault::context::Purpose;
 use crate::vault::io::{OpId, Output};
