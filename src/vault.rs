@@ -3,7 +3,7 @@
 //! The host puts events in ([`Input`], always with the time) and carries out the tasks that come out ([`Output`]), until
 //! [`Vault::poll`] has no more.
 //!
-//! Each part owns its state, takes the shared [`Context`], and returns an outcome. This file routes outcomes between
+//! Each part owns its state, takes the shared `Context`, and returns an outcome. This file routes outcomes between
 //! the parts; `Vault::advance_refresh` is the sequence that matters most.
 //!
 //! - `context`: configuration, time, session, connected pages, operations in flight.

@@ -142,6 +142,11 @@ fn change(rule: Break, found: &Marked, is_on: &str) -> Option<(Range<usize>, Str
             (found.condition.clone()?, before, " })".into())
         }
         Break::Skip => (whole(), format!("if !{is_on} {{ "), " }".into()),
+        // The value of a `let` with an `else` must not end in a brace.
+        Break::Instead(code) if found.value != found.whole => {
+            let before = format!("(if {is_on} {{ {code} }} else {{ ");
+            (value(), before, " })".into())
+        }
         Break::Instead(code) => {
             let before = format!("if {is_on} {{ {code} }} else {{ ");
             (value(), before, " }".into())
@@ -257,7 +262,7 @@ mod tests {
         assert_eq!(breaking("a();", Break::Skip), "if !ON { a(); }");
         assert_eq!(
             breaking("let a = b\n.c();", Break::Instead("d")),
-            "let a = if ON { d } else { b\n.c() };"
+            "let a = (if ON { d } else { b\n.c() });"
         );
         assert_eq!(
             breaking("return a;", Break::Instead("b")),

@@ -243,7 +243,10 @@ mod tests {
             let name = file.strip_prefix(at("")).unwrap();
             let text = fs::read_to_string(&file).unwrap();
             let text = altered(&name.to_string_lossy().replace('\\', "/"), &text).unwrap();
-            syn::parse_file(&text).unwrap();
+            if let Err(error) = syn::parse_file(&text) {
+                let at = error.span().start().line;
+                panic!("{}, line {at}: {error}", name.display());
+            }
         }
     }
 }
