@@ -23,8 +23,9 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * options. The remaining rows are files that only some apps load: error messages (with the first error), event sources
  * and sockets, the client of a token handler, and `strongroom/core`.
  *
- * The budgets of the default and the extended download are 48 and 78 KB, and both are missed by 0.4 KB: see "Size" in
- * docs/decisions.md. The gates keep the two from growing further, and the budgets are their aims.
+ * The budgets of the default and the extended download are 48 and 78 KB. Both are missed, by 1.4 and 2.3 KB, since the
+ * vault became a set of parts: see "Size" in docs/decisions.md. The gates keep the two from growing further, and the
+ * budgets are their aims.
  */
 const ROWS = [
   { name: 'page (main thread)', files: ['index.js'], gate: 4.6 * KB, aim: 4 * KB },
@@ -33,13 +34,13 @@ const ROWS = [
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 48.5 * KB,
+    gate: 49.5 * KB,
     aim: 48 * KB,
   },
   {
     name: 'extended, all options',
     files: ['index.js', 'worker.js', 'strongroom_extended_bg.wasm'],
-    gate: 78.5 * KB,
+    gate: 80.5 * KB,
     aim: 78 * KB,
   },
   { name: 'words, with the first error', files: ['error-messages.js'] },
