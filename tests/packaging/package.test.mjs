@@ -27,9 +27,10 @@ const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 
 test('contains only the build, the readme and the licenses', () => {
   const expected = [
-    /^dist\/(edge\/)?[\w-]+\.(js|d\.ts)$/,
-    /^dist\/edge\.(workerd|light)\.(js|d\.ts)$/,
-    /^dist\/strongroom(_(core|edge|full))?_bg\.wasm$/,
+    /^dist\/(edge\/)?[\w-]+\.js$/,
+    /^dist\/edge\.(workerd|light)\.js$/,
+    /^dist\/(page|worker|vault-origin|protocol|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
+    /^dist\/strongroom(_(core|edge|extended))?_bg\.wasm$/,
     /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|decisions|deployment|dpop|edge|errors|fetch|glossary|login|performance|resources|sessions|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
