@@ -8,7 +8,7 @@ import { startPage } from '../support/edge/page.mjs'
 import { HEAP_ARGS } from '../support/heap.mjs'
 import { collect, record, search } from '../support/leak.mjs'
 
-const time = { timeout: 120_000 }
+const time = { timeout: 240_000 }
 
 let app
 before(async () => {
@@ -30,7 +30,7 @@ const leaks = async ({ page, log }) => {
   return search(places, app.ledger.secrets()).filter((finding) => !isElsewhere(finding))
 }
 
-test('no token, code or verifier is in the browser, whatever happens', { timeout: 300_000 }, async (t) => {
+test('no token, code or verifier is in the browser, whatever happens', { timeout: 900_000 }, async (t) => {
   const context = await app.browser.newContext()
   const log = await record(context)
   const page = await app.open('/', context)
