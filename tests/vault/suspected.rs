@@ -338,19 +338,25 @@ fn each_probe_uses_a_new_address() {
     assert_eq!(world.count(DISCOVERY), discovered);
 }
 
-#[test]
-fn configured_metadata_is_probed_at_its_keys() {
-    let (mut world, page) = World::signed_in_with(
-        r#"{"metadata":{"issuer":"https://id.example.com",
+/// Returns a world with configured metadata whose provider refuses a refresh in a response that CORS hides.
+fn hidden_refusal_with_keys_at(jwks_uri: &str) -> (World, u32) {
+    let (mut world, page) = World::signed_in_with(&format!(
+        r#"{{"metadata":{{"issuer":"https://id.example.com",
             "authorization_endpoint":"https://id.example.com/authorize",
             "token_endpoint":"https://id.example.com/token",
-            "jwks_uri":"https://id.example.com/jwks"}}"#,
-    );
+            "jwks_uri":"{jwks_uri}"}}}}"#
+    ));
     world.expire_access_token();
     world.provider.refusing = Refusing::Hidden;
     world.provider.revoke_family(0);
     world.service_worker = Some(BTreeMap::new());
     call(&mut world, page);
+    (world, page)
+}
+
+#[test]
+fn configured_metadata_is_probed_at_its_keys() {
+    let (mut world, page) = hidden_refusal_with_keys_at("https://id.example.com/jwks");
     world.advance(seconds(200));
     assert_eq!(state(&world, page), "interaction_required");
     let asked = world.service_worker.as_ref().unwrap();
@@ -363,17 +369,7 @@ fn configured_metadata_is_probed_at_its_keys() {
 
 #[test]
 fn probe_keeps_the_query_of_an_address() {
-    let (mut world, page) = World::signed_in_with(
-        r#"{"metadata":{"issuer":"https://id.example.com",
-            "authorization_endpoint":"https://id.example.com/authorize",
-            "token_endpoint":"https://id.example.com/token",
-            "jwks_uri":"https://id.example.com/jwks?tenant=one"}}"#,
-    );
-    world.expire_access_token();
-    world.provider.refusing = Refusing::Hidden;
-    world.provider.revoke_family(0);
-    world.service_worker = Some(BTreeMap::new());
-    call(&mut world, page);
+    let (mut world, _) = hidden_refusal_with_keys_at("https://id.example.com/jwks?tenant=one");
     world.advance(seconds(60));
     let mut asked = world.service_worker.as_ref().unwrap().keys();
     assert!(asked.all(|url| url.starts_with("https://id.example.com/jwks?tenant=one&")));

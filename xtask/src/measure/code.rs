@@ -27,7 +27,6 @@ pub(crate) struct Source {
     /// Names of methods that are called.
     calls: BTreeSet<String>,
     is_in_test: bool,
-    self_type: Option<String>,
 }
 
 /// Parses a file.
@@ -67,18 +66,19 @@ fn is_test_module(attributes: &[syn::Attribute]) -> bool {
 impl Source {
     fn function(
         &mut self,
-        name: &syn::Ident,
+        signature: &syn::Signature,
         attributes: &[syn::Attribute],
-        span: proc_macro2::Span,
+        body: &syn::Block,
     ) {
+        let name = signature.ident.to_string();
         if attributes
             .iter()
             .any(|attribute| attribute.path().is_ident("test"))
         {
-            self.tests.push(name.to_string());
+            self.tests.push(name);
         } else if !self.is_in_test {
-            self.functions
-                .push((name.to_string(), span.end().line + 1 - span.start().line));
+            let lines = body.span().end().line + 1 - signature.span().start().line;
+            self.functions.push((name, lines));
         }
     }
 
@@ -144,32 +144,16 @@ impl<'ast> Visit<'ast> for Source {
                 }
             }
         }
-        let before = std::mem::replace(&mut self.self_type, name);
         visit::visit_item_impl(self, item);
-        self.self_type = before;
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        self.function(
-            &item.sig.ident,
-            &item.attrs,
-            item.block
-                .span()
-                .join(item.sig.span())
-                .unwrap_or_else(|| item.span()),
-        );
+        self.function(&item.sig, &item.attrs, &item.block);
         visit::visit_impl_item_fn(self, item);
     }
 
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
-        self.function(
-            &item.sig.ident,
-            &item.attrs,
-            item.block
-                .span()
-                .join(item.sig.span())
-                .unwrap_or_else(|| item.span()),
-        );
+        self.function(&item.sig, &item.attrs, &item.block);
         visit::visit_item_fn(self, item);
     }
 
