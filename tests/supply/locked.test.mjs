@@ -14,10 +14,12 @@ const crates = (lock) =>
     .slice(1)
     .map((entry) => Object.fromEntries([...entry.matchAll(/^(\w+) = "(.*)"$/gm)].map(([, k, v]) => [k, v])))
 
-/** What is wrong with one of them: those that are not ours come from crates.io, and have a digest. */
+/** The crates of this workspace, which have neither a source nor a digest. */
+const OURS = ['strongroom', 'strongroom-fuzz', 'strongroom-test-kit', 'xtask']
+
+/** Returns true for a crate of somebody else that is not from crates.io, or has no digest. */
 const unlocked = ({ name, source, checksum }) => {
-  const isOurs = ['strongroom', 'strongroom-fuzz', 'xtask'].includes(name)
-  if (isOurs) return source !== undefined
+  if (OURS.includes(name)) return source !== undefined
   return (
     source !== 'registry+https://github.com/rust-lang/crates.io-index' || !/^[0-9a-f]{64}$/.test(checksum)
   )
