@@ -30,7 +30,7 @@ describe('limits', () => {
   }
   const idle = (page) => page.evaluate(() => auth.session.idleExpiresAt)
 
-  test('a page is told that its session is about to end, and then that it has', time, async () => {
+  test('page is warned before its session ends', time, async () => {
     const page = await signedIn()
     const at = await idle(page)
     // Polls of the page's own are no sign of the user.
@@ -45,7 +45,7 @@ describe('limits', () => {
     assert.deepEqual(change, { session: null, reason: 'idle' })
   })
 
-  test('what the user does in the page keeps it, without a call', time, async () => {
+  test('activity in the page extends the session', time, async () => {
     const page = await signedIn()
     const before = await idle(page)
     // Sooner it would be no news.
@@ -54,7 +54,7 @@ describe('limits', () => {
     await page.waitForFunction((at) => auth.session.idleExpiresAt > at, before)
   })
 
-  test('calls keep it, and the page finds out before it warns', time, async () => {
+  test('calls extend the session before the warning', time, async () => {
     const page = await signedIn()
     const before = await idle(page)
     await page.waitForFunction((at) => at - Date.now() < 6000, before)

@@ -62,13 +62,13 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         assert.equal((await response.json()).error.code, 'cross_site_request')
       })
 
-      test('what is neither is the app’s, with its own 404', async () => {
+      test('app handles other URLs', async () => {
         const { response } = await (await signedIn()).go('/nowhere')
         assert.equal(response.status, 404)
         assert.match(await response.text(), /The app does not know this/)
       })
 
-      test('a logout of which the provider tells arrives, whatever the framework thinks of forms of others', async () => {
+      test("back-channel logout passes the framework's form checks", async () => {
         const body = 'logout_token=none'
         const headers = { 'content-type': 'application/x-www-form-urlencoded' }
         const response = await app
@@ -78,7 +78,7 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         assert.equal((await response.json()).error, 'invalid_request')
       })
 
-      test('after a logout nobody is signed in, and a copy of the cookie is worthless in all of the app', async () => {
+      test('copied cookie is invalid after logout', async () => {
         const visitor = await signedIn()
         const copy = visitor.copy()
         assert.equal((await copy.call('/api/me')).status, 200)

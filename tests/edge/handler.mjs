@@ -71,7 +71,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal((await response.json()).item, 'lantern')
     })
 
-    test('without a session a script gets 401, and a window the login', async () => {
+    test('without a session, scripts get 401 and windows the login', async () => {
       const visitor = app.visitor()
       const response = await visitor.call('/api/me')
       assert.equal(response.status, 401)
@@ -80,7 +80,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal(address.href, `${app.origin}/auth/login?returnTo=%2F`)
     })
 
-    test('a request without the header of scripts is refused, and one from another origin', async () => {
+    test('refuses requests without the header or from another origin', async () => {
       const visitor = await signedIn()
       for (const headers of [
         { 'x-strongroom': '' },
@@ -94,7 +94,7 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
-    test('a logout of the provider that never says whom it is for is given up', async () => {
+    test('back-channel logout body has a time limit', async () => {
       const { hostname, port } = new URL(app.urls[0])
       const socket = connect(port, hostname)
       const type = 'Content-Type: application/x-www-form-urlencoded'
@@ -117,7 +117,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal(refreshes() - before, 1)
     })
 
-    test('whoever lost the answer with the new cookie goes on with the old one', async () => {
+    test('client that lost the new cookie continues with the old one', async () => {
       const visitor = await signedIn()
       await expired(visitor)
       const before = refreshes()
@@ -128,7 +128,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal(refreshes() - before, 1)
     })
 
-    test('after a logout a copy of the cookie is good for nothing, and the refresh token is revoked', async () => {
+    test('logout invalidates copied cookies and revokes the refresh token', async () => {
       const visitor = await signedIn()
       const [thief, other] = [visitor.copy(), visitor.copy()]
       const response = await visitor.call('/auth/logout', { method: 'POST' })
@@ -141,7 +141,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal(reason, 'logged_out')
     })
 
-    test('no answer has a token in it', async () => {
+    test('no response contains a token', async () => {
       const visitor = await signedIn()
       const answers = [
         await visitor.call('/auth/session'),
@@ -164,7 +164,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal(kind, 'access_token')
     })
 
-    test('an echo in an encoding that the platform does not decode is refused', async () => {
+    test('token in an undecoded encoding is refused', async () => {
       const visitor = await signedIn()
       let coding
       app.api.on('coded', ({ response, entry }) => {

@@ -24,7 +24,7 @@ const shown = ({ name, path, secure, httpOnly, sameSite, domain }) => ({
 })
 const guarded = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax', domain: 'localhost' }
 
-test('the session is in a cookie that only this host sets, and that no script reads', time, async () => {
+test('session cookie is host-only and HttpOnly', time, async () => {
   const page = await app.open()
   await app.signIn(page)
   assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
@@ -34,7 +34,7 @@ test('the session is in a cookie that only this host sets, and that no script re
   assert.equal(await page.evaluate(() => document.cookie), '')
 })
 
-test('while somebody signs in, the attempt is in one as well', time, async () => {
+test('login cookie is host-only and HttpOnly', time, async () => {
   const page = await app.open()
   await page.evaluate(() => boot.then(() => void auth.login().catch(() => {})))
   await page.waitForSelector('form')
@@ -53,7 +53,7 @@ test('a page cannot set a cookie of that name', time, async () => {
   assert.equal(await set('other=planted; Path=/; Secure'), 'other=planted')
 })
 
-test('logout takes it away', time, async () => {
+test('logout clears the cookie', time, async () => {
   const page = await app.open()
   await app.signIn(page)
   await page.evaluate(() => auth.logout())

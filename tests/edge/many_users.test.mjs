@@ -42,7 +42,7 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
     const who = async (visitor) => (await visitor.session()).session?.claims.sub
     const home = ({ pathname }) => pathname === '/home'
 
-    test('each gets their own session, at sign-in and when it is refreshed', async () => {
+    test('each user gets their own session', async () => {
       const accounts = Array.from({ length: 4 }, () => ACCOUNTS.map(({ username }) => username)).flat()
       const visitors = accounts.map(() => new Visitor(app.place))
       const callback = ({ pathname }) => pathname === '/auth/callback'

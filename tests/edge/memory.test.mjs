@@ -70,7 +70,7 @@ for (const kind of Object.keys(ANSWERS)) {
   })
 }
 
-test('a header field counts as what CGI makes of it', async () => {
+test('header names are compared as CGI writes them', async () => {
   const headers = {
     x_forwarded_for: '10.0.0.1',
     'X-Forwarded-For': '10.0.0.2',

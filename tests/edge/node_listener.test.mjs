@@ -58,7 +58,7 @@ for (const [head, expected] of TARGETS) {
   })
 }
 
-test('with an origin no host is believed', async (t) => {
+test('configured origin overrides Host', async (t) => {
   const { port } = await serve(t, told, { origin: 'https://app.example.com' })
   assert.equal(await raw(port, 'GET /a HTTP/1.1\r\nHost: evil.test'), '204 https://app.example.com/a')
   assert.equal(
@@ -67,13 +67,13 @@ test('with an origin no host is believed', async (t) => {
   )
 })
 
-test('an origin that is none is refused', () => {
+test('invalid origin is refused', () => {
   for (const origin of ['https://app.example.com/', 'https://app.example.com/path', 'app.example.com', '']) {
     assert.throws(() => toNodeListener(told, { origin }), TypeError, origin)
   }
 })
 
-test('each header comes as often as it was sent', async (t) => {
+test('repeated headers are kept', async (t) => {
   const names = ({ headers }) => Response.json([headers.get('x-a'), headers.get('cookie')])
   const { url } = await serve(t, names)
   const headers = ['Host', 'app.test', 'X-A', '1', 'x-a', '2', 'Cookie', 'n=a', 'Cookie', 'n=b']
@@ -84,7 +84,7 @@ test('each header comes as often as it was sent', async (t) => {
   assert.deepEqual(JSON.parse(piece), ['1, 2', 'n=a; n=b'])
 })
 
-test('env is the environment, or what it is told', async (t) => {
+test('env defaults to the environment', async (t) => {
   const handler = { fetch: (_request, env) => Response.json([env.PATH ?? null, env.x ?? null]) }
   const answers = []
   for (const options of [{}, { env: { x: 1 } }]) {
@@ -97,7 +97,7 @@ test('env is the environment, or what it is told', async (t) => {
   ])
 })
 
-test('what the handler throws is status 500 without a word of it, and told to onError', async (t) => {
+test('handler exception gives an empty 500 and is reported', async (t) => {
   const errors = []
   const failing = () => {
     throw new Error('secret')
@@ -109,7 +109,7 @@ test('what the handler throws is status 500 without a word of it, and told to on
   assert.deepEqual(errors, ['secret'])
 })
 
-test('an answer that fails on its way is cut off, so that nobody takes it for whole', async (t) => {
+test('failed response body breaks the connection', async (t) => {
   const errors = []
   const failing = () => {
     let pieces = 0
@@ -124,7 +124,7 @@ test('an answer that fails on its way is cut off, so that nobody takes it for wh
   assert.deepEqual(errors, ['broken'])
 })
 
-test('what waitUntil was given and fails is told to onError', async (t) => {
+test('rejected waitUntil promise is reported', async (t) => {
   let onError
   const error = new Promise((resolve) => (onError = resolve))
   const handler = (_request, _env, { waitUntil }) => {
@@ -136,7 +136,7 @@ test('what waitUntil was given and fails is told to onError', async (t) => {
   assert.equal((await error).message, 'later')
 })
 
-test('HEAD is answered without a body, which is canceled', async (t) => {
+test('HEAD cancels the response body', async (t) => {
   let canceled = false
   const body = () => new ReadableStream({ cancel: () => void (canceled = true) })
   const { url } = await serve(t, () => new Response(body(), { headers: { 'content-length': '5' } }))
@@ -146,13 +146,13 @@ test('HEAD is answered without a body, which is canceled', async (t) => {
   assert.ok(canceled)
 })
 
-test('a GET with a body, which a Request cannot have, is one without', async (t) => {
+test('body of a GET is dropped', async (t) => {
   const { port } = await serve(t, told)
   const head = 'GET /a HTTP/1.1\r\nHost: app.test\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc'
   assert.equal(await raw(port, head), '204 http://app.test/a')
 })
 
-test('the signal tells that the client went away, also before there is an answer', async (t) => {
+test('signal is aborted on disconnect', async (t) => {
   let arrived, left
   const here = new Promise((resolve) => (arrived = resolve))
   const gone = new Promise((resolve) => (left = resolve))
@@ -170,7 +170,7 @@ test('the signal tells that the client went away, also before there is an answer
   assert.equal(await gone, 'AbortError')
 })
 
-test('the signal tells nothing when all went well', async (t) => {
+test('signal is not aborted after success', async (t) => {
   const signals = []
   const handler = ({ signal }) => {
     signals.push(signal)
@@ -185,7 +185,7 @@ test('the signal tells nothing when all went well', async (t) => {
   assert.equal(signals[0].aborted, false)
 })
 
-test('an upload that breaks off is an error for whoever reads it, and ends nothing else', async (t) => {
+test('broken upload fails only its reader', async (t) => {
   let failed
   const failure = new Promise((resolve) => (failed = resolve))
   const errors = []
@@ -214,7 +214,7 @@ async function untilStill(read) {
   }
 }
 
-test('an answer is made only as fast as it is read', async (t) => {
+test('response body respects backpressure', async (t) => {
   let made = 0
   const piece = new Uint8Array(1 << 16)
   const pull = (controller) => {
@@ -234,7 +234,7 @@ test('an answer is made only as fast as it is read', async (t) => {
   response.destroy()
 })
 
-test('an upload is taken only as fast as it is read', async (t) => {
+test('upload respects backpressure', async (t) => {
   let arrived, read
   const here = new Promise((resolve) => (arrived = resolve))
   const handler = async ({ body }) => {
@@ -265,7 +265,7 @@ test('an upload is taken only as fast as it is read', async (t) => {
   assert.equal(Number((await response.toArray()).join('')), sent)
 })
 
-test('an upload that nobody reads is not in the way of the answer', async (t) => {
+test('unread upload does not block the response', async (t) => {
   const { url } = await serve(t, () => new Response('refused', { status: 403 }))
   for (let time = 0; time < 2; time++) {
     const response = await fetch(url, { method: 'POST', body: new Uint8Array(1 << 20) })
@@ -274,7 +274,7 @@ test('an upload that nobody reads is not in the way of the answer', async (t) =>
   }
 })
 
-test('an upload that the handler gives up leaves the connection for the answer', async (t) => {
+test('canceled upload keeps the connection for the response', async (t) => {
   const handler = async ({ body }) => {
     const reader = body.getReader()
     await reader.read()

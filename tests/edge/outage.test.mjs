@@ -16,7 +16,7 @@ async function allReject(coordinator, expected) {
   for (const [name, call] of Object.entries(CALLS)) await assert.rejects(call(coordinator), expected, name)
 }
 
-test('a Redis that is gone is an error, by either client', async (t) => {
+test('unreachable Redis is an error in both clients', async (t) => {
   const server = await startRedis()
   const nodeRedis = createClient({ url: server.url, disableOfflineQueue: true }).on('error', () => {})
   await nodeRedis.connect()
@@ -30,7 +30,7 @@ test('a Redis that is gone is an error, by either client', async (t) => {
   for (const client of [nodeRedis, ioredis]) await allReject(redis(() => client)({}), Error)
 })
 
-test('a store by HTTP that refuses says so, without the token', async (t) => {
+test('HTTP store error excludes the token', async (t) => {
   const server = await startRedis()
   const rest = await startRedisRest(server.url)
   t.after(async () => {
@@ -44,7 +44,7 @@ test('a store by HTTP that refuses says so, without the token', async (t) => {
   )
 })
 
-test('a store by HTTP elsewhere than on loopback is asked over https', () => {
+test('HTTP store requires https except on loopback', () => {
   const at = (url) => () => redisRest({ url, token: 't' })({})
   for (const url of ['http://store.example.com', 'http://127.0.0.1.evil.test', 'ftp://127.0.0.1']) {
     assert.throws(at(url), /over https/, url)
@@ -52,7 +52,7 @@ test('a store by HTTP elsewhere than on loopback is asked over https', () => {
   for (const url of ['https://store.example.com', 'http://127.0.0.1:9', 'http://localhost:9']) at(url)()
 })
 
-test('a store by HTTP that is gone is what fetch throws', async () => {
+test('unreachable HTTP store rejects with the error of fetch', async () => {
   const gone = redisRest({ url: (env) => env.url, token: 't' })({ url: 'http://127.0.0.1:9' })
   await allReject(gone, TypeError)
 })
@@ -77,12 +77,12 @@ for (const [what, answer] of Object.entries(ANSWERS)) {
   })
 }
 
-test('what is no client of Redis is refused', () => {
+test('refuses objects that are not a Redis client', () => {
   for (const client of [{}, { get() {} }, undefined])
     assert.throws(() => redis(client)({}), { code: 'config_invalid' })
 })
 
-test('a Durable Object of another class is an error that says what to look for', async () => {
+test('Durable Object of another class is an error with advice', async () => {
   const object = { fetch: async () => new Response('no', { status: 404 }) }
   const namespace = { idFromName: (name) => name, get: () => object }
   await allReject(
@@ -91,7 +91,7 @@ test('a Durable Object of another class is an error that says what to look for',
   )
 })
 
-test('a Deno KV that cannot be opened is an error for whoever uses it, and none before', async () => {
+test('failed Deno KV is reported on first use', async () => {
   const source = denoKv(Promise.reject(new Error('cannot open')))
   await new Promise((resolve) => setImmediate(resolve))
   await allReject(source({}), /cannot open/)

@@ -52,7 +52,7 @@ after(async () => {
   while (ends.length) await ends.pop()()
 })
 
-test('a reader signs in, calls the API and signs out', time, async () => {
+test('user signs in, calls the API and signs out', time, async () => {
   await page.goto(origin)
   await page.click('a')
   await giveConsent(page)

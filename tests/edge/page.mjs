@@ -48,7 +48,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
 
     // Sessions.
 
-    test('without a session there is none, and a call is refused', time, async () => {
+    test('calls without a session are refused', time, async () => {
       const page = await app.open()
       assert.deepEqual(await booted(page), { value: null })
       const state = await page.evaluate(() => [auth.session, auth.endReason, auth.resumed])
@@ -58,7 +58,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(error.isStrongroomError, true)
     })
 
-    test('a user signs in, and is where they were', time, async () => {
+    test('login returns to the same page', time, async () => {
       const page = await app.open('/orders?a=1#b')
       await app.signIn(page)
       assert.equal(page.url(), `${app.site.origin}/orders?a=1#b`)
@@ -70,7 +70,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(await page.evaluate(() => auth.resumed), 'cookie')
     })
 
-    test('a reload keeps the session, without a word to the provider', time, async () => {
+    test('reload keeps the session without provider requests', time, async () => {
       const page = await signedIn()
       const before = ledger.tokenRequests().length
       await page.reload()
@@ -87,7 +87,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(ledger.authorizationRequests().length, logins)
     })
 
-    test('a login in a popup is for all tabs, and the popup closes itself', time, async () => {
+    test('popup login signs in all tabs and closes', time, async () => {
       const page = await app.open()
       await booted(page)
       const tab = await secondTab(page)
@@ -114,7 +114,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       }
     })
 
-    test('a login that is given up says so', time, async () => {
+    test('aborted login rejects', time, async () => {
       const page = await app.open()
       await booted(page)
       await page.evaluate(() => (globalThis.giving = new AbortController()))
@@ -132,7 +132,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       await popup.close()
     })
 
-    test('what a handler has no use for is refused by name', time, async () => {
+    test('unsupported options are refused by name', time, async () => {
       const page = await app.open()
       await booted(page)
       const login = async (options) =>
@@ -160,7 +160,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(await connects('/nothing'), 'handler_unreachable')
     })
 
-    test('a logout in one tab is one in the other, with its reason', time, async () => {
+    test('logout reaches other tabs with its reason', time, async () => {
       const page = await signedIn()
       const tab = await secondTab(page)
       const family = ledger.families()
@@ -173,7 +173,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.ok(ledger.familyRevoked(family))
     })
 
-    test('an answer that a logout has overtaken revives nothing', time, async () => {
+    test('late response does not revive a logged-out session', time, async () => {
       const page = await signedIn()
       let answer
       const held = new Promise((resolve) => {
@@ -201,7 +201,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(all.filter(({ session }) => session).length, 0)
     })
 
-    test('a logout at the provider goes there and comes back', time, async () => {
+    test('provider logout redirects and returns', time, async () => {
       const page = await signedIn()
       await page.evaluate(() => void auth.logout({ provider: true }))
       await page.waitForURL((url) => url.origin === app.provider.origin)
@@ -211,7 +211,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(await session(page), null)
     })
 
-    test('a session that was ended behind its back is over with the next call', time, async () => {
+    test('next call notices an ended session', time, async () => {
       const page = await signedIn()
       await page.context().clearCookies({ name: 'strongroom' })
       assert.equal(await codeOf(page, `${api.url}me`), 'login_required')
@@ -223,7 +223,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
 
     // Calls.
 
-    test('a call goes by the address of the API, and by the path of its route', time, async () => {
+    test('calls work by API URL and by route path', time, async () => {
       const page = await signedIn()
       for (const url of [`${api.url}me?x=%20y`, '/api/me?x=%20y']) {
         api.clear()
@@ -268,7 +268,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       }
     })
 
-    test('an answer is read as it comes, and can be given up', time, async () => {
+    test('response is streamed and can be aborted', time, async () => {
       const page = await signedIn()
       const [first, name] = await page.evaluate(async (url) => {
         const stop = new AbortController()
@@ -285,7 +285,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(api.requests.at(-1).aborted, true)
     })
 
-    test('progress is told, of what is sent and of what comes', time, async () => {
+    test('progress is reported in both directions', time, async () => {
       const page = await signedIn()
       const told = await page.evaluate(async (api) => {
         const seen = []
@@ -332,7 +332,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       },
     )
 
-    test('a session goes on whose user the provider wants to see first', time, async () => {
+    test('session continues after provider interaction', time, async () => {
       app.provider.settings.accessTokenSeconds = 5
       const page = await signedIn()
       app.provider.settings.accessTokenSeconds = 600
@@ -350,7 +350,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       await page.waitForFunction(() => auth.session.state === 'active')
     })
 
-    test('refusals have the codes that they have over a vault', time, async () => {
+    test('error codes match those of the vault', time, async () => {
       const page = await signedIn()
       assert.equal(await codeOf(page, 'https://attacker.example/'), 'url_not_allowed')
       assert.equal(await codeOf(page, new URL('/v2/me', api.url).href), 'url_not_allowed')
@@ -399,7 +399,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal((await session(page)).claims.sub, 'alice')
     })
 
-    test('an API that wants another login gets it, and the call is sent again', time, async () => {
+    test('step-up login repeats the call', time, async () => {
       const page = await signedIn()
       let wants = true
       api.on('careful', ({ response, claims }) => {
@@ -421,7 +421,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.deepEqual(await page.evaluate(() => again), { value: 'alice' })
     })
 
-    test('an event source goes by the same way, and ends with the session', time, async () => {
+    test('event source ends with the session', time, async () => {
       const page = await signedIn()
       api.on('news', ({ response }) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -467,7 +467,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       },
     )
 
-    test('a client that was closed refuses, also what is under way', time, async () => {
+    test('closed client rejects pending calls', time, async () => {
       const page = await signedIn()
       const outcome = await page.evaluate(async (url) => {
         const slow = settle(auth.fetch(url))
@@ -479,13 +479,13 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
 
     // The browser's own part.
 
-    test('a window that goes to a route without a session is sent to sign in', time, async () => {
+    test('navigation without a session leads to the login', time, async () => {
       const page = await app.open('/empty')
       await page.goto(`${app.site.origin}/api/me`)
       assert.equal(new URL(page.url()).origin, app.provider.origin)
     })
 
-    test('script sees no cookie, and the browser keeps it for this host and HTTP alone', time, async () => {
+    test('cookie is HttpOnly and host-only in the browser', time, async () => {
       const page = await signedIn()
       assert.equal(await page.evaluate(() => document.cookie), '')
       const cookies = await page.context().cookies(app.site.origin)

@@ -47,7 +47,7 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
       await server?.stop()
     })
 
-    test('a refresh is refused in time, by the code of the coordinator', async () => {
+    test("refresh fails in time with the coordinator's code", async () => {
       const refreshes = app.provider.ledger.refreshes().length
       const since = Date.now()
       const response = await alice.call('/auth/session')
@@ -63,7 +63,7 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
       assert.ok(alice.cookies.size, 'the session is kept')
     })
 
-    test('a sign-in says whether it needs the store', async () => {
+    test('login reports if it needs the store', async () => {
       faults.length = 0
       const { response } = await bob.go(back, { until: () => true })
       if (storage === 'sealed-in-cookie') return assert.equal(response.status, 303)
@@ -74,7 +74,7 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
       assert.deepEqual(faults[0], SILENCE)
     })
 
-    test('the session goes on when the store does', async () => {
+    test('session continues when the store resumes', async () => {
       server.goOn()
       const deadline = Date.now() + GIVES_UP
       let response

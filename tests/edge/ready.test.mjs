@@ -19,7 +19,7 @@ const env = { CLIENT_SECRET: 'a secret' }
 const statusOf = async (handler, env) =>
   (await handler.fetch(new Request('https://app.example.com/api/'), env)).status
 
-test('a configuration that is right is enough, whether the provider is there or not', async () => {
+test('valid configuration is ready without the provider', async () => {
   const made = handler({})
   assert.equal(await made.ready(env), undefined)
   // It has `env` from then on.
@@ -65,7 +65,7 @@ for (const [what, more, given, expected] of [
   })
 }
 
-test('a configuration that was mended meanwhile is read anew', async () => {
+test('fixed configuration is read again', async () => {
   const made = handler({})
   await assert.rejects(made.ready({}))
   await made.ready(env)

@@ -30,7 +30,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
     })
     after(() => app?.stop())
 
-    test('tokens are bound to a key, which each isolate proves to have', async () => {
+    test('each isolate proves possession of the key', async () => {
       const visitor = app.visitor()
       const { address } = await visitor.signIn({ returnTo: '/orders', until: home })
       assert.equal(address.pathname, '/orders', JSON.stringify(await app.told()))
@@ -45,7 +45,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
       assert.deepEqual(Object.keys(request.query).sort(), ['client_id', 'request_uri'])
     })
 
-    test('another nonce of the API is no reason to fail, nor is a token that has expired', async () => {
+    test('new nonce and expired token do not fail calls', async () => {
       const visitor = app.visitor()
       await visitor.signIn({ returnTo: '/orders', until: home })
       assert.equal((await visitor.call('/api/me')).status, 200)
@@ -123,13 +123,13 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
       return response.statusCode
     }
 
-    test('one from another origin is refused, and one that does not say where it is from', async () => {
+    test('refuses sockets from another or unknown origin', async () => {
       assert.equal(await refused(open({ origin: 'https://evil.test' })), 403)
       assert.equal(await refused(open({})), 403)
     })
 
     if (passesSockets) {
-      test('one of the app is passed on with the token, and talks', async () => {
+      test('app socket is forwarded with the token', async () => {
         const socket = open({ origin: app.origin })
         await once(socket, 'open')
         socket.send('hello')
@@ -142,7 +142,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
         await once(socket, 'close')
       })
     } else {
-      test('one of the app is told that this platform cannot', async () => {
+      test('app socket fails on platforms without support', async () => {
         assert.equal(await refused(open({ origin: app.origin })), 501)
       })
     }

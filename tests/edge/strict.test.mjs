@@ -27,7 +27,7 @@ const whoHas = async ({ name, value }) => {
   return session?.claims.sub
 }
 
-test('a user who comes from the provider is signed in', time, async () => {
+test('login works with strict cookies', time, async () => {
   const page = await app.open()
   const seen = []
   page.on('request', (request) => {
@@ -41,13 +41,13 @@ test('a user who comes from the provider is signed in', time, async () => {
   assert.deepEqual(seen.slice(-3), ['/auth/callback', '/auth/callback', '/orders'])
 })
 
-test('by a popup as well', time, async () => {
+test('popup login works with strict cookies', time, async () => {
   const page = await app.open()
   assert.equal((await signInByPopup(page)).value?.claims.sub, 'alice')
   assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
 })
 
-test('the session before ends with a new login', time, async () => {
+test('new login ends the previous session', time, async () => {
   const page = await app.open()
   await app.signIn(page)
   const before = await cookieOf(page)
@@ -57,7 +57,7 @@ test('the session before ends with a new login', time, async () => {
   assert.equal(await whoHas(await cookieOf(page)), 'alice')
 })
 
-test('a link of another site leads to the app, without the session', time, async () => {
+test('cross-site link opens the app without the session', time, async () => {
   const page = await app.open()
   await app.signIn(page)
   const sent = []

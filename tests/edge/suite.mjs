@@ -48,11 +48,11 @@ function basics(name) {
     const get = (path, options) => fetch(`${url}${path}`, options)
     const seen = async () => (await get('/seen')).json()
 
-    test('what it is configured with comes in env', async () => {
+    test('configuration arrives in env', async () => {
       assert.equal(await (await get('/env')).text(), 'hello')
     })
 
-    test('a request has its method, its address and its headers', async () => {
+    test('request has method, URL and headers', async () => {
       const response = await get('/request?a=%2F&b=//x', { headers: { 'X-One': 'two', Cookie: 'c=3; d=4' } })
       const { method, url: address, headers } = await response.json()
       assert.equal(method, 'GET')
@@ -61,7 +61,7 @@ function basics(name) {
       assert.deepEqual({ one, cookie }, { one: 'two', cookie: 'c=3; d=4' })
     })
 
-    test('each cookie that is set has a header of its own', async () => {
+    test('each cookie has its own header', async () => {
       const response = await get('/cookies')
       assert.equal(response.status, 204)
       assert.deepEqual(response.headers.getSetCookie(), [
@@ -70,13 +70,13 @@ function basics(name) {
       ])
     })
 
-    test('a redirect is for the browser', async () => {
+    test('redirect is passed to the browser', async () => {
       const response = await get('/redirect', { redirect: 'manual' })
       assert.equal(response.status, 302)
       assert.equal(response.headers.get('location'), '/elsewhere?a=b')
     })
 
-    test('a body goes through in both directions as it comes', async () => {
+    test('bodies are streamed in both directions', async () => {
       const request = open(`${url}/echo`, { method: 'POST' })
       const answered = once(request, 'response')
       request.write('one')
@@ -91,13 +91,13 @@ function basics(name) {
       assert.equal((await pieces.next()).done, true)
     })
 
-    test('sixteen megabytes come back as they were sent', async () => {
+    test('16 MB body returns unchanged', async () => {
       const body = new Uint8Array(16 << 20).map((_none, index) => (index * 31) >> 3)
       const response = await get('/echo', { method: 'POST', body })
       assert.ok(Buffer.from(await response.arrayBuffer()).equals(Buffer.from(body)))
     })
 
-    test('an answer without an end begins, and its source is let go when the client goes away', async () => {
+    test('endless response is canceled on disconnect', async () => {
       const asked = once(upstream.events, 'asked')
       const client = new AbortController()
       const response = await get('/through', { signal: client.signal })
@@ -109,7 +109,7 @@ function basics(name) {
       await closed
     })
 
-    test('what is left to be done after the answer is done', async () => {
+    test('work after the response is finished', async () => {
       const { later } = await seen()
       await get('/later')
       await until(async () => (await seen()).later > later)

@@ -1,19 +1,19 @@
-/** WebCrypto: AES-256-GCM for what is sealed, signatures of the provider's and of the client's. */
+/** WebCrypto: AES-256-GCM for sealed values, and signatures of the provider and the client. */
 
-/** What `importKey`, `sign` and `verify` take. */
+/** The parameters of `importKey`, `sign` and `verify`. */
 export type Parameters = { name: string; hash: string; namedCurve: string; saltLength: number }
 
 const NONCE = 12
 const encoder = new TextEncoder()
 
-/** A part of bytes, where it is: `subarray()` costs five times as much. */
+/** Returns a view of a part of the bytes: `subarray()` costs five times as much. */
 const part = ({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>, start: number, end = length) =>
   new Uint8Array(buffer, byteOffset + start, end - start)
 
-/** The ring of keys, imported once. They cannot be exported from then on. */
+/** The keyring. Keys are imported once as not extractable. */
 export class Keys {
   readonly #keys: (CryptoKey | Promise<CryptoKey>)[]
-  /** What texts are bound to is mostly the same from one request to the next. */
+  /** The additional data is usually the same for consecutive requests. */
   #bound: { aad: string; bytes: Uint8Array<ArrayBuffer> } = { aad: '', bytes: encoder.encode('') }
 
   constructor(keys: Uint8Array[]) {
@@ -24,7 +24,7 @@ export class Keys {
       return key
     })
     for (const [i, key] of this.#keys.entries()) {
-      // A key that is there is taken without waiting; one that failed to be imported fails when it is needed.
+      // An imported key is used without waiting. An import error is thrown on use.
       Promise.resolve(key).then(
         (key) => (this.#keys[i] = key),
         () => {},
@@ -32,7 +32,7 @@ export class Keys {
     }
   }
 
-  /** What was sealed, or nothing if it is not genuine. */
+  /** Returns the plaintext, or nothing if the value is not authentic. */
   async open(i: number, sealed: Uint8Array<ArrayBuffer>, aad: string): Promise<Uint8Array | undefined> {
     const key = this.#keys[i]!
     const parameters = this.#parameters(part(sealed, 0, NONCE), aad)
@@ -44,7 +44,7 @@ export class Keys {
     }
   }
 
-  /** `plain` has the nonce in front, and so has what comes back. */
+  /** Seals a plaintext. Both `plain` and the result begin with the nonce. */
   async seal(plain: Uint8Array<ArrayBuffer>, aad: string): Promise<Uint8Array> {
     const nonce = plain.subarray(0, NONCE)
     const parameters = this.#parameters(nonce, aad)
@@ -68,7 +68,7 @@ interface Signing {
   input: string
 }
 
-/** Whether a signature is by a public key. */
+/** Returns true if a signature verifies with a public key. */
 export const verify = async (
   { parameters, jwk, input }: Signing,
   signature: Uint8Array<ArrayBuffer>,
@@ -77,15 +77,15 @@ export const verify = async (
   return crypto.subtle.verify(parameters, key, signature, encoder.encode(input))
 }
 
-/** A signature by a private key. */
+/** Signs with a private key. */
 export const sign = async ({ parameters, jwk, input }: Signing): Promise<Uint8Array> => {
-  // What the key is said to be for elsewhere is no reason for WebCrypto to refuse it.
+  // WebCrypto would refuse keys with other `use` or `key_ops`.
   const { key_ops, use, alg, ...bare } = jwk
   const key = await crypto.subtle.importKey('jwk', bare, parameters, false, ['sign'])
   return new Uint8Array(await crypto.subtle.sign(parameters, key, encoder.encode(input)))
 }
 
-/** A fresh private key for ES256, a JWK: it is kept sealed, and other isolates sign with it, too. */
+/** Generates a private key for ES256 as a JWK. It is stored sealed, and other isolates sign with it, too. */
 export const generateKey = async (): Promise<string> => {
   const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign'])
   return JSON.stringify(await crypto.subtle.exportKey('jwk', pair.privateKey))

@@ -1,4 +1,4 @@
-/** What every platform's `strongroom/edge` has. */
+/** The exports of `strongroom/edge` on every platform. */
 export type { ClientAuth, FromEnv, Route, TokenHandlerConfig } from './config.js'
 export type { Coordinator, CoordinatorSource, Entry } from './coordinators/coordinator.js'
 export { denoKv, type DenoKv } from './coordinators/deno-kv.js'

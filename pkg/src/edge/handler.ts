@@ -2,26 +2,27 @@ import { StrongroomError } from '../page/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type Context, Host } from './host.js'
 
-/** A handler as servers call it. */
+/** The handler that servers call. */
 export interface TokenHandler {
   /**
-   * Answers a request: the handler's own endpoints, and the routes. What is neither gets 404.
+   * Responds to requests for the handler's own endpoints and the routes, and to all others with 404.
    *
    * @param env What the platform hands over; the configuration's functions get it.
    */
   fetch(request: Request, env?: unknown, context?: Context): Promise<Response>
-  /** The same, but `undefined` for what is neither: the app answers that. */
+  /** Does the same, but returns `undefined` for other URLs, which the app handles. */
   handle(request: Request, env?: unknown, context?: Context): Promise<Response | undefined>
   /**
-   * Who has sent a request: for pages that are rendered on the server. It is no sign of the user, and sets no cookie.
+   * Returns the session of a request, for pages rendered on the server. It does not count as the user's activity, and
+   * sets no cookie.
    *
    * @returns `null` if nobody is signed in.
-   * @throws Error If nobody can say just now: the session is kept, and the request may come again.
+   * @throws Error if the session cannot be read now. It is kept, and the request may be repeated.
    */
   session(request: Request, env?: unknown, context?: Context): Promise<EdgeSession | null>
   /**
-   * Reads the configuration now, and not with the first request: for a server that had better not start with a wrong one.
-   * Neither the provider nor the coordinator is asked for anything.
+   * Reads the configuration now and not with the first request, so a server with an invalid one does not start. It
+   * sends no request to the provider or the coordinator.
    *
    * @param env As for {@link fetch}. Default, where there is one: `process.env`.
    * @throws {@link StrongroomError} `config_invalid`: the message names the option, and what is wrong with it.
@@ -29,11 +30,11 @@ export interface TokenHandler {
   ready(env?: unknown): Promise<void>
 }
 
-/** Who is signed in: what `GET <base>/session` tells a page. Times are milliseconds since the Unix epoch. */
+/** The session as pages get it from `GET <base>/session`. Times are milliseconds since the Unix epoch. */
 export interface EdgeSession {
   claims: { sub: string; [name: string]: unknown }
   scopes: string[]
-  /** `interaction_required`: the provider wants the user before it issues another access token. */
+  /** `interaction_required`: the provider requires an interaction of the user before it issues another access token. */
   state: 'active' | 'interaction_required'
   startedAt: number
   expiresAt: number
@@ -41,10 +42,10 @@ export interface EdgeSession {
   accessTokenExpiresAt: number
 }
 
-/** Where the core's module is: each platform has its own way. */
+/** Loads the core's module: each platform has its own way. */
 export type Load = () => WebAssembly.Module | Promise<WebAssembly.Module>
 
-/** Makes `createTokenHandler` for a platform. */
+/** Creates `createTokenHandler` for a platform. */
 export const creating =
   (load: Load) =>
   (config: TokenHandlerConfig, options: { wasm?: WebAssembly.Module | BufferSource } = {}): TokenHandler => {
@@ -53,7 +54,7 @@ export const creating =
       const given = options.wasm ?? (await load())
       return new Host(config, env, isModule(given) ? given : await WebAssembly.compile(given))
     }
-    /** Why it does not start: for the configuration's author, and no secret is in it. The next one tries anew. */
+    /** The configuration error, which contains no secret. The next request tries again. */
     const notStarted = (error: unknown): StrongroomError => {
       starting = undefined
       const { code = 'handler_failed', message } = error as StrongroomError
@@ -100,6 +101,6 @@ export const creating =
 const failure = (): Response =>
   new Response('The server could not answer', { status: 500, headers: { 'cache-control': 'no-store' } })
 
-/** Also one of another realm: the Edge Runtime's handlers get theirs from outside. */
+/** Returns true for a `Request` of any realm: handlers in the Edge Runtime get those of another one. */
 const isModule = (given: WebAssembly.Module | BufferSource): given is WebAssembly.Module =>
   Object.prototype.toString.call(given) === '[object WebAssembly.Module]'

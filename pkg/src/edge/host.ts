@@ -1,5 +1,5 @@
 /**
- * Carries out what the core decides: one loop, and a line for each effect of src/edge/io.rs. Nothing is decided here.
+ * The host of the core: one loop that carries out each effect of src/edge/io.rs. All decisions are the core's.
  */
 import { Edge } from '../../glue/strongroom_edge.js'
 import { type TokenHandlerConfig, written } from './config.js'
@@ -17,12 +17,12 @@ import {
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import { sent, textOf } from './upstream/provider.js'
 
-/** What a platform hands to `fetch` as the third: of it the handler uses this, if it is there. */
+/** The third argument that a platform passes to `fetch`. The handler uses `waitUntil` where it exists. */
 export interface Context {
   waitUntil?(promise: Promise<unknown>): void
 }
 
-/** What came of an effect: src/bindings/edge.rs knows these numbers too. */
+/** The kinds of replies. src/bindings/edge.rs has the same numbers. */
 const FAILED = 0
 const OPENED = 1
 const SEALED = 2
@@ -38,13 +38,13 @@ const HEAD = 11
 const KEY = 12
 const PENDING = 13
 
-/** How long a coordinator may take, in milliseconds: it is near, and a request waits for it. */
+/** The time limit of the coordinator in milliseconds. It is near, and a request waits for it. */
 const COORDINATOR_TIME = 3000
 
 /** Milliseconds for which the core waits for the provider before it may do something else: `BEAT` in src/edge/io.rs. */
 const BEAT = 2000
 
-/** How long a client may take to send a body that the handler itself reads, in milliseconds. */
+/** The time limit in milliseconds for a body that the handler itself reads. */
 const BODY_TIME = 5000
 
 /** A step as the core writes it. */
@@ -74,29 +74,29 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'next' }
 )
 
-/** Something that the core tells besides. */
+/** An event of the core. */
 type Event =
   | { t: 'finished'; flight: number }
   | { t: 'fault'; code: string; message: string }
   | { t: 'ended'; reason: string; sub: string }
 
-/** Steps on the way of every request. While nothing else happens, a client that goes away takes its request along. */
+/** Returns true for the steps of every request. If a client disconnects during them, its request is dropped. */
 const isUsual = (t: Step['t']): boolean => t === 'open' || t === 'forward'
 
-/** Steps with which bytes go out. */
+/** Returns true for steps that come with bytes. */
 const hasBytes = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t === 'verify'
 
-/** Steps that a coordinator carries out, of which each says something if it fails. */
+/** Steps of the coordinator whose failures are reported. */
 const COORDINATED: Step['t'][] = ['read', 'swap']
 
-/** What an error is called, such as ECONNREFUSED. Its message may quote anything. */
+/** Returns the name of an error, such as ECONNREFUSED. Its message may contain anything. */
 const nameOf = (error: unknown): string => {
   const { code, name } = Object(error) as { code?: unknown; name?: unknown }
   const found = [code, name].find((text) => typeof text === 'string' && /^[\w.-]{1,40}$/.test(text))
   return found ? `: ${found}` : ''
 }
 
-/** One isolate's handler. */
+/** The handler of one isolate. */
 export class Host {
   readonly #config: TokenHandlerConfig
   readonly #coordinator: Coordinator
@@ -104,9 +104,9 @@ export class Host {
   readonly #instance: Instance
   readonly #keys: Keys
   readonly #rules: Rules
-  /** Requests to the provider that are in flight, by the numbers of their tasks. */
+  /** Requests to the provider that are in flight, by task number. */
   readonly #sending = new Map<number, Promise<string>>()
-  /** Who lingers for a flight, by its number. */
+  /** Callbacks of tasks that wait for a refresh, by its number. */
   readonly #lingering = new Map<number, (() => void)[]>()
 
   /** @throws An object with `code` (`config_invalid`) and `message`. */
@@ -120,17 +120,17 @@ export class Host {
     this.#keys = new Keys(Array.from({ length: count }, (_, i) => this.#edge.key(i)))
   }
 
-  /** Whether the core has trapped, here or for another handler: there is no state to go on from. */
+  /** Returns true if the core has trapped, in this handler or another one of the isolate. Its state is unusable. */
   get isBroken(): boolean {
     return !isSound(this.#instance)
   }
 
-  /** Answers a request; `undefined` if it is none of the handler's. */
+  /** Handles a request. Returns `undefined` for URLs that are not the handler's. */
   async answer(request: Request, context?: Context): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
     try {
-      // Gone through once: each time is a copy of all of them.
+      // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
       const text = described(request, fields)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
@@ -141,7 +141,7 @@ export class Host {
         }
         if (step.t === 'pass') return forwarded?.response(step.cookies)
         if (step.t === 'next') return undefined
-        // A refresh that has begun is for others, too.
+        // Other requests may rely on a refresh that has begun.
         if (!isUsual(step.t)) settle ??= keepAlive(context)
         if (step.t === 'forward') {
           forwarded?.drop()
@@ -183,7 +183,7 @@ export class Host {
           return this.#textIn(task, WAITED)
         case 'send':
         case 'await': {
-          // An empty string is a failure: nobody may be waiting when it happens.
+          // An empty string stands for a failure, since an unawaited rejection would be reported.
           if (step.t === 'send')
             this.#sending.set(
               task,
@@ -215,7 +215,7 @@ export class Host {
       if (error instanceof Trap) throw error
       if (COORDINATED.includes(step.t))
         this.#fault('coordinator_unavailable', `the coordinator failed${nameOf(error)}`)
-      // The core is told that it failed, and says so itself, without what a platform's message may quote.
+      // The core reports the failure itself, without the platform's message, which may contain anything.
       return this.#textIn(task, FAILED)
     }
   }
@@ -228,13 +228,13 @@ export class Host {
     return this.#step(() => this.#edge.resume_bytes(performance.now(), Date.now(), task, kind, bytes))
   }
 
-  /** Takes one step, and tells whoever is to be told of what came of it besides. */
+  /** Takes one step, and handles the events that it caused. */
   #step(take: () => string): Step {
     if (this.isBroken) throw new Trap()
     let step: Step
     try {
       step = JSON.parse(take())
-      // At once: whatever comes next, another request's step too, puts its own bytes in their place.
+      // Copy the bytes at once: the next step, even another request's, overwrites them.
       if (hasBytes(step.t)) step.bytes = this.#bytes()
       for (let event = this.#edge.event(); event; event = this.#edge.event()) this.#tell(JSON.parse(event))
     } catch {
@@ -245,7 +245,7 @@ export class Host {
     return step
   }
 
-  /** The bytes that have gone out with the last step. */
+  /** The bytes of the last step. */
   #bytes(): Uint8Array<ArrayBuffer> {
     const start = this.#edge.bytes()
     return new Uint8Array(this.#instance.memory.buffer.slice(start, start + this.#edge.bytes_length()))
@@ -266,7 +266,7 @@ export class Host {
     quietly(() => log({ code, message }))
   }
 
-  /** Until a flight has landed, or this time has passed. */
+  /** Waits until a refresh has finished or the time has passed. */
   #linger(flight: number | null, milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds)
@@ -281,10 +281,10 @@ export class Host {
   }
 }
 
-/** The core is at its end: an answer of 500, and another core for the next request. */
+/** The core has trapped: respond with 500, and use another instance for the next request. */
 export class Trap extends Error {}
 
-/** On which line of `described()` a field stands. */
+/** The line of `described()` for each header. */
 const LINES = new Map([
   ['x-strongroom', 5],
   ['origin', 6],
@@ -296,7 +296,10 @@ const LINES = new Map([
   ['cookie', 12],
 ])
 
-/** What the core looks at of a request: `Request` of src/edge/io.rs, a line each. Neither URLs nor header fields have line breaks. */
+/**
+ * Returns the parts of a request that the core reads, one per line: `Request` of src/edge/io.rs. Neither URLs nor
+ * headers contain line breaks.
+ */
 const described = ({ method, url, body }: Request, fields: Fields): string => {
   const lines: string[] = [method, url, body ? '1' : '', '', '', '', '', '', '', '', '', '', '']
   let [count, bytes] = [0, 0]
@@ -312,7 +315,7 @@ const described = ({ method, url, body }: Request, fields: Fields): string => {
   return lines.join('\n')
 }
 
-/** Has the platform wait until the returned function is called, even if the client goes away. */
+/** Keeps the platform running until the returned function is called, even if the client disconnects. */
 const keepAlive = (context?: Context): (() => void) => {
   let settle = () => {}
   const promise = new Promise<void>((resolve) => (settle = resolve))
@@ -339,7 +342,7 @@ const inTime = async <T>(promise: Promise<T>, milliseconds: number): Promise<T> 
   return held.value
 }
 
-/** What an operator's function throws is no reason to fail a request. */
+/** An exception in an operator's function must not fail a request. */
 const quietly = (call: () => unknown): void => {
   try {
     call()

@@ -12,7 +12,7 @@ import { creating } from './handler.js'
 
 export * from './exports.js'
 
-/** Makes a token handler. Its configuration is looked at with the first request. */
+/** Creates a token handler. Its configuration is read with the first request. */
 export const createTokenHandler = creating(async () =>
   WebAssembly.compile(await readFile(new URL('./strongroom_edge_bg.wasm', import.meta.url))),
 )

@@ -4,5 +4,5 @@ import { creating } from './handler.js'
 
 export * from './exports.js'
 
-/** Makes a token handler. Its configuration is looked at with the first request. */
+/** Creates a token handler. Its configuration is read with the first request. */
 export const createTokenHandler = creating(() => module)

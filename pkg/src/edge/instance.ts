@@ -1,6 +1,6 @@
 /**
- * The core's instance. All handlers of an isolate share one; after a trap, in which it may have left anything behind,
- * there is another one, and each handler begins anew.
+ * The core's instance. All handlers of an isolate share one. After a trap its state is undefined, so a new instance
+ * replaces it, and each handler starts again.
  */
 import { initSync } from '../../glue/strongroom_edge.js'
 
@@ -11,14 +11,14 @@ export interface Instance {
 
 let current: Instance | undefined
 
-/** The instance that counts. */
+/** The current instance. */
 export const instance = (module: WebAssembly.Module): Instance =>
   (current ??= { memory: initSync({ module }).memory })
 
-/** Whether it still counts. */
+/** Returns true if it is the current instance. */
 export const isSound = (instance: Instance): boolean => instance === current
 
-/** It has trapped. */
+/** Drops an instance that has trapped. */
 export const giveUp = (instance: Instance): void => {
   if (isSound(instance)) current = undefined
 }

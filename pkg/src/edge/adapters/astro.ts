@@ -16,16 +16,16 @@ import type { Context } from '../host.js'
 
 export type { AdapterOptions } from './framework.js'
 
-/** What the app's own code finds in `locals`: let `App.Locals` extend it. */
+/** The members of `locals` for the app: let `App.Locals` extend it. */
 export interface Locals {
   /**
-   * Who has sent the request, `null` if nobody is signed in. It is looked at when somebody waits for it; it rejects if
-   * nobody can say just now. A page that is made at build time has none.
+   * The session of the request, `null` without one. It is read when it is first awaited, and rejects if it cannot be
+   * read now. Pages that are rendered at build time have none.
    */
   session: Promise<EdgeSession | null>
 }
 
-/** What is used of Astro's context. */
+/** The part of Astro's context that is used. */
 export interface AstroContext {
   readonly request: Request
   readonly locals: object
@@ -33,8 +33,8 @@ export interface AstroContext {
 }
 
 /**
- * An `onRequest` that answers the handler's endpoints and routes, and goes on with the app for anything else. At build
- * time it does nothing.
+ * Creates an `onRequest` that responds to the handler's endpoints and routes, and lets the app handle everything else.
+ * It does nothing at build time.
  *
  * Its `env` is `locals.runtime.env` where there is one, as on Cloudflare, and else `process.env`.
  */

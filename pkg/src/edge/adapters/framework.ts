@@ -1,27 +1,27 @@
 import type { EdgeSession, TokenHandler } from '../handler.js'
 
-/** What the frameworks' adapters take besides the handler. */
+/** Options of the frameworks' adapters. */
 export interface AdapterOptions {
   /**
-   * Handed to the handler, whose configuration's functions get it. Default: what the framework hands over from its
-   * platform, and else `process.env`.
+   * The `env` for the configuration's functions. Default: the platform's, if the framework has it, or else
+   * `process.env`.
    */
   env?: unknown
 }
 
-/** The handler's `env`: what is said, what the platform has, or the process's environment. */
+/** Returns the handler's `env`: the option, the platform's, or the environment of the process. */
 export const envOf = (options: AdapterOptions, platform?: unknown): unknown =>
   'env' in options ? options.env : (platform ?? (globalThis as any).process?.env)
 
-/** Who has sent a request, asked when somebody waits for it, and once. */
+/** Returns the session of a request. It is read once, when it is first awaited. */
 export const sessionOf = (
   handler: TokenHandler,
   ...[request, env, context]: Parameters<TokenHandler['session']>
 ): Promise<EdgeSession | null> => new Lazy(() => handler.session(request, env, context))
 
 /**
- * A promise whose work begins when it is first waited for. To TypeScript it is a promise, so that `if (session)` without
- * `await` is an error there.
+ * A promise whose work begins when it is first awaited. For TypeScript it is a promise, so `if (session)` without
+ * `await` is an error.
  */
 class Lazy<T> implements Promise<T> {
   readonly [Symbol.toStringTag] = 'Promise'

@@ -18,16 +18,16 @@ import type { Context } from '../host.js'
 
 export type { AdapterOptions } from './framework.js'
 
-/** What the app's own handlers find with `c.get(…)`. */
+/** The variables that the app's handlers get with `c.get(…)`. */
 export interface Variables {
   /**
-   * Who has sent the request, `null` if nobody is signed in. It is looked at when somebody waits for it; it rejects if
-   * nobody can say just now.
+   * The session of the request, `null` without one. It is read when it is first awaited, and rejects if it cannot be
+   * read now.
    */
   session: Promise<EdgeSession | null>
 }
 
-/** What is used of Hono's context. */
+/** The part of Hono's context that is used. */
 export interface HonoContext {
   readonly req: { readonly raw: Request }
   readonly env: unknown
@@ -37,8 +37,8 @@ export interface HonoContext {
 }
 
 /**
- * Middleware that answers the handler's endpoints and routes, and goes on with the app for anything else. Use it before
- * what reads a request's body.
+ * Creates middleware that responds to the handler's endpoints and routes, and lets the app handle everything else. Use
+ * it before middleware that reads the request's body.
  *
  * Its `env` is `c.env` on Cloudflare, and `process.env` on Node, Deno and Bun.
  */
@@ -52,7 +52,7 @@ export const strongroom =
     await next()
   }
 
-/** Only Cloudflare's `env` is one: elsewhere it is the connection, or the server. */
+/** Only Cloudflare's `env` has bindings: elsewhere it is the connection or the server. */
 const bindings = ({ env }: HonoContext): unknown =>
   globalThis.navigator?.userAgent === 'Cloudflare-Workers' ? env : undefined
 

@@ -16,14 +16,14 @@ import type { Context } from '../host.js'
 
 export type { AdapterOptions } from './framework.js'
 
-/** Answers a request. */
+/** A route handler. */
 export type RouteHandler = (request: Request) => Promise<Response>
 
-/** What `strongroom(…)` has for `route.ts`: one for each method. */
+/** The route handlers of `strongroom(…)` for `route.ts`, one for each method. */
 export type RouteHandlers = Record<'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', RouteHandler>
 
 /**
- * Route handlers for the folders of the handler's endpoints and routes. What is neither gets 404.
+ * Creates route handlers for the folders of the handler's endpoints and routes. Other URLs get 404.
  *
  * Bodies are streamed in both directions.
  */
@@ -33,22 +33,22 @@ export const strongroom = (handler: TokenHandler, options: AdapterOptions = {}):
 }
 
 /**
- * The same as one function, for `proxy.ts` (`middleware.ts` before Next.js 16): `undefined`, with which Next.js goes on,
- * for what is neither an endpoint nor a route. Give it a `matcher`. Next.js holds the first 10 MB of a body in memory
- * for a proxy and cuts off what is longer: take route handlers for large uploads.
+ * Creates one function for `proxy.ts` (`middleware.ts` before Next.js 16). It returns `undefined`, with which Next.js
+ * continues, for URLs that are neither endpoints nor routes. Give it a `matcher`. For a proxy, Next.js holds the first
+ * 10 MB of a body in memory and cuts off the rest, so use route handlers for large uploads.
  */
 export const strongroomProxy =
   (handler: TokenHandler, options: AdapterOptions = {}) =>
   async (request: Request, event?: Context): Promise<Response | undefined> => {
     const response = await handler.handle(request, envOf(options), event)
     const location = response?.headers.get('location')
-    // Next.js fails on a relative one, and makes this relative again.
+    // Next.js fails on relative URLs, and makes this one relative again.
     if (location) response!.headers.set('location', new URL(location, request.url).href)
     return response
   }
 
 /**
- * Who has sent the request that a server component, a server action or a route handler is at work for.
+ * Returns the session of the request that a server component, a server action or a route handler handles.
  *
  * ```ts
  * import { headers } from 'next/headers'
@@ -59,14 +59,14 @@ export const strongroomProxy =
  *
  * @param headers What `await headers()` gives.
  * @returns `null` if nobody is signed in.
- * @throws Error If nobody can say just now: the session is kept, and the request may come again.
+ * @throws Error if the session cannot be read now. It is kept, and the request may be repeated.
  */
 export const sessionFrom = async (
   handler: TokenHandler,
   headers: Pick<Headers, 'get'>,
   options: AdapterOptions = {},
 ): Promise<EdgeSession | null> => {
-  // Next.js sets both, unless something in front of it did. They say no more than which of its own names a cookie has.
+  // Next.js sets both, unless a proxy in front did. They only select one of the handler's own cookie names.
   const [scheme] = (headers.get('x-forwarded-proto') ?? 'https').split(',')
   const address = `${scheme}://${headers.get('host') ?? 'localhost'}`
   const cookie = headers.get('cookie') ?? ''

@@ -1,6 +1,6 @@
 /**
- * A fetch-style handler behind Node's `http`, `https` or `http2` server, and behind what takes its listeners: Express,
- * Connect, Fastify by way of middleware.
+ * A listener for Node's `http`, `https` or `http2` server that calls a fetch-style handler. It also works in Express,
+ * Connect, and Fastify with its middleware plugin.
  *
  * ```ts
  * import { createServer } from 'node:http'
@@ -11,34 +11,34 @@
  * @module
  */
 
-/** What a platform calls with each request. */
+/** The handler that a platform calls with each request. */
 export interface FetchHandler {
   fetch(request: Request, env: any, context: NodeContext): Response | Promise<Response>
 }
 
-/** What outlives a request. */
+/** The lifetime of work beyond a request. */
 export interface NodeContext {
-  /** Somebody looks after the promise, whose failure is told to `onError`. */
+  /** Tracks the promise, and reports its failure to `onError`. */
   waitUntil(promise: Promise<unknown>): void
 }
 
 export interface NodeListenerOptions {
   /**
-   * The origin under which browsers know this server, such as `https://app.example.com`: name it if something in front
-   * of it ends TLS. Default: `http` or `https`, as the connection is, and the request's `Host`. `Forwarded` and
-   * `X-Forwarded-*` are not believed, since whoever asks can send them.
+   * The origin of this server for browsers, such as `https://app.example.com`: set it if a proxy ends TLS. Default:
+   * `http` or `https`, as the connection is, and the request's `Host`. `Forwarded` and `X-Forwarded-*` are ignored,
+   * since any client can send them.
    */
   origin?: string
-  /** Handed to the handler. Default `process.env`. */
+  /** The `env` for the handler. Default `process.env`. */
   env?: unknown
   /**
-   * Told what the handler threw, which the client sees as status 500 without a body, or as a broken connection if the
-   * answer had begun. Default `console.error`.
+   * Called with an exception of the handler. The client gets status 500 without a body, or a broken connection if the
+   * response had begun. Default `console.error`.
    */
   onError?: (error: unknown) => void
 }
 
-/** What is used of Node's `IncomingMessage`, and of `Http2ServerRequest`. */
+/** The part of Node's `IncomingMessage` and `Http2ServerRequest` that is used. */
 export interface NodeRequest {
   readonly method?: string | undefined
   readonly url?: string | undefined
@@ -49,7 +49,7 @@ export interface NodeRequest {
   iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>
 }
 
-/** What is used of Node's `ServerResponse`, and of `Http2ServerResponse`. */
+/** The part of Node's `ServerResponse` and `Http2ServerResponse` that is used. */
 export interface NodeResponse {
   readonly headersSent: boolean
   readonly writableFinished: boolean
@@ -68,20 +68,20 @@ export interface NodeResponse {
 export interface NodeListener {
   (request: NodeRequest, response: NodeResponse): void
   /**
-   * Resolves when all requests are answered and all work that outlives its request is done, such as a refresh whose
-   * client has gone away. Await it after `server.close()` and before the process exits.
+   * Resolves when all requests have responses and all work that outlives them is done, such as a refresh whose client
+   * has disconnected. Await it after `server.close()` and before the process exits.
    */
   settled(): Promise<void>
 }
 
 /**
- * Makes a listener for a server's `request` events of a handler.
+ * Creates a listener for a server's `request` events.
  *
- * Bodies are streamed in both directions, each only as fast as who reads it. When the client goes away the request's
- * signal is aborted and the answer's body canceled. A request without a usable host, or whose target is no path, is
- * answered with 400; one with a method that `Request` does not take (CONNECT, TRACE), with 501.
+ * Bodies are streamed in both directions, only as fast as they are read. When the client disconnects, the request's
+ * signal is aborted and the response's body is canceled. A request without a usable host, or whose target is not a
+ * path, gets 400. A method that `Request` does not support (CONNECT, TRACE) gets 501.
  *
- * @throws TypeError if `origin` is none.
+ * @throws TypeError if `origin` is not an origin.
  */
 export function toNodeListener(
   handler: FetchHandler | FetchHandler['fetch'],
@@ -109,7 +109,7 @@ export function toNodeListener(
 
   const listener = (incoming: NodeRequest, outgoing: NodeResponse) => {
     const gone = new AbortController()
-    // Without a listener an error of a connection that is gone would end the process.
+    // Without a listener, an error of a closed connection would end the process.
     outgoing.on('error', () => {})
     outgoing.on('close', () => {
       if (!outgoing.writableFinished) gone.abort(new DOMException('The client went away', 'AbortError'))
@@ -122,7 +122,7 @@ export function toNodeListener(
     }
     const isHead = request.method === 'HEAD'
     const answered = respond(async () => answer(request, env, context), outgoing, isHead).catch((error) => {
-      // What fails because the client is gone is nobody's fault.
+      // Errors after a disconnect are not reported.
       if (gone.signal.aborted) return
       onError(error)
       if (outgoing.headersSent) return void outgoing.destroy()
@@ -138,17 +138,17 @@ export function toNodeListener(
   return Object.assign(listener, { settled })
 }
 
-/** The request, or the status that says what is wrong with it. */
+/** Returns the request, or the status for an invalid one. */
 function requestOf(incoming: NodeRequest, origin: string | undefined, signal: AbortSignal): Request | number {
   const { method = 'GET', url = '' } = incoming
   const base = origin ?? originOf(incoming)
-  // The whole of what another server would be asked for (RFC 9112 3.2.2), or `*`.
+  // The absolute form for proxies (RFC 9112 3.2.2), or `*`.
   if (!base || !url.startsWith('/')) return 400
   const headers = new Headers()
   try {
     for (let at = 0; at < incoming.rawHeaders.length; at += 2) {
       const name = incoming.rawHeaders[at]!
-      // HTTP/2 has the method and the path in such ones.
+      // HTTP/2 pseudo-headers.
       if (!name.startsWith(':')) headers.append(name, incoming.rawHeaders[at + 1]!)
     }
     const hasBody = method !== 'GET' && method !== 'HEAD' && isSent(headers)
@@ -169,7 +169,7 @@ const isSent = (headers: Headers) =>
 function originOf({ headers, socket }: NodeRequest): string | null {
   const host = headers[':authority'] ?? headers.host
   const scheme = 'encrypted' in socket && socket.encrypted ? 'https' : 'http'
-  // Nothing but a host and a port: no user, no path, nothing that the parser would pass over.
+  // Only a host and a port: no user, no path, nothing that the parser would skip.
   if (typeof host !== 'string' || !/^[\w.:[\]-]+$/.test(host)) return null
   try {
     return new URL(`${scheme}://${host}`).origin
@@ -178,7 +178,7 @@ function originOf({ headers, socket }: NodeRequest): string | null {
   }
 }
 
-/** What the client sends, read only as it is asked for. Giving it up leaves the connection for the answer. */
+/** Returns the request's body, read only as it is consumed. Canceling it keeps the connection for the response. */
 function bodyOf(incoming: NodeRequest): ReadableStream<Uint8Array> {
   const pieces = incoming.iterator({ destroyOnReturn: false })
   return new ReadableStream(
@@ -214,7 +214,7 @@ async function respond(
     response.body?.cancel().catch(() => {})
     return void outgoing.end()
   }
-  // An event source is open before its first event.
+  // An event source must open before its first event.
   outgoing.flushHeaders()
   await pump(response.body, outgoing)
 }

@@ -16,16 +16,16 @@ import type { Context } from '../host.js'
 
 export type { AdapterOptions } from './framework.js'
 
-/** What the app's own code finds in `locals`: let `App.Locals` extend it. */
+/** The members of `locals` for the app: let `App.Locals` extend it. */
 export interface Locals {
   /**
-   * Who has sent the request, `null` if nobody is signed in. It is looked at when somebody waits for it; it rejects if
-   * nobody can say just now.
+   * The session of the request, `null` without one. It is read when it is first awaited, and rejects if it cannot be
+   * read now.
    */
   session: Promise<EdgeSession | null>
 }
 
-/** What is used of SvelteKit's event. */
+/** The part of SvelteKit's event that is used. */
 export interface SvelteKitEvent {
   readonly request: Request
   readonly locals: object
@@ -33,7 +33,7 @@ export interface SvelteKitEvent {
 }
 
 /**
- * A `handle` that answers the handler's endpoints and routes, and goes on with the app for anything else.
+ * Creates a `handle` that responds to the handler's endpoints and routes, and lets the app handle everything else.
  *
  * Its `env` is `platform.env` where there is one, as on Cloudflare, and else `process.env`.
  */

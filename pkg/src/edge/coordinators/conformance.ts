@@ -1,5 +1,5 @@
 /**
- * Whether a {@link Coordinator} keeps to what is said of it: for whoever writes one, with any test runner.
+ * A conformance test suite for implementations of {@link Coordinator}, for any test runner.
  *
  * ```ts
  * import { conformance } from 'strongroom/edge/conformance'
@@ -12,26 +12,26 @@ import type { Coordinator, Entry } from './coordinator.js'
 
 export type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
 
-/** One thing that a coordinator must do. */
+/** One requirement for a coordinator. */
 export interface Check {
   /** A sentence. */
   readonly name: string
-  /** Rejects with an `Error` that says what was seen instead. */
+  /** Rejects with an `Error` that describes the observed behavior. */
   readonly run: () => Promise<void>
 }
 
-/** How the checks are made. */
+/** Options of the checks. */
 export interface ConformanceOptions {
   /**
-   * For how many milliseconds a check waits for what must happen by itself, such as that a time to live is over or
-   * that a waiting call returns. Default 15,000. Nothing fails for being slower than that by less.
+   * Milliseconds for which a check waits for an expected event, such as the end of a time to live or the return of a
+   * waiting call. Default 15,000. A coordinator that is slower by less does not fail.
    */
   patience?: number
 }
 
 /**
- * The checks, in the order in which a mistake shows soonest. They may run at the same time, and on a store that has
- * other things in it: each makes keys of its own, which last a minute.
+ * Returns the checks, in the order that shows a mistake soonest. They may run at the same time, and on a store with
+ * other entries: each check creates its own keys, which last a minute.
  *
  * @param make Called for each of several participants, whose coordinators must all reach one store. Give each, in
  *   turn, another connection, process or isolate, to test what matters most.
@@ -48,7 +48,7 @@ export function conformance(
     })
     return Promise.race([promise, late]).finally(() => clearTimeout(timer))
   }
-  /** Until there is no such key. */
+  /** Waits until the key is gone. */
   const untilGone = async (coordinator: Coordinator, key: string) => {
     const end = Date.now() + patience
     while (await readOne(coordinator, key)) {
@@ -198,9 +198,10 @@ export function conformance(
         const [key, other, start] = [newKey(), newKey(), Date.now()]
         const { version } = must(await writer!.swap(key, null, 'x', 2))
         const renewed = await writer!.swap(key, version, 'y', MINUTE)
-        // Somebody was too slow, which is no fault.
+        // A participant was too slow, which is not a fault.
         if (!renewed && Date.now() - start >= 2000) continue
-        // Written after the first write, for as long: once this is gone, so would be what was not renewed.
+        // Written after the first write with the same time to live: once this key is gone, an entry that was not
+        // renewed would be gone, too.
         must(await writer!.swap(other, null, 'x', 2))
         await untilGone(reader!, other)
         return same(await readOne(reader!, key), must(renewed), 'what was written again for a minute')
@@ -236,7 +237,7 @@ export function conformance(
       const key = newKey()
       const first = must(await writer!.swap(key, null, 'x', MINUTE))
       const waiting = waiters.map((waiter) => waiter.wait(key, first.version, HOUR))
-      // So that they do wait when it changes.
+      // Make sure that they wait when it changes.
       await pause(100)
       must(await writer!.swap(key, first.version, 'y', MINUTE))
       await inTime(Promise.all(waiting), 'wait() should return when the entry changes')
@@ -287,7 +288,7 @@ const MINUTE = 60
 /** Milliseconds. */
 const HOUR = 3_600_000
 
-/** What a sealed value may be, and what shows that nothing is done to it. */
+/** The characters of sealed values. The check shows that they are stored unchanged. */
 const VALUES = [
   'A',
   'eyJ0-_.~',
@@ -307,7 +308,7 @@ async function readOne(coordinator: Coordinator, key: string): Promise<Entry | n
   return entry ? { value: entry.value, version: entry.version } : null
 }
 
-/** A hundred calls at the same time, of which one may write; and what is there then is what that one wrote. */
+/** A hundred parallel calls, only one of which may write. The entry afterwards is the one that it wrote. */
 async function contest(all: readonly Coordinator[], key: string, version: string | null): Promise<void> {
   const calls = Array.from({ length: 100 }, (_none, index) =>
     all[index % all.length]!.swap(key, version, `of ${index}`, MINUTE),

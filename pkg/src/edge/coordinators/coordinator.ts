@@ -1,55 +1,56 @@
 import { StrongroomError } from '../../page/error.js'
 
 /**
- * Where the isolates of a token handler agree on a session.
+ * The store that coordinates the isolates of a token handler.
  *
- * All rules (who may refresh, what a loser of the race gets, when a replay ends a session) are the core's. A
- * coordinator is a small linearizable store of sealed strings, in which it can read nothing.
+ * All rules (which isolate may refresh, what the loser of a race gets, when a replay ends a session) are the core's. A
+ * coordinator is a small linearizable store of sealed strings, which it cannot read.
  *
- * Each key is an object of its own: no operation has to be atomic across keys. After a call returned that wrote a
- * key, every call that begins, in whichever isolate, sees that write or a later one. A call that rejects may have
- * written. None of them has a time limit or tries again: that is up to whoever calls.
+ * Each key is independent: no operation has to be atomic across keys. After a call that wrote a key has returned, every
+ * call that begins later, in any isolate, sees that write or a later one. A call that rejects may have written. No call
+ * has a time limit or retries: that is up to the caller.
  *
- * `strongroom/edge/conformance` finds out whether an implementation keeps to all this.
+ * `strongroom/edge/conformance` tests implementations for these requirements.
  */
 export interface Coordinator {
   /**
-   * The entries of these keys now, in their order; `null` for a key that nobody wrote, or whose time is over. May
-   * not be answered by a replica that can be behind.
+   * Returns the current entries of these keys, in their order; `null` for a key that was never written or has expired.
+   * A replica that can be behind must not respond.
    */
   read(keys: readonly string[]): Promise<readonly (Entry | null)[]>
   /**
-   * Writes if the key's version is still `version` (`null`: if there is no such key), in one step: of several
-   * calls with one version at most one writes.
+   * Writes the value in one step if the key's version is still `version` (`null`: if there is no such key). Of several
+   * calls with the same version, at most one writes.
    *
    * @param value At most 60 KiB of ASCII, as sealed values are, which every store here takes.
-   * @param ttl For how many seconds, counted anew by each write. After that there is no such key.
-   * @returns The new entry, or `null` when somebody else was first.
+   * @param ttl For how many seconds, renewed by each write. After that the key does not exist.
+   * @returns The new entry, or `null` when another call was first.
    */
   swap(key: string, version: string | null, value: string, ttl: number): Promise<Entry | null>
   /**
-   * Resolves when the key's version is no longer `version`, and when that entry's time is over, or after at most
-   * this many milliseconds. May resolve earlier, so whoever waits reads again.
+   * Resolves when the key has another version than `version`, when its entry expires, or after at most this many
+   * milliseconds. It may resolve earlier, so the caller reads again.
    */
   wait(key: string, version: string | null, milliseconds: number): Promise<void>
 }
 
-/** What a key has. */
+/** The entry of a key. */
 export interface Entry {
-  /** As it was written. */
+  /** The value as it was written. */
   readonly value: string
-  /** Opaque. No two writes of a key have the same, also after its time was over in between. */
+  /** Opaque. Each write of a key has a different version, even if the key has expired in between. */
   readonly version: string
 }
 
 /**
- * A coordinator, once the platform's bindings are known: `env` is what the platform hands to `fetch`. A handler calls
- * it once, with the first request's.
+ * A factory of a coordinator. `env` is the value that the platform passes to `fetch`. A handler calls it once, with the
+ * `env` of the first request.
  */
 export type CoordinatorSource = (env: any) => Coordinator
 
 /**
- * How somebody's function failed, without what its error may quote: an address with a password, a key that is no JSON.
+ * Describes how a function of the app failed, without the error's message, which may contain an address with a
+ * password.
  */
 export const failed = (error: unknown): string => {
   const { name = 'an error', message = '' } = Object(error) as Partial<Error>
@@ -59,7 +60,7 @@ export const failed = (error: unknown): string => {
 
 const METHODS = ['read', 'swap', 'wait'] as const
 
-/** The coordinator that a configuration names. */
+/** Returns the coordinator of a configuration. */
 export const chosen = (source: CoordinatorSource | undefined, env: unknown): Coordinator => {
   const invalid = (why: string) => new StrongroomError('config_invalid', `\`coordinator\`: ${why}`)
   const ways = 'inIsolate() for one process, or durableObject(…), redis(…) or denoKv(…)'
@@ -74,15 +75,15 @@ export const chosen = (source: CoordinatorSource | undefined, env: unknown): Coo
   throw invalid(`it gives nothing with the methods ${METHODS.join(', ')}: it must be ${ways}`)
 }
 
-/** How long to wait before a store is asked again, in milliseconds: first, and at most. */
+/** The first and the longest interval of polling, in milliseconds. */
 const FIRST_PAUSE = 20
 const LONGEST_PAUSE = 500
 
 /**
- * {@link Coordinator.wait} of a store that tells nobody what changes: asks again and again, each time after one and a
- * half the time, up to half a second.
+ * {@link Coordinator.wait} for a store without notifications: polls at intervals that grow by half, up to half a
+ * second.
  *
- * @param isOver Whether somebody else found out meanwhile, so that nobody waits for this any more.
+ * @param isOver Returns true if the change was found in another way.
  */
 export const poll = async (
   read: () => Promise<string | null>,

@@ -1,26 +1,26 @@
 import { type Coordinator, type CoordinatorSource, poll } from './coordinator.js'
 
-/** What is used of `Deno.Kv`. */
+/** The part of `Deno.Kv` that is used. */
 export interface DenoKv {
   getMany(keys: readonly (readonly string[])[]): Promise<readonly KvEntry[]>
   atomic(): KvAtomic
   watch?(keys: readonly (readonly string[])[]): ReadableStream<readonly KvEntry[]>
 }
 
-/** What is used of `Deno.KvEntryMaybe`. */
+/** The part of `Deno.KvEntryMaybe` that is used. */
 export interface KvEntry {
   readonly value: unknown
   readonly versionstamp: string | null
 }
 
-/** What is used of `Deno.AtomicOperation`. */
+/** The part of `Deno.AtomicOperation` that is used. */
 export interface KvAtomic {
   check(check: { key: readonly string[]; versionstamp: string | null }): KvAtomic
   set(key: readonly string[], value: unknown, options: { expireIn: number }): KvAtomic
   commit(): Promise<{ ok: false } | { ok: true; versionstamp: string }>
 }
 
-/** As it is stored: Deno deletes some time after the time is over, so when that is has to be there too. */
+/** The stored value. It includes its expiry, since Deno deletes entries some time later. */
 interface Held {
   readonly value: string
   /** Milliseconds since the Unix epoch. */
@@ -34,21 +34,21 @@ interface Held {
  * createTokenHandler({ …, coordinator: denoKv(Deno.openKv()) })
  * ```
  *
- * A local store is a file for one isolate: of two that write at the same time, as `deno serve --parallel` has them, one
- * gets "database is locked". A call rejects with what Deno threw.
+ * A local store is a file for one isolate. Of two isolates that write at the same time, as with `deno serve
+ * --parallel`, one gets "database is locked". A call rejects with Deno's error.
  *
  * @param kv The store, or a promise of it, as `Deno.openKv()` returns it.
  * @param prefix The first part of all keys. Default `strongroom`.
  */
 export function denoKv(kv: DenoKv | Promise<DenoKv>, prefix = 'strongroom'): CoordinatorSource {
-  // Who makes it may be long before who uses it: a failure is for the latter.
+  // The failure is reported on use, which may be much later.
   const opened = Promise.resolve(kv)
   opened.catch(() => {})
   const coordinator = over(opened, (key) => [prefix, key])
   return () => coordinator
 }
 
-/** How many keys Deno reads in one go. */
+/** Most keys that Deno reads at once. */
 const MOST_KEYS = 10
 
 function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[]): Coordinator {
@@ -82,7 +82,7 @@ function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[])
       if (version !== null && expiryOf(version) <= Date.now()) return null
       let done = await write(version === null ? null : stampOf(version))
       if (!done.ok && version === null) {
-        // What is there may be only what Deno has not deleted yet.
+        // Deno may not have deleted an expired entry yet.
         const [left] = await find([key])
         if (left && versionOf(left) === null) done = await write(left.versionstamp)
       }
@@ -93,7 +93,7 @@ function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[])
       let isOver = false
       const changes = (await opened).watch?.([path(key)]).getReader()
       try {
-        // Other processes on the same machine are not told of a change, and a watch may fail: so it polls as well.
+        // Watches do not see changes by other processes on the same machine, and may fail, so it polls as well.
         await Promise.race([
           poll(
             () => versionNow(key),
@@ -111,7 +111,7 @@ function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[])
   }
 }
 
-/** Resolves at a change; never, if the watch ends or fails. */
+/** Resolves at a change. Never resolves if the watch ends or fails. */
 async function untilOther(
   changes: ReadableStreamDefaultReader<readonly KvEntry[]>,
   version: string | null,
@@ -123,7 +123,7 @@ async function untilOther(
   }
 }
 
-/** A version has the time at which it ends, so that an entry that is over cannot be swapped, whether deleted or not. */
+/** The version includes the expiry, so an expired entry cannot be swapped, whether it was deleted or not. */
 const versionFrom = (versionstamp: string, expires: number) => `${versionstamp}:${expires}`
 const stampOf = (version: string) => version.split(':')[0]!
 const expiryOf = (version: string) => Number(version.split(':')[1])

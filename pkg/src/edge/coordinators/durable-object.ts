@@ -1,13 +1,13 @@
 import { StrongroomError } from '../../page/error.js'
 import type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
 
-/** What is used of Cloudflare's `DurableObjectNamespace`. */
+/** The part of Cloudflare's `DurableObjectNamespace` that is used. */
 export interface SessionsNamespace {
   idFromName(name: string): any
   get(id: any): { fetch(url: string, init: RequestInit): Promise<Response> }
 }
 
-/** What is used of Cloudflare's `DurableObjectState`. */
+/** The part of Cloudflare's `DurableObjectState` that is used. */
 export interface SessionsState {
   readonly storage: {
     get(key: string): Promise<unknown>
@@ -29,7 +29,7 @@ type Question =
   | { readonly op: 'wait'; readonly version: string | null; readonly milliseconds: number }
 
 /**
- * Durable Objects of Cloudflare: one object for each key, which all isolates reach wherever they run.
+ * Cloudflare's Durable Objects: one object for each key, reachable from all isolates.
  *
  * ```ts
  * import { createTokenHandler, durableObject, StrongroomSessions } from 'strongroom/edge'
@@ -45,7 +45,7 @@ type Question =
  * new_sqlite_classes = ["StrongroomSessions"]
  * ```
  *
- * `nodejs_compat` is not needed. A call rejects with what the runtime threw, such as that the object is overloaded.
+ * `nodejs_compat` is not needed. A call rejects with the runtime's error, for example if the object is overloaded.
  *
  * @param select The binding of {@link StrongroomSessions}.
  */
@@ -81,14 +81,14 @@ interface Held extends Entry {
   readonly expires: number
 }
 
-/** Where the object's storage has its one entry. */
+/** The key of the only entry in the object's storage. */
 const ENTRY = 'entry'
 
 /**
  * The class of the Durable Objects behind {@link durableObject}: export it from the worker's main module.
  *
- * What it decides it decides in memory, in one go; the runtime holds the answer back until the write is on disk, and
- * starts the object anew if that fails.
+ * Decisions are synchronous and in memory. The runtime delays the response until the write is on disk, and restarts the
+ * object if that fails.
  */
 export class StrongroomSessions {
   readonly #storage: SessionsState['storage']
@@ -102,14 +102,14 @@ export class StrongroomSessions {
     })
   }
 
-  /** Only {@link durableObject} knows what to ask: a Durable Object has no address that others could reach. */
+  /** Handles requests of {@link durableObject}. A Durable Object has no public address. */
   async fetch(request: Request): Promise<Response> {
     const question = (await request.json()) as Question
     if (question.op === 'wait') await this.#wait(question.version, question.milliseconds)
     return Response.json(question.op === 'swap' ? this.#swap(question) : entryOf(this.#find()))
   }
 
-  /** The runtime calls this when an entry's time is over. */
+  /** Called by the runtime when an entry expires. */
   async alarm(): Promise<void> {
     if (this.#find()) return this.#storage.setAlarm(this.#held!.expires)
     this.#held = null

@@ -61,27 +61,27 @@ function commandsOf(client: RedisClient): Command {
 
 /** An address over which commands are sent by HTTP. */
 export interface RedisRestOptions extends RedisOptions {
-  /** Of the store. https, but on loopback. */
+  /** The URL of the store: https, except on loopback. */
   url: string | ((env: any) => string)
   /** Sent as `Authorization: Bearer`. It must be allowed to write. */
   token: string | ((env: any) => string)
-  /** In place of the platform's. */
+  /** Replaces the platform's `fetch`. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
 }
 
 /**
- * Redis by HTTP, as Upstash has it, for platforms without sockets: a command is posted as a JSON array, and answered
- * with `{ "result": … }` or `{ "error": … }`.
+ * Redis over HTTP, as Upstash offers it, for platforms without sockets. A command is posted as a JSON array, and the
+ * response is `{ "result": … }` or `{ "error": … }`.
  *
  * ```ts
  * redisRest({ url: (env) => env.UPSTASH_REDIS_REST_URL, token: (env) => env.UPSTASH_REDIS_REST_TOKEN })
  * ```
  *
- * As with {@link redis}, who waits asks again: some seven commands in the first second, two in each further one. It is
- * written and read by scripts, which a database with read regions runs in its primary region.
+ * As with {@link redis}, waiting polls: about seven commands in the first second, two in each further one. Reads and
+ * writes are scripts, which a database with read regions runs in its primary region.
  *
- * A call rejects with what `fetch` threw, or with an `Error` that has the status and the store's own words, neither
- * of which contains the token.
+ * A call rejects with the error of `fetch`, or with an `Error` that has the status and the store's message, neither of
+ * which contains the token.
  */
 export function redisRest({ url, token, fetch: send, ...options }: RedisRestOptions): CoordinatorSource {
   const value = (given: string | ((env: any) => string), env: any) =>
@@ -95,7 +95,7 @@ export function redisRest({ url, token, fetch: send, ...options }: RedisRestOpti
     }
     const headers = { authorization: `Bearer ${value(token, env)}`, 'content-type': 'application/json' }
     const command: Command = async (command) => {
-      // A redirect must not be followed with the token; some platforms know no `redirect: 'error'`.
+      // Redirects must not be followed with the token. Some platforms do not support `redirect: 'error'`.
       const init: RequestInit = { method: 'POST', headers, body: JSON.stringify(command), redirect: 'manual' }
       const response = await (send ?? fetch)(address, init)
       const answer: { result?: unknown; error?: unknown } = await response.json().catch(() => ({}))
@@ -107,13 +107,13 @@ export function redisRest({ url, token, fetch: send, ...options }: RedisRestOpti
   }
 }
 
-/** What is stored begins with its version: a UUID. */
+/** Length of the version, a UUID at the beginning of stored values. */
 const VERSION = 36
 
-/** KEYS: what to read. */
+/** KEYS: the keys to read. */
 const READ = "return redis.call('MGET', unpack(KEYS))"
 
-/** KEYS: one. ARGV: the version that it must have, or an empty string; what to write; for how many milliseconds. */
+/** KEYS: one key. ARGV: the expected version or an empty string, the value, and its time to live in milliseconds. */
 const SWAP = `local held = redis.call('GET', KEYS[1])
 if (held and string.sub(held, 1, 36) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])

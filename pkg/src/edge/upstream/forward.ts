@@ -1,4 +1,4 @@
-/** A request on its way to an upstream, and the answer on its way back. Which header fields go along is the core's to say. */
+/** Forwarding of a request to an upstream, and of its response. The core decides which headers pass. */
 import { Guard } from '../../../glue/strongroom_edge.js'
 import { StrongroomError } from '../../page/error.js'
 import { giveUp, type Instance, isSound } from '../instance.js'
@@ -11,13 +11,13 @@ export interface Forward {
   reflection: 'refuse' | 'headers' | 'allow'
   /** Headers that are sent although the policy removes them, with spaces between their names. */
   keep: string
-  /** More headers that are removed. */
+  /** Additional headers that are removed. */
   remove: string
-  /** Whether it is the handshake of a WebSocket. */
+  /** True for the handshake of a WebSocket. */
   upgrade: boolean
 }
 
-/** An answer of the handler's own. */
+/** A response of the handler itself. */
 export interface Responded {
   status: number
   headers: [string, string][]
@@ -26,25 +26,25 @@ export interface Responded {
   body?: string
 }
 
-/** What src/edge/proxy/headers.rs says of header fields. */
+/** The header policy of src/edge/proxy/headers.rs. */
 export interface Policy {
   request: { remove: string[] }
   response: { remove: string[]; challenges: string[]; set: Record<string, string> }
   own: Record<string, string>
 }
 
-/** Header fields, with their names in lower case. */
+/** Headers with names in lower case. */
 export type Fields = [name: string, value: string][]
 
-/** The fields in `headers`; several of one name are one, except for `Set-Cookie`. */
+/** Returns the headers of `headers`. Several of one name are joined, except for `Set-Cookie`. */
 export const fieldsOf = (headers: Headers): Fields => {
   const fields: Fields = []
-  // Cheaper than its iterator, which makes an object for each step.
+  // Cheaper than the iterator, which creates an object per step.
   headers.forEach((value, name) => fields.push([name, value]))
   return fields
 }
 
-/** The policy, made for looking up. */
+/** The policy, prepared for lookups. */
 export class Rules {
   readonly #request: RegExp
   readonly #response: RegExp
@@ -60,7 +60,7 @@ export class Rules {
     this.#own = own
   }
 
-  /** A browser's request's fields as they go on. */
+  /** Returns the headers of a forwarded request. */
   sentOn(headers: Headers, fields: Fields, { keep, remove }: Forward): Headers {
     const [kept, removed] = [keep.split(' '), remove.split(' ')]
     return without(
@@ -70,14 +70,14 @@ export class Rules {
     )
   }
 
-  /** An upstream's answer's fields as they go on. */
+  /** Returns the headers of a forwarded response. */
   passed(headers: Headers, fields: Fields): Headers {
     const passed = without(headers, fields, (name) => this.#response.test(name))
     const challenge = passed.get('www-authenticate')
-    // With any other scheme in it a browser might ask the user for a password.
+    // With another scheme, a browser might ask the user for a password.
     if (challenge) {
       const isKnown = schemes(challenge).every((scheme) => this.#challenges.includes(scheme))
-      // Set anew even so: several fields were read as one, and go on as one.
+      // Set it in any case: several headers were read as one, and are sent as one.
       if (isKnown) passed.set('www-authenticate', challenge)
       else passed.delete('www-authenticate')
     }
@@ -85,7 +85,7 @@ export class Rules {
     return passed
   }
 
-  /** The fields of an answer of the handler's own. */
+  /** Returns the headers of a response of the handler itself. */
   own(fields: Fields): Headers {
     const headers = new Headers(this.#own)
     for (const [name, value] of fields) headers.set(name, value)
@@ -94,8 +94,8 @@ export class Rules {
 }
 
 /**
- * The authentication schemes in `WWW-Authenticate` (RFC 9110 11.6.1), in lower case: what stands at the beginning or
- * behind a comma, and is no parameter. What is in quotation marks does not count.
+ * Returns the authentication schemes in `WWW-Authenticate` (RFC 9110 11.6.1) in lower case: words at the beginning or
+ * after a comma that are not parameters. Quoted strings are ignored.
  */
 const schemes = (field: string): string[] =>
   field
@@ -104,15 +104,21 @@ const schemes = (field: string): string[] =>
     .map((part) => /^\s*([\w!#$%&'*+.^`|~-]+)(?!\s*=|[\w!#$%&'*+.^`|~-])/.exec(part)?.[1]?.toLowerCase())
     .filter((scheme) => scheme !== undefined)
 
-/** A request's field as CGI and its heirs read it, some of which tell nothing from `-` that is no letter or digit. */
+/**
+ * Normalizes the name of a request header as CGI and similar interfaces do: some treat every character but letters and
+ * digits as `-`.
+ */
 const asRead = (name: string): string => name.replace(/[^a-z0-9]/g, '-')
 
-/** Matches these names; a `*` stands for anything. As one expression, since there are dozens for each field. */
+/**
+ * Creates an expression that matches these names; `*` matches anything. One expression is faster than a comparison with
+ * dozens of names.
+ */
 const oneOf = (names: string[]): RegExp => new RegExp(`^(?:${names.join('|').replaceAll('*', '.*')})$`)
 
 /**
- * The fields that neither match nor are said to be for one connection (RFC 9110 7.6.1): a copy of all from which those
- * are taken, since workerd takes five times as long to make one of a list.
+ * Returns a copy of the headers without those that match, and without those of the connection (RFC 9110 7.6.1).
+ * Deleting from a copy is five times as fast in workerd as creating headers from an array.
  */
 const without = (headers: Headers, fields: Fields, isRemoved: (name: string) => boolean): Headers => {
   const copy = new Headers(headers)
@@ -141,7 +147,7 @@ export class Forwarded {
     this.#instance = instance
   }
 
-  /** Sends it. Gives the answer's head, in JSON. */
+  /** Sends the request. Returns the response's head as JSON. */
   async head(): Promise<string> {
     const { url, authorization, proof, upgrade } = this.#forward
     if (upgrade && !('WebSocketPair' in globalThis)) return this.#cannot()
@@ -150,7 +156,7 @@ export class Forwarded {
     headers.set('authorization', authorization)
     if (proof) headers.set('dpop', proof)
     if (upgrade) {
-      // Whatever else a client would like to upgrade to is between it and this server.
+      // Other upgrades concern only the connection between the client and this server.
       headers.set('upgrade', 'websocket')
       const protocols = this.#request.headers.get('sec-websocket-protocol')
       if (protocols) headers.set('sec-websocket-protocol', protocols)
@@ -159,11 +165,11 @@ export class Forwarded {
     if (body) {
       Object.assign(init, { body, duplex: 'half' })
       const length = given.get('content-length')
-      // Without it a platform may send chunks, which some servers refuse for uploads.
+      // Without it, a platform may send chunks, which some servers refuse for uploads.
       if (length && /^\d+$/.test(length)) headers.set('content-length', length)
     }
     if (this.#passesCoded()) {
-      // Bun would ask for whatever it can decode itself.
+      // Bun would request every encoding that it can decode.
       headers.set('accept-encoding', given.get('accept-encoding') ?? 'identity')
       Object.assign(init, { decompress: false })
     }
@@ -181,32 +187,32 @@ export class Forwarded {
     return this.#forward.reflection !== 'refuse' && CAN_PASS_CODED
   }
 
-  /** The `Content-Length` of what goes on, if it is known; undefined for a body that the platform has decoded. */
+  /** Returns the `Content-Length` of the forwarded body, or undefined for a body that the platform has decoded. */
   #length({ headers, body }: Response): string | undefined {
     const isDecoded = headers.has('content-encoding') && !this.#passesCoded()
     const isTold = !isDecoded && (body || this.#request.method === 'HEAD')
     return (isTold && headers.get('content-length')) || undefined
   }
 
-  /** Only Cloudflare's `fetch` opens a socket on the way to somebody else's. */
+  /** Opens a WebSocket to an upstream, which only Cloudflare's `fetch` can do. */
   #cannot(): string {
     const error = { code: 'unsupported', message: 'this platform cannot pass a WebSocket on' }
     this.#response = Response.json({ error }, { status: 501 })
     return JSON.stringify({ status: 501 })
   }
 
-  /** Lets go of an answer that does not go on. */
+  /** Cancels a response that is not forwarded. */
   drop(): void {
     this.#response?.body?.cancel().catch(() => {})
     this.#response = undefined
   }
 
-  /** The upstream's answer, with the handler's cookies. */
+  /** Returns the upstream's response with the handler's cookies. */
   async response(cookies: string[]): Promise<Response> {
     try {
       return await this.#passed(cookies)
     } catch {
-      // Whatever has happened, the cookies may be all that is left of a session.
+      // Set the cookies even after an error: they may be the only copy of the session.
       this.drop()
       return failed(this.#rules, cookies, 500, 'handler_crashed', 'the handler stopped on a fault of its own')
     }
@@ -225,7 +231,7 @@ export class Forwarded {
     const socket = (response as { webSocket?: unknown }).webSocket
     if (socket) return new Response(null, { status, headers, webSocket: socket } as ResponseInit)
     const { reflection, authorization } = this.#forward
-    // What the platform hands over goes on untouched.
+    // Forward the platform's body unchanged.
     const withBody = (body: BodyInit | null) => new Response(body, { status, statusText, headers })
     const instance = this.#instance
     if (reflection === 'allow') return withBody(response.body)
@@ -245,7 +251,7 @@ export class Forwarded {
     } catch {
       return failed(this.#rules, cookies, 502, 'upstream_unavailable', 'the API broke off in its answer')
     }
-    // From here on without a pause, so that the instance is the same.
+    // No await from here on, so the instance stays the same.
     if (!isSound(instance)) throw new Error('the handler has stopped meanwhile')
     const guard = inCore(instance, () => Guard.for_authorization(authorization))
     if (!guard) return withBody(whole ?? response.body)
@@ -271,8 +277,8 @@ export class Forwarded {
 }
 
 /**
- * The encodings that the platform's `fetch` decodes, one at a time: the table is in docs/edge.md. In lower case: Cloudflare's
- * does not decode `GZIP`.
+ * The encodings that the platform's `fetch` decodes, one at a time, in lower case: the table is in docs/edge.md.
+ * Cloudflare's `fetch` does not decode `GZIP`.
  */
 const DECODED: string[] = [
   'identity',
@@ -296,13 +302,13 @@ const ofLength = (body: ReadableStream<Uint8Array>, length?: string): ReadableSt
   return length && FixedLengthStream ? body.pipeThrough(new FixedLengthStream(Number(length))) : body
 }
 
-/** Most bytes of a piece. */
+/** Longest chunk in bytes. */
 const PIECE = 64 * 1024
 
 /**
- * Whether the body is known to be no longer than a piece: it is searched as a whole, which costs less than a stream, and
- * is refused before any of it has gone on. With an encoding, of the content or for the way (RFC 9112 6.3), it may be
- * longer than it says.
+ * Returns true if the body is known to fit into one chunk. It is searched as a whole, which costs less than a stream,
+ * and is refused before any of it is forwarded. An encoded body (content or transfer encoding, RFC 9112 6.3) may be
+ * longer than its header says.
  */
 const isShort = ({ body, headers }: Response): boolean => {
   const length = headers.get('content-length') ?? ''
@@ -310,7 +316,7 @@ const isShort = ({ body, headers }: Response): boolean => {
   return !!body && !isEncoded && /^\d+$/.test(length) && Number(length) <= PIECE
 }
 
-/** Calls the core. What throws there has trapped: nothing in that instance is to be used any more. */
+/** Calls the core. An exception is a trap: the instance must not be used again. */
 const inCore = <T>(instance: Instance, call: () => T): T => {
   try {
     return call()
@@ -320,7 +326,7 @@ const inCore = <T>(instance: Instance, call: () => T): T => {
   }
 }
 
-/** A search for the token in a body, until it ends. */
+/** The search for the token in a body. */
 class Search {
   #guard: Guard | undefined
   readonly #instance: Instance
@@ -330,18 +336,18 @@ class Search {
     this.#instance = instance
   }
 
-  /** How many bytes may go on with this piece, from the first; -1 if the token is there. */
+  /** Returns the number of bytes that may be forwarded after this chunk, or -1 if it contains the token. */
   freeWith(piece: Uint8Array): number {
     const guard = this.#current()
     return inCore(this.#instance, () => {
-      // First the place: to make room the memory may grow, and its buffer is another one then.
+      // Reserve the memory first: it may grow, which replaces its buffer.
       const place = guard.take(piece.byteLength)
       new Uint8Array(this.#instance.memory.buffer, place, piece.byteLength).set(piece)
       return guard.count_free()
     })
   }
 
-  /** So many bytes, from the first, which go on. */
+  /** Takes this many bytes to forward. */
   taken(count: number): Uint8Array {
     const guard = this.#current()
     const start = guard.bytes()
@@ -350,7 +356,7 @@ class Search {
     return bytes
   }
 
-  /** What was held back, which goes on at the end. */
+  /** Returns the bytes that were held back, to forward them at the end. */
   rest(): Uint8Array {
     return this.taken(this.#current().bytes_length())
   }
@@ -358,7 +364,7 @@ class Search {
   end(): void {
     const guard = this.#guard
     this.#guard = undefined
-    // In another instance its place is somebody else's.
+    // In another instance, the address belongs to another object.
     if (guard && isSound(this.#instance)) guard.free()
   }
 
@@ -368,11 +374,11 @@ class Search {
   }
 }
 
-/** Some platforms forget an answer whose client has gone away without a word to its stream. */
+/** Some platforms drop a response after a disconnect without canceling its stream. */
 const forgotten: FinalizationRegistry<Search> | undefined =
   typeof FinalizationRegistry === 'undefined' ? undefined : new FinalizationRegistry((search) => search.end())
 
-/** What `read()` of both kinds of readers gives. */
+/** The result of `read()` of both kinds of readers. */
 interface Piece {
   done: boolean
   value?: Uint8Array
@@ -384,13 +390,13 @@ interface Reader {
 }
 
 /**
- * Whether streams hand 4 KiB over at a time unless they are given a place that has room for more. Cloudflare's do, which
- * alone have this method. Elsewhere pieces are as large as what has come, and such a place is only one copy more.
+ * Returns true if streams deliver 4 KiB at a time unless the reader brings a larger buffer. Only Cloudflare's streams
+ * do, and only they have this method. Elsewhere chunks are as large as the received data, and a buffer costs a copy.
  */
 const NEEDS_ROOM: boolean =
   typeof ReadableStreamBYOBReader !== 'undefined' && 'readAtLeast' in ReadableStreamBYOBReader.prototype
 
-/** How much room is given where little comes at a time: an isolate may have a thousand streams that wait. */
+/** The size of the buffer for slow streams: an isolate may have a thousand streams that wait. */
 const LITTLE = 4 * 1024
 
 const reader = (body: ReadableStream<Uint8Array>): Reader => {
@@ -399,7 +405,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
   try {
     byob = body.getReader({ mode: 'byob' })
   } catch {
-    // Somebody has put a stream of their own in its place.
+    // Other code has replaced the stream.
     return body.getReader()
   }
   let room = new Uint8Array(LITTLE)
@@ -409,7 +415,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
       if (!value) return { done }
       const size = value.buffer.byteLength
       const next = value.byteLength === size ? PIECE : value.byteLength <= LITTLE ? LITTLE : size
-      // What is in it will have been searched, and copied, before the next read.
+      // Its content is searched and copied before the next read.
       room = next === size ? new Uint8Array(value.buffer) : new Uint8Array(next)
       return { done, value }
     },
@@ -417,7 +423,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
   }
 }
 
-/** A body of which nothing goes on that may be the token, before it is known that it is not. */
+/** A body of which no bytes are forwarded that may belong to the token, until that is excluded. */
 const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStream<Uint8Array> => {
   const pieces = reader(body)
   const stream = new ReadableStream<Uint8Array>({
@@ -450,7 +456,7 @@ const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStr
   return stream
 }
 
-/** An upstream's answer is none that can go on. */
+/** The error for an upstream's response that cannot be forwarded. */
 const failed = (rules: Rules, cookies: string[], status: number, code: string, message: string): Response =>
   respond(rules, {
     status,
@@ -460,7 +466,7 @@ const failed = (rules: Rules, cookies: string[], status: number, code: string, m
     body: JSON.stringify({ error: { code, message } }),
   })
 
-/** An answer of the handler's own, which nobody stores. */
+/** Builds a response of the handler itself, which caches must not store. */
 export const respond = (
   rules: Rules,
   { status, headers: fields, cookies, type, body }: Responded,

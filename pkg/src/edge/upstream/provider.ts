@@ -1,6 +1,6 @@
-/** Requests to the provider: without redirects, within their time, and with an end to what is read of the answer. */
+/** Requests to the provider: without redirects, with a time limit, and with a size limit of the response. */
 
-/** Octets of an answer that are read, at most: `MAX_BODY` of src/base/http.rs. */
+/** Longest body of a response in bytes: `MAX_BODY` of src/base/http.rs. */
 const MAX_BODY = 1024 * 1024
 
 interface Sending {
@@ -11,7 +11,7 @@ interface Sending {
   ms: number
 }
 
-/** Sends a request. Gives a line of JSON with the answer's head, and its body behind it. */
+/** Sends a request. Returns the response's head as one line of JSON, followed by its body. */
 export const sent = async ({ url, form, authorization, proof, ms }: Sending): Promise<string> => {
   const headers = new Headers({ accept: 'application/json' })
   if (form != null) headers.set('content-type', 'application/x-www-form-urlencoded')
@@ -48,8 +48,7 @@ const retryAfter = (field: string | null): number | undefined => {
 }
 
 /**
- * The text of a body; nothing if it is longer than so many bytes, or no UTF-8, or takes longer than so many
- * milliseconds.
+ * Returns a body as a string, or nothing if it is too long, not UTF-8, or takes too long.
  */
 export const textOf = async (
   body: ReadableStream<Uint8Array> | null,
