@@ -400,25 +400,8 @@ impl Task {
             }
             // control: interaction_required_keeps_session
             RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),
-            RefreshOutcome::Misconfigured(code) => {
-                let message = [msg!("the token endpoint answered "), &code];
-                self.fault_of(Code::ClientRejected, &message);
-                let error = Error::of(Code::ClientRejected, &message);
-                Err(Refusal::Later(error, A_MINUTE))
-            }
-            RefreshOutcome::Wait(time) => {
-                let mut seconds = String::new();
-                json::write_number(&mut seconds, time.as_secs());
-                let message = [
-                    msg!(
-                        "the provider asked to wait before the next refresh (429, or 503 with Retry-After); seconds: "
-                    ),
-                    &seconds,
-                ];
-                self.fault_of(Code::ProviderUnavailable, &message);
-                let error = Error::of(Code::ProviderUnavailable, &message);
-                Err(Refusal::Later(error, self.until_attempt(session)))
-            }
+            RefreshOutcome::Misconfigured(code) => Err(self.client_rejected(&code)),
+            RefreshOutcome::Wait(time) => Err(self.told_to_wait(session, time)),
             RefreshOutcome::Unexplained(code) => {
                 self.fault_of(
                     Code::InteractionRequired,
@@ -441,6 +424,28 @@ impl Task {
                 Err(self.failed(session, why))
             }
         }
+    }
+
+    /// Reports that the provider rejected the client. The session is kept.
+    fn client_rejected(&self, code: &str) -> Refusal {
+        let message = [msg!("the token endpoint answered "), code];
+        self.fault_of(Code::ClientRejected, &message);
+        Refusal::Later(Error::of(Code::ClientRejected, &message), A_MINUTE)
+    }
+
+    /// Reports that the provider asked to wait. The session is kept.
+    fn told_to_wait(&self, session: &Rc<Session>, time: Millis) -> Refusal {
+        let mut seconds = String::new();
+        json::write_number(&mut seconds, time.as_secs());
+        let message = [
+            msg!(
+                "the provider asked to wait before the next refresh (429, or 503 with Retry-After); seconds: "
+            ),
+            &seconds,
+        ];
+        self.fault_of(Code::ProviderUnavailable, &message);
+        let error = Error::of(Code::ProviderUnavailable, &message);
+        Refusal::Later(error, self.until_attempt(session))
     }
 
     /// Returns the refusal after a failed refresh. The session is kept.

@@ -22,7 +22,7 @@ use crate::edge::session::{SID, Session};
 use crate::oauth::authorization_request::{self, Pending};
 use crate::oauth::authorization_response::AuthorizationResponse;
 use crate::oauth::id_token::Occasion;
-use crate::oauth::token_endpoint;
+use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::session::EndReason;
 
 /// The end of the query of a callback that the handler's own page has repeated, so that it comes with the session's
@@ -78,22 +78,11 @@ impl RequestContext {
         }
         let metadata = task.metadata().await?;
         let code = answer.code(pending, &metadata)?;
-        let request = token_endpoint::code_request(
-            &metadata.token_endpoint,
-            &flow.client_id,
-            self.redirect_uri().href(),
-            &code,
-            &pending.code_verifier,
-        );
         let requested = task.now().wall;
-        let outcome = task.send_proven(request, key.as_ref()).await;
-        let Outcome::Reply(reply) = &outcome else {
-            return Err(Error::new(
-                Code::ProviderUnavailable,
-                msg!("the token endpoint did not answer"),
-            ));
-        };
-        let tokens = token_endpoint::read_code_exchange(reply, task.config().scheme())?;
+        let endpoint = &metadata.token_endpoint;
+        let verifier = &pending.code_verifier;
+        let exchanged = self.exchange_code(endpoint, &code, verifier, key.as_ref());
+        let tokens = exchanged.await?;
         let occasion = Occasion::CodeExchange {
             nonce: &pending.nonce,
             max_age_seconds: pending.max_age,
@@ -121,15 +110,7 @@ impl RequestContext {
             Err(refusal) => {
                 // The refresh token is unused from here on.
                 task.revoke(&session).await;
-                return Err(match refusal {
-                    Refusal::Later(error, _) => error,
-                    _ => Error::new(
-                        Code::LimitExceeded,
-                        msg!(
-                            "the session is too long for cookies: set session.storage to 'in-store'"
-                        ),
-                    ),
-                });
+                return Err(unsaved(refusal));
             }
         };
         // A failed login must not end the previous session, so this comes last.
@@ -137,6 +118,32 @@ impl RequestContext {
         let mut response = self.return_to_app(&pending.return_to);
         response.cookies = cookies;
         Ok(response)
+    }
+
+    /// Exchanges the authorization code for tokens.
+    async fn exchange_code(
+        &self,
+        endpoint: &str,
+        code: &Secret,
+        verifier: &Secret,
+        key: Option<&Secret>,
+    ) -> Result<Box<TokenSet>> {
+        let task = &self.task;
+        let request = token_endpoint::code_request(
+            endpoint,
+            &task.config().flow.client_id,
+            self.redirect_uri().href(),
+            code,
+            verifier,
+        );
+        let outcome = task.send_proven(request, key).await;
+        let Outcome::Reply(reply) = &outcome else {
+            return Err(Error::new(
+                Code::ProviderUnavailable,
+                msg!("the token endpoint did not answer"),
+            ));
+        };
+        token_endpoint::read_code_exchange(reply, task.config().scheme())
     }
 
     /// Returns the pending login for this response, and the key for its tokens.
@@ -202,6 +209,17 @@ impl RequestContext {
         } else {
             response::redirect(path.to_owned())
         }
+    }
+}
+
+/// Returns the error of a login whose session could not be saved.
+fn unsaved(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Later(error, _) => error,
+        _ => Error::new(
+            Code::LimitExceeded,
+            msg!("the session is too long for cookies: set session.storage to 'in-store'"),
+        ),
     }
 }
 

@@ -321,29 +321,7 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
     if !is_for_us {
         return Err(invalid(&[msg!("its aud is not this client")]));
     }
-    let Some(issued_at) = seconds(claims, "iat") else {
-        return Err(invalid(&[msg!(
-            "its iat is missing or not a valid NumericDate"
-        )]));
-    };
-    if issued_at > now + tolerance {
-        return Err(invalid(&[msg!("its iat is in the future")]));
-    }
-    match seconds(claims, "exp") {
-        Some(exp) if exp + tolerance <= now => {
-            return Err(invalid(&[msg!("it has expired")]));
-        }
-        None if claims.get("exp").is_some() => {
-            return Err(invalid(&[msg!("its exp is not a valid NumericDate")]));
-        }
-        // `exp` is optional in the first version of the specification. Then the age decides.
-        None if issued_at + 300 + tolerance <= now => {
-            return Err(invalid(&[msg!(
-                "it has no exp and is older than five minutes"
-            )]));
-        }
-        _ => {}
-    }
+    let issued_at = check_times(jwt, now, tolerance)?;
     let events = claims.get("events").and_then(Value::as_object);
     let event = events.and_then(|events| events.get(EVENT)?.as_object());
     if event.is_none() {
@@ -377,6 +355,35 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
         issued_at,
         jti,
     })
+}
+
+/// Checks the times of a logout token. Returns its `iat`.
+fn check_times(jwt: &Jwt, now: u64, tolerance: u64) -> Result<u64> {
+    let claims = jwt.claims();
+    let Some(issued_at) = seconds(claims, "iat") else {
+        return Err(invalid(&[msg!(
+            "its iat is missing or not a valid NumericDate"
+        )]));
+    };
+    if issued_at > now + tolerance {
+        return Err(invalid(&[msg!("its iat is in the future")]));
+    }
+    match seconds(claims, "exp") {
+        Some(exp) if exp + tolerance <= now => {
+            return Err(invalid(&[msg!("it has expired")]));
+        }
+        None if claims.get("exp").is_some() => {
+            return Err(invalid(&[msg!("its exp is not a valid NumericDate")]));
+        }
+        // `exp` is optional in the first version of the specification. Then the age decides.
+        None if issued_at + 300 + tolerance <= now => {
+            return Err(invalid(&[msg!(
+                "it has no exp and is older than five minutes"
+            )]));
+        }
+        _ => {}
+    }
+    Ok(issued_at)
 }
 
 fn invalid(why: &[&str]) -> Error {
