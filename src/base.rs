@@ -6,6 +6,8 @@ pub(crate) mod messages;
 
 pub mod clock;
 pub(crate) mod digest;
+#[cfg(all(target_arch = "wasm32", any(feature = "vault", feature = "edge")))]
+pub(crate) mod entropy;
 pub mod error;
 pub mod http;
 pub mod secret;

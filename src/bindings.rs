@@ -1,4 +1,4 @@
-//! The JavaScript interface of the core. The interface to the platform is in `src/browser/platform.rs`.
+//! The JavaScript interface of the core. The imports are in `src/browser/platform.rs`.
 //!
 //! Bindings convert values and decide nothing. Errors become objects with `code` and `message`.
 //!
@@ -11,3 +11,13 @@ pub mod edge;
 mod no_std;
 #[cfg(feature = "vault")]
 pub mod vault;
+
+/// Builds the `{code, message}` object thrown to JavaScript.
+#[cfg(any(feature = "vault", feature = "edge"))]
+fn thrown(error: &crate::Error) -> wasm_bindgen::JsValue {
+    let json = crate::codec::json::Writer::object()
+        .text("code", error.code().as_str())
+        .text("message", error.message())
+        .finish();
+    js_sys::JSON::parse(&json).unwrap_or_default()
+}

@@ -1,28 +1,35 @@
 //! The vault's host in a browser's worker: carries out what the core decides.
 //!
-//! - `host`: the loop between the core and everything below.
-//! - `api_call`: requests to APIs, and their bodies, which go to the page piece by piece.
-//! - `api_socket`: sockets, and what goes through them.
-//! - `operation`: operations of the core's that take several steps:
-//!   - `provider`: requests to the provider.
-//!   - `seal`: the store of pending logins and of sessions, and the key it is sealed with.
-//!   - `escrow`: the key of sessions, when a service worker has it.
+//! - `host`: the loop between the core and the parts below.
+//! - `api_call`: requests to APIs, and their bodies, which go to the page in chunks.
+//! - `api_socket`: WebSockets to APIs, and their messages.
+//! - `operation`: operations of the core that take several steps:
+//!   - `provider_request`: requests to the provider.
+//!   - `encrypted_store`: pending logins and kept sessions, by `database` and `sealing`.
 //!   - `signature`: verification by WebCrypto.
+//!   - `key_generation`: key pairs for DPoP.
+//! - `context`: what all parts share, and the events.
 //! - `dpop`: the keys that tokens are bound to, and signatures with them.
-//! - `platform`: what all of them need of the platform.
+//! - `escrow`: the key of sessions, if a service worker has it.
+//! - `platform`: the imports that `web_sys` and `js_sys` lack.
 
 mod api_call;
 #[cfg(feature = "extended")]
 mod api_socket;
+mod context;
+mod database;
 #[cfg(feature = "extended")]
 mod dpop;
 mod encrypted_store;
 #[cfg(feature = "extended")]
 mod escrow;
 mod host;
+#[cfg(feature = "extended")]
+mod key_generation;
 mod operation;
 pub(crate) mod platform;
 mod provider_request;
-pub(crate) mod signature;
+mod sealing;
+mod signature;
 
 pub use host::Host;

@@ -128,7 +128,7 @@ pub mod vault;
 
 #[cfg(target_arch = "wasm32")]
 pub mod bindings;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "vault"))]
 pub mod browser;
 
 pub use base::error::{Code, Error, Result};

@@ -7,16 +7,16 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
+use crate::base::entropy;
 use crate::base::http::{HttpReply, Outcome};
 use crate::base::strings;
-use crate::browser::platform;
-use crate::browser::signature;
 use crate::codec::json::{self, Object, Value, Writer};
 use crate::edge::{
     Config, Effect, Entry, Event, Forward, Handler, Head, OwnResponse, Reply, Request, Response,
     Step,
 };
 use crate::egress::token_reflection::Scope;
+use crate::oauth::webcrypto;
 use crate::vault::Entropy;
 
 /// The handler of one isolate, for JavaScript.
@@ -31,7 +31,7 @@ struct Platform;
 
 impl Entropy for Platform {
     fn fill(&mut self, bytes: &mut [u8]) {
-        platform::fill_random(bytes);
+        entropy::fill(bytes);
     }
 }
 
@@ -48,7 +48,7 @@ impl Edge {
                 handler: Handler::new(config, Box::new(Platform)),
                 bytes: Vec::new(),
             }),
-            Err(error) => Err(platform::error(error.code().as_str(), error.message())),
+            Err(error) => Err(super::thrown(&error)),
         }
     }
 
@@ -231,7 +231,7 @@ impl Edge {
             } => {
                 self.bytes = signature;
                 out.text("t", "verify")
-                    .json("parameters", &signature::parameters_json(algorithm))
+                    .json("parameters", &webcrypto::parameters(algorithm))
                     .json("jwk", &jwk)
                     .text("input", &signing_input);
             }
@@ -241,7 +241,7 @@ impl Edge {
                 signing_input,
             } => {
                 out.text("t", "sign")
-                    .json("parameters", &signature::parameters_json(algorithm))
+                    .json("parameters", &webcrypto::parameters(algorithm))
                     .json("jwk", jwk.expose())
                     .text("input", signing_input.expose());
             }

@@ -4,63 +4,61 @@ use crate::prelude::*;
 use core::cell::Cell;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use web_sys::MessagePort;
 
+use crate::bindings::thrown;
 use crate::browser::Host;
-use crate::browser::platform;
+use crate::browser::platform::{OnEvent, StoreLock, Text, WorkerScope};
 use crate::config::Config;
 
-/// The worker's vault, unless something is happening in it. It lives as long as its worker, so nothing
-/// of it is ever dropped.
-struct Slot(Cell<Option<&'static mut Host>>);
+/// The worker's vault, except while it handles an event. The vault lives as long as its worker, so it is never dropped.
+struct HostCell(Cell<Option<&'static mut Host>>);
 
 #[expect(unsafe_code, reason = "a static has to be `Sync`")]
 // SAFETY: this module is built without threads, and no two workers share its memory.
-unsafe impl Sync for Slot {}
+unsafe impl Sync for HostCell {}
 
-static VAULT: Slot = Slot(Cell::new(None));
+static VAULT: HostCell = HostCell(Cell::new(None));
 
-/// Starts the vault with a configuration in JSON; `base_url` is the worker's address, `scope` its
-/// global object. What happens there is reported to `happened`, which has to pass its arguments to the
-/// function of that name. `common` is what vaults over one store have in common.
+/// Starts the vault with a configuration in JSON. `base_url` is the worker's URL and `scope` its global object.
+/// `on_event` gets every event, and has to pass its arguments to [`on_event()`]. `store_lock` connects the vaults that
+/// share a store.
 ///
 /// # Errors
 /// An object with `code`, which is `config_invalid`, and `message`.
+// The strings are copied here, because the glue for arguments of type `String` is larger.
+#[expect(clippy::needless_pass_by_value, reason = "wasm-bindgen passes them so")]
 #[wasm_bindgen]
 pub fn start(
-    config_json: &JsValue,
-    base_url: &JsValue,
-    scope: JsValue,
-    happened: JsValue,
-    common: JsValue,
+    config_json: Text,
+    base_url: Text,
+    scope: WorkerScope,
+    on_event: OnEvent,
+    store_lock: StoreLock,
 ) -> Result<(), JsValue> {
-    // As texts they would need glue of their own.
-    let [config_json, base_url] = [config_json, base_url].map(platform::to_text);
-    match Config::parse(
-        &config_json.unwrap_or_default(),
-        &base_url.unwrap_or_default(),
-    ) {
+    match Config::parse(&config_json.copy(), &base_url.copy()) {
         Ok(config) => {
-            let host = Host::new(config, scope, happened, common);
+            let host = Host::new(config, scope, on_event, store_lock);
             VAULT.0.set(Some(Box::leak(Box::new(host))));
             Ok(())
         }
-        Err(error) => Err(platform::error(error.code().as_str(), error.message())),
+        Err(error) => Err(thrown(&error)),
     }
 }
 
-/// Serves a page. Before the start it does nothing.
+/// Serves a page. Does nothing before the start.
 #[wasm_bindgen]
-pub fn connect(port: JsValue) {
+pub fn connect(port: MessagePort) {
     with(|host| host.connect(port));
 }
 
-/// Something happened.
-#[wasm_bindgen]
-pub fn happened(event: u32, id: u32, value: &JsValue) {
-    with(|host| host.happened(event, id, value));
+/// Takes an event: the arguments that the function given to [`start`] gets.
+#[wasm_bindgen(js_name = onEvent)]
+pub fn on_event(event: u32, id: u32, value: JsValue) {
+    with(|host| host.on_event(event, id, value));
 }
 
-/// Nothing the host does calls back in before it returns; if something did, it would find nobody.
+/// Lends the host to `act`. The host calls nothing that calls back before it returns, so the cell is never empty here.
 fn with(act: impl FnOnce(&mut Host)) {
     if let Some(host) = VAULT.0.take() {
         act(host);

@@ -1,289 +1,336 @@
-//! Requests to APIs. The core decides on the head of an answer; its body goes from the network to
-//! the page piece by piece, most of them in the memory that they came in.
+//! Requests to APIs. The core decides on a response's head; the body goes from the network to the page in chunks, most
+//! of them in the memory that they arrived in.
 
 use crate::prelude::*;
-use wasm_bindgen::JsValue;
+use js_sys::{Array, JSON, Promise, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{AbortController, Headers, ReadableStream, ReadableStreamDefaultReader, Response};
 
 use crate::Secret;
-use crate::browser::host::{Host, Step, is_stream};
-use crate::browser::platform;
+use crate::browser::context::{Context, NO_WAIT, WaitId};
+#[cfg(feature = "extended")]
+use crate::browser::dpop;
+use crate::browser::platform::{self, FetchInit, ReadResult, Text, WorkerScope};
 use crate::egress::token_reflection::{Guard, Scope};
 use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
 
-/// Pieces of a body that may be under way to a page that has asked for none yet. The page asks for
-/// more as its reader takes them, so this is also the most that waits in the page.
+/// Chunks of a body that may be in flight to a page that has asked for none yet. The page asks for more as its reader
+/// takes them, so this is also the most that waits in the page.
 const WINDOW: u32 = 8;
 
-/// Pieces that the page asks for at once, when its reader has taken so many: most bodies end before
-/// that, and cost no message. pkg/src/page/response.ts knows the number too.
+/// Chunks that the page asks for at once, when its reader has taken that many. Most bodies end before, and cost no
+/// message. pkg/src/page/response.ts has the same number.
 const BATCH: u32 = 4;
 
-/// The calls that are under way, and the bodies of those that are about to be.
+/// The calls in flight, and the bodies of calls that are about to be sent.
 #[derive(Default)]
 pub(super) struct Calls(Vec<Call>);
 
-/// What is not there yet, or not any more, is `undefined`.
 #[derive(Default)]
 struct Call {
     call: CallId,
+    /// The page's port and its own number for the call.
     page: (PortId, f64),
-    body: JsValue,
-    controller: JsValue,
-    /// The value of its header `DPoP`.
-    #[cfg(feature = "extended")]
-    proof: JsValue,
-    response: JsValue,
-    reader: JsValue,
+    /// What came with the page's message: a request's body.
+    payload: JsValue,
+    controller: Option<AbortController>,
+    stage: CallStage,
+    wait: WaitId,
+    response: Option<Response>,
+    reader: Option<ReadableStreamDefaultReader>,
     credit: u32,
-    is_reading: bool,
-    /// Looks for the token in the answer: in the body, too, if that is to be searched.
+    /// Searches the head for tokens, and the body if `is_body_guarded`.
     guard: Option<Box<Guard>>,
     is_body_guarded: bool,
 }
 
+/// What a call waits for.
+#[derive(Default)]
+enum CallStage {
+    #[default]
+    Idle,
+    /// The signature of the request's proof.
+    #[cfg(feature = "extended")]
+    Signing(Box<ApiRequest>),
+    /// The response's head.
+    Sent,
+    /// The next chunk of the response's body.
+    Reading,
+}
+
 impl Calls {
-    /// Keeps a request's body until the call is sent, and longer, in case it is sent again.
-    pub(super) fn keep_body(&mut self, call: CallId, body: JsValue) {
+    /// Keeps what came with a page's message until the call ends, because it may be sent again.
+    pub(super) fn keep_payload(&mut self, call: CallId, payload: JsValue) {
         self.0.push(Call {
             call,
-            body,
+            payload,
             ..Call::default()
         });
     }
 
-    /// Takes out what came with a message.
+    /// Takes what came with a page's message.
     #[cfg(feature = "extended")]
-    pub(super) fn take_body(&mut self, call: CallId) -> JsValue {
-        let known = self.find(call);
-        known.map_or(JsValue::UNDEFINED, |known| core::mem::take(&mut known.body))
+    pub(super) fn take_payload(&mut self, call: CallId) -> JsValue {
+        self.find(call).map_or(JsValue::UNDEFINED, |known| {
+            core::mem::take(&mut known.payload)
+        })
     }
 
     fn find(&mut self, call: CallId) -> Option<&mut Call> {
-        self.0.iter_mut().find(|c| c.call == call)
+        self.0.iter_mut().find(|known| known.call == call)
     }
 
-    fn find_or_begin(&mut self, call: CallId) -> &mut Call {
-        let i = self.0.iter().position(|c| c.call == call);
+    fn find_or_insert(&mut self, call: CallId) -> &mut Call {
+        let i = self.0.iter().position(|known| known.call == call);
         let i = i.unwrap_or_else(|| {
-            self.keep_body(call, JsValue::UNDEFINED);
+            self.keep_payload(call, JsValue::UNDEFINED);
             self.0.len() - 1
         });
         &mut self.0[i]
     }
-}
 
-impl Host {
     /// Sends a call.
-    #[cfg_attr(
-        not(feature = "extended"),
-        allow(
-            clippy::boxed_local,
-            clippy::needless_pass_by_value,
-            reason = "the larger module keeps it for a moment"
-        )
-    )]
-    pub(super) fn send(&mut self, call: CallId, page: (PortId, f64), request: Box<ApiRequest>) {
-        // Sent once more: the answer in hand is of no use, nor is the connection it came by.
-        self.stop(call);
-        let known = self.calls.find_or_begin(call);
+    pub(super) fn send(
+        &mut self,
+        context: &mut Context,
+        call: CallId,
+        page: (PortId, f64),
+        request: Box<ApiRequest>,
+    ) {
+        let known = self.find_or_insert(call);
+        // If the call is sent again, its first response and connection are of no use.
+        known.stop();
         known.page = page;
-        known.response = JsValue::UNDEFINED;
-        known.controller = platform::abort_controller();
+        known.response = None;
+        known.controller = AbortController::new().ok();
         known.guard = guard(&request);
         known.is_body_guarded = request.allowed.reflection() == Scope::All;
         #[cfg(feature = "extended")]
-        if request.proof.is_some() {
-            return self.sign_first(call, request);
+        if let Some(proof) = &request.proof {
+            match context.keys.sign(&context.scope, proof) {
+                Some(Ok(promise)) => {
+                    known.stage = CallStage::Signing(request);
+                    known.wait = context.wait(&promise.into());
+                }
+                Some(Err(_)) => context.report(Input::CallFailed { call }),
+                None => context.report(Input::CallUnsigned { call }),
+            }
+            return;
         }
-        match fetch(&self.scope, &request, known) {
-            Ok(promise) => self.when(&promise, Step::Answer(call)),
-            Err(_) => self.report(Input::CallFailed { call }),
-        }
+        known.fetch(context, &request, None);
     }
 
-    /// A call has its proof.
-    #[cfg(feature = "extended")]
-    pub(super) fn send_proven(&mut self, call: CallId, request: &ApiRequest, proof: &str) {
-        let Some(known) = self.calls.find(call) else {
+    /// Continues the call that waited, with the result of its promise.
+    pub(super) fn resume(
+        &mut self,
+        context: &mut Context,
+        wait: WaitId,
+        result: Result<JsValue, JsValue>,
+    ) {
+        let Some(known) = self.0.iter_mut().find(|known| known.wait == wait) else {
             return;
         };
-        known.proof = platform::text(proof);
-        match fetch(&self.scope, request, known) {
-            Ok(promise) => self.when(&promise, Step::Answer(call)),
-            Err(_) => self.report(Input::CallFailed { call }),
+        known.wait = NO_WAIT;
+        match core::mem::take(&mut known.stage) {
+            #[cfg(feature = "extended")]
+            CallStage::Signing(request) => match (&request.proof, result) {
+                (Some(proof), Ok(signed)) => {
+                    let proof = proof.signed(&dpop::signature(&signed));
+                    known.fetch(context, &request, Some(&proof));
+                }
+                _ => context.report(Input::CallFailed { call: known.call }),
+            },
+            CallStage::Sent => known.take_response(context, result),
+            CallStage::Reading => known.take_chunk(context, result),
+            CallStage::Idle => {}
         }
     }
 
-    /// Breaks off what a call has under way, and forgets to wait for it.
-    fn stop(&mut self, call: CallId) {
-        if let Some(call) = self.calls.find(call) {
-            platform::abort(&call.controller);
+    /// Gives a response to its page: the head, with the array of headers, then the body.
+    pub(super) fn deliver(&mut self, context: &mut Context, call: CallId, head: &str) {
+        if let Some(known) = self.find(call) {
+            known.deliver(context, head);
         }
-        #[cfg(feature = "extended")]
-        self.forget_step(|step| matches!(step, Step::Sign(c, _) if *c == call));
-        self.forget_step(|step| matches!(step, Step::Answer(c) | Step::Piece(c) if *c == call));
     }
 
-    /// A call was answered, or failed.
-    pub(super) fn answered(&mut self, call: CallId, answer: Result<JsValue, JsValue>) {
-        let Ok(response) = answer else {
-            return self.report(Input::CallFailed { call });
+    /// Lets a page have more chunks.
+    pub(super) fn grant(&mut self, context: &mut Context, port: PortId, id: f64) {
+        if let Some(known) = self.0.iter_mut().find(|known| known.page == (port, id)) {
+            known.credit = known.credit.saturating_add(BATCH).min(2 * WINDOW);
+            known.read(context);
+        }
+    }
+
+    /// Forgets a call, and aborts it if it is in flight.
+    pub(super) fn forget(&mut self, call: CallId) {
+        if let Some(i) = self.0.iter().position(|known| known.call == call) {
+            self.0.swap_remove(i).stop();
+        }
+    }
+}
+
+impl Call {
+    /// Aborts the request, and forgets what the call waits for.
+    fn stop(&mut self) {
+        if let Some(controller) = &self.controller {
+            controller.abort();
+        }
+        self.wait = NO_WAIT;
+        self.stage = CallStage::Idle;
+    }
+
+    fn fetch(&mut self, context: &mut Context, request: &ApiRequest, proof: Option<&Secret>) {
+        match self.begin_fetch(&context.scope, request, proof) {
+            Ok(promise) => {
+                self.stage = CallStage::Sent;
+                self.wait = context.wait(&promise.into());
+            }
+            Err(_) => context.report(Input::CallFailed { call: self.call }),
+        }
+    }
+
+    fn begin_fetch(
+        &self,
+        scope: &WorkerScope,
+        request: &ApiRequest,
+        proof: Option<&Secret>,
+    ) -> Result<Promise, JsValue> {
+        let init: FetchInit = JSON::parse(&request.init)?.unchecked_into();
+        let headers = Headers::new_with_str_sequence_sequence(&init.get_headers())?;
+        headers.set("authorization", request.authorization.expose())?;
+        if let Some(proof) = proof {
+            headers.set("dpop", proof.expose())?;
+        }
+        init.set_headers(&headers);
+        init.set_method(request.allowed.method());
+        init.set_body(&self.payload);
+        if is_stream(&self.payload) {
+            init.set_duplex("half");
+        }
+        if let Some(controller) = &self.controller {
+            init.set_signal(Some(&controller.signal()));
+        }
+        // A redirect is never followed, because fetch would send the page's headers along.
+        init.set_redirect("manual");
+        scope.saved_fetch(request.allowed.url(), &init)
+    }
+
+    /// Takes the response's head, or the request's failure.
+    fn take_response(&mut self, context: &mut Context, result: Result<JsValue, JsValue>) {
+        let call = self.call;
+        let Ok(response) = result else {
+            return context.report(Input::CallFailed { call });
         };
+        let response: Response = response.unchecked_into();
+        if self
+            .guard
+            .as_ref()
+            .is_some_and(|guard| is_in_head(guard, &response))
+        {
+            return context.report(Input::CallReflected { call });
+        }
         let head = head(&response);
-        if let Some(known) = self.calls.find(call) {
-            if known
-                .guard
-                .as_ref()
-                .is_some_and(|guard| is_in_head(&self.scope, guard, &response))
-            {
-                return self.report(Input::CallReflected { call });
-            }
-            known.response = response;
-        }
-        self.report(Input::CallAnswered { call, head });
+        self.response = Some(response);
+        context.report(Input::CallAnswered { call, head });
     }
 
-    /// Gives an answer to its page: the head, with the list of headers, then the body.
-    pub(super) fn deliver(&mut self, call: CallId, text: &str) {
-        #[cfg(feature = "extended")]
-        if self.deliver_socket(call, text) {
-            return;
-        }
-        let Some(known) = self.calls.find(call) else {
+    fn deliver(&mut self, context: &mut Context, head: &str) {
+        let Some(response) = self.response.take() else {
             return;
         };
-        let response = core::mem::take(&mut known.response);
-        known.body = JsValue::UNDEFINED;
-        known.credit = WINDOW;
-        if !known.is_body_guarded {
-            known.guard = None;
+        self.payload = JsValue::UNDEFINED;
+        self.credit = WINDOW;
+        if !self.is_body_guarded {
+            self.guard = None;
         }
-        let stream = platform::body(&response);
-        known.reader = platform::call(&stream, "getReader", &[]).unwrap_or_default();
-        let (port, has_body) = (known.page.0, known.reader.is_truthy());
-
-        let message = platform::array_of_2(&platform::text(text), &headers(&self.scope, &response));
-        self.post(port, &message, &JsValue::UNDEFINED);
-        if has_body {
-            self.pump(call);
+        self.reader = platform::body_reader(&response);
+        let headers = platform::entries(&response.headers());
+        let message = Array::of2(&head.into(), &headers);
+        context.post(self.page.0, &message, &JsValue::UNDEFINED);
+        if self.reader.is_some() {
+            self.read(context);
         } else {
-            self.report(Input::CallClosed { call });
+            context.report(Input::CallClosed { call: self.call });
         }
     }
 
-    /// The page asks for more pieces.
-    pub(super) fn grant(&mut self, port: PortId, id: f64) {
-        let Some(call) = self.calls.0.iter_mut().find(|c| c.page == (port, id)) else {
-            return;
-        };
-        call.credit = call.credit.saturating_add(BATCH).min(2 * WINDOW);
-        let call = call.call;
-        self.pump(call);
-    }
-
-    /// Asks the network for the next piece of a body, if the page may have one.
-    fn pump(&mut self, call: CallId) {
-        let Some(known) = self.calls.find(call) else {
-            return;
-        };
-        if known.is_reading || known.credit == 0 {
-            return;
+    /// Asks the network for the next chunk of the body, if the page may have one.
+    fn read(&mut self, context: &mut Context) {
+        if let Some(reader) = &self.reader
+            && self.wait == NO_WAIT
+            && self.credit > 0
+        {
+            self.credit -= 1;
+            self.stage = CallStage::Reading;
+            self.wait = context.wait(&reader.read().into());
         }
-        let Ok(piece) = platform::call(&known.reader, "read", &[]) else {
-            return;
-        };
-        known.is_reading = true;
-        known.credit -= 1;
-        self.when(&piece, Step::Piece(call));
     }
 
-    /// Passes a piece on to the page, or the end of the body, or its breaking off.
-    pub(super) fn received(&mut self, call: CallId, piece: Result<JsValue, JsValue>) {
-        let Some(known) = self.calls.find(call) else {
-            return;
+    /// Passes a chunk on to the page, or the body's end or failure.
+    fn take_chunk(&mut self, context: &mut Context, result: Result<JsValue, JsValue>) {
+        let is_whole = result.is_ok();
+        let chunk = result.ok().and_then(|read| {
+            let read: ReadResult = read.unchecked_into();
+            read.value()
+        });
+        let is_last = chunk.is_none();
+        let Some(chunk) = self.searched(chunk, is_whole) else {
+            return context.report(Input::CallReflected { call: self.call });
         };
-        known.is_reading = false;
-        let (port, id) = (known.page.0, JsValue::from_f64(known.page.1));
-        let is_whole = piece.is_ok();
-        let mut octets = platform::get(&piece.unwrap_or_default(), "value");
-        let is_last = octets.is_undefined();
-        if let Some(guard) = &mut known.guard {
-            let length = platform::byte_length(&octets);
-            let taken = guard.take(length);
-            if !is_last {
-                platform::copy_octets(taken, &octets);
+        let port = self.page.0;
+        let id = JsValue::from_f64(self.page.1);
+        match chunk.filter(|chunk| chunk.length() > 0) {
+            Some(chunk) => {
+                let transfer = Array::of1(&chunk.buffer());
+                context.post(port, &Array::of2(&id, &chunk), &transfer);
             }
-            let Some(mut free) = guard.free() else {
-                return self.report(Input::CallReflected { call });
-            };
-            if is_last {
-                free = if is_whole { guard.bytes().len() } else { 0 };
-            }
-            let given = guard.bytes().get(..free).unwrap_or_default();
-            // To copy a piece anew costs more than to search it, mostly for memory that is collected late.
-            octets = if is_last || free > length {
-                platform::octets(given)
-            } else {
-                platform::refill(&octets, given)
-            };
-            guard.forget(free);
-        }
-        let is_empty = platform::byte_length(&octets) == 0;
-        known.credit += u32::from(is_empty);
-        if !is_empty {
-            let transfer = platform::array_of_1(&platform::get(&octets, "buffer"));
-            self.post(port, &platform::array_of_2(&id, &octets), &transfer);
+            None => self.credit += 1,
         }
         if !is_last {
-            return self.pump(call);
+            return self.read(context);
         }
-        let last = if is_whole {
+        let end = if is_whole {
             JsValue::NULL
         } else {
             JsValue::FALSE
         };
-        self.post(port, &platform::array_of_2(&id, &last), &JsValue::UNDEFINED);
-        self.report(Input::CallClosed { call });
+        context.post(port, &Array::of2(&id, &end), &JsValue::UNDEFINED);
+        context.report(Input::CallClosed { call: self.call });
     }
 
-    /// Forgets a call, and stops it if it runs.
-    pub(super) fn forget_call(&mut self, call: CallId) {
-        #[cfg(feature = "extended")]
-        self.drop_socket(call);
-        self.stop(call);
-        if let Some(i) = self.calls.0.iter().position(|c| c.call == call) {
-            self.calls.0.swap_remove(i);
+    /// The bytes that may go to the page after a chunk, or after the end of the body. Returns `None` if the body has a
+    /// token in it.
+    fn searched(
+        &mut self,
+        chunk: Option<Uint8Array>,
+        is_whole: bool,
+    ) -> Option<Option<Uint8Array>> {
+        let Some(guard) = &mut self.guard else {
+            return Some(chunk);
+        };
+        let length = chunk.as_ref().map_or(0, Uint8Array::length) as usize;
+        let taken = guard.take(length);
+        if let Some(chunk) = &chunk {
+            chunk.copy_to(taken);
         }
+        let mut free = guard.free()?;
+        if chunk.is_none() {
+            free = if is_whole { guard.bytes().len() } else { 0 };
+        }
+        let given = guard.bytes().get(..free).unwrap_or_default();
+        // A copy costs more than the search, mostly because its memory is collected late.
+        let passed = match chunk {
+            Some(chunk) if free <= length => platform::refill(&chunk, given),
+            _ => Uint8Array::new_from_slice(given),
+        };
+        guard.forget(free);
+        Some(Some(passed))
     }
 }
 
-fn fetch(scope: &JsValue, request: &ApiRequest, call: &Call) -> Result<JsValue, JsValue> {
-    let init = platform::parse(&request.init)?;
-    let headers = platform::headers(&platform::get(&init, "headers"))?;
-    let authorization = platform::text(request.authorization.expose());
-    platform::call(
-        &headers,
-        "set",
-        &[&platform::text("authorization"), &authorization],
-    )?;
-    #[cfg(feature = "extended")]
-    if call.proof.is_string() {
-        platform::call(&headers, "set", &[&platform::text("dpop"), &call.proof])?;
-    }
-    platform::set(&init, "headers", &headers);
-    platform::set(&init, "method", &platform::text(request.allowed.method()));
-    platform::set(&init, "body", &call.body);
-    if is_stream(&call.body) {
-        platform::set(&init, "duplex", &platform::text("half"));
-    }
-    platform::set(&init, "signal", &platform::get(&call.controller, "signal"));
-    // A redirect is never followed: fetch would take the page's headers along.
-    platform::set(&init, "redirect", &platform::text("manual"));
-    platform::call(
-        scope,
-        platform::FETCH,
-        &[&platform::text(request.allowed.url()), &init],
-    )
+/// Returns true if `payload` is a stream, which can be sent only once.
+pub(super) fn is_stream(payload: &JsValue) -> bool {
+    payload.has_type::<ReadableStream>()
 }
 
 /// The search for the session's tokens in the response, unless the rule turns it off.
@@ -295,32 +342,21 @@ fn guard(request: &ApiRequest) -> Option<Box<Guard>> {
     Guard::search_for(&tokens).map(Box::new)
 }
 
-/// Whether the token is in the headers or the reason phrase.
-fn is_in_head(scope: &JsValue, guard: &Guard, response: &JsValue) -> bool {
-    let head = platform::array_of_2(
-        &headers(scope, response),
-        &platform::get(response, "statusText"),
-    );
-    let head = platform::call(&head, "join", &[]).unwrap_or_default();
-    platform::to_text(&head).is_some_and(|head| guard.is_in(head.as_bytes()))
+/// Returns true if a token is in the headers or the reason phrase.
+fn is_in_head(guard: &Guard, response: &Response) -> bool {
+    let headers = platform::entries(&response.headers()).join(",");
+    let headers: Text = headers.unchecked_into();
+    guard.is_in(headers.copy().as_bytes()) || guard.is_in(response.status_text().as_bytes())
 }
 
-/// A list of pairs.
-fn headers(scope: &JsValue, response: &JsValue) -> JsValue {
-    let array = platform::get(scope, "Array");
-    let headers = platform::call(&array, "from", &[&platform::get(response, "headers")]);
-    headers.unwrap_or_default()
-}
-
-fn head(response: &JsValue) -> ResponseHead {
-    let text = |name| platform::get_text(response, name).unwrap_or_default();
+fn head(response: &Response) -> ResponseHead {
     ResponseHead {
-        // That of a redirect that was not followed is 0.
-        status: platform::status(response),
-        status_text: text("statusText"),
-        url: text("url"),
-        redirected: platform::get(response, "redirected").is_truthy(),
-        has_body: platform::body(response).is_truthy(),
+        // Redirects that were not followed have status 0.
+        status: response.status(),
+        status_text: response.status_text(),
+        url: response.url(),
+        redirected: response.redirected(),
+        has_body: platform::has_body(response),
         www_authenticate: platform::header(response, "www-authenticate"),
         #[cfg(feature = "extended")]
         dpop_nonce: platform::header(response, "dpop-nonce"),

@@ -1,150 +1,143 @@
-//! Sockets, opened here and passed on to their pages. The core says with what, and when a page is told; what goes
-//! through is handed from one end to the other.
+//! WebSockets to APIs. The core says how to open one and when the page is told; messages pass from one end to the other.
 //!
-//! A page has a port of its own for each socket, which came with its request, so that messages overtake neither
-//! the opening nor the close. On it:
+//! A page has a port of its own for each socket, which came with its request, so that messages overtake neither the
+//! opening nor the close. On the port:
 //!
-//! - to the page: a text, first of all: `socket` of pkg/src/protocol/messages.ts; `[data]`, a message; a number, how many
-//!   bytes wait to be sent; `null`, an error; an object, the members of a `CloseEvent`, last of all.
-//! - from the page: `[data]`, a message; a number, which asks for one; an object, `code` and `reason` to close with.
+//! - to the page: first a string: `socket` of pkg/src/protocol/messages.ts; `[data]`, a message; a number, the bytes that
+//!   wait to be sent; `null`, an error; last an object, the members of a `CloseEvent`.
+//! - from the page: `[data]`, a message; a number, which asks for one; an object, the `code` and `reason` to close with.
 
 use crate::prelude::*;
-use wasm_bindgen::JsValue;
+use js_sys::{Array, ArrayBuffer, JSON, JsString};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{
+    Blob, CloseEvent, MessageEvent, MessagePort, SecurityPolicyViolationEvent, WebSocket,
+};
 
 use crate::base::strings;
-use crate::browser::host::{Event, Host};
-use crate::browser::platform;
+use crate::browser::context::{Context, Event};
+use crate::browser::platform::{self, Closure, Socket, Text};
 use crate::egress::token_reflection::Guard;
 use crate::egress::websocket::Handshake;
 use crate::vault::{CallId, Input};
 
-/// Largest message in either direction: bytes, or units of a text.
+/// The largest message in either direction: bytes, or UTF-16 code units of a string.
 const MAX_MESSAGE: f64 = 16.0 * 1024.0 * 1024.0;
 
-/// The bytes that may wait to be sent.
+/// The most bytes that may wait to be sent.
 const MAX_WAITING: f64 = 64.0 * 1024.0 * 1024.0;
 
-/// What of a message is searched at once: bytes, or units of a text.
+/// The part of a message that is searched at once: bytes, or UTF-16 code units of a string.
 const SLICE: u32 = 32 * 1024;
 
-/// The code that a socket is closed with at such a limit. 1009, which says the same, is not a script's to send.
+/// Closes a socket at one of these limits. Scripts may not send 1009, which has the same meaning.
 const TOO_MUCH: u16 = 4009;
 
-/// The code that a socket is closed with when a message has the token in it.
+/// Closes a socket when a message has the token in it.
 const REFLECTED: u16 = 4010;
 
 /// The code that pages are told where the platform had none to tell (RFC 6455 7.4.1).
 const ABNORMAL: u16 = 1006;
 
-/// `WebSocket.CLOSED`
-const CLOSED: f64 = 3.0;
-
 /// The sockets of all pages.
 #[derive(Default)]
 pub(super) struct Sockets {
-    open: Vec<Socket>,
+    open: Vec<ApiSocket>,
     probes: Vec<Probe>,
     /// True if the host listens for violations of the worker's policy.
     is_listening: bool,
 }
 
-/// A connection without a token, which shows whether the worker's policy allows one with a token.
+/// A connection without a token, which shows if the worker's policy allows one with a token.
 struct Probe {
     call: CallId,
     url: String,
-    socket: JsValue,
+    socket: Socket,
 }
 
-struct Socket {
+struct ApiSocket {
     call: CallId,
-    socket: JsValue,
+    socket: Socket,
     /// The page's port.
-    port: JsValue,
-    /// Looks for the token in what comes.
+    port: MessagePort,
+    /// Searches received messages for the token.
     guard: Option<Guard>,
     /// True after the handshake.
     is_open: bool,
 }
 
-impl Host {
+impl Sockets {
     /// Connects without a token. If the policy blocks the socket, Chromium returns a closed one, and Firefox and `WebKit`
     /// throw. If a policy only reports the socket, Chromium and Firefox fire an event before the handshake ends. `WebKit`
     /// fires no event, but sends no report either.
-    pub(super) fn probe_socket(&mut self, call: CallId, url: String) {
-        if !core::mem::replace(&mut self.sockets.is_listening, true) {
-            let violated = self.listener(Event::PolicyViolated, 0);
-            let name = platform::text("securitypolicyviolation");
-            // Any event target takes any listener.
-            let _ = platform::call(&self.scope, "addEventListener", &[&name, &violated]);
+    pub(super) fn probe(&mut self, context: &mut Context, call: CallId, url: String) {
+        if !core::mem::replace(&mut self.is_listening, true) {
+            let violated = context.listener(Event::PolicyViolated, 0);
+            // An event target accepts every listener.
+            let _ = context
+                .scope
+                .add_event_listener_with_callback("securitypolicyviolation", &violated);
         }
-        let socket = self.make_socket(&url, &JsValue::UNDEFINED);
-        let Some(socket) = socket.filter(|socket| !is_closed(socket)) else {
-            return self.report(Input::SocketProbed {
+        let socket = connect(&url, &JsValue::UNDEFINED);
+        let socket = socket.filter(|socket| socket.ready_state() != WebSocket::CLOSED);
+        let Some(socket) = socket else {
+            return context.report(Input::SocketProbed {
                 call,
                 is_blocked: true,
             });
         };
-        let ended = self.listener(Event::ProbeEnded, call);
-        for name in ["onopen", "onerror"] {
-            platform::set(&socket, name, &ended);
-        }
-        self.sockets.probes.push(Probe { call, url, socket });
+        let ended = context.listener(Event::ProbeEnded, call);
+        socket.set_onopen(Some(&ended));
+        socket.set_onerror(Some(&ended));
+        self.probes.push(Probe { call, url, socket });
     }
 
-    /// Ends the probes that a violation may concern: the event names an origin, so probes of that origin share the
-    /// verdict.
-    pub(super) fn policy_violated(&mut self, event: &JsValue) {
-        let blocked = platform::get_text(event, "blockedURI").unwrap_or_default();
+    /// Ends the probes that a violation may concern. The event names an origin, so all probes of that origin are blocked.
+    pub(super) fn policy_violated(&mut self, context: &mut Context, event: &JsValue) {
+        let event: &SecurityPolicyViolationEvent = event.unchecked_ref();
+        let blocked = event.blocked_uri();
         let Some(origin) = origin_of(&blocked) else {
             return;
         };
         while let Some(probe) = self
-            .sockets
             .probes
             .iter()
             .find(|p| origin_of(&p.url) == Some(origin))
         {
-            self.probe_ended(probe.call, true);
+            self.probe_ended(context, probe.call, true);
         }
     }
 
-    pub(super) fn probe_ended(&mut self, call: CallId, is_blocked: bool) {
-        if self.sockets.drop_probe(call) {
-            self.report(Input::SocketProbed { call, is_blocked });
+    pub(super) fn probe_ended(&mut self, context: &mut Context, call: CallId, is_blocked: bool) {
+        if self.forget_probe(call) {
+            context.report(Input::SocketProbed { call, is_blocked });
         }
     }
 
-    /// A socket, unless the platform refuses to make it.
-    fn make_socket(&self, url: &str, protocols: &JsValue) -> Option<JsValue> {
-        let constructor = platform::get(&self.scope, "WebSocket");
-        let args = platform::array_of_2(&platform::text(url), protocols);
-        let reflect = platform::get(&self.scope, "Reflect");
-        // The third says what is constructed, and would have to be left out rather than be missing.
-        platform::call(&reflect, "construct", &[&constructor, &args, &constructor]).ok()
-    }
-
-    pub(super) fn open_socket(&mut self, call: CallId, handshake: &Handshake) {
-        let port = self.calls.take_body(call);
-        // What came may be anything; nothing can be set on what is no object.
-        if platform::get(&port, "postMessage").is_undefined() {
-            return self.report(Input::CallClosed { call });
-        }
-        let protocols = platform::literal(handshake.protocols.expose());
-        let Some(socket) = self.make_socket(handshake.url.expose(), &protocols) else {
-            tell_failed(&port);
-            return self.report(Input::CallClosed { call });
+    /// Opens a socket for the page that sent `payload`, its port.
+    pub(super) fn open(
+        &mut self,
+        context: &mut Context,
+        call: CallId,
+        handshake: &Handshake,
+        payload: JsValue,
+    ) {
+        let Ok(port) = payload.dyn_into::<MessagePort>() else {
+            return context.report(Input::CallClosed { call });
         };
-        platform::set(&socket, "binaryType", &platform::text("arraybuffer"));
-        for (name, event) in [
-            ("onopen", Event::SocketOpened),
-            ("onmessage", Event::SocketReceived),
-            ("onerror", Event::SocketFailed),
-            ("onclose", Event::SocketClosed),
-        ] {
-            platform::set(&socket, name, &self.listener(event, call));
-        }
+        let protocols = JSON::parse(handshake.protocols.expose()).unwrap_or_default();
+        let Some(socket) = connect(handshake.url.expose(), &protocols) else {
+            tell_failed(&port);
+            return context.report(Input::CallClosed { call });
+        };
+        socket.set_binary_type("arraybuffer");
+        let listener = |event| context.listener(event, call);
+        socket.set_onopen(Some(&listener(Event::SocketOpened)));
+        socket.set_onmessage(Some(&listener(Event::SocketReceived)));
+        socket.set_onerror(Some(&listener(Event::SocketFailed)));
+        socket.set_onclose(Some(&listener(Event::SocketClosed)));
         let token = handshake.token.as_ref();
-        self.sockets.open.push(Socket {
+        self.open.push(ApiSocket {
             call,
             socket,
             port,
@@ -153,163 +146,181 @@ impl Host {
         });
     }
 
-    /// Something happened to a socket, or its page sent something.
-    pub(super) fn socket_event(&mut self, event: Event, call: CallId, value: &JsValue) {
-        let Some(known) = self.sockets.find(call) else {
+    /// Takes an event of a socket, or of its page's port.
+    pub(super) fn on_event(
+        &mut self,
+        context: &mut Context,
+        event: Event,
+        call: CallId,
+        value: JsValue,
+    ) {
+        let Some(known) = self.find(call) else {
             return;
         };
         match event {
             Event::SocketOpened => {
                 known.is_open = true;
-                let protocol = platform::get_text(&known.socket, "protocol").unwrap_or_default();
-                self.report(Input::SocketOpened { call, protocol });
+                let protocol = known.socket.protocol();
+                context.report(Input::SocketOpened { call, protocol });
             }
-            Event::SocketReceived => {
-                let data = platform::get(value, "data");
-                if size(&self.scope, &data) > MAX_MESSAGE {
-                    return self.break_off(call);
-                }
-                if known
-                    .guard
-                    .as_mut()
-                    .is_some_and(|guard| is_in(guard, &data))
-                {
-                    self.close_socket(call, REFLECTED, "token_reflected");
-                    return self.report(Input::CallClosed { call });
-                }
-                // A text cannot be transferred, and need not be.
-                let transfer = if data.is_string() {
-                    JsValue::UNDEFINED
-                } else {
-                    platform::array_of_1(&data)
-                };
-                post(&known.port, &platform::array_of_1(&data), &transfer);
-            }
-            // No close event follows in Chromium if the worker's policy blocks the socket. All that a close event could
-            // say of a handshake that failed is this.
+            Event::SocketReceived => self.receive(context, call, &value.unchecked_into()),
+            // No close event follows in Chromium if the worker's policy blocks the socket. A close event could say no
+            // more about a handshake that failed.
             Event::SocketFailed if !known.is_open => {
                 tell_failed(&known.port);
-                self.sockets.forget(call);
-                self.report(Input::CallClosed { call });
+                self.forget(call);
+                context.report(Input::CallClosed { call });
             }
             Event::SocketFailed => post(&known.port, &JsValue::NULL, &JsValue::UNDEFINED),
             Event::SocketClosed => {
-                let closed = platform::literal("{}");
-                for name in ["code", "reason", "wasClean"] {
-                    platform::set(&closed, name, &platform::get(value, name));
-                }
-                let reason = platform::get(value, "reason");
-                if known
-                    .guard
-                    .as_mut()
-                    .is_some_and(|guard| is_in(guard, &reason))
-                {
-                    platform::set(&closed, "code", &REFLECTED.into());
-                    platform::set(&closed, "reason", &platform::text("token_reflected"));
-                }
-                post(&known.port, &closed, &JsValue::UNDEFINED);
-                self.sockets.forget(call);
-                self.report(Input::CallClosed { call });
+                known.tell_close(&value.unchecked_into());
+                self.forget(call);
+                context.report(Input::CallClosed { call });
             }
-            _ => self.page_sends(call, &platform::get(value, "data")),
+            _ => self.page_sent(context, call, &value.unchecked_into()),
         }
     }
 
-    fn page_sends(&mut self, call: CallId, message: &JsValue) {
-        let Some(known) = self.sockets.find(call) else {
+    fn receive(&mut self, context: &mut Context, call: CallId, event: &MessageEvent) {
+        let Some(known) = self.find(call) else {
             return;
         };
-        let waiting = platform::get(&known.socket, "bufferedAmount");
-        if message.as_f64().is_some() {
-            return post(&known.port, &waiting, &JsValue::UNDEFINED);
+        let data = event.data();
+        if size(&data) > MAX_MESSAGE {
+            return self.break_off(context, call);
         }
-        let data = platform::get(message, "0");
-        if data.is_undefined() {
-            let (code, reason) = (
-                platform::get(message, "code"),
-                platform::get(message, "reason"),
-            );
-            if platform::is_list(&code)
-                || platform::is_list(&reason)
-                || platform::call(&known.socket, "close", &[&code, &reason]).is_err()
-            {
-                // The page's wrapper would not send such a code; this page sends what it likes.
-                self.break_off(call);
-            }
+        if known
+            .guard
+            .as_mut()
+            .is_some_and(|guard| is_in(guard, &data))
+        {
+            self.close(call, REFLECTED, "token_reflected");
+            return context.report(Input::CallClosed { call });
+        }
+        // A string cannot be transferred.
+        let transfer = if data.is_string() {
+            JsValue::UNDEFINED
+        } else {
+            Array::of1(&data).into()
+        };
+        post(&known.port, &Array::of1(&data), &transfer);
+    }
+
+    fn page_sent(&mut self, context: &mut Context, call: CallId, event: &MessageEvent) {
+        let Some(known) = self.find(call) else {
             return;
+        };
+        let message = event.data();
+        let waiting = f64::from(known.socket.buffered_amount());
+        if message.as_f64().is_some() {
+            return post(&known.port, &waiting.into(), &JsValue::UNDEFINED);
         }
-        let size = size(&self.scope, &data);
-        if size > MAX_MESSAGE || waiting.as_f64().unwrap_or_default() + size > MAX_WAITING {
-            return self.break_off(call);
+        let is_sent = if let Some(message) = message.dyn_ref::<Array>() {
+            let data = message.get(0);
+            let size = size(&data);
+            let fits = size <= MAX_MESSAGE && waiting + size <= MAX_WAITING;
+            // A closing socket drops what is sent, as it does without a vault.
+            let _ = fits.then(|| known.socket.send(&data));
+            fits
+        } else {
+            known.close_as(&message)
+        };
+        if !is_sent {
+            self.break_off(context, call);
         }
-        // What is sent while the socket closes goes nowhere, as it does without a vault.
-        let _ = platform::call(&known.socket, "send", &[&data]);
     }
 
     /// Sends the vault's own message.
-    pub(super) fn send_first(&mut self, call: CallId, text: &str, token: &str) {
-        if let Some(known) = self.sockets.find(call) {
-            // It may be another one than that of the handshake.
+    pub(super) fn send_first(&mut self, call: CallId, message: &str, token: &str) {
+        if let Some(known) = self.find(call) {
+            // The token may differ from the handshake's.
             known.guard = known.guard.take().and_then(|_| Guard::new(token));
-            let _ = platform::call(&known.socket, "send", &[&platform::text(text)]);
+            let _ = known.socket.send(&message.into());
         }
     }
 
-    /// Tells the page that its socket is open, if this is one. From then on the page may send.
-    pub(super) fn deliver_socket(&mut self, call: CallId, text: &str) -> bool {
-        let listener = self.listener(Event::PageSent, call);
-        let Some(known) = self.sockets.find(call) else {
+    /// Tells the page that its socket is open, from when on the page may send. Returns false if there is no such socket.
+    pub(super) fn deliver(&mut self, context: &Context, call: CallId, message: &str) -> bool {
+        let Some(known) = self.find(call) else {
             return false;
         };
-        post(&known.port, &platform::text(text), &JsValue::UNDEFINED);
-        platform::set(&known.port, "onmessage", &listener);
+        post(&known.port, &message.into(), &JsValue::UNDEFINED);
+        let listener = context.listener(Event::PageSent, call);
+        known.port.set_onmessage(Some(&listener));
         true
     }
 
-    pub(super) fn close_socket(&mut self, call: CallId, code: u16, reason: &str) {
-        if let Some(known) = self.sockets.forget(call) {
+    pub(super) fn close(&mut self, call: CallId, code: u16, reason: &str) {
+        if let Some(known) = self.forget(call) {
             tell_closed(&known.port, code, reason, true);
-            close(&known.socket, &[&code.into(), &platform::text(reason)]);
+            // A socket can be closed at any time with these codes.
+            let _ = known.socket.close_with(&code.into(), &reason.into());
         }
     }
 
-    /// A limit is exceeded.
-    fn break_off(&mut self, call: CallId) {
-        self.close_socket(call, TOO_MUCH, "limit_exceeded");
-        self.report(Input::CallClosed { call });
+    /// Closes a socket that exceeded a limit.
+    fn break_off(&mut self, context: &mut Context, call: CallId) {
+        self.close(call, TOO_MUCH, "limit_exceeded");
+        context.report(Input::CallClosed { call });
     }
 
-    /// The page is gone, or wants the socket no more.
-    pub(super) fn drop_socket(&mut self, call: CallId) {
-        self.sockets.drop_probe(call);
-        if let Some(known) = self.sockets.forget(call) {
-            close(&known.socket, &[]);
+    /// Closes the socket of a call whose page is gone or needs it no longer.
+    pub(super) fn drop_call(&mut self, call: CallId) {
+        self.forget_probe(call);
+        if let Some(known) = self.forget(call) {
+            close_plainly(&known.socket);
         }
     }
-}
 
-impl Sockets {
-    fn find(&mut self, call: CallId) -> Option<&mut Socket> {
+    fn find(&mut self, call: CallId) -> Option<&mut ApiSocket> {
         self.open.iter_mut().find(|socket| socket.call == call)
     }
 
-    fn forget(&mut self, call: CallId) -> Option<Socket> {
+    fn forget(&mut self, call: CallId) -> Option<ApiSocket> {
         let i = self.open.iter().position(|socket| socket.call == call)?;
         Some(self.open.swap_remove(i))
     }
 
-    /// Returns false if there was none.
-    fn drop_probe(&mut self, call: CallId) -> bool {
+    /// Returns false if there is no such probe.
+    fn forget_probe(&mut self, call: CallId) -> bool {
         let Some(i) = self.probes.iter().position(|probe| probe.call == call) else {
             return false;
         };
-        close(&self.probes.swap_remove(i).socket, &[]);
+        close_plainly(&self.probes.swap_remove(i).socket);
         true
     }
 }
 
-fn is_closed(socket: &JsValue) -> bool {
-    platform::get(socket, "readyState").as_f64() == Some(CLOSED)
+impl ApiSocket {
+    /// Passes a close event on to the page.
+    fn tell_close(&mut self, event: &CloseEvent) {
+        let (mut code, mut reason) = (event.code(), event.reason());
+        if let Some(guard) = &mut self.guard
+            && is_in(guard, &reason.as_str().into())
+        {
+            (code, reason) = (REFLECTED, "token_reflected".to_owned());
+        }
+        tell_closed(&self.port, code, &reason, event.was_clean());
+    }
+
+    /// Closes the socket as the page asked. Returns false if the platform would not: the package's own page sends
+    /// valid codes only, but this page may send anything.
+    fn close_as(&self, message: &JsValue) -> bool {
+        if !message.is_object() {
+            return false;
+        }
+        let closure: &Closure = message.unchecked_ref();
+        let (code, reason) = (closure.code(), closure.reason());
+        (code.is_undefined() || code.as_f64().is_some())
+            && (reason.is_undefined() || reason.is_string())
+            && self.socket.close_with(&code, &reason).is_ok()
+    }
+}
+
+/// A socket, unless the platform refuses to make it.
+fn connect(url: &str, protocols: &JsValue) -> Option<Socket> {
+    let socket = WebSocket::new_with_str_sequence(url, protocols).ok()?;
+    Some(socket.unchecked_into())
 }
 
 /// Scheme and host, with the slashes between them. The platform has parsed the URL, so its first slashes are those.
@@ -319,25 +330,23 @@ fn origin_of(url: &str) -> Option<&str> {
     url.get(..host + path.len())
 }
 
-/// Whether the token is in a message: a text or an `ArrayBuffer`. It is searched slice by slice, since this module's
-/// memory never shrinks.
+/// Returns true if the token is in a message: a string or an `ArrayBuffer`. The message is searched in slices, because
+/// this module's memory never shrinks.
 fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
-    let octets = if data.is_string() {
-        JsValue::UNDEFINED
-    } else {
-        platform::view(data)
-    };
+    let text = data.dyn_ref::<Text>();
+    let bytes = text.is_none().then(|| platform::bytes_of(data));
     let mut from = 0;
     let is_in = loop {
         let to = from + SLICE;
-        let length = if let Some(text) = platform::part_of_text(data, from, to) {
-            guard.take(text.len()).copy_from_slice(text.as_bytes());
-            text.len()
-        } else {
-            let slice = platform::part_of_octets(&octets, from, to);
-            let length = platform::byte_length(&slice);
-            platform::copy_octets(guard.take(length), &slice);
+        let length = if let Some(bytes) = &bytes {
+            let slice = bytes.subarray(from, to);
+            let length = slice.length() as usize;
+            slice.copy_to(guard.take(length));
             length
+        } else {
+            let slice = text.map_or_else(String::new, |text| text.slice(from, to));
+            guard.take(slice.len()).copy_from_slice(slice.as_bytes());
+            slice.len()
         };
         let free = guard.free();
         if length == 0 || free.is_none() {
@@ -346,45 +355,44 @@ fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
         guard.forget(free.unwrap_or_default());
         from = to;
     };
-    // No message goes on where another one ends.
+    // A token cannot span two messages.
     guard.forget(guard.bytes().len());
     is_in
 }
 
-fn post(port: &JsValue, message: &JsValue, transfer: &JsValue) {
-    // What came as a port may be none.
-    let _ = platform::call(port, "postMessage", &[message, transfer]);
+fn post(port: &MessagePort, message: &JsValue, transfer: &JsValue) {
+    // What cannot be cloned is lost.
+    let _ = port.post_message_with_transferable(message, transfer);
 }
 
 /// Tells a page that its socket failed before it was open.
-fn tell_failed(port: &JsValue) {
+fn tell_failed(port: &MessagePort) {
     post(port, &JsValue::NULL, &JsValue::UNDEFINED);
     tell_closed(port, ABNORMAL, "", false);
 }
 
-fn tell_closed(port: &JsValue, code: u16, reason: &str, was_clean: bool) {
-    let closed = platform::literal("{}");
-    platform::set(&closed, "code", &code.into());
-    platform::set(&closed, "reason", &platform::text(reason));
-    platform::set(&closed, "wasClean", &was_clean.into());
-    post(port, &closed, &JsValue::UNDEFINED);
+fn tell_closed(port: &MessagePort, code: u16, reason: &str, was_clean: bool) {
+    let closure: Closure = platform::dictionary("{}");
+    closure.set_code(code);
+    closure.set_reason(reason);
+    closure.set_was_clean(was_clean);
+    post(port, &closure, &JsValue::UNDEFINED);
 }
 
-fn close(socket: &JsValue, args: &[&JsValue]) {
-    // A socket can be closed at any time, with these codes.
-    let _ = platform::call(socket, "close", args);
+fn close_plainly(socket: &Socket) {
+    // Closing without a code never fails.
+    let _ = socket.close_with(&JsValue::UNDEFINED, &JsValue::UNDEFINED);
 }
 
-/// The bytes of a buffer or blob, or the units of a text. What is none of these is of no size that is allowed.
-fn size(scope: &JsValue, data: &JsValue) -> f64 {
-    // A text has members only as an object.
-    let data = platform::call(scope, "Object", &[data]).unwrap_or_default();
-    if platform::is_list(&data) {
-        return f64::INFINITY;
+/// The bytes of a buffer or blob, or the UTF-16 code units of a string. Anything else is larger than every limit.
+fn size(data: &JsValue) -> f64 {
+    if let Some(text) = data.dyn_ref::<JsString>() {
+        f64::from(text.length())
+    } else if let Some(buffer) = data.dyn_ref::<ArrayBuffer>() {
+        f64::from(buffer.byte_length())
+    } else if let Some(blob) = data.dyn_ref::<Blob>() {
+        blob.size()
+    } else {
+        f64::INFINITY
     }
-    let of = |name| platform::get(&data, name).as_f64();
-    of("byteLength")
-        .or_else(|| of("length"))
-        .or_else(|| of("size"))
-        .unwrap_or(f64::INFINITY)
 }

@@ -1,79 +1,73 @@
-//! What must survive a full-page redirect, or its worker, in IndexedDB, sealed with AES-256-GCM.
+//! Logins and sessions that must survive a full-page redirect, or their worker: in IndexedDB, sealed with AES-256-GCM.
 //!
-//! A login is sealed by a key that is made of its `state`, and is nowhere: the provider brings the state back. So
-//! there is nothing to store it with, which a shared worker of `WebKit` could not do. Script of this origin can open
-//! the record if it saw the address that the page was sent to, and would find what is good for ten minutes and only
-//! together with the authorization code.
+//! The key of a login is derived from its `state`, and stored nowhere: the provider returns the state. This also works
+//! where a shared worker of `WebKit` could not store a key. Script of this origin that saw the URL of the login can open
+//! the record, which is good for ten minutes and only together with the authorization code.
 //!
-//! A session is kept only where the configuration asks for it, sealed by a key that is not extractable, which keeps it
-//! out of disks and backups, though not from scripts of the same origin, which could ask the browser to use the key.
-//! It may be elsewhere: see `escrow`.
+//! A session is kept only if the configuration asks for it. Its key is not extractable, which protects disks and
+//! backups, but not against scripts of the same origin, which can ask the browser to use the key. The key may be in
+//! escrow instead: see `escrow`.
 
-use crate::base::strings;
 use crate::codec::base64url;
 use crate::oauth::pkce;
 use crate::prelude::*;
-use wasm_bindgen::JsValue;
+use js_sys::Array;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{CryptoKey, IdbObjectStore};
 
 use crate::Secret;
 use crate::base::clock::UnixMillis;
+use crate::browser::context::{Context, Progress};
 #[cfg(feature = "extended")]
-use crate::browser::escrow;
-use crate::browser::host::{Event, Host};
-use crate::browser::operation::Next;
-use crate::browser::platform;
+use crate::browser::database::KEYS;
+use crate::browser::database::{self, LOGINS};
+#[cfg(feature = "extended")]
+use crate::browser::dpop::StoredKey;
+#[cfg(feature = "extended")]
+use crate::browser::escrow::{EscrowStage, KeySearch};
+use crate::browser::platform::{Awaited, Database, Record};
+use crate::browser::sealing;
 use crate::vault::{Input, Loaded, OpId, Taken};
 
-const DATABASE: &str = "strongroom";
-const VERSION: f64 = 1.0;
-const KEYS: &str = "keys";
-pub(super) const LOGINS: &str = "logins";
-/// The name of the one key of sessions.
+/// The name of the key of sessions.
 #[cfg(feature = "extended")]
 const SEAL: &str = "seal";
-/// The member of a record that is its key.
-const NAME: &str = "name";
 
-/// How many records are looked through for expired ones.
-const RECORDS: f64 = 100.0;
-/// What is sealed is a fraction of this.
-const MAX_SEALED: usize = 1024 * 1024;
-
-/// A login, or a session, on its way into the store, or out of it.
+/// An operation on the store: a login or a session on its way in or out.
 ///
-/// The database is open for no longer than that: nobody can delete one that is open.
-pub(super) struct Job {
-    /// The record's.
-    pub(super) name: String,
+/// The database is open during the operation only, because an open database cannot be deleted.
+pub(super) struct StoreOp {
+    /// The record's name.
+    name: String,
     /// The key of a login.
-    secret: [u8; 32],
-    /// It is a session's, whose key has to be found.
+    secret: [u8; sealing::KEY_LEN],
+    /// The record is a session's, whose key has to be found.
     #[cfg(feature = "extended")]
-    pub(super) is_session: bool,
+    is_session: bool,
     work: Work,
-    pub(super) stage: Stage,
-    pub(super) database: JsValue,
-    pub(super) key: JsValue,
-    pub(super) is_second_try: bool,
-    /// Its key is in escrow, not in the store.
+    stage: StoreStage,
+    database: Option<Database>,
+    key: Option<CryptoKey>,
+    is_second_try: bool,
+    /// The key is in escrow, not in the store.
     #[cfg(feature = "extended")]
-    pub(super) is_escrowed: bool,
-    /// What is, or was, stored along: see `dpop`.
+    is_escrowed: bool,
+    /// The key for DPoP that is, or was, stored with the record.
     #[cfg(feature = "extended")]
-    pub(super) key_pair: Option<(String, JsValue)>,
+    key_pair: Option<StoredKey>,
 }
 
 enum Work {
-    /// Seal and store this, and throw away what has expired.
+    /// Seals and stores this, and deletes expired records.
     Put(Secret, UnixMillis),
-    /// Take out what is there, and leave a mark that it was.
+    /// Takes a record's content out, and leaves a mark that it was there.
     Take,
-    /// Read what is there.
+    /// Reads a record.
     Load,
 }
 
-/// What the last step was, and what is to be kept of it.
-pub(super) enum Stage {
+/// The last step, and what has to be kept of it.
+enum StoreStage {
     Begun,
     Opened,
     KeyImported,
@@ -83,39 +77,30 @@ pub(super) enum Stage {
     KeyMade,
     /// With the object store and the key that was made.
     #[cfg(feature = "extended")]
-    KeyReadAgain(JsValue, JsValue),
-    /// With that key.
+    KeyReadAgain(IdbObjectStore, CryptoKey),
+    /// With the key that was made.
     #[cfg(feature = "extended")]
-    KeyStored(JsValue),
-    /// With the record, which still lacks what was sealed.
-    Sealed(JsValue),
+    KeyStored(CryptoKey),
+    /// With the record, which still lacks the ciphertext.
+    Sealed(Record),
     /// With the object store and the record.
-    RecordsRead(JsValue, JsValue),
+    RecordsRead(IdbObjectStore, Record),
     RecordStored,
     /// With the object store.
-    RecordRead(JsValue),
+    RecordRead(IdbObjectStore),
     /// With the record that was there.
-    Marked(JsValue),
+    Marked(Record),
     Unsealed,
-    /// On the way to a key in escrow: with the record that it is for.
+    /// A search for the key in escrow, with the record that the key is for, if it was read.
     #[cfg(feature = "extended")]
-    Key(escrow::Stage, JsValue),
+    EscrowSearch(EscrowStage, Option<Record>),
 }
 
-/// Fills a new database.
-pub(super) fn create(database: &JsValue) {
-    let named = platform::literal(r#"{"keyPath":"name"}"#);
-    // Where this fails, so will the first use.
-    let _ = platform::call(database, "createObjectStore", &[&platform::text(KEYS)]);
-    let _ = platform::call(
-        database,
-        "createObjectStore",
-        &[&platform::text(LOGINS), &named],
-    );
-}
+/// What an operation waits for, and the stage that this completes.
+type Step = (Awaited, StoreStage);
 
-impl Job {
-    /// Keeps a login, or whatever else has a `key` that is known to those only who may read it.
+impl StoreOp {
+    /// Stores a login, or anything else with a `key` that only its readers know.
     pub(super) fn put(key: &str, value: Secret, expires_at: UnixMillis) -> Self {
         Self::of_login(key, Work::Put(value, expires_at))
     }
@@ -124,37 +109,31 @@ impl Job {
         Self::of_login(key, Work::Take)
     }
 
-    /// The record's name does not tell what opens it.
+    /// The record's name does not reveal its key.
     fn of_login(key: &str, work: Work) -> Self {
         let name = base64url::encode(&pkce::sha256(key.as_bytes()));
         let secret = pkce::sha256([&name, key].concat().as_bytes());
         Self::new(name, secret, work)
     }
 
-    /// Keeps a session, which the host says it is.
     pub(super) const fn put_session(name: String, value: Secret, expires_at: UnixMillis) -> Self {
-        Self::new(name, [0; 32], Work::Put(value, expires_at))
+        Self::new(name, [0; sealing::KEY_LEN], Work::Put(value, expires_at))
     }
 
     pub(super) const fn load_session(name: String) -> Self {
-        Self::new(name, [0; 32], Work::Load)
+        Self::new(name, [0; sealing::KEY_LEN], Work::Load)
     }
 
-    /// Where sessions are not kept, this is a constant.
-    pub(super) const fn is_load(&self) -> bool {
-        cfg!(feature = "extended") && matches!(self.work, Work::Load)
-    }
-
-    const fn new(name: String, secret: [u8; 32], work: Work) -> Self {
+    const fn new(name: String, secret: [u8; sealing::KEY_LEN], work: Work) -> Self {
         Self {
             name,
             secret,
             #[cfg(feature = "extended")]
             is_session: false,
             work,
-            stage: Stage::Begun,
-            database: JsValue::UNDEFINED,
-            key: JsValue::UNDEFINED,
+            stage: StoreStage::Begun,
+            database: None,
+            key: None,
             is_second_try: false,
             #[cfg(feature = "extended")]
             is_escrowed: false,
@@ -163,304 +142,392 @@ impl Job {
         }
     }
 
-    /// Closes the database: when its transactions are done.
+    /// Makes this an operation on a session, whose key may be in escrow.
+    #[cfg(feature = "extended")]
+    pub(super) fn of_session(mut self, context: &Context) -> Self {
+        self.is_session = true;
+        self.is_escrowed = context.escrow.is_some();
+        self
+    }
+
+    /// Stores the key for DPoP of this thumbprint with the record.
+    #[cfg(feature = "extended")]
+    pub(super) fn with_key_pair(mut self, context: &Context, thumbprint: Option<&str>) -> Self {
+        self.key_pair = thumbprint.and_then(|name| context.keys.find(name).cloned());
+        self
+    }
+
+    /// A constant where sessions are not kept.
+    const fn is_load(&self) -> bool {
+        cfg!(feature = "extended") && matches!(self.work, Work::Load)
+    }
+
+    /// Closes the database when its transactions are done.
     pub(super) fn end(&self) {
-        // There may be none.
-        let _ = platform::call(&self.database, "close", &[]);
+        if let Some(database) = &self.database {
+            database.close();
+        }
     }
 
-    /// After `error`: where nothing can be stored, the database is thrown away, and another one made.
-    pub(super) fn begin_anew(&mut self, host: &mut Host, error: JsValue) -> Result<Next, JsValue> {
-        #[cfg(feature = "extended")]
-        if self.is_escrowed {
-            return self.look_for_another_key(host, error);
-        }
-        // Not where it is merely full, or busy: other vaults have their session there.
-        let is_broken = !matches!(self.stage, Stage::RecordsRead(..) | Stage::RecordStored);
-        if self.is_second_try || !is_broken || !matches!(self.work, Work::Put(..)) {
-            return Err(error);
-        }
-        self.is_second_try = true;
-        self.stage = Stage::Begun;
-        self.end();
-        request(&host.scope, "deleteDatabase").map(Next::When)
-    }
-
-    /// What to report when a step fails.
+    /// The report of an operation of which a step has failed.
     pub(super) fn failed(&self, op: OpId) -> Input<'static> {
+        let is_unsealed = matches!(self.stage, StoreStage::Unsealed);
         match self.work {
             Work::Put(..) => Input::Stored { op, ok: false },
             Work::Take => {
-                // What does not open was sealed with a key that is gone: it is of no use to anyone.
-                let is_lost = matches!(self.stage, Stage::Unsealed);
-                let taken = if is_lost {
+                // A record that does not open was sealed with a key that is gone, and is of no use to anyone.
+                let taken = if is_unsealed {
                     Taken::Absent
                 } else {
                     Taken::Unavailable
                 };
                 Input::Taken { op, taken }
             }
-            Work::Load => loaded(
-                op,
-                match self.stage {
-                    Stage::Unsealed => Loaded::Damaged,
-                    _ => Loaded::Unavailable,
-                },
-            ),
+            Work::Load => {
+                let loaded = if is_unsealed {
+                    Loaded::Damaged
+                } else {
+                    Loaded::Unavailable
+                };
+                Input::Loaded { op, loaded }
+            }
         }
     }
 
+    /// Begins again after `error`: deletes a database in which nothing can be stored.
+    pub(super) fn retry(&mut self, context: &Context, error: JsValue) -> Result<Progress, JsValue> {
+        #[cfg(feature = "extended")]
+        if self.is_escrowed {
+            return self.retry_with_another_key(context, error);
+        }
+        // A database that is only full or busy stays: other vaults have their sessions there.
+        let is_broken = !matches!(
+            self.stage,
+            StoreStage::RecordsRead(..) | StoreStage::RecordStored
+        );
+        if self.is_second_try || !is_broken || !matches!(self.work, Work::Put(..)) {
+            return Err(error);
+        }
+        self.is_second_try = true;
+        self.stage = StoreStage::Begun;
+        self.end();
+        database::delete(&context.scope).map(Progress::Wait)
+    }
+
+    /// Takes the result of the last step and begins the next one.
     pub(super) fn advance(
         &mut self,
         op: OpId,
-        host: &mut Host,
+        context: &mut Context,
         value: JsValue,
-    ) -> Result<Next, JsValue> {
+    ) -> Result<Progress, JsValue> {
+        let stage = core::mem::replace(&mut self.stage, StoreStage::Begun);
         #[cfg(feature = "extended")]
-        if self.is_escrowed
-            && let Some(next) = self.advance_to_key(op, host, &value)?
-        {
-            return Ok(next);
-        }
-        let scope = &host.scope;
-        let (thing, stage) = match core::mem::replace(&mut self.stage, Stage::Begun) {
-            Stage::Begun => (open_database(host)?, Stage::Opened),
-            #[cfg(feature = "extended")]
-            Stage::Opened if self.is_session => {
-                self.database = value;
-                (read(&self.open(KEYS)?, SEAL)?, Stage::KeyRead)
+        let (stage, value) = match self.advance_in_escrow(op, context, stage, value)? {
+            EscrowStep::Taken(progress) => return Ok(progress),
+            EscrowStep::Other(stage, value) => (stage, value),
+        };
+        let (awaited, stage) = match stage {
+            StoreStage::Begun => (database::open(context)?, StoreStage::Opened),
+            StoreStage::Opened => {
+                self.database = Some(value.unchecked_into());
+                self.look_for_key(context)?
             }
-            Stage::Opened => {
-                self.database = value;
-                (import_key(scope, &self.secret)?, Stage::KeyImported)
-            }
-            Stage::KeyImported => self.with_key(scope, value)?,
-            // Of jobs whose key is in escrow.
-            #[cfg(feature = "extended")]
-            Stage::Key(..) => return Err(JsValue::UNDEFINED),
-            // Of two workers that make a key at once, the first keeps its own.
-            #[cfg(feature = "extended")]
-            Stage::KeyRead | Stage::KeyReadAgain(..) if can_open(&value) => {
-                self.with_key(scope, value)?
-            }
-            #[cfg(feature = "extended")]
-            Stage::KeyRead => (make_key(scope)?, Stage::KeyMade),
-            #[cfg(feature = "extended")]
-            Stage::KeyMade => {
-                let keys = self.open(KEYS)?;
-                (read(&keys, SEAL)?, Stage::KeyReadAgain(keys, value))
-            }
-            #[cfg(feature = "extended")]
-            Stage::KeyReadAgain(keys, made) => (
-                platform::call(&keys, "put", &[&made, &platform::text(SEAL)])?,
-                Stage::KeyStored(made),
-            ),
-            #[cfg(feature = "extended")]
-            Stage::KeyStored(made) => self.with_key(scope, made)?,
-            Stage::Sealed(record) => {
-                platform::set(&record, "sealed", &value);
+            StoreStage::KeyImported => self.with_key(context, value.unchecked_into())?,
+            StoreStage::Sealed(record) => {
+                record.set_sealed(&value.unchecked_into());
                 let logins = self.open(LOGINS)?;
-                let args = [&JsValue::UNDEFINED, &JsValue::from_f64(RECORDS)];
-                let records = platform::call(&logins, "getAll", &args)?;
-                (records, Stage::RecordsRead(logins, record))
+                let records = database::read_all(&logins)?;
+                (records, StoreStage::RecordsRead(logins, record))
             }
-            Stage::RecordsRead(logins, record) => {
-                discard_expired(&logins, &value)?;
-                platform::call(&logins, "put", &[&record])?;
-                // A request that succeeded is not stored yet: its transaction may still fail to commit.
-                (platform::get(&logins, "transaction"), Stage::RecordStored)
+            StoreStage::RecordsRead(logins, record) => {
+                let records: Array = value.unchecked_into();
+                database::discard_expired(&logins, &records)?;
+                logins.put(&record)?;
+                // After the request's success, its transaction may still fail to commit.
+                let transaction = Awaited::Transaction(logins.transaction());
+                (transaction, StoreStage::RecordStored)
             }
-            Stage::RecordStored => return Ok(Next::Done(Input::Stored { op, ok: true })),
-            Stage::RecordRead(_) if self.is_load() => {
-                if platform::get(&value, "sealed").is_undefined() {
-                    return Ok(Next::Done(loaded(op, Loaded::Nothing)));
-                }
-                #[cfg(feature = "extended")]
-                if self.lacks_key_pair(&value) {
-                    return Ok(Next::Done(loaded(op, Loaded::Damaged)));
-                }
-                (self.unseal(scope, &value)?, Stage::Unsealed)
+            StoreStage::RecordStored => return Ok(stored(op)),
+            StoreStage::RecordRead(logins) => {
+                return self.take_record(op, context, &logins, value);
             }
-            Stage::RecordRead(_) if value.is_undefined() => return Ok(taken(op, Taken::Absent)),
-            Stage::RecordRead(_) if platform::get(&value, "sealed").is_undefined() => {
-                return Ok(taken(op, Taken::Used));
-            }
-            // In the same transaction, so that of two takers one gets it.
-            Stage::RecordRead(logins) => {
-                let mark = record(&self.name, &platform::get(&value, "expiresAt"));
-                let marked = platform::call(&logins, "put", &[&mark])?;
-                (marked, Stage::Marked(value))
-            }
-            Stage::Marked(record) => {
+            StoreStage::Marked(record) => {
                 #[cfg(feature = "extended")]
                 self.lacks_key_pair(&record);
-                (self.unseal(scope, &record)?, Stage::Unsealed)
+                self.unseal(context, &record)?
             }
-            Stage::Unsealed => {
-                let text = unsealed(&value);
-                #[cfg(feature = "extended")]
-                self.hand_over_key_pair(&mut host.keys);
-                return Ok(if self.is_load() {
-                    Next::Done(loaded(op, text.map_or(Loaded::Damaged, Loaded::Found)))
-                } else {
-                    taken(op, text.map_or(Taken::Absent, Taken::Found))
-                });
-            }
+            StoreStage::Unsealed => return Ok(self.unsealed(op, context, &value)),
+            #[cfg(feature = "extended")]
+            stage => self.make_session_key(context, stage, value)?,
         };
         self.stage = stage;
-        Ok(Next::When(thing))
+        Ok(Progress::Wait(awaited))
+    }
+
+    fn look_for_key(&self, context: &Context) -> Result<Step, JsValue> {
+        #[cfg(feature = "extended")]
+        if self.is_session {
+            return Ok((
+                database::read(&self.open(KEYS)?, SEAL)?,
+                StoreStage::KeyRead,
+            ));
+        }
+        let importing = sealing::import_key(&context.scope, &self.secret)?;
+        Ok((importing.into(), StoreStage::KeyImported))
+    }
+
+    /// The stages of the key of sessions, which is made if it is missing. Of two workers that make a key at once, the
+    /// first one's is kept.
+    #[cfg(feature = "extended")]
+    fn make_session_key(
+        &mut self,
+        context: &Context,
+        stage: StoreStage,
+        value: JsValue,
+    ) -> Result<Step, JsValue> {
+        match stage {
+            StoreStage::KeyRead => match sealing::stored_key(value) {
+                Some(key) => self.with_key(context, key),
+                None => Ok((
+                    sealing::make_key(&context.scope)?.into(),
+                    StoreStage::KeyMade,
+                )),
+            },
+            StoreStage::KeyMade => {
+                let keys = self.open(KEYS)?;
+                let reading = database::read(&keys, SEAL)?;
+                let made = value.unchecked_into();
+                Ok((reading, StoreStage::KeyReadAgain(keys, made)))
+            }
+            StoreStage::KeyReadAgain(keys, made) => match sealing::stored_key(value) {
+                Some(key) => self.with_key(context, key),
+                None => Ok((
+                    keys.put_with_key(&made, &SEAL.into())?.into(),
+                    StoreStage::KeyStored(made),
+                )),
+            },
+            StoreStage::KeyStored(made) => self.with_key(context, made),
+            // Only an operation with its key in escrow has another stage.
+            _ => Err(JsValue::UNDEFINED),
+        }
+    }
+
+    /// Continues with the record that was read, if there is one.
+    fn take_record(
+        &mut self,
+        op: OpId,
+        context: &Context,
+        logins: &IdbObjectStore,
+        value: JsValue,
+    ) -> Result<Progress, JsValue> {
+        let Some(record) = as_record(value) else {
+            return Ok(self.empty(op, Taken::Absent));
+        };
+        if record.sealed().is_none() {
+            return Ok(self.empty(op, Taken::Used));
+        }
+        let (awaited, stage) = if self.is_load() {
+            #[cfg(feature = "extended")]
+            if self.lacks_key_pair(&record) {
+                return Ok(loaded(op, Loaded::Damaged));
+            }
+            self.unseal(context, &record)?
+        } else {
+            // In the same transaction, so that of two operations that take the record, one gets it.
+            let expires_at = record.expires_at().as_f64().unwrap_or_default();
+            let marked = logins.put(&database::record(&self.name, expires_at))?;
+            (marked.into(), StoreStage::Marked(record))
+        };
+        self.stage = stage;
+        Ok(Progress::Wait(awaited))
+    }
+
+    /// The result of an operation that found no content.
+    fn empty(&self, op: OpId, taken: Taken) -> Progress {
+        if self.is_load() {
+            loaded(op, Loaded::Nothing)
+        } else {
+            Progress::Done(Input::Taken { op, taken })
+        }
+    }
+
+    /// The result of an operation whose record was opened.
+    fn unsealed(&mut self, op: OpId, context: &mut Context, value: &JsValue) -> Progress {
+        let content = sealing::opened(value);
+        #[cfg(feature = "extended")]
+        if let Some(key) = self.key_pair.take() {
+            context.keys.insert(key);
+        }
+        #[cfg(not(feature = "extended"))]
+        let _ = context;
+        if self.is_load() {
+            return loaded(op, content.map_or(Loaded::Damaged, Loaded::Found));
+        }
+        let taken = content.map_or(Taken::Absent, Taken::Found);
+        Progress::Done(Input::Taken { op, taken })
     }
 
     /// An object store in a transaction of its own.
-    pub(super) fn open(&self, name: &str) -> Result<JsValue, JsValue> {
-        // A look at what is kept keeps nobody waiting, and is possible where a disk is full.
+    fn open(&self, store: &str) -> Result<IdbObjectStore, JsValue> {
+        // Reads block nobody, and are possible on a full disk.
         let mode = match self.work {
             #[cfg(feature = "extended")]
-            Work::Load if name == LOGINS => "readonly",
+            Work::Load if store == LOGINS => "readonly",
             _ => "readwrite",
         };
-        let name = platform::text(name);
-        let args = [&name, &platform::text(mode)];
-        let transaction = platform::call(&self.database, "transaction", &args)?;
-        platform::call(&transaction, "objectStore", &[&name])
+        let database = self.database.as_ref().ok_or(JsValue::UNDEFINED)?;
+        database.transaction(store, mode)?.object_store(store)
     }
 
-    pub(super) fn with_key(
-        &mut self,
-        scope: &JsValue,
-        key: JsValue,
-    ) -> Result<(JsValue, Stage), JsValue> {
-        self.key = key;
+    /// Begins to seal, or to read what the key is for.
+    fn with_key(&mut self, context: &Context, key: CryptoKey) -> Result<Step, JsValue> {
         let Work::Put(value, expires_at) = &self.work else {
-            let logins = self.open(LOGINS)?;
-            return Ok((read(&logins, &self.name)?, Stage::RecordRead(logins)));
+            self.key = Some(key);
+            return self.read_record();
         };
-        let mut iv = [0; 12];
-        platform::fill_random(&mut iv);
-        let iv = platform::octets(&iv);
-        let record = record(&self.name, &JsValue::from_f64(*expires_at as f64));
-        platform::set(&record, "iv", &iv);
+        let record = database::record(&self.name, *expires_at as f64);
         #[cfg(feature = "extended")]
-        self.put_key_pair(&record);
-        let plain = platform::octets(value.expose().as_bytes());
-        let args = [&self.parameters(&iv), &self.key, &plain];
-        let sealing = platform::call(&platform::subtle(scope), "encrypt", &args);
-        // It has a copy (Web Cryptography API 14.3.1).
-        platform::wipe(&plain);
-        Ok((sealing?, Stage::Sealed(record)))
-    }
-
-    pub(super) fn unseal(&self, scope: &JsValue, record: &JsValue) -> Result<JsValue, JsValue> {
-        let parameters = self.parameters(&platform::get(record, "iv"));
-        let args = [&parameters, &self.key, &platform::get(record, "sealed")];
-        platform::call(&platform::subtle(scope), "decrypt", &args)
-    }
-
-    /// The name is authenticated along with the text: a record under another name does not open.
-    fn parameters(&self, iv: &JsValue) -> JsValue {
-        let parameters = platform::literal(r#"{"name":"AES-GCM"}"#);
-        platform::set(&parameters, "iv", iv);
-        let name = platform::octets(self.name.as_bytes());
-        platform::set(&parameters, "additionalData", &name);
-        parameters
-    }
-}
-
-pub(super) const fn loaded(op: OpId, loaded: Loaded) -> Input<'static> {
-    Input::Loaded { op, loaded }
-}
-
-fn taken(op: OpId, taken: Taken) -> Next {
-    Next::Done(Input::Taken { op, taken })
-}
-
-/// Asks for the database to be opened or deleted; the version is of no matter to the latter.
-fn request(scope: &JsValue, name: &str) -> Result<JsValue, JsValue> {
-    let factory = platform::get(scope, "indexedDB");
-    let args = [&platform::text(DATABASE), &JsValue::from_f64(VERSION)];
-    platform::call(&factory, name, &args)
-}
-
-pub(super) fn open_database(host: &Host) -> Result<JsValue, JsValue> {
-    let request = request(&host.scope, "open")?;
-    let on_upgrade = host.listener(Event::Upgrade, 0);
-    platform::set(&request, "onupgradeneeded", &on_upgrade);
-    Ok(request)
-}
-
-const USAGES: &str = r#"["encrypt","decrypt"]"#;
-
-/// What is made into a key stays here.
-pub(super) fn import_key(scope: &JsValue, secret: &[u8; 32]) -> Result<JsValue, JsValue> {
-    let octets = platform::octets(secret);
-    let algorithm = platform::text("AES-GCM");
-    let usages = platform::literal(USAGES);
-    let args = [
-        &platform::text("raw"),
-        &octets,
-        &algorithm,
-        &JsValue::FALSE,
-        &usages,
-    ];
-    let importing = platform::call(&platform::subtle(scope), "importKey", &args);
-    // It has a copy (Web Cryptography API 14.3.9).
-    platform::wipe(&octets);
-    importing
-}
-
-#[cfg(feature = "extended")]
-fn make_key(scope: &JsValue) -> Result<JsValue, JsValue> {
-    let algorithm = platform::literal(r#"{"name":"AES-GCM","length":256}"#);
-    let usages = platform::literal(USAGES);
-    let args = [&algorithm, &JsValue::FALSE, &usages];
-    platform::call(&platform::subtle(scope), "generateKey", &args)
-}
-
-/// Whether this is a key that opens what it seals. That it seals is seen when it does.
-#[cfg(feature = "extended")]
-fn can_open(key: &JsValue) -> bool {
-    let opens = platform::call(
-        &platform::get(key, "usages"),
-        "includes",
-        &[&platform::text("decrypt")],
-    );
-    opens.is_ok_and(|opens| opens.is_truthy())
-}
-
-pub(super) fn read(store: &JsValue, name: &str) -> Result<JsValue, JsValue> {
-    platform::call(store, "get", &[&platform::text(name)])
-}
-
-/// A record that holds nothing yet.
-fn record(name: &str, expires_at: &JsValue) -> JsValue {
-    let record = platform::literal("{}");
-    platform::set(&record, NAME, &platform::text(name));
-    platform::set(&record, "expiresAt", expires_at);
-    record
-}
-
-fn discard_expired(logins: &JsValue, records: &JsValue) -> Result<(), JsValue> {
-    loop {
-        let record = platform::call(records, "pop", &[])?;
-        if record.is_undefined() {
-            return Ok(());
+        if let Some(key) = &self.key_pair {
+            key.put_into(&record);
         }
-        let expires_at = platform::get(&record, "expiresAt")
-            .as_f64()
-            .unwrap_or_default();
-        if expires_at < platform::wall_clock() {
-            platform::call(logins, "delete", &[&platform::get(&record, NAME)])?;
+        let sealing = sealing::seal(&context.scope, &key, &self.name, &record, value)?;
+        Ok((sealing.into(), StoreStage::Sealed(record)))
+    }
+
+    fn read_record(&self) -> Result<Step, JsValue> {
+        let logins = self.open(LOGINS)?;
+        let reading = database::read(&logins, &self.name)?;
+        Ok((reading, StoreStage::RecordRead(logins)))
+    }
+
+    fn unseal(&self, context: &Context, record: &Record) -> Result<Step, JsValue> {
+        let key = self.key.as_ref().ok_or(JsValue::UNDEFINED)?;
+        let opening = sealing::open(&context.scope, key, &self.name, record)?;
+        Ok((opening.into(), StoreStage::Unsealed))
+    }
+
+    /// Remembers the key for DPoP that a record has. Returns true if the record names a key that it does not have.
+    #[cfg(feature = "extended")]
+    fn lacks_key_pair(&mut self, record: &Record) -> bool {
+        match StoredKey::of(record) {
+            Ok(key) => {
+                self.key_pair = key;
+                false
+            }
+            Err(()) => true,
         }
     }
 }
 
-fn unsealed(plain: &JsValue) -> Option<Secret> {
-    if platform::byte_length(plain) > MAX_SEALED {
-        return None;
+/// How a step was taken that may differ for a key in escrow.
+#[cfg(feature = "extended")]
+enum EscrowStep {
+    Taken(Progress),
+    /// The step does not differ: the stage and value are given back.
+    Other(StoreStage, JsValue),
+}
+
+#[cfg(feature = "extended")]
+impl StoreOp {
+    /// Begins again after `error`: a record that does not open may have been sealed by another vault, whose key is in
+    /// escrow by now.
+    fn retry_with_another_key(
+        &mut self,
+        context: &Context,
+        error: JsValue,
+    ) -> Result<Progress, JsValue> {
+        if self.is_second_try || !matches!(self.stage, StoreStage::Unsealed) {
+            return Err(error);
+        }
+        self.is_second_try = true;
+        self.end();
+        self.stage = StoreStage::Opened;
+        database::open(context).map(Progress::Wait)
     }
-    let view = platform::view(plain);
-    let mut octets = vec![0; platform::byte_length(plain)];
-    platform::copy_octets(&mut octets, &view);
-    platform::wipe(&view);
-    strings::from_utf8(octets).map(Secret::new)
+
+    /// Takes the steps that differ where the key is in escrow: the record is read first, because without a record
+    /// no key is needed.
+    fn advance_in_escrow(
+        &mut self,
+        op: OpId,
+        context: &mut Context,
+        stage: StoreStage,
+        value: JsValue,
+    ) -> Result<EscrowStep, JsValue> {
+        let Some(escrow) = context.escrow.as_mut().filter(|_| self.is_escrowed) else {
+            return Ok(EscrowStep::Other(stage, value));
+        };
+        let scope = &context.scope;
+        let (search, record) = match stage {
+            StoreStage::Opened => {
+                self.database = Some(value.unchecked_into());
+                if self.is_load() {
+                    let (awaited, stage) = self.read_record()?;
+                    self.stage = stage;
+                    return Ok(EscrowStep::Taken(Progress::Wait(awaited)));
+                }
+                (escrow.find_key(scope, false)?, None)
+            }
+            StoreStage::RecordRead(logins) => {
+                let Some(record) = as_record(value).filter(|record| record.sealed().is_some())
+                else {
+                    let stage = StoreStage::RecordRead(logins);
+                    return Ok(EscrowStep::Other(stage, JsValue::UNDEFINED));
+                };
+                if self.lacks_key_pair(&record) {
+                    return Ok(EscrowStep::Taken(loaded(op, Loaded::Damaged)));
+                }
+                (escrow.find_key(scope, self.is_second_try)?, Some(record))
+            }
+            StoreStage::EscrowSearch(stage, record) => {
+                let makes = !self.is_load();
+                (escrow.advance(scope, &stage, value, makes)?, record)
+            }
+            stage => return Ok(EscrowStep::Other(stage, value)),
+        };
+        self.take_search(op, context, search, record)
+            .map(EscrowStep::Taken)
+    }
+
+    fn take_search(
+        &mut self,
+        op: OpId,
+        context: &Context,
+        search: KeySearch,
+        record: Option<Record>,
+    ) -> Result<Progress, JsValue> {
+        let (awaited, stage) = match (search, record) {
+            (KeySearch::Wait(promise, stage), record) => {
+                (promise.into(), StoreStage::EscrowSearch(stage, record))
+            }
+            (KeySearch::Found(key), Some(record)) => {
+                // A failure from here on may be another vault's key.
+                self.stage = StoreStage::Unsealed;
+                self.key = Some(key);
+                self.unseal(context, &record)?
+            }
+            (KeySearch::Found(key), None) => self.with_key(context, key)?,
+            // A record that nobody can open counts as missing. But this vault may only lack another one's key.
+            (KeySearch::NotFound, Some(_)) if !self.is_second_try => {
+                return Ok(loaded(op, Loaded::Nothing));
+            }
+            (KeySearch::NotFound, _) => return Err(JsValue::UNDEFINED),
+        };
+        self.stage = stage;
+        Ok(Progress::Wait(awaited))
+    }
+}
+
+/// The record that was read, if there is one.
+fn as_record(value: JsValue) -> Option<Record> {
+    (!value.is_undefined()).then(|| value.unchecked_into())
+}
+
+fn stored(op: OpId) -> Progress {
+    Progress::Done(Input::Stored { op, ok: true })
+}
+
+const fn loaded(op: OpId, loaded: Loaded) -> Progress {
+    Progress::Done(Input::Loaded { op, loaded })
 }

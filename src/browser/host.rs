@@ -1,349 +1,276 @@
-//! The loop: what happens goes into the core, and what comes out is carried out, until nothing more
-//! comes.
+//! The loop: events go into the core, and the host carries out what comes out, until nothing more comes.
 //!
-//! All that happens comes in by one function of JavaScript, `happened(event, id, value)`, of which
-//! listeners and promises get copies with `event` and `id` bound. What takes time is a [`Step`] under
-//! a number, and goes on when that number comes back. A number that is forgotten comes back in vain.
+//! Every event arrives through one function of JavaScript, `onEvent(event, id, value)`. Listeners and promises get
+//! copies of it with `event` and `id` bound. The number of a wait that was given up arrives in vain.
 
 use crate::prelude::*;
 
-use wasm_bindgen::JsValue;
+use js_sys::Array;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, MessagePort, Performance};
 
 use crate::base::clock::{Instant, Millis};
+use crate::base::entropy;
 use crate::base::http::Outcome;
-use crate::browser::api_call::Calls;
+use crate::browser::api_call::{self, Calls};
 #[cfg(feature = "extended")]
 use crate::browser::api_socket::Sockets;
-#[cfg(feature = "extended")]
-use crate::browser::dpop::{Keys, Making};
-use crate::browser::encrypted_store::{self, Job};
+use crate::browser::context::{Context, Event, WaitId};
+use crate::browser::database;
+use crate::browser::encrypted_store::StoreOp;
 #[cfg(feature = "extended")]
 use crate::browser::escrow::Escrow;
-use crate::browser::operation::{Flow, Next};
-use crate::browser::platform;
-use crate::browser::provider_request::Exchange;
+#[cfg(feature = "extended")]
+use crate::browser::key_generation::KeyGeneration;
+use crate::browser::operation::{Operation, Operations};
+use crate::browser::platform::{self, OnEvent, StoreLock, WorkerScope};
+use crate::browser::provider_request::ProviderRequest;
 use crate::browser::signature::Verification;
 use crate::config::Config;
-#[cfg(feature = "extended")]
-use crate::vault::ApiRequest;
 use crate::vault::{
     Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault, hints_channel,
 };
 
-/// Whether this build can keep sessions.
-const IS_KEEPER: bool = cfg!(feature = "extended");
+/// True if this build can keep sessions.
+const KEEPS_SESSIONS: bool = cfg!(feature = "extended");
 
-/// What can happen: the first argument of `happened`.
-#[derive(Clone, Copy)]
-pub(super) enum Event {
-    /// The page at port `id` sent a message.
-    Message,
-    /// The promise that step `id` waits for is fulfilled.
-    Fulfilled,
-    /// The IndexedDB request that step `id` waits for has succeeded.
-    Succeeded,
-    /// What step `id` waits for has failed.
-    Failed,
-    /// The database is new.
-    Upgrade,
-    /// The timer fired.
-    Tick,
-    /// The lock that step `id` waits for is this vault's.
-    Locked,
-    /// Another vault has changed the store.
-    Changed,
-    /// Another vault has posted a hint.
-    Hinted,
-    /// The browser does not give the lock that operation `id` waits for.
-    Refused,
-    /// The worker's Content-Security-Policy was violated.
-    #[cfg(feature = "extended")]
-    PolicyViolated,
-    /// The probe for the socket of call `id` has an end.
-    #[cfg(feature = "extended")]
-    ProbeEnded,
-    /// The socket of call `id` is open.
-    #[cfg(feature = "extended")]
-    SocketOpened,
-    /// A message came by it.
-    #[cfg(feature = "extended")]
-    SocketReceived,
-    /// It failed.
-    #[cfg(feature = "extended")]
-    SocketFailed,
-    /// It is closed.
-    #[cfg(feature = "extended")]
-    SocketClosed,
-    /// Its page sent something.
-    #[cfg(feature = "extended")]
-    PageSent,
-}
-
-impl Event {
-    const ALL: [Self; if cfg!(feature = "extended") { 17 } else { 10 }] = [
-        Self::Message,
-        Self::Fulfilled,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Upgrade,
-        Self::Tick,
-        Self::Locked,
-        Self::Changed,
-        Self::Hinted,
-        Self::Refused,
-        #[cfg(feature = "extended")]
-        Self::PolicyViolated,
-        #[cfg(feature = "extended")]
-        Self::ProbeEnded,
-        #[cfg(feature = "extended")]
-        Self::SocketOpened,
-        #[cfg(feature = "extended")]
-        Self::SocketReceived,
-        #[cfg(feature = "extended")]
-        Self::SocketFailed,
-        #[cfg(feature = "extended")]
-        Self::SocketClosed,
-        #[cfg(feature = "extended")]
-        Self::PageSent,
-    ];
-}
-
-/// A vault that runs in this worker.
+/// The host of a vault in this worker.
 pub struct Host {
     vault: Vault,
-    pub(super) scope: JsValue,
-    pub(super) calls: Calls,
+    context: Context,
+    operations: Operations,
+    calls: Calls,
     #[cfg(feature = "extended")]
-    pub(super) sockets: Sockets,
-    #[cfg(feature = "extended")]
-    pub(super) keys: Keys,
-    happened: JsValue,
-    /// What vaults over one store have in common: `StoreLock` in pkg/src/worker/store-lock.ts.
-    common: JsValue,
-    /// Under which name the session is kept.
+    sockets: Sockets,
+    store_lock: StoreLock,
+    /// The name of the kept session's record; empty if sessions are not kept.
     session_name: String,
-    /// The key of kept sessions, if it is in escrow.
-    #[cfg(feature = "extended")]
-    pub(super) escrow: Option<Escrow>,
-    /// Which operation waits for the lock, or waited last.
+    /// The operation that waits for the lock, or was the last to wait.
     lock_op: OpId,
-    ports: Vec<(PortId, JsValue)>,
-    last_port: PortId,
     last_call: CallId,
-    /// What happened while the host carried out what came of something else.
-    reports: Vec<Input<'static>>,
-    waiting: Vec<(u32, Step)>,
-    last_step: u32,
-    timer: JsValue,
-    timer_at: Millis,
+    clock: Option<Performance>,
+    timer: Option<Timer>,
 }
 
-/// What goes on when something is done.
-pub(super) enum Step {
-    /// An operation of the core's.
-    Flow(OpId, Box<Flow>),
-    /// A call: the signature of its proof.
-    #[cfg(feature = "extended")]
-    Sign(CallId, Box<ApiRequest>),
-    /// A call: the head of its answer.
-    Answer(CallId),
-    /// A call: the next piece of its body.
-    Piece(CallId),
+struct Timer {
+    handle: i32,
+    at: Millis,
 }
 
 /// The platform's random numbers.
 struct PlatformEntropy;
 
 impl Entropy for PlatformEntropy {
-    fn fill(&mut self, octets: &mut [u8]) {
-        platform::fill_random(octets);
+    fn fill(&mut self, bytes: &mut [u8]) {
+        entropy::fill(bytes);
     }
 }
 
 impl Host {
-    /// Starts a vault in the worker whose global object is `scope`. Everything that happens comes to
-    /// `happened`, which has to pass it to [`Host::happened`].
+    /// Starts a vault in the worker whose global object is `scope`. Every event comes to `on_event`, which has to pass
+    /// it to [`Host::on_event`].
     #[must_use]
-    pub fn new(mut config: Config, scope: JsValue, happened: JsValue, common: JsValue) -> Self {
+    pub fn new(
+        mut config: Config,
+        scope: WorkerScope,
+        on_event: OnEvent,
+        store_lock: StoreLock,
+    ) -> Self {
         let hints = hints_channel(&config);
-        config.is_dedicated = platform::get(&scope, "onconnect").is_undefined();
-        let host = Self {
-            session_name: session_name(&config),
-            #[cfg(feature = "extended")]
-            escrow: config.is_escrowed.then(|| Escrow::new(&scope)),
-            common,
-            lock_op: 0,
+        config.is_dedicated = scope.has_type::<DedicatedWorkerGlobalScope>();
+        let clock = scope.performance();
+        #[cfg_attr(
+            not(feature = "extended"),
+            expect(unused_mut, reason = "the extended module adds the escrow")
+        )]
+        let mut context = Context::new(scope, on_event);
+        #[cfg(feature = "extended")]
+        if config.is_escrowed {
+            context.escrow = Some(Escrow::new(&context.scope));
+        }
+        let session_name = session_name(&config);
+        // Where the platform lacks Web Locks or channels, waits end by their time limits.
+        if KEEPS_SESSIONS && !session_name.is_empty() {
+            let changed = context.listener(Event::Changed, 0);
+            let _ = store_lock.open(&session_name, &changed);
+        }
+        let hinted = context.listener(Event::Hinted, 0);
+        let _ = store_lock.hear(&hints, &hinted);
+        Self {
             vault: Vault::new(config, Box::new(PlatformEntropy)),
-            scope,
+            context,
+            operations: Operations::default(),
             calls: Calls::default(),
             #[cfg(feature = "extended")]
             sockets: Sockets::default(),
-            #[cfg(feature = "extended")]
-            keys: Keys::default(),
-            happened,
-            ports: Vec::new(),
-            last_port: 0,
+            store_lock,
+            session_name,
+            lock_op: 0,
             last_call: 0,
-            reports: Vec::new(),
-            waiting: Vec::new(),
-            last_step: 0,
-            timer: JsValue::UNDEFINED,
-            timer_at: Millis::ZERO,
-        };
-        if IS_KEEPER && !host.session_name.is_empty() {
-            let changed = host.listener(Event::Changed, 0);
-            host.common("open", &[&platform::text(&host.session_name), &changed]);
+            clock,
+            timer: None,
         }
-        let hinted = host.listener(Event::Hinted, 0);
-        host.common("hear", &[&platform::text(&hints), &hinted]);
-        host
     }
 
     /// Serves a page.
-    pub fn connect(&mut self, port: JsValue) {
-        self.last_port += 1;
-        // This starts the port, and with it what the page sent meanwhile.
-        let listener = self.listener(Event::Message, self.last_port);
-        platform::set(&port, "onmessage", &listener);
-        self.ports.push((self.last_port, port));
+    pub fn connect(&mut self, port: MessagePort) {
+        self.context.add_port(port);
     }
 
-    /// Something happened; the arguments are those of the function that was given to [`Host::new`].
-    pub fn happened(&mut self, event: u32, id: u32, value: &JsValue) {
-        let Some(event) = Event::ALL.get(event as usize) else {
+    /// Takes an event. The arguments are those of the function given to [`Host::new`].
+    pub fn on_event(&mut self, event: u32, id: u32, value: JsValue) {
+        let Some(event) = Event::from_number(event) else {
             return;
         };
         match event {
-            Event::Message => self.message(id, &platform::get(value, "data")),
-            Event::Fulfilled => self.settle(id, Ok(value.clone())),
-            Event::Succeeded => self.settle(id, Ok(result_of(value))),
-            Event::Failed => self.settle(id, Err(value.clone())),
-            Event::Upgrade => encrypted_store::create(&result_of(value)),
+            Event::Message => self.message(id, &value.unchecked_into()),
+            Event::Fulfilled => self.resume(id, Ok(value)),
+            Event::Succeeded => self.resume(id, Ok(platform::result_of(&value))),
+            Event::Failed => self.resume(id, Err(value)),
+            Event::Upgrade => database::create_stores(&value),
             Event::Tick => {
-                self.timer = JsValue::UNDEFINED;
-                self.report(Input::Tick);
+                self.timer = None;
+                self.context.report(Input::Tick);
             }
             Event::Hinted => {
-                let number = platform::get(value, "data").as_f64().unwrap_or_default();
+                let message: MessageEvent = value.unchecked_into();
+                let number = message.data().as_f64().unwrap_or_default();
                 if let Some(hint) = Hint::from_number(number) {
-                    self.report(Input::Hinted(hint));
+                    self.context.report(Input::Hinted(hint));
                 }
             }
-            Event::Locked | Event::Refused | Event::Changed if !IS_KEEPER => {}
-            Event::Locked => self.report(Input::Locked { op: id }),
-            Event::Changed => self.report(Input::Changed),
-            Event::Refused => self.report(Input::Answered {
+            Event::Locked | Event::Refused | Event::Changed if !KEEPS_SESSIONS => {}
+            Event::Locked => self.context.report(Input::Locked { op: id }),
+            Event::Changed => self.context.report(Input::Changed),
+            Event::Refused => self.context.report(Input::Answered {
                 op: id,
                 outcome: Outcome::Failed,
             }),
             #[cfg(feature = "extended")]
-            Event::PolicyViolated => self.policy_violated(value),
+            Event::PolicyViolated => self.sockets.policy_violated(&mut self.context, &value),
             #[cfg(feature = "extended")]
-            Event::ProbeEnded => self.probe_ended(id, false),
+            Event::ProbeEnded => self.sockets.probe_ended(&mut self.context, id, false),
             #[cfg(feature = "extended")]
-            _ => self.socket_event(*event, id, value),
+            _ => self.sockets.on_event(&mut self.context, event, id, value),
         }
-        if let Some(report) = self.reports.pop() {
+        if let Some(report) = self.context.next_report() {
             self.handle(report);
         }
     }
 
-    /// A function that reports `event`.
-    pub(super) fn listener(&self, event: Event, id: u32) -> JsValue {
-        platform::bind(&self.happened, &JsValue::NULL, event as u32, id)
-    }
-
-    fn message(&mut self, port: PortId, data: &JsValue) {
+    /// Takes a page's message: a number, which asks for more of a body, or an array of JSON and a payload.
+    fn message(&mut self, port: PortId, event: &MessageEvent) {
+        let data = event.data();
         if let Some(id) = data.as_f64() {
-            return self.grant(port, id);
+            return self.calls.grant(&mut self.context, port, id);
         }
         self.last_call += 1;
         let call = self.last_call;
-        // What is no array with a text first becomes a text that cannot be read, and is told so.
-        let text = platform::get_text(data, "0").unwrap_or_default();
-        let payload = platform::get(data, "1");
-        let body = if is_stream(&payload) {
+        // Anything else becomes an empty message, which the core refuses.
+        let (text, payload) = data
+            .dyn_ref::<Array>()
+            .map_or_else(Default::default, |array| {
+                (platform::to_string(&array.get(0)), array.get(1))
+            });
+        let body = if api_call::is_stream(&payload) {
             Body::OneShot
         } else {
             Body::Replayable
         };
-        if !payload.is_undefined() && !platform::is_list(&payload) {
-            self.calls.keep_body(call, payload);
+        // The platform would stringify an array; nested arrays would expand a few bytes into gigabytes.
+        if !payload.is_undefined() && !Array::is_array(&payload) {
+            self.calls.keep_payload(call, payload);
         }
         self.handle(Input::Message {
             port,
             call,
-            text: &text,
+            text: &text.unwrap_or_default(),
             body,
         });
     }
 
-    /// Keeps `report` for the core until it is its turn: what comes of it may be reported as well, any
-    /// number of times.
-    pub(super) fn report(&mut self, report: Input<'static>) {
-        self.reports.push(report);
+    fn resume(&mut self, wait: WaitId, result: Result<JsValue, JsValue>) {
+        let context = &mut self.context;
+        if let Some(result) = self.operations.resume(context, wait, result) {
+            self.calls.resume(context, wait, result);
+        }
     }
 
-    /// Puts `input` into the core and carries out what comes out, until nothing more comes of that.
+    /// Puts `input` into the core and carries out what comes out, until nothing more comes.
     fn handle(&mut self, input: Input<'_>) {
-        let now = now();
+        let now = self.now();
         let mut next = Some(input);
         while let Some(input) = next {
             self.vault.handle(now, input);
             while let Some(output) = self.vault.poll() {
                 self.carry_out(output);
             }
-            next = self.reports.pop();
+            next = self.context.next_report();
         }
         self.set_timer(now);
     }
 
+    /// Carries out what concerns pages and calls.
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Post { port, text } => {
-                let message = platform::array_of_1(&platform::text(&text));
-                self.post(port, &message, &JsValue::UNDEFINED);
+                let message = Array::of1(&text.as_str().into());
+                self.context.post(port, &message, &JsValue::UNDEFINED);
             }
-            Output::Close { port } => {
-                if let Some(i) = self.ports.iter().position(|(p, _)| *p == port) {
-                    let (_, port) = self.ports.swap_remove(i);
-                    let _ = platform::call(&port, "close", &[]);
+            Output::Close { port } => self.context.close_port(port),
+            Output::Call {
+                call,
+                port,
+                id,
+                request,
+            } => {
+                let page = (port, id as f64);
+                self.calls.send(&mut self.context, call, page, request);
+            }
+            Output::Deliver { call, text } => {
+                #[cfg(feature = "extended")]
+                if self.sockets.deliver(&self.context, call, &text) {
+                    return;
                 }
+                self.calls.deliver(&mut self.context, call, &text);
             }
+            Output::Drop { call } => {
+                #[cfg(feature = "extended")]
+                self.sockets.drop_call(call);
+                self.calls.forget(call);
+            }
+            #[cfg(feature = "extended")]
+            Output::ProbeSocket { call, url } => {
+                self.sockets.probe(&mut self.context, call, url);
+            }
+            #[cfg(feature = "extended")]
+            Output::OpenSocket { call, handshake } => {
+                let payload = self.calls.take_payload(call);
+                self.sockets
+                    .open(&mut self.context, call, &handshake, payload);
+            }
+            #[cfg(feature = "extended")]
+            Output::SendFirst { call, text, token } => {
+                self.sockets.send_first(call, text.expose(), token.expose());
+            }
+            #[cfg(feature = "extended")]
+            Output::CloseSocket { call, code, reason } => self.sockets.close(call, code, &reason),
+            output => self.carry_out_operation(output),
+        }
+    }
+
+    /// Carries out what concerns the provider, the store and other vaults.
+    fn carry_out_operation(&mut self, output: Output) {
+        match output {
             Output::Send { op, request } => {
-                self.begin(op, Flow::Exchange(Exchange::new(request)));
+                self.begin(op, Operation::Request(ProviderRequest::new(request)));
             }
             Output::Cancel { op } => {
-                let step = self.forget_step(|step| matches!(step, Step::Flow(o, _) if *o == op));
-                match step {
-                    Some(Step::Flow(_, flow)) => flow.end(),
-                    _ if IS_KEEPER && op == self.lock_op => self.common("giveUp", &[]),
-                    _ => {}
+                let is_canceled = self.operations.cancel(op);
+                if KEEPS_SESSIONS && !is_canceled && op == self.lock_op {
+                    self.store_lock.give_up();
                 }
             }
-            #[cfg(not(feature = "extended"))]
-            Output::Store {
-                op,
-                key,
-                value,
-                expires_at,
-            } => self.begin(op, Flow::Seal(Job::put(&key, value, expires_at))),
-            #[cfg(feature = "extended")]
-            Output::Store {
-                op,
-                key,
-                value,
-                expires_at,
-                key_pair,
-            } => {
-                let job = Job::put(&key, value, expires_at).with_key_pair(key_pair, &self.keys);
-                self.begin(op, Flow::Seal(job));
-            }
-            #[cfg(feature = "extended")]
-            Output::MakeKey { op } => self.begin(op, Flow::Making(Making::default())),
-            #[cfg(feature = "extended")]
-            Output::KeepKeys { names } => self.keys.keep(&names),
-            Output::Take { op, key } => self.begin(op, Flow::Seal(Job::take(&key))),
             Output::Verify {
                 op,
                 algorithm,
@@ -352,33 +279,44 @@ impl Host {
                 signature,
             } => {
                 let verification = Verification::new(algorithm, jwk, signing_input, signature);
-                self.begin(op, Flow::Verification(verification));
-            }
-            Output::Call {
-                call,
-                port,
-                id,
-                request,
-            } => self.send(call, (port, id as f64), request),
-            Output::Deliver { call, text } => self.deliver(call, &text),
-            Output::Drop { call } => self.forget_call(call),
-            #[cfg(feature = "extended")]
-            Output::ProbeSocket { call, url } => self.probe_socket(call, url),
-            #[cfg(feature = "extended")]
-            Output::OpenSocket { call, handshake } => self.open_socket(call, &handshake),
-            #[cfg(feature = "extended")]
-            Output::SendFirst { call, text, token } => {
-                self.send_first(call, text.expose(), token.expose());
+                self.begin(op, Operation::Verify(verification));
             }
             #[cfg(feature = "extended")]
-            Output::CloseSocket { call, code, reason } => self.close_socket(call, code, &reason),
-            Output::Hint(hint) => self.common("hint", &[&JsValue::from_f64(hint.to_number())]),
-            Output::Stop => self.common("stop", &[]),
-            _ if !IS_KEEPER => {}
+            Output::MakeKey { op } => {
+                self.begin(op, Operation::MakeKey(KeyGeneration::default()));
+            }
+            #[cfg(feature = "extended")]
+            Output::KeepKeys { names } => self.context.keys.keep(&names),
+            Output::Store {
+                op,
+                key,
+                value,
+                expires_at,
+                #[cfg(feature = "extended")]
+                key_pair,
+            } => {
+                let store = StoreOp::put(&key, value, expires_at);
+                #[cfg(feature = "extended")]
+                let store = store.with_key_pair(&self.context, key_pair.as_deref());
+                self.begin(op, Operation::Store(store));
+            }
+            Output::Take { op, key } => self.begin(op, Operation::Store(StoreOp::take(&key))),
+            Output::Hint(hint) => {
+                let _ = self.store_lock.hint(hint.to_number());
+            }
+            Output::Stop => self.store_lock.stop(),
+            output if KEEPS_SESSIONS => self.carry_out_session(output),
+            _ => {}
+        }
+    }
+
+    /// Carries out what concerns kept sessions.
+    fn carry_out_session(&mut self, output: Output) {
+        match output {
             // A session in memory has nothing to wait for.
             Output::Persist {
                 op, state: None, ..
-            } => self.report(Input::Stored { op, ok: true }),
+            } => self.context.report(Input::Stored { op, ok: true }),
             Output::Persist {
                 op,
                 state: Some(state),
@@ -386,172 +324,93 @@ impl Host {
                 #[cfg(feature = "extended")]
                 key_pair,
             } => {
-                let name = self.session_name.clone();
-                let job = Job::put_session(name, state, expires_at);
+                let store = StoreOp::put_session(self.session_name.clone(), state, expires_at);
                 #[cfg(feature = "extended")]
-                let job = job.with_key_pair(key_pair, &self.keys);
-                self.begin(op, Flow::Seal(self.of_session(job)));
+                let store = store
+                    .with_key_pair(&self.context, key_pair.as_deref())
+                    .of_session(&self.context);
+                self.begin(op, Operation::Store(store));
             }
             Output::Load { op } => {
-                let name = self.session_name.clone();
-                let job = Job::load_session(name);
-                self.begin(op, Flow::Seal(self.of_session(job)));
+                let store = StoreOp::load_session(self.session_name.clone());
+                #[cfg(feature = "extended")]
+                let store = store.of_session(&self.context);
+                self.begin(op, Operation::Store(store));
             }
             Output::Lock { op } => {
                 self.lock_op = op;
-                let granted = self.listener(Event::Locked, op);
-                let refused = self.listener(Event::Refused, op);
-                self.common("lock", &[&granted, &refused]);
+                let granted = self.context.listener(Event::Locked, op);
+                let refused = self.context.listener(Event::Refused, op);
+                // The core gives a lock up that nobody grants or refuses.
+                let _ = self.store_lock.lock(&granted, &refused);
             }
-            Output::Unlock => self.common("unlock", &[]),
-            Output::Announce => self.common("tell", &[]),
+            Output::Unlock => self.store_lock.unlock(),
+            Output::Announce => {
+                let _ = self.store_lock.tell();
+            }
             #[cfg(feature = "extended")]
             Output::HandKeyOver => self.hand_key_over(),
-            #[cfg(not(feature = "extended"))]
-            Output::HandKeyOver => {}
+            _ => {}
         }
     }
 
-    /// Where its key is in escrow, a session takes another way than a login.
-    #[cfg_attr(
-        not(feature = "extended"),
-        expect(clippy::unused_self, reason = "it has no escrow")
-    )]
-    fn of_session(&self, job: Job) -> Job {
-        #[cfg(feature = "extended")]
-        let job = job.of_session(self);
-        job
-    }
-
-    fn common(&self, name: &str, args: &[&JsValue]) {
-        // What the platform has not is given up in time.
-        let _ = platform::call(&self.common, name, args);
-    }
-
-    fn begin(&mut self, op: OpId, flow: Flow) {
-        self.advance(op, Box::new(flow), Ok(JsValue::UNDEFINED));
-    }
-
-    fn advance(&mut self, op: OpId, mut flow: Box<Flow>, value: Result<JsValue, JsValue>) {
-        let next = value.and_then(|value| match &mut *flow {
-            #[cfg(feature = "extended")]
-            Flow::Exchange(exchange) => exchange.advance(op, &self.scope, &self.keys, &value),
-            #[cfg(not(feature = "extended"))]
-            Flow::Exchange(exchange) => exchange.advance(op, &self.scope, &value),
-            #[cfg(feature = "extended")]
-            Flow::Making(making) => making.advance(op, self, &value),
-            Flow::Seal(job) => job.advance(op, self, value),
-            Flow::Verification(verification) => verification.advance(op, &self.scope, &value),
-        });
-        let next = next.or_else(|error| match &mut *flow {
-            Flow::Seal(job) => job.begin_anew(self, error),
-            _ => Err(error),
-        });
-        let end = match next {
-            Ok(Next::When(thing)) => return self.when(&thing, Step::Flow(op, flow)),
-            Ok(Next::Done(end)) => end,
-            Err(_) => flow.failed(op, &self.scope),
-        };
-        flow.end();
-        self.report(end);
-    }
-
-    /// Takes `step` when a promise or an IndexedDB request is done.
-    pub(super) fn when(&mut self, thing: &JsValue, step: Step) {
-        self.last_step += 1;
-        let id = self.last_step;
-        self.waiting.push((id, step));
-        let failed = self.listener(Event::Failed, id);
-        if platform::get(thing, "then").is_undefined() {
-            let succeeded = self.listener(Event::Succeeded, id);
-            platform::set(thing, "onsuccess", &succeeded);
-            // Of a transaction.
-            platform::set(thing, "oncomplete", &succeeded);
-            platform::set(thing, "onabort", &failed);
-            platform::set(thing, "onerror", &failed);
-        } else {
-            let fulfilled = self.listener(Event::Fulfilled, id);
-            // A promise takes any listener.
-            let _ = platform::call(thing, "then", &[&fulfilled, &failed]);
+    /// Hands the key of sessions to its escrow once more, without waiting.
+    #[cfg(feature = "extended")]
+    fn hand_key_over(&mut self) {
+        let scope = &self.context.scope;
+        let escrow = self.context.escrow.as_ref();
+        if let Some(promise) = escrow.and_then(|escrow| escrow.hand_over(scope)) {
+            // The result matters to nobody, but a rejection must have a listener.
+            self.context.wait(&promise.into());
         }
     }
 
-    fn settle(&mut self, id: u32, value: Result<JsValue, JsValue>) {
-        let Some(i) = self.waiting.iter().position(|(waiting, _)| *waiting == id) else {
-            return;
-        };
-        match self.waiting.swap_remove(i).1 {
-            Step::Flow(op, flow) => self.advance(op, flow, value),
-            #[cfg(feature = "extended")]
-            Step::Sign(call, request) => self.signed(call, &request, value),
-            Step::Answer(call) => self.answered(call, value),
-            Step::Piece(call) => self.received(call, value),
-        }
+    fn begin(&mut self, op: OpId, operation: Operation) {
+        self.operations.begin(&mut self.context, op, operation);
     }
 
-    pub(super) fn forget_step(&mut self, is_it: impl Fn(&Step) -> bool) -> Option<Step> {
-        let i = self.waiting.iter().position(|(_, step)| is_it(step))?;
-        Some(self.waiting.swap_remove(i).1)
-    }
-
-    /// Sees to it that the next tick comes in time. A timer that fires earlier than needed is left as
-    /// it is: most inputs move the next tick back, and setting a timer costs more than an empty tick.
+    /// Makes sure that the next tick comes in time. A timer that fires earlier than needed stays: most inputs move the
+    /// next tick back, and setting a timer costs more than an empty tick.
     fn set_timer(&mut self, now: Instant) {
         let Some(at) = self.vault.next_tick(now) else {
             return;
         };
-        if !self.timer.is_undefined() {
-            if self.timer_at <= at {
+        if let Some(timer) = &self.timer {
+            if timer.at <= at {
                 return;
             }
-            let _ = platform::call(&self.scope, "clearTimeout", &[&self.timer]);
+            self.context.scope.clear_timeout_with_handle(timer.handle);
         }
         // Browsers count in 32 bits. Waking early does no harm.
         let delay = at.saturating_sub(now.monotonic).0.min(1_000_000_000) + 1;
-        let delay = JsValue::from_f64(delay as f64);
-        let tick = self.listener(Event::Tick, 0);
-        let timer = platform::call(&self.scope, "setTimeout", &[&tick, &delay]);
-        self.timer = timer.unwrap_or_default();
-        self.timer_at = at;
+        let tick = self.context.listener(Event::Tick, 0);
+        let handle = self
+            .context
+            .scope
+            .set_timeout_with_callback_and_timeout_and_arguments_0(&tick, delay as i32);
+        self.timer = handle.ok().map(|handle| Timer { handle, at });
     }
 
-    /// Posts to a page, and hands over what is in the array `transfer`. A page that is gone is not told
-    /// anything.
-    pub(super) fn post(&self, port: PortId, message: &JsValue, transfer: &JsValue) {
-        if let Some((_, port)) = self.ports.iter().find(|(p, _)| *p == port) {
-            let _ = platform::call(port, "postMessage", &[message, transfer]);
+    fn now(&self) -> Instant {
+        let elapsed = self.clock.as_ref().map_or(0.0, Performance::now);
+        Instant {
+            // A worker's own clock begins with the worker. A kept session is older, and the time since its start must
+            // not be negative.
+            monotonic: Millis(elapsed as u64 + LONG_AGO),
+            // Dates before 1970 become 1970.
+            wall: platform::wall_clock() as u64,
         }
     }
-}
-
-/// Several apps may share an origin.
-fn session_name(config: &Config) -> String {
-    if IS_KEEPER && config.keeps {
-        ["session ", &config.issuer, " ", &config.client_id].concat()
-    } else {
-        String::new()
-    }
-}
-
-/// Whether a body is a stream, which can be sent only once.
-pub(super) fn is_stream(body: &JsValue) -> bool {
-    !platform::get(body, "getReader").is_undefined()
-}
-
-/// What an IndexedDB request resulted in, by its event.
-fn result_of(event: &JsValue) -> JsValue {
-    platform::get(&platform::get(event, "target"), "result")
 }
 
 /// Milliseconds: longer than any session lasts.
 const LONG_AGO: u64 = 1 << 40;
 
-fn now() -> Instant {
-    Instant {
-        // A worker's own clock begins with it. A session that was kept is older, and what has passed since
-        // it began must not be less than nothing.
-        monotonic: Millis(platform::monotonic_clock() as u64 + LONG_AGO),
-        // Dates before 1970 become 1970.
-        wall: platform::wall_clock() as u64,
+/// The name of the session's record. Several apps may share an origin.
+fn session_name(config: &Config) -> String {
+    if KEEPS_SESSIONS && config.keeps {
+        ["session ", &config.issuer, " ", &config.client_id].concat()
+    } else {
+        String::new()
     }
 }

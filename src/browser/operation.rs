@@ -1,71 +1,130 @@
-//! An operation of the core's that takes several steps.
+//! Operations of the core that take several steps.
 
+use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
 use crate::base::http::Outcome;
+use crate::browser::context::{Context, Progress, WaitId};
+use crate::browser::encrypted_store::StoreOp;
 #[cfg(feature = "extended")]
-use crate::browser::dpop::Making;
-use crate::browser::encrypted_store::Job;
-use crate::browser::platform;
-use crate::browser::provider_request::Exchange;
+use crate::browser::key_generation::KeyGeneration;
+use crate::browser::platform::WorkerScope;
+use crate::browser::provider_request::ProviderRequest;
 use crate::browser::signature::Verification;
 use crate::vault::{Input, OpId};
 
-/// An operation, as far as it has come. Each kind has `advance`, which takes what the last step
-/// resulted in, and first of all `undefined`. When a step failed, it is not called any more.
-pub(super) enum Flow {
-    /// A request to the provider.
-    Exchange(Exchange),
-    /// A pending login on its way in or out of the store.
-    Seal(Job),
-    /// The verification of a signature.
-    Verification(Verification),
-    /// A key pair on its way.
+/// An operation. Its `advance` takes the result of the last step, at first `undefined`, and is not called after a
+/// step that failed.
+pub(super) enum Operation {
+    Request(ProviderRequest),
+    Store(StoreOp),
+    Verify(Verification),
     #[cfg(feature = "extended")]
-    Making(Making),
+    MakeKey(KeyGeneration),
 }
 
-/// How an operation goes on.
-pub(super) enum Next {
-    /// When this is done: a promise, or an IndexedDB request.
-    When(JsValue),
-    /// It is over.
-    Done(Input<'static>),
+/// The operations in flight.
+#[derive(Default)]
+pub(super) struct Operations(Vec<Running>);
+
+struct Running {
+    op: OpId,
+    wait: WaitId,
+    operation: Box<Operation>,
 }
 
-impl Flow {
-    /// Lets go of what it holds, whether it is over or given up.
-    pub(super) fn end(&self) {
-        match self {
-            Self::Exchange(exchange) => exchange.end(),
-            Self::Seal(job) => job.end(),
-            Self::Verification(_) => {}
+impl Operations {
+    pub(super) fn begin(&mut self, context: &mut Context, op: OpId, operation: Operation) {
+        self.advance(context, op, Box::new(operation), Ok(JsValue::UNDEFINED));
+    }
+
+    /// Continues the operation that waited, with the result of its step. Returns the result if none did.
+    pub(super) fn resume(
+        &mut self,
+        context: &mut Context,
+        wait: WaitId,
+        result: Result<JsValue, JsValue>,
+    ) -> Option<Result<JsValue, JsValue>> {
+        let Some(i) = self.0.iter().position(|running| running.wait == wait) else {
+            return Some(result);
+        };
+        let Running { op, operation, .. } = self.0.swap_remove(i);
+        self.advance(context, op, operation, result);
+        None
+    }
+
+    /// Gives an operation up. Returns false if it is not in flight.
+    pub(super) fn cancel(&mut self, op: OpId) -> bool {
+        let Some(i) = self.0.iter().position(|running| running.op == op) else {
+            return false;
+        };
+        self.0.swap_remove(i).operation.end();
+        true
+    }
+
+    fn advance(
+        &mut self,
+        context: &mut Context,
+        op: OpId,
+        mut operation: Box<Operation>,
+        result: Result<JsValue, JsValue>,
+    ) {
+        let progress = result.and_then(|value| match &mut *operation {
+            Operation::Request(request) => request.advance(op, context, value),
+            Operation::Store(store) => store.advance(op, context, value),
+            Operation::Verify(verification) => verification.advance(op, &context.scope, value),
             #[cfg(feature = "extended")]
-            Self::Making(_) => {}
+            Operation::MakeKey(generation) => generation.advance(op, context, value),
+        });
+        let progress = progress.or_else(|error| match &mut *operation {
+            Operation::Store(store) => store.retry(context, error),
+            _ => Err(error),
+        });
+        let end = match progress {
+            Ok(Progress::Wait(awaited)) => {
+                let wait = context.wait(&awaited);
+                return self.0.push(Running {
+                    op,
+                    wait,
+                    operation,
+                });
+            }
+            Ok(Progress::Done(end)) => end,
+            Err(_) => operation.failed(op, &context.scope),
+        };
+        operation.end();
+        context.report(end);
+    }
+}
+
+impl Operation {
+    /// Releases what the operation holds.
+    fn end(&self) {
+        match self {
+            Self::Request(request) => request.end(),
+            Self::Store(store) => store.end(),
+            Self::Verify(_) => {}
+            #[cfg(feature = "extended")]
+            Self::MakeKey(_) => {}
         }
     }
 
-    /// What to report when a step fails.
-    pub(super) fn failed(&self, op: OpId, scope: &JsValue) -> Input<'static> {
+    /// The report of an operation of which a step has failed.
+    fn failed(&self, op: OpId, scope: &WorkerScope) -> Input<'static> {
         match self {
-            // A browser that is online for all it knows may have hidden a response.
-            Self::Exchange(exchange) => Input::Answered {
+            // An online browser may have hidden the response.
+            Self::Request(request) => Input::Answered {
                 op,
-                outcome: if exchange.is_unanswered() && is_online(scope) {
+                outcome: if request.is_unanswered() && scope.navigator().on_line() {
                     Outcome::Opaque
                 } else {
                     Outcome::Failed
                 },
             },
-            Self::Seal(job) => job.failed(op),
-            Self::Verification(_) => Input::Verified { op, valid: false },
+            Self::Store(store) => store.failed(op),
+            Self::Verify(_) => Input::Verified { op, valid: false },
             #[cfg(feature = "extended")]
-            Self::Making(_) => Input::KeyMade { op, key: None },
+            Self::MakeKey(_) => Input::KeyMade { op, key: None },
         }
     }
-}
-
-/// Returns false only if the browser knows that there is no network.
-fn is_online(scope: &JsValue) -> bool {
-    platform::get(&platform::get(scope, "navigator"), "onLine").is_truthy()
 }

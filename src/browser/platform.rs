@@ -1,257 +1,364 @@
-//! What the vault needs of the platform.
+//! The platform as the vault sees it: `web_sys` and `js_sys`, and imports of what those two lack.
 //!
-//! Every function that is bound costs a name in the module and a piece of glue. So only what is used
-//! in many places, or passes octets, is bound; the rest is reached by name, through [`call`].
-
-use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
+//! These are the only imports of the browser host. Each costs about 17 bytes of the download, so a dictionary has
+//! only the members that are set or read.
 
 use crate::prelude::*;
+use js_sys::{Array, Function, JSON, JsString, Object, Promise, Uint8Array};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+#[cfg(feature = "extended")]
+use web_sys::{CryptoKey, WebSocket};
+use web_sys::{
+    Event, EventTarget, Headers, IdbDatabase, IdbRequest, IdbTransaction,
+    ReadableStreamDefaultReader, RequestInit, Response, SubtleCrypto, WorkerGlobalScope,
+};
 
+// Captured before any code of the app runs: pkg/src/worker/worker.ts.
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_namespace = Reflect, js_name = get, catch)]
-    fn reflect_get(target: &JsValue, name: &str) -> Result<JsValue, JsValue>;
+    /// The worker's global object.
+    #[wasm_bindgen(extends = WorkerGlobalScope, extends = EventTarget, extends = Object, typescript_type = "any")]
+    pub type WorkerScope;
 
-    #[wasm_bindgen(js_namespace = Reflect, js_name = set)]
-    fn reflect_set(target: &JsValue, name: &str, value: &JsValue);
-
-    #[wasm_bindgen(js_namespace = Function, js_name = "prototype.call.call", catch)]
-    fn invoke(
-        function: &JsValue,
-        this: &JsValue,
-        a: &JsValue,
-        b: &JsValue,
-        c: &JsValue,
-        d: &JsValue,
-        e: &JsValue,
-    ) -> Result<JsValue, JsValue>;
-
-    /// `function`, with its first two arguments given.
-    #[wasm_bindgen(js_namespace = Function, js_name = "prototype.bind.call")]
-    pub(super) fn bind(function: &JsValue, this: &JsValue, first: u32, second: u32) -> JsValue;
-
-    /// What is `from` one place `to` another in a text.
-    #[wasm_bindgen(js_namespace = String, js_name = "prototype.slice.call")]
-    fn slice(text: &JsValue, from: u32, to: u32) -> String;
-
-    /// A value from its JSON.
-    #[wasm_bindgen(js_namespace = JSON, js_name = parse, catch)]
-    pub(super) fn parse(json: &str) -> Result<JsValue, JsValue>;
-
-    /// `[item]`
-    #[wasm_bindgen(js_namespace = Array, js_name = of)]
-    pub(super) fn array_of_1(item: &JsValue) -> JsValue;
-
-    /// `[first, second]`
-    #[wasm_bindgen(js_namespace = Array, js_name = of)]
-    pub(super) fn array_of_2(first: &JsValue, second: &JsValue) -> JsValue;
-
-    /// `Date.now()`: milliseconds since the Unix epoch.
-    #[wasm_bindgen(js_namespace = Date, js_name = now)]
-    pub(super) fn wall_clock() -> f64;
-
-    /// A date's milliseconds since the Unix epoch, or `NaN`.
-    #[wasm_bindgen(js_namespace = Date, js_name = parse)]
-    pub(super) fn parse_date(date: &str) -> f64;
-
-    /// `performance.now()`: milliseconds.
-    #[wasm_bindgen(js_namespace = performance, js_name = now)]
-    pub(super) fn monotonic_clock() -> f64;
-
-    /// Fills `octets` from the platform's cryptographic source. It throws rather than leave them as
-    /// they are, and what throws here ends the vault: without random numbers nothing in it is safe.
-    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
-    pub(crate) fn fill_random(octets: &mut [u8]);
-
-    #[wasm_bindgen(js_namespace = Uint8Array, js_name = "prototype.set.call")]
-    fn copy(to: &mut [u8], from: &JsValue);
-
-    #[wasm_bindgen(js_namespace = Uint8Array, js_name = "prototype.set.call")]
-    fn set_all(to: &JsValue, from: &[u8]);
-
-    #[wasm_bindgen(js_namespace = Uint8Array, js_name = "prototype.fill.call")]
-    fn fill(octets: &JsValue, with: u32);
-
-    #[wasm_bindgen(js_namespace = Uint8Array, js_name = "prototype.subarray.call")]
-    fn subarray(octets: &JsValue, from: u32, to: u32) -> JsValue;
-
-    #[wasm_bindgen(constructor, js_class = "Uint8Array")]
-    fn from_slice(octets: &[u8]) -> Octets;
-
-    /// A `Uint8Array`.
-    pub(super) type Octets;
-
-    #[wasm_bindgen(constructor, js_class = "Uint8Array")]
-    fn over(buffer: &JsValue) -> Octets;
-
-    /// `new AbortController()`
-    pub(super) type AbortController;
-
-    #[wasm_bindgen(constructor)]
-    pub(super) fn new() -> AbortController;
-
-    /// `new Headers(list)`
-    pub(super) type Headers;
-
-    #[wasm_bindgen(constructor, catch)]
-    pub(super) fn new(list: &JsValue) -> Result<Headers, JsValue>;
-
-    /// A platform's `URL`.
-    pub(crate) type URL;
-
-    #[wasm_bindgen(constructor, catch)]
-    pub(crate) fn new(text: &str, base: Option<&str>) -> Result<URL, JsValue>;
+    /// `fetch` as it was before the app could replace it.
+    #[wasm_bindgen(method, catch, js_name = strongroom)]
+    pub(super) fn saved_fetch(
+        this: &WorkerScope,
+        url: &str,
+        init: &FetchInit,
+    ) -> Result<Promise, JsValue>;
 }
 
-/// What the worker's global object has `fetch` as it was under, before anything that is imported later could put another
-/// function in its place: pkg/src/worker/worker.ts.
-pub(super) const FETCH: &str = "strongroom";
+// The worker's own objects, made by pkg/src/worker.
+#[wasm_bindgen]
+extern "C" {
+    /// The function that every event comes to: `onEvent(event, id, value)`.
+    #[wasm_bindgen(extends = Function, extends = Object, typescript_type = "any")]
+    pub type OnEvent;
 
-/// What is copied of a text, in UTF-16 code units. Who wrote it may have written any amount; the core
-/// refuses far less, and no URL is that long that comes of a text it reads.
-const MAX_TEXT: u32 = 512 * 1024;
+    /// Returns the function with its first two arguments given.
+    #[wasm_bindgen(method)]
+    pub(super) fn bind(this: &OnEvent, this_argument: &JsValue, event: u32, id: u32) -> Function;
 
-/// The member `name` of `value`, or `undefined`.
-pub(crate) fn get(value: &JsValue, name: &str) -> JsValue {
-    reflect_get(value, name).unwrap_or_default()
+    /// `StoreLock` of pkg/src/worker/store-lock.ts: connects the vaults that share a store.
+    ///
+    /// Methods that use Web Locks or a `BroadcastChannel` throw where the platform lacks them.
+    #[wasm_bindgen(extends = Object, typescript_type = "any")]
+    pub type StoreLock;
+
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn open(this: &StoreLock, name: &str, changed: &Function) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn lock(
+        this: &StoreLock,
+        granted: &Function,
+        refused: &Function,
+    ) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, js_name = giveUp)]
+    pub(super) fn give_up(this: &StoreLock);
+
+    #[wasm_bindgen(method)]
+    pub(super) fn unlock(this: &StoreLock);
+
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn tell(this: &StoreLock) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn hear(this: &StoreLock, name: &str, hinted: &Function) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn hint(this: &StoreLock, number: f64) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method)]
+    pub(super) fn stop(this: &StoreLock);
 }
 
-/// The member `name` of `value`, if it is a text.
-pub(crate) fn get_text(value: &JsValue, name: &str) -> Option<String> {
-    to_text(&get(value, name))
+// What `js_sys` and `web_sys` lack, or have only as an enum, whose conversion costs more than a string.
+#[wasm_bindgen]
+extern "C" {
+    /// A string of any length, copied in part.
+    #[wasm_bindgen(extends = JsString, is_type_of = JsValue::is_string, typescript_type = "string")]
+    pub type Text;
+
+    /// UTF-16 code units `from` to `to`.
+    #[wasm_bindgen(method)]
+    pub(super) fn slice(this: &Text, from: u32, to: u32) -> String;
+
+    /// A promise whose listeners are functions, not closures.
+    #[wasm_bindgen(extends = Promise)]
+    type Thenable;
+
+    #[wasm_bindgen(method)]
+    fn then(this: &Thenable, fulfilled: &Function, rejected: &Function);
+
+    /// The options of `fetch`.
+    #[wasm_bindgen(extends = RequestInit, extends = Object)]
+    pub(super) type FetchInit;
+
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_duplex(this: &FetchInit, value: &str);
+
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_keepalive(this: &FetchInit, value: bool);
+
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_redirect(this: &FetchInit, value: &str);
+
+    /// The result of `ReadableStreamDefaultReader.read()` for a stream of bytes.
+    #[wasm_bindgen(extends = Object)]
+    pub(super) type ReadResult;
+
+    /// `None` at the end of the stream.
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn value(this: &ReadResult) -> Option<Uint8Array>;
+
+    /// The parameters of AES-GCM.
+    #[wasm_bindgen(extends = Object)]
+    pub(super) type AesGcm;
+
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_iv(this: &AesGcm, value: &Object);
+
+    #[wasm_bindgen(method, setter, js_name = additionalData)]
+    pub(super) fn set_additional_data(this: &AesGcm, value: &Uint8Array);
+
+    /// A database whose transactions name their mode.
+    #[wasm_bindgen(extends = IdbDatabase, extends = Object)]
+    pub(super) type Database;
+
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn transaction(
+        this: &Database,
+        store: &str,
+        mode: &str,
+    ) -> Result<IdbTransaction, JsValue>;
+
+    /// A record of the store. Script of this origin may have written it, so its members can be anything.
+    #[wasm_bindgen(extends = Object)]
+    pub(super) type Record;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn name(this: &Record) -> JsValue;
+
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_name(this: &Record, value: &str);
+
+    #[wasm_bindgen(method, getter, js_name = expiresAt)]
+    pub(super) fn expires_at(this: &Record) -> JsValue;
+
+    #[wasm_bindgen(method, setter, js_name = expiresAt)]
+    pub(super) fn set_expires_at(this: &Record, value: f64);
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn iv(this: &Record) -> Object;
+
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_iv(this: &Record, value: &Uint8Array);
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn sealed(this: &Record) -> Option<Object>;
+
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_sealed(this: &Record, value: &Object);
+
+    /// The name of `dpop`: the thumbprint of its public key.
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn jkt(this: &Record) -> JsValue;
+
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_jkt(this: &Record, value: &str);
+
+    /// The private key that the sealed tokens are bound to.
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn dpop(this: &Record) -> JsValue;
+
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_dpop(this: &Record, value: &CryptoKey);
+
+    /// A socket that sends what a page sent, and receives bytes as an `ArrayBuffer`.
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(extends = WebSocket, extends = Object)]
+    pub(super) type Socket;
+
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn send(this: &Socket, data: &JsValue) -> Result<(), JsValue>;
+
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, catch, js_name = close)]
+    pub(super) fn close_with(
+        this: &Socket,
+        code: &JsValue,
+        reason: &JsValue,
+    ) -> Result<(), JsValue>;
+
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, setter, js_name = binaryType)]
+    pub(super) fn set_binary_type(this: &Socket, value: &str);
+
+    /// How a socket was closed, or is to be: the members of a `CloseEvent` that pages get.
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(extends = Object)]
+    pub(super) type Closure;
+
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn code(this: &Closure) -> JsValue;
+
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_code(this: &Closure, value: u16);
+
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn reason(this: &Closure) -> JsValue;
+
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, setter)]
+    pub(super) fn set_reason(this: &Closure, value: &str);
+
+    #[cfg(feature = "extended")]
+    #[wasm_bindgen(method, setter, js_name = wasClean)]
+    pub(super) fn set_was_clean(this: &Closure, value: bool);
 }
 
-/// A text.
-pub(crate) fn to_text(value: &JsValue) -> Option<String> {
-    value.is_string().then(|| slice(value, 0, MAX_TEXT))
+/// The most UTF-16 code units of a string that are copied. A page may have written any number; the core refuses far
+/// shorter messages.
+const MAX_STRING: u32 = 512 * 1024;
+
+impl Text {
+    /// Copies the string, cut at the limit.
+    pub(crate) fn copy(&self) -> String {
+        self.slice(0, MAX_STRING)
+    }
 }
 
-/// What is `from` one place `to` another in a text, in UTF-16 code units.
-#[cfg(feature = "extended")]
-pub(super) fn part_of_text(value: &JsValue, from: u32, to: u32) -> Option<String> {
-    value.is_string().then(|| slice(value, from, to))
+/// Copies `value` if it is a string.
+pub(super) fn to_string(value: &JsValue) -> Option<String> {
+    value.dyn_ref::<Text>().map(Text::copy)
 }
 
-/// What is `from` one place `to` another in a `Uint8Array`, as a view of it.
-#[cfg(feature = "extended")]
-pub(super) fn part_of_octets(octets: &JsValue, from: u32, to: u32) -> JsValue {
-    subarray(octets, from, to)
+/// The dictionary `T` from constant JSON. A setter for each constant member would cost more: see docs/decisions.md.
+pub(super) fn dictionary<T: JsCast>(json: &'static str) -> T {
+    JSON::parse(json).unwrap_or_default().unchecked_into()
 }
 
-/// Whether this is a list, of which the platform would make a text where it wants one. A list of a list of a list, each
-/// twice in the next, is a few bytes on its way here, and half a gigabyte of text.
-pub(super) fn is_list(value: &JsValue) -> bool {
-    // What has none of its own, though it is a list, becomes a short text.
-    !get(value, "join").is_undefined()
+/// Something that ends in an event: fulfilled, succeeded or failed.
+pub(super) enum Awaited {
+    Promise(Promise),
+    Request(IdbRequest),
+    Transaction(IdbTransaction),
 }
 
-/// Sets the member `name` of an object.
-pub(super) fn set(object: &JsValue, name: &str, value: &JsValue) {
-    reflect_set(object, name, value);
+impl Awaited {
+    /// Adds the listeners. `fulfilled` gets a promise's value, `succeeded` the event of the other two.
+    pub(super) fn listen(
+        &self,
+        fulfilled: impl FnOnce() -> Function,
+        succeeded: impl FnOnce() -> Function,
+        failed: &Function,
+    ) {
+        match self {
+            Self::Promise(promise) => {
+                let promise: &Thenable = promise.unchecked_ref();
+                promise.then(&fulfilled(), failed);
+            }
+            Self::Request(request) => {
+                request.set_onsuccess(Some(&succeeded()));
+                request.set_onerror(Some(failed));
+            }
+            Self::Transaction(transaction) => {
+                transaction.set_oncomplete(Some(&succeeded()));
+                // An error of one of its requests aborts it, too.
+                transaction.set_onabort(Some(failed));
+            }
+        }
+    }
 }
 
-/// Calls the method `name` of `target`.
-///
-/// It is given five arguments, whatever `args` has: the platform's functions take `undefined` for
-/// an argument that is missing. Those with any number of arguments must not be called by this.
-pub(super) fn call(target: &JsValue, name: &str, args: &[&JsValue]) -> Result<JsValue, JsValue> {
-    let missing = &JsValue::UNDEFINED;
-    let arg = |i: usize| args.get(i).copied().unwrap_or(missing);
-    let function = get(target, name);
-    invoke(&function, target, arg(0), arg(1), arg(2), arg(3), arg(4))
+impl From<Promise> for Awaited {
+    fn from(promise: Promise) -> Self {
+        Self::Promise(promise)
+    }
 }
 
-/// A constant from its JSON.
-pub(super) fn literal(json: &str) -> JsValue {
-    parse(json).unwrap_or_default()
+impl From<IdbRequest> for Awaited {
+    fn from(request: IdbRequest) -> Self {
+        Self::Request(request)
+    }
 }
 
-/// A text.
-pub(super) fn text(text: &str) -> JsValue {
-    JsValue::from_str(text)
+/// The result of an `IDBRequest`, by its event; `undefined` for a transaction's.
+pub(super) fn result_of(event: &JsValue) -> JsValue {
+    let event: &Event = event.unchecked_ref();
+    let target = event.target().map(JsCast::unchecked_into::<IdbRequest>);
+    target
+        .and_then(|request| request.result().ok())
+        .unwrap_or_default()
 }
 
-/// A fresh `Uint8Array`.
-pub(super) fn octets(octets: &[u8]) -> JsValue {
-    Octets::from_slice(octets).into()
+/// `crypto.subtle`; fails where the platform has no WebCrypto.
+pub(super) fn subtle(scope: &WorkerScope) -> Result<SubtleCrypto, JsValue> {
+    Ok(scope.crypto()?.subtle())
 }
 
-/// Copies a `Uint8Array` to `octets`, which is of its length.
-pub(super) fn copy_octets(octets: &mut [u8], from: &JsValue) {
-    copy(octets, from);
+/// Usages of a key: an array of strings.
+pub(super) fn usages(first: &str, second: &str) -> Array {
+    Array::of2(&first.into(), &second.into())
 }
 
-/// What is given, in the memory of a `Uint8Array` that has room for it. Of what was there nothing is left.
-pub(super) fn refill(memory: &JsValue, octets: &[u8]) -> JsValue {
-    let length = octets.len() as u32;
+/// The bytes of an `ArrayBuffer`, or of a view of one.
+pub(super) fn bytes_of(buffer: &JsValue) -> Uint8Array {
+    Uint8Array::new(buffer)
+}
+
+/// Overwrites `bytes` with zeros.
+pub(super) fn wipe(bytes: &Uint8Array) {
+    bytes.fill(0, 0, u32::MAX);
+}
+
+/// Overwrites `memory` with zeros and then its start with `bytes`, for which it has room.
+pub(super) fn refill(memory: &Uint8Array, bytes: &[u8]) -> Uint8Array {
     wipe(memory);
-    let place = subarray(memory, 0, length);
-    set_all(&place, octets);
-    place
-}
-
-/// How many octets an `ArrayBuffer` or a view of one has.
-pub(super) fn byte_length(buffer: &JsValue) -> usize {
-    get(buffer, "byteLength").as_f64().unwrap_or_default() as usize
-}
-
-/// A fresh `AbortController`.
-pub(super) fn abort_controller() -> JsValue {
-    AbortController::new().into()
-}
-
-/// Aborts what an `AbortController` controls.
-pub(super) fn abort(controller: &JsValue) {
-    // There may be none.
-    let _ = call(controller, "abort", &[]);
-}
-
-/// `Headers` from a list of pairs.
-pub(super) fn headers(list: &JsValue) -> Result<JsValue, JsValue> {
-    Ok(Headers::new(list)?.into())
+    let part = memory.subarray(0, bytes.len() as u32);
+    part.copy_from(bytes);
+    part
 }
 
 /// A response's header, if it is there and readable.
-pub(super) fn header(response: &JsValue, name: &str) -> Option<String> {
-    let value = call(&get(response, "headers"), "get", &[&text(name)]);
-    to_text(&value.ok()?)
+pub(super) fn header(response: &Response, name: &str) -> Option<String> {
+    response.headers().get(name).ok()?
 }
 
-/// A response's status code.
-pub(super) fn status(response: &JsValue) -> u16 {
-    get(response, "status").as_f64().unwrap_or_default() as u16
+/// The reader of a response's body, if the response has one. Chromium has an empty stream where Fetch has none: with
+/// a null body status.
+pub(super) fn body_reader(response: &Response) -> Option<ReadableStreamDefaultReader> {
+    let body = response.body().filter(|_| has_body_status(response))?;
+    Some(body.get_reader().unchecked_into())
 }
 
-/// `crypto.subtle`
-pub(super) fn subtle(scope: &JsValue) -> JsValue {
-    get(&get(scope, "crypto"), "subtle")
+/// Returns true if a body follows the response's head.
+pub(super) fn has_body(response: &Response) -> bool {
+    has_body_status(response) && response.body().is_some()
 }
 
-/// The octets of an `ArrayBuffer`.
-pub(super) fn view(buffer: &JsValue) -> JsValue {
-    Octets::over(buffer).into()
+fn has_body_status(response: &Response) -> bool {
+    !matches!(response.status(), 204 | 205 | 304)
 }
 
-/// Overwrites a `Uint8Array`.
-pub(super) fn wipe(octets: &JsValue) {
-    fill(octets, 0);
+/// An array of pairs.
+pub(super) fn entries(headers: &Headers) -> Array {
+    Array::from(headers)
 }
 
-/// What is thrown.
-#[cfg(any(feature = "vault", feature = "edge"))]
-pub(crate) fn error(code: &str, message: &str) -> JsValue {
-    let error = literal("{}");
-    set(&error, "code", &text(code));
-    set(&error, "message", &text(message));
-    error
-}
-
-/// A response's body: a stream, or something false. Chromium has an empty stream, too, where Fetch
-/// has none: with a null body status.
-pub(super) fn body(response: &JsValue) -> JsValue {
-    if matches!(status(response), 204 | 205 | 304) {
-        return JsValue::NULL;
-    }
-    get(response, "body")
+/// `Date.now()`: milliseconds since the Unix epoch.
+pub(super) fn wall_clock() -> f64 {
+    js_sys::Date::now()
 }

@@ -1,215 +1,200 @@
-//! Requests to the provider: without credentials, without referrer, without following redirects, and
-//! with an answer of bounded size.
+//! Requests to the provider: without credentials, without referrer, without following redirects, and with a response
+//! of bounded size.
 
 use crate::base::strings;
 use crate::prelude::*;
 
-use wasm_bindgen::JsValue;
+use js_sys::Promise;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{AbortController, Headers, ReadableStreamDefaultReader, Response};
 
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
+use crate::browser::context::{Context, Progress};
 #[cfg(feature = "extended")]
-use crate::browser::dpop::{self, Keys};
-use crate::browser::operation::Next;
-use crate::browser::platform;
+use crate::browser::dpop;
+use crate::browser::platform::{self, FetchInit, ReadResult, WorkerScope};
 use crate::codec::json;
 use crate::vault::{Input, OpId};
 
-/// Metadata and keys are fetched when they are needed and not there, or not known: an answer from
-/// the cache would not know them either.
-const GET: &str = concat!(
-    r#"{"headers":{"accept":"application/json"},"cache":"no-cache","#,
-    r#""credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#,
-);
-
-const POST: &str = concat!(
-    r#"{"method":"POST","#,
-    r#""headers":{"accept":"application/json","content-type":"application/x-www-form-urlencoded"},"cache":"no-store","#,
-    r#""credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#,
-);
-
-/// A request to the provider and its answer.
-pub(super) struct Exchange {
-    controller: JsValue,
-    stage: Stage,
+/// A request to the provider and its response.
+pub(super) struct ProviderRequest {
+    controller: Option<AbortController>,
+    stage: RequestStage,
 }
 
-enum Stage {
+enum RequestStage {
     Begun(HttpRequest),
-    /// Its proof is being signed.
+    /// The request's proof is being signed.
     #[cfg(feature = "extended")]
     Signing(HttpRequest),
     Sent,
-    Reading(Answer),
+    Reading(PartialResponse),
 }
 
-/// An answer whose body is being read.
-struct Answer {
+/// A response whose body is being read.
+struct PartialResponse {
     reply: Box<HttpReply>,
-    reader: JsValue,
-    octets: Vec<u8>,
+    reader: ReadableStreamDefaultReader,
+    body: Vec<u8>,
 }
 
-impl Exchange {
+impl ProviderRequest {
     pub(super) fn new(request: HttpRequest) -> Self {
         Self {
-            controller: platform::abort_controller(),
-            stage: Stage::Begun(request),
+            controller: AbortController::new().ok(),
+            stage: RequestStage::Begun(request),
         }
     }
 
-    /// Returns true if the request was sent and nothing of a response could be read.
+    /// Returns true if the request was sent and no response could be read.
     pub(super) const fn is_unanswered(&self) -> bool {
-        matches!(self.stage, Stage::Sent)
+        matches!(self.stage, RequestStage::Sent)
     }
 
-    /// Gives the request up, unless it is over.
+    /// Aborts the request, unless it has ended.
     pub(super) fn end(&self) {
-        platform::abort(&self.controller);
+        if let Some(controller) = &self.controller {
+            controller.abort();
+        }
     }
 
     pub(super) fn advance(
         &mut self,
         op: OpId,
-        scope: &JsValue,
-        #[cfg(feature = "extended")] keys: &Keys,
-        value: &JsValue,
-    ) -> Result<Next, JsValue> {
-        let promise = match core::mem::replace(&mut self.stage, Stage::Sent) {
+        context: &Context,
+        value: JsValue,
+    ) -> Result<Progress, JsValue> {
+        let promise = match core::mem::replace(&mut self.stage, RequestStage::Sent) {
             #[cfg(feature = "extended")]
-            Stage::Begun(request) if request.proof.is_some() => {
-                let Some(signing) = sign(scope, keys, &request) else {
+            RequestStage::Begun(request) if request.proof.is_some() => {
+                let Some(signing) = sign(context, &request) else {
                     let outcome = Outcome::KeyLost;
-                    return Ok(Next::Done(Input::Answered { op, outcome }));
+                    return Ok(Progress::Done(Input::Answered { op, outcome }));
                 };
-                self.stage = Stage::Signing(request);
+                self.stage = RequestStage::Signing(request);
                 signing?
             }
             #[cfg(feature = "extended")]
-            Stage::Signing(request) => {
+            RequestStage::Signing(request) => {
                 let proof = request.proof.as_ref();
-                let proof = proof.map(|proof| proof.signed(&dpop::signature(value)));
-                send(scope, &request, &self.controller, proof.as_ref())?
+                let proof = proof.map(|proof| proof.signed(&dpop::signature(&value)));
+                self.send(&context.scope, &request, proof.as_ref())?
             }
-            #[cfg(feature = "extended")]
-            Stage::Begun(request) => send(scope, &request, &self.controller, None)?,
-            #[cfg(not(feature = "extended"))]
-            Stage::Begun(request) => send(scope, &request, &self.controller)?,
-            Stage::Sent => {
-                let reply = head(value);
-                let body = platform::body(value);
-                if !body.is_truthy() {
+            RequestStage::Begun(request) => self.send(&context.scope, &request, None)?,
+            RequestStage::Sent => {
+                let response: Response = value.unchecked_into();
+                let reply = head(&response);
+                let Some(reader) = platform::body_reader(&response) else {
                     return Ok(answered(op, reply));
-                }
-                let reader = platform::call(&body, "getReader", &[])?;
-                let answer = Answer {
+                };
+                let promise = reader.read();
+                self.stage = RequestStage::Reading(PartialResponse {
                     reply,
                     reader,
-                    octets: Vec::new(),
-                };
-                let promise = answer.read()?;
-                self.stage = Stage::Reading(answer);
+                    body: Vec::new(),
+                });
                 promise
             }
-            Stage::Reading(mut answer) => {
-                if answer.is_complete_with(value) {
-                    return Ok(answered(op, answer.reply));
+            RequestStage::Reading(mut response) => {
+                if response.is_complete_with(&value.unchecked_into()) {
+                    return Ok(answered(op, response.reply));
                 }
-                let promise = answer.read()?;
-                self.stage = Stage::Reading(answer);
+                let promise = response.reader.read();
+                self.stage = RequestStage::Reading(response);
                 promise
             }
         };
-        Ok(Next::When(promise))
+        Ok(Progress::Wait(promise.into()))
+    }
+
+    fn send(
+        &self,
+        scope: &WorkerScope,
+        request: &HttpRequest,
+        proof: Option<&Secret>,
+    ) -> Result<Promise, JsValue> {
+        // Metadata and keys are fetched when they are missing or unknown, so a cached response would not help.
+        let init: FetchInit = platform::dictionary(if request.form.is_some() {
+            r#"{"method":"POST","cache":"no-store","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
+        } else {
+            r#"{"cache":"no-cache","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
+        });
+        let headers = Headers::new_with_str_sequence_sequence(&JsValue::UNDEFINED)?;
+        headers.set("accept", "application/json")?;
+        if let Some(proof) = proof {
+            headers.set("dpop", proof.expose())?;
+        }
+        if let Some(form) = &request.form {
+            headers.set("content-type", "application/x-www-form-urlencoded")?;
+            init.set_body(&form.expose().into());
+        }
+        init.set_headers(&headers);
+        init.set_keepalive(request.keepalive);
+        if let Some(controller) = &self.controller {
+            init.set_signal(Some(&controller.signal()));
+        }
+        scope.saved_fetch(&request.url, &init)
     }
 }
 
-fn answered(op: OpId, reply: Box<HttpReply>) -> Next {
-    let outcome = Outcome::Reply(reply);
-    Next::Done(Input::Answered { op, outcome })
-}
-
-/// Begins to sign a request's proof. `None` if the key for it is gone.
+/// Begins to sign a request's proof. Returns `None` if the key for it is gone.
 #[cfg(feature = "extended")]
-fn sign(scope: &JsValue, keys: &Keys, request: &HttpRequest) -> Option<Result<JsValue, JsValue>> {
-    keys.sign(scope, request.proof.as_ref()?)
+fn sign(context: &Context, request: &HttpRequest) -> Option<Result<Promise, JsValue>> {
+    context.keys.sign(&context.scope, request.proof.as_ref()?)
 }
 
-fn send(
-    scope: &JsValue,
-    request: &HttpRequest,
-    controller: &JsValue,
-    #[cfg(feature = "extended")] proof: Option<&Secret>,
-) -> Result<JsValue, JsValue> {
-    let init = platform::literal(if request.form.is_some() { POST } else { GET });
-    if let Some(form) = &request.form {
-        platform::set(&init, "body", &platform::text(form.expose()));
-    }
-    #[cfg(feature = "extended")]
-    if let Some(proof) = proof {
-        let headers = platform::get(&init, "headers");
-        platform::set(&headers, "dpop", &platform::text(proof.expose()));
-    }
-    platform::set(&init, "keepalive", &JsValue::from_bool(request.keepalive));
-    platform::set(&init, "signal", &platform::get(controller, "signal"));
-    platform::call(
-        scope,
-        platform::FETCH,
-        &[&platform::text(&request.url), &init],
-    )
+fn answered(op: OpId, reply: Box<HttpReply>) -> Progress {
+    let outcome = Outcome::Reply(reply);
+    Progress::Done(Input::Answered { op, outcome })
 }
 
-/// An answer without its body.
-fn head(response: &JsValue) -> Box<HttpReply> {
+/// A response without its body.
+fn head(response: &Response) -> Box<HttpReply> {
+    let header = |name| platform::header(response, name);
     Box::new(HttpReply {
-        status: platform::status(response),
-        content_type: platform::header(response, "content-type"),
-        retry_after: platform::header(response, "retry-after").and_then(|text| retry_after(&text)),
-        date: platform::header(response, "date").and_then(|text| milliseconds(&text)),
+        status: response.status(),
+        content_type: header("content-type"),
+        retry_after: header("retry-after").and_then(|value| retry_after(&value)),
+        date: header("date").and_then(|value| milliseconds(&value)),
         body: None,
         #[cfg(feature = "extended")]
-        dpop_nonce: platform::header(response, "dpop-nonce"),
+        dpop_nonce: header("dpop-nonce"),
     })
 }
 
-/// RFC 9110 10.2.3: seconds, or a date.
-fn retry_after(text: &str) -> Option<Millis> {
-    if let Some(seconds) = json::parse_u64(text) {
+/// The delay that a `Retry-After` asks for: seconds or a date (RFC 9110 10.2.3).
+fn retry_after(value: &str) -> Option<Millis> {
+    if let Some(seconds) = json::parse_u64(value) {
         return Some(Millis::from_secs(seconds));
     }
     let now = platform::wall_clock() as u64;
-    milliseconds(text).map(|at| Millis(at.saturating_sub(now)))
+    milliseconds(value).map(|at| Millis(at.saturating_sub(now)))
 }
 
 fn milliseconds(date: &str) -> Option<u64> {
-    let time = platform::parse_date(date);
+    let time = js_sys::Date::parse(date);
     time.is_finite().then_some(time as u64)
 }
 
-impl Answer {
-    fn read(&self) -> Result<JsValue, JsValue> {
-        platform::call(&self.reader, "read", &[])
-    }
-
-    /// Takes what was read. Whether that was the end: of the body, or of the patience with it.
-    fn is_complete_with(&mut self, read: &JsValue) -> bool {
-        let piece = platform::get(read, "value");
-        if piece.is_undefined() {
-            // Without a body, too, if it is not UTF-8.
-            let octets = core::mem::take(&mut self.octets);
-            self.reply.body = strings::from_utf8(octets).map(Secret::new);
+impl PartialResponse {
+    /// Takes a chunk. Returns true at the end of the body, and where the body exceeds the limit: the end of the operation
+    /// then aborts the response.
+    fn is_complete_with(&mut self, read: &ReadResult) -> bool {
+        let Some(chunk) = read.value() else {
+            // A body that is not UTF-8 counts as missing.
+            let body = core::mem::take(&mut self.body);
+            self.reply.body = strings::from_utf8(body).map(Secret::new);
             return true;
-        }
-        let length = self.octets.len();
-        let total = length + platform::byte_length(&piece);
+        };
+        let length = self.body.len();
+        let total = length + chunk.length() as usize;
         if total > MAX_BODY {
-            // Whether it hears of that does not matter.
-            let _ = platform::call(&self.reader, "cancel", &[]);
             return true;
         }
-        self.octets.resize(total, 0);
-        platform::copy_octets(&mut self.octets[length..], &piece);
+        self.body.resize(total, 0);
+        chunk.copy_to(&mut self.body[length..]);
         false
     }
 }

@@ -223,12 +223,14 @@ mod platform {
 
 #[cfg(target_arch = "wasm32")]
 mod platform {
-    use crate::browser::platform;
     use crate::prelude::*;
 
     pub(super) fn href(text: &str, base: Option<&str>) -> Option<String> {
-        let url = platform::URL::new(text, base).ok()?;
-        platform::get_text(&url, "href")
+        let url = match base {
+            Some(base) => web_sys::Url::new_with_base(text, base),
+            None => web_sys::Url::new(text),
+        };
+        Some(url.ok()?.href())
     }
 }
 

@@ -141,11 +141,12 @@ pub(crate) fn reduce(glue: &str) -> Result<String> {
         .replace("WASM_VECTOR_LEN", "length")
         // Each import is there under its own name.
         .replace("        __proto__: null,\n", "")
-        .replace("isLikeNone(ret)", "(ret === undefined)")
+        .replace("isLikeNone(ret)", "(ret == null)")
         // Nobody reads what is not there.
-        .replace("(ret === undefined) ? 0 : ret", "ret")
+        .replace(", (ret == null) ? 0 : ret", ", ret")
         .replace(" + 4 * 0,", ",")
         .replace("            const len1 = length;\n", "")
+        .replace("            var len1 = length;\n", "")
         .replace("len1", "length")
         // A module's own table has nothing else in it to begin with.
         .replace("            table.set(1025, null);\n", "");

@@ -2,10 +2,11 @@
 //! imports apart by 16 hexadecimal digits that do not compress; letters in their place save 0.6 KB of
 //! brotli.
 //!
-//! They are given in the order of the names that they replace. The order in which a module has its
-//! imports and exports depends on its code, and modules with the same bindings share one glue.
+//! The letters follow the order of the names that they replace. The order in which a module has its imports and exports
+//! depends on its code. A module that is loaded by the glue of another takes the letters of that one.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use serde_json::json;
 use wasm_bindgen_cli_support::Output;
 
 /// What TypeScript asks the module for by its name.
@@ -25,8 +26,15 @@ pub(crate) struct Names {
     exports: Vec<[String; 2]>,
 }
 
-/// Gives the module's imports and exports short names, and puts them in the order of these.
-pub(crate) fn shorten(output: &mut Output, is_reduced: bool) -> Names {
+/// Gives the module's imports and exports short names, and puts them in the order of these. `shared` has the names of the
+/// module whose glue loads this one.
+///
+/// Fails if that glue lacks an import or export of this module.
+pub(crate) fn shorten(
+    output: &mut Output,
+    is_reduced: bool,
+    shared: Option<&Names>,
+) -> Result<Names> {
     let mut names = Names::default();
     let module = output.wasm_mut();
     let mut imports: Vec<_> = module.imports.iter().cloned().collect();
@@ -39,7 +47,10 @@ pub(crate) fn shorten(output: &mut Output, is_reduced: bool) -> Names {
         {
             names.modules.push([import.module.clone(), "_".into()]);
         }
-        let to = short(names.imports.len());
+        let to = match shared {
+            Some(shared) => find(&shared.imports, &import.name)?,
+            None => short(names.imports.len()),
+        };
         module.imports.delete(import.id());
         let id = module.imports.add("_", &to, import.kind);
         if let Ok(function) = module.imports.get_func("_", &to) {
@@ -59,11 +70,21 @@ pub(crate) fn shorten(output: &mut Output, is_reduced: bool) -> Names {
         if is_in(DROPPED) || is_reduced && is_in(DROPPED_IF_REDUCED) {
             continue;
         }
-        let to = short(names.exports.len());
+        let to = match shared {
+            Some(shared) => find(&shared.exports, &export.name)?,
+            None => short(names.exports.len()),
+        };
         module.exports.add(&to, export.item);
         names.exports.push([export.name, to]);
     }
-    names
+    Ok(names)
+}
+
+/// The name that `from` has in the shared glue.
+fn find(pairs: &[[String; 2]], from: &str) -> Result<String> {
+    let pair = pairs.iter().find(|[name, _]| name == from);
+    let [_, to] = pair.with_context(|| format!("the module that has the glue lacks {from}"))?;
+    Ok(to.clone())
 }
 
 /// The `i`th of a, b, … z, ba, bb, …
@@ -76,6 +97,26 @@ fn short(i: usize) -> String {
 }
 
 impl Names {
+    /// The names as JSON, for modules that share the glue.
+    pub(crate) fn to_json(&self) -> String {
+        json!([self.modules, self.imports, self.exports]).to_string()
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    pub(crate) fn from_json(json: &str) -> Result<Self> {
+        let value: serde_json::Value = serde_json::from_str(json)?;
+        let pairs = |i: usize| {
+            let pairs = value[i].as_array().into_iter().flatten();
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            pairs.map(|pair| [text(&pair[0]), text(&pair[1])]).collect()
+        };
+        Ok(Self {
+            modules: pairs(0),
+            imports: pairs(1),
+            exports: pairs(2),
+        })
+    }
+
     /// The glue with the module's new names: `"./module": …`, `import: function`, `wasm.export`.
     ///
     /// Fails where the glue is written otherwise than this program knows.
@@ -138,6 +179,20 @@ mod tests {
         );
         let distinct: std::collections::HashSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len());
+    }
+
+    #[test]
+    fn names_are_the_same_after_json() {
+        let pair = |from: &str, to: &str| vec![[from.to_owned(), to.to_owned()]];
+        let names = Names {
+            modules: pair("./a", "_"),
+            imports: pair("b", "a"),
+            exports: pair("c", "d"),
+        };
+        let read = Names::from_json(&names.to_json()).unwrap();
+        assert_eq!(read.to_json(), names.to_json());
+        assert_eq!(find(&read.exports, "c").unwrap(), "d");
+        assert!(find(&read.exports, "d").is_err());
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! The Rust core becomes `pkg/glue`: for each module cargo, then wasm-bindgen, then wasm-opt.
 //!
 //! rustc and wasm-opt keep little more than one core busy each, so two modules are compiled, or optimised, at the
-//! same time. wasm-bindgen takes them in their order, since one glue is compared with that of a module before it.
+//! same time. wasm-bindgen takes them in their order, since the default module is loaded by the glue of the extended
+//! one, which has all of its bindings and more.
 
 use crate::at_once::each;
 use crate::install::{self, WASM_TARGET};
+use crate::names::{self, Names};
 use crate::paths::{at, target};
 use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{glue, names, order, words};
+use crate::{glue, order, words};
 use anyhow::{Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,8 +30,10 @@ struct Module {
     profile: &'static str,
     /// With `_bg.wasm`, the name of its file: see pkg/build.mjs.
     name: &'static str,
-    /// The name of its glue; that of a module before it if it has none of its own.
+    /// The name of its glue.
     glue: &'static str,
+    /// The label of the module before it that the glue is made for, if it is not this one.
+    glue_of: Option<&'static str>,
     /// What becomes of the glue that wasm-bindgen writes.
     style: Style,
     wasm_opt: &'static [&'static str],
@@ -48,20 +52,22 @@ enum Style {
 
 const MODULES: [Module; 4] = [
     Module {
-        label: "vault",
-        features: "vault,interned-messages",
-        profile: "release",
-        name: "strongroom",
-        glue: "strongroom",
-        style: Style::Reduced,
-        wasm_opt: &SMALLEST,
-    },
-    Module {
         label: "extended",
         features: "vault,interned-messages,extended",
         profile: "extended",
         name: "strongroom_extended",
         glue: "strongroom",
+        glue_of: None,
+        style: Style::Reduced,
+        wasm_opt: &SMALLEST,
+    },
+    Module {
+        label: "vault",
+        features: "vault,interned-messages",
+        profile: "release",
+        name: "strongroom",
+        glue: "strongroom",
+        glue_of: Some("extended"),
         style: Style::Reduced,
         wasm_opt: &SMALLEST,
     },
@@ -71,6 +77,7 @@ const MODULES: [Module; 4] = [
         profile: "speed",
         name: "strongroom_core",
         glue: "strongroom_core",
+        glue_of: None,
         style: Style::AsItIs,
         wasm_opt: &["-O3"],
     },
@@ -80,6 +87,7 @@ const MODULES: [Module; 4] = [
         profile: "edge",
         name: "strongroom_edge",
         glue: "strongroom_edge",
+        glue_of: None,
         style: Style::ForServers,
         wasm_opt: &SMALLEST,
     },
@@ -203,7 +211,8 @@ impl Module {
         let mut inputs = vec![self.compiled(), at("package-lock.json"), at("xtask/src")];
         let mut outputs = vec![self.file()];
         let glue = [".js", ".d.ts"].map(|end| at(&format!("pkg/glue/{}{end}", self.glue)));
-        if self.shares_glue() {
+        let glue = glue.into_iter().chain([self.names_file()]);
+        if self.glue_of.is_some() {
             inputs.extend(glue);
         } else {
             outputs.extend(glue);
@@ -229,18 +238,16 @@ impl Module {
         at(&format!("pkg/glue/{}_bg.wasm", self.name))
     }
 
-    fn shares_glue(&self) -> bool {
-        self.name != self.glue
+    /// The names that the glue has for imports and exports.
+    fn names_file(&self) -> PathBuf {
+        target(&format!("xtask/{}.names.json", self.glue))
     }
 
     fn write_glue(&self) -> Result<()> {
         let (module, _) = words::split(&fs::read(self.compiled())?)?;
-        let folder = if self.shares_glue() {
-            target("xtask/bound")
-        } else {
-            at("pkg/glue")
-        };
+        let folder = target("xtask/bound");
         fs::create_dir_all(&folder)?;
+        fs::create_dir_all(at("pkg/glue"))?;
         let mut output = Bindgen::new()
             .input_bytes(self.name, module)
             .web(true)?
@@ -250,36 +257,37 @@ impl Module {
             .remove_name_section(true)
             .remove_producers_section(true)
             .generate_output()?;
-        let names = names::shorten(&mut output, self.style == Style::Reduced);
+        let shared = match self.glue_of {
+            Some(_) => Some(Names::from_json(&fs::read_to_string(self.names_file())?)?),
+            None => None,
+        };
+        let is_reduced = self.style == Style::Reduced;
+        let names = names::shorten(&mut output, is_reduced, shared.as_ref())?;
         output.emit(&folder)?;
-        let glue = folder.join(format!("{}.js", self.name));
-        let mut script = fs::read_to_string(&glue)?;
+        let read = |end| fs::read_to_string(folder.join(format!("{}{end}", self.name)));
+        let mut script = read(".js")?;
         script = match self.style {
             Style::AsItIs => script,
             Style::Reduced => glue::reduce(&script)?,
             Style::ForServers => glue::for_servers(&script)?,
         };
         let shortened = names.apply(&script)?;
-        if self.shares_glue() {
-            self.check_glue(&shortened)?;
-            fs::copy(folder.join(format!("{}_bg.wasm", self.name)), self.file())?;
-        } else {
-            fs::write(glue, shortened)?;
-        }
-        Ok(())
-    }
-
-    /// The module is loaded by another's glue, so `own` must be the same but for the module's name.
-    fn check_glue(&self, own: &str) -> Result<()> {
         let Self { name, glue, .. } = self;
-        let shared = fs::read_to_string(at(&format!("pkg/glue/{glue}.js")))?;
-        let own = own.replace(&format!("./{name}.d.ts"), &format!("./{glue}.d.ts"));
-        if let Some([there, here]) = first_difference(&shared, &own) {
-            bail!(
-                "{name}_bg.wasm is loaded by pkg/glue/{glue}.js and needs another glue: the two modules \
-                 must have the same bindings. Where they differ:\n  {glue}: {there}\n  {name}: {here}"
-            );
+        let shortened = shortened.replace(&format!("./{name}.d.ts"), &format!("./{glue}.d.ts"));
+        if let Some(owner) = self.glue_of {
+            let shared = fs::read_to_string(at(&format!("pkg/glue/{glue}.js")))?;
+            if let Some(missing) = missing_part(&shared, &shortened) {
+                bail!(
+                    "{name}_bg.wasm is loaded by pkg/glue/{glue}.js, which is made for the module {owner} \
+                     and lacks:\n{missing}"
+                );
+            }
+        } else {
+            fs::write(at(&format!("pkg/glue/{glue}.js")), shortened)?;
+            fs::write(at(&format!("pkg/glue/{glue}.d.ts")), read(".d.ts")?)?;
+            fs::write(self.names_file(), names.to_json())?;
         }
+        fs::copy(folder.join(format!("{name}_bg.wasm")), self.file())?;
         Ok(())
     }
 
@@ -304,21 +312,34 @@ impl Module {
     }
 }
 
-/// The first line in which two texts differ, as it is in each.
-fn first_difference(one: &str, other: &str) -> Option<[String; 2]> {
-    if one == other {
-        return None;
-    }
-    let (mut one, mut other) = (one.lines(), other.lines());
-    loop {
-        match (one.next(), other.next()) {
-            (Some(a), Some(b)) if a == b => {}
-            lines => {
-                let shown = |line: Option<&str>| line.unwrap_or("(nothing)").trim().to_owned();
-                return Some([shown(lines.0), shown(lines.1)]);
-            }
+/// The first part of `own` that `shared` lacks: an import or a function of the glue.
+fn missing_part<'a>(shared: &str, own: &'a str) -> Option<&'a str> {
+    let shared: Vec<_> = parts(shared).collect();
+    parts(own).find(|part| !shared.contains(part))
+}
+
+/// The parts of a glue. A part begins at each line that is indented as an import is, or less.
+fn parts(glue: &str) -> impl Iterator<Item = &str> {
+    let mut rest = glue;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
         }
-    }
+        let is_start = |line: &str| match line.strip_prefix("        ") {
+            Some(line) => line.starts_with(|c: char| c.is_ascii_alphabetic()),
+            None => !line.trim().is_empty(),
+        };
+        let mut end = 0;
+        for line in rest.split_inclusive('\n') {
+            if end > 0 && is_start(line) {
+                break;
+            }
+            end += line.len();
+        }
+        let (part, tail) = rest.split_at(end);
+        rest = tail;
+        Some(part)
+    })
 }
 
 #[cfg(test)]
@@ -334,10 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn a_glue_that_differs_is_shown_where_it_does() {
-        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
-        let difference = first_difference("a\n  b: now,\n", "a\n  b: get,\n");
-        assert_eq!(difference.unwrap(), ["b: now,", "b: get,"]);
-        assert_eq!(first_difference("a\n", "a\nb").unwrap(), ["(nothing)", "b"]);
+    fn shared_glue_must_have_every_part() {
+        let shared =
+            "function f() {\n        a: () => {\n            now\n        },\n        b: 1,\n}\n";
+        let own = "function f() {\n        b: 1,\n}\n";
+        assert_eq!(missing_part(shared, own), None);
+        assert_eq!(
+            missing_part(own, shared),
+            Some("        a: () => {\n            now\n        },\n")
+        );
     }
 }

@@ -102,9 +102,9 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
     : new URL('./strongroom_bg.wasm', import.meta.url)
   memory = await loadWasm(wasm, core.initSync)
   guard(() => {
-    const happened = (event: number, id: number, value: unknown) =>
-      guard(() => core.happened(event, id, value))
-    core.start(json, location.href, self, happened, (storeLock = openStoreLock(stop)))
+    const onEvent = (event: number, id: number, value: unknown) =>
+      guard(() => core.onEvent(event, id, value))
+    core.start(json, location.href, self, onEvent, (storeLock = openStoreLock(stop)))
     for (const port of ports) core.connect(port)
   })
   // A worker does not inherit the page's policy, and works without one, so warn the developer. If the request fails, a

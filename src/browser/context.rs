@@ -1,0 +1,188 @@
+//! What every part of the host may use: the worker's global object, its pages, and the way events come back.
+
+use crate::prelude::*;
+use js_sys::{Array, Function};
+use wasm_bindgen::JsValue;
+use web_sys::MessagePort;
+
+#[cfg(feature = "extended")]
+use crate::browser::dpop::Keys;
+#[cfg(feature = "extended")]
+use crate::browser::escrow::Escrow;
+use crate::browser::platform::{Awaited, OnEvent, WorkerScope};
+use crate::vault::{Input, PortId};
+
+/// Names something that a part of the host waits for. No number is used twice, and 0 is never used.
+pub(super) type WaitId = u32;
+
+/// Nothing is waited for.
+pub(super) const NO_WAIT: WaitId = 0;
+
+/// The events: the first argument of `onEvent`.
+#[derive(Clone, Copy)]
+pub(super) enum Event {
+    /// The page at port `id` sent a message.
+    Message,
+    /// The promise of wait `id` is fulfilled.
+    Fulfilled,
+    /// The IndexedDB request of wait `id` has succeeded.
+    Succeeded,
+    /// The promise or request of wait `id` has failed.
+    Failed,
+    /// The database is new.
+    Upgrade,
+    /// The timer fired.
+    Tick,
+    /// Operation `id` has the lock.
+    Locked,
+    /// Another vault has changed the store.
+    Changed,
+    /// Another vault has posted a hint.
+    Hinted,
+    /// The browser does not give operation `id` the lock.
+    Refused,
+    /// The worker's Content-Security-Policy was violated.
+    #[cfg(feature = "extended")]
+    PolicyViolated,
+    /// The probe for the socket of call `id` has ended.
+    #[cfg(feature = "extended")]
+    ProbeEnded,
+    /// The socket of call `id` is open.
+    #[cfg(feature = "extended")]
+    SocketOpened,
+    /// The socket of call `id` received a message.
+    #[cfg(feature = "extended")]
+    SocketReceived,
+    /// The socket of call `id` failed.
+    #[cfg(feature = "extended")]
+    SocketFailed,
+    /// The socket of call `id` is closed.
+    #[cfg(feature = "extended")]
+    SocketClosed,
+    /// The page of the socket of call `id` sent something.
+    #[cfg(feature = "extended")]
+    PageSent,
+}
+
+impl Event {
+    const ALL: [Self; if cfg!(feature = "extended") { 17 } else { 10 }] = [
+        Self::Message,
+        Self::Fulfilled,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Upgrade,
+        Self::Tick,
+        Self::Locked,
+        Self::Changed,
+        Self::Hinted,
+        Self::Refused,
+        #[cfg(feature = "extended")]
+        Self::PolicyViolated,
+        #[cfg(feature = "extended")]
+        Self::ProbeEnded,
+        #[cfg(feature = "extended")]
+        Self::SocketOpened,
+        #[cfg(feature = "extended")]
+        Self::SocketReceived,
+        #[cfg(feature = "extended")]
+        Self::SocketFailed,
+        #[cfg(feature = "extended")]
+        Self::SocketClosed,
+        #[cfg(feature = "extended")]
+        Self::PageSent,
+    ];
+
+    pub(super) fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.get(number as usize).copied()
+    }
+}
+
+/// What the parts of the host share.
+pub(super) struct Context {
+    pub(super) scope: WorkerScope,
+    on_event: OnEvent,
+    /// The keys that tokens are bound to.
+    #[cfg(feature = "extended")]
+    pub(super) keys: Keys,
+    /// The key of kept sessions, if it is in escrow.
+    #[cfg(feature = "extended")]
+    pub(super) escrow: Option<Escrow>,
+    ports: Vec<(PortId, MessagePort)>,
+    last_port: PortId,
+    last_wait: WaitId,
+    /// Inputs for the core that arose while the host carried out the core's outputs.
+    reports: Vec<Input<'static>>,
+}
+
+impl Context {
+    pub(super) fn new(scope: WorkerScope, on_event: OnEvent) -> Self {
+        Self {
+            scope,
+            on_event,
+            #[cfg(feature = "extended")]
+            keys: Keys::default(),
+            #[cfg(feature = "extended")]
+            escrow: None,
+            ports: Vec::new(),
+            last_port: 0,
+            last_wait: NO_WAIT,
+            reports: Vec::new(),
+        }
+    }
+
+    /// A function that reports `event`.
+    pub(super) fn listener(&self, event: Event, id: u32) -> Function {
+        self.on_event.bind(&JsValue::NULL, event as u32, id)
+    }
+
+    /// Adds listeners that report the end of `awaited` under the number returned.
+    pub(super) fn wait(&mut self, awaited: &Awaited) -> WaitId {
+        self.last_wait += 1;
+        let id = self.last_wait;
+        awaited.listen(
+            || self.listener(Event::Fulfilled, id),
+            || self.listener(Event::Succeeded, id),
+            &self.listener(Event::Failed, id),
+        );
+        id
+    }
+
+    /// Keeps `report` until the core can take it.
+    pub(super) fn report(&mut self, report: Input<'static>) {
+        self.reports.push(report);
+    }
+
+    pub(super) fn next_report(&mut self) -> Option<Input<'static>> {
+        self.reports.pop()
+    }
+
+    /// Serves a page.
+    pub(super) fn add_port(&mut self, port: MessagePort) {
+        self.last_port += 1;
+        // This starts the port, which has queued the page's first messages.
+        port.set_onmessage(Some(&self.listener(Event::Message, self.last_port)));
+        self.ports.push((self.last_port, port));
+    }
+
+    pub(super) fn close_port(&mut self, port: PortId) {
+        if let Some(i) = self.ports.iter().position(|(p, _)| *p == port) {
+            self.ports.swap_remove(i).1.close();
+        }
+    }
+
+    /// Posts to a page, and transfers the objects in the array `transfer`. Does nothing if the page is gone.
+    pub(super) fn post(&self, port: PortId, message: &Array, transfer: &JsValue) {
+        if let Some((_, port)) = self.ports.iter().find(|(p, _)| *p == port) {
+            // What cannot be cloned is lost.
+            let _ = port.post_message_with_transferable(message, transfer);
+        }
+    }
+}
+
+/// What comes next for an operation.
+pub(super) enum Progress {
+    /// Its next step, when this has ended.
+    Wait(Awaited),
+    /// Nothing: this is its result.
+    Done(Input<'static>),
+}

@@ -1,0 +1,70 @@
+//! Makes a key pair for DPoP.
+
+use js_sys::Promise;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{CryptoKey, CryptoKeyPair, EcKeyGenParams, JsonWebKey};
+
+use crate::browser::context::{Context, Progress};
+use crate::browser::dpop::StoredKey;
+use crate::browser::platform;
+use crate::oauth::dpop::PublicKey;
+use crate::prelude::*;
+use crate::vault::{Input, OpId};
+
+/// A key pair that is being made.
+#[derive(Default)]
+pub(super) struct KeyGeneration {
+    stage: GenerationStage,
+}
+
+#[derive(Default)]
+enum GenerationStage {
+    #[default]
+    Begun,
+    Made,
+    /// The public half is exported; this is the private half.
+    Exported(CryptoKey),
+}
+
+impl KeyGeneration {
+    pub(super) fn advance(
+        &mut self,
+        op: OpId,
+        context: &mut Context,
+        value: JsValue,
+    ) -> Result<Progress, JsValue> {
+        let subtle = platform::subtle(&context.scope)?;
+        let (promise, stage): (Promise, _) = match core::mem::take(&mut self.stage) {
+            GenerationStage::Begun => {
+                let algorithm: EcKeyGenParams =
+                    platform::dictionary(r#"{"name":"ECDSA","namedCurve":"P-256"}"#);
+                let usages = platform::usages("sign", "verify");
+                (
+                    subtle.generate_key_with_object(&algorithm, false, &usages)?,
+                    GenerationStage::Made,
+                )
+            }
+            GenerationStage::Made => {
+                let pair: CryptoKeyPair = value.unchecked_into();
+                (
+                    subtle.export_key("jwk", &pair.get_public_key())?,
+                    GenerationStage::Exported(pair.get_private_key()),
+                )
+            }
+            GenerationStage::Exported(private) => {
+                let jwk: JsonWebKey = value.unchecked_into();
+                let coordinate = |coordinate: Option<String>| coordinate.unwrap_or_default();
+                let key = PublicKey::new(&coordinate(jwk.get_x()), &coordinate(jwk.get_y()));
+                if let Some(key) = &key {
+                    context.keys.insert(StoredKey {
+                        thumbprint: key.thumbprint().to_owned(),
+                        key: private,
+                    });
+                }
+                return Ok(Progress::Done(Input::KeyMade { op, key }));
+            }
+        };
+        self.stage = stage;
+        Ok(Progress::Wait(promise.into()))
+    }
+}

@@ -1,0 +1,101 @@
+//! AES-256-GCM by WebCrypto.
+
+use crate::base::strings;
+use js_sys::{Object, Promise, Uint8Array};
+#[cfg(feature = "extended")]
+use wasm_bindgen::JsCast;
+use wasm_bindgen::JsValue;
+#[cfg(feature = "extended")]
+use web_sys::AesKeyGenParams;
+use web_sys::CryptoKey;
+
+use crate::Secret;
+use crate::base::entropy;
+use crate::browser::platform::{self, AesGcm, Record, WorkerScope};
+
+/// The length of a key.
+pub(super) const KEY_LEN: usize = 32;
+
+/// Sealed records are far shorter.
+const MAX_SEALED: usize = 1024 * 1024;
+
+/// Begins to import a key.
+pub(super) fn import_key(scope: &WorkerScope, secret: &[u8; KEY_LEN]) -> Result<Promise, JsValue> {
+    let bytes = Uint8Array::new_from_slice(secret);
+    let usages = platform::usages("encrypt", "decrypt");
+    let importing =
+        platform::subtle(scope)?.import_key_with_object("raw", &bytes, &aes_gcm(), false, &usages);
+    // WebCrypto has a copy (Web Cryptography API 14.3.9).
+    platform::wipe(&bytes);
+    importing
+}
+
+/// Begins to make a key that is not extractable.
+#[cfg(feature = "extended")]
+pub(super) fn make_key(scope: &WorkerScope) -> Result<Promise, JsValue> {
+    let algorithm: AesKeyGenParams = platform::dictionary(r#"{"name":"AES-GCM","length":256}"#);
+    let usages = platform::usages("encrypt", "decrypt");
+    platform::subtle(scope)?.generate_key_with_object(&algorithm, false, &usages)
+}
+
+/// The key that was read from the store, if it is one that decrypts. A key that does not encrypt fails on its first
+/// use.
+#[cfg(feature = "extended")]
+pub(super) fn stored_key(value: JsValue) -> Option<CryptoKey> {
+    let key: CryptoKey = value.dyn_into().ok()?;
+    key.usages().includes(&"decrypt".into(), 0).then_some(key)
+}
+
+/// Begins to seal `plain` for a record, whose initialization vector it sets.
+pub(super) fn seal(
+    scope: &WorkerScope,
+    key: &CryptoKey,
+    name: &str,
+    record: &Record,
+    plain: &Secret,
+) -> Result<Promise, JsValue> {
+    let mut iv = [0; 12];
+    entropy::fill(&mut iv);
+    let iv = Uint8Array::new_from_slice(&iv);
+    record.set_iv(&iv);
+    platform::subtle(scope)?.encrypt_with_object_and_u8_array(
+        &parameters(name, &iv),
+        key,
+        plain.expose().as_bytes(),
+    )
+}
+
+/// Begins to open a record. Fails if nothing is sealed in it.
+pub(super) fn open(
+    scope: &WorkerScope,
+    key: &CryptoKey,
+    name: &str,
+    record: &Record,
+) -> Result<Promise, JsValue> {
+    let sealed = record.sealed().ok_or(JsValue::UNDEFINED)?;
+    let parameters = parameters(name, &record.iv());
+    platform::subtle(scope)?.decrypt_with_object_and_buffer_source(&parameters, key, &sealed)
+}
+
+fn aes_gcm() -> AesGcm {
+    platform::dictionary(r#"{"name":"AES-GCM"}"#)
+}
+
+/// The name is authenticated with the ciphertext, so a record under another name does not open.
+fn parameters(name: &str, iv: &Object) -> AesGcm {
+    let parameters = aes_gcm();
+    parameters.set_iv(iv);
+    parameters.set_additional_data(&Uint8Array::new_from_slice(name.as_bytes()));
+    parameters
+}
+
+/// Moves an opened record out of the platform's memory. Returns `None` if it is too long or not UTF-8.
+pub(super) fn opened(buffer: &JsValue) -> Option<Secret> {
+    let bytes = platform::bytes_of(buffer);
+    if bytes.length() as usize > MAX_SEALED {
+        return None;
+    }
+    let plain = bytes.to_vec();
+    platform::wipe(&bytes);
+    strings::from_utf8(plain).map(Secret::new)
+}
