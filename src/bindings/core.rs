@@ -1,19 +1,18 @@
 //! PKCE and the status of tokens by themselves, for `strongroom/core`.
 //!
-//! What crosses is in one buffer, which JavaScript writes to and reads from: a text that is passed
-//! as an argument would be allocated, copied and freed at each call, which takes longer than the
-//! work.
+//! Values cross in one buffer, which JavaScript writes to and reads from. A string passed as an argument would be
+//! allocated, copied and freed at each call, which takes longer than the work.
 
 use crate::oauth::jwt::{MAX_LEN, Status, StatusReader};
 use crate::oauth::pkce::Pkce;
 use crate::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// A token that is too long to be read still shows that it is: what is left of it when a character
-/// of four octets has no more room.
+/// The buffer has room for one more character of four bytes, so that a token that is too long to be read still shows its
+/// length.
 const BUFFER_LEN: usize = MAX_LEN + 4;
 
-/// How much entropy a PKCE pair takes.
+/// Bytes of entropy for a PKCE pair.
 const ENTROPY_LEN: usize = 32;
 
 /// Added to the `exp` of a token that has expired.
@@ -22,7 +21,7 @@ const EXPIRED: f64 = 1e12;
 /// Added to the `nbf` of a token that is not valid yet.
 const NOT_YET_VALID: f64 = 2e12;
 
-/// The buffer and what works on it. There is one, as long as the module is loaded.
+/// The buffer and the functions on it. There is one for as long as the module is loaded.
 #[wasm_bindgen]
 pub struct Core(&'static mut State);
 
@@ -44,20 +43,20 @@ impl Core {
         })))
     }
 
-    /// Where the buffer is in the memory.
+    /// Returns the address of the buffer.
     #[must_use]
     pub fn buffer(&mut self) -> *mut u8 {
         self.0.buffer.as_mut_ptr()
     }
 
-    /// How many octets the buffer has.
+    /// Returns the number of bytes in the buffer.
     #[must_use]
     pub fn buffer_length(&self) -> usize {
         BUFFER_LEN
     }
 
-    /// Makes a PKCE pair of the 32 octets of entropy in the buffer, and puts it in their place: the
-    /// verifier's 43 characters, then the challenge's 43.
+    /// Makes a PKCE pair from the 32 bytes of entropy in the buffer, and puts the pair in their place: the verifier's 43
+    /// characters, then the challenge's 43.
     pub fn make_pkce(&mut self) {
         let mut entropy = [0; ENTROPY_LEN];
         entropy.copy_from_slice(&self.0.buffer[..ENTROPY_LEN]);
@@ -71,16 +70,15 @@ impl Core {
         }
     }
 
-    /// The status of the token that is `length` octets of the buffer, as one number: the time in
-    /// seconds since the epoch that goes with it, plus 1e12 if it has expired or 2e12 if it is not
-    /// valid yet. If it is malformed, minus the length of the reason, which is in the buffer then.
-    /// The token is wiped.
+    /// Returns the status of the token in the first `length` bytes of the buffer, and wipes the token. The status is its
+    /// time in seconds since the Unix epoch, plus 1e12 if the token has expired or 2e12 if it is not valid yet. For a
+    /// malformed token it is minus the length of the reason, which is then in the buffer.
     pub fn jwt_status(&mut self, length: usize, now: f64, tolerance: f64) -> f64 {
         let State { buffer, reader } = &mut *self.0;
         let Some(token) = buffer.get_mut(..length) else {
             return EXPIRED;
         };
-        // Whatever is no number would become 0, when every token is good.
+        // `NaN as u64` is 0, at which every token would be valid.
         let now = if now.is_nan() { u64::MAX } else { now as u64 };
         let status = reader.status(token, now, tolerance as u64);
         token.fill(0);

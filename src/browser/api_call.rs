@@ -31,7 +31,7 @@ struct Call {
     call: CallId,
     /// The page's port and its own number for the call.
     page: (PortId, f64),
-    /// What came with the page's message: a request's body.
+    /// The payload of the page's message: a request's body.
     payload: JsValue,
     controller: Option<AbortController>,
     stage: CallStage,
@@ -44,7 +44,7 @@ struct Call {
     is_body_guarded: bool,
 }
 
-/// What a call waits for.
+/// The promise that a call waits for.
 #[derive(Default)]
 enum CallStage {
     #[default]
@@ -59,7 +59,7 @@ enum CallStage {
 }
 
 impl Calls {
-    /// Keeps what came with a page's message until the call ends, because it may be sent again.
+    /// Keeps the payload of a page's message until the call ends, because it may be sent again.
     pub(super) fn keep_payload(&mut self, call: CallId, payload: JsValue) {
         self.0.push(Call {
             call,
@@ -68,7 +68,7 @@ impl Calls {
         });
     }
 
-    /// Takes what came with a page's message.
+    /// Takes the payload of a page's message.
     #[cfg(feature = "extended")]
     pub(super) fn take_payload(&mut self, call: CallId) -> JsValue {
         self.find(call).map_or(JsValue::UNDEFINED, |known| {

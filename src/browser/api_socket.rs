@@ -361,7 +361,7 @@ fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
 }
 
 fn post(port: &MessagePort, message: &JsValue, transfer: &JsValue) {
-    // What cannot be cloned is lost.
+    // A message that cannot be cloned is dropped.
     let _ = port.post_message_with_transferable(message, transfer);
 }
 

@@ -1,4 +1,4 @@
-//! What every part of the host may use: the worker's global object, its pages, and the way events come back.
+//! Everything that all parts of the host may use: the worker's global object, its pages, and the way events come back.
 
 use crate::prelude::*;
 use js_sys::{Array, Function};
@@ -15,7 +15,7 @@ use crate::vault::{Input, PortId};
 /// Names something that a part of the host waits for. No number is used twice, and 0 is never used.
 pub(super) type WaitId = u32;
 
-/// Nothing is waited for.
+/// No wait is pending.
 pub(super) const NO_WAIT: WaitId = 0;
 
 /// The events: the first argument of `onEvent`.
@@ -97,7 +97,7 @@ impl Event {
     }
 }
 
-/// What the parts of the host share.
+/// The state that the parts of the host share.
 pub(super) struct Context {
     pub(super) scope: WorkerScope,
     on_event: OnEvent,
@@ -173,13 +173,13 @@ impl Context {
     /// Posts to a page, and transfers the objects in the array `transfer`. Does nothing if the page is gone.
     pub(super) fn post(&self, port: PortId, message: &Array, transfer: &JsValue) {
         if let Some((_, port)) = self.ports.iter().find(|(p, _)| *p == port) {
-            // What cannot be cloned is lost.
+            // A message that cannot be cloned is dropped.
             let _ = port.post_message_with_transferable(message, transfer);
         }
     }
 }
 
-/// What comes next for an operation.
+/// The state of an operation after a step.
 pub(super) enum Progress {
     /// Its next step, when this has ended.
     Wait(Awaited),

@@ -59,11 +59,13 @@ pub(super) fn read_all(store: &IdbObjectStore) -> Result<Awaited, JsValue> {
 
 /// Deletes those of `records` that have expired.
 pub(super) fn discard_expired(store: &IdbObjectStore, records: &Array) -> Result<(), JsValue> {
+    let mut i = 0;
     loop {
-        let record = records.pop();
+        let record = records.get(i);
         if record.is_undefined() {
             return Ok(());
         }
+        i += 1;
         let record: Record = record.unchecked_into();
         let expires_at = record.expires_at().as_f64().unwrap_or_default();
         if expires_at < platform::wall_clock() {

@@ -96,7 +96,7 @@ enum StoreStage {
     EscrowSearch(EscrowStage, Option<Record>),
 }
 
-/// What an operation waits for, and the stage that this completes.
+/// A promise or request, and the stage that it completes.
 type Step = (Awaited, StoreStage);
 
 impl StoreOp {
@@ -169,7 +169,7 @@ impl StoreOp {
         }
     }
 
-    /// The report of an operation of which a step has failed.
+    /// The report of an operation that has failed.
     pub(super) fn failed(&self, op: OpId) -> Input<'static> {
         let is_unsealed = matches!(self.stage, StoreStage::Unsealed);
         match self.work {
@@ -420,7 +420,7 @@ impl StoreOp {
     }
 }
 
-/// How a step was taken that may differ for a key in escrow.
+/// A step that may differ for a key in escrow.
 #[cfg(feature = "extended")]
 enum EscrowStep {
     Taken(Progress),

@@ -20,7 +20,7 @@ use crate::codec::base64url;
 /// URL lack it.
 const MARK: &str = "strongroom-escrow";
 
-/// What this vault knows of its escrow.
+/// The state of the escrow, as far as this vault knows.
 pub(super) struct Escrow {
     /// A URL below the worker's own, which is in the scope of the service worker that controls the worker.
     url: String,
@@ -82,7 +82,7 @@ impl Escrow {
         }
     }
 
-    /// Continues with the result of the last step; with `makes`, makes a key if there is none.
+    /// Continues with the result of the last step; with `makes`, makes a missing key.
     pub(super) fn advance(
         &mut self,
         scope: &WorkerScope,

@@ -210,7 +210,7 @@ impl Host {
         self.set_timer(now);
     }
 
-    /// Carries out what concerns pages and calls.
+    /// Carries out outputs for pages and calls.
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Post { port, text } => {
@@ -259,7 +259,7 @@ impl Host {
         }
     }
 
-    /// Carries out what concerns the provider, the store and other vaults.
+    /// Carries out outputs for the provider, the store and other vaults.
     fn carry_out_operation(&mut self, output: Output) {
         match output {
             Output::Send { op, request } => {
@@ -310,7 +310,7 @@ impl Host {
         }
     }
 
-    /// Carries out what concerns kept sessions.
+    /// Carries out outputs for kept sessions.
     fn carry_out_session(&mut self, output: Output) {
         match output {
             // A session in memory has nothing to wait for.

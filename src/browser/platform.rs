@@ -76,7 +76,7 @@ extern "C" {
     pub(super) fn stop(this: &StoreLock);
 }
 
-// What `js_sys` and `web_sys` lack, or have only as an enum, whose conversion costs more than a string.
+// Members that `js_sys` and `web_sys` lack, or have only as an enum, whose conversion costs more than a string.
 #[wasm_bindgen]
 extern "C" {
     /// A string of any length, copied in part.
@@ -203,7 +203,7 @@ extern "C" {
     #[wasm_bindgen(method, setter, js_name = binaryType)]
     pub(super) fn set_binary_type(this: &Socket, value: &str);
 
-    /// How a socket was closed, or is to be: the members of a `CloseEvent` that pages get.
+    /// The close of a socket, past or future: the members of a `CloseEvent` that pages get.
     #[cfg(feature = "extended")]
     #[wasm_bindgen(extends = Object)]
     pub(super) type Closure;

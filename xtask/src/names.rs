@@ -3,10 +3,11 @@
 //! brotli.
 //!
 //! The letters follow the order of the names that they replace. The order in which a module has its imports and exports
-//! depends on its code. A module that is loaded by the glue of another takes the letters of that one.
+//! depends on its code. Imports whose glue is the same, such as two setters of one name, share a letter. A module that is loaded by the glue of another takes the letters of that one.
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
+use std::collections::{HashMap, HashSet};
 use wasm_bindgen_cli_support::Output;
 
 /// What TypeScript asks the module for by its name.
@@ -36,6 +37,10 @@ pub(crate) fn shorten(
     shared: Option<&Names>,
 ) -> Result<Names> {
     let mut names = Names::default();
+    let bodies: HashMap<String, String> = entries(output.js())
+        .map(|(name, entry)| (name.to_owned(), entry[name.len() + 8..].to_owned()))
+        .collect();
+    let mut letters: HashMap<String, String> = HashMap::new();
     let module = output.wasm_mut();
     let mut imports: Vec<_> = module.imports.iter().cloned().collect();
     imports.sort_by(|a, b| a.name.cmp(&b.name));
@@ -49,14 +54,19 @@ pub(crate) fn shorten(
         }
         let to = match shared {
             Some(shared) => find(&shared.imports, &import.name)?,
-            None => short(names.imports.len()),
+            None => {
+                let body = bodies.get(&import.name).unwrap_or(&import.name);
+                let next = short(letters.len());
+                letters.entry(body.clone()).or_insert(next).clone()
+            }
         };
         module.imports.delete(import.id());
-        let id = module.imports.add("_", &to, import.kind);
-        if let Ok(function) = module.imports.get_func("_", &to) {
+        let id = module.imports.add("_", &import.name, import.kind);
+        if let Ok(function) = module.imports.get_func("_", &import.name) {
             let function = module.funcs.get_mut(function);
             function.kind.unwrap_import_mut().import = id;
         }
+        module.imports.get_mut(id).name.clone_from(&to);
         names.imports.push([import.name, to]);
     }
     let mut exports: Vec<_> = module.exports.iter().cloned().collect();
@@ -131,7 +141,14 @@ impl Names {
         for [from, to] in &self.modules {
             replace_once(&mut glue, &format!("\"{from}\":"), &format!("\"{to}\":"))?;
         }
+        let mut kept = HashSet::new();
         for [from, to] in &self.imports {
+            if !kept.insert(to) {
+                let entry = entries(&glue).find(|(name, _)| name == from);
+                let (_, entry) = entry.with_context(|| format!("the glue lacks {from}"))?;
+                glue = glue.replace(&entry.to_owned(), "");
+                continue;
+            }
             replace_once(&mut glue, &format!(" {from}: "), &format!(" {to}: "))?;
         }
         for [from, to] in &self.exports {
@@ -142,6 +159,22 @@ impl Names {
         }
         Ok(glue)
     }
+}
+
+/// The imports of a glue: the name and the lines of each.
+fn entries(glue: &str) -> impl Iterator<Item = (&str, &str)> {
+    const INDENT: &str = "\n        ";
+    let starts = glue.match_indices(INDENT).map(|(at, _)| at + 1);
+    let names = starts.filter_map(|at| {
+        let (name, _) = glue[at + INDENT.len() - 1..].split_once(": ")?;
+        let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        (is_name && !name.is_empty()).then_some((at, name))
+    });
+    names.filter_map(|(at, name)| {
+        let length = glue[at..].find("\n        }")?;
+        let end = at + length + 1 + glue[at + length + 1..].find('\n')? + 1;
+        Some((name, &glue[at..end]))
+    })
 }
 
 fn replace_once(text: &mut String, from: &str, to: &str) -> Result<()> {
@@ -169,6 +202,25 @@ fn rename_member(text: &str, from: &str, to: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_imports_share_one_entry() {
+        let glue = "{\n        __a: function(x) {\n            x();\n        },\n        __b: function(x) {\n            x();\n        },\n    };\n\"m\": 1";
+        let found: Vec<_> = entries(glue).collect();
+        assert_eq!(found[0].0, "__a");
+        assert_eq!(found[0].1[11..], found[1].1[11..]);
+        let pair = |from: &str, to: &str| [from.to_owned(), to.to_owned()];
+        let names = Names {
+            modules: vec![pair("m", "_")],
+            imports: vec![pair("__a", "a"), pair("__b", "a")],
+            exports: Vec::new(),
+        };
+        let glue = names.apply(glue).unwrap();
+        assert!(
+            glue.contains(" a: function") && !glue.contains("__b"),
+            "{glue}"
+        );
+    }
 
     #[test]
     fn names_are_letters_and_never_the_same() {
