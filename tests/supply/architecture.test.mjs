@@ -1,0 +1,58 @@
+// The files, functions and tests that ARCHITECTURE.md names exist.
+import assert from 'node:assert/strict'
+import { access, readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+
+const root = new URL('../../', import.meta.url)
+const read = (path) => readFile(new URL(path, root), 'utf8')
+const exists = (path) =>
+  access(new URL(path, root)).then(
+    () => true,
+    () => false,
+  )
+
+/** Returns the strings in backticks. */
+const quoted = (text) => [...text.matchAll(/`([^`]+)`/g)].map(([, inner]) => inner)
+
+/** Returns the paths that a document names. */
+const paths = (text) =>
+  quoted(text)
+    .map((inner) => inner.split(': ')[0])
+    .filter((inner) => /^(src|pkg|tests)\/[\w./-]+$/.test(inner))
+
+/** Returns the names that a document places in a file: `file: name`, or a row of a journey. */
+const names = (text) =>
+  text.split('\n').flatMap((line) => {
+    const pairs = quoted(line)
+      .map((inner) => inner.split(': '))
+      .filter(([file, name]) => name && /\.(rs|ts|mjs)$/.test(file))
+    const [, first = '', second = ''] = line.split('|')
+    const [file] = quoted(first)
+    const isJourney = /\.(rs|ts)$/.test(file)
+    return isJourney ? [...pairs, ...quoted(second).map((name) => [file, name])] : pairs
+  })
+
+/** Returns true if a source defines a function, type or test of this name. */
+const defines = (source, name) =>
+  new RegExp(`(fn|struct|enum|class|const|async) ${name}\\b|^    ${name}: MUTATIONS`, 'm').test(source)
+
+/** Returns the names that a document mentions and no source defines. */
+const missing = async (text) => {
+  const found = []
+  for (const path of paths(text)) if (!(await exists(path))) found.push(path)
+  for (const [file, name] of names(text)) {
+    if ((await exists(file)) && !defines(await read(file), name)) found.push(`${file}: ${name}`)
+  }
+  return found
+}
+
+test('every file, function and test exists', async () => {
+  const text = await read('ARCHITECTURE.md')
+  assert.ok(names(text).length > 120)
+  assert.deepEqual(await missing(text), [])
+})
+
+test('control: a missing file or name is reported', async () => {
+  const row = '| `src/vault.rs` | `poll`, `nothing` | see `src/vault.rs: neither` and `src/none.rs` |'
+  assert.deepEqual(await missing(row), ['src/none.rs', 'src/vault.rs: neither', 'src/vault.rs: nothing'])
+})
