@@ -33,7 +33,7 @@ async function ownBytes(pid) {
   const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
   const processes = (await Promise.all(ids.map(look))).filter(Boolean)
   const family = new Set([pid])
-  // Parents have lower numbers, but for the rare time when numbers begin anew.
+  // Parents usually have lower numbers than their children, unless the numbers have wrapped around.
   for (const { id, parent } of processes.toSorted((a, b) => a.id - b.id)) {
     if (family.has(parent)) family.add(id)
   }

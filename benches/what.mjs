@@ -1,5 +1,5 @@
 /**
- * What a download consists of: octets of each source in the scripts, of each crate, and of each module of ours, in
+ * What a download consists of: bytes of each source in the scripts, of each crate, and of each module of ours, in
  * the wasm. `cargo xtask size --what` runs it.
  *
  * The functions' names are gone from what is downloaded, so those of the module before wasm-opt are counted: a
@@ -17,7 +17,7 @@ const target = process.env.CARGO_TARGET_DIR ?? `${root}target`
 /** A file that the page loads only when it needs it does not count. */
 const external = ({ path }) => ({ path, external: true })
 
-/** Octets of each source in an entry. */
+/** Counts the bytes of each source in an entry. */
 async function script(entry) {
   const { metafile } = await build({
     absWorkingDir: root,
@@ -64,7 +64,7 @@ function owner(name) {
   return /^\w+$/.test(crate) && name.startsWith('_ZN') ? crate : 'other'
 }
 
-/** Octets of each owner's functions, and of what is no code. */
+/** Counts the bytes of the functions of each owner, and of everything that is not code. */
 async function wasm(profile) {
   const bytes = await readFile(`${target}/wasm32-unknown-unknown/${profile}/strongroom.wasm`)
   const module = new WebAssembly.Module(bytes)
@@ -114,7 +114,7 @@ function functionNames(section) {
   return names
 }
 
-/** Reads octets and numbers (LEB128, unsigned). */
+/** Reads bytes and numbers (LEB128, unsigned). */
 const at = (bytes, offset) => ({
   offset,
   byte() {
@@ -123,9 +123,9 @@ const at = (bytes, offset) => ({
   number() {
     let value = 0
     for (let shift = 1; ; shift *= 128) {
-      const octet = this.byte()
-      value += (octet & 127) * shift
-      if (octet < 128) return value
+      const byte = this.byte()
+      value += (byte & 127) * shift
+      if (byte < 128) return value
     }
   },
 })
@@ -142,7 +142,7 @@ for (const [name, rows] of parts) {
   const cells = rows
     .sort(([, a], [, b]) => b - a)
     .map(([what, size]) => [what, `${size}`, percent(size / total)])
-  console.log(`${table([name, 'octets', ''], [...cells, ['all', `${total}`, '']], { numbers: true })}\n`)
+  console.log(`${table([name, 'bytes', ''], [...cells, ['all', `${total}`, '']], { numbers: true })}\n`)
 }
 
 function percent(share) {

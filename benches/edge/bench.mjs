@@ -96,7 +96,7 @@ async function requests(platform) {
       ratio: timeRatio(ratios(own, peer)),
       aim: contenders[i + 1] === BY_HAND[0] ? 2 : undefined,
     }))
-    return { rows, octets: (await session()).length }
+    return { rows, bytes: (await session()).length }
   })
 }
 
@@ -104,17 +104,17 @@ const microseconds = (times) => `${short(spread(times).median)} µs (from ${shor
 
 async function measureRequests() {
   const rows = []
-  let octets
+  let bytes
   for (const platform of PLATFORMS) {
     progress(`requests, ${platform}`)
     const measured = await requests(platform)
     rows.push(...measured.rows)
-    ;({ octets } = measured)
+    ;({ bytes } = measured)
   }
   const note =
-    `A request of a signed-in user, with a cookie of ${octets} octets: opened, checked, sent on to an upstream that ` +
+    `A request of a signed-in user, with a cookie of ${bytes} bytes: opened, checked, sent on to an upstream that ` +
     'answers at once without a network, and its answer handed back. The others do the same by hand, with the session ' +
-    'opened by that library, and check no more than its time. "decryption" is only that, of as many octets.'
+    'opened by that library, and check no more than its time. "decryption" is only that, of as many bytes.'
   return `${comparisonTable(rows, options)}\n\n${note}`
 }
 
@@ -186,7 +186,7 @@ async function measureProxy() {
       await withSession(platform, { ...LONG, handler, upstream: `${upstream.origin}/v1/` }, async (app) => {
         for (const [what, path, load] of [
           ['small', 'small', { count: 300, atOnce: 16 }],
-          ['16 MB', 'big', { count: 2, atOnce: 1, octets: BIG }],
+          ['16 MB', 'big', { count: 2, atOnce: 1, bytes: BIG }],
         ]) {
           rows.push(...(await proxied(app, { platform, what, path, load })))
         }
@@ -203,15 +203,15 @@ async function measureProxy() {
 
 async function proxied({ url, cookie }, { platform, what, path, load }) {
   const ways = ['/plain/', '/open/', '/api/']
-  // What no handler can spare: the session is opened, and nothing is checked.
-  if (!load.octets) ways.push('/by-hand/')
+  // Opening the session is the least that a handler must do. The handler by hand checks nothing else.
+  if (!load.bytes) ways.push('/by-hand/')
   const session = await fresh(cookie)
   const answer = await fetch(`${url}/by-hand/cookie`, { headers: { cookie: await session() } })
   const byHand = await answer.text()
   const times = ways.map(() => [])
   const costs = ways.map(() => [])
   // Small ones long enough that code is compiled for speed in all of them.
-  for (let round = load.octets ? -2 : -10; round < ROUNDS; round++) {
+  for (let round = load.bytes ? -2 : -10; round < ROUNDS; round++) {
     for (const [i, way] of ways.entries()) {
       const fields = { 'x-strongroom': '1', cookie: way === '/by-hand/' ? byHand : await session() }
       const start = processorTime()
@@ -225,7 +225,7 @@ async function proxied({ url, cookie }, { platform, what, path, load }) {
   const speed = ({ times, costs }) => {
     const perSecond = load.count / (spread(times).median / 1000)
     const cost = `${short(spread(costs).median / load.count)} ms each`
-    return load.octets
+    return load.bytes
       ? `${short((perSecond * BIG) / 2 ** 20)} MB/s, ${cost}`
       : `${perSecond.toFixed(0)} requests/s, ${cost}`
   }

@@ -3,14 +3,14 @@ import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 
 const dist = new URL(`${process.argv[2]}/`, import.meta.url)
-const octets = await readFile(new URL('strongroom_edge_bg.wasm', dist))
+const bytes = await readFile(new URL('strongroom_edge_bg.wasm', dist))
 // Node loads its `fetch` when it is first used, which takes longer than all that is measured here.
 const request = new Request('https://app.example.com/api/orders', { headers: { 'x-strongroom': '1' } })
 new Response(null)
 const began = performance.now()
 const { createTokenHandler, inIsolate } = await import(new URL('edge.js', dist))
 const loaded = performance.now()
-const wasm = await WebAssembly.compile(octets)
+const wasm = await WebAssembly.compile(bytes)
 const compiled = performance.now()
 const handler = createTokenHandler(
   {

@@ -11,17 +11,17 @@ import { EncryptJWT, jwtDecrypt } from 'jose'
 const SECRET = 'a password of more than thirty-two characters'
 const SALT = 'session'
 
-const toBase64url = (octets) =>
-  btoa(Array.from(octets, (octet) => String.fromCharCode(octet)).join(''))
+const toBase64url = (bytes) =>
+  btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))
     .replaceAll('+', '-')
     .replaceAll('/', '_')
     .replaceAll('=', '')
 
 const fromBase64url = (text) => {
   const letters = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
-  const octets = new Uint8Array(letters.length)
-  for (let i = 0; i < letters.length; i++) octets[i] = letters.charCodeAt(i)
-  return octets
+  const bytes = new Uint8Array(letters.length)
+  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i)
+  return bytes
 }
 
 const aesKey = () =>
@@ -38,9 +38,9 @@ const MAKERS = {
     return {
       sealed: toBase64url(new Uint8Array([...iv, ...sealed])),
       async open(text) {
-        const octets = fromBase64url(text)
-        const iv = octets.subarray(0, 12)
-        const plain = await crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, octets.subarray(12))
+        const bytes = fromBase64url(text)
+        const iv = bytes.subarray(0, 12)
+        const plain = await crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, bytes.subarray(12))
         return JSON.parse(decoder.decode(plain))
       },
     }
@@ -113,7 +113,7 @@ export const byHand = async (name, { length, upstream, fields, prefix = '/api/' 
   return { request, handle }
 }
 
-/** Only the decryption, of as many octets. */
+/** Only the decryption, of the same number of bytes. */
 export const decryption = async ({ length }) => {
   const key = await aesKey()
   const iv = crypto.getRandomValues(new Uint8Array(12))

@@ -3,13 +3,13 @@ import { Agent, request as open } from 'node:http'
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })
 
-/** One request; resolves with its status and how many octets came. */
+/** Sends one request. Resolves with its status and the size of its body in bytes. */
 export const get = (url, headers) =>
   new Promise((resolve, reject) => {
     const request = open(url, { agent, headers }, (response) => {
-      let octets = 0
-      response.on('data', (piece) => (octets += piece.length))
-      response.on('end', () => resolve({ status: response.statusCode, octets }))
+      let bytes = 0
+      response.on('data', (piece) => (bytes += piece.length))
+      response.on('end', () => resolve({ status: response.statusCode, bytes }))
       response.on('error', reject)
     })
     request.on('error', reject)
@@ -17,14 +17,14 @@ export const get = (url, headers) =>
   })
 
 /** So many, so many at a time. Resolves with milliseconds. */
-export async function storm(url, headers, { count, atOnce, octets }) {
+export async function storm(url, headers, { count, atOnce, bytes }) {
   const start = performance.now()
   let left = count
   const run = async () => {
     while (left-- > 0) {
       const answer = await get(url, headers)
-      if (answer.status !== 200 || (octets && answer.octets !== octets)) {
-        throw new Error(`${url} answered ${answer.status} with ${answer.octets} octets`)
+      if (answer.status !== 200 || (bytes && answer.bytes !== bytes)) {
+        throw new Error(`${url} answered ${answer.status} with ${answer.bytes} bytes`)
       }
     }
   }

@@ -58,7 +58,7 @@ export const measureOwn = (dist = `${root}pkg/dist`) => measure(OWN, dist)
 export const measurePeers = () => Promise.all(PEERS.map((peer) => measure(peer, `${root}pkg/dist`)))
 
 export function sizeTable(own, peers, options) {
-  const kilobytes = (octets) => (octets === undefined ? '' : (octets / KB).toFixed(2))
+  const kilobytes = (bytes) => (bytes === undefined ? '' : (bytes / KB).toFixed(2))
   const cells = [own, ...peers].map(({ name, raw, script, wasm, gzip }) => [
     name,
     ...[raw, script, wasm, gzip].map(kilobytes),

@@ -1,6 +1,6 @@
-/** What a bundler or a platform provides, of which TypeScript does not know. */
+/** Declarations of platform and bundler features that TypeScript does not include. */
 
-/** What bundlers for servers make of the import of a module. */
+/** Modules that bundlers for servers can import. */
 declare module '*.wasm' {
   const module: WebAssembly.Module
   export default module

@@ -50,7 +50,7 @@ const OPTIONS = {
   'no apis': [{ apis: undefined }, /`apis`/],
   'an api rule without a slash at its end': [{ apis: [{ url: 'https://api.example.com/v1' }] }, /`apis.*v1/],
   'an api rule over http': [{ apis: [{ url: 'http://api.example.com/v1/' }] }, /`apis/],
-  'an api rule with a method that is none': [
+  'an api rule with an invalid method': [
     { apis: [{ url: 'https://api.example.com/', methods: ['GET POST'] }] },
     /methods/,
   ],

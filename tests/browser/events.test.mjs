@@ -41,7 +41,7 @@ function prepare() {
     plain: (url, init) => new EventSource(url.replace('/v1/on/', '/open/'), init),
     vault: (url, init) => auth.eventSource(url, init),
   }
-  /** What is said up to the first error, and of which types; it is closed then. */
+  /** Resolves with the events before the first error, and their types. The source is closed then. */
   globalThis.watch = (source, types = []) =>
     new Promise((resolve) => {
       const said = []
@@ -141,14 +141,14 @@ for (const [name, { text, bytes = Buffer.from(text), types = [] }] of Object.ent
       for (const piece of pieces) take(piece)
       return said
     }
-    const octets = Uint8Array.from(bytes)
-    const whole = read([octets])
-    const ends = octets.length > 1000 ? [1, 6, 1000, octets.length - 1] : [...octets.keys()]
+    const data = Uint8Array.from(bytes)
+    const whole = read([data])
+    const ends = data.length > 1000 ? [1, 6, 1000, data.length - 1] : [...data.keys()]
     for (const end of ends) {
-      assert.deepEqual(read([octets.subarray(0, end), octets.subarray(end)]), whole, `cut at ${end}`)
+      assert.deepEqual(read([data.subarray(0, end), data.subarray(end)]), whole, `cut at ${end}`)
     }
-    if (octets.length > 1000) return
-    assert.deepEqual(read([...octets.keys()].map((at) => octets.subarray(at, at + 1))), whole, 'byte by byte')
+    if (data.length > 1000) return
+    assert.deepEqual(read([...data.keys()].map((at) => data.subarray(at, at + 1))), whole, 'byte by byte')
   })
 }
 
@@ -281,7 +281,7 @@ test('it reconnects after the stream’s delay, with the last event ID', time, a
   assert.deepEqual(sent, [undefined, 'ü1', 'ü2'])
 })
 
-/** How often a source asks, within a second and a half, of which each answer is this stream and its end. */
+/** Counts the requests of a source within 1.5 seconds. Each response is this stream and then ends. */
 async function timesAsked(stream, then = ({ response }) => response.destroy()) {
   let count = 0
   app.api.on('hasty', (exchange) => {

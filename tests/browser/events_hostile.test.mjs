@@ -64,15 +64,15 @@ const PIECES = [
   'x'.repeat(300),
 ].map((text) => Buffer.from(text))
 // Beginnings and middles of characters that are not whole.
-const BROKEN = [[0xff], [0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x8e], [0x80], [0xef, 0xbb]].map((octets) =>
-  Buffer.from(octets),
+const BROKEN = [[0xff], [0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x8e], [0x80], [0xef, 0xbb]].map((bytes) =>
+  Buffer.from(bytes),
 )
 
 /** HTML 9.2.6, sentence by sentence, over the whole stream. */
-function reference(octets, firstId) {
+function reference(bytes, firstId) {
   const said = []
   let [data, type, id] = ['', '', firstId]
-  const text = new TextDecoder().decode(octets)
+  const text = new TextDecoder().decode(bytes)
   // What is left of a character at the end is no end of a line.
   const lines = text.split(/\r\n|\n|\r/)
   lines.pop()
@@ -105,11 +105,11 @@ function read(pieces, firstId) {
   return said
 }
 
-function cut(octets, roll) {
+function cut(bytes, roll) {
   const pieces = []
-  for (let at = 0; at < octets.length;) {
-    const end = Math.min(octets.length, at + roll(roll(4) === 0 ? 40 : 5))
-    pieces.push(octets.subarray(at, end))
+  for (let at = 0; at < bytes.length;) {
+    const end = Math.min(bytes.length, at + roll(roll(4) === 0 ? 40 : 5))
+    pieces.push(bytes.subarray(at, end))
     at = end
   }
   return pieces
@@ -123,10 +123,10 @@ test('six thousand streams, each split in three ways', { timeout: 60_000 }, () =
       const from = roll(12) === 0 ? BROKEN : PIECES
       return from[roll(from.length)]
     })
-    const octets = new Uint8Array(Buffer.concat(pieces))
-    const expected = reference(octets, 'first')
+    const bytes = new Uint8Array(Buffer.concat(pieces))
+    const expected = reference(bytes, 'first')
     events += expected.length
-    for (const whole of [[octets], cut(octets, roll), cut(octets, roll)]) {
+    for (const whole of [[bytes], cut(bytes, roll), cut(bytes, roll)]) {
       assert.deepEqual(read(whole, 'first'), expected, `seed ${seed}`)
     }
   }
@@ -134,9 +134,9 @@ test('six thousand streams, each split in three ways', { timeout: 60_000 }, () =
 })
 
 test('a control: a different parser is detected', () => {
-  const octets = new Uint8Array(Buffer.from('data: a\r\n\r\n'))
-  assert.deepEqual(reference(octets, ''), [['message', 'a', '']])
-  assert.deepEqual(read([octets.subarray(0, 8), octets.subarray(8)], ''), [['message', 'a', '']])
+  const bytes = new Uint8Array(Buffer.from('data: a\r\n\r\n'))
+  assert.deepEqual(reference(bytes, ''), [['message', 'a', '']])
+  assert.deepEqual(read([bytes.subarray(0, 8), bytes.subarray(8)], ''), [['message', 'a', '']])
   // One that takes CR and LF for two ends of lines, if they come apart, says the same here and not there.
   assert.notDeepEqual(reference(new Uint8Array(Buffer.from('data: a\r\n\rdata: b\n\n')), ''), [
     ['message', 'a\nb', ''],
@@ -144,7 +144,7 @@ test('a control: a different parser is detected', () => {
 })
 
 test('a line of a megabyte, byte by byte, is parsed fast', { timeout: 60_000 }, () => {
-  const octets = new Uint8Array(1024 * 1024).fill(120)
+  const bytes = new Uint8Array(1024 * 1024).fill(120)
   const take = eventStream({ event: () => assert.fail('no event'), retry: () => assert.fail('no retry') }, '')
-  for (let at = 0; at < octets.length; at++) take(octets.subarray(at, at + 1))
+  for (let at = 0; at < bytes.length; at++) take(bytes.subarray(at, at + 1))
 })

@@ -177,7 +177,7 @@ for (const answer of ['?code=a&state=b', '?error=access_denied&state=b', '#code=
 
 for (const [name, address, script] of [
   ['without an answer in the address', '?code=a', () => {}],
-  // Nobody's: handleCallback() leaves it to whoever it is for.
+  // No login of the vault: `handleCallback()` leaves these parameters to other code.
   ['after handleCallback()', '?code=a&state=b', () => auth.handleCallback().catch(() => {})],
 ]) {
   test(`${name} there is no warning`, time, async () => {

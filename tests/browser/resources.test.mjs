@@ -10,7 +10,7 @@ const time = { timeout: 120_000 }
 const ORDERS = 'https://orders.example/'
 const BILLS = 'urn:example:bills'
 
-/** Each API lets in whoever has a token for it. */
+/** Each API accepts only tokens that were issued for it. */
 let app
 let bills
 

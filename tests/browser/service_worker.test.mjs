@@ -60,12 +60,12 @@ const CASES = {
     pageCsp: withoutTrustedTypes,
     expected: { forbiddenBy: ['worker-src'], asked: [] },
   },
-  'the site: no file is a service worker': {
+  'the site: no file may be a service worker': {
     path: '/sw.js',
     pageCsp: (policy) => withoutTrustedTypes(policy).replace(/worker-src [^;]+/, "worker-src 'self'"),
     expected: { forbiddenBy: [], asked: [403] },
   },
-  'the site: the vault’s own file is none either': {
+  'the site: the worker file is not a service worker': {
     path: '/auth.worker.js',
     pageCsp: withoutTrustedTypes,
     expected: { forbiddenBy: [], asked: [403] },

@@ -212,7 +212,7 @@ test('an aborted upload is aborted at the server', time, async () => {
   assert.equal((await page.evaluate(() => sent)).error.name, 'AbortError')
 })
 
-/** Bodies that can be sent twice, each of which the API refuses once. */
+/** Bodies that can be sent twice. The API rejects each one once. */
 const BODIES = {
   text: `'grüße'`,
   Blob: `new Blob([pattern(100_000)], { type: 'a/b' })`,

@@ -1,4 +1,4 @@
-// What goes wrong behind the frame: whoever waits for it is told, and one attempt that fails takes nothing from another.
+// Failures behind the vault's frame: pending calls are told, and a failed attempt does not affect later ones.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'

@@ -972,7 +972,7 @@ impl Life {
         }
     }
 
-    /// Whether a refresh is under way, at any of its steps.
+    /// Returns true during a refresh, at any of its steps.
     fn is_refreshing(&self) -> bool {
         [REFRESH, Kind::Verify, Kind::Persist]
             .iter()

@@ -48,7 +48,7 @@ const unpinned = ([path, { integrity, resolved }]) =>
   (!/^sha512-[\w+/]{86}==$/.test(integrity ?? '') ||
     (resolved !== undefined && !resolved.startsWith('https://registry.npmjs.org/')))
 
-/** Each folder with a package.json of which something is installed. */
+/** Folders whose package.json has dependencies that are installed. */
 const FOLDERS = ['', 'tests/edge/frameworks/']
 
 for (const folder of FOLDERS) {

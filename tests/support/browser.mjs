@@ -21,8 +21,8 @@ const PROGRAMS = {
 const POPUPS = ['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup']
 
 /**
- * What Playwright does without as well: Chromium heeds the last of these lists only. `ThirdPartyStoragePartitioning`
- * is none of ours, since the browsers of users have it.
+ * Features that Playwright disables as well, since Chromium reads only the last list. `ThirdPartyStoragePartitioning`
+ * stays enabled, because users' browsers have it.
  */
 const AS_PLAYWRIGHT = [
   'AimEnabled',

@@ -66,8 +66,8 @@ function readGraph({ snapshot: { meta }, nodes: flatNodes, edges: flatEdges, str
 }
 
 /**
- * Gets hold of objects. The protocol hands out most of them by their number in the snapshot, but not
- * buffers that only script has used: these are reached from whoever holds them.
+ * Retrieves objects. The protocol returns most of them by their number in the snapshot, but not buffers that only
+ * script has used: those are reached through the objects that hold them.
  */
 class Walker {
   #cdp

@@ -4,13 +4,14 @@ import { createServer } from 'node:http'
  * Starts an HTTP server on loopback, and only there.
  *
  * @param {object} options
- * @param {(request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => unknown} options.handler
- * @param {(request: import('node:http').IncomingMessage, socket: import('node:net').Socket, head: Buffer) => unknown} [options.upgrade]
- *   For what becomes a WebSocket. Its connections are whoever's who takes them.
- * @param {string} [options.host] The name in the server's origin. Cookies are kept by host name, not by
- *   port, so servers that must not see each other's cookies take different names of loopback.
+ * @param {(request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => unknown}
+ * options.handler
+ * @param {(request: import('node:http').IncomingMessage, socket: import('node:net').Socket, head: Buffer) => unknown}
+ * [options.upgrade] Handles requests that become a WebSocket. The handler owns and closes their sockets.
+ * @param {string} [options.host] The host in the server's origin. Cookies are stored by host and not by port, so
+ * servers that must not see each other's cookies use different names of loopback.
  * @param {number} [options.port] 0: any free port.
- * @param {boolean} [options.orNext] If the port is taken, try the ones after it.
+ * @param {boolean} [options.orNext] If the port is taken, try the next ones.
  * @returns {Promise<{ origin: string, port: number, close(): Promise<void> }>}
  */
 export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, orNext = false }) {

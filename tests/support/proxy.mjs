@@ -111,7 +111,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
   /** Cuts the connections that are open, as a router does that has forgotten them. */
   const cut = () => server.closeAllConnections()
 
-  /** Whoever connects is refused, until `accept()`. */
+  /** Refuses all connections until `accept()`. */
   async function refuse() {
     const closed = once(server, 'close')
     server.close()
@@ -136,7 +136,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
   }
 }
 
-/** Waits as the fault says. Throws if whoever asked goes away meanwhile: a request that waits goes with them. */
+/** Waits as the fault says. Throws if the client disconnects meanwhile, since the pending request ends with it. */
 async function patience(response, fault) {
   const isOver = await Promise.race([waitFor(fault), once(response, 'close').then(() => true)])
   if (isOver) throw new Error('nobody waits any more')

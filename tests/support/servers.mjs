@@ -16,25 +16,25 @@ export const OWN_CLIENT_ID = 'my-app'
 export const OWN_HANDLER = { id: 'my-handler', secret: 'a-secret-that-everybody-knows' }
 
 /**
- * Starts the site, the provider and the API so that they know each other: the provider knows the site's
- * redirect URI, both let the site's origin in (CORS), and the site's workers may talk to both. The site has
- * no files yet: put them into `site.files`.
+ * Starts the site, the provider and the API and makes them known to each other: the provider knows the site's redirect
+ * URI, both allow the site's origin (CORS), and the site's workers may connect to both. The site has no files yet: add
+ * them to `site.files`.
  *
  * @param {object} [options]
  * @param {{ site?: number, provider?: number, api?: number, vault?: number }} [options.ports] Default: any free ones.
- * @param {boolean} [options.orNext] If a port is taken, try the ones after it.
- * @param {string[]} [options.apps] Origins of other apps: the provider has a client for them, whose redirect
- *   URI is `/callback`, and the API lets them in.
- * @param {string[]} [options.handlers] Origins of apps with a token handler: the provider has a confidential client for
- *   them, whose redirect URI is `/auth/callback`.
+ * @param {boolean} [options.orNext] If a port is taken, try the next ones.
+ * @param {string[]} [options.apps] Origins of other apps. The provider has a client for each, with the redirect URI
+ * `/callback`, and the API allows them.
+ * @param {string[]} [options.handlers] Origins of apps with a token handler. The provider has a confidential client for
+ * each, with the redirect URI `/auth/callback`.
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.site] More options of `startSite()`.
  * @param {object} [options.client] More metadata of the client.
  * @param {object} [options.api] More options of `startApi()`.
- * @param {boolean} [options.vaultOrigin] The vault has an origin of its own, `vault`, whose pages have the headers of
- *   docs/vault-origin.md: the redirect URI is there, and the site's origin is none that provider and API let in.
- * @param {boolean} [options.proxied] Provider and API are behind proxies, `proxies.provider` and `proxies.api`,
- *   by whose faults a test disturbs what the browser sends to them. The API asks the provider directly.
+ * @param {boolean} [options.vaultOrigin] The vault has its own origin, `vault`, whose pages have the headers of
+ * docs/vault-origin.md. The redirect URI is there, and provider and API do not allow the site's origin.
+ * @param {boolean} [options.proxied] Provider and API are behind proxies, `proxies.provider` and `proxies.api`. Their
+ * faults let a test disturb the browser's requests. The API asks the provider directly.
  */
 export async function startServers({
   ports = {},

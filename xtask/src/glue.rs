@@ -1,8 +1,8 @@
-//! wasm-bindgen's glue for the vault's worker, without what that has no use for.
+//! Shortens wasm-bindgen's glue for the vault's worker.
 //!
-//! It is written for browsers of all ages, for modules that are loaded in many ways, and for speed with long texts.
-//! What the module imports is left as it is; what that rests on is written anew, for a third of the bytes. It fails
-//! where the glue is written otherwise than this program knows.
+//! wasm-bindgen writes glue for old browsers, for several ways to load a module, and for speed with long strings. The
+//! module's imports stay as they are. The support functions below them are rewritten, which takes a third of the
+//! bytes. The build fails if the glue has a form that this program does not know.
 
 use anyhow::{Context, Result, bail};
 
@@ -18,9 +18,9 @@ const KNOWN: &str = "addToExternrefTable0 getArrayU8FromWasm0 getDataViewMemory0
 /// In their place: texts are encoded at once, whether they are ASCII or not; views of the memory are made when they
 /// are needed, since it grows; and there is one way to load a module.
 const SUPPORT: &str = "
-let wasm, octets, decoder, decoded, length;
+let wasm, view, decoder, decoded, length;
 
-const memory = () => (octets?.length ? octets : (octets = new Uint8Array(wasm.memory.buffer)));
+const memory = () => (view?.length ? view : (view = new Uint8Array(wasm.memory.buffer)));
 const getDataViewMemory0 = () => new DataView(wasm.memory.buffer);
 const getArrayU8FromWasm0 = (ptr, len) => memory().subarray((ptr >>>= 0), ptr + len);
 
@@ -111,8 +111,8 @@ const LETTER_BY_LETTER: &str = "    const mem = getUint8ArrayMemory0();
     }
 ";
 
-/// The same by the platform's encoder: a request's text is a cookie of a kilobyte and more. If all of it has been read,
-/// it has as many octets as letters.
+/// Encodes a string with the platform's encoder, since a request has cookies of a kilobyte and more. If `encodeInto`
+/// has read the whole string into `len` bytes, the string is ASCII.
 const AT_ONCE: &str = "    const place = getUint8ArrayMemory0().subarray(ptr, ptr + len);
     let offset = cachedTextEncoder.encodeInto(arg, place).read === len ? len : 0;
 ";

@@ -81,7 +81,7 @@ enum Command {
         /// The first seed, which decides everything in its life.
         #[arg(long)]
         seed: Option<u64>,
-        /// Break one rule of the core after the other instead, each of which must be noticed.
+        /// Break one rule of the core at a time; the simulation must notice each.
         #[arg(long, conflicts_with_all = ["sessions", "seed"])]
         controls: bool,
     },

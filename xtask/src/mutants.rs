@@ -55,7 +55,7 @@ pub(crate) struct Options {
     /// but for unit tests at their end.
     #[arg(long)]
     again: bool,
-    /// Leave out the mutants that have to be built alone, each of which takes a minute.
+    /// Skip the mutants that must be built alone, which take a minute each.
     #[arg(long)]
     quick: bool,
     /// Write the scores of whole files to docs/testing.md.

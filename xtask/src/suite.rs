@@ -83,7 +83,7 @@ impl Suite {
         verdict(all, &failing(at_once, self.files, passes))
     }
 
-    /// The same for files of which each has a browser, which fails by itself now and then on a busy machine.
+    /// Runs files that each start a browser. A browser fails now and then on a busy machine.
     pub(crate) fn run_in_browsers(
         self,
         at_once: AtOnce,
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(remarks(SAID).collect::<Vec<_>>(), ["400 calls, 1 refresh"]);
     }
 
-    /// Runs files of which each fails as often as its name says; what failed, and how many runs there were.
+    /// Runs files that each fail as often as their name says. Returns the files that failed and the number of runs.
     fn ran(names: &[&str]) -> (Vec<String>, usize) {
         let runs = Mutex::new(Vec::new());
         let passes = |file: &str| {

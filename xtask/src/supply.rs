@@ -88,8 +88,8 @@ fn check_with(deny: &Path) -> Result<()> {
     .context("deny.toml says what a crate may be")
 }
 
-/// Builds the modules, or one of them, once more, from a copy of the sources in another place, with another home
-/// of cargo, and demands the same octets.
+/// Builds the modules, or one of them, again from a copy of the sources in another folder with another cargo home, and
+/// requires the same bytes.
 fn same_twice(only: Option<&str>) -> Result<()> {
     let label = only.unwrap_or("all modules");
     let is_wanted = |known: &str| only.is_none_or(|only| only == known);
@@ -136,7 +136,7 @@ fn same_twice(only: Option<&str>) -> Result<()> {
         let [one, other] = [paths::at(&file), copy.join(&file)].map(fs::read);
         if let Some(at) = first_difference(&one?, &other?) {
             bail!(
-                "{file} is another one when it is built in {}: from octet {at} on; or the sources changed meanwhile",
+                "{file} is another one when it is built in {}: from byte {at} on; or the sources changed meanwhile",
                 copy.display()
             );
         }

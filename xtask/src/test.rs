@@ -119,7 +119,7 @@ fn lint() -> Result<()> {
         .args(["clippy", "--quiet", "--workspace", "--all-targets"])
         .args(deny)
         .run()?;
-    // It is none of the targets that `cargo test` runs by itself.
+    // `cargo test` does not run this target by itself.
     cargo()
         .args(["clippy", "--quiet", "--test", "simulation"])
         .args(deny)

@@ -46,7 +46,7 @@ enum Style {
     AsItIs,
     /// Bytes count more than speed.
     Reduced,
-    /// It begins anew after a trap, and takes modules that were compiled elsewhere.
+    /// Runs on servers: restarts after a trap, and accepts modules that were compiled elsewhere.
     ForServers,
 }
 
@@ -93,18 +93,16 @@ const MODULES: [Module; 4] = [
     },
 ];
 
-/// The control flow is taken apart and made anew, which leaves more for `-Oz` to find.
+/// Binaryen's passes. The control flow is flattened and rebuilt, which leaves more for `-Oz` to find.
 ///
-/// `--low-memory-unused` lets it move constants into the offsets of loads and stores. That changes
-/// something only where base and constant together wrap around to an address below 1024, so nothing
-/// that is reached in such a way may lie there. Nothing does: the linker puts the stack first, whose
-/// low end that is, and then statics and heap; were the stack elsewhere, it would begin with statics
-/// at 1024. A stack that has overflowed traps then, where it could have gone on.
+/// `--low-memory-unused` lets Binaryen move constants into the offsets of loads and stores. This changes behavior only
+/// where base and constant together wrap around to an address below 1024, so nothing that is addressed in this way may
+/// lie there. Nothing does: the linker places the stack first, and its low end is there. With the stack elsewhere,
+/// statics would begin at 1024. A stack that overflows then traps, where it might have continued.
 ///
-/// Functions of up to four instructions are inlined wherever they are called, others nowhere: LLVM has
-/// done so with those that are called once.
-/// `--dealign` takes the hints on alignment away, which no engine heeds: equal instructions then are
-/// equal bytes.
+/// Functions of up to four instructions are inlined everywhere, and others nowhere: LLVM has already inlined functions
+/// that are called once.
+/// `--dealign` removes alignment hints, which engines ignore: equal instructions then are equal bytes.
 const SMALLEST: [&str; 14] = [
     "--flatten",
     "--rereloop",

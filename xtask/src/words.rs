@@ -138,7 +138,7 @@ fn hash(text: &str) -> u32 {
 fn code(i: usize) -> String {
     let [lead, letter] = [1 + i / PRINTABLE, usize::from(b'!') + i % PRINTABLE];
     [lead, letter]
-        .map(|octet| char::from(octet as u8))
+        .map(|byte| char::from(byte as u8))
         .iter()
         .collect()
 }

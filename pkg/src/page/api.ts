@@ -221,7 +221,7 @@ export interface ConnectOptions {
    */
   timeout?: number
   /**
-   * The way to resume a session if there is none: a login without interaction (`prompt=none`, OpenID Connect Core
+   * The way to start a session without the user's help: a login without interaction (`prompt=none`, OpenID Connect Core
    * 3.1.2.1), which succeeds if the provider has a session of its own. Default `'none'`: no attempt.
    *
    * `'redirect'` takes the page to the provider and back to the same URL; `connect()` resolves in the page that comes

@@ -304,8 +304,8 @@ const withoutDescription = (part: string): string =>
 
 /**
  * Makes this page the redirect URI. It stores the provider's response for the vault's frame, and then redirects to the app,
- * or closes if it is a popup. The app gets only the `state` of the response, which it knows, or a random name if there is
- * none.
+ * or closes if it is a popup. The app gets only the response's `state`, which it knows, or a random name if the response
+ * has no `state`.
  *
  * Register the same URL at the provider for the redirect after logout: without a response the page redirects to the app.
  *

@@ -73,7 +73,7 @@ pub fn check(input: &[u8]) {
     let found = session(text);
     assert!(opened.len() <= 1);
     for sealed in &opened {
-        let found = found.as_ref().expect("a session where there is none");
+        let found = found.as_ref().expect("a sealed cookie is a session cookie");
         let body = found.split('.').nth(2).unwrap();
         assert_eq!(base64url::encode(sealed), body);
     }

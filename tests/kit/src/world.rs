@@ -308,7 +308,7 @@ impl World {
         self.story.get_or_insert_default().push(line);
     }
 
-    /// What must be true when nothing is under way any more.
+    /// Checks the invariants that hold when nothing is in flight.
     pub fn check_end(&mut self) {
         self.has_ended = true;
         let unsettled = self.ledger.faults();

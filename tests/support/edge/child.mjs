@@ -7,11 +7,11 @@ import { createInterface } from 'node:readline'
 const require = createRequire(import.meta.url)
 
 /**
- * The executable that an npm package for this machine has: those that put them in place by a script on installing are
- * installed without it here.
+ * Finds the executable that an npm package provides for this machine. Packages that create it with an install script
+ * are installed without scripts here.
  *
- * @param {string} what What it is called.
- * @param {string[]} candidates Paths of files in packages, of which one fits this machine.
+ * @param {string} what Name of the executable, for the error message.
+ * @param {string[]} candidates Paths of files in packages. One of them fits this machine.
  */
 export function executable(what, candidates) {
   for (const candidate of candidates) {

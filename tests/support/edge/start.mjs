@@ -50,7 +50,9 @@ export const platform = ({ coordinators, entry, bundling, serve }) => ({
   },
 })
 
-/** `serve` of a platform of which each isolate is a process, which says its port; `start` starts one. */
+/**
+ * Creates `serve` for a platform that runs each isolate as a process and reports its port. `start` starts one process.
+ */
 export const processes = (start) => async (built) => {
   const started = await Promise.allSettled(Array.from({ length: built.isolates }, () => start(built)))
   const servers = started.filter(({ status }) => status === 'fulfilled').map(({ value }) => value)

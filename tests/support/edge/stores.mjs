@@ -36,8 +36,8 @@ const overRedis = async (imports, client) => {
 }
 
 /**
- * A local Deno KV is a file of SQLite, with which an isolate whose turn it is not gets an error at once: here it tries
- * again, as Deno's service does it for whoever uses that.
+ * A local Deno KV is a SQLite file. An isolate that finds it locked gets an error at once, so this wrapper retries, as
+ * Deno's hosted service does.
  */
 const PATIENT = `
 async function inTurn(work) {

@@ -14,7 +14,7 @@ function recorder(server) {
   const note = (place, text) => {
     const send = (keepalive) =>
       fetch(`${server}/${place}`, { method: 'POST', mode: 'no-cors', body: text, keepalive })
-    // Kept alive, it arrives though the page is being left; but so only little may be under way.
+    // `keepalive` lets the request finish after the page is left, but limits the bytes in flight.
     const sent = send(true).catch(() => send(false))
     pending.add(sent)
     sent.catch(() => {}).finally(() => pending.delete(sent))

@@ -51,7 +51,7 @@ pub(crate) fn phrases(piece: &Piece) -> Vec<&'static str> {
         return Vec::new();
     }
     let words: Vec<String> = text
-        .split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '-')
+        .split(|c: char| !c.is_alphanumeric() && !matches!(c, '\'' | '-' | '_'))
         .filter(|word| !word.is_empty())
         .map(str::to_lowercase)
         .collect();

@@ -4,7 +4,7 @@ use crate::rules::invariants;
 
 invariants! {
     Consumed = "isolates_consumed",
-        "no isolate sends a refresh token of which it could know that it is consumed, and the provider meets one only if its successor was really lost";
+        "no isolate sends a refresh token that it could know to be consumed, and the provider meets a consumed one only if its successor was really lost";
     SingleFlight = "isolates_single_flight",
         "as long as an intent has not run out, nobody else sends its refresh token, and a holder that reaches the coordinator keeps it from running out";
     Serves = "isolates_serves",

@@ -140,7 +140,7 @@ struct Suspicion {
     /// The last attempt may have been refused, if the provider can be reached.
     is_open: bool,
     is_confirmed: bool,
-    /// A refresh of another vault worked, of which this one learns by the store.
+    /// Another vault's refresh succeeded. This vault learns of it from the store.
     may_be_over: bool,
     /// Hidden refusals before a nonce that the provider asked for may count or not.
     is_vague: bool,
@@ -695,7 +695,7 @@ impl Watch {
     /// What a vault asked to be written is in the store, or is not. It may not know yet.
     pub fn written(&mut self, vault: usize, state: &str, works: bool) {
         if works && state.contains("\"refresh_token\"") {
-            // What is consumed in favour of this is known to whoever reads it.
+            // The successor of a consumed token is known to every vault that reads this.
             let is_known = |knowers: &&mut Knowers| knowers.vaults.contains(&vault);
             for knowers in self.dead.values_mut().filter(is_known) {
                 knowers.store = true;
@@ -829,8 +829,8 @@ impl Watch {
 
     // Outputs
 
-    /// The vault sends a code or refresh token to the token endpoint. `in_flight`: how many such
-    /// requests for the same family are under way already.
+    /// The vault sends a code or refresh token to the token endpoint. `in_flight`: the number of requests for the same
+    /// family that are already in flight.
     pub fn token_request(
         &mut self,
         endpoint: Endpoint,

@@ -145,7 +145,7 @@ impl World {
         self.held.remove(&kind);
     }
 
-    /// Holds back the answers to the reads that are under way, and to no later ones.
+    /// Holds back the responses to the reads in flight, and not to later ones.
     pub fn delay_pending_loads(&mut self) {
         let loads = self.jobs.iter().filter(|job| job.kind == Kind::Load);
         self.delayed.extend(loads.map(|job| job.id));
@@ -211,7 +211,7 @@ impl World {
     /// The handshake of a socket fails.
     pub fn refuse_socket(&mut self, request: Request) {
         let is_it = |job: &Job| matches!(&job.task, Task::Socket(call) if self.calls.get(call) == Some(&request));
-        let i = self.jobs.iter().position(is_it).expect("it is under way");
+        let i = self.jobs.iter().position(is_it).expect("it is in flight");
         let job = self.jobs.remove(i);
         self.turn = job.vault;
         self.ledger.answered(request);
@@ -226,7 +226,7 @@ impl World {
         self.jobs
             .iter()
             .position(is_it)
-            .expect("the call is not under way")
+            .expect("the call is not in flight")
     }
 
     /// The provider acts on a request, unless it did so before; the answer is still on its way.

@@ -32,7 +32,7 @@ pub struct Record {
     kept_at: UnixMillis,
     /// Since the beginning, at least and at most.
     age: (Millis, Millis),
-    /// Since activity that whoever reads this must heed.
+    /// Time since the last activity that every reader of the record must consider.
     certain: Millis,
     /// Since the latest activity that it may tell of, at least and at most.
     possible: (Millis, Millis),
@@ -44,8 +44,8 @@ pub struct Record {
     ends_with_token: Option<(Millis, Millis, Millis)>,
 }
 
-/// Moments of which a vault may go by any. They are one, or nearly so, unless clocks were set: what was
-/// read in the store counts by the wall clock, and which of two moments is the later one may change then.
+/// Moments that a vault may use. They are almost equal unless a clock was changed: the moment from the store follows
+/// the wall clock, so a change of the clock may also change their order.
 #[derive(Clone)]
 struct Moments(Vec<Instant>);
 
@@ -106,7 +106,7 @@ struct Seen {
     /// How often its timer fired since then.
     ticks: u32,
     write: Option<Record>,
-    /// Sessions of which it knows that the store has had them.
+    /// Sessions that the vault knows to have been in the store.
     shared: HashSet<usize>,
     /// The idle limit seemed to be reached since the store was last read: a clock that was set back does not end
     /// the doubt.
@@ -138,9 +138,9 @@ pub struct Kept {
     /// Families whose end was written beside it.
     marked: HashSet<usize>,
     news: u64,
-    /// Families of which a page was told that they are over.
+    /// Families whose end was reported to a page.
     over: HashSet<usize>,
-    /// Families of which a page was told.
+    /// Families that were reported to a page.
     known: HashSet<usize>,
     sids: HashMap<String, usize>,
 }
@@ -598,7 +598,7 @@ impl Kept {
         let is_over = seen.ends_read.contains(&family);
         Invariant::EndStays.holds_if(!is_over, || format!("family {family}"));
         Invariant::ValidatedLogin.holds_if(seen.holdings.contains_key(&family), || {
-            format!("family {family}, of which the vault cannot know")
+            format!("family {family}, which the vault cannot know")
         });
         let before = seen.told.replace(family);
         if before != Some(family) {
@@ -612,7 +612,7 @@ impl Kept {
         self.known.insert(family)
     }
 
-    /// A page is told that there is none. Gives the family of the one that there was, if this is news.
+    /// A page is told that it has no session. Returns the family of the session it had, if this is news.
     pub fn told_none(&mut self, vault: usize, reason: &str) -> Option<usize> {
         let logouts = self.logouts.last().copied();
         let begun = &self.begun;

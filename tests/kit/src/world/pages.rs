@@ -65,7 +65,7 @@ impl World {
     pub fn leave(&mut self, port: PortId) {
         self.story(|_| format!("page {port} is closed"));
         self.ledger.waive_page(port);
-        // Its going may be the input at which a limit is noticed, of which all pages are told.
+        // Closing the page may be the input at which a limit is noticed, and all pages are told of a limit.
         self.turn = self.homes[&port];
         self.input(Input::Disconnected { port });
         self.gone.insert(port);

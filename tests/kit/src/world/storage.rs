@@ -20,7 +20,7 @@ impl World {
         }
     }
 
-    /// Somebody who is none of the vaults has the lock, or gives it back.
+    /// Somebody other than the vaults takes or releases the lock.
     pub fn seize_lock(&mut self, takes: bool) {
         const NOBODY: usize = usize::MAX;
         if takes && self.lock.is_none() {

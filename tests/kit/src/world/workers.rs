@@ -8,7 +8,7 @@ use crate::dice::Dice;
 use strongroom::vault::{Hint, Input, PortId, Vault};
 
 impl World {
-    /// The worker is gone, with all its pages and all it knew, and begins anew.
+    /// Restarts the worker: its pages and its memory are gone.
     pub fn restart(&mut self) {
         self.story(|_| "the worker is killed, and another one starts".to_owned());
         self.kill(0);
