@@ -5,27 +5,28 @@
 //! are documented for users in `pkg/src/worker/config.ts`.
 
 mod apis;
-#[cfg(feature = "extended")]
-mod flows;
+#[cfg_attr(not(feature = "extended"), path = "config/basic.rs")]
+mod extended;
 
 use crate::prelude::*;
 use core::cell::OnceCell;
 
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result, short};
+use crate::base::messages::ARE_INTERNED;
 use crate::base::strings;
 use crate::codec::form::Form;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
 use crate::egress::policy::EgressPolicy;
-#[cfg(feature = "extended")]
-use crate::oauth::jwks::Algorithm;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::pkce;
 use crate::oauth::scope::is_scope_token;
 use crate::oauth::token_endpoint::Scheme;
-#[cfg(feature = "extended")]
-pub use flows::Flows;
+
+pub use extended::Extended;
+pub(crate) use extended::HAS_METADATA;
+use extended::{KEEPS_SESSIONS, MORE_OPTIONS, NO_SUCH_OPTION, NOT_KEPT, is_off, is_protocol_param};
 
 /// The longest configuration, in bytes of JSON.
 pub const MAX_LEN: usize = 64 * 1024;
@@ -34,31 +35,8 @@ pub const MAX_LEN: usize = 64 * 1024;
 const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance consent \
     issuer par redirectUri requestTimeout scope session";
 
-/// The additional options of the larger module. docs/deployment.md lists them, and a test compares the two lists.
-#[cfg(feature = "extended")]
-const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes metadata responseMode \
-    reasons trustedAudiences unrequestedScopes";
-
 /// The options of a rule.
 const RULE_OPTIONS: &str = "methods reflection url";
-
-/// The additional options of a rule in the larger module.
-#[cfg(feature = "extended")]
-const MORE_RULE_OPTIONS: &str =
-    "allowHeaders audience cache denyHeaders resource scope stepUp webSocket";
-
-/// The smaller module has no additional options.
-#[cfg(not(feature = "extended"))]
-const MORE_OPTIONS: &str = "";
-#[cfg(not(feature = "extended"))]
-const MORE_RULE_OPTIONS: &str = "";
-
-/// True if the option `metadata` is built in.
-pub(crate) const HAS_METADATA: bool = cfg!(feature = "extended");
-
-/// Those of them that are switches, a rule's too: where they are off the smaller module will do.
-#[cfg(not(feature = "extended"))]
-const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";
 
 /// The claims that a page may see by default.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
@@ -72,28 +50,9 @@ const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge
     id_token_hint login_hint max_age nonce prompt redirect_uri request request_uri \
     response_mode response_type scope state ui_locales";
 
-const NO_SUCH_OPTION: &str = if cfg!(feature = "extended") {
-    msg!("there is no such option")
-} else {
-    msg!(
-        "there is no such option, or it needs strongroom_extended_bg.wasm (there is no option for a client secret, since a browser cannot keep one: register a public client; nor for flows other than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
-    )
-};
-
 const NOT_AUDIENCE: &str = msg!(
     "it is a parameter of the authorization request: write authorizationParams: { audience: '…' }"
 );
-
-#[cfg(feature = "extended")]
-const NOT_AN_ALGORITHM: &str = msg!(
-    "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
-);
-
-const NOT_KEPT: &str = if cfg!(feature = "extended") {
-    msg!("it must be 'memory', 'sealed' or 'escrow'")
-} else {
-    msg!("it must be 'memory', 'sealed' or 'escrow'; the last two need strongroom_extended_bg.wasm")
-};
 
 const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
 
@@ -143,37 +102,18 @@ pub struct Config {
     pub metadata: Option<Box<Metadata>>,
     /// Members that replace or extend the discovered metadata.
     pub metadata_members: Option<Object>,
-    /// The only accepted signing algorithm for ID tokens, if configured.
-    #[cfg(feature = "extended")]
-    pub id_token_alg: Option<Algorithm>,
     /// Additional parameters for the authorization request, encoded.
     pub authorization_params: String,
     /// The option `par`.
     pub pushing: Pushing,
     /// True if each login that is not silent asks for consent (`prompt=consent`).
     pub asks_consent: bool,
-    /// True if a login fails when the provider grants scopes that it did not request.
-    #[cfg(feature = "extended")]
-    pub refuses_unrequested_scopes: bool,
-    /// Audiences besides this client that an ID token may have although it has no `azp` (OIDC Core 3.1.3.7).
-    #[cfg(feature = "extended")]
-    pub trusted_audiences: Vec<String>,
-    /// The options for logins.
-    #[cfg(feature = "extended")]
-    pub flows: Flows,
     /// The tolerated difference of the provider's clock.
     pub clock_tolerance: Millis,
     /// The timeout of requests to the provider.
     pub request_timeout: Millis,
-    /// True if pages may inspect events and the state of the vault, without values.
-    #[cfg(feature = "extended")]
-    pub inspect: bool,
-    /// True if pages learn the detailed reason when the provider ends a session or requires interaction.
-    #[cfg(feature = "extended")]
-    pub tells_reasons: bool,
-    /// True if tokens must be bound to a key (RFC 9449).
-    #[cfg(feature = "extended")]
-    pub dpop: bool,
+    /// The options of the larger module.
+    pub extended: Extended,
     /// Fingerprint of this library's version, this configuration and the worker's address. A deployment that changes one
     /// of these changes the fingerprint.
     pub build: u16,
@@ -185,11 +125,11 @@ impl Config {
     /// The authentication scheme of access tokens.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
-        #[cfg(feature = "extended")]
-        if self.dpop {
-            return Scheme::Dpop;
+        if self.binds_tokens() {
+            Scheme::Dpop
+        } else {
+            Scheme::Bearer
         }
-        Scheme::Bearer
     }
 
     /// Takes the provider's metadata, if the configuration contains all of it.
@@ -257,25 +197,12 @@ impl Config {
             keeps: options.keeps(),
             is_escrowed: options.is_escrowed(),
             claims: options.claims(),
-            #[cfg(feature = "extended")]
-            id_token_alg: options.id_token_alg(),
             authorization_params: options.authorization_params(),
             pushing: options.pushing(),
             asks_consent: options.asks_consent(),
-            #[cfg(feature = "extended")]
-            refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
-            #[cfg(feature = "extended")]
-            trusted_audiences: options.trusted_audiences(),
-            #[cfg(feature = "extended")]
-            flows: options.flows(),
             clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
             request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
-            #[cfg(feature = "extended")]
-            inspect: options.boolean("inspect"),
-            #[cfg(feature = "extended")]
-            dpop: options.boolean("dpop"),
-            #[cfg(feature = "extended")]
-            tells_reasons: options.boolean("reasons"),
+            extended: Extended::read(&options),
             build,
             is_dedicated: false,
             issuer,
@@ -298,16 +225,6 @@ impl Config {
 fn fingerprint(text: &str) -> u16 {
     let [high, low, ..] = pkce::sha256(text.as_bytes());
     u16::from_be_bytes([high, low])
-}
-
-#[cfg(feature = "extended")]
-impl Config {
-    /// Returns true if a login may request this scope.
-    #[must_use]
-    pub fn may_ask(&self, scope: &str) -> bool {
-        let more = &self.flows.login_scopes;
-        strings::contains_word(&self.scope, scope) || more.iter().any(|one| one == scope)
-    }
 }
 
 /// The options in one object. An error does not stop the parser: it records the first error and uses a placeholder value,
@@ -348,31 +265,20 @@ impl<'a> Options<'a> {
     }
 
     fn refuse_unknown(&self, known: &str, more: &str) {
-        for (name, _value) in self.object.iter() {
-            if strings::contains_word(known, name) || strings::contains_word(more, name) {
-                continue;
-            }
-            #[cfg(not(feature = "extended"))]
-            if matches!(_value, Value::Bool(false)) && strings::contains_word(SWITCHES, name) {
-                continue;
-            }
-            #[cfg(feature = "extended")]
-            if self.path.is_empty()
-                && let Some(why) = flows::refusal(name)
+        for (name, value) in self.object.iter() {
+            if strings::contains_word(known, name)
+                || strings::contains_word(more, name)
+                || is_off(name, value)
             {
-                self.record(&["`", name, "`: ", why]);
+                continue;
             }
+            self.refuse_unsupported(name);
             if self.path.is_empty() && name == "audience" {
                 self.record(&["`audience`: ", NOT_AUDIENCE]);
             }
             // The value is not part of the message, because it may be a secret.
-            #[cfg(feature = "extended")]
-            if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
-                let why = msg!("a browser cannot keep a client secret; register a public client");
-                self.record(&["`", self.path, name, "`: ", why]);
-            }
             let known = [known, " ", more].concat();
-            if cfg!(feature = "interned-messages") {
+            if ARE_INTERNED {
                 // pkg/src/page/error-messages.ts suggests the closest option.
                 self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION, "\n", &known]);
             } else if let Some(meant) = strings::split(&known, b' ').find(|one| is_close(one, name))
@@ -416,18 +322,6 @@ impl<'a> Options<'a> {
             }
         }
         strings
-    }
-
-    #[cfg(feature = "extended")]
-    pub(crate) fn boolean(&self, name: &str) -> bool {
-        match self.object.get(name) {
-            None | Some(Value::Bool(false)) => false,
-            Some(Value::Bool(true)) => true,
-            Some(_) => {
-                self.refuse(name, msg!("it must be true or false"));
-                false
-            }
-        }
     }
 
     #[inline(never)]
@@ -562,7 +456,7 @@ impl<'a> Options<'a> {
         let persist = session.object.get("persist").map(Value::as_str);
         match persist {
             None | Some(Some("memory")) => return false,
-            Some(Some("sealed" | "escrow")) if cfg!(feature = "extended") => return true,
+            Some(Some("sealed" | "escrow")) if KEEPS_SESSIONS => return true,
             Some(_) => session.refuse("persist", NOT_KEPT),
         }
         false
@@ -570,7 +464,7 @@ impl<'a> Options<'a> {
 
     fn is_escrowed(&self) -> bool {
         let session = || self.object.get("session")?.as_object()?.str("persist");
-        cfg!(feature = "extended") && session() == Some("escrow")
+        KEEPS_SESSIONS && session() == Some("escrow")
     }
 
     pub(crate) fn claims(&self) -> Vec<String> {
@@ -605,21 +499,6 @@ impl<'a> Options<'a> {
         self.one_of("consent", r#""provider" "always""#) == r#""always""#
     }
 
-    #[cfg(feature = "extended")]
-    pub(crate) fn refuses_unrequested_scopes(&self) -> bool {
-        self.one_of("unrequestedScopes", r#""warn" "refuse""#) == r#""refuse""#
-    }
-
-    #[cfg(feature = "extended")]
-    pub(crate) fn trusted_audiences(&self) -> Vec<String> {
-        const OPTION: &str = "trustedAudiences";
-        if self.object.get(OPTION).is_none() {
-            return Vec::new();
-        }
-        let why = msg!("it must be an array of strings");
-        self.strings(OPTION, "", why)
-    }
-
     pub(crate) fn metadata(&self, issuer: &str) -> Option<Box<Metadata>> {
         if !HAS_METADATA {
             return None;
@@ -641,28 +520,12 @@ impl<'a> Options<'a> {
         }
     }
 
-    #[cfg(feature = "extended")]
-    pub(crate) fn id_token_alg(&self) -> Option<Algorithm> {
-        const OPTION: &str = "idTokenSignedResponseAlg";
-        let algorithm = self
-            .object
-            .get(OPTION)?
-            .as_str()
-            .and_then(Algorithm::from_name);
-        if algorithm.is_none() {
-            self.refuse(OPTION, NOT_AN_ALGORITHM);
-        }
-        algorithm
-    }
-
     pub(crate) fn authorization_params(&self) -> String {
         const WHY: &str = msg!("it must be an object of strings such as { audience: '…' }");
         let params = self.nested("authorizationParams", "authorizationParams.", WHY);
         let mut form = Form::new();
         for (name, _) in params.object.iter() {
-            if strings::contains_word(PROTOCOL_PARAMS, name)
-                || cfg!(feature = "extended") && name == "dpop_jkt"
-            {
+            if strings::contains_word(PROTOCOL_PARAMS, name) || is_protocol_param(name) {
                 params.refuse(name, msg!("the flow sets this parameter itself"));
             }
             form.push(name, params.text(name, WHY));
@@ -729,7 +592,7 @@ mod tests {
 
     #[test]
     fn dpop_option_binds_tokens_to_a_key() {
-        assert!(!configured("{}").unwrap().dpop);
+        assert!(!configured("{}").unwrap().binds_tokens());
         assert_eq!(configured("{}").unwrap().scheme(), Scheme::Bearer);
         let bound = configured(r#"{"dpop":true}"#).unwrap();
         assert_eq!(bound.scheme(), Scheme::Dpop);
@@ -780,7 +643,7 @@ mod tests {
         assert_eq!(config.clock_tolerance, Millis::from_secs(60));
         assert_eq!(config.request_timeout, Millis::from_secs(10));
         assert!(config.claims.contains(&"email".to_owned()));
-        assert!(!config.inspect);
+        assert!(!config.may_inspect());
     }
 
     #[test]
@@ -802,7 +665,8 @@ mod tests {
 
     #[test]
     fn trusted_audiences_are_read() {
-        let audiences = |changes| configured(changes).map(|config| config.trusted_audiences);
+        let audiences =
+            |changes| configured(changes).map(|config| config.extended.trusted_audiences);
         assert_eq!(audiences("{}").unwrap(), [""; 0]);
         let two = audiences(r#"{"trustedAudiences": ["one", "two"]}"#);
         assert_eq!(two.unwrap(), ["one", "two"]);
@@ -1013,7 +877,7 @@ mod tests {
     fn larger_modules_options_are_documented() {
         let mut options = vec!["session.persist".to_owned()];
         options.extend(strings::split(MORE_OPTIONS, b' ').map(str::to_owned));
-        let of_rules = strings::split(MORE_RULE_OPTIONS, b' ');
+        let of_rules = strings::split(extended::MORE_RULE_OPTIONS, b' ');
         options.extend(of_rules.map(|option| ["apis[].", option].concat()));
         let mut documented = documented();
         documented.sort_unstable();

@@ -645,7 +645,7 @@ impl Vault {
     /// Tells the host which keys are still needed.
     #[cfg(feature = "extended")]
     fn discard_keys(&mut self) {
-        if !self.ctx.config.dpop {
+        if !self.ctx.config.binds_tokens() {
             return;
         }
         let session = self.ctx.session.as_deref();

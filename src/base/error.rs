@@ -5,6 +5,7 @@
 //! reused. `docs/errors.md` lists all codes, and a test compares it with [`Code::ALL`]. Codes that only the page or the
 //! worker's wrapper uses are left out of the wasm modules.
 
+use crate::base::messages::ARE_INTERNED;
 use crate::base::strings;
 use crate::prelude::*;
 use core::fmt;
@@ -13,22 +14,22 @@ use core::fmt;
 pub type Result<T> = core::result::Result<T, Error>;
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident = $code:literal, $advice:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $advice:literal;)+) => {
         /// The stable code of an [`Error`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Code {
-            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant,)+
+            $($(#[doc = $doc])+ $variant,)+
         }
 
         impl Code {
             /// Every code, in the order of `docs/errors.md`.
-            pub const ALL: &'static [Self] = &[$($(#[cfg($cfg)])? Self::$variant,)+];
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// The code as a string, for programs and the page.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                const CODES: &[&str] = &[$($(#[cfg($cfg)])? $code,)+];
+                const CODES: &[&str] = [$($code,)+].split_at(REPORTED).0;
                 // A single string, because a table of addresses compresses badly.
                 const BYTES: [u8; strings::joined_len(CODES)] = strings::joined(CODES);
                 const JOINED: &str = match core::str::from_utf8(&BYTES) {
@@ -39,20 +40,29 @@ macro_rules! codes {
             }
 
             /// The advice for the reader of the error.
-            #[cfg(not(feature = "interned-messages"))]
             #[must_use]
             pub const fn advice(self) -> &'static str {
-                match self { $($(#[cfg($cfg)])? Self::$variant => $advice,)+ }
+                match self { $(Self::$variant => $advice,)+ }
             }
         }
 
         // The page's file contains the advice for each code.
-        #[cfg(feature = "interned-messages")]
         const _: () = {
             $(embed_message!(concat!($code, "\n", $advice));)+
         };
     };
 }
+
+/// Number of codes that this module reports. The others are left out of its list of strings.
+const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
+    Code::ALL.len()
+} else if cfg!(feature = "edge") {
+    Code::Timeout as usize
+} else if cfg!(feature = "extended") {
+    Code::CrossSiteRequest as usize
+} else {
+    Code::StepUpRequired as usize
+};
 
 codes! {
     /// The configuration passed to `vault()` is wrong; nothing was started.
@@ -109,18 +119,6 @@ codes! {
     MethodNotAllowed = "method_not_allowed", "Add the method to the rule's methods in the worker file; a running worker keeps the old file.";
     /// The page may not set this header.
     HeaderNotAllowed = "header_not_allowed", "Leave the header out; the vault sets the headers that authorize the request.";
-    /// The API requires another or a more recent authentication of the user (RFC 9470).
-    #[cfg(feature = "extended")]
-    StepUpRequired = "step_up_required", "Ask the user, then call the error's stepUp(), or login() with its login.";
-    /// The API requires a token with more scope (RFC 6750 3.1).
-    #[cfg(feature = "extended")]
-    InsufficientScope = "insufficient_scope", "Ask the user, then call the error's stepUp(); if it has none, add the scope to loginScopes in the worker file.";
-    /// The API repeats the same challenge right after the user signed in for it.
-    #[cfg(feature = "extended")]
-    StepUpFailed = "step_up_failed", "Compare the tokens that the provider issues with what the API requires; another login does not help.";
-    /// The worker's Content-Security-Policy blocks or reports a socket whose URL would contain the token.
-    #[cfg(feature = "extended")]
-    SocketBlocked = "socket_blocked", "Add the URL to connect-src in each policy that the worker file is served with, including report-only ones.";
     /// The API responded with a redirect, which is not followed with a token.
     RedirectBlocked = "redirect_blocked", "Call the final URL.";
     /// The API's response contains an access token of the session.
@@ -129,68 +127,58 @@ codes! {
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
     /// The browser's storage refused to store required data.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
+    // From here on: codes of the larger module for browsers.
+    /// The API requires another or a more recent authentication of the user (RFC 9470).
+    StepUpRequired = "step_up_required", "Ask the user, then call the error's stepUp(), or login() with its login.";
+    /// The API requires a token with more scope (RFC 6750 3.1).
+    InsufficientScope = "insufficient_scope", "Ask the user, then call the error's stepUp(); if it has none, add the scope to loginScopes in the worker file.";
+    /// The API repeats the same challenge right after the user signed in for it.
+    StepUpFailed = "step_up_failed", "Compare the tokens that the provider issues with what the API requires; another login does not help.";
+    /// The worker's Content-Security-Policy blocks or reports a socket whose URL would contain the token.
+    SocketBlocked = "socket_blocked", "Add the URL to connect-src in each policy that the worker file is served with, including report-only ones.";
+    // From here on: codes of the token handler.
     /// A request that only the app's own script may send came from another site.
-    #[cfg(feature = "edge")]
     CrossSiteRequest = "cross_site_request", "Send it with auth.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
     /// A cookie of the handler was not written by the handler.
-    #[cfg(feature = "edge")]
     CookieInvalid = "cookie_invalid", "Ignore rare cases, since the cookie is not used. Otherwise look for another app on the same host with the same cookie.name.";
     /// Data is sealed with a key that is not configured.
-    #[cfg(feature = "edge")]
     KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute.";
     /// The coordinator cannot be reached, or loses data.
-    #[cfg(feature = "edge")]
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";
     /// A request carried a session cookie that was replaced long before.
-    #[cfg(feature = "edge")]
     SessionReplayed = "session_replayed", "Find out how a copy of the cookie leaked: the session was ended everywhere.";
     /// A logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0 section 2.6).
-    #[cfg(feature = "edge")]
     LogoutTokenInvalid = "logout_token_invalid", "Compare issuer and client.id with the provider's; a forged token has no effect.";
     /// An upstream did not respond.
-    #[cfg(feature = "edge")]
     UpstreamUnavailable = "upstream_unavailable", "Check the route's upstream.";
+    // From here on: codes that only the page or the worker's wrapper reports.
     /// The user did not sign in within the login's time limit.
-    #[cfg(not(target_arch = "wasm32"))]
     Timeout = "timeout", "Try again.";
     /// The worker's script could not be loaded, or threw before it called `vault()`.
-    #[cfg(not(target_arch = "wasm32"))]
     WorkerFailed = "worker_failed", "Fix what the message names; check the URLs of the worker and its imports, its type 'module', and the page's worker-src.";
     /// The worker did not respond to the handshake in time.
-    #[cfg(not(target_arch = "wasm32"))]
     WorkerTimeout = "worker_timeout", "Check the worker's URL and its console; its file must call vault().";
     /// The vault's frame did not load, or another document loaded in its place.
-    #[cfg(not(target_arch = "wasm32"))]
     FrameBlocked = "frame_blocked", "Check the console; compare the page's frame-src and the frame's frame-ancestors, Cross-Origin-Embedder-Policy and Cross-Origin-Resource-Policy with docs/vault-origin.md.";
     /// The vault's frame did not respond in time.
-    #[cfg(not(target_arch = "wasm32"))]
     FrameTimeout = "frame_timeout", "Open the frame's URL in a tab; if it loads, try again later.";
     /// The vault's frame does not serve pages of this origin.
-    #[cfg(not(target_arch = "wasm32"))]
     OriginNotAllowed = "origin_not_allowed", "Add the origin to apps in the frame's file, exactly as in the message, if it is one of your apps.";
     /// The WebAssembly module could not be fetched.
-    #[cfg(not(target_arch = "wasm32"))]
     WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_extended_bg.wasm if the configuration needs it), or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
     /// The worker's own Content-Security-Policy forbids WebAssembly.
-    #[cfg(not(target_arch = "wasm32"))]
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";
     /// The vault stopped because of an internal error, or its worker was terminated. Its secrets are gone.
-    #[cfg(not(target_arch = "wasm32"))]
     VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; if the core trapped, please report it.";
     /// The user signed in in a newer version of the app, and the vault of this version has stopped.
-    #[cfg(not(target_arch = "wasm32"))]
     VaultOutdated = "vault_outdated", "Call reconnect(), or reload the page to get the newer version.";
     /// The browser blocked the popup window.
-    #[cfg(not(target_arch = "wasm32"))]
     PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";
     /// The page was left during the operation, and restored from the back-forward cache.
-    #[cfg(not(target_arch = "wasm32"))]
     PageLeft = "page_left", "Try again.";
     /// The token handler did not respond, or the response is not from a token handler.
-    #[cfg(not(target_arch = "wasm32"))]
     HandlerUnreachable = "handler_unreachable", "Check the path that was passed to connect(), and the handler's log.";
     /// The client was closed by `close()`.
-    #[cfg(not(target_arch = "wasm32"))]
     Closed = "closed", "Call connect() again.";
 }
 
@@ -247,8 +235,8 @@ impl fmt::Display for Error {
         f.write_str(self.code().as_str())?;
         f.write_str(": ")?;
         f.write_str(self.message())?;
-        #[cfg(not(feature = "interned-messages"))]
-        {
+        // The page adds the advice to an interned message.
+        if !ARE_INTERNED {
             f.write_str(". ")?;
             f.write_str(self.code().advice())?;
         }

@@ -227,21 +227,12 @@ impl Config {
                 claims: options.claims(),
                 metadata: None,
                 metadata_members: None,
-                id_token_alg: options.id_token_alg(),
                 authorization_params: options.authorization_params(),
                 pushing: config::Pushing::default(),
                 asks_consent: options.asks_consent(),
-                refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
-                trusted_audiences: options.trusted_audiences(),
-                flows: config::Flows {
-                    login_params: options.login_params(),
-                    ..config::Flows::default()
-                },
                 clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
                 request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
-                inspect: false,
-                tells_reasons: true,
-                dpop,
+                extended: extended(options, dpop),
                 build: 0,
                 is_dedicated: false,
                 issuer,
@@ -268,6 +259,20 @@ impl Config {
 /// Returns the redirect URI that each login replaces by its own.
 fn placeholder() -> Url {
     Url::parse("http://localhost/").unwrap_or_else(|| unreachable!("a URL"))
+}
+
+/// Those of the larger module's options that the handler has too.
+fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
+    let mut extended = config::Extended {
+        id_token_alg: options.id_token_alg(),
+        refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
+        trusted_audiences: options.trusted_audiences(),
+        tells_reasons: true,
+        dpop,
+        ..config::Extended::default()
+    };
+    extended.flows.login_params = options.login_params();
+    extended
 }
 
 fn limits(session: &Options<'_>) -> Limits {

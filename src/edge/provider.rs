@@ -320,7 +320,7 @@ impl Task {
             return Err(Error::new(Code::TokenResponseInvalid, message).into());
         };
         let metadata = self.metadata().await?;
-        let fixed = &self.config().flow.id_token_alg;
+        let fixed = self.config().flow.id_token_alg();
         let allowed = match fixed {
             Some(algorithm) => core::slice::from_ref(algorithm),
             None => &metadata.id_token_signing_algorithms,
@@ -339,7 +339,7 @@ impl Task {
         let expected = Expected {
             issuer: &config.issuer,
             client_id: &config.client_id,
-            trusted_audiences: &config.trusted_audiences,
+            trusted_audiences: config.trusted_audiences(),
             now_seconds: self.now().wall / 1000,
             tolerance_seconds: config.clock_tolerance.as_secs(),
             access_token: &tokens.access_token,
@@ -389,9 +389,9 @@ impl Task {
         jwt: &crate::oauth::jwt::Jwt,
     ) -> Result<()> {
         let metadata = self.metadata().await?;
-        let fixed = self.config().flow.id_token_alg;
+        let fixed = self.config().flow.id_token_alg();
         let algorithm = Algorithm::from_name(jwt.alg()).filter(|algorithm| match fixed {
-            Some(fixed) => fixed == *algorithm,
+            Some(fixed) => fixed == algorithm,
             None => metadata.id_token_signing_algorithms.contains(algorithm),
         });
         let Some(algorithm) = algorithm else {

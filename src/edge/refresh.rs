@@ -322,7 +322,7 @@ impl Task {
     /// Returns the longest time of one attempt. With DPoP, the provider may require a nonce and a second request.
     fn longest_attempt(&self) -> Millis {
         let flow = &self.config().flow;
-        let requests = if flow.dpop { 2 } else { 1 };
+        let requests = if flow.binds_tokens() { 2 } else { 1 };
         Millis(flow.request_timeout.0 * requests)
     }
 

@@ -140,7 +140,7 @@ impl RequestContext {
         };
         let config = self.task.config();
         // The session began before `dpop` was changed, so its tokens are bound or unbound as they must not be.
-        if presented.key.is_some() != config.flow.dpop {
+        if presented.key.is_some() != config.flow.binds_tokens() {
             let message = msg!("a session was created before `dpop` was changed");
             self.task.fault_of(Code::CookieInvalid, &[message]);
             return Ok(None);

@@ -171,7 +171,7 @@ pub fn build(
         .push("code_challenge", &pkce.challenge)
         .push("code_challenge_method", pkce::CHALLENGE_METHOD);
     #[cfg(feature = "extended")]
-    if config.flows.uses_fragment {
+    if config.uses_fragment() {
         form.push("response_mode", "fragment");
     }
     form.push_encoded(&chosen.finish());
@@ -281,7 +281,7 @@ fn demand(params: &LoginParams) -> Option<String> {
 #[cfg(feature = "extended")]
 fn add_more(config: &Config, more: &[(String, String)], chosen: &mut Form) -> Result<()> {
     for (name, value) in more {
-        if !config.flows.login_params.contains(name) {
+        if !config.may_add(name) {
             let message = [
                 msg!("login option params has "),
                 &quote(name),

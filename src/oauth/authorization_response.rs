@@ -41,7 +41,7 @@ impl AuthorizationResponse {
             return Err(Error::of(Code::RedirectUriMismatch, &message));
         }
         #[cfg(feature = "extended")]
-        let response = if config.flows.uses_fragment {
+        let response = if config.uses_fragment() {
             url.fragment()
         } else {
             url.query()

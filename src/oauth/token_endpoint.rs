@@ -32,7 +32,6 @@ pub enum Scheme {
     /// Bearer tokens (RFC 6750).
     Bearer,
     /// Tokens bound to a key, sent with a proof of possession (RFC 9449 7.1).
-    #[cfg(feature = "extended")]
     Dpop,
 }
 
@@ -243,14 +242,12 @@ fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static s
     }
     let token_type = match scheme {
         Scheme::Bearer => "bearer",
-        #[cfg(feature = "extended")]
         Scheme::Dpop => "dpop",
     };
     match object.str("token_type") {
         Some(name) if name.eq_ignore_ascii_case(token_type) => {}
         Some(_) => reader.refuse(match scheme {
             Scheme::Bearer => msg!("token_type is not Bearer"),
-            #[cfg(feature = "extended")]
             Scheme::Dpop => {
                 msg!("token_type is not DPoP: does the provider support it, for this client?")
             }

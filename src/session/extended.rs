@@ -79,7 +79,7 @@ impl Extension {
         let key = object
             .get("dpop")
             .and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));
-        if key.is_some() != config.dpop {
+        if key.is_some() != config.binds_tokens() {
             return None;
         }
         let mut extension = Self::new(number(object, "issued")?);

@@ -244,7 +244,6 @@ impl Calls {
         };
         let scheme = match ctx.config.scheme() {
             Scheme::Bearer => "Bearer ",
-            #[cfg(feature = "extended")]
             Scheme::Dpop => "DPoP ",
         };
         let authorization = Secret::new([scheme, token.expose()].concat());
@@ -382,7 +381,7 @@ impl Calls {
         call: CallId,
         head: &ResponseHead,
     ) -> bool {
-        if !ctx.config.dpop {
+        if !ctx.config.binds_tokens() {
             return false;
         }
         let is_it = |c: &Call| c.call == call && matches!(c.stage, CallStage::Sent { .. });

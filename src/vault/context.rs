@@ -370,7 +370,7 @@ impl Context {
     /// Returns true if inspectors may listen.
     pub(super) const fn is_inspected(&self) -> bool {
         #[cfg(feature = "extended")]
-        return self.config.inspect;
+        return self.config.may_inspect();
         #[cfg(not(feature = "extended"))]
         false
     }

@@ -225,7 +225,7 @@ impl Logins {
     /// Gives the login back if it needs no key.
     #[cfg(feature = "extended")]
     fn make_key(&mut self, ctx: &mut Context, mut login: Box<Login>) -> Option<Box<Login>> {
-        if !ctx.config.dpop {
+        if !ctx.config.binds_tokens() {
             return Some(login);
         }
         let op = ctx.begin_limited(Purpose::MakeKey);

@@ -345,7 +345,7 @@ impl Refresh {
             RefreshOutcome::Renewed(tokens) => RefreshStep::Received(tokens, requested),
             RefreshOutcome::Ended => {
                 #[cfg(feature = "extended")]
-                let reason = if ctx.config.tells_reasons {
+                let reason = if ctx.config.tells_reasons() {
                     provider_errors::end_reason(outcome)
                 } else {
                     EndReason::ProviderEnded
@@ -359,7 +359,7 @@ impl Refresh {
                     // control: interaction_required_stops_refreshes
                     session.require_interaction();
                     #[cfg(feature = "extended")]
-                    if ctx.config.tells_reasons {
+                    if ctx.config.tells_reasons() {
                         session.require(code.clone());
                     }
                 }

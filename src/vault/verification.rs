@@ -59,7 +59,7 @@ impl Verification {
             issuer: &ctx.config.issuer,
             client_id: &ctx.config.client_id,
             #[cfg(feature = "extended")]
-            trusted_audiences: &ctx.config.trusted_audiences,
+            trusted_audiences: ctx.config.trusted_audiences(),
             now_seconds: ctx.provider_seconds(),
             tolerance_seconds: ctx.config.clock_tolerance.as_secs(),
             access_token: &self.tokens.access_token,
@@ -126,12 +126,9 @@ pub(super) fn unverified(
         Some(metadata) => metadata.id_token_signing_algorithms.as_slice(),
         None => &[],
     };
-    #[cfg(feature = "extended")]
-    let allowed = match &ctx.config.id_token_alg {
+    let allowed = match ctx.config.id_token_alg() {
         Some(alg) => core::slice::from_ref(alg),
         None => allowed,
     };
-    #[cfg(not(feature = "extended"))]
-    let _ = ctx;
     Unverified::parse(id_token.expose(), allowed)
 }

@@ -101,7 +101,7 @@ impl RequestContext {
         if let Some(exceeded) = &exceeded {
             task.fault(exceeded);
         }
-        let kept = match exceeded.filter(|_| flow.refuses_unrequested_scopes) {
+        let kept = match exceeded.filter(|_| flow.refuses_unrequested_scopes()) {
             Some(exceeded) => Err(Refusal::Later(exceeded, Millis::ZERO)),
             None => self.save_session(&session).await,
         };
@@ -163,7 +163,7 @@ impl RequestContext {
         };
         let opened = self.task.open(&purpose(&answer.key), &sealed).await;
         let read = opened.ok().and_then(|text| login::from_text(text.expose()));
-        let is_wanted = self.task.config().flow.dpop;
+        let is_wanted = self.task.config().flow.binds_tokens();
         let read = read.filter(|(_, key)| key.is_some() == is_wanted);
         let (mut pending, key) = read.ok_or_else(unknown)?;
         pending.return_to =

@@ -234,9 +234,7 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
                 params.max_age = Some(seconds);
                 continue;
             }
-            _ if config.flows.login_params.contains(&name)
-                && params.more.iter().all(|(known, _)| *known != name) =>
-            {
+            _ if config.may_add(&name) && params.more.iter().all(|(known, _)| *known != name) => {
                 params.more.push((name, value));
                 continue;
             }

@@ -66,7 +66,7 @@ pub(in crate::edge) fn asks_for_nonce(head: &Head) -> bool {
 impl Task {
     /// Generates a key pair for a login, if tokens must be bound.
     pub(in crate::edge) async fn generate_key_pair(&self) -> Result<Option<KeyPair>> {
-        if !self.config().flow.dpop {
+        if !self.config().flow.binds_tokens() {
             return Ok(None);
         }
         let pair = match self.perform(Effect::GenerateKey).await {

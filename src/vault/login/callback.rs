@@ -539,7 +539,7 @@ fn pending_login(
 fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
     pending.check_age(ctx.now.wall)?;
     #[cfg(feature = "extended")]
-    if pending.key.is_some() != ctx.config.dpop {
+    if pending.key.is_some() != ctx.config.binds_tokens() {
         let message = msg!("the login was begun with another `dpop` than the one configured now");
         return Err(Error::new(Code::LoginUnknown, message));
     }
@@ -570,7 +570,7 @@ fn check_granted(
         tokens.misses_refresh_token(requested) && !ctx.config.asks_consent && !pending.is_silent;
     if let Some(exceeded) = tokens.scope_beyond(requested) {
         #[cfg(feature = "extended")]
-        if ctx.config.refuses_unrequested_scopes {
+        if ctx.config.refuses_unrequested_scopes() {
             return Err(exceeded);
         }
         ctx.warn_developer(port, &exceeded);

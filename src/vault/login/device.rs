@@ -229,7 +229,7 @@ pub(in crate::vault) enum DeviceOutcome {
 fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Result<OpId> {
     let endpoint = provider.metadata.as_ref();
     let endpoint = endpoint.and_then(|m| m.device_authorization_endpoint.as_deref());
-    let (true, Some(endpoint)) = (ctx.config.flows.has_device, endpoint) else {
+    let (true, Some(endpoint)) = (ctx.config.has_device_flow(), endpoint) else {
         let why = msg!(
             "login({ mode: 'device' }) needs deviceFlow: true in the worker's file, and a provider with a device_authorization_endpoint"
         );

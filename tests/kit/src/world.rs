@@ -228,7 +228,7 @@ impl World {
             granted: None,
             ahead: vec![ahead(&config, &BEGINNING)],
             homes: BTreeMap::new(),
-            is_bound: parse(&config).dpop,
+            is_bound: parse(&config).binds_tokens(),
             config,
             last_seed: seed,
             true_time: BEGINNING.wall,

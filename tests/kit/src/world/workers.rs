@@ -63,7 +63,7 @@ impl World {
     /// Workers that start from now on have another configuration.
     pub fn reconfigure(&mut self, changes: &str) {
         self.config = configuration(changes);
-        self.is_bound = parse(&self.config).dpop;
+        self.is_bound = parse(&self.config).binds_tokens();
     }
 
     /// Another worker over the same store. Gives its number.

@@ -1,8 +1,7 @@
 //! The options for logins beyond the default code flow.
-//!
-//! Few configurations use them, so they require the Cargo feature `extended`.
 
-use super::{Options, PROTOCOL_PARAMS};
+use super::super::{Options, PROTOCOL_PARAMS};
+use super::is_protocol_param;
 use crate::base::strings;
 use crate::codec::json::Value;
 use crate::oauth::scope::is_scope_token;
@@ -13,16 +12,16 @@ const MAX_PARAMS: usize = 16;
 
 /// The options for logins.
 #[derive(Clone, Debug, Default)]
-pub struct Flows {
+pub(crate) struct Flows {
     /// True if the authorization response is in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type
     /// Encoding Practices 2.1). A response in the query is then ignored.
-    pub uses_fragment: bool,
+    pub(crate) uses_fragment: bool,
     /// True if users may sign in on another device (RFC 8628).
-    pub has_device: bool,
+    pub(crate) has_device: bool,
     /// The scopes that pages may request besides the option `scope`.
-    pub login_scopes: Vec<String>,
+    pub(crate) login_scopes: Vec<String>,
     /// The names of parameters that pages may add to an authorization request.
-    pub login_params: Vec<String>,
+    pub(crate) login_params: Vec<String>,
 }
 
 /// The reason why an option is not supported, if there is more to say than that it is unknown.
@@ -94,7 +93,7 @@ impl Options<'_> {
             self.refuse(OPTION, WHY);
         }
         for name in &names {
-            if strings::contains_word(PROTOCOL_PARAMS, name) || name == "dpop_jkt" {
+            if strings::contains_word(PROTOCOL_PARAMS, name) || is_protocol_param(name) {
                 let why =
                     msg!("the flow sets one of these itself, or login() has an option for it");
                 self.refuse(OPTION, why);
@@ -111,11 +110,11 @@ impl Options<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::configured;
+    use super::super::super::tests::configured;
 
     #[test]
     fn options_are_off_by_default() {
-        let flows = configured("{}").unwrap().flows;
+        let flows = configured("{}").unwrap().extended.flows;
         assert!(!flows.uses_fragment && flows.login_params.is_empty());
     }
 
@@ -125,7 +124,7 @@ mod tests {
             r#"{"responseMode": "fragment", "loginScopes": ["orders:write"],
                 "loginParams": ["kc_idp_hint", "display"]}"#,
         );
-        let flows = flows.unwrap().flows;
+        let flows = flows.unwrap().extended.flows;
         assert_eq!(flows.login_scopes, ["orders:write"]);
         assert!(flows.uses_fragment);
         assert_eq!(flows.login_params, ["kc_idp_hint", "display"]);

@@ -1,0 +1,119 @@
+//! Stand-ins for the options that need the Cargo feature `extended`.
+
+use super::{Config, Options};
+use crate::base::strings;
+use crate::codec::json::Value;
+use crate::egress::policy::{EgressPolicy, Rule};
+use crate::egress::token_reflection::Scope;
+use crate::oauth::jwks::Algorithm;
+use crate::prelude::*;
+
+pub(super) const MORE_OPTIONS: &str = "";
+
+pub(super) const MORE_RULE_OPTIONS: &str = "";
+
+pub(crate) const HAS_METADATA: bool = false;
+
+pub(super) const KEEPS_SESSIONS: bool = false;
+
+/// The additional options that are switches, also those of rules. The smaller module accepts them if they are off.
+const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";
+
+pub(super) const NO_SUCH_OPTION: &str = msg!(
+    "there is no such option, or it needs strongroom_extended_bg.wasm (there is no option for a client secret, since a browser cannot keep one: register a public client; nor for flows other than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
+);
+
+pub(super) const NOT_KEPT: &str = msg!(
+    "it must be 'memory', 'sealed' or 'escrow'; the last two need strongroom_extended_bg.wasm"
+);
+
+pub(super) fn is_off(name: &str, value: &Value) -> bool {
+    matches!(value, Value::Bool(false)) && strings::contains_word(SWITCHES, name)
+}
+
+pub(super) const fn is_protocol_param(_: &str) -> bool {
+    false
+}
+
+/// This build has no additional options.
+#[derive(Clone, Debug)]
+pub struct Extended;
+
+impl Extended {
+    pub(super) const fn read(_: &Options<'_>) -> Self {
+        Self
+    }
+}
+
+impl Config {
+    /// Returns true if tokens must be bound to a key (RFC 9449).
+    #[must_use]
+    pub const fn binds_tokens(&self) -> bool {
+        false
+    }
+
+    /// Returns true if pages may inspect events and the state of the vault, without values.
+    #[must_use]
+    pub const fn may_inspect(&self) -> bool {
+        false
+    }
+
+    /// Returns true if pages learn the detailed reason when the provider ends a session or requires interaction.
+    #[must_use]
+    pub const fn tells_reasons(&self) -> bool {
+        false
+    }
+
+    /// Returns true if a login fails when the provider grants scopes that it did not request.
+    #[must_use]
+    pub const fn refuses_unrequested_scopes(&self) -> bool {
+        false
+    }
+
+    /// Audiences besides this client that an ID token may have although it has no `azp` (OIDC Core 3.1.3.7).
+    #[must_use]
+    pub const fn trusted_audiences(&self) -> &[String] {
+        &[]
+    }
+
+    /// The only accepted signing algorithm for ID tokens, if configured.
+    #[must_use]
+    pub const fn id_token_alg(&self) -> Option<&Algorithm> {
+        None
+    }
+
+    /// Returns true if the authorization response is in the fragment of the redirect URI.
+    #[must_use]
+    pub const fn uses_fragment(&self) -> bool {
+        false
+    }
+
+    /// Returns true if users may sign in on another device (RFC 8628).
+    #[must_use]
+    pub const fn has_device_flow(&self) -> bool {
+        false
+    }
+}
+
+impl Options<'_> {
+    pub(super) const fn refuse_unsupported(&self, _: &str) {}
+}
+
+#[derive(Default)]
+pub(super) struct RuleExtension;
+
+impl RuleExtension {
+    pub(super) fn extend(
+        &mut self,
+        rule: Rule,
+        _: &Options<'_>,
+        _: &Options<'_>,
+        _: Scope,
+    ) -> Rule {
+        rule
+    }
+
+    pub(super) fn finish(self, rules: Vec<Rule>) -> EgressPolicy {
+        EgressPolicy::new(rules)
+    }
+}

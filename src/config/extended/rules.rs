@@ -1,0 +1,414 @@
+//! The additional options of a rule: cache, headers, step-up, tokens of its own, and the position of the token in sockets.
+
+use super::super::Options;
+use crate::base::http::is_token;
+use crate::codec::json::Value;
+use crate::egress::policy::{EgressPolicy, Rule};
+use crate::egress::request_headers::Exceptions;
+use crate::egress::token_reflection::Scope;
+use crate::egress::websocket::Place;
+use crate::oauth::resource_indicators::{Target, is_audience, is_resource};
+use crate::oauth::scope::is_narrower;
+use crate::prelude::*;
+
+/// Reads the additional options of all rules.
+#[derive(Default)]
+pub(in super::super) struct RuleExtension {
+    /// The targets of rules that have access tokens of their own.
+    targets: Vec<Target>,
+}
+
+impl RuleExtension {
+    /// Adds the options of one rule, which depend on those of the whole configuration.
+    pub(in super::super) fn extend(
+        &mut self,
+        rule: Rule,
+        whole: &Options<'_>,
+        options: &Options<'_>,
+        reflection: Scope,
+    ) -> Rule {
+        let rule = rule
+            .with_socket(options.socket(whole.boolean("dpop")))
+            .with_step_up(options.boolean("stepUp"))
+            .with_headers(options.header_exceptions());
+        let rule = if options.cache(reflection) {
+            rule.with_cache()
+        } else {
+            rule
+        };
+        let scope = whole.object.str("scope").unwrap_or_default();
+        rule.with_target(options.target(scope, &mut self.targets))
+    }
+
+    pub(in super::super) fn finish(self, rules: Vec<Rule>) -> EgressPolicy {
+        EgressPolicy::new(rules).with_targets(self.targets)
+    }
+}
+
+impl<'a> Options<'a> {
+    /// Returns true for `cache: true`: the browser may keep responses in its HTTP cache. A page can read a cached response
+    /// piece by piece, so such a rule cannot also promise to search responses for the token.
+    fn cache(&self, reflection: Scope) -> bool {
+        const OPTION: &str = "cache";
+        match self.object.get(OPTION) {
+            None | Some(Value::Bool(false)) => return false,
+            Some(Value::Bool(true))
+                if reflection == Scope::Nothing || self.object.get("reflection").is_none() => {}
+            Some(Value::Bool(true)) => self.refuse(
+                "reflection",
+                msg!("with cache: true it must be 'allow' or omitted: a cached response can be read in pieces"),
+            ),
+            Some(_) => self.refuse(OPTION, msg!("it must be true or false")),
+        }
+        true
+    }
+
+    /// `allowHeaders` and `denyHeaders`: exceptions from [`crate::egress::request_headers`].
+    pub(crate) fn header_exceptions(&self) -> Exceptions {
+        const WHY: &str = msg!(
+            "it must be an array of header names such as ['X-Api-Key'], without those that no rule can change, such as Authorization, Cookie and Host"
+        );
+        let mut exceptions = Exceptions::default();
+        for option in ["allowHeaders", "denyHeaders"] {
+            if self.object.get(option).is_some() {
+                for name in self.strings(option, "", WHY) {
+                    let is_sound = is_token(&name)
+                        && if option == "allowHeaders" {
+                            exceptions.allow(&name)
+                        } else {
+                            exceptions.deny(&name);
+                            true
+                        };
+                    if !is_sound {
+                        self.refuse(option, WHY);
+                    }
+                }
+            }
+        }
+        exceptions
+    }
+
+    /// Returns the index of the rule's target in `targets`, if the rule has access tokens of its own.
+    fn target(&self, scope: &str, targets: &mut Vec<Target>) -> Option<usize> {
+        let target = Target {
+            resource: self.identifier(
+                "resource",
+                is_resource,
+                msg!("it must be an absolute URI without fragment (RFC 8707 2)"),
+            ),
+            audience: self.identifier(
+                "audience",
+                is_audience,
+                msg!("it must be the name by which the provider knows the API"),
+            ),
+            scope: self.identifier(
+                "scope",
+                |narrower| is_narrower(narrower, scope),
+                msg!("it must be a string of scopes, separated by single spaces, that are all in the login's `scope`"),
+            ),
+        };
+        if target.is_default() {
+            return None;
+        }
+        let known = targets.iter().position(|known| *known == target);
+        Some(known.unwrap_or_else(|| {
+            targets.push(target);
+            targets.len() - 1
+        }))
+    }
+
+    fn identifier(&self, name: &str, is_one: impl Fn(&str) -> bool, why: &str) -> Option<String> {
+        let value = self.object.get(name)?;
+        let text = value.as_str().filter(|text| is_one(text));
+        if text.is_none() {
+            self.refuse(name, why);
+        }
+        text.map(ToOwned::to_owned)
+    }
+
+    /// The position of the token in sockets.
+    fn socket(&self, binds_to_key: bool) -> Option<Place> {
+        const OPTION: &str = "webSocket";
+        const WHY: &str = msg!("it must be an object such as { token: 'protocol' }");
+        let value = self.object.get(OPTION)?;
+        if binds_to_key {
+            // RFC 9449 7.1 puts the proof into a header, which a browser cannot set here.
+            self.refuse(
+                OPTION,
+                msg!("sockets cannot be used with dpop, since a browser cannot send a proof with them"),
+            );
+        }
+        let Some(object) = value.as_object() else {
+            self.refuse(OPTION, WHY);
+            return None;
+        };
+        let path = [self.path, OPTION, "."].concat();
+        let options = Options {
+            object,
+            path: &path,
+            fault: self.fault,
+        };
+        options.place()
+    }
+
+    fn place(&self) -> Option<Place> {
+        match self.object.str("token") {
+            Some("protocol") => {
+                self.refuse_unknown("token prefix encoding", "");
+                let why = msg!(
+                    "it must be a string of characters that are allowed in the name of a sub-protocol (RFC 9110 5.6.2)"
+                );
+                let prefix = self.optional_text("prefix", "", why);
+                if !prefix.is_empty() && !is_token(prefix) {
+                    self.refuse("prefix", why);
+                }
+                let encoding = self.object.get("encoding").map(Value::as_str);
+                if !matches!(encoding, None | Some(Some("base64url"))) {
+                    self.refuse("encoding", msg!("it must be 'base64url' or omitted"));
+                }
+                Some(Place::Protocol {
+                    prefix: prefix.to_owned(),
+                    is_encoded: encoding.is_some(),
+                })
+            }
+            Some("message") => {
+                self.refuse_unknown("token message", "");
+                let why = msg!("it must be a string that contains {token} once");
+                let place = Place::message(self.text("message", why));
+                if place.is_none() {
+                    self.refuse("message", why);
+                }
+                place
+            }
+            Some("query") => {
+                self.refuse_unknown("token parameter", "");
+                let why = msg!("it must be the name of a parameter");
+                let parameter = self.optional_text("parameter", "access_token", why);
+                if parameter.is_empty() {
+                    self.refuse("parameter", why);
+                }
+                Some(Place::Query {
+                    parameter: parameter.to_owned(),
+                })
+            }
+            _ => {
+                self.refuse("token", msg!("it must be 'protocol', 'message' or 'query'"));
+                None
+            }
+        }
+    }
+
+    /// An optional string.
+    fn optional_text(&self, name: &str, default: &'a str, why: &str) -> &'a str {
+        if self.object.get(name).is_some() {
+            self.text(name, why)
+        } else {
+            default
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::configured;
+    use super::*;
+    use crate::{Code, Error};
+
+    #[test]
+    fn up_to_100_rules_are_accepted() {
+        let with = |count| {
+            let rules = vec![r#"{"url":"https://a.test/"}"#; count].join(",");
+            configured(&format!(r#"{{"apis":[{rules}]}}"#))
+        };
+        assert!(with(100).is_ok());
+        assert!(with(101).is_err());
+    }
+
+    #[test]
+    fn web_socket_option_is_validated() {
+        let rule = |place: &str| {
+            configured(
+                &[
+                    r#"{"apis": [{"url": "https://api.example.com/v1/", "webSocket": "#,
+                    place,
+                    "}]}",
+                ]
+                .concat(),
+            )
+        };
+        for place in [
+            r#"{"token": "protocol"}"#,
+            r#"{"token": "protocol", "prefix": "bearer.", "encoding": "base64url"}"#,
+            r#"{"token": "message", "message": "Bearer {token}"}"#,
+            r#"{"token": "query"}"#,
+            r#"{"token": "query", "parameter": "jwt"}"#,
+        ] {
+            assert!(rule(place).is_ok(), "{place}");
+        }
+        for (place, expected) in [
+            ("true", "`apis[0].webSocket` is true: it must be an object"),
+            (
+                r#"{"token": "header"}"#,
+                "`apis[0].webSocket.token` is \"header\"",
+            ),
+            ("{}", "`apis[0].webSocket.token` is missing"),
+            (
+                r#"{"token": "protocol", "prefix": "a b"}"#,
+                "`apis[0].webSocket.prefix` is \"a b\"",
+            ),
+            (r#"{"token": "protocol", "prefix": 1}"#, "prefix` is 1"),
+            (
+                r#"{"token": "protocol", "encoding": "hex"}"#,
+                "'base64url' or omitted",
+            ),
+            (
+                r#"{"token": "protocol", "parameter": "a"}"#,
+                "parameter`: there is no such option",
+            ),
+            (r#"{"token": "message"}"#, "message` is missing"),
+            (
+                r#"{"token": "message", "message": "{tokens}"}"#,
+                "contains {token} once",
+            ),
+            (
+                r#"{"token": "message", "message": "{token}{token}"}"#,
+                "contains {token} once",
+            ),
+            (
+                r#"{"token": "query", "parameter": ""}"#,
+                "the name of a parameter",
+            ),
+        ] {
+            let error = rule(place).expect_err(place);
+            let message = error.message();
+            assert!(message.contains(expected), "{place}: {message}");
+        }
+    }
+
+    #[test]
+    fn caching_rules_search_no_responses() {
+        let rule = |options: &str| {
+            let rule = [r#"{"apis": [{"url": "https://a.test/", "#, options, "}]}"].concat();
+            let allowed = configured(&rule)?
+                .rules
+                .authorize("https://a.test/x", "GET")?;
+            Ok::<_, Error>((allowed.caches(), allowed.reflection()))
+        };
+        for (options, caches, reflection) in [
+            (r#""methods": ["GET"]"#, false, Scope::All),
+            (r#""cache": false"#, false, Scope::All),
+            (
+                r#""cache": false, "reflection": "headers""#,
+                false,
+                Scope::Headers,
+            ),
+            (r#""cache": true"#, true, Scope::Nothing),
+            (
+                r#""cache": true, "reflection": "allow""#,
+                true,
+                Scope::Nothing,
+            ),
+        ] {
+            assert_eq!(rule(options), Ok((caches, reflection)), "{options}");
+        }
+        for (options, expected) in [
+            (
+                r#""cache": true, "reflection": "refuse""#,
+                "`apis[0].reflection` is \"refuse\": with cache: true it must be 'allow'",
+            ),
+            (
+                r#""cache": true, "reflection": "headers""#,
+                "`apis[0].reflection` is \"headers\"",
+            ),
+            (
+                r#""cache": "no-store""#,
+                "`apis[0].cache` is \"no-store\": it must be true or false",
+            ),
+        ] {
+            let error = rule(options).expect_err(options);
+            assert_eq!(error.code(), Code::ConfigInvalid);
+            assert!(error.message().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn header_names_are_validated() {
+        for (options, expected) in [
+            (r#""allowHeaders": "Range""#, "`apis[0].allowHeaders` is"),
+            (r#""allowHeaders": ["a b"]"#, "`apis[0].allowHeaders` is"),
+            (r#""allowHeaders": [1]"#, "`apis[0].allowHeaders` is"),
+            (r#""allowHeaders": [""]"#, "`apis[0].allowHeaders` is"),
+            (
+                r#""allowHeaders": ["Authorization"]"#,
+                "that no rule can change",
+            ),
+            (
+                r#""allowHeaders": ["proxy_authorization"]"#,
+                "that no rule can change",
+            ),
+            (r#""denyHeaders": ["a:b"]"#, "`apis[0].denyHeaders` is"),
+        ] {
+            let rule = [r#"{"apis": [{"url": "https://a.test/", "#, options, "}]}"].concat();
+            let error = configured(&rule).expect_err(options);
+            assert!(error.message().contains(expected), "{options}: {error}");
+        }
+    }
+
+    #[test]
+    fn resource_options_are_validated_and_distinguished() {
+        let config = configured(
+            r#"{"scope": "openid a b", "apis": [
+                {"url": "https://a.test/", "resource": "urn:a"},
+                {"url": "https://b.test/", "resource": "urn:b", "scope": "a"},
+                {"url": "https://c.test/", "resource": "urn:a"},
+                {"url": "https://d.test/", "audience": "orders"},
+                {"url": "https://e.test/", "scope": "a"},
+                {"url": "https://f.test/"}
+            ]}"#,
+        );
+        let rules = config.unwrap().rules;
+        let which = |url| rules.authorize(url, "GET").unwrap().token_selector();
+        assert_eq!(which("https://a.test/"), which("https://c.test/"));
+        assert_eq!(which("https://b.test/"), Some(1));
+        assert_eq!(which("https://e.test/"), Some(3));
+        assert_eq!(which("https://f.test/"), None);
+        assert_eq!(rules.targets().len(), 4);
+        assert_eq!(rules.resources(), ["urn:a", "urn:b"]);
+        for (option, expected) in [
+            (
+                r#""resource": "orders""#,
+                "`apis[0].resource` is \"orders\"",
+            ),
+            (
+                r#""resource": "urn:a#b""#,
+                "an absolute URI without fragment",
+            ),
+            (r#""resource": ["urn:a"]"#, "`apis[0].resource`"),
+            (r#""audience": """#, "`apis[0].audience` is \"\""),
+            (r#""scope": "openid admin""#, "`apis[0].scope` is"),
+            (r#""scope": 1"#, "`apis[0].scope` is 1"),
+        ] {
+            let rule = [r#"{"apis": [{"url": "https://a.test/", "#, option, "}]}"].concat();
+            let error = configured(&rule).expect_err(option);
+            assert!(error.message().contains(expected), "{option}: {error}");
+        }
+    }
+
+    #[test]
+    fn first_matching_rule_selects_the_token() {
+        let config = configured(
+            r#"{"apis": [
+                {"url": "https://a.test/x/", "methods": ["POST"], "resource": "urn:a"},
+                {"url": "https://a.test/", "methods": ["GET", "POST"], "resource": "urn:b"}
+            ]}"#,
+        );
+        let rules = config.unwrap().rules;
+        let which = |method| {
+            rules
+                .authorize("https://a.test/x/y", method)
+                .unwrap()
+                .token_selector()
+        };
+        assert_eq!((which("POST"), which("GET")), (Some(0), Some(1)));
+    }
+}
