@@ -787,6 +787,10 @@ impl Vault {
     fn logout(&mut self, request: LogoutRequest) {
         let is_stored = self.persistence.is_in_store(&self.ctx);
         self.hints.announce_sign_out(&mut self.ctx, is_stored);
+        // A page that does not wait to be greeted signs out of the session that is still being read.
+        let now = self.ctx.now.wall;
+        self.persistence
+            .signed_out_while_loading(&mut self.ctx, Some(now));
         self.callbacks.cancel();
         // The session ends even if the address to go to is refused.
         let revocation = self.end_session(EndReason::LoggedOut);

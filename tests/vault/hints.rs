@@ -202,6 +202,17 @@ fn storeless_sign_out_counts_before_pages_are_greeted() {
 }
 
 #[test]
+fn logout_before_pages_are_greeted_ends_the_stored_session() {
+    let (mut world, page, _, other_page) = loading();
+    world.logout(other_page);
+    world.unhold();
+    world.advance(Duration::from_secs(2));
+    assert_eq!(world.reason(page), Some("logged_out"));
+    assert_eq!(world.reason(other_page), Some("logged_out"));
+    assert!(!was_told_of_a_session(&world, other_page));
+}
+
+#[test]
 fn storeless_sign_out_does_not_end_next_session() {
     let mut world = World::with(SEALED);
     let page = world.open();
