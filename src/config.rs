@@ -25,7 +25,7 @@ use crate::oauth::scope::is_scope_token;
 use crate::oauth::token_endpoint::Scheme;
 
 pub use extended::Extended;
-pub(crate) use extended::HAS_METADATA;
+pub(crate) use extended::{HAS_DEVICE_FLOW, HAS_METADATA};
 use extended::{KEEPS_SESSIONS, MORE_OPTIONS, NO_SUCH_OPTION, NOT_KEPT, is_off, is_protocol_param};
 
 /// The longest configuration, in bytes of JSON.

@@ -19,8 +19,6 @@ pub mod refresh_policy;
 pub mod resource_indicators;
 pub mod scope;
 pub mod token_endpoint;
-#[cfg(all(target_arch = "wasm32", any(feature = "vault", feature = "edge")))]
-pub(crate) mod webcrypto;
 #[cfg(feature = "extended")]
 pub mod www_authenticate;
 #[cfg(not(feature = "extended"))]

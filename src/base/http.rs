@@ -56,7 +56,6 @@ pub enum Outcome {
     /// response. The provider may have received the request. Only browsers report this.
     Opaque,
     /// The request was not sent, because the key for its proof is lost.
-    #[cfg(feature = "extended")]
     KeyLost,
 }
 

@@ -16,7 +16,6 @@ use crate::edge::{
     Step,
 };
 use crate::egress::token_reflection::Scope;
-use crate::oauth::webcrypto;
 use crate::vault::Entropy;
 
 /// The handler of one isolate, for JavaScript.
@@ -231,7 +230,7 @@ impl Edge {
             } => {
                 self.bytes = signature;
                 out.text("t", "verify")
-                    .json("parameters", &webcrypto::parameters(algorithm))
+                    .json("parameters", &algorithm.webcrypto_parameters())
                     .json("jwk", &jwk)
                     .text("input", &signing_input);
             }
@@ -241,7 +240,7 @@ impl Edge {
                 signing_input,
             } => {
                 out.text("t", "sign")
-                    .json("parameters", &webcrypto::parameters(algorithm))
+                    .json("parameters", &algorithm.webcrypto_parameters())
                     .json("jwk", jwk.expose())
                     .text("input", signing_input.expose());
             }

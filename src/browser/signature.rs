@@ -9,7 +9,6 @@ use crate::Secret;
 use crate::browser::context::Progress;
 use crate::browser::platform::{self, WorkerScope};
 use crate::oauth::jwks::Algorithm;
-use crate::oauth::webcrypto;
 use crate::vault::{Input, OpId};
 
 /// The verification of a signature by a public key.
@@ -82,6 +81,6 @@ impl Verification {
     }
 
     fn parameters(&self) -> Result<Object, JsValue> {
-        Ok(JSON::parse(&webcrypto::parameters(self.algorithm))?.unchecked_into())
+        Ok(JSON::parse(&self.algorithm.webcrypto_parameters())?.unchecked_into())
     }
 }

@@ -14,6 +14,8 @@ pub(super) const MORE_RULE_OPTIONS: &str = "";
 
 pub(crate) const HAS_METADATA: bool = false;
 
+pub(crate) const HAS_DEVICE_FLOW: bool = false;
+
 pub(super) const KEEPS_SESSIONS: bool = false;
 
 /// The additional options that are switches, also those of rules. The smaller module accepts them if they are off.

@@ -25,6 +25,9 @@ pub(super) const MORE_RULE_OPTIONS: &str =
 /// True if the option `metadata` is built in.
 pub(crate) const HAS_METADATA: bool = true;
 
+/// True if the option `deviceFlow` is built in.
+pub(crate) const HAS_DEVICE_FLOW: bool = true;
+
 /// True if sessions can be kept in a store.
 pub(super) const KEEPS_SESSIONS: bool = true;
 

@@ -7,10 +7,8 @@
 use crate::base::error::quote;
 use crate::codec::base64url;
 use crate::codec::json::{Object, Value};
-use crate::oauth::jwks::Algorithm;
+use crate::oauth::jwks::{Algorithm, NOT_ALLOWED};
 use crate::oauth::jwt::{Jwt, seconds};
-#[cfg(not(feature = "extended"))]
-use crate::oauth::pkce;
 use crate::prelude::*;
 use crate::{Code, Error, Result, Secret};
 use core::cell::OnceCell;
@@ -18,15 +16,6 @@ use core::fmt;
 
 /// Longest `sub`, in ASCII characters (OpenID Connect Core 1.0 section 2).
 const MAX_SUB_LEN: usize = 255;
-
-/// Reason for which an algorithm is not accepted. The smaller module does not know all algorithms.
-const NOT_ALLOWED: &str = if cfg!(feature = "extended") {
-    msg!(", which neither the provider's metadata nor idTokenSignedResponseAlg allows")
-} else {
-    msg!(
-        ", which is not one of RS256, PS256 and ES256 that the provider announces; if it is RS384, RS512, PS384, PS512, ES384, ES512 or EdDSA, name it in idTokenSignedResponseAlg in the worker's file"
-    )
-};
 
 /// The values that an ID token is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +25,6 @@ pub struct Expected<'a> {
     /// This client's `client_id`.
     pub client_id: &'a str,
     /// Audiences that the token may have in addition to this client, without an `azp`.
-    #[cfg(feature = "extended")]
     pub trusted_audiences: &'a [String],
     /// The current time, in seconds since the Unix epoch.
     pub now_seconds: u64,
@@ -48,7 +36,6 @@ pub struct Expected<'a> {
     pub occasion: Occasion<'a>,
 }
 
-#[cfg(feature = "extended")]
 impl Expected<'_> {
     fn trusts(&self, audience: &str) -> bool {
         self.trusted_audiences.iter().any(|one| one == audience)
@@ -66,7 +53,6 @@ pub enum Occasion<'a> {
         max_age_seconds: Option<u64>,
     },
     /// A device code was redeemed (RFC 8628 3.5), without an authorization request and `nonce`.
-    #[cfg(feature = "extended")]
     DeviceGrant,
     /// A refresh token was redeemed (OpenID Connect Core 1.0 section 12.2).
     Refresh {
@@ -191,7 +177,6 @@ impl Unverified {
                 nonce,
                 max_age_seconds,
             } => check.code_exchange(nonce, max_age_seconds),
-            #[cfg(feature = "extended")]
             Occasion::DeviceGrant => {}
             Occasion::Refresh { original } => check.refresh(original),
         }
@@ -271,7 +256,6 @@ impl<'a> ClaimsCheck<'a> {
         let error = Error::of(Code::IssuerMismatch, &message);
         self.reject(match self.expected.occasion {
             Occasion::CodeExchange { .. } => Rejected::Invalid(error),
-            #[cfg(feature = "extended")]
             Occasion::DeviceGrant => Rejected::Invalid(error),
             Occasion::Refresh { .. } => Rejected::OtherUser(error),
         });
@@ -304,7 +288,6 @@ impl<'a> ClaimsCheck<'a> {
         for audience in audiences {
             match audience.as_str() {
                 Some(audience) if audience == client_id => has_client = true,
-                #[cfg(feature = "extended")]
                 Some(audience) if self.expected.trusts(audience) => {}
                 Some(_) => has_others = true,
                 None => self.wrong("aud", msg!("is not a string or an array of strings")),
@@ -348,10 +331,7 @@ impl<'a> ClaimsCheck<'a> {
             return;
         };
         let access_token = self.expected.access_token.expose().as_bytes();
-        #[cfg(feature = "extended")]
         let hash = algorithm.hash(access_token);
-        #[cfg(not(feature = "extended"))]
-        let (hash, _) = (pkce::sha256(access_token), algorithm);
         if at_hash != base64url::encode(&hash[..hash.len() / 2]) {
             self.wrong("at_hash", msg!("does not match the access token"));
         }
@@ -833,7 +813,6 @@ mod tests {
     }
 
     // The expected hashes come from `ring`.
-    #[cfg(feature = "extended")]
     #[test]
     fn at_hash_uses_the_hash_of_the_algorithm() {
         use ring::digest::{SHA256, SHA384, SHA512, digest};

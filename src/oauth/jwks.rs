@@ -3,10 +3,18 @@
 //! Parsing leaves out unusable keys: symmetric and private keys, encryption keys, short RSA keys and unknown curves. The
 //! provider may publish them next to usable ones. A token's `kid` selects among the remaining keys. It is only compared.
 
+#[cfg_attr(feature = "extended", path = "jwks/all_algorithms.rs")]
+#[cfg_attr(not(feature = "extended"), path = "jwks/common_algorithms.rs")]
+mod algorithms;
+
 use crate::codec::base64url;
 use crate::codec::json::{Object, Value, Writer};
 use crate::prelude::*;
 use crate::{Code, Error, Result};
+
+pub use algorithms::Algorithm;
+use algorithms::{ALGORITHMS, KINDS};
+pub(crate) use algorithms::{NONE_SUPPORTED, NOT_ALLOWED};
 
 /// Longest key set that is accepted, in bytes.
 pub const MAX_LEN: usize = 256 * 1024;
@@ -16,45 +24,6 @@ pub const MAX_KEYS: usize = 100;
 
 /// Length of RSA moduli in bits. RFC 7518 section 3.3 requires at least 2048; the upper limit bounds the cost.
 const RSA_BITS: core::ops::RangeInclusive<usize> = 2048..=16384;
-
-/// A signature algorithm that this crate accepts (RFC 7518 section 3.1, RFC 8037, RFC 9864).
-///
-/// These are all algorithms of WebCrypto; the smaller module for browsers knows the first three. All are asymmetric:
-/// a public client shares no secret with the issuer, so it cannot verify an HMAC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes.
-    Ps256,
-    /// Ed25519, under its name `Ed25519` or the older `EdDSA`.
-    #[cfg(feature = "extended")]
-    EdDsa,
-    /// ECDSA on P-384 with SHA-384.
-    #[cfg(feature = "extended")]
-    Es384,
-    /// ECDSA on P-521 with SHA-512.
-    #[cfg(feature = "extended")]
-    Es512,
-    /// RSASSA-PKCS1-v1_5 with SHA-384.
-    #[cfg(feature = "extended")]
-    Rs384,
-    /// RSASSA-PKCS1-v1_5 with SHA-512.
-    #[cfg(feature = "extended")]
-    Rs512,
-    /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes.
-    #[cfg(feature = "extended")]
-    Ps384,
-    /// RSASSA-PSS with SHA-512, MGF1 with SHA-512 and a salt of 64 bytes.
-    #[cfg(feature = "extended")]
-    Ps512,
-}
-
-/// Number of algorithms.
-const COUNT: usize = if cfg!(feature = "extended") { 10 } else { 3 };
 
 /// A kind of public key: the members of its JWK, and the check of their values.
 struct KeyKind {
@@ -73,27 +42,6 @@ static P256: KeyKind = KeyKind {
     members: &["x", "y"],
     check: all_of::<32>,
 };
-#[cfg(feature = "extended")]
-static P384: KeyKind = KeyKind {
-    kty: "EC",
-    crv: "P-384",
-    members: &["x", "y"],
-    check: all_of::<48>,
-};
-#[cfg(feature = "extended")]
-static P521: KeyKind = KeyKind {
-    kty: "EC",
-    crv: "P-521",
-    members: &["x", "y"],
-    check: all_of::<66>,
-};
-#[cfg(feature = "extended")]
-static ED25519: KeyKind = KeyKind {
-    kty: "OKP",
-    crv: "Ed25519",
-    members: &["x"],
-    check: all_of::<32>,
-};
 static RSA: KeyKind = KeyKind {
     kty: "RSA",
     crv: "",
@@ -101,62 +49,7 @@ static RSA: KeyKind = KeyKind {
     check: is_valid_rsa,
 };
 
-static KINDS: [&KeyKind; if cfg!(feature = "extended") { 5 } else { 2 }] = [
-    &P256,
-    &RSA,
-    #[cfg(feature = "extended")]
-    &ED25519,
-    #[cfg(feature = "extended")]
-    &P384,
-    #[cfg(feature = "extended")]
-    &P521,
-];
-
-/// The algorithms in the order of the enum, each with its name and kind of key. Alternative names follow at the end.
-static ALGORITHMS: [(Algorithm, &str, &KeyKind); COUNT + cfg!(feature = "extended") as usize] = [
-    (Algorithm::Es256, "ES256", &P256),
-    (Algorithm::Rs256, "RS256", &RSA),
-    (Algorithm::Ps256, "PS256", &RSA),
-    #[cfg(feature = "extended")]
-    (Algorithm::EdDsa, "EdDSA", &ED25519),
-    #[cfg(feature = "extended")]
-    (Algorithm::Es384, "ES384", &P384),
-    #[cfg(feature = "extended")]
-    (Algorithm::Es512, "ES512", &P521),
-    #[cfg(feature = "extended")]
-    (Algorithm::Rs384, "RS384", &RSA),
-    #[cfg(feature = "extended")]
-    (Algorithm::Rs512, "RS512", &RSA),
-    #[cfg(feature = "extended")]
-    (Algorithm::Ps384, "PS384", &RSA),
-    #[cfg(feature = "extended")]
-    (Algorithm::Ps512, "PS512", &RSA),
-    #[cfg(feature = "extended")]
-    (Algorithm::EdDsa, "Ed25519", &ED25519),
-];
-
 impl Algorithm {
-    /// Every algorithm that this crate accepts.
-    pub const ALL: [Self; COUNT] = [
-        Self::Es256,
-        Self::Rs256,
-        Self::Ps256,
-        #[cfg(feature = "extended")]
-        Self::EdDsa,
-        #[cfg(feature = "extended")]
-        Self::Es384,
-        #[cfg(feature = "extended")]
-        Self::Es512,
-        #[cfg(feature = "extended")]
-        Self::Rs384,
-        #[cfg(feature = "extended")]
-        Self::Rs512,
-        #[cfg(feature = "extended")]
-        Self::Ps384,
-        #[cfg(feature = "extended")]
-        Self::Ps512,
-    ];
-
     /// Returns the algorithm with this case-sensitive name (RFC 7515 section 4.1.1).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -169,18 +62,6 @@ impl Algorithm {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().1
-    }
-
-    /// Returns the hash of `bytes` by the algorithm's hash function, for `at_hash` (OIDC Core 3.1.3.8).
-    #[cfg(feature = "extended")]
-    pub(crate) fn hash(self, bytes: &[u8]) -> Vec<u8> {
-        use crate::base::digest::{sha256, sha384, sha512};
-        match self {
-            Self::Es256 | Self::Rs256 | Self::Ps256 => sha256(bytes).to_vec(),
-            Self::Es384 | Self::Rs384 | Self::Ps384 => sha384(bytes),
-            // Ed25519 uses SHA-512 (RFC 8032 5.1).
-            Self::EdDsa | Self::Es512 | Self::Rs512 | Self::Ps512 => sha512(bytes),
-        }
     }
 
     fn kind(self) -> &'static KeyKind {
@@ -419,7 +300,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn each_curve_has_one_algorithm() {
         let point = |crv: &str, len: usize| {
@@ -439,7 +319,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn key_with_alg_matches_only_that_algorithm() {
         let of = |alg: &str| rsa(&modulus(2048), &[1, 0, 1], &format!(r#","alg":"{alg}""#));

@@ -7,7 +7,8 @@ use crate::base::http::Outcome;
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url;
-use crate::oauth::jwks::Algorithm;
+use crate::config::HAS_DEVICE_FLOW;
+use crate::oauth::jwks::{Algorithm, NONE_SUPPORTED};
 use crate::oauth::pkce;
 use crate::prelude::*;
 use crate::{Code, Error, Result};
@@ -15,17 +16,6 @@ use core::cell::OnceCell;
 
 /// Longest discovery document that is accepted, in bytes.
 pub const MAX_LEN: usize = 128 * 1024;
-
-/// End of the message about unsupported signing algorithms.
-const NO_ALGORITHM: &str = if cfg!(feature = "extended") {
-    msg!(
-        " contains none of ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512 and EdDSA"
-    )
-} else {
-    msg!(
-        " contains none of RS256, PS256 and ES256; name another one in idTokenSignedResponseAlg, for which strongroom_extended_bg.wasm is loaded"
-    )
-};
 
 /// The members of a provider's metadata that this crate uses. Every endpoint is an absolute `https` URL without user
 /// information and fragment; an issuer on this device may have `http` endpoints on this device.
@@ -48,7 +38,6 @@ pub struct Metadata {
     /// True if authorization requests must be pushed (RFC 9126 5).
     pub require_pushed_authorization_requests: bool,
     /// Device authorization endpoint (RFC 8628 4).
-    #[cfg(feature = "extended")]
     pub device_authorization_endpoint: Option<String>,
     /// The endpoints of [`Metadata::endpoints`] without `jwks_uri`.
     endpoints: Vec<String>,
@@ -137,9 +126,11 @@ impl Metadata {
                 .optional_endpoint("pushed_authorization_request_endpoint"),
             require_pushed_authorization_requests: reader
                 .flag("require_pushed_authorization_requests"),
-            #[cfg(feature = "extended")]
-            device_authorization_endpoint: reader
-                .optional_endpoint("device_authorization_endpoint"),
+            device_authorization_endpoint: if HAS_DEVICE_FLOW {
+                reader.optional_endpoint("device_authorization_endpoint")
+            } else {
+                None
+            },
             endpoints: reader.endpoints(),
             authorization_response_iss_parameter_supported: reader
                 .flag("authorization_response_iss_parameter_supported"),
@@ -334,7 +325,7 @@ impl<'a> MetadataReader<'a> {
             }
         }
         if known.is_empty() {
-            self.refuse(&[NAME, NO_ALGORITHM]);
+            self.refuse(&[NAME, NONE_SUPPORTED]);
         }
         known
     }
@@ -391,7 +382,6 @@ pub(crate) fn read_document<'a>(
     match outcome {
         Outcome::Failed | Outcome::Opaque => unavailable(no_response),
         // These requests have no DPoP proof.
-        #[cfg(feature = "extended")]
         Outcome::KeyLost => unavailable(""),
         Outcome::Reply(reply) if reply.status != 200 => {
             let mut why = msg!("status ").to_owned();
@@ -453,7 +443,6 @@ mod tests {
                 end_session_endpoint: None,
                 pushed_authorization_request_endpoint: None,
                 require_pushed_authorization_requests: false,
-                #[cfg(feature = "extended")]
                 device_authorization_endpoint: None,
                 endpoints: [
                     "https://id.example.com/a".to_owned(),
@@ -549,7 +538,6 @@ mod tests {
             "revocation_endpoint",
             "end_session_endpoint",
             "pushed_authorization_request_endpoint",
-            #[cfg(feature = "extended")]
             "device_authorization_endpoint",
         ] {
             for bad in [

@@ -58,7 +58,6 @@ impl Verification {
         let expected = Expected {
             issuer: &ctx.config.issuer,
             client_id: &ctx.config.client_id,
-            #[cfg(feature = "extended")]
             trusted_audiences: ctx.config.trusted_audiences(),
             now_seconds: ctx.provider_seconds(),
             tolerance_seconds: ctx.config.clock_tolerance.as_secs(),
