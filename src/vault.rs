@@ -26,7 +26,7 @@ mod api_calls;
 #[cfg(feature = "extended")]
 mod api_sockets;
 mod context;
-#[cfg_attr(not(feature = "extended"), path = "vault/no_dpop.rs")]
+#[cfg_attr(not(feature = "extended"), path = "vault/basic/dpop.rs")]
 mod dpop;
 #[cfg(feature = "extended")]
 mod escrow;
@@ -39,7 +39,7 @@ mod message;
 mod persistence;
 mod provider;
 mod refresh;
-#[cfg(feature = "extended")]
+#[cfg_attr(not(feature = "extended"), path = "vault/basic/resource_tokens.rs")]
 mod resource_tokens;
 mod session_end;
 #[cfg(feature = "extended")]
@@ -68,6 +68,7 @@ use login::device::DeviceOutcome;
 use message::SocketRequest;
 use message::{FetchRequest, PROTOCOL, PageMessage, Request, message};
 use refresh::{Refresh, RefreshStart, RefreshStep, Refreshed};
+use resource_tokens::TargetRefusal;
 
 use persistence::Persistence;
 use persistence::reader::Stored;
@@ -141,7 +142,7 @@ impl Vault {
                 call,
                 text,
                 body,
-            } => self.message(port, call, text, body),
+            } => self.handle_message(port, call, text, body),
             Input::Disconnected { port } => self.disconnected(port),
             Input::Answered { op, outcome } => {
                 if let Some(purpose) = self.ctx.finish_operation(op) {
@@ -272,7 +273,7 @@ impl Vault {
         (next != Millis::MAX).then_some(next)
     }
 
-    fn message(&mut self, port: PortId, call: CallId, text: &str, body: Body) {
+    fn handle_message(&mut self, port: PortId, call: CallId, text: &str, body: Body) {
         let message = match PageMessage::parse(text) {
             Ok(message) => message,
             Err(unreadable) => {
@@ -475,7 +476,7 @@ impl Vault {
         #[cfg(feature = "extended")]
         self.escrow.hand_over_on_time(&mut self.ctx);
         if self.refresh.due().is_some_and(is_over) {
-            self.start_refresh_of(self.refresh.target);
+            self.start_refresh_of(self.refresh.targets.selected);
         }
         let is_needed =
             |session: &Session| session.is_stale(&now) && session.is_renewed_ahead(&now);
@@ -908,15 +909,15 @@ impl Vault {
                 self.calls
                     .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::All, &error);
             }
-            #[cfg(feature = "extended")]
-            RefreshStep::TargetRefused {
-                target,
+            RefreshStep::TargetRefused(TargetRefusal {
+                selector,
                 error,
-                is_open,
-            } => {
+                may_concern_session,
+                ..
+            }) => {
                 self.calls
-                    .give_up_target(&mut self.ctx, &mut self.dpop, target, &error);
-                if is_open {
+                    .give_up_calls_for(&mut self.ctx, &mut self.dpop, selector, &error);
+                if may_concern_session {
                     self.start_refresh();
                 }
                 // Calls that waited for their turn.
@@ -952,12 +953,8 @@ impl Vault {
                 requested,
             } = &*refreshed;
             let (config, now) = (&self.ctx.config, &self.ctx.now);
-            let id_token = id_token.as_ref();
-            #[cfg(feature = "extended")]
-            if self.refresh.target.is_some() {
-                return session.kept_renewed_other(tokens, id_token, config, now);
-            }
-            session.kept_renewed(tokens, id_token, requested, config, now)
+            let targets = &self.refresh.targets;
+            targets.serialize_renewed(session, tokens, id_token.as_ref(), requested, config, now)
         });
         // If the store hangs, the tokens are adopted in the end.
         let patience = self.ctx.now.monotonic + self.ctx.config.request_timeout;
@@ -1088,9 +1085,8 @@ impl Vault {
             return;
         };
         let (ctx, dpop) = (&mut self.ctx, &mut self.dpop);
-        #[cfg(feature = "extended")]
-        if let Some(target) = which {
-            return self.calls.give_up_target(ctx, dpop, target, &error);
+        if which != TokenSelector::default() {
+            return self.calls.give_up_calls_for(ctx, dpop, which, &error);
         }
         self.calls.give_up_all(ctx, dpop, Waiters::All, &error);
     }

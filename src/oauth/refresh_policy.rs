@@ -176,7 +176,6 @@ impl Schedule {
     }
 
     /// Returns true if the previous attempt failed. Its response may have been lost with a new refresh token in it.
-    #[cfg(feature = "extended")]
     #[must_use]
     pub const fn has_failed(&self) -> bool {
         self.failures > 0

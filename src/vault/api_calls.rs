@@ -309,17 +309,16 @@ impl Calls {
         self.give_up(ctx, dpop, &waiting, waiters, error);
     }
 
-    /// Gives up the calls that wait for the token of a target.
-    #[cfg(feature = "extended")]
-    pub(super) fn give_up_target(
+    /// Gives up the calls that wait for this token.
+    pub(super) fn give_up_calls_for(
         &mut self,
         ctx: &mut Context,
         dpop: &mut Dpop,
-        target: usize,
+        selector: TokenSelector,
         error: &Error,
     ) {
         let mut calls = self.waiting();
-        calls.retain(|call| self.which(*call) == Some(target));
+        calls.retain(|call| self.which(*call) == selector);
         self.give_up(ctx, dpop, &calls, Waiters::All, error);
     }
 

@@ -14,13 +14,14 @@ use crate::oauth::id_token::{IdToken, Occasion, Rejected};
 #[cfg(feature = "extended")]
 use crate::oauth::provider_errors;
 use crate::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
-use crate::oauth::token_endpoint::{self, TokenSet};
+use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 use crate::session::EndReason;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::dpop::Dpop;
 use crate::vault::io::OpId;
 use crate::vault::provider::{self, Provider};
+use crate::vault::resource_tokens::{ResourceTokens, TargetRefusal};
 use crate::vault::verification::{Verification, unverified};
 
 /// The state of the refresh.
@@ -35,10 +36,7 @@ pub(super) struct Refresh {
     /// The generation whose token an API refused although it was new: no refresh will satisfy that API.
     pub(super) refused_generation: Option<u64>,
     /// The token that the refresh in flight, or the next attempt, is for.
-    pub(super) target: TokenSelector,
-    /// Targets for which the provider refused a token, with the error and the time.
-    #[cfg(feature = "extended")]
-    pub(super) refused_targets: Vec<(usize, Error, Instant)>,
+    pub(super) targets: ResourceTokens,
     /// Number of refreshes that began because of a 401 since `for_401_since`.
     for_401: u32,
     for_401_since: Instant,
@@ -100,13 +98,8 @@ pub(super) enum RefreshStep {
     Expired,
     /// No token will come for now. Calls that wait for one fail.
     GiveUp(Error),
-    /// The provider refused a token for this target. If `is_open`, a refresh for the session's own token may succeed.
-    #[cfg(feature = "extended")]
-    TargetRefused {
-        target: usize,
-        error: Error,
-        is_open: bool,
-    },
+    /// The provider refused the token of one target.
+    TargetRefused(TargetRefusal),
     /// The key of the tokens is gone.
     #[cfg(feature = "extended")]
     KeyLost,
@@ -164,9 +157,9 @@ impl Refresh {
     }
 
     /// Chooses the token of the next refresh. Returns false if the provider has just refused it.
-    #[cfg(not(feature = "extended"))]
-    pub(super) const fn choose(&mut self, _: &Context, _: TokenSelector) -> bool {
-        true
+    pub(super) fn choose(&mut self, ctx: &Context, selector: TokenSelector) -> bool {
+        let is_in_flight = self.is_in_flight();
+        self.targets.choose(ctx, selector, is_in_flight)
     }
 
     /// Checks that a token can be requested for a call, and chooses it for the next refresh.
@@ -174,8 +167,7 @@ impl Refresh {
     /// # Errors
     /// The reason why waiting for a refresh is useless.
     pub(super) fn prepare(&mut self, ctx: &Context, selector: TokenSelector) -> Result<(), Error> {
-        #[cfg(feature = "extended")]
-        if let Some(refusal) = selector.and_then(|target| self.refusal(ctx, target)) {
+        if let Some(refusal) = self.targets.refusal(ctx, selector) {
             return Err(refusal);
         }
         let Some(session) = &ctx.session else {
@@ -184,8 +176,7 @@ impl Refresh {
         if session.interaction_required() {
             return Err(interaction_required());
         }
-        #[cfg(feature = "extended")]
-        self.check_target(session, selector)?;
+        ResourceTokens::check_target(session, selector)?;
         self.choose(ctx, selector);
         Ok(())
     }
@@ -270,17 +261,8 @@ impl Refresh {
         let Some(refresh_token) = session.refresh_token().filter(|_| !is_renewed) else {
             return false;
         };
-        let (endpoint, client_id) = (&metadata.token_endpoint, &ctx.config.client_id);
-        #[cfg(feature = "extended")]
-        let request = match self.target {
-            Some(i) => {
-                let target = &ctx.config.rules.targets()[i];
-                token_endpoint::target_request(endpoint, client_id, refresh_token, target)
-            }
-            None => token_endpoint::refresh_request(endpoint, client_id, refresh_token),
-        };
-        #[cfg(not(feature = "extended"))]
-        let request = token_endpoint::refresh_request(endpoint, client_id, refresh_token);
+        let endpoint = &metadata.token_endpoint;
+        let request = self.targets.request(&ctx.config, endpoint, refresh_token);
         if ctx.keeps() && core::mem::take(&mut self.was_not_sent) {
             // The obstacle is gone, and the next failure is another one: its retry must be prompt.
             self.schedule.reopen();
@@ -336,10 +318,14 @@ impl Refresh {
             self.probes = false;
             self.schedule.unreachable();
         }
-        #[cfg(feature = "extended")]
-        let result = match self.check_refusal_of_target(ctx, result) {
+        let result = match self.targets.check_refusal(ctx, result) {
             Ok(result) => result,
-            Err(refused) => return refused,
+            Err(mut refusal) => {
+                // A successor may be lost. The provider may still forgive that now, for a token that it does not refuse.
+                refusal.may_concern_session |= self.schedule.has_failed();
+                self.schedule.reopen();
+                return RefreshStep::TargetRefused(refusal);
+            }
         };
         match result {
             RefreshOutcome::Renewed(tokens) => RefreshStep::Received(tokens, requested),
@@ -559,14 +545,9 @@ impl Refresh {
         let Some(session) = &mut ctx.session else {
             return RefreshStep::Unused(tokens);
         };
-        #[cfg(feature = "extended")]
-        match self.target {
-            Some(target) => session.renew_other(target, &tokens, id_token, requested),
-            None => session.renew(tokens, id_token, requested),
-        }
-        #[cfg(not(feature = "extended"))]
-        session.renew(tokens, id_token, requested);
-        let is_valid = session.access_token_of(self.target, &ctx.now).is_some();
+        self.targets.renew(session, tokens, id_token, requested);
+        let selected = self.targets.selected;
+        let is_valid = session.access_token_of(selected, &ctx.now).is_some();
         ctx.trace_generation("refresh_completed");
         if is_valid {
             self.schedule.reset();

@@ -1,40 +1,63 @@
-//! Access tokens of rules that have their own (RFC 8707): fetched by a refresh when a call first needs one, and
-//! again before they expire. The refresh is the one that there is at a time, whatever token it is for: all of
-//! them consume, and bring, the session's one refresh token.
+//! Access tokens of rules that have their own (RFC 8707): fetched by a refresh when a call first needs one, and again
+//! before they expire. There is one refresh at a time, whichever token it is for: each of them consumes the session's
+//! one refresh token and brings the next.
 //!
-//! What the provider refuses here, `invalid_target` for instance, fails the calls that need it, and is not asked for
-//! again for a minute. The session goes on.
+//! If the provider refuses such a token, with `invalid_target` for instance, the calls that need it fail, and it is not
+//! requested again for a minute. The session goes on.
 
-use crate::base::clock::Millis;
-use crate::base::error::{Code, Error};
+use crate::Secret;
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::HttpRequest;
+use crate::config::Config;
 use crate::egress::policy::TokenSelector;
+use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy::RefreshOutcome;
+use crate::oauth::token_endpoint::{self, TokenSet};
+use crate::prelude::*;
 use crate::session::Session;
 use crate::vault::context::Context;
-use crate::vault::refresh::{Refresh, RefreshStep};
 
 /// Time for which a token that was refused is not requested again.
 const REFUSED: Millis = Millis::from_secs(60);
 
-impl Refresh {
+/// The token that a refresh is for, and the tokens that the provider refused.
+#[derive(Default)]
+pub(super) struct ResourceTokens {
+    /// The token that the refresh in flight, or the next attempt, is for.
+    pub(super) selected: TokenSelector,
+    /// Targets for which the provider refused a token, with the error and the time.
+    refused: Vec<(usize, Error, Instant)>,
+}
+
+/// The provider's refusal of the token of one target.
+pub(super) struct TargetRefusal {
+    pub(super) selector: TokenSelector,
+    pub(super) error: Error,
+    /// True if the refusal may concern the session as well. A refresh for the session's own token will show that.
+    pub(super) may_concern_session: bool,
+}
+
+impl ResourceTokens {
     /// Chooses the token of the next refresh. Returns false if the provider has just refused it.
-    pub(super) fn choose(&mut self, ctx: &Context, selector: TokenSelector) -> bool {
-        if selector.is_some_and(|target| self.refusal(ctx, target).is_some()) {
+    pub(super) fn choose(
+        &mut self,
+        ctx: &Context,
+        selector: TokenSelector,
+        is_in_flight: bool,
+    ) -> bool {
+        if self.refusal(ctx, selector).is_some() {
             return false;
         }
-        if !self.is_in_flight() {
+        if !is_in_flight {
             // Only a refresh for the session's own token can end a suspicion.
-            self.target = selector.filter(|_| !ctx.is_suspected);
+            self.selected = selector.filter(|_| !ctx.is_suspected);
         }
         true
     }
 
-    /// Returns an error if the session cannot have a token for this target.
-    pub(super) fn check_target(
-        &self,
-        session: &Session,
-        selector: TokenSelector,
-    ) -> Result<(), Error> {
+    /// Returns an error if the session cannot have this token.
+    pub(super) fn check_target(session: &Session, selector: TokenSelector) -> Result<()> {
         if selector.is_some() && session.refresh_token().is_none() {
             let message = msg!(
                 "this API has access tokens of its own, which need a refresh token, and the provider issued none"
@@ -44,31 +67,78 @@ impl Refresh {
         Ok(())
     }
 
-    /// Returns the error with which the provider refused a token for this target, if that was a short time ago.
-    pub(super) fn refusal(&mut self, ctx: &Context, target: usize) -> Option<Error> {
-        let refused = &mut self.refused_targets;
+    /// Returns the error with which the provider refused this token, if that was a short time ago.
+    pub(super) fn refusal(&mut self, ctx: &Context, selector: TokenSelector) -> Option<Error> {
+        let target = selector?;
+        let refused = &mut self.refused;
         refused.retain(|(_, _, at)| at.elapsed(&ctx.now) < REFUSED);
         let known = refused.iter().find(|(of, ..)| *of == target);
         known.map(|(_, error, _)| error.clone())
     }
 
-    /// Checks if the provider refused only the token for a target. The session goes on then. An end of the session, or a
+    /// Builds the request for the selected token.
+    pub(super) fn request(
+        &self,
+        config: &Config,
+        endpoint: &str,
+        refresh_token: &Secret,
+    ) -> HttpRequest {
+        let client_id = &config.client_id;
+        match self.selected {
+            Some(i) => {
+                let target = &config.rules.targets()[i];
+                token_endpoint::target_request(endpoint, client_id, refresh_token, target)
+            }
+            None => token_endpoint::refresh_request(endpoint, client_id, refresh_token),
+        }
+    }
+
+    /// Gives the session the selected token.
+    pub(super) fn renew(
+        &self,
+        session: &mut Session,
+        tokens: Box<TokenSet>,
+        id_token: Option<IdToken>,
+        requested: Instant,
+    ) {
+        match self.selected {
+            Some(target) => session.renew_other(target, &tokens, id_token, requested),
+            None => session.renew(tokens, id_token, requested),
+        }
+    }
+
+    /// Serializes the session as [`Self::renew`] would change it.
+    pub(super) fn serialize_renewed(
+        &self,
+        session: &Session,
+        tokens: &TokenSet,
+        id_token: Option<&IdToken>,
+        requested: &Instant,
+        config: &Config,
+        now: &Instant,
+    ) -> Secret {
+        if self.selected.is_some() {
+            return session.kept_renewed_other(tokens, id_token, config, now);
+        }
+        session.kept_renewed(tokens, id_token, requested, config, now)
+    }
+
+    /// Checks if the provider refused only the token of a target. The session goes on then. An end of the session, or a
     /// failure that may pass, concerns the session.
-    pub(super) fn check_refusal_of_target(
+    pub(super) fn check_refusal(
         &mut self,
         ctx: &mut Context,
         result: RefreshOutcome,
-    ) -> Result<RefreshOutcome, RefreshStep> {
-        let Some(target) = self.target else {
+    ) -> core::result::Result<RefreshOutcome, TargetRefusal> {
+        let Some(target) = self.selected else {
             return Ok(result);
         };
-        let mut is_unexplained = false;
+        let mut may_concern_session = false;
         let (code, because) = match result {
             RefreshOutcome::InteractionRequired(because) => (Code::InteractionRequired, because),
             RefreshOutcome::Misconfigured(because) => (Code::ClientRejected, because),
-            // The refusal may concern the session as well. A refresh for the session's own token will show that.
             RefreshOutcome::Unexplained(because) => {
-                is_unexplained = true;
+                may_concern_session = true;
                 (Code::ClientRejected, because)
             }
             result => return Ok(result),
@@ -79,15 +149,11 @@ impl Refresh {
             &because,
         ];
         let error = Error::of(code, &message);
-        let refused = (target, error.clone(), ctx.now);
-        self.refused_targets.push(refused);
-        // A successor may be lost. The provider may still forgive that now, for a token that it does not refuse.
-        let may_have_lost_successor = self.schedule.has_failed();
-        self.schedule.reopen();
-        Err(RefreshStep::TargetRefused {
-            target,
+        self.refused.push((target, error.clone(), ctx.now));
+        Err(TargetRefusal {
+            selector: Some(target),
             error,
-            is_open: may_have_lost_successor || is_unexplained,
+            may_concern_session,
         })
     }
 }
