@@ -23,7 +23,7 @@
 //! - `message`, `io`: messages, inputs and outputs.
 
 mod api_calls;
-#[cfg(feature = "extended")]
+#[cfg_attr(not(feature = "extended"), path = "vault/basic/api_sockets.rs")]
 mod api_sockets;
 mod context;
 #[cfg_attr(not(feature = "extended"), path = "vault/basic/dpop.rs")]
@@ -42,7 +42,7 @@ mod refresh;
 #[cfg_attr(not(feature = "extended"), path = "vault/basic/resource_tokens.rs")]
 mod resource_tokens;
 mod session_end;
-#[cfg(feature = "extended")]
+#[cfg_attr(not(feature = "extended"), path = "vault/basic/step_up.rs")]
 mod step_up;
 mod verification;
 
@@ -57,13 +57,15 @@ use crate::egress::policy::TokenSelector;
 use crate::oauth::pushed_authorization::{self, PushOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::{EndReason, Session};
-use api_calls::{Call, CallOutcome, Calls, Waiters};
+use api_calls::call_list::Call;
+use api_calls::{CallOutcome, Calls, Waiters};
+use api_sockets::Sockets;
 use context::{Context, HAS_PERSISTENCE, Purpose};
 use hints::SignOut;
-use login::Logins;
 use login::callback::{CallbackOutcome, Callbacks, VerifiedLogin};
 #[cfg(feature = "extended")]
 use login::device::DeviceOutcome;
+use login::in_flight::Logins;
 #[cfg(feature = "extended")]
 use message::SocketRequest;
 use message::{FetchRequest, PROTOCOL, PageMessage, Request, message};
@@ -203,9 +205,9 @@ impl Vault {
                 .changed_elsewhere(&mut self.ctx, self.refresh.is_sent()),
             Input::Hinted(hint) => self.hinted(hint),
             Input::CallAnswered { call, head } => self.call_answered(call, &head),
-            Input::CallFailed { call } => self.calls.failed(&mut self.ctx, call),
-            Input::CallReflected { call } => self.calls.reflected(&mut self.ctx, call),
-            Input::CallClosed { call } => self.calls.closed(&mut self.ctx, call),
+            Input::CallFailed { call } => self.calls.list.failed(&mut self.ctx, call),
+            Input::CallReflected { call } => self.calls.list.reflected(&mut self.ctx, call),
+            Input::CallClosed { call } => self.calls.list.closed(&mut self.ctx, call),
             #[cfg(feature = "extended")]
             Input::KeyMade { op, key } => {
                 if self.ctx.finish_operation(op).is_some() {
@@ -220,13 +222,14 @@ impl Vault {
             }
             #[cfg(feature = "extended")]
             Input::SocketProbed { call, is_blocked } => {
-                if self.calls.socket_probed(&mut self.ctx, call, is_blocked) {
+                let Calls { list, sockets, .. } = &mut self.calls;
+                if sockets.handle_probe(&mut self.ctx, list, call, is_blocked) {
                     self.send_or_wait(call);
                 }
             }
             #[cfg(feature = "extended")]
             Input::SocketOpened { call, protocol } => {
-                self.calls.socket_opened(&mut self.ctx, call, &protocol);
+                Sockets::opened(&mut self.ctx, &mut self.calls.list, call, &protocol);
             }
             Input::Tick => self.tick(),
             Input::Woke => self.woke(),
@@ -316,7 +319,7 @@ impl Vault {
             Request::Fetch(request) => self.fetch((port, id), call, &request, body),
             #[cfg(feature = "extended")]
             Request::Socket(request) => self.socket((port, id), call, request),
-            Request::Abort => self.calls.abort(&mut self.ctx, port, id),
+            Request::Abort => self.calls.list.abort(&mut self.ctx, port, id),
             Request::Logout {
                 provider,
                 return_to,
@@ -372,7 +375,7 @@ impl Vault {
     /// Disconnects the page that was silent for the longest time, preferably one without a call: pages that crashed or
     /// were discarded could not say goodbye.
     fn evict(&mut self) {
-        let is_idle = |port: &&PortId| !self.calls.has_calls(**port);
+        let is_idle = |port: &&PortId| !self.calls.list.has_calls(**port);
         if let Some(&port) = self
             .ctx
             .ports
@@ -393,7 +396,7 @@ impl Vault {
 
     fn disconnected(&mut self, port: PortId) {
         self.ctx.forget_port(port);
-        self.calls.forget_port(&mut self.ctx, port);
+        self.calls.list.forget_port(&mut self.ctx, port);
         self.logins.forget_port(port);
         self.callbacks.forget_port(port);
         if HAS_PERSISTENCE {
@@ -569,9 +572,9 @@ impl Vault {
             // RFC 6749 5.1: left out if it is the requested scope.
             let mut tokens = tokens;
             tokens.scope = tokens.scope.take().or_else(|| login.pending.scope.clone());
-            self.calls.record_step_up(&self.ctx, &login.pending);
             tokens
         };
+        self.calls.step_up.record_login(&self.ctx, &login.pending);
         let sid = self.ctx.new_sid();
         let session = Session::begin(id_token, tokens, &self.ctx.config, requested, sid);
         #[cfg(feature = "extended")]
@@ -780,8 +783,7 @@ impl Vault {
         let error = Error::of(Code::SessionEnded, &message);
         self.calls
             .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::SessionEnded, &error);
-        #[cfg(feature = "extended")]
-        self.calls.close_sockets(&mut self.ctx, Some(reason));
+        Sockets::close(&mut self.ctx, &mut self.calls.list, Some(reason));
         Some((session, successor))
     }
 
@@ -1013,8 +1015,7 @@ impl Vault {
 
     #[cfg(feature = "extended")]
     fn socket(&mut self, page: (PortId, u64), call: CallId, request: SocketRequest) {
-        let (port, id) = page;
-        let admitted = self.calls.admit_socket(&self.ctx, port, id, call, request);
+        let admitted = Sockets::admit(&self.ctx, &self.calls.list, page, call, request);
         self.begin_call(page, call, admitted);
     }
 
@@ -1022,7 +1023,7 @@ impl Vault {
     fn begin_call(&mut self, page: (PortId, u64), call: CallId, admitted: Result<Box<Call>>) {
         match admitted {
             Ok(admitted) => {
-                self.calls.list.push(admitted);
+                self.calls.list.calls.push(admitted);
                 self.send_or_wait(call);
             }
             Err(error) => {
@@ -1036,7 +1037,7 @@ impl Vault {
         if self.ctx.is_in_doubt() {
             return;
         }
-        let which = self.calls.which(call);
+        let which = self.calls.list.selector_of(call);
         let Some(session) = &self.ctx.session else {
             return;
         };
@@ -1053,26 +1054,26 @@ impl Vault {
         }
         match self.await_refresh_of(which) {
             Ok(()) => self.ctx.trace_call("call_waiting", call, None, None),
-            Err(error) => self.calls.reject(&mut self.ctx, call, &error),
+            Err(error) => self.calls.list.reject(&mut self.ctx, call, &error),
         }
     }
 
     fn send_call(&mut self, call: CallId) {
         if !self.calls.send(&mut self.ctx, &mut self.dpop, call) {
             // The token has expired in the meantime. The next one releases the call.
-            self.start_refresh_of(self.calls.which(call));
+            self.start_refresh_of(self.calls.list.selector_of(call));
         }
     }
 
     /// Continues the calls that waited: there may be a token now, or it is time to request one.
     fn resume_calls(&mut self) {
-        for call in self.calls.waiting() {
-            if self.calls.can_resume(&self.ctx, call) {
+        for call in self.calls.list.waiting() {
+            if self.calls.list.can_resume(&self.ctx, call) {
                 self.send_or_wait(call);
             }
         }
         // The refresh that they waited for may have been another vault's.
-        for which in self.calls.held() {
+        for which in self.calls.list.held() {
             if !self.ctx.is_in_doubt() {
                 self.await_refresh_of_held(which);
             }
@@ -1103,7 +1104,7 @@ impl Vault {
                 return self.resume_calls();
             }
         }
-        for call in self.calls.waiting() {
+        for call in self.calls.list.waiting() {
             self.send_call(call);
         }
     }
@@ -1115,7 +1116,6 @@ impl Vault {
             .answered(ctx, refresh, &mut self.dpop, call, head)
         {
             CallOutcome::Done => {}
-            #[cfg(feature = "extended")]
             CallOutcome::Repeat => self.send_or_wait(call),
             CallOutcome::Hold { generation, head } => self.hold_call(call, generation, head),
         }
@@ -1123,15 +1123,15 @@ impl Vault {
 
     /// Holds a 401 back until a refresh is over.
     fn hold_call(&mut self, call: CallId, generation: u64, head: String) {
-        let which = self.calls.which(call);
+        let which = self.calls.list.selector_of(call);
         let is_renewed = |s: &Session| {
             s.issued(which) > generation && s.access_token_of(which, &self.ctx.now).is_some()
         };
         let is_renewed = self.ctx.session.as_deref().is_some_and(is_renewed);
         if !is_renewed && !self.refresh.admits_401(&self.ctx.now) {
-            return self.calls.deliver(&mut self.ctx, call, head);
+            return self.calls.list.deliver(&mut self.ctx, call, head);
         }
-        self.calls.hold(call, generation, head);
+        self.calls.list.hold(call, generation, head);
         if self.ctx.is_in_doubt() {
             return;
         }

@@ -1,16 +1,14 @@
-//! Sockets of pages to APIs: opened with the token of the moment, and closed with the session that they were
-//! opened in.
+//! Sockets of pages to APIs: opened with the current token, and closed when their session ends.
 //!
-//! A socket waits for a valid token as a call does, and is listed with the calls. What goes through it is none of
-//! this machine's business: the host passes it on. How often a token expires while a socket is open does not
-//! matter either; the API has seen one, and decides for itself how long that is good.
+//! A socket waits for a valid token as a call does, and is listed with the calls. The host passes its messages on. A
+//! socket stays open when its token expires; the API decides how long it accepts the token of the handshake.
 //!
 //! If the worker's Content-Security-Policy does not allow a socket, the violation report contains the socket's whole
 //! address (CSP 3 5.4), and so a token in the query. The vault therefore tries such an address without the token first.
 //! Policies do not compare queries, so the result also holds for the address with the token.
 //!
-//! A handshake that failed tells no script why (WHATWG `WebSockets` 3.1), so that it is not tried again here: a 401
-//! cannot be told from a network that is down.
+//! A script cannot learn why a handshake failed (WHATWG `WebSockets` 3.1): a 401 looks like a network failure. So a
+//! failed handshake is not repeated.
 
 use crate::prelude::*;
 
@@ -19,7 +17,8 @@ use crate::base::strings;
 use crate::egress::token_reflection::Scope;
 use crate::egress::websocket::{self, Place};
 use crate::session::EndReason;
-use crate::vault::api_calls::{Call, CallStage, Calls};
+use crate::vault::api_calls::call_list::{Call, CallList, CallStage};
+use crate::vault::api_calls::socket::{Probe, Socket};
 use crate::vault::context::Context;
 use crate::vault::io::{Body, CallId, Output, PortId};
 use crate::vault::list;
@@ -37,38 +36,26 @@ const MAX_SOCKETS: usize = 128;
 /// IANA's registry of WebSocket close codes.
 const UNAUTHORIZED: u16 = 3000;
 
-/// What makes a call a socket.
-pub(super) struct Socket {
-    place: Place,
-    /// The sub-protocols that the page named.
-    protocols: Vec<String>,
-    probe: Probe,
+/// The addresses that the worker's policy allows sockets to, without their queries. The oldest comes first.
+#[derive(Default)]
+pub(super) struct Sockets {
+    probed: Vec<String>,
 }
 
-/// The attempt without a token.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Probe {
-    /// The probe has not begun, or is not needed.
-    None,
-    Pending,
-    Passed,
-}
-
-impl Calls {
+impl Sockets {
     /// Checks a socket, and lists it as a call that waits.
-    pub(super) fn admit_socket(
-        &self,
+    pub(super) fn admit(
         ctx: &Context,
-        port: PortId,
-        id: u64,
+        list: &CallList,
+        (port, id): (PortId, u64),
         call: CallId,
         request: SocketRequest,
     ) -> Result<Box<Call>> {
         let (allowed, place) = ctx.config.rules.authorize_socket(&request.url)?;
         websocket::check_protocols(&request.protocols)?;
         let place = place.clone();
-        self.find_room(port, id)?;
-        let sockets = || self.list.iter().filter(|call| call.socket.is_some());
+        list.find_room(port, id)?;
+        let sockets = || list.calls.iter().filter(|call| call.socket.is_some());
         let of_this_page = sockets().filter(|call| call.port == port).count();
         if of_this_page >= MAX_SOCKETS_OF_A_PAGE || sockets().count() >= MAX_SOCKETS {
             let message = msg!("32 sockets of this page, or 128 of all, are open already");
@@ -77,31 +64,23 @@ impl Calls {
         if ctx.session.is_none() {
             return Err(ctx.no_session());
         }
-        Ok(Box::new(Call {
-            call,
-            port,
-            id,
-            allowed,
-            init: String::new(),
-            body: Body::OneShot,
-            stage: CallStage::Waiting,
-            was_retried: false,
-            is_detached: false,
-            proven: crate::vault::dpop::Proven::default(),
-            socket: Some(Box::new(Socket {
-                place,
-                protocols: request.protocols,
-                probe: Probe::None,
-            })),
-        }))
+        let socket = Box::new(Socket {
+            place,
+            protocols: request.protocols,
+            probe: Probe::None,
+        });
+        let (init, body) = (String::new(), Body::OneShot);
+        let call = Call::new(call, (port, id), allowed, init, body, Some(socket));
+        Ok(Box::new(call))
     }
 
     /// Opens a socket, if this is one.
-    pub(super) fn open_socket(&mut self, ctx: &mut Context, call: CallId) -> bool {
+    pub(super) fn open(&self, ctx: &mut Context, list: &mut CallList, call: CallId) -> bool {
         let is_inspected = ctx.is_inspected();
-        let (Some(known), Some(session)) =
-            (list::find(&mut self.list, |c| c.call == call), &ctx.session)
-        else {
+        let (Some(known), Some(session)) = (
+            list::find(&mut list.calls, |c| c.call == call),
+            &ctx.session,
+        ) else {
             return false;
         };
         let Some(socket) = &mut known.socket else {
@@ -120,8 +99,8 @@ impl Calls {
                 return true;
             }
         }
-        let which = known.allowed.token_selector();
-        let Some(token) = session.latest_access_token_of(which) else {
+        let selector = known.allowed.token_selector();
+        let Some(token) = session.latest_access_token_of(selector) else {
             return false;
         };
         match socket.place.handshake(url, &socket.protocols, token) {
@@ -131,24 +110,26 @@ impl Calls {
                 }
                 let detail = is_inspected.then(|| known.allowed.description());
                 known.stage = CallStage::Sent {
-                    generation: session.issued(which),
+                    generation: session.issued(selector),
                 };
                 let handshake = Box::new(handshake);
                 ctx.outputs.push(Output::OpenSocket { call, handshake });
                 ctx.trace_call("call_sent", call, None, detail.as_deref());
             }
-            Err(error) => self.reject(ctx, call, &error),
+            Err(error) => list.reject(ctx, call, &error),
         }
         true
     }
 
-    pub(super) fn socket_probed(
+    /// Handles the result of a probe. Returns true if the socket can be opened with the token.
+    pub(super) fn handle_probe(
         &mut self,
         ctx: &mut Context,
+        list: &mut CallList,
         call: CallId,
         is_blocked: bool,
     ) -> bool {
-        let Some(known) = list::find(&mut self.list, |c| c.call == call) else {
+        let Some(known) = list::find(&mut list.calls, |c| c.call == call) else {
             ctx.drop_call(call);
             return false;
         };
@@ -159,7 +140,7 @@ impl Calls {
                 &address,
                 msg!(", and its violation report would contain the access token"),
             ];
-            self.reject(ctx, call, &Error::of(Code::SocketBlocked, &message));
+            list.reject(ctx, call, &Error::of(Code::SocketBlocked, &message));
             return false;
         }
         if let Some(socket) = &mut known.socket {
@@ -172,9 +153,11 @@ impl Calls {
         true
     }
 
-    pub(super) fn socket_opened(&mut self, ctx: &mut Context, call: CallId, protocol: &str) {
+    /// Handles the opening of a socket.
+    pub(super) fn opened(ctx: &mut Context, list: &mut CallList, call: CallId, protocol: &str) {
         let is_it = |c: &Call| c.call == call && matches!(c.stage, CallStage::Sent { .. });
-        let (Some(known), Some(session)) = (list::find(&mut self.list, is_it), &ctx.session) else {
+        let (Some(known), Some(session)) = (list::find(&mut list.calls, is_it), &ctx.session)
+        else {
             return ctx.drop_call(call);
         };
         let Some(socket) = &known.socket else {
@@ -185,28 +168,28 @@ impl Calls {
             .text("protocol", websocket::visible(protocol, &socket.protocols))
             .finish();
         // The token of now: the handshake may have taken longer than its own lived.
-        let which = known.allowed.token_selector();
-        if let Some(token) = session.latest_access_token_of(which)
+        let selector = known.allowed.token_selector();
+        if let Some(token) = session.latest_access_token_of(selector)
             && let Some(text) = socket.place.first_message(token)
         {
-            if session.access_token_of(which, &ctx.now).is_none() {
+            if session.access_token_of(selector, &ctx.now).is_none() {
                 // A server may speak while a refresh is waited for, and the page does not know of the socket yet.
-                self.forget(call);
-                return close_socket(ctx, call, "token_expired");
+                list.forget(call);
+                return send_close(ctx, call, "token_expired");
             }
             let token = token.clone();
             ctx.outputs.push(Output::SendFirst { call, text, token });
         }
         ctx.trace_call("call_answered", call, Some(101), None);
-        self.deliver(ctx, call, text);
+        list.deliver(ctx, call, text);
     }
 
-    /// The session is over that these sockets were opened in.
-    pub(super) fn close_sockets(&mut self, ctx: &mut Context, reason: Option<EndReason>) {
+    /// Closes the sockets of a session that is over.
+    pub(super) fn close(ctx: &mut Context, list: &mut CallList, reason: Option<EndReason>) {
         let reason = reason.map_or("replaced", EndReason::as_str);
         let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, CallStage::Waiting);
-        while let Some(known) = list::take(&mut self.list, is_open) {
-            close_socket(ctx, known.call, reason);
+        while let Some(known) = list::take(&mut list.calls, is_open) {
+            send_close(ctx, known.call, reason);
         }
     }
 }
@@ -215,7 +198,7 @@ fn without_query(url: &str) -> &str {
     strings::split_once(url, b'?').0
 }
 
-fn close_socket(ctx: &mut Context, call: CallId, reason: &str) {
+fn send_close(ctx: &mut Context, call: CallId, reason: &str) {
     ctx.outputs.push(Output::CloseSocket {
         call,
         code: UNAUTHORIZED,

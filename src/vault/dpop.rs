@@ -1,24 +1,25 @@
-//! DPoP in the vault (RFC 9449): one key for each login and the session that comes of it, a fresh proof for
-//! whatever is sent with a token or for one, and the nonces that servers want in it.
+//! DPoP in the vault (RFC 9449): one key for each login and its session, a fresh proof for each token request and each
+//! request with a token, and the nonces that servers require in proofs.
 //!
-//! The proof leaves with its request: the core writes it, the host signs it and sends both. So there is nothing
-//! between the one and the other that a logout, an abort or a limit would have to be heeded in.
+//! The core writes the proof; the host signs it and sends it with its request. No logout, abort or limit can come
+//! between the two.
 //!
-//! Revocation needs none: RFC 9449 has proofs for token requests and for APIs.
+//! Revocations carry no proof: RFC 9449 defines proofs for token requests and for APIs.
 
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::url::Url;
 use crate::egress::policy::Allowed;
+use crate::oauth::authorization_request::Pending;
 use crate::oauth::dpop::{JTI, Nonces, ProofParams, PublicKey, UnsignedProof};
 use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
 use crate::oauth::www_authenticate;
 use crate::prelude::*;
+use crate::session::Session;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output, ResponseHead};
 
-/// By how many milliseconds the provider's time must turn out to be another one for a proof to be worth a second
-/// attempt that was refused.
+/// Smallest change of the provider's time, in milliseconds, that makes a second attempt with a refused proof worthwhile.
 const CLOCK_STEP: u64 = 1000;
 
 /// Nonces, keys, and token requests with a proof.
@@ -26,7 +27,7 @@ const CLOCK_STEP: u64 = 1000;
 pub(super) struct Dpop {
     provider_nonces: Nonces,
     api_nonces: Nonces,
-    /// Token requests that wait for their answer.
+    /// Token requests in flight.
     sent: Vec<TokenRequest>,
     /// The keys that the host was last told to keep.
     kept: Vec<String>,
@@ -45,13 +46,23 @@ pub(super) struct TokenRequest {
     was_repeated: bool,
 }
 
+/// The key that tokens are bound to.
+pub(super) type BindingKey = PublicKey;
+
 /// The proof of a call.
-#[derive(Default)]
 pub(super) struct Proven {
     /// The nonce in it.
     nonce: Option<String>,
     /// It was sent once more, with another nonce.
     was_repeated: bool,
+}
+
+impl Proven {
+    /// The state of a call that was not sent yet.
+    pub(super) const NONE: Self = Self {
+        nonce: None,
+        was_repeated: false,
+    };
 }
 
 impl Dpop {
@@ -203,6 +214,21 @@ impl Dpop {
             ctx.outputs.push(Output::KeepKeys { names });
         }
     }
+}
+
+/// Returns true if tokens are bound to keys.
+pub(super) const fn is_used(ctx: &Context) -> bool {
+    ctx.config.dpop
+}
+
+/// Returns the key that the tokens of a session are bound to.
+pub(super) fn key_of_session(session: &Session) -> Option<BindingKey> {
+    session.key().cloned()
+}
+
+/// Returns the key that the tokens of a login will be bound to.
+pub(super) fn key_of_login(pending: &Pending) -> Option<BindingKey> {
+    pending.key.clone()
 }
 
 fn jti(ctx: &mut Context) -> [u8; JTI] {

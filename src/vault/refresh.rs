@@ -18,7 +18,7 @@ use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 use crate::session::EndReason;
 use crate::vault::context::{Context, Purpose};
-use crate::vault::dpop::Dpop;
+use crate::vault::dpop::{self, Dpop};
 use crate::vault::io::OpId;
 use crate::vault::provider::{self, Provider};
 use crate::vault::resource_tokens::{ResourceTokens, TargetRefusal};
@@ -268,16 +268,8 @@ impl Refresh {
             self.schedule.reopen();
         }
         self.schedule.started();
-        #[cfg(feature = "extended")]
-        let op = {
-            let key = session.key().cloned();
-            dpop.send_proven(ctx, Purpose::Refresh, request, key)
-        };
-        #[cfg(not(feature = "extended"))]
-        let op = {
-            let _ = dpop;
-            ctx.send(Purpose::Refresh, request)
-        };
+        let key = dpop::key_of_session(session);
+        let op = dpop.send_proven(ctx, Purpose::Refresh, request, key);
         self.stage = RefreshStage::Sent(op, ctx.now);
         ctx.trace_generation("refresh_started");
         true

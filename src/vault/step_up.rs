@@ -1,9 +1,8 @@
-//! An API that wants more than the session has, another authentication (RFC 9470) or more scope: its page is told, and
-//! with what a login would get it.
+//! APIs that demand another authentication (RFC 9470) or more scope than the session has. The page learns of the demand,
+//! and of the login that would satisfy it.
 //!
-//! Nothing is tried again here. The page asks its user, begins that login, and calls once more. An API that refuses
-//! with the same words right after such a login would be asked for ever by a page that does not stop to think, so
-//! that page is told that another login is of no use.
+//! The call is not repeated here. The page asks its user, begins that login, and repeats the call. If the API makes the
+//! same demand right after such a login, the page learns that another login cannot help. Otherwise a page could loop.
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
@@ -11,7 +10,7 @@ use crate::base::strings;
 use crate::oauth::authorization_request::Pending;
 use crate::oauth::www_authenticate::{self, Demand};
 use crate::prelude::*;
-use crate::vault::api_calls::{Call, Calls};
+use crate::vault::api_calls::call_list::{Call, CallList};
 use crate::vault::context::Context;
 use crate::vault::io::{CallId, ResponseHead};
 use crate::vault::message::message;
@@ -20,28 +19,34 @@ use crate::vault::message::message;
 const FRESH: Millis = Millis::from_secs(60);
 
 /// The demand that the login of this session was for.
-pub(super) struct SteppedUp {
+#[derive(Default)]
+pub(super) struct StepUp {
+    done: Option<CompletedStepUp>,
+}
+
+struct CompletedStepUp {
     login: String,
     at: Instant,
 }
 
-impl Calls {
+impl StepUp {
     /// Records the demand that a login was for.
-    pub(super) fn record_step_up(&mut self, ctx: &Context, pending: &Pending) {
-        self.stepped_up = pending.demand.as_ref().map(|login| SteppedUp {
+    pub(super) fn record_login(&mut self, ctx: &Context, pending: &Pending) {
+        self.done = pending.demand.as_ref().map(|login| CompletedStepUp {
             login: login.clone(),
             at: ctx.now,
         });
     }
 
-    /// Refuses a call if what its API wants is a matter of another login. Gives whether it did.
-    pub(super) fn steps_up(
-        &mut self,
+    /// Rejects a call if its API demands another login. Returns true if the call was rejected.
+    pub(super) fn reject(
+        &self,
         ctx: &mut Context,
+        list: &mut CallList,
         call: CallId,
         head: &ResponseHead,
     ) -> bool {
-        let Some(known) = self.list.iter().find(|c| c.call == call) else {
+        let Some(known) = list.calls.iter().find(|c| c.call == call) else {
             return false;
         };
         let is_ours = known.allowed.steps_up() && !known.is_detached && ctx.session.is_some();
@@ -62,42 +67,42 @@ impl Calls {
         let login = demand.login();
         if self.has_just_done(ctx, &login) {
             let why = msg!("the API wants what the user has just signed in for");
-            self.refuse_demanding(ctx, call, Code::StepUpFailed, why, None);
+            reject_with_demand(ctx, list, call, Code::StepUpFailed, why, None);
         } else {
             let login = Some(login).filter(|_| may_ask(ctx, &demand));
-            self.refuse_demanding(ctx, call, code, why, login.as_deref());
+            reject_with_demand(ctx, list, call, code, why, login.as_deref());
         }
         true
     }
 
     fn has_just_done(&self, ctx: &Context, login: &str) -> bool {
-        let done = self.stepped_up.as_ref();
+        let done = self.done.as_ref();
         done.is_some_and(|done| done.login == login && done.at.elapsed(&ctx.now) < FRESH)
     }
+}
 
-    fn refuse_demanding(
-        &mut self,
-        ctx: &mut Context,
-        call: CallId,
-        code: Code,
-        why: &str,
-        login: Option<&str>,
-    ) {
-        let Some(known) = self.forget(call) else {
-            return;
-        };
-        let Call { port, id, .. } = *known;
-        let mut error = message("error");
-        error
-            .number("id", id)
-            .text("code", code.as_str())
-            .text("message", why);
-        if let Some(login) = login {
-            error.json("login", login);
-        }
-        ctx.post(port, error.finish());
-        ctx.drop_call(call);
+fn reject_with_demand(
+    ctx: &mut Context,
+    list: &mut CallList,
+    call: CallId,
+    code: Code,
+    why: &str,
+    login: Option<&str>,
+) {
+    let Some(known) = list.forget(call) else {
+        return;
+    };
+    let Call { port, id, .. } = *known;
+    let mut error = message("error");
+    error
+        .number("id", id)
+        .text("code", code.as_str())
+        .text("message", why);
+    if let Some(login) = login {
+        error.json("login", login);
     }
+    ctx.post(port, error.finish());
+    ctx.drop_call(call);
 }
 
 /// Returns true if pages may ask for all of it.

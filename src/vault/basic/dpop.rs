@@ -1,5 +1,54 @@
-//! A build without DPoP.
+//! A build without DPoP: all tokens are bearer tokens.
 
-/// Nothing: this build has no proofs.
+use crate::base::http::HttpRequest;
+use crate::oauth::authorization_request::Pending;
+use crate::session::Session;
+use crate::vault::context::{Context, Purpose};
+use crate::vault::io::{OpId, ResponseHead};
+
+/// No such value exists.
+pub(super) enum BindingKey {}
+
 #[derive(Default)]
 pub(super) struct Dpop;
+
+pub(super) struct Proven;
+
+impl Proven {
+    pub(super) const NONE: Self = Self;
+}
+
+impl Dpop {
+    pub(super) fn send_proven(
+        &self,
+        ctx: &mut Context,
+        purpose: Purpose,
+        request: HttpRequest,
+        _: Option<BindingKey>,
+    ) -> OpId {
+        ctx.send(purpose, request)
+    }
+
+    pub(super) const fn call_answered(
+        &self,
+        _: &str,
+        _: &Proven,
+        _: &ResponseHead,
+        _: bool,
+    ) -> bool {
+        false
+    }
+}
+
+/// Returns true if tokens are bound to keys.
+pub(super) const fn is_used(_: &Context) -> bool {
+    false
+}
+
+pub(super) const fn key_of_session(_: &Session) -> Option<BindingKey> {
+    None
+}
+
+pub(super) const fn key_of_login(_: &Pending) -> Option<BindingKey> {
+    None
+}

@@ -12,10 +12,10 @@ use crate::oauth::id_token::{IdToken, Occasion};
 use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
 use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
-use crate::vault::dpop::Dpop;
+use crate::vault::dpop::{self, Dpop};
 use crate::vault::io::{OpId, Output, PortId, Taken};
 use crate::vault::list::{self, List};
-use crate::vault::login::Logins;
+use crate::vault::login::in_flight::Logins;
 use crate::vault::message::{callback_error, message};
 use crate::vault::provider::Provider;
 use crate::vault::verification::{Verification, unverified};
@@ -155,14 +155,8 @@ impl Callbacks {
         } else {
             check_login(ctx, &pending).and_then(|()| {
                 let code = exchange_request(ctx, provider, answer, &pending)?;
-                #[cfg(feature = "extended")]
-                let op = dpop.send_proven(ctx, Purpose::Exchange, code, pending.key.clone());
-                #[cfg(not(feature = "extended"))]
-                let op = {
-                    let _ = dpop;
-                    ctx.send(Purpose::Exchange, code)
-                };
-                Ok(op)
+                let key = dpop::key_of_login(&pending);
+                Ok(dpop.send_proven(ctx, Purpose::Exchange, code, key))
             })
         };
         match sent {

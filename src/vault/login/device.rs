@@ -6,54 +6,17 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
 use crate::codec::json;
 use crate::oauth::authorization_request::{self, Pending};
-use crate::oauth::device_authorization::{self, DeviceAuthorization, PollOutcome};
+use crate::oauth::device_authorization::{self, PollOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::dpop::Dpop;
 use crate::vault::io::OpId;
-use crate::vault::login::{Login, LoginStage, Logins};
+use crate::vault::login::device_stage::{Device, Timing};
+use crate::vault::login::in_flight::{Login, LoginStage, Logins};
 use crate::vault::message::message;
 use crate::vault::provider::Provider;
 use crate::vault::verification::{Verification, unverified};
-
-/// A login on another device, as far as it has come.
-pub(in crate::vault) enum Device {
-    /// The provider is asked for codes.
-    Asked(OpId),
-    /// The user has them.
-    Shown(Box<DeviceAuthorization>, Timing),
-}
-
-/// When to ask whether the user is through.
-pub(in crate::vault) struct Timing {
-    shown_at: Instant,
-    interval: Millis,
-    /// The last question, or when the user was shown the code.
-    asked_at: Instant,
-    /// The question that has no answer yet.
-    op: Option<OpId>,
-}
-
-impl Device {
-    /// When something is to be done, by the monotonic clock.
-    pub(super) fn due(&self) -> Option<Millis> {
-        match self {
-            Self::Shown(shown, timing) if timing.op.is_none() => {
-                let next = timing.asked_at.monotonic + timing.interval;
-                Some(next.min(timing.shown_at.monotonic + shown.expires_in))
-            }
-            _ => None,
-        }
-    }
-
-    fn awaits(&self, awaited: OpId) -> bool {
-        match self {
-            Self::Asked(op) => *op == awaited,
-            Self::Shown(_, timing) => timing.op == Some(awaited),
-        }
-    }
-}
 
 impl Login {
     fn is_of(&self, op: OpId) -> bool {

@@ -11,7 +11,7 @@ use crate::oauth::pushed_authorization::{self, PushOutcome};
 use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::OpId;
-use crate::vault::login::{Login, LoginStage, Logins};
+use crate::vault::login::in_flight::{Login, LoginStage, Logins};
 use crate::vault::provider::Provider;
 
 impl Logins {

@@ -10,6 +10,7 @@ use crate::prelude::*;
 use crate::session::{self, EndReason, Session};
 use crate::vault::Vault;
 use crate::vault::api_calls::Waiters;
+use crate::vault::api_sockets::Sockets;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output};
 use crate::vault::login::callback::CompletedLogin;
@@ -421,9 +422,8 @@ impl Vault {
             detached = successor.or(before.refresh_token().cloned());
         }
         self.refresh.abandon(&mut self.ctx);
-        self.calls.detach();
-        #[cfg(feature = "extended")]
-        self.calls.close_sockets(&mut self.ctx, None);
+        self.calls.list.detach();
+        Sockets::close(&mut self.ctx, &mut self.calls.list, None);
         self.ctx.session = Some(session);
         self.ctx.end_reason = None;
         detached

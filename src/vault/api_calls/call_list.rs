@@ -1,0 +1,219 @@
+//! The calls in flight, sockets among them.
+
+use crate::base::error::{Code, Error, Result};
+use crate::egress::policy::{Allowed, TokenSelector};
+use crate::prelude::*;
+use crate::vault::api_calls::socket::BoxedSocket;
+use crate::vault::context::Context;
+use crate::vault::dpop::Proven;
+use crate::vault::io::{Body, CallId, Output, PortId};
+use crate::vault::list::{self, List};
+use crate::vault::message::message;
+
+/// Largest number of calls of one page, so that the others can make some.
+const MAX_CALLS_OF_A_PAGE: usize = 512;
+/// Largest number of calls in flight, over all pages.
+pub(in crate::vault) const MAX_CALLS: usize = 1024;
+
+/// A request of a page.
+pub(in crate::vault) struct Call {
+    pub(in crate::vault) call: CallId,
+    pub(in crate::vault) port: PortId,
+    pub(in crate::vault) id: u64,
+    pub(in crate::vault) allowed: Allowed,
+    /// See [`ApiRequest::init`].
+    pub(in crate::vault) init: String,
+    pub(in crate::vault) body: Body,
+    pub(in crate::vault) stage: CallStage,
+    pub(in crate::vault) was_retried: bool,
+    /// True if the call was sent in a session that is over.
+    pub(in crate::vault) is_detached: bool,
+    /// The socket to open, if the call is not a request.
+    pub(in crate::vault) socket: Option<BoxedSocket>,
+    pub(in crate::vault) proven: Proven,
+}
+
+pub(in crate::vault) enum CallStage {
+    /// Waits for a valid access token.
+    Waiting,
+    /// Sent with the access token of this generation.
+    Sent {
+        generation: u64,
+    },
+    /// Answered with a 401. `head` is the message for the page if no retry succeeds.
+    Held {
+        head: String,
+        /// The generation of the refused token.
+        generation: u64,
+    },
+    Delivered,
+}
+
+/// The calls in flight, in the order in which they began.
+#[derive(Default)]
+pub(in crate::vault) struct CallList {
+    pub(in crate::vault) calls: List<Call>,
+}
+
+impl Call {
+    /// Creates a call that waits for a token.
+    pub(in crate::vault) const fn new(
+        call: CallId,
+        (port, id): (PortId, u64),
+        allowed: Allowed,
+        init: String,
+        body: Body,
+        socket: Option<BoxedSocket>,
+    ) -> Self {
+        Self {
+            call,
+            port,
+            id,
+            allowed,
+            init,
+            body,
+            stage: CallStage::Waiting,
+            was_retried: false,
+            is_detached: false,
+            socket,
+            proven: Proven::NONE,
+        }
+    }
+}
+
+impl CallList {
+    /// Returns an error if a page may not have another call, or not with this number.
+    pub(in crate::vault) fn find_room(&self, port: PortId, id: u64) -> Result<()> {
+        let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
+        if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
+            let message = msg!("512 calls of this page, or 1024 of all, are in flight already");
+            return Err(Error::new(Code::LimitExceeded, message));
+        }
+        if self.calls.iter().any(|c| c.port == port && c.id == id) {
+            let message = msg!("a call with this id is in flight");
+            return Err(Error::new(Code::MessageInvalid, message));
+        }
+        Ok(())
+    }
+
+    /// Returns the selector of the token that a call needs.
+    #[cfg(feature = "extended")]
+    pub(in crate::vault) fn selector_of(&self, call: CallId) -> TokenSelector {
+        let known = self.calls.iter().find(|c| c.call == call)?;
+        known.allowed.token_selector()
+    }
+
+    #[cfg(not(feature = "extended"))]
+    #[expect(clippy::unused_self, reason = "the same interface in both builds")]
+    pub(in crate::vault) const fn selector_of(&self, _: CallId) -> TokenSelector {
+        TokenSelector
+    }
+
+    /// Detaches calls from a session that is over. Their responses are delivered, but none is sent again with the token
+    /// of another session.
+    pub(in crate::vault) fn detach(&mut self) {
+        for call in &mut self.calls {
+            match &mut call.stage {
+                CallStage::Sent { .. } => call.is_detached = true,
+                // Whichever token the new session has is another than the one that was refused.
+                CallStage::Held { generation, .. } => *generation = 0,
+                _ => {}
+            }
+        }
+    }
+
+    pub(in crate::vault) fn waiting(&self) -> Vec<CallId> {
+        let mut waiting = Vec::new();
+        for call in &self.calls {
+            if matches!(call.stage, CallStage::Waiting | CallStage::Held { .. }) {
+                waiting.push(call.call);
+            }
+        }
+        waiting
+    }
+
+    /// Returns true if a call may be sent. A call that was answered with a 401 needs another token than the one that
+    /// was refused.
+    pub(in crate::vault) fn can_resume(&self, ctx: &Context, call: CallId) -> bool {
+        let session = ctx.session.as_deref();
+        let can_go = |c: &Call| match c.stage {
+            CallStage::Held { generation, .. } => {
+                Some(generation) < session.map(|s| s.issued(c.allowed.token_selector()))
+            }
+            _ => true,
+        };
+        self.calls.iter().any(|c| c.call == call && can_go(c))
+    }
+
+    /// Returns the tokens that calls with a 401 need.
+    pub(in crate::vault) fn held(&self) -> Vec<TokenSelector> {
+        let is_held = |c: &Call| matches!(c.stage, CallStage::Held { .. });
+        let held = self.calls.iter().filter(|c| is_held(c));
+        held.map(|c| c.allowed.token_selector()).collect()
+    }
+
+    /// Holds a 401 back until a refresh is over.
+    pub(in crate::vault) fn hold(&mut self, call: CallId, generation: u64, head: String) {
+        if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
+            known.stage = CallStage::Held { head, generation };
+        }
+    }
+
+    pub(in crate::vault) fn deliver(&mut self, ctx: &mut Context, call: CallId, text: String) {
+        if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
+            known.stage = CallStage::Delivered;
+            ctx.outputs.push(Output::Deliver { call, text });
+        }
+    }
+
+    pub(in crate::vault) fn failed(&mut self, ctx: &mut Context, call: CallId) {
+        let Some(known) = self.forget(call) else {
+            return;
+        };
+        if !matches!(known.stage, CallStage::Delivered) {
+            let text = message("network_error").number("id", known.id).finish();
+            ctx.post(known.port, text);
+            ctx.trace_call("call_answered", call, None, Some("no answer"));
+        }
+        ctx.drop_call(call);
+    }
+
+    /// Rejects a call whose response contains the token. The page does not get the rest of the response.
+    pub(in crate::vault) fn reflected(&mut self, ctx: &mut Context, call: CallId) {
+        let message = msg!("the API's answer has the access token in it");
+        self.reject(ctx, call, &Error::new(Code::TokenReflected, message));
+        ctx.drop_call(call);
+    }
+
+    pub(in crate::vault) fn closed(&mut self, ctx: &mut Context, call: CallId) {
+        self.forget(call);
+        ctx.drop_call(call);
+    }
+
+    pub(in crate::vault) fn abort(&mut self, ctx: &mut Context, port: PortId, id: u64) {
+        if let Some(known) = list::take(&mut self.calls, |c| c.port == port && c.id == id) {
+            ctx.drop_call(known.call);
+        }
+    }
+
+    pub(in crate::vault) fn has_calls(&self, port: PortId) -> bool {
+        self.calls.iter().any(|call| call.port == port)
+    }
+
+    pub(in crate::vault) fn forget_port(&mut self, ctx: &mut Context, port: PortId) {
+        while let Some(known) = list::take(&mut self.calls, |c| c.port == port) {
+            ctx.drop_call(known.call);
+        }
+    }
+
+    pub(in crate::vault) fn reject(&mut self, ctx: &mut Context, call: CallId, error: &Error) {
+        if let Some(known) = self.forget(call) {
+            ctx.post_error(known.port, known.id, error);
+            ctx.drop_call(call);
+        }
+    }
+
+    pub(in crate::vault) fn forget(&mut self, call: CallId) -> Option<Box<Call>> {
+        list::take(&mut self.calls, |c| c.call == call)
+    }
+}

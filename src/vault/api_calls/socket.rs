@@ -1,0 +1,24 @@
+//! The part of a call that is a socket.
+
+use crate::egress::websocket::Place;
+use crate::prelude::*;
+
+/// A socket that a page wants to open, or has opened.
+pub(in crate::vault) struct Socket {
+    pub(in crate::vault) place: Place,
+    /// The sub-protocols that the page named.
+    pub(in crate::vault) protocols: Vec<String>,
+    pub(in crate::vault) probe: Probe,
+}
+
+/// A socket, as calls store it.
+pub(in crate::vault) type BoxedSocket = Box<Socket>;
+
+/// The attempt without a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::vault) enum Probe {
+    /// The probe has not begun, or is not needed.
+    None,
+    Pending,
+    Passed,
+}

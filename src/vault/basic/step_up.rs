@@ -1,0 +1,23 @@
+//! A build without step-up: pages get the response of an API as it is.
+
+use crate::oauth::authorization_request::Pending;
+use crate::vault::api_calls::call_list::CallList;
+use crate::vault::context::Context;
+use crate::vault::io::{CallId, ResponseHead};
+
+#[derive(Default)]
+pub(super) struct StepUp;
+
+impl StepUp {
+    pub(super) const fn record_login(&self, _: &Context, _: &Pending) {}
+
+    pub(super) const fn reject(
+        &self,
+        _: &Context,
+        _: &CallList,
+        _: CallId,
+        _: &ResponseHead,
+    ) -> bool {
+        false
+    }
+}

@@ -1,0 +1,44 @@
+//! The stage of a login on another device.
+
+use crate::base::clock::{Instant, Millis};
+use crate::oauth::device_authorization::DeviceAuthorization;
+use crate::prelude::*;
+use crate::vault::io::OpId;
+
+/// A login on another device, as far as it has come.
+pub(in crate::vault) enum Device {
+    /// The codes were requested from the provider.
+    Asked(OpId),
+    /// The codes are shown to the user.
+    Shown(Box<DeviceAuthorization>, Timing),
+}
+
+/// Times of the polls.
+pub(in crate::vault) struct Timing {
+    pub(super) shown_at: Instant,
+    pub(super) interval: Millis,
+    /// Time of the last poll, or of showing the code to the user.
+    pub(super) asked_at: Instant,
+    /// The poll in flight.
+    pub(super) op: Option<OpId>,
+}
+
+impl Device {
+    /// Returns the monotonic time of the next poll, or of the code's expiry.
+    pub(super) fn due(&self) -> Option<Millis> {
+        match self {
+            Self::Shown(shown, timing) if timing.op.is_none() => {
+                let next = timing.asked_at.monotonic + timing.interval;
+                Some(next.min(timing.shown_at.monotonic + shown.expires_in))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn awaits(&self, awaited: OpId) -> bool {
+        match self {
+            Self::Asked(op) => *op == awaited,
+            Self::Shown(_, timing) => timing.op == Some(awaited),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Logins in flight, and the pending logins that are in memory.
+
+use crate::prelude::*;
+
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error};
+use crate::oauth::authorization_request::{AuthorizationRequest, LIFETIME, LoginParams, Pending};
+#[cfg(feature = "extended")]
+use crate::oauth::dpop::PublicKey;
+use crate::vault::context::{Context, Purpose};
+use crate::vault::io::{OpId, Output, PortId};
+use crate::vault::list::{self, List};
+#[cfg(feature = "extended")]
+use crate::vault::login::device_stage::Device;
+use crate::vault::message::message;
+
+/// Largest number of logins in flight.
+const MAX_LOGINS: usize = 32;
+/// Largest number of them that one page may have begun, so that other pages can begin some.
+const MAX_LOGINS_OF_A_PAGE: usize = 4;
+
+/// Logins that pages began.
+#[derive(Default)]
+pub(in crate::vault) struct Logins {
+    pub(super) in_flight: List<Login>,
+    /// Pending logins in memory, for vaults whose store does not work.
+    remembered: Vec<(String, Box<Pending>)>,
+    /// Names of logins whose response came, so that a second response is told from an unknown one.
+    used: Vec<String>,
+    /// True if the provider does not let this client push authorization requests.
+    pub(super) is_pushing_refused: bool,
+}
+
+pub(in crate::vault) struct Login {
+    pub(in crate::vault) port: PortId,
+    pub(in crate::vault) id: u64,
+    pub(in crate::vault) params: Box<LoginParams>,
+    /// Time at which the page is told that no response came.
+    pub(in crate::vault) deadline: Millis,
+    pub(in crate::vault) stage: LoginStage,
+    /// The key that the tokens of a login on another device are to be bound to.
+    #[cfg(feature = "extended")]
+    pub(in crate::vault) key: Option<PublicKey>,
+}
+
+pub(in crate::vault) enum LoginStage {
+    NeedsMetadata,
+    /// The host makes the key that its tokens are to be bound to.
+    #[cfg(feature = "extended")]
+    MakingKey(OpId),
+    /// The provider gets the request before the page is told where to go.
+    Pushing(OpId, Box<AuthorizationRequest>),
+    Storing {
+        op: OpId,
+        url: String,
+    },
+    /// The user is at another device.
+    #[cfg(feature = "extended")]
+    AtDevice(Device),
+    /// A popup is at the provider; its opener waits.
+    AtProvider {
+        key: String,
+    },
+}
+
+impl Login {
+    pub(in crate::vault) const fn needs_metadata(&self) -> bool {
+        matches!(self.stage, LoginStage::NeedsMetadata)
+    }
+}
+
+impl Logins {
+    pub(in crate::vault) fn forget_port(&mut self, port: PortId) {
+        list::discard(&mut self.in_flight, |login| login.port == port);
+    }
+
+    pub(in crate::vault) fn put(&mut self, login: Box<Login>) {
+        self.in_flight.push(login);
+    }
+
+    pub(in crate::vault) fn take(&mut self, is_it: impl Fn(&Login) -> bool) -> Option<Box<Login>> {
+        list::take(&mut self.in_flight, is_it)
+    }
+
+    /// Takes the pending login called `key` out of memory, if it is there.
+    pub(in crate::vault) fn recall(&mut self, key: &str) -> Option<Box<Pending>> {
+        let i = self.remembered.iter().position(|(k, _)| k == key)?;
+        Some(self.remembered.swap_remove(i).1)
+    }
+
+    /// Marks the login called `key` as answered. Returns true if it was answered before.
+    pub(in crate::vault) fn mark_used(&mut self, key: &str) -> bool {
+        if self.used.iter().any(|used| used == key) {
+            return true;
+        }
+        if self.used.len() == MAX_LOGINS {
+            self.used.remove(0);
+        }
+        self.used.push(key.to_owned());
+        false
+    }
+
+    /// The keys that tokens will be bound to.
+    #[cfg(feature = "extended")]
+    pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        let in_flight = self
+            .in_flight
+            .iter()
+            .filter_map(|login| match &login.stage {
+                LoginStage::Pushing(_, begun) => begun.pending.key.as_ref(),
+                _ => login.key.as_ref(),
+            });
+        in_flight.chain(self.pending().filter_map(|pending| pending.key.as_ref()))
+    }
+
+    pub(in crate::vault) fn pending(&self) -> impl Iterator<Item = &Pending> {
+        self.remembered.iter().map(|(_, pending)| &**pending)
+    }
+
+    pub(in crate::vault) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
+        for login in &self.in_flight {
+            see(login.deadline);
+            #[cfg(feature = "extended")]
+            if let LoginStage::AtDevice(device) = &login.stage {
+                device.due().map(&mut *see);
+            }
+        }
+    }
+
+    /// Remembers a login. Never evicts one to make room: the vault would then trust what script wrote to the store.
+    fn remember(&mut self, key: String, pending: Box<Pending>) {
+        self.remembered.push((key, pending));
+    }
+
+    /// Returns true if a page may not begin another login.
+    pub(super) fn are_too_many(&self, port: PortId) -> bool {
+        let logins = self.in_flight.iter();
+        let of_this_page = logins.filter(|login| login.port == port).count();
+        let is_full = self.in_flight.len() == MAX_LOGINS || self.remembered.len() >= MAX_LOGINS;
+        is_full || of_this_page == MAX_LOGINS_OF_A_PAGE
+    }
+
+    /// Sends the user to the provider. The login of a popup is only kept in memory, because the opener stays open, and
+    /// this vault with it. A login that navigates the page away must survive in the store.
+    #[expect(clippy::boxed_local, reason = "moving a box is less code")]
+    pub(super) fn navigate_or_store(
+        &mut self,
+        ctx: &mut Context,
+        mut login: Box<Login>,
+        begun: Box<AuthorizationRequest>,
+        url: String,
+    ) {
+        let AuthorizationRequest { key, pending, .. } = *begun;
+        if login.params.popup {
+            navigate(ctx, &login, &url);
+            login.stage = LoginStage::AtProvider { key: key.clone() };
+        } else {
+            let op = ctx.begin_limited(Purpose::StoreLogin);
+            ctx.outputs.push(Output::Store {
+                op,
+                key: key.clone(),
+                value: pending.to_json(),
+                expires_at: ctx.now.wall.saturating_add(LIFETIME.0),
+                #[cfg(feature = "extended")]
+                key_pair: pending.key.as_ref().map(|key| key.thumbprint().to_owned()),
+            });
+            login.stage = LoginStage::Storing { op, url };
+        }
+        self.remember(key, pending);
+        self.in_flight.push(login);
+        ctx.trace("login_started", None);
+    }
+
+    pub(in crate::vault) fn stored(&mut self, ctx: &mut Context, op: OpId, ok: bool) {
+        let is_it =
+            |login: &Login| matches!(login.stage, LoginStage::Storing { op: o, .. } if o == op);
+        let Some(login) = list::take(&mut self.in_flight, is_it) else {
+            return;
+        };
+        match &login.stage {
+            LoginStage::Storing { url, .. } if ok => navigate(ctx, &login, url),
+            _ => {
+                let why = msg!("the login cannot be kept while the page is away");
+                ctx.decline(login.port, login.id, Code::StorageUnavailable, why);
+            }
+        }
+    }
+
+    pub(in crate::vault) fn cancel(&mut self, port: PortId, id: u64) {
+        let is_it = |login: &Login| login.port == port && login.id == id;
+        list::take(&mut self.in_flight, is_it);
+    }
+
+    pub(in crate::vault) fn fail_waiting(&mut self, ctx: &mut Context, error: &Error) {
+        self.fail(ctx, error, Login::needs_metadata);
+    }
+
+    pub(in crate::vault) fn expire(&mut self, ctx: &mut Context) {
+        let now = ctx.now;
+        let error = Error::new(Code::LoginExpired, msg!("no answer came within 10 minutes"));
+        self.fail(ctx, &error, |login| login.deadline <= now.monotonic);
+        let remembered = &mut self.remembered;
+        let is_old = |(_, pending): &(String, Box<Pending>)| pending.check_age(now.wall).is_err();
+        while let Some(i) = remembered.iter().position(is_old) {
+            remembered.swap_remove(i);
+        }
+    }
+
+    fn fail(&mut self, ctx: &mut Context, error: &Error, is_over: impl Fn(&Login) -> bool) {
+        while let Some(login) = list::take(&mut self.in_flight, &is_over) {
+            ctx.post_error(login.port, login.id, error);
+        }
+    }
+
+    /// Tells the opener of a popup how its login ended.
+    pub(in crate::vault) fn complete_opener(
+        &mut self,
+        ctx: &mut Context,
+        key: &str,
+        outcome: core::result::Result<(), &Error>,
+    ) {
+        let is_it =
+            |login: &Login| matches!(&login.stage, LoginStage::AtProvider { key: k } if k == key);
+        let Some(login) = list::take(&mut self.in_flight, is_it) else {
+            return;
+        };
+        match outcome {
+            Ok(()) => ctx.post_done(login.port, login.id, None, false),
+            Err(error) => ctx.post_error(login.port, login.id, error),
+        }
+    }
+}
+
+fn navigate(ctx: &mut Context, login: &Login, url: &str) {
+    let mut navigate = message("navigate");
+    navigate.number("id", login.id).text("url", url);
+    ctx.post(login.port, navigate.finish());
+}
