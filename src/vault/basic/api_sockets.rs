@@ -9,10 +9,10 @@ use crate::vault::io::CallId;
 pub(super) struct Sockets;
 
 impl Sockets {
-    pub(super) fn open(&self, _: &Context, list: &CallList, _: CallId) -> bool {
+    pub(super) fn open(&self, _: &mut Context, list: &mut CallList, _: CallId) -> bool {
         // The compiler knows that there are none.
         list.calls.iter().any(|call| call.socket.is_some())
     }
 
-    pub(super) const fn close(_: &Context, _: &CallList, _: Option<EndReason>) {}
+    pub(super) const fn close(_: &mut Context, _: &mut CallList, _: Option<EndReason>) {}
 }

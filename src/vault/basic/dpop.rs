@@ -32,7 +32,7 @@ impl Dpop {
     pub(super) const fn call_answered(
         &self,
         _: &str,
-        _: &Proven,
+        _: &mut Proven,
         _: &ResponseHead,
         _: bool,
     ) -> bool {

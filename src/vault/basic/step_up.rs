@@ -13,8 +13,8 @@ impl StepUp {
 
     pub(super) const fn reject(
         &self,
-        _: &Context,
-        _: &CallList,
+        _: &mut Context,
+        _: &mut CallList,
         _: CallId,
         _: &ResponseHead,
     ) -> bool {
