@@ -17,7 +17,7 @@ use crate::prelude::*;
 use crate::vault::api_calls::call_list::{Call, CallList, CallStage};
 use crate::vault::api_sockets::Sockets;
 use crate::vault::context::Context;
-use crate::vault::dpop::{self, Dpop};
+use crate::vault::dpop::Dpop;
 use crate::vault::io::{ApiRequest, Body, CallId, Output, PortId, ResponseHead};
 use crate::vault::list;
 use crate::vault::message::{FetchRequest, message};
@@ -281,7 +281,7 @@ impl Calls {
             .iter()
             .any(|c| c.call == call && c.is_detached);
         self.list
-            .reject(ctx, call, &dpop::key_lost(Code::SessionEnded));
+            .reject(ctx, call, &crate::vault::dpop::key_lost(Code::SessionEnded));
         !is_detached
     }
 }

@@ -216,11 +216,6 @@ impl Dpop {
     }
 }
 
-/// Returns true if tokens are bound to keys.
-pub(super) const fn is_used(ctx: &Context) -> bool {
-    ctx.config.dpop
-}
-
 /// Returns the key that the tokens of a session are bound to.
 pub(super) fn key_of_session(session: &Session) -> Option<BindingKey> {
     session.key().cloned()

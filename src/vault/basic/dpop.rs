@@ -40,11 +40,6 @@ impl Dpop {
     }
 }
 
-/// Returns true if tokens are bound to keys.
-pub(super) const fn is_used(_: &Context) -> bool {
-    false
-}
-
 pub(super) const fn key_of_session(_: &Session) -> Option<BindingKey> {
     None
 }
