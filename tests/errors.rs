@@ -2,7 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
-    reason = "a test may stop at what it did not expect"
+    reason = "a test may panic on anything unexpected"
 )]
 
 use strongroom::Code;

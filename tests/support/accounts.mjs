@@ -1,4 +1,4 @@
-/** Who can sign in at the demo's provider; its sign-in page shows this list. */
+/** The accounts of the demo's provider. Its sign-in page shows this list. */
 export const ACCOUNTS = [
   {
     username: 'alice',
@@ -11,7 +11,7 @@ export const ACCOUNTS = [
   { username: 'zazie', password: 'metro', name: 'Zazie Lalochère', email: 'zazie@example.com', locale: 'fr' },
 ]
 
-/** Looks an account up by the form's fields; `undefined` if they do not fit. */
+/** Finds an account by the form's fields; `undefined` if username or password is wrong. */
 export function authenticate(username, password) {
   return ACCOUNTS.find((account) => account.username === username && account.password === password)
 }

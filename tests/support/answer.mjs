@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-/** Answers with JSON. */
+/** Responds with JSON. */
 export function sendJson(response, status, value, headers = {}) {
   const body = JSON.stringify(value)
   response.writeHead(status, {
@@ -12,7 +12,7 @@ export function sendJson(response, status, value, headers = {}) {
   response.end(body)
 }
 
-/** A value that tells whether bytes arrived unharmed. */
+/** Hash with which a test checks that bytes arrived intact. */
 export function sha256(bytes) {
   return createHash('sha256').update(bytes).digest('hex')
 }

@@ -7,35 +7,35 @@ import { ROUTES } from './routes.mjs'
 import { startSockets } from './sockets.mjs'
 
 /**
- * One request that arrived, whether or not it was let in.
+ * One request that arrived, even if it was rejected.
  *
  * @typedef {object} ApiRequest
  * @property {number} at Milliseconds since the Unix epoch.
  * @property {string} method
  * @property {string} path With the query.
  * @property {import('node:http').IncomingHttpHeaders} headers
- * @property {string | null} authorization What the `Authorization` header said.
- * @property {import('jose').JWTPayload | null} claims Those of the access token, if it was good.
- * @property {number} status What was answered; 0 before that.
+ * @property {string | null} authorization The `Authorization` header.
+ * @property {import('jose').JWTPayload | null} claims Those of the access token, if it was valid.
+ * @property {number} status The response's status; 0 before the response.
  * @property {number} bytes The body's length.
- * @property {boolean} aborted True if the client went away before the answer was complete.
+ * @property {boolean} aborted True if the client disconnected before the response was complete.
  * @property {() => void} break Cuts the connection.
- * @property {Promise<void>} closed Resolves when the exchange is over, completed or aborted.
+ * @property {Promise<void>} closed Resolves when the exchange has completed or was aborted.
  */
 
 /**
- * Starts a resource server on loopback. Everything below `/v1/` wants an access token of `issuer` for
- * `audience`, verified by its signature (RFC 9068); see routes.mjs for what there is.
+ * Starts a resource server on loopback. Everything below `/v1/` requires an access token of `issuer` for `audience`,
+ * verified by its signature (RFC 9068); routes.mjs has the routes.
  *
  * @param {object} options
  * @param {string} options.issuer
- * @param {string} [options.provider] Where to ask the issuer for its keys, if that is elsewhere.
- * @param {string} [options.publicOrigin] The origin that others know it by, if it stands behind a proxy.
+ * @param {string} [options.provider] URL for fetching the issuer's keys, if it differs from `issuer`.
+ * @param {string} [options.publicOrigin] The server's public origin, if it is behind a proxy.
  * @param {string} options.audience
- * @param {string[]} options.allowedOrigins Who may call it from a browser (CORS).
+ * @param {string[]} options.allowedOrigins Origins that may call it from a browser (CORS).
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
- * @param {boolean} [options.dpop] Tokens must be bound to a key, and each request proven (RFC 9449).
+ * @param {boolean} [options.dpop] Tokens must be bound to a key, and each request needs a proof (RFC 9449).
  */
 export async function startApi({
   issuer,
@@ -48,7 +48,7 @@ export async function startApi({
   dpop = false,
 }) {
   const proofs = new DpopVerifier()
-  /** @type {ApiRequest[]} Everything that arrived but preflights, oldest first. */
+  /** @type {ApiRequest[]} All requests except preflights, oldest first. */
   const requests = []
   /** @type {ApiRequest[]} CORS preflights. */
   const preflights = []
@@ -98,7 +98,7 @@ export async function startApi({
       }))
     if (error) return refuse(response, scheme, { error })
     const body = await readBody(request).catch(() => null)
-    // The client went away while it was sending.
+    // The client disconnected while it was sending.
     if (!body) return
     entry.bytes = body.length
     const rest = url.pathname.slice('/v1/'.length).split('/')
@@ -111,28 +111,28 @@ export async function startApi({
   const origin = publicOrigin ?? server.origin
   return {
     origin,
-    /** Where it listens itself. */
+    /** The origin on which it listens itself. */
     address: server.origin,
-    /** What the vault's rule says: everything below it needs a token. */
+    /** The URL in the vault's rule: everything below it needs a token. */
     url: `${origin}/v1/`,
     port: server.port,
     requests,
     preflights,
-    /** What proofs it wants, and which it got. */
+    /** The required proofs, and those received. */
     dpop: proofs,
     /** Forgets the requests so far. */
     clear() {
       requests.length = 0
       preflights.length = 0
     },
-    /** What was opened below `/v1/live`: see sockets.mjs. */
+    /** Sockets opened below `/v1/live`: see sockets.mjs. */
     sockets: sockets.opened,
     /**
-     * Answers `/v1/on/<name>`, and `/open/<name>` for clients that cannot show a token: a page's own
+     * Handles `/v1/on/<name>`, and `/open/<name>` for clients that cannot send a token, such as a page's own
      * `EventSource`.
      *
      * @param {string} name
-     * @param {(exchange: object) => unknown} handler What a route of routes.mjs is.
+     * @param {(exchange: object) => unknown} handler The same as a route of routes.mjs.
      */
     on: (name, handler) => handlers.set(name, handler),
     async close() {
@@ -148,7 +148,7 @@ const FIRST_ORDERS = [
   { id: 1043, item: 'Signal rope, 20 m', quantity: 1 },
 ]
 
-/** Which exposed headers a page needs to read beyond the safelisted ones. */
+/** Response headers that a page must be able to read besides the safelisted ones. */
 const EXPOSED = ['WWW-Authenticate', 'ETag', 'X-Request-Id', 'X-Rows', 'DPoP-Nonce']
 
 function allowOrigin(request, response, allowedOrigins) {
@@ -161,7 +161,7 @@ function allowOrigin(request, response, allowedOrigins) {
 }
 
 function answerPreflight(request, response) {
-  // For who wants to see one fail.
+  // For tests that need a failing preflight.
   if (request.url.endsWith('?preflight=no')) return response.writeHead(403).end()
   response.writeHead(204, {
     'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
@@ -194,7 +194,7 @@ function note(request, response) {
   return entry
 }
 
-/** The verdict on a token: its claims, or what RFC 6750 section 3.1 calls what is wrong with it. */
+/** Verifies a token. Returns its claims, or the error and description of RFC 6750 section 3.1. */
 function createVerifier({ issuer, provider, audience }) {
   let keys
   const accepted = new Map()
@@ -202,7 +202,7 @@ function createVerifier({ issuer, provider, audience }) {
     if (!token) return { claims: null, problem: {} }
     keys ??= createRemoteJWKSet(await discoverKeys(provider), { cooldownDuration: 0 })
     const known = accepted.get(token)
-    // A good signature stays good; the rest is looked at each time. Keeps measurements about the client.
+    // A verified signature stays valid; only the expiry is checked again. This keeps benchmarks about the client.
     if (known && known.exp * 1000 > Date.now()) return { claims: known, problem: null }
     try {
       const { payload } = await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt' })
@@ -210,7 +210,7 @@ function createVerifier({ issuer, provider, audience }) {
       return { claims: payload, problem: null }
     } catch (error) {
       const expired = error instanceof errors.JWTExpired
-      const description = expired ? 'the access token expired' : 'the access token is not valid here'
+      const description = expired ? 'the access token expired' : 'the access token is not valid for this API'
       return { claims: null, problem: { error: 'invalid_token', error_description: description } }
     }
   }
@@ -218,7 +218,7 @@ function createVerifier({ issuer, provider, audience }) {
 
 async function discoverKeys(provider) {
   const response = await fetch(`${provider}/.well-known/openid-configuration`)
-  // At that very server: not every name of it is one that Node finds.
+  // Uses the provider's own host, since Node cannot resolve every name of it.
   const { pathname } = new URL((await response.json()).jwks_uri)
   return new URL(pathname, provider)
 }

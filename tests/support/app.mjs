@@ -1,4 +1,4 @@
-/** A small app that uses the built package as its users do, in a browser, with real servers around it. */
+/** A small app that uses the built package in a browser as its users do, with real servers around it. */
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { ACCOUNTS } from './accounts.mjs'
@@ -28,7 +28,7 @@ export const PACKAGE = [
   'strongroom_extended_bg.wasm',
 ]
 
-/** The app's policy; `connect-src` lets a test compare with plain `fetch`, and only that. */
+/** The app's policy. `connect-src` only lets a test compare with plain `fetch`. */
 const csp = (connectSrc) =>
   `default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
 
@@ -44,7 +44,7 @@ export const htmlWith = (script) => `<!doctype html>
 </html>
 `
 
-/** What every page of the app has: the package, and a way to tell a test how something ended. */
+/** Code that every page of the app has: the package, and a function that reports an outcome to a test. */
 export const tools = (extendedLifetime) => `
 import { connect, connectFrame, StrongroomError } from '/strongroom/index.js'
 
@@ -71,8 +71,8 @@ Object.assign(globalThis, { connect, connectFrame, create, describe, settle })
 `
 
 /**
- * What a page of the app runs. `boot` resolves when it has started, with what `handleCallback()` said or
- * with what went wrong; `auth` is the connection; `changes` and `failures` are the events so far.
+ * The script of the app's pages. `boot` resolves with the result of `handleCallback()`, or with the error that stopped
+ * it. `auth` is the client. `changes` and `failures` are the events so far.
  */
 export const pageScript = ({ kind, timeout, resume, frame, handler }) => `
 import '/tools.js'
@@ -101,7 +101,7 @@ import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(withConsent(config))})
 `
 
-/** The scripts of the vault's origin, as docs/vault-origin.md has them. */
+/** The scripts of the vault's origin, as in docs/vault-origin.md. */
 const frameScript = ({ kind, apps, extendedLifetime }) => `
 import { vaultFrame } from '/strongroom/vault-frame.js'
 ${tools(extendedLifetime).match(/const create[^]*?\n}\n/)[0]}
@@ -113,14 +113,14 @@ vaultCallback({ app: ${JSON.stringify(app)} })
 `
 
 /**
- * Starts the servers and the app, for whichever browser.
+ * Starts the servers and the app, for any browser.
  *
  * @param {object} [options]
  * @param {'shared' | 'dedicated'} [options.kind] The worker's kind.
- * @param {object} [options.config] More, or other, configuration of the vault.
- * @param {string} [options.script] The worker's file, if it is not the usual one.
+ * @param {object} [options.config] Additional or changed options of the vault.
+ * @param {string} [options.script] The worker file, if it is not the usual one.
  * @param {number} [options.timeout] Seconds for the handshake.
- * @param {'redirect' | 'iframe' | 'none'} [options.resume] How pages come back to a session.
+ * @param {'redirect' | 'iframe' | 'none'} [options.resume] The way in which pages resume a session.
  * @param {boolean} [options.plainFetch] True if the page's policy lets it call the API by itself.
  * @param {boolean} [options.extendedLifetime] True if a shared worker outlives its last page for a while.
  * @param {object} [options.provider] More options of `startProvider()`.
@@ -154,7 +154,7 @@ export async function serveApp({
     vaultOrigin,
   })
   const { site, api, vault } = servers
-  /** Where the worker's file is. */
+  /** The origin of the worker file. */
   const home = vault ?? site
   const frame = vault && `${vault.origin}/frame.html`
   const usual = {
@@ -182,7 +182,7 @@ export async function serveApp({
       '/callback.html': htmlWith('/callback.js'),
       '/callback.js': callbackScript(`${site.origin}/callback`),
     })
-    // The worker is not bundled here: see docs/vault-origin.md.
+    // This worker is not bundled: see docs/vault-origin.md.
     vault.headers['/strongroom/worker.js'] = { 'Cross-Origin-Embedder-Policy': 'require-corp' }
   }
   for (const name of PACKAGE) {
@@ -193,7 +193,7 @@ export async function serveApp({
   return {
     ...servers,
     config: withConsent(usual),
-    /** Replaces the worker's file for workers that start from now on. */
+    /** Replaces the worker file for workers that start from now on. */
     setWorker(text) {
       home.files[WORKER] = text
     },
@@ -213,7 +213,7 @@ export async function startApp({ launch, ...options } = {}) {
   return {
     ...app,
     browser,
-    /** Opens a page of the app: in a browser session of its own, or as another tab of `context`. */
+    /** Opens a page of the app, in a new browser context or as another tab of `context`. */
     async open(path = '/', context) {
       const page = await (context ?? (await browser.newContext())).newPage()
       page.setDefaultTimeout(15_000)
@@ -227,12 +227,12 @@ export async function startApp({ launch, ...options } = {}) {
   }
 }
 
-/** Waits until the page has started; resolves with the outcome of `handleCallback()`. */
+/** Waits until the page has started. Resolves with the result of `handleCallback()`. */
 export function booted(page) {
   return page.evaluate(() => boot)
 }
 
-/** Fills in the provider's forms on `page`, which may be a popup: the first only if it is asked. */
+/** Fills in the provider's forms on `page`, which may be a popup. The sign-in form may not appear. */
 export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
   await page.waitForSelector('#username, button[value=allow]')
   if (await page.locator('#username').count()) {
@@ -243,23 +243,23 @@ export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
   await page.click('button[value=allow]')
 }
 
-/** Signs in by redirect; resolves when the app has its session, with the callback's outcome. */
+/** Signs in by redirect. Resolves with the callback's result when the app has its session. */
 export async function signIn(page, options = {}, account) {
   await startLogin(page, options)
   await giveConsent(page, account)
-  // A vault's origin has a page of that name as well.
+  // The vault's origin also has a page `/callback`.
   await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
   return booted(page)
 }
 
-/** Begins a login by redirect; resolves at the provider. */
+/** Starts a login by redirect. Resolves at the provider. */
 export async function startLogin(page, options = {}) {
   await booted(page)
   await page.evaluate((given) => void auth.login(given).catch(() => {}), options)
   await page.waitForSelector('form')
 }
 
-/** Signs in by a popup; resolves with the outcome of `login()`. */
+/** Signs in by popup. Resolves with the result of `login()`. */
 export async function signInByPopup(page, options = {}) {
   await booted(page)
   const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, options)])
@@ -270,7 +270,7 @@ export async function signInByPopup(page, options = {}) {
   return outcome
 }
 
-/** Clicks, as a person would, on a button that begins a popup login; `login` is its outcome. */
+/** Clicks, as a person would, on a button that starts a popup login. `login` is its result. */
 export async function clickLogin(page, options = {}) {
   await page.evaluate((given) => {
     const button = document.createElement('button')
@@ -284,7 +284,7 @@ export async function clickLogin(page, options = {}) {
 }
 
 /**
- * Waits until a function that runs in the page returns true or a promise of it. `waitForFunction()` takes the promise
+ * Waits until a function in the page returns true or a promise of true. `waitForFunction()` would take the promise
  * itself for true.
  */
 export async function waitUntil(page, isSo, argument, { timeout = 15_000, polling = 20 } = {}) {
@@ -295,7 +295,7 @@ export async function waitUntil(page, isSo, argument, { timeout = 15_000, pollin
   }
 }
 
-/** Calls the API through the vault; resolves with what came of it. */
+/** Calls the API through the vault. Resolves with a summary of the response or error. */
 export function call(page, url, init) {
   return page.evaluate(
     ([address, options]) =>

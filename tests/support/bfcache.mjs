@@ -1,27 +1,27 @@
 /**
- * Pages in Chromium's back-forward cache. Where it has reloaded the page, or ended the page's shared worker, a scene
- * about what was kept is played again.
+ * Pages in Chromium's back-forward cache. If Chromium has reloaded the page or ended its shared worker, the scene is
+ * played again.
  */
 import assert from 'node:assert/strict'
 import { Again } from './takes.mjs'
 
-/** The driver's default is to have no such cache. */
+/** The driver disables this cache by default. */
 export const WITH_CACHE = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
 
-/** So that a page can be told from a new one at its address. */
+/** Marks a page, so that a test can distinguish it from a new one at the same URL. */
 export const mark = (page) => page.evaluate(() => void (globalThis.mark = 'the same'))
 
-/** Presses the browser's button, and is at the page that was marked. */
+/** Presses the browser's back button and expects the marked page. */
 export async function goBack(page) {
   await page.goBack({ waitUntil: 'commit' })
   if ((await page.evaluate(() => globalThis.mark)) !== 'the same')
     throw new Again('the page was not in the cache')
 }
 
-/** The same, and the page's vault is there. */
+/** Goes back and expects that the page's vault is alive. */
 export async function comeBack(page) {
   await goBack(page)
-  // The vault refuses that, and sends nothing.
+  // The vault rejects this call and sends nothing.
   const code = await page.evaluate(
     async () => globalThis.auth && (await settle(auth.fetch('/no/api'))).error.code,
   )

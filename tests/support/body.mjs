@@ -5,7 +5,7 @@ export async function readBody(request) {
   return Buffer.concat(chunks)
 }
 
-/** Reads a urlencoded form's fields. */
+/** Reads the fields of a urlencoded form. */
 export async function readForm(request) {
   return Object.fromEntries(new URLSearchParams((await readBody(request)).toString()))
 }

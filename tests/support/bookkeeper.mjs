@@ -1,9 +1,9 @@
 import { decodeJwt } from 'jose'
 
-/** Writes the ledger: watches what goes in and out of oidc-provider. */
+/** Writes the ledger: observes the requests and responses of oidc-provider. */
 export class Bookkeeper {
   #ledger
-  /** The grant behind each family, in order; a family is one login. */
+  /** The grant behind each family, in order. A family is one login. */
   #grants = []
 
   /** @param {import('./ledger.mjs').Ledger} ledger */
@@ -21,7 +21,7 @@ export class Bookkeeper {
   }
 
   /**
-   * Enters one request, after the provider is through with it.
+   * Records one request after the provider has handled it.
    *
    * @param {{ at: number, endpoint?: string, fault: string | null, form?: object }} request
    */
@@ -35,7 +35,7 @@ export class Bookkeeper {
   }
 
   #authorization(ctx, { at }) {
-    // Those of a pushed request are not in the query.
+    // The parameters of a pushed request are not in the query.
     const named = Object.entries(ctx.oidc?.params ?? ctx.query).filter(([, value]) => value !== undefined)
     const parameters = Object.fromEntries(named)
     this.#ledger.record({ type: 'authorization_request', at, parameters, query: { ...ctx.query } })

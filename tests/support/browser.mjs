@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { chromium } from 'playwright-core'
 
-/** What tests start, by the variable that names it and by its usual names. */
+/** Programs that tests start: the variable that sets the path, and the usual names. */
 const PROGRAMS = {
   chromium: {
     variable: 'CHROME_PATH',
@@ -15,8 +15,8 @@ const PROGRAMS = {
 }
 
 /**
- * What a test's browser does without: the address bar's popups are two pages of the browser's own, each with a process,
- * for every window, which take more time to start than what is tested.
+ * Features that tests disable: the address bar's popups are two pages with a process each, for every window. Starting
+ * them takes longer than the tests themselves.
  */
 const POPUPS = ['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup']
 
@@ -39,7 +39,7 @@ const AS_PLAYWRIGHT = [
   'PreconnectToSearch',
 ]
 
-/** Chromium's own services talk to the network; a test's browser talks to loopback only. */
+/** Chromium's own services use the network. A test's browser may use loopback only. */
 export const ARGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -56,7 +56,7 @@ function disabling(features) {
 }
 
 /**
- * An executable: what its variable says, or the first of its usual names on `PATH`.
+ * Finds an executable: the path in its variable, or the first of its usual names on `PATH`.
  *
  * @param {keyof typeof PROGRAMS} program
  */
@@ -69,7 +69,7 @@ export function findProgram(program) {
   return found
 }
 
-/** The Chromium's executable. */
+/** The path of Chromium's executable. */
 export const findBrowser = () => findProgram('chromium')
 
 /**
@@ -83,8 +83,8 @@ export function launchBrowser({ args = [], ...options } = {}) {
 }
 
 /**
- * Servers and a browser that were begun at the same time. If one of them does not start the other is closed: a test's
- * process would not end.
+ * Waits for servers and a browser that start at the same time. If one of them fails, the other is closed, because the
+ * test's process would not end otherwise.
  *
  * @template {{ close(): Promise<void> }} S
  * @param {Promise<S>} serving

@@ -1,16 +1,16 @@
-/** What happens to a user's device: it goes offline, it sleeps, its clock is wrong, its browser crashes. */
+/** Events of a user's device: it goes offline, it sleeps, its clock is wrong, its browser crashes. */
 import { once } from 'node:events'
 
-/** How long a device sleeps is up to the test; what is stopped must be started again. */
+/** The test decides how long a device sleeps. Stopped processes must be resumed. */
 const STOP = 'SIGSTOP'
 const GO_ON = 'SIGCONT'
 
 /**
- * Stops every process of the browser, as sleep does: no timer fires, nothing is read from the network. What
- * sleep does besides, and this does not, is to stop the monotonic clock; see `CLOCK`.
+ * Stops every process of the browser, as sleep does: no timer fires, and nothing is read from the network. Unlike
+ * sleep, this does not stop the monotonic clock; see `CLOCK`.
  *
  * @param {import('playwright-core').Browser} browser
- * @returns {Promise<() => void>} What wakes it.
+ * @returns {Promise<() => void>} A function that wakes it.
  */
 export async function fallAsleep(browser) {
   const session = await browser.newBrowserCDPSession()
@@ -22,8 +22,8 @@ export async function fallAsleep(browser) {
 }
 
 /**
- * Takes a page and the shared workers of its browser session off the network, or back onto it. The driver's
- * own `setOffline()` reaches pages only.
+ * Takes a page and the shared workers of its browser context offline, or back online. The driver's own `setOffline()`
+ * affects only pages.
  *
  * @param {import('playwright-core').Page} page
  * @param {boolean} isOffline
@@ -35,18 +35,21 @@ export async function setOffline(page, isOffline) {
   await page.context().setOffline(isOffline)
 }
 
-/** By page: the network goes back to what it was when a session ends, so these stay. */
+/** By page. A closed CDP session restores the network, so the sessions stay open. */
 const workers = new WeakMap()
 
-/** @returns {Promise<((method: string, params: object) => Promise<object>)[]>} A way to each worker. */
+/**
+ * @returns {Promise<((method: string, params: object) => Promise<object>)[]>} A function per worker that sends it a
+ *   command.
+ */
 async function attachToWorkers(page) {
   const session = await page.context().browser().newBrowserCDPSession()
   const targets = await sharedWorkers(session, page)
-  if (!targets.length) throw new Error('no shared worker to take off the network')
+  if (!targets.length) throw new Error('no shared worker to take offline')
   return Promise.all(targets.map(({ targetId }) => attach(session, targetId)))
 }
 
-/** The shared workers of a page's browser session. */
+/** The shared workers of a page's browser context. */
 async function sharedWorkers(session, page) {
   const own = await page.context().newCDPSession(page)
   const { browserContextId } = (await own.send('Target.getTargetInfo')).targetInfo
@@ -77,8 +80,8 @@ async function attach(session, targetId) {
 }
 
 /**
- * A worker's script, to be imported before all else: clocks that a page sets by `setClocks()`. Where the
- * device's own cannot be: a machine's clock is one for everything that runs on it.
+ * A script that a worker imports before everything else: clocks that a page sets with `setClocks()`. A test cannot
+ * change the machine's clock, since every process on it uses that clock.
  */
 export const CLOCK = `
 const ahead = { wall: 0, monotonic: 0 }
@@ -96,8 +99,8 @@ channel.onmessage = ({ data }) => {
 `
 
 /**
- * Sets the clocks of a worker that has imported `CLOCK`, in milliseconds before (negative) or after the true
- * time: `wall` jumps when a clock is set; `monotonic` falls behind when the device slept.
+ * Sets the clocks of a worker that has imported `CLOCK`, in milliseconds relative to the true time: `wall` jumps when a
+ * clock is set; `monotonic` falls behind when the device slept.
  *
  * @param {import('playwright-core').Page} page
  * @param {{ wall?: number, monotonic?: number }} ahead
@@ -112,16 +115,16 @@ export function setClocks(page, ahead) {
   }, ahead)
 }
 
-/** Crashes a tab, and with it the process that it is in. */
+/** Crashes a tab and its process. */
 export async function crash(page) {
   const crashed = once(page, 'crash')
   const devtools = await page.context().newCDPSession(page)
-  // There is nobody left to answer.
+  // A crashed page cannot respond.
   devtools.send('Page.crash').catch(() => {})
   await crashed
 }
 
-/** Kills the shared workers of a page's browser session; dedicated ones go with their page. */
+/** Kills the shared workers of a page's browser context. Dedicated workers end with their page. */
 export async function killWorkers(page) {
   const session = await page.context().browser().newBrowserCDPSession()
   for (const { targetId } of await sharedWorkers(session, page)) {

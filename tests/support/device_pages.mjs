@@ -1,6 +1,8 @@
 import { escape, sendPage } from './pages.mjs'
 
-/** What the provider shows to who signs in for another device (RFC 8628 3.3): where the code goes, and what for. */
+/**
+ * The provider's pages for a user who signs in for another device (RFC 8628 3.3): entering the code and confirming it.
+ */
 export const devicePages = {
   userCodeInputSource(ctx, form, _out, error) {
     const body = `

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, EmbeddedJWK, jwtVerify } from 'jose'
 
-/** By how many seconds the moment in a proof may be off. */
+/** Largest difference in seconds between a proof's `iat` and the server's time. */
 const TOLERANCE_SECONDS = 60
 
 /**
- * Checks proofs as a resource server has to (RFC 9449 4.3, 7.1), with jose. A proof is good once.
+ * Checks proofs as a resource server must (RFC 9449 4.3, 7.1), with jose. Each proof is valid once.
  *
- * `nonce` is what must be in a proof, if anything (RFC 9449 9); `proofs` are those that were shown, oldest first.
+ * `nonce` is the nonce that proofs must contain, if any (RFC 9449 9). `proofs` are the proofs received, oldest first.
  */
 export class DpopVerifier {
   /** @type {string | null} */
@@ -17,7 +17,7 @@ export class DpopVerifier {
   #seen = new Set()
 
   /**
-   * What is wrong with the proof of a request: an error code of RFC 9449, or null.
+   * Returns the error code (RFC 9449) for the proof of a request, or null if the proof is valid.
    *
    * @param {object} request
    * @param {string | undefined} request.proof The header `DPoP`.
@@ -47,7 +47,7 @@ export class DpopVerifier {
       else if (isPublic && isFresh && htm === method && htu === origin + pathname && ath === hash)
         entry.problem = null
     } catch {
-      // A proof that cannot be read is no proof.
+      // An unreadable proof counts as missing.
     }
     return entry.problem
   }

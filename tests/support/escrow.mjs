@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 
-/** An app whose service worker has the vault's key in escrow. It tells when it was given one, and not what. */
+/** An app whose service worker holds the vault's key in escrow. It reports that it received a key, but not the key. */
 const SERVICE_WORKER = `import { escrow } from '/strongroom/escrow.js'
 escrow('/auth.worker.js')
 const { respondWith } = FetchEvent.prototype
@@ -12,13 +12,13 @@ FetchEvent.prototype.respondWith = function (answer) {
 addEventListener('install', () => skipWaiting())
 addEventListener('message', ({ source }) => source.postMessage('heard'))`
 
-/** Gives an app of `startApp()` its service worker. */
+/** Adds the service worker to an app of `startApp()`. */
 export function serveEscrow({ site }) {
   site.serviceWorkers.push('/sw.js')
   site.files['/sw.js'] = SERVICE_WORKER
 }
 
-/** Opens a page of the app, in a browser session of its own or in `context`, after its service worker. */
+/** Opens a page of the app after its service worker, in a new browser context or in `context`. */
 export async function openWithEscrow(app, context) {
   const page = await app.open('/empty', context)
   await page.evaluate(async () => {
@@ -29,7 +29,10 @@ export async function openWithEscrow(app, context) {
   return page
 }
 
-/** Does something upon which the vault gives its key to the service worker, and waits until that has it. */
+/**
+ * Performs an action after which the vault gives its key to the service worker, and waits until the service worker has
+ * it.
+ */
 export async function untilHanded(page, act) {
   const handed = page.evaluate(
     () => new Promise((resolve) => (new BroadcastChannel('handed').onmessage = ({ data }) => resolve(data))),
@@ -38,7 +41,7 @@ export async function untilHanded(page, act) {
   assert.equal(await handed, 204)
 }
 
-/** Stops all service workers, as the browser does with those that have been idle for half a minute. */
+/** Stops all service workers, as the browser does after half a minute without events. */
 export async function stopServiceWorkers(page) {
   const devtools = await page.context().newCDPSession(page)
   const stopped = new Promise((resolve) =>

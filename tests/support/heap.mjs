@@ -1,21 +1,21 @@
 /**
  * The JavaScript heap of a page, read from outside: every string in it, and the bytes of every buffer.
  *
- * Start the browser with HEAP_ARGS, or V8 cuts long strings off in its snapshots.
+ * Start the browser with HEAP_ARGS, or V8 truncates long strings in its snapshots.
  */
 export const HEAP_ARGS = ['--js-flags=--heap-snapshot-string-limit=1000000000']
 
-/** What holds bytes, by constructor. */
+/** Constructors of objects that hold bytes. */
 const BUFFERS =
   /^(ArrayBuffer|SharedArrayBuffer|DataView|Blob|File|(Big)?(Int|Uint|Float)\d+(Clamped)?Array)$/
 
-/** How many steps from an object that can be named to a buffer that cannot. */
+/** Longest path from an object that can be named to a buffer that cannot. */
 const MAX_STEPS = 8
 
 /**
  * @param {import('playwright-core').CDPSession} cdp
- * @returns {Promise<{ strings: string[], buffers: string[], unread: string[] }>} Buffers as Latin-1; `unread`
- *   says where those are that only the engine itself can reach.
+ * @returns {Promise<{ strings: string[], buffers: string[], unread: string[] }>} Buffers as Latin-1; `unread` lists the
+ *   locations of buffers that only the engine itself can reach.
  */
 export async function readHeap(cdp) {
   const graph = readGraph(JSON.parse(await takeSnapshot(cdp)))
@@ -42,7 +42,7 @@ async function takeSnapshot(cdp) {
   return chunks.join('')
 }
 
-/** The snapshot's flat numbers as nodes that know who holds them. */
+/** Converts the snapshot's numbers to nodes that know their holders. */
 function readGraph({ snapshot: { meta }, nodes: flatNodes, edges: flatEdges, strings }) {
   const reader = (fields) => Object.fromEntries(fields.map((field, index) => [field, index]))
   const N = reader(meta.node_fields)
@@ -78,7 +78,7 @@ class Walker {
     this.#cdp = cdp
   }
 
-  /** The bytes of the buffers to be found at `node`; undefined if nobody can say. */
+  /** The bytes of the buffers at `node`; undefined if they cannot be read. */
   async read(node) {
     const handle = await this.#handle(node, new Set())
     return handle && (await this.#call(handle, readBytes, [], true))
@@ -88,7 +88,7 @@ class Walker {
     return `${name} held by ${holders.map(({ from, type, name: as }) => `${from.name} (${type} ${as})`).join(', ')}`
   }
 
-  /** `path`: the nodes from which this one is looked for, so that nobody walks in circles. */
+  /** `path`: the nodes on the way to this one, so that the search does not run in circles. */
   async #handle(node, path) {
     if (path.has(node) || path.size === MAX_STEPS) return undefined
     const known = this.#handles.get(node) ?? (await this.#direct(node))
@@ -102,7 +102,7 @@ class Walker {
   }
 
   async #direct(node) {
-    // Asking makes the engine go through its whole heap: each is asked for once, others not at all.
+    // Each request makes the engine search its whole heap, so only promising nodes are requested, and each once.
     if (this.#refused.has(node) || !/object|native|closure/.test(node.type)) return undefined
     this.#refused.add(node)
     const answer = await this.#cdp
@@ -113,7 +113,7 @@ class Walker {
     return handle
   }
 
-  /** From the holder to what it holds; for a Map or Set, to all that it holds. */
+  /** From the holder to the object it holds; for a Map or Set, to all entries. */
   async #from({ from, type, name }, path) {
     if (type === 'property' || type === 'element') {
       const handle = await this.#handle(from, path)
@@ -131,7 +131,7 @@ class Walker {
     return handle && this.#call(handle, entries)
   }
 
-  /** A variable, by any function that can see it. */
+  /** Reads a variable through any function that can see it. */
   async #fromScope(scope, name, path) {
     if (path.has(scope)) return undefined
     const longer = new Set(path).add(scope)
@@ -174,13 +174,13 @@ class Walker {
   }
 }
 
-// Run in the page.
+// Runs in the page.
 
 function member(name) {
   return this[name]
 }
 
-/** What a promise was resolved with; `#call` waits for what this returns. */
+/** The value of a resolved promise. `#call` waits for the result of this function. */
 function settled() {
   return Promise.race([this, null])
 }
@@ -200,7 +200,7 @@ async function readBytes() {
     ArrayBuffer.isView(value) ||
     /ArrayBuffer\]$/.test(Object.prototype.toString.call(value))
   const read = async (buffer) => {
-    // A prototype is no buffer, and asking it for its bytes throws.
+    // A prototype is not a buffer, and reading its bytes throws.
     const bytes = await bytesOf(buffer).catch(() => [])
     let text = ''
     for (let at = 0; at < bytes.length; at += 0x8000) {

@@ -11,8 +11,8 @@ const SCOPES = {
 }
 
 /**
- * The pages between the authorization request and its answer: sign in, then consent. Plain forms without
- * script, so that a test drives exactly what a person does.
+ * The pages between the authorization request and its response: sign-in, then consent. They are plain forms without
+ * script, so that a test does exactly what a person does.
  *
  * @param {object} options
  * @param {() => import('oidc-provider').Provider} options.provider
@@ -42,7 +42,7 @@ async function readDetails(ctx, provider) {
 async function takeAnswer(ctx, provider, details, ledger) {
   const form = await readForm(ctx.req)
   if (form.action === 'deny') {
-    const denied = { error: 'access_denied', error_description: 'the user said no' }
+    const denied = { error: 'access_denied', error_description: 'the user denied consent' }
     return finish(ctx, provider, denied, false)
   }
   if (details.prompt.name === 'consent') {
@@ -51,7 +51,7 @@ async function takeAnswer(ctx, provider, details, ledger) {
   const account = authenticate(form.username, form.password)
   if (!account) return showStep(ctx, provider, details, form)
   ledger.record({ type: 'sign_in', at: Date.now(), account: account.username })
-  // Who was to choose has chosen.
+  // The user has chosen an account.
   const chosen = details.prompt.name === 'select_account' ? { select_account: {} } : {}
   return finish(ctx, provider, { login: { accountId: account.username }, ...chosen }, false)
 }
@@ -80,13 +80,13 @@ async function showStep(ctx, provider, details, rejected) {
     origins: client.redirectUris.map((uri) => new URL(uri).origin),
   }
   const body = details.prompt.name === 'consent' ? consent(view, details) : login(view, details, rejected)
-  // A form's redirects count as the form's action: the answer goes to the app.
+  // A form's redirects count as the form's action, because the response goes to the app.
   sendPage(ctx, { ...body, formAction: view.origins, status: rejected ? 401 : 200 })
 }
 
 function login({ app }, { params }, rejected) {
   const username = rejected?.username ?? params.login_hint ?? ''
-  const message = 'That account and password do not fit together. The demo accounts are listed below.'
+  const message = 'Wrong username or password. The demo accounts are listed below.'
   return {
     title: 'Sign in',
     body: `

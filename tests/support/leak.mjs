@@ -1,25 +1,25 @@
 /**
- * Looks for secrets in everything that script in a page can get at, and in some that it cannot. The same
- * functions first have to find a canary in each of these places (tests/browser/leak.test.mjs).
+ * Searches for secrets in everything that script in a page can read, and in some places that it cannot. The same
+ * functions must first find a canary in each of these places (tests/browser/leak.test.mjs).
  */
 import { readHeap } from './heap.mjs'
 
-/** Long enough that it is no accident, short enough that a piece of a token is found as well. */
+/** Long enough to exclude coincidence, short enough to find a part of a token. */
 const WINDOW = 24
 
-/** A window into a secret for each so many characters of it. */
+/** A needle starts at every multiple of this offset in a secret. */
 const STRIDE = 64
 
 /** @typedef {{ kind: string, value: string }} Secret */
 /** @typedef {{ place: string, kind: string, form: string, excerpt: string }} Finding */
 
-// Needles: a secret's pieces, in the forms in which they may be kept.
+// Needles: parts of a secret, in the encodings in which they may be stored.
 
 const hex = (byte) => byte.toString(16).padStart(2, '0')
 const bytesOf = (text) => [...Buffer.from(text)]
 const mapBytes = (text, write, glue = '') => bytesOf(text).map(write).join(glue)
 
-/** What stays the same in base64 whatever stands before and after, if `shift` bytes stand before. */
+/** The part of a base64 string that does not depend on the bytes around it, if `shift` bytes precede. */
 const base64 = (text, shift) => {
   const whole = Buffer.concat([Buffer.alloc(shift), Buffer.from(text)]).toString('base64')
   return whole.slice(shift && 4, 4 * Math.floor((shift + text.length) / 3))
@@ -28,8 +28,8 @@ const base64 = (text, shift) => {
 const FORMS = {
   plain: (text) => text,
   base64: (text) => base64(text, 0),
-  'base64, one byte on': (text) => base64(text, 1),
-  'base64, two bytes on': (text) => base64(text, 2),
+  'base64, shifted by one byte': (text) => base64(text, 1),
+  'base64, shifted by two bytes': (text) => base64(text, 2),
   hex: (text) => mapBytes(text, hex),
   HEX: (text) => mapBytes(text, hex).toUpperCase(),
   percent: (text) => mapBytes(text, (byte) => `%${hex(byte)}`),
@@ -59,13 +59,13 @@ function needlesOf({ kind, value }) {
 
 const toUrlAlphabet = (text) => text.replaceAll('+', '-').replaceAll('/', '_')
 
-/** How much of a needle is looked up before the rest is compared. */
+/** Length of the prefix by which needles are looked up. The rest is compared afterwards. */
 const KEY = 8
 
 /**
- * Finds all secrets in all texts.
+ * Finds all secrets in all strings.
  *
- * @param {Record<string, string[]>} places Texts by where they are from; bytes as Latin-1.
+ * @param {Record<string, string[]>} places Strings by their source; bytes as Latin-1.
  * @param {Secret[]} secrets
  * @returns {Finding[]}
  */
@@ -91,10 +91,10 @@ function findIn(text, index) {
   return findings
 }
 
-// Places.
+// Places
 
 /**
- * Records, from before a page's first script on, what passes through it. Call it before `newPage()`.
+ * Records what passes through a page, starting before its first script. Call it before `newPage()`.
  *
  * @param {import('playwright-core').BrowserContext} context
  */
@@ -108,7 +108,7 @@ export async function record(context) {
   return log
 }
 
-/** Runs in each page before its own scripts: whatever goes through ports, workers and channels is noted. */
+/** Runs in each page before its own scripts: records messages of ports, workers and channels. */
 function recordMessages() {
   const note = globalThis.recordForTheTest
   const write = (value, seen = new Set()) => {
@@ -142,7 +142,7 @@ function recordMessages() {
 }
 
 /**
- * Everything there is in a page now, and what was recorded on the way.
+ * Collects everything that is in a page now, and everything that was recorded.
  *
  * @param {import('playwright-core').Page} page
  * @param {Record<string, string[]>} log From `record()`.
@@ -169,7 +169,7 @@ export async function collect(page, log) {
   }
 }
 
-/** Reads each place that script can read. Runs in the page, by itself. */
+/** Reads each place that script can read. Runs in the page by itself. */
 export async function readPage() {
   const latin1 = (buffer) => Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join('')
 

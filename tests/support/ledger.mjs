@@ -1,41 +1,42 @@
 import { EventEmitter } from 'node:events'
 
 /**
- * Everything the identity provider handed out and everything it was asked, in order, with the values:
- * the provider's own books, which the tests compare with what a page could get hold of.
+ * Everything that the identity provider issued, and every request it received, in order and with the values: the
+ * provider's own books. Tests compare them with what a page could read.
  *
- * A *family* is one login: the tokens of one code exchange and of every refresh that descends from it.
- * Families, and the *generations* of refresh tokens within one, are counted from 1.
+ * A *family* is one login: the tokens of one code exchange and of every refresh that descends from it. Families, and
+ * the *generations* of refresh tokens within one, are counted from 1.
  *
  * @typedef {object} IssuedToken
  * @property {'token'} type
  * @property {'authorization_code' | 'access_token' | 'refresh_token' | 'id_token'} kind
  * @property {string} value
- * @property {number} at Milliseconds since the Unix epoch, as all times here.
+ * @property {number} at Milliseconds since the Unix epoch, like all times here.
  * @property {number | null} expiresAt
- * @property {number} [clientExpiresAt] An access token's end as its client reckons it, from `expires_in`: up
- *   to a second after `expiresAt`, which the provider rounds down.
+ * @property {number} [clientExpiresAt] An access token's expiry as its client computes it from `expires_in`: up to a
+ *   second after `expiresAt`, which the provider rounds down.
  * @property {string | null} grant The grant type that it was issued for; `null` for a code.
- * @property {number | null} family `null` for a code that nobody has exchanged yet.
- * @property {number | null} generation The refresh token's; an access or ID token has that of the refresh
+ * @property {number | null} family `null` for a code that was not exchanged yet.
+ * @property {number | null} generation The refresh token's generation. An access or ID token has that of the refresh
  *   token it came with.
  *
  * @typedef {object} TokenRequest
  * @property {'token_request'} type
- * @property {number} at When it arrived.
- * @property {number} endedAt When it was answered, or its connection dropped.
+ * @property {number} at Time of arrival.
+ * @property {number} endedAt Time of the response, or of the cut connection.
  * @property {string} grant `authorization_code`, `refresh_token`, …
  * @property {number | null} family
  * @property {number | null} presented The generation of the refresh token in the request.
- * @property {number | null} issued The generation of the one in the answer.
- * @property {string} outcome `issued`, or the error code of the answer.
+ * @property {number | null} issued The generation of the one in the response.
+ * @property {string} outcome `issued`, or the response's error code.
  * @property {number} status
- * @property {string | null} fault What the test did to this request, if anything: `answered`, `dropped` or
- *   `lost` (carried out, and then the answer was lost).
+ * @property {string | null} fault The fault that the test ordered, if any: `answered`, `dropped` or `lost` (the
+ *   provider acted, and the response was lost).
  * @property {string | null} codeVerifier
  * @property {string | null} origin
  *
- * @typedef {{ type: 'authorization_request', at: number, parameters: Record<string, string>, query: Record<string, string> }} AuthorizationRequest
+ * @typedef {{ type: 'authorization_request', at: number, parameters: Record<string, string>, query: Record<string,
+ *   string> }} AuthorizationRequest
  * @typedef {{ type: 'revocation', at: number, kind: string | null, family: number | null, status: number }} Revocation
  * @typedef {{ type: 'family_revoked', at: number, family: number, by: string }} FamilyRevoked
  * @typedef {{ type: 'sign_in', at: number, account: string }} SignIn
@@ -48,7 +49,7 @@ export class Ledger {
   #events = new EventEmitter()
 
   constructor() {
-    // One listener for every `until()` that waits; a test may wait for many things at once.
+    // One listener for each pending `until()`. A test may wait for many things at once.
     this.#events.setMaxListeners(0)
   }
 
@@ -58,7 +59,7 @@ export class Ledger {
     this.#events.emit('entry', entry)
   }
 
-  /** @returns {IssuedToken[]} What was issued, oldest first; of one kind, if it is named. */
+  /** @returns {IssuedToken[]} All issued tokens, oldest first, or those of one kind. */
   tokens(kind) {
     return this.#of('token').filter((token) => !kind || token.kind === kind)
   }
@@ -83,17 +84,17 @@ export class Ledger {
     return this.#of('revocation')
   }
 
-  /** @returns {number} How many logins there were. */
+  /** @returns {number} The number of logins. */
   families() {
     return Math.max(0, ...this.tokens('refresh_token').map(({ family }) => family ?? 0), ...this.#exchanged())
   }
 
-  /** Is the refresh token family, by default the newest, revoked? */
+  /** Returns true if a refresh token family, by default the newest, is revoked. */
   familyRevoked(family = this.families()) {
     return this.#of('family_revoked').some((entry) => entry.family === family)
   }
 
-  /** @returns {number} The newest refresh token's generation in a family, by default the newest one. */
+  /** @returns {number} The generation of the newest refresh token in a family, by default the newest one. */
   generation(family = this.families()) {
     const own = this.tokens('refresh_token').filter((token) => token.family === family)
     return Math.max(0, ...own.map(({ generation }) => generation ?? 0))
@@ -110,9 +111,9 @@ export class Ledger {
   }
 
   /**
-   * Every value that must not be seen in a page, with its name: all tokens and codes that were issued and
-   * the code verifiers that came back. A code is in the page's address for a moment, by design of the
-   * redirect; it is spent and useless without its verifier.
+   * All values that must not appear in a page, with their names: all issued tokens and codes, and the code verifiers
+   * that were sent back. By the design of the redirect, a code is in the page's URL for a moment. It has been used by
+   * then, and is useless without its verifier.
    *
    * @returns {{ kind: string, value: string }[]}
    */
@@ -125,11 +126,11 @@ export class Ledger {
   }
 
   /**
-   * Waits for an entry: resolves with the first from position `since` on that matches.
+   * Waits for an entry: resolves with the first one from position `since` on that matches.
    *
    * @param {(entry: Entry) => boolean} matches
-   * @param {{ since?: number, timeout?: number, what?: string }} [options] `since`: an earlier
-   *   `ledger.entries.length`; default: from now on. `timeout` in milliseconds. `what`: for the error.
+   * @param {{ since?: number, timeout?: number, what?: string }} [options] `since`: an earlier `ledger.entries.length`;
+   *   default: from now on. `timeout` in milliseconds. `what`: for the error.
    * @returns {Promise<Entry>}
    */
   until(matches, { since = this.entries.length, timeout = 10_000, what = 'the expected entry' } = {}) {

@@ -19,7 +19,7 @@ export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, o
     try {
       await handler(request, response)
     } catch (error) {
-      // A test's or browser's odd request must not end the server for the others.
+      // A malformed request must not end the server for the others.
       console.error(`${request.method} ${request.url} failed:`, error)
       response.destroy()
     }
@@ -32,13 +32,13 @@ export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, o
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
-        // A page's keep-alive connections would hold the process for seconds.
+        // A page's keep-alive connections would keep the process alive for seconds.
         server.closeAllConnections()
       }),
   }
 }
 
-/** A port that was free just now, for what tells nobody which port it took. */
+/** A port that was free a moment ago, for programs that cannot report which port they use. */
 export async function freePort() {
   const { port, close } = await listen({ handler() {} })
   await close()
@@ -52,7 +52,7 @@ async function bind(server, port, attempts) {
     if (error.code !== 'EADDRINUSE') throw error
   }
   const range = attempts > 1 ? `ports ${port} to ${port + attempts - 1} are` : `port ${port} is`
-  throw new Error(`${range} taken: end what listens there, or choose another port`)
+  throw new Error(`${range} taken: end the programs that listen there, or choose another port`)
 }
 
 function tryBind(server, port) {

@@ -1,16 +1,16 @@
-/** What the provider's pages share: the frame around them, their style and their headers. */
+/** Shared parts of the provider's pages: frame, style and headers. */
 export function escape(text) {
   return String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }
 
 /**
- * Answers with a page of the provider.
+ * Responds with a page of the provider.
  *
  * @param {object} page
  * @param {string} page.title
  * @param {string} page.body HTML.
  * @param {number} [page.status]
- * @param {string[]} [page.formAction] Where the page's forms may lead, besides the provider itself.
+ * @param {string[]} [page.formAction] Origins to which the page's forms may lead, besides the provider itself.
  */
 export function sendPage(ctx, { title, body, status = 200, formAction = [] }) {
   ctx.status = status
@@ -45,7 +45,7 @@ export function sendPage(ctx, { title, body, status = 200, formAction = [] }) {
 
 const MARK = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9 3h6M12 3v3M7.5 9h9M7.5 19h9M9 22h6M8.5 9c-2 3.3-2 6.7 0 10M15.5 9c2 3.3 2 6.7 0 10M9 9c0-2 1.2-3 3-3s3 1 3 3"/><circle cx="12" cy="14" r="1.8"/></svg>`
 
-/** Answers with the pages' style sheet. */
+/** Responds with the pages' style sheet. */
 export function sendStyle(ctx) {
   ctx.type = 'css'
   ctx.set('Cache-Control', 'no-cache')

@@ -23,7 +23,7 @@ const ROUTES = {
   end_session: '/session/end',
 }
 
-/** What the ledger and the faults call a path. */
+/** Names of paths in the ledger and in faults. */
 export const ENDPOINTS = {
   [ROUTES.authorization]: 'authorization',
   [ROUTES.token]: 'token',
@@ -35,31 +35,32 @@ export const ENDPOINTS = {
 }
 
 /**
- * Starts a real OpenID provider (oidc-provider, certified) on loopback: public clients with PKCE, refresh
- * tokens that rotate and whose reuse revokes the family, JWT access tokens for one API, revocation
- * (RFC 7009), `iss` in the answer (RFC 9207), RP-initiated logout, and a ledger of all of it.
+ * Starts a real OpenID provider (oidc-provider, certified) on loopback: public clients with PKCE, refresh tokens that
+ * rotate and whose reuse revokes the family, JWT access tokens for one API, revocation (RFC 7009), `iss` in the
+ * authorization response (RFC 9207), RP-initiated logout, and a ledger of everything.
  *
  * @param {object} options
  * @param {string} options.audience The API's identifier (RFC 8707), in the access tokens' `aud`.
  * @param {object[]} options.clients Client metadata; see `publicClient()`.
- * @param {string[]} options.allowedOrigins Who may read the token endpoint's answers (CORS).
+ * @param {string[]} options.allowedOrigins Origins that may read the token endpoint's responses (CORS).
  * @param {string} [options.host] Its name of loopback. Default 127.0.0.1: another site than the app's.
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
  * @param {number} [options.accessTokenSeconds]
  * @param {number} [options.refreshTokenSeconds]
- * @param {number} [options.leewaySeconds] How long a rotated refresh token is still accepted. Default 0:
- *   reuse revokes the family at once.
- * @param {string} [options.publicOrigin] The origin that others know it by, if it stands behind a proxy.
- * @param {string[]} [options.algorithms] Of JWS; for each a signing key is made. Access tokens are signed with the
- *   first, ID tokens with the client's.
- * @param {boolean} [options.wantsPushed] True if authorization requests must be pushed (RFC 9126); they may be.
+ * @param {number} [options.leewaySeconds] Seconds for which a rotated refresh token is still accepted. Default 0: reuse
+ *   revokes the family at once.
+ * @param {string} [options.publicOrigin] The provider's public origin, if it is behind a proxy.
+ * @param {string[]} [options.algorithms] JWS algorithms, each with its own signing key. Access tokens are signed with
+ *   the first, ID tokens with the client's.
+ * @param {boolean} [options.wantsPushed] True if authorization requests must be pushed (RFC 9126). They may be pushed
+ *   in any case.
  * @param {boolean} [options.deviceFlow] True if users can sign in on another device (RFC 8628).
  * @param {boolean} [options.backchannelLogout] True if clients are told of logouts.
- * @param {Record<string, string>} [options.resources] More resources (RFC 8707) that tokens may be asked for, and
- *   their scopes. Others that are named are unknown then, and one that is not named is the first of those asked for
- *   at the authorization endpoint.
- * @param {boolean | 'nonce'} [options.dpop] It binds tokens to keys (RFC 9449); `'nonce'`: and wants nonces.
+ * @param {Record<string, string>} [options.resources] More resources (RFC 8707) for which tokens can be requested, with
+ *   their scopes. Any other resource is then unknown. A token request without a resource gets the first one of the
+ *   authorization request.
+ * @param {boolean | 'nonce'} [options.dpop] Tokens are bound to keys (RFC 9449); `'nonce'`: proofs also need a nonce.
  */
 export async function startProvider({
   audience,
@@ -79,20 +80,20 @@ export async function startProvider({
   deviceFlow = false,
   backchannelLogout = false,
 }) {
-  /** What a test may change while the provider runs. */
+  /** Settings that a test may change while the provider runs. */
   const settings = {
     accessTokenSeconds,
     refreshTokenSeconds,
     leewaySeconds,
-    /** On every answer, and every page for the user. */
+    /** Headers of every response, including pages for the user. */
     headers: {},
-    /** Refreshes for the user of any account are refused, with `invalid_grant`. */
+    /** Rejects refreshes for every account with `invalid_grant`. */
     areAccountsBlocked: false,
   }
   const ledger = new Ledger()
   const faults = new Faults()
   const bookkeeper = new Bookkeeper(ledger)
-  /** @type {string[]} The proofs that token requests came with. */
+  /** @type {string[]} The proofs in token requests. */
   const proofs = []
   const nonceSecret = randomBytes(32)
   const cookieKeys = [randomBytes(32).toString('hex')]
@@ -108,7 +109,7 @@ export async function startProvider({
   })
   const issuer = publicOrigin ?? server.origin
 
-  /** Replaces the signing keys; sessions and tokens go on. */
+  /** Replaces the signing keys. Sessions and tokens continue. */
   async function changeKeys() {
     const keys = await Promise.all(algorithms.map(generateSigningKey))
     provider = new Provider(issuer, configuration(keys))
@@ -156,9 +157,9 @@ export async function startProvider({
         profile: ['name', 'preferred_username', 'locale'],
         email: ['email', 'email_verified'],
       },
-      // The ID token tells who signed in; the demo has no need of the userinfo endpoint.
+      // The ID token names the user; the demo does not need the userinfo endpoint.
       conformIdTokenClaims: false,
-      // Its own dispatcher refuses addresses of this very machine, which is where the clients are.
+      // Its own dispatcher rejects addresses of this machine, but the clients are there.
       fetch: (url, { dispatcher, ...options }) => fetch(url, options),
       clientBasedCORS: (_ctx, origin) => allowedOrigins.includes(origin),
       enabledJWA: { idTokenSigningAlgValues: algorithms },
@@ -211,7 +212,7 @@ export async function startProvider({
   await changeKeys()
   return {
     issuer,
-    /** Where it listens itself. */
+    /** The origin on which it listens itself. */
     origin: server.origin,
     port: server.port,
     ledger,
@@ -239,7 +240,7 @@ export function publicClient(metadata) {
   }
 }
 
-/** Sign-in and consent, and a choice of account for who asks for one (OpenID Connect Core 3.1.2.1). */
+/** Sign-in and consent, and a choice of account if the request asks for it (OpenID Connect Core 3.1.2.1). */
 function policy() {
   const prompts = interactionPolicy.base()
   prompts.add(new interactionPolicy.Prompt({ name: 'select_account', requestable: true }), 0)

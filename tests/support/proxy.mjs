@@ -3,30 +3,30 @@ import { once } from 'node:events'
 import { answerOf, Faults, waitFor } from './faults.mjs'
 
 /**
- * One request as it came over the wire. A browser may send one `fetch` twice, if the connection that it was
- * sent on turns out to be closed: both are here.
+ * One request as it arrived. A browser may send one `fetch` twice if its connection turns out to be closed: both are
+ * recorded.
  *
  * @typedef {object} WireRequest
  * @property {number} at Milliseconds since the Unix epoch.
  * @property {string} method
  * @property {string} path With the query.
- * @property {string} endpoint What `nameOf` calls it.
- * @property {import('./faults.mjs').Fault | null} fault What befell it.
- * @property {number} status What was answered: 0 if nothing was, or not yet.
- * @property {Promise<void>} closed Resolves when the exchange is over, whichever way.
+ * @property {string} endpoint The name that `nameOf` returns.
+ * @property {import('./faults.mjs').Fault | null} fault The fault that was applied.
+ * @property {number} status The response's status: 0 before the response, or without one.
+ * @property {Promise<void>} closed Resolves when the exchange has ended in any way.
  */
 
 /**
- * Starts a proxy on loopback that stands in front of a server and does to its requests what a test says: a
- * real one, by its own port, so that what a browser sees is a real connection that is refused, cut or slow.
- * Its origin is the server's public address: `Host` is passed on as it came.
+ * Starts a proxy on loopback in front of a server. It applies a test's faults to the server's requests. It is a real
+ * proxy on its own port, so that a browser sees a real connection that is refused, cut or slow. Its origin is the
+ * server's public origin: `Host` is forwarded unchanged.
  *
- * @param {(path: string) => string} [nameOf] What a path is called in `faults` and `requests`.
- * @param {Record<string, string>} [renamed] Paths under which the server is asked for others of its own.
+ * @param {(path: string) => string} [nameOf] The name of a path in `faults` and `requests`.
+ * @param {Record<string, string>} [renamed] Paths, and the server's own paths that they stand for.
  */
 export async function startProxy(nameOf = (path) => path, renamed = {}) {
   const faults = new Faults()
-  /** @type {WireRequest[]} But for CORS preflights, oldest first. */
+  /** @type {WireRequest[]} All requests except CORS preflights, oldest first. */
   const requests = []
   const server = createServer(serve)
   let target
@@ -42,7 +42,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
     const entry = { at: Date.now(), method: request.method, path: request.url, endpoint, status: 0, closed }
     entry.fault = fault ?? null
     if (!isPreflight) requests.push(entry)
-    // The other side of a cut connection is no error of the test's.
+    // The other side of a cut connection must not fail the test.
     response.on('error', () => {})
     request.on('error', () => {})
     try {
@@ -75,7 +75,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
     response.write(body.subarray(0, fault.cutAfter), () => response.destroy())
   }
 
-  /** As if there were no proxy: each side's end is the other's. */
+  /** Forwards a request as if there were no proxy: if one side ends, the other ends too. */
   async function pass(request, response) {
     const answer = await ask(request, response)
     response.writeHead(answer.statusCode, answer.rawHeaders)
@@ -108,7 +108,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
       })
     })
 
-  /** Cuts the connections that are open, as a router does that has forgotten them. */
+  /** Cuts the open connections, like a router that has forgotten them. */
   const cut = () => server.closeAllConnections()
 
   /** Refuses all connections until `accept()`. */
@@ -128,7 +128,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
     cut,
     refuse,
     accept: () => listen(port),
-    /** @param {string} origin Where the server behind it listens. */
+    /** @param {string} origin The origin of the server behind the proxy. */
     forwardTo(origin) {
       target = origin
     },
@@ -139,10 +139,10 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
 /** Waits as the fault says. Throws if the client disconnects meanwhile, since the pending request ends with it. */
 async function patience(response, fault) {
   const isOver = await Promise.race([waitFor(fault), once(response, 'close').then(() => true)])
-  if (isOver) throw new Error('nobody waits any more')
+  if (isOver) throw new Error('the client has disconnected')
 }
 
-/** Raw headers, which are names and values in turn, without those that let another origin's page read a response. */
+/** Removes the headers that let another origin's page read a response. Raw headers are alternating names and values. */
 const withoutCors = (headers) =>
   headers.filter((_, index) => !/^access-control-/i.test(headers[index - (index % 2)]))
 

@@ -1,5 +1,5 @@
 /**
- * A table that a test file prints when it is through: what was seen, in rows.
+ * A table that a test file prints at its end.
  *
  * @param {string} title
  * @param {string[]} columns Of the values after the row's name.
@@ -19,7 +19,7 @@ export function createReport(title, columns) {
   }
 }
 
-/** Rows as a Markdown table, the first being its head. */
+/** Rows as a Markdown table. The first row is the head. */
 export function markdownTable([head, ...rows]) {
   const line = (cells) => `| ${cells.join(' | ')} |`
   return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n')

@@ -1,7 +1,7 @@
 import { readBody } from './body.mjs'
 import { listen } from './listen.mjs'
 
-/** Collects what browsers report of violated policies, as a server named by `report-uri` does. */
+/** Collects browsers' reports of policy violations, as a server named by `report-uri` does. */
 export async function startReports() {
   const waiting = []
   const { origin, close } = await listen({

@@ -7,8 +7,8 @@ const MAX_BYTES = 1024 * 1024 * 1024
 const BLOCK = Buffer.alloc(64 * 1024, 'strongroom ')
 
 /**
- * What the API answers below `/v1/`, by the path's first segment. The caller holds a good access token by
- * then. Each route gets the request, its whole body, the token's claims and the rest of the path.
+ * Routes of the API below `/v1/`, by the path's first segment. The access token has been verified by then. Each route
+ * gets the request, its whole body, the token's claims and the rest of the path.
  */
 export const ROUTES = {
   /** `GET /v1/me`: who the access token is for. */
@@ -23,13 +23,14 @@ export const ROUTES = {
       return sendJson(response, 200, state.orders, { 'X-Rows': state.orders.length })
     }
     const order = parseOrder(body)
-    if (!order) return sendJson(response, 422, { error: 'an order is { "item": text, "quantity": number }' })
+    if (!order)
+      return sendJson(response, 422, { error: 'an order is { "item": string, "quantity": number }' })
     const placed = { id: state.orders.at(-1).id + 1, ...order }
     state.orders.push(placed)
     sendJson(response, 201, placed, { Location: `/v1/orders/${placed.id}` })
   },
 
-  /** `POST` or `PUT /v1/upload`: what arrived, field by field if it is a form. */
+  /** `POST` or `PUT /v1/upload`: describes the body, field by field if it is a form. */
   async upload({ request, response, body }) {
     const type = request.headers['content-type'] ?? null
     const report = { method: request.method, type, size: body.length, sha256: sha256(body) }
@@ -48,7 +49,7 @@ export const ROUTES = {
     response.end()
   },
 
-  /** `GET /v1/slow?ms=3000`: takes that long to answer. */
+  /** `GET /v1/slow?ms=3000`: responds after this time. */
   async slow({ response, url }) {
     const gone = new AbortController()
     response.on('close', () => gone.abort())
@@ -57,7 +58,7 @@ export const ROUTES = {
     if (!response.destroyed) sendJson(response, 200, { waited: ms })
   },
 
-  /** `GET /v1/bytes?size=16777216`: that many bytes, as fast as they go. */
+  /** `GET /v1/bytes?size=16777216`: that many bytes, at full speed. */
   async bytes({ response, url }) {
     const size = Math.min(number(url, 'size', 1024), MAX_BYTES)
     response.writeHead(200, {
@@ -68,7 +69,7 @@ export const ROUTES = {
     await pipeline(Readable.from(blocks(size)), response).catch(() => {})
   },
 
-  /** `/v1/status/204`, `/v1/status/304`, …: just that status. */
+  /** `/v1/status/204`, `/v1/status/304`, …: only that status. */
   status({ response, rest: [status] }) {
     const code = Number(status)
     if (!(code >= 200 && code <= 599)) return sendJson(response, 400, { error: 'no such status' })
@@ -77,7 +78,7 @@ export const ROUTES = {
     response.end(empty ? undefined : `status ${code}\n`)
   },
 
-  /** `/v1/redirect?status=302&to=…`: to the same server by another origin, unless `to` says where. */
+  /** `/v1/redirect?status=302&to=…`: redirects to `to`, by default to the same server under another origin. */
   redirect({ response, url, origin }) {
     const elsewhere = `${origin.replace('127.0.0.1', 'localhost')}/v1/me`
     const to = url.searchParams.get('to') ?? elsewhere
@@ -85,7 +86,7 @@ export const ROUTES = {
     response.end()
   },
 
-  /** `/v1/echo`: what arrived, without values of headers; those are in the test's own record. */
+  /** `/v1/echo`: describes the request without the values of headers; the test's own record has those. */
   echo({ request, response, url, body }) {
     sendJson(response, 200, {
       method: request.method,

@@ -4,15 +4,15 @@ import { startProxy } from './proxy.mjs'
 import { startSite } from './site.mjs'
 import { VAULT_HOSTS, vaultHeaders } from './vault_origin.mjs'
 
-/** The API's identifier in access tokens (RFC 8707); a name, not an address. */
+/** The API's identifier in access tokens (RFC 8707): a name, not a URL. */
 export const AUDIENCE = 'urn:strongroom:demo:orders'
 
 export const CLIENT_ID = 'strongroom-demo'
 
-/** The client for apps that are not the site. */
+/** The client for apps other than the site. */
 export const OWN_CLIENT_ID = 'my-app'
 
-/** The client for token handlers that are not the demo's. Everybody knows its secret: it is for this machine. */
+/** The client for token handlers other than the demo's. Its secret is public, because it is only for this machine. */
 export const OWN_HANDLER = { id: 'my-handler', secret: 'a-secret-that-everybody-knows' }
 
 /**
@@ -106,7 +106,7 @@ export async function startServers({
   }
 }
 
-/** The vault's origin: two pages, and the worker. */
+/** The vault's origin: two pages, and the worker file. */
 const startVaultSite = (options) =>
   startSite({ host: VAULT_HOSTS.vault, routes: { '/callback': '/callback.html' }, ...options })
 

@@ -17,7 +17,7 @@ const TYPES = {
   '.wasm': 'application/wasm',
 }
 
-/** On every answer. */
+/** Headers of every response. */
 const COMMON_HEADERS = {
   'Cache-Control': 'no-cache',
   'Cross-Origin-Opener-Policy': 'same-origin-allow-popups',
@@ -27,9 +27,9 @@ const COMMON_HEADERS = {
 }
 
 /**
- * The page's policy. It has no `connect-src`: a page whose requests go through its vault needs none, so
- * that script in it cannot send what it finds anywhere by `fetch`. And no script but the vault's can become
- * a worker, least of all a service worker, which would see the vault's requests.
+ * The page's policy. It has no `connect-src`: a page whose requests go through its vault needs none, so that script in
+ * it cannot send anything elsewhere by `fetch`. Only the vault's script can become a worker, and none can become a
+ * service worker, which would see the vault's requests.
  *
  * @param {string} origin
  * @param {string[]} workers Their paths.
@@ -48,8 +48,8 @@ export function pageCsp(origin, workers) {
 }
 
 /**
- * The worker's own policy. A worker does not inherit the page's, so without this header it could talk to
- * anyone; with it, only to its own origin, the provider and the API.
+ * The worker's own policy. A worker does not inherit the page's policy. Without this header it could connect anywhere;
+ * with it, only to its own origin, the provider and the API.
  */
 export function workerCsp(connectSrc) {
   return policy({
@@ -60,20 +60,20 @@ export function workerCsp(connectSrc) {
 }
 
 /**
- * Starts a static server, by default at `http://localhost:PORT`. The provider and the API are at `127.0.0.1`: another
- * host, so that their cookies are kept apart from the site's as they would be in production.
+ * Starts a static server, by default at `http://localhost:PORT`. The provider and the API are at `127.0.0.1`: on
+ * another host, so that their cookies are separate from the site's, as in production.
  *
- * Everything in the returned object may be changed while it runs.
+ * Everything in the returned object may be changed while the server runs.
  *
  * @param {object} [options]
  * @param {string} [options.host] Its name of loopback.
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
  * @param {Record<string, string | Uint8Array>} [options.files] By path, such as `/index.html`.
- * @param {(string | URL)[]} [options.roots] Folders to look in for what is not among `files`.
- * @param {Record<string, string>} [options.routes] Paths that are answered with another path's file.
- * @param {string[]} [options.workers] The paths that get the worker's policy instead of the page's.
- * @param {string[]} [options.connectSrc] Whom the workers may talk to: origins.
+ * @param {(string | URL)[]} [options.roots] Folders to search for paths that `files` lacks.
+ * @param {Record<string, string>} [options.routes] Paths that return another path's file.
+ * @param {string[]} [options.workers] Paths with the worker's policy instead of the page's.
+ * @param {string[]} [options.connectSrc] Origins to which the workers may connect.
  */
 export async function startSite({
   host = 'localhost',
@@ -95,9 +95,9 @@ export async function startSite({
     connectSrc,
     /** The paths that may become service workers. */
     serviceWorkers: [],
-    /** The policy of everything that is no worker. */
+    /** The policy of everything except workers. */
     pageCsp: '',
-    /** More headers, or others, by path: of what is there. A header of `null` is left out. */
+    /** Additional or changed headers, by path. A header of `null` is left out. */
     headers: {},
     /** @type {{ at: number, method: string, path: string, query: string, status: number }[]} */
     requests: [],
@@ -107,12 +107,12 @@ export async function startSite({
   const overrides = new Map()
 
   /**
-   * Answers a path otherwise than it would be.
+   * Changes the response for a path.
    *
    * @param {string} path
-   * @param {{ status?: number, headers?: Record<string, string | null>, body?: string | Uint8Array }} change
-   *   A header of `null` is left out.
-   * @returns {() => void} Takes it back.
+   * @param {{ status?: number, headers?: Record<string, string | null>, body?: string | Uint8Array }} change A header
+   *   of `null` is left out.
+   * @returns {() => void} Undoes the change.
    */
   function override(path, change) {
     overrides.set(path, change)
@@ -162,12 +162,12 @@ const NOT_FOUND = {
 }
 
 function refuse(request, pathname, { serviceWorkers }) {
-  // A service worker in front of the vault would see its requests with the tokens in them.
+  // A service worker in front of the vault would see its requests, including the tokens.
   if (request.headers['service-worker'] === 'script' && !serviceWorkers.includes(pathname)) {
     return { ...NOT_FOUND, status: 403, body: 'This site has no service worker.\n' }
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
-    return { ...NOT_FOUND, status: 405, body: 'Only GET and HEAD.\n' }
+    return { ...NOT_FOUND, status: 405, body: 'Only GET and HEAD are allowed.\n' }
   }
   return undefined
 }

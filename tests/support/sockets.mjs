@@ -2,32 +2,32 @@ import { STATUS_CODES } from 'node:http'
 import { WebSocketServer } from 'ws'
 
 /**
- * A socket that was opened, or refused.
+ * A socket that was opened or rejected.
  *
  * @typedef {object} ApiSocket
  * @property {string} path With the query.
  * @property {string[]} protocols The sub-protocols that were offered.
  * @property {import('node:http').IncomingHttpHeaders} headers
- * @property {import('jose').JWTPayload | null} claims Those of the access token, if it was good.
- * @property {string | null} problem What was wrong with it.
- * @property {(string | Buffer)[]} messages What arrived, without the first one if the token was in it.
+ * @property {import('jose').JWTPayload | null} claims Those of the access token, if it was valid.
+ * @property {string | null} problem The reason for rejecting the token.
+ * @property {(string | Buffer)[]} messages Messages received, without the first one if it contained the token.
  * @property {import('ws').WebSocket} [socket]
- * @property {Promise<{ code: number, reason: string }>} closed Resolves when it is over.
+ * @property {Promise<{ code: number, reason: string }>} closed Resolves when the socket has closed.
  */
 
-/** What stands before the token in a sub-protocol. */
+/** Prefix of the token in a sub-protocol. */
 export const PREFIX = 'bearer.'
 
 /**
- * The API's sockets. Each wants an access token, in the place that the path says:
+ * The API's sockets. Each requires an access token, in the place that the path names:
  *
  * - `/v1/live/protocol`: in a sub-protocol, after `bearer.`
  * - `/v1/live/message`: in the first message, `{ "token": … }`
  * - `/v1/live/query`: in the parameter `access_token`
  * - `/v1/live/header`: in `Authorization`, as a server can send it
  *
- * and sends back what it gets, unless the query has `quiet`. The sub-protocol that it chooses is the first without
- * the token if there is one; with `?choose=token` it is that with the token, with `?choose=none` none.
+ * A socket echoes its messages unless the query has `quiet`. It chooses the first sub-protocol without the token. With
+ * `?choose=token` it chooses the one with the token, and with `?choose=none` none.
  *
  * @param {object} options
  * @param {(token?: string) => Promise<{ claims: object | null, problem: object | null }>} options.verify
@@ -38,7 +38,7 @@ export function startSockets({ verify }) {
   const server = new WebSocketServer({ noServer: true, handleProtocols: choose, perMessageDeflate: false })
 
   async function upgrade(request, stream, head) {
-    // A client may reset the connection at any time, also before its handshake is answered.
+    // A client may reset the connection at any time, even before the handshake's response.
     stream.on('error', () => {})
     const url = new URL(request.url, 'ws://api')
     const [, place] = /^\/v1\/live\/(\w+)$/.exec(url.pathname) ?? []

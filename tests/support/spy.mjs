@@ -1,4 +1,4 @@
-/** A service worker that tells who asks which requests it has seen, with what they carry. */
+/** A service worker that reports the requests it has seen and their contents on request. */
 export const SPY = `
 addEventListener('install', () => skipWaiting())
 addEventListener('activate', (event) => event.waitUntil(clients.claim()))
@@ -7,7 +7,7 @@ addEventListener('fetch', ({ request }) => seen.push(request.url + ' ' + request
 addEventListener('message', ({ source }) => source.postMessage(seen))
 `
 
-/** Gives an app of `startApp()` the spy, whose pages may register it. */
+/** Adds the spy to an app of `startApp()`. The app's pages may register it. */
 export function serveSpy({ site }) {
   site.files['/spy.js'] = SPY
   site.serviceWorkers.push('/spy.js')

@@ -1,9 +1,9 @@
 /**
- * The provider's storage, in memory: an oidc-provider adapter that outlives the `Provider` object, so
- * that a provider with new signing keys goes on with the sessions and tokens of the old one.
+ * The provider's storage, in memory: an oidc-provider adapter that outlives the `Provider` object, so that a provider
+ * with new signing keys keeps the sessions and tokens of the old one.
  *
- * @param {{ leewaySeconds: () => number }} options For so long a consumed refresh token is accepted again,
- *   as many providers do for answers that were lost.
+ * @param {{ leewaySeconds: () => number }} options Time during which a consumed refresh token is accepted again, as
+ *   many providers do for lost responses.
  * @returns {(model: string) => object}
  */
 export function createStore({ leewaySeconds }) {

@@ -1,16 +1,16 @@
 /**
- * Scenes that are played again where the browser failed them, not the package. What Chromium 156 does on a busy
- * machine: once in about a hundred times it does not keep in its back-forward cache what it could, and once in about
- * thirty, with plain pages too, it does not tell one that the file of its shared worker cannot be loaded.
+ * Scenes that are played again if the browser failed, and not the package. Chromium 156 on a busy machine fails in two
+ * ways: about one time in a hundred it does not keep a page in its back-forward cache, and about one time in thirty,
+ * even with plain pages, it does not tell a page that its shared worker's file could not be loaded.
  */
 
-/** How often a scene is played at most. */
+/** How many times a scene is played at most. */
 const TAKES = 3
 
-/** Thrown in a scene where the browser has done so. */
+/** Thrown in a scene when the browser has failed in this way. */
 export class Again extends Error {}
 
-/** A scene that is played again then. */
+/** Wraps a scene so that it is played again after `Again`. */
 export const played = (scene) => async () => {
   for (let take = 1; ; take++) {
     try {
@@ -22,14 +22,14 @@ export const played = (scene) => async () => {
   }
 }
 
-/** What comes of a scene, `kept` if it does so in one of its takes. */
+/** The result of a scene; `kept` if one of its takes ends so. */
 export async function mostlyKept(see) {
   let outcome
   for (let take = 0; take < TAKES && outcome !== 'kept'; take++) outcome = await see()
   return outcome
 }
 
-/** The code of a shared worker's failure, if the browser has told the page of it. */
+/** The error code of a shared worker's failure, if the browser reported it. */
 export const told = (code) => {
   if (code === 'worker_timeout') throw new Again('the browser did not tell that the worker failed')
   return code

@@ -1,23 +1,23 @@
-/** The vault's origin as docs/vault-origin.md sets it up: names and headers. */
+/** The vault's origin as docs/vault-origin.md sets it up: hosts and headers. */
 import { readFileSync } from 'node:fs'
 
-/** Two names of this machine, which are of one site: browsers know all names below `localhost`. */
+/** Two host names of this machine that belong to one site: browsers resolve all names below `localhost`. */
 export const VAULT_HOSTS = { app: 'app.strongroom.localhost', vault: 'vault.strongroom.localhost' }
 
 const GUIDE = new URL('../../docs/vault-origin.md', import.meta.url)
 
-/** The names that the guide has for these origins. */
+/** The names of these origins in the guide. */
 const NAMES = {
   app: 'https://app.example.com',
   issuer: 'https://id.example.com',
   api: 'https://api.example.com',
 }
 
-/** Paths of the guide that are served from a file of another name. */
+/** Paths of the guide that are served from a file with another name. */
 const FILES = { '/callback': '/callback.html' }
 
 /**
- * The headers of the guide, by path, with these origins in the place of its own.
+ * The headers of the guide, by path, with the guide's origins replaced by these.
  *
  * @param {{ app: string, issuer: string, api: string }} origins
  * @returns {Record<string, Record<string, string>>}

@@ -1,8 +1,8 @@
-//! Random numbers that a seed repeats (`SplitMix64`).
+//! Random numbers that repeat for the same seed (`SplitMix64`).
 
 use strongroom::vault::Entropy;
 
-/// The same rolls for the same seed.
+/// A generator that returns the same numbers for the same seed.
 pub struct Dice(u64);
 
 impl Dice {
@@ -10,12 +10,12 @@ impl Dice {
         Self(seed)
     }
 
-    /// One of so many sides, counted from 0.
+    /// Returns a number below `sides`.
     pub fn roll(&mut self, sides: usize) -> usize {
         usize::try_from(self.next() >> 33).unwrap() % sides
     }
 
-    /// One of these.
+    /// Returns one of the items.
     pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         from[self.roll(from.len())].clone()
     }

@@ -1,5 +1,5 @@
-//! Isolates, a coordinator, a provider, an API and browsers, in virtual time. Whatever is asked for happens at a moment
-//! of its own and is answered at a later one, so that everything overlaps with everything.
+//! Isolates, a coordinator, a provider, an API and browsers, in virtual time. Each operation takes effect at one time
+//! and is answered at a later one, so that operations overlap in every way.
 
 pub mod coordinator;
 pub mod invariants;
@@ -26,26 +26,26 @@ use watch::Watch;
 pub const ORIGIN: &str = "https://app.example.com";
 pub const COOKIE: &str = "__Host-strongroom";
 
-/// When everything begins.
+/// The time at which every world starts.
 pub const START: u64 = 1_790_000_000_000;
 
-/// After how long a host gives up on its coordinator.
+/// Time after which a host gives up on its coordinator.
 const COORDINATOR_TIMEOUT: u64 = 1000;
 
-/// How long an API may take before its host gives up.
+/// Time after which a host gives up on an API.
 const API_TIMEOUT: u64 = 45_000;
 
-/// What seals and opens.
+/// Sealing keys.
 const KEYS: [&str; 2] = [
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
     "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8",
 ];
 
-/// How a key is replaced while isolates of two deployments run beside each other: each has the ring of one step, and the
-/// next step is taken when all have this one. The places in `KEYS` of a ring's keys.
+/// Steps of replacing a key while isolates of two deployments run side by side. Each isolate has the ring of one step,
+/// and the next step starts when all isolates have reached this one. A ring is a list of indexes into `KEYS`.
 const RINGS: [&[usize]; 4] = [&[0], &[0, 1], &[1, 0], &[1]];
 
-/// The step after which nothing is sealed with the old key any more.
+/// The first step at which nothing is sealed with the old key.
 pub const REPLACED: usize = 2;
 
 /// The last step: the old key is gone.
@@ -53,7 +53,7 @@ pub const RETIRED: usize = RINGS.len() - 1;
 
 pub type VisitId = usize;
 
-/// What is fixed from the start.
+/// Properties that are fixed from the start.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub isolates: usize,
@@ -64,7 +64,7 @@ pub struct Setup {
     pub idle: u64,
     pub absolute: u64,
     pub request_timeout: u64,
-    /// By how many milliseconds the isolates' clocks are off.
+    /// Offsets of the isolates' clocks in milliseconds.
     pub skews: Vec<i64>,
 }
 
@@ -84,7 +84,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// By how many milliseconds the clocks of two isolates differ at most.
+    /// Largest difference between two isolates' clocks in milliseconds.
     pub fn spread(&self) -> u64 {
         let isolates = || self.skews.iter().take(self.isolates);
         let latest = isolates().max().copied().unwrap_or_default();
@@ -116,7 +116,7 @@ impl Setup {
     }
 }
 
-/// Who is asked.
+/// Servers that the handler asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Site {
     Read,
@@ -126,47 +126,47 @@ pub enum Site {
     Api,
 }
 
-/// What goes wrong with a request to them.
+/// Faults of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// It never arrives.
+    /// The request never arrives.
     LostBefore,
-    /// It is acted upon, and the answer is lost.
+    /// The server acts on the request, and the response is lost.
     LostAfter,
-    /// An error of the server's.
+    /// The server returns an error.
     Status(u16),
     /// 429 with `Retry-After`, in seconds.
     Busy(u64),
-    /// A refresh is refused until the user has done something.
+    /// The provider rejects a refresh until the user has done something.
     Wanted,
-    /// A refresh is refused, and the provider does not say why.
+    /// The provider rejects a refresh without saying why.
     Unexplained,
-    /// A refresh is refused with this error code, and the provider does nothing.
+    /// The provider rejects a refresh with this error code and does nothing.
     Refusal(&'static str),
-    /// So many milliseconds on the way there, and on the way back.
+    /// The request and the response each take this many milliseconds.
     Slow(u64, u64),
 }
 
-/// What happens by chance.
+/// Probabilities of faults.
 #[derive(Clone, Debug, Default)]
 pub struct Weather {
-    /// So many of a hundred requests meet a fault.
+    /// Percentage of requests that meet a fault.
     pub faults: u64,
-    /// So many of a hundred answers never reach their browser.
+    /// Percentage of responses that never reach their browser.
     pub lost_answers: u64,
-    /// Whether everything takes as long as it likes.
+    /// True if operations take random times.
     pub uneven: bool,
     pub coordinator_down: bool,
-    /// The one isolate that the coordinator does not reach.
+    /// The only isolate that cannot reach the coordinator.
     pub cut_off: Option<usize>,
     pub provider_down: bool,
 }
 
 pub struct Isolate {
     pub handler: Handler,
-    /// How often it was replaced.
+    /// Number of times the isolate was replaced.
     epoch: u32,
-    /// Which ring of keys it has.
+    /// Index of its ring of keys.
     pub ring: usize,
     born: u64,
     skew: i64,
@@ -174,7 +174,7 @@ pub struct Isolate {
     lingering: Vec<(FlightId, VisitId, u32)>,
 }
 
-/// What a request is for.
+/// Purposes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Call,
@@ -189,10 +189,10 @@ pub enum Purpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Open,
-    /// The browser has gone away, and the handler goes on.
+    /// The browser has disconnected, and the handler continues.
     Abandoned,
     Answered,
-    /// Its isolate is no more.
+    /// Its isolate has ended.
     Dead,
 }
 
@@ -202,24 +202,24 @@ pub struct Visit {
     pub isolate: usize,
     epoch: u32,
     task: TaskId,
-    /// The number of what was asked last.
+    /// The number of its latest effect.
     serial: u32,
     pub purpose: Purpose,
     pub began: u64,
-    /// The session's cookie that came along.
+    /// The session cookie of the request.
     pub cookie: Option<String>,
     pub state: State,
     pub given: Option<Given>,
     pub body: Option<String>,
-    /// When the coordinator acted last on what this visit knows.
+    /// The time of the coordinator action behind the latest state that this visit knows.
     pub looked: u64,
-    /// The coordinator has failed it.
+    /// True if the coordinator has failed it.
     pub coordinator_failed: bool,
-    /// The API has refused it, or failed.
+    /// True if the API has rejected it or failed.
     pub api_failed: bool,
-    /// Milliseconds for which it waited for the provider and the API.
+    /// Milliseconds spent waiting for the provider and the API.
     pub spent_elsewhere: u64,
-    /// The time at which it last asked one of them.
+    /// The time of the latest request to one of them.
     asked_elsewhere: Option<u64>,
     sending: Option<Sending>,
 }
@@ -230,17 +230,17 @@ struct Sending {
     began: u32,
     /// The number of the effect that waits for it now.
     serial: u32,
-    /// The response, if it came while the task did something else.
+    /// The response, if it arrived while the task did something else.
     arrived: Option<(Reply, About)>,
     /// The task has the response.
     is_over: bool,
 }
 
-/// How it was answered.
+/// The handler's response.
 #[derive(Clone, Debug)]
 pub struct Given {
     pub status: u16,
-    /// By the API.
+    /// True if it is the API's response.
     pub passed: bool,
     pub cookies: Vec<String>,
     pub headers: Vec<(&'static str, String)>,
@@ -254,12 +254,12 @@ impl Given {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Whether somebody is signed in, by this answer.
+    /// Returns true if this response shows a signed-in user.
     pub fn is_served(&self) -> bool {
         self.passed || (self.status == 200 && self.body.starts_with(r#"{"session":{"#))
     }
 
-    /// Why the session is over, if this says so.
+    /// The reason for which the session ended, if the response has one.
     pub fn ended(&self) -> Option<&str> {
         if let Some((_, rest)) = self.body.split_once("the session has ended: ") {
             return rest.split('"').next();
@@ -271,14 +271,14 @@ impl Given {
         None
     }
 
-    /// Whether it takes the session's cookie away.
+    /// Returns true if the response deletes the session cookie.
     pub fn clears(&self) -> bool {
         let start = [COOKIE, "=;"].concat();
         self.cookies.iter().any(|cookie| cookie.starts_with(&start))
     }
 }
 
-/// A user's, or that of a thief who has copied cookies.
+/// A browser of a user, or of a thief who has copied cookies.
 #[derive(Default)]
 pub struct Browser {
     pub jar: BTreeMap<String, String>,
@@ -286,7 +286,7 @@ pub struct Browser {
 }
 
 enum Todo {
-    /// It arrives where it was sent.
+    /// The request arrives at its server.
     Act {
         visit: VisitId,
         serial: u32,
@@ -295,25 +295,25 @@ enum Todo {
         back: u64,
         sent: u64,
     },
-    /// Its answer arrives.
+    /// The response arrives.
     Reply {
         visit: VisitId,
         serial: u32,
         reply: Box<Reply>,
         about: About,
     },
-    /// The handler's answer reaches the browser.
+    /// The handler's response reaches the browser.
     Given(VisitId),
 }
 
-/// What an answer is of, for who watches.
+/// The meaning of a response for the oracle.
 #[derive(Clone, Debug)]
 enum About {
     Nothing,
     /// The coordinator acted at this time.
     Coordinator(u64),
     CoordinatorFailed,
-    /// The provider's, to this refresh token.
+    /// The provider's response to this refresh token.
     Refresh(String),
 }
 
@@ -321,7 +321,7 @@ pub struct World {
     pub now: u64,
     pub dice: Dice,
     pub setup: Setup,
-    /// The ring of keys that isolates begin with now.
+    /// Index of the ring of keys with which new isolates start.
     pub ring: usize,
     pub isolates: Vec<Isolate>,
     pub coordinator: Coordinator,
@@ -331,17 +331,17 @@ pub struct World {
     pub weather: Weather,
     pub watch: Watch,
     pub story: Option<Vec<String>>,
-    /// Whether each login is another user's, so that what is told of a user is told of one session.
+    /// True if each login is of another user, so that events about a user concern one session.
     pub is_new_user: bool,
-    /// What goes wrong next, in order.
+    /// Faults of the next requests, in order.
     faults: BTreeMap<Site, VecDeque<Option<Fault>>>,
-    /// Families whose every refresh meets an error of the provider's.
+    /// Families whose every refresh meets a provider error.
     pub failing: Vec<usize>,
     /// Milliseconds after which a host gives up a read or a write.
     pub coordinator_timeout: u64,
     agenda: BTreeMap<(u64, u64), Todo>,
     entries: u64,
-    /// Who waits for a key's version to change.
+    /// Visits that wait for a key's version to change.
     waiting: Vec<(String, VisitId, u32)>,
 }
 
@@ -401,7 +401,7 @@ impl World {
         }
     }
 
-    /// The time, as an isolate's clocks say it.
+    /// The time by an isolate's clocks.
     pub fn clock(&self, i: usize) -> Instant {
         let isolate = &self.isolates[i];
         Instant {
@@ -423,7 +423,7 @@ impl World {
         self.dice.roll(usize::try_from(most).unwrap() + 1) as u64
     }
 
-    /// How long something takes that takes no time to speak of.
+    /// Duration of an almost instant operation.
     fn moment(&mut self) -> u64 {
         if !self.weather.uneven {
             return 1;
@@ -435,9 +435,9 @@ impl World {
         }
     }
 
-    // What happens.
+    // Running the world
 
-    /// Lets the next thing happen; whether there was any.
+    /// Runs the next event. Returns true if there was one.
     pub fn step(&mut self) -> bool {
         let Some(((at, _), todo)) = self.agenda.pop_first() else {
             return false;
@@ -463,7 +463,7 @@ impl World {
         true
     }
 
-    /// Lets everything happen until this time.
+    /// Runs all events until this time.
     pub fn run_until(&mut self, time: u64) {
         while self
             .agenda
@@ -479,12 +479,12 @@ impl World {
         self.run_until(self.now + millis);
     }
 
-    /// Lets everything happen until all requests are answered.
+    /// Runs events until all requests are answered.
     pub fn settle(&mut self) {
         while self.is_busy() {
             assert!(self.step(), "a request waits for nothing");
         }
-        // The answers still have to arrive.
+        // The responses still have to arrive.
         let delay = if self.weather.uneven { 6000 } else { 2 };
         self.pass(delay);
     }
@@ -495,12 +495,12 @@ impl World {
         self.watch.open.iter().any(is_open)
     }
 
-    /// Something goes wrong with the next request of this kind; `None`: not with that one.
+    /// Sets the fault of the next request to this server; `None`: no fault.
     pub fn fault(&mut self, site: Site, fault: impl Into<Option<Fault>>) {
         self.faults.entry(site).or_default().push_back(fault.into());
     }
 
-    // Browsers.
+    // Browsers
 
     pub fn open_browser(&mut self, subject: &str) -> usize {
         self.browsers.push(Browser {
@@ -510,7 +510,7 @@ impl World {
         self.browsers.len() - 1
     }
 
-    /// A browser whose user signs in by this isolate.
+    /// A browser whose user signs in through this isolate.
     pub fn signed_in(&mut self, subject: &str, isolate: usize) -> usize {
         let browser = self.open_browser(subject);
         self.log_in(browser, isolate);
@@ -542,7 +542,7 @@ impl World {
         self.visit(Some(browser), isolate, Purpose::Logout, path, None)
     }
 
-    /// The provider ends a family of its own accord.
+    /// The provider ends a family by itself.
     pub fn back_channel(&mut self, family: usize, isolate: usize) -> VisitId {
         let token = self.provider.logout_token(self.now, family);
         let body = Some(format!("logout_token={token}"));
@@ -550,7 +550,7 @@ impl World {
         self.visit(None, isolate, Purpose::BackChannel, path, body)
     }
 
-    /// Somebody gets at the cookies of a browser.
+    /// Copies a browser with its cookies, as a thief would.
     pub fn copy_of(&mut self, browser: usize) -> usize {
         let jar = self.browsers[browser].jar.clone();
         let thief = self.open_browser("thief");
@@ -626,7 +626,7 @@ impl World {
         id
     }
 
-    /// The client goes away.
+    /// The client disconnects.
     pub fn abandon(&mut self, id: VisitId) {
         if self.visits[id].state != State::Open {
             return;
@@ -641,7 +641,7 @@ impl World {
         self.events(isolate);
     }
 
-    /// An isolate is no more, and a fresh one is in its place.
+    /// Ends an isolate and starts a fresh one in its place.
     pub fn kill(&mut self, i: usize) {
         self.tell(|| format!("isolate {i} dies"));
         let running = std::mem::take(&mut self.isolates[i].running);
@@ -653,7 +653,7 @@ impl World {
         }
     }
 
-    /// A platform drops a request without telling its isolate.
+    /// Drops a request without telling its isolate, as some platforms do.
     pub fn drop_request(&mut self, id: VisitId) {
         let (isolate, task) = (self.visits[id].isolate, self.visits[id].task);
         self.isolates[isolate].running.remove(&task);
@@ -714,7 +714,7 @@ impl World {
         self.visit(Some(browser), isolate, Purpose::Callback, &path, None);
     }
 
-    // The host.
+    // The host
 
     fn arrive(&mut self, id: VisitId, serial: u32, reply: Reply, about: &About) {
         self.landed(id, serial, about);
@@ -831,7 +831,7 @@ impl World {
                 body: String::new(),
                 at: self.now,
             },
-            Response::NotHandled => panic!("a request of nobody's"),
+            Response::NotHandled => panic!("the handler ignores a request"),
         };
         self.tell(|| {
             let cookies = given.cookies.len();
@@ -848,7 +848,7 @@ impl World {
             let lost_answers = self.weather.lost_answers;
             let is_login = matches!(self.visits[id].purpose, Purpose::Login | Purpose::Callback);
             if !is_login && self.percent(lost_answers) {
-                self.tell(|| format!("visit {id}: the answer is lost"));
+                self.tell(|| format!("visit {id}: the response is lost"));
                 return;
             }
             let delay = match self.weather.uneven && self.percent(10) {
@@ -859,7 +859,7 @@ impl World {
         }
     }
 
-    /// What a host does for an effect.
+    /// Performs an effect as a host does.
     fn dispatch(&mut self, id: VisitId, effect: Effect) {
         let visit = &self.visits[id];
         let (serial, isolate) = (visit.serial, visit.isolate);
@@ -977,7 +977,7 @@ impl World {
             _ => (self.moment(), self.moment()),
         };
         let about = about(&effect);
-        // Who gives up does not undo what is on its way.
+        // Giving up does not undo a request in flight.
         let is_lost = matches!(fault, Some(Fault::LostBefore | Fault::LostAfter));
         let (mut gives_up, failure) = match (&effect, site) {
             (_, Site::Wait) => (limit, Reply::Waited),
@@ -1113,7 +1113,7 @@ impl World {
                 };
                 (Reply::Head(head), About::Nothing)
             }
-            _ => panic!("nobody acts on {effect:?}"),
+            _ => panic!("no server acts on {effect:?}"),
         };
         if !is_lost {
             self.reply(id, serial, back, reply, about);
@@ -1170,7 +1170,7 @@ impl World {
         }
     }
 
-    /// What is sealed in a text.
+    /// The content of a sealed string.
     pub fn unsealed(&self, text: &str) -> Option<String> {
         let sealed = base64url::decode(text.split('.').nth(2)?)?;
         self.watch.sealed_text(&sealed)

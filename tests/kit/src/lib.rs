@@ -1,12 +1,12 @@
-//! What several test targets share: random numbers that a seed repeats, responses, proofs, lists of
-//! request headers, and the worlds in which the core runs in virtual time.
+//! Code that several test targets share: random numbers from a seed, responses, proofs, lists of request headers, and
+//! the worlds in which the core runs in virtual time.
 //!
-//! [`world`] holds vaults with their pages, provider, APIs and store. [`isolates`] holds isolates of the token
-//! handler with their coordinator, provider and browsers. Both check their invariants at each step.
+//! [`world`] holds vaults with their pages, provider, APIs and store. [`isolates`] holds isolates of the token handler
+//! with their coordinator, provider and browsers. Both check their invariants at each step.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "a test may stop at what it did not expect"
+    reason = "a test may panic on anything unexpected"
 )]
 #![allow(
     missing_docs,

@@ -1,11 +1,11 @@
-//! A proof as a server reads it (RFC 9449 4.3).
+//! A DPoP proof as a server reads it (RFC 9449 4.3).
 
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use strongroom::codec::base64url;
 use strongroom::codec::json::{Object, Value};
 use strongroom::oauth::dpop::PublicKey;
 
-/// What a proof says, its signature and type having been checked.
+/// The claims of a proof whose signature and type have been checked.
 #[derive(Clone, Debug)]
 pub struct Proof {
     pub jkt: String,
@@ -29,12 +29,12 @@ pub fn read(proof: &str) -> Proof {
     assert_eq!(header.str("alg"), Some("ES256"));
     let jwk = header.get("jwk").unwrap().as_object().unwrap();
     let names: Vec<&str> = jwk.iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["crv", "kty", "x", "y"], "only the public half");
+    assert_eq!(names, ["crv", "kty", "x", "y"], "only the public key");
     let member = |name| base64url::decode(jwk.str(name).unwrap()).unwrap();
     let point = [vec![4], member("x"), member("y")].concat();
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
         .verify(input.as_bytes(), &base64url::decode(signature).unwrap())
-        .expect("the proof is signed by the key in it");
+        .expect("the proof is signed by the key in its header");
     let text = |name| claims.str(name).map(str::to_owned);
     Proof {
         jkt: PublicKey::from_jwk(jwk).unwrap().thumbprint().to_owned(),

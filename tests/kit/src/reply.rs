@@ -1,4 +1,4 @@
-//! An answer of the provider's.
+//! A response of the provider.
 
 use strongroom::Secret;
 use strongroom::base::http::HttpReply;

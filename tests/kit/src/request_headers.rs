@@ -1,6 +1,6 @@
-//! A header for each entry of the list in `src/egress/request_headers.rs`, written independently of it.
+//! Request headers for each entry of the list in `src/egress/request_headers.rs`, written independently of it.
 
-/// Those that no rule can allow.
+/// Headers that no rule can allow.
 pub const FIXED: &[&str] = &[
     "authorization",
     "dpop",
@@ -23,7 +23,7 @@ pub const FIXED: &[&str] = &[
     "sec-ch-ua",
 ];
 
-/// Those by which a sender can pass for somebody else, reach another address, or use another method.
+/// Headers with which a sender can pretend to be another client, reach another address, or use another method.
 pub const TRUSTED: &[&str] = &[
     "forwarded",
     "via",
@@ -104,7 +104,7 @@ pub const TRUSTED: &[&str] = &[
     "x-sendfile-type",
 ];
 
-/// Credentials, which a page may show an API but which the token handler removes.
+/// Credentials. A page may send them to an API, but the token handler removes them.
 pub const CREDENTIALS: &[&str] = &[
     "x-auth-token",
     "x-authorization",

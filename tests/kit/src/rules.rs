@@ -1,15 +1,15 @@
-//! Rules that must hold, each with its name on a command line and its sentence.
+//! Invariants, each with a name for the command line and a sentence that describes it.
 
 macro_rules! invariants {
     ($($variant:ident = $name:literal, $sentence:literal;)+) => {
-        /// A rule that no world may break.
+        /// A rule that every world must obey.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Invariant { $($variant,)+ }
 
         impl Invariant {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// What it is called on a command line.
+            /// The name on a command line.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
@@ -18,7 +18,7 @@ macro_rules! invariants {
                 match self { $(Self::$variant => $sentence,)+ }
             }
 
-            /// Stops the test: the rule does not hold.
+            /// Stops the test because the rule is broken.
             #[track_caller]
             pub fn is_broken(self, detail: impl ::std::fmt::Display) -> ! {
                 panic!("{}: {}: {detail}", self.name(), self.sentence())

@@ -1,9 +1,8 @@
-//! Everything around a vault: clocks, entropy, pages, provider, API and store, in virtual time.
+//! The surroundings of a vault: clocks, entropy, pages, provider, API and store, in virtual time.
 //!
-//! What the vault asks for waits in a queue. [`World::settle`] answers it in order; a test that wants
-//! another order [holds](World::hold) some kinds back, lets the provider [act](World::act) on a
-//! request before its answer arrives, and answers the rest one by one. What must hold in any world is
-//! checked when the world ends.
+//! The vault's operations wait in a queue. [`World::settle`] answers them in order. A test that needs another order
+//! [holds](World::hold) some kinds back, lets the provider [act](World::act) on a request before its response arrives,
+//! and answers the rest one by one. The invariants are checked when the world ends.
 
 pub mod api;
 mod clock;
@@ -48,16 +47,16 @@ pub use provider::{Endpoint, Fault, Flaw};
 use store::Store;
 use witness::Witness;
 
-/// The moment at which worlds begin.
+/// The moment at which worlds start.
 const BEGINNING: Instant = Instant {
     monotonic: Millis::from_secs(5),
     wall: 1_800_000_000_000,
 };
 
-/// A network is no slower than this unless something is wrong.
+/// Longest time that a request takes in a healthy network.
 const PROMPT: Millis = Millis::from_secs(1);
 
-/// What the vault asks its host for.
+/// Operations that the vault asks its host for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Provider(Endpoint),
@@ -75,7 +74,7 @@ pub enum Kind {
     Probe,
     /// The handshake of a socket.
     Socket,
-    /// The body of an answer, on its way to the page.
+    /// The body of a response, on its way to the page.
     ResponseBody,
 }
 
@@ -86,25 +85,25 @@ pub const REVOKE: Kind = Kind::Provider(Endpoint::Revoke);
 pub const KEYS: Kind = Kind::Provider(Endpoint::Keys);
 pub const DISCOVERY: Kind = Kind::Provider(Endpoint::Discovery);
 
-/// What happened, in order.
+/// Events in the order in which they happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     Asked(Kind),
     Answered(Kind),
-    /// A page got a message of this type.
+    /// A page received a message of this type.
     Told(PortId, String),
 }
 
-/// Something that the vault asked its host for; never used twice.
+/// The id of an operation that the vault asked its host for. Never reused.
 pub type JobId = u32;
 
 pub struct World {
     pub now: Instant,
     pub provider: Provider,
     pub store: Store,
-    /// Whether successors can be made durable.
+    /// True if successors can be made durable.
     pub persists: bool,
-    /// Documents by their addresses, if a service worker has those that the network fails to bring.
+    /// Documents by URL that a service worker serves if the network fails.
     pub service_worker: Option<BTreeMap<String, Outcome>>,
     /// The response to a refresh is being handled.
     answers_refresh: bool,
@@ -115,64 +114,63 @@ pub struct World {
     pub ledger: Ledger,
     pub witness: Witness,
     pub watch: Watch,
-    /// What happened, for people: nothing is written unless somebody wants to read it.
+    /// A readable log of the events. `None`: nobody reads it, so nothing is written.
     pub story: Option<Vec<String>>,
-    /// Usually one; the others have the same store.
+    /// Usually one. Further vaults share its store.
     vaults: Vec<Vault>,
-    /// Whose turn it is.
+    /// Index of the vault that runs now.
     turn: usize,
-    /// Which vault has the lock over the store.
+    /// Index of the vault that holds the store's lock.
     lock: Option<usize>,
-    /// A vault that got the lock and does not know yet: it is frozen.
+    /// A grant of the lock that its frozen vault has not received yet.
     granted: Option<JobId>,
-    /// By how much the monotonic clock of each vault's worker is ahead of the world's: it begins with the
-    /// worker.
+    /// How far the monotonic clock of each vault's worker is ahead of the world's. The clock starts with the worker.
     ahead: Vec<u64>,
-    /// Which vault a page is connected to.
+    /// Index of the vault to which each page is connected.
     homes: BTreeMap<PortId, usize>,
     config: String,
-    /// Whether tokens are to be bound to a key.
+    /// True if tokens must be bound to a key.
     is_bound: bool,
-    /// Of the vault's random numbers.
+    /// Seed of the vault's random numbers.
     last_seed: u64,
-    /// The time where the provider is: the device's may be wrong.
+    /// The provider's time. The device's clock may be wrong.
     pub true_time: UnixMillis,
-    /// By how many milliseconds the API's clock is ahead of the provider's.
+    /// How far the API's clock is ahead of the provider's, in milliseconds.
     pub api_ahead: i64,
     pages: BTreeMap<PortId, Page>,
     gone: BTreeSet<PortId>,
-    /// The pages that were greeted and are not gone.
+    /// Pages that said hello and are still open.
     greeted: BTreeSet<PortId>,
-    /// The pages that the vault let go of, in order.
+    /// Pages that the vault disconnected, in order.
     closed: Vec<PortId>,
-    /// Whose session it is, as each page was last told.
+    /// The user of the session, as each page was last told.
     told_user: BTreeMap<PortId, String>,
-    /// When the session began, as each page was last told.
+    /// The start of the session, as each page was last told.
     told_beginning: BTreeMap<PortId, Option<u64>>,
-    /// Whose session it was when pages asked for something.
+    /// The user of the session when pages made their requests.
     asked_as: BTreeMap<Request, Option<String>>,
     jobs: Vec<Job>,
     last_job: JobId,
-    /// The last job that [`Self::new_jobs`] told of.
+    /// The last job that [`Self::new_jobs`] reported.
     announced: JobId,
     held: BTreeSet<Kind>,
-    /// Which page waits for which call.
+    /// The request of a page behind each call.
     calls: BTreeMap<CallId, Request>,
-    /// The addresses that pages asked for.
+    /// The URLs that pages requested.
     urls: BTreeMap<Request, String>,
-    /// A call that is the user's doing and is being handed to the vault.
+    /// A call that counts as user activity and is being handed to the vault.
     touching: Option<Request>,
-    /// Calls that were answered with a 401.
+    /// Calls that received a 401.
     refused: BTreeSet<CallId>,
-    /// Whether one of them was sent again with a new token, and answered with another 401.
+    /// True if a call was sent again with a new token and received another 401.
     pub has_refused_renewed: bool,
-    /// Headers and tokens of the calls, as the API saw them.
+    /// Headers and tokens of the calls, as the API received them.
     pub seen_by_api: Vec<ApiRequest>,
     /// The private keys of each vault's worker.
     pub keys: Vec<dpop::Keys>,
-    /// Whether the platform can make some.
+    /// True if the platform can create keys.
     pub makes_keys: bool,
-    /// What APIs want of proofs, by their addresses.
+    /// The DPoP requirements of APIs, by URL.
     pub checkers: BTreeMap<&'static str, dpop::Checker>,
     pub sockets: sockets::Sockets,
     sent: BTreeMap<Endpoint, Vec<String>>,
@@ -182,17 +180,17 @@ pub struct World {
     pub reads_early: bool,
     held_in: Vec<(usize, Kind)>,
     delayed: BTreeSet<JobId>,
-    /// True if hints reach the other vaults by themselves.
+    /// True if hints reach the other vaults automatically.
     pub spreads_hints: bool,
     /// Hints that vaults have posted, with the number of the vault.
     pub hints: Vec<(usize, Hint)>,
     /// Vaults that have stopped.
     pub stopped: BTreeSet<usize>,
-    /// How often the key in escrow was handed over.
+    /// Number of times the key in escrow was handed over.
     pub hand_overs: u32,
-    /// Vaults whose pages are frozen: nothing reaches them.
+    /// Vaults in frozen pages: nothing reaches them.
     frozen: BTreeSet<usize>,
-    /// Writes that land though they are given up.
+    /// Writes that reach the store although the vault canceled them.
     land_late: BTreeSet<JobId>,
 }
 
@@ -201,7 +199,7 @@ impl World {
         Self::with("{}")
     }
 
-    /// A world whose configuration has these members, in place of or beside the usual ones.
+    /// A world whose configuration has these members added or replaced.
     pub fn with(changes: &str) -> Self {
         Self::seeded(changes, 1)
     }
@@ -273,7 +271,7 @@ impl World {
         }
     }
 
-    /// A world with a page that is signed in.
+    /// A world with a page whose user is signed in.
     pub fn signed_in() -> (Self, PortId) {
         Self::signed_in_with("{}")
     }
@@ -285,14 +283,14 @@ impl World {
         (world, page)
     }
 
-    /// A world with a page that is signed in and whose access token has expired.
+    /// A world with a page whose user is signed in and whose access token has expired.
     pub fn expired() -> (Self, PortId) {
         let (mut world, page) = Self::signed_in();
         world.expire_access_token();
         (world, page)
     }
 
-    /// Tells those who read along, if there are any.
+    /// Adds a line to the story, if someone reads it.
     pub fn story(&mut self, what: impl FnOnce(&Self) -> String) {
         if self.story.is_none() {
             return;
@@ -319,7 +317,7 @@ impl World {
 }
 
 impl Drop for World {
-    /// What must be true at the end of any test.
+    /// Checks the invariants that hold at the end of every test.
     fn drop(&mut self) {
         if std::thread::panicking() || self.has_ended {
             return;
@@ -329,7 +327,7 @@ impl Drop for World {
         self.delayed.clear();
         self.frozen.clear();
         self.provider.repair();
-        // Longer than a login may take, which is the longest that anything may wait.
+        // Longer than a login may take. Nothing may take longer than a login.
         self.advance(Duration::from_secs(660));
         self.check_end();
     }

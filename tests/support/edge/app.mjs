@@ -7,10 +7,10 @@ import { Visitor } from './visitor.mjs'
 /** The API's identifier in access tokens (RFC 8707). */
 const AUDIENCE = 'urn:strongroom:test:orders'
 
-/** The app's origin as browsers see it. Its isolates are elsewhere, as they are behind a load balancer. */
+/** The app's origin as browsers see it. Its isolates have other URLs, as behind a load balancer. */
 const ORIGIN = 'https://app.example.com'
 
-/** A client secret with all that RFC 6749 2.3.1 is about. */
+/** A client secret with every character that RFC 6749 2.3.1 requires to be encoded. */
 const SECRET = 'a secret: 50% + more/that=has&to be encoded~'
 
 /**
@@ -22,9 +22,9 @@ const SECRET = 'a secret: 50% + more/that=has&to be encoded~'
  * @param {number} [options.isolates]
  * @param {object} [options.provider] For `startProvider()`.
  * @param {object} [options.api] For `startApi()`.
- * @param {object} [options.handler] For `createTokenHandler()`; what is JSON.
+ * @param {object} [options.handler] Options of `createTokenHandler()` that are JSON.
  * @param {object} [options.client] More metadata of the client.
- * @param {string} [options.upstream] Where its route leads. Default: to an API of its own.
+ * @param {string} [options.upstream] The route's upstream. Default: an API of its own.
  */
 export async function startApp(
   platform,
@@ -81,7 +81,7 @@ export async function startApp(
     })
     ends.push(running.stop)
     const place = { origin: ORIGIN, urls: running.urls }
-    /** What isolates told their operators. */
+    /** Events that isolates reported to their operators. */
     const told = async () => {
       const all = await Promise.all(running.urls.map(async (url) => (await fetch(`${url}/told`)).json()))
       return all.flat()

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 export const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 /**
- * A folder of its own, in which `strongroom` is installed as it is built.
+ * Creates a folder in which the built `strongroom` package is installed.
  *
  * @returns {Promise<{ path: string, remove(): Promise<void> }>}
  */
@@ -19,19 +19,19 @@ export async function newFolder() {
 }
 
 /**
- * Makes one file of an entry and all that it imports.
+ * Bundles an entry and everything it imports into one file.
  *
- * A module of wasm that is imported is put beside it and the import left, for platforms that have such; one that is
- * named by `new URL('./….wasm', import.meta.url)` is put there too.
+ * An imported wasm module is copied beside the file and its import is kept, for platforms that support this. A module
+ * named by `new URL('./….wasm', import.meta.url)` is copied too.
  *
  * @param {object} options
  * @param {string} options.folder From `newFolder()`.
- * @param {string} options.source The entry's text. It imports by absolute paths and by packages' names.
- * @param {string} options.name What the file is called.
- * @param {string[]} options.conditions By which a package's exports are chosen.
- * @param {'neutral' | 'node'} options.platform With `'node'`, modules of Node may be imported.
+ * @param {string} options.source The entry's source text. It imports absolute paths and packages.
+ * @param {string} options.name The file's name.
+ * @param {string[]} options.conditions Conditions that select a package's exports.
+ * @param {'neutral' | 'node'} options.platform With `'node'`, Node's modules may be imported.
  * @param {'esm' | 'iife'} [options.format]
- * @param {(name: string) => string} [options.wasmAs] The text in place of a module of wasm that is imported.
+ * @param {(name: string) => string} [options.wasmAs] Returns source text that replaces an imported wasm module.
  * @returns {Promise<{ file: string, wasm: string[] }>} Both as paths.
  */
 export async function bundle({ folder, source, name, conditions, platform, format = 'esm', wasmAs }) {

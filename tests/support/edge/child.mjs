@@ -41,10 +41,10 @@ export async function startServer(command, args, { env, cwd }) {
 }
 
 /**
- * Starts a program, which ends with this one.
+ * Starts a program that ends with this process.
  *
- * @returns {{ firstLine: Promise<string>, pause(): void, goOn(): void, stop(): Promise<void> }} The promises reject, with
- *   all that it said, if it ends by itself.
+ * @returns {{ firstLine: Promise<string>, pause(): void, goOn(): void, stop(): Promise<void> }} If the program ends by
+ *   itself, the promises reject with its whole output.
  */
 export function start(command, args, { env, cwd, isReady = () => true }) {
   if (!existsSync(command)) throw new Error(`${command} is not there`)
@@ -73,7 +73,7 @@ export function start(command, args, { env, cwd, isReady = () => true }) {
   })
   return {
     firstLine,
-    /** Stops the process where it is, so that it answers nobody, until `goOn()`. */
+    /** Suspends the process until `goOn()`, so that it responds to nobody. */
     pause: () => child.kill('SIGSTOP'),
     goOn: () => child.kill('SIGCONT'),
     async stop() {

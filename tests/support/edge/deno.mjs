@@ -12,7 +12,7 @@ const packages = [
   '@deno/win32-arm64/deno.exe',
 ]
 
-/** Starts an isolate for each entry, and says on which ports they listen. */
+/** Starts an isolate for each entry and prints their ports. */
 const MAIN = `
 const port = () => new Promise((resolve, reject) => {
   const worker = new Worker(new URL('./entry.mjs', import.meta.url), { type: 'module' })
@@ -24,8 +24,8 @@ console.log(JSON.stringify({ ports }))
 `
 
 /**
- * Deno's own server; the isolates are workers of one process, each with a server of its own, since the file of a
- * local Deno KV is for one process ("database is locked" is what a second one gets when both write).
+ * Deno's own server. The isolates are workers of one process, each with its own server, because only one process can
+ * use the file of a local Deno KV: a second one gets "database is locked" when both write.
  */
 export const deno = platform({
   coordinators: ['deno-kv', 'node-redis', 'redis-rest', 'in-isolate'],

@@ -6,8 +6,8 @@ import { listen } from '../listen.mjs'
 import { platform } from './start.mjs'
 
 /**
- * What Vercel's edge functions have (condition `edge-light`); each isolate a context of its own in this process. Its
- * own server does not notice that a client goes away, so Node's is in front, as it is of any handler.
+ * The runtime of Vercel's edge functions (condition `edge-light`). Each isolate is a context in this process. Its own
+ * server does not notice that a client disconnects, so Node's server is in front, as it is for any handler.
  */
 export const edgeRuntime = platform({
   coordinators: ['redis-rest', 'in-isolate'],
@@ -23,7 +23,7 @@ export const edgeRuntime = platform({
     platform: 'neutral',
     format: 'iife',
     conditions: ['edge-light', 'worker', 'import', 'module'],
-    // Compiled outside, since a handler may not.
+    // Compiled outside, because a handler may not compile wasm.
     wasmAs: (name) => `export default compiledWasm[${JSON.stringify(name)}]`,
   },
   async serve({ file, wasm, env, isolates }) {

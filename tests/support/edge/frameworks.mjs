@@ -1,6 +1,6 @@
 /**
- * Apps made with frameworks, each in a project that has the packed tarball installed, is built by the framework's own
- * build, and runs as its manual says.
+ * Apps made with frameworks. Each is a project that installs the packed tarball, is built by the framework's own build,
+ * and runs as its manual says.
  */
 import { copyFile, cp, mkdir, readFile, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -12,14 +12,16 @@ import { freePort } from '../listen.mjs'
 
 const fixtures = fileURLToPath(new URL('../../edge/frameworks/', import.meta.url))
 
-// They tell their makers of each build otherwise.
+// Keeps the frameworks from reporting each build to their makers.
 Object.assign(process.env, { ASTRO_TELEMETRY_DISABLED: '1', NEXT_TELEMETRY_DISABLED: '1' })
 
-/** Below the root's target, so that the projects find their tools by walking up, but never strongroom. */
+/**
+ * Below the root's target folder, so that the projects find their tools in parent folders, but never strongroom itself.
+ */
 const workplace = `${root}target/frameworks`
 const tools = `${workplace}/node_modules`
 
-/** Installs what the frameworks are, unless it is there, and packs the package. */
+/** Installs the frameworks, unless they are there, and packs the package. */
 export async function prepare() {
   await mkdir(workplace, { recursive: true })
   const lock = await readFile(`${fixtures}package-lock.json`, 'utf8')
@@ -34,7 +36,7 @@ export async function prepare() {
   return (await pack(workplace)).path
 }
 
-/** A copy of a fixture with the tarball in it. */
+/** Copies a fixture and adds the tarball to it. */
 async function project(fixture, name, tarball) {
   const folder = `${workplace}/${name.replaceAll(' ', '-')}`
   await rm(folder, { recursive: true, force: true })
@@ -44,7 +46,7 @@ async function project(fixture, name, tarball) {
   return folder
 }
 
-/** A server in a process of Node's, which takes `HOST` and `PORT` and says when it listens. */
+/** A server in a Node process. It reads `HOST` and `PORT`, and reports when it listens. */
 async function serveNode(folder, args, env, isReady) {
   const port = await freePort()
   const { ASTRO_TELEMETRY_DISABLED, NEXT_TELEMETRY_DISABLED, PATH } = process.env
@@ -66,7 +68,7 @@ async function serveNode(folder, args, env, isReady) {
   return { urls: [`http://127.0.0.1:${port}`], stop: child.stop }
 }
 
-/** What comes between the project and the server that runs it. */
+/** The build and start commands of each framework. */
 const FRAMEWORKS = {
   'hono on Node': {
     fixture: 'hono',
@@ -105,7 +107,7 @@ const FRAMEWORKS = {
   },
 }
 
-/** The frameworks, each with the addresses of its pages that show who is signed in. */
+/** The frameworks, each with the paths of its pages that show the signed-in user. */
 export const frameworks = Object.entries(FRAMEWORKS).map(([name, { pages = ['/'] }]) => ({ name, pages }))
 
 /** A framework as a platform of `startApp()`. */

@@ -6,9 +6,9 @@ import { startProvider } from '../provider.mjs'
 const ORIGIN = 'https://app.example.com'
 
 /**
- * A public client's provider, and a token handler in the test's own process.
+ * A provider with a public client, and a token handler in the test's own process.
  *
- * @param {Function} createTokenHandler Of the copy of the package that the test looks into.
+ * @param {Function} createTokenHandler From the copy of the package that the test inspects.
  * @param {object} options
  * @param {number} options.accessTokenSeconds
  * @param {object} options.handler More options of `createTokenHandler()`.

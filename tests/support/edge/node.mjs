@@ -1,7 +1,7 @@
 import { startServer } from './child.mjs'
 import { platform, processes } from './start.mjs'
 
-/** Node's own HTTP server in front of the handler, by `strongroom/edge/node`; each isolate a process. */
+/** Node's own HTTP server in front of the handler, through `strongroom/edge/node`. Each isolate is a process. */
 export const node = platform({
   coordinators: ['node-redis', 'ioredis', 'redis-rest', 'in-isolate'],
   entry: ({ imports, handler }) => `

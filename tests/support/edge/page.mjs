@@ -27,16 +27,16 @@ export async function startPage(platform, { launch, timeout = 10, ...options } =
   return {
     ...app,
     browser,
-    /** Opens a page of the app: in a browser session of its own, or as another tab of `context`. */
+    /** Opens a page of the app, in a new browser context or as another tab of `context`. */
     async open(path = '/', context) {
-      // https here has a certificate of its own making.
+      // https uses a self-signed certificate here.
       const own = () => browser.newContext({ ignoreHTTPSErrors: true })
       const page = await (context ?? (await own())).newPage()
       page.setDefaultTimeout(20_000)
       await page.goto(site.origin + path)
       return page
     },
-    /** Signs in by redirect; resolves when the page that comes back has started. */
+    /** Signs in by redirect. Resolves when the page that comes back has started. */
     async signIn(page, options = {}, account) {
       await booted(page)
       await page.evaluate((given) => void auth.login(given).catch(() => {}), options)

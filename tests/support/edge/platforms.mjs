@@ -1,5 +1,5 @@
 /**
- * The platforms that a token handler runs on, each for real and each started in the same way.
+ * The platforms on which a token handler runs. Each is the real one, and all start in the same way.
  *
  * ```js
  * const running = await PLATFORMS.workerd.start({ app, env, isolates: 2, coordinator: 'durable-object' })
@@ -8,21 +8,21 @@
  * ```
  *
  * @typedef {object} Platform
- * @property {string[]} coordinators Those that it can use, what it is for being first.
+ * @property {string[]} coordinators The coordinators it can use, the most suitable first.
  * @property {(options: Options) => Promise<Running>} start
  *
  * @typedef {object} Options
  * @property {URL} app A module whose default export takes a `CoordinatorSource` and returns `{ fetch(request, env,
- *   context) }`. It may import `strongroom/…`, which is what was built.
- * @property {Record<string, string>} [env] What `env` has for `fetch`.
- * @property {number} [isolates] How many, which share nothing but the coordinator. Default 2.
- * @property {string} [coordinator] One of the platform's. Default the first.
- * @property {number} [port] Of the first isolate, in workerd. Default: any that is free.
+ *   context) }`. It may import `strongroom/…`, which is the built package.
+ * @property {Record<string, string>} [env] The `env` that `fetch` gets.
+ * @property {number} [isolates] Number of isolates. They share only the coordinator. Default 2.
+ * @property {string} [coordinator] One of the platform's coordinators. Default: the first.
+ * @property {number} [port] The first isolate's port, in workerd. Default: any free one.
  *
  * @typedef {object} Running
  * @property {string[]} urls The origin of each isolate.
  * @property {() => Promise<void>} stop
- * @property {{ stop(): Promise<void> }} store What stands behind the coordinator; stop it for an outage.
+ * @property {{ stop(): Promise<void> }} store The store behind the coordinator. Stop it to cause an outage.
  */
 import { bun } from './bun.mjs'
 import { deno } from './deno.mjs'

@@ -6,7 +6,7 @@ import { start } from './child.mjs'
 import { freePort, listen } from '../listen.mjs'
 
 /**
- * Starts a real Redis on loopback, with nothing in it, in memory only.
+ * Starts a real, empty Redis on loopback, in memory only.
  *
  * @returns {Promise<{ url: string, pause(): void, goOn(): void, stop(): Promise<void> }>}
  */
@@ -41,12 +41,12 @@ export async function startRedis() {
 }
 
 /**
- * Commands by HTTP in front of a Redis, as services for platforms without sockets have it: a command as a JSON array
- * in a POST, `{ result }` or `{ error }` in the answer.
+ * Redis over HTTP, as services for platforms without sockets offer it: a POST contains a command as a JSON array, and
+ * the response is `{ result }` or `{ error }`.
  *
- * @param {string} url Of the Redis.
+ * @param {string} url URL of the Redis.
  * @returns {Promise<{ url: string, token: string, commands: string[], stop(): Promise<void> }>} `commands`: the names
- *   of those that came.
+ *   of the commands received.
  */
 export async function startRedisRest(url) {
   const client = createClient({ url, disableOfflineQueue: true })

@@ -6,24 +6,24 @@ import { startSite } from '../site.mjs'
 import { PLATFORMS } from './platforms.mjs'
 import { startTls } from './tls.mjs'
 
-/** What the site's pages may do: call their own origin. There is no worker. */
+/** The site's pages may call only their own origin. They have no worker. */
 const CONNECT = "; connect-src 'self'"
 
 /**
- * An app for browsers: pages and token handler on one origin, `http://localhost:PORT`, with a confidential client's
- * provider and an API on others. The page calls the API by the API's own address, which a route names.
+ * An app for browsers: pages and token handler share an origin, `http://localhost:PORT`. A provider with a confidential
+ * client and an API are on other origins. The page calls the API by its own URL, which a route names.
  *
  * @param {keyof typeof PLATFORMS} platform
  * @param {object} [options]
  * @param {string} [options.coordinator]
  * @param {{ site?: number, provider?: number, api?: number }} [options.ports] Default: any free ones.
- * @param {boolean} [options.orNext] If the provider's or the API's is taken, try the ones after it.
+ * @param {boolean} [options.orNext] If the provider's or the API's port is taken, try the next ones.
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.api] More options of `startApi()`.
- * @param {object} [options.handler] More, or other, options of `createTokenHandler()`; what is JSON.
- * @param {object} [options.route] The same, of the one route.
+ * @param {object} [options.handler] Additional or changed options of `createTokenHandler()` that are JSON.
+ * @param {object} [options.route] Additional or changed options of the one route.
  * @param {object} [options.site] More options of `startSite()`.
- * @param {boolean} [options.secure] Browsers see it by https, which ends in front of the handler.
+ * @param {boolean} [options.secure] True if browsers use https, which ends in front of the handler.
  */
 export async function startEdgeSite(
   platform,
@@ -51,7 +51,7 @@ export async function startEdgeSite(
       client_secret: secret,
       token_endpoint_auth_method: 'client_secret_basic',
       id_token_signed_response_alg: 'ES256',
-      // Until it is known where the app is.
+      // Until the app's origin is known.
       redirect_uris: ['http://localhost/'],
       post_logout_redirect_uris: [],
       response_types: ['code'],
@@ -67,7 +67,7 @@ export async function startEdgeSite(
     })
     ends.push(() => providerServer.close())
     const { issuer, ledger } = providerServer
-    // Nobody is let in by CORS: browsers do not come here.
+    // CORS allows no origin, because browsers do not call this API.
     const apiServer = await startApi({
       port: ports.api,
       orNext,
@@ -118,13 +118,13 @@ export async function startEdgeSite(
     client.post_logout_redirect_uris = [`${origin}/`]
     await providerServer.changeKeys()
     return {
-      /** The site's files and headers are `site`'s; its origin is the app's. */
+      /** The site's files and headers are those of `site`; its origin is the app's. */
       site: Object.assign(siteServer, { origin }),
       provider: providerServer,
       ledger,
       api: apiServer,
       store: running.store,
-      /** What the handler told its operator. */
+      /** Events that the handler reported to its operator. */
       told: async () => (await fetch(`${running.urls[0]}/told`)).json(),
       close,
     }

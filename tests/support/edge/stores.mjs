@@ -1,7 +1,7 @@
 import { startRedis, startRedisRest } from './redis.mjs'
 
 /**
- * What isolates share, as source text of an entry and the environment that it needs; and its end.
+ * The store that isolates share: source text for an entry, its environment, and a function that stops it.
  *
  * @typedef {object} Store
  * @property {string} imports
@@ -11,7 +11,7 @@ import { startRedis, startRedisRest } from './redis.mjs'
  */
 
 /**
- * Starts what stands behind a kind of coordinator.
+ * Starts the store behind a kind of coordinator.
  *
  * @param {string} kind
  * @param {string} folder For files.
@@ -19,12 +19,12 @@ import { startRedis, startRedisRest } from './redis.mjs'
  */
 export async function startStore(kind, folder) {
   const make = STORES[kind]
-  if (!make) throw new Error(`there is no coordinator ${kind}: ${Object.keys(STORES).join(', ')}`)
+  if (!make) throw new Error(`unknown coordinator ${kind}: ${Object.keys(STORES).join(', ')}`)
   const { imports = '', coordinator, env = {}, stop = async () => {} } = await make(folder)
   return { imports, coordinator, env, stop }
 }
 
-/** A client that gives up at once, so that an outage is an error and no silence. */
+/** A client that fails at once, so that an outage is an error and not a hang. */
 const overRedis = async (imports, client) => {
   const redis = await startRedis()
   return {
@@ -74,7 +74,7 @@ const STORES = {
     coordinator: 'inIsolate()',
   }),
 
-  /** workerd's driver makes the binding. */
+  /** workerd's driver creates the binding. */
   'durable-object': () => ({
     imports: `import { durableObject } from 'strongroom/edge'
 export { StrongroomSessions } from 'strongroom/edge'`,

@@ -3,7 +3,7 @@ import { createServer } from 'node:https'
 import { generate } from 'selfsigned'
 
 /**
- * Where https ends, in front of a server that speaks http: its certificate is for `localhost`, of its own making.
+ * Terminates https in front of a server that speaks http, with a self-signed certificate for `localhost`.
  *
  * @returns {Promise<{ origin: string, forwardTo(origin: string): void, close(): Promise<void> }>}
  */

@@ -2,8 +2,8 @@ import { request as open } from 'node:http'
 import { ACCOUNTS } from '../accounts.mjs'
 
 /**
- * A user with a browser, as far as cookies, redirects and forms go: no script runs. What goes to the app's origin is sent
- * to one of its isolates.
+ * A user with a browser that handles cookies, redirects and forms, and runs no script. Requests for the app's origin
+ * are sent to one of its isolates.
  */
 export class Visitor {
   /** @type {Map<string, Map<string, string>>} Cookies by host. */
@@ -11,9 +11,7 @@ export class Visitor {
   #origin
   #urls
 
-  /**
-   * @param {{ origin: string, urls: string[] }} app Its origin as browsers see it, and where its isolates are.
-   */
+  /** @param {{ origin: string, urls: string[] }} app Its origin as browsers see it, and the URLs of its isolates. */
   constructor({ origin, urls }) {
     this.#origin = origin
     this.#urls = urls
@@ -24,7 +22,7 @@ export class Visitor {
     return this.#jar(this.#origin)
   }
 
-  /** Another browser with the same cookies of the app's: a copy. */
+  /** Another browser with a copy of the app's cookies. */
   copy() {
     const copy = new Visitor({ origin: this.#origin, urls: this.#urls })
     for (const [name, value] of this.cookies) copy.cookies.set(name, value)
@@ -38,10 +36,11 @@ export class Visitor {
   }
 
   /**
-   * One request, without redirects being followed. Cookies that are set are kept, unless `forgets`.
+   * Sends one request without following redirects. Stores the cookies that are set, unless `forgets`.
    *
    * @param {string} url Absolute, or a path of the app's.
-   * @param {{ method?: string, headers?: Record<string, string>, body?: string, isolate?: number, forgets?: boolean }} [options]
+   * @param {{ method?: string, headers?: Record<string, string>, body?: string, isolate?: number, forgets?: boolean }}
+   *   [options]
    */
   async send(url, { method = 'GET', headers = {}, body, isolate = 0, forgets = false } = {}) {
     const address = new URL(url, this.#origin)
@@ -60,14 +59,14 @@ export class Visitor {
     return response
   }
 
-  /** As script of the app's sends it. */
+  /** Sends a request as the app's script does. */
   call(path, { headers, ...options } = {}) {
     const own = { 'x-strongroom': '1', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }
     const origin = (options.method ?? 'GET') === 'GET' ? {} : { origin: this.#origin }
     return this.send(path, { ...options, headers: { ...own, ...origin, ...headers } })
   }
 
-  /** As a browser's window goes somewhere; on until it is answered by no redirect. */
+  /** Navigates as a window does, following redirects. */
   async go(url, options = {}) {
     const headers = { accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
     let address = new URL(url, this.#origin)
@@ -80,7 +79,7 @@ export class Visitor {
     return { address, response }
   }
 
-  /** Signs in, and gives where that ended. */
+  /** Signs in. Returns the final URL. */
   async signIn({ account = 'alice', returnTo = '/', isolate = 0, until, query = '' } = {}) {
     const password = ACCOUNTS.find(({ username }) => username === account).password
     const start = `/auth/login?returnTo=${encodeURIComponent(returnTo)}${query}`
@@ -110,13 +109,13 @@ export class Visitor {
     })
   }
 
-  /** What the page may know. */
+  /** The session data that the page may see. */
   async session(options) {
     return (await this.call('/auth/session', options)).json()
   }
 }
 
-/** With `fetch` of Node neither `Cookie` nor `Sec-Fetch-*` could be chosen. */
+/** With Node's `fetch` a test could not choose `Cookie` and `Sec-Fetch-*`. */
 const exchange = (url, { method, headers, body }) =>
   new Promise((resolve, reject) => {
     const request = open(url, { method, headers }, async (response) => {

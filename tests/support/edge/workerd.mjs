@@ -3,17 +3,17 @@ import { basename } from 'node:path'
 import { Log, LogLevel, Miniflare } from 'miniflare'
 import { platform } from './start.mjs'
 
-/** Of Cloudflare's runtime: what it did on this day it does. */
+/** Cloudflare's runtime behaves as it did on this date. */
 const COMPATIBILITY_DATE = '2026-04-01'
 
-/** How what it runs becomes one file. */
+/** Bundling options for Cloudflare's runtime. */
 export const WORKERD_BUNDLING = {
   name: 'entry.mjs',
   platform: 'neutral',
   conditions: ['workerd', 'worker', 'import', 'module'],
 }
 
-/** Cloudflare's runtime, without `nodejs_compat`; the isolates are workers that share one class of Durable Objects. */
+/** Cloudflare's runtime, without `nodejs_compat`. The isolates are workers that share one class of Durable Objects. */
 export const workerd = platform({
   coordinators: ['durable-object', 'redis-rest', 'in-isolate'],
   entry: ({ imports, handler }) => `${imports}\nexport default ${handler}`,
@@ -21,7 +21,7 @@ export const workerd = platform({
   serve: serveWorkers,
 })
 
-/** `serve` of the platform. */
+/** The platform's `serve`. */
 export async function serveWorkers({ folder, file, wasm, env, isolates, port = 0 }) {
   const text = await readFile(file, 'utf8')
   const modules = [

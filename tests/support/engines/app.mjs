@@ -1,14 +1,14 @@
-/** What a person does in a page of the app, in whichever engine: as app.mjs for Chromium alone. */
+/** A person's actions in a page of the app, for every engine. app.mjs has them for Chromium alone. */
 import { ACCOUNTS } from '../accounts.mjs'
 import { ignoreNavigation, poll, waitFor } from './driver.mjs'
 
-/** Waits until the page has started; resolves with the outcome of `handleCallback()`. */
+/** Waits until the page has started. Resolves with the result of `handleCallback()`. */
 export async function booted(tab) {
   await waitFor(tab, () => typeof boot === 'object')
   return tab.evaluate(() => boot)
 }
 
-/** Fills in the provider's forms: the first only if it is asked. */
+/** Fills in the provider's forms. The sign-in form may not appear. */
 export async function giveConsent(tab, { username, password } = ACCOUNTS[0]) {
   const form = await waitFor(
     tab,
@@ -26,12 +26,12 @@ export async function giveConsent(tab, { username, password } = ACCOUNTS[0]) {
   await press(tab, 'button[value=allow]')
 }
 
-/** How long a page may take to be left once a button was clicked, in milliseconds. */
+/** Longest time in milliseconds until a click leaves the page. */
 const LEAVING = 5000
 
-/** Clicks until the page is left: a window that has just opened may lose a click, and a person would click again. */
+/** Clicks until the page is left. A window that has just opened may lose a click, and a person would click again. */
 async function press(tab, button) {
-  // A page that cannot be asked is being left, or closed.
+  // A page that does not respond is being left or closed.
   const isThere = () => tab.evaluate((selector) => !!document.querySelector(selector), button)
   const isLeft = async () => !(await isThere().catch(() => false))
   for (let clicks = 1; ; clicks++) {
@@ -44,15 +44,15 @@ async function press(tab, button) {
   }
 }
 
-/** Begins a login by redirect; resolves at the provider. */
+/** Starts a login by redirect. Resolves at the provider. */
 export async function startLogin(tab, options = {}) {
   await booted(tab)
-  // The page may be left before the driver hears that its script has run.
+  // The page may be left before the driver learns that its script has run.
   await tab.evaluate((given) => void auth.login(given).catch(() => {}), options).catch(ignoreNavigation)
   await waitFor(tab, () => !!document.querySelector('form'))
 }
 
-/** Signs in by redirect; resolves when the app has its session, with the callback's outcome. */
+/** Signs in by redirect. Resolves with the callback's result when the app has its session. */
 export async function signInByRedirect(tab, options = {}) {
   await startLogin(tab, options)
   await giveConsent(tab)
@@ -60,7 +60,7 @@ export async function signInByRedirect(tab, options = {}) {
   return booted(tab)
 }
 
-/** Signs in by a popup, as a click begins it; resolves with the outcome of `login()`, when the popup is closed. */
+/** Signs in by popup after a click. Resolves with the result of `login()` when the popup has closed. */
 export async function signIn(tab, options = {}) {
   await booted(tab)
   await tab.evaluate((given) => {
@@ -78,7 +78,7 @@ export async function signIn(tab, options = {}) {
   return outcome
 }
 
-/** Calls the API through the vault; resolves with what came of it. */
+/** Calls the API through the vault. Resolves with a summary of the response or error. */
 export function call(tab, url, init) {
   return tab.evaluate(
     (address, options) =>
@@ -93,10 +93,10 @@ export function call(tab, url, init) {
   )
 }
 
-/** What `auth.session` is. */
+/** The value of `auth.session`. */
 export const session = (tab) => tab.evaluate(() => auth.session)
 
-/** Resolves when the page has heard that nobody is signed in any more; with the reason. */
+/** Resolves with the reason when the page has been told that the session ended. */
 export async function ended(tab) {
   await waitFor(tab, () => auth.session === null)
   return tab.evaluate(() => auth.endReason)

@@ -1,44 +1,44 @@
 /**
- * One way to drive three browser engines: what is said here is what a test may use, and each engine's file
- * does it in its engine's own protocol.
+ * One interface for three browser engines. Tests may use what is described here; each engine's file implements it in
+ * the engine's own protocol.
  *
- * @typedef {object} Engine A browser that runs.
+ * @typedef {object} Engine A running browser.
  * @property {string} name `chromium`, `firefox` or `webkit`.
- * @property {string} version As it calls itself.
- * @property {() => Promise<Session>} newSession A browser session of its own: cookies, storage, workers.
+ * @property {string} version The version that the browser reports.
+ * @property {() => Promise<Session>} newSession A browser session with its own cookies, storage and workers.
  * @property {() => Promise<void>} close
  *
  * @typedef {object} Session
  * @property {(url: string) => Promise<Tab>} open Opens a tab; resolves when its page has loaded.
- * @property {(begin: () => Promise<unknown>) => Promise<Tab>} openedBy The tab that opens by itself while
- *   `begin` runs, which is what a popup is to a driver.
+ * @property {(begin: () => Promise<unknown>) => Promise<Tab>} openedBy Resolves with the tab that opens while `begin`
+ *   runs, such as a popup.
  * @property {() => Promise<void>} close
  *
  * @typedef {object} Tab
- * @property {(script: Function, ...parameters: unknown[]) => Promise<any>} evaluate Runs a function in the page,
- *   which may return a promise. Parameters and result go there and back as JSON.
+ * @property {(script: Function, ...parameters: unknown[]) => Promise<any>} evaluate Runs a function in the page, which
+ *   may return a promise. Parameters and result are converted to JSON and back.
  * @property {(url: string) => Promise<void>} goto Resolves when the page has loaded, like the next two.
  * @property {() => Promise<void>} reload
  * @property {() => Promise<void>} back
  * @property {() => Promise<string>} url
- * @property {(selector: string) => Promise<void>} click As a user does: the page is activated by it.
- * @property {() => Promise<object[]>} cookies Those of the page's address, with those that no script sees.
+ * @property {(selector: string) => Promise<void>} click Clicks as a user does, which activates the page.
+ * @property {() => Promise<object[]>} cookies Cookies for the page's URL, including HttpOnly ones.
  * @property {() => Promise<void>} close
  * @property {Promise<void>} closed
- * @property {string[] | null} console What the page wrote to the console, and errors that nobody caught; `null`
- *   where the protocol does not tell.
+ * @property {string[] | null} console The page's console messages and uncaught errors; `null` if the protocol does not
+ *   report them.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** How long a page may take for anything, in milliseconds. */
+/** Longest time for any action of a page, in milliseconds. */
 export const PATIENCE = 20_000
 
-/** Between two looks at what no event tells. */
+/** Interval of polling for changes without an event. */
 const PAUSE = 25
 
-/** Looks until there is something to see. */
+/** Calls `look` until it returns something. */
 export async function poll(look, what, patience = PATIENCE) {
   const end = Date.now() + patience
   for (;;) {
@@ -53,13 +53,13 @@ export async function poll(look, what, patience = PATIENCE) {
 export const expression = (script, parameters) =>
   `(${script})(${parameters.map((parameter) => JSON.stringify(parameter) ?? 'undefined').join(', ')})`
 
-/** Waits until `script` returns something true in the page, whichever page that is by then. */
+/** Waits until `script` returns something true in the page, which may have navigated meanwhile. */
 export function waitFor(tab, script, ...parameters) {
   const look = () => tab.evaluate(script, ...parameters).catch(ignoreNavigation)
   return poll(look, String(script))
 }
 
-/** A page that is being left has nothing to say; the next one will. */
+/** A page that is being left cannot respond. The next page will. */
 export function ignoreNavigation(error) {
   if (/navigat|context|destroyed|no such (frame|window|execution)|left|inactive|load/i.test(error.message))
     return undefined
@@ -68,10 +68,10 @@ export function ignoreNavigation(error) {
 
 const running = new Set()
 
-// Whatever becomes of a test, no browser stays behind.
+// No browser stays behind, however a test ends.
 process.on('exit', () => running.forEach((child) => kill(child, 'SIGKILL')))
 
-/** Starts a program in a process group of its own, so that what it starts ends with it. */
+/** Starts a program in its own process group, so that its children end with it. */
 export function start(program, args, options) {
   const child = spawn(program, args, { detached: true, ...options })
   running.add(child)
@@ -83,11 +83,11 @@ function kill(child, signal) {
   try {
     process.kill(-child.pid, signal)
   } catch {
-    // It has just ended.
+    // The process has just ended.
   }
 }
 
-/** Ends what `start()` started, and waits until it has ended. */
+/** Ends a program that `start()` started, and waits for its end. */
 export async function end(child) {
   if (child.exitCode !== null || child.signalCode !== null) return
   const exited = once(child, 'exit')

@@ -1,4 +1,4 @@
-/** Firefox by WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), which it speaks by itself. */
+/** Firefox through WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), which it has built in. */
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,7 +8,7 @@ import WebSocket from 'ws'
 import { end, expression, poll, start } from './driver.mjs'
 import { findProgram } from '../browser.mjs'
 
-/** Besides those that Firefox sets by itself when it is driven: it talks to loopback only. */
+/** Preferences in addition to those that Firefox sets when it is driven: it uses loopback only. */
 const PREFERENCES = {
   'browser.aboutwelcome.enabled': false,
   'browser.shell.checkDefaultBrowser': false,
@@ -45,21 +45,21 @@ export async function startFirefox() {
   }
 }
 
-/** Firefox chooses a port, and says which. */
+/** Firefox chooses a port and prints it. */
 async function addressOf(child) {
   const said = []
   for await (const line of createInterface(child.stderr)) {
     said.push(line)
     const address = /WebDriver BiDi listening on (ws:\S+)/.exec(line)?.[1]
     if (!address) continue
-    // Whatever else it says is nobody's; a full pipe would stop it.
+    // Nobody needs the rest of its output, but a full pipe would stop Firefox.
     child.stderr.resume()
     return `${address}/session`
   }
   throw new Error(`Firefox did not start:\n${said.join('\n')}`)
 }
 
-/** Commands and their answers, and events, over one WebSocket. */
+/** Commands with their responses, and events, over one WebSocket. */
 async function connect(address) {
   const socket = new WebSocket(address, { perMessageDeflate: false, maxPayload: 0 })
   await once(socket, 'open')
@@ -145,7 +145,7 @@ function tabOf(client, context) {
     context,
     console: log,
     closed,
-    // As JSON, since the protocol's own values are told apart by type.
+    // As JSON, because the protocol's own values carry their types.
     async evaluate(script, ...parameters) {
       const text = await run(`(async () => JSON.stringify(await ${expression(script, parameters)}))()`)
       return text === undefined ? undefined : JSON.parse(text)

@@ -2,7 +2,7 @@ import { startChromium } from './chromium.mjs'
 import { startFirefox } from './firefox.mjs'
 import { startWebKit } from './webkit.mjs'
 
-/** How each engine is started, by the name that `cargo xtask test --engines` has for it. */
+/** Functions that start each engine, by the name in `cargo xtask test --engines`. */
 export const ENGINES = {
   chromium: { title: 'Chromium', start: startChromium },
   firefox: { title: 'Firefox', start: startFirefox },

@@ -1,6 +1,6 @@
 /**
- * Everything that script in a page can get at, in whichever engine. What passes through the page is recorded by a
- * script of its own that comes before all others, since not every engine lets its driver listen.
+ * Everything that script in a page can read, in every engine. A script that runs before all others records what passes
+ * through the page, because not every engine lets its driver observe that.
  */
 import { listen } from '../listen.mjs'
 import { readBody } from '../body.mjs'
@@ -63,7 +63,7 @@ function recorder(server) {
     addEventListener(type, () => note('addresses', location.href))
   note('addresses', `${location.href}\n${document.referrer}`)
 
-  /** What the page has added to its global object, as far as properties lead. */
+  /** The properties that the page has added to its global object, followed to all depths. */
   const globals = async () => {
     const seen = new Set()
     const texts = []
@@ -82,7 +82,7 @@ function recorder(server) {
         try {
           await walk(value[key])
         } catch {
-          // Some of the platform's properties may not be read.
+          // Some of the platform's properties cannot be read.
         }
       }
     }
@@ -99,7 +99,7 @@ function recorder(server) {
   Object.defineProperty(globalThis, 'recorderForTheTest', { value: tools })
 }
 
-/** Lets the pages of an app of `serveApp()` be watched: what they say is in `app.watched`. */
+/** Records the pages of an app of `serveApp()`: their messages are in `app.watched`. */
 export async function watch(app) {
   app.watched = { messages: [], console: [], errors: [], addresses: [] }
   const server = await listen({
@@ -117,10 +117,10 @@ export async function watch(app) {
 }
 
 /**
- * Everything there is in a page now, and what was recorded on the way.
+ * Collects everything that is in a page now, and everything that was recorded.
  *
  * @param {import('./driver.mjs').Tab} tab
- * @returns {Promise<Record<string, string[]>>} Texts by where they are from; bytes as Latin-1.
+ * @returns {Promise<Record<string, string[]>>} Strings by their source; bytes as Latin-1.
  */
 export async function collect(tab, app) {
   await tab.evaluate(() => recorderForTheTest.settled())
@@ -137,7 +137,7 @@ export async function collect(tab, app) {
 }
 
 /**
- * Where a canary is put, and the place in which it must be found. Each runs in the page.
+ * Functions that plant a canary, and the place in which it must be found. Each runs in the page.
  *
  * @type {Record<string, { place: string, plant: (value: string) => unknown }>}
  */
@@ -179,7 +179,7 @@ export const PLANTS = {
   'the history’s state': { place: 'address', plant: (value) => history.replaceState({ value }, '', '') },
   'the console': { place: 'console', plant: (value) => console.debug('a', value) },
   'an error in the console': { place: 'console', plant: (value) => console.error(new Error(value)) },
-  'an error that nobody catches': {
+  'an uncaught error': {
     place: 'errors',
     plant: (value) =>
       new Promise((resolve) => {

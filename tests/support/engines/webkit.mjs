@@ -1,4 +1,4 @@
-/** WebKitGTK by WebDriver (https://www.w3.org/TR/webdriver2/), on a screen that is only memory. */
+/** WebKitGTK through WebDriver (https://www.w3.org/TR/webdriver2/), on a virtual screen. */
 import { createInterface } from 'node:readline'
 import { end, expression, poll, start } from './driver.mjs'
 import { findProgram } from '../browser.mjs'
@@ -15,7 +15,7 @@ export async function startWebKit() {
     name: 'webkit',
     version: '',
     async newSession() {
-      // A driver has one browser, and a browser one session.
+      // A driver has one browser, and a browser has one session.
       const session = await startSession(screen.display)
       sessions.add(session)
       engine.version ||= session.version
@@ -29,7 +29,7 @@ export async function startWebKit() {
   return engine
 }
 
-/** A display whose number nobody has: the server chooses it. */
+/** A display with a free number, which the server chooses. */
 async function startScreen() {
   const args = ['-displayfd', '1', '-screen', '0', '1024x768x24', '-nolisten', 'tcp', '-noreset']
   const child = start(findProgram('screen'), args, { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -126,12 +126,13 @@ function tabOf({ handle, inWindow, handles }) {
   let last = 0
 
   /**
-   * The protocol's own asynchronous scripts would make all other tabs wait. So a script leaves its outcome in
-   * the page, and is asked for it.
+   * The protocol's asynchronous scripts would block all other tabs. So a script stores its outcome in the page, and the
+   * driver polls for it.
    */
   async function evaluate(script, ...parameters) {
     const key = `strongroom test ${++last}`
-    // The page's own names stay visible to the script, which stands outside of what keeps its outcome.
+    // The page's own names stay visible to the script, because it is defined outside the function that stores its
+    // outcome.
     await run(`((outcome, work) => {
         work().then(
           (value) => { outcome.text = JSON.stringify({ value }) },

@@ -1,17 +1,17 @@
-//! A coordinator as the handler expects one: small texts with versions, one atomic write, and an end for each.
+//! A coordinator as the handler expects one: short strings with versions, one atomic write, and expiry.
 
 use std::collections::BTreeMap;
 
 use strongroom::base::clock::Millis;
 use strongroom::edge::Entry;
 
-/// What is kept under a key.
+/// The entry of a key.
 struct Kept {
     entry: Entry,
     until: u64,
 }
 
-/// All of it. Each call is one moment: nothing is seen half.
+/// The store. Each call is atomic.
 #[derive(Default)]
 pub struct Coordinator {
     kept: BTreeMap<String, Kept>,
@@ -28,7 +28,7 @@ impl Coordinator {
         self.read(now, key).map(|entry| entry.version)
     }
 
-    /// The new version, unless another one was there than expected.
+    /// Writes and returns the new version, unless the current version is not the expected one.
     pub fn swap(
         &mut self,
         now: u64,

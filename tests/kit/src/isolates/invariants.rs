@@ -1,40 +1,40 @@
-//! What must hold whatever goes wrong, and in whatever order.
+//! Invariants of isolates, for all faults and all orders of events.
 
 use crate::rules::invariants;
 
 invariants! {
     Consumed = "isolates_consumed",
-        "no isolate sends a refresh token that it could know to be consumed, and the provider meets a consumed one only if its successor was really lost";
+        "no isolate sends a refresh token that it could know to be consumed, and the provider receives a consumed one only if its successor was really lost";
     SingleFlight = "isolates_single_flight",
-        "as long as an intent has not run out, nobody else sends its refresh token, and a holder that reaches the coordinator keeps it from running out";
+        "while an intent is valid, no other isolate sends its refresh token, and a holder that reaches the coordinator renews it in time";
     Serves = "isolates_serves",
-        "as long as the access token is valid the request is served, whatever coordinator and provider do";
+        "a request with a valid access token is served, whatever coordinator and provider do";
     Later = "isolates_later",
-        "without a valid access token the answer is 503 with Retry-After, or that the provider wants the user, and nothing else of a session that is not over";
+        "without a valid access token, a live session gets 503 with Retry-After or interaction_required, and nothing else";
     DefiniteEnd = "isolates_definite_end",
-        "a session ends by a logout, by the provider, by a limit or by a replayed cookie, and by nothing else; nor is its cookie taken away";
+        "only a logout, the provider, a limit or a replayed cookie ends a session or deletes its cookie";
     Grace = "isolates_grace",
-        "a cookie is good until a later one was presented, and for the grace period after that";
+        "a cookie is valid until a later one is presented, and for the grace period after that";
     Replay = "isolates_replay",
-        "a cookie that was replaced longer ago than the grace period ends the session";
+        "a cookie that was replaced before the grace period ends the session";
     EndStays = "isolates_end_stays",
-        "a session that is over is over in every isolate that asks the coordinator again, and is asked for after the recheck period at the latest";
+        "an ended session has ended in every isolate that reads its record again, at the latest after the recheck period";
     Settles = "isolates_settles",
         "every request is answered within a bounded time";
     Prompt = "isolates_prompt",
-        "a request with a valid access token waits for no other request's refresh, and is answered within a short bounded time";
+        "a request with a valid access token does not wait for another request's refresh, and is answered within a short bounded time";
     Expired = "isolates_expired",
-        "no isolate sends an API an access token that has expired";
+        "no isolate sends an expired access token to an API";
     Withdrawn = "isolates_withdrawn",
-        "a refresh that is over leaves no intent in the record";
+        "a completed refresh leaves no intent in the record";
     Refused = "isolates_refused",
-        "after invalid_grant the record has the end and the operator was told, unless the record has the successor";
+        "after invalid_grant the end is in the record and was reported to the operator, unless the record has the successor";
     Secrecy = "isolates_secrecy",
-        "nothing secret is in an event, nor in an answer";
+        "no event and no response contains a secret";
     Told = "isolates_told",
-        "the operator is told of the end of a session once";
+        "each end of a session is reported to the operator once";
     Recovery = "isolates_recovery",
-        "after the last fault every session that the provider still honours is served again";
+        "after the last fault, every session that the provider still accepts is served again";
     Sanity = "isolates_sanity",
         "no isolate panics";
 }

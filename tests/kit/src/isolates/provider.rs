@@ -1,6 +1,6 @@
-//! An OpenID provider that rotates refresh tokens, and revokes the family when a consumed one comes again.
+//! An OpenID provider that rotates refresh tokens and revokes the family when a consumed one comes again.
 //!
-//! Its signatures are hashes: what verifies them here is this world, as in a server it is the host.
+//! Its signatures are hashes. This world verifies them, as the host does on a server.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ pub const CLIENT_ID: &str = "web";
 const REVOKE: &str = "https://id.example.com/revoke";
 const KEYS: &str = "https://id.example.com/jwks";
 
-/// Stands in every secret, so that one look finds any of them.
+/// Part of every secret, so that one search finds any of them.
 pub const SECRET: &str = "s3cr3t";
 
-/// Stands in an answer that is for somebody else.
+/// Part of every response that belongs to another user.
 pub const OTHER_USER: &str = r#""for":"somebody else""#;
 
-/// The provider's metadata, as the configuration has it.
+/// The provider's metadata, as in the configuration.
 pub const METADATA: &str = r#"{
     "issuer": "https://id.example.com",
     "authorization_endpoint": "https://id.example.com/authorize",
@@ -35,11 +35,11 @@ pub const METADATA: &str = r#"{
     "authorization_response_iss_parameter_supported": true
 }"#;
 
-/// A public key of P-256: that of RFC 9449 4.1.
+/// The P-256 public key of RFC 9449 4.1.
 const KEY_SET: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":"one",
     "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}]}"#;
 
-/// What a request is for.
+/// Purposes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
     Keys,
@@ -48,14 +48,14 @@ pub enum Endpoint {
     Revoke,
 }
 
-/// What came of a refresh at the provider.
+/// Outcome of a refresh at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// A new refresh token.
     Fresh,
-    /// The token was consumed a moment ago: its successor is given once more.
+    /// The token was consumed a moment ago: its successor is returned again.
     Forgiven,
-    /// The token was consumed before: now the whole family is revoked.
+    /// The token was consumed earlier: the whole family is revoked now.
     Reused,
     /// The family is revoked.
     Refused,
@@ -66,22 +66,22 @@ pub struct Family {
     pub subject: String,
     pub login_at: u64,
     nonce: String,
-    /// When each refresh token was consumed.
+    /// The time at which each refresh token was consumed.
     consumed: Vec<Option<u64>>,
     pub is_revoked: bool,
 }
 
 pub struct Provider {
-    /// How long access tokens live, in milliseconds.
+    /// Lifetime of access tokens in milliseconds.
     pub lifetime: u64,
-    /// For how long a consumed refresh token is forgiven, in milliseconds.
+    /// Time in milliseconds during which a consumed refresh token is forgiven.
     pub leeway: u64,
-    /// The next refresh brings the ID token of somebody else.
+    /// The next refresh returns the ID token of another user.
     pub next_is_other_user: bool,
     pub families: Vec<Family>,
     /// Codes: the subject and the nonce.
     codes: BTreeMap<String, (String, String)>,
-    /// When access tokens end.
+    /// Expiry times of access tokens.
     access: BTreeMap<String, u64>,
     count: u64,
 }
@@ -108,7 +108,7 @@ impl Provider {
         }
     }
 
-    /// The user signs in: the code that the browser is sent back with.
+    /// Signs the user in. Returns the code for the redirect back.
     pub fn authorize(&mut self, subject: &str, nonce: &str) -> String {
         let code = self.secret("code");
         self.codes
@@ -116,7 +116,7 @@ impl Provider {
         code
     }
 
-    /// The family and the place in it of a refresh token.
+    /// The family of a refresh token, and its position in it.
     pub fn place(refresh_token: &str) -> (usize, usize) {
         let mut parts = refresh_token.rsplit('-');
         let mut number = || parts.next().and_then(|n| n.parse().ok()).unwrap();
@@ -124,7 +124,7 @@ impl Provider {
         (family, place)
     }
 
-    /// The provider ends a family without telling anybody.
+    /// Ends a family without telling anyone.
     pub fn revoke(&mut self, family: usize) {
         self.families[family].is_revoked = true;
     }
@@ -134,7 +134,7 @@ impl Provider {
         self.families[family].consumed[place].is_some()
     }
 
-    /// Does what a request asks for.
+    /// Performs a request.
     pub fn act(&mut self, now: u64, request: &HttpRequest) -> (HttpReply, Option<Rotation>) {
         match Self::endpoint_of(request) {
             Endpoint::Keys => (json(200, KEY_SET), None),
@@ -225,7 +225,7 @@ impl Provider {
         ))
     }
 
-    /// What the provider sends when it ends a session of its own accord.
+    /// Returns the logout token that the provider sends when it ends a session by itself.
     pub fn logout_token(&mut self, now: u64, family: usize) -> String {
         self.count += 1;
         let (jti, iat, exp) = (self.count, now / 1000, now / 1000 + 120);
@@ -250,7 +250,7 @@ impl Provider {
     }
 }
 
-/// A parameter of a form, or nothing.
+/// A parameter of a form, or an empty string.
 pub fn field(request: &HttpRequest, name: &str) -> String {
     let form = request.form.as_ref().map_or("", Secret::expose);
     let fields = form::parse(form).unwrap();
@@ -265,7 +265,7 @@ fn sign(claims: &str) -> String {
     [input, signature].join(".")
 }
 
-/// What stands for a signature here.
+/// The substitute for a signature.
 pub fn signature_of(input: &str) -> Vec<u8> {
     let hash = pkce::sha256(input.as_bytes());
     [hash, hash].concat()

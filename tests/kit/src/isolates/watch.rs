@@ -1,5 +1,6 @@
-//! The account that the world keeps of sessions, by the rules and not by the handler's code. It sees what hosts see, what
-//! is sealed, and what the provider and the coordinator know; and it stops the test at the first breach.
+//! The oracle: an account of sessions kept by the specification's rules and not by the handler's code. It sees what
+//! hosts see, the sealed content, and the state of the provider and the coordinator. It stops the test at the first
+//! broken rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,76 +16,76 @@ use super::invariants::Invariant;
 use super::provider::{OTHER_USER, Provider, Rotation, SECRET};
 use super::{About, Purpose, Setup, State, VisitId, World};
 
-/// By how much two clocks may be apart, in milliseconds.
+/// Largest difference between two clocks in milliseconds.
 pub const SKEW: u64 = 2500;
 
-/// How ID tokens begin.
+/// First characters of ID tokens.
 const ID_TOKEN: &str = "eyJhbGciOiJFUzI1NiIs";
 
-/// How long a code may be on its way to the provider, in milliseconds: a session counts from when it was sent.
+/// Longest time in milliseconds that a code takes to reach the provider. A session starts when its code is sent.
 const SLOWEST: u64 = 6000;
 
-/// How long a provider that has refused is left alone, in milliseconds.
+/// Pause in milliseconds after a provider has rejected a request.
 const REFUSED: u64 = 60_000;
 
-/// The life of an intent that is not renewed, in milliseconds.
+/// Lifetime in milliseconds of an intent that is not renewed.
 pub const LEASE: u64 = 8000;
 
-/// The interval between attempts for a session whose provider refuses without saying why.
+/// Interval in milliseconds between attempts for a session whose provider rejects refreshes without saying why.
 const SUSPECTED: u64 = 300_000;
 
-/// Longest time for a request, in milliseconds: three attempts at the provider, what the coordinator takes, an API.
+/// Longest time for a request in milliseconds: three attempts at the provider, the coordinator's share, and an API.
 const LONGEST: u64 = 180_000;
 
-/// Longest time for a request with a valid access token, in milliseconds, besides what the provider and the API take: some
-/// calls of a coordinator that does not answer, and the pauses between them.
+/// Longest time in milliseconds for a request with a valid access token, without the time of provider and API: some
+/// calls of a coordinator that does not respond, and the pauses between them.
 const PROMPT: u64 = 30_000;
 
-/// What a cookie says.
+/// The content of a cookie.
 #[derive(Clone, Debug)]
 pub struct Presented {
     pub sid: String,
-    /// Where sessions are in cookies.
+    /// The session, if sessions are stored in cookies.
     pub session: Option<Session>,
 }
 
-/// What is known of a session.
+/// Facts about a session.
 #[derive(Default)]
 pub struct Account {
     pub family: usize,
-    /// What the coordinator has.
+    /// The coordinator's record.
     pub record: Option<Record>,
-    /// When the coordinator first had each refresh token, by its place in the family.
+    /// The time at which the coordinator first received each refresh token, by its position in the family.
     committed: BTreeMap<usize, u64>,
-    /// When a cookie of each generation was first presented.
+    /// The time at which a cookie of each generation was first presented.
     presented: BTreeMap<u64, u64>,
-    /// When the coordinator first had that written.
+    /// The time at which the coordinator first recorded it.
     noted: BTreeMap<u64, u64>,
-    /// When somebody asked for its end.
+    /// The time at which a logout was requested.
     logout: Option<u64>,
-    /// Since when the coordinator says that it is over.
+    /// The time since which the coordinator's record says that the session has ended.
     over: Option<u64>,
-    /// An isolate has said so that could not write it.
+    /// True if an isolate that could not write has reported the end.
     is_said_over: bool,
     /// The request whose intent is in the record.
     intended_by: Option<VisitId>,
 }
 
-/// What is known of a family, besides what the provider knows.
+/// Facts about a family, in addition to the provider's own state.
 #[derive(Default)]
 struct Family {
-    /// The provider has refused its refresh token.
+    /// The provider has rejected its refresh token.
     is_refused: bool,
-    /// It has answered for somebody else.
+    /// The provider has returned another user's tokens.
     is_of_other: bool,
-    /// When it last wanted the user.
+    /// The time at which the provider last required the user.
     wanted: Option<u64>,
-    /// The number of refusals without a reason, by visit.
+    /// The number of rejections without a reason, by visit.
     unexplained: BTreeMap<VisitId, u32>,
-    /// The time of the third such refusal.
+    /// The time of the third such rejection.
     suspected: Option<u64>,
     back_channel: Option<u64>,
-    /// Since when the coordinator has the provider's word that it is over.
+    /// The time since which the coordinator's record has the provider's rejection.
     over: Option<u64>,
     rotations: BTreeMap<usize, Rotated>,
 }
@@ -97,7 +98,7 @@ struct Rotated {
     has_answered: bool,
 }
 
-/// A refresh that was sent and not answered yet.
+/// A refresh in flight.
 struct Exchange {
     token: String,
     visit: VisitId,
@@ -105,18 +106,18 @@ struct Exchange {
     until: u64,
 }
 
-/// Why a successor was lost.
+/// Reasons for which a successor was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loss {
-    /// The provider's answer was.
+    /// The provider's response was lost.
     Response,
-    /// The isolate that had it died before the coordinator had it.
+    /// The isolate that had it ended before the coordinator had it.
     Isolate,
-    /// The coordinator did not take it.
+    /// The coordinator did not store it.
     Commit,
-    /// It took longer than an intent holds.
+    /// The refresh took longer than its intent is valid.
     Slow,
-    /// None was: a request that its host had given up arrived after the next one.
+    /// No successor was lost: a request that its host had given up arrived after the next one.
     Overtaken,
 }
 
@@ -132,35 +133,35 @@ pub struct Watch {
     idle: u64,
     absolute: u64,
     lease: u64,
-    /// Requests that wait for their answers.
+    /// Requests in flight.
     pub open: BTreeSet<VisitId>,
     pub accounts: BTreeMap<String, Account>,
     families: BTreeMap<usize, Family>,
     exchanges: Vec<Exchange>,
     visits: BTreeMap<VisitId, Presented>,
     sealed: BTreeMap<Vec<u8>, Sealed>,
-    /// When the coordinator last failed each isolate.
+    /// The time at which the coordinator last failed each isolate.
     failed: BTreeMap<usize, u64>,
-    /// What isolates know of families, as long as they live: the place of the newest refresh token.
+    /// The newest refresh token that living isolates know of each family, by its position.
     knows: BTreeMap<(usize, u32, usize), usize>,
-    /// Sessions in the store by their access tokens.
+    /// Sessions in the store, by their access tokens.
     by_token: BTreeMap<String, Session>,
-    /// Those of them that isolates have used.
+    /// Stored sessions that isolates have used.
     held: BTreeMap<(usize, u32, String), Session>,
-    /// When isolates last served a user who was there, of sessions in the store.
+    /// The time at which isolates last served an active user of a stored session.
     seen: BTreeMap<(usize, u32, String), u64>,
-    /// Whose sessions' ends were told.
+    /// Users whose session's end was reported.
     told_of: BTreeSet<String>,
-    /// Requests whose refresh token was refused: its family and its place.
+    /// Requests whose refresh token was rejected: its family and position.
     refused: BTreeMap<VisitId, (usize, usize)>,
     pub losses: BTreeMap<Loss, u64>,
     pub ends: BTreeMap<&'static str, u64>,
     pub rotations: u64,
-    /// Refresh tokens that were sent.
+    /// Number of refresh tokens that were sent.
     pub refreshes_sent: u64,
     pub served: u64,
     pub later: u64,
-    /// Answers that the provider wants the user.
+    /// Number of responses in which the provider required the user.
     pub wanted: u64,
 }
 
@@ -195,7 +196,7 @@ impl Watch {
         }
     }
 
-    /// Seals: what was sealed is remembered, and nothing else opens.
+    /// Seals a string and remembers it. Nothing else can be opened.
     pub fn seal(
         &mut self,
         key: usize,
@@ -241,7 +242,7 @@ fn family_and_place(session: &Session) -> (usize, usize) {
     Provider::place(session.refresh_token.as_ref().map(Secret::expose).unwrap())
 }
 
-/// Which family a logout token in a form is about.
+/// The family of the logout token in a form.
 fn family_of(body: &str) -> usize {
     let payload = body.split('.').nth(1).unwrap();
     let claims = strongroom::codec::base64url::decode(payload).unwrap();
@@ -251,7 +252,7 @@ fn family_of(body: &str) -> usize {
 }
 
 impl World {
-    /// What the cookie of a session says.
+    /// The content of a session cookie.
     pub fn reading(&self, cookie: &str) -> Option<Presented> {
         let plain = self.unsealed(cookie)?;
         if self.setup.in_store {
@@ -294,7 +295,7 @@ impl World {
         self.watch.visits.insert(id, presented);
     }
 
-    /// A refresh token leaves an isolate.
+    /// An isolate sends a refresh token.
     pub(super) fn sent_refresh(&mut self, id: VisitId, token: &str) {
         self.watch.refreshes_sent += 1;
         let (family, place) = Provider::place(token);
@@ -360,7 +361,7 @@ impl World {
                 family.rotations.insert(place, rotated);
             }
             Rotation::Forgiven => {
-                // Whatever was sent before this and comes later was overtaken by it.
+                // Requests that were sent before this one and arrive later were overtaken by it.
                 let family = self.watch.families.entry(i).or_default();
                 if let Some(rotated) = family.rotations.get_mut(&place) {
                     rotated.sent = rotated.sent.max(sent);
@@ -398,7 +399,7 @@ impl World {
         }
     }
 
-    /// The provider wants the user before it goes on with this refresh token.
+    /// The provider requires the user before it accepts this refresh token.
     pub(super) fn wanted(&mut self, token: &str) {
         let (family, _) = Provider::place(token);
         self.watch.families.entry(family).or_default().wanted = Some(self.now);
@@ -415,15 +416,15 @@ impl World {
         }
     }
 
-    /// A task waits for another request's refresh, in its own isolate or in another one.
+    /// A task waits for a refresh of another request, in its own isolate or in another one.
     pub(super) fn waits_for_refresh(&self, id: VisitId) {
         Invariant::Prompt.holds_if(!self.has_valid_token(id), || {
-            format!("visit {id} waits for a refresh, and has a valid access token")
+            format!("visit {id} waits for a refresh although its access token is valid")
         });
     }
 
-    /// Returns true if the cookie of this request brought an access token that is still valid, by the clock of its
-    /// isolate, and that no API has refused.
+    /// Returns true if the cookie of this request contains an access token that is valid by the clock of its isolate
+    /// and that no API has rejected.
     fn has_valid_token(&self, id: VisitId) -> bool {
         let visit = &self.visits[id];
         let clock = self.clock(visit.isolate);
@@ -433,14 +434,14 @@ impl World {
         !visit.api_failed && session.is_some_and(is_valid)
     }
 
-    /// A request is over for its isolate, whether or not its browser still waits.
+    /// A request has ended for its isolate, even if its browser still waits.
     pub(super) fn is_over(&mut self, id: VisitId) {
         let refused = self.watch.refused.remove(&id);
-        // An isolate that could not write cannot keep these rules.
+        // An isolate that could not write cannot obey these rules.
         if self.visits[id].coordinator_failed {
             return;
         }
-        // An end by back-channel logout is in a record of its own, and not this isolate's to report.
+        // An end by back-channel logout has a record of its own, and this isolate need not report it.
         let is_elsewhere = |family: usize| {
             let family = self.watch.families.get(&family);
             family.is_some_and(|family| family.back_channel.is_some())
@@ -459,7 +460,7 @@ impl World {
         });
     }
 
-    /// The provider has refused this refresh token, and the request that sent it is over.
+    /// The provider has rejected this refresh token, and the request that sent it has ended.
     fn is_refusal_kept(&self, id: VisitId, family: usize, place: usize) {
         let mut accounts = self.watch.accounts.values();
         let Some(account) = accounts.find(|account| account.family == family) else {
@@ -476,7 +477,7 @@ impl World {
         });
     }
 
-    /// The provider refuses this refresh token, and does not say why.
+    /// The provider rejects this refresh token without saying why.
     pub(super) fn unexplained(&mut self, visit: VisitId, token: &str) {
         let (family, _) = Provider::place(token);
         let family = self.watch.families.entry(family).or_default();
@@ -487,7 +488,7 @@ impl World {
         }
     }
 
-    /// An answer reaches its host, which may have stopped waiting for it.
+    /// A response reaches its host, which may have stopped waiting for it.
     pub(super) fn landed(&mut self, id: VisitId, serial: u32, about: &About) {
         if let About::Refresh(_) = about {
             let is_it = |e: &Exchange| e.visit == id && e.serial == serial;
@@ -495,7 +496,7 @@ impl World {
         }
     }
 
-    /// A task is told something.
+    /// A task receives a response.
     pub(super) fn told(&mut self, id: VisitId, reply: &Reply) {
         let visit = &self.visits[id];
         let (isolate, epoch) = (visit.isolate, visit.epoch);
@@ -546,7 +547,7 @@ impl World {
         self.watch.held.insert(key, session.clone());
     }
 
-    /// The coordinator has taken something.
+    /// The coordinator has stored something.
     pub(super) fn wrote(&mut self, id: VisitId, key: &str, value: &str) {
         let now = self.now;
         if !key.starts_with("session.") {
@@ -595,7 +596,7 @@ impl World {
         account.record = Some(record);
     }
 
-    /// A session is over by what this request came to, or another one of its isolate.
+    /// A request, or another one of its isolate, ends a session.
     fn may_end(&self, id: VisitId, sid: &str, reason: EndReason) {
         let isolate = self.visits[id].isolate;
         let mut others = self.watch.open.iter().copied().filter(|other| {
@@ -609,7 +610,7 @@ impl World {
         }
     }
 
-    /// Whether a session may end for this reason.
+    /// Returns an error if a session may not end for this reason.
     fn ends(&self, id: VisitId, sid: &str, reason: EndReason) -> Result<(), (Invariant, String)> {
         let now = self.now;
         let watch = &self.watch;
@@ -637,7 +638,7 @@ impl World {
             EndReason::Security if family.is_of_other => true,
             EndReason::Security => {
                 let Some(generation) = presented.map(|session| session.generation) else {
-                    let why = format!("visit {id}: a session in the store has no old cookies");
+                    let why = format!("visit {id}: a session in the store cannot have old cookies");
                     return Err((Invariant::Grace, why));
                 };
                 let came = self.visits[id].began;
@@ -657,11 +658,11 @@ impl World {
             return Ok(());
         }
         let reason = reason.as_str();
-        let why = format!("visit {id}: the session ended for the reason {reason}");
+        let why = format!("visit {id}: the session ended with the reason {reason}");
         Err((Invariant::DefiniteEnd, why))
     }
 
-    /// An isolate tells of an end, which a request of its came to, or had come to when it was abandoned.
+    /// An isolate reports an end. A request of this isolate ended the session, possibly before it was abandoned.
     fn told_over(&mut self, isolate: usize, subject: &str, reason: EndReason) {
         let is_its = |account: &Account| self.provider.families[account.family].subject == subject;
         let accounts = &self.watch.accounts;
@@ -674,7 +675,7 @@ impl World {
             is_of_it && self.ends(*id, &sid, reason).is_ok()
         });
         let account = self.watch.accounts.get_mut(&sid).unwrap();
-        // A cookie that was left idle may be a copy.
+        // An idle cookie may be a copy.
         account.is_said_over |= is_legitimate && reason != EndReason::Idle;
     }
 
@@ -690,14 +691,14 @@ impl World {
             *self.watch.ends.entry(reason.as_str()).or_default() += 1;
             self.told_over(isolate, subject, *reason);
             let is_news = self.watch.told_of.insert(subject.clone());
-            // Who cannot ask does not know what others have told.
+            // An isolate that cannot read the record does not know what others have reported.
             Invariant::Told.holds_if(is_news || !self.watch.failed.is_empty(), || {
                 format!("isolate {isolate} told of {subject} again")
             });
         }
     }
 
-    /// The handler has answered.
+    /// The handler has responded.
     pub(super) fn answered(&mut self, id: VisitId) {
         let now = self.now;
         let visit = &self.visits[id];
@@ -747,20 +748,20 @@ impl World {
             return;
         }
         if let Some(reason) = given.ended() {
-            let reason = EndReason::from_name(reason).expect("an end for a reason that is known");
+            let reason = EndReason::from_name(reason).expect("an end with a known reason");
             let is_lost = reason == EndReason::StorageLost;
             let account = &self.watch.accounts[&presented.sid];
             let is_gone = is_lost && self.is_past(account);
             if account.over.is_none() && !account.is_said_over && !is_gone {
                 self.may_end(id, &presented.sid, reason);
-                // A cookie that was left idle may be a copy.
+                // An idle cookie may be a copy.
                 let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
                 account.is_said_over = reason != EndReason::Idle;
             }
             return;
         }
         let visit = &self.visits[id];
-        // A browser drops its cookie by then, and the key of one that is still there may be gone.
+        // A browser drops its cookie by then. If it still exists, its key may be gone.
         let is_forgotten =
             given.body.contains(r#""login_required""#) || given.body == r#"{"session":null}"#;
         if given.status == 502 || is_forgotten && self.is_past(&self.watch.accounts[&presented.sid])
@@ -799,13 +800,13 @@ impl World {
         });
     }
 
-    /// Whether a session is at its absolute limit.
+    /// Returns true if a session is at its absolute limit.
     fn is_past(&self, account: &Account) -> bool {
         let began = self.provider.families[account.family].login_at;
         self.now + 2 * SKEW + SLOWEST >= began + self.watch.absolute
     }
 
-    /// Whether the coordinator was there for a request.
+    /// Returns true if a request could read the current record.
     fn has_asked(&self, id: VisitId) -> bool {
         let visit = &self.visits[id];
         let failed = self
@@ -817,9 +818,9 @@ impl World {
         failed + 1000 + self.watch.recheck < visit.began && !visit.coordinator_failed
     }
 
-    /// A request was served with this cookie.
+    /// Checks that a request may be served with this cookie.
     fn may_be_served(&mut self, id: VisitId, presented: &Presented) {
-        // Who could not ask goes by what it knows.
+        // An isolate that could not read the record uses what it knows.
         if !self.has_asked(id) {
             return;
         }
@@ -847,7 +848,7 @@ impl World {
         }
     }
 
-    /// Whether the session of this cookie should be there still.
+    /// Returns true if the session of this cookie should still exist.
     pub fn is_honoured(&self, presented: &Presented) -> bool {
         let account = &self.watch.accounts[&presented.sid];
         let is_over = account.over.is_some() || account.logout.is_some();

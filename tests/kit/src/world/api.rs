@@ -1,5 +1,4 @@
-//! An API that accepts an access token only while the provider stands by it. What it answers is
-//! chosen by the path.
+//! An API that accepts an access token only while the provider considers it valid. The path selects the response.
 
 use strongroom::vault::{ApiRequest, ResponseHead};
 
@@ -8,7 +7,7 @@ use super::provider::Provider;
 
 pub const API: &str = "https://api.example.com/v1";
 
-/// Another one, on an origin of its own.
+/// Another API, on its own origin.
 pub const OTHER_API: &str = "https://other.example.com/v1";
 
 /// Answers a request; `None` for a network failure.
@@ -22,7 +21,7 @@ pub fn answer(
     let url = request.allowed.url();
     let path = url.strip_prefix(API).or(url.strip_prefix(OTHER_API));
     let path = path.unwrap();
-    // What stands after it only tells calls apart.
+    // The query only makes calls distinguishable.
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let authorization = request.authorization.expose();
     let (scheme, token) = authorization.split_once(' ').unwrap();

@@ -1,4 +1,4 @@
-//! Virtual time: it passes, timers fire, devices sleep.
+//! Virtual time: it passes, timers fire, and devices sleep.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ impl World {
         }
     }
 
-    /// When this vault wants to be woken, by the world's clock.
+    /// The time at which this vault wants to be woken, by the world's clock.
     pub fn tick_due(&self, vault: usize) -> Option<Millis> {
         if self.stopped.contains(&vault) {
             return None;
@@ -25,19 +25,19 @@ impl World {
         Some(due.saturating_sub(Millis(self.ahead[vault])))
     }
 
-    /// Time passes, and nothing is done.
+    /// Lets time pass and does nothing else.
     pub fn pass(&mut self, time: Millis) {
         self.now.monotonic = self.now.monotonic + time;
         self.now.wall += time.0;
         self.true_time += time.0;
     }
 
-    /// A timer of the vault's fires, so long after it should have.
+    /// Fires a timer of the vault, late by this much.
     pub fn timer_fires(&mut self, late: Millis) {
         self.timer_of(self.turn, late);
     }
 
-    /// A timer of this vault fires, so long after it should have.
+    /// Fires a timer of this vault, late by this much.
     pub fn timer_of(&mut self, vault: usize, late: Millis) {
         self.turn = vault;
         if late > PROMPT {
@@ -52,13 +52,13 @@ impl World {
         self.input(Input::Tick);
     }
 
-    /// Time passes; what is due is done, and answered at once.
+    /// Lets time pass, runs due timers, and answers what the vaults ask for.
     pub fn advance(&mut self, duration: Duration) {
         self.settle();
         self.run(duration, true);
     }
 
-    /// Time passes; what is due is done, and waits for its answer.
+    /// Lets time pass and runs due timers. The vaults' operations stay unanswered.
     pub fn pass_time(&mut self, duration: Duration) {
         self.run(duration, false);
     }
@@ -78,7 +78,7 @@ impl World {
                 ticks_now + 1
             };
             Invariant::Sanity.holds_if(ticks_now < 100, || {
-                "the vault asks for a tick again and again".to_owned()
+                "the vault keeps asking for a tick".to_owned()
             });
             self.pass(tick.saturating_sub(self.now.monotonic));
             self.tick(settles);
@@ -94,19 +94,19 @@ impl World {
         }
     }
 
-    /// The device sleeps, which only the wall clock notices, and wakes up.
+    /// The device sleeps and wakes up. Only the wall clock notices.
     pub fn sleep(&mut self, duration: Duration) {
         self.sleep_unsettled(duration);
         self.settle();
     }
 
-    /// The same, and what waits goes on waiting.
+    /// Like `sleep`, but leaves the vaults' operations unanswered.
     pub fn sleep_unsettled(&mut self, duration: Duration) {
         self.sleep_unnoticed(duration);
         self.wake_unsettled();
     }
 
-    /// The device sleeps, and nobody tells the vault that it woke up.
+    /// The device sleeps, and the vault is not told that it woke up.
     pub fn sleep_unnoticed(&mut self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap();
         self.now.wall += millis;
@@ -120,13 +120,13 @@ impl World {
         self.settle();
     }
 
-    /// The same, and what waits goes on waiting.
+    /// Like `wake`, but leaves the vaults' operations unanswered.
     pub fn wake_unsettled(&mut self) {
         self.story(|_| "the vault is told that the device is awake, online or visible".to_owned());
         self.each(|| Input::Woke);
     }
 
-    /// The user sets the device's clock.
+    /// The user changes the device's clock.
     pub fn set_clock_by(&mut self, seconds: i64) {
         self.now.wall = self.now.wall.saturating_add_signed(seconds * 1000);
     }
@@ -137,7 +137,7 @@ impl World {
     }
 }
 
-/// A worker's own clock begins with it, and counts from long ago: see `src/browser/host.rs`.
+/// A worker's monotonic clock starts with the worker and begins far in the past: see `src/browser/host.rs`.
 pub(super) fn ahead(config: &str, now: &Instant) -> u64 {
     const LONG_AGO: u64 = 1 << 40;
     if parse(config).keeps {

@@ -1,4 +1,4 @@
-//! Keys as a host has them, and proofs as a server reads them (RFC 9449 4.3): with signatures that are real.
+//! Keys as a host holds them, and proofs as a server checks them (RFC 9449 4.3), with real signatures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -54,7 +54,7 @@ impl Keys {
         self.0.clear();
     }
 
-    /// The proof, if its key is here.
+    /// Signs the proof if its key is here.
     pub fn sign(&self, proof: &UnsignedProof) -> Option<String> {
         let input = proof.signing_input.expose().as_bytes();
         let signature = self.0.get(&proof.key)?.sign(&SystemRandom::new(), input);
@@ -67,29 +67,29 @@ impl Keys {
     }
 }
 
-/// What a server says of a request: the error (RFC 9449 5, 7.1, 8), if there is one.
+/// A server's result for a request: its proof or an error (RFC 9449 5, 7.1, 8).
 pub type Verdict = Result<Proof, &'static str>;
 
-/// A server that wants proofs.
+/// A server that requires proofs.
 #[derive(Default)]
 pub struct Checker {
-    /// The nonce that must be in a proof, if one must; it is in every answer's header.
+    /// The nonce that proofs must contain, if the server requires one. Each response carries it in a header.
     pub nonce: Option<String>,
-    /// What was shown here, in order.
+    /// Proofs received so far, in order.
     pub proofs: Vec<Proof>,
-    /// The header `DPoP-Nonce`, if it is another than the right one.
+    /// The `DPoP-Nonce` header, if it differs from the correct nonce.
     pub header: Option<String>,
-    /// By how many seconds a proof's moment may be off.
+    /// Largest accepted difference of a proof's `iat` from the server's time, in seconds.
     pub tolerance: Option<u64>,
-    /// The resource that access tokens have to be for (RFC 8707), if they have to.
+    /// The resource that access tokens must be issued for (RFC 8707), if the server checks it.
     pub resource: Option<&'static str>,
-    /// `WWW-Authenticate` is not exposed.
+    /// True if `WWW-Authenticate` is not exposed.
     pub hides_challenge: bool,
     seen: BTreeSet<String>,
 }
 
 impl Checker {
-    /// Checks a proof for this method and address, at this time; `access_token` is the one that came along.
+    /// Checks a proof for this method, URL and time. `access_token` is the token sent with it.
     pub fn check(
         &mut self,
         proof: Option<&str>,
@@ -100,7 +100,7 @@ impl Checker {
         let proof = read(proof.ok_or("invalid_dpop_proof")?);
         self.proofs.push(proof.clone());
         let is_new = self.seen.insert(proof.jti.clone());
-        Invariant::Proven.holds_if(is_new, || "a proof comes twice".to_owned());
+        Invariant::Proven.holds_if(is_new, || "a proof is used twice".to_owned());
         let bare = url.split(['?', '#']).next().unwrap();
         let is_for_this = (&*proof.htm, &*proof.htu) == (method, bare);
         Invariant::Proven.holds_if(is_for_this, || {
@@ -118,7 +118,7 @@ impl Checker {
         }
     }
 
-    /// The header `DPoP-Nonce` of any answer.
+    /// The `DPoP-Nonce` header of every response.
     pub fn header(&self) -> Option<String> {
         self.header.clone().or_else(|| self.nonce.clone())
     }

@@ -1,10 +1,11 @@
-//! The oracle's own measure of time. It must not use the core's `Instant::elapsed`: a fault there would go unnoticed.
+//! The oracle's own measure of time. It must not use the core's `Instant::elapsed`, because a fault there would go
+//! unnoticed.
 
 use strongroom::base::clock::{Instant, Millis};
 
-/// Measures a span of time as the rules say.
+/// Measures elapsed time by the specification's rules.
 pub(super) trait Since {
-    /// The time between this moment and a later one: the larger of the two clocks' readings.
+    /// The time from this moment to a later one: the larger of the two clocks' differences.
     fn passed(&self, now: &Instant) -> Millis;
 }
 

@@ -1,7 +1,7 @@
-//! What must hold in any world, whatever goes wrong and in whatever order.
+//! Invariants of every world, for all faults and all orders of events.
 //!
-//! [`Watch`] sees what a host sees, and what the provider knows besides. It keeps its own account of
-//! the session, by the rules and not by the vault's code, and stops the test at the first breach.
+//! [`Watch`] sees what a host sees, and also the provider's state. It keeps its own account of the session by the
+//! specification's rules and not by the vault's code, and stops the test at the first broken rule.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -21,52 +21,52 @@ invariants! {
     SingleFlight = "single_flight",
         "at most one token request is in flight per refresh token family";
     Consumed = "consumed",
-        "a refresh token that is known to be consumed or refused is never sent to the token endpoint, nor a code twice";
+        "no vault sends a refresh token that it knows to be consumed or rejected, nor a code twice";
     NeedlessReuse = "needless_reuse",
-        "the provider meets a consumed refresh token only if its successor was lost, and within its leeway if nothing hindered that";
+        "the provider receives a consumed refresh token only if its successor was lost, and within the leeway unless something delayed the vault";
     PersistedFirst = "persisted_first",
-        "nothing uses new tokens before the successor was handed to the store";
+        "new tokens are not used before the successor was handed to the store";
     DefiniteVerdict = "definite_verdict",
-        "a session ends on a definite verdict, at once, and on nothing else";
+        "a definite rejection ends the session at once, and nothing else does";
     ProviderHeeded = "provider_heeded",
-        "no refresh is sent before the time that the provider told to wait, nor after it asked for the user";
+        "no refresh is sent before the provider's waiting time is over, nor after the provider required the user";
     Suspicion = "suspicion",
-        "a session is said to need its user if the provider said so, refused it three times without a reason, or hid five refusals over two minutes while it could be reached, and for nothing else, until a refresh works";
+        "pages are told that a session needs its user only if the provider said so, rejected three refreshes without a reason, or hid five rejections over two minutes while it was reachable; a successful refresh ends this";
     ValidatedLogin = "validated_login",
-        "a session begins with an ID token that was issued for its login and rightly signed, and with nothing else";
+        "a session starts only with a correctly signed ID token that was issued for its login";
     UnderLock = "under_lock",
-        "what vaults share is written, and a refresh of it is sent, only by the vault that has the lock";
+        "only the vault that holds the lock writes the shared session or sends a refresh for it";
     EndStays = "end_stays",
-        "a session whose end was stored is over in every vault that has seen since what the store has";
+        "a session whose end was stored has ended in every vault that has read the store since";
     Limits = "limits",
-        "idle and absolute limits hold to the second, and activity counts in other vaults once it is sixteen seconds old";
+        "idle and absolute limits are exact to the second, and activity counts in other vaults after sixteen seconds";
     ExpiredToken = "expired_token",
         "no call is sent with a token that the vault knows to be expired";
     Settles = "settles",
         "every request of a page gets exactly one answer";
     OwnAnswer = "own_answer",
-        "an answer is that of the page's own request and user";
+        "each answer belongs to the page's own request and user";
     OwnToken = "own_token",
-        "an API gets access tokens that were issued for what its own rule names, and no other";
+        "an API receives only access tokens issued for the resource that its own rule names";
     Proven = "proven",
-        "where tokens are bound to a key, whatever is sent with one or for one has a proof of its own, by that key";
+        "every request with a bound token, or for one, has its own proof by the token's key";
     Agreement = "agreement",
-        "all pages were told the same session";
+        "all pages were told of the same session";
     Secrecy = "secrecy",
-        "no page is told anything secret";
+        "no page receives a secret";
     Recovery = "recovery",
-        "after the last fault every session that the provider still honours works again within a bounded time, and so does a login";
+        "after the last fault, every session that the provider still accepts works again within a bounded time, and so does a login";
     Sanity = "sanity",
-        "the vault neither panics nor spins";
+        "the vault does not panic and does not loop";
 }
 
-/// How long a provider's leeway has to be for one lost answer to do no harm: a failure is noticed, the
-/// first delay passes, and the network is not faster than it is.
+/// Shortest leeway of a provider with which one lost response does no harm: the failure is noticed, the first delay
+/// passes, and the network is at its slowest.
 const ENOUGH_LEEWAY: Millis = Millis::from_secs(5);
 
-/// Tokens as the vault was told of them.
+/// Tokens as the vault received them.
 struct Issued {
-    /// When it was asked for, as its vault may count it.
+    /// The time of the request, by every clock that its vault may use.
     requested: Vec<Instant>,
     lifetime: Millis,
 }
@@ -78,26 +78,26 @@ impl Issued {
     }
 }
 
-/// A session by the rules.
+/// A session by the specification's rules.
 #[derive(Clone, Copy)]
 struct Session {
     family: usize,
     started: Instant,
     last_activity: Instant,
-    /// When the access token of a session without refresh token was asked for, and how long it lives.
+    /// For a session without a refresh token: the time of the token request, and the token's lifetime.
     ends_with_token: Option<(Instant, Millis)>,
 }
 
-/// What an ID token is.
+/// Facts about an ID token.
 #[derive(Clone)]
 pub struct IdTokenFacts {
     pub family: usize,
     pub is_login: bool,
-    /// It says another `sub` than that of its session.
+    /// Its `sub` differs from the session's.
     pub is_of_another_user: bool,
 }
 
-/// What an answer of the token endpoint says.
+/// The meaning of a token endpoint's response.
 enum Reading {
     Tokens {
         access_token: String,
@@ -109,7 +109,7 @@ enum Reading {
     Nothing,
 }
 
-/// How sessions ended, and what was lost on the way.
+/// Ends of sessions, and losses on the way.
 #[derive(Clone, Default)]
 pub struct Ends {
     pub by_reason: BTreeMap<String, u64>,
@@ -117,11 +117,11 @@ pub struct Ends {
     pub lost_without_leeway: u64,
     /// The successor was really lost, and faults or sleep outlasted the leeway.
     pub lost_beyond_leeway: u64,
-    /// The successor was with a worker that was killed before the store had it.
+    /// A worker was killed before the store had the successor.
     pub lost_with_worker: u64,
 }
 
-/// Why a successor was lost, for whose want a consumed refresh token came again.
+/// Losses of a successor that explain a reused refresh token.
 #[derive(Clone, Copy)]
 enum Loss {
     NoLeeway,
@@ -134,72 +134,72 @@ enum Loss {
 struct Suspicion {
     family: usize,
     refusals: u32,
-    /// Hidden refusals in a row, and when the provider could be reached after the first.
+    /// Hidden rejections in a row, and the time at which the provider could be reached after the first.
     hidden: u32,
     hidden_since: Option<Instant>,
-    /// The last attempt may have been refused, if the provider can be reached.
+    /// The last attempt counts as rejected if the provider can be reached.
     is_open: bool,
     is_confirmed: bool,
     /// Another vault's refresh succeeded. This vault learns of it from the store.
     may_be_over: bool,
-    /// Hidden refusals before a nonce that the provider asked for may count or not.
+    /// Hidden rejections before the provider asked for a nonce: they may count or not.
     is_vague: bool,
 }
 
-/// Who knows that a refresh token, or a code, must not be sent any more.
+/// Vaults that know that a refresh token or code must not be sent again.
 #[derive(Default)]
 struct Knowers {
     vaults: BTreeSet<usize>,
-    /// So does every vault that reads the store.
+    /// True if the store knows, and with it every vault that reads the store.
     store: bool,
 }
 
 pub struct Watch {
     limits: Limits,
-    /// The account of sessions that are kept. That of one vault which keeps nothing is below.
+    /// The account of persisted sessions. A vault without persistence has the account below.
     kept: Option<Kept>,
     pub ends: Ends,
-    /// How many sessions began.
+    /// Number of sessions that started.
     pub logins: u64,
     /// Access tokens that vaults have.
     tokens: HashMap<(usize, String), Issued>,
-    /// Refresh tokens and codes that must not be sent any more.
+    /// Refresh tokens and codes that must not be sent again.
     dead: HashMap<String, Knowers>,
-    /// Refresh tokens whose successor was issued and is not there.
+    /// Refresh tokens whose successor was issued but never arrived.
     lost: HashMap<String, Trouble>,
-    /// Those of them whose successor was with a worker that is gone.
+    /// Lost refresh tokens whose successor was in a worker that ended.
     lost_with_worker: HashSet<String>,
-    /// Families whose session another login has taken the place of: nobody needs them any more.
+    /// Families whose session was replaced by another login and is no longer needed.
     replaced: HashSet<usize>,
-    /// Families that the provider revoked because a consumed token came again, and its leeway.
+    /// Families that the provider revoked because a consumed token came again, with the leeway.
     reused: HashMap<usize, Loss>,
-    /// Tokens that vaults have, and may not use yet.
+    /// Tokens that vaults have but must not use yet.
     unpersisted: BTreeMap<usize, Vec<String>>,
-    /// Sessions that logins may have begun: by family, and not seen by a page yet.
+    /// Sessions that logins may have started and no page has seen yet, by family.
     begun: HashMap<usize, Session>,
-    /// The login whose ID token was found good just now.
+    /// The login whose ID token was just found valid.
     adopting: Option<usize>,
     session: Option<Session>,
-    /// Of a session that began when no page was there to be told.
+    /// A session that started when no page could be told.
     unseen: Option<Session>,
     /// The reasons for which the session may end.
     justified: BTreeSet<&'static str>,
     /// The session must end with the input that is being handled.
     must_end: Option<&'static str>,
-    /// No refresh of the family before so long after that moment.
+    /// Waiting times: family, moment, and duration in which no refresh may be sent.
     told_to_wait: BTreeMap<usize, (usize, Instant, Millis)>,
     needs_user: BTreeMap<usize, usize>,
-    /// Families for which the provider ever asked for the user: what is kept says so too.
+    /// Families for which the provider ever required the user. The stored session says so too.
     asked_for_user: BTreeSet<usize>,
     /// Signs that a grant has ended although the provider does not say so, by vault.
     suspicions: BTreeMap<usize, Suspicion>,
     /// Vaults whose pages were told that the session needs its user.
     told_to_interact: BTreeSet<usize>,
-    /// Since the last refresh that worked.
+    /// Trouble since the last successful refresh.
     trouble: Trouble,
 }
 
-/// Why a vault may not be as prompt as it would be.
+/// Reasons for which a vault may be slower than usual.
 #[derive(Clone, Copy, Default)]
 struct Trouble {
     /// Failed refreshes.
@@ -237,7 +237,7 @@ impl Watch {
         }
     }
 
-    /// A worker is gone, with all it knew.
+    /// A worker ended and lost its memory.
     pub fn killed(&mut self, vault: usize) {
         self.tokens.retain(|(holder, _), _| *holder != vault);
         self.unpersisted.remove(&vault);
@@ -262,14 +262,14 @@ impl Watch {
         self.trouble = Trouble::default();
     }
 
-    /// A worker is killed that may have had the successor of this token on its way.
+    /// A worker is killed that may have had the successor of this token in flight.
     pub fn lost_on_its_way(&mut self, sent: &str) {
         if self.lost.contains_key(sent) {
             self.lost_with_worker.insert(sent.to_owned());
         }
     }
 
-    /// Something kept the vault from being as prompt as it would be.
+    /// Something delayed the vault.
     pub fn hinder(&mut self) {
         self.note_trouble(|trouble| trouble.is_hindered = true);
     }
@@ -279,19 +279,19 @@ impl Watch {
         self.lost.values_mut().for_each(note);
     }
 
-    /// A control: everything that was issued counts as consumed.
+    /// Counts all issued tokens as consumed, as a control.
     pub fn count_as_dead<'a>(&mut self, secrets: impl Iterator<Item = &'a str>) {
         for secret in secrets {
             self.dead.entry(secret.to_owned()).or_default().store = true;
         }
     }
 
-    /// The family of the session that pages know of.
+    /// The family of the session that pages know.
     pub fn family(&self) -> Option<usize> {
         self.session.map(|session| session.family)
     }
 
-    /// The families of the sessions that pages know of.
+    /// The families of the sessions that pages know.
     pub fn families(&self) -> BTreeSet<usize> {
         match &self.kept {
             Some(kept) => kept.families(),
@@ -299,7 +299,7 @@ impl Watch {
         }
     }
 
-    /// That of this vault's pages.
+    /// The family of the session that this vault's pages know.
     pub fn family_in(&self, vault: usize) -> Option<usize> {
         match &self.kept {
             Some(kept) => kept.told(vault),
@@ -309,9 +309,9 @@ impl Watch {
 
     // Inputs
 
-    /// Before the vault handles anything.
+    /// Called before the vault handles an input.
     pub fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
-        // Once it was over, it is over, even if a clock is set back.
+        // A wait that has ended stays ended, even if a clock is set back.
         let waits = |(_, since, wait): &mut (usize, Instant, Millis)| since.passed(now) < *wait;
         self.told_to_wait
             .retain(|who, told| *who != vault || waits(told));
@@ -320,7 +320,7 @@ impl Watch {
         }
         let reason = self.session.and_then(|session| self.limit(&session, now));
         self.require_end(reason);
-        // Of two limits that are reached at once either is a reason.
+        // If two limits are reached at once, either is a valid reason.
         let is_idle = |session: Session| session.last_activity.passed(now) >= self.limits.idle;
         if self.session.is_some_and(is_idle) {
             self.justified.insert("idle");
@@ -329,8 +329,8 @@ impl Watch {
         self.justified.extend(unseen);
     }
 
-    /// After the vault handled it. `has_pages`: somebody could be told. `next_tick`: when the vault
-    /// wants to be woken.
+    /// Called after the vault handled an input. `has_pages`: someone could be told. `next_tick`: the time at which the
+    /// vault wants to be woken.
     pub fn after(
         &mut self,
         vault: usize,
@@ -343,7 +343,7 @@ impl Watch {
         if has_pages {
             self.check_suspicion(vault);
         } else if self.kept.is_some() {
-            // The session may end here, and come back by the store, and no page is told.
+            // The session may end here and come back through the store without a page being told.
             let known = self.suspicions.get_mut(&vault);
             known.into_iter().for_each(|known| known.may_be_over = true);
         }
@@ -361,12 +361,12 @@ impl Watch {
             } else {
                 Invariant::DefiniteVerdict
             };
-            invariant.is_broken(format!("{reason}, and the session goes on"));
+            invariant.is_broken(format!("{reason}, and the session continues"));
         }
         let end = now.monotonic + self.until_limit(&session, now);
         let is_timed = next_tick.is_some_and(|tick| tick <= end);
         Invariant::Limits.holds_if(is_timed, || {
-            "no timer is set for the session's end".to_owned()
+            "no timer is set for the end of the session".to_owned()
         });
     }
 
@@ -396,7 +396,7 @@ impl Watch {
         absolute.min(idle).min(token)
     }
 
-    /// A page made a request that counts as the user's doing.
+    /// A page made a request that counts as user activity.
     pub fn touched(&mut self, vault: usize, now: &Instant) {
         if let Some(kept) = &mut self.kept {
             return kept.touched(vault, now);
@@ -406,7 +406,7 @@ impl Watch {
         }
     }
 
-    /// The store was cleared or damaged, and with it went what it said of ended sessions.
+    /// The store was cleared or damaged, and the tombstones of ended sessions are lost.
     pub fn forget_ends(&mut self) {
         self.kept.iter_mut().for_each(Kept::forget_ends);
     }
@@ -419,15 +419,14 @@ impl Watch {
         self.require_end(Some("logged_out"));
     }
 
-    /// A vault is told that somebody has logged out in another one.
+    /// A vault is told of a logout in another vault.
     pub fn may_log_out(&mut self, vault: usize) {
         if let Some(kept) = &mut self.kept {
             kept.may_log_out(vault);
         }
     }
 
-    /// The answer of the token endpoint to a request that was sent at `requested` is about to reach
-    /// the vault.
+    /// The response of the token endpoint to a request sent at `requested` is about to reach the vault.
     pub fn replied(
         &mut self,
         endpoint: Endpoint,
@@ -437,7 +436,7 @@ impl Watch {
         (vault, requested, now): (usize, &Instant, &Instant),
     ) {
         match (endpoint, read(outcome)) {
-            // RFC 9449 8: the code is as good as before.
+            // RFC 9449 8: the code is still valid.
             (Endpoint::Exchange, Reading::Refused(code)) if is_about_proof(&code) => {
                 self.dead.remove(sent);
             }
@@ -521,7 +520,7 @@ impl Watch {
         }
     }
 
-    /// The table of section 4 of the design.
+    /// A failed refresh, by the table in section 4 of the design.
     fn failed(
         &mut self,
         sent: &str,
@@ -561,7 +560,7 @@ impl Watch {
         }
     }
 
-    /// A refresh failed: is it a refusal that does not say so?
+    /// Decides if a failed refresh is a hidden rejection.
     fn suspect(&mut self, family: usize, outcome: &Outcome, vault: usize) {
         let known = self.suspicions.entry(vault).or_default();
         if known.family != family {
@@ -576,7 +575,7 @@ impl Watch {
             return;
         }
         known.hidden = 0;
-        // The request is sent once more, which is the attempt that counts: what was hidden before may count or not.
+        // The request is sent again, and that attempt counts. What was hidden before may count or not.
         let is_about_proof = matches!(
             read(outcome),
             Reading::Refused(code) if matches!(code.as_str(), "use_dpop_nonce" | "invalid_dpop_proof")
@@ -588,8 +587,7 @@ impl Watch {
         }
     }
 
-    /// The provider was asked for its metadata once more, under an address of its own. `is_there`: it is the
-    /// provider that answered.
+    /// The provider's metadata was requested again under its own URL. `is_there`: the provider itself responded.
     pub fn probed(&mut self, vault: usize, is_there: bool, now: &Instant) {
         let Some(known) = self.suspicions.get_mut(&vault) else {
             return;
@@ -625,7 +623,7 @@ impl Watch {
         let is_told = self.told_to_interact.contains(&vault);
         let known = self.suspicions.get(&vault);
         let is_suspected = known.is_some_and(|s| s.is_confirmed && s.family == family);
-        // Between a refresh that works and the store's having its successor.
+        // Between a successful refresh and the storing of its successor.
         let is_adopting = self.unpersisted.contains_key(&vault);
         let is_asked_for = self.asked_for_user.contains(&family)
             || known.is_some_and(|known| known.is_vague && known.family == family);
@@ -639,19 +637,19 @@ impl Watch {
         });
     }
 
-    /// Returns true if the provider asked for the user of this family.
+    /// Returns true if the provider required the user of this family.
     pub fn has_asked_for_user(&self, family: usize) -> bool {
         self.asked_for_user.contains(&family)
     }
 
-    /// Nothing was hidden this time.
+    /// The response was readable this time.
     fn answered_readably(&mut self, vault: usize) {
         if let Some(known) = self.suspicions.get_mut(&vault) {
             (known.hidden, known.is_open) = (0, false);
         }
     }
 
-    /// The request or its proof was refused, and is sent once more.
+    /// The request or its proof was rejected, and is sent again.
     pub fn refused_target(&mut self, vault: usize) {
         self.answered_readably(vault);
         if let Some(known) = self.suspicions.get_mut(&vault) {
@@ -659,14 +657,14 @@ impl Watch {
         }
     }
 
-    /// The time of a refresh was over before its answer came.
+    /// A refresh timed out.
     pub fn timed_out(&mut self, vault: usize) {
         self.answered_readably(vault);
         self.note_trouble(|trouble| trouble.failures += 1);
         self.hinder();
     }
 
-    /// The store answered, whether or not it worked.
+    /// The store answered, with success or failure.
     pub fn persisted(&mut self, vault: usize, ok: bool) {
         self.unpersisted.remove(&vault);
         if let Some(kept) = self.kept.as_mut().filter(|_| ok) {
@@ -674,7 +672,7 @@ impl Watch {
         }
     }
 
-    /// A vault asks for this to be written; `family` is that of the access token in it.
+    /// A vault asks to write this; `family` is that of the access token in it.
     pub fn writes(
         &mut self,
         vault: usize,
@@ -683,7 +681,7 @@ impl Watch {
         now: &Instant,
         has_lock: bool,
     ) {
-        Invariant::UnderLock.holds_if(has_lock, || "it is written without".to_owned());
+        Invariant::UnderLock.holds_if(has_lock, || "written without the lock".to_owned());
         let Some(kept) = &mut self.kept else { return };
         let mut tokens = self.tokens.iter();
         let token = tokens.find(|((holder, token), _)| *holder == vault && state.contains(token));
@@ -692,7 +690,7 @@ impl Watch {
         kept.writes(vault, state, family, now, token);
     }
 
-    /// What a vault asked to be written is in the store, or is not. It may not know yet.
+    /// A vault's write has succeeded or failed. The vault may not know yet.
     pub fn written(&mut self, vault: usize, state: &str, works: bool) {
         if works && state.contains("\"refresh_token\"") {
             // The successor of a consumed token is known to every vault that reads this.
@@ -707,55 +705,54 @@ impl Watch {
         }
     }
 
-    /// What the store has by this account.
+    /// The store's content by this account.
     pub fn stored_record(&self) -> Option<Record> {
         self.kept.as_ref().and_then(Kept::record)
     }
 
-    /// That a session of this number has ended is written beside it.
+    /// A tombstone for the session with this ID is written.
     pub fn marked(&mut self, sid: &str) {
         if let Some(kept) = &mut self.kept {
             kept.marked(sid);
         }
     }
 
-    /// A vault asks whether that is written of the session that it has read.
+    /// A vault checks for the tombstone of the session that it has read.
     pub fn asks_for_mark(&mut self, vault: usize, op: OpId) {
         if let Some(kept) = &mut self.kept {
             kept.asks_for_mark(vault, op);
         }
     }
 
-    /// A vault learns whether that is written of the session that it has read.
+    /// A vault learns if the session that it has read has a tombstone.
     pub fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
         if let Some(kept) = &mut self.kept {
             kept.mark_read(vault, op, taken, now);
         }
     }
 
-    /// A vault was told that it has the lock, and reads the store by this job. What it had asked for before is
-    /// older.
+    /// A vault got the lock, and reads the store with this job. Its earlier reads are outdated.
     pub fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
         if let Some(kept) = &mut self.kept {
             kept.locked(vault, last_job, read);
         }
     }
 
-    /// What a vault wanted to write is there, or is not.
+    /// A vault's write has succeeded or failed.
     pub fn wrote(&mut self, vault: usize, last_job: JobId) {
         if let Some(kept) = &mut self.kept {
             kept.wrote(vault, last_job);
         }
     }
 
-    /// It has the lock no longer.
+    /// The vault no longer holds the lock.
     pub fn unlocked(&mut self, vault: usize) {
         if let Some(kept) = &mut self.kept {
             kept.unlocked(vault);
         }
     }
 
-    /// A vault gets what it asked the store for.
+    /// A vault receives what it read from the store.
     pub fn loaded(
         &mut self,
         vault: usize,
@@ -766,7 +763,7 @@ impl Watch {
     ) {
         let found = record.filter(|_| matches!(loaded, Loaded::Found(_)));
         if let Some((token, requested, lifetime)) = found.and_then(|record| record.token(now)) {
-            // Of what it knew and what it reads, either counts: the store's age of it is by the wall clock.
+            // Both the known time and the read one may count: the store's age follows the wall clock.
             let issued = self.tokens.entry((vault, token)).or_insert(Issued {
                 requested: Vec::new(),
                 lifetime,
@@ -817,7 +814,7 @@ impl Watch {
         }
     }
 
-    /// Nobody was told of the session that may have begun: the next page will be.
+    /// No page was told of the session that may have started: the next page will be.
     pub fn nobody_told(&mut self) {
         if self.kept.is_some() {
             return;
@@ -877,7 +874,8 @@ impl Watch {
         let may_use = self.may_use(vault, access_token);
         Invariant::PersistedFirst.holds_if(may_use, || "a call".to_owned());
         let Some(issued) = self.tokens.get(&(vault, access_token.to_owned())) else {
-            Invariant::OwnAnswer.is_broken("a call carries what is no access token of its vault");
+            Invariant::OwnAnswer
+                .is_broken("a call carries a token that is not an access token of its vault");
         };
         let age = issued.age(now);
         Invariant::ExpiredToken.holds_if(age < issued.lifetime, || {
@@ -888,7 +886,7 @@ impl Watch {
         }
     }
 
-    /// A page is told of a session that began at `started_at`, by the wall clock.
+    /// A page is told of a session that started at `started_at`, by the wall clock.
     pub fn told_session(&mut self, vault: usize, started_at: u64, name: Option<&str>) {
         if let Some(kept) = &mut self.kept {
             let family = name.and_then(|name| name.parse().ok()).unwrap();
@@ -907,7 +905,8 @@ impl Watch {
             return self.adopt(unseen);
         }
         let is_known = self.session.is_some_and(|s| s.started.wall == started_at);
-        Invariant::ValidatedLogin.holds_if(is_known, || "a session out of nowhere".to_owned());
+        Invariant::ValidatedLogin
+            .holds_if(is_known, || "a session appears without a login".to_owned());
     }
 
     fn adopt(&mut self, session: Session) {
@@ -923,10 +922,10 @@ impl Watch {
         self.trouble = Trouble::default();
     }
 
-    /// A page is told that there is no session.
+    /// A page is told that it has no session.
     pub fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
         if let Some(kept) = &mut self.kept {
-            // What it was told of that session it has let go of, too, should another vault have kept it alive.
+            // The vault has also dropped the waiting times of that session, in case another vault kept it alive.
             self.told_to_wait.remove(&vault);
             self.needs_user.remove(&vault);
             self.suspicions.remove(&vault);
@@ -937,7 +936,7 @@ impl Watch {
             }
             return;
         }
-        // A login that nobody saw the end of may have failed.
+        // A login may have failed without a page seeing it.
         self.unseen = None;
         self.suspicions.clear();
         self.told_to_interact.clear();
@@ -966,7 +965,7 @@ impl Watch {
 
     // What the provider knows
 
-    /// A refresh token was consumed; its successor is on its way.
+    /// A refresh token was consumed. Its successor is in flight.
     pub fn rotated(&mut self, sent: &str) {
         self.lost.insert(sent.to_owned(), self.trouble);
     }
@@ -994,12 +993,12 @@ impl Watch {
     }
 }
 
-/// Whether a refusal is about the proof, and not about what came with it.
+/// Returns true if the error concerns the proof and not the grant.
 fn is_about_proof(code: &str) -> bool {
     matches!(code, "use_dpop_nonce" | "invalid_dpop_proof")
 }
 
-/// Returns true for the codes that say that the client is at fault.
+/// Returns true for the error codes of a misconfigured client.
 fn is_misconfiguration(code: &str) -> bool {
     matches!(
         code,
@@ -1011,7 +1010,7 @@ fn is_misconfiguration(code: &str) -> bool {
     )
 }
 
-/// Returns true for a refusal that does not say why.
+/// Returns true for a rejection without a reason.
 fn is_unexplained(outcome: &Outcome) -> bool {
     let Outcome::Reply(reply) = outcome else {
         return false;
@@ -1038,7 +1037,7 @@ fn is_unexplained(outcome: &Outcome) -> bool {
         }
 }
 
-/// Whether a refusal concerns what was asked for, if that was something of its own.
+/// Returns true if the error concerns the requested resource or scope of this request alone.
 pub fn is_refusal_of_target(outcome: &Outcome) -> bool {
     let of_session = [
         "invalid_grant",
@@ -1055,7 +1054,7 @@ fn read(outcome: &Outcome) -> Reading {
         return Reading::Nothing;
     };
     let wait = |told: Option<Millis>| {
-        // A second at least, and at most as long as the vault believes.
+        // At least one second, and at most the longest time that the vault accepts.
         let wait = told.unwrap_or(Millis::from_secs(1));
         wait.clamp(Millis::from_secs(1), Millis::from_secs(600))
     };
@@ -1087,7 +1086,7 @@ fn read(outcome: &Outcome) -> Reading {
     }
 }
 
-/// An outcome, for people.
+/// Describes an outcome in words.
 pub fn in_words(outcome: &Outcome) -> String {
     match (read(outcome), outcome) {
         (Reading::Tokens { .. }, _) => "tokens".to_owned(),
@@ -1099,7 +1098,7 @@ pub fn in_words(outcome: &Outcome) -> String {
     }
 }
 
-/// What is no word may be anything, a token for instance, and is no error code.
+/// A value that is not a single word is not an error code: it may be a token.
 fn is_word(code: &str) -> bool {
     (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }

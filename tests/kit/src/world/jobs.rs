@@ -1,4 +1,4 @@
-//! Operations that a vault has asked for: they are held back, acted on, answered or lost.
+//! Operations of a vault: tests hold them back, act on them, answer them or lose them.
 
 use std::time::Duration;
 
@@ -16,25 +16,25 @@ use strongroom::vault::{ApiRequest, CallId, Hint, Input, Loaded, News, OpId, Tak
 
 pub(super) struct Job {
     pub(super) id: JobId,
-    /// Whose request it is.
+    /// The vault that made the request.
     pub(super) vault: usize,
     pub(super) kind: Kind,
     pub(super) asked_at: Instant,
-    /// When the provider acted.
+    /// The moment at which the provider acted.
     pub(super) acted_at: Option<Instant>,
     pub(super) task: Task,
-    /// What the provider answered, once it has acted.
+    /// The provider's response, once it has acted.
     pub(super) outcome: Option<Outcome>,
-    /// No answer will come.
+    /// True if no response will arrive.
     pub(super) is_silent: bool,
-    /// The response is not the provider's: a service worker had it.
+    /// The response comes from a service worker and not from the provider.
     pub(super) is_from_cache: bool,
-    /// A refresh has just been answered: a probe is for its sake, and not for a login's.
+    /// A refresh has just completed: a probe is for the refresh and not for a login.
     pub(super) is_after_refresh: bool,
 }
 
 pub(super) enum Task {
-    /// With its proof, if it has one.
+    /// A request to the provider, and its proof if it has one.
     Send(OpId, HttpRequest, Option<String>),
     MakeKey(OpId),
     Store(OpId, String, Secret, Option<dpop::Named>),
@@ -46,12 +46,12 @@ pub(super) enum Task {
         signature: Vec<u8>,
     },
     Persist(OpId, Option<Secret>, Option<dpop::Named>),
-    /// With what was read already, if it was, and what the account of it is.
+    /// A read of the store, with the record if it was read already, and the oracle's view of it.
     Load(OpId, Option<(Loaded, Option<Record>)>),
     Lock(OpId),
     Changed,
     Hinted(Hint),
-    /// With its proof, if it has one; without one that it should have, it is not sent.
+    /// A call, and its proof if it has one. A call that lacks its proof is not sent.
     Call(CallId, Box<ApiRequest>, Option<String>),
     Probe(CallId),
     Socket(CallId),
@@ -59,7 +59,7 @@ pub(super) enum Task {
 }
 
 impl World {
-    /// What the vault has asked for since this was last called, and for what.
+    /// Operations that the vault asked for since the last call, and their kinds.
     pub fn new_jobs(&mut self) -> Vec<(JobId, Kind)> {
         let known = std::mem::replace(&mut self.announced, self.last_job);
         let is_new = |job: &&Job| job.id > known;
@@ -85,12 +85,12 @@ impl World {
         });
     }
 
-    /// Which vault a job is of.
+    /// The vault of a job.
     pub fn vault_of(&self, id: JobId) -> Option<usize> {
         Some(self.jobs[self.place_of(id)?].vault)
     }
 
-    /// What a job is for, if it is not over.
+    /// The kind of a pending job.
     pub fn kind_of(&self, id: JobId) -> Option<Kind> {
         Some(self.jobs[self.place_of(id)?].kind)
     }
@@ -99,48 +99,48 @@ impl World {
         self.jobs.iter().position(|job| job.id == id)
     }
 
-    /// How many requests of this kind wait.
+    /// The number of pending requests of this kind.
     pub fn outstanding(&self, kind: Kind) -> usize {
         self.jobs.iter().filter(|job| job.kind == kind).count()
     }
 
-    /// How many requests of this kind the vault has made.
+    /// The number of requests of this kind that the vault has made.
     pub fn count(&self, kind: Kind) -> usize {
         let is_it = |event: &&Event| **event == Event::Asked(kind);
         self.events.iter().filter(is_it).count()
     }
 
-    /// When the vault made its requests of this kind, since the first of them.
+    /// The times of the vault's requests of this kind, relative to the first.
     pub fn moments(&self, kind: Kind) -> Vec<Duration> {
         let moments = self.moments.iter().filter(|(k, _)| *k == kind);
         let moments: Vec<Duration> = moments.map(|(_, at)| *at).collect();
         moments.iter().map(|at| *at - moments[0]).collect()
     }
 
-    /// Answers to these kinds are held back.
+    /// Holds back the responses to these kinds.
     pub fn hold(&mut self, kinds: &[Kind]) {
         self.held.extend(kinds);
     }
 
-    /// Answers are held back no longer; what waits is answered.
+    /// Ends `hold` and answers what waits.
     pub fn release(&mut self) {
         self.held.clear();
         self.settle();
     }
 
-    /// Answers to this kind are held back from one vault.
+    /// Holds back the responses of this kind to one vault.
     pub fn hold_in(&mut self, vault: usize, kind: Kind) {
         self.held_in.push((vault, kind));
     }
 
-    /// Ends what `hold_in` and `delay_pending_loads` began; what waits is answered.
+    /// Ends `hold_in` and `delay_pending_loads`, and answers what waits.
     pub fn unhold(&mut self) {
         self.held_in.clear();
         self.delayed.clear();
         self.settle();
     }
 
-    /// Ends what `hold` began for this kind, without answering anything yet.
+    /// Ends `hold` for this kind without answering anything yet.
     pub fn unhold_kind(&mut self, kind: Kind) {
         self.held.remove(&kind);
     }
@@ -160,15 +160,13 @@ impl World {
             && !self.frozen.contains(&job.vault)
     }
 
-    /// Answers what waits, in order, and what that leads to, but for what is held back.
+    /// Answers pending operations in order, including those that follow from them, except for the ones held back.
     pub fn settle(&mut self) {
         let mut answered = 0;
         while let Some(i) = self.jobs.iter().position(|job| self.can_go(job)) {
             self.answer_job(i);
             answered += 1;
-            Invariant::Sanity.holds_if(answered < 100_000, || {
-                "the vault asks again and again".to_owned()
-            });
+            Invariant::Sanity.holds_if(answered < 100_000, || "the vault keeps asking".to_owned());
         }
     }
 
@@ -176,17 +174,17 @@ impl World {
     #[track_caller]
     pub fn answer_one(&mut self, kind: Kind) {
         let i = self.jobs.iter().position(|job| job.kind == kind);
-        self.answer_job(i.expect("nothing of this kind waits"));
+        self.answer_job(i.expect("no pending request of this kind"));
     }
 
-    /// The API answers this call, and nothing else happens.
+    /// Answers this call as the API would, and nothing else.
     #[track_caller]
     pub fn answer_call(&mut self, request: Request) {
         let i = self.job_of_call(request);
         self.answer_job(i);
     }
 
-    /// The network fails this call.
+    /// Fails this call as the network would.
     #[track_caller]
     pub fn fail_call(&mut self, request: Request) {
         let i = self.job_of_call(request);
@@ -197,7 +195,7 @@ impl World {
         }
     }
 
-    /// The host finds the token in the answer to this call.
+    /// The host finds the token in the response to this call.
     #[track_caller]
     pub fn reflect_token(&mut self, request: Request) {
         let i = self.job_of_call(request);
@@ -208,7 +206,7 @@ impl World {
         }
     }
 
-    /// The handshake of a socket fails.
+    /// Fails the handshake of a socket.
     pub fn refuse_socket(&mut self, request: Request) {
         let is_it = |job: &Job| matches!(&job.task, Task::Socket(call) if self.calls.get(call) == Some(&request));
         let i = self.jobs.iter().position(is_it).expect("it is in flight");
@@ -229,7 +227,7 @@ impl World {
             .expect("the call is not in flight")
     }
 
-    /// The provider acts on a request, unless it did so before; the answer is still on its way.
+    /// Lets the provider act on a request, unless it already did. The response stays on its way.
     pub fn provider_acts(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id)
             && matches!(self.jobs[i].task, Task::Send(..))
@@ -239,14 +237,14 @@ impl World {
         }
     }
 
-    /// The answer arrives.
+    /// Delivers the response.
     pub fn answer_arrives(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id) {
             self.answer_job(i);
         }
     }
 
-    /// The network fails a request to the provider or to an API, whether or not it was acted on.
+    /// Fails a request to the provider or an API, which may have acted on it already.
     pub fn network_fails(&mut self, id: JobId) {
         let Some(i) = self.place_of(id) else {
             return;
@@ -265,14 +263,14 @@ impl World {
         self.answer_job(i);
     }
 
-    /// The provider acts on the first request of this kind; its answer is still on its way.
+    /// Lets the provider act on the first request of this kind. Its response stays on its way.
     #[track_caller]
     pub fn act(&mut self, kind: Kind) {
         let i = self.jobs.iter().position(|job| job.kind == kind);
-        self.act_on(i.expect("nothing of this kind waits"));
+        self.act_on(i.expect("no pending request of this kind"));
     }
 
-    /// Answers one request, or lets the provider act on it, whichever `choose` says.
+    /// Answers one request or lets the provider act on it, as `choose` decides.
     pub fn answer_any(&mut self, choose: &mut dyn FnMut(usize) -> usize) {
         if self.jobs.is_empty() {
             return;
@@ -509,7 +507,7 @@ impl World {
         }
     }
 
-    /// A service worker keeps what the provider says to a GET, and says it again when the network fails.
+    /// A service worker stores the provider's responses to GET requests, and serves them when the network fails.
     pub(super) fn ask_service_worker(&mut self, i: usize) {
         let job = &mut self.jobs[i];
         if let (Some(cache), Task::Send(_, request, _)) = (&mut self.service_worker, &job.task)

@@ -1,8 +1,8 @@
-//! What must hold of sessions that are kept, in all vaults over one store together.
+//! Invariants of persisted sessions, for all vaults over one store together.
 //!
-//! An account by the rules of `docs/sessions.md`, of what each vault can know: what it was told by the
-//! provider and by its own pages, and what it has read in the store. Ages are counted as each vault's
-//! worker can count them, since its clock begins with it.
+//! The oracle follows the rules of `docs/sessions.md`. It tracks what each vault can know: what the provider and its
+//! own pages told it, and what it has read from the store. Each vault's worker has its own clock, which starts with the
+//! worker, so ages are counted by that clock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -15,32 +15,32 @@ use super::JobId;
 use super::elapsed::Since;
 use super::invariants::Invariant;
 
-/// Activity is stored within fifteen seconds, and writing takes a moment.
+/// Activity is stored within fifteen seconds. The write takes a moment.
 const STORED_WITHIN: Millis = Millis::from_secs(16);
 
-/// A vault that has reached the idle limit looks into the store, for so long at most.
+/// Longest time for which a vault at the idle limit reads the store.
 const LOOKS_WITHIN: Millis = Millis::from_secs(15);
 
-/// What the store has, by this account.
+/// The content of the store, by the oracle's account.
 #[derive(Clone)]
 pub struct Record {
     family: Option<usize>,
     sid: String,
     ended: Option<&'static str>,
-    /// How many ends were written by the time it was read.
+    /// Number of ends that were written by the time it was read.
     ends: usize,
     kept_at: UnixMillis,
-    /// Since the beginning, at least and at most.
+    /// Time since the start of the session: lower and upper bound.
     age: (Millis, Millis),
     /// Time since the last activity that every reader of the record must consider.
     certain: Millis,
-    /// Since the latest activity that it may tell of, at least and at most.
+    /// Time since the latest activity that the record may include: lower and upper bound.
     possible: (Millis, Millis),
-    /// Which activity that others must heed this tells of.
+    /// Number of the newest activity in it that others must consider.
     news: u64,
     token: Option<(String, Millis, Millis)>,
-    /// Of a session without refresh token: since its access token was asked for, at least and at most, and
-    /// how long that lives.
+    /// For a session without a refresh token: time since its access token was requested (lower and upper bound), and
+    /// the token's lifetime.
     ends_with_token: Option<(Millis, Millis, Millis)>,
 }
 
@@ -67,26 +67,26 @@ impl Moments {
     }
 }
 
-/// A session, as one vault can know it.
+/// A session, as far as one vault can know it.
 #[derive(Clone)]
 struct Holding {
     started: Moments,
     /// The last activity.
     active: Moments,
-    /// The last that others must be able to read of.
+    /// The last activity that others must be able to read.
     shared: Instant,
-    /// What its own pages did and the store was not told yet.
+    /// Activity of its own pages that is not stored yet.
     touches: Vec<Instant>,
     news: u64,
-    /// When the access token of a session without refresh token was asked for, and how long it lives.
+    /// For a session without a refresh token: the time of the token request, and the token's lifetime.
     ends_with_token: Option<(Moments, Millis)>,
 }
 
-/// A session that was found in the store.
+/// A session found in the store.
 struct Reading {
     record: Record,
     at: Instant,
-    /// When it was asked for.
+    /// The job that read it.
     job: JobId,
     /// Families whose end was written before.
     ended: Vec<usize>,
@@ -96,29 +96,28 @@ struct Reading {
 struct Seen {
     told: Option<usize>,
     holdings: HashMap<usize, Holding>,
-    /// When it last got an answer from the store.
+    /// The time of the last response from the store.
     looked_at: Option<Instant>,
-    /// For what reasons its session may end.
+    /// Reasons for which the session may end.
     justified: BTreeSet<&'static str>,
     must_end: Option<&'static str>,
-    /// Since when it has known that the idle limit is reached.
+    /// The time since which it has known that the idle limit is reached.
     idle_since: Option<Instant>,
-    /// How often its timer fired since then.
+    /// Number of its timer's ticks since then.
     ticks: u32,
     write: Option<Record>,
     /// Sessions that the vault knows to have been in the store.
     shared: HashSet<usize>,
-    /// The idle limit seemed to be reached since the store was last read: a clock that was set back does not end
-    /// the doubt.
+    /// The idle limit seemed to be reached since the store was last read. Setting the clock back does not end the
+    /// doubt.
     is_in_doubt: bool,
-    /// When the user last did something while it was in doubt, perhaps, whether the session is alive.
+    /// The last activity of the user while the vault was in doubt.
     touched_in_doubt: Option<Instant>,
-    /// Sessions that it has read of, and does not know yet whether their end was marked.
+    /// A session that it has read while the check for a tombstone is pending.
     reading: Option<Reading>,
     marks: HashMap<OpId, Reading>,
     holds_lock: bool,
-    /// The last that it had asked for when it was told that it has the lock, or had written, and what it reads by
-    /// under the lock.
+    /// The newest job when it got the lock or had written. Under the lock, reads after this job count.
     locked_at: JobId,
     read: Option<JobId>,
     /// The ends that it has read.
@@ -129,13 +128,13 @@ pub struct Kept {
     limits: Limits,
     vaults: BTreeMap<usize, Seen>,
     stored: Option<Record>,
-    /// Sessions that began with a good ID token, and when by the provider's clock.
+    /// Sessions that started with a valid ID token, with the provider's time.
     begun: HashMap<usize, u64>,
-    /// When somebody logged out, by the provider's clock.
+    /// Times of logouts by the provider's clock.
     logouts: Vec<u64>,
-    /// Families whose end was written in the place of the session.
+    /// Families whose end replaced the session in the store.
     ended: Vec<usize>,
-    /// Families whose end was written beside it.
+    /// Families whose end is marked by a tombstone.
     marked: HashSet<usize>,
     news: u64,
     /// Families whose end was reported to a page.
@@ -145,7 +144,7 @@ pub struct Kept {
     sids: HashMap<String, usize>,
 }
 
-/// Since when it was, if it is so long ago now. A wall clock that was set back makes nothing younger.
+/// The moment this long ago. Setting the wall clock back must not make anything younger.
 fn before(now: &Instant, kept_at: UnixMillis, age: Millis) -> Instant {
     let age = Millis(now.wall.saturating_sub(kept_at)) + age;
     Instant {
@@ -154,13 +153,13 @@ fn before(now: &Instant, kept_at: UnixMillis, age: Millis) -> Instant {
     }
 }
 
-/// What has passed by both clocks: neither sleep nor a clock that was set is time in which a vault could act.
+/// Time elapsed by both clocks: during sleep, or when a clock is changed, a vault cannot act.
 fn passed_on_both(since: &Instant, now: &Instant) -> Millis {
     let monotonic = now.monotonic.saturating_sub(since.monotonic);
     monotonic.min(Millis(now.wall.saturating_sub(since.wall)))
 }
 
-/// Each of the two clocks calls another of two moments the later one.
+/// Returns true if the two clocks disagree about which moment is later.
 fn clock_was_set(one: &Instant, other: &Instant) -> bool {
     one.monotonic.cmp(&other.monotonic) == one.wall.cmp(&other.wall).reverse()
         && one.wall != other.wall
@@ -200,12 +199,12 @@ impl Kept {
         self.vaults.entry(vault).or_default()
     }
 
-    /// The family of the session that a vault's pages know of.
+    /// The family of the session that a vault's pages know.
     pub fn told(&self, vault: usize) -> Option<usize> {
         self.vaults.get(&vault)?.told
     }
 
-    /// The families of the sessions that pages know of.
+    /// The families of the sessions that pages know.
     pub fn families(&self) -> BTreeSet<usize> {
         self.vaults.values().filter_map(|seen| seen.told).collect()
     }
@@ -241,7 +240,7 @@ impl Kept {
             .told
             .is_some_and(|family| seen.shared.contains(&family));
         if may_be_idle && (holds_lock || !is_shared) {
-            // Else it has to look into the store first.
+            // Otherwise it must read the store first.
             seen.justified.insert("idle");
         }
         seen.is_in_doubt |= may_be_idle;
@@ -252,7 +251,7 @@ impl Kept {
             seen.must_end = seen.must_end.or(Some("absolute"));
         } else if is_expired {
             seen.justified.insert("expired");
-            // Of two limits the idle one comes first.
+            // If two limits are reached, the idle limit comes first.
             let ends = holding.ends_with_token.as_ref();
             let is_sure = ends.is_some_and(|(since, life)| since.shortest(now) >= *life);
             if is_sure && !may_be_idle && !may_be_absolute {
@@ -276,7 +275,7 @@ impl Kept {
         let seen = self.seen(vault);
         let must_end = seen.must_end.take();
         if !has_pages {
-            // The next page is told of whatever there is by then.
+            // The next page is told of the session that exists by then.
             (seen.told, seen.idle_since) = (None, None);
         }
         let Some(family) = seen.told else {
@@ -287,16 +286,16 @@ impl Kept {
                 "absolute" | "expired" => Invariant::Limits,
                 _ => Invariant::DefiniteVerdict,
             };
-            invariant.is_broken(format!("{reason}, and the session goes on"));
+            invariant.is_broken(format!("{reason}, and the session continues"));
         }
         let waits = seen
             .idle_since
             .map_or(Millis::ZERO, |since| passed_on_both(&since, now));
         seen.ticks += u32::from(is_tick);
-        // What it waited for may have been answered while nothing reached it.
+        // The responses it waited for may have arrived while nothing reached it.
         let has_time = seen.ticks < 4 || waits < LOOKS_WITHIN && seen.ticks < 200;
         Invariant::Limits.holds_if(has_time, || {
-            format!("it is idle, and goes on {} ms later", waits.0)
+            format!("the session is idle, and continues {} ms later", waits.0)
         });
         let holding = &seen.holdings[&family];
         let left = |passed: Millis, limit: Millis| limit.saturating_sub(passed);
@@ -335,12 +334,12 @@ impl Kept {
         seen.must_end = Some("logged_out");
     }
 
-    /// A vault is told that somebody has logged out in another one, and may take the store's word or the hint's.
+    /// A vault is told of a logout in another vault. It may follow the store or the hint.
     pub fn may_log_out(&mut self, vault: usize) {
         self.seen(vault).justified.insert("logged_out");
     }
 
-    /// A vault was told something that ends this family's session.
+    /// A vault receives a response that ends this family's session.
     pub fn verdict(&mut self, vault: usize, family: usize, reason: &'static str) {
         let seen = self.seen(vault);
         if seen.told == Some(family) {
@@ -349,7 +348,7 @@ impl Kept {
         }
     }
 
-    /// The ID token of a login was found good.
+    /// The ID token of a login was found valid.
     pub fn begins(
         &mut self,
         vault: usize,
@@ -366,7 +365,7 @@ impl Kept {
         self.seen(vault).holdings.insert(family, holding);
     }
 
-    /// A vault asks for this to be written.
+    /// A vault asks to write this.
     pub fn writes(
         &mut self,
         vault: usize,
@@ -403,7 +402,7 @@ impl Kept {
             let is_due = |touch: &Instant| touch.passed(now) >= STORED_WITHIN;
             if let Some(latest) = holding.touches.iter().rposition(is_due) {
                 (holding.shared, holding.news) = (holding.touches[latest], news);
-                // Those before it count for nothing, however long ago they seem when a clock was set.
+                // Earlier activity does not count, even if a changed clock makes it look recent.
                 holding.touches.drain(..=latest);
             }
             record.age = (holding.started.shortest(now), holding.started.longest(now));
@@ -418,7 +417,7 @@ impl Kept {
         self.news = news;
     }
 
-    /// What was to be written is there, or is not.
+    /// The write has succeeded or failed.
     pub fn written(&mut self, vault: usize, works: bool) {
         let write = self.seen(vault).write.take();
         if let Some(record) = write.filter(|_| works) {
@@ -429,33 +428,33 @@ impl Kept {
         }
     }
 
-    /// The store was cleared or damaged, and with it went what it said of ended sessions.
+    /// The store was cleared or damaged, and the tombstones of ended sessions are lost.
     pub fn forget_ends(&mut self) {
         self.ended.clear();
         self.marked.clear();
     }
 
-    /// A vault is told that what it asked to be written is there.
+    /// A vault is told that its write has succeeded.
     pub fn told_written(&mut self, vault: usize) {
         let stored = self.stored.as_ref().and_then(|record| record.family);
         self.seen(vault).shared.extend(stored);
     }
 
-    /// That a session has ended is written beside it.
+    /// A tombstone is written.
     pub fn marked(&mut self, sid: &str) {
         if let Some(family) = self.sids.get(sid) {
             self.marked.insert(*family);
         }
     }
 
-    /// A vault asks whether the end is marked of the session that it has read just now.
+    /// A vault checks for the tombstone of the session that it has just read.
     pub fn asks_for_mark(&mut self, vault: usize, op: OpId) {
         let seen = self.seen(vault);
         let reading = seen.reading.take();
         seen.marks.extend(reading.map(|reading| (op, reading)));
     }
 
-    /// A vault learns whether the end is marked of the session that it has read.
+    /// A vault learns if the session that it has read has a tombstone.
     pub fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
         let mut read = None;
         let seen = self.seen(vault);
@@ -490,12 +489,12 @@ impl Kept {
         {
             seen.idle_since = None;
             if let Some(touched) = seen.touched_in_doubt {
-                // It counts from then on, or from now if it really was in doubt.
+                // The activity counts from then on, or from now if the vault was in doubt.
                 holding.active.or(*now);
                 holding.touches.push(touched);
             }
             if !is_another {
-                // Else it counts for that one, and of two looks only the later one may be heeded.
+                // Otherwise it counts for that session. Of two reads only the later one may count.
                 (seen.touched_in_doubt, seen.is_in_doubt) = (None, false);
             }
         }
@@ -503,10 +502,10 @@ impl Kept {
             && seen.touched_in_doubt.is_some()
             && let Some(holding) = seen.holdings.get_mut(&family)
         {
-            // It counts for the session that takes the place of the one that was in doubt.
+            // The activity counts for the session that replaces the one in doubt.
             holding.active.or(*now);
         }
-        // That of its own session, or of one that has taken its place.
+        // The family of its own session, or of one that has replaced it.
         let families = seen.told.into_iter().chain(read);
         for holding in families.filter_map(|family| seen.holdings.get(&family)) {
             let ends = holding.ends_with_token.as_ref();
@@ -527,7 +526,7 @@ impl Kept {
         (seen.locked_at, seen.read, seen.holds_lock) = (last_job, read, true);
     }
 
-    /// The store was written for this vault, or was not: a look that was asked for by then may be from before.
+    /// A write of this vault has succeeded or failed. A read requested before that may be outdated.
     pub fn wrote(&mut self, vault: usize, last_job: JobId) {
         self.seen(vault).locked_at = last_job;
     }
@@ -536,7 +535,7 @@ impl Kept {
         self.seen(vault).holds_lock = false;
     }
 
-    /// A vault gets what it asked the store for.
+    /// A vault receives what it read from the store.
     pub fn loaded(
         &mut self,
         vault: usize,
@@ -589,10 +588,10 @@ impl Kept {
 
     // Outputs
 
-    /// A page is told of a session. Gives whether it is the first.
+    /// A page is told of a session. Returns true if it is the first page.
     pub fn told_session(&mut self, vault: usize, family: usize) -> bool {
         Invariant::ValidatedLogin.holds_if(self.begun.contains_key(&family), || {
-            format!("the session of family {family} out of nowhere")
+            format!("the session of family {family} appears without a login")
         });
         let seen = self.seen(vault);
         let is_over = seen.ends_read.contains(&family);
@@ -602,7 +601,7 @@ impl Kept {
         });
         let before = seen.told.replace(family);
         if before != Some(family) {
-            // What has taken its place is all that the vault holds now.
+            // The vault now holds only the session that has replaced it.
             before.and_then(|before| seen.holdings.remove(&before));
             seen.justified.clear();
             seen.must_end = None;
@@ -653,7 +652,7 @@ impl Kept {
         let seen = self.seen(vault);
         Invariant::OwnAnswer.holds_if(seen.told == Some(family), || {
             format!(
-                "a call in the session of family {family}, told was {:?}",
+                "a call in the session of family {family}, but pages know {:?}",
                 seen.told
             )
         });
@@ -671,8 +670,9 @@ impl Kept {
 }
 
 impl Seen {
-    /// Whether this is a look, and the lock is this vault's: it goes by what it read under the lock then, and that
-    /// another session is there says nothing. Or it was so since, or the store was written: it looks once more.
+    /// Returns true for a read that the vault must repeat. While it holds the lock it uses what it read under the lock,
+    /// so another session in this read means nothing. A read is also outdated if the vault held the lock, or wrote,
+    /// after the read was requested.
     fn is_old(&self, job: JobId, record: &Record) -> bool {
         let is_look = self.read != Some(job);
         if self.holds_lock {
@@ -682,8 +682,8 @@ impl Seen {
         }
     }
 
-    /// It has read of a session in the store. Ages count from when that was read; which of two moments is the
-    /// later one is seen now, and the clock may have been set between the two.
+    /// A vault has read a session in the store. Ages count from the time of the read. The order of two moments is
+    /// decided now, and the clock may have been changed between them.
     fn hears(&mut self, record: &Record, family: usize, read_at: &Instant, now: &Instant) {
         let at = |age| before(read_at, record.kept_at, age);
         self.shared.insert(family);
@@ -706,7 +706,7 @@ impl Seen {
             self.holdings.insert(family, holding);
             return;
         };
-        // Without a page it is not told what the vault did with a session: it may read of it as of a new one.
+        // Without a page the oracle is not told what the vault did with a session, so the vault may treat it as new.
         let may_be_new = self.told != Some(family);
         for started in [at(record.age.0), at(record.age.1)] {
             if may_be_new || started.passed(now) > known.started.shortest(now) {
@@ -731,11 +731,12 @@ impl Seen {
             known.active.or(certain);
         }
         for possible in [at(record.possible.0), at(record.possible.1)] {
-            // As long ago: the vault may know of one in between, by a clock that was set.
+            // As long ago: the vault may know of activity in between, by a clock that was changed.
             if may_be_new || possible.passed(now) <= known.active.longest(now) {
                 known.active.or(possible);
             }
-            // Later now, and not once the clock is set right: others are told of neither for certain.
+            // Later by the current clock, but not once the clock is corrected: others are not certain to learn of
+            // either.
             let is_replaced = |touch: &Instant| {
                 possible.passed(now) <= touch.passed(now) && clock_was_set(touch, &possible)
             };
@@ -747,7 +748,7 @@ impl Seen {
 }
 
 impl Record {
-    /// The access token in it, when it was asked for, and how long it lives.
+    /// The access token in it, the time of its request, and its lifetime.
     pub fn token(&self, now: &Instant) -> Option<(String, Instant, Millis)> {
         let (token, age, lifetime) = self.token.as_ref()?;
         Some((token.clone(), before(now, self.kept_at, *age), *lifetime))

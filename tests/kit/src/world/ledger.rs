@@ -1,10 +1,10 @@
-//! Nothing hangs: every request of a page gets exactly one answer.
+//! Checks that every request of a page gets exactly one answer, so that none hangs.
 
 use std::collections::BTreeMap;
 
 use super::page::Request;
 
-/// What was asked and how often it was answered.
+/// Requests, and the number of answers to each.
 #[derive(Clone, Default)]
 pub struct Ledger(BTreeMap<Request, Entry>);
 
@@ -12,7 +12,7 @@ pub struct Ledger(BTreeMap<Request, Entry>);
 struct Entry {
     asked: u32,
     answered: u32,
-    /// The page has lost interest, so that an answer may or may not have come before.
+    /// The page no longer needs an answer, so one may or may not have come.
     is_waived: bool,
 }
 

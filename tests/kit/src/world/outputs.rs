@@ -1,4 +1,4 @@
-//! Input for a vault, and what it asks of its host in turn.
+//! Input for vaults, and the handling of what they ask their host for.
 
 use super::invariants::Invariant;
 use super::jobs::{Job, Task};
@@ -12,7 +12,7 @@ use strongroom::codec::json::Value;
 use strongroom::vault::{ApiRequest, CallId, Input, Loaded, OpId, Output, PortId, Taken};
 
 impl World {
-    /// Every vault gets its own of these.
+    /// Gives this input to every vault.
     pub(super) fn each(&mut self, input: impl Fn() -> Input<'static>) {
         for vault in 0..self.vaults.len() {
             if self.frozen.contains(&vault) {
@@ -140,7 +140,11 @@ impl World {
             }
             Output::Lock { op } => self.job(Kind::Lock, Task::Lock(op)),
             Output::Unlock => {
-                assert_eq!(self.lock, Some(self.turn), "whose lock is given back");
+                assert_eq!(
+                    self.lock,
+                    Some(self.turn),
+                    "the lock is released by its holder"
+                );
                 self.lock = None;
                 self.watch.unlocked(self.turn);
             }
@@ -149,7 +153,11 @@ impl World {
             Output::Stop => {
                 let is_new = self.stopped.insert(self.turn);
                 assert!(is_new, "a vault stops once");
-                assert_ne!(self.lock, Some(self.turn), "a vault stops with the lock");
+                assert_ne!(
+                    self.lock,
+                    Some(self.turn),
+                    "a vault stops while it holds the lock"
+                );
             }
             Output::HandKeyOver => self.hand_overs += 1,
             Output::Announce => self.spread(|| Task::Changed),
@@ -179,7 +187,7 @@ impl World {
             Output::CloseSocket { call, code, reason } => {
                 let request = self.calls[&call];
                 self.witness.told(&format!(r#"{{"reason":"{reason}"}}"#));
-                // Its page is told by its own port, be it that it never was open.
+                // The page hears of it from its own port, even if the socket never opened.
                 if !self.sockets.open.contains(&call) {
                     self.ledger.answered(request);
                 }
@@ -211,7 +219,7 @@ impl World {
         }
     }
 
-    /// The other vaults learn of something.
+    /// Gives the other vaults a task.
     fn spread(&mut self, task: impl Fn() -> Task) {
         let here = self.turn;
         for vault in (0..self.vaults.len()).filter(|vault| *vault != here) {
@@ -221,7 +229,7 @@ impl World {
         self.turn = here;
     }
 
-    /// The vault gives up an operation.
+    /// Cancels an operation of the vault.
     fn cancel(&mut self, op: OpId) {
         let turn = self.turn;
         let is_it = |job: &Job| {
@@ -249,7 +257,7 @@ impl World {
                 Task::Send(..) if job.kind == REFRESH => self.watch.timed_out(turn),
                 Task::Persist(_, Some(state), key) if self.land_late.contains(&job.id) => {
                     self.watch.wrote(turn, self.last_job);
-                    self.story(|_| "what was given up is stored all the same".to_owned());
+                    self.story(|_| "the canceled write reaches the store all the same".to_owned());
                     self.write(turn, state, key);
                 }
                 Task::Persist(_, Some(state), _) => {
@@ -267,7 +275,7 @@ impl World {
                     self.watch
                         .loaded(turn, &Loaded::Unavailable, None, job.id, &now);
                 }
-                // It was granted in the same moment: the host gives it back.
+                // The lock was granted at the same moment, so the host releases it.
                 Task::Lock(_) if self.granted == Some(job.id) => {
                     (self.granted, self.lock) = (None, None);
                 }
@@ -276,7 +284,7 @@ impl World {
         }
     }
 
-    /// The vault stores its session.
+    /// Stores the vault's session.
     fn persist(
         &mut self,
         op: OpId,
@@ -287,7 +295,7 @@ impl World {
         let is_kept = self.lock == Some(self.turn);
         let now = self.time_of(self.turn).wall;
         Invariant::Sanity.holds_if(!is_kept || expires_at > now, || {
-            "the store is given what has expired".to_owned()
+            "the store receives a session that has expired".to_owned()
         });
         if let Some(state) = &state {
             let has_lock = self.lock == Some(self.turn);
@@ -301,7 +309,7 @@ impl World {
         self.job(Kind::Persist, Task::Persist(op, state, pair));
     }
 
-    /// The vault calls an API for a page's request.
+    /// Calls an API for a page's request.
     fn call(&mut self, call: CallId, asked: Request, request: Box<ApiRequest>) {
         let Request { port, id } = asked;
         self.story(|_| format!("vault calls the API for page {port}'s request {id}"));
@@ -332,7 +340,7 @@ impl World {
     }
 }
 
-/// The access token in what is kept, if it is a session that goes on.
+/// The access token in a stored session that has not ended.
 fn access_token_in(state: &str) -> Option<String> {
     let state = Value::parse(state).ok()?;
     Some(state.as_object()?.str("access_token")?.to_owned())

@@ -1,21 +1,21 @@
-//! A page: it asks, and keeps what it is told.
+//! A page: sends requests, and stores the messages it receives.
 
 use std::collections::HashMap;
 
 use strongroom::codec::json::{Object, Value};
 
-/// Something that a page asked for.
+/// A request of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request {
     pub port: u32,
     pub id: u64,
 }
 
-/// What a page was told about a request.
+/// The vault's answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Navigate(String),
-    /// What the user is to type in on another device.
+    /// Data that the user enters on another device.
     Device {
         user_code: String,
     },
@@ -47,7 +47,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Keeps a message. Gives the request that it answers, and how, if it answers one.
+    /// Stores a message. Returns the request that it answers and the answer, if it is one.
     pub fn told(&mut self, text: &str) -> Option<(u64, Answer)> {
         let message = Value::parse(text).unwrap();
         let message = message.as_object().unwrap();

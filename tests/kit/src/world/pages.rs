@@ -1,4 +1,4 @@
-//! Pages: they connect, send messages, and remember the responses.
+//! Pages: they connect, send messages, and store the answers.
 
 use super::api::API;
 use super::invariants::Invariant;
@@ -8,7 +8,7 @@ use super::{Event, World};
 use strongroom::codec::json::{Object, Value};
 use strongroom::vault::{Body, CallId, Input, PortId};
 
-/// A request of a page for an API, and how it is made.
+/// A page's request for an API.
 pub struct Fetch<'a> {
     pub url: &'a str,
     pub method: &'a str,
@@ -30,12 +30,12 @@ impl Default for Fetch<'_> {
 }
 
 impl World {
-    /// A page connects and says hello.
+    /// Connects a page, which says hello.
     pub fn open(&mut self) -> PortId {
         self.open_in(0)
     }
 
-    /// A page connects to this vault and says hello.
+    /// Connects a page to this vault. It says hello.
     pub fn open_in(&mut self, vault: usize) -> PortId {
         let port = self.connect();
         self.homes.insert(port, vault);
@@ -43,7 +43,7 @@ impl World {
         port
     }
 
-    /// A page that was loaded at this time connects to this vault.
+    /// Connects a page to this vault. The page was loaded at this time.
     pub fn open_loaded_at(&mut self, loaded: u64, vault: usize) -> PortId {
         let port = self.connect();
         self.homes.insert(port, vault);
@@ -52,7 +52,7 @@ impl World {
         port
     }
 
-    /// A page connects and says nothing.
+    /// Connects a page that says nothing.
     pub fn connect(&mut self) -> PortId {
         self.last_port += 1;
         self.pages.insert(self.last_port, Page::default());
@@ -61,7 +61,7 @@ impl World {
         self.last_port
     }
 
-    /// A page is gone without a word.
+    /// Closes a page without notice.
     pub fn leave(&mut self, port: PortId) {
         self.story(|_| format!("page {port} is closed"));
         self.ledger.waive_page(port);
@@ -72,7 +72,7 @@ impl World {
         self.greeted.remove(&port);
     }
 
-    /// A page says something that is no request.
+    /// Sends a message that is not a request.
     pub fn say(&mut self, port: PortId, text: &str) {
         self.say_with_body(port, text, Body::Replayable);
     }
@@ -90,7 +90,7 @@ impl World {
         call
     }
 
-    /// A page asks for something: `members` are those of its message, without `id`.
+    /// Sends a request: `members` are those of its message, without `id`.
     pub fn ask(&mut self, port: PortId, members: &str) -> Request {
         self.ask_with_body(port, members, Body::Replayable)
     }
@@ -106,7 +106,7 @@ impl World {
         request
     }
 
-    /// A page uses the number of a request, whether or not it did so before.
+    /// Sends a request with an id that may have been used before.
     pub fn ask_again(&mut self, request: Request, members: &str, body: Body) {
         self.ledger.asked(request);
         let user = self.told_user.get(&request.port).cloned();
@@ -129,7 +129,7 @@ impl World {
         self.say_with_body(request.port, &text, body);
     }
 
-    /// A page no longer wants an answer: `t` is `abort` or `cancel`.
+    /// Gives up a request: `t` is `abort` or `cancel`.
     pub fn give_up(&mut self, request: Request, t: &str) {
         self.ledger.waive(request);
         let Request { port, id } = request;
@@ -149,7 +149,7 @@ impl World {
         self.ask(port, r#""t":"logout","provider":false"#)
     }
 
-    /// A page calls an API: `path` begins with `/`.
+    /// Calls an API from a page: `path` begins with `/`.
     pub fn fetch(&mut self, port: PortId, path: &str) -> Request {
         self.fetch_as(
             port,
@@ -166,7 +166,7 @@ impl World {
         self.ask_with_body(port, &fetch_members(fetch), fetch.body)
     }
 
-    /// A page opens a socket.
+    /// Opens a socket from a page.
     pub fn socket(&mut self, port: PortId, url: &str, protocols: &[&str]) -> Request {
         let mut names = String::new();
         let list: Vec<Value> = protocols.iter().map(|name| Value::from(*name)).collect();
@@ -175,7 +175,7 @@ impl World {
         self.ask(port, &members)
     }
 
-    /// Whether a call was not refused for what it is.
+    /// Returns true if a call was not rejected for its form.
     pub(super) fn is_admitted(&self, call: Request) -> bool {
         let refusals = [
             "login_required",
@@ -188,7 +188,7 @@ impl World {
         !matches!(self.answer(call), Some(Answer::Error { code, .. }) if refusals.contains(&code.as_str()))
     }
 
-    /// A login by redirect from its beginning to its end. Gives the callback's request.
+    /// Signs in by redirect, from start to end. Returns the callback's request.
     pub fn sign_in(&mut self, port: PortId) -> Request {
         let url = self.begin_login(port, "redirect");
         let answer = self.provider.sign_in(&url);
@@ -197,7 +197,7 @@ impl World {
         callback
     }
 
-    /// A login up to where the user is at the provider. Gives the authorization request.
+    /// Signs in up to the point where the user is at the provider. Returns the authorization request.
     pub fn begin_login(&mut self, port: PortId, mode: &str) -> String {
         let login = self.login(port, mode);
         self.settle();
@@ -219,15 +219,15 @@ impl World {
         self.answers(request).last()
     }
 
-    /// Where a login or logout sends the user.
+    /// The URL to which a login or logout sends the user.
     pub fn address(&self, request: Request) -> String {
         match self.answer(request) {
             Some(Answer::Navigate(url) | Answer::Done(Some(url))) => url.clone(),
-            other => panic!("no address but {other:?}"),
+            other => panic!("no URL but {other:?}"),
         }
     }
 
-    /// The status that a call was answered with.
+    /// The status of the response to a call.
     #[track_caller]
     pub fn status(&self, request: Request) -> u16 {
         match self.answer(request) {
@@ -236,7 +236,7 @@ impl World {
         }
     }
 
-    /// The options of the login that a refused call was offered, as JSON.
+    /// The login options that the page was offered for a rejected call, as JSON.
     pub fn offered_login(&self, request: Request) -> Option<String> {
         let errors = self.pages[&request.port].of_type("error");
         let is_its = |m: &&Object| m.get("id").and_then(Value::as_u64) == Some(request.id);
@@ -245,7 +245,7 @@ impl World {
         Some(text)
     }
 
-    /// The code of the error that a request was answered with.
+    /// The error code in the answer to a request.
     #[track_caller]
     pub fn code(&self, request: Request) -> &str {
         match self.answer(request) {
@@ -254,13 +254,13 @@ impl World {
         }
     }
 
-    /// The code in the last `failed` that a page got.
+    /// The code in the last `failed` message to a page.
     pub fn failure(&self, port: PortId) -> &str {
         let failed = self.pages[&port].of_type("failed").next_back();
         failed.unwrap().str("code").unwrap()
     }
 
-    /// The pages that the vault let go of, in order.
+    /// The pages that the vault disconnected, in order.
     pub fn closed(&self) -> &[PortId] {
         &self.closed
     }
@@ -269,7 +269,7 @@ impl World {
         self.closed.contains(&port)
     }
 
-    /// Returns what a page was last told of other vaults.
+    /// The page's latest news of sessions in other vaults.
     pub fn elsewhere(&self, port: PortId) -> Option<bool> {
         self.last_session_message(port)?.get("elsewhere")?.as_bool()
     }
@@ -283,12 +283,12 @@ impl World {
             .collect()
     }
 
-    /// The session as a page was last told of it.
+    /// The session that a page was last told.
     pub fn session(&self, port: PortId) -> Option<&Object> {
         self.last_session_message(port)?.get("session")?.as_object()
     }
 
-    /// Why there is no session, as a page was last told.
+    /// The reason for having no session that a page was last told.
     pub fn reason(&self, port: PortId) -> Option<&str> {
         self.last_session_message(port)?.str("reason")
     }
@@ -298,14 +298,14 @@ impl World {
         self.pages[&port].messages.iter().rfind(has_session)
     }
 
-    /// Whether the host may drop what came with the last message.
+    /// True if the host may drop the body of the last message.
     pub fn has_forgotten_last_body(&self) -> bool {
         !self.calls.contains_key(&self.last_call)
     }
 
     pub(super) fn tell(&mut self, port: PortId, text: &str) {
         Invariant::OwnAnswer.holds_if(!self.gone.contains(&port), || {
-            format!("page {port} is gone and told something")
+            format!("page {port} is closed and receives a message")
         });
         self.witness.told(text);
         let page = self.pages.get_mut(&port).unwrap();
@@ -364,14 +364,14 @@ impl World {
         }
         let mut is_final = id != 0;
         if let Answer::Navigate(url) = &answer {
-            // A pushed login by redirect has none in its address.
+            // A pushed login by redirect has no `state` in its URL.
             if let Some(state) = params(url.split_once('?').unwrap().1).get("state") {
                 self.witness.secret_in_requests(state);
                 // The opener of a popup waits for the end of the login.
                 is_final = !state.ends_with(".p");
             }
         }
-        // A login on another device goes on.
+        // A login on another device continues.
         is_final &= !matches!(answer, Answer::Device { .. });
         let was_asked = id == 0 || self.asked_as.contains_key(&Request { port, id });
         Invariant::OwnAnswer.holds_if(was_asked, || format!("page {port} did not ask {id}"));
@@ -396,13 +396,13 @@ pub fn fetch_members(fetch: &Fetch<'_>) -> String {
     text[1..text.len() - 1].to_owned()
 }
 
-/// The type of a message that is not whole yet.
+/// The type of an incomplete message.
 fn type_of(members: &str) -> &str {
     let (_, rest) = members.split_once(r#""t":""#).unwrap_or_default();
     rest.split('"').next().unwrap_or_default()
 }
 
-/// A provider that says more ends a session no less.
+/// Maps a provider's detailed reasons to `provider_ended`.
 fn plain_reason(reason: &str) -> &str {
     match reason {
         "refresh_expired" | "revoked" | "reuse_detected" | "consent_withdrawn" | "mfa_required" => {

@@ -1,5 +1,5 @@
-//! An OpenID provider that really issues: it signs ID tokens, checks PKCE, rotates refresh tokens and
-//! revokes a family when a consumed token comes again. What goes wrong is told to it beforehand.
+//! An OpenID provider with real behavior: it signs ID tokens, checks PKCE, rotates refresh tokens, and revokes a family
+//! when a consumed token comes again. Tests set its faults beforehand.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::OnceLock;
@@ -23,15 +23,15 @@ use strongroom::oauth::pkce;
 
 pub const ISSUER: &str = "https://id.example.com";
 pub const CLIENT_ID: &str = "spa";
-/// What [`Provider::base`] may be besides nothing.
+/// Value of [`Provider::base`] for a provider whose endpoints have a common path.
 pub const BASE: &str = "/oauth";
 pub const REDIRECT_URI: &str = "https://app.example.com/callback";
 
-/// What a request to the provider is for.
+/// Purposes of a request to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Endpoint {
     Discovery,
-    /// The discovery document under an address of its own.
+    /// The discovery document under a URL of its own.
     Probe,
     Keys,
     Exchange,
@@ -42,33 +42,33 @@ pub enum Endpoint {
     PollDevice,
 }
 
-/// What goes wrong with one request.
+/// Faults of one request.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     /// The request is lost.
     LostBefore,
-    /// The provider acts on the request, and its answer is lost.
+    /// The provider acts on the request, and its response is lost.
     LostAfter,
-    /// Nothing comes, not even an error.
+    /// Nothing arrives, not even an error.
     Silence,
-    /// Somebody else answers, and CORS hides it: a CDN with its 502, for instance.
+    /// Another server responds, and CORS hides the response: a CDN with its 502, for instance.
     Opaque,
     Status(u16),
-    /// A status with `Retry-After`, if any, in seconds.
+    /// A status, with `Retry-After` in seconds if given.
     Busy(u16, Option<u64>),
-    /// A captive portal answers in the provider's place.
+    /// A captive portal responds instead of the provider.
     Html,
-    /// The provider acts on the request, and half of its answer arrives.
+    /// The provider acts on the request, and half of its response arrives.
     Truncated,
-    /// The provider acts on the request, and its answer has a great many members besides.
+    /// The provider acts on the request, and its response has very many additional members.
     Padded,
-    /// An error answer (RFC 6749 5.2).
+    /// An error response (RFC 6749 5.2).
     Refused(&'static str),
     /// `invalid_grant`, with this description.
     RefusedSaying(&'static str),
-    /// An error answer that says everything that the request said.
+    /// An error response that contains every value of the request.
     Echo,
-    /// An error answer whose error code is the code or token that the request carried.
+    /// An error response whose error code is the code or token from the request.
     EchoAsCode,
 }
 
@@ -79,28 +79,28 @@ pub enum Refusing {
     Plainly,
     /// 400 with an empty body.
     Empty,
-    /// 401 with a page for people.
+    /// 401 with an HTML page.
     Unauthorized,
     /// `invalid_request`.
     InvalidRequest,
-    /// `invalid_grant`, which CORS hides.
+    /// `invalid_grant`, hidden by CORS.
     Hidden,
 }
 
-/// What is wrong with the next ID tokens.
+/// Flaws of the next ID tokens.
 #[derive(Clone, Debug)]
 pub enum Flaw {
-    /// The signature is by another key than the header says.
+    /// The signature is made with another key than the header names.
     Signature,
     /// The header names a key that is not published.
     UnknownKey,
-    /// A claim says something else.
+    /// A claim has another value.
     Claim(&'static str, Value),
-    /// There is no ID token.
+    /// The ID token is missing.
     Missing,
 }
 
-/// A session of a user with this client: all tokens that descend from one code.
+/// A user's session with this client: all tokens that descend from one code.
 struct Family {
     subject: String,
     nonce: String,
@@ -109,13 +109,13 @@ struct Family {
     refresh_token: Option<String>,
     consumed: Vec<(String, u64)>,
     is_revoked: bool,
-    /// The thumbprint of the key that its tokens are bound to, if they are.
+    /// The thumbprint of the key that its tokens are bound to.
     jkt: Option<String>,
-    /// The newest access tokens for resources, by those.
+    /// The newest access token for each resource.
     of_resources: BTreeMap<String, String>,
 }
 
-/// What was agreed to at the authorization endpoint.
+/// The grant given at the authorization endpoint.
 struct Consent {
     challenge: String,
     nonce: String,
@@ -124,78 +124,78 @@ struct Consent {
 }
 
 pub struct Provider {
-    /// Who signs in.
+    /// The user who signs in.
     pub subject: String,
-    /// How long access tokens live, as `expires_in` says it.
+    /// Lifetime of access tokens, as in `expires_in`.
     pub lifetime: Duration,
-    /// Whether there are refresh tokens at all.
+    /// True if the provider issues refresh tokens.
     pub issues_refresh_tokens: bool,
     pub rotates: bool,
     pub refusing: Refusing,
-    /// Families whose refresh token it has refused, be it for the key that it came with.
+    /// Families whose refresh token the provider has rejected, for instance because of its key.
     refused: BTreeSet<usize>,
-    /// True if its metadata has the endpoint for revocation.
+    /// True if the metadata has the revocation endpoint.
     pub announces_revocation: bool,
-    /// For how long a consumed refresh token is forgiven.
+    /// Time during which a consumed refresh token is forgiven.
     pub leeway: Duration,
-    /// What the API answers to calls of `/demanding`: a status and `WWW-Authenticate`.
+    /// The API's response to calls of `/demanding`: a status and `WWW-Authenticate`.
     pub api_demands: Option<(u16, &'static str)>,
-    /// Whether users can sign in on another device.
+    /// True if users can sign in on another device.
     pub knows_devices: bool,
-    /// The device codes that are good, each with whether its user has signed in.
+    /// Valid device codes. The value is true if the user has signed in.
     pub devices: BTreeMap<String, bool>,
-    /// Whether authorization requests can be pushed, and whether they must be.
+    /// True if authorization requests can be pushed.
     pub takes_pushed: bool,
     pub wants_pushed: bool,
-    /// Requests that were pushed, by their references.
+    /// Pushed requests, by their references.
     pub pushed: BTreeMap<String, String>,
     references: u32,
-    /// The path that its endpoints have in common, but for the discovery document.
+    /// The common path of the endpoints, except for the discovery document.
     pub base: &'static str,
-    /// More members of its metadata, each after a comma.
+    /// More members of the metadata, each after a comma.
     pub more_metadata: String,
-    /// The `scope` member of token replies.
+    /// The `scope` member of token responses.
     pub scope: Option<&'static str>,
-    /// Whether its `Date` can be read.
+    /// True if CORS exposes the `Date` header.
     pub tells_time: bool,
-    /// By how many milliseconds the `Date` of these answers is off: others have the right one, or none.
+    /// Errors of the `Date` header in milliseconds, by endpoint. Other responses have the correct date, or none.
     pub dates_off: BTreeMap<Endpoint, i64>,
-    /// A claim of ID tokens.
+    /// The `name` claim of ID tokens.
     pub name: Option<&'static str>,
-    /// The name in ID tokens is that of the family, so that pages tell sessions apart.
+    /// The `name` claim is the family's name, so that pages can distinguish sessions.
     pub names_families: bool,
-    /// Whether refreshing brings an ID token.
+    /// True if a refresh returns an ID token.
     pub id_token_on_refresh: bool,
     pub flaw: Option<Flaw>,
-    /// The key that signs: 0 or 1.
+    /// The signing key: 0 or 1.
     pub signing_key: usize,
     /// The keys in the key set.
     pub published_keys: Vec<usize>,
-    /// How many consumed refresh tokens came again too late.
+    /// Number of consumed refresh tokens that came again too late.
     pub reuses: u32,
-    /// What it wants of proofs, where it gets any (RFC 9449).
+    /// The DPoP requirements (RFC 9449).
     pub dpop: Checker,
-    /// It has never heard of DPoP, and issues Bearer tokens whatever is asked for.
+    /// True for a provider without DPoP, which issues Bearer tokens for any request.
     pub ignores_dpop: bool,
-    /// The resources that it knows (RFC 8707).
+    /// The known resources (RFC 8707).
     pub resources: Vec<&'static str>,
-    /// What was asked for with each refresh: resource, audience, scope.
+    /// The resource, audience and scope of each refresh.
     pub asked_for: Vec<[Option<String>; 3]>,
-    /// Every secret that was issued.
+    /// All secrets issued so far.
     pub issued: Vec<String>,
     faults: HashMap<Endpoint, VecDeque<Fault>>,
     outages: HashMap<Endpoint, Fault>,
     consents: HashMap<String, Consent>,
     families: Vec<Family>,
-    /// Access tokens: the family and the end.
+    /// Access tokens: family and expiry.
     access_tokens: HashMap<String, (usize, u64)>,
-    /// What access tokens are for, if they are for a resource.
+    /// The resources that access tokens are for.
     meant_for: HashMap<String, String>,
     /// The families of codes and refresh tokens.
     family_of: HashMap<String, usize>,
-    /// What was signed, by which key, and the signature.
+    /// Signed strings, with their keys and signatures.
     signed: HashMap<String, (usize, Vec<u8>)>,
-    /// ID tokens, by what was signed.
+    /// ID tokens, by their signing inputs.
     id_tokens: HashMap<String, IdTokenFacts>,
     count: u64,
 }
@@ -248,29 +248,29 @@ impl Provider {
         }
     }
 
-    /// The next requests to `endpoint` meet these faults, one each.
+    /// Sets the faults of the next requests to `endpoint`, one each.
     pub fn fault(&mut self, endpoint: Endpoint, faults: &[Fault]) {
         let queue = self.faults.entry(endpoint).or_default();
         queue.extend(faults.iter().copied());
     }
 
-    /// Every request to `endpoint` meets this fault until [`Self::repair`].
+    /// Sets a fault for all requests to `endpoint` until [`Self::repair`].
     pub fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
         self.outages.insert(endpoint, fault);
     }
 
-    /// Requests to `endpoint` meet no fault any more.
+    /// Removes the faults of `endpoint`.
     pub fn repair_one(&mut self, endpoint: Endpoint) {
         self.outages.remove(&endpoint);
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all faults.
     pub fn repair(&mut self) {
         self.outages.clear();
         self.faults.clear();
     }
 
-    /// The user signs in at the address of an authorization request: where they are sent then.
+    /// Signs the user in at the URL of an authorization request. Returns the URL of the redirect back.
     pub fn sign_in(&mut self, url: &str) -> String {
         let (_, query) = url.split_once('?').unwrap();
         let mut params = params(query);
@@ -278,7 +278,7 @@ impl Provider {
         if let Some(reference) = params.get("request_uri") {
             assert_eq!(params["client_id"], CLIENT_ID);
             let pushed = self.pushed.remove(reference);
-            params = self::params(&pushed.expect("a request_uri is for one login"));
+            params = self::params(&pushed.expect("each request_uri is used for one login"));
         }
         assert_eq!(params["client_id"], CLIENT_ID);
         assert_eq!(params["redirect_uri"], REDIRECT_URI);
@@ -295,7 +295,7 @@ impl Provider {
         answer_url(&[("code", &code), ("state", &params["state"])])
     }
 
-    /// Whether an API accepts this access token: unexpired, unrevoked, and the newest of its family.
+    /// Returns true if an API accepts this access token: unexpired, unrevoked, and the newest of its family.
     pub fn accepts(&self, access_token: &str, now: u64) -> bool {
         self.access_tokens
             .get(access_token)
@@ -310,7 +310,7 @@ impl Provider {
             })
     }
 
-    /// Whose access token is in this `Authorization`.
+    /// The user of the access token in this `Authorization` header.
     pub fn user_of(&self, authorization: &str) -> Option<&str> {
         let (_, access_token) = authorization.split_once(' ')?;
         let &(family, _) = self.access_tokens.get(access_token)?;
@@ -323,7 +323,7 @@ impl Provider {
         self.families[family].jkt.as_deref()
     }
 
-    /// The resource that an access token is for, if it is for one.
+    /// The resource that an access token is for, if any.
     pub fn resource_of(&self, access_token: &str) -> Option<&str> {
         Some(self.meant_for.get(access_token)?)
     }
@@ -333,19 +333,19 @@ impl Provider {
         self.families[family].jkt.as_deref()
     }
 
-    /// The API no longer accepts the newest access token, though its time is not over.
+    /// Makes the API reject the newest access token before it expires.
     pub fn withdraw_access_tokens(&mut self) {
         for (_, end) in self.access_tokens.values_mut() {
             *end = 0;
         }
     }
 
-    /// Whether all that was ever issued is worthless.
+    /// Returns true if nothing that was ever issued is still valid.
     pub fn has_revoked_everything(&self) -> bool {
         self.families.iter().all(|family| family.is_revoked)
     }
 
-    /// Whether all that was ever issued to this user is worthless, if there is any.
+    /// Returns true if something was issued to this user and nothing of it is still valid.
     pub fn has_revoked_all_of(&self, subject: &str) -> bool {
         let mut families = self.families.iter().filter(|f| f.subject == subject);
         families.clone().count() > 0 && families.all(|family| family.is_revoked)
@@ -361,8 +361,8 @@ impl Provider {
         Some(self.access_tokens.get(access_token)?.0)
     }
 
-    /// Verifies a signature as the browser does. One that the provider made itself is known to be good,
-    /// which saves half of a simulated life's time.
+    /// Verifies a signature as the browser does. The provider remembers its own signatures, which halves the time of a
+    /// simulated life.
     pub fn verify(&self, jwk: &str, input: &str, signature: &[u8]) -> bool {
         let is_own = self.signed.get(input).is_some_and(|(signer, made)| {
             let point = keys()[*signer].public_key().as_ref();
@@ -371,12 +371,12 @@ impl Provider {
         is_own || verify(jwk, input, signature)
     }
 
-    /// What was issued as this ID token.
+    /// The facts of an ID token, by its signing input.
     pub fn id_token_facts(&self, signing_input: &str) -> Option<&IdTokenFacts> {
         self.id_tokens.get(signing_input)
     }
 
-    /// Returns true if this family's refresh token is still good, as far as the provider has said.
+    /// Returns true if this family's refresh token is still valid.
     pub fn honours(&self, family: usize) -> bool {
         !self.families[family].is_revoked && !self.refused.contains(&family)
     }
@@ -386,7 +386,7 @@ impl Provider {
         self.families[family].is_revoked = true;
     }
 
-    /// Which of its family's refresh tokens this is, for people.
+    /// The position of a refresh token in its family, in words.
     pub fn describe(&self, refresh_token: &str) -> String {
         let Some(i) = self.family_of(refresh_token) else {
             return "an unknown refresh token".to_owned();
@@ -399,7 +399,7 @@ impl Provider {
         format!("refresh token {nth} of family {i}")
     }
 
-    /// How often the family's refresh token was rotated.
+    /// Number of rotations of the family's refresh token.
     pub fn rotations(&self) -> usize {
         self.families.iter().map(|f| f.consumed.len()).sum()
     }
@@ -421,13 +421,13 @@ impl Provider {
                 "authorization_code" => Endpoint::Exchange,
                 "refresh_token" => Endpoint::Refresh,
                 "urn:ietf:params:oauth:grant-type:device_code" => Endpoint::PollDevice,
-                other => panic!("no such grant_type: {other}"),
+                other => panic!("unknown grant_type: {other}"),
             },
             _ => panic!("the provider has no such endpoint: {path}"),
         }
     }
 
-    /// Answers a request; `None` if nothing will ever come.
+    /// Responds to a request; `None` if no response will ever arrive.
     pub fn answer(
         &mut self,
         now: u64,
@@ -527,7 +527,7 @@ impl Provider {
         }
     }
 
-    /// Says in its own way what it would say with this reply.
+    /// Replaces this error response by the provider's own form of it.
     fn refuse(&self, plain: HttpReply) -> Outcome {
         Outcome::from(match self.refusing {
             Refusing::Plainly => plain,
@@ -582,7 +582,7 @@ impl Provider {
         )
     }
 
-    /// The users of all device codes sign in.
+    /// Signs in the users of all device codes.
     pub fn sign_in_on_devices(&mut self) {
         for is_through in self.devices.values_mut() {
             *is_through = true;
@@ -602,7 +602,7 @@ impl Provider {
         }
     }
 
-    /// References are no secrets: pages see them.
+    /// References are not secrets: pages see them.
     fn push(&mut self, request: &HttpRequest) -> HttpReply {
         self.references += 1;
         let reference = format!("urn:ietf:params:oauth:request_uri:{}", self.references);
@@ -724,7 +724,7 @@ impl Provider {
         if is_forgiven && !self.families[i].is_revoked {
             return self.issue(now, i, false, resource);
         }
-        // What was revoked for another reason is not revoked for this one.
+        // A family that was revoked for another reason does not count.
         self.reuses += u32::from(!self.families[i].is_revoked);
         self.families[i].is_revoked = true;
         refusal("invalid_grant")
@@ -732,7 +732,7 @@ impl Provider {
 
     fn revoke(&mut self, token: &str) -> HttpReply {
         for family in &mut self.families {
-            // RFC 7009 2.2: a token that is invalid already is no error, and changes nothing.
+            // RFC 7009 2.2: revoking an invalid token is not an error and changes nothing.
             if family.refresh_token.as_deref() == Some(token) {
                 family.is_revoked = true;
             }
@@ -850,7 +850,7 @@ impl Provider {
     }
 }
 
-/// Where the provider sends the user with an answer.
+/// The redirect URL with these parameters.
 pub fn answer_url(params: &[(&str, &str)]) -> String {
     let mut form = form::Form::new();
     for (name, value) in params {
@@ -929,7 +929,7 @@ fn metadata(base: &str) -> String {
     text(&object)
 }
 
-/// An address as a server reads it, however it is written.
+/// A URL as a server reads it, whatever its spelling.
 fn as_read(url: &str) -> String {
     url::Url::parse(url).expect("an address").into()
 }

@@ -11,7 +11,7 @@ use strongroom::codec::json::Value;
 use strongroom::oauth::dpop::UnsignedProof;
 
 impl World {
-    /// Where tokens are bound to keys: a request with or for this family's has a proof by its key.
+    /// Checks that a request with or for a bound token has a proof by the token's key.
     pub(super) fn check_proof(
         &self,
         authorization: &str,
@@ -22,21 +22,23 @@ impl World {
             return;
         }
         let has_scheme = authorization.starts_with("DPoP ");
-        Invariant::Proven.holds_if(has_scheme, || "a token is sent as if by itself".to_owned());
+        Invariant::Proven.holds_if(has_scheme, || {
+            "a token is sent without its scheme".to_owned()
+        });
         let by = proof.map(|proof| proof.key.as_str());
         Invariant::Proven.holds_if(by.is_some() && (key.is_none() || by == key), || {
             format!("by {by:?}, and the token is bound to {key:?}")
         });
     }
 
-    /// Signs a proof, as the host does; nobody else may ever see it.
+    /// Signs a proof, as the host does. Nobody else may ever see it.
     pub(super) fn sign(&mut self, proof: Option<&UnsignedProof>) -> Option<String> {
         let proof = self.keys[self.turn].sign(proof?)?;
         self.witness.secret(&proof);
         Some(proof)
     }
 
-    /// A token that leaves by a socket is one that may.
+    /// Checks that a socket may carry this token.
     pub(super) fn check_token_in(&mut self, text: &str) {
         if let Some(token) = sockets::token_in(text) {
             let family = self.provider.family_of_access(token);
@@ -54,7 +56,7 @@ impl World {
         // A probe after a refresh and one after a pushed request may be in flight together.
         let is_single = endpoint == Endpoint::Probe || !self.jobs.iter().any(is_same);
         Invariant::SingleFlight.holds_if(is_single, || {
-            format!("{endpoint:?} is asked the same twice at a time")
+            format!("{endpoint:?} receives the same request twice at once")
         });
         let form = form_of(request);
         if let Some(token) = form.get("refresh_token").or_else(|| form.get("token")) {
@@ -83,7 +85,7 @@ impl World {
 
     pub(super) fn replied(&mut self, request: &HttpRequest, outcome: &Outcome, asked_at: Instant) {
         let endpoint = match Provider::endpoint_of(request) {
-            // What it brings is what a code brings.
+            // It yields the same as a code.
             Endpoint::PollDevice => Endpoint::Exchange,
             endpoint => endpoint,
         };
@@ -100,13 +102,13 @@ impl World {
         let to = (self.turn, &requested, &now);
         let is_for_target = form.contains_key("resource") || form.contains_key("audience");
         if is_for_target && invariants::is_refusal_of_target(outcome) {
-            // RFC 8707 2: that is about this resource, and says nothing of the session.
+            // RFC 8707 2: the error concerns this resource and not the session.
             return self.watch.refused_target(self.turn);
         }
         self.watch.replied(endpoint, sent, family, outcome, to);
     }
 
-    /// A request to the provider, for people.
+    /// Describes a request to the provider in words.
     pub(super) fn describe(&self, request: &HttpRequest) -> String {
         let endpoint = Provider::endpoint_of(request);
         let form = form_of(request);
@@ -121,7 +123,7 @@ impl World {
         self.sent.get(&endpoint).map_or(&[], Vec::as_slice)
     }
 
-    /// A control: what was issued so far counts as consumed.
+    /// Counts every token issued so far as consumed, as a control.
     pub fn count_all_as_consumed(&mut self) {
         self.watch.count_as_dead(self.witness.secrets());
     }

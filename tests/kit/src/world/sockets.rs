@@ -10,26 +10,27 @@ use super::page::Request;
 
 #[derive(Default)]
 pub struct Sockets {
-    /// The addresses that were tried without a token, in order.
+    /// URLs that were tried without a token, in order.
     pub probed: Vec<String>,
     /// True if the worker's policy blocks or reports sockets.
     pub are_blocked: bool,
-    /// What they were opened with, in order.
+    /// The handshakes of opened sockets, in order.
     pub opened: Vec<(Request, Handshake)>,
-    /// What was sent before the page's own messages.
+    /// Messages that the vault sent before the page's own.
     pub first_messages: Vec<(Request, String)>,
-    /// Those that the vault closed: by which code, and why.
+    /// Sockets that the vault closed, with code and reason.
     pub closed: Vec<(Request, u16, String)>,
-    /// Those that the vault let go of while they were open or about to be.
+    /// Sockets that the vault dropped while they were opening or open.
     pub dropped: Vec<CallId>,
-    /// Those that are open.
+    /// Sockets that are open.
     pub open: BTreeSet<CallId>,
-    /// Which sub-protocol the server chooses. Default: the last one, the worst for who hides a token there.
+    /// The sub-protocol that the server chooses. Default: the last one, which is the worst case for hiding a token
+    /// there.
     pub chosen: Option<String>,
 }
 
 impl Sockets {
-    /// What the server chooses.
+    /// The server's choice of sub-protocol.
     pub fn choose(&self, request: Request) -> String {
         let (_, handshake) = self.opened.iter().rfind(|(r, _)| *r == request).unwrap();
         let last = protocols(handshake).pop();
@@ -50,7 +51,7 @@ pub fn protocols(handshake: &Handshake) -> Vec<String> {
         .collect()
 }
 
-/// The access token in a text, if there is one as it was issued.
+/// The access token in a string, if it contains one as it was issued.
 pub fn token_in(text: &str) -> Option<&str> {
     let token = &text[text.find("at-")?..];
     let end = token.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');

@@ -1,16 +1,16 @@
-//! The store that vaults share, and the lock over it.
+//! The store that vaults share, and its lock.
 
 use super::jobs::{Job, Task};
 use super::{JobId, Kind, World, dpop};
 use strongroom::Secret;
 
 impl World {
-    /// Who has the lock.
+    /// The vault that holds the lock.
     pub fn lock_holder(&self) -> Option<usize> {
         self.lock
     }
 
-    /// A frozen vault may get the lock: it does not know, and nobody else can have it.
+    /// Grants the lock. A frozen vault may hold it without knowing, and keeps others from getting it.
     pub fn grant_lock(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id)
             && self.lock.is_none()
@@ -30,18 +30,18 @@ impl World {
         }
     }
 
-    /// Whether it waits for a lock that another has.
+    /// Returns true if the job waits for a lock that another vault holds.
     pub(super) fn is_locked_out(&self, job: &Job) -> bool {
         job.kind == Kind::Lock && self.lock.is_some() && self.granted != Some(job.id)
     }
 
-    /// The same of this job.
+    /// Returns true if the job waits for a lock that another vault holds.
     pub fn waits_for_lock(&self, id: JobId) -> bool {
         self.place_of(id)
             .is_some_and(|i| self.is_locked_out(&self.jobs[i]))
     }
 
-    /// What is read is read now, and is on its way for some time.
+    /// Reads the record now and delivers it later.
     pub fn read_now(&mut self, id: JobId) {
         let (loaded, record) = (self.store.session(), self.watch.stored_record());
         if let Some(i) = self.place_of(id)
@@ -51,12 +51,12 @@ impl World {
         }
     }
 
-    /// If this write is given up, it lands all the same.
+    /// Lets this write reach the store even if the vault cancels it.
     pub fn land_late(&mut self, id: JobId) {
         self.land_late.insert(id);
     }
 
-    /// A write lands, and its vault is not told yet.
+    /// Completes a write without telling its vault yet.
     pub fn write_lands(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id)
             && let Task::Persist(_, Some(state), key) = &self.jobs[i].task
@@ -73,7 +73,7 @@ impl World {
         works
     }
 
-    /// Clears the site's data: what the store said of ended sessions is lost with them.
+    /// Clears the site's data, including the tombstones of ended sessions.
     pub fn clear_site_data(&mut self) {
         self.store.clear();
         self.watch.forget_ends();

@@ -1,4 +1,4 @@
-//! The store for pending logins: what survives while the page is at the provider.
+//! The store for pending logins, which survives while the page is at the provider.
 
 use std::collections::HashMap;
 
@@ -9,18 +9,18 @@ use super::dpop::Named;
 
 #[derive(Default)]
 pub struct Store {
-    /// Nothing can be written.
+    /// True if nothing can be written.
     pub is_full: bool,
-    /// Nothing can be written or read.
+    /// True if nothing can be written or read.
     pub is_unavailable: bool,
-    /// What was taken out leaves a mark.
+    /// Records by key. `None` marks a record that was taken.
     records: HashMap<String, Option<Secret>>,
-    /// The private keys that lie beside them.
+    /// The private keys stored with them.
     keys: HashMap<String, Named>,
     session_key: Option<Named>,
     /// The session that vaults share.
     session: Option<Secret>,
-    /// The session is there and does not open.
+    /// The stored session cannot be decrypted.
     pub is_damaged: bool,
 }
 
@@ -33,7 +33,7 @@ impl Store {
         works
     }
 
-    /// The same, with a private key beside it.
+    /// Stores a record together with a private key.
     pub fn put_with(&mut self, key: String, value: Secret, pair: Option<Named>) -> bool {
         let works = self.put(key.clone(), value);
         if let Some(pair) = pair.filter(|_| works) {
@@ -42,7 +42,7 @@ impl Store {
         works
     }
 
-    /// The private key beside a record, whether or not that was taken.
+    /// The private key stored with a record, even after the record was taken.
     pub fn key_of(&self, key: &str) -> Option<&Named> {
         self.keys.get(key)
     }
@@ -51,7 +51,7 @@ impl Store {
         self.session_key.as_ref()
     }
 
-    /// The browser has lost the private keys, and nothing else.
+    /// The browser loses the private keys and nothing else.
     pub fn lose_keys(&mut self) {
         self.keys.clear();
         self.session_key = None;
@@ -68,12 +68,12 @@ impl Store {
         }
     }
 
-    /// Script of the origin writes a record, whether or not one was there before.
+    /// Writes a record as a script of the origin could, over any existing one.
     pub fn forge(&mut self, key: &str, text: &str) {
         self.records.insert(key.to_owned(), Some(text.into()));
     }
 
-    /// What a script that reads along finds: names and texts.
+    /// Keys and values that a script with read access finds.
     pub fn copy(&self) -> Vec<(String, String)> {
         let text = |secret: &Secret| secret.expose().to_owned();
         let records = self.records.iter();

@@ -1,4 +1,4 @@
-//! Tokens never enter the page: what the vault tells pages is searched for every secret there is.
+//! Checks that tokens never enter the page: every message to a page is searched for every known secret.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,23 +6,23 @@ use strongroom::codec::base64url;
 use strongroom::codec::form;
 use strongroom::codec::json::{Object, Value};
 
-/// What was told, and what must not be in it.
+/// Messages to pages, and the secrets that must not occur in them.
 #[derive(Clone, Default)]
 pub struct Witness {
     told: Vec<String>,
     debugged: Vec<String>,
     secrets: Vec<String>,
-    /// Secrets that the address of the authorization request carries (`state`, `nonce`).
+    /// Secrets in the URL of the authorization request (`state`, `nonce`).
     in_requests: Vec<String>,
 }
 
 impl Witness {
-    /// A text that a page got.
+    /// Records a message to a page.
     pub fn told(&mut self, text: &str) {
         self.told.push(text.to_owned());
     }
 
-    /// What a debugger or a log would show.
+    /// Records a string that a debugger or a log would show.
     pub fn debugged(&mut self, text: String) {
         self.debugged.push(text);
     }
@@ -35,22 +35,22 @@ impl Witness {
         self.in_requests.push(secret.to_owned());
     }
 
-    /// The secrets that may be in no text at all.
+    /// The secrets that no string may contain.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.secrets.iter().map(String::as_str)
     }
 
-    /// The different texts that a debugger or a log would show.
+    /// The different strings that a debugger or a log would show.
     pub fn debug_texts(&self) -> BTreeSet<&str> {
         self.debugged.iter().map(String::as_str).collect()
     }
 
-    /// How many texts were searched.
+    /// The number of strings that were searched.
     pub fn texts(&self) -> usize {
         self.told.len() + self.debugged.len()
     }
 
-    /// Where a secret was found.
+    /// Descriptions of the secrets that were found.
     pub fn leaks(&self) -> Vec<String> {
         let plain = spellings(&self.secrets);
         let all = Needles::new([plain.clone(), spellings(&self.in_requests)].concat());
@@ -61,7 +61,7 @@ impl Witness {
                 leaks.push(text.to_owned());
             }
         };
-        // All pages are told the same of most things.
+        // All pages receive mostly the same messages.
         for text in self.told.iter().collect::<BTreeSet<_>>() {
             let (address, rest) = without_address(text);
             search(&address, &plain);
@@ -74,14 +74,14 @@ impl Witness {
     }
 }
 
-/// Many texts to be found in others, by how they begin.
+/// Many strings to search for, indexed by their first bytes.
 struct Needles {
     by_beginning: HashMap<[u8; BEGINNING], Vec<String>>,
-    /// A bit for some of the beginning's own: most places in a text are passed by looking at that.
+    /// One bit per hash of a first part: most positions in a string are skipped by this test alone.
     bits: Vec<bool>,
 }
 
-/// So many bytes have all of them.
+/// Every needle has at least this many bytes.
 const BEGINNING: usize = 8;
 
 impl Needles {
@@ -118,13 +118,13 @@ impl Needles {
     }
 }
 
-/// A secret as it is, and as it may be written elsewhere.
+/// A secret as it is, and in its common encodings.
 fn spellings(secrets: &[String]) -> Vec<String> {
     let spell = |secret: &String| {
         let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap();
         let hex = secret.bytes().flat_map(|b| [digit(b >> 4), digit(b & 15)]);
         let hex = hex.collect();
-        // Base64 of three offsets, without the ends that depend on what stands beside.
+        // Base64 at three offsets, without the ends that depend on the neighboring bytes.
         let shifted = (0..3).map(|skip| {
             let text = base64url::encode(&secret.as_bytes()[skip..]);
             text[..text.len() - 4].to_owned()
@@ -143,7 +143,7 @@ fn encoded(text: &str) -> String {
     form::Form::new().push("", text).finish()[1..].to_owned()
 }
 
-/// The address of a `navigate` message, and the message without it.
+/// Splits a `navigate` message into its URL and the message without it.
 fn without_address(text: &str) -> (String, String) {
     let message = Value::parse(text).unwrap();
     let message = message.as_object().unwrap();

@@ -1,4 +1,4 @@
-//! The vaults' workers: they start, get hints, freeze and die.
+//! The vaults' workers: they start, receive hints, freeze and end.
 
 use super::clock::ahead;
 use super::jobs::{Job, Task};
@@ -14,7 +14,7 @@ impl World {
         self.kill(0);
     }
 
-    /// A worker is gone, with all its pages and all it knew, and another one starts.
+    /// Kills a worker with its pages and its memory, and starts another one.
     pub fn kill(&mut self, which: usize) {
         let homes = &self.homes;
         let its: Vec<PortId> = homes
@@ -50,23 +50,23 @@ impl World {
         self.ahead[which] = ahead(&self.config, &self.now);
     }
 
-    /// How many vaults there are.
+    /// The number of vaults.
     pub fn vaults(&self) -> usize {
         self.vaults.len()
     }
 
-    /// Which vault a page is connected to.
+    /// The vault to which a page is connected.
     pub fn home(&self, port: PortId) -> usize {
         self.homes[&port]
     }
 
-    /// Workers that start from now on have another configuration.
+    /// Sets the configuration of workers that start from now on.
     pub fn reconfigure(&mut self, changes: &str) {
         self.config = configuration(changes);
         self.is_bound = parse(&self.config).binds_tokens();
     }
 
-    /// Another worker over the same store. Gives its number.
+    /// Starts another worker over the same store. Returns its number.
     pub fn add_vault(&mut self) -> usize {
         self.last_seed += 1;
         self.vaults.push(vault(&self.config, self.last_seed));
@@ -75,14 +75,14 @@ impl World {
         self.vaults.len() - 1
     }
 
-    /// Starts the first vault again, in a dedicated worker.
+    /// Restarts the first vault in a dedicated worker.
     pub fn make_dedicated(&mut self) {
         let mut config = parse(&self.config);
         config.is_dedicated = true;
         self.vaults[0] = Vault::new(config, Box::new(Dice::new(self.last_seed)));
     }
 
-    /// Nothing that happens reaches this vault, as in a tab that the browser has frozen.
+    /// Freezes this vault: nothing reaches it, as in a tab that the browser has frozen.
     pub fn freeze(&mut self, vault: usize) {
         self.frozen.insert(vault);
     }
@@ -95,18 +95,18 @@ impl World {
         self.frozen.clear();
     }
 
-    /// Nothing hinders this vault any more, and what the lock's grant was is told to it.
+    /// Unfreezes this vault and tells it of a granted lock.
     pub fn thaw_one(&mut self, vault: usize) {
         self.frozen.remove(&vault);
     }
 
-    /// A hint reaches this vault, which is not to end its session.
+    /// Delivers a hint that must not end the vault's session.
     pub fn hint(&mut self, vault: usize, hint: Hint) {
         self.turn = vault;
         self.input(Input::Hinted(hint));
     }
 
-    /// A hint reaches this vault, which is to end its session.
+    /// Delivers a hint that must end the vault's session.
     pub fn hint_of_logout(&mut self, vault: usize, hint: Hint) {
         self.watch.logs_out(vault, self.true_time);
         self.hint(vault, hint);
