@@ -1,4 +1,4 @@
-// The user's doing keeps a session from idling; a script's, or a poll, does not. The end is announced.
+// A user's action extends the idle timeout; a script's action or a poll does not. The end is announced.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, signIn, startApp } from '../support/app.mjs'
@@ -13,7 +13,7 @@ before(async () => {
 after(() => app.close())
 afterEach(() => app.setConfig({}))
 
-/** Signs in with this idle limit; `events` collects what happens, with the seconds since then. */
+/** Signs in with this idle limit. `events` collects the events, with the seconds since then. */
 async function signedIn(idle) {
   app.setConfig({ session: { idle } })
   const page = await app.open()

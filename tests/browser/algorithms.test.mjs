@@ -1,11 +1,12 @@
-// ID tokens of each signature algorithm that WebCrypto verifies, signed by a real provider and verified in the vault.
+// ID tokens of each signature algorithm that WebCrypto verifies: a real provider signs them, and the vault verifies
+// them.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
-/** The smaller module knows these. */
+/** Algorithms that the smaller module supports. */
 const LEAN = ['RS256', 'PS256', 'ES256']
 const EXTENDED = ['EdDSA', 'RS384', 'RS512', 'PS384', 'PS512', 'ES384', 'ES512']
 

@@ -1,5 +1,5 @@
-// What goes to the authorization endpoint and comes back, besides the code flow as it is by default: pushed requests,
-// answers in the fragment, what a page may choose and what it may not.
+// Authorization requests and responses beyond the default code flow: pushed requests, responses in the fragment, and
+// the parameters that a page may and may not set.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { ACCOUNTS } from '../support/accounts.mjs'
@@ -17,7 +17,7 @@ afterEach(() => app.setConfig({}))
 
 const session = (page) => page.evaluate(() => auth.session)
 const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
-/** The parameters that were in the browser's address. */
+/** The parameters that were in the browser's URL. */
 const lastQuery = () => app.ledger.authorizationRequests().at(-1).query
 const login = (page, options) => page.evaluate((given) => settle(auth.login(given)), options)
 
@@ -73,7 +73,7 @@ test('select_account with another account replaces the user', time, async () => 
   assert.equal((await session(page)).claims.sub, 'bob')
   const { value } = await call(page, `${app.api.url}me`)
   assert.equal(JSON.parse(value.text).sub, 'bob')
-  // The first user's grant is over: nobody is left who could end it.
+  // The first user's grant has ended, because nobody else could end it now.
   assert.equal(app.ledger.familyRevoked(before), true)
   await page.context().close()
 })
@@ -134,7 +134,7 @@ test('invalid and disallowed login parameters are refused', time, async () => {
   await page.context().close()
 })
 
-test('a parameter that the configuration lets pages add', time, async () => {
+test('a parameter that the configuration lets pages set', time, async () => {
   app.setConfig({ loginParams: ['display'] })
   const page = await app.open()
   await startLogin(page, { params: { display: 'popup' } })
@@ -153,7 +153,7 @@ test('a response with a wrong or missing iss is refused', time, async () => {
     const page = await app.open()
     const exchanges = app.ledger.tokenRequests().length
     await startLogin(page)
-    // Before the page's own script: as if the provider had answered so.
+    // Runs before the page's own script, as if the provider had responded so.
     await page.addInitScript((changed) => {
       const url = new URL(location.href)
       if (!url.searchParams.has('state')) return

@@ -1,5 +1,4 @@
-// Pages that are left, into the back-forward cache too: the vault forgets them, and meets those that come
-// back.
+// Pages that are left, also into the back-forward cache: the vault forgets them, and accepts those that come back.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -9,7 +8,7 @@ import { played } from '../support/takes.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Counts the ports that a worker was given and has not closed, and tells who asks. */
+/** Counts the ports that a worker received and has not closed, and reports the count on request. */
 const COUNT = `
 let open = 0
 const { close } = MessagePort.prototype
@@ -46,7 +45,7 @@ import { vault } from '/strongroom/worker.js'
 setTimeout(() => vault(${JSON.stringify(config)}), ${late})
 `
 
-/** Ports of the vault, as a page without one is told. */
+/** The number of the vault's open ports, as reported to a page without one. */
 const portsOpen = (page) =>
   page.evaluate(() => {
     const channel = new BroadcastChannel('count')
@@ -56,7 +55,7 @@ const portsOpen = (page) =>
     })
   })
 
-/** Leaves for another page of the site. */
+/** Navigates to another page of the site. */
 const leave = (page, { site } = app) => page.goto(`${site.origin}/empty`)
 
 for (const kind of ['shared', 'dedicated']) {
@@ -223,7 +222,7 @@ setTimeout(() => vault(${JSON.stringify(app.config)}))
       setTimeout(() => channel.postMessage('now'), 500)
     })
   })
-  // The page that is connected was heard from the longest ago.
+  // The connected page is the one that was silent for the longest time.
   assert.deepEqual(ports, { closed: 601 - 512, told: 512 })
   app.setConfig({})
 })

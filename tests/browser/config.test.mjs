@@ -1,4 +1,4 @@
-// What is wrong with the worker's file is said to the page, by a distinct code and at once. Nothing hangs.
+// Mistakes in the worker file are reported to the page immediately, with a distinct code. Nothing hangs.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'
@@ -23,7 +23,7 @@ afterEach(() => {
   while (undo.length) undo.pop()()
 })
 
-/** What a page learns from `connect()` in a browser session of its own. */
+/** The result of `connect()` in a new browser context. */
 async function outcome(kind = 'shared', timeout = 20) {
   const page = await app.open('/empty')
   const { error } = await page.evaluate(connecting, { kind, timeout })
@@ -54,7 +54,7 @@ const OPTIONS = {
     { apis: [{ url: 'https://api.example.com/', methods: ['GET POST'] }] },
     /methods/,
   ],
-  'an idle limit beyond the absolute one': [{ session: { idle: 7200, absolute: 3600 } }, /idle/],
+  'an idle limit above the absolute limit': [{ session: { idle: 7200, absolute: 3600 } }, /idle/],
   'a negative limit': [{ session: { idle: -1 } }, /idle/],
   'a limit that is a string': [{ session: { idle: '1800' } }, /idle/],
   'an unknown value of persist': [{ session: { persist: 'disk' } }, /persist/],
@@ -71,7 +71,7 @@ const OPTIONS = {
   'audience at the top level': [{ audience: 'a' }, /`audience`.*authorizationParams: \{ audience/],
   'a scope that is an array': [{ scope: ['openid'] }, /`scope`.*a string of scopes/],
   'a protocol parameter': [{ authorizationParams: { state: 'x' } }, /state/],
-  'a claim of the protocol': [{ claims: ['nonce'] }, /nonce/],
+  'a protocol claim': [{ claims: ['nonce'] }, /nonce/],
   'an unknown algorithm': [{ idTokenSignedResponseAlg: 'none' }, /idTokenSignedResponseAlg/],
   'a symmetric algorithm': [{ idTokenSignedResponseAlg: 'HS256' }, /idTokenSignedResponseAlg/],
 }
@@ -215,7 +215,7 @@ vault(${JSON.stringify(app.config)})`)
   assert.deepEqual(await booted(page), { value: null })
 })
 
-/** A configuration with each option of the larger module, by the names in docs/deployment.md. */
+/** A configuration for each option of the larger module, by the names in docs/deployment.md. */
 const LARGER = {
   inspect: { inspect: true },
   'session.persist': { session: { persist: 'sealed' } },
@@ -327,7 +327,7 @@ vault(${JSON.stringify(app.config)}, { wasm: ${source} })`)
   })
 }
 
-// A real trap, though not of the core: the worker cannot tell whose it is.
+// A real trap, though not of the core: the worker cannot tell them apart.
 const TRAP = `
 const bytes = Uint8Array.of(0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,5,1,3,0,0,11)
 const trap = async () => (await WebAssembly.instantiate(bytes)).instance.exports.f
@@ -341,14 +341,14 @@ for (const kind of KINDS) {
 vault(${JSON.stringify(app.config)})
 ${TRAP}`)
     const page = await app.open('/empty')
-    // The login waits, or it would take the page away.
+    // The login waits. Otherwise it would navigate away from the page.
     app.provider.faults.add('discovery', { times: 10, hold: new Promise(() => {}) })
     const codes = await page.evaluate(async (which) => {
       const worker = create[which]()
       const auth = await connect(worker)
       const failed = new Promise((resolve) => auth.on('failed', resolve))
       const pending = settle(auth.login())
-      // More than once: the vault may be ready before the rest of the worker's file listens.
+      // Repeated, because the vault may be ready before the rest of the worker file listens.
       const channel = new BroadcastChannel('trap')
       const telling = setInterval(() => channel.postMessage('now'), 50)
       const outcomes = [{ error: await failed }, await pending]
@@ -358,7 +358,7 @@ ${TRAP}`)
     }, kind)
     assert.deepEqual(codes, Array(4).fill('vault_crashed'))
     app.provider.faults.clear()
-    // The tab stays open all the while.
+    // The tab stays open all the time.
     const retry = async ([which, timeout]) =>
       (await settle(connect(create[which](), { timeout }))).error?.code
     let code

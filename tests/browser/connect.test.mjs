@@ -1,4 +1,4 @@
-// Frameworks run start-up code twice: connections that are closed at once, and callbacks that are handled twice.
+// Frameworks run start-up code twice: connections are closed immediately, and callbacks are handled twice.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp, startLogin, giveConsent } from '../support/app.mjs'
@@ -17,13 +17,13 @@ afterEach(() => {
   for (const kind of KINDS) if (PAGES[kind]) apps[kind].site.files['/page.js'] = PAGES[kind]
 })
 
-/** Lets pages start in another way than usual. */
+/** Replaces the script with which pages start. */
 function startBy(kind, script) {
   PAGES[kind] ??= apps[kind].site.files['/page.js']
   apps[kind].site.files['/page.js'] = `import '/tools.js'\n${script}`
 }
 
-/** What an effect does that React's StrictMode runs, cleans up, and runs again. */
+/** An effect that React's StrictMode runs, cleans up, and runs again. */
 const strict = (kind) => `
 const worker = create.${kind}()
 globalThis.changes = []
@@ -42,7 +42,7 @@ const second = effect()
 globalThis.boot = Promise.all([first.started, second.started]).then(([, last]) => last)
 `
 
-/** The first effect has got as far as its callback when it is cleaned up. */
+/** The first effect has reached its callback when it is cleaned up. */
 const strictLate = (kind) => `
 const worker = create.${kind}()
 globalThis.boot = (async () => {

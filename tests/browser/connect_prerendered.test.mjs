@@ -1,6 +1,6 @@
-// A page that is prerendered (Prerendering Revamped): nobody sees it yet, perhaps nobody ever will. Chromium starts
-// its workers when it is shown. It does not prerender under a debugger, so this browser is on its own and its pages
-// report.
+// A prerendered page (Prerendering Revamped): nobody sees it yet, and perhaps nobody ever will. Chromium starts its
+// workers when the page is shown. Chromium does not prerender under a debugger, so this browser runs without one and
+// its pages report to a server.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,7 +19,7 @@ let reports
 let heard = []
 let hear = () => {}
 
-/** The page that the prerendered one is shown from, and how long it is kept back, in milliseconds. */
+/** The page from which the prerendered page is shown, after this many milliseconds. */
 const speculating = (path, wait) => `<!doctype html>
 <meta charset="utf-8"><title>A page with a link</title><link rel="icon" href="data:,">
 <script type="speculationrules">{"prerender":[{"urls":["${path}"],"eagerness":"immediate"}]}</script>
@@ -69,7 +69,7 @@ test('connect() waits until it is shown, and only then goes to the provider', ti
     const started = await report('started')
     assert.equal(started.prerendering, true, 'the page was not prerendered')
     const shown = await report('shown')
-    // Longer than the vault has for its answer: the time does not run before.
+    // Longer than the time limit for the vault's response, which starts only when the page is shown.
     assert.ok(shown.at - started.at > 2000)
     const connected = await report('connected')
     assert.deepEqual(connected.outcome, { value: { returnTo: '/?shown' } })
@@ -77,7 +77,7 @@ test('connect() waits until it is shown, and only then goes to the provider', ti
     assert.equal(connected.path, '/?shown')
     const trips = app.ledger.authorizationRequests()
     assert.equal(trips.length, 1)
-    assert.ok(trips[0].at >= shown.at, 'the trip was made for a page that nobody saw')
+    assert.ok(trips[0].at >= shown.at, 'a hidden page navigated to the provider')
   } finally {
     browser.kill()
     await once(browser, 'exit')

@@ -1,4 +1,4 @@
-// A vault that is gone, by a trap, by itself or killed: nothing hangs, and another one starts clean.
+// A vault that has ended by a trap, by itself or by a kill: nothing hangs, and a new vault starts clean.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp, waitUntil } from '../support/app.mjs'
@@ -7,7 +7,7 @@ import { killWorkers } from '../support/device.mjs'
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
 
-/** Ways in which a worker ends, told by a channel: a real trap, and without a word. */
+/** Ways in which a worker ends, selected by a channel: a real trap, or silently. */
 const ENDS = `
 const bytes = Uint8Array.of(0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,5,1,3,0,0,11)
 const trap = WebAssembly.instantiate(bytes).then(({ instance }) => instance.exports.f)
@@ -43,7 +43,7 @@ const WAYS = [
   ['the system', 'shared', kill],
 ]
 
-/** Begins a call, and reads a streamed answer that does not end. */
+/** Starts a call, and reads a streamed response that does not end. */
 const beginAll = (page, app) =>
   page.evaluate(async (api) => {
     const streaming = await auth.fetch(`${api}stream?n=1000&interval=100`)
@@ -77,7 +77,7 @@ for (const [how, kind, end] of WAYS) {
     assert.deepEqual(await page.evaluate(() => settle(auth.reconnect())), { value: undefined })
     assert.equal(await session(page), null)
     assert.equal((await call(page, orders(app))).error.code, 'login_required')
-    // The same client goes on, in the same page.
+    // The same client continues in the same page.
     assert.equal((await page.evaluate(() => failures)).length, 1)
     await signIn(page)
     assert.equal((await call(page, orders(app))).value.status, 200)
@@ -131,7 +131,7 @@ test('every tab learns that its shared worker was killed', time, async () => {
     await tab.waitForFunction(() => failures.length, null, { polling: 20 })
     assert.deepEqual(await tab.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
   }
-  // They meet again in one new vault.
+  // They share one new vault.
   await Promise.all(tabs.map((tab) => tab.evaluate(() => auth.reconnect())))
   const changed = tabs[2].evaluate(() => new Promise((resolve) => auth.on('change', resolve)))
   await tabs[1].evaluate(() => void auth.login({ mode: 'redirect' }))
@@ -152,7 +152,7 @@ test('a crashed tab does not affect the others', time, async () => {
   void devtools.send('Page.crash').catch(() => {})
   await crashed
   const outcome = await call(page, orders(app))
-  // Where both tabs had one process, that and its worker are gone: then the page has crashed as well.
+  // If both tabs had one process, it has ended with its worker, and this page has crashed as well.
   assert.equal(outcome.value.status, 200)
   await page.close()
 })
@@ -182,7 +182,9 @@ test('reconnect() does nothing to a connected or closed client', time, async () 
   assert.equal((await call(page, orders(app))).error.code, 'closed')
 })
 
-/** What script of a page can do with the locks of the origin: take each away, and give it back. Runs in the page. */
+/**
+ * Takes each lock of the origin away from its holder and gives it back, as any script of a page can. Runs in the page.
+ */
 const stealLocks = async () => {
   const { held } = await navigator.locks.query()
   const names = held.map(({ name }) => name).filter((name) => /^[0-9a-f-]{36}$/.test(name))
@@ -200,7 +202,7 @@ test('a page whose worker’s lock was stolen reconnects at most once', time, as
   })
   const other = await app.open('/empty', page.context())
   assert.equal(await other.evaluate(stealLocks), 1)
-  // Who is first, the page or the worker, is not known.
+  // Either the page or the worker gets its lock first.
   const isAnswered = (url) =>
     auth.fetch(url).then(
       ({ status }) => status === 200,
@@ -208,7 +210,7 @@ test('a page whose worker’s lock was stolen reconnects at most once', time, as
     )
   await waitUntil(page, isAnswered, `${app.api.url}slow?ms=1500`)
   assert.ok((await page.evaluate(() => times)) <= 1)
-  // A control: the lock is held, and was another's.
+  // As a control: the lock is held, and by another holder.
   assert.equal(await other.evaluate(stealLocks), 1)
   await page.context().close()
 })
@@ -219,7 +221,7 @@ test('unsupported: reconnect() after connect() with a worker object', time, asyn
   const { error } = await page.evaluate(async () => {
     const auth = await connect(create.dedicated())
     const failed = new Promise((resolve) => auth.on('failed', resolve))
-    // Until the page waits for the worker's lock, which it hears of a moment after the vault is ready.
+    // Waits until the page has requested the worker's lock, which happens a moment after the vault is ready.
     while (!(await navigator.locks.query()).pending.length)
       await new Promise((resolve) => setTimeout(resolve, 10))
     new BroadcastChannel('end').postMessage('close')

@@ -1,4 +1,4 @@
-// The headers of docs/deployment.md, served as they are written there.
+// The headers of docs/deployment.md, served exactly as written there.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -36,7 +36,7 @@ before(async () => {
 })
 after(() => Promise.all([app?.close(), elsewhere?.close()]))
 
-/** The worker's file as a bundler makes it; it says what `eval` does there, and has a rule too many. */
+/** The worker file as a bundler builds it. It reports the result of `eval`, and has one rule too many. */
 async function bundled() {
   const config = { ...app.config, apis: [...app.config.apis, { url: `${elsewhere.origin}/` }] }
   const contents = `import { vault } from './worker.js'
@@ -50,14 +50,14 @@ channel.onmessage = () => {
   return outputFiles[0].text
 }
 
-/** The policy of the guide, as a function. */
+/** The function of the guide that creates the worker's URL. */
 function workerUrl() {
   const code = /```js\n(const file = [\s\S]*?)const worker = new SharedWorker\((.*?), \{/.exec(guide)
-  assert.ok(code, 'the guide has the code that makes the address')
+  assert.ok(code, 'the guide has the code that creates the URL')
   return `${code[1]}\nfunction workerUrl() { return ${code[2]} }`
 }
 
-/** The headers of a block of the guide, for these servers. */
+/** The headers of a block of the guide, with the origins of these servers. */
 function headers(block) {
   const lines = new RegExp(`\`\`\`http ${block}\\n([\\s\\S]*?)\`\`\``).exec(guide)?.[1]
   assert.ok(lines, `the guide has headers of: ${block}`)
@@ -70,7 +70,7 @@ function headers(block) {
   return Object.fromEntries(here.split('\n').map((line) => line.split(/: (.*)/).slice(0, 2)))
 }
 
-/** Opens the app, served so, and signs in. */
+/** Opens the app with these headers, and signs in. */
 async function openServed(page = {}, worker = {}) {
   const served = { ...headers('page'), ...page }
   const restore = [
@@ -98,11 +98,11 @@ test('login, calls and logout under the headers of the guide', time, async () =>
   await close()
 })
 
-test('under them no string becomes code, and no other file a worker', time, async () => {
+test('strings never become code, and other files never workers', time, async () => {
   const { page, close } = await openServed()
   await signIn(page)
   const names = await page.evaluate(async () => {
-    // What the test runs itself may use eval, as a debugger does; not what comes later.
+    // The test's own code may use eval, as a debugger does. Code in later tasks may not.
     await new Promise((later) => setTimeout(later))
     const outcome = (action) => {
       try {
@@ -129,7 +129,7 @@ test('under them no string becomes code, and no other file a worker', time, asyn
   await close()
 })
 
-test('under them the worker runs WebAssembly and no strings', time, async () => {
+test('the worker runs WebAssembly and no strings', time, async () => {
   const { page, close } = await openServed()
   await signIn(page)
   const answer = await page.evaluate(
@@ -174,12 +174,12 @@ test('a page that is cross-origin isolated', time, async () => {
   await close()
 })
 
-/** What the worker's console says at start, by the time at which the page is served an answer. */
+/** Console warnings of the worker at its start, up to a response that the page receives. */
 async function warnings(worker) {
   const { page, close } = await openServed({}, worker)
   const said = []
   page.context().on('console', (message) => said.push([message.type(), message.text()].join(': ')))
-  // One of the page's own, whose console playwright hears.
+  // A message of the page's own: playwright observes the page's console.
   await page.evaluate(async () => {
     const auth = await connect(new Worker(workerUrl(), { type: 'module' }))
     auth.close()

@@ -1,6 +1,6 @@
-// A deployment while tabs are open: the old tabs have another worker than the new ones, under another name (as bundlers
-// do by default) or under the same name with other content. A sign-out reaches all of them, and old tabs go over to the
-// new worker once somebody has signed in there.
+// A deployment while tabs are open. Old tabs have another worker than new ones: its file has another name, as bundlers
+// do by default, or the same name and other content. A sign-out reaches all of them, and old tabs move to the new
+// worker once someone has signed in there.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -32,7 +32,9 @@ vault(${JSON.stringify({ ...app.config, ...changes })})`
 /** The configuration of the new deployment. */
 const newer = ({ config }) => ({ apis: [...config.apis, { url: ADDED }] })
 
-/** New pages have a worker with another name. Old ones ask for its name when they are to make one again. */
+/**
+ * New pages use a worker file with another name. Old pages request that name when they must create the worker again.
+ */
 const deployHashed = (app, home = app.site) => {
   home.workers.push(NEW)
   home.files[NEW] = workerOf(app, newer(app))
@@ -44,7 +46,7 @@ const deployHashed = (app, home = app.site) => {
 /** A worker file with the same name and other content. */
 const deployFixed = (app) => app.setConfig(newer(app))
 
-/** A page whose function asks the server for the newest worker, once it has been called before. */
+/** A page whose function asks the server for the newest worker from its second call on. */
 const asksForNewest = (app) => {
   app.site.files['/tools.js'] += `
 let isFirst = true
@@ -62,7 +64,7 @@ const isSignedIn = (page, is = true) =>
 const isElsewhere = (page) => page.waitForFunction(() => auth.elsewhere, null, { polling: 20 })
 /** Returns true if the page's worker is the new deployment's. */
 const hasNewWorker = async (page) => (await call(page, ADDED)).error?.code !== 'url_not_allowed'
-/** Waits until the browser blocks what the vault lets pass. */
+/** Waits until the browser blocks a request that the vault allows. */
 const isNew = (page) =>
   page.evaluate(async (url) => {
     const isLetPass = () => auth.fetch(url).catch(({ code = 'login_required' }) => code === 'login_required')
@@ -81,7 +83,7 @@ async function twoTabs(app, deploy, { signsIn = true, open = () => app.open() } 
 }
 
 const lastChange = (page) => page.evaluate(() => changes.at(-1))
-/** Signs out in one of the tabs. All of them hear of it, and of no session after that. */
+/** Signs out in one of the tabs. All of them are told, and none is told of a session afterwards. */
 async function signOut(tabs, first) {
   const before = await Promise.all(tabs.map((tab) => tab.evaluate(() => changes.length)))
   await tabs[first].evaluate(() => auth.logout())
@@ -109,7 +111,7 @@ for (const [names, kind, deploy] of CASES) {
         const tabs = await twoTabs(app, deploy)
         assert.equal(await hasNewWorker(tabs[0]), false)
         assert.equal(await hasNewWorker(tabs[1]), true)
-        // In memory both deployments have a session of their own.
+        // In memory, each deployment has its own session.
         if (persist === 'memory') await signIn(tabs[1])
         await isSignedIn(tabs[1])
         await signOut(tabs, first)
@@ -127,14 +129,14 @@ for (const [names, kind, deploy] of CASES) {
       const tabs = await twoTabs(app, deploy, { open: () => openWithEscrow(app) })
       assert.equal(await hasNewWorker(tabs[0]), false)
       assert.equal(await hasNewWorker(tabs[1]), true)
-      // The service worker gives the key to a worker of the old name alone.
+      // The service worker gives the key only to a worker of the old name.
       const hasKey = deploy === deployFixed
       assert.equal(!!(await session(tabs[1])), hasKey)
       if (!hasKey) await signIn(tabs[1])
       assert.equal((await session(tabs[0])).kept, true)
       assert.equal((await session(tabs[1])).kept, hasKey)
       await signOut(tabs, first)
-      // Nothing is left that a reload would bring back.
+      // Nothing remains that a reload would restore.
       await tabs[0].goto(`${app.site.origin}/`)
       await booted(tabs[0])
       assert.equal(await session(tabs[0]), null)
@@ -172,7 +174,7 @@ for (const [names, kind, deploy] of CASES.slice(1)) {
     assert.equal((await call(old, `${app.api.url}orders`)).value.status, 200)
     assert.deepEqual(await old.evaluate(() => failures), [])
     const again = app.site.requests.slice(asked).filter(({ path }) => path === OLD)
-    assert.ok(again.length >= 1, 'the old page has not made its worker again')
+    assert.ok(again.length >= 1, 'the old page has not created its worker again')
   })
 }
 
@@ -246,7 +248,7 @@ test('a forged hint has no effect', time, async () => {
   await forge([SIGNED_IN])
   const later = await session(page)
   assert.deepEqual([later.idleExpiresAt, later.expiresAt], [idleExpiresAt, expiresAt])
-  // A control: a hint of a logout ends the session, as logout() would.
+  // As a control: a hint of a logout ends the session, as logout() would.
   await forge([SIGNED_OUT])
   await isSignedIn(page, false)
 })

@@ -1,4 +1,4 @@
-// Signing in on another device (RFC 8628): the page shows a code, a person types it in elsewhere.
+// Signing in on another device (RFC 8628): the page shows a code, and a person enters it elsewhere.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, giveConsent, startApp } from '../support/app.mjs'
@@ -18,7 +18,7 @@ before(async () => {
 })
 after(() => app?.close())
 
-/** A page that shows a code; resolves with it. */
+/** Starts a login on a page and resolves with the code that it shows. */
 const shown = async (options = {}) => {
   const page = await app.open()
   await booted(page)
@@ -42,7 +42,7 @@ const phone = async (address) => {
   return page
 }
 
-test('a code typed in on another device signs the page in', time, async () => {
+test('a code entered on another device signs the page in', time, async () => {
   const { page, code } = await shown()
   assert.ok(code.userCode && code.expiresAt > Date.now())
   assert.match(code.verificationUriComplete, new RegExp(code.userCode))
@@ -58,7 +58,7 @@ test('a code typed in on another device signs the page in', time, async () => {
   const grants = app.ledger.tokenRequests().filter(({ grant }) => grant === DEVICE_CODE)
   assert.ok(grants.slice(0, -1).every(({ outcome }) => outcome === 'authorization_pending'))
   assert.equal(grants.at(-1).outcome, 'issued')
-  // The refresh token is one like any other.
+  // The refresh token behaves like any other.
   await page.evaluate(() => auth.logout())
   assert.equal(app.ledger.revocations().at(-1).kind, 'refresh_token')
 })

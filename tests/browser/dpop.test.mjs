@@ -13,7 +13,7 @@ let app
 let other
 
 before(async () => {
-  // A worker of its own ends with its page: what goes on after a reload was stored.
+  // A dedicated worker ends with its page: what survives a reload was stored.
   app = await startApp({
     kind: 'dedicated',
     config: { dpop: true, session: { persist: 'sealed' } },
@@ -50,7 +50,7 @@ async function signedIn() {
   return page
 }
 
-/** Public members of the keys in proofs. */
+/** The public keys in proofs. */
 const keysIn = (proofs) => new Set(proofs.map((proof) => JSON.stringify(decodeProtectedHeader(proof).jwk)))
 
 test('login, call and refresh are proven by one key', time, async () => {
@@ -58,7 +58,7 @@ test('login, call and refresh are proven by one key', time, async () => {
   assert.equal(await status(page), 200)
   await app.ledger.accessTokenExpired()
   assert.equal(await status(page), 200)
-  // The provider asks for a nonce first, and takes the one it gave afterwards.
+  // The provider first demands a nonce, and then accepts it.
   const [first, ...rest] = app.provider.proofs.map((proof) => decodeJwt(proof))
   assert.equal(first.nonce, undefined)
   assert.equal(rest.length, 2)
@@ -163,18 +163,18 @@ test('no proof, no token and no private key is in the page', time, async () => {
     ...[app.api, other].flatMap(({ dpop }) => dpop.proofs.map(({ proof }) => proof)),
   ]
   assert.ok(proofs.length >= 3)
-  // The header of all proofs is the same, and public; what follows is each one's own.
+  // The header is the same in all proofs and is public. The rest is unique to each proof.
   const secrets = proofs.map((proof) => ({ kind: 'proof', value: proof.slice(proof.indexOf('.') + 1) }))
   const places = await collect(page, log)
   assert.deepEqual(search(places, [...secrets, ...app.ledger.secrets()]).filter(isNoCallback), [])
-  // A control: the same search finds a proof that is there.
+  // As a control: the same search finds a planted proof.
   const planted = search({ ...places, dom: [`<p>${proofs[0]}</p>`] }, secrets)
   assert.ok(planted.some(({ place }) => place === 'dom'))
-  // The key lies in the store, where it can be used though not read: docs/sessions.md says so.
+  // The key is in the store, where it can be used but not read: docs/sessions.md says so.
   assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: false }])
 })
 
-/** A code passes through the address of the callback, whichever way it is bound. */
+/** A code passes through the callback's URL even if it is bound to a key. */
 const isNoCallback = ({ kind }) => kind !== 'authorization_code'
 
 const keysInStore = () =>
@@ -241,7 +241,7 @@ test('a key that page script plants in the store is useless', time, async () => 
   await page.goto('about:blank')
   await page.goto(`${app.site.origin}/`)
   await booted(page)
-  // The session is there, and the key that it goes by.
+  // The session and its planted key are in the store.
   assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: true }])
   assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
   assert.notEqual(await status(page), 200)

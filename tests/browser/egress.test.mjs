@@ -1,4 +1,4 @@
-// Where a token may go: the vault's rules, then the policy that the worker is served with.
+// Destinations of tokens: first the vault's rules decide, then the policy in the worker's headers.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -38,12 +38,12 @@ const ADDRESSES = {
   'a relative address': () => '/v1/me',
   'the API beside the rule': () => `${origin()}/v2/me`,
   'the rule’s path without its slash': () => `${origin()}/v1`,
-  'a path that only begins like the rule': () => `${origin()}/v1evil/me`,
-  'a way out by dots': () => `${app.api.url}../admin`,
-  'a way out by encoded dots': () => `${app.api.url}%2e%2e/admin`,
-  'a way out by an encoded slash': () => `${app.api.url}..%2fadmin`,
-  'a way out by twice encoded dots': () => `${app.api.url}%252e%252e/admin`,
-  'a way out by a backslash': () => `${app.api.url}..\\admin`,
+  'a path that starts like the rule’s': () => `${origin()}/v1evil/me`,
+  'an escape by dots': () => `${app.api.url}../admin`,
+  'an escape by encoded dots': () => `${app.api.url}%2e%2e/admin`,
+  'an escape by an encoded slash': () => `${app.api.url}..%2fadmin`,
+  'an escape by twice encoded dots': () => `${app.api.url}%252e%252e/admin`,
+  'an escape by a backslash': () => `${app.api.url}..\\admin`,
   'another port': () => app.api.url.replace(/:\d+\//, ':9/'),
   'another scheme': () => app.api.url.replace('http:', 'https:'),
   'another name of the same host': () => app.api.url.replace('127.0.0.1', 'localhost'),
@@ -102,7 +102,7 @@ test('the worker’s policy blocks requests that the rules allow', time, async (
   assert.deepEqual(seenElsewhere, [])
 })
 
-test('limit_exceeded: more headers than anyone needs', time, async () => {
+test('limit_exceeded: too many headers', time, async () => {
   const headers = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`X-${index}`, 'x']))
   const { error } = await call(page, `${app.api.url}echo`, { headers })
   assert.equal(error?.code, 'limit_exceeded')
@@ -115,7 +115,7 @@ test('an enormous request head is refused without a hang', time, async () => {
   assert.equal(value.status, 200)
 })
 
-// A page that does not use the wrapper. Whatever it says, it learns nothing and harms nobody.
+// Messages of a page that does not use the wrapper. They must not reveal or damage anything.
 const GARBAGE = [
   undefined,
   null,
@@ -146,7 +146,7 @@ test('malformed messages do not change the vault', time, async () => {
     create.shared().port.postMessage('strongroom', [port2])
     port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
     for (const message of messages) port.postMessage(message)
-    // Answered last, since a port keeps its order.
+    // Its response comes last, because a port keeps the order of messages.
     port.postMessage([JSON.stringify({ t: 'inspect', id: 999 })])
     while (!answers.some(([text]) => /"id":999\b/.test(text)))
       await new Promise((next) => setTimeout(next, 10))

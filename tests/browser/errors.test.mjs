@@ -1,4 +1,4 @@
-// What goes wrong on the way to a session: each a code of its own, none a promise that hangs.
+// Failures on the way to a session: each has its own code, and no promise hangs.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import {
@@ -33,15 +33,15 @@ afterEach(() => {
   }
 })
 
-/** The outcome of `handleCallback()` on a page of its own that is opened at this address. */
+/** The result of `handleCallback()` on a new page that is opened at this URL. */
 async function callback(query, context, which = app) {
   const page = await which.open(`/callback${query}`, context)
   const outcome = await booted(page)
-  assert.equal(new URL(page.url()).search.includes('state='), false, 'the answer is still in the address')
+  assert.equal(new URL(page.url()).search.includes('state='), false, 'the response is still in the URL')
   return outcome
 }
 
-/** Begins a login and stays at the provider: its parameters are what an answer is made of. */
+/** Starts a login and stays at the provider. Its parameters are needed to make a response. */
 async function begun(which = app) {
   const page = await which.open()
   const asked = which.ledger.until(({ type }) => type === 'authorization_request')
@@ -52,7 +52,7 @@ async function begun(which = app) {
   return { page, context: page.context(), query }
 }
 
-/** Signs in with the provider's token endpoint out of order. */
+/** Signs in while the provider's token endpoint has this fault. */
 async function exchange(fault) {
   const page = await app.open()
   app.provider.faults.add('token', { times: 10, ...fault })
@@ -198,7 +198,7 @@ const DISCOVERY = {
   provider_unavailable: [
     { drop: true },
     { answer: { status: 503, body: 'Busy' } },
-    // What a network says to those who are not signed in to it.
+    // A captive portal's page.
     { answer: { body: '<!doctype html>' } },
   ],
   metadata_invalid: [json({ issuer: 1 }), json([])],
@@ -267,7 +267,7 @@ const BLOCKED = {
 
 for (const [how, block] of Object.entries(BLOCKED)) {
   test(`blocked call has a cause that names CORS and connect-src: ${how}`, time, async () => {
-    // Like most APIs, it has no CORS headers unless somebody adds them.
+    // Like most APIs, it has no CORS headers by default.
     const api = await listen({ handler: (request, response) => response.end() })
     app.setConfig({ apis: [{ url: `${api.origin}/` }] })
     const release = block([app.provider.issuer])
@@ -275,7 +275,7 @@ for (const [how, block] of Object.entries(BLOCKED)) {
     await signIn(page)
     const { error } = await call(page, `${api.origin}/orders?secret=1`)
     assert.ok(error.isTypeError)
-    // As fetch says it.
+    // The message is that of fetch.
     assert.equal(error.message, 'Failed to fetch')
     assert.match(error.cause, /CORS headers/)
     assert.match(error.cause, new RegExp(`connect-src .* does not list ${api.origin}$`))
@@ -336,7 +336,7 @@ test('timeout: nobody signs in', time, async () => {
   const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, { timeout: 1 })])
   const { error } = await page.evaluate(() => login)
   assert.equal(error.code, 'timeout')
-  // It is the provider's: it closes when the user is through with it, or closes it.
+  // The provider's window: it closes when the user has finished or closes it.
   const closed = popup.waitForEvent('close')
   await giveConsent(popup)
   await closed
@@ -371,7 +371,7 @@ test(
       await page.waitForSelector('#username')
       await comeBack(page)
       assert.equal((await page.evaluate(() => login)).error.code, 'login_canceled')
-      // The page goes on, on a new port.
+      // The page continues on a new port.
       const { error } = await call(page, `${withCache.api.url}orders`)
       assert.equal(error.code, 'login_required')
     } finally {
@@ -405,7 +405,7 @@ test('popup_blocked', time, async () => {
   assert.equal(error.code, 'popup_blocked')
 })
 
-/** A promise and what settles it. */
+/** A promise with its resolve function. */
 function deferred() {
   let resolve
   const promise = new Promise((settle) => (resolve = settle))

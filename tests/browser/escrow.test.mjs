@@ -1,4 +1,4 @@
-// `persist: 'escrow'`: a session outlives its worker, and its key is where no script of a page can use it.
+// `persist: 'escrow'`: a session outlives its worker, and no script of a page can use its key.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
@@ -62,7 +62,7 @@ for (const kind of KINDS) {
     const app = apps[kind]
     const page = await openSignedIn(app)
     await stopServiceWorkers(page)
-    // Somebody is there, as somebody is who reloads a page.
+    // A user is active, as one who reloads a page would be.
     await untilHanded(page, () => page.keyboard.press('Shift'))
     await reload(page, app)
     assert.equal(await resumed(page), 'escrow')
@@ -139,7 +139,7 @@ test('a second tab with its own worker joins, and both refresh once', time, asyn
   )
 })
 
-/** Opens what is in the database with the key that lies there, as script of the page can. */
+/** Decrypts the database with the stored key, as a script of the page could. */
 const openStored = () =>
   new Promise((resolve) => {
     const opening = indexedDB.open('strongroom')
@@ -174,12 +174,12 @@ test('script of the page cannot open what is stored; with `sealed` it can', time
   assert.ok(texts.some((text) => text.includes(apps.sealed.ledger.newest('refresh_token').value)))
 })
 
-/** Ways in which script of a page may ask for the key. Each resolves with the answer's status and length. */
+/** Attempts of a page's script to get the key. Each resolves with the response's status and length. */
 const ATTEMPTS = {
   'fetch in the page': (address) => ask(address),
   'fetch in the page, with a key of its own': (address) =>
     ask(address, { method: 'PUT', body: new Uint8Array(32) }),
-  'a frame that goes to the address': async (address) => {
+  'a frame that navigates to the URL': async (address) => {
     const frame = document.createElement('iframe')
     frame.src = address
     document.body.append(frame)
@@ -188,7 +188,7 @@ const ATTEMPTS = {
     frame.remove()
     return { status: performance.getEntriesByName(address).at(-1).responseStatus, length }
   },
-  'fetch in a frame at the address of the worker': async (address) => {
+  'fetch in a frame at the worker’s URL': async (address) => {
     const frame = document.createElement('iframe')
     frame.src = '/auth.worker.js'
     document.body.append(frame)
@@ -202,17 +202,17 @@ const ATTEMPTS = {
     const worker = new Worker(URL.createObjectURL(new Blob([source])))
     return new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)))
   },
-  'a worker at another address': (address) => {
+  'a worker at another URL': (address) => {
     const worker = new Worker(`/other.worker.js?${encodeURIComponent(address)}`)
     return new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)))
   },
-  'a worker at the address of the vault’s with a query': (address) => {
+  'a worker at the vault’s URL with a query': (address) => {
     const worker = new Worker(`/auth.worker.js?${encodeURIComponent(address)}`)
     return new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)))
   },
 }
 
-/** Asks for the key; in whatever it is run. */
+/** Requests the key from any kind of global scope. */
 const ask = (address, init = {}, scope = globalThis) =>
   scope.fetch(address, { mode: 'same-origin', cache: 'only-if-cached', ...init }).then(
     async (response) => ({ status: response.status, length: (await response.arrayBuffer()).byteLength }),
@@ -228,7 +228,7 @@ test('only the vault gets the key', time, async (t) => {
   const { files } = app.site
   const vault = files['/auth.worker.js']
   files['/auth.worker.js'] = asking
-  // As an app whose policy is weak: what is tried must not fail for another reason.
+  // The app has a weak policy, so that no attempt fails for another reason.
   const { pageCsp } = app.site
   app.site.pageCsp = "default-src 'self'; script-src 'self' 'unsafe-eval'; worker-src 'self' blob:"
   const other = await app.open('/empty', page.context())
@@ -254,7 +254,7 @@ test('only the vault gets the key', time, async (t) => {
           active.postMessage('key')
         })
       })
-      // The app's own listener, and nothing else.
+      // Only the app's own listener receives it.
       assert.equal(heard, 'heard')
     })
     await t.test('a control: a worker at the vault’s own URL gets it', time, async () => {
@@ -268,13 +268,13 @@ test('only the vault gets the key', time, async (t) => {
     files['/auth.worker.js'] = vault
     app.site.pageCsp = pageCsp
   }
-  // None of it has harmed the session.
+  // None of the attempts has damaged the session.
   await other.close()
   await reload(page, app)
   assert.equal(await resumed(page), 'escrow')
 })
 
-/** A service worker that answers out of its caches and keeps there what it fetches, as those of apps that work offline. */
+/** A service worker that serves from its caches and stores what it fetches, like those of offline apps. */
 const CACHING = `addEventListener('fetch', (event) => {
   const { request } = event
   const fetchAndKeep = async () => {
@@ -285,10 +285,10 @@ const CACHING = `addEventListener('fetch', (event) => {
   event.respondWith(caches.match(request.url).then((found) => found ?? fetchAndKeep()))
 })`
 
-/** An app with a caching service worker in which escrow() comes first, or is for another address. */
+/** An app with a caching service worker, in which escrow() comes first or is for another URL. */
 async function startCaching({ kind, vault = '/auth.worker.js' }) {
   const app = await start({ kind, persist: 'escrow' })
-  // It may ask whom the vault asks.
+  // It may connect to the same servers as the vault.
   app.site.workers.push('/sw.js')
   app.site.files['/sw.js'] = `import { escrow } from '/strongroom/escrow.js'
 escrow('${vault}')
@@ -297,25 +297,28 @@ addEventListener('install', () => skipWaiting())`
   return app
 }
 
-/** Puts something into a cache. Runs in the page. */
+/** Adds something to a cache. Runs in the page. */
 const plant = async ([address, body, headers = {}]) => {
   const cache = await caches.open('kept')
   await cache.put(address, new Response(body, { headers: { 'Content-Type': 'text/javascript', ...headers } }))
 }
 
-/** The access tokens in the caches' requests. Runs in the page. */
+/** The access tokens in the requests stored in caches. Runs in the page. */
 const keptTokens = async () => {
   const cache = await caches.open('kept')
   const requests = await cache.keys()
   return requests.map(({ headers }) => headers.get('authorization')).filter(Boolean)
 }
 
-/** A worker's file, of an attacker's, that says so. */
+/** An attacker's worker file, which reports that it runs. */
 const PLANTED = `new BroadcastChannel('planted').postMessage('ran')
 addEventListener('connect', ({ ports: [port] }) => port.postMessage('ran'))
 self.postMessage?.('ran')`
 
-/** Makes a worker at this address, and waits so long for it to say that it is the planted one. Runs in the page. */
+/**
+ * Creates a worker at this URL, and returns true if it reports within this time that it is the planted one. Runs in the
+ * page.
+ */
 const isPlanted = ([kind, address, milliseconds]) =>
   new Promise((resolve) => {
     new BroadcastChannel('planted').onmessage = () => resolve(true)
@@ -345,7 +348,7 @@ for (const kind of KINDS) {
       await page.keyboard.press('Shift')
       await reload(page, app)
       assert.equal(await resumed(page), 'escrow')
-      // A control: the service worker does answer other addresses out of the cache.
+      // As a control: the service worker does serve other URLs from the cache.
       await page.evaluate(plant, [`${origin}/other.worker.js`, PLANTED])
       assert.equal(await page.evaluate(isPlanted, [kind, '/other.worker.js', 20_000]), true)
     } finally {
@@ -369,7 +372,7 @@ addEventListener('install', () => skipWaiting())`
 })
 
 test('a vault accepts no key from a cache', time, async () => {
-  // Its service worker is for a vault at another address, and answers this one’s question as any other.
+  // Its service worker is for a vault at another URL, and handles this vault's request like any other.
   const app = await startCaching({ kind: 'shared', vault: '/another.worker.js' })
   app.site.files['/sw.js'] = app.site.files['/sw.js'].replace(
     "if (request.method === 'GET')",
@@ -379,7 +382,7 @@ test('a vault accepts no key from a cache', time, async () => {
     const page = await openWithEscrow(app)
     const planted = [app.site.origin + ADDRESS, 'k'.repeat(32), { 'strongroom-escrow': '1' }]
     await page.evaluate(plant, planted)
-    // A control: who asks as a page does is answered by it.
+    // As a control: a request that a page sends is served by it.
     const found = await page.evaluate(`(${ask})('${ADDRESS}')`)
     assert.deepEqual(found, { status: 200, length: 32 })
     await page.reload()
@@ -414,7 +417,7 @@ test('auth.fetch() cannot request the key', time, async () => {
     const page = await openSignedIn(app)
     const there = await call(page, app.site.origin + ADDRESS)
     assert.equal(there.error.code, 'url_not_allowed')
-    // A control: the rule does cover the site.
+    // As a control: the rule does cover the site.
     assert.equal((await call(page, `${app.site.origin}/empty.html`)).value.status, 200)
   } finally {
     await app.close()

@@ -1,5 +1,5 @@
-// auth.eventSource is EventSource: what is read of a stream is what the browser's own reads of it, and it goes on
-// where that could not begin, with a token, and with the next one when that has expired.
+// auth.eventSource behaves like EventSource: it reads the same events from a stream as the browser's own. It also sends
+// a token, and reconnects with the next token when that has expired.
 import assert from 'node:assert/strict'
 import { build } from 'esbuild'
 import { after, before, beforeEach, test } from 'node:test'
@@ -23,7 +23,7 @@ before(async () => {
 after(() => app?.close())
 beforeEach(() => app.api.clear())
 
-/** The reader of streams by itself, which needs no browser. */
+/** Loads the stream parser alone, which needs no browser. */
 async function loadParser() {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL('../../pkg/src/page/event-stream.ts', import.meta.url))],
@@ -61,7 +61,7 @@ function prepare() {
 
 const url = (name) => `${app.api.url}on/${name}`
 
-/** Answers `name` with a stream of these pieces, and then as `after` says. */
+/** Serves a stream of these pieces at `name`, and then calls `after`. */
 function stream(name, pieces, after = (response) => response.end()) {
   app.api.on(name, async ({ response, request }) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
@@ -72,27 +72,27 @@ function stream(name, pieces, after = (response) => response.end()) {
   })
 }
 
-/** Streams by what is odd about them: text, or bytes. `types` are those of events besides `message`. */
+/** Unusual streams, as a string or bytes. `types` are the event types besides `message`. */
 const STREAMS = {
   'one event': { text: 'data: hello\n\n' },
   'two events': { text: 'data: a\n\ndata: b\n\n' },
   'several lines of data': { text: 'data: a\ndata: b\ndata:\ndata: c\n\n' },
-  'one space is taken off, and no more': { text: 'data:a\n\ndata: b\n\ndata:  c\n\ndata:\td\n\n' },
+  'only one leading space is removed': { text: 'data:a\n\ndata: b\n\ndata:  c\n\ndata:\td\n\n' },
   'a colon in the data': { text: 'data: a: b:c\n\n' },
   'data without a colon': { text: 'data\n\ndata\ndata\n\n' },
   'no data, no event': { text: 'event: x\n\ndata: a\n\n', types: ['x'] },
   'an empty line of data is no data': { text: 'data:\n\ndata: a\n\n' },
   comments: { text: ': one\n:two\n:\ndata: a\n: three\ndata: b\n\n:end\n\n' },
-  'an event of a name': { text: 'event: x\ndata: a\n\ndata: b\n\n', types: ['x'] },
-  'the last name counts': { text: 'event: x\nevent: y\ndata: a\n\n', types: ['x', 'y'] },
+  'a named event': { text: 'event: x\ndata: a\n\ndata: b\n\n', types: ['x'] },
+  'the last event name counts': { text: 'event: x\nevent: y\ndata: a\n\n', types: ['x', 'y'] },
   'an empty name is ignored': { text: 'event: x\nevent:\ndata: a\n\n', types: ['x'] },
-  'names that the interface has': {
+  'event names that the interface uses': {
     text: 'event: open\ndata: a\n\nevent: message\ndata: b\n\n',
     types: [],
   },
   'an id': { text: 'id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: c\n\n' },
   'an id without data': { text: 'id: 7\n\ndata: a\n\n' },
-  'an id is taken back': { text: 'id: 1\ndata: a\n\nid\ndata: b\n\nid:\ndata: c\n\n' },
+  'an id is reset': { text: 'id: 1\ndata: a\n\nid\ndata: b\n\nid:\ndata: c\n\n' },
   'an id with NUL is ignored': { text: 'id: 1\ndata: a\n\nid: 2\0\ndata: b\n\n' },
   'an id that is not ASCII': { text: 'id: ü🎉\ndata: a\n\n' },
   'unknown fields': { text: 'data: a\nDATA: b\n data: c\ndatax: d\nfoo\nfoo: bar\n\n' },
@@ -101,20 +101,20 @@ const STREAMS = {
   'lines end with CRLF': { text: 'data: a\r\ndata: b\r\n\r\ndata: c\r\n\r\n' },
   'lines end with all of them': { text: 'data: a\r\ndata: b\rdata: c\n\r\ndata: d\n\r' },
   'CR LF LF': { text: 'data: a\r\n\ndata: b\r\r\n' },
-  'other line ends are none': { text: 'data: a\u2028b\u0085c\u000bd\n\n' },
+  'other line terminators do not end a line': { text: 'data: a\u2028b\u0085c\u000bd\n\n' },
   'NUL in data': { text: 'data: a\0b\n\n' },
   'a byte order mark': { text: '\ufeffdata: a\n\n' },
   'two byte order marks': { text: '\ufeff\ufeffdata: a\n\ndata: b\n\n' },
   'a byte order mark later': { text: 'data: a\n\n\ufeffdata: b\n\ndata: \ufeffc\n\n' },
   'an incomplete event is dropped': { text: 'data: a\n\ndata: b\n' },
-  'what is not finished, not even its line': { text: 'data: a\n\ndata: b' },
+  'an unfinished event with an unfinished line': { text: 'data: a\n\ndata: b' },
   nothing: { text: '' },
-  'nothing but empty lines': { text: '\n\n\r\r\n' },
+  'only empty lines': { text: '\n\n\r\r\n' },
   'characters of several bytes': { text: 'data: grüße 🎉 日本\n\n' },
   'invalid UTF-8': {
     bytes: [...Buffer.from('data: a'), 0xff, 0xc3, 0x28, 0xe2, 0x82, ...Buffer.from('\n\n')],
   },
-  'a character that is cut short': { bytes: [...Buffer.from('data: a\n\ndata: '), 0xf0, 0x9f] },
+  'an incomplete character': { bytes: [...Buffer.from('data: a\n\ndata: '), 0xf0, 0x9f] },
   'a long line': { text: `data: ${'x'.repeat(300_000)}\n\n` },
 }
 
@@ -152,9 +152,9 @@ for (const [name, { text, bytes = Buffer.from(text), types = [] }] of Object.ent
   })
 }
 
-/** Answers that are no stream, or no stream any more. */
+/** Responses that are not a stream, or end one. */
 const ANSWERS = {
-  'status 204, which stops it': (response) => response.writeHead(204).end(),
+  'status 204, which stops reconnecting': (response) => response.writeHead(204).end(),
   'status 205': (response) => response.writeHead(205).end(),
   'status 404': (response) => response.writeHead(404, { 'Content-Type': 'text/event-stream' }).end(),
   'status 500': (response) =>
@@ -162,13 +162,13 @@ const ANSWERS = {
   'status 503': (response) => response.writeHead(503, { 'Content-Type': 'text/event-stream' }).end(),
   'no type': (response) => response.writeHead(200).end('data: a\n\n'),
   'another type': (response) => response.writeHead(200, { 'Content-Type': 'text/plain' }).end('data: a\n\n'),
-  'a type that begins like it': (response) =>
+  'a type that starts like it': (response) =>
     response.writeHead(200, { 'Content-Type': 'text/event-streams' }).end('data: a\n\n'),
   'a type with a parameter': (response) =>
     response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8' }).end('data: a\n\n'),
-  'a type in capitals': (response) =>
+  'an uppercase type': (response) =>
     response.writeHead(200, { 'Content-Type': 'TEXT/Event-Stream;x=y' }).end('data: a\n\n'),
-  'a connection that breaks at once': (response) => response.destroy(),
+  'a connection that breaks immediately': (response) => response.destroy(),
 }
 
 for (const [name, act] of Object.entries(ANSWERS)) {
@@ -180,7 +180,7 @@ for (const [name, act] of Object.entries(ANSWERS)) {
   })
 }
 
-/** What else can be asked of one: code that runs with `make` and the address of a stream that stays open. */
+/** More of its interface: code that runs with `make` and the URL of a stream that stays open. */
 const INTERFACE = {
   'its constants': `(() => {
     const source = make(url)
@@ -196,7 +196,7 @@ const INTERFACE = {
     return source.withCredentials
   })()`,
   'it is connecting at first': `(() => { const source = make(url); const { readyState } = source; source.close(); return [readyState, source.readyState] })()`,
-  'closed at once it says nothing': `(async () => {
+  'closed immediately, it fires nothing': `(async () => {
     const source = make(url)
     const said = []
     for (const type of ['open', 'message', 'error']) source.addEventListener(type, () => said.push(type))
@@ -206,7 +206,7 @@ const INTERFACE = {
     other.close()
     return [said, source.readyState]
   })()`,
-  'closed by a listener it says no more': `(async () => {
+  'closed by a listener, it fires nothing more': `(async () => {
     const source = make(url)
     const said = []
     source.onmessage = ({ data }) => { said.push(data); source.close() }
@@ -305,9 +305,9 @@ test('a delay beyond the maximum of timers is capped', time, async () => {
 
 test('retry: 0 still waits after a failure', time, async () => {
   const count = await timesAsked('retry: 0\ndata: x\n\n')
-  // Browsers try some requests again by themselves.
+  // Browsers repeat some requests by themselves.
   assert.ok(count <= 5, `${count} requests`)
-  // A control: while the server answers it has its way.
+  // As a control: while the server responds, its delay of 0 applies.
   assert.ok((await timesAsked('retry: 0\ndata: x\n\n', null)) > 5)
 })
 
@@ -355,7 +355,7 @@ test('it reconnects after a network failure', time, async () => {
   for (const error of outcome[1]) assert.deepEqual(error, ['TypeError', 0])
 })
 
-test('a refusal of the vault is final, with a reason', time, async () => {
+test('a rejection by the vault is final, with a reason', time, async () => {
   const outcome = await page.evaluate(async () => {
     const source = auth.eventSource('https://elsewhere.example/')
     const { error } = await when(source, 'error')
@@ -436,7 +436,7 @@ test('a change of user reconnects it, and a logout ends it', time, async () => {
   await other.evaluate(() => auth.logout())
   assert.deepEqual(await ended, ['login_required', 2])
   await app.api.requests[1].closed
-  assert.equal(app.api.requests.length, 2, 'it was not asked for again')
+  assert.equal(app.api.requests.length, 2, 'no second request was sent')
   await context.close()
 })
 
@@ -477,7 +477,7 @@ test('reconnections use the current token, and sockets too', time, async () => {
     short.api.on('short', ({ response, claims }) => {
       response.writeHead(200, { 'Content-Type': 'text/event-stream' })
       response.write('retry: 10\ndata: here\n\n')
-      // As an API does that watches its tokens.
+      // Like an API that ends streams when their token expires.
       setTimeout(() => response.end(), claims.exp * 1000 - Date.now() + 50)
     })
     const said = await tab.evaluate(async (address) => {
@@ -489,14 +489,10 @@ test('reconnections use the current token, and sockets too', time, async () => {
       return errors
     }, `${short.api.url}on/short`)
     assert.deepEqual(said, [0, 0])
-    // The API's clock counts in whole seconds, so that it may refuse one first: that costs a retry.
+    // The API's clock counts in whole seconds, so it may reject a token first. That costs a retry.
     const admitted = short.api.requests.filter(({ claims }) => claims)
     const tokens = new Set(admitted.map(({ authorization }) => authorization))
-    assert.deepEqual(
-      [admitted.length, tokens.size],
-      [3, 3],
-      'three connections, each with a token of its own',
-    )
+    assert.deepEqual([admitted.length, tokens.size], [3, 3], 'three connections, each with its own token')
 
     const { at } = await tab.evaluate(async (address) => {
       const refreshed = new Promise((resolve) => auth.on('change', resolve))
@@ -509,7 +505,7 @@ test('reconnections use the current token, and sockets too', time, async () => {
     }, live)
     const [{ claims, problem }] = short.api.sockets
     assert.equal(problem, null)
-    assert.ok(claims.exp * 1000 > at, 'the socket has a token that was not there before')
+    assert.ok(claims.exp * 1000 > at, 'the socket has a new token')
   } finally {
     await short.close()
   }
@@ -547,7 +543,7 @@ test(
       )
       await mark(tab)
       await tab.goto(`${cached.site.origin}/empty`)
-      // What was open is closed when the page is left, not when it comes back.
+      // Open streams are closed when the page is left, not when it comes back.
       await Promise.all([cached.api.requests[0].closed, cached.api.sockets.at(-1).closed])
       await comeBack(tab)
       const said = await tab.evaluate(() => back)

@@ -1,5 +1,5 @@
-// The reader of event streams, which needs no browser: hostile streams, cut wherever that may be, are read as
-// somebody reads them who has the whole text before them and the standard beside it (HTML 9.2.6).
+// The parser of event streams, without a browser: it reads hostile streams, split anywhere, as a reference reads the
+// whole string by the standard (HTML 9.2.6).
 import assert from 'node:assert/strict'
 import { build } from 'esbuild'
 import { before, test } from 'node:test'
@@ -18,7 +18,7 @@ before(async () => {
   ;({ eventStream } = await import(`data:text/javascript;base64,${code}`))
 })
 
-/** Numbers that a seed repeats (mulberry32). */
+/** Random numbers that repeat for the same seed (mulberry32). */
 function dice(seed) {
   let state = seed
   return (sides) => {
@@ -29,7 +29,7 @@ function dice(seed) {
   }
 }
 
-/** What streams are made of: fields, ends of lines, and what is easily mistaken for either. */
+/** Parts of streams: fields, line ends, and bytes that are easily mistaken for either. */
 const PIECES = [
   'data',
   'data:',
@@ -63,17 +63,17 @@ const PIECES = [
   '1',
   'x'.repeat(300),
 ].map((text) => Buffer.from(text))
-// Beginnings and middles of characters that are not whole.
+// Incomplete characters: their first or middle bytes.
 const BROKEN = [[0xff], [0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x8e], [0x80], [0xef, 0xbb]].map((bytes) =>
   Buffer.from(bytes),
 )
 
-/** HTML 9.2.6, sentence by sentence, over the whole stream. */
+/** HTML 9.2.6, sentence by sentence, applied to the whole stream. */
 function reference(bytes, firstId) {
   const said = []
   let [data, type, id] = ['', '', firstId]
   const text = new TextDecoder().decode(bytes)
-  // What is left of a character at the end is no end of a line.
+  // An incomplete character at the end does not end a line.
   const lines = text.split(/\r\n|\n|\r/)
   lines.pop()
   for (const line of lines) {
@@ -137,7 +137,7 @@ test('a control: a different parser is detected', () => {
   const bytes = new Uint8Array(Buffer.from('data: a\r\n\r\n'))
   assert.deepEqual(reference(bytes, ''), [['message', 'a', '']])
   assert.deepEqual(read([bytes.subarray(0, 8), bytes.subarray(8)], ''), [['message', 'a', '']])
-  // One that takes CR and LF for two ends of lines, if they come apart, says the same here and not there.
+  // A parser that counts CR and LF in two chunks as two line ends would return the same here and not there.
   assert.notDeepEqual(reference(new Uint8Array(Buffer.from('data: a\r\n\rdata: b\n\n')), ''), [
     ['message', 'a\nb', ''],
   ])

@@ -1,5 +1,5 @@
-// Bad networks and bad providers, through proxies that really delay, cut and refuse: what a call comes to,
-// whether the session goes on, and how often the token endpoint is asked.
+// Bad networks and bad providers, through proxies that really delay, cut and refuse: the results of calls, the survival
+// of the session, and the number of requests to the token endpoint.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -8,10 +8,10 @@ import { createReport } from '../support/report.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Seconds within which the provider accepts a rotated refresh token again, where it does at all. */
+/** Seconds during which the provider accepts a rotated refresh token again, if it does at all. */
 const LEEWAY = 60
 
-/** Seconds that an access token lasts. */
+/** Lifetime of an access token in seconds. */
 const LIFETIME = 2
 
 const report = createReport('What goes wrong', ['the call', 'the session', 'token requests'])
@@ -38,7 +38,7 @@ afterEach(() => {
 const PORTAL = '<!doctype html><title>Hotel</title><p>Please accept the terms of use.'
 const OK = 200
 
-/** Somebody signed in whose access token has expired, and what the wire carries from now on. */
+/** Signs in and waits until the access token has expired. `count` counts requests from then on. */
 async function expired(context) {
   const page = await app.open('/', context)
   await signIn(page)
@@ -49,7 +49,7 @@ async function expired(context) {
   return { page, tokenRequests, count: () => tokenRequests().length }
 }
 
-/** What came of a call: the status, or the error's code, or its name where fetch would reject too. */
+/** The result of a call: the status, or the error's code, or its name for errors of fetch. */
 const outcome = async (page, url = orders, init) => {
   const { value, error } = await call(page, url, init)
   return value?.status ?? error.code ?? error.name
@@ -57,7 +57,7 @@ const outcome = async (page, url = orders, init) => {
 
 const endReason = (page) => page.evaluate(() => auth.session === null && auth.endReason)
 
-/** Waits until the vault has renewed the access token, by itself. */
+/** Waits until the vault has refreshed the access token by itself. */
 const renewed = (page) =>
   page.waitForFunction(() => auth.session?.accessTokenExpiresAt > Date.now(), null, { polling: 50 })
 
@@ -68,7 +68,7 @@ async function goesOn(page) {
   assert.equal(await endReason(page), false)
 }
 
-// Controls: what the proxies do is what a client sees that has nothing to do with strongroom.
+// Controls: clients without strongroom see the proxies' faults too.
 
 test('control: undisturbed, the proxies pass on every byte', time, async () => {
   const discovery = '/.well-known/openid-configuration'
@@ -113,7 +113,7 @@ test('control: plain fetch sees each fault', time, async () => {
   assert.ok(requests.filter(({ endpoint }) => endpoint === 'jwks').length >= 12)
 })
 
-// What passes.
+// Faults that end.
 
 const PASSING = [
   {
@@ -144,25 +144,25 @@ const PASSING = [
   {
     what: 'the connection is cut before the provider has the request',
     fault: { drop: true },
-    // A browser sends a request again by itself if the connection that it was kept for had been closed.
+    // A browser sends a request again by itself if its kept connection was closed.
     requests: [2, 3],
   },
   {
-    what: 'the answer is lost after the rotation, provider with leeway',
+    what: 'the response is lost after the rotation, provider with leeway',
     fault: { drop: true, when: 'after' },
     leeway: LEEWAY,
     requests: [2, 3],
   },
   {
-    what: 'the answer is cut in the middle, provider with leeway',
+    what: 'the response is cut in the middle, provider with leeway',
     fault: { cutAfter: 100 },
     leeway: LEEWAY,
     requests: 2,
   },
   {
-    what: 'an answer after 4 s, time limit 8 s',
+    what: 'a response after 4 s, time limit 8 s',
     config: { requestTimeout: 8 },
-    // A token that lasts two seconds would be over when it arrives.
+    // A token with a lifetime of two seconds would have expired on arrival.
     lifetime: 60,
     fault: { delay: 4000, when: 'after' },
     requests: 1,
@@ -194,14 +194,14 @@ test('429 with Retry-After: the next attempt waits that long', time, async () =>
   assert.ok(second.at - first.at >= 3000, `${second.at - first.at} ms`)
 })
 
-// What lasts.
+// Faults that last.
 
 const LASTING = [
   { what: '503, on and on', fault: { answer: { status: 503, body: 'Busy' } }, requests: 3 },
-  { what: 'a captive portal, on and on', fault: { answer: { body: PORTAL, cors: false } }, requests: 3 },
-  { what: 'cut, on and on', fault: { drop: true }, requests: [3, 6] },
+  { what: 'a lasting captive portal', fault: { answer: { body: PORTAL, cors: false } }, requests: 3 },
+  { what: 'a lasting cut connection', fault: { drop: true }, requests: [3, 6] },
   {
-    what: 'an answer after 4 s, time limit 1 s, provider with leeway',
+    what: 'a response after 4 s, time limit 1 s, provider with leeway',
     config: { requestTimeout: 1 },
     leeway: LEEWAY,
     fault: { delay: 4000, when: 'after' },
@@ -247,20 +247,20 @@ test(
     const { page, count } = await expired()
     proxies.provider.faults.add('token', { times: Infinity, delay: 40_000, when: 'after' })
     const came = await outcome(page)
-    report.add('an answer after 40 s, time limit 10 s, provider with leeway', came, 'goes on', count())
+    report.add('a response after 40 s, time limit 10 s, provider with leeway', came, 'goes on', count())
     assert.equal(came, 'provider_unavailable')
     assert.equal(count(), 3)
     await goesOn(page)
   },
 )
 
-// What ends a session, though nobody wanted it to: the one loss that only the provider can prevent.
+// A loss that ends a session against everyone's will. Only the provider can prevent it.
 
 const LOST = [
-  { what: 'the answer is lost after the rotation', fault: { drop: true, when: 'after' } },
-  { what: 'the answer is cut in the middle', fault: { cutAfter: 100 } },
+  { what: 'the response is lost after the rotation', fault: { drop: true, when: 'after' } },
+  { what: 'the response is cut in the middle', fault: { cutAfter: 100 } },
   {
-    what: 'an answer after 4 s, time limit 1 s',
+    what: 'a response after 4 s, time limit 1 s',
     fault: { delay: 4000, when: 'after' },
     config: { requestTimeout: 1 },
   },
@@ -280,13 +280,13 @@ for (const { what, fault, config = {} } of LOST) {
   })
 }
 
-// The way to the API.
+// Faults on the way to the API.
 
 const AT_THE_API = [
   { what: '503', fault: { answer: { status: 503, body: 'Busy' } }, came: 503 },
   { what: 'a captive portal’s page', fault: { answer: { body: PORTAL, cors: false } }, came: 'TypeError' },
   { what: 'cut', fault: { times: 2, drop: true }, came: 'TypeError' },
-  { what: 'the answer cut in the middle', fault: { cutAfter: 20 }, came: 'TypeError' },
+  { what: 'the response cut in the middle', fault: { cutAfter: 20 }, came: 'TypeError' },
 ]
 
 for (const { what, fault, came } of AT_THE_API) {
@@ -318,7 +318,7 @@ test('the provider’s port is closed, and opened again', time, async () => {
   assert.ok(count() <= 2)
 })
 
-test('offline and back: with a good token, calls fail as fetch does', time, async () => {
+test('offline and back: with a valid token, calls fail as fetch does', time, async () => {
   app.provider.settings.accessTokenSeconds = 60
   const page = await app.open()
   await signIn(page)
@@ -326,7 +326,7 @@ test('offline and back: with a good token, calls fail as fetch does', time, asyn
   await setOffline(page, true)
   const came = await outcome(page)
   await setOffline(page, false)
-  report.add('offline, with a good token', came, 'goes on', proxies.provider.requests.length - since)
+  report.add('offline, with a valid token', came, 'goes on', proxies.provider.requests.length - since)
   assert.equal(came, 'TypeError')
   assert.equal(await outcome(page), OK)
   assert.equal(proxies.provider.requests.length, since)
@@ -345,7 +345,7 @@ test('offline and back: an expired token is refreshed when the device is online'
   assert.equal(count(), 1)
 })
 
-// Another provider in the place of the one that was there.
+// Another provider replaces the first one.
 
 test('a provider that restarts with new signing keys', time, async () => {
   const { page, tokenRequests } = await expired()
@@ -359,7 +359,7 @@ test('a provider that restarts with new signing keys', time, async () => {
   assert.equal(came, OK)
   assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
   assert.ok(tokenRequests().length <= 2)
-  // New keys are fetched for the renewed ID token, and a login is verified by them.
+  // New keys are fetched for the new ID token, and a login is verified with them.
   const keys = proxies.provider.requests.filter(({ endpoint }) => endpoint === 'jwks').length
   assert.ok(keys >= 2, `the keys were fetched ${keys} times`)
   const next = await app.open()

@@ -1,4 +1,4 @@
-// Devices that sleep, and devices whose clock is wrong.
+// Devices that sleep, and devices with a wrong clock.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -7,11 +7,11 @@ import { createReport } from '../support/report.mjs'
 
 const time = { timeout: 60_000 }
 const MINUTE = 60_000
-/** Seconds that an access token lasts. */
+/** Lifetime of an access token in seconds. */
 const LIFETIME = 2
 const REFRESH_LIFETIME = 14 * 24 * 3600
 
-const report = createReport('What happens to the device', ['the call', 'the session', 'token requests'])
+const report = createReport('Event of the device', ['the call', 'the session', 'token requests'])
 
 let app
 let proxies
@@ -37,7 +37,7 @@ afterEach(() => {
   app.setConfig({})
 })
 
-/** Somebody signed in, and what the wire carries from now on. */
+/** Signs in. `count` counts requests from then on. */
 async function signedIn() {
   const page = await app.open()
   assert.ok((await signIn(page)).value, 'the login')
@@ -53,7 +53,7 @@ const outcome = async (page) => {
 
 const end = (page) => page.evaluate(() => auth.session === null && auth.endReason)
 
-/** Resolves when the newest token of this kind is over, by the provider's clock. */
+/** Resolves when the newest token of this kind has expired, by the provider's clock. */
 async function over(kind) {
   const left = app.ledger.newest(kind).expiresAt - Date.now()
   await new Promise((resolve) => setTimeout(resolve, left + 1))
@@ -82,7 +82,7 @@ test('control: nothing runs while the device sleeps', time, async () => {
   const until = Date.now()
   wake()
   await page.waitForFunction((then) => ticks.at(-1) > then, until)
-  // Requests in flight when it was stopped may have come to its end.
+  // Requests in flight at the stop may have completed.
   const asleep = await page.evaluate(
     ([from, to]) => ticks.filter((at) => at > from + 50 && at < to).length,
     [since, until],
@@ -94,11 +94,11 @@ test('asleep past the access token’s expiry: the next call refreshes once', ti
   const { page, count } = await signedIn()
   const wake = await fallAsleep(app.browser)
   await app.ledger.accessTokenExpired()
-  // Nobody keeps connections for those who sleep.
+  // No server keeps connections to a sleeping device.
   for (const proxy of Object.values(proxies)) proxy.cut()
   wake()
   const calls = await Promise.all(Array.from({ length: 20 }, () => outcome(page)))
-  report.add('asleep past the access token’s life', [...new Set(calls)].join(), 'goes on', count())
+  report.add('asleep past the access token’s expiry', [...new Set(calls)].join(), 'goes on', count())
   assert.deepEqual([...new Set(calls)], [200])
   assert.equal(await end(page), false)
   assert.equal(count(), 1)
@@ -116,7 +116,7 @@ test(
     wake()
     const came = await outcome(page)
     const reason = await end(page)
-    report.add('asleep past the refresh token’s life', came, `ends: ${reason}`, count())
+    report.add('asleep past the refresh token’s expiry', came, `ends: ${reason}`, count())
     assert.deepEqual([came, reason], ['session_ended', 'provider_ended'])
     assert.equal(count(), 1)
     assert.equal(await outcome(page), 'login_required')
@@ -127,7 +127,7 @@ for (const { leewaySeconds, came, reason } of [
   { leewaySeconds: 60, came: 200, reason: false },
   { leewaySeconds: 0, came: 'session_ended', reason: 'provider_ended' },
 ]) {
-  const what = `asleep in the middle of a refresh whose answer is lost, leeway ${leewaySeconds} s`
+  const what = `asleep in the middle of a refresh whose response is lost, leeway ${leewaySeconds} s`
   test(`${what}: ${came}`, time, async () => {
     app.provider.settings.leewaySeconds = leewaySeconds
     const { page, count } = await signedIn()
@@ -177,7 +177,7 @@ for (const [what, wall] of [
       report.add(name, [...new Set(calls)].join(), 'goes on', `${count()} for 2 expired tokens`)
       assert.deepEqual([...new Set(calls)], [200])
       assert.equal(await end(page), false)
-      // One that the calls wait for, and one ahead of an expiry for a user who is there.
+      // One refresh for the calls, and one before the expiry for an active user.
       assert.ok(count() <= 4, `${count()} token requests`)
     })
   }
@@ -199,7 +199,7 @@ for (const [what, wall] of [
 test('control: the worker’s clock is the one that was set', time, async () => {
   withClock(0)
   const { page } = await signedIn()
-  // The idle limit is half an hour: by this clock it is over.
+  // The idle limit is half an hour: by this clock it is reached.
   await setClocks(page, { wall: 40 * MINUTE })
   assert.equal(await outcome(page), 'login_required')
   assert.equal(await end(page), 'idle')

@@ -1,5 +1,5 @@
-// Bad networks where each tab has a vault of its own, and one store is common to all: one of them renews, the
-// others take what it got, whatever happens to it.
+// Bad networks where each tab has its own vault and all share one store: one vault refreshes, and the others take its
+// tokens from the store, whatever happens to it.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -8,7 +8,7 @@ import { createReport } from '../support/report.mjs'
 const time = { timeout: 60_000 }
 const TABS = 3
 const CALLS = 10
-/** Seconds that an access token lasts. */
+/** Lifetime of an access token in seconds. */
 const LIFETIME = 2
 
 const report = createReport(`${TABS} tabs with a worker each, ${CALLS} calls of each`, [
@@ -38,7 +38,7 @@ afterEach(() => {
   Object.assign(app.provider.settings, { leewaySeconds: 0, accessTokenSeconds: LIFETIME })
 })
 
-/** Tabs of somebody signed in whose access token has expired. */
+/** Tabs of a signed-in user whose access token has expired. */
 async function expired() {
   const first = await app.open()
   await signIn(first)
@@ -46,7 +46,7 @@ async function expired() {
   const tabs = [first, ...(await Promise.all(others))]
   await Promise.all(tabs.map(booted))
   await app.ledger.accessTokenExpired()
-  // What is issued from now on lasts: no second renewal is to be counted.
+  // Tokens issued from now on last longer, so that a second refresh is not counted.
   app.provider.settings.accessTokenSeconds = 60
   const since = proxies.provider.requests.length
   const count = () =>
@@ -68,13 +68,13 @@ const CASES = [
   { what: 'nothing goes wrong', most: 1 },
   { what: '503 twice, then fine', fault: { times: 2, answer: { status: 503, body: 'Busy' } }, most: 3 },
   {
-    what: 'the answer is lost after the rotation, provider with leeway',
+    what: 'the response is lost after the rotation, provider with leeway',
     fault: { drop: true, when: 'after' },
     leewaySeconds: 60,
     most: 3,
   },
   {
-    what: 'the answer is cut in the middle, provider with leeway',
+    what: 'the response is cut in the middle, provider with leeway',
     fault: { cutAfter: 100 },
     leewaySeconds: 60,
     most: 2,
@@ -108,7 +108,7 @@ test(
     const calling = callAll(others)
     await first.close()
     const came = await calling
-    report.add('the tab that renews is closed, provider with leeway', came.join(), 'goes on', count())
+    report.add('the refreshing tab is closed, provider with leeway', came.join(), 'goes on', count())
     assert.deepEqual(came, [200])
     assert.equal(count(), 2)
   },

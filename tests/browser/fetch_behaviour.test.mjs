@@ -1,5 +1,5 @@
-// auth.fetch and plain fetch side by side in one page: where they differ is printed, and must be what docs/fetch.md
-// allows, no more and no less.
+// auth.fetch and plain fetch side by side in one page. Their differences are printed, and must be exactly those in
+// docs/fetch.md.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -17,7 +17,7 @@ let app, page, addresses
 before(async () => {
   app = await startApp({ plainFetch: true, provider: { accessTokenSeconds: 3600 } })
   const nobody = `${await nowhere()}/`
-  // Another name of loopback is another origin, which the vault's rules cover and the page's policy does not.
+  // Another name of loopback is another origin. The vault's rules cover it, and the page's policy does not.
   const elsewhere = `${app.api.origin.replace('127.0.0.1', 'localhost')}/v1/`
   app.site.connectSrc.push(nobody, new URL(elsewhere).origin)
   app.site.pageCsp += ` ${nobody} data: blob:`
@@ -30,18 +30,18 @@ before(async () => {
 })
 after(() => app?.close())
 
-/** An origin at which nobody listens. */
+/** An origin where no server listens. */
 async function nowhere() {
   const server = await listen({ handler() {} })
   await server.close()
   return server.origin
 }
 
-/** What the API answers to these cases. */
+/** Adds the API's routes for these cases. */
 function serve(api) {
   const counts = new Map()
 
-  /** As the query says; `header`: `Name: value`. */
+  /** Responds as the query says; `header`: `Name: value`. */
   api.on('raw', async ({ request, response, url }) => {
     const asked = (name) => url.searchParams.get(name)
     if (asked('hangup')) return response.destroy()
@@ -78,7 +78,7 @@ function serve(api) {
     response.end(isEmpty ? undefined : body)
   })
 
-  /** What arrived. */
+  /** Describes the request. */
   api.on('mirror', ({ request, response, body }) => {
     const { authorization, ...headers } = request.headers
     const custom = Object.entries(headers).filter(([name]) => /^x-/.test(name))
@@ -154,7 +154,7 @@ function prepare({ token, addresses }) {
   }
 }
 
-/** The cases that docs/fetch.md allows to differ: the first column of its table, in backticks. */
+/** The cases that docs/fetch.md lists as different: the first column of its table, in backticks. */
 async function allowed() {
   const text = await readFile(new URL('../../docs/fetch.md', import.meta.url), 'utf8')
   const [, table] = text.split('| case | `fetch` | `auth.fetch` |')

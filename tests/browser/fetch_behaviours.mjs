@@ -1,10 +1,11 @@
 /**
- * What a page can tell about `fetch`, case by case, in the groups in which the web platform's own tests of the Fetch
- * standard have them. Each case is an expression that runs in the page with:
+ * Observable behavior of `fetch`, case by case, in the groups of the web platform tests for the Fetch standard. Each
+ * case is an expression that runs in the page with:
  *
- * - `fetch`: one of the two
- * - `api`: an address below which a token is wanted; `raw(options)` below it answers as asked, `mirror` says what it got
- * - `site`: the page's own origin; `nobody`: where nobody listens; `elsewhere`: the API under another origin
+ * - `fetch`: one of the two implementations
+ * - `api`: a URL below which a token is required; `raw(options)` below it responds as told, `mirror` describes the
+ *   request
+ * - `site`: the page's own origin; `nobody`: an origin without a server; `elsewhere`: the API under another origin
  * - `read(response)`, `sent(response)`, `failure(promise)`, `bytes(size)`: see fetch_behaviour.test.mjs
  */
 const post = (body, more = '') => `{ method: 'POST', body: ${body}, ${more} }`

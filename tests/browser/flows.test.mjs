@@ -1,5 +1,4 @@
-// What a session goes through in a real browser, seen from the page and in the books of the provider and
-// the API.
+// The life of a session in a real browser, seen from the page and from the records of provider and API.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, beforeEach, test } from 'node:test'
@@ -20,10 +19,10 @@ beforeEach(() => app.api.clear())
 const session = (page) => page.evaluate(() => auth.session)
 const lastChange = (page) => page.evaluate(() => changes.at(-1))
 
-/** Resolves when the page has heard that there is no session any more. */
+/** Resolves when the page has been told that the session ended. */
 const ended = (page) => page.waitForFunction(() => auth.session === null)
 
-/** As many calls at once, each waited for. */
+/** Sends this many calls at once and waits for all of them. */
 const calls = (page, count) =>
   page.evaluate(
     async ([url, number]) => {
@@ -91,7 +90,7 @@ test('a second tab joins without a login and without a refresh', time, async () 
   assert.deepEqual((await session(second)).claims, (await session(page)).claims)
   assert.equal((await call(second, orders)).value.status, 200)
   const grants = app.ledger.entries.slice(since).filter(({ type }) => type === 'token_request')
-  // The first tab's access token may run out meanwhile.
+  // The first tab's access token may expire meanwhile.
   assert.ok(grants.every(({ grant }) => grant === 'refresh_token'))
   assert.equal(app.ledger.authorizationRequests().length, countAuthorizations(since))
 })

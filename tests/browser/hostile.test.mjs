@@ -1,5 +1,5 @@
-// What script of the same origin, a damaged profile or a failing platform can put in the host's way, and
-// what it must not achieve: more than its own answer.
+// Attempts to disturb the host by script of the same origin, a damaged profile or a failing platform. An attacker must
+// not achieve more than an error for its own request.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { spell } from '../../pkg/dist/error-messages.js'
@@ -13,7 +13,7 @@ before(async () => {
   const options = { provider: { accessTokenSeconds: 4 } }
   const [shared, dedicated] = await Promise.all([
     startApp(options),
-    // Its logins by redirect have to come out of the store: the page that returns has another vault.
+    // Its logins by redirect must come from the store, because the page that returns has another vault.
     startApp({ kind: 'dedicated', ...options }),
   ])
   Object.assign(apps, { shared, dedicated })
@@ -23,11 +23,11 @@ afterEach(() => {
   for (const each of Object.values(apps)) each.setConfig({})
 })
 
-// Storage.
+// Storage
 
-/** Runs in a page: opens the vault's database and does this to it, as new or as it is. */
+/** Runs in a page: opens the vault's database, new or existing, and changes it. */
 const change = ({ version, upgrade, use }) => {
-  // At once: later the page's policy forbids it.
+  // Compiled immediately, because the page's policy forbids it later.
   const upgrading = new Function('db', upgrade ?? '')
   const using = new Function('db', `return (async () => { ${use ?? ''} })()`)
   return new Promise((resolve, reject) => {
@@ -56,16 +56,16 @@ const generated = (usages, algorithm = "{ name: 'AES-GCM', length: 256 }") =>
   `await crypto.subtle.generateKey(${algorithm}, false, ${JSON.stringify(usages)})`
 
 const DAMAGES = {
-  'the database is of another version': { version: 7, upgrade: STORES },
+  'the database has another version': { version: 7, upgrade: STORES },
   'the object stores are missing': { version: 1 },
   'one object store is missing': { version: 1, upgrade: "db.createObjectStore('keys')" },
   'the logins have no names': {
     version: 1,
     upgrade: "db.createObjectStore('logins'); db.createObjectStore('keys')",
   },
-  'the key is a text': seal("'x'"),
+  'the key is a string': seal("'x'"),
   'the key is an object': seal("{ usages: ['encrypt', 'decrypt'] }"),
-  'the key is of another algorithm': seal(
+  'the key has another algorithm': seal(
     generated(['encrypt', 'decrypt'], "{ name: 'AES-CBC', length: 256 }"),
   ),
   'the key cannot decrypt': seal(generated(['encrypt'])),
@@ -108,7 +108,7 @@ test('a vault closes the database after use', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
   await booted(page)
-  // The page stays: its worker lives on.
+  // The page stays open, so its worker stays alive.
   const stay = (route) =>
     route.request().isNavigationRequest() ? route.fulfill({ status: 204 }) : route.continue()
   await page.route(`${app.provider.issuer}/**`, stay)
@@ -140,9 +140,9 @@ test('thousands of records do not prevent a login', time, async () => {
   assert.deepEqual(await signIn(next), { value: { returnTo: '/' } })
 })
 
-// Messages.
+// Messages
 
-/** The worker's file, which tells how large the core's memory is to whom asks on the channel `memory`. */
+/** The worker file, which reports the size of the core's memory on the channel `memory`. */
 const measured = (config) => `import { vault } from '/strongroom/worker.js'
 const { Instance } = WebAssembly
 let memory
@@ -155,12 +155,12 @@ const channel = new BroadcastChannel('memory')
 channel.onmessage = () => channel.postMessage(memory.buffer.byteLength)
 vault(${JSON.stringify(config)})`
 
-/** Runs in the page: sends this to the vault as a page would, and resolves with the answer. */
+/** Runs in the page: sends a message to the vault as a page would, and resolves with the answer. */
 const send = async (make) => {
   const { port1, port2 } = new MessageChannel()
   create.shared().port.postMessage('strongroom', [port2])
   const answered = new Promise((resolve) => {
-    // The name of the worker's lock comes unasked.
+    // The name of the worker's lock comes unrequested.
     port1.onmessage = ({ data }) => Array.isArray(data) && resolve(JSON.parse(data[0]))
   })
   port1.postMessage(new Function(`return ${make}`)())
@@ -189,7 +189,7 @@ new BroadcastChannel('entropy').onmessage = ({ target }) => {
     const channel = new BroadcastChannel('entropy')
     channel.postMessage('')
     await new Promise((resolve) => (channel.onmessage = resolve))
-    // It is drawn when the metadata are there, and nobody waits for that but the platform.
+    // Randomness is drawn when the metadata has arrived, in a step that only the platform waits for.
     const outcomes = [await settle(auth.login()), await settle(auth.fetch('/'))]
     return outcomes.map(({ error }) => error.code)
   })
@@ -212,15 +212,15 @@ test('message_invalid: an oversized string is not copied into the core', time, a
 })
 
 const MESSAGES = {
-  'a text of its own': "'{}'",
+  'a string of its own': "'{}'",
   nothing: 'undefined',
   'an empty list': '[]',
-  'a list in a list': `[['{"t":"hello","version":1}']]`,
+  'an array in an array': `[['{"t":"hello","version":1}']]`,
   'a body without a message': '[undefined, new Blob()]',
-  'a list that contains itself': '{ const list = []; list.push(list, list); return list }',
-  'numbers that are none': '[NaN, Infinity]',
+  'an array that contains itself': '{ const list = []; list.push(list, list); return list }',
+  'invalid numbers': '[NaN, Infinity]',
   'a surrogate': "['\\ud800']",
-  'what looks like a stream': '[{}, { getReader: 1, buffer: 1, then: 1 }]',
+  'an object that looks like a stream': '[{}, { getReader: 1, buffer: 1, then: 1 }]',
 }
 
 for (const [name, make] of Object.entries(MESSAGES)) {
@@ -233,7 +233,7 @@ for (const [name, make] of Object.entries(MESSAGES)) {
   })
 }
 
-/** Runs in the page: a call whose body is a list, of lists, of lists, each twice in the next. */
+/** Runs in the page: sends a call whose body is a nested array, in which each level contains the next twice. */
 const sendNested = async (url) => {
   let list = []
   for (let depth = 0; depth < 28; depth++) list = [list, list]
@@ -260,9 +260,12 @@ test('a body of nested arrays is not expanded to half a gigabyte', time, async (
   assert.ok(status >= 200)
 })
 
-// The platform.
+// The platform
 
-/** Comes before strongroom in the worker's file: `fetch` throws at once for the API, and says how deep in calls it was. */
+/**
+ * Runs before strongroom in the worker file: `fetch` throws synchronously for the API, and records the depth of the
+ * call stack.
+ */
 const failing = ({ api }) => `
 Error.stackTraceLimit = Infinity
 const { fetch } = self
@@ -289,7 +292,7 @@ vault(${JSON.stringify(app.config)})`)
   const { value } = await signInByPopup(page)
   assert.equal(value.claims.sub, 'alice')
   await app.ledger.accessTokenExpired()
-  // They wait for one refresh, and then begin all at once.
+  // They wait for one refresh and then all start at once.
   const codes = await page.evaluate(async (url) => {
     const outcomes = Array.from({ length: 400 }, () => settle(auth.fetch(url)))
     return (await Promise.all(outcomes)).map(({ error }) => error?.code ?? error?.name)
@@ -301,9 +304,9 @@ vault(${JSON.stringify(app.config)})`)
   assert.equal(Math.max(...depths), Math.min(...depths))
 })
 
-// Messages by the thousand, from a port of their own. The seed decides on all of them.
+// Thousands of random messages from a port of their own. The seed determines all of them.
 
-/** Runs in a page: says hello by another port, then `count` messages that dice made; what was answered. */
+/** Runs in a page: says hello on another port, then sends `count` random messages. Resolves with the answers. */
 const sendAtRandom = async ({ seed, count, apiUrl }) => {
   let state = seed
   const below = (n) => {
@@ -320,7 +323,7 @@ const sendAtRandom = async ({ seed, count, apiUrl }) => {
       () => null,
       () => below(3) === 0,
       () => below(2 ** 31) - 2 ** 30,
-      // No fraction: by one a page names its lock, and is gone when that is free.
+      // No fraction: with a fraction a page names its lock, and counts as closed when that lock is free.
       () => one([NaN, Infinity, -0, 2 ** 53, 1e300, 10n]),
       () => one(['', '\0', '\u0001!', '\ud800', '{}', 'a'.repeat(below(3000)), '[['.repeat(100)]),
       () => one([new Date(), /x/, new Error('x'), new Map([[1, 2]]), new Set([1]), new Blob(['x'])]),
@@ -330,7 +333,7 @@ const sendAtRandom = async ({ seed, count, apiUrl }) => {
       () =>
         depth > 3 ? {} : Object.fromEntries(Array.from({ length: below(4) }, (_, i) => [i, odd(depth + 1)])),
     ])()
-  // All but what would end the session or this port, which a page may do.
+  // All types except those that would end the session or this port, which a page may do.
   const types =
     'login cancel callback fetch fetch fetch socket abort active woke inspect device more x'.split(' ')
   const members = {
@@ -366,11 +369,11 @@ const sendAtRandom = async ({ seed, count, apiUrl }) => {
     try {
       port.postMessage(one([() => [text(), odd()], () => [text()], () => odd(), () => [odd(), odd()]])())
     } catch (error) {
-      // Not everything can be cloned.
+      // Some values cannot be cloned.
       if (error.name !== 'DataCloneError') throw error
     }
   }
-  // Answered last, since a port keeps its order.
+  // Its answer comes last, because a port keeps the order of messages.
   port.postMessage([JSON.stringify({ t: 'inspect', id: 999_999 })])
   await over
   return JSON.stringify(answers)
@@ -388,7 +391,7 @@ for (const seed of [1, 2, 3, 4]) {
     assert.doesNotMatch(answers, /vault_crashed/)
     for (const kind of ['access_token', 'refresh_token']) {
       const { value } = app.ledger.newest(kind)
-      assert.ok(!answers.includes(value), 'a token was answered')
+      assert.ok(!answers.includes(value), 'an answer contains a token')
     }
     assert.deepEqual(await page.evaluate(() => failures), [])
     assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)

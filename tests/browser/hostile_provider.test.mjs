@@ -1,5 +1,5 @@
-// Answers of a provider, or of somebody in its place, that are made to cost the reader dearly: they are not read to
-// their end, the login fails with a code, and the next one succeeds.
+// Responses of a provider, or of an attacker in its place, that are expensive to read: they are not read to their end,
+// the login fails with a code, and the next one succeeds.
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { after, afterEach, before, test } from 'node:test'
@@ -18,7 +18,7 @@ afterEach(() => app.provider.faults.clear())
 
 const MEGABYTE = 1024 * 1024
 
-/** A stream, and what became of it: how much was taken from it, and when it was given up. */
+/** A stream, with the number of bytes taken from it and the time of its cancellation. */
 function watched(chunks) {
   const source = { bytes: 0 }
   source.ended = new Promise((resolve) => {
@@ -35,8 +35,9 @@ function watched(chunks) {
 const SIZES = { objectMode: false, highWaterMark: 64 * 1024 }
 
 /**
- * A body that has these chunks and no end. One with an end may reach it before it is given up: buffers of the network
- * take megabytes ahead (up to 36 on Linux), and a connection that is gone takes everything until its end is noticed.
+ * A body that repeats these chunks without an end. A finite one might be read completely before it is canceled: network
+ * buffers take megabytes ahead (up to 36 on Linux), and a closed connection accepts everything until its end is
+ * noticed.
  */
 function endless(chunks) {
   return new Readable({
@@ -48,7 +49,7 @@ function endless(chunks) {
   })
 }
 
-/** JSON that goes on for so long, or endlessly. */
+/** JSON of this length, or endless. */
 function* text(bytes = Infinity) {
   yield '{"access_token":"'
   const chunk = Buffer.alloc(64 * 1024, 'a')
@@ -67,7 +68,7 @@ async function* drops() {
 const ANSWERS = {
   'ten megabytes': { chunks: () => endless(text(10 * MEGABYTE)), code: 'token_response_invalid' },
   'more and more': { chunks: () => endless(text()), code: 'token_response_invalid' },
-  'a drop now and then': { chunks: () => Readable.from(drops(), SIZES), code: 'provider_unavailable' },
+  'a few bytes now and then': { chunks: () => Readable.from(drops(), SIZES), code: 'provider_unavailable' },
 }
 
 for (const [name, { chunks, code }] of Object.entries(ANSWERS)) {
@@ -79,7 +80,7 @@ for (const [name, { chunks, code }] of Object.entries(ANSWERS)) {
     const { error } = await signIn(page)
     assert.equal(error.code, code)
     assert.equal(await source.ended, 'given up')
-    // What the browser and the network had taken ahead is more than the core was given.
+    // The browser and the network have buffered more than the core received.
     assert.ok(source.bytes < 64 * MEGABYTE, `${source.bytes} bytes were taken`)
     assert.deepEqual(await signIn(await app.open()), { value: { returnTo: '/' } })
   })
@@ -112,5 +113,5 @@ test('keys and metadata that are too long are ignored', time, async () => {
   }
 })
 
-/** The outcome of a login that does not get as far as the provider's page. */
+/** The result of a login that does not reach the provider's page. */
 const login = (page) => page.evaluate(() => boot.then(() => settle(auth.login())))

@@ -1,5 +1,6 @@
-// The browser's HTTP cache: an API that echoes its request must not become readable through it, in any mode of
-// persistence, and no response of one user may reach the next. The controls show that the cache would do all of it.
+// The browser's HTTP cache. An API that echoes its request must not become readable through the cache in any mode of
+// persistence, and no response of one user may reach the next. The controls show that the cache would allow all of
+// this.
 import assert from 'node:assert/strict'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,7 +15,7 @@ import { search } from '../support/leak.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Cache headers of a response: Chromium stores all but the last. */
+/** Cache headers of a response. Chromium stores all but the last. */
 const CACHEABLE = {
   'no header': {},
   'no-cache': { 'Cache-Control': 'no-cache' },
@@ -55,7 +56,7 @@ const open = (app) => (app.config.session?.persist === 'escrow' ? openWithEscrow
 const found = (app, ...values) =>
   search({ page: values.map((value) => JSON.stringify(value)) }, app.ledger.secrets())
 
-/** Calls in each mode of the cache; resolves with what came, and how many requests reached the API. */
+/** Calls in each cache mode. Resolves with the results, and the number of requests that reached the API. */
 async function inEachMode(app, page, url, init) {
   const outcomes = []
   for (const cache of MODES) {
@@ -66,7 +67,7 @@ async function inEachMode(app, page, url, init) {
   return outcomes
 }
 
-/** Has the API refuse the newest access token once, so that the vault gets another one. */
+/** Makes the API reject the newest access token once, so that the vault gets another one. */
 async function refresh(app, page) {
   const before = app.ledger.refreshes().length
   app.api.on('refuse-once', ({ response }) => {
@@ -138,7 +139,7 @@ for (const [name, options] of Object.entries(PERSISTENCE)) {
   })
 }
 
-describe('what a page may ask of the cache', () => {
+describe('cache options that a page may set', () => {
   let app
   let page
   before(async () => {
@@ -192,7 +193,7 @@ describe('what a page may ask of the cache', () => {
   })
 })
 
-/** All that a call with a rule of this kind can learn of an echo. */
+/** Everything that a call under a rule of this kind can read of an echo. */
 async function attack(app, page) {
   const url = `${app.api.url}on/echo-3`
   const outcomes = [await call(page, url)]
@@ -227,7 +228,7 @@ test('control: with cache: true the cache serves a partial echo', time, async ()
     assert.equal(app.api.requests.length, 1, 'the cache was not used')
     const pieces = outcomes.slice(1).map(({ value }) => (value?.status === 206 ? value.text : ''))
     assert.notDeepEqual(found(app, pieces.join('')), [])
-    // A page that wants a fresh response gets one, and one from the cache only while that is fresh.
+    // A page gets a fresh response when it asks for one, and a cached response only while that is fresh.
     const who = `${app.api.url}on/who-0`
     for (const { cache, requests } of await inEachMode(app, page, who)) {
       assert.equal(requests, 1, cache)
@@ -238,7 +239,7 @@ test('control: with cache: true the cache serves a partial echo', time, async ()
 })
 
 describe('the profile on disk', () => {
-  /** Opens the app in a profile of its own, acts, closes the browser, and reads all files of the profile. */
+  /** Opens the app in a new profile, acts, closes the browser, and reads all files of the profile. */
   async function filesAfter(app, act) {
     const folder = await mkdtemp(join(tmpdir(), 'strongroom-profile-'))
     try {
@@ -259,7 +260,7 @@ describe('the profile on disk', () => {
     }
   }
 
-  /** The kinds of secrets that these files contain as they are. */
+  /** The kinds of secrets that these files contain unencoded. */
   const kindsIn = (files, secrets) => {
     const kinds = secrets.filter(({ value }) => files.some((file) => file.includes(value)))
     return [...new Set(kinds.map(({ kind }) => kind))]
@@ -274,7 +275,7 @@ describe('the profile on disk', () => {
     await booted(page)
     for (const index of Object.keys(Object.keys(CACHEABLE)))
       await call(page, `${app.api.url}on/echo-${index}`)
-    // The control: what a page fetches by itself, uncompressed, is in the cache on the disk.
+    // As a control: a response that a page fetches by itself, uncompressed, is in the cache on disk.
     const planted = await page.evaluate(
       (url) => fetch(url).then((response) => response.text()),
       `${app.api.origin}/open/planted`,

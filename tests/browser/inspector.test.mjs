@@ -1,4 +1,4 @@
-// The inspector is in a module of its own: who does not ask for it never loads it, and who does loads only that.
+// The inspector is in a separate module: apps that do not use it never load it, and apps that do load only that module.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -20,11 +20,11 @@ afterEach(() => {
 
 const modules = () => app.site.requests.map(({ path }) => path).filter((path) => path.endsWith('.wasm'))
 
-/** A worker's file that says itself which module it wants. */
+/** A worker file that names its module. */
 const workerWith = (config, wasm) => `import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${wasm}' })`
 
-/** Signs in on a page of its own that calls the API once. */
+/** Signs in on a new page that calls the API once. */
 async function used() {
   const page = await app.open()
   await signIn(page)

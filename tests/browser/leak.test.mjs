@@ -1,5 +1,5 @@
-// No token, no authorization code and no code verifier can be found in the page: not in its heap, not in
-// what is stored, said or shown. The detector comes first: it has to find a canary in each place.
+// No token, authorization code or code verifier can be found in the page: not in its heap, and not in anything stored,
+// sent or shown. First the detector must find a canary in each place.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
@@ -21,23 +21,23 @@ before(async () => {
 })
 after(() => app?.close())
 
-/** A page that is watched from its first script on. */
+/** A page that is recorded from its first script on. */
 async function openWatched(path) {
   const context = await app.browser.newContext()
   const log = await record(context)
   return { page: await app.open(path, context), log }
 }
 
-// The detector.
+// The detector
 
 const canary = () => ({ kind: 'canary', value: randomBytes(96).toString('base64url') })
 
-/** Where a canary is put, by the place in which it must be found. Each runs in the page. */
+/** Functions that plant a canary, by the place in which it must be found. Each runs in the page. */
 const PLANTS = {
   'heap: in a closure': (value) => {
     globalThis.keep = () => value
   },
-  'heap: deep in a long text': (value) => {
+  'heap: deep in a long string': (value) => {
     globalThis.keep = (
       (text) => () =>
         text
@@ -109,7 +109,7 @@ const PLANTS = {
     history.pushState(null, '', '/')
   },
   console: (value) => console.debug('a', value),
-  'console: an error nobody catches': (value) => void setTimeout(() => Promise.reject(new Error(value))),
+  'console: an uncaught error': (value) => void setTimeout(() => Promise.reject(new Error(value))),
   dom: (value) => document.body.setAttribute('data-x', value),
   'dom: in a field': (value) => {
     document.body.append(document.createElement('input'))
@@ -126,7 +126,7 @@ for (const [name, plant] of Object.entries(PLANTS)) {
     await page.evaluate(plant, planted.value)
     const [place] = name.split(':')
     let findings
-    // Console and messages are told to the test a moment later.
+    // The test receives console output and messages a moment later.
     for (let attempt = 0; attempt < 20 && !findings?.some((finding) => finding.place === place); attempt++) {
       findings = search(await collect(page, log), [planted])
     }
@@ -139,18 +139,18 @@ for (const [name, plant] of Object.entries(PLANTS)) {
   })
 }
 
-// The vault.
+// The vault
 
 /**
- * A code comes to the page in the address, by design of the redirect. It is spent and was useless without
- * its verifier; it must be gone from the address and must be kept nowhere. The engine remembers the
- * address at which a page was opened, and the page handed it to the vault.
+ * By the design of the redirect, a code reaches the page in the URL. It has been used, and was useless without its
+ * verifier. It must be removed from the URL and must not be stored. The engine remembers the URL at which a page was
+ * opened, and the page passed it to the vault.
  */
 const CODE_MAY_BE_IN = ['heap', 'messages sent', 'performance', 'addresses']
 
 /**
- * Buffers that cannot be looked into: the queues of bodies that nobody has read, whose bytes came by
- * message and are searched there, and the engine's templates of its own objects.
+ * Buffers that cannot be inspected: the queues of unread bodies, whose bytes came in messages and are searched there,
+ * and the engine's templates of its own objects.
  */
 const ENGINES_OWN = /ReadableByteStreamController::QueueEntry|WrapperTypeInfo/
 
@@ -172,7 +172,7 @@ async function assertClean(tabs, step, of = app) {
   }
 }
 
-/** Makes things go wrong, and keeps all that the page can learn of it. Runs in the page. */
+/** Causes failures, and stores everything that the page can read of them. Runs in the page. */
 async function fail(api) {
   const attempts = [
     () => auth.fetch('https://attacker.example/'),
@@ -264,7 +264,7 @@ test('no token, code or verifier is ever in the page', { timeout: 900_000 }, asy
     app.provider.faults.add('token', { answer: { status: 503, body: 'Busy' } })
     assert.equal((await call(page, `${app.api.url}me`)).value.status, 200)
   })
-  await step('a refresh that is refused', async () => {
+  await step('a refresh that is rejected', async () => {
     await app.ledger.accessTokenExpired()
     app.provider.faults.add('token', { answer: { status: 400, body: { error: 'invalid_grant' } } })
     assert.equal((await call(page, `${app.api.url}me`)).error.code, 'session_ended')
@@ -298,12 +298,12 @@ test('no token, code or verifier is ever in the page', { timeout: 900_000 }, asy
   await page.context().close()
 })
 
-// Coming back.
+// Resuming
 
 test('nor after a silent login', { timeout: 360_000 }, async () => {
   const returning = await startApp({
     resume: 'redirect',
-    // Without offline_access: the provider would want consent for that.
+    // Without offline_access, because the provider would require consent for it.
     config: { scope: 'openid profile orders', inspect: true },
     extendedLifetime: false,
     launch: { args: HEAP_ARGS },
@@ -322,7 +322,7 @@ test('nor after a silent login', { timeout: 360_000 }, async () => {
     assert.equal(await page.evaluate(() => auth.resumed), 'redirect')
     assert.equal((await call(page, `${returning.api.url}me`)).value.status, 200)
     await assertClean([tab], 'it came back', returning)
-    // A control: a code that is written down with the attempt is found.
+    // As a control: a code that is stored with the attempt is found.
     const { value } = returning.ledger.newest('authorization_code')
     await page.evaluate((code) => (sessionStorage['strongroom.resume'] += code), value)
     const [finding] = findLeaks(await collect(page, tab.log), returning)

@@ -1,5 +1,5 @@
-// Nor is a token in the page with sockets, wherever their token goes, with event sources, or with a key in escrow.
-// leak.test.mjs shows that the detector finds what there is in each place.
+// No token is in a page with sockets, wherever their token is sent, with event sources, or with a key in escrow.
+// leak.test.mjs shows that the detector works in each place.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, signIn, startApp } from '../support/app.mjs'
@@ -32,10 +32,10 @@ before(async () => {
 })
 after(() => app?.close())
 
-/** The code of a redirect login comes by the address, is spent, and is searched for in leak.test.mjs. */
+/** The code of a redirect login arrives in the URL and has been used; leak.test.mjs searches for it. */
 const tokens = () => app.ledger.secrets().filter(({ kind }) => kind !== 'authorization_code')
 
-/** Talks through a socket, and keeps all that the page can learn of it. Runs in the page. */
+/** Uses a socket, and stores everything that the page can read of it. Runs in the page. */
 function converse([url, protocols]) {
   globalThis.kept ??= []
   return new Promise((resolve) => {
@@ -59,7 +59,7 @@ function converse([url, protocols]) {
   })
 }
 
-/** Hears a source up to its second error, and keeps what it says. Runs in the page. */
+/** Listens to a source up to its second error, and stores its events. Runs in the page. */
 function listenTo(url) {
   globalThis.kept ??= []
   let errors = 0
@@ -93,7 +93,7 @@ for (const [way, webSocket] of Object.entries(WAYS)) {
     assert.deepEqual([codes[0], codes[2]], [4000, 1006])
     assert.ok(
       app.api.sockets.some(({ claims }) => claims),
-      'a socket came with a token',
+      'a socket opened with a token',
     )
     assert.ok(await page.evaluate(listenTo, `${app.api.url}news`))
     assert.ok(await page.evaluate(listenTo, `${app.api.url}redirect`))
@@ -104,7 +104,7 @@ for (const [way, webSocket] of Object.entries(WAYS)) {
     assert.equal(await page.evaluate(converse, [live + way]), 4000)
     assert.deepEqual(search(await collect(page, log), tokens()), [])
 
-    // A control: one that an API sends is found.
+    // As a control: a token that an API sends is found.
     const { value } = app.ledger.newest('access_token')
     await page.evaluate((token) => {
       globalThis.planted = new MessageEvent('message', { data: token })

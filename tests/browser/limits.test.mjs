@@ -1,5 +1,5 @@
-// The limits of a session that is kept: a reload, a new worker or a script of the page move none of them, and the
-// end takes the refresh token along.
+// The limits of a persisted session: a reload, a new worker or a script of the page cannot move them, and the end
+// revokes the refresh token.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -13,7 +13,7 @@ before(async () => {
 })
 after(() => app.close())
 
-/** Signs in, then reloads the page; gives what each of its two workers said of the session, and the page. */
+/** Signs in, then reloads the page. Returns the session as reported by each of its two workers, and the page. */
 async function reloaded(session) {
   app.setConfig({ session: { persist: 'sealed', ...session } })
   const page = await app.open()
@@ -25,7 +25,7 @@ async function reloaded(session) {
   return { page, before, after: await seen() }
 }
 
-/** Resolves when the page is told of the session's end, with the reason and when that was. */
+/** Resolves with the reason and the time when the page is told of the session's end. */
 const ended = (page) =>
   page.evaluate(
     () =>

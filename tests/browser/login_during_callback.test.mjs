@@ -1,4 +1,4 @@
-// A route guard calls login() wherever it finds no session: also while handleCallback() is still exchanging the code.
+// A route guard calls login() whenever it finds no session, even while handleCallback() is still exchanging the code.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, giveConsent, signIn, startApp } from '../support/app.mjs'
@@ -9,7 +9,7 @@ const apps = {}
 const pages = {}
 
 before(async () => {
-  // Without offline_access: the provider would want consent for that, so that no login is silent.
+  // Without offline_access, because the provider would require consent for it and no login would be silent.
   const config = { scope: 'openid profile orders' }
   const options = {
     shared: { config },
@@ -30,7 +30,7 @@ afterEach(() => {
 
 const trips = (app) => app.ledger.authorizationRequests().length
 
-/** Lets the app's pages run `script` in the turn in which they call `handleCallback()`. */
+/** Makes the app's pages run `script` in the task in which they call `handleCallback()`. */
 function guardBy(app, kind, script) {
   replaceStart(app, kind, `const finished = auth.handleCallback()\n${script}\nreturn finished`)
 }
@@ -41,11 +41,11 @@ function replaceStart(app, kind, script) {
   app.site.files['/page.js'] = pages[kind].replace(started, script)
 }
 
-/** A guard: `guarded` is what came of its login, `null` if it saw a session. */
+/** A guard. `guarded` is the result of its login, or `null` if it saw a session. */
 const guard = (options) =>
   `globalThis.guarded = auth.session ? null : settle(auth.login(${JSON.stringify(options)}))`
 
-/** Opens a page whose script, by default a guard, sends its user to the provider. `made` counts the trips there. */
+/** Opens a page whose script, by default a guard, sends its user to the provider. `made` counts the navigations. */
 async function openGuarded(kind, script = guard({ returnTo: '/orders?a#b' })) {
   const app = apps[kind]
   guardBy(app, kind, script)
@@ -116,7 +116,7 @@ test('guard that asks for a step-up each time navigates once', time, async () =>
   const { value } = await page.evaluate(() => guarded)
   assert.equal(value?.claims.sub, 'alice')
   assert.equal(made(), 1)
-  // Nothing that identifies the user is left in the page's storage.
+  // The page's storage contains nothing that identifies the user.
   const kept = await page.evaluate(() => JSON.stringify({ ...sessionStorage }))
   assert.ok(!kept.includes('alice'), kept)
   await page.context().close()
@@ -160,7 +160,7 @@ test('login() of another connection waits for the callback too', time, async () 
   await page.context().close()
 })
 
-/** A page at the callback, whose exchange the provider has not answered; `release` lets it. */
+/** A page at the callback whose exchange the provider has not answered. `release` lets it respond. */
 async function exchanging(config = {}) {
   const app = apps.shared
   app.setConfig(config)
@@ -234,7 +234,7 @@ test('login() navigates at once where no callback is in flight', time, async () 
   await page.context().close()
 })
 
-/** A promise, and what resolves it. */
+/** A promise with its resolve function. */
 function deferred() {
   let resolve
   const promise = new Promise((settle) => (resolve = settle))

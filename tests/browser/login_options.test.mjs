@@ -1,4 +1,4 @@
-// Options of login() that there are not, or not in the module that this configuration loads.
+// Unknown options of login(), and options that the loaded module does not support.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'
@@ -13,7 +13,7 @@ before(async () => {
 after(() => app?.close())
 afterEach(() => app.setConfig({}))
 
-/** How a login with these options is refused; it leaves the page otherwise. */
+/** The rejection of a login with these options. Without a rejection it would leave the page. */
 async function refusal(options) {
   const page = await app.open()
   await booted(page)

@@ -1,11 +1,11 @@
-// Mistakes in wiring strongroom up: each is reported at once, with what to do instead.
+// Mistakes in wiring strongroom up: each is reported immediately, with the fix.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
-/** A host that is this machine, and to the browser a device of the local network. */
+/** A host that is this machine, but looks to the browser like a device of the local network. */
 const LAN = 'lan.test'
 
 let app
@@ -62,7 +62,7 @@ test('connect() explains what its function must return', time, async () => {
   await page.context().close()
 })
 
-/** The code and message with which this call on a connected page is refused. */
+/** The code and message with which a connected page's call is rejected. */
 async function refusal(call) {
   const page = await app.open()
   await booted(page)
@@ -149,7 +149,7 @@ test('vault() in a page throws, and loads nothing', time, async () => {
   await page.context().close()
 })
 
-/** Returns the console output of a page at this address, after more seconds than any start takes. */
+/** Console output of a page at this URL, after more seconds than any start takes. */
 async function warnings(address, script) {
   const page = await app.open('/empty')
   const logged = []
@@ -160,7 +160,7 @@ async function warnings(address, script) {
   await page.evaluate(script)
   const warned = page.waitForEvent('console', { timeout: 3000 }).catch(() => null)
   await page.clock.fastForward(10_000)
-  // With nothing to load the timer's function has run by now.
+  // Nothing has to be loaded, so the timer's function has run by now.
   await page.evaluate(() => settle())
   return { logged, warned, page }
 }
@@ -176,7 +176,7 @@ for (const answer of ['?code=a&state=b', '?error=access_denied&state=b', '#code=
 }
 
 for (const [name, address, script] of [
-  ['without an answer in the address', '?code=a', () => {}],
+  ['without a response in the URL', '?code=a', () => {}],
   // No login of the vault: `handleCallback()` leaves these parameters to other code.
   ['after handleCallback()', '?code=a&state=b', () => auth.handleCallback().catch(() => {})],
 ]) {

@@ -1,4 +1,4 @@
-// The demo's provider and API serve a reader's own app too.
+// The demo's provider and API also serve a reader's own app.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { OWN_CLIENT_ID, startServers } from '../support/servers.mjs'
@@ -12,7 +12,7 @@ before(async () => {
 })
 after(() => servers.close())
 
-/** Where the provider sends a user whose app asks with these parameters. */
+/** The provider's redirect for an app that sends these parameters. */
 async function authorization(parameters) {
   const query = new URLSearchParams({
     client_id: OWN_CLIENT_ID,

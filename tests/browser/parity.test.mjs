@@ -1,5 +1,5 @@
-// auth.fetch is fetch: each row runs in one page with plain fetch, which is given the token that the vault
-// has and the page has not, and with auth.fetch. What the page sees must be the same.
+// auth.fetch behaves like fetch: each row runs in one page with plain fetch, which is given the vault's token, and with
+// auth.fetch. The page must see the same.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { signIn, startApp } from '../support/app.mjs'
@@ -23,14 +23,14 @@ before(async () => {
 
 after(() => app?.close())
 
-/** An origin at which nobody listens. */
+/** An origin where no server listens. */
 async function nowhere() {
   const server = await listen({ handler() {} })
   await server.close()
   return server.origin
 }
 
-/** Runs in the page: the two fetches, and how a response is looked at. */
+/** Runs in the page: the two fetches, and functions that describe a response. */
 function prepare(token) {
   globalThis.fetches = {
     async plain(input, init) {
@@ -38,7 +38,7 @@ function prepare(token) {
       request.headers.set('authorization', `Bearer ${token}`)
       return fetch(request)
     },
-    // Not called as a method: it is bound.
+    // Called without `auth` as its receiver: it is bound.
     vault: auth.fetch,
   }
   globalThis.head = (response) => ({
@@ -55,8 +55,8 @@ function prepare(token) {
     bodyUsed: response.bodyUsed,
   })
   globalThis.look = async (response) => ({ ...head(response), text: await response.text() })
-  // Chromium's pages name the browser in headers of their own; its shared workers do not. The vault's calls bypass the
-  // HTTP cache, and say so: see docs/fetch.md.
+  // Chromium's pages send headers that name the browser; its shared workers do not. The vault's calls bypass the HTTP
+  // cache with headers: see docs/fetch.md.
   globalThis.echo = async (response) => {
     const seen = await response.json()
     return {
@@ -64,7 +64,7 @@ function prepare(token) {
       headers: seen.headers.filter((name) => !/^(sec-ch-ua.*|cache-control|pragma)$/.test(name)),
     }
   }
-  // By the Fetch standard these have no body; Chromium's have an empty one.
+  // By the Fetch standard these have no body. Chromium returns an empty one.
   globalThis.empty = async (response) => ({ ...(await look(response)), body: undefined })
   globalThis.failure = async (promise) => {
     try {
@@ -96,7 +96,7 @@ function prepare(token) {
 
 const post = (body, more = '') => `{ method: 'POST', body: ${body}, ${more} }`
 
-/** A row: its name and what is run, with `fetch` and the addresses, in the page. */
+/** Rows: a name, and an expression that runs in the page with `fetch` and the URLs. */
 const rows = {
   'GET of JSON': `look(await fetch(api + 'orders'))`,
   'a query is kept, a fragment is not sent': `echo(await fetch(api + 'echo?a=1&a=2&b=%20#part'))`,
@@ -141,17 +141,17 @@ const rows = {
   })()`,
   'a part of an ArrayBuffer': `look(await fetch(api + 'upload', ${post('pattern(100).subarray(10, 20)')}))`,
   'a DataView': `look(await fetch(api + 'upload', ${post('new DataView(pattern(100).buffer, 5, 50)')}))`,
-  'a stream over HTTP/1.1, which cannot': `failure(fetch(api + 'upload', ${post(`new Blob(['x']).stream()`, `duplex: 'half'`)}))`,
+  'a stream over HTTP/1.1, which is unsupported': `failure(fetch(api + 'upload', ${post(`new Blob(['x']).stream()`, `duplex: 'half'`)}))`,
   'a stream without duplex': `failure(fetch(api + 'upload', ${post(`new Blob(['x']).stream()`)}))`,
   keepalive: `look(await fetch(api + 'upload', ${post(`'x'`, 'keepalive: true')}))`,
   priority: `look(await fetch(api + 'me', { priority: 'high' }))`,
   'right integrity': `look(await fetch(api + 'status/200', { integrity: await digest('status 200\\n') }))`,
   'wrong integrity': `failure(fetch(api + 'status/200', { integrity: await digest('something else') }))`,
-  'an answer as json()': `(await fetch(api + 'me')).json()`,
-  'an answer as arrayBuffer()': `(await fetch(api + 'me')).arrayBuffer().then((buffer) => buffer.byteLength)`,
-  'an answer as blob()': `(await fetch(api + 'me')).blob().then(({ type, size }) => ({ type, size }))`,
-  'an answer as bytes()': `(await fetch(api + 'me')).bytes().then((bytes) => bytes.length)`,
-  'an answer read twice': `(async () => {
+  'a response as json()': `(await fetch(api + 'me')).json()`,
+  'a response as arrayBuffer()': `(await fetch(api + 'me')).arrayBuffer().then((buffer) => buffer.byteLength)`,
+  'a response as blob()': `(await fetch(api + 'me')).blob().then(({ type, size }) => ({ type, size }))`,
+  'a response as bytes()': `(await fetch(api + 'me')).bytes().then((bytes) => bytes.length)`,
+  'a response read twice': `(async () => {
     const response = await fetch(api + 'me')
     await response.text()
     return [head(response), (await failure(response.text())).isTypeError]
@@ -199,7 +199,7 @@ const rows = {
   'an invalid header': `(await failure(fetch(api + 'me', { headers: { 'a b': 'c' } }))).isTypeError`,
   'GET with a body': `(await failure(fetch(api + 'me', { body: 'x' }))).isTypeError`,
   'aborted before': `failure(fetch(api + 'me', { signal: AbortSignal.abort() }))`,
-  'aborted before, for a reason': `failure(fetch(api + 'me', { signal: AbortSignal.abort('enough') }))`,
+  'aborted beforehand, with a reason': `failure(fetch(api + 'me', { signal: AbortSignal.abort('enough') }))`,
   'aborted by a Request’s own signal': `failure(fetch(new Request(api + 'me', { signal: AbortSignal.abort('enough') })))`,
   'aborted while it waits': `(async () => {
     const controller = new AbortController()
@@ -208,7 +208,7 @@ const rows = {
     return outcome
   })()`,
   'timed out': `failure(fetch(api + 'slow?ms=20000', { signal: AbortSignal.timeout(100) }))`,
-  'aborted while the body comes': `(async () => {
+  'aborted while the body arrives': `(async () => {
     const controller = new AbortController()
     const response = await fetch(api + 'stream?n=1000&interval=50', { signal: controller.signal })
     const reader = response.body.getReader()
@@ -216,19 +216,19 @@ const rows = {
     controller.abort(new RangeError('enough'))
     return [await failure(reader.read()), await failure(reader.closed)]
   })()`,
-  'aborted while the body is turned into text': `(async () => {
+  'aborted while the body is converted to text': `(async () => {
     const controller = new AbortController()
     const response = await fetch(api + 'stream?n=1000&interval=50', { signal: controller.signal })
     setTimeout(() => controller.abort(), 100)
     return failure(response.text())
   })()`,
-  'aborted, for a reason, while the body is turned into JSON': `(async () => {
+  'aborted, with a reason, while the body is parsed as JSON': `(async () => {
     const controller = new AbortController()
     const response = await fetch(api + 'stream?n=1000&interval=50', { signal: controller.signal })
     setTimeout(() => controller.abort(new RangeError('enough')), 100)
     return failure(response.json())
   })()`,
-  'timed out while the clone is turned into a Blob': `(async () => {
+  'timed out while the clone is converted to a Blob': `(async () => {
     const response = await fetch(api + 'stream?n=1000&interval=50', { signal: AbortSignal.timeout(300) })
     return failure(response.clone().blob())
   })()`,
@@ -299,7 +299,7 @@ test('a reader that does not read applies backpressure', { timeout: 15_000 }, as
   await new Promise((resolve) => setTimeout(resolve, 500))
   const [request] = app.api.requests
   const early = await Promise.race([request.closed.then(() => true), false])
-  assert.equal(early, false, 'all of it was taken although nobody read')
+  assert.equal(early, false, 'the whole body was taken although nothing was read')
   await page.evaluate(() => held.cancel())
   await request.closed
   assert.equal(request.aborted, true)

@@ -1,5 +1,5 @@
-// Logins by popup need no opener: neither side's Cross-Origin-Opener-Policy ends one. A popup that was closed is a
-// login given up, as far as a page can tell that.
+// Logins by popup need no opener, so no Cross-Origin-Opener-Policy breaks one. If a user closes the popup, the login is
+// canceled, as far as a page can detect it.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent, signInByPopup, startApp } from '../support/app.mjs'
@@ -26,14 +26,14 @@ afterEach(() => {
   }
 })
 
-/** Serves the app's pages with more headers, until the function that it returns is called. */
+/** Serves the app's pages with more headers until the returned function is called. */
 const serve = ({ site }, headers) => site.override('/index.html', { headers })
 
-/** Opens a page and begins a login there, by a click; resolves with page and popup. */
+/** Opens a page and starts a login there with a click. Resolves with page and popup. */
 async function openPopup(app, options) {
   const page = await app.open()
   await booted(page)
-  // What the page itself sees of its popup.
+  // The popup's state as the page itself sees it.
   await page.evaluate(() => {
     const { open } = window
     window.open = (...args) => (globalThis.popup = open(...args))
@@ -58,7 +58,7 @@ for (const kind of Object.keys(KINDS)) {
       try {
         const { page, popup } = await openPopup(app)
         await popup.waitForSelector('#username')
-        // So it looks from now on, though the user is about to sign in.
+        // From now on it looks closed, although the user is about to sign in.
         await looksClosed(page)
         const closed = popup.waitForEvent('close')
         await giveConsent(popup)
@@ -84,7 +84,7 @@ for (const kind of Object.keys(KINDS)) {
     async () => {
       const app = apps[kind]
       const page = await app.open()
-      // The popup is gone long before the code is exchanged.
+      // The popup closes long before the code is exchanged.
       app.provider.faults.add('token', { delay: 2000 })
       const { value } = await signInByPopup(page, { detectClose: true })
       assert.equal(value.claims.sub, 'alice')
@@ -100,7 +100,7 @@ for (const kind of Object.keys(KINDS)) {
       await popup.waitForSelector('#username')
       await popup.close()
       await looksClosed(page)
-      // Another one can begin meanwhile.
+      // Another login can start meanwhile.
       const { value } = await signInByPopup(page)
       assert.equal(value.claims.sub, 'alice')
     },
@@ -119,7 +119,7 @@ test('detectClose with a separating policy mistakes a login for a closed popup',
   const app = apps['a shared worker']
   app.provider.settings.headers = ISOLATING
   const { page } = await openPopup(app, { detectClose: true })
-  // Why it is not the default.
+  // The reason why it is not the default.
   assert.equal((await outcome(page)).error.code, 'login_canceled')
 })
 

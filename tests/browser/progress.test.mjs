@@ -1,4 +1,4 @@
-// onProgress: what has come and what was handed over, in bytes, without changing what comes.
+// onProgress reports the bytes that arrived and that were sent, without changing the data.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -25,7 +25,7 @@ before(async () => {
 after(() => app?.close())
 beforeEach(() => app.api.clear())
 
-/** What was told of a call, and how many bytes came of it. */
+/** The progress reports of a call, and the number of bytes in its body. */
 const told = (path, body = 'undefined') =>
   page.evaluate(`(async () => {
     const told = []

@@ -1,4 +1,4 @@
-// A provider that takes nothing but pushed requests (RFC 9126 5), and tabs without a vault in common.
+// A provider that accepts only pushed requests (RFC 9126 5), and tabs without a common vault.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, signInByPopup, startApp } from '../support/app.mjs'

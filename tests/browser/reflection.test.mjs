@@ -1,5 +1,5 @@
-// An API that sends back what authorised its request: the page does not get the token. The detector of the leak test
-// says what a page got, and finds the token where a rule lets it through.
+// An API that sends back the token of its request: the page does not get the token. The detector of the leak test
+// checks what a page received, and finds the token if a rule lets it through.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { sendJson, sha256 } from '../support/answer.mjs'
@@ -172,7 +172,7 @@ test('a session continues after a token was reflected', time, async () => {
   assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
 })
 
-/** Another app, whose rules say so. */
+/** Another app with these rules. */
 async function withRules(apis) {
   app.setConfig({ apis })
   const other = await app.open()

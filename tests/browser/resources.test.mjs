@@ -1,4 +1,4 @@
-/** Several APIs with access tokens of their own (RFC 8707), a certified provider, and APIs that check `aud`. */
+/** Several APIs with their own access tokens (RFC 8707), a certified provider, and APIs that check `aud`. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { decodeJwt } from 'jose'

@@ -1,5 +1,5 @@
-// Coming back to a session: `connect()` tells where it came from, and finds one without the user if it is told
-// to, once.
+// Resuming a session: `connect()` reports where the session was found, and if told to, finds one without the user,
+// once.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn as signInOn, signInByPopup, startApp, waitUntil } from '../support/app.mjs'
@@ -8,7 +8,7 @@ const time = { timeout: 60_000 }
 
 const apps = {}
 
-// Without offline_access: the provider would want consent for that, so that no login is silent.
+// Without offline_access, because the provider would require consent for it and no login would be silent.
 const config = { scope: 'openid profile orders' }
 const options = { config, extendedLifetime: false, provider: { accessTokenSeconds: 60 } }
 
@@ -42,7 +42,7 @@ const orders = (app) => `${app.api.url}orders`
 const resumed = (page) => page.evaluate(() => auth.resumed)
 const session = (page) => page.evaluate(() => auth.session)
 
-/** How often the provider was asked to log somebody in. */
+/** The number of authorization requests at the provider. */
 const trips = (app) => app.ledger.authorizationRequests().length
 
 /** Reloads the app: the only tab's worker ends with the page. */
@@ -51,19 +51,19 @@ async function reload(page, app, path = '/') {
   await page.goto(app.site.origin + path)
 }
 
-/** Waits until the page that `connect()` ends in has started; there may be a trip in between. */
+/** Waits until the page in which `connect()` resolves has started. It may navigate to the provider in between. */
 const settled = (page) => page.waitForFunction(() => globalThis.auth, null, { polling: 20 })
 
 /** Waits until the page has a session. */
 const signedIn = (page) => page.waitForFunction(() => globalThis.auth?.session, null, { polling: 20 })
 
-/** Signs in, on a page that may just be on a trip of its own. */
+/** Signs in on a page that may be at the provider already. */
 async function signIn(page) {
   await settled(page)
   return signInOn(page)
 }
 
-/** Lets the attempt of before be long ago. */
+/** Forgets the previous attempt. */
 const forgetAttempt = (page) => page.evaluate(() => sessionStorage.clear())
 
 test('resumed: null without a session, and after a login', time, async () => {
@@ -111,7 +111,7 @@ for (const kind of ['redirect', 'dedicated']) {
     assert.equal(page.url(), app.site.origin + path)
     assert.equal(trips(app) - before, 1)
     assert.equal((await call(page, orders(app))).value.status, 200)
-    // The trip has left no entry behind: one for the app, none for the provider.
+    // The navigation has left no history entry: one for the app, none for the provider.
     assert.equal(await page.evaluate(() => history.length), entries + 1)
   })
 }
@@ -125,7 +125,7 @@ test('redirect: one attempt without a session at the provider', time, async () =
   assert.equal(await session(page), null)
   assert.equal(await resumed(page), null)
   assert.equal(page.url(), `${app.site.origin}/#here`)
-  // However often it is loaded.
+  // The page is loaded several times.
   for (let n = 0; n < 4; n++) {
     await reload(page, app)
     assert.deepEqual(await booted(page), { value: null })
@@ -133,7 +133,7 @@ test('redirect: one attempt without a session at the provider', time, async () =
   assert.equal(trips(app) - before, 1)
 })
 
-/** How many trips an app makes that reloads itself at each start, eight times, without a session to be found. */
+/** The number of attempts of an app that reloads itself at each start, eight times, and never finds a session. */
 async function tripsInCircle(forgetting = '') {
   const app = apps.redirect
   const page = await app.open()
@@ -141,7 +141,7 @@ async function tripsInCircle(forgetting = '') {
   await forgetAttempt(page)
   const before = trips(app)
   const usual = app.site.files['/page.js']
-  // The worker ends with each page, and the session with it.
+  // The worker and its session end with each page.
   app.site.files['/page.js'] = `${usual}
 boot.then(() => {
   const loads = Number(new URLSearchParams(location.search).get('loads') ?? 0)
@@ -163,7 +163,7 @@ test('redirect: an app that reloads itself makes one attempt', time, async () =>
 })
 
 test('redirect: an app that also clears sessionStorage makes a few', time, async () => {
-  // And one before anybody had signed in.
+  // Plus one from before anyone had signed in.
   assert.equal((await tripsInCircle('sessionStorage.clear()')) + 1, 6)
 })
 
@@ -232,7 +232,7 @@ test('redirect: no attempt after a logout until the user signs in', time, async 
   assert.equal(await session(other), null)
   assert.equal(trips(app) - before, 0)
   await page.close()
-  // The provider knows her, and asks nothing.
+  // The provider knows the user and asks nothing.
   await other.evaluate(() => void auth.login())
   await signedIn(other)
   await forgetAttempt(other)
@@ -266,7 +266,7 @@ test('redirect: no attempt after a logout in another tab', time, async () => {
   await booted(page)
   assert.equal(await session(page), null)
   assert.equal(trips(app) - before, 0)
-  // A control: after a login there may be one.
+  // As a control: an attempt is allowed after a login.
   await page.evaluate(() => void auth.login())
   await signedIn(page)
   // The other tab still shows why its own session ended, and must not count that as a new end.
@@ -289,7 +289,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 60 } })})`)
   const page = await app.open()
   await signIn(page)
   await page.evaluate(() => new BroadcastChannel('late').postMessage(0))
-  // A question makes the vault look at the clock.
+  // Each call makes the vault check the time.
   const isIdle = () => settle(auth.inspect()).then(() => auth.endReason === 'idle')
   await waitUntil(page, isIdle)
   const before = trips(app)
@@ -367,7 +367,7 @@ test('iframe: the page starts if the provider forbids frames', time, async () =>
   assert.deepEqual(await booted(page), { value: null })
   assert.equal(await session(page), null)
   assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
-  // The page can go on.
+  // The page still works.
   assert.equal((await signInByPopup(page)).value.claims.sub, 'alice')
 })
 

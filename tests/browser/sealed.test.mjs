@@ -1,4 +1,4 @@
-// `persist: 'sealed'`: a session outlives its worker, and dedicated workers of several tabs share one.
+// `persist: 'sealed'`: a session outlives its worker, and the dedicated workers of several tabs share it.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp, waitUntil } from '../support/app.mjs'
@@ -30,7 +30,7 @@ const status = async (page, app) => (await call(page, orders(app))).value?.statu
 const signedIn = (page, is = true) =>
   page.waitForFunction((wanted) => !!auth.session === wanted, is, { polling: 20 })
 
-/** All that lies in the vault's database, as text; keys as whether they can be taken out. */
+/** Everything in the vault's database, as text. A key is described by its extractability. */
 const stored = () =>
   new Promise((resolve) => {
     const opening = indexedDB.open('strongroom')
@@ -97,7 +97,7 @@ test('the store has no token, and its key is not extractable', time, async () =>
   assert.ok(secrets.length >= 4)
   const holdsSecret = ({ text }) => secrets.some((secret) => text.includes(secret))
   assert.deepEqual(found.filter(holdsSecret), [])
-  // A control: the same search finds a token that lies there.
+  // As a control: the same search finds a stored token.
   await page.evaluate(
     (token) =>
       new Promise((resolve) => {
@@ -224,7 +224,7 @@ test('storage_lost: the stored session cannot be decrypted', time, async () => {
 
 test('without locks, logins and logouts complete immediately', time, async () => {
   const app = apps.dedicated
-  // Time stands still in this worker: whatever waits for a time limit hangs.
+  // Timers never fire in this worker, so anything that waits for a time limit hangs.
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 const { request } = LockManager.prototype
 let asked = 0
@@ -245,7 +245,7 @@ vault(${JSON.stringify(app.config)})`)
     channel.postMessage('?')
     return new Promise((resolve) => (channel.onmessage = ({ data }) => resolve(data)))
   })
-  assert.ok(asked >= 1, 'the lock was not asked for')
+  assert.ok(asked >= 1, 'no lock was requested')
   app.setConfig({})
 })
 
@@ -254,7 +254,7 @@ test('with a full disk the session continues, and kept is false', time, async ()
   const { origin } = app.site
   const page = await app.open('/empty')
   const devtools = await page.context().newCDPSession(page)
-  // Before the browser has looked how much room there is.
+  // Before the browser has determined the available space.
   await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1 })
   await page.goto(`${origin}/`)
   await signInByPopup(page)

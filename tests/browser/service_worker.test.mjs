@@ -1,5 +1,5 @@
-// A service worker of the origin would see what the vault sends, and what is answered. Script in the page
-// cannot register one: the page's policy forbids it, and the site gives none out.
+// A service worker of the origin would see the vault's requests and their responses. Script in the page cannot register
+// one: the page's policy forbids it, and the site serves none.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { launchBrowser } from '../support/browser.mjs'
@@ -17,7 +17,7 @@ before(async () => {
 })
 after(() => Promise.all([demo?.close(), browser?.close()]))
 
-/** What became of registering a service worker, which directives forbade it, and what the site was asked. */
+/** The result of registering a service worker, the directives that blocked it, and the requests to the site. */
 async function register({ path, pageCsp }) {
   const { site } = demo
   const before = site.pageCsp
@@ -50,12 +50,12 @@ async function register({ path, pageCsp }) {
 const withoutTrustedTypes = (policy) => policy.replace(/; require-trusted-types-for.*/, '')
 
 const CASES = {
-  "the demo's policy: no string becomes a script": {
+  "the demo's policy: strings never become scripts": {
     path: '/sw.js',
     pageCsp: (policy) => policy,
     expected: { forbiddenBy: ['require-trusted-types-for'], asked: [] },
   },
-  'worker-src: no other file than the vault’s becomes a worker': {
+  'worker-src: only the vault’s file becomes a worker': {
     path: '/sw.js',
     pageCsp: withoutTrustedTypes,
     expected: { forbiddenBy: ['worker-src'], asked: [] },

@@ -1,5 +1,5 @@
-// Sockets that the worker's own Content-Security-Policy blocks or reports: the page hears of it, and no report contains
-// the access token.
+// Sockets that the worker's own Content-Security-Policy blocks or reports: the page is told, and no report contains the
+// access token.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
@@ -18,7 +18,7 @@ const WORKER = '/auth.worker.js'
 
 let app, reports, live
 
-/** Headers of the worker's file: sockets to the API are blocked, or only reported. */
+/** Headers of the worker file: sockets to the API are blocked, or only reported. */
 const POLICIES = {
   enforced: () => ({ 'Content-Security-Policy': policy() }),
   'report-only': () => ({
@@ -53,7 +53,7 @@ async function under(headers, webSocket) {
   return page
 }
 
-/** Opens a socket, and resolves with its events when it is closed. */
+/** Opens a socket, and resolves with its events when it has closed. */
 const attempt = (page, url) =>
   page.evaluate(
     (address) =>

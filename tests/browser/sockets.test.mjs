@@ -1,5 +1,5 @@
-// auth.webSocket is WebSocket: each row runs in one page with the page's own WebSocket, which is given the token that
-// the page has not, and with the vault's. What the page sees must be the same, and the token it must not see.
+// auth.webSocket behaves like WebSocket: each row runs in one page with the page's own WebSocket, which is given the
+// vault's token, and with the vault's. The page must see the same, and must not see the token.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, signIn, signInByPopup, startApp } from '../support/app.mjs'
@@ -35,7 +35,7 @@ beforeEach(() => {
   app.api.sockets.length = 0
 })
 
-/** The usual rule, and sockets below `/v1/live/` and where nobody is. */
+/** The usual rule, plus sockets below `/v1/live/` and at an origin without a server. */
 function rules() {
   const http = live.replace('ws', 'http')
   return [
@@ -45,17 +45,19 @@ function rules() {
   ]
 }
 
-/** The sockets that the API saw with a good token: an address is tried without one first if the token is in the query. */
+/**
+ * The sockets that reached the API with a valid token. If the token is in the query, the URL is first tried without it.
+ */
 const admitted = () => app.api.sockets.filter(({ claims }) => claims)
 
-/** An origin at which nobody listens. */
+/** An origin where no server listens. */
 async function nowhere() {
   const server = await listen({ handler() {} })
   await server.close()
   return server.origin
 }
 
-/** Runs in the page: the two ways to make a socket, and a record of what it says. */
+/** Runs in the page: the two ways to create a socket, and a record of its events. */
 function prepare() {
   globalThis.make = {
     plain: (token) => (url, protocols) => {
@@ -71,7 +73,7 @@ function prepare() {
     const bytes = new Uint8Array(data instanceof Blob ? await data.arrayBuffer() : data)
     return `${kind} ${bytes.length > 20 ? `${bytes.length} bytes` : bytes.join()}`
   }
-  /** What happens to a socket, in order, until it is closed or `enough` messages have come. */
+  /** The events of a socket, in order, until it has closed or `enough` messages have arrived. */
   globalThis.watch = (socket, enough = Infinity) => {
     const said = []
     return new Promise((resolve) => {
@@ -108,7 +110,7 @@ function prepare() {
     new Promise((resolve) => socket.addEventListener(type, resolve, { once: true }))
 }
 
-/** A row: its name and what is run, with `make`, the address and one of nobody's, in the page. */
+/** Rows: a name, and an expression that runs in the page with `make`, the URL, and a URL without a server. */
 const echo = (send, before = '') => `(async () => {
   const socket = await opened(make(url))
   ${before}
@@ -129,9 +131,9 @@ const ROWS = {
   'an empty text': echo(`''`),
   'a string that is not ASCII': echo(`'grüße 🎉'`),
   'half a character': echo(`'a\\ud800b'`),
-  'a text with NUL': echo(`'a\\0b'`),
-  'a number, which becomes text': echo('42'),
-  'an object, which becomes text': echo(`{ a: 1 }`),
+  'a string with NUL': echo(`'a\\0b'`),
+  'a number, which becomes a string': echo('42'),
+  'an object, which becomes a string': echo(`{ a: 1 }`),
   'an ArrayBuffer, as a Blob': echo('Uint8Array.of(1, 2, 3).buffer'),
   'an ArrayBuffer, as one': echo('Uint8Array.of(1, 2, 3).buffer', `socket.binaryType = 'arraybuffer'`),
   'an empty ArrayBuffer': echo('new ArrayBuffer(0)', `socket.binaryType = 'arraybuffer'`),
@@ -154,7 +156,7 @@ const ROWS = {
     await when(socket, 'message')
     return size
   })()`,
-  'what is changed after it was sent': `(async () => {
+  'data that is changed after it was sent': `(async () => {
     const socket = await opened(make(url))
     socket.binaryType = 'arraybuffer'
     const bytes = Uint8Array.of(1, 2, 3)
@@ -170,7 +172,7 @@ const ROWS = {
     for (let i = 0; i < 500; i++) socket.send(i % 2 ? String(i) : Uint8Array.of(i / 2))
     return said
   })()`,
-  'messages before the first handler is late': `(async () => {
+  'messages before the first handler are lost': `(async () => {
     const socket = make(url + '?quiet')
     await when(socket, 'open')
     return [socket.readyState, socket.protocol, socket.extensions, socket.bufferedAmount, socket.binaryType]
@@ -213,7 +215,7 @@ const ROWS = {
     await Promise.resolve()
     return [said, socket.onmessage, typeof socket.onopen]
   })()`,
-  'handlers that were set at once': `new Promise((resolve) => {
+  'handlers that were set immediately': `new Promise((resolve) => {
     const said = []
     const socket = make(url)
     socket.onopen = () => { said.push('open'); socket.send('x') }
@@ -226,10 +228,8 @@ const ROWS = {
   'close with a reason': closed(`socket.close(4321, 'grüße')`),
   'close(3000)': closed(`socket.close(3000)`),
   'close twice': closed(`socket.close(4001, 'first'); socket.close(4002, 'second')`),
-  'close with a code that is reserved': closed(
-    `said.code = nameOf(() => socket.close(1001)); socket.close()`,
-  ),
-  'codes and reasons that no script may send': `(async () => {
+  'close with a reserved code': closed(`said.code = nameOf(() => socket.close(1001)); socket.close()`),
+  'codes and reasons that scripts may not send': `(async () => {
     const socket = await opened(make(url))
     return [
       ...[999, 1001, 1006, 2999, 5000].map((code) => nameOf(() => socket.close(code))),
@@ -239,7 +239,7 @@ const ROWS = {
     ]
   })()`,
   'a reason of 123 bytes': closed(`socket.close(1000, 'x'.repeat(123))`),
-  'what is sent after close() goes nowhere': `(async () => {
+  'data sent after close() is dropped': `(async () => {
     const socket = await opened(make(url))
     const said = watch(socket)
     socket.close()
@@ -266,12 +266,12 @@ const ROWS = {
     socket.onopen = () => socket.close(4000)
     return said
   })()`,
-  'a handshake that is refused': `watch(make(url.replace('live', 'dead') + '?'))`,
+  'a rejected handshake': `watch(make(url.replace('live', 'dead') + '?'))`,
   'a server that is not there': `watch(make(nobody))`,
-  'a sub-protocol of the page’s': `(async () => (await opened(make(url, 'chat'))).protocol)()`,
-  'sub-protocols of the page’s': `(async () => (await opened(make(url, ['log', 'chat']))).protocol)()`,
+  'a sub-protocol of the page': `(async () => (await opened(make(url, 'chat'))).protocol)()`,
+  'sub-protocols of the page': `(async () => (await opened(make(url, ['log', 'chat']))).protocol)()`,
   'a server that chooses none of the sub-protocols': `watch(make(url + '?choose=none', ['chat']))`,
-  'bufferedAmount comes down to nothing': `(async () => {
+  'bufferedAmount falls to zero': `(async () => {
     const socket = await opened(make(url + '?quiet'))
     socket.send('ü'.repeat(500_000))
     const atOnce = socket.bufferedAmount
@@ -294,7 +294,7 @@ for (const [name, code] of Object.entries(ROWS)) {
   })
 }
 
-/** Rows in which the server does something to each socket. */
+/** Rows in which the server acts on each socket. */
 const SERVED = {
   'the server closes': ({ socket }) => socket.close(4321, 'grüße'),
   'the server closes without a code': ({ socket }) => socket.close(),
@@ -303,7 +303,7 @@ const SERVED = {
     for (let i = 0; i < 100; i++) socket.send(i % 2 ? `message ${i}` : Buffer.from([i]))
     socket.close(1000)
   },
-  'the server sends what is no frame': ({ socket }) => void socket._socket.write(Buffer.from([0x83, 0])),
+  'the server sends an invalid frame': ({ socket }) => void socket._socket.write(Buffer.from([0x83, 0])),
 }
 
 for (const [name, act] of Object.entries(SERVED)) {
@@ -328,7 +328,7 @@ test('its url is the page’s, without the token', time, async () => {
   assert.match(path, /\?a=1&access_token=ey/)
 })
 
-/** A page with a vault of its own, whose rule says this. */
+/** A page with its own vault, whose rule has this `webSocket`. */
 async function withRule(webSocket, more = {}) {
   app.setConfig({ apis: [{ url: app.api.url, webSocket }], ...more })
   const context = await app.browser.newContext()
@@ -374,7 +374,7 @@ test('a chosen sub-protocol with the token is hidden from the page', time, async
   }, `${live}protocol?choose=token`)
   assert.equal(outcome[0], '')
   const [{ socket, protocols }] = admitted()
-  // The control: it really was chosen.
+  // As a control: the server really chose it.
   assert.match(socket.protocol, /^bearer\.ey/)
   assert.deepEqual([protocols[0], protocols.length], ['chat', 2])
   const secrets = [{ kind: 'access_token', value: app.ledger.newest('access_token').value }]
@@ -540,39 +540,39 @@ test('an invalid URL, and invalid sub-protocols', time, async () => {
   assert.deepEqual(failed, ['SyntaxError', 'SyntaxError', 'SyntaxError'])
 })
 
-/** Few bytes, which as a text are half a gigabyte: each list is twice in the next. */
+/** A few bytes whose string form takes half a gigabyte: each array contains the next twice. */
 const NESTED = `(() => {
   let list = []
   for (let depth = 0; depth < 28; depth++) list = [list, list]
   return list
 })()`
 
-/** What a page may send by a socket's port that its wrapper would not; code that makes it. */
+/** Data that a page may send on a socket's port but its wrapper would not. The code creates it. */
 const GARBAGE = {
   nothing: 'undefined',
   null: 'null',
   'a text': "'close'",
   true: 'true',
   'an empty list': '[]',
-  'a list of nothing': '[undefined]',
-  'a list of null': '[null]',
-  'a list of an object': '[{}]',
-  'what says it has a size': '[{ size: 1 }]',
+  'an empty array': '[undefined]',
+  'an array of null': '[null]',
+  'an array of an object': '[{}]',
+  'an object with a size': '[{ size: 1 }]',
   'an invalid number': '[NaN]',
   'a map': '[new Map()]',
-  'a list that contains itself': '(() => { const list = []; list.push(list); return list })()',
-  'lists in lists, without end': `[${NESTED}]`,
-  'lists in lists that say they have a size': `[Object.assign(${NESTED}, { size: 1, byteLength: 1 })]`,
-  'a code of lists': `{ code: ${NESTED} }`,
-  'a reason of lists': `{ code: 4000, reason: ${NESTED} }`,
+  'an array that contains itself': '(() => { const list = []; list.push(list); return list })()',
+  'endlessly nested arrays': `[${NESTED}]`,
+  'nested arrays with a size': `[Object.assign(${NESTED}, { size: 1, byteLength: 1 })]`,
+  'a code made of arrays': `{ code: ${NESTED} }`,
+  'a reason made of arrays': `{ code: 4000, reason: ${NESTED} }`,
   'an invalid code': "{ code: 'x', reason: {} }",
-  'a code that is reserved': '{ code: 1006 }',
+  'a reserved code': '{ code: 1006 }',
   'a reason that is too long': "{ code: 4000, reason: 'x'.repeat(1000) }",
 }
 
-/** Runs in a page: a socket by a port of its own, whose port is `payload`; what comes by it. */
+/** Runs in a page: a socket on its own port, which is `payload`. Resolves with the messages it gets. */
 const raw = async ({ url, garbage, payload = 'port' }) => {
-  // At once: later the page's policy forbids it.
+  // Compiled immediately, because the page's policy forbids it later.
   const make = new Function(`return ${payload === 'port' ? garbage : payload}`)
   const { port1, port2 } = new MessageChannel()
   const own = new MessageChannel()
@@ -582,7 +582,7 @@ const raw = async ({ url, garbage, payload = 'port' }) => {
     port1.onmessage = ({ data: [text] }) =>
       text[0] === '{' && JSON.parse(text).id === 7 && resolve(JSON.parse(text))
     own.port1.onmessage = ({ data }) => {
-      // The echo of what was no reason to close.
+      // The echo of data that was no reason to close.
       if (Array.isArray(data)) return
       heard.push(typeof data === 'object' ? data?.code : JSON.parse(data).t)
       if (typeof data === 'object') return resolve(heard)

@@ -1,5 +1,5 @@
-// An API that wants another authentication (RFC 9470) or more scope (RFC 6750 3.1): the page is told what would
-// satisfy it, and after the user has done that the request goes out once more.
+// An API that demands another authentication (RFC 9470) or more scope (RFC 6750 3.1): the page is told which login
+// would satisfy it, and after the user has done that, the request is sent again.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, beforeEach, test } from 'node:test'
@@ -38,7 +38,7 @@ beforeEach(() => {
 const url = () => `${app.api.url}on/guarded`
 const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
 
-/** Calls the API, keeps the error, and says what it offers. */
+/** Calls the API, stores the error, and returns the login that it offers. */
 const refused = (page, init) =>
   page.evaluate(
     async ([address, options]) => {
@@ -52,7 +52,7 @@ const refused = (page, init) =>
     [url(), init],
   )
 
-/** Does what the error offers, in a click, as a person would. */
+/** Starts the offered login by a click, as a person would. */
 const stepUp = async (page) => {
   await page.evaluate(() => {
     const button = document.createElement('button')

@@ -1,5 +1,5 @@
-// Bodies of any size: what nobody reads stays with the server, what nobody wants is stopped there, and what is sent
-// again after a 401 is what was sent before.
+// Bodies of any size: unread data stays with the server, canceled data is stopped there, and a repeat after a 401 sends
+// the same body.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,12 +7,12 @@ import { booted, call, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 90_000 }
 const MB = 1024 * 1024
-/** Far less than a body, and more than the kernel's and the browser's own buffers hold. */
+/** Far less than a body, and more than the kernel's and the browser's buffers hold. */
 const MOST = 64 * MB
 const BLOCK = Buffer.alloc(64 * 1024, 'endless ')
 
 let app, page
-/** The last endless answer: what the network has taken of it. */
+/** The last endless response: the bytes that the network has taken of it. */
 let flow
 
 before(async () => {
@@ -24,7 +24,7 @@ before(async () => {
 after(() => app?.close())
 beforeEach(() => app.api.clear())
 
-/** Writes as long as somebody takes it. */
+/** Writes as long as the network accepts data. */
 function endless({ response, entry }) {
   const { socket } = response
   const before = socket.bytesWritten
@@ -37,7 +37,7 @@ function endless({ response, entry }) {
   write()
 }
 
-/** Waits until the network has taken nothing for a second; gives what it has taken. */
+/** Waits until the network has taken nothing for a second. Returns the number of bytes it has taken. */
 async function stalled() {
   for (let before = -1; ;) {
     const taken = flow.taken()
@@ -49,7 +49,7 @@ async function stalled() {
 
 const url = () => `${app.api.url}on/endless`
 
-/** Runs in the page: reads that many bytes of `held`, which is a reader. */
+/** Runs in the page: reads this many bytes with the reader `held`. */
 const read = (size) =>
   page.evaluate(async (wanted) => {
     let seen = 0
@@ -63,9 +63,9 @@ test('a reader that stops stops the server after a bounded amount', time, async 
   }, url())
   await read(1)
   const first = await stalled()
-  assert.ok(first < MOST, `${first} bytes were taken although nobody read`)
+  assert.ok(first < MOST, `${first} bytes were taken although nothing was read`)
 
-  // The control: it goes on with the reader, whatever the size.
+  // As a control: it continues with the reader, at any size.
   const seen = await read(256 * MB)
   const second = await stalled()
   assert.ok(seen >= 256 * MB && second >= seen)
@@ -114,7 +114,7 @@ test('an unread clone applies no backpressure, as in fetch', time, async () => {
   await flow.entry.closed
 })
 
-/** How a page lets go of an answer that is on its way. */
+/** Ways in which a page abandons a response in flight. */
 const ENDS = {
   'an abort before the body is read': () =>
     page.evaluate(async (address) => {
@@ -141,7 +141,7 @@ const ENDS = {
     page.evaluate(async (address) => {
       for await (const _ of (await auth.fetch(address)).body) break
     }, url()),
-  'a pipe whose end breaks': () =>
+  'a pipe whose destination fails': () =>
     page.evaluate(async (address) => {
       const { body } = await auth.fetch(address)
       const write = () => {
@@ -153,7 +153,7 @@ const ENDS = {
     const tab = await other()
     await tab.evaluate(() => auth.close())
   },
-  'a page that goes elsewhere': async () => {
+  'a page that navigates away': async () => {
     const tab = await other()
     await tab.goto(`${app.site.origin}/empty`)
   },
@@ -232,7 +232,7 @@ const BODIES = {
 
 for (const [name, body] of Object.entries(BODIES)) {
   test(`after a 401 the whole body is sent again: ${name}`, time, async () => {
-    // A vault renews only so often for a 401.
+    // A vault limits its refreshes after 401s, so each body gets a new vault.
     const tab = await app.open()
     await signIn(tab)
     app.api.clear()
@@ -246,7 +246,7 @@ for (const [name, body] of Object.entries(BODIES)) {
       })()`)
     const once = await seen(`reject-once/${encodeURIComponent(name)}`)
     assert.equal(once.status, 200)
-    assert.deepEqual(once, await seen('echo'), 'what arrived the second time is what arrives at once')
+    assert.deepEqual(once, await seen('echo'), 'the repeated request equals a single one')
     const statuses = app.api.requests.map(({ status }) => status)
     assert.deepEqual(statuses.slice(0, 2), [401, 200])
     await tab.context().close()

@@ -1,5 +1,5 @@
-// What a session survives, by how its vault is set up: the tables of docs/sessions.md, made from what was
-// seen. `UPDATE_DOCS=1` writes them there.
+// Events that a session survives, by the vault's setup: the tables of docs/sessions.md, generated from observations.
+// `UPDATE_DOCS=1` writes them there.
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { after, test } from 'node:test'
@@ -19,7 +19,7 @@ const escrow = { session: { persist: 'escrow' } }
 
 const orders = (app) => `${app.api.url}orders`
 
-/** The columns. Each is an app of its own. */
+/** The columns. Each is a separate app. */
 const SETUPS = [
   { name: 'memory, `SharedWorker`', extendedLifetime: false },
   { name: 'memory, `extendedLifetime`', extendedLifetime: true },
@@ -33,14 +33,14 @@ const SETUPS = [
 
 const openAnew = ({ app, page }) => app.open('/', page.context())
 
-/** Goes elsewhere and comes to a fresh page of the app. */
+/** Navigates away and opens a new page of the app. */
 const leaveAndReturn = async ({ app, page }) => {
   await page.goto(app.provider.issuer)
   await page.goto(`${app.site.origin}/`)
   return page
 }
 
-/** A tab is left while the token endpoint is about to answer, having rotated. */
+/** Leaves a tab while the token endpoint, which has rotated the token, is about to respond. */
 const leaveDuringRefresh = (leewaySeconds) => async (scene) => {
   const { app, page } = scene
   Object.assign(app.provider.settings, { leewaySeconds })
@@ -56,12 +56,11 @@ const leaveDuringRefresh = (leewaySeconds) => async (scene) => {
 }
 
 /**
- * The rows: what happens to the only tab of somebody who is signed in. Each resolves with the page to look at
- * afterwards.
+ * The rows: events of a signed-in user's only tab. Each resolves with the page to check afterwards.
  *
- * @type {{ what: string, cached?: boolean, lifetime?: number, happen: (scene: object) => Promise<object> }[]}
- *   `cached`: whether the browser may keep pages that are left in its back-forward cache, which keeps their
- *   workers alive as well. `lifetime`: of an access token, in seconds.
+ * @type {{ what: string, cached?: boolean, lifetime?: number, happen: (scene: object) => Promise<object> }[]} `cached`:
+ *   true if the browser may keep pages that are left in its back-forward cache, which keeps their workers alive as well.
+ *   `lifetime`: of an access token, in seconds.
  */
 const EVENTS = [
   { what: 'another tab is opened', happen: openAnew },
@@ -77,7 +76,7 @@ const EVENTS = [
   {
     what: 'the only tab is closed, and the app opened again',
     async happen(scene) {
-      // The browser session lives on in a tab of something else.
+      // The browser session stays alive in a tab with another page.
       await scene.page.context().newPage()
       await scene.page.close()
       return openAnew(scene)
@@ -132,8 +131,8 @@ const columns = []
 
 for (const { name, ...options } of SETUPS) {
   test(`${name}: what a session survives`, time, async () => {
-    // A page in the back-forward cache keeps its worker alive, and no page can count on being there. So the cache is
-    // off, which is the driver's default, but for what is about it.
+    // A page in the back-forward cache keeps its worker alive, but no page can rely on it. So the cache is off, the
+    // driver's default, except in the tests about it.
     const apps = new Map()
     for (const cached of [false, true]) {
       const app = await startApp({ proxied: true, launch: cached ? WITH_CACHE : {}, ...options })
@@ -161,7 +160,7 @@ const table = () => {
 after(() => console.log(`\n${ENGINE}\n\n${table()}\n`))
 
 test('docs/sessions.md matches the results', async () => {
-  assert.equal(columns.length, SETUPS.length, 'not everything was seen')
+  assert.equal(columns.length, SETUPS.length, 'some rows were not observed')
   const docs = await readFile(DOCS, 'utf8')
   const marks = [`<!-- seen in ${ENGINE} -->\n\n`, `\n\n<!-- end -->`]
   const start = docs.indexOf(marks[0]) + marks[0].length

@@ -1,5 +1,6 @@
 // A provider whose error responses have no CORS headers: the browser hides its `invalid_grant`. The session becomes
-// suspected, and only then; what else looks like this to a page stays an outage. Minutes pass on the worker's clocks.
+// suspected only for this reason; other failures that look alike to a page count as outages. Minutes pass on the
+// worker's clocks.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { call, signIn, startApp } from '../support/app.mjs'
@@ -28,7 +29,7 @@ afterEach(() => {
   Object.assign(app.provider.settings, { areAccountsBlocked: false, headers: {} })
 })
 
-/** Somebody signed in whose access token has expired, in a worker whose clocks this sets. */
+/** Signs in and waits until the access token has expired, in a worker whose clocks this sets. */
 async function expired({ first = '' } = {}) {
   app.setWorker(`
 import '/clock.js'
@@ -47,7 +48,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 7200, absolute: 36_000 
     page,
     attempts: () => requests('token').length,
     probes: () => requests('discovery'),
-    /** Lets so much time pass. */
+    /** Lets this much time pass. */
     async advance(millis) {
       ahead += millis
       await setClocks(page, { wall: ahead, monotonic: ahead })
@@ -55,7 +56,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 7200, absolute: 36_000 
   }
 }
 
-/** The provider refuses each refresh with a real `invalid_grant`, and no page may read that. */
+/** The provider rejects each refresh with a real `invalid_grant` that no page may read. */
 function refuseHidden() {
   app.provider.settings.areAccountsBlocked = true
   proxy.faults.add('token', { times: Infinity, hideErrors: true })
@@ -68,7 +69,7 @@ const outcome = async (page) => {
 
 const state = (page) => page.evaluate(() => auth.session?.state)
 
-/** Resolves when each attempt has been followed by a probe that has ended. */
+/** Resolves when each attempt was followed by a probe that has ended. */
 async function probed({ attempts, probes }) {
   const deadline = Date.now() + 10 * SECOND
   while (probes().length < attempts()) {
@@ -78,7 +79,7 @@ async function probed({ attempts, probes }) {
   await Promise.all(probes().map(({ closed }) => closed))
 }
 
-/** Calls again and again, for ten minutes and many attempts, during which the session must not be suspected. */
+/** Calls for ten minutes and many attempts, during which the session must not become suspected. */
 async function staysActive({ page, advance }) {
   for (let n = 0; n < 8; n++) {
     assert.equal(await outcome(page), 'provider_unavailable')
@@ -87,7 +88,7 @@ async function staysActive({ page, advance }) {
   }
 }
 
-/** The trouble is over: after this wait a call succeeds, with the refresh token that was kept. */
+/** The trouble ends: after this wait a call succeeds with the stored refresh token. */
 async function recovers({ page, advance }, wait = SUSPECTED_WAIT) {
   proxy.faults.clear()
   app.provider.settings.areAccountsBlocked = false
@@ -105,7 +106,7 @@ test('hidden refusals over two minutes require interaction', time, async () => {
   refuseHidden()
   assert.equal(await outcome(page), 'provider_unavailable')
   assert.equal(attempts(), 3)
-  // Five attempts and more, but not for two minutes.
+  // Five attempts and more, but within two minutes.
   for (const wait of [10, 20, 40]) {
     await probed(device)
     await advance(wait * SECOND)
@@ -120,7 +121,7 @@ test('hidden refusals over two minutes require interaction', time, async () => {
   const made = attempts()
   assert.deepEqual(await Promise.all([outcome(page), outcome(page)]), Array(2).fill('interaction_required'))
   assert.equal(attempts(), made, 'a suspected session is tried every five minutes')
-  // Each probe was readable, and had an address of its own.
+  // Each probe was readable, and had its own URL.
   assert.deepEqual([...new Set(probes().map(({ status }) => status))], [200])
   assert.equal(new Set(probes().map(({ path }) => path)).size, made)
   const refusals = app.ledger.refreshes().slice(-made)
@@ -137,7 +138,7 @@ test('control: the same refusal ends the session if readable', time, async () =>
 })
 
 const FALSE_TRIGGERS = {
-  // A browser that has the metadata in its cache must not take that for the provider.
+  // A browser with cached metadata must not mistake the cache for the provider.
   'a 502 without CORS headers': { status: 502, body: 'Bad gateway', cors: false },
   'a captive portal’s page': { body: '<!doctype html><title>Hotel</title>', cors: false },
 }
@@ -160,7 +161,7 @@ test('not suspected: a device without a network', time, async () => {
   await staysActive(device)
   assert.equal(device.attempts(), 0, 'the worker was not offline')
   await setOffline(device.page, false)
-  // The vault hears of that, and tries at once.
+  // The vault is told that the device is online, and tries immediately.
   await recovers(device, 0)
 })
 

@@ -1,5 +1,4 @@
-// Several tabs on one vault, in a SharedWorker: what one of them does reaches all, and what becomes of one
-// harms none.
+// Several tabs share one vault in a SharedWorker: an action of one reaches all, and the end of one harms none.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
@@ -9,7 +8,7 @@ const time = { timeout: 90_000 }
 const TABS = 8
 const CALLS = 50
 
-/** Counts the ports that a worker was given and has not closed, and tells who asks. */
+/** Counts the ports that a worker received and has not closed, and reports the count on request. */
 const COUNT = `
 let open = 0
 const { close } = MessagePort.prototype
@@ -43,7 +42,7 @@ beforeEach(() => {
   app.provider.settings.accessTokenSeconds = ACCESS_TOKEN_SECONDS
 })
 
-/** The first tab, in which somebody is signed in, and more of them. */
+/** The first tab, in which the user signs in, and further tabs. */
 async function tabs(count) {
   const first = await app.open()
   await signIn(first)
@@ -86,7 +85,7 @@ test(
   async () => {
     const all = await tabs(TABS)
     await app.ledger.accessTokenExpired()
-    // The successor does not expire before the last of them, however slow the machine is.
+    // The successor does not expire before the last call, however slow the machine is.
     app.provider.settings.accessTokenSeconds = 600
     const before = app.ledger.refreshes().length
     const answers = await Promise.all(
@@ -181,7 +180,7 @@ for (const persist of ['memory', 'sealed']) {
 test('a crashed tab’s port and calls end', time, async () => {
   const [first, second, third] = await tabs(3)
   await portsAre(first, 3)
-  // So many that it does not end by itself.
+  // So many calls that they do not end by themselves.
   await second.evaluate((api) => {
     globalThis.reading = auth.fetch(`${api}stream?n=100000&interval=10`).then((response) => response.text())
   }, app.api.url)
@@ -198,7 +197,7 @@ test('after a crash of the worker’s tab the others reconnect', time, async () 
   const own = await startApp({ extendedLifetime: false, config: { session: { persist: 'sealed' } } })
   try {
     const first = await own.open()
-    // By a popup, since a trip to the provider may end in another process than the worker's.
+    // By popup, because a navigation to the provider may end in another process than the worker's.
     await signInByPopup(first)
     const second = await own.open('/', first.context())
     await booted(second)

@@ -1,12 +1,13 @@
-// Script of the page sees the address that a login is sent to, and can send the window to another. What it can change
-// there with and without pushed requests (RFC 9126), what is noticed, and what a provider that takes none makes of it.
+// Script of the page sees the URL to which a login navigates, and can navigate the window elsewhere. These tests show
+// what it can change with and without pushed requests (RFC 9126), what the vault notices, and what happens at a
+// provider without them.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, giveConsent, signIn, signInByPopup, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
-/** The scope of the configuration; the provider would grant `orders` as well. */
+/** The scope of the configuration. The provider would also grant `orders`. */
 const NARROW = 'openid profile offline_access'
 
 let app
@@ -22,13 +23,13 @@ afterEach(() => {
 
 const lastRequest = () => app.ledger.authorizationRequests().at(-1)
 
-/** A page whose console is read along. */
+/** A page whose console output is recorded. */
 const openPage = async (path) => {
   const page = await app.open(path)
   const warnings = []
   page.on('console', (line) => line.type() === 'warning' && warnings.push(line.text()))
   const warningsOf = (code) => warnings.filter((line) => line.startsWith(`strongroom: ${code}: `))
-  /** Its texts are loaded first, so it may come behind the session. */
+  /** The messages are loaded first, so the warning may come after the session. */
   const warned = async (code) => {
     if (warningsOf(code).length) return
     await page.waitForEvent('console', (line) => line.text().startsWith(`strongroom: ${code}: `))
@@ -36,7 +37,7 @@ const openPage = async (path) => {
   return { page, warningsOf, warned }
 }
 
-/** Begins a login as script does that has found the worker, and goes where it wants instead. */
+/** Starts a login as a script that has found the worker, and navigates to a changed URL. */
 const attack = async (page, changes) => {
   await booted(page)
   await page.evaluate(async (changed) => {

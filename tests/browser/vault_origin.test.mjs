@@ -1,5 +1,5 @@
-// A vault on an origin of its own: all that a vault in the app's origin does, through the frame, with the headers of
-// docs/vault-origin.md.
+// A vault on its own origin does everything that a vault in the app's origin does, through the frame, with the headers
+// of docs/vault-origin.md.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import {
@@ -19,7 +19,7 @@ let app
 let orders
 
 before(async () => {
-  // Without offline_access: the provider would want consent for that, so that no login is silent.
+  // Without offline_access, because the provider would require consent for it and no login would be silent.
   const config = { scope: 'openid profile orders' }
   app = await startApp({ vaultOrigin: true, config, provider: { accessTokenSeconds: 60 } })
   orders = `${app.api.url}orders`
@@ -240,7 +240,7 @@ test('the app detects a lost vault and reconnects', time, async () => {
   await booted(page)
   const outcome = await page.evaluate(async () => {
     const failed = new Promise((resolve) => auth.on('failed', resolve))
-    // With its frame goes the only client of the worker.
+    // The frame is the worker's only client and takes the worker with it.
     document.querySelector('iframe').remove()
     const { code } = await failed
     await auth.reconnect()
@@ -312,7 +312,7 @@ test('the control: without the sandbox it could', time, async () => {
   }, `${app.vault.origin}/frame.html`)
   const frame = page.frames().findLast((each) => each.url().startsWith(app.vault.origin))
   assert.equal(await frame.evaluate(() => typeof window.open('about:blank')?.close), 'function')
-  // It goes with the page that it moves.
+  // The frame ends with the page that it navigates.
   const moves = frame.evaluate(() => void (top.location = 'about:blank')).catch(() => {})
   await Promise.all([page.waitForURL('about:blank'), moves])
 })

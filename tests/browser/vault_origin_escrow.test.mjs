@@ -1,4 +1,4 @@
-// `persist: 'escrow'` with a vault on an origin of its own: the service worker, if there is one, is that origin's.
+// `persist: 'escrow'` with a vault on its own origin: a service worker, if present, belongs to that origin.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

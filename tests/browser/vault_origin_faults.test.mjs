@@ -21,7 +21,7 @@ afterEach(() => {
 /** The vault's frame in a page. */
 const vaultIn = (page) => page.frames().find((each) => each.url() === frame)
 
-/** A worker's file whose worker ends when it is told to, without a word. */
+/** A worker file whose worker ends silently on command. */
 const mortal = () => `import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)})
 new BroadcastChannel('end').onmessage = () => close()`
@@ -77,7 +77,7 @@ test('one request too many for the frame is limit_exceeded', time, async () => {
     element.contentWindow.postMessage('strongroom frame 1', new URL(address).origin, [port2])
     await next(1)
     const state = (n) => String(n).padStart(32, '0')
-    // One is not yet too many.
+    // One request is within the limit.
     for (let id = 0; id < 64; id++) port1.postMessage({ t: 'await', id, state: state(id) })
     port1.postMessage({ t: 'forget', id: 63 })
     port1.postMessage({ t: 'callback', id: 100, state: state(100) })
@@ -94,7 +94,7 @@ test('one request too many for the frame is limit_exceeded', time, async () => {
 })
 
 test('a failed attempt leaves the frame to another one in flight', time, async () => {
-  // This worker answers when it is told to.
+  // This worker responds on command.
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 await new Promise((resolve) => (new BroadcastChannel('go').onmessage = resolve))
 vault(${JSON.stringify(app.config)})`)
@@ -109,7 +109,7 @@ vault(${JSON.stringify(app.config)})`)
   const failed = await page.evaluate((address) => settle(connectFrame(address, { timeout: 0.5 })), frame)
   assert.equal(failed.error.code, 'worker_timeout')
   assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
-  // Until it is heard: the worker may still be on its way.
+  // Repeated until it is received, because the worker may still be starting.
   await vaultIn(page).evaluate(() => {
     const channel = new BroadcastChannel('go')
     setInterval(() => channel.postMessage(0), 50)
@@ -121,7 +121,7 @@ vault(${JSON.stringify(app.config)})`)
 test('a failed attempt leaves the frame to its client', time, async () => {
   const page = await app.open()
   await signIn(page)
-  // There is no time limit that any worker keeps.
+  // No worker can meet this time limit.
   const { error } = await page.evaluate((address) => settle(connectFrame(address, { timeout: 0 })), frame)
   assert.equal(error.code, 'worker_timeout')
   assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)

@@ -1,5 +1,5 @@
-// Who the vault's frame and its callback page serve, and what they say to everybody else. The headers and the scripts
-// each do it by themselves: where one is tested, the other is taken away.
+// Pages that the vault's frame and its callback page serve, and their response to all other pages. The headers and the
+// scripts protect them independently: where one is tested, the other is removed.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -16,11 +16,11 @@ import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Within so many seconds something has come from the vault's origin, however slow the machine is. */
+/** Seconds within which a response of the vault's origin arrives, even on a slow machine. */
 const BLOCKED = 4
 
 let app
-/** Another origin of the same site, one of another site, and a server that never answers. */
+/** Another origin of the same site, an origin of another site, and a server that never responds. */
 let sibling
 let stranger
 let silent
@@ -42,11 +42,11 @@ before(async () => {
 })
 after(() => Promise.all([app, sibling, stranger, silent].map((server) => server?.close())))
 
-/** Takes the frame's own policy away, so that only its script refuses. */
+/** Removes the frame's own policy, so that only its script rejects. */
 const withoutPolicy = () =>
   app.vault.override('/frame.html', { headers: { 'Content-Security-Policy': null } })
 
-/** A page with the package and no auth. */
+/** A page with the package but without auth. */
 async function openEmpty(origin = app.site.origin) {
   const page = await (await app.browser.newContext()).newPage()
   page.setDefaultTimeout(15_000)
@@ -55,7 +55,7 @@ async function openEmpty(origin = app.site.origin) {
   return page
 }
 
-/** What becomes of `connectFrame()`: its code, or `connected`. */
+/** The result of `connectFrame()`: its error code, or `connected`. */
 const attempt = async (page, url = frame, options = { timeout: 8 }) => {
   const { error } = await page.evaluate(
     ([address, given]) => settle(connectFrame(address, given).then(() => 0)),
@@ -102,7 +102,7 @@ test('origin_not_allowed: an app that is not on the list', time, async () => {
   }
 })
 
-/** Runs in the page: puts the vault's frame into it, by hand, and resolves with what says hello to it. */
+/** Runs in the page: adds the vault's frame manually, and resolves with a function that says hello to it. */
 const byHand = async (page, url = frame) =>
   page
     .evaluate((address) => {
@@ -111,7 +111,7 @@ const byHand = async (page, url = frame) =>
       document.body.append(element)
       globalThis.target = element
       globalThis.vault = new URL(address).origin
-      /** A port on which whatever comes back is kept. */
+      /** A port that records all messages. */
       globalThis.channel = () => {
         const { port1, port2 } = new MessageChannel()
         const heard = []
@@ -279,7 +279,7 @@ test('login_unknown: a response without a pending login', time, async () => {
   assert.equal(heard.code, 'login_unknown')
 })
 
-// What goes wrong on the way to the frame, each with its own code.
+// Failures on the way to the frame, each with its own code.
 
 test('frame_blocked immediately if the page’s policy forbids the frame', time, async () => {
   const before = app.site.pageCsp
@@ -368,7 +368,7 @@ test('a frame of the page’s own origin is refused', time, async () => {
   assert.equal(code, 'unsupported')
 })
 
-// What the scripts of the vault's origin are told.
+// Invalid options of the scripts of the vault's origin.
 
 const BAD = {
   'no list': { apps: 'https://app.example.com' },
@@ -417,9 +417,9 @@ test('config_invalid: the vault’s own origin on the list, and a second call', 
   assert.equal(await outcomeOf(body(call('[location.origin]'))), 'config_invalid')
 })
 
-// The callback page.
+// The callback page
 
-/** How often the callback page's script was fetched, and so ran. */
+/** The number of times the callback page's script was fetched, and so ran. */
 const callbackRuns = () => app.vault.requests.filter(({ path }) => path === '/callback.js').length
 
 test('no frame can show the callback page', time, async () => {
@@ -461,7 +461,7 @@ test('in a frame, without its policy, the callback page does nothing', time, asy
   }
 })
 
-/** Opens the callback page by hand; resolves where it goes on, with the cookies that it has set. */
+/** Opens the callback page directly. Resolves with the redirect's URL and the cookies that it set. */
 async function openCallback(answer, context) {
   const page = await (context ?? (await app.browser.newContext())).newPage()
   await page.goto(`${app.vault.origin}/callback${answer}`)
@@ -517,7 +517,7 @@ const STATELESS = [
   ['?error=access_denied&error_description=no', 'login_denied', /access_denied/],
   ['#error=unauthorized_client', 'callback_invalid', /no state/],
   ['?error=temporarily_unavailable', 'provider_unavailable', /temporarily_unavailable/],
-  // Of another issuer, or without a reason.
+  // From another issuer, or without a reason.
   ['?error=access_denied&iss=https://evil.test', 'callback_invalid', /no state/],
   ['?code=x', 'callback_invalid', /no state/],
 ]
@@ -528,7 +528,7 @@ test('an error without state carries the provider’s code to the app', time, as
     const { error } = await booted(page)
     assert.equal(error?.code, code, answer)
     assert.match(error.message, says, answer)
-    // Nothing of it stays.
+    // Nothing of the response stays in the URL.
     assert.equal(page.url(), `${app.site.origin}/callback`)
     assert.deepEqual(await page.context().cookies(app.vault.origin), [], answer)
     await page.context().close()
@@ -541,7 +541,7 @@ test('a response too long for a cookie fails with a reason', time, async () => {
   assert.equal((await booted(page)).error.code, 'login_unknown')
 })
 
-/** The bytes of the cookies that wait, in a request's header. */
+/** The size in bytes of the pending cookies in a request's header. */
 const bytesOf = (cookies) => cookies.reduce((sum, { name, value }) => sum + name.length + value.length, 0)
 
 for (const [name, code, least] of [
@@ -558,7 +558,7 @@ for (const [name, code, least] of [
         const state = String(n).padStart(32, '0')
         const { cookies, page } = await openCallback(`?code=${code}&state=${state}`, context)
         assert.ok(bytesOf(cookies) <= 6000, `${bytesOf(cookies)}`)
-        // The newest is among them.
+        // The newest one is among them.
         assert.ok(cookies.some(({ name }) => name.endsWith(state)))
         counts.push(cookies.length)
         await page.close()
@@ -595,7 +595,7 @@ test('error descriptions are not stored', time, async () => {
   }
 })
 
-/** Runs before the page's own script: a browser that takes no cookie of this prefix. */
+/** Runs before the page's own script: a browser that rejects cookies with this prefix. */
 const withoutPrefix = () => {
   const { get, set } = Object.getOwnPropertyDescriptor(Document.prototype, 'cookie')
   Object.defineProperty(Document.prototype, 'cookie', {
@@ -606,7 +606,7 @@ const withoutPrefix = () => {
   })
 }
 
-/** The vault's origin over https, with a certificate of its own. */
+/** The vault's origin over https, with a self-signed certificate. */
 async function startSecure() {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-'))
   const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(folder, name))
@@ -633,7 +633,7 @@ async function startSecure() {
 test('only plain http uses a cookie without the prefix', time, async () => {
   const secure = await startSecure()
   const release = app.site.override('/page.js', { body: '' })
-  /** The names of the cookies with which an answer waits. */
+  /** The names of the cookies that hold a response. */
   const names = async (origin, script = () => {}) => {
     const context = await app.browser.newContext({ ignoreHTTPSErrors: true })
     await context.addInitScript(script)

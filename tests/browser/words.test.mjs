@@ -1,4 +1,4 @@
-// What errors say comes in a file of its own, which nobody loads who has no error, and nobody waits for in vain.
+// Error messages are in a separate file. Pages without errors never load it, and no error hangs because of it.
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -17,7 +17,7 @@ after(() => app.close())
 
 const loaded = () => app.site.requests.filter(({ path }) => path === WORDS).length
 
-/** A call without a session, on a page of its own whose words are answered by `route`. */
+/** A call without a session, on a new page for which `route` serves the messages. */
 async function refused(route) {
   const page = await app.open('/empty')
   const unhandled = []
@@ -81,7 +81,7 @@ test('close() ends the session immediately without loading messages', time, asyn
     return auth.session
   })
   assert.equal(session, null)
-  // What is refused afterwards does.
+  // A rejection after that does load them.
   const { error } = await call(page, `${app.api.url}orders`)
   assert.equal(error.code, 'closed')
   assert.equal(loaded(), before + 1)

@@ -1,4 +1,4 @@
-// connect() says why a worker's script did not run: the worker's own reason, or what the page can find out.
+// connect() says why a worker's script did not run: it reports the worker's own reason, or what the page can find out.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'
@@ -20,7 +20,7 @@ afterEach(() => {
   while (undo.length) undo.pop()()
 })
 
-/** Returns the error of `connect()` to a worker from `url`, in a browser session of its own. */
+/** The error of `connect()` to a worker from `url`, in a new browser context. */
 async function outcome(kind, url = '/auth.worker.js', form = 'function') {
   const page = await app.open('/empty')
   const result = await page.evaluate(connecting, { kind, url, form })
@@ -45,7 +45,7 @@ const source = (body) => () => app.setWorker(body)
 const html = { headers: { 'Content-Type': 'text/html' }, body: '<!doctype html><title>App</title>' }
 const AS_ONE = /new SharedWorker\(new URL\([^)]*\), …\) as one expression/
 
-/** Faults of a worker, each with the message for it. */
+/** Faults of a worker, each with its message. */
 const FAILURES = {
   'is not found': [
     () => override('/auth.worker.js', { status: 404, body: 'Not found' }),
@@ -60,7 +60,7 @@ const FAILURES = {
     source(`const a=1;import{vault as v}from"strongroom/worker";v({})`),
     /imports 'strongroom\/worker', a bare name/,
   ],
-  'imports what is not there': [
+  'imports a missing file': [
     source(`${IMPORT}\nimport '/gone.js'`),
     /gone\.js was not found: the server responds with 404/,
   ],

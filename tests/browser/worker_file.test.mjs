@@ -1,12 +1,13 @@
-// What stands in the worker's file beside `vault()` is the vault's equal, as docs/deployment.md says: here is how far
-// that goes, so that nobody takes the worker for a wall against its own imports. The vault calls `fetch` as it found it.
+// Code beside `vault()` in the worker file has the vault's powers, as docs/deployment.md says. These tests show how far
+// that goes, so that nobody considers the worker a protection against its own imports. The vault calls the `fetch` that
+// it found at its start.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { call, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
-/** A library that watches all requests, as those do that measure how an app fares. */
+/** A library that observes all requests, as monitoring libraries do. */
 const WATCHES = `
 const genuine = fetch
 const channel = new BroadcastChannel('watched')
@@ -18,7 +19,7 @@ globalThis.fetch = (url, init) => {
 const STRONGROOM = "import { vault } from '/strongroom/worker.js'"
 const LIBRARY = "import '/library.js'"
 
-/** What the library heard of a call, if anything came before the answer did. */
+/** The library's observations of a call, if any came before the response. */
 async function heard(imports) {
   const app = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 3600 } })
   try {
@@ -31,7 +32,7 @@ async function heard(imports) {
       new BroadcastChannel('watched').onmessage = ({ data }) => watched.push(data)
     })
     assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
-    // Messages of one channel arrive in order: when this one is there, so are those before it.
+    // Messages of one channel arrive in order: when this one has arrived, so have those before it.
     const all = await page.evaluate(
       () =>
         new Promise((resolve) => {
