@@ -194,7 +194,7 @@ impl Sockets {
             .as_mut()
             .is_some_and(|guard| is_in(guard, &data))
         {
-            self.close(call, REFLECTED, "token_reflected");
+            self.close_socket(call, REFLECTED, "token_reflected");
             return context.report(Input::CallClosed { call });
         }
         // A string cannot be transferred.
@@ -250,7 +250,7 @@ impl Sockets {
         true
     }
 
-    pub(super) fn close(&mut self, call: CallId, code: u16, reason: &str) {
+    pub(super) fn close_socket(&mut self, call: CallId, code: u16, reason: &str) {
         if let Some(known) = self.forget(call) {
             tell_closed(&known.port, code, reason, true);
             // A socket can be closed at any time with these codes.
@@ -260,7 +260,7 @@ impl Sockets {
 
     /// Closes a socket that exceeded a limit.
     fn break_off(&mut self, context: &mut Context, call: CallId) {
-        self.close(call, TOO_MUCH, "limit_exceeded");
+        self.close_socket(call, TOO_MUCH, "limit_exceeded");
         context.report(Input::CallClosed { call });
     }
 
@@ -305,14 +305,16 @@ impl ApiSocket {
 
     /// Closes the socket as the page asked. Returns false if the platform would not: the package's own page sends
     /// valid codes only, but this page may send anything.
+    ///
+    /// The platform converts the code to a number and the reason to a string. A nested array would expand into gigabytes.
     fn close_as(&self, message: &JsValue) -> bool {
         if !message.is_object() {
             return false;
         }
         let closure: &Closure = message.unchecked_ref();
         let (code, reason) = (closure.code(), closure.reason());
-        (code.is_undefined() || code.as_f64().is_some())
-            && (reason.is_undefined() || reason.is_string())
+        !Array::is_array(&code)
+            && !Array::is_array(&reason)
             && self.socket.close_with(&code, &reason).is_ok()
     }
 }

@@ -7,7 +7,7 @@ use crate::prelude::*;
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, MessagePort, Performance};
+use web_sys::{MessageEvent, MessagePort, Performance};
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::entropy;
@@ -77,7 +77,7 @@ impl Host {
         store_lock: StoreLock,
     ) -> Self {
         let hints = hints_channel(&config);
-        config.is_dedicated = scope.has_type::<DedicatedWorkerGlobalScope>();
+        config.is_dedicated = scope.on_connect().is_undefined();
         let clock = scope.performance();
         #[cfg_attr(
             not(feature = "extended"),
@@ -254,7 +254,9 @@ impl Host {
                 self.sockets.send_first(call, text.expose(), token.expose());
             }
             #[cfg(feature = "extended")]
-            Output::CloseSocket { call, code, reason } => self.sockets.close(call, code, &reason),
+            Output::CloseSocket { call, code, reason } => {
+                self.sockets.close_socket(call, code, &reason);
+            }
             output => self.carry_out_operation(output),
         }
     }

@@ -28,6 +28,10 @@ extern "C" {
         url: &str,
         init: &FetchInit,
     ) -> Result<Promise, JsValue>;
+
+    /// `undefined` in a dedicated worker, to which no page connects.
+    #[wasm_bindgen(method, getter, js_name = onconnect)]
+    pub(super) fn on_connect(this: &WorkerScope) -> JsValue;
 }
 
 // The worker's own objects, made by pkg/src/worker.

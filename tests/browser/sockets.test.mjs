@@ -227,6 +227,7 @@ const ROWS = {
   'close(1000)': closed('socket.close(1000)'),
   'close with a reason': closed(`socket.close(4321, 'grüße')`),
   'close(3000)': closed(`socket.close(3000)`),
+  'close with values that become a number and a string': closed(`socket.close('4321', 42)`),
   'close twice': closed(`socket.close(4001, 'first'); socket.close(4002, 'second')`),
   'close with a reserved code': closed(`said.code = nameOf(() => socket.close(1001)); socket.close()`),
   'codes and reasons that scripts may not send': `(async () => {
