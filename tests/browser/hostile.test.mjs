@@ -2,7 +2,7 @@
 // not achieve more than an error for its own request.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { spell } from '../../pkg/dist/error-messages.js'
+import { expandMessage } from '../../pkg/dist/error-messages.js'
 import { booted, call, signIn, signInByPopup, startApp, startLogin } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
@@ -205,7 +205,7 @@ test('message_invalid: an oversized string is not copied into the core', time, a
   for (const text of ["'\\u20ac'.repeat(20 << 20)", "'a'.repeat(60 << 20)", "'x' + ' '.repeat(131072)"]) {
     const { t, code, message } = await page.evaluate(send, `[${text}]`)
     assert.deepEqual({ t, code }, { t: 'error', code: 'message_invalid' })
-    assert.match(spell(message), /longer than 131072 bytes/)
+    assert.match(expandMessage(message), /longer than 131072 bytes/)
   }
   const growth = (await page.evaluate(measure)) - before
   assert.ok(growth < 4 << 20, `the core's memory grew by ${growth} bytes`)

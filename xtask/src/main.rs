@@ -12,8 +12,8 @@
 mod at_once;
 mod browser;
 mod controls;
+mod exports;
 mod fuzz;
-mod glue;
 mod install;
 mod measure;
 mod mutants;

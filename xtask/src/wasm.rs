@@ -6,16 +6,16 @@
 
 use crate::at_once::each;
 use crate::install::{self, WASM_TARGET};
-use crate::names::{self, Names};
+use crate::names;
 use crate::paths::{at, target};
 use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{glue, order, words};
-use anyhow::{Result, bail};
+use crate::{exports, order, words};
+use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use wasm_bindgen_cli_support::Bindgen;
+use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
 
 const PACKAGE: &str = "strongroom";
 
@@ -34,20 +34,11 @@ struct Module {
     glue: &'static str,
     /// The label of the module before it that the glue is made for, if it is not this one.
     glue_of: Option<&'static str>,
-    /// What becomes of the glue that wasm-bindgen writes.
-    style: Style,
+    /// True if a small download matters more than speed.
+    is_small: bool,
+    /// True if the module can be instantiated again, after a trap.
+    restarts: bool,
     wasm_opt: &'static [&'static str],
-}
-
-/// A way to treat a glue.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    /// It is left as it is: it is fast.
-    AsItIs,
-    /// Bytes count more than speed.
-    Reduced,
-    /// Runs on servers: restarts after a trap, and accepts modules that were compiled elsewhere.
-    ForServers,
 }
 
 const MODULES: [Module; 4] = [
@@ -58,7 +49,8 @@ const MODULES: [Module; 4] = [
         name: "strongroom_extended",
         glue: "strongroom",
         glue_of: None,
-        style: Style::Reduced,
+        is_small: true,
+        restarts: false,
         wasm_opt: &SMALLEST,
     },
     Module {
@@ -68,7 +60,8 @@ const MODULES: [Module; 4] = [
         name: "strongroom",
         glue: "strongroom",
         glue_of: Some("extended"),
-        style: Style::Reduced,
+        is_small: true,
+        restarts: false,
         wasm_opt: &SMALLEST,
     },
     Module {
@@ -78,7 +71,8 @@ const MODULES: [Module; 4] = [
         name: "strongroom_core",
         glue: "strongroom_core",
         glue_of: None,
-        style: Style::AsItIs,
+        is_small: false,
+        restarts: false,
         wasm_opt: &["-O3"],
     },
     Module {
@@ -88,7 +82,8 @@ const MODULES: [Module; 4] = [
         name: "strongroom_edge",
         glue: "strongroom_edge",
         glue_of: None,
-        style: Style::ForServers,
+        is_small: true,
+        restarts: true,
         wasm_opt: &SMALLEST,
     },
 ];
@@ -119,6 +114,10 @@ const SMALLEST: [&str; 14] = [
     "--dealign",
     "--strip-target-features",
 ];
+
+/// Without this export, the glue encodes strings at once instead of character by character. That is less code, and
+/// faster for long strings: workerd runs the loop slowly.
+const REALLOC: &str = "__wbindgen_realloc";
 
 /// The number of bytes by which functions are compared: see `order`. Of 3 to 6, with the smallest download.
 const SIMILAR_RUN: usize = 4;
@@ -206,7 +205,8 @@ impl Module {
         let Self {
             label, wasm_opt, ..
         } = self;
-        let mut inputs = vec![self.compiled(), at("package-lock.json"), at("xtask/src")];
+        let inputs = ["package-lock.json", "pkg/shorten-glue.mjs", "xtask/src"].map(at);
+        let mut inputs = [vec![self.compiled()], inputs.to_vec()].concat();
         let mut outputs = vec![self.file()];
         let glue = [".js", ".d.ts"].map(|end| at(&format!("pkg/glue/{}{end}", self.glue)));
         let glue = glue.into_iter().chain([self.names_file()]);
@@ -243,49 +243,56 @@ impl Module {
 
     fn write_glue(&self) -> Result<()> {
         let (module, _) = words::split(&fs::read(self.compiled())?)?;
-        let folder = target("xtask/bound");
-        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(bound())?;
         fs::create_dir_all(at("pkg/glue"))?;
         let mut output = Bindgen::new()
-            .input_bytes(self.name, module)
+            .input_bytes(self.name, exports::without(&module, REALLOC)?)
             .web(true)?
             .typescript(true)
+            .encode_into(EncodeInto::Always)
+            .reset_state_function(self.restarts)
             // pkg/src passes the wasm's address, so the glue needs none of its own.
             .omit_default_module_path(true)
             .remove_name_section(true)
             .remove_producers_section(true)
             .generate_output()?;
         let shared = match self.glue_of {
-            Some(_) => Some(Names::from_json(&fs::read_to_string(self.names_file())?)?),
+            Some(_) => Some(serde_json::from_slice(&fs::read(self.names_file())?)?),
             None => None,
         };
-        let is_reduced = self.style == Style::Reduced;
-        let names = names::shorten(&mut output, is_reduced, shared.as_ref())?;
-        output.emit(&folder)?;
-        let read = |end| fs::read_to_string(folder.join(format!("{}{end}", self.name)));
-        let mut script = read(".js")?;
-        script = match self.style {
-            Style::AsItIs => script,
-            Style::Reduced => glue::reduce(&script)?,
-            Style::ForServers => glue::for_servers(&script)?,
-        };
-        let shortened = names.apply(&script)?;
-        let Self { name, glue, .. } = self;
-        let shortened = shortened.replace(&format!("./{name}.d.ts"), &format!("./{glue}.d.ts"));
+        let names = names::shorten(&mut output, shared.as_ref())?;
+        output.emit(bound())?;
         if let Some(owner) = self.glue_of {
-            let shared = fs::read_to_string(at(&format!("pkg/glue/{glue}.js")))?;
-            if let Some(missing) = missing_part(&shared, &shortened) {
-                bail!(
-                    "{name}_bg.wasm is loaded by pkg/glue/{glue}.js, which is made for the module {owner} \
-                     and lacks:\n{missing}"
-                );
-            }
+            self.check_shared_glue(owner)?;
         } else {
-            fs::write(at(&format!("pkg/glue/{glue}.js")), shortened)?;
-            fs::write(at(&format!("pkg/glue/{glue}.d.ts")), read(".d.ts")?)?;
-            fs::write(self.names_file(), names.to_json())?;
+            fs::write(self.names_file(), serde_json::to_string(&names)?)?;
+            let Self { name, glue, .. } = self;
+            fs::copy(
+                bound().join(format!("{name}.d.ts")),
+                at(&format!("pkg/glue/{glue}.d.ts")),
+            )?;
+            node(&["pkg/shorten-glue.mjs"])
+                .args([bound().join(format!("{name}.js")), self.names_file()])
+                .args([at(&format!("pkg/glue/{glue}.js"))])
+                .run_quietly()?;
         }
-        fs::copy(folder.join(format!("{name}_bg.wasm")), self.file())?;
+        fs::copy(bound().join(format!("{}_bg.wasm", self.name)), self.file())?;
+        Ok(())
+    }
+
+    /// Fails if the glue of the module `owner` lacks a part of this module's own.
+    fn check_shared_glue(&self, owner: &str) -> Result<()> {
+        let owner = MODULES.iter().find(|module| module.label == owner);
+        let owner = owner.context("no module has the label in `glue_of`")?.name;
+        let [shared, own] =
+            [owner, self.name].map(|name| fs::read_to_string(bound().join(format!("{name}.js"))));
+        let own = own?.replace(&format!("./{}", self.name), &format!("./{owner}"));
+        if let Some(missing) = missing_part(&shared?, &own) {
+            bail!(
+                "{}_bg.wasm is loaded by the glue of {owner}, which lacks:\n{missing}",
+                self.name
+            );
+        }
         Ok(())
     }
 
@@ -299,15 +306,18 @@ impl Module {
                 .run_quietly()?;
             Ok(())
         })?;
-        let reordered = match self.style {
-            Style::AsItIs => fs::read(&optimised)?,
-            Style::Reduced | Style::ForServers => {
-                order::by_similarity(&fs::read(&optimised)?, SIMILAR_RUN)?
-            }
-        };
+        let mut reordered = fs::read(&optimised)?;
+        if self.is_small {
+            reordered = order::by_similarity(&reordered, SIMILAR_RUN)?;
+        }
         fs::write(module, reordered)?;
         Ok(fs::remove_file(optimised)?)
     }
+}
+
+/// The folder of wasm-bindgen's output.
+fn bound() -> PathBuf {
+    target("xtask/bound")
 }
 
 /// The first part of `own` that `shared` lacks: an import or a function of the glue.
@@ -324,7 +334,7 @@ fn parts(glue: &str) -> impl Iterator<Item = &str> {
             return None;
         }
         let is_start = |line: &str| match line.strip_prefix("        ") {
-            Some(line) => line.starts_with(|c: char| c.is_ascii_alphabetic()),
+            Some(line) => line.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'),
             None => !line.trim().is_empty(),
         };
         let mut end = 0;
@@ -355,8 +365,8 @@ mod tests {
     #[test]
     fn shared_glue_must_have_every_part() {
         let shared =
-            "function f() {\n        a: () => {\n            now\n        },\n        b: 1,\n}\n";
-        let own = "function f() {\n        b: 1,\n}\n";
+            "function f() {\n        a: () => {\n            now\n        },\n        __b: 1,\n}\n";
+        let own = "function f() {\n        __b: 1,\n}\n";
         assert_eq!(missing_part(shared, own), None);
         assert_eq!(
             missing_part(own, shared),

@@ -2,7 +2,7 @@
  * The core's instance. All handlers of an isolate share one. After a trap its state is undefined, so a new instance
  * replaces it, and each handler starts again.
  */
-import { initSync } from '../../glue/strongroom_edge.js'
+import { __wbg_reset_state as replaceInstance, initSync } from '../../glue/strongroom_edge.js'
 
 /** An instance of the core, as long as it has not trapped. */
 export interface Instance {
@@ -10,10 +10,18 @@ export interface Instance {
 }
 
 let current: Instance | undefined
+let hasStarted = false
 
 /** The current instance. */
-export const instance = (module: WebAssembly.Module): Instance =>
-  (current ??= { memory: initSync({ module }).memory })
+export const instance = (module: WebAssembly.Module): Instance => (current ??= start(module))
+
+const start = (module: WebAssembly.Module): Instance => {
+  if (hasStarted) replaceInstance()
+  hasStarted = true
+  // The glue expects a module of its own realm. The Edge Runtime passes one of another realm.
+  if (!(module instanceof WebAssembly.Module)) Object.setPrototypeOf(module, WebAssembly.Module.prototype)
+  return { memory: initSync({ module }).memory }
+}
 
 /** Returns true if it is the current instance. */
 export const isSound = (instance: Instance): boolean => instance === current

@@ -1,0 +1,35 @@
+/**
+ * Gives the imports and exports of a module their short names in its glue. `cargo xtask build` runs it for each glue:
+ *
+ *   node pkg/shorten-glue.mjs <glue of wasm-bindgen> <JSON: short names by long ones> <file to write>
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { minify } from 'terser'
+
+const [input, names, output] = process.argv.slice(2)
+const props = {}
+for (const [long, short] of Object.entries(JSON.parse(await readFile(names, 'utf8')))) props[`$${long}`] = short
+
+// Otherwise the glue would free an object that the garbage collector found, by its address. After a trap, another
+// instance has something else at that address.
+const glue = `const FinalizationRegistry = undefined;\n${await readFile(input, 'utf8')}`
+
+const { code } = await minify(glue, {
+  module: true,
+  ecma: 2022,
+  compress: {
+    defaults: false,
+    // Its warnings are about ways to load a module that this package does not use.
+    drop_console: true,
+    // wasm-bindgen's imports use neither `this` nor `new`.
+    unsafe_arrows: true,
+    unsafe_methods: true,
+  },
+  mangle: {
+    keep_fnames: true,
+    properties: { only_cache: true, builtins: true },
+  },
+  nameCache: { vars: { props: {} }, props: { props } },
+  format: { beautify: true, comments: false },
+})
+await writeFile(output, code)
