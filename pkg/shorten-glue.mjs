@@ -10,8 +10,8 @@ const [input, names, output] = process.argv.slice(2)
 const props = {}
 for (const [long, short] of Object.entries(JSON.parse(await readFile(names, 'utf8')))) props[`$${long}`] = short
 
-// Otherwise the glue would free an object that the garbage collector found, by its address. After a trap, another
-// instance has something else at that address.
+// Otherwise the glue would free objects when the garbage collector finds them. After a trap, that throws where nothing
+// can catch it.
 const glue = `const FinalizationRegistry = undefined;\n${await readFile(input, 'utf8')}`
 
 const { code } = await minify(glue, {
