@@ -4,7 +4,7 @@ pub mod authorization_request;
 pub mod authorization_response;
 #[cfg(feature = "extended")]
 pub mod device_authorization;
-#[cfg(feature = "extended")]
+#[cfg_attr(not(feature = "extended"), path = "oauth/dpop_absent.rs")]
 pub mod dpop;
 pub mod id_token;
 pub mod jwks;
@@ -19,8 +19,5 @@ pub mod refresh_policy;
 pub mod resource_indicators;
 pub mod scope;
 pub mod token_endpoint;
-#[cfg(feature = "extended")]
-pub mod www_authenticate;
-#[cfg(not(feature = "extended"))]
-#[path = "oauth/www_authenticate_search.rs"]
+#[cfg_attr(not(feature = "extended"), path = "oauth/www_authenticate_search.rs")]
 pub mod www_authenticate;

@@ -571,14 +571,17 @@ impl Vault {
         let tokens = {
             // RFC 6749 5.1: left out if it is the requested scope.
             let mut tokens = tokens;
-            tokens.scope = tokens.scope.take().or_else(|| login.pending.scope.clone());
+            tokens.scope = tokens
+                .scope
+                .take()
+                .or_else(|| login.pending.scope().map(str::to_owned));
             tokens
         };
         self.calls.step_up.record_login(&self.ctx, &login.pending);
         let sid = self.ctx.new_sid();
         let session = Session::begin(id_token, tokens, &self.ctx.config, requested, sid);
         #[cfg(feature = "extended")]
-        let session = session.bound_to(login.pending.key.clone());
+        let session = session.bound_to(login.pending.key().cloned());
         self.adopt_session(Box::new(session));
         self.settle_when_kept(login);
     }

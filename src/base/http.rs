@@ -7,8 +7,7 @@ use crate::prelude::*;
 use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::strings;
-#[cfg(feature = "extended")]
-use crate::oauth::dpop::UnsignedProof;
+use crate::oauth::dpop::{Nonce, UnsignedProof};
 
 /// The longest response body of the provider that a host should read, in bytes. A longer one is discarded.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -23,7 +22,6 @@ pub struct HttpRequest {
     /// True if the request must outlive the page (Fetch `keepalive`), because it carries a refresh token that is rotated.
     pub keepalive: bool,
     /// The unsigned proof for the `DPoP` header (RFC 9449 5).
-    #[cfg(feature = "extended")]
     pub proof: Option<UnsignedProof>,
 }
 
@@ -41,8 +39,7 @@ pub struct HttpReply {
     /// The body, or `None` if it was longer than [`MAX_BODY`] or not UTF-8.
     pub body: Option<Secret>,
     /// The `DPoP-Nonce` header (RFC 9449 8), if readable.
-    #[cfg(feature = "extended")]
-    pub dpop_nonce: Option<String>,
+    pub dpop_nonce: Option<Nonce>,
 }
 
 /// The outcome of a request to the provider.
@@ -103,7 +100,6 @@ pub(crate) mod tests {
             retry_after: None,
             date: None,
             body: Some(Secret::from(body)),
-            #[cfg(feature = "extended")]
             dpop_nonce: None,
         }
     }

@@ -16,6 +16,7 @@ use crate::browser::context::{Context, Progress};
 use crate::browser::dpop;
 use crate::browser::platform::{self, FetchInit, ReadResult, WorkerScope};
 use crate::codec::json;
+use crate::oauth::dpop::nonce_header;
 use crate::vault::{Input, OpId};
 
 /// A request to the provider and its response.
@@ -159,8 +160,7 @@ fn head(response: &Response) -> Box<HttpReply> {
         retry_after: header("retry-after").and_then(|value| retry_after(&value)),
         date: header("date").and_then(|value| milliseconds(&value)),
         body: None,
-        #[cfg(feature = "extended")]
-        dpop_nonce: header("dpop-nonce"),
+        dpop_nonce: nonce_header(|name| platform::header(response, name)),
     })
 }
 

@@ -108,7 +108,6 @@ impl Url {
     }
 
     /// The fragment without its `#`.
-    #[cfg(feature = "extended")]
     #[must_use]
     pub fn fragment(&self) -> &str {
         self.part(self.0.fragment_start + 1, self.0.href.len())
@@ -121,7 +120,6 @@ impl Url {
     }
 
     /// The path and query.
-    #[cfg(feature = "edge")]
     #[must_use]
     pub fn relative_without_fragment(&self) -> &str {
         self.part(self.0.path_start, self.0.fragment_start)

@@ -4,12 +4,13 @@
 //! most ten minutes, and accepts one [response](crate::oauth::authorization_response) (RFC 9700 2.1 and 4.7,
 //! RFC 6749 4.1.1, RFC 7636, OIDC Core 3.1.2.1).
 
+#[cfg_attr(not(feature = "extended"), path = "authorization_request/basic.rs")]
+mod extended;
+
 use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
-#[cfg(feature = "extended")]
-use crate::base::error::quote;
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
 use crate::codec::base64url;
@@ -17,10 +18,10 @@ use crate::codec::form::{Form, with_query};
 use crate::codec::json::{self, Value, Writer};
 use crate::codec::url::Url;
 use crate::config::Config;
-#[cfg(feature = "extended")]
-use crate::oauth::dpop::PublicKey;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::pkce::{self, Pkce};
+
+pub use extended::{ExtendedParams, ExtendedPending};
 
 /// Longest time between an authorization request and its response.
 pub const LIFETIME: Millis = Millis::from_secs(600);
@@ -55,15 +56,8 @@ pub struct LoginParams {
     pub acr_values: Option<String>,
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
-    /// Additional parameters, of those that the configuration allows (`loginParams`), as name and value.
-    #[cfg(feature = "extended")]
-    pub more: Vec<(String, String)>,
-    /// Additional scopes, of those that the configuration allows (`loginScopes`), separated by spaces.
-    #[cfg(feature = "extended")]
-    pub scope: Option<String>,
-    /// True if the user signs in on another device (RFC 8628).
-    #[cfg(feature = "extended")]
-    pub device: bool,
+    /// The options of the larger module.
+    pub extended: ExtendedParams,
 }
 
 /// A login that waits for its authorization response.
@@ -85,18 +79,8 @@ pub struct Pending {
     pub is_silent: bool,
     /// Start of the login, in milliseconds since the Unix epoch.
     pub created_at: UnixMillis,
-    /// The key that the tokens are bound to, if they are (RFC 9449).
-    #[cfg(feature = "extended")]
-    pub key: Option<PublicKey>,
-    /// The requested scopes, if they are more than the configured ones.
-    #[cfg(feature = "extended")]
-    pub scope: Option<String>,
-    /// The options that satisfy an API's demand, as `Demand::login` of [`crate::oauth::www_authenticate`] writes them.
-    #[cfg(feature = "extended")]
-    pub demand: Option<String>,
-    /// True for a login on another device: there is no `nonce` that the ID token could repeat. A stored login never has it.
-    #[cfg(feature = "extended")]
-    pub is_device: bool,
+    /// The state of the larger module.
+    pub extended: ExtendedPending,
 }
 
 /// An authorization request, and the state of its login.
@@ -143,14 +127,8 @@ pub fn build(
         json::write_number(&mut seconds, max_age);
         chosen.push("max_age", &seconds);
     }
-    #[cfg(feature = "extended")]
-    add_more(config, &params.more, &mut chosen)?;
-    #[cfg(feature = "extended")]
-    let more_scope = requested_scope(config, params.scope.as_deref())?;
-    #[cfg(feature = "extended")]
-    let scope = more_scope.as_deref().unwrap_or(&config.scope);
-    #[cfg(not(feature = "extended"))]
-    let scope = &config.scope;
+    let extended = ExtendedPending::read(config, params, &mut chosen)?;
+    let scope = extended.scope().unwrap_or(&config.scope);
     let (verifier_entropy, rest) = entropy.split_at(32);
     let (state_entropy, nonce_entropy) = rest.split_at(24);
     let mut verifier = [0; 32];
@@ -170,13 +148,11 @@ pub fn build(
         .push("nonce", &nonce)
         .push("code_challenge", &pkce.challenge)
         .push("code_challenge_method", pkce::CHALLENGE_METHOD);
-    #[cfg(feature = "extended")]
     if config.uses_fragment() {
         form.push("response_mode", "fragment");
     }
     form.push_encoded(&chosen.finish());
     // RFC 8707 2.1: every resource that a later token request may name.
-    #[cfg(feature = "extended")]
     for resource in config.rules.resources() {
         form.push("resource", resource);
     }
@@ -194,14 +170,7 @@ pub fn build(
             max_age: params.max_age,
             is_silent: params.prompt.as_deref() == Some("none"),
             created_at: now,
-            #[cfg(feature = "extended")]
-            key: None,
-            #[cfg(feature = "extended")]
-            scope: more_scope,
-            #[cfg(feature = "extended")]
-            demand: demand(params),
-            #[cfg(feature = "extended")]
-            is_device: false,
+            extended,
         }),
     }))
 }
@@ -212,86 +181,6 @@ impl AuthorizationRequest {
     pub fn url(&self, metadata: &Metadata) -> String {
         with_query(&metadata.authorization_endpoint, &self.parameters)
     }
-
-    /// Binds the authorization code to this key (RFC 9449 10).
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn bound_to(mut self: Box<Self>, key: PublicKey) -> Box<Self> {
-        let mut form = Form::new();
-        form.push("dpop_jkt", key.thumbprint());
-        self.parameters = [&self.parameters, "&", &form.finish()].concat();
-        self.pending.key = Some(key);
-        self
-    }
-}
-
-/// Returns the scopes to request, separated by spaces, if a page wants more than the configured ones.
-///
-/// # Errors
-/// [`Code::MessageInvalid`] if `loginScopes` does not allow a scope.
-#[cfg(feature = "extended")]
-pub(crate) fn requested_scope(config: &Config, more: Option<&str>) -> Result<Option<String>> {
-    let mut scope = config.scope.clone();
-    for one in strings::split(checked("scope", more.unwrap_or_default())?, b' ') {
-        if one.is_empty() || strings::contains_word(&scope, one) {
-            continue;
-        }
-        if !config.may_ask(one) {
-            let message = [
-                msg!("login option scope has "),
-                &quote(one),
-                msg!(", which is neither in scope nor among loginScopes in the worker's file"),
-            ];
-            return Err(Error::of(Code::MessageInvalid, &message));
-        }
-        scope.push(' ');
-        scope.push_str(one);
-    }
-    Ok((scope.len() > config.scope.len()).then_some(scope))
-}
-
-/// Returns the part of these options that an API may have demanded.
-#[cfg(feature = "extended")]
-fn demand(params: &LoginParams) -> Option<String> {
-    use crate::oauth::www_authenticate::Demand;
-    let demand = match params {
-        LoginParams {
-            scope: Some(scope), ..
-        } => Demand::Scope(scope.clone()),
-        LoginParams {
-            acr_values,
-            max_age,
-            prompt,
-            ..
-        } => {
-            if acr_values.is_none() && max_age.is_none() && prompt.as_deref() != Some("login") {
-                return None;
-            }
-            Demand::StepUp {
-                acr_values: acr_values.clone(),
-                max_age: *max_age,
-            }
-        }
-    };
-    Some(demand.login())
-}
-
-/// Adds the parameters that pages may add. Names cannot repeat: the page's object has each name once, and
-/// `loginParams` cannot contain parameters of the flow or of `authorizationParams`.
-#[cfg(feature = "extended")]
-fn add_more(config: &Config, more: &[(String, String)], chosen: &mut Form) -> Result<()> {
-    for (name, value) in more {
-        if !config.may_add(name) {
-            let message = [
-                msg!("login option params has "),
-                &quote(name),
-                msg!(", which is not among loginParams in the worker's file"),
-            ];
-            return Err(Error::of(Code::MessageInvalid, &message));
-        }
-        chosen.push(name, checked(name, value)?);
-    }
-    Ok(())
 }
 
 fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
@@ -367,43 +256,11 @@ pub(super) fn storage_key(state: &str) -> String {
 }
 
 impl Pending {
-    /// Creates the state of a login that the user has finished on another device (RFC 8628).
-    #[cfg(feature = "extended")]
-    pub(crate) fn of_device(
-        config: &Config,
-        params: &LoginParams,
-        now: UnixMillis,
-        key: Option<PublicKey>,
-    ) -> Self {
-        Self {
-            issuer: config.issuer.clone(),
-            nonce: Secret::default(),
-            code_verifier: Secret::default(),
-            return_to: "/".to_owned(),
-            popup: true,
-            max_age: None,
-            is_silent: false,
-            created_at: now,
-            key,
-            scope: requested_scope(config, params.scope.as_deref()).unwrap_or_default(),
-            demand: None,
-            is_device: true,
-        }
-    }
-
     /// Serializes the login as JSON, which the host encrypts and stores.
     #[must_use]
     pub fn to_json(&self) -> Secret {
         let mut writer = Writer::object();
-        #[cfg(feature = "extended")]
-        {
-            writer
-                .optional_text("scope", self.scope.as_deref())
-                .optional_text("demand", self.demand.as_deref());
-            if let Some(key) = &self.key {
-                writer.json("dpop", key.jwk());
-            }
-        }
+        self.extended.write(&mut writer);
         let text = writer
             .text("issuer", &self.issuer)
             .text("nonce", self.nonce.expose())
@@ -440,16 +297,7 @@ impl Pending {
             max_age,
             is_silent,
             created_at,
-            #[cfg(feature = "extended")]
-            key: object
-                .get("dpop")
-                .and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?)),
-            #[cfg(feature = "extended")]
-            scope: object.str("scope").map(str::to_owned),
-            #[cfg(feature = "extended")]
-            demand: object.str("demand").map(str::to_owned),
-            #[cfg(feature = "extended")]
-            is_device: false,
+            extended: ExtendedPending::from_object(object),
         }))
     }
 
@@ -518,34 +366,6 @@ pub(in crate::oauth) mod tests {
         let value = values.next().map(|(_, v)| v.as_str());
         assert!(values.next().is_none(), "{name} is repeated");
         value
-    }
-
-    #[test]
-    fn only_stricter_logins_count_as_demanded() {
-        let text = |value: &str| Some(value.to_owned());
-        let is_demanded = |scope, acr_values, max_age, prompt| {
-            let params = LoginParams {
-                scope,
-                acr_values,
-                max_age,
-                prompt,
-                ..LoginParams::default()
-            };
-            demand(&params).is_some()
-        };
-        assert!(!is_demanded(None, None, None, None));
-        assert!(!is_demanded(None, None, None, text("consent")));
-        assert!(is_demanded(None, None, None, text("login")));
-        assert!(is_demanded(None, text("mfa"), None, None));
-        assert!(is_demanded(None, None, Some(60), None));
-        assert!(is_demanded(text("openid more"), None, None, None));
-    }
-
-    #[test]
-    fn configured_scopes_are_not_additional() {
-        let config = config("");
-        assert_eq!(requested_scope(&config, None).unwrap(), None);
-        assert_eq!(requested_scope(&config, Some("openid")).unwrap(), None);
     }
 
     #[test]
@@ -660,44 +480,6 @@ pub(in crate::oauth) mod tests {
             };
             assert!(start(&params).is_ok(), "{prompt}");
         }
-    }
-
-    #[cfg(feature = "extended")]
-    #[test]
-    fn login_options_add_only_configured_parameters() {
-        let config = config(r#","loginParams":["kc_idp_hint","display"]"#);
-        let begun = |more: &[(&str, &str)]| {
-            let params = LoginParams {
-                more: more
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                    .collect(),
-                ..LoginParams::default()
-            };
-            build(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0)
-        };
-        let begun_with_both = begun(&[("kc_idp_hint", "a&client_id=b"), ("display", "popup")]);
-        let params = form::parse(&begun_with_both.unwrap().parameters).unwrap();
-        assert_eq!(value(&params, "kc_idp_hint"), Some("a&client_id=b"));
-        assert_eq!(value(&params, "display"), Some("popup"));
-        assert_eq!(value(&params, "client_id"), Some("spa"));
-        for name in [
-            "client_id",
-            "redirect_uri",
-            "state",
-            "nonce",
-            "scope",
-            "code_challenge",
-            "response_type",
-            "request_uri",
-            "audience",
-            "KC_IDP_HINT",
-            "",
-        ] {
-            let error = begun(&[("display", "page"), (name, "x")]).expect_err(name);
-            assert_eq!(error.code(), Code::MessageInvalid, "{name}");
-        }
-        assert!(begun(&[("display", "a\nb")]).is_err());
     }
 
     #[test]

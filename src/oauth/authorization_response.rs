@@ -40,14 +40,11 @@ impl AuthorizationResponse {
             ];
             return Err(Error::of(Code::RedirectUriMismatch, &message));
         }
-        #[cfg(feature = "extended")]
         let response = if config.uses_fragment() {
             url.fragment()
         } else {
             url.query()
         };
-        #[cfg(not(feature = "extended"))]
-        let response = url.query();
         let Some(params) = form::parse(response) else {
             return Err(invalid(msg!("the query is not UTF-8")));
         };
@@ -171,7 +168,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn response_is_read_from_the_requested_place() {
         let config = config(r#","responseMode":"fragment""#);

@@ -183,6 +183,14 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || strings::contains_byte(b"-._~", byte)
 }
 
+/// The value of a `DPoP-Nonce` header.
+pub type Nonce = String;
+
+/// Reads the `DPoP-Nonce` header of a response (RFC 9449 8) with a function that returns a header's value.
+pub fn nonce_header(header: impl FnOnce(&str) -> Option<String>) -> Option<Nonce> {
+    header("dpop-nonce")
+}
+
 /// The last nonce of each server, by origin (RFC 9449 8 and 9). The provider and the APIs have separate instances, since
 /// they may be on one origin.
 #[derive(Debug, Default)]

@@ -16,7 +16,6 @@ pub(crate) fn scope_tokens(scope: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Returns true if `scope` is at least one scope token, and all of them are in `granted`.
-#[cfg(feature = "extended")]
 #[must_use]
 pub fn is_narrower(scope: &str, granted: &str) -> bool {
     strings::split(scope, b' ')

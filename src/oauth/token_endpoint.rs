@@ -96,7 +96,6 @@ pub(crate) fn post(endpoint: &str, mut form: Form) -> HttpRequest {
         url: endpoint.to_owned(),
         form: Some(Secret::new(form.finish())),
         keepalive: true,
-        #[cfg(feature = "extended")]
         proof: None,
     }
 }

@@ -2,7 +2,6 @@
 
 /// Returns true if the header contains this `error` anywhere (RFC 6750 3.1). It compares bytes, because the standard library's
 /// search for a string adds 2 KB to the module.
-#[cfg(not(feature = "extended"))]
 #[must_use]
 pub fn has_error(header: &str, error: &str) -> bool {
     let mut windows = header.as_bytes().windows(error.len());

@@ -227,7 +227,6 @@ impl Context {
     /// Sends a GET for which a response in the browser's cache is not enough.
     pub(super) fn get(&mut self, purpose: Purpose, url: String) -> OpId {
         let request = HttpRequest {
-            #[cfg(feature = "extended")]
             proof: None,
             url,
             form: None,

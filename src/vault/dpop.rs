@@ -223,7 +223,7 @@ pub(super) fn key_of_session(session: &Session) -> Option<BindingKey> {
 
 /// Returns the key that the tokens of a login will be bound to.
 pub(super) fn key_of_login(pending: &Pending) -> Option<BindingKey> {
-    pending.key.clone()
+    pending.key().cloned()
 }
 
 fn jti(ctx: &mut Context) -> [u8; JTI] {

@@ -86,7 +86,7 @@ impl Logins {
         mut login: Box<Login>,
         key: Option<PublicKey>,
     ) {
-        if login.params.device {
+        if login.params.is_device() {
             login.key = key;
             return self.begin_device(ctx, provider, login);
         }

@@ -8,7 +8,7 @@ use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, quote};
 use crate::base::strings;
 use crate::codec::json::{Object, Value, Writer};
-use crate::oauth::authorization_request::LoginParams;
+use crate::oauth::authorization_request::{ExtendedParams, LoginParams};
 use crate::prelude::*;
 
 /// The version of the protocol.
@@ -295,11 +295,13 @@ impl Members<'_> {
             acr_values: self.text("acrValues"),
             max_age: self.number("maxAge"),
             #[cfg(feature = "extended")]
-            more: self.more(),
-            #[cfg(feature = "extended")]
-            scope: self.text("scope"),
-            #[cfg(feature = "extended")]
-            device,
+            extended: ExtendedParams {
+                more: self.more(),
+                scope: self.text("scope"),
+                device,
+            },
+            #[cfg(not(feature = "extended"))]
+            extended: ExtendedParams,
         })
     }
 

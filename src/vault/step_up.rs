@@ -32,10 +32,14 @@ struct CompletedStepUp {
 impl StepUp {
     /// Records the demand that a login was for.
     pub(super) fn record_login(&mut self, ctx: &Context, pending: &Pending) {
-        self.done = pending.demand.as_ref().map(|login| CompletedStepUp {
-            login: login.clone(),
-            at: ctx.now,
-        });
+        self.done = pending
+            .extended
+            .demand
+            .as_ref()
+            .map(|login| CompletedStepUp {
+                login: login.clone(),
+                at: ctx.now,
+            });
     }
 
     /// Rejects a call if its API demands another login. Returns true if the call was rejected.

@@ -73,7 +73,7 @@ impl RequestContext {
             begun.url(&metadata)
         };
         // Only the browser's vault uses the API's demand: it remembers which demands a login did not satisfy.
-        begun.pending.demand = None;
+        begun.pending.extended.demand = None;
         let text = to_text(&begun.pending, pair.as_ref());
         let Some(sealed) = task.seal(&purpose(&begun.key), text).await else {
             return Err(Error::new(
@@ -234,8 +234,10 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
                 params.max_age = Some(seconds);
                 continue;
             }
-            _ if config.may_add(&name) && params.more.iter().all(|(known, _)| *known != name) => {
-                params.more.push((name, value));
+            _ if config.may_add(&name)
+                && params.extended.more.iter().all(|(known, _)| *known != name) =>
+            {
+                params.extended.more.push((name, value));
                 continue;
             }
             _ => {

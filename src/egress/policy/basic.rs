@@ -1,6 +1,6 @@
 //! Stand-ins for the parts of the policy that need the Cargo feature `extended`.
 
-use super::{Allowed, Rule};
+use super::{Allowed, EgressPolicy, Rule};
 use crate::codec::url::Url;
 
 /// Selects one of a session's access tokens. This build has only one.
@@ -31,6 +31,14 @@ impl RequestOptions {
 impl Targets {
     pub(super) const fn new() -> Self {
         Self
+    }
+}
+
+impl EgressPolicy {
+    /// The resources of all targets, without duplicates.
+    #[must_use]
+    pub const fn resources(&self) -> [&str; 0] {
+        []
     }
 }
 

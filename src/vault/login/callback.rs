@@ -47,7 +47,7 @@ impl Callback {
     fn public_key(&self) -> Option<&PublicKey> {
         match &self.stage {
             CallbackStage::Exchanging(_, pending, _) | CallbackStage::Verifying(pending, _) => {
-                pending.key.as_ref()
+                pending.key()
             }
             CallbackStage::NeedsMetadata(_) | CallbackStage::Taking(..) => None,
         }
@@ -329,8 +329,7 @@ impl Callbacks {
             nonce: &pending.nonce,
             max_age_seconds: pending.max_age,
         };
-        #[cfg(feature = "extended")]
-        let occasion = if pending.is_device {
+        let occasion = if pending.is_device() {
             Occasion::DeviceGrant
         } else {
             occasion
@@ -520,20 +519,14 @@ fn pending_login(
     // Script of this origin can write to the store, and sign with its key.
     pending.return_to =
         authorization_request::return_to(&ctx.config.redirect_uri, Some(&pending.return_to))?;
-    #[cfg(feature = "extended")]
-    {
-        // What no page may ask for was not asked for.
-        let asked = authorization_request::requested_scope(&ctx.config, pending.scope.as_deref());
-        pending.scope = asked.unwrap_or_default();
-    }
+    pending.check_scope(&ctx.config);
     Ok(pending)
 }
 
 /// Returns an error if the login is too old, or began under another configuration.
 fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
     pending.check_age(ctx.now.wall)?;
-    #[cfg(feature = "extended")]
-    if pending.key.is_some() != ctx.config.binds_tokens() {
+    if pending.key().is_some() != ctx.config.binds_tokens() {
         let message = msg!("the login was begun with another `dpop` than the one configured now");
         return Err(Error::new(Code::LoginUnknown, message));
     }
@@ -558,12 +551,10 @@ fn check_granted(
     port: Option<PortId>,
 ) -> Result<()> {
     let requested = ctx.config.scope.as_str();
-    #[cfg(feature = "extended")]
-    let requested = pending.scope.as_deref().unwrap_or(requested);
+    let requested = pending.scope().unwrap_or(requested);
     let misses_refresh_token =
         tokens.misses_refresh_token(requested) && !ctx.config.asks_consent && !pending.is_silent;
     if let Some(exceeded) = tokens.scope_beyond(requested) {
-        #[cfg(feature = "extended")]
         if ctx.config.refuses_unrequested_scopes() {
             return Err(exceeded);
         }

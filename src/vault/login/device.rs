@@ -5,7 +5,7 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
 use crate::codec::json;
-use crate::oauth::authorization_request::{self, Pending};
+use crate::oauth::authorization_request::Pending;
 use crate::oauth::device_authorization::{self, PollOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
@@ -202,7 +202,7 @@ fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Resu
     if params.prompt.is_some()
         || params.acr_values.is_some()
         || params.max_age.is_some()
-        || !params.more.is_empty()
+        || !params.extended.more.is_empty()
     {
         // RFC 8628 3.1 has no such parameters: what was asked for would not be so.
         let why = msg!(
@@ -210,7 +210,7 @@ fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Resu
         );
         return Err(Error::new(Code::MessageInvalid, why));
     }
-    let more = authorization_request::requested_scope(&ctx.config, login.params.scope.as_deref())?;
+    let more = login.params.requested_scope(&ctx.config)?;
     let scope = more.as_deref().unwrap_or(&ctx.config.scope);
     let request = device_authorization::request(endpoint, &ctx.config, scope);
     Ok(ctx.send(Purpose::AskDevice, request))

@@ -107,10 +107,10 @@ impl Logins {
             .in_flight
             .iter()
             .filter_map(|login| match &login.stage {
-                LoginStage::Pushing(_, begun) => begun.pending.key.as_ref(),
+                LoginStage::Pushing(_, begun) => begun.pending.key(),
                 _ => login.key.as_ref(),
             });
-        in_flight.chain(self.pending().filter_map(|pending| pending.key.as_ref()))
+        in_flight.chain(self.pending().filter_map(|pending| pending.key()))
     }
 
     pub(in crate::vault) fn pending(&self) -> impl Iterator<Item = &Pending> {
@@ -162,7 +162,7 @@ impl Logins {
                 value: pending.to_json(),
                 expires_at: ctx.now.wall.saturating_add(LIFETIME.0),
                 #[cfg(feature = "extended")]
-                key_pair: pending.key.as_ref().map(|key| key.thumbprint().to_owned()),
+                key_pair: pending.key().map(|key| key.thumbprint().to_owned()),
             });
             login.stage = LoginStage::Storing { op, url };
         }

@@ -5,7 +5,7 @@ use super::assert_presentable;
 use std::sync::LazyLock;
 use strongroom::codec::base64url;
 use strongroom::config::Config;
-use strongroom::oauth::authorization_request::Pending;
+use strongroom::oauth::authorization_request::{ExtendedPending, Pending};
 use strongroom::oauth::authorization_response::AuthorizationResponse;
 use strongroom::oauth::pkce;
 use strongroom::{Code, Secret};
@@ -91,10 +91,7 @@ pub fn check(input: &[u8]) {
         is_silent: false,
         max_age: None,
         created_at: 0,
-        key: None,
-        scope: None,
-        demand: None,
-        is_device: false,
+        extended: ExtendedPending::default(),
     };
     let metadata = config().metadata.as_ref().unwrap();
     match answer.code(&pending, metadata) {

@@ -1,0 +1,63 @@
+//! Stand-ins for the parts of a login that need the Cargo feature `extended`.
+
+use super::{LoginParams, Pending};
+use crate::base::error::Result;
+use crate::codec::form::Form;
+use crate::codec::json::{Object, Writer};
+use crate::config::Config;
+use crate::oauth::dpop::PublicKey;
+
+/// Additional login options that a page may choose. This build has none.
+#[derive(Clone, Debug, Default)]
+pub struct ExtendedParams;
+
+/// Additional state of a login. This build has none.
+#[derive(Clone, Debug, Default)]
+pub struct ExtendedPending;
+
+impl ExtendedPending {
+    pub(super) const fn read(_: &Config, _: &LoginParams, _: &mut Form) -> Result<Self> {
+        Ok(Self)
+    }
+
+    pub(super) const fn from_object(_: &Object) -> Self {
+        Self
+    }
+
+    pub(super) const fn write(&self, _: &mut Writer) {}
+
+    pub(super) const fn scope(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl LoginParams {
+    /// Returns true if the user signs in on another device (RFC 8628).
+    #[must_use]
+    pub const fn is_device(&self) -> bool {
+        false
+    }
+}
+
+impl Pending {
+    /// The key that the tokens are bound to, if they are (RFC 9449).
+    #[must_use]
+    pub const fn key(&self) -> Option<&PublicKey> {
+        None
+    }
+
+    /// The requested scopes, if they are more than the configured ones.
+    #[must_use]
+    pub const fn scope(&self) -> Option<&str> {
+        None
+    }
+
+    /// Returns true for a login on another device (RFC 8628).
+    #[must_use]
+    pub const fn is_device(&self) -> bool {
+        false
+    }
+
+    /// Removes the scopes of a stored login if a page may not request them.
+    pub const fn check_scope(&mut self, _: &Config) {}
+}

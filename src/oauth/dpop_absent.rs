@@ -1,0 +1,39 @@
+//! Stand-ins for proofs of possession, which need the Cargo feature `extended`.
+//!
+//! These types have no values. So an `Option` of one takes no space, and the compiler removes the code for them.
+
+use crate::Secret;
+use crate::prelude::*;
+
+/// The public key of a key pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublicKey {}
+
+impl PublicKey {
+    /// Returns the SHA-256 thumbprint.
+    #[must_use]
+    pub const fn thumbprint(&self) -> &str {
+        match *self {}
+    }
+}
+
+/// A proof without its signature.
+#[derive(Clone, Debug)]
+pub enum UnsignedProof {}
+
+impl UnsignedProof {
+    /// Returns the complete proof.
+    #[must_use]
+    pub const fn signed(&self, _: &[u8]) -> Secret {
+        match *self {}
+    }
+}
+
+/// The value of a `DPoP-Nonce` header.
+#[derive(Clone, Debug)]
+pub enum Nonce {}
+
+/// Reads the `DPoP-Nonce` header of a response.
+pub fn nonce_header(_: impl FnOnce(&str) -> Option<String>) -> Option<Nonce> {
+    None
+}
