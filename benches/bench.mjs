@@ -1,16 +1,16 @@
 /**
- * strongroom beside what people use today, measured in one run:
+ * strongroom compared with libraries in use today, measured in one run:
  *
  *   cargo xtask bench [--only core|browser|peers|size] [--markdown]
  *
- * Every number is the median of several runs, with the lowest and the highest in brackets; every ratio is
- * the median of the ratios within one round, where both sides took turns. ✓ and ✗ say whether the project's
- * gate and aim are met by this run; the command succeeds either way.
+ * Each number is the median of several runs, with the lowest and the highest in brackets. Each ratio is the median of
+ * the ratios within one round, in which both sides took turns. ✓ and ✗ show if this run meets the project's gate and
+ * aim. The command succeeds in any case.
  */
 import { options, progress, run } from './sections.mjs'
 import { comparisonTable, table } from './table.mjs'
 
-/** Loaded when its turn comes, so that none measures with the others' code in memory. */
+/** Loaded one at a time, so that no section runs with the others' code in memory. */
 const SECTIONS = {
   async core() {
     const { measureCore } = await import('./core.mjs')
@@ -26,7 +26,7 @@ const SECTIONS = {
     const { measurePeers } = await import('./peers.mjs')
     const { head, rows, notes, version } = await measurePeers(progress)
     const body = [table(head, rows, options), ...notes].join('\n\n')
-    return { title: 'Beside other libraries, in headless Chromium', body, version }
+    return { title: 'Compared with other libraries, in headless Chromium', body, version }
   },
   async size() {
     const { downloadTable, measureOwn, measurePeers } = await import('./downloads.mjs')

@@ -1,4 +1,4 @@
-/** The vault in a real browser against plain `fetch` from the same page to the same API. */
+/** The vault in a real browser compared with plain `fetch` from the same page to the same API. */
 import { startChromium } from './chromium.mjs'
 import { watchMemory } from './memory.mjs'
 import { startBenchSite } from './site.mjs'
@@ -19,12 +19,12 @@ const TRIPS = 5
 
 const NOTES = [
   'The one worker that serves all tabs runs in the process of the tab that started it ("only tab"); to any other tab bodies are copied from process to process ("second tab").',
-  `JSON: ${SMALL.runs} runs of ${SMALL.pairs} pairs in turns, each request timed by itself; the only tab's clock ticks every 100 µs, the second's, cross-origin isolated, every 5 µs. Bodies: ${LARGE.bodies} pairs of each size in turns; ${PARALLEL.requests} at once: ${PARALLEL.bursts} pairs of bursts in turns, each timed to its last answer.`,
+  `JSON: ${SMALL.runs} runs of ${SMALL.pairs} pairs in turns, each request timed by itself; the only tab's clock ticks every 100 µs, the second's, cross-origin isolated, every 5 µs. Bodies: ${LARGE.bodies} pairs of each size in turns; ${PARALLEL.requests} at once: ${PARALLEL.bursts} pairs of bursts in turns, each timed until its last response.`,
 ]
 
-/** Seconds that an access token lasts: enough for a crowd's calls, through the vault and again without. */
+/** Lifetime of an access token in seconds: long enough for a crowd's calls through the vault and again without it. */
 const SHORT_LIVED = 5
-/** Enough for everything else: no refresh is to get into what is measured. */
+/** Long enough for everything else, so that no refresh falls into a measurement. */
 const LONG_LIVED = 900
 
 /** @returns {Promise<{ rows: import('./table.mjs').Row[], notes: string[], version: string }>} */
@@ -59,7 +59,7 @@ async function measureAll(bench) {
   const proofs = await proofRow(bench)
   progress('start of a page')
   const start = await startRows(bench)
-  progress('way back from the provider')
+  progress('return from the provider')
   const trip = await tripRows(bench)
   progress('messages of a call')
   const messages = await messageRows(bench)
@@ -128,7 +128,7 @@ function largeRows(large, where) {
   })
 }
 
-/** What the search for the token costs. */
+/** The cost of searching for the token. */
 function guardRow(times, where) {
   const [own, peer] = times.map((side) => side.map((ms) => ((16 * MB) / MB / ms) * 1000))
   return {
@@ -139,7 +139,7 @@ function guardRow(times, where) {
   }
 }
 
-/** What a proof for each request costs (RFC 9449), the API's check of it included. */
+/** The cost of a proof for each request (RFC 9449), including the API's check of it. */
 async function proofRow({ visits }) {
   await visits.signIn({ vault: 'proving' })
   const times = await visits.open('proofs', SMALL)
@@ -160,11 +160,11 @@ async function messageRows({ visits }) {
   }))
 }
 
-/** What the browser's pages and workers take while one of them reads slowly, at its worst. */
+/** Peak memory of the browser's pages and workers while one of them reads slowly. */
 async function memoryRows({ servers }) {
   if (process.platform !== 'linux') return []
   const peak = async (way, size) => {
-    // Of its own: what earlier pages took is given back by and by.
+    // A browser of its own, because earlier pages release their memory only gradually.
     const chromium = await startChromium()
     try {
       const visits = new Visits(servers, chromium)
@@ -211,9 +211,9 @@ async function crowdRows({ visits, servers: { ledger } }) {
       aim: 1,
     },
     {
-      what: `${what}: to the last answer`,
+      what: `${what}: until the last response`,
       own: milliseconds(spread(own)),
-      peer: `plain fetch, good token ${milliseconds(spread(plain))}`,
+      peer: `plain fetch, valid token ${milliseconds(spread(plain))}`,
       ratio: timeRatio(ratios(own, plain)),
     },
   ]
@@ -231,13 +231,13 @@ async function startRows({ visits }) {
       own: milliseconds(spread(times('running', 'handshake'))),
     },
     {
-      what: 'page start to first authorised byte, running worker',
+      what: 'page start to first authorized byte, running worker',
       own: milliseconds(spread(running)),
       peer: `page with a token ${milliseconds(spread(plain))}`,
       ratio: timeRatio(ratios(running, plain)),
     },
     {
-      what: 'page start to first authorised byte, new worker, sealed session',
+      what: 'page start to first authorized byte, new worker, sealed session',
       own: milliseconds(spread(kept)),
       peer: `page with a token ${milliseconds(spread(plain))}`,
       ratio: timeRatio(ratios(kept, plain)),
@@ -249,9 +249,9 @@ async function tripRows({ visits }) {
   const trips = []
   for (let trip = 0; trip < TRIPS; trip++) trips.push(await visits.signIn({ vault: 'new' }))
   const times = (key) => milliseconds(spread(trips.map((trip) => trip[key])))
-  const what = 'back from the provider, new worker'
+  const what = 'return from the provider, new worker'
   return [
     { what: `${what}: page start to session`, own: times('session') },
-    { what: `${what}: page start to first authorised byte`, own: times('firstByte') },
+    { what: `${what}: page start to first authorized byte`, own: times('firstByte') },
   ]
 }

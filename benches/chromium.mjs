@@ -1,8 +1,7 @@
 /**
- * A headless Chromium that nobody watches. A driver that stays attached to a page is told of each of its
- * requests and slows them down, but not those of a SharedWorker: the vault would win by that alone. So the
- * driver signs in and detaches; pages are opened by the browser's own HTTP interface, measure themselves and
- * report by HTTP.
+ * A headless Chromium without an attached driver. An attached driver receives an event for each request of a page and
+ * slows it down, but not the requests of a SharedWorker, which would favor the vault. So the driver signs in and
+ * detaches. Pages are opened through the browser's own HTTP interface, measure themselves, and report over HTTP.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +11,7 @@ import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { ARGS, findBrowser } from '../tests/support/browser.mjs'
 
-/** Without a driver, and off the processor too. */
+/** Without a driver, and without throttling. */
 const BENCH_ARGS = [
   ...ARGS,
   '--headless=new',
@@ -35,10 +34,10 @@ export async function startChromium() {
   const { Browser: version } = await (await ask('version')).json()
 
   return {
-    /** Of its first process. */
+    /** The ID of its first process. */
     pid: child.pid,
     version: version.replace(/^\w+\//, 'Chromium '),
-    /** Opens a tab in front of the others; returns what closes it. */
+    /** Opens a tab in front of the others. Returns a function that closes it. */
     async open(url) {
       const { id } = await (await ask(`new?${encodeURIComponent(url)}`, { method: 'PUT' })).json()
       return () => ask(`close/${id}`)
@@ -61,7 +60,7 @@ export async function startChromium() {
   }
 }
 
-/** Resolves with the browser's HTTP interface, which it names when it listens. */
+/** Resolves with the URL of the browser's HTTP interface, which it prints when it listens. */
 function address(child) {
   return new Promise((resolve, reject) => {
     let said = ''

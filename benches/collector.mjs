@@ -1,12 +1,12 @@
 import { readBody } from '../tests/support/body.mjs'
 import { listen } from '../tests/support/listen.mjs'
 
-/** Milliseconds that a page has for its report. */
+/** Time limit for a page's report in milliseconds. */
 const PATIENCE = 90_000
 
 /**
- * Starts the server that pages under measurement report to. It hands them the access token which
- * `token()` returns, and tell them when it has expired.
+ * Starts the server to which measured pages report. It gives them the access token that `token()` returns, and tells
+ * them when it has expired.
  */
 export async function startCollector({ origin, token, expired }) {
   const waiting = new Map()
@@ -24,11 +24,11 @@ export async function startCollector({ origin, token, expired }) {
   return {
     url: `${server.origin}/`,
     close: server.close,
-    /** Resolves with what page `id` measured. */
+    /** Resolves with the measurements of page `id`. */
     async result(id) {
       const { value, error } = await new Promise((resolve) => {
         const error = `page ${id} did not report within ${PATIENCE / 1000} s`
-        // Nobody waits for a report if the bench has failed elsewhere.
+        // The timer must not keep the process alive if the bench has failed elsewhere.
         const timer = setTimeout(resolve, PATIENCE, { error }).unref()
         waiting.set(id, (outcome) => {
           clearTimeout(timer)

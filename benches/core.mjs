@@ -1,4 +1,4 @@
-/** `strongroom/core` against the libraries that do the same, in Node. */
+/** `strongroom/core` compared with libraries of the same purpose, in Node. */
 import { readFile } from 'node:fs/promises'
 import { decodeJwt } from 'jose'
 import { jwtDecode } from 'jwt-decode'
@@ -33,7 +33,7 @@ const PKCE = {
   ],
 }
 
-/** What a user of the library writes to learn whether a token is still good. */
+/** A library user's code for checking if a token is still valid. */
 const isCurrent = ({ exp, nbf = 0 }) => exp > NOW && nbf <= NOW
 
 const status = (token) => ({
@@ -59,11 +59,11 @@ export async function measureCore(progress) {
   return rows
 }
 
-/** Nothing is measured that does not do what it is measured for. */
+/** Checks that all contenders return the correct result before they are measured. */
 function checkAgreement(token) {
   const verdicts = status(token).contenders.map(({ run }) => run())
   if (verdicts.some((verdict) => verdict !== 1))
-    throw new Error(`not all take the token for valid: ${verdicts}`)
+    throw new Error(`not all consider the token valid: ${verdicts}`)
 }
 
 async function compare({ what, gates, aims, contenders }) {

@@ -1,6 +1,6 @@
 /**
- * What a browser downloads. 1 KB is 1024 bytes; compression is what a careful server does once per release:
- * brotli at quality 11, gzip at level 9, each file on its own.
+ * The bytes that a browser downloads. 1 KB is 1024 bytes. Compression is that of a careful release: brotli at quality
+ * 11 or gzip at level 9, for each file separately.
  */
 import { build } from 'esbuild'
 import { readFile } from 'node:fs/promises'
@@ -12,7 +12,7 @@ const KB = 1024
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /**
- * Bytes. `gate` and `aim` are of brotli, or of what `counts` says.
+ * Sizes in bytes. `gate` and `aim` apply to brotli, or to the format that `counts` names.
  *
  * @typedef {{ name: string, raw: number, gzip: number, brotli: number, gate?: number, aim?: number, counts?: 'gzip' }}
  *   Download
@@ -47,7 +47,7 @@ const ROWS = [
   { name: 'live, with the first socket', files: ['streaming.js'] },
   { name: 'client over a token handler', files: ['token-handler-client.js'] },
   { name: 'strongroom/core, by itself', files: ['core.js', 'strongroom_core_bg.wasm'] },
-  // What platforms limit is what they store, compressed by gzip.
+  // Platforms limit the size that they store, which is compressed by gzip.
   {
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
@@ -57,10 +57,10 @@ const ROWS = [
   },
 ]
 
-/** What of a download its gate and aim are about. */
+/** The size to which a download's gate and aim apply. */
 export const counted = (download) => download[download.counts ?? 'brotli']
 
-/** What an app imports of each, bundled as pkg/build.mjs bundles ours. */
+/** The parts that an app imports, bundled as pkg/build.mjs bundles strongroom. */
 const PEERS = [
   { name: 'auth0-spa-js', code: `export { createAuth0Client } from '@auth0/auth0-spa-js'` },
   { name: '@axa-fr/oidc-client, page', code: `export { OidcClient } from '@axa-fr/oidc-client'` },
@@ -68,8 +68,8 @@ const PEERS = [
 ]
 
 /**
- * @param {string} [dist] Where the built package is.
- * @returns {Promise<Download[]>} Rejects with `ENOENT` if it is not there.
+ * @param {string} [dist] Folder of the built package.
+ * @returns {Promise<Download[]>} Rejects with `ENOENT` if it is missing.
  */
 export function measureOwn(dist = `${root}pkg/dist`) {
   return Promise.all(

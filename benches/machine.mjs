@@ -1,6 +1,6 @@
 import { availableParallelism, cpus } from 'node:os'
 
-/** On what, with what and when: numbers are worth nothing without it. */
+/** The machine, versions and date: numbers mean nothing without them. */
 export function describeMachine(browser) {
   const [{ model }] = cpus()
   const parts = [

@@ -1,15 +1,15 @@
-/** How much memory a browser's processes take, by the system's own account: Linux only. */
+/** Memory of a browser's processes, as the system reports it. Linux only. */
 import { readdir, readFile } from 'node:fs/promises'
 
 /** Milliseconds between samples. */
 const PAUSE = 100
 
 /**
- * Runs `action` and watches the renderers of the browser whose first process is `pid` meanwhile: the processes
- * of its pages and workers.
+ * Runs `action` and meanwhile samples the renderers of the browser whose first process is `pid`: the processes of its
+ * pages and workers.
  *
- * @returns {Promise<number>} The most bytes that they had at once, all of them together, of their own: programs
- *   and libraries, which processes share, are not counted.
+ * @returns {Promise<number>} The peak of the sum of their private bytes. Shared bytes, such as programs and libraries,
+ *   are not counted.
  */
 export async function watchMemory(pid, action) {
   let peak = 0
@@ -41,7 +41,7 @@ async function ownBytes(pid) {
   return renderers.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
-/** A process, unless it is gone by now. */
+/** A process, unless it has ended. */
 async function look(id) {
   const read = (name) => readFile(`/proc/${id}/${name}`, 'utf8').catch(() => '')
   const status = await read('status')

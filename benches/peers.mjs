@@ -1,6 +1,6 @@
 /**
- * strongroom beside libraries that do the same work, each in a browser of its own: the same page, provider and
- * API, and plain `fetch` with a token from the bench as the measure of what is possible.
+ * strongroom compared with libraries of the same purpose, each in its own browser with the same page, provider and API.
+ * Plain `fetch` with a token from the bench shows the optimum.
  */
 import { readFile } from 'node:fs/promises'
 import { ENDPOINTS } from '../tests/support/provider.mjs'
@@ -28,12 +28,12 @@ const NAMES = {
 }
 
 const NOTES = [
-  `Each in a browser of its own, ${ROUNDS} rounds in turns: the median of the rounds, the lowest and the highest. The storm: once.`,
-  'Each has come back from the provider by a redirect. With `extendedLifetime` strongroom’s worker has stayed meanwhile where it was started, which may be another process than the page is in by then: compare with "second tab" above.',
-  'auth0-spa-js keeps refresh tokens in its worker; access tokens are in the page, which calls the API itself. A session is its tab’s: another tab has none without a login of its own, so that it cannot take part in a storm.',
+  `Each in its own browser, ${ROUNDS} rounds in turns: the median of the rounds, the lowest and the highest. The storm: once.`,
+  'Each has returned from the provider by redirect. With `extendedLifetime` strongroom’s worker has stayed where it was started, which may be another process than the page’s: compare with "second tab" above.',
+  'auth0-spa-js keeps refresh tokens in its worker; access tokens are in the page, which calls the API itself. Each tab has its own session: another tab needs its own login, so it cannot take part in a storm.',
 ]
 
-/** Where auth0-spa-js looks for what the provider has elsewhere. */
+/** URLs that auth0-spa-js expects, and the provider's own. */
 const AUTH0_PATHS = { '/authorize': '/auth', '/oauth/token': '/token' }
 
 export async function measurePeers(progress) {
@@ -77,7 +77,7 @@ function measureOnce({ servers }, chromium, contender) {
   return visits.signIn({ contender, what: 'measure', ...MEASURE })
 }
 
-/** How many refreshes there were, and how many calls succeeded; or that it came to nothing. */
+/** The number of refreshes and of successful calls, or a note that it failed. */
 async function storm({ servers }, chromium, contender) {
   servers.provider.settings.accessTokenSeconds = SHORT_LIVED
   const visits = new Visits(servers, chromium, 'peer')
@@ -105,7 +105,7 @@ function rowsOf(seen, storms) {
       ...each((rounds) => milliseconds(over(rounds, ({ small }) => percentile(small, 95)))),
     ],
     [
-      `${MEASURE.requests} at once, to the last answer`,
+      `${MEASURE.requests} at once, until the last response`,
       ...each((rounds) => milliseconds(over(rounds, ({ parallel }) => percentile(parallel, 50)))),
     ],
     [
@@ -123,7 +123,7 @@ async function startPeersSite() {
   const proxy = await startProxy((path) => ENDPOINTS[path] ?? 'other', AUTH0_PATHS)
   const started = await startServers({
     site: { workers: ['/auth.worker.js', '/OidcServiceWorker.js'] },
-    // auth0-spa-js wants an issuer that ends in a slash, and RS256.
+    // auth0-spa-js requires an issuer that ends in a slash, and RS256.
     provider: { publicOrigin: `${proxy.origin}/`, algorithms: ['RS256', 'ES256'] },
     client: { id_token_signed_response_alg: 'RS256' },
   })
@@ -137,7 +137,7 @@ async function startPeersSite() {
   const servers = { ...started, collector }
   const everybody = `${api.origin} ${proxy.origin} ${new URL(collector.url).origin}`
   site.connectSrc.push(proxy.origin, new URL(collector.url).origin)
-  // Scripts of their own in workers of their own.
+  // Scripts and workers of their own.
   site.pageCsp = `default-src 'self'; connect-src 'self' ${everybody}; worker-src 'self' blob:; script-src 'self' blob:; img-src data:`
   site.routes['/callback'] = '/peer.html'
   site.serviceWorkers.push('/OidcServiceWorker.js')

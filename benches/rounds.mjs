@@ -1,11 +1,11 @@
-/** Measures functions against one another in turns, so that what slows the machine down slows all of them. */
+/** Measures functions in turns, so that other load on the machine slows all of them. */
 
-/** How long one batch of one function takes, in milliseconds: many ticks of the clock, few of the scheduler's. */
+/** Duration of one batch of one function in milliseconds: many ticks of the clock, few of the scheduler's. */
 const BATCH = 12
 const ROUNDS = 31
 const WARM_UP = 400
 
-/** What the functions return goes here, so that no compiler may leave their work out. */
+/** Receives the functions' results, so that no compiler can remove their work. */
 export let sink = 0
 
 /**
@@ -28,7 +28,7 @@ export async function measureInTurns(contenders) {
   return times
 }
 
-/** Warms `run` up; returns what runs a batch of it and resolves with microseconds per run. */
+/** Warms `run` up. Returns a function that runs a batch and resolves with microseconds per run. */
 async function prepare(run) {
   const loop = run() instanceof Promise ? awaited : plain
   const start = performance.now()
@@ -45,7 +45,7 @@ async function prepare(run) {
   }
 }
 
-/** A loop without `await` for what returns at once: waiting would cost it more than its work. */
+/** A loop without `await` for synchronous functions: waiting would cost more than their work. */
 function plain(run, count) {
   for (let i = 0; i < count; i++) sink ^= run()
 }

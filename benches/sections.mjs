@@ -1,14 +1,14 @@
-/** What both benches' command lines have in common. */
+/** Shared command line of both benches. */
 import { parseArgs } from 'node:util'
 import { describeMachine } from './machine.mjs'
 
-/** `--only` a section, and tables in Markdown. */
+/** `--only` names a section; `--markdown` prints Markdown tables. */
 export const { values: options } = parseArgs({
   options: { only: { type: 'string' }, markdown: { type: 'boolean', default: false } },
 })
 
 /**
- * Measures the sections in their order, or the one that was asked for, and prints them.
+ * Measures the sections in their order, or the selected one, and prints them.
  *
  * @param {Record<string, () => Promise<{ title: string, body: string, version?: string }>>} sections `version`: of the
  *   browser, if it was measured in one.
@@ -31,7 +31,7 @@ export async function run(sections) {
   for (const { title, body } of measured) console.log(`${heading}${title}\n\n${body}\n`)
 }
 
-/** To where it is no part of the tables. */
+/** Written to standard error, separate from the tables. */
 export function progress(what) {
   if (what) console.error(`${String(Math.round(performance.now() / 1000)).padStart(4)} s  ${what}`)
   else console.error()

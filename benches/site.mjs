@@ -1,4 +1,4 @@
-/** The site, the provider, the API and the pages under measurement, all on loopback. */
+/** The site, the provider, the API and the measured pages, all on loopback. */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -10,7 +10,7 @@ const PAGES = ['tab', 'crowd', 'start', 'login', 'messages', 'stream', 'proofs']
 
 const WORKERS = ['auth.worker', 'sealed.worker', 'dpop.worker']
 
-/** Where bodies are not searched for the token. */
+/** The path whose bodies are not searched for the token. */
 const UNSEARCHED = 'bytes/unsearched/'
 
 const html = (name) => `<!doctype html>
@@ -23,8 +23,8 @@ const html = (name) => `<!doctype html>
 `
 
 /**
- * Cross-origin isolation gives a page a clock of 5 µs instead of 100 µs, and a process that no worker shares.
- * So it is for a tab only that its worker is not to share a process with anyway.
+ * Cross-origin isolation gives a page a clock of 5 µs instead of 100 µs, and a process that it shares with no worker.
+ * So it is only for a tab whose worker is in another process in any case.
  */
 const ISOLATION = {
   'Cross-Origin-Opener-Policy': 'same-origin',
@@ -46,7 +46,7 @@ export async function startBenchSite() {
   site.connectSrc.push(proven.origin)
   const token = () => ledger.newest('access_token').value
   const collector = await startCollector({ origin: site.origin, token })
-  // As production pages have it, and: these may call the API themselves, and the bench.
+  // As on production pages, except that these may call the API themselves, and the bench.
   site.pageCsp = site.pageCsp.concat(`; connect-src ${api.origin} ${new URL(collector.url).origin}`)
   site.routes['/callback'] = '/login.html'
   const defined = { ...define({ servers, collector }), PROVEN_API: JSON.stringify(proven.url) }
@@ -63,7 +63,7 @@ export async function startBenchSite() {
   }
 }
 
-/** What pages and workers know: put in their place when they are bundled, as an app's addresses are. */
+/** Constants of pages and workers, replaced when they are bundled, like an app's URLs. */
 export function define({ servers: { api, provider, clientId }, collector }) {
   const config = {
     issuer: provider.issuer,
@@ -81,7 +81,7 @@ export function define({ servers: { api, provider, clientId }, collector }) {
   }
 }
 
-/** Pages and workers, bundled and minified as an app's are. */
+/** Pages and workers, bundled and minified like an app's. */
 export async function bundle(pages, workers, defined) {
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(new URL('.', import.meta.url)),
@@ -101,7 +101,7 @@ export async function bundle(pages, workers, defined) {
   }
 }
 
-/** The core, where the worker looks for it. */
+/** The core, at the path from which the worker loads it. */
 export async function modules() {
   const names = ['strongroom_bg.wasm', 'strongroom_extended_bg.wasm']
   const read = (name) => readFile(new URL(`../pkg/dist/${name}`, import.meta.url))

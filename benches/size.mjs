@@ -1,5 +1,5 @@
 /**
- * What a browser downloads, against the budget of the project.
+ * Compares the bytes that a browser downloads with the project's budget.
  *
  *   node benches/size.mjs [--peers] [--dist <folder>]
  *
@@ -17,7 +17,7 @@ const { values: options } = parseArgs({
 
 const own = await measureOwn(options.dist).catch((error) => {
   if (error.code !== 'ENOENT') throw error
-  console.error(`${error.path} is not there: run \`cargo xtask build\` first.`)
+  console.error(`${error.path} is missing: run \`cargo xtask build\` first.`)
   process.exit(1)
 })
 const peers = options.peers ? await measurePeers() : []

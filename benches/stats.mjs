@@ -1,10 +1,10 @@
-/** What is said of a list of measurements. */
+/** Statistics of a list of measurements. */
 
 /** @param {number[]} values */
 export const median = (values) => percentile(values, 50)
 
 /**
- * The value that `rank` percent of the values do not exceed; between two values, in proportion.
+ * The value that `rank` percent of the values do not exceed, interpolated between two values.
  *
  * @param {number[]} values
  * @param {number} rank 0 to 100.
@@ -27,8 +27,8 @@ export function spread(values) {
 }
 
 /**
- * The spread of what each round's values make of one another. What disturbs a machine for a while disturbs
- * both sides of a round, so that these ratios are steadier than the values.
+ * The spread of the ratios of each round's values. Other load on a machine affects both sides of a round, so these
+ * ratios are steadier than the values.
  *
  * @param {number[]} numerators
  * @param {number[]} denominators

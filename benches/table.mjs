@@ -1,12 +1,12 @@
-/** Tables for a terminal or, with pipes, for a Markdown page; and numbers with their units. */
+/** Tables for a terminal or a Markdown page, and numbers with their units. */
 
 /**
  * One comparison. Gates and aims are ratios in the direction of `ratio`, or counts.
  *
  * @typedef {object} Row
  * @property {string} what
- * @property {string} own What strongroom took.
- * @property {string} [peer] Who else, and what it took.
+ * @property {string} own strongroom's result.
+ * @property {string} [peer] The other contender and its result.
  * @property {{ text: string, value: number, atMost?: boolean, unit?: string }} [ratio] `atMost`: less is better.
  * @property {number} [gate]
  * @property {number} [aim]
@@ -28,7 +28,7 @@ export function comparisonTable(rows, options) {
   return table(COMPARISON, cells, options)
 }
 
-/** `3x ✓`: the bound, and whether it is kept. */
+/** `3x ✓`: the bound, and a mark that shows if it is met. */
 function verdict(ratio, bound) {
   if (bound === undefined || !ratio) return ''
   const kept = ratio.atMost ? ratio.value <= bound : ratio.value >= bound
@@ -38,7 +38,7 @@ function verdict(ratio, bound) {
 /**
  * @param {string[]} head
  * @param {string[][]} rows
- * @param {{ markdown?: boolean, numbers?: boolean }} [options] `numbers`: all but the first column are.
+ * @param {{ markdown?: boolean, numbers?: boolean }} [options] `numbers`: all columns but the first are numbers.
  */
 export function table(head, rows, { markdown = false, numbers = false } = {}) {
   const lines = [head, ...rows]
@@ -56,7 +56,7 @@ export function table(head, rows, { markdown = false, numbers = false } = {}) {
   return [draw(head), draw(rule), ...rows.map(draw)].join('\n')
 }
 
-/** `1.36`, `15.5`, `247`: three digits are more than these measurements are good for. */
+/** `1.36`, `15.5`, `247`: these measurements justify at most three digits. */
 export const short = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3))
 
 /** @param {string} unit @returns {(spread: Spread) => string} `15.5 µs (14.9–17.0)` */
@@ -77,8 +77,8 @@ const ratioOf =
     atMost,
   })
 
-/** Of speeds, ours to theirs. */
+/** Ratio of speeds, strongroom's to the other's. */
 export const speedRatio = ratioOf('as fast', false)
 
-/** Of times, ours to theirs. */
+/** Ratio of times, strongroom's to the other's. */
 export const timeRatio = ratioOf('the time', true)

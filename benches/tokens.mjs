@@ -1,14 +1,14 @@
-/** Tokens for measuring how fast they are read: what they say is made up, how they are made up is not. */
+/** Tokens for measuring how fast they are parsed. Their values are made up, but their structure is realistic. */
 import { randomBytes } from 'node:crypto'
 
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** An RS256 signature's length: 2048 bits. Nobody checks it here. */
+/** A string with the length of an RS256 signature: 2048 bits. Nobody checks it here. */
 const SIGNATURE = randomBytes(256).toString('base64url')
 
 const ISSUED_AT = 1_760_000_000
 
-/** What RFC 9068 wants in an access token. */
+/** The claims that RFC 9068 requires in an access token. */
 const CLAIMS = {
   iss: 'https://id.example.com/',
   sub: 'auth|5f7c8ec7c33c6c004bbafe82',
@@ -20,7 +20,7 @@ const CLAIMS = {
   scope: 'openid profile offline_access',
 }
 
-/** What larger tokens are full of. */
+/** Typical content of larger tokens. */
 const permissions = ['orders', 'invoices', 'customers', 'shipments', 'products', 'reports'].flatMap((name) =>
   ['read', 'list', 'create', 'update', 'delete', 'export', 'approve', 'comment', 'archive'].map(
     (action) => `${name}:${action}:any`,
@@ -40,5 +40,5 @@ const compact = (claims) =>
 
 export const TOKENS = [compact(CLAIMS), compact(GENEROUS)]
 
-/** A time at which they are current, in seconds. */
+/** A time in seconds at which the tokens are valid. */
 export const NOW = ISSUED_AT + 60

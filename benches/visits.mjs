@@ -1,9 +1,9 @@
 import { ACCOUNTS } from '../tests/support/accounts.mjs'
 
-/** Milliseconds between the driver's last word to a page and what the page does: it has detached by then. */
+/** Delay in milliseconds of a page's measurement, so that the driver has detached by then. */
 const UNWATCHED_AFTER = 500
 
-/** Visits of pages under measurement; each resolves with what the page reports. */
+/** Visits of measured pages. Each resolves with the page's report. */
 export class Visits {
   #servers
   #chromium
@@ -17,7 +17,7 @@ export class Visits {
     this.#login = login
   }
 
-  /** Opens a page in a tab of its own, and closes it when it has reported. */
+  /** Opens a page in its own tab, and closes it after its report. */
   open(name, parameters) {
     return this.openMany(1, name, parameters)
   }
@@ -37,13 +37,12 @@ export class Visits {
   }
 
   /**
-   * Signs in through the provider's forms, and measures the way back from it. The tab stays open, and with it
-   * its worker.
+   * Signs in through the provider's forms, and measures the return from it. The tab stays open, and so does its worker.
    *
    * @param {object} parameters
-   * @param {'shared' | 'new' | 'sealed' | 'proving'} parameters.vault The one that all tabs share, one of its own,
-   *   one that keeps its session, or one that proves each request.
-   * @param {string} [parameters.measures] What to compare afterwards, with what that needs.
+   * @param {'shared' | 'new' | 'sealed' | 'proving'} parameters.vault The vault that all tabs share, a new one, one
+   *   that persists its session, or one that sends proofs.
+   * @param {string} [parameters.measures] Comparisons to run afterwards, with their parameters.
    */
   async signIn(parameters) {
     const id = this.#nextId()
@@ -59,7 +58,7 @@ export class Visits {
     return result
   }
 
-  /** Opens more tabs of the page that signs in, as soon as the next one that does says that it is ready. */
+  /** Opens more tabs of the page that signs in, as soon as the next one of them reports that it is ready. */
   async opensWhenReady(count, parameters) {
     await this.#servers.collector.result(`${this.#last + 1} ready`).catch(() => {})
     for (let tab = 1; tab <= count; tab++) {

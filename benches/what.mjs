@@ -1,9 +1,9 @@
 /**
- * What a download consists of: bytes of each source in the scripts, of each crate, and of each module of ours, in
- * the wasm. `cargo xtask size --what` runs it.
+ * The composition of a download: bytes of each source in the scripts, and of each crate and each module of strongroom
+ * in the wasm. `cargo xtask size --what` runs it.
  *
- * The functions' names are gone from what is downloaded, so those of the module before wasm-opt are counted: a
- * function that was inlined counts where it went.
+ * The downloaded wasm has no function names, so the functions of the module before wasm-opt are counted: an inlined
+ * function counts where it was inlined.
  */
 import { build } from 'esbuild'
 import { readFile } from 'node:fs/promises'
@@ -14,7 +14,7 @@ import { table } from './table.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const target = process.env.CARGO_TARGET_DIR ?? `${root}target`
 
-/** A file that the page loads only when it needs it does not count. */
+/** A file that the page loads on demand does not count. */
 const external = ({ path }) => ({ path, external: true })
 
 /** Counts the bytes of each source in an entry. */
@@ -45,19 +45,20 @@ function path(name) {
     parts.push(rest.slice(digits.length, digits.length + Number(digits)))
     rest = rest.slice(digits.length + Number(digits))
   }
-  // An implementation for a type counts where the type is, or, where that is Rust's own or any, where the trait is.
+  // An implementation for a type counts where the type is defined. If that type is generic or from Rust's own crates,
+  // it counts where the trait is defined.
   const [type, trait] = (parts[0] ?? '')
     .split('$u20$as$u20$')
     .map((text) => /[\w.]*\.\.[\w.]*/.exec(text)?.[0])
   return type || trait ? (type ?? trait).split('..') : parts
 }
 
-/** Which row of the table a function belongs to. */
+/** The row of the table to which a function belongs. */
 function owner(name) {
   if (/^__wbindgen|_[0-9a-f]{16}$/.test(name)) return 'the boundary, made by wasm-bindgen'
   if (/^mem(cmp|cpy|move|set)$/.test(name)) return 'Rust: compiler_builtins'
   const [crate, module, part] = path(name)
-  // Of the token handler, which is the larger part of its module, each file is a row.
+  // The token handler is the largest part of its module, so each of its files is a row.
   if (crate === 'strongroom' && module === 'edge' && part) return `strongroom: edge::${part}`
   if (crate === 'strongroom') return module ? `strongroom: ${module}` : 'strongroom'
   if (/^(core|alloc|compiler_builtins)$/.test(crate)) return `Rust: ${crate}`
@@ -82,7 +83,7 @@ async function wasm(profile) {
       for (let i = 0; i < count; i++) {
         const size = reader.number()
         const name = names.get(imported + i) ?? ''
-        // wasm-bindgen reads those, and takes them out.
+        // wasm-bindgen reads these functions and removes them.
         if (!name.startsWith('__wbindgen_describe')) add(owner(name), size)
         reader.offset += size
       }

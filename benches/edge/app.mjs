@@ -1,8 +1,8 @@
-/** The token handler as tests have it, and what it is measured against; on any platform. */
+/** The token handler of the tests and its contenders, on any platform. */
 import makeApp from '../../tests/edge/apps/handler.mjs'
 import { BY_HAND, byHand, decryption, plainProxy } from './contenders.mjs'
 
-/** What a browser sends with a script's request besides the cookie. */
+/** Headers of a script's request in addition to the cookie. */
 const FIELDS = {
   'x-strongroom': '1',
   accept: 'application/json',
@@ -20,7 +20,7 @@ const ANSWER = {
   etag: '"1"',
 }
 
-/** How long the session is in a cookie. */
+/** Size in bytes of the session in a cookie. */
 const lengthIn = (cookie) => Math.floor((cookie.length * 3) / 4) - 50
 
 export default (coordinator) => {
@@ -28,7 +28,7 @@ export default (coordinator) => {
   const made = new Map()
 
   let proxyByHand
-  /** A proxy with a session, by hand. It is asked for a cookie of its own first, as long as the one that comes. */
+  /** A handwritten proxy with a session. It is first asked for a cookie of its own, as long as the given one. */
   const sendByHand = async (request, env) => {
     if (!request.url.endsWith('/cookie')) return proxyByHand.handle(request)
     const length = lengthIn(request.headers.get('cookie'))
@@ -47,7 +47,9 @@ export default (coordinator) => {
     return { request, handle: (request) => app.fetch(request, env, context) }
   }
 
-  /** Does it so many times. The time is taken outside: some platforms stop their clocks while code runs. */
+  /**
+   * Repeats it this many times. The time is measured outside, because some platforms stop their clocks while code runs.
+   */
   const repeat = async (request, env, context) => {
     const { searchParams } = new URL(request.url)
     const [what, count] = [searchParams.get('what'), Number(searchParams.get('count'))]

@@ -1,11 +1,11 @@
 /**
- * The token handler beside what people deploy today, measured in one run:
+ * The token handler compared with software in use today, measured in one run:
  *
  *   cargo xtask bench edge [--only requests|size|cold|proxy|race] [--markdown]
  *
  * Contenders take turns, and a ratio is the median of the ratios within one turn, with the lowest and the highest in
- * brackets: what else the machine does slows both sides of it. ✓ and ✗ say whether this run meets the project's aim; the
- * command succeeds either way.
+ * brackets: other load on the machine slows both sides. ✓ and ✗ show if this run meets the project's aim. The command
+ * succeeds in any case.
  */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -24,11 +24,11 @@ const APP = new URL('app.mjs', import.meta.url)
 const PLATFORMS = ['workerd', 'node']
 const ROUNDS = 11
 
-/** Until the browser is back at the app. */
+/** Ends when the browser is back at the app. */
 const signIn = (visitor) =>
   visitor.signIn({ returnTo: '/home', until: ({ pathname }) => pathname === '/home' })
 
-/** The cookie of a user who has just signed in: after a minute a handler notes that the user is there. */
+/** The cookie of a user who has just signed in. After a minute a handler would record activity. */
 async function fresh(cookie) {
   let [current, since] = [await cookie(), performance.now()]
   return async () => {
@@ -37,7 +37,7 @@ async function fresh(cookie) {
   }
 }
 
-/** With a platform's handler and the cookies of signed-in users. */
+/** Runs `use` with a platform's handler and the cookies of signed-in users. */
 async function withSession(platform, startOptions, use) {
   const app = await startApp(platform, { app: APP, isolates: 1, ...startOptions })
   try {
@@ -60,7 +60,7 @@ const routesTo = (upstream) => [
 
 const LONG = { provider: { accessTokenSeconds: 3600 }, coordinator: 'in-isolate' }
 
-/** Milliseconds of processor time that a batch of one contender should take. */
+/** Processor time in milliseconds for a batch of one contender. */
 const BATCH = 40
 
 async function requests(platform) {
@@ -112,9 +112,9 @@ async function measureRequests() {
     ;({ bytes } = measured)
   }
   const note =
-    `A request of a signed-in user, with a cookie of ${bytes} bytes: opened, checked, sent on to an upstream that ` +
-    'answers at once without a network, and its answer handed back. The others do the same by hand, with the session ' +
-    'opened by that library, and check no more than its time. "decryption" is only that, of as many bytes.'
+    `A request of a signed-in user, with a cookie of ${bytes} bytes: decrypted, checked, and sent to an upstream that ` +
+    'responds immediately without a network, whose response is returned. The others do the same by hand, decrypt the session' +
+    'with that library, and check only its time. "decryption" is only that, of the same number of bytes.'
   return `${comparisonTable(rows, options)}\n\n${note}`
 }
 
@@ -143,7 +143,7 @@ async function measureCold() {
     ['Node: load the script', milliseconds(of('load')), ''],
     ['Node: compile the module', milliseconds(of('compile')), ''],
     ['Node: instantiate, and read the configuration', milliseconds(of('ready')), ''],
-    ['Node: the first request then', milliseconds(of('first')), ''],
+    ['Node: the first request after that', milliseconds(of('first')), ''],
     ['Node: both together', milliseconds(both), aim(both.median, 5, 'ms')],
   ]
   progress('cold start, workerd')
@@ -157,7 +157,7 @@ async function measureCold() {
     }
     const measured = []
     for (const url of app.urls) {
-      // The connection, and the isolate, are there.
+      // The connection and the isolate exist now.
       await get(`${url}/told`, {})
       await get(`${url}/told`, {})
       const first = await time(url)
@@ -167,7 +167,7 @@ async function measureCold() {
     return spread(measured)
   })
   rows.push([
-    'workerd: the first request, more than the next ones',
+    'workerd: the first request, on top of the next',
     milliseconds(differences),
     aim(differences.median, 5, 'ms'),
   ])
@@ -196,7 +196,7 @@ async function measureProxy() {
     await upstream.stop()
   }
   const note =
-    'Speeds are on the wall, and this program and the upstream take part of them; "each", and the ratio, are processor ' +
+    'Rates are in wall-clock time, which includes this program and the upstream. "each" and the ratio are processor ' +
     'time of the proxy.'
   return `${comparisonTable(rows, options)}\n\n${note}`
 }
@@ -210,7 +210,7 @@ async function proxied({ url, cookie }, { platform, what, path, load }) {
   const byHand = await answer.text()
   const times = ways.map(() => [])
   const costs = ways.map(() => [])
-  // Small ones long enough that code is compiled for speed in all of them.
+  // Small requests are so many that the engine optimizes all code.
   for (let round = load.bytes ? -2 : -10; round < ROUNDS; round++) {
     for (const [i, way] of ways.entries()) {
       const fields = { 'x-strongroom': '1', cookie: way === '/by-hand/' ? byHand : await session() }
@@ -258,12 +258,12 @@ async function race(platform, coordinator, count) {
   try {
     const visitor = app.visitor()
     await signIn(visitor)
-    // Each isolate has begun, and knows the session.
+    // Each isolate has started and knows the session.
     for (let isolate = 0; isolate < 4; isolate++) await visitor.call('/api/me', { isolate })
     const { session } = await visitor.session()
     const left = session.accessTokenExpiresAt - Date.now() + 50
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, left)))
-    // The successor must not expire before the last of them has been served.
+    // The successor must not expire before the last request was served.
     app.provider.settings.accessTokenSeconds = 600
     const before = app.provider.ledger.refreshes().length
     const start = performance.now()
@@ -291,7 +291,7 @@ async function race(platform, coordinator, count) {
 const section = (title, measure) => async () => ({ title, body: await measure() })
 
 await run({
-  requests: section('What a request costs', measureRequests),
+  requests: section('Cost of a request', measureRequests),
   size: section('What is deployed', measureSize),
   cold: section('The start', measureCold),
   proxy: section('Proxy, from outside, over loopback', measureProxy),

@@ -1,10 +1,10 @@
-/** The start of a handler in a process of its own: milliseconds, in JSON. */
+/** The start of a handler in a process of its own: milliseconds, as JSON. */
 import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 
 const dist = new URL(`${process.argv[2]}/`, import.meta.url)
 const bytes = await readFile(new URL('strongroom_edge_bg.wasm', dist))
-// Node loads its `fetch` when it is first used, which takes longer than all that is measured here.
+// Node loads its `fetch` at the first use, which takes longer than everything measured here.
 const request = new Request('https://app.example.com/api/orders', { headers: { 'x-strongroom': '1' } })
 new Response(null)
 const began = performance.now()

@@ -1,8 +1,7 @@
 /**
- * What a server does for one request of a signed-in user, without the network: read the cookie, open what is sealed in
- * it, check its time, find the route, send the request on with the token, hand the answer back. By hand, with the
- * session opened by one library or another; each as its documentation has it, with keys imported once where it takes
- * such.
+ * A server's work for one request of a signed-in user, without the network: read the cookie, decrypt it, check its
+ * time, find the route, send the request on with the token, and return the response. Written by hand, with the session
+ * decrypted by one library or another; each follows its documentation, and imports keys once if possible.
  */
 import { decode, encode } from '@auth/core/jwt'
 import * as iron from 'iron-webcrypto'
@@ -27,7 +26,7 @@ const fromBase64url = (text) => {
 const aesKey = () =>
   crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
 
-/** Each makes `sealed` of a session, and `open` for it. */
+/** Functions that create `sealed` from a session, and `open` for it. */
 const MAKERS = {
   async 'AES-GCM by hand'(session) {
     const key = await aesKey()
@@ -67,10 +66,10 @@ const MAKERS = {
   },
 }
 
-/** Their names; the first is what the aim is about. */
+/** Their names. The project's aim refers to the first. */
 export const BY_HAND = Object.keys(MAKERS)
 
-/** A session that is as long as ours in the same cookie. */
+/** A session as long as strongroom's in the same cookie. */
 const sessionOf = (length) => {
   const session = { sub: 'alice', expires_at: Date.now() + 3_600_000, access_token: '', refresh_token: '' }
   const letters = Math.max(0, length - JSON.stringify(session).length)
@@ -87,7 +86,7 @@ const cookieOf = (header, name) => {
   return undefined
 }
 
-/** A handler by hand, and a request for it. */
+/** A handwritten handler, and a request for it. */
 export const byHand = async (name, { length, upstream, fields, prefix = '/api/' }) => {
   const { sealed, open } = await MAKERS[name](sessionOf(length))
   const request = new Request(`https://app.example.com${prefix}orders`, {
@@ -121,7 +120,7 @@ export const decryption = async ({ length }) => {
   return { request: null, handle: () => crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, sealed) }
 }
 
-/** What is on the way of every proxy: the same without a session. */
+/** The minimum of any proxy: the same without a session. */
 export const plainProxy = (env) => async (request) => {
   const url = new URL(request.url)
   const headers = new Headers(request.headers)

@@ -1,4 +1,4 @@
-/** Requests from outside, over connections that are kept. */
+/** Requests from outside, over persistent connections. */
 import { Agent, request as open } from 'node:http'
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })
@@ -16,7 +16,7 @@ export const get = (url, headers) =>
     request.end()
   })
 
-/** So many, so many at a time. Resolves with milliseconds. */
+/** Sends `count` requests, `atOnce` at a time. Resolves with milliseconds. */
 export async function storm(url, headers, { count, atOnce, bytes }) {
   const start = performance.now()
   let left = count

@@ -2,9 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import process from 'node:process'
 
 /**
- * Milliseconds of processor time that the programs started by this one have taken, by all of their threads. What else
- * the machine does is not in it, as it is in the time on the wall. Where there is no such account (anywhere but on
- * Linux), the time on the wall.
+ * Processor time in milliseconds of this program's children, including all threads. Unlike wall-clock time it excludes
+ * other load on the machine. Only Linux has this account; elsewhere this is wall-clock time.
  */
 export function processorTime() {
   try {

@@ -1,4 +1,4 @@
-/** What is deployed: one script of all that an app imports, minified, and the module of wasm beside it. */
+/** Sizes of deployments: one minified script of everything that an app imports, and the wasm module beside it. */
 import { build } from 'esbuild'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +16,7 @@ const OWN = {
   wasm: 'strongroom_edge_bg.wasm',
 }
 
-/** What does the same by hand, and what does part of it. */
+/** Libraries for doing the same by hand, and for parts of it. */
 const PEERS = [
   {
     name: 'oauth4webapi, iron-webcrypto',
@@ -38,7 +38,7 @@ async function measure({ name, code, wasm }, dist) {
     platform: 'neutral',
     mainFields: ['module', 'main'],
     conditions: ['workerd', 'worker', 'import', 'module'],
-    // What a platform has; `nodejs_compat` for who needs it.
+    // Platform modules; `nodejs_compat` where needed.
     external: ['*.wasm', 'node:*'],
     minify: true,
     legalComments: 'none',

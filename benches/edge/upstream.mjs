@@ -1,4 +1,4 @@
-/** An API in a thread of its own: `/small` is some JSON, `/big` 16 MB of it. */
+/** An API in its own thread: `/small` returns some JSON, `/big` 16 MB of it. */
 import { createServer } from 'node:http'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
 import { vault } from '../../pkg/dist/worker.js'
 
-// Put in its place when the page is bundled, as an app's addresses are.
+// Replaced when the page is bundled, like an app's URLs.
 vault(CONFIG)

@@ -16,7 +16,7 @@ async function small(auth, { runs, pairs }) {
   return { times: await runsInTurns(both, { runs, pairs }), bytes }
 }
 
-/** Small things: so many runs of so many pairs, once both are warm. */
+/** Small operations: this many runs of this many pairs, after a warm-up. */
 export async function runsInTurns(both, { runs, pairs }) {
   await inTurns(WARM_UP, both)
   const times = []
@@ -52,7 +52,7 @@ async function large(auth, { sizes, bodies }) {
   return found
 }
 
-/** The largest body, searched for the token and not: the site's configuration has a rule that says so. */
+/** The largest body, with and without searching it for the token, by two rules of the site's configuration. */
 async function guard(auth, { sizes, bodies }) {
   const size = sizes.split(' ').at(-1)
   const receive = (path) => async () => {
@@ -64,7 +64,7 @@ async function guard(auth, { sizes, bodies }) {
   return inTurns(bodies, both)
 }
 
-/** Many small requests at once, timed until the last is answered. */
+/** Many small requests at once, timed until the last response. */
 async function parallel(auth, { requests, bursts }) {
   const burst = (fetcher) => async () => {
     const one = async (n) => (await fetcher(`${API}orders?call=${n}`)).arrayBuffer()
@@ -77,16 +77,16 @@ async function parallel(auth, { requests, bursts }) {
 
 const MEASURES = { small, large, guard, parallel }
 
-/** @param {{ measures: string }} parameters Names, with spaces between, and what those need. */
+/** @param {{ measures: string }} parameters Names separated by spaces, and the parameters of those measures. */
 export async function compare(auth, { measures, ...parameters }) {
-  // Renews an access token that has expired, before the bench hands it out.
+  // Refreshes an expired access token before the bench hands it out.
   await auth.fetch(`${API}orders`)
   const found = {}
   for (const name of measures.split(' ')) found[name] = await MEASURES[name](auth, parameters)
   return found
 }
 
-/** Runs two things in turns and returns what each took; who begins alternates. */
+/** Runs two functions in turns and returns the time of each. They alternate in starting. */
 async function inTurns(pairs, both) {
   const times = [[], []]
   for (let pair = 0; pair < pairs; pair++) {

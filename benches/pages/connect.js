@@ -1,4 +1,4 @@
-/** What the measuring pages share: their vault, the token to do without it, and their report. */
+/** Shared code of the measured pages: their vault, a token for calls without it, and their report. */
 import { connect } from '../../pkg/dist/index.js'
 
 const WORKER = '/auth.worker.js'
@@ -7,23 +7,23 @@ const WORKER = '/auth.worker.js'
 export const connectShared = () =>
   connect(new SharedWorker(WORKER, { type: 'module', extendedLifetime: true }))
 
-/** A vault that begins with the session that was kept, if it is one that nobody has started before. */
+/** A vault that starts with a stored session, if no page has started it before. */
 export const connectSealed = (name) =>
   connect(new SharedWorker('/sealed.worker.js', { type: 'module', name }))
 
 /** The vault whose tokens are bound to a key. */
 export const connectProving = () => connect(new SharedWorker('/dpop.worker.js', { type: 'module' }))
 
-/** A vault that nobody has started before, and that ends with its page. */
+/** A vault that no page has started before, and that ends with its page. */
 export const connectNew = (name) => connect(new SharedWorker(WORKER, { type: 'module', name }))
 
-/** The access token, from the bench: a page under measurement may have what a page in use may not. */
+/** The access token, from the bench. A measured page may have it; a real page may not. */
 export const tokenFromBench = async () => (await fetch(`${BENCH}token`)).text()
 
 /** The page's parameters, by name. */
 export const parameters = Object.fromEntries(new URLSearchParams(location.search))
 
-/** Runs `measure` and tells the bench what it found, or what went wrong. */
+/** Runs `measure` and reports its result or error to the bench. */
 export async function report(measure, id = parameters.id) {
   const outcome = await measure().then(
     (value) => ({ value }),

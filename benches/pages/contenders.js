@@ -1,11 +1,11 @@
 /**
- * Libraries that do the same work: sign in, and call an API with a token. Each is set up as its documentation
- * has it for keeping tokens away from the page as far as it can.
+ * Libraries of the same purpose: sign in, and call an API with a token. Each is set up as its documentation recommends
+ * for keeping tokens away from the page.
  *
  * @typedef {object} Contender
- * @property {() => unknown} login Leaves for the provider.
- * @property {() => Promise<unknown>} callback Back from it.
- * @property {() => Promise<boolean>} join In another tab: whether there is a session there, too.
+ * @property {() => unknown} login Navigates to the provider.
+ * @property {() => Promise<unknown>} callback Handles the return from it.
+ * @property {() => Promise<boolean>} join Resolves with true if another tab has the session too.
  * @property {typeof fetch} fetch
  */
 import { createAuth0Client } from '@auth0/auth0-spa-js'
@@ -13,7 +13,7 @@ import { OidcClient, TokenAutomaticRenewMode } from '@axa-fr/oidc-client'
 import { connectShared, tokenFromBench } from './connect.js'
 
 const { clientId: client, issuer, scope } = CONFIG
-/** Without the slash that its identifier ends in. */
+/** Without the slash at the end of its identifier. */
 const PROVIDER = issuer.replace(/\/$/, '')
 const CALLBACK = `${location.origin}/callback`
 
@@ -29,7 +29,7 @@ export const CONTENDERS = {
     }
   },
 
-  /** Refresh tokens in a worker, access tokens in the page's memory: its worker mode. */
+  /** Worker mode: refresh tokens in a worker, access tokens in the page's memory. */
   async auth0() {
     const auth0 = await createAuth0Client({
       domain: PROVIDER,
@@ -72,7 +72,7 @@ export const CONTENDERS = {
     }
   },
 
-  /** No library: the token comes from the bench. */
+  /** No library: the bench provides the token. */
   async plain() {
     const auth = await connectShared()
     let token

@@ -1,6 +1,6 @@
 /**
- * One of several tabs that call at once when the access token has expired. The first tab conducts: it waits
- * for the others and for the expiry, gives the sign, and reports when the last call is done.
+ * One of several tabs that call at once when the access token has expired. The first tab coordinates: it waits for the
+ * others and for the expiry, gives the signal, and reports when the last call has completed.
  */
 import { connectShared, parameters, report, tokenFromBench } from './connect.js'
 
@@ -28,7 +28,7 @@ async function conduct() {
     await expired()
     const startedAt = Date.now()
     const vault = await together({ token: null })
-    // What a page would do that had a good token: no refresh, no vault, the same calls.
+    // The same calls by a page that has a valid token: no refresh, no vault.
     const plain = await together({ token: await tokenFromBench() })
     runs.push({ startedAt, vault, plain })
   }
@@ -50,7 +50,9 @@ async function expired() {
   await new Promise((resolve) => setTimeout(resolve, Math.max(0, left) + 50))
 }
 
-/** All tabs call at the same time. Resolves with the calls that succeeded and the milliseconds to the last. */
+/**
+ * All tabs call at the same time. Resolves with the number of successful calls and the milliseconds until the last one.
+ */
 async function together(sign) {
   const start = performance.now()
   let succeeded = 0
@@ -67,7 +69,7 @@ async function together(sign) {
   return { succeeded, ms: performance.now() - start }
 }
 
-/** @returns {Promise<number>} How many calls succeeded. */
+/** @returns {Promise<number>} The number of successful calls. */
 async function callAll({ token }) {
   const headers = { Authorization: `Bearer ${token}` }
   const one = async (n) => {

@@ -1,7 +1,7 @@
 /**
- * Leaves for the provider, and comes back from it: with the vault that all tabs share, or with one that is
- * new on either side of the trip, as where a browser ends the worker with its last page. Back, it may go on
- * with comparisons: as the tab that started the worker.
+ * Navigates to the provider and handles the return: with the vault that all tabs share, or with a new one before and
+ * after, as in browsers that end the worker with its last page. Afterwards it may run comparisons, as the tab that
+ * started the worker.
  */
 import { compare } from './compare.js'
 import { connectNew, connectProving, connectSealed, connectShared, parameters, report } from './connect.js'

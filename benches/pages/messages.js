@@ -1,4 +1,4 @@
-/** How many messages cross between page and vault for a call: those that the page sends, and those it gets. */
+/** Counts the messages between page and vault for a call: those that the page sends, and those it receives. */
 import { connectShared, report } from './connect.js'
 
 const MB = 1024 * 1024
@@ -26,7 +26,7 @@ Object.defineProperty(MessagePort.prototype, 'onmessage', {
 report(async () => {
   const auth = await connectShared()
   const count = async (url, read) => {
-    // What the vault tells all pages, say of a renewal, is no part of a call.
+    // Broadcasts to all pages, for instance of a refresh, do not belong to a call.
     await auth.fetch(`${API}orders`).then((response) => response.text())
     sent = received = 0
     await read(await auth.fetch(url))

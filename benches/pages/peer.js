@@ -1,4 +1,4 @@
-/** One of the contenders: signs in, and then takes times, or waits for the sign to call together with others. */
+/** One of the contenders: signs in, and then measures, or waits for the signal to call together with others. */
 import { CONTENDERS } from './contenders.js'
 import { parameters, report } from './connect.js'
 
@@ -41,7 +41,7 @@ async function measure({ fetch }) {
   return found
 }
 
-/** All tabs call at once, when the access token has expired. The tab that signed in conducts. */
+/** All tabs call at once when the access token has expired. The tab that signed in coordinates. */
 async function storm({ fetch }) {
   const channel = new BroadcastChannel('storm')
   const next = (is) =>
@@ -65,7 +65,7 @@ async function storm({ fetch }) {
   const others = Number(trip.tabs) - 1
   const seen = new Set()
   const everybody = next(({ here }) => here && seen.add(here).size === others)
-  // The bench opens the other tabs when it is told.
+  // This message makes the bench open the other tabs.
   await globalThis.fetch(`${BENCH}result?id=${trip.id} ready`, { method: 'POST', body: '{"value":1}' })
   await everybody
   await globalThis.fetch(`${BENCH}expired`)

@@ -1,4 +1,4 @@
-/** Small requests of a vault that proves each of them (RFC 9449), and of one that does not. */
+/** Small requests of a vault that sends a proof with each (RFC 9449), and of one that does not. */
 import { runsInTurns } from './compare.js'
 import { connectProving, connectShared, parameters, report } from './connect.js'
 

@@ -1,4 +1,4 @@
 import { vault } from '../../pkg/dist/worker.js'
 
-// The same app, and its session survives its worker.
+// The same app, with a session that survives its worker.
 vault({ ...CONFIG, session: { persist: 'sealed' } })

@@ -1,8 +1,8 @@
 /**
- * How long after the start of a page its vault answers, and how long until the first byte of an answer that
- * needed a token. The clock of `performance.now()` starts with the navigation.
+ * Time from the start of a page until its vault answers, and until the first byte of a response that needed a token.
+ * The clock of `performance.now()` starts with the navigation.
  *
- * The page navigates to itself for each sample, the kinds in turns.
+ * The page navigates to itself for each sample and takes the kinds in turns.
  */
 import { connectNew, connectSealed, connectShared, parameters, report, tokenFromBench } from './connect.js'
 
@@ -14,7 +14,7 @@ const firstByte = async (response) => {
 }
 
 const KINDS = {
-  /** A worker that has yet to load its file and the core. */
+  /** A worker that must load its file and the core. */
   async fresh({ count }) {
     await connectNew(`start ${parameters.id} ${count}`)
     return { handshake: performance.now() }
@@ -25,13 +25,13 @@ const KINDS = {
     const handshake = performance.now()
     return { handshake, firstByte: await firstByte(await auth.fetch(ORDERS)) }
   },
-  /** A worker that has yet to load all that, and to take the session out of the store. */
+  /** A worker that must load both, and read the session from the store. */
   async kept({ count }) {
     const auth = await connectSealed(`start ${parameters.id} ${count}`)
     const handshake = performance.now()
     return { handshake, firstByte: await firstByte(await auth.fetch(ORDERS)) }
   },
-  /** No vault: a page that was born with a token. */
+  /** No vault: a page that has a token from the start. */
   async plain({ token }) {
     const headers = { Authorization: `Bearer ${token}` }
     return { firstByte: await firstByte(await fetch(ORDERS, { headers })) }
@@ -40,7 +40,7 @@ const KINDS = {
 
 const NAMES = Object.keys(KINDS)
 
-/** The first time around is not counted: nothing is cached then. */
+/** The first round is not counted, because nothing is cached then. */
 const rounds = Number(parameters.rounds) + 1
 
 const state = JSON.parse(sessionStorage.getItem('samples'))

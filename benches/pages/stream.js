@@ -1,8 +1,8 @@
-/** Reads a very large body slowly: through the vault, or by plain fetch. */
+/** Reads a very large body slowly, through the vault or by plain fetch. */
 import { connectShared, parameters, report, tokenFromBench } from './connect.js'
 
 const size = Number(parameters.size)
-/** After so many bytes the reader rests. */
+/** The reader pauses after this many bytes. */
 const BITE = 8 * 1024 * 1024
 /** Milliseconds. */
 const REST = 25

@@ -1,4 +1,4 @@
-/** Any tab of the app: its vault is one that another tab has started. */
+/** A further tab of the app, whose vault was started by another tab. */
 import { compare } from './compare.js'
 import { connectShared, parameters, report } from './connect.js'
 

@@ -115,19 +115,19 @@ export function suite(name) {
 
   test(`docs/browsers.md says what was seen in ${title}`, async () => {
     const rows = GROUPS.flatMap(({ capabilities }) => capabilities.map((capability) => capability.name))
-    assert.deepEqual([...column.keys()].sort(), [...rows].sort(), 'not everything was seen')
+    assert.deepEqual([...column.keys()].sort(), [...rows].sort(), 'some rows were not observed')
     await compareColumn(title, engine.version, rows, column)
   })
 }
 
-/** Why a capability is not tried in an engine, and what its cell says then. */
+/** The reason why a capability is not tested in an engine, and its cell in that case. */
 function exceptionOf({ not, varies, notAutomated }, engine) {
   const cells = Object.entries({ no: not, varies, 'not automated': notAutomated })
   const [cell, reasons] = cells.find(([, by]) => by?.[engine]) ?? []
   return cell && { cell, reason: reasons[engine] }
 }
 
-/** Browser sessions that end together. */
+/** Browser sessions that are closed together. */
 function createVisits(engine, app) {
   const sessions = []
   let user

@@ -1,4 +1,7 @@
-/** The table of docs/browsers.md: one row a capability, one column an engine, each written by what was seen in it. */
+/**
+ * The table of docs/browsers.md: one row for each capability, one column for each engine, filled with that engine's
+ * results.
+ */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { ENGINES } from '../support/engines/index.mjs'
@@ -7,7 +10,7 @@ import { markdownTable } from '../support/report.mjs'
 const DOCS = new URL('../../docs/browsers.md', import.meta.url)
 const TITLES = Object.values(ENGINES).map(({ title }) => title)
 
-/** What is between two comments. */
+/** The text between two comments. */
 const part = (text, name) => {
   const marks = [`<!-- ${name} -->\n\n`, '\n\n<!-- end -->']
   const start = text.indexOf(marks[0]) + marks[0].length
@@ -31,15 +34,15 @@ function readTable(text) {
 }
 
 /**
- * Compares what was seen in an engine with the docs, or writes it there if `UPDATE_DOCS` is set.
+ * Compares an engine's results with the docs, or writes them there if `UPDATE_DOCS` is set.
  *
  * @param {string} title The engine's.
  * @param {string} version
  * @param {string[]} rows All names, in order.
- * @param {Map<string, { cell: string, reason?: string }>} column What was seen, by name.
+ * @param {Map<string, { cell: string, reason?: string }>} column The results, by name.
  */
 export function compareColumn(title, version, rows, column) {
-  // Read and written without a pause, since another engine's file may do the same at this moment.
+  // Read and written synchronously, because another engine's file may do the same at this moment.
   const docs = readFileSync(DOCS, 'utf8')
   const known = readTable(part(docs, 'what the engines do').text)
   const versions = new Map(TITLES.map((each) => [each, versionOf(docs, each)]))
@@ -67,7 +70,7 @@ export function compareColumn(title, version, rows, column) {
     writeFileSync(DOCS, replace(written, 'what does not hold, and what is not automated', list))
     return
   }
-  const hint = 'UPDATE_DOCS=1 writes what was seen'
+  const hint = 'UPDATE_DOCS=1 writes the results'
   assert.deepEqual([...known.keys()], rows, hint)
   assert.deepEqual(
     Object.fromEntries(rows.map((name) => [name, known.get(name)[title]])),
@@ -80,7 +83,7 @@ export function compareColumn(title, version, rows, column) {
   assert.deepEqual(listed, [...reasons].sort(), hint)
 }
 
-/** The version that the table's head names. */
+/** The version in the table's head. */
 const versionOf = (docs, title) => {
   const [head] = part(docs, 'what the engines do').text.split('\n')
   return new RegExp(`\\| ${title} ([\\d.]+)`).exec(head)?.[1] ?? ''

@@ -1,5 +1,5 @@
-// The installed package in projects of its users: built by their tools, opened in a real browser, where the
-// page has to get the real vault's answer.
+// The installed package in users' projects: built by their tools and opened in a real browser, where the page must get
+// the real vault's answer.
 import assert from 'node:assert/strict'
 import { build } from 'esbuild'
 import { cp, readdir } from 'node:fs/promises'
@@ -19,7 +19,7 @@ before(async () => {
 })
 after(() => browser?.close())
 
-/** How a project becomes a folder that can be served. Each is what the tool's own manual says. */
+/** Builds of a project into a folder that can be served, each as the tool's own manual describes. */
 const BUNDLERS = {
   async vite(project) {
     await viteBuild({
@@ -31,7 +31,7 @@ const BUNDLERS = {
     return `${project}/dist`
   },
 
-  // esbuild bundles neither workers nor wasm by their address: the worker is an entry, the wasm is copied.
+  // esbuild does not bundle workers and wasm by their URLs: the worker is an entry, and the wasm is copied.
   async esbuild(project) {
     const outdir = `${project}/dist`
     await build({
@@ -127,13 +127,16 @@ async function inDevelopment(project) {
   }
 }
 
-/** With the policies that our manual recommends; the page may load the wasm itself, for `strongroom/core`. */
+/**
+ * Serves with the policies that the documentation recommends. The page may also load the wasm itself, for
+ * `strongroom/core`.
+ */
 async function serve(folder) {
   const scripts = (await readdir(folder, { recursive: true })).filter((path) => path.endsWith('.js'))
   const workers = scripts.filter((path) => path.includes('auth.worker')).map((path) => `/${path}`)
-  assert.equal(workers.length, 1, `one worker's file, not ${workers}`)
+  assert.equal(workers.length, 1, `one worker file, not ${workers}`)
   const site = await startSite({ roots: [folder], workers })
-  // A browser holds what a worker imports to the page's worker-src too.
+  // Browsers apply the page's worker-src to a worker's imports, too.
   const modules = scripts.filter((path) => path.endsWith('/worker.js')).map((path) => `/${path}`)
   const allowed = [...workers, ...modules].map((path) => site.origin + path).join(' ')
   site.pageCsp = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src ${allowed}; connect-src 'self'`

@@ -1,5 +1,5 @@
-// Bundlers find a worker by the literal expression that makes it. Every documented snippet that has one is built by
-// Vite and by webpack, and opened in a browser, where its worker has to start a vault.
+// Bundlers find a worker by the literal expression that creates it. Vite and webpack build every documented snippet
+// with such an expression, and its worker must start a vault in a browser.
 import assert from 'node:assert/strict'
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -61,10 +61,10 @@ before(async () => {
 })
 after(() => browser?.close())
 
-/** An error message of the package, which names such a file as an example. */
+/** An error message of the package that names such a file as an example. */
 const ADVICE = /write new SharedWorker\(new URL\(\\?'\.\/auth\.worker\.ts/
 
-/** The snippets that make a worker: where they are, and what they say. */
+/** The snippets that create a worker, with their locations. */
 async function snippets() {
   const documents = ['README.md', ...(await readdir(`${root}docs`)).map((name) => `docs/${name}`)]
   const found = []
@@ -78,7 +78,7 @@ async function snippets() {
   return found
 }
 
-/** Builds a page of this code; returns the folder and the paths of its built workers. */
+/** Builds a page with this code. Returns the folder and the paths of its built workers. */
 async function build(bundler, name, code) {
   const folder = `${project}/${bundler}-${name.replace(/\W/g, '-')}`
   await mkdir(folder, { recursive: true })
@@ -98,13 +98,13 @@ async function build(bundler, name, code) {
   return { built, workers }
 }
 
-/** Opens a built page; resolves with the status of the module that its worker asks for. */
+/** Opens a built page. Resolves with the status of the module that its worker requests. */
 async function moduleStatus(built, workers) {
   const site = await startSite({ roots: [built], workers })
   const context = await browser.newContext()
   try {
     site.pageCsp = "default-src 'none'; script-src 'self'; worker-src 'self'"
-    // A worker's requests are seen by the site only.
+    // Only the site sees a worker's requests.
     const asked = new Promise((resolve) => {
       site.requests.push = (entry) => {
         if (entry.path.endsWith('.wasm')) resolve(entry.status)
@@ -125,7 +125,7 @@ for (const { name, code } of await snippets()) {
     test(`${name} is built by ${bundler}, worker and all`, time, async () => {
       const { built, workers } = await build(bundler, name, code)
       assert.ok(workers.length > 0, 'there is no worker in the build')
-      // A frame starts its vault for an app only, and import.meta.env is Vite's.
+      // A frame starts its vault only for an app, and import.meta.env exists only in Vite.
       const runs = !code.includes('vaultFrame(') && (bundler === 'vite' || !code.includes('import.meta.env'))
       if (runs) assert.equal(await moduleStatus(built, workers), 200)
     })

@@ -1,4 +1,4 @@
-// The tarball: what is in it, what it does outside a browser, and what its types allow.
+// The tarball: its content, its behavior outside a browser, and its types.
 import assert from 'node:assert/strict'
 import { transform } from 'esbuild'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { before, test } from 'node:test'
 import { install, node, pack, root } from './tarball.mjs'
 
-/** Which modules an entry loads one of. */
+/** Entries, and the modules of which each loads one. */
 const MODULES = {
   'dist/worker.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
   'dist/core.js': ['dist/strongroom_core_bg.wasm'],

@@ -1,4 +1,7 @@
-/** Opens `url` in a fresh profile and returns what its page shows; fails with all that the page complained of. */
+/**
+ * Opens `url` in a fresh profile and returns the page's output. Fails with everything that the page reported as an
+ * error.
+ */
 export async function result(browser, url) {
   const context = await browser.newContext()
   try {

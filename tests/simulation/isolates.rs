@@ -1,7 +1,7 @@
-//! One short life of several isolates over one coordinator: users sign in, call an API from several tabs at once and log
-//! out, thieves come with copies of cookies, the key is replaced, while isolates die and coordinator, provider, API and the
-//! way to the browser fail. Then the faults stop, and whatever the provider still honours must work again. A seed decides
-//! everything.
+//! One short life of several isolates over one coordinator. Users sign in, call an API from several tabs at once and
+//! log out; thieves use copies of cookies; the key is replaced. Meanwhile isolates end, and coordinator, provider, API
+//! and the way to the browser fail. Then the faults stop, and every session that the provider still accepts must work
+//! again. A seed determines everything.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,10 +12,10 @@ use kit::isolates::invariants::Invariant;
 use kit::isolates::watch::{Loss, SKEW};
 use kit::isolates::{COOKIE, REPLACED, RETIRED, Setup, State, VisitId, World};
 
-/// As long as an intent may hold, a provider may ask for patience, and a client that was refused waits.
+/// Longest validity of an intent, `Retry-After` of a provider, or pause after a rejection.
 const RECOVERY: u64 = 90_000;
 
-/// What happened in so many lives.
+/// Events counted over many lives.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) lives: u64,
@@ -25,7 +25,7 @@ pub(crate) struct Tally {
     wanted: u64,
     rotations: u64,
     deaths: u64,
-    /// Lives in which the key was replaced, and in which the old one went.
+    /// Lives in which the key was replaced, and in which the old key was removed.
     replaced: u64,
     retired: u64,
     /// Sessions that were served again after the faults.
@@ -91,7 +91,7 @@ impl fmt::Display for Tally {
             .iter()
             .map(|(reason, count)| format!("{count} {reason}"))
             .collect();
-        writeln!(f, "  ends that were told: {}", ends.join(", "))?;
+        writeln!(f, "  ends that were reported: {}", ends.join(", "))?;
         let lost = |loss| self.losses.get(&loss).copied().unwrap_or_default();
         write!(
             f,
@@ -105,14 +105,14 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Lives it, and counts what happened.
+/// Runs this life and counts its events.
 pub(crate) fn live(seed: u64) -> Tally {
     let mut life = Life::new(seed);
     life.live();
     life.tally()
 }
 
-/// The same, step by step, up to a breach if there is one.
+/// Runs this life and prints each step, up to the first broken rule.
 pub(crate) fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Tally {
     let mut life = Life::new(seed);
     life.world.story = Some(vec![format!("{:?}", life.world.setup)]);
@@ -132,11 +132,11 @@ struct Life {
     thieves: Vec<usize>,
     deaths: u64,
     kept: u64,
-    /// Since when nothing is sealed with the old key.
+    /// The time since which nothing is sealed with the old key.
     replaced: Option<u64>,
-    /// Deployments come one after the other.
+    /// True if deployments follow each other without a pause.
     is_restless: bool,
-    /// How often things go wrong: nothing at all in some lives.
+    /// True if faults are rare. Some lives have none at all.
     is_calm: bool,
 }
 
@@ -285,7 +285,7 @@ impl Life {
         }
     }
 
-    /// A page calls several times at once, and an isolate may die in the middle of it.
+    /// A page makes several calls at once, and an isolate may end in the middle.
     fn calls(&mut self, user: usize) {
         for _ in 0..=self.dice.roll(6) {
             let isolate = self.isolate();
@@ -304,8 +304,8 @@ impl Life {
         }
     }
 
-    /// A key is replaced: an isolate more has the ring of this step, or the next step begins. The old key goes when what
-    /// it has sealed is over.
+    /// Continues replacing the key: one more isolate gets the ring of this step, or the next step begins. The old key
+    /// is removed when everything that it sealed has expired.
     fn deploy(&mut self) {
         let (now, step) = (self.world.now, self.world.ring);
         let mut isolates = self.world.isolates.iter();
@@ -337,7 +337,7 @@ impl Life {
         }
     }
 
-    /// Nothing goes wrong any more.
+    /// Stops all faults.
     fn recover(&mut self) {
         let weather = &mut self.world.weather;
         weather.faults = 0;
@@ -366,7 +366,7 @@ impl Life {
             if given.is_served() {
                 self.kept += 1;
             } else if given.status == 401 {
-                // That it may be over was checked when it was answered.
+                // The response's check has covered the end of the session.
             } else {
                 Invariant::Recovery.holds_if(!self.world.is_honoured(&presented), || {
                     format!("visit {visit} got {} {}", given.status, given.body)

@@ -1,10 +1,9 @@
-//! One short life of one vault, or of several over one store: users sign in, open and close tabs and call an API, while the network,
-//! the provider, the device's clocks and its storage fail. Then the faults stop, and whatever the
-//! provider still honours must work again. A seed decides everything.
+//! One short life of one vault, or of several over one store. Users sign in, open and close tabs and call an API, while
+//! the network, the provider, the device's clocks and its storage fail. Then the faults stop, and every session that
+//! the provider still accepts must work again. A seed determines everything.
 //!
-//! What the vault asks for is answered at times of its own, so that everything overlaps with
-//! everything. The agenda is kept by the provider's clock, the only one here that neither stops nor
-//! jumps.
+//! The vault's operations are answered at random times, so that they overlap in every way. The agenda follows the
+//! provider's clock, the only clock here that never stops or jumps.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -27,34 +26,33 @@ const HOUR: u64 = 60 * MINUTE;
 /// Most pages at once.
 const MAX_PAGES: usize = 5;
 
-/// The longest delay between two attempts of the vault's own, a request that nobody answers, and
-/// some time to ask in: so long after the last fault things work, unless the provider asked for more
-/// patience than that.
+/// Time after the last fault within which everything works, unless the provider asked for a longer wait: the longest
+/// delay between two of the vault's attempts, an unanswered request, and a margin.
 const RECOVERY: u64 = (75 + 10 + 15) * SECOND;
 
-/// Where sessions are kept: what could not be read or written is tried again after a minute at most, and a
-/// lock is waited for as long as that takes.
+/// Additional time for persisted sessions: failed reads and writes are repeated after a minute at most, and a lock may
+/// be held for that long.
 const STORE_RECOVERY: u64 = (60 + 30) * SECOND;
 
-/// How far the clocks may be apart, with something to spare, where the provider does not tell its time.
+/// Largest accepted difference between the clocks, with a margin, if the provider does not send the time.
 const TOLERANCE: u64 = 50 * SECOND;
 
-/// A session that is suspected is tried so often.
+/// Interval of attempts for a suspected session.
 const SUSPECTED_RECOVERY: u64 = 5 * MINUTE;
 
-/// Refusals that CORS hides count if there are five of them, each after the longest delay between two attempts.
+/// Time for five hidden rejections, each after the longest delay between two attempts.
 const HIDDEN_RECOVERY: u64 = 6 * 85 * SECOND;
 
-/// What a provider refused for one API's tokens is not asked for again for so long.
+/// Pause after a provider has rejected a request for one API's tokens.
 const TARGET_RECOVERY: u64 = MINUTE;
 
-/// The resource that each API's rule names (RFC 8707), where APIs have tokens of their own.
+/// The resource that each API's rule names (RFC 8707), if APIs have their own tokens.
 const RESOURCES: [(&str, &str); 2] = [(API, "https://api.example.com/"), (OTHER_API, "urn:other")];
 
-/// By how many seconds the moment of a proof may be off.
+/// Accepted error of a proof's `iat` in seconds.
 const PROOF_TOLERANCE: u64 = 60;
 
-/// Nothing may wait longer than a login, which may take ten minutes.
+/// Nothing may take longer than a login, which may take ten minutes.
 const EVERYTHING_SETTLES: u64 = 11 * MINUTE;
 
 #[derive(Clone, Copy)]
@@ -62,31 +60,31 @@ enum Todo {
     ProviderActs(JobId),
     AnswerArrives(JobId),
     NetworkFails(JobId),
-    /// The user has done what the provider wanted.
+    /// The user does what the provider required.
     SignIn {
         login: Request,
         popup: bool,
     },
     Leave(PortId),
     SetClock(i64),
-    /// The pages of this vault are frozen no longer.
+    /// The pages of this vault are unfrozen.
     Thaw(usize),
-    /// Who is no vault gives the lock back.
+    /// The holder that is not a vault releases the lock.
     FreeLock,
-    /// Nobody stands between the device and the provider any more.
+    /// Nothing stands between the device and the provider any more.
     WayIsFree,
 }
 
-/// Where a life takes place.
+/// The setting of a life.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Home {
-    /// One vault that all pages share, and that keeps nothing.
+    /// One vault without persistence that all pages share.
     Memory,
     /// Vaults over one store.
     Store { vaults: usize },
 }
 
-/// How a session is found when nothing goes wrong any more.
+/// The state of a session after the faults.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Found {
     Working,
@@ -98,14 +96,14 @@ enum Found {
 #[derive(Default)]
 struct Worker {
     alarm: Option<Alarm>,
-    /// How often a timer fired lately, and since when.
+    /// Number of recent ticks, and the start of counting.
     ticks: (u32, u64),
     throttled_until: u64,
-    /// What waits for it to thaw.
+    /// Tasks that wait for it to be unfrozen.
     frozen: Vec<Todo>,
 }
 
-/// When the host's timer fires, and for when it was set.
+/// The time at which the host's timer fires, and the time for which it was set.
 #[derive(Clone, Copy)]
 struct Alarm {
     due: Millis,
@@ -115,11 +113,11 @@ struct Alarm {
 pub(crate) struct Life {
     world: World,
     dice: Dice,
-    /// For what only some lives have, so that the others are as they would be without it.
+    /// Random numbers for optional features, so that lives without them stay the same.
     more_dice: Dice,
-    /// Tokens are bound to a key, and servers want nonces.
+    /// True if tokens are bound to a key, and servers require nonces.
     is_bound: bool,
-    /// The APIs that there are. More than one, or one that is not [`API`] alone, has tokens of its own.
+    /// The APIs of this life. Several APIs, or one that is not [`API`], have their own tokens.
     apis: Vec<&'static str>,
     tally: Tally,
     agenda: BTreeMap<(u64, u64), Todo>,
@@ -128,18 +126,18 @@ pub(crate) struct Life {
     calls: Vec<Request>,
     home: Home,
     workers: Vec<Worker>,
-    /// Who waits for the lock, in order.
+    /// Jobs that wait for the lock, in order.
     lock_queue: VecDeque<JobId>,
-    /// What goes wrong with a request once the provider gets it.
+    /// The fault of each request when it reaches the provider.
     fates: BTreeMap<JobId, Fate>,
     lifetime: u64,
-    /// How many of a hundred requests to the provider meet a fault.
+    /// Percentage of requests to the provider that meet a fault.
     faults: usize,
     refuses_without_reason: bool,
     offline_until: u64,
     /// True if the device knows that it is offline. False if it believes that its network works.
     knows_offline: bool,
-    /// The longest that the provider asked to wait.
+    /// The longest wait that the provider asked for.
     longest_wait: u64,
 }
 
@@ -149,14 +147,14 @@ enum Fate {
     Flaw(Flaw),
 }
 
-/// Lives it, and counts what happened.
+/// Runs this life and counts its events.
 pub(crate) fn live(seed: u64) -> Tally {
     let mut life = Life::new(seed);
     life.live();
     life.tally
 }
 
-/// The same, step by step, up to a breach if there is one.
+/// Runs this life and prints each step, up to the first broken rule.
 pub(crate) fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Tally {
     let mut life = Life::new(seed);
     life.world.story = Some(Vec::new());
@@ -189,7 +187,7 @@ impl Life {
         };
         let mut more_dice = Dice::new(seed.reverse_bits());
         let is_bound = more_dice.roll(4) == 0;
-        // The first API with the login's own token, or each with one of its own.
+        // The first API uses the login's token, or every API has its own.
         let of_their_own = match more_dice.roll(8) {
             0 => &RESOURCES[..],
             1 => &RESOURCES[1..],
@@ -225,7 +223,7 @@ impl Life {
         provider.lifetime = Duration::from_secs(seconds);
         provider.leeway = Duration::from_secs(dice.pick(&[0, 0, 2, 10, 60]));
         provider.rotates = dice.roll(10) != 0;
-        // An API's own tokens come by a refresh.
+        // An API's own tokens come from a refresh.
         provider.issues_refresh_tokens = dice.roll(15) != 0 || !of_their_own.is_empty();
         provider.id_token_on_refresh = dice.roll(3) == 0;
         provider.takes_pushed = more_dice.roll(3) == 0;
@@ -233,7 +231,7 @@ impl Life {
         let minutes = |dice: &mut Dice| dice.pick(&[0, 0, 0, 0, -5, -1, 1, 7]);
         let ahead = minutes(&mut dice) * 60_000;
         provider.tells_time = dice.roll(if ahead == 0 { 2 } else { 8 }) != 0;
-        // Who tells the time may be strict about that of a proof.
+        // A provider that sends the time may check the time of proofs strictly.
         provider.dpop.tolerance = provider.tells_time.then_some(PROOF_TOLERANCE);
         world.true_time = world.true_time.saturating_add_signed(ahead);
         provider.refusing = more_dice.pick(&[
@@ -286,16 +284,16 @@ impl Life {
         );
         self.tell(&circumstances);
         self.tell(&match self.home {
-            Home::Memory => "one vault, which keeps nothing".to_owned(),
+            Home::Memory => "one vault without persistence".to_owned(),
             Home::Store { vaults } => format!("{vaults} vaults over one store"),
         });
         let refusing = self.world.provider.refusing;
-        self.tell(&format!("the provider refuses: {refusing:?}"));
+        self.tell(&format!("the provider rejects refreshes: {refusing:?}"));
         if self.is_bound {
             self.tell("tokens are bound to a key");
         }
         if self.has_own_tokens() {
-            self.tell("there is an API with tokens of its own");
+            self.tell("an API has its own tokens");
         }
         self.begin();
         for _ in 0..10 + self.dice.roll(50) {
@@ -338,7 +336,7 @@ impl Life {
         self.agenda.insert((time, self.last_entry), todo);
     }
 
-    /// Time passes, and what is due is done.
+    /// Lets time pass and runs due tasks.
     fn run(&mut self, millis: u64) {
         let end = self.now() + millis;
         loop {
@@ -373,15 +371,15 @@ impl Life {
         self.world.pass(Millis(passed));
     }
 
-    /// When a host's timer fires, and whose.
+    /// The next timer of a host, with its vault.
     fn next_alarm(&mut self) -> Option<(u64, usize)> {
         let vaults = 0..self.workers.len();
         let alarms = vaults.filter_map(|vault| Some((self.next_alarm_of(vault)?, vault)));
         alarms.collect::<Vec<_>>().into_iter().min()
     }
 
-    /// When the host's timer fires: late if the browser throttles timers, and too early where the
-    /// vault has more time than it had when the timer was set.
+    /// The time at which the host's timer fires: late if the browser throttles timers, and too early if the vault has
+    /// more time than when the timer was set.
     fn next_alarm_of(&mut self, vault: usize) -> Option<u64> {
         if self.world.is_frozen(vault) {
             return None;
@@ -437,7 +435,7 @@ impl Life {
             if let Todo::AnswerArrives(job) = todo
                 && self.world.kind_of(job) == Some(Kind::Lock)
             {
-                // The lock is as good as taken: nobody asks a frozen tab.
+                // The lock counts as taken, because a frozen tab does not respond.
                 if self.world.waits_for_lock(job) {
                     return self.lock_queue.push_back(job);
                 }
@@ -467,13 +465,13 @@ impl Life {
                 self.clear_way();
             }
             Todo::FreeLock => {
-                self.tell("the lock is given back by who is no vault");
+                self.tell("the holder that is not a vault releases the lock");
                 self.world.seize_lock(false);
             }
         }
     }
 
-    /// Which vault this is news for.
+    /// The vault that a task concerns.
     fn reaches(&self, todo: &Todo) -> Option<usize> {
         match todo {
             Todo::AnswerArrives(job) | Todo::NetworkFails(job) => self.world.vault_of(*job),
@@ -487,7 +485,7 @@ impl Life {
         }
     }
 
-    /// Who waited the longest gets the lock, if it is free.
+    /// Grants a free lock to the job that has waited longest.
     fn hand_over_lock(&mut self) {
         while let Some(&job) = self.lock_queue.front() {
             let is_over = self.world.kind_of(job).is_none();
@@ -536,7 +534,7 @@ impl Life {
                     self.answer_in(job, &[2 * SECOND, 12 * SECOND, 30 * SECOND]);
                 }
                 Kind::Changed if self.faults > 0 && self.dice.roll(10) == 0 => {
-                    self.tally.fault("other vaults told late");
+                    self.tally.fault("late notification of other vaults");
                     self.answer_in(job, &[SECOND, 30 * SECOND, 3 * MINUTE]);
                 }
                 Kind::Store | Kind::Take | Kind::Persist | Kind::Load => {
@@ -625,7 +623,7 @@ impl Life {
     fn fate(&mut self, endpoint: Endpoint) -> Fate {
         let gives_tokens = matches!(endpoint, Endpoint::Refresh | Endpoint::Exchange);
         if endpoint == Endpoint::Refresh && self.more_dice.roll(4) == 0 {
-            self.tally.fault("refused without a reason");
+            self.tally.fault("rejected without a reason");
             return Fate::Fault(self.more_dice.pick(&[
                 Fault::Status(400),
                 Fault::Status(401),
@@ -668,8 +666,11 @@ impl Life {
                 let code = self.dice.pick(&["login_required", "mfa_required"]);
                 ("user wanted", Fate::Fault(Fault::Refused(code)))
             }
-            16 if gives_tokens => ("ID token badly signed", Fate::Flaw(Flaw::Signature)),
-            17 if gives_tokens => ("ID token of unknown key", Fate::Flaw(Flaw::UnknownKey)),
+            16 if gives_tokens => (
+                "ID token with a wrong signature",
+                Fate::Flaw(Flaw::Signature),
+            ),
+            17 if gives_tokens => ("ID token with an unknown key", Fate::Flaw(Flaw::UnknownKey)),
             18 if endpoint == Endpoint::Refresh => {
                 let claim = Flaw::Claim("sub", "mallory".into());
                 ("ID token of another user", Fate::Flaw(claim))
@@ -751,7 +752,7 @@ impl Life {
             }
             80..82 => {
                 self.tally.fault("access tokens withdrawn");
-                self.tell("the API refuses all tokens so far");
+                self.tell("the API rejects all tokens issued so far");
                 self.world.provider.withdraw_access_tokens();
             }
             82 => {
@@ -766,7 +767,7 @@ impl Life {
                 self.world.store.is_unavailable = self.dice.roll(4) == 0;
                 self.world.persists = self.dice.roll(2) == 0;
                 self.tally.fault("storage full or failing");
-                self.tell("storage works no longer, or works again");
+                self.tell("storage stops working, or works again");
             }
             85..88 => self.world.wake_unsettled(),
             88..91 => self.faults = self.dice.pick(&[0, 5, 30, 90]),
@@ -782,7 +783,7 @@ impl Life {
         }
     }
 
-    /// Whether an API has tokens that are not the login's.
+    /// Returns true if an API has its own tokens.
     fn has_own_tokens(&self) -> bool {
         self.apis.len() > 1
     }
@@ -795,7 +796,7 @@ impl Life {
         }
     }
 
-    /// What happens only where tokens are bound to a key, or are for one API each.
+    /// Events of lives with bound tokens or with APIs that have their own tokens.
     fn servers_change(&mut self) {
         if self.is_bound {
             match self.more_dice.roll(40) {
@@ -813,7 +814,7 @@ impl Life {
                 }
                 8 if self.home != Home::Memory => {
                     self.tally.fault("keys lost");
-                    self.tell("the browser loses the keys that lie beside the sessions");
+                    self.tell("the browser loses the keys stored with the sessions");
                     self.world.store.lose_keys();
                 }
                 _ => {}
@@ -834,11 +835,11 @@ impl Life {
         }
     }
 
-    /// Something between the device and the provider answers in its place, and CORS hides that from the vault.
+    /// A server between the device and the provider responds in its place, and CORS hides the responses from the vault.
     fn block_way(&mut self) {
         let provider = &mut self.world.provider;
         let name = if self.more_dice.roll(2) == 0 {
-            // It has the documents that everybody asks for, and nothing else.
+            // It serves cached documents and nothing else.
             provider.outage(Endpoint::Probe, Fault::Opaque);
             "CDN without its origin"
         } else {
@@ -880,7 +881,7 @@ impl Life {
         self.more_dice.pick(&["one", "two", "three"]).to_owned()
     }
 
-    /// A page and its worker are frozen, as tabs in the background are.
+    /// Freezes a page and its worker, like background tabs.
     fn freeze(&mut self, page: PortId) {
         let awake = |vault: &usize| !self.world.is_frozen(*vault);
         if (0..self.workers.len()).filter(awake).count() < 2 {
@@ -889,7 +890,7 @@ impl Life {
         let vault = self.world.home(page);
         let millis = self.dice.pick(&[SECOND, 7 * SECOND, MINUTE, 20 * MINUTE]);
         self.tally.fault(if self.is_refreshing() {
-            "tab frozen in mid-refresh"
+            "tab frozen in the middle of a refresh"
         } else {
             "tab frozen"
         });
@@ -910,7 +911,7 @@ impl Life {
         self.workers[vault].alarm = None;
         let now = self.now();
         for todo in std::mem::take(&mut self.workers[vault].frozen) {
-            // Queues of different sources: in no order.
+            // Queues of different sources have no common order.
             let time = now + self.dice.pick(&[0, 0, 1, 5]);
             self.at(time, todo);
         }
@@ -919,8 +920,8 @@ impl Life {
     /// Script of this origin takes the lock.
     fn seize_lock(&mut self) {
         if self.world.lock_holder().is_none() {
-            self.tally.fault("lock never given back");
-            self.tell("who is no vault takes the lock");
+            self.tally.fault("lock never released");
+            self.tell("a holder that is not a vault takes the lock");
             self.world.seize_lock(true);
             self.world.watch.hinder();
             let time = self.now() + self.dice.pick(&[2 * SECOND, 20 * SECOND, 2 * MINUTE]);
@@ -932,19 +933,19 @@ impl Life {
         match self.dice.roll(3) {
             0 => {
                 self.tally.fault("storage cleared");
-                self.tell("the site's data are cleared");
+                self.tell("the site's data is cleared");
                 self.world.clear_site_data();
             }
             1 => {
                 self.tally.fault("record damaged");
-                self.tell("what the store has does not open any more");
+                self.tell("the stored records cannot be decrypted any more");
                 self.world.damage_store();
             }
             _ => {}
         }
     }
 
-    /// A refresh begins, and at whatever step it is then something else happens.
+    /// Starts a refresh, and disturbs it at a random step.
     fn disturb_refresh(&mut self) {
         self.run(self.lifetime);
         for _ in 0..2 {
@@ -987,7 +988,7 @@ impl Life {
         let seconds = self.dice.pick(&[-7200, -600, -30, -1, 1, 30, 240, 3600]);
         self.set_clock_by(seconds);
         if self.dice.roll(3) != 0 {
-            // Somebody notices.
+            // Something notices.
             let time = self.now() + self.dice.pick(&[SECOND, 2 * MINUTE]);
             self.at(time, Todo::SetClock(-seconds));
         }
@@ -995,7 +996,7 @@ impl Life {
 
     fn set_clock_by(&mut self, seconds: i64) {
         self.tally.fault("wall clock jumps");
-        self.tell(&format!("the wall clock is set by {seconds} s"));
+        self.tell(&format!("the wall clock changes by {seconds} s"));
         self.world.set_clock_by(seconds);
     }
 
@@ -1034,7 +1035,7 @@ impl Life {
         self.dice.pick(&awake)
     }
 
-    /// Two users of one session, or one with two tabs, are through with it.
+    /// Two pages of one session log out at the same time.
     fn log_out_everywhere(&mut self) {
         for vault in 0..self.workers.len() {
             if !self.world.is_frozen(vault)
@@ -1045,7 +1046,7 @@ impl Life {
         }
     }
 
-    /// A tab with a worker of its own is closed.
+    /// Closes a tab that has its own worker.
     fn close_tab(&mut self, page: PortId) {
         let vault = self.world.home(page);
         self.tally.fault("tab closed with its worker");
@@ -1058,7 +1059,7 @@ impl Life {
             return;
         };
         if self.is_refreshing() {
-            self.tally.fault("tab closed in mid-refresh");
+            self.tally.fault("tab closed in the middle of a refresh");
         }
         self.pages.swap_remove(i);
         self.calls.retain(|call| call.port != page);
@@ -1134,8 +1135,8 @@ impl Life {
         self.at(time, Todo::SignIn { login, popup });
     }
 
-    /// The user signs in, if there was an address to do so. A redirect takes the page along; a popup
-    /// is a page of its own for as long as its answer takes.
+    /// The user signs in if the login has a URL. A redirect replaces the page; a popup is a page of its own until its
+    /// response has been handled.
     fn user_comes_back(&mut self, login: Request, popup: bool) {
         let Some(Answer::Navigate(address)) = self.world.answers(login).first() else {
             return;
@@ -1144,7 +1145,7 @@ impl Life {
         self.world.provider.subject = self.dice.pick(&["alice", "alice", "bob"]).to_owned();
         let answer = self.world.provider.sign_in(&address);
         let page = if popup {
-            // Its answer goes to the tab that opened it.
+            // Its response goes to the tab that opened it.
             let vault = self.world.home(login.port);
             self.open_in(vault)
         } else {
@@ -1165,7 +1166,7 @@ impl Life {
     fn kill_worker(&mut self, page: PortId) {
         let vault = self.world.home(page);
         self.tally.fault(if self.is_refreshing() {
-            "worker killed in mid-refresh"
+            "worker killed in the middle of a refresh"
         } else {
             "worker killed"
         });
@@ -1174,8 +1175,8 @@ impl Life {
         }
     }
 
-    /// The worker ends at whatever it was doing. What was on its way to the provider may arrive, and what
-    /// was on its way to the store may land. Gives how many pages it had.
+    /// Ends the worker at any step. Its requests may still reach the provider, and its writes may still reach the
+    /// store. Returns the number of its pages.
     fn end_worker(&mut self, vault: usize) -> usize {
         self.plan_new_jobs();
         let is_its = |job: &JobId| self.world.vault_of(*job) == Some(vault);
@@ -1202,11 +1203,11 @@ impl Life {
         its.len()
     }
 
-    /// The monotonic clock stands still meanwhile, on some devices. Requests on their way reach the
-    /// provider, and their answers reach nobody if the sleep was long.
+    /// The device sleeps. On some devices the monotonic clock stands still meanwhile. Requests in flight reach the
+    /// provider, and their responses are lost if the sleep was long.
     fn sleep(&mut self) {
         self.tally.fault(if self.is_refreshing() {
-            "sleep in mid-refresh"
+            "sleep in the middle of a refresh"
         } else {
             "sleep"
         });
@@ -1255,9 +1256,9 @@ impl Life {
         }
     }
 
-    /// Lets the provider refuse every refresh without a reason, until the vaults suspect their sessions.
+    /// Makes the provider reject every refresh without a reason, until the vaults suspect their sessions.
     fn provoke_suspicion(&mut self) {
-        self.tell("the provider refuses every refresh without a reason");
+        self.tell("the provider rejects every refresh without a reason");
         self.refuses_without_reason = true;
         self.run(self.lifetime);
         for _ in 0..4 {
@@ -1271,13 +1272,13 @@ impl Life {
     // The end
 
     fn faults_stop(&mut self) {
-        self.tell("from here on nothing goes wrong");
+        self.tell("the faults stop here");
         for vault in 0..self.workers.len() {
             self.thaw(vault);
             self.workers[vault].throttled_until = 0;
             self.workers[vault].alarm = None;
         }
-        // Nobody comes or goes either.
+        // No page opens or closes either.
         let is_a_users = |todo: &Todo| {
             matches!(
                 todo,
@@ -1297,7 +1298,7 @@ impl Life {
         self.world.provider.repair();
         if self.has_own_tokens() {
             self.world.provider.resources = RESOURCES.map(|(_, resource)| resource).to_vec();
-            // Any refusal, of whatever there was to refuse.
+            // A rejection of any kind.
             self.longest_wait = self.longest_wait.max(TARGET_RECOVERY);
         }
         self.world.store.is_full = false;
@@ -1305,7 +1306,8 @@ impl Life {
         self.world.persists = true;
     }
 
-    /// What the provider honours works again soon in every vault, and where there is nothing, a login works.
+    /// Checks that every session the provider accepts works again soon in every vault. Without a session, a login must
+    /// work.
     fn recovers(&mut self) {
         let mut found = Vec::new();
         for vault in 0..self.workers.len() {
@@ -1332,21 +1334,20 @@ impl Life {
         Invariant::Agreement.holds_if(is_same, || format!("families {families:?}"));
     }
 
-    /// The families of the sessions that the pages of each vault were told of.
+    /// The families of the sessions that the pages of each vault know.
     fn families(&self) -> Vec<Option<usize>> {
         let vaults = 0..self.workers.len();
         let watch = &self.world.watch;
         vaults.map(|vault| watch.family_in(vault)).collect()
     }
 
-    /// What began in one vault is in all of them soon, or as soon as one that has the lock tries again
-    /// what it could not write.
+    /// A login in one vault reaches all vaults soon, or as soon as the lock's holder has repeated a failed write.
     fn login_appears(&mut self, vault: usize) {
         let end = self.now() + STORE_RECOVERY;
         loop {
             let families = self.families();
             if families[vault].is_none() {
-                // It was over before: some tokens live for seconds, and some users are idle as soon.
+                // The session ended before: some tokens live for seconds, and some users are idle after seconds.
                 self.login_works(vault);
             }
             if families.iter().all(|family| *family == families[vault]) {
@@ -1360,11 +1361,11 @@ impl Life {
         for vault in 0..self.workers.len() {
             let page = self.pages_of(vault)[0];
             let found = self.works_again(page);
-            // Without refresh tokens it may be over by now, and the next one on its way.
+            // Without refresh tokens the session may have ended by now, and the next may be on its way.
             let is_short =
                 !self.world.provider.issues_refresh_tokens || self.families().contains(&None);
             Invariant::Recovery.holds_if(found == Found::Working || is_short, || {
-                format!("vault {vault} has nothing of a login")
+                format!("vault {vault} does not learn of a login")
             });
         }
     }
@@ -1389,7 +1390,7 @@ impl Life {
             let end = begun + patience + suspected;
             let page_has_session = self.world.session(page).is_some();
             let call = self.call_of(page, api, "orders", false, Body::Replayable);
-            // The last call has its time too.
+            // The last call also gets its full time.
             let end_of_call = end.max(self.now() + 30 * SECOND);
             while self.world.answer(call).is_none() && self.now() < end_of_call {
                 self.run(500);
@@ -1402,7 +1403,7 @@ impl Life {
                     return Found::NeedsUser;
                 }
                 _ if self.world.session(page).is_none() => return Found::Nothing,
-                None => Invariant::Settles.is_broken("a call waits though nothing goes wrong"),
+                None => Invariant::Settles.is_broken("a call waits although there are no faults"),
                 answer => {
                     let answer = format!("{answer:?}");
                     Invariant::Recovery.holds_if(self.now() < end, || answer);
@@ -1415,7 +1416,7 @@ impl Life {
     fn login_works(&mut self, vault: usize) {
         let end = self.now() + RECOVERY;
         loop {
-            // Not one that has begun as many logins as it may.
+            // A new page, because an old one may have started as many logins as it may.
             let page = self.world.open_in(vault);
             self.pages.push(page);
             self.run(SECOND);
@@ -1431,14 +1432,14 @@ impl Life {
         }
     }
 
-    /// Whether the page was told that only the user can bring another access token.
+    /// Returns true if the page was told that only the user can restore access.
     fn needs_the_user(&self, page: PortId) -> bool {
         let session = self.world.session(page);
         session.and_then(|session| session.str("state")) == Some("interaction_required")
     }
 
-    /// Returns true if the session needs its user only because it was suspected: the provider still accepts it and has
-    /// not asked for the user, so the next attempt restores it.
+    /// Returns true if the session needs its user only because it is suspected: the provider still accepts it, so the
+    /// next attempt restores it.
     fn may_be_restored(&self, page: PortId) -> bool {
         let watch = &self.world.watch;
         watch
@@ -1448,7 +1449,7 @@ impl Life {
             })
     }
 
-    /// How long it may take until things work again, and how often to try.
+    /// The time until everything works again, and the interval of attempts.
     fn patience(&self) -> (u64, u64) {
         let told = self.longest_wait + 30 * SECOND;
         let hidden = match self.world.provider.refusing {
@@ -1461,8 +1462,8 @@ impl Life {
             Home::Memory => RECOVERY,
             Home::Store { .. } => RECOVERY + STORE_RECOVERY,
         };
-        // A token that was renewed because of a 401, and is then refused as well, is not renewed because
-        // of another 401, of whichever API, before it expires.
+        // A token that was refreshed after a 401 and is rejected as well is not refreshed after another 401 of any API
+        // until it expires.
         let is_stuck = self.world.has_refused_renewed || !self.world.provider.issues_refresh_tokens;
         if is_stuck {
             let expired = self.lifetime + 30 * SECOND;

@@ -1,8 +1,8 @@
-//! The real core in tens of thousands of short lives, in virtual time: see `life.rs` for what goes
-//! wrong in them, and `invariants.rs` in `tests/kit` for what must hold all the same.
+//! The real core in tens of thousands of short lives, in virtual time. `life.rs` has the faults, and `invariants.rs` in
+//! `tests/kit` has the rules that must hold nevertheless.
 //!
-//! A seed decides everything in a life. The one that fails is printed, and run alone it tells what
-//! happened step by step: `cargo xtask simulate --seed 17`.
+//! A seed determines a life. The seed of a failing life is printed, and running that seed alone prints each step:
+//! `cargo xtask simulate --seed 17`.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a command line tool speaks to a person"
+    reason = "a command line tool prints for a person"
 )]
 
 mod isolates;
@@ -34,17 +34,17 @@ use kit::world::invariants::Invariant;
 
 const USAGE: &str = "usage: cargo xtask simulate [--isolates] [--sessions N] [--seed S]";
 
-/// How many lives are lived a second time, to see that a seed repeats itself.
+/// Number of lives that run twice, to check that a seed repeats its life.
 const REPEATED: u64 = 20;
 
-/// What lives.
+/// A kind of life.
 trait Lives {
     type Tally: Default + Display + Send;
-    /// So many lives are enough to notice any of the broken variants, with something to spare.
+    /// Number of lives that notices each broken variant, with a margin.
     const ENOUGH: u64;
-    /// What a panic breaks that no invariant raised.
+    /// The rule that a panic of no invariant breaks.
     const SANITY: (&'static str, &'static str);
-    /// What the times in a story count from.
+    /// The start of the times in a story.
     const COUNTED_FROM: &'static str;
 
     fn live(seed: u64) -> Self::Tally;
@@ -110,15 +110,15 @@ impl Lives for Isolates {
 }
 
 struct Options {
-    /// Isolates, and not vaults.
+    /// Runs isolates instead of vaults.
     isolates: bool,
     sessions: Option<u64>,
     seed: Option<u64>,
-    /// A control: the core is broken, and this is the invariant that must notice.
+    /// The invariant that must notice the broken core, in a control.
     expected: Option<String>,
 }
 
-/// What a life ended with.
+/// The end of a failed life.
 struct Breach {
     seed: u64,
     what: String,
@@ -147,7 +147,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// All invariants, of whatever lives.
+/// The names of all invariants of both kinds.
 fn names() -> impl Iterator<Item = &'static str> {
     let vaults = Invariant::ALL.iter().map(|invariant| invariant.name());
     vaults.chain(IsolatesInvariant::ALL.iter().map(|one| one.name()))
@@ -183,7 +183,7 @@ impl Options {
                 "--seed" => seed = Some(number()?),
                 "--expect" if names().any(|known| known == value) => expected = Some(value),
                 "--expect" => return Err("no such invariant".to_owned()),
-                _ => return Err(format!("there is no option {name}")),
+                _ => return Err(format!("unknown option {name}")),
             }
         }
         Ok(Self {
@@ -201,7 +201,7 @@ fn simulate<L: Lives>(seeds: Range<u64>) -> ExitCode {
         .take(REPEATED as usize)
         .find(|&seed| !repeats_itself::<L>(seed))
     {
-        eprintln!("seed {seed} does not repeat itself: something besides the seed decides");
+        eprintln!("seed {seed} does not repeat itself: something besides the seed has an effect");
         return ExitCode::FAILURE;
     }
     let start = Instant::now();
@@ -233,7 +233,7 @@ fn simulate<L: Lives>(seeds: Range<u64>) -> ExitCode {
 fn control<L: Lives>(sessions: u64, expected: &str) -> ExitCode {
     let (tally, breach) = run::<L>(1..1 + sessions, false);
     let Some(breach) = breach else {
-        println!("not noticed in {sessions} sessions");
+        println!("not noticed in {sessions} lives");
         return ExitCode::FAILURE;
     };
     let is_it = breach.what.starts_with(&format!("{expected}:"));
@@ -269,7 +269,7 @@ fn replay<L: Lives>(seed: u64) -> ExitCode {
 fn repeats_itself<L: Lives>(seed: u64) -> bool {
     let story = || {
         let mut lines = Vec::new();
-        // A breach is part of the story, and found again in the run.
+        // A broken rule is part of the story; the run without a story finds it again.
         catch_unwind(std::panic::AssertUnwindSafe(|| {
             L::tell(seed, &mut |line| lines.push(line.to_owned()));
         }))
@@ -279,7 +279,7 @@ fn repeats_itself<L: Lives>(seed: u64) -> bool {
     story() == story()
 }
 
-/// Lives through the seeds on all cores, until one breaks an invariant.
+/// Runs lives on all cores until one breaks an invariant.
 fn run<L: Lives>(seeds: Range<u64>, shows_progress: bool) -> (L::Tally, Option<Breach>) {
     let next = AtomicU64::new(seeds.start);
     let is_over = AtomicBool::new(false);
@@ -297,7 +297,7 @@ fn run<L: Lives>(seeds: Range<u64>, shows_progress: bool) -> (L::Tally, Option<B
                     is_over.store(true, Ordering::Relaxed);
                     let what = words_of::<L>(&*panic);
                     let mut breach = breach.lock().unwrap();
-                    // The first seed, whichever core was faster.
+                    // The lowest seed, independent of the cores' speed.
                     if breach.as_ref().is_none_or(|breach| seed < breach.seed) {
                         *breach = Some(Breach { seed, what });
                     }
@@ -320,7 +320,7 @@ fn run<L: Lives>(seeds: Range<u64>, shows_progress: bool) -> (L::Tally, Option<B
     (tally.into_inner().unwrap(), breach.into_inner().unwrap())
 }
 
-/// One line: on a terminal it is replaced each second, elsewhere there is a new one now and then.
+/// A progress line: replaced each second on a terminal, and repeated from time to time elsewhere.
 struct Progress {
     start: Instant,
     shown: Instant,
@@ -364,15 +364,15 @@ impl Progress {
 }
 
 thread_local! {
-    /// Where this thread last panicked.
+    /// The location of this thread's last panic.
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// What a panic said. One that no invariant raised is a breach of sanity.
+/// The message of a panic. A panic of no invariant counts as a breach of sanity.
 fn words_of<L: Lives>(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    let text = text.unwrap_or("a panic without words");
+    let text = text.unwrap_or("a panic without a message");
     let is_known = text
         .split_once(':')
         .is_some_and(|(name, _)| names().any(|known| known == name));

@@ -1,4 +1,4 @@
-//! What happened in so many lives.
+//! Events counted over many lives.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +8,9 @@ use kit::world::invariants::Ends;
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) sessions: u64,
-    /// Those of them in which tokens are bound to a key.
+    /// Lives in which tokens are bound to a key.
     pub(crate) bound: u64,
-    /// Those of them in which an API has tokens of its own.
+    /// Lives in which an API has its own tokens.
     pub(crate) with_own_tokens: u64,
     pub(crate) steps: u64,
     pub(crate) calls: u64,
@@ -18,11 +18,11 @@ pub(crate) struct Tally {
     pub(crate) refreshes: u64,
     faults: BTreeMap<&'static str, u64>,
     pub(crate) ends: Ends,
-    /// Lives whose session worked again after the faults, without another login.
+    /// Lives whose session worked again after the faults without another login.
     pub(crate) kept: u64,
-    /// Lives at whose end the provider wanted the user.
+    /// Lives at whose end the provider required the user.
     pub(crate) need_the_user: u64,
-    /// Lives in which a login could not be judged: no clock was right, and the provider tells no time.
+    /// Lives in which a login could not be checked: no clock was right, and the provider does not send the time.
     pub(crate) clocks_apart: u64,
 }
 

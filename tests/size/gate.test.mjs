@@ -35,11 +35,11 @@ const cases = [
 
 for (const { name, page, wasm, extended = 60, edge = 10, over } of cases) {
   test(name, async () => {
-    // Random bytes do not compress, so that these sizes are those after compression.
+    // Random bytes do not compress, so these are the compressed sizes.
     await writeFile(`${dist}/index.js`, randomBytes(page * KB))
     await writeFile(`${dist}/worker.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_bg.wasm`, randomBytes(wasm * KB))
-    // Counted by themselves, so of any size.
+    // These files have their own counts, so their size does not matter.
     await writeFile(`${dist}/error-messages.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/streaming.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/token-handler-client.js`, randomBytes(60 * KB))

@@ -1,4 +1,4 @@
-// What comes from elsewhere is written down with its digest, and what is written down is what is asked for.
+// Dependencies are locked with their digests, and the locked versions are those that the manifests request.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
@@ -17,7 +17,7 @@ const crates = (lock) =>
 /** The crates of this workspace, which have neither a source nor a digest. */
 const OURS = ['strongroom', 'strongroom-fuzz', 'strongroom-test-kit', 'xtask']
 
-/** Returns true for a crate of somebody else that is not from crates.io, or has no digest. */
+/** Returns true for a foreign crate that is not from crates.io or has no digest. */
 const unlocked = ({ name, source, checksum }) => {
   if (OURS.includes(name)) return source !== undefined
   return (
@@ -31,7 +31,7 @@ test('every crate is from crates.io, with its digest', async () => {
   assert.deepEqual(all.filter(unlocked), [])
 })
 
-test('a control: one that is from elsewhere, or has no digest, is noticed', () => {
+test('a control: a crate from elsewhere, or without a digest, is noticed', () => {
   const source = 'source = "registry+https://github.com/rust-lang/crates.io-index"'
   const checksum = `checksum = "${'0'.repeat(64)}"`
   const found = (...lines) =>
@@ -42,7 +42,7 @@ test('a control: one that is from elsewhere, or has no digest, is noticed', () =
   assert.equal(found(checksum), 1)
 })
 
-/** What is wrong with an entry of package-lock.json. */
+/** The problem with an entry of package-lock.json, if any. */
 const unpinned = ([path, { integrity, resolved }]) =>
   path !== '' &&
   (!/^sha512-[\w+/]{86}==$/.test(integrity ?? '') ||
@@ -60,7 +60,7 @@ for (const folder of FOLDERS) {
   })
 }
 
-test('a control: one that is from elsewhere, or has no digest, is noticed', () => {
+test('a control: a package from elsewhere, or without a digest, is noticed', () => {
   const integrity = `sha512-${'A'.repeat(86)}==`
   assert.ok(!unpinned(['node_modules/x', { integrity }]))
   assert.ok(unpinned(['node_modules/x', {}]))
@@ -69,7 +69,7 @@ test('a control: one that is from elsewhere, or has no digest, is noticed', () =
 })
 
 for (const folder of FOLDERS) {
-  test(`./${folder}package-lock.json is of its package.json, whose versions are exact`, async () => {
+  test(`./${folder}package-lock.json matches its package.json, which has exact versions`, async () => {
     const { devDependencies, dependencies } = await json(`${folder}package.json`)
     const { packages } = await json(`${folder}package-lock.json`)
     assert.equal(dependencies, undefined)
@@ -81,7 +81,7 @@ for (const folder of FOLDERS) {
   })
 }
 
-test('the tools are installed without running a script of theirs', async () => {
+test('installing the tools runs none of their scripts', async () => {
   const install = await read('xtask/src/install.rs')
   const packaging = await read('tests/packaging/tarball.mjs')
   const frameworks = await read('tests/support/edge/frameworks.mjs')

@@ -1,4 +1,4 @@
-/** Bodies, both ways. */
+/** Request and response bodies. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { call } from '../../support/engines/app.mjs'
@@ -41,10 +41,10 @@ const capabilities = [
       let next
       scene.app.api.on('pieces', async ({ response }) => {
         response.writeHead(200, { 'Content-Type': 'text/plain', 'Cache-Control': 'no-store' })
-        // Each piece waits until the page has read the one before.
+        // Each piece is sent after the page has read the previous one.
         for (const piece of ['one', 'two', 'three']) {
           const isRead = new Promise((resolve) => (next = resolve))
-          // Spaces: what might be the beginning of a token would wait for what follows.
+          // Padded with spaces: the possible start of a token would be held back until more bytes arrive.
           response.write(`${piece.padEnd(1999)}\n`)
           await isRead
         }
@@ -220,7 +220,7 @@ const capabilities = [
         assert.equal(value.sha256, sha256('piece'))
         return 'sent'
       }
-      // Never something else than what was meant.
+      // The request must not be sent in another form.
       assert.deepEqual(scene.app.api.requests, [])
       return error.code ? `\`${error.code}\`` : `\`${error.name}\``
     },

@@ -1,11 +1,11 @@
-/** Tokens that are bound to a key (RFC 9449), which the engine makes, keeps and signs with. */
+/** Tokens bound to a key (RFC 9449) that the engine creates, stores and signs with. */
 import assert from 'node:assert/strict'
 import { decodeProtectedHeader } from 'jose'
 import { booted, call, signIn, signInByRedirect } from '../../support/engines/app.mjs'
 
 const orders = (app) => `${app.api.url}orders`
 
-/** Proofs of a request to the provider and of one to the API are signed by one key, whose public half is shown. */
+/** Checks that one key signs the proofs for the provider and for the API, and that they contain its public key. */
 function assertOneKey({ provider, api }) {
   const shown = [...provider.proofs, ...api.dpop.proofs.map(({ proof }) => proof)]
   const keys = new Set(shown.map((proof) => JSON.stringify(decodeProtectedHeader(proof).jwk)))

@@ -1,4 +1,4 @@
-/** Where a token may go: the vault's rules, as this engine reads addresses, and the worker's own policy. */
+/** Destinations of tokens: the vault's rules, with URLs as this engine parses them, and the worker's own policy. */
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { booted, call, signIn } from '../../support/engines/app.mjs'
@@ -8,10 +8,10 @@ const VECTORS = JSON.parse(await readFile(new URL('../../vectors/egress.json', i
 
 const STATUSES = [301, 302, 303, 307, 308]
 
-/** Headers of the page's that must not go where it did not say. */
+/** Headers of the page that must not reach other destinations. */
 const OWN = { 'X-Api-Key': 'configured by the app', 'X-Trace': 'abc' }
 
-/** A server of another origin, which lets everybody in, and remembers. */
+/** A server of another origin that allows every origin and records its requests. */
 async function startElsewhere(app) {
   const requests = []
   const server = await listen({
@@ -30,7 +30,7 @@ async function startElsewhere(app) {
   app.close = () => Promise.all([close(), server.close()])
 }
 
-/** The vault's verdicts on addresses and methods as they are, past what the page's own parser makes of them. */
+/** The vault's decisions on raw URLs and methods, without the page's own URL parser in between. */
 async function verdicts(tab, asked) {
   return tab.evaluate(
     (list) =>
@@ -65,7 +65,7 @@ const rules = {
       ...VECTORS.methods.map(({ method, expect }) => ({ url: `${prefix}a`, method, expect })),
     ]
     const codes = await verdicts(tab, asked)
-    // What the rules let through is refused next because nobody is signed in.
+    // Requests that the rules allow are rejected next because no user is signed in.
     const seen = asked.map(({ url, method }, index) => ({
       url,
       method,
@@ -98,7 +98,7 @@ const redirects = {
   },
 }
 
-/** What the test before relies on: that a redirect which is followed would be seen. */
+/** Control for the previous test: it shows that a followed redirect would be noticed. */
 const followed = {
   name: 'control: what the page’s own `fetch` sends along when it follows such a redirect',
   async see({ app, visit }) {
@@ -132,7 +132,7 @@ const policy = {
     const { error } = await call(stopped.tab, `${app.elsewhere.origin}/me`, { headers: OWN })
     assert.equal(error?.isTypeError, true)
     assert.deepEqual(app.elsewhere.requests, [])
-    // A control: it is the policy that stops it.
+    // As a control: the policy is what blocks it.
     app.site.connectSrc.push(app.elsewhere.origin)
     const free = await visit()
     await signIn(free.tab)

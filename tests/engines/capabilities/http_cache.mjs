@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { signIn } from '../../support/engines/app.mjs'
 import { search } from '../../support/leak.mjs'
 
-/** What an API may say of a response that the engine then stores. */
+/** Response headers that let the engine store the response. */
 const CACHEABLE = {
   'max-age': { 'Cache-Control': 'private, max-age=600', 'Accept-Ranges': 'bytes', ETag: '"1"' },
   'no header': {},
@@ -27,7 +27,7 @@ function prepare(app) {
 
 const nameOf = (header) => `echo-${header.replace(' ', '-')}`
 
-/** Calls one after the other, in one go: each question to a page takes its time. */
+/** Calls one after the other within one script, because each script in a page takes time. */
 const callAll = (tab, url, inits) =>
   tab.evaluate(
     async (address, options) => {
@@ -51,7 +51,7 @@ const IN_PIECES = [
   })),
 ]
 
-/** What a cache served in ranges, put together. */
+/** The parts that a cache served, concatenated. */
 const pieces = (outcomes) =>
   outcomes
     .slice(1)
@@ -60,7 +60,7 @@ const pieces = (outcomes) =>
 
 const found = (app, text) => search({ page: [text] }, app.ledger.secrets())
 
-/** A page with somebody signed in, where ranges are allowed. */
+/** A page with a signed-in user, under a rule that allows ranges. */
 async function signedIn({ app, visit }, rule) {
   app.setConfig({ apis: [{ url: app.api.url, allowHeaders: ['Range', 'If-Range'], ...rule }] })
   const { tab } = await visit()
@@ -103,7 +103,7 @@ const control = {
     const whole = await get({})
     assert.equal(app.api.requests.length, 1)
     assert.deepEqual(await get({ cache: 'force-cache' }), whole)
-    // WebKitGTK's automated sessions keep nothing: the row above shows less there.
+    // WebKitGTK's automated sessions store nothing, so the row above shows less there.
     if (app.api.requests.length > 1) return 'nothing: the API was asked again'
     const range = await get({ cache: 'force-cache', headers: { Range: `bytes=0-${PIECE - 1}` } })
     const isPiece = range.status === 206 && range.text === whole.text.slice(0, PIECE)

@@ -1,4 +1,4 @@
-/** No token, code or verifier can be found in the page, by a detector that finds one that is planted there. */
+/** No token, code or verifier can be found in the page. The detector finds one that is planted there. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { booted, call, signIn, signInByRedirect } from '../../support/engines/app.mjs'
@@ -7,7 +7,7 @@ import { search } from '../../support/leak.mjs'
 
 const canary = () => ({ kind: 'canary', value: randomBytes(96).toString('base64url') })
 
-/** A code comes to the page in its address, and the page hands it to the vault. */
+/** A code reaches the page in its URL, and the page passes it to the vault. */
 const CODE_MAY_BE_IN = ['messages', 'performance', 'addresses']
 
 const findLeaks = (places, ledger) =>
@@ -32,7 +32,7 @@ const detector = {
   timeout: 120_000,
 }
 
-/** Uses what a page can use, and keeps all that it learns. Runs in the page. */
+/** Uses everything that a page can use, and stores all results. Runs in the page. */
 async function use(api) {
   globalThis.kept ??= []
   const read = async (response) => kept.push(...[...response.headers].flat(), await response.clone().text())
@@ -79,7 +79,7 @@ const clean = {
       assert.equal((await signIn(tab)).value.claims.sub, 'alice')
       await tab.evaluate(use, app.api.url)
     })
-    // The search was for what matters, and is able to find it.
+    // The search covered the relevant secrets and is able to find them.
     const kinds = new Set(app.ledger.secrets().map(({ kind }) => kind))
     for (const kind of ['access_token', 'refresh_token', 'id_token', 'authorization_code', 'code_verifier']) {
       assert.ok(kinds.has(kind), kind)

@@ -6,7 +6,7 @@ import { startReports } from '../../support/reports.mjs'
 
 async function signedIn({ visit }) {
   const { tab } = await visit()
-  // Not by a popup: WebKitGTK may end a shared worker when one is closed, which is another row's matter.
+  // Not by popup: WebKitGTK may end a shared worker when a popup closes, which another row covers.
   await signInByRedirect(tab)
   return tab
 }
@@ -61,10 +61,10 @@ const socketOf = (way) => ({
   },
 })
 
-/** Milliseconds after which an engine that has sent no report sends none. */
+/** Milliseconds to wait for a report before concluding that the engine sends none. */
 const NO_REPORT = 2000
 
-/** Looks at the report of the worker's policy about a socket with the token in its query. */
+/** Checks the policy report about a socket with the token in its query. */
 const reportOf = (kind) => ({
   name: `what a policy that ${kind === 'enforced' ? 'blocks' : 'only reports'} a socket, token in the query, reports`,
   async see(scene) {

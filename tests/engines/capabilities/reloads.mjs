@@ -1,4 +1,4 @@
-/** What the session of somebody in one tab survives, by how the vault is set up. */
+/** Events that the session of a user with one tab survives, by the vault's setup. */
 import assert from 'node:assert/strict'
 import { mark } from '../../support/bfcache.mjs'
 import { booted, call, signIn } from '../../support/engines/app.mjs'
@@ -8,7 +8,7 @@ import { mostlyKept } from '../../support/takes.mjs'
 
 const orders = (app) => `${app.api.url}orders`
 
-/** `kept`, or `lost` if the user has to sign in again, with this code. */
+/** `kept`, or `lost` if the user must sign in again after this error code. */
 async function became({ app }, tab, lost = /^login_required$/) {
   await booted(tab)
   const { value, error } = await call(tab, orders(app))
@@ -29,7 +29,7 @@ async function leaveAndComeBack(scene) {
   return isCached ? became(scene, tab, /^(login_required|vault_crashed)$/) : 'not in the cache'
 }
 
-/** A reload of the page that has the session: signed in by a popup, so that it was never left. */
+/** Reloads the page that has the session. The user signed in by popup, so the page was never left before. */
 async function reload(scene) {
   const { tab } = await scene.visit()
   await signIn(tab)

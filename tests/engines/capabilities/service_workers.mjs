@@ -1,12 +1,12 @@
 /**
- * What a service worker of the app's origin sees of the vault, and what keeps one away: with the vault on that origin
- * the site's refusal or the page's `worker-src`, and else the vault's own origin.
+ * A service worker of the app's origin and the vault's requests: which ones it sees, and what prevents it. If the vault
+ * is on that origin, the site's 403 or the page's `worker-src` prevents it; otherwise the vault's own origin does.
  */
 import assert from 'node:assert/strict'
 import { call, signIn } from '../../support/engines/app.mjs'
 import { serveSpy, SPY } from '../../support/spy.mjs'
 
-/** Signs in and calls with the spy in charge; resolves with what it saw. */
+/** Signs in and calls while the spy is active. Resolves with its observations. */
 async function spy({ app, visit }) {
   const { tab } = await visit('/empty')
   await tab.evaluate(async () => {
@@ -15,7 +15,7 @@ async function spy({ app, visit }) {
     await serviceWorker.register('/spy.js')
     if (!serviceWorker.controller) await inCharge
   })
-  // A worker that starts from now on is in its hands, if it can be.
+  // Workers that start from now on are under its control, if possible.
   await tab.goto(`${app.site.origin}/`)
   await signIn(tab)
   assert.equal((await call(tab, `${app.api.url}orders`)).value.status, 200)
@@ -24,7 +24,7 @@ async function spy({ app, visit }) {
     navigator.serviceWorker.controller.postMessage('')
     return (await told).data
   })
-  // It is there, and sees something.
+  // The spy is active and sees requests.
   assert.ok(
     seen.some((request) => request.includes('/index.js')),
     seen.join('\n'),
@@ -32,7 +32,7 @@ async function spy({ app, visit }) {
   return seen
 }
 
-/** What became of registering a service worker, and how often the site was asked for it. */
+/** The result of registering a service worker, and the number of requests for its file. */
 async function register(app, tab, path) {
   const since = app.site.requests.length
   const refused = await tab.evaluate(
@@ -111,7 +111,7 @@ export const serviceWorkers = [
         async see(scene) {
           const seen = await spy(scene)
           const others = seen.filter((request) => !request.startsWith(scene.app.site.origin))
-          // The frame is the page's own request; nothing that the frame or its worker sends is.
+          // The frame is a request of the page. Nothing that the frame or its worker sends is.
           const ofVault = others.filter(
             (request) => !request.startsWith(`${scene.app.vault.origin}/frame.html`),
           )

@@ -1,4 +1,4 @@
-/** What the vault leaves to the platform when it verifies a signature. */
+/** Checks that the vault leaves to the platform when it verifies a signature. */
 import assert from 'node:assert/strict'
 
 const CURVES = { 'P-256': 'SHA-256', 'P-384': 'SHA-384', 'P-521': 'SHA-512' }
@@ -29,7 +29,7 @@ const offCurve = {
       }
       return outcomes
     }, CURVES)
-    // The right point's is, or nothing was shown.
+    // A signature by the correct point verifies, which makes this test meaningful.
     assert.deepEqual(
       seen.map(([right]) => right),
       [true, true, true],

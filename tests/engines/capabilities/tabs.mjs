@@ -1,4 +1,4 @@
-/** Several tabs on one vault. */
+/** Several tabs that share a vault. */
 import assert from 'node:assert/strict'
 import { booted, call, ended, session, signIn } from '../../support/engines/app.mjs'
 import { waitFor } from '../../support/engines/driver.mjs'
@@ -7,7 +7,7 @@ const CALLS = 10
 
 const orders = (app) => `${app.api.url}orders`
 
-/** As many calls at once, each waited for. */
+/** Sends this many calls at once and waits for all of them. */
 const calls = (tab, url) =>
   tab.evaluate(
     (address, count) =>
@@ -27,13 +27,10 @@ async function signedInTabs({ visit }, count) {
   return all
 }
 
-/**
- * The worker is in the process of some tab, and ends with that one. Nothing tells which it is, so there is nothing that
- * a test could count on.
- */
+/** The worker is in the process of some tab and ends with that tab. A test cannot find out which tab this is. */
 const HOSTED = {
   webkit:
-    'WebKitGTK may end a `SharedWorker` when one of its tabs, or a popup, is closed; the other tabs hear `vault_crashed`. With `new Worker(…)` each tab has one of its own',
+    'WebKitGTK may end a `SharedWorker` when one of its tabs, or a popup, is closed; the other tabs get `vault_crashed`. With `new Worker(…)` each tab has its own',
 }
 
 const capabilities = [
@@ -101,7 +98,7 @@ const capabilities = [
       app.provider.faults.add('token', { hold: new Promise((resolve) => (answer = resolve)) })
       const taken = app.provider.faults.taken()
       const before = app.ledger.refreshes().length
-      // Not waited for: the page will be gone.
+      // Not awaited, because the page will be gone.
       await second.evaluate((url) => void auth.fetch(url).catch(() => {}), orders(app))
       const waiting = [first, third].map((tab) => call(tab, orders(app)))
       await taken

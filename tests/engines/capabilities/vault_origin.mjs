@@ -1,4 +1,4 @@
-/** A vault on an origin of its own: docs/vault-origin.md. */
+/** A vault on its own origin: docs/vault-origin.md. */
 import assert from 'node:assert/strict'
 import { booted, call, ended, session, signIn, signInByRedirect } from '../../support/engines/app.mjs'
 
@@ -78,7 +78,7 @@ export const vaultOrigin = [
                 return name
               }
             }
-            /** Whether a worker of that address answers, or is refused: at once, or by an event. */
+            /** Tries to reach a worker at this URL: it responds, or is refused synchronously or by an event. */
             const reach = (url) =>
               new Promise((resolve) => {
                 const refused = () => resolve('refused')
