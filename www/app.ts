@@ -19,7 +19,7 @@ async function start(): Promise<void> {
   setUpCalls(auth)
   const joined = auth.session
   await finishLogin(auth)
-  if (joined) note('Joined the session', 'it was there already: no login, no refresh', 'good')
+  if (joined) note('Joined the session', 'it already existed: no login, no refresh', 'good')
   keepShowing(auth)
 }
 
@@ -28,7 +28,7 @@ async function finishLogin(auth: Strongroom): Promise<void> {
   try {
     const result = await auth.handleCallback()
     if (!result) return
-    note('Back from the provider', 'the code is out of the address', 'plain', start)
+    note('Back from the provider', 'the code is removed from the URL', 'plain', start)
     history.replaceState(null, '', result.returnTo)
   } catch (error) {
     showTrouble(error)
@@ -36,7 +36,7 @@ async function finishLogin(auth: Strongroom): Promise<void> {
   }
 }
 
-/** Shows the state on each change, and once a second since times pass. */
+/** Shows the state on each change, and once a second for the remaining times. */
 function keepShowing(auth: Strongroom): void {
   let holdings: Holding[] | null = []
   let asked = false

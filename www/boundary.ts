@@ -87,7 +87,7 @@ function vaultView(holdings: Holding[] | null): HTMLElement[] {
       el(
         'p',
         { class: 'soft' },
-        'It tells no page. The tokens are on the server; this browser has a sealed cookie, which no script can read.',
+        'Pages are not told. The tokens are on the server; this browser has a sealed cookie, which no script can read.',
       ),
     ]
   }
@@ -109,7 +109,7 @@ function holding({ kind, since, expiresAt, generation, fingerprint }: Holding): 
       'p',
       { class: 'sealed' },
       el('span', { class: 'bars', 'aria-hidden': 'true' }),
-      el('span', { class: 'hidden' }, 'Its value stays inside.'),
+      el('span', { class: 'hidden' }, 'Its value never leaves the vault.'),
     ),
     el('p', { class: 'small' }, details.filter(Boolean).join(' · ')),
     ...(fingerprint ? [el('p', { class: 'small soft' }, 'fingerprint ', code(fingerprint))] : []),

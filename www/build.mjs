@@ -1,8 +1,7 @@
 /**
- * Bundles the demo's page and worker. Addresses are built in, as an app's bundler would do it, so the
- * servers' ports have to be known by then.
+ * Bundles the demo's page and worker. As in an app's build, URLs are built in, so the servers' ports must be known.
  *
- * Run by itself it checks the types and writes the site, for the demo's usual ports, to www/dist.
+ * When run directly, it checks the types and writes the site for the demo's usual ports to www/dist.
  */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -11,7 +10,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { CLIENT_ID } from '../tests/support/servers.mjs'
 
-/** Where `cargo xtask demo` listens, unless something else does. */
+/** Ports of `cargo xtask demo`, unless they are taken. */
 export const PORTS = { site: 4400, provider: 4401, api: 4402, vault: 4403 }
 
 const at = (path) => new URL(path, import.meta.url)
@@ -21,9 +20,9 @@ const pkg = at('../pkg/dist/')
  * @param {object} addresses
  * @param {string} addresses.issuer
  * @param {string} addresses.api The API's base URL, ending in `/`.
- * @param {string} [addresses.app] The app's origin, and
- * @param {string} [addresses.vault] the vault's, if it has one of its own.
- * @param {string} [addresses.handler] Where the token handler is, if there is one in place of a vault: a path.
+ * @param {string} [addresses.app] The app's origin, if the vault has its own.
+ * @param {string} [addresses.vault] The vault's origin, if it has its own.
+ * @param {string} [addresses.handler] Path of the token handler's endpoints, if there is one instead of a vault.
  * @returns {Promise<{ site: Files, vault: Files }>} The files of each origin, by path.
  *
  * @typedef {Record<string, string | Uint8Array>} Files
@@ -62,7 +61,7 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
   )
   for (const name of ['index.html', 'style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html'])
     files[`/${name}`] = await readFile(at(name))
-  // The one with the inspector, which auth.worker.ts asks for.
+  // The module with the inspector, which auth.worker.ts asks for.
   files['/strongroom_extended_bg.wasm'] = await readFile(new URL('strongroom_extended_bg.wasm', pkg))
   const take = (paths) => Object.fromEntries(paths.map((path) => [path, files[path]]))
   const ofApp = ['/index.html', '/style.css', '/icon.svg', '/dial.svg', '/app.js']

@@ -101,7 +101,7 @@ function showStart({ request }: Call): void {
   byId('cancel').hidden = false
   byId('result-request').textContent = request
   byId('result-body').textContent = ''
-  setStatus('on its way', 'wait')
+  setStatus('in flight', 'wait')
   const dots = byId('result-dots')
   dots.hidden = !request.startsWith(String(MANY))
   dots.replaceChildren(...(dots.hidden ? [] : Array.from({ length: MANY }, () => el('li'))))

@@ -1,7 +1,6 @@
 /**
- * Uses the demo as a person would, in a real browser, and asks the provider's ledger and the API's records
- * whether what the page shows is true. `cargo xtask demo --check` runs it. Ends with 1 at the first step
- * that fails.
+ * Uses the demo as a person would, in a real browser, and compares what the page shows with the provider's ledger and
+ * the API's records. `cargo xtask demo --check` runs it. Exits with 1 at the first step that fails.
  */
 import assert from 'node:assert/strict'
 import { launchBrowser } from '../tests/support/browser.mjs'
@@ -34,13 +33,13 @@ async function check(context) {
   let second
 
   if (edge) {
-    await steps.run('the page is the one that has a vault, but for one line', async () => {
+    await steps.run('the page is the one with a vault, except for one line', async () => {
       const lines = async (handler) => {
         const { site } = await buildSite({ issuer: demo.provider.issuer, api: api.url, handler })
         return new TextDecoder().decode(site['/app.js']).split('\n')
       }
       const [over, usual] = await Promise.all([lines('/auth'), lines('')])
-      // What starts a worker is left out by the bundler.
+      // The bundler leaves out the code that starts a worker.
       const others = over.filter((line) => !usual.includes(line))
       assert.equal(others.length, 1, others.join('\n'))
       return others[0].trim()
@@ -59,7 +58,7 @@ async function check(context) {
     assert.equal(claims.sub, 'alice')
     assert.equal(page.url(), `${site.origin}/`, 'the response is still in the URL')
     assert.equal(ledger.families(), 1)
-    return `${claims.name}, the code is out of the address`
+    return `${claims.name}, the code is removed from the URL`
   })
 
   await steps.run('called the API', async () => {
@@ -76,7 +75,7 @@ async function check(context) {
     await expired(page)
     const { value } = ledger.newest('access_token')
     const response = await fetch(`${api.url}me`, { headers: { Authorization: `Bearer ${value}` } })
-    assert.equal(response.status, 401, 'the API still takes the expired token')
+    assert.equal(response.status, 401, 'the API still accepts the expired token')
     return `the API responds with ${response.status}`
   })
 
@@ -95,9 +94,9 @@ async function check(context) {
     second = popup
     await connected(second)
     assert.equal((await session(second)).claims.sub, 'alice')
-    assert.equal(ledger.tokenRequests().length, before, 'it asked for tokens of its own')
+    assert.equal(ledger.tokenRequests().length, before, 'it requested tokens of its own')
     assert.equal(ledger.authorizationRequests().length, logins, 'it made a login of its own')
-    return 'no login, no request for tokens'
+    return 'no login, no token request'
   })
 
   await steps.run(`${2 * MANY} calls at once from two tabs on an expired token: one refresh`, async () => {
@@ -106,14 +105,14 @@ async function check(context) {
     api.clear()
     const statuses = (await Promise.all([page, second].map(callMany))).flat()
     assert.deepEqual(new Set(statuses), new Set([200]))
-    assert.equal(api.requests.length, 2 * MANY, 'the API got another number of requests')
+    assert.equal(api.requests.length, 2 * MANY, 'the API received another number of requests')
     const refresh = onlyRefresh(before)
     assert.deepEqual([refresh.presented, refresh.issued], [2, 3])
     return `${statuses.length} × 200; generation 2 → 3`
   })
 
   await steps.run('searched the page for a token', async () => {
-    // In a tab behind another, timers tick once a second.
+    // In a background tab, timers fire once a second.
     await page.bringToFront()
     const planted = await search(page, { planted: true })
     assert.match(planted.verdict, /^Found all/, 'the search does not find what was planted')
@@ -121,7 +120,7 @@ async function check(context) {
     assert.equal(found, 0, verdict)
     const secrets = ledger.secrets()
     const leaked = await leaks(page, secrets)
-    assert.deepEqual(leaked, [], 'the page holds what the provider issued')
+    assert.deepEqual(leaked, [], 'the page contains values that the provider issued')
     return `${objects}, none; ${secrets.length} values of the provider's ledger, none; the planted ones, all`
   })
 
@@ -131,10 +130,10 @@ async function check(context) {
     await page.reload()
     await connected(page)
     assert.equal((await session(page)).claims.sub, 'alice')
-    // A handler that is asked who is signed in asks the provider, if the token has expired.
+    // If the token has expired, the handler must ask the provider before it can say who is signed in.
     if (edge) return 'no login'
     assert.equal(ledger.tokenRequests().length, before)
-    return 'no login, no request for tokens'
+    return 'no login, no token request'
   })
 
   await steps.run('signed out: the refresh token family is revoked at the provider', async () => {
@@ -147,11 +146,11 @@ async function check(context) {
     return `family 1, after ${ledger.generation(1)} generations`
   })
 
-  await steps.run(`a call after that is refused ${edge ? 'by the handler' : 'in the vault'}`, async () => {
+  await steps.run(`a later call is refused ${edge ? 'by the handler' : 'in the vault'}`, async () => {
     api.clear()
     const code = await page.evaluate((url) => auth.fetch(url).catch((error) => error.code), `${api.url}me`)
     assert.equal(code, 'login_required')
-    assert.equal(api.requests.length, 0, 'it went out all the same')
+    assert.equal(api.requests.length, 0, 'it was sent nevertheless')
     return code
   })
 
@@ -183,7 +182,7 @@ function session(page) {
   return page.evaluate(() => auth.session)
 }
 
-/** Which of these values are in the document, the storage or the address of the page. */
+/** The values that are in the document, the storage or the URL of the page. */
 async function leaks(page, secrets) {
   const texts = await page.evaluate(() =>
     [

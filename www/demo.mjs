@@ -6,12 +6,12 @@ import { buildSite } from './build.mjs'
 /** Added to the page's policy: only this page's own Trusted Types policy makes scripts out of strings. */
 const TRUSTED_TYPES = `; require-trusted-types-for 'script'; trusted-types auth-worker`
 
-/** Where the token handler's endpoints are. */
+/** The path of the token handler's endpoints. */
 const HANDLER = '/auth'
 
 /**
- * Starts the whole demo: provider, API and the site with its files. With `vaultOrigin` the vault has an origin of its
- * own, and the site no worker. With `edge` there is no vault, but a token handler in Cloudflare's runtime.
+ * Starts the whole demo: provider, API and the site with its files. With `vaultOrigin` the vault has its own origin,
+ * and the site has no worker. With `edge` a token handler in Cloudflare's runtime replaces the vault.
  *
  * @param {Parameters<typeof startServers>[0] & { edge?: boolean }} [options]
  */
@@ -40,7 +40,7 @@ async function startEdgeDemo({ ports = {}, orNext, provider }) {
   return servers
 }
 
-/** The first of twenty ports that nobody listens on. Cloudflare's runtime does not look for one. */
+/** The first free port of twenty. Cloudflare's runtime does not search for one. */
 async function findFree(port, attempts = 20) {
   for (let candidate = port; candidate < port + attempts; candidate++) {
     const server = createServer()
@@ -50,5 +50,5 @@ async function findFree(port, attempts = 20) {
     })
     if (isFree) return candidate
   }
-  throw new Error(`ports ${port} to ${port + attempts - 1} are taken: end what listens there`)
+  throw new Error(`ports ${port} to ${port + attempts - 1} are taken: end the programs that listen there`)
 }

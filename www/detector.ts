@@ -28,8 +28,8 @@ export function detect(text: string): Match[] {
 }
 
 /**
- * Names and alphabets also come in runs of forty letters, but names repeat their letters more than random
- * text does, and alphabets do not repeat them at all.
+ * Names and alphabets also contain runs of forty letters. But names repeat their letters more often than random text
+ * does, and alphabets do not repeat them at all.
  */
 function looksRandom(text: string): boolean {
   if (!/[a-z]/.test(text) || !/[A-Z]/.test(text) || !/[0-9]/.test(text)) return false

@@ -3,7 +3,7 @@
 type Child = Node | string
 type Properties = Record<string, string | boolean>
 
-/** Makes an element: `el('p', { class: 'note' }, 'text')`. */
+/** Creates an element: `el('p', { class: 'note' }, 'text')`. */
 export function el<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Properties = {},

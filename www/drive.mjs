@@ -10,7 +10,7 @@ export async function openDemo(context, demo) {
   return page
 }
 
-/** Resolves when the page has its connection to the vault; rejects with the page's own words if it fails. */
+/** Resolves when the page has connected to the vault. Rejects with the error that the page shows. */
 export async function connected(page) {
   await page.waitForSelector('body:not([data-state=starting])')
   const trouble = page.locator('#trouble:visible')
@@ -31,7 +31,7 @@ export async function clickCall(page, name) {
   return page.textContent('#result-status')
 }
 
-/** Searches the page, with planted tokens or without; resolves with the verdict and the tokens found. */
+/** Searches the page, with or without planted tokens. Resolves with the verdict and the tokens found. */
 export async function search(page, { planted }) {
   await page.setChecked('#plant', planted)
   await page.evaluate(() => document.getElementById('report').replaceChildren())

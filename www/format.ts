@@ -38,7 +38,7 @@ export function bytes(size: number): string {
   return size < 1_000_000 ? `${count(size)} bytes` : `${(size / 1_000_000).toFixed(1)} MB`
 }
 
-/** A number with its thousands apart. */
+/** A number with separators between thousands. */
 export function count(value: number): string {
   return value.toLocaleString('en')
 }

@@ -1,4 +1,4 @@
-/** The vault's frame of the demo whose vault has its own origin. */
+/** The vault's frame in the demo whose vault has its own origin. */
 import { vaultFrame } from 'strongroom/vault-frame'
 import { startWorker } from './worker-url.js'
 

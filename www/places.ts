@@ -1,6 +1,6 @@
 /** The places besides objects where a page can store data, and their contents as names and strings. */
 
-/** The places that the search looks at, as the report names them. */
+/** The places that the search covers, with their names in the report. */
 export const PLACES = {
   objects: 'Objects reachable from window',
   messages: 'Messages to and from the vault',
@@ -45,7 +45,7 @@ export function historyItems(): Item[] {
   ]
 }
 
-/** Every text, comment and attribute in the document, and what is typed into its fields. */
+/** Every text, comment and attribute in the document, and the values of its fields. */
 export function domItems(): Item[] {
   const items: Item[] = []
   const all = document.createTreeWalker(document)
@@ -78,7 +78,7 @@ export async function databaseItems(): Promise<Item[]> {
   return items
 }
 
-/** The responses that this origin keeps by the Cache API. */
+/** The responses that this origin stores with the Cache API. */
 export async function cacheItems(): Promise<Item[]> {
   const items: Item[] = []
   for (const name of await caches.keys()) {

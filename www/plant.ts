@@ -4,7 +4,7 @@ import { forget } from './recorder.js'
 
 const NAME = 'planted'
 
-/** Returns a new JWT of random bytes, so that every find is a find of this one. */
+/** Returns a new JWT of random bytes, so that each plant is found separately. */
 function fakeToken(): string {
   const part = (length: number) => base64url(crypto.getRandomValues(new Uint8Array(length)))
   return `${base64url(new TextEncoder().encode('{"alg":"none"}'))}.${part(48)}.${part(64)}`
@@ -18,13 +18,13 @@ function base64url(bytes: Uint8Array): string {
 }
 
 export interface Planted {
-  /** By the report's names of places. */
+  /** Tokens by the report's names of places. */
   tokens: Record<string, string>
-  /** Removes all of them. */
+  /** Removes all planted tokens. */
   remove(): Promise<void>
 }
 
-/** Plants one in each place that the search looks at. */
+/** Plants a token in each place that the search covers. */
 export async function plant(): Promise<Planted> {
   const tokens: Record<string, string> = {}
   const fresh = (place: string) => (tokens[place] = fakeToken())

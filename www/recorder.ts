@@ -1,6 +1,6 @@
 /**
- * Records every message that this page sends or receives through ports, workers and broadcast channels.
- * Imported before any module that could have a port, because it replaces global functions.
+ * Records every message that this page sends or receives through ports, workers and broadcast channels. Imported before
+ * any module that could have a port, because it replaces global functions.
  */
 
 export interface RecordedMessage {
@@ -55,7 +55,7 @@ function typeOf(data: unknown): string {
   return /"t":"(\w+)"/.exec(String(data[0]))?.[1] ?? 'other'
 }
 
-/** Everything in a message as text, so that the search needs to know no types. */
+/** Everything in a message as text, so that the search does not depend on types. */
 function textOf(data: unknown): string {
   if (data instanceof ArrayBuffer) return textOf(new Uint8Array(data))
   if (ArrayBuffer.isView(data)) {

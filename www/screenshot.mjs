@@ -1,8 +1,8 @@
 /**
- * Makes the pictures of the demo again: docs/demo.png (wide) and docs/demo-narrow.png.
- * Run `cargo xtask build` first; then `node www/screenshot.mjs`.
+ * Creates the pictures of the demo: docs/demo.png (wide) and docs/demo-narrow.png. Run `cargo xtask build` first; then
+ * `node www/screenshot.mjs`.
  *
- * `node www/screenshot.mjs some/folder` puts them there instead, light and dark; with `--edge`, of the demo over the
+ * `node www/screenshot.mjs some/folder` writes them there instead, light and dark; with `--edge`, of the demo with the
  * token handler.
  */
 import { mkdir } from 'node:fs/promises'
@@ -19,7 +19,7 @@ const SIZES = [
 
 const edge = process.argv.includes('--edge')
 const [folder] = process.argv.slice(2).filter((argument) => argument !== '--edge')
-if (edge && !folder) throw new Error('say where: the pictures in docs are of the demo with a vault')
+if (edge && !folder) throw new Error('name a folder: the pictures in docs are of the demo with a vault')
 const target = folder ?? fileURLToPath(new URL('../docs/', import.meta.url))
 const demo = await startDemo({ edge })
 const browser = await launchBrowser()

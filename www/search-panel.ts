@@ -45,7 +45,7 @@ function verdictOnPlants({ places }: Report, { tokens }: Planted): [string, bool
     const findings = places.find(({ place }) => place === name)?.findings ?? []
     return !findings.some(({ value }) => value === token)
   })
-  if (!missed.length) return [`Found all ${planted.length} planted tokens, and took them away again.`, true]
+  if (!missed.length) return [`Found all ${planted.length} planted tokens, and removed them again.`, true]
   return [
     `The search is broken: it missed what was planted in ${missed.map(([name]) => name).join(', ')}.`,
     false,
@@ -54,7 +54,7 @@ function verdictOnPlants({ places }: Report, { tokens }: Planted): [string, bool
 
 function footnote({ milliseconds, cut }: Report): string {
   const end = cut ? ' There were more objects than the search’s limit.' : ''
-  return `Took ${took(milliseconds)}. Variables in closures are beyond the reach of script, and so of this search; the project’s tests search the whole heap with a debugger.${end}`
+  return `Took ${took(milliseconds)}. Script cannot reach variables in closures, so this search cannot either. The project’s tests search the whole heap with a debugger.${end}`
 }
 
 function table(places: PlaceReport[]): HTMLElement {

@@ -1,4 +1,4 @@
-/** Searches all that script in this page can reach for anything shaped like a token. */
+/** Searches everything that script in this page can reach for strings that look like tokens. */
 import { detect, mask, type Match } from './detector.js'
 import {
   cacheItems,
@@ -123,16 +123,16 @@ class Findings {
 }
 
 const PUBLIC_PARAMETERS: Record<string, string> = {
-  state: 'the request’s state: in the address by design',
-  nonce: 'the request’s nonce: in the address by design',
-  code_challenge: 'the PKCE challenge: a hash, in the address by design',
-  code: 'an authorization code: spent, and useless without its verifier',
+  state: 'the request’s state: in the URL by design',
+  nonce: 'the request’s nonce: in the URL by design',
+  code_challenge: 'the PKCE challenge: a hash, in the URL by design',
+  code: 'an authorization code: used, and useless without its verifier',
 }
 
-/** The vault files each login's sealed state under a SHA-256 of its `state`; the values beside it are searched. */
+/** The vault stores each login's sealed state under a SHA-256 of its `state`. The stored values are searched. */
 function nameOfLogin(value: string, where: string): string | null {
   const isName = value.length === 43 && where.startsWith('keys of strongroom/logins.')
-  return isName ? 'a login’s name in the vault’s records: a hash of its state' : null
+  return isName ? 'the key of a login’s record: a hash of its state' : null
 }
 
 /**

@@ -9,16 +9,16 @@ const REASONS: Record<EndReason, string> = {
   logged_out: 'You signed out.',
   provider_ended: 'The provider ended the session.',
   expired: 'The session expired.',
-  idle: 'The session ended, since nothing was done for a while.',
-  absolute: 'The session reached its longest time.',
-  storage_lost: 'What was kept of the session is gone.',
+  idle: 'The session ended because you were inactive for a while.',
+  absolute: 'The session reached its maximum time.',
+  storage_lost: 'The stored session is gone.',
   replaced: 'You have signed in again.',
   security: 'The session was ended because the provider responded for another user.',
   refresh_expired: 'The provider’s session has expired.',
   revoked: 'The provider revoked the session.',
-  reuse_detected: 'The provider ended the session: a refresh token came to it twice.',
-  consent_withdrawn: 'The consent was withdrawn.',
-  mfa_required: 'The provider wants a second factor.',
+  reuse_detected: 'The provider ended the session because a refresh token was used twice.',
+  consent_withdrawn: 'You withdrew your consent.',
+  mfa_required: 'The provider requires a second factor.',
 }
 
 export function setUpSession(auth: Strongroom): void {
@@ -55,7 +55,7 @@ export function showSession({ session, endReason }: Strongroom, holdings: Holdin
     byId('ring').dataset.spent = 'false'
     if (endReason)
       byId('lead').textContent =
-        `${REASONS[endReason]} Nothing of it is left in this page, since nothing was here.`
+        `${REASONS[endReason]} Nothing of it remains in this page, because the tokens were never here.`
     return
   }
   showRing(session, holdings)
@@ -77,7 +77,7 @@ function facts(session: Session, holdings: Holding[] | null): HTMLElement[] {
   return rows.map(([term, value]) => el('div', {}, el('dt', {}, term), el('dd', {}, value)))
 }
 
-/** The access token's remaining life, as a ring that empties. */
+/** The access token's remaining lifetime, as a ring that empties. */
 function showRing(session: Session, holdings: Holding[] | null): void {
   const now = Date.now()
   const end = session.accessTokenExpiresAt
@@ -92,10 +92,10 @@ function showRing(session: Session, holdings: Holding[] | null): void {
     ? seconds === 1
       ? 'second left'
       : 'seconds left'
-    : 'renewed by the next call'
+    : 'refreshed by the next call'
   byId('ring').setAttribute(
     'aria-label',
-    left ? `The access token is good for ${seconds} seconds` : 'The access token has expired',
+    left ? `The access token is valid for ${seconds} seconds` : 'The access token has expired',
   )
   const keeper = holdings ? 'vault' : 'server'
   byId('lead').textContent = left

@@ -1,13 +1,12 @@
 /**
- * Runs steps one after another and prints each with what it saw. A step that fails ends everything with
- * its reason.
+ * Runs steps one after another and prints each with its observation. A step that fails ends the run with its reason.
  */
 export class Steps {
   #count = 0
 
   /**
    * @param {string} title
-   * @param {() => Promise<string | undefined>} action Resolves with what was seen, in a few words.
+   * @param {() => Promise<string | undefined>} action Resolves with an observation in a few words.
    */
   async run(title, action) {
     const number = String(++this.#count).padStart(2)

@@ -47,7 +47,7 @@ export function setUpTimeline(auth: Strongroom): void {
   })
 }
 
-/** Adds a line about something that the page itself knows. */
+/** Adds a line about an event of the page itself. */
 export function note(title: string, detail = '', tone: Tone = 'plain', at = Date.now()): void {
   addLine(at, title, detail, tone)
 }
@@ -62,7 +62,7 @@ function showEvent(event: TraceEvent): void {
       return note('Signed in', 'code exchanged, ID token validated', 'good', at)
     case 'refresh_started':
       refreshStartedAt = at
-      return note('Refresh started', 'the refresh token is on its way to the provider', 'wait', at)
+      return note('Refresh started', 'the refresh token was sent to the provider', 'wait', at)
     case 'refresh_completed':
       return note(
         rotation(generation),
@@ -163,7 +163,7 @@ function addLine(at: number, title: string, detail: string, tone: Tone): Line {
   return line
 }
 
-/** For a call that the vault refused: it has no number. */
+/** Adds a line for a call that the vault refused: such a call has no number. */
 export function noteRefusal(error: unknown): void {
   const { code } = error as { code?: string }
   if (code) note(`Refused: ${code}`, 'nothing was sent', 'bad')

@@ -1,7 +1,7 @@
 /**
  * Visits everything that script can reach: own and inherited properties, the entries of maps and sets, the source of
- * functions, and buffers, breadth first from some roots. Script cannot reach variables in closures, and neither can this
- * search. The project's tests search the whole heap with a debugger.
+ * functions, and buffers, breadth first from some roots. Script cannot reach variables in closures, and neither can
+ * this search. The project's tests search the whole heap with a debugger.
  */
 
 export interface Counts {
@@ -10,7 +10,7 @@ export interface Counts {
 }
 
 export interface WalkOptions {
-  /** Stop after so many objects. */
+  /** Stops after this many objects. */
   limit: number
   /** Called with each string and its path. */
   onText: (text: string, path: () => string) => void

@@ -1,4 +1,4 @@
-/** Starts the vault's worker, past the page's Trusted Types policy. */
+/** Starts the vault's worker under the page's Trusted Types policy. */
 
 const WORKER = new URL('./auth.worker.js', import.meta.url).href
 

@@ -24,7 +24,7 @@ export const isResponse = (url: URL): boolean => {
   return response.has('state') && (response.has('code') || response.has('error'))
 }
 
-/** Returns true if this is such a response, but without `state`. Some providers leave `state` out of errors. */
+/** Returns true if this is a response without `state`. Some providers leave `state` out of errors. */
 export const lacksState = (url: URL): boolean => {
   const response = responseOf(url)
   return !response.has('state') && (response.has('code') || response.has('error'))
@@ -56,6 +56,6 @@ export const ownPath = (address = location.href): string => {
   const { href } = isResponse(url) ? withoutResponse(url) : url
   const { origin } = location
   if (!href.startsWith(origin + '/')) throw new TypeError(`returnTo must be a path within ${origin}`)
-  // A path that begins with two slashes would be read as a host.
+  // A browser would read a path that begins with two slashes as a host.
   return href.slice(origin.length).replace(/^\/+/, '/')
 }

@@ -3,7 +3,7 @@ import type { Demand, DeviceCode, EndReason, Holding, Session, TraceEvent } from
 
 export type { Demand, DeviceCode, EndReason, Holding, Session, TraceEvent } from '../protocol/messages.js'
 
-/** A connection from one page to its vault. */
+/** A connection between one page and its vault. */
 export interface Strongroom {
   /** The current session, or `null`. `on('change')` announces changes. */
   readonly session: Session | null
@@ -12,9 +12,9 @@ export interface Strongroom {
   /** The reason why the last session ended; `null` before the first one ends. */
   readonly endReason: EndReason | null
   /**
-   * True if a user is signed in in another vault of this origin and client, and not in this one: after a
-   * deployment that changed the worker file, or in the dedicated worker of another tab. Only with `persist: 'memory'`;
-   * a `change` follows each time. Reload the page, or offer to sign in. See docs/deployment.md.
+   * True if a user is signed in in another vault of this origin and client, but not in this one: after a deployment
+   * that changed the worker file, or in the dedicated worker of another tab. Only with `persist: 'memory'`. Each change
+   * is followed by a `change` event. Reload the page, or offer to sign in. See docs/deployment.md.
    */
   readonly elsewhere: boolean
   /**
@@ -51,9 +51,9 @@ export interface Strongroom {
    */
   login(options?: LoginOptions): Promise<Session>
   /**
-   * Finishes a login if the page's address is the configured redirect URI with a response in it, and
-   * removes the response from the address at once. Otherwise does nothing. Call it once at start. If it rejects, the
-   * error has `returnTo`, and everything else works as before.
+   * Finishes a login if the page's URL is the configured redirect URI and contains a response, and removes the response
+   * from the URL immediately. Otherwise does nothing. Call it once at start. If it rejects, the error has `returnTo`,
+   * and everything else works as before.
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
   /**
@@ -67,7 +67,7 @@ export interface Strongroom {
    * @throws {@link StrongroomError} `message_invalid` if there is no event of this name.
    */
   on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): () => void
-  /** Lists what the vault holds, without values. Needs `inspect: true` in the configuration. */
+  /** Lists the tokens and logins that the vault holds, without values. Needs `inspect: true` in the configuration. */
   inspect(): Promise<Holding[]>
   /**
    * Connects to a new vault after `failed`. Listeners stay, and a `change` announces the session of the new vault if it
@@ -235,7 +235,7 @@ export interface ConnectOptions {
   resume?: 'redirect' | 'iframe' | 'none'
 }
 
-/** The shape of `StrongroomError`: every refusal carries a stable `code` (docs/errors.md). */
+/** The shape of `StrongroomError`: every refusal has a stable `code` (docs/errors.md). */
 export interface StrongroomErrorLike extends Error {
   readonly code: string
   /**

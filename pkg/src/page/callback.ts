@@ -4,7 +4,7 @@ import type { CallbackResult } from './api.js'
 import type { Connection } from './connection.js'
 import { refuse } from './error-text.js'
 
-/** A text of src/page/error-messages.ts. */
+/** A message in src/page/error-messages.ts. */
 const NO_ADDRESS = '\x07h'
 
 type Result = Promise<CallbackResult | null>
@@ -26,7 +26,7 @@ const track = (result: Result): Result => {
 
 /** Finishes a login if the page's URL contains the response to one. */
 export const handleCallback = (connection: Connection, address: string | URL = location.href): Result => {
-  // An object of options, or an event.
+  // True for an object of options or an event.
   if (/^\[obj/.test(`${address}`)) return refuse('message_invalid', NO_ADDRESS)
   const url = new URL(address, location.href)
   const before = handled.get(url.href)

@@ -19,7 +19,7 @@ import {
 } from '../protocol/messages.js'
 import { createError } from './error-text.js'
 
-/** A text of src/page/error-messages.ts. */
+/** A message in src/page/error-messages.ts. */
 const NO_WORKER = '\x07f'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
@@ -60,7 +60,7 @@ export interface PendingRequest {
   respond(message: ResponseMessage, payload: unknown): unknown
   /** The request was refused, or the vault is gone. Nothing follows. */
   fail(error: unknown): void
-  /** A chunk of the body that the response has announced. */
+  /** A chunk of the body. The response has announced that the body follows. */
   chunk?(chunk: Chunk): void
 }
 
@@ -73,11 +73,11 @@ export interface FrameTransport extends EventTarget {
   }
   /** Releases the frame: this connection no longer needs it. */
   release(): void
-  /** Returns the `state` in the page's URL if there is a response for it on the worker's origin. */
+  /** Returns the `state` in the page's URL if the worker's origin has a response for it. */
   pendingState(): string | null
   /** Implements `handleCallback()`. */
   callback(connection: Connection, url: URL): Promise<CallbackResult | null>
-  /** Passes the response to a popup's login to the vault. `hasArrived` tells if it has arrived. */
+  /** Passes the response to a popup's login to the vault. `hasArrived` returns true once it has arrived. */
   awaitResponse(
     state: string,
     fail: (error: unknown) => void,
@@ -146,7 +146,7 @@ export const open = (
     const { locks = navigator.locks } = worker as Partial<FrameTransport>
 
     const post = (message: PageMessage, payload?: Payload) => {
-      // Everything but blobs, which are passed by reference.
+      // All payloads except blobs, which are passed by reference.
       const transfer = payload && !(payload instanceof Blob) ? [payload] : []
       // JSON omits functions, and the vault could not refuse such an option. It refuses `true` instead.
       const text = JSON.stringify(message, (_, value) => typeof value === 'function' || value)

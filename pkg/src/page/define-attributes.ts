@@ -13,7 +13,7 @@ export const defineAttributes = (target: LazyTarget, types: string[], members: o
   }
   for (const type of types) {
     const name = `on${type}` as 'url'
-    // A handler that was set before this file was loaded.
+    // A handler that the page set before this file was loaded.
     const early: unknown = target[name]
     let handler: Listener | null = null
     const callHandler = (event: Event) => handler?.call(target, event)

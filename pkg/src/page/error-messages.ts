@@ -1,6 +1,4 @@
-/**
- * The error messages. A page loads this file with its first error. Until then it needs only codes and values.
- */
+/** The error messages. A page loads this file with its first error. Until then it needs only codes and values. */
 import { advice, texts } from '../../glue/words.js'
 
 /** Messages by error code, in which a value may replace `%`. */
@@ -20,8 +18,8 @@ const BY_CODE: Record<string, string> = {
 }
 
 /**
- * The messages of the page and the worker, by the codes under which their sources refer to them. The core's codes begin
- * with other characters.
+ * The messages of the page and the worker, by the codes that their sources use. The core's codes begin with other
+ * characters.
  */
 const OWN: Record<string, string> = {
   '\x07a': "a token needs a request of mode 'cors', which this is not: ",
@@ -45,7 +43,7 @@ const OWN: Record<string, string> = {
   '\x07l': "the worker's file threw: ",
 }
 
-/** Advice for messages that the advice of their code does not fit. */
+/** Advice for messages for which the advice of their code is wrong. */
 const ADVICE: Record<string, string> = {
   'vault() was called twice in one worker': 'Call it once per worker file, and reload.',
 }
@@ -79,7 +77,7 @@ const NESTED = ' session.idle session.absolute session.persist'
 
 const lastName = (option: string): string => option.slice(option.lastIndexOf('.') + 1)
 
-/** Returns the first of the known options, separated by spaces, that `name` may be a misspelling of. */
+/** Returns the first of the known options, separated by spaces, of which `name` may be a misspelling. */
 const closest = (known: string, name: string): string | undefined =>
   known.split(' ').find((one) => one && isClose(lastName(one), name))
 
@@ -95,7 +93,7 @@ const suggestOption = (message: string): string =>
     return meant && meant !== name ? `${call}() has no option \`${name}\` (did you mean \`${meant}\`?)` : text
   })
 
-/** Returns true if two names differ in spelling only. Servers use `is_close` in src/config.rs, which does the same. */
+/** Returns true if two names differ only in spelling. Servers use `is_close` in src/config.rs, which does the same. */
 const isClose = (one: string, other: string): boolean => {
   const [a, b] = [one, other].map((name) => [...name.toLowerCase().replaceAll('_', '')]) as [
     string[],

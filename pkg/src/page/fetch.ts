@@ -5,14 +5,14 @@ import type { PendingRequest, Connection, Payload } from './connection.js'
 import { type Body, openBody, toResponse } from './response.js'
 import { refuse, expandMessage } from './error-text.js'
 
-/** Texts of src/page/error-messages.ts. */
+/** Messages in src/page/error-messages.ts. */
 const NO_TOKEN = '\x07a'
 const NO_STREAMS = '\x07b'
 const NO_RESPONSE = '\x07e'
 
 /**
- * Sends a request by the vault. The platform's own `Request` parses the arguments, so that they have the same meaning and
- * the same errors as in `fetch`.
+ * Sends a request through the vault. The platform's own `Request` parses the arguments, so that they have the same
+ * meaning and the same errors as in `fetch`.
  */
 export const vaultFetch = async (
   connection: Connection,

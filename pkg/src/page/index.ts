@@ -21,7 +21,7 @@ import { createError, refuse, expandMessage } from './error-text.js'
 /** A worker, or a frame that stands for one: src/vault-origin/connect-frame.ts. */
 type AnyWorker = SharedWorker | Worker
 
-/** Texts of src/page/error-messages.ts. */
+/** Messages in src/page/error-messages.ts. */
 const UNSUPPORTED_CONTEXT = '\x07c'
 const NO_CALLBACK = '\x07d'
 const NO_OPTION = '\x07g'

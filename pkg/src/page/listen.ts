@@ -1,4 +1,4 @@
-/** Listens to `target` until the function that it returns is called. */
+/** Adds a listener to `target`. Returns a function that removes it. */
 export const listen = <E extends Event>(
   target: EventTarget,
   type: string,

@@ -24,7 +24,7 @@ export const login = (
 ): Promise<void> =>
   new Promise((resolve) => {
     const { signal, timeout = 600, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options
-    // Without the options that only save the user some typing: they identify the user.
+    // Without the options that only save the user some typing, because they identify the user.
     const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
     const canceled = () => refuse('login_canceled')
     if (signal?.aborted) return resolve(canceled())
@@ -50,7 +50,7 @@ export const login = (
         try {
           sessionStorage.setItem(LAST_OPTIONS, demand)
         } catch {
-          // Without storage, a guard that asks for a step-up each time gets one each time.
+          // Without storage, a guard that asks for a step-up each time always gets one.
         }
         return location.assign(url)
       }
@@ -91,7 +91,7 @@ export const login = (
       // Frameworks run the effects of child components first: `handleCallback()` may follow in this turn.
       await null
       if (await inFlight) {
-        // This response arrives after the announcement of the session, if another connection has finished the callback.
+        // This response arrives after the announcement of the session if another connection has finished the callback.
         await connection.query({ t: 'inspect' }).catch(() => {})
         if (hasSession() && (demand === '{}' || demand === sessionStorage.getItem(LAST_OPTIONS))) return end()
       }

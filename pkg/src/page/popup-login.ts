@@ -23,10 +23,10 @@ const MIN_CHECKS = 10
 
 const openChannel = () => new BroadcastChannel(POPUP_CHANNEL)
 
-/** A response that is awaited. */
+/** A response to wait for. */
 interface AwaitedResponse {
   stop(): void
-  /** Resolves with true if it has arrived. */
+  /** Resolves with true if the response has arrived. */
   hasArrived(): Promise<boolean>
 }
 

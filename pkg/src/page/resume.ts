@@ -102,7 +102,7 @@ export const resume = async (
   return auth.session ? how : undefined
 }
 
-/** Resolves when a prerendered page is shown. */
+/** Resolves when a prerendered page has been shown. */
 const shown = () =>
   new Promise((resolve) => document.addEventListener('prerenderingchange', resolve, { once: true }))
 
@@ -119,7 +119,7 @@ const takeResponse = async (auth: Strongroom, { returnTo }: Attempt, handled: Ha
   handled.set(location.href, Promise.resolve(result))
 }
 
-/** Records an attempt. Returns false if there must be none. */
+/** Records an attempt. Returns false if no attempt is allowed. */
 const begin = (): boolean => {
   const now = Date.now()
   const last = lastAttempt()
@@ -170,7 +170,7 @@ const recordEnds = (auth: Strongroom) => {
       else if (session && session.startedAt > Number(localStorage.getItem(ENDED)))
         localStorage.removeItem(ENDED)
     } catch {
-      // Without storage there is no attempt either.
+      // Without storage no attempt is allowed.
     }
   }
   auth.on('change', record)

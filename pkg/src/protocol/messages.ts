@@ -51,7 +51,10 @@ export type PageMessage =
   | { t: 'abort'; id: number }
   /** Ends the session in all tabs. Response: `done`. */
   | { t: 'logout'; id: number; provider: boolean; returnTo?: string }
-  /** Asks for a list of what the vault holds. Response: `inspection`, if the configuration allows it. */
+  /**
+   * Requests a list of the tokens and logins that the vault holds. Response: `inspection`, if the configuration allows
+   * it.
+   */
   | { t: 'inspect'; id: number }
   /** The user is active in the page. Sent at most every 15 s. No response. */
   | { t: 'active' }
@@ -116,7 +119,7 @@ export type VaultMessage =
       version: number
       session: Session | null
       reason: EndReason | null
-      /** Where the vault found the session, if it started with this page. */
+      /** The place where the vault found the session, if it started with this page. */
       from?: 'storage' | 'escrow'
       elsewhere?: boolean
     }
@@ -170,7 +173,7 @@ export type VaultMessage =
    * confirmed that the refresh token is revoked.
    */
   | { t: 'done'; id: number; url: string | null; revoked: boolean }
-  /** A list of what the vault holds: kinds, ages and fingerprints, never values. */
+  /** A list of the tokens and logins that the vault holds: kinds, ages and fingerprints, never values. */
   | { t: 'inspection'; id: number; holdings: Holding[] }
   /** An event for the session inspector. Sent only with `inspect: true` in the configuration. */
   | ({ t: 'trace' } & TraceEvent)

@@ -150,7 +150,7 @@ export interface ApiRule {
    * login's access token. Needs strongroom_extended_bg.wasm and a refresh token.
    */
   resource?: string
-  /** The API's identifier for providers that use the parameter `audience` instead. It is not sent at login. */
+  /** The API's identifier for providers that use the parameter `audience` instead. Not sent at login. */
   audience?: string
   /** The scopes of the API's own access tokens (RFC 6749 6), a subset of the login's. Default: the provider's choice. */
   scope?: string

@@ -39,7 +39,7 @@ const NEEDS_EXTENDED =
 /** An error for pages, which add the message of the code and the advice. */
 type VaultFailure = Pick<StrongroomError, 'code' | 'message'>
 
-/** Texts of src/page/error-messages.ts. */
+/** Messages in src/page/error-messages.ts. */
 const A_FUNCTION = '\x07i'
 const UNREADABLE = '\x07j'
 const TRAPPED = '\x07k'
@@ -102,8 +102,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
     : new URL('./strongroom_bg.wasm', import.meta.url)
   memory = await loadWasm(wasm, core.initSync)
   guard(() => {
-    const onEvent = (event: number, id: number, value: unknown) =>
-      guard(() => core.onEvent(event, id, value))
+    const onEvent = (event: number, id: number, value: unknown) => guard(() => core.onEvent(event, id, value))
     core.start(json, location.href, self, onEvent, (storeLock = openStoreLock(stop)))
     for (const port of ports) core.connect(port)
   })
@@ -175,7 +174,7 @@ const end = (fault: VaultFailure) => {
   storeLock?.close()
   for (const port of ports) refuse(port, fault)
   console.error(
-    `strongroom: ${fault.code}: ${withoutInterned(fault.message) || '…'}. connect() rejects with all of it.`,
+    `strongroom: ${fault.code}: ${withoutInterned(fault.message) || '…'}. connect() rejects with the full message.`,
   )
   // A reload then starts a new vault from the current file, even if other tabs are open. Not at once: a page that connects
   // to a worker while it closes gets no response, and a page that received the error may try again immediately.

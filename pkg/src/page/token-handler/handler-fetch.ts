@@ -5,14 +5,14 @@ import type { refuse as Refuse } from '../error-text.js'
 import { BACKGROUND, errorIn, MARK, USER, type HandlerConfig, type HandlerError } from './handler-requests.js'
 import type { HandlerSession } from './handler-session.js'
 
-/** Advice for codes whose usual advice is about a worker's file. */
+/** Advice for codes whose usual advice is about a worker file. */
 const ADVICE: Record<string, string> = {
   url_not_allowed: "Add a route for it to the handler's configuration, or a url to the one that is there.",
   method_not_allowed: "Add the method to the route's methods in the handler's configuration.",
   insufficient_scope: "Add it to scope in the handler's configuration.",
 }
 
-/** Rejects with an error of the handler's. */
+/** Rejects with an error of the handler. */
 export const rejectWith = (refuse: typeof Refuse, code: string, message: string): Promise<never> =>
   refuse(code, message).catch((error: StrongroomError) => {
     if (ADVICE[code]) error.message = `${message}. ${ADVICE[code]}`
