@@ -5,12 +5,12 @@
 pub(crate) mod messages;
 
 pub mod clock;
-pub(crate) mod digest;
+pub mod digest;
 #[cfg(all(target_arch = "wasm32", any(feature = "vault", feature = "edge")))]
 pub(crate) mod entropy;
 pub mod error;
 pub mod http;
 pub mod secret;
-pub(crate) mod strings;
+pub mod strings;
 #[cfg(any(target_arch = "wasm32", test))]
 pub(crate) mod zeroing_alloc;

@@ -4,5 +4,4 @@
 pub mod policy;
 pub mod request_headers;
 pub mod token_reflection;
-#[cfg(feature = "extended")]
 pub mod websocket;

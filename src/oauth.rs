@@ -2,7 +2,6 @@
 
 pub mod authorization_request;
 pub mod authorization_response;
-#[cfg(feature = "extended")]
 pub mod device_authorization;
 #[cfg_attr(not(feature = "extended"), path = "oauth/dpop_absent.rs")]
 pub mod dpop;
@@ -15,7 +14,6 @@ pub mod pkce;
 pub mod provider_errors;
 pub mod pushed_authorization;
 pub mod refresh_policy;
-#[cfg(feature = "extended")]
 pub mod resource_indicators;
 pub mod scope;
 pub mod token_endpoint;

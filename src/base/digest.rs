@@ -31,9 +31,8 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The SHA-384 digest of `bytes`.
-#[cfg(feature = "extended")]
 #[must_use]
-pub(crate) fn sha384(bytes: &[u8]) -> Vec<u8> {
+pub fn sha384(bytes: &[u8]) -> Vec<u8> {
     // 5.3.4
     let mut digest = compressed(
         bytes,
@@ -53,9 +52,8 @@ pub(crate) fn sha384(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The SHA-512 digest of `bytes`.
-#[cfg(feature = "extended")]
 #[must_use]
-pub(crate) fn sha512(bytes: &[u8]) -> Vec<u8> {
+pub fn sha512(bytes: &[u8]) -> Vec<u8> {
     // 5.3.5
     compressed(
         bytes,
@@ -73,7 +71,6 @@ pub(crate) fn sha512(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The final state of SHA-384 or SHA-512, which differ in their initial `state`.
-#[cfg(feature = "extended")]
 fn compressed(bytes: &[u8], mut state: [u64; 8]) -> Vec<u8> {
     let mut padded = padded(bytes, 128);
     sha2::block_api::compress512(&mut state, padded.as_chunks().0);

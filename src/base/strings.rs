@@ -39,8 +39,8 @@ pub(crate) fn contains_byte(bytes: &[u8], byte: u8) -> bool {
 }
 
 /// Returns true if `text` contains `part`.
-#[cfg(feature = "extended")]
-pub(crate) fn contains(text: &str, part: &str) -> bool {
+#[must_use]
+pub fn contains(text: &str, part: &str) -> bool {
     text.as_bytes()
         .windows(part.len())
         .any(|window| window == part.as_bytes())
@@ -76,8 +76,8 @@ pub(crate) const fn joined<const N: usize>(words: &[&str]) -> [u8; N] {
 }
 
 /// Splits a list at spaces, line breaks and commas. Empty items are left out.
-#[cfg(feature = "edge")]
-pub(crate) fn split_list(text: &str) -> Vec<&str> {
+#[must_use]
+pub fn split_list(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     for line in split(text, b'\n') {
         for part in split(line, b',') {

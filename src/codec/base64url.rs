@@ -39,7 +39,6 @@ pub fn encode(bytes: &[u8]) -> String {
 }
 
 /// Encodes `bytes` in plain base64, with padding (RFC 4648 section 4).
-#[cfg(feature = "edge")]
 #[must_use]
 pub fn encode_plain(bytes: &[u8]) -> String {
     let url = encode(bytes);
@@ -159,7 +158,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "edge")]
     fn plain_base64_has_its_own_alphabet_and_padding() {
         let bytes: Vec<u8> = (0..=255).rev().collect();
         for length in 0..=bytes.len() {

@@ -46,8 +46,8 @@ impl Form {
 }
 
 /// Encodes a name or a value.
-#[cfg(feature = "edge")]
-pub(crate) fn encoded(text: &str) -> String {
+#[must_use]
+pub fn encoded(text: &str) -> String {
     let mut out = String::new();
     encode(&mut out, text);
     out

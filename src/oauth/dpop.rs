@@ -14,6 +14,9 @@ use crate::codec::base64url;
 use crate::codec::json::{Object, Writer};
 use crate::oauth::pkce;
 
+/// True if this module can bind tokens to a key.
+pub const IS_SUPPORTED: bool = true;
+
 /// Random bytes in the `jti` of a proof: 128 bits; RFC 9449 4.2 requires at least 96.
 pub const JTI: usize = 16;
 

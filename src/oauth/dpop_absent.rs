@@ -5,6 +5,9 @@
 use crate::Secret;
 use crate::prelude::*;
 
+/// True if this module can bind tokens to a key.
+pub const IS_SUPPORTED: bool = false;
+
 /// The public key of a key pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublicKey {}

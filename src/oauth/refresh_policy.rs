@@ -15,6 +15,7 @@ use crate::prelude::*;
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::http::Outcome;
+use crate::oauth::dpop;
 use crate::oauth::token_endpoint::{self, Scheme, TokenResponse, TokenSet};
 
 /// The meaning of a response to a refresh request.
@@ -72,14 +73,15 @@ fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
             RefreshOutcome::Transient(msg!("the provider is unavailable for the moment"))
         }
         // The second time in a row: the nonce changes during each request, or CORS hides it.
-        "use_dpop_nonce" if cfg!(feature = "extended") => {
+        "use_dpop_nonce" if dpop::IS_SUPPORTED => {
             RefreshOutcome::Transient(msg!("the provider keeps asking for another DPoP nonce"))
         }
         "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => {
             RefreshOutcome::Misconfigured(code)
         }
-        #[cfg(feature = "extended")]
-        "invalid_target" | "invalid_dpop_proof" => RefreshOutcome::Misconfigured(code),
+        "invalid_target" | "invalid_dpop_proof" if dpop::IS_SUPPORTED => {
+            RefreshOutcome::Misconfigured(code)
+        }
         // `invalid_request`, and unknown codes.
         _ if is_refusal => RefreshOutcome::Unexplained(code),
         _ => RefreshOutcome::Transient(msg!("a 4xx response with an unknown error code")),

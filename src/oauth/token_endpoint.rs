@@ -12,7 +12,6 @@ use crate::base::http::{HttpReply, HttpRequest};
 use crate::base::strings;
 use crate::codec::form::Form;
 use crate::codec::json::{self, Object, Value};
-#[cfg(feature = "extended")]
 use crate::oauth::resource_indicators::Target;
 use crate::oauth::scope::{is_scope_token, scope_tokens};
 
@@ -60,7 +59,6 @@ pub fn refresh_request(endpoint: &str, client_id: &str, refresh_token: &Secret) 
 }
 
 /// Builds a refresh request for the access token of an API rule (RFC 8707 2.2).
-#[cfg(feature = "extended")]
 #[must_use]
 pub fn target_request(
     endpoint: &str,

@@ -15,7 +15,7 @@ use crate::prelude::*;
 
 use crate::base::strings;
 use crate::codec::json;
-use crate::egress::request_headers;
+use crate::egress::request_headers::Exceptions;
 
 /// Headers removed from upstreams' responses.
 const RESPONSE: &str = "\
@@ -74,7 +74,7 @@ const OWN: &[(&str, &str)] = &[
 #[must_use]
 pub fn policy() -> String {
     let request = json::Writer::object()
-        .json("remove", &list(&request_headers::removed()))
+        .json("remove", &list(&Exceptions::removed_by_default()))
         .finish();
     let response = json::Writer::object()
         .json("remove", &list(RESPONSE))

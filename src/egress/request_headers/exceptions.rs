@@ -1,0 +1,121 @@
+//! The exceptions of a rule, and the headers that the token handler removes.
+
+use super::{FIXED, RANGES, TRUSTED, as_read, is_among};
+use crate::base::strings;
+use crate::prelude::*;
+
+/// Credentials, which the token handler removes too. A page may send its own key to an API gateway, but a request with
+/// a session cookie must not carry a key that somebody else chose.
+const CREDENTIALS: &str = "\
+    x-auth-* x-authorization x-access-token x-api-key x-apikey x-api-token api-key apikey private-token x-vault-token \
+    x-hasura-admin-secret x-goog-api-key x-functions-key ocp-apim-subscription-key x-amz-security-token";
+/// Headers that concern the handler itself. It removes `Accept-Encoding` because the platform asks for the encodings
+/// that it can decode.
+const HANDLERS_OWN: &str = "x-strongroom accept-encoding";
+
+/// The exceptions of a rule: names with spaces between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exceptions {
+    allowed: String,
+    denied: String,
+}
+
+impl Exceptions {
+    /// Allows the header of this name. Returns false if no rule can.
+    #[must_use]
+    pub fn allow(&mut self, name: &str) -> bool {
+        let name = as_read(name);
+        push(&mut self.allowed, &name);
+        !is_among(FIXED, &name) && !is_handlers_own(&name)
+    }
+
+    /// Denies the header of this name.
+    pub fn deny(&mut self, name: &str) {
+        push(&mut self.denied, &as_read(name));
+    }
+
+    pub(super) fn has_allowed(&self, name: &str) -> bool {
+        is_among(&self.allowed, name)
+    }
+
+    pub(super) fn has_denied(&self, name: &str) -> bool {
+        is_among(&self.denied, name)
+    }
+
+    /// The names in the list of [`Self::removed_by_default`] that the token handler keeps all the same, with spaces between them.
+    #[must_use]
+    pub fn kept(&self) -> &str {
+        &self.allowed
+    }
+
+    /// The names that the token handler removes from each request, with spaces between them.
+    #[must_use]
+    pub fn removed_by_default() -> String {
+        [FIXED, " ", TRUSTED, " ", CREDENTIALS, " ", HANDLERS_OWN].concat()
+    }
+
+    /// The names that the token handler removes besides those of [`Self::removed_by_default`].
+    #[must_use]
+    pub fn removed(&self, is_searched: bool) -> String {
+        let mut names = self.denied.clone();
+        for name in strings::split(RANGES, b' ') {
+            if is_searched && self.refuse_range(name) {
+                push(&mut names, name);
+            }
+        }
+        names
+    }
+}
+
+/// Returns true for headers that concern the token handler. Modules for browsers have no such headers.
+fn is_handlers_own(name: &str) -> bool {
+    cfg!(feature = "edge") && is_among(HANDLERS_OWN, name)
+}
+
+fn push(names: &mut String, name: &str) {
+    if !names.is_empty() {
+        names.push(' ');
+    }
+    names.push_str(name);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_allows_and_denies_more_names() {
+        let mut exceptions = Exceptions::default();
+        assert!(exceptions.allow("X_Amzn-Trace-Id"));
+        assert!(exceptions.allow("Range"));
+        exceptions.deny("X-Api_Key");
+        assert!(!exceptions.refuse("x-amzn-trace-id"));
+        assert!(exceptions.refuse("x-amzn-oidc-data"));
+        assert!(!exceptions.refuse_range("range"));
+        assert!(exceptions.refuse_range("If-Range"));
+        assert!(exceptions.refuse("x-api-key"));
+        assert!(exceptions.refuse("X_API_KEY"));
+    }
+
+    #[test]
+    fn denied_headers_win_over_allowed_ones() {
+        let mut exceptions = Exceptions::default();
+        assert!(exceptions.allow("cf-ray"));
+        exceptions.deny("cf-ray");
+        assert!(exceptions.refuse("cf-ray"));
+    }
+
+    #[test]
+    fn no_rule_allows_credential_or_framing_headers() {
+        for name in strings::split_list(FIXED) {
+            let name = name.replace('*', "x");
+            assert!(!Exceptions::default().allow(&name), "{name}");
+            let mut exceptions = Exceptions::default();
+            let _ = exceptions.allow(&name.replace('-', "_"));
+            assert!(!exceptions.allow(&name.replace('-', "_")), "{name}");
+        }
+        for name in ["X-Strongroom", "Accept-Encoding"] {
+            assert!(!Exceptions::default().allow(name), "{name}");
+        }
+    }
+}
