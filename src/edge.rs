@@ -45,8 +45,10 @@
 mod config;
 mod coordinator;
 mod csrf;
+mod dpop;
 mod endpoints;
 mod io;
+mod isolate;
 mod provider;
 mod proxy;
 mod refresh;
@@ -59,9 +61,8 @@ mod task;
 
 use crate::prelude::*;
 use alloc::rc::Rc;
-use core::cell::{Cell, OnceCell, RefCell};
 
-use crate::base::clock::{Instant, Millis};
+use crate::base::clock::Instant;
 use crate::vault::Entropy;
 
 pub use config::{Client, ClientAuth, Config, Storage};
@@ -69,9 +70,8 @@ pub use io::{
     BEAT, Effect, Entry, Event, FlightId, Forward, Head, OwnResponse, Reply, Request, Response,
     Step,
 };
-use provider::Provider;
+use isolate::Isolate;
 pub use proxy::headers::policy;
-use session::cache::SessionCache;
 pub use session::keys::{Key, Keyring};
 use task::Task;
 pub use task::TaskId;
@@ -93,39 +93,12 @@ const MOST_TASKS: usize = 1 << 14;
 /// Stale tasks are removed whenever the number of slots reaches a multiple of this.
 const MANY_TASKS: usize = 256;
 
-/// A platform may drop a request without notice. If slots are needed, tasks without a step for this long are removed.
-const STALE: Millis = Millis::from_secs(600);
-
-/// The state that the tasks of an isolate share.
-struct Isolate {
-    config: Config,
-    entropy: RefCell<Box<dyn Entropy>>,
-    provider: RefCell<Provider>,
-    nonces: proxy::dpop::KnownNonces,
-    session_cache: RefCell<SessionCache>,
-    events: RefCell<Vec<Event>>,
-    next_flight: Cell<FlightId>,
-    /// The name that distinguishes it from other isolates, generated on first use.
-    name: OnceCell<String>,
-}
-
 impl Handler {
     /// Creates a handler without sessions.
     #[must_use]
-    pub fn new(mut config: Config, entropy: Box<dyn Entropy>) -> Self {
-        let metadata = config.metadata.take();
-        let provider = Provider::new(&config.flow.issuer, metadata);
+    pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
         Self {
-            isolate: Rc::new(Isolate {
-                config,
-                entropy: RefCell::new(entropy),
-                provider: RefCell::new(provider),
-                nonces: proxy::dpop::KnownNonces::default(),
-                session_cache: RefCell::default(),
-                events: RefCell::default(),
-                next_flight: Cell::default(),
-                name: OnceCell::new(),
-            }),
+            isolate: Rc::new(Isolate::new(config, entropy)),
             tasks: Vec::new(),
             free: Vec::new(),
             count: 0,
@@ -146,8 +119,8 @@ impl Handler {
         self.count = (self.count + 1) % (u32::MAX as usize / MOST_TASKS);
         let id = self.count * MOST_TASKS + place;
         let task = Task::new(&self.isolate, now);
-        let answer = Box::pin(task.clone().handle(Box::new(request)));
-        self.tasks[place] = Some((id, task::Running::new(task, answer)));
+        let response = Box::pin(router::handle(task.clone(), Box::new(request)));
+        self.tasks[place] = Some((id, task::Running::new(task, response)));
         (id, self.step(id))
     }
 
@@ -213,8 +186,7 @@ impl Handler {
     /// Returns the next event for the operator or for tasks that wait for a refresh, or `None`. To be called after
     /// every step until it returns `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let mut events = self.isolate.events.borrow_mut();
-        (!events.is_empty()).then(|| events.remove(0))
+        self.isolate.next_event()
     }
 
     fn step(&mut self, id: TaskId) -> Step {
@@ -233,28 +205,10 @@ impl Handler {
     }
 }
 
-impl Isolate {
-    /// Returns the isolate's name. It is generated on first use: some platforms have no entropy before the first
-    /// request.
-    fn name(&self) -> &str {
-        self.name
-            .get_or_init(|| crate::codec::base64url::encode(&self.random::<9>()))
-    }
-
-    fn random<const N: usize>(&self) -> [u8; N] {
-        let mut bytes = [0; N];
-        self.entropy.borrow_mut().fill(&mut bytes);
-        bytes
-    }
-
-    fn emit(&self, event: Event) {
-        self.events.borrow_mut().push(event);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::clock::Millis;
 
     struct Zeros;
 

@@ -213,30 +213,7 @@ impl Config {
             post_logout: path(options, "postLogoutRedirectUri"),
             back_channel_logout: options.boolean_or("backChannelLogout", true),
             par: options.boolean("par"),
-            flow: config::Config {
-                client_id: client.id.clone(),
-                redirect_uri: placeholder(),
-                scope: match options.object.get("scope") {
-                    Some(_) => options.scope(),
-                    None => DEFAULT_SCOPE.to_owned(),
-                },
-                rules: EgressPolicy::new(Vec::new()),
-                limits: limits(&session),
-                keeps: false,
-                is_escrowed: false,
-                claims: options.claims(),
-                metadata: None,
-                metadata_members: None,
-                authorization_params: options.authorization_params(),
-                pushing: config::Pushing::default(),
-                asks_consent: options.asks_consent(),
-                clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
-                request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
-                extended: extended(options, dpop),
-                build: 0,
-                is_dedicated: false,
-                issuer,
-            },
+            flow: shared_options(options, issuer, &client.id, limits(&session), dpop),
             client,
             metadata,
         }
@@ -256,12 +233,46 @@ impl Config {
     }
 }
 
+/// Reads the options that the browser's vault has, too.
+fn shared_options(
+    options: &Options<'_>,
+    issuer: String,
+    client_id: &str,
+    limits: Limits,
+    dpop: bool,
+) -> config::Config {
+    config::Config {
+        client_id: client_id.to_owned(),
+        redirect_uri: placeholder(),
+        scope: match options.object.get("scope") {
+            Some(_) => options.scope(),
+            None => DEFAULT_SCOPE.to_owned(),
+        },
+        rules: EgressPolicy::new(Vec::new()),
+        limits,
+        keeps: false,
+        is_escrowed: false,
+        claims: options.claims(),
+        metadata: None,
+        metadata_members: None,
+        authorization_params: options.authorization_params(),
+        pushing: config::Pushing::default(),
+        asks_consent: options.asks_consent(),
+        clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
+        request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
+        extended: extended(options, dpop),
+        build: 0,
+        is_dedicated: false,
+        issuer,
+    }
+}
+
 /// Returns the redirect URI that each login replaces by its own.
 fn placeholder() -> Url {
     Url::parse("http://localhost/").unwrap_or_else(|| unreachable!("a URL"))
 }
 
-/// Those of the larger module's options that the handler has too.
+/// Reads the options of the vault's extended module that the handler has, too.
 fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
     let mut extended = config::Extended {
         id_token_alg: options.id_token_alg(),

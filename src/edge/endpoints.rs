@@ -1,7 +1,8 @@
-//! The endpoints under the base path: login, callback, logout and the client's configuration.
+//! The endpoints under the base path: login, callback, logout, the session and the client's configuration.
 
-mod callback;
+pub(super) mod back_channel_logout;
+pub(super) mod callback;
 pub(super) mod client_config;
-mod login;
-mod logout;
-mod session_view;
+pub(super) mod login;
+pub(super) mod logout;
+pub(super) mod session_view;

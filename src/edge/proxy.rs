@@ -3,7 +3,6 @@
 //! The browser's URL is parsed once. The upstream's URL consists of the route's upstream and the part behind the
 //! prefix, and is checked by the vault's egress policy ([`crate::egress::policy`]), so no path leaves the upstream.
 
-pub(super) mod dpop;
 pub(super) mod headers;
 
 use crate::prelude::*;
@@ -16,12 +15,15 @@ use crate::base::error::{Code, Error};
 use crate::codec::form::Form;
 use crate::edge::config::Route;
 use crate::edge::csrf;
+use crate::edge::dpop::{self, asks_for_nonce};
 use crate::edge::io::{Effect, Forward, Head, OwnResponse, Reply, Response};
-use crate::edge::proxy::dpop::asks_for_nonce;
-use crate::edge::refusal::Refusal;
+use crate::edge::provider::documents;
+use crate::edge::refresh;
+use crate::edge::refusal::{RETRY_AFTER, Refusal};
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
+use crate::edge::session::status;
 use crate::edge::task::boxed;
 use crate::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
 use crate::egress::token_reflection::{Guard, Scope};
@@ -29,9 +31,6 @@ use crate::oauth::www_authenticate::{self, Demand};
 
 /// An access token younger than this is not renewed after a 401: the API would refuse the next one, too.
 const MIN_TOKEN_AGE: Millis = Millis::from_secs(30);
-
-/// `Retry-After` while the provider's own endpoints are unknown.
-const RETRY_AFTER: Millis = Millis::from_secs(2);
 
 /// During a longer response, the user may sign in or out in another tab.
 const QUICK: Millis = Millis::from_secs(1);
@@ -42,245 +41,257 @@ const LATE: Millis = Millis::from_secs(20);
 /// Longest return path of a login: it must fit into a cookie.
 const LONGEST_TARGET: usize = 1024;
 
-impl RequestContext {
-    /// Handles a request for anything but the handler's own endpoints.
-    pub(super) async fn proxy(&self) -> Response {
-        let config = self.task.config();
-        let Some(route) = config.route(self.url.path()) else {
-            return Response::NotHandled;
-        };
-        let is_navigation = csrf::is_navigation(&self.request);
-        if !is_navigation && let Err(error) = self.check_sender() {
-            return Response::Own(response::error(403, &error));
-        }
-        let allowed = match self.authorize(route).await {
-            Ok(allowed) => allowed,
-            Err(response) => return Response::Own(response),
-        };
-        match self.current().await {
-            Ok(Some(_)) if is_navigation && !self.may_navigate(route) => {
-                Response::Own(response::refuse(
-                    403,
-                    Code::CrossSiteRequest,
-                    msg!("this address is for scripts of the app, not for top-level navigations"),
-                ))
-            }
-            Ok(Some((session, is_new))) => self.forward(route, &allowed, session, is_new).await,
-            Ok(None) if is_navigation => Response::Own(self.redirect_to_login(route)),
-            Ok(None) => Response::Own(response::login_required()),
-            Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) if is_navigation => {
-                let cookies = self.refuse(&refusal).cookies;
-                Response::Own(OwnResponse {
-                    cookies,
-                    ..self.redirect_to_login(route)
-                })
-            }
-            Err(refusal) => Response::Own(self.refuse(&refusal)),
-        }
+/// Handles a request for anything but the handler's own endpoints.
+pub(super) async fn handle(context: &RequestContext) -> Response {
+    let config = context.task.config();
+    let Some(route) = config.route(context.url.path()) else {
+        return Response::NotHandled;
+    };
+    let is_navigation = csrf::is_navigation(&context.request);
+    if !is_navigation && let Err(error) = check_sender(context) {
+        return Response::Own(response::error(403, &error));
     }
-
-    /// Checks that a script of the app sent the request, for a destination that an API's response may become.
-    fn check_sender(&self) -> Result<(), Error> {
-        csrf::check_destination(&self.request)?;
-        if csrf::is_socket(&self.request) {
-            csrf::check_form_or_socket(&self.request, &self.origin)
-        } else {
-            csrf::check_script(&self.request, &self.origin)
+    let allowed = match authorize(context, route).await {
+        Ok(allowed) => allowed,
+        Err(response) => return Response::Own(response),
+    };
+    match context.current().await {
+        Ok(Some(_)) if is_navigation && !may_navigate(context, route) => {
+            Response::Own(response::refuse(
+                403,
+                Code::CrossSiteRequest,
+                msg!("this address is for scripts of the app, not for top-level navigations"),
+            ))
         }
-    }
-
-    /// Returns true if windows may navigate to this route, and if the navigation comes from the app.
-    fn may_navigate(&self, route: &Route) -> bool {
-        route.navigate && csrf::is_own_navigation(&self.request)
-    }
-
-    /// Redirects a navigation without a session to the login.
-    fn redirect_to_login(&self, route: &Route) -> OwnResponse {
-        let here = self.url.relative_without_fragment();
-        let target = if route.navigate && here.len() <= LONGEST_TARGET {
-            here
-        } else {
-            "/"
-        };
-        let mut form = Form::new();
-        form.push("returnTo", target);
-        response::redirect([self.task.config().base.as_str(), "/login?", &form.finish()].concat())
-    }
-
-    /// Checks the request's target and method against the route.
-    async fn authorize(&self, route: &Route) -> Result<Allowed, OwnResponse> {
-        if self.request.header_count > MAX_HEADERS || self.request.header_bytes > MAX_HEADER_BYTES {
-            return Err(response::refuse(
-                431,
-                Code::LimitExceeded,
-                msg!("the request has more than 100 headers, or more than 32768 bytes of them"),
-            ));
+        Ok(Some((session, is_new))) => forward(context, route, &allowed, session, is_new).await,
+        Ok(None) if is_navigation => Response::Own(redirect_to_login(context, route)),
+        Ok(None) => Response::Own(response::login_required()),
+        Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) if is_navigation => {
+            let cookies = context.refusal_response(&refusal).cookies;
+            Response::Own(OwnResponse {
+                cookies,
+                ..redirect_to_login(context, route)
+            })
         }
-        let rest = self.url.without_fragment();
-        let start = rest.len() - self.url.relative_without_fragment().len() + route.prefix.len();
-        let rest = rest.get(start..).unwrap_or_default();
-        let target = [route.upstream.href(), rest].concat();
-        let mut rules = Cow::Borrowed(&route.rules);
-        // On a provider's origin, the provider's own endpoints get no token. Only there the metadata must be known
-        // first: otherwise each new isolate would depend on the provider.
-        if self.task.is_on_provider_origin(&route.upstream) {
-            let metadata = boxed(self.task.metadata()).await;
-            let metadata = metadata.map_err(|error| response::later(&error, RETRY_AFTER))?;
-            rules.to_mut().forbid(&metadata.endpoints());
-        }
-        let decided = rules.authorize(&target, &self.request.method);
-        decided.map_err(|error| match error.code() {
-            Code::MethodNotAllowed => {
-                let route_takes = [
-                    msg!("the route "),
-                    &route.prefix,
-                    msg!(" allows only these methods: "),
-                ];
-                response::method_not_allowed(&route_takes, &route.methods.join(", "))
-            }
-            Code::LimitExceeded => {
-                response::refuse(414, Code::LimitExceeded, msg!("the address is too long"))
-            }
-            code => {
-                // The message names the upstream, which only the operator may see.
-                self.task.fault(&error);
-                response::refuse(404, code, msg!("the route does not allow this address"))
-            }
-        })
+        Err(refusal) => Response::Own(context.refusal_response(&refusal)),
     }
+}
 
-    async fn forward(
-        &self,
-        route: &Route,
-        allowed: &Allowed,
-        session: Rc<Session>,
-        is_new: bool,
-    ) -> Response {
-        let began = self.task.now();
-        let (mut session, mut is_new) = (session, is_new);
-        let mut head = match self.send_on(route, allowed, &session).await {
+/// Checks that a script of the app sent the request, for a destination that an API's response may become.
+fn check_sender(context: &RequestContext) -> Result<(), Error> {
+    csrf::check_destination(&context.request)?;
+    if csrf::is_socket(&context.request) {
+        csrf::check_form_or_socket(&context.request, &context.origin)
+    } else {
+        csrf::check_script(&context.request, &context.origin)
+    }
+}
+
+/// Returns true if windows may navigate to this route, and if the navigation comes from the app.
+fn may_navigate(context: &RequestContext, route: &Route) -> bool {
+    route.navigate && csrf::is_own_navigation(&context.request)
+}
+
+/// Redirects a navigation without a session to the login.
+fn redirect_to_login(context: &RequestContext, route: &Route) -> OwnResponse {
+    let here = context.url.relative_without_fragment();
+    let target = if route.navigate && here.len() <= LONGEST_TARGET {
+        here
+    } else {
+        "/"
+    };
+    let mut form = Form::new();
+    form.push("returnTo", target);
+    response::redirect(
+        [
+            context.task.config().base.as_str(),
+            "/login?",
+            &form.finish(),
+        ]
+        .concat(),
+    )
+}
+
+/// Checks the request's target and method against the route.
+async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, OwnResponse> {
+    if context.request.header_count > MAX_HEADERS || context.request.header_bytes > MAX_HEADER_BYTES
+    {
+        return Err(response::refuse(
+            431,
+            Code::LimitExceeded,
+            msg!("the request has more than 100 headers, or more than 32768 bytes of them"),
+        ));
+    }
+    let rest = context.url.without_fragment();
+    let start = rest.len() - context.url.relative_without_fragment().len() + route.prefix.len();
+    let rest = rest.get(start..).unwrap_or_default();
+    let target = [route.upstream.href(), rest].concat();
+    let mut rules = Cow::Borrowed(&route.rules);
+    // On a provider's origin, the provider's own endpoints get no token. Only there the metadata must be known
+    // first: otherwise each new isolate would depend on the provider.
+    if context
+        .task
+        .isolate()
+        .provider
+        .borrow()
+        .is_on_origin_of(&route.upstream)
+    {
+        let metadata = boxed(documents::metadata(&context.task)).await;
+        let metadata = metadata.map_err(|error| response::later(&error, RETRY_AFTER))?;
+        rules.to_mut().forbid(&metadata.endpoints());
+    }
+    let decided = rules.authorize(&target, &context.request.method);
+    decided.map_err(|error| match error.code() {
+        Code::MethodNotAllowed => {
+            let route_takes = [
+                msg!("the route "),
+                &route.prefix,
+                msg!(" allows only these methods: "),
+            ];
+            response::method_not_allowed(&route_takes, &route.methods.join(", "))
+        }
+        Code::LimitExceeded => {
+            response::refuse(414, Code::LimitExceeded, msg!("the address is too long"))
+        }
+        code => {
+            // The message names the upstream, which only the operator may see.
+            context.task.fault(&error);
+            response::refuse(404, code, msg!("the route does not allow this address"))
+        }
+    })
+}
+
+async fn forward(
+    context: &RequestContext,
+    route: &Route,
+    allowed: &Allowed,
+    session: Rc<Session>,
+    is_new: bool,
+) -> Response {
+    let began = context.task.now();
+    let (mut session, mut is_new) = (session, is_new);
+    let mut head = match send(context, route, allowed, &session).await {
+        Ok(head) => head,
+        Err(response) => return Response::Own(response),
+    };
+    if head.status == 401
+        && is_about_token(&head)
+        && may_repeat(context, &session)
+        && let Ok(renewed) = boxed(renewed(context, &session)).await
+    {
+        (session, is_new) = (renewed, true);
+        head = match send(context, route, allowed, &session).await {
             Ok(head) => head,
             Err(response) => return Response::Own(response),
         };
-        if head.status == 401
-            && is_about_token(&head)
-            && self.may_repeat(&session)
-            && let Ok(renewed) = boxed(self.renewed(&session)).await
-        {
-            (session, is_new) = (renewed, true);
-            head = match self.send_on(route, allowed, &session).await {
-                Ok(head) => head,
-                Err(response) => return Response::Own(response),
-            };
-        }
-        if (300..400).contains(&head.status) && head.status != 304 {
-            return Response::Own(response::refuse(
+    }
+    if (300..400).contains(&head.status) && head.status != 304 {
+        return Response::Own(response::refuse(
+            502,
+            Code::RedirectBlocked,
+            msg!("the API responded with a redirect, which is not followed with a token"),
+        ));
+    }
+    let demand = demand_of(route, allowed, &head, &session.access_token);
+    let waited = began.elapsed(&context.task.now());
+    let is_quick = waited <= QUICK;
+    let brings_cookie = is_new || waited <= LATE && context.is_cookie_due(&session);
+    let latest = if !brings_cookie {
+        None
+    } else if is_new && is_quick {
+        Some(session)
+    } else {
+        // The browser may have the successor or another session by now, which this one must not replace.
+        let again = status::recheck(&context.task, session, is_new || is_quick);
+        boxed(again).await.ok()
+    };
+    let cookies = match latest {
+        Some(session) => context.updated_cookies(session, is_new).await,
+        None => Vec::new(),
+    };
+    match demand {
+        None => Response::Upstream { cookies },
+        Some(demand) => Response::Own(OwnResponse {
+            cookies,
+            ..demand_response(head.status, &demand)
+        }),
+    }
+}
+
+/// Forwards the request with the session's access token, and repeats it with the nonce that the upstream asks for,
+/// if the request has no body (RFC 9449 9).
+async fn send(
+    context: &RequestContext,
+    route: &Route,
+    allowed: &Allowed,
+    session: &Session,
+) -> Result<Head, OwnResponse> {
+    let mut was_repeated = false;
+    loop {
+        let (forward, nonce) = forward_with_token(context, route, allowed, session).await?;
+        let Reply::Head(head) = context.task.perform(Effect::Forward(forward)).await else {
+            let error = Error::of(
+                Code::UpstreamUnavailable,
+                &[msg!("no response from "), route.upstream.href()],
+            );
+            context.task.fault(&error);
+            return Err(response::refuse(
                 502,
-                Code::RedirectBlocked,
-                msg!("the API responded with a redirect, which is not followed with a token"),
+                Code::UpstreamUnavailable,
+                msg!("the API did not respond"),
             ));
+        };
+        let is_new = session.key.is_some()
+            && dpop::note_nonce(&context.task, allowed.url(), &head, nonce.as_deref());
+        if was_repeated || !is_new || !asks_for_nonce(&head) || context.request.has_body {
+            return Ok(head);
         }
-        let demand = demand_of(route, allowed, &head, &session.access_token);
-        let waited = began.elapsed(&self.task.now());
-        let is_quick = waited <= QUICK;
-        let brings_cookie = is_new || waited <= LATE && self.is_cookie_due(&session);
-        let latest = if !brings_cookie {
-            None
-        } else if is_new && is_quick {
-            Some(session)
-        } else {
-            // The browser may have the successor or another session by now, which this one must not replace.
-            let again = self.task.recheck(session, is_new || is_quick);
-            boxed(again).await.ok()
-        };
-        let cookies = match latest {
-            Some(session) => self.updated_cookies(session, is_new).await,
-            None => Vec::new(),
-        };
-        match demand {
-            None => Response::Upstream { cookies },
-            Some(demand) => Response::Own(OwnResponse {
-                cookies,
-                ..demand_response(head.status, &demand)
-            }),
+        was_repeated = true;
+    }
+}
+
+/// Builds the forwarded request with its token and proof. Returns it with the nonce in the proof.
+async fn forward_with_token(
+    context: &RequestContext,
+    route: &Route,
+    allowed: &Allowed,
+    session: &Session,
+) -> Result<(Forward, Option<String>), OwnResponse> {
+    let token = &session.access_token;
+    let (scheme, proof, nonce) = match &session.key {
+        None => ("Bearer ", None, None),
+        Some(key) => {
+            let target = (allowed.method(), allowed.url());
+            let proven = dpop::prove_call(&context.task, key, target, token).await;
+            let (proof, nonce) = proven.ok_or_else(response::failure)?;
+            ("DPoP ", Some(proof), nonce)
         }
-    }
+    };
+    let forward = Forward {
+        url: allowed.url().to_owned(),
+        authorization: Secret::new([scheme, token.expose()].concat()),
+        proof,
+        reflection: route.reflection,
+        keep: route.headers.kept().to_owned(),
+        remove: route.headers.removed(route.reflection == Scope::All),
+        is_upgrade: csrf::is_socket(&context.request),
+    };
+    Ok((forward, nonce))
+}
 
-    /// Forwards the request with the session's access token, and repeats it with the nonce that the upstream asks for,
-    /// if the request has no body (RFC 9449 9).
-    async fn send_on(
-        &self,
-        route: &Route,
-        allowed: &Allowed,
-        session: &Session,
-    ) -> Result<Head, OwnResponse> {
-        let mut was_repeated = false;
-        loop {
-            let (forward, nonce) = self.forward_with_token(route, allowed, session).await?;
-            let Reply::Head(head) = self.task.perform(Effect::Forward(forward)).await else {
-                let error = Error::of(
-                    Code::UpstreamUnavailable,
-                    &[msg!("no response from "), route.upstream.href()],
-                );
-                self.task.fault(&error);
-                return Err(response::refuse(
-                    502,
-                    Code::UpstreamUnavailable,
-                    msg!("the API did not respond"),
-                ));
-            };
-            let is_new = session.key.is_some()
-                && self.task.note_nonce(allowed.url(), &head, nonce.as_deref());
-            if was_repeated || !is_new || !asks_for_nonce(&head) || self.request.has_body {
-                return Ok(head);
-            }
-            was_repeated = true;
-        }
-    }
+/// Returns true if a refused request may be repeated with another token (RFC 6750 3.1): it has no body, and the
+/// token is not new.
+fn may_repeat(context: &RequestContext, session: &Session) -> bool {
+    let age = context.task.now().wall.saturating_sub(session.requested);
+    !context.request.has_body && session.refresh_token.is_some() && Millis(age) >= MIN_TOKEN_AGE
+}
 
-    /// Builds the forwarded request with its token and proof. Returns it with the nonce in the proof.
-    async fn forward_with_token(
-        &self,
-        route: &Route,
-        allowed: &Allowed,
-        session: &Session,
-    ) -> Result<(Forward, Option<String>), OwnResponse> {
-        let token = &session.access_token;
-        let (scheme, proof, nonce) = match &session.key {
-            None => ("Bearer ", None, None),
-            Some(key) => {
-                let target = (allowed.method(), allowed.url());
-                let proven = self.task.prove_call(key, target, token).await;
-                let (proof, nonce) = proven.ok_or_else(response::failure)?;
-                ("DPoP ", Some(proof), nonce)
-            }
-        };
-        let forward = Forward {
-            url: allowed.url().to_owned(),
-            authorization: Secret::new([scheme, token.expose()].concat()),
-            proof,
-            reflection: route.reflection,
-            keep: route.headers.kept().to_owned(),
-            remove: route.headers.removed(route.reflection == Scope::All),
-            is_upgrade: csrf::is_socket(&self.request),
-        };
-        Ok((forward, nonce))
-    }
-
-    /// Returns true if a refused request may be repeated with another token (RFC 6750 3.1): it has no body, and the
-    /// token is not new.
-    fn may_repeat(&self, session: &Session) -> bool {
-        let age = self.task.now().wall.saturating_sub(session.requested);
-        !self.request.has_body && session.refresh_token.is_some() && Millis(age) >= MIN_TOKEN_AGE
-    }
-
-    async fn renewed(&self, session: &Session) -> Result<Rc<Session>, Refusal> {
-        let spent = Session {
-            lifetime: Millis::ZERO,
-            ..session.clone()
-        };
-        self.task.renew(Rc::new(spent)).await
-    }
+async fn renewed(context: &RequestContext, session: &Session) -> Result<Rc<Session>, Refusal> {
+    let spent = Session {
+        lifetime: Millis::ZERO,
+        ..session.clone()
+    };
+    refresh::renew(&context.task, Rc::new(spent)).await
 }
 
 /// Returns true if another token may help. It does not if the user must sign in again (RFC 9470 3), which the page is

@@ -4,6 +4,12 @@ use crate::base::clock::Millis;
 use crate::base::error::Error;
 use crate::session::EndReason;
 
+/// The default for `Retry-After`.
+pub(super) const RETRY_AFTER: Millis = Millis::from_secs(2);
+
+/// `Retry-After` for a fault that an operator must fix.
+pub(super) const OPERATOR_RETRY_AFTER: Millis = Millis::from_secs(60);
+
 /// The reason for which a request gets no session.
 #[derive(Debug)]
 pub(super) enum Refusal {

@@ -7,14 +7,15 @@ use core::cell::Cell;
 use crate::base::error::{Code, Error};
 use crate::codec::url::Url;
 use crate::edge::config::Storage;
-use crate::edge::coordinator::A_MINUTE;
 use crate::edge::csrf;
 use crate::edge::io::{OwnResponse, Request};
-use crate::edge::refusal::Refusal;
+use crate::edge::refresh;
+use crate::edge::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::edge::response;
 use crate::edge::session::Session;
 use crate::edge::session::cookies::{CookieValue, Cookies, Jar};
-use crate::edge::session::seal::OpenError;
+use crate::edge::session::record_store;
+use crate::edge::session::seal::{self, OpenError};
 use crate::edge::task::{Task, boxed};
 
 /// A request with its URL and origin.
@@ -102,7 +103,7 @@ impl RequestContext {
                 return Ok(None);
             }
         };
-        let text = match self.task.open(&self.purpose(), &sealed).await {
+        let text = match seal::open(&self.task, &self.purpose(), &sealed).await {
             Ok(text) => text,
             Err(OpenError::UnknownKey) => {
                 let message =
@@ -119,7 +120,9 @@ impl RequestContext {
         // Isolates of two deployments may run at the same time with different values of `session.storage`.
         if Session::reference_from_text(text.expose()).is_some() {
             self.found_in.set(Storage::InStore);
-            return boxed(self.task.stored(text.expose())).await.map(Some);
+            return boxed(record_store::load_session(&self.task, text.expose()))
+                .await
+                .map(Some);
         }
         self.found_in.set(Storage::SealedInCookie);
         let session = Session::from_text(text.expose()).map(Rc::new);
@@ -146,7 +149,7 @@ impl RequestContext {
             return Ok(None);
         }
         let before = presented.generation;
-        let session = self.task.current(presented, self.found_in.get()).await?;
+        let session = refresh::current(&self.task, presented, self.found_in.get()).await?;
         let is_new = session.generation != before;
         Ok(Some((session, is_new)))
     }
@@ -174,7 +177,7 @@ impl RequestContext {
             return Vec::new();
         }
         // This isolate has seen the session end. The browser may have another session's cookie by now.
-        let record = self.task.cached_record(&session.sid).record;
+        let record = record_store::cached(&self.task, &session.sid).record;
         if record.is_some_and(|record| record.ended.is_some()) {
             return Vec::new();
         }
@@ -187,7 +190,7 @@ impl RequestContext {
         let session = session.active_since(active);
         match self.task.config().storage {
             Storage::InStore if !self.is_moved() => {
-                boxed(self.task.touch(&session)).await;
+                boxed(record_store::record_activity(&self.task, &session)).await;
                 Vec::new()
             }
             _ => boxed(self.save_session(&session)).await.unwrap_or_default(),
@@ -202,13 +205,13 @@ impl RequestContext {
         let plain = match self.task.config().storage {
             Storage::SealedInCookie => session.to_text(),
             Storage::InStore => {
-                self.task.store(session).await?;
+                record_store::store_session(&self.task, session).await?;
                 session.reference()
             }
         };
         let limits = &self.task.config().flow.limits;
         let age = session.left(limits, &self.task.now());
-        let sealed = self.task.seal(&self.purpose(), plain).await;
+        let sealed = seal::seal(&self.task, &self.purpose(), plain).await;
         let set = sealed.and_then(|sealed| self.jar().set_session(&self.cookies(), &sealed, age));
         set.ok_or_else(|| {
             let error = Error::new(
@@ -216,12 +219,12 @@ impl RequestContext {
                 msg!("the session is too long for cookies: set session.storage to 'in-store'"),
             );
             self.task.fault(&error);
-            Refusal::Later(error, A_MINUTE)
+            Refusal::Later(error, OPERATOR_RETRY_AFTER)
         })
     }
 
     /// Builds the response for a script without a session. Clears the cookie of a session that has ended.
-    pub(super) fn refuse(&self, refusal: &Refusal) -> OwnResponse {
+    pub(super) fn refusal_response(&self, refusal: &Refusal) -> OwnResponse {
         let mut response = response::refusal(refusal);
         // control: cookie_outlives_temporary_failures
         if matches!(refusal, Refusal::Ended(_)) {

@@ -5,8 +5,14 @@ use crate::prelude::*;
 use crate::base::error::Code;
 use crate::base::strings;
 use crate::edge::csrf;
+use crate::edge::endpoints::back_channel_logout;
+use crate::edge::endpoints::callback;
 use crate::edge::endpoints::client_config;
+use crate::edge::endpoints::login;
+use crate::edge::endpoints::logout;
+use crate::edge::endpoints::session_view;
 use crate::edge::io::{OwnResponse, Request, Response};
+use crate::edge::proxy;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::task::{Task, boxed};
@@ -17,51 +23,49 @@ const FOR_WINDOWS: &str = "login callback logout/provider popup";
 /// Endpoints for scripts.
 const FOR_SCRIPTS: &str = "config session";
 
-impl Task {
-    /// Handles a request.
-    pub(super) async fn handle(self, request: Box<Request>) -> Response {
-        match RequestContext::new(self, request) {
-            Ok(context) => context.route().await,
-            Err(response) => Response::Own(response),
-        }
+/// Handles a request.
+pub(super) async fn handle(task: Task, request: Box<Request>) -> Response {
+    match RequestContext::new(task, request) {
+        Ok(context) => route(&context).await,
+        Err(response) => Response::Own(response),
     }
 }
 
-impl RequestContext {
-    async fn route(&self) -> Response {
-        let path = self.url.path();
-        let config = self.task.config();
-        let own = path.strip_prefix(config.base.as_str());
-        let Some(endpoint) = own.and_then(|rest| rest.strip_prefix('/')) else {
-            return self.proxy().await;
-        };
-        let method = self.request.method.as_str();
-        let is_navigation = csrf::is_navigation(&self.request);
-        Response::Own(match (endpoint, method) {
-            ("login", "GET") if is_navigation => boxed(self.login()).await,
-            ("callback", "GET") if is_navigation => boxed(self.callback()).await,
-            ("logout/provider", "GET") if is_navigation => boxed(self.provider_logout()).await,
-            ("popup", "GET") if is_navigation => client_config::popup(),
-            (_, "GET") if strings::contains_word(FOR_WINDOWS, endpoint) => response::refuse(
-                403,
-                Code::CrossSiteRequest,
-                msg!("this address is for top-level navigations, not for scripts or frames"),
-            ),
-            ("session", "GET") => boxed(self.session()).await,
-            ("config", "GET") => self.client_config(),
-            ("logout", "POST") => boxed(self.logout()).await,
-            ("backchannel-logout", "POST") if config.back_channel_logout => {
-                boxed(self.back_channel_logout()).await
-            }
-            ("logout" | "backchannel-logout", _) => method_not_allowed("POST"),
-            _ if strings::contains_word(FOR_WINDOWS, endpoint)
-                || strings::contains_word(FOR_SCRIPTS, endpoint) =>
-            {
-                method_not_allowed("GET")
-            }
-            _ => response::empty(404),
-        })
-    }
+async fn route(context: &RequestContext) -> Response {
+    let path = context.url.path();
+    let config = context.task.config();
+    let own = path.strip_prefix(config.base.as_str());
+    let Some(endpoint) = own.and_then(|rest| rest.strip_prefix('/')) else {
+        return proxy::handle(context).await;
+    };
+    let method = context.request.method.as_str();
+    let is_navigation = csrf::is_navigation(&context.request);
+    Response::Own(match (endpoint, method) {
+        ("login", "GET") if is_navigation => boxed(login::handle(context)).await,
+        ("callback", "GET") if is_navigation => boxed(callback::handle(context)).await,
+        ("logout/provider", "GET") if is_navigation => {
+            boxed(logout::redirect_to_provider(context)).await
+        }
+        ("popup", "GET") if is_navigation => client_config::popup(),
+        (_, "GET") if strings::contains_word(FOR_WINDOWS, endpoint) => response::refuse(
+            403,
+            Code::CrossSiteRequest,
+            msg!("this address is for top-level navigations, not for scripts or frames"),
+        ),
+        ("session", "GET") => boxed(session_view::handle(context)).await,
+        ("config", "GET") => client_config::handle(context),
+        ("logout", "POST") => boxed(logout::handle(context)).await,
+        ("backchannel-logout", "POST") if config.back_channel_logout => {
+            boxed(back_channel_logout::handle(context)).await
+        }
+        ("logout" | "backchannel-logout", _) => method_not_allowed("POST"),
+        _ if strings::contains_word(FOR_WINDOWS, endpoint)
+            || strings::contains_word(FOR_SCRIPTS, endpoint) =>
+        {
+            method_not_allowed("GET")
+        }
+        _ => response::empty(404),
+    })
 }
 
 fn method_not_allowed(allowed: &str) -> OwnResponse {

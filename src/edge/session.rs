@@ -5,9 +5,12 @@
 
 pub(super) mod cache;
 pub(super) mod cookies;
+pub(super) mod end;
 pub(super) mod keys;
 pub mod record;
+pub(super) mod record_store;
 pub(super) mod seal;
+pub(super) mod status;
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -109,7 +112,7 @@ impl Session {
         self
     }
 
-    /// Creates a session of which only the ID and the start are known.
+    /// Creates a session with only an ID and a start.
     pub(super) fn unknown(sid: &str, began: UnixMillis) -> Self {
         Self {
             sid: sid.to_owned(),

@@ -10,12 +10,16 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use crate::base::clock::Instant;
+use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
-use crate::edge::Isolate;
-use crate::edge::io::{Effect, Event, Reply, Response, Step};
-use crate::edge::refresh::lease::Lease;
+use crate::edge::config::Config;
+use crate::edge::io::{Effect, Event, FlightId, Reply, Response, Step};
+use crate::edge::isolate::Isolate;
 use crate::edge::response;
+use crate::edge::session::record::Lease;
+
+/// A platform may drop a request without notice. If slots are needed, tasks without a step for this long are removed.
+const STALE: Millis = Millis::from_secs(600);
 
 /// The number of a task in its isolate.
 pub type TaskId = usize;
@@ -64,7 +68,7 @@ impl Running {
 
     /// Returns true if the task had no step for a long time, so its platform has dropped it.
     pub(super) fn is_stale(&self, now: &Instant) -> bool {
-        self.task.now().elapsed(now) >= crate::edge::STALE
+        self.task.now().elapsed(now) >= STALE
     }
 
     /// Sets the reply that the task waits for.
@@ -77,7 +81,7 @@ impl Running {
     pub(super) fn step(&mut self) -> Step {
         let mut context = Context::from_waker(Waker::noop());
         match self.response.as_mut().poll(&mut context) {
-            Poll::Ready(answer) => Step::Done(answer),
+            Poll::Ready(response) => Step::Done(response),
             Poll::Pending => match self.task.0.effect.take() {
                 Some(effect) => Step::Do(effect),
                 // Only `perform` waits, and it has always set an effect.
@@ -104,7 +108,7 @@ impl Task {
         &self.0.isolate
     }
 
-    pub(super) fn config(&self) -> &crate::edge::Config {
+    pub(super) fn config(&self) -> &Config {
         &self.0.isolate.config
     }
 
@@ -135,6 +139,11 @@ impl Task {
     pub(super) fn perform(&self, effect: Effect) -> PendingReply<'_> {
         self.0.effect.set(Some(effect));
         PendingReply(self)
+    }
+
+    /// Waits for this long.
+    pub(super) fn pause(&self, time: Millis) -> PendingReply<'_> {
+        self.perform(Effect::Linger { flight: None, time })
     }
 
     /// Reports a fault to the operator.
@@ -183,7 +192,7 @@ impl Drop for KeepAliveGuard {
 /// cannot hang.
 pub(super) struct RefreshGuard {
     isolate: Rc<Isolate>,
-    id: crate::edge::FlightId,
+    id: FlightId,
     _guard: KeepAliveGuard,
 }
 

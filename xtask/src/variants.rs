@@ -314,13 +314,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "provider_failure_keeps_session",
         fault: "a failure of the provider ends the session",
         noticed_by: "isolates_definite_end",
-        breaks: Instead("self.on_refused(session).await"),
+        breaks: Instead("on_refused(task, session).await"),
     },
     Variant {
         control: "interaction_required_keeps_session",
         fault: "a session ends when the provider wants its user",
         noticed_by: "isolates_definite_end",
-        breaks: Instead("self.on_refused(session).await"),
+        breaks: Instead("on_refused(task, session).await"),
     },
     Variant {
         control: "former_keys_still_open",
@@ -380,14 +380,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "refresh_retries_promptly",
         fault: "a refresh is tried again when nobody waits for it any more",
         noticed_by: "isolates_settles",
-        breaks: Instead("self.pause(Millis::from_secs(300)).await;"),
+        breaks: Instead("task.pause(Millis::from_secs(300)).await;"),
     },
     Variant {
         control: "events_name_no_token",
         fault: "an event names the access token",
         noticed_by: "isolates_secrecy",
         breaks: Instead(
-            "self.fault_of(Code::ProviderUnavailable, &[session.access_token.expose()]);",
+            "task.fault_of(Code::ProviderUnavailable, &[session.access_token.expose()]);",
         ),
     },
     Variant {
@@ -447,7 +447,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "a commit is given up when somebody else has written",
         noticed_by: "isolates_withdrawn",
         breaks: Before(
-            "self.cache_record(&successor, self.next_record(before.as_deref(), &successor));
+            "record_store::cache_unwritten(task, &successor, next_record(task, before.as_deref(), &successor));
             return Ok(successor);",
         ),
     },

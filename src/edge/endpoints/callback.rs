@@ -12,12 +12,18 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
 use crate::codec::base64url;
 use crate::edge::config::SameSite;
+use crate::edge::dpop;
 use crate::edge::endpoints::login::{self, purpose};
 use crate::edge::io::OwnResponse;
+use crate::edge::provider::documents;
+use crate::edge::provider::tokens;
+use crate::edge::provider::verification;
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::cookies::CookieValue;
+use crate::edge::session::end;
+use crate::edge::session::seal;
 use crate::edge::session::{SID, Session};
 use crate::oauth::authorization_request::{self, Pending};
 use crate::oauth::authorization_response::AuthorizationResponse;
@@ -29,186 +35,183 @@ use crate::session::EndReason;
 /// cookie.
 const REPEATED: &str = "again";
 
-impl RequestContext {
-    /// Handles the authorization response.
-    pub(in crate::edge) async fn callback(&self) -> OwnResponse {
-        if self.is_cross_site() && !self.url.query().ends_with(REPEATED) {
-            let path = self.url.relative_without_fragment();
-            let joint = if self.url.query().is_empty() {
-                "?"
-            } else {
-                "&"
-            };
-            return forwarding_page("Signing you in", &[path, joint, REPEATED].concat());
-        }
-        let flow = &self.task.config().flow;
-        let answer = match AuthorizationResponse::parse(flow, &self.redirect_uri(), self.url.href())
-        {
+/// Handles the authorization response.
+pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+    if is_cross_site(context) && !context.url.query().ends_with(REPEATED) {
+        let path = context.url.relative_without_fragment();
+        let joint = if context.url.query().is_empty() {
+            "?"
+        } else {
+            "&"
+        };
+        return forwarding_page("Signing you in", &[path, joint, REPEATED].concat());
+    }
+    let flow = &context.task.config().flow;
+    let answer =
+        match AuthorizationResponse::parse(flow, &context.redirect_uri(), context.url.href()) {
             Ok(answer) => answer,
-            Err(error) => return self.login_failed(&error, None),
+            Err(error) => return login::failed(context, &error, None),
         };
-        let (name, found) = self.login_cookie(&answer.key);
-        // The cookie is used up, even if the login fails.
-        let used = self.jar().clear(&name);
-        let mut response = match self.pending(&answer, found).await {
-            Ok((pending, key)) => match self.finish_login(answer, &pending, key).await {
-                Ok(response) => response,
-                Err(error) => self.login_failed(&error, Some(&pending.return_to)),
-            },
-            Err(error) => self.login_failed(&error, None),
-        };
-        response.cookies.push(used);
-        response
-    }
+    let (name, found) = login::cookie(context, &answer.key);
+    // The cookie is used up, even if the login fails.
+    let used = context.jar().clear(&name);
+    let mut response = match pending(context, &answer, found).await {
+        Ok((pending, key)) => match finish_login(context, answer, &pending, key).await {
+            Ok(response) => response,
+            Err(error) => login::failed(context, &error, Some(&pending.return_to)),
+        },
+        Err(error) => login::failed(context, &error, None),
+    };
+    response.cookies.push(used);
+    response
+}
 
-    async fn finish_login(
-        &self,
-        answer: AuthorizationResponse,
-        pending: &Pending,
-        key: Option<Secret>,
-    ) -> Result<OwnResponse> {
-        let task = &self.task;
-        let flow = &task.config().flow;
-        pending.check_age(task.now().wall)?;
-        if pending.issuer != flow.issuer {
-            return Err(Error::new(
-                Code::IssuerMismatch,
-                msg!("the login began with another issuer than the configured one"),
-            ));
+async fn finish_login(
+    context: &RequestContext,
+    answer: AuthorizationResponse,
+    pending: &Pending,
+    key: Option<Secret>,
+) -> Result<OwnResponse> {
+    let task = &context.task;
+    let flow = &task.config().flow;
+    pending.check_age(task.now().wall)?;
+    if pending.issuer != flow.issuer {
+        return Err(Error::new(
+            Code::IssuerMismatch,
+            msg!("the login began with another issuer than the configured one"),
+        ));
+    }
+    let metadata = documents::metadata(task).await?;
+    let code = answer.code(pending, &metadata)?;
+    let requested = task.now().wall;
+    let endpoint = &metadata.token_endpoint;
+    let verifier = &pending.code_verifier;
+    let exchanged = exchange_code(context, endpoint, &code, verifier, key.as_ref());
+    let tokens = exchanged.await?;
+    let occasion = Occasion::CodeExchange {
+        nonce: &pending.nonce,
+        max_age_seconds: pending.max_age,
+    };
+    let id_token = verification::verify_id_token(task, &tokens, occasion)
+        .await
+        .map_err(Error::from)?;
+    let exceeded = tokens.scope_beyond(&flow.scope);
+    if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !pending.is_silent {
+        task.fault(&token_endpoint::no_refresh_token());
+    }
+    let sid = base64url::encode(&task.isolate().random::<SID>());
+    let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope).bound_to(key);
+    let session = Rc::new(session);
+    if let Some(exceeded) = &exceeded {
+        task.fault(exceeded);
+    }
+    let kept = match exceeded.filter(|_| flow.refuses_unrequested_scopes()) {
+        Some(exceeded) => Err(Refusal::Later(exceeded, Millis::ZERO)),
+        None => context.save_session(&session).await,
+    };
+    let cookies = match kept {
+        Ok(cookies) => cookies,
+        Err(refusal) => {
+            // The refresh token is unused from here on.
+            tokens::revoke(task, &session).await;
+            return Err(unsaved(refusal));
         }
-        let metadata = task.metadata().await?;
-        let code = answer.code(pending, &metadata)?;
-        let requested = task.now().wall;
-        let endpoint = &metadata.token_endpoint;
-        let verifier = &pending.code_verifier;
-        let exchanged = self.exchange_code(endpoint, &code, verifier, key.as_ref());
-        let tokens = exchanged.await?;
-        let occasion = Occasion::CodeExchange {
-            nonce: &pending.nonce,
-            max_age_seconds: pending.max_age,
-        };
-        let id_token = task
-            .verify_id_token(&tokens, occasion)
-            .await
-            .map_err(Error::from)?;
-        let exceeded = tokens.scope_beyond(&flow.scope);
-        if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !pending.is_silent {
-            task.fault(&token_endpoint::no_refresh_token());
-        }
-        let sid = base64url::encode(&task.isolate().random::<SID>());
-        let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope).bound_to(key);
-        let session = Rc::new(session);
-        if let Some(exceeded) = &exceeded {
-            task.fault(exceeded);
-        }
-        let kept = match exceeded.filter(|_| flow.refuses_unrequested_scopes()) {
-            Some(exceeded) => Err(Refusal::Later(exceeded, Millis::ZERO)),
-            None => self.save_session(&session).await,
-        };
-        let cookies = match kept {
-            Ok(cookies) => cookies,
-            Err(refusal) => {
-                // The refresh token is unused from here on.
-                task.revoke(&session).await;
-                return Err(unsaved(refusal));
-            }
-        };
-        // A failed login must not end the previous session, so this comes last.
-        self.end_previous_session(id_token.subject()).await;
-        let mut response = self.return_to_app(&pending.return_to);
-        response.cookies = cookies;
-        Ok(response)
-    }
+    };
+    // A failed login must not end the previous session, so this comes last.
+    end_previous_session(context, id_token.subject()).await;
+    let mut response = return_to_app(context, &pending.return_to);
+    response.cookies = cookies;
+    Ok(response)
+}
 
-    /// Exchanges the authorization code for tokens.
-    async fn exchange_code(
-        &self,
-        endpoint: &str,
-        code: &Secret,
-        verifier: &Secret,
-        key: Option<&Secret>,
-    ) -> Result<Box<TokenSet>> {
-        let task = &self.task;
-        let request = token_endpoint::code_request(
-            endpoint,
-            &task.config().flow.client_id,
-            self.redirect_uri().href(),
-            code,
-            verifier,
-        );
-        let outcome = task.send_proven(request, key).await;
-        let Outcome::Reply(reply) = &outcome else {
-            return Err(Error::new(
-                Code::ProviderUnavailable,
-                msg!("the token endpoint did not answer"),
-            ));
-        };
-        token_endpoint::read_code_exchange(reply, task.config().scheme())
-    }
+/// Exchanges the authorization code for tokens.
+async fn exchange_code(
+    context: &RequestContext,
+    endpoint: &str,
+    code: &Secret,
+    verifier: &Secret,
+    key: Option<&Secret>,
+) -> Result<Box<TokenSet>> {
+    let task = &context.task;
+    let request = token_endpoint::code_request(
+        endpoint,
+        &task.config().flow.client_id,
+        context.redirect_uri().href(),
+        code,
+        verifier,
+    );
+    let outcome = dpop::send_proven(task, request, key).await;
+    let Outcome::Reply(reply) = &outcome else {
+        return Err(Error::new(
+            Code::ProviderUnavailable,
+            msg!("the token endpoint did not answer"),
+        ));
+    };
+    token_endpoint::read_code_exchange(reply, task.config().scheme())
+}
 
-    /// Returns the pending login for this response, and the key for its tokens.
-    async fn pending(
-        &self,
-        answer: &AuthorizationResponse,
-        found: CookieValue,
-    ) -> Result<(Box<Pending>, Option<Secret>)> {
-        let unknown = || {
-            Error::new(
-                Code::LoginUnknown,
-                msg!("this response matches no login that began in this browser at this address"),
-            )
-        };
-        let CookieValue::Value(sealed) = found else {
-            return Err(unknown());
-        };
-        let opened = self.task.open(&purpose(&answer.key), &sealed).await;
-        let read = opened.ok().and_then(|text| login::from_text(text.expose()));
-        let is_wanted = self.task.config().flow.binds_tokens();
-        let read = read.filter(|(_, key)| key.is_some() == is_wanted);
-        let (mut pending, key) = read.ok_or_else(unknown)?;
-        pending.return_to =
-            authorization_request::return_to(&self.redirect_uri(), Some(&pending.return_to))?;
-        Ok((pending, key))
-    }
+/// Returns the pending login for this response, and the key for its tokens.
+async fn pending(
+    context: &RequestContext,
+    answer: &AuthorizationResponse,
+    found: CookieValue,
+) -> Result<(Box<Pending>, Option<Secret>)> {
+    let unknown = || {
+        Error::new(
+            Code::LoginUnknown,
+            msg!("this response matches no login that began in this browser at this address"),
+        )
+    };
+    let CookieValue::Value(sealed) = found else {
+        return Err(unknown());
+    };
+    let opened = seal::open(&context.task, &purpose(&answer.key), &sealed).await;
+    let read = opened.ok().and_then(|text| login::from_text(text.expose()));
+    let is_wanted = context.task.config().flow.binds_tokens();
+    let read = read.filter(|(_, key)| key.is_some() == is_wanted);
+    let (mut pending, key) = read.ok_or_else(unknown)?;
+    pending.return_to =
+        authorization_request::return_to(&context.redirect_uri(), Some(&pending.return_to))?;
+    Ok((pending, key))
+}
 
-    /// Ends the session that the browser had before. Its refresh token is revoked only if it was another user's: for
-    /// the same user, many providers would also revoke the new token, which belongs to the same grant.
-    async fn end_previous_session(&self, subject: &str) {
-        let Ok(Some(before)) = self.presented().await else {
-            return;
-        };
-        let is_same = before
-            .id_token()
-            .is_some_and(|token| token.subject() == subject);
-        let reason = if is_same {
-            EndReason::Replaced
-        } else {
-            EndReason::LoggedOut
-        };
-        self.task.end(&before, reason).await;
-    }
+/// Ends the session that the browser had before. Its refresh token is revoked only if it was another user's: for
+/// the same user, many providers would also revoke the new token, which belongs to the same grant.
+async fn end_previous_session(context: &RequestContext, subject: &str) {
+    let Ok(Some(before)) = context.presented().await else {
+        return;
+    };
+    let is_same = before
+        .id_token()
+        .is_some_and(|token| token.subject() == subject);
+    let reason = if is_same {
+        EndReason::Replaced
+    } else {
+        EndReason::LoggedOut
+    };
+    end::end_session(&context.task, &before, reason).await;
+}
 
-    /// Returns true if the browser withheld the `SameSite=Strict` cookie because another site started this navigation.
-    /// If a page of this origin repeats the navigation, the cookie is sent.
-    fn is_cross_site(&self) -> bool {
-        let site = self.request.site.as_deref();
-        self.task.config().cookie.same_site == SameSite::Strict && site == Some("cross-site")
-    }
+/// Returns true if the browser withheld the `SameSite=Strict` cookie because another site started this navigation.
+/// If a page of this origin repeats the navigation, the cookie is sent.
+fn is_cross_site(context: &RequestContext) -> bool {
+    let site = context.request.site.as_deref();
+    context.task.config().cookie.same_site == SameSite::Strict && site == Some("cross-site")
+}
 
-    /// Sends the browser to the page that the user came from. A page of this origin repeats the navigation if the
-    /// target is a route, or if the cookie is `SameSite=Strict`, which the browser would withhold after a redirect from
-    /// the provider.
-    fn return_to_app(&self, path: &str) -> OwnResponse {
-        let is_strict = self.task.config().cookie.same_site == SameSite::Strict;
-        let is_from_app = matches!(
-            self.request.site.as_deref(),
-            Some("same-origin" | "same-site")
-        );
-        if self.leads_to_route(path) || is_strict && !is_from_app {
-            forwarding_page("You are signed in", path)
-        } else {
-            response::redirect(path.to_owned())
-        }
+/// Sends the browser to the page that the user came from. A page of this origin repeats the navigation if the
+/// target is a route, or if the cookie is `SameSite=Strict`, which the browser would withhold after a redirect from
+/// the provider.
+fn return_to_app(context: &RequestContext, path: &str) -> OwnResponse {
+    let is_strict = context.task.config().cookie.same_site == SameSite::Strict;
+    let is_from_app = matches!(
+        context.request.site.as_deref(),
+        Some("same-origin" | "same-site")
+    );
+    if login::leads_to_route(context, path) || is_strict && !is_from_app {
+        forwarding_page("You are signed in", path)
+    } else {
+        response::redirect(path.to_owned())
     }
 }
 

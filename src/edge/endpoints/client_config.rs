@@ -32,33 +32,31 @@ pub(in crate::edge) fn popup() -> OwnResponse {
     }
 }
 
-impl RequestContext {
-    /// Responds with the configuration for pages: `GET <base>/config`. It contains only the routes that name a URL for
-    /// pages.
-    pub(in crate::edge) fn client_config(&self) -> OwnResponse {
-        if let Err(error) = csrf::check_script(&self.request, &self.origin) {
-            return response::error(403, &error);
-        }
-        let config = self.task.config();
-        let mut routes = "[".to_owned();
-        for route in &config.routes {
-            let Some(url) = &route.url else { continue };
-            if routes.len() > 1 {
-                routes.push(',');
-            }
-            let named = Writer::object()
-                .text("url", url.href())
-                .text("prefix", &route.prefix)
-                .finish();
-            routes.push_str(&named);
-        }
-        routes.push(']');
-        let body = Writer::object()
-            .number("notice", idle_notice(config.flow.limits.idle).0)
-            .json("routes", &routes)
-            .finish();
-        response::json(200, body)
+/// Responds with the configuration for pages: `GET <base>/config`. It contains only the routes that name a URL for
+/// pages.
+pub(in crate::edge) fn handle(context: &RequestContext) -> OwnResponse {
+    if let Err(error) = csrf::check_script(&context.request, &context.origin) {
+        return response::error(403, &error);
     }
+    let config = context.task.config();
+    let mut routes = "[".to_owned();
+    for route in &config.routes {
+        let Some(url) = &route.url else { continue };
+        if routes.len() > 1 {
+            routes.push(',');
+        }
+        let named = Writer::object()
+            .text("url", url.href())
+            .text("prefix", &route.prefix)
+            .finish();
+        routes.push_str(&named);
+    }
+    routes.push(']');
+    let body = Writer::object()
+        .number("notice", idle_notice(config.flow.limits.idle).0)
+        .json("routes", &routes)
+        .finish();
+    response::json(200, body)
 }
 
 #[cfg(test)]

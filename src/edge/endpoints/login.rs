@@ -13,11 +13,15 @@ use crate::codec::json;
 use crate::codec::url::Url;
 use crate::config;
 use crate::edge::csrf;
+use crate::edge::dpop;
+use crate::edge::dpop::KeyPair;
 use crate::edge::io::OwnResponse;
-use crate::edge::proxy::dpop::KeyPair;
+use crate::edge::provider::documents;
+use crate::edge::provider::requests;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::cookies::{CookieValue, fits};
+use crate::edge::session::seal;
 use crate::oauth::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
 use crate::oauth::pushed_authorization::{self, PushOutcome};
 
@@ -37,159 +41,159 @@ pub(in crate::edge) fn purpose(key: &str) -> String {
     ["login ", key].concat()
 }
 
-impl RequestContext {
-    /// Redirects the browser to the provider.
-    pub(in crate::edge) async fn login(&self) -> OwnResponse {
-        match self.begin_login().await {
-            Ok(response) => response,
-            Err(error) => self.login_failed(&error, None),
-        }
+/// Redirects the browser to the provider.
+pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+    match begin(context).await {
+        Ok(response) => response,
+        Err(error) => failed(context, &error, None),
     }
+}
 
-    async fn begin_login(&self) -> Result<OwnResponse> {
-        let task = &self.task;
-        let mut params = login_params(self.url.query(), &task.config().flow)?;
-        // Routes are reachable by navigation from the app only, so a login started by another site must not lead there
-        // either.
-        let is_own = csrf::is_own_navigation(&self.request);
-        let redirect_uri = self.redirect_uri();
-        // Compare the normalized form, which the callback will use.
-        let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
-        if !is_own && (self.leads_to_route(&target) || self.leads_to_login(&target)) {
-            params.return_to = None;
-        }
-        let metadata = task.metadata().await?;
-        let entropy = task.isolate().random();
-        let flow = &task.config().flow;
-        let now = task.now().wall;
-        let mut begun = authorization_request::build(flow, &redirect_uri, &params, &entropy, now)?;
-        let pair = task.generate_key_pair().await?;
-        if let Some(pair) = &pair {
-            begun = begun.bound_to(pair.public.clone());
-        }
-        let url = if task.config().par || metadata.require_pushed_authorization_requests {
-            self.push(&begun, &metadata).await?
-        } else {
-            begun.url(&metadata)
-        };
-        // Only the browser's vault uses the API's demand: it remembers which demands a login did not satisfy.
-        begun.pending.extended.demand = None;
-        let text = to_text(&begun.pending, pair.as_ref());
-        let Some(sealed) = task.seal(&purpose(&begun.key), text).await else {
-            return Err(Error::new(
-                Code::Unsupported,
-                msg!("the host could not seal a cookie"),
-            ));
-        };
-        let jar = self.jar();
-        // A browser would drop the cookie, and the callback would find no login.
-        if !fits(&jar.login(cookie_key(&begun.key)), &sealed) {
-            return Err(Error::new(
-                Code::MessageInvalid,
-                msg!("login option returnTo is too long for a cookie"),
-            ));
-        }
-        let mut response = response::redirect(url);
-        let mut others = self.cookies().names(&jar.login(""));
-        // Browsers send older cookies first (RFC 6265 5.4).
-        others.truncate((others.len() + 1).saturating_sub(MOST));
-        for name in others {
-            response.cookies.push(jar.clear(name));
-        }
-        let cookie = jar.set_login(
-            cookie_key(&begun.key),
-            &sealed,
-            authorization_request::LIFETIME,
-        );
-        response.cookies.push(cookie);
-        Ok(response)
+async fn begin(context: &RequestContext) -> Result<OwnResponse> {
+    let task = &context.task;
+    let mut params = login_params(context.url.query(), &task.config().flow)?;
+    // Routes are reachable by navigation from the app only, so a login started by another site must not lead there
+    // either.
+    let is_own = csrf::is_own_navigation(&context.request);
+    let redirect_uri = context.redirect_uri();
+    // Compare the normalized form, which the callback will use.
+    let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
+    if !is_own && (leads_to_route(context, &target) || leads_to_login(context, &target)) {
+        params.return_to = None;
     }
+    let metadata = documents::metadata(task).await?;
+    let entropy = task.isolate().random();
+    let flow = &task.config().flow;
+    let now = task.now().wall;
+    let mut begun = authorization_request::build(flow, &redirect_uri, &params, &entropy, now)?;
+    let pair = dpop::generate_key_pair(task).await?;
+    if let Some(pair) = &pair {
+        begun = begun.bound_to(pair.public.clone());
+    }
+    let url = if task.config().par || metadata.require_pushed_authorization_requests {
+        push(context, &begun, &metadata).await?
+    } else {
+        begun.url(&metadata)
+    };
+    // Only the browser's vault uses the API's demand: it remembers which demands a login did not satisfy.
+    begun.pending.extended.demand = None;
+    let text = to_text(&begun.pending, pair.as_ref());
+    let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
+        return Err(Error::new(
+            Code::Unsupported,
+            msg!("the host could not seal a cookie"),
+        ));
+    };
+    let jar = context.jar();
+    // A browser would drop the cookie, and the callback would find no login.
+    if !fits(&jar.login(cookie_key(&begun.key)), &sealed) {
+        return Err(Error::new(
+            Code::MessageInvalid,
+            msg!("login option returnTo is too long for a cookie"),
+        ));
+    }
+    let mut response = response::redirect(url);
+    let mut others = context.cookies().names(&jar.login(""));
+    // Browsers send older cookies first (RFC 6265 5.4).
+    others.truncate((others.len() + 1).saturating_sub(MOST));
+    for name in others {
+        response.cookies.push(jar.clear(name));
+    }
+    let cookie = jar.set_login(
+        cookie_key(&begun.key),
+        &sealed,
+        authorization_request::LIFETIME,
+    );
+    response.cookies.push(cookie);
+    Ok(response)
+}
 
-    /// Returns true if a path of the app belongs to a route that windows may open.
-    pub(in crate::edge) fn leads_to_route(&self, path: &str) -> bool {
-        let url = Url::parse_within(path, &self.url);
-        let config = self.task.config();
-        url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
-    }
+/// Returns true if a path of the app belongs to a route that windows may open.
+pub(in crate::edge) fn leads_to_route(context: &RequestContext, path: &str) -> bool {
+    let url = Url::parse_within(path, &context.url);
+    let config = context.task.config();
+    url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
+}
 
-    /// Returns true if a path of the app starts another login.
-    fn leads_to_login(&self, path: &str) -> bool {
-        let login = [self.task.config().base.as_str(), "/login"].concat();
-        Url::parse_within(path, &self.url).is_some_and(|url| url.path() == login)
-    }
+/// Returns true if a path of the app starts another login.
+fn leads_to_login(context: &RequestContext, path: &str) -> bool {
+    let login = [context.task.config().base.as_str(), "/login"].concat();
+    Url::parse_within(path, &context.url).is_some_and(|url| url.path() == login)
+}
 
-    async fn push(
-        &self,
-        begun: &AuthorizationRequest,
-        metadata: &crate::oauth::metadata::Metadata,
-    ) -> Result<String> {
-        let Some(endpoint) = &metadata.pushed_authorization_request_endpoint else {
-            return Err(Error::new(
-                Code::MetadataInvalid,
-                msg!("`par` is set, but the provider has no pushed_authorization_request_endpoint"),
-            ));
-        };
-        let outcome = self
-            .task
-            .send_as_client(pushed_authorization::request(endpoint, begun), None)
-            .await;
-        match pushed_authorization::read(&outcome) {
-            PushOutcome::Accepted(uri) => {
-                let client_id = &self.task.config().client.id;
-                Ok(pushed_authorization::authorization_url(
-                    &uri, metadata, client_id, begun,
-                ))
-            }
-            PushOutcome::Unsupported(error)
-            | PushOutcome::Unreadable(error)
-            | PushOutcome::Failed(error) => Err(error),
+async fn push(
+    context: &RequestContext,
+    begun: &AuthorizationRequest,
+    metadata: &crate::oauth::metadata::Metadata,
+) -> Result<String> {
+    let Some(endpoint) = &metadata.pushed_authorization_request_endpoint else {
+        return Err(Error::new(
+            Code::MetadataInvalid,
+            msg!("`par` is set, but the provider has no pushed_authorization_request_endpoint"),
+        ));
+    };
+    let outcome = requests::send_as_client(
+        &context.task,
+        pushed_authorization::request(endpoint, begun),
+        None,
+    )
+    .await;
+    match pushed_authorization::read(&outcome) {
+        PushOutcome::Accepted(uri) => {
+            let client_id = &context.task.config().client.id;
+            Ok(pushed_authorization::authorization_url(
+                &uri, metadata, client_id, begun,
+            ))
         }
+        PushOutcome::Unsupported(error)
+        | PushOutcome::Unreadable(error)
+        | PushOutcome::Failed(error) => Err(error),
     }
+}
 
-    /// Builds a page that explains why a login failed. Its link to another attempt keeps `return_to`, the page that the
-    /// user came from.
-    pub(in crate::edge) fn login_failed(
-        &self,
-        error: &Error,
-        return_to: Option<&str>,
-    ) -> OwnResponse {
-        self.task.fault(error);
-        let mut again = [self.task.config().base.as_str(), "/login"].concat();
-        if let Some(return_to) = return_to {
-            let mut query = Form::new();
-            query.push("returnTo", return_to);
-            again = [&again, "?", &query.finish()].concat();
-        }
-        let body = [
-            "<p>",
-            &response::escaped(error.message()),
-            " (<code>",
-            error.code().as_str(),
-            r#"</code>).</p><p><a href=""#,
-            &response::escaped(&again),
-            r#"">Try again</a> or <a href="/">go back to the app</a>.</p>"#,
-        ]
-        .concat();
-        let status = match error.code() {
-            Code::ProviderUnavailable | Code::CoordinatorUnavailable => 503,
-            Code::LoginDenied => 403,
-            // Another login would not fix these: the session is too long, or the host lacks a feature.
-            Code::LimitExceeded | Code::Unsupported => 500,
-            Code::ClientRejected
-            | Code::MetadataInvalid
-            | Code::ScopeExceeded
-            | Code::TokenResponseInvalid => 502,
-            _ => 400,
-        };
-        response::page(status, "Signing in did not work", "", &body)
+/// Builds a page that explains why a login failed. Its link to another attempt keeps `return_to`, the page that the
+/// user came from.
+pub(in crate::edge) fn failed(
+    context: &RequestContext,
+    error: &Error,
+    return_to: Option<&str>,
+) -> OwnResponse {
+    context.task.fault(error);
+    let mut again = [context.task.config().base.as_str(), "/login"].concat();
+    if let Some(return_to) = return_to {
+        let mut query = Form::new();
+        query.push("returnTo", return_to);
+        again = [&again, "?", &query.finish()].concat();
     }
+    let body = [
+        "<p>",
+        &response::escaped(error.message()),
+        " (<code>",
+        error.code().as_str(),
+        r#"</code>).</p><p><a href=""#,
+        &response::escaped(&again),
+        r#"">Try again</a> or <a href="/">go back to the app</a>.</p>"#,
+    ]
+    .concat();
+    let status = match error.code() {
+        Code::ProviderUnavailable | Code::CoordinatorUnavailable => 503,
+        Code::LoginDenied => 403,
+        // Another login would not fix these: the session is too long, or the host lacks a feature.
+        Code::LimitExceeded | Code::Unsupported => 500,
+        Code::ClientRejected
+        | Code::MetadataInvalid
+        | Code::ScopeExceeded
+        | Code::TokenResponseInvalid => 502,
+        _ => 400,
+    };
+    response::page(status, "Signing in did not work", "", &body)
+}
 
-    /// Returns the name and the value of the cookie of the login with this key.
-    pub(in crate::edge) fn login_cookie(&self, key: &str) -> (String, CookieValue) {
-        let name = self.jar().login(cookie_key(key));
-        let found = self.cookies().value(&name);
-        (name, found)
-    }
+/// Returns the name and the value of the cookie of the login with this key.
+pub(in crate::edge) fn cookie(context: &RequestContext, key: &str) -> (String, CookieValue) {
+    let name = context.jar().login(cookie_key(key));
+    let found = context.cookies().value(&name);
+    (name, found)
 }
 
 /// Builds the string to seal for a login: its JSON, and on a second line the private key to which its tokens will be

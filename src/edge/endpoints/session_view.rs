@@ -11,71 +11,69 @@ use crate::edge::response;
 use crate::edge::session::Session;
 use crate::oauth::scope::scope_tokens;
 
-impl RequestContext {
-    /// Responds with the session as pages may see it: `GET <base>/session`.
-    pub(in crate::edge) async fn session(&self) -> OwnResponse {
-        if let Err(error) = csrf::check_script(&self.request, &self.origin) {
-            return response::error(403, &error);
-        }
-        let said = |view: &str| {
-            let body = Writer::object().json("session", view).finish();
-            response::json(200, body)
-        };
-        match self.current().await {
-            Ok(None) => said("null"),
-            Ok(Some((session, is_new))) => {
-                let response = said(&self.view(&session, "active"));
-                let cookies = self.updated_cookies(session, is_new).await;
-                OwnResponse {
-                    cookies,
-                    ..response
-                }
-            }
-            // The session continues after the interaction, so the user is still known.
-            Err(Refusal::Interaction) => match self.presented().await {
-                Ok(Some(session)) => said(&self.view(&session, "interaction_required")),
-                _ => self.refuse(&Refusal::Interaction),
-            },
-            Err(Refusal::Ended(reason)) => {
-                let body = Writer::object()
-                    .json("session", "null")
-                    .text("reason", reason.as_str())
-                    .finish();
-                OwnResponse {
-                    cookies: self.jar().clear_session(&self.cookies()),
-                    ..response::json(200, body)
-                }
-            }
-            Err(refusal) => self.refuse(&refusal),
-        }
+/// Responds with the session as pages may see it: `GET <base>/session`.
+pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+    if let Err(error) = csrf::check_script(&context.request, &context.origin) {
+        return response::error(403, &error);
     }
+    let said = |view: &str| {
+        let body = Writer::object().json("session", view).finish();
+        response::json(200, body)
+    };
+    match context.current().await {
+        Ok(None) => said("null"),
+        Ok(Some((session, is_new))) => {
+            let response = said(&view(context, &session, "active"));
+            let cookies = context.updated_cookies(session, is_new).await;
+            OwnResponse {
+                cookies,
+                ..response
+            }
+        }
+        // The session continues after the interaction, so the user is still known.
+        Err(Refusal::Interaction) => match context.presented().await {
+            Ok(Some(session)) => said(&view(context, &session, "interaction_required")),
+            _ => context.refusal_response(&Refusal::Interaction),
+        },
+        Err(Refusal::Ended(reason)) => {
+            let body = Writer::object()
+                .json("session", "null")
+                .text("reason", reason.as_str())
+                .finish();
+            OwnResponse {
+                cookies: context.jar().clear_session(&context.cookies()),
+                ..response::json(200, body)
+            }
+        }
+        Err(refusal) => context.refusal_response(&refusal),
+    }
+}
 
-    /// Builds the `Session` of `pkg/src/protocol/messages.ts`.
-    fn view(&self, session: &Session, state: &str) -> String {
-        let config = &self.task.config().flow;
-        let id_token = session.id_token();
-        let mut claims = Writer::object();
-        if let Some(id_token) = &id_token {
-            claims.text("sub", id_token.subject());
-            for name in &config.claims {
-                if let Some(value) = id_token.claims().get(name) {
-                    claims.value(name, value);
-                }
+/// Builds the `Session` of `pkg/src/protocol/messages.ts`.
+fn view(context: &RequestContext, session: &Session, state: &str) -> String {
+    let config = &context.task.config().flow;
+    let id_token = session.id_token();
+    let mut claims = Writer::object();
+    if let Some(id_token) = &id_token {
+        claims.text("sub", id_token.subject());
+        for name in &config.claims {
+            if let Some(value) = id_token.claims().get(name) {
+                claims.value(name, value);
             }
         }
-        let expires_at = session.began.saturating_add(config.limits.absolute.0);
-        let idle_expires_at = session.active.saturating_add(config.limits.idle.0);
-        Writer::object()
-            .json("claims", &claims.finish())
-            .json("scopes", &json::string_array(scope_tokens(&session.scope)))
-            .text("state", state)
-            .number("startedAt", session.began)
-            .number("expiresAt", expires_at)
-            .number("idleExpiresAt", idle_expires_at.min(expires_at))
-            .number(
-                "accessTokenExpiresAt",
-                session.requested.saturating_add(session.lifetime.0),
-            )
-            .finish()
     }
+    let expires_at = session.began.saturating_add(config.limits.absolute.0);
+    let idle_expires_at = session.active.saturating_add(config.limits.idle.0);
+    Writer::object()
+        .json("claims", &claims.finish())
+        .json("scopes", &json::string_array(scope_tokens(&session.scope)))
+        .text("state", state)
+        .number("startedAt", session.began)
+        .number("expiresAt", expires_at)
+        .number("idleExpiresAt", idle_expires_at.min(expires_at))
+        .number(
+            "accessTokenExpiresAt",
+            session.requested.saturating_add(session.lifetime.0),
+        )
+        .finish()
 }

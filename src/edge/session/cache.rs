@@ -6,9 +6,9 @@ use core::cell::Cell;
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
-use crate::edge::coordinator::Stored;
 use crate::edge::io::FlightId;
 use crate::edge::refresh::outage::Outage;
+use crate::edge::session::record::Stored;
 use crate::oauth::refresh_policy::Schedule;
 
 /// Most cached sessions.

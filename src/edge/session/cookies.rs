@@ -39,7 +39,7 @@ impl<'a> Cookies<'a> {
         Self(header.unwrap_or_default())
     }
 
-    fn all(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+    fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         strings::split(self.0, b';').map(|pair| {
             let (name, value) = strings::split_once(pair, b'=');
             (name.trim_ascii(), value.unwrap_or_default().trim_ascii())
@@ -49,7 +49,7 @@ impl<'a> Cookies<'a> {
     /// Returns the names with this beginning. The handler writes them back, so other characters than its own are
     /// excluded.
     pub(in crate::edge) fn names(&self, beginning: &str) -> Vec<&'a str> {
-        let names = self.all().map(|(name, _)| name);
+        let names = self.pairs().map(|(name, _)| name);
         names
             .filter(|name| name.starts_with(beginning) && is_token(name))
             .collect()
@@ -57,7 +57,7 @@ impl<'a> Cookies<'a> {
 
     /// Returns the value of the cookie with this name.
     pub(in crate::edge) fn value(&self, name: &str) -> CookieValue {
-        let mut of_name = self.all().filter(|(known, _)| *known == name);
+        let mut of_name = self.pairs().filter(|(known, _)| *known == name);
         match (of_name.next(), of_name.next()) {
             (None, _) => CookieValue::Missing,
             (Some((_, value)), None) => CookieValue::Value(value.to_owned()),

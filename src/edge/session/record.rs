@@ -30,6 +30,9 @@ const REMEMBERED: Millis = Millis::from_secs(120);
 /// Most presented generations that are kept.
 const MOST_PRESENTED: usize = 8;
 
+/// The life of an intent that is not renewed. A process that dies blocks its session for this long.
+pub(in crate::edge) const LEASE: Millis = Millis::from_secs(8);
+
 /// A session's record.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
@@ -63,6 +66,24 @@ pub struct Intent {
     pub holder: String,
     /// The time until which other isolates do not refresh.
     pub until: UnixMillis,
+}
+
+/// A written intent: the lease of the task that refreshes.
+pub(in crate::edge) struct Lease {
+    pub(in crate::edge) session: Rc<Session>,
+    /// The version of the record with the intent in it.
+    pub(in crate::edge) version: String,
+    /// The record with the intent in it.
+    pub(in crate::edge) record: Rc<Record>,
+}
+
+/// The coordinator's entry for a session.
+#[derive(Clone, Debug, Default)]
+pub(in crate::edge) struct Stored {
+    /// The version that the next write replaces, or `None` without an entry.
+    pub(in crate::edge) version: Option<String>,
+    /// The record, if there is one and it can be read.
+    pub(in crate::edge) record: Option<Rc<Record>>,
 }
 
 /// The status of a presented session according to its record.

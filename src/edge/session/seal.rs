@@ -32,55 +32,53 @@ fn bound_to(purpose: &str, key: &str) -> String {
     ["strongroom ", VERSION, " ", key, " ", purpose].concat()
 }
 
-impl Task {
-    /// Seals a string for one purpose. Returns `None` if the host could not.
-    pub(in crate::edge) async fn seal(&self, purpose: &str, plain: Secret) -> Option<String> {
-        let key = self.config().keys.sealing();
-        let nonce: [u8; 12] = self.isolate().random();
-        let effect = Effect::Seal {
-            nonce,
-            plain,
-            bound_to: bound_to(purpose, key),
-        };
-        let sealed = match self.perform(effect).await {
-            // A reply with another nonce would seal another request's data, such as another user's session.
-            Reply::Sealed(sealed) if sealed.starts_with(&nonce) => Some(sealed),
-            _ => None,
-        };
-        let Some(sealed) = sealed else {
-            self.fault_of(
-                Code::Unsupported,
-                &[msg!(
-                    "the host could not seal with the first of cookie.keys"
-                )],
-            );
-            return None;
-        };
-        Some([VERSION, ".", key, ".", &base64url::encode(&sealed)].concat())
-    }
+/// Seals a string for one purpose. Returns `None` if the host could not.
+pub(in crate::edge) async fn seal(task: &Task, purpose: &str, plain: Secret) -> Option<String> {
+    let key = task.config().keys.sealing();
+    let nonce: [u8; 12] = task.isolate().random();
+    let effect = Effect::Seal {
+        nonce,
+        plain,
+        bound_to: bound_to(purpose, key),
+    };
+    let sealed = match task.perform(effect).await {
+        // A reply with another nonce would seal another request's data, such as another user's session.
+        Reply::Sealed(sealed) if sealed.starts_with(&nonce) => Some(sealed),
+        _ => None,
+    };
+    let Some(sealed) = sealed else {
+        task.fault_of(
+            Code::Unsupported,
+            &[msg!(
+                "the host could not seal with the first of cookie.keys"
+            )],
+        );
+        return None;
+    };
+    Some([VERSION, ".", key, ".", &base64url::encode(&sealed)].concat())
+}
 
-    /// Opens a value that was sealed for this purpose.
-    pub(in crate::edge) async fn open(
-        &self,
-        purpose: &str,
-        sealed: &str,
-    ) -> Result<Secret, OpenError> {
-        let mut parts = strings::split(sealed, b'.');
-        let (version, id, body) = (parts.next(), parts.next(), parts.next());
-        let (Some(VERSION), Some(id), Some(body), None) = (version, id, body, parts.next()) else {
-            return Err(OpenError::NotGenuine);
-        };
-        let body = base64url::decode(body).filter(|body| body.len() >= LEAST);
-        let body = body.ok_or(OpenError::NotGenuine)?;
-        let key = self.config().keys.find(id).ok_or(OpenError::UnknownKey)?;
-        let effect = Effect::Open {
-            key,
-            sealed: body,
-            bound_to: bound_to(purpose, id),
-        };
-        match self.perform(effect).await {
-            Reply::Opened(Some(plain)) => Ok(plain),
-            _ => Err(OpenError::NotGenuine),
-        }
+/// Opens a value that was sealed for this purpose.
+pub(in crate::edge) async fn open(
+    task: &Task,
+    purpose: &str,
+    sealed: &str,
+) -> Result<Secret, OpenError> {
+    let mut parts = strings::split(sealed, b'.');
+    let (version, id, body) = (parts.next(), parts.next(), parts.next());
+    let (Some(VERSION), Some(id), Some(body), None) = (version, id, body, parts.next()) else {
+        return Err(OpenError::NotGenuine);
+    };
+    let body = base64url::decode(body).filter(|body| body.len() >= LEAST);
+    let body = body.ok_or(OpenError::NotGenuine)?;
+    let key = task.config().keys.find(id).ok_or(OpenError::UnknownKey)?;
+    let effect = Effect::Open {
+        key,
+        sealed: body,
+        bound_to: bound_to(purpose, id),
+    };
+    match task.perform(effect).await {
+        Reply::Opened(Some(plain)) => Ok(plain),
+        _ => Err(OpenError::NotGenuine),
     }
 }

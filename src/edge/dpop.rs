@@ -1,0 +1,192 @@
+//! DPoP on the server (RFC 9449): a key for each login and its session, a fresh proof for each request for or with a
+//! token, and the nonces of servers.
+//!
+//! The private key is sealed in the login's cookie and later with the session, since any isolate may have to sign with
+//! it. The handler never falls back to bearer tokens.
+
+use crate::prelude::*;
+
+use crate::Secret;
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::{HttpRequest, Outcome};
+use crate::codec::json::{Value, Writer};
+use crate::codec::url::Url;
+use crate::edge::io::{Effect, Head, Reply};
+use crate::edge::provider::requests;
+use crate::edge::task::Task;
+use crate::oauth::dpop::{self, ProofParams, PublicKey, UnsignedProof};
+use crate::oauth::jwks::Algorithm;
+use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
+use crate::oauth::www_authenticate;
+
+/// A private key and its public key.
+pub(super) struct KeyPair {
+    pub(super) public: PublicKey,
+    pub(super) private: Secret,
+}
+
+impl KeyPair {
+    /// Reads a private JWK, and keeps only the members that ES256 needs, on one line.
+    pub(super) fn from_jwk(jwk: &str) -> Option<Self> {
+        let value = Value::parse(jwk).ok()?;
+        let jwk = value.as_object()?;
+        let public = PublicKey::from_jwk(jwk)?;
+        if jwk.str("kty") != Some("EC") || jwk.str("crv") != Some("P-256") {
+            return None;
+        }
+        let private = jwk.str("d")?;
+        crate::codec::base64url::decode(private).filter(|bytes| bytes.len() == 32)?;
+        let jwk = Writer::object()
+            .text("kty", "EC")
+            .text("crv", "P-256")
+            .text("x", jwk.str("x")?)
+            .text("y", jwk.str("y")?)
+            .text("d", private)
+            .finish();
+        Some(Self {
+            public,
+            private: Secret::new(jwk),
+        })
+    }
+}
+
+/// Returns true if an upstream asks for another nonce (RFC 9449 9).
+pub(super) fn asks_for_nonce(head: &Head) -> bool {
+    let challenge = head.challenge.as_deref().unwrap_or_default();
+    head.status == 401 && www_authenticate::has_error(challenge, "use_dpop_nonce")
+}
+
+/// Generates a key pair for a login, if tokens must be bound.
+pub(super) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
+    if !task.config().flow.binds_tokens() {
+        return Ok(None);
+    }
+    let pair = match task.perform(Effect::GenerateKey).await {
+        Reply::Key(jwk) => KeyPair::from_jwk(jwk.expose()),
+        _ => None,
+    };
+    match pair {
+        Some(pair) => Ok(Some(pair)),
+        None => Err(Error::new(
+            Code::Unsupported,
+            msg!("the host could not generate a key for DPoP"),
+        )),
+    }
+}
+
+/// Sends a token request as the client, with a proof if its tokens are bound to a key. Repeats it with the nonce
+/// that the provider asks for (RFC 9449 8).
+pub(super) async fn send_proven(
+    task: &Task,
+    request: HttpRequest,
+    key: Option<&Secret>,
+) -> Outcome {
+    let Some(key) = key else {
+        return requests::send_as_client(task, request, None).await;
+    };
+    let nonces = &task.isolate().provider_nonces;
+    let mut was_repeated = false;
+    loop {
+        // Use the normalized form, which the provider's server sees.
+        let url = Url::parse(&request.url);
+        let url = url.as_ref().map_or(&*request.url, Url::href);
+        let nonce = nonces.borrow().get(url).map(ToOwned::to_owned);
+        let proof = prove(task, key, "POST", url, None, nonce.as_deref()).await;
+        let Some(proof) = proof else {
+            return Outcome::Failed;
+        };
+        let outcome = requests::send_as_client(task, request.clone(), Some(proof)).await;
+        let Outcome::Reply(reply) = &outcome else {
+            return outcome;
+        };
+        nonces.borrow_mut().record(url, reply.dpop_nonce.as_deref());
+        let is_asked = matches!(
+            token_endpoint::read(reply, Scheme::Dpop),
+            TokenResponse::Refused(code) if code == "use_dpop_nonce"
+        );
+        let is_new = nonces.borrow().get(url) != nonce.as_deref();
+        if was_repeated || !is_asked || !is_new {
+            return outcome;
+        }
+        was_repeated = true;
+    }
+}
+
+/// Creates the proof for a request to an upstream. Returns it with its nonce.
+pub(super) async fn prove_call(
+    task: &Task,
+    key: &Secret,
+    (method, url): (&str, &str),
+    access_token: &Secret,
+) -> Option<(Secret, Option<String>)> {
+    let nonces = &task.isolate().upstream_nonces;
+    let nonce = nonces.borrow().get(url).map(ToOwned::to_owned);
+    let proof = prove(task, key, method, url, Some(access_token), nonce.as_deref()).await?;
+    Some((proof, nonce))
+}
+
+/// Stores the nonce of an upstream's response. Returns true if it differs from the one that was sent.
+pub(super) fn note_nonce(task: &Task, url: &str, head: &Head, sent: Option<&str>) -> bool {
+    let mut nonces = task.isolate().upstream_nonces.borrow_mut();
+    nonces.record(url, head.dpop_nonce.as_deref());
+    nonces.get(url).is_some_and(|nonce| Some(nonce) != sent)
+}
+
+async fn prove(
+    task: &Task,
+    key: &Secret,
+    method: &str,
+    url: &str,
+    access_token: Option<&Secret>,
+    nonce: Option<&str>,
+) -> Option<Secret> {
+    let proof = match KeyPair::from_jwk(key.expose()) {
+        Some(pair) => {
+            let purpose = ProofParams {
+                method,
+                url,
+                access_token,
+                nonce,
+                issued_at: task.now().wall / 1000,
+                jti: task.isolate().random::<{ dpop::JTI }>(),
+            };
+            let unsigned = UnsignedProof::new(&pair.public, &purpose);
+            let effect = Effect::Sign {
+                algorithm: Algorithm::Es256,
+                jwk: pair.private,
+                signing_input: unsigned.signing_input.clone(),
+            };
+            match task.perform(effect).await {
+                Reply::Signed(signature) => Some(unsigned.signed(&signature)),
+                _ => None,
+            }
+        }
+        None => None,
+    };
+    if proof.is_none() {
+        task.fault_of(
+            Code::Unsupported,
+            &[msg!("the host could not sign a DPoP proof")],
+        );
+    }
+    proof
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_private_p256_keys_are_taken() {
+        let number = "A".repeat(43);
+        let jwk = |kty: &str, crv: &str, d: &str| {
+            let mut jwk = Writer::object();
+            jwk.text("kty", kty).text("crv", crv).text("x", &number);
+            jwk.text("y", &number).text("d", d).finish()
+        };
+        assert!(KeyPair::from_jwk(&jwk("EC", "P-256", &number)).is_some());
+        assert!(KeyPair::from_jwk(&jwk("EC", "P-384", &number)).is_none());
+        assert!(KeyPair::from_jwk(&jwk("OKP", "P-256", &number)).is_none());
+        assert!(KeyPair::from_jwk(&jwk("EC", "P-256", "AAAA")).is_none());
+    }
+}

@@ -1,0 +1,272 @@
+//! Logout by the provider: `POST <base>/backchannel-logout` (OpenID Connect Back-Channel Logout 1.0).
+
+use crate::prelude::*;
+
+use crate::Secret;
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error, Result, quote};
+use crate::codec::form;
+use crate::codec::json::{self, Value, Writer};
+use crate::edge::coordinator::{self, Unreachable};
+use crate::edge::io::{Effect, OwnResponse, Reply};
+use crate::edge::provider::verification;
+use crate::edge::request::RequestContext;
+use crate::edge::response;
+use crate::edge::task::Task;
+use crate::oauth::jwt::{Jwt, seconds};
+
+/// The member of `events` that marks a logout token (2.4).
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// Longest body of a logout request, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Longest `jti`, in bytes.
+const MAX_JTI: usize = 512;
+
+/// Most attempts to write a tombstone while other isolates write it, too.
+const ATTEMPTS: u32 = 5;
+
+/// Handles a logout by the provider (2.5). The request has neither a cookie nor `X-Strongroom`: the logout token
+/// authenticates it.
+pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
+    let refuse = |error: &Error| {
+        context.task.fault(error);
+        let body = Writer::object()
+            .text("error", "invalid_request")
+            .text("error_description", error.message())
+            .finish();
+        response::json(400, body)
+    };
+    let token = match context.task.perform(Effect::Body(MAX_BODY)).await {
+        Reply::Body(Some(body)) => logout_token(&body),
+        _ => None,
+    };
+    let Some(token) = token else {
+        return refuse(&invalid(&[msg!(
+            "the body must have exactly one logout_token"
+        )]));
+    };
+    let logout = match verified_logout(&context.task, &token).await {
+        Ok(logout) => logout,
+        Err(error)
+            if matches!(
+                error.code(),
+                Code::ProviderUnavailable | Code::MetadataInvalid
+            ) =>
+        {
+            return response::later(&error, Millis::from_secs(2));
+        }
+        Err(error) => return refuse(&error),
+    };
+    match end_all(&context.task, &logout).await {
+        Ok(true) => response::empty(200),
+        Ok(false) => refuse(&invalid(&[msg!("its jti was used before")])),
+        Err(Unreachable) => {
+            let error = Error::new(
+                Code::CoordinatorUnavailable,
+                msg!("the coordinator cannot be reached"),
+            );
+            response::later(&error, Millis::from_secs(2))
+        }
+    }
+}
+
+/// Returns the only parameter of a logout request (2.5).
+fn logout_token(body: &Secret) -> Option<Secret> {
+    let parameters = form::parse(body.expose())?;
+    let mut tokens = parameters.iter().filter(|(name, _)| name == "logout_token");
+    let (_, token) = tokens.next()?;
+    tokens
+        .next()
+        .is_none()
+        .then(|| Secret::from(token.as_str()))
+}
+
+/// The claims of a verified logout token.
+struct LogoutToken {
+    /// The provider's session ID. Without it, all sessions of the subject end.
+    sid: Option<String>,
+    subject: Option<String>,
+    issued_at: u64,
+    jti: String,
+}
+
+/// Verifies a logout token (2.6): its signature, then every claim.
+async fn verified_logout(task: &Task, token: &Secret) -> Result<LogoutToken> {
+    let jwt =
+        Jwt::parse(token.expose()).map_err(|reason| invalid(&[msg!("it "), reason.as_str()]))?;
+    if jwt.typ().is_some_and(|typ| {
+        !typ.eq_ignore_ascii_case("logout+jwt") && !typ.eq_ignore_ascii_case("JWT")
+    }) {
+        return Err(invalid(&[
+            msg!("its typ is "),
+            &quote(jwt.typ().unwrap_or_default()),
+        ]));
+    }
+    verification::check_signature(task, &jwt).await?;
+    let flow = &task.config().flow;
+    let now = task.now().wall / 1000;
+    let logout = read(
+        &jwt,
+        &flow.issuer,
+        &flow.client_id,
+        now,
+        flow.clock_tolerance.as_secs(),
+    )?;
+    // By then the record of its `jti` may have expired; every session that old has ended anyway.
+    if now.saturating_sub(logout.issued_at) >= flow.limits.absolute.as_secs() {
+        return Err(invalid(&[msg!("it is older than any session")]));
+    }
+    Ok(logout)
+}
+
+/// Writes a tombstone for the sessions of the token. Returns false if the token was used before.
+async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool, Unreachable> {
+    let issuer = task.config().flow.issuer.as_str();
+    let used = coordinator::key("jti", &[issuer, &logout.jti]);
+    let tolerance = task.config().flow.clock_tolerance;
+    let kept = task.config().flow.limits.absolute + Millis(tolerance.0 * 2);
+    // Compare by this clock, as `began` of sessions does. Later sessions are not affected, so the token must not be
+    // accepted again for them.
+    let at = task.now().wall;
+    if coordinator::read(task, vec![used.clone()])
+        .await?
+        .pop()
+        .flatten()
+        .is_some()
+    {
+        return Ok(false);
+    }
+    let (tombstone, at) = match (&logout.sid, &logout.subject) {
+        // The provider never reuses a session ID.
+        (Some(sid), _) => (coordinator::key("sid", &[issuer, sid]), u64::MAX),
+        // The user may sign in again at once, so only earlier sessions end.
+        (None, Some(subject)) => (coordinator::key("subject", &[issuer, subject]), at),
+        (None, None) => return Ok(false),
+    };
+    // The tombstone comes first: without a response, the provider sends the token again.
+    leave_tombstone(task, tombstone, at, kept).await?;
+    let is_first = coordinator::swap(task, used, None, "1".to_owned(), kept)
+        .await?
+        .is_some();
+    task.isolate().session_cache.borrow_mut().invalidate_all();
+    Ok(is_first)
+}
+
+async fn leave_tombstone(
+    task: &Task,
+    key: String,
+    at: u64,
+    kept: Millis,
+) -> core::result::Result<(), Unreachable> {
+    for _ in 0..ATTEMPTS {
+        let found = coordinator::read(task, vec![key.clone()])
+            .await?
+            .pop()
+            .flatten();
+        let before = found
+            .as_ref()
+            .and_then(|entry| json::parse_u64(&entry.value));
+        if before.is_some_and(|before| before >= at) {
+            return Ok(());
+        }
+        let mut value = String::new();
+        json::write_number(&mut value, at);
+        let version = found.map(|entry| entry.version);
+        if coordinator::swap(task, key.clone(), version, value, kept)
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+    }
+    Err(Unreachable)
+}
+
+/// Checks the claims of a logout token (2.4 and 2.6) whose signature was verified.
+fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> Result<LogoutToken> {
+    let claims = jwt.claims();
+    if claims.str("iss") != Some(issuer) {
+        return Err(invalid(&[msg!("its iss is not the configured issuer")]));
+    }
+    let is_for_us = match claims.get("aud") {
+        Some(Value::String(audience)) => audience == client_id,
+        Some(Value::Array(audiences)) => {
+            !audiences.is_empty() && audiences.iter().all(|one| one.as_str() == Some(client_id))
+        }
+        _ => false,
+    };
+    if !is_for_us {
+        return Err(invalid(&[msg!("its aud is not this client")]));
+    }
+    let issued_at = check_times(jwt, now, tolerance)?;
+    let events = claims.get("events").and_then(Value::as_object);
+    let event = events.and_then(|events| events.get(EVENT)?.as_object());
+    if event.is_none() {
+        return Err(invalid(&[msg!("its events have no back-channel logout")]));
+    }
+    if claims.get("nonce").is_some() {
+        return Err(invalid(&[msg!(
+            "it has a nonce, which only ID tokens have"
+        )]));
+    }
+    let text = |name: &str| match claims.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() && text.len() <= MAX_JTI => {
+            Ok(Some(text.clone()))
+        }
+        Some(_) => Err(invalid(&[
+            msg!("one of its claims is not a string, empty or too long: "),
+            name,
+        ])),
+    };
+    let (sid, subject) = (text("sid")?, text("sub")?);
+    if sid.is_none() && subject.is_none() {
+        return Err(invalid(&[msg!("it has neither sub nor sid")]));
+    }
+    let Some(jti) = text("jti")? else {
+        return Err(invalid(&[msg!("it has no jti")]));
+    };
+    Ok(LogoutToken {
+        sid,
+        subject,
+        issued_at,
+        jti,
+    })
+}
+
+/// Checks the times of a logout token. Returns its `iat`.
+fn check_times(jwt: &Jwt, now: u64, tolerance: u64) -> Result<u64> {
+    let claims = jwt.claims();
+    let Some(issued_at) = seconds(claims, "iat") else {
+        return Err(invalid(&[msg!(
+            "its iat is missing or not a valid NumericDate"
+        )]));
+    };
+    if issued_at > now + tolerance {
+        return Err(invalid(&[msg!("its iat is in the future")]));
+    }
+    match seconds(claims, "exp") {
+        Some(exp) if exp + tolerance <= now => {
+            return Err(invalid(&[msg!("it has expired")]));
+        }
+        None if claims.get("exp").is_some() => {
+            return Err(invalid(&[msg!("its exp is not a valid NumericDate")]));
+        }
+        // `exp` is optional in the first version of the specification. Then the age decides.
+        None if issued_at + 300 + tolerance <= now => {
+            return Err(invalid(&[msg!(
+                "it has no exp and is older than five minutes"
+            )]));
+        }
+        _ => {}
+    }
+    Ok(issued_at)
+}
+
+fn invalid(why: &[&str]) -> Error {
+    let mut message = msg!("the logout token was refused: ").to_owned();
+    message.extend(why.iter().copied());
+    Error::of(Code::LogoutTokenInvalid, &[&message])
+}

@@ -1,0 +1,101 @@
+//! The provider's documents: its metadata and its key set.
+
+use crate::prelude::*;
+use alloc::rc::Rc;
+
+use crate::Secret;
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::HttpRequest;
+use crate::edge::provider::requests;
+use crate::edge::task::Task;
+use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
+use crate::oauth::metadata::{self, Metadata};
+
+/// The shortest age of the key set at which a token with an unknown key causes a new fetch. Anybody can send such
+/// tokens.
+const KEYS_MIN_AGE: Millis = Millis::from_secs(30);
+
+/// The age at which the key set is fetched again, so a withdrawn key is no longer trusted.
+const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
+
+/// Returns the provider's metadata. It is fetched on first use.
+pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
+    if let Some(metadata) = &task.isolate().provider.borrow().metadata {
+        return Ok(metadata.clone());
+    }
+    let issuer = &task.config().flow.issuer;
+    let usual = metadata::discovery_url(issuer);
+    let mut url = usual.clone();
+    let text = loop {
+        match document(task, msg!("discovery document"), &url).await {
+            Err(error) if error.code() == Code::MetadataInvalid && url == usual => {
+                url = metadata::alternative_url(issuer, &usual);
+            }
+            document => break document?,
+        }
+    };
+    let members = task.config().flow.metadata_members.as_ref();
+    let metadata = Metadata::parse_with(members, text.expose(), issuer)?;
+    let metadata: Rc<Metadata> = metadata.into();
+    task.isolate()
+        .provider
+        .borrow_mut()
+        .set_metadata(metadata.clone());
+    Ok(metadata)
+}
+
+/// Returns the provider's keys. They are fetched again if `is_stale`, unless they were fetched a moment ago.
+async fn keys(task: &Task, is_stale: bool) -> Result<Rc<Jwks>> {
+    if let Some((keys, fetched)) = &mut task.isolate().provider.borrow_mut().keys {
+        let age = fetched.elapsed(&task.now());
+        if age < KEYS_MIN_AGE || !is_stale && age < KEYS_MAX_AGE {
+            return Ok(keys.clone());
+        }
+        // Set the time before the request, so tokens with unknown keys do not cause a request each if it fails.
+        *fetched = task.now();
+    }
+    let metadata = metadata(task).await?;
+    let text = document(task, msg!("key set"), &metadata.jwks_uri).await?;
+    let keys = Rc::new(Jwks::parse(text.expose())?);
+    task.isolate().provider.borrow_mut().keys = Some((keys.clone(), task.now()));
+    Ok(keys)
+}
+
+/// Returns the key with this ID for this algorithm.
+pub(in crate::edge) async fn key(
+    task: &Task,
+    algorithm: Algorithm,
+    kid: Option<&str>,
+) -> Result<String> {
+    for is_stale in [false, true] {
+        let keys = keys(task, is_stale).await?;
+        match keys.select(algorithm, kid) {
+            Ok(key) => return Ok(Jwk::public_json(key).to_owned()),
+            Err(SelectError::Ambiguous) => break,
+            Err(SelectError::Unknown) => {}
+        }
+    }
+    Err(Error::new(
+        Code::IdTokenInvalid,
+        msg!("the provider's key set has no unique key for the token's signature"),
+    ))
+}
+
+async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
+    let request = HttpRequest {
+        url: url.to_owned(),
+        form: None,
+        keepalive: false,
+        proof: None,
+    };
+    let outcome = requests::send(task, request, None, None).await;
+    metadata::read_document(&outcome, what, url, msg!("no answer")).map(Secret::from)
+}
+
+/// Loads the provider's metadata and keys. Only missing metadata is an error.
+pub(in crate::edge) async fn load(task: &Task) -> Result<()> {
+    metadata(task).await?;
+    let _ = keys(task, false).await;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Requests to the provider, and the client's authentication.
+
+use crate::Secret;
+use crate::base::error::Code;
+use crate::base::http::{HttpRequest, Outcome};
+use crate::codec::base64url;
+use crate::codec::form::{Form, encoded};
+use crate::codec::json::Writer;
+use crate::edge::config::ClientAuth;
+use crate::edge::io::{Effect, Reply};
+use crate::edge::refresh::lease;
+use crate::edge::task::{Task, boxed};
+use crate::oauth::jwks::Algorithm;
+
+/// Sends a request, and renews the lease while it waits for the response.
+pub(super) async fn send(
+    task: &Task,
+    request: HttpRequest,
+    authorization: Option<Secret>,
+    proof: Option<Secret>,
+) -> Outcome {
+    let timeout = task.config().flow.request_timeout;
+    let effect = Effect::Send {
+        request,
+        authorization,
+        proof,
+        timeout,
+    };
+    let mut reply = task.perform(effect).await;
+    while matches!(reply, Reply::Pending) {
+        boxed(lease::renew(task)).await;
+        reply = task.perform(Effect::Await).await;
+    }
+    match reply {
+        Reply::Sent(outcome) => outcome,
+        _ => Outcome::Failed,
+    }
+}
+
+/// The lifetime of a client assertion.
+const ASSERTION_SECONDS: u64 = 60;
+
+/// Sends a request with the client's authentication and this DPoP proof.
+pub(in crate::edge) async fn send_as_client(
+    task: &Task,
+    mut request: HttpRequest,
+    proof: Option<Secret>,
+) -> Outcome {
+    let client = &task.config().client;
+    let mut more = Form::new();
+    let mut authorization = None;
+    match &client.auth {
+        ClientAuth::None => {}
+        // RFC 6749 2.3.1: both are form-encoded before they become user name and password.
+        ClientAuth::Basic(secret) => {
+            let pair = [&encoded(&client.id), ":", &encoded(secret.expose())].concat();
+            let pair = Secret::new(base64url::encode_plain(pair.as_bytes()));
+            authorization = Some(Secret::new(["Basic ", pair.expose()].concat()));
+        }
+        ClientAuth::Post(secret) => {
+            more.push("client_secret", secret.expose());
+        }
+        ClientAuth::PrivateKey {
+            jwk,
+            kid,
+            algorithm,
+        } => {
+            let assertion = assertion(task, jwk, kid.as_deref(), *algorithm).await;
+            let Some(assertion) = assertion else {
+                task.fault_of(
+                    Code::ConfigInvalid,
+                    &[msg!(
+                        "client.auth.key cannot sign with the algorithm that is set"
+                    )],
+                );
+                return Outcome::Failed;
+            };
+            more.push(
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            )
+            .push("client_assertion", assertion.expose());
+        }
+    }
+    if let Some(form) = &request.form {
+        let more = Secret::new(more.finish());
+        if !more.expose().is_empty() {
+            request.form = Some(Secret::new([form.expose(), "&", more.expose()].concat()));
+        }
+    }
+    send(task, request, authorization, proof).await
+}
+
+/// Creates the assertion for `private_key_jwt` (RFC 7523 3). Its only audience is the issuer, and its `typ` states
+/// its purpose (RFC 10070), so it is not accepted elsewhere.
+async fn assertion(
+    task: &Task,
+    jwk: &Secret,
+    kid: Option<&str>,
+    algorithm: Algorithm,
+) -> Option<Secret> {
+    let now = task.now().wall / 1000;
+    let id = &task.config().client.id;
+    let header = Writer::object()
+        .text("alg", algorithm.name())
+        .text("typ", "client-authentication+jwt")
+        .optional_text("kid", kid)
+        .finish();
+    let claims = Writer::object()
+        .text("iss", id)
+        .text("sub", id)
+        .text("aud", &task.config().flow.issuer)
+        .text("jti", &base64url::encode(&task.isolate().random::<16>()))
+        .number("iat", now)
+        .number("exp", now + ASSERTION_SECONDS)
+        .finish();
+    let [header, claims] = [header, claims].map(|part| base64url::encode(part.as_bytes()));
+    let input = Secret::new([&header, ".", &claims].concat());
+    let effect = Effect::Sign {
+        algorithm,
+        jwk: jwk.clone(),
+        signing_input: input.clone(),
+    };
+    match task.perform(effect).await {
+        Reply::Signed(signature) => {
+            let signature = base64url::encode(&signature);
+            Some(Secret::new([input.expose(), ".", &signature].concat()))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,57 @@
+//! Requests that spend a session's refresh token: the refresh and the revocation.
+
+use crate::base::error::{Code, Result};
+use crate::base::http::Outcome;
+use crate::edge::dpop;
+use crate::edge::provider::documents;
+use crate::edge::provider::requests;
+use crate::edge::session::Session;
+use crate::edge::task::Task;
+use crate::oauth::token_endpoint;
+
+/// Most attempts of a revocation.
+const REVOCATIONS: u32 = 2;
+
+/// Sends a session's refresh token.
+pub(in crate::edge) async fn send_refresh(task: &Task, session: &Session) -> Result<Outcome> {
+    let metadata = documents::metadata(task).await?;
+    let Some(refresh_token) = &session.refresh_token else {
+        return Ok(Outcome::Failed);
+    };
+    let client_id = &task.config().client.id;
+    let request =
+        token_endpoint::refresh_request(&metadata.token_endpoint, client_id, refresh_token);
+    Ok(dpop::send_proven(task, request, session.key.as_ref()).await)
+}
+
+/// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for that. Returns true if the
+/// provider has confirmed it. The session is over either way.
+pub(in crate::edge) async fn revoke(task: &Task, session: &Session) -> bool {
+    let Some(refresh_token) = &session.refresh_token else {
+        return false;
+    };
+    let Ok(metadata) = documents::metadata(task).await else {
+        return false;
+    };
+    let Some(endpoint) = &metadata.revocation_endpoint else {
+        return not_revoked(task, msg!("it announces no revocation_endpoint"));
+    };
+    for _ in 0..REVOCATIONS {
+        let client_id = &task.config().client.id;
+        let request = token_endpoint::revocation_request(endpoint, client_id, refresh_token);
+        match requests::send_as_client(task, request, None).await {
+            Outcome::Reply(reply) if reply.status == 200 => return true,
+            Outcome::Reply(reply) if reply.status < 500 => break,
+            _ => {}
+        }
+    }
+    not_revoked(task, msg!("it refused or failed"))
+}
+
+fn not_revoked(task: &Task, why: &str) -> bool {
+    task.fault_of(
+        Code::ProviderUnavailable,
+        &[msg!("the provider did not revoke a refresh token: "), why],
+    );
+    false
+}

@@ -1,0 +1,118 @@
+//! Verification of the provider's signed tokens.
+
+use crate::prelude::*;
+
+use crate::base::error::{Code, Error, Result};
+use crate::edge::io::{Effect, Reply};
+use crate::edge::provider::documents;
+use crate::edge::session::Session;
+use crate::edge::task::Task;
+use crate::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
+use crate::oauth::jwks::Algorithm;
+use crate::oauth::token_endpoint::TokenSet;
+
+/// Verifies the ID token of a token response: its signature, and every claim.
+pub(in crate::edge) async fn verify_id_token(
+    task: &Task,
+    tokens: &TokenSet,
+    occasion: Occasion<'_>,
+) -> core::result::Result<IdToken, Rejected> {
+    let Some(id_token) = &tokens.id_token else {
+        let message = msg!("the token endpoint answered without an ID token");
+        return Err(Error::new(Code::TokenResponseInvalid, message).into());
+    };
+    let metadata = documents::metadata(task).await?;
+    let fixed = task.config().flow.id_token_alg();
+    let allowed = match fixed {
+        Some(algorithm) => core::slice::from_ref(algorithm),
+        None => &metadata.id_token_signing_algorithms,
+    };
+    let unverified = Unverified::parse(id_token.expose(), allowed)?;
+    let jwk = documents::key(task, unverified.algorithm(), unverified.kid()).await?;
+    let is_valid = verify_signature(
+        task,
+        unverified.algorithm(),
+        jwk,
+        unverified.signing_input(),
+        unverified.signature(),
+    )
+    .await;
+    let config = &task.config().flow;
+    let expected = Expected {
+        issuer: &config.issuer,
+        client_id: &config.client_id,
+        trusted_audiences: config.trusted_audiences(),
+        now_seconds: task.now().wall / 1000,
+        tolerance_seconds: config.clock_tolerance.as_secs(),
+        access_token: &tokens.access_token,
+        occasion,
+    };
+    unverified.signature_checked(is_valid, &expected)
+}
+
+async fn verify_signature(
+    task: &Task,
+    algorithm: Algorithm,
+    jwk: String,
+    signing_input: &str,
+    signature: &[u8],
+) -> bool {
+    let effect = Effect::Verify {
+        algorithm,
+        jwk,
+        signing_input: signing_input.to_owned(),
+        signature: signature.to_vec(),
+    };
+    matches!(task.perform(effect).await, Reply::Verified(true))
+}
+
+/// Returns true if refreshed tokens are the same user's. An absent or invalid ID token does not count as another
+/// user's (OIDC Core 12.2).
+pub(in crate::edge) async fn is_same_user(
+    task: &Task,
+    session: &Session,
+    tokens: &TokenSet,
+) -> bool {
+    let Some(original) = session.id_token().filter(|_| tokens.id_token.is_some()) else {
+        return true;
+    };
+    let occasion = Occasion::Refresh {
+        original: &original,
+    };
+    match verify_id_token(task, tokens, occasion).await {
+        Ok(_) => true,
+        Err(Rejected::OtherUser(_)) => false,
+        Err(Rejected::Invalid(error)) => {
+            task.fault(&error);
+            true
+        }
+    }
+}
+
+/// Verifies the signature of a token other than an ID token. Its claims remain unchecked.
+pub(in crate::edge) async fn check_signature(
+    task: &Task,
+    jwt: &crate::oauth::jwt::Jwt,
+) -> Result<()> {
+    let metadata = documents::metadata(task).await?;
+    let fixed = task.config().flow.id_token_alg();
+    let algorithm = Algorithm::from_name(jwt.alg()).filter(|algorithm| match fixed {
+        Some(fixed) => fixed == algorithm,
+        None => metadata.id_token_signing_algorithms.contains(algorithm),
+    });
+    let Some(algorithm) = algorithm else {
+        return Err(Error::new(
+            Code::LogoutTokenInvalid,
+            msg!("its alg is not allowed for this provider"),
+        ));
+    };
+    let jwk = documents::key(task, algorithm, jwt.kid()).await?;
+    if verify_signature(task, algorithm, jwk, jwt.signing_input(), jwt.signature()).await {
+        Ok(())
+    } else {
+        Err(Error::new(
+            Code::LogoutTokenInvalid,
+            msg!("its signature does not verify with the issuer's key"),
+        ))
+    }
+}

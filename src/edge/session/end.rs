@@ -1,0 +1,132 @@
+//! The end of a session: its record says so, and its refresh token is revoked.
+
+use crate::prelude::*;
+use alloc::rc::Rc;
+
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::Code;
+use crate::edge::coordinator::{self, Unreachable};
+use crate::edge::io::Event;
+use crate::edge::provider::tokens;
+use crate::edge::session::Session;
+use crate::edge::session::record::{Record, Stored};
+use crate::edge::session::record_store;
+use crate::edge::task::Task;
+use crate::session::EndReason;
+
+/// Most attempts to write the end.
+const ATTEMPTS: u32 = 5;
+
+/// The pause after a failed attempt.
+const PAUSE: Millis = Millis(200);
+
+/// No further attempt to write the end of a session begins after this time.
+const END_BUDGET: Millis = Millis::from_secs(3);
+
+/// Ends a session everywhere: its record says so, and its refresh token is revoked. Returns true if the provider
+/// has confirmed the revocation.
+pub(in crate::edge) async fn end_session(
+    task: &Task,
+    session: &Rc<Session>,
+    reason: EndReason,
+) -> bool {
+    end_session_since(task, session, reason, task.now()).await
+}
+
+/// Ends a session as [`end_session`] does. `began` is the time from which the attempts to write the end are limited.
+pub(in crate::edge) async fn end_session_since(
+    task: &Task,
+    session: &Rc<Session>,
+    reason: EndReason,
+    began: Instant,
+) -> bool {
+    let _guard = task.keep_alive();
+    let latest = write_end(task, session, reason, began).await;
+    match latest.filter(|_| reason.calls_for_revocation()) {
+        Some(latest) => tokens::revoke(task, &latest).await,
+        None => false,
+    }
+}
+
+/// Writes the end into the record of a session. Returns the latest session, or `None` if the session had ended
+/// before.
+async fn write_end(
+    task: &Task,
+    session: &Rc<Session>,
+    reason: EndReason,
+    began: Instant,
+) -> Option<Rc<Session>> {
+    let mut latest = session.clone();
+    let (mut is_written, mut may_be_written) = (false, false);
+    for _ in 0..ATTEMPTS {
+        let has_failed = coordinator::has_failed(task);
+        if has_failed && began.elapsed(&task.now()) >= END_BUDGET {
+            break;
+        }
+        let Ok(stored) = record_store::fetch(task, session).await else {
+            task.pause(PAUSE).await;
+            continue;
+        };
+        let Stored { version, record } = stored;
+        if let Some(record) = record {
+            if record.ended.is_some() {
+                if may_be_written {
+                    is_written = true;
+                    break;
+                }
+                // The isolate that ended it has reported it.
+                // control: end_is_reported_once
+                return None;
+            }
+            if reason == EndReason::Idle
+                && record
+                    .session
+                    .as_ref()
+                    .is_some_and(|s| !is_at_limit(task, s))
+            {
+                return None;
+            }
+            let newer = |s: &&Rc<Session>| s.generation > latest.generation;
+            if let Some(newer) = record.session.as_ref().filter(newer) {
+                latest = newer.clone();
+            }
+        }
+        let over = Rc::new(Record::of_ended(&latest, reason, task.now().wall));
+        // control: end_is_written
+        match record_store::write(task, &latest, version, &over).await {
+            Ok(Some(_)) => {
+                is_written = true;
+                break;
+            }
+            Ok(None) => {}
+            Err(Unreachable) => may_be_written = true,
+        }
+    }
+    if !is_written {
+        cache_end(task, &latest, reason);
+    }
+    let subject = latest.id_token().map(|token| token.subject().to_owned());
+    task.isolate().emit(Event::Ended {
+        reason,
+        subject: subject.unwrap_or_default(),
+    });
+    Some(latest)
+}
+
+/// Keeps an end that could not be written in this isolate, and reports that to the operator.
+fn cache_end(task: &Task, latest: &Session, reason: EndReason) {
+    let over = Rc::new(Record::of_ended(latest, reason, task.now().wall));
+    record_store::cache_unwritten(task, latest, over);
+    task.fault_of(
+            Code::CoordinatorUnavailable,
+            &[msg!(
+                "the end of a session could not be written: a copy of its cookie is valid until its access token expires"
+            )],
+        );
+}
+
+/// Returns true if a session has reached a limit.
+pub(in crate::edge) fn is_at_limit(task: &Task, session: &Rc<Session>) -> bool {
+    let limits = &task.config().flow.limits;
+    session.limit_reached(limits, &task.now()).is_some()
+}

@@ -1,0 +1,364 @@
+//! The records of sessions: read from the coordinator, cached in this isolate, and written with the cache.
+
+use crate::prelude::*;
+use alloc::rc::Rc;
+
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::{Code, Error};
+use crate::codec::json;
+use crate::edge::coordinator::{self, Unreachable};
+use crate::edge::io::{Effect, Entry};
+use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
+use crate::edge::session::Session;
+use crate::edge::session::record::{LEASE, Record, Stored};
+use crate::edge::session::seal::{self, OpenError};
+use crate::edge::task::{PendingReply, Task, boxed};
+use crate::session::EndReason;
+
+/// The lifetime of a record beyond the session's.
+const A_MINUTE: Millis = Millis::from_secs(60);
+const A_DAY: Millis = Millis::from_secs(24 * 3600);
+
+/// Most attempts to write a user's activity while other isolates write the record, too.
+const TOUCHES: u32 = 3;
+
+/// The longest value that every store accepts, in bytes: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
+const LONGEST: usize = 60 * 1024;
+
+/// Returns true if this isolate's record is newer than the coordinator's: a generation that it could not commit, or an
+/// end that it could not write.
+fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
+    // control: uncommitted_successor_is_kept
+    match theirs {
+        Some(theirs) if theirs.ended.is_some() => false,
+        Some(theirs) => ours.ended.is_some() || ours.generation > theirs.generation,
+        None => ours.ended.is_some() || ours.generation > 0,
+    }
+}
+
+fn record_key(sid: &str) -> String {
+    coordinator::key("session", &[sid])
+}
+
+/// Reads the record of a session into the cache, and checks whether the provider has ended the session.
+pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Stored, Unreachable> {
+    let mut keys = vec![record_key(&session.sid)];
+    if task.config().back_channel_logout {
+        keys.extend(tombstones(task, session));
+    }
+    let asked = task.now();
+    let mut entries = coordinator::read(task, keys).await?.into_iter();
+    let mut stored = open_record(task, &session.sid, entries.next().flatten()).await?;
+    let mut ends: Vec<Option<Entry>> = entries.collect();
+    let mut is_all = true;
+    // The cookie of a stored session does not contain its user, so the tombstones are read after the record.
+    if let Some(kept) = stored
+        .record
+        .as_ref()
+        .and_then(|record| record.session.as_ref())
+        && ends.is_empty()
+        && task.config().back_channel_logout
+    {
+        match coordinator::read(task, tombstones(task, kept)).await {
+            Ok(entries) => ends = entries,
+            Err(Unreachable) => is_all = false,
+        }
+    }
+    let now = task.now();
+    let is_over = ends
+        .iter()
+        .flatten()
+        .any(|entry| json::parse_u64(&entry.value).is_none_or(|at| session.began <= at));
+    // control: back_channel_logout_is_found
+    if is_over {
+        let over = Record::of_ended(session, EndReason::ProviderEnded, now.wall);
+        stored.record = Some(Rc::new(over));
+    }
+    let unwritten = cached(task, &session.sid)
+        .record
+        .filter(|ours| is_ahead(ours, stored.record.as_deref()));
+    if let Some(ours) = &unwritten {
+        stored.record = unwritten.clone();
+        if let Ok(Some(version)) = write(task, session, stored.version.clone(), ours).await {
+            stored.version = Some(version);
+        }
+    }
+    let mut cache = task.isolate().session_cache.borrow_mut();
+    let cached = cache.entry(&session.sid, &now);
+    // An incomplete read is repeated. `asked` is the start of the read, so the cached state is at least that new.
+    cached.checked = if is_all { asked } else { Instant::default() };
+    // A commit during the read is newer, and this isolate may have seen newer activity.
+    let ours = cached.stored.record.as_ref();
+    if let Some(theirs) = &mut stored.record
+        && let Some(ours) = ours.and_then(|ours| ours.session.as_ref())
+    {
+        theirs.note_active(ours.active);
+    }
+    if !ours.is_some_and(|ours| is_ahead(ours, stored.record.as_deref())) {
+        cached.stored = stored.clone();
+    }
+    Ok(stored)
+}
+
+async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Stored, Unreachable> {
+    let Some(Entry { value, version }) = entry else {
+        return Ok(Stored::default());
+    };
+    let version = Some(version);
+    let opened = seal::open(task, &record_key(sid), &value).await;
+    {
+        let now = task.now();
+        let mut cache = task.isolate().session_cache.borrow_mut();
+        let is_sealed_elsewhere = matches!(opened, Err(OpenError::UnknownKey));
+        cache.entry(sid, &now).is_sealed_elsewhere = is_sealed_elsewhere;
+    }
+    let read = match opened {
+        Ok(text) => Record::from_text(text.expose()),
+        Err(OpenError::NotGenuine) => None,
+        Err(OpenError::UnknownKey) => {
+            task.fault_of(
+                Code::KeyUnknown,
+                &[msg!(
+                    "a session's record is sealed with a key that is not in cookie.keys"
+                )],
+            );
+            // The record may be valid, so treat it as unreachable and not as missing.
+            return Err(Unreachable);
+        }
+    };
+    match read {
+        Some(record) => Ok(Stored {
+            version,
+            record: Some(Rc::new(record)),
+        }),
+        None => {
+            coordinator::failed(task, msg!("it returned a record that was never written"));
+            Err(Unreachable)
+        }
+    }
+}
+
+/// Caches a record that the coordinator did not accept. It is written on the next read.
+pub(in crate::edge) fn cache_unwritten(task: &Task, session: &Session, record: Rc<Record>) {
+    let now = task.now();
+    let mut cache = task.isolate().session_cache.borrow_mut();
+    cache.entry(&session.sid, &now).stored.record = Some(record);
+}
+
+/// Caches a user's activity that could not be written.
+fn cache_activity(task: &Task, session: &Session) {
+    let now = task.now();
+    let mut cache = task.isolate().session_cache.borrow_mut();
+    let record = &mut cache.entry(&session.sid, &now).stored.record;
+    // The record may have been replaced in the meantime, so change only the activity.
+    if let Some(record) = record {
+        record.note_active(session.active);
+    }
+}
+
+/// Returns the cached record of a session.
+pub(in crate::edge) fn cached(task: &Task, sid: &str) -> Stored {
+    let cache = task.isolate().session_cache.borrow();
+    cache
+        .get(sid)
+        .map(|cached| cached.stored.clone())
+        .unwrap_or_default()
+}
+
+/// Writes a session's record over this version. Returns `None` if the entry has another version.
+pub(in crate::edge) async fn write(
+    task: &Task,
+    session: &Session,
+    version: Option<String>,
+    record: &Rc<Record>,
+) -> Result<Option<String>, Unreachable> {
+    let key = record_key(&session.sid);
+    let Some(value) = seal::seal(task, &key, record.to_text()).await else {
+        return Err(Unreachable);
+    };
+    let left = session.left(&task.config().flow.limits, &task.now());
+    // Keep the record longer than the session, so an old copy of its cookie does not end it and report the end
+    // again.
+    let lifetime = left
+        + if record.ended.is_some() {
+            A_DAY
+        } else {
+            A_MINUTE
+        };
+    let written = coordinator::swap(task, key, version, value, lifetime).await?;
+    if let Some(version) = &written {
+        let now = task.now();
+        let mut cache = task.isolate().session_cache.borrow_mut();
+        // `checked` stays as it is: the tombstones were not read.
+        let cached = cache.entry(&session.sid, &now);
+        let ours = cached.stored.record.as_ref();
+        // The response to a later write may have arrived first.
+        if !ours.is_some_and(|ours| is_ahead(ours, Some(record))) {
+            cached.stored = Stored {
+                version: Some(version.clone()),
+                record: Some(record.clone()),
+            };
+        }
+    }
+    Ok(written)
+}
+
+/// Returns the stored session to which a cookie refers.
+pub(in crate::edge) async fn load_session(
+    task: &Task,
+    number: &str,
+) -> Result<Rc<Session>, Refusal> {
+    let Some((sid, began)) = Session::reference_from_text(number) else {
+        return Err(Refusal::Ended(EndReason::StorageLost));
+    };
+    let is_due = {
+        let cache = task.isolate().session_cache.borrow();
+        cache.is_due(sid, task.config().recheck, &task.now())
+    };
+    let is_up = coordinator::is_up(task);
+    let looked = if is_due {
+        let unknown = Session::unknown(sid, began);
+        fetch(task, &unknown).await.map(|_| ())
+    } else {
+        Ok(())
+    };
+    let record = cached(task, sid).record;
+    if let Some(reason) = record.as_ref().and_then(|record| record.ended) {
+        return Err(Refusal::Ended(reason));
+    }
+    match record.and_then(|record| record.session.clone()) {
+        Some(session) => Ok(session),
+        _ if looked.is_err() || !is_up => Err(unavailable(task, sid)),
+        _ => Err(Refusal::Ended(EndReason::StorageLost)),
+    }
+}
+
+/// Writes a session to the store: a new one, or one that was in a cookie so far.
+pub(in crate::edge) async fn store_session(
+    task: &Task,
+    session: &Rc<Session>,
+) -> Result<(), Refusal> {
+    let Stored { version, record } = cached(task, &session.sid);
+    let has_it = |record: &Record| {
+        let kept = record.session.as_ref();
+        kept.is_some_and(|kept| kept.generation >= session.generation)
+    };
+    if record.as_deref().is_some_and(has_it) {
+        boxed(record_activity(task, session)).await;
+        return Ok(());
+    }
+    let record = match record {
+        Some(record) => record.followed_by(session, task.now().wall),
+        None => Record::of(session, session.began),
+    };
+    let record = Rc::new(record);
+    // The size in base64, with the version, key ID, nonce and tag.
+    if record.to_text().expose().len() * 4 / 3 + 100 > LONGEST {
+        let error = Error::new(
+            Code::LimitExceeded,
+            msg!("the session is too long for a coordinator: its tokens have more than 45 KB"),
+        );
+        return Err(Refusal::Later(error, OPERATOR_RETRY_AFTER));
+    }
+    match write(task, session, version, &record).await {
+        Ok(Some(_)) => Ok(()),
+        // A parallel request has stored it.
+        Ok(None)
+            if boxed(fetch(task, session))
+                .await
+                .is_ok_and(|s| s.record.as_deref().is_some_and(has_it)) =>
+        {
+            Ok(())
+        }
+        _ => Err(unavailable(task, &session.sid)),
+    }
+}
+
+/// Records that a session's user is active.
+pub(in crate::edge) async fn record_activity(task: &Task, session: &Session) {
+    for _ in 0..TOUCHES {
+        let Stored { version, record } = cached(task, &session.sid);
+        let Some(mut record) = record else {
+            return;
+        };
+        if !record.note_active(session.active) {
+            return;
+        }
+        match write(task, session, version, &record).await {
+            // Another isolate has written, perhaps the next generation.
+            Ok(None) if fetch(task, session).await.is_ok() => {}
+            Ok(_) => return,
+            Err(Unreachable) => return cache_activity(task, session),
+        }
+    }
+}
+
+/// Waits for another isolate to write a session's record.
+pub(in crate::edge) fn wait_for_change<'a>(
+    task: &'a Task,
+    sid: &str,
+    version: Option<String>,
+    time: Millis,
+) -> PendingReply<'a> {
+    let effect = Effect::Wait {
+        key: record_key(sid),
+        version,
+        time,
+    };
+    task.perform(effect)
+}
+
+/// Returns the keys of the tombstones by which the provider ends sessions: this session, and all of this user's.
+pub(in crate::edge) fn tombstones(_task: &Task, session: &Session) -> Vec<String> {
+    let Some(id_token) = session.id_token() else {
+        return Vec::new();
+    };
+    let issuer = id_token.issuer();
+    let mut keys = vec![coordinator::key("subject", &[issuer, id_token.subject()])];
+    if let Some(sid) = id_token.claims().str("sid") {
+        keys.push(coordinator::key("sid", &[issuer, sid]));
+    }
+    keys
+}
+
+/// Returns the refusal for a record that cannot be read. The session is kept.
+pub(in crate::edge) fn unavailable(task: &Task, sid: &str) -> Refusal {
+    let cache = task.isolate().session_cache.borrow();
+    if cache
+        .get(sid)
+        .is_some_and(|cached| cached.is_sealed_elsewhere)
+    {
+        let why = msg!("the session's record is sealed with a key that is not in cookie.keys");
+        return Refusal::Later(Error::new(Code::KeyUnknown, why), LEASE);
+    }
+    let why = msg!(
+        "the coordinator cannot be reached: without it no session can begin, be read or be refreshed"
+    );
+    Refusal::Later(Error::new(Code::CoordinatorUnavailable, why), RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn isolate_is_ahead_by_a_generation_or_an_end() {
+        let record = |generation: u64, ended: Option<EndReason>| Record {
+            generation,
+            ended,
+            ..Record::default()
+        };
+        let (first, second) = (record(0, None), record(1, None));
+        let over = record(0, Some(EndReason::LoggedOut));
+        // Without a record, the session is the one of the login.
+        assert!(!is_ahead(&first, None));
+        assert!(is_ahead(&second, None));
+        assert!(is_ahead(&over, None));
+        assert!(!is_ahead(&second, Some(&second)));
+        assert!(is_ahead(&second, Some(&first)));
+        assert!(!is_ahead(&first, Some(&second)));
+        assert!(is_ahead(&over, Some(&second)));
+        assert!(!is_ahead(&second, Some(&over)));
+        assert!(!is_ahead(&over, Some(&over)));
+    }
+}

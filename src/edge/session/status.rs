@@ -1,0 +1,192 @@
+//! Checks of a session that a browser presents: its limits, and its generation according to its record.
+
+use alloc::rc::Rc;
+
+use crate::base::clock::UnixMillis;
+use crate::base::error::Code;
+use crate::edge::config::Storage;
+use crate::edge::coordinator;
+use crate::edge::refusal::Refusal;
+use crate::edge::session::Session;
+use crate::edge::session::end;
+use crate::edge::session::record::{GenerationStatus, Record, Stored};
+use crate::edge::session::record_store;
+use crate::edge::task::{Task, boxed};
+use crate::session::EndReason;
+
+/// Most attempts to record a presented cookie while other isolates write the record, too.
+const PRESENTED_WRITES: u32 = 3;
+
+/// The session with which a request continues, or the reason for a refusal.
+pub(in crate::edge) type SessionResult = Result<Rc<Session>, Refusal>;
+
+/// Returns the session if it has not reached a limit, and ends it otherwise.
+pub(in crate::edge) async fn check_limits(
+    task: &Task,
+    presented: Rc<Session>,
+    kept: Storage,
+) -> SessionResult {
+    let limits = &task.config().flow.limits;
+    match presented.limit_reached(limits, &task.now()) {
+        None => Ok(presented),
+        Some(reason) => boxed(on_limit(task, presented, reason, kept)).await,
+    }
+}
+
+/// Ends a session at its limit, unless its record has later activity.
+async fn on_limit(
+    task: &Task,
+    presented: Rc<Session>,
+    reason: EndReason,
+    kept: Storage,
+) -> SessionResult {
+    if reason != EndReason::Idle {
+        end::end_session(task, &presented, reason).await;
+        return Err(Refusal::Ended(reason));
+    }
+    // The user may have been active in another isolate.
+    let looked = record_store::fetch(task, &presented).await;
+    if let Some(active) = later_activity(task, &presented) {
+        return Ok(presented.active_since(active));
+    }
+    // The session may have ended earlier.
+    let record = record_store::cached(task, &presented.sid).record;
+    if let Some(before) = record.and_then(|record| record.ended) {
+        return Err(Refusal::Ended(before));
+    }
+    // A cookie may be an older copy of the session; a stored session is current.
+    if kept == Storage::InStore {
+        if looked.is_err() {
+            return Err(record_store::unavailable(task, &presented.sid));
+        }
+        end::end_session(task, &presented, reason).await;
+        if let Some(active) = later_activity(task, &presented) {
+            // The user returned before the end was written.
+            return classify(task, presented.active_since(active)).await;
+        }
+    }
+    Err(Refusal::Ended(reason))
+}
+
+/// Returns the time of later activity according to the record, if the session is not idle by it.
+fn later_activity(task: &Task, presented: &Rc<Session>) -> Option<UnixMillis> {
+    let latest = record_store::cached(task, &presented.sid)
+        .record?
+        .session
+        .clone()?;
+    let is_later = latest.generation >= presented.generation;
+    (is_later && !end::is_at_limit(task, &latest)).then_some(latest.active)
+}
+
+/// Compares a presented session with its record, as far as that can be read.
+pub(in crate::edge) async fn sync_with_record(
+    task: &Task,
+    presented: Rc<Session>,
+    kept: Storage,
+) -> SessionResult {
+    let recheck = task.config().recheck;
+    let is_due = task
+        .isolate()
+        .session_cache
+        .borrow()
+        .is_due(&presented.sid, recheck, &task.now());
+    if is_due {
+        // Without the coordinator the cached record decides, and a valid token remains in use.
+        let _ = boxed(record_store::fetch(task, &presented)).await;
+    }
+    let session = classify(task, presented.clone()).await?;
+    if kept == Storage::SealedInCookie {
+        record_presented(task, &presented).await;
+    }
+    Ok(session)
+}
+
+/// Records the first cookie of a generation: it replaces those of earlier generations.
+async fn record_presented(task: &Task, presented: &Rc<Session>) {
+    for _ in 0..PRESENTED_WRITES {
+        let now = task.now();
+        let Stored { version, record } = record_store::cached(task, &presented.sid);
+        let record = match record {
+            Some(record) if record.ended.is_some() => return,
+            Some(record) => record,
+            None if presented.generation == 0 => return,
+            // This isolate read the record before the first refresh.
+            None => Rc::new(Record::of(presented, now.wall)),
+        };
+        // A session newer than its record was refreshed by an isolate that could not commit.
+        let record = if presented.generation > record.generation {
+            Rc::new(record.followed_by(presented, now.wall))
+        } else {
+            record
+        };
+        let noted = record.with_presented(presented.generation, task.config().grace, now.wall);
+        let is_up = coordinator::is_up(task);
+        // control: presented_cookies_are_recorded
+        let Some(noted) = noted.filter(|_| is_up) else {
+            return;
+        };
+        match boxed(record_store::write(
+            task,
+            presented,
+            version,
+            &Rc::new(noted),
+        ))
+        .await
+        {
+            Ok(None) if boxed(record_store::fetch(task, presented)).await.is_ok() => {}
+            _ => return,
+        }
+    }
+}
+
+/// Returns the session or its successor after some time has passed. If `is_cache_enough`, the coordinator may be
+/// down.
+pub(in crate::edge) async fn recheck(
+    task: &Task,
+    session: Rc<Session>,
+    is_cache_enough: bool,
+) -> SessionResult {
+    if record_store::fetch(task, &session).await.is_err() && !is_cache_enough {
+        return Err(record_store::unavailable(task, &session.sid));
+    }
+    classify(task, session).await
+}
+
+/// Classifies a presented session by its cached record. The time of the presentation is the arrival of the request,
+/// even if the request waited.
+pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResult {
+    let Some(record) = record_store::cached(task, &presented.sid).record else {
+        return Ok(presented);
+    };
+    match record.status(&presented, task.config().grace, &task.arrived()) {
+        GenerationStatus::Ended(reason) => Err(Refusal::Ended(reason)),
+        GenerationStatus::Succeeded(session) => {
+            let active = session.active.max(presented.active);
+            Ok(session.clone().active_since(active))
+        }
+        // control: replayed_cookie_ends_session
+        GenerationStatus::Replayed => {
+            task.fault_of(
+                Code::SessionReplayed,
+                &[msg!(
+                    "a cookie was presented after it had been replaced; the session was ended"
+                )],
+            );
+            // The record has the latest tokens.
+            let latest = record.session.as_ref().unwrap_or(&presented);
+            boxed(end::end_session(task, latest, EndReason::Security)).await;
+            Err(Refusal::Ended(EndReason::Security))
+        }
+        GenerationStatus::Ahead | GenerationStatus::Current => Ok(presented),
+    }
+}
+
+/// Returns the session's successor, if the cached record has one.
+pub(in crate::edge) async fn successor(
+    task: &Task,
+    session: &Rc<Session>,
+) -> Result<Option<Rc<Session>>, Refusal> {
+    let found = classify(task, session.clone()).await?;
+    // control: refresh_yields_to_successor
+    Ok(Some(found).filter(|found| found.generation > session.generation))
+}
