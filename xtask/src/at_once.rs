@@ -1,10 +1,10 @@
-//! Several things are done at the same time.
+//! Runs several jobs at the same time.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Does `work` for each of `items`, as many at the same time as there are `workers`. They are begun in their
-/// order; what comes of them is in the order in which they end. All are done, whatever comes of one.
+/// Calls `work` for each of `items`, with up to `workers` calls at the same time. Calls start in the order of the
+/// items; results are in the order of completion. All calls run, even if one fails.
 pub(crate) fn each<T: Send, R: Send>(
     workers: usize,
     items: impl IntoIterator<Item = T, IntoIter: Send>,
@@ -34,15 +34,15 @@ mod tests {
     use std::sync::Barrier;
 
     #[test]
-    fn each_is_done_once() {
+    fn each_item_is_processed_once() {
         let mut done = each(2, 0..100, |n| n * 2);
         done.sort_unstable();
         assert_eq!(done, (0..100).map(|n| n * 2).collect::<Vec<_>>());
     }
 
     #[test]
-    fn as_many_are_under_way_as_there_are_workers() {
-        // None of the three goes on before all are there.
+    fn runs_as_many_items_as_workers() {
+        // None of the three continues before all have started.
         let all = Barrier::new(3);
         assert_eq!(each(3, 0..3, |_| all.wait().is_leader()).len(), 3);
     }

@@ -1,4 +1,4 @@
-//! The browsers that tests are run in: those that are there, or Debian's.
+//! Browsers for tests: those that are installed, or Debian's.
 
 use crate::process::Process;
 use crate::programs::{Need, Program, with_programs};
@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::ValueEnum;
 use std::fmt::{Display, Formatter};
 
-/// An engine that tests are run in.
+/// A browser engine for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Engine {
     Chromium,
     Firefox,
-    /// `WebKitGTK`, which is Safari's engine without Safari.
+    /// WebKitGTK, the engine of Safari without Safari
     #[value(name = "webkit")]
     WebKit,
 }
@@ -39,7 +39,7 @@ const FIREFOX: Program = Program {
     packages: &["firefox-esr"],
 };
 
-/// It knows its own browser, which is installed with it.
+/// It uses its own browser, which is installed with it.
 const WEBKIT_DRIVER: Program = Program {
     variable: "WEBKIT_DRIVER_PATH",
     names: &["WebKitWebDriver"],
@@ -47,7 +47,7 @@ const WEBKIT_DRIVER: Program = Program {
     packages: &["webkit2gtk-driver"],
 };
 
-/// `WebKitGTK` has no mode without a window.
+/// `WebKitGTK` has no headless mode.
 const SCREEN: Program = Program {
     variable: "XVFB_PATH",
     names: &["Xvfb"],
@@ -82,18 +82,17 @@ impl Display for Engine {
     }
 }
 
-/// Adds to a process the variables that name the programs of these engines, which are installed if they are
-/// not there.
+/// Adds the variables that name the programs of these engines to a process. Installs missing programs.
 pub(crate) fn with_engines(process: Process, engines: &[Engine]) -> Result<Process> {
     let needs = engines.iter().map(|engine| Need {
         to_test: format!("in {engine}"),
         programs: engine.programs(),
     });
-    let otherwise = "`cargo xtask test --engines chromium` tests in Chromium only, which says so in its last line";
+    let otherwise = "`cargo xtask test --engines chromium` tests in Chromium only, and says so in its last line";
     with_programs(process, &needs.collect::<Vec<_>>(), otherwise)
 }
 
-/// The same for what is driven in Chromium only.
+/// Adds the variables for Chromium alone.
 pub(crate) fn with_chromium(process: Process) -> Result<Process> {
     with_engines(process, &[Engine::Chromium])
 }

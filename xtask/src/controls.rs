@@ -1,7 +1,7 @@
-//! Breaks the marked rules of a source file. Each broken rule is chosen when the program runs, so one
-//! build holds them all.
+//! Breaks the marked rules of a source file. A program chooses the broken rule when it runs, so one build contains all
+//! of them.
 //!
-//! Where a rule is marked is found in the syntax tree: wording, line breaks and names around it may change.
+//! Marked code is found in the syntax tree, so its wording, line breaks and names may change.
 
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::ops::Range;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-/// Introduces the name of a rule, on a line of its own.
+/// Precedes the name of a rule, on a line of its own.
 const MARKER: &str = "// control: ";
 
 /// A change to the statement, match arm or struct member below a marker.
@@ -19,32 +19,32 @@ pub(crate) enum Break {
     Always,
     /// The condition of its `if` is false.
     Never,
-    /// The condition of its `if`, or the value that its `match` is over, is this expression.
+    /// The condition of its `if`, or the value of its `match`, is replaced by this expression.
     Condition(&'static str),
     /// The statement does not run.
     Skip,
-    /// This takes its place: for a `let` its value, for an arm or a member what follows the name.
+    /// This code replaces the value of a `let`, or the part of an arm or a member after its name.
     Instead(&'static str),
-    /// This runs first.
+    /// This code runs first.
     Before(&'static str),
-    /// This runs afterwards.
+    /// This code runs afterwards.
     After(&'static str),
 }
 
-/// The bytes of marked code.
+/// Byte ranges of marked code.
 #[derive(Clone, Debug)]
 struct Marked {
-    /// A whole statement, or what an arm or a member has behind its name.
+    /// A whole statement, or the part of an arm or a member after its name.
     whole: Range<usize>,
     /// The value of a `let`; otherwise the same as `whole`.
     value: Range<usize>,
-    /// The condition of an `if`, or the value that a `match` is over.
+    /// The condition of an `if`, or the value of a `match`.
     condition: Option<Range<usize>>,
     /// The condition is a chain of `&&`, or a `let`.
     is_chain: bool,
 }
 
-/// The names that the markers of a file give.
+/// The names in the markers of a file.
 pub(crate) fn names(text: &str) -> impl Iterator<Item = &str> {
     markers(text).map(|(_, name)| name)
 }
@@ -55,8 +55,8 @@ fn markers(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines.filter_map(|(i, line)| Some((i + 1, line.trim_start().strip_prefix(MARKER)?)))
 }
 
-/// Returns `text` with a switch at each marker. `switch` is the condition under which a rule is broken,
-/// and `breaks` its change.
+/// Returns `text` with a switch at each marker. `switch` returns the condition under which a rule is broken, and
+/// `breaks` its change.
 pub(crate) fn broken(
     text: &str,
     switch: impl Fn(&str) -> String,
@@ -78,7 +78,7 @@ pub(crate) fn broken(
         let rule = breaks(name).with_context(|| format!("no broken variant for '{name}'"))?;
         let (place, before, after) = change(rule, found, &switch(name))
             .with_context(|| format!("no condition at '{name}', line {line}"))?;
-        // Where ends meet, the inner one is first, and an end is before a beginning.
+        // Where changes touch, the inner one is first, and an end is before a start.
         insertions.push(((place.end, 0, usize::MAX - place.start), after));
         insertions.push(((place.start, 1, place.start), before));
     }
@@ -99,7 +99,7 @@ pub(crate) fn check<'a>(
     for marker in markers {
         match count.get_mut(marker) {
             Some(count) => *count += 1,
-            None => bail!("xtask/src/variants.rs breaks no rule '{marker}', which src marks"),
+            None => bail!("xtask/src/variants.rs has no change for '{marker}', which src marks"),
         }
     }
     match count.iter().find(|(_, count)| **count != 1) {
@@ -108,7 +108,7 @@ pub(crate) fn check<'a>(
     }
 }
 
-/// The first line of code below a line of comment.
+/// The first line of code below a comment line.
 fn below(text: &str, line: usize) -> usize {
     let rest = text.lines().skip(line);
     line + 1
@@ -117,7 +117,7 @@ fn below(text: &str, line: usize) -> usize {
             .count()
 }
 
-/// Returns the place of a change, with what to insert before and behind it.
+/// The place of a change, and the code to insert before and after it.
 fn change(rule: Break, found: &Marked, is_on: &str) -> Option<(Range<usize>, String, String)> {
     let (whole, value) = (|| found.whole.clone(), || found.value.clone());
     Some(match rule {
@@ -159,7 +159,7 @@ fn change(rule: Break, found: &Marked, is_on: &str) -> Option<(Range<usize>, Str
     })
 }
 
-/// Finds what begins on the lines of interest. The outermost node is the first to be visited.
+/// Finds nodes that begin on the marked lines. The outermost node is visited first.
 struct Finder {
     marked: BTreeMap<usize, Option<Marked>>,
 }
@@ -203,7 +203,7 @@ impl<'ast> Visit<'ast> for Finder {
             }
             syn::Stmt::Expr(expression, _) => {
                 self.meet(node, whole.clone(), expression);
-                // Its semicolon goes with it.
+                // The statement includes its semicolon.
                 let line = node.span().start().line;
                 if let Some(Some(marked)) = self.marked.get_mut(&line)
                     && marked.whole == whole

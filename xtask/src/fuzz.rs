@@ -1,12 +1,11 @@
-//! `cargo xtask fuzz`: libFuzzer on the targets of `tests/hostile`, for as long as one likes.
+//! `cargo xtask fuzz`: runs libFuzzer on the targets of `tests/hostile`.
 //!
-//! It needs a C++ compiler, for libFuzzer's own code, and nothing else: the options by which rustc
-//! counts what is reached are those of `cargo fuzz`, and work in a stable compiler where no sanitizer
-//! is asked for. Natively the core has no unsafe code that one could watch.
+//! It needs a C++ compiler for libFuzzer's own code. The compiler options that count covered code are those of `cargo
+//! fuzz`, and work with a stable compiler as long as no sanitizer is used. Native builds of the core have no unsafe
+//! code, so sanitizers would find nothing.
 //!
-//! What was found to reach something new stays in `target/fuzz/corpus`, and the next run begins with it.
-//! An input that fails is kept in `target/fuzz/failed`, and belongs into the target's seeds once the
-//! fault is mended.
+//! Inputs that reach new code stay in `target/fuzz/corpus`, where the next run starts. An input that fails is stored in
+//! `target/fuzz/failed`. Add it to the target's seeds once the fault is fixed.
 
 use crate::paths;
 use crate::process::{cargo, program};
@@ -14,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What rustc is told, so that libFuzzer sees where an input goes and what it is compared with.
+/// Compiler options with which libFuzzer sees the code that an input reaches and the values it is compared with.
 const FLAGS: &[&str] = &[
     "--cfg",
     "fuzzing",
@@ -28,7 +27,7 @@ const FLAGS: &[&str] = &[
 
 const SEEDS: &str = "tests/hostile/seeds";
 
-/// Fuzzes `target`, or each one in turn, for so many seconds each.
+/// Fuzzes `target`, or each one in turn, for `seconds` each.
 pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
     let known = targets()?;
     let chosen: Vec<&String> = match target {
@@ -36,10 +35,10 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
         Some(name) => known.iter().filter(|known| *known == name).collect(),
     };
     if chosen.is_empty() {
-        bail!("there is no such target; there are {}", known.join(", "));
+        bail!("unknown target; the targets are {}", known.join(", "));
     }
     let built = build()?;
-    // One that fails does not keep the others from being tried.
+    // A target that fails does not stop the others.
     let failures: Vec<String> = chosen
         .into_iter()
         .filter_map(|name| fuzz(&built, name, seconds).err())
@@ -51,7 +50,7 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
     bail!("{}", failures.join("\n"))
 }
 
-/// The targets are those that have seeds.
+/// Every target has a file of seeds.
 fn targets() -> Result<Vec<String>> {
     let files =
         fs::read_dir(paths::at(SEEDS)).with_context(|| format!("{SEEDS} cannot be read"))?;
@@ -62,7 +61,7 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds all binaries; gives the folder they are in.
+/// Builds all binaries. Returns their folder.
 fn build() -> Result<PathBuf> {
     let folder = paths::target("fuzz");
     let host = host()?;
@@ -74,13 +73,13 @@ fn build() -> Result<PathBuf> {
             "strongroom-fuzz",
             "--bins",
         ])
-        // With a target of its own, or build scripts would get the flags too.
+        // With `--target`, because build scripts would get the flags otherwise.
         .args(["--target", &host])
         .args(["--config", "profile.release.debug-assertions=true"])
         .args(["--config", "profile.release.overflow-checks=true"])
         .args(["--config", "profile.release.opt-level=3"])
         .args(["--config", "profile.release.lto=false"])
-        // What libFuzzer catches, and then shows the input of.
+        // libFuzzer catches an abort and then shows the input.
         .args(["--config", r#"profile.release.panic="unwind""#])
         .args(["--config", "profile.release.debug=1"])
         .env("CARGO_TARGET_DIR", &folder)
@@ -114,7 +113,7 @@ fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
         .args([
             format!("-max_total_time={seconds}"),
             format!("-artifact_prefix={}/", failed.display()),
-            // An input that takes so long is a fault, as is one that takes so much.
+            // An input that takes this much time or memory is a fault.
             "-timeout=10".to_owned(),
             "-rss_limit_mb=1024".to_owned(),
             "-max_len=70000".to_owned(),
@@ -123,5 +122,5 @@ fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
             "-verbosity=1".to_owned(),
         ])
         .run()
-        .with_context(|| format!("{name}: an input that fails is in {}", failed.display()))
+        .with_context(|| format!("{name}: the failing input is in {}", failed.display()))
 }

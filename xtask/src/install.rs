@@ -1,4 +1,4 @@
-//! What the commands need is there, or is installed, or is named with the words that install it.
+//! Installs the commands' requirements, or names the command that installs them.
 
 use crate::paths;
 use crate::process::program;
@@ -11,7 +11,7 @@ use std::time::SystemTime;
 /// The target that the core is compiled to.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
-/// The oldest Node that every tool in package.json runs on, as major and minor version.
+/// The oldest version of Node on which every tool in package.json runs: major and minor.
 const NODE: (u32, u32) = (20, 19);
 
 #[cfg(windows)]
@@ -19,7 +19,7 @@ pub(crate) const NPM: &str = "npm.cmd";
 #[cfg(not(windows))]
 pub(crate) const NPM: &str = "npm";
 
-/// Adds the wasm target to the toolchain if it is not there.
+/// Adds the wasm target to the toolchain if it is missing.
 pub(crate) fn wasm_target() -> Result<()> {
     let sysroot = program("rustc").args(["--print", "sysroot"]).read()?;
     if Path::new(&sysroot)
@@ -55,7 +55,7 @@ pub(crate) fn npm_packages() -> Result<()> {
         .context("the tools in package.json are missing; `npm ci --ignore-scripts` needs npm and its registry")
 }
 
-/// Node is there and new enough.
+/// Checks that Node is installed and new enough.
 fn node() -> Result<()> {
     let (major, minor) = NODE;
     let needed = format!("Node {major}.{minor} or newer is needed (https://nodejs.org)");

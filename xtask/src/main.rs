@@ -1,12 +1,12 @@
-//! Everything a person types to work on strongroom: `cargo xtask build | demo | test | simulate | fuzz |
-//! mutants | supply | bench | measure | size`.
+//! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | mutants | supply | bench | measure |
+//! size`.
 //!
-//! Each command installs what it needs on first use and does nothing twice. What cannot be installed
-//! is named, with the words that install it.
+//! Each command installs what it needs on first use, and skips steps whose inputs have not changed. If something cannot
+//! be installed, the error says how to install it.
 
 #![allow(
     clippy::print_stdout,
-    reason = "a command line tool speaks to a person"
+    reason = "a command line tool prints for a person"
 )]
 
 mod at_once;
@@ -49,76 +49,77 @@ struct Arguments {
 enum Command {
     /// Build the wasm core, the npm package (pkg/dist) and the demo site.
     Build,
-    /// Serve the demo with its own OpenID provider and API on loopback; Ctrl-C ends it.
+    /// Serve the demo with its own OpenID provider and API on loopback. Ctrl-C stops it.
     Demo {
-        /// Drive the demo in a headless browser instead, and fail at the first step that fails.
+        /// Run the demo in a headless browser instead, and fail at the first step that fails.
         #[arg(long)]
         check: bool,
-        /// The vault on an origin of its own, another one than the app's.
+        /// Put the vault on an origin of its own.
         #[arg(long)]
         vault_origin: bool,
-        /// No vault: the same page over the token handler, which runs in Cloudflare's runtime.
+        /// Use the token handler in Cloudflare's runtime instead of a vault.
         #[arg(long, conflicts_with = "vault_origin")]
         edge: bool,
     },
-    /// Run the tests: all of them, or one kind.
+    /// Run all tests, or one kind of tests.
     Test {
-        /// Which kind; all of them in this order when left out.
+        /// The kind of tests. Default: all kinds in this order.
         #[arg(value_enum)]
         kind: Option<test::Kind>,
-        /// The browser engines for the kind `engines`; all three when left out.
+        /// Browser engines for the kind `engines`, separated by commas. Default: all three.
         #[arg(long, value_enum, value_delimiter = ',')]
         engines: Vec<browser::Engine>,
     },
-    /// Let the core live through thousands of short lives in which everything fails that can.
+    /// Run the core through thousands of short random lives with all kinds of faults.
     Simulate {
-        /// Of isolates of the token handler instead, over one coordinator.
+        /// Simulate isolates of the token handler over one coordinator instead of vaults.
         #[arg(long, conflicts_with = "controls")]
         isolates: bool,
-        /// How many; 20000 (of isolates 6000) when left out, or one, told step by step, if there is a seed.
+        /// Number of lives. Default: 20000, or 6000 with --isolates. With --seed: 1, printed step by step.
         #[arg(long)]
         sessions: Option<u64>,
-        /// The first seed, which decides everything in its life.
+        /// Seed of the first life. The same seed repeats the same life.
         #[arg(long)]
         seed: Option<u64>,
-        /// Break one rule of the core at a time; the simulation must notice each.
+        /// Break one rule of the core at a time, and check that the simulation notices each.
         #[arg(long, conflicts_with_all = ["sessions", "seed"])]
         controls: bool,
     },
-    /// Let libFuzzer look for input from which the core does what it must not. Needs a C++ compiler.
+    /// Search with libFuzzer for input that breaks an invariant. Needs a C++ compiler.
     Fuzz {
-        /// What kind of input; each in turn when left out.
+        /// The kind of input. Default: each in turn.
         target: Option<String>,
-        /// For how long, each.
+        /// Seconds for each kind of input.
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Change the core in one small place at a time: the native tests must notice. Installs cargo-mutants.
+    /// Make one small change to the core at a time, and check that the native tests notice. Installs cargo-mutants.
     Mutants(mutants::Options),
-    /// Check all that comes from elsewhere, also what takes a while or needs the network: licences, sources and
-    /// known faults of the crates (installs cargo-deny), signatures of the npm packages, each module built twice.
+    /// Check all dependencies, including slow checks and those that need the network: licenses, sources and known
+    /// vulnerabilities of the crates (installs cargo-deny), signatures of the npm packages, and reproducible builds of
+    /// the modules.
     Supply,
-    /// Compile the core and write pkg/glue: a part of `build`, for the copy that `supply` compares with.
+    /// Compile the core and write pkg/glue: the part of `build` that `supply` runs in a copy.
     #[command(hide = true)]
     Modules {
-        /// Only the module of this name, which must not need another's glue.
+        /// Build only the module with this name, which must not need another module's glue.
         #[arg(long)]
         only: Option<String>,
     },
-    /// Measure side by side with other libraries, in Node and in a real browser; `bench edge`: the token handler.
+    /// Compare the speed with other libraries, in Node and in a real browser. `bench edge` measures the token handler.
     Bench {
-        /// Handed to benches/bench.mjs as they are, or behind `edge` to benches/edge/bench.mjs.
+        /// Options of benches/bench.mjs, or after `edge` of benches/edge/bench.mjs.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
-    /// Count what makes the sources easy or hard to read: names, comments, dependencies.
+    /// Measure the readability of the sources: names, comments and dependencies.
     Measure(measure::Options),
-    /// Measure what a browser downloads; fails above the budget.
+    /// Measure the bytes that a browser downloads. Fails above the budget.
     Size {
         /// Also bundle and measure other libraries.
         #[arg(long)]
         peers: bool,
-        /// Say what it consists of instead: each source, each crate, each of our own modules.
+        /// Show the bytes of each source, each crate and each module of the core instead.
         #[arg(long, conflicts_with = "peers")]
         what: bool,
     },
@@ -181,7 +182,7 @@ fn run(command: &Command) -> Result<()> {
     }
 }
 
-/// What the demo's scripts are told.
+/// Options for the demo's scripts.
 const fn demo_options(vault_origin: bool, edge: bool) -> &'static [&'static str] {
     match (vault_origin, edge) {
         (_, true) => &["--edge"],

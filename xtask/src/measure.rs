@@ -1,4 +1,4 @@
-//! `cargo xtask measure`: counts what makes the sources easy or hard to read, and samples sentences.
+//! `cargo xtask measure`: measures the readability of the sources, and samples sentences.
 
 mod code;
 pub(crate) mod english;
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     /// Seed of the sample.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Print the places behind each number as well.
+    /// Print the places behind each number.
     #[arg(long)]
     places: bool,
 }
@@ -83,8 +83,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     dead_code,
     reason = "part of the lints as soon as the texts follow the rules"
 )]
-/// Fails if a phrase that is never right is in a comment or message, or if too many doc comments open with a question
-/// word.
+/// Fails if a comment or message contains a phrase that is never right, or if too many doc comments open with a
+/// question word.
 pub(crate) fn check_english() -> Result<()> {
     let texts = read_texts(&tracked_files()?)?;
     let (_, _, places) = forbidden(&texts);
@@ -406,7 +406,7 @@ fn commit_subjects() -> Result<Option<Row>> {
     )))
 }
 
-/// Returns sentences in a random order that the seed decides, with their places.
+/// Returns sentences with their places, in a random order that depends on the seed.
 fn sample(texts: &[Text], files: &[String], options: &Options) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for text in texts {
@@ -433,7 +433,7 @@ fn sample(texts: &[Text], files: &[String], options: &Options) -> Result<Vec<Str
                 .map(|one| format!("{one}  ({path})")),
         );
     }
-    // SplitMix64: few lines, and the same sample everywhere.
+    // SplitMix64: short, and with the same sample on every machine.
     let mut state = options.seed;
     let mut random = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,9 +1,9 @@
 //! `cargo xtask mutants`: checks that the native tests notice small changes of the core.
 //!
-//! cargo-mutants lists the mutants. It could also build and test each of them separately, which takes 8 s for
-//! each mutant, and hours for the whole core. Here all mutants are compiled into one copy of the package, an
-//! environment variable chooses one, and only the tests that reach its function run, until one of them
-//! fails. A mutant that does not compile together with the others is built alone.
+//! cargo-mutants lists the mutants. It could also build and test each of them separately, which takes 8 s for each
+//! mutant, and hours for the whole core. Here all mutants are compiled into one copy of the package, and an environment
+//! variable chooses one. Only the tests that reach its function run, until one of them fails. A mutant that does not
+//! compile together with the others is built alone.
 //!
 //! docs/testing.md has the scores and the accepted survivors, each with its reason.
 
@@ -40,9 +40,9 @@ const GOAL: usize = 90;
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Files to mutate, such as src/oauth/jwt.rs or jwt.rs; a folder means all files below it. All files when left out.
+    /// Files to mutate, such as src/oauth/jwt.rs or jwt.rs. A folder stands for all files below it. Default: all files.
     files: Vec<String>,
-    /// Only mutants with this text in their names.
+    /// Only mutants whose names contain this text.
     #[arg(long)]
     only: Option<String>,
     /// Print the mutants instead of testing them.
@@ -51,8 +51,8 @@ pub(crate) struct Options {
     /// Number of mutants to test at the same time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// Test only those that the last run has not caught, after new tests. The mutated files must be as they were,
-    /// but for unit tests at their end.
+    /// Test only the mutants that the last run did not catch. The mutated files must not have changed, except for unit
+    /// tests at their end.
     #[arg(long)]
     again: bool,
     /// Skip the mutants that must be built alone, which take a minute each.
@@ -90,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     report(&mutants, &verdicts, &accepted, options.save)
 }
 
-/// The files below `src` that `names` stand for.
+/// The files below `src` that match `names`.
 fn chosen_files(names: &[String]) -> Result<Vec<String>> {
     let mut known = Vec::new();
     crate::simulation::files_below(&at("src"), &mut known)?;
@@ -114,15 +114,15 @@ fn chosen_files(names: &[String]) -> Result<Vec<String>> {
         let before = chosen.len();
         chosen.extend(found.cloned());
         if chosen.len() == before {
-            bail!("there is no file or folder {wanted} below src");
+            bail!("no file or folder {wanted} below src");
         }
     }
     Ok(chosen)
 }
 
-/// Tests those of `mutants` that the last run has not caught, and puts them behind the others. Returns all verdicts.
+/// Tests the mutants that the last run has not caught, and moves them behind the others. Returns all verdicts.
 fn test_again(mutants: &mut Vec<Mutant>, options: &Options) -> Result<Vec<Verdict>> {
-    let before = fs::read_to_string(target(VERDICTS)).context("there was no run before")?;
+    let before = fs::read_to_string(target(VERDICTS)).context("there is no earlier run")?;
     let caught: BTreeSet<&str> = before
         .lines()
         .filter_map(|line| line.strip_prefix("Caught\t"))
@@ -138,7 +138,8 @@ fn test_again(mutants: &mut Vec<Mutant>, options: &Options) -> Result<Vec<Verdic
     Ok(verdicts)
 }
 
-/// Builds and tests all of `mutants`. Returns their verdicts in the same order. Those of `caught` are only noted.
+/// Builds and tests all of `mutants`. Returns their verdicts in the same order. The mutants in `caught` are only
+/// recorded.
 fn test(mutants: &[Mutant], options: &Options, caught: &[Mutant]) -> Result<Vec<Verdict>> {
     let jobs = options.jobs;
     let tree = Tree::new("together")?;
@@ -147,7 +148,7 @@ fn test(mutants: &[Mutant], options: &Options, caught: &[Mutant]) -> Result<Vec<
         tree.build(mutants)
     })?;
     let suite = step(
-        "find which test reaches which function",
+        "find the functions that each test reaches",
         Output::Quiet,
         || Suite::trace(&build, jobs),
     )?;
@@ -198,7 +199,7 @@ fn test(mutants: &[Mutant], options: &Options, caught: &[Mutant]) -> Result<Vec<
     Ok(verdicts)
 }
 
-/// Verdicts as they come: a run may take long, and be ended before its report.
+/// Records verdicts immediately, because a run may be stopped before its report.
 struct Log(Mutex<File>);
 
 impl Log {
@@ -231,7 +232,7 @@ struct Score {
 }
 
 impl Score {
-    /// The share of mutants that were caught, of those that are not accepted as equivalent, rounded down.
+    /// The percentage of caught mutants, rounded down. Accepted survivors do not count.
     fn percent(&self) -> usize {
         let counted = self.caught + self.missed;
         (100 * self.caught).checked_div(counted).unwrap_or(100)

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_letters_and_never_the_same() {
+    fn names_are_unique_letters() {
         let names: Vec<_> = (0..800).map(short).collect();
         assert_eq!(
             [&names[0], &names[25], &names[26], &names[27]],

@@ -1,8 +1,8 @@
-//! Functions that resemble each other are put side by side, since compressors refer more cheaply to what is near.
-//! The order of functions means nothing to an engine.
+//! Places similar functions side by side, because compressors encode a short distance in fewer bits. The order of
+//! functions has no meaning for an engine.
 //!
-//! Two functions are as similar as the runs of bytes that they share. Pairs are joined, the most similar first, until
-//! all functions are in chains; the chain with the most code comes first.
+//! The similarity of two functions is the number of byte runs that they share. The most similar pairs are joined first,
+//! until all functions are in chains. The chain with the most code comes first.
 
 use anyhow::Result;
 use std::cmp::Reverse;
@@ -45,7 +45,7 @@ pub(crate) fn by_similarity(wasm: &[u8], run: usize) -> Result<Vec<u8>> {
 }
 
 struct Reorder {
-    /// The former places of the functions.
+    /// The former positions of the functions.
     order: Vec<usize>,
     imported: u32,
     /// The new number of each function that is not imported.
@@ -85,7 +85,7 @@ impl Reencode for Reorder {
     }
 }
 
-/// The places of `bodies`, similar ones side by side.
+/// The positions of `bodies`, similar ones side by side.
 fn chains(bodies: &[&[u8]], run: usize) -> Vec<usize> {
     let runs: Vec<BTreeSet<&[u8]>> = bodies
         .iter()
@@ -172,7 +172,7 @@ mod tests {
                 _ => {}
             }
         }
-        // The longest one comes first.
+        // The longest chain comes first.
         assert_eq!(types, [0, 1, 2]);
         assert_eq!(exported, Some(2));
         assert_eq!(bodies[0], b"\x00\x10\x02\x1a\x10\x02\x1a\x01\x0b");

@@ -1,4 +1,4 @@
-//! `pkg/glue` and `pkg/src` become `pkg/dist`, the npm package; then the demo site is bundled.
+//! Builds the npm package in `pkg/dist` from `pkg/glue` and `pkg/src`, and then bundles the demo site.
 
 use crate::paths::at;
 use crate::process::node;
@@ -9,14 +9,14 @@ use anyhow::Result;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
-/// The programs that TypeScript checks: the globals of a page, a worker and a server differ.
+/// The TypeScript projects: pages, workers and servers have different globals.
 const PROJECTS: [&str; 3] = [
     "pkg/tsconfig.json",
     "pkg/tsconfig.worker.json",
     "pkg/tsconfig.edge.json",
 ];
 
-/// Builds everything that is out of date, once in the life of this program.
+/// Builds everything that is out of date, once per run of this program.
 pub(crate) fn build() -> Result<()> {
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.load(Relaxed) {
@@ -104,7 +104,7 @@ fn tsc(project: &str, options: &[&str]) -> Result<()> {
         .run_quietly()
 }
 
-/// The site takes its client's name from the servers that the tests use too.
+/// The site uses the client name of the tests' servers.
 fn site() -> Result<()> {
     let inputs = ["www", "pkg/dist", "tests/support", "package-lock.json"];
     let stamp = Stamp::of("site", &inputs.map(at), &[])?;

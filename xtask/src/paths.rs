@@ -1,9 +1,9 @@
-//! Where things are: everything is relative to the repository's root, wherever cargo was called.
+//! Paths relative to the repository's root, independent of the working directory.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// Names another root: that of a copy, which is built to be compared.
+/// The variable that names another root: a copy that is built for comparison.
 pub(crate) const ROOT: &str = "STRONGROOM_ROOT";
 
 /// The repository's root.
@@ -15,7 +15,7 @@ pub(crate) fn root() -> &'static Path {
     root.unwrap_or_else(|| Path::new("."))
 }
 
-/// `relative`, from the root.
+/// `relative` as a path below the root.
 pub(crate) fn at(relative: &str) -> PathBuf {
     root().join(relative)
 }

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
 
-/// A command to be run in the repository's root.
+/// A command that runs in the repository's root.
 pub(crate) struct Process {
     command: Command,
     shown: String,
@@ -31,7 +31,7 @@ pub(crate) fn cargo() -> Process {
     program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).shown_as("cargo")
 }
 
-/// Replaces this program by `node`, so that Ctrl-C and any other signal goes to it directly.
+/// Replaces this program by `node`, so that Ctrl-C and other signals reach it directly.
 pub(crate) fn become_node(arguments: &[&str]) -> Result<()> {
     node(arguments).replace()
 }
@@ -70,18 +70,18 @@ impl Process {
         Ok(())
     }
 
-    /// Runs it silently; its output is shown if it fails.
+    /// Runs it silently. Shows its output if it fails.
     pub(crate) fn run_quietly(self) -> Result<()> {
         self.output().map(drop)
     }
 
-    /// Runs it and returns what it wrote to its standard output, trimmed.
+    /// Runs it and returns its standard output, trimmed.
     pub(crate) fn read(self) -> Result<String> {
         let output = self.output()?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    /// Whether it can be run and succeeds.
+    /// Returns true if it can be started and succeeds.
     pub(crate) fn succeeds(mut self) -> bool {
         self.command
             .stdin(Stdio::null())

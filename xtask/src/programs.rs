@@ -1,4 +1,4 @@
-//! Programs that tests need and neither cargo nor npm brings: those that are there, or Debian's.
+//! Programs for tests that neither cargo nor npm installs: those that are installed, or Debian's.
 
 use crate::process::{Process, program};
 use crate::progress::{Output, step};
@@ -8,24 +8,24 @@ use std::{env, fs};
 
 /// A program that tests start.
 pub(crate) struct Program {
-    /// The variable that names it, read here and by every script that starts it.
+    /// The environment variable with its path, read here and by every script that starts it.
     pub(crate) variable: &'static str,
     pub(crate) names: &'static [&'static str],
-    /// Where it is when it is not on PATH.
+    /// Its locations outside PATH.
     pub(crate) elsewhere: &'static [&'static str],
-    /// Debian's packages, the first being the one with the program. Packages that they recommend are a
+    /// Debian's packages, the program's own first. Recommended packages are not installed, because they are a
     /// desktop's.
     pub(crate) packages: &'static [&'static str],
 }
 
-/// What cannot be tested without some programs.
+/// The tests that need some programs.
 pub(crate) struct Need {
     /// As in "to test in Chromium".
     pub(crate) to_test: String,
     pub(crate) programs: &'static [Program],
 }
 
-/// Redis itself, which tests start on a port and in a folder of their own.
+/// Redis itself. Tests start it on a free port and in a folder of their own.
 pub(crate) fn redis() -> Need {
     const REDIS: &[Program] = &[Program {
         variable: "REDIS_SERVER_PATH",
@@ -39,8 +39,8 @@ pub(crate) fn redis() -> Need {
     }
 }
 
-/// Adds to a process the variables that name the programs, which are installed if they are not there. `otherwise`
-/// says how one does without.
+/// Adds the variables that name the programs to a process. Installs missing programs. `otherwise` describes the
+/// alternative.
 pub(crate) fn with_programs(process: Process, needs: &[Need], otherwise: &str) -> Result<Process> {
     let programs = || needs.iter().flat_map(|need| need.programs);
     let mut missing = Vec::new();
@@ -84,7 +84,7 @@ impl Program {
     }
 }
 
-/// Installs Debian's packages where that is possible without asking anyone.
+/// Installs Debian's packages if that is possible without asking anyone.
 fn install(missing: &[&Program], needs: &[Need], otherwise: &str) -> Result<()> {
     let packages = missing
         .iter()
@@ -120,7 +120,7 @@ fn install(missing: &[&Program], needs: &[Need], otherwise: &str) -> Result<()> 
     })
 }
 
-/// What is missing, how it is installed, and how one does without.
+/// Describes the missing programs, their installation, and the alternative.
 fn what_to_do(missing: &[&Program], packages: &[&str], needs: &[Need], otherwise: &str) -> String {
     let is_short = |need: &&Need| {
         need.programs.iter().any(|program| {
@@ -141,7 +141,7 @@ fn what_to_do(missing: &[&Program], packages: &[&str], needs: &[Need], otherwise
     )
 }
 
-/// Ubuntu's packages of browsers are only pointers to snaps, which may not be installable.
+/// Ubuntu's browser packages only point to snaps, which may not be installable.
 fn has_packages(os_release: &str) -> bool {
     let value = |key: &str| {
         os_release
@@ -155,7 +155,7 @@ fn has_packages(os_release: &str) -> bool {
     like("debian") && !like("ubuntu")
 }
 
-/// The words before `apt-get`: none for root, `sudo -n` where that asks for no password.
+/// The words before `apt-get`: none for root, `sudo -n` if it needs no password.
 fn privilege() -> Option<&'static [&'static str]> {
     if program("id")
         .args(["-u"])
@@ -176,7 +176,7 @@ mod tests {
     use super::has_packages;
 
     #[test]
-    fn debian_has_the_packages_and_ubuntu_has_not() {
+    fn packages_come_from_debian_and_not_ubuntu() {
         let cases = [
             ("PRETTY_NAME=\"Debian GNU/Linux 13\"\nID=debian\n", true),
             ("ID=raspbian\nID_LIKE=debian\n", true),

@@ -1,13 +1,12 @@
-//! One line a step: what runs, then how long it took.
+//! Progress: one line for each step, with its duration.
 
 use anyhow::Result;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// Runs `work`, and says so before and after.
+/// Runs `work` and prints a line before and after.
 ///
-/// On a terminal the second line replaces the first if nothing was printed in between, that is, if
-/// the work is `quiet`.
+/// On a terminal the second line replaces the first if nothing was printed in between, that is, if the work is `quiet`.
 pub(crate) fn step<T>(label: &str, output: Output, work: impl FnOnce() -> Result<T>) -> Result<T> {
     println!("  … {label}");
     let start = Instant::now();
@@ -17,21 +16,21 @@ pub(crate) fn step<T>(label: &str, output: Output, work: impl FnOnce() -> Result
     }
     let mark = if result.is_ok() { '✓' } else { '✗' };
     println!("  {mark} {label}  {}", seconds(start.elapsed()));
-    // A step may be followed by another program that writes to the same terminal.
+    // The next program may write to the same terminal.
     std::io::stdout().flush().ok();
     result
 }
 
-/// Whether a step's work prints something itself.
+/// Says if a step's work prints something itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// Nothing between the step's two lines.
+    /// No output between the step's two lines.
     Quiet,
-    /// Lines of its own, or another step's at the same time.
+    /// Lines of its own, or of a parallel step.
     Loud,
 }
 
-/// A step that had nothing to do.
+/// Prints that a step had nothing to do.
 pub(crate) fn unchanged(label: &str) {
     println!("  ✓ {label}  unchanged");
 }

@@ -1,5 +1,5 @@
-//! The deterministic simulation of `tests/simulation`, and its controls: a copy of the package whose
-//! core can be broken in one place at a time, all in one build.
+//! The deterministic simulation of `tests/simulation`, and its controls: one build of a copy of the package whose core
+//! can be broken in one place at a time.
 
 use crate::controls;
 use crate::paths::{at, target};
@@ -10,13 +10,13 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// In so many sessions a broken rule is noticed, or the simulation is too tame.
+/// Number of lives within which a broken rule must be noticed.
 const SESSIONS: &str = "20000";
 
-/// Which rule the copy breaks.
+/// The variable that names the broken rule.
 const VARIABLE: &str = "STRONGROOM_BROKEN";
 
-/// The copy's own module: whether a rule is the one to be broken.
+/// The copy's own module: returns true for the broken rule.
 const SWITCH: &str = r#"
 //! Which rule is broken.
 static CHOSEN: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
@@ -26,7 +26,7 @@ pub fn is(name: &str) -> bool {
 }
 "#;
 
-/// Who lives in it.
+/// Kinds of lives.
 #[derive(Clone, Copy)]
 pub(crate) enum Lives {
     /// Vaults in browsers.
@@ -44,7 +44,7 @@ impl Lives {
     }
 }
 
-/// Builds it and runs so many sessions, from this seed on.
+/// Builds the simulation and runs this many lives from this seed on.
 pub(crate) fn run(lives: Lives, sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
     step("simulation: build", Output::Quiet, || {
         simulation().args(["--no-run"]).run_quietly()
@@ -80,9 +80,9 @@ pub(crate) fn controls() -> Result<()> {
             bail!("no broken variant in xtask/src/variants.rs is noticed by {invariant}");
         }
     }
-    // Or what is noticed below might be the switches.
+    // Otherwise the switches themselves might be noticed below.
     step(
-        "nothing is noticed where no rule is broken",
+        "nothing is noticed without a broken rule",
         Output::Quiet,
         || {
             let vaults = ["--", "--sessions", "2000"];
@@ -107,7 +107,7 @@ pub(crate) fn controls() -> Result<()> {
     Ok(())
 }
 
-/// Checks that `src` marks each rule that a variant breaks, once, and no other.
+/// Checks that `src` marks exactly the rules that the variants break, each once.
 fn check_markers() -> Result<()> {
     let mut files = Vec::new();
     files_below(&at("src"), &mut files)?;
@@ -124,7 +124,7 @@ fn simulation() -> Process {
     cargo().args(["test", "--quiet"]).args(target)
 }
 
-/// The same program with the copy's core. The two share what they depend on.
+/// The same program with the copy's core. Both share their dependencies.
 fn broken(copy: &Path) -> Process {
     let manifest = copy.join("Cargo.toml");
     simulation()
@@ -147,7 +147,7 @@ fn write_copy(copy: &Path) -> Result<()> {
         write_if_changed(&copy.join(name), &text)?;
         wanted.push(copy.join(name));
     }
-    // What is no longer in the package.
+    // Files that were removed from the package.
     let mut there = Vec::new();
     files_below(&copy.join("src"), &mut there)?;
     files_below(&copy.join("tests"), &mut there)?;
@@ -156,7 +156,7 @@ fn write_copy(copy: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A file of the package as it is in the copy.
+/// A file of the package, as it is in the copy.
 fn altered(name: &str, text: &str) -> Result<String> {
     if name == "Cargo.toml" {
         return other_version(name, &alone(text)?);
@@ -186,12 +186,12 @@ pub(crate) fn alone(manifest: &str) -> Result<String> {
     replaced("Cargo.toml", manifest, members, "members = [\"tests/kit\"]")
 }
 
-/// Cargo would take two packages of the same version for one, and build each in the other's place.
+/// Cargo would mistake two packages of the same version for one, and replace one build with the other.
 fn other_version(file: &str, manifest: &str) -> Result<String> {
     replaced(file, manifest, "\nversion = \"", "\nversion = \"9")
 }
 
-/// `text` with `replacement` in the place of `find`, which is there exactly once.
+/// Replaces `find`, which must occur exactly once, by `replacement`.
 pub(crate) fn replaced(file: &str, text: &str, find: &str, replacement: &str) -> Result<String> {
     match text.matches(find).count() {
         1 => Ok(text.replace(find, replacement)),
@@ -215,7 +215,7 @@ pub(crate) fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()>
     Ok(())
 }
 
-/// Cargo goes by dates: what is the same already stays as it is.
+/// Cargo compares dates, so unchanged files are not written again.
 pub(crate) fn write_if_changed(file: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(file).is_ok_and(|there| there == text) {
         return Ok(());

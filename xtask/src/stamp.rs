@@ -1,5 +1,5 @@
-//! A step is repeated only when its inputs changed: their contents are hashed, not their dates, so
-//! that switching branches back and forth costs nothing.
+//! Skips steps whose inputs have not changed. Contents are hashed instead of dates, so that switching branches back and
+//! forth costs nothing.
 
 use crate::paths;
 use anyhow::{Context, Result};
@@ -7,18 +7,18 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// What was made from a folder's files lies in the same folder, and is no input.
+/// Folder of outputs within an input folder, which is not an input.
 const OUTPUT: &str = "dist";
 
-/// What a step last ran with.
+/// The inputs of a step's last run.
 pub(crate) struct Stamp {
     file: PathBuf,
     digest: String,
 }
 
 impl Stamp {
-    /// The stamp of step `name` with `inputs` (files or folders; those that do not exist count as
-    /// such) and `options`, anything else that decides its result.
+    /// The stamp of step `name` with `inputs` (files or folders, which may be missing) and `options`, which are all
+    /// other values that affect its result.
     pub(crate) fn of(name: &str, inputs: &[PathBuf], options: &[&str]) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         options.hash(&mut hasher);
@@ -31,13 +31,13 @@ impl Stamp {
         })
     }
 
-    /// Whether the step's last run had the same inputs and its `outputs` are still there.
+    /// Returns true if the step's last run had the same inputs and its `outputs` still exist.
     pub(crate) fn is_fresh(&self, outputs: &[PathBuf]) -> bool {
         outputs.iter().all(|output| output.exists())
             && fs::read_to_string(&self.file).is_ok_and(|digest| digest == self.digest)
     }
 
-    /// Remembers that the step was done. Call it only then.
+    /// Records that the step has completed. Call it only then.
     pub(crate) fn write(&self) -> Result<()> {
         fs::create_dir_all(paths::target("xtask"))?;
         fs::write(&self.file, &self.digest)
@@ -69,7 +69,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_step_is_repeated_when_an_input_changes_or_an_output_is_gone() {
+    fn step_repeats_after_input_change_or_lost_output() {
         let folder = paths::target("xtask/test-of-stamps");
         fs::remove_dir_all(&folder).ok();
         fs::create_dir_all(folder.join("src/dist")).unwrap();

@@ -1,4 +1,4 @@
-//! The test files of a folder, each in a process of its own.
+//! The test files of a folder, each in its own process.
 
 use crate::at_once::each;
 use crate::paths::at;
@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::time::Instant;
 
-/// The files that take longest, as far as is known: what is begun last should be short. A file is no worse for not
-/// being here.
+/// Files that are known to take the longest. They start first, so that the last ones are short. Other files need not be
+/// listed.
 const LONG: [&str; 11] = [
     "webkit.test.mjs",
     "faults.test.mjs",
@@ -24,24 +24,24 @@ const LONG: [&str; 11] = [
     "errors.test.mjs",
 ];
 
-/// How many files are run at the same time.
+/// The number of files that run at the same time.
 #[derive(Clone, Copy)]
 pub(crate) enum AtOnce {
     One = 1,
-    /// Browser and servers wait for each other much of the time, so two take little longer than one. Files
-    /// share nothing: each has its own browser, profile, servers and ports.
+    /// Browser and servers often wait for each other, so two files take little longer than one. Files share nothing:
+    /// each has its own browser, profile, servers and ports.
     Two = 2,
-    /// Of many files, the more so: some of them wait for time limits to pass.
+    /// For many files, some of which wait for time limits.
     Three = 3,
 }
 
-/// What a folder has.
+/// The test files of a folder.
 pub(crate) struct Suite {
     files: Vec<String>,
 }
 
 impl Suite {
-    /// All `*.test.mjs` of `folder`. Node's runner would pass without a word if there were none.
+    /// All `*.test.mjs` files of `folder`. Node's runner would pass silently without any.
     pub(crate) fn of(folder: &str) -> Result<Self> {
         let mut names = fs::read_dir(at(folder))
             .into_iter()
@@ -50,9 +50,7 @@ impl Suite {
             .filter(|name| name.ends_with(".test.mjs"))
             .collect::<Vec<_>>();
         if names.is_empty() {
-            bail!(
-                "{folder} has no *.test.mjs: there is nothing to run, which is not the same as passing"
-            );
+            bail!("{folder} has no *.test.mjs, so there is nothing to run");
         }
         names.sort_by_key(|name| (place(name), name.clone()));
         let files = names
@@ -62,17 +60,17 @@ impl Suite {
         Ok(Self { files })
     }
 
-    /// Those of these names.
+    /// Only the files with these names.
     pub(crate) fn only(mut self, names: &[String]) -> Result<Self> {
         let named = |file: &String| names.iter().any(|name| file.ends_with(&format!("/{name}")));
         self.files.retain(named);
         if self.files.len() != names.len() {
-            bail!("there should be files for {}", names.join(", "));
+            bail!("no test files for {}", names.join(", "));
         }
         Ok(self)
     }
 
-    /// Runs all files, though one of them fails; `prepare` gives each process what it needs.
+    /// Runs all files, even if one fails. `prepare` sets each process up.
     pub(crate) fn run(
         self,
         at_once: AtOnce,
@@ -119,17 +117,17 @@ fn failing(
     outcomes.into_iter().flatten().collect()
 }
 
-/// How many files of a suite may fail and be run once more.
+/// The number of failed files that are run again.
 const FEW: usize = 2;
 
-/// Runs each of a few files that failed a second time, by itself, and returns those that fail again. One that passes is
-/// named as unsteady; what it said the first time is there to be read. Where more have failed it is no chance.
+/// Repeats failed files one at a time if there are only a few, and returns those that fail again. A file that passes is
+/// reported as unsteady, with the output of its first run. If many files fail, this is not chance.
 fn once_more(failed: Vec<String>, passes: impl Fn(&str) -> bool) -> Vec<String> {
     if failed.len() > FEW {
         return failed;
     }
     let fails_again = |file: &String| {
-        println!("  {file} once more, by itself");
+        println!("  repeating {file} alone");
         let is_unsteady = passes(file);
         if is_unsteady {
             println!("  UNSTEADY: {file} failed, and passed the second time");
@@ -145,7 +143,7 @@ fn place(name: &str) -> usize {
         .unwrap_or(LONG.len())
 }
 
-/// A line for a file that passes, and all that it said for one that fails.
+/// Prints a line for a file that passes, and the whole output of one that fails.
 fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result<()> {
     let start = Instant::now();
     let process = prepare(node(&["--test", "--test-reporter=spec"]).args([file]))
@@ -164,7 +162,7 @@ fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result
     result.map(drop)
 }
 
-/// How many tests there were, and those that were left out, by name.
+/// The number of tests, and the names of skipped tests.
 fn counts(said: &str) -> String {
     let number = |what: &str| {
         said.lines().find_map(|line| {
@@ -185,7 +183,7 @@ fn counts(said: &str) -> String {
     }
 }
 
-/// The lines that say what was measured, and not what passed, nor that the provider would like another Node.
+/// The lines with measurements, without passed tests and the provider's warning about Node.
 fn remarks(said: &str) -> impl Iterator<Item = &str> {
     said.lines().filter(|line| {
         let word = line.trim_start();
@@ -203,17 +201,17 @@ mod tests {
     const SAID: &str = "✔ one (2.1ms)\n▶ two\n  ✔ three (1ms)\n400 calls, 1 refresh\nℹ tests 3\nℹ pass 3\nℹ fail 0\nℹ skipped 0\nℹ todo 0";
 
     #[test]
-    fn a_line_for_a_file_says_how_many_tests_it_has() {
+    fn file_line_has_its_number_of_tests() {
         assert_eq!(counts(SAID), "3 passed");
         assert_eq!(
             counts(&SAID.replace("skipped 0", "skipped 2")),
             "3 passed, 2 SKIPPED"
         );
-        assert_eq!(counts("not what a test runner says"), "no summary");
+        assert_eq!(counts("not the output of a test runner"), "no summary");
     }
 
     #[test]
-    fn what_a_test_measured_is_kept() {
+    fn measurements_are_printed() {
         assert_eq!(remarks(SAID).collect::<Vec<_>>(), ["400 calls, 1 refresh"]);
     }
 
@@ -232,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_fails_is_run_once_more_and_no_more_than_that() {
+    fn failed_file_is_repeated_once() {
         assert_eq!(ran(&["0a", "0b"]), (vec![], 2));
         assert_eq!(ran(&["0a", "1b", "1c"]), (vec![], 5));
         assert_eq!(ran(&["0a", "1b", "2c"]), (vec!["2c".to_owned()], 5));
     }
 
     #[test]
-    fn where_many_fail_none_is_run_again() {
+    fn many_failures_are_not_repeated() {
         assert_eq!(ran(&["1a", "1b", "1c", "0d"]).1, 4);
         assert_eq!(ran(&["1a", "1b", "1c", "0d"]).0, ["1a", "1b", "1c"]);
     }

@@ -1,8 +1,7 @@
-//! `cargo xtask supply`, and the part of it that each run of the tests has: what comes from elsewhere is what
-//! it is taken for, and what is built here is built of nothing but the sources.
+//! `cargo xtask supply`, and the part of it that each test run includes. It checks that dependencies are what they
+//! claim to be, and that builds depend only on the sources.
 //!
-//! What cannot be checked on a machine, because a registry or a database is out of its reach, is said, and is
-//! no success.
+//! A check that cannot run, because a registry or a database is unreachable, is reported and fails the command.
 
 use crate::paths;
 use crate::process::{cargo, program};
@@ -16,34 +15,34 @@ use std::path::{Path, PathBuf};
 /// The version that deny.toml was written for.
 const DENY_VERSION: &str = "0.20.2";
 
-/// What needs neither installing nor a network: for the tests. The module that everybody downloads is built
-/// a second time; once that was the same, not again until something changes.
+/// Checks that need neither an installation nor a network, for the tests. The module that everybody downloads is built
+/// a second time. After a success this is not repeated until something changes.
 pub(crate) fn what_is_there() -> Result<()> {
     match deny() {
         Some(deny) => check_with(&deny)?,
         None => println!(
-            "  not checked: licences, sources and duplicates of the crates, for want of cargo-deny; `cargo xtask supply` installs it"
+            "  not checked: licenses, sources and duplicates of the crates, because cargo-deny is missing; `cargo xtask supply` installs it"
         ),
     }
     same_twice(Some("vault"))
 }
 
-/// Everything.
+/// Runs all checks.
 pub(crate) fn run() -> Result<()> {
     package::build()?;
     let deny = deny().map_or_else(install_deny, Ok)?;
     check_with(&deny)?;
     let mut unchecked = Vec::new();
     if !program(&deny).args(["check", "advisories"]).succeeds() {
-        unchecked.push("known faults of the crates: `cargo deny check advisories` failed, or its database is out of reach");
+        unchecked.push("known vulnerabilities of the crates: `cargo deny check advisories` failed, or its database is unreachable");
     }
     for what in [["audit"].as_slice(), &["audit", "signatures"]] {
-        // A registry that does not answer is not waited for.
+        // Limits the wait for a registry that does not respond.
         let npm = program(install::NPM).args(["--fetch-timeout=30000", "--fetch-retries=0"]);
         if !npm.args(what).succeeds() {
             unchecked.push(match what {
-                [_] => "known faults of the npm packages: `npm audit` failed, or the registry does not answer it",
-                _ => "signatures of the npm packages: `npm audit signatures` failed, or the registry does not answer it",
+                [_] => "known vulnerabilities of the npm packages: `npm audit` failed, or the registry does not respond",
+                _ => "signatures of the npm packages: `npm audit signatures` failed, or the registry does not respond",
             });
         }
     }
@@ -51,10 +50,10 @@ pub(crate) fn run() -> Result<()> {
     if unchecked.is_empty() {
         return Ok(());
     }
-    bail!("not found to be in order:\n  {}", unchecked.join("\n  "))
+    bail!("these checks failed:\n  {}", unchecked.join("\n  "))
 }
 
-/// cargo-deny, from PATH or as it was installed here.
+/// cargo-deny, from PATH or installed by this program.
 fn deny() -> Option<PathBuf> {
     let known = [PathBuf::from("cargo-deny"), installed_deny()];
     known
@@ -85,7 +84,7 @@ fn check_with(deny: &Path) -> Result<()> {
             .args(["--offline", "check", "licenses", "bans", "sources"])
             .run_quietly()
     })
-    .context("deny.toml says what a crate may be")
+    .context("deny.toml lists what a crate may be")
 }
 
 /// Builds the modules, or one of them, again from a copy of the sources in another folder with another cargo home, and
@@ -107,12 +106,10 @@ fn same_twice(only: Option<&str>) -> Result<()> {
     )?;
     let built: Vec<PathBuf> = files.iter().map(|file| paths::at(file)).collect();
     if stamp.is_fresh(&built) {
-        println!(
-            "  ✓ {label}: the same from another place, as it was when its sources last changed"
-        );
+        println!("  ✓ {label}: same bytes from another folder, when its sources last changed");
         return Ok(());
     }
-    // A path of another length, so that one that is in the module moves what comes after it.
+    // A path of another length, so that a path in the module would shift the bytes after it.
     let copy = paths::target("twice/in/another/place");
     fs::remove_dir_all(&copy).ok();
     for path in &sources {
@@ -121,7 +118,7 @@ fn same_twice(only: Option<&str>) -> Result<()> {
         fs::copy(paths::at(path), to)?;
     }
     link(&paths::at("node_modules"), &copy.join("node_modules"))?;
-    let title = format!("{label}: built a second time, in another place");
+    let title = format!("{label}: built a second time, in another folder");
     step(&title, Output::Quiet, || {
         let itself = std::env::current_exe()?;
         program(itself)
@@ -145,7 +142,7 @@ fn same_twice(only: Option<&str>) -> Result<()> {
     stamp.write()
 }
 
-/// All that the modules are made of: what git knows of, as it is now.
+/// All files from which the modules are built: those that git tracks, in their current state.
 fn sources() -> Result<Vec<String>> {
     let known = program("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -156,21 +153,21 @@ fn sources() -> Result<Vec<String>> {
             "rust-toolchain.toml",
             "package*.json",
         ])
-        // The manifests name a test and binaries, which have to be there.
+        // The manifests name a test and binaries, which must exist.
         .args(["README.md", "src", "xtask", "fuzz"])
         .args(["tests/kit", "tests/simulation"])
         .read()
-        .context("which files are sources is asked of git")?;
+        .context("git lists the source files")?;
     let known: Vec<String> = known.lines().map(str::to_owned).collect();
     if !known.iter().any(|path| path == "src/lib.rs") {
-        bail!("git knows of no src/lib.rs");
+        bail!("git does not list src/lib.rs");
     }
-    // One that was deleted is known until that is committed.
+    // A deleted file stays listed until the deletion is committed.
     let there = known.into_iter().filter(|path| paths::at(path).is_file());
     Ok(there.collect())
 }
 
-/// A home of cargo at another path, with the same crates and settings in it.
+/// A cargo home at another path with the same crates and settings.
 fn other_home(copy: &Path) -> Result<PathBuf> {
     let home = copy.join("home-of-cargo");
     fs::create_dir_all(&home)?;
@@ -213,7 +210,7 @@ mod tests {
     use crate::install::WASM_TARGET;
     use std::collections::BTreeSet;
 
-    /// The crates that are compiled into the core's modules for browsers, with their versions.
+    /// The crates in the core's modules for browsers, with their versions.
     fn crates_in_modules() -> String {
         let tree = cargo()
             .args(["tree", "--package", "strongroom", "--target", WASM_TARGET])
@@ -228,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_differs_is_noticed() {
+    fn different_module_is_noticed() {
         assert_eq!(first_difference(b"abc", b"abc"), None);
         assert_eq!(first_difference(b"abc", b"abd"), Some(2));
         assert_eq!(first_difference(b"abc", b"abcd"), Some(3));
@@ -236,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn docs_list_every_crate_that_is_in_a_module_and_no_other() {
+    fn docs_list_exactly_the_crates_in_modules() {
         let document = fs::read_to_string(paths::at("docs/supply-chain.md")).unwrap();
         let rows = document
             .lines()

@@ -1,4 +1,4 @@
-//! The kinds of tests, in the order in which a mistake shows soonest.
+//! The kinds of tests, in the order in which they find mistakes soonest.
 
 use crate::browser::{Engine, with_engines};
 use crate::process::{cargo, node};
@@ -16,24 +16,24 @@ use std::time::Instant;
 pub(crate) enum Kind {
     /// Formatting, lints and types: rustfmt, clippy, rustdoc, tsc, prettier.
     Lint,
-    /// The Rust core in virtual time, with its vectors: cargo test.
+    /// The Rust core in virtual time, with test vectors: cargo test.
     Native,
-    /// Thousands of short lives of the core in which everything fails that can (`simulate`), and that
-    /// a broken rule is noticed in them.
+    /// Thousands of short lives of the core with all kinds of faults (`simulate`), and a check that broken rules are
+    /// noticed.
     Simulation,
-    /// The download budget, and that its gate can fail.
+    /// The download budget, and a check that its gate can fail.
     Size,
-    /// What comes from elsewhere: lockfiles, crates, licences; and that the same sources give the same module.
+    /// Dependencies: lockfiles, crates, licenses; and reproducible builds.
     Supply,
-    /// The packed tarball in projects of its users, built and run in a real browser.
+    /// The packed tarball in users' projects, built and run in a real browser.
     Packaging,
-    /// Worker, page, a certified OpenID provider and a real browser.
+    /// Worker and page with a certified OpenID provider in a real browser.
     Browser,
-    /// The token handler's part on each platform that it runs on: workerd, Deno, Node, Bun, edge-runtime; with Redis.
+    /// The token handler on each of its platforms (workerd, Deno, Node, Bun, edge-runtime), and with Redis.
     Edge,
-    /// What a session goes through in each of the three browser engines (`--engines`).
+    /// The life of a session in each of the three browser engines (`--engines`).
     Engines,
-    /// The demo, driven in a real browser.
+    /// The demo in a real browser.
     Demo,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn run(kind: Option<Kind>, engines: &[Engine]) -> Result<()> {
     Ok(())
 }
 
-/// That an engine was left out is no failure, and is not passed over in silence.
+/// Names the engines that were left out, which is allowed but must be visible.
 fn but_for(engines: &[Engine]) -> String {
     let left_out = Engine::value_variants()
         .iter()
@@ -114,7 +114,7 @@ fn lint() -> Result<()> {
     cargo()
         .args(["fmt", "--all", "--check"])
         .run()
-        .context("the format of Rust; `cargo fmt --all` mends it")?;
+        .context("the format of Rust; `cargo fmt --all` fixes it")?;
     cargo()
         .args(["clippy", "--quiet", "--workspace", "--all-targets"])
         .args(deny)
@@ -152,7 +152,7 @@ fn lint() -> Result<()> {
         ".",
     ])
     .run()
-    .context("the format of all else; `npx prettier --write .` mends it")
+    .context("the format of all other files; `npx prettier --write .` fixes it")
 }
 
 fn size() -> Result<()> {
@@ -167,7 +167,7 @@ fn supply() -> Result<()> {
     supply::what_is_there()
 }
 
-/// Platforms come from npm; Redis and a browser do not.
+/// npm provides the platforms, but not Redis and a browser.
 fn edge() -> Result<()> {
     let otherwise = "`cargo xtask test <kind>` runs one of the other kinds";
     let prepare = |process| {
@@ -179,12 +179,12 @@ fn edge() -> Result<()> {
     Suite::of("tests/edge")?.run(AtOnce::Two, prepare)
 }
 
-/// The tests of `folder`, which are told where these engines are.
+/// Runs the tests of `folder`, with variables that name these engines.
 fn in_browsers(folder: &str, at_once: AtOnce, engines: &[Engine]) -> Result<()> {
     run_in_browsers(Suite::of(folder)?, at_once, engines)
 }
 
-/// Each engine has a file of its own.
+/// Each engine has its own test file.
 fn in_engines(engines: &[Engine]) -> Result<()> {
     let files = engines
         .iter()
@@ -194,7 +194,7 @@ fn in_engines(engines: &[Engine]) -> Result<()> {
 }
 
 fn run_in_browsers(suite: Suite, at_once: AtOnce, engines: &[Engine]) -> Result<()> {
-    // Before the build: whatever is missing shows at once.
+    // Before the build, so that missing programs are reported immediately.
     with_engines(node(&[]), engines)?;
     package::build()?;
     suite.run_in_browsers(at_once, |process| with_engines(process, engines))

@@ -1,8 +1,7 @@
-//! Rules of the core, broken one at a time: the simulation must notice each, by the invariant that
-//! the rule is for. Every invariant has at least one.
+//! Rules of the core, broken one at a time. The simulation must notice each by the invariant that the rule is for.
+//! Every invariant has at least one such rule.
 //!
-//! A comment such as `// control: idle_limit` in `src` marks the statement, match arm or struct member
-//! below it.
+//! A comment such as `// control: idle_limit` in `src` marks the statement, match arm or struct member below it.
 
 use crate::controls::Break::{self, After, Always, Before, Condition, Instead, Never, Skip};
 
@@ -12,15 +11,15 @@ pub(crate) struct Variant {
     pub(crate) control: &'static str,
     /// The fault of the broken core.
     pub(crate) fault: &'static str,
-    /// The invariant that notices: see `tests/kit/src/world/invariants.rs`, and for those of
-    /// [isolates](Variant::is_of_isolates) `tests/kit/src/isolates/invariants.rs`.
+    /// The invariant that notices: see `tests/kit/src/world/invariants.rs`, or for [isolates](Variant::is_of_isolates)
+    /// `tests/kit/src/isolates/invariants.rs`.
     pub(crate) noticed_by: &'static str,
     /// The change to the marked code.
     pub(crate) breaks: Break,
 }
 
 impl Variant {
-    /// Returns true if isolates notice, and not vaults.
+    /// Returns true if the simulation of isolates notices, and not that of vaults.
     pub(crate) fn is_of_isolates(&self) -> bool {
         self.noticed_by.starts_with("isolates_")
     }
@@ -41,7 +40,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "lost_response_is_retried_soon",
-        fault: "a lost answer is not retried promptly",
+        fault: "a lost response is not retried promptly",
         noticed_by: "needless_reuse",
         breaks: Instead("self.postpone(now, Millis(30_000));"),
     },
@@ -65,7 +64,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "unreadable_response_is_transient",
-        fault: "an unreadable answer ends the session",
+        fault: "an unreadable response ends the session",
         noticed_by: "definite_verdict",
         breaks: Instead("RefreshOutcome::Ended"),
     },
@@ -77,7 +76,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "probe_bypasses_caches",
-        fault: "a cached document shows that the provider can be reached",
+        fault: "a cached document counts as a response of the provider",
         noticed_by: "suspicion",
         breaks: Instead("with_query(&self.metadata_url, \"always\")"),
     },
@@ -89,25 +88,25 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "suspected_session_is_retried",
-        fault: "a suspected session is not tried again",
+        fault: "a suspected session is not retried",
         noticed_by: "recovery",
         breaks: Instead("self.wait = Millis::from_secs(1 << 20);"),
     },
     Variant {
         control: "retry_after_is_honored",
-        fault: "Retry-After is not waited for",
+        fault: "Retry-After is ignored",
         noticed_by: "provider_heeded",
         breaks: Instead("self.postpone(now, Millis(500));"),
     },
     Variant {
         control: "interaction_required_stops_refreshes",
-        fault: "refreshes go on though the provider wants the user",
+        fault: "refreshes continue although the provider requires the user",
         noticed_by: "provider_heeded",
         breaks: Skip,
     },
     Variant {
         control: "id_token_signature_is_checked",
-        fault: "the signature of an ID token is not looked at",
+        fault: "the signature of an ID token is not checked",
         noticed_by: "validated_login",
         breaks: Never,
     },
@@ -133,7 +132,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "limits_apply_at_every_input",
-        fault: "limits are looked at when a timer fires",
+        fault: "limits are checked only when a timer fires",
         noticed_by: "limits",
         breaks: Instead("if matches!(input, Input::Tick) { self.enforce_limits(); }"),
     },
@@ -148,25 +147,25 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "waiting_calls_are_released",
-        fault: "calls that wait are not released",
+        fault: "waiting calls are not released",
         noticed_by: "settles",
         breaks: Skip,
     },
     Variant {
         control: "response_belongs_to_its_call",
-        fault: "an answer is taken for that of another call",
+        fault: "a response is assigned to another call",
         noticed_by: "own_answer",
         breaks: Instead("self.list.iter().next()"),
     },
     Variant {
         control: "calls_of_former_user_are_rejected",
-        fault: "calls of one user go out with the token of the next",
+        fault: "calls of one user are sent with the token of the next",
         noticed_by: "own_answer",
         breaks: Skip,
     },
     Variant {
         control: "refresh_takes_the_lock",
-        fault: "a kept session is refreshed without the lock",
+        fault: "a persisted session is refreshed without the lock",
         noticed_by: "under_lock",
         breaks: Instead("self.send_refresh()"),
     },
@@ -178,25 +177,25 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "store_is_read_before_refresh",
-        fault: "the store is not looked at before a refresh",
+        fault: "the store is not read before a refresh",
         noticed_by: "consumed",
         breaks: Instead("self.persistence.lock = Lock::Held; return self.proceed();"),
     },
     Variant {
         control: "newer_record_is_adopted",
-        fault: "what another vault renewed is not taken up",
+        fault: "tokens that another vault refreshed are not adopted",
         noticed_by: "consumed",
         breaks: Always,
     },
     Variant {
         control: "lock_is_held_until_stored",
-        fault: "the lock is given back before the store has the successor",
+        fault: "the lock is released before the store has the successor",
         noticed_by: "consumed",
         breaks: Always,
     },
     Variant {
         control: "overwritten_logout_is_found",
-        fault: "a logout that did not wait for the lock is not looked for",
+        fault: "a logout that did not wait for the lock is not noticed",
         noticed_by: "end_stays",
         breaks: Instead("Stored::Session(session)"),
     },
@@ -222,25 +221,25 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "proofs_are_unique",
-        fault: "proofs are all of one number",
+        fault: "all proofs have the same ID",
         noticed_by: "proven",
         breaks: Skip,
     },
     Variant {
         control: "proof_matches_its_token",
-        fault: "a proof is of the login's token, whichever is sent",
+        fault: "a proof is always for the login's token",
         noticed_by: "proven",
         breaks: Instead("session.latest_access_token_of(None)"),
     },
     Variant {
         control: "provider_nonce_is_used",
-        fault: "the nonce that a provider asks for is not given",
+        fault: "a nonce that a provider demands is not sent",
         noticed_by: "recovery",
         breaks: Instead("self.provider_nonces.record(url, None);"),
     },
     Variant {
         control: "lost_key_ends_session",
-        fault: "a session whose key is gone goes on",
+        fault: "a session without its key continues",
         noticed_by: "definite_verdict",
         breaks: Skip,
     },
@@ -270,13 +269,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "due_revocations_are_sent",
-        fault: "a revocation that is due stays so",
+        fault: "a pending revocation stays pending",
         noticed_by: "sanity",
         breaks: Skip,
     },
     Variant {
         control: "refresh_yields_to_successor",
-        fault: "a refresh is not given up though the successor is there",
+        fault: "a refresh is not abandoned when the successor exists",
         noticed_by: "isolates_consumed",
         breaks: Instead("Ok(None)"),
     },
@@ -288,25 +287,25 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "foreign_intent_is_honored",
-        fault: "the intent of another isolate is not heeded",
+        fault: "the intent of another isolate is ignored",
         noticed_by: "isolates_single_flight",
         breaks: Instead("None"),
     },
     Variant {
         control: "refresh_outlives_its_request",
-        fault: "a refresh is left half done when its request goes away",
+        fault: "a refresh stays half done when its request ends",
         noticed_by: "isolates_withdrawn",
         breaks: Instead("false"),
     },
     Variant {
         control: "valid_token_survives_failed_refresh",
-        fault: "a refresh that fails fails the request though the access token is valid",
+        fault: "a failed refresh fails the request although the access token is valid",
         noticed_by: "isolates_serves",
         breaks: Before("return refused;"),
     },
     Variant {
         control: "retry_after_is_sent",
-        fault: "nobody is told when to come back",
+        fault: "the response lacks Retry-After",
         noticed_by: "isolates_later",
         breaks: Skip,
     },
@@ -318,19 +317,19 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "interaction_required_keeps_session",
-        fault: "a session ends when the provider wants its user",
+        fault: "a session ends when the provider requires its user",
         noticed_by: "isolates_definite_end",
         breaks: Instead("on_refused(task, session).await"),
     },
     Variant {
         control: "former_keys_still_open",
-        fault: "only the key opens that seals",
+        fault: "only the newest key can open cookies",
         noticed_by: "isolates_definite_end",
         breaks: Instead("self.0.iter().position(|key| key.id == id).filter(|at| *at == 0)"),
     },
     Variant {
         control: "cookie_outlives_temporary_failures",
-        fault: "who has to come back later loses the cookie",
+        fault: "a 503 response deletes the cookie",
         noticed_by: "isolates_definite_end",
         breaks: Always,
     },
@@ -354,19 +353,19 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "presented_cookies_are_recorded",
-        fault: "nobody writes down which cookies were presented",
+        fault: "presented cookies are not recorded",
         noticed_by: "isolates_replay",
         breaks: Instead("None"),
     },
     Variant {
         control: "coordinator_is_asked_again",
-        fault: "the coordinator is asked about a session once",
+        fault: "a session's record is read only once",
         noticed_by: "isolates_definite_end",
         breaks: Instead("self.is_coordinator_up(now) && checked.is_none()"),
     },
     Variant {
         control: "back_channel_logout_is_found",
-        fault: "the provider's word that a session is over is not looked for",
+        fault: "the provider's end of a session is not noticed",
         noticed_by: "isolates_end_stays",
         breaks: Never,
     },
@@ -378,7 +377,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "refresh_retries_promptly",
-        fault: "a refresh is tried again when nobody waits for it any more",
+        fault: "a refresh is retried although nobody waits for it any more",
         noticed_by: "isolates_settles",
         breaks: Instead("task.pause(Millis::from_secs(300)).await;"),
     },
@@ -392,13 +391,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "end_is_reported_once",
-        fault: "the end of a session is told by everybody who meets it",
+        fault: "each request that sees the end of a session reports it",
         noticed_by: "isolates_told",
         breaks: Instead("is_written = true; break;"),
     },
     Variant {
         control: "finished_refresh_is_not_awaited",
-        fault: "a refresh that is over is waited for",
+        fault: "requests wait for a completed refresh",
         noticed_by: "isolates_recovery",
         breaks: Instead(
             "for one in &mut self.flights {
@@ -408,7 +407,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "isolate_refreshes_many_sessions",
-        fault: "a second session is too much for an isolate",
+        fault: "an isolate cannot handle a second session",
         noticed_by: "isolates_sanity",
         breaks: Before("assert!(self.flights.is_empty(), \"one flight at a time\");"),
     },
@@ -438,13 +437,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "refused_token_ends_session",
-        fault: "a refused refresh token does not end its session",
+        fault: "a rejected refresh token does not end its session",
         noticed_by: "isolates_refused",
         breaks: Skip,
     },
     Variant {
         control: "commit_survives_other_writes",
-        fault: "a commit is given up when somebody else has written",
+        fault: "a commit is abandoned after a conflicting write",
         noticed_by: "isolates_withdrawn",
         breaks: Before(
             "record_store::cache_unwritten(task, &successor, next_record(task, before.as_deref(), &successor));

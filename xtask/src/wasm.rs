@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_modules_are_compiled_to_the_same_file() {
+    fn modules_compile_to_different_files() {
         let mut compiled = MODULES.map(|module| module.compiled()).to_vec();
         compiled.sort();
         compiled.dedup();

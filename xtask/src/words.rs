@@ -1,5 +1,5 @@
-//! The texts that the core is compiled without (see `src/base/messages.rs`): the core gets their codes, and they become
-//! `pkg/glue/words.js`.
+//! The messages that the core is compiled without (see `src/base/messages.rs`): the core gets their codes, and the
+//! messages are written to `pkg/glue/words.js`.
 
 use crate::paths::at;
 use anyhow::{Context, Result, bail};
@@ -7,19 +7,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// The variable by which the core learns of the texts that there are.
+/// The variable that passes the messages' hashes to the core's build.
 pub(crate) const VARIABLE: &str = "STRONGROOM_WORDS";
 
-/// Codes are a control character below those that JSON has letters for, and one of so many printable ones.
+/// A code is a control character without a short escape in JSON, and one of this many printable characters.
 const PRINTABLE: usize = 94;
 const MOST: usize = 6 * PRINTABLE;
 
 const SECTION: &[u8] = b"strongroom.words";
 
-/// What stands before the first section: magic number and version.
+/// The length of magic number and version, before the first section.
 const PREAMBLE: usize = 8;
 
-/// Splits a module into itself without the section of texts, and the texts.
+/// Splits a module into the module without its section of messages, and the messages.
 pub(crate) fn split(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
     let cut_short = || "the module is cut short";
     let (preamble, mut rest) = module.split_at_checked(PREAMBLE).with_context(cut_short)?;
@@ -41,7 +41,7 @@ pub(crate) fn split(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
     Ok((without, texts))
 }
 
-/// An unsigned number and what follows it.
+/// An unsigned number, and the bytes after it.
 fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let end = bytes.iter().position(|byte| byte & 0x80 == 0)?;
     let number = bytes[..=end]
@@ -51,7 +51,7 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((number, &bytes[end + 1..]))
 }
 
-/// Every text of the sources, in their order.
+/// All messages of the sources, in their order.
 pub(crate) fn all() -> Result<Vec<String>> {
     let mut texts = Vec::new();
     read_folder(&at("src"), &mut texts)?;
@@ -60,12 +60,12 @@ pub(crate) fn all() -> Result<Vec<String>> {
     if let Some(twice) = hashes.windows(2).find(|pair| pair[0] == pair[1]) {
         let same = texts.iter().filter(|text| hash(text) == twice[0]);
         bail!(
-            "these texts have one hash; word one of them otherwise: {:?}",
+            "these messages have the same hash; change the wording of one: {:?}",
             same.collect::<Vec<_>>()
         );
     }
     if texts.len() > MOST {
-        bail!("{} texts are more than there are codes for", texts.len());
+        bail!("{} messages are more than there are codes", texts.len());
     }
     Ok(texts)
 }
@@ -101,25 +101,25 @@ fn literals(source: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The value of a literal, from after its first quote.
+/// The value of a literal that begins after the first quote.
 fn unescaped(literal: &str) -> Result<String> {
     let mut text = String::new();
     let mut rest = literal.chars();
     loop {
-        match rest.next().context("a literal has no end")? {
+        match rest.next().context("a literal does not end")? {
             '"' => return Ok(text),
             '\\' => match rest.next() {
                 Some(c @ ('"' | '\\')) => text.push(c),
                 Some('n') => text.push('\n'),
                 Some('\n') => rest = rest.as_str().trim_start().chars(),
-                other => bail!("an escape that this program does not know: {other:?}"),
+                other => bail!("unknown escape in a literal: {other:?}"),
             },
             c => text.push(c),
         }
     }
 }
 
-/// What the core is told of these texts.
+/// The hashes of these messages, for the core's build.
 pub(crate) fn hashes(texts: &[String]) -> String {
     texts
         .iter()
@@ -127,14 +127,14 @@ pub(crate) fn hashes(texts: &[String]) -> String {
         .collect()
 }
 
-/// FNV-1a; `src/base/messages.rs` computes the same when it compiles.
+/// FNV-1a. `src/base/messages.rs` computes the same at compile time.
 fn hash(text: &str) -> u32 {
     text.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
 }
 
-/// What stands for the `i`th text.
+/// The code of the `i`th message.
 fn code(i: usize) -> String {
     let [lead, letter] = [1 + i / PRINTABLE, usize::from(b'!') + i % PRINTABLE];
     [lead, letter]
@@ -143,8 +143,8 @@ fn code(i: usize) -> String {
         .collect()
 }
 
-/// Writes the texts for `pkg/src/page/error-messages.ts`: by code, and advice by the error's code. Of `all` those that are in
-/// `sections`.
+/// Writes the messages for `pkg/src/page/error-messages.ts`, by code, and advice by error code: those of `all` that are
+/// in `sections`.
 pub(crate) fn write(all: &[String], sections: &[String]) -> Result<()> {
     let mut advice = BTreeMap::new();
     let mut by_code = BTreeMap::new();
@@ -170,7 +170,7 @@ pub(crate) fn write(all: &[String], sections: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A JavaScript object, one member a line. What Rust escapes in these texts, JavaScript reads the same.
+/// A JavaScript object with one member per line. JavaScript reads Rust's escapes in these messages in the same way.
 fn object(members: &BTreeMap<String, &str>) -> String {
     let lines: String = members
         .iter()
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_taken_out_of_the_module_and_the_rest_is_left() {
+    fn messages_are_split_from_the_module() {
         let (magic, other) = (b"\0asm\x01\0\0\0".to_vec(), section(0, b"\x04nameX"));
         let words = section(0, b"\x10strongroom.wordsis past\0is missing\0");
         let code = section(10, &[0]);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn literals_are_found_with_what_they_say() {
+    fn literals_are_found_with_their_values() {
         let source = r#"a(msg!("one")); b(msg!(
             "two \"quoted\" \
              lines"
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_texts_have_one_code() {
+    fn message_codes_are_unique() {
         let codes: std::collections::BTreeSet<_> = (0..MOST).map(code).collect();
         assert_eq!(codes.len(), MOST);
         assert_eq!(
@@ -221,12 +221,12 @@ mod tests {
         );
         assert!(
             codes.iter().all(|code| code.as_bytes()[0] < 7),
-            "7 is for the page's own"
+            "7 is for the page's own messages"
         );
     }
 
     #[test]
-    fn a_module_that_is_cut_short_is_refused() {
+    fn truncated_module_is_rejected() {
         assert!(split(b"\0asm\x01\0\0\0\x00\x10\x10strong").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Reads Rust sources with `syn`: types, methods, functions, tests, and which file depends on which.
+//! Reads Rust sources with `syn`: types, methods, functions, tests, and the dependencies between files.
 
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::path::Path;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-/// What the measures need from one file.
+/// The facts about one file that the measures need.
 #[derive(Default)]
 pub(crate) struct Source {
     /// Path relative to the root, such as `src/vault/login.rs`.
@@ -299,7 +299,7 @@ const COMMON: &[&str] = &[
     "eq",
 ];
 
-/// Finds the file whose module a path leads into.
+/// Finds the file with the module of a path.
 fn resolve(path: &[String], from: &[&str], modules: &[Vec<&str>]) -> Option<usize> {
     let mut whole: Vec<&str> = Vec::new();
     let mut rest = path;
@@ -323,14 +323,14 @@ fn resolve(path: &[String], from: &[&str], modules: &[Vec<&str>]) -> Option<usiz
         _ => return None,
     }
     whole.extend(rest.iter().map(String::as_str));
-    // The longest module that the path begins with.
+    // The longest prefix of the path that is a module.
     (0..=whole.len())
         .rev()
         .find_map(|len| modules.iter().position(|module| module == &whole[..len]))
         .filter(|target| modules[*target].len() > 1 || rest.len() <= 1 || modules[*target] != from)
 }
 
-/// Returns the groups of files that depend on each other in a circle, the largest first (Tarjan's algorithm).
+/// Returns the groups of files that depend on each other in a cycle, the largest first (Tarjan's algorithm).
 pub(crate) fn cycles(edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
     struct State<'a> {
         edges: &'a BTreeMap<String, BTreeSet<String>>,

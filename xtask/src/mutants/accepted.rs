@@ -1,7 +1,7 @@
-//! The survivors that docs/testing.md accepts, because they change nothing that a test could see.
+//! The survivors that docs/testing.md accepts, because they change nothing that a test could observe.
 //!
-//! Each is an item of a list: `` - `FILE`: `MUTANT` at `LINE`: reason ``. A line is given by its text, so
-//! that the list stays valid when the file grows.
+//! Each is an item of a list: `` - `FILE`: `MUTANT` at `LINE`: reason ``. A line is identified by its text, so that the
+//! list stays valid when the file grows.
 
 use super::DOCUMENT;
 use super::list::Mutant;
@@ -20,7 +20,7 @@ struct Entry {
 }
 
 impl Accepted {
-    /// Those in docs/testing.md; none before it exists.
+    /// Reads the list in docs/testing.md. It is empty if the document does not exist.
     pub(crate) fn read() -> Result<Self> {
         let file = at(DOCUMENT);
         let text = if file.exists() {
@@ -59,7 +59,7 @@ mod unit_tests {
     use std::fs;
 
     #[test]
-    fn an_accepted_survivor_needs_a_reason() {
+    fn accepted_survivor_needs_a_reason() {
         let item =
             "- `src/a.rs`: `replace < with <= in f` at `if a < b {`: equal values cannot occur.";
         let entry = Entry {
@@ -76,7 +76,7 @@ mod unit_tests {
     }
 
     #[test]
-    fn accepted_survivors_are_at_lines_that_exist() {
+    fn accepted_survivors_quote_existing_lines() {
         for entry in Accepted::read().unwrap().0 {
             let text = fs::read_to_string(at(&entry.file)).unwrap();
             let has_line = text.lines().any(|line| line.trim() == entry.line);

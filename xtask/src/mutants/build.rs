@@ -1,4 +1,4 @@
-//! Builds the native tests of a copy of the package that has mutants in it.
+//! Builds the native tests of a copy of the package that contains mutants.
 
 use super::list::Mutant;
 use super::splice::{self, Spliced};
@@ -11,12 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The tests that mutants are tested with, fast ones first.
+/// The test targets to run, fast ones first.
 const TESTS: [&str; 6] = [
     "egress", "vectors", "vault", "handler", "isolates", "hostile",
 ];
 
-/// The files from which these tests are built.
+/// The folders from which these tests are built.
 const FOLDERS: [&str; 9] = [
     "docs",
     "src",
@@ -29,16 +29,16 @@ const FOLDERS: [&str; 9] = [
     "tests/vectors",
 ];
 
-/// The copy's own module, which says which mutant is chosen.
+/// The copy's own module, which returns the chosen mutant.
 const SWITCH: &str = include_str!("switch.rs");
 
-/// Tests that were built.
+/// Test binaries with mutants.
 pub(crate) struct Build {
     /// The test binaries, fast ones first.
     pub(crate) binaries: Vec<PathBuf>,
-    /// The numbers of the mutants that are in it.
+    /// The numbers of the mutants in these binaries.
     pub(crate) together: BTreeSet<usize>,
-    /// The numbers of those that may compile without the others.
+    /// The numbers of the mutants that may compile alone.
     pub(crate) alone: Vec<usize>,
 }
 
@@ -48,13 +48,13 @@ enum Outcome {
     Errors(Vec<Value>),
 }
 
-/// Mutants that the compiler refused together with the others.
+/// Mutants that the compiler rejected together with the others.
 #[derive(Default)]
 struct Refused {
     numbers: BTreeSet<usize>,
     /// Constant functions that the compiler calls.
     constant: BTreeSet<String>,
-    /// Mutants of functions that the compiler calls, for which it gave no name.
+    /// Mutants of functions that the compiler calls but did not name.
     evaluated: BTreeSet<usize>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Writes the copy. `name` tells copies apart.
+    /// Writes the copy. `name` distinguishes copies.
     pub(crate) fn new(name: &str) -> Result<Self> {
         let tree = Self {
             root: target("mutants").join(name),
@@ -74,7 +74,7 @@ impl Tree {
         for folder in FOLDERS {
             files_below(&at(folder), &mut files)?;
         }
-        // Tests read some of the guides.
+        // Tests read some of the documents.
         files.retain(|file| file.extension().is_none_or(|kind| kind != "png"));
         let mut wanted = vec![tree.root.join("src/mutant.rs")];
         for file in &files {
@@ -84,7 +84,7 @@ impl Tree {
                 text = alone(&text)?;
             }
             let copy = tree.root.join(name);
-            // Those of the core are written with their mutants.
+            // Files of the core are written with their mutants.
             if !name.starts_with("src") {
                 write_if_changed(&copy, &text)?;
             }
@@ -98,7 +98,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Builds all of `mutants` together, without those that the compiler refuses.
+    /// Builds all of `mutants` together, except for those that the compiler rejects.
     pub(crate) fn build(&self, mutants: &[Mutant]) -> Result<Build> {
         let mut refused = Refused::default();
         for _ in 0..20 {
@@ -127,7 +127,7 @@ impl Tree {
                 }
             };
             println!(
-                "    {} errors; once more without their mutants",
+                "    {} errors; retrying without their mutants",
                 errors.len()
             );
             let before = refused.len();
@@ -138,10 +138,10 @@ impl Tree {
                 bail!("the core does not compile:\n{}", rendered(&errors));
             }
         }
-        bail!("the compiler finds new errors in mutants each time")
+        bail!("the compiler keeps finding new errors in mutants")
     }
 
-    /// Builds the package with one mutant and nothing else. `None` if it does not compile.
+    /// Builds the package with one mutant only. `None` if it does not compile.
     pub(crate) fn build_alone(&self, mutant: &Mutant) -> Result<Option<Vec<PathBuf>>> {
         self.write(&[], &Refused::default())?;
         let original = fs::read_to_string(at(&mutant.file))?;
@@ -156,7 +156,7 @@ impl Tree {
     fn write(&self, mutants: &[Mutant], refused: &Refused) -> Result<BTreeMap<String, Spliced>> {
         let mut by_file: BTreeMap<String, Vec<(usize, &Mutant)>> = BTreeMap::new();
         for (i, mutant) in mutants.iter().enumerate() {
-            // Two copies of a body have two types where the type has no name.
+            // Two copies of a body have two different types if the return type has no name.
             if !mutant.is_opaque && !refused.numbers.contains(&i) {
                 by_file
                     .entry(mutant.file.clone())
@@ -221,7 +221,7 @@ impl Refused {
         self.numbers.len() + self.constant.len()
     }
 
-    /// Finds out which mutants an error is about.
+    /// Finds the mutants that caused an error.
     fn note(&mut self, error: &Value, spliced: &BTreeMap<String, Spliced>) {
         let mut places = Vec::new();
         places_of(error, &mut places);
@@ -251,7 +251,7 @@ fn places_of(error: &Value, places: &mut Vec<(String, usize)>) {
     let mut spans: Vec<&Value> = error["spans"].as_array().into_iter().flatten().collect();
     spans.sort_by_key(|span| span["is_primary"] != true);
     for mut span in spans {
-        // From within a macro to where it is called.
+        // From the inside of a macro to its call.
         while span.is_object() {
             let line = span["line_start"].as_u64();
             let line = line.and_then(|n| usize::try_from(n).ok());

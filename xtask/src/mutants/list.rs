@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-/// The version whose list is understood here.
+/// The version whose list this module can read.
 const VERSION: &str = "27.0.0";
 
 /// Attributes of code that is not compiled for native tests.
@@ -22,29 +22,29 @@ const NOT_NATIVE: [&str; 4] = [
 
 /// A small change of the source that a test should notice.
 pub(crate) struct Mutant {
-    /// Such as `src/oauth/jwt.rs`.
+    /// Path of the file, such as `src/oauth/jwt.rs`.
     pub(crate) file: String,
-    /// Such as `replace == with != in parse`.
+    /// Description, such as `replace == with != in parse`.
     pub(crate) name: String,
     /// Line and column, both from 1.
     pub(crate) at: (usize, usize),
     /// The text of the line that is changed, trimmed.
     pub(crate) line: String,
-    /// The bytes of the file that are replaced, and by what.
+    /// The bytes of the file to replace, and the replacement.
     pub(crate) range: (usize, usize),
     pub(crate) replacement: String,
-    /// The bytes of the function that the change is in, with its attributes.
+    /// The byte range of the changed function, with its attributes.
     pub(crate) function: (usize, usize),
     /// The number of the first mutant in the same function.
     pub(crate) group: usize,
-    /// Its whole body is replaced by a value.
+    /// True if a value replaces the whole body.
     pub(crate) replaces_body: bool,
     /// The function returns a type without a name, such as `impl Iterator`.
     pub(crate) is_opaque: bool,
 }
 
 impl Mutant {
-    /// The mutant with its place.
+    /// The mutant with its location.
     pub(crate) fn shown(&self) -> String {
         format!("{}:{}:{}: {}", self.file, self.at.0, self.at.1, self.name)
     }
@@ -72,7 +72,7 @@ pub(crate) fn tool() -> Result<PathBuf> {
     Ok(installed)
 }
 
-/// The mutants of `files`, in their order. `.cargo/mutants.toml` leaves some out.
+/// Lists the mutants of `files`, in their order. `.cargo/mutants.toml` excludes some.
 pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
     let files_option = files.iter().flat_map(|file| ["--file", file.as_str()]);
     let listed = program(tool)
@@ -89,7 +89,7 @@ pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
         if !sources.contains_key(&file) {
             sources.insert(file.clone(), Source::read(&file)?);
         }
-        // The switch between mutants is in functions.
+        // Mutants are switched at the start of functions.
         if entry["function"].is_null() {
             continue;
         }
@@ -103,7 +103,7 @@ pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
     Ok(mutants)
 }
 
-/// Numbers the functions of `mutants`, by the first mutant in each.
+/// Numbers the functions of `mutants` by their first mutant.
 pub(crate) fn group(mutants: &mut [Mutant]) {
     let mut functions = BTreeMap::new();
     for (i, mutant) in mutants.iter_mut().enumerate() {
@@ -167,7 +167,7 @@ impl Source {
         Ok(Self { text, lines })
     }
 
-    /// The bytes that a span of lines and columns stands for. Columns count characters.
+    /// The byte range of a span of lines and columns. Columns count characters.
     fn span(&self, span: &Value) -> Result<(usize, usize)> {
         let offset = |name: &str| -> Result<usize> {
             let (line, column) = place(&span[name])?;
@@ -189,7 +189,7 @@ impl Source {
         let mut before = self.text.lines().take(mutant.at.0).collect::<Vec<_>>();
         let own = before.pop().unwrap_or_default();
         let above = before.pop().unwrap_or_default();
-        // The module or `impl` that the function is in, and the attribute of it.
+        // The module or `impl` around the function, and its attribute.
         let is_outer = |line: &&str| line.starts_with(|c: char| c.is_alphabetic());
         let outer = before.iter().rposition(is_outer).unwrap_or(0);
         let outer = before.get(outer.saturating_sub(1)).copied();

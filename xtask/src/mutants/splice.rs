@@ -1,21 +1,22 @@
-//! Puts all mutants of a file into its source, so that a switch chooses between them when it runs.
+//! Adds all mutants of a file to its source, with a switch between them.
 //!
-//! At its beginning a function asks which mutant is chosen. If that mutant changes this function, a copy of the body
-//! with the change runs instead of the original.
+//! At its start a function asks for the chosen mutant. If that mutant changes this function, a changed copy of the body
+//! runs instead of the original.
 
 use super::list::Mutant;
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// A file with mutants in it.
+/// A file with mutants.
 pub(crate) struct Spliced {
     pub(crate) text: String,
     /// The lines of each mutant's copy of the body, from 1.
     pub(crate) lines: BTreeMap<usize, Range<usize>>,
 }
 
-/// Puts `mutants`, with their numbers, into `source`. `constant` functions stay as they are: the compiler calls them.
+/// Adds `mutants`, with their numbers, to `source`. `constant` functions stay unchanged, because the compiler calls
+/// them.
 pub(crate) fn splice(
     source: &str,
     mutants: &[(usize, &Mutant)],
@@ -58,7 +59,7 @@ pub(crate) fn splice(
     Ok(Spliced { text, lines })
 }
 
-/// The source with one mutant in it and nothing else.
+/// The source with one mutant only.
 pub(crate) fn replaced(source: &str, mutant: &Mutant) -> String {
     let (start, end) = mutant.range;
     format!(
@@ -69,9 +70,9 @@ pub(crate) fn replaced(source: &str, mutant: &Mutant) -> String {
     )
 }
 
-/// The places of the parts of a function.
+/// Positions of a function's parts.
 struct Head {
-    /// The word `const` before `fn`, if it is there.
+    /// The word `const` before `fn`, if present.
     constant: Range<usize>,
     name: Range<usize>,
     /// The byte after the body's opening brace.
@@ -122,7 +123,7 @@ enum Token {
     Other(usize, u8),
 }
 
-/// Reads what stands before a function's body: words, brackets, attributes and comments.
+/// Reads the code before a function's body: words, brackets, attributes and comments.
 struct Scanner<'a> {
     source: &'a str,
     at: usize,

@@ -1,4 +1,4 @@
-//! Chooses a mutant: a module of the copy, not of this program.
+//! Chooses a mutant. This module belongs to the copy, not to this program.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,13 +7,13 @@ use std::sync::{Mutex, OnceLock};
 
 struct Settings {
     chosen: usize,
-    /// Functions that were reached, and the file that their numbers are written to.
+    /// Functions that were reached, and the file for their numbers.
     trace: Option<Mutex<(BTreeSet<usize>, File)>>,
 }
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
-/// The chosen mutant. A function calls it when it begins, with its own number.
+/// The chosen mutant. A function calls this at its start, with its own number.
 pub fn chosen(function: usize) -> usize {
     let settings = SETTINGS.get_or_init(read);
     if let Some(trace) = &settings.trace {

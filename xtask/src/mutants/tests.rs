@@ -25,11 +25,11 @@ pub(crate) enum Verdict {
     },
 }
 
-/// A test that was run once on its own, without a mutant.
+/// A test that ran once without a mutant.
 struct Test {
     binary: usize,
     name: String,
-    /// It expects panics, so the first one must not end the process.
+    /// True if the test expects panics, so a panic must not end the process.
     is_patient: bool,
     took: Duration,
     /// The functions with mutants that it calls.
@@ -40,7 +40,7 @@ struct Test {
 pub(crate) struct Suite {
     binaries: Vec<PathBuf>,
     tests: Vec<Test>,
-    /// Three of four tests take no longer. They run first, since one failure is enough.
+    /// The time within which three of four tests end. Those run first, because one failure is enough.
     usual: Duration,
 }
 
@@ -50,11 +50,11 @@ const NO_MUTANT: &str = "18446744073709551615";
 /// The longest time for the tests of a mutant: each binary needs a few seconds for all of its tests.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Time enough for a test that does end.
+/// Enough time for any test that ends.
 const LONG: Duration = Duration::from_secs(600);
 
 impl Suite {
-    /// Runs each test once, and notes which functions it reaches.
+    /// Runs each test once, and records the functions that it reaches.
     pub(crate) fn trace(build: &Build, jobs: usize) -> Result<Self> {
         let mut names = Vec::new();
         for (binary, path) in build.binaries.iter().enumerate() {
@@ -118,7 +118,7 @@ impl Suite {
     }
 }
 
-/// Runs all tests of binaries that have one mutant built in.
+/// Runs all tests of binaries that contain one mutant.
 pub(crate) fn test_alone(binaries: &[PathBuf]) -> Result<Verdict> {
     for path in binaries {
         if !succeeds(limited(path, LONG))? {
@@ -159,8 +159,8 @@ fn trace_one(path: &Path, binary: usize, name: String, trace: &Path) -> Result<T
     })
 }
 
-/// A command that may use so much processor time and 4 GB of memory: a mutant may loop forever. The time does
-/// not depend on what else the machine does.
+/// A command with limits for processor time and memory (4 GB), because a mutant may loop forever. The time does not
+/// depend on other load on the machine.
 #[cfg(unix)]
 fn limited(path: &Path, time: Duration) -> Command {
     let script = r#"ulimit -t "$1" && ulimit -v 4194304 && shift && exec "$@""#;
@@ -176,7 +176,7 @@ fn limited(path: &Path, _: Duration) -> Command {
 }
 
 fn succeeds(mut command: Command) -> Result<bool> {
-    // Mutants are tested at the same time, each with one thread.
+    // Mutants are tested in parallel, each with one thread.
     let status = command
         .env("RUST_TEST_THREADS", "1")
         .stdin(Stdio::null())
