@@ -1,6 +1,6 @@
 //! The Rust core becomes `pkg/glue`: for each module cargo, then wasm-bindgen, then wasm-opt.
 //!
-//! rustc and wasm-opt keep little more than one core busy each, so two modules are compiled, or optimised, at the
+//! rustc and wasm-opt keep little more than one core busy each, so two modules are compiled, or optimized, at the
 //! same time. wasm-bindgen takes them in their order, since the default module is loaded by the glue of the extended
 //! one, which has all of its bindings and more.
 
@@ -19,20 +19,19 @@ use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
 
 const PACKAGE: &str = "strongroom";
 
-/// A module that the core is compiled to.
+/// A module that is compiled from the core.
 struct Module {
-    /// What it is called on the way.
+    /// Its name in progress lines.
     label: &'static str,
-    /// The Cargo features: which bindings it has, whether the texts for people are left out, and
-    /// whether what only some configurations ask for is in it.
+    /// The Cargo features: they select the bindings, interned messages, and the extended options.
     features: &'static str,
-    /// No two modules have the same, since each would replace what was compiled for the other.
+    /// The Cargo profile. Each module has its own, since a build replaces the previous one of its profile.
     profile: &'static str,
-    /// With `_bg.wasm`, the name of its file: see pkg/build.mjs.
+    /// The name of its file, without `_bg.wasm`: see pkg/build.mjs.
     name: &'static str,
     /// The name of its glue.
     glue: &'static str,
-    /// The label of the module before it that the glue is made for, if it is not this one.
+    /// The label of the earlier module whose glue loads this module, unless it has its own glue.
     glue_of: Option<&'static str>,
     /// True if a small download matters more than speed.
     is_small: bool,
@@ -119,10 +118,11 @@ const SMALLEST: [&str; 14] = [
 /// faster for long strings: workerd runs the loop slowly.
 const REALLOC: &str = "__wbindgen_realloc";
 
-/// The number of bytes by which functions are compared: see `order`. Of 3 to 6, with the smallest download.
+/// The number of bytes in a run, by which functions are compared: see `order`. Of 3 to 6, this gives the smallest
+/// download.
 const SIMILAR_RUN: usize = 4;
 
-/// The Cargo features of the modules: each is compiled with one of them.
+/// The Cargo features of each module.
 pub(crate) fn features() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|module| module.features)
 }
@@ -133,7 +133,7 @@ pub(crate) fn build() -> Result<()> {
     let texts = words::all()?;
     let hashes = words::hashes(&texts);
     build_modules(&MODULES.iter().collect::<Vec<_>>(), &hashes)?;
-    // There is one file of texts, and each module may have some that no other has.
+    // All modules share one file of messages, and each module may have messages of its own.
     let mut sections = Vec::new();
     for module in &MODULES {
         sections.extend(words::split(&fs::read(module.compiled())?)?.1);
@@ -141,7 +141,7 @@ pub(crate) fn build() -> Result<()> {
     words::write(&texts, &sections)
 }
 
-/// Writes the modules in `pkg/glue` without the texts: all of them, or one.
+/// Writes the modules in `pkg/glue`, or one of them, without the file of messages.
 pub(crate) fn modules(only: Option<&str>) -> Result<()> {
     let hashes = words::hashes(&words::all()?);
     let modules = MODULES
@@ -165,9 +165,9 @@ fn build_modules(modules: &[&Module], words: &str) -> Result<()> {
             stamps.push(stamp);
         }
     }
-    // The last one is the largest, and is begun first.
+    // The last module is the largest, so it starts first.
     bound.reverse();
-    in_twos(&bound, &Module::optimise)?;
+    in_twos(&bound, &Module::optimize)?;
     stamps.iter().try_for_each(Stamp::write)
 }
 
@@ -179,10 +179,10 @@ pub(crate) fn files() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Module {
-    /// Cargo itself knows best whether anything changed.
+    /// Runs cargo, which itself detects changes.
     ///
-    /// `cargo build` would skip link-time optimisation for a library that is also an rlib; `cargo rustc` with the
-    /// one crate type does not.
+    /// `cargo build` would skip link-time optimization for a library that is also an rlib. `cargo rustc` with a single
+    /// crate type does not.
     fn compile(&self, words: &str) -> Result<()> {
         step(
             &format!("{}: cargo rustc", self.label),
@@ -199,7 +199,7 @@ impl Module {
         )
     }
 
-    /// Makes the glue, and the module that is left to optimise, unless both are there: the stamp is to be written
+    /// Makes the glue, and the module that is left to optimize, unless both are there: the stamp is to be written
     /// when that is done.
     fn bind(&self) -> Result<Option<Stamp>> {
         let Self {
@@ -226,17 +226,17 @@ impl Module {
         Ok(Some(stamp))
     }
 
-    /// What cargo makes.
+    /// The file that cargo writes.
     fn compiled(&self) -> PathBuf {
         target(&format!("{WASM_TARGET}/{}/{PACKAGE}.wasm", self.profile))
     }
 
-    /// What wasm-opt makes.
+    /// The file that wasm-opt writes.
     fn file(&self) -> PathBuf {
         at(&format!("pkg/glue/{}_bg.wasm", self.name))
     }
 
-    /// The names that the glue has for imports and exports.
+    /// The file with the glue's names for imports and exports.
     fn names_file(&self) -> PathBuf {
         target(&format!("xtask/{}.names.json", self.glue))
     }
@@ -296,22 +296,22 @@ impl Module {
         Ok(())
     }
 
-    fn optimise(&self) -> Result<()> {
+    fn optimize(&self) -> Result<()> {
         let module = &self.file();
-        let optimised = module.with_extension("opt");
+        let optimized = module.with_extension("opt");
         step(&format!("{}: wasm-opt", self.label), Output::Loud, || {
             node(&["node_modules/binaryen/bin/wasm-opt"])
                 .args(self.wasm_opt)
-                .args([module, Path::new("-o"), &optimised])
+                .args([module, Path::new("-o"), &optimized])
                 .run_quietly()?;
             Ok(())
         })?;
-        let mut reordered = fs::read(&optimised)?;
+        let mut reordered = fs::read(&optimized)?;
         if self.is_small {
             reordered = order::by_similarity(&reordered, SIMILAR_RUN)?;
         }
         fs::write(module, reordered)?;
-        Ok(fs::remove_file(optimised)?)
+        Ok(fs::remove_file(optimized)?)
     }
 }
 
