@@ -19,7 +19,7 @@ use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
 const WINDOW: u32 = 8;
 
 /// Chunks that the page asks for at once, when its reader has taken that many. Most bodies end before, and cost no
-/// message. pkg/src/page/response.ts has the same number.
+/// message.
 const BATCH: u32 = 4;
 
 /// The calls in flight, and the bodies of calls that are about to be sent.

@@ -44,7 +44,7 @@ pub struct Request {
 }
 
 /// Longest time for which a host waits for the provider before it lets the task do something else, such as renewing
-/// its lease. The same as `BEAT` in pkg/src/edge/host.ts.
+/// its lease.
 pub const BEAT: Millis = Millis::from_secs(2);
 
 /// The next step of a request.

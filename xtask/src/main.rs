@@ -11,6 +11,7 @@
 
 mod at_once;
 mod browser;
+mod constants;
 mod controls;
 mod exports;
 mod fuzz;

@@ -4,7 +4,7 @@ use crate::paths::at;
 use crate::process::node;
 use crate::progress::{Output, seconds, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{install, wasm};
+use crate::{constants, install, wasm};
 use anyhow::Result;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
@@ -26,6 +26,7 @@ pub(crate) fn build() -> Result<()> {
     println!("build");
     install::npm_packages()?;
     wasm::build()?;
+    constants::write()?;
     package()?;
     site()?;
     println!("built in {}\n", seconds(start.elapsed()));

@@ -1,6 +1,22 @@
 /**
  * The host of the core: one loop that carries out each effect of src/edge/io.rs. All decisions are the core's.
  */
+import {
+  BEAT,
+  BODY,
+  ENTRIES,
+  HEAD,
+  KEY,
+  NOT_OPENED,
+  OPENED,
+  PENDING,
+  SEALED,
+  SENT,
+  SIGNED,
+  SWAPPED,
+  VERIFIED,
+  WAITED,
+} from '../../glue/constants.js'
 import { Edge } from '../../glue/strongroom_edge.js'
 import { type TokenHandlerConfig, written } from './config.js'
 import { chosen, type Coordinator } from './coordinators/coordinator.js'
@@ -22,27 +38,11 @@ export interface Context {
   waitUntil?(promise: Promise<unknown>): void
 }
 
-/** The kinds of replies. src/bindings/edge.rs has the same numbers. */
+/** The kind of a reply that the core does not know. */
 const FAILED = 0
-const OPENED = 1
-const SEALED = 2
-const SIGNED = 3
-const NOT_OPENED = 4
-const ENTRIES = 5
-const SWAPPED = 6
-const WAITED = 7
-const SENT = 8
-const VERIFIED = 9
-const BODY = 10
-const HEAD = 11
-const KEY = 12
-const PENDING = 13
 
 /** The time limit of the coordinator in milliseconds. It is near, and a request waits for it. */
 const COORDINATOR_TIME = 3000
-
-/** Milliseconds for which the core waits for the provider before it may do something else: `BEAT` in src/edge/io.rs. */
-const BEAT = 2000
 
 /** The time limit in milliseconds for a body that the handler itself reads. */
 const BODY_TIME = 5000

@@ -5,6 +5,7 @@
  * the page comes back from the back-forward cache, it connects to the vault again on a new port. Everything that was in
  * flight then fails with `page_left`, since the responses were lost.
  */
+import { PROTOCOL } from '../../glue/constants.js'
 import type { CallbackResult } from './api.js'
 import type { StrongroomError } from './error.js'
 import { listen } from './listen.js'
@@ -12,7 +13,6 @@ import {
   BYE,
   HANDSHAKE,
   lockName,
-  PROTOCOL,
   type Demand,
   type PageMessage,
   type VaultMessage,

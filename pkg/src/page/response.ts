@@ -1,4 +1,5 @@
 /** The `Response` of a call, which behaves like that of `fetch`. */
+import { BATCH } from '../../glue/constants.js'
 import type { Chunk, ResponseMessage } from './connection.js'
 
 type Head = Extract<ResponseMessage, { t: 'head' }>
@@ -13,9 +14,6 @@ export interface Body {
   /** The error with which the body ended. */
   reason?: unknown
 }
-
-/** The number of chunks that the vault sends per request for more: src/browser/api_call.rs. */
-const BATCH = 4
 
 /**
  * Creates the stream of a body. The vault sends eight chunks without a request, and then four for every `more()`, which is
@@ -32,6 +30,7 @@ export const openBody = (more: () => void, cancel: () => void): Body => {
         controller = given
       },
       pull() {
+        // The vault sends so many chunks per request for more.
         if (consumed < BATCH) return
         consumed -= BATCH
         more()

@@ -15,9 +15,6 @@
  * The vault parses `text` with its own strict reader; src/vault/message.rs is the other side.
  */
 
-/** The version of this protocol. A vault rejects another version with `message_invalid`. */
-export const PROTOCOL = 1
-
 /** The message by which a page hands a port to the vault's worker. */
 export const HANDSHAKE = 'strongroom'
 

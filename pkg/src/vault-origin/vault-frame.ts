@@ -21,6 +21,7 @@
  *
  * @module
  */
+import { PROTOCOL } from '../../glue/constants.js'
 import { isState, storeResponse, takeResponse, watchResponses } from './callback-cookies.js'
 import { StrongroomError } from '../page/error.js'
 import {
@@ -30,7 +31,7 @@ import {
   type FrameRequest,
 } from '../protocol/frame-messages.js'
 import { listen } from '../page/listen.js'
-import { BYE, HANDSHAKE, type PageMessage, PROTOCOL, type VaultMessage } from '../protocol/messages.js'
+import { BYE, HANDSHAKE, type PageMessage, type VaultMessage } from '../protocol/messages.js'
 
 // Declares the worker options that TypeScript's library does not have.
 export type { StrongroomErrorLike } from '../page/api.js'

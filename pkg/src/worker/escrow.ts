@@ -11,16 +11,9 @@
  * @module
  */
 
+import { KEY_LEN, MARK } from '../../glue/constants.js'
+
 declare const self: ServiceWorkerGlobalScope
-
-/**
- * The suffix of the worker's URL in a vault's requests, and the header of requests and responses. A response without the
- * request's nonce in that header, such as a cached one, is not accepted.
- */
-const NAME = 'strongroom-escrow'
-
-/** The length of an AES-256 key in bytes. */
-const KEY = 32
 
 /**
  * Stores the vault's key, and returns it to the vault. Call it first in the service worker's file.
@@ -34,21 +27,21 @@ const KEY = 32
  */
 export const escrow = (vault: string | URL): void => {
   const { href } = withoutFragment(new URL(vault, location.href))
-  const address = `${href}${href.includes('?') ? '&' : '?'}${NAME}`
+  const address = `${href}${href.includes('?') ? '&' : '?'}${MARK}`
   let key: ArrayBuffer | undefined
   /** The client ids of the known workers of the vault. */
   const vaults = new Set<string>()
 
   const respond = async ({ request, clientId }: FetchEvent): Promise<Response> => {
-    const nonce = request.headers.get(NAME) ?? ''
+    const nonce = request.headers.get(MARK) ?? ''
     const reply = (status: number, body?: ArrayBuffer) =>
-      new Response(body, { status, headers: { [NAME]: nonce, 'Cache-Control': 'no-store' } })
+      new Response(body, { status, headers: { [MARK]: nonce, 'Cache-Control': 'no-store' } })
     const client = await self.clients.get(clientId)
     if (!client || !/^(shared)?worker$/.test(client.type) || client.url !== href) return reply(403)
     vaults.add(clientId)
     if (request.method !== 'PUT') return key ? reply(200, key) : reply(204)
     const given = await request.arrayBuffer()
-    if (given.byteLength !== KEY) return reply(400)
+    if (given.byteLength !== KEY_LEN) return reply(400)
     key = given
     return reply(204)
   }

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { MAX_PORTS, MORE_OPTIONS, MORE_RULE_OPTIONS } from '../../glue/constants.js'
 import * as core from '../../glue/strongroom.js'
 import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
@@ -28,13 +29,15 @@ export interface VaultOptions {
   wasm?: WasmSource
 }
 
-/**
- * Matches the configuration's JSON if it has an option that only the extended module supports: every option that is `true`
- * except `par`, and some others. A rule's `audience` and `scope` are recognized by the rule's `url` beside them. A string
- * that looks like such an option loads the extended module without need.
- */
-const NEEDS_EXTENDED =
-  /"((?!par")[^"]+":true|persist":"[^m]|(\w+Alg|\w+Headers|metadata|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
+/** Returns true if the configuration has an option that only the extended module supports. */
+const needsExtended = (config: Partial<VaultConfig>): boolean =>
+  hasOneOf(MORE_OPTIONS, config) ||
+  [config.apis].flat().some((rule) => hasOneOf(MORE_RULE_OPTIONS, rule)) ||
+  (config.session?.persist ?? 'memory') !== 'memory'
+
+/** Returns true if one of these options is set, and not to `false`. */
+const hasOneOf = (names: string, options?: object): boolean =>
+  names.split(' ').some((name) => options?.[name as keyof typeof options])
 
 /** An error for pages, which add the message of the code and the advice. */
 type VaultFailure = Pick<StrongroomError, 'code' | 'message'>
@@ -46,9 +49,6 @@ const TRAPPED = '\x07k'
 const THREW = '\x07l'
 
 const configInvalid = (message: string): VaultFailure => ({ code: 'config_invalid', message })
-
-/** Twice the number of pages that the core serves at once: it does not count ports without a `hello`. */
-const MAX_PORTS = 512
 
 /** The property of the worker's global scope that holds `fetch` as it was at the start: src/browser/platform.rs. */
 const SAVED_FETCH = 'strongroom'
@@ -97,7 +97,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
       return value
     }) ?? 'null'
   // Bundlers look for exactly these expressions.
-  wasm ??= NEEDS_EXTENDED.test(json)
+  wasm ??= needsExtended(JSON.parse(json) ?? {})
     ? new URL('./strongroom_extended_bg.wasm', import.meta.url)
     : new URL('./strongroom_bg.wasm', import.meta.url)
   memory = await loadWasm(wasm, core.initSync)
@@ -135,7 +135,8 @@ const touch = (port: MessagePort, data?: unknown[]) => {
   if (data?.[0] === BYE) return
   ports.add(port)
   const [oldest] = ports
-  if (ports.size > MAX_PORTS) disconnect(oldest!)
+  // The core does not count ports without a `hello`.
+  if (ports.size > 2 * MAX_PORTS) disconnect(oldest!)
 }
 
 /** Disconnects a page that has sent no `bye`: it is gone, or there are too many pages. */

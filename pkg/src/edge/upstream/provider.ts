@@ -1,7 +1,6 @@
 /** Requests to the provider: without redirects, with a time limit, and with a size limit of the response. */
 
-/** Longest body of a response in bytes: `MAX_BODY` of src/base/http.rs. */
-const MAX_BODY = 1024 * 1024
+import { MAX_BODY } from '../../../glue/constants.js'
 
 interface Sending {
   url: string
