@@ -8,7 +8,8 @@ import { minify } from 'terser'
 
 const [input, names, output] = process.argv.slice(2)
 const props = {}
-for (const [long, short] of Object.entries(JSON.parse(await readFile(names, 'utf8')))) props[`$${long}`] = short
+for (const [long, short] of Object.entries(JSON.parse(await readFile(names, 'utf8'))))
+  props[`$${long}`] = short
 
 // Otherwise the glue would free objects when the garbage collector finds them. After a trap, that throws where nothing
 // can catch it.
