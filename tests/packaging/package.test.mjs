@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { before, test } from 'node:test'
 import { install, node, pack, root } from './tarball.mjs'
 
-/** Entries, and the modules of which each loads one. */
+/** Entries, and the modules that each may load. */
 const MODULES = {
   'dist/worker.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
   'dist/core.js': ['dist/strongroom_core_bg.wasm'],

@@ -31,7 +31,7 @@ pub(crate) enum AtOnce {
     /// Browser and servers often wait for each other, so two files take little longer than one. Files share nothing:
     /// each has its own browser, profile, servers and ports.
     Two = 2,
-    /// For many files, some of which wait for time limits.
+    /// For many files, because some wait for time limits.
     Three = 3,
 }
 

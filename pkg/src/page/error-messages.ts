@@ -77,7 +77,7 @@ const NESTED = ' session.idle session.absolute session.persist'
 
 const lastName = (option: string): string => option.slice(option.lastIndexOf('.') + 1)
 
-/** Returns the first of the known options, separated by spaces, of which `name` may be a misspelling. */
+/** Returns the first known option, in a list separated by spaces, that `name` may misspell. */
 const closest = (known: string, name: string): string | undefined =>
   known.split(' ').find((one) => one && isClose(lastName(one), name))
 
