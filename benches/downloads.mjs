@@ -43,7 +43,7 @@ const ROWS = [
     gate: 82.5 * KB,
     aim: 78 * KB,
   },
-  { name: 'words, with the first error', files: ['error-messages.js'] },
+  { name: 'error messages, with the first error', files: ['error-messages.js'] },
   { name: 'live, with the first socket', files: ['streaming.js'] },
   { name: 'client over a token handler', files: ['token-handler-client.js'] },
   { name: 'strongroom/core, by itself', files: ['core.js', 'strongroom_core_bg.wasm'] },

@@ -17,6 +17,7 @@ mod exports;
 mod fuzz;
 mod install;
 mod measure;
+mod messages;
 mod mutants;
 mod names;
 mod order;
@@ -32,7 +33,6 @@ mod supply;
 mod test;
 mod variants;
 mod wasm;
-mod words;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -11,7 +11,7 @@ use crate::paths::{at, target};
 use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{exports, order, words};
+use crate::{exports, messages, order};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -130,33 +130,33 @@ pub(crate) fn features() -> impl Iterator<Item = &'static str> {
 /// Writes `pkg/glue`.
 pub(crate) fn build() -> Result<()> {
     install::wasm_target()?;
-    let texts = words::all()?;
-    let hashes = words::hashes(&texts);
+    let texts = messages::all()?;
+    let hashes = messages::hashes(&texts);
     build_modules(&MODULES.iter().collect::<Vec<_>>(), &hashes)?;
     // All modules share one file of messages, and each module may have messages of its own.
     let mut sections = Vec::new();
     for module in &MODULES {
-        sections.extend(words::split(&fs::read(module.compiled())?)?.1);
+        sections.extend(messages::split(&fs::read(module.compiled())?)?.1);
     }
-    words::write(&texts, &sections)
+    messages::write(&texts, &sections)
 }
 
 /// Writes the modules in `pkg/glue`, or one of them, without the file of messages.
 pub(crate) fn modules(only: Option<&str>) -> Result<()> {
-    let hashes = words::hashes(&words::all()?);
+    let hashes = messages::hashes(&messages::all()?);
     let modules = MODULES
         .iter()
         .filter(|module| only.is_none_or(|label| label == module.label));
     build_modules(&modules.collect::<Vec<_>>(), &hashes)
 }
 
-fn build_modules(modules: &[&Module], words: &str) -> Result<()> {
+fn build_modules(modules: &[&Module], hashes: &str) -> Result<()> {
     let in_twos = |modules: &[&Module], work: &(dyn Fn(&Module) -> Result<()> + Sync)| {
         each(2, modules, |module| work(module))
             .into_iter()
             .collect::<Result<()>>()
     };
-    in_twos(modules, &|module| module.compile(words))?;
+    in_twos(modules, &|module| module.compile(hashes))?;
     let mut bound = Vec::new();
     let mut stamps = Vec::new();
     for module in modules {
@@ -183,7 +183,7 @@ impl Module {
     ///
     /// `cargo build` would skip link-time optimization for a library that is also an rlib. `cargo rustc` with a single
     /// crate type does not.
-    fn compile(&self, words: &str) -> Result<()> {
+    fn compile(&self, hashes: &str) -> Result<()> {
         step(
             &format!("{}: cargo rustc", self.label),
             Output::Loud,
@@ -193,7 +193,7 @@ impl Module {
                     .args(["--no-default-features", "--features", self.features])
                     .args(["--crate-type", "cdylib", "--target", WASM_TARGET])
                     .args(["--profile", self.profile])
-                    .env(words::VARIABLE, words)
+                    .env(messages::VARIABLE, hashes)
                     .run()
             },
         )
@@ -242,7 +242,7 @@ impl Module {
     }
 
     fn write_glue(&self) -> Result<()> {
-        let (module, _) = words::split(&fs::read(self.compiled())?)?;
+        let (module, _) = messages::split(&fs::read(self.compiled())?)?;
         fs::create_dir_all(bound())?;
         fs::create_dir_all(at("pkg/glue"))?;
         let mut output = Bindgen::new()

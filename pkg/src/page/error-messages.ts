@@ -1,5 +1,5 @@
 /** The error messages. A page loads this file with its first error. Until then it needs only codes and values. */
-import { advice, texts } from '../../glue/words.js'
+import { advice, texts } from '../../glue/messages.js'
 
 /** Messages by error code, in which a value may replace `%`. */
 const BY_CODE: Record<string, string> = {

@@ -19,7 +19,7 @@ macro_rules! embed_message {
     ($text:expr) => {
         const _: () = {
             #[allow(dead_code, unsafe_code, reason = "the build reads this section")]
-            #[unsafe(link_section = "strongroom.words")]
+            #[unsafe(link_section = "strongroom.messages")]
             static EMBEDDED: [u8; $text.len() + 1] = $crate::base::messages::nul_terminated($text);
         };
     };
@@ -27,7 +27,7 @@ macro_rules! embed_message {
 
 /// The hashes of all messages, eight hexadecimal digits each, from `cargo xtask build`. Without them, as in
 /// `cargo check`, all messages have the same code.
-const HASHES: Option<&str> = option_env!("STRONGROOM_WORDS");
+const HASHES: Option<&str> = option_env!("STRONGROOM_MESSAGES");
 
 /// The code of `text`, which is its position among all messages. Neighboring messages often get neighboring places in the
 /// module, and a sequence compresses better than hashes.
@@ -40,7 +40,7 @@ pub(crate) const fn code(text: &str) -> [u8; 2] {
     let mut i = 0;
     while i < hashes.len() {
         if from_hex(&hashes[i]) == hash {
-            // xtask/src/words.rs computes the same code.
+            // xtask/src/messages.rs computes the same code.
             return [1 + (i / 94) as u8, b'!' + (i % 94) as u8];
         }
         i += 1;

@@ -1,5 +1,5 @@
 //! The messages that the core is compiled without (see `src/base/messages.rs`): the core gets their codes, and the
-//! messages are written to `pkg/glue/words.js`.
+//! messages are written to `pkg/glue/messages.js`.
 
 use crate::paths::at;
 use anyhow::{Context, Result, bail};
@@ -8,13 +8,13 @@ use std::fs;
 use std::path::Path;
 
 /// The variable that passes the messages' hashes to the core's build.
-pub(crate) const VARIABLE: &str = "STRONGROOM_WORDS";
+pub(crate) const VARIABLE: &str = "STRONGROOM_MESSAGES";
 
 /// A code is a control character without a short escape in JSON, and one of this many printable characters.
 const PRINTABLE: usize = 94;
 const MOST: usize = 6 * PRINTABLE;
 
-const SECTION: &[u8] = b"strongroom.words";
+const SECTION: &[u8] = b"strongroom.messages";
 
 /// The length of magic number and version, before the first section.
 const PREAMBLE: usize = 8;
@@ -28,11 +28,11 @@ pub(crate) fn split(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
     while let Some((&id, after_id)) = rest.split_first() {
         let (len, content) = leb128(after_id).with_context(cut_short)?;
         let (content, next) = content.split_at_checked(len).with_context(cut_short)?;
-        let words = leb128(content).and_then(|(_, named)| named.strip_prefix(SECTION));
-        match words {
-            Some(words) if id == 0 => {
-                let words = std::str::from_utf8(words)?;
-                texts.extend(words.split_terminator('\0').map(str::to_owned));
+        let messages = leb128(content).and_then(|(_, named)| named.strip_prefix(SECTION));
+        match messages {
+            Some(messages) if id == 0 => {
+                let messages = std::str::from_utf8(messages)?;
+                texts.extend(messages.split_terminator('\0').map(str::to_owned));
             }
             _ => without.extend(&rest[..rest.len() - next.len()]),
         }
@@ -162,9 +162,9 @@ pub(crate) fn write(all: &[String], sections: &[String]) -> Result<()> {
         object(&by_code),
         object(&advice)
     );
-    fs::write(at("pkg/glue/words.js"), script)?;
+    fs::write(at("pkg/glue/messages.js"), script)?;
     fs::write(
-        at("pkg/glue/words.d.ts"),
+        at("pkg/glue/messages.d.ts"),
         "export const texts: Record<string, string>\nexport const advice: Record<string, string>\n",
     )?;
     Ok(())
@@ -192,9 +192,9 @@ mod tests {
     #[test]
     fn messages_are_split_from_the_module() {
         let (magic, other) = (b"\0asm\x01\0\0\0".to_vec(), section(0, b"\x04nameX"));
-        let words = section(0, b"\x10strongroom.wordsis past\0is missing\0");
+        let messages = section(0, b"\x13strongroom.messagesis past\0is missing\0");
         let code = section(10, &[0]);
-        let module = [magic.clone(), other.clone(), words, code.clone()].concat();
+        let module = [magic.clone(), other.clone(), messages, code.clone()].concat();
         let (without, texts) = split(&module).unwrap();
         assert_eq!(without, [magic, other, code].concat());
         assert_eq!(texts, ["is past", "is missing"]);

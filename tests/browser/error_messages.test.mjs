@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
-import { advice, texts } from '../../pkg/glue/words.js'
+import { advice, texts } from '../../pkg/glue/messages.js'
 import { booted, call, clickLogin, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 40_000 }
-const WORDS = '/strongroom/error-messages.js'
+const MESSAGES = '/strongroom/error-messages.js'
 
 let app
 
@@ -15,14 +15,14 @@ before(async () => {
 })
 after(() => app.close())
 
-const loaded = () => app.site.requests.filter(({ path }) => path === WORDS).length
+const loaded = () => app.site.requests.filter(({ path }) => path === MESSAGES).length
 
 /** A call without a session, on a new page for which `route` serves the messages. */
 async function refused(route) {
   const page = await app.open('/empty')
   const unhandled = []
   page.on('pageerror', (error) => unhandled.push(String(error)))
-  if (route) await page.route(`**${WORDS}`, route)
+  if (route) await page.route(`**${MESSAGES}`, route)
   await page.goto(`${app.site.origin}/`)
   await booted(page)
   return { page, unhandled, ...(await call(page, `${app.api.url}orders`)) }
@@ -92,7 +92,7 @@ test('a session ends with its vault before the message is loaded', time, async (
 vault(${JSON.stringify(app.config)})
 new BroadcastChannel('again').onmessage = () => { try { vault({}) } catch {} }`)
   const page = await app.open('/empty')
-  await page.route(`**${WORDS}`, () => {})
+  await page.route(`**${MESSAGES}`, () => {})
   await page.goto(`${app.site.origin}/`)
   await signIn(page)
   const isFirst = await page.evaluate(async () => {
