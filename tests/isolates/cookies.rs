@@ -10,7 +10,7 @@ fn lost_refresh(world: &mut World, browser: usize, isolate: usize) {
     world.pass(61_000);
     world.weather.lost_answers = 100;
     let call = world.call(browser, isolate);
-    world.settle();
+    world.answer_all();
     world.weather.lost_answers = 0;
     assert!(served(world, call));
 }
@@ -22,7 +22,7 @@ fn browser_without_new_cookie_still_gets_successor() {
     lost_refresh(&mut world, alice, 0);
     world.pass(600_000);
     let call = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, call));
 }
 
@@ -34,7 +34,7 @@ fn browser_that_lost_several_cookies_gets_successor() {
         lost_refresh(&mut world, alice, i % 2);
     }
     let call = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, call));
     assert_eq!(world.watch.ends.len(), 0);
 }
@@ -48,16 +48,16 @@ fn replaced_cookie_is_valid_during_grace_period_only() {
         let copy = world.copy_of(alice);
         world.pass(301_000);
         world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         // Now the new one is presented.
         world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         world.pass(pause);
         let replay = world.call(copy, 1);
-        world.settle();
+        world.answer_all();
         assert_eq!(served(&world, replay), is_good);
         let own = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert_eq!(served(&world, own), is_good);
         let told: Vec<_> = world.watch.ends.iter().collect();
         assert_eq!(told.is_empty(), is_good);
@@ -83,7 +83,7 @@ fn grace_period_counts_from_request_arrival() {
     let slow = world.call(alice, 1);
     world.pass(3000);
     let next = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, next) && served(&world, slow));
 }
 
@@ -97,15 +97,15 @@ fn stored_sessions_have_no_replayed_cookies() {
     });
     let alice = world.signed_in("alice", 0);
     world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     for _ in 0..3 {
         world.pass(61_000);
         world.call(alice, 0);
-        world.settle();
+        world.answer_all();
     }
     // This isolate's knowledge is three generations old.
     let call = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, call));
     assert!(world.watch.ends.is_empty());
 }
@@ -126,11 +126,11 @@ fn late_response_does_not_restore_old_cookie() {
     world.call(alice, 1);
     world.pass(1000);
     world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, slow));
     world.pass(6000);
     let next = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, next));
     assert!(world.browsers[alice].jar.contains_key(COOKIE));
 }
@@ -147,13 +147,13 @@ fn isolate_without_record_records_newer_cookie() {
     world.call(alice, 1);
     world.pass(61_000);
     world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     let own = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, own));
     world.pass(62_000);
     let replay = world.call(copy, 1);
-    world.settle();
+    world.answer_all();
     assert!(!served(&world, replay));
     assert_eq!(world.watch.ends["security"], 1);
 }

@@ -17,12 +17,12 @@ fn copied_cookie_is_refused_after_logout_and_recheck() {
         let alice = world.signed_in("alice", 0);
         let copy = world.copy_of(alice);
         world.call(copy, 1);
-        world.settle();
+        world.answer_all();
         world.log_out(alice, 0);
-        world.settle();
+        world.answer_all();
         world.pass(10_001);
         let call = world.call(copy, 1);
-        world.settle();
+        world.answer_all();
         assert_eq!(ended(&world, call), Some("logged_out"));
         assert_eq!(world.watch.ends["logged_out"], 1);
         assert!(world.provider.families[0].is_revoked);
@@ -41,7 +41,7 @@ fn logout_without_coordinator_takes_five_seconds_at_most() {
             // As in pkg/src/edge/host.ts.
             world.coordinator_timeout = 3000;
             let logout = world.log_out(alice, 0);
-            world.settle();
+            world.answer_all();
             let took = took(&world, logout);
             assert!(took <= 5000, "{took}");
             assert!(!world.browsers[alice].jar.contains_key(COOKIE));
@@ -62,9 +62,9 @@ fn logout_survives_short_coordinator_failure() {
             world.fault(site, Fault::Slow(100, 100));
         }
         world.log_out(alice, 0);
-        world.settle();
+        world.answer_all();
         let call = world.call(copy, 1);
-        world.settle();
+        world.answer_all();
         assert_eq!(ended(&world, call), Some("logged_out"));
     }
 }
@@ -77,7 +77,7 @@ fn logout_during_refresh_revokes_its_result() {
         let call = world.call(alice, 0);
         world.pass(500);
         world.log_out(alice, 1);
-        world.settle();
+        world.answer_all();
         assert_eq!(ended(&world, call), Some("logged_out"));
         assert!(world.provider.families[0].is_revoked);
         assert!(!world.browsers[alice].jar.contains_key(COOKIE));
@@ -95,8 +95,8 @@ fn same_user_login_does_not_revoke_running_refresh() {
         let call = world.call(alice, 0);
         world.pass(500);
         world.log_in(alice, 1);
-        world.settle();
-        world.settle();
+        world.answer_all();
+        world.answer_all();
         assert_eq!(ended(&world, call), Some("replaced"));
         assert_eq!(world.watch.ends["replaced"], 1);
         // Of the same grant, at many providers, and the new session with it.
@@ -118,7 +118,7 @@ fn late_response_does_not_overwrite_newer_session_cookie() {
         world.log_in(alice, logs_in_at);
         world.pass(1000);
         let next = world.browsers[alice].jar[COOKIE].clone();
-        world.settle();
+        world.answer_all();
         assert!(served(&world, call));
         assert_eq!(world.browsers[alice].jar[COOKIE], next);
     }
@@ -138,10 +138,10 @@ fn overtaken_response_does_not_restore_older_generation() {
         world.call(alice, others);
         world.pass(250);
         world.call(alice, others);
-        world.settle();
+        world.answer_all();
         world.pass(62_000);
         let next = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, next), "{:?}", world.visits[next].given);
     }
 }
@@ -155,9 +155,9 @@ fn logout_finishes_after_disconnect() {
         let logout = world.log_out(alice, 0);
         world.pass(1);
         world.abandon(logout);
-        world.settle();
+        world.answer_all();
         let call = world.call(copy, 1);
-        world.settle();
+        world.answer_all();
         assert!(!served(&world, call));
         assert!(world.provider.families[0].is_revoked);
     }
@@ -171,7 +171,7 @@ fn logout_is_written_after_coordinator_outage() {
     let copies = [world.copy_of(alice), world.copy_of(alice)];
     world.weather.coordinator_down = true;
     let logout = world.log_out(alice, 0);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.visits[logout].given.as_ref().unwrap().status, 200);
     assert!(!world.browsers[alice].jar.contains_key(COOKIE));
     assert!(world.provider.families[0].is_revoked);
@@ -180,7 +180,7 @@ fn logout_is_written_after_coordinator_outage() {
     // The isolate remembers, and tells the others.
     for (isolate, copy) in copies.into_iter().enumerate() {
         let call = world.call(copy, isolate);
-        world.settle();
+        world.answer_all();
         assert_eq!(ended(&world, call), Some("logged_out"));
     }
 }
@@ -196,14 +196,14 @@ fn provider_ended_session_ends_despite_activity() {
     world.provider.lifetime = 300_000;
     let alice = world.signed_in("alice", 0);
     world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     world.back_channel(0, 1);
-    world.settle();
+    world.answer_all();
     let mut served_until = 0;
     for second in 0..30 {
         world.pass(1000);
         let call = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         if served(&world, call) {
             served_until = second;
         }
@@ -222,12 +222,12 @@ fn back_channel_logout_is_immediate_where_it_arrives() {
         let [alice, bob] = ["alice", "bob"].map(|user| world.signed_in(user, 0));
         for user in [alice, bob] {
             world.call(user, 0);
-            world.settle();
+            world.answer_all();
         }
         world.back_channel(0, 0);
-        world.settle();
+        world.answer_all();
         let calls = [alice, bob].map(|user| world.call(user, 0));
-        world.settle();
+        world.answer_all();
         assert_eq!(ended(&world, calls[0]), Some("provider_ended"));
         assert!(served(&world, calls[1]));
     }
@@ -243,13 +243,13 @@ fn back_channel_logout_reaches_isolates_after_recheck() {
         for (copy, isolate) in copies {
             world.call(copy, isolate);
         }
-        world.settle();
+        world.answer_all();
         world.back_channel(0, 0);
-        world.settle();
+        world.answer_all();
         world.pass(10_001);
         for (copy, isolate) in copies {
             let call = world.call(copy, isolate);
-            world.settle();
+            world.answer_all();
             assert_eq!(ended(&world, call), Some("provider_ended"));
         }
     }
@@ -266,14 +266,14 @@ fn stored_session_does_not_idle_out_by_stale_cache() {
     world.provider.lifetime = 300_000;
     let alice = world.signed_in("alice", 0);
     world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     for _ in 0..4 {
         world.pass(30_000);
         world.call(alice, 0);
-        world.settle();
+        world.answer_all();
     }
     let call = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, call));
 }
 
@@ -296,14 +296,14 @@ fn page_sees_activity_from_another_isolate() {
     world.provider.lifetime = 300_000;
     let alice = world.signed_in("alice", 0);
     world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     for _ in 0..4 {
         world.pass(30_000);
         world.call(alice, 0);
-        world.settle();
+        world.answer_all();
     }
     let asked = world.ask_session(alice, 1);
-    world.settle();
+    world.answer_all();
     let end = told_idle_end(&world, asked);
     assert!(end > world.now + 55_000, "{end} at {}", world.now);
 }
@@ -319,14 +319,14 @@ fn older_cookie_brings_its_activity_along() {
     let other = world.copy_of(alice);
     world.pass(250_000);
     world.call(other, 1);
-    world.settle();
+    world.answer_all();
     world.pass(51_000);
     // A poll refreshes the session, which is no activity.
     world.poll(alice, 0);
-    world.settle();
+    world.answer_all();
     world.pass(200_000);
     let asked = world.ask_session(other, 1);
-    world.settle();
+    world.answer_all();
     assert!(told_idle_end(&world, asked) > world.now + 100_000);
 }
 
@@ -342,12 +342,12 @@ fn returning_user_prevents_idle_end() {
         world.provider.lifetime = 3_600_000;
         let alice = world.signed_in("alice", 1);
         world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         // One isolate has seen her, and could not write it.
         world.weather.coordinator_down = true;
         world.pass(350_000);
         world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         world.weather.coordinator_down = false;
         world.pass(100_000);
         // The other one reads that she is idle, whether the provider has ended the session, and once more; and before it reads
@@ -362,7 +362,7 @@ fn returning_user_prevents_idle_end() {
         };
         world.pass(20);
         let call = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, call));
         assert!(served(&world, poll), "{:?}", world.visits[poll].given);
         assert!(world.watch.ends.is_empty());
@@ -380,7 +380,7 @@ fn idle_session_in_store_is_ended_and_revoked() {
         ..Setup::default()
     });
     let call = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert_eq!(ended(&world, call), Some("idle"));
     assert_eq!(world.watch.ends["idle"], 1);
     assert!(world.provider.families[0].is_revoked);
@@ -403,7 +403,7 @@ fn absolute_end_is_reported_once() {
                 world.kill(isolate);
                 let copy = world.copy_of(copy);
                 let call = world.call(copy, isolate);
-                world.settle();
+                world.answer_all();
                 assert!(!served(&world, call));
             }
         }
@@ -417,7 +417,7 @@ fn the_tokens_of_another_user_end_the_session() {
         let (mut world, alice) = expired(setup);
         world.provider.next_is_other_user = true;
         let call = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert_eq!(ended(&world, call), Some("security"));
         assert!(world.provider.families[0].is_revoked);
     }
@@ -438,17 +438,17 @@ fn newer_cookie_does_not_revive_ended_session() {
         world.fault(Site::Swap, Fault::LostBefore);
     }
     world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     world.pass(10_000);
     // While another isolate is about to write that down, she logs out by the older cookie.
     world.fault(Site::Swap, Fault::Slow(500, 1));
     let call = world.call(alice, 1);
     world.pass(50);
     world.log_out(older, 2);
-    world.settle();
+    world.answer_all();
     assert!(world.visits[call].given.is_some());
     world.pass(11_000);
     let next = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert_eq!(ended(&world, next), Some("logged_out"));
 }

@@ -13,14 +13,14 @@ fn valid_token_is_used_during_outages() {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
         let known = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, known));
         world.weather.coordinator_down = true;
         world.weather.provider_down = true;
         // It is about to expire by now, so a refresh is tried.
         world.pass(55_000);
         let call = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, call));
     }
 }
@@ -33,7 +33,7 @@ fn expired_token_during_outage_gives_503_and_keeps_session() {
             world.weather.coordinator_down = coordinator;
             world.weather.provider_down = provider;
             let call = world.call(alice, 0);
-            world.settle();
+            world.answer_all();
             let given = world.visits[call].given.clone().unwrap();
             assert_eq!(given.status, 503, "{}", given.body);
             assert!(given.header("retry-after").is_some() && given.cookies.is_empty());
@@ -41,7 +41,7 @@ fn expired_token_during_outage_gives_503_and_keeps_session() {
             world.weather.provider_down = false;
             world.pass(60_000);
             let again = world.call(alice, 1);
-            world.settle();
+            world.answer_all();
             assert!(served(&world, again));
         }
     }
@@ -58,17 +58,17 @@ fn activity_counts_locally_while_coordinator_is_down() {
         world.provider.lifetime = 3_600_000;
         let alice = world.signed_in("alice", 0);
         let known = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, known));
         world.weather.coordinator_down = true;
         world.pass(350_000);
         let call = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, call));
         world.weather.coordinator_down = !is_up_again;
         world.pass(350_000);
         let later = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, later), "{:?}", world.visits[later].given);
     }
 }
@@ -80,11 +80,11 @@ fn found_successor_serves_requests_that_failed() {
         ..Setup::default()
     });
     world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(world.browsers[alice].jar.contains_key(COOKIE));
     // This isolate had the session before it was refreshed elsewhere.
     let call = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, call));
     assert_eq!(world.watch.rotations, 1);
 }
@@ -96,13 +96,13 @@ fn retry_after_of_provider_is_obeyed() {
         world.fault(REFRESH, Fault::Busy(30));
         for _ in 0..5 {
             let call = world.call(alice, 0);
-            world.settle();
+            world.answer_all();
             assert!(!served(&world, call));
         }
         assert_eq!(world.watch.rotations, 0);
         world.pass(30_000);
         let call = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, call));
     }
 }
@@ -115,17 +115,17 @@ fn success_elsewhere_restores_a_suspected_session() {
             world.fault(REFRESH, Fault::Unexplained);
         }
         let refused = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         let given = world.visits[refused].given.clone().unwrap();
         assert_eq!(given.status, 401);
         assert!(given.body.contains("interaction_required") && given.cookies.is_empty());
         let elsewhere = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, elsewhere));
         // The access token that came of it is stale again before five minutes have passed.
         world.pass(61_000);
         let call = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, call), "{:?}", world.visits[call].given);
     }
 }
@@ -169,12 +169,12 @@ fn sessions_recover_within_five_seconds_of_outages() {
         world.weather.provider_down = true;
         call_for(&mut world, &users, minutes * 60_000, 20_000);
         // First, the requests that the provider missed fail.
-        world.settle();
+        world.answer_all();
         world.weather.provider_down = false;
         call_for(&mut world, &users, 4500, 500);
-        world.settle();
+        world.answer_all();
         let calls: Vec<_> = users.iter().map(|user| world.call(*user, 0)).collect();
-        world.settle();
+        world.answer_all();
         for call in calls {
             assert!(
                 served(&world, call),
@@ -190,10 +190,10 @@ fn one_request_at_a_time_probes_during_outages() {
     let (mut world, users) = many_users(20);
     world.weather.provider_down = true;
     call_for(&mut world, &users, 60_000, 1000);
-    world.settle();
+    world.answer_all();
     let before = world.watch.refreshes_sent;
     call_for(&mut world, &users, 60_000, 1000);
-    world.settle();
+    world.answer_all();
     // Three attempts for each probe, of which there is one in three seconds.
     let sent = world.watch.refreshes_sent - before;
     assert!((15..=60).contains(&sent), "{sent}");
@@ -207,10 +207,10 @@ fn one_failing_session_is_not_an_outage() {
             world.fault(REFRESH, Fault::Status(500));
         }
         let failing = world.call(users[0], 0);
-        world.settle();
+        world.answer_all();
         assert!(!served(&world, failing));
         let call = world.call(users[1], 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, call), "{round}");
         world.pass(61_000);
     }
@@ -260,7 +260,7 @@ fn lost_leases_are_not_an_outage() {
     world.pass(1000);
     assert!(!calls.iter().any(|call| served(&world, *call)));
     let call = world.call(users[2], 0);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, call), "{:?}", world.visits[call].given);
 }
 
@@ -271,12 +271,12 @@ fn retry_after_matches_the_next_attempt() {
     for (pause, left) in [(0, 30), (9500, 21), (15_000, 6)] {
         world.pass(pause);
         let call = world.call(users[0], 0);
-        world.settle();
+        world.answer_all();
         assert_eq!(retry_after(&world, call), left);
     }
     world.pass(6000);
     let call = world.call(users[0], 0);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, call));
 }
 
@@ -285,15 +285,15 @@ fn client_that_obeys_retry_after_is_served() {
     let (mut world, users) = many_users(20);
     world.weather.provider_down = true;
     call_for(&mut world, &users, 30_000, 1000);
-    world.settle();
+    world.answer_all();
     let call = world.call(users[7], 0);
-    world.settle();
+    world.answer_all();
     let left = retry_after(&world, call);
     assert!(left <= 4, "{left}");
     world.weather.provider_down = false;
     world.pass(left * 1000);
     let call = world.call(users[7], 0);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, call));
 }
 
@@ -306,7 +306,7 @@ fn requests_wait_for_a_near_attempt() {
     let first = world.call(users[0], 0);
     world.pass(10);
     let second = world.call(users[0], 0);
-    world.settle();
+    world.answer_all();
     assert!(!served(&world, first));
     assert!(served(&world, second));
 }
@@ -323,7 +323,7 @@ fn unreachable_coordinator_is_named_in_every_503() {
         calls.push(world.call(alice, 0));
         world.pass(100);
     }
-    world.settle();
+    world.answer_all();
     for call in calls {
         let given = world.visits[call].given.as_ref().unwrap();
         assert_eq!(given.status, 503);
@@ -346,11 +346,11 @@ fn two_unexplained_refusals_raise_no_suspicion() {
             world.fault(REFRESH, fault);
         }
         let call = world.call(users[0], 0);
-        world.settle();
+        world.answer_all();
         assert!(retry_after(&world, call) <= 1);
         world.pass(1000);
         let call = world.call(users[0], 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, call));
     }
 }
@@ -370,7 +370,7 @@ fn requests_wait_for_fifteen_seconds_in_all() {
     world.call(alice, 0);
     world.pass(10);
     let second = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     let visit = &world.visits[second];
     let given = visit.given.as_ref().unwrap();
     assert_eq!(given.status, 503);
@@ -384,7 +384,7 @@ fn second_failure_is_followed_by_a_longer_pause() {
     for (pause, left) in [(0, 1..=1), (1000, 3..=4), (4000, 3..=4)] {
         world.pass(pause);
         let call = world.call(users[0], 0);
-        world.settle();
+        world.answer_all();
         let told = retry_after(&world, call);
         assert!(left.contains(&told), "{told}");
     }

@@ -22,7 +22,7 @@ fn uncommitted(world: &mut World) -> (usize, usize) {
         world.fault(Site::Swap, Fault::LostBefore);
     }
     let call = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert!(served(world, call));
     (alice, copy)
 }
@@ -34,13 +34,13 @@ fn logout_with_old_cookie_revokes_latest_token() {
     let older = world.copy_of(alice);
     world.pass(61_000);
     world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     world.log_out(older, 1);
-    world.settle();
+    world.answer_all();
     assert!(world.provider.families[0].is_revoked);
     world.pass(11_000);
     let call = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert_eq!(status(&world, call), 401);
 }
 
@@ -53,14 +53,14 @@ fn refused_token_ends_session_and_is_reported() {
         world.pass(61_000);
         world.provider.revoke(0);
         let call = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         let given = world.visits[call].given.clone().unwrap();
         assert_eq!(given.ended(), Some("provider_ended"));
         assert!(!world.browsers[alice].jar.contains_key(COOKIE));
         // The other isolate goes by the record: it does not ask the provider.
         world.weather.provider_down = true;
         let other = world.call(copy, 1);
-        world.settle();
+        world.answer_all();
         let given = world.visits[other].given.clone().unwrap();
         assert_eq!(given.ended(), Some("provider_ended"));
         assert_eq!(world.watch.ends["provider_ended"], 1);
@@ -76,7 +76,7 @@ fn refusal_without_the_coordinator_ends_nothing_yet() {
         let call = world.call(alice, 0);
         world.pass(300);
         world.weather.coordinator_down = true;
-        world.settle();
+        world.answer_all();
         let given = world.visits[call].given.clone().unwrap();
         assert_eq!(given.status, 503, "{}", given.body);
         assert!(given.body.contains("coordinator_unavailable"));
@@ -84,7 +84,7 @@ fn refusal_without_the_coordinator_ends_nothing_yet() {
         world.weather.coordinator_down = false;
         world.pass(10_000);
         let again = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert_eq!(status(&world, again), 401);
         assert_eq!(world.watch.ends["provider_ended"], 1);
     }
@@ -103,7 +103,7 @@ fn refused_request_gets_a_successor_written_meanwhile() {
     let late = world.call(copy, 1);
     world.pass(1000);
     let own = world.call(alice, 2);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, own) && served(&world, late));
     assert!(world.watch.ends.is_empty());
 }
@@ -117,9 +117,9 @@ fn newer_cookie_advances_the_record() {
     let (alice, copy) = uncommitted(&mut world);
     world.pass(10_000);
     let own = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     let other = world.call(copy, 2);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, own) && served(&world, other));
     assert_eq!(world.watch.rotations, 1);
 }
@@ -138,7 +138,7 @@ fn holder_without_lease_does_not_resend() {
     let second = world.call(alice, 1);
     world.pass(8500);
     world.weather.cut_off = None;
-    world.settle();
+    world.answer_all();
     assert!(served(&world, second) && served(&world, first));
     assert_eq!(world.watch.rotations, 1);
     assert!(world.watch.losses.is_empty());
@@ -164,7 +164,7 @@ fn late_commit_leaves_a_newer_record_alone() {
     world.call(alice, 1);
     world.pass(1000);
     world.weather.cut_off = None;
-    world.settle();
+    world.answer_all();
     assert!(served(&world, slow), "{:?}", world.visits[slow].given);
     let story = world.story.take().unwrap();
     let records = story.iter().filter_map(|line| {
@@ -173,7 +173,7 @@ fn late_commit_leaves_a_newer_record_alone() {
     });
     assert!(records.is_sorted(), "{story:?}");
     let next = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, next));
     // One for each time that a token had expired.
     assert_eq!(world.watch.rotations, 2);
@@ -189,7 +189,7 @@ fn early_refresh_is_not_repeated() {
         world.pass(55_000);
         for isolate in [0, 1, 0] {
             let call = world.call(alice, isolate);
-            world.settle();
+            world.answer_all();
             assert!(served(&world, call));
             world.pass(10_000);
         }
@@ -212,7 +212,7 @@ fn valid_token_is_used_during_anothers_refresh() {
             assert!(served(&world, other));
             assert!(took(&world, other) < 50);
         }
-        world.settle();
+        world.answer_all();
         assert_eq!(world.watch.rotations, 1);
     }
 }
@@ -228,15 +228,15 @@ fn expired_successor_from_elsewhere_is_refreshed() {
     for _ in 0..2 {
         // Isolate 0 has generation 0, which has expired, and then the record's, which has expired as well.
         world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         world.pass(61_000);
         let other = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, other));
     }
     world.pass(61_000);
     let call = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, call));
     assert!(!world.visits[call].api_failed);
 }
@@ -258,10 +258,10 @@ fn failed_refresh_leaves_no_intent() {
                 world.fault(REFRESH, fault);
             }
             let failed = world.call(alice, 0);
-            world.settle();
+            world.answer_all();
             assert!(!served(&world, failed), "{fault:?}");
             let other = world.call(alice, 1);
-            world.settle();
+            world.answer_all();
             assert!(served(&world, other), "{fault:?}");
             assert!(took(&world, other) < 500, "{fault:?}");
         }
@@ -281,10 +281,10 @@ fn intent_is_withdrawn_despite_an_older_read() {
     let first = world.call(alice, 0);
     world.fault(Site::Read, Fault::Slow(1, 300));
     world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert!(world.visits[first].given.is_some());
     let other = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, other));
     assert!(took(&world, other) < 500);
 }
@@ -303,11 +303,11 @@ fn commit_outlasts_activity_written_meanwhile() {
     world.pass(100);
     // The token is still good, and that she is active is written into the record.
     let other = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, other));
     world.pass(6000);
     let next = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, next), "{:?}", world.visits[next].given);
     assert_eq!(world.watch.rotations, 1);
 }

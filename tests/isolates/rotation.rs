@@ -11,7 +11,7 @@ fn expired_session_is_refreshed_once_across_isolates() {
     for setup in both_storages(4) {
         let (mut world, alice) = expired(setup);
         let calls: Vec<_> = (0..1000).map(|i| world.call(alice, i % 4)).collect();
-        world.settle();
+        world.answer_all();
         assert!(calls.into_iter().all(|call| served(&world, call)));
         assert_eq!(world.watch.rotations, 1);
     }
@@ -25,7 +25,7 @@ fn waiting_isolate_is_served_after_slow_provider_response() {
         let first = world.call(alice, 0);
         world.pass(100);
         let second = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, first) && served(&world, second));
         assert_eq!(world.watch.rotations, 1);
     }
@@ -39,9 +39,9 @@ fn refresh_finishes_after_disconnect() {
         let left = world.call(alice, 0);
         world.pass(100);
         world.abandon(left);
-        world.settle();
+        world.answer_all();
         let next = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, next));
         assert_eq!(world.watch.rotations, 1);
         assert!(world.visits[left].given.is_none());
@@ -64,9 +64,9 @@ fn lost_commit_response_is_recovered() {
         world.fault(Site::Swap, None);
         world.fault(Site::Swap, Fault::LostAfter);
         let first = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         let second = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, first) && served(&world, second));
         assert_eq!(world.watch.rotations, 1);
     }
@@ -83,14 +83,14 @@ fn failed_commit_is_repeated_later() {
         // Its cookie never arrives: only the isolate has the successor.
         world.weather.lost_answers = 100;
         let first = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         world.weather.lost_answers = 0;
         assert!(served(&world, first));
         world.pass(11_000);
         let second = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         let third = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, second) && served(&world, third));
         assert_eq!(world.watch.rotations, 1);
     }
@@ -102,7 +102,7 @@ fn isolate_does_not_wait_for_own_lost_intent() {
         let (mut world, alice) = expired(setup);
         world.fault(Site::Swap, Fault::LostAfter);
         let call = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, call));
         assert_eq!(world.watch.rotations, 1);
         assert!(world.visits[call].given.as_ref().unwrap().at < world.visits[call].began + 5000);
@@ -117,10 +117,10 @@ fn failed_refresh_does_not_delay_other_isolates() {
             world.fault(REFRESH, Fault::Status(503));
         }
         let failed = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(!served(&world, failed));
         let other = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, other));
         assert!(world.visits[other].given.as_ref().unwrap().at < world.visits[other].began + 1000);
     }
@@ -135,7 +135,7 @@ fn dead_isolate_blocks_for_under_ten_seconds() {
         world.pass(1000);
         world.kill(0);
         let next = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, next), "{:?}", world.visits[next].given);
         let took = took(&world, next);
         assert!((6000..9000).contains(&took), "{took}");
@@ -152,7 +152,7 @@ fn dropped_request_blocks_for_under_ten_seconds() {
         world.drop_request(dropped);
         world.pass(8500);
         let next = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, next), "{:?}", world.visits[next].given);
         assert!(took(&world, next) < 1000);
     }
@@ -169,7 +169,7 @@ fn holder_renews_lease_while_provider_is_slow() {
         let first = world.call(alice, 0);
         world.pass(100);
         let second = world.call(alice, 1);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, first) && served(&world, second));
         assert_eq!(world.watch.rotations, 1);
     }
@@ -185,7 +185,7 @@ fn renewed_lease_is_committed_without_a_read() {
     let call = world.call(alice, 0);
     world.pass(100);
     world.story = Some(Vec::new());
-    world.settle();
+    world.answer_all();
     assert!(served(&world, call));
     let steps = world.story.take().unwrap();
     let count = |step: &str| steps.iter().filter(|line| line.contains(step)).count();
@@ -209,7 +209,7 @@ fn lease_renewal_survives_activity_written_elsewhere() {
     let active = world.call(alice, 1);
     world.pass(9000);
     let waiting = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, first) && served(&world, active) && served(&world, waiting));
     assert_eq!(world.watch.rotations, 1);
 }
@@ -225,7 +225,7 @@ fn lease_renewal_survives_another_isolates_write() {
     // Generation 1, of which isolate 1 gets the cookie only while isolate 0 refreshes it.
     world.pass(31_000);
     world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     world.pass(27_500);
     world.fault(REFRESH, Fault::Slow(1, 12_000));
     let first = world.poll(alice, 0);
@@ -233,7 +233,7 @@ fn lease_renewal_survives_another_isolates_write() {
     let noting = world.call(alice, 1);
     world.pass(9000);
     let waiting = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, first) && served(&world, noting) && served(&world, waiting));
     assert_eq!(world.watch.rotations, 2);
 }
@@ -244,7 +244,7 @@ fn lost_request_is_resent_under_renewed_lease() {
         let (mut world, alice) = expired(setup);
         world.fault(REFRESH, Fault::LostBefore);
         let call = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         assert!(served(&world, call), "{:?}", world.visits[call].given);
         assert!((5000..6000).contains(&took(&world, call)));
     }
@@ -258,7 +258,7 @@ fn two_slow_attempts_prevent_a_third() {
             world.fault(REFRESH, Fault::LostBefore);
         }
         let call = world.call(alice, 0);
-        world.settle();
+        world.answer_all();
         let given = world.visits[call].given.as_ref().unwrap();
         assert_eq!(given.status, 503);
         assert!(took(&world, call) < 12_000);
@@ -277,17 +277,17 @@ fn refresh_keeps_activity_written_by_another_isolate() {
     // Both isolates know the session; by 58 s it is about to expire, and its user was active a while ago.
     world.pass(40_000);
     world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     world.pass(16_000);
     world.fault(REFRESH, Fault::Slow(1000, 1000));
     world.poll(alice, 0);
     world.pass(500);
     let active = world.call(alice, 1);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, active));
     // 99 s after that, and more than 100 s after what the refresh began with.
     world.pass(97_000);
     let later = world.call(alice, 0);
-    world.settle();
+    world.answer_all();
     assert!(served(&world, later));
 }

@@ -349,7 +349,7 @@ impl Life {
         let end = self.world.now + 400_000;
         while self.world.is_busy() {
             let goes_on = self.world.now < end && self.world.step();
-            Invariant::Settles.holds_if(goes_on, || {
+            Invariant::Answered.holds_if(goes_on, || {
                 format!("these still wait: {:?}", self.world.watch.open)
             });
         }
@@ -361,7 +361,7 @@ impl Life {
             let presented = self.world.reading(&cookie).unwrap();
             let isolate = self.isolate();
             let visit = self.world.call(user, isolate);
-            self.world.settle();
+            self.world.answer_all();
             let given = self.world.visits[visit].given.clone().unwrap();
             if given.is_served() {
                 self.kept += 1;

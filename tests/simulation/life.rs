@@ -53,7 +53,7 @@ const RESOURCES: [(&str, &str); 2] = [(API, "https://api.example.com/"), (OTHER_
 const PROOF_TOLERANCE: u64 = 60;
 
 /// Nothing may take longer than a login, which may take ten minutes.
-const EVERYTHING_SETTLES: u64 = 11 * MINUTE;
+const LONGEST_WAIT: u64 = 11 * MINUTE;
 
 #[derive(Clone, Copy)]
 enum Todo {
@@ -308,7 +308,7 @@ impl Life {
         }
         self.faults_stop();
         self.recovers();
-        self.run(EVERYTHING_SETTLES);
+        self.run(LONGEST_WAIT);
         self.world.check_end();
         self.count();
     }
@@ -769,7 +769,7 @@ impl Life {
                 self.tally.fault("storage full or failing");
                 self.tell("storage stops working, or works again");
             }
-            85..88 => self.world.wake_unsettled(),
+            85..88 => self.world.wake_unanswered(),
             88..91 => self.faults = self.dice.pick(&[0, 5, 30, 90]),
             91..94 => {
                 let millis = self.dice.pick(&[MINUTE, 10 * MINUTE, 40 * MINUTE]);
@@ -1242,7 +1242,7 @@ impl Life {
         }
         self.sleep_until(end, clock_stands_still);
         if self.dice.roll(4) != 0 {
-            self.world.wake_unsettled();
+            self.world.wake_unanswered();
         }
     }
 
@@ -1403,7 +1403,7 @@ impl Life {
                     return Found::NeedsUser;
                 }
                 _ if self.world.session(page).is_none() => return Found::Nothing,
-                None => Invariant::Settles.is_broken("a call waits although there are no faults"),
+                None => Invariant::Answered.is_broken("a call waits although there are no faults"),
                 answer => {
                     let answer = format!("{answer:?}");
                     Invariant::Recovery.holds_if(self.now() < end, || answer);

@@ -40,7 +40,7 @@ fn activity_does_not_revive_an_ended_session() {
     let (mut world, page) = World::signed_in();
     world.sleep_unnoticed(Duration::from_secs(1800));
     world.say(page, ACTIVE);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(page), Some("idle"));
 }
 
@@ -54,7 +54,7 @@ fn poll_is_not_activity() {
             ..Fetch::default()
         };
         world.fetch_as(page, &poll);
-        world.settle();
+        world.answer_all();
     }
     assert_eq!(world.reason(page), Some("idle"));
 }
@@ -64,10 +64,10 @@ fn token_is_renewed_early_for_active_users() {
     let (mut world, page) = World::signed_in();
     world.advance(Duration::from_secs(275));
     world.say(page, ACTIVE);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     world.say(page, ACTIVE);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
 }
 
@@ -100,7 +100,7 @@ fn active_user_is_warned_again_later() {
     let sessions = |world: &World| world.page(page).of_type("session").count();
     let before = sessions(&world);
     world.say(page, ACTIVE);
-    world.settle();
+    world.answer_all();
     assert!(
         sessions(&world) > before,
         "nobody says that the end is put off"
@@ -152,7 +152,7 @@ fn calls_that_waited(lifetime: u64) -> usize {
     for second in 0..600 {
         if second % 15 == 0 {
             world.say(page, ACTIVE);
-            world.settle();
+            world.answer_all();
         }
         world.advance(Duration::from_secs(1));
         if second % 67 != 66 {
@@ -164,7 +164,7 @@ fn calls_that_waited(lifetime: u64) -> usize {
         };
         world.hold(&[REFRESH]);
         let call = world.fetch_as(page, &poll);
-        world.settle();
+        world.answer_all();
         waited += usize::from(world.answer(call).is_none());
         world.release();
     }

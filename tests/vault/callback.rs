@@ -98,7 +98,7 @@ fn page_returns_to_where_the_user_was() {
     let page = world.open();
     let members = r#""t":"login","mode":"redirect","returnTo":"/orders?open=1#top""#;
     let login = world.ask(page, members);
-    world.settle();
+    world.answer_all();
     let answer = world.provider.sign_in(&world.address(login));
     let callback = finish(&mut world, page, &answer);
     let expected = Answer::Settled {
@@ -140,7 +140,7 @@ fn response_opened_in_two_pages_counts_once() {
     let (mut world, page, answer) = at_callback();
     let other = world.open();
     let callbacks = [page, other].map(|page| world.callback(page, &answer));
-    world.settle();
+    world.answer_all();
     let is_settled = matches!(world.answer(callbacks[0]), Some(Answer::Settled { .. }));
     assert!(is_settled);
     assert_eq!(world.code(callbacks[1]), "login_replayed");
@@ -431,7 +431,7 @@ fn failed_login_keeps_the_former_session() {
     let callback = finish(&mut world, page, &answer);
     assert_eq!(world.code(callback), "code_rejected");
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -511,7 +511,7 @@ fn rejected_id_token_is_reported_before_revocation() {
     world.provider.flaw = Some(Flaw::Signature);
     world.hold(&[REVOKE]);
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.outstanding(REVOKE), 1);
     assert_eq!(world.code(callback), "id_token_invalid");
 }
@@ -529,7 +529,7 @@ fn rejected_id_token_keeps_the_former_tokens() {
     world.provider.flaw = None;
     world.expire_access_token();
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -580,7 +580,7 @@ fn signature_checks_are_told_apart() {
     world.hold(&[Kind::Verify]);
     world.new_jobs();
     let callbacks = answers.map(|answer| world.callback(page, &answer));
-    world.settle();
+    world.answer_all();
     let checks = world.new_jobs();
     assert_eq!(checks.len(), 2);
     world.answer_arrives(checks[1].0);
@@ -600,7 +600,7 @@ fn new_keys_repeat_no_signature_check() {
     world.hold(&[Kind::Verify]);
     let callbacks = answers.map(|answer| {
         let callback = world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         world.provider.signing_key = 1;
         world.provider.published_keys = vec![0, 1];
         callback
@@ -624,7 +624,7 @@ fn concurrent_logins_fetch_keys_once() {
         world.provider.sign_in(&address)
     });
     let callbacks = answers.map(|answer| world.callback(page, &answer));
-    world.settle();
+    world.answer_all();
     for callback in callbacks {
         let is_settled = matches!(world.answer(callback), Some(Answer::Settled { .. }));
         assert!(is_settled);
@@ -639,7 +639,7 @@ fn callback_whose_page_left_still_becomes_a_session() {
         let other = world.open();
         world.hold(&[stage]);
         world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         assert_eq!(world.outstanding(stage), 1);
         world.leave(page);
         world.release();
@@ -666,7 +666,7 @@ fn second_login_replaces_the_session() {
     let claims = session.get("claims").unwrap().as_object().unwrap();
     assert_eq!(claims.str("sub"), Some("bob"));
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -679,15 +679,15 @@ fn refresh_is_dropped_after_a_second_login() {
         world.expire_access_token();
         world.hold(&[stage]);
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.outstanding(stage), 1, "{stage:?}");
         // The login overtakes the refresh, whatever that waits for.
         world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         world.release();
         assert_eq!(world.status(call), 200, "{stage:?}");
         let next = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(next), 200, "{stage:?}");
     }
 }
@@ -704,17 +704,17 @@ fn refreshed_token_stays_with_its_user() {
         world.expire_access_token();
         world.hold(&[stage]);
         world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         world.release();
         // The world compares the token's user with the session's.
         let next = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(next), 200, "{stage:?}");
         world.expire_access_token();
         let last = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(last), 200, "{stage:?}");
     }
 }
@@ -793,12 +793,12 @@ fn login_overtakes_refresh(user: &str, stage: Kind) -> World {
     let answer = world.provider.sign_in(&address);
     world.hold(&[Kind::Verify, stage]);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.outstanding(Kind::Verify), 1);
     // Without an ID token the refresh has nothing to be verified.
     world.provider.id_token_on_refresh = stage == Kind::Verify;
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     if stage == kit::world::REFRESH {
         world.act(stage);
     }
@@ -842,7 +842,7 @@ fn accepts_fractional_id_token_times() {
     assert!(world.session(page).is_some());
     world.expire_access_token();
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -855,7 +855,7 @@ fn at_provider() -> (World, u32, String) {
     let page = world.open();
     let members = format!(r#""t":"login","mode":"redirect","returnTo":"{RETURN_TO}""#);
     let login = world.ask(page, &members);
-    world.settle();
+    world.answer_all();
     let address = world.address(login);
     (world, page, address)
 }

@@ -29,7 +29,7 @@ fn allowed_call_carries_the_access_token() {
             ..Fetch::default()
         },
     );
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     let seen = &world.seen_by_api[0];
     assert_eq!(seen.allowed.method(), "POST");
@@ -53,7 +53,7 @@ fn rule_decides_where_reflected_tokens_are_searched() {
         let rule = [r#"{"url":"https://api.example.com/v1/""#, option, "}"].concat();
         let (mut world, page) = World::signed_in_with(&[r#"{"apis":["#, &rule, "]}"].concat());
         world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         let seen = world.seen_by_api.last().unwrap();
         assert_eq!(seen.allowed.reflection(), expected, "{option}");
     }
@@ -245,7 +245,7 @@ fn refuses(world: &mut World, page: u32, header: (&str, &str)) -> bool {
         ..Fetch::default()
     };
     let call = world.fetch_as(page, &fetch);
-    world.settle();
+    world.answer_all();
     if let Some(Answer::Error { code, .. }) = world.answer(call) {
         assert_eq!(code, "header_not_allowed");
         return true;
@@ -318,10 +318,10 @@ fn searches_responses_for_valid_previous_tokens() {
         // The token's remaining life is less than the leeway: it is used, and replaced at the same time.
         world.advance(Duration::from_secs(advance));
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(call), 200);
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(call), 200);
         let sent = world.seen_by_api.last().unwrap().authorization.expose();
         used.push(sent.strip_prefix("Bearer ").unwrap().to_owned());
@@ -331,7 +331,7 @@ fn searches_responses_for_valid_previous_tokens() {
     assert_eq!(world.count(REFRESH), 2);
     world.advance(Duration::from_secs(30));
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     assert_eq!(searched(&world), [used.last().unwrap().as_str()]);
 }
@@ -341,7 +341,7 @@ fn call_with_expired_token_waits_for_one_refresh() {
     let (mut world, page) = World::expired();
     world.hold(&[REFRESH]);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(Kind::Call), 0);
     world.release();
     assert_eq!(world.status(call), 200);
@@ -358,7 +358,7 @@ fn fifty_calls_cause_one_refresh() {
             (world.fetch(pages[i % 8], &path), path)
         })
         .collect();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     assert_eq!(world.provider.rotations(), 1);
     for (call, path) in calls {
@@ -379,7 +379,7 @@ fn calls_join_a_refresh_at_each_stage() {
         calls.push(world.fetch(page, "/more"));
         world.answer_one(stage);
     }
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     for call in calls {
         assert_eq!(world.status(call), 200);
@@ -392,7 +392,7 @@ fn expiring_token_is_used_during_its_refresh() {
     world.advance(Duration::from_secs(271));
     world.hold(&[REFRESH]);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     assert_eq!(world.outstanding(REFRESH), 1);
 }
@@ -402,7 +402,7 @@ fn fresh_token_is_not_refreshed() {
     let (mut world, page) = World::signed_in();
     world.advance(Duration::from_secs(269));
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 0);
 }
 
@@ -443,7 +443,7 @@ fn slow_refresh_is_followed_by_another() {
 fn redirect_is_blocked() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch(page, "/redirect");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(call), "redirect_blocked");
 }
 
@@ -452,15 +452,15 @@ fn reflected_token_is_refused_without_retry() {
     let (mut world, page) = World::signed_in();
     world.hold(&[Kind::Call]);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     world.reflect_token(call);
     world.release();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(call), "token_reflected");
     assert_eq!(world.answers(call).len(), 1);
     assert_eq!(world.count(REFRESH), 0);
     let next = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(next), 200);
 }
 
@@ -468,7 +468,7 @@ fn reflected_token_is_refused_without_retry() {
 fn network_failure_looks_like_fetch() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch(page, "/unreachable");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.answer(call), Some(&Answer::NetworkError));
     assert_eq!(world.count(REFRESH), 0);
 }
@@ -477,7 +477,7 @@ fn network_failure_looks_like_fetch() {
 fn other_statuses_are_delivered() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch(page, "/forbidden");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 403);
     assert_eq!(world.count(REFRESH), 0);
 }
@@ -488,7 +488,7 @@ fn aborted_call_gets_no_response() {
     let call = world.fetch(page, "/orders");
     world.give_up(call, "abort");
     assert_eq!(world.outstanding(Kind::Call), 0);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.answers(call), []);
 }
 
@@ -508,7 +508,7 @@ fn call_is_aborted_during_its_body() {
     let (mut world, page) = World::signed_in();
     world.hold(&[Kind::ResponseBody]);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.outstanding(Kind::ResponseBody), 1);
     world.give_up(call, "abort");
     assert_eq!(world.outstanding(Kind::ResponseBody), 0);
@@ -524,7 +524,7 @@ fn page_cannot_abort_the_call_of_another() {
         ..call
     };
     world.give_up(same_id, "abort");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -550,7 +550,7 @@ fn leaving_page_does_not_lose_the_successor() {
     world.release();
     let later = world.open();
     let call = world.fetch(later, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     assert_eq!(world.count(REFRESH), 1);
 }
@@ -565,7 +565,7 @@ fn call_is_never_sent_for_another_user() {
     world.provider.outage(Endpoint::Refresh, Fault::Silence);
     let call = world.fetch(page, "/transfer");
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(call), "session_ended");
     assert_eq!(world.count(Kind::Call), 0);
 }
@@ -579,7 +579,7 @@ fn waiting_call_survives_a_new_login() {
     world.provider.outage(Endpoint::Refresh, Fault::Silence);
     let call = world.fetch(page, "/orders");
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -587,7 +587,7 @@ fn waiting_call_survives_a_new_login() {
 fn call_is_delivered_before_the_renewed_session() {
     let (mut world, page) = World::expired();
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     let sent = Event::Asked(Kind::Call);
     let told = Event::Told(page, "session".to_owned());
     let at = |event: &Event| world.events.iter().rposition(|e| e == event).unwrap();

@@ -20,7 +20,7 @@ fn world() -> (World, u32) {
 fn shown() -> (World, u32, Request) {
     let (mut world, page) = world();
     let login = world.login(page, "device");
-    world.settle();
+    world.answer_all();
     let expected = Answer::Device {
         user_code: "CODE-1".to_owned(),
     };
@@ -38,7 +38,7 @@ fn device_login_signs_the_user_in() {
     assert_eq!(world.answer(login), Some(&Answer::Done(None)));
     assert!(world.session(page).is_some());
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -89,7 +89,7 @@ fn unsupported_login_options_are_rejected() {
         let (mut world, page) = world();
         let login = [r#""t":"login","mode":"device","#, option].concat();
         let login = world.ask(page, &login);
-        world.settle();
+        world.answer_all();
         assert_eq!(world.code(login), "message_invalid", "{option}");
         assert_eq!(world.count(ASK), 0);
     }
@@ -197,7 +197,7 @@ fn late_tokens_of_a_canceled_login_are_revoked() {
             world.give_up(login, "cancel");
         }
         world.release();
-        world.settle();
+        world.answer_all();
         assert!(world.session(other).is_none());
         assert!(world.provider.has_revoked_everything(), "leaves: {leaves}");
     }
@@ -209,7 +209,7 @@ fn late_tokens_beside_a_session_are_kept() {
     let (mut world, page) = world();
     world.sign_in(page);
     let login = world.login(page, "device");
-    world.settle();
+    world.answer_all();
     world.provider.sign_in_on_devices();
     world.hold(&[POLL]);
     world.advance(6 * SECOND);
@@ -217,14 +217,14 @@ fn late_tokens_beside_a_session_are_kept() {
     let before = world.session(page).unwrap().get("startedAt").cloned();
     world.give_up(login, "cancel");
     world.release();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REVOKE), 0);
     assert_eq!(
         world.session(page).unwrap().get("startedAt").cloned(),
         before
     );
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -287,7 +287,7 @@ fn device_flow_needs_configuration_and_endpoint() {
         world.provider.knows_devices = knows;
         let page = world.open();
         let login = world.login(page, "device");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.code(login), "unsupported", "{config}");
         assert_eq!(world.count(ASK), 0);
     }
@@ -301,7 +301,7 @@ fn page_cannot_request_unconfigured_scopes() {
     let ask = |world: &mut World, scope: &str| {
         let members = format!(r#""t":"login","mode":"device","scope":"{scope}""#);
         let login = world.ask(page, &members);
-        world.settle();
+        world.answer_all();
         login
     };
     let login = ask(&mut world, "admin");
@@ -315,15 +315,15 @@ fn device_login_works_for_stored_sessions() {
     let mut world = World::with(r#"{"deviceFlow":true,"session":{"persist":"sealed"}}"#);
     world.provider.knows_devices = true;
     let page = world.open();
-    world.settle();
+    world.answer_all();
     let login = world.login(page, "device");
-    world.settle();
+    world.answer_all();
     world.provider.sign_in_on_devices();
     world.advance(6 * SECOND);
     assert_eq!(world.answer(login), Some(&Answer::Done(None)));
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
 }
 
@@ -342,7 +342,7 @@ fn page_cannot_reach_the_endpoint_itself() {
             ..kit::world::Fetch::default()
         },
     );
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(call), "url_not_allowed");
 }
 
@@ -352,13 +352,13 @@ fn tokens_are_bound_if_configured() {
     world.provider.knows_devices = true;
     let page = world.open();
     let login = world.login(page, "device");
-    world.settle();
+    world.answer_all();
     world.advance(12 * SECOND);
     world.provider.sign_in_on_devices();
     world.advance(6 * SECOND);
     assert_eq!(world.answer(login), Some(&Answer::Done(None)));
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     assert!(
         world.seen_by_api[0]

@@ -22,7 +22,7 @@ fn bound() -> (World, u32) {
 
 fn call(world: &mut World, page: u32) -> Request {
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     call
 }
 
@@ -33,7 +33,7 @@ fn call_other(world: &mut World, page: u32) -> Request {
         ..Fetch::default()
     };
     let call = world.fetch_as(page, &fetch);
-    world.settle();
+    world.answer_all();
     call
 }
 
@@ -102,7 +102,7 @@ fn authorization_code_is_bound_to_the_key() {
     let url = world.begin_login(page, "redirect");
     let answer = world.provider.sign_in(&url);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     let jkt = &world.provider.dpop.proofs[0].jkt;
     assert!(url.contains(&["dpop_jkt=", jkt].concat()), "{url}");
 }
@@ -158,7 +158,7 @@ fn repeated_refresh_has_a_new_proof() {
 fn revocation_needs_no_proof() {
     let (mut world, page) = bound();
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REVOKE), 1);
     assert!(world.provider.has_revoked_everything());
     assert_eq!(world.provider.dpop.proofs.len(), 1, "that of the login");
@@ -240,7 +240,7 @@ fn refresh_is_not_repeated_after_logout() {
         world.expire_access_token();
         world.hold(&[REFRESH]);
         world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         world.act(REFRESH);
         world.logout(page);
         world.release();
@@ -259,7 +259,7 @@ fn exchange_is_not_repeated_after_logout() {
     world.provider.dpop.nonce = Some("new".to_owned());
     world.hold(&[EXCHANGE]);
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     world.act(EXCHANGE);
     world.logout(page);
     world.release();
@@ -367,10 +367,10 @@ fn streamed_body_gets_the_401() {
         ..Fetch::default()
     };
     let first = world.fetch_as(page, &fetch);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(first), 401);
     let second = world.fetch_as(page, &fetch);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(second), 200, "the nonce is known by now");
 }
 
@@ -415,7 +415,7 @@ fn call_is_not_repeated_after_the_end() {
     world.hold(&[Kind::Call]);
     call(&mut world, page);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     world.release();
     assert_eq!(world.seen_by_api.len(), 1);
 }
@@ -497,7 +497,7 @@ fn missing_key_support_fails_the_login() {
     world.makes_keys = false;
     let page = world.open();
     let login = world.login(page, "redirect");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(login), "unsupported");
 }
 
@@ -516,7 +516,7 @@ fn key_is_forgotten_when_the_session_ends() {
     let (mut world, page) = bound();
     assert_eq!(world.keys[0].names().len(), 1);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.keys[0].names(), Vec::<&str>::new());
 }
 
@@ -548,7 +548,7 @@ fn redirect_login_continues_in_another_worker() {
     world.restart();
     let page = world.open();
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
     let call = call(&mut world, page);
     assert_eq!(world.status(call), 200);
@@ -564,7 +564,7 @@ fn login_with_lost_key_sends_no_code() {
     world.store.lose_keys();
     let page = world.open();
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(callback), "storage_unavailable");
     assert_eq!(world.provider.dpop.proofs.len(), 0);
 }
@@ -579,7 +579,7 @@ fn login_begun_without_key_needs_none() {
     world.restart();
     let page = world.open();
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(callback), "login_unknown");
     assert_eq!(world.count(EXCHANGE), 0);
 }
@@ -590,7 +590,7 @@ fn stored_session_keeps_its_key() {
     let jkt = world.keys[0].names()[0].to_owned();
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
     let first = call(&mut world, page);
     assert_eq!(world.status(first), 200);
@@ -610,7 +610,7 @@ fn two_workers_over_one_store_have_one_key() {
     let (mut world, _) = World::signed_in_with(SEALED);
     let other = world.add_vault();
     let page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     let call = call(&mut world, page);
     assert_eq!(world.status(call), 200);
     assert_eq!(world.keys[0].names(), world.keys[other].names());
@@ -622,7 +622,7 @@ fn lost_key_ends_the_session_on_use() {
     world.restart();
     world.store.lose_keys();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     let call = call(&mut world, page);
     assert_eq!(world.code(call), "session_ended");
     assert_eq!(world.reason(page), Some("storage_lost"));
@@ -656,7 +656,7 @@ fn unbound_stored_session_is_not_resumed() {
         world.reconfigure(after);
         world.restart();
         let page = world.open();
-        world.settle();
+        world.answer_all();
         assert!(world.session(page).is_none());
         assert_eq!(world.reason(page), Some("storage_lost"));
     }

@@ -16,7 +16,7 @@ fn be_active(world: &mut World, page: u32, for_how_long: Duration) {
         world.advance(QUARTER);
         left -= QUARTER;
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(call), 200);
     }
     world.advance(left);
@@ -28,7 +28,7 @@ fn poll(world: &mut World, page: u32) {
         ..Fetch::default()
     };
     let call = world.fetch_as(page, &fetch);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -169,7 +169,7 @@ fn limit_during_refresh_revokes_the_successor() {
             ..Fetch::default()
         };
         let call = world.fetch_as(page, &fetch);
-        world.settle();
+        world.answer_all();
         if stage == REFRESH {
             world.act(REFRESH);
         }

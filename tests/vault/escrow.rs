@@ -15,7 +15,7 @@ const fn seconds(seconds: u64) -> Duration {
 fn hand_overs(world: &mut World, what: impl FnOnce(&mut World)) -> u32 {
     let before = world.hand_overs;
     what(world);
-    world.settle();
+    world.answer_all();
     world.hand_overs - before
 }
 
@@ -36,7 +36,7 @@ fn active_pages_keep_the_escrow_alive() {
     let (mut world, page) = World::signed_in_with(ESCROW);
     world.advance(seconds(100));
     world.say(page, r#"{"t":"active"}"#);
-    world.settle();
+    world.answer_all();
     for _ in 0..9 {
         assert!(hand_overs(&mut world, |world| world.advance(seconds(30))) >= 1);
     }
@@ -63,7 +63,7 @@ fn absent_users_cause_no_hand_over() {
 fn no_hand_over_without_a_session() {
     let (mut world, page) = World::signed_in_with(ESCROW);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     let others = |world: &mut World| {
         world.say(page, r#"{"t":"woke"}"#);
         world.advance(seconds(60));
@@ -77,7 +77,7 @@ fn stored_key_is_not_handed_over() {
         let (mut world, page) = World::signed_in_with(config);
         world.say(page, r#"{"t":"woke"}"#);
         world.say(page, r#"{"t":"bye"}"#);
-        world.settle();
+        world.answer_all();
         assert_eq!(world.hand_overs, 0, "{config}");
     }
 }

@@ -31,7 +31,7 @@ fn callback_of_forged(age: i64, return_to: &str) -> (World, Request) {
     let answer = world.provider.sign_in(&address);
     let page = world.open();
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     (world, callback)
 }
 
@@ -108,12 +108,12 @@ fn restored_login_record_is_a_replay() {
     assert_eq!(copy.len(), 1);
     let [answer, another] = [(), ()].map(|()| world.provider.sign_in(&address));
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     for (key, text) in copy {
         world.store.forge(&key, &text);
     }
     let again = world.callback(page, &another);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(again), "login_replayed");
     assert_eq!(world.count(EXCHANGE), 1);
 }
@@ -132,6 +132,6 @@ fn year_old_login_is_expired() {
     let page = world.open();
     let answer = world.provider.sign_in(&address);
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(callback), "login_expired");
 }

@@ -24,7 +24,7 @@ fn configured(changes: &str) -> Config {
 fn with_page(config: &str, loaded: u64) -> (World, u32) {
     let mut world = World::with(config);
     let page = world.open_loaded_at(loaded, 0);
-    world.settle();
+    world.answer_all();
     (world, page)
 }
 
@@ -43,7 +43,7 @@ fn last_hint(world: &World) -> Hint {
 fn sign_out(config: &str) -> Hint {
     let (mut world, page) = signed_in(config, 0);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     last_hint(&world)
 }
 
@@ -58,7 +58,7 @@ fn is_told(world: &World, page: u32, t: &str) -> bool {
 
 fn calls_api(world: &mut World, page: u32) -> bool {
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     matches!(world.answer(call), Some(Answer::Head { status: 200, .. }))
 }
 
@@ -72,7 +72,7 @@ fn sign_out_elsewhere_ends_the_session_here() {
             assert!(world.session(page).is_none(), "{from}");
             assert_eq!(world.reason(page), Some("logged_out"), "{from}");
         }
-        world.settle();
+        world.answer_all();
         assert!(world.provider.has_revoked_everything(), "{from}");
     }
 }
@@ -82,7 +82,7 @@ fn sign_out_elsewhere_is_not_announced_again() {
     let (mut world, _) = signed_in(MEMORY, 0);
     let hints = world.hints.len();
     world.hint_of_logout(0, sign_out(NEWER));
-    world.settle();
+    world.answer_all();
     assert_eq!(world.hints.len(), hints);
 }
 
@@ -94,7 +94,7 @@ fn no_page_silences_the_hints_of_its_vault() {
         world.open_loaded_at(loaded, 0);
     }
     world.logout(page);
-    world.settle();
+    world.answer_all();
     let posted = last_hint(&world).to_number();
     let heard = Hint::from_number(posted).expect("no vault hears of the sign-out");
     assert_eq!(heard.news, News::SignedOut);
@@ -106,11 +106,11 @@ fn no_page_silences_the_hints_of_its_vault() {
 fn storeless_sign_out_ends_a_sealed_session() {
     let (mut world, page) = signed_in(SEALED, 0);
     world.hint_of_logout(0, sign_out(MEMORY));
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(page), Some("logged_out"));
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_none(), "the store still has it");
 }
 
@@ -119,15 +119,15 @@ fn stored_sign_out_is_verified_in_store() {
     let (mut world, page) = signed_in(SEALED, 0);
     let other = world.add_vault();
     let other_page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     // The messages of the store itself do not arrive.
     world.hold(&[Kind::Changed]);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert!(world.session(other_page).is_some());
     let text = last_hint(&world);
     world.hint(other, text);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
@@ -135,7 +135,7 @@ fn stored_sign_out_is_verified_in_store() {
 fn store_refutes_a_forged_sign_out() {
     let (mut world, page) = signed_in(SEALED, 0);
     world.hint(0, sign_out(SEALED));
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
     assert!(calls_api(&mut world, page));
 }
@@ -157,7 +157,7 @@ fn loading() -> (World, u32, usize, u32) {
     world.hold(&[Kind::Load]);
     let other = world.add_vault();
     let other_page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     world.delay_pending_loads();
     world.unhold_kind(Kind::Load);
     (world, page, other, other_page)
@@ -172,10 +172,10 @@ fn was_told_of_a_session(world: &World, page: u32) -> bool {
 fn pages_are_not_greeted_with_an_ended_session() {
     let (mut world, page, _, other_page) = loading();
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert!(world.page(other_page).messages.is_empty());
     world.unhold();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(other_page), Some("logged_out"));
     assert!(!was_told_of_a_session(&world, other_page));
 }
@@ -216,11 +216,11 @@ fn logout_before_pages_are_greeted_ends_the_stored_session() {
 fn storeless_sign_out_does_not_end_next_session() {
     let mut world = World::with(SEALED);
     let page = world.open();
-    world.settle();
+    world.answer_all();
     world.hold(&[Kind::Load]);
     let other = world.add_vault();
     let other_page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     world.hint_of_logout(other, sign_out(MEMORY));
     world.release();
     world.sign_in(page);
@@ -235,10 +235,10 @@ fn announced_end_is_awaited_before_pages_are_greeted() {
     let announced = last_hint(&world);
     world.hint(other, announced);
     world.unhold();
-    world.settle();
+    world.answer_all();
     assert!(world.page(other_page).messages.is_empty());
     world.release();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(other_page), Some("logged_out"));
     assert!(!was_told_of_a_session(&world, other_page));
 }
@@ -260,11 +260,11 @@ fn failed_write_ends_the_session_elsewhere() {
     let (mut world, page) = signed_in(SEALED, 0);
     let other = world.add_vault();
     let other_page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     world.spreads_hints = true;
     world.store.is_full = true;
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
@@ -273,7 +273,7 @@ fn failed_write_spares_later_sessions() {
     let (mut world, page) = signed_in(SEALED, 0);
     let other = world.add_vault();
     let other_page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     world.spreads_hints = true;
     world.hold_in(0, Kind::Persist);
     world.logout(page);
@@ -289,7 +289,7 @@ fn stuck_store_ends_the_session_elsewhere() {
     let (mut world, page) = signed_in(SEALED, 0);
     let other = world.add_vault();
     let other_page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     world.spreads_hints = true;
     world.hold_in(0, Kind::Persist);
     world.logout(page);
@@ -304,7 +304,7 @@ fn forged_sign_outs_cause_one_look_a_second() {
     let before = world.count(Kind::Load);
     for _ in 0..100 {
         world.hint(0, text);
-        world.settle();
+        world.answer_all();
     }
     assert_eq!(world.count(Kind::Load), before + 1);
     // The last of them is looked into all the same.
@@ -319,7 +319,7 @@ fn sign_out_elsewhere_cancels_a_callback() {
     let callback = world.sign_in(page);
     world.hint_of_logout(0, sign_out(NEWER));
     world.release();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(callback), "login_canceled");
     assert!(world.session(page).is_none());
 }
@@ -405,7 +405,7 @@ fn forged_sign_in_starts_nothing() {
     let (mut world, page) = with_page(MEMORY, 0);
     let events = world.events.len();
     world.hint(0, sign_in(NEWER, 0));
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_none());
     let told: Vec<_> = world.events[events..].iter().collect();
     assert_eq!(told.len(), 1, "{told:?}");
@@ -427,7 +427,7 @@ fn hints_are_not_activity() {
 fn hints_start_no_refresh() {
     let (mut world, page) = World::expired();
     world.hint(0, sign_in(MEMORY, 0));
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 0);
     assert!(world.session(page).is_some());
 }
@@ -486,7 +486,7 @@ fn outdated_vault_stops_with_its_last_page() {
     assert!(world.stopped.is_empty());
     world.leave(other);
     assert!(world.stopped.contains(&0));
-    world.settle();
+    world.answer_all();
     // The newer vault may have a session of the same grant.
     assert_eq!(world.count(REVOKE), 0);
 }
@@ -499,7 +499,7 @@ fn stopped_vault_leaves_its_sealed_session() {
     assert!(world.stopped.contains(&0));
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(calls_api(&mut world, page));
 }
 
@@ -509,16 +509,16 @@ fn vault_does_not_stop_during_a_stored_refresh() {
     world.expire_access_token();
     world.hold(&[REFRESH]);
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     world.hint(0, sign_in(NEWER_SEALED, 20_000));
     world.leave(page);
     assert!(world.stopped.is_empty());
     world.release();
-    world.settle();
+    world.answer_all();
     assert!(world.stopped.contains(&0));
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(calls_api(&mut world, page));
     assert_eq!(world.count(REFRESH), 1);
 }
@@ -545,7 +545,7 @@ fn dedicated_worker_keeps_its_session_in_memory() {
     let mut world = World::new();
     world.make_dedicated();
     let page = world.open_loaded_at(10_000, 0);
-    world.settle();
+    world.answer_all();
     world.sign_in(page);
     world.hint(0, sign_in(NEWER, 20_000));
     assert!(!is_told(&world, page, "outdated"));

@@ -101,7 +101,7 @@ fn live_with(changes: &str, seed: u64, happen: &mut dyn FnMut(&mut World, &mut D
                 world.provider.flaw = dice.pick(&flaws);
             }
             23 => world.provider.withdraw_access_tokens(),
-            24 => world.sleep_unsettled(Duration::from_secs(dice.pick(&[10, 400, 2000]))),
+            24 => world.sleep_unanswered(Duration::from_secs(dice.pick(&[10, 400, 2000]))),
             25..28 => world.pass_time(Duration::from_millis(dice.pick(&[1, 700, 11_000, 300_000]))),
             28 => world.set_clock_by(dice.pick(&[-30, 30])),
             _ => world.answer_any(&mut |sides| dice.roll(sides)),

@@ -21,7 +21,7 @@ pub(super) fn two_vaults_with(config: &str) -> (World, u32, u32) {
     let (mut world, page) = World::signed_in_with(config);
     let other = world.add_vault();
     let other_page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     (world, page, other_page)
 }
 
@@ -35,7 +35,7 @@ pub(super) fn head(world: &World, call: Request) -> Option<u16> {
 
 fn status(world: &mut World, page: u32) -> Option<u16> {
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     head(world, call)
 }
 
@@ -44,7 +44,7 @@ fn session_survives_its_worker() {
     let (mut world, _) = signed_in();
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
     assert_eq!(status(&mut world, page), Some(200));
     assert_eq!(world.count(REFRESH), 0);
@@ -73,7 +73,7 @@ fn memory_mode_writes_no_session() {
         assert_eq!(world.count(REFRESH), 1);
         assert!(!is_anything_stored(&world), "after a refresh: {config}");
         world.logout(page);
-        world.settle();
+        world.answer_all();
         assert!(!is_anything_stored(&world), "after the logout: {config}");
     }
 }
@@ -83,7 +83,7 @@ fn memory_session_ends_with_its_worker() {
     let (mut world, _) = World::signed_in();
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_none());
 }
 
@@ -100,7 +100,7 @@ fn page_is_greeted_after_the_store_is_read() {
     world.restart();
     world.hold(&[Kind::Load]);
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.page(page).messages.is_empty());
     world.release();
     assert!(world.session(page).is_some());
@@ -112,12 +112,12 @@ fn restored_session_is_refreshed() {
     world.expire_access_token();
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(status(&mut world, page), Some(200));
     assert_eq!(world.count(REFRESH), 1);
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(status(&mut world, page), Some(200));
     assert_eq!(world.count(REFRESH), 1);
 }
@@ -128,7 +128,7 @@ fn login_appears_in_the_other_vaults() {
     let page = world.open();
     let other = world.add_vault();
     let other_page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     assert!(world.session(other_page).is_none());
     world.sign_in(page);
     assert!(world.session(other_page).is_some());
@@ -141,7 +141,7 @@ fn two_vaults_refresh_once() {
     let (mut world, page, other_page) = two_vaults();
     world.expire_access_token();
     let calls = [page, other_page, page, other_page].map(|page| world.fetch(page, "/orders"));
-    world.settle();
+    world.answer_all();
     for call in calls {
         assert_eq!(head(&world, call), Some(200));
     }
@@ -157,7 +157,7 @@ fn refresh_of_a_dead_worker_is_taken_over() {
         world.hold(&[REFRESH]);
         world.fetch(page, "/orders");
         let call = world.fetch(other_page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.count(REFRESH), 1);
         if act_first {
             world.act(REFRESH);
@@ -176,7 +176,7 @@ fn unstored_successor_is_used_under_the_lock() {
     world.store.is_full = true;
     assert_eq!(status(&mut world, page), Some(200));
     let call = world.fetch(other_page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(head(&world, call), None);
     world.store.is_full = false;
     world.advance(Duration::from_secs(2));
@@ -188,23 +188,23 @@ fn unstored_successor_is_used_under_the_lock() {
 fn lock_is_released_once_successor_is_stored() {
     let mut world = World::with(SEALED);
     let page = world.open();
-    world.settle();
+    world.answer_all();
     let address = world.begin_login(page, "popup");
     let answer = world.provider.sign_in(&address);
     world.store.is_unavailable = true;
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     world.expire_access_token();
     world.hold(&[REFRESH]);
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     world.store.is_unavailable = false;
     world.release();
     assert_eq!(world.lock_holder(), None);
     let other = world.add_vault();
     let other_page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     assert_eq!(status(&mut world, other_page), Some(200));
 }
 
@@ -219,7 +219,7 @@ fn page_is_warned_while_storing_fails() {
     assert_eq!(kept(&world), Some(false));
     world.store.is_full = false;
     world.advance(Duration::from_secs(120));
-    world.settle();
+    world.answer_all();
     assert_eq!(kept(&world), Some(true));
 }
 
@@ -235,7 +235,7 @@ fn logout_ends_all_vaults_and_revokes() {
     world.expire_access_token();
     assert_eq!(status(&mut world, other_page), Some(200));
     world.logout(page);
-    world.settle();
+    world.answer_all();
     for page in [page, other_page] {
         assert!(world.session(page).is_none());
         assert_eq!(world.reason(page), Some("logged_out"));
@@ -243,7 +243,7 @@ fn logout_ends_all_vaults_and_revokes() {
     assert!(world.provider.has_revoked_everything());
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(page), Some("logged_out"));
 }
 
@@ -253,10 +253,10 @@ fn logout_revokes_another_vaults_successor() {
     world.expire_access_token();
     world.hold(&[REFRESH]);
     let call = world.fetch(other_page, "/orders");
-    world.settle();
+    world.answer_all();
     world.act(REFRESH);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_none());
     world.release();
     assert!(world.session(other_page).is_none());
@@ -282,12 +282,12 @@ fn store_is_read_before_an_idle_end() {
     for _ in 0..6 {
         world.advance(Duration::from_secs(600));
         let call = world.fetch(other_page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(head(&world, call), Some(200));
     }
     assert!(world.session(page).is_some());
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(head(&world, call), Some(200));
 }
 
@@ -323,7 +323,7 @@ fn late_call_does_not_revive_the_session() {
     let (mut world, page) = signed_in();
     world.sleep_unnoticed(Duration::from_secs(1801));
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(call), "session_ended");
     assert_eq!(world.reason(page), Some("idle"));
 }
@@ -340,7 +340,7 @@ fn limits_count_while_no_worker_runs() {
         world.restart();
         world.sleep_unnoticed(Duration::from_secs(seconds));
         let page = world.open();
-        world.settle();
+        world.answer_all();
         assert_eq!(world.session(page).is_none(), reason.is_some(), "{seconds}");
         assert_eq!(world.reason(page), reason);
         assert_eq!(world.count(REVOKE), usize::from(reason.is_some()));
@@ -354,7 +354,7 @@ fn clock_set_back_does_not_rejuvenate_sessions() {
     world.restart();
     world.set_clock_by(-5000);
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
     world.advance(Duration::from_secs(1800));
     assert_eq!(world.reason(page), Some("idle"));
@@ -366,7 +366,7 @@ fn unreadable_record_ends_with_a_reason() {
     world.damage_store();
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_none());
     assert_eq!(world.reason(page), Some("storage_lost"));
     world.sign_in(page);
@@ -378,13 +378,13 @@ fn broken_store_does_not_block_login() {
     let mut world = World::with(SEALED);
     world.store.is_unavailable = true;
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(page), Some("storage_lost"));
     // By a redirect the login itself could not be kept.
     let address = world.begin_login(page, "popup");
     let answer = world.provider.sign_in(&address);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(status(&mut world, page), Some(200));
 }
 
@@ -394,7 +394,7 @@ fn record_of_another_client_is_not_read() {
     world.reconfigure(r#"{"session":{"persist":"sealed"},"clientId":"other"}"#);
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_none());
 }
 
@@ -405,7 +405,7 @@ fn cleared_record_ends_the_session() {
     world.expire_access_token();
     for page in [page, other_page] {
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert!(head(&world, call).is_none());
         assert_eq!(world.reason(page), Some("storage_lost"));
     }
@@ -442,7 +442,7 @@ fn login_completes_after_its_session_is_stored() {
     let answer = world.provider.sign_in(&address);
     world.hold(&[Kind::Persist]);
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert!(world.answer(callback).is_none());
     world.release();
     assert!(matches!(
@@ -452,7 +452,7 @@ fn login_completes_after_its_session_is_stored() {
     // As it does after a call to an API, the page goes away at once.
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
 }
 
@@ -478,12 +478,12 @@ fn unrotated_refresh_token_stays_stored() {
     assert_eq!(status(&mut world, page), Some(200));
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     world.expire_access_token();
     assert_eq!(status(&mut world, page), Some(200));
     assert_eq!(world.count(REFRESH), 2);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert!(world.provider.has_revoked_everything());
 }
 
@@ -501,7 +501,7 @@ fn record_of_another_version_is_not_read() {
         world.store.put_session(other.into(), None);
         world.restart();
         let page = world.open();
-        world.settle();
+        world.answer_all();
         assert_eq!(world.session(page).is_some(), is_read, "{version}");
         let reason = (!is_read).then_some("storage_lost");
         assert_eq!(world.reason(page), reason, "{version}");
@@ -513,7 +513,7 @@ fn revoked_logout_still_waits_for_the_store() {
     let (mut world, page) = signed_in();
     world.hold(&[Kind::Persist]);
     let logout = world.logout(page);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REVOKE), 1);
     assert!(world.provider.has_revoked_everything());
     assert_eq!(world.answer(logout), None);
@@ -530,12 +530,12 @@ fn unconfirmed_successor_is_used() {
         world.expire_access_token();
         world.hold(&[Kind::Persist]);
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         world.pass_time(Duration::from_millis(seconds * 1000 - 1));
-        world.settle();
+        world.answer_all();
         assert_eq!(world.answer(call), None, "{config}");
         world.pass_time(Duration::from_millis(1));
-        world.settle();
+        world.answer_all();
         assert_eq!(head(&world, call), Some(200), "{config}");
         assert_eq!(world.count(REFRESH), 1, "{config}");
         world.release();
@@ -549,13 +549,13 @@ fn restored_session_waits_for_keys_before_refresh() {
         world.expire_access_token();
         world.restart();
         let page = world.open();
-        world.settle();
+        world.answer_all();
         if metadata_is_known {
             world.begin_login(page, "redirect");
         }
         world.hold(&[KEYS]);
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.count(REFRESH), 0, "{metadata_is_known}");
         world.release();
         assert_eq!(head(&world, call), Some(200), "{metadata_is_known}");
@@ -568,7 +568,7 @@ fn metadata_for_a_login_causes_no_refresh() {
     let (mut world, _) = signed_in();
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     world.sign_in(page);
     assert!(world.session(page).is_some());
     assert_eq!(world.count(REFRESH), 0);

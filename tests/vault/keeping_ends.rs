@@ -18,7 +18,7 @@ fn idle_in_one(before: u64) -> (World, u32, u32) {
     world.sign_in(page);
     let other = world.add_vault();
     let other_page = world.open_in(other);
-    world.settle();
+    world.answer_all();
     world.hold(&[Kind::Changed]);
     world.fetch(page, "/orders");
     world.advance(secs(1800 - before));
@@ -51,7 +51,7 @@ fn refresh_elsewhere_undoes_an_idle_end() {
     let (mut world, page, other_page) = idle_in_one(5);
     world.provider.withdraw_access_tokens();
     world.fetch(other_page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_goes_on(world, page, other_page, 9);
 }
 
@@ -69,7 +69,7 @@ fn two_logins() -> (World, u32, u32) {
 fn logout_ends_a_later_login_elsewhere() {
     let (mut world, page, other_page) = two_logins();
     world.logout(page);
-    world.settle();
+    world.answer_all();
     world.release();
     assert_eq!(world.reason(other_page), Some("logged_out"));
     assert!(world.provider.has_revoked_everything());
@@ -101,7 +101,7 @@ fn logout_without_lock_is_marked_once() {
 fn login_after_a_logout_stays() {
     let (mut world, page) = World::signed_in_with(SEALED);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     world.sign_in(page);
     world.advance(secs(1));
     assert!(world.session(page).is_some());
@@ -113,7 +113,7 @@ fn logouts_in_two_vaults_are_written_once() {
     world.hold_in(0, Kind::Lock);
     world.logout(page);
     world.logout(other_page);
-    world.settle();
+    world.answer_all();
     let before = world.count(Kind::Persist);
     world.unhold();
     world.advance(secs(60));
@@ -128,7 +128,7 @@ fn logout_of_later_login_ends_former_session() {
     world.advance(secs(6));
     assert!(world.session(page).is_some());
     world.unhold_kind(Kind::Changed);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(page), Some("logged_out"));
     world.unhold();
 }
@@ -143,7 +143,7 @@ fn login_after_a_logout_without_lock_stays() {
     let address = world.begin_login(page, "popup");
     let answer = world.provider.sign_in(&address);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     world.unhold();
     world.release();
     world.advance(secs(60));
@@ -158,7 +158,7 @@ fn session_that_was_never_stored_ends_in_time() {
     let answer = world.provider.sign_in(&address);
     world.store.is_full = true;
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     world.hold(&[Kind::Load]);
     world.advance(secs(1801));
     assert_eq!(world.reason(page), Some("idle"));
@@ -172,10 +172,10 @@ fn late_look_at_logout_spares_next_login() {
     world.reads_early = true;
     world.hold_in(0, Kind::Load);
     world.logout(other_page);
-    world.settle();
+    world.answer_all();
     // The first vault is told of the logout, and reads. Meanwhile it gets the lock for a login.
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.outstanding(Kind::Load), 2);
     world.answer_one(Kind::Load);
     assert!(world.session(page).is_some());

@@ -35,7 +35,7 @@ fn logout_is_stored_before_it_is_done() {
     let (mut world, page) = World::signed_in_with(SEALED);
     world.hold(&[Kind::Persist]);
     let logout = world.logout(page);
-    world.settle();
+    world.answer_all();
     let done = world.answer(logout).is_some();
     world.restart();
     let page = world.open();
@@ -55,7 +55,7 @@ fn lock_is_kept_after_an_uncertain_write() {
     world.new_jobs();
     world.hold(&[Kind::Persist]);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     for (job, kind) in world.new_jobs() {
         if kind == Kind::Persist {
             world.land_late(job);
@@ -66,7 +66,7 @@ fn lock_is_kept_after_an_uncertain_write() {
     world.expire_access_token();
     world.unhold_kind(Kind::Persist);
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     assert!(world.lock_holder().is_some());
     world.store.is_unavailable = false;
@@ -80,9 +80,9 @@ fn stale_read_does_not_undo_a_logout() {
     world.expire_access_token();
     world.hold(&[REFRESH, Kind::Load]);
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     world.unhold_kind(Kind::Load);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     // It looks while its own refresh is under way, and what it reads comes after its own logout was written.
     world.reads_early = true;
@@ -90,7 +90,7 @@ fn stale_read_does_not_undo_a_logout() {
     world.say(page, r#"{"t":"active"}"#);
     world.input(Input::Changed);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.lock_holder(), None);
     world.release();
     let told = world.page(page).of_type("session");
@@ -110,7 +110,7 @@ fn logout_without_lock_reaches_others_and_survives_restart() {
     let others = world.session(other_page).is_some();
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     let back = world.session(page).is_some();
     world.fetch(page, "/orders");
     assert!(
@@ -124,11 +124,11 @@ fn unstored_session_is_still_refreshed() {
     let mut world = World::with(SEALED);
     world.store.is_unavailable = true;
     let page = world.open();
-    world.settle();
+    world.answer_all();
     let answer = world.begin_login(page, "popup");
     let answer = world.provider.sign_in(&answer);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     world.expire_access_token();
     let call = world.fetch(page, "/orders");
     world.advance(secs(60));
@@ -142,20 +142,20 @@ fn slow_store_delays_the_idle_end() {
     for _ in 0..2 {
         world.advance(secs(600));
         world.fetch(other_page, "/orders");
-        world.settle();
+        world.answer_all();
     }
     world.advance(secs(590));
     let call = world.fetch(other_page, "/orders");
-    world.settle();
+    world.answer_all();
     let _ = call;
     world.advance(secs(5));
     // page gets to its limit, and its look is slow
     world.hold(&[Kind::Load]);
     world.pass(strongroom::base::clock::Millis::from_secs(6));
     world.timer_fires(strongroom::base::clock::Millis::ZERO);
-    world.wake_unsettled();
+    world.wake_unanswered();
     world.pass(strongroom::base::clock::Millis::from_secs(4));
-    world.wake_unsettled();
+    world.wake_unanswered();
     world.release();
     world.advance(secs(1));
     assert!(
@@ -172,7 +172,7 @@ fn no_busy_loop_in_doubt() {
     world.hold(&[Kind::Changed]);
     world.advance(secs(600));
     world.fetch(other_page, "/orders");
-    world.settle();
+    world.answer_all();
     world.hold(&[Kind::Load]);
     world.advance(secs(1201));
 }
@@ -185,7 +185,7 @@ fn login_resolves_doubt_about_former_session() {
     world.timer_fires(strongroom::base::clock::Millis::ZERO);
     world.sign_in(page);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(head(&world, call), Some(200));
 }
 
@@ -196,7 +196,7 @@ fn clock_set_back_after_a_restore() {
     world.restart();
     world.now.monotonic = strongroom::base::clock::Millis((1 << 40) + 1000); // As web/host.rs counts in a new worker.
     let page = world.open();
-    world.settle();
+    world.answer_all();
     world.set_clock_by(-7000);
     world.advance(secs(300));
     assert_eq!(world.reason(page), Some("absolute"));
@@ -207,9 +207,9 @@ fn logout_at_the_provider_after_a_restart() {
     let (mut world, _) = World::signed_in_with(SEALED);
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     let logout = world.ask(page, r#""t":"logout","provider":true"#);
-    world.settle();
+    world.answer_all();
     assert!(
         matches!(world.answer(logout), Some(Answer::Done(Some(_)))),
         "{:?}",
@@ -231,14 +231,14 @@ fn endpoints_are_never_proxied_after_a_restart() {
         ..Default::default()
     };
     let call = world.fetch_as(page, &fetch());
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(call), "url_not_allowed");
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     world.hold(&[Kind::Call]);
     let call = world.fetch_as(page, &fetch());
-    world.settle();
+    world.answer_all();
     let sent = world.outstanding(Kind::Call);
     world.give_up(call, "abort");
     assert_eq!(sent, 0, "sent to the token endpoint with answer token");
@@ -252,7 +252,7 @@ fn change_during_a_look_is_not_lost() {
     world.fetch(page, "/orders");
     world.advance(secs(16)); // activity stored, other_page looks: it has read, not yet decrypted
     world.logout(page);
-    world.settle(); // stored, Changed delivered to other_page during its look
+    world.answer_all(); // stored, Changed delivered to other_page during its look
     world.unhold();
     assert!(
         world.session(other_page).is_none(),
@@ -271,14 +271,14 @@ fn read_older_than_own_write_is_ignored() {
     world.advance(secs(9));
     world.hold(&[EXCHANGE]);
     world.callback(other_page, &answer);
-    world.settle();
+    world.answer_all();
     world.hold(&[Kind::Changed]);
     world.advance(secs(7)); // page stores activity; Changed waits
     // other_page: Changed -> look begins and reads alice
     world.answer_one(Kind::Changed);
     world.delay_pending_loads();
     world.unhold_kind(EXCHANGE);
-    world.settle(); // bob's login is written by other_page
+    world.answer_all(); // bob's login is written by other_page
     world.unhold();
     world.release();
     let sub = |world: &World, page| {
@@ -297,9 +297,9 @@ fn held_401_is_delivered_for_expired_successors() {
     world.hold(&[Kind::Changed]);
     world.hold_in(0, Kind::Lock);
     let call = world.fetch(page, "/orders");
-    world.settle(); // 401, waits for the lock
+    world.answer_all(); // 401, waits for the lock
     let other_call = world.fetch(other_page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(head(&world, other_call), Some(200));
     // the device sleeps longer than a token lives
     world.sleep_unnoticed(secs(700));
@@ -316,7 +316,7 @@ fn unsaved_logout_does_not_revive_older_sessions() {
     world.provider.subject = "bob".to_owned();
     world.sign_in(page);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     world.release();
     world.advance(secs(1));
     assert!(
@@ -334,9 +334,9 @@ fn logout_cancels_logins_of_other_vaults() {
     let answer = world.provider.sign_in(&answer);
     world.hold(&[EXCHANGE]);
     world.callback(other_page, &answer);
-    world.settle();
+    world.answer_all();
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert!(world.session(other_page).is_none());
     world.release();
     assert!(world.session(page).is_none(), "session after logout");
@@ -374,12 +374,12 @@ fn look_during_reading_does_not_end_idle() {
     // page: activity at T, flush due at T+15; page is frozen from T+1; other_page stays active; page thaws at T+1801
     world.advance(secs(100));
     let _ = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     world.freeze(0);
     for _ in 0..3 {
         world.advance(secs(590));
         let call = world.fetch(other_page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(head(&world, call), Some(200));
         world.advance(secs(16));
     }
@@ -388,7 +388,7 @@ fn look_during_reading_does_not_end_idle() {
     world.thaw();
     world.tick_of(0); // doubt: look; flush: lock
     world.hold(&[Kind::Load, Kind::Changed]);
-    world.settle(); // lock granted -> Reading
+    world.answer_all(); // lock granted -> Reading
     world.answer_one(Kind::Load); // the look, while the lock's own read is under way
     world.release();
     world.advance(secs(1));
@@ -405,7 +405,7 @@ fn logout_does_not_wait_for_a_slow_refresh() {
     world.expire_access_token();
     world.hold(&[REFRESH]);
     let call = world.fetch(other_page, "/orders");
-    world.settle();
+    world.answer_all();
     world.act(REFRESH);
     let logout = world.logout(page);
     world.advance(secs(6));
@@ -420,7 +420,7 @@ fn logout_does_not_wait_for_a_slow_refresh() {
     }
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(page), Some("logged_out"));
 }
 
@@ -433,13 +433,13 @@ fn login_during_a_forced_logout_stays() {
     world.logout(page);
     world.advance(secs(6)); // reading without the lock
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
     world.release();
     world.advance(secs(40));
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
 }
 
@@ -451,10 +451,10 @@ fn login_before_the_first_read_is_announced() {
     let address = world.begin_login(page, "popup");
     let answer = world.provider.sign_in(&address);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(head(&world, call), Some(200));
 }
 
@@ -464,7 +464,7 @@ fn lock_holder_does_not_undo_a_logout() {
     world.expire_access_token();
     world.hold(&[REFRESH, Kind::Changed]);
     world.fetch(other_page, "/orders");
-    world.settle();
+    world.answer_all();
     world.act(REFRESH);
     let logout = world.logout(page);
     world.advance(secs(6));
@@ -472,9 +472,9 @@ fn lock_holder_does_not_undo_a_logout() {
     // Who logged out is gone; who was refreshing was frozen, and writes the successor.
     world.kill(0);
     world.unhold_kind(REFRESH);
-    world.settle();
+    world.answer_all();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(page), Some("logged_out"));
     world.release();
     assert_eq!(world.reason(other_page), Some("logged_out"));
@@ -486,7 +486,7 @@ fn delayed_logout_spares_a_later_login() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.hold_in(0, Kind::Lock);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_none());
     world.pass_time(secs(1));
     world.sign_in(other_page);

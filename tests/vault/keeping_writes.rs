@@ -26,13 +26,13 @@ fn login_during_a_write_is_written_next() {
     world.hold(&[Kind::Persist]);
     for answer in &answers {
         world.callback(page, answer);
-        world.settle();
+        world.answer_all();
     }
     assert_eq!(world.outstanding(Kind::Persist), 1);
     world.release();
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(subject(&world, page).as_deref(), Some("bob"));
 }
 
@@ -42,14 +42,14 @@ fn logout_during_a_write_is_written_next() {
     world.expire_access_token();
     world.hold(&[Kind::Persist]);
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.outstanding(Kind::Persist), 1);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     world.release();
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.reason(page), Some("logged_out"));
 }
 
@@ -90,7 +90,7 @@ fn lock_is_kept_until_login_replaces_revoked_session() {
     world.hold(&[Kind::Lock]);
     world.logout(page);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     // The store still has the session that was logged out.
     world.store.is_full = true;
     world.release();
@@ -111,7 +111,7 @@ fn closed_page_is_not_told_of_its_login() {
     world.hold(&[Kind::Persist]);
     world.callback(page, &answers[0]);
     let callback = world.callback(other_page, &answers[1]);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.answer(callback), None);
     world.leave(page);
     // That a page that has left is told nothing is checked in every world.
@@ -128,10 +128,10 @@ fn activity_is_written_before_a_refresh() {
     world.advance(secs(20));
     world.provider.withdraw_access_tokens();
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     world.unhold_kind(Kind::Lock);
     world.hold(&[Kind::Persist]);
-    world.settle();
+    world.answer_all();
     assert_eq!(
         (world.outstanding(Kind::Persist), world.count(REFRESH)),
         (1, 0)

@@ -86,7 +86,7 @@ fn longest_message_is_read() {
     let rest = r#"{"id":1,,"x":""}"#.len() + members.len();
     let members = format!(r#"{members},"x":"{}""#, "x".repeat(131_072 - rest - 1));
     let call = world.ask(page, &members);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -105,7 +105,7 @@ fn more_than_1024_calls_at_once_are_refused() {
     assert_eq!(world.code(one_too_many), "limit_exceeded");
     world.release();
     let next = world.fetch(third, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(next), 200);
 }
 
@@ -123,7 +123,7 @@ fn page_is_limited_to_512_calls() {
     world.release();
     assert_eq!(world.status(of_another), 200);
     let next = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(next), 200);
 }
 
@@ -148,7 +148,7 @@ fn pages_may_share_an_id() {
     for request in requests {
         world.ask_again(request, &members, Body::Replayable);
     }
-    world.settle();
+    world.answer_all();
     for request in requests {
         assert_eq!(world.status(request), 200);
     }
@@ -214,7 +214,7 @@ fn message_is_limited_to_512_members() {
         [members.clone()].into_iter().chain(more).collect()
     };
     let call = world.ask(page, &more(512));
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     world.say(page, &format!("{{{}}}", more(514)));
     let nobodys = Request { port: page, id: 0 };

@@ -23,7 +23,7 @@ fn page_navigates_after_the_login_is_stored() {
     let page = world.open();
     world.hold(&[Kind::Store]);
     let login = world.login(page, "redirect");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.outstanding(Kind::Store), 1);
     assert_eq!(world.answer(login), None);
     world.release();
@@ -48,7 +48,7 @@ fn concurrent_logins_share_one_discovery() {
     let mut world = World::new();
     let pages = [world.open(), world.open(), world.open()];
     let logins = pages.map(|page| world.login(page, "redirect"));
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(DISCOVERY), 1);
     for login in logins {
         assert!(matches!(world.answer(login), Some(Answer::Navigate(_))));
@@ -110,7 +110,7 @@ fn missing_metadata_is_invalid_and_retried() {
         .fault(Endpoint::Discovery, &[absent, absent, absent]);
     let page = world.open();
     let login = world.login(page, "redirect");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(login), "metadata_invalid");
     let Some(Answer::Error { message, .. }) = world.answer(login) else {
         panic!("no error");
@@ -128,7 +128,7 @@ fn broken_metadata_differs_from_an_outage() {
     world.provider.fault(Endpoint::Discovery, &[truncated]);
     let page = world.open();
     let login = world.login(page, "redirect");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(login), "metadata_invalid");
 }
 
@@ -138,7 +138,7 @@ fn redirect_needs_a_working_store() {
     world.store.is_unavailable = true;
     let page = world.open();
     let login = world.login(page, "redirect");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(login), "storage_unavailable");
 }
 
@@ -150,11 +150,11 @@ fn popup_needs_no_store() {
         world.store.is_unavailable = !is_full;
         let [opener, popup] = [world.open(), world.open()];
         let login = world.login(opener, "popup");
-        world.settle();
+        world.answer_all();
         let address = world.address(login);
         let answer = world.provider.sign_in(&address);
         let callback = world.callback(popup, &answer);
-        world.settle();
+        world.answer_all();
         let settled = world.answer(callback);
         assert!(
             matches!(settled, Some(Answer::Settled { .. })),
@@ -169,11 +169,11 @@ fn popup_login_completes_in_its_opener() {
     let mut world = World::new();
     let [opener, popup] = [world.open(), world.open()];
     let login = world.login(opener, "popup");
-    world.settle();
+    world.answer_all();
     let answer = world.provider.sign_in(&world.address(login));
     assert_eq!(world.answers(login).len(), 1);
     let callback = world.callback(popup, &answer);
-    world.settle();
+    world.answer_all();
     let is_popups = matches!(
         world.answer(callback),
         Some(Answer::Settled { popup: true, .. })
@@ -188,11 +188,11 @@ fn failed_popup_login_is_reported_to_opener() {
     let mut world = World::new();
     let [opener, popup] = [world.open(), world.open()];
     let login = world.login(opener, "popup");
-    world.settle();
+    world.answer_all();
     let state = params(&world.address(login))["state"].clone();
     let denial = [("error", "access_denied"), ("state", &state)];
     let callback = world.callback(popup, &kit::world::provider::answer_url(&denial));
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(callback), "login_denied");
     assert_eq!(world.code(login), "login_denied");
 }
@@ -213,7 +213,7 @@ fn canceled_login_gets_no_response() {
     let mut world = World::new();
     let page = world.open();
     let login = world.login(page, "popup");
-    world.settle();
+    world.answer_all();
     world.give_up(login, "cancel");
     world.advance(Duration::from_secs(700));
     assert_eq!(world.answers(login).len(), 1);
@@ -225,7 +225,7 @@ fn canceling_one_login_leaves_the_others() {
     let page = world.open();
     let [first, second] = [(), ()].map(|()| world.login(page, "popup"));
     world.give_up(second, "cancel");
-    world.settle();
+    world.answer_all();
     assert!(matches!(world.answer(first), Some(Answer::Navigate(_))));
     assert_eq!(world.answer(second), None);
 }
@@ -236,7 +236,7 @@ fn abandoned_login_stores_nothing() {
     let page = world.open();
     world.login(page, "redirect");
     world.leave(page);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(Kind::Store), 0);
 }
 
@@ -247,7 +247,7 @@ fn login_stays_in_the_app() {
     for return_to in ["https://evil.example/", "//evil.example/x", "javascript:x"] {
         let members = format!(r#""t":"login","mode":"redirect","returnTo":"{return_to}""#);
         let login = world.ask(page, &members);
-        world.settle();
+        world.answer_all();
         assert_eq!(world.code(login), "message_invalid", "{return_to}");
     }
 }
@@ -287,7 +287,7 @@ fn unfinished_logins_count_for_ten_minutes() {
         world.begin_login(page, "redirect");
     }
     let one_too_many = world.login(page, "redirect");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(one_too_many), "limit_exceeded");
     // No timer fires for them.
     world.sleep_unnoticed(Duration::from_millis(600_001));
@@ -301,10 +301,10 @@ fn login_never_returns_to_a_host() {
         let page = world.open();
         let members = format!(r#""t":"login","mode":"redirect","returnTo":"{return_to}""#);
         let login = world.ask(page, &members);
-        world.settle();
+        world.answer_all();
         let answer = world.provider.sign_in(&world.address(login));
         let callback = world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         let expected = Answer::Settled {
             return_to: "/evil.test/x".to_owned(),
             popup: false,
@@ -320,7 +320,7 @@ fn login_of_a_popup_is_not_stored() {
     let address = world.begin_login(opener, "popup");
     let answer = world.provider.sign_in(&address);
     world.callback(popup, &answer);
-    world.settle();
+    world.answer_all();
     assert!(world.session(opener).is_some());
     assert_eq!(world.count(Kind::Store), 0);
 }

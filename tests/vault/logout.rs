@@ -21,7 +21,7 @@ fn logout_ends_every_page_and_revokes() {
         assert!(world.session(page).is_none());
         assert_eq!(world.reason(page), Some("logged_out"));
     }
-    world.settle();
+    world.answer_all();
     assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
     assert!(world.provider.has_revoked_everything());
     let call = world.fetch(other, "/orders");
@@ -42,7 +42,7 @@ fn concurrent_logouts_revoke_once() {
     let (mut world, page) = World::signed_in();
     let other = world.open();
     let logouts = [page, other].map(|page| world.logout(page));
-    world.settle();
+    world.answer_all();
     for logout in logouts {
         assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
     }
@@ -56,7 +56,7 @@ fn logout_during_a_refresh_revokes_the_successor_too() {
         let other = world.open();
         world.hold(&[stage]);
         let calls = [page, other].map(|page| world.fetch(page, "/orders"));
-        world.settle();
+        world.answer_all();
         if stage == REFRESH {
             world.act(REFRESH);
         }
@@ -83,7 +83,7 @@ fn logout_revokes_a_successor_awaiting_keys() {
     world.provider.published_keys = vec![0, 1];
     world.hold(&[kit::world::KEYS]);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     world.logout(page);
     assert_eq!(world.code(call), "session_ended");
     world.release();
@@ -96,7 +96,7 @@ fn logout_completes_before_an_unsent_refresh() {
     world.hold(&[REFRESH]);
     world.fetch(page, "/orders");
     world.logout(page);
-    world.settle();
+    world.answer_all();
     world.release();
     assert!(world.provider.has_revoked_everything());
     assert_eq!(world.reason(page), Some("logged_out"));
@@ -107,13 +107,13 @@ fn earlier_refresh_spares_the_next_login() {
     let (mut world, page) = World::expired();
     world.hold(&[REFRESH]);
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     world.act(REFRESH);
     world.logout(page);
     world.sign_in(page);
     world.release();
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     assert!(world.session(page).is_some());
 }
@@ -176,7 +176,7 @@ fn session_ends_before_the_provider_responds() {
     let (mut world, page) = World::signed_in();
     world.hold(&[REVOKE]);
     let logout = world.logout(page);
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_none());
     assert_eq!(world.answer(logout), None);
     world.release();
@@ -188,7 +188,7 @@ fn provider_logout_needs_no_id_token() {
     let (mut world, page) = World::signed_in();
     let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"/bye""#);
     let logout = world.ask(page, &members);
-    world.settle();
+    world.answer_all();
     let address = world.address(logout);
     let (endpoint, query) = address.split_once('?').unwrap();
     assert_eq!(endpoint, [ISSUER, "/logout"].concat());
@@ -205,7 +205,7 @@ fn provider_logout_may_return_elsewhere() {
     let return_to = "https://www.example.com/bye";
     let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"{return_to}""#);
     let logout = world.ask(page, &members);
-    world.settle();
+    world.answer_all();
     let address = world.address(logout);
     let params = params(address.split_once('?').unwrap().1);
     assert_eq!(params["post_logout_redirect_uri"], return_to);
@@ -216,7 +216,7 @@ fn logout_with_a_forbidden_return_still_ends() {
     let (mut world, page) = World::signed_in();
     let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"http://app.example.com/""#);
     let logout = world.ask(page, &members);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(logout), "message_invalid");
     assert!(world.session(page).is_none());
     assert!(world.provider.has_revoked_everything());
@@ -242,7 +242,7 @@ fn leaving_page_does_not_stop_revocation() {
     world.logout(page);
     // The world would notice if the page were told of the end.
     world.leave(page);
-    world.settle();
+    world.answer_all();
     assert!(world.provider.has_revoked_everything());
 }
 
@@ -262,7 +262,7 @@ fn logged_out_while_a_login_waits_for(stage: Kind) -> World {
     let (mut world, page, answer) = at_callback();
     world.hold(&[stage]);
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.outstanding(stage), 1, "{stage:?}");
     world.logout(page);
     world.release();
@@ -296,7 +296,7 @@ fn logout_stops_a_second_login() {
         let answer = world.provider.sign_in(&address);
         world.hold(&[stage]);
         let callback = world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         world.logout(page);
         world.release();
         assert_eq!(world.code(callback), "login_canceled", "{stage:?}");
@@ -310,11 +310,11 @@ fn popup_opener_learns_of_the_logout() {
     let mut world = World::new();
     let [opener, popup] = [world.open(), world.open()];
     let login = world.login(opener, "popup");
-    world.settle();
+    world.answer_all();
     let answer = world.provider.sign_in(&world.address(login));
     world.hold(&[EXCHANGE]);
     let callback = world.callback(popup, &answer);
-    world.settle();
+    world.answer_all();
     world.logout(opener);
     world.release();
     for request in [login, callback] {
@@ -331,11 +331,11 @@ fn stopped_login_is_consumed() {
         let answer = world.provider.sign_in(&address);
         world.hold(&[Kind::Take]);
         world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         world.logout(page);
         world.release();
         let again = world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         assert_eq!(world.code(again), "login_replayed", "{mode}");
     }
 }
@@ -355,7 +355,7 @@ fn logout_survives_another_pages_end() {
         let other = world.open();
         world.hold(&[REVOKE]);
         let logout = world.logout(page);
-        world.settle();
+        world.answer_all();
         world.leave(other);
         world.release();
         assert_eq!(world.answer(logout), Some(&Answer::Done(None)), "{config}");
@@ -391,7 +391,7 @@ fn stored_logout_still_waits_for_the_revocation() {
     let (mut world, page) = World::signed_in_with(SEALED);
     world.hold(&[REVOKE]);
     let logout = world.logout(page);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.answer(logout), None);
     world.release();
     assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
@@ -404,7 +404,7 @@ fn waiting_logout_survives_another_pages_end() {
     let pages = [world.open(), world.open()];
     world.hold(&[DISCOVERY]);
     let logouts = pages.map(|page| world.ask(page, PROVIDER_LOGOUT));
-    world.settle();
+    world.answer_all();
     world.leave(pages[1]);
     world.release();
     let answer = world.answer(logouts[0]);
@@ -417,7 +417,7 @@ fn revocation_retries_after_two_and_four_seconds() {
     let (mut world, page) = World::signed_in();
     world.provider.outage(Endpoint::Revoke, Fault::Status(503));
     world.logout(page);
-    world.settle();
+    world.answer_all();
     for (wait, before) in [(2000, 1), (4000, 2)] {
         world.advance(Duration::from_millis(wait - 1));
         assert_eq!(world.count(REVOKE), before);
@@ -433,7 +433,7 @@ fn logout_without_a_refresh_token_revokes_nothing() {
     let page = world.open();
     world.sign_in(page);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     let done = world.page(page).of_type("done").next_back().unwrap();
     assert_eq!(done.get("revoked").and_then(Value::as_bool), Some(false));
 }
@@ -447,7 +447,7 @@ fn configured_endpoint_extends_discovery() {
     world.sign_in(page);
     assert_eq!(world.count(DISCOVERY), 1);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REVOKE), 1);
     let done = world.page(page).of_type("done").next_back().unwrap();
     assert_eq!(done.get("revoked").and_then(Value::as_bool), Some(true));
@@ -460,7 +460,7 @@ fn provider_that_announces_no_revocation_is_reported() {
     let page = world.open();
     world.sign_in(page);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REVOKE), 0);
     let done = world.page(page).of_type("done").next_back().unwrap();
     assert_eq!(done.get("revoked").and_then(Value::as_bool), Some(false));

@@ -50,7 +50,7 @@ fn waiting_call_counts_as_unanswered() {
         let (mut world, page) = World::expired();
         world.hold(&[kind]);
         world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.ledger.faults().len(), 1, "{kind:?}");
         world.release();
         assert_eq!(world.ledger.faults(), [""; 0], "{kind:?}");

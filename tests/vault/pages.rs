@@ -46,7 +46,7 @@ fn any_message_protects_from_eviction() {
     for (i, say) in ways.into_iter().enumerate() {
         let (mut world, pages) = full();
         say(&mut world, pages[0]);
-        world.settle();
+        world.answer_all();
         world.open();
         assert_eq!(world.closed(), [pages[1]], "{i}");
     }
@@ -78,7 +78,7 @@ fn page_reading_a_body_is_not_evicted() {
     let (mut world, pages) = full();
     world.hold(&[Kind::ResponseBody]);
     world.fetch(pages[0], "/orders");
-    world.settle();
+    world.answer_all();
     for page in &pages[1..] {
         world.ask(*page, r#""t":"inspect""#);
     }
@@ -106,7 +106,7 @@ fn first_of_all_busy_pages_is_evicted() {
 fn evicted_page_gets_no_response() {
     let (mut world, pages) = full();
     let login = world.login(pages[0], "popup");
-    world.settle();
+    world.answer_all();
     let answer = world.provider.sign_in(&world.address(login));
     let logout = world.logout(pages[1]);
     for page in &pages[2..] {
@@ -115,7 +115,7 @@ fn evicted_page_gets_no_response() {
     let [one, _] = [world.open(), world.open()];
     assert_eq!(world.closed(), &pages[..2]);
     world.callback(one, &answer);
-    world.settle();
+    world.answer_all();
     assert!(world.session(one).is_some());
     assert_eq!(world.answers(login).len(), 1);
     assert_eq!(world.answers(logout), []);

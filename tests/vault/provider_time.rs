@@ -9,7 +9,7 @@ fn name_after_refresh(world: &mut World, page: u32) -> String {
     world.provider.name = Some("Alicia");
     world.expire_access_token();
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     let claims = world.session(page).unwrap().get("claims").unwrap();
     claims.as_object().unwrap().str("name").unwrap().to_owned()
 }

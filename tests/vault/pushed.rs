@@ -46,7 +46,7 @@ fn only_popups_and_silent_logins_show_state() {
         let mut world = world("{}");
         let page = world.open();
         let login = world.ask(page, &format!(r#""t":"login",{members}"#));
-        world.settle();
+        world.answer_all();
         let in_address = query(&world.address(login));
         let pushed = params(&world.provider.pushed[&in_address["request_uri"]]);
         let shown = in_address.get("state");
@@ -62,7 +62,7 @@ fn pushed_login_becomes_a_session() {
         let address = world.begin_login(page, mode);
         let answer = world.provider.sign_in(&address);
         world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         assert!(world.session(page).is_some(), "{mode}");
     }
 }
@@ -92,7 +92,7 @@ fn par_false_fails_if_pushing_is_required() {
     world.provider.wants_pushed = true;
     let page = world.open();
     let login = world.login(page, "redirect");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(login), "unsupported");
 }
 
@@ -118,7 +118,7 @@ fn closed_push_endpoint_is_tried_once() {
             assert!(query(&address).contains_key("code_challenge"), "{fault:?}");
             let answer = world.provider.sign_in(&address);
             world.callback(page, &answer);
-            world.settle();
+            world.answer_all();
             assert!(world.session(page).is_some(), "{fault:?}");
         }
         assert_eq!(world.count(PUSH), 1, "{fault:?}");
@@ -135,7 +135,7 @@ fn required_pushing_has_no_fallback() {
         let page = world.open();
         for _ in 0..2 {
             let login = world.login(page, "redirect");
-            world.settle();
+            world.answer_all();
             assert_eq!(world.code(login), "login_failed", "{fault:?}");
         }
         assert_eq!(world.count(PUSH), 2);
@@ -214,7 +214,7 @@ fn configured_pushing_has_no_fallback() {
     let mut world = World::with(r#"{"par":true}"#);
     let page = world.open();
     let login = world.login(page, "redirect");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(login), "unsupported");
 }
 
@@ -234,7 +234,7 @@ fn page_navigates_after_the_push() {
     let page = world.open();
     world.hold(&[PUSH]);
     let login = world.login(page, "popup");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.answer(login), None);
     world.release();
     assert!(matches!(world.answer(login), Some(Answer::Navigate(_))));
@@ -274,7 +274,7 @@ fn canceled_push_leads_nowhere() {
     let page = world.open();
     world.hold(&[PUSH]);
     let login = world.login(page, "popup");
-    world.settle();
+    world.answer_all();
     world.give_up(login, "cancel");
     world.release();
     assert_eq!(world.answers(login), []);
@@ -294,7 +294,7 @@ fn page_cannot_reach_the_endpoint_itself() {
             ..kit::world::Fetch::default()
         },
     );
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(call), "url_not_allowed");
 }
 
@@ -309,8 +309,8 @@ fn pushed_request_names_the_dpop_key() {
     assert!(pushed.contains_key("dpop_jkt"));
     let answer = world.provider.sign_in(&address);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }

@@ -11,7 +11,7 @@ fn ended(config: &str, why: &'static str) -> (World, u32) {
     world.provider.fault(Endpoint::Refresh, &[fault]);
     world.expire_access_token();
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(call), "session_ended");
     (world, page)
 }
@@ -63,7 +63,7 @@ fn session_names_the_required_interaction() {
                 .fault(Endpoint::Refresh, &[Fault::Refused(code)]);
             world.expire_access_token();
             let call = world.fetch(page, "/orders");
-            world.settle();
+            world.answer_all();
             assert_eq!(world.code(call), "interaction_required");
             let session = world.session(page).unwrap();
             assert_eq!(session.str("state"), Some("interaction_required"));

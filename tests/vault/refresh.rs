@@ -9,7 +9,7 @@ use kit::world::{
 
 fn call(world: &mut World, page: u32) -> Request {
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     call
 }
 

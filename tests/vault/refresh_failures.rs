@@ -31,7 +31,7 @@ fn waiting(fault: Fault) -> (World, u32, Request) {
     let (mut world, page) = World::expired();
     world.provider.fault(Endpoint::Refresh, &[fault]);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     (world, page, call)
 }
 
@@ -69,7 +69,7 @@ fn valid_token_hides_refresh_faults() {
         world.provider.outage(Endpoint::Refresh, fault);
         for _ in 0..10 {
             let call = world.fetch(page, "/orders");
-            world.settle();
+            world.answer_all();
             assert_eq!(world.status(call), 200, "{fault:?}");
             world.advance(seconds(2));
         }
@@ -108,7 +108,7 @@ fn invalid_grant_ends_the_session_in_every_page() {
     let ended = Fault::Refused("invalid_grant");
     world.provider.fault(Endpoint::Refresh, &[ended]);
     let calls = [page, other].map(|page| world.fetch(page, "/orders"));
-    world.settle();
+    world.answer_all();
     for call in calls {
         assert_eq!(world.code(call), "session_ended");
     }
@@ -142,7 +142,7 @@ fn interaction_required_stops_refreshes_until_login() {
         assert_eq!(world.count(REFRESH), 1, "{error}");
         world.sign_in(page);
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(call), 200, "{error}");
         let state = world.session(page).unwrap().str("state");
         assert_eq!(state, Some("active"), "{error}");
@@ -161,7 +161,7 @@ fn misconfigured_client_is_reported_without_a_storm() {
         let misconfigured = Fault::Refused(error);
         world.provider.outage(Endpoint::Refresh, misconfigured);
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.code(call), "client_rejected", "{error}");
         for _ in 0..59 {
             let call = world.fetch(page, "/orders");
@@ -174,7 +174,7 @@ fn misconfigured_client_is_reported_without_a_storm() {
         world.provider.repair();
         world.advance(seconds(1));
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(call), 200, "{error}");
     }
 }
@@ -184,7 +184,7 @@ fn call_fails_after_three_attempts() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::Status(500));
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     while world.answer(call).is_none() {
         world.advance(Duration::from_millis(100));
     }
@@ -255,7 +255,7 @@ fn retry_after_binds_all_callers() {
             world.advance(seconds(1));
             world.wake();
             world.fetch(page, "/orders");
-            world.settle();
+            world.answer_all();
         }
         assert_eq!(world.count(REFRESH), 1);
         world.advance(seconds(1));
@@ -291,7 +291,7 @@ fn wait_may_pass_during_sleep() {
         let before = world.count(REFRESH);
         world.sleep_unnoticed(wait);
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(call), 200, "{wait:?}");
         assert_eq!(world.count(REFRESH), before + 1, "{wait:?}");
     }
@@ -302,7 +302,7 @@ fn unfinished_wait_blocks_the_next_call() {
     for (mut world, page, wait) in postponed() {
         let before = world.count(REFRESH);
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.code(call), "provider_unavailable", "{wait:?}");
         assert_eq!(world.count(REFRESH), before, "{wait:?}");
     }
@@ -315,7 +315,7 @@ fn sleep_counts_toward_the_wait() {
     world.advance(seconds(60));
     world.sleep(seconds(59));
     let too_early = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert!(
         world.answer(too_early).is_none(),
         "the end is near enough to wait for"
@@ -323,7 +323,7 @@ fn sleep_counts_toward_the_wait() {
     assert_eq!(world.count(REFRESH), 1);
     world.sleep_unnoticed(seconds(1));
     let in_time = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 2);
     for call in [too_early, in_time] {
         assert_eq!(world.status(call), 200);
@@ -348,7 +348,7 @@ fn clock_set_back_does_not_prolong_waits() {
     world.advance(seconds(1));
     assert_eq!(world.count(REFRESH), 2);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -417,7 +417,7 @@ fn waking_brings_the_next_attempt_forward() {
     world.wake();
     assert_eq!(world.count(REFRESH), before + 1);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     assert_eq!(world.count(REFRESH), before + 1);
 }
@@ -434,7 +434,7 @@ fn waking_restarts_exhausted_attempts() {
     assert_eq!(world.count(REFRESH), 11);
     world.advance(seconds(1));
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -452,7 +452,7 @@ fn expired_token_is_noticed_after_sleep() {
     let (mut world, page) = World::signed_in();
     world.sleep(seconds(400));
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     assert_eq!(world.count(REFRESH), 1);
 }
@@ -464,7 +464,7 @@ fn clock_set_back_does_not_rejuvenate_tokens() {
     world.expire_access_token();
     world.provider.withdraw_access_tokens();
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     // It was not tried with the expired token first.
     assert_eq!(world.seen_by_api.len(), 1);
@@ -492,7 +492,7 @@ fn wrong_clock_is_corrected_by_the_provider() {
         assert!(world.session(page).is_some(), "{seconds_off}");
         world.expire_access_token();
         let call = world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(call), 200, "{seconds_off}");
     }
 }
@@ -505,7 +505,7 @@ fn call_after_waking_skips_the_backoff() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     world.advance(seconds(20));
     assert_eq!(world.code(call), "provider_unavailable");
     world.provider.repair();
@@ -513,7 +513,7 @@ fn call_after_waking_skips_the_backoff() {
     assert_eq!(world.code(refused), "provider_unavailable");
     world.say(page, WOKE);
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
 }
 
@@ -522,12 +522,12 @@ fn repeated_waking_causes_no_storm() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     world.advance(seconds(300));
     let before = world.count(REFRESH);
     for _ in 0..100 {
         world.say(page, WOKE);
-        world.settle();
+        world.answer_all();
         world.advance(std::time::Duration::from_millis(100));
     }
     assert!(world.count(REFRESH) - before <= 11);

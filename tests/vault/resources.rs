@@ -51,7 +51,7 @@ fn begin(world: &mut World, page: u32, api: &str) -> Request {
 
 fn call(world: &mut World, page: u32, api: &str) -> Request {
     let call = begin(world, page, api);
-    world.settle();
+    world.answer_all();
     call
 }
 
@@ -95,7 +95,7 @@ fn authorization_request_names_all_resources() {
     assert_eq!(named, [ORDERS, BILLS]);
     let answer = world.provider.sign_in(&url);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert!(params(query).contains_key("code_challenge"));
 }
 
@@ -144,7 +144,7 @@ fn refreshes_of_apis_run_one_by_one() {
     world.hold(&[REFRESH]);
     let first = begin(&mut world, page, API);
     let second = begin(&mut world, page, OTHER_API);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.outstanding(REFRESH), 1);
     world.release();
     assert_eq!((world.status(first), world.status(second)), (200, 200));
@@ -159,7 +159,7 @@ fn successor_is_persisted_before_the_token_is_used() {
     let (mut world, page) = two();
     world.events.clear();
     begin(&mut world, page, API);
-    world.settle();
+    world.answer_all();
     let order = [
         Event::Asked(REFRESH),
         Event::Answered(REFRESH),
@@ -180,7 +180,7 @@ fn many_calls_cause_one_refresh_per_api() {
     let calls: Vec<Request> = (0..20)
         .map(|i| begin(&mut world, page, [API, OTHER_API][i % 2]))
         .collect();
-    world.settle();
+    world.answer_all();
     assert!(calls.iter().all(|call| world.status(*call) == 200));
     assert_eq!(world.count(REFRESH), before + 2);
 }
@@ -369,7 +369,7 @@ fn end_revokes_the_one_refresh_token() {
     assert_fine(&mut world, page, API);
     assert_fine(&mut world, page, OTHER_API);
     world.logout(page);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REVOKE), 1);
     assert!(world.provider.has_revoked_everything());
 }
@@ -428,7 +428,7 @@ fn restored_session_fetches_resource_tokens_again() {
     assert_fine(&mut world, page, API);
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
     assert_fine(&mut world, page, API);
     assert_fine(&mut world, page, OTHER_API);
@@ -441,14 +441,14 @@ fn two_workers_rotate_one_refresh_token() {
     let (mut world, page) = with(APIS, r#", "session": { "persist": "sealed" }"#);
     let other = world.add_vault();
     let there = world.open_in(other);
-    world.settle();
+    world.answer_all();
     let calls = [
         begin(&mut world, page, API),
         begin(&mut world, there, API),
         begin(&mut world, page, OTHER_API),
         begin(&mut world, there, OTHER_API),
     ];
-    world.settle();
+    world.answer_all();
     for call in calls {
         assert_eq!(world.status(call), 200);
     }
@@ -461,7 +461,7 @@ fn fetching_another_token_renews_no_login_token() {
     assert_fine(&mut world, page, OTHER_API);
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     world.provider.withdraw_access_tokens();
     assert_fine(&mut world, page, API);
 }
@@ -487,7 +487,7 @@ fn live(seed: u64) -> usize {
     if is_kept {
         let other = world.add_vault();
         pages.push(world.open_in(other));
-        world.settle();
+        world.answer_all();
     }
     world.provider.leeway = Duration::from_secs(dice.pick(&[0, 10]));
     let mut calls: Vec<Request> = Vec::new();
@@ -568,7 +568,7 @@ fn searches_responses_for_at_most_eight_tokens() {
     let (mut world, page) = World::signed_in_with(&apis);
     for i in 0..10 {
         let call = world.fetch(page, &format!("/{i}/orders"));
-        world.settle();
+        world.answer_all();
         assert_eq!(world.status(call), 200);
     }
     let searched = searched(&world);

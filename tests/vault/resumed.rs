@@ -18,9 +18,9 @@ fn restored_session_is_reported_as_stored() {
     let (mut world, _) = World::signed_in_with(SEALED);
     world.restart();
     let first = world.open();
-    world.settle();
+    world.answer_all();
     let second = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(from(&world, first), Some("storage"));
     assert_eq!(from(&world, second), None);
     assert!(world.session(second).is_some());
@@ -30,7 +30,7 @@ fn restored_session_is_reported_as_stored() {
 fn new_session_is_not_reported_as_stored() {
     let mut world = World::with(SEALED);
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(from(&world, page), None);
 }
 
@@ -38,7 +38,7 @@ fn new_session_is_not_reported_as_stored() {
 fn memory_session_is_not_restored() {
     let (mut world, _) = World::signed_in();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(from(&world, page), None);
 }
 
@@ -47,6 +47,6 @@ fn escrow_session_is_reported() {
     let (mut world, _) = World::signed_in_with(r#"{"session":{"persist":"escrow"}}"#);
     world.restart();
     let page = world.open();
-    world.settle();
+    world.answer_all();
     assert_eq!(from(&world, page), Some("escrow"));
 }

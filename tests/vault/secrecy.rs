@@ -29,21 +29,21 @@ fn a_whole_life() -> World {
     let address = world.begin_login(page, "popup");
     let answer = world.provider.sign_in(&address);
     world.callback(popup, &answer);
-    world.settle();
+    world.answer_all();
     for path in ["/orders", "/never", "/redirect", "/unreachable", "/admin"] {
         world.fetch(page, path);
-        world.settle();
+        world.answer_all();
     }
     for _ in 0..3 {
         world.expire_access_token();
         world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         world.ask(page, r#""t":"inspect""#);
     }
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     let logout = world.ask(page, r#""t":"logout","provider":true"#);
-    world.settle();
+    world.answer_all();
     assert!(matches!(world.answer(logout), Some(Answer::Done(Some(_)))));
     world
 }
@@ -151,7 +151,7 @@ fn failed_login_shows_no_secret() {
         let answer = world.provider.sign_in(&address);
         world.provider.fault(Endpoint::Exchange, &[*fault]);
         let callback = world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         assert!(matches!(world.answer(callback), Some(Answer::Error { .. })));
         assert_eq!(world.witness.leaks(), [""; 0], "{fault:?}");
     }
@@ -197,7 +197,7 @@ fn failed_refresh_shows_no_secret() {
         world.expire_access_token();
         world.provider.flaw = Some(flaw.clone());
         world.fetch(page, "/orders");
-        world.settle();
+        world.answer_all();
         assert_eq!(world.witness.leaks(), [""; 0], "{flaw:?}");
     }
 }
@@ -215,7 +215,7 @@ fn failed_revocation_shows_no_secret() {
 fn inspector_timeline_hides_queries() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
     world.fetch(page, "/orders?card=4111");
-    world.settle();
+    world.answer_all();
     let traces = world.page(page).of_type("trace");
     let details: Vec<&str> = traces.filter_map(|t| t.str("detail")).collect();
     assert!(details.contains(&"GET https://api.example.com/v1/orders"));

@@ -31,7 +31,7 @@ fn world(place: &str) -> (World, u32) {
 fn open(place: &str) -> (World, u32, Request) {
     let (mut world, page) = world(place);
     let socket = world.socket(page, LIVE, &[]);
-    world.settle();
+    world.answer_all();
     (world, page, socket)
 }
 
@@ -47,7 +47,7 @@ fn protocol(world: &World, socket: Request) -> &str {
 fn token_goes_to_a_hidden_sub_protocol() {
     let (mut world, page) = world(PROTOCOL);
     let socket = world.socket(page, LIVE, &["chat"]);
-    world.settle();
+    world.answer_all();
     let (_, handshake) = &world.sockets.opened[0];
     let names = protocols(handshake);
     assert_eq!(names[0], "chat");
@@ -63,7 +63,7 @@ fn page_learns_its_chosen_sub_protocol() {
     let (mut world, page) = world(PROTOCOL);
     world.sockets.chosen = Some("chat".to_owned());
     let socket = world.socket(page, LIVE, &["log", "chat"]);
-    world.settle();
+    world.answer_all();
     assert_eq!(protocol(&world, socket), "chat");
 }
 
@@ -87,7 +87,7 @@ fn first_message_has_the_latest_token() {
     world.socket(page, LIVE, &[]);
     world.expire_access_token();
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     let latest = world.seen_by_api[0].authorization.clone();
     world.release();
@@ -108,7 +108,7 @@ fn first_message_carries_no_expired_token() {
     assert_eq!(world.sockets.closed, closed);
     // The next one waits for a new token.
     let next = world.socket(page, LIVE, &[]);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     assert_eq!(protocol(&world, next), "");
 }
@@ -129,7 +129,7 @@ fn token_may_expire_during_the_handshake() {
 fn token_follows_the_pages_query() {
     let (mut world, page) = world(QUERY);
     world.socket(page, &[LIVE, "?room=1#x"].concat(), &[]);
-    world.settle();
+    world.answer_all();
     let (_, handshake) = &world.sockets.opened[0];
     let url = handshake.url.expose();
     assert!(
@@ -144,7 +144,7 @@ fn query_socket_is_probed_without_token() {
     let (mut world, page) = world(QUERY);
     world.hold(&[Kind::Probe]);
     let socket = world.socket(page, &[LIVE, "?room=1"].concat(), &[]);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.sockets.probed, [LIVE]);
     assert_eq!(world.count(Kind::Socket), 0);
     world.release();
@@ -156,7 +156,7 @@ fn address_is_probed_until_it_passes() {
     let (mut world, page) = world(QUERY);
     for url in [LIVE, &[LIVE, "?room=2"].concat(), &[LIVE, "/b"].concat()] {
         let socket = world.socket(page, url, &[]);
-        world.settle();
+        world.answer_all();
         assert_eq!(protocol(&world, socket), "", "{url}");
     }
     assert_eq!(world.sockets.probed, [LIVE, &[LIVE, "/b"].concat()]);
@@ -177,7 +177,7 @@ fn socket_with_blocked_probe_gets_no_token() {
     world.sockets.are_blocked = true;
     for _ in 0..40 {
         let socket = world.socket(page, &[LIVE, "?room=1"].concat(), &[]);
-        world.settle();
+        world.answer_all();
         assert_eq!(world.code(socket), "socket_blocked");
         let Some(Answer::Error { message, .. }) = world.answer(socket) else {
             unreachable!()
@@ -199,7 +199,7 @@ fn token_expiring_during_probe_is_refreshed() {
     let socket = world.socket(page, LIVE, &[]);
     world.expire_access_token();
     world.release();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     assert_eq!(protocol(&world, socket), "");
 }
@@ -211,11 +211,11 @@ fn refresh_during_probe_starts_no_second() {
     let socket = world.socket(page, LIVE, &[]);
     world.expire_access_token();
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     assert_eq!(world.count(Kind::Socket), 0);
     world.release();
-    world.settle();
+    world.answer_all();
     assert_eq!(world.sockets.probed, [LIVE]);
     assert_eq!(protocol(&world, socket), "");
 }
@@ -269,7 +269,7 @@ fn socket_urls_follow_the_rule() {
         "https://api.example.com/v1/live",
     ] {
         let socket = world.socket(page, url, &[]);
-        world.settle();
+        world.answer_all();
         assert_eq!(protocol(&world, socket), "", "{url}");
     }
     for (_, handshake) in &world.sockets.opened {
@@ -282,7 +282,7 @@ fn loopback_sockets_need_no_tls() {
     let rules = r#"{"apis":[{"url":"http://127.0.0.1:1/","webSocket":{"token":"query"}}]}"#;
     let (mut world, page) = World::signed_in_with(rules);
     world.socket(page, "ws://127.0.0.1:1/live", &[]);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(Kind::Socket), 1);
 }
 
@@ -332,7 +332,7 @@ fn socket_on_expired_token_waits_for_one_refresh() {
         world.expire_access_token();
         world.hold(&[REFRESH]);
         let sockets = [1, 2, 3].map(|_| world.socket(page, LIVE, &[]));
-        world.settle();
+        world.answer_all();
         assert_eq!(world.count(Kind::Socket), 0);
         world.release();
         assert_eq!(world.count(REFRESH), 1);
@@ -358,7 +358,7 @@ fn open_socket_outlives_its_token() {
     let (mut world, page, _) = open(PROTOCOL);
     world.expire_access_token();
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     assert_eq!(world.sockets.open.len(), 1);
     assert_eq!(world.count(Kind::Socket), 1);
@@ -403,7 +403,7 @@ fn idle_limit_closes_sockets() {
     let (mut world, page, socket) = open(PROTOCOL);
     world.advance(Duration::from_secs(1700));
     let other = world.socket(page, LIVE, &[]);
-    world.settle();
+    world.answer_all();
     world.advance(Duration::from_secs(101));
     assert_eq!(world.reason(page), Some("idle"));
     let closed = [socket, other].map(|socket| (socket, 3000, "idle".to_owned()));
@@ -436,7 +436,7 @@ fn logout_closes_sockets_but_no_calls() {
 fn sockets_that_open_together_are_told_apart() {
     let (mut world, page) = world(PROTOCOL);
     world.socket(page, LIVE, &[]);
-    world.settle();
+    world.answer_all();
     world.hold(&[Kind::Socket]);
     world.new_jobs();
     let first = world.socket(page, LIVE, &[]);
@@ -464,7 +464,7 @@ fn leaving_page_closes_its_own_sockets_only() {
     let (mut world, page, _) = open(PROTOCOL);
     let other = world.open();
     world.socket(other, LIVE, &[]);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.sockets.open.len(), 2);
     world.leave(page);
     assert_eq!(world.sockets.open.len(), 1);
@@ -499,7 +499,7 @@ fn sockets_are_limited() {
     for &page in &pages[..4] {
         for _ in 0..32 {
             let socket = world.socket(page, LIVE, &[]);
-            world.settle();
+            world.answer_all();
             assert_eq!(protocol(&world, socket), "");
         }
         let more = world.socket(page, LIVE, &[]);
@@ -509,6 +509,6 @@ fn sockets_are_limited() {
     assert_eq!(world.code(of_another), "limit_exceeded");
     world.leave(pages[0]);
     let socket = world.socket(pages[4], LIVE, &[]);
-    world.settle();
+    world.answer_all();
     assert_eq!(protocol(&world, socket), "");
 }

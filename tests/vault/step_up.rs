@@ -22,7 +22,7 @@ fn demanding(config: &str, demand: (u16, &'static str)) -> (World, u32, Request)
     let (mut world, page) = World::signed_in_with(config);
     world.provider.api_demands = Some(demand);
     let call = world.fetch(page, "/demanding");
-    world.settle();
+    world.answer_all();
     (world, page, call)
 }
 
@@ -34,17 +34,17 @@ fn satisfy(world: &mut World, page: u32, call: Request, mode: &str) -> String {
         &options[1..options.len() - 1]
     );
     let login = world.ask(page, &members);
-    world.settle();
+    world.answer_all();
     let address = world.address(login);
     let answer = world.provider.sign_in(&address);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     address
 }
 
 fn call(world: &mut World, page: u32) -> Request {
     let call = world.fetch(page, "/demanding");
-    world.settle();
+    world.answer_all();
     call
 }
 
@@ -118,7 +118,7 @@ fn page_cannot_request_unconfigured_scopes() {
     for scope in ["admin", "orders:write admin", "orders:write\\nadmin"] {
         let members = format!(r#""t":"login","mode":"popup","scope":"{scope}""#);
         let login = world.ask(page, &members);
-        world.settle();
+        world.answer_all();
         assert_eq!(world.code(login), "message_invalid", "{scope}");
     }
 }

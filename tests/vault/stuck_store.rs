@@ -14,7 +14,7 @@ fn unstored_login_times_out() {
         let page = world.open();
         world.hold(&[Kind::Store]);
         let login = world.login(page, "redirect");
-        world.settle();
+        world.answer_all();
         world.pass_time(Duration::from_secs(seconds) - THE_REST);
         assert_eq!(world.answer(login), None, "{config}");
         world.pass_time(THE_REST);
@@ -33,11 +33,11 @@ fn stuck_store_falls_back_to_memory() {
         let answer = world.provider.sign_in(&address);
         world.hold(&[Kind::Take]);
         let callback = world.callback(page, &answer);
-        world.settle();
+        world.answer_all();
         world.pass_time(ALMOST);
         assert_eq!(world.answer(callback), None, "{mode}");
         world.pass_time(THE_REST);
-        world.settle();
+        world.answer_all();
         let settled = world.answer(callback);
         assert!(matches!(settled, Some(Answer::Settled { .. })), "{mode}");
         // What the store says in the end is of no interest any more.
@@ -57,7 +57,7 @@ fn callback_without_store_or_memory_times_out() {
     let page = world.open();
     world.hold(&[Kind::Take]);
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     world.pass_time(ALMOST);
     assert_eq!(world.answer(callback), None);
     world.pass_time(THE_REST);

@@ -33,7 +33,7 @@ fn state(world: &World, page: u32) -> String {
 
 fn call(world: &mut World, page: u32) -> Request {
     let call = world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     call
 }
 
@@ -397,7 +397,7 @@ fn success_in_another_tab_restores_session() {
     world.sign_in(page);
     let other_vault = world.add_vault();
     let other = world.open_in(other_vault);
-    world.settle();
+    world.answer_all();
     world.expire_access_token();
     world.provider.outage(Endpoint::Refresh, Fault::Status(400));
     call(&mut world, page);
@@ -426,7 +426,7 @@ fn refused_resource_does_not_suspect_the_session() {
             ..Fetch::default()
         };
         let call = world.fetch_as(page, &fetch);
-        world.settle();
+        world.answer_all();
         assert_eq!(world.code(call), "client_rejected");
         world.advance(seconds(61));
     }

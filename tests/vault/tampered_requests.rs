@@ -69,10 +69,10 @@ fn scopes_added_by_pages_count_as_requested() {
         page,
         r#""t":"login","mode":"redirect","scope":"orders admin""#,
     );
-    world.settle();
+    world.answer_all();
     let answer = world.provider.sign_in(&world.address(login));
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
 }
 
@@ -91,7 +91,7 @@ fn planted_scopes_do_not_count_as_requested() {
     let page = world.open();
     let answer = world.provider.sign_in(&address);
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(callback), "scope_exceeded");
 }
 
@@ -117,10 +117,10 @@ fn silent_login_needs_no_refresh_token() {
     world.provider.issues_refresh_tokens = false;
     let page = world.open();
     let login = world.ask(page, r#""t":"login","mode":"redirect","prompt":"none""#);
-    world.settle();
+    world.answer_all();
     let answer = world.provider.sign_in(&world.address(login));
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.warnings(page).len(), 0);
 }
 
@@ -155,7 +155,7 @@ fn with_planted_key() -> (World, u32, String, String) {
 fn assert_planted_key_is_ignored(world: &mut World, page: u32, address: &str, planted: &str) {
     let answer = world.provider.sign_in(address);
     world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert!(world.session(page).is_some());
     assert_ne!(world.provider.key_of_family(0), Some(planted));
 }
@@ -171,7 +171,7 @@ fn further_logins_evict_no_remembered_key() {
     let (mut world, page, address, planted) = with_planted_key();
     for _ in 0..40 {
         world.ask(page, r#""t":"login","mode":"redirect""#);
-        world.settle();
+        world.answer_all();
     }
     assert_planted_key_is_ignored(&mut world, page, &address, &planted);
 }
@@ -182,7 +182,7 @@ fn tokens_are_not_bound_to_planted_keys() {
     let own = params(address.split_once('?').unwrap().1)["dpop_jkt"].clone();
     let answer = world.provider.sign_in(&address.replace(&own, &planted));
     let callback = world.callback(page, &answer);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.code(callback), "code_rejected");
     assert_eq!(world.count(EXCHANGE), 1);
     assert!(world.session(page).is_none());

@@ -15,7 +15,7 @@ fn refused() -> (World, u32) {
 
 fn call(world: &mut World, page: u32, path: &str) -> Request {
     let call = world.fetch(page, path);
-    world.settle();
+    world.answer_all();
     call
 }
 
@@ -31,7 +31,7 @@ fn a_401_costs_one_refresh_and_one_retry() {
 fn many_401s_at_once_cost_one_refresh() {
     let (mut world, page) = refused();
     let calls: Vec<Request> = (0..50).map(|_| world.fetch(page, "/orders")).collect();
-    world.settle();
+    world.answer_all();
     for call in calls {
         assert_eq!(world.status(call), 200);
     }
@@ -63,14 +63,14 @@ fn persistent_401s_in_any_order_cause_no_storm() {
     world.hold(&[Kind::Call]);
     let slow = world.fetch(page, "/never");
     world.answer_call(slow);
-    world.settle();
+    world.answer_all();
     let quick = world.fetch(page, "/never");
     world.answer_call(quick);
-    world.settle();
+    world.answer_all();
     // The quick one is refused with the third token, the slow one with the second.
     world.answer_call(quick);
     world.answer_call(slow);
-    world.settle();
+    world.answer_all();
     let refreshes = world.count(REFRESH);
     let next = world.fetch(page, "/never");
     world.release();
@@ -89,7 +89,7 @@ fn a_401_with_a_spent_body_is_delivered() {
         ..Fetch::default()
     };
     let call = world.fetch_as(page, &fetch);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 401);
     assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (0, 1));
 }
@@ -103,7 +103,7 @@ fn one_time_body_waits_for_the_refresh() {
         ..Fetch::default()
     };
     let call = world.fetch_as(page, &fetch);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.status(call), 200);
     assert_eq!(world.count(Kind::Call), 1);
 }
@@ -147,13 +147,13 @@ fn late_401_uses_the_last_token_there_is() {
     world.hold(&[Kind::Call]);
     let [one, other] = [(), ()].map(|()| world.fetch(page, "/orders"));
     world.answer_call(one);
-    world.settle();
+    world.answer_all();
     // From now on, a refresh needs the user.
     let fault = Fault::Refused("interaction_required");
     world.provider.fault(Endpoint::Refresh, &[fault]);
     world.advance(Duration::from_secs(290));
     world.fetch(page, "/orders");
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 2);
     world.answer_call(other);
     world.release();
@@ -166,7 +166,7 @@ fn a_401_for_an_old_token_is_retried() {
     world.hold(&[Kind::Call]);
     let [one, other] = [(), ()].map(|()| world.fetch(page, "/orders"));
     world.answer_call(one);
-    world.settle();
+    world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
     world.answer_call(other);
     world.release();
@@ -264,7 +264,7 @@ fn failed_retry_is_a_network_failure() {
     };
     let call = world.fetch_as(page, &fetch);
     world.answer_call(call);
-    world.settle();
+    world.answer_all();
     world.fail_call(call);
     assert_eq!(world.answer(call), Some(&kit::world::Answer::NetworkError));
 }
@@ -294,7 +294,7 @@ fn waiting_calls_do_not_use_up_refreshes() {
     let (mut world, page) = refused();
     for _ in 0..5 {
         let calls = [(); 5].map(|()| world.fetch(page, "/orders"));
-        world.settle();
+        world.answer_all();
         for call in calls {
             assert_eq!(world.status(call), 200);
         }

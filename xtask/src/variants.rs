@@ -148,7 +148,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "waiting_calls_are_released",
         fault: "waiting calls are not released",
-        noticed_by: "settles",
+        noticed_by: "answered",
         breaks: Skip,
     },
     Variant {
@@ -378,7 +378,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "refresh_retries_promptly",
         fault: "a refresh is retried although nobody waits for it any more",
-        noticed_by: "isolates_settles",
+        noticed_by: "isolates_answered",
         breaks: Instead("task.pause(Millis::from_secs(300)).await;"),
     },
     Variant {

@@ -480,7 +480,7 @@ impl World {
     }
 
     /// Runs events until all requests are answered.
-    pub fn settle(&mut self) {
+    pub fn answer_all(&mut self) {
         while self.is_busy() {
             assert!(self.step(), "a request waits for nothing");
         }
@@ -514,8 +514,8 @@ impl World {
     pub fn signed_in(&mut self, subject: &str, isolate: usize) -> usize {
         let browser = self.open_browser(subject);
         self.log_in(browser, isolate);
-        self.settle();
-        self.settle();
+        self.answer_all();
+        self.answer_all();
         assert!(self.browsers[browser].jar.contains_key(COOKIE));
         browser
     }

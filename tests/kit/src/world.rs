@@ -1,6 +1,6 @@
 //! The surroundings of a vault: clocks, entropy, pages, provider, API and store, in virtual time.
 //!
-//! The vault's operations wait in a queue. [`World::settle`] answers them in order. A test that needs another order
+//! The vault's operations wait in a queue. [`World::answer_all`] answers them in order. A test that needs another order
 //! [holds](World::hold) some kinds back, lets the provider [act](World::act) on a request before its response arrives,
 //! and answers the rest one by one. The invariants are checked when the world ends.
 
@@ -309,8 +309,8 @@ impl World {
     /// Checks the invariants that hold when nothing is in flight.
     pub fn check_end(&mut self) {
         self.has_ended = true;
-        let unsettled = self.ledger.faults();
-        Invariant::Settles.holds_if(unsettled.is_empty(), || unsettled.join(", "));
+        let unanswered = self.ledger.faults();
+        Invariant::Answered.holds_if(unanswered.is_empty(), || unanswered.join(", "));
         let leaks = self.witness.leaks();
         Invariant::Secrecy.holds_if(leaks.is_empty(), || format!("{} messages", leaks.len()));
     }

@@ -19,7 +19,7 @@ invariants! {
         "a cookie that was replaced before the grace period ends the session";
     EndStays = "isolates_end_stays",
         "an ended session has ended in every isolate that reads its record again, at the latest after the recheck period";
-    Settles = "isolates_settles",
+    Answered = "isolates_answered",
         "every request is answered within a bounded time";
     Prompt = "isolates_prompt",
         "a request with a valid access token does not wait for another request's refresh, and is answered within a short bounded time";

@@ -704,7 +704,7 @@ impl World {
         let visit = &self.visits[id];
         let given = visit.given.clone().unwrap();
         let took = now - visit.began;
-        Invariant::Settles.holds_if(took <= LONGEST, || format!("visit {id} took {took} ms"));
+        Invariant::Answered.holds_if(took <= LONGEST, || format!("visit {id} took {took} ms"));
         if self.has_valid_token(id) {
             let own = took - visit.spent_elsewhere;
             Invariant::Prompt.holds_if(own <= PROMPT, || {

@@ -54,7 +54,7 @@ impl World {
 
     /// Lets time pass, runs due timers, and answers what the vaults ask for.
     pub fn advance(&mut self, duration: Duration) {
-        self.settle();
+        self.answer_all();
         self.run(duration, true);
     }
 
@@ -63,7 +63,7 @@ impl World {
         self.run(duration, false);
     }
 
-    pub(super) fn run(&mut self, duration: Duration, settles: bool) {
+    pub(super) fn run(&mut self, duration: Duration, answers: bool) {
         let end = self.now.monotonic + Millis::from(duration);
         let mut ticks_now = 0;
         let next = |world: &Self| {
@@ -81,29 +81,29 @@ impl World {
                 "the vault keeps asking for a tick".to_owned()
             });
             self.pass(tick.saturating_sub(self.now.monotonic));
-            self.tick(settles);
+            self.tick(answers);
         }
         self.pass(end.saturating_sub(self.now.monotonic));
-        self.tick(settles);
+        self.tick(answers);
     }
 
-    pub(super) fn tick(&mut self, settles: bool) {
+    pub(super) fn tick(&mut self, answers: bool) {
         self.each(|| Input::Tick);
-        if settles {
-            self.settle();
+        if answers {
+            self.answer_all();
         }
     }
 
     /// The device sleeps and wakes up. Only the wall clock notices.
     pub fn sleep(&mut self, duration: Duration) {
-        self.sleep_unsettled(duration);
-        self.settle();
+        self.sleep_unanswered(duration);
+        self.answer_all();
     }
 
     /// Like `sleep`, but leaves the vaults' operations unanswered.
-    pub fn sleep_unsettled(&mut self, duration: Duration) {
+    pub fn sleep_unanswered(&mut self, duration: Duration) {
         self.sleep_unnoticed(duration);
-        self.wake_unsettled();
+        self.wake_unanswered();
     }
 
     /// The device sleeps, and the vault is not told that it woke up.
@@ -116,12 +116,12 @@ impl World {
 
     /// The device is online again, or a page is visible again.
     pub fn wake(&mut self) {
-        self.wake_unsettled();
-        self.settle();
+        self.wake_unanswered();
+        self.answer_all();
     }
 
     /// Like `wake`, but leaves the vaults' operations unanswered.
-    pub fn wake_unsettled(&mut self) {
+    pub fn wake_unanswered(&mut self) {
         self.story(|_| "the vault is told that the device is awake, online or visible".to_owned());
         self.each(|| Input::Woke);
     }

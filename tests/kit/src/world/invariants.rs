@@ -42,7 +42,7 @@ invariants! {
         "idle and absolute limits are exact to the second, and activity counts in other vaults after sixteen seconds";
     ExpiredToken = "expired_token",
         "no call is sent with a token that the vault knows to be expired";
-    Settles = "settles",
+    Answered = "answered",
         "every request of a page gets exactly one answer";
     OwnAnswer = "own_answer",
         "each answer belongs to the page's own request and user";

@@ -125,7 +125,7 @@ impl World {
     /// Ends `hold` and answers what waits.
     pub fn release(&mut self) {
         self.held.clear();
-        self.settle();
+        self.answer_all();
     }
 
     /// Holds back the responses of this kind to one vault.
@@ -137,7 +137,7 @@ impl World {
     pub fn unhold(&mut self) {
         self.held_in.clear();
         self.delayed.clear();
-        self.settle();
+        self.answer_all();
     }
 
     /// Ends `hold` for this kind without answering anything yet.
@@ -161,7 +161,7 @@ impl World {
     }
 
     /// Answers pending operations in order, including those that follow from them, except for the ones held back.
-    pub fn settle(&mut self) {
+    pub fn answer_all(&mut self) {
         let mut answered = 0;
         while let Some(i) = self.jobs.iter().position(|job| self.can_go(job)) {
             self.answer_job(i);

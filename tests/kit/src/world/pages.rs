@@ -193,14 +193,14 @@ impl World {
         let url = self.begin_login(port, "redirect");
         let answer = self.provider.sign_in(&url);
         let callback = self.callback(port, &answer);
-        self.settle();
+        self.answer_all();
         callback
     }
 
     /// Signs in up to the point where the user is at the provider. Returns the authorization request.
     pub fn begin_login(&mut self, port: PortId, mode: &str) -> String {
         let login = self.login(port, mode);
-        self.settle();
+        self.answer_all();
         self.address(login)
     }
 
