@@ -1,0 +1,73 @@
+// Links in documents lead to a file and a heading, and documents avoid phrases that are never right.
+import assert from 'node:assert/strict'
+import { access, readdir, readFile } from 'node:fs/promises'
+import { posix } from 'node:path'
+import { test } from 'node:test'
+
+const root = new URL('../../', import.meta.url)
+const read = (path) => readFile(new URL(path, root), 'utf8')
+const exists = (path) =>
+  access(new URL(path, root)).then(
+    () => true,
+    () => false,
+  )
+
+/** Returns the paths of all documents. */
+const documents = async () => {
+  const markdown = async (folder) =>
+    (await readdir(new URL(folder, root))).filter((name) => name.endsWith('.md')).map((name) => folder + name)
+  return [...(await markdown('./')), ...(await markdown('docs/'))].map((path) => posix.normalize(path))
+}
+
+/** Removes code, which may contain any text. */
+const prose = (text) => text.replace(/^```.*?^```/gms, '').replace(/`[^`\n]*`/g, '`code`')
+
+/** Returns the anchors of a document's headings, as GitHub writes them. */
+const anchors = (text) =>
+  [...text.replace(/^```.*?^```/gms, '').matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+    title
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  )
+
+/** Returns the links of a document that lead nowhere. */
+const dead = async (path, text) => {
+  const found = []
+  for (const [, link] of prose(text).matchAll(/\]\(([^)\s]+)\)/g)) {
+    if (/^[a-z]+:/.test(link)) continue
+    const [file, anchor] = link.split('#')
+    const target = file ? posix.join(posix.dirname(path), file) : path
+    if (!(await exists(target))) found.push(link)
+    else if (anchor && !anchors(file ? await read(target) : text).includes(anchor)) found.push(link)
+  }
+  return found
+}
+
+/** The phrases that `xtask/src/measure/english.rs` reports in comments. */
+const PHRASES = /\b(whoever|anew|octets?|under way|of which|of whom|is none|for ever)\b/gi
+
+test('every link leads to a file and a heading', async () => {
+  let count = 0
+  for (const path of await documents()) {
+    const text = await read(path)
+    count += text.split('](').length - 1
+    assert.deepEqual(await dead(path, text), [], path)
+  }
+  assert.ok(count > 100)
+})
+
+test('control: dead links are found', async () => {
+  const text = '# A title\n[a](#a-title) [b](#b) [c](docs/none.md) [d](docs/edge.md#none) `[e](none)`'
+  assert.deepEqual(await dead('README.md', text), ['#b', 'docs/none.md', 'docs/edge.md#none'])
+})
+
+test('documents have no phrases that are never right', async () => {
+  for (const path of await documents()) {
+    assert.deepEqual(prose(await read(path)).match(PHRASES), null, path)
+  }
+})
+
+test('control: a phrase is found outside code', () => {
+  assert.deepEqual(prose('It begins anew. `anew`').match(PHRASES), ['anew'])
+})
