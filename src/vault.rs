@@ -4,23 +4,31 @@
 //! [`Vault::poll`] has no more.
 //!
 //! Each part owns its state, takes the shared `Context`, and returns an outcome. This file routes outcomes between
-//! the parts; `Vault::advance_refresh` is the sequence that matters most.
+//! the parts; `Vault::advance_refresh` is the sequence that matters most. A part may use the parts below it, and no part
+//! knows this file:
 //!
-//! - `context`: configuration, time, session, connected pages, operations in flight.
-//! - `provider`: metadata and keys, fetched when they are first needed.
-//! - `verification`: validation of an ID token.
+//! - `session_end`: limits, logout, and the end of a session for all pages.
+//! - `api_calls`: requests of pages to APIs. `api_sockets`: their sockets. `step_up`: calls whose API demands another
+//!   authentication, or more scope.
+//! - `tokens`: the session's tokens: `refresh`, the one refresh; `resource_tokens`, access tokens for single APIs;
+//!   `session_end::revocation`, revocations; `persistence`, the session in a store that several vaults share.
 //! - `login`: the authorization request. `login::pushed`: a request that goes to the provider first. `login::device`: a
 //!   login on another device. `login::callback`: the authorization response and its exchange for tokens.
-//! - `refresh`: the one refresh. `resource_tokens`: access tokens for single APIs.
-//! - `api_calls`: requests of pages to APIs. `api_sockets`: their sockets. `step_up`: calls whose API asks for another
-//!   authentication, or more scope.
-//! - `session_end`: limits, logout, revocation.
-//! - `persistence`: the session in a store that several vaults share.
-//! - `hints`: sign-outs and sign-ins in other vaults, and the end of an outdated vault.
+//! - `verification`: validation of an ID token.
+//! - `provider`: metadata and keys, fetched when they are first needed.
 //! - `dpop`: proofs of possession of the key that tokens are bound to.
 //! - `escrow`: the key of persisted sessions in a service worker.
-//! - `inspector`: answers to the session inspector.
+//! - `hints`: sign-outs and sign-ins in other vaults, and the end of an outdated vault.
+//! - `pages`, `inspector`: greetings, and responses to the session inspector.
+//! - `context`: configuration, time, session, connected pages, operations in flight.
 //! - `message`, `io`: messages, inputs and outputs.
+//!
+//! A build without the Cargo feature `extended` has stubs in place of some parts (`vault/basic`).
+
+#![cfg_attr(
+    not(feature = "extended"),
+    allow(dead_code, reason = "only the parts that stubs replace use it")
+)]
 
 mod api_calls;
 #[cfg_attr(not(feature = "extended"), path = "vault/basic/api_sockets.rs")]
@@ -28,7 +36,7 @@ mod api_sockets;
 mod context;
 #[cfg_attr(not(feature = "extended"), path = "vault/basic/dpop.rs")]
 mod dpop;
-#[cfg(feature = "extended")]
+#[cfg_attr(not(feature = "extended"), path = "vault/basic/escrow.rs")]
 mod escrow;
 mod hints;
 mod inspector;
@@ -36,6 +44,7 @@ mod io;
 mod list;
 mod login;
 mod message;
+mod pages;
 mod persistence;
 mod provider;
 mod refresh;
@@ -44,39 +53,34 @@ mod resource_tokens;
 mod session_end;
 #[cfg_attr(not(feature = "extended"), path = "vault/basic/step_up.rs")]
 mod step_up;
+mod tokens;
 mod verification;
 
 use crate::prelude::*;
 
-use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::base::error::{Code, Error, Result};
+use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
 use crate::config::Config;
-use crate::egress::policy::TokenSelector;
 use crate::oauth::pushed_authorization::{self, PushOutcome};
-use crate::oauth::token_endpoint::TokenSet;
 use crate::session::{EndReason, Session};
-use api_calls::call_list::Call;
-use api_calls::{CallOutcome, Calls, Waiters};
-use api_sockets::Sockets;
+use api_calls::{Calls, Waiters};
 use context::{Context, HAS_PERSISTENCE, Purpose};
-use hints::SignOut;
+use escrow::Escrow;
+use hints::{Hints, SignOut};
 use login::callback::{CallbackOutcome, Callbacks, VerifiedLogin};
-#[cfg(feature = "extended")]
 use login::device::DeviceOutcome;
 use login::in_flight::Logins;
-#[cfg(feature = "extended")]
-use message::SocketRequest;
-use message::{FetchRequest, PROTOCOL, PageMessage, Request, message};
-use refresh::{Refresh, RefreshStart, RefreshStep, Refreshed};
-use resource_tokens::TargetRefusal;
-
-use persistence::Persistence;
+use message::{PROTOCOL, PageMessage, Request};
 use persistence::reader::Stored;
+use persistence::{Looked, Written};
+use provider::Provider;
+use refresh::RefreshStep;
+use resource_tokens::TargetRefusal;
 use session_end::limits::ExpiryWarning;
 use session_end::logout::{LogoutRequest, Logouts};
-use session_end::revocation::Revocations;
+use tokens::Tokens;
+use tokens::merge::Merged;
 
 pub use hints::channel as hints_channel;
 pub use io::{
@@ -91,19 +95,14 @@ pub const MAX_PORTS: usize = 256;
 /// The state machine. See the [module](self).
 pub struct Vault {
     ctx: Context,
-    provider: provider::Provider,
+    tokens: Tokens,
     logins: Logins,
     callbacks: Callbacks,
-    refresh: Refresh,
     calls: Calls,
     expiry_warning: ExpiryWarning,
     logouts: Logouts,
-    revocations: Revocations,
-    persistence: Persistence,
-    hints: hints::Hints,
-    #[cfg(feature = "extended")]
-    escrow: escrow::Escrow,
-    dpop: dpop::Dpop,
+    hints: Hints,
+    escrow: Escrow,
 }
 
 impl Vault {
@@ -115,29 +114,35 @@ impl Vault {
             config.rules.forbid(&metadata.endpoints());
         }
         Self {
-            provider: provider::Provider::new(&config.issuer, metadata),
+            tokens: Tokens::new(Provider::new(&config.issuer, metadata)),
             ctx: Context::new(config, entropy),
-            hints: hints::Hints::default(),
             logins: Logins::default(),
             callbacks: Callbacks::default(),
-            refresh: Refresh::default(),
             calls: Calls::default(),
             expiry_warning: ExpiryWarning::default(),
             logouts: Logouts::default(),
-            revocations: Revocations::default(),
-            persistence: Persistence::default(),
-            #[cfg(feature = "extended")]
-            escrow: escrow::Escrow::default(),
-            dpop: dpop::Dpop::default(),
+            hints: Hints::default(),
+            escrow: Escrow::default(),
         }
     }
 
     /// Handles an event.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.ctx.now = now;
-        self.persistence.begin(&mut self.ctx);
+        self.tokens.persistence.begin(&mut self.ctx);
         // control: limits_apply_at_every_input
         self.enforce_limits();
+        self.route(input);
+        self.expiry_warning.update(&mut self.ctx);
+        self.make_room();
+        #[cfg(feature = "extended")]
+        self.discard_keys();
+    }
+
+    fn route(&mut self, input: Input<'_>) {
+        let Self {
+            ctx, tokens, calls, ..
+        } = self;
         match input {
             Input::Message {
                 port,
@@ -146,98 +151,92 @@ impl Vault {
                 body,
             } => self.handle_message(port, call, text, body),
             Input::Disconnected { port } => self.disconnected(port),
-            Input::Answered { op, outcome } => {
-                if let Some(purpose) = self.ctx.finish_operation(op) {
-                    self.ctx.record_server_time(purpose, &outcome);
-                    #[cfg(feature = "extended")]
-                    if self.is_proven_again(op, purpose, &outcome) {
-                        return;
-                    }
-                    self.answered(op, purpose, &outcome);
-                }
-            }
-            Input::Stored { op, ok } => match self.ctx.finish_operation(op) {
-                Some(Purpose::StoreLogin) => self.logins.stored(&mut self.ctx, op, ok),
-                Some(Purpose::PersistRefresh) if HAS_PERSISTENCE => {
-                    self.refresh_persisted(op, ok);
-                }
-                Some(Purpose::Write) if HAS_PERSISTENCE => self.state_written(op, ok),
-                Some(Purpose::Mark) if HAS_PERSISTENCE => self.marked(ok),
-                _ => {}
+            Input::Changed if HAS_PERSISTENCE => tokens.changed_elsewhere(ctx),
+            Input::Hinted(hint) => match hint.news {
+                News::SignedOut => self.signed_out_elsewhere(false),
+                News::SignedOutInStore => self.signed_out_elsewhere(true),
+                News::NotStored => self.not_stored_elsewhere(hint.loaded),
+                News::SignedIn => self.hints.signed_in_elsewhere(ctx, &hint),
             },
-            Input::Taken { op, taken } => match self.ctx.finish_operation(op) {
-                Some(purpose @ (Purpose::Look | Purpose::Read)) if HAS_PERSISTENCE => {
-                    if let Some(stored) = self.persistence.mark_taken(purpose, &taken) {
-                        self.has_read(purpose, stored);
-                    }
-                }
-                Some(_) => self.login_taken(op, &taken),
-                None => {}
-            },
-            Input::Verified { op, valid } => match self.ctx.finish_operation(op) {
-                Some(Purpose::VerifyLogin) => {
-                    let logins = &mut self.logins;
-                    let outcome = self.callbacks.verified(&mut self.ctx, logins, op, valid);
-                    self.callback_advanced(outcome);
-                }
-                Some(Purpose::VerifyRefresh) => {
-                    let step = self.refresh.verified(&mut self.ctx, op, valid);
-                    self.advance_refresh(step);
-                }
-                _ => {}
-            },
-            Input::Loaded { .. } | Input::Locked { .. } | Input::Changed if !HAS_PERSISTENCE => {}
-            Input::Loaded { op, loaded } => {
-                if let Some(purpose) = self.ctx.finish_operation(op) {
-                    let stored = self.persistence.loaded(&mut self.ctx, purpose, &loaded);
-                    if let Some(stored) = stored {
-                        self.has_read(purpose, stored);
-                    }
-                }
-            }
-            Input::Locked { op } => match self.ctx.finish_operation(op) {
-                Some(_) => self.locked(),
-                // It was given up meanwhile.
-                None => self.ctx.outputs.push(Output::Unlock),
-            },
-            Input::Changed => self
-                .persistence
-                .changed_elsewhere(&mut self.ctx, self.refresh.is_sent()),
-            Input::Hinted(hint) => self.hinted(hint),
-            Input::CallAnswered { call, head } => self.call_answered(call, &head),
-            Input::CallFailed { call } => self.calls.list.failed(&mut self.ctx, call),
-            Input::CallReflected { call } => self.calls.list.reflected(&mut self.ctx, call),
-            Input::CallClosed { call } => self.calls.list.closed(&mut self.ctx, call),
-            #[cfg(feature = "extended")]
-            Input::KeyMade { op, key } => {
-                if self.ctx.finish_operation(op).is_some() {
-                    self.logins.key_made(&mut self.ctx, &self.provider, op, key);
-                }
-            }
+            Input::CallAnswered { call, head } => calls.answered(ctx, tokens, call, &head),
+            Input::CallFailed { call } => calls.list.failed(ctx, call),
+            Input::CallReflected { call } => calls.list.reflected(ctx, call),
+            Input::CallClosed { call } => calls.list.closed(ctx, call),
             #[cfg(feature = "extended")]
             Input::CallUnsigned { call } => {
-                if self.calls.unsigned(&mut self.ctx, call) {
+                if calls.unsigned(ctx, call) {
                     self.end_without_key();
                 }
             }
             #[cfg(feature = "extended")]
             Input::SocketProbed { call, is_blocked } => {
-                let Calls { list, sockets, .. } = &mut self.calls;
-                if sockets.handle_probe(&mut self.ctx, list, call, is_blocked) {
-                    self.send_or_wait(call);
+                let Calls { list, sockets, .. } = calls;
+                if sockets.handle_probe(ctx, list, call, is_blocked) {
+                    calls.send_or_wait(ctx, tokens, call);
                 }
             }
             #[cfg(feature = "extended")]
             Input::SocketOpened { call, protocol } => {
-                Sockets::opened(&mut self.ctx, &mut self.calls.list, call, &protocol);
+                api_sockets::Sockets::opened(ctx, &mut calls.list, call, &protocol);
             }
             Input::Tick => self.tick(),
             Input::Woke => self.woke(),
+            input => self.operation_ended(input),
         }
-        self.expiry_warning.update(&mut self.ctx);
-        self.make_room();
-        #[cfg(feature = "extended")]
-        self.discard_keys();
+    }
+
+    /// Handles the end of an operation, unless it was given up before.
+    fn operation_ended(&mut self, input: Input<'_>) {
+        let op = match &input {
+            Input::Answered { op, .. }
+            | Input::Stored { op, .. }
+            | Input::Taken { op, .. }
+            | Input::Verified { op, .. }
+            | Input::Loaded { op, .. }
+            | Input::Locked { op } => *op,
+            #[cfg(feature = "extended")]
+            Input::KeyMade { op, .. } => *op,
+            _ => return,
+        };
+        let purpose = self.ctx.finish_operation(op);
+        let Self { ctx, tokens, .. } = self;
+        match (input, purpose) {
+            (Input::Locked { .. }, None) if HAS_PERSISTENCE => ctx.outputs.push(Output::Unlock),
+            (_, None) => {}
+            (Input::Answered { outcome, .. }, Some(purpose)) => {
+                ctx.record_server_time(purpose, &outcome);
+                if !self.is_proven_again(op, purpose, &outcome) {
+                    self.answered(op, purpose, &outcome);
+                }
+            }
+            (Input::Stored { ok, .. }, Some(purpose)) => self.stored(op, purpose, ok),
+            (Input::Taken { taken, .. }, Some(Purpose::TakeLogin)) => self.login_taken(op, &taken),
+            (Input::Verified { valid, .. }, Some(Purpose::VerifyLogin)) => {
+                let outcome = self.callbacks.verified(ctx, &mut self.logins, op, valid);
+                self.callback_advanced(outcome);
+            }
+            (Input::Verified { valid, .. }, Some(Purpose::VerifyRefresh)) => {
+                let step = tokens.refresh.verified(ctx, op, valid);
+                self.advance_refresh(step);
+            }
+            #[cfg(feature = "extended")]
+            (Input::KeyMade { key, .. }, _) => {
+                self.logins.key_made(ctx, &tokens.provider, op, key);
+            }
+            _ if !HAS_PERSISTENCE => {}
+            (Input::Taken { taken, .. }, Some(purpose @ (Purpose::Look | Purpose::Read))) => {
+                if let Some(stored) = tokens.persistence.mark_taken(purpose, &taken) {
+                    self.has_read(purpose, stored);
+                }
+            }
+            (Input::Loaded { loaded, .. }, Some(purpose)) => {
+                if let Some(stored) = tokens.persistence.loaded(ctx, purpose, &loaded) {
+                    self.has_read(purpose, stored);
+                }
+            }
+            (Input::Locked { .. }, _) => tokens.persistence.locked(ctx),
+            _ => {}
+        }
     }
 
     /// Returns the next task for the host.
@@ -249,19 +248,15 @@ impl Vault {
     /// Returns the monotonic time at which an [`Input::Tick`] is due if nothing else happens before.
     #[must_use]
     pub fn next_tick(&self, now: Instant) -> Option<Millis> {
-        let mut next = self.refresh.due().unwrap_or(Millis::MAX);
+        let Self { ctx, tokens, .. } = self;
+        let mut next = tokens.refresh.due().unwrap_or(Millis::MAX);
         let mut consider = |at: Millis| next = next.min(at);
-        self.persistence.due(&self.ctx).map(&mut consider);
-        #[cfg(feature = "extended")]
-        self.escrow.due(&self.ctx).map(&mut consider);
-        self.ctx.for_each_deadline(&mut consider);
-        if let Some(session) = self
-            .ctx
-            .session
-            .as_ref()
-            .filter(|_| !self.persistence.awaits_verdict(&self.ctx))
-        {
-            if let Some(left) = self.expiry_warning.due(&self.ctx) {
+        tokens.persistence.due(ctx).map(&mut consider);
+        self.escrow.due(ctx).map(&mut consider);
+        ctx.for_each_deadline(&mut consider);
+        let session = ctx.session.as_ref();
+        if let Some(session) = session.filter(|_| !tokens.persistence.awaits_verdict(ctx)) {
+            if let Some(left) = self.expiry_warning.due(ctx) {
                 consider(now.monotonic + left);
             }
             // A token may live for less than the time between two reports of the user's activity.
@@ -271,10 +266,12 @@ impl Vault {
             }
         }
         self.hints.due(now.monotonic).map(&mut consider);
-        self.revocations.for_each_retry(&mut consider);
+        tokens.revocations.for_each_retry(&mut consider);
         self.logins.for_each_deadline(&mut consider);
         (next != Millis::MAX).then_some(next)
     }
+
+    // Pages.
 
     fn handle_message(&mut self, port: PortId, call: CallId, text: &str, body: Body) {
         let message = match PageMessage::parse(text) {
@@ -289,37 +286,47 @@ impl Vault {
             // The page may have sent a body that nobody uses.
             self.ctx.drop_call(call);
         }
-        if let Request::Hello { version, loaded } = message.request {
-            return self.hello(port, version, loaded);
-        }
-        if matches!(message.request, Request::Bye) {
-            #[cfg(feature = "extended")]
-            self.escrow.hand_over(&mut self.ctx);
-            self.disconnected(port);
-            return self.ctx.outputs.push(Output::Close { port });
-        }
-        if !self.ctx.forget_port(port) {
-            self.ctx.drop_call(call);
-            let why = msg!("the first message must be hello");
-            return self.ctx.decline(port, id, Code::MessageInvalid, why);
-        }
-        // The page that was silent for the longest time comes first: see `evict`.
-        self.ctx.ports.push(port);
         match message.request {
+            Request::Hello { version, loaded } => self.hello(port, version, loaded),
+            Request::Bye => {
+                self.escrow.hand_over(&mut self.ctx);
+                self.disconnected(port);
+                self.ctx.outputs.push(Output::Close { port });
+            }
+            request if self.ctx.forget_port(port) => {
+                // The page that was silent for the longest time comes first: see `pages::silent_page`.
+                self.ctx.ports.push(port);
+                self.handle_request((port, id), call, request, body);
+            }
+            _ => {
+                self.ctx.drop_call(call);
+                let why = msg!("the first message must be hello");
+                self.ctx.decline(port, id, Code::MessageInvalid, why);
+            }
+        }
+    }
+
+    fn handle_request(&mut self, page: (PortId, u64), call: CallId, request: Request, body: Body) {
+        let (port, id) = page;
+        let Self {
+            ctx, tokens, calls, ..
+        } = self;
+        match request {
             Request::Hello { .. } | Request::Bye => {}
             Request::Login(params) => {
-                self.logins
-                    .begin(&mut self.ctx, &self.provider, port, id, params);
+                self.logins.begin(ctx, &tokens.provider, port, id, params);
             }
             Request::Cancel => self.logins.cancel(port, id),
             Request::Callback { url } => {
-                self.callbacks
-                    .begin(&mut self.ctx, &self.provider, port, id, &url);
+                self.callbacks.begin(ctx, &tokens.provider, port, id, &url);
             }
-            Request::Fetch(request) => self.fetch((port, id), call, &request, body),
+            Request::Fetch(request) => calls.fetch(ctx, tokens, page, call, &request, body),
             #[cfg(feature = "extended")]
-            Request::Socket(request) => self.socket((port, id), call, request),
-            Request::Abort => self.calls.list.abort(&mut self.ctx, port, id),
+            Request::Socket(request) => {
+                let admitted = api_sockets::Sockets::admit(ctx, &calls.list, page, call, request);
+                calls.begin(ctx, tokens, page, call, admitted);
+            }
+            Request::Abort => calls.list.abort(ctx, port, id),
             Request::Logout {
                 provider,
                 return_to,
@@ -329,11 +336,10 @@ impl Vault {
                 provider,
                 return_to,
             }),
-            Request::Inspect => inspector::inspect(&mut self.ctx, self.logins.pending(), port, id),
+            Request::Inspect => inspector::inspect(ctx, self.logins.pending(), port, id),
             Request::Active => {
-                #[cfg(feature = "extended")]
-                self.escrow.record_presence(&mut self.ctx);
-                self.user_is_active();
+                self.escrow.record_presence(ctx);
+                tokens.user_is_active(ctx);
             }
             Request::Woke => self.woke(),
         }
@@ -346,45 +352,16 @@ impl Vault {
         }
         self.hints.record_page(&self.ctx, loaded);
         self.ctx.forget_port(port);
-        if self.ctx.ports.len() == MAX_PORTS {
-            self.evict();
-        }
-        self.ctx.ports.push(port);
-        #[cfg(feature = "extended")]
-        self.escrow.record_presence(&mut self.ctx);
-        if !self.ctx.is_loading() {
-            self.greet(port);
-        }
-    }
-
-    fn greet(&mut self, port: PortId) {
-        let mut ready = message("ready");
-        ready.number("version", PROTOCOL);
-        // Still loading: this page had to wait for what the store has.
-        if self.ctx.is_loading() && self.ctx.session.is_some() {
-            let is_escrowed = self.ctx.config.is_escrowed;
-            ready.text("from", if is_escrowed { "escrow" } else { "storage" });
-        }
-        let text = self.ctx.session_message(&mut ready);
-        self.ctx.post(port, text);
-        if let Some(text) = self.hints.farewell() {
-            self.ctx.post(port, text);
-        }
-    }
-
-    /// Disconnects the page that was silent for the longest time, preferably one without a call: pages that crashed or
-    /// were discarded could not say goodbye.
-    fn evict(&mut self) {
-        let is_idle = |port: &&PortId| !self.calls.list.has_calls(**port);
-        if let Some(&port) = self
-            .ctx
-            .ports
-            .iter()
-            .find(is_idle)
-            .or(self.ctx.ports.first())
+        if self.ctx.ports.len() == MAX_PORTS
+            && let Some(silent) = pages::silent_page(&self.ctx, &self.calls.list)
         {
             let why = msg!("256 other pages have connected since");
-            self.refuse(port, Code::LimitExceeded, why);
+            self.refuse(silent, Code::LimitExceeded, why);
+        }
+        self.ctx.ports.push(port);
+        self.escrow.record_presence(&mut self.ctx);
+        if !self.ctx.is_loading() {
+            pages::greet(&mut self.ctx, &self.hints, port);
         }
     }
 
@@ -399,162 +376,194 @@ impl Vault {
         self.calls.list.forget_port(&mut self.ctx, port);
         self.logins.forget_port(port);
         self.callbacks.forget_port(port);
-        if HAS_PERSISTENCE {
-            self.persistence.forget_port(port);
-        }
         self.logouts.forget_port(port);
     }
 
+    // Operations and time.
+
+    /// Handles the response of the provider, or the end of the time for an operation.
     fn answered(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) {
+        let Self { ctx, tokens, .. } = self;
         match purpose {
             Purpose::Metadata => self.metadata_answered(outcome),
             Purpose::Keys => self.keys_answered(outcome),
             Purpose::Probe => {
-                let step = self.refresh.probe_answered(&mut self.ctx, outcome);
+                let step = tokens.refresh.probe_answered(ctx, outcome);
                 self.advance_refresh(step);
             }
             Purpose::ProbeForLogin => {
-                let is_reachable = provider::is_reachable(&self.ctx, outcome);
+                let is_reachable = provider::is_reachable(ctx, outcome);
                 self.login_pushed(op, pushed_authorization::after_probe(is_reachable));
             }
+            Purpose::Push => self.login_pushed(op, pushed_authorization::read(outcome)),
             Purpose::Exchange => {
-                let (ctx, provider) = (&mut self.ctx, &self.provider);
-                let logins = &mut self.logins;
+                let (provider, logins) = (&tokens.provider, &mut self.logins);
                 let outcome = self.callbacks.exchanged(ctx, provider, logins, op, outcome);
                 self.callback_advanced(outcome);
             }
             Purpose::Refresh => self.refresh_answered(op, outcome),
-            Purpose::Push => self.login_pushed(op, pushed_authorization::read(outcome)),
-            #[cfg(feature = "extended")]
-            Purpose::AskDevice => self.logins.device_asked(&mut self.ctx, op, outcome),
-            #[cfg(feature = "extended")]
+            Purpose::AskDevice => self.logins.device_asked(ctx, op, outcome),
             Purpose::PollDevice => self.device_polled(op, outcome),
-            Purpose::Revoke => self.revocation_answered(op, outcome),
-            // Only when their time is over: the store is stuck.
-            Purpose::StoreLogin => self.logins.stored(&mut self.ctx, op, false),
+            Purpose::Revoke => {
+                if let Some(is_revoked) = tokens.revocations.answered(ctx, op, outcome) {
+                    self.logouts.revocation_answered(ctx, op, is_revoked);
+                }
+            }
+            // The time is over: the store is stuck.
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
             #[cfg(feature = "extended")]
-            Purpose::MakeKey => self
-                .logins
-                .key_made(&mut self.ctx, &self.provider, op, None),
+            Purpose::MakeKey => self.logins.key_made(ctx, &tokens.provider, op, None),
+            Purpose::Look | Purpose::Read if HAS_PERSISTENCE => {
+                self.has_read(purpose, Stored::Unavailable);
+            }
+            Purpose::Lock if HAS_PERSISTENCE => {
+                if tokens.not_locked(ctx) {
+                    self.refresh_not_locked();
+                } else {
+                    self.try_later();
+                }
+            }
+            Purpose::Write | Purpose::PersistRefresh if HAS_PERSISTENCE => {
+                tokens.persistence.not_written();
+                self.stored(op, purpose, false);
+            }
+            _ => self.stored(op, purpose, false),
+        }
+    }
+
+    /// Handles the end of a write to the store.
+    fn stored(&mut self, op: OpId, purpose: Purpose, ok: bool) {
+        match purpose {
+            Purpose::StoreLogin => self.logins.stored(&mut self.ctx, op, ok),
             _ if !HAS_PERSISTENCE => {}
-            Purpose::Look | Purpose::Read => self.has_read(purpose, Stored::Unavailable),
-            Purpose::Mark => self.marked(false),
+            Purpose::PersistRefresh => self.refresh_persisted(op, ok),
             Purpose::Write => {
-                #[cfg(feature = "extended")]
-                self.persistence.not_written();
-                self.state_written(op, false);
+                self.written(op, ok);
+                self.tokens.proceed_after_write(&mut self.ctx);
             }
-            Purpose::PersistRefresh => {
-                #[cfg(feature = "extended")]
-                self.persistence.not_written();
-                self.refresh_persisted(op, false);
+            Purpose::Mark => {
+                if ok {
+                    self.hints.sign_out_stored();
+                    self.ctx.outputs.push(Output::Announce);
+                }
+                if !self.ctx.is_in_flight(Purpose::Mark) {
+                    self.try_later();
+                }
             }
-            Purpose::Lock => self.not_locked(),
             _ => {}
         }
     }
 
     fn woke(&mut self) {
-        #[cfg(feature = "extended")]
         self.escrow.record_presence(&mut self.ctx);
-        self.refresh.schedule.retry_soon();
+        self.tokens.refresh.schedule.retry_soon();
         self.tick();
     }
 
     fn tick(&mut self) {
         let now = self.ctx.now;
-        let is_over = |at: Millis| at <= now.monotonic;
         while let Some((op, purpose)) = self.ctx.expire_operation() {
-            #[cfg(feature = "extended")]
             self.is_proven_again(op, purpose, &Outcome::Failed);
             self.answered(op, purpose, &Outcome::Failed);
         }
-        self.logins.expire(&mut self.ctx);
-        #[cfg(feature = "extended")]
+        let Self { ctx, tokens, .. } = self;
+        self.logins.expire(ctx);
         self.logins
-            .poll_devices(&mut self.ctx, &self.provider, &mut self.dpop);
-        self.revocations.retry(&mut self.ctx);
-        self.keep_on_time();
-        #[cfg(feature = "extended")]
-        self.escrow.hand_over_on_time(&mut self.ctx);
-        if self.refresh.due().is_some_and(is_over) {
-            self.start_refresh_of(self.refresh.targets.selected);
+            .poll_devices(ctx, &tokens.provider, &mut tokens.dpop);
+        tokens.tick(ctx);
+        self.escrow.hand_over_on_time(ctx);
+        if tokens.refresh.due().is_some_and(|at| at <= now.monotonic) {
+            tokens.start_refresh_of(ctx, tokens.refresh.targets.selected);
         }
         let is_needed =
             |session: &Session| session.is_stale(&now) && session.is_renewed_ahead(&now);
-        if !self.ctx.is_in_doubt() && self.ctx.session.as_deref().is_some_and(is_needed) {
-            self.start_refresh();
+        if !ctx.is_in_doubt() && ctx.session.as_deref().is_some_and(is_needed) {
+            tokens.start_refresh(ctx);
         }
     }
 
-    // Routing of outcomes.
-
-    fn login_pushed(&mut self, op: OpId, pushed: PushOutcome) {
-        self.logins
-            .pushed(&mut self.ctx, &self.provider, op, pushed);
-    }
+    // The provider and logins.
 
     fn metadata_answered(&mut self, outcome: &Outcome) {
-        let Some(result) = self.provider.metadata_answered(&mut self.ctx, outcome) else {
+        let Self { ctx, tokens, .. } = self;
+        let Some(result) = tokens.provider.metadata_answered(ctx, outcome) else {
             return;
         };
         match &result {
             Ok(()) => {
-                self.logins.resume(&mut self.ctx, &self.provider);
-                self.callbacks.resume(&mut self.ctx);
-                let start = self.refresh.resume(&mut self.ctx, &self.provider);
-                self.start(start);
-                self.revocations.resume(&mut self.ctx, &self.provider);
+                self.logins.resume(ctx, &tokens.provider);
+                self.callbacks.resume(ctx);
+                tokens.resume_refresh(ctx);
+                tokens.revocations.resume(ctx, &tokens.provider);
             }
             Err(_) => self.refresh_not_locked(),
         }
-        let awaits_store = self.persistence.has_end_to_keep(&self.ctx);
-        self.logouts
-            .resume(&mut self.ctx, &self.provider, awaits_store);
+        let Self { ctx, tokens, .. } = self;
+        let awaits_store = tokens.persistence.has_unwritten_end(ctx);
+        self.logouts.resume(ctx, &tokens.provider, awaits_store);
         if let Err(error) = result {
-            self.logins.fail_waiting(&mut self.ctx, &error);
-            self.callbacks
-                .fail_waiting(&mut self.ctx, &mut self.logins, &error);
+            self.logins.fail_waiting(ctx, &error);
+            self.callbacks.fail_waiting(ctx, &mut self.logins, &error);
         }
     }
 
     fn keys_answered(&mut self, outcome: &Outcome) {
-        let failure = self.provider.keys_answered(outcome).err();
+        let failure = self.tokens.provider.keys_answered(outcome).err();
+        let failure = failure.as_ref();
         for callback in self.callbacks.take_waiting_for_keys() {
             let outcome = self.callbacks.resume_verification(
                 &mut self.ctx,
-                &self.provider,
+                &self.tokens.provider,
                 &mut self.logins,
                 callback,
-                failure.as_ref(),
+                failure,
             );
             self.callback_advanced(outcome);
         }
-        let (ctx, provider) = (&mut self.ctx, &self.provider);
-        let step = self
-            .refresh
-            .resume_verification(ctx, provider, failure.as_ref());
+        let Tokens {
+            provider, refresh, ..
+        } = &mut self.tokens;
+        let step = refresh.resume_verification(&mut self.ctx, provider, failure);
         self.advance_refresh(step);
-        let start = self.refresh.queue(&self.ctx);
-        self.start(start);
+        self.tokens.queue_refresh(&mut self.ctx);
+    }
+
+    fn login_pushed(&mut self, op: OpId, pushed: PushOutcome) {
+        self.logins
+            .pushed(&mut self.ctx, &self.tokens.provider, op, pushed);
     }
 
     fn login_taken(&mut self, op: OpId, taken: &Taken) {
         self.callbacks.taken(
             &mut self.ctx,
-            &self.provider,
+            &self.tokens.provider,
             &mut self.logins,
-            &mut self.dpop,
+            &mut self.tokens.dpop,
             op,
             taken,
         );
     }
 
+    fn device_polled(&mut self, op: OpId, outcome: &Outcome) {
+        let (ctx, logins) = (&mut self.ctx, &mut self.logins);
+        let provider = &self.tokens.provider;
+        let outcome = match logins.device_polled(ctx, provider, op, outcome) {
+            DeviceOutcome::None => CallbackOutcome::None,
+            DeviceOutcome::Unused(tokens) => CallbackOutcome::Unused(tokens),
+            DeviceOutcome::Granted(key, pending, verification) => {
+                self.callbacks
+                    .begin_detached(ctx, provider, logins, key, pending, verification)
+            }
+        };
+        self.callback_advanced(outcome);
+    }
+
     fn callback_advanced(&mut self, outcome: CallbackOutcome) {
         match outcome {
             CallbackOutcome::None => {}
-            CallbackOutcome::Unused(tokens) => self.refuse_grant(&tokens),
+            // Many providers would also revoke the tokens of the current session, which are of the same grant.
+            CallbackOutcome::Unused(_) if self.ctx.session.is_some() => {}
+            CallbackOutcome::Unused(tokens) => self.tokens.revoke_unused(&mut self.ctx, &tokens),
             CallbackOutcome::Verified(verified) => self.complete_login(*verified),
         }
     }
@@ -583,68 +592,27 @@ impl Vault {
         #[cfg(feature = "extended")]
         let session = session.bound_to(login.pending.key().cloned());
         self.adopt_session(Box::new(session));
-        self.settle_when_kept(login);
-    }
-
-    #[cfg(feature = "extended")]
-    fn device_polled(&mut self, op: OpId, outcome: &Outcome) {
-        let (ctx, provider) = (&mut self.ctx, &self.provider);
-        match self.logins.device_polled(ctx, provider, op, outcome) {
-            DeviceOutcome::None => {}
-            DeviceOutcome::Unused(tokens) => self.refuse_grant(&tokens),
-            DeviceOutcome::Granted(key, pending, verification) => {
-                let logins = &mut self.logins;
-                let outcome = self.callbacks.begin_detached(
-                    ctx,
-                    provider,
-                    logins,
-                    key,
-                    pending,
-                    verification,
-                );
-                self.callback_advanced(outcome);
-            }
-        }
-    }
-
-    /// Revokes tokens of a failed login. Not beside a session: many providers would revoke its tokens, which are of the
-    /// same grant, as well.
-    fn refuse_grant(&mut self, tokens: &TokenSet) {
-        if self.ctx.session.is_none() {
-            self.revoke_unused(tokens);
-        }
-    }
-
-    fn revoke(&mut self, refresh_token: &Secret) -> Option<OpId> {
-        self.revocations
-            .revoke(&mut self.ctx, &self.provider, refresh_token)
-    }
-
-    fn revoke_unused(&mut self, tokens: &TokenSet) {
-        self.revocations
-            .revoke_unused(&mut self.ctx, &self.provider, tokens);
-    }
-
-    fn revocation_answered(&mut self, op: OpId, outcome: &Outcome) {
-        if let Some(is_revoked) = self.revocations.answered(&mut self.ctx, op, outcome) {
-            self.logouts
-                .revocation_answered(&mut self.ctx, op, is_revoked);
+        if self.ctx.keeps() && self.tokens.persistence.needs_save {
+            self.callbacks.complete_when_stored(login);
+            self.tokens.persistence.shorten_wait(&mut self.ctx);
+        } else {
+            login.complete(&mut self.ctx, &mut self.logins);
         }
     }
 
     /// Sends a token request again if its proof needs another nonce or time. Returns true if it was sent.
-    #[cfg(feature = "extended")]
     fn is_proven_again(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) -> bool {
-        let Some(sent) = self.dpop.answered(&self.ctx, op, outcome) else {
+        let Tokens { dpop, refresh, .. } = &mut self.tokens;
+        let Some(sent) = dpop.answered(&self.ctx, op, outcome) else {
             return false;
         };
         let is_wanted = match purpose {
             Purpose::Exchange => self.callbacks.exchange_sent_again(&self.ctx, op),
-            Purpose::Refresh => self.refresh.sent_again(&self.ctx, op),
+            Purpose::Refresh => refresh.sent_again(&self.ctx, op),
             _ => true,
         };
         if is_wanted {
-            self.dpop.repeat(&mut self.ctx, purpose, sent);
+            dpop.repeat(&mut self.ctx, purpose, sent);
         }
         is_wanted
     }
@@ -655,45 +623,24 @@ impl Vault {
         if !self.ctx.config.binds_tokens() {
             return;
         }
-        let session = self.ctx.session.as_deref();
-        let sessions = session
-            .into_iter()
-            .chain(self.persistence.sessions_being_read());
+        let sessions = self.ctx.session.as_deref().into_iter();
+        let sessions = sessions.chain(self.tokens.persistence.sessions_being_read());
         let keys = sessions.filter_map(Session::key);
         let keys = keys.chain(self.logins.keys()).chain(self.callbacks.keys());
         let names = keys.map(|key| key.thumbprint().to_owned()).collect();
-        self.dpop.keep_keys(&mut self.ctx, names);
-    }
-
-    /// Ends the session because its key is gone: its tokens are useless, and it cannot be refreshed (RFC 9449 5).
-    #[cfg(feature = "extended")]
-    fn end_without_key(&mut self) {
-        // control: lost_key_ends_session
-        self.end_session(EndReason::StorageLost);
+        self.tokens.dpop.keep_keys(&mut self.ctx, names);
     }
 
     // Other vaults.
 
-    fn hinted(&mut self, hint: Hint) {
-        match hint.news {
-            News::SignedOut => self.signed_out_elsewhere(false),
-            News::SignedOutInStore => self.signed_out_elsewhere(true),
-            News::NotStored => self.not_stored_elsewhere(hint.loaded),
-            News::SignedIn => self.hints.signed_in_elsewhere(&mut self.ctx, &hint),
-        }
-    }
-
     fn signed_out_elsewhere(&mut self, is_stored: bool) {
-        let at = (!is_stored).then_some(self.ctx.now.wall);
-        self.persistence.signed_out_while_loading(&mut self.ctx, at);
-        let has_stored = is_stored && self.persistence.is_in_store(&self.ctx);
-        match self.hints.signed_out_elsewhere(&self.ctx, has_stored) {
-            SignOut::Look => {
-                return self
-                    .persistence
-                    .changed_elsewhere(&mut self.ctx, self.refresh.is_sent());
-            }
-            SignOut::LookAt(at) => return self.persistence.look_at(at),
+        let Self { ctx, tokens, .. } = self;
+        let at = (!is_stored).then_some(ctx.now.wall);
+        tokens.persistence.signed_out_while_loading(ctx, at);
+        let has_stored = is_stored && tokens.persistence.is_in_store(ctx);
+        match self.hints.signed_out_elsewhere(ctx, has_stored) {
+            SignOut::Look => return tokens.changed_elsewhere(ctx),
+            SignOut::LookAt(at) => return tokens.persistence.look_at(at),
             SignOut::End => {}
         }
         self.callbacks.cancel();
@@ -711,21 +658,21 @@ impl Vault {
         if !self.ctx.keeps() {
             return;
         }
-        self.persistence
-            .signed_out_while_loading(&mut self.ctx, Some(at));
+        let persistence = &mut self.tokens.persistence;
+        persistence.signed_out_while_loading(&mut self.ctx, Some(at));
         let session = self.ctx.session.as_ref();
         let session = session.map(|session| *session.beginning());
         if let Some(began) = session.filter(|began| began.wall <= at) {
             self.end_session(EndReason::LoggedOut);
-            self.persistence.end_none_after(&began);
+            self.tokens.persistence.end_none_after(&began);
         }
     }
 
     fn make_room(&mut self) {
-        let may_stop = self.persistence.is_up_to_date(&self.ctx);
+        let may_stop = self.tokens.persistence.is_up_to_date(&self.ctx);
         if self.hints.make_room(&mut self.ctx, may_stop) {
             self.ctx.session = None;
-            self.refresh.end(&mut self.ctx);
+            self.tokens.refresh.end(&mut self.ctx);
             self.ctx.outputs.push(Output::Stop);
         }
     }
@@ -733,148 +680,91 @@ impl Vault {
     // The session.
 
     fn enforce_limits(&mut self) {
-        let session = self.ctx.session.as_deref();
-        if let Some(reason) =
-            session.and_then(|s| s.limit_reached(&self.ctx.config.limits, &self.ctx.now))
-            && !self.persistence.doubts(&mut self.ctx, reason)
+        let Context {
+            session,
+            config,
+            now,
+            ..
+        } = &self.ctx;
+        let session = session.as_deref();
+        if let Some(reason) = session.and_then(|s| s.limit_reached(&config.limits, now))
+            && !self.tokens.persistence.doubts(&mut self.ctx, reason)
         {
             self.end_session(reason);
         }
     }
 
-    /// The user does something in a page. A token that is about to expire is renewed before it is needed.
-    fn user_is_active(&mut self) {
-        let is_stale = |session: &Session| session.is_stale(&self.ctx.now);
-        let is_stale = self.ctx.session.as_deref().is_some_and(is_stale);
-        if self.touch() && is_stale {
-            self.start_refresh();
-        }
-    }
-
-    /// Records that the user did something. Returns false if that may be too late: it is in doubt if the session is
-    /// alive.
-    fn touch(&mut self) -> bool {
-        let counts = self.persistence.record_activity(&mut self.ctx);
-        if let Some(session) = self.ctx.session.as_mut().filter(|_| counts) {
-            session.touch(&self.ctx.now);
-        }
-        counts
-    }
-
     /// Ends the session. Returns the operation that revokes its refresh token, if there is one.
     fn end_session(&mut self, reason: EndReason) -> Option<OpId> {
-        let (session, successor) = self.close_session(reason)?;
-        let token = successor.as_ref().or(session.refresh_token());
-        let token = token.filter(|_| reason.calls_for_revocation());
-        if self.ctx.keeps() && matches!(reason, EndReason::Idle | EndReason::Absolute) {
-            self.record_end(&session, reason, token.cloned());
-            return None;
+        let had_session = self.ctx.session.is_some();
+        let revocation = session_end::end(&mut self.ctx, &mut self.tokens, &mut self.calls, reason);
+        if had_session && self.ctx.keeps() {
+            self.complete_logins();
         }
-        let revocation = token.and_then(|token| self.revoke(token));
-        self.record_end(&session, reason, None);
         revocation
     }
 
-    /// Closes the session for all pages. Returns it, and the successor of its refresh token if it has not adopted that.
-    fn close_session(&mut self, reason: EndReason) -> Option<(Box<Session>, Option<Secret>)> {
-        let session = self.ctx.session.take()?;
-        self.ctx.end_reason = Some(reason);
-        let successor = self.refresh.end(&mut self.ctx);
-        self.ctx.broadcast_session();
-        self.ctx.trace("session_ended", Some(reason.as_str()));
-        let message = [msg!("the session has ended: "), reason.as_str()];
-        let error = Error::of(Code::SessionEnded, &message);
-        self.calls
-            .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::SessionEnded, &error);
-        Sockets::close(&mut self.ctx, &mut self.calls.list, Some(reason));
-        Some((session, successor))
+    /// Ends the session because its key is gone: its tokens are useless, and it cannot be refreshed (RFC 9449 5).
+    fn end_without_key(&mut self) {
+        // control: lost_key_ends_session
+        self.end_session(EndReason::StorageLost);
     }
 
     fn logout(&mut self, request: LogoutRequest) {
-        let is_stored = self.persistence.is_in_store(&self.ctx);
+        let is_stored = self.tokens.persistence.is_in_store(&self.ctx);
         self.hints.announce_sign_out(&mut self.ctx, is_stored);
         // A page that does not wait to be greeted signs out of the session that is still being read.
         let now = self.ctx.now.wall;
-        self.persistence
+        self.tokens
+            .persistence
             .signed_out_while_loading(&mut self.ctx, Some(now));
         self.callbacks.cancel();
         // The session ends even if the address to go to is refused.
         let revocation = self.end_session(EndReason::LoggedOut);
-        let awaits_store = self.persistence.has_end_to_keep(&self.ctx);
-        self.logouts.begin(
-            &mut self.ctx,
-            &self.provider,
-            request,
-            revocation,
-            awaits_store,
-        );
+        let Self { ctx, tokens, .. } = self;
+        let awaits_store = tokens.persistence.has_unwritten_end(ctx);
+        self.logouts
+            .begin(ctx, &tokens.provider, request, revocation, awaits_store);
     }
 
     /// A new session takes the place of the one before, if any. That one's refresh token is revoked
     /// only if it is another user's: for the same user, many providers would revoke the new one, of
     /// the same grant, along with it.
     fn adopt_session(&mut self, mut session: Box<Session>) {
-        session.touch(&self.ctx.now);
-        self.hints.announce_sign_in(&mut self.ctx);
-        if let Some(token) = self.replace_session(session) {
-            self.revoke(&token);
+        let Self {
+            ctx, tokens, calls, ..
+        } = self;
+        session.touch(&ctx.now);
+        self.hints.announce_sign_in(ctx);
+        if let Some(token) = session_end::replace(ctx, tokens, calls, session) {
+            tokens.revoke(ctx, &token);
         }
-        self.ctx.broadcast_session();
-        self.ctx.trace_generation("login_completed");
-        self.release_calls();
-        self.save();
+        ctx.broadcast_session();
+        ctx.trace_generation("login_completed");
+        calls.release(ctx, tokens);
+        if ctx.keeps() {
+            if ctx.is_loading() {
+                // Pages need not wait for the first read of the store: this session takes the place of what it has.
+                ctx.has_looked = true;
+                pages::greet_all(ctx, &self.hints);
+            }
+            tokens.persistence.begin_session();
+            self.logouts.store_done(ctx);
+            tokens.acquire_lock(ctx);
+        }
     }
 
     // The refresh.
 
-    /// Starts a refresh for the session's own token, unless one is in flight, none is possible, or it is too early.
-    fn start_refresh(&mut self) {
-        self.start_refresh_of(TokenSelector::default());
-    }
-
-    /// Starts a refresh for one of the session's tokens.
-    fn start_refresh_of(&mut self, selector: TokenSelector) {
-        if self.refresh.choose(&self.ctx, selector) {
-            self.begin_refresh();
-        }
-    }
-
-    /// Starts a refresh for a call that needs a token. Returns an error if the call should not wait for it.
-    fn await_refresh_of(&mut self, selector: TokenSelector) -> Result<()> {
-        self.refresh.prepare(&self.ctx, selector)?;
-        self.begin_refresh();
-        self.refresh.should_wait(&self.ctx)
-    }
-
-    fn begin_refresh(&mut self) {
-        let start = self.refresh.begin(&mut self.ctx, &self.provider);
-        self.start(start);
-    }
-
-    fn start(&mut self, start: RefreshStart) {
-        match start {
-            RefreshStart::No => {}
-            RefreshStart::Send => self.send_refresh(),
-            // control: refresh_takes_the_lock
-            RefreshStart::Lock => self.want_lock(),
-        }
-    }
-
-    fn send_refresh(&mut self) {
-        let (ctx, provider) = (&mut self.ctx, &self.provider);
-        if !self.refresh.send(ctx, provider, &mut self.dpop) {
-            self.proceed();
-        }
-    }
-
     fn refresh_answered(&mut self, op: OpId, outcome: &Outcome) {
-        let (ctx, provider) = (&mut self.ctx, &self.provider);
-        match self.refresh.answered(ctx, provider, op, outcome) {
+        let Self { ctx, tokens, .. } = self;
+        let (provider, refresh) = (&tokens.provider, &mut tokens.refresh);
+        match refresh.answered(ctx, provider, op, outcome) {
             RefreshStep::Detached(None) => {}
-            RefreshStep::Detached(Some(tokens)) => self.revoke_unused(&tokens),
+            RefreshStep::Detached(Some(unused)) => tokens.revoke_unused(ctx, &unused),
             step => {
                 self.advance_refresh(step);
-                self.proceed();
+                self.tokens.proceed(&mut self.ctx);
             }
         }
     }
@@ -882,25 +772,28 @@ impl Vault {
     /// Advances the refresh: response → ID token verified → successor persisted → adopted → waiting calls released →
     /// pages notified. It stops where it has to wait for an input.
     fn advance_refresh(&mut self, mut step: RefreshStep) {
+        let Self {
+            ctx, tokens, calls, ..
+        } = self;
         loop {
             step = match step {
-                RefreshStep::Received(tokens, requested) => {
-                    let (ctx, provider) = (&mut self.ctx, &self.provider);
-                    self.refresh.verify(ctx, provider, tokens, requested)
+                RefreshStep::Received(response, requested) => {
+                    let (provider, refresh) = (&tokens.provider, &mut tokens.refresh);
+                    refresh.verify(ctx, provider, response, requested)
                 }
-                RefreshStep::Verified(refreshed) => self.persist_refresh(refreshed),
-                RefreshStep::Persisted(refreshed) => self.refresh.adopt(&mut self.ctx, *refreshed),
+                RefreshStep::Verified(refreshed) => tokens.persist_refresh(ctx, refreshed),
+                RefreshStep::Persisted(refreshed) => tokens.refresh.adopt(ctx, *refreshed),
                 RefreshStep::Adopted => {
                     // control: waiting_calls_are_released
-                    self.release_calls();
-                    return self.ctx.broadcast_session();
+                    calls.release(ctx, tokens);
+                    return ctx.broadcast_session();
                 }
                 RefreshStep::Expired => {
                     // It counts as a failure: if tokens expire within the time of a request, each attempt would cause
                     // the next.
                     let why = msg!("the new access token expired on its way");
-                    let step = self.refresh.failed(&mut self.ctx, why);
-                    self.advance_refresh(step);
+                    let step = tokens.refresh.failed(ctx, why);
+                    self.refresh_stopped(step);
                     return self.ctx.broadcast_session();
                 }
                 step => return self.refresh_stopped(step),
@@ -909,10 +802,12 @@ impl Vault {
     }
 
     fn refresh_stopped(&mut self, step: RefreshStep) {
+        let Self {
+            ctx, tokens, calls, ..
+        } = self;
         match step {
             RefreshStep::GiveUp(error) => {
-                self.calls
-                    .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::All, &error);
+                calls.give_up_all(ctx, &mut tokens.dpop, Waiters::All, &error);
             }
             RefreshStep::TargetRefused(TargetRefusal {
                 selector,
@@ -920,68 +815,24 @@ impl Vault {
                 may_concern_session,
                 ..
             }) => {
-                self.calls
-                    .give_up_calls_for(&mut self.ctx, &mut self.dpop, selector, &error);
+                calls.give_up_calls_for(ctx, &mut tokens.dpop, selector, &error);
                 if may_concern_session {
-                    self.start_refresh();
+                    tokens.start_refresh(ctx);
                 }
                 // Calls that waited for their turn.
-                self.resume_calls();
+                calls.resume(ctx, tokens);
             }
-            #[cfg(feature = "extended")]
             RefreshStep::KeyLost => self.end_without_key(),
             RefreshStep::Ended(reason) => {
                 self.end_session(reason);
             }
-            RefreshStep::OtherUser(tokens) => {
-                self.revoke_unused(&tokens);
+            RefreshStep::OtherUser(unused) => {
+                tokens.revoke_unused(ctx, &unused);
                 self.end_session(EndReason::Security);
             }
-            RefreshStep::Unused(tokens) => self.revoke_unused(&tokens),
+            RefreshStep::Unused(unused) => tokens.revoke_unused(ctx, &unused),
             _ => {}
         }
-    }
-
-    /// Persists the successor before it is used.
-    fn persist_refresh(&mut self, refreshed: Box<Refreshed>) -> RefreshStep {
-        let Some(session) = &self.ctx.session else {
-            return RefreshStep::Unused(refreshed.tokens);
-        };
-        if !HAS_PERSISTENCE {
-            // A session in memory has nothing to wait for.
-            return RefreshStep::Persisted(refreshed);
-        }
-        let kept = self.ctx.keeps().then(|| {
-            let Refreshed {
-                tokens,
-                id_token,
-                requested,
-            } = &*refreshed;
-            let (config, now) = (&self.ctx.config, &self.ctx.now);
-            let targets = &self.refresh.targets;
-            targets.serialize_renewed(session, tokens, id_token.as_ref(), requested, config, now)
-        });
-        // If the store hangs, the tokens are adopted in the end.
-        let patience = self.ctx.now.monotonic + self.ctx.config.request_timeout;
-        let deadline = kept.is_some().then_some(patience);
-        let op = self.ctx.begin_operation(Purpose::PersistRefresh, deadline);
-        self.refresh.persisting(op, refreshed);
-        match kept {
-            Some(state) => {
-                self.persistence.fall_behind();
-                // control: adoption_waits_for_the_store
-                self.persistence.keep(&mut self.ctx, op, state);
-            }
-            // control: adoption_waits_for_persistence
-            None => self.ctx.outputs.push(Output::Persist {
-                op,
-                state: None,
-                expires_at: 0,
-                #[cfg(feature = "extended")]
-                key_pair: None,
-            }),
-        }
-        RefreshStep::Wait
     }
 
     /// Adopts the successor even if it could not be stored: the refresh token in memory is the only good one.
@@ -989,158 +840,167 @@ impl Vault {
         if self.ctx.keeps() {
             self.written(op, ok);
         }
-        let step = self.refresh.persisted(op);
+        let step = self.tokens.refresh.persisted(op);
         self.advance_refresh(step);
-        self.proceed_after_writing();
+        self.tokens.proceed_after_write(&mut self.ctx);
     }
 
     fn refresh_not_locked(&mut self) {
-        let step = self.refresh.not_locked(&mut self.ctx);
+        let step = self.tokens.refresh.not_locked(&mut self.ctx);
         self.advance_refresh(step);
     }
 
-    fn state_written(&mut self, op: OpId, ok: bool) {
-        self.written(op, ok);
-        self.proceed_after_writing();
-    }
+    // The store.
 
-    // Calls.
-
-    fn fetch(&mut self, page: (PortId, u64), call: CallId, request: &FetchRequest, body: Body) {
-        let (port, id) = page;
-        let admitted = self.calls.admit(&self.ctx, port, id, call, request, body);
-        // control: background_requests_are_not_activity
-        if !request.background && admitted.is_ok() {
-            self.touch();
+    fn has_read(&mut self, purpose: Purpose, stored: Stored) {
+        match purpose {
+            Purpose::Look => self.looked(stored),
+            _ => self.read(stored),
         }
-        self.begin_call(page, call, admitted);
     }
 
-    #[cfg(feature = "extended")]
-    fn socket(&mut self, page: (PortId, u64), call: CallId, request: SocketRequest) {
-        let admitted = Sockets::admit(&self.ctx, &self.calls.list, page, call, request);
-        self.begin_call(page, call, admitted);
-    }
-
-    /// Begins a call, or tells its page why not.
-    fn begin_call(&mut self, page: (PortId, u64), call: CallId, admitted: Result<Box<Call>>) {
-        match admitted {
-            Ok(admitted) => {
-                self.calls.list.calls.push(admitted);
-                self.send_or_wait(call);
+    /// Handles the end of a read without the lock.
+    fn looked(&mut self, stored: Stored) {
+        let was_loading = self.ctx.is_loading();
+        let is_unavailable = matches!(stored, Stored::Unavailable);
+        let looked = self.tokens.persistence.looked(&mut self.ctx, stored);
+        match looked {
+            Looked::Superseded => return,
+            Looked::Merge(stored) => {
+                self.reconcile(stored);
+                self.tokens.persistence.write_marks(&mut self.ctx);
             }
-            Err(error) => {
-                self.ctx.post_error(page.0, page.1, &error);
-                self.ctx.drop_call(call);
+            Looked::MergeEnd(stored) => {
+                let merged = Tokens::merge_only_end(&self.ctx, stored);
+                self.merged(merged);
+                self.tokens.persistence.look_after_lock();
+            }
+            Looked::Ignored => {}
+        }
+        let Self { ctx, tokens, .. } = self;
+        tokens.persistence.look_ended();
+        if was_loading {
+            pages::greet_all(ctx, &self.hints);
+        }
+        ctx.has_looked = true;
+        let is_refresh_sent = tokens.refresh.is_sent();
+        tokens
+            .persistence
+            .plan_look(ctx, is_unavailable, is_refresh_sent);
+    }
+
+    /// Handles the end of a read under the lock.
+    fn read(&mut self, stored: Stored) {
+        let Self { ctx, tokens, .. } = self;
+        tokens.persistence.hold_lock();
+        if matches!(stored, Stored::Unavailable) {
+            persistence::refused(ctx, true);
+            if tokens.refresh.is_queued(ctx) && !tokens.persistence.is_stored {
+                // The store never had the session, and so no other vault has it.
+                return tokens.send_refresh(ctx);
+            }
+            // Another vault may have written to the store.
+            self.try_later();
+            self.tokens.persistence.unlock(&mut self.ctx);
+            return self.resolve_doubt();
+        }
+        self.reconcile(stored);
+        self.tokens.proceed(&mut self.ctx);
+    }
+
+    /// Merges the session with the content of the store.
+    fn reconcile(&mut self, stored: Stored) {
+        let merged = self.tokens.merge(&mut self.ctx, stored);
+        if merged.is_logout() {
+            self.callbacks.cancel();
+        }
+        self.merged(merged);
+        if !self.tokens.persistence.has_unwritten_end(&self.ctx) {
+            self.logouts.store_done(&mut self.ctx);
+        }
+        self.resolve_doubt();
+    }
+
+    fn merged(&mut self, merged: Merged) {
+        let Self {
+            ctx, tokens, calls, ..
+        } = self;
+        match merged {
+            Merged::Unchanged => return,
+            Merged::Renewed => {}
+            Merged::Replaced(theirs) => {
+                session_end::replace(ctx, tokens, calls, theirs);
+                ctx.trace_generation("session_restored");
+            }
+            Merged::Ended(reason) => {
+                if session_end::close(ctx, tokens, calls, reason).is_some() {
+                    tokens.persistence.ended_elsewhere();
+                    self.complete_logins();
+                }
+                return;
+            }
+            Merged::Overwritten(began) => {
+                self.end_session(EndReason::LoggedOut);
+                return self.tokens.persistence.end_none_after(&began);
+            }
+            Merged::Recorded => return self.complete_logins(),
+        }
+        let limits = &ctx.config.limits;
+        let session = ctx.session.as_deref();
+        if session.is_some_and(|s| s.limit_reached(limits, &ctx.now).is_none()) {
+            ctx.broadcast_session();
+            calls.release(ctx, tokens);
+        }
+    }
+
+    /// Ends the session if it was idle for too long, which is known after a read of the store. Otherwise it goes on.
+    fn resolve_doubt(&mut self) {
+        let Self {
+            ctx, tokens, calls, ..
+        } = self;
+        let doubt = ctx.doubt.take();
+        let limits = &ctx.config.limits;
+        let session = ctx.session.as_deref();
+        if let Some(reason) = session.and_then(|s| s.limit_reached(limits, &ctx.now)) {
+            self.end_session(reason);
+        } else if let Some(was_active) = doubt {
+            if was_active {
+                tokens.user_is_active(ctx);
+            }
+            calls.resume(ctx, tokens);
+        }
+    }
+
+    /// Handles the end of a write under the lock.
+    fn written(&mut self, op: OpId, ok: bool) {
+        match self.tokens.persistence.written(&mut self.ctx, op, ok) {
+            Written::Late => {}
+            Written::Done { is_current } => {
+                self.logouts.store_done(&mut self.ctx);
+                self.complete_logins();
+                if is_current {
+                    self.hints.sign_out_stored();
+                }
+                self.ctx.outputs.push(Output::Announce);
+            }
+            Written::Failed => {
+                self.try_later();
+                self.tokens.persistence.unlock_if_usable(&mut self.ctx);
             }
         }
     }
 
-    fn send_or_wait(&mut self, call: CallId) {
-        if self.ctx.is_in_doubt() {
-            return;
-        }
-        let which = self.calls.list.selector_of(call);
-        let Some(session) = &self.ctx.session else {
-            return;
-        };
-        let (has_token, is_stale) = (
-            session.access_token_of(which, &self.ctx.now).is_some(),
-            session.is_stale_of(which, &self.ctx.now),
-        );
-        if has_token {
-            self.send_call(call);
-            if is_stale {
-                self.start_refresh_of(which);
-            }
-            return;
-        }
-        match self.await_refresh_of(which) {
-            Ok(()) => self.ctx.trace_call("call_waiting", call, None, None),
-            Err(error) => self.calls.list.reject(&mut self.ctx, call, &error),
-        }
+    /// Plans another attempt after the lock was not granted, or the store was not read or written. Nobody waits for it.
+    fn try_later(&mut self) {
+        self.hints.sign_out_not_stored(&mut self.ctx);
+        self.tokens.persistence.plan_retry(&self.ctx);
+        self.logouts.store_done(&mut self.ctx);
+        self.complete_logins();
+        self.refresh_not_locked();
     }
 
-    fn send_call(&mut self, call: CallId) {
-        if !self.calls.send(&mut self.ctx, &mut self.dpop, call) {
-            // The token has expired in the meantime. The next one releases the call.
-            self.start_refresh_of(self.calls.list.selector_of(call));
-        }
-    }
-
-    /// Continues the calls that waited: there may be a token now, or it is time to request one.
-    fn resume_calls(&mut self) {
-        for call in self.calls.list.waiting() {
-            if self.calls.list.can_resume(&self.ctx, call) {
-                self.send_or_wait(call);
-            }
-        }
-        // The refresh that they waited for may have been another vault's.
-        for which in self.calls.list.held() {
-            if !self.ctx.is_in_doubt() {
-                self.await_refresh_of_held(which);
-            }
-        }
-    }
-
-    /// Starts a refresh for calls with a 401, or gives them up.
-    fn await_refresh_of_held(&mut self, which: TokenSelector) {
-        let Err(error) = self.await_refresh_of(which) else {
-            return;
-        };
-        let (ctx, dpop) = (&mut self.ctx, &mut self.dpop);
-        if which != TokenSelector::default() {
-            return self.calls.give_up_calls_for(ctx, dpop, which, &error);
-        }
-        self.calls.give_up_all(ctx, dpop, Waiters::All, &error);
-    }
-
-    /// Sends every call that waited for a token.
-    fn release_calls(&mut self) {
-        #[cfg(feature = "extended")]
-        if !self.ctx.config.rules.targets().is_empty() {
-            return self.resume_calls();
-        }
-        if self.ctx.keeps() {
-            let has_token = |s: &Session| s.access_token(&self.ctx.now).is_some();
-            if self.ctx.is_in_doubt() || !self.ctx.session.as_deref().is_some_and(has_token) {
-                return self.resume_calls();
-            }
-        }
-        for call in self.calls.list.waiting() {
-            self.send_call(call);
-        }
-    }
-
-    fn call_answered(&mut self, call: CallId, head: &ResponseHead) {
-        let (ctx, refresh) = (&mut self.ctx, &mut self.refresh);
-        match self
-            .calls
-            .answered(ctx, refresh, &mut self.dpop, call, head)
-        {
-            CallOutcome::Done => {}
-            CallOutcome::Repeat => self.send_or_wait(call),
-            CallOutcome::Hold { generation, head } => self.hold_call(call, generation, head),
-        }
-    }
-
-    /// Holds a 401 back until a refresh is over.
-    fn hold_call(&mut self, call: CallId, generation: u64, head: String) {
-        let which = self.calls.list.selector_of(call);
-        let is_renewed = |s: &Session| {
-            s.issued(which) > generation && s.access_token_of(which, &self.ctx.now).is_some()
-        };
-        let is_renewed = self.ctx.session.as_deref().is_some_and(is_renewed);
-        if !is_renewed && !self.refresh.admits_401(&self.ctx.now) {
-            return self.calls.list.deliver(&mut self.ctx, call, head);
-        }
-        self.calls.list.hold(call, generation, head);
-        if self.ctx.is_in_doubt() {
-            return;
-        }
-        if is_renewed {
-            return self.send_call(call);
-        }
-        self.await_refresh_of_held(which);
+    fn complete_logins(&mut self) {
+        self.callbacks
+            .complete_stored(&mut self.ctx, &mut self.logins);
     }
 }

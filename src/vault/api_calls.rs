@@ -1,8 +1,9 @@
 //! Requests of pages to APIs: checked, sent with the current token, and delivered.
 //!
-//! A call waits only if there is no valid access token. After a 401 it waits for one refresh and is
-//! sent once more, if its body can be; until then the host keeps the 401, which is delivered after
-//! all if nothing better comes.
+//! A call waits only if there is no valid access token. After a 401 it waits for one refresh and is sent again, if its
+//! body can be. Until then the host holds the 401 back, which is delivered if no retry succeeds.
+//!
+//! - `call_list`: the calls in flight. `socket`: the part of a call that is a socket.
 
 pub(super) mod call_list;
 #[cfg_attr(not(feature = "extended"), path = "basic/socket.rs")]
@@ -14,6 +15,7 @@ use crate::egress::policy::TokenSelector;
 use crate::oauth::token_endpoint::Scheme;
 use crate::oauth::www_authenticate;
 use crate::prelude::*;
+use crate::session::Session;
 use crate::vault::api_calls::call_list::{Call, CallList, CallStage};
 use crate::vault::api_sockets::Sockets;
 use crate::vault::context::Context;
@@ -23,6 +25,7 @@ use crate::vault::list;
 use crate::vault::message::{FetchRequest, message};
 use crate::vault::refresh::Refresh;
 use crate::vault::step_up::StepUp;
+use crate::vault::tokens::Tokens;
 
 /// The calls that give up on the refresh.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,8 +36,8 @@ pub(super) enum Waiters {
     SessionEnded,
 }
 
-/// The result of a response to a call.
-pub(super) enum CallOutcome {
+/// The next step after the head of a response.
+enum CallOutcome {
     /// The response was handled.
     Done,
     /// The call is to be sent again with another nonce.
@@ -52,12 +55,176 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Checks a request, and lists it as a call that waits.
-    pub(super) fn admit(
+    /// Begins a request of a page.
+    pub(super) fn fetch(
+        &mut self,
+        ctx: &mut Context,
+        tokens: &mut Tokens,
+        page: (PortId, u64),
+        call: CallId,
+        request: &FetchRequest,
+        body: Body,
+    ) {
+        let admitted = self.admit(ctx, page, call, request, body);
+        // control: background_requests_are_not_activity
+        if !request.background && admitted.is_ok() {
+            tokens.persistence.touch(ctx);
+        }
+        self.begin(ctx, tokens, page, call, admitted);
+    }
+
+    /// Begins a call, or tells its page why not.
+    pub(super) fn begin(
+        &mut self,
+        ctx: &mut Context,
+        tokens: &mut Tokens,
+        page: (PortId, u64),
+        call: CallId,
+        admitted: Result<Box<Call>>,
+    ) {
+        match admitted {
+            Ok(admitted) => {
+                self.list.calls.push(admitted);
+                self.send_or_wait(ctx, tokens, call);
+            }
+            Err(error) => {
+                ctx.post_error(page.0, page.1, &error);
+                ctx.drop_call(call);
+            }
+        }
+    }
+
+    /// Sends a call if there is a token for it. Otherwise starts a refresh, for which the call waits.
+    pub(super) fn send_or_wait(&mut self, ctx: &mut Context, tokens: &mut Tokens, call: CallId) {
+        if ctx.is_in_doubt() {
+            return;
+        }
+        let selector = self.list.selector_of(call);
+        let Some(session) = &ctx.session else {
+            return;
+        };
+        let (has_token, is_stale) = (
+            session.access_token_of(selector, &ctx.now).is_some(),
+            session.is_stale_of(selector, &ctx.now),
+        );
+        if has_token {
+            self.send_or_refresh(ctx, tokens, call);
+            if is_stale {
+                tokens.start_refresh_of(ctx, selector);
+            }
+            return;
+        }
+        match tokens.await_refresh_of(ctx, selector) {
+            Ok(()) => ctx.trace_call("call_waiting", call, None, None),
+            Err(error) => self.list.reject(ctx, call, &error),
+        }
+    }
+
+    fn send_or_refresh(&mut self, ctx: &mut Context, tokens: &mut Tokens, call: CallId) {
+        if !self.send(ctx, &mut tokens.dpop, call) {
+            // The token has expired in the meantime. The next one releases the call.
+            tokens.start_refresh_of(ctx, self.list.selector_of(call));
+        }
+    }
+
+    /// Continues the calls that waited: there may be a token now, or it is time to request one.
+    pub(super) fn resume(&mut self, ctx: &mut Context, tokens: &mut Tokens) {
+        for call in self.list.waiting() {
+            if self.list.can_resume(ctx, call) {
+                self.send_or_wait(ctx, tokens, call);
+            }
+        }
+        // The refresh that they waited for may have been another vault's.
+        for selector in self.list.held() {
+            if !ctx.is_in_doubt() {
+                self.await_refresh_of_held(ctx, tokens, selector);
+            }
+        }
+    }
+
+    /// Starts a refresh for calls with a 401, or gives them up.
+    fn await_refresh_of_held(
+        &mut self,
+        ctx: &mut Context,
+        tokens: &mut Tokens,
+        selector: TokenSelector,
+    ) {
+        let Err(error) = tokens.await_refresh_of(ctx, selector) else {
+            return;
+        };
+        let dpop = &mut tokens.dpop;
+        if selector != TokenSelector::default() {
+            return self.give_up_calls_for(ctx, dpop, selector, &error);
+        }
+        self.give_up_all(ctx, dpop, Waiters::All, &error);
+    }
+
+    /// Sends every call that waited for a token.
+    pub(super) fn release(&mut self, ctx: &mut Context, tokens: &mut Tokens) {
+        #[cfg(feature = "extended")]
+        if !ctx.config.rules.targets().is_empty() {
+            return self.resume(ctx, tokens);
+        }
+        if ctx.keeps() {
+            let has_token = |s: &Session| s.access_token(&ctx.now).is_some();
+            if ctx.is_in_doubt() || !ctx.session.as_deref().is_some_and(has_token) {
+                return self.resume(ctx, tokens);
+            }
+        }
+        for call in self.list.waiting() {
+            self.send_or_refresh(ctx, tokens, call);
+        }
+    }
+
+    /// Handles the head of a response.
+    pub(super) fn answered(
+        &mut self,
+        ctx: &mut Context,
+        tokens: &mut Tokens,
+        call: CallId,
+        head: &ResponseHead,
+    ) {
+        match self.classify(ctx, &mut tokens.refresh, &mut tokens.dpop, call, head) {
+            CallOutcome::Done => {}
+            CallOutcome::Repeat => self.send_or_wait(ctx, tokens, call),
+            CallOutcome::Hold { generation, head } => {
+                self.hold(ctx, tokens, call, generation, head);
+            }
+        }
+    }
+
+    /// Holds a 401 back until a refresh is over.
+    fn hold(
+        &mut self,
+        ctx: &mut Context,
+        tokens: &mut Tokens,
+        call: CallId,
+        generation: u64,
+        head: String,
+    ) {
+        let selector = self.list.selector_of(call);
+        let is_renewed = |s: &Session| {
+            s.issued(selector) > generation && s.access_token_of(selector, &ctx.now).is_some()
+        };
+        let is_renewed = ctx.session.as_deref().is_some_and(is_renewed);
+        if !is_renewed && !tokens.refresh.admits_401(&ctx.now) {
+            return self.list.deliver(ctx, call, head);
+        }
+        self.list.hold(call, generation, head);
+        if ctx.is_in_doubt() {
+            return;
+        }
+        if is_renewed {
+            return self.send_or_refresh(ctx, tokens, call);
+        }
+        self.await_refresh_of_held(ctx, tokens, selector);
+    }
+
+    /// Checks a request, and makes it a call that waits.
+    fn admit(
         &self,
         ctx: &Context,
-        port: PortId,
-        id: u64,
+        page: (PortId, u64),
         call: CallId,
         request: &FetchRequest,
         body: Body,
@@ -65,12 +232,11 @@ impl Calls {
         let allowed = ctx.config.rules.authorize(&request.url, &request.method)?;
         let rules = &ctx.config.rules;
         rules.check_headers(&allowed, &request.headers())?;
-        self.list.find_room(port, id)?;
+        self.list.find_room(page)?;
         if ctx.session.is_none() {
             return Err(ctx.no_session());
         }
         let init = request.init(allowed.caches());
-        let page = (port, id);
         Ok(Box::new(Call::new(call, page, allowed, init, body, None)))
     }
 
@@ -85,8 +251,7 @@ impl Calls {
         for &call in calls {
             // While the old token is good, nobody needs a new one.
             let selector = self.list.selector_of(call);
-            let is_usable =
-                |s: &crate::session::Session| s.access_token_of(selector, &ctx.now).is_some();
+            let is_usable = |s: &Session| s.access_token_of(selector, &ctx.now).is_some();
             let is_usable = ctx.session.as_deref().is_some_and(is_usable);
             let Some(known) = list::find(&mut self.list.calls, |c| c.call == call) else {
                 continue;
@@ -106,7 +271,7 @@ impl Calls {
     }
 
     /// Sends a call with the access token. Returns false if the token has expired.
-    pub(super) fn send(&mut self, ctx: &mut Context, dpop: &mut Dpop, call: CallId) -> bool {
+    fn send(&mut self, ctx: &mut Context, dpop: &mut Dpop, call: CallId) -> bool {
         let selector = self.list.selector_of(call);
         let Some(session) = &ctx.session else {
             return true;
@@ -194,8 +359,8 @@ impl Calls {
         self.give_up(ctx, dpop, &calls, Waiters::All, error);
     }
 
-    /// Handles the head of a response.
-    pub(super) fn answered(
+    /// Decides what to do with the head of a response.
+    fn classify(
         &mut self,
         ctx: &mut Context,
         refresh: &mut Refresh,

@@ -47,16 +47,16 @@ impl Sockets {
     pub(super) fn admit(
         ctx: &Context,
         list: &CallList,
-        (port, id): (PortId, u64),
+        page: (PortId, u64),
         call: CallId,
         request: SocketRequest,
     ) -> Result<Box<Call>> {
         let (allowed, place) = ctx.config.rules.authorize_socket(&request.url)?;
         websocket::check_protocols(&request.protocols)?;
         let place = place.clone();
-        list.find_room(port, id)?;
+        list.find_room(page)?;
         let sockets = || list.calls.iter().filter(|call| call.socket.is_some());
-        let of_this_page = sockets().filter(|call| call.port == port).count();
+        let of_this_page = sockets().filter(|call| call.port == page.0).count();
         if of_this_page >= MAX_SOCKETS_OF_A_PAGE || sockets().count() >= MAX_SOCKETS {
             let message = msg!("32 sockets of this page, or 128 of all, are open already");
             return Err(Error::new(Code::LimitExceeded, message));
@@ -70,7 +70,7 @@ impl Sockets {
             probe: Probe::None,
         });
         let (init, body) = (String::new(), Body::OneShot);
-        let call = Call::new(call, (port, id), allowed, init, body, Some(socket));
+        let call = Call::new(call, page, allowed, init, body, Some(socket));
         Ok(Box::new(call))
     }
 

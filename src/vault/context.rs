@@ -70,12 +70,9 @@ pub(super) enum Purpose {
     Probe,
     /// Checks that the provider can be reached, for a login whose push got no readable response.
     ProbeForLogin,
-    #[cfg(feature = "extended")]
     MakeKey,
     Push,
-    #[cfg(feature = "extended")]
     AskDevice,
-    #[cfg(feature = "extended")]
     PollDevice,
     StoreLogin,
     TakeLogin,
@@ -96,12 +93,7 @@ pub(super) enum Purpose {
 impl Purpose {
     /// Returns true for requests to the token endpoint that may bring tokens.
     const fn brings_tokens(self) -> bool {
-        match self {
-            Self::Exchange | Self::Refresh => true,
-            #[cfg(feature = "extended")]
-            Self::PollDevice => true,
-            _ => false,
-        }
+        matches!(self, Self::Exchange | Self::Refresh | Self::PollDevice)
     }
 }
 

@@ -2,7 +2,7 @@
 //! and only then is the page told where to go.
 
 pub(super) mod callback;
-#[cfg(feature = "extended")]
+#[cfg_attr(not(feature = "extended"), path = "basic/device.rs")]
 pub(super) mod device;
 #[cfg(feature = "extended")]
 pub(super) mod device_stage;

@@ -7,95 +7,494 @@
 //! hears of a change reads the store without the lock.
 //!
 //! - `reader`: reading the store, with or without the lock.
-//! - `lock`: the lock, and writing.
+//! - `lock`: the lock.
 //! - `tombstone`: the end of a session, which ends it in all vaults.
 //! - `activity`: activity of the user, which keeps the session alive in all vaults.
-//! - `routing`: the consequences for the session and the other parts.
 //!
 //! Only configurations with `session.persist` use this; it is part of the Cargo feature `extended`.
 
-mod activity;
-mod lock;
+pub(super) mod activity;
+pub(super) mod lock;
 pub(super) mod reader;
-mod routing;
-mod tombstone;
+pub(super) mod tombstone;
 
-use crate::base::clock::Millis;
+use crate::Secret;
+use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::prelude::*;
-use crate::vault::context::Context;
-use crate::vault::io::PortId;
-use crate::vault::login::callback::CompletedLogin;
+use crate::session::{EndReason, Session};
+use crate::vault::context::{Context, Purpose};
+use crate::vault::io::{Loaded, OpId, Output, Taken};
+use activity::Activity;
+use lock::Lock;
+use reader::{Looks, Reading, Stored};
+use tombstone::{Ended, mark_of};
 
-/// Before reading or writing is tried again.
+/// Wait before the store is read or written again.
 const RETRY: Millis = Millis::from_secs(1);
 const LONGEST_RETRY: Millis = Millis::from_secs(60);
 
 /// The state of persistence.
 #[derive(Default)]
 pub(super) struct Persistence {
-    lock: lock::Lock,
-    looks: reader::Looks,
-    activity: activity::Activity,
-    /// The store has had the session.
-    is_known: bool,
-    /// The store did not say whether it has the session.
-    #[cfg(feature = "extended")]
-    may_be_known: bool,
-    /// The store may have a refresh token that is consumed.
+    pub(super) lock: Lock,
+    looks: Looks,
+    pub(super) activity: Activity,
+    /// True if the store has had the session.
+    pub(super) is_stored: bool,
+    /// True if the store did not say if it has the session.
+    may_be_stored: bool,
+    /// True if the store may have a refresh token that is consumed.
     is_behind: bool,
-    wants_save: bool,
-    /// Logins whose session the store does not have yet.
-    logins: Vec<CompletedLogin>,
-    /// A session that ended here, which the store does not know yet.
-    ended: Option<Box<tombstone::Ended>>,
-    /// How often something new was wanted, and how often when the last write began: what is wanted
-    /// since then is not in it.
-    wants: u32,
-    wants_when_written: u32,
+    /// True if the session is to be written.
+    pub(super) needs_save: bool,
+    /// A session that ended here, which the store does not have yet.
+    pub(super) ended: Option<Box<Ended>>,
+    /// Number of changes to be written, now and when the last write began. Later changes are not part of that write.
+    changes: u32,
+    changes_when_written: u32,
     failures: u32,
-    /// When to try again what could not be written or locked.
+    /// The time of the next attempt after the lock was not granted or the store not written.
     retry_at: Option<Millis>,
 }
 
+/// The result of a write.
+pub(super) enum Written {
+    /// It was given up before.
+    Late,
+    /// The store has it. If `is_current`, there is nothing newer to write.
+    Done {
+        is_current: bool,
+    },
+    Failed,
+}
+
+/// The use of what a read without the lock has found.
+pub(super) enum Looked {
+    /// The store is read again first.
+    Superseded,
+    /// The session of this vault and the content of the store are merged.
+    Merge(Stored),
+    /// This vault has the lock and knows best, except for an end that was written without the lock.
+    MergeEnd(Stored),
+    /// It may be older than what this vault has read or written. The store is read again.
+    Ignored,
+}
+
 impl Persistence {
-    /// Returns true if the store has this vault's session and takes what this vault writes.
+    /// Returns true if the store has this vault's session and accepts what this vault writes.
     pub(super) const fn is_in_store(&self, ctx: &Context) -> bool {
-        ctx.keeps() && self.is_known && !ctx.is_refused
+        ctx.keeps() && self.is_stored && !ctx.is_refused
     }
 
-    /// Returns true if the store loses nothing with this vault.
+    /// Returns true if the store loses nothing when this vault stops.
     pub(super) const fn is_up_to_date(&self, ctx: &Context) -> bool {
-        let Persistence {
-            lock,
-            wants_save,
-            ended,
-            ..
-        } = self;
-        !ctx.keeps() || (matches!(lock, lock::Lock::Free) && !*wants_save && ended.is_none())
-    }
-
-    pub(super) fn forget_port(&mut self, port: PortId) {
-        for login in &mut self.logins {
-            login.forget_port(port);
-        }
+        !ctx.keeps() || (self.lock.is_free() && !self.needs_save && self.ended.is_none())
     }
 
     pub(super) fn due(&self, ctx: &Context) -> Option<Millis> {
         if !ctx.keeps() {
             return None;
         }
-        let Persistence {
-            retry_at,
-            looks,
-            activity,
-            ..
-        } = self;
-        let all = [*retry_at, activity.flush_at, looks.retry_at];
+        let all = [self.retry_at, self.activity.flush_at, self.looks.retry_at];
         all.into_iter().flatten().min()
+    }
+
+    /// Does what is due. Returns true if the lock is needed.
+    pub(super) fn tick(&mut self, ctx: &mut Context) -> bool {
+        if self.due(ctx).is_none_or(|at| at > ctx.now.monotonic) {
+            return false;
+        }
+        let is_over = |at: &mut Millis| *at <= ctx.now.monotonic;
+        if self.looks.retry_at.take_if(is_over).is_some() {
+            self.looks.look(ctx);
+        }
+        self.retry_at = None;
+        if self.activity.flush_at.take().is_some() && ctx.session.is_some() {
+            self.activity.is_new = true;
+            self.changes += 1;
+            self.needs_save = true;
+        }
+        self.needs_save || self.ended.is_some()
+    }
+
+    // Activity.
+
+    /// Returns true if the end of the session must wait for a read of the store.
+    pub(super) fn doubts(&mut self, ctx: &mut Context, reason: EndReason) -> bool {
+        // control: activity_in_other_tabs_counts
+        if !ctx.keeps() || reason != EndReason::Idle || !self.is_stored || self.lock.has_read() {
+            return false;
+        }
+        ctx.doubt.get_or_insert(false);
+        if !self.lock.is_reading() {
+            self.looks.look(ctx);
+        }
+        true
+    }
+
+    /// Returns true if a read of the store will show if the session is still alive.
+    pub(super) const fn awaits_verdict(&self, ctx: &Context) -> bool {
+        let is_looking = self.looks.is_reading() || self.lock.is_reading();
+        ctx.is_in_doubt() && is_looking
+    }
+
+    /// Records that the user did something. Returns false if that may be too late: it is in doubt if the session is
+    /// alive.
+    pub(super) fn touch(&mut self, ctx: &mut Context) -> bool {
+        let counts = self.activity.record(ctx);
+        if let Some(session) = ctx.session.as_mut().filter(|_| counts) {
+            session.touch(&ctx.now);
+        }
+        counts
+    }
+
+    // Reads.
+
+    /// Begins the first read, with the first input.
+    pub(super) fn begin(&mut self, ctx: &mut Context) {
+        self.looks.begin(ctx);
+    }
+
+    /// Reads the store, because another vault has changed it.
+    pub(super) fn changed_elsewhere(&mut self, ctx: &mut Context, is_refresh_sent: bool) {
+        if !ctx.keeps() {
+            return;
+        }
+        self.looks.forget_expected_end();
+        // The other vault had the lock, and may have released it.
+        self.retry_at = self.retry_at.map(|_| ctx.now.monotonic);
+        if matches!(self.lock, Lock::Free | Lock::Requested(_)) || is_refresh_sent {
+            self.looks.changed(ctx);
+        } else {
+            self.looks.after_lock = true;
+        }
+    }
+
+    /// Records a sign-out in any vault while pages wait for the first read.
+    pub(super) fn signed_out_while_loading(&mut self, ctx: &mut Context, at: Option<UnixMillis>) {
+        self.looks.signed_out(ctx, at);
+    }
+
+    /// Reads the store at this time.
+    pub(super) const fn look_at(&mut self, at: Millis) {
+        self.looks.retry_at = Some(at);
+    }
+
+    /// Handles the content of the store. Returns `None` if it is a session: its end may be stored beside it, and is
+    /// looked up first.
+    pub(super) fn loaded(
+        &mut self,
+        ctx: &mut Context,
+        purpose: Purpose,
+        loaded: &Loaded,
+    ) -> Option<Stored> {
+        let session = match reader::parse(ctx, loaded) {
+            Stored::Session(session) => session,
+            stored => return Some(stored),
+        };
+        reader::look_up_end(ctx, purpose, &session);
+        if let Some(reading) = self.reading(purpose) {
+            reading.found(session);
+        }
+        None
+    }
+
+    /// Handles the lookup of the end of a session.
+    pub(super) fn mark_taken(&mut self, purpose: Purpose, taken: &Taken) -> Option<Stored> {
+        self.reading(purpose)?.end_taken(taken)
+    }
+
+    fn reading(&mut self, purpose: Purpose) -> Option<&mut Reading> {
+        match (&mut self.lock, purpose) {
+            (_, Purpose::Look) => self.looks.open.as_mut(),
+            (Lock::Reading(reading), _) => Some(reading),
+            _ => None,
+        }
+    }
+
+    /// Sessions that were found in the store, while the marks of their ends are looked up.
+    #[cfg(feature = "extended")]
+    pub(super) fn sessions_being_read(&self) -> impl Iterator<Item = &Session> {
+        let under_lock = match &self.lock {
+            Lock::Reading(reading) => Some(reading),
+            _ => None,
+        };
+        let readings = [self.looks.open.as_ref(), under_lock];
+        readings.into_iter().flatten().filter_map(Reading::session)
+    }
+
+    /// Handles the end of a read without the lock.
+    pub(super) fn looked(&mut self, ctx: &mut Context, stored: Stored) -> Looked {
+        self.looks.open = None;
+        let signed_out_at = match stored {
+            Stored::Unavailable => None,
+            _ => self.looks.signed_out_at.take(),
+        };
+        let stored = match stored {
+            Stored::Session(session)
+                if signed_out_at.is_some_and(|at| session.beginning().wall <= at) =>
+            {
+                Stored::Overwritten(session)
+            }
+            stored => stored,
+        };
+        if signed_out_at.is_none() && self.looks.is_superseded(ctx, &stored) {
+            return Looked::Superseded;
+        }
+        let is_old = core::mem::take(&mut self.looks.is_old);
+        match self.lock {
+            Lock::Free | Lock::Requested(_) if !is_old => Looked::Merge(stored),
+            Lock::Held | Lock::Writing(_) | Lock::Reading(_) => Looked::MergeEnd(stored),
+            Lock::Free => {
+                self.looks.again = true;
+                Looked::Ignored
+            }
+            Lock::Requested(_) => {
+                self.looks.after_lock = true;
+                Looked::Ignored
+            }
+        }
+    }
+
+    /// Reads the store once more when the lock is released.
+    pub(super) const fn look_after_lock(&mut self) {
+        self.looks.after_lock = true;
+    }
+
+    /// Forgets the next read that was planned: one has just ended.
+    pub(super) const fn look_ended(&mut self) {
+        self.looks.retry_at = None;
+    }
+
+    /// Decides when to read the store again.
+    pub(super) fn plan_look(
+        &mut self,
+        ctx: &mut Context,
+        is_unavailable: bool,
+        is_refresh_sent: bool,
+    ) {
+        if core::mem::take(&mut self.looks.again) {
+            self.changed_elsewhere(ctx, is_refresh_sent);
+        } else if is_unavailable {
+            let wait = back_off(self.looks.failed);
+            self.looks.retry_at = Some(ctx.now.monotonic + wait);
+            self.looks.failed += 1;
+        }
+    }
+
+    // The lock.
+
+    /// Requests the lock. Returns true if this vault has it and can proceed.
+    pub(super) fn request_lock(&mut self, ctx: &mut Context) -> bool {
+        self.lock.request(ctx);
+        self.lock.is_held()
+    }
+
+    /// Shortens the wait for the lock: a page waits for work under it.
+    pub(super) fn shorten_wait(&self, ctx: &mut Context) {
+        self.lock.shorten_wait(ctx);
+    }
+
+    /// Records that no operation of the store is in flight under the lock.
+    pub(super) fn hold_lock(&mut self) {
+        self.lock = Lock::Held;
+    }
+
+    /// Reads the store: the lock was granted.
+    pub(super) fn locked(&mut self, ctx: &mut Context) {
+        self.looks.is_old = self.looks.is_reading();
+        self.lock = Lock::Reading(Reading::default());
+        // control: store_is_read_before_refresh
+        reader::load(ctx, Purpose::Read);
+    }
+
+    pub(super) fn unlock(&mut self, ctx: &mut Context) {
+        self.lock = Lock::Free;
+        ctx.outputs.push(Output::Unlock);
+        if core::mem::take(&mut self.looks.after_lock) {
+            self.looks.look(ctx);
+        }
+    }
+
+    // Writes.
+
+    /// Records a new session, which is to be written.
+    pub(super) fn begin_session(&mut self) {
+        self.changes += 1;
+        self.needs_save = true;
+        self.is_stored = false;
+        // Until the session is written, the store has the one that has ended.
+        let ended = self.ended.take();
+        self.is_behind |= ended.is_some_and(|ended| ended.was_stored);
+    }
+
+    /// Records that the session ended in another vault.
+    pub(super) const fn ended_elsewhere(&mut self) {
+        self.is_stored = false;
+        self.needs_save = false;
+    }
+
+    /// Records that the refresh token in the store, if any, is consumed.
+    pub(super) const fn fall_behind(&mut self) {
+        self.is_behind |= self.is_stored || self.may_be_stored;
+    }
+
+    /// Forgets that attempts failed: the vault has the lock.
+    pub(super) const fn stop_waiting(&mut self) {
+        self.retry_at = None;
+    }
+
+    /// Returns true if the last write succeeded.
+    pub(super) const fn is_writable(&self) -> bool {
+        self.failures == 0
+    }
+
+    /// Returns true if the vault waits before it tries again.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.retry_at.is_some()
+    }
+
+    /// Writes `state` as this operation.
+    pub(super) fn persist(&mut self, ctx: &mut Context, op: OpId, state: Secret) {
+        self.lock = Lock::Writing(op);
+        self.changes_when_written = self.changes;
+        let expires_at = ctx.kept_until();
+        ctx.outputs.push(Output::Persist {
+            op,
+            state: Some(state),
+            expires_at,
+            #[cfg(feature = "extended")]
+            key_pair: ctx.session.as_deref().and_then(Session::key_name),
+        });
+    }
+
+    pub(super) fn write(&mut self, ctx: &mut Context, state: Secret) {
+        let op = ctx.begin_limited(Purpose::Write);
+        self.persist(ctx, op, state);
+    }
+
+    /// Records that the store did not respond in time: the write may still take place.
+    pub(super) const fn not_written(&mut self) {
+        self.may_be_stored = true;
+    }
+
+    /// Handles the end of a write.
+    pub(super) fn written(&mut self, ctx: &mut Context, op: OpId, ok: bool) -> Written {
+        if !matches!(self.lock, Lock::Writing(written) if written == op) {
+            return Written::Late;
+        }
+        self.lock = Lock::Held;
+        // A read in flight may find what was there before.
+        self.looks.is_old |= self.looks.is_reading();
+        refused(ctx, !ok);
+        if !ok {
+            self.needs_save |= ctx.session.is_some();
+            return Written::Failed;
+        }
+        self.activity.written(ctx, true);
+        self.failures = 0;
+        // The attempt that it belongs to failed before.
+        self.retry_at = None;
+        self.is_behind = false;
+        self.may_be_stored = false;
+        let is_current = self.changes == self.changes_when_written;
+        if is_current {
+            self.ended = None;
+            self.needs_save = false;
+            self.is_stored = ctx.session.is_some();
+        }
+        Written::Done { is_current }
+    }
+
+    /// Releases the lock after a write that failed, if the store has nothing that is consumed: other vaults may use what
+    /// it has.
+    pub(super) fn unlock_if_usable(&mut self, ctx: &mut Context) {
+        // control: lock_is_held_until_stored
+        if !self.is_behind && self.ended.is_none() {
+            self.activity.written(ctx, false);
+            self.unlock(ctx);
+        }
+    }
+
+    /// Plans another attempt after the lock was not granted, or the store was not read or written.
+    pub(super) fn plan_retry(&mut self, ctx: &Context) {
+        let wait = back_off(self.failures);
+        self.failures += 1;
+        let is_needed = self.needs_save || self.ended.is_some();
+        self.retry_at = is_needed.then(|| ctx.now.monotonic + wait);
+    }
+
+    // Ends.
+
+    /// Records a session that ended here, and has to end in all vaults. `token` is the refresh token to revoke.
+    pub(super) fn end(
+        &mut self,
+        ctx: &Context,
+        session: &Session,
+        reason: EndReason,
+        token: Option<Secret>,
+    ) {
+        self.changes += 1;
+        self.needs_save = false;
+        let ended = Ended::new(session, reason, token, ctx.now, self.is_stored);
+        self.ended = Some(Box::new(ended));
+    }
+
+    /// Marks a logout as one to be written without the lock, which was not granted in time. Returns false if there is no
+    /// such logout.
+    pub(super) fn end_without_lock(&mut self, ctx: &mut Context) -> bool {
+        let Some(ended) = &mut self.ended else {
+            return false;
+        };
+        if ended.reason != EndReason::LoggedOut || ended.marks.is_some() {
+            return false;
+        }
+        ended.marks = Some(vec![ended.sid.clone()]);
+        // The store may have another session, which the logout ends as well.
+        self.looks.look(ctx);
+        true
+    }
+
+    /// Writes the marks of sessions that a logout ends: the store was read.
+    pub(super) fn write_marks(&mut self, ctx: &mut Context) {
+        let marks = self.ended.as_mut().and_then(|e| e.marks.as_mut());
+        for sid in marks.map(core::mem::take).unwrap_or_default() {
+            let op = ctx.begin_limited(Purpose::Mark);
+            ctx.outputs.push(Output::Store {
+                op,
+                key: mark_of(&sid),
+                value: Secret::new(sid),
+                expires_at: ctx.kept_until(),
+                #[cfg(feature = "extended")]
+                key_pair: None,
+            });
+        }
+    }
+
+    /// Limits a logout of another vault, at an unknown time, to sessions that began before this one.
+    pub(super) fn end_none_after(&mut self, began: &Instant) {
+        if let Some(ended) = &mut self.ended {
+            ended.at = *began;
+        }
+    }
+
+    /// Returns true if an end is not in the store yet.
+    pub(super) const fn has_unwritten_end(&self, ctx: &Context) -> bool {
+        ctx.keeps() && self.ended.is_some()
     }
 }
 
-/// How long to wait after so many failures before this one.
+/// Tells pages if the store accepts their session, when that changes.
+pub(super) fn refused(ctx: &mut Context, is_refused: bool) {
+    if ctx.is_refused != is_refused {
+        ctx.is_refused = is_refused;
+        if ctx.session.is_some() {
+            ctx.broadcast_session();
+        }
+    }
+}
+
+/// Returns the wait after this number of earlier failures.
 fn back_off(failures: u32) -> Millis {
     Millis(RETRY.0 << failures.min(6)).min(LONGEST_RETRY)
 }

@@ -101,7 +101,6 @@ pub(super) enum RefreshStep {
     /// The provider refused the token of one target.
     TargetRefused(TargetRefusal),
     /// The key of the tokens is gone.
-    #[cfg(feature = "extended")]
     KeyLost,
     /// The provider has ended the session.
     Ended(EndReason),
@@ -277,7 +276,6 @@ impl Refresh {
 
     /// Notes that the request is sent again, as the same operation. Returns false if there is no session to refresh any
     /// more: the token may have been revoked, and the lock given back.
-    #[cfg(feature = "extended")]
     pub(super) fn sent_again(&mut self, ctx: &Context, op: OpId) -> bool {
         match &mut self.stage {
             RefreshStage::Sent(o, requested) if *o == op => {

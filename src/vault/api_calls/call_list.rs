@@ -83,7 +83,7 @@ impl Call {
 
 impl CallList {
     /// Returns an error if a page may not have another call, or not with this number.
-    pub(in crate::vault) fn find_room(&self, port: PortId, id: u64) -> Result<()> {
+    pub(in crate::vault) fn find_room(&self, (port, id): (PortId, u64)) -> Result<()> {
         let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
         if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
             let message = msg!("512 calls of this page, or 1024 of all, are in flight already");

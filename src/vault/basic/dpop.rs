@@ -1,6 +1,6 @@
 //! A build without DPoP: all tokens are bearer tokens.
 
-use crate::base::http::HttpRequest;
+use crate::base::http::{HttpRequest, Outcome};
 use crate::oauth::authorization_request::Pending;
 use crate::session::Session;
 use crate::vault::context::{Context, Purpose};
@@ -11,6 +11,9 @@ pub(super) enum BindingKey {}
 
 #[derive(Default)]
 pub(super) struct Dpop;
+
+/// No such value exists.
+pub(super) enum TokenRequest {}
 
 pub(super) struct Proven;
 
@@ -27,6 +30,19 @@ impl Dpop {
         _: Option<BindingKey>,
     ) -> OpId {
         ctx.send(purpose, request)
+    }
+
+    pub(super) const fn answered(
+        &mut self,
+        _: &Context,
+        _: OpId,
+        _: &Outcome,
+    ) -> Option<TokenRequest> {
+        None
+    }
+
+    pub(super) const fn repeat(&mut self, _: &mut Context, _: Purpose, sent: TokenRequest) {
+        match sent {}
     }
 
     pub(super) const fn call_answered(

@@ -1,5 +1,5 @@
-//! Finishing a login: the answer is matched with its pending login, the code is exchanged, the ID
-//! token validated, and then there is a session.
+//! The end of a login: the authorization response is matched with its pending login, the code is exchanged, the ID token
+//! validated, and a session begins.
 
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
@@ -11,7 +11,7 @@ use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::{IdToken, Occasion};
 use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
 use crate::prelude::*;
-use crate::vault::context::{Context, Purpose};
+use crate::vault::context::{Context, HAS_PERSISTENCE, Purpose};
 use crate::vault::dpop::{self, Dpop};
 use crate::vault::io::{OpId, Output, PortId, Taken};
 use crate::vault::list::{self, List};
@@ -20,21 +20,21 @@ use crate::vault::message::{callback_error, message};
 use crate::vault::provider::Provider;
 use crate::vault::verification::{Verification, unverified};
 
-/// Most callbacks that may be under way at once.
+/// Largest number of callbacks in flight.
 const MAX_CALLBACKS: usize = 32;
 
-/// An answer of the authorization endpoint on its way to a session.
+/// An authorization response, until its session begins.
 pub(in crate::vault) struct Callback {
-    /// Who asked, unless they have gone. The login goes on: its code cannot be used again.
+    /// The page that waits. If it has gone, the login goes on: its code cannot be used again.
     page: CallbackPage,
     key: String,
     stage: CallbackStage,
-    /// Somebody logged out meanwhile: what comes is revoked.
+    /// True if the user logged out in the meantime: the tokens are revoked.
     is_canceled: bool,
 }
 
 enum CallbackStage {
-    /// Before the login is taken out of the store: without the provider it would be used up in vain.
+    /// Waits before the login is taken out of the store: it would be used up in vain if the provider is unavailable.
     NeedsMetadata(Box<AuthorizationResponse>),
     Taking(OpId, Box<AuthorizationResponse>),
     Exchanging(OpId, Box<Pending>, Instant),
@@ -43,7 +43,7 @@ enum CallbackStage {
 
 #[cfg(feature = "extended")]
 impl Callback {
-    /// What the tokens will be bound to.
+    /// Returns the key that the tokens will be bound to.
     fn public_key(&self) -> Option<&PublicKey> {
         match &self.stage {
             CallbackStage::Exchanging(_, pending, _) | CallbackStage::Verifying(pending, _) => {
@@ -58,6 +58,8 @@ impl Callback {
 #[derive(Default)]
 pub(in crate::vault) struct Callbacks {
     in_flight: List<Callback>,
+    /// Logins whose session the store does not have yet.
+    unstored: Vec<CompletedLogin>,
 }
 
 impl CallbackStage {
@@ -101,7 +103,7 @@ impl Callbacks {
         list::take(&mut self.in_flight, |callback| is_it(&callback.stage))
     }
 
-    /// Takes up the callbacks that waited for metadata.
+    /// Continues the callbacks that waited for metadata.
     pub(in crate::vault) fn resume(&mut self, ctx: &mut Context) {
         while let Some(mut callback) = self.take(CallbackStage::needs_metadata) {
             let CallbackStage::NeedsMetadata(answer) = callback.stage else {
@@ -172,9 +174,8 @@ impl Callbacks {
         }
     }
 
-    /// The code is to be sent once more, under the same number: its tokens are no older than that. Whether anybody
-    /// still wants the login.
-    #[cfg(feature = "extended")]
+    /// Records that the code is sent again, as the same operation: its tokens are not older than that. Returns false if
+    /// the login was canceled.
     pub(in crate::vault) fn exchange_sent_again(&mut self, ctx: &Context, op: OpId) -> bool {
         let mut is_wanted = false;
         for callback in &mut self.in_flight {
@@ -233,7 +234,6 @@ impl Callbacks {
     }
 
     /// Verifies the tokens of a login on another device, which no page waits for as a callback.
-    #[cfg(feature = "extended")]
     pub(in crate::vault) fn begin_detached(
         &mut self,
         ctx: &mut Context,
@@ -359,6 +359,24 @@ impl Callbacks {
         for callback in &mut self.in_flight {
             callback.page.forget(port);
         }
+        if HAS_PERSISTENCE {
+            for login in &mut self.unstored {
+                login.page.forget(port);
+            }
+        }
+    }
+
+    /// Completes a login when the store has its session: the page is likely to go away then, and a dedicated worker
+    /// with it.
+    pub(in crate::vault) fn complete_when_stored(&mut self, login: CompletedLogin) {
+        self.unstored.push(login);
+    }
+
+    /// Completes logins: the store has the session, or cannot have it for the time being.
+    pub(in crate::vault) fn complete_stored(&mut self, ctx: &mut Context, logins: &mut Logins) {
+        for login in core::mem::take(&mut self.unstored) {
+            login.complete(ctx, logins);
+        }
     }
 
     /// Returns the keys that tokens will be bound to.
@@ -409,10 +427,6 @@ impl CompletedLogin {
             ctx.post(port, settled);
         }
         logins.complete_opener(ctx, &self.key, Ok(()));
-    }
-
-    pub(in crate::vault) fn forget_port(&mut self, port: PortId) {
-        self.page.forget(port);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::prelude::*;
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::http::{HttpRequest, Outcome};
-use crate::oauth::token_endpoint::{self, TokenSet};
+use crate::oauth::token_endpoint;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::OpId;
 use crate::vault::list::{self, List};
@@ -69,18 +69,6 @@ impl Revocations {
             state: RevocationState::Sent(op),
         }));
         Some(op)
-    }
-
-    /// Revokes the refresh token among tokens that are not adopted.
-    pub(in crate::vault) fn revoke_unused(
-        &mut self,
-        ctx: &mut Context,
-        provider: &Provider,
-        tokens: &TokenSet,
-    ) {
-        if let Some(refresh_token) = &tokens.refresh_token {
-            self.revoke(ctx, provider, refresh_token);
-        }
     }
 
     /// Sends the revocations that waited for metadata.

@@ -1,0 +1,264 @@
+//! The session's tokens: the one refresh, revocations, and the store that vaults share. What one of them does depends on
+//! the others: a refresh needs the lock of the store, and a store that cannot be written delays the next refresh.
+//!
+//! - `refresh`: the steps of the refresh. `revocation`: revocations. `persistence`: the store and its lock.
+//! - `merge`: merging the session of this vault with the content of the store.
+
+pub(super) mod merge;
+
+use crate::Secret;
+use crate::base::error::Result;
+use crate::egress::policy::TokenSelector;
+use crate::oauth::token_endpoint::TokenSet;
+use crate::prelude::*;
+use crate::session::{self, EndReason, Session};
+use crate::vault::context::{Context, HAS_PERSISTENCE, Purpose};
+use crate::vault::dpop::Dpop;
+use crate::vault::io::{OpId, Output};
+use crate::vault::persistence::Persistence;
+use crate::vault::persistence::lock::Lock;
+use crate::vault::provider::Provider;
+use crate::vault::refresh::{Refresh, RefreshStart, RefreshStep, Refreshed};
+use crate::vault::session_end::revocation::Revocations;
+
+/// The parts that request, store and revoke tokens. See the [module](self).
+pub(super) struct Tokens {
+    pub(super) provider: Provider,
+    pub(super) dpop: Dpop,
+    pub(super) refresh: Refresh,
+    pub(super) revocations: Revocations,
+    pub(super) persistence: Persistence,
+}
+
+impl Tokens {
+    pub(super) fn new(provider: Provider) -> Self {
+        Self {
+            provider,
+            dpop: Dpop::default(),
+            refresh: Refresh::default(),
+            revocations: Revocations::default(),
+            persistence: Persistence::default(),
+        }
+    }
+
+    // The refresh.
+
+    /// Starts a refresh for the session's own token, unless one is in flight, none is possible, or it is too early.
+    pub(super) fn start_refresh(&mut self, ctx: &mut Context) {
+        self.start_refresh_of(ctx, TokenSelector::default());
+    }
+
+    /// Starts a refresh for one of the session's tokens.
+    pub(super) fn start_refresh_of(&mut self, ctx: &mut Context, selector: TokenSelector) {
+        if self.refresh.choose(ctx, selector) {
+            self.begin_refresh(ctx);
+        }
+    }
+
+    /// Starts a refresh for a call that needs a token. Returns an error if the call should not wait for it.
+    pub(super) fn await_refresh_of(
+        &mut self,
+        ctx: &mut Context,
+        selector: TokenSelector,
+    ) -> Result<()> {
+        self.refresh.prepare(ctx, selector)?;
+        self.begin_refresh(ctx);
+        self.refresh.should_wait(ctx)
+    }
+
+    fn begin_refresh(&mut self, ctx: &mut Context) {
+        let start = self.refresh.begin(ctx, &self.provider);
+        self.start(ctx, start);
+    }
+
+    pub(super) fn start(&mut self, ctx: &mut Context, start: RefreshStart) {
+        match start {
+            RefreshStart::No => {}
+            RefreshStart::Send => self.send_refresh(ctx),
+            // control: refresh_takes_the_lock
+            RefreshStart::Lock => self.acquire_lock(ctx),
+        }
+    }
+
+    pub(super) fn send_refresh(&mut self, ctx: &mut Context) {
+        if !self.refresh.send(ctx, &self.provider, &mut self.dpop) {
+            self.proceed(ctx);
+        }
+    }
+
+    /// Continues a refresh that waited for metadata.
+    pub(super) fn resume_refresh(&mut self, ctx: &mut Context) {
+        let start = self.refresh.resume(ctx, &self.provider);
+        self.start(ctx, start);
+    }
+
+    /// Continues a refresh that waited for keys.
+    pub(super) fn queue_refresh(&mut self, ctx: &mut Context) {
+        let start = self.refresh.queue(ctx);
+        self.start(ctx, start);
+    }
+
+    /// Persists the successor before it is used.
+    pub(super) fn persist_refresh(
+        &mut self,
+        ctx: &mut Context,
+        refreshed: Box<Refreshed>,
+    ) -> RefreshStep {
+        let Some(session) = &ctx.session else {
+            return RefreshStep::Unused(refreshed.tokens);
+        };
+        if !HAS_PERSISTENCE {
+            // A session in memory has nothing to wait for.
+            return RefreshStep::Persisted(refreshed);
+        }
+        let state = ctx.keeps().then(|| {
+            let Refreshed {
+                tokens,
+                id_token,
+                requested,
+            } = &*refreshed;
+            let (config, now) = (&ctx.config, &ctx.now);
+            let targets = &self.refresh.targets;
+            targets.serialize_renewed(session, tokens, id_token.as_ref(), requested, config, now)
+        });
+        // If the store hangs, the tokens are adopted in the end.
+        let patience = ctx.now.monotonic + ctx.config.request_timeout;
+        let deadline = state.is_some().then_some(patience);
+        let op = ctx.begin_operation(Purpose::PersistRefresh, deadline);
+        self.refresh.persisting(op, refreshed);
+        match state {
+            Some(state) => {
+                self.persistence.fall_behind();
+                // control: adoption_waits_for_the_store
+                self.persistence.persist(ctx, op, state);
+            }
+            // control: adoption_waits_for_persistence
+            None => ctx.outputs.push(Output::Persist {
+                op,
+                state: None,
+                expires_at: 0,
+                #[cfg(feature = "extended")]
+                key_pair: None,
+            }),
+        }
+        RefreshStep::Wait
+    }
+
+    // Revocations.
+
+    pub(super) fn revoke(&mut self, ctx: &mut Context, refresh_token: &Secret) -> Option<OpId> {
+        self.revocations.revoke(ctx, &self.provider, refresh_token)
+    }
+
+    /// Revokes the refresh token among tokens that are not adopted.
+    pub(super) fn revoke_unused(&mut self, ctx: &mut Context, tokens: &TokenSet) {
+        if let Some(refresh_token) = &tokens.refresh_token {
+            self.revoke(ctx, refresh_token);
+        }
+    }
+
+    // Work under the lock.
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self, ctx: &mut Context) {
+        self.revocations.retry(ctx);
+        if self.persistence.tick(ctx) {
+            self.acquire_lock(ctx);
+        }
+    }
+
+    /// Records that the user did something. A token that is about to expire is renewed before it is needed.
+    pub(super) fn user_is_active(&mut self, ctx: &mut Context) {
+        let is_stale = |session: &Session| session.is_stale(&ctx.now);
+        let is_stale = ctx.session.as_deref().is_some_and(is_stale);
+        if self.persistence.touch(ctx) && is_stale {
+            self.start_refresh(ctx);
+        }
+    }
+
+    /// Reads the store again: another vault has changed it.
+    pub(super) fn changed_elsewhere(&mut self, ctx: &mut Context) {
+        let is_refresh_sent = self.refresh.is_sent();
+        self.persistence.changed_elsewhere(ctx, is_refresh_sent);
+    }
+
+    /// Requests the lock, or does the work that needs it if this vault has it.
+    pub(super) fn acquire_lock(&mut self, ctx: &mut Context) {
+        if self.persistence.request_lock(ctx) {
+            self.proceed(ctx);
+        }
+    }
+
+    /// Handles that the lock was not granted in time. Returns true if there is a logout to be written without it.
+    pub(super) fn not_locked(&mut self, ctx: &mut Context) -> bool {
+        self.persistence.lock = Lock::Free;
+        if self.persistence.end_without_lock(ctx) {
+            return true;
+        }
+        // A limit is reached even if other vaults cannot learn of it.
+        let ended = self.persistence.ended.as_mut();
+        if let Some(token) = ended.and_then(|ended| ended.token.take()) {
+            self.revoke(ctx, &token);
+        }
+        false
+    }
+
+    /// Does the next work that needs the lock, or releases it.
+    pub(super) fn proceed(&mut self, ctx: &mut Context) {
+        if !ctx.keeps() || !self.persistence.lock.is_held() || self.refresh.is_sent() {
+            return;
+        }
+        self.persistence.stop_waiting();
+        if let Some(ended) = &mut self.persistence.ended {
+            let token = ended.token.take();
+            let ended = session::ended(&ended.sid, ended.reason, &ctx.config);
+            if let Some(token) = token {
+                self.revoke(ctx, &token);
+            }
+            // control: logout_is_stored
+            return self.persistence.write(ctx, ended);
+        }
+        let (needs_save, is_writable) =
+            (self.persistence.needs_save, self.persistence.is_writable());
+        if self.refresh.is_queued(ctx) && (!needs_save || !is_writable) {
+            return self.send_refresh(ctx);
+        }
+        match &mut ctx.session {
+            Some(session) if needs_save => {
+                // The store's own count is known now.
+                let activity = &mut self.persistence.activity;
+                if core::mem::take(&mut activity.is_new) {
+                    session.count_activity();
+                    activity.is_counted = true;
+                }
+                let state = session.kept(&ctx.config, &ctx.now);
+                self.persistence.write(ctx, state);
+            }
+            _ => self.persistence.unlock(ctx),
+        }
+    }
+
+    /// Continues after a write, unless it has to be repeated first.
+    pub(super) fn proceed_after_write(&mut self, ctx: &mut Context) {
+        if !self.persistence.is_waiting() || self.refresh.is_queued(ctx) {
+            self.proceed(ctx);
+        }
+    }
+
+    /// Records a session that ended here, and ends it in all vaults.
+    pub(super) fn record_end(
+        &mut self,
+        ctx: &mut Context,
+        session: &Session,
+        reason: EndReason,
+        token: Option<Secret>,
+    ) {
+        if ctx.keeps() {
+            self.persistence.end(ctx, session, reason, token);
+            self.acquire_lock(ctx);
+            if reason == EndReason::LoggedOut {
+                self.persistence.shorten_wait(ctx);
+            }
+        }
+    }
+}

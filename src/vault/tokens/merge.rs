@@ -1,0 +1,174 @@
+//! Merging the session of this vault with the content of the store. The later generation of one session wins. Of two
+//! sessions the one in the store wins, unless it is older because this vault's could not be written yet.
+
+use crate::base::clock::Instant;
+use crate::prelude::*;
+use crate::session::{EndReason, Session};
+use crate::vault::context::Context;
+use crate::vault::persistence::reader::Stored;
+use crate::vault::tokens::Tokens;
+
+/// The result of a merge.
+pub(in crate::vault) enum Merged {
+    /// The session goes on, or there is still none.
+    Unchanged,
+    /// The session has the tokens of another vault's refresh.
+    Renewed,
+    /// Another session takes the place of this vault's.
+    Replaced(Box<Session>),
+    /// The session has ended in another vault.
+    Ended(EndReason),
+    /// The session that began at this time was logged out, and then persisted again by a vault that had the lock.
+    Overwritten(Instant),
+    /// The same happened to a session that this vault does not have. The logout was recorded.
+    Recorded,
+}
+
+impl Merged {
+    /// Returns true if a logout in another vault took effect here.
+    pub(in crate::vault) const fn is_logout(&self) -> bool {
+        matches!(
+            self,
+            Self::Ended(EndReason::LoggedOut) | Self::Overwritten(_) | Self::Recorded
+        )
+    }
+}
+
+impl Tokens {
+    /// Merges the session of this vault with the content of the store.
+    pub(in crate::vault) fn merge(&mut self, ctx: &mut Context, stored: Stored) -> Merged {
+        match stored {
+            Stored::Session(theirs) => return self.merge_session(ctx, theirs),
+            Stored::Overwritten(theirs) => return self.merge_overwritten(ctx, &theirs),
+            Stored::Ended(sid, reason) => return self.merge_end(ctx, &sid, reason),
+            // The store was cleared or replaced, and the latest refresh token is unknown.
+            Stored::Nothing | Stored::Unreadable if self.persistence.is_stored => {
+                return Merged::Ended(EndReason::StorageLost);
+            }
+            Stored::Nothing => {}
+            // A session may have been there, and cannot be read. The session of this vault goes on.
+            Stored::Unreadable | Stored::Unavailable => {
+                if ctx.session.is_none() {
+                    ctx.end_reason.get_or_insert(EndReason::StorageLost);
+                }
+            }
+        }
+        Merged::Unchanged
+    }
+
+    /// Merges only an end: this vault has the lock, and knows best otherwise.
+    pub(in crate::vault) fn merge_only_end(ctx: &Context, stored: Stored) -> Merged {
+        let ours = ctx.session.as_deref().map(Session::sid);
+        match stored {
+            Stored::Overwritten(theirs) if ours == Some(theirs.sid()) => {
+                Merged::Overwritten(*theirs.beginning())
+            }
+            Stored::Ended(sid, reason) if ours == Some(&*sid) => Merged::Ended(reason),
+            _ => Merged::Unchanged,
+        }
+    }
+
+    /// Merges a session. If it is over already, its end is written later.
+    fn merge_session(&mut self, ctx: &mut Context, mut theirs: Box<Session>) -> Merged {
+        ctx.config.rules.extend_forbidden(theirs.take_endpoints());
+        if self.is_over(ctx, &theirs) {
+            return Merged::Unchanged;
+        }
+        match &mut ctx.session {
+            Some(ours) if ours.sid() == theirs.sid() => {
+                self.persistence.is_stored = true;
+                // control: newer_record_is_adopted
+                if theirs.generation() <= ours.generation() {
+                    ours.hear_of_activity(&theirs, &ctx.now);
+                    return Merged::Unchanged;
+                }
+                theirs.succeed(ours, &ctx.now);
+                ctx.session = Some(theirs);
+                self.refresh.abandon(ctx);
+                ctx.trace_generation("refresh_completed");
+                Merged::Renewed
+            }
+            // It began here after the one in the store.
+            Some(_) if !self.persistence.is_stored => Merged::Unchanged,
+            _ => {
+                self.persistence.is_stored = true;
+                Merged::Replaced(theirs)
+            }
+        }
+    }
+
+    fn merge_end(&mut self, ctx: &mut Context, sid: &str, reason: EndReason) -> Merged {
+        let ours = ctx.session.as_deref().map(Session::sid);
+        if ours.is_none() {
+            ctx.end_reason.get_or_insert(reason);
+            self.persistence.ended.take_if(|ended| ended.sid == sid);
+        } else if ours == Some(sid) || self.persistence.is_stored {
+            return Merged::Ended(reason);
+        }
+        Merged::Unchanged
+    }
+
+    /// Merges a session that was logged out in one vault, and then persisted again by another one that had the lock. Its
+    /// refresh token may be another than the one that was revoked.
+    fn merge_overwritten(&mut self, ctx: &mut Context, theirs: &Session) -> Merged {
+        if self.is_over(ctx, theirs) {
+            return Merged::Unchanged;
+        }
+        match &ctx.session {
+            Some(ours) if ours.sid() == theirs.sid() => Merged::Overwritten(*theirs.beginning()),
+            // It began here after that one.
+            Some(_) if !self.persistence.is_stored => Merged::Unchanged,
+            Some(_) => Merged::Ended(EndReason::LoggedOut),
+            None => {
+                ctx.end_reason.get_or_insert(EndReason::LoggedOut);
+                let token = theirs.refresh_token().cloned();
+                self.record_end(ctx, theirs, EndReason::LoggedOut, token);
+                self.persistence.end_none_after(theirs.beginning());
+                Merged::Recorded
+            }
+        }
+    }
+
+    /// Returns true if the end of a session here also ends the one in the store. If not, the store has moved on, and that
+    /// end needs no write any more.
+    fn is_over(&mut self, ctx: &mut Context, theirs: &Session) -> bool {
+        let Some(mut ended) = self.persistence.ended.take() else {
+            return false;
+        };
+        let is_same = ended.sid == theirs.sid();
+        let is_over = if is_same {
+            // The user was not active as far as this vault knew: see `Session::hear_of_activity`.
+            let is_news =
+                theirs.touches() > ended.touches || theirs.generation() > ended.generation;
+            let limit = theirs.limit_reached(&ctx.config.limits, &ctx.now);
+            ended.reason != EndReason::Idle || !is_news || limit.is_some()
+        } else {
+            !theirs.began_after(&ended.at, &ctx.now)
+                && (ended.reason == EndReason::LoggedOut || !ended.was_stored)
+        };
+        if !is_over {
+            if let Some(token) = ended.token.filter(|_| !is_same) {
+                self.revoke(ctx, &token);
+            }
+            return false;
+        }
+        if let Some(marks) = ended
+            .marks
+            .as_mut()
+            .filter(|marks| !marks.is_empty() && !is_same)
+        {
+            marks.push(theirs.sid().to_owned());
+        }
+        // It was renewed elsewhere before the end was known, or has not ended yet.
+        let is_newer = if is_same {
+            theirs.generation() > ended.generation
+        } else {
+            ended.was_stored
+        };
+        if is_newer && ended.reason.calls_for_revocation() {
+            ended.token = theirs.refresh_token().cloned();
+        }
+        self.persistence.ended = Some(ended);
+        true
+    }
+}
