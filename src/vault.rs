@@ -62,14 +62,13 @@ use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
 use crate::config::Config;
-use crate::oauth::pushed_authorization::{self, PushOutcome};
+use crate::oauth::pushed_authorization;
 use crate::session::{EndReason, Session};
 use api_calls::{Calls, Waiters};
 use context::{Context, HAS_PERSISTENCE, Purpose};
 use escrow::Escrow;
 use hints::{Hints, SignOut};
 use login::callback::{CallbackOutcome, Callbacks, VerifiedLogin};
-use login::device::DeviceOutcome;
 use login::in_flight::Logins;
 use message::{PROTOCOL, PageMessage, Request};
 use persistence::reader::Stored;
@@ -133,10 +132,14 @@ impl Vault {
         // control: limits_apply_at_every_input
         self.enforce_limits();
         self.route(input);
-        self.expiry_warning.update(&mut self.ctx);
-        self.make_room();
+        let Self { ctx, tokens, .. } = self;
+        self.expiry_warning.update(ctx);
+        let may_stop = tokens.persistence.is_up_to_date(ctx);
+        if self.hints.make_room(ctx, may_stop) {
+            tokens.stop(ctx);
+        }
         #[cfg(feature = "extended")]
-        self.discard_keys();
+        tokens.keep_keys(ctx, self.logins.keys().chain(self.callbacks.keys()));
     }
 
     fn route(&mut self, input: Input<'_>) {
@@ -165,7 +168,7 @@ impl Vault {
             #[cfg(feature = "extended")]
             Input::CallUnsigned { call } => {
                 if calls.unsigned(ctx, call) {
-                    self.end_without_key();
+                    self.refresh_stopped(RefreshStep::KeyLost);
                 }
             }
             #[cfg(feature = "extended")]
@@ -391,11 +394,14 @@ impl Vault {
                 let step = tokens.refresh.probe_answered(ctx, outcome);
                 self.advance_refresh(step);
             }
-            Purpose::ProbeForLogin => {
-                let is_reachable = provider::is_reachable(ctx, outcome);
-                self.login_pushed(op, pushed_authorization::after_probe(is_reachable));
+            Purpose::Push | Purpose::ProbeForLogin => {
+                let pushed = if purpose == Purpose::Push {
+                    pushed_authorization::read(outcome)
+                } else {
+                    pushed_authorization::after_probe(provider::is_reachable(ctx, outcome))
+                };
+                self.logins.pushed(ctx, &tokens.provider, op, pushed);
             }
-            Purpose::Push => self.login_pushed(op, pushed_authorization::read(outcome)),
             Purpose::Exchange => {
                 let (provider, logins) = (&tokens.provider, &mut self.logins);
                 let outcome = self.callbacks.exchanged(ctx, provider, logins, op, outcome);
@@ -403,7 +409,13 @@ impl Vault {
             }
             Purpose::Refresh => self.refresh_answered(op, outcome),
             Purpose::AskDevice => self.logins.device_asked(ctx, op, outcome),
-            Purpose::PollDevice => self.device_polled(op, outcome),
+            Purpose::PollDevice => {
+                let (provider, callbacks) = (&tokens.provider, &mut self.callbacks);
+                let outcome = self
+                    .logins
+                    .device_polled(ctx, provider, callbacks, op, outcome);
+                self.callback_advanced(outcome);
+            }
             Purpose::Revoke => {
                 if let Some(is_revoked) = tokens.revocations.answered(ctx, op, outcome) {
                     self.logouts.revocation_answered(ctx, op, is_revoked);
@@ -528,11 +540,6 @@ impl Vault {
         self.tokens.queue_refresh(&mut self.ctx);
     }
 
-    fn login_pushed(&mut self, op: OpId, pushed: PushOutcome) {
-        self.logins
-            .pushed(&mut self.ctx, &self.tokens.provider, op, pushed);
-    }
-
     fn login_taken(&mut self, op: OpId, taken: &Taken) {
         self.callbacks.taken(
             &mut self.ctx,
@@ -542,20 +549,6 @@ impl Vault {
             op,
             taken,
         );
-    }
-
-    fn device_polled(&mut self, op: OpId, outcome: &Outcome) {
-        let (ctx, logins) = (&mut self.ctx, &mut self.logins);
-        let provider = &self.tokens.provider;
-        let outcome = match logins.device_polled(ctx, provider, op, outcome) {
-            DeviceOutcome::None => CallbackOutcome::None,
-            DeviceOutcome::Unused(tokens) => CallbackOutcome::Unused(tokens),
-            DeviceOutcome::Granted(key, pending, verification) => {
-                self.callbacks
-                    .begin_detached(ctx, provider, logins, key, pending, verification)
-            }
-        };
-        self.callback_advanced(outcome);
     }
 
     fn callback_advanced(&mut self, outcome: CallbackOutcome) {
@@ -617,20 +610,6 @@ impl Vault {
         is_wanted
     }
 
-    /// Tells the host which keys are still needed.
-    #[cfg(feature = "extended")]
-    fn discard_keys(&mut self) {
-        if !self.ctx.config.binds_tokens() {
-            return;
-        }
-        let sessions = self.ctx.session.as_deref().into_iter();
-        let sessions = sessions.chain(self.tokens.persistence.sessions_being_read());
-        let keys = sessions.filter_map(Session::key);
-        let keys = keys.chain(self.logins.keys()).chain(self.callbacks.keys());
-        let names = keys.map(|key| key.thumbprint().to_owned()).collect();
-        self.tokens.dpop.keep_keys(&mut self.ctx, names);
-    }
-
     // Other vaults.
 
     fn signed_out_elsewhere(&mut self, is_stored: bool) {
@@ -668,15 +647,6 @@ impl Vault {
         }
     }
 
-    fn make_room(&mut self) {
-        let may_stop = self.tokens.persistence.is_up_to_date(&self.ctx);
-        if self.hints.make_room(&mut self.ctx, may_stop) {
-            self.ctx.session = None;
-            self.tokens.refresh.end(&mut self.ctx);
-            self.ctx.outputs.push(Output::Stop);
-        }
-    }
-
     // The session.
 
     fn enforce_limits(&mut self) {
@@ -699,15 +669,10 @@ impl Vault {
         let had_session = self.ctx.session.is_some();
         let revocation = session_end::end(&mut self.ctx, &mut self.tokens, &mut self.calls, reason);
         if had_session && self.ctx.keeps() {
-            self.complete_logins();
+            self.callbacks
+                .complete_stored(&mut self.ctx, &mut self.logins);
         }
         revocation
-    }
-
-    /// Ends the session because its key is gone: its tokens are useless, and it cannot be refreshed (RFC 9449 5).
-    fn end_without_key(&mut self) {
-        // control: lost_key_ends_session
-        self.end_session(EndReason::StorageLost);
     }
 
     fn logout(&mut self, request: LogoutRequest) {
@@ -822,7 +787,11 @@ impl Vault {
                 // Calls that waited for their turn.
                 calls.resume(ctx, tokens);
             }
-            RefreshStep::KeyLost => self.end_without_key(),
+            // The tokens are useless without the key, and cannot be refreshed (RFC 9449 5).
+            RefreshStep::KeyLost => {
+                // control: lost_key_ends_session
+                self.end_session(EndReason::StorageLost);
+            }
             RefreshStep::Ended(reason) => {
                 self.end_session(reason);
             }
@@ -852,13 +821,6 @@ impl Vault {
 
     // The store.
 
-    fn has_read(&mut self, purpose: Purpose, stored: Stored) {
-        match purpose {
-            Purpose::Look => self.looked(stored),
-            _ => self.read(stored),
-        }
-    }
-
     /// Handles the end of a read without the lock.
     fn looked(&mut self, stored: Stored) {
         let was_loading = self.ctx.is_loading();
@@ -878,7 +840,6 @@ impl Vault {
             Looked::Ignored => {}
         }
         let Self { ctx, tokens, .. } = self;
-        tokens.persistence.look_ended();
         if was_loading {
             pages::greet_all(ctx, &self.hints);
         }
@@ -889,8 +850,11 @@ impl Vault {
             .plan_look(ctx, is_unavailable, is_refresh_sent);
     }
 
-    /// Handles the end of a read under the lock.
-    fn read(&mut self, stored: Stored) {
+    /// Handles the end of a read, under the lock or without.
+    fn has_read(&mut self, purpose: Purpose, stored: Stored) {
+        if purpose == Purpose::Look {
+            return self.looked(stored);
+        }
         let Self { ctx, tokens, .. } = self;
         tokens.persistence.hold_lock();
         if matches!(stored, Stored::Unavailable) {
@@ -935,7 +899,8 @@ impl Vault {
             Merged::Ended(reason) => {
                 if session_end::close(ctx, tokens, calls, reason).is_some() {
                     tokens.persistence.ended_elsewhere();
-                    self.complete_logins();
+                    self.callbacks
+                        .complete_stored(&mut self.ctx, &mut self.logins);
                 }
                 return;
             }
@@ -943,7 +908,11 @@ impl Vault {
                 self.end_session(EndReason::LoggedOut);
                 return self.tokens.persistence.end_none_after(&began);
             }
-            Merged::Recorded => return self.complete_logins(),
+            Merged::Recorded => {
+                return self
+                    .callbacks
+                    .complete_stored(&mut self.ctx, &mut self.logins);
+            }
         }
         let limits = &ctx.config.limits;
         let session = ctx.session.as_deref();
@@ -977,7 +946,8 @@ impl Vault {
             Written::Late => {}
             Written::Done { is_current } => {
                 self.logouts.store_done(&mut self.ctx);
-                self.complete_logins();
+                self.callbacks
+                    .complete_stored(&mut self.ctx, &mut self.logins);
                 if is_current {
                     self.hints.sign_out_stored();
                 }
@@ -995,12 +965,8 @@ impl Vault {
         self.hints.sign_out_not_stored(&mut self.ctx);
         self.tokens.persistence.plan_retry(&self.ctx);
         self.logouts.store_done(&mut self.ctx);
-        self.complete_logins();
-        self.refresh_not_locked();
-    }
-
-    fn complete_logins(&mut self) {
         self.callbacks
             .complete_stored(&mut self.ctx, &mut self.logins);
+        self.refresh_not_locked();
     }
 }

@@ -54,7 +54,7 @@ pub(super) struct Persistence {
     changes_when_written: u32,
     failures: u32,
     /// The time of the next attempt after the lock was not granted or the store not written.
-    retry_at: Option<Millis>,
+    pub(super) retry_at: Option<Millis>,
 }
 
 /// The result of a write.
@@ -261,18 +261,14 @@ impl Persistence {
         self.looks.after_lock = true;
     }
 
-    /// Forgets the next read that was planned: one has just ended.
-    pub(super) const fn look_ended(&mut self) {
-        self.looks.retry_at = None;
-    }
-
-    /// Decides when to read the store again.
+    /// Decides when to read the store again after a read.
     pub(super) fn plan_look(
         &mut self,
         ctx: &mut Context,
         is_unavailable: bool,
         is_refresh_sent: bool,
     ) {
+        self.looks.retry_at = None;
         if core::mem::take(&mut self.looks.again) {
             self.changed_elsewhere(ctx, is_refresh_sent);
         } else if is_unavailable {
@@ -339,19 +335,9 @@ impl Persistence {
         self.is_behind |= self.is_stored || self.may_be_stored;
     }
 
-    /// Forgets that attempts failed: the vault has the lock.
-    pub(super) const fn stop_waiting(&mut self) {
-        self.retry_at = None;
-    }
-
     /// Returns true if the last write succeeded.
     pub(super) const fn is_writable(&self) -> bool {
         self.failures == 0
-    }
-
-    /// Returns true if the vault waits before it tries again.
-    pub(super) const fn is_waiting(&self) -> bool {
-        self.retry_at.is_some()
     }
 
     /// Writes `state` as this operation.

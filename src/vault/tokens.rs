@@ -13,6 +13,8 @@ use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 use crate::session::{self, EndReason, Session};
 use crate::vault::context::{Context, HAS_PERSISTENCE, Purpose};
+#[cfg(feature = "extended")]
+use crate::vault::dpop::BindingKey;
 use crate::vault::dpop::Dpop;
 use crate::vault::io::{OpId, Output};
 use crate::vault::persistence::Persistence;
@@ -182,6 +184,24 @@ impl Tokens {
         self.persistence.changed_elsewhere(ctx, is_refresh_sent);
     }
 
+    /// Tells the host which keys are still needed, those of logins included.
+    #[cfg(feature = "extended")]
+    pub(super) fn keep_keys<'a>(
+        &mut self,
+        ctx: &mut Context,
+        of_logins: impl Iterator<Item = &'a BindingKey>,
+    ) {
+        if !ctx.config.binds_tokens() {
+            return;
+        }
+        let sessions = ctx.session.as_deref().into_iter();
+        let sessions = sessions.chain(self.persistence.sessions_being_read());
+        let name = |key: &BindingKey| key.thumbprint().to_owned();
+        let mut names: Vec<String> = sessions.filter_map(Session::key).map(name).collect();
+        names.extend(of_logins.map(name));
+        self.dpop.keep_keys(ctx, names);
+    }
+
     /// Requests the lock, or does the work that needs it if this vault has it.
     pub(super) fn acquire_lock(&mut self, ctx: &mut Context) {
         if self.persistence.request_lock(ctx) {
@@ -208,7 +228,7 @@ impl Tokens {
         if !ctx.keeps() || !self.persistence.lock.is_held() || self.refresh.is_sent() {
             return;
         }
-        self.persistence.stop_waiting();
+        self.persistence.retry_at = None;
         if let Some(ended) = &mut self.persistence.ended {
             let token = ended.token.take();
             let ended = session::ended(&ended.sid, ended.reason, &ctx.config);
@@ -238,9 +258,16 @@ impl Tokens {
         }
     }
 
+    /// Forgets the session, and stops the vault: a newer one takes its place.
+    pub(super) fn stop(&mut self, ctx: &mut Context) {
+        ctx.session = None;
+        self.refresh.end(ctx);
+        ctx.outputs.push(Output::Stop);
+    }
+
     /// Continues after a write, unless it has to be repeated first.
     pub(super) fn proceed_after_write(&mut self, ctx: &mut Context) {
-        if !self.persistence.is_waiting() || self.refresh.is_queued(ctx) {
+        if self.persistence.retry_at.is_none() || self.refresh.is_queued(ctx) {
             self.proceed(ctx);
         }
     }

@@ -1,21 +1,12 @@
 //! A build without logins on other devices.
 
 use crate::base::http::Outcome;
-use crate::oauth::authorization_request::Pending;
-use crate::oauth::token_endpoint::TokenSet;
-use crate::prelude::*;
 use crate::vault::context::Context;
 use crate::vault::dpop::Dpop;
 use crate::vault::io::OpId;
+use crate::vault::login::callback::{CallbackOutcome, Callbacks};
 use crate::vault::login::in_flight::Logins;
 use crate::vault::provider::Provider;
-use crate::vault::verification::Verification;
-
-pub(in crate::vault) enum DeviceOutcome {
-    None,
-    Unused(Box<TokenSet>),
-    Granted(String, Box<Pending>, Box<Verification>),
-}
 
 impl Logins {
     pub(in crate::vault) const fn device_asked(&mut self, _: &mut Context, _: OpId, _: &Outcome) {}
@@ -32,9 +23,10 @@ impl Logins {
         &mut self,
         _: &mut Context,
         _: &Provider,
+        _: &mut Callbacks,
         _: OpId,
         _: &Outcome,
-    ) -> DeviceOutcome {
-        DeviceOutcome::None
+    ) -> CallbackOutcome {
+        CallbackOutcome::None
     }
 }

@@ -41,9 +41,7 @@ impl Dpop {
         None
     }
 
-    pub(super) const fn repeat(&mut self, _: &mut Context, _: Purpose, sent: TokenRequest) {
-        match sent {}
-    }
+    pub(super) const fn repeat(&mut self, _: &mut Context, _: Purpose, _: TokenRequest) {}
 
     pub(super) const fn call_answered(
         &self,

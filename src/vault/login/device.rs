@@ -1,5 +1,5 @@
-//! A login on another device (RFC 8628). For the rest of the vault it is a popup's: somebody waits for it, and what
-//! it brings goes the way of a callback.
+//! A login on another device (RFC 8628). The rest of the vault treats it like the login of a popup: a page waits for it,
+//! and its tokens are verified like those of a callback.
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result};
@@ -12,11 +12,15 @@ use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::dpop::Dpop;
 use crate::vault::io::OpId;
+use crate::vault::login::callback::{CallbackOutcome, Callbacks};
 use crate::vault::login::device_stage::{Device, Timing};
 use crate::vault::login::in_flight::{Login, LoginStage, Logins};
 use crate::vault::message::message;
 use crate::vault::provider::Provider;
 use crate::vault::verification::{Verification, unverified};
+
+/// The name of a login, the login, and its tokens to verify.
+type Granted = (String, Box<Pending>, Box<Verification>);
 
 impl Login {
     fn is_of(&self, op: OpId) -> bool {
@@ -25,7 +29,7 @@ impl Login {
 }
 
 impl Logins {
-    /// Asks for the codes. The provider's metadata is there.
+    /// Requests the codes. The provider's metadata is there.
     pub(super) fn begin_device(
         &mut self,
         ctx: &mut Context,
@@ -44,7 +48,7 @@ impl Logins {
         }
     }
 
-    /// The provider has made codes, or not: the page shows them.
+    /// Handles the response with the codes, which the page shows.
     pub(in crate::vault) fn device_asked(
         &mut self,
         ctx: &mut Context,
@@ -77,7 +81,7 @@ impl Logins {
         self.put(login);
     }
 
-    /// Asks whether users are through, where it is time to.
+    /// Polls for the logins that are due.
     pub(in crate::vault) fn poll_devices(
         &mut self,
         ctx: &mut Context,
@@ -114,25 +118,26 @@ impl Logins {
         }
     }
 
-    /// Handles the response to the question if the user is done.
+    /// Handles the response to a poll.
     pub(in crate::vault) fn device_polled(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
+        callbacks: &mut Callbacks,
         op: OpId,
         outcome: &Outcome,
-    ) -> DeviceOutcome {
+    ) -> CallbackOutcome {
         let Some(mut login) = self.take(|login| login.is_of(op)) else {
             // The login was given up in the meantime.
             let verdict =
                 device_authorization::read_poll(outcome, ctx.config.scheme(), Millis::ZERO);
             return match verdict {
-                PollOutcome::Tokens(tokens) => DeviceOutcome::Unused(tokens),
-                _ => DeviceOutcome::None,
+                PollOutcome::Tokens(tokens) => CallbackOutcome::Unused(tokens),
+                _ => CallbackOutcome::None,
             };
         };
         let LoginStage::AtDevice(Device::Shown(_, timing)) = &mut login.stage else {
-            return DeviceOutcome::None;
+            return CallbackOutcome::None;
         };
         match device_authorization::read_poll(outcome, ctx.config.scheme(), timing.interval) {
             PollOutcome::Pending(interval) => {
@@ -145,10 +150,15 @@ impl Logins {
             PollOutcome::Failed(error) => ctx.post_error(login.port, login.id, &error),
             PollOutcome::Tokens(tokens) => {
                 let requested = timing.asked_at;
-                return self.device_granted(ctx, provider, op, login, tokens, requested);
+                return match self.device_granted(ctx, provider, op, login, tokens, requested) {
+                    Ok((key, pending, verification)) => {
+                        callbacks.begin_detached(ctx, provider, self, key, pending, verification)
+                    }
+                    Err(unused) => CallbackOutcome::Unused(unused),
+                };
             }
         }
-        DeviceOutcome::None
+        CallbackOutcome::None
     }
 
     fn device_granted(
@@ -159,12 +169,12 @@ impl Logins {
         mut login: Box<Login>,
         tokens: Box<TokenSet>,
         requested: Instant,
-    ) -> DeviceOutcome {
+    ) -> core::result::Result<Granted, Box<TokenSet>> {
         let unverified = match unverified(ctx, provider, &tokens) {
             Ok(unverified) => unverified,
             Err(error) => {
                 ctx.post_error(login.port, login.id, &error);
-                return DeviceOutcome::Unused(tokens);
+                return Err(tokens);
             }
         };
         // No response of an authorization endpoint has such a key: theirs are hashes.
@@ -175,18 +185,8 @@ impl Logins {
         login.stage = LoginStage::AtProvider { key: key.clone() };
         self.put(login);
         let verification = Verification::new(tokens, requested, unverified);
-        DeviceOutcome::Granted(key, Box::new(pending), Box::new(verification))
+        Ok((key, Box::new(pending), Box::new(verification)))
     }
-}
-
-/// The result of a poll.
-pub(in crate::vault) enum DeviceOutcome {
-    /// Nothing to do.
-    None,
-    /// Tokens that nobody waits for, or that cannot be used.
-    Unused(Box<TokenSet>),
-    /// Tokens to verify, for the pending login of this name.
-    Granted(String, Box<Pending>, Box<Verification>),
 }
 
 fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Result<OpId> {
