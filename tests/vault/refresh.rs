@@ -96,7 +96,7 @@ fn each_refresh_sends_the_latest_token() {
 }
 
 #[test]
-#[should_panic(expected = "never sent to the token endpoint")]
+#[should_panic(expected = "that it knows to be consumed")]
 fn world_notices_consumed_tokens() {
     let (mut world, page) = World::expired();
     world.count_all_as_consumed();
