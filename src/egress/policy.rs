@@ -14,12 +14,11 @@ use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
 use crate::prelude::*;
 
-#[cfg_attr(feature = "extended", path = "policy/extended.rs")]
 #[cfg_attr(not(feature = "extended"), path = "policy/basic.rs")]
-mod options;
+mod extended;
 
-pub use options::TokenSelector;
-use options::{RequestOptions, RuleOptions, Targets};
+pub use extended::TokenSelector;
+use extended::{RequestOptions, RuleOptions, Targets};
 
 /// The longest URL that is sent, in bytes.
 pub const MAX_URL: usize = 8 * 1024;

@@ -5,7 +5,6 @@
 //! similar interface cannot tell `-` from `_`, and some cannot tell it from other punctuation. So each character that
 //! is not a letter or a digit counts as `-`.
 
-#[cfg_attr(feature = "extended", path = "request_headers/exceptions.rs")]
 #[cfg_attr(not(feature = "extended"), path = "request_headers/no_exceptions.rs")]
 mod exceptions;
 
@@ -32,8 +31,8 @@ const TRUSTED: &str = "\
     x-appengine-* x-arr-* x-azure-* x-envoy-* x-goog-authenticated-* x-goog-iap-* x-nf-* x-vercel-* sm-* iv-* oam-* \
     shib-* x-accel-* x-sendfile-type";
 
-/// Headers that ask for a part of a response. An API that echoes its request would return the token in pieces, none of
-/// which the search recognizes. (Some servers still take `Request-Range` for `Range`, and Azure Storage `x-ms-range`.)
+/// Headers that ask for a part of a response. An API that echoes its request would return the token in pieces, which
+/// the search does not recognize. (Some servers still take `Request-Range` for `Range`, and Azure Storage `x-ms-range`.)
 pub(crate) const RANGES: &str = "range if-range request-range x-ms-range";
 
 impl Exceptions {

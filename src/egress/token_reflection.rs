@@ -262,8 +262,8 @@ impl Guard {
     }
 }
 
-/// The length of the line break that `text` begins with, as it is or as JSON escapes it; 0 if there is none. A backslash
-/// at the end of `text` counts as one, since it may become one.
+/// The length of the line break that `text` begins with, unescaped or escaped in JSON, or 0. A backslash at the end of
+/// `text` counts as a line break, since it may become one.
 fn line_break(text: &[u8]) -> usize {
     match text {
         [b'\\', b'r', b'\\', b'n', ..] => 4,

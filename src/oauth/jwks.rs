@@ -3,7 +3,6 @@
 //! Parsing leaves out unusable keys: symmetric and private keys, encryption keys, short RSA keys and unknown curves. The
 //! provider may publish them next to usable ones. A token's `kid` selects among the remaining keys. It is only compared.
 
-#[cfg_attr(feature = "extended", path = "jwks/all_algorithms.rs")]
 #[cfg_attr(not(feature = "extended"), path = "jwks/common_algorithms.rs")]
 mod algorithms;
 

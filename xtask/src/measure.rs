@@ -260,13 +260,18 @@ fn tree(path: &str) -> &str {
 }
 
 fn methods(sources: &[Source]) -> Row {
-    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    // The files of one module may define the same method.
+    let mut methods: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for source in sources {
-        for (name, _) in &source.methods {
-            *counts.entry((tree(&source.path), name)).or_default() += 1;
+        for (name, method) in &source.methods {
+            methods
+                .entry((tree(&source.path), name))
+                .or_default()
+                .insert(method);
         }
     }
-    let mut counts: Vec<_> = counts.into_iter().collect();
+    let counts = methods.iter().map(|(name, methods)| (*name, methods.len()));
+    let mut counts: Vec<_> = counts.collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let list = |least: usize| {
         let chosen = counts.iter().filter(|(_, count)| *count > least);
@@ -334,6 +339,14 @@ fn long_functions(sources: &[Source]) -> Row {
     )
 }
 
+/// Returns true if two of these files belong to the same build.
+fn clash(sources: &[Source], files: &BTreeSet<&str>) -> bool {
+    files.iter().any(|one| {
+        let mut others = files.iter().filter(|other| *other != one);
+        others.any(|other| !code::are_alternatives(sources, one, other))
+    })
+}
+
 fn shared_names(sources: &[Source]) -> Row {
     let mut names: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for source in sources {
@@ -346,7 +359,7 @@ fn shared_names(sources: &[Source]) -> Row {
     }
     let shared: Vec<String> = names
         .iter()
-        .filter(|(_, files)| files.len() > 1)
+        .filter(|(_, files)| clash(sources, files))
         .map(|((_, name), files)| {
             format!(
                 "{name}: {}",

@@ -31,7 +31,7 @@ impl RuleExtension {
             .with_socket(options.socket(whole.boolean("dpop")))
             .with_step_up(options.boolean("stepUp"))
             .with_headers(options.header_exceptions());
-        let rule = if options.cache(reflection) {
+        let rule = if is_cacheable(options, reflection) {
             rule.with_cache()
         } else {
             rule
@@ -46,23 +46,6 @@ impl RuleExtension {
 }
 
 impl<'a> Options<'a> {
-    /// Returns true for `cache: true`: the browser may keep responses in its HTTP cache. A page can read a cached response
-    /// piece by piece, so such a rule cannot also promise to search responses for the token.
-    fn cache(&self, reflection: Scope) -> bool {
-        const OPTION: &str = "cache";
-        match self.object.get(OPTION) {
-            None | Some(Value::Bool(false)) => return false,
-            Some(Value::Bool(true))
-                if reflection == Scope::Nothing || self.object.get("reflection").is_none() => {}
-            Some(Value::Bool(true)) => self.refuse(
-                "reflection",
-                msg!("with cache: true it must be 'allow' or omitted: a cached response can be read in pieces"),
-            ),
-            Some(_) => self.refuse(OPTION, msg!("it must be true or false")),
-        }
-        true
-    }
-
     /// `allowHeaders` and `denyHeaders`: exceptions from [`crate::egress::request_headers`].
     pub(crate) fn header_exceptions(&self) -> Exceptions {
         const WHY: &str = msg!(
@@ -148,54 +131,7 @@ impl<'a> Options<'a> {
             path: &path,
             fault: self.fault,
         };
-        options.place()
-    }
-
-    fn place(&self) -> Option<Place> {
-        match self.object.str("token") {
-            Some("protocol") => {
-                self.refuse_unknown("token prefix encoding", "");
-                let why = msg!(
-                    "it must be a string of characters that are allowed in the name of a sub-protocol (RFC 9110 5.6.2)"
-                );
-                let prefix = self.optional_text("prefix", "", why);
-                if !prefix.is_empty() && !is_token(prefix) {
-                    self.refuse("prefix", why);
-                }
-                let encoding = self.object.get("encoding").map(Value::as_str);
-                if !matches!(encoding, None | Some(Some("base64url"))) {
-                    self.refuse("encoding", msg!("it must be 'base64url' or omitted"));
-                }
-                Some(Place::Protocol {
-                    prefix: prefix.to_owned(),
-                    is_encoded: encoding.is_some(),
-                })
-            }
-            Some("message") => {
-                self.refuse_unknown("token message", "");
-                let why = msg!("it must be a string that contains {token} once");
-                let place = Place::message(self.text("message", why));
-                if place.is_none() {
-                    self.refuse("message", why);
-                }
-                place
-            }
-            Some("query") => {
-                self.refuse_unknown("token parameter", "");
-                let why = msg!("it must be the name of a parameter");
-                let parameter = self.optional_text("parameter", "access_token", why);
-                if parameter.is_empty() {
-                    self.refuse("parameter", why);
-                }
-                Some(Place::Query {
-                    parameter: parameter.to_owned(),
-                })
-            }
-            _ => {
-                self.refuse("token", msg!("it must be 'protocol', 'message' or 'query'"));
-                None
-            }
-        }
+        place(&options)
     }
 
     /// An optional string.
@@ -204,6 +140,71 @@ impl<'a> Options<'a> {
             self.text(name, why)
         } else {
             default
+        }
+    }
+}
+
+/// Returns true for `cache: true`: the browser may keep responses in its HTTP cache. A page can read a cached response
+/// piece by piece, so such a rule cannot also promise to search responses for the token.
+fn is_cacheable(options: &Options<'_>, reflection: Scope) -> bool {
+    const OPTION: &str = "cache";
+    match options.object.get(OPTION) {
+        None | Some(Value::Bool(false)) => return false,
+        Some(Value::Bool(true))
+            if reflection == Scope::Nothing || options.object.get("reflection").is_none() => {}
+        Some(Value::Bool(true)) => options.refuse(
+            "reflection",
+            msg!("with cache: true it must be 'allow' or omitted: a cached response can be read in pieces"),
+        ),
+        Some(_) => options.refuse(OPTION, msg!("it must be true or false")),
+    }
+    true
+}
+
+/// Reads the position of the token in sockets.
+fn place(options: &Options<'_>) -> Option<Place> {
+    match options.object.str("token") {
+        Some("protocol") => {
+            options.refuse_unknown("token prefix encoding", "");
+            let why = msg!(
+                "it must be a string of characters that are allowed in the name of a sub-protocol (RFC 9110 5.6.2)"
+            );
+            let prefix = options.optional_text("prefix", "", why);
+            if !prefix.is_empty() && !is_token(prefix) {
+                options.refuse("prefix", why);
+            }
+            let encoding = options.object.get("encoding").map(Value::as_str);
+            if !matches!(encoding, None | Some(Some("base64url"))) {
+                options.refuse("encoding", msg!("it must be 'base64url' or omitted"));
+            }
+            Some(Place::Protocol {
+                prefix: prefix.to_owned(),
+                is_encoded: encoding.is_some(),
+            })
+        }
+        Some("message") => {
+            options.refuse_unknown("token message", "");
+            let why = msg!("it must be a string that contains {token} once");
+            let place = Place::message(options.text("message", why));
+            if place.is_none() {
+                options.refuse("message", why);
+            }
+            place
+        }
+        Some("query") => {
+            options.refuse_unknown("token parameter", "");
+            let why = msg!("it must be the name of a parameter");
+            let parameter = options.optional_text("parameter", "access_token", why);
+            if parameter.is_empty() {
+                options.refuse("parameter", why);
+            }
+            Some(Place::Query {
+                parameter: parameter.to_owned(),
+            })
+        }
+        _ => {
+            options.refuse("token", msg!("it must be 'protocol', 'message' or 'query'"));
+            None
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Source {
     /// Lines with a condition on a Cargo feature.
     pub(crate) feature_lines: usize,
     pub(crate) lines: usize,
+    /// Modules that have several files, one of them chosen by a condition.
+    pub(crate) alternatives: Vec<Vec<String>>,
     /// Paths, such as `crate::vault::login::Login`, and their last segments on their own.
     paths: BTreeSet<Vec<String>>,
     /// Names of methods that are called.
@@ -52,6 +54,47 @@ pub(crate) fn read(path: &str, text: &str) -> Result<Source> {
     };
     source.visit_file(&file);
     Ok(source)
+}
+
+/// Returns the files of a module: those of its conditional `path` attributes, and its default file if one condition
+/// remains.
+fn files_of_module(parent: &str, item: &syn::ItemMod) -> Vec<String> {
+    let (folder, file) = parent.rsplit_once('/').unwrap_or(("", parent));
+    let mut files = Vec::new();
+    for attribute in &item.attrs {
+        let syn::Meta::List(list) = &attribute.meta else {
+            continue;
+        };
+        let text = list.tokens.to_string().replace(' ', "");
+        if list.path.is_ident("cfg_attr")
+            && let Some((_, path)) = text.split_once("path=\"")
+        {
+            files.push(format!("{folder}/{}", path.trim_end_matches('"')));
+        }
+    }
+    if files.len() == 1 {
+        let children = match file.trim_end_matches(".rs") {
+            "lib" | "main" | "mod" => folder.to_owned(),
+            stem => format!("{folder}/{stem}"),
+        };
+        files.push(format!("{children}/{}.rs", item.ident));
+    }
+    files
+}
+
+/// Returns true if two files never belong to the same build, because they are, or are children of, different files of
+/// one module.
+pub(crate) fn are_alternatives(sources: &[Source], one: &str, other: &str) -> bool {
+    let is_part = |path: &str, file: &str| {
+        let children = format!("{}/", file.trim_end_matches(".rs"));
+        path == file || path.starts_with(&children)
+    };
+    let place = |files: &[String], path: &str| files.iter().position(|file| is_part(path, file));
+    let mut groups = sources.iter().flat_map(|source| &source.alternatives);
+    groups.any(|files| match (place(files, one), place(files, other)) {
+        (Some(one), Some(other)) => one != other,
+        _ => false,
+    })
 }
 
 fn is_test_module(attributes: &[syn::Attribute]) -> bool {
@@ -125,6 +168,10 @@ impl Source {
 
 impl<'ast> Visit<'ast> for Source {
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let files = files_of_module(&self.path, item);
+        if files.len() > 1 {
+            self.alternatives.push(files);
+        }
         let was_in_test = self.is_in_test;
         self.is_in_test |= is_test_module(&item.attrs);
         visit::visit_item_mod(self, item);
@@ -421,6 +468,33 @@ mod tests {
         let mut group = found[0].clone();
         group.sort();
         assert_eq!(group, ["src/vault/a.rs", "src/vault/b.rs"]);
+    }
+
+    #[test]
+    fn files_of_one_module_are_alternatives() {
+        let files = sources(&[
+            (
+                "src/vault.rs",
+                "#[cfg_attr(not(feature = \"x\"), path = \"vault/basic/a.rs\")] mod a; mod b;",
+            ),
+            (
+                "src/lib.rs",
+                "#[cfg_attr(feature = \"x\", path = \"one.rs\")] #[cfg_attr(not(feature = \"x\"), path = \"two.rs\")] mod c;",
+            ),
+        ]);
+        for (one, other, expected) in [
+            ("src/vault/a.rs", "src/vault/basic/a.rs", true),
+            ("src/vault/a/child.rs", "src/vault/basic/a.rs", true),
+            ("src/vault/a/child.rs", "src/vault/a.rs", false),
+            ("src/vault/a.rs", "src/vault/b.rs", false),
+            ("src/one.rs", "src/two.rs", true),
+        ] {
+            assert_eq!(
+                are_alternatives(&files, one, other),
+                expected,
+                "{one} {other}"
+            );
+        }
     }
 
     #[test]
