@@ -52,6 +52,17 @@ test('every file, function and test exists', async () => {
   assert.deepEqual(await missing(text), [])
 })
 
+test('no journey enters a file twice', async () => {
+  const journeys = (await read('ARCHITECTURE.md')).split('\n## Journey ').slice(1)
+  assert.equal(journeys.length, 3)
+  for (const journey of journeys) {
+    const [table] = journey.split('\n## ')
+    const files = [...table.matchAll(/^\| `([^`]+)` \|/gm)].map(([, file]) => file)
+    assert.ok(files.length > 10)
+    assert.deepEqual(files, [...new Set(files)])
+  }
+})
+
 test('control: a missing file or name is reported', async () => {
   const row = '| `src/vault.rs` | `poll`, `nothing` | see `src/vault.rs: neither` and `src/none.rs` |'
   assert.deepEqual(await missing(row), ['src/none.rs', 'src/vault.rs: neither', 'src/vault.rs: nothing'])
