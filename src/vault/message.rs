@@ -278,7 +278,7 @@ impl Members<'_> {
                 false
             }
         };
-        // An option that is misspelt would be a wish that nobody heeds.
+        // An option that is misspelled would be a wish that nobody heeds.
         for (name, _) in self.object.iter() {
             if !strings::contains_word(LOGIN, name) {
                 self.are_sound = false;

@@ -58,9 +58,9 @@ const OPTIONS = {
   'a negative limit': [{ session: { idle: -1 } }, /idle/],
   'a limit that is a string': [{ session: { idle: '1800' } }, /idle/],
   'an unknown value of persist': [{ session: { persist: 'disk' } }, /persist/],
-  'a misspelt option': [{ clientID: 'x' }, /`clientID`.*did you mean `clientId`\?/],
-  'a misspelt option of a session': [{ session: { idel: 60 } }, /`session\.idel`.*did you mean `idle`\?/],
-  'a misspelt option of a rule': [
+  'a misspelled option': [{ clientID: 'x' }, /`clientID`.*did you mean `clientId`\?/],
+  'a misspelled option of a session': [{ session: { idel: 60 } }, /`session\.idel`.*did you mean `idle`\?/],
+  'a misspelled option of a rule': [
     { apis: [{ url: 'https://api.example.com/', method: 'GET' }] },
     /`apis\[0\]\.method`.*did you mean `methods`\?/,
   ],

@@ -1,6 +1,6 @@
 //! The token handler in many isolates at once, in virtual time.
 //!
-//! Each file is a behaviour. `tests/kit` is what they share, and its `isolates/invariants.rs` what holds in all of it, whatever a
+//! Each file is a behavior. `tests/kit` is what they share, and its `isolates/invariants.rs` what holds in all of it, whatever a
 //! test does.
 
 #![allow(

@@ -368,7 +368,7 @@ impl Life {
             } else if given.status == 401 {
                 // The response's check has covered the end of the session.
             } else {
-                Invariant::Recovery.holds_if(!self.world.is_honoured(&presented), || {
+                Invariant::Recovery.holds_if(!self.world.is_honored(&presented), || {
                     format!("visit {visit} got {} {}", given.status, given.body)
                 });
             }

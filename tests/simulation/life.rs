@@ -1445,7 +1445,7 @@ impl Life {
         watch
             .family_in(self.world.home(page))
             .is_some_and(|family| {
-                self.world.provider.honours(family) && !watch.has_asked_for_user(family)
+                self.world.provider.honors(family) && !watch.has_asked_for_user(family)
             })
     }
 

@@ -78,10 +78,10 @@ export function startSockets({ verify }) {
       socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }))
     })
     const isEcho = !url.searchParams.has('quiet')
-    let isAuthorised = !!entry.claims
+    let isAuthorized = !!entry.claims
     socket.on('message', async (data, isBinary) => {
-      if (!isAuthorised) {
-        isAuthorised = true
+      if (!isAuthorized) {
+        isAuthorized = true
         if (!(await admit(entry, () => JSON.parse(data).token))) socket.close(4401, 'unauthorized')
         return
       }

@@ -1,6 +1,6 @@
 //! The vault in virtual time, against a provider that really issues and an API that really checks.
 //!
-//! Each file is a behaviour. `tests/kit` is what they share; whatever a test does, the world it did it
+//! Each file is a behavior. `tests/kit` is what they share; whatever a test does, the world it did it
 //! in checks at its end that every request of a page got exactly one answer, that no page was told a
 //! secret, and that no consumed refresh token was sent again.
 

@@ -6,7 +6,7 @@ use strongroom::base::clock::Millis;
 use strongroom::edge::Entry;
 
 /// The entry of a key.
-struct Kept {
+struct Stored {
     entry: Entry,
     until: u64,
 }
@@ -14,14 +14,14 @@ struct Kept {
 /// The store. Each call is atomic.
 #[derive(Default)]
 pub struct Coordinator {
-    kept: BTreeMap<String, Kept>,
+    stored: BTreeMap<String, Stored>,
     writes: u64,
 }
 
 impl Coordinator {
     pub fn read(&self, now: u64, key: &str) -> Option<Entry> {
-        let kept = self.kept.get(key).filter(|kept| kept.until > now);
-        kept.map(|kept| kept.entry.clone())
+        let stored = self.stored.get(key).filter(|stored| stored.until > now);
+        stored.map(|stored| stored.entry.clone())
     }
 
     pub fn version(&self, now: u64, key: &str) -> Option<String> {
@@ -47,7 +47,7 @@ impl Coordinator {
             version: version.clone(),
         };
         let until = now.saturating_add(lifetime.0);
-        self.kept.insert(key.to_owned(), Kept { entry, until });
+        self.stored.insert(key.to_owned(), Stored { entry, until });
         Some(version)
     }
 }

@@ -849,7 +849,7 @@ impl World {
     }
 
     /// Returns true if the session of this cookie should still exist.
-    pub fn is_honoured(&self, presented: &Presented) -> bool {
+    pub fn is_honored(&self, presented: &Presented) -> bool {
         let account = &self.watch.accounts[&presented.sid];
         let is_over = account.over.is_some() || account.logout.is_some();
         let family = self.watch.families.get(&account.family);

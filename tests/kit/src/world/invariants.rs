@@ -13,7 +13,7 @@ use strongroom::vault::{Loaded, OpId, Taken};
 
 use super::JobId;
 use super::elapsed::Since;
-use super::kept::{Kept, Record};
+use super::persisted::{PersistedSessions, Record};
 use super::provider::Endpoint;
 use crate::rules::invariants;
 
@@ -157,7 +157,7 @@ struct Knowers {
 pub struct Watch {
     limits: Limits,
     /// The account of persisted sessions. A vault without persistence has the account below.
-    kept: Option<Kept>,
+    persisted: Option<PersistedSessions>,
     pub ends: Ends,
     /// Number of sessions that started.
     pub logins: u64,
@@ -212,7 +212,7 @@ impl Watch {
     pub fn new(limits: Limits, keeps: bool) -> Self {
         Self {
             limits,
-            kept: keeps.then(|| Kept::new(limits)),
+            persisted: keeps.then(|| PersistedSessions::new(limits)),
             ends: Ends::default(),
             logins: 0,
             tokens: HashMap::new(),
@@ -253,8 +253,8 @@ impl Watch {
             }
         }
         self.hinder();
-        if let Some(kept) = &mut self.kept {
-            return kept.killed(vault);
+        if let Some(persisted) = &mut self.persisted {
+            return persisted.killed(vault);
         }
         self.begun.clear();
         (self.session, self.unseen, self.must_end) = (None, None, None);
@@ -293,16 +293,16 @@ impl Watch {
 
     /// The families of the sessions that pages know.
     pub fn families(&self) -> BTreeSet<usize> {
-        match &self.kept {
-            Some(kept) => kept.families(),
+        match &self.persisted {
+            Some(persisted) => persisted.families(),
             None => self.family().into_iter().collect(),
         }
     }
 
     /// The family of the session that this vault's pages know.
     pub fn family_in(&self, vault: usize) -> Option<usize> {
-        match &self.kept {
-            Some(kept) => kept.told(vault),
+        match &self.persisted {
+            Some(persisted) => persisted.told(vault),
             None => self.family(),
         }
     }
@@ -315,8 +315,8 @@ impl Watch {
         let waits = |(_, since, wait): &mut (usize, Instant, Millis)| since.passed(now) < *wait;
         self.told_to_wait
             .retain(|who, told| *who != vault || waits(told));
-        if let Some(kept) = &mut self.kept {
-            return kept.before(vault, now, holds_lock);
+        if let Some(persisted) = &mut self.persisted {
+            return persisted.before(vault, now, holds_lock);
         }
         let reason = self.session.and_then(|session| self.limit(&session, now));
         self.require_end(reason);
@@ -342,13 +342,13 @@ impl Watch {
         self.adopting = None;
         if has_pages {
             self.check_suspicion(vault);
-        } else if self.kept.is_some() {
+        } else if self.persisted.is_some() {
             // The session may end here and come back through the store without a page being told.
             let known = self.suspicions.get_mut(&vault);
             known.into_iter().for_each(|known| known.may_be_over = true);
         }
-        if let Some(kept) = &mut self.kept {
-            return kept.after(vault, now, has_pages, next_tick, is_tick);
+        if let Some(persisted) = &mut self.persisted {
+            return persisted.after(vault, now, has_pages, next_tick, is_tick);
         }
         let must_end = self.must_end.take();
         let Some(session) = self.session.filter(|_| has_pages) else {
@@ -398,8 +398,8 @@ impl Watch {
 
     /// A page made a request that counts as user activity.
     pub fn touched(&mut self, vault: usize, now: &Instant) {
-        if let Some(kept) = &mut self.kept {
-            return kept.touched(vault, now);
+        if let Some(persisted) = &mut self.persisted {
+            return persisted.touched(vault, now);
         }
         for session in [&mut self.session, &mut self.unseen].into_iter().flatten() {
             session.last_activity = *now;
@@ -408,21 +408,23 @@ impl Watch {
 
     /// The store was cleared or damaged, and the tombstones of ended sessions are lost.
     pub fn forget_ends(&mut self) {
-        self.kept.iter_mut().for_each(Kept::forget_ends);
+        self.persisted
+            .iter_mut()
+            .for_each(PersistedSessions::forget_ends);
     }
 
     /// A page logs out.
     pub fn logs_out(&mut self, vault: usize, time: u64) {
-        if let Some(kept) = &mut self.kept {
-            return kept.logs_out(vault, time);
+        if let Some(persisted) = &mut self.persisted {
+            return persisted.logs_out(vault, time);
         }
         self.require_end(Some("logged_out"));
     }
 
     /// A vault is told of a logout in another vault.
     pub fn may_log_out(&mut self, vault: usize) {
-        if let Some(kept) = &mut self.kept {
-            kept.may_log_out(vault);
+        if let Some(persisted) = &mut self.persisted {
+            persisted.may_log_out(vault);
         }
     }
 
@@ -515,8 +517,8 @@ impl Watch {
 
     /// The key that a session's tokens are bound to is gone, and it was needed.
     pub fn key_lost(&mut self, vault: usize, family: usize) {
-        if let Some(kept) = &mut self.kept {
-            kept.verdict(vault, family, "storage_lost");
+        if let Some(persisted) = &mut self.persisted {
+            persisted.verdict(vault, family, "storage_lost");
         }
     }
 
@@ -532,8 +534,8 @@ impl Watch {
             Reading::Refused(code) => match code.as_str() {
                 "invalid_grant" => {
                     self.dies(sent, vault);
-                    if let Some(kept) = &mut self.kept {
-                        return kept.verdict(vault, family, "provider_ended");
+                    if let Some(persisted) = &mut self.persisted {
+                        return persisted.verdict(vault, family, "provider_ended");
                     }
                     if self.unseen.is_some_and(|session| session.family == family) {
                         self.justified.insert("provider_ended");
@@ -667,8 +669,8 @@ impl Watch {
     /// The store answered, with success or failure.
     pub fn persisted(&mut self, vault: usize, ok: bool) {
         self.unpersisted.remove(&vault);
-        if let Some(kept) = self.kept.as_mut().filter(|_| ok) {
-            kept.told_written(vault);
+        if let Some(persisted) = self.persisted.as_mut().filter(|_| ok) {
+            persisted.told_written(vault);
         }
     }
 
@@ -682,12 +684,14 @@ impl Watch {
         has_lock: bool,
     ) {
         Invariant::UnderLock.holds_if(has_lock, || "written without the lock".to_owned());
-        let Some(kept) = &mut self.kept else { return };
+        let Some(persisted) = &mut self.persisted else {
+            return;
+        };
         let mut tokens = self.tokens.iter();
         let token = tokens.find(|((holder, token), _)| *holder == vault && state.contains(token));
         let token =
             token.map(|((_, token), issued)| (token.clone(), issued.age(now), issued.lifetime));
-        kept.writes(vault, state, family, now, token);
+        persisted.writes(vault, state, family, now, token);
     }
 
     /// A vault's write has succeeded or failed. The vault may not know yet.
@@ -700,55 +704,55 @@ impl Watch {
             }
         }
         self.unpersisted.remove(&vault);
-        if let Some(kept) = &mut self.kept {
-            kept.written(vault, works);
+        if let Some(persisted) = &mut self.persisted {
+            persisted.written(vault, works);
         }
     }
 
     /// The store's content by this account.
     pub fn stored_record(&self) -> Option<Record> {
-        self.kept.as_ref().and_then(Kept::record)
+        self.persisted.as_ref().and_then(PersistedSessions::record)
     }
 
     /// A tombstone for the session with this ID is written.
     pub fn marked(&mut self, sid: &str) {
-        if let Some(kept) = &mut self.kept {
-            kept.marked(sid);
+        if let Some(persisted) = &mut self.persisted {
+            persisted.marked(sid);
         }
     }
 
     /// A vault checks for the tombstone of the session that it has read.
     pub fn asks_for_mark(&mut self, vault: usize, op: OpId) {
-        if let Some(kept) = &mut self.kept {
-            kept.asks_for_mark(vault, op);
+        if let Some(persisted) = &mut self.persisted {
+            persisted.asks_for_mark(vault, op);
         }
     }
 
     /// A vault learns if the session that it has read has a tombstone.
     pub fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
-        if let Some(kept) = &mut self.kept {
-            kept.mark_read(vault, op, taken, now);
+        if let Some(persisted) = &mut self.persisted {
+            persisted.mark_read(vault, op, taken, now);
         }
     }
 
     /// A vault got the lock, and reads the store with this job. Its earlier reads are outdated.
     pub fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
-        if let Some(kept) = &mut self.kept {
-            kept.locked(vault, last_job, read);
+        if let Some(persisted) = &mut self.persisted {
+            persisted.locked(vault, last_job, read);
         }
     }
 
     /// A vault's write has succeeded or failed.
     pub fn wrote(&mut self, vault: usize, last_job: JobId) {
-        if let Some(kept) = &mut self.kept {
-            kept.wrote(vault, last_job);
+        if let Some(persisted) = &mut self.persisted {
+            persisted.wrote(vault, last_job);
         }
     }
 
     /// The vault no longer holds the lock.
     pub fn unlocked(&mut self, vault: usize) {
-        if let Some(kept) = &mut self.kept {
-            kept.unlocked(vault);
+        if let Some(persisted) = &mut self.persisted {
+            persisted.unlocked(vault);
         }
     }
 
@@ -770,8 +774,8 @@ impl Watch {
             });
             issued.requested.push(requested);
         }
-        if let Some(kept) = &mut self.kept {
-            kept.loaded(vault, loaded, record, job, now);
+        if let Some(persisted) = &mut self.persisted {
+            persisted.loaded(vault, loaded, record, job, now);
         }
     }
 
@@ -787,15 +791,15 @@ impl Watch {
         if !valid {
             return;
         }
-        if let Some(kept) = &mut self.kept {
+        if let Some(persisted) = &mut self.persisted {
             if facts.is_login
                 && let Some(begun) = self.begun.get(&facts.family)
             {
                 let times = (&begun.started, now);
                 let family = facts.family;
-                kept.begins(vault, family, times, begun.ends_with_token, time);
+                persisted.begins(vault, family, times, begun.ends_with_token, time);
             } else if facts.is_of_another_user {
-                kept.verdict(vault, facts.family, "security");
+                persisted.verdict(vault, facts.family, "security");
             }
             return;
         }
@@ -816,7 +820,7 @@ impl Watch {
 
     /// No page was told of the session that may have started: the next page will be.
     pub fn nobody_told(&mut self) {
-        if self.kept.is_some() {
+        if self.persisted.is_some() {
             return;
         }
         if let Some(family) = self.adopting {
@@ -845,7 +849,7 @@ impl Watch {
             self.dead.entry(sent.to_owned()).or_default().store = true;
             return;
         }
-        if self.kept.is_some() {
+        if self.persisted.is_some() {
             Invariant::UnderLock.holds_if(has_lock, || what.clone());
         }
         Invariant::PersistedFirst.holds_if(self.may_use(vault, sent), || what.clone());
@@ -881,16 +885,16 @@ impl Watch {
         Invariant::ExpiredToken.holds_if(age < issued.lifetime, || {
             format!("it is {} ms old and lives {} ms", age.0, issued.lifetime.0)
         });
-        if let (Some(kept), Some(family)) = (&mut self.kept, family) {
-            kept.call(vault, family, now);
+        if let (Some(persisted), Some(family)) = (&mut self.persisted, family) {
+            persisted.call(vault, family, now);
         }
     }
 
     /// A page is told of a session that started at `started_at`, by the wall clock.
     pub fn told_session(&mut self, vault: usize, started_at: u64, name: Option<&str>) {
-        if let Some(kept) = &mut self.kept {
+        if let Some(persisted) = &mut self.persisted {
             let family = name.and_then(|name| name.parse().ok()).unwrap();
-            self.logins += u64::from(kept.told_session(vault, family));
+            self.logins += u64::from(persisted.told_session(vault, family));
             return;
         }
         if let Some(family) = self.adopting
@@ -924,14 +928,14 @@ impl Watch {
 
     /// A page is told that it has no session.
     pub fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
-        if let Some(kept) = &mut self.kept {
-            // The vault has also dropped the waiting times of that session, in case another vault kept it alive.
+        if let Some(persisted) = &mut self.persisted {
+            // The vault has also dropped the waiting times of that session, in case another vault persisted it alive.
             self.told_to_wait.remove(&vault);
             self.needs_user.remove(&vault);
             self.suspicions.remove(&vault);
             self.told_to_interact.remove(&vault);
             let reason = reason.unwrap_or("no reason");
-            if let Some(family) = kept.told_none(vault, reason) {
+            if let Some(family) = persisted.told_none(vault, reason) {
                 self.count_end(family, reason);
             }
             return;

@@ -377,7 +377,7 @@ impl Provider {
     }
 
     /// Returns true if this family's refresh token is still valid.
-    pub fn honours(&self, family: usize) -> bool {
+    pub fn honors(&self, family: usize) -> bool {
         !self.families[family].is_revoked && !self.refused.contains(&family)
     }
 

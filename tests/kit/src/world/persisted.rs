@@ -124,7 +124,7 @@ struct Seen {
     ends_read: HashSet<usize>,
 }
 
-pub struct Kept {
+pub struct PersistedSessions {
     limits: Limits,
     vaults: BTreeMap<usize, Seen>,
     stored: Option<Record>,
@@ -178,7 +178,7 @@ impl Holding {
     }
 }
 
-impl Kept {
+impl PersistedSessions {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,

@@ -6,11 +6,11 @@
  * - `api`: a URL below which a token is required; `raw(options)` below it responds as told, `mirror` describes the
  *   request
  * - `site`: the page's own origin; `nobody`: an origin without a server; `elsewhere`: the API under another origin
- * - `read(response)`, `sent(response)`, `failure(promise)`, `bytes(size)`: see fetch_behaviour.test.mjs
+ * - `read(response)`, `sent(response)`, `failure(promise)`, `bytes(size)`: see fetch_behavior.test.mjs
  */
 const post = (body, more = '') => `{ method: 'POST', body: ${body}, ${more} }`
 
-export const BEHAVIOURS = {
+export const BEHAVIORS = {
   basic: {
     'a response has status, text and body': `read(await fetch(raw({ status: 200, body: 'hello' })))`,
     'a status text of the server’s own': `(await fetch(raw({ status: 200, reason: 'Fine' }))).statusText`,

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { signIn, startApp } from '../support/app.mjs'
 import { listen } from '../support/listen.mjs'
-import { BEHAVIOURS } from './fetch_behaviours.mjs'
+import { BEHAVIORS } from './fetch_behaviors.mjs'
 
 const time = { timeout: 240_000 }
 
@@ -173,14 +173,14 @@ async function differences(cases, which) {
   return found
 }
 
-const CASES = Object.entries(BEHAVIOURS).flatMap(([group, cases]) =>
+const CASES = Object.entries(BEHAVIORS).flatMap(([group, cases]) =>
   Object.entries(cases).map(([name, code]) => [`${group}: ${name}`, code]),
 )
 
 test('they differ only where docs/fetch.md says so', time, async (t) => {
   app.api.on('seen', ({ response }) => response.end(String(app.api.requests.length)))
   const found = await differences(CASES, 'vault')
-  t.diagnostic(`${CASES.length} behaviours, ${found.size} differ`)
+  t.diagnostic(`${CASES.length} behaviors, ${found.size} differ`)
   for (const [id, { plain, vault }] of found) {
     t.diagnostic(`${id}\n    fetch:      ${JSON.stringify(plain)}\n    auth.fetch: ${JSON.stringify(vault)}`)
   }
