@@ -188,7 +188,7 @@ test(
   }),
 )
 
-test('a worker keeps 512 ports, silent ones included', time, async () => {
+test('a worker keeps at most 512 ports, including silent ones', time, async () => {
   app.setWorker(`
 import { vault } from '/strongroom/worker.js'
 const { close, postMessage } = MessagePort.prototype

@@ -163,7 +163,7 @@ test('a control: without the worker’s header that rule sends the token', time,
   await close()
 })
 
-test('a page that is cross-origin isolated', time, async () => {
+test('a cross-origin isolated page signs in and calls', time, async () => {
   const isolated = headers('isolated')
   const { page, close } = await openServed(isolated, {
     'Cross-Origin-Embedder-Policy': isolated['Cross-Origin-Embedder-Policy'],

@@ -285,7 +285,7 @@ for (const [how, block] of Object.entries(BLOCKED)) {
   })
 }
 
-test('no text of the token endpoint is in the error', time, async () => {
+test('errors quote nothing from the token endpoint', time, async () => {
   const secret = 'do-not-repeat-this-0123456789'
   const { error } = await exchange(json({ error: 'invalid_grant', error_description: secret }, 400))
   assert.doesNotMatch(JSON.stringify(error), new RegExp(secret))

@@ -177,7 +177,7 @@ const CASES = Object.entries(BEHAVIORS).flatMap(([group, cases]) =>
   Object.entries(cases).map(([name, code]) => [`${group}: ${name}`, code]),
 )
 
-test('they differ only where docs/fetch.md says so', time, async (t) => {
+test('fetch and auth.fetch differ only as docs/fetch.md says', time, async (t) => {
   app.api.on('seen', ({ response }) => response.end(String(app.api.requests.length)))
   const found = await differences(CASES, 'vault')
   t.diagnostic(`${CASES.length} behaviors, ${found.size} differ`)

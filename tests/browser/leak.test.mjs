@@ -300,7 +300,7 @@ test('no token, code or verifier is ever in the page', { timeout: 900_000 }, asy
 
 // Resuming
 
-test('nor after a silent login', { timeout: 360_000 }, async () => {
+test('no token is in the page after a silent login', { timeout: 360_000 }, async () => {
   const returning = await startApp({
     resume: 'redirect',
     // Without offline_access, because the provider would require consent for it.

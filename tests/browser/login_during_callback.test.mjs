@@ -176,7 +176,7 @@ async function exchanging(config = {}) {
   return { app, page, release: gate.resolve }
 }
 
-test('popup opens in the turn of its click during a callback', time, async () => {
+test('popup opens in the task of its click during a callback', time, async () => {
   const { page, release } = await exchanging()
   await page.evaluate(() => {
     const button = document.createElement('button')
@@ -223,7 +223,7 @@ test('login() waits no longer than the exchange may take', time, async () => {
   await page.context().close()
 })
 
-test('login() navigates at once where no callback is in flight', time, async () => {
+test('login() navigates immediately without a callback in flight', time, async () => {
   const app = apps.shared
   const page = await app.open()
   await signIn(page)

@@ -47,7 +47,7 @@ for (const [option, value] of Object.entries({ scope: 'orders', params: { displa
   })
 }
 
-test('in the larger module too', time, async () => {
+test('message_invalid: unknown options in the larger module', time, async () => {
   app.setConfig({ loginScopes: ['orders'] })
   const { code, message } = await refusal({ maxage: 5 })
   assert.equal(code, 'message_invalid')

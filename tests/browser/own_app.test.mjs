@@ -35,7 +35,7 @@ test('its client may sign in', async () => {
   assert.match(location, /\/interaction\//)
 })
 
-test('from nowhere else', async () => {
+test('its client may not sign in from another origin', async () => {
   const { status } = await authorization({ redirect_uri: 'http://localhost:5174/callback' })
   assert.equal(status, 400)
 })

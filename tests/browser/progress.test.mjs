@@ -36,7 +36,7 @@ const told = (path, body = 'undefined') =>
     return { told, byteLength, url: response.url }
   })()`)
 
-test('of a download: each chunk, up to its length', time, async () => {
+test('progress of a download: each chunk, up to its length', time, async () => {
   const { told: calls, byteLength, url } = await told('bytes?size=5000000')
   assert.equal(byteLength, 5_000_000)
   assert.equal(url, `${app.api.url}bytes?size=5000000`)
@@ -50,12 +50,12 @@ test('of a download: each chunk, up to its length', time, async () => {
   assert.equal(before, 5_000_000)
 })
 
-test('of a download without a length: no total', time, async () => {
+test('progress of a download without a length: no total', time, async () => {
   const { told: calls } = await told('on/unknown')
   assert.deepEqual(calls.at(-1), { type: 'download', loaded: 7, total: null })
 })
 
-test('of a compressed download: decompressed bytes, and no total beyond it', time, async () => {
+test('progress of a compressed download: decompressed bytes, no total', time, async () => {
   const { told: calls, byteLength } = await told('on/squeezed')
   assert.equal(byteLength, 100_000)
   assert.deepEqual(calls.at(-1), { type: 'download', loaded: 100_000, total: null })
@@ -66,7 +66,7 @@ for (const [name, body, size] of [
   ['a Blob', 'new Blob([new Uint8Array(1000)])', 1000],
   ['a view', 'new Uint8Array(1000).subarray(10)', 990],
 ]) {
-  test(`of an upload: all of it when the response begins: ${name}`, time, async () => {
+  test(`progress of an upload: everything when the response begins: ${name}`, time, async () => {
     const { told: calls } = await told('upload', body)
     assert.deepEqual(calls[0], { type: 'upload', loaded: size, total: size })
     assert.ok(calls.slice(1).every(({ type }) => type === 'download'))
@@ -74,7 +74,7 @@ for (const [name, body, size] of [
   })
 }
 
-test('of an upload as a form: the encoded size', time, async () => {
+test('progress of an upload as a form: the encoded size', time, async () => {
   const { told: calls } = await told(
     'upload',
     `(() => { const form = new FormData(); form.append('a', 'b'); return form })()`,
@@ -82,7 +82,7 @@ test('of an upload as a form: the encoded size', time, async () => {
   assert.equal(calls[0].loaded, app.api.requests[0].bytes)
 })
 
-test('of a call without bodies: nothing', time, async () => {
+test('progress of a call without bodies: nothing', time, async () => {
   const { told: calls } = await told('status/204')
   assert.deepEqual(calls, [])
 })
@@ -108,7 +108,7 @@ test('a value that is not a function is refused before sending', time, async () 
   assert.equal(app.api.requests.length, 0)
 })
 
-test('its exceptions are reported and do not affect the call', time, async () => {
+test('exceptions of onProgress are reported and do not affect the call', time, async () => {
   const errors = []
   page.on('pageerror', ({ message }) => errors.push(message))
   const outcome = await page.evaluate(async (url) => {

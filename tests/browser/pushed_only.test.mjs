@@ -18,7 +18,7 @@ test('a popup of a dedicated worker: its response reaches its opener', time, asy
   assert.equal(value.claims.sub, 'alice')
 })
 
-test('also without being configured', time, async () => {
+test('requests are pushed without being configured', time, async () => {
   app.setConfig({ par: undefined })
   const page = await app.open()
   const { value } = await signInByPopup(page)

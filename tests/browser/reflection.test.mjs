@@ -149,7 +149,7 @@ test('an incomplete token reaches the page', time, async () => {
   assert.match(value.text, /^eyJ.{27}$/)
 })
 
-test('text that resembles a token arrives intact in any chunks', time, async () => {
+test('a string that resembles a token arrives intact in any chunks', time, async () => {
   const body = Buffer.from(`${'eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln '.repeat(40_000)}eyJ`)
   app.api.on('lookalikes', async ({ response }) => {
     response.writeHead(200, { 'Content-Type': 'application/octet-stream' })

@@ -341,7 +341,7 @@ async function withRule(webSocket, more = {}) {
 }
 
 for (const [way, rule] of Object.entries(WAYS)) {
-  test(`by ${way}: the API sees a good token, and the page sees none`, time, async () => {
+  test(`by ${way}: the API gets a valid token, and the page gets none`, time, async () => {
     const { other, recorded } = await withRule(rule)
     const said = await other.evaluate(async (url) => {
       const socket = auth.webSocket(url)

@@ -57,7 +57,7 @@ const read = (size) =>
     return seen
   }, size)
 
-test('a reader that stops stops the server after a bounded amount', time, async (t) => {
+test('a stalled reader stops the server after a bounded amount', time, async (t) => {
   await page.evaluate(async (address) => {
     globalThis.held = (await auth.fetch(address)).body.getReader()
   }, url())
@@ -80,7 +80,7 @@ test('a reader that stops stops the server after a bounded amount', time, async 
   assert.ok(flow.entry.aborted)
 })
 
-test('fetch reads as much', time, async (t) => {
+test('fetch reads the same amount ahead', time, async (t) => {
   await page.evaluate(
     async ([address, token]) => {
       const response = await fetch(address, { headers: { authorization: `Bearer ${token}` } })

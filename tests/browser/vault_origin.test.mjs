@@ -301,7 +301,7 @@ test('its sandbox forbids windows and navigation', time, async () => {
   assert.deepEqual(outcome, { opened: null, moved: 'SecurityError' })
 })
 
-test('the control: without the sandbox it could', time, async () => {
+test('the control: without the sandbox it can do both', time, async () => {
   const page = await app.open()
   await booted(page)
   await page.evaluate((address) => {

@@ -198,33 +198,25 @@ function askInFrame(url) {
 const codeOf = (address) => new URLSearchParams(address.split('?')[1]).get('code')
 const codesIssued = (app) => app.ledger.entries.filter(({ kind }) => kind === 'authorization_code').length
 
-test(
-  'a silent login of its own, in a frame: with the app’s redirect URI the code is read, and redeemed',
-  time,
-  async () => {
-    const page = await openWith(plain)
-    await signIn(page)
-    const request = silentRequest(plain, `${plain.site.origin}/callback`)
-    const address = await page.evaluate(askInFrame, request.url)
-    assert.ok(await redeem(plain, codeOf(address), request))
-  },
-)
+test('attacker’s silent login in a frame, app’s redirect URI: code is read and redeemed', time, async () => {
+  const page = await openWith(plain)
+  await signIn(page)
+  const request = silentRequest(plain, `${plain.site.origin}/callback`)
+  const address = await page.evaluate(askInFrame, request.url)
+  assert.ok(await redeem(plain, codeOf(address), request))
+})
 
-test(
-  'a silent login of its own, in a frame: with the vault’s the code is issued, and out of reach',
-  time,
-  async () => {
-    const page = await openWith(framed)
-    await signIn(page)
-    const before = codesIssued(framed)
-    const request = silentRequest(framed, `${framed.vault.origin}/callback`)
-    assert.equal(await page.evaluate(askInFrame, request.url), 'SecurityError')
-    assert.equal(codesIssued(framed) - before, 1)
-    assert.equal(framed.vault.requests.at(-1).path, '/callback')
-  },
-)
+test('attacker’s silent login in a frame, vault’s redirect URI: code is out of reach', time, async () => {
+  const page = await openWith(framed)
+  await signIn(page)
+  const before = codesIssued(framed)
+  const request = silentRequest(framed, `${framed.vault.origin}/callback`)
+  assert.equal(await page.evaluate(askInFrame, request.url), 'SecurityError')
+  assert.equal(codesIssued(framed) - before, 1)
+  assert.equal(framed.vault.requests.at(-1).path, '/callback')
+})
 
-test('a silent login of its own: the provider knows no redirect URI of the app’s origin', time, async () => {
+test('attacker’s silent login: the provider knows no redirect URI of the app’s origin', time, async () => {
   const issued = async (app) => {
     const page = await openWith(app)
     await signIn(page)
@@ -264,7 +256,7 @@ function askInPopup(url) {
 }
 
 test(
-  'a silent login of its own, in a popup: with the vault’s redirect URI its state comes back, and no code',
+  'attacker’s silent login in a popup, vault’s redirect URI: only its state comes back',
   time,
   async () => {
     const page = await openWith(framed)
@@ -287,23 +279,19 @@ test(
   },
 )
 
-test(
-  'a silent login of its own, in a popup: with the app’s redirect URI the code is read',
-  time,
-  async () => {
-    const page = await openWith(plain)
-    await signIn(page)
-    // The app's page would remove the code immediately, so it does not start.
-    const release = plain.site.override('/page.js', { body: '' })
-    try {
-      const request = silentRequest(plain, `${plain.site.origin}/callback`)
-      const addresses = await page.evaluate(askInPopup, request.url)
-      assert.ok(await redeem(plain, codeOf(addresses.at(-1)), request))
-    } finally {
-      release()
-    }
-  },
-)
+test('attacker’s silent login in a popup, app’s redirect URI: code is read', time, async () => {
+  const page = await openWith(plain)
+  await signIn(page)
+  // The app's page would remove the code immediately, so it does not start.
+  const release = plain.site.override('/page.js', { body: '' })
+  try {
+    const request = silentRequest(plain, `${plain.site.origin}/callback`)
+    const addresses = await page.evaluate(askInPopup, request.url)
+    assert.ok(await redeem(plain, codeOf(addresses.at(-1)), request))
+  } finally {
+    release()
+  }
+})
 
 /** Runs in each page of the app before its own script: records URLs and messages on the package's channels. */
 function eavesdrop() {
@@ -328,33 +316,25 @@ async function ownLogin(app, redirectUri) {
   return { request, addresses, texts: [...addresses, ...rest].join('\n') }
 }
 
-test(
-  'a login of its own, to which the user signs in: with the app’s redirect URI the code is read, and redeemed',
-  time,
-  async () => {
-    // The app's page would remove the code immediately, so it does not start.
-    const release = plain.site.override('/callback', { body: '' })
-    try {
-      const { request, addresses } = await ownLogin(plain, `${plain.site.origin}/callback`)
-      assert.ok(await redeem(plain, codeOf(addresses.at(-1)), request))
-    } finally {
-      release()
-    }
-  },
-)
+test('attacker’s login by the user, app’s redirect URI: code is read and redeemed', time, async () => {
+  // The app's page would remove the code immediately, so it does not start.
+  const release = plain.site.override('/callback', { body: '' })
+  try {
+    const { request, addresses } = await ownLogin(plain, `${plain.site.origin}/callback`)
+    assert.ok(await redeem(plain, codeOf(addresses.at(-1)), request))
+  } finally {
+    release()
+  }
+})
 
-test(
-  'a login of its own, to which the user signs in: with the vault’s the code is as good, and out of reach',
-  time,
-  async () => {
-    const { request, texts } = await ownLogin(framed, `${framed.vault.origin}/callback`)
-    const { value: code } = framed.ledger.newest('authorization_code')
-    assert.ok(texts.includes(request.state), 'the script does observe something')
-    assert.ok(!texts.includes(code), texts)
-    // Nothing else separates it from a token.
-    assert.ok(await redeem(framed, code, request))
-  },
-)
+test('attacker’s login by the user, vault’s redirect URI: code is out of reach', time, async () => {
+  const { request, texts } = await ownLogin(framed, `${framed.vault.origin}/callback`)
+  const { value: code } = framed.ledger.newest('authorization_code')
+  assert.ok(texts.includes(request.state), 'the script does observe something')
+  assert.ok(!texts.includes(code), texts)
+  // Nothing else separates it from a token.
+  assert.ok(await redeem(framed, code, request))
+})
 
 /** Runs before the page's own script: replaces every worker. */
 function replaceWorkers(url) {
