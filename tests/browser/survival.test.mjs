@@ -93,7 +93,7 @@ const EVENTS = [
     },
   },
   { what: 'left for another site, and back to a fresh page', cached: true, happen: leaveAndReturn },
-  { what: 'the same, the page not being in the cache', happen: leaveAndReturn },
+  { what: 'left and back, while the page is not in the cache', happen: leaveAndReturn },
   {
     what: 'left during a refresh, provider with leeway',
     lifetime: 1,
