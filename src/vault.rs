@@ -237,7 +237,7 @@ impl Vault {
                     self.has_read(purpose, stored);
                 }
             }
-            (Input::Locked { .. }, _) => tokens.persistence.locked(ctx),
+            (Input::Locked { .. }, _) => tokens.locked(ctx),
             _ => {}
         }
     }

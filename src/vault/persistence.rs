@@ -300,7 +300,6 @@ impl Persistence {
     pub(super) fn locked(&mut self, ctx: &mut Context) {
         self.looks.is_old = self.looks.is_reading();
         self.lock = Lock::Reading(Reading::default());
-        // control: store_is_read_before_refresh
         reader::load(ctx, Purpose::Read);
     }
 

@@ -209,6 +209,12 @@ impl Tokens {
         }
     }
 
+    /// Reads the store: the lock was granted.
+    pub(super) fn locked(&mut self, ctx: &mut Context) {
+        // control: store_is_read_before_refresh
+        self.persistence.locked(ctx);
+    }
+
     /// Handles that the lock was not granted in time. Returns true if there is a logout to be written without it.
     pub(super) fn not_locked(&mut self, ctx: &mut Context) -> bool {
         self.persistence.lock = Lock::Free;

@@ -155,7 +155,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "response_belongs_to_its_call",
         fault: "a response is assigned to another call",
         noticed_by: "own_answer",
-        breaks: Instead("self.list.iter().next()"),
+        breaks: Instead("self.list.calls.iter().next()"),
     },
     Variant {
         control: "calls_of_former_user_are_rejected",
@@ -167,7 +167,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "refresh_takes_the_lock",
         fault: "a persisted session is refreshed without the lock",
         noticed_by: "under_lock",
-        breaks: Instead("self.send_refresh()"),
+        breaks: Instead("self.send_refresh(ctx)"),
     },
     Variant {
         control: "adoption_waits_for_the_store",
@@ -179,7 +179,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "store_is_read_before_refresh",
         fault: "the store is not read before a refresh",
         noticed_by: "consumed",
-        breaks: Instead("self.persistence.lock = Lock::Held; return self.proceed();"),
+        breaks: Instead("self.persistence.lock = Lock::Held; return self.proceed(ctx);"),
     },
     Variant {
         control: "newer_record_is_adopted",
@@ -204,7 +204,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "a logout is not stored",
         noticed_by: "consumed",
         breaks: Instead(
-            "self.persistence.ended = None; return self.persistence.unlock(&mut self.ctx);",
+            "self.persistence.ended = None; return self.persistence.unlock(ctx);",
         ),
     },
     Variant {
