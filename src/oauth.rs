@@ -10,7 +10,7 @@ pub mod jwks;
 pub mod jwt;
 pub mod metadata;
 pub mod pkce;
-#[cfg(feature = "extended")]
+#[cfg_attr(not(feature = "extended"), path = "oauth/provider_errors_absent.rs")]
 pub mod provider_errors;
 pub mod pushed_authorization;
 pub mod refresh_policy;

@@ -3,9 +3,11 @@
 //! A [`Session`] can only be made from an [`IdToken`], which is always validated. It measures its own age by both clocks
 //! and reports when a limit is reached. A timer only causes another check.
 
-#[cfg_attr(feature = "extended", path = "session/extended.rs")]
+// This module is first because the next one uses its macro.
+#[macro_use]
+mod end_reason;
 #[cfg_attr(not(feature = "extended"), path = "session/basic.rs")]
-mod extension;
+mod extended;
 mod kept;
 
 use crate::prelude::*;
@@ -20,7 +22,8 @@ use crate::oauth::refresh_policy;
 use crate::oauth::scope::scope_tokens;
 use crate::oauth::token_endpoint::TokenSet;
 
-use extension::{Extension, LOGIN};
+pub use extended::EndReason;
+use extended::{Extension, LOGIN};
 pub use kept::{Kept, ended, restore};
 
 /// Pages report the user's activity every fifteen seconds (`pkg/src/page/activity.ts`), and messages take some time.
@@ -34,76 +37,6 @@ const SHORTEST_RENEWED_AHEAD: Millis = Millis::from_secs(30);
 /// for which a user's activity is not recorded.
 pub fn idle_notice(idle: Millis) -> Millis {
     Millis(idle.0 / 10).min(Millis::from_secs(60))
-}
-
-macro_rules! end_reasons {
-    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident = $name:literal, revokes: $revokes:literal;)+) => {
-        /// The reason for the end of a session. The names are those of `EndReason` in `pkg/src/protocol/messages.ts`.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum EndReason {
-            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant,)+
-        }
-
-        impl EndReason {
-            const ALL: &[Self] = &[$($(#[cfg($cfg)])? Self::$variant,)+];
-
-            /// The name of the reason, as pages see it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $($(#[cfg($cfg)])? Self::$variant => $name,)+ }
-            }
-
-            /// Returns true if the refresh token may still be valid and should be revoked.
-            #[must_use]
-            pub const fn calls_for_revocation(self) -> bool {
-                match self { $($(#[cfg($cfg)])? Self::$variant => $revokes,)+ }
-            }
-        }
-    };
-}
-
-end_reasons! {
-    /// A page called `logout()`.
-    LoggedOut = "logged_out", revokes: true;
-    /// The provider refused the refresh token.
-    ProviderEnded = "provider_ended", revokes: false;
-    /// The access token expired and there is no refresh token.
-    Expired = "expired", revokes: false;
-    /// The idle limit was reached.
-    Idle = "idle", revokes: true;
-    /// The absolute limit was reached.
-    Absolute = "absolute", revokes: true;
-    /// A response was for another user or issuer.
-    Security = "security", revokes: true;
-    /// The stored session is gone or cannot be read.
-    StorageLost = "storage_lost", revokes: false;
-    /// The user signed in again in the same browser. The new session may share the grant, so nothing is revoked.
-    #[cfg(feature = "edge")]
-    Replaced = "replaced", revokes: false;
-    /// The provider refused the refresh token and indicated that it had expired.
-    #[cfg(feature = "extended")]
-    RefreshExpired = "refresh_expired", revokes: false;
-    /// The provider indicated that the refresh token was revoked.
-    #[cfg(feature = "extended")]
-    Revoked = "revoked", revokes: false;
-    /// The provider indicated that a consumed refresh token was used again.
-    #[cfg(feature = "extended")]
-    ReuseDetected = "reuse_detected", revokes: false;
-    /// The provider indicated that the user had withdrawn the consent.
-    #[cfg(feature = "extended")]
-    ConsentWithdrawn = "consent_withdrawn", revokes: false;
-    /// The provider indicated that it now requires a second factor.
-    #[cfg(feature = "extended")]
-    MfaRequired = "mfa_required", revokes: false;
-}
-
-impl EndReason {
-    /// The reason with this [name](Self::as_str).
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|reason| reason.as_str() == name)
-    }
 }
 
 /// The tokens and times of a signed-in user.

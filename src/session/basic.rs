@@ -8,6 +8,8 @@ use crate::config::Config;
 use crate::egress::policy::TokenSelector;
 use crate::prelude::*;
 
+end_reasons! {}
+
 pub(super) const LOGIN: TokenSelector = TokenSelector;
 
 #[derive(Debug)]

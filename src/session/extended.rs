@@ -13,6 +13,21 @@ use crate::oauth::refresh_policy;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 
+end_reasons! {
+    /// The user signed in again in the same browser. The new session may share the grant, so nothing is revoked.
+    Replaced = "replaced", revokes: false;
+    /// The provider refused the refresh token and indicated that it had expired.
+    RefreshExpired = "refresh_expired", revokes: false;
+    /// The provider indicated that the refresh token was revoked.
+    Revoked = "revoked", revokes: false;
+    /// The provider indicated that a consumed refresh token was used again.
+    ReuseDetected = "reuse_detected", revokes: false;
+    /// The provider indicated that the user had withdrawn the consent.
+    ConsentWithdrawn = "consent_withdrawn", revokes: false;
+    /// The provider indicated that it now requires a second factor.
+    MfaRequired = "mfa_required", revokes: false;
+}
+
 /// Selects the login's access token.
 pub(super) const LOGIN: TokenSelector = None;
 

@@ -11,7 +11,6 @@ use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
 use crate::egress::policy::TokenSelector;
 use crate::oauth::id_token::{IdToken, Occasion, Rejected};
-#[cfg(feature = "extended")]
 use crate::oauth::provider_errors;
 use crate::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
 use crate::oauth::token_endpoint::TokenSet;
@@ -320,14 +319,11 @@ impl Refresh {
         match result {
             RefreshOutcome::Renewed(tokens) => RefreshStep::Received(tokens, requested),
             RefreshOutcome::Ended => {
-                #[cfg(feature = "extended")]
                 let reason = if ctx.config.tells_reasons() {
                     provider_errors::end_reason(outcome)
                 } else {
                     EndReason::ProviderEnded
                 };
-                #[cfg(not(feature = "extended"))]
-                let reason = EndReason::ProviderEnded;
                 RefreshStep::Ended(reason)
             }
             RefreshOutcome::InteractionRequired(code) => {

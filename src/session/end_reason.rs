@@ -1,0 +1,57 @@
+//! The reasons for the end of a session.
+
+macro_rules! end_reason_enum {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal;)+) => {
+        /// The reason for the end of a session. The names are those of `EndReason` in `pkg/src/protocol/messages.ts`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EndReason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl EndReason {
+            const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The name of the reason, as pages see it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// Returns true if the refresh token may still be valid and should be revoked.
+            #[must_use]
+            pub const fn calls_for_revocation(self) -> bool {
+                match self { $(Self::$variant => $revokes,)+ }
+            }
+
+            /// The reason with this [name](Self::as_str).
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                let mut all = Self::ALL.iter().copied();
+                all.find(|reason| reason.as_str() == name)
+            }
+        }
+    };
+}
+
+/// Defines the enum with the reasons of all modules, and those that only some of them report.
+macro_rules! end_reasons {
+    ($($more:tt)*) => {
+        end_reason_enum! {
+            /// A page called `logout()`.
+            LoggedOut = "logged_out", revokes: true;
+            /// The provider refused the refresh token.
+            ProviderEnded = "provider_ended", revokes: false;
+            /// The access token expired and there is no refresh token.
+            Expired = "expired", revokes: false;
+            /// The idle limit was reached.
+            Idle = "idle", revokes: true;
+            /// The absolute limit was reached.
+            Absolute = "absolute", revokes: true;
+            /// A response was for another user or issuer.
+            Security = "security", revokes: true;
+            /// The stored session is gone or cannot be read.
+            StorageLost = "storage_lost", revokes: false;
+            $($more)*
+        }
+    };
+}
