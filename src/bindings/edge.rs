@@ -292,8 +292,11 @@ fn write_answer(out: &mut Writer, answer: &Response) {
                 out.text("type", kind).text("body", body);
             }
         }
-        Response::Upstream { cookies } => {
-            out.text("t", "pass");
+        Response::Upstream {
+            cookies,
+            keeps_challenge,
+        } => {
+            out.text("t", "pass").flag("challenge", *keeps_challenge);
             write_cookies(out, cookies);
         }
         Response::NotHandled => {

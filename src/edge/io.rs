@@ -227,6 +227,8 @@ pub enum Response {
     Upstream {
         /// `Set-Cookie` headers.
         cookies: Vec<String>,
+        /// True if its `WWW-Authenticate` is forwarded. Otherwise the host removes the header.
+        keeps_challenge: bool,
     },
     /// The handler is not responsible for the URL. The app's own handler responds, if there is one.
     NotHandled,

@@ -210,7 +210,13 @@ async fn forward(
         None => Vec::new(),
     };
     match demand {
-        None => Response::Upstream { cookies },
+        None => Response::Upstream {
+            cookies,
+            keeps_challenge: head
+                .challenge
+                .as_deref()
+                .is_some_and(www_authenticate::has_only_call_schemes),
+        },
         Some(demand) => Response::Own(OwnResponse {
             cookies,
             ..demand_response(head.status, &demand)

@@ -119,6 +119,14 @@ pub fn has_error(header: &str, error: &str) -> bool {
     }
 }
 
+/// Returns true if this `WWW-Authenticate` is valid and names only schemes of calls. For other schemes, browsers ask
+/// users for a password.
+#[must_use]
+pub fn has_only_call_schemes(header: &str) -> bool {
+    let is_of_call = |challenge: &Challenge| CALL_SCHEMES.contains(&&*challenge.scheme);
+    parse(header).is_some_and(|challenges| challenges.iter().all(is_of_call))
+}
+
 /// A challenge: its scheme in lower case, and its parameters with unique names in lower case.
 struct Challenge {
     scheme: String,

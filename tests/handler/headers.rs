@@ -177,10 +177,6 @@ fn what_an_app_may_want_comes_through() {
     ] {
         assert!(!has(&policy["response"]["remove"], name), "{name}");
     }
-    assert_eq!(
-        policy["response"]["challenges"],
-        serde_json::json!(["bearer", "dpop"])
-    );
 }
 
 #[test]

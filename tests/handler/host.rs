@@ -30,10 +30,11 @@ pub(crate) const KEYS: [&str; 3] = [
 #[derive(Debug)]
 pub(crate) enum Answered {
     Own(OwnResponse),
-    /// With this answer of the upstream's.
+    /// The upstream's response with this head was forwarded.
     Passed {
         head: Head,
         cookies: Vec<String>,
+        keeps_challenge: bool,
     },
     NotOurs,
 }
@@ -323,8 +324,15 @@ impl Host {
                     step = self.handler.resume(self.now, id, reply);
                 }
                 Step::Done(Response::Own(response)) => return Answered::Own(response),
-                Step::Done(Response::Upstream { cookies }) => {
-                    return Answered::Passed { head, cookies };
+                Step::Done(Response::Upstream {
+                    cookies,
+                    keeps_challenge,
+                }) => {
+                    return Answered::Passed {
+                        head,
+                        cookies,
+                        keeps_challenge,
+                    };
                 }
                 Step::Done(Response::NotHandled) => return Answered::NotOurs,
             }

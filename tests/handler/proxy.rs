@@ -396,6 +396,39 @@ fn upstream_refusal_passes_if_retry_is_pointless() {
 }
 
 #[test]
+fn only_bearer_and_dpop_challenges_are_forwarded() {
+    for (challenge, is_kept) in [
+        (None, false),
+        (Some("Bearer"), true),
+        (
+            Some(r#"bearer realm="a, Basic b", DPoP algs="ES256""#),
+            true,
+        ),
+        (Some(r#"Basic realm="x""#), false),
+        (Some(r#"Bearer error="invalid_token", Negotiate"#), false),
+        (Some("NTLM, Bearer"), false),
+        // Browsers may find a scheme in a header that breaks the grammar.
+        (Some(r#"Bearer realm="x" Basic"#), false),
+        (Some(r#"Bearer realm="x"#), false),
+    ] {
+        let mut host = Host::signed_in();
+        host.heads.push_back(Head {
+            status: 401,
+            challenge: challenge.map(str::to_owned),
+            ..Head::default()
+        });
+        let answered = host.call("GET", "/api/orders");
+        let Answered::Passed {
+            keeps_challenge, ..
+        } = answered
+        else {
+            panic!("not forwarded: {challenge:?}");
+        };
+        assert_eq!(keeps_challenge, is_kept, "{challenge:?}");
+    }
+}
+
+#[test]
 fn step_up_demand_reaches_page() {
     // RFC 9470: the page's wrapper reads it. Another token is of no use.
     let mut host = Host::signed_in();

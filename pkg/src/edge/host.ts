@@ -70,7 +70,7 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'body'; limit: number }
   | ({ t: 'forward' } & Forward)
   | ({ t: 'respond' } & Responded)
-  | { t: 'pass'; cookies: string[] }
+  | { t: 'pass'; cookies: string[]; challenge: boolean }
   | { t: 'next' }
 )
 
@@ -139,7 +139,7 @@ export class Host {
           forwarded?.drop()
           return respond(this.#rules, step)
         }
-        if (step.t === 'pass') return forwarded?.response(step.cookies)
+        if (step.t === 'pass') return forwarded?.response(step.cookies, step.challenge)
         if (step.t === 'next') return undefined
         // Other requests may rely on a refresh that has begun.
         if (!isUsual(step.t)) settle ??= keepAlive(context)

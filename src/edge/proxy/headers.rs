@@ -27,9 +27,6 @@ const RESPONSE: &str = "\
     expires pragma age surrogate-control edge-control *cdn-cache-control x-accel-redirect x-accel-expires x-sendfile \
     x-middleware-* x-strongroom";
 
-/// Authentication schemes that may remain in `WWW-Authenticate`. For other schemes, browsers ask users for a password.
-const CHALLENGES: &str = "bearer dpop";
-
 /// Headers set on upstreams' responses, in place of their own.
 const PASSED: &[(&str, &str)] = &[
     ("cache-control", "no-store"),
@@ -61,15 +58,14 @@ const OWN: &[(&str, &str)] = &[
 /// ```json
 /// {
 ///   "request": { "remove": ["cookie", "proxy-*"] },
-///   "response": { "remove": ["set-cookie", "*cdn-cache-control"], "challenges": ["bearer"], "set": { "vary": "Cookie" } },
+///   "response": { "remove": ["set-cookie", "*cdn-cache-control"], "set": { "vary": "Cookie" } },
 ///   "own": { "vary": "Cookie" }
 /// }
 /// ```
 ///
 /// A `*` at the beginning or the end of a name matches anything. In names of request headers, `_` counts as `-`:
 /// servers behind CGI and similar interfaces cannot tell them apart. Headers named by a request's `Connection` are
-/// removed as well. [`Forward`](crate::edge::Forward) has a route's changes to the policy. `challenges` are the schemes
-/// that `WWW-Authenticate` may name; others are removed. `set` replaces existing headers; `own` is for [responses of
+/// removed as well. [`Forward`](crate::edge::Forward) has a route's changes to the policy. `set` replaces existing headers; `own` is for [responses of
 /// the handler itself](crate::edge::OwnResponse), where existing headers stay.
 #[must_use]
 pub fn policy() -> String {
@@ -78,7 +74,6 @@ pub fn policy() -> String {
         .finish();
     let response = json::Writer::object()
         .json("remove", &list(RESPONSE))
-        .json("challenges", &list(CHALLENGES))
         .json("set", &fields(PASSED))
         .finish();
     json::Writer::object()

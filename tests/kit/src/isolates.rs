@@ -823,7 +823,7 @@ impl World {
                 body: response.body.map(|(_, body)| body).unwrap_or_default(),
                 at: self.now,
             },
-            Response::Upstream { cookies } => Given {
+            Response::Upstream { cookies, .. } => Given {
                 status: 200,
                 passed: true,
                 cookies,

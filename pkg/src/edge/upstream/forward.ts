@@ -29,7 +29,7 @@ export interface Responded {
 /** The header policy of src/edge/proxy/headers.rs. */
 export interface Policy {
   request: { remove: string[] }
-  response: { remove: string[]; challenges: string[]; set: Record<string, string> }
+  response: { remove: string[]; set: Record<string, string> }
   own: Record<string, string>
 }
 
@@ -48,14 +48,12 @@ export const fieldsOf = (headers: Headers): Fields => {
 export class Rules {
   readonly #request: RegExp
   readonly #response: RegExp
-  readonly #challenges: string[]
   readonly #set: Fields
   readonly #own: Record<string, string>
 
   constructor({ request, response, own }: Policy) {
     this.#request = oneOf(request.remove)
     this.#response = oneOf([...response.remove, ...Object.keys(response.set)])
-    this.#challenges = response.challenges
     this.#set = Object.entries(response.set)
     this.#own = own
   }
@@ -70,15 +68,13 @@ export class Rules {
     )
   }
 
-  /** Returns the headers of a forwarded response. */
-  passed(headers: Headers, fields: Fields): Headers {
+  /** Returns the headers of a forwarded response, with `WWW-Authenticate` if the core keeps it. */
+  passed(headers: Headers, fields: Fields, keepsChallenge: boolean): Headers {
     const passed = without(headers, fields, (name) => this.#response.test(name))
     const challenge = passed.get('www-authenticate')
-    // With another scheme, a browser might ask the user for a password.
     if (challenge) {
-      const isKnown = schemes(challenge).every((scheme) => this.#challenges.includes(scheme))
       // Set it in any case: several headers were read as one, and are sent as one.
-      if (isKnown) passed.set('www-authenticate', challenge)
+      if (keepsChallenge) passed.set('www-authenticate', challenge)
       else passed.delete('www-authenticate')
     }
     for (const [name, value] of this.#set) passed.set(name, value)
@@ -92,17 +88,6 @@ export class Rules {
     return headers
   }
 }
-
-/**
- * Returns the authentication schemes in `WWW-Authenticate` (RFC 9110 11.6.1) in lower case: words at the beginning or
- * after a comma that are not parameters. Quoted strings are ignored.
- */
-const schemes = (field: string): string[] =>
-  field
-    .replace(/"(?:[^"\\]|\\.)*"?/g, '""')
-    .split(',')
-    .map((part) => /^\s*([\w!#$%&'*+.^`|~-]+)(?!\s*=|[\w!#$%&'*+.^`|~-])/.exec(part)?.[1]?.toLowerCase())
-    .filter((scheme) => scheme !== undefined)
 
 /**
  * Normalizes the name of a request header as CGI and similar interfaces do: some treat every character but letters and
@@ -208,9 +193,9 @@ export class Forwarded {
   }
 
   /** Returns the upstream's response with the handler's cookies. */
-  async response(cookies: string[]): Promise<Response> {
+  async response(cookies: string[], keepsChallenge: boolean): Promise<Response> {
     try {
-      return await this.#passed(cookies)
+      return await this.#passed(cookies, keepsChallenge)
     } catch {
       // Set the cookies even after an error: they may be the only copy of the session.
       this.drop()
@@ -218,10 +203,10 @@ export class Forwarded {
     }
   }
 
-  async #passed(cookies: string[]): Promise<Response> {
+  async #passed(cookies: string[], keepsChallenge: boolean): Promise<Response> {
     const response = this.#response!
     const fields = fieldsOf(response.headers)
-    const headers = this.#rules.passed(response.headers, fields)
+    const headers = this.#rules.passed(response.headers, fields, keepsChallenge)
     for (const cookie of cookies) headers.append('set-cookie', cookie)
     const length = this.#length(response)
     if (length) headers.set('content-length', length)
