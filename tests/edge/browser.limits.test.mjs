@@ -1,4 +1,4 @@
-// What the page knows of a session that nobody in it has touched: its limits, and what happened while it was away.
+// Sessions without activity in the page: their limits, and changes while the page was away.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { booted, call } from '../support/app.mjs'
@@ -33,7 +33,7 @@ describe('limits', () => {
   test('page is warned before its session ends', time, async () => {
     const page = await signedIn()
     const at = await idle(page)
-    // Polls of the page's own are no sign of the user.
+    // Background calls are not activity of the user.
     const { value } = await call(page, `${app.api.url}me`, { background: true })
     assert.equal(value.status, 200)
     await page.waitForFunction(() => warnings.length)
@@ -48,7 +48,7 @@ describe('limits', () => {
   test('activity in the page extends the session', time, async () => {
     const page = await signedIn()
     const before = await idle(page)
-    // Sooner it would be no news.
+    // An earlier click would not change the recorded activity.
     await page.waitForFunction((at) => at - Date.now() < 10_000, before)
     await page.mouse.click(5, 5)
     await page.waitForFunction((at) => auth.session.idleExpiresAt > at, before)
@@ -76,7 +76,7 @@ describe('away', () => {
   after(() => app?.close())
 
   test(
-    'a page that comes from the back-forward cache finds out that the user has logged out',
+    'page from the back-forward cache notices a logout',
     time,
     played(async () => {
       const page = await app.open()
@@ -94,7 +94,7 @@ describe('away', () => {
   )
 
   test(
-    'a page that was left for the provider and comes back has canceled the login',
+    'returning from the provider cancels the login',
     time,
     played(async () => {
       const page = await app.open()
@@ -107,7 +107,7 @@ describe('away', () => {
       await goBack(page)
       const { error } = await page.evaluate(() => login)
       assert.equal(error.code, 'login_canceled')
-      // A login after that is none of the canceled one's.
+      // A later login is independent of the canceled one.
       await app.signIn(page)
       assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
     }),

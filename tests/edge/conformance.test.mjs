@@ -1,4 +1,4 @@
-// The checks that users run on a coordinator of their own: what is right passes them, and each fault is found.
+// The conformance checks for coordinators: a correct coordinator passes, and each check detects a fault.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { inIsolate } from '../../pkg/dist/edge.js'
@@ -6,21 +6,21 @@ import { conformance } from '../../pkg/dist/edge/conformance.js'
 
 const memory = () => inIsolate()({})
 
-describe('inIsolate() keeps to what is said of a coordinator', { concurrency: true }, () => {
+describe('inIsolate() passes the conformance checks', { concurrency: true }, () => {
   const coordinator = memory()
   for (const { name, run } of conformance(() => coordinator)) test(name, run)
 })
 
 const tick = () => new Promise((resolve) => setTimeout(resolve, 1))
 
-/** @param {(right: Coordinator) => Partial<Coordinator>} change What is another way in all participants. */
+/** @param {(right: Coordinator) => Partial<Coordinator>} change Returns the methods to replace. */
 const broken = (change) => () => {
   const right = memory()
   const wrong = { ...right, ...change(right) }
   return () => wrong
 }
 
-/** Versions that count the writes of a key, and begin anew when its time was over. */
+/** Uses write counts as versions. They start again after a key has expired. */
 const counting = (right) => {
   const known = new Map()
   return {
@@ -39,7 +39,7 @@ const counting = (right) => {
   }
 }
 
-/** Reads from a replica, which learns of each write a moment later. */
+/** Reads from a replica that gets each write a moment later. */
 const behind = (right) => {
   const replica = new Map()
   return {
@@ -53,33 +53,33 @@ const behind = (right) => {
 }
 
 const FAULTS = [
-  ['what one wrote is what others read', 'each has a store of its own', () => memory],
+  ['all participants share the entries', 'each participant has its own store', () => memory],
   [
-    'what one wrote is what others read',
-    'values lose their spaces',
+    'all participants share the entries',
+    'values are trimmed',
     broken((right) => ({ swap: (key, version, value, ttl) => right.swap(key, version, value.trim(), ttl) })),
   ],
   [
-    'a key that nobody wrote has no entry',
-    'there is an empty entry',
+    'a new key has no entry',
+    'missing keys have an empty entry',
     broken(() => ({ read: async (keys) => keys.map(() => ({ value: '', version: '' })) })),
   ],
   [
-    'several keys are read in their order',
-    'entries come in the order of their keys',
+    'entries are returned in the order of the keys',
+    'entries are sorted by key',
     broken((right) => ({ read: (keys) => right.read([...keys].sort()) })),
   ],
   [
-    'keys that look alike are different keys',
-    'case counts for nothing',
+    'similar keys are distinct',
+    'keys are case-insensitive',
     broken((right) => ({
       read: (keys) => right.read(keys.map((key) => key.toLowerCase())),
       swap: (key, ...rest) => right.swap(key.toLowerCase(), ...rest),
     })),
   ],
   [
-    'writes only over the version that it is told',
-    'whoever writes last wins',
+    'swap writes only over the given version',
+    'the last writer wins',
     broken((right) => ({
       async swap(key, _version, value, ttl) {
         const [now] = await right.read([key])
@@ -88,7 +88,7 @@ const FAULTS = [
     })),
   ],
   [
-    'no two writes have one version, though they write the same',
+    'each write has another version, even of the same value',
     'the version is the value',
     broken((right) => ({
       async swap(...args) {
@@ -99,8 +99,8 @@ const FAULTS = [
     })),
   ],
   ...[
-    'of a hundred writers of a new key exactly one wins',
-    'of a hundred writers over one version exactly one wins',
+    'exactly one of a hundred writers creates a key',
+    'exactly one of a hundred writers replaces a version',
     'no update is lost',
   ].map((check) => [
     check,
@@ -115,20 +115,20 @@ const FAULTS = [
       },
     })),
   ]),
-  ['what was written is read by whoever asks afterwards', 'reads from a replica', broken(behind)],
+  ['a completed write is visible to all later reads', 'reads from a replica', broken(behind)],
   [
-    'an entry is there until its time is over, and then is not',
-    'entries stay',
+    'an entry exists exactly until it expires',
+    'entries do not expire',
     broken((right) => ({ swap: (key, version, value) => right.swap(key, version, value, 3600) })),
   ],
   [
-    'an entry is there until its time is over, and then is not',
-    'the time is taken for milliseconds',
+    'an entry exists exactly until it expires',
+    'the time to live is in milliseconds',
     broken((right) => ({ swap: (key, version, value, ttl) => right.swap(key, version, value, ttl / 1000) })),
   ],
   [
-    'each write begins the time anew',
-    'an entry ends when it would have at first',
+    'each write renews the time to live',
+    'a write does not renew the time to live',
     broken((right) => {
       const ends = new Map()
       return {
@@ -139,10 +139,10 @@ const FAULTS = [
       }
     }),
   ],
-  ['an entry whose time is over can be neither changed nor mistaken', 'versions come back', broken(counting)],
+  ['an expired version cannot be replaced and does not return', 'versions are used again', broken(counting)],
   [
-    'waiting for what changed already is over at once',
-    'only what changes from now on counts',
+    'wait returns at once if the version has changed',
+    'only changes after the call count',
     broken((right) => ({
       async wait(key, _version, milliseconds) {
         const [now] = await right.read([key])
@@ -151,28 +151,28 @@ const FAULTS = [
     })),
   ],
   ...[
-    'who waits is woken by a change',
-    'who waits for a key is woken by its first write',
-    'who waits is woken when the time is over',
-    'many wait for one key at the same time',
+    'wait returns when the entry changes',
+    'wait for a new key returns at its first write',
+    'wait returns when the entry expires',
+    'many calls can wait for one key',
   ].map((check) => [
     check,
-    'nobody is woken',
+    'changes do not end a wait',
     broken(() => ({
       wait: (_key, _version, most) => new Promise((resolve) => setTimeout(resolve, Math.min(most, 5000))),
     })),
   ]),
   [
-    'nobody waits longer than they say',
-    'nobody looks at the clock',
+    'wait returns after the given time',
+    'the given time is ignored',
     broken((right) => ({ wait: (key, version) => right.wait(key, version, 5000) })),
   ],
 ]
 
-describe('a control: the checks find', { concurrency: true }, () => {
+describe('control: the checks detect', { concurrency: true }, () => {
   for (const [name, what, make] of FAULTS) {
     test(`${what} (${name})`, async () => {
-      const check = conformance(make(), { patience: 3000 }).find((check) => check.name === name)
+      const check = conformance(make(), { timeout: 3000 }).find((check) => check.name === name)
       await assert.rejects(check.run, Error)
     })
   }
@@ -183,6 +183,6 @@ test('control: each check but one detects a fault', () => {
   const names = conformance(memory).map(({ name }) => name)
   assert.deepEqual(
     names.filter((name) => !found.has(name)),
-    ['reading no keys is no error'],
+    ['reading no keys returns an empty array'],
   )
 })

@@ -1,4 +1,4 @@
-// The token handler in apps made with frameworks: the packed tarball, the framework's own build and server, the real
+// The token handler in apps made with frameworks: the packed tarball, the framework's own build and server, and a real
 // provider.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
@@ -29,19 +29,19 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
       }
       const page = async (visitor, path = '/') => (await visitor.go(path)).response.text()
 
-      test('a user signs in, and the page may know who it is', async () => {
+      test('login gives the page its session', async () => {
         const visitor = await signedIn()
         assert.equal((await visitor.session()).session.claims.sub, 'alice')
       })
 
       for (const path of pages) {
-        test(`${path} of the app shows on the server who is signed in`, async () => {
+        test(`the server renders ${path} for the signed-in user`, async () => {
           assert.match(await page(app.visitor(), path), /Hello, stranger/)
           assert.match(await page(await signedIn(), path), /Hello, Alice Liddell/)
         })
       }
 
-      test('a call gets the access token in place of the cookie, and its body goes to the API', async () => {
+      test('call is forwarded with the access token and its body', async () => {
         const visitor = await signedIn()
         const body = JSON.stringify({ item: 'lantern', quantity: 2 })
         const headers = { 'content-type': 'application/json' }
@@ -55,7 +55,7 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
         assert.equal(call.headers.cookie, undefined)
       })
 
-      test('a call without the header is refused by the handler, and not by the app', async () => {
+      test('the handler refuses calls without the header', async () => {
         const visitor = await signedIn()
         const response = await visitor.send('/api/me')
         assert.equal(response.status, 403)
@@ -91,7 +91,7 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
   }
 })
 
-test('docs/edge.md has the lines that are tested here', async () => {
+test('docs/edge.md contains the tested code', async () => {
   const guide = await readFile(new URL('../../docs/edge.md', import.meta.url), 'utf8')
   const [section] = guide.split('## In a framework')[1].split('\n## ')
   const read = (path) => readFile(new URL(`frameworks/${path}`, import.meta.url), 'utf8')

@@ -7,8 +7,7 @@ import { startApp } from '../support/edge/app.mjs'
 import { search } from '../support/leak.mjs'
 
 /**
- * What the token handler does for a user with a browser, on a platform, with the real provider: two isolates that share
- * a coordinator.
+ * Tests the token handler on a platform with a real provider: two isolates that share a coordinator.
  *
  * @param {keyof typeof import('../support/edge/platforms.mjs').PLATFORMS} platform
  * @param {string} coordinator
@@ -30,7 +29,7 @@ export function handlerSuite(platform, coordinator) {
     }
     const refreshes = () => app.provider.ledger.refreshes().length
 
-    test('a user signs in, and the page knows who it is', async () => {
+    test('login gives the page its session', async () => {
       const visitor = await signedIn()
       const { session } = await visitor.session()
       assert.equal(session.claims.sub, 'alice')
@@ -38,7 +37,7 @@ export function handlerSuite(platform, coordinator) {
       assert.deepEqual(session.scopes, ['openid', 'profile', 'offline_access', 'orders'])
     })
 
-    test('the cookie is for this host and for no script', async () => {
+    test('session cookie is host-only and HttpOnly', async () => {
       const visitor = app.visitor()
       const { response } = await visitor.signIn({ returnTo: '/orders', until: home })
       const [cookie] = response.headers.getSetCookie().filter((set) => set.startsWith('__Host-strongroom='))
@@ -49,7 +48,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal(response.headers.get('cache-control'), 'no-store')
     })
 
-    test('a call gets the access token in place of the cookie, in either isolate', async () => {
+    test('calls get the access token instead of the cookie', async () => {
       const visitor = await signedIn()
       for (const isolate of [0, 1]) {
         const response = await visitor.call('/api/me', { isolate })
@@ -62,7 +61,7 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
-    test('a body goes to the API', async () => {
+    test('request body is forwarded', async () => {
       const visitor = await signedIn()
       const body = JSON.stringify({ item: 'lantern', quantity: 2 })
       const headers = { 'content-type': 'application/json' }
@@ -71,7 +70,7 @@ export function handlerSuite(platform, coordinator) {
       assert.equal((await response.json()).item, 'lantern')
     })
 
-    test('without a session, scripts get 401 and windows the login', async () => {
+    test('without a session, scripts get 401 and navigations the login', async () => {
       const visitor = app.visitor()
       const response = await visitor.call('/api/me')
       assert.equal(response.status, 401)
@@ -105,7 +104,7 @@ export function handlerSuite(platform, coordinator) {
       assert.match(String(piece), /^HTTP\/1\.1 400 /)
     })
 
-    test('50 requests over both isolates on an expired token: one refresh, all served', async () => {
+    test('50 requests in both isolates share one refresh', async () => {
       const visitor = await signedIn()
       await expired(visitor)
       const before = refreshes()
@@ -143,13 +142,15 @@ export function handlerSuite(platform, coordinator) {
 
     test('no response contains a token', async () => {
       const visitor = await signedIn()
-      const answers = [
+      const responses = [
         await visitor.call('/auth/session'),
         await visitor.call('/api/me'),
         await visitor.call('/auth/logout', { method: 'POST' }),
       ]
       const texts = []
-      for (const answer of answers) texts.push(`${[...answer.headers].join('\n')}\n${await answer.text()}`)
+      for (const response of responses) {
+        texts.push(`${[...response.headers].join('\n')}\n${await response.text()}`)
+      }
       const secrets = app.provider.ledger.secrets()
       for (const kind of ['access_token', 'refresh_token', 'id_token', 'authorization_code']) {
         assert.ok(
@@ -157,11 +158,28 @@ export function handlerSuite(platform, coordinator) {
           `no ${kind} was issued`,
         )
       }
-      assert.deepEqual(search({ answers: texts }, secrets), [])
-      // A control: the API has one, and the search finds it.
+      assert.deepEqual(search({ responses: texts }, secrets), [])
+      // Control: the API received a token, and the search finds it.
       const sent = app.api.requests.at(-1).headers.authorization
       const [{ kind } = {}] = search({ sent: [`${texts[0]} ${sent}`] }, secrets)
       assert.equal(kind, 'access_token')
+    })
+
+    test('only Bearer and DPoP challenges are forwarded', async () => {
+      const visitor = await signedIn()
+      let challenges
+      app.api.on('challenge', ({ response }) => {
+        response.writeHead(403, { 'WWW-Authenticate': challenges }).end()
+      })
+      for (const [sent, expected] of [
+        [['Bearer realm="a, Basic b"'], 'Bearer realm="a, Basic b"'],
+        [['Bearer', 'DPoP algs="ES256"'], 'Bearer, DPoP algs="ES256"'],
+        [['Bearer', 'Basic realm="x"'], null],
+      ]) {
+        challenges = sent
+        const response = await visitor.call('/api/on/challenge')
+        assert.equal(response.headers.get('www-authenticate'), expected)
+      }
     })
 
     test('token in an undecoded encoding is refused', async () => {
@@ -179,7 +197,7 @@ export function handlerSuite(platform, coordinator) {
       }
       // Bodies that the platform decodes are searched.
       for (coding of ['gzip', 'br']) {
-        // The response breaks off. Not every platform reports that. A body that went on compressed would not be empty.
+        // The response breaks off, which not every platform reports. A forwarded body would not be empty.
         const { byteLength } = await visitor
           .call('/api/on/coded')
           .then((response) => response.arrayBuffer())
@@ -188,7 +206,7 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
-    /** Until the access token has expired: it is then asked for by the session's own account of it. */
+    /** Waits until the access token has expired, according to the session. */
     async function expired(visitor) {
       const { session } = await visitor.session()
       const left = session.accessTokenExpiresAt - Date.now() + 50

@@ -1,4 +1,4 @@
-// Over https, as in production: the cookies' names have the prefix by which browsers see to it who sets them.
+// Cookies over https, as in production: their names have the prefix `__Host-`, which browsers enforce.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { call } from '../support/app.mjs'
@@ -44,12 +44,12 @@ test('login cookie is host-only and HttpOnly', time, async () => {
   assert.deepEqual(others, [])
 })
 
-test('a page cannot set a cookie of that name', time, async () => {
+test('page cannot set a cookie of that name', time, async () => {
   const page = await app.open()
   const set = (cookie) => page.evaluate((text) => ((document.cookie = text), document.cookie), cookie)
   assert.equal(await set('__Host-strongroom=planted; Path=/sub; Secure'), '')
   assert.equal(await set('__Host-strongroom=planted; Path=/; Secure; Domain=localhost'), '')
-  // The control: another name is let through.
+  // Control: a cookie of another name is accepted.
   assert.equal(await set('other=planted; Path=/; Secure'), 'other=planted')
 })
 

@@ -1,6 +1,6 @@
-// Over a token handler there is no token in the browser at all: not in the page's heap, not in what is stored, said or
-// shown, nor in the cookie. That the detector finds what there is, in each of these places, is tests/browser/leak.test.mjs;
-// here it has to find a token that the API hands to the page.
+// With a token handler, no token is in the browser: neither in the page's heap nor in storage, messages, documents or
+// cookies. tests/browser/leak.test.mjs tests the detector in each of these places. The control here is a token that the
+// API returns to the page.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent } from '../support/app.mjs'
@@ -15,14 +15,14 @@ before(async () => {
   app = await startPage('workerd', {
     coordinator: 'durable-object',
     provider: { accessTokenSeconds: 4 },
-    // For the control.
+    // The control needs a response with a token.
     route: { reflection: 'allow' },
     launch: { args: HEAP_ARGS },
   })
 })
 after(() => app?.close())
 
-/** The code goes by in addresses of the handler's, where no page is; it is spent there at once. */
+/** Returns true for the code in the URL of the callback, which has no page. The handler exchanges it at once. */
 const isElsewhere = ({ kind, place }) => kind === 'authorization_code' && place === 'addresses'
 
 const leaks = async ({ page, log }) => {
@@ -30,7 +30,7 @@ const leaks = async ({ page, log }) => {
   return search(places, app.ledger.secrets()).filter((finding) => !isElsewhere(finding))
 }
 
-test('no token, code or verifier is in the browser, whatever happens', { timeout: 900_000 }, async (t) => {
+test('browser has no token, code or verifier', { timeout: 900_000 }, async (t) => {
   const context = await app.browser.newContext()
   const log = await record(context)
   const page = await app.open('/', context)
@@ -79,7 +79,7 @@ test('no token, code or verifier is in the browser, whatever happens', { timeout
     await giveConsent(popup)
     assert.ok((await page.evaluate(() => login)).value)
   })
-  await t.test('the control: a token that an API hands over is found', time, async () => {
+  await t.test('control: a token in a response is found', time, async () => {
     app.api.on('mirror', ({ response, entry }) => response.end(entry.authorization))
     const { value } = await call(page, `${app.api.url}on/mirror`)
     assert.match(value.text, /^Bearer eyJ/)

@@ -17,7 +17,7 @@ const home = ({ pathname }) => pathname === '/orders'
  * @param {keyof typeof import('../support/edge/platforms.mjs').PLATFORMS} platform
  * @param {string} coordinator
  * @param {{ measuresStreams: boolean, passesCoded: boolean }} options `measuresStreams`: the platform's server sends a
- * stream's `Content-Length`. `passesCoded`: a compressed body that is not searched is passed on as it is.
+ * stream's `Content-Length`. `passesCoded`: a compressed body that is not searched stays compressed.
  */
 export function lengthsSuite(platform, coordinator, { measuresStreams, passesCoded }) {
   describe(`${platform}: lengths and encodings`, { timeout: 60_000 }, () => {
@@ -58,7 +58,7 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
       await upstream?.close()
     })
 
-    /** Without a `fetch` in between, which would decode what it gets. */
+    /** Sends a request without `fetch`, which would decode the response. */
     const ask = (method, path, headers = {}, body) =>
       new Promise((resolve, reject) => {
         const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
@@ -105,7 +105,7 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
         else assert.ok(isCoded || body.equals(TEXT))
       })
 
-      test(`body is not compressed for a client that does not ask, with reflection ${reflection}`, async () => {
+      test(`body is not compressed unless requested, with reflection ${reflection}`, async () => {
         const { headers, body } = await ask('GET', `/${reflection}/coded`)
         assert.equal(headers['content-encoding'], undefined)
         assert.ok(body.equals(TEXT))

@@ -5,7 +5,7 @@ import { ACCOUNTS } from '../support/accounts.mjs'
 import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 
-/** A store that answers whatever came within some time at once, as replies of Redis arrive in one packet. */
+/** Creates a store that replies to several calls at once, as replies of Redis may arrive in one packet. */
 const together = () => {
   const store = inIsolate()()
   let waiting = []
@@ -28,7 +28,7 @@ const together = () => {
 }
 
 for (const storage of ['sealed-in-cookie', 'in-store']) {
-  describe(`users whose requests are answered in one tick, ${storage}`, { timeout: 60_000 }, () => {
+  describe(`parallel users, ${storage}`, { timeout: 60_000 }, () => {
     let app
     before(async () => {
       const coordinator = together()
@@ -46,11 +46,11 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
       const accounts = Array.from({ length: 4 }, () => ACCOUNTS.map(({ username }) => username)).flat()
       const visitors = accounts.map(() => new Visitor(app.place))
       const callback = ({ pathname }) => pathname === '/auth/callback'
-      const answers = []
+      const callbacks = []
       for (const [i, visitor] of visitors.entries()) {
-        answers.push(await visitor.signIn({ account: accounts[i], returnTo: '/home', until: callback }))
+        callbacks.push(await visitor.signIn({ account: accounts[i], returnTo: '/home', until: callback }))
       }
-      await Promise.all(visitors.map((visitor, i) => visitor.go(answers[i].address, { until: home })))
+      await Promise.all(visitors.map((visitor, i) => visitor.go(callbacks[i].address, { until: home })))
       assert.deepEqual(await Promise.all(visitors.map(who)), accounts)
       const { session } = await visitors.at(-1).session()
       await new Promise((resolve) => setTimeout(resolve, session.accessTokenExpiresAt - Date.now() + 50))

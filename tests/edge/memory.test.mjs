@@ -4,7 +4,7 @@ import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
 
-/** The core's memory, which only grows: whoever makes the instance knows it. */
+/** The core's memory, which only grows. The constructor of the instance exposes it. */
 let memory
 const { Instance } = WebAssembly
 WebAssembly.Instance = class extends Instance {
@@ -15,13 +15,13 @@ WebAssembly.Instance = class extends Instance {
 }
 const { createTokenHandler, inIsolate } = await import('../../pkg/dist/edge.js')
 
-/** As much as a search has to hold at once. */
+/** The largest chunk that a search holds at once. */
 const PIECE = Buffer.alloc(64 * 1024, 'strongroom ')
 
-/** What becomes of answers whose body is searched. */
-const ANSWERS = {
-  'that come whole': (response) => response.end(PIECE),
-  'that come in pieces'(response) {
+/** Responses with a searched body. */
+const RESPONSES = {
+  'in one piece': (response) => response.end(PIECE),
+  'in several pieces'(response) {
     response.write(PIECE)
     response.end(PIECE)
   },
@@ -38,7 +38,7 @@ before(async () => {
       asked = request
       const kind = new URL(request.url, upstream.origin).searchParams.get('kind').replaceAll('-', ' ')
       request.resume()
-      ANSWERS[kind](response)
+      RESPONSES[kind](response)
     },
   })
   app = await startInProcess(createTokenHandler, {
@@ -57,8 +57,8 @@ after(async () => {
   await upstream?.close()
 })
 
-for (const kind of Object.keys(ANSWERS)) {
-  test(`answers ${kind} leave the memory as it was`, { timeout: 60_000 }, async () => {
+for (const kind of Object.keys(RESPONSES)) {
+  test(`responses ${kind} do not leak memory`, { timeout: 60_000 }, async () => {
     const many = async (count) => {
       for (let i = 0; i < count; i++)
         await visitor.call(`/api/x?kind=${kind.replaceAll(' ', '-')}`).catch(() => {})
@@ -70,7 +70,7 @@ for (const kind of Object.keys(ANSWERS)) {
   })
 }
 
-test('header names are compared as CGI writes them', async () => {
+test('header names are compared in their CGI form', async () => {
   const headers = {
     x_forwarded_for: '10.0.0.1',
     'X-Forwarded-For': '10.0.0.2',
@@ -81,7 +81,7 @@ test('header names are compared as CGI writes them', async () => {
     'x!auth!user': 'root',
     x_own: 'kept',
   }
-  await visitor.call('/api/x?kind=that-come-whole', { headers })
+  await visitor.call('/api/x?kind=in-one-piece', { headers })
   const names = Object.keys(asked.headers).filter((name) => /forwarded|remote|auth_|own/.test(name))
   assert.deepEqual(names, ['x_own'])
 })

@@ -7,7 +7,7 @@ import { connect } from 'node:net'
 import { test } from 'node:test'
 import { toNodeListener } from '../../pkg/dist/edge/node.js'
 
-/** Serves for the length of a test. */
+/** Starts a server for the duration of a test. */
 async function serve(t, handler, options, create = createServer) {
   const server = create(toNodeListener(handler, options)).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -19,7 +19,7 @@ async function serve(t, handler, options, create = createServer) {
   return { port, url: `http://127.0.0.1:${port}` }
 }
 
-/** What a server answers to octets that no client would send: the status, and the address that the handler saw. */
+/** Sends raw bytes. Returns the status of the response, and the URL that the handler got. */
 async function raw(port, head) {
   const socket = connect(port, '127.0.0.1')
   socket.end(`${head}\r\nConnection: close\r\n\r\n`)
@@ -202,7 +202,7 @@ test('broken upload fails only its reader', async (t) => {
   assert.deepEqual(errors, [])
 })
 
-/** Until this number is the same for a while, which for one that always grows it never is. */
+/** Waits until a number stops growing. */
 async function untilStill(read) {
   const end = Date.now() + 30_000
   for (let last = -1; ;) {
@@ -229,7 +229,7 @@ test('response body respects backpressure', async (t) => {
   const still = await untilStill(() => made)
   assert.ok(still > 0)
   response.resume()
-  // More of it is read, so more is made.
+  // The client reads more, so the source produces more.
   while (made <= still) await once(response, 'data')
   response.destroy()
 })
@@ -306,7 +306,7 @@ test('the same listener serves HTTP/2', async (t) => {
   assert.equal((await stream.toArray()).join(''), 'POST /a body')
 })
 
-test('settled() waits for work whose client has gone away', async () => {
+test('settled() waits for work after a disconnect', async () => {
   let finish
   const work = new Promise((resolve) => (finish = resolve))
   let begun

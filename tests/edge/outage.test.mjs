@@ -1,4 +1,4 @@
-// What a coordinator does whose store is not there: it rejects, with what the platform says, and tries nothing again.
+// Coordinators without a reachable store: they reject with the platform's error, and do not retry.
 import assert from 'node:assert/strict'
 import { createClient } from '@redis/client'
 import { Redis } from 'ioredis'
@@ -47,7 +47,7 @@ test('HTTP store error excludes the token', async (t) => {
 test('HTTP store requires https except on loopback', () => {
   const at = (url) => () => redisRest({ url, token: 't' })({})
   for (const url of ['http://store.example.com', 'http://127.0.0.1.evil.test', 'ftp://127.0.0.1']) {
-    assert.throws(at(url), /over https/, url)
+    assert.throws(at(url), /must be https/, url)
   }
   for (const url of ['https://store.example.com', 'http://127.0.0.1:9', 'http://localhost:9']) at(url)()
 })
@@ -57,19 +57,19 @@ test('unreachable HTTP store rejects with the error of fetch', async () => {
   await allReject(gone, TypeError)
 })
 
-const ANSWERS = {
+const RESPONSES = {
   'a page': new Response('<html>', { status: 200 }),
   'no result': Response.json({}),
   'a redirect': new Response(null, { status: 302, headers: { location: 'https://evil.test/' } }),
   'an error of the server': Response.json({ error: 'x'.repeat(10_000) }, { status: 500 }),
   'an error with success': Response.json({ error: 'ERR' }),
 }
-for (const [what, answer] of Object.entries(ANSWERS)) {
-  test(`a store by HTTP that answers with ${what} has failed`, async () => {
+for (const [what, response] of Object.entries(RESPONSES)) {
+  test(`HTTP store that responds with ${what} is an error`, async () => {
     const asked = []
     const fetch = async (url, init) => {
       asked.push([url, init.redirect])
-      return answer.clone()
+      return response.clone()
     }
     const coordinator = redisRest({ url: 'https://redis.test', token: 't', fetch })({})
     await allReject(coordinator, ({ message }) => /answered with/.test(message) && message.length < 300)
@@ -87,7 +87,7 @@ test('Durable Object of another class is an error with advice', async () => {
   const namespace = { idFromName: (name) => name, get: () => object }
   await allReject(
     durableObject((env) => env.SESSIONS)({ SESSIONS: namespace }),
-    /404: is it a StrongroomSessions\?/,
+    /404: bind the class StrongroomSessions/,
   )
 })
 

@@ -1,10 +1,10 @@
 import { Agent, request as send } from 'node:http'
 
-/** As many as a check may need at the same time. */
+/** An agent for many parallel calls. */
 const agent = new Agent({ keepAlive: false, maxSockets: Infinity })
 
 /**
- * The coordinator of an isolate that runs apps/store.mjs, from outside.
+ * Returns the coordinator of an isolate that runs apps/store.mjs.
  *
  * @param {string} url
  * @returns {import('../../pkg/src/edge/coordinators/coordinator.ts').Coordinator}
@@ -15,7 +15,7 @@ export const overHttp = (url) => ({
   wait: (...args) => call(url, ['wait', ...args]),
 })
 
-function call(url, question) {
+function call(url, operation) {
   return new Promise((resolve, reject) => {
     const request = send(url, { method: 'POST', agent }, async (response) => {
       const pieces = []
@@ -29,6 +29,6 @@ function call(url, question) {
       else reject(new Error(`status ${response.statusCode}: ${text}`))
     })
     request.on('error', reject)
-    request.end(JSON.stringify(question))
+    request.end(JSON.stringify(operation))
   })
 }

@@ -7,11 +7,10 @@ import { startPage } from '../support/edge/page.mjs'
 const time = { timeout: 60_000 }
 
 /**
- * What a page does over the token handler, in a real browser: `connect('/auth')`, and from there on the interface that
- * it has over a vault.
+ * Tests `connect('/auth')` in a real browser. A page has the same interface as with a vault.
  *
  * @param {Parameters<typeof startPage>[0]} platform
- * @param {{ coordinator: string, hasSockets?: boolean }} options Whether the platform can pass sockets on.
+ * @param {{ coordinator: string, hasSockets?: boolean }} options `hasSockets`: the platform can forward sockets.
  */
 export function pageSuite(platform, { coordinator, hasSockets = false }) {
   describe(`${platform}: a page over the token handler`, { timeout: 600_000 }, () => {
@@ -27,7 +26,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
     after(() => app?.close())
 
     const session = (page) => page.evaluate(() => auth.session)
-    /** A page of a browser in which somebody has signed in. */
+    /** Opens a page and signs in. */
     const signedIn = async (path = '/') => {
       const page = await app.open(path)
       await app.signIn(page)
@@ -38,7 +37,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       await booted(tab)
       return tab
     }
-    /** The access token is of no use any more, by anybody's clock. */
+    /** Waits until the access token has expired for the provider and the page. */
     const expired = async (page) => {
       await ledger.accessTokenExpired()
       await page.waitForFunction(() => auth.session.accessTokenExpiresAt < Date.now())
@@ -79,7 +78,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(ledger.tokenRequests().length, before)
     })
 
-    test('a second tab has the session too', time, async () => {
+    test('second tab has the session', time, async () => {
       const page = await signedIn()
       const logins = ledger.authorizationRequests().length
       const tab = await secondTab(page)
@@ -100,7 +99,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       await tab.waitForFunction(() => auth.session?.claims.sub === 'alice')
     })
 
-    test('a popup works where the provider cuts it off from its opener', time, async () => {
+    test('popup login works despite Cross-Origin-Opener-Policy', time, async () => {
       app.provider.settings.headers = { 'Cross-Origin-Opener-Policy': 'same-origin' }
       try {
         const page = await app.open()
@@ -175,26 +174,26 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
 
     test('late response does not revive a logged-out session', time, async () => {
       const page = await signedIn()
-      let answer
+      let respond
       const held = new Promise((resolve) => {
         void page.route(
           '**/auth/session',
           async (route) => {
             const response = await route.fetch()
-            answer = () => route.fulfill({ response })
+            respond = () => route.fulfill({ response })
             resolve()
           },
           { times: 1 },
         )
       })
-      const answered = page.waitForResponse('**/auth/session')
-      // As the end of a popup tells it.
+      const responded = page.waitForResponse('**/auth/session')
+      // A popup posts this message when it closes.
       await page.evaluate(() => new BroadcastChannel('strongroom /auth').postMessage(0))
       await held
       await page.evaluate(() => auth.logout())
-      await answer()
-      await (await answered).finished()
-      // Behind what the page makes of it.
+      await respond()
+      await (await responded).finished()
+      // The page has handled the response before this call fails.
       assert.equal(await codeOf(page, `${api.url}me`), 'login_required')
       const [current, all] = await page.evaluate(() => [auth.session, changes])
       assert.equal(current, null)
@@ -242,7 +241,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       }
     })
 
-    test('bodies arrive as they are', time, async () => {
+    test('request bodies arrive unchanged', time, async () => {
       const page = await signedIn()
       for (const url of [`${api.url}upload`, '/api/upload']) {
         const uploaded = await page.evaluate(async (to) => {
@@ -302,35 +301,31 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(url, `${api.url}bytes?size=300000`)
     })
 
-    test(
-      '20 calls of two tabs on an expired token: one refresh, of which the page learns',
-      time,
-      async () => {
-        app.provider.settings.accessTokenSeconds = 5
-        const page = await signedIn()
-        const tab = await secondTab(page)
-        await expired(page)
-        app.provider.settings.accessTokenSeconds = 600
-        const before = await session(page)
-        const count = ledger.refreshes().length
-        const many = (each) =>
-          each.evaluate(async (url) => {
-            const calls = Array.from({ length: 10 }, (_, n) => auth.fetch(`${url}me?n=${n}`))
-            return (await Promise.all(calls)).map(({ status }) => status)
-          }, api.url)
-        const statuses = (await Promise.all([page, tab].map(many))).flat()
-        assert.deepEqual(statuses, Array(20).fill(200))
-        const refreshes = ledger.refreshes().slice(count)
-        assert.deepEqual(
-          refreshes.map(({ outcome }) => outcome),
-          ['issued'],
-        )
-        await page.waitForFunction(
-          (then) => auth.session.accessTokenExpiresAt > then,
-          before.accessTokenExpiresAt,
-        )
-      },
-    )
+    test('20 calls of two tabs share one refresh', time, async () => {
+      app.provider.settings.accessTokenSeconds = 5
+      const page = await signedIn()
+      const tab = await secondTab(page)
+      await expired(page)
+      app.provider.settings.accessTokenSeconds = 600
+      const before = await session(page)
+      const count = ledger.refreshes().length
+      const many = (each) =>
+        each.evaluate(async (url) => {
+          const calls = Array.from({ length: 10 }, (_, n) => auth.fetch(`${url}me?n=${n}`))
+          return (await Promise.all(calls)).map(({ status }) => status)
+        }, api.url)
+      const statuses = (await Promise.all([page, tab].map(many))).flat()
+      assert.deepEqual(statuses, Array(20).fill(200))
+      const refreshes = ledger.refreshes().slice(count)
+      assert.deepEqual(
+        refreshes.map(({ outcome }) => outcome),
+        ['issued'],
+      )
+      await page.waitForFunction(
+        (then) => auth.session.accessTokenExpiresAt > then,
+        before.accessTokenExpiresAt,
+      )
+    })
 
     test('session continues after provider interaction', time, async () => {
       app.provider.settings.accessTokenSeconds = 5
@@ -341,7 +336,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       app.provider.faults.add('token', { answer })
       assert.equal(await codeOf(page, `${api.url}me`), 'interaction_required')
       assert.equal((await session(page)).state, 'interaction_required')
-      // Whoever has just come is told the same.
+      // A new tab gets the same state.
       const tab = await secondTab(page)
       const { claims, state } = await session(tab)
       assert.deepEqual([claims.sub, state], ['alice', 'interaction_required'])
@@ -369,15 +364,15 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
         response.write('your token: ')
         response.end(entry.authorization)
       })
-      // Its head is on its way by then: the answer breaks off, of which the page is told by some platforms.
+      // The head was sent before. The body breaks off, which only some platforms report to the page.
       const { value } = await call(page, `${api.url}on/stream`)
       assert.doesNotMatch(value?.text ?? '', /eyJ/)
-      // What an API refuses is its answer.
+      // A refusal by the API is a response.
       const rejected = await call(page, `${api.url}reject`)
       assert.equal(rejected.value.status, 401)
     })
 
-    test('a network that fails is a TypeError, and an abort has its reason', time, async () => {
+    test('network errors are TypeErrors and aborts keep their reason', time, async () => {
       const page = await signedIn()
       api.on('cut', ({ response }) => response.destroy())
       const cut = await call(page, `${api.url}on/cut`)
@@ -444,28 +439,24 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(await page.evaluate(() => source.readyState), 2)
     })
 
-    test(
-      'a socket goes by the same way, and ends with the session',
-      { ...time, skip: !hasSockets },
-      async () => {
-        const page = await signedIn()
-        const heard = await page.evaluate(
-          (url) =>
-            new Promise((resolve, reject) => {
-              globalThis.socket = auth.webSocket(url)
-              socket.onopen = () => socket.send('hello')
-              socket.onmessage = ({ data }) => resolve(data)
-              socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`))
-            }),
-          `${api.url.replace('http', 'ws')}live/header`,
-        )
-        assert.equal(heard, 'hello')
-        const { claims, closed } = api.sockets.at(-1)
-        assert.equal(claims.sub, 'alice')
-        await page.evaluate(() => auth.logout())
-        assert.deepEqual(await closed, { code: 3000, reason: 'logged_out' })
-      },
-    )
+    test('socket works and closes with the session', { ...time, skip: !hasSockets }, async () => {
+      const page = await signedIn()
+      const heard = await page.evaluate(
+        (url) =>
+          new Promise((resolve, reject) => {
+            globalThis.socket = auth.webSocket(url)
+            socket.onopen = () => socket.send('hello')
+            socket.onmessage = ({ data }) => resolve(data)
+            socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`))
+          }),
+        `${api.url.replace('http', 'ws')}live/header`,
+      )
+      assert.equal(heard, 'hello')
+      const { claims, closed } = api.sockets.at(-1)
+      assert.equal(claims.sub, 'alice')
+      await page.evaluate(() => auth.logout())
+      assert.deepEqual(await closed, { code: 3000, reason: 'logged_out' })
+    })
 
     test('closed client rejects pending calls', time, async () => {
       const page = await signedIn()
@@ -477,7 +468,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.deepEqual(outcome, ['closed', 'closed', null])
     })
 
-    // The browser's own part.
+    // The browser.
 
     test('navigation without a session leads to the login', time, async () => {
       const page = await app.open('/empty')
@@ -491,7 +482,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const cookies = await page.context().cookies(app.site.origin)
       const [{ name, httpOnly, sameSite, path, secure }] = cookies
       assert.equal(cookies.length, 1)
-      // On plain http, which is for loopback alone, it has neither prefix nor `Secure`: tests/edge/handler.mjs has those.
+      // On http, which is for loopback only, it has neither prefix nor `Secure`. tests/edge/handler.mjs tests those.
       assert.deepEqual(
         { name, httpOnly, sameSite, path, secure },
         { name: 'strongroom', httpOnly: true, sameSite: 'Lax', path: '/', secure: false },
@@ -499,13 +490,13 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
     })
 
     for (const [what, path] of Object.entries({
-      'logs nobody out': '/auth/logout',
-      'orders nothing': '/api/orders',
+      'cannot log out': '/auth/logout',
+      'cannot call a route': '/api/orders',
     })) {
-      test(`a form of another site ${what}`, time, async () => {
+      test(`form of another origin ${what}`, time, async () => {
         const page = await signedIn()
         const tab = await page.context().newPage()
-        // Another port is another origin and the same site, so that the cookie goes along.
+        // Another port is another origin of the same site, so the browser sends the cookie.
         const body = `<form method="post" enctype="text/plain" action="${app.site.origin}${path}"><input name='{"item":"' value='","quantity":1}'><button>Win</button></form>`
         await tab.route('http://localhost:9/', (route) => route.fulfill({ contentType: 'text/html', body }))
         await tab.goto('http://localhost:9/')
@@ -518,10 +509,10 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
         assert.match(
           (await response.request().allHeaders()).cookie ?? '',
           /strongroom=/,
-          'the cookie did not come along',
+          'the browser did not send the cookie',
         )
         assert.equal(api.requests.length, 0)
-        // The control: the app's own script may.
+        // Control: the app's own script can.
         const status = await page.evaluate(
           async (to) =>
             (

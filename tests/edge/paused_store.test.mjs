@@ -1,5 +1,5 @@
-// A real Redis that is paused: connections stay open and nothing is answered. The handler says so in time, by the
-// coordinator's code and not by the provider's, keeps the session, and goes on with it afterwards.
+// A real Redis that is paused: connections stay open without replies. The handler responds in time with the
+// coordinator's error code, keeps the session, and continues it afterwards.
 import assert from 'node:assert/strict'
 import { createClient } from '@redis/client'
 import { after, before, describe, test } from 'node:test'
@@ -8,10 +8,10 @@ import { startInProcess } from '../support/edge/in_process.mjs'
 import { startRedis } from '../support/edge/redis.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 
-/** How long the handler may take to give a paused store up, in milliseconds: it waits three seconds for it. */
+/** The time limit in milliseconds for a response without the store. The handler waits three seconds for it. */
 const GIVES_UP = 10_000
 
-/** What the operator is told of a store that does not answer. */
+/** The reported fault of a store that does not reply. */
 const SILENCE = { code: 'coordinator_unavailable', message: 'the coordinator failed: TimeoutError' }
 
 const isCallback = ({ pathname }) => pathname === '/auth/callback'
@@ -59,7 +59,11 @@ for (const storage of ['sealed-in-cookie', 'in-store']) {
       assert.match(error.message, /^the coordinator cannot be reached: /)
       assert.deepEqual(faults[0], SILENCE)
       assert.deepEqual([...new Set(faults.map(({ code }) => code))], ['coordinator_unavailable'])
-      assert.equal(app.provider.ledger.refreshes().length, refreshes, 'nobody may refresh without it')
+      assert.equal(
+        app.provider.ledger.refreshes().length,
+        refreshes,
+        'no refresh is allowed without the store',
+      )
       assert.ok(alice.cookies.size, 'the session is kept')
     })
 

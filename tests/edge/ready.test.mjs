@@ -1,17 +1,17 @@
-// A server that looks at its configuration before it takes requests.
+// `ready()`: a server reads its configuration before it accepts requests.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { createTokenHandler, durableObject, inIsolate, redis } from '../../pkg/dist/edge.js'
 
-const handler = (more, told = []) =>
+const handler = (more, faults = []) =>
   createTokenHandler({
-    // Nobody is there.
+    // Nothing listens there.
     issuer: 'http://127.0.0.1:9',
     client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
     cookie: { keys: randomBytes(32).toString('base64') },
     coordinator: inIsolate(),
-    log: (fault) => told.push(fault),
+    log: (fault) => faults.push(fault),
     ...more,
   })
 const env = { CLIENT_SECRET: 'a secret' }
@@ -22,44 +22,49 @@ const statusOf = async (handler, env) =>
 test('valid configuration is ready without the provider', async () => {
   const made = handler({})
   assert.equal(await made.ready(env), undefined)
-  // It has `env` from then on.
+  // Later requests need no `env`.
   assert.equal(await statusOf(made), 404)
 })
 
 for (const [what, more, given, expected] of [
-  ['a key that is too short', { cookie: { keys: 'AAAA' } }, env, /cookie\.keys/],
-  ['a secret that is not in the environment', {}, {}, /client\.auth\.secret/],
-  ['an option that does not exist', { isuer: 'x' }, env, /isuer/],
+  ['a short key', { cookie: { keys: 'AAAA' } }, env, /cookie\.keys/],
+  ['a secret missing in the environment', {}, {}, /client\.auth\.secret/],
+  ['an unknown option', { isuer: 'x' }, env, /isuer/],
   [
-    'what a function of the configuration stumbles over',
+    'an error in a function of the configuration',
     { routes: [{ prefix: '/api/', upstream: ({ API }) => API.url }] },
     env,
     /`routes\[0\]\.upstream`: its function failed: .*'url'/,
   ],
-  ['a coordinator that is not there', { coordinator: undefined }, env, /`coordinator`: there is none/],
-  ['one that was not called', { coordinator: inIsolate }, env, /`coordinator`: .*inIsolate\(\)/],
+  ['a missing coordinator', { coordinator: undefined }, env, /`coordinator`: it is missing/],
   [
-    'a Durable Object that is not bound',
+    'a coordinator function that was not called',
+    { coordinator: inIsolate },
+    env,
+    /`coordinator`: .*inIsolate\(\)/,
+  ],
+  [
+    'an unbound Durable Object',
     { coordinator: durableObject((env) => env.SESSIONS) },
     env,
     /`coordinator`: .*wrangler\.toml/,
   ],
-  ['a client of Redis that is not there', { coordinator: redis((env) => env.REDIS) }, env, /redis\(\)/],
+  ['a missing Redis client', { coordinator: redis((env) => env.REDIS) }, env, /redis\(\)/],
 ]) {
-  test(`${what} is named`, async () => {
-    const told = []
-    const made = handler(more, told)
+  test(`error message names ${what}`, async () => {
+    const faults = []
+    const made = handler(more, faults)
     await assert.rejects(made.ready(given), (error) => {
       assert.equal(error.name, 'StrongroomError')
       assert.equal(error.code, 'config_invalid')
       assert.match(error.message, expected)
       return true
     })
-    assert.deepEqual(told, [], 'whoever asked knows')
-    // Without the question it comes with the first request.
+    assert.deepEqual(faults, [], 'ready() does not report to the log')
+    // Without ready(), the first request reports it.
     assert.equal(await statusOf(made, given), 500)
     assert.deepEqual(
-      told.map(({ code }) => code),
+      faults.map(({ code }) => code),
       ['config_invalid'],
     )
   })

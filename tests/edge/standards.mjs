@@ -9,15 +9,15 @@ import { listen } from '../support/listen.mjs'
 const home = ({ pathname }) => pathname === '/orders'
 
 /**
- * What the provider has to be asked for: tokens that are bound to a key, pushed requests, logouts that it begins; and
- * sockets, where the platform passes them on.
+ * Tests the options that a provider may need: DPoP, pushed authorization requests and back-channel logout. Also tests
+ * sockets, where the platform can forward them.
  *
  * @param {keyof typeof import('../support/edge/platforms.mjs').PLATFORMS} platform
  * @param {string} coordinator
  * @param {{ passesSockets: boolean }} options
  */
 export function standardsSuite(platform, coordinator, { passesSockets }) {
-  describe(`${platform}: DPoP with nonces, and pushed requests`, { timeout: 60_000 }, () => {
+  describe(`${platform}: DPoP with nonces and pushed requests`, { timeout: 60_000 }, () => {
     let app
     before(async () => {
       app = await startApp(platform, {
@@ -58,19 +58,19 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
     })
   })
 
-  describe(`${platform}: a logout that the provider begins`, { timeout: 60_000 }, () => {
+  describe(`${platform}: back-channel logout`, { timeout: 60_000 }, () => {
     let app, relay
     before(async () => {
-      // The provider is told an address before there is a handler.
+      // The provider needs a URL before the handler starts.
       relay = await listen({
         async handler(request, response) {
-          const answer = await fetch(`${app.urls[0]}${request.url}`, {
+          const reply = await fetch(`${app.urls[0]}${request.url}`, {
             method: request.method,
             headers: { 'content-type': request.headers['content-type'] },
             body: await readBody(request),
           })
-          relay.statuses.push(answer.status)
-          response.writeHead(answer.status).end(await answer.text())
+          relay.statuses.push(reply.status)
+          response.writeHead(reply.status).end(await reply.text())
         },
       })
       relay.statuses = []
@@ -89,7 +89,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
       await relay?.close()
     })
 
-    test('it ends the session in every isolate', async () => {
+    test('provider logout ends the session in every isolate', async () => {
       const visitor = app.visitor()
       await visitor.signIn({ returnTo: '/orders', until: home })
       const [one, two, other] = [visitor.copy(), visitor.copy(), app.visitor()]
@@ -99,7 +99,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
       assert.deepEqual(relay.statuses, [200], JSON.stringify(await app.told()))
       assert.equal((await one.session({ isolate: 0 })).reason, 'provider_ended')
       assert.equal((await two.session({ isolate: 1 })).reason, 'provider_ended')
-      assert.equal((await other.session()).session.claims.sub, 'bob', 'somebody else was signed out')
+      assert.equal((await other.session()).session.claims.sub, 'bob', 'another user was signed out')
     })
   })
 

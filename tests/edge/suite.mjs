@@ -8,10 +8,10 @@ import { listen } from '../support/listen.mjs'
 import { overHttp } from './over_http.mjs'
 
 /**
- * What each platform has to do, as one suite.
+ * Tests the requirements for a platform.
  *
  * @param {keyof typeof PLATFORMS} name
- * @param {{ coordinators: string[] }} options Those that are tested on it, over two isolates, and `in-isolate` in one.
+ * @param {{ coordinators: string[] }} options `coordinators`: each is tested with two isolates, and `in-isolate` with one.
  */
 export function suite(name, { coordinators }) {
   basics(name)
@@ -32,7 +32,7 @@ export function suite(name, { coordinators }) {
 }
 
 function basics(name) {
-  describe(`${name}: what a token handler needs of a platform`, { timeout: 60_000 }, () => {
+  describe(`${name}: requirements of a token handler`, { timeout: 60_000 }, () => {
     let running, url, upstream
     before(async () => {
       upstream = await startEndless()
@@ -78,9 +78,9 @@ function basics(name) {
 
     test('bodies are streamed in both directions', async () => {
       const request = open(`${url}/echo`, { method: 'POST' })
-      const answered = once(request, 'response')
+      const responded = once(request, 'response')
       request.write('one')
-      const [response] = await answered
+      const [response] = await responded
       const pieces = response[Symbol.asyncIterator]()
       const next = async () => (await pieces.next()).value?.toString()
       assert.equal(await next(), 'one')
@@ -101,10 +101,10 @@ function basics(name) {
       const asked = once(upstream.events, 'asked')
       const client = new AbortController()
       const response = await get('/through', { signal: client.signal })
-      const [answer] = await asked
+      const [forwarded] = await asked
       const { value } = await response.body.getReader().read()
       assert.match(new TextDecoder().decode(value), /^: open/)
-      const closed = once(answer, 'close')
+      const closed = once(forwarded, 'close')
       client.abort()
       await closed
     })
@@ -117,14 +117,14 @@ function basics(name) {
   })
 }
 
-/** A server whose answers begin and do not end; it tells of each by `asked`. */
+/** Starts a server with endless responses. It emits `asked` for each. */
 async function startEndless() {
   const events = new EventEmitter()
   const server = await listen({
     handler(_request, response) {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write(': open\n\n')
-      // Some platforms find out only when they write that nobody reads.
+      // Some platforms notice a disconnect only when they write.
       const timer = setInterval(() => response.write(': still here\n\n'), 50)
       response.on('close', () => clearInterval(timer))
       events.emit('asked', response)
@@ -133,7 +133,7 @@ async function startEndless() {
   return { ...server, events }
 }
 
-/** Nobody outside is told what happens in an isolate. */
+/** Polls until a condition holds: an isolate does not report its state. */
 async function until(isSo) {
   const end = Date.now() + 20_000
   while (!(await isSo())) if (Date.now() > end) assert.fail(`not seen within 20 seconds: ${isSo}`)

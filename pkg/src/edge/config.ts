@@ -6,7 +6,7 @@ export type FromEnv<T> = T | ((env: any) => T)
 
 /** The configuration of a token handler. It is read with the first request, and fixed from then on. */
 export interface TokenHandlerConfig {
-  /** The provider's issuer identifier, exactly as its metadata says: an https URL, or http on loopback. */
+  /** The provider's issuer identifier, exactly as in its metadata: an https URL, or http on loopback. */
   issuer: FromEnv<string>
   /** This client, as registered with the provider. */
   client: {
@@ -37,9 +37,9 @@ export interface TokenHandlerConfig {
   }
   /** The limits and the storage of sessions. */
   session?: {
-    /** Ends after this many seconds without a request that is not marked as background. Default 1800. */
+    /** The session ends after this many seconds without a request that is not marked as background. Default 1800. */
     idle?: number
-    /** Ends this many seconds after the login. Default 43200. */
+    /** The session ends this many seconds after the login. Default 43200. */
     absolute?: number
     /**
      * Default `sealed-in-cookie`. With `in-store`, the cookie has the session's ID, and the coordinator has the sealed
@@ -110,7 +110,7 @@ export interface TokenHandlerConfig {
 /** The client's authentication (OpenID Connect Core 9). */
 export type ClientAuth =
   | { method: 'client_secret_basic' | 'client_secret_post'; secret: FromEnv<string> }
-  /** The private key is a JWK; `alg` is the key's own unless it is given here. */
+  /** The private key is a JWK; `alg` defaults to the key's own. */
   | { method: 'private_key_jwt'; key: FromEnv<JsonWebKey & { kid?: string }>; alg?: string }
   /** A public client: PKCE alone protects it. */
   | { method: 'none' }
@@ -161,13 +161,13 @@ export const written = (config: TokenHandlerConfig, env: unknown): string => {
   return JSON.stringify(resolved(rest, env))
 }
 
-/** Functions take a value from `env`. */
+/** Replaces each function by the value that it takes from `env`. */
 const resolved = (value: unknown, env: unknown, path = ''): unknown => {
   if (typeof value === 'function') {
     try {
       return value(env)
     } catch (error) {
-      const without = env === undefined ? '; no env was handed over' : ''
+      const without = env === undefined ? '; no env was passed' : ''
       throw new StrongroomError('config_invalid', `\`${path}\`: ${failed(error)}${without}`)
     }
   }

@@ -7,7 +7,7 @@ export interface TokenHandler {
   /**
    * Responds to requests for the handler's own endpoints and the routes, and to all others with 404.
    *
-   * @param env What the platform hands over; the configuration's functions get it.
+   * @param env The value that the platform passes. The configuration's functions get it.
    */
   fetch(request: Request, env?: unknown, context?: Context): Promise<Response>
   /** Does the same, but returns `undefined` for other URLs, which the app handles. */
@@ -25,7 +25,7 @@ export interface TokenHandler {
    * sends no request to the provider or the coordinator.
    *
    * @param env As for {@link fetch}. Default, where there is one: `process.env`.
-   * @throws {@link StrongroomError} `config_invalid`: the message names the option, and what is wrong with it.
+   * @throws {@link StrongroomError} `config_invalid`: the message names the option and its fault.
    */
   ready(env?: unknown): Promise<void>
 }
@@ -42,7 +42,7 @@ export interface EdgeSession {
   accessTokenExpiresAt: number
 }
 
-/** Loads the core's module: each platform has its own way. */
+/** Loads the core's module in the platform's way. */
 export type Load = () => WebAssembly.Module | Promise<WebAssembly.Module>
 
 /** Creates `createTokenHandler` for a platform. */
@@ -54,7 +54,7 @@ export const creating =
       const given = options.wasm ?? (await load())
       return new Host(config, env, isModule(given) ? given : await WebAssembly.compile(given))
     }
-    /** The configuration error, which contains no secret. The next request tries again. */
+    /** Returns the configuration error, which contains no secret. The next request tries again. */
     const notStarted = (error: unknown): StrongroomError => {
       starting = undefined
       const { code = 'handler_failed', message } = error as StrongroomError
@@ -72,7 +72,7 @@ export const creating =
         return failure()
       }
       try {
-        return await host.answer(request, context)
+        return await host.respond(request, context)
       } catch {
         return failure()
       }
@@ -90,7 +90,7 @@ export const creating =
         const address = new URL(`${config.base ?? '/auth'}/session`, request.url)
         const headers = { 'x-strongroom': 'background', cookie: request.headers.get('cookie') ?? '' }
         const response = await handle(new Request(address, { headers }), env, context)
-        if (!response?.ok) throw new Error(`the session cannot be told: ${response?.status}`)
+        if (!response?.ok) throw new Error(`the session cannot be read: ${response?.status}`)
         return ((await response.json()) as { session: EdgeSession | null }).session
       },
       fetch: async (request, env, context) =>
@@ -99,7 +99,7 @@ export const creating =
   }
 
 const failure = (): Response =>
-  new Response('The server could not answer', { status: 500, headers: { 'cache-control': 'no-store' } })
+  new Response('The server could not respond', { status: 500, headers: { 'cache-control': 'no-store' } })
 
 /** Returns true for a `Request` of any realm: handlers in the Edge Runtime get those of another one. */
 const isModule = (given: WebAssembly.Module | BufferSource): given is WebAssembly.Module =>

@@ -126,7 +126,7 @@ export class Host {
   }
 
   /** Handles a request. Returns `undefined` for URLs that are not the handler's. */
-  async answer(request: Request, context?: Context): Promise<Response | undefined> {
+  async respond(request: Request, context?: Context): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
     try {
@@ -239,7 +239,7 @@ export class Host {
       for (let event = this.#edge.event(); event; event = this.#edge.event()) this.#tell(JSON.parse(event))
     } catch {
       giveUp(this.#instance)
-      this.#fault('handler_crashed', 'the handler stopped on a fault of its own, and begins anew')
+      this.#fault('handler_crashed', 'the handler stopped on an internal fault and starts again')
       throw new Trap()
     }
     return step

@@ -12,7 +12,7 @@ export interface Instance {
 let current: Instance | undefined
 let hasStarted = false
 
-/** The current instance. */
+/** Returns the current instance. */
 export const instance = (module: WebAssembly.Module): Instance => (current ??= start(module))
 
 const start = (module: WebAssembly.Module): Instance => {

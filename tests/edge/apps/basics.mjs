@@ -1,4 +1,4 @@
-/** What a token handler needs of a platform. */
+/** An app that uses the platform as a token handler does. */
 export default () => {
   const seen = { later: 0 }
   const routes = {
@@ -19,7 +19,7 @@ export default () => {
 
     '/redirect': () => new Response(null, { status: 302, headers: { location: '/elsewhere?a=b' } }),
 
-    /** What another server answers, as it comes. */
+    /** Forwards another server's response. */
     async '/through'(_request, env) {
       const { status, body, headers } = await fetch(env.UPSTREAM)
       return new Response(body, { status, headers: { 'content-type': headers.get('content-type') } })

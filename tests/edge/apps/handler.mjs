@@ -1,8 +1,8 @@
 import { createTokenHandler } from 'strongroom/edge'
 
 /**
- * The token handler, configured by its environment: `OPTIONS` is JSON of what a test wants otherwise. What is none of its
- * own comes from `SITE`, if there is one: the app's pages, on the same origin.
+ * Creates a token handler that is configured by its environment. `OPTIONS` has a test's own options as JSON. Other URLs
+ * are forwarded to `SITE`, which has the app's pages.
  */
 export default (coordinator) => {
   const told = []
@@ -35,7 +35,7 @@ export default (coordinator) => {
   }
 }
 
-/** Without the cookie, which is none of the site's business. */
+/** Forwards a request to the site without its cookie. */
 const page = ({ url, method, headers }, { SITE }) => {
   const { pathname, search } = new URL(url)
   const worker = headers.get('service-worker')

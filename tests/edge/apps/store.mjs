@@ -1,4 +1,4 @@
-/** A coordinator by HTTP: what `overHttp()` of tests/edge/over_http.mjs asks is what the isolate's coordinator does. */
+/** Serves the isolate's coordinator over HTTP, for `overHttp()` of tests/edge/over_http.mjs. */
 export default (source) => ({
   async fetch(request, env) {
     const coordinator = source(env)

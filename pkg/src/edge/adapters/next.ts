@@ -57,7 +57,7 @@ export const strongroomProxy =
  * const session = await sessionFrom(handler, await headers())
  * ```
  *
- * @param headers What `await headers()` gives.
+ * @param headers The result of `await headers()`.
  * @returns `null` if nobody is signed in.
  * @throws Error if the session cannot be read now. It is kept, and the request may be repeated.
  */

@@ -89,10 +89,10 @@ export function toNodeListener(
 ): NodeListener {
   const { origin, onError = console.error } = options
   if (origin !== undefined && new URL(origin).origin !== origin) {
-    throw new TypeError(`origin must be one, such as https://app.example.com, and is ${origin}`)
+    throw new TypeError(`origin must be an origin such as https://app.example.com, but is ${origin}`)
   }
   const env = 'env' in options ? options.env : (globalThis as any).process?.env
-  const answer: FetchHandler['fetch'] =
+  const handle: FetchHandler['fetch'] =
     typeof handler === 'function' ? handler : (request, env, context) => handler.fetch(request, env, context)
   const pending = new Set<Promise<unknown>>()
   const track = (promise: Promise<unknown>) => {
@@ -112,7 +112,7 @@ export function toNodeListener(
     // Without a listener, an error of a closed connection would end the process.
     outgoing.on('error', () => {})
     outgoing.on('close', () => {
-      if (!outgoing.writableFinished) gone.abort(new DOMException('The client went away', 'AbortError'))
+      if (!outgoing.writableFinished) gone.abort(new DOMException('The client disconnected', 'AbortError'))
     })
     const request = requestOf(incoming, origin, gone.signal)
     if (typeof request === 'number') {
@@ -121,7 +121,7 @@ export function toNodeListener(
       return void outgoing.end()
     }
     const isHead = request.method === 'HEAD'
-    const answered = respond(async () => answer(request, env, context), outgoing, isHead).catch((error) => {
+    const responded = respond(async () => handle(request, env, context), outgoing, isHead).catch((error) => {
       // Errors after a disconnect are not reported.
       if (gone.signal.aborted) return
       onError(error)
@@ -129,7 +129,7 @@ export function toNodeListener(
       outgoing.statusCode = 500
       outgoing.end()
     })
-    track(answered)
+    track(responded)
   }
   const settled = async () => {
     // Pending work may begin more work.
@@ -162,7 +162,7 @@ function requestOf(incoming: NodeRequest, origin: string | undefined, signal: Ab
   }
 }
 
-/** RFC 9112 6.3; HTTP/2 has neither, and an empty stream does no harm. */
+/** Returns true if a body may follow (RFC 9112 6.3). HTTP/2 has neither header, and an empty stream is harmless. */
 const isSent = (headers: Headers) =>
   headers.has('transfer-encoding') || Number(headers.get('content-length') ?? 1) > 0
 
@@ -198,11 +198,11 @@ function bodyOf(incoming: NodeRequest): ReadableStream<Uint8Array> {
 }
 
 async function respond(
-  answer: () => Promise<Response>,
+  handle: () => Promise<Response>,
   outgoing: NodeResponse,
   isHead: boolean,
 ): Promise<void> {
-  const response = await answer()
+  const response = await handle()
   if (outgoing.destroyed) return void response.body?.cancel().catch(() => {})
   outgoing.statusCode = response.status
   for (const [name, value] of response.headers) {

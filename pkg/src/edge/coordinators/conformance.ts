@@ -24,63 +24,63 @@ export interface Check {
 export interface ConformanceOptions {
   /**
    * Milliseconds for which a check waits for an expected event, such as the end of a time to live or the return of a
-   * waiting call. Default 15,000. A coordinator that is slower by less does not fail.
+   * waiting call. Default 15,000.
    */
-  patience?: number
+  timeout?: number
 }
 
 /**
- * Returns the checks, in the order that shows a mistake soonest. They may run at the same time, and on a store with
+ * Returns the checks, in the order in which they find faults soonest. They may run at the same time, and on a store with
  * other entries: each check creates its own keys, which last a minute.
  *
- * @param make Called for each of several participants, whose coordinators must all reach one store. Give each, in
- *   turn, another connection, process or isolate, to test what matters most.
+ * @param make Creates the coordinator of a participant. All participants must share one store. Give each its own
+ *   connection, process or isolate if possible.
  */
 export function conformance(
   make: () => Coordinator | Promise<Coordinator>,
-  { patience = 15_000 }: ConformanceOptions = {},
+  { timeout = 15_000 }: ConformanceOptions = {},
 ): readonly Check[] {
   const together = async (count: number) => Promise.all(Array.from({ length: count }, () => make()))
   const inTime = <T>(promise: Promise<T>, what: string): Promise<T> => {
     let timer: ReturnType<typeof setTimeout>
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`${what} within ${patience} ms`)), patience)
+      timer = setTimeout(() => reject(new Error(`${what} within ${timeout} ms`)), timeout)
     })
     return Promise.race([promise, late]).finally(() => clearTimeout(timer))
   }
   /** Waits until the key is gone. */
   const untilGone = async (coordinator: Coordinator, key: string) => {
-    const end = Date.now() + patience
+    const end = Date.now() + timeout
     while (await readOne(coordinator, key)) {
-      if (Date.now() > end) throw new Error(`an entry of one second is still there after ${patience} ms`)
+      if (Date.now() > end) throw new Error(`an entry of one second still exists after ${timeout} ms`)
       await pause(50)
     }
   }
 
   const checks: Record<string, () => Promise<void>> = {
-    'a key that nobody wrote has no entry': async () => {
+    'a new key has no entry': async () => {
       const [coordinator] = await together(1)
       same(await coordinator!.read([newKey()]), [null], 'read() of a new key')
     },
 
-    'reading no keys is no error': async () => {
+    'reading no keys returns an empty array': async () => {
       const [coordinator] = await together(1)
       same(await coordinator!.read([]), [], 'read([])')
     },
 
-    'what one wrote is what others read': async () => {
+    'all participants share the entries': async () => {
       const [writer, reader] = await together(2)
       for (const value of VALUES) {
         const key = newKey()
         const written = await writer!.swap(key, null, value, MINUTE)
         const found = await readOne(reader!, key)
         same(written?.value, value, 'the value that swap() returned')
-        same(found?.value, value, 'the value that another one read')
-        same(found?.version, written?.version, 'the version that another one read')
+        same(found?.value, value, 'the value that another participant read')
+        same(found?.version, written?.version, 'the version that another participant read')
       }
     },
 
-    'several keys are read in their order': async () => {
+    'entries are returned in the order of the keys': async () => {
       const [writer, reader] = await together(2)
       const keys = Array.from({ length: 12 }, newKey)
       const written = keys.filter((_key, index) => index % 3 !== 1)
@@ -94,7 +94,7 @@ export function conformance(
       )
     },
 
-    'keys that look alike are different keys': async () => {
+    'similar keys are distinct': async () => {
       const [coordinator] = await together(1)
       const base = newKey()
       const keys = ['', ':', '/', '.', ' ', '%', '*', ':a', '/a', '%3Aa', 'A', 'a', 'ä'].map(
@@ -102,7 +102,7 @@ export function conformance(
       )
       for (const key of keys) {
         if (!(await coordinator!.swap(key, null, key, MINUTE))) {
-          throw new Error(`${JSON.stringify(key)} was there before it was written`)
+          throw new Error(`${JSON.stringify(key)} existed before it was written`)
         }
       }
       const found = await coordinator!.read(keys)
@@ -113,24 +113,24 @@ export function conformance(
       )
     },
 
-    'writes only over the version that it is told': async () => {
+    'swap writes only over the given version': async () => {
       const [one, other] = await together(2)
       const key = newKey()
       const elsewhere = must(await one!.swap(newKey(), null, 'x', MINUTE))
       same(
         await one!.swap(key, elsewhere.version, 'x', MINUTE),
         null,
-        'swap() of a version where there is no key',
+        'swap() with a version for a key without an entry',
       )
-      same(await readOne(one!, key), null, 'the key after that')
+      same(await readOne(one!, key), null, 'the entry of this key afterwards')
       const first = must(await one!.swap(key, null, 'first', MINUTE))
-      same(await other!.swap(key, null, 'x', MINUTE), null, 'swap() of no version where there is a key')
+      same(await other!.swap(key, null, 'x', MINUTE), null, 'swap() without a version for an existing key')
       const second = must(await other!.swap(key, first.version, 'second', MINUTE))
-      same(await one!.swap(key, first.version, 'x', MINUTE), null, 'swap() of a version that is over')
-      same(await readOne(one!, key), second, 'the entry after that')
+      same(await one!.swap(key, first.version, 'x', MINUTE), null, 'swap() with an outdated version')
+      same(await readOne(one!, key), second, 'the entry afterwards')
     },
 
-    'no two writes have one version, though they write the same': async () => {
+    'each write has another version, even of the same value': async () => {
       const [coordinator] = await together(1)
       const key = newKey()
       const versions = new Set<string>()
@@ -142,11 +142,11 @@ export function conformance(
       same(versions.size, 20, 'the number of versions of 20 writes')
     },
 
-    'of a hundred writers of a new key exactly one wins': async () => {
+    'exactly one of a hundred writers creates a key': async () => {
       await contest(await together(4), newKey(), null)
     },
 
-    'of a hundred writers over one version exactly one wins': async () => {
+    'exactly one of a hundred writers replaces a version': async () => {
       const all = await together(4)
       const key = newKey()
       const { version } = must(await all[0]!.swap(key, null, 'before', MINUTE))
@@ -167,11 +167,11 @@ export function conformance(
       const work = all.map(async (coordinator) => {
         for (let index = 0; index < each; index++) await add(coordinator)
       })
-      await inTime(Promise.all(work), `${writers * each} additions should be done`)
+      await inTime(Promise.all(work), `${writers * each} additions should complete`)
       same((await readOne(all[0]!, key))?.value, `${writers * each}`, 'the sum')
     },
 
-    'what was written is read by whoever asks afterwards': async () => {
+    'a completed write is visible to all later reads': async () => {
       const [writer, reader] = await together(2)
       const key = newKey()
       let last: Entry | null = null
@@ -181,18 +181,18 @@ export function conformance(
       }
     },
 
-    'an entry is there until its time is over, and then is not': async () => {
+    'an entry exists exactly until it expires': async () => {
       const [writer, reader] = await together(2)
       const key = newKey()
       const start = Date.now()
       must(await writer!.swap(key, null, 'x', 1))
       const found = await readOne(reader!, key)
-      if (!found && Date.now() - start < 1000) throw new Error('an entry of one second was gone before that')
+      if (!found && Date.now() - start < 1000) throw new Error('an entry of one second expired earlier')
       await untilGone(reader!, key)
-      if (Date.now() - start < 1000) throw new Error('an entry of one second was gone before that')
+      if (Date.now() - start < 1000) throw new Error('an entry of one second expired earlier')
     },
 
-    'each write begins the time anew': async () => {
+    'each write renews the time to live': async () => {
       const [writer, reader] = await together(2)
       for (;;) {
         const [key, other, start] = [newKey(), newKey(), Date.now()]
@@ -204,11 +204,15 @@ export function conformance(
         // renewed would be gone, too.
         must(await writer!.swap(other, null, 'x', 2))
         await untilGone(reader!, other)
-        return same(await readOne(reader!, key), must(renewed), 'what was written again for a minute')
+        return same(
+          await readOne(reader!, key),
+          must(renewed),
+          'the entry that was written again for a minute',
+        )
       }
     },
 
-    'an entry whose time is over can be neither changed nor mistaken': async () => {
+    'an expired version cannot be replaced and does not return': async () => {
       const [writer, other] = await together(2)
       const key = newKey()
       const first = must(await writer!.swap(key, null, 'x', 1))
@@ -216,34 +220,38 @@ export function conformance(
       same(
         await writer!.swap(key, first.version, 'y', MINUTE),
         null,
-        'swap() of a version whose time is over',
+        'swap() with the version of an expired entry',
       )
       const second = must(await other!.swap(key, null, 'x', MINUTE))
-      if (second.version === first.version) throw new Error('a version came back')
-      same(await writer!.swap(key, first.version, 'y', MINUTE), null, 'swap() of a version of before')
+      if (second.version === first.version) throw new Error('a new entry has the version of an expired one')
+      same(
+        await writer!.swap(key, first.version, 'y', MINUTE),
+        null,
+        'swap() with the version of the expired entry',
+      )
     },
 
-    'waiting for what changed already is over at once': async () => {
+    'wait returns at once if the version has changed': async () => {
       const [writer, waiter] = await together(2)
       const key = newKey()
       const first = must(await writer!.swap(key, null, 'x', MINUTE))
-      await inTime(waiter!.wait(key, null, HOUR), 'wait() for a key that is there should return')
+      await inTime(waiter!.wait(key, null, HOUR), 'wait() for an existing key should return')
       must(await writer!.swap(key, first.version, 'y', MINUTE))
-      await inTime(waiter!.wait(key, first.version, HOUR), 'wait() for a version that is over should return')
+      await inTime(waiter!.wait(key, first.version, HOUR), 'wait() for an outdated version should return')
     },
 
-    'who waits is woken by a change': async () => {
+    'wait returns when the entry changes': async () => {
       const [writer, ...waiters] = await together(4)
       const key = newKey()
       const first = must(await writer!.swap(key, null, 'x', MINUTE))
       const waiting = waiters.map((waiter) => waiter.wait(key, first.version, HOUR))
-      // Make sure that they wait when it changes.
+      // All must wait before the change.
       await pause(100)
       must(await writer!.swap(key, first.version, 'y', MINUTE))
       await inTime(Promise.all(waiting), 'wait() should return when the entry changes')
     },
 
-    'who waits for a key is woken by its first write': async () => {
+    'wait for a new key returns at its first write': async () => {
       const [writer, waiter] = await together(2)
       const key = newKey()
       const waiting = waiter!.wait(key, null, HOUR)
@@ -252,14 +260,14 @@ export function conformance(
       await inTime(waiting, 'wait() should return when the key is written')
     },
 
-    'who waits is woken when the time is over': async () => {
+    'wait returns when the entry expires': async () => {
       const [writer, waiter] = await together(2)
       const key = newKey()
       const { version } = must(await writer!.swap(key, null, 'x', 1))
-      await inTime(waiter!.wait(key, version, HOUR), 'wait() should return when the entry is gone')
+      await inTime(waiter!.wait(key, version, HOUR), 'wait() should return when the entry expires')
     },
 
-    'nobody waits longer than they say': async () => {
+    'wait returns after the given time': async () => {
       const [writer, waiter] = await together(2)
       const key = newKey()
       const { version } = must(await writer!.swap(key, null, 'x', MINUTE))
@@ -271,7 +279,7 @@ export function conformance(
       await inTime(Promise.all(waits), 'wait() of 200 ms should return')
     },
 
-    'many wait for one key at the same time': async () => {
+    'many calls can wait for one key': async () => {
       const all = await together(4)
       const key = newKey()
       const { version } = must(await all[0]!.swap(key, null, 'x', MINUTE))
@@ -308,24 +316,24 @@ async function readOne(coordinator: Coordinator, key: string): Promise<Entry | n
   return entry ? { value: entry.value, version: entry.version } : null
 }
 
-/** A hundred parallel calls, only one of which may write. The entry afterwards is the one that it wrote. */
+/** Makes a hundred parallel calls. Exactly one may write, and the entry afterwards must be its own. */
 async function contest(all: readonly Coordinator[], key: string, version: string | null): Promise<void> {
   const calls = Array.from({ length: 100 }, (_none, index) =>
     all[index % all.length]!.swap(key, version, `of ${index}`, MINUTE),
   )
   const winners = (await Promise.all(calls)).filter((entry) => entry !== null)
-  same(winners.length, 1, 'the number of writers that won')
+  same(winners.length, 1, 'the number of successful writers')
   same(await readOne(all[0]!, key), { value: winners[0]!.value, version: winners[0]!.version }, 'the entry')
 }
 
 function must(entry: Entry | null): Entry {
-  if (!entry) throw new Error('swap() of the version that is there should write, and returned null')
+  if (!entry) throw new Error('swap() with the current version should write, but returned null')
   return { value: entry.value, version: entry.version }
 }
 
 function same(found: unknown, expected: unknown, what: string): void {
   const [is, shouldBe] = [found, expected].map((value) => JSON.stringify(value) ?? 'undefined')
-  if (is !== shouldBe) throw new Error(`${what} should be ${short(shouldBe!)} and is ${short(is!)}`)
+  if (is !== shouldBe) throw new Error(`${what} should be ${short(shouldBe!)}, but is ${short(is!)}`)
 }
 
 const short = (text: string) =>

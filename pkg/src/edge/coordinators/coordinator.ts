@@ -22,8 +22,8 @@ export interface Coordinator {
    * Writes the value in one step if the key's version is still `version` (`null`: if there is no such key). Of several
    * calls with the same version, at most one writes.
    *
-   * @param value At most 60 KiB of ASCII, as sealed values are, which every store here takes.
-   * @param ttl For how many seconds, renewed by each write. After that the key does not exist.
+   * @param value At most 60 KiB of ASCII, as sealed values are.
+   * @param ttl The time to live in seconds, renewed by each write. After that the key does not exist.
    * @returns The new entry, or `null` when another call was first.
    */
   swap(key: string, version: string | null, value: string, ttl: number): Promise<Entry | null>
@@ -38,7 +38,7 @@ export interface Coordinator {
 export interface Entry {
   /** The value as it was written. */
   readonly value: string
-  /** Opaque. Each write of a key has a different version, even if the key has expired in between. */
+  /** An opaque string. Each write of a key has a different version, even if the key has expired in between. */
   readonly version: string
 }
 
@@ -64,7 +64,7 @@ const METHODS = ['read', 'swap', 'wait'] as const
 export const chosen = (source: CoordinatorSource | undefined, env: unknown): Coordinator => {
   const invalid = (why: string) => new StrongroomError('config_invalid', `\`coordinator\`: ${why}`)
   const ways = 'inIsolate() for one process, or durableObject(…), redis(…) or denoKv(…)'
-  if (typeof source !== 'function') throw invalid(`there is none: it must be ${ways}`)
+  if (typeof source !== 'function') throw invalid(`it is missing: it must be ${ways}`)
   let made
   try {
     made = source(env)
@@ -72,7 +72,7 @@ export const chosen = (source: CoordinatorSource | undefined, env: unknown): Coo
     throw error instanceof StrongroomError ? invalid(error.message) : invalid(failed(error))
   }
   if (METHODS.every((name) => typeof made?.[name] === 'function')) return made
-  throw invalid(`it gives nothing with the methods ${METHODS.join(', ')}: it must be ${ways}`)
+  throw invalid(`it does not return an object with the methods ${METHODS.join(', ')}: it must be ${ways}`)
 }
 
 /** The first and the longest interval of polling, in milliseconds. */

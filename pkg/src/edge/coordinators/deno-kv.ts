@@ -34,8 +34,8 @@ interface Held {
  * createTokenHandler({ …, coordinator: denoKv(Deno.openKv()) })
  * ```
  *
- * A local store is a file for one isolate. Of two isolates that write at the same time, as with `deno serve
- * --parallel`, one gets "database is locked". A call rejects with Deno's error.
+ * A local store is a file for one isolate. If two isolates write at the same time, as with `deno serve --parallel`, one
+ * call rejects with "database is locked". A call rejects with Deno's error.
  *
  * @param kv The store, or a promise of it, as `Deno.openKv()` returns it.
  * @param prefix The first part of all keys. Default `strongroom`.

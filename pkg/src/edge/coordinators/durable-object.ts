@@ -18,7 +18,7 @@ export interface SessionsState {
   blockConcurrencyWhile<T>(work: () => Promise<T>): Promise<T>
 }
 
-type Question =
+type Operation =
   | { readonly op: 'read' }
   | {
       readonly op: 'swap'
@@ -57,22 +57,23 @@ function of(namespace: SessionsNamespace | undefined): Coordinator {
   if (typeof namespace?.idFromName !== 'function')
     throw new StrongroomError(
       'config_invalid',
-      'there is no such Durable Object: is StrongroomSessions bound in wrangler.toml?',
+      'the Durable Object is missing: bind StrongroomSessions in wrangler.toml',
     )
-  const ask = async (key: string, question: Question): Promise<Entry | null> => {
+  const perform = async (key: string, operation: Operation): Promise<Entry | null> => {
     const object = namespace.get(namespace.idFromName(key))
     const response = await object.fetch('https://sessions.invalid/', {
       method: 'POST',
-      body: JSON.stringify(question),
+      body: JSON.stringify(operation),
     })
     if (!response.ok)
-      throw new Error(`a Durable Object answered with ${response.status}: is it a StrongroomSessions?`)
+      throw new Error(`a Durable Object responded with ${response.status}: bind the class StrongroomSessions`)
     return response.json() as Promise<Entry | null>
   }
   return {
-    read: (keys) => Promise.all(keys.map((key) => ask(key, { op: 'read' }))),
-    swap: (key, version, value, ttl) => ask(key, { op: 'swap', version, value, ttl }),
-    wait: async (key, version, milliseconds) => void (await ask(key, { op: 'wait', version, milliseconds })),
+    read: (keys) => Promise.all(keys.map((key) => perform(key, { op: 'read' }))),
+    swap: (key, version, value, ttl) => perform(key, { op: 'swap', version, value, ttl }),
+    wait: async (key, version, milliseconds) =>
+      void (await perform(key, { op: 'wait', version, milliseconds })),
   }
 }
 
@@ -104,9 +105,9 @@ export class StrongroomSessions {
 
   /** Handles requests of {@link durableObject}. A Durable Object has no public address. */
   async fetch(request: Request): Promise<Response> {
-    const question = (await request.json()) as Question
-    if (question.op === 'wait') await this.#wait(question.version, question.milliseconds)
-    return Response.json(question.op === 'swap' ? this.#swap(question) : entryOf(this.#find()))
+    const operation = (await request.json()) as Operation
+    if (operation.op === 'wait') await this.#wait(operation.version, operation.milliseconds)
+    return Response.json(operation.op === 'swap' ? this.#swap(operation) : entryOf(this.#find()))
   }
 
   /** Called by the runtime when an entry expires. */
@@ -121,7 +122,7 @@ export class StrongroomSessions {
     return this.#held && Date.now() < this.#held.expires ? this.#held : null
   }
 
-  #swap({ version, value, ttl }: Question & { op: 'swap' }): Entry | null {
+  #swap({ version, value, ttl }: Operation & { op: 'swap' }): Entry | null {
     if ((this.#find()?.version ?? null) !== version) return null
     this.#held = { value, version: crypto.randomUUID(), expires: Date.now() + ttl * 1000 }
     void this.#storage.put(ENTRY, this.#held)

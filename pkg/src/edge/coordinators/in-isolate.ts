@@ -6,11 +6,11 @@ interface Held extends Entry {
 }
 
 /**
- * A coordinator in this process's memory, **for one process only**: a server that is the only one, or development.
+ * A coordinator in this process's memory, **for one process only**: for a single server, or for development.
  *
- * Two processes or isolates with one of these each know nothing of each other: both would send the same refresh
- * token, upon which a provider that rotates ends the session; and a logout in one is none in the other. Cloudflare
- * Workers, Deno Deploy, Vercel and a Node cluster have several. What it holds is gone with the process.
+ * Do not use it with several processes or isolates, as on Cloudflare Workers, Deno Deploy, Vercel or in a Node cluster.
+ * Two of them would send the same refresh token, and a provider that rotates tokens would end the session. A logout in
+ * one would not end the session in the other. Its entries are lost when the process ends.
  */
 export function inIsolate(): CoordinatorSource {
   const coordinator = memory()
@@ -21,7 +21,7 @@ function memory(): Coordinator {
   const entries = new Map<string, Held>()
   const waiting = new Map<string, Set<() => void>>()
   let writes = 0
-  /** After as many writes as there were entries, those whose time is over are thrown away. */
+  /** The number of writes until expired entries are deleted: the number of entries after the last time. */
   let untilSweep = 0
 
   const find = (key: string): Held | null => {

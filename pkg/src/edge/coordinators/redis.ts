@@ -2,8 +2,8 @@ import { StrongroomError } from '../../page/error.js'
 import { type Coordinator, type CoordinatorSource, poll } from './coordinator.js'
 
 /**
- * A client of Redis 3.2 or newer, or of what speaks its protocol (Valkey, KeyDB, Dragonfly), as libraries make them.
- * Whatever else has one of these three methods will do.
+ * A library's client for Redis 3.2 or newer, or for a compatible server (Valkey, KeyDB, Dragonfly). Any object with one
+ * of these three methods works.
  */
 export type RedisClient =
   /** ioredis. */
@@ -13,34 +13,34 @@ export type RedisClient =
   /** Bun's `RedisClient`. */
   | { send(command: string, args: string[]): Promise<unknown> }
 
-/** How a store is used that others may use too. */
+/** Options of a store that other applications may use, too. */
 export interface RedisOptions {
   /**
-   * What keys begin with. Default `strongroom:`. For Redis Cluster it must have a hash tag, such as `{strongroom}:`,
+   * The prefix of all keys. Default `strongroom:`. For Redis Cluster it must have a hash tag, such as `{strongroom}:`,
    * since several keys are read at once.
    */
   prefix?: string
 }
 
-/** Where the commands of a store go. */
+/** Sends a command to the store. */
 type Command = (command: readonly string[]) => Promise<unknown>
 
 /**
- * Redis, for Node, Deno and Bun. Give it a client that is connected, or a function from `env` to one:
+ * Redis, for Node, Deno and Bun. It takes a connected client, or a function that returns one for `env`:
  *
  * ```ts
- * // node-redis. Without a listener an error of the connection would end the process.
+ * // node-redis. Without a listener, a connection error would end the process.
  * const client = createClient({ url: process.env.REDIS_URL, disableOfflineQueue: true }).on('error', console.error)
  * await client.connect()
  * createTokenHandler({ …, coordinator: redis(client) })
  * ```
  *
- * Everything is written and read by scripts, so that a client that spreads its reads over replicas sends these to the
- * primary. A failover to a replica that was behind loses what that had not got yet: at worst a session ends. Let the
- * client give up soon (`disableOfflineQueue` of node-redis, `maxRetriesPerRequest: 0` of ioredis, `enableOfflineQueue:
- * false` of Bun): a call rejects with what it threw.
+ * Scripts do all reads and writes, so a client that reads from replicas sends these to the primary. A failover to a
+ * replica that was behind loses writes: at worst a session ends. Configure the client to fail fast
+ * (`disableOfflineQueue` of node-redis, `maxRetriesPerRequest: 0` of ioredis, `enableOfflineQueue: false` of Bun). A
+ * call rejects with the client's error.
  *
- * Redis does not tell who waits: it is asked again after 20 ms, then less and less often, up to each half second.
+ * Waiting polls: after 20 ms, then at growing intervals of up to half a second.
  */
 export function redis(
   client: RedisClient | ((env: any) => RedisClient),
@@ -51,15 +51,15 @@ export function redis(
 
 function commandsOf(client: RedisClient): Command {
   if (typeof client !== 'object' || !client)
-    throw new StrongroomError('config_invalid', 'redis() got no client')
-  // ioredis has a `sendCommand` too, which takes something else.
+    throw new StrongroomError('config_invalid', 'redis() needs a client')
+  // ioredis also has `sendCommand`, with other parameters.
   if ('call' in client) return ([name, ...args]) => client.call(name!, ...args)
   if ('sendCommand' in client) return (command) => client.sendCommand([...command])
   if ('send' in client) return ([name, ...args]) => client.send(name!, args)
   throw new StrongroomError('config_invalid', 'redis() needs a client with call(), sendCommand() or send()')
 }
 
-/** An address over which commands are sent by HTTP. */
+/** Options of a store that is reached over HTTP. */
 export interface RedisRestOptions extends RedisOptions {
   /** The URL of the store: https, except on loopback. */
   url: string | ((env: any) => string)
@@ -70,7 +70,7 @@ export interface RedisRestOptions extends RedisOptions {
 }
 
 /**
- * Redis over HTTP, as Upstash offers it, for platforms without sockets. A command is posted as a JSON array, and the
+ * Redis over HTTP, as Upstash offers it, for platforms without sockets. It posts each command as a JSON array. The
  * response is `{ "result": … }` or `{ "error": … }`.
  *
  * ```ts
@@ -80,8 +80,8 @@ export interface RedisRestOptions extends RedisOptions {
  * As with {@link redis}, waiting polls: about seven commands in the first second, two in each further one. Reads and
  * writes are scripts, which a database with read regions runs in its primary region.
  *
- * A call rejects with the error of `fetch`, or with an `Error` that has the status and the store's message, neither of
- * which contains the token.
+ * A call rejects with the error of `fetch`, or with an `Error` that has the status and the store's message.
+ * Neither contains the token.
  */
 export function redisRest({ url, token, fetch: send, ...options }: RedisRestOptions): CoordinatorSource {
   const value = (given: string | ((env: any) => string), env: any) =>
@@ -91,17 +91,17 @@ export function redisRest({ url, token, fetch: send, ...options }: RedisRestOpti
     const { protocol, hostname } = new URL(address)
     const isHere = protocol === 'http:' && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
     if (protocol !== 'https:' && !isHere) {
-      throw new TypeError('the Redis store is to be asked over https: its token goes along')
+      throw new TypeError('the URL of the Redis store must be https: its token is sent there')
     }
     const headers = { authorization: `Bearer ${value(token, env)}`, 'content-type': 'application/json' }
     const command: Command = async (command) => {
       // Redirects must not be followed with the token. Some platforms do not support `redirect: 'error'`.
       const init: RequestInit = { method: 'POST', headers, body: JSON.stringify(command), redirect: 'manual' }
       const response = await (send ?? fetch)(address, init)
-      const answer: { result?: unknown; error?: unknown } = await response.json().catch(() => ({}))
-      if (response.ok && answer.result !== undefined) return answer.result
-      const words = typeof answer.error === 'string' ? `: ${answer.error.slice(0, 200)}` : ''
-      throw new Error(`the Redis store answered with ${response.status}${words}`)
+      const reply: { result?: unknown; error?: unknown } = await response.json().catch(() => ({}))
+      if (response.ok && reply.result !== undefined) return reply.result
+      const message = typeof reply.error === 'string' ? `: ${reply.error.slice(0, 200)}` : ''
+      throw new Error(`the Redis store answered with ${response.status}${message}`)
     }
     return over(command, options)
   }

@@ -179,9 +179,9 @@ export class Forwarded {
     return (isTold && headers.get('content-length')) || undefined
   }
 
-  /** Opens a WebSocket to an upstream, which only Cloudflare's `fetch` can do. */
+  /** Returns the head of an error: only Cloudflare's `fetch` can open a WebSocket to an upstream. */
   #cannot(): string {
-    const error = { code: 'unsupported', message: 'this platform cannot pass a WebSocket on' }
+    const error = { code: 'unsupported', message: 'this platform cannot forward a WebSocket' }
     this.#response = Response.json({ error }, { status: 501 })
     return JSON.stringify({ status: 501 })
   }
@@ -199,7 +199,7 @@ export class Forwarded {
     } catch {
       // Set the cookies even after an error: they may be the only copy of the session.
       this.drop()
-      return failed(this.#rules, cookies, 500, 'handler_crashed', 'the handler stopped on a fault of its own')
+      return failed(this.#rules, cookies, 500, 'handler_crashed', 'the handler stopped on an internal fault')
     }
   }
 
@@ -234,7 +234,7 @@ export class Forwarded {
     try {
       if (reflection === 'refuse' && isShort(response)) whole = new Uint8Array(await response.arrayBuffer())
     } catch {
-      return failed(this.#rules, cookies, 502, 'upstream_unavailable', 'the API broke off in its answer')
+      return failed(this.#rules, cookies, 502, 'upstream_unavailable', 'the API broke off its response')
     }
     // No await from here on, so the instance stays the same.
     if (!isSound(instance)) throw new Error('the handler has stopped meanwhile')
@@ -250,7 +250,7 @@ export class Forwarded {
         cookies,
         502,
         'token_reflected',
-        'the answer has the access token in it that its request was sent with',
+        'the response contains the access token of its request',
       )
     }
     if (whole || !response.body || reflection === 'headers') {
@@ -408,7 +408,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
   }
 }
 
-/** A body of which no bytes are forwarded that may belong to the token, until that is excluded. */
+/** Returns a body that holds back bytes until they cannot belong to the token. */
 const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStream<Uint8Array> => {
   const pieces = reader(body)
   const stream = new ReadableStream<Uint8Array>({
@@ -423,7 +423,8 @@ const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStr
             return controller.close()
           }
           const count = search.freeWith(piece!)
-          if (count < 0) throw new StrongroomError('token_reflected', 'the answer has the access token in it')
+          if (count < 0)
+            throw new StrongroomError('token_reflected', 'the response contains the access token')
           if (count > 0) return controller.enqueue(search.taken(count))
         }
       } catch (error) {

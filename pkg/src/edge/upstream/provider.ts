@@ -39,7 +39,7 @@ export const sent = async ({ url, form, authorization, proof, ms }: Sending): Pr
   }
 }
 
-/** RFC 9110 10.2.3: seconds, or a date. In milliseconds from now. */
+/** Returns `Retry-After` (RFC 9110 10.2.3: seconds, or a date) in milliseconds from now. */
 const retryAfter = (field: string | null): number | undefined => {
   if (!field) return undefined
   const milliseconds = /^\d{1,9}$/.test(field) ? Number(field) * 1000 : Date.parse(field) - Date.now()
@@ -68,7 +68,7 @@ export const textOf = async (
   let isLate = false
   const end = () => {
     isLate = true
-    // What is being read ends with that.
+    // This also ends the pending read.
     drop()
   }
   const timer = milliseconds < Infinity ? setTimeout(end, milliseconds) : undefined
