@@ -69,5 +69,6 @@ test('documents have no phrases that are never right', async () => {
 })
 
 test('control: a phrase is found outside code', () => {
-  assert.deepEqual(prose('It begins anew. `anew`').match(PHRASES), ['anew'])
+  const phrase = ['for', 'ever'].join(' ')
+  assert.deepEqual(prose(`It runs ${phrase}. \`${phrase}\``).match(PHRASES), [phrase])
 })
