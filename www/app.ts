@@ -7,7 +7,7 @@ import { setUpCalls } from './calls.js'
 import { setUpSearch } from './search-panel.js'
 import { setUpSession, showSession } from './session-panel.js'
 import { note, setUpTimeline } from './timeline.js'
-import { showTrouble } from './trouble.js'
+import { showTrouble } from './error-banner.js'
 import { startWorker } from './worker-url.js'
 
 async function start(): Promise<void> {

@@ -3,7 +3,7 @@ import type { EndReason, Holding, Session, Strongroom } from 'strongroom'
 import { byId, code, el, onClick, replace } from './dom.js'
 import { relative } from './format.js'
 import { note } from './timeline.js'
-import { showTrouble } from './trouble.js'
+import { showTrouble } from './error-banner.js'
 
 const REASONS: Record<EndReason, string> = {
   logged_out: 'You signed out.',

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
 import { comeBack, goBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
 import { killWorkers } from '../support/device.mjs'
-import { played } from '../support/takes.mjs'
+import { played } from '../support/retries.mjs'
 
 const time = { timeout: 60_000 }
 

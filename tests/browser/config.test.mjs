@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'
-import { played, told } from '../support/takes.mjs'
+import { played, told } from '../support/retries.mjs'
 
 const time = { timeout: 60_000 }
 

@@ -13,7 +13,7 @@ import {
 } from '../support/app.mjs'
 import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
 import { listen } from '../support/listen.mjs'
-import { played } from '../support/takes.mjs'
+import { played } from '../support/retries.mjs'
 
 const time = { timeout: 40_000 }
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { ACCOUNTS } from '../support/accounts.mjs'
 import { booted, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
 import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
-import { played } from '../support/takes.mjs'
+import { played } from '../support/retries.mjs'
 
 const time = { timeout: 40_000 }
 

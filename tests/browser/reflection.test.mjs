@@ -2,7 +2,7 @@
 // checks what a page received, and finds the token if a rule lets it through.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { sendJson, sha256 } from '../support/answer.mjs'
+import { sendJson, sha256 } from '../support/responses.mjs'
 import { call, signIn, startApp } from '../support/app.mjs'
 import { search } from '../support/leak.mjs'
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, beforeEach, test } from 'node:test'
-import { sendJson } from '../support/answer.mjs'
+import { sendJson } from '../support/responses.mjs'
 import { giveConsent, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }

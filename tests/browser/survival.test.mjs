@@ -8,7 +8,7 @@ import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { openWithEscrow, serveEscrow } from '../support/escrow.mjs'
 import { markdownTable } from '../support/report.mjs'
-import { mostlyKept, played } from '../support/takes.mjs'
+import { mostlyKept, played } from '../support/retries.mjs'
 
 const time = { timeout: 120_000 }
 const DOCS = new URL('../../docs/sessions.md', import.meta.url)

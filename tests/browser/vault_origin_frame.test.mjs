@@ -11,7 +11,7 @@ import { promisify } from 'node:util'
 import { booted, giveConsent, startApp, startLogin } from '../support/app.mjs'
 import { listen } from '../support/listen.mjs'
 import { startSite } from '../support/site.mjs'
-import { played, told } from '../support/takes.mjs'
+import { played, told } from '../support/retries.mjs'
 import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
 import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
 import { collect, search } from '../support/leak.mjs'
-import { played } from '../support/takes.mjs'
+import { played } from '../support/retries.mjs'
 
 const time = { timeout: 90_000 }
 

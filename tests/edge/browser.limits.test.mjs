@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test'
 import { booted, call } from '../support/app.mjs'
 import { goBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
 import { startPage } from '../support/edge/page.mjs'
-import { played } from '../support/takes.mjs'
+import { played } from '../support/retries.mjs'
 
 const time = { timeout: 60_000 }
 

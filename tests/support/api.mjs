@@ -1,5 +1,5 @@
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
-import { sendJson } from './answer.mjs'
+import { sendJson } from './responses.mjs'
 import { readBody } from './body.mjs'
 import { DpopVerifier } from './dpop.mjs'
 import { listen } from './listen.mjs'

@@ -3,7 +3,7 @@
  * played again.
  */
 import assert from 'node:assert/strict'
-import { Again } from './takes.mjs'
+import { Again } from './retries.mjs'
 
 /** The driver disables this cache by default. */
 export const WITH_CACHE = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }

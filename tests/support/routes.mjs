@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sendJson, sha256 } from './answer.mjs'
+import { sendJson, sha256 } from './responses.mjs'
 
 const MAX_BYTES = 1024 * 1024 * 1024
 const BLOCK = Buffer.alloc(64 * 1024, 'strongroom ')

@@ -4,7 +4,7 @@ import { mark } from '../../support/bfcache.mjs'
 import { booted, call, signIn } from '../../support/engines/app.mjs'
 import { waitFor } from '../../support/engines/driver.mjs'
 import { serveEscrow } from '../../support/escrow.mjs'
-import { mostlyKept } from '../../support/takes.mjs'
+import { mostlyKept } from '../../support/retries.mjs'
 
 const orders = (app) => `${app.api.url}orders`
 
