@@ -98,7 +98,7 @@
 //! | [`oauth::resource_indicators`] | several APIs have separate access tokens from one refresh token |
 //! | [`egress::websocket`] | the API's rule sets the position of a socket's token, which the page never sees |
 //! | [`session`] | tokens, their lifetimes and limits, and the part that a page may see |
-//! | [`vault`] | one refresh at a time, and a consumed refresh token is never sent again |
+//! | [`vault`] | one refresh at a time, and a refresh token is not sent again once its successor has arrived |
 //! | [`edge`] | on a server: one refresh for all isolates, and a sealed cookie in the browser |
 //! | [`base::secret`], [`base::error`] | secrets are never printed, and errors never contain one |
 

@@ -1,9 +1,10 @@
 //! The one refresh: single flight, and in this order: response → ID token verified → successor persisted → adopted →
 //! waiting calls released → pages notified. `Vault::advance_refresh` is that sequence; this file has its steps.
 //!
-//! A rotated refresh token is never sent again. That needs no list of consumed tokens: there is one
-//! [`RefreshStage`], a refresh starts only from [`RefreshStage::Idle`], and the stage does not return there before
-//! the successor has taken the place of the token that was sent.
+//! A refresh token is not sent again once its successor has arrived. That needs no list of consumed tokens: there is
+//! one [`RefreshStage`], a refresh starts only from [`RefreshStage::Idle`], and once a successor has arrived, no
+//! refresh starts until that successor has replaced the token that was sent. If no response arrives, the same token is
+//! sent again.
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
