@@ -39,7 +39,7 @@ macro_rules! end_reasons {
         end_reason_enum! {
             /// A page called `logout()`.
             LoggedOut = "logged_out", revokes: true;
-            /// The provider refused the refresh token.
+            /// The provider refused the refresh token, or sent a back-channel logout.
             ProviderEnded = "provider_ended", revokes: false;
             /// The access token expired and there is no refresh token.
             Expired = "expired", revokes: false;
@@ -47,9 +47,9 @@ macro_rules! end_reasons {
             Idle = "idle", revokes: true;
             /// The absolute limit was reached.
             Absolute = "absolute", revokes: true;
-            /// A response was for another user or issuer.
+            /// A response was for another user or issuer, or a replaced cookie was presented too late.
             Security = "security", revokes: true;
-            /// The stored session is gone or cannot be read.
+            /// The stored session, or the key that its tokens are bound to, is gone or cannot be read.
             StorageLost = "storage_lost", revokes: false;
             $($more)*
         }
