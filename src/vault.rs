@@ -244,7 +244,7 @@ impl Vault {
 
     /// Returns the next task for the host.
     pub fn poll(&mut self) -> Option<Output> {
-        // They are few, and a ring of them is 0.1 KB more than moving those that are left.
+        // Outputs are few. A ring buffer would cost 0.1 KB more code than moving those that are left.
         (!self.ctx.outputs.is_empty()).then(|| self.ctx.outputs.remove(0))
     }
 
@@ -286,7 +286,7 @@ impl Vault {
         };
         let id = message.id;
         if !message.request.has_payload() {
-            // The page may have sent a body that nobody uses.
+            // The page may have sent a body, which such a request does not use.
             self.ctx.drop_call(call);
         }
         match message.request {
@@ -692,9 +692,8 @@ impl Vault {
             .begin(ctx, &tokens.provider, request, revocation, awaits_store);
     }
 
-    /// A new session takes the place of the one before, if any. That one's refresh token is revoked
-    /// only if it is another user's: for the same user, many providers would revoke the new one, of
-    /// the same grant, along with it.
+    /// Replaces the previous session, if any. The previous refresh token is revoked only if it belongs to another user:
+    /// for the same user, many providers would also revoke the new one, which is of the same grant.
     fn adopt_session(&mut self, mut session: Box<Session>) {
         let Self {
             ctx, tokens, calls, ..
@@ -960,7 +959,8 @@ impl Vault {
         }
     }
 
-    /// Plans another attempt after the lock was not granted, or the store was not read or written. Nobody waits for it.
+    /// Plans another attempt after the lock was not granted, or the store was not read or written. No logout, callback
+    /// or refresh waits for that attempt.
     fn try_later(&mut self) {
         self.hints.sign_out_not_stored(&mut self.ctx);
         self.tokens.persistence.plan_retry(&self.ctx);

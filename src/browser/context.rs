@@ -12,7 +12,7 @@ use crate::browser::escrow::Escrow;
 use crate::browser::platform::{Awaited, OnEvent, WorkerScope};
 use crate::vault::{Input, PortId};
 
-/// Names something that a part of the host waits for. No number is used twice, and 0 is never used.
+/// Number of a promise or request that a part of the host waits for. No number is used twice, and 0 is never used.
 pub(super) type WaitId = u32;
 
 /// No wait is pending.

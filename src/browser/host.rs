@@ -1,7 +1,7 @@
 //! The loop: events go into the core, and the host carries out what comes out, until nothing more comes.
 //!
 //! Every event arrives through one function of JavaScript, `onEvent(event, id, value)`. Listeners and promises get
-//! copies of it with `event` and `id` bound. The number of a wait that was given up arrives in vain.
+//! copies of it with `event` and `id` bound. An event for a wait that was given up is ignored.
 
 use crate::prelude::*;
 
@@ -343,7 +343,7 @@ impl Host {
                 self.lock_op = op;
                 let granted = self.context.listener(Event::Locked, op);
                 let refused = self.context.listener(Event::Refused, op);
-                // The core gives a lock up that nobody grants or refuses.
+                // If the lock is neither granted nor refused, the core stops waiting after a time limit.
                 let _ = self.store_lock.lock(&granted, &refused);
             }
             Output::Unlock => self.store_lock.unlock(),
@@ -362,7 +362,7 @@ impl Host {
         let scope = &self.context.scope;
         let escrow = self.context.escrow.as_ref();
         if let Some(promise) = escrow.and_then(|escrow| escrow.hand_over(scope)) {
-            // The result matters to nobody, but a rejection must have a listener.
+            // Nothing uses the result, but a rejection must have a listener.
             self.context.wait(&promise.into());
         }
     }
@@ -371,8 +371,8 @@ impl Host {
         self.operations.begin(&mut self.context, op, operation);
     }
 
-    /// Makes sure that the next tick comes in time. A timer that fires earlier than needed stays: most inputs move the
-    /// next tick back, and setting a timer costs more than an empty tick.
+    /// Makes sure that the next tick comes in time. A timer that fires earlier than needed stays: most inputs postpone
+    /// the next tick, and setting a timer costs more than a tick without effect.
     fn set_timer(&mut self, now: Instant) {
         let Some(at) = self.vault.next_tick(now) else {
             return;

@@ -34,16 +34,17 @@ use crate::session::EndReason;
 /// Longest time for which a request waits for tokens.
 const MAX_WAIT: Millis = Millis::from_secs(15);
 
-/// Most attempts of one refresh.
+/// Largest number of attempts of one refresh.
 const ATTEMPTS: u32 = 3;
 
-/// No further attempt begins once the attempts took longer than the limit for one attempt plus this.
+/// Time for repetitions: no attempt begins after the longest time of one attempt plus this.
 const RETRY_BUDGET: Millis = Millis::from_secs(5);
 
-/// Most attempts of a commit: without it, other isolates would send the consumed token once the intent has expired.
+/// Largest number of attempts of a commit. Without a commit, other isolates would send the consumed token once the
+/// intent has expired.
 const COMMITS: u32 = 5;
 
-/// Most attempts to write an intent while the coordinator fails.
+/// Largest number of attempts to write an intent while the coordinator fails.
 const INTENTS: u32 = 3;
 
 /// The first pause between two attempts. It doubles each time.
@@ -70,7 +71,7 @@ pub(super) async fn current(task: &Task, presented: Rc<Session>, kept: Storage) 
 /// Refreshes a session whose access token has expired or will expire soon.
 pub(super) async fn renew(task: &Task, session: Rc<Session>) -> SessionResult {
     let mut renewed = session;
-    // Repeat if another isolate committed it a while ago, or if the commit took long.
+    // The successor may have expired already: another isolate committed it a while ago, or the commit took long.
     for _ in 0..2 {
         renewed = boxed(renew_once(task, renewed)).await?;
         // control: expired_successor_is_refreshed
@@ -240,7 +241,7 @@ async fn rotate(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionR
             );
             Err(Refusal::Interaction)
         }
-        // Only browsers report this.
+        // Only the browser's host reports this outcome.
         RefreshOutcome::Opaque => Err(failed(task, session, msg!("there was no response"))),
         // control: provider_failure_keeps_session
         RefreshOutcome::Transient(why) => {
@@ -313,7 +314,8 @@ async fn acquire_lease(
         let now = task.now();
         let Stored { version, record } = stored;
         let mut record = record.unwrap_or_else(|| Rc::new(Record::of(session, now.wall)));
-        // An intent of this isolate is left over from a write with a lost response, or from a failed refresh.
+        // An intent of this isolate does not count: it is left over from a write with a lost response, or from a failed
+        // refresh.
         // control: foreign_intent_is_honored
         let intent = record.intent_at(&now);
         if let Some(intent) = intent.filter(|intent| intent.holder != task.isolate().name()) {
@@ -359,7 +361,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         refusals += u32::from(is_unexplained);
         let may_pass = is_unexplained || matches!(outcome, RefreshOutcome::Transient(_));
         if attempt == ATTEMPTS || !may_pass {
-            // Some attempts failed for another reason, so this is not yet a reason to suspect the session.
+            // Attempts that failed for another reason do not count, so the session is not suspected yet.
             if is_unexplained && refusals < ATTEMPTS {
                 return RefreshOutcome::Transient(msg!(
                     "it was refused without a usable error code"
@@ -401,7 +403,7 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
     match outcome {
         RefreshOutcome::Renewed(_) | RefreshOutcome::Ended => schedule.reset(),
         RefreshOutcome::Wait(time) => schedule.told_to_wait(&now, *time),
-        // This outcome comes only after as many attempts as it takes to suspect a session.
+        // `exchange` returns this outcome only after enough attempts to suspect a session.
         RefreshOutcome::Unexplained(_) => {
             schedule.suspect();
             schedule.failed(&now, jitter);

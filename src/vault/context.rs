@@ -39,8 +39,9 @@ pub(super) struct Context {
     pub(super) is_refused: bool,
     /// True if the store has been read. Until then no page is greeted.
     pub(super) has_looked: bool,
-    /// Set while it is unknown if the session is still alive: its idle limit is reached as far as this vault knows, and
-    /// another vault may know better. True if the user did something in the meantime, which counts if it was in time.
+    /// Set while it is unknown if the session is still alive: its idle limit is reached as far as this vault knows, but
+    /// the user may have been active in another vault. True if the user was active here since then, which counts if the
+    /// limit turns out not to have been reached.
     pub(super) doubt: Option<bool>,
     /// True if somebody is signed in in another vault and not here; `None` if nothing is known.
     pub(super) elsewhere: Option<bool>,
@@ -86,7 +87,7 @@ pub(super) enum Purpose {
     Lock,
     Read,
     Write,
-    /// Writes beside a session that the session has ended.
+    /// Writes a mark next to a stored session: the session has ended.
     Mark,
 }
 
@@ -191,7 +192,7 @@ impl Context {
         Some((op, purpose))
     }
 
-    /// Moves the deadline of an operation forward.
+    /// Moves the deadline of an operation to `at`, if that is earlier.
     pub(super) fn shorten_deadline(&mut self, op: OpId, at: Millis) {
         if let Some(operation) = self.operations.iter_mut().find(|o| o.op == op) {
             operation.deadline = operation.deadline.map(|deadline| deadline.min(at));

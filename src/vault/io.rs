@@ -221,7 +221,7 @@ pub enum Input<'a> {
         /// The call.
         call: CallId,
     },
-    /// The end of [`Output::MakeKey`].
+    /// The key that [`Output::MakeKey`] requested, or its failure.
     #[cfg(feature = "extended")]
     KeyMade {
         /// The operation.

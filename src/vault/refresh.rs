@@ -40,7 +40,7 @@ pub(super) struct Refresh {
     /// Number of refreshes that began because of a 401 since `for_401_since`.
     for_401: u32,
     for_401_since: Instant,
-    /// True if a probe after an opaque failure is in flight, which shows if the provider can be reached.
+    /// True while a probe is in flight: a request after an opaque failure, to find out if the provider can be reached.
     probes: bool,
 }
 
@@ -286,7 +286,7 @@ impl Refresh {
         }
     }
 
-    /// Handles the response.
+    /// Handles the response to the refresh request.
     pub(super) fn answered(
         &mut self,
         ctx: &mut Context,
@@ -311,7 +311,8 @@ impl Refresh {
         let result = match self.targets.check_refusal(ctx, result) {
             Ok(result) => result,
             Err(mut refusal) => {
-                // A successor may be lost. The provider may still forgive that now, for a token that it does not refuse.
+                // An earlier response may have been lost with a successor in it. A provider with a leeway may still
+                // issue another one, to a request for a token that it does not refuse.
                 refusal.may_concern_session |= self.schedule.has_failed();
                 self.schedule.reopen();
                 return RefreshStep::TargetRefused(refusal);
@@ -554,8 +555,8 @@ impl Refresh {
         };
     }
 
-    /// Forgets the refresh of a session that is over. Returns the refresh token to revoke, if it is another one than
-    /// the session's. A token that is still to come is revoked when it comes.
+    /// Forgets the refresh of a session that is over. Returns a successor to revoke, if one has arrived and the session
+    /// does not have it yet. A successor that arrives later is revoked then.
     pub(super) fn end(&mut self, ctx: &mut Context) -> Option<Secret> {
         let stage = core::mem::take(&mut self.stage);
         self.abandon(ctx);

@@ -271,7 +271,7 @@ impl Tokens {
         ctx.outputs.push(Output::Stop);
     }
 
-    /// Continues after a write, unless it has to be repeated first.
+    /// Continues after a write, unless the write has to be repeated first.
     pub(super) fn proceed_after_write(&mut self, ctx: &mut Context) {
         if self.persistence.retry_at.is_none() || self.refresh.is_queued(ctx) {
             self.proceed(ctx);

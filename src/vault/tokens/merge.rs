@@ -88,7 +88,7 @@ impl Tokens {
                 ctx.trace_generation("refresh_completed");
                 Merged::Renewed
             }
-            // It began here after the one in the store.
+            // The session here began after the one in the store, and is not stored yet.
             Some(_) if !self.persistence.is_stored => Merged::Unchanged,
             _ => {
                 self.persistence.is_stored = true;
