@@ -34,7 +34,7 @@ export async function startChromium() {
   const { Browser: version } = await (await ask('version')).json()
 
   return {
-    /** The ID of its first process. */
+    /** The ID of the browser's first process. */
     pid: child.pid,
     version: version.replace(/^\w+\//, 'Chromium '),
     /** Opens a tab in front of the others. Returns a function that closes it. */

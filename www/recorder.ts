@@ -73,7 +73,7 @@ function textOf(data: unknown): string {
   return String(data)
 }
 
-/** Listens on a channel the first time that the page uses it. Does not start a port. */
+/** Listens on a channel the first time that the page uses it. Does not start the port, if it is one. */
 function watch(channel: Channel): void {
   if (watched.has(channel)) return
   watched.add(channel)

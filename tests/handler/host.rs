@@ -469,7 +469,7 @@ impl Host {
         self.request_elsewhere(request).own()
     }
 
-    /// The codes of the faults that the operator was told of since the last time.
+    /// The codes of the faults that were reported to the operator since the last call.
     pub(crate) fn faults(&mut self) -> Vec<Code> {
         let events = self.events.drain(..);
         let faults = events.filter_map(|event| match event {

@@ -38,10 +38,10 @@ export interface Context {
   waitUntil?(promise: Promise<unknown>): void
 }
 
-/** The kind of a reply that the core does not know. */
+/** The kind of a reply after a failure: the core treats an unknown kind as one. */
 const FAILED = 0
 
-/** The time limit of the coordinator in milliseconds. It is near, and a request waits for it. */
+/** The time limit of the coordinator in milliseconds. It is short: a coordinator is near, and a request waits for it. */
 const COORDINATOR_TIME = 3000
 
 /** The time limit in milliseconds for a body that the handler itself reads. */
@@ -141,7 +141,7 @@ export class Host {
         }
         if (step.t === 'pass') return forwarded?.response(step.cookies, step.challenge)
         if (step.t === 'next') return undefined
-        // Other requests may rely on a refresh that has begun.
+        // Keep the platform running if the client disconnects: other requests may wait for what has begun.
         if (!isUsual(step.t)) settle ??= keepAlive(context)
         if (step.t === 'forward') {
           forwarded?.drop()
@@ -332,7 +332,7 @@ const within = async <T>(promise: Promise<T>, milliseconds: number): Promise<T |
   return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
-/** Rejects if it takes longer. */
+/** Resolves with the promise's value, or rejects if it takes longer. */
 const inTime = async <T>(promise: Promise<T>, milliseconds: number): Promise<T> => {
   const held = await within(
     promise.then((value) => ({ value })),

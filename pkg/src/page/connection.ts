@@ -146,7 +146,7 @@ export const open = (
     const { locks = navigator.locks } = worker as Partial<FrameTransport>
 
     const post = (message: PageMessage, payload?: Payload) => {
-      // All payloads except blobs, which are passed by reference.
+      // Transfer every payload except a blob, which is passed by reference.
       const transfer = payload && !(payload instanceof Blob) ? [payload] : []
       // JSON omits functions, and the vault could not refuse such an option. It refuses `true` instead.
       const text = JSON.stringify(message, (_, value) => typeof value === 'function' || value)
@@ -207,10 +207,10 @@ export const open = (
       const request = pending.get(id)
       if (id && !request) return
       const error = createError(code, message)
-      // Before the request sees the error.
+      // This comes first, so the request sees the complete error.
       error.then((refusal) => Object.assign(refusal, more))
       if (request) error.then(request.fail)
-      // The vault could not read the id of a message, so every request may be affected.
+      // Without an id: the vault could not read that of a message, so every request may be affected.
       else {
         error.then(reject)
         failAll(error)
@@ -267,8 +267,9 @@ export const open = (
       const { port1, port2 } = new MessageChannel()
       port = port1
       port.onmessage = receive
-      // A page can end without a message, but the browser then releases its locks. The vault waits for this lock, whose
-      // name cannot be an id. The page releases it when it is left, since a page with locks is not cached.
+      // A page can end without a message, but the browser then releases its locks. The vault waits for this lock. Its
+      // number is a fraction, so it is no request's id. The page releases it when it is left: a page with locks is not
+      // cached.
       const held = new Promise<void>((resolve) => (release = resolve))
       const name = Math.random()
       locks?.request(lockName(name), () => (port1.postMessage(name), held))
@@ -294,7 +295,7 @@ export const open = (
     connect()
   })
 
-/** Passes a response to its request. Returns true if more follow. If the page cannot use the response, the request fails. */
+/** Passes a response to its request. Returns true if more follow. If handling the response throws, the request fails. */
 const deliver = (request: PendingRequest, message: ResponseMessage, payload: unknown) => {
   try {
     return request.respond(message, payload)

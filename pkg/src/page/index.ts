@@ -93,7 +93,7 @@ export const connect = async (
   let elsewhere = false
   let traced = Promise.resolve()
   let stopWatching: (() => void) | undefined
-  // Before `resume()`, which may call handleCallback().
+  // Declared before `resume()` runs, which may call handleCallback().
   let reminder: ReturnType<typeof setTimeout> | undefined
 
   const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {

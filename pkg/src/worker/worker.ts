@@ -42,7 +42,7 @@ const hasOneOf = (names: string, options?: object): boolean =>
 /** An error for pages, which add the message of the code and the advice. */
 type VaultFailure = Pick<StrongroomError, 'code' | 'message'>
 
-/** Messages in src/page/error-messages.ts. */
+/** Keys of messages in src/page/error-messages.ts. */
 const A_FUNCTION = '\x07i'
 const UNREADABLE = '\x07j'
 const TRAPPED = '\x07k'
@@ -116,7 +116,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   )
 }
 
-/** Accepts a page's port. Its messages wait in the port until the core listens. */
+/** Accepts a page's port. The page's messages wait in the port until the core listens. */
 const accept = (port: MessagePort) => {
   lifetimeLock!.then((name) => port.postMessage(name))
   touch(port)

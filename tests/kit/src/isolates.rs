@@ -219,7 +219,7 @@ pub struct Visit {
     pub api_failed: bool,
     /// Milliseconds spent waiting for the provider and the API.
     pub spent_elsewhere: u64,
-    /// The time of the latest request to one of them.
+    /// The time of the latest request to the provider or the API.
     asked_elsewhere: Option<u64>,
     sending: Option<Sending>,
 }
