@@ -41,7 +41,7 @@ export interface Context {
 /** The kind of a reply after a failure: the core treats an unknown kind as one. */
 const FAILED = 0
 
-/** The time limit of the coordinator in milliseconds. It is short: a coordinator is near, and a request waits for it. */
+/** The time limit of the coordinator in milliseconds. A request waits for it, and it should be near. */
 const COORDINATOR_TIME = 3000
 
 /** The time limit in milliseconds for a body that the handler itself reads. */

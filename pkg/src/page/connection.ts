@@ -295,7 +295,7 @@ export const open = (
     connect()
   })
 
-/** Passes a response to its request. Returns true if more follow. If handling the response throws, the request fails. */
+/** Passes a response to its request. Returns true if more follow. The request fails if it cannot use the response. */
 const deliver = (request: PendingRequest, message: ResponseMessage, payload: unknown) => {
   try {
     return request.respond(message, payload)
