@@ -1,11 +1,11 @@
-//! What the session inspector is told: events, kinds, ages and fingerprints. Never a value.
+//! Data for the session inspector: events, kinds, ages and fingerprints, but never a value.
 //!
-//! Off unless the configuration says `inspect: true`. A fingerprint is a hash salted with octets
-//! that never leave the vault, so it tells two tokens apart and nothing else about them.
+//! The inspector is off unless the configuration has `inspect: true`. A fingerprint is a hash salted with bytes that
+//! never leave the vault, so it distinguishes two tokens and reveals nothing else about them.
 //!
-//! Few configurations say so, and every user would download it: the module for browsers is built
-//! with and without it (the Cargo feature `extended`). Where it is left out, [`Context::is_inspected`] is
-//! a constant, and the compiler drops whatever is done only if it is true.
+//! Few configurations use the inspector, and every user would download it. So the module for browsers is built with and
+//! without it (the Cargo feature `extended`). Without it, [`Context::is_inspected`] is a constant, and the compiler
+//! removes the code that depends on it.
 
 use crate::Secret;
 use crate::base::clock::UnixMillis;
@@ -46,7 +46,7 @@ fn holdings<'a>(ctx: &Context, pending: impl Iterator<Item = &'a Pending>) -> Ve
         session.for_each_token(|kind, token| {
             let (since, expires_at) = match kind {
                 "access_token" => (since, Some(expires_at)),
-                // Rotated along with the access token.
+                // Rotated together with the access token.
                 "refresh_token" => (since, None),
                 _ => (session.id_token_since(), None),
             };

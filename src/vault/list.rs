@@ -1,7 +1,7 @@
-//! Lists of things under way. They are short, so they are searched from the front.
+//! Lists of operations in flight. They are short, so they are searched from the front.
 //!
-//! What is listed is boxed: to take it out, change its stage and put it back then moves a pointer,
-//! and the code for that is the same for all of them.
+//! The items are boxed. Taking one out, changing its stage and putting it back then moves a pointer, and the code for
+//! this is the same for all types.
 #![allow(
     clippy::vec_box,
     reason = "see above: a third less code than with the values inline"
@@ -9,22 +9,22 @@
 
 use crate::prelude::*;
 
-/// Things under way, in the order in which they began.
+/// Operations in flight, in the order in which they started.
 pub(super) type List<T> = Vec<Box<T>>;
 
-/// The first that fits.
+/// Returns the first item for which `is_it` is true.
 pub(super) fn find<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) -> Option<&mut T> {
     list.iter_mut()
         .map(|item| &mut **item)
         .find(|item| is_it(item))
 }
 
-/// Discards all that fit.
+/// Discards all items for which `is_it` is true.
 pub(super) fn discard<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) {
     while take(list, &is_it).is_some() {}
 }
 
-/// Takes out the first that fits.
+/// Removes and returns the first item for which `is_it` is true.
 pub(super) fn take<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) -> Option<Box<T>> {
     let i = list.iter().position(|item| is_it(item))?;
     Some(list.remove(i))

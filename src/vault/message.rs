@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_that_there_is_not_is_answered_with_those_that_there_are() {
+    fn unknown_login_mode_error_lists_known_modes() {
         let text = r#"{"t":"login","id":3,"mode":"pop"}"#;
         let Unreadable { error, .. } = PageMessage::parse(text).err().unwrap();
         let why = error.message();
@@ -475,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_of_login_that_there_is_not_is_named_and_its_value_is_not() {
+    fn unknown_login_option_is_named_without_its_value() {
         let long = "x".repeat(5000);
         for (name, shown) in [
             ("loginhint", "'loginhint'"),

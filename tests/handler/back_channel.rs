@@ -1,5 +1,5 @@
-//! `POST <base>/backchannel-logout`: a logout token is held against every clause of OpenID Connect Back-Channel Logout
-//! 1.0 sections 2.4 to 2.6.
+//! `POST <base>/backchannel-logout`: logout tokens are checked against every clause of OpenID Connect Back-Channel
+//! Logout 1.0 sections 2.4 to 2.6.
 
 use serde_json::{Value, json};
 use strongroom::Code;
@@ -12,7 +12,7 @@ use crate::provider::ISSUER;
 const HEADER: &str = r#"{"alg":"ES256","kid":"1","typ":"logout+jwt"}"#;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The usual claims with these in place of or beside them; null: without.
+/// The usual claims, changed by these; null removes a claim.
 fn claims(host: &Host, changes: &Value) -> String {
     let now = host.now.wall / 1000;
     let mut claims = json!({
@@ -27,7 +27,7 @@ fn claims(host: &Host, changes: &Value) -> String {
     claims.to_string()
 }
 
-/// This second and a part of the next.
+/// This second and a fraction of the next.
 fn fractional(seconds: u64) -> Value {
     serde_json::from_str(&format!("{seconds}.923858")).unwrap()
 }
@@ -106,7 +106,7 @@ fn logout_token_typ_may_be_jwt_or_absent() {
 }
 
 #[test]
-fn a_token_is_held_against_every_claim() {
+fn every_claim_of_a_logout_token_is_checked() {
     let now = Host::new().now.wall / 1000;
     let cases = [
         ("no iss", json!({ "iss": null })),
@@ -174,7 +174,7 @@ fn a_token_is_held_against_every_claim() {
 }
 
 #[test]
-fn the_tolerance_of_clocks_is_for_both_ends() {
+fn clock_tolerance_applies_to_both_limits() {
     let now = Host::new().now.wall / 1000;
     for changes in [
         json!({ "iat": now + 60 }),
@@ -269,7 +269,7 @@ fn token_of(host: &Host) -> String {
 }
 
 #[test]
-fn an_id_token_is_no_logout_token() {
+fn id_token_is_not_a_logout_token() {
     let mut host = Host::new();
     host.sign_in();
     host.call("POST", "/auth/logout");
@@ -283,7 +283,7 @@ fn an_id_token_is_no_logout_token() {
 }
 
 #[test]
-fn the_body_has_one_logout_token() {
+fn body_must_have_one_logout_token() {
     let mut host = Host::signed_in();
     let token = token_of(&host);
     for (what, body) in [
@@ -310,7 +310,7 @@ fn the_body_has_one_logout_token() {
 }
 
 #[test]
-fn a_token_counts_once() {
+fn logout_token_is_accepted_once() {
     let mut host = Host::signed_in();
     let first = token_of(&host);
     assert_eq!(host.post_logout_token(&first).status, 200);
@@ -353,7 +353,7 @@ fn back_channel_logout_ends_sessions_of_same_second() {
 }
 
 #[test]
-fn other_users_sessions_go_on() {
+fn sessions_of_other_users_continue() {
     for changes in [
         json!({ "sub": "bob", "sid": null }),
         json!({ "sub": "bob", "sid": "op-session-bob" }),
@@ -394,7 +394,7 @@ fn logout_token_is_retried_without_provider_keys() {
 }
 
 #[test]
-fn it_can_be_switched_off() {
+fn back_channel_logout_can_be_disabled() {
     let mut host = Host::signed_in_with(&json!({ "backChannelLogout": false }));
     let token = token_of(&host);
     assert_eq!(host.post_logout_token(&token).status, 405);
@@ -460,7 +460,7 @@ fn ends_are_kept_longer_than_any_session() {
     let mut host = Host::signed_in();
     let token = token_of(&host);
     assert_eq!(host.post_logout_token(&token).status, 200);
-    // That of the user's session, and that of the token's number. Clocks may differ by a minute each.
+    // The records of the user's session and of the token's `jti`. Clocks may differ by a minute each.
     let kept = Millis::from_secs(43_200 + 2 * 60);
     assert_eq!(host.lifetimes.into_values().collect::<Vec<_>>(), [kept; 2]);
 }

@@ -1,15 +1,15 @@
-//! A browser's cookies (RFC 6265bis), as far as the handler's depend on them.
+//! A browser's cookies (RFC 6265bis), as far as the handler's cookies depend on them.
 
-/// Where a request comes from.
+/// The origin of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// A page of the app's.
+    /// A page of the app.
     App,
-    /// Another site, which takes the user here.
+    /// Another site that navigates the user here.
     CrossSite,
 }
 
-/// A cookie that is kept.
+/// A stored cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cookie {
     pub(crate) name: String,
@@ -17,12 +17,12 @@ pub(crate) struct Cookie {
     pub(crate) attributes: Vec<String>,
 }
 
-/// The cookies of one browser, in the order in which they were made.
+/// The cookies of one browser, in the order of their creation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Browser(pub(crate) Vec<Cookie>);
 
 impl Browser {
-    /// Takes in a header field `Set-Cookie`.
+    /// Stores the cookie of a `Set-Cookie` header.
     pub(crate) fn set(&mut self, header: &str) {
         let mut parts = header.split("; ");
         let (name, value) = parts.next().unwrap().split_once('=').unwrap();
@@ -46,7 +46,7 @@ impl Browser {
         }
     }
 
-    /// The header field `Cookie`.
+    /// The `Cookie` header.
     pub(crate) fn header(&self, from: Source) -> Option<String> {
         let is_sent = |cookie: &&Cookie| {
             from == Source::App || cookie.attributes.contains(&"SameSite=Lax".to_owned())
@@ -64,7 +64,7 @@ impl Browser {
         self.0.iter().map(|cookie| cookie.name.as_str()).collect()
     }
 
-    /// Those that begin like this.
+    /// The number of cookies whose names begin like this.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         let names = self.names();
         names

@@ -1,4 +1,4 @@
-//! `GET <base>/callback`: whose answer counts, how often, and what becomes of the session that was there before.
+//! `GET <base>/callback`: the responses that are accepted, how often, and the effect on an earlier session.
 
 use serde_json::json;
 use strongroom::Code;
@@ -46,12 +46,12 @@ fn callback_creates_session_and_clears_login_cookie() {
 }
 
 #[test]
-fn an_answer_counts_once() {
+fn response_is_accepted_once() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
     let before = host.browser.clone();
     assert_eq!(host.arrive(&back).status, 303);
-    // In the browser, whose cookie is gone, and by somebody who has a copy of it.
+    // In the browser, which has lost the cookie, and in a browser with a copy of the cookie.
     for (browser, exchanges) in [(host.browser.clone(), 1), (before, 2)] {
         host.browser = browser;
         assert_eq!(host.arrive(&back).status, 400);
@@ -65,13 +65,13 @@ fn callback_works_only_in_the_same_browser() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
     let begun = std::mem::take(&mut host.browser);
-    // Login CSRF: the attacker's answer in the victim's browser, which has begun a login of its own.
+    // Login CSRF: the attacker's response in the victim's browser, which has started its own login.
     host.begin_login("/auth/login");
     assert_eq!(host.arrive(&back).status, 400);
     assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
     assert!(host.provider.sent_to("/token").is_empty());
     assert_eq!(host.faults(), [Code::LoginUnknown]);
-    // A control: in its own browser it does.
+    // As a control: it works in its own browser.
     host.browser = begun;
     assert_eq!(host.arrive(&back).status, 303);
 }
@@ -82,7 +82,7 @@ fn callback_matches_only_its_own_login() {
     let [one, other] = [(); 2].map(|()| host.come_back("/auth/login"));
     let query = other.split_once('?').unwrap().1;
     let code = provider::parameters(query)["code"].clone();
-    // The other login's code: its nonce is another one.
+    // The code of the other login has another nonce.
     let swapped = with(&one, "code", Some(&code));
     assert_eq!(host.arrive(&swapped).status, 400);
     assert_eq!(host.faults(), [Code::IdTokenInvalid]);
@@ -103,7 +103,7 @@ fn login_cookie_opens_only_under_own_name() {
 }
 
 #[test]
-fn an_answer_that_is_late_is_refused() {
+fn late_response_is_refused() {
     for (after, status) in [(600, 303), (601, 400)] {
         let mut host = Host::new();
         let back = host.come_back("/auth/login");
@@ -114,7 +114,7 @@ fn an_answer_that_is_late_is_refused() {
 }
 
 #[test]
-fn an_answer_that_is_malformed_reaches_nobody() {
+fn malformed_response_uses_up_no_login() {
     for (name, value, code) in [
         ("state", None, Code::CallbackInvalid),
         ("state", Some(""), Code::LoginUnknown),
@@ -152,7 +152,7 @@ fn an_answer_that_is_malformed_reaches_nobody() {
         assert_eq!(host.arrive(&url).status, 400);
         assert_eq!(host.faults(), [code]);
     }
-    // A control: none of that has used the login up.
+    // As a control: none of these has used the login up.
     assert_eq!(host.arrive(&back).status, 303);
 }
 
@@ -213,7 +213,7 @@ fn error_without_state_carries_the_providers_code() {
             Code::ProviderUnavailable,
             "server_error",
         ),
-        // Of another issuer, or without anything of a provider's.
+        // From another issuer, or without a provider's parameters.
         (
             "error=access_denied&iss=https://evil.test",
             400,
@@ -234,7 +234,7 @@ fn error_without_state_carries_the_providers_code() {
         assert!(page.contains(says), "{query}: {page}");
         assert!(page.contains(r#"<a href="/auth/login">"#), "{page}");
         assert!(host.provider.sent_to("/token").is_empty());
-        // A control: anybody can send the browser there, and the login that is pending goes on.
+        // As a control: anybody can send the browser there, and the pending login continues.
         assert_eq!(host.arrive(&back).status, 303, "{query}");
     }
 }
@@ -312,7 +312,7 @@ fn failed_code_exchange_keeps_previous_session() {
         assert_eq!((response.status, host.faults()), (status, vec![code]));
         assert_eq!(host.browser.get(COOKIE).cloned(), before);
         assert_eq!(host.session()["claims"]["sub"], "ann");
-        // A code is sent once, whatever comes of it.
+        // A code is sent once, whatever the response is.
         assert_eq!(host.provider.sent_to("/token").len(), 2);
     }
 }
@@ -329,7 +329,7 @@ fn id_token_of_another_login_is_refused() {
     }
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
-    // Signed by somebody else, under the name of the provider's key.
+    // Signed by another party with the `kid` of the provider's key.
     let keys = host.provider.sent_to("/jwks").len();
     let other = crate::crypto::Pair::generate().public_jwk(r#","kid":"1""#);
     let reply = provider::json(200, &format!(r#"{{"keys":[{other}]}}"#));
@@ -345,7 +345,7 @@ fn new_provider_key_is_fetched() {
     let reply = provider::json(200, &format!(r#"{{"keys":[{other}]}}"#));
     host.provider.replies.push_back(("/jwks", Some(reply)));
     let back = host.come_back("/auth/login");
-    // Known from a moment ago: it is not asked for again at once, or anybody could have it fetched all the time.
+    // A key set that was fetched a moment ago is not fetched again, because anybody could trigger that.
     assert_eq!(host.arrive(&back).status, 400);
     assert_eq!(host.provider.sent_to("/jwks").len(), 1);
     host.pass(30);
@@ -360,7 +360,7 @@ fn each_login_gets_a_new_session_id() {
     host.sign_in();
     let own = host.browser.get(COOKIE).cloned().unwrap();
     assert_ne!(fixed.value, own.value);
-    // Who fixed the cookie before has a session that is over.
+    // An attacker who has fixed the earlier cookie has an ended session.
     let mut attacker = Browser(vec![fixed]);
     std::mem::swap(&mut host.browser, &mut attacker);
     assert!(host.session().is_null());
@@ -398,7 +398,7 @@ fn strict() -> serde_json::Value {
     json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } })
 }
 
-/// Where a page of the handler's sends the browser.
+/// The URL to which a page of the handler redirects the browser.
 #[track_caller]
 pub(crate) fn refreshed_to(response: &OwnResponse) -> String {
     assert_eq!(response.status, 200);
@@ -445,7 +445,7 @@ fn callback_is_repeated_at_most_once() {
     let mut host = Host::with(&strict());
     let back = host.come_back("/auth/login");
     let again = refreshed_to(&host.arrive(&back));
-    // One that still says that it comes from elsewhere has its answer all the same.
+    // A request that still claims to come from another site is answered as well.
     assert_eq!(refreshed_to(&host.arrive(&again)), "/");
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
@@ -479,7 +479,7 @@ fn same_user_login_does_not_revoke_later_generation() {
     host.pass(590);
     host.session();
     assert_eq!(host.provider.sent_to("/token").len(), 2, "refreshed");
-    // The answer with the later cookie was lost.
+    // The response with the later cookie was lost.
     host.browser = before;
     host.sign_in();
     assert_eq!(host.provider.sent_to("/revoke").len(), 0);
@@ -490,7 +490,7 @@ fn same_user_login_does_not_revoke_later_generation() {
 fn configuration_change_during_login_is_handled() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
-    // DPoP from now on: the login has no key.
+    // With DPoP from now on: the login has no key.
     host.restart(&json!({ "dpop": true }));
     assert_eq!(host.arrive(&back).status, 400);
     assert_eq!(host.faults(), [Code::LoginUnknown]);

@@ -1,4 +1,4 @@
-//! How the client authenticates, wherever it has to.
+//! Client authentication at each endpoint of the provider.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ fn basic(user: &str, password: &str) -> String {
 
 #[test]
 fn basic_credentials_are_form_encoded_first() {
-    // RFC 6749 2.3.1. What is in the table stands so in a form; nothing of it may be a colon.
+    // RFC 6749 2.3.1. The table has the form-encoded values, which must not contain a colon.
     for (id, secret, user, password) in [
         ("web", "s3cret", "web", "s3cret"),
         ("web", "a:b", "web", "a%3Ab"),
@@ -74,7 +74,7 @@ fn invalid_client_secret_is_refused_and_hidden() {
 }
 
 #[test]
-fn a_secret_may_be_in_the_body() {
+fn client_secret_may_be_in_the_body() {
     let auth = json!({ "method": "client_secret_post", "secret": "a&b= c" });
     let mut host = Host::with(&client("web", &auth));
     through_all(&mut host);
@@ -137,7 +137,7 @@ fn client_assertion_has_required_claims() {
             json!({ "alg": "ES256", "typ": "client-authentication+jwt", "kid": "k-1" })
         );
         let claims = read(claims);
-        // RFC 10070: the issuer and nobody else, not the endpoint.
+        // RFC 10070: the audience is the issuer only, not the endpoint.
         assert_eq!(claims["aud"], ISSUER);
         assert_eq!(
             (&claims["iss"], &claims["sub"]),
@@ -176,7 +176,7 @@ fn unusable_client_key_is_reported_to_operator() {
 fn rejected_client_keeps_sessions_and_retries_each_minute() {
     let mut host = Host::signed_in();
     host.pass(595);
-    // Stale, and still valid.
+    // Stale, but still valid.
     for _ in 0..5 {
         let body = r#"{"error":"invalid_client"}"#;
         host.provider

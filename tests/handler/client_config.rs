@@ -1,4 +1,5 @@
-//! What the page's room goes by: which addresses stand for which routes, the end of a popup, and whose errors are whose.
+//! The configuration for pages: the URLs of routes, the end of a popup, and the header that marks the handler's own
+//! errors.
 
 use serde_json::{Value, json};
 use strongroom::edge::{Config, Head};
@@ -29,7 +30,7 @@ fn page_config_lists_route_urls_without_upstreams() {
 }
 
 #[test]
-fn pages_are_told_of_every_address() {
+fn page_config_has_every_url() {
     let mut config = routes(&json!({ "url": API }));
     config["routes"][1]["url"] = json!("https://more.example.com/");
     let mut host = Host::with(&config);
@@ -40,7 +41,7 @@ fn pages_are_told_of_every_address() {
 }
 
 #[test]
-fn only_script_of_the_app_is_told() {
+fn only_app_script_gets_page_config() {
     let mut host = Host::with(&routes(&json!({ "url": API })));
     let request = host.navigation("/auth/config", Source::CrossSite);
     let answered = host.request(request);
@@ -84,7 +85,7 @@ fn popup_page_runs_only_its_script() {
     let policy = header(&response, "content-security-policy").unwrap();
     assert!(policy.contains("script-src 'sha256-"), "{policy}");
     assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
-    // No script of another page's gets it to read, and no frame.
+    // Neither script of another page nor a frame can read it.
     assert_eq!(host.call("GET", "/auth/popup").status(), 403);
 }
 
@@ -116,7 +117,7 @@ fn ended_session_has_reason() {
 }
 
 fn challenged(host: &mut Host, status: u16, challenge: &str) -> Answered {
-    // Old enough that it would be refreshed.
+    // Old enough to be refreshed.
     host.pass(60);
     host.heads.push_back(Head {
         status,
@@ -142,7 +143,7 @@ fn step_up_demand_causes_no_refresh() {
 }
 
 #[test]
-fn more_scope_is_nothing_that_a_login_brings() {
+fn demand_for_more_scope_offers_no_login() {
     let mut host = Host::signed_in_with(&routes(&json!({ "stepUp": true })));
     let demand = r#"Bearer error="insufficient_scope", scope="orders.write""#;
     let response = challenged(&mut host, 403, demand).own();
@@ -159,7 +160,7 @@ fn demand_that_contains_token_is_hidden() {
     let authorization = host.upstream.last().unwrap().authorization.clone();
     let token = authorization.strip_prefix("Bearer ").unwrap();
     let demand = format!(r#"Bearer error="insufficient_scope", scope="{token}""#);
-    // The host's own search sees the header, and refuses the answer.
+    // The host's own search sees the header and refuses the response.
     let answered = challenged(&mut host, 403, &demand);
     assert!(matches!(answered, Answered::Passed { .. }), "{answered:?}");
 }

@@ -1,4 +1,4 @@
-//! What an operator may write, and what they are told of what they may not.
+//! Valid and invalid options of an operator, and the errors for the invalid ones.
 
 use serde_json::{Value, json};
 use strongroom::Code;
@@ -20,12 +20,12 @@ fn without(name: &str) -> Value {
 }
 
 #[test]
-fn a_control_the_usual_configuration_is_accepted() {
+fn control_usual_configuration_is_accepted() {
     Config::parse(&configuration(&json!({})).to_string()).unwrap();
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_options_are_named() {
     for (name, shown) in [
         ("issuer", "`issuer`"),
         ("client", "`client`"),

@@ -1,4 +1,4 @@
-//! Cookies: how they are written, what is made of those that come back, and the keys that seal them.
+//! Cookies: how they are written and read, and the keys that seal them.
 
 use serde_json::{Value, json};
 use strongroom::Code;
@@ -23,7 +23,7 @@ fn cookie_config(more: &Value) -> Value {
     json!({ "cookie": cookie })
 }
 
-/// A provider whose ID tokens are so long that the cookie takes several.
+/// A provider whose ID tokens are so long that the session needs several cookies.
 fn with_long_tokens(bytes: usize) -> Host {
     let mut host = Host::new();
     let padding = "x".repeat(bytes);
@@ -93,7 +93,7 @@ fn loopback_http_cookies_have_no_prefix() {
 }
 
 #[test]
-fn over_http_anywhere_else_nothing_is_served() {
+fn plain_http_off_loopback_is_refused() {
     for origin in [
         "http://app.example.com",
         "http://localhost.example.com",
@@ -107,7 +107,7 @@ fn over_http_anywhere_else_nothing_is_served() {
             assert_eq!(host.faults(), [Code::ConfigInvalid]);
         }
     }
-    // A control: https may end before the handler.
+    // As a control: https may end before the handler.
     let mut host = Host::with(&json!({ "origin": "https://app.example.com" }));
     assert_eq!(
         host.go("http://10.0.0.1/auth/login", Source::App).status(),
@@ -116,10 +116,10 @@ fn over_http_anywhere_else_nothing_is_served() {
 }
 
 #[test]
-fn two_cookies_of_one_name_are_none() {
+fn two_cookies_with_one_name_are_ignored() {
     let mut host = Host::signed_in();
     let own = host.browser.header(Source::App).unwrap();
-    // A control.
+    // As a control.
     assert_eq!(session_of(&mut host, &own)["claims"]["sub"], "ann");
     for tossed in [
         format!("{own}; {COOKIE}=x"),
@@ -135,7 +135,7 @@ fn two_cookies_of_one_name_are_none() {
 }
 
 #[test]
-fn a_cookie_of_another_name_is_another_cookie() {
+fn similar_cookie_names_are_ignored() {
     let mut host = Host::signed_in();
     let own = host.browser.header(Source::App).unwrap();
     for others in [
@@ -210,7 +210,7 @@ fn sealed_value_opens_only_for_its_purpose() {
         assert!(session_of(&mut host, &[COOKIE, "=", value].concat()).is_null());
         assert_eq!(host.faults(), [Code::CookieInvalid]);
     }
-    // A session as a login, and as the way to the provider's logout.
+    // A session as a login, and as a redirect to the provider's logout.
     for (name, url) in [
         (&login.name, back.as_str()),
         (&leaving.name, "/auth/logout/provider"),
@@ -238,7 +238,7 @@ fn cookie_of_another_name_does_not_open() {
 }
 
 #[test]
-fn a_key_is_replaced_while_sessions_go_on() {
+fn sessions_survive_key_replacement() {
     let ring = |keys: &[&str]| json!({ "cookie": { "keys": keys } });
     let mut host = Host::signed_in_with(&ring(&[KEYS[0]]));
     let kid = |host: &Host| {
@@ -262,18 +262,18 @@ fn a_key_is_replaced_while_sessions_go_on() {
     host.restart(&ring(&[KEYS[1]]));
     assert!(host.session().is_object());
     assert!(host.faults().is_empty());
-    // And a ring that has never known it.
+    // And a ring that never had the key.
     host.restart(&ring(&[KEYS[2]]));
     assert!(host.session().is_null());
     assert_eq!(host.faults(), [Code::KeyUnknown]);
-    // The cookie is left alone: another isolate may have its key.
+    // The cookie is not deleted, because another isolate may have its key.
     assert_eq!(host.browser.count(COOKIE), 1);
     host.restart(&ring(&[KEYS[2], KEYS[1]]));
     assert!(host.session().is_object());
 }
 
 #[test]
-fn a_login_survives_a_new_key() {
+fn login_survives_key_replacement() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
     host.restart(&json!({ "cookie": { "keys": [KEYS[1], KEYS[0]] } }));
@@ -314,7 +314,7 @@ fn long_session_is_split_into_cookies() {
     let expected = ["", ".1", ".2"].map(|end| [COOKIE, end].concat());
     assert_eq!(names, expected);
     assert!(host.session().is_object());
-    // In whatever order they come.
+    // The pieces may arrive in any order.
     let header = host.browser.header(Source::App).unwrap();
     let mut pairs: Vec<&str> = header.split("; ").collect();
     pairs.reverse();
@@ -322,7 +322,7 @@ fn long_session_is_split_into_cookies() {
 }
 
 #[test]
-fn pieces_that_are_no_whole_are_none() {
+fn incomplete_cookie_pieces_are_ignored() {
     let mut host = with_long_tokens(5000);
     let pieces = host.browser.0.clone();
     let mut other = with_long_tokens(5000);
@@ -373,10 +373,10 @@ fn pieces_that_are_no_whole_are_none() {
         );
         assert_eq!(host.faults(), [Code::CookieInvalid]);
     }
-    // Two of one name among the pieces.
+    // Two pieces with the same name.
     let doubled = [header(&[a, b, c]), format!("{COOKIE}.2=x")].join("; ");
     assert!(session_of(&mut host, &doubled).is_null());
-    // A name that nobody sent without a first piece is nothing at all.
+    // A later piece without the first one counts as no cookie.
     assert!(session_of(&mut host, &format!("{COOKIE}.1={b}")).is_null());
 }
 
@@ -421,7 +421,7 @@ fn session_too_long_for_store_is_an_error() {
     );
     assert_eq!(host.faults(), [Code::LimitExceeded]);
     assert!(host.browser.0.is_empty() && host.store.is_empty());
-    // What it was for is given back.
+    // The tokens are revoked.
     assert_eq!(host.provider.sent_to("/revoke").len(), 1);
 }
 
@@ -433,12 +433,12 @@ fn cookie_of_stored_session_has_only_its_id() {
     host.sign_in();
     assert!(host.browser.get(COOKIE).unwrap().value.len() < 200);
     assert!(host.session().is_object());
-    // In the store it is sealed, under a name that says nothing.
+    // In the store it is sealed, under a name that reveals nothing.
     for (key, entry) in &host.store {
         assert!(key.starts_with("session.") && key.len() < 60, "{key}");
         assert!(entry.value.starts_with("1.") && !entry.value.contains("access-token"));
     }
-    // Without the store's record the number is of no use.
+    // Without the record in the store the ID is useless.
     host.store.clear();
     host.restart(&json!({}));
     assert!(host.session().is_null());
@@ -452,7 +452,7 @@ fn record_opens_only_for_its_session() {
     host.browser.0.clear();
     host.provider.subject = "bob".to_owned();
     host.sign_in();
-    // Somebody who can write to the store gives ann bob's record.
+    // An attacker with write access to the store gives ann bob's record.
     let mut values: Vec<_> = host
         .store
         .values()

@@ -1,4 +1,4 @@
-//! Requests that somebody else has a browser send here: a cookie comes along with them, and counts for nothing.
+//! Requests that another site makes a browser send here: the cookie in them must have no effect.
 
 use serde_json::json;
 use strongroom::edge::Request;
@@ -10,7 +10,7 @@ fn text(value: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// Changes a header field, or what stands for one, of a request.
+/// Changes a header, or the property that represents one, of a request.
 fn set(request: &mut Request, (name, value): (&str, Option<&str>)) {
     let value = value.map(str::to_owned);
     match name {
@@ -25,7 +25,7 @@ fn set(request: &mut Request, (name, value): (&str, Option<&str>)) {
     }
 }
 
-/// What cannot come from the app's own script.
+/// Requests that cannot come from the app's own script.
 const FORGED: &[(&str, (&str, Option<&str>))] = &[
     ("no marker", ("X-Strongroom", None)),
     ("an empty marker", ("X-Strongroom", Some(""))),
@@ -81,7 +81,7 @@ fn endpoints() -> [(&'static str, &'static str); 6] {
 }
 
 #[test]
-fn a_control_the_apps_own_script_is_answered() {
+fn control_app_script_gets_a_response() {
     for (method, path) in endpoints() {
         for (what, changes) in [
             ("as it is", &[][..]),
@@ -112,7 +112,7 @@ fn a_control_the_apps_own_script_is_answered() {
 fn requests_not_by_app_script_are_refused() {
     for (method, path) in endpoints() {
         for (what, change) in FORGED {
-            // A form that logs out is the app's own if it says so: below.
+            // A form that logs out is accepted from the app itself: see below.
             if path == "/auth/logout" && what.contains("no marker") {
                 continue;
             }
@@ -159,7 +159,7 @@ fn cross_site_forms_and_images_reach_no_upstream() {
             let response = host.request(request).own();
             assert_eq!(response.status, 403, "{what} {site:?}");
             assert!(host.upstream.is_empty(), "{what}");
-            // No answer of the handler's allows another origin to read it.
+            // No response of the handler allows another origin to read it.
             let names = response.headers.iter().map(|(name, _)| *name);
             assert!(
                 names
@@ -210,7 +210,7 @@ fn only_app_forms_may_log_out() {
 }
 
 #[test]
-fn a_socket_says_where_it_is_from() {
+fn socket_requires_the_app_origin() {
     for (what, changes, status) in [
         ("the app's", &[][..], 200),
         (
@@ -272,7 +272,7 @@ fn only_websocket_upgrades_pass() {
 
 #[test]
 fn header_alone_does_not_allow_any_destination() {
-    // A service worker of the app's adds it to whatever a page loads.
+    // A service worker of the app adds the header to every request of a page.
     for (dest, status) in [
         ("empty", 200),
         ("image", 200),
@@ -311,7 +311,7 @@ fn header_alone_does_not_allow_any_destination() {
 }
 
 #[test]
-fn a_strict_cookie_changes_nothing_of_that() {
+fn strict_cookies_do_not_change_origin_checks() {
     let mut host =
         Host::signed_in_with(&json!({ "cookie": { "keys": [KEYS[0]], "sameSite": "strict" } }));
     let mut request = host.by_script("POST", "/api/orders");

@@ -1,4 +1,4 @@
-//! What a host does with keys.
+//! A host's cryptography.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::rand::SystemRandom;
@@ -41,7 +41,7 @@ impl Pair {
         let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
         let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap();
-        // PKCS #8 (RFC 5208) around the private key of RFC 5915: the scalar is at a fixed place in what ring writes.
+        // PKCS #8 (RFC 5208) around the private key of RFC 5915: the scalar is at a fixed offset in ring's output.
         let private = document.as_ref()[36..68].to_vec();
         Self { pair, private }
     }

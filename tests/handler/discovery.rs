@@ -1,4 +1,4 @@
-//! The location of the provider's metadata: OpenID Connect Discovery's address or, after a 404, that of RFC 8414.
+//! The URL of the provider's metadata: that of OpenID Connect Discovery or, after a 404, that of RFC 8414.
 
 use strongroom::Code;
 use strongroom::base::http::HttpReply;
@@ -10,7 +10,7 @@ use crate::provider::json;
 const USUAL: &str = "/.well-known/openid-configuration";
 const OTHER: &str = "/.well-known/oauth-authorization-server";
 
-/// A provider whose metadata is at the other address, while the usual one gives this response.
+/// A provider whose metadata is at the other URL, while the usual URL returns this response.
 fn elsewhere(usual: Option<HttpReply>) -> Host {
     let mut host = Host::new();
     let document = host.provider.discovery();
@@ -57,7 +57,7 @@ fn outages_do_not_lead_to_the_rfc_8414_address() {
 }
 
 #[test]
-fn metadata_that_is_nowhere_is_not_an_outage() {
+fn missing_metadata_is_not_an_outage() {
     let mut host = Host::new();
     for path in [USUAL, OTHER] {
         host.provider.replies.push_back((path, Some(json(404, ""))));
@@ -66,7 +66,7 @@ fn metadata_that_is_nowhere_is_not_an_outage() {
     assert_eq!(response.status, 502);
     assert_eq!(host.faults(), [Code::MetadataInvalid]);
     assert_eq!(asked(&host), [USUAL, OTHER]);
-    // It is looked for again, and found.
+    // It is requested again and found.
     host.begin_login("/auth/login");
     assert_eq!(asked(&host), [USUAL, OTHER, USUAL]);
 }

@@ -1,4 +1,5 @@
-//! `dpop: true`: tokens are bound to a key (RFC 9449), at the provider and at upstreams, and never sent otherwise.
+//! `dpop: true`: tokens are bound to a key (RFC 9449) at the provider and at upstreams, and are never sent without a
+//! proof.
 
 use std::collections::BTreeSet;
 
@@ -77,7 +78,7 @@ fn authorization_code_is_bound_to_dpop_key() {
 }
 
 #[test]
-fn every_session_has_a_key_of_its_own() {
+fn every_session_has_its_own_key() {
     let mut host = new();
     for _ in 0..3 {
         host.sign_in();
@@ -87,7 +88,7 @@ fn every_session_has_a_key_of_its_own() {
         .map(|p| p.jkt)
         .collect();
     assert_eq!(keys.len(), 3);
-    // And a control: without the option there is none.
+    // As a control: without the option there is no key.
     let mut host = Host::signed_in();
     assert_eq!(host.count("GenerateKey"), 0);
     assert!(host.provider.sent_to("/token")[0].proof.is_none());
@@ -112,7 +113,7 @@ fn upstream_proof_covers_token_method_and_url() {
 }
 
 #[test]
-fn no_proof_comes_twice() {
+fn each_proof_is_unique() {
     let mut host = signed_in();
     host.heads.extend([
         nonce_wanted("n-1"),
@@ -132,19 +133,19 @@ fn no_proof_comes_twice() {
 }
 
 #[test]
-fn a_token_that_is_not_bound_is_none() {
+fn unbound_tokens_are_refused() {
     let mut host = new();
     host.provider.token_type = "Bearer";
     let back = host.come_back("/auth/login");
     assert_eq!(host.arrive(&back).status, 502);
     assert_eq!(host.faults(), [Code::TokenResponseInvalid]);
-    // Nor when a session is renewed.
+    // This also holds when a session is refreshed.
     let mut host = signed_in();
     host.provider.token_type = "Bearer";
     host.pass(600);
     assert_eq!(host.call("GET", "/api/orders").status(), 503);
     assert!(host.upstream.is_empty());
-    // And the other way round: nobody asked for a bound one.
+    // The reverse: a bound token that nobody requested.
     let mut host = Host::new();
     host.provider.token_type = "DPoP";
     let back = host.come_back("/auth/login");
@@ -156,7 +157,7 @@ fn provider_nonce_is_used() {
     let mut host = new();
     host.provider.dpop_nonce = Some("p-1".to_owned());
     host.sign_in();
-    // Discovery has brought it already.
+    // Discovery has already returned it.
     let nonces = |host: &Host| -> Vec<Option<String>> {
         at_token_endpoint(host)
             .into_iter()
@@ -164,7 +165,7 @@ fn provider_nonce_is_used() {
             .collect()
     };
     assert_eq!(nonces(&host), [None, Some("p-1".to_owned())]);
-    // Its next one.
+    // The provider's next nonce.
     host.provider.dpop_nonce = Some("p-2".to_owned());
     host.pass(600);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
@@ -172,7 +173,7 @@ fn provider_nonce_is_used() {
         nonces(&host)[2..],
         ["p-1", "p-2"].map(|n| Some(n.to_owned()))
     );
-    // And with the one that came with tokens there is no second attempt.
+    // With the nonce of a token response there is no second attempt.
     host.pass(600);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
     assert_eq!(nonces(&host).len(), 5);
@@ -189,7 +190,7 @@ fn provider_nonce_is_retried_once() {
     }
     assert_eq!(host.arrive(&back).status, 502);
     assert_eq!(host.provider.sent_to("/token").len(), 2);
-    // Nor is it without a new nonce.
+    // Without a new nonce there is no second attempt either.
     for nonce in [None, Some("p-2"), Some("no nonce")] {
         let mut host = new();
         let back = host.come_back("/auth/login");
@@ -246,7 +247,7 @@ fn upstream_gets_only_its_own_dpop_nonce() {
     let nonces: Vec<Option<String>> = at_upstream(&host).into_iter().map(|p| p.nonce).collect();
     let a = Some("a-1".to_owned());
     assert_eq!(nonces, [None, a.clone(), a, None]);
-    // Nothing was renewed for it.
+    // No refresh was sent for it.
     assert_eq!(host.provider.sent_to("/token").len(), 2);
 }
 
@@ -333,7 +334,7 @@ fn call_may_need_nonce_and_new_token() {
 }
 
 #[test]
-fn nothing_is_sent_without_a_proof() {
+fn no_token_is_sent_without_a_proof() {
     let mut host = signed_in();
     host.failing = vec!["Sign"];
     assert_eq!(host.call("GET", "/api/orders").status(), 500);
@@ -406,7 +407,7 @@ fn dpop_key_is_not_readable_in_cookies() {
 }
 
 #[test]
-fn a_socket_has_a_proof_too() {
+fn sockets_have_proofs() {
     let mut host = signed_in();
     let mut request = host.by_script("GET", "/api/live");
     request.marker = None;

@@ -1,5 +1,5 @@
-//! A host, a coordinator or a provider that fails at any step: every request is answered, nothing secret gets out, and no
-//! session is lost that could have been kept.
+//! A host, a coordinator or a provider that fails at any step: every request gets a response, no secret leaks, and no
+//! session is lost without need.
 
 use serde_json::json;
 use strongroom::edge::Event;
@@ -20,7 +20,7 @@ const EFFECTS: &[&str] = &[
     "Forward",
 ];
 
-/// The last two are how JWTs begin; three letters of that are in a sealed cookie by chance now and then.
+/// The last two are prefixes of JWTs. Three characters of them occur by chance in a sealed cookie now and then.
 const SECRETS: &[&str] = &[
     "access-token",
     "refresh-",
@@ -108,7 +108,7 @@ fn control_finds_each_secret_in_its_place() {
 }
 
 #[test]
-fn a_session_outlives_whatever_fails_for_a_moment() {
+fn sessions_survive_transient_failures() {
     for storage in ["sealed-in-cookie", "in-store"] {
         for effect in ["Seal", "Read", "Swap", "Send", "Verify", "Forward"] {
             for stale in [false, true] {

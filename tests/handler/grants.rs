@@ -1,4 +1,4 @@
-//! Grants that differ from what the login asked for: more scopes, or no refresh token.
+//! Grants that differ from the login's request: more scopes, or no refresh token.
 
 use serde_json::{Value, json};
 use strongroom::Code;
@@ -8,7 +8,7 @@ use crate::host::{COOKIE, Host, LOGIN_COOKIE};
 
 const MORE: &str = "openid offline_access admin";
 
-/// A host whose provider grants these scopes, and the browser's way back to it.
+/// A host whose provider grants these scopes, and the URL of the browser's return.
 fn granting(scope: &'static str, changes: &Value) -> (Host, String) {
     let mut host = Host::with(changes);
     host.provider.scope = Some(scope);
@@ -118,7 +118,7 @@ fn refresh_may_change_the_scopes() {
     host.provider.scope = Some("openid");
     host.pass(600);
     assert_eq!(host.session()["scopes"], json!(["openid"]));
-    // A response that does not name them leaves them as they are.
+    // A response without `scope` leaves the scopes unchanged.
     host.provider.scope = None;
     host.pass(600);
     assert_eq!(host.session()["scopes"], json!(["openid"]));

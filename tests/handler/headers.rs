@@ -1,4 +1,4 @@
-//! Which header fields pass: the policy, as a host carries it out.
+//! The headers that are forwarded: the policy, as a host applies it.
 
 use serde_json::{Value, json};
 use strongroom::edge::policy;
@@ -10,7 +10,7 @@ fn read() -> Value {
     serde_json::from_str(&policy()).unwrap()
 }
 
-/// Whether a list of the policy's has a name, by what [`policy`] says of `*`.
+/// Returns true if a list of the policy contains a name, where [`policy`] defines the meaning of `*`.
 fn has(list: &Value, name: &str) -> bool {
     list.as_array().unwrap().iter().any(|pattern| {
         let pattern = pattern.as_str().unwrap();
@@ -22,15 +22,15 @@ fn has(list: &Value, name: &str) -> bool {
     })
 }
 
-/// Asserts that each pattern of a list matches one of these names and each name one pattern, so that no pattern can be
-/// removed, added or widened unnoticed.
+/// Asserts that each pattern of a list matches one of these names and that each name matches one pattern. So no pattern
+/// can be removed, added or widened unnoticed.
 fn assert_is_whole(list: &Value, names: &[&str]) {
     for name in names {
         let patterns = list.as_array().unwrap().iter();
         let matching: Vec<&Value> = patterns
             .filter(|pattern| has(&Value::Array(vec![(*pattern).clone()]), name))
             .collect();
-        // The vault's entry for this one is part of a wider one of the handler's.
+        // The vault's entry for this header is part of a broader entry of the handler.
         let count = 1 + usize::from(*name == "x-auth-request-user");
         assert_eq!(matching.len(), count, "{name} matches {matching:?}");
     }
@@ -48,7 +48,7 @@ fn removes_auth_and_routing_headers_from_requests() {
 }
 
 #[test]
-fn what_an_api_may_want_reaches_it() {
+fn useful_request_headers_are_forwarded() {
     let policy = read();
     for name in [
         "accept",
@@ -150,7 +150,7 @@ fn removes_upstream_headers_that_affect_app_origin() {
 }
 
 #[test]
-fn what_an_app_may_want_comes_through() {
+fn useful_response_headers_are_forwarded() {
     let policy = read();
     for name in [
         "content-type",
@@ -180,7 +180,7 @@ fn what_an_app_may_want_comes_through() {
 }
 
 #[test]
-fn no_answer_is_stored_sniffed_framed_or_run() {
+fn no_response_is_stored_sniffed_framed_or_run() {
     let policy = read();
     for fields in [&policy["response"]["set"], &policy["own"]] {
         assert_eq!(fields["cache-control"], "no-store");
@@ -198,7 +198,7 @@ fn no_answer_is_stored_sniffed_framed_or_run() {
 }
 
 #[test]
-fn names_are_written_as_platforms_compare_them() {
+fn header_names_are_in_lower_case() {
     let policy = read();
     let lists = [&policy["request"]["remove"], &policy["response"]["remove"]];
     for name in lists.into_iter().flat_map(|list| list.as_array().unwrap()) {
@@ -220,7 +220,7 @@ fn changes(route: &Value) -> (String, String) {
 }
 
 #[test]
-fn a_route_allows_and_denies_more_names() {
+fn routes_can_allow_and_deny_headers() {
     let upstream = "https://api.example.com/";
     let (keep, remove) = changes(&json!({
         "prefix": "/api/",

@@ -1,4 +1,4 @@
-//! A host of one isolate: it does what the handler asks for, and remembers it.
+//! A host of one isolate: performs the handler's effects, and records them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -26,7 +26,7 @@ pub(crate) const KEYS: [&str; 3] = [
     "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8",
 ];
 
-/// How a request was answered.
+/// The response to a request.
 #[derive(Debug)]
 pub(crate) enum Answered {
     Own(OwnResponse),
@@ -91,7 +91,7 @@ pub(crate) fn header<'a>(response: &'a OwnResponse, name: &str) -> Option<&'a st
     of_name.next().map(|(_, value)| value.as_str())
 }
 
-/// What an upstream was sent.
+/// A request to an upstream.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) url: String,
@@ -108,25 +108,25 @@ pub(crate) struct Host {
     pub(crate) handler: Handler,
     pub(crate) provider: Provider,
     pub(crate) browser: Browser,
-    /// What upstreams answer; 200 when there is no more.
+    /// Responses of upstreams. 200 after the last one.
     pub(crate) heads: VecDeque<Head>,
     pub(crate) upstream: Vec<Sent>,
     pub(crate) store: BTreeMap<String, Entry>,
-    /// The lifetimes of what is in the store.
+    /// The lifetimes of entries in the store.
     pub(crate) lifetimes: BTreeMap<String, Millis>,
-    /// What another isolate does just before the next write arrives.
+    /// An action of another isolate just before the next write arrives.
     pub(crate) before_write: Option<fn(&mut Host)>,
     /// The body of the next request that is read.
     pub(crate) body: Option<String>,
-    /// Effects that fail, by their names.
+    /// The names of effects that fail.
     pub(crate) failing: Vec<&'static str>,
-    /// Replies that effects of these names get in place of the right ones.
+    /// Replies that replace the correct ones, by effect name.
     pub(crate) wrong_replies: VecDeque<(&'static str, Reply)>,
-    /// The seconds that the provider takes for each response.
+    /// Seconds until each response of the provider.
     pub(crate) latency: u64,
-    /// The seconds that upstreams take for each response.
+    /// Seconds until each response of an upstream.
     pub(crate) upstream_latency: u64,
-    /// What was asked for, in order.
+    /// The names of requested effects, in order.
     pub(crate) effects: Vec<String>,
     pub(crate) events: Vec<Event>,
     config: Value,
@@ -138,7 +138,7 @@ impl Host {
         Self::with(&json!({}))
     }
 
-    /// With these members of the configuration in place of or beside the usual ones.
+    /// A host whose configuration has these members added or replaced.
     pub(crate) fn with(changes: &Value) -> Self {
         let config = configuration(changes);
         Self {
@@ -166,7 +166,7 @@ impl Host {
         }
     }
 
-    /// With somebody signed in.
+    /// A host with a signed-in user.
     pub(crate) fn signed_in() -> Self {
         Self::signed_in_with(&json!({}))
     }
@@ -177,13 +177,13 @@ impl Host {
         host
     }
 
-    /// The isolate is replaced by one that knows nothing, with these changes to its configuration.
+    /// Replaces the isolate by a new one, with these changes to its configuration.
     pub(crate) fn restart(&mut self, changes: &Value) {
         merge(&mut self.config, changes);
         self.handler = handler(&self.config, 2);
     }
 
-    /// Sends a request to another isolate, whose answer no browser gets.
+    /// Sends a request to another isolate. No browser gets the response.
     pub(crate) fn request_to_other_isolate(&mut self, request: Request) -> Answered {
         let other = handler(&self.config, 3);
         let own = core::mem::replace(&mut self.handler, other);
@@ -197,7 +197,7 @@ impl Host {
         self.now.wall += seconds * 1000;
     }
 
-    /// Signs in with the browser, to this place of the app's.
+    /// Signs in with the browser. The login returns to this path.
     #[track_caller]
     pub(crate) fn sign_in(&mut self) {
         let back = self.come_back("/auth/login");
@@ -205,21 +205,21 @@ impl Host {
         assert_eq!(answered.status, 303, "{answered:?} {:?}", self.events);
     }
 
-    /// Begins a login, and has the user do their part. Gives the address that the browser then goes to.
+    /// Starts a login and lets the user sign in. Returns the URL to which the browser is sent back.
     #[track_caller]
     pub(crate) fn come_back(&mut self, path: &str) -> String {
         let url = self.begin_login(path);
         self.provider.authorize(&url)
     }
 
-    /// Begins a login, and gives the address of the authorization request.
+    /// Starts a login. Returns the URL of the authorization request.
     #[track_caller]
     pub(crate) fn begin_login(&mut self, path: &str) -> String {
         let response = self.go(path, Source::App).own();
         location(&response).to_owned()
     }
 
-    /// The provider sends the browser here, and a page of the handler's once more if it has to.
+    /// Handles the redirect from the provider, including the handler's own intermediate page.
     #[track_caller]
     pub(crate) fn come_in(&mut self, back: &str) -> OwnResponse {
         let answered = self.arrive(back);
@@ -229,12 +229,12 @@ impl Host {
         self.go(&[back, "&again"].concat(), Source::App).own()
     }
 
-    /// The provider sends the browser here.
+    /// Handles the redirect from the provider.
     pub(crate) fn arrive(&mut self, url: &str) -> OwnResponse {
         self.go(url, Source::CrossSite).own()
     }
 
-    /// The user goes to an address.
+    /// Navigates the user to a URL.
     pub(crate) fn go(&mut self, url: &str, from: Source) -> Answered {
         let request = self.navigation(url, from);
         self.request(request)
@@ -257,7 +257,7 @@ impl Host {
         }
     }
 
-    /// Script of the app's sends a request.
+    /// Sends a request of the app's script.
     pub(crate) fn call(&mut self, method: &str, url: &str) -> Answered {
         let request = self.by_script(method, url);
         self.request(request)
@@ -278,14 +278,14 @@ impl Host {
         }
     }
 
-    /// What a page is told of the session.
+    /// The session data that a page receives.
     pub(crate) fn session(&mut self) -> Value {
         let response = self.call("GET", "/auth/session").own();
         assert_eq!(response.status, 200, "{response:?}");
         json_of(&response)["session"].clone()
     }
 
-    /// Sends a request, and has the browser keep what cookies come of it.
+    /// Sends a request, and stores the cookies of its response in the browser.
     pub(crate) fn request(&mut self, request: Request) -> Answered {
         let answered = self.request_elsewhere(request);
         for cookie in answered.cookies() {
@@ -294,7 +294,7 @@ impl Host {
         answered
     }
 
-    /// Sends a request that its browser gives up while this effect is carried out. The handler may finish it.
+    /// Sends a request whose client disconnects during this effect. The handler may finish it.
     pub(crate) fn give_up_during(&mut self, effect: &str, request: Request) {
         let (id, mut step) = self.handler.begin(self.now, request);
         while let Step::Do(asked) = step {
@@ -307,7 +307,7 @@ impl Host {
         }
     }
 
-    /// Sends a request whose answer no browser gets.
+    /// Sends a request whose response no browser gets.
     pub(crate) fn request_elsewhere(&mut self, request: Request) -> Answered {
         let (id, mut step) = self.handler.begin(self.now, request);
         let mut head = Head::default();
@@ -479,7 +479,7 @@ impl Host {
         faults.collect()
     }
 
-    /// How often an effect was asked for since the last time.
+    /// The number of times an effect was requested since the last call.
     pub(crate) fn count(&mut self, name: &str) -> usize {
         let effects = core::mem::take(&mut self.effects);
         effects.iter().filter(|known| *known == name).count()
@@ -506,7 +506,7 @@ fn merge(config: &mut Value, changes: &Value) {
     }
 }
 
-/// The usual configuration with these members in place of or beside the usual ones.
+/// The usual configuration with these members added or replaced.
 pub(crate) fn configuration(changes: &Value) -> Value {
     let mut config = json!({
         "issuer": ISSUER,

@@ -1,4 +1,4 @@
-//! `GET <base>/login`: what is asked of the provider, what the browser remembers, and where it all may lead back to.
+//! `GET <base>/login`: the authorization request, the login cookie, and the pages to which a login may return.
 
 use serde_json::{Value, json};
 use strongroom::base::clock::Millis;
@@ -9,7 +9,7 @@ use strongroom::oauth::pkce;
 use crate::browser::Source;
 use crate::host::{APP, Host, LOGIN_COOKIE, header, location};
 
-/// Addresses that URL parsers, frameworks and people have taken for paths.
+/// Strings that URL parsers, frameworks and people have mistaken for paths.
 const ELSEWHERE: &[&str] = &[
     "https://evil.test/",
     "//evil.test/",
@@ -65,7 +65,7 @@ fn vectors() -> Vec<String> {
 }
 
 #[test]
-fn the_request_has_what_the_specifications_ask_for() {
+fn authorization_request_has_required_parameters() {
     let mut host = Host::new();
     let url = host.begin_login("/auth/login?login_hint=ann&max_age=60");
     let sent = host.provider.parameters(&url);
@@ -111,7 +111,7 @@ fn login_cookie_is_opaque_and_lasts_ten_minutes() {
 }
 
 #[test]
-fn two_logins_have_nothing_in_common() {
+fn two_logins_share_no_random_values() {
     let mut host = Host::new();
     let urls = [(); 2].map(|()| host.begin_login("/auth/login"));
     let [one, other] = urls.map(|url| host.provider.parameters(&url));
@@ -138,7 +138,7 @@ fn control_login_returns_to_previous_page() {
 }
 
 #[test]
-fn a_login_leads_nowhere_else() {
+fn login_returns_only_to_the_app() {
     let base = Url::parse(APP).unwrap();
     let vectors = vectors();
     let others = vectors.iter().map(String::as_str);
@@ -155,7 +155,7 @@ fn a_login_leads_nowhere_else() {
         let response = host.arrive(&back);
         let place = location(&response);
         assert!(place.starts_with('/'), "{target:?} leads to {place}");
-        // As a browser resolves it, and as somebody does who takes it for a path.
+        // As a browser resolves it, and as a naive concatenation.
         for place in [place.to_owned(), [APP, place].concat()] {
             let url = Url::parse_with_base(&place, &base).unwrap();
             assert!(url.is_same_origin(&base), "{target:?} leads to {place}");
@@ -200,7 +200,7 @@ fn refuses_login_options_too_long_for_a_cookie() {
     for (target, status) in [
         (longest.clone(), 303),
         (longest + "a", 400),
-        // 2001 bytes as they come, three times as many as they are written.
+        // 2001 bytes as received, three times as many when encoded.
         ("/".to_owned() + &"é".repeat(1000), 400),
     ] {
         let mut host = Host::new();
@@ -292,7 +292,7 @@ fn malformed_login_cookie_name_is_not_echoed() {
 }
 
 #[test]
-fn a_login_is_a_navigation_and_nothing_else() {
+fn login_endpoint_requires_navigation() {
     for (mode, dest, status) in [
         ("navigate", "document", 303),
         ("navigate", "iframe", 403),
@@ -370,7 +370,7 @@ fn pushed_login_shows_only_request_uri() {
 }
 
 #[test]
-fn a_push_that_fails_leaves_nothing_behind() {
+fn failed_push_leaves_no_cookie() {
     for (reply, status) in [
         (None, 503),
         (Some((400, r#"{"error":"invalid_request"}"#)), 400),
@@ -402,7 +402,7 @@ fn metadata_fetch_is_retried() {
 }
 
 #[test]
-fn metadata_of_another_issuer_begins_no_login() {
+fn metadata_of_another_issuer_is_refused() {
     let mut host = Host::new();
     let path = "/.well-known/openid-configuration";
     for (body, status) in [

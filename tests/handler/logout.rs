@@ -1,4 +1,4 @@
-//! `POST <base>/logout` and the way to the provider's own logout.
+//! `POST <base>/logout`, and the redirect to the provider's own logout.
 
 use serde_json::json;
 use strongroom::Code;
@@ -12,7 +12,7 @@ use crate::provider;
 const LEAVING: &str = "__Host-strongroom-login-logout";
 
 #[test]
-fn a_logout_ends_the_session_everywhere() {
+fn logout_ends_the_session_everywhere() {
     for storage in ["sealed-in-cookie", "in-store"] {
         let mut host = Host::signed_in_with(&json!({ "session": { "storage": storage } }));
         let copy = host.browser.clone();
@@ -56,7 +56,7 @@ fn id_token_is_not_readable_by_scripts() {
     assert!(cookie.attributes.contains(&"HttpOnly".to_owned()));
     assert!(cookie.attributes.contains(&"Max-Age=120".to_owned()));
     assert!(!cookie.value.contains("eyJhbGci"));
-    // Nor does script get where the window goes.
+    // Script does not get the URL of the redirect either.
     let response = host.call("GET", "/auth/logout/provider").own();
     assert_eq!(
         (response.status, header(&response, "location")),
@@ -65,7 +65,7 @@ fn id_token_is_not_readable_by_scripts() {
 }
 
 #[test]
-fn the_window_goes_on_to_the_provider_once() {
+fn redirect_to_provider_logout_works_once() {
     let mut host = Host::signed_in_with(&json!({ "postLogoutRedirectUri": "/bye?a=b" }));
     host.call("POST", "/auth/logout");
     let response = host.go("/auth/logout/provider", Source::App).own();
@@ -94,7 +94,7 @@ fn logout_without_provider_endpoint_leads_home() {
     } }));
     host.sign_in();
     let response = host.call("POST", "/auth/logout").own();
-    // Nor has it anything to revoke at, which is reported and logged.
+    // There is no revocation endpoint either, which is reported and logged.
     assert_eq!(json_of(&response)["revoked"], false);
     assert!(host.provider.sent_to("/revoke").is_empty());
     assert_eq!(host.faults(), [Code::ProviderUnavailable]);
@@ -114,7 +114,7 @@ fn omits_id_token_hint_that_exceeds_a_cookie() {
 }
 
 #[test]
-fn a_form_logs_out_and_goes_on() {
+fn form_logout_redirects_afterwards() {
     let mut host = Host::signed_in();
     let mut request = host.by_script("POST", "/auth/logout");
     request.marker = None;
@@ -149,7 +149,7 @@ fn logout_without_session_still_reaches_provider() {
 }
 
 #[test]
-fn a_logout_works_whatever_does_not() {
+fn logout_succeeds_despite_failures() {
     for (what, effects) in [
         ("no coordinator", &["Read", "Swap"][..]),
         ("no provider", &["Send"]),
@@ -192,7 +192,7 @@ fn revocation_is_tried_twice() {
 fn logout_of_unreadable_session_asks_to_retry() {
     let stored = json!({ "session": { "storage": "in-store" } });
     let mut host = Host::signed_in_with(&stored);
-    // An isolate that has not met it.
+    // An isolate that has not contacted it yet.
     host.restart(&stored);
     host.failing = vec!["Read"];
     let response = host.call("POST", "/auth/logout").own();

@@ -1,7 +1,7 @@
-//! The token handler in virtual time, one isolate of it: real AES-GCM and real signatures, a provider that remembers
-//! what it was told, a browser that keeps cookies as browsers do.
+//! The token handler in virtual time, as one isolate: real AES-GCM and real signatures, a provider that remembers its
+//! requests, and a browser that stores cookies as browsers do.
 //!
-//! Each file is a behavior; `host` is what they share. What isolates agree on among themselves is tested elsewhere.
+//! Each file is a behavior; all share `host`. `tests/isolates` covers the agreement of several isolates.
 
 #![allow(
     clippy::unwrap_used,

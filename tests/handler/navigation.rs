@@ -1,4 +1,4 @@
-//! A user who goes to a route, by a link or by hand.
+//! A user who navigates to a route, by a link or directly.
 
 use crate::browser::Source;
 use crate::callback::refreshed_to;
@@ -12,7 +12,7 @@ fn navigation_without_session_leads_through_login() {
             "/api/files/a?b=c",
             "/auth/login?returnTo=%2Fapi%2Ffiles%2Fa%3Fb%3Dc",
         ),
-        // Nobody may go there by a link, so a login does not lead there.
+        // This route does not allow navigation, so a login does not return to it.
         ("/api/orders", "/auth/login?returnTo=%2F"),
     ] {
         for source in [Source::App, Source::CrossSite] {
@@ -24,7 +24,7 @@ fn navigation_without_session_leads_through_login() {
     let mut host = Host::new();
     let response = host.go("/api/files/a", Source::App).own();
     let back = host.come_back(location(&response));
-    // The provider is another site, from where nobody gets there: a page of the handler's is in between.
+    // The provider is another site, so the redirect goes through a page of the handler.
     let target = refreshed_to(&host.arrive(&back));
     assert_eq!(target, "/api/files/a");
     assert_eq!(host.go(&target, Source::App).status(), 200);
@@ -116,7 +116,7 @@ fn post_is_not_a_navigation() {
     }
 }
 
-/// A route that windows may go to, and that takes forms by script.
+/// A route that allows navigation, and that accepts forms from script.
 fn routes() -> serde_json::Value {
     json!({ "routes": [{
         "prefix": "/api/files/",
@@ -127,7 +127,7 @@ fn routes() -> serde_json::Value {
 }
 
 #[test]
-fn a_frame_is_no_window() {
+fn frame_is_not_a_navigation() {
     for dest in ["iframe", "frame", "embed", "object"] {
         for signed_in in [true, false] {
             let mut host = if signed_in {

@@ -11,7 +11,7 @@ pub(crate) use kit::reply::json;
 
 pub(crate) const ISSUER: &str = "https://id.example.com";
 
-/// A request to the provider, as it arrived.
+/// A request as it arrived at the provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrived {
     pub(crate) path: String,
@@ -22,27 +22,27 @@ pub(crate) struct Arrived {
 
 pub(crate) struct Provider {
     pub(crate) key: Pair,
-    /// Members of the discovery document, in place of or beside the usual ones.
+    /// Members of the discovery document, added or replaced.
     pub(crate) metadata: String,
-    /// Claims of ID tokens, beside the usual ones.
+    /// Additional claims of ID tokens.
     pub(crate) claims: String,
     pub(crate) subject: String,
-    /// What access and refresh tokens end with.
+    /// A suffix of access and refresh tokens.
     pub(crate) padding: String,
     pub(crate) token_type: &'static str,
     pub(crate) expires_in: u64,
-    /// The granted scopes, if responses name them.
+    /// The granted scopes, if responses contain them.
     pub(crate) scope: Option<&'static str>,
     pub(crate) issues_refresh_tokens: bool,
-    /// The nonces of the codes that were issued.
+    /// The nonces of issued codes.
     codes: BTreeMap<String, String>,
     pushed: BTreeMap<String, String>,
     pub(crate) requests: Vec<Arrived>,
-    /// Answers that are given before its own; `None`: there is no answer.
+    /// Responses before its own; `None`: no response.
     pub(crate) replies: VecDeque<(&'static str, Option<HttpReply>)>,
     /// The nonce that proofs must have.
     pub(crate) dpop_nonce: Option<String>,
-    /// The nonce that responses name although proofs need none.
+    /// A nonce that responses contain although proofs need none.
     pub(crate) announced_nonce: Option<String>,
     issued: usize,
 }
@@ -69,7 +69,7 @@ impl Provider {
         }
     }
 
-    /// What the user does there: signs in, and comes back to this address.
+    /// Signs the user in. Returns the URL of the redirect back.
     pub(crate) fn authorize(&mut self, url: &str) -> String {
         let params = self.parameters(url);
         self.issued += 1;
@@ -208,7 +208,7 @@ impl Provider {
         self.key.jwt(r#"{"alg":"ES256","kid":"1"}"#, &claims)
     }
 
-    /// The requests for this path.
+    /// The requests to this path.
     pub(crate) fn sent_to(&self, path: &str) -> Vec<&Arrived> {
         self.requests.iter().filter(|r| r.path == path).collect()
     }

@@ -1,4 +1,5 @@
-//! Requests that go on to an upstream: where to, with what, and what of the answer comes back.
+//! Requests that are forwarded to an upstream: their destination, their headers, and the parts of the response that are
+//! passed on.
 
 use serde_json::json;
 use strongroom::Code;
@@ -17,7 +18,7 @@ fn head(status: u16) -> Head {
 }
 
 #[test]
-fn the_token_takes_the_cookies_place() {
+fn token_replaces_the_cookie() {
     let mut host = Host::signed_in();
     let answered = host.call("GET", "/api/orders?id=1");
     assert!(matches!(answered, Answered::Passed { .. }));
@@ -71,7 +72,7 @@ fn path_after_prefix_is_appended_to_upstream() {
 }
 
 #[test]
-fn no_path_leads_out_of_the_upstream() {
+fn paths_cannot_leave_the_upstream() {
     let within = Url::parse("https://api.example.com/v1/").unwrap();
     let files = Url::parse("https://files.example.com/").unwrap();
     for path in [
@@ -180,7 +181,7 @@ fn refused_requests_have_reason_and_no_token() {
 }
 
 #[test]
-fn what_is_too_long_is_refused() {
+fn overlong_requests_are_refused() {
     let longest = MAX_URL - "https://api.example.com/v1/".len();
     for (length, status) in [(longest, 200), (longest + 1, 414)] {
         let mut host = Host::signed_in();
@@ -202,7 +203,7 @@ fn what_is_too_long_is_refused() {
 }
 
 #[test]
-fn what_is_no_route_is_the_apps() {
+fn unrouted_paths_belong_to_the_app() {
     let mut host = Host::signed_in();
     for path in [
         "/",
@@ -249,7 +250,7 @@ fn provider_upstream_gets_no_token_at_own_endpoints() {
             });
         }
         let mut host = Host::signed_in_with(&changes);
-        // An isolate that has not been to the provider yet.
+        // An isolate that has not contacted the provider yet.
         host.restart(&json!({}));
         for path in [
             "/op/token",
@@ -281,7 +282,7 @@ fn upstream_gets_no_token_at_known_provider_endpoints() {
 }
 
 #[test]
-fn a_script_without_a_session_is_told_so() {
+fn script_without_a_session_gets_401() {
     for cookie in [
         None,
         Some("a=b".to_owned()),
@@ -351,7 +352,7 @@ fn refused_token_is_renewed_and_request_retried_once() {
 }
 
 #[test]
-fn a_second_refusal_is_the_pages() {
+fn second_refusal_reaches_the_page() {
     let mut host = Host::signed_in();
     host.pass(60);
     host.heads.extend([head(401), head(401), head(200)]);
@@ -360,7 +361,7 @@ fn a_second_refusal_is_the_pages() {
         (host.upstream.len(), host.provider.sent_to("/token").len()),
         (2, 2)
     );
-    // And the next request does not renew what is a moment old.
+    // The next request does not refresh a new token.
     host.heads.clear();
     host.heads.push_back(head(401));
     assert_eq!(host.call("GET", "/api/orders").status(), 401);
@@ -387,7 +388,7 @@ fn upstream_refusal_passes_if_retry_is_pointless() {
         );
         assert!(host.session().is_object());
     }
-    // A control: without a body, and the token no longer new.
+    // As a control: without a body, and with an older token.
     let mut host = Host::signed_in();
     host.pass(60);
     host.heads.push_back(head(401));
@@ -430,7 +431,7 @@ fn only_bearer_and_dpop_challenges_are_forwarded() {
 
 #[test]
 fn step_up_demand_reaches_page() {
-    // RFC 9470: the page's wrapper reads it. Another token is of no use.
+    // RFC 9470: the page's wrapper reads it. Another token would not help.
     let mut host = Host::signed_in();
     host.pass(60);
     let demand = Head {
@@ -458,7 +459,7 @@ fn abandoned_request_does_not_affect_others() {
     let (id, step) = host.handler.begin(host.now, request.clone());
     assert!(matches!(step, Step::Do(Effect::Open { .. })));
     host.handler.abandon(id);
-    // An answer that comes after all is for nobody.
+    // A late response is ignored.
     let step = host.handler.resume(host.now, id, Reply::Opened(None));
     assert!(matches!(step, Step::Done(Response::Own(response)) if response.status == 500));
     assert_eq!(host.request(request).status(), 200);
@@ -481,7 +482,7 @@ fn mismatched_host_reply_fails_cleanly() {
             }
         }
     }
-    panic!("it goes on for ever");
+    panic!("it never ends");
 }
 
 #[test]
@@ -501,7 +502,7 @@ fn refused_token_is_not_sent_twice() {
     let mut host = Host::signed_in();
     host.pass(60);
     host.heads.push_back(head(401));
-    // It cannot be renewed without the coordinator.
+    // It cannot be refreshed without the coordinator.
     host.failing = vec!["Read", "Swap"];
     assert_eq!(host.call("GET", "/api/orders").status(), 401);
     assert_eq!(
@@ -516,7 +517,7 @@ fn request_given_up_during_a_refresh_ends_with_it() {
     host.pass(600);
     let request = host.by_script("GET", "/api/orders");
     host.give_up_during("Send", request);
-    // The successor is there, and the API was not called.
+    // The successor was stored, and the API was not called.
     assert!(host.upstream.is_empty());
     host.pass(2);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);

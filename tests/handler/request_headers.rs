@@ -2,5 +2,5 @@
 
 pub(crate) use kit::request_headers::{CREDENTIALS, FIXED, TRUSTED};
 
-/// Those that the token handler removes for its own sake.
+/// Headers that the token handler removes for its own use.
 pub(crate) const HANDLERS_OWN: &[&str] = &["x-strongroom", "accept-encoding"];

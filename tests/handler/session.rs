@@ -1,4 +1,4 @@
-//! `GET <base>/session`: what a page may know.
+//! `GET <base>/session`: the session data that a page may see.
 
 use serde_json::{Value, json};
 use strongroom::Code;
@@ -11,7 +11,7 @@ use crate::browser::Source;
 use crate::host::{COOKIE, Host, KEYS, header, json_of, location};
 
 #[test]
-fn without_a_session_there_is_none() {
+fn session_endpoint_returns_null_without_session() {
     let mut host = Host::new();
     let response = host.call("GET", "/auth/session").own();
     assert_eq!(
@@ -47,7 +47,7 @@ fn page_sees_claims_and_times_only() {
 }
 
 #[test]
-fn only_the_claims_that_are_configured_are_shown() {
+fn only_configured_claims_are_shown() {
     let mut host = Host::with(&json!({ "claims": ["roles"] }));
     host.provider.claims = r#","name":"Ann","roles":["a",{"b":1}],"nonce2":"x""#.to_owned();
     host.sign_in();
@@ -73,7 +73,7 @@ fn background_requests_do_not_extend_session() {
 }
 
 #[test]
-fn limits_end_a_session_and_say_which() {
+fn session_limits_are_named_as_reasons() {
     for (step, times, reason) in [(1800, 1, "idle"), (1799, 25, "absolute")] {
         let mut host = Host::signed_in();
         let mut last = Value::Null;
@@ -134,7 +134,7 @@ fn session_continues_after_provider_interaction() {
     let session = host.session();
     assert_eq!(session["state"], "interaction_required");
     assert_eq!(session["claims"]["sub"], "ann");
-    // The session's cookie is left, and the provider is not asked anew with each request.
+    // The session cookie is kept, and the provider is not asked again with each request.
     let answered = host.call("GET", "/api/orders");
     assert_eq!(
         (answered.status(), &*answered.code()),
@@ -142,7 +142,7 @@ fn session_continues_after_provider_interaction() {
     );
     assert_eq!(host.provider.sent_to("/token").len(), 2);
     assert_eq!(host.browser.count(COOKIE), 1);
-    // A window is sent to do it.
+    // A navigation leads to the login.
     let window = host.go("/api/orders", Source::App).own();
     assert!(location(&window).starts_with("/auth/login"));
     host.sign_in();
@@ -150,7 +150,7 @@ fn session_continues_after_provider_interaction() {
 }
 
 #[test]
-fn provider_outage_ends_no_session() {
+fn provider_outage_keeps_sessions() {
     let mut host = Host::signed_in();
     for _ in 0..3 {
         host.provider.replies.push_back(("/token", None));
@@ -168,7 +168,7 @@ fn provider_outage_ends_no_session() {
 }
 
 #[test]
-fn a_refreshed_session_is_in_the_answers_cookie() {
+fn response_to_a_refresh_sets_the_cookie() {
     let mut host = Host::signed_in();
     let before = host.browser.get(COOKIE).cloned();
     host.pass(600);
@@ -182,7 +182,7 @@ fn a_refreshed_session_is_in_the_answers_cookie() {
 }
 
 #[test]
-fn the_wrong_method_is_told_the_right_one() {
+fn wrong_method_gets_an_allow_header() {
     let mut host = Host::signed_in();
     for (path, allowed) in [
         ("/auth/session", "GET"),
@@ -202,7 +202,7 @@ fn the_wrong_method_is_told_the_right_one() {
     assert!(host.session().is_object());
 }
 
-/// A session at a provider that refuses in this way, and only so many times.
+/// A session at a provider that rejects this many requests in this way.
 fn refusing(reply: &HttpReply, times: usize) -> Host {
     let mut host = Host::signed_in();
     for _ in 0..times {
@@ -233,7 +233,7 @@ fn unexplained_refusals_ask_for_the_user() {
         assert_eq!(host.session()["state"], "interaction_required");
         assert_eq!(host.faults(), [Code::InteractionRequired]);
         assert_eq!(host.browser.count(COOKIE), 1);
-        // One exchange of the code, and three attempts; none before five minutes have passed.
+        // One code exchange and three attempts; no further attempt within five minutes.
         assert_eq!(host.provider.sent_to("/token").len(), 4);
         host.pass(299);
         let answered = host.call("GET", "/api/orders");
@@ -247,7 +247,7 @@ fn unexplained_refusals_ask_for_the_user() {
 }
 
 #[test]
-fn two_unexplained_refusals_cost_nobody_a_session() {
+fn two_unexplained_refusals_keep_the_session() {
     let mut host = refusing(&crate::provider::json(400, ""), 2);
     host.pass(600);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
@@ -305,7 +305,7 @@ fn record_with_unknown_key_is_reported() {
         let mut host = Host::signed_in_with(&json!({
             "session": session, "cookie": { "keys": [old, new] }
         }));
-        // The record of the first refresh is sealed with the other key, and the cookie that came with it is lost.
+        // The record of the first refresh is sealed with the other key, and its cookie is lost.
         host.pass(600);
         let before = host.browser.clone();
         host.restart(&json!({ "cookie": { "keys": [new, old] } }));
@@ -316,13 +316,13 @@ fn record_with_unknown_key_is_reported() {
         let answered = host.call("GET", "/api/orders");
         assert_eq!((answered.status(), &*answered.code()), (503, "key_unknown"));
         assert!(host.faults().contains(&Code::KeyUnknown));
-        // An isolate that has the key serves it.
+        // An isolate with the key serves it.
         host.restart(&json!({ "cookie": { "keys": [old, new] } }));
         assert_eq!(host.call("GET", "/api/orders").status(), 200);
     }
 }
 
-/// The other way to keep sessions.
+/// The other kind of storage.
 fn other(storage: &str) -> &'static str {
     match storage {
         "in-store" => "sealed-in-cookie",
@@ -335,7 +335,7 @@ fn keeping(storage: &str) -> Value {
 }
 
 #[test]
-fn changing_the_storage_signs_nobody_out() {
+fn storage_change_keeps_sessions() {
     for storage in ["sealed-in-cookie", "in-store"] {
         for has_refreshed in [false, true] {
             let mut host = Host::signed_in_with(&keeping(storage));
@@ -348,7 +348,7 @@ fn changing_the_storage_signs_nobody_out() {
             host.faults();
             assert_eq!(host.call("GET", "/api/orders").status(), 200);
             assert!(host.faults().is_empty());
-            // The browser has the cookie of the new storage now, and that alone goes on.
+            // The browser now has the cookie of the new storage, and only that session continues.
             assert_ne!(host.browser.get(COOKIE).cloned(), before);
             for _ in 0..3 {
                 host.pass(600);
@@ -383,7 +383,7 @@ fn old_sealed_cookie_does_not_end_stored_session() {
         assert_eq!(host.call("GET", "/api/orders").status(), 200);
     }
     let current = host.browser.clone();
-    // An isolate that cannot ask goes by the cookie, which says that the user was active long ago.
+    // An isolate without the coordinator uses the cookie, which says that the user was last active long ago.
     host.restart(&json!({}));
     host.browser = old;
     host.failing = vec!["Read"];

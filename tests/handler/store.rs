@@ -1,4 +1,4 @@
-//! Sessions in the coordinator's store, which other isolates write to at the same time.
+//! Sessions in the coordinator's store, to which other isolates write at the same time.
 
 use serde_json::{Value, json};
 use strongroom::Code;
@@ -11,7 +11,7 @@ fn in_store() -> Value {
     json!({ "session": { "storage": "in-store" } })
 }
 
-/// A session in a cookie, at an isolate that keeps sessions in the store.
+/// A session in a cookie, at an isolate that stores sessions in the coordinator.
 fn moving() -> Host {
     let mut host = Host::signed_in();
     host.restart(&in_store());
@@ -24,7 +24,7 @@ fn move_elsewhere(host: &mut Host) {
     assert_eq!(host.request_to_other_isolate(request).status(), 200);
 }
 
-/// The number of cookies that come with the response to a call.
+/// The number of cookies in the response to a call.
 fn cookies_of_call(host: &mut Host) -> usize {
     let answered = host.call("GET", "/api/orders");
     assert!(matches!(answered, Answered::Passed { .. }), "{answered:?}");

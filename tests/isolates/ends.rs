@@ -1,10 +1,10 @@
-//! The end of a session reaches every isolate, is told once, and comes of nothing but what ends sessions.
+//! The end of a session reaches every isolate, is reported once, and has only valid causes.
 
 use crate::{both_storages, expired, served, took};
 use kit::isolates::provider::Endpoint;
 use kit::isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
 
-/// Why a request was told that its session is over.
+/// The reason in the response to a request whose session has ended.
 fn ended(world: &World, visit: VisitId) -> Option<&str> {
     world.visits[visit].given.as_ref().unwrap().ended()
 }
@@ -99,7 +99,7 @@ fn same_user_login_does_not_revoke_running_refresh() {
         world.answer_all();
         assert_eq!(ended(&world, call), Some("replaced"));
         assert_eq!(world.watch.ends["replaced"], 1);
-        // Of the same grant, at many providers, and the new session with it.
+        // Many providers would revoke the whole grant, and the new session with it.
         assert!(!world.provider.families[0].is_revoked);
     }
 }
@@ -110,7 +110,7 @@ fn late_response_does_not_overwrite_newer_session_cookie() {
         let mut world = World::new(Setup::default());
         world.provider.lifetime = 300_000;
         let alice = world.signed_in("alice", 0);
-        // By now an answer says anew that she is active.
+        // By now a response records her activity again.
         world.pass(61_000);
         world.fault(Site::Api, Fault::Slow(1, 5000));
         let call = world.call(alice, 0);
@@ -130,7 +130,7 @@ fn overtaken_response_does_not_restore_older_generation() {
         let mut world = World::new(Setup::default());
         world.provider.lifetime = 100_000;
         let alice = world.signed_in("alice", 0);
-        // The next answer says anew that she is active, and the token is about to be refreshed.
+        // The next response records her activity again, and the token is about to be refreshed.
         world.pass(89_800);
         world.fault(Site::Api, Fault::Slow(1, 900));
         world.call(alice, 0);
@@ -177,7 +177,7 @@ fn logout_is_written_after_coordinator_outage() {
     assert!(world.provider.families[0].is_revoked);
     world.weather.coordinator_down = false;
     world.pass(11_000);
-    // The isolate remembers, and tells the others.
+    // The isolate remembers the end and writes it for the others.
     for (isolate, copy) in copies.into_iter().enumerate() {
         let call = world.call(copy, isolate);
         world.answer_all();
@@ -187,7 +187,7 @@ fn logout_is_written_after_coordinator_outage() {
 
 #[test]
 fn provider_ended_session_ends_despite_activity() {
-    // Each call writes activity, which must not count as a look.
+    // Each call writes activity, which must not count as a read of the record.
     let mut world = World::new(Setup {
         in_store: true,
         idle: 20,
@@ -277,7 +277,7 @@ fn stored_session_does_not_idle_out_by_stale_cache() {
     assert!(served(&world, call));
 }
 
-/// The time at which a session would be over, as the page that asked for it was told.
+/// The time of the idle limit, as reported to the page.
 fn told_idle_end(world: &World, visit: VisitId) -> u64 {
     let body = &world.visits[visit].given.as_ref().unwrap().body;
     let (_, rest) = body.split_once(r#""idleExpiresAt":"#).unwrap();
@@ -321,7 +321,7 @@ fn older_cookie_brings_its_activity_along() {
     world.call(other, 1);
     world.answer_all();
     world.pass(51_000);
-    // A poll refreshes the session, which is no activity.
+    // A poll refreshes the session but is not activity.
     world.poll(alice, 0);
     world.answer_all();
     world.pass(200_000);
@@ -343,15 +343,15 @@ fn returning_user_prevents_idle_end() {
         let alice = world.signed_in("alice", 1);
         world.call(alice, 1);
         world.answer_all();
-        // One isolate has seen her, and could not write it.
+        // One isolate has seen her activity and could not write it.
         world.weather.coordinator_down = true;
         world.pass(350_000);
         world.call(alice, 1);
         world.answer_all();
         world.weather.coordinator_down = false;
         world.pass(100_000);
-        // The other one reads that she is idle, whether the provider has ended the session, and once more; and before it reads
-        // for the last time, to end it, she is back.
+        // The other isolate reads that she is idle, checks for an end by the provider, and reads again. Before its last
+        // read, which would end the session, she is back.
         for _ in 0..3 {
             world.fault(Site::Read, None);
         }
@@ -399,7 +399,7 @@ fn absolute_end_is_reported_once() {
         for pause in [101_000, 1000, 200_000, 3_600_000] {
             world.pass(pause);
             for isolate in [0, 1] {
-                // Nor does it depend on what isolates remember.
+                // It does not depend on the isolates' memory either.
                 world.kill(isolate);
                 let copy = world.copy_of(copy);
                 let call = world.call(copy, isolate);
@@ -412,7 +412,7 @@ fn absolute_end_is_reported_once() {
 }
 
 #[test]
-fn the_tokens_of_another_user_end_the_session() {
+fn tokens_of_another_user_end_the_session() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(setup);
         world.provider.next_is_other_user = true;
@@ -432,7 +432,7 @@ fn newer_cookie_does_not_revive_ended_session() {
     let alice = world.signed_in("alice", 0);
     let older = world.copy_of(alice);
     world.pass(61_000);
-    // The intent is written, and its result is not: only her cookie has the successor.
+    // The intent is written, but its result is not: only her cookie has the successor.
     world.fault(Site::Swap, None);
     for _ in 0..5 {
         world.fault(Site::Swap, Fault::LostBefore);
@@ -440,7 +440,7 @@ fn newer_cookie_does_not_revive_ended_session() {
     world.call(alice, 0);
     world.answer_all();
     world.pass(10_000);
-    // While another isolate is about to write that down, she logs out by the older cookie.
+    // While another isolate is about to write that, she logs out with the older cookie.
     world.fault(Site::Swap, Fault::Slow(500, 1));
     let call = world.call(alice, 1);
     world.pass(50);

@@ -1,7 +1,7 @@
 //! The token handler in many isolates at once, in virtual time.
 //!
-//! Each file is a behavior. `tests/kit` is what they share, and its `isolates/invariants.rs` what holds in all of it, whatever a
-//! test does.
+//! Each file is a behavior. All share `tests/kit`, and its `isolates/invariants.rs` has the invariants that hold in
+//! every test.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ mod rotation;
 
 use kit::isolates::{Setup, VisitId, World};
 
-/// So many isolates, with sessions in cookies and with sessions in the store.
+/// This many isolates, with sessions in cookies and with sessions in the store.
 fn both_storages(isolates: usize) -> [Setup; 2] {
     [false, true].map(|in_store| Setup {
         isolates,
@@ -33,13 +33,13 @@ fn expired(setup: Setup) -> (World, usize) {
     (world, alice)
 }
 
-/// How long a request took, in milliseconds.
+/// The duration of a request in milliseconds.
 fn took(world: &World, visit: VisitId) -> u64 {
     let visit = &world.visits[visit];
     visit.given.as_ref().unwrap().at - visit.began
 }
 
-/// Whether a request got what it asked for.
+/// Returns true if a request was served.
 #[track_caller]
 fn served(world: &World, visit: VisitId) -> bool {
     let given = world.visits[visit].given.as_ref();

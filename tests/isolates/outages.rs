@@ -1,4 +1,4 @@
-//! A coordinator or a provider that is down: what is still valid goes on being used, what is not is put off, and nobody is
+//! A coordinator or a provider that is down: valid tokens stay in use, other requests are postponed, and nobody is
 //! logged out.
 
 use crate::{both_storages, expired, served};
@@ -17,7 +17,7 @@ fn valid_token_is_used_during_outages() {
         assert!(served(&world, known));
         world.weather.coordinator_down = true;
         world.weather.provider_down = true;
-        // It is about to expire by now, so a refresh is tried.
+        // The token is about to expire by now, so a refresh is tried.
         world.pass(55_000);
         let call = world.call(alice, 0);
         world.answer_all();
@@ -122,7 +122,7 @@ fn success_elsewhere_restores_a_suspected_session() {
         let elsewhere = world.call(alice, 1);
         world.answer_all();
         assert!(served(&world, elsewhere));
-        // The access token that came of it is stale again before five minutes have passed.
+        // The new access token is stale again before five minutes have passed.
         world.pass(61_000);
         let call = world.call(alice, 0);
         world.answer_all();
@@ -130,7 +130,7 @@ fn success_elsewhere_restores_a_suspected_session() {
     }
 }
 
-/// Users of one isolate, whose tokens have expired.
+/// Users of one isolate whose tokens have expired.
 fn many_users(count: usize) -> (World, Vec<usize>) {
     let mut world = World::new(Setup {
         isolates: 1,
@@ -144,7 +144,7 @@ fn many_users(count: usize) -> (World, Vec<usize>) {
     (world, users)
 }
 
-/// All of them call, each some milliseconds after the other, again and again for this time.
+/// All of them call in turn, some milliseconds apart, for this long.
 fn call_for(world: &mut World, users: &[usize], millis: u64, pause: u64) {
     let end = world.now + millis;
     while world.now < end {
@@ -194,7 +194,7 @@ fn one_request_at_a_time_probes_during_outages() {
     let before = world.watch.refreshes_sent;
     call_for(&mut world, &users, 60_000, 1000);
     world.answer_all();
-    // Three attempts for each probe, of which there is one in three seconds.
+    // There is one probe in three seconds, with three attempts each.
     let sent = world.watch.refreshes_sent - before;
     assert!((15..=60).contains(&sent), "{sent}");
 }
@@ -251,7 +251,7 @@ fn lost_leases_are_not_an_outage() {
         world.call(users[user], 0)
     });
     world.pass(1000);
-    // The lease cannot be renewed while the provider is waited for.
+    // The lease cannot be renewed while the provider's response is pending.
     world.weather.coordinator_down = true;
     while calls.iter().any(|call| world.visits[*call].given.is_none()) {
         world.pass(100);

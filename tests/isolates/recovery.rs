@@ -1,5 +1,5 @@
 //! Sessions about which isolates disagree: a successor that only one of them knows, a refresh that another isolate has
-//! taken over, a refused refresh token.
+//! taken over, a rejected refresh token.
 
 use crate::{both_storages, expired, served, took};
 use kit::isolates::provider::Endpoint;
@@ -11,7 +11,8 @@ fn status(world: &World, visit: VisitId) -> u16 {
     world.visits[visit].given.as_ref().unwrap().status
 }
 
-/// A browser whose cookie has the first successor, which isolate 0 could not commit, and a copy of its cookie before.
+/// A browser with the first successor in its cookie, which isolate 0 could not commit, and a browser with a copy of the
+/// earlier cookie.
 fn uncommitted(world: &mut World) -> (usize, usize) {
     let alice = world.signed_in("alice", 0);
     let copy = world.copy_of(alice);
@@ -57,7 +58,7 @@ fn refused_token_ends_session_and_is_reported() {
         let given = world.visits[call].given.clone().unwrap();
         assert_eq!(given.ended(), Some("provider_ended"));
         assert!(!world.browsers[alice].jar.contains_key(COOKIE));
-        // The other isolate goes by the record: it does not ask the provider.
+        // The other isolate uses the record and does not ask the provider.
         world.weather.provider_down = true;
         let other = world.call(copy, 1);
         world.answer_all();
@@ -98,7 +99,7 @@ fn refused_request_gets_a_successor_written_meanwhile() {
     });
     let (alice, copy) = uncommitted(&mut world);
     world.pass(10_000);
-    // Isolate 1 knows only the consumed token, and before it hears of that the record has the successor.
+    // Isolate 1 knows only the consumed token. Before it receives the rejection, the record has the successor.
     world.fault(REFRESH, Fault::Slow(3000, 1));
     let late = world.call(copy, 1);
     world.pass(1000);
@@ -134,7 +135,7 @@ fn holder_without_lease_does_not_resend() {
     let first = world.call(alice, 0);
     world.pass(1000);
     world.weather.cut_off = Some(0);
-    // Isolate 1 waits until the lease has run out, and refreshes.
+    // Isolate 1 waits until the lease has expired, and refreshes.
     let second = world.call(alice, 1);
     world.pass(8500);
     world.weather.cut_off = None;
@@ -175,7 +176,7 @@ fn late_commit_leaves_a_newer_record_alone() {
     let next = world.call(alice, 1);
     world.answer_all();
     assert!(served(&world, next));
-    // One for each time that a token had expired.
+    // One for each time the token expired.
     assert_eq!(world.watch.rotations, 2);
     assert!(world.watch.losses.is_empty());
 }
@@ -185,7 +186,7 @@ fn early_refresh_is_not_repeated() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
-        // The token is good for five more seconds.
+        // The token is valid for five more seconds.
         world.pass(55_000);
         for isolate in [0, 1, 0] {
             let call = world.call(alice, isolate);
@@ -277,7 +278,7 @@ fn intent_is_withdrawn_despite_an_older_read() {
     });
     world.fault(REFRESH, Fault::Slow(200, 200));
     world.fault(REFRESH, Fault::Wanted);
-    // The first request's reads, and one that is on its way while the intent is written.
+    // The first request's reads, and one that is in flight while the intent is written.
     let first = world.call(alice, 0);
     world.fault(Site::Read, Fault::Slow(1, 300));
     world.call(alice, 0);
@@ -301,7 +302,7 @@ fn commit_outlasts_activity_written_meanwhile() {
     world.fault(REFRESH, Fault::Slow(1, 500));
     world.poll(alice, 0);
     world.pass(100);
-    // The token is still good, and that she is active is written into the record.
+    // The token is still valid, and her activity is written into the record.
     let other = world.call(alice, 1);
     world.answer_all();
     assert!(served(&world, other));

@@ -1,4 +1,4 @@
-//! One refresh for all isolates: who comes second gets the successor, and a refresh token is sent by one isolate only.
+//! One refresh for all isolates: the others get the successor, and only one isolate sends a refresh token.
 
 use crate::{both_storages, expired, served, took};
 use kit::isolates::provider::Endpoint;
@@ -222,7 +222,7 @@ fn lease_renewal_survives_another_isolates_write() {
     });
     world.provider.lifetime = 30_000;
     let alice = world.signed_in("alice", 0);
-    // Generation 1, of which isolate 1 gets the cookie only while isolate 0 refreshes it.
+    // Isolate 1 gets the cookie of generation 1 only while isolate 0 refreshes it.
     world.pass(31_000);
     world.call(alice, 0);
     world.answer_all();
@@ -274,7 +274,7 @@ fn refresh_keeps_activity_written_by_another_isolate() {
     });
     world.provider.lifetime = 60_000;
     let alice = world.signed_in("alice", 0);
-    // Both isolates know the session; by 58 s it is about to expire, and its user was active a while ago.
+    // Both isolates know the session. At 58 s its token is about to expire, and its user was active a while ago.
     world.pass(40_000);
     world.call(alice, 1);
     world.answer_all();
@@ -285,7 +285,7 @@ fn refresh_keeps_activity_written_by_another_isolate() {
     let active = world.call(alice, 1);
     world.answer_all();
     assert!(served(&world, active));
-    // 99 s after that, and more than 100 s after what the refresh began with.
+    // 99 s after that, and more than 100 s after the state with which the refresh started.
     world.pass(97_000);
     let later = world.call(alice, 0);
     world.answer_all();

@@ -1,4 +1,4 @@
-//! What the user does keeps a session alive, and its tokens fresh; what a poll does, does not.
+//! Activity of the user extends the session and keeps its tokens fresh. A poll does not.
 
 use std::time::Duration;
 

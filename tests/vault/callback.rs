@@ -1,5 +1,5 @@
-//! Finishing a login: the answer is matched with its login, the code exchanged, the ID token
-//! validated; each way to fail has its code.
+//! Completing a login: the response is matched with its login, the code exchanged, and the ID token validated. Each
+//! failure has its own code.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use kit::world::{
     Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, REVOKE, Request, World,
 };
 
-/// What an ID token is refused for once its signature has been looked at.
+/// Flaws for which an ID token is rejected after its signature was checked.
 const REFUSED_AFTER_ITS_SIGNATURE: &[fn() -> Flaw] = &[
     || Flaw::Signature,
     || Flaw::Claim("nonce", "another".into()),
@@ -19,7 +19,7 @@ const REFUSED_AFTER_ITS_SIGNATURE: &[fn() -> Flaw] = &[
 
 const LONGEST_ERROR_CODE: &str = "an_error_code_of_exactly_forty_letters__";
 
-/// What may be a token that somebody echoed.
+/// Strings that may be an echoed token.
 const NO_ERROR_CODES: &[&str] = &[
     "",
     "72742d6e6f742d666f722d7468652d70616765",
@@ -35,7 +35,7 @@ const NO_ERROR_CODES: &[&str] = &[
     "an_error_code_of_more_than_forty_letters_",
 ];
 
-/// A page that began a login, and the answer of the provider.
+/// A page that started a login, and the provider's response.
 fn at_callback() -> (World, u32, String) {
     let mut world = World::new();
     let page = world.open();
@@ -50,13 +50,13 @@ fn finish(world: &mut World, page: u32, answer: &str) -> Request {
     callback
 }
 
-/// The answer of the provider to the login at `address`, with these parameters in place of a code.
+/// The provider's response to the login at `address`, with these parameters instead of a code.
 fn answer_without_code(address: &str, more: &[(&str, &str)]) -> String {
     let state = params(address.split_once('?').unwrap().1)["state"].clone();
     answer_url(&[&[("state", state.as_str())], more].concat())
 }
 
-/// The code of the error that a request was answered with, and what happened.
+/// The error code and the warnings in the answer to a request.
 #[track_caller]
 fn failure(world: &World, request: Request) -> [&str; 2] {
     match world.answer(request) {
@@ -65,7 +65,7 @@ fn failure(world: &World, request: Request) -> [&str; 2] {
     }
 }
 
-/// How a login ends whose ID token has this flaw.
+/// The result of a login whose ID token has this flaw.
 fn login_with(flaw: Flaw) -> (World, Request) {
     let (mut world, page, answer) = at_callback();
     world.provider.flaw = Some(flaw);
@@ -226,7 +226,7 @@ fn failed_discovery_does_not_consume_the_login() {
         (Fault::Truncated, "metadata_invalid"),
     ] {
         let (mut world, _, answer) = at_callback();
-        // What the worker knew of the provider is gone with it.
+        // The worker's knowledge of the provider is lost with it.
         world.restart();
         let page = world.open();
         world.provider.fault(Endpoint::Discovery, &[fault]);
@@ -524,7 +524,7 @@ fn rejected_id_token_keeps_the_former_tokens() {
     world.provider.flaw = Some(Flaw::Signature);
     let callback = finish(&mut world, page, &answer);
     assert_eq!(world.code(callback), "id_token_invalid");
-    // Many providers revoke all of a grant at once, and with it what the session lives on.
+    // Many providers revoke all of a grant at once, which would end the session.
     assert_eq!(world.count(REVOKE), 0);
     world.provider.flaw = None;
     world.expire_access_token();
@@ -681,7 +681,7 @@ fn refresh_is_dropped_after_a_second_login() {
         let call = world.fetch(page, "/orders");
         world.answer_all();
         assert_eq!(world.outstanding(stage), 1, "{stage:?}");
-        // The login overtakes the refresh, whatever that waits for.
+        // The login overtakes the refresh at any stage.
         world.callback(page, &answer);
         world.answer_all();
         world.release();
@@ -696,7 +696,7 @@ fn refresh_is_dropped_after_a_second_login() {
 fn refreshed_token_stays_with_its_user() {
     for stage in [kit::world::REFRESH, Kind::Persist] {
         let (mut world, page) = World::signed_in();
-        // Nothing in the answer says whose tokens they are.
+        // Nothing in the response identifies the user.
         world.provider.id_token_on_refresh = false;
         let address = world.begin_login(page, "redirect");
         world.provider.subject = "bob".to_owned();
@@ -783,8 +783,7 @@ fn login_of_another_user_revokes_the_first() {
     assert!(!world.provider.has_revoked_all_of("bob"));
 }
 
-/// A login of `user` that overtakes a refresh of alice's, whatever that waits for; then the refresh
-/// goes on.
+/// A login of `user` that overtakes a refresh of alice's session at this stage. Then the refresh continues.
 fn login_overtakes_refresh(user: &str, stage: Kind) -> World {
     let (mut world, page) = World::signed_in();
     let address = world.begin_login(page, "redirect");
@@ -795,7 +794,7 @@ fn login_overtakes_refresh(user: &str, stage: Kind) -> World {
     world.callback(page, &answer);
     world.answer_all();
     assert_eq!(world.outstanding(Kind::Verify), 1);
-    // Without an ID token the refresh has nothing to be verified.
+    // Without an ID token the refresh has nothing to verify.
     world.provider.id_token_on_refresh = stage == Kind::Verify;
     world.fetch(page, "/orders");
     world.answer_all();
@@ -827,7 +826,7 @@ fn user_change_during_refresh_revokes_the_successor() {
 fn same_user_signing_in_revokes_nothing() {
     for stage in [kit::world::REFRESH, Kind::Verify, Kind::Persist] {
         let world = login_overtakes_refresh("alice", stage);
-        // Many providers revoke all of a grant at once, and with it what the session lives on.
+        // Many providers revoke all of a grant at once, which would end the session.
         assert_eq!(world.count(REVOKE), 0, "{stage:?}");
     }
 }
@@ -846,10 +845,10 @@ fn accepts_fractional_id_token_times() {
     assert_eq!(world.status(call), 200);
 }
 
-/// The address of the page that began a login.
+/// The URL of the page that started a login.
 const RETURN_TO: &str = "/orders?tab=2#top";
 
-/// A page that began a login with [`RETURN_TO`], and the address of its authorization request.
+/// A page that started a login with [`RETURN_TO`], and the URL of its authorization request.
 fn at_provider() -> (World, u32, String) {
     let mut world = World::new();
     let page = world.open();
@@ -860,7 +859,7 @@ fn at_provider() -> (World, u32, String) {
     (world, page, address)
 }
 
-/// The `returnTo` of the last error that the page was told.
+/// The `returnTo` of the last error that the page received.
 fn return_to_of_error(world: &World, page: u32) -> Option<&str> {
     let error = world.page(page).of_type("error").next_back()?;
     let return_to = error.get("returnTo")?;

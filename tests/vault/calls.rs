@@ -1,5 +1,5 @@
-//! Requests of pages to APIs: allowed or refused, sent with the token of the moment, answered once,
-//! each with its own answer.
+//! Requests of pages to APIs: allowed or rejected, sent with the current token, and answered once, each with its own
+//! response.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ fn call_without_a_rule_is_not_sent() {
     assert_eq!(world.count(Kind::Call), 0);
 }
 
-/// A provider all of whose endpoints lie below a rule, which only discovery shows.
+/// A provider whose endpoints are all below a rule, as only discovery reveals.
 fn below_a_rule() -> (World, u32) {
     let rules = r#"{"apis":[{"url":"https://id.example.com/oauth/","methods":["GET","POST"]}]}"#;
     let mut world = World::with(rules);
@@ -99,7 +99,7 @@ fn below_a_rule() -> (World, u32) {
     (world, page)
 }
 
-/// How a call without a session ends: `login_required` if it is allowed.
+/// The error of a call without a session: `login_required` if the rules allow it.
 fn verdict(world: &mut World, page: u32, url: &str) -> String {
     let fetch = Fetch {
         url,
@@ -238,7 +238,7 @@ fn page_cannot_set_forbidden_headers() {
     assert_eq!(world.count(Kind::Call), 0);
 }
 
-/// Returns true if a call with this header is refused because of it.
+/// Returns true if a call is rejected because of this header.
 fn refuses(world: &mut World, page: u32, header: (&str, &str)) -> bool {
     let fetch = Fetch {
         headers: &[header],
@@ -315,7 +315,7 @@ fn searches_responses_for_valid_previous_tokens() {
     let (mut world, page) = World::signed_in();
     let mut used = Vec::new();
     for advance in [0, 271, 280] {
-        // The token's remaining life is less than the leeway: it is used, and replaced at the same time.
+        // The token's remaining lifetime is less than the leeway: it is used, and refreshed at the same time.
         world.advance(Duration::from_secs(advance));
         let call = world.fetch(page, "/orders");
         world.answer_all();

@@ -1,4 +1,4 @@
-//! A login on another device (RFC 8628): the page shows a code, the vault asks until the user is through.
+//! A login on another device (RFC 8628): the page shows a code, and the vault polls until the user has finished.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ fn page_gets_the_user_code_only() {
         names,
         ["t", "id", "userCode", "verificationUri", "expiresAt"]
     );
-    // That the device code is in no message is checked at the end of every world.
+    // Every world checks at its end that no message contains the device code.
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn late_tokens_of_a_canceled_login_are_revoked() {
     }
 }
 
-/// Many providers would end the session's grant along with it.
+/// Many providers would end the session's grant with it.
 #[test]
 fn late_tokens_beside_a_session_are_kept() {
     let (mut world, page) = world();

@@ -1,6 +1,6 @@
-//! DPoP (RFC 9449): whatever is sent with a token, or for one, has a fresh proof by the session's key. What servers
-//! want in it is given to them once; what is not bound to the key is not accepted; without the key there is no
-//! session.
+//! DPoP (RFC 9449): every request with a token, or for one, has a new proof by the session's key. A nonce that a server
+//! requires is sent in the next request. Tokens that are not bound to the key are rejected, and without the key there
+//! is no session.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn call_other(world: &mut World, page: u32) -> Request {
     call
 }
 
-/// What the API wants.
+/// The API's DPoP requirements.
 fn api(world: &mut World) -> &mut Checker {
     world.checkers.entry(API).or_default()
 }
@@ -271,7 +271,7 @@ fn exchange_is_not_repeated_after_logout() {
 #[test]
 fn repeated_nonce_demands_are_retried_later() {
     let (mut world, page) = bound();
-    // What it says is never what it wants.
+    // The announced nonce is never the required one.
     world.provider.dpop.nonce = Some("wanted".to_owned());
     world.provider.dpop.header = Some("other".to_owned());
     world.expire_access_token();
@@ -420,7 +420,7 @@ fn call_is_not_repeated_after_the_end() {
     assert_eq!(world.seen_by_api.len(), 1);
 }
 
-// What is not accepted
+// Rejections
 
 #[test]
 fn unbound_tokens_are_discarded() {

@@ -1,4 +1,4 @@
-//! The limits of a session hold to the second, whatever clock notices, and its end is everywhere.
+//! The limits of a session are exact to the second on every clock, and its end reaches all pages.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ const IDLE: Duration = Duration::from_secs(1800);
 const ABSOLUTE: Duration = Duration::from_secs(43_200);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The user does something every quarter of an hour.
+/// The user is active every quarter of an hour.
 fn be_active(world: &mut World, page: u32, for_how_long: Duration) {
     const QUARTER: Duration = Duration::from_secs(900);
     let mut left = for_how_long;

@@ -1,4 +1,4 @@
-//! The key in escrow is handed over when a worker that starts later may need it.
+//! The key in escrow is handed over whenever a worker that starts later may need it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How often the key is handed over while this happens.
+/// The number of times the key is handed over during an action.
 fn hand_overs(world: &mut World, what: impl FnOnce(&mut World)) -> u32 {
     let before = world.hand_overs;
     what(world);

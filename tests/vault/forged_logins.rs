@@ -1,5 +1,5 @@
-//! Script of the origin can write to the store, and sign with its key. What it leaves there must not
-//! outlive it, lead out of the app, or make an answer good twice.
+//! Script of the origin can write to the store and sign with its key. Its records must not outlive it, lead out of the
+//! app, or make a response valid twice.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use kit::world::{Answer, EXCHANGE, Request, World};
 
 const STATE: &str = "chosen-by-the-script";
 
-/// How the callback of a login ends that nobody began: it is in the store with this age in
-/// milliseconds, negative for one from the future, and this `return_to`.
+/// The callback of a login that no page started. Its record has this age in milliseconds, negative for one from the
+/// future, and this `return_to`.
 fn callback_of_forged(age: i64, return_to: &str) -> (World, Request) {
     let mut world = World::new();
     let hash = |text: &str| base64url::encode(&pkce::sha256(text.as_bytes()));

@@ -1,5 +1,5 @@
-//! Vaults of one issuer and client in several workers: sign-outs reach all of them, and an outdated vault makes room.
-//! A hint can be forged by any script of the origin.
+//! Vaults of one issuer and client in several workers: sign-outs reach all of them, and an outdated vault is replaced.
+//! Any script of the origin can forge a hint.
 
 use std::time::Duration;
 
@@ -34,12 +34,12 @@ fn signed_in(config: &str, loaded: u64) -> (World, u32) {
     (world, page)
 }
 
-/// The hint that a vault posted last.
+/// The last hint that a vault posted.
 fn last_hint(world: &World) -> Hint {
     world.hints.last().expect("no hint was posted").1
 }
 
-/// Returns the hint that a vault posts when somebody signs out.
+/// Returns the hint that a vault posts when its user signs out.
 fn sign_out(config: &str) -> Hint {
     let (mut world, page) = signed_in(config, 0);
     world.logout(page);
@@ -47,7 +47,7 @@ fn sign_out(config: &str) -> Hint {
     last_hint(&world)
 }
 
-/// Returns the hint that a vault posts when somebody signs in.
+/// Returns the hint that a vault posts when a user signs in.
 fn sign_in(config: &str, loaded: u64) -> Hint {
     last_hint(&signed_in(config, loaded).0)
 }
@@ -150,7 +150,8 @@ fn stored_sign_out_counts_if_store_fails() {
     assert_eq!(world.reason(page), Some("logged_out"));
 }
 
-/// A vault that has begun to read the session of another vault's page, and its own page, which is not greeted yet.
+/// A vault that is reading the session of another vault's page, and its own page, which has no answer to its `hello`
+/// yet.
 fn loading() -> (World, u32, usize, u32) {
     let (mut world, page) = signed_in(SEALED, 0);
     world.reads_early = true;
@@ -307,7 +308,7 @@ fn forged_sign_outs_cause_one_look_a_second() {
         world.answer_all();
     }
     assert_eq!(world.count(Kind::Load), before + 1);
-    // The last of them is looked into all the same.
+    // The last of them is read nevertheless.
     world.advance(Duration::from_millis(1001));
     assert_eq!(world.count(Kind::Load), before + 2);
 }
@@ -445,7 +446,7 @@ fn forged_sign_ins_tell_pages_once_a_second() {
     world.pass(Millis::from_secs(1));
     world.hint(0, sign_in);
     assert_eq!(told(&world), 3);
-    // They know it by now.
+    // They have been told by now.
     world.pass(Millis::from_secs(1));
     world.hint(0, sign_in);
     assert_eq!(told(&world), 3);
@@ -464,7 +465,7 @@ fn newer_builds_sign_in_makes_pages_reconnect() {
         let (mut world, page) = signed_in(config, 10_000);
         world.hint(0, sign_in(newer, 20_000));
         assert!(is_told(&world, page, "outdated"), "{config}");
-        // Until it stops it serves pages, those that come later too, and asks them as well.
+        // Until it stops it serves its pages and later ones, and tells them to reconnect.
         assert!(calls_api(&mut world, page), "{config}");
         let later = world.open();
         assert!(is_told(&world, later, "outdated"), "{config}");
@@ -550,7 +551,7 @@ fn dedicated_worker_keeps_its_session_in_memory() {
     world.hint(0, sign_in(NEWER, 20_000));
     assert!(!is_told(&world, page, "outdated"));
     assert!(calls_api(&mut world, page));
-    // With the session goes the reason to stay.
+    // Without the session it has no reason to stay.
     world.logout(page);
     assert!(is_told(&world, page, "outdated"));
 }

@@ -1,7 +1,7 @@
-//! Whatever order things happen in: pages come, ask and leave, answers are late, lost or wrong, time
-//! passes, the device sleeps. What must hold in any world holds in these.
+//! Random orders of events: pages come, ask and leave; responses are late, lost or wrong; time passes; the device
+//! sleeps. The invariants of every world hold in these too.
 //!
-//! A seed decides everything; a failure names it, and the same seed does the same again.
+//! A seed determines everything. A failure names its seed, which repeats the failure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -42,7 +42,7 @@ fn live(seed: u64) -> World {
     live_with(r#"{"inspect":true}"#, seed, &mut |_, _| {})
 }
 
-/// The same with another configuration, and something more that may happen at each step.
+/// A life with another configuration, in which `happen` may do something more at each step.
 fn live_with(changes: &str, seed: u64, happen: &mut dyn FnMut(&mut World, &mut Dice)) -> World {
     let mut dice = Dice::new(seed);
     let mut world = World::seeded(changes, seed);

@@ -1,4 +1,4 @@
-//! Sessions that are kept, sealed, in a store: they survive their worker, and several vaults share one.
+//! Sessions that are stored encrypted: they survive their worker, and several vaults share one.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) fn two_vaults_with(config: &str) -> (World, u32, u32) {
     (world, page, other_page)
 }
 
-/// The status of an answer, if there is one.
+/// The status of a response, if there is one.
 pub(super) fn head(world: &World, call: Request) -> Option<u16> {
     match world.answer(call) {
         Some(Answer::Head { status, .. }) => Some(*status),
@@ -296,7 +296,7 @@ fn unstored_activity_is_not_counted() {
     let (mut world, page, other_page) = two_vaults();
     let active = r#"{"t":"active"}"#;
     world.say(page, active);
-    // What this vault writes is refused until the other one has written.
+    // This vault's writes fail until the other vault has written.
     world.store.is_full = true;
     world.advance(Duration::from_secs(100));
     world.say(other_page, active);
@@ -380,7 +380,7 @@ fn broken_store_does_not_block_login() {
     let page = world.open();
     world.answer_all();
     assert_eq!(world.reason(page), Some("storage_lost"));
-    // By a redirect the login itself could not be kept.
+    // With a redirect the login itself could not be stored.
     let address = world.begin_login(page, "popup");
     let answer = world.provider.sign_in(&address);
     world.callback(page, &answer);
@@ -449,7 +449,7 @@ fn login_completes_after_its_session_is_stored() {
         world.answer(callback),
         Some(Answer::Settled { .. })
     ));
-    // As it does after a call to an API, the page goes away at once.
+    // The page is closed immediately, as after a call to an API.
     world.restart();
     let page = world.open();
     world.answer_all();

@@ -1,4 +1,4 @@
-//! Ends of a session that several vaults share: each counts for the session that it is about, and for no other.
+//! Ends of a session that several vaults share: each applies to its own session and to no other.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Two vaults. The first has reached the idle limit and could not read the store. The second was active so many seconds
-/// before, which the store says.
+/// Two vaults. The first has reached the idle limit and could not read the store. The second was active this many
+/// seconds earlier, which is in the store.
 fn idle_in_one(before: u64) -> (World, u32, u32) {
     let mut world = World::with(SEALED);
     world.provider.lifetime = secs(7200);
@@ -173,7 +173,7 @@ fn late_look_at_logout_spares_next_login() {
     world.hold_in(0, Kind::Load);
     world.logout(other_page);
     world.answer_all();
-    // The first vault is told of the logout, and reads. Meanwhile it gets the lock for a login.
+    // The first vault is told of the logout and reads the store. Meanwhile it gets the lock for a login.
     world.callback(page, &answer);
     world.answer_all();
     assert_eq!(world.outstanding(Kind::Load), 2);

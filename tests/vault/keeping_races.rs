@@ -1,5 +1,5 @@
-//! Vaults over one store, in the orders of things that are easily forgotten: frozen tabs, slow looks, a lock
-//! that nobody gives back, a second login meanwhile.
+//! Vaults over one store, in unusual orders of events: frozen tabs, slow reads, a lock that is never released, a second
+//! login in between.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn lock_is_kept_after_an_uncertain_write() {
             world.land_late(job);
         }
     }
-    world.advance(secs(10)); // It is given up, and lands.
+    world.advance(secs(10)); // It is canceled, and still reaches the store.
     world.store.is_unavailable = true;
     world.expire_access_token();
     world.unhold_kind(Kind::Persist);
@@ -84,7 +84,7 @@ fn stale_read_does_not_undo_a_logout() {
     world.unhold_kind(Kind::Load);
     world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
-    // It looks while its own refresh is under way, and what it reads comes after its own logout was written.
+    // It reads the store while its own refresh is in flight, and receives the record after its own logout was written.
     world.reads_early = true;
     world.hold(&[Kind::Load]);
     world.say(page, r#"{"t":"active"}"#);
@@ -149,7 +149,7 @@ fn slow_store_delays_the_idle_end() {
     world.answer_all();
     let _ = call;
     world.advance(secs(5));
-    // page gets to its limit, and its look is slow
+    // page reaches its limit, and its read is slow
     world.hold(&[Kind::Load]);
     world.pass(strongroom::base::clock::Millis::from_secs(6));
     world.timer_fires(strongroom::base::clock::Millis::ZERO);
@@ -383,13 +383,13 @@ fn look_during_reading_does_not_end_idle() {
         assert_eq!(head(&world, call), Some(200));
         world.advance(secs(16));
     }
-    // page thaws: its timer fires. The lock comes before the look is through.
+    // page thaws: its timer fires. It gets the lock before the read has finished.
     world.reads_early = false;
     world.thaw();
     world.tick_of(0); // doubt: look; flush: lock
     world.hold(&[Kind::Load, Kind::Changed]);
     world.answer_all(); // lock granted -> Reading
-    world.answer_one(Kind::Load); // the look, while the lock's own read is under way
+    world.answer_one(Kind::Load); // the read, while the lock's own read is in flight
     world.release();
     world.advance(secs(1));
     assert!(
@@ -469,7 +469,7 @@ fn lock_holder_does_not_undo_a_logout() {
     let logout = world.logout(page);
     world.advance(secs(6));
     assert!(world.answer(logout).is_some());
-    // Who logged out is gone; who was refreshing was frozen, and writes the successor.
+    // The vault that logged out is gone; the vault that was refreshing was frozen, and writes the successor.
     world.kill(0);
     world.unhold_kind(REFRESH);
     world.answer_all();

@@ -1,4 +1,4 @@
-//! Writing to the shared store: what is new during a write is written next, and a failed write is tried again.
+//! Writing to the shared store: changes during a write are written next, and a failed write is repeated.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ fn closed_page_is_not_told_of_its_login() {
     world.answer_all();
     assert_eq!(world.answer(callback), None);
     world.leave(page);
-    // That a page that has left is told nothing is checked in every world.
+    // Every world checks that a page that has left receives nothing.
     world.release();
     assert!(world.answer(callback).is_some());
 }

@@ -1,4 +1,4 @@
-//! What a page can send is limited, and whatever it sends is answered or harmless.
+//! The messages of a page are limited, and every message is answered or has no effect.
 
 use strongroom::vault::Body;
 

@@ -1,4 +1,4 @@
-//! Beginning a login: metadata once, a pending login in the store, then the way to the provider.
+//! Starting a login: metadata is fetched once, the pending login is stored, and the page is sent to the provider.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Logout: over at once and everywhere, whatever is under way; revocation comes after and may fail.
+//! Logout: the session ends immediately and everywhere, whatever is in flight. Revocation follows and may fail.
 
 use std::time::Duration;
 
@@ -232,7 +232,7 @@ fn missing_provider_logout_is_reported() {
     let logout = world.ask(page, PROVIDER_LOGOUT);
     assert_eq!(world.code(logout), "unsupported");
     assert!(world.session(page).is_none());
-    // It cannot revoke either, and nobody waits for it.
+    // It cannot revoke either, and no page waits for that.
     assert_eq!(world.count(REVOKE), 0);
 }
 
@@ -246,7 +246,7 @@ fn leaving_page_does_not_stop_revocation() {
     assert!(world.provider.has_revoked_everything());
 }
 
-/// The answer to a login by redirect, in a worker that knows nothing of it.
+/// The response to a login by redirect, in a worker that does not know the login.
 fn at_callback() -> (World, u32, String) {
     let mut world = World::new();
     let page = world.open();
@@ -257,7 +257,7 @@ fn at_callback() -> (World, u32, String) {
     (world, page, answer)
 }
 
-/// Somebody logs out while a login waits for this. It is canceled, and brings no session.
+/// A logout while a login waits for this. The login is canceled and creates no session.
 fn logged_out_while_a_login_waits_for(stage: Kind) -> World {
     let (mut world, page, answer) = at_callback();
     world.hold(&[stage]);

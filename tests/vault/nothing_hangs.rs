@@ -1,5 +1,5 @@
-//! Every request of a page gets exactly one answer. Each world checks it at its end; here is the
-//! control that the check notices.
+//! Every request of a page gets exactly one answer. Each world checks this at its end; this control shows that the
+//! check works.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,8 +1,8 @@
-//! There is room for 256 pages: one more takes the place of the one heard from the longest ago.
+//! A vault serves 256 pages. A further page replaces the one that was silent for the longest time.
 
 use kit::world::{Kind, World};
 
-/// A vault that serves as many pages as it can; somebody is signed in.
+/// A vault that serves as many pages as it can, with a signed-in user.
 fn full() -> (World, Vec<u32>) {
     let (mut world, page) = World::signed_in();
     let others = (1..256).map(|_| world.open());

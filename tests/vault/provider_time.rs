@@ -1,10 +1,10 @@
-//! Where the provider tells the time it is believed, but only where its answer is no old one.
+//! The provider's time is used if it sends one, unless the response is old.
 
 use kit::world::{Endpoint, World};
 
 const TWO_HOURS: i64 = 7_200_000;
 
-/// What the session says the user is called, after a refresh that says "Alicia".
+/// The user's name in the session after a refresh that returns "Alicia".
 fn name_after_refresh(world: &mut World, page: u32) -> String {
     world.provider.name = Some("Alicia");
     world.expire_access_token();
@@ -49,7 +49,7 @@ fn date_of_a_refresh_moves_the_clock() {
             world.provider.dates_off.insert(Endpoint::Refresh, 0);
         }
         world.set_clock_by(-7200);
-        // An ID token that seems to be from the future is not believed.
+        // An ID token that seems to be from the future is rejected.
         assert_eq!(name_after_refresh(&mut world, page), name);
     }
 }

@@ -1,5 +1,5 @@
-//! A pushed authorization request (RFC 9126): the provider gets it before the page is told where to go, and the
-//! page's address holds a reference that is good for one login.
+//! A pushed authorization request (RFC 9126): the provider receives it before the page navigates, and the page's URL
+//! contains a reference that is valid for one login.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ fn par_false_fails_if_pushing_is_required() {
     assert_eq!(world.code(login), "unsupported");
 }
 
-/// Everything by which a provider says that it does not let this client push, and a response that is not readable.
+/// Responses with which a provider refuses pushed requests of this client, and an unreadable response.
 const CLOSED: [Fault; 7] = [
     Fault::Refused("invalid_client"),
     Fault::Refused("unauthorized_client"),
@@ -263,7 +263,7 @@ fn failed_push_reports_its_cause() {
         assert_eq!(world.code(login), code, "{fault:?}");
         assert_eq!(world.count(Kind::Store), 0);
         assert_eq!(world.count(PROBE), 0, "{fault:?}");
-        // The next one is another matter.
+        // The next login is independent of it.
         world.begin_login(page, "redirect");
     }
 }

@@ -1,5 +1,5 @@
-//! Why a provider ended a session, or wants the user, is told as far as the provider tells: to pages whose configuration
-//! asks for it, and never in the provider's words.
+//! The reason why a provider ended a session or requires the user, as far as the provider names it: for pages whose
+//! configuration asks for it, and never in the provider's own words.
 
 use kit::world::{Endpoint, Fault, World};
 
@@ -68,7 +68,7 @@ fn session_names_the_required_interaction() {
             let session = world.session(page).unwrap();
             assert_eq!(session.str("state"), Some("interaction_required"));
             assert_eq!(session.str("needs"), needs, "{code} {config}");
-            // Once the user has been there it is forgotten.
+            // It is forgotten after the user has signed in.
             world.sign_in(page);
             assert_eq!(world.session(page).unwrap().str("needs"), None);
         }

@@ -1,5 +1,5 @@
-//! A refresh that works: one at a time, and in this order: successor persisted, adopted, waiting calls
-//! released, pages told. What its ID token may change, and what not.
+//! A successful refresh: one at a time, and in this order: successor persisted, adopted, waiting calls released, pages
+//! told. Also the changes that its ID token may and may not make.
 
 use strongroom::codec::json::{Object, Value};
 
@@ -146,7 +146,7 @@ fn reduced_scope_is_recorded() {
         let scopes = scopes.as_array().unwrap().iter();
         scopes.map(|s| s.as_str().unwrap().to_owned()).collect()
     };
-    // RFC 6749 5.1: not mentioned means as requested.
+    // RFC 6749 5.1: a missing scope means the requested scope.
     assert_eq!(scopes(&world), ["openid", "profile", "offline_access"]);
     world.provider.scope = Some("openid");
     world.expire_access_token();

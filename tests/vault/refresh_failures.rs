@@ -1,5 +1,5 @@
-//! A refresh that fails: only a definite verdict ends the session. The rest is waited out, boundedly,
-//! with the same refresh token.
+//! A failed refresh: only a definite rejection ends the session. After other failures the same refresh token is retried
+//! within limits.
 
 use std::time::Duration;
 
@@ -249,7 +249,7 @@ fn retries_of_many_vaults_are_spread() {
 fn retry_after_binds_all_callers() {
     for status in [429, 503] {
         let (mut world, page, call) = waiting(Fault::Busy(status, Some(30)));
-        // Too long to keep a call waiting.
+        // Too long for a call to wait.
         assert_eq!(world.code(call), "provider_unavailable");
         for _ in 0..29 {
             world.advance(seconds(1));
@@ -264,8 +264,8 @@ fn retry_after_binds_all_callers() {
     }
 }
 
-/// A page whose refresh failed so that calls get no token for longer than a minute, and for how long
-/// at most: told to wait, failed again and again, or misconfigured.
+/// A page whose refresh failed so that calls get no token for longer than a minute, and the maximum wait: told to wait,
+/// failed repeatedly, or misconfigured.
 fn postponed() -> [(World, u32, Duration); 3] {
     let (told, page_told, _) = waiting(Fault::Busy(503, Some(120)));
     let (mut failed, page_failed) = World::expired();
@@ -410,7 +410,7 @@ fn waking_brings_the_next_attempt_forward() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
     world.fetch(page, "/orders");
-    // The sixth attempt is some 16 seconds away.
+    // The sixth attempt is about 16 seconds away.
     world.advance(seconds(20));
     let before = world.count(REFRESH);
     world.provider.repair();
@@ -497,7 +497,7 @@ fn wrong_clock_is_corrected_by_the_provider() {
     }
 }
 
-/// What a page says when its device is back.
+/// The message of a page whose device is online again.
 const WOKE: &str = r#"{"t":"woke"}"#;
 
 #[test]

@@ -1,5 +1,5 @@
-//! Several APIs with access tokens of their own from one refresh token (RFC 8707): each is fetched when a call first
-//! needs it, for what its rule names, by the one refresh that there is at a time.
+//! Several APIs with their own access tokens from one refresh token (RFC 8707): each token is fetched when a call first
+//! needs it, for the resource that its rule names, and only one refresh runs at a time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -273,7 +273,7 @@ fn refused_resources_deliver_held_401s() {
     assert_fine(&mut world, page, API);
     world.provider.withdraw_access_tokens();
     world.provider.resources = vec![BILLS];
-    // The first waits for the refresh, which is refused. The second finds the refusal.
+    // The first call waits for the refresh, which is rejected. The second call meets the stored rejection.
     for _ in 0..2 {
         let refused = call(&mut world, page, API);
         assert_eq!(world.status(refused), 401);
@@ -301,7 +301,7 @@ fn refusal_after_a_loss_keeps_the_successor() {
     let refused = call(&mut world, page, API);
     world.advance(Duration::from_secs(2));
     assert_eq!(world.code(refused), "client_rejected");
-    // Nobody calls for so long that the provider would not forgive the consumed token any more.
+    // No call is made for so long that the provider would no longer forgive the consumed token.
     world.advance(Duration::from_secs(30));
     assert_fine(&mut world, page, OTHER_API);
     assert_eq!(world.provider.reuses, 0);
@@ -476,7 +476,7 @@ fn invariants_hold_in_any_order() {
     assert!(refreshes > 200, "{refreshes} refreshes");
 }
 
-/// A life in which anything may happen in any order. Gives how many refreshes there were.
+/// A life with random events in a random order. Returns the number of refreshes.
 fn live(seed: u64) -> usize {
     let mut dice = Dice::new(seed);
     let apis = dice.pick(&[APIS, ONE_OF_TWO]);
@@ -522,7 +522,7 @@ fn live(seed: u64) -> usize {
             _ => world.answer_any(&mut |sides| dice.roll(sides)),
         }
     }
-    // What it leaves open is answered, or the world says so at its end.
+    // Open requests are answered, or the world reports them at its end.
     world.count(REFRESH)
 }
 
@@ -545,7 +545,7 @@ fn searches_responses_for_every_apis_tokens() {
     assert_fine(&mut world, page, OTHER_API);
     let bills = &searched(&world)[0];
     assert_eq!(&searched(&world)[1..], [login.clone(), orders.clone()]);
-    // Shortly before the end both are replaced, and the former ones are looked for as well.
+    // Shortly before their expiry both tokens are refreshed, and the previous ones are searched for as well.
     world.advance(Duration::from_secs(271));
     assert_fine(&mut world, page, API);
     assert_fine(&mut world, page, API);

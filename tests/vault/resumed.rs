@@ -1,9 +1,9 @@
-//! A page is told where the session came from that it found.
+//! A page is told where the session that it found came from.
 
 use crate::keeping::SEALED;
 use kit::world::World;
 
-/// What the greeting of a page said.
+/// The origin of the session in the answer to `hello`.
 fn from(world: &World, page: u32) -> Option<&str> {
     world
         .page(page)

@@ -1,5 +1,5 @@
-//! Tokens never enter the page, nor any log: over a whole life and on every way to fail. Every other
-//! test is searched in the same way at its end; here is the control that the search finds something.
+//! Tokens never enter the page or a log, over a whole life and in every failure. Every other test is searched in the
+//! same way at its end; this control shows that the search finds something.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const FAULTS: &[Fault] = &[
 
 const FLAWS: &[Flaw] = &[Flaw::Signature, Flaw::UnknownKey, Flaw::Missing];
 
-/// Everything that can happen to a session that goes well, with everything told.
+/// All events of a successful session, with all messages recorded.
 fn a_whole_life() -> World {
     let mut world = World::with(r#"{"inspect":true}"#);
     let [page, popup] = [world.open(), world.open()];
@@ -80,7 +80,7 @@ fn debug_output_shows_only_names() {
     world.leave(gone);
     world.say(said_goodbye, r#"{"t":"bye"}"#);
     world.wake();
-    // A request that is given up.
+    // A request that is canceled.
     let page = world.open();
     world.sign_in(page);
     world.expire_access_token();

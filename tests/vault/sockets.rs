@@ -1,5 +1,5 @@
-//! Sockets: allowed by the rules that requests are allowed by, opened with the token of the moment where the rule
-//! says, and closed with their session.
+//! Sockets: allowed by the rules for requests, opened with the current token in the place that the rule names, and
+//! closed with their session.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ fn first_message_carries_no_expired_token() {
     assert_eq!(world.sockets.first_messages, []);
     let closed = [(slow, 3000, "token_expired".to_owned())];
     assert_eq!(world.sockets.closed, closed);
-    // The next one waits for a new token.
+    // The next socket waits for a new token.
     let next = world.socket(page, LIVE, &[]);
     world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
@@ -188,7 +188,7 @@ fn socket_with_blocked_probe_gets_no_token() {
         );
     }
     assert_eq!(world.count(Kind::Socket), 0);
-    // A verdict against a socket is not kept.
+    // A rejection of a socket is not remembered.
     assert_eq!(world.sockets.probed.len(), 40);
 }
 

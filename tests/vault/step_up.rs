@@ -1,5 +1,5 @@
-//! An API that wants another authentication (RFC 9470), or more scope (RFC 6750 3.1): its page is told which login
-//! gets it, and nothing goes round in circles.
+//! An API that requires another authentication (RFC 9470) or more scope (RFC 6750 3.1): its page is told which login
+//! satisfies it, and no loop occurs.
 
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ fn repeated_challenge_offers_no_login() {
             let again = call(&mut world, page);
             assert_eq!(world.code(again), "step_up_failed", "{code} {mode}");
             assert_eq!(world.offered_login(again), None);
-            // What it wants a minute later may well be something that has grown old since.
+            // A minute later it may require something that has become too old since.
             world.advance(Duration::from_secs(60));
             let later = call(&mut world, page);
             assert_eq!(world.code(later), code, "{mode}");

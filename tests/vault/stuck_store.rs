@@ -1,4 +1,4 @@
-//! A store that never answers: it is given up after as long as a request to the provider may take.
+//! A store that never answers: the vault gives it up after the time limit of a provider request.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn stuck_store_falls_back_to_memory() {
         world.answer_all();
         let settled = world.answer(callback);
         assert!(matches!(settled, Some(Answer::Settled { .. })), "{mode}");
-        // What the store says in the end is of no interest any more.
+        // A late answer of the store is ignored.
         world.release();
         assert_eq!(world.answers(callback).len(), 1, "{mode}");
         assert_eq!(world.count(EXCHANGE), 1, "{mode}");

@@ -1,4 +1,4 @@
-//! Refusals that the provider does not announce: an empty 400, `invalid_request`, or an `invalid_grant` without CORS
+//! Rejections that the provider does not reveal: an empty 400, `invalid_request`, or an `invalid_grant` without CORS
 //! headers. The session is suspected: its user should sign in again, and any success restores it.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A page with an expired access token, whose grant was revoked at a provider that refuses in this way.
+/// A page with an expired access token, whose grant was revoked at a provider that rejects refreshes in this way.
 fn revoked(refusing: Refusing) -> (World, u32) {
     let (mut world, page) = World::expired();
     world.provider.refusing = refusing;
@@ -46,7 +46,7 @@ fn suspected() -> (World, u32) {
     (world, page)
 }
 
-/// Calls once a second for so long, as an app with an impatient user does.
+/// Calls once a second for this long, like an app with an impatient user.
 fn keep_calling(world: &mut World, page: u32, for_seconds: u64) {
     for _ in 0..for_seconds {
         call(world, page);
@@ -132,7 +132,7 @@ fn success_restores_a_suspected_session() {
     assert_eq!(state(&world, page), "active");
     let next = call(&mut world, page);
     assert_eq!(world.status(next), 200);
-    // The next refusal begins at one again.
+    // The count of rejections starts again at one.
     world.expire_access_token();
     let fault = Fault::Status(400);
     world.provider.fault(Endpoint::Refresh, &[fault, fault]);
@@ -255,7 +255,7 @@ fn calls_do_not_shorten_the_two_minutes() {
 #[test]
 fn cdn_error_without_cors_is_an_outage() {
     let (mut world, page) = World::expired();
-    // The CDN has the discovery document, but not under a new address.
+    // The CDN has cached the discovery document, but not under a new URL.
     world.provider.outage(Endpoint::Refresh, Fault::Opaque);
     world.provider.outage(Endpoint::Probe, Fault::Opaque);
     keep_calling(&mut world, page, 900);
@@ -272,7 +272,7 @@ fn offline_service_worker_is_not_the_provider() {
     world.service_worker = Some(BTreeMap::new());
     call(&mut world, page);
     world.expire_access_token();
-    // It has seen the discovery document, and has each address that it was asked for before.
+    // It has cached the discovery document under each URL that was requested before.
     world.wake();
     world.provider.outage(Endpoint::Refresh, Fault::Opaque);
     keep_calling(&mut world, page, 10);

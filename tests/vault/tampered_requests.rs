@@ -1,5 +1,5 @@
-//! The authorization URL passes through the page, so script can change it on its way to the provider. What the vault
-//! notices of that, and what it makes of it.
+//! The authorization URL passes through the page, so script can change it on its way to the provider. These tests show
+//! what the vault notices and how it reacts.
 
 use kit::world::provider::params;
 use kit::world::{EXCHANGE, REVOKE, World};
@@ -124,7 +124,7 @@ fn silent_login_needs_no_refresh_token() {
     assert_eq!(world.warnings(page).len(), 0);
 }
 
-/// The record and the address of a login whose tokens would be bound to a key of the attacker's.
+/// The record and the URL of a login whose tokens would be bound to the attacker's key.
 fn of_attacker() -> (String, String) {
     let mut world = World::seeded(r#"{"dpop":true}"#, 7);
     let page = world.open();

@@ -1,4 +1,4 @@
-//! A 401 of an API: one refresh, one retry, and never a storm.
+//! A 401 from an API: one refresh, one retry, and never a storm of requests.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ fn persistent_401s_in_any_order_cause_no_storm() {
     let quick = world.fetch(page, "/never");
     world.answer_call(quick);
     world.answer_all();
-    // The quick one is refused with the third token, the slow one with the second.
+    // The fast call is rejected with the third token, the slow call with the second.
     world.answer_call(quick);
     world.answer_call(slow);
     world.answer_all();
