@@ -8,23 +8,29 @@
 mod end_reason;
 #[cfg_attr(not(feature = "extended"), path = "session/basic.rs")]
 mod extended;
+mod former;
 mod kept;
+mod times;
+mod view;
 
 use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::codec::json::{self, Writer};
 use crate::config::{Config, Limits};
 use crate::egress::policy::TokenSelector;
 use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy;
-use crate::oauth::scope::scope_tokens;
 use crate::oauth::token_endpoint::TokenSet;
 
 pub use extended::EndReason;
+#[cfg(feature = "extended")]
+pub use extended::kept_renewed_other;
 use extended::{Extension, LOGIN};
-pub use kept::{Kept, ended, restore};
+use former::{Former, FormerTokens};
+pub use kept::{Kept, ended, kept, kept_renewed, restore};
+pub use times::Times;
+pub use view::view;
 
 /// Pages report the user's activity every fifteen seconds (`pkg/src/page/activity.ts`), and messages take some time.
 const REPORTED: Millis = Millis::from_secs(16);
@@ -55,24 +61,13 @@ pub struct Session {
     requested: Instant,
     generation: u64,
     /// Replaced access tokens that may still be valid, one for each target.
-    former: Vec<Former>,
-    started: Instant,
-    last_activity: Instant,
-    /// The number of stored activities. The vault with the higher number knows the later activity.
-    touches: u64,
+    former: FormerTokens,
+    /// The start of the session, and the user's activity.
+    pub times: Times,
     interaction_required: bool,
     /// The provider's endpoints, if the session was stored. A new vault may not have the metadata yet.
     endpoints: Vec<String>,
     extension: Extension,
-}
-
-/// A replaced access token of a target. Providers do not revoke replaced tokens, so APIs accept it until it expires.
-#[derive(Clone, Debug)]
-struct Former {
-    of: TokenSelector,
-    access_token: Secret,
-    expires_in: Millis,
-    requested: Instant,
 }
 
 impl Session {
@@ -96,10 +91,8 @@ impl Session {
             tokens,
             requested,
             generation: 1,
-            former: Vec::new(),
-            started: requested,
-            last_activity: requested,
-            touches: 0,
+            former: FormerTokens::default(),
+            times: Times::begin(requested),
             interaction_required: false,
             endpoints: Vec::new(),
             extension: Extension::new(1),
@@ -136,7 +129,7 @@ impl Session {
     /// Remembers the login's access token if `next` replaces it.
     fn retire(&mut self, next: &Secret) {
         if !next.matches(self.tokens.access_token.expose()) {
-            self.remember(self.to_former());
+            self.former.remember(self.to_former());
         }
     }
 
@@ -150,36 +143,26 @@ impl Session {
         }
     }
 
-    /// Keeps only the latest replaced token of each target.
-    fn remember(&mut self, former: Former) {
-        for known in &mut self.former {
-            if known.of == former.of {
-                *known = former;
-                return;
-            }
-        }
-        self.former.push(former);
-    }
-
     /// The access tokens that a response is searched for: the token of the request and the one before it, then those of
     /// other targets, the latest first. All of them may be valid. At most eight are returned.
     #[must_use]
-    pub fn tokens_to_search(&self, which: TokenSelector, now: &Instant) -> Vec<Secret> {
+    pub fn tokens_to_search(&self, selector: TokenSelector, now: &Instant) -> Vec<Secret> {
         let mut tokens = Vec::new();
-        self.push_tokens_to_search(which, now, &mut tokens);
-        self.push_tokens_of_others(which, now, &mut tokens);
+        self.push_tokens_to_search(selector, now, &mut tokens);
+        self.push_tokens_of_others(selector, now, &mut tokens);
         tokens
     }
 
-    fn push_tokens_to_search(&self, which: TokenSelector, now: &Instant, tokens: &mut Vec<Secret>) {
-        if let Some(token) = self.access_token_of(which, now) {
+    fn push_tokens_to_search(
+        &self,
+        selector: TokenSelector,
+        now: &Instant,
+        tokens: &mut Vec<Secret>,
+    ) {
+        if let Some(token) = self.access_token_of(selector, now) {
             tokens.push(token.clone());
         }
-        for former in &self.former {
-            if former.of == which && former.requested.elapsed(now) < former.expires_in {
-                tokens.push(former.access_token.clone());
-            }
-        }
+        self.former.push_to(selector, now, tokens);
     }
 
     fn lifetime(&self) -> Millis {
@@ -218,7 +201,8 @@ impl Session {
     /// may be in flight.
     #[must_use]
     pub fn is_renewed_ahead(&self, now: &Instant) -> bool {
-        self.lifetime() >= SHORTEST_RENEWED_AHEAD && self.last_activity.elapsed(now) <= REPORTED
+        self.lifetime() >= SHORTEST_RENEWED_AHEAD
+            && self.times.last_activity.elapsed(now) <= REPORTED
     }
 
     /// The refresh token, if the provider issued one.
@@ -233,18 +217,6 @@ impl Session {
         &self.original
     }
 
-    /// The time of the session's start.
-    #[must_use]
-    pub const fn beginning(&self) -> &Instant {
-        &self.started
-    }
-
-    /// Returns true if the session started after `at`.
-    #[must_use]
-    pub fn began_after(&self, at: &Instant, now: &Instant) -> bool {
-        self.started.elapsed(now) < at.elapsed(now)
-    }
-
     /// The number of times that tokens were issued to this session.
     #[must_use]
     pub const fn generation(&self) -> u64 {
@@ -257,52 +229,16 @@ impl Session {
         self.interaction_required
     }
 
-    /// Records that the provider requires interaction with the user before it issues another access token.
-    pub fn require_interaction(&mut self) {
+    /// Records that the provider requires interaction with the user before it issues another access token. `code` is its
+    /// error code, if pages may see it.
+    pub fn require_interaction(&mut self, code: Option<&str>) {
         self.interaction_required = true;
+        self.extension.require(code);
     }
 
-    /// Records activity of the user.
-    pub fn touch(&mut self, now: &Instant) {
-        self.last_activity = *now;
-    }
-
-    /// The number of stored activities.
-    #[must_use]
-    pub const fn touches(&self) -> u64 {
-        self.touches
-    }
-
-    /// Counts an activity that is about to be stored.
-    pub fn count_activity(&mut self) {
-        self.touches += 1;
-    }
-
-    /// Takes back the count of an activity that was not stored, so that another vault may use it.
-    pub fn uncount_activity(&mut self) {
-        self.touches = self.touches.saturating_sub(1);
-    }
-
-    /// Adopts the activity that another vault stored, unless this vault knows later activity. Earlier records are ignored,
-    /// because a clock that was set back makes them look later than they were.
-    pub fn hear_of_activity(&mut self, kept: &Self, now: &Instant) {
-        if kept.touches > self.touches {
-            self.touches = kept.touches;
-            if kept.last_activity.elapsed(now) < self.last_activity.elapsed(now) {
-                self.last_activity = kept.last_activity;
-            }
-        }
-    }
-
-    /// Replaces `ours`, the session in this vault, by this one, which was read from the store. The times in memory are more
-    /// precise than the stored ones, which depend on the wall clock. The earlier start and the later activity are kept.
+    /// Replaces `ours`, the session in this vault, by this one, which was read from the store.
     pub fn succeed(&mut self, ours: &Self, now: &Instant) {
-        if ours.started.elapsed(now) >= self.started.elapsed(now) {
-            self.started = ours.started;
-        }
-        if ours.last_activity.elapsed(now) <= self.last_activity.elapsed(now) {
-            self.last_activity = ours.last_activity;
-        }
+        self.times.succeed(&ours.times, now);
         self.extension.succeed(&ours.extension);
         self.former = ours.former.clone();
         if !ours
@@ -310,19 +246,15 @@ impl Session {
             .access_token
             .matches(self.tokens.access_token.expose())
         {
-            self.remember(ours.to_former());
+            self.former.remember(ours.to_former());
         }
     }
 
     /// The limit that the session has reached, if any.
     #[must_use]
     pub fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
-        // control: absolute_limit_counts_sleep
-        if self.started.elapsed(now) >= limits.absolute {
-            Some(EndReason::Absolute)
-        } else if self.last_activity.elapsed(now) >= limits.idle {
-            // control: idle_limit
-            Some(EndReason::Idle)
+        if let Some(reason) = self.times.limit_reached(limits, now) {
+            Some(reason)
         } else if self.tokens.refresh_token.is_none() && self.access_token(now).is_none() {
             Some(EndReason::Expired)
         } else {
@@ -333,13 +265,11 @@ impl Session {
     /// The time until a limit is reached without further activity.
     #[must_use]
     pub fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
-        let absolute = limits.absolute.saturating_sub(self.started.elapsed(now));
-        let idle = limits.idle.saturating_sub(self.last_activity.elapsed(now));
         let expiry = match self.tokens.refresh_token {
             None => self.lifetime().saturating_sub(self.requested.elapsed(now)),
             Some(_) => Millis::MAX,
         };
-        absolute.min(idle).min(expiry)
+        self.times.until_limit(limits, now).min(expiry)
     }
 
     /// The issue and expiry times of the access token, by the wall clock.
@@ -366,66 +296,16 @@ impl Session {
             self.latest.as_ref().unwrap_or(&self.original).token(),
         );
     }
-
-    /// The part that a page may see, in JSON: `Session` in `pkg/src/protocol/messages.ts`. `is_kept` is the state of the
-    /// store, if the session is stored. `is_suspected` is true if the provider seems to have ended the session silently.
-    #[must_use]
-    pub fn view(&self, config: &Config, is_kept: Option<bool>, is_suspected: bool) -> String {
-        let state = if self.interaction_required || is_suspected {
-            "interaction_required"
-        } else {
-            "active"
-        };
-        let (_, access_token_expires_at) = self.access_token_times();
-        let expires_at = after(self.started.wall, config.limits.absolute);
-        let idle_expires_at = after(self.last_activity.wall, config.limits.idle);
-        let mut view = Writer::object();
-        if let Some(is_kept) = is_kept {
-            view.flag("kept", is_kept);
-        }
-        self.extension.write_view(&mut view);
-        view.json("claims", &self.visible_claims(config))
-            .json("scopes", &self.scopes())
-            .text("state", state)
-            .number("startedAt", self.started.wall)
-            .number("expiresAt", expires_at)
-            .number("idleExpiresAt", idle_expires_at.min(expires_at))
-            .number("accessTokenExpiresAt", access_token_expires_at)
-            .finish()
-    }
-
-    fn visible_claims(&self, config: &Config) -> String {
-        let mut visible = Writer::object();
-        visible.text("sub", self.original.subject());
-        let claims = self.latest.as_ref().unwrap_or(&self.original).claims();
-        for name in &config.claims {
-            // A provider may omit claims of the first ID token from refreshed ones.
-            let value = claims
-                .get(name)
-                .or_else(|| self.original.claims().get(name));
-            if let Some(value) = value {
-                visible.value(name, value);
-            }
-        }
-        visible.finish()
-    }
-
-    fn scopes(&self) -> String {
-        json::string_array(scope_tokens(
-            self.tokens.scope.as_deref().unwrap_or_default(),
-        ))
-    }
 }
 
 fn after(start: UnixMillis, span: Millis) -> UnixMillis {
     start.saturating_add(span.0)
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codec::base64url;
-    use crate::codec::json::Value;
+    use crate::codec::json::{Value, Writer};
     use alloc::format;
     use alloc::string::ToString;
 
@@ -495,15 +375,15 @@ mod tests {
     }
 
     fn idle(session: &Session) -> u64 {
-        session.last_activity.elapsed(&at(0)).as_secs()
+        session.times.last_activity.elapsed(&at(0)).as_secs()
     }
 
     fn age(session: &Session) -> u64 {
-        session.started.elapsed(&at(0)).as_secs()
+        session.times.started.elapsed(&at(0)).as_secs()
     }
 
-    fn searched(session: &Session, which: TokenSelector, now: &Instant) -> Vec<String> {
-        let tokens = session.tokens_to_search(which, now);
+    fn searched(session: &Session, selector: TokenSelector, now: &Instant) -> Vec<String> {
+        let tokens = session.tokens_to_search(selector, now);
         tokens.iter().map(|t| t.expose().to_owned()).collect()
     }
 
@@ -519,8 +399,8 @@ mod tests {
         ] {
             let mut ours = session(&[]);
             let theirs = session(&[("touches", touches), ("idle", ago)]);
-            ours.hear_of_activity(&theirs, &at(0));
-            let heard = (idle(&ours), ours.touches());
+            ours.times.adopt_activity(&theirs.times, &at(0));
+            let heard = (idle(&ours), ours.times.touches());
             assert_eq!(heard, (idle_after, touches_after), "{touches} {ago}");
         }
     }
@@ -528,11 +408,11 @@ mod tests {
     #[test]
     fn kept_activity_is_counted_once() {
         let mut session = session(&[("touches", "1")]);
-        session.count_activity();
-        assert_eq!(session.touches(), 2);
+        session.times.count_activity();
+        assert_eq!(session.times.touches(), 2);
         for left in [1, 0, 0] {
-            session.uncount_activity();
-            assert_eq!(session.touches(), left);
+            session.times.uncount_activity();
+            assert_eq!(session.times.touches(), left);
         }
     }
 
@@ -554,11 +434,11 @@ mod tests {
         let mut ours = session(&[]);
         // The wall clocks agree, and the other worker's monotonic clock started later.
         let ahead = Millis::from_secs(50);
-        ours.started.monotonic = ours.started.monotonic + ahead;
-        ours.last_activity.monotonic = ours.last_activity.monotonic + ahead;
+        ours.times.started.monotonic = ours.times.started.monotonic + ahead;
+        ours.times.last_activity.monotonic = ours.times.last_activity.monotonic + ahead;
         theirs.succeed(&ours, &at(0));
-        assert_eq!(theirs.started, ours.started);
-        assert_eq!(theirs.last_activity, ours.last_activity);
+        assert_eq!(theirs.times.started, ours.times.started);
+        assert_eq!(theirs.times.last_activity, ours.times.last_activity);
     }
 
     #[test]
@@ -621,7 +501,7 @@ mod tests {
         session.renew_other(7, &next, None, at(0));
         assert_eq!(session.access_token(&at(0)).unwrap().expose(), "at-1");
         assert_eq!(session.refresh_token().unwrap().expose(), "rt-2");
-        assert_eq!(session.scopes(), r#"["openid","email"]"#);
+        assert_eq!(view::scopes(&session), r#"["openid","email"]"#);
         assert_eq!((session.generation(), session.issued(None)), (4, 3));
         assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));
         // Its age is unchanged.
@@ -673,9 +553,9 @@ mod tests {
     fn page_sees_documented_times() {
         let config = config();
         let mut session = session(&[]);
-        let view = Value::parse(&session.view(&config, None, false)).unwrap();
-        let view = view.as_object().unwrap();
-        let time = |name| view.get(name).and_then(Value::as_u64).unwrap();
+        let page = Value::parse(&view(&session, &config, None, false)).unwrap();
+        let page = page.as_object().unwrap();
+        let time = |name| page.get(name).and_then(Value::as_u64).unwrap();
         let began = at(0).wall - 1_000_000;
         assert_eq!(time("startedAt"), began);
         assert_eq!(time("expiresAt"), began + config.limits.absolute.0);
@@ -683,12 +563,12 @@ mod tests {
         assert_eq!(time("idleExpiresAt"), active + config.limits.idle.0);
         assert_eq!(time("accessTokenExpiresAt"), at(200).wall);
         // A session does not outlast its absolute limit, however active the user is.
-        session.last_activity.wall = began + config.limits.absolute.0 - 1;
-        let view = session.view(&config, None, false);
+        session.times.last_activity.wall = began + config.limits.absolute.0 - 1;
+        let page = view(&session, &config, None, false);
         let end = began + config.limits.absolute.0;
         assert!(
-            view.contains(&format!(r#""idleExpiresAt":{end}"#)),
-            "{view}"
+            page.contains(&format!(r#""idleExpiresAt":{end}"#)),
+            "{page}"
         );
     }
 
@@ -697,7 +577,7 @@ mod tests {
         let latest = format!("{:?}", id_token(r#"{"sub":"joe","email":"j@x.test"}"#));
         let session = session(&[("latest_id_token", &latest)]);
         assert_eq!(
-            session.visible_claims(&config()),
+            view::visible_claims(&session, &config()),
             r#"{"sub":"joe","name":"Joe","email":"j@x.test"}"#
         );
     }
@@ -714,14 +594,14 @@ mod tests {
     #[test]
     fn began_after_compares_elapsed_time() {
         let session = session(&[]);
-        let beginning = *session.beginning();
-        assert!(!session.began_after(&beginning, &at(0)));
+        let beginning = *session.times.beginning();
+        assert!(!session.times.began_after(&beginning, &at(0)));
         let second = Millis::from_secs(1);
         let earlier = Instant {
             monotonic: beginning.monotonic.saturating_sub(second),
             wall: beginning.wall - 1000,
         };
-        assert!(session.began_after(&earlier, &at(0)));
+        assert!(session.times.began_after(&earlier, &at(0)));
     }
 
     #[test]

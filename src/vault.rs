@@ -640,7 +640,7 @@ impl Vault {
         let persistence = &mut self.tokens.persistence;
         persistence.signed_out_while_loading(&mut self.ctx, Some(at));
         let session = self.ctx.session.as_ref();
-        let session = session.map(|session| *session.beginning());
+        let session = session.map(|session| *session.times.beginning());
         if let Some(began) = session.filter(|began| began.wall <= at) {
             self.end_session(EndReason::LoggedOut);
             self.tokens.persistence.end_none_after(&began);
@@ -698,7 +698,7 @@ impl Vault {
         let Self {
             ctx, tokens, calls, ..
         } = self;
-        session.touch(&ctx.now);
+        session.times.touch(&ctx.now);
         self.hints.announce_sign_in(ctx);
         if let Some(token) = session_end::replace(ctx, tokens, calls, session) {
             tokens.revoke(ctx, &token);

@@ -24,6 +24,8 @@ impl Extension {
 
     pub(super) const fn succeed(&mut self, _: &Self) {}
 
+    pub(super) const fn require(&mut self, _: Option<&str>) {}
+
     pub(super) const fn write_view(&self, _: &mut Writer) {}
 
     pub(super) const fn write(&self, _: u64, _: &mut Writer) {}

@@ -1,6 +1,6 @@
 //! The parts of a session that need the Cargo feature `extended`: key-bound tokens, and access tokens of several targets.
 
-use super::kept::number;
+use super::kept::{number, write};
 use super::{Former, Session, after};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
@@ -77,6 +77,18 @@ impl Extension {
         self.others.clone_from(&ours.others);
     }
 
+    fn other(&self, target: usize) -> Option<&Other> {
+        let (_, other) = self.others.iter().find(|(of, _)| *of == target)?;
+        Some(other)
+    }
+
+    /// Records the error code with which the provider required interaction.
+    pub(super) fn require(&mut self, code: Option<&str>) {
+        if let Some(code) = code {
+            self.needs = Some(code.to_owned());
+        }
+    }
+
     pub(super) fn write_view(&self, view: &mut Writer) {
         if let Some(needs) = &self.needs {
             view.text("needs", needs);
@@ -117,24 +129,18 @@ impl Session {
         self.extension.key.as_ref()
     }
 
-    /// The thumbprint of the key.
-    #[must_use]
-    pub fn key_name(&self) -> Option<String> {
-        Some(self.extension.key.as_ref()?.thumbprint().to_owned())
-    }
-
-    /// Adds the tokens of targets other than `which`, up to the limit.
+    /// Adds the tokens of targets other than `selector`, up to the limit.
     pub(super) fn push_tokens_of_others(
         &self,
-        which: TokenSelector,
+        selector: TokenSelector,
         now: &Instant,
         tokens: &mut Vec<Secret>,
     ) {
-        if which.is_some() {
+        if selector.is_some() {
             self.push_tokens_to_search(None, now, tokens);
         }
         for (target, _) in self.extension.others.iter().rev() {
-            if which != Some(*target) {
+            if selector != Some(*target) {
                 self.push_tokens_to_search(Some(*target), now, tokens);
             }
         }
@@ -155,7 +161,7 @@ impl Session {
             requested,
             issued: self.generation + 1,
         };
-        let own = Box::new(self.beside(tokens));
+        let own = Box::new(beside(self, tokens));
         let (own_requested, issued) = (self.requested, self.extension.issued);
         self.renew(own, id_token, own_requested);
         self.extension.issued = issued;
@@ -166,7 +172,7 @@ impl Session {
             .position(|(of, _)| *of == target)
         {
             let (_, before) = self.extension.others.remove(i);
-            self.remember(Former {
+            self.former.remember(Former {
                 of: Some(target),
                 access_token: before.access_token,
                 expires_in: before.expires_in,
@@ -176,46 +182,32 @@ impl Session {
         self.extension.others.push((target, other));
     }
 
-    /// The session's tokens after a refresh for another target, which leaves the login's access token in place.
-    fn beside(&self, tokens: &TokenSet) -> TokenSet {
-        TokenSet {
-            refresh_token: tokens.refresh_token.clone(),
-            id_token: None,
-            ..(*self.tokens).clone()
-        }
-    }
-
-    fn other(&self, target: usize) -> Option<&Other> {
-        let (_, other) = self.extension.others.iter().find(|(of, _)| *of == target)?;
-        Some(other)
-    }
-
     /// The access token of this target, unless it has expired or was never issued.
     #[must_use]
-    pub fn access_token_of(&self, which: TokenSelector, now: &Instant) -> Option<&Secret> {
-        let Some(target) = which else {
+    pub fn access_token_of(&self, selector: TokenSelector, now: &Instant) -> Option<&Secret> {
+        let Some(target) = selector else {
             return self.access_token(now);
         };
-        let other = self.other(target)?;
+        let other = self.extension.other(target)?;
         (other.requested.elapsed(now) < other.expires_in).then_some(&other.access_token)
     }
 
     /// The access token of this target, even if expired, if one was ever issued.
     #[must_use]
-    pub fn latest_access_token_of(&self, which: TokenSelector) -> Option<&Secret> {
-        match which {
+    pub fn latest_access_token_of(&self, selector: TokenSelector) -> Option<&Secret> {
+        match selector {
             None => Some(self.latest_access_token()),
-            Some(target) => Some(&self.other(target)?.access_token),
+            Some(target) => Some(&self.extension.other(target)?.access_token),
         }
     }
 
     /// Returns true if the access token of this target should be renewed.
     #[must_use]
-    pub fn is_stale_of(&self, which: TokenSelector, now: &Instant) -> bool {
-        let Some(target) = which else {
+    pub fn is_stale_of(&self, selector: TokenSelector, now: &Instant) -> bool {
+        let Some(target) = selector else {
             return self.is_stale(now);
         };
-        self.other(target).is_none_or(|other| {
+        self.extension.other(target).is_none_or(|other| {
             let lifetime = other.expires_in;
             other.requested.elapsed(now) + refresh_policy::leeway(lifetime) >= lifetime
         })
@@ -223,17 +215,11 @@ impl Session {
 
     /// The generation in which the access token of this target was issued, or 0 if none was.
     #[must_use]
-    pub fn issued(&self, which: TokenSelector) -> u64 {
-        match which {
+    pub fn issued(&self, selector: TokenSelector) -> u64 {
+        match selector {
             None => self.extension.issued,
-            Some(target) => self.other(target).map_or(0, |other| other.issued),
+            Some(target) => self.extension.other(target).map_or(0, |other| other.issued),
         }
-    }
-
-    /// Records that the provider requires interaction, with the error code that pages may see.
-    pub fn require(&mut self, code: String) {
-        self.interaction_required = true;
-        self.extension.needs = Some(code);
     }
 
     /// The access tokens of other targets: the index of the target, the token, its issue and expiry times, and the generation
@@ -245,19 +231,29 @@ impl Session {
             (*target, &other.access_token, since, until, other.issued)
         })
     }
+}
 
-    /// Serializes the session as [`Session::renew_other`] with the same arguments would change it.
-    #[must_use]
-    pub fn kept_renewed_other(
-        &self,
-        tokens: &TokenSet,
-        id_token: Option<&IdToken>,
-        config: &Config,
-        now: &Instant,
-    ) -> Secret {
-        let latest = id_token.or(self.latest.as_ref());
-        let generation = [self.generation + 1, self.extension.issued];
-        let tokens = self.beside(tokens);
-        self.write(&tokens, latest, &self.requested, generation, config, now)
+/// The session's tokens after a refresh for another target, which leaves the login's access token in place.
+fn beside(session: &Session, tokens: &TokenSet) -> TokenSet {
+    TokenSet {
+        refresh_token: tokens.refresh_token.clone(),
+        id_token: None,
+        ..(*session.tokens).clone()
     }
+}
+
+/// Serializes the session as [`Session::renew_other`] with the same arguments would change it.
+#[must_use]
+pub fn kept_renewed_other(
+    session: &Session,
+    tokens: &TokenSet,
+    id_token: Option<&IdToken>,
+    config: &Config,
+    now: &Instant,
+) -> Secret {
+    let latest = id_token.or(session.latest.as_ref());
+    let generation = [session.generation + 1, session.extension.issued];
+    let tokens = beside(session, tokens);
+    let requested = &session.requested;
+    write(session, &tokens, latest, requested, generation, config, now)
 }

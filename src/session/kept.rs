@@ -3,7 +3,7 @@
 //! Times are stored as ages, because the monotonic clock of another worker started at another time. The time since the
 //! session was stored is measured by the wall clock, and is never negative.
 
-use super::{EndReason, Extension, LOGIN, Session};
+use super::{EndReason, Extension, FormerTokens, LOGIN, Session, Times};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{Object, Value, Writer};
@@ -30,72 +30,73 @@ impl Session {
     pub fn sid(&self) -> &str {
         &self.sid
     }
+}
 
-    /// Serializes the session.
-    #[must_use]
-    pub fn kept(&self, config: &Config, now: &Instant) -> Secret {
-        let latest = self.latest.as_ref();
-        let generation = [self.generation, self.issued(LOGIN)];
-        self.write(
-            &self.tokens,
-            latest,
-            &self.requested,
-            generation,
-            config,
-            now,
-        )
-    }
+/// Serializes the session.
+#[must_use]
+pub fn kept(session: &Session, config: &Config, now: &Instant) -> Secret {
+    let latest = session.latest.as_ref();
+    let generation = [session.generation, session.issued(LOGIN)];
+    write(
+        session,
+        &session.tokens,
+        latest,
+        &session.requested,
+        generation,
+        config,
+        now,
+    )
+}
 
-    /// Serializes the session as [`Session::renew`] with the same arguments would change it.
-    #[must_use]
-    pub fn kept_renewed(
-        &self,
-        tokens: &TokenSet,
-        id_token: Option<&IdToken>,
-        requested: &Instant,
-        config: &Config,
-        now: &Instant,
-    ) -> Secret {
-        let latest = id_token.or(self.latest.as_ref());
-        let generation = [self.generation + 1; 2];
-        self.write(tokens, latest, requested, generation, config, now)
-    }
+/// Serializes the session as [`Session::renew`] with the same arguments would change it.
+#[must_use]
+pub fn kept_renewed(
+    session: &Session,
+    tokens: &TokenSet,
+    id_token: Option<&IdToken>,
+    requested: &Instant,
+    config: &Config,
+    now: &Instant,
+) -> Secret {
+    let latest = id_token.or(session.latest.as_ref());
+    let generation = [session.generation + 1; 2];
+    write(session, tokens, latest, requested, generation, config, now)
+}
 
-    /// Serializes the session. `generation` is the latest one, and the one in which the login's access token was issued.
-    pub(super) fn write(
-        &self,
-        tokens: &TokenSet,
-        latest: Option<&IdToken>,
-        requested: &Instant,
-        [generation, issued]: [u64; 2],
-        config: &Config,
-        now: &Instant,
-    ) -> Secret {
-        let text = |secret: Option<&Secret>| secret.map(|s| s.expose().to_owned());
-        let refresh_token = tokens.refresh_token.as_ref();
-        let refresh_token = text(refresh_token.or(self.tokens.refresh_token.as_ref()));
-        let scope = tokens.scope.as_deref().or(self.tokens.scope.as_deref());
-        let latest = text(latest.map(IdToken::token));
-        let mut kept = beginning(&self.sid, config);
-        self.extension.write(issued, &mut kept);
-        let kept = kept
-            .number("generation", generation)
-            .number("kept_at", now.wall)
-            .number("age", self.started.elapsed(now).0)
-            .number("idle", self.last_activity.elapsed(now).0)
-            .number("touches", self.touches)
-            .number("token_age", requested.elapsed(now).0)
-            .text("access_token", tokens.access_token.expose())
-            .number("expires_in", tokens.expires_in.0)
-            .optional_text("refresh_token", refresh_token.as_deref())
-            .optional_text("scope", scope)
-            .text("id_token", self.original.token().expose())
-            .optional_text("latest_id_token", latest.as_deref())
-            .flag("interaction_required", self.interaction_required)
-            .value("endpoints", &Value::from(config.rules.forbidden().to_vec()))
-            .finish();
-        Secret::new(kept)
-    }
+/// Serializes the session. `generation` is the latest one, and the one in which the login's access token was issued.
+pub(super) fn write(
+    session: &Session,
+    tokens: &TokenSet,
+    latest: Option<&IdToken>,
+    requested: &Instant,
+    [generation, issued]: [u64; 2],
+    config: &Config,
+    now: &Instant,
+) -> Secret {
+    let text = |secret: Option<&Secret>| secret.map(|s| s.expose().to_owned());
+    let refresh_token = tokens.refresh_token.as_ref();
+    let refresh_token = text(refresh_token.or(session.tokens.refresh_token.as_ref()));
+    let scope = tokens.scope.as_deref().or(session.tokens.scope.as_deref());
+    let latest = text(latest.map(IdToken::token));
+    let mut kept = beginning(&session.sid, config);
+    session.extension.write(issued, &mut kept);
+    let kept = kept
+        .number("generation", generation)
+        .number("kept_at", now.wall)
+        .number("age", session.times.started.elapsed(now).0)
+        .number("idle", session.times.last_activity.elapsed(now).0)
+        .number("touches", session.times.touches)
+        .number("token_age", requested.elapsed(now).0)
+        .text("access_token", tokens.access_token.expose())
+        .number("expires_in", tokens.expires_in.0)
+        .optional_text("refresh_token", refresh_token.as_deref())
+        .optional_text("scope", scope)
+        .text("id_token", session.original.token().expose())
+        .optional_text("latest_id_token", latest.as_deref())
+        .flag("interaction_required", session.interaction_required)
+        .value("endpoints", &Value::from(config.rules.forbidden().to_vec()))
+        .finish();
+    Secret::new(kept)
 }
 
 /// Serializes the end of the session with this identifier.
@@ -150,9 +151,11 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         tokens: Box::new(tokens),
         requested,
         generation: number(object, "generation")?,
-        started: ago("age")?,
-        last_activity: ago("idle")?,
-        touches: number(object, "touches")?,
+        times: Times {
+            started: ago("age")?,
+            last_activity: ago("idle")?,
+            touches: number(object, "touches")?,
+        },
         interaction_required: object.get("interaction_required")?.as_bool()?,
         endpoints: {
             let endpoints = object.get("endpoints")?.as_array()?.iter();
@@ -161,7 +164,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
                 .collect()
         },
         extension,
-        former: Vec::new(),
+        former: FormerTokens::default(),
     })))
 }
 

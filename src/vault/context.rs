@@ -11,7 +11,7 @@ use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::base64url;
 use crate::codec::json::Writer;
 use crate::config::Config;
-use crate::session::{EndReason, Session};
+use crate::session::{self, EndReason, Session};
 use crate::vault::io::{CallId, Entropy, OpId, Output, PortId};
 use crate::vault::message::{self, message};
 
@@ -273,7 +273,7 @@ impl Context {
         let view = self
             .session
             .as_ref()
-            .map(|s| s.view(&self.config, self.is_kept(), self.is_suspected));
+            .map(|s| session::view(s, &self.config, self.is_kept(), self.is_suspected));
         let reason = self.end_reason.map(EndReason::as_str);
         if let Some(elsewhere) = self.elsewhere {
             message.flag("elsewhere", elsewhere);

@@ -143,7 +143,7 @@ impl Persistence {
     pub(super) fn touch(&mut self, ctx: &mut Context) -> bool {
         let counts = self.activity.record(ctx);
         if let Some(session) = ctx.session.as_mut().filter(|_| counts) {
-            session.touch(&ctx.now);
+            session.times.touch(&ctx.now);
         }
         counts
     }
@@ -232,7 +232,7 @@ impl Persistence {
         };
         let stored = match stored {
             Stored::Session(session)
-                if signed_out_at.is_some_and(|at| session.beginning().wall <= at) =>
+                if signed_out_at.is_some_and(|at| session.times.beginning().wall <= at) =>
             {
                 Stored::Overwritten(session)
             }
@@ -349,7 +349,7 @@ impl Persistence {
             state: Some(state),
             expires_at,
             #[cfg(feature = "extended")]
-            key_pair: ctx.session.as_deref().and_then(Session::key_name),
+            key_pair: ctx.session.as_deref().and_then(key_name),
         });
     }
 
@@ -477,6 +477,12 @@ pub(super) fn refused(ctx: &mut Context, is_refused: bool) {
             ctx.broadcast_session();
         }
     }
+}
+
+/// Returns the thumbprint of the key that the session's tokens are bound to.
+#[cfg(feature = "extended")]
+fn key_name(session: &Session) -> Option<String> {
+    Some(session.key()?.thumbprint().to_owned())
 }
 
 /// Returns the wait after this number of earlier failures.

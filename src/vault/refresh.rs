@@ -331,11 +331,8 @@ impl Refresh {
             RefreshOutcome::InteractionRequired(code) => {
                 if let Some(session) = &mut ctx.session {
                     // control: interaction_required_stops_refreshes
-                    session.require_interaction();
-                    #[cfg(feature = "extended")]
-                    if ctx.config.tells_reasons() {
-                        session.require(code.clone());
-                    }
+                    session
+                        .require_interaction(Some(&*code).filter(|_| ctx.config.tells_reasons()));
                 }
                 ctx.trace("refresh_failed", Some(&code));
                 ctx.broadcast_session();

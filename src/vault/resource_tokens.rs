@@ -15,7 +15,7 @@ use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy::RefreshOutcome;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::prelude::*;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::vault::context::Context;
 
 /// Time for which a token that was refused is not requested again.
@@ -118,9 +118,9 @@ impl ResourceTokens {
         now: &Instant,
     ) -> Secret {
         if self.selected.is_some() {
-            return session.kept_renewed_other(tokens, id_token, config, now);
+            return session::kept_renewed_other(session, tokens, id_token, config, now);
         }
-        session.kept_renewed(tokens, id_token, requested, config, now)
+        session::kept_renewed(session, tokens, id_token, requested, config, now)
     }
 
     /// Checks if the provider refused only the token of a target. The session goes on then. An end of the session, or a

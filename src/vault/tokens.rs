@@ -254,10 +254,10 @@ impl Tokens {
                 // The store's own count is known now.
                 let activity = &mut self.persistence.activity;
                 if core::mem::take(&mut activity.is_new) {
-                    session.count_activity();
+                    session.times.count_activity();
                     activity.is_counted = true;
                 }
-                let state = session.kept(&ctx.config, &ctx.now);
+                let state = session::kept(session, &ctx.config, &ctx.now);
                 self.persistence.write(ctx, state);
             }
             _ => self.persistence.unlock(ctx),

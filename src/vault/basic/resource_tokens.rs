@@ -10,7 +10,7 @@ use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy::RefreshOutcome;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::prelude::*;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::vault::context::Context;
 
 #[derive(Default)]
@@ -67,7 +67,7 @@ impl ResourceTokens {
         config: &Config,
         now: &Instant,
     ) -> Secret {
-        session.kept_renewed(tokens, id_token, requested, config, now)
+        session::kept_renewed(session, tokens, id_token, requested, config, now)
     }
 
     pub(super) const fn check_refusal(

@@ -46,7 +46,7 @@ impl Activity {
     pub(super) fn written(&mut self, ctx: &mut Context, ok: bool) {
         let was_counted = core::mem::take(&mut self.is_counted);
         if let Some(session) = ctx.session.as_mut().filter(|_| was_counted && !ok) {
-            session.uncount_activity();
+            session.times.uncount_activity();
             self.is_new = true;
         }
     }

@@ -41,7 +41,7 @@ impl Ended {
             generation: session.generation(),
             reason,
             token,
-            touches: session.touches(),
+            touches: session.times.touches(),
             at,
             was_stored,
             marks: None,

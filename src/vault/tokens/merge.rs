@@ -61,7 +61,7 @@ impl Tokens {
         let ours = ctx.session.as_deref().map(Session::sid);
         match stored {
             Stored::Overwritten(theirs) if ours == Some(theirs.sid()) => {
-                Merged::Overwritten(*theirs.beginning())
+                Merged::Overwritten(*theirs.times.beginning())
             }
             Stored::Ended(sid, reason) if ours == Some(&*sid) => Merged::Ended(reason),
             _ => Merged::Unchanged,
@@ -79,7 +79,7 @@ impl Tokens {
                 self.persistence.is_stored = true;
                 // control: newer_record_is_adopted
                 if theirs.generation() <= ours.generation() {
-                    ours.hear_of_activity(&theirs, &ctx.now);
+                    ours.times.adopt_activity(&theirs.times, &ctx.now);
                     return Merged::Unchanged;
                 }
                 theirs.succeed(ours, &ctx.now);
@@ -115,7 +115,9 @@ impl Tokens {
             return Merged::Unchanged;
         }
         match &ctx.session {
-            Some(ours) if ours.sid() == theirs.sid() => Merged::Overwritten(*theirs.beginning()),
+            Some(ours) if ours.sid() == theirs.sid() => {
+                Merged::Overwritten(*theirs.times.beginning())
+            }
             // It began here after that one.
             Some(_) if !self.persistence.is_stored => Merged::Unchanged,
             Some(_) => Merged::Ended(EndReason::LoggedOut),
@@ -123,7 +125,7 @@ impl Tokens {
                 ctx.end_reason.get_or_insert(EndReason::LoggedOut);
                 let token = theirs.refresh_token().cloned();
                 self.record_end(ctx, theirs, EndReason::LoggedOut, token);
-                self.persistence.end_none_after(theirs.beginning());
+                self.persistence.end_none_after(theirs.times.beginning());
                 Merged::Recorded
             }
         }
@@ -137,13 +139,13 @@ impl Tokens {
         };
         let is_same = ended.sid == theirs.sid();
         let is_over = if is_same {
-            // The user was not active as far as this vault knew: see `Session::hear_of_activity`.
+            // The user was not active as far as this vault knew: see `Times::adopt_activity`.
             let is_news =
-                theirs.touches() > ended.touches || theirs.generation() > ended.generation;
+                theirs.times.touches() > ended.touches || theirs.generation() > ended.generation;
             let limit = theirs.limit_reached(&ctx.config.limits, &ctx.now);
             ended.reason != EndReason::Idle || !is_news || limit.is_some()
         } else {
-            !theirs.began_after(&ended.at, &ctx.now)
+            !theirs.times.began_after(&ended.at, &ctx.now)
                 && (ended.reason == EndReason::LoggedOut || !ended.was_stored)
         };
         if !is_over {

@@ -6,7 +6,7 @@ use strongroom::base::clock::{Instant, Millis};
 use strongroom::codec::json::Value;
 use strongroom::config::Config;
 use strongroom::oauth::authorization_request::Pending;
-use strongroom::session::{Kept, restore};
+use strongroom::session::{self, Kept, restore};
 
 fn config() -> &'static Config {
     static CONFIG: LazyLock<Config> = LazyLock::new(|| {
@@ -46,13 +46,16 @@ pub fn check(input: &[u8]) {
     let reached = session.limit_reached(limits, &NOW);
     // Ages beyond the range of this clock are measured by the other.
     assert!(!is_over || reached.is_some(), "{}", number("age"));
-    let again = session.kept(config(), &NOW);
+    let again = session::kept(&session, config(), &NOW);
     let Some(Kept::Session(twin)) = restore(again.expose(), config(), &NOW) else {
         panic!("what was written is not read");
     };
-    assert_eq!(twin.kept(config(), &NOW).expose(), again.expose());
+    assert_eq!(
+        session::kept(&twin, config(), &NOW).expose(),
+        again.expose()
+    );
     assert_eq!(twin.limit_reached(limits, &NOW), reached);
-    let view = session.view(config(), Some(true), false);
+    let view = session::view(&session, config(), Some(true), false);
     let shown = format!("{session:?}");
     session.for_each_token(|_, token| {
         let token = token.expose();

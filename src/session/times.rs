@@ -1,0 +1,100 @@
+//! The start of a session and the user's latest activity in it.
+
+use crate::base::clock::{Instant, Millis};
+use crate::config::Limits;
+use crate::session::EndReason;
+
+/// The times that a session's limits depend on.
+#[derive(Debug)]
+pub struct Times {
+    pub(super) started: Instant,
+    pub(super) last_activity: Instant,
+    /// The number of stored activities. The vault with the higher number knows the later activity.
+    pub(super) touches: u64,
+}
+
+impl Times {
+    /// The times of a session that begins.
+    pub(super) const fn begin(now: Instant) -> Self {
+        Self {
+            started: now,
+            last_activity: now,
+            touches: 0,
+        }
+    }
+
+    /// The time of the session's start.
+    #[must_use]
+    pub const fn beginning(&self) -> &Instant {
+        &self.started
+    }
+
+    /// Returns true if the session started after `at`.
+    #[must_use]
+    pub fn began_after(&self, at: &Instant, now: &Instant) -> bool {
+        self.started.elapsed(now) < at.elapsed(now)
+    }
+
+    /// Records activity of the user.
+    pub const fn touch(&mut self, now: &Instant) {
+        self.last_activity = *now;
+    }
+
+    /// The number of stored activities.
+    #[must_use]
+    pub const fn touches(&self) -> u64 {
+        self.touches
+    }
+
+    /// Counts an activity that is about to be stored.
+    pub const fn count_activity(&mut self) {
+        self.touches += 1;
+    }
+
+    /// Takes back the count of an activity that was not stored, so that another vault may use it.
+    pub const fn uncount_activity(&mut self) {
+        self.touches = self.touches.saturating_sub(1);
+    }
+
+    /// Adopts the activity that another vault stored, unless this vault knows later activity. Earlier records are ignored,
+    /// because a clock that was set back makes them look later than they were.
+    pub fn adopt_activity(&mut self, stored: &Self, now: &Instant) {
+        if stored.touches > self.touches {
+            self.touches = stored.touches;
+            if stored.last_activity.elapsed(now) < self.last_activity.elapsed(now) {
+                self.last_activity = stored.last_activity;
+            }
+        }
+    }
+
+    /// Replaces `ours`, the times in this vault, by these, which were read from the store. The times in memory are more
+    /// precise than the stored ones, which depend on the wall clock. The earlier start and the later activity are kept.
+    pub(super) fn succeed(&mut self, ours: &Self, now: &Instant) {
+        if ours.started.elapsed(now) >= self.started.elapsed(now) {
+            self.started = ours.started;
+        }
+        if ours.last_activity.elapsed(now) <= self.last_activity.elapsed(now) {
+            self.last_activity = ours.last_activity;
+        }
+    }
+
+    /// The limit that the session has reached, if any.
+    pub(super) fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
+        // control: absolute_limit_counts_sleep
+        if self.started.elapsed(now) >= limits.absolute {
+            Some(EndReason::Absolute)
+        } else if self.last_activity.elapsed(now) >= limits.idle {
+            // control: idle_limit
+            Some(EndReason::Idle)
+        } else {
+            None
+        }
+    }
+
+    /// The time until a limit is reached without further activity.
+    pub(super) fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
+        let absolute = limits.absolute.saturating_sub(self.started.elapsed(now));
+        let idle = limits.idle.saturating_sub(self.last_activity.elapsed(now));
+        absolute.min(idle)
+    }
+}
