@@ -8,10 +8,10 @@ use web_sys::{AbortController, Headers, ReadableStream, ReadableStreamDefaultRea
 
 use crate::Secret;
 use crate::browser::context::{Context, NO_WAIT, WaitId};
-#[cfg(feature = "extended")]
 use crate::browser::dpop;
 use crate::browser::platform::{self, FetchInit, ReadResult, Text, WorkerScope};
 use crate::egress::token_reflection::{Guard, Scope};
+use crate::oauth::dpop::UnsignedProof;
 use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
 
 /// Chunks of a body that may be in flight to a page that has asked for none yet. The page asks for more as its reader
@@ -50,8 +50,7 @@ enum CallStage {
     #[default]
     Idle,
     /// The signature of the request's proof.
-    #[cfg(feature = "extended")]
-    Signing(Box<ApiRequest>),
+    Signing(Box<ApiRequest>, UnsignedProof),
     /// The response's head.
     Sent,
     /// The next chunk of the response's body.
@@ -95,7 +94,7 @@ impl Calls {
         context: &mut Context,
         call: CallId,
         page: (PortId, f64),
-        request: Box<ApiRequest>,
+        mut request: Box<ApiRequest>,
     ) {
         let known = self.find_or_insert(call);
         // If the call is sent again, its first response and connection are of no use.
@@ -105,19 +104,17 @@ impl Calls {
         known.controller = AbortController::new().ok();
         known.guard = guard(&request);
         known.is_body_guarded = request.allowed.reflection() == Scope::All;
-        #[cfg(feature = "extended")]
-        if let Some(proof) = &request.proof {
-            match context.keys.sign(&context.scope, proof) {
-                Some(Ok(promise)) => {
-                    known.stage = CallStage::Signing(request);
-                    known.wait = context.wait(&promise.into());
-                }
-                Some(Err(_)) => context.report(Input::CallFailed { call }),
-                None => context.report(Input::CallUnsigned { call }),
+        let Some(proof) = dpop::take_proof(&mut request) else {
+            return known.fetch(context, &request, None);
+        };
+        match context.keys.sign(&context.scope, &proof) {
+            Some(Ok(promise)) => {
+                known.stage = CallStage::Signing(request, proof);
+                known.wait = context.wait(&promise.into());
             }
-            return;
+            Some(Err(_)) => context.report(Input::CallFailed { call }),
+            None => context.report(dpop::unsigned(call)),
         }
-        known.fetch(context, &request, None);
     }
 
     /// Continues the call that waited, with the result of its promise.
@@ -132,13 +129,12 @@ impl Calls {
         };
         known.wait = NO_WAIT;
         match core::mem::take(&mut known.stage) {
-            #[cfg(feature = "extended")]
-            CallStage::Signing(request) => match (&request.proof, result) {
-                (Some(proof), Ok(signed)) => {
+            CallStage::Signing(request, proof) => match result {
+                Ok(signed) => {
                     let proof = proof.signed(&dpop::signature(&signed));
                     known.fetch(context, &request, Some(&proof));
                 }
-                _ => context.report(Input::CallFailed { call: known.call }),
+                Err(_) => context.report(Input::CallFailed { call: known.call }),
             },
             CallStage::Sent => known.take_response(context, result),
             CallStage::Reading => known.take_chunk(context, result),

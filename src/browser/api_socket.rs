@@ -1,4 +1,4 @@
-//! WebSockets to APIs. The core says how to open one and when the page is told; messages pass from one end to the other.
+//! Sockets to APIs. The core says how to open one and when the page is told; messages pass from one end to the other.
 //!
 //! A page has a port of its own for each socket, which came with its request, so that messages overtake neither the
 //! opening nor the close. On the port:
@@ -93,7 +93,7 @@ impl Sockets {
     }
 
     /// Ends the probes that a violation may concern. The event names an origin, so all probes of that origin are blocked.
-    pub(super) fn policy_violated(&mut self, context: &mut Context, event: &JsValue) {
+    fn policy_violated(&mut self, context: &mut Context, event: &JsValue) {
         let event: &SecurityPolicyViolationEvent = event.unchecked_ref();
         let blocked = event.blocked_uri();
         let Some(origin) = origin_of(&blocked) else {
@@ -108,7 +108,7 @@ impl Sockets {
         }
     }
 
-    pub(super) fn probe_ended(&mut self, context: &mut Context, call: CallId, is_blocked: bool) {
+    fn probe_ended(&mut self, context: &mut Context, call: CallId, is_blocked: bool) {
         if self.forget_probe(call) {
             context.report(Input::SocketProbed { call, is_blocked });
         }
@@ -146,7 +146,7 @@ impl Sockets {
         });
     }
 
-    /// Takes an event of a socket, or of its page's port.
+    /// Takes an event of a socket or probe, of its page's port, or of the worker's policy.
     pub(super) fn on_event(
         &mut self,
         context: &mut Context,
@@ -154,6 +154,11 @@ impl Sockets {
         call: CallId,
         value: JsValue,
     ) {
+        match event {
+            Event::PolicyViolated => return self.policy_violated(context, &value),
+            Event::ProbeEnded => return self.probe_ended(context, call, false),
+            _ => {}
+        }
         let Some(known) = self.find(call) else {
             return;
         };

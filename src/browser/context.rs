@@ -5,9 +5,7 @@ use js_sys::{Array, Function};
 use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
 
-#[cfg(feature = "extended")]
 use crate::browser::dpop::Keys;
-#[cfg(feature = "extended")]
 use crate::browser::escrow::Escrow;
 use crate::browser::platform::{Awaited, OnEvent, WorkerScope};
 use crate::vault::{Input, PortId};
@@ -42,30 +40,23 @@ pub(super) enum Event {
     /// The browser does not give operation `id` the lock.
     Refused,
     /// The worker's Content-Security-Policy was violated.
-    #[cfg(feature = "extended")]
     PolicyViolated,
     /// The probe for the socket of call `id` has ended.
-    #[cfg(feature = "extended")]
     ProbeEnded,
     /// The socket of call `id` is open.
-    #[cfg(feature = "extended")]
     SocketOpened,
     /// The socket of call `id` received a message.
-    #[cfg(feature = "extended")]
     SocketReceived,
     /// The socket of call `id` failed.
-    #[cfg(feature = "extended")]
     SocketFailed,
     /// The socket of call `id` is closed.
-    #[cfg(feature = "extended")]
     SocketClosed,
     /// The page of the socket of call `id` sent something.
-    #[cfg(feature = "extended")]
     PageSent,
 }
 
 impl Event {
-    const ALL: [Self; if cfg!(feature = "extended") { 17 } else { 10 }] = [
+    const ALL: [Self; 17] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
@@ -76,19 +67,12 @@ impl Event {
         Self::Changed,
         Self::Hinted,
         Self::Refused,
-        #[cfg(feature = "extended")]
         Self::PolicyViolated,
-        #[cfg(feature = "extended")]
         Self::ProbeEnded,
-        #[cfg(feature = "extended")]
         Self::SocketOpened,
-        #[cfg(feature = "extended")]
         Self::SocketReceived,
-        #[cfg(feature = "extended")]
         Self::SocketFailed,
-        #[cfg(feature = "extended")]
         Self::SocketClosed,
-        #[cfg(feature = "extended")]
         Self::PageSent,
     ];
 
@@ -102,10 +86,8 @@ pub(super) struct Context {
     pub(super) scope: WorkerScope,
     on_event: OnEvent,
     /// The keys that tokens are bound to.
-    #[cfg(feature = "extended")]
     pub(super) keys: Keys,
     /// The key of kept sessions, if it is in escrow.
-    #[cfg(feature = "extended")]
     pub(super) escrow: Option<Escrow>,
     ports: Vec<(PortId, MessagePort)>,
     last_port: PortId,
@@ -115,14 +97,12 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(scope: WorkerScope, on_event: OnEvent) -> Self {
+    pub(super) fn new(scope: WorkerScope, on_event: OnEvent, is_escrowed: bool) -> Self {
         Self {
+            escrow: Escrow::new(&scope, is_escrowed),
             scope,
             on_event,
-            #[cfg(feature = "extended")]
             keys: Keys::default(),
-            #[cfg(feature = "extended")]
-            escrow: None,
             ports: Vec::new(),
             last_port: 0,
             last_wait: NO_WAIT,

@@ -10,6 +10,7 @@ use web_sys::{CryptoKey, EcdsaParams};
 
 use crate::browser::platform::{self, Record, WorkerScope};
 use crate::oauth::dpop::UnsignedProof;
+use crate::vault::{ApiRequest, CallId, Input, Output};
 
 /// Private keys by their thumbprints.
 #[derive(Default)]
@@ -28,7 +29,7 @@ impl Keys {
         self.0.push(key);
     }
 
-    pub(super) fn find(&self, thumbprint: &str) -> Option<&StoredKey> {
+    fn find(&self, thumbprint: &str) -> Option<&StoredKey> {
         self.0.iter().find(|key| key.thumbprint == thumbprint)
     }
 
@@ -52,6 +53,24 @@ impl Keys {
             }),
         )
     }
+}
+
+/// Takes the proof out of a request, if it has one.
+pub(super) const fn take_proof(request: &mut ApiRequest) -> Option<UnsignedProof> {
+    request.proof.take()
+}
+
+/// The report of a call that cannot be sent because the key for its proof is gone.
+pub(super) const fn unsigned(call: CallId) -> Input<'static> {
+    Input::CallUnsigned { call }
+}
+
+/// The key to store with a record.
+pub(super) fn key_to_store(keys: &Keys, output: &Output) -> Option<StoredKey> {
+    let (Output::Store { key_pair, .. } | Output::Persist { key_pair, .. }) = output else {
+        return None;
+    };
+    keys.find(key_pair.as_deref()?).cloned()
 }
 
 /// The bytes of a signature that WebCrypto made: 64 of them (RFC 7518 3.4).

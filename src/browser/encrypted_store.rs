@@ -18,20 +18,17 @@ use web_sys::{CryptoKey, IdbObjectStore};
 use crate::Secret;
 use crate::base::clock::UnixMillis;
 use crate::browser::context::{Context, Progress};
-#[cfg(feature = "extended")]
-use crate::browser::database::KEYS;
 use crate::browser::database::{self, LOGINS};
-#[cfg(feature = "extended")]
 use crate::browser::dpop::StoredKey;
-#[cfg(feature = "extended")]
-use crate::browser::escrow::{EscrowStage, KeySearch};
 use crate::browser::platform::{Awaited, Database, Record};
 use crate::browser::sealing;
 use crate::vault::{Input, Loaded, OpId, Taken};
 
-/// The name of the key of sessions.
-#[cfg(feature = "extended")]
-const SEAL: &str = "seal";
+#[cfg_attr(not(feature = "extended"), path = "basic/session_key.rs")]
+mod session_key;
+
+pub(super) use session_key::KEEPS_SESSIONS;
+use session_key::{SessionKey, SessionKeyStage};
 
 /// An operation on the store: a login or a session on its way in or out.
 ///
@@ -41,19 +38,13 @@ pub(super) struct StoreOp {
     name: String,
     /// The key of a login.
     secret: [u8; sealing::KEY_LEN],
-    /// The record is a session's, whose key has to be found.
-    #[cfg(feature = "extended")]
-    is_session: bool,
+    session_key: SessionKey,
     work: Work,
     stage: StoreStage,
     database: Option<Database>,
     key: Option<CryptoKey>,
     is_second_try: bool,
-    /// The key is in escrow, not in the store.
-    #[cfg(feature = "extended")]
-    is_escrowed: bool,
     /// The key for DPoP that is, or was, stored with the record.
-    #[cfg(feature = "extended")]
     key_pair: Option<StoredKey>,
 }
 
@@ -67,20 +58,16 @@ enum Work {
 }
 
 /// The last step, and what has to be kept of it.
+#[cfg_attr(
+    not(feature = "extended"),
+    expect(dead_code, reason = "sessions are not kept")
+)]
 enum StoreStage {
     Begun,
     Opened,
     KeyImported,
-    #[cfg(feature = "extended")]
-    KeyRead,
-    #[cfg(feature = "extended")]
-    KeyMade,
-    /// With the object store and the key that was made.
-    #[cfg(feature = "extended")]
-    KeyReadAgain(IdbObjectStore, CryptoKey),
-    /// With the key that was made.
-    #[cfg(feature = "extended")]
-    KeyStored(CryptoKey),
+    /// A step to the key of sessions.
+    SessionKey(SessionKeyStage),
     /// With the record, which still lacks the ciphertext.
     Sealed(Record),
     /// With the object store and the record.
@@ -91,9 +78,6 @@ enum StoreStage {
     /// With the record that was there.
     Marked(Record),
     Unsealed,
-    /// A search for the key in escrow, with the record that the key is for, if it was read.
-    #[cfg(feature = "extended")]
-    EscrowSearch(EscrowStage, Option<Record>),
 }
 
 /// A promise or request, and the stage that it completes.
@@ -128,38 +112,25 @@ impl StoreOp {
         Self {
             name,
             secret,
-            #[cfg(feature = "extended")]
-            is_session: false,
+            session_key: SessionKey::None,
             work,
             stage: StoreStage::Begun,
             database: None,
             key: None,
             is_second_try: false,
-            #[cfg(feature = "extended")]
-            is_escrowed: false,
-            #[cfg(feature = "extended")]
             key_pair: None,
         }
     }
 
-    /// Makes this an operation on a session, whose key may be in escrow.
-    #[cfg(feature = "extended")]
-    pub(super) fn of_session(mut self, context: &Context) -> Self {
-        self.is_session = true;
-        self.is_escrowed = context.escrow.is_some();
-        self
-    }
-
-    /// Stores the key for DPoP of this thumbprint with the record.
-    #[cfg(feature = "extended")]
-    pub(super) fn with_key_pair(mut self, context: &Context, thumbprint: Option<&str>) -> Self {
-        self.key_pair = thumbprint.and_then(|name| context.keys.find(name).cloned());
+    /// Stores this key for DPoP with the record.
+    pub(super) fn with_key_pair(mut self, key: Option<StoredKey>) -> Self {
+        self.key_pair = key;
         self
     }
 
     /// A constant where sessions are not kept.
     const fn is_load(&self) -> bool {
-        cfg!(feature = "extended") && matches!(self.work, Work::Load)
+        KEEPS_SESSIONS && matches!(self.work, Work::Load)
     }
 
     /// Closes the database when its transactions are done.
@@ -196,8 +167,7 @@ impl StoreOp {
 
     /// Begins again after `error`: deletes a database in which nothing can be stored.
     pub(super) fn retry(&mut self, context: &Context, error: JsValue) -> Result<Progress, JsValue> {
-        #[cfg(feature = "extended")]
-        if self.is_escrowed {
+        if self.session_key.is_escrowed() {
             return self.retry_with_another_key(context, error);
         }
         // A database that is only full or busy stays: other vaults have their sessions there.
@@ -222,7 +192,6 @@ impl StoreOp {
         value: JsValue,
     ) -> Result<Progress, JsValue> {
         let stage = core::mem::replace(&mut self.stage, StoreStage::Begun);
-        #[cfg(feature = "extended")]
         let (stage, value) = match self.advance_in_escrow(op, context, stage, value)? {
             EscrowStep::Taken(progress) => return Ok(progress),
             EscrowStep::Other(stage, value) => (stage, value),
@@ -253,64 +222,22 @@ impl StoreOp {
                 return self.take_record(op, context, &logins, value);
             }
             StoreStage::Marked(record) => {
-                #[cfg(feature = "extended")]
                 self.lacks_key_pair(&record);
                 self.unseal(context, &record)?
             }
             StoreStage::Unsealed => return Ok(self.unsealed(op, context, &value)),
-            #[cfg(feature = "extended")]
-            stage => self.make_session_key(context, stage, value)?,
+            StoreStage::SessionKey(stage) => self.find_session_key(context, stage, value)?,
         };
         self.stage = stage;
         Ok(Progress::Wait(awaited))
     }
 
     fn look_for_key(&self, context: &Context) -> Result<Step, JsValue> {
-        #[cfg(feature = "extended")]
-        if self.is_session {
-            return Ok((
-                database::read(&self.open(KEYS)?, SEAL)?,
-                StoreStage::KeyRead,
-            ));
+        if self.session_key.is_stored() {
+            return self.read_session_key();
         }
         let importing = sealing::import_key(&context.scope, &self.secret)?;
         Ok((importing.into(), StoreStage::KeyImported))
-    }
-
-    /// The stages of the key of sessions, which is made if it is missing. Of two workers that make a key at once, the
-    /// first one's is kept.
-    #[cfg(feature = "extended")]
-    fn make_session_key(
-        &mut self,
-        context: &Context,
-        stage: StoreStage,
-        value: JsValue,
-    ) -> Result<Step, JsValue> {
-        match stage {
-            StoreStage::KeyRead => match sealing::stored_key(value) {
-                Some(key) => self.with_key(context, key),
-                None => Ok((
-                    sealing::make_key(&context.scope)?.into(),
-                    StoreStage::KeyMade,
-                )),
-            },
-            StoreStage::KeyMade => {
-                let keys = self.open(KEYS)?;
-                let reading = database::read(&keys, SEAL)?;
-                let made = value.unchecked_into();
-                Ok((reading, StoreStage::KeyReadAgain(keys, made)))
-            }
-            StoreStage::KeyReadAgain(keys, made) => match sealing::stored_key(value) {
-                Some(key) => self.with_key(context, key),
-                None => Ok((
-                    keys.put_with_key(&made, &SEAL.into())?.into(),
-                    StoreStage::KeyStored(made),
-                )),
-            },
-            StoreStage::KeyStored(made) => self.with_key(context, made),
-            // Only an operation with its key in escrow has another stage.
-            _ => Err(JsValue::UNDEFINED),
-        }
     }
 
     /// Continues with the record that was read, if there is one.
@@ -328,7 +255,6 @@ impl StoreOp {
             return Ok(self.empty(op, Taken::Used));
         }
         let (awaited, stage) = if self.is_load() {
-            #[cfg(feature = "extended")]
             if self.lacks_key_pair(&record) {
                 return Ok(loaded(op, Loaded::Damaged));
             }
@@ -355,12 +281,9 @@ impl StoreOp {
     /// The result of an operation whose record was opened.
     fn unsealed(&mut self, op: OpId, context: &mut Context, value: &JsValue) -> Progress {
         let content = sealing::opened(value);
-        #[cfg(feature = "extended")]
         if let Some(key) = self.key_pair.take() {
             context.keys.insert(key);
         }
-        #[cfg(not(feature = "extended"))]
-        let _ = context;
         if self.is_load() {
             return loaded(op, content.map_or(Loaded::Damaged, Loaded::Found));
         }
@@ -371,10 +294,10 @@ impl StoreOp {
     /// An object store in a transaction of its own.
     fn open(&self, store: &str) -> Result<IdbObjectStore, JsValue> {
         // Reads block nobody, and are possible on a full disk.
-        let mode = match self.work {
-            #[cfg(feature = "extended")]
-            Work::Load if store == LOGINS => "readonly",
-            _ => "readwrite",
+        let mode = if self.is_load() && store == LOGINS {
+            "readonly"
+        } else {
+            "readwrite"
         };
         let database = self.database.as_ref().ok_or(JsValue::UNDEFINED)?;
         database.transaction(store, mode)?.object_store(store)
@@ -387,7 +310,6 @@ impl StoreOp {
             return self.read_record();
         };
         let record = database::record(&self.name, *expires_at as f64);
-        #[cfg(feature = "extended")]
         if let Some(key) = &self.key_pair {
             key.put_into(&record);
         }
@@ -408,7 +330,6 @@ impl StoreOp {
     }
 
     /// Remembers the key for DPoP that a record has. Returns true if the record names a key that it does not have.
-    #[cfg(feature = "extended")]
     fn lacks_key_pair(&mut self, record: &Record) -> bool {
         match StoredKey::of(record) {
             Ok(key) => {
@@ -421,102 +342,14 @@ impl StoreOp {
 }
 
 /// A step that may differ for a key in escrow.
-#[cfg(feature = "extended")]
+#[cfg_attr(
+    not(feature = "extended"),
+    expect(dead_code, reason = "nothing is in escrow")
+)]
 enum EscrowStep {
     Taken(Progress),
     /// The step does not differ: the stage and value are given back.
     Other(StoreStage, JsValue),
-}
-
-#[cfg(feature = "extended")]
-impl StoreOp {
-    /// Begins again after `error`: a record that does not open may have been sealed by another vault, whose key is in
-    /// escrow by now.
-    fn retry_with_another_key(
-        &mut self,
-        context: &Context,
-        error: JsValue,
-    ) -> Result<Progress, JsValue> {
-        if self.is_second_try || !matches!(self.stage, StoreStage::Unsealed) {
-            return Err(error);
-        }
-        self.is_second_try = true;
-        self.end();
-        self.stage = StoreStage::Opened;
-        database::open(context).map(Progress::Wait)
-    }
-
-    /// Takes the steps that differ where the key is in escrow: the record is read first, because without a record
-    /// no key is needed.
-    fn advance_in_escrow(
-        &mut self,
-        op: OpId,
-        context: &mut Context,
-        stage: StoreStage,
-        value: JsValue,
-    ) -> Result<EscrowStep, JsValue> {
-        let Some(escrow) = context.escrow.as_mut().filter(|_| self.is_escrowed) else {
-            return Ok(EscrowStep::Other(stage, value));
-        };
-        let scope = &context.scope;
-        let (search, record) = match stage {
-            StoreStage::Opened => {
-                self.database = Some(value.unchecked_into());
-                if self.is_load() {
-                    let (awaited, stage) = self.read_record()?;
-                    self.stage = stage;
-                    return Ok(EscrowStep::Taken(Progress::Wait(awaited)));
-                }
-                (escrow.find_key(scope, false)?, None)
-            }
-            StoreStage::RecordRead(logins) => {
-                let Some(record) = as_record(value).filter(|record| record.sealed().is_some())
-                else {
-                    let stage = StoreStage::RecordRead(logins);
-                    return Ok(EscrowStep::Other(stage, JsValue::UNDEFINED));
-                };
-                if self.lacks_key_pair(&record) {
-                    return Ok(EscrowStep::Taken(loaded(op, Loaded::Damaged)));
-                }
-                (escrow.find_key(scope, self.is_second_try)?, Some(record))
-            }
-            StoreStage::EscrowSearch(stage, record) => {
-                let makes = !self.is_load();
-                (escrow.advance(scope, &stage, value, makes)?, record)
-            }
-            stage => return Ok(EscrowStep::Other(stage, value)),
-        };
-        self.take_search(op, context, search, record)
-            .map(EscrowStep::Taken)
-    }
-
-    fn take_search(
-        &mut self,
-        op: OpId,
-        context: &Context,
-        search: KeySearch,
-        record: Option<Record>,
-    ) -> Result<Progress, JsValue> {
-        let (awaited, stage) = match (search, record) {
-            (KeySearch::Wait(promise, stage), record) => {
-                (promise.into(), StoreStage::EscrowSearch(stage, record))
-            }
-            (KeySearch::Found(key), Some(record)) => {
-                // A failure from here on may be another vault's key.
-                self.stage = StoreStage::Unsealed;
-                self.key = Some(key);
-                self.unseal(context, &record)?
-            }
-            (KeySearch::Found(key), None) => self.with_key(context, key)?,
-            // A record that nobody can open counts as missing. But this vault may only lack another one's key.
-            (KeySearch::NotFound, Some(_)) if !self.is_second_try => {
-                return Ok(loaded(op, Loaded::Nothing));
-            }
-            (KeySearch::NotFound, _) => return Err(JsValue::UNDEFINED),
-        };
-        self.stage = stage;
-        Ok(Progress::Wait(awaited))
-    }
 }
 
 /// The record that was read, if there is one.

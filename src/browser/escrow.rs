@@ -48,16 +48,20 @@ pub(super) enum KeySearch {
 }
 
 impl Escrow {
-    pub(super) fn new(scope: &WorkerScope) -> Self {
+    /// Returns `None` if the key is not in escrow.
+    pub(super) fn new(scope: &WorkerScope, is_escrowed: bool) -> Option<Self> {
+        if !is_escrowed {
+            return None;
+        }
         let href = scope.location().href();
         let url = strings::split_once(&href, b'#').0;
         let (_, query) = strings::split_once(url, b'?');
         let separator = if query.is_some() { "&" } else { "?" };
-        Self {
+        Some(Self {
             url: [url, separator, MARK].concat(),
             key: None,
             is_absent: false,
-        }
+        })
     }
 
     /// Begins to look for the key; with `another`, for a different one than this vault has.

@@ -13,15 +13,11 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::entropy;
 use crate::base::http::Outcome;
 use crate::browser::api_call::{self, Calls};
-#[cfg(feature = "extended")]
 use crate::browser::api_socket::Sockets;
 use crate::browser::context::{Context, Event, WaitId};
 use crate::browser::database;
-use crate::browser::encrypted_store::StoreOp;
-#[cfg(feature = "extended")]
-use crate::browser::escrow::Escrow;
-#[cfg(feature = "extended")]
-use crate::browser::key_generation::KeyGeneration;
+use crate::browser::dpop::{self, StoredKey};
+use crate::browser::encrypted_store::{KEEPS_SESSIONS, StoreOp};
 use crate::browser::operation::{Operation, Operations};
 use crate::browser::platform::{self, OnEvent, StoreLock, WorkerScope};
 use crate::browser::provider_request::ProviderRequest;
@@ -31,8 +27,8 @@ use crate::vault::{
     Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault, hints_channel,
 };
 
-/// True if this build can keep sessions.
-const KEEPS_SESSIONS: bool = cfg!(feature = "extended");
+#[cfg_attr(not(feature = "extended"), path = "basic/extended_outputs.rs")]
+mod extended_outputs;
 
 /// The host of a vault in this worker.
 pub struct Host {
@@ -40,7 +36,6 @@ pub struct Host {
     context: Context,
     operations: Operations,
     calls: Calls,
-    #[cfg(feature = "extended")]
     sockets: Sockets,
     store_lock: StoreLock,
     /// The name of the kept session's record; empty if sessions are not kept.
@@ -79,15 +74,7 @@ impl Host {
         let hints = hints_channel(&config);
         config.is_dedicated = scope.on_connect().is_undefined();
         let clock = scope.performance();
-        #[cfg_attr(
-            not(feature = "extended"),
-            expect(unused_mut, reason = "the extended module adds the escrow")
-        )]
-        let mut context = Context::new(scope, on_event);
-        #[cfg(feature = "extended")]
-        if config.is_escrowed {
-            context.escrow = Some(Escrow::new(&context.scope));
-        }
+        let context = Context::new(scope, on_event, config.is_escrowed);
         let session_name = session_name(&config);
         // Where the platform lacks Web Locks or channels, waits end by their time limits.
         if KEEPS_SESSIONS && !session_name.is_empty() {
@@ -101,7 +88,6 @@ impl Host {
             context,
             operations: Operations::default(),
             calls: Calls::default(),
-            #[cfg(feature = "extended")]
             sockets: Sockets::default(),
             store_lock,
             session_name,
@@ -146,11 +132,6 @@ impl Host {
                 op: id,
                 outcome: Outcome::Failed,
             }),
-            #[cfg(feature = "extended")]
-            Event::PolicyViolated => self.sockets.policy_violated(&mut self.context, &value),
-            #[cfg(feature = "extended")]
-            Event::ProbeEnded => self.sockets.probe_ended(&mut self.context, id, false),
-            #[cfg(feature = "extended")]
             _ => self.sockets.on_event(&mut self.context, event, id, value),
         }
         if let Some(report) = self.context.next_report() {
@@ -228,34 +209,13 @@ impl Host {
                 self.calls.send(&mut self.context, call, page, request);
             }
             Output::Deliver { call, text } => {
-                #[cfg(feature = "extended")]
-                if self.sockets.deliver(&self.context, call, &text) {
-                    return;
+                if !self.sockets.deliver(&self.context, call, &text) {
+                    self.calls.deliver(&mut self.context, call, &text);
                 }
-                self.calls.deliver(&mut self.context, call, &text);
             }
             Output::Drop { call } => {
-                #[cfg(feature = "extended")]
                 self.sockets.drop_call(call);
                 self.calls.forget(call);
-            }
-            #[cfg(feature = "extended")]
-            Output::ProbeSocket { call, url } => {
-                self.sockets.probe(&mut self.context, call, url);
-            }
-            #[cfg(feature = "extended")]
-            Output::OpenSocket { call, handshake } => {
-                let payload = self.calls.take_payload(call);
-                self.sockets
-                    .open(&mut self.context, call, &handshake, payload);
-            }
-            #[cfg(feature = "extended")]
-            Output::SendFirst { call, text, token } => {
-                self.sockets.send_first(call, text.expose(), token.expose());
-            }
-            #[cfg(feature = "extended")]
-            Output::CloseSocket { call, code, reason } => {
-                self.sockets.close_socket(call, code, &reason);
             }
             output => self.carry_out_operation(output),
         }
@@ -263,6 +223,7 @@ impl Host {
 
     /// Carries out outputs for the provider, the store and other vaults.
     fn carry_out_operation(&mut self, output: Output) {
+        let key_pair = dpop::key_to_store(&self.context.keys, &output);
         match output {
             Output::Send { op, request } => {
                 self.begin(op, Operation::Request(ProviderRequest::new(request)));
@@ -283,23 +244,14 @@ impl Host {
                 let verification = Verification::new(algorithm, jwk, signing_input, signature);
                 self.begin(op, Operation::Verify(verification));
             }
-            #[cfg(feature = "extended")]
-            Output::MakeKey { op } => {
-                self.begin(op, Operation::MakeKey(KeyGeneration::default()));
-            }
-            #[cfg(feature = "extended")]
-            Output::KeepKeys { names } => self.context.keys.keep(&names),
             Output::Store {
                 op,
                 key,
                 value,
                 expires_at,
-                #[cfg(feature = "extended")]
-                key_pair,
+                ..
             } => {
-                let store = StoreOp::put(&key, value, expires_at);
-                #[cfg(feature = "extended")]
-                let store = store.with_key_pair(&self.context, key_pair.as_deref());
+                let store = StoreOp::put(&key, value, expires_at).with_key_pair(key_pair);
                 self.begin(op, Operation::Store(store));
             }
             Output::Take { op, key } => self.begin(op, Operation::Store(StoreOp::take(&key))),
@@ -307,13 +259,13 @@ impl Host {
                 let _ = self.store_lock.hint(hint.to_number());
             }
             Output::Stop => self.store_lock.stop(),
-            output if KEEPS_SESSIONS => self.carry_out_session(output),
+            output if KEEPS_SESSIONS => self.carry_out_session(output, key_pair),
             _ => {}
         }
     }
 
     /// Carries out outputs for kept sessions.
-    fn carry_out_session(&mut self, output: Output) {
+    fn carry_out_session(&mut self, output: Output, key_pair: Option<StoredKey>) {
         match output {
             // A session in memory has nothing to wait for.
             Output::Persist {
@@ -323,19 +275,15 @@ impl Host {
                 op,
                 state: Some(state),
                 expires_at,
-                #[cfg(feature = "extended")]
-                key_pair,
+                ..
             } => {
-                let store = StoreOp::put_session(self.session_name.clone(), state, expires_at);
-                #[cfg(feature = "extended")]
-                let store = store
-                    .with_key_pair(&self.context, key_pair.as_deref())
+                let store = StoreOp::put_session(self.session_name.clone(), state, expires_at)
+                    .with_key_pair(key_pair)
                     .of_session(&self.context);
                 self.begin(op, Operation::Store(store));
             }
             Output::Load { op } => {
                 let store = StoreOp::load_session(self.session_name.clone());
-                #[cfg(feature = "extended")]
                 let store = store.of_session(&self.context);
                 self.begin(op, Operation::Store(store));
             }
@@ -350,20 +298,7 @@ impl Host {
             Output::Announce => {
                 let _ = self.store_lock.tell();
             }
-            #[cfg(feature = "extended")]
-            Output::HandKeyOver => self.hand_key_over(),
-            _ => {}
-        }
-    }
-
-    /// Hands the key of sessions to its escrow once more, without waiting.
-    #[cfg(feature = "extended")]
-    fn hand_key_over(&mut self) {
-        let scope = &self.context.scope;
-        let escrow = self.context.escrow.as_ref();
-        if let Some(promise) = escrow.and_then(|escrow| escrow.hand_over(scope)) {
-            // Nothing uses the result, but a rejection must have a listener.
-            self.context.wait(&promise.into());
+            output => self.carry_out_extended(output),
         }
     }
 

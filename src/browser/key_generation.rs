@@ -27,6 +27,11 @@ enum GenerationStage {
 }
 
 impl KeyGeneration {
+    /// The report of an operation that has failed.
+    pub(super) const fn failed(&self, op: OpId) -> Input<'static> {
+        Input::KeyMade { op, key: None }
+    }
+
     pub(super) fn advance(
         &mut self,
         op: OpId,

@@ -6,7 +6,6 @@ use wasm_bindgen::JsValue;
 use crate::base::http::Outcome;
 use crate::browser::context::{Context, Progress, WaitId};
 use crate::browser::encrypted_store::StoreOp;
-#[cfg(feature = "extended")]
 use crate::browser::key_generation::KeyGeneration;
 use crate::browser::platform::WorkerScope;
 use crate::browser::provider_request::ProviderRequest;
@@ -15,11 +14,14 @@ use crate::vault::{Input, OpId};
 
 /// An operation. Its `advance` takes the result of the last step, at first `undefined`, and is not called after a
 /// step that failed.
+#[cfg_attr(
+    not(feature = "extended"),
+    expect(dead_code, reason = "no keys are made")
+)]
 pub(super) enum Operation {
     Request(ProviderRequest),
     Store(StoreOp),
     Verify(Verification),
-    #[cfg(feature = "extended")]
     MakeKey(KeyGeneration),
 }
 
@@ -73,7 +75,6 @@ impl Operations {
             Operation::Request(request) => request.advance(op, context, value),
             Operation::Store(store) => store.advance(op, context, value),
             Operation::Verify(verification) => verification.advance(op, &context.scope, value),
-            #[cfg(feature = "extended")]
             Operation::MakeKey(generation) => generation.advance(op, context, value),
         });
         let progress = progress.or_else(|error| match &mut *operation {
@@ -104,7 +105,6 @@ impl Operation {
             Self::Request(request) => request.end(),
             Self::Store(store) => store.end(),
             Self::Verify(_) => {}
-            #[cfg(feature = "extended")]
             Self::MakeKey(_) => {}
         }
     }
@@ -123,8 +123,7 @@ impl Operation {
             },
             Self::Store(store) => store.failed(op),
             Self::Verify(_) => Input::Verified { op, valid: false },
-            #[cfg(feature = "extended")]
-            Self::MakeKey(_) => Input::KeyMade { op, key: None },
+            Self::MakeKey(generation) => generation.failed(op),
         }
     }
 }

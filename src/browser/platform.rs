@@ -7,8 +7,6 @@ use crate::prelude::*;
 use js_sys::{Array, Function, JSON, JsString, Object, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-#[cfg(feature = "extended")]
-use web_sys::{CryptoKey, WebSocket};
 use web_sys::{
     Event, EventTarget, Headers, IdbDatabase, IdbRequest, IdbTransaction,
     ReadableStreamDefaultReader, RequestInit, Response, SubtleCrypto, WorkerGlobalScope,
@@ -167,35 +165,33 @@ extern "C" {
 
     #[wasm_bindgen(method, setter)]
     pub(super) fn set_sealed(this: &Record, value: &Object);
+}
 
+// Members that only the extended module uses.
+#[cfg(feature = "extended")]
+#[wasm_bindgen]
+extern "C" {
     /// The name of `dpop`: the thumbprint of its public key.
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, getter)]
     pub(super) fn jkt(this: &Record) -> JsValue;
 
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, setter)]
     pub(super) fn set_jkt(this: &Record, value: &str);
 
     /// The private key that the sealed tokens are bound to.
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, getter)]
     pub(super) fn dpop(this: &Record) -> JsValue;
 
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, setter)]
-    pub(super) fn set_dpop(this: &Record, value: &CryptoKey);
+    pub(super) fn set_dpop(this: &Record, value: &web_sys::CryptoKey);
 
     /// A socket that sends what a page sent, and receives bytes as an `ArrayBuffer`.
-    #[cfg(feature = "extended")]
-    #[wasm_bindgen(extends = WebSocket, extends = Object)]
+    #[wasm_bindgen(extends = web_sys::WebSocket, extends = Object)]
     pub(super) type Socket;
 
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, catch)]
     pub(super) fn send(this: &Socket, data: &JsValue) -> Result<(), JsValue>;
 
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, catch, js_name = close)]
     pub(super) fn close_with(
         this: &Socket,
@@ -203,32 +199,25 @@ extern "C" {
         reason: &JsValue,
     ) -> Result<(), JsValue>;
 
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, setter, js_name = binaryType)]
     pub(super) fn set_binary_type(this: &Socket, value: &str);
 
     /// The close of a socket, past or future: the members of a `CloseEvent` that pages get.
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(extends = Object)]
     pub(super) type Closure;
 
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, getter)]
     pub(super) fn code(this: &Closure) -> JsValue;
 
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, setter)]
     pub(super) fn set_code(this: &Closure, value: u16);
 
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, getter)]
     pub(super) fn reason(this: &Closure) -> JsValue;
 
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, setter)]
     pub(super) fn set_reason(this: &Closure, value: &str);
 
-    #[cfg(feature = "extended")]
     #[wasm_bindgen(method, setter, js_name = wasClean)]
     pub(super) fn set_was_clean(this: &Closure, value: bool);
 }

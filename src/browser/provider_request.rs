@@ -12,10 +12,10 @@ use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
 use crate::browser::context::{Context, Progress};
-#[cfg(feature = "extended")]
 use crate::browser::dpop;
 use crate::browser::platform::{self, FetchInit, ReadResult, WorkerScope};
 use crate::codec::json;
+use crate::oauth::dpop::UnsignedProof;
 use crate::oauth::dpop::nonce_header;
 use crate::vault::{Input, OpId};
 
@@ -28,8 +28,7 @@ pub(super) struct ProviderRequest {
 enum RequestStage {
     Begun(HttpRequest),
     /// The request's proof is being signed.
-    #[cfg(feature = "extended")]
-    Signing(HttpRequest),
+    Signing(HttpRequest, UnsignedProof),
     Sent,
     Reading(PartialResponse),
 }
@@ -68,22 +67,21 @@ impl ProviderRequest {
         value: JsValue,
     ) -> Result<Progress, JsValue> {
         let promise = match core::mem::replace(&mut self.stage, RequestStage::Sent) {
-            #[cfg(feature = "extended")]
-            RequestStage::Begun(request) if request.proof.is_some() => {
-                let Some(signing) = sign(context, &request) else {
-                    let outcome = Outcome::KeyLost;
-                    return Ok(Progress::Done(Input::Answered { op, outcome }));
-                };
-                self.stage = RequestStage::Signing(request);
-                signing?
+            RequestStage::Begun(mut request) => match request.proof.take() {
+                Some(proof) => {
+                    let Some(signing) = context.keys.sign(&context.scope, &proof) else {
+                        let outcome = Outcome::KeyLost;
+                        return Ok(Progress::Done(Input::Answered { op, outcome }));
+                    };
+                    self.stage = RequestStage::Signing(request, proof);
+                    signing?
+                }
+                None => self.send(&context.scope, &request, None)?,
+            },
+            RequestStage::Signing(request, proof) => {
+                let proof = proof.signed(&dpop::signature(&value));
+                self.send(&context.scope, &request, Some(&proof))?
             }
-            #[cfg(feature = "extended")]
-            RequestStage::Signing(request) => {
-                let proof = request.proof.as_ref();
-                let proof = proof.map(|proof| proof.signed(&dpop::signature(&value)));
-                self.send(&context.scope, &request, proof.as_ref())?
-            }
-            RequestStage::Begun(request) => self.send(&context.scope, &request, None)?,
             RequestStage::Sent => {
                 let response: Response = value.unchecked_into();
                 let reply = head(&response);
@@ -138,12 +136,6 @@ impl ProviderRequest {
         }
         scope.saved_fetch(&request.url, &init)
     }
-}
-
-/// Begins to sign a request's proof. Returns `None` if the key for it is gone.
-#[cfg(feature = "extended")]
-fn sign(context: &Context, request: &HttpRequest) -> Option<Result<Promise, JsValue>> {
-    context.keys.sign(&context.scope, request.proof.as_ref()?)
 }
 
 fn answered(op: OpId, reply: Box<HttpReply>) -> Progress {

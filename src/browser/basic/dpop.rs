@@ -1,0 +1,57 @@
+//! Stand-ins for keys for DPoP, which need the Cargo feature `extended`.
+//!
+//! A key has no values. So an `Option` of one takes no space, and the compiler removes the code for it.
+
+use crate::browser::platform::{Record, WorkerScope};
+use crate::oauth::dpop::UnsignedProof;
+use crate::prelude::*;
+use crate::vault::{ApiRequest, CallId, Input, Output};
+use js_sys::Promise;
+use wasm_bindgen::JsValue;
+
+#[derive(Default)]
+pub(super) struct Keys;
+
+#[derive(Clone, Copy)]
+pub(super) enum StoredKey {}
+
+impl Keys {
+    pub(super) const fn insert(&self, key: StoredKey) {
+        match key {}
+    }
+
+    pub(super) const fn sign(
+        &self,
+        _: &WorkerScope,
+        proof: &UnsignedProof,
+    ) -> Option<Result<Promise, JsValue>> {
+        match *proof {}
+    }
+}
+
+impl StoredKey {
+    pub(super) const fn put_into(&self, _: &Record) {
+        match *self {}
+    }
+
+    pub(super) const fn of(_: &Record) -> Result<Option<Self>, ()> {
+        Ok(None)
+    }
+}
+
+pub(super) const fn take_proof(_: &mut ApiRequest) -> Option<UnsignedProof> {
+    None
+}
+
+/// Is not called: there are no proofs.
+pub(super) const fn unsigned(call: CallId) -> Input<'static> {
+    Input::CallFailed { call }
+}
+
+pub(super) const fn key_to_store(_: &Keys, _: &Output) -> Option<StoredKey> {
+    None
+}
+
+pub(super) const fn signature(_: &JsValue) -> Vec<u8> {
+    Vec::new()
+}
