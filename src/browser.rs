@@ -5,7 +5,7 @@
 //! - `api_socket`: sockets to APIs, and their messages.
 //! - `operation`: operations of the core that take several steps:
 //!   - `provider_request`: requests to the provider.
-//!   - `encrypted_store`: pending logins and kept sessions, by `database` and `sealing`.
+//!   - `encrypted_store`: pending logins and kept sessions, by `database`, `sealing` and `session_key`.
 //!   - `signature`: verification by WebCrypto.
 //!   - `key_generation`: key pairs for DPoP.
 //! - `basic`: stand-ins for what only the extended module has.
@@ -31,6 +31,8 @@ mod operation;
 pub(crate) mod platform;
 mod provider_request;
 mod sealing;
+#[cfg_attr(not(feature = "extended"), path = "browser/basic/session_key.rs")]
+mod session_key;
 mod signature;
 
 pub use host::Host;

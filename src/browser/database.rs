@@ -46,6 +46,15 @@ fn factory(scope: &WorkerScope) -> Result<IdbFactory, JsValue> {
     scope.indexed_db()?.ok_or(JsValue::UNDEFINED)
 }
 
+/// An object store in a transaction of its own.
+pub(super) fn open_store(
+    database: &Database,
+    store: &str,
+    mode: &str,
+) -> Result<IdbObjectStore, JsValue> {
+    database.transaction(store, mode)?.object_store(store)
+}
+
 /// Begins to read what is stored under `name`.
 pub(super) fn read(store: &IdbObjectStore, name: &str) -> Result<Awaited, JsValue> {
     Ok(store.get(&name.into())?.into())

@@ -22,13 +22,8 @@ use crate::browser::database::{self, LOGINS};
 use crate::browser::dpop::StoredKey;
 use crate::browser::platform::{Awaited, Database, Record};
 use crate::browser::sealing;
+use crate::browser::session_key::{KEEPS_SESSIONS, KeyProgress, SessionKey, SessionKeyStage};
 use crate::vault::{Input, Loaded, OpId, Taken};
-
-#[cfg_attr(not(feature = "extended"), path = "basic/session_key.rs")]
-mod session_key;
-
-pub(super) use session_key::KEEPS_SESSIONS;
-use session_key::{SessionKey, SessionKeyStage};
 
 /// An operation on the store: a login or a session on its way in or out.
 ///
@@ -58,16 +53,12 @@ enum Work {
 }
 
 /// The last step, and what has to be kept of it.
-#[cfg_attr(
-    not(feature = "extended"),
-    expect(dead_code, reason = "sessions are not kept")
-)]
 enum StoreStage {
     Begun,
     Opened,
     KeyImported,
-    /// A step to the key of sessions.
-    SessionKey(SessionKeyStage),
+    /// A step to the key of sessions, with the record that the key is for, if it was read.
+    SessionKey(SessionKeyStage, Option<Record>),
     /// With the record, which still lacks the ciphertext.
     Sealed(Record),
     /// With the object store and the record.
@@ -128,6 +119,12 @@ impl StoreOp {
         self
     }
 
+    /// Makes this an operation on a session.
+    pub(super) fn of_session(mut self, context: &Context) -> Self {
+        self.session_key = SessionKey::of_session(context);
+        self
+    }
+
     /// A constant where sessions are not kept.
     const fn is_load(&self) -> bool {
         KEEPS_SESSIONS && matches!(self.work, Work::Load)
@@ -184,6 +181,22 @@ impl StoreOp {
         database::delete(&context.scope).map(Progress::Wait)
     }
 
+    /// Begins again after `error`: a record that does not open may have been sealed by another vault, whose key is in
+    /// escrow by now.
+    fn retry_with_another_key(
+        &mut self,
+        context: &Context,
+        error: JsValue,
+    ) -> Result<Progress, JsValue> {
+        if self.is_second_try || !matches!(self.stage, StoreStage::Unsealed) {
+            return Err(error);
+        }
+        self.is_second_try = true;
+        self.end();
+        self.stage = StoreStage::Opened;
+        database::open(context).map(Progress::Wait)
+    }
+
     /// Takes the result of the last step and begins the next one.
     pub(super) fn advance(
         &mut self,
@@ -192,20 +205,20 @@ impl StoreOp {
         value: JsValue,
     ) -> Result<Progress, JsValue> {
         let stage = core::mem::replace(&mut self.stage, StoreStage::Begun);
-        let (stage, value) = match self.advance_in_escrow(op, context, stage, value)? {
-            EscrowStep::Taken(progress) => return Ok(progress),
-            EscrowStep::Other(stage, value) => (stage, value),
-        };
         let (awaited, stage) = match stage {
             StoreStage::Begun => (database::open(context)?, StoreStage::Opened),
             StoreStage::Opened => {
                 self.database = Some(value.unchecked_into());
-                self.look_for_key(context)?
+                if !(self.is_load() && self.session_key.is_escrowed()) {
+                    return self.look_for_key(op, context, None);
+                }
+                // The record is read first, because without a record no key is needed.
+                self.read_record()?
             }
             StoreStage::KeyImported => self.with_key(context, value.unchecked_into())?,
             StoreStage::Sealed(record) => {
                 record.set_sealed(&value.unchecked_into());
-                let logins = self.open(LOGINS)?;
+                let logins = self.open()?;
                 let records = database::read_all(&logins)?;
                 (records, StoreStage::RecordsRead(logins, record))
             }
@@ -226,18 +239,60 @@ impl StoreOp {
                 self.unseal(context, &record)?
             }
             StoreStage::Unsealed => return Ok(self.unsealed(op, context, &value)),
-            StoreStage::SessionKey(stage) => self.find_session_key(context, stage, value)?,
+            StoreStage::SessionKey(stage, record) => {
+                let database = self.database.as_ref().ok_or(JsValue::UNDEFINED)?;
+                let progress = stage.advance(context, database, value, !self.is_load())?;
+                return self.take_key(op, context, progress, record);
+            }
         };
         self.stage = stage;
         Ok(Progress::Wait(awaited))
     }
 
-    fn look_for_key(&self, context: &Context) -> Result<Step, JsValue> {
-        if self.session_key.is_stored() {
-            return self.read_session_key();
+    /// Begins to look for the key of the record; with `record`, for one that was read already.
+    fn look_for_key(
+        &mut self,
+        op: OpId,
+        context: &Context,
+        record: Option<Record>,
+    ) -> Result<Progress, JsValue> {
+        let database = self.database.as_ref().ok_or(JsValue::UNDEFINED)?;
+        let another = record.is_some() && self.is_second_try;
+        if let Some(progress) = self.session_key.find(context, database, another)? {
+            return self.take_key(op, context, progress, record);
         }
         let importing = sealing::import_key(&context.scope, &self.secret)?;
-        Ok((importing.into(), StoreStage::KeyImported))
+        self.stage = StoreStage::KeyImported;
+        Ok(Progress::Wait(importing.into()))
+    }
+
+    /// Continues with the state of the search for the key of sessions.
+    fn take_key(
+        &mut self,
+        op: OpId,
+        context: &Context,
+        progress: KeyProgress,
+        record: Option<Record>,
+    ) -> Result<Progress, JsValue> {
+        let (awaited, stage) = match (progress, record) {
+            (KeyProgress::Wait(awaited, stage), record) => {
+                (awaited, StoreStage::SessionKey(stage, record))
+            }
+            (KeyProgress::Found(key), Some(record)) => {
+                // A failure from here on may be another vault's key.
+                self.stage = StoreStage::Unsealed;
+                self.key = Some(key);
+                self.unseal(context, &record)?
+            }
+            (KeyProgress::Found(key), None) => self.with_key(context, key)?,
+            // A record that nobody can open counts as missing. But this vault may only lack another one's key.
+            (KeyProgress::NotFound, Some(_)) if !self.is_second_try => {
+                return Ok(loaded(op, Loaded::Nothing));
+            }
+            (KeyProgress::NotFound, _) => return Err(JsValue::UNDEFINED),
+        };
+        self.stage = stage;
+        Ok(Progress::Wait(awaited))
     }
 
     /// Continues with the record that was read, if there is one.
@@ -257,6 +312,9 @@ impl StoreOp {
         let (awaited, stage) = if self.is_load() {
             if self.lacks_key_pair(&record) {
                 return Ok(loaded(op, Loaded::Damaged));
+            }
+            if self.session_key.is_escrowed() {
+                return self.look_for_key(op, context, Some(record));
             }
             self.unseal(context, &record)?
         } else {
@@ -291,16 +349,16 @@ impl StoreOp {
         Progress::Done(Input::Taken { op, taken })
     }
 
-    /// An object store in a transaction of its own.
-    fn open(&self, store: &str) -> Result<IdbObjectStore, JsValue> {
+    /// The object store of the records, in a transaction of its own.
+    fn open(&self) -> Result<IdbObjectStore, JsValue> {
         // Reads block nobody, and are possible on a full disk.
-        let mode = if self.is_load() && store == LOGINS {
+        let mode = if self.is_load() {
             "readonly"
         } else {
             "readwrite"
         };
         let database = self.database.as_ref().ok_or(JsValue::UNDEFINED)?;
-        database.transaction(store, mode)?.object_store(store)
+        database::open_store(database, LOGINS, mode)
     }
 
     /// Begins to seal, or to read what the key is for.
@@ -318,7 +376,7 @@ impl StoreOp {
     }
 
     fn read_record(&self) -> Result<Step, JsValue> {
-        let logins = self.open(LOGINS)?;
+        let logins = self.open()?;
         let reading = database::read(&logins, &self.name)?;
         Ok((reading, StoreStage::RecordRead(logins)))
     }
@@ -339,17 +397,6 @@ impl StoreOp {
             Err(()) => true,
         }
     }
-}
-
-/// A step that may differ for a key in escrow.
-#[cfg_attr(
-    not(feature = "extended"),
-    expect(dead_code, reason = "nothing is in escrow")
-)]
-enum EscrowStep {
-    Taken(Progress),
-    /// The step does not differ: the stage and value are given back.
-    Other(StoreStage, JsValue),
 }
 
 /// The record that was read, if there is one.

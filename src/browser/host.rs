@@ -17,10 +17,11 @@ use crate::browser::api_socket::Sockets;
 use crate::browser::context::{Context, Event, WaitId};
 use crate::browser::database;
 use crate::browser::dpop::{self, StoredKey};
-use crate::browser::encrypted_store::{KEEPS_SESSIONS, StoreOp};
+use crate::browser::encrypted_store::StoreOp;
 use crate::browser::operation::{Operation, Operations};
 use crate::browser::platform::{self, OnEvent, StoreLock, WorkerScope};
 use crate::browser::provider_request::ProviderRequest;
+use crate::browser::session_key::KEEPS_SESSIONS;
 use crate::browser::signature::Verification;
 use crate::config::Config;
 use crate::vault::{

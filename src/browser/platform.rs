@@ -104,10 +104,10 @@ extern "C" {
     pub(super) fn set_duplex(this: &FetchInit, value: &str);
 
     #[wasm_bindgen(method, setter)]
-    pub(super) fn set_keepalive(this: &FetchInit, value: bool);
+    pub(super) fn set_redirect(this: &FetchInit, value: &str);
 
     #[wasm_bindgen(method, setter)]
-    pub(super) fn set_redirect(this: &FetchInit, value: &str);
+    pub(super) fn set_keepalive(this: &FetchInit, value: bool);
 
     /// The result of `ReadableStreamDefaultReader.read()` for a stream of bytes.
     #[wasm_bindgen(extends = Object)]
