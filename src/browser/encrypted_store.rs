@@ -33,6 +33,7 @@ pub(super) struct StoreOp {
     name: String,
     /// The key of a login.
     secret: [u8; sealing::KEY_LEN],
+    /// The place of a session's key.
     session_key: SessionKey,
     work: Work,
     stage: StoreStage,
@@ -76,53 +77,59 @@ type Step = (Awaited, StoreStage);
 
 impl StoreOp {
     /// Stores a login, or anything else with a `key` that only its readers know.
-    pub(super) fn put(key: &str, value: Secret, expires_at: UnixMillis) -> Self {
-        Self::of_login(key, Work::Put(value, expires_at))
+    pub(super) fn put(
+        key: &str,
+        value: Secret,
+        expires_at: UnixMillis,
+        key_pair: Option<StoredKey>,
+    ) -> Self {
+        Self::of_login(key, Work::Put(value, expires_at), key_pair)
     }
 
     pub(super) fn take(key: &str) -> Self {
-        Self::of_login(key, Work::Take)
+        Self::of_login(key, Work::Take, None)
     }
 
     /// The record's name does not reveal its key.
-    fn of_login(key: &str, work: Work) -> Self {
+    fn of_login(key: &str, work: Work, key_pair: Option<StoredKey>) -> Self {
         let name = base64url::encode(&pkce::sha256(key.as_bytes()));
         let secret = pkce::sha256([&name, key].concat().as_bytes());
-        Self::new(name, secret, work)
+        Self::new(name, secret, SessionKey::None, work, key_pair)
     }
 
-    pub(super) const fn put_session(name: String, value: Secret, expires_at: UnixMillis) -> Self {
-        Self::new(name, [0; sealing::KEY_LEN], Work::Put(value, expires_at))
+    pub(super) fn put_session(
+        name: String,
+        key: SessionKey,
+        value: Secret,
+        expires_at: UnixMillis,
+        key_pair: Option<StoredKey>,
+    ) -> Self {
+        let work = Work::Put(value, expires_at);
+        Self::new(name, [0; sealing::KEY_LEN], key, work, key_pair)
     }
 
-    pub(super) const fn load_session(name: String) -> Self {
-        Self::new(name, [0; sealing::KEY_LEN], Work::Load)
+    pub(super) fn load_session(name: String, key: SessionKey) -> Self {
+        Self::new(name, [0; sealing::KEY_LEN], key, Work::Load, None)
     }
 
-    const fn new(name: String, secret: [u8; sealing::KEY_LEN], work: Work) -> Self {
+    fn new(
+        name: String,
+        secret: [u8; sealing::KEY_LEN],
+        session_key: SessionKey,
+        work: Work,
+        key_pair: Option<StoredKey>,
+    ) -> Self {
         Self {
             name,
             secret,
-            session_key: SessionKey::None,
+            session_key,
             work,
             stage: StoreStage::Begun,
             database: None,
             key: None,
             is_second_try: false,
-            key_pair: None,
+            key_pair,
         }
-    }
-
-    /// Stores this key for DPoP with the record.
-    pub(super) fn with_key_pair(mut self, key: Option<StoredKey>) -> Self {
-        self.key_pair = key;
-        self
-    }
-
-    /// Makes this an operation on a session.
-    pub(super) fn of_session(mut self, context: &Context) -> Self {
-        self.session_key = SessionKey::of_session(context);
-        self
     }
 
     /// A constant where sessions are not kept.

@@ -21,7 +21,7 @@ use crate::browser::encrypted_store::StoreOp;
 use crate::browser::operation::{Operation, Operations};
 use crate::browser::platform::{self, OnEvent, StoreLock, WorkerScope};
 use crate::browser::provider_request::ProviderRequest;
-use crate::browser::session_key::KEEPS_SESSIONS;
+use crate::browser::session_key::{KEEPS_SESSIONS, SessionKey};
 use crate::browser::signature::Verification;
 use crate::config::Config;
 use crate::vault::{
@@ -252,7 +252,7 @@ impl Host {
                 expires_at,
                 ..
             } => {
-                let store = StoreOp::put(&key, value, expires_at).with_key_pair(key_pair);
+                let store = StoreOp::put(&key, value, expires_at, key_pair);
                 self.begin(op, Operation::Store(store));
             }
             Output::Take { op, key } => self.begin(op, Operation::Store(StoreOp::take(&key))),
@@ -278,14 +278,14 @@ impl Host {
                 expires_at,
                 ..
             } => {
-                let store = StoreOp::put_session(self.session_name.clone(), state, expires_at)
-                    .with_key_pair(key_pair)
-                    .of_session(&self.context);
+                let key = SessionKey::of_session(&self.context);
+                let name = self.session_name.clone();
+                let store = StoreOp::put_session(name, key, state, expires_at, key_pair);
                 self.begin(op, Operation::Store(store));
             }
             Output::Load { op } => {
-                let store = StoreOp::load_session(self.session_name.clone());
-                let store = store.of_session(&self.context);
+                let key = SessionKey::of_session(&self.context);
+                let store = StoreOp::load_session(self.session_name.clone(), key);
                 self.begin(op, Operation::Store(store));
             }
             Output::Lock { op } => {

@@ -8,18 +8,10 @@
 import { stateOf } from './address.js'
 import type { CallbackResult } from './api.js'
 import type { Connection } from './connection.js'
+import { CHECK_INTERVAL, MIN_CHECKS } from './popup-checks.js'
 
 /** The BroadcastChannel between a popup and its opener. */
 const POPUP_CHANNEL = 'strongroom'
-
-/** Milliseconds between checks of a popup. */
-const CHECK_INTERVAL = 500
-
-/**
- * The number of checks at which a popup must look closed. It also looks closed when it comes back to a page whose policy
- * separates it, until the script of that page has sent a message.
- */
-const MIN_CHECKS = 10
 
 const openChannel = () => new BroadcastChannel(POPUP_CHANNEL)
 

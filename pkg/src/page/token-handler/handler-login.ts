@@ -3,11 +3,8 @@ import { ownPath } from '../address.js'
 import type { LoginOptions, Session } from '../api.js'
 import type { refuse as Refuse } from '../error-text.js'
 import { listen } from '../listen.js'
+import { CHECK_INTERVAL, MIN_CHECKS } from '../popup-checks.js'
 import type { HandlerSession } from './handler-session.js'
-
-/** Milliseconds between checks of a popup, and how many times it must look closed: src/page/popup-login.ts explains why. */
-const CHECK_INTERVAL = 500
-const MIN_CHECKS = 10
 
 /** Everything that a login needs of its client. */
 export interface LoginContext {
