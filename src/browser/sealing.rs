@@ -2,11 +2,7 @@
 
 use crate::base::strings;
 use js_sys::{Object, Promise, Uint8Array};
-#[cfg(feature = "extended")]
-use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
-#[cfg(feature = "extended")]
-use web_sys::AesKeyGenParams;
 use web_sys::CryptoKey;
 
 use crate::Secret;
@@ -28,22 +24,6 @@ pub(super) fn import_key(scope: &WorkerScope, secret: &[u8; KEY_LEN]) -> Result<
     // WebCrypto has a copy (Web Cryptography API 14.3.9).
     platform::wipe(&bytes);
     importing
-}
-
-/// Begins to make a key that is not extractable.
-#[cfg(feature = "extended")]
-pub(super) fn make_key(scope: &WorkerScope) -> Result<Promise, JsValue> {
-    let algorithm: AesKeyGenParams = platform::dictionary(r#"{"name":"AES-GCM","length":256}"#);
-    let usages = platform::usages("encrypt", "decrypt");
-    platform::subtle(scope)?.generate_key_with_object(&algorithm, false, &usages)
-}
-
-/// The key that was read from the store, if it is one that decrypts. A key that does not encrypt fails on its first
-/// use.
-#[cfg(feature = "extended")]
-pub(super) fn stored_key(value: JsValue) -> Option<CryptoKey> {
-    let key: CryptoKey = value.dyn_into().ok()?;
-    key.usages().includes(&"decrypt".into(), 0).then_some(key)
 }
 
 /// Begins to seal `plain` for a record, whose initialization vector it sets.

@@ -1,13 +1,13 @@
 //! The key of kept sessions: in the store, where the first session makes it, or in escrow.
 
+use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{CryptoKey, IdbObjectStore};
+use web_sys::{AesKeyGenParams, CryptoKey, IdbObjectStore};
 
 use crate::browser::context::Context;
 use crate::browser::database::{self, KEYS};
 use crate::browser::escrow::{Escrow, EscrowStage, KeySearch};
-use crate::browser::platform::{Awaited, Database};
-use crate::browser::sealing;
+use crate::browser::platform::{self, Awaited, Database, WorkerScope};
 
 /// True if this build can keep sessions.
 pub(super) const KEEPS_SESSIONS: bool = true;
@@ -89,16 +89,16 @@ impl SessionKeyStage {
     ) -> Result<KeyProgress, JsValue> {
         let scope = &context.scope;
         let (awaited, stage) = match self {
-            Self::Read => match sealing::stored_key(value) {
+            Self::Read => match stored_key(value) {
                 Some(key) => return Ok(KeyProgress::Found(key)),
-                None => (sealing::make_key(scope)?.into(), Self::Made),
+                None => (make_key(scope)?.into(), Self::Made),
             },
             Self::Made => {
                 let keys = database::open_store(database, KEYS, "readwrite")?;
                 let reading = database::read(&keys, SEAL)?;
                 (reading, Self::ReadAgain(keys, value.unchecked_into()))
             }
-            Self::ReadAgain(keys, made) => match sealing::stored_key(value) {
+            Self::ReadAgain(keys, made) => match stored_key(value) {
                 Some(key) => return Ok(KeyProgress::Found(key)),
                 None => (
                     keys.put_with_key(&made, &SEAL.into())?.into(),
@@ -114,6 +114,20 @@ impl SessionKeyStage {
         };
         Ok(KeyProgress::Wait(awaited, stage))
     }
+}
+
+/// Begins to make a key that is not extractable.
+fn make_key(scope: &WorkerScope) -> Result<Promise, JsValue> {
+    let algorithm: AesKeyGenParams = platform::dictionary(r#"{"name":"AES-GCM","length":256}"#);
+    let usages = platform::usages("encrypt", "decrypt");
+    platform::subtle(scope)?.generate_key_with_object(&algorithm, false, &usages)
+}
+
+/// The key that was read from the store, if it is one that decrypts. A key that does not encrypt fails on its first
+/// use.
+fn stored_key(value: JsValue) -> Option<CryptoKey> {
+    let key: CryptoKey = value.dyn_into().ok()?;
+    key.usages().includes(&"decrypt".into(), 0).then_some(key)
 }
 
 fn in_escrow(search: KeySearch) -> KeyProgress {
