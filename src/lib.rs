@@ -1,9 +1,9 @@
 //! An OAuth 2.0 and OpenID Connect client that keeps tokens out of the page.
 //!
-//! This crate is the core of [strongroom](https://www.npmjs.com/package/strongroom): compiled to
-//! WebAssembly it runs in a Web Worker, where it logs in by the authorization code flow with PKCE,
-//! refreshes with rotation, validates ID tokens and adds the access token to requests for APIs. The
-//! page sends it commands and receives results, but never a token.
+//! This crate is the core of [strongroom](https://www.npmjs.com/package/strongroom). Compiled to WebAssembly, it runs
+//! in a Web Worker. There it signs the user in by the authorization code flow with PKCE, refreshes with rotation,
+//! validates ID tokens, and adds the access token to requests for APIs. The page sends it commands and receives
+//! results, but never a token. On a server, the same rules are those of a token handler ([`edge`]).
 //!
 //! # The core does no I/O
 //!
@@ -92,7 +92,7 @@
 //! | [`oauth::jwt`], [`oauth::jwks`], [`oauth::id_token`] | an ID token is used only after its signature and every claim are checked |
 //! | [`oauth::metadata`] | the provider must be the configured issuer |
 //! | [`oauth::www_authenticate`] | challenges that require another authentication or more scope are parsed strictly |
-//! | [`oauth::refresh_policy`] | only `invalid_grant` ends a session |
+//! | [`oauth::refresh_policy`] | of the token endpoint's error codes, only `invalid_grant` ends a session |
 //! | [`oauth::provider_errors`] | the reason for a refused refresh token is reported, but never the provider's description |
 //! | [`oauth::dpop`] | a token bound to a key is sent with a fresh proof; the private key never leaves the host |
 //! | [`oauth::resource_indicators`] | several APIs have separate access tokens from one refresh token |

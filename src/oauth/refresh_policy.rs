@@ -1,15 +1,15 @@
-//! When to refresh, and what the token endpoint's answer means for the session.
+//! When to refresh, and what the token endpoint's response means for the session.
 //!
-//! Only a definite verdict ends a session: `invalid_grant`. Whatever may pass, an outage, a captive
-//! portal, a lost answer, is retried with the *same* refresh token, promptly at first (providers that
-//! rotate allow a short leeway for a lost answer, RFC 9700 4.14.2) and with bounded patience;
-//! whatever will not pass by itself is not retried at all. That there is only one refresh at a time,
-//! and that a consumed token is never sent, is `vault/refresh.rs`'s.
+//! Of its error codes, only `invalid_grant` ends a session. After a temporary failure (an outage, a captive portal, a
+//! lost response) the *same* refresh token is sent again: soon at first, because providers that rotate have a short
+//! leeway for a lost response (RFC 9700 4.14.2), and then at growing intervals. If a retry would fail too, attempts are
+//! rare, or wait for the user. `vault/refresh.rs` makes sure that only one refresh is in flight, and that no consumed
+//! token is sent.
 //!
-//! Some providers refuse without saying so: a 400 with an empty body, `invalid_request`, or an
-//! `invalid_grant` that CORS hides from the browser. After a bounded number of attempts such a session is
-//! *suspected*: pages are told that the user has to sign in again, but the refresh token is kept and tried
-//! every five minutes, and any success restores the session.
+//! Some providers refuse an ended grant without saying so: with an empty 400, with `invalid_request`, or with an
+//! `invalid_grant` that CORS hides from the browser. After a limited number of attempts such a session is *suspected*:
+//! pages learn that the user has to sign in again, but the refresh token is kept and tried every five minutes, and any
+//! success restores the session.
 
 use crate::prelude::*;
 

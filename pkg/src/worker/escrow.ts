@@ -20,7 +20,8 @@ declare const self: ServiceWorkerGlobalScope
  *
  * The browser identifies the client: only a worker whose URL is exactly `vault` gets the key, not a page or a frame at
  * that URL, nor a worker from another file. The key is in memory only. It is lost when the browser stops this service
- * worker, half a minute after the last request; the vault sends it again before it is needed.
+ * worker, half a minute after the last request. The vault hands it over every twenty seconds, until five minutes after
+ * the last activity of the user.
  *
  * @param vault The URL of the file that calls `vault()`, exactly as `new SharedWorker()` or `new Worker()` gets it, with
  *   its query if it has one. It must be in this service worker's scope.
