@@ -456,7 +456,7 @@ fn second_token_ends_the_second_session() {
 }
 
 #[test]
-fn ends_are_kept_longer_than_any_session() {
+fn tombstones_outlive_any_session() {
     let mut host = Host::signed_in();
     let token = token_of(&host);
     assert_eq!(host.post_logout_token(&token).status, 200);
@@ -466,7 +466,7 @@ fn ends_are_kept_longer_than_any_session() {
 }
 
 #[test]
-fn configured_algorithm_holds_for_logout_tokens() {
+fn configured_algorithm_applies_to_logout_tokens() {
     let with_alg = |alg: &str| json!({ "idTokenSignedResponseAlg": alg });
     let mut host = Host::signed_in_with(&with_alg("ES256"));
     let first = token_of(&host);

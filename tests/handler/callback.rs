@@ -193,7 +193,7 @@ fn provider_error_reaches_login_page() {
 }
 
 #[test]
-fn error_without_state_carries_the_providers_code() {
+fn error_without_state_has_the_providers_code() {
     for (query, status, code, says) in [
         (
             "error=access_denied",

@@ -277,7 +277,7 @@ fn repeated_upstream_nonce_causes_no_retry() {
 }
 
 #[test]
-fn new_nonce_in_a_token_response_repeats_nothing() {
+fn nonce_in_token_response_causes_no_retry() {
     let mut host = new();
     host.provider.announced_nonce = Some("p-1".to_owned());
     host.sign_in();

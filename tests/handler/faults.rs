@@ -158,7 +158,7 @@ fn malformed_url_is_bad_request() {
 }
 
 #[test]
-fn huge_and_strange_requests_are_answered() {
+fn unusual_requests_get_responses() {
     let long = "x".repeat(200_000);
     let mut host = Host::signed_in();
     for text in [

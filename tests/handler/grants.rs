@@ -61,7 +61,7 @@ fn unrequested_scopes_fail_the_login_if_refused() {
 }
 
 #[test]
-fn refused_scopes_keep_the_session_before() {
+fn refused_scopes_keep_previous_session() {
     let mut host = Host::signed_in_with(&json!({ "unrequestedScopes": "refuse" }));
     host.provider.scope = Some(MORE);
     let back = host.come_back("/auth/login");

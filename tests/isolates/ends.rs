@@ -309,7 +309,7 @@ fn page_sees_activity_from_another_isolate() {
 }
 
 #[test]
-fn older_cookie_brings_its_activity_along() {
+fn older_cookie_updates_activity() {
     let mut world = World::new(Setup {
         idle: 400,
         ..Setup::default()

@@ -217,7 +217,7 @@ fn one_failing_session_is_not_an_outage() {
 }
 
 #[test]
-fn failing_sessions_hold_up_no_others() {
+fn failing_sessions_do_not_block_others() {
     let (mut world, users) = many_users(4);
     world.failing = vec![0, 1];
     call_for(&mut world, &users[..2], 10_000, 0);

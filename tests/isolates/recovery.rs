@@ -69,7 +69,7 @@ fn refused_token_ends_session_and_is_reported() {
 }
 
 #[test]
-fn refusal_without_the_coordinator_ends_nothing_yet() {
+fn refusal_without_coordinator_keeps_session() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(setup);
         world.provider.revoke(0);

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_looked_up_at_once_are_forgotten_at_once() {
+    fn sessions_of_equal_age_are_forgotten_together() {
         let mut cache = SessionCache::default();
         for number in 0..=MOST {
             cache.entry(&number.to_string(), &at(1)).checked = at(0);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_coordinator_is_left_alone_for_a_second() {
+    fn failed_coordinator_is_not_asked_for_a_second() {
         let mut cache = SessionCache::default();
         cache.coordinator_failed(&at(10));
         assert!(!cache.is_coordinator_up(&at(10)));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn coordinator_counts_as_failed_until_it_answers() {
+    fn coordinator_is_failed_until_it_responds() {
         let mut cache = SessionCache::default();
         assert!(!cache.has_coordinator_failed());
         cache.coordinator_failed(&at(10));
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_without_steps_is_ignored() {
+    fn refresh_without_steps_is_ignored() {
         let mut cache = SessionCache::default();
         let last_step = Rc::new(Cell::new(at(0)));
         cache.begin("sid", 1, last_step.clone());

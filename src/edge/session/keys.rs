@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_has_sixteen_keys_at_most() {
+    fn keyring_has_at_most_sixteen_keys() {
         let keys: Vec<String> = (0..17).map(|n| base64url::encode(&[n; 32])).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         assert_eq!(Keyring::parse(&keys[..16]).unwrap().keys().len(), 16);

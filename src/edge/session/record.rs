@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn record_is_of_its_sessions_generation() {
+    fn record_has_generation_of_its_session() {
         let kept = Record::of(&session(2), 5);
         assert_eq!((kept.generation, kept.committed), (2, 5));
         assert!(kept.session.is_some());
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn only_newer_generations_are_noted() {
+    fn only_newer_presented_generations_are_recorded() {
         let record = record(3, &[(2, 10)]);
         for generation in [0, 1, 2] {
             assert!(record.with_presented(generation, GRACE, 20).is_none());
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn settled_generations_are_forgotten_but_for_the_latest() {
+    fn old_presented_generations_are_forgotten_except_latest() {
         let record = record(4, &[(1, 0), (2, 1000), (3, 2000)]);
         assert_eq!(remembered(&record, 4, 181_000), [1, 2, 3, 4]);
         assert_eq!(remembered(&record, 4, 181_001), [2, 3, 4]);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn eight_generations_are_remembered_at_most() {
+    fn at_most_eight_presented_generations_are_kept() {
         let presented: Vec<_> = (1..=8).map(|generation| (generation, 0)).collect();
         let record = record(9, &presented);
         assert_eq!(remembered(&record, 9, 1), [2, 3, 4, 5, 6, 7, 8, 9]);
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn only_later_activity_is_noted() {
+    fn only_later_activity_is_recorded() {
         let mut record = Rc::new(record(1, &[]));
         assert!(!record.note_active(0));
         assert!(record.note_active(1));
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn intent_counts_until_its_time() {
+    fn intent_is_valid_until_its_time() {
         let intent = Intent {
             holder: "one".to_owned(),
             until: 10,
