@@ -11,7 +11,7 @@ use std::fmt::{Display, Formatter};
 pub(crate) enum Engine {
     Chromium,
     Firefox,
-    /// WebKitGTK, the engine of Safari without Safari
+    /// The GTK port of Safari's engine of Safari without Safari
     #[value(name = "webkit")]
     WebKit,
 }

@@ -1,5 +1,5 @@
-//! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | mutants | supply | bench | measure |
-//! size`.
+//! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
+//! measure | size`.
 //!
 //! Each command installs what it needs on first use, and skips steps whose inputs have not changed. If something cannot
 //! be installed, the error says how to install it.
@@ -18,6 +18,7 @@ mod fuzz;
 mod install;
 mod measure;
 mod messages;
+mod miri;
 mod mutants;
 mod names;
 mod order;
@@ -94,6 +95,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Run the tests of the allocator under Miri, which detects undefined behavior. Needs a nightly toolchain.
+    Miri,
     /// Make one small change to the core at a time, and check that the native tests notice. Installs cargo-mutants.
     Mutants(mutants::Options),
     /// Check all dependencies, including slow checks and those that need the network: licenses, sources and known
@@ -167,6 +170,7 @@ fn run(command: &Command) -> Result<()> {
             simulation::run(lives, *sessions, *seed)
         }
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), *seconds),
+        Command::Miri => miri::run(),
         Command::Mutants(options) => mutants::run(options),
         Command::Measure(options) => measure::run(options),
         Command::Supply => supply::run(),

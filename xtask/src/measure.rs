@@ -1,7 +1,8 @@
 //! `cargo xtask measure`: measures the readability of the sources, and samples sentences.
 
 mod code;
-pub(crate) mod english;
+mod english;
+pub(crate) mod lint;
 mod scan;
 
 use crate::paths::{at, root};
@@ -77,35 +78,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[allow(
-    dead_code,
-    reason = "part of the lints as soon as the texts follow the rules"
-)]
-/// Fails if a comment or message contains a phrase that is never right, or if too many doc comments open with a
-/// question word.
-pub(crate) fn check_english() -> Result<()> {
-    let texts = read_texts(&tracked_files()?)?;
-    let (_, _, places) = forbidden(&texts);
-    let total = doc_texts(&texts).count();
-    let opened: Vec<_> = doc_texts(&texts)
-        .filter(|(_, piece)| english::opens_with_question(&piece.text))
-        .collect();
-    let mut faults = places;
-    if opened.len() * 20 > total {
-        faults.extend(opened.iter().map(|(path, piece)| {
-            format!(
-                "{path}:{}: a doc comment starts with a noun or a verb: {}",
-                piece.line,
-                first_line(piece)
-            )
-        }));
-    }
-    if faults.is_empty() {
-        return Ok(());
-    }
-    anyhow::bail!("plain English:\n{}", faults.join("\n"))
 }
 
 fn first_line(piece: &Piece) -> &str {

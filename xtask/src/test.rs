@@ -110,6 +110,7 @@ fn run_kind(kind: Kind, engines: &[Engine]) -> Result<()> {
 }
 
 fn lint() -> Result<()> {
+    crate::measure::lint::check()?;
     let deny = ["--", "--deny", "warnings"];
     cargo()
         .args(["fmt", "--all", "--check"])

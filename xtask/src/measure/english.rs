@@ -19,7 +19,7 @@ pub(crate) const OPENINGS: &[&str] = &[
 ];
 
 /// Phrases that are never right in a comment or message, in lower case.
-const PHRASES: &[&str] = &[
+pub(crate) const PHRASES: &[&str] = &[
     "whoever",
     "anew",
     "octet",

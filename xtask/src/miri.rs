@@ -1,0 +1,33 @@
+//! `cargo xtask miri`: runs the tests of the allocator under Miri, which detects undefined behavior in unsafe code.
+//!
+//! Miri is a part of nightly toolchains only. The project is built with a stable toolchain, so this command is not a
+//! part of `cargo xtask test`, and it installs nothing.
+
+use crate::process::program;
+use anyhow::{Result, bail};
+use std::path::Path;
+
+/// The toolchain that has Miri.
+const TOOLCHAIN: &str = "nightly";
+
+/// The tests of the only unsafe code that runs natively.
+const TESTS: &str = "base::zeroing_alloc";
+
+/// Runs the tests. Fails if Miri is not installed.
+pub(crate) fn run() -> Result<()> {
+    let cargo = |arguments: &[&str]| {
+        program("rustup")
+            .args(["run", TOOLCHAIN, "cargo"])
+            .args(arguments)
+    };
+    // Without the sources of the standard library, Miri would ask a question.
+    let sysroot = program("rustup").args(["run", TOOLCHAIN, "rustc", "--print", "sysroot"]);
+    let sources = Path::new(&sysroot.read().unwrap_or_default()).join("lib/rustlib/src/rust");
+    if !sources.is_dir() || !cargo(&["miri", "--version"]).succeeds() {
+        bail!(
+            "Miri is not installed, so the allocator was NOT tested under it. With rustup (https://rustup.rs) run \
+             `rustup toolchain install {TOOLCHAIN} --component miri,rust-src`"
+        );
+    }
+    cargo(&["miri", "test", "--package", "strongroom", "--lib", TESTS]).run()
+}
