@@ -3,8 +3,13 @@
 //! The vault's operations wait in a queue. [`World::answer_all`] answers them in order. A test that needs another order
 //! [holds](World::hold) some kinds back, lets the provider [act](World::act) on a request before its response arrives,
 //! and answers the rest one by one. The invariants are checked when the world ends.
+//!
+//! The world's parts own their state: `workers`, `pages`, `calls`, `jobs` (pending operations), `storage` with its lock,
+//! `clock`, `provider` and `sockets`. `outputs` and `requests` handle the vault's output; `invariants` and `persisted` are
+//! the oracle.
 
 pub mod api;
+mod calls;
 mod clock;
 pub mod dpop;
 mod elapsed;
@@ -31,21 +36,23 @@ use strongroom::base::clock::{Instant, Millis, UnixMillis};
 use strongroom::base::http::Outcome;
 use strongroom::codec::json::{Object, Value};
 use strongroom::config::Config;
-use strongroom::vault::{ApiRequest, CallId, Hint, PortId, Vault};
+use strongroom::vault::{ApiRequest, Hint, PortId, Vault};
 
 pub use api::API;
-use clock::ahead;
+use calls::Calls;
 use invariants::{Invariant, Watch};
-use jobs::Job;
+use jobs::Jobs;
 use ledger::Ledger;
-use page::Page;
 pub use page::{Answer, Request};
+use pages::Pages;
 pub use pages::{Fetch, fetch_members};
 use provider::Provider;
 pub use provider::params;
 pub use provider::{Endpoint, Fault, Flaw};
+use storage::Lock;
 use store::Store;
 use witness::Witness;
+use workers::Workers;
 
 /// The moment at which worlds start.
 const BEGINNING: Instant = Instant {
@@ -99,69 +106,41 @@ pub type JobId = u32;
 
 pub struct World {
     pub now: Instant,
-    pub provider: Provider,
-    pub store: Store,
-    /// True if successors can be made durable.
-    pub persists: bool,
-    /// Documents by URL that a service worker serves if the network fails.
-    pub service_worker: Option<BTreeMap<String, Outcome>>,
-    /// The response to a refresh is being handled.
-    answers_refresh: bool,
-    /// True if the device knows that it is offline when the network fails.
-    pub knows_offline: bool,
-    pub events: Vec<Event>,
-    moments: Vec<(Kind, Duration)>,
-    pub ledger: Ledger,
-    pub witness: Witness,
-    pub watch: Watch,
-    /// A readable log of the events. `None`: nobody reads it, so nothing is written.
-    pub story: Option<Vec<String>>,
-    /// Usually one. Further vaults share its store.
-    vaults: Vec<Vault>,
-    /// Index of the vault that runs now.
-    turn: usize,
-    /// Index of the vault that holds the store's lock.
-    lock: Option<usize>,
-    /// A grant of the lock that its frozen vault has not received yet.
-    granted: Option<JobId>,
-    /// How far the monotonic clock of each vault's worker is ahead of the world's. The clock starts with the worker.
-    ahead: Vec<u64>,
-    /// Index of the vault to which each page is connected.
-    homes: BTreeMap<PortId, usize>,
-    config: String,
-    /// True if tokens must be bound to a key.
-    is_bound: bool,
-    /// Seed of the vault's random numbers.
-    last_seed: u64,
     /// The provider's time. The device's clock may be wrong.
     pub true_time: UnixMillis,
     /// How far the API's clock is ahead of the provider's, in milliseconds.
     pub api_ahead: i64,
-    pages: BTreeMap<PortId, Page>,
-    gone: BTreeSet<PortId>,
-    /// Pages that said hello and are still open.
-    greeted: BTreeSet<PortId>,
-    /// Pages that the vault disconnected, in order.
-    closed: Vec<PortId>,
-    /// The user of the session, as each page was last told.
-    told_user: BTreeMap<PortId, String>,
-    /// The start of the session, as each page was last told.
-    told_beginning: BTreeMap<PortId, Option<u64>>,
-    /// The user of the session when pages made their requests.
-    asked_as: BTreeMap<Request, Option<String>>,
-    jobs: Vec<Job>,
-    last_job: JobId,
-    /// The last job that [`Self::new_jobs`] reported.
-    announced: JobId,
-    held: BTreeSet<Kind>,
-    /// The request of a page behind each call.
-    calls: BTreeMap<CallId, Request>,
-    /// The URLs that pages requested.
-    urls: BTreeMap<Request, String>,
-    /// A call that counts as user activity and is being handed to the vault.
-    touching: Option<Request>,
-    /// Calls that received a 401.
-    refused: BTreeSet<CallId>,
+    config: String,
+    workers: Workers,
+    pages: Pages,
+    calls: Calls,
+    jobs: Jobs,
+    lock: Lock,
+    pub provider: Provider,
+    pub store: Store,
+    pub sockets: sockets::Sockets,
+    pub ledger: Ledger,
+    pub witness: Witness,
+    pub watch: Watch,
+    pub events: Vec<Event>,
+    /// A readable log of the events. `None`: nobody reads it, so nothing is written.
+    pub story: Option<Vec<String>>,
+    /// True if successors can be made durable.
+    pub persists: bool,
+    /// Documents by URL that a service worker serves if the network fails.
+    pub service_worker: Option<BTreeMap<String, Outcome>>,
+    /// True if the device knows that it is offline when the network fails.
+    pub knows_offline: bool,
+    /// True if a read of the store returns what the store has when the read is requested.
+    pub reads_early: bool,
+    /// True if hints reach the other vaults automatically.
+    pub spreads_hints: bool,
+    /// Hints that vaults have posted, with the number of the vault.
+    pub hints: Vec<(usize, Hint)>,
+    /// Vaults that have stopped.
+    pub stopped: BTreeSet<usize>,
+    /// Number of times the key in escrow was handed over.
+    pub hand_overs: u32,
     /// True if a call was sent again with a new token and received another 401.
     pub has_refused_renewed: bool,
     /// Headers and tokens of the calls, as the API received them.
@@ -172,26 +151,11 @@ pub struct World {
     pub makes_keys: bool,
     /// The DPoP requirements of APIs, by URL.
     pub checkers: BTreeMap<&'static str, dpop::Checker>,
-    pub sockets: sockets::Sockets,
-    sent: BTreeMap<Endpoint, Vec<String>>,
-    last_port: PortId,
-    last_call: CallId,
+    /// True if tokens must be bound to a key.
+    is_bound: bool,
+    /// The response to a refresh is being handled.
+    answers_refresh: bool,
     has_ended: bool,
-    pub reads_early: bool,
-    held_in: Vec<(usize, Kind)>,
-    delayed: BTreeSet<JobId>,
-    /// True if hints reach the other vaults automatically.
-    pub spreads_hints: bool,
-    /// Hints that vaults have posted, with the number of the vault.
-    pub hints: Vec<(usize, Hint)>,
-    /// Vaults that have stopped.
-    pub stopped: BTreeSet<usize>,
-    /// Number of times the key in escrow was handed over.
-    pub hand_overs: u32,
-    /// Vaults in frozen pages: nothing reaches them.
-    frozen: BTreeSet<usize>,
-    /// Writes that reach the store although the vault canceled them.
-    land_late: BTreeSet<JobId>,
 }
 
 impl World {
@@ -211,63 +175,38 @@ impl World {
         provider.names_families = parse(&config).keeps;
         Self {
             now: BEGINNING,
+            true_time: BEGINNING.wall,
+            api_ahead: 0,
+            workers: Workers::new(&config, seed),
+            pages: Pages::default(),
+            calls: Calls::default(),
+            jobs: Jobs::default(),
+            lock: Lock::default(),
             provider,
             store: Store::default(),
-            persists: true,
-            events: Vec::new(),
-            moments: Vec::new(),
+            sockets: sockets::Sockets::default(),
             ledger: Ledger::default(),
             witness: Witness::default(),
             watch: Watch::new(parse(&config).limits, parse(&config).keeps),
+            events: Vec::new(),
             story: None,
-            vaults: vec![vault(&config, seed)],
-            turn: 0,
-            lock: None,
-            granted: None,
-            ahead: vec![ahead(&config, &BEGINNING)],
-            homes: BTreeMap::new(),
-            is_bound: parse(&config).binds_tokens(),
-            config,
-            last_seed: seed,
-            true_time: BEGINNING.wall,
-            api_ahead: 0,
+            persists: true,
             service_worker: None,
-            answers_refresh: false,
             knows_offline: false,
-            pages: BTreeMap::new(),
-            gone: BTreeSet::new(),
-            greeted: BTreeSet::new(),
-            closed: Vec::new(),
-            told_user: BTreeMap::new(),
-            told_beginning: BTreeMap::new(),
-            asked_as: BTreeMap::new(),
-            jobs: Vec::new(),
-            last_job: 0,
-            announced: 0,
-            held: BTreeSet::new(),
-            calls: BTreeMap::new(),
-            urls: BTreeMap::new(),
-            touching: None,
-            refused: BTreeSet::new(),
+            reads_early: false,
+            spreads_hints: false,
+            hints: Vec::new(),
+            stopped: BTreeSet::new(),
+            hand_overs: 0,
             has_refused_renewed: false,
             seen_by_api: Vec::new(),
             keys: vec![dpop::Keys::default()],
             makes_keys: true,
             checkers: BTreeMap::new(),
-            sockets: sockets::Sockets::default(),
-            sent: BTreeMap::new(),
-            last_port: 0,
-            last_call: 0,
+            is_bound: parse(&config).binds_tokens(),
+            answers_refresh: false,
             has_ended: false,
-            reads_early: false,
-            held_in: Vec::new(),
-            delayed: BTreeSet::new(),
-            spreads_hints: false,
-            hints: Vec::new(),
-            stopped: BTreeSet::new(),
-            hand_overs: 0,
-            frozen: BTreeSet::new(),
-            land_late: BTreeSet::new(),
+            config,
         }
     }
 
@@ -298,8 +237,8 @@ impl World {
         let line = what(self);
         let since = |now, then| Duration::from_millis(now - then).as_secs_f64();
         let time = since(self.now.monotonic.0, BEGINNING.monotonic.0);
-        let line = if self.vaults.len() > 1 {
-            format!("{time:>11.3} v{} {line}", self.turn)
+        let line = if self.workers.vaults.len() > 1 {
+            format!("{time:>11.3} v{} {line}", self.workers.turn)
         } else {
             format!("{time:>11.3} {line}")
         };
@@ -322,10 +261,10 @@ impl Drop for World {
         if std::thread::panicking() || self.has_ended {
             return;
         }
-        self.held.clear();
-        self.held_in.clear();
-        self.delayed.clear();
-        self.frozen.clear();
+        self.jobs.held.clear();
+        self.jobs.held_in.clear();
+        self.jobs.delayed.clear();
+        self.workers.frozen.clear();
         self.provider.repair();
         // Longer than a login may take. Nothing may take longer than a login.
         self.advance(Duration::from_secs(660));

@@ -11,7 +11,7 @@ impl World {
     /// The time as this vault's worker reads it.
     pub(super) fn time_of(&self, vault: usize) -> Instant {
         Instant {
-            monotonic: self.now.monotonic + Millis(self.ahead[vault]),
+            monotonic: self.now.monotonic + Millis(self.workers.ahead[vault]),
             wall: self.now.wall,
         }
     }
@@ -21,8 +21,8 @@ impl World {
         if self.stopped.contains(&vault) {
             return None;
         }
-        let due = self.vaults[vault].next_tick(self.time_of(vault))?;
-        Some(due.saturating_sub(Millis(self.ahead[vault])))
+        let due = self.workers.vaults[vault].next_tick(self.time_of(vault))?;
+        Some(due.saturating_sub(Millis(self.workers.ahead[vault])))
     }
 
     /// Lets time pass and does nothing else.
@@ -34,12 +34,12 @@ impl World {
 
     /// Fires a timer of the vault, late by this much.
     pub fn timer_fires(&mut self, late: Millis) {
-        self.timer_of(self.turn, late);
+        self.timer_of(self.workers.turn, late);
     }
 
     /// Fires a timer of this vault, late by this much.
     pub fn timer_of(&mut self, vault: usize, late: Millis) {
-        self.turn = vault;
+        self.workers.turn = vault;
         if late > PROMPT {
             self.watch.hinder();
         }
@@ -48,7 +48,7 @@ impl World {
     }
 
     pub fn tick_of(&mut self, v: usize) {
-        self.turn = v;
+        self.workers.turn = v;
         self.input(Input::Tick);
     }
 
@@ -67,7 +67,8 @@ impl World {
         let end = self.now.monotonic + Millis::from(duration);
         let mut ticks_now = 0;
         let next = |world: &Self| {
-            let awake = (0..world.vaults.len()).filter(|vault| !world.frozen.contains(vault));
+            let awake = (0..world.workers.vaults.len())
+                .filter(|vault| !world.workers.frozen.contains(vault));
             let ticks = awake.filter_map(|vault| world.tick_due(vault));
             ticks.min().filter(|tick| *tick <= end)
         };

@@ -1,5 +1,6 @@
 //! Operations of a vault: tests hold them back, act on them, answer them or lose them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::api::API;
@@ -7,12 +8,33 @@ use super::elapsed::Since;
 use super::invariants::{Invariant, in_words};
 use super::page::Request;
 use super::persisted::Record;
-use super::provider::{Provider, form_of};
+use super::provider::{Endpoint, Provider, form_of};
 use super::{Event, JobId, Kind, PROBE, PROMPT, REFRESH, World, api, dpop, provider};
 use strongroom::Secret;
 use strongroom::base::clock::Instant;
 use strongroom::base::http::{HttpRequest, Outcome};
 use strongroom::vault::{ApiRequest, CallId, Hint, Input, Loaded, News, OpId, Taken};
+
+/// The operations of all vaults.
+#[derive(Default)]
+pub(super) struct Jobs {
+    pub(super) pending: Vec<Job>,
+    pub(super) last: JobId,
+    /// The last job that [`World::new_jobs`] reported.
+    pub(super) announced: JobId,
+    /// Kinds whose responses are held back.
+    pub(super) held: BTreeSet<Kind>,
+    /// Kinds whose responses to one vault are held back.
+    pub(super) held_in: Vec<(usize, Kind)>,
+    /// Reads whose responses are held back.
+    pub(super) delayed: BTreeSet<JobId>,
+    /// Writes that reach the store although the vault canceled them.
+    pub(super) landing_late: BTreeSet<JobId>,
+    /// Refresh tokens that were sent to each endpoint.
+    pub(super) sent: BTreeMap<Endpoint, Vec<String>>,
+    /// The time of each request, by kind.
+    pub(super) moments: Vec<(Kind, Duration)>,
+}
 
 pub(super) struct Job {
     pub(super) id: JobId,
@@ -61,19 +83,19 @@ pub(super) enum Task {
 impl World {
     /// Operations that the vault asked for since the last call, and their kinds.
     pub fn new_jobs(&mut self) -> Vec<(JobId, Kind)> {
-        let known = std::mem::replace(&mut self.announced, self.last_job);
+        let known = std::mem::replace(&mut self.jobs.announced, self.jobs.last);
         let is_new = |job: &&Job| job.id > known;
-        let new = self.jobs.iter().filter(is_new);
+        let new = self.jobs.pending.iter().filter(is_new);
         new.map(|job| (job.id, job.kind)).collect()
     }
 
     pub(super) fn job(&mut self, kind: Kind, task: Task) {
         self.events.push(Event::Asked(kind));
-        self.moments.push((kind, self.now.monotonic.into()));
-        self.last_job += 1;
-        self.jobs.push(Job {
-            id: self.last_job,
-            vault: self.turn,
+        self.jobs.moments.push((kind, self.now.monotonic.into()));
+        self.jobs.last += 1;
+        self.jobs.pending.push(Job {
+            id: self.jobs.last,
+            vault: self.workers.turn,
             kind,
             asked_at: self.now,
             acted_at: None,
@@ -87,21 +109,25 @@ impl World {
 
     /// The vault of a job.
     pub fn vault_of(&self, id: JobId) -> Option<usize> {
-        Some(self.jobs[self.place_of(id)?].vault)
+        Some(self.jobs.pending[self.place_of(id)?].vault)
     }
 
     /// The kind of a pending job.
     pub fn kind_of(&self, id: JobId) -> Option<Kind> {
-        Some(self.jobs[self.place_of(id)?].kind)
+        Some(self.jobs.pending[self.place_of(id)?].kind)
     }
 
     pub(super) fn place_of(&self, id: JobId) -> Option<usize> {
-        self.jobs.iter().position(|job| job.id == id)
+        self.jobs.pending.iter().position(|job| job.id == id)
     }
 
     /// The number of pending requests of this kind.
     pub fn outstanding(&self, kind: Kind) -> usize {
-        self.jobs.iter().filter(|job| job.kind == kind).count()
+        self.jobs
+            .pending
+            .iter()
+            .filter(|job| job.kind == kind)
+            .count()
     }
 
     /// The number of requests of this kind that the vault has made.
@@ -112,58 +138,62 @@ impl World {
 
     /// The times of the vault's requests of this kind, relative to the first.
     pub fn moments(&self, kind: Kind) -> Vec<Duration> {
-        let moments = self.moments.iter().filter(|(k, _)| *k == kind);
+        let moments = self.jobs.moments.iter().filter(|(k, _)| *k == kind);
         let moments: Vec<Duration> = moments.map(|(_, at)| *at).collect();
         moments.iter().map(|at| *at - moments[0]).collect()
     }
 
     /// Holds back the responses to these kinds.
     pub fn hold(&mut self, kinds: &[Kind]) {
-        self.held.extend(kinds);
+        self.jobs.held.extend(kinds);
     }
 
     /// Ends `hold` and answers what waits.
     pub fn release(&mut self) {
-        self.held.clear();
+        self.jobs.held.clear();
         self.answer_all();
     }
 
     /// Holds back the responses of this kind to one vault.
     pub fn hold_in(&mut self, vault: usize, kind: Kind) {
-        self.held_in.push((vault, kind));
+        self.jobs.held_in.push((vault, kind));
     }
 
     /// Ends `hold_in` and `delay_pending_loads`, and answers what waits.
     pub fn unhold(&mut self) {
-        self.held_in.clear();
-        self.delayed.clear();
+        self.jobs.held_in.clear();
+        self.jobs.delayed.clear();
         self.answer_all();
     }
 
     /// Ends `hold` for this kind without answering anything yet.
     pub fn unhold_kind(&mut self, kind: Kind) {
-        self.held.remove(&kind);
+        self.jobs.held.remove(&kind);
     }
 
     /// Holds back the responses to the reads in flight, and not to later ones.
     pub fn delay_pending_loads(&mut self) {
-        let loads = self.jobs.iter().filter(|job| job.kind == Kind::Load);
-        self.delayed.extend(loads.map(|job| job.id));
+        let loads = self
+            .jobs
+            .pending
+            .iter()
+            .filter(|job| job.kind == Kind::Load);
+        self.jobs.delayed.extend(loads.map(|job| job.id));
     }
 
     pub(super) fn can_go(&self, job: &Job) -> bool {
         !self.is_locked_out(job)
             && !job.is_silent
-            && !self.held.contains(&job.kind)
-            && !self.held_in.contains(&(job.vault, job.kind))
-            && !self.delayed.contains(&job.id)
-            && !self.frozen.contains(&job.vault)
+            && !self.jobs.held.contains(&job.kind)
+            && !self.jobs.held_in.contains(&(job.vault, job.kind))
+            && !self.jobs.delayed.contains(&job.id)
+            && !self.workers.frozen.contains(&job.vault)
     }
 
     /// Answers pending operations in order, including those that follow from them, except for the ones held back.
     pub fn answer_all(&mut self) {
         let mut answered = 0;
-        while let Some(i) = self.jobs.iter().position(|job| self.can_go(job)) {
+        while let Some(i) = self.jobs.pending.iter().position(|job| self.can_go(job)) {
             self.answer_job(i);
             answered += 1;
             Invariant::Sanity.holds_if(answered < 100_000, || "the vault keeps asking".to_owned());
@@ -173,7 +203,7 @@ impl World {
     /// Answers the first request of this kind and nothing else.
     #[track_caller]
     pub fn answer_one(&mut self, kind: Kind) {
-        let i = self.jobs.iter().position(|job| job.kind == kind);
+        let i = self.jobs.pending.iter().position(|job| job.kind == kind);
         self.answer_job(i.expect("no pending request of this kind"));
     }
 
@@ -188,8 +218,8 @@ impl World {
     #[track_caller]
     pub fn fail_call(&mut self, request: Request) {
         let i = self.job_of_call(request);
-        let job = self.jobs.remove(i);
-        self.turn = job.vault;
+        let job = self.jobs.pending.remove(i);
+        self.workers.turn = job.vault;
         if let Task::Call(call, ..) = job.task {
             self.input(Input::CallFailed { call });
         }
@@ -199,8 +229,8 @@ impl World {
     #[track_caller]
     pub fn reflect_token(&mut self, request: Request) {
         let i = self.job_of_call(request);
-        let job = self.jobs.remove(i);
-        self.turn = job.vault;
+        let job = self.jobs.pending.remove(i);
+        self.workers.turn = job.vault;
         if let Task::Call(call, ..) = job.task {
             self.input(Input::CallReflected { call });
         }
@@ -208,10 +238,15 @@ impl World {
 
     /// Fails the handshake of a socket.
     pub fn refuse_socket(&mut self, request: Request) {
-        let is_it = |job: &Job| matches!(&job.task, Task::Socket(call) if self.calls.get(call) == Some(&request));
-        let i = self.jobs.iter().position(is_it).expect("it is in flight");
-        let job = self.jobs.remove(i);
-        self.turn = job.vault;
+        let is_it = |job: &Job| matches!(&job.task, Task::Socket(call) if self.calls.requests.get(call) == Some(&request));
+        let i = self
+            .jobs
+            .pending
+            .iter()
+            .position(is_it)
+            .expect("it is in flight");
+        let job = self.jobs.pending.remove(i);
+        self.workers.turn = job.vault;
         self.ledger.answered(request);
         if let Task::Socket(call) = job.task {
             self.input(Input::CallClosed { call });
@@ -220,8 +255,9 @@ impl World {
 
     #[track_caller]
     pub(super) fn job_of_call(&self, request: Request) -> usize {
-        let is_it = |job: &Job| matches!(&job.task, Task::Call(call, ..) if self.calls.get(call) == Some(&request));
+        let is_it = |job: &Job| matches!(&job.task, Task::Call(call, ..) if self.calls.requests.get(call) == Some(&request));
         self.jobs
+            .pending
             .iter()
             .position(is_it)
             .expect("the call is not in flight")
@@ -230,8 +266,8 @@ impl World {
     /// Lets the provider act on a request, unless it already did. The response stays on its way.
     pub fn provider_acts(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id)
-            && matches!(self.jobs[i].task, Task::Send(..))
-            && self.jobs[i].acted_at.is_none()
+            && matches!(self.jobs.pending[i].task, Task::Send(..))
+            && self.jobs.pending[i].acted_at.is_none()
         {
             self.act_on(i);
         }
@@ -249,34 +285,34 @@ impl World {
         let Some(i) = self.place_of(id) else {
             return;
         };
-        if let Task::Call(call, ..) = self.jobs[i].task {
-            self.turn = self.jobs.remove(i).vault;
+        if let Task::Call(call, ..) = self.jobs.pending[i].task {
+            self.workers.turn = self.jobs.pending.remove(i).vault;
             return self.input(Input::CallFailed { call });
         }
-        self.jobs[i].acted_at.get_or_insert(self.now);
+        self.jobs.pending[i].acted_at.get_or_insert(self.now);
         let outcome = if self.knows_offline {
             Outcome::Failed
         } else {
             Outcome::Opaque
         };
-        self.jobs[i].outcome = Some(outcome);
+        self.jobs.pending[i].outcome = Some(outcome);
         self.answer_job(i);
     }
 
     /// Lets the provider act on the first request of this kind. Its response stays on its way.
     #[track_caller]
     pub fn act(&mut self, kind: Kind) {
-        let i = self.jobs.iter().position(|job| job.kind == kind);
+        let i = self.jobs.pending.iter().position(|job| job.kind == kind);
         self.act_on(i.expect("no pending request of this kind"));
     }
 
     /// Answers one request or lets the provider act on it, as `choose` decides.
     pub fn answer_any(&mut self, choose: &mut dyn FnMut(usize) -> usize) {
-        if self.jobs.is_empty() {
+        if self.jobs.pending.is_empty() {
             return;
         }
-        let i = choose(self.jobs.len());
-        let job = &self.jobs[i];
+        let i = choose(self.jobs.pending.len());
+        let job = &self.jobs.pending[i];
         let may_act = matches!(job.task, Task::Send(..)) && job.outcome.is_none();
         if job.is_silent || self.is_locked_out(job) {
             return;
@@ -289,7 +325,7 @@ impl World {
     }
 
     pub(super) fn act_on(&mut self, i: usize) {
-        let job = &mut self.jobs[i];
+        let job = &mut self.jobs.pending[i];
         let Task::Send(_, request, proof) = &job.task else {
             panic!("the provider has no part in this");
         };
@@ -318,7 +354,7 @@ impl World {
         }
         self.learn_issued_secrets();
         self.story(|world| {
-            let job = &world.jobs[i];
+            let job = &world.jobs.pending[i];
             let Task::Send(_, request, _) = &job.task else {
                 return String::new();
             };
@@ -331,10 +367,12 @@ impl World {
     }
 
     pub(super) fn answer_job(&mut self, i: usize) {
-        if matches!(self.jobs[i].task, Task::Send(..)) && self.jobs[i].outcome.is_none() {
+        if matches!(self.jobs.pending[i].task, Task::Send(..))
+            && self.jobs.pending[i].outcome.is_none()
+        {
             self.act_on(i);
         }
-        if self.jobs[i].is_silent {
+        if self.jobs.pending[i].is_silent {
             return;
         }
         self.ask_service_worker(i);
@@ -349,7 +387,7 @@ impl World {
             is_from_cache,
             is_after_refresh,
             ..
-        } = self.jobs.remove(i);
+        } = self.jobs.pending.remove(i);
         let waited = |since: &Instant| since.passed(&self.now) > PROMPT;
         let is_of_store = matches!(
             kind,
@@ -358,7 +396,7 @@ impl World {
         if acted_at.as_ref().is_some_and(waited) || is_of_store && waited(&asked_at) {
             self.watch.hinder();
         }
-        self.turn = vault;
+        self.workers.turn = vault;
         self.events.push(Event::Answered(kind));
         self.story(|world| match (&task, &outcome) {
             (Task::Send(_, request, _), Some(outcome)) => {
@@ -366,7 +404,7 @@ impl World {
                 format!("vault learns of {what:?}: {outcome}")
             }
             (Task::Call(call, ..), _) => {
-                let Request { port, id } = world.calls[call];
+                let Request { port, id } = world.calls.requests[call];
                 format!("the API answers page {port}'s request {id}")
             }
             (Task::Persist(..), _) if world.persists => "the successor is stored".to_owned(),
@@ -437,7 +475,7 @@ impl World {
                     None => self.persists,
                 };
                 self.watch.persisted(vault, ok);
-                self.watch.wrote(vault, self.last_job);
+                self.watch.wrote(vault, self.jobs.last);
                 self.input(Input::Stored { op, ok });
             }
             Task::Load(op, early) => {
@@ -453,15 +491,20 @@ impl World {
                 self.input(Input::Loaded { op, loaded });
             }
             Task::Lock(op) => {
-                if self.granted.take_if(|granted| *granted == id).is_none() {
-                    assert_eq!(self.lock, None, "one lock is granted twice");
+                if self
+                    .lock
+                    .granted
+                    .take_if(|granted| *granted == id)
+                    .is_none()
+                {
+                    assert_eq!(self.lock.holder, None, "one lock is granted twice");
                 }
-                self.lock = Some(vault);
-                let last_job = self.last_job;
+                self.lock.holder = Some(vault);
+                let last_job = self.jobs.last;
                 self.input(Input::Locked { op });
                 let is_read = |job: &&Job| job.vault == vault && job.kind == Kind::Load;
-                let read = self.jobs.iter().rfind(is_read).map(|job| job.id);
-                if self.lock == Some(vault) {
+                let read = self.jobs.pending.iter().rfind(is_read).map(|job| job.id);
+                if self.lock.holder == Some(vault) {
                     self.watch.locked(vault, last_job, read);
                 }
             }
@@ -489,7 +532,7 @@ impl World {
                 let answer = api::answer(&self.provider, api_time, &request, proof, checker);
                 self.seen_by_api.push(*request);
                 let is_refused = answer.as_ref().is_some_and(|head| head.status == 401);
-                self.has_refused_renewed |= is_refused && !self.refused.insert(call);
+                self.has_refused_renewed |= is_refused && !self.calls.refused.insert(call);
                 self.input(match answer {
                     Some(head) => Input::CallAnswered { call, head },
                     None => Input::CallFailed { call },
@@ -501,7 +544,7 @@ impl World {
                 self.input(Input::SocketProbed { call, is_blocked });
             }
             Task::Socket(call) => {
-                let protocol = self.sockets.choose(self.calls[&call]);
+                let protocol = self.sockets.choose(self.calls.requests[&call]);
                 self.input(Input::SocketOpened { call, protocol });
             }
         }
@@ -509,7 +552,7 @@ impl World {
 
     /// A service worker stores the provider's responses to GET requests, and serves them when the network fails.
     pub(super) fn ask_service_worker(&mut self, i: usize) {
-        let job = &mut self.jobs[i];
+        let job = &mut self.jobs.pending[i];
         if let (Some(cache), Task::Send(_, request, _)) = (&mut self.service_worker, &job.task)
             && request.form.is_none()
             && let Some(outcome) = &mut job.outcome

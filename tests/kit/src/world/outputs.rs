@@ -14,57 +14,61 @@ use strongroom::vault::{ApiRequest, CallId, Input, Loaded, OpId, Output, PortId,
 impl World {
     /// Gives this input to every vault.
     pub(super) fn each(&mut self, input: impl Fn() -> Input<'static>) {
-        for vault in 0..self.vaults.len() {
-            if self.frozen.contains(&vault) {
+        for vault in 0..self.workers.vaults.len() {
+            if self.workers.frozen.contains(&vault) {
                 continue;
             }
-            self.turn = vault;
+            self.workers.turn = vault;
             self.input(input());
         }
     }
 
     pub fn input(&mut self, input: Input<'_>) {
         self.witness.debugged(format!("{input:?}"));
-        let turn = self.turn;
+        let turn = self.workers.turn;
         if self.stopped.contains(&turn) {
             return;
         }
         let now = self.time_of(turn);
-        let holds_lock = self.lock == Some(turn);
+        let holds_lock = self.lock.holder == Some(turn);
         let is_tick = matches!(input, Input::Tick);
         self.watch.before(turn, &now, holds_lock);
         if let Input::Message { port, text, .. } = &input
             && text.contains(r#""t":"logout""#)
-            && self.greeted.contains(port)
+            && self.pages.greeted.contains(port)
         {
             self.watch.logs_out(turn, self.true_time);
         }
         let is_active = matches!(&input, Input::Message { port, text, .. }
-            if text.contains(r#""t":"active""#) && self.greeted.contains(port));
-        self.vaults[turn].handle(now, input);
-        while let Some(output) = self.vaults[turn].poll() {
+            if text.contains(r#""t":"active""#) && self.pages.greeted.contains(port));
+        self.workers.vaults[turn].handle(now, input);
+        while let Some(output) = self.workers.vaults[turn].poll() {
             self.carry_out(output);
         }
         if self.stopped.contains(&turn) {
             return self.watch.killed(turn);
         }
         let is_admitted = |world: &mut Self, call| world.is_admitted(call);
-        let touching = self.touching.take();
+        let touching = self.calls.touching.take();
         if is_active || touching.is_some_and(|call| is_admitted(self, call)) {
             self.watch.touched(turn, &now);
         }
-        if self.greeted.is_empty() {
+        if self.pages.greeted.is_empty() {
             self.watch.nobody_told();
         }
-        let is_here = |port: &&PortId| self.homes[port] == turn;
-        let here = self.greeted.iter().filter(is_here);
-        let mut told = here.map(|port| &self.told_beginning[port]);
+        let is_here = |port: &&PortId| self.pages.homes[port] == turn;
+        let here = self.pages.greeted.iter().filter(is_here);
+        let mut told = here.map(|port| &self.pages.told_start[port]);
         let first = told.next();
         Invariant::Agreement.holds_if(told.all(|other| Some(other) == first), || {
-            format!("{:?}", self.told_beginning)
+            format!("{:?}", self.pages.told_start)
         });
-        let has_pages = self.greeted.iter().any(|port| self.homes[port] == turn);
-        let next_tick = self.vaults[turn].next_tick(now);
+        let has_pages = self
+            .pages
+            .greeted
+            .iter()
+            .any(|port| self.pages.homes[port] == turn);
+        let next_tick = self.workers.vaults[turn].next_tick(now);
         self.watch.after(turn, &now, has_pages, next_tick, is_tick);
     }
 
@@ -74,9 +78,9 @@ impl World {
             Output::Post { port, text } => self.tell(port, &text),
             Output::Close { port } => {
                 self.ledger.waive_page(port);
-                self.gone.insert(port);
-                self.greeted.remove(&port);
-                self.closed.push(port);
+                self.pages.gone.insert(port);
+                self.pages.greeted.remove(&port);
+                self.pages.closed.push(port);
             }
             Output::Send { op, request } => {
                 let endpoint = Provider::endpoint_of(&request);
@@ -85,13 +89,13 @@ impl World {
                 let proof = self.sign(request.proof.as_ref());
                 let is_unsigned = request.proof.is_some() && proof.is_none();
                 self.job(Kind::Provider(endpoint), Task::Send(op, request, proof));
-                if is_unsigned && let Some(job) = self.jobs.last_mut() {
+                if is_unsigned && let Some(job) = self.jobs.pending.last_mut() {
                     job.outcome = Some(Outcome::KeyLost);
                 }
             }
             Output::Cancel { op } => self.cancel(op),
             Output::MakeKey { op } => self.job(Kind::MakeKey, Task::MakeKey(op)),
-            Output::KeepKeys { names } => self.keys[self.turn].keep(&names),
+            Output::KeepKeys { names } => self.keys[self.workers.turn].keep(&names),
             Output::Store {
                 op,
                 key,
@@ -102,12 +106,12 @@ impl World {
                 if !key.starts_with("ended ") {
                     self.learn_secrets_of_login(&value);
                 }
-                let pair = self.keys[self.turn].named(key_pair);
+                let pair = self.keys[self.workers.turn].named(key_pair);
                 self.job(Kind::Store, Task::Store(op, key, value, pair));
             }
             Output::Take { op, key } => {
                 if key.starts_with("ended ") {
-                    self.watch.asks_for_mark(self.turn, op);
+                    self.watch.asks_for_mark(self.workers.turn, op);
                 }
                 self.job(Kind::Take, Task::Take(op, key));
             }
@@ -141,21 +145,21 @@ impl World {
             Output::Lock { op } => self.job(Kind::Lock, Task::Lock(op)),
             Output::Unlock => {
                 assert_eq!(
-                    self.lock,
-                    Some(self.turn),
+                    self.lock.holder,
+                    Some(self.workers.turn),
                     "the lock is released by its holder"
                 );
-                self.lock = None;
-                self.watch.unlocked(self.turn);
+                self.lock.holder = None;
+                self.watch.unlocked(self.workers.turn);
             }
             Output::Hint(hint) if self.spreads_hints => self.spread(|| Task::Hinted(hint)),
-            Output::Hint(hint) => self.hints.push((self.turn, hint)),
+            Output::Hint(hint) => self.hints.push((self.workers.turn, hint)),
             Output::Stop => {
-                let is_new = self.stopped.insert(self.turn);
+                let is_new = self.stopped.insert(self.workers.turn);
                 assert!(is_new, "a vault stops once");
                 assert_ne!(
-                    self.lock,
-                    Some(self.turn),
+                    self.lock.holder,
+                    Some(self.workers.turn),
                     "a vault stops while it holds the lock"
                 );
             }
@@ -176,16 +180,18 @@ impl World {
             Output::OpenSocket { call, handshake } => {
                 let (url, protocols) = (handshake.url.expose(), handshake.protocols.expose());
                 self.check_token_in(&[url, protocols].concat());
-                self.sockets.opened.push((self.calls[&call], *handshake));
+                self.sockets
+                    .opened
+                    .push((self.calls.requests[&call], *handshake));
                 self.job(Kind::Socket, Task::Socket(call));
             }
             Output::SendFirst { call, text, .. } => {
                 self.check_token_in(text.expose());
-                let first = (self.calls[&call], text.expose().to_owned());
+                let first = (self.calls.requests[&call], text.expose().to_owned());
                 self.sockets.first_messages.push(first);
             }
             Output::CloseSocket { call, code, reason } => {
-                let request = self.calls[&call];
+                let request = self.calls.requests[&call];
                 self.witness.told(&format!(r#"{{"reason":"{reason}"}}"#));
                 // The page hears of it from its own port, even if the socket never opened.
                 if !self.sockets.open.contains(&call) {
@@ -193,12 +199,12 @@ impl World {
                 }
                 self.sockets.closed.push((request, code, reason));
             }
-            Output::Deliver { call, text } if self.sockets.has(self.calls[&call]) => {
+            Output::Deliver { call, text } if self.sockets.has(self.calls.requests[&call]) => {
                 self.sockets.open.insert(call);
-                self.tell(self.calls[&call].port, &text);
+                self.tell(self.calls.requests[&call].port, &text);
             }
             Output::Deliver { call, text } => {
-                let port = self.calls[&call].port;
+                let port = self.calls.requests[&call].port;
                 self.tell(port, &text);
                 self.job(Kind::ResponseBody, Task::ResponseBody(call));
             }
@@ -213,25 +219,25 @@ impl World {
                 if self.sockets.open.remove(&call) {
                     self.sockets.dropped.push(call);
                 }
-                self.jobs.retain(|job| !is_its(&job.task));
-                self.calls.remove(&call);
+                self.jobs.pending.retain(|job| !is_its(&job.task));
+                self.calls.requests.remove(&call);
             }
         }
     }
 
     /// Gives the other vaults a task.
     fn spread(&mut self, task: impl Fn() -> Task) {
-        let here = self.turn;
-        for vault in (0..self.vaults.len()).filter(|vault| *vault != here) {
-            self.turn = vault;
+        let here = self.workers.turn;
+        for vault in (0..self.workers.vaults.len()).filter(|vault| *vault != here) {
+            self.workers.turn = vault;
             self.job(Kind::Changed, task());
         }
-        self.turn = here;
+        self.workers.turn = here;
     }
 
     /// Cancels an operation of the vault.
     fn cancel(&mut self, op: OpId) {
-        let turn = self.turn;
+        let turn = self.workers.turn;
         let is_it = |job: &Job| {
             let its = match &job.task {
                 Task::Send(op, ..)
@@ -245,8 +251,8 @@ impl World {
             };
             job.vault == turn && its == op
         };
-        if let Some(i) = self.jobs.iter().position(is_it) {
-            let job = self.jobs.remove(i);
+        if let Some(i) = self.jobs.pending.iter().position(is_it) {
+            let job = self.jobs.pending.remove(i);
             self.story(|_| format!("vault gives up: {:?}", job.kind));
             self.watch.hinder();
             match job.task {
@@ -255,13 +261,13 @@ impl World {
                     self.watch.probed(turn, false, &now);
                 }
                 Task::Send(..) if job.kind == REFRESH => self.watch.timed_out(turn),
-                Task::Persist(_, Some(state), key) if self.land_late.contains(&job.id) => {
-                    self.watch.wrote(turn, self.last_job);
+                Task::Persist(_, Some(state), key) if self.jobs.landing_late.contains(&job.id) => {
+                    self.watch.wrote(turn, self.jobs.last);
                     self.story(|_| "the canceled write reaches the store all the same".to_owned());
                     self.write(turn, state, key);
                 }
                 Task::Persist(_, Some(state), _) => {
-                    self.watch.wrote(turn, self.last_job);
+                    self.watch.wrote(turn, self.jobs.last);
                     self.watch.written(turn, state.expose(), false);
                 }
                 Task::Persist(_, None, _) => self.watch.persisted(turn, false),
@@ -276,8 +282,8 @@ impl World {
                         .loaded(turn, &Loaded::Unavailable, None, job.id, &now);
                 }
                 // The lock was granted at the same moment, so the host releases it.
-                Task::Lock(_) if self.granted == Some(job.id) => {
-                    (self.granted, self.lock) = (None, None);
+                Task::Lock(_) if self.lock.granted == Some(job.id) => {
+                    (self.lock.granted, self.lock.holder) = (None, None);
                 }
                 _ => {}
             }
@@ -292,20 +298,20 @@ impl World {
         key_pair: Option<String>,
         expires_at: UnixMillis,
     ) {
-        let is_kept = self.lock == Some(self.turn);
-        let now = self.time_of(self.turn).wall;
+        let is_kept = self.lock.holder == Some(self.workers.turn);
+        let now = self.time_of(self.workers.turn).wall;
         Invariant::Sanity.holds_if(!is_kept || expires_at > now, || {
             "the store receives a session that has expired".to_owned()
         });
         if let Some(state) = &state {
-            let has_lock = self.lock == Some(self.turn);
+            let has_lock = self.lock.holder == Some(self.workers.turn);
             let access_token = access_token_in(state.expose());
             let family = access_token.and_then(|token| self.provider.family_of_access(&token));
-            let now = self.time_of(self.turn);
+            let now = self.time_of(self.workers.turn);
             self.watch
-                .writes(self.turn, state.expose(), family, &now, has_lock);
+                .writes(self.workers.turn, state.expose(), family, &now, has_lock);
         }
-        let pair = self.keys[self.turn].named(key_pair);
+        let pair = self.keys[self.workers.turn].named(key_pair);
         self.job(Kind::Persist, Task::Persist(op, state, pair));
     }
 
@@ -313,16 +319,16 @@ impl World {
     fn call(&mut self, call: CallId, asked: Request, request: Box<ApiRequest>) {
         let Request { port, id } = asked;
         self.story(|_| format!("vault calls the API for page {port}'s request {id}"));
-        let is_its = self.calls.get(&call) == Some(&asked);
+        let is_its = self.calls.requests.get(&call) == Some(&asked);
         Invariant::OwnAnswer.holds_if(is_its, || format!("page {port}, request {id}"));
         let authorization = request.authorization.expose();
         let (_, token) = authorization.split_once(' ').unwrap_or_default();
         let family = self.provider.family_of_access(token);
-        let now = self.time_of(self.turn);
-        self.watch.call(self.turn, token, family, &now);
+        let now = self.time_of(self.workers.turn);
+        self.watch.call(self.workers.turn, token, family, &now);
         let user = self.provider.user_of(authorization);
-        let asked_as = &self.asked_as[&asked];
-        let told = self.told_user.get(&port).map(String::as_str);
+        let asked_as = &self.calls.asked_as[&asked];
+        let told = self.pages.told_user.get(&port).map(String::as_str);
         let is_users = user == told && user == asked_as.as_deref();
         Invariant::OwnAnswer.holds_if(is_users, || "another user's token".to_owned());
         let key = self.provider.key_of(token).map(str::to_owned);

@@ -1,5 +1,7 @@
 //! Pages: they connect, send messages, and store the answers.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::api::API;
 use super::invariants::Invariant;
 use super::page::{Answer, Page, Request};
@@ -7,6 +9,24 @@ use super::provider::params;
 use super::{Event, World};
 use strongroom::codec::json::{Object, Value};
 use strongroom::vault::{Body, CallId, Input, PortId};
+
+/// The pages of all vaults.
+#[derive(Default)]
+pub(super) struct Pages {
+    pub(super) all: BTreeMap<PortId, Page>,
+    /// Index of the vault to which each page is connected.
+    pub(super) homes: BTreeMap<PortId, usize>,
+    /// Pages that said hello and are still open.
+    pub(super) greeted: BTreeSet<PortId>,
+    pub(super) gone: BTreeSet<PortId>,
+    /// Pages that the vault disconnected, in order.
+    pub(super) closed: Vec<PortId>,
+    /// The user of the session, as each page was last told.
+    pub(super) told_user: BTreeMap<PortId, String>,
+    /// The start of the session, as each page was last told.
+    pub(super) told_start: BTreeMap<PortId, Option<u64>>,
+    pub(super) last_port: PortId,
+}
 
 /// A page's request for an API.
 pub struct Fetch<'a> {
@@ -38,7 +58,7 @@ impl World {
     /// Connects a page to this vault. It says hello.
     pub fn open_in(&mut self, vault: usize) -> PortId {
         let port = self.connect();
-        self.homes.insert(port, vault);
+        self.pages.homes.insert(port, vault);
         self.say(port, r#"{"t":"hello","version":1}"#);
         port
     }
@@ -46,7 +66,7 @@ impl World {
     /// Connects a page to this vault. The page was loaded at this time.
     pub fn open_loaded_at(&mut self, loaded: u64, vault: usize) -> PortId {
         let port = self.connect();
-        self.homes.insert(port, vault);
+        self.pages.homes.insert(port, vault);
         let hello = format!(r#"{{"t":"hello","version":1,"loaded":{loaded}}}"#);
         self.say(port, &hello);
         port
@@ -54,11 +74,11 @@ impl World {
 
     /// Connects a page that says nothing.
     pub fn connect(&mut self) -> PortId {
-        self.last_port += 1;
-        self.pages.insert(self.last_port, Page::default());
-        self.homes.insert(self.last_port, 0);
-        self.story(|world| format!("page {} connects", world.last_port));
-        self.last_port
+        self.pages.last_port += 1;
+        self.pages.all.insert(self.pages.last_port, Page::default());
+        self.pages.homes.insert(self.pages.last_port, 0);
+        self.story(|world| format!("page {} connects", world.pages.last_port));
+        self.pages.last_port
     }
 
     /// Closes a page without notice.
@@ -66,10 +86,10 @@ impl World {
         self.story(|_| format!("page {port} is closed"));
         self.ledger.waive_page(port);
         // Closing the page may be the input at which a limit is noticed, and all pages are told of a limit.
-        self.turn = self.homes[&port];
+        self.workers.turn = self.pages.homes[&port];
         self.input(Input::Disconnected { port });
-        self.gone.insert(port);
-        self.greeted.remove(&port);
+        self.pages.gone.insert(port);
+        self.pages.greeted.remove(&port);
     }
 
     /// Sends a message that is not a request.
@@ -78,9 +98,9 @@ impl World {
     }
 
     pub(super) fn say_with_body(&mut self, port: PortId, text: &str, body: Body) -> CallId {
-        self.last_call += 1;
-        let call = self.last_call;
-        self.turn = self.homes[&port];
+        self.calls.last += 1;
+        let call = self.calls.last;
+        self.workers.turn = self.pages.homes[&port];
         self.input(Input::Message {
             port,
             call,
@@ -96,7 +116,7 @@ impl World {
     }
 
     pub(super) fn ask_with_body(&mut self, port: PortId, members: &str, body: Body) -> Request {
-        let page = self.pages.get_mut(&port).unwrap();
+        let page = self.pages.all.get_mut(&port).unwrap();
         page.last_id += 1;
         let request = Request {
             port,
@@ -109,11 +129,12 @@ impl World {
     /// Sends a request with an id that may have been used before.
     pub fn ask_again(&mut self, request: Request, members: &str, body: Body) {
         self.ledger.asked(request);
-        let user = self.told_user.get(&request.port).cloned();
-        self.asked_as.insert(request, user);
+        let user = self.pages.told_user.get(&request.port).cloned();
+        self.calls.asked_as.insert(request, user);
         self.story(|world| {
             let Request { port, id } = request;
             let path = world
+                .calls
                 .urls
                 .get(&request)
                 .and_then(|url| url.strip_prefix(API));
@@ -123,8 +144,8 @@ impl World {
         });
         let is_activity =
             members.contains(r#""t":"fetch""#) && !members.contains(r#""background":true"#);
-        self.touching = is_activity.then_some(request);
-        self.calls.insert(self.last_call + 1, request);
+        self.calls.touching = is_activity.then_some(request);
+        self.calls.requests.insert(self.calls.last + 1, request);
         let text = format!(r#"{{"id":{},{members}}}"#, request.id);
         self.say_with_body(request.port, &text, body);
     }
@@ -161,8 +182,10 @@ impl World {
     }
 
     pub fn fetch_as(&mut self, port: PortId, fetch: &Fetch<'_>) -> Request {
-        let id = self.pages[&port].last_id + 1;
-        self.urls.insert(Request { port, id }, fetch.url.to_owned());
+        let id = self.pages.all[&port].last_id + 1;
+        self.calls
+            .urls
+            .insert(Request { port, id }, fetch.url.to_owned());
         self.ask_with_body(port, &fetch_members(fetch), fetch.body)
     }
 
@@ -205,12 +228,12 @@ impl World {
     }
 
     pub fn page(&self, port: PortId) -> &Page {
-        &self.pages[&port]
+        &self.pages.all[&port]
     }
 
     /// All answers to a request, in order.
     pub fn answers(&self, request: Request) -> &[Answer] {
-        let answers = self.pages[&request.port].answers.get(&request.id);
+        let answers = self.pages.all[&request.port].answers.get(&request.id);
         answers.map_or(&[], Vec::as_slice)
     }
 
@@ -238,7 +261,7 @@ impl World {
 
     /// The login options that the page was offered for a rejected call, as JSON.
     pub fn offered_login(&self, request: Request) -> Option<String> {
-        let errors = self.pages[&request.port].of_type("error");
+        let errors = self.pages.all[&request.port].of_type("error");
         let is_its = |m: &&Object| m.get("id").and_then(Value::as_u64) == Some(request.id);
         let mut text = String::new();
         errors.rev().find(is_its)?.get("login")?.write(&mut text);
@@ -256,17 +279,17 @@ impl World {
 
     /// The code in the last `failed` message to a page.
     pub fn failure(&self, port: PortId) -> &str {
-        let failed = self.pages[&port].of_type("failed").next_back();
+        let failed = self.pages.all[&port].of_type("failed").next_back();
         failed.unwrap().str("code").unwrap()
     }
 
     /// The pages that the vault disconnected, in order.
     pub fn closed(&self) -> &[PortId] {
-        &self.closed
+        &self.pages.closed
     }
 
     pub fn is_closed(&self, port: PortId) -> bool {
-        self.closed.contains(&port)
+        self.pages.closed.contains(&port)
     }
 
     /// The page's latest news of sessions in other vaults.
@@ -295,20 +318,20 @@ impl World {
 
     pub(super) fn last_session_message(&self, port: PortId) -> Option<&Object> {
         let has_session = |m: &&Object| m.get("session").is_some();
-        self.pages[&port].messages.iter().rfind(has_session)
+        self.pages.all[&port].messages.iter().rfind(has_session)
     }
 
     /// True if the host may drop the body of the last message.
     pub fn has_forgotten_last_body(&self) -> bool {
-        !self.calls.contains_key(&self.last_call)
+        !self.calls.requests.contains_key(&self.calls.last)
     }
 
     pub(super) fn tell(&mut self, port: PortId, text: &str) {
-        Invariant::OwnAnswer.holds_if(!self.gone.contains(&port), || {
+        Invariant::OwnAnswer.holds_if(!self.pages.gone.contains(&port), || {
             format!("page {port} is closed and receives a message")
         });
         self.witness.told(text);
-        let page = self.pages.get_mut(&port).unwrap();
+        let page = self.pages.all.get_mut(&port).unwrap();
         let answered = page.told(text);
         let message = page.messages.last().unwrap();
         let t = message.str("t").unwrap();
@@ -316,13 +339,13 @@ impl World {
         if let Some(session) = message.get("session") {
             let session = session.as_object();
             let claims = session.and_then(|s| s.get("claims")?.as_object());
-            let home = self.homes[&port];
+            let home = self.pages.homes[&port];
             match claims.and_then(|claims| claims.str("sub")) {
-                Some(user) => self.told_user.insert(port, user.to_owned()),
-                None => self.told_user.remove(&port),
+                Some(user) => self.pages.told_user.insert(port, user.to_owned()),
+                None => self.pages.told_user.remove(&port),
             };
             let beginning = session.and_then(|s| s.get("startedAt")?.as_u64());
-            self.told_beginning.insert(port, beginning);
+            self.pages.told_start.insert(port, beginning);
             let name = claims.and_then(|claims| claims.str("name"));
             match beginning {
                 Some(started_at) => {
@@ -337,13 +360,13 @@ impl World {
                 }
             }
             let reason = message.str("reason").unwrap_or("none");
-            what = match self.told_user.get(&port) {
+            what = match self.pages.told_user.get(&port) {
                 Some(user) => format!("{t}: {user}'s session"),
                 None => format!("{t}: no session, reason {reason}"),
             };
         }
         if t == "ready" {
-            self.greeted.insert(port);
+            self.pages.greeted.insert(port);
         }
         self.events.push(Event::Told(port, t.to_owned()));
         let Some((id, answer)) = answered else {
@@ -358,7 +381,7 @@ impl World {
             format!("vault answers page {port}'s request {id}: {what}")
         });
         if let (Answer::Head { url, .. }, Some(asked)) =
-            (&answer, self.urls.get(&Request { port, id }))
+            (&answer, self.calls.urls.get(&Request { port, id }))
         {
             Invariant::OwnAnswer.holds_if(url == asked, || format!("{asked} is answered by {url}"));
         }
@@ -373,7 +396,7 @@ impl World {
         }
         // A login on another device continues.
         is_final &= !matches!(answer, Answer::Device { .. });
-        let was_asked = id == 0 || self.asked_as.contains_key(&Request { port, id });
+        let was_asked = id == 0 || self.calls.asked_as.contains_key(&Request { port, id });
         Invariant::OwnAnswer.holds_if(was_asked, || format!("page {port} did not ask {id}"));
         if is_final {
             self.ledger.answered(Request { port, id });

@@ -33,7 +33,7 @@ impl World {
 
     /// Signs a proof, as the host does. Nobody else may ever see it.
     pub(super) fn sign(&mut self, proof: Option<&UnsignedProof>) -> Option<String> {
-        let proof = self.keys[self.turn].sign(proof?)?;
+        let proof = self.keys[self.workers.turn].sign(proof?)?;
         self.witness.secret(&proof);
         Some(proof)
     }
@@ -42,25 +42,29 @@ impl World {
     pub(super) fn check_token_in(&mut self, text: &str) {
         if let Some(token) = sockets::token_in(text) {
             let family = self.provider.family_of_access(token);
-            let now = self.time_of(self.turn);
-            self.watch.call(self.turn, token, family, &now);
+            let now = self.time_of(self.workers.turn);
+            self.watch.call(self.workers.turn, token, family, &now);
         }
     }
 
     pub(super) fn check_request(&mut self, endpoint: Endpoint, request: &HttpRequest) {
         let is_same = |job: &Job| {
-            job.vault == self.turn
+            job.vault == self.workers.turn
                 && matches!(&job.task, Task::Send(_, other, _)
                 if other.url == request.url && form_of(other) == form_of(request))
         };
         // A probe after a refresh and one after a pushed request may be in flight together.
-        let is_single = endpoint == Endpoint::Probe || !self.jobs.iter().any(is_same);
+        let is_single = endpoint == Endpoint::Probe || !self.jobs.pending.iter().any(is_same);
         Invariant::SingleFlight.holds_if(is_single, || {
             format!("{endpoint:?} receives the same request twice at once")
         });
         let form = form_of(request);
         if let Some(token) = form.get("refresh_token").or_else(|| form.get("token")) {
-            self.sent.entry(endpoint).or_default().push(token.clone());
+            self.jobs
+                .sent
+                .entry(endpoint)
+                .or_default()
+                .push(token.clone());
         }
         let (Endpoint::Exchange | Endpoint::Refresh) = endpoint else {
             return;
@@ -76,9 +80,13 @@ impl World {
             }
             _ => false,
         };
-        let in_flight = self.jobs.iter().filter(is_of_family).count();
-        let now = self.time_of(self.turn);
-        let from = (self.turn, &now, self.lock == Some(self.turn));
+        let in_flight = self.jobs.pending.iter().filter(is_of_family).count();
+        let now = self.time_of(self.workers.turn);
+        let from = (
+            self.workers.turn,
+            &now,
+            self.lock.holder == Some(self.workers.turn),
+        );
         self.watch
             .token_request(endpoint, secret, family, in_flight, from);
     }
@@ -94,16 +102,16 @@ impl World {
         let secret = secrets.find_map(|name| form.get(*name));
         let sent = secret.map_or("", String::as_str);
         let family = self.provider.family_of(sent);
-        let now = self.time_of(self.turn);
+        let now = self.time_of(self.workers.turn);
         let requested = Instant {
-            monotonic: asked_at.monotonic + Millis(self.ahead[self.turn]),
+            monotonic: asked_at.monotonic + Millis(self.workers.ahead[self.workers.turn]),
             wall: asked_at.wall,
         };
-        let to = (self.turn, &requested, &now);
+        let to = (self.workers.turn, &requested, &now);
         let is_for_target = form.contains_key("resource") || form.contains_key("audience");
         if is_for_target && invariants::is_refusal_of_target(outcome) {
             // RFC 8707 2: the error concerns this resource and not the session.
-            return self.watch.refused_target(self.turn);
+            return self.watch.refused_target(self.workers.turn);
         }
         self.watch.replied(endpoint, sent, family, outcome, to);
     }
@@ -120,7 +128,7 @@ impl World {
 
     /// The refresh tokens that were sent to the token endpoint or revoked, in order.
     pub fn refresh_tokens_sent_to(&self, endpoint: Endpoint) -> &[String] {
-        self.sent.get(&endpoint).map_or(&[], Vec::as_slice)
+        self.jobs.sent.get(&endpoint).map_or(&[], Vec::as_slice)
     }
 
     /// Counts every token issued so far as consumed, as a control.

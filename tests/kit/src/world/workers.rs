@@ -1,11 +1,38 @@
 //! The vaults' workers: they start, receive hints, freeze and end.
 
+use std::collections::BTreeSet;
+
 use super::clock::ahead;
 use super::jobs::{Job, Task};
 use super::provider::form_of;
-use super::{REFRESH, World, configuration, dpop, parse, vault};
+use super::{BEGINNING, REFRESH, World, configuration, dpop, parse, vault};
 use crate::dice::Dice;
 use strongroom::vault::{Hint, Input, PortId, Vault};
+
+/// The workers, each with its vault. There is usually one; further vaults share its store.
+pub(super) struct Workers {
+    pub(super) vaults: Vec<Vault>,
+    /// Index of the vault that runs now.
+    pub(super) turn: usize,
+    /// How far the monotonic clock of each worker is ahead of the world's. The clock starts with the worker.
+    pub(super) ahead: Vec<u64>,
+    /// Vaults in frozen pages: nothing reaches them.
+    pub(super) frozen: BTreeSet<usize>,
+    /// Seed of the newest vault's random numbers.
+    pub(super) last_seed: u64,
+}
+
+impl Workers {
+    pub(super) fn new(config: &str, seed: u64) -> Self {
+        Self {
+            vaults: vec![vault(config, seed)],
+            turn: 0,
+            ahead: vec![ahead(config, &BEGINNING)],
+            frozen: BTreeSet::new(),
+            last_seed: seed,
+        }
+    }
+}
 
 impl World {
     /// Restarts the worker: its pages and its memory are gone.
@@ -16,7 +43,7 @@ impl World {
 
     /// Kills a worker with its pages and its memory, and starts another one.
     pub fn kill(&mut self, which: usize) {
-        let homes = &self.homes;
+        let homes = &self.pages.homes;
         let its: Vec<PortId> = homes
             .iter()
             .filter(|(_, home)| **home == which)
@@ -24,40 +51,41 @@ impl World {
             .collect();
         for port in &its {
             self.ledger.waive_page(*port);
-            self.gone.insert(*port);
+            self.pages.gone.insert(*port);
         }
-        let gone = &self.gone;
+        let gone = &self.pages.gone;
         self.calls
+            .requests
             .retain(|_, request| !gone.contains(&request.port));
-        self.greeted.retain(|port| !gone.contains(port));
-        self.told_beginning.retain(|port, _| !gone.contains(port));
-        self.told_user.retain(|port, _| !gone.contains(port));
+        self.pages.greeted.retain(|port| !gone.contains(port));
+        self.pages.told_start.retain(|port, _| !gone.contains(port));
+        self.pages.told_user.retain(|port, _| !gone.contains(port));
         let is_rotated = |job: &&Job| job.kind == REFRESH && job.vault == which;
-        for job in self.jobs.iter().filter(is_rotated) {
+        for job in self.jobs.pending.iter().filter(is_rotated) {
             if let Task::Send(_, request, _) = &job.task {
                 self.watch
                     .lost_on_its_way(&form_of(request)["refresh_token"]);
             }
         }
-        self.jobs.retain(|job| job.vault != which);
-        self.lock = self.lock.filter(|holder| *holder != which);
-        self.frozen.remove(&which);
+        self.jobs.pending.retain(|job| job.vault != which);
+        self.lock.holder = self.lock.holder.filter(|holder| *holder != which);
+        self.workers.frozen.remove(&which);
         self.stopped.remove(&which);
         self.watch.killed(which);
-        self.last_seed += 1;
-        self.vaults[which] = vault(&self.config, self.last_seed);
+        self.workers.last_seed += 1;
+        self.workers.vaults[which] = vault(&self.config, self.workers.last_seed);
         self.keys[which].clear();
-        self.ahead[which] = ahead(&self.config, &self.now);
+        self.workers.ahead[which] = ahead(&self.config, &self.now);
     }
 
     /// The number of vaults.
     pub fn vaults(&self) -> usize {
-        self.vaults.len()
+        self.workers.vaults.len()
     }
 
     /// The vault to which a page is connected.
     pub fn home(&self, port: PortId) -> usize {
-        self.homes[&port]
+        self.pages.homes[&port]
     }
 
     /// Sets the configuration of workers that start from now on.
@@ -68,41 +96,43 @@ impl World {
 
     /// Starts another worker over the same store. Returns its number.
     pub fn add_vault(&mut self) -> usize {
-        self.last_seed += 1;
-        self.vaults.push(vault(&self.config, self.last_seed));
-        self.ahead.push(ahead(&self.config, &self.now));
+        self.workers.last_seed += 1;
+        self.workers
+            .vaults
+            .push(vault(&self.config, self.workers.last_seed));
+        self.workers.ahead.push(ahead(&self.config, &self.now));
         self.keys.push(dpop::Keys::default());
-        self.vaults.len() - 1
+        self.workers.vaults.len() - 1
     }
 
     /// Restarts the first vault in a dedicated worker.
     pub fn make_dedicated(&mut self) {
         let mut config = parse(&self.config);
         config.is_dedicated = true;
-        self.vaults[0] = Vault::new(config, Box::new(Dice::new(self.last_seed)));
+        self.workers.vaults[0] = Vault::new(config, Box::new(Dice::new(self.workers.last_seed)));
     }
 
     /// Freezes this vault: nothing reaches it, as in a tab that the browser has frozen.
     pub fn freeze(&mut self, vault: usize) {
-        self.frozen.insert(vault);
+        self.workers.frozen.insert(vault);
     }
 
     pub fn is_frozen(&self, vault: usize) -> bool {
-        self.frozen.contains(&vault)
+        self.workers.frozen.contains(&vault)
     }
 
     pub fn thaw(&mut self) {
-        self.frozen.clear();
+        self.workers.frozen.clear();
     }
 
     /// Unfreezes this vault and tells it of a granted lock.
     pub fn thaw_one(&mut self, vault: usize) {
-        self.frozen.remove(&vault);
+        self.workers.frozen.remove(&vault);
     }
 
     /// Delivers a hint that must not end the vault's session.
     pub fn hint(&mut self, vault: usize, hint: Hint) {
-        self.turn = vault;
+        self.workers.turn = vault;
         self.input(Input::Hinted(hint));
     }
 
