@@ -166,7 +166,6 @@ impl Context {
     }
 
     /// Continues an operation that has ended, with a new deadline.
-    #[cfg(feature = "extended")]
     pub(super) fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
         let deadline = Some(self.now.monotonic + self.config.request_timeout);
         self.operations.push(Operation {
@@ -361,10 +360,7 @@ impl Context {
 
     /// Returns true if inspectors may listen.
     pub(super) const fn is_inspected(&self) -> bool {
-        #[cfg(feature = "extended")]
-        return self.config.may_inspect();
-        #[cfg(not(feature = "extended"))]
-        false
+        self.config.may_inspect()
     }
 
     /// Reports an event that concerns no call.

@@ -216,6 +216,13 @@ impl Dpop {
     }
 }
 
+/// Asks the host for a new key.
+pub(super) fn make_key(ctx: &mut Context) -> OpId {
+    let op = ctx.begin_limited(Purpose::MakeKey);
+    ctx.outputs.push(Output::MakeKey { op });
+    op
+}
+
 /// Returns the key that the tokens of a session are bound to.
 pub(super) fn key_of_session(session: &Session) -> Option<BindingKey> {
     session.key().cloned()

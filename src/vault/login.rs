@@ -4,7 +4,7 @@
 pub(super) mod callback;
 #[cfg_attr(not(feature = "extended"), path = "basic/device.rs")]
 pub(super) mod device;
-#[cfg(feature = "extended")]
+#[cfg_attr(not(feature = "extended"), path = "basic/device_stage.rs")]
 pub(super) mod device_stage;
 pub(super) mod in_flight;
 pub(super) mod pushed;
@@ -14,14 +14,10 @@ use crate::prelude::*;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Result};
 use crate::oauth::authorization_request::{self, AuthorizationRequest, LIFETIME, LoginParams};
-#[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 use crate::vault::context::Context;
-#[cfg(feature = "extended")]
-use crate::vault::context::Purpose;
-use crate::vault::io::PortId;
-#[cfg(feature = "extended")]
-use crate::vault::io::{OpId, Output};
+use crate::vault::dpop;
+use crate::vault::io::{OpId, PortId};
 use crate::vault::list;
 use crate::vault::login::in_flight::{Login, LoginStage, Logins};
 use crate::vault::provider::Provider;
@@ -48,7 +44,6 @@ impl Logins {
             params,
             deadline: ctx.now.monotonic + LIFETIME + Millis(1),
             stage: LoginStage::NeedsMetadata,
-            #[cfg(feature = "extended")]
             key: None,
         }));
         if provider.need_metadata(ctx) {
@@ -56,29 +51,19 @@ impl Logins {
         }
     }
 
-    /// Takes up the logins that waited for metadata.
-    #[cfg(feature = "extended")]
+    /// Continues the logins that waited for metadata.
     pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
-        while let Some(login) = list::take(&mut self.in_flight, Login::needs_metadata) {
-            if let Some(login) = self.make_key(ctx, login) {
+        while let Some(mut login) = list::take(&mut self.in_flight, Login::needs_metadata) {
+            if ctx.config.binds_tokens() {
+                login.stage = LoginStage::MakingKey(dpop::make_key(ctx));
+                self.in_flight.push(login);
+            } else {
                 self.begin_with_key(ctx, provider, login, None);
             }
         }
     }
 
-    /// Takes up the logins that waited for metadata.
-    #[cfg(not(feature = "extended"))]
-    pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
-        while let Some(login) = list::take(&mut self.in_flight, Login::needs_metadata) {
-            match authorization_request(ctx, &login.params) {
-                Ok(begun) => self.push_or_begin(ctx, provider, login, begun),
-                Err(error) => ctx.post_error(login.port, login.id, &error),
-            }
-        }
-    }
-
     /// Begins a login whose key is there, if it needs one.
-    #[cfg(feature = "extended")]
     fn begin_with_key(
         &mut self,
         ctx: &mut Context,
@@ -100,21 +85,7 @@ impl Logins {
         }
     }
 
-    /// Gives the login back if it needs no key.
-    #[cfg(feature = "extended")]
-    fn make_key(&mut self, ctx: &mut Context, mut login: Box<Login>) -> Option<Box<Login>> {
-        if !ctx.config.binds_tokens() {
-            return Some(login);
-        }
-        let op = ctx.begin_limited(Purpose::MakeKey);
-        ctx.outputs.push(Output::MakeKey { op });
-        login.stage = LoginStage::MakingKey(op);
-        self.in_flight.push(login);
-        None
-    }
-
-    /// Takes up the login that waited for its key.
-    #[cfg(feature = "extended")]
+    /// Continues the login that waited for its key.
     pub(super) fn key_made(
         &mut self,
         ctx: &mut Context,

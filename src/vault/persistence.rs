@@ -213,7 +213,6 @@ impl Persistence {
     }
 
     /// Sessions that were found in the store, while the marks of their ends are looked up.
-    #[cfg(feature = "extended")]
     pub(super) fn sessions_being_read(&self) -> impl Iterator<Item = &Session> {
         let under_lock = match &self.lock {
             Lock::Reading(reading) => Some(reading),

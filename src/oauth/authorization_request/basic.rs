@@ -1,11 +1,12 @@
 //! Stand-ins for the parts of a login that need the Cargo feature `extended`.
 
-use super::{LoginParams, Pending};
+use super::{AuthorizationRequest, LoginParams, Pending};
 use crate::base::error::Result;
 use crate::codec::form::Form;
 use crate::codec::json::{Object, Writer};
 use crate::config::Config;
 use crate::oauth::dpop::PublicKey;
+use crate::prelude::*;
 
 /// Additional login options that a page may choose. This build has none.
 #[derive(Clone, Debug, Default)]
@@ -60,4 +61,12 @@ impl Pending {
 
     /// Removes the scopes of a stored login if a page may not request them.
     pub const fn check_scope(&mut self, _: &Config) {}
+}
+
+impl AuthorizationRequest {
+    /// Binds the authorization code to this key (RFC 9449 10). There are no keys.
+    #[must_use]
+    pub fn bound_to(self: Box<Self>, _: PublicKey) -> Box<Self> {
+        self
+    }
 }

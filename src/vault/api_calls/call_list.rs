@@ -97,16 +97,11 @@ impl CallList {
     }
 
     /// Returns the selector of the token that a call needs.
-    #[cfg(feature = "extended")]
     pub(in crate::vault) fn selector_of(&self, call: CallId) -> TokenSelector {
-        let known = self.calls.iter().find(|c| c.call == call)?;
-        known.allowed.token_selector()
-    }
-
-    #[cfg(not(feature = "extended"))]
-    #[expect(clippy::unused_self, reason = "the same interface in both builds")]
-    pub(in crate::vault) const fn selector_of(&self, _: CallId) -> TokenSelector {
-        TokenSelector
+        let known = self.calls.iter().find(|c| c.call == call);
+        known.map_or_else(TokenSelector::default, |known| {
+            known.allowed.token_selector()
+        })
     }
 
     /// Detaches calls from a session that is over. Their responses are delivered, but none is sent again with the token

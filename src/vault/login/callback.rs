@@ -6,7 +6,6 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::oauth::authorization_request::{self, Pending};
 use crate::oauth::authorization_response::AuthorizationResponse;
-#[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::{IdToken, Occasion};
 use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
@@ -41,7 +40,6 @@ enum CallbackStage {
     Verifying(Box<Pending>, Box<Verification>),
 }
 
-#[cfg(feature = "extended")]
 impl Callback {
     /// Returns the key that the tokens will be bound to.
     fn public_key(&self) -> Option<&PublicKey> {
@@ -380,7 +378,6 @@ impl Callbacks {
     }
 
     /// Returns the keys that tokens will be bound to.
-    #[cfg(feature = "extended")]
     pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.in_flight
             .iter()

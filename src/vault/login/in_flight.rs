@@ -5,12 +5,10 @@ use crate::prelude::*;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::oauth::authorization_request::{AuthorizationRequest, LIFETIME, LoginParams, Pending};
-#[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output, PortId};
 use crate::vault::list::{self, List};
-#[cfg(feature = "extended")]
 use crate::vault::login::device_stage::Device;
 use crate::vault::message::message;
 
@@ -39,14 +37,12 @@ pub(in crate::vault) struct Login {
     pub(in crate::vault) deadline: Millis,
     pub(in crate::vault) stage: LoginStage,
     /// The key that the tokens of a login on another device are to be bound to.
-    #[cfg(feature = "extended")]
     pub(in crate::vault) key: Option<PublicKey>,
 }
 
 pub(in crate::vault) enum LoginStage {
     NeedsMetadata,
     /// The host makes the key that its tokens are to be bound to.
-    #[cfg(feature = "extended")]
     MakingKey(OpId),
     /// The provider gets the request before the page is told where to go.
     Pushing(OpId, Box<AuthorizationRequest>),
@@ -55,7 +51,6 @@ pub(in crate::vault) enum LoginStage {
         url: String,
     },
     /// The user is at another device.
-    #[cfg(feature = "extended")]
     AtDevice(Device),
     /// A popup is at the provider; its opener waits.
     AtProvider {
@@ -101,7 +96,6 @@ impl Logins {
     }
 
     /// The keys that tokens will be bound to.
-    #[cfg(feature = "extended")]
     pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         let in_flight = self
             .in_flight
@@ -120,7 +114,6 @@ impl Logins {
     pub(in crate::vault) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
         for login in &self.in_flight {
             see(login.deadline);
-            #[cfg(feature = "extended")]
             if let LoginStage::AtDevice(device) = &login.stage {
                 device.due().map(&mut *see);
             }
