@@ -21,7 +21,7 @@ pub(in crate::vault) struct Call {
     pub(in crate::vault) port: PortId,
     pub(in crate::vault) id: u64,
     pub(in crate::vault) allowed: Allowed,
-    /// See [`ApiRequest::init`].
+    /// See [`init`](crate::vault::ApiRequest::init).
     pub(in crate::vault) init: String,
     pub(in crate::vault) body: Body,
     pub(in crate::vault) stage: CallStage,
