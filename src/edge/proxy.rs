@@ -194,21 +194,7 @@ async fn forward(
     }
     let demand = demand_of(route, allowed, &head, &session.access_token);
     let waited = began.elapsed(&context.task.now());
-    let is_quick = waited <= QUICK;
-    let brings_cookie = is_new || waited <= LATE && context.is_cookie_due(&session);
-    let latest = if !brings_cookie {
-        None
-    } else if is_new && is_quick {
-        Some(session)
-    } else {
-        // The browser may have the successor or another session by now, which this one must not replace.
-        let again = status::recheck(&context.task, session, is_new || is_quick);
-        boxed(again).await.ok()
-    };
-    let cookies = match latest {
-        Some(session) => context.updated_cookies(session, is_new).await,
-        None => Vec::new(),
-    };
+    let cookies = cookies_after(context, session, is_new, waited).await;
     match demand {
         None => Response::Upstream {
             cookies,
@@ -221,6 +207,30 @@ async fn forward(
             cookies,
             ..demand_response(head.status, &demand)
         }),
+    }
+}
+
+/// Returns the cookies that the response sets, after a wait of this length for the upstream.
+async fn cookies_after(
+    context: &RequestContext,
+    session: Rc<Session>,
+    is_new: bool,
+    waited: Millis,
+) -> Vec<String> {
+    let is_quick = waited <= QUICK;
+    let brings_cookie = is_new || waited <= LATE && context.is_cookie_due(&session);
+    let latest = if !brings_cookie {
+        None
+    } else if is_new && is_quick {
+        Some(session)
+    } else {
+        // The browser may have the successor or another session by now, which this one must not replace.
+        let again = status::recheck(&context.task, session, is_new || is_quick);
+        boxed(again).await.ok()
+    };
+    match latest {
+        Some(session) => context.updated_cookies(session, is_new).await,
+        None => Vec::new(),
     }
 }
 

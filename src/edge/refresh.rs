@@ -189,7 +189,7 @@ fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Milli
     })
 }
 
-/// The time until this session may be refreshed, after an attempt that failed.
+/// Returns the time until this session may be refreshed after a failed attempt.
 fn until_attempt(task: &Task, session: &Rc<Session>) -> Millis {
     let cache = task.isolate().session_cache.borrow();
     let cached = cache.get(&session.sid);

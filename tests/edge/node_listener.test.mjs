@@ -241,9 +241,9 @@ test('upload respects backpressure', async (t) => {
     const asked = new Promise((resolve) => (read = resolve))
     arrived()
     await asked
-    let octets = 0
-    for await (const piece of body) octets += piece.byteLength
-    return new Response(`${octets}`)
+    let length = 0
+    for await (const piece of body) length += piece.byteLength
+    return new Response(`${length}`)
   }
   const { url } = await serve(t, handler)
   const request = open(url, { method: 'POST' })

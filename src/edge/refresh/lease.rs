@@ -20,7 +20,7 @@ const WRITING: Millis = Millis::from_secs(3);
 /// Most attempts to write a lease while others write the same record.
 const WRITES: u32 = 5;
 
-/// An intent of this isolate's, from now on.
+/// Returns a new intent of this isolate.
 pub(in crate::edge) fn intent(task: &Task) -> Intent {
     Intent {
         holder: task.isolate().name().to_owned(),
@@ -104,7 +104,7 @@ async fn write(task: &Task, is_kept: bool) {
     }
 }
 
-/// The lease as the record has it, unless the record belongs to another isolate by now.
+/// Returns the lease from the record, unless the record belongs to another isolate by now.
 async fn found(task: &Task, lease: Lease) -> Option<Lease> {
     let Ok(Stored { version, record }) = boxed(record_store::fetch(task, &lease.session)).await
     else {

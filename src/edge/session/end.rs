@@ -78,16 +78,12 @@ async fn write_end(
                 // control: end_is_reported_once
                 return None;
             }
-            if reason == EndReason::Idle
-                && record
-                    .session
-                    .as_ref()
-                    .is_some_and(|s| !is_at_limit(task, s))
-            {
+            let recorded = record.session.as_ref();
+            if reason == EndReason::Idle && recorded.is_some_and(|s| !is_at_limit(task, s)) {
                 return None;
             }
             let newer = |s: &&Rc<Session>| s.generation > latest.generation;
-            if let Some(newer) = record.session.as_ref().filter(newer) {
+            if let Some(newer) = recorded.filter(newer) {
                 latest = newer.clone();
             }
         }
