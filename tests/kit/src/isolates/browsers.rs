@@ -1,0 +1,220 @@
+//! Browsers: users sign in, call, log out and disconnect.
+
+use super::{Browser, COOKIE, ORIGIN, Purpose, State, Visit, VisitId, World};
+use std::collections::BTreeMap;
+use strongroom::codec::form;
+use strongroom::edge::Request;
+
+impl World {
+    pub fn open_browser(&mut self, subject: &str) -> usize {
+        self.browsers.push(Browser {
+            jar: BTreeMap::new(),
+            subject: subject.to_owned(),
+        });
+        self.browsers.len() - 1
+    }
+
+    /// A browser whose user signs in through this isolate.
+    pub fn signed_in(&mut self, subject: &str, isolate: usize) -> usize {
+        let browser = self.open_browser(subject);
+        self.log_in(browser, isolate);
+        self.answer_all();
+        self.answer_all();
+        assert!(self.browsers[browser].jar.contains_key(COOKIE));
+        browser
+    }
+
+    pub fn log_in(&mut self, browser: usize, isolate: usize) -> VisitId {
+        self.visit(Some(browser), isolate, Purpose::Login, "/auth/login", None)
+    }
+
+    pub fn call(&mut self, browser: usize, isolate: usize) -> VisitId {
+        self.visit(Some(browser), isolate, Purpose::Call, "/api/orders", None)
+    }
+
+    pub fn poll(&mut self, browser: usize, isolate: usize) -> VisitId {
+        self.visit(Some(browser), isolate, Purpose::Poll, "/api/news", None)
+    }
+
+    pub fn ask_session(&mut self, browser: usize, isolate: usize) -> VisitId {
+        let path = "/auth/session";
+        self.visit(Some(browser), isolate, Purpose::Session, path, None)
+    }
+
+    pub fn log_out(&mut self, browser: usize, isolate: usize) -> VisitId {
+        let path = "/auth/logout";
+        self.visit(Some(browser), isolate, Purpose::Logout, path, None)
+    }
+
+    /// The provider ends a family by itself.
+    pub fn back_channel(&mut self, family: usize, isolate: usize) -> VisitId {
+        let token = self.provider.logout_token(self.now, family);
+        let body = Some(format!("logout_token={token}"));
+        let path = "/auth/backchannel-logout";
+        self.visit(None, isolate, Purpose::BackChannel, path, body)
+    }
+
+    /// Copies a browser with its cookies, as a thief would.
+    pub fn copy_of(&mut self, browser: usize) -> usize {
+        let jar = self.browsers[browser].jar.clone();
+        let thief = self.open_browser("thief");
+        self.browsers[thief].jar = jar;
+        thief
+    }
+
+    pub(super) fn visit(
+        &mut self,
+        browser: Option<usize>,
+        isolate: usize,
+        purpose: Purpose,
+        path: &str,
+        body: Option<String>,
+    ) -> VisitId {
+        let jar = browser.map(|browser| &self.browsers[browser].jar);
+        let cookies: Vec<String> = jar
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| [name, "=", value].concat())
+            .collect();
+        let cookie = jar.and_then(|jar| jar.get(COOKIE).cloned());
+        let is_script = matches!(
+            purpose,
+            Purpose::Call | Purpose::Poll | Purpose::Session | Purpose::Logout
+        );
+        let is_navigation = matches!(purpose, Purpose::Login | Purpose::Callback);
+        let request = Request {
+            method: match purpose {
+                Purpose::Logout | Purpose::BackChannel => "POST",
+                _ => "GET",
+            }
+            .to_owned(),
+            url: [ORIGIN, path].concat(),
+            cookie: (!cookies.is_empty()).then(|| cookies.join("; ")),
+            mode: is_navigation.then(|| "navigate".to_owned()),
+            marker: is_script.then(|| match purpose {
+                Purpose::Poll => "background".to_owned(),
+                _ => "1".to_owned(),
+            }),
+            ..Request::default()
+        };
+        let id = self.visits.len();
+        self.tell(|| {
+            format!("visit {id}: {purpose:?} of browser {browser:?} at isolate {isolate}")
+        });
+        self.visits.push(Visit {
+            browser,
+            isolate,
+            epoch: self.isolates[isolate].epoch,
+            task: 0,
+            serial: 0,
+            purpose,
+            began: self.now,
+            cookie,
+            state: State::Open,
+            given: None,
+            body,
+            looked: 0,
+            coordinator_failed: false,
+            api_failed: false,
+            spent_elsewhere: 0,
+            asked_elsewhere: None,
+            sending: None,
+        });
+        self.watch.open.insert(id);
+        self.began(id);
+        let clock = self.clock(isolate);
+        let (task, step) = self.isolates[isolate].handler.begin(clock, request);
+        self.visits[id].task = task;
+        self.isolates[isolate].running.insert(task, id);
+        self.take(id, step);
+        id
+    }
+
+    /// The client disconnects.
+    pub fn abandon(&mut self, id: VisitId) {
+        if self.visits[id].state != State::Open {
+            return;
+        }
+        self.tell(|| format!("visit {id} is abandoned"));
+        let (isolate, task) = (self.visits[id].isolate, self.visits[id].task);
+        if self.isolates[isolate].handler.abandon(task) {
+            self.finish(id, State::Answered);
+        } else {
+            self.visits[id].state = State::Abandoned;
+        }
+        self.events(isolate);
+    }
+
+    /// Ends an isolate and starts a fresh one in its place.
+    pub fn kill(&mut self, i: usize) {
+        self.tell(|| format!("isolate {i} dies"));
+        let running = std::mem::take(&mut self.isolates[i].running);
+        let epoch = self.isolates[i].epoch + 1;
+        self.isolates[i] = self.isolate(i, epoch);
+        for visit in running.into_values() {
+            self.visits[visit].state = State::Dead;
+            self.watch.open.remove(&visit);
+        }
+    }
+
+    /// Drops a request without telling its isolate, as some platforms do.
+    pub fn drop_request(&mut self, id: VisitId) {
+        let (isolate, task) = (self.visits[id].isolate, self.visits[id].task);
+        self.isolates[isolate].running.remove(&task);
+        self.visits[id].state = State::Dead;
+        self.watch.open.remove(&id);
+    }
+
+    pub(super) fn finish(&mut self, id: VisitId, state: State) {
+        let visit = &mut self.visits[id];
+        visit.state = state;
+        let (isolate, task) = (visit.isolate, visit.task);
+        self.isolates[isolate].running.remove(&task);
+        self.watch.open.remove(&id);
+        self.is_over(id);
+    }
+
+    pub(super) fn receive(&mut self, id: VisitId) {
+        let visit = &self.visits[id];
+        let (Some(browser), Some(given)) = (visit.browser, visit.given.clone()) else {
+            return;
+        };
+        let (purpose, isolate) = (visit.purpose, visit.isolate);
+        for cookie in &given.cookies {
+            let (pair, rest) = cookie.split_once(';').unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            let jar = &mut self.browsers[browser].jar;
+            if rest.ends_with("Max-Age=0") {
+                jar.remove(name);
+            } else {
+                jar.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        if purpose == Purpose::Login
+            && let Some(location) = given.header("location")
+        {
+            self.sign_in_at_provider(browser, isolate, location);
+        }
+    }
+
+    /// The user signs in, and the browser comes back with the code.
+    pub(super) fn sign_in_at_provider(&mut self, browser: usize, isolate: usize, location: &str) {
+        let (_, query) = location.split_once('?').unwrap();
+        let query = form::parse(query).unwrap();
+        let get = |name: &str| {
+            let found = query.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone()).unwrap()
+        };
+        let logins = self.visits.len();
+        let mut subject = self.browsers[browser].subject.clone();
+        if self.is_new_user {
+            subject = format!("{subject} by login {logins}");
+        }
+        let code = self.provider.authorize(&subject, &get("nonce"));
+        let path = format!(
+            "/auth/callback?code={code}&state={}&iss=https%3A%2F%2Fid.example.com",
+            get("state")
+        );
+        self.visit(Some(browser), isolate, Purpose::Callback, &path, None);
+    }
+}
