@@ -103,12 +103,9 @@
 //! | [`base::secret`], [`base::error`] | secrets are never printed, and errors never contain one |
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
-#![cfg_attr(
-    not(feature = "extended"),
-    allow(
-        clippy::default_constructed_unit_structs,
-        reason = "the smaller module has unit structs in place of extended parts"
-    )
+#![allow(
+    clippy::default_constructed_unit_structs,
+    reason = "the smaller module has unit structs in place of extended parts"
 )]
 
 extern crate alloc;

@@ -10,8 +10,7 @@
 //! characters.
 
 #[macro_use]
-#[cfg_attr(feature = "interned-messages", path = "messages/interned.rs")]
 #[cfg_attr(not(feature = "interned-messages"), path = "messages/literal.rs")]
-mod implementation;
+mod interned;
 
-pub(crate) use implementation::*;
+pub(crate) use interned::*;
