@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { createTokenHandler, durableObject, inIsolate, redis } from '../../pkg/dist/edge.js'
 
-const handler = (more, faults = []) =>
-  createTokenHandler({
+const handler = (more, faults = [], create = createTokenHandler) =>
+  create({
     // Nothing listens there.
     issuer: 'http://127.0.0.1:9',
     client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
@@ -75,4 +75,18 @@ test('fixed configuration is read again', async () => {
   await assert.rejects(made.ready({}))
   await made.ready(env)
   assert.equal(await statusOf(made), 404)
+})
+
+test('failed start of the core is tried again', async (t) => {
+  // A copy of the package whose core has not started.
+  const copy = await import('../../pkg/dist/edge.js?again')
+  const { Instance } = WebAssembly
+  t.after(() => (WebAssembly.Instance = Instance))
+  WebAssembly.Instance = function () {
+    throw new RangeError('out of memory')
+  }
+  const made = handler({}, [], copy.createTokenHandler)
+  await assert.rejects(made.ready(env))
+  WebAssembly.Instance = Instance
+  await made.ready(env)
 })

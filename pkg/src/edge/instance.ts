@@ -17,10 +17,12 @@ export const instance = (module: WebAssembly.Module): Instance => (current ??= s
 
 const start = (module: WebAssembly.Module): Instance => {
   if (hasStarted) replaceInstance()
-  hasStarted = true
   // The glue expects a module of its own realm. The Edge Runtime passes one of another realm.
   if (!(module instanceof WebAssembly.Module)) Object.setPrototypeOf(module, WebAssembly.Module.prototype)
-  return { memory: initSync({ module }).memory }
+  const { memory } = initSync({ module })
+  // A start that failed has left nothing to replace.
+  hasStarted = true
+  return { memory }
 }
 
 /** Returns true if it is the current instance. */
