@@ -311,16 +311,16 @@ impl ApiSocket {
     /// Closes the socket as the page asked. Returns false if the platform would not: the package's own page sends
     /// valid codes only, but this page may send anything.
     ///
-    /// The platform converts the code to a number and the reason to a string. A nested array would expand into gigabytes.
+    /// The platform converts the code to a number and the reason to a string. A nested array would expand into gigabytes,
+    /// and a long view of a buffer into a string several times its size.
     fn close_as(&self, message: &JsValue) -> bool {
         if !message.is_object() {
             return false;
         }
         let closure: &Closure = message.unchecked_ref();
         let (code, reason) = (closure.code(), closure.reason());
-        !Array::is_array(&code)
-            && !Array::is_array(&reason)
-            && self.socket.close_with(&code, &reason).is_ok()
+        let is_list = |value| Array::is_array(value) || ArrayBuffer::is_view(value);
+        !is_list(&code) && !is_list(&reason) && self.socket.close_with(&code, &reason).is_ok()
     }
 }
 
