@@ -75,12 +75,18 @@ pub(super) fn discard_expired(store: &IdbObjectStore, records: &Array) -> Result
             return Ok(());
         }
         i += 1;
-        let record: Record = record.unchecked_into();
+        // The operation fails, and replaces a database that is not the vault's.
+        let record = as_record(record).ok_or(JsValue::UNDEFINED)?;
         let expires_at = record.expires_at().as_f64().unwrap_or_default();
         if expires_at < platform::wall_clock() {
             store.delete(&record.name())?;
         }
     }
+}
+
+/// The record that was read, if there is one. Script of this origin may have stored `null`, whose members throw.
+pub(super) fn as_record(value: JsValue) -> Option<Record> {
+    value.is_object().then(|| value.unchecked_into())
 }
 
 /// A record that holds nothing yet.

@@ -310,7 +310,7 @@ impl StoreOp {
         logins: &IdbObjectStore,
         value: JsValue,
     ) -> Result<Progress, JsValue> {
-        let Some(record) = as_record(value) else {
+        let Some(record) = database::as_record(value) else {
             return Ok(self.empty(op, Taken::Absent));
         };
         if record.sealed().is_none() {
@@ -404,11 +404,6 @@ impl StoreOp {
             Err(()) => true,
         }
     }
-}
-
-/// The record that was read, if there is one.
-fn as_record(value: JsValue) -> Option<Record> {
-    (!value.is_undefined()).then(|| value.unchecked_into())
 }
 
 fn stored(op: OpId) -> Progress {

@@ -63,6 +63,10 @@ const DAMAGES = {
     version: 1,
     upgrade: "db.createObjectStore('logins'); db.createObjectStore('keys')",
   },
+  'the records are null': {
+    version: 1,
+    upgrade: "db.createObjectStore('logins').put(null, 'x'); db.createObjectStore('keys')",
+  },
   'the key is a string': seal("'x'"),
   'the key is an object': seal("{ usages: ['encrypt', 'decrypt'] }"),
   'the key has another algorithm': seal(
