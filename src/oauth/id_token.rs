@@ -478,15 +478,24 @@ mod tests {
 
     type Checked = core::result::Result<IdToken, Rejected>;
 
-    fn check(changes: &[(&str, &str)], occasion: Occasion<'_>, now_seconds: u64) -> Checked {
-        let expected = Expected {
+    fn expected<'a>(access_token: &'a Secret, occasion: Occasion<'a>) -> Expected<'a> {
+        Expected {
             issuer: ISSUER,
             client_id: "spa",
+            trusted_audiences: &[],
+            now_seconds: NOW,
+            tolerance_seconds: TOLERANCE,
+            access_token,
+            occasion,
+        }
+    }
+
+    fn check(changes: &[(&str, &str)], occasion: Occasion<'_>, now_seconds: u64) -> Checked {
+        let access_token = Secret::from(ACCESS_TOKEN);
+        let expected = Expected {
             trusted_audiences: &["https://trusted.test".to_owned()],
             now_seconds,
-            tolerance_seconds: TOLERANCE,
-            access_token: &Secret::from(ACCESS_TOKEN),
-            occasion,
+            ..expected(&access_token, occasion)
         };
         unverified(changes).signature_checked(true, &expected)
     }
@@ -592,6 +601,7 @@ mod tests {
     fn invalid_signature_is_rejected_despite_valid_claims() {
         let original = &login(&[]).unwrap();
         let nonce = &Secret::from("n-1");
+        let access_token = &Secret::from(ACCESS_TOKEN);
         for occasion in [
             Occasion::CodeExchange {
                 nonce,
@@ -599,15 +609,7 @@ mod tests {
             },
             Occasion::Refresh { original },
         ] {
-            let expected = Expected {
-                issuer: ISSUER,
-                client_id: "spa",
-                trusted_audiences: &[],
-                now_seconds: NOW,
-                tolerance_seconds: TOLERANCE,
-                access_token: &Secret::from(ACCESS_TOKEN),
-                occasion,
-            };
+            let expected = expected(access_token, occasion);
             for changes in [&[][..], &[("sub", r#""eve""#)]] {
                 assert_invalid(
                     unverified(changes).signature_checked(false, &expected),
@@ -796,18 +798,13 @@ mod tests {
         let at_hash = format!("\"{at_hash}\"");
         let header = format!(r#"{{"alg":"{}"}}"#, alg.name());
         let token = token(&header, &claims(&[("at_hash", &at_hash)]));
-        let expected = Expected {
-            issuer: ISSUER,
-            client_id: "spa",
-            trusted_audiences: &[],
-            now_seconds: NOW,
-            tolerance_seconds: TOLERANCE,
-            access_token: &Secret::from(ACCESS_TOKEN),
-            occasion: Occasion::CodeExchange {
-                nonce: &Secret::from("n-1"),
-                max_age_seconds: None,
-            },
+        let nonce = &Secret::from("n-1");
+        let occasion = Occasion::CodeExchange {
+            nonce,
+            max_age_seconds: None,
         };
+        let access_token = Secret::from(ACCESS_TOKEN);
+        let expected = expected(&access_token, occasion);
         let unverified = Unverified::parse(&token, &Algorithm::ALL).unwrap();
         unverified.signature_checked(true, &expected)
     }
