@@ -462,8 +462,8 @@ fn head_text(id: u64, head: &ResponseHead) -> String {
         .finish()
 }
 
-/// RFC 6750 3.1: a 401 means that the token was refused, unless the API says that it wants
-/// something that no refresh brings.
+/// Returns true if a refresh may help. RFC 6750 3.1: a 401 means that the token was refused, unless the API demands
+/// something that a refresh cannot provide.
 fn is_worth_a_refresh(
     ctx: &Context,
     refresh: &Refresh,

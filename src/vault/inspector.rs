@@ -22,7 +22,7 @@ use crate::vault::message::message;
 /// Hexadecimal digits of a fingerprint.
 const DIGITS: usize = 8;
 
-/// Answers an inspector with the tokens and logins that the vault holds.
+/// Sends an inspector the kinds of the tokens and logins that the vault holds.
 pub(super) fn inspect<'a>(
     ctx: &mut Context,
     pending: impl Iterator<Item = &'a Pending>,
@@ -56,8 +56,8 @@ fn holdings<'a>(ctx: &Context, pending: impl Iterator<Item = &'a Pending>) -> Ve
             holdings.push(holding(kind, since, expires_at, generation, fingerprint).finish());
         });
         #[cfg(feature = "extended")]
-        for (which, token, since, until, generation) in session.others() {
-            let target = &ctx.config.rules.targets()[which];
+        for (target, token, since, until, generation) in session.others() {
+            let target = &ctx.config.rules.targets()[target];
             let fingerprint = Some(fingerprint(ctx, token));
             let mut holding = holding(
                 "access_token",

@@ -116,7 +116,7 @@ impl Hint {
         (news | (u64::from(self.build) << 2) | ((self.loaded / 1000) << 18)) as f64
     }
 
-    /// Reads what was posted. `None` for what is not a hint.
+    /// Parses a posted number. Returns `None` if it is not a hint.
     #[must_use]
     pub const fn from_number(number: f64) -> Option<Self> {
         // NaN and negative numbers become 0.
@@ -195,7 +195,7 @@ pub enum Input<'a> {
         /// The operation.
         op: OpId,
     },
-    /// Another vault over the same store has changed what is there.
+    /// Another vault over the same store has changed the store.
     Changed,
     /// Another vault of this issuer and client has carried out [`Output::Hint`], or a script has posted this.
     Hinted(Hint),
@@ -211,12 +211,12 @@ pub enum Input<'a> {
         /// The call.
         call: CallId,
     },
-    /// The answer to [`Output::Call`] has the token in it: [`crate::egress::token_reflection`].
+    /// The response to [`Output::Call`] contains the token: [`crate::egress::token_reflection`].
     CallReflected {
         /// The call.
         call: CallId,
     },
-    /// The body of a delivered call is through, or nobody wants the rest.
+    /// The body of a delivered call is complete, or the page does not read the rest.
     CallClosed {
         /// The call.
         call: CallId,
@@ -330,8 +330,8 @@ pub enum Output {
         /// The signature.
         signature: Vec<u8>,
     },
-    /// Make what is about to be adopted durable, and report [`Input::Stored`]. Nobody uses new tokens
-    /// before that.
+    /// Persist the tokens that are about to be adopted, and report [`Input::Stored`]. New tokens are not used before
+    /// that.
     Persist {
         /// The operation's number.
         op: OpId,
@@ -373,7 +373,7 @@ pub enum Output {
         call: CallId,
         /// The page.
         port: PortId,
-        /// The page's own number for it, which names the pieces of the answer's body.
+        /// The page's own number for it, which names the parts of the response's body.
         id: u64,
         /// The request.
         request: Box<ApiRequest>,
@@ -425,7 +425,7 @@ pub enum Output {
         /// JSON: `head` of `pkg/src/protocol/messages.ts`.
         text: String,
     },
-    /// Forget a call: stop it if it runs, drop its body and its answer.
+    /// Forget a call: stop it if it runs, drop its body and its response.
     Drop {
         /// The call.
         call: CallId,
@@ -452,8 +452,8 @@ pub struct ApiRequest {
 
 /// A source of unpredictable bytes: the host's.
 pub trait Entropy {
-    /// Fills `octets` from a cryptographic source.
-    fn fill(&mut self, octets: &mut [u8]);
+    /// Fills `bytes` from a cryptographic source.
+    fn fill(&mut self, bytes: &mut [u8]);
 }
 
 impl fmt::Debug for Input<'_> {

@@ -129,7 +129,7 @@ const NO_SUCH_LOGIN_OPTION: &str = if cfg!(feature = "extended") {
 };
 
 impl FetchRequest {
-    /// The `RequestInit` for the host: what the page chose, as the JSON that it came as, and the cache's mode.
+    /// Serializes the `RequestInit` for the host: the members that the page chose, unchanged, and the cache mode.
     ///
     /// The HTTP cache keeps a response that is rejected because it contains the token, and returns it in pieces (RFC
     /// 9111 3.3, RFC 9110 14.2), or to the next user. So nothing is stored there, whatever the page asks for. If the
@@ -305,7 +305,7 @@ impl Members<'_> {
         })
     }
 
-    /// `params`: an object of texts.
+    /// Reads `params`, an object of strings.
     #[cfg(feature = "extended")]
     fn more(&mut self) -> Vec<(String, String)> {
         let mut more = Vec::new();
@@ -417,7 +417,7 @@ pub(super) fn callback_error(id: u64, error: &Error, return_to: Option<&str>) ->
     with_fault(&mut message, error)
 }
 
-/// The `failed` message: nobody can be served.
+/// Returns the `failed` message: the vault cannot serve any page.
 #[must_use]
 pub fn failed(error: &Error) -> String {
     with_fault(&mut message("failed"), error)

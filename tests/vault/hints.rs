@@ -169,6 +169,12 @@ fn was_told_of_a_session(world: &World, page: u32) -> bool {
     told.any(|message| matches!(message.get("session"), Some(Value::Object(_))))
 }
 
+/// Asserts that a page learned of the logout, and never of the session.
+fn assert_logged_out_unseen(world: &World, page: u32) {
+    assert_eq!(world.reason(page), Some("logged_out"));
+    assert!(!was_told_of_a_session(world, page));
+}
+
 #[test]
 fn pages_are_not_greeted_with_an_ended_session() {
     let (mut world, page, _, other_page) = loading();
@@ -177,8 +183,7 @@ fn pages_are_not_greeted_with_an_ended_session() {
     assert!(world.page(other_page).messages.is_empty());
     world.unhold();
     world.answer_all();
-    assert_eq!(world.reason(other_page), Some("logged_out"));
-    assert!(!was_told_of_a_session(&world, other_page));
+    assert_logged_out_unseen(&world, other_page);
 }
 
 #[test]
@@ -209,8 +214,7 @@ fn logout_before_pages_are_greeted_ends_the_stored_session() {
     world.unhold();
     world.advance(Duration::from_secs(2));
     assert_eq!(world.reason(page), Some("logged_out"));
-    assert_eq!(world.reason(other_page), Some("logged_out"));
-    assert!(!was_told_of_a_session(&world, other_page));
+    assert_logged_out_unseen(&world, other_page);
 }
 
 #[test]
@@ -240,8 +244,7 @@ fn announced_end_is_awaited_before_pages_are_greeted() {
     assert!(world.page(other_page).messages.is_empty());
     world.release();
     world.answer_all();
-    assert_eq!(world.reason(other_page), Some("logged_out"));
-    assert!(!was_told_of_a_session(&world, other_page));
+    assert_logged_out_unseen(&world, other_page);
 }
 
 #[test]
