@@ -14,3 +14,6 @@ pub mod secret;
 pub mod strings;
 #[cfg(any(target_arch = "wasm32", test))]
 pub(crate) mod zeroing_alloc;
+
+/// True in the module of the token handler. It runs on servers, where speed counts more than the size of the code.
+pub(crate) const IS_TOKEN_HANDLER: bool = cfg!(feature = "edge");

@@ -6,7 +6,7 @@
 //! worker's wrapper uses are left out of the wasm modules.
 
 use crate::base::messages::ARE_INTERNED;
-use crate::base::strings;
+use crate::base::{IS_TOKEN_HANDLER, strings};
 use crate::prelude::*;
 use core::fmt;
 
@@ -56,7 +56,7 @@ macro_rules! codes {
 /// Number of codes that this module reports. The others are left out of its list of strings.
 const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
     Code::ALL.len()
-} else if cfg!(feature = "edge") {
+} else if IS_TOKEN_HANDLER {
     Code::Timeout as usize
 } else if cfg!(feature = "extended") {
     Code::CrossSiteRequest as usize

@@ -1,13 +1,13 @@
 //! Small replacements for string searches of the standard library. Those support all of Unicode and are optimized for
 //! speed, which costs more than a kilobyte in the browser's module.
 
-use crate::base::secret;
+use crate::base::{IS_TOKEN_HANDLER, secret};
 use crate::prelude::*;
 
 /// Splits `text` at the first `separator`. Returns all of it and `None` if there is no separator.
 pub(crate) fn split_once(text: &str, separator: u8) -> (&str, Option<&str>) {
     // The token handler runs this on each request, over strings of a kilobyte.
-    if cfg!(feature = "edge") {
+    if IS_TOKEN_HANDLER {
         return match text.split_once(char::from(separator)) {
             Some((before, after)) => (before, Some(after)),
             None => (text, None),

@@ -1,6 +1,7 @@
 //! Writing JSON.
 
 use super::Value;
+use crate::base::IS_TOKEN_HANDLER;
 use crate::prelude::*;
 
 /// Writes an object member by member, without building a [`Value`]. The caller must not write the same name twice.
@@ -107,7 +108,7 @@ pub fn string_array<'a>(strings: impl IntoIterator<Item = &'a str>) -> String {
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
     // A server writes a token with each request. A string without special characters is copied whole.
-    if cfg!(feature = "edge") && !text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
+    if IS_TOKEN_HANDLER && !text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
         out.push_str(text);
         return out.push('"');
     }

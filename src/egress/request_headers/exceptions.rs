@@ -1,7 +1,7 @@
 //! The exceptions of a rule, and the headers that the token handler removes.
 
 use super::{FIXED, RANGES, TRUSTED, as_read, is_among};
-use crate::base::strings;
+use crate::base::{IS_TOKEN_HANDLER, strings};
 use crate::prelude::*;
 
 /// Credentials, which the token handler removes too. A page may send its own key to an API gateway, but a request with
@@ -69,7 +69,7 @@ impl Exceptions {
 
 /// Returns true for headers that concern the token handler. Modules for browsers have no such headers.
 fn is_handlers_own(name: &str) -> bool {
-    cfg!(feature = "edge") && is_among(HANDLERS_OWN, name)
+    IS_TOKEN_HANDLER && is_among(HANDLERS_OWN, name)
 }
 
 fn push(names: &mut String, name: &str) {
