@@ -12,9 +12,6 @@ const FIRST_COMMIT: &str = "8c997e6";
 /// The most characters in the subject of a commit.
 const LONGEST_SUBJECT: usize = 72;
 
-/// Commits with longer subjects that were pushed before this check existed.
-const EXCEPTIONS: [&str; 1] = ["4dcf534"];
-
 /// The largest share of doc comments that may start with a question word, in percent.
 const MOST_OPENINGS: usize = 5;
 
@@ -67,9 +64,8 @@ fn subjects() -> Result<Option<String>> {
 
 fn long_subjects(log: &str) -> Vec<String> {
     let is_long = |line: &&str| {
-        let (hash, subject) = line.split_once(' ').unwrap_or_default();
-        let is_exception = EXCEPTIONS.iter().any(|known| hash.starts_with(known));
-        subject.chars().count() > LONGEST_SUBJECT && !is_exception
+        let (_, subject) = line.split_once(' ').unwrap_or_default();
+        subject.chars().count() > LONGEST_SUBJECT
     };
     let message = |line: &str| {
         format!("the subject of a commit has more than {LONGEST_SUBJECT} characters: {line}")
@@ -156,9 +152,8 @@ mod tests {
 
     #[test]
     fn reports_commit_subjects_over_72_characters() {
-        let log = |hash: &str, len| format!("{hash} {}", "é".repeat(len));
-        assert_eq!(long_subjects(&log("1234567", 72)), [""; 0]);
-        assert_eq!(long_subjects(&log("1234567", 73)).len(), 1);
-        assert_eq!(long_subjects(&log(EXCEPTIONS[0], 73)), [""; 0]);
+        let log = |len| format!("1234567 {}", "é".repeat(len));
+        assert_eq!(long_subjects(&log(72)), [""; 0]);
+        assert_eq!(long_subjects(&log(73)).len(), 1);
     }
 }
