@@ -153,6 +153,7 @@ fn sources() -> Result<Vec<String>> {
             "rust-toolchain.toml",
             "package*.json",
         ])
+        .args(["pkg/shorten-glue.mjs"])
         // The manifests name a test and binaries, which must exist.
         .args(["README.md", "src", "xtask", "fuzz"])
         .args(["tests/kit", "tests/simulation"])

@@ -141,12 +141,16 @@ pub(crate) fn build() -> Result<()> {
     messages::write(&texts, &sections)
 }
 
-/// Writes the modules in `pkg/glue`, or one of them, without the file of messages.
+/// Writes the modules in `pkg/glue`, or one of them and the module that it shares its glue with, without the file of
+/// messages.
 pub(crate) fn modules(only: Option<&str>) -> Result<()> {
     let hashes = messages::hashes(&messages::all()?);
-    let modules = MODULES
-        .iter()
-        .filter(|module| only.is_none_or(|label| label == module.label));
+    let wanted = MODULES.iter().find(|module| only == Some(module.label));
+    let owner = wanted.and_then(|module| module.glue_of);
+    let modules = MODULES.iter().filter(|module| {
+        let label = Some(module.label);
+        only.is_none() || label == only || label == owner
+    });
     build_modules(&modules.collect::<Vec<_>>(), &hashes)
 }
 
