@@ -118,7 +118,8 @@ export class Visitor {
 /** With Node's `fetch` a test could not choose `Cookie` and `Sec-Fetch-*`. */
 const exchange = (url, { method, headers, body }) =>
   new Promise((resolve, reject) => {
-    const request = open(url, { method, headers }, async (response) => {
+    // A connection that the server closes while it is idle would fail the next request.
+    const request = open(url, { method, headers, agent: false }, async (response) => {
       const pieces = []
       try {
         for await (const piece of response) pieces.push(piece)
