@@ -71,7 +71,7 @@ test('without pushed requests a changed scope is granted with a warning', time, 
   assert.deepEqual(scopes, [...NARROW.split(' '), 'orders'])
   await warned('scope_exceeded')
   assert.equal(warningsOf('scope_exceeded').length, 1)
-  assert.match(warningsOf('scope_exceeded')[0], /did not ask for: orders\. Add the scopes/)
+  assert.match(warningsOf('scope_exceeded')[0], /did not request: orders\. Add the scopes/)
   await page.context().close()
 })
 

@@ -101,11 +101,11 @@ vault(${JSON.stringify(app.config)})`)
   const page = await (await app.browser.newContext()).newPage()
   await page.goto(`${app.site.origin}/empty.html`)
   // The patient attempt loads the frame, so the short one spends all its time on the worker.
+  const navigated = page.waitForEvent('framenavigated', (each) => each.url() === frame)
   await page.evaluate((address) => {
     globalThis.patient = connectFrame(address, { timeout: 30 })
   }, frame)
-  await page.waitForFunction(() => document.querySelector('iframe'))
-  await vaultIn(page).waitForLoadState()
+  await (await navigated).waitForLoadState()
   const failed = await page.evaluate((address) => settle(connectFrame(address, { timeout: 0.5 })), frame)
   assert.equal(failed.error.code, 'worker_timeout')
   assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
