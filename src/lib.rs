@@ -23,7 +23,7 @@
 //! ```
 //! use strongroom::base::clock::{Instant, Millis};
 //! use strongroom::config::Config;
-//! use strongroom::vault::{Body, Entropy, Input, Output, Vault};
+//! use strongroom::vault::{Body, CallId, Entropy, Input, Output, PortId, Vault};
 //!
 //! struct Zeros; // A host uses the platform's random numbers.
 //! impl Entropy for Zeros {
@@ -45,19 +45,20 @@
 //! let mut vault = Vault::new(config, Box::new(Zeros));
 //!
 //! // A page connects and wants to log in.
+//! let port = PortId(1);
 //! let now = Instant { monotonic: Millis::ZERO, wall: 1_790_000_000_000 };
 //! for (call, text) in [
-//!     (1, r#"{"t":"hello","version":1}"#),
-//!     (2, r#"{"t":"login","id":1,"mode":"redirect"}"#),
+//!     (CallId(1), r#"{"t":"hello","version":1}"#),
+//!     (CallId(2), r#"{"t":"login","id":1,"mode":"redirect"}"#),
 //! ] {
-//!     vault.handle(now, Input::Message { port: 1, call, text, body: Body::Replayable });
+//!     vault.handle(now, Input::Message { port, call, text, body: Body::Replayable });
 //! }
 //!
 //! // The vault greets the page and requests the provider's metadata.
 //! let mut posts = 0;
 //! while let Some(output) = vault.poll() {
 //!     match output {
-//!         Output::Post { port, .. } => posts += u32::from(port == 1),
+//!         Output::Post { port: to, .. } => posts += u32::from(to == port),
 //!         Output::Send { request, .. } => assert_eq!(
 //!             request.url,
 //!             "https://id.example.com/.well-known/openid-configuration"

@@ -83,7 +83,7 @@ use tokens::merge::Merged;
 
 pub use hints::channel as hints_channel;
 pub use io::{
-    ApiRequest, Body, CallId, Entropy, Hint, Input, Loaded, News, OpId, Output, PortId,
+    ApiRequest, Body, CallId, Entropy, Hint, Input, Loaded, News, OpId, Output, PortId, RequestId,
     ResponseHead, Taken,
 };
 pub use message::failed;
@@ -309,7 +309,13 @@ impl Vault {
         }
     }
 
-    fn handle_request(&mut self, page: (PortId, u64), call: CallId, request: Request, body: Body) {
+    fn handle_request(
+        &mut self,
+        page: (PortId, RequestId),
+        call: CallId,
+        request: Request,
+        body: Body,
+    ) {
         let (port, id) = page;
         let Self {
             ctx, tokens, calls, ..

@@ -131,7 +131,7 @@ impl Edge {
         Some(match event {
             Event::RefreshFinished(flight) => Writer::object()
                 .text("t", "finished")
-                .number("flight", flight.into())
+                .number("flight", flight.0.into())
                 .finish(),
             Event::Fault(error) => Writer::object()
                 .text("t", "fault")
@@ -200,7 +200,7 @@ impl Edge {
             }
             Effect::Linger { flight, time } => {
                 out.text("t", "linger")
-                    .optional_number("flight", flight.map(u64::from))
+                    .optional_number("flight", flight.map(|flight| flight.0.into()))
                     .number("ms", time.0);
             }
             Effect::Send {

@@ -12,7 +12,7 @@ use crate::browser::dpop;
 use crate::browser::platform::{self, FetchInit, ReadResult, Text, WorkerScope};
 use crate::egress::token_reflection::{Guard, Scope};
 use crate::oauth::dpop::UnsignedProof;
-use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
+use crate::vault::{ApiRequest, CallId, Input, PortId, RequestId, ResponseHead};
 
 /// Chunks of a body that may be in flight to a page that has asked for none yet. The page asks for more as its reader
 /// takes them, so this is also the most that waits in the page.
@@ -30,7 +30,7 @@ pub(super) struct Calls(Vec<Call>);
 struct Call {
     call: CallId,
     /// The page's port and its own number for the call.
-    page: (PortId, f64),
+    page: (PortId, RequestId),
     /// The payload of the page's message: a request's body.
     payload: JsValue,
     controller: Option<AbortController>,
@@ -93,7 +93,7 @@ impl Calls {
         &mut self,
         context: &mut Context,
         call: CallId,
-        page: (PortId, f64),
+        page: (PortId, RequestId),
         mut request: Box<ApiRequest>,
     ) {
         let known = self.find_or_insert(call);
@@ -149,9 +149,10 @@ impl Calls {
         }
     }
 
-    /// Lets a page have more chunks.
+    /// Lets a page have more chunks. `id` is a number that the page posted; the core did not see it.
     pub(super) fn grant(&mut self, context: &mut Context, port: PortId, id: f64) {
-        if let Some(known) = self.0.iter_mut().find(|known| known.page == (port, id)) {
+        let is_it = |known: &&mut Call| known.page.0 == port && known.number() == id;
+        if let Some(known) = self.0.iter_mut().find(is_it) {
             known.credit = known.credit.saturating_add(BATCH).min(2 * WINDOW);
             known.read(context);
         }
@@ -166,6 +167,11 @@ impl Calls {
 }
 
 impl Call {
+    /// The page's number for the call, as JavaScript has it.
+    const fn number(&self) -> f64 {
+        self.page.1.0 as f64
+    }
+
     /// Aborts the request, and forgets what the call waits for.
     fn stop(&mut self) {
         if let Some(controller) = &self.controller {
@@ -274,7 +280,7 @@ impl Call {
             return context.report(Input::CallReflected { call: self.call });
         };
         let port = self.page.0;
-        let id = JsValue::from_f64(self.page.1);
+        let id = JsValue::from_f64(self.number());
         match chunk.filter(|chunk| chunk.length() > 0) {
             Some(chunk) => {
                 let transfer = Array::of1(&chunk.buffer());

@@ -86,7 +86,7 @@ impl Sockets {
                 is_blocked: true,
             });
         };
-        let ended = context.listener(Event::ProbeEnded, call);
+        let ended = context.listener(Event::ProbeEnded, call.0);
         socket.set_onopen(Some(&ended));
         socket.set_onerror(Some(&ended));
         self.probes.push(Probe { call, url, socket });
@@ -131,7 +131,7 @@ impl Sockets {
             return context.report(Input::CallClosed { call });
         };
         socket.set_binary_type("arraybuffer");
-        let listener = |event| context.listener(event, call);
+        let listener = |event| context.listener(event, call.0);
         socket.set_onopen(Some(&listener(Event::SocketOpened)));
         socket.set_onmessage(Some(&listener(Event::SocketReceived)));
         socket.set_onerror(Some(&listener(Event::SocketFailed)));
@@ -250,7 +250,7 @@ impl Sockets {
             return false;
         };
         post(&known.port, &message.into(), &JsValue::UNDEFINED);
-        let listener = context.listener(Event::PageSent, call);
+        let listener = context.listener(Event::PageSent, call.0);
         known.port.set_onmessage(Some(&listener));
         true
     }

@@ -104,7 +104,7 @@ impl Context {
             on_event,
             keys: Keys::default(),
             ports: Vec::new(),
-            last_port: 0,
+            last_port: PortId(0),
             last_wait: NO_WAIT,
             reports: Vec::new(),
         }
@@ -138,9 +138,9 @@ impl Context {
 
     /// Serves a page.
     pub(super) fn add_port(&mut self, port: MessagePort) {
-        self.last_port += 1;
+        self.last_port = self.last_port.next();
         // This starts the port, which has queued the page's first messages.
-        port.set_onmessage(Some(&self.listener(Event::Message, self.last_port)));
+        port.set_onmessage(Some(&self.listener(Event::Message, self.last_port.0)));
         self.ports.push((self.last_port, port));
     }
 

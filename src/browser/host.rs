@@ -92,8 +92,8 @@ impl Host {
             sockets: Sockets::default(),
             store_lock,
             session_name,
-            lock_op: 0,
-            last_call: 0,
+            lock_op: OpId(0),
+            last_call: CallId(0),
             clock,
             timer: None,
         }
@@ -110,7 +110,7 @@ impl Host {
             return;
         };
         match event {
-            Event::Message => self.message(id, &value.unchecked_into()),
+            Event::Message => self.message(PortId(id), &value.unchecked_into()),
             Event::Fulfilled => self.resume(id, Ok(value)),
             Event::Succeeded => self.resume(id, Ok(platform::result_of(&value))),
             Event::Failed => self.resume(id, Err(value)),
@@ -127,13 +127,16 @@ impl Host {
                 }
             }
             Event::Locked | Event::Refused | Event::Changed if !KEEPS_SESSIONS => {}
-            Event::Locked => self.context.report(Input::Locked { op: id }),
+            Event::Locked => self.context.report(Input::Locked { op: OpId(id) }),
             Event::Changed => self.context.report(Input::Changed),
             Event::Refused => self.context.report(Input::Answered {
-                op: id,
+                op: OpId(id),
                 outcome: Outcome::Failed,
             }),
-            _ => self.sockets.on_event(&mut self.context, event, id, value),
+            _ => {
+                let call = CallId(id);
+                self.sockets.on_event(&mut self.context, event, call, value);
+            }
         }
         if let Some(report) = self.context.next_report() {
             self.handle(report);
@@ -146,8 +149,8 @@ impl Host {
         if let Some(id) = data.as_f64() {
             return self.calls.grant(&mut self.context, port, id);
         }
-        self.last_call += 1;
-        let call = self.last_call;
+        let call = self.last_call.next();
+        self.last_call = call;
         // Anything else becomes an empty message, which the core refuses.
         let (text, payload) = data
             .dyn_ref::<Array>()
@@ -206,7 +209,7 @@ impl Host {
                 id,
                 request,
             } => {
-                let page = (port, id as f64);
+                let page = (port, id);
                 self.calls.send(&mut self.context, call, page, request);
             }
             Output::Deliver { call, text } => {
@@ -290,8 +293,8 @@ impl Host {
             }
             Output::Lock { op } => {
                 self.lock_op = op;
-                let granted = self.context.listener(Event::Locked, op);
-                let refused = self.context.listener(Event::Refused, op);
+                let granted = self.context.listener(Event::Locked, op.0);
+                let refused = self.context.listener(Event::Refused, op.0);
                 // If the lock is neither granted nor refused, the core stops waiting after a time limit.
                 let _ = self.store_lock.lock(&granted, &refused);
             }

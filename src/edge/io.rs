@@ -101,7 +101,7 @@ pub enum Effect {
     /// Waits until a refresh has finished ([`Event::RefreshFinished`]) or the time has passed. [`Reply::Waited`].
     Linger {
         /// The refresh. `None`: only the time counts.
-        flight: Option<FlightId>,
+        flight: Option<RefreshId>,
         /// For how long at most.
         time: Millis,
     },
@@ -249,7 +249,15 @@ pub struct OwnResponse {
 }
 
 /// The number of a refresh that is in flight in this isolate.
-pub type FlightId = u32;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RefreshId(pub u32);
+
+impl RefreshId {
+    /// Returns the number that follows this one. Numbers start over after the largest one.
+    pub(in crate::edge) const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
 
 /// An event for the operator or the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,7 +272,7 @@ pub enum Event {
         subject: String,
     },
     /// A refresh has finished, so tasks that wait for it continue.
-    RefreshFinished(FlightId),
+    RefreshFinished(RefreshId),
 }
 
 /// Prints the variant's name without its contents.

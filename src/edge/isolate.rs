@@ -5,7 +5,7 @@ use core::cell::{Cell, OnceCell, RefCell};
 
 use crate::codec::base64url;
 use crate::edge::config::Config;
-use crate::edge::io::{Event, FlightId};
+use crate::edge::io::{Event, RefreshId};
 use crate::edge::provider::Provider;
 use crate::edge::session::cache::SessionCache;
 use crate::oauth::dpop::Nonces;
@@ -21,7 +21,7 @@ pub(super) struct Isolate {
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
-    pub(super) next_flight: Cell<FlightId>,
+    pub(super) next_refresh: Cell<RefreshId>,
     /// The name that distinguishes it from other isolates, generated on first use.
     name: OnceCell<String>,
 }
@@ -38,7 +38,7 @@ impl Isolate {
             upstream_nonces: RefCell::default(),
             session_cache: RefCell::default(),
             events: RefCell::default(),
-            next_flight: Cell::default(),
+            next_refresh: Cell::default(),
             name: OnceCell::new(),
         }
     }

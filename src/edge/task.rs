@@ -13,7 +13,7 @@ use core::task::{Context, Poll, Waker};
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::edge::config::Config;
-use crate::edge::io::{Effect, Event, FlightId, Reply, Response, Step};
+use crate::edge::io::{Effect, Event, RefreshId, Reply, Response, Step};
 use crate::edge::isolate::Isolate;
 use crate::edge::response;
 use crate::edge::session::record::Lease;
@@ -192,7 +192,7 @@ impl Drop for KeepAliveGuard {
 /// cannot hang.
 pub(super) struct RefreshGuard {
     isolate: Rc<Isolate>,
-    id: FlightId,
+    id: RefreshId,
     _guard: KeepAliveGuard,
 }
 
@@ -200,8 +200,8 @@ impl RefreshGuard {
     /// Begins a refresh of a session without one in flight.
     pub(super) fn begin(task: &Task, sid: &str) -> Self {
         let isolate = task.0.isolate.clone();
-        let id = isolate.next_flight.get();
-        isolate.next_flight.set(id.wrapping_add(1));
+        let id = isolate.next_refresh.get();
+        isolate.next_refresh.set(id.next());
         let last_step = task.0.now.clone();
         isolate.session_cache.borrow_mut().begin(sid, id, last_step);
         Self {

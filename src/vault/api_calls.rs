@@ -20,7 +20,7 @@ use crate::vault::api_calls::call_list::{Call, CallList, CallStage};
 use crate::vault::api_sockets::Sockets;
 use crate::vault::context::Context;
 use crate::vault::dpop::Dpop;
-use crate::vault::io::{ApiRequest, Body, CallId, Output, PortId, ResponseHead};
+use crate::vault::io::{ApiRequest, Body, CallId, Output, PortId, RequestId, ResponseHead};
 use crate::vault::list;
 use crate::vault::message::{FetchRequest, message};
 use crate::vault::refresh::Refresh;
@@ -60,7 +60,7 @@ impl Calls {
         &mut self,
         ctx: &mut Context,
         tokens: &mut Tokens,
-        page: (PortId, u64),
+        page: (PortId, RequestId),
         call: CallId,
         request: &FetchRequest,
         body: Body,
@@ -78,7 +78,7 @@ impl Calls {
         &mut self,
         ctx: &mut Context,
         tokens: &mut Tokens,
-        page: (PortId, u64),
+        page: (PortId, RequestId),
         call: CallId,
         admitted: Result<Box<Call>>,
     ) {
@@ -224,7 +224,7 @@ impl Calls {
     fn admit(
         &self,
         ctx: &Context,
-        page: (PortId, u64),
+        page: (PortId, RequestId),
         call: CallId,
         request: &FetchRequest,
         body: Body,
@@ -451,9 +451,9 @@ impl Calls {
     }
 }
 
-fn head_text(id: u64, head: &ResponseHead) -> String {
+fn head_text(id: RequestId, head: &ResponseHead) -> String {
     message("head")
-        .number("id", id)
+        .number("id", id.0)
         .number("status", head.status.into())
         .text("statusText", &head.status_text)
         .text("url", &head.url)

@@ -20,7 +20,7 @@ use crate::session::EndReason;
 use crate::vault::api_calls::call_list::{Call, CallList, CallStage};
 use crate::vault::api_calls::socket::{Probe, Socket};
 use crate::vault::context::Context;
-use crate::vault::io::{Body, CallId, Output, PortId};
+use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
 use crate::vault::list;
 use crate::vault::message::{SocketRequest, message};
 
@@ -47,7 +47,7 @@ impl Sockets {
     pub(super) fn admit(
         ctx: &Context,
         list: &CallList,
-        page: (PortId, u64),
+        page: (PortId, RequestId),
         call: CallId,
         request: SocketRequest,
     ) -> Result<Box<Call>> {
@@ -164,7 +164,7 @@ impl Sockets {
             return;
         };
         let text = message("socket")
-            .number("id", known.id)
+            .number("id", known.id.0)
             .text("protocol", websocket::visible(protocol, &socket.protocols))
             .finish();
         // The token of now: the handshake may have taken longer than its own lived.

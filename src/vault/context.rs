@@ -12,7 +12,7 @@ use crate::codec::base64url;
 use crate::codec::json::Writer;
 use crate::config::Config;
 use crate::session::{self, EndReason, Session};
-use crate::vault::io::{CallId, Entropy, OpId, Output, PortId};
+use crate::vault::io::{CallId, Entropy, OpId, Output, PortId, RequestId};
 use crate::vault::message::{self, message};
 
 /// True if this build can persist sessions. Where it is false, the compiler drops everything that only persisted
@@ -121,7 +121,7 @@ impl Context {
             clock_offset: 0,
             shown_warnings: Vec::new(),
             operations: Vec::new(),
-            last_op: 0,
+            last_op: OpId(0),
         }
     }
 
@@ -150,7 +150,7 @@ impl Context {
     // Operations.
 
     pub(super) fn begin_operation(&mut self, purpose: Purpose, deadline: Option<Millis>) -> OpId {
-        self.last_op += 1;
+        self.last_op = self.last_op.next();
         self.operations.push(Operation {
             op: self.last_op,
             purpose,
@@ -233,19 +233,25 @@ impl Context {
         self.outputs.push(Output::Post { port, text });
     }
 
-    pub(super) fn post_error(&mut self, port: PortId, id: u64, error: &Error) {
+    pub(super) fn post_error(&mut self, port: PortId, id: RequestId, error: &Error) {
         self.post(port, message::error(id, error));
     }
 
     /// Refuses a page's request.
     #[inline(never)]
-    pub(super) fn decline(&mut self, port: PortId, id: u64, code: Code, why: &str) {
+    pub(super) fn decline(&mut self, port: PortId, id: RequestId, code: Code, why: &str) {
         self.post_error(port, id, &Error::new(code, why));
     }
 
-    pub(super) fn post_done(&mut self, port: PortId, id: u64, url: Option<&str>, is_revoked: bool) {
+    pub(super) fn post_done(
+        &mut self,
+        port: PortId,
+        id: RequestId,
+        url: Option<&str>,
+        is_revoked: bool,
+    ) {
         let mut done = message("done");
-        done.number("id", id)
+        done.number("id", id.0)
             .optional_text("url", url)
             .flag("revoked", is_revoked);
         self.post(port, done.finish());
@@ -399,7 +405,7 @@ impl Context {
         let text = message("trace")
             .number("at", self.now.wall)
             .text("event", event)
-            .optional_number("call", call.map(u64::from))
+            .optional_number("call", call.map(|call| call.0.into()))
             .optional_number("status", status.map(u64::from))
             .optional_number("generation", generation)
             .optional_text("detail", detail)

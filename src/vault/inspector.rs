@@ -16,7 +16,7 @@ use crate::oauth::authorization_request::Pending;
 use crate::oauth::pkce;
 use crate::prelude::*;
 use crate::vault::context::Context;
-use crate::vault::io::PortId;
+use crate::vault::io::{PortId, RequestId};
 use crate::vault::message::message;
 
 /// Hexadecimal digits of a fingerprint.
@@ -27,7 +27,7 @@ pub(super) fn inspect<'a>(
     ctx: &mut Context,
     pending: impl Iterator<Item = &'a Pending>,
     port: PortId,
-    id: u64,
+    id: RequestId,
 ) {
     if !ctx.is_inspected() {
         let message = msg!("the configuration does not say inspect: true");
@@ -35,7 +35,7 @@ pub(super) fn inspect<'a>(
     }
     let holdings = ["[", &holdings(ctx, pending).join(","), "]"].concat();
     let mut inspection = message("inspection");
-    inspection.number("id", id).json("holdings", &holdings);
+    inspection.number("id", id.0).json("holdings", &holdings);
     ctx.post(port, inspection.finish());
 }
 

@@ -14,14 +14,45 @@ use crate::oauth::dpop::{PublicKey, UnsignedProof};
 use crate::oauth::jwks::Algorithm;
 
 /// A page's connection, numbered by the host.
-pub type PortId = u32;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortId(pub u32);
 
 /// A page's message and, if it is a request for an API, that request; numbered by the host and
 /// never used twice.
-pub type CallId = u32;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u32);
 
 /// An operation that the host performs and reports on; numbered by the vault.
-pub type OpId = u32;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u32);
+
+/// A page's own number for its request. Other pages may use the same number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+impl PortId {
+    /// Returns the number that follows this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl CallId {
+    /// Returns the number that follows this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl OpId {
+    /// Returns the number that follows this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
 
 /// Tells if the body of a request can be sent a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -374,7 +405,7 @@ pub enum Output {
         /// The page.
         port: PortId,
         /// The page's own number for it, which names the parts of the response's body.
-        id: u64,
+        id: RequestId,
         /// The request.
         request: Box<ApiRequest>,
     },

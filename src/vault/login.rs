@@ -17,7 +17,7 @@ use crate::oauth::authorization_request::{self, AuthorizationRequest, LIFETIME, 
 use crate::oauth::dpop::PublicKey;
 use crate::vault::context::Context;
 use crate::vault::dpop;
-use crate::vault::io::{OpId, PortId};
+use crate::vault::io::{OpId, PortId, RequestId};
 use crate::vault::list;
 use crate::vault::login::in_flight::{Login, LoginStage, Logins};
 use crate::vault::provider::Provider;
@@ -30,7 +30,7 @@ impl Logins {
         ctx: &mut Context,
         provider: &Provider,
         port: PortId,
-        id: u64,
+        id: RequestId,
         params: Box<LoginParams>,
     ) {
         self.expire(ctx);

@@ -10,6 +10,7 @@ use crate::base::strings;
 use crate::codec::json::{Object, Value, Writer};
 use crate::oauth::authorization_request::{ExtendedParams, LoginParams};
 use crate::prelude::*;
+use crate::vault::io::RequestId;
 
 /// The version of the protocol.
 pub(super) const PROTOCOL: u64 = 1;
@@ -20,7 +21,7 @@ pub(super) const MAX_MESSAGE: usize = 128 * 1024;
 /// A message of a page, with the page's own number for it.
 pub(super) struct PageMessage {
     /// The page's number; 0 where the message has none.
-    pub id: u64,
+    pub id: RequestId,
     /// The request.
     pub request: Request,
 }
@@ -180,7 +181,7 @@ fn pair(value: &Value) -> Option<(&str, &str)> {
 #[derive(Debug)]
 pub(super) struct Unreadable {
     /// The page's number, or 0.
-    pub id: u64,
+    pub id: RequestId,
     /// The error.
     pub error: Error,
 }
@@ -202,10 +203,11 @@ impl PageMessage {
             Err(why) => Err(*why),
         };
         let object = object.map_err(|why| Unreadable {
-            id: 0,
+            id: RequestId(0),
             error: Error::new(Code::MessageInvalid, why),
         })?;
-        let id = object.get("id").and_then(Value::as_u64).unwrap_or(0);
+        let id = object.get("id").and_then(Value::as_u64);
+        let id = RequestId(id.unwrap_or(0));
         let mut members = Members {
             object,
             are_sound: true,
@@ -403,14 +405,14 @@ fn with_fault(message: &mut Writer, error: &Error) -> String {
 }
 
 /// The `error` message for operation `id`.
-pub(super) fn error(id: u64, error: &Error) -> String {
-    with_fault(message("error").number("id", id), error)
+pub(super) fn error(id: RequestId, error: &Error) -> String {
+    with_fault(message("error").number("id", id.0), error)
 }
 
 /// The `error` message for callback `id`, with where the user was before the login, if that is known.
-pub(super) fn callback_error(id: u64, error: &Error, return_to: Option<&str>) -> String {
+pub(super) fn callback_error(id: RequestId, error: &Error, return_to: Option<&str>) -> String {
     let mut message = message("error");
-    message.number("id", id);
+    message.number("id", id.0);
     if let Some(return_to) = return_to {
         message.text("returnTo", return_to);
     }
@@ -432,7 +434,7 @@ mod tests {
         let text = r#"{"t":"fetch","id":7,"url":"https://a.test/","method":"PUT",
             "headers":[["accept","*/*"]],"background":true,"keepalive":true}"#;
         let message = PageMessage::parse(text).ok().unwrap();
-        assert_eq!(message.id, 7);
+        assert_eq!(message.id, RequestId(7));
         let Request::Fetch(fetch) = message.request else {
             panic!("not a fetch");
         };
@@ -490,7 +492,7 @@ mod tests {
                 r#"":"s3cret"}"#,
             ];
             let Unreadable { id, error } = PageMessage::parse(&text.concat()).err().unwrap();
-            assert_eq!(id, 3);
+            assert_eq!(id, RequestId(3));
             assert_eq!(error.code(), Code::MessageInvalid);
             let expected = ["login() has no option ", shown].concat();
             assert_eq!(error.message(), expected);
@@ -520,7 +522,8 @@ mod tests {
             ),
             (r#"{"t":"logout","id":3,"provider":"yes"}"#, 3),
         ] {
-            assert_eq!(PageMessage::parse(text).err().unwrap().id, id, "{text}");
+            let unreadable = PageMessage::parse(text).err().unwrap();
+            assert_eq!(unreadable.id, RequestId(id), "{text}");
         }
         let long = [
             r#"{"t":"callback","url":""#,

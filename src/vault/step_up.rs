@@ -99,7 +99,7 @@ fn reject_with_demand(
     let Call { port, id, .. } = *known;
     let mut error = message("error");
     error
-        .number("id", id)
+        .number("id", id.0)
         .text("code", code.as_str())
         .text("message", why);
     if let Some(login) = login {

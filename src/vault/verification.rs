@@ -24,7 +24,7 @@ pub(super) struct Verification {
 }
 
 impl Verification {
-    pub(super) const fn awaits(&self, op: OpId) -> bool {
+    pub(super) fn awaits(&self, op: OpId) -> bool {
         matches!(self.check, Some(check) if check == op)
     }
 

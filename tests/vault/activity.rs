@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use kit::world::{Fetch, REFRESH, World};
+use strongroom::vault::PortId;
 
 const ACTIVE: &str = r#"{"t":"active"}"#;
 
-fn warnings(world: &World, page: u32) -> Vec<u64> {
+fn warnings(world: &World, page: PortId) -> Vec<u64> {
     let messages = world.page(page).of_type("expiring");
     messages
         .map(|message| message.get("at").unwrap().as_u64().unwrap())

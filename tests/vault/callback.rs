@@ -9,6 +9,7 @@ use kit::world::provider::{REDIRECT_URI, answer_url, params};
 use kit::world::{
     Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, REVOKE, Request, World,
 };
+use strongroom::vault::PortId;
 
 /// Flaws for which an ID token is rejected after its signature was checked.
 const REFUSED_AFTER_ITS_SIGNATURE: &[fn() -> Flaw] = &[
@@ -36,7 +37,7 @@ const NO_ERROR_CODES: &[&str] = &[
 ];
 
 /// A page that started a login, and the provider's response.
-fn at_callback() -> (World, u32, String) {
+fn at_callback() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");
@@ -44,7 +45,7 @@ fn at_callback() -> (World, u32, String) {
     (world, page, answer)
 }
 
-fn finish(world: &mut World, page: u32, answer: &str) -> Request {
+fn finish(world: &mut World, page: PortId, answer: &str) -> Request {
     let callback = world.callback(page, answer);
     world.advance(Duration::from_secs(10));
     callback
@@ -849,7 +850,7 @@ fn accepts_fractional_id_token_times() {
 const RETURN_TO: &str = "/orders?tab=2#top";
 
 /// A page that started a login with [`RETURN_TO`], and the URL of its authorization request.
-fn at_provider() -> (World, u32, String) {
+fn at_provider() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();
     let members = format!(r#""t":"login","mode":"redirect","returnTo":"{RETURN_TO}""#);
@@ -860,7 +861,7 @@ fn at_provider() -> (World, u32, String) {
 }
 
 /// The `returnTo` of the last error that the page received.
-fn return_to_of_error(world: &World, page: u32) -> Option<&str> {
+fn return_to_of_error(world: &World, page: PortId) -> Option<&str> {
     let error = world.page(page).of_type("error").next_back()?;
     let return_to = error.get("returnTo")?;
     Some(return_to.as_str().expect("a string, or nothing"))

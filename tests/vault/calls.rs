@@ -8,6 +8,7 @@ use strongroom::egress::token_reflection::Scope;
 use kit::request_headers::{CREDENTIALS, FIXED, TRUSTED};
 use kit::world::provider::BASE;
 use kit::world::{API, Answer, Endpoint, Event, Fault, Fetch, Kind, REFRESH, Request, World};
+use strongroom::vault::PortId;
 
 #[test]
 fn without_session_call_asks_for_login() {
@@ -91,7 +92,7 @@ fn call_without_a_rule_is_not_sent() {
 }
 
 /// A provider whose endpoints are all below a rule, as only discovery reveals.
-fn below_a_rule() -> (World, u32) {
+fn below_a_rule() -> (World, PortId) {
     let rules = r#"{"apis":[{"url":"https://id.example.com/oauth/","methods":["GET","POST"]}]}"#;
     let mut world = World::with(rules);
     world.provider.base = BASE;
@@ -100,7 +101,7 @@ fn below_a_rule() -> (World, u32) {
 }
 
 /// The error of a call without a session: `login_required` if the rules allow it.
-fn verdict(world: &mut World, page: u32, url: &str) -> String {
+fn verdict(world: &mut World, page: PortId, url: &str) -> String {
     let fetch = Fetch {
         url,
         method: "POST",
@@ -239,7 +240,7 @@ fn page_cannot_set_forbidden_headers() {
 }
 
 /// Returns true if a call is rejected because of this header.
-fn refuses(world: &mut World, page: u32, header: (&str, &str)) -> bool {
+fn refuses(world: &mut World, page: PortId, header: (&str, &str)) -> bool {
     let fetch = Fetch {
         headers: &[header],
         ..Fetch::default()
@@ -351,7 +352,7 @@ fn call_with_expired_token_waits_for_one_refresh() {
 #[test]
 fn fifty_calls_cause_one_refresh() {
     let (mut world, _) = World::expired();
-    let pages: Vec<u32> = (0..8).map(|_| world.open()).collect();
+    let pages: Vec<PortId> = (0..8).map(|_| world.open()).collect();
     let calls: Vec<(Request, String)> = (0..50)
         .map(|i| {
             let path = format!("/orders/{i}");

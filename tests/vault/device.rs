@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use kit::world::{Answer, Endpoint, Fault, Kind, REVOKE, Request, World};
+use strongroom::vault::PortId;
 
 const ASK: Kind = Kind::Provider(Endpoint::AskDevice);
 const POLL: Kind = Kind::Provider(Endpoint::PollDevice);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn world() -> (World, u32) {
+fn world() -> (World, PortId) {
     let mut world = World::with(r#"{"deviceFlow":true}"#);
     world.provider.knows_devices = true;
     let page = world.open();
@@ -17,7 +18,7 @@ fn world() -> (World, u32) {
 }
 
 /// A page that shows a code.
-fn shown() -> (World, u32, Request) {
+fn shown() -> (World, PortId, Request) {
     let (mut world, page) = world();
     let login = world.login(page, "device");
     world.answer_all();

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use strongroom::vault::Body;
+use strongroom::vault::{Body, PortId};
 
 use kit::world::api::OTHER_API;
 use kit::world::dpop::{Checker, Proof};
@@ -16,17 +16,17 @@ const TWO_APIS: &str = r#"{ "dpop": true, "apis": [
     { "url": "https://api.example.com/v1/" }, { "url": "https://other.example.com/v1/" }
 ] }"#;
 
-fn bound() -> (World, u32) {
+fn bound() -> (World, PortId) {
     World::signed_in_with(BOUND)
 }
 
-fn call(world: &mut World, page: u32) -> Request {
+fn call(world: &mut World, page: PortId) -> Request {
     let call = world.fetch(page, "/orders");
     world.answer_all();
     call
 }
 
-fn call_other(world: &mut World, page: u32) -> Request {
+fn call_other(world: &mut World, page: PortId) -> Request {
     let url = [OTHER_API, "/orders"].concat();
     let fetch = Fetch {
         url: &url,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use kit::world::{Endpoint, Fetch, Kind, REFRESH, REVOKE, World};
+use strongroom::vault::PortId;
 
 const IDLE: Duration = Duration::from_secs(1800);
 const ABSOLUTE: Duration = Duration::from_secs(43_200);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The user is active every quarter of an hour.
-fn be_active(world: &mut World, page: u32, for_how_long: Duration) {
+fn be_active(world: &mut World, page: PortId, for_how_long: Duration) {
     const QUARTER: Duration = Duration::from_secs(900);
     let mut left = for_how_long;
     while left > QUARTER {
@@ -22,7 +23,7 @@ fn be_active(world: &mut World, page: u32, for_how_long: Duration) {
     world.advance(left);
 }
 
-fn poll(world: &mut World, page: u32) {
+fn poll(world: &mut World, page: PortId) {
     let fetch = Fetch {
         background: true,
         ..Fetch::default()

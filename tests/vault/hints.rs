@@ -6,7 +6,7 @@ use std::time::Duration;
 use strongroom::base::clock::Millis;
 use strongroom::codec::json::Value;
 use strongroom::config::Config;
-use strongroom::vault::{Hint, News, hints_channel};
+use strongroom::vault::{Hint, News, PortId, hints_channel};
 
 use kit::world::{Answer, EXCHANGE, Kind, REFRESH, REVOKE, World, configuration};
 
@@ -21,14 +21,14 @@ fn configured(changes: &str) -> Config {
 }
 
 /// An origin on which nobody is signed in.
-fn with_page(config: &str, loaded: u64) -> (World, u32) {
+fn with_page(config: &str, loaded: u64) -> (World, PortId) {
     let mut world = World::with(config);
     let page = world.open_loaded_at(loaded, 0);
     world.answer_all();
     (world, page)
 }
 
-fn signed_in(config: &str, loaded: u64) -> (World, u32) {
+fn signed_in(config: &str, loaded: u64) -> (World, PortId) {
     let (mut world, page) = with_page(config, loaded);
     world.sign_in(page);
     (world, page)
@@ -52,11 +52,11 @@ fn sign_in(config: &str, loaded: u64) -> Hint {
     last_hint(&signed_in(config, loaded).0)
 }
 
-fn is_told(world: &World, page: u32, t: &str) -> bool {
+fn is_told(world: &World, page: PortId, t: &str) -> bool {
     world.page(page).of_type(t).next().is_some()
 }
 
-fn calls_api(world: &mut World, page: u32) -> bool {
+fn calls_api(world: &mut World, page: PortId) -> bool {
     let call = world.fetch(page, "/orders");
     world.answer_all();
     matches!(world.answer(call), Some(Answer::Head { status: 200, .. }))
@@ -152,7 +152,7 @@ fn stored_sign_out_counts_if_store_fails() {
 
 /// A vault that is reading the session of another vault's page, and its own page, which has no answer to its `hello`
 /// yet.
-fn loading() -> (World, u32, usize, u32) {
+fn loading() -> (World, PortId, usize, PortId) {
     let (mut world, page) = signed_in(SEALED, 0);
     world.reads_early = true;
     world.hold(&[Kind::Load]);
@@ -164,13 +164,13 @@ fn loading() -> (World, u32, usize, u32) {
     (world, page, other, other_page)
 }
 
-fn was_told_of_a_session(world: &World, page: u32) -> bool {
+fn was_told_of_a_session(world: &World, page: PortId) -> bool {
     let mut told = world.page(page).messages.iter();
     told.any(|message| matches!(message.get("session"), Some(Value::Object(_))))
 }
 
 /// Asserts that a page learned of the logout, and never of the session.
-fn assert_logged_out_unseen(world: &World, page: u32) {
+fn assert_logged_out_unseen(world: &World, page: PortId) {
     assert_eq!(world.reason(page), Some("logged_out"));
     assert!(!was_told_of_a_session(world, page));
 }

@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use strongroom::vault::Loaded;
+use strongroom::vault::{Loaded, PortId};
 
 use kit::world::{Answer, Endpoint, Fault, KEYS, Kind, REFRESH, REVOKE, Request, World};
 
 pub(super) const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
 
-fn signed_in() -> (World, u32) {
+fn signed_in() -> (World, PortId) {
     World::signed_in_with(SEALED)
 }
 
 /// Two vaults over one store, each with a page, signed in.
-fn two_vaults() -> (World, u32, u32) {
+fn two_vaults() -> (World, PortId, PortId) {
     two_vaults_with(SEALED)
 }
 
-pub(super) fn two_vaults_with(config: &str) -> (World, u32, u32) {
+pub(super) fn two_vaults_with(config: &str) -> (World, PortId, PortId) {
     let (mut world, page) = World::signed_in_with(config);
     let other = world.add_vault();
     let other_page = world.open_in(other);
@@ -33,7 +33,7 @@ pub(super) fn head(world: &World, call: Request) -> Option<u16> {
     }
 }
 
-fn status(world: &mut World, page: u32) -> Option<u16> {
+fn status(world: &mut World, page: PortId) -> Option<u16> {
     let call = world.fetch(page, "/orders");
     world.answer_all();
     head(world, call)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::keeping::{SEALED, two_vaults_with};
 use kit::world::{Kind, REVOKE, World};
+use strongroom::vault::PortId;
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -11,7 +12,7 @@ fn secs(seconds: u64) -> Duration {
 
 /// Two vaults. The first has reached the idle limit and could not read the store. The second was active this many
 /// seconds earlier, which is in the store.
-fn idle_in_one(before: u64) -> (World, u32, u32) {
+fn idle_in_one(before: u64) -> (World, PortId, PortId) {
     let mut world = World::with(SEALED);
     world.provider.lifetime = secs(7200);
     let page = world.open();
@@ -26,7 +27,7 @@ fn idle_in_one(before: u64) -> (World, u32, u32) {
 }
 
 #[track_caller]
-fn assert_goes_on(mut world: World, page: u32, other_page: u32, until_end: u64) {
+fn assert_goes_on(mut world: World, page: PortId, other_page: PortId, until_end: u64) {
     world.hold_in(0, Kind::Load);
     world.advance(secs(until_end));
     assert!(world.session(page).is_none());
@@ -56,7 +57,7 @@ fn refresh_elsewhere_undoes_an_idle_end() {
 }
 
 /// Two vaults. The second has another login, which the first does not know.
-fn two_logins() -> (World, u32, u32) {
+fn two_logins() -> (World, PortId, PortId) {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.hold(&[Kind::Changed]);
     world.advance(secs(10));

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::keeping::{SEALED, head, two_vaults_with};
 use kit::world::{Kind, REFRESH, World};
+use strongroom::vault::PortId;
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn subject(world: &World, page: u32) -> Option<String> {
+fn subject(world: &World, page: PortId) -> Option<String> {
     let claims = world.session(page)?.get("claims")?.as_object()?;
     claims.str("sub").map(str::to_owned)
 }

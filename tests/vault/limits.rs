@@ -1,6 +1,6 @@
 //! The messages of a page are limited, and every message is answered or has no effect.
 
-use strongroom::vault::Body;
+use strongroom::vault::{Body, PortId, RequestId};
 
 use kit::world::{Fetch, Kind, REFRESH, Request, World, fetch_members};
 
@@ -64,10 +64,13 @@ fn malformed_message_is_rejected_without_id() {
     let deep = ["[".repeat(100), "]".repeat(100)].concat();
     for text in ["", "hello", "[]", "null", "{}", &deep] {
         world.say(page, text);
-        let nobodys = Request { port: page, id: 0 };
+        let nobodys = Request {
+            port: page,
+            id: RequestId(0),
+        };
         assert_eq!(world.code(nobodys), "message_invalid", "{text}");
     }
-    assert_eq!(world.page(page).answers[&0].len(), 6);
+    assert_eq!(world.page(page).answers[&RequestId(0)].len(), 6);
 }
 
 #[test]
@@ -75,7 +78,10 @@ fn overlong_message_is_not_read() {
     let (mut world, page) = World::signed_in();
     let long = format!(r#"{{"t":"fetch","id":9,"x":"{}"}}"#, "x".repeat(131_072));
     world.say(page, &long);
-    let nobodys = Request { port: page, id: 0 };
+    let nobodys = Request {
+        port: page,
+        id: RequestId(0),
+    };
     assert_eq!(world.code(nobodys), "message_invalid");
 }
 
@@ -144,7 +150,10 @@ fn pages_may_share_an_id() {
     let (mut world, page) = World::signed_in();
     let other = world.open();
     let members = fetch_members(&Fetch::default());
-    let requests = [page, other].map(|port| Request { port, id: 77 });
+    let requests = [page, other].map(|port| Request {
+        port,
+        id: RequestId(77),
+    });
     for request in requests {
         world.ask_again(request, &members, Body::Replayable);
     }
@@ -157,7 +166,7 @@ fn pages_may_share_an_id() {
 #[test]
 fn new_page_replaces_the_first_of_256() {
     let mut world = World::new();
-    let pages: Vec<u32> = (0..256).map(|_| world.open()).collect();
+    let pages: Vec<PortId> = (0..256).map(|_| world.open()).collect();
     assert!(!pages.iter().any(|page| world.is_closed(*page)));
     let one_more = world.open();
     assert_eq!(world.failure(pages[0]), "limit_exceeded");
@@ -168,7 +177,7 @@ fn new_page_replaces_the_first_of_256() {
 #[test]
 fn page_that_said_goodbye_makes_room_for_another() {
     let mut world = World::new();
-    let pages: Vec<u32> = (0..256).map(|_| world.open()).collect();
+    let pages: Vec<PortId> = (0..256).map(|_| world.open()).collect();
     world.say(pages[0], r#"{"t":"bye"}"#);
     let next = world.open();
     world.begin_login(next, "redirect");
@@ -217,6 +226,9 @@ fn message_is_limited_to_512_members() {
     world.answer_all();
     assert_eq!(world.status(call), 200);
     world.say(page, &format!("{{{}}}", more(514)));
-    let nobodys = Request { port: page, id: 0 };
+    let nobodys = Request {
+        port: page,
+        id: RequestId(0),
+    };
     assert_eq!(world.code(nobodys), "message_invalid");
 }

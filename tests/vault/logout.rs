@@ -9,6 +9,7 @@ use kit::world::provider::{ISSUER, params};
 use kit::world::{
     Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, KEYS, Kind, REFRESH, REVOKE, World,
 };
+use strongroom::vault::PortId;
 
 const PROVIDER_LOGOUT: &str = r#""t":"logout","provider":true"#;
 
@@ -247,7 +248,7 @@ fn leaving_page_does_not_stop_revocation() {
 }
 
 /// The response to a login by redirect, in a worker that does not know the login.
-fn at_callback() -> (World, u32, String) {
+fn at_callback() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");

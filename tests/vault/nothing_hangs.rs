@@ -5,8 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kit::world::ledger::Ledger;
 use kit::world::{Kind, REFRESH, Request, World};
+use strongroom::vault::{PortId, RequestId};
 
-const ONE: Request = Request { port: 1, id: 1 };
+const ONE: Request = Request {
+    port: PortId(1),
+    id: RequestId(1),
+};
 
 #[test]
 fn unanswered_request_is_noticed() {
@@ -62,7 +66,10 @@ fn hanging_request_fails_the_world() {
     let mut world = World::new();
     let page = world.open();
     // As if the vault had lost it.
-    world.ledger.asked(Request { port: page, id: 99 });
+    world.ledger.asked(Request {
+        port: page,
+        id: RequestId(99),
+    });
     let end = catch_unwind(AssertUnwindSafe(|| drop(world)));
     assert!(end.is_err());
 }

@@ -1,11 +1,12 @@
 //! The provider's time is used if it sends one, unless the response is old.
 
 use kit::world::{Endpoint, World};
+use strongroom::vault::PortId;
 
 const TWO_HOURS: i64 = 7_200_000;
 
 /// The user's name in the session after a refresh that returns "Alicia".
-fn name_after_refresh(world: &mut World, page: u32) -> String {
+fn name_after_refresh(world: &mut World, page: PortId) -> String {
     world.provider.name = Some("Alicia");
     world.expire_access_token();
     world.fetch(page, "/orders");

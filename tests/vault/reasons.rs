@@ -2,10 +2,11 @@
 //! configuration asks for it, and never in the provider's own words.
 
 use kit::world::{Endpoint, Fault, World};
+use strongroom::vault::PortId;
 
 const ASKED: &str = r#"{"reasons":true}"#;
 
-fn ended(config: &str, why: &'static str) -> (World, u32) {
+fn ended(config: &str, why: &'static str) -> (World, PortId) {
     let (mut world, page) = World::signed_in_with(config);
     let fault = Fault::RefusedSaying(why);
     world.provider.fault(Endpoint::Refresh, &[fault]);

@@ -6,14 +6,15 @@ use strongroom::codec::json::{Object, Value};
 use kit::world::{
     Answer, Endpoint, Event, Fault, Flaw, KEYS, Kind, REFRESH, REVOKE, Request, World,
 };
+use strongroom::vault::PortId;
 
-fn call(world: &mut World, page: u32) -> Request {
+fn call(world: &mut World, page: PortId) -> Request {
     let call = world.fetch(page, "/orders");
     world.answer_all();
     call
 }
 
-fn name(world: &World, page: u32) -> Option<String> {
+fn name(world: &World, page: PortId) -> Option<String> {
     let claims = world.session(page)?.get("claims")?.as_object()?;
     claims.str("name").map(str::to_owned)
 }

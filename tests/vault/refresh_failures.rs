@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use kit::world::{Endpoint, Fault, REFRESH, REVOKE, Request, World};
+use strongroom::vault::PortId;
 
 const PASSING: &[Fault] = &[
     Fault::LostBefore,
@@ -27,7 +28,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// A page whose call waits for a refresh that meets `fault`.
-fn waiting(fault: Fault) -> (World, u32, Request) {
+fn waiting(fault: Fault) -> (World, PortId, Request) {
     let (mut world, page) = World::expired();
     world.provider.fault(Endpoint::Refresh, &[fault]);
     let call = world.fetch(page, "/orders");
@@ -266,7 +267,7 @@ fn retry_after_binds_all_callers() {
 
 /// A page whose refresh failed so that calls get no token for longer than a minute, and the maximum wait: told to wait,
 /// failed repeatedly, or misconfigured.
-fn postponed() -> [(World, u32, Duration); 3] {
+fn postponed() -> [(World, PortId, Duration); 3] {
     let (told, page_told, _) = waiting(Fault::Busy(503, Some(120)));
     let (mut failed, page_failed) = World::expired();
     failed

@@ -11,6 +11,7 @@ use kit::world::api::OTHER_API;
 use kit::world::{
     API, Answer, Endpoint, Event, Fault, Fetch, Flaw, Kind, REFRESH, REVOKE, Request, World, params,
 };
+use strongroom::vault::PortId;
 
 const ORDERS: &str = "https://api.example.com/";
 const BILLS: &str = "urn:bills";
@@ -26,7 +27,7 @@ const ONE_OF_TWO: &str = r#""scope": "openid offline_access bills", "apis": [
     { "url": "https://other.example.com/v1/", "resource": "urn:bills" }
 ]"#;
 
-fn with(apis: &str, more: &str) -> (World, u32) {
+fn with(apis: &str, more: &str) -> (World, PortId) {
     let (mut world, page) = World::signed_in_with(&["{", apis, more, "}"].concat());
     world.provider.resources = vec![ORDERS, BILLS];
     if apis == APIS {
@@ -36,11 +37,11 @@ fn with(apis: &str, more: &str) -> (World, u32) {
     (world, page)
 }
 
-fn two() -> (World, u32) {
+fn two() -> (World, PortId) {
     with(APIS, "")
 }
 
-fn begin(world: &mut World, page: u32, api: &str) -> Request {
+fn begin(world: &mut World, page: PortId, api: &str) -> Request {
     let url = [api, "/orders"].concat();
     let fetch = Fetch {
         url: &url,
@@ -49,14 +50,14 @@ fn begin(world: &mut World, page: u32, api: &str) -> Request {
     world.fetch_as(page, &fetch)
 }
 
-fn call(world: &mut World, page: u32, api: &str) -> Request {
+fn call(world: &mut World, page: PortId, api: &str) -> Request {
     let call = begin(world, page, api);
     world.answer_all();
     call
 }
 
 #[track_caller]
-fn assert_fine(world: &mut World, page: u32, api: &str) {
+fn assert_fine(world: &mut World, page: PortId, api: &str) {
     let call = call(world, page, api);
     assert_eq!(world.status(call), 200);
 }

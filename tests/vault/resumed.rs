@@ -2,9 +2,10 @@
 
 use crate::keeping::SEALED;
 use kit::world::World;
+use strongroom::vault::PortId;
 
 /// The origin of the session in the answer to `hello`.
-fn from(world: &World, page: u32) -> Option<&str> {
+fn from(world: &World, page: PortId) -> Option<&str> {
     world
         .page(page)
         .of_type("ready")

@@ -7,6 +7,7 @@ use kit::world::page::Answer;
 use kit::world::provider::{Endpoint, Fault};
 use kit::world::sockets::{protocols, token_in};
 use kit::world::{Kind, REFRESH, Request, World};
+use strongroom::vault::PortId;
 
 const LIVE: &str = "wss://api.example.com/v1/live";
 
@@ -24,11 +25,11 @@ const PROTOCOL: &str = r#"{"token":"protocol","prefix":"bearer."}"#;
 const MESSAGE: &str = r#"{"token":"message","message":"{\"token\":\"{token}\"}"}"#;
 const QUERY: &str = r#"{"token":"query"}"#;
 
-fn world(place: &str) -> (World, u32) {
+fn world(place: &str) -> (World, PortId) {
     World::signed_in_with(&configured(place))
 }
 
-fn open(place: &str) -> (World, u32, Request) {
+fn open(place: &str) -> (World, PortId, Request) {
     let (mut world, page) = world(place);
     let socket = world.socket(page, LIVE, &[]);
     world.answer_all();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kit::world::provider::params;
 use kit::world::{Fetch, Kind, REFRESH, Request, World};
+use strongroom::vault::PortId;
 
 const RULE: &str = r#"{"apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"],"stepUp":true}],
     "loginScopes":["orders:write"]}"#;
@@ -18,7 +19,7 @@ const WIDER: (u16, &str) = (
     r#"Bearer error="insufficient_scope", scope="orders:write""#,
 );
 
-fn demanding(config: &str, demand: (u16, &'static str)) -> (World, u32, Request) {
+fn demanding(config: &str, demand: (u16, &'static str)) -> (World, PortId, Request) {
     let (mut world, page) = World::signed_in_with(config);
     world.provider.api_demands = Some(demand);
     let call = world.fetch(page, "/demanding");
@@ -27,7 +28,7 @@ fn demanding(config: &str, demand: (u16, &'static str)) -> (World, u32, Request)
 }
 
 /// The login that the page was offered, up to the provider and back.
-fn satisfy(world: &mut World, page: u32, call: Request, mode: &str) -> String {
+fn satisfy(world: &mut World, page: PortId, call: Request, mode: &str) -> String {
     let options = world.offered_login(call).unwrap();
     let members = format!(
         r#""t":"login","mode":"{mode}",{}"#,
@@ -42,7 +43,7 @@ fn satisfy(world: &mut World, page: u32, call: Request, mode: &str) -> String {
     address
 }
 
-fn call(world: &mut World, page: u32) -> Request {
+fn call(world: &mut World, page: PortId) -> Request {
     let call = world.fetch(page, "/demanding");
     world.answer_all();
     call

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kit::world::api::OTHER_API;
 use kit::world::provider::Refusing;
 use kit::world::{DISCOVERY, Endpoint, Fault, Fetch, PROBE, REFRESH, Request, World};
+use strongroom::vault::PortId;
 
 const READABLE: [Refusing; 3] = [
     Refusing::Empty,
@@ -19,26 +20,26 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// A page with an expired access token, whose grant was revoked at a provider that rejects refreshes in this way.
-fn revoked(refusing: Refusing) -> (World, u32) {
+fn revoked(refusing: Refusing) -> (World, PortId) {
     let (mut world, page) = World::expired();
     world.provider.refusing = refusing;
     world.provider.revoke_family(0);
     (world, page)
 }
 
-fn state(world: &World, page: u32) -> String {
+fn state(world: &World, page: PortId) -> String {
     let session = world.session(page).expect("the session is kept");
     session.str("state").unwrap().to_owned()
 }
 
-fn call(world: &mut World, page: u32) -> Request {
+fn call(world: &mut World, page: PortId) -> Request {
     let call = world.fetch(page, "/orders");
     world.answer_all();
     call
 }
 
 /// A page whose session is suspected.
-fn suspected() -> (World, u32) {
+fn suspected() -> (World, PortId) {
     let (mut world, page) = revoked(Refusing::Empty);
     call(&mut world, page);
     world.advance(seconds(4));
@@ -47,7 +48,7 @@ fn suspected() -> (World, u32) {
 }
 
 /// Calls once a second for this long, like an app with an impatient user.
-fn keep_calling(world: &mut World, page: u32, for_seconds: u64) {
+fn keep_calling(world: &mut World, page: PortId, for_seconds: u64) {
     for _ in 0..for_seconds {
         call(world, page);
         world.advance(seconds(1));
@@ -339,7 +340,7 @@ fn each_probe_uses_a_new_address() {
 }
 
 /// Returns a world with configured metadata whose provider refuses a refresh in a response that CORS hides.
-fn hidden_refusal_with_keys_at(jwks_uri: &str) -> (World, u32) {
+fn hidden_refusal_with_keys_at(jwks_uri: &str) -> (World, PortId) {
     let (mut world, page) = World::signed_in_with(&format!(
         r#"{{"metadata":{{"issuer":"https://id.example.com",
             "authorization_endpoint":"https://id.example.com/authorize",

@@ -3,11 +3,12 @@
 
 use kit::world::provider::params;
 use kit::world::{EXCHANGE, REVOKE, World};
+use strongroom::vault::PortId;
 
 /// Scopes of a grant, as the provider names them, for a login that asked for `openid profile offline_access`.
 const WIDER: &str = "openid profile offline_access orders admin";
 
-fn sign_in_granted(config: &str, granted: &'static str) -> (World, u32, kit::world::Request) {
+fn sign_in_granted(config: &str, granted: &'static str) -> (World, PortId, kit::world::Request) {
     let mut world = World::with(config);
     world.provider.scope = Some(granted);
     let page = world.open();
@@ -137,7 +138,7 @@ fn of_attacker() -> (String, String) {
 }
 
 /// A login whose stored record names the attacker's key.
-fn with_planted_key() -> (World, u32, String, String) {
+fn with_planted_key() -> (World, PortId, String, String) {
     let (planted_jwk, planted_jkt) = of_attacker();
     let mut world = World::with(r#"{"dpop":true}"#);
     let page = world.open();
@@ -152,7 +153,7 @@ fn with_planted_key() -> (World, u32, String, String) {
 }
 
 /// Finishes the login of `with_planted_key`, and checks that its tokens are bound to another key.
-fn assert_planted_key_is_ignored(world: &mut World, page: u32, address: &str, planted: &str) {
+fn assert_planted_key_is_ignored(world: &mut World, page: PortId, address: &str, planted: &str) {
     let answer = world.provider.sign_in(address);
     world.callback(page, &answer);
     world.answer_all();

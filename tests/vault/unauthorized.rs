@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use strongroom::vault::Body;
+use strongroom::vault::{Body, PortId};
 
 use kit::world::{API, Endpoint, Fault, Fetch, Kind, REFRESH, Request, World};
 
 /// A signed-in page whose access token the API has stopped accepting.
-fn refused() -> (World, u32) {
+fn refused() -> (World, PortId) {
     let (mut world, page) = World::signed_in();
     world.provider.withdraw_access_tokens();
     (world, page)
 }
 
-fn call(world: &mut World, page: u32, path: &str) -> Request {
+fn call(world: &mut World, page: PortId, path: &str) -> Request {
     let call = world.fetch(page, path);
     world.answer_all();
     call

@@ -6,7 +6,7 @@ use core::cell::Cell;
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
-use crate::edge::io::FlightId;
+use crate::edge::io::RefreshId;
 use crate::edge::refresh::outage::Outage;
 use crate::edge::session::record::Stored;
 use crate::oauth::refresh_policy::Schedule;
@@ -44,7 +44,7 @@ pub(in crate::edge) struct CachedSession {
 pub(in crate::edge) struct SessionCache {
     sessions: Vec<(String, CachedSession)>,
     /// Refreshes that are in flight here, each with the time of its task's last step.
-    flights: Vec<(String, FlightId, Rc<Cell<Instant>>)>,
+    flights: Vec<(String, RefreshId, Rc<Cell<Instant>>)>,
     coordinator_failed: Option<Instant>,
     /// The state of the provider as this isolate sees it.
     pub(in crate::edge) outage: Outage,
@@ -123,7 +123,7 @@ impl SessionCache {
     ///
     /// A refresh without a step for longer than [`SILENCE`] is ignored: its platform dropped its request, so it cannot
     /// complete.
-    pub(in crate::edge) fn flight(&self, sid: &str, now: &Instant) -> Option<FlightId> {
+    pub(in crate::edge) fn flight(&self, sid: &str, now: &Instant) -> Option<RefreshId> {
         let mut flights = self.flights.iter();
         let of_it =
             flights.find(|(known, _, last)| known == sid && last.get().elapsed(now) < SILENCE);
@@ -133,14 +133,14 @@ impl SessionCache {
     pub(in crate::edge) fn begin(
         &mut self,
         sid: &str,
-        flight: FlightId,
+        flight: RefreshId,
         last_step: Rc<Cell<Instant>>,
     ) {
         // control: isolate_refreshes_many_sessions
         self.flights.push((sid.to_owned(), flight, last_step));
     }
 
-    pub(in crate::edge) fn finish(&mut self, flight: FlightId) {
+    pub(in crate::edge) fn finish(&mut self, flight: RefreshId) {
         // control: finished_refresh_is_not_awaited
         self.flights.retain(|(_, known, _)| *known != flight);
     }
@@ -216,13 +216,13 @@ mod tests {
     fn refresh_without_steps_is_ignored() {
         let mut cache = SessionCache::default();
         let last_step = Rc::new(Cell::new(at(0)));
-        cache.begin("sid", 1, last_step.clone());
+        cache.begin("sid", RefreshId(1), last_step.clone());
         last_step.set(at(41));
-        assert_eq!(cache.flight("sid", &at(49)), Some(1));
+        assert_eq!(cache.flight("sid", &at(49)), Some(RefreshId(1)));
         assert_eq!(cache.flight("sid", &at(50)), None);
-        cache.begin("sid", 2, Rc::new(Cell::new(at(50))));
-        assert_eq!(cache.flight("sid", &at(51)), Some(2));
-        cache.finish(2);
+        cache.begin("sid", RefreshId(2), Rc::new(Cell::new(at(50))));
+        assert_eq!(cache.flight("sid", &at(51)), Some(RefreshId(2)));
+        cache.finish(RefreshId(2));
         assert_eq!(cache.flight("sid", &at(51)), None);
     }
 }

@@ -6,7 +6,7 @@ use crate::prelude::*;
 use crate::vault::api_calls::socket::BoxedSocket;
 use crate::vault::context::Context;
 use crate::vault::dpop::Proven;
-use crate::vault::io::{Body, CallId, Output, PortId};
+use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
 use crate::vault::list::{self, List};
 use crate::vault::message::message;
 
@@ -19,7 +19,7 @@ pub(in crate::vault) const MAX_CALLS: usize = 1024;
 pub(in crate::vault) struct Call {
     pub(in crate::vault) call: CallId,
     pub(in crate::vault) port: PortId,
-    pub(in crate::vault) id: u64,
+    pub(in crate::vault) id: RequestId,
     pub(in crate::vault) allowed: Allowed,
     /// See [`init`](crate::vault::ApiRequest::init).
     pub(in crate::vault) init: String,
@@ -59,7 +59,7 @@ impl Call {
     /// Creates a call that waits for a token.
     pub(in crate::vault) const fn new(
         call: CallId,
-        (port, id): (PortId, u64),
+        (port, id): (PortId, RequestId),
         allowed: Allowed,
         init: String,
         body: Body,
@@ -83,7 +83,7 @@ impl Call {
 
 impl CallList {
     /// Returns an error if a page may not have another call, or not with this number.
-    pub(in crate::vault) fn find_room(&self, (port, id): (PortId, u64)) -> Result<()> {
+    pub(in crate::vault) fn find_room(&self, (port, id): (PortId, RequestId)) -> Result<()> {
         let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
         if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
             let message = msg!("512 calls of this page, or 1024 of all, are in flight already");
@@ -166,7 +166,7 @@ impl CallList {
             return;
         };
         if !matches!(known.stage, CallStage::Delivered) {
-            let text = message("network_error").number("id", known.id).finish();
+            let text = message("network_error").number("id", known.id.0).finish();
             ctx.post(known.port, text);
             ctx.trace_call("call_answered", call, None, Some("no answer"));
         }
@@ -185,7 +185,7 @@ impl CallList {
         ctx.drop_call(call);
     }
 
-    pub(in crate::vault) fn abort(&mut self, ctx: &mut Context, port: PortId, id: u64) {
+    pub(in crate::vault) fn abort(&mut self, ctx: &mut Context, port: PortId, id: RequestId) {
         if let Some(known) = list::take(&mut self.calls, |c| c.port == port && c.id == id) {
             ctx.drop_call(known.call);
         }

@@ -55,7 +55,7 @@ impl Dpop {
 }
 
 pub(super) const fn make_key(_: &mut Context) -> OpId {
-    0
+    OpId(0)
 }
 
 pub(super) const fn key_of_session(_: &Session) -> Option<BindingKey> {

@@ -12,7 +12,7 @@ use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
 use crate::prelude::*;
 use crate::vault::context::{Context, HAS_PERSISTENCE, Purpose};
 use crate::vault::dpop::{self, Dpop};
-use crate::vault::io::{OpId, Output, PortId, Taken};
+use crate::vault::io::{OpId, Output, PortId, RequestId, Taken};
 use crate::vault::list::{self, List};
 use crate::vault::login::in_flight::Logins;
 use crate::vault::message::{callback_error, message};
@@ -73,7 +73,7 @@ impl Callbacks {
         ctx: &mut Context,
         provider: &Provider,
         port: PortId,
-        id: u64,
+        id: RequestId,
         url: &str,
     ) {
         if self.in_flight.len() == MAX_CALLBACKS {
@@ -416,7 +416,7 @@ impl CompletedLogin {
     pub(in crate::vault) fn complete(&self, ctx: &mut Context, logins: &mut Logins) {
         if let Some((port, id)) = self.page.0 {
             let settled = message("settled")
-                .number("id", id)
+                .number("id", id.0)
                 .flag("callback", true)
                 .text("returnTo", &self.pending.return_to)
                 .flag("popup", self.pending.popup)
@@ -428,7 +428,7 @@ impl CompletedLogin {
 }
 
 /// The page that a callback was requested by, and its number for the callback, unless the page has gone.
-struct CallbackPage(Option<(PortId, u64)>);
+struct CallbackPage(Option<(PortId, RequestId)>);
 
 impl CallbackPage {
     fn port(&self) -> Option<PortId> {

@@ -63,7 +63,7 @@ impl Logins {
             Err(error) => return ctx.post_error(login.port, login.id, &error),
         };
         let mut text = message("device");
-        text.number("id", login.id)
+        text.number("id", login.id.0)
             .text("userCode", &shown.user_code)
             .text("verificationUri", &shown.verification_uri);
         if let Some(complete) = &shown.verification_uri_complete {
@@ -179,7 +179,7 @@ impl Logins {
         };
         // No response of an authorization endpoint has such a key: theirs are hashes.
         let mut key = "device ".to_owned();
-        json::write_number(&mut key, op.into());
+        json::write_number(&mut key, op.0.into());
         let pending =
             Pending::of_device(&ctx.config, &login.params, ctx.now.wall, login.key.take());
         login.stage = LoginStage::AtProvider { key: key.clone() };

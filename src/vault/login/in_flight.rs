@@ -7,7 +7,7 @@ use crate::base::error::{Code, Error};
 use crate::oauth::authorization_request::{AuthorizationRequest, LIFETIME, LoginParams, Pending};
 use crate::oauth::dpop::PublicKey;
 use crate::vault::context::{Context, Purpose};
-use crate::vault::io::{OpId, Output, PortId};
+use crate::vault::io::{OpId, Output, PortId, RequestId};
 use crate::vault::list::{self, List};
 use crate::vault::login::device_stage::Device;
 use crate::vault::message::message;
@@ -31,7 +31,7 @@ pub(in crate::vault) struct Logins {
 
 pub(in crate::vault) struct Login {
     pub(in crate::vault) port: PortId,
-    pub(in crate::vault) id: u64,
+    pub(in crate::vault) id: RequestId,
     pub(in crate::vault) params: Box<LoginParams>,
     /// Time at which the page is told that no response came.
     pub(in crate::vault) deadline: Millis,
@@ -179,7 +179,7 @@ impl Logins {
         }
     }
 
-    pub(in crate::vault) fn cancel(&mut self, port: PortId, id: u64) {
+    pub(in crate::vault) fn cancel(&mut self, port: PortId, id: RequestId) {
         let is_it = |login: &Login| login.port == port && login.id == id;
         list::take(&mut self.in_flight, is_it);
     }
@@ -226,6 +226,6 @@ impl Logins {
 
 fn navigate(ctx: &mut Context, login: &Login, url: &str) {
     let mut navigate = message("navigate");
-    navigate.number("id", login.id).text("url", url);
+    navigate.number("id", login.id.0).text("url", url);
     ctx.post(login.port, navigate.finish());
 }

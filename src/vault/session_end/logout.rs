@@ -6,7 +6,7 @@ use crate::base::error::{Code, Error, Result};
 use crate::codec::form::{Form, with_query};
 use crate::codec::url::Url;
 use crate::vault::context::{Context, HAS_PERSISTENCE};
-use crate::vault::io::{OpId, PortId};
+use crate::vault::io::{OpId, PortId, RequestId};
 use crate::vault::list::{self, List};
 use crate::vault::provider::Provider;
 
@@ -21,7 +21,7 @@ pub(in crate::vault) struct Logouts {
 /// A page's request to log out.
 pub(in crate::vault) struct LogoutRequest {
     pub(in crate::vault) port: PortId,
-    pub(in crate::vault) id: u64,
+    pub(in crate::vault) id: RequestId,
     /// True if the user is to be logged out at the provider too.
     pub(in crate::vault) provider: bool,
     pub(in crate::vault) return_to: Option<String>,
@@ -30,7 +30,7 @@ pub(in crate::vault) struct LogoutRequest {
 /// A page that waits for its logout.
 struct Logout {
     port: PortId,
-    id: u64,
+    id: RequestId,
     /// The revocation in flight that the page waits for.
     op: Option<OpId>,
     /// True until the store has the end of the session. The page may leave after the logout, and a dedicated worker

@@ -17,7 +17,7 @@ use strongroom::codec::base64url;
 use strongroom::codec::json::{Object, Value};
 use strongroom::config::Config;
 use strongroom::vault::{
-    Body, Entropy, Input, Loaded, OpId, Output, PortId, ResponseHead, Taken, Vault,
+    Body, CallId, Entropy, Input, Loaded, OpId, Output, PortId, ResponseHead, Taken, Vault,
 };
 
 const CONFIG: &str = r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
@@ -33,8 +33,8 @@ const CONFIG: &str = r#"{"issuer":"https://id.example.com","clientId":"spa","red
 /// The marker that all secrets, and only secrets, contain.
 const CANARY: &str = "5ecre7";
 
-const GOOD: PortId = 1;
-const HOSTILE: PortId = 2;
+const GOOD: PortId = PortId(1);
+const HOSTILE: PortId = PortId(2);
 
 /// The most lines that are run.
 const MAX_LINES: usize = 64;
@@ -70,7 +70,7 @@ impl Entropy for Counter {
 struct Host {
     vault: Vault,
     now: Instant,
-    last_call: u32,
+    last_call: CallId,
     store: BTreeMap<String, Secret>,
     provider_answers: VecDeque<String>,
     api_answers: VecDeque<String>,
@@ -95,7 +95,7 @@ impl Host {
                 monotonic: Millis(5000),
                 wall: 1_800_000_000_000,
             },
-            last_call: 0,
+            last_call: CallId(0),
             store: BTreeMap::new(),
             provider_answers: VecDeque::new(),
             api_answers: VecDeque::new(),
@@ -130,7 +130,7 @@ impl Host {
     }
 
     fn say(&mut self, port: PortId, text: &str) {
-        self.last_call += 1;
+        self.last_call = self.last_call.next();
         let call = self.last_call;
         self.handle(Input::Message {
             port,
@@ -322,7 +322,7 @@ impl Host {
             .join(".")
     }
 
-    fn api(&mut self, call: u32, url: &str) -> Input<'static> {
+    fn api(&mut self, call: CallId, url: &str) -> Input<'static> {
         let scripted = self
             .api_answers
             .pop_front()
@@ -346,7 +346,7 @@ impl Host {
 
     /// Checks that the vault greets a new page and responds to its request.
     fn still_answers(&mut self) {
-        const NEW: PortId = 3;
+        const NEW: PortId = PortId(3);
         self.say(NEW, r#"{"t":"hello","version":1}"#);
         let told = &self.told[&NEW];
         assert!(told[0].contains(r#""t":"ready""#), "{told:?}");

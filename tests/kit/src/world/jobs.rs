@@ -404,8 +404,7 @@ impl World {
                 format!("vault learns of {what:?}: {outcome}")
             }
             (Task::Call(call, ..), _) => {
-                let Request { port, id } = world.calls.requests[call];
-                format!("the API answers page {port}'s request {id}")
+                format!("the API answers {}", world.calls.requests[call])
             }
             (Task::Persist(..), _) if world.persists => "the successor is stored".to_owned(),
             (Task::Persist(..), _) => "the successor cannot be stored".to_owned(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::page::Request;
+use strongroom::vault::PortId;
 
 /// Requests, and the number of answers to each.
 #[derive(Clone, Default)]
@@ -29,7 +30,7 @@ impl Ledger {
         self.0.entry(request).or_default().is_waived = true;
     }
 
-    pub fn waive_page(&mut self, port: u32) {
+    pub fn waive_page(&mut self, port: PortId) {
         for (_, entry) in self
             .0
             .iter_mut()

@@ -317,10 +317,9 @@ impl World {
 
     /// Calls an API for a page's request.
     fn call(&mut self, call: CallId, asked: Request, request: Box<ApiRequest>) {
-        let Request { port, id } = asked;
-        self.story(|_| format!("vault calls the API for page {port}'s request {id}"));
+        self.story(|_| format!("vault calls the API for {asked}"));
         let is_its = self.calls.requests.get(&call) == Some(&asked);
-        Invariant::OwnAnswer.holds_if(is_its, || format!("page {port}, request {id}"));
+        Invariant::OwnAnswer.holds_if(is_its, || asked.to_string());
         let authorization = request.authorization.expose();
         let (_, token) = authorization.split_once(' ').unwrap_or_default();
         let family = self.provider.family_of_access(token);
@@ -328,7 +327,7 @@ impl World {
         self.watch.call(self.workers.turn, token, family, &now);
         let user = self.provider.user_of(authorization);
         let asked_as = &self.calls.asked_as[&asked];
-        let told = self.pages.told_user.get(&port).map(String::as_str);
+        let told = self.pages.told_user.get(&asked.port).map(String::as_str);
         let is_users = user == told && user == asked_as.as_deref();
         Invariant::OwnAnswer.holds_if(is_users, || "another user's token".to_owned());
         let key = self.provider.key_of(token).map(str::to_owned);

@@ -1,14 +1,22 @@
 //! A page: sends requests, and stores the messages it receives.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use strongroom::codec::json::{Object, Value};
+use strongroom::vault::{PortId, RequestId};
 
 /// A request of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request {
-    pub port: u32,
-    pub id: u64,
+    pub port: PortId,
+    pub id: RequestId,
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "page {}'s request {}", self.port.0, self.id.0)
+    }
 }
 
 /// The vault's answer to a request.
@@ -43,17 +51,17 @@ pub enum Answer {
 pub struct Page {
     pub last_id: u64,
     pub messages: Vec<Object>,
-    pub answers: HashMap<u64, Vec<Answer>>,
+    pub answers: HashMap<RequestId, Vec<Answer>>,
 }
 
 impl Page {
     /// Stores a message. Returns the request that it answers and the answer, if it is one.
-    pub fn told(&mut self, text: &str) -> Option<(u64, Answer)> {
+    pub fn told(&mut self, text: &str) -> Option<(RequestId, Answer)> {
         let message = Value::parse(text).unwrap();
         let message = message.as_object().unwrap();
         self.messages.push(message.clone());
         let answer = answer(message)?;
-        let id = message.get("id").and_then(Value::as_u64).unwrap();
+        let id = RequestId(message.get("id").and_then(Value::as_u64).unwrap());
         self.answers.entry(id).or_default().push(answer.clone());
         Some((id, answer))
     }

@@ -8,7 +8,7 @@ use super::page::{Answer, Page, Request};
 use super::provider::params;
 use super::{Event, World};
 use strongroom::codec::json::{Object, Value};
-use strongroom::vault::{Body, CallId, Input, PortId};
+use strongroom::vault::{Body, CallId, Input, PortId, RequestId};
 
 /// The pages of all vaults.
 #[derive(Default)]
@@ -74,16 +74,17 @@ impl World {
 
     /// Connects a page that says nothing.
     pub fn connect(&mut self) -> PortId {
-        self.pages.last_port += 1;
-        self.pages.all.insert(self.pages.last_port, Page::default());
-        self.pages.homes.insert(self.pages.last_port, 0);
-        self.story(|world| format!("page {} connects", world.pages.last_port));
-        self.pages.last_port
+        let port = self.pages.last_port.next();
+        self.pages.last_port = port;
+        self.pages.all.insert(port, Page::default());
+        self.pages.homes.insert(port, 0);
+        self.story(|_| format!("page {} connects", port.0));
+        port
     }
 
     /// Closes a page without notice.
     pub fn leave(&mut self, port: PortId) {
-        self.story(|_| format!("page {port} is closed"));
+        self.story(|_| format!("page {} is closed", port.0));
         self.ledger.waive_page(port);
         // Closing the page may be the input at which a limit is noticed, and all pages are told of a limit.
         self.workers.turn = self.pages.homes[&port];
@@ -98,8 +99,8 @@ impl World {
     }
 
     pub(super) fn say_with_body(&mut self, port: PortId, text: &str, body: Body) -> CallId {
-        self.calls.last += 1;
-        let call = self.calls.last;
+        let call = self.calls.last.next();
+        self.calls.last = call;
         self.workers.turn = self.pages.homes[&port];
         self.input(Input::Message {
             port,
@@ -120,7 +121,7 @@ impl World {
         page.last_id += 1;
         let request = Request {
             port,
-            id: page.last_id,
+            id: RequestId(page.last_id),
         };
         self.ask_again(request, members, body);
         request
@@ -140,21 +141,24 @@ impl World {
                 .and_then(|url| url.strip_prefix(API));
             let path = path.map(|path| [" ", path].concat()).unwrap_or_default();
             let t = type_of(members);
-            format!("page {port} asks {id}: {t}{path}")
+            format!("page {} asks {}: {t}{path}", port.0, id.0)
         });
         let is_activity =
             members.contains(r#""t":"fetch""#) && !members.contains(r#""background":true"#);
         self.calls.touching = is_activity.then_some(request);
-        self.calls.requests.insert(self.calls.last + 1, request);
-        let text = format!(r#"{{"id":{},{members}}}"#, request.id);
+        self.calls.requests.insert(self.calls.last.next(), request);
+        let text = format!(r#"{{"id":{},{members}}}"#, request.id.0);
         self.say_with_body(request.port, &text, body);
     }
 
     /// Gives up a request: `t` is `abort` or `cancel`.
     pub fn give_up(&mut self, request: Request, t: &str) {
         self.ledger.waive(request);
-        let Request { port, id } = request;
-        self.story(|_| format!("page {port} gives up request {id}"));
+        let Request {
+            port,
+            id: RequestId(id),
+        } = request;
+        self.story(|_| format!("page {} gives up request {id}", port.0));
         self.say(port, &format!(r#"{{"t":"{t}","id":{id}}}"#));
     }
 
@@ -182,7 +186,7 @@ impl World {
     }
 
     pub fn fetch_as(&mut self, port: PortId, fetch: &Fetch<'_>) -> Request {
-        let id = self.pages.all[&port].last_id + 1;
+        let id = RequestId(self.pages.all[&port].last_id + 1);
         self.calls
             .urls
             .insert(Request { port, id }, fetch.url.to_owned());
@@ -262,7 +266,7 @@ impl World {
     /// The login options that the page was offered for a rejected call, as JSON.
     pub fn offered_login(&self, request: Request) -> Option<String> {
         let errors = self.pages.all[&request.port].of_type("error");
-        let is_its = |m: &&Object| m.get("id").and_then(Value::as_u64) == Some(request.id);
+        let is_its = |m: &&Object| m.get("id").and_then(Value::as_u64) == Some(request.id.0);
         let mut text = String::new();
         errors.rev().find(is_its)?.get("login")?.write(&mut text);
         Some(text)
@@ -328,7 +332,7 @@ impl World {
 
     pub(super) fn tell(&mut self, port: PortId, text: &str) {
         Invariant::OwnAnswer.holds_if(!self.pages.gone.contains(&port), || {
-            format!("page {port} is closed and receives a message")
+            format!("page {} is closed and receives a message", port.0)
         });
         self.witness.told(text);
         let page = self.pages.all.get_mut(&port).unwrap();
@@ -370,22 +374,21 @@ impl World {
         }
         self.events.push(Event::Told(port, t.to_owned()));
         let Some((id, answer)) = answered else {
-            return self.story(|_| format!("vault tells page {port}: {what}"));
+            return self.story(|_| format!("vault tells page {}: {what}", port.0));
         };
+        let request = Request { port, id };
         self.story(|_| {
             let what = match &answer {
                 Answer::Head { status, .. } => format!("{what} {status}"),
                 Answer::Error { code, .. } => format!("{what} {code}"),
                 _ => what,
             };
-            format!("vault answers page {port}'s request {id}: {what}")
+            format!("vault answers {request}: {what}")
         });
-        if let (Answer::Head { url, .. }, Some(asked)) =
-            (&answer, self.calls.urls.get(&Request { port, id }))
-        {
+        if let (Answer::Head { url, .. }, Some(asked)) = (&answer, self.calls.urls.get(&request)) {
             Invariant::OwnAnswer.holds_if(url == asked, || format!("{asked} is answered by {url}"));
         }
-        let mut is_final = id != 0;
+        let mut is_final = id != RequestId(0);
         if let Answer::Navigate(url) = &answer {
             // A pushed login by redirect has no `state` in its URL.
             if let Some(state) = params(url.split_once('?').unwrap().1).get("state") {
@@ -396,10 +399,10 @@ impl World {
         }
         // A login on another device continues.
         is_final &= !matches!(answer, Answer::Device { .. });
-        let was_asked = id == 0 || self.calls.asked_as.contains_key(&Request { port, id });
-        Invariant::OwnAnswer.holds_if(was_asked, || format!("page {port} did not ask {id}"));
+        let was_asked = id == RequestId(0) || self.calls.asked_as.contains_key(&request);
+        Invariant::OwnAnswer.holds_if(was_asked, || format!("{request} was never made"));
         if is_final {
-            self.ledger.answered(Request { port, id });
+            self.ledger.answered(request);
         }
     }
 }
