@@ -23,7 +23,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * options. The remaining rows are files that only some apps load: error messages (with the first error), event sources
  * and sockets, the client of a token handler, and `strongroom/core`.
  *
- * The budgets of the default and the extended download are 48 and 78 KB. Both are missed, by 3.6 and 4.8 KB, since the
+ * The budgets of the default and the extended download are 48 and 78 KB. Both are missed, by 3.8 and 4.9 KB, since the
  * vault became a set of parts and the platform was typed: see "Size" in docs/decisions.md. The gates keep the two from
  * growing further, and the budgets are their aims.
  */
@@ -34,7 +34,7 @@ const ROWS = [
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 51.7 * KB,
+    gate: 51.9 * KB,
     aim: 48 * KB,
   },
   {
