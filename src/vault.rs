@@ -885,6 +885,7 @@ impl Vault {
         }
         self.merged(merged);
         if !self.tokens.persistence.has_unwritten_end(&self.ctx) {
+            self.hints.sign_out_stored();
             self.logouts.store_done(&mut self.ctx);
         }
         self.resolve_doubt();

@@ -317,6 +317,26 @@ fn forged_sign_outs_cause_one_look_a_second() {
 }
 
 #[test]
+fn sign_out_that_another_vault_stored_is_not_announced_as_lost() {
+    let (mut world, page) = signed_in(SEALED, 0);
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.answer_all();
+    world.hold_in(0, Kind::Lock);
+    world.logout(page);
+    world.logout(other_page);
+    world.answer_all();
+    // The lock is not granted in time.
+    world.advance(Duration::from_secs(61));
+    assert!(
+        world
+            .hints
+            .iter()
+            .all(|(_, hint)| hint.news != News::NotStored)
+    );
+}
+
+#[test]
 fn sign_out_elsewhere_cancels_a_callback() {
     let (mut world, page) = with_page(MEMORY, 0);
     world.hold(&[EXCHANGE]);
