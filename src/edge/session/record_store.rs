@@ -44,7 +44,7 @@ fn record_key(sid: &str) -> String {
 pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Stored, Unreachable> {
     let mut keys = vec![record_key(&session.sid)];
     if task.config().back_channel_logout {
-        keys.extend(tombstones(task, session));
+        keys.extend(tombstones(session));
     }
     let asked = task.now();
     let mut entries = coordinator::read(task, keys).await?.into_iter();
@@ -59,7 +59,7 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
         && ends.is_empty()
         && task.config().back_channel_logout
     {
-        match coordinator::read(task, tombstones(task, kept)).await {
+        match coordinator::read(task, tombstones(kept)).await {
             Ok(entries) => ends = entries,
             Err(Unreachable) => is_all = false,
         }
@@ -309,7 +309,7 @@ pub(in crate::edge) fn wait_for_change<'a>(
 }
 
 /// Returns the keys of the tombstones by which the provider ends sessions: this session, and all of this user's.
-pub(in crate::edge) fn tombstones(_task: &Task, session: &Session) -> Vec<String> {
+pub(in crate::edge) fn tombstones(session: &Session) -> Vec<String> {
     let Some(id_token) = session.id_token() else {
         return Vec::new();
     };
