@@ -25,8 +25,8 @@ use crate::oauth::scope::is_scope_token;
 use crate::oauth::token_endpoint::Scheme;
 
 pub use extended::Extended;
-pub(crate) use extended::{HAS_DEVICE_FLOW, HAS_METADATA};
-use extended::{KEEPS_SESSIONS, MORE_OPTIONS, NO_SUCH_OPTION, NOT_KEPT, is_off, is_protocol_param};
+pub(crate) use extended::{HAS_DEVICE_FLOW, HAS_METADATA, HAS_PERSISTENCE};
+use extended::{MORE_OPTIONS, NO_SUCH_OPTION, NOT_KEPT, is_off, is_protocol_param};
 
 /// The longest configuration, in bytes of JSON.
 pub const MAX_LEN: usize = 64 * 1024;
@@ -456,7 +456,7 @@ impl<'a> Options<'a> {
         let persist = session.object.get("persist").map(Value::as_str);
         match persist {
             None | Some(Some("memory")) => return false,
-            Some(Some("sealed" | "escrow")) if KEEPS_SESSIONS => return true,
+            Some(Some("sealed" | "escrow")) if HAS_PERSISTENCE => return true,
             Some(_) => session.refuse("persist", NOT_KEPT),
         }
         false
@@ -464,7 +464,7 @@ impl<'a> Options<'a> {
 
     fn is_escrowed(&self) -> bool {
         let session = || self.object.get("session")?.as_object()?.str("persist");
-        KEEPS_SESSIONS && session() == Some("escrow")
+        HAS_PERSISTENCE && session() == Some("escrow")
     }
 
     pub(crate) fn claims(&self) -> Vec<String> {

@@ -22,7 +22,8 @@ use crate::browser::database::{self, LOGINS};
 use crate::browser::dpop::StoredKey;
 use crate::browser::platform::{Awaited, Database, Record};
 use crate::browser::sealing;
-use crate::browser::session_key::{KEEPS_SESSIONS, KeyProgress, SessionKey, SessionKeyStage};
+use crate::browser::session_key::{KeyProgress, SessionKey, SessionKeyStage};
+use crate::config::HAS_PERSISTENCE;
 use crate::vault::{Input, Loaded, OpId, Taken};
 
 /// An operation on the store: a login or a session on its way in or out.
@@ -134,7 +135,7 @@ impl StoreOp {
 
     /// A constant where sessions are not kept.
     const fn is_load(&self) -> bool {
-        KEEPS_SESSIONS && matches!(self.work, Work::Load)
+        HAS_PERSISTENCE && matches!(self.work, Work::Load)
     }
 
     /// Closes the database when its transactions are done.

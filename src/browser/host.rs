@@ -21,9 +21,9 @@ use crate::browser::encrypted_store::StoreOp;
 use crate::browser::operation::{Operation, Operations};
 use crate::browser::platform::{self, OnEvent, StoreLock, WorkerScope};
 use crate::browser::provider_request::ProviderRequest;
-use crate::browser::session_key::{KEEPS_SESSIONS, SessionKey};
+use crate::browser::session_key::SessionKey;
 use crate::browser::signature::Verification;
-use crate::config::Config;
+use crate::config::{Config, HAS_PERSISTENCE};
 use crate::vault::{
     Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault, hints_channel,
 };
@@ -78,7 +78,7 @@ impl Host {
         let context = Context::new(scope, on_event, config.is_escrowed);
         let session_name = session_name(&config);
         // Where the platform lacks Web Locks or channels, waits end by their time limits.
-        if KEEPS_SESSIONS && !session_name.is_empty() {
+        if HAS_PERSISTENCE && !session_name.is_empty() {
             let changed = context.listener(Event::Changed, 0);
             let _ = store_lock.open(&session_name, &changed);
         }
@@ -126,7 +126,7 @@ impl Host {
                     self.context.report(Input::Hinted(hint));
                 }
             }
-            Event::Locked | Event::Refused | Event::Changed if !KEEPS_SESSIONS => {}
+            Event::Locked | Event::Refused | Event::Changed if !HAS_PERSISTENCE => {}
             Event::Locked => self.context.report(Input::Locked { op: OpId(id) }),
             Event::Changed => self.context.report(Input::Changed),
             Event::Refused => self.context.report(Input::Answered {
@@ -234,7 +234,7 @@ impl Host {
             }
             Output::Cancel { op } => {
                 let is_canceled = self.operations.cancel(op);
-                if KEEPS_SESSIONS && !is_canceled && op == self.lock_op {
+                if HAS_PERSISTENCE && !is_canceled && op == self.lock_op {
                     self.store_lock.give_up();
                 }
             }
@@ -263,7 +263,7 @@ impl Host {
                 let _ = self.store_lock.hint(hint.to_number());
             }
             Output::Stop => self.store_lock.stop(),
-            output if KEEPS_SESSIONS => self.carry_out_session(output, key_pair),
+            output if HAS_PERSISTENCE => self.carry_out_session(output, key_pair),
             _ => {}
         }
     }
@@ -349,7 +349,7 @@ const LONG_AGO: u64 = 1 << 40;
 
 /// The name of the session's record. Several apps may share an origin.
 fn session_name(config: &Config) -> String {
-    if KEEPS_SESSIONS && config.keeps {
+    if HAS_PERSISTENCE && config.keeps {
         ["session ", &config.issuer, " ", &config.client_id].concat()
     } else {
         String::new()

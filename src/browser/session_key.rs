@@ -9,9 +9,6 @@ use crate::browser::database::{self, KEYS};
 use crate::browser::escrow::{Escrow, EscrowStage, KeySearch};
 use crate::browser::platform::{self, Awaited, Database, WorkerScope};
 
-/// True if this build can keep sessions.
-pub(super) const KEEPS_SESSIONS: bool = true;
-
 /// The name of the key in the store.
 const SEAL: &str = "seal";
 

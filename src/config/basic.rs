@@ -16,7 +16,7 @@ pub(crate) const HAS_METADATA: bool = false;
 
 pub(crate) const HAS_DEVICE_FLOW: bool = false;
 
-pub(super) const KEEPS_SESSIONS: bool = false;
+pub(crate) const HAS_PERSISTENCE: bool = false;
 
 /// The additional options that are switches, also those of rules. The smaller module accepts them if they are off.
 const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";

@@ -28,8 +28,9 @@ pub(crate) const HAS_METADATA: bool = true;
 /// True if the option `deviceFlow` is built in.
 pub(crate) const HAS_DEVICE_FLOW: bool = true;
 
-/// True if sessions can be kept in a store.
-pub(super) const KEEPS_SESSIONS: bool = true;
+/// True if this build can persist sessions. Where it is false, the compiler drops everything that only persisted
+/// sessions need.
+pub(crate) const HAS_PERSISTENCE: bool = true;
 
 pub(super) const NO_SUCH_OPTION: &str = msg!("there is no such option");
 

@@ -10,14 +10,10 @@ use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::base64url;
 use crate::codec::json::Writer;
-use crate::config::Config;
+use crate::config::{Config, HAS_PERSISTENCE};
 use crate::session::{self, EndReason, Session};
 use crate::vault::io::{CallId, Entropy, OpId, Output, PortId, RequestId};
 use crate::vault::message::{self, message};
-
-/// True if this build can persist sessions. Where it is false, the compiler drops everything that only persisted
-/// sessions need.
-pub(super) const HAS_PERSISTENCE: bool = cfg!(feature = "extended");
 
 /// True if this build has an inspector.
 pub(super) const HAS_INSPECTOR: bool = cfg!(feature = "extended");

@@ -8,11 +8,12 @@ pub(super) mod merge;
 
 use crate::Secret;
 use crate::base::error::Result;
+use crate::config::HAS_PERSISTENCE;
 use crate::egress::policy::TokenSelector;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 use crate::session::{self, EndReason, Session};
-use crate::vault::context::{Context, HAS_PERSISTENCE, Purpose};
+use crate::vault::context::{Context, Purpose};
 #[cfg(feature = "extended")]
 use crate::vault::dpop::BindingKey;
 use crate::vault::dpop::Dpop;

@@ -6,8 +6,6 @@ use web_sys::CryptoKey;
 use crate::browser::context::Context;
 use crate::browser::platform::{Awaited, Database};
 
-pub(super) const KEEPS_SESSIONS: bool = false;
-
 pub(super) enum SessionKey {
     None,
 }

@@ -4,13 +4,14 @@
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::{HttpRequest, Outcome};
+use crate::config::HAS_PERSISTENCE;
 use crate::oauth::authorization_request::{self, Pending};
 use crate::oauth::authorization_response::AuthorizationResponse;
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::{IdToken, Occasion};
 use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
 use crate::prelude::*;
-use crate::vault::context::{Context, HAS_PERSISTENCE, Purpose};
+use crate::vault::context::{Context, Purpose};
 use crate::vault::dpop::{self, Dpop};
 use crate::vault::io::{OpId, Output, PortId, RequestId, Taken};
 use crate::vault::list::{self, List};
