@@ -156,9 +156,9 @@ impl Vault {
             Input::Disconnected { port } => self.disconnected(port),
             Input::Changed if HAS_PERSISTENCE => tokens.changed_elsewhere(ctx),
             Input::Hinted(hint) => match hint.news {
-                News::SignedOut => self.signed_out_elsewhere(false),
-                News::SignedOutInStore => self.signed_out_elsewhere(true),
-                News::NotStored => self.not_stored_elsewhere(hint.loaded),
+                News::SignedOut => self.signed_out_elsewhere(hint.time, false),
+                News::SignedOutInStore => self.signed_out_elsewhere(hint.time, true),
+                News::NotStored => self.not_stored_elsewhere(hint.time),
                 News::SignedIn => self.hints.signed_in_elsewhere(ctx, &hint),
             },
             Input::CallAnswered { call, head } => calls.answered(ctx, tokens, call, &head),
@@ -618,10 +618,12 @@ impl Vault {
 
     // Other vaults.
 
-    fn signed_out_elsewhere(&mut self, is_stored: bool) {
+    /// Ends the session. A vault that was suspended hears of a sign-out late, so a session that began after `at` goes on
+    /// in the store.
+    fn signed_out_elsewhere(&mut self, at: UnixMillis, is_stored: bool) {
         let Self { ctx, tokens, .. } = self;
-        let at = (!is_stored).then_some(ctx.now.wall);
-        tokens.persistence.signed_out_while_loading(ctx, at);
+        let unstored = (!is_stored).then_some(at);
+        tokens.persistence.signed_out_while_loading(ctx, unstored);
         let has_stored = is_stored && tokens.persistence.is_in_store(ctx);
         match self.hints.signed_out_elsewhere(ctx, has_stored) {
             SignOut::Look => return tokens.changed_elsewhere(ctx),
@@ -632,6 +634,8 @@ impl Vault {
         let was_elsewhere = self.ctx.elsewhere.replace(false);
         if self.ctx.session.is_some() {
             self.end_session(EndReason::LoggedOut);
+            let at = self.ctx.now.back_to(at);
+            self.tokens.persistence.limit_end(&at);
         } else if was_elsewhere != Some(false) {
             // A vault that started after the sign-in does not know of it, but its pages may.
             self.ctx.broadcast_session();
@@ -649,7 +653,7 @@ impl Vault {
         let session = session.map(|session| *session.times.beginning());
         if let Some(began) = session.filter(|began| began.wall <= at) {
             self.end_session(EndReason::LoggedOut);
-            self.tokens.persistence.end_none_after(&began);
+            self.tokens.persistence.limit_end(&began);
         }
     }
 
@@ -912,7 +916,7 @@ impl Vault {
             }
             Merged::Overwritten(began) => {
                 self.end_session(EndReason::LoggedOut);
-                return self.tokens.persistence.end_none_after(&began);
+                return self.tokens.persistence.limit_end(&began);
             }
             Merged::Recorded => {
                 return self

@@ -78,6 +78,16 @@ impl Instant {
         let wall = Millis(now.wall.saturating_sub(self.wall));
         monotonic.max(wall)
     }
+
+    /// The instant at which the wall clock was at `wall`, if nobody has set it since. It is never after this instant.
+    #[must_use]
+    pub fn back_to(&self, wall: UnixMillis) -> Self {
+        let wall = wall.min(self.wall);
+        Self {
+            monotonic: self.monotonic.saturating_sub(Millis(self.wall - wall)),
+            wall,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +105,14 @@ mod tests {
     fn sleep_counts_by_the_wall_clock() {
         let start = at(10, 1_000);
         assert_eq!(start.elapsed(&at(11, 4_600)), Millis::from_secs(3_600));
+    }
+
+    #[test]
+    fn going_back_moves_both_clocks() {
+        let now = at(10, 1_000);
+        assert_eq!(now.back_to(997_000), at(7, 997));
+        assert_eq!(now.back_to(980_000), at(0, 980));
+        assert_eq!(now.back_to(2_000_000), now);
     }
 
     #[test]

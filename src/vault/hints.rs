@@ -7,7 +7,7 @@
 //! | hint | what a vault does |
 //! |---|---|
 //! | sign-out, written to the store | looks at the store if its own session is there and the store works; otherwise ends its session. Before it greets its pages, it waits for the store to have the end |
-//! | sign-out, known to no store | ends its session |
+//! | sign-out, known to no store | ends its session, and a stored one that began before the sign-out |
 //! | sign-out that could not be written | ends its session if that began before the sign-out |
 //! | sign-in | without a store: tells its pages that somebody is signed in elsewhere |
 //! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
@@ -20,7 +20,7 @@ use crate::base::clock::{Millis, UnixMillis};
 use crate::config::Config;
 use crate::prelude::*;
 use crate::vault::context::Context;
-use crate::vault::io::{Hint, News, Output};
+use crate::vault::io::{Hint, News, Output, TIME_UNIT};
 use crate::vault::message::message;
 
 /// Shortest time between two hints that are acted on.
@@ -79,14 +79,12 @@ impl Hints {
     /// Tells the other vaults that a page signs out here. `is_stored` is true if the store will have the sign-out.
     pub(super) fn announce_sign_out(&mut self, ctx: &mut Context, is_stored: bool) {
         self.awaits_store = is_stored.then_some(ctx.now.wall);
-        self.announce(
-            ctx,
-            if is_stored {
-                News::SignedOutInStore
-            } else {
-                News::SignedOut
-            },
-        );
+        let news = if is_stored {
+            News::SignedOutInStore
+        } else {
+            News::SignedOut
+        };
+        announce(ctx, news, round_up(ctx.now.wall));
     }
 
     /// Notes that the store has what a sign-out here has changed.
@@ -97,19 +95,14 @@ impl Hints {
     /// Tells the other vaults that the store may never have the sign-out that was announced.
     pub(super) fn sign_out_not_stored(&mut self, ctx: &mut Context) {
         if let Some(at) = self.awaits_store.take() {
-            // A hint has whole seconds.
-            announce_at(ctx, News::NotStored, at.saturating_add(999));
+            announce(ctx, News::NotStored, round_up(at));
         }
     }
 
     /// Tells the other vaults that somebody has signed in here.
     pub(super) fn announce_sign_in(&mut self, ctx: &mut Context) {
         ctx.elsewhere = ctx.elsewhere.map(|_| false);
-        self.announce(ctx, News::SignedIn);
-    }
-
-    fn announce(&self, ctx: &mut Context, news: News) {
-        announce_at(ctx, news, self.loaded);
+        announce(ctx, News::SignedIn, self.loaded);
     }
 
     /// Decides how to react to a sign-out in another vault. `has_stored` is true if the store works and has both
@@ -128,7 +121,7 @@ impl Hints {
 
     /// Handles a sign-in in another vault.
     pub(super) fn signed_in_elsewhere(&mut self, ctx: &mut Context, hint: &Hint) {
-        let is_newer = hint.loaded / 1000 > self.loaded / 1000;
+        let is_newer = hint.time / TIME_UNIT > self.loaded / TIME_UNIT;
         let now = ctx.now.monotonic;
         if now < self.next_sign_in {
             return;
@@ -173,10 +166,16 @@ impl Hints {
     }
 }
 
-fn announce_at(ctx: &mut Context, news: News, loaded: UnixMillis) {
+/// Returns the first time that a hint can state and that is not before `at`: a session that began before a sign-out must
+/// not count as a later one.
+fn round_up(at: UnixMillis) -> UnixMillis {
+    at.saturating_add(TIME_UNIT - 1)
+}
+
+fn announce(ctx: &mut Context, news: News, time: UnixMillis) {
     ctx.outputs.push(Output::Hint(Hint {
         news,
         build: ctx.config.build,
-        loaded,
+        time,
     }));
 }

@@ -130,12 +130,16 @@ pub struct Hint {
     pub news: News,
     /// The build of the vault in which it happened: [`Config::build`](crate::config::Config::build).
     pub build: u16,
-    /// The time at which the newest page of that vault was loaded; for [`News::NotStored`], that of the sign-out.
-    pub loaded: UnixMillis,
+    /// The time of the sign-out; for [`News::SignedIn`], the time at which the newest page of that vault was loaded.
+    pub time: UnixMillis,
 }
 
+/// The unit of time in a posted hint, in milliseconds. The number has 53 bits: 35 of time reach the year 2106.
+pub(super) const TIME_UNIT: u64 = 125;
+
 impl Hint {
-    /// The hint as the number that is posted: two bits of news, sixteen of the build, and a time in seconds.
+    /// The hint as the number that is posted: two bits of news, sixteen of the build, and a time in eighths of a
+    /// second.
     #[must_use]
     pub fn to_number(self) -> f64 {
         let news = match self.news {
@@ -144,7 +148,7 @@ impl Hint {
             News::SignedOutInStore => 2,
             News::SignedIn => 3,
         };
-        (news | (u64::from(self.build) << 2) | ((self.loaded / 1000) << 18)) as f64
+        (news | (u64::from(self.build) << 2) | ((self.time / TIME_UNIT) << 18)) as f64
     }
 
     /// Parses a posted number. Returns `None` if it is not a hint.
@@ -162,7 +166,7 @@ impl Hint {
         Some(Self {
             news,
             build: (number >> 2) as u16,
-            loaded: (number >> 18) * 1000,
+            time: (number >> 18) * TIME_UNIT,
         })
     }
 }

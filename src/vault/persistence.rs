@@ -455,10 +455,10 @@ impl Persistence {
         }
     }
 
-    /// Limits a logout of another vault, at an unknown time, to sessions that began before this one.
-    pub(super) fn end_none_after(&mut self, began: &Instant) {
+    /// Limits a logout of another vault to sessions that had begun by this time.
+    pub(super) fn limit_end(&mut self, at: &Instant) {
         if let Some(ended) = &mut self.ended {
-            ended.at = *began;
+            ended.at = *at;
         }
     }
 

@@ -99,7 +99,7 @@ fn no_page_silences_the_hints_of_its_vault() {
     let heard = Hint::from_number(posted).expect("no vault hears of the sign-out");
     assert_eq!(heard.news, News::SignedOut);
     assert_eq!(heard.build, last_hint(&world).build);
-    assert!(heard.loaded < 1 << 42, "a page is younger than now");
+    assert!(heard.time < 1 << 42, "a page is younger than now");
 }
 
 #[test]
@@ -112,6 +112,44 @@ fn storeless_sign_out_ends_a_sealed_session() {
     let page = world.open();
     world.answer_all();
     assert!(world.session(page).is_none(), "the store still has it");
+}
+
+/// Returns a page of another vault, which has signed in a session that the first vault has not read.
+fn signed_in_unread(world: &mut World) -> PortId {
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.answer_all();
+    world.hold(&[Kind::Changed]);
+    world.pass(Millis::from_secs(1));
+    world.sign_in(other_page);
+    other_page
+}
+
+#[test]
+fn late_storeless_sign_out_spares_a_newer_session() {
+    let (mut world, page) = signed_in(SEALED, 0);
+    let hint = Hint {
+        time: world.now.wall,
+        ..sign_out(MEMORY)
+    };
+    let other_page = signed_in_unread(&mut world);
+    world.hint_of_logout(0, hint);
+    world.release();
+    assert!(world.session(other_page).is_some());
+    assert!(calls_api(&mut world, page));
+}
+
+#[test]
+fn storeless_sign_out_ends_an_earlier_unread_session() {
+    let (mut world, _) = signed_in(SEALED, 0);
+    let other_page = signed_in_unread(&mut world);
+    let hint = Hint {
+        time: world.now.wall,
+        ..sign_out(MEMORY)
+    };
+    world.hint_of_logout(0, hint);
+    world.release();
+    assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
 #[test]
@@ -365,8 +403,8 @@ fn ends_other_than_logout_are_not_announced() {
 }
 
 #[test]
-fn hint_is_read_back_to_the_second() {
-    let loaded = 1_790_000_000_999;
+fn hint_is_read_back_to_an_eighth_of_a_second() {
+    let time = 1_790_000_000_999;
     for news in [
         News::SignedOut,
         News::SignedOutInStore,
@@ -374,23 +412,9 @@ fn hint_is_read_back_to_the_second() {
         News::NotStored,
     ] {
         for build in [0, 1, u16::MAX] {
-            let read = Hint::from_number(
-                Hint {
-                    news,
-                    build,
-                    loaded,
-                }
-                .to_number(),
-            );
-            let loaded = 1_790_000_000_000;
-            assert_eq!(
-                read,
-                Some(Hint {
-                    news,
-                    build,
-                    loaded
-                })
-            );
+            let read = Hint::from_number(Hint { news, build, time }.to_number());
+            let time = 1_790_000_000_875;
+            assert_eq!(read, Some(Hint { news, build, time }));
         }
     }
 }
@@ -552,7 +576,7 @@ fn only_newer_builds_outdate_a_vault() {
     for (build, loaded) in [
         (MEMORY, 20_000),
         (NEWER, 10_000),
-        (NEWER, 10_999),
+        (NEWER, 10_124),
         (NEWER, 5_000),
     ] {
         let (mut world, page) = signed_in(MEMORY, 10_000);

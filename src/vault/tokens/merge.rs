@@ -125,7 +125,7 @@ impl Tokens {
                 ctx.end_reason.get_or_insert(EndReason::LoggedOut);
                 let token = theirs.refresh_token().cloned();
                 self.record_end(ctx, theirs, EndReason::LoggedOut, token);
-                self.persistence.end_none_after(theirs.times.beginning());
+                self.persistence.limit_end(theirs.times.beginning());
                 Merged::Recorded
             }
         }
