@@ -84,7 +84,8 @@ for (const [entry, modules] of Object.entries(MODULES)) {
 }
 
 /**
- * A text as the package has it: a link leads to the same file in the package, to the types of a source, or is no link.
+ * Returns a document for the package. A link leads to the same file in the package or to the types of a source;
+ * otherwise only its label stays.
  */
 const pack = (file, text) =>
   text

@@ -19,8 +19,8 @@ const FIXED: &str = "\
     authorization dpop cookie cookie2 proxy-* host connection keep-alive te trailer transfer-encoding upgrade \
     http2-settings content-length expect sec-*";
 
-/// Headers by which a sender can pass for somebody else, reach another address, or use another method. Proxies, load
-/// balancers and platforms set them for the servers behind them (RFC 9440 4 demands removal of one pair of them).
+/// Headers by which a sender can pretend to be another client, reach another address, or use another method. Proxies,
+/// load balancers and platforms set them for the servers behind them (RFC 9440 4 demands removal of one pair of them).
 const TRUSTED: &str = "\
     forwarded via origin referer x-forward* x-real-ip x-client-ip client-ip true-client-ip x-cluster-client-ip \
     x-originating-ip x-scheme x-host x-http-method* x-http-host-override x-method-override x-original-* x-rewrite-* \

@@ -39,7 +39,7 @@ pub(super) struct Context {
     /// the user may have been active in another vault. True if the user was active here since then, which counts if the
     /// limit turns out not to have been reached.
     pub(super) doubt: Option<bool>,
-    /// True if somebody is signed in in another vault and not here; `None` if nothing is known.
+    /// True if a user is signed in in another vault and not here; `None` if nothing is known.
     pub(super) elsewhere: Option<bool>,
     /// Salt of the inspector's fingerprints.
     pub(super) fingerprint_salt: [u8; 16],

@@ -9,7 +9,7 @@
 //! | sign-out, written to the store | looks at the store if its own session is there and the store works; otherwise ends its session. Before it greets its pages, it waits for the store to have the end |
 //! | sign-out, known to no store | ends its session, and a stored one that began before the sign-out |
 //! | sign-out that could not be written | ends its session if that began before the sign-out |
-//! | sign-in | without a store: tells its pages that somebody is signed in elsewhere |
+//! | sign-in | without a store: tells its pages that a user is signed in elsewhere |
 //! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
 //!
 //! The name of the host's channel contains the version of hints, the issuer and the client ([`channel`]), so the browser
@@ -49,7 +49,7 @@ pub(super) struct Hints {
     loaded: UnixMillis,
     next_sign_in: Millis,
     next_look: Millis,
-    /// Somebody has signed in in a vault of a newer build.
+    /// A user has signed in in a vault of a newer build.
     is_outdated: bool,
     /// The time at which this vault stops. Its pages have been told.
     stop_at: Option<Millis>,
@@ -67,7 +67,7 @@ impl Hints {
 
 /// The reaction to a sign-out in another vault.
 pub(super) enum SignOut {
-    /// The store decides: somebody may have signed in since.
+    /// The store decides: a user may have signed in since.
     Look,
     /// The store decides, but it was looked at a moment ago. The next look is at this time.
     LookAt(Millis),
@@ -99,7 +99,7 @@ impl Hints {
         }
     }
 
-    /// Tells the other vaults that somebody has signed in here.
+    /// Tells the other vaults that a user has signed in here.
     pub(super) fn announce_sign_in(&mut self, ctx: &mut Context) {
         ctx.elsewhere = ctx.elsewhere.map(|_| false);
         announce(ctx, News::SignedIn, self.loaded);
@@ -146,7 +146,7 @@ impl Hints {
         self.stop_at.map(|_| message("outdated").finish())
     }
 
-    /// Asks pages to reconnect if somebody has signed in in a newer vault. Returns true when the vault has to stop:
+    /// Asks pages to reconnect if a user has signed in in a newer vault. Returns true when the vault has to stop:
     /// all pages have left, or their time is over. `may_stop` is true if the store loses nothing with this vault.
     pub(super) fn make_room(&mut self, ctx: &mut Context, may_stop: bool) -> bool {
         if !self.is_outdated || self.has_stopped {

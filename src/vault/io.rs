@@ -112,12 +112,12 @@ pub enum Loaded {
 /// An event in another vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// Somebody signed out, and no store has the end of the session.
+    /// A user signed out, and no store has the end of the session.
     SignedOut,
-    /// Somebody signed out, and the store that vaults share has the end of the session, or will have it soon. If it
+    /// A user signed out, and the store that vaults share has the end of the session, or will have it soon. If it
     /// cannot be written, [`News::NotStored`] follows.
     SignedOutInStore,
-    /// Somebody signed in.
+    /// A user signed in.
     SignedIn,
     /// The store may never have the sign-out that was announced at [`Hint::loaded`].
     NotStored,

@@ -280,7 +280,7 @@ impl Members<'_> {
                 false
             }
         };
-        // An option that is misspelled would be a wish that nobody heeds.
+        // Otherwise a misspelled option would have no effect, unnoticed.
         for (name, _) in self.object.iter() {
             if !strings::contains_word(LOGIN, name) {
                 self.are_sound = false;
@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_refused_and_answered_by_its_number_where_it_has_one() {
+    fn malformed_messages_are_refused_with_their_id() {
         for (text, id) in [
             ("", 0),
             ("[]", 0),

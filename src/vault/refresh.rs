@@ -347,7 +347,7 @@ impl Refresh {
             }
             RefreshOutcome::Wait(wait) => {
                 self.schedule.told_to_wait(&ctx.now, wait);
-                self.postponed(ctx, msg!("the provider asks for patience"))
+                self.postponed(ctx, msg!("the provider asks to wait"))
             }
             RefreshOutcome::Transient(why) => self.failed(ctx, why),
             RefreshOutcome::Unexplained(why) => {

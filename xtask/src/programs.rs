@@ -69,7 +69,11 @@ impl Program {
             if named.is_file() {
                 return Ok(Some(named));
             }
-            bail!("{} is {}, which is no file", self.variable, named.display());
+            bail!(
+                "{} is {}, which is not a file",
+                self.variable,
+                named.display()
+            );
         }
         let path = env::var_os("PATH").unwrap_or_default();
         let on_path = env::split_paths(&path).flat_map(|folder| {

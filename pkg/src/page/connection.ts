@@ -268,8 +268,8 @@ export const open = (
       port = port1
       port.onmessage = receive
       // A page can end without a message, but the browser then releases its locks. The vault waits for this lock. Its
-      // number is a fraction, so it is no request's id. The page releases it when it is left: a page with locks is not
-      // cached.
+      // number is a fraction, so it is not the id of a request. The page releases it when it is left, because a page with
+      // locks is not cached.
       const held = new Promise<void>((resolve) => (release = resolve))
       const name = Math.random()
       locks?.request(lockName(name), () => (port1.postMessage(name), held))

@@ -5,7 +5,7 @@ use crate::base::{IS_TOKEN_HANDLER, strings};
 use crate::prelude::*;
 
 /// Credentials, which the token handler removes too. A page may send its own key to an API gateway, but a request with
-/// a session cookie must not carry a key that somebody else chose.
+/// a session cookie must not carry a key that another party chose.
 const CREDENTIALS: &str = "\
     x-auth-* x-authorization x-access-token x-api-key x-apikey x-api-token api-key apikey private-token x-vault-token \
     x-hasura-admin-secret x-goog-api-key x-functions-key ocp-apim-subscription-key x-amz-security-token";

@@ -579,7 +579,7 @@ fn check_granted(
 }
 
 fn canceled() -> Error {
-    Error::new(Code::LoginCanceled, msg!("somebody logged out meanwhile"))
+    Error::new(Code::LoginCanceled, msg!("the user logged out meanwhile"))
 }
 
 /// The tokens of a code exchange.

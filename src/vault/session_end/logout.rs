@@ -158,7 +158,7 @@ fn end_session_url(ctx: &Context, provider: &Provider, return_to: Option<&str>) 
         // does not share the origin of the redirect URI.
         let url = Url::parse_with_base(return_to, &ctx.config.redirect_uri);
         let Some(url) = url.filter(Url::is_trustworthy) else {
-            let message = msg!("logout option returnTo is no https address");
+            let message = msg!("logout option returnTo must be an https URL");
             return Err(Error::new(Code::MessageInvalid, message));
         };
         form.push("post_logout_redirect_uri", url.href());

@@ -8,7 +8,7 @@ const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex')
 
 const capabilities = [
   {
-    name: 'answers: status, headers, 204, 304, HEAD, JSON, text',
+    name: 'responses: status, headers, 204, 304, HEAD, JSON, text',
     async see(scene) {
       const tab = await scene.user()
       const seen = await tab.evaluate(async (api) => {
@@ -35,7 +35,7 @@ const capabilities = [
     },
   },
   {
-    name: 'a streamed answer arrives piece by piece',
+    name: 'a streamed response arrives chunk by chunk',
     async see(scene) {
       const tab = await scene.user()
       let next
@@ -71,7 +71,7 @@ const capabilities = [
     },
   },
   {
-    name: 'how an answer’s body comes to the page',
+    name: 'how a response’s body reaches the page',
     async see(scene) {
       const tab = await scene.user()
       const isTransferable = await tab.evaluate(() => {
@@ -102,7 +102,7 @@ const capabilities = [
     },
   },
   {
-    name: 'a reader that stops stops the server',
+    name: 'a stopped reader stops the server',
     async see(scene) {
       const { app } = scene
       const tab = await scene.user()
@@ -145,7 +145,7 @@ const capabilities = [
     },
   },
   {
-    name: 'a network that fails is a `TypeError`',
+    name: 'a network failure is a `TypeError`',
     async see(scene) {
       const tab = await scene.user()
       scene.app.api.on('cut', ({ response }) => response.destroy())

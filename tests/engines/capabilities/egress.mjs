@@ -100,7 +100,7 @@ const redirects = {
 
 /** Control for the previous test: it shows that a followed redirect would be noticed. */
 const followed = {
-  name: 'control: what the page’s own `fetch` sends along when it follows such a redirect',
+  name: 'control: headers that the page’s own `fetch` sends when it follows such a redirect',
   async see({ app, visit }) {
     const { tab } = await visit('/empty')
     app.elsewhere.requests.length = 0
@@ -162,7 +162,7 @@ const pagePolicy = {
 }
 
 const reflection = {
-  name: 'an answer that has its request’s token in it does not reach the page',
+  name: 'a response that contains the request’s token does not reach the page',
   async see({ app, visit }) {
     app.setConfig({})
     app.api.on('mirror', ({ request, response }) => {

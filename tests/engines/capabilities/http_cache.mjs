@@ -86,7 +86,7 @@ const vault = {
 }
 
 const control = {
-  name: 'control: what a page’s own `fetch` gets of such a response from the cache',
+  name: 'control: the part of such a response that a page’s own `fetch` gets from the cache',
   async see({ app, visit }) {
     const { tab } = await visit('/empty')
     app.api.clear()
@@ -112,7 +112,7 @@ const control = {
 }
 
 const allowed = {
-  name: 'control: what a rule with `cache: true` lets the cache serve of an echo',
+  name: 'control: the part of an echo that the cache serves with `cache: true`',
   async see(scene) {
     const { app } = scene
     const tab = await signedIn(scene, { cache: true })

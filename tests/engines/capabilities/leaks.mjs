@@ -16,7 +16,7 @@ const findLeaks = (places, ledger) =>
   )
 
 const detector = {
-  name: 'the leak test’s detector finds what is planted, in each place',
+  name: 'the leak test’s detector finds planted secrets in each place',
   async see({ app, visit }) {
     const { tab } = await visit()
     for (const [name, { place, plant }] of Object.entries(PLANTS)) {

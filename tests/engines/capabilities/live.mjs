@@ -66,7 +66,7 @@ const NO_REPORT = 2000
 
 /** Checks the policy report about a socket with the token in its query. */
 const reportOf = (kind) => ({
-  name: `what a policy that ${kind === 'enforced' ? 'blocks' : 'only reports'} a socket, token in the query, reports`,
+  name: `the report of a policy that ${kind === 'enforced' ? 'blocks' : 'only reports'} a socket with a token in the query`,
   async see(scene) {
     const { app } = scene
     const reports = await startReports()
@@ -113,7 +113,7 @@ const reportOf = (kind) => ({
 
 const capabilities = [
   {
-    name: '`auth.eventSource`, which goes on with `Last-Event-ID` and the next token',
+    name: '`auth.eventSource`, which reconnects with `Last-Event-ID` and the next token',
     async see(scene) {
       const { app } = scene
       const tab = await signedIn(scene)

@@ -49,7 +49,7 @@ export const logins = [
         },
       },
       {
-        name: 'a session is nobody else’s',
+        name: 'another browser session does not share the session',
         async see({ app, visit }) {
           const { tab } = await visit()
           await signIn(tab)

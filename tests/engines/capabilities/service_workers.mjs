@@ -77,11 +77,13 @@ const refusals = [
 const seesToken = async (scene) => {
   const seen = await spy(scene)
   const { value } = scene.app.ledger.newest('access_token')
-  return seen.some((request) => request.includes(`Bearer ${value}`)) ? 'the token too' : 'not the token'
+  return seen.some((request) => request.includes(`Bearer ${value}`))
+    ? 'yes, with the token'
+    : 'yes, without the token'
 }
 
 const sees = (kind) => ({
-  name: `with neither: what a service worker of the app’s origin sees of a vault there, in a \`${kind}\``,
+  name: `with neither: a service worker of the app’s origin sees the requests of a vault in a \`${kind}\``,
   see: seesToken,
 })
 
@@ -107,7 +109,7 @@ export const serviceWorkers = [
     prepare: serveSpy,
     capabilities: [
       {
-        name: 'vault origin: a service worker of the app’s origin sees no request of the vault’s',
+        name: 'vault origin: a service worker of the app’s origin sees no request of the vault',
         async see(scene) {
           const seen = await spy(scene)
           const others = seen.filter((request) => !request.startsWith(scene.app.site.origin))

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 const CURVES = { 'P-256': 'SHA-256', 'P-384': 'SHA-384', 'P-521': 'SHA-512' }
 
 const offCurve = {
-  name: 'no signature is good by a public key whose point is not on its curve (P-256, P-384, P-521)',
+  name: 'no signature is valid for a public key whose point is not on its curve (P-256, P-384, P-521)',
   async see({ visit }) {
     const { tab } = await visit('/empty')
     const seen = await tab.evaluate(async (curves) => {

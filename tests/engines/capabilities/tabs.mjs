@@ -88,7 +88,7 @@ const capabilities = [
     },
   },
   {
-    name: 'a tab that is closed in the middle of a refresh harms none',
+    name: 'closing a tab during a refresh does not affect the others',
     not: HOSTED,
     async see(scene) {
       const { app } = scene
@@ -113,7 +113,7 @@ const capabilities = [
     },
   },
   {
-    name: 'the provider ends the session: all tabs hear why',
+    name: 'the provider ends the session: all tabs get the reason',
     async see(scene) {
       const { app } = scene
       const [first, second] = await signedInTabs(scene, 2)
@@ -127,7 +127,7 @@ const capabilities = [
 
 const [refresh, , , login, , end] = capabilities
 const sealedTabs = [refresh, login, end].map(({ name, see }) => ({
-  name: `with a \`Worker\` a tab, sealed: ${name}`,
+  name: `with a \`Worker\` per tab, sealed: ${name}`,
   see,
 }))
 

@@ -66,7 +66,7 @@ export const vaultOrigin = [
         },
       },
       {
-        name: 'vault origin: script of the app’s finds no database and no cookie, and is not let into the frame',
+        name: 'vault origin: script of the app finds no database and no cookie, and cannot access the frame',
         async see({ visit }) {
           const { tab } = await visit()
           await signIn(tab)
@@ -128,10 +128,10 @@ export const vaultOrigin = [
     name: 'a vault on an origin of its own, with one worker a tab',
     app: { ...app, kind: 'dedicated', config: { session: { persist: 'sealed' } } },
     capabilities: [
-      { name: 'vault origin, with a `Worker` a tab, sealed: login by redirect', see: byRedirect },
-      { name: 'vault origin, with a `Worker` a tab, sealed: login by popup', see: byPopup },
+      { name: 'vault origin, with a `Worker` per tab, sealed: login by redirect', see: byRedirect },
+      { name: 'vault origin, with a `Worker` per tab, sealed: login by popup', see: byPopup },
       {
-        name: 'vault origin, with a `Worker` a tab, sealed: reload of the only tab',
+        name: 'vault origin, with a `Worker` per tab, sealed: reload of the only tab',
         async see({ app, visit }) {
           const { tab } = await visit()
           await signIn(tab)
