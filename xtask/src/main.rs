@@ -118,7 +118,7 @@ enum Command {
     },
     /// Measure the readability of the sources: names, comments and dependencies.
     Measure(measure::Options),
-    /// Measure the bytes that a browser downloads. Fails above the budget.
+    /// Measure the bytes that a browser downloads. Fails above the gates.
     Size {
         /// Also bundle and measure other libraries.
         #[arg(long)]
