@@ -257,7 +257,7 @@ async fn rotate(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionR
 
 /// Reports that the provider rejected the client. The session is kept.
 fn client_rejected(task: &Task, code: &str) -> Refusal {
-    let message = [msg!("the token endpoint answered "), code];
+    let message = [msg!("the token endpoint responded with "), code];
     task.fault_of(Code::ClientRejected, &message);
     Refusal::Later(
         Error::of(Code::ClientRejected, &message),

@@ -134,7 +134,7 @@ pub(crate) fn authorization_error(error: &str, is_silent: bool) -> Error {
         "temporarily_unavailable" | "server_error" => Code::ProviderUnavailable,
         _ => Code::LoginFailed,
     };
-    Error::of(code, &[msg!("the provider answered "), error])
+    Error::of(code, &[msg!("the provider responded with "), error])
 }
 
 #[cfg(test)]

@@ -100,7 +100,10 @@ pub fn read_authorization(outcome: &Outcome) -> Result<DeviceAuthorization> {
     Err(match token_endpoint::read(reply, Scheme::Bearer) {
         TokenResponse::Refused(code) => Error::of(
             Code::ClientRejected,
-            &[msg!("the device authorization endpoint answered "), &code],
+            &[
+                msg!("the device authorization endpoint responded with "),
+                &code,
+            ],
         ),
         TokenResponse::Wait(_) | TokenResponse::ServerError => {
             unavailable(msg!("the device authorization endpoint failed"))
@@ -179,12 +182,12 @@ pub fn read_poll(outcome: &Outcome, scheme: Scheme, interval: Millis) -> PollOut
             ),
             "invalid_grant" => failed(
                 Code::CodeRejected,
-                msg!("the token endpoint answered invalid_grant"),
+                msg!("the token endpoint responded with invalid_grant"),
             ),
             "temporarily_unavailable" | "server_error" => PollOutcome::Pending(slower),
             _ => PollOutcome::Failed(Error::of(
                 Code::ClientRejected,
-                &[msg!("the token endpoint answered "), &code],
+                &[msg!("the token endpoint responded with "), &code],
             )),
         },
         TokenResponse::Wait(wait) => {

@@ -673,7 +673,8 @@ mod tests {
     fn unreachable_documents_are_named_in_full() {
         let issuer = ["https://login.example.com/", &"tenant/".repeat(20), "v2.0"].concat();
         let url = discovery_url(&issuer);
-        let error = super::read_document(&Outcome::Failed, "discovery document", &url, "no answer");
+        let error =
+            super::read_document(&Outcome::Failed, "discovery document", &url, "no response");
         assert!(error.unwrap_err().message().contains(&format!("'{url}'")));
     }
 

@@ -65,7 +65,7 @@ pub fn read(outcome: &Outcome) -> PushOutcome {
                 Error::of(
                     Code::ClientRejected,
                     &[
-                        msg!("the pushed authorization request endpoint answered "),
+                        msg!("the pushed authorization request endpoint responded with "),
                         &code,
                     ],
                 )

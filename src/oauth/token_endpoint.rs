@@ -192,11 +192,11 @@ pub(crate) fn read_code_exchange(
         TokenResponse::Tokens(tokens) => return Ok(tokens),
         TokenResponse::Refused(code) if code == "invalid_grant" => Error::new(
             Code::CodeRejected,
-            msg!("the token endpoint answered invalid_grant"),
+            msg!("the token endpoint responded with invalid_grant"),
         ),
         TokenResponse::Refused(code) => Error::of(
             Code::ClientRejected,
-            &[msg!("the token endpoint answered "), &code],
+            &[msg!("the token endpoint responded with "), &code],
         ),
         TokenResponse::Wait(_) => unavailable(msg!("the token endpoint asks to retry later")),
         TokenResponse::ServerError => unavailable(msg!("the token endpoint failed")),

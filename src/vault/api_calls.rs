@@ -384,7 +384,7 @@ impl Calls {
         let text = head_text(known.id, head);
         ctx.trace_call("call_answered", call, Some(head.status), None);
         if head.status == 0 {
-            let message = msg!("the API answered with a redirect");
+            let message = msg!("the API responded with a redirect");
             self.list
                 .reject(ctx, call, &Error::new(Code::RedirectBlocked, message));
         } else if is_worth_a_refresh {

@@ -30,7 +30,7 @@ pub(super) fn inspect<'a>(
     id: RequestId,
 ) {
     if !ctx.is_inspected() {
-        let message = msg!("the configuration does not say inspect: true");
+        let message = msg!("the configuration does not have inspect: true");
         return ctx.decline(port, id, Code::Unsupported, message);
     }
     let holdings = ["[", &holdings(ctx, pending).join(","), "]"].concat();

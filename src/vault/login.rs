@@ -100,7 +100,7 @@ impl Logins {
         if key.is_some() {
             return self.begin_with_key(ctx, provider, login, key);
         }
-        let why = msg!("this browser makes no keys for ES256, which dpop needs");
+        let why = msg!("this browser cannot create keys for ES256, which dpop needs");
         ctx.decline(login.port, login.id, Code::Unsupported, why);
     }
 }

@@ -211,7 +211,9 @@ impl PageMessage {
         let mut members = Members {
             object,
             are_sound: true,
-            why: msg!("the message is of no known type, or a member is missing or of a wrong type"),
+            why: msg!(
+                "the message has an unknown type, or a member is missing or has a wrong type"
+            ),
             which: String::new(),
         };
         let request = members.request();

@@ -15,7 +15,7 @@ use crate::vault::context::{Context, Purpose};
 use crate::vault::io::OpId;
 
 /// The likely reason if there is no response at all.
-const SILENT: &str = msg!("no answer (is it up, and does its CORS allow this origin?)");
+const SILENT: &str = msg!("no response (is it up, and does its CORS allow this origin?)");
 
 /// The metadata and keys of the provider.
 pub(super) struct Provider {

@@ -342,7 +342,7 @@ impl Refresh {
                 self.schedule.blocked(&ctx.now);
                 ctx.trace("refresh_failed", Some(&code));
                 // control: errors_name_no_token
-                let message = [msg!("the token endpoint answered "), &code];
+                let message = [msg!("the token endpoint responded with "), &code];
                 RefreshStep::GiveUp(Error::of(Code::ClientRejected, &message))
             }
             RefreshOutcome::Wait(wait) => {
@@ -630,6 +630,6 @@ fn suspected() -> Error {
 fn interaction_required() -> Error {
     Error::new(
         Code::InteractionRequired,
-        msg!("the provider wants the user before it issues another access token"),
+        msg!("the provider requires the user to interact before it issues another access token"),
     )
 }

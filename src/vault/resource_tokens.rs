@@ -145,7 +145,7 @@ impl ResourceTokens {
         };
         ctx.trace("refresh_failed", Some(&because));
         let message = [
-            msg!("for the token of this API the token endpoint answered "),
+            msg!("for the token of this API the token endpoint responded with "),
             &because,
         ];
         let error = Error::of(code, &message);

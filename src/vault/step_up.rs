@@ -61,16 +61,16 @@ impl StepUp {
         let (code, why) = match demand {
             Demand::StepUp { .. } => (
                 Code::StepUpRequired,
-                msg!("the API wants the user to authenticate in another way, or more recently"),
+                msg!("the API requires the user to authenticate in another way, or more recently"),
             ),
             Demand::Scope(_) => (
                 Code::InsufficientScope,
-                msg!("the API wants a token of more scope"),
+                msg!("the API requires a token with more scope"),
             ),
         };
         let login = demand.login();
         if self.has_just_done(ctx, &login) {
-            let why = msg!("the API wants what the user has just signed in for");
+            let why = msg!("the API repeats a demand for which the user has just signed in");
             reject_with_demand(ctx, list, call, Code::StepUpFailed, why, None);
         } else {
             let login = Some(login).filter(|_| may_ask(ctx, &demand));

@@ -118,7 +118,7 @@ pub(super) fn unverified(
     tokens: &TokenSet,
 ) -> Result<Unverified> {
     let Some(id_token) = &tokens.id_token else {
-        let message = msg!("the token endpoint answered without an ID token");
+        let message = msg!("the token endpoint's response has no ID token");
         return Err(Error::new(Code::TokenResponseInvalid, message));
     };
     let allowed = match &provider.metadata {

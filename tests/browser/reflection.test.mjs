@@ -113,7 +113,7 @@ test('a token in two chunks: the page gets neither', time, async () => {
   )
   assert.equal(error?.code, 'token_reflected')
   assert.equal(given, 'before ')
-  assert.match(error.message, /has the access token in it/)
+  assert.match(error.message, /contains the access token/)
 })
 
 test('an event stream with the token ends, and is not reopened', time, async () => {

@@ -72,7 +72,7 @@ for (const [what, response] of Object.entries(RESPONSES)) {
       return response.clone()
     }
     const coordinator = redisRest({ url: 'https://redis.test', token: 't', fetch })({})
-    await allReject(coordinator, ({ message }) => /answered with/.test(message) && message.length < 300)
+    await allReject(coordinator, ({ message }) => /responded with/.test(message) && message.length < 300)
     assert.deepEqual(asked, Array(3).fill(['https://redis.test', 'manual']))
   })
 }

@@ -359,13 +359,13 @@ fn unknown_error_code_is_named() {
         let refused = Fault::Refused(error);
         world.provider.fault(Endpoint::Exchange, &[refused]);
         let callback = finish(&mut world, page, &answer);
-        let why = ["the token endpoint answered ", error].concat();
+        let why = ["the token endpoint responded with ", error].concat();
         assert_eq!(failure(&world, callback), ["client_rejected", &why]);
 
         let address = world.begin_login(page, "redirect");
         let answer = answer_without_code(&address, &[("error", error)]);
         let callback = finish(&mut world, page, &answer);
-        let why = ["the provider answered ", error].concat();
+        let why = ["the provider responded with ", error].concat();
         assert_eq!(failure(&world, callback), ["login_failed", &why]);
     }
 }

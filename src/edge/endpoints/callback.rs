@@ -144,7 +144,7 @@ async fn exchange_code(
     let Outcome::Reply(reply) = &outcome else {
         return Err(Error::new(
             Code::ProviderUnavailable,
-            msg!("the token endpoint did not answer"),
+            msg!("the token endpoint did not respond"),
         ));
     };
     token_endpoint::read_code_exchange(reply, task.config().scheme())

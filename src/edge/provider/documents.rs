@@ -90,7 +90,7 @@ async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
         proof: None,
     };
     let outcome = requests::send(task, request, None, None).await;
-    metadata::read_document(&outcome, what, url, msg!("no answer")).map(Secret::from)
+    metadata::read_document(&outcome, what, url, msg!("no response")).map(Secret::from)
 }
 
 /// Loads the provider's metadata and keys. Only missing metadata is an error.

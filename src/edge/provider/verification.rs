@@ -18,7 +18,7 @@ pub(in crate::edge) async fn verify_id_token(
     occasion: Occasion<'_>,
 ) -> core::result::Result<IdToken, Rejected> {
     let Some(id_token) = &tokens.id_token else {
-        let message = msg!("the token endpoint answered without an ID token");
+        let message = msg!("the token endpoint's response has no ID token");
         return Err(Error::new(Code::TokenResponseInvalid, message).into());
     };
     let metadata = documents::metadata(task).await?;

@@ -168,14 +168,14 @@ impl CallList {
         if !matches!(known.stage, CallStage::Delivered) {
             let text = message("network_error").number("id", known.id.0).finish();
             ctx.post(known.port, text);
-            ctx.trace_call("call_answered", call, None, Some("no answer"));
+            ctx.trace_call("call_answered", call, None, Some("no response"));
         }
         ctx.drop_call(call);
     }
 
     /// Rejects a call whose response contains the token. The page does not get the rest of the response.
     pub(in crate::vault) fn reflected(&mut self, ctx: &mut Context, call: CallId) {
-        let message = msg!("the API's answer has the access token in it");
+        let message = msg!("the API's response contains the access token");
         self.reject(ctx, call, &Error::new(Code::TokenReflected, message));
         ctx.drop_call(call);
     }

@@ -518,12 +518,12 @@ fn pending_login(
         let (code, why) = if was_used || matches!(taken, Taken::Used) {
             (
                 Code::LoginReplayed,
-                msg!("the answer to this login was used before"),
+                msg!("the response to this login was used before"),
             )
         } else {
             (
                 Code::LoginUnknown,
-                msg!("no login that began here is waiting for this answer"),
+                msg!("no login that began here is waiting for this response"),
             )
         };
         return Err(Error::new(code, why));
@@ -591,7 +591,7 @@ fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
     }
     let Outcome::Reply(reply) = outcome else {
         return Err(unavailable(msg!(
-            "the token endpoint did not answer (is it up, and does its CORS allow this origin?)"
+            "the token endpoint did not respond (is it up, and does its CORS allow this origin?)"
         )));
     };
     token_endpoint::read_code_exchange(reply, scheme)

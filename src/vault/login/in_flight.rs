@@ -190,7 +190,10 @@ impl Logins {
 
     pub(in crate::vault) fn expire(&mut self, ctx: &mut Context) {
         let now = ctx.now;
-        let error = Error::new(Code::LoginExpired, msg!("no answer came within 10 minutes"));
+        let error = Error::new(
+            Code::LoginExpired,
+            msg!("no response came within 10 minutes"),
+        );
         self.fail(ctx, &error, |login| login.deadline <= now.monotonic);
         let remembered = &mut self.remembered;
         let is_old = |(_, pending): &(String, Box<Pending>)| pending.check_age(now.wall).is_err();

@@ -101,7 +101,7 @@ export function redisRest({ url, token, fetch: send, ...options }: RedisRestOpti
       const reply: { result?: unknown; error?: unknown } = await response.json().catch(() => ({}))
       if (response.ok && reply.result !== undefined) return reply.result
       const message = typeof reply.error === 'string' ? `: ${reply.error.slice(0, 200)}` : ''
-      throw new Error(`the Redis store answered with ${response.status}${message}`)
+      throw new Error(`the Redis store responded with ${response.status}${message}`)
     }
     return over(command, options)
   }

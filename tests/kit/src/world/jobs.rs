@@ -361,7 +361,7 @@ impl World {
             let outcome = job
                 .outcome
                 .as_ref()
-                .map_or("no answer".to_owned(), in_words);
+                .map_or("no response".to_owned(), in_words);
             format!("provider acts on {}: {outcome}", world.describe(request))
         });
     }
