@@ -1,15 +1,15 @@
 /**
- * One suite for all engines. Each capability is a test, and a row of the table in docs/browsers.md; each engine
- * runs in a file of its own, and answers for its own column.
+ * One suite for all engines. Each capability is a test, and a row of the table in docs/browsers.md. Each engine runs in
+ * its own file, and is compared with its own column.
  *
  * @typedef {object} Capability
  * @property {string} name The row's.
- * @property {(scene: Scene) => Promise<string | void>} [see] Throws if the engine has not what every engine must
- *   have. What it resolves with is the cell, where engines may differ; otherwise that is `yes`.
- * @property {Record<string, string>} [not] What an engine does instead, by the engine's name: its cell is `no`.
- * @property {Record<string, string>} [varies] The same for what is now so, now otherwise.
- * @property {Record<string, string>} [notAutomated] Why it cannot be tried in an engine, by the engine's name.
- *   All three are listed below the table.
+ * @property {(scene: Scene) => Promise<string | void>} [see] Throws if the engine lacks the capability. Resolves with the
+ *   cell if engines may differ; otherwise the cell is `yes`.
+ * @property {Record<string, string>} [not] Reasons by engine: the engine lacks the capability, and its cell is `no`.
+ * @property {Record<string, string>} [varies] Reasons by engine: its result differs between runs.
+ * @property {Record<string, string>} [notAutomated] Reasons by engine: no test can observe the capability. All three
+ *   kinds of reasons are listed below the table.
  * @property {number} [timeout] In milliseconds.
  *
  * @typedef {object} Group What shares an app.
@@ -21,12 +21,12 @@
  * @property {object} app From `serveApp()`.
  * @property {import('../support/engines/driver.mjs').Engine} engine
  * @property {(path?: string) => Promise<Visit>} visit Opens the app in a browser session of its own, for this test.
- * @property {() => Promise<import('../support/engines/driver.mjs').Tab>} user A page in which somebody is signed in, one
- *   for all tests of the group.
+ * @property {() => Promise<import('../support/engines/driver.mjs').Tab>} user A page in which a user is signed in. All
+ *   tests of the group share it.
  *
  * @typedef {object} Visit
- * @property {import('../support/engines/driver.mjs').Tab} tab It knows its `session`.
- * @property {(path?: string) => Promise<import('../support/engines/driver.mjs').Tab>} another Another tab of it.
+ * @property {import('../support/engines/driver.mjs').Tab} tab Has its `session`.
+ * @property {(path?: string) => Promise<import('../support/engines/driver.mjs').Tab>} another Opens another tab in the same session.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
