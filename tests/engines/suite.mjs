@@ -26,7 +26,8 @@
  *
  * @typedef {object} Visit
  * @property {import('../support/engines/driver.mjs').Tab} tab Has its `session`.
- * @property {(path?: string) => Promise<import('../support/engines/driver.mjs').Tab>} another Opens another tab in the same session.
+ * @property {(path?: string) => Promise<import('../support/engines/driver.mjs').Tab>} another Opens another tab
+ *   in the same session.
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
