@@ -93,7 +93,7 @@ const suggestOption = (message: string): string =>
     return meant && meant !== name ? `${call}() has no option \`${name}\` (did you mean \`${meant}\`?)` : text
   })
 
-/** Returns true if two names differ only in spelling. Native builds of the core use `is_close` in src/config.rs instead. */
+/** Returns true if two names differ only in spelling. Native builds use `is_close` in src/config.rs instead. */
 const isClose = (one: string, other: string): boolean => {
   const [a, b] = [one, other].map((name) => [...name.toLowerCase().replaceAll('_', '')]) as [
     string[],
