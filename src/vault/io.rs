@@ -119,7 +119,7 @@ pub enum News {
     SignedOutInStore,
     /// A user signed in.
     SignedIn,
-    /// The store may never have the sign-out that was announced at [`Hint::loaded`].
+    /// The store may never have the sign-out that was announced at [`Hint::time`].
     NotStored,
 }
 
