@@ -125,8 +125,8 @@ impl Tokens {
             targets.serialize_renewed(session, tokens, id_token.as_ref(), requested, config, now)
         });
         // If the store hangs, the tokens are adopted in the end.
-        let patience = ctx.now.monotonic + ctx.config.request_timeout;
-        let deadline = state.is_some().then_some(patience);
+        let limit = ctx.now.monotonic + ctx.config.request_timeout;
+        let deadline = state.is_some().then_some(limit);
         let op = ctx.begin_operation(Purpose::PersistRefresh, deadline);
         self.refresh.persisting(op, refreshed);
         match state {

@@ -1384,10 +1384,10 @@ impl Life {
         let begun = self.now();
         let mut was_suspected = false;
         loop {
-            let (patience, pause) = self.patience();
+            let (limit, pause) = self.recovery_limit();
             was_suspected |= self.needs_the_user(page) && self.may_be_restored(page);
             let suspected = if was_suspected { SUSPECTED_RECOVERY } else { 0 };
-            let end = begun + patience + suspected;
+            let end = begun + limit + suspected;
             let page_has_session = self.world.session(page).is_some();
             let call = self.call_of(page, api, "orders", false, Body::Replayable);
             // The last call also gets its full time.
@@ -1450,7 +1450,7 @@ impl Life {
     }
 
     /// The time until everything works again, and the interval of attempts.
-    fn patience(&self) -> (u64, u64) {
+    fn recovery_limit(&self) -> (u64, u64) {
         let told = self.longest_wait + 30 * SECOND;
         let hidden = match self.world.provider.refusing {
             Refusing::Plainly => 0,

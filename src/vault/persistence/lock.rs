@@ -6,11 +6,11 @@ use crate::vault::io::{OpId, Output};
 use crate::vault::persistence::reader::Reading;
 
 /// Longest wait for the lock: another vault's refresh may take long.
-const PATIENCE: Millis = Millis::from_secs(30);
+const LOCK_WAIT: Millis = Millis::from_secs(30);
 
 /// Longest wait of a page's login or logout for the lock. A frozen tab may hold it, or a script that never releases
 /// it.
-const PAGE_PATIENCE: Millis = Millis::from_secs(5);
+const PAGE_LOCK_WAIT: Millis = Millis::from_secs(5);
 
 /// The state of the lock in this vault.
 #[derive(Default)]
@@ -49,7 +49,7 @@ impl Lock {
     /// Requests the lock, unless it was requested before.
     pub(super) fn request(&mut self, ctx: &mut Context) {
         if self.is_free() {
-            let deadline = ctx.now.monotonic + PATIENCE;
+            let deadline = ctx.now.monotonic + LOCK_WAIT;
             let op = ctx.begin_operation(Purpose::Lock, Some(deadline));
             *self = Self::Requested(op);
             ctx.outputs.push(Output::Lock { op });
@@ -59,7 +59,7 @@ impl Lock {
     /// Shortens the wait for the lock: a page waits for work under it.
     pub(super) fn shorten_wait(&self, ctx: &mut Context) {
         if let Self::Requested(op) = *self {
-            let at = ctx.now.monotonic + PAGE_PATIENCE;
+            let at = ctx.now.monotonic + PAGE_LOCK_WAIT;
             ctx.shorten_deadline(op, at);
         }
     }

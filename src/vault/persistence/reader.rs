@@ -12,7 +12,7 @@ use crate::vault::persistence::tombstone::mark_of;
 
 /// Longest time for a read without the lock. A page waits for the first read, and for others that begin within this
 /// time.
-const PATIENCE: Millis = Millis::from_secs(3);
+const READ_LIMIT: Millis = Millis::from_secs(3);
 
 /// The content of the store.
 pub(in crate::vault) enum Stored {
@@ -90,7 +90,7 @@ impl Looks {
     /// Begins the first read, with the first input: the store may have a session.
     pub(super) fn begin(&mut self, ctx: &mut Context) {
         if ctx.keeps() && self.greet_by.is_none() {
-            self.greet_by = Some(ctx.now.monotonic + PATIENCE);
+            self.greet_by = Some(ctx.now.monotonic + READ_LIMIT);
             self.look(ctx);
         }
     }
@@ -160,11 +160,11 @@ pub(super) fn look_up_end(ctx: &mut Context, purpose: Purpose, session: &Session
 }
 
 fn reading_deadline(ctx: &Context, purpose: Purpose) -> Millis {
-    let patience = match purpose {
-        Purpose::Look => PATIENCE,
+    let limit = match purpose {
+        Purpose::Look => READ_LIMIT,
         _ => ctx.config.request_timeout,
     };
-    ctx.now.monotonic + patience
+    ctx.now.monotonic + limit
 }
 
 /// Parses the content of the store.
