@@ -618,8 +618,7 @@ impl Vault {
 
     // Other vaults.
 
-    /// Ends the session. A vault that was suspended hears of a sign-out late, so a session that began after `at` goes on
-    /// in the store.
+    /// Ends the session, unless it began after the sign-out: a vault that was suspended hears of it late.
     fn signed_out_elsewhere(&mut self, at: UnixMillis, is_stored: bool) {
         let Self { ctx, tokens, .. } = self;
         let unstored = (!is_stored).then_some(at);
@@ -630,12 +629,13 @@ impl Vault {
             SignOut::LookAt(at) => return tokens.persistence.look_at(at),
             SignOut::End => {}
         }
+        if self.began_after(at) {
+            return;
+        }
         self.callbacks.cancel();
         let was_elsewhere = self.ctx.elsewhere.replace(false);
         if self.ctx.session.is_some() {
-            self.end_session(EndReason::LoggedOut);
-            let at = self.ctx.now.back_to(at);
-            self.tokens.persistence.limit_end(&at);
+            self.end_logged_out(at);
         } else if was_elsewhere != Some(false) {
             // A vault that started after the sign-in does not know of it, but its pages may.
             self.ctx.broadcast_session();
@@ -649,12 +649,23 @@ impl Vault {
         }
         let persistence = &mut self.tokens.persistence;
         persistence.signed_out_while_loading(&mut self.ctx, Some(at));
-        let session = self.ctx.session.as_ref();
-        let session = session.map(|session| *session.times.beginning());
-        if let Some(began) = session.filter(|began| began.wall <= at) {
-            self.end_session(EndReason::LoggedOut);
-            self.tokens.persistence.limit_end(&began);
+        if self.ctx.session.is_some() && !self.began_after(at) {
+            self.end_logged_out(at);
         }
+    }
+
+    /// Returns true if the session began after this time of another vault's sign-out.
+    fn began_after(&self, at: UnixMillis) -> bool {
+        let Context { session, now, .. } = &self.ctx;
+        let session = session.as_deref();
+        session.is_some_and(|session| session.times.began_after(&now.back_to(at), now))
+    }
+
+    /// Ends the session, and in the store each one that had begun by this time.
+    fn end_logged_out(&mut self, at: UnixMillis) {
+        self.end_session(EndReason::LoggedOut);
+        let at = self.ctx.now.back_to(at);
+        self.tokens.persistence.limit_end(&at);
     }
 
     // The session.

@@ -188,6 +188,17 @@ impl Schedule {
         *self = Self::default();
     }
 
+    /// Records new tokens that cannot be used, such as those that have expired on their way. The provider has not ended the
+    /// grant, so earlier refusals no longer count. The wait stays.
+    pub fn grant_confirmed(&mut self) {
+        *self = Self {
+            failures: self.failures,
+            failed_at: self.failed_at,
+            wait: self.wait,
+            ..Self::default()
+        };
+    }
+
     /// Allows the next attempt at once. Keeps the counts that may show the end of the grant.
     pub fn reopen(&mut self) {
         *self = Self {

@@ -6,9 +6,9 @@
 //!
 //! | hint | what a vault does |
 //! |---|---|
-//! | sign-out, written to the store | looks at the store if its own session is there and the store works; otherwise ends its session. Before it greets its pages, it waits for the store to have the end |
-//! | sign-out, known to no store | ends its session, and a stored one that began before the sign-out |
-//! | sign-out that could not be written | ends its session if that began before the sign-out |
+//! | sign-out, written to the store | looks at the store if its own session is there and the store works; otherwise ends its session if that began before the sign-out. Before it greets its pages, it waits for the store to have the end |
+//! | sign-out, known to no store | ends its session and the stored one, if they began before the sign-out |
+//! | sign-out that could not be written | the same |
 //! | sign-in | without a store: tells its pages that a user is signed in elsewhere |
 //! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
 //!

@@ -534,11 +534,12 @@ impl Refresh {
         let selected = self.targets.selected;
         let is_valid = session.access_token_of(selected, &ctx.now).is_some();
         ctx.trace_generation("refresh_completed");
+        ctx.is_suspected = false;
         if is_valid {
             self.schedule.reset();
-            ctx.is_suspected = false;
             RefreshStep::Adopted
         } else {
+            self.schedule.grant_confirmed();
             RefreshStep::Expired
         }
     }

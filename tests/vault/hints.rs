@@ -140,6 +140,39 @@ fn late_storeless_sign_out_spares_a_newer_session() {
 }
 
 #[test]
+fn late_sign_out_spares_a_newer_session_of_the_same_vault() {
+    for config in [MEMORY, SEALED] {
+        let (mut world, page) = signed_in(config, 0);
+        for news in [News::SignedOut, News::NotStored] {
+            let hint = Hint {
+                time: world.now.wall - 10_000,
+                news,
+                ..sign_out(MEMORY)
+            };
+            world.hint(0, hint);
+            world.answer_all();
+            assert!(world.session(page).is_some(), "{config} {news:?}");
+        }
+    }
+}
+
+#[test]
+fn sign_out_counts_although_the_clock_was_set_back() {
+    for config in [MEMORY, SEALED] {
+        let (mut world, page) = signed_in(config, 0);
+        world.pass(Millis::from_secs(1));
+        world.now.wall -= 3_600_000;
+        let hint = Hint {
+            time: world.now.wall,
+            ..sign_out(MEMORY)
+        };
+        world.hint_of_logout(0, hint);
+        world.answer_all();
+        assert_eq!(world.reason(page), Some("logged_out"), "{config}");
+    }
+}
+
+#[test]
 fn storeless_sign_out_ends_an_earlier_unread_session() {
     let (mut world, _) = signed_in(SEALED, 0);
     let other_page = signed_in_unread(&mut world);

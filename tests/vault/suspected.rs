@@ -91,6 +91,26 @@ fn two_unexplained_refusals_are_not_enough() {
 }
 
 #[test]
+fn refusals_before_new_tokens_do_not_count() {
+    let (mut world, page) = World::expired();
+    let refusal = Fault::Status(400);
+    world.provider.fault(Endpoint::Refresh, &[refusal, refusal]);
+    call(&mut world, page);
+    world.advance(seconds(1));
+    assert_eq!(world.count(REFRESH), 2);
+    world.hold(&[REFRESH]);
+    world.advance(seconds(4));
+    // The new access token has expired when it arrives.
+    world.now.wall += 700_000;
+    world.release();
+    assert_eq!(world.count(REFRESH), 3);
+    world.provider.fault(Endpoint::Refresh, &[refusal]);
+    world.advance(seconds(4));
+    assert_eq!(world.count(REFRESH), 4);
+    assert_eq!(state(&world, page), "active");
+}
+
+#[test]
 fn other_4xx_are_outages() {
     for status in [402, 403, 404, 405, 407, 410, 451] {
         let (mut world, page) = World::expired();
