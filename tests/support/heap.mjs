@@ -9,6 +9,18 @@ export const HEAP_ARGS = ['--js-flags=--heap-snapshot-string-limit=1000000000']
 const BUFFERS =
   /^(ArrayBuffer|SharedArrayBuffer|DataView|Blob|File|(Big)?(Int|Uint|Float)\d+(Clamped)?Array)$/
 
+/** Expressions for the prototypes of these objects. */
+const PROTOTYPES = [
+  'ArrayBuffer.prototype',
+  'globalThis.SharedArrayBuffer?.prototype',
+  'Object.getPrototypeOf(Uint8Array.prototype)',
+  'DataView.prototype',
+  'Blob.prototype',
+]
+
+/** Names of the engine's internal objects. No handle leads to them or through them. */
+const INTERNAL = /^(blink|cppgc|v8)::/
+
 /** Longest path from an object that can be named to a buffer that cannot. */
 const MAX_STEPS = 8
 
@@ -20,6 +32,7 @@ const MAX_STEPS = 8
 export async function readHeap(cdp) {
   const graph = readGraph(JSON.parse(await takeSnapshot(cdp)))
   const walker = new Walker(cdp)
+  await walker.retrieve(graph.nodes)
   const buffers = []
   const unread = []
   for (const node of graph.nodes.filter(
@@ -66,8 +79,8 @@ function readGraph({ snapshot: { meta }, nodes: flatNodes, edges: flatEdges, str
 }
 
 /**
- * Retrieves objects. The protocol returns most of them by their number in the snapshot, but not buffers that only
- * script has used: those are reached through the objects that hold them.
+ * Retrieves objects. The engine finds the page's buffers by their prototypes. The protocol returns most other objects by
+ * their number in the snapshot. All others are reached through the objects that hold them.
  */
 class Walker {
   #cdp
@@ -76,6 +89,27 @@ class Walker {
 
   constructor(cdp) {
     this.#cdp = cdp
+  }
+
+  /** Retrieves the buffers among `nodes`. A request for a single object makes the engine search its whole heap. */
+  async retrieve(nodes) {
+    const byId = new Map(nodes.map((node) => [String(node.id), node]))
+    for (const expression of PROTOTYPES) {
+      const { result: prototype } = await this.#cdp.send('Runtime.evaluate', { expression })
+      if (!prototype.objectId) continue
+      const { objects } = await this.#cdp.send('Runtime.queryObjects', {
+        prototypeObjectId: prototype.objectId,
+      })
+      const { result } = await this.#properties(objects.objectId)
+      const found = result.flatMap(({ value }) => value?.objectId ?? [])
+      await Promise.all(found.map((objectId) => this.#assign(objectId, byId)))
+    }
+  }
+
+  async #assign(objectId, byId) {
+    const { heapSnapshotObjectId } = await this.#cdp.send('HeapProfiler.getHeapObjectId', { objectId })
+    const node = byId.get(heapSnapshotObjectId)
+    if (node) this.#handles.set(node, objectId)
   }
 
   /** The bytes of the buffers at `node`; undefined if they cannot be read. */
@@ -90,7 +124,7 @@ class Walker {
 
   /** `path`: the nodes on the way to this one, so that the search does not run in circles. */
   async #handle(node, path) {
-    if (path.has(node) || path.size === MAX_STEPS) return undefined
+    if (path.has(node) || path.size === MAX_STEPS || INTERNAL.test(node.name)) return undefined
     const known = this.#handles.get(node) ?? (await this.#direct(node))
     if (known) return known
     const longer = new Set(path).add(node)

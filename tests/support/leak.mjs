@@ -62,6 +62,10 @@ const toUrlAlphabet = (text) => text.replaceAll('+', '-').replaceAll('/', '_')
 /** Length of the prefix by which needles are looked up. The rest is compared afterwards. */
 const KEY = 8
 
+/** Length of a key's own prefix, and the number of its possible hashes. Most positions of a text match none of them. */
+const HASHED = 4
+const HASHES = 1 << 20
+
 /**
  * Finds all secrets in all strings.
  *
@@ -71,24 +75,34 @@ const KEY = 8
  */
 export function search(places, secrets) {
   const index = new Map()
+  const hashes = new Uint8Array(HASHES)
   for (const needle of secrets.flatMap(needlesOf)) {
     const key = needle.written.slice(0, KEY)
-    index.set(key, [...(index.get(key) ?? []), needle])
+    if (!index.has(key)) index.set(key, [])
+    index.get(key).push(needle)
+    hashes[hash(key, 0)] = 1
   }
   return Object.entries(places).flatMap(([place, texts]) =>
-    texts.flatMap((text) => findIn(text, index).map((finding) => ({ place, ...finding }))),
+    texts.flatMap((text) => findIn(text, index, hashes).map((finding) => ({ place, ...finding }))),
   )
 }
 
-function findIn(text, index) {
+function findIn(text, index, hashes) {
   const findings = []
   for (let at = 0; at + KEY <= text.length; at++) {
+    if (!hashes[hash(text, at)]) continue
     for (const { kind, form, written } of index.get(text.substr(at, KEY)) ?? []) {
       if (!text.startsWith(written, at)) continue
       findings.push({ kind, form, excerpt: text.slice(Math.max(0, at - 60), at + 60) })
     }
   }
   return findings
+}
+
+function hash(text, at) {
+  let mixed = 0
+  for (let i = at; i < at + HASHED; i++) mixed = Math.imul(mixed, 613) + text.charCodeAt(i)
+  return mixed & (HASHES - 1)
 }
 
 // Places
