@@ -319,11 +319,22 @@ fn failed_code_exchange_keeps_previous_session() {
 
 #[test]
 fn id_token_of_another_login_is_refused() {
-    for claims in [r#","nonce":"x""#, r#","azp":"other""#, r#","at_hash":"x""#] {
+    for (claims, reason) in [
+        (r#","nonce":"x""#, "nonce does not match the login"),
+        (r#","azp":"other""#, "azp is not 'web'"),
+        (
+            r#","at_hash":"x""#,
+            "at_hash does not match the access token",
+        ),
+    ] {
         let mut host = Host::new();
         host.provider.claims = claims.to_owned();
         let back = host.come_back("/auth/login");
-        assert_eq!(host.arrive(&back).status, 400, "{claims}");
+        let response = host.arrive(&back);
+        assert_eq!(response.status, 400, "{claims}");
+        let (_, page) = response.body.as_ref().unwrap();
+        let page = page.replace("&#39;", "'");
+        assert!(page.contains(reason), "{claims}: {page}");
         assert_eq!(host.faults(), [Code::IdTokenInvalid], "{claims}");
         assert!(host.browser.0.is_empty());
     }
@@ -336,6 +347,16 @@ fn id_token_of_another_login_is_refused() {
     host.provider.replies.push_back(("/jwks", Some(reply)));
     assert_eq!((keys, host.arrive(&back).status), (0, 400));
     assert_eq!(host.faults(), [Code::IdTokenInvalid]);
+}
+
+#[test]
+fn trusted_audiences_are_accepted_without_azp() {
+    for (audiences, status) in [(json!(["https://api.example.com"]), 303), (json!([]), 400)] {
+        let mut host = Host::with(&json!({ "trustedAudiences": audiences }));
+        host.provider.claims = r#","aud":["web","https://api.example.com"]"#.to_owned();
+        let back = host.come_back("/auth/login");
+        assert_eq!(host.arrive(&back).status, status, "{audiences}");
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(crate) struct Provider {
     pub(crate) key: Pair,
     /// Members of the discovery document, added or replaced.
     pub(crate) metadata: String,
-    /// Additional claims of ID tokens.
+    /// Claims of ID tokens, added or replaced.
     pub(crate) claims: String,
     pub(crate) subject: String,
     /// A suffix of access and refresh tokens.
@@ -200,12 +200,16 @@ impl Provider {
     }
 
     fn id_token(&self, nonce: &str, now: u64) -> String {
-        let (subject, more) = (&self.subject, &self.claims);
-        let claims = format!(
-            r#"{{"iss":"{ISSUER}","sub":"{subject}","aud":"web","iat":{now},"exp":{},"nonce":"{nonce}","sid":"op-session-{subject}"{more}}}"#,
-            now + 300
-        );
-        self.key.jwt(r#"{"alg":"ES256","kid":"1"}"#, &claims)
+        let subject = &self.subject;
+        let mut claims = serde_json::json!({
+            "iss": ISSUER, "sub": subject, "aud": "web", "iat": now, "exp": now + 300,
+            "nonce": nonce, "sid": format!("op-session-{subject}"),
+        });
+        let more = format!("{{{}}}", self.claims.trim_start_matches(','));
+        let more: serde_json::Map<_, _> = serde_json::from_str(&more).unwrap();
+        claims.as_object_mut().unwrap().extend(more);
+        self.key
+            .jwt(r#"{"alg":"ES256","kid":"1"}"#, &claims.to_string())
     }
 
     /// The requests to this path.

@@ -846,6 +846,21 @@ fn accepts_fractional_id_token_times() {
     assert_eq!(world.status(call), 200);
 }
 
+#[test]
+fn trusted_audiences_are_accepted_without_azp() {
+    for (config, is_accepted) in [
+        (r#"{"trustedAudiences":["https://api.example.com"]}"#, true),
+        ("{}", false),
+    ] {
+        let mut world = World::with(config);
+        let audiences = Value::parse(r#"["spa","https://api.example.com"]"#).unwrap();
+        world.provider.flaw = Some(Flaw::Claim("aud", audiences));
+        let page = world.open();
+        world.sign_in(page);
+        assert_eq!(world.session(page).is_some(), is_accepted, "{config}");
+    }
+}
+
 /// The URL of the page that started a login.
 const RETURN_TO: &str = "/orders?tab=2#top";
 

@@ -605,7 +605,7 @@ impl Watch {
             known.hidden_since = Some(*now);
         }
         known.hidden += 1;
-        let span = known.hidden_since.map(|since| since.elapsed(now));
+        let span = known.hidden_since.map(|since| since.passed(now));
         known.is_confirmed |= known.hidden >= 5 && span >= Some(Millis::from_secs(120));
     }
 
