@@ -193,7 +193,7 @@ impl Session {
     pub fn until_stale(&self, now: &Instant) -> Millis {
         let fresh = self
             .lifetime()
-            .saturating_sub(refresh_policy::leeway(self.lifetime()));
+            .saturating_sub(refresh_policy::refresh_margin(self.lifetime()));
         fresh.saturating_sub(self.requested.elapsed(now))
     }
 
@@ -514,9 +514,9 @@ mod tests {
         assert!(session.is_stale_of(Some(7), &at(0)));
         assert!(session.access_token_of(Some(7), &at(0)).is_none());
         session.renew_other(7, &tokens("other", 300), None, at(0));
-        let leeway = refresh_policy::leeway(Millis::from_secs(300)).as_secs();
-        assert!(!session.is_stale_of(Some(7), &at(299 - leeway)));
-        assert!(session.is_stale_of(Some(7), &at(300 - leeway)));
+        let margin = refresh_policy::refresh_margin(Millis::from_secs(300)).as_secs();
+        assert!(!session.is_stale_of(Some(7), &at(299 - margin)));
+        assert!(session.is_stale_of(Some(7), &at(300 - margin)));
         assert!(session.access_token_of(Some(7), &at(299)).is_some());
         assert!(session.access_token_of(Some(7), &at(300)).is_none());
         let latest = session.latest_access_token_of(Some(7)).unwrap();

@@ -226,7 +226,7 @@ impl Session {
     /// Returns true if the access token is due for a refresh.
     #[must_use]
     pub fn is_stale(&self, now: &Instant) -> bool {
-        since(self.requested, now) + refresh_policy::leeway(self.lifetime) >= self.lifetime
+        since(self.requested, now) + refresh_policy::refresh_margin(self.lifetime) >= self.lifetime
     }
 
     /// Returns true if the user's activity must be recorded again.

@@ -91,7 +91,7 @@ fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
 /// Returns the time before expiry at which an access token is refreshed: a tenth of its lifetime, at most 30 seconds. A
 /// request takes time to arrive, and the API's clock may be ahead.
 #[must_use]
-pub fn leeway(lifetime: Millis) -> Millis {
+pub fn refresh_margin(lifetime: Millis) -> Millis {
     Millis(lifetime.0 / 10).min(Millis::from_secs(30))
 }
 
@@ -629,8 +629,11 @@ mod tests {
     }
 
     #[test]
-    fn leeway_is_a_tenth_up_to_thirty_seconds() {
-        assert_eq!(leeway(Millis::from_secs(10)), Millis::from_secs(1));
-        assert_eq!(leeway(Millis::from_secs(3600)), Millis::from_secs(30));
+    fn refresh_margin_is_a_tenth_up_to_thirty_seconds() {
+        assert_eq!(refresh_margin(Millis::from_secs(10)), Millis::from_secs(1));
+        assert_eq!(
+            refresh_margin(Millis::from_secs(3600)),
+            Millis::from_secs(30)
+        );
     }
 }

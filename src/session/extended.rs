@@ -209,7 +209,7 @@ impl Session {
         };
         self.extension.other(target).is_none_or(|other| {
             let lifetime = other.expires_in;
-            other.requested.elapsed(now) + refresh_policy::leeway(lifetime) >= lifetime
+            other.requested.elapsed(now) + refresh_policy::refresh_margin(lifetime) >= lifetime
         })
     }
 

@@ -316,7 +316,7 @@ fn searches_responses_for_valid_previous_tokens() {
     let (mut world, page) = World::signed_in();
     let mut used = Vec::new();
     for advance in [0, 271, 280] {
-        // The token's remaining lifetime is less than the leeway: it is used, and refreshed at the same time.
+        // The token's remaining lifetime is less than the refresh margin: it is used, and refreshed at the same time.
         world.advance(Duration::from_secs(advance));
         let call = world.fetch(page, "/orders");
         world.answer_all();
