@@ -730,7 +730,7 @@ impl Vault {
         if ctx.keeps() {
             if ctx.is_loading() {
                 // Pages need not wait for the first read of the store: this session takes the place of what it has.
-                ctx.has_looked = true;
+                ctx.has_read_store = true;
                 pages::greet_all(ctx, &self.hints);
             }
             tokens.persistence.begin_session();
@@ -863,7 +863,7 @@ impl Vault {
         if was_loading {
             pages::greet_all(ctx, &self.hints);
         }
-        ctx.has_looked = true;
+        ctx.has_read_store = true;
         let is_refresh_sent = tokens.refresh.is_sent();
         tokens
             .persistence
@@ -878,7 +878,7 @@ impl Vault {
         let Self { ctx, tokens, .. } = self;
         tokens.persistence.hold_lock();
         if matches!(stored, Stored::Unavailable) {
-            persistence::refused(ctx, true);
+            persistence::set_store_failing(ctx, true);
             if tokens.refresh.is_queued(ctx) && !tokens.persistence.is_stored {
                 // The store never had the session, and so no other vault has it.
                 return tokens.send_refresh(ctx);

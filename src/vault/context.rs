@@ -31,10 +31,10 @@ pub(super) struct Context {
     pub(super) end_reason: Option<EndReason>,
     /// True if the provider seems to have ended the grant without saying so.
     pub(super) is_suspected: bool,
-    /// True if the store did not accept the last write.
-    pub(super) is_refused: bool,
+    /// True if the last write, or the last read under the lock, failed.
+    pub(super) is_store_failing: bool,
     /// True if the store has been read. Until then no page is greeted.
-    pub(super) has_looked: bool,
+    pub(super) has_read_store: bool,
     /// Set while it is unknown if the session is still alive: its idle limit is reached as far as this vault knows, but
     /// the user may have been active in another vault. True if the user was active here since then, which counts if the
     /// limit turns out not to have been reached.
@@ -109,8 +109,8 @@ impl Context {
             session: None,
             end_reason: None,
             is_suspected: false,
-            is_refused: false,
-            has_looked: false,
+            is_store_failing: false,
+            has_read_store: false,
             doubt: None,
             elsewhere: None,
             fingerprint_salt,
@@ -305,7 +305,7 @@ impl Context {
 
     /// Returns whether the store accepts the session. `None` if sessions are not persisted.
     fn is_kept(&self) -> Option<bool> {
-        self.keeps().then_some(!self.is_refused)
+        self.keeps().then_some(!self.is_store_failing)
     }
 
     /// Returns true if calls must wait until it is known if the session is still alive.
@@ -315,7 +315,7 @@ impl Context {
 
     /// Returns true while pages must wait for the first read of the store.
     pub(super) const fn is_loading(&self) -> bool {
-        self.keeps() && !self.has_looked
+        self.keeps() && !self.has_read_store
     }
 
     /// Returns the time until which something written now may be needed.

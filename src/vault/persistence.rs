@@ -83,7 +83,7 @@ pub(super) enum Looked {
 impl Persistence {
     /// Returns true if the store has this vault's session and accepts what this vault writes.
     pub(super) const fn is_in_store(&self, ctx: &Context) -> bool {
-        ctx.keeps() && self.is_stored && !ctx.is_refused
+        ctx.keeps() && self.is_stored && !ctx.is_store_failing
     }
 
     /// Returns true if the store loses nothing when this vault stops.
@@ -370,7 +370,7 @@ impl Persistence {
         self.lock = Lock::Held;
         // A read in flight may find what was there before.
         self.looks.is_old |= self.looks.is_reading();
-        refused(ctx, !ok);
+        set_store_failing(ctx, !ok);
         if !ok {
             self.needs_save |= ctx.session.is_some();
             return Written::Failed;
@@ -468,10 +468,10 @@ impl Persistence {
     }
 }
 
-/// Tells pages if the store accepts their session, when that changes.
-pub(super) fn refused(ctx: &mut Context, is_refused: bool) {
-    if ctx.is_refused != is_refused {
-        ctx.is_refused = is_refused;
+/// Records if the store works, and tells pages when that changes.
+pub(super) fn set_store_failing(ctx: &mut Context, is_store_failing: bool) {
+    if ctx.is_store_failing != is_store_failing {
+        ctx.is_store_failing = is_store_failing;
         if ctx.session.is_some() {
             ctx.broadcast_session();
         }

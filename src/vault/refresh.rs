@@ -41,7 +41,7 @@ pub(super) struct Refresh {
     for_401: u32,
     for_401_since: Instant,
     /// True while a probe is in flight: a request after an opaque failure, to find out if the provider can be reached.
-    probes: bool,
+    is_probing: bool,
 }
 
 /// Number of refreshes that may begin because of a 401 within [`WINDOW`]: an API that refuses each new token once would
@@ -305,7 +305,7 @@ impl Refresh {
             return RefreshStep::KeyLost;
         }
         if !matches!(result, RefreshOutcome::Opaque) {
-            self.probes = false;
+            self.is_probing = false;
             self.schedule.unreachable();
         }
         let result = match self.targets.check_refusal(ctx, result) {
@@ -367,13 +367,13 @@ impl Refresh {
     /// Finds out if the provider can be reached, after a response that could not be read.
     fn probe(&mut self, ctx: &mut Context, provider: &Provider) {
         if !ctx.is_suspected && !ctx.is_in_flight(Purpose::Probe) {
-            self.probes = true;
+            self.is_probing = true;
             provider.send_probe(ctx, Purpose::Probe);
         }
     }
 
     pub(super) fn probe_answered(&mut self, ctx: &mut Context, outcome: &Outcome) -> RefreshStep {
-        if !core::mem::take(&mut self.probes) {
+        if !core::mem::take(&mut self.is_probing) {
             return RefreshStep::Wait;
         }
         if !provider::is_reachable(ctx, outcome) {

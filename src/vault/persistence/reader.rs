@@ -131,7 +131,7 @@ impl Looks {
     /// pages are greeted.
     pub(super) fn is_superseded(&mut self, ctx: &mut Context, stored: &Stored) -> bool {
         let greet_by = self.greet_by.filter(|at| *at > ctx.now.monotonic);
-        let Some(at) = greet_by.filter(|_| !ctx.has_looked) else {
+        let Some(at) = greet_by.filter(|_| !ctx.has_read_store) else {
             return false;
         };
         if core::mem::take(&mut self.again) {
