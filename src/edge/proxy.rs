@@ -55,7 +55,7 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
         Ok(allowed) => allowed,
         Err(response) => return Response::Own(response),
     };
-    match context.current().await {
+    match context.current_session().await {
         Ok(Some(_)) if is_navigation && !may_navigate(context, route) => {
             Response::Own(response::refuse(
                 403,

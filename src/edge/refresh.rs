@@ -56,11 +56,15 @@ const SOON: Millis = Millis::from_secs(1);
 /// The error message for a refresh that was given up without the lease.
 const LEASE_LOST: &str = msg!("another isolate took over the refresh");
 
-/// Returns the session with which a request continues: the one that it brought, or its successor. `kept` is the
-/// storage in which the session was found.
-pub(super) async fn current(task: &Task, presented: Rc<Session>, kept: Storage) -> SessionResult {
-    let presented = status::check_limits(task, presented, kept).await?;
-    let session = status::sync_with_record(task, presented, kept).await?;
+/// Returns the session with which a request continues: the one that it brought, or its successor. `found_in` is the
+/// storage of the session that it brought.
+pub(super) async fn current_session(
+    task: &Task,
+    presented: Rc<Session>,
+    found_in: Storage,
+) -> SessionResult {
+    let presented = status::check_limits(task, presented, found_in).await?;
+    let session = status::sync_with_record(task, presented, found_in).await?;
     if session.is_stale(&task.now()) {
         boxed(renew(task, session)).await
     } else {
@@ -224,7 +228,7 @@ async fn rotate(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionR
     match outcome {
         RefreshOutcome::Renewed(tokens) => accept_tokens(task, session, *tokens, requested).await,
         RefreshOutcome::Ended => {
-            lease::take(task);
+            lease::give_up(task);
             on_refused(task, session).await
         }
         // control: interaction_required_keeps_session
@@ -428,7 +432,7 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
         }
         // `Retry-After` may concern only this session or client.
         RefreshOutcome::Wait(_) => {}
-        _ => cache.outage.is_over(),
+        _ => cache.outage.end(),
     }
 }
 
@@ -447,7 +451,7 @@ async fn accept_tokens(
                 "a refresh brought the ID token of another user or issuer; the session was ended"
             )],
         );
-        lease::take(task);
+        lease::give_up(task);
         end::end_session(task, &successor, EndReason::Security).await;
         return Err(Refusal::Ended(EndReason::Security));
     }
@@ -456,7 +460,7 @@ async fn accept_tokens(
 }
 
 async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
-    let (mut version, mut before) = match lease::take(task) {
+    let (mut version, mut before) = match lease::give_up(task) {
         Some(lease) => (Some(lease.version), Some(lease.record)),
         None => (None, None),
     };

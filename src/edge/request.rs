@@ -135,7 +135,7 @@ impl RequestContext {
 
     /// Returns the session for the request and true if it was refreshed, or `None` if the browser sent no valid
     /// session.
-    pub(super) async fn current(
+    pub(super) async fn current_session(
         &self,
     ) -> core::result::Result<Option<(Rc<Session>, bool)>, Refusal> {
         let Some(presented) = self.presented().await? else {
@@ -149,7 +149,7 @@ impl RequestContext {
             return Ok(None);
         }
         let before = presented.generation;
-        let session = refresh::current(&self.task, presented, self.found_in.get()).await?;
+        let session = refresh::current_session(&self.task, presented, self.found_in.get()).await?;
         let is_new = session.generation != before;
         Ok(Some((session, is_new)))
     }

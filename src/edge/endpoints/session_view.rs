@@ -20,7 +20,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         let body = Writer::object().json("session", view).finish();
         response::json(200, body)
     };
-    match context.current().await {
+    match context.current_session().await {
         Ok(None) => said("null"),
         Ok(Some((session, is_new))) => {
             let response = said(&view(context, &session, "active"));

@@ -43,8 +43,8 @@ pub(in crate::edge) fn hold(
     *task.lease().borrow_mut() = Some(lease);
 }
 
-/// Gives up the lease without a write.
-pub(in crate::edge) fn take(task: &Task) -> Option<Lease> {
+/// Gives up the lease without a write, and returns it.
+pub(in crate::edge) fn give_up(task: &Task) -> Option<Lease> {
     task.lease().borrow_mut().take()
 }
 
@@ -72,12 +72,12 @@ pub(in crate::edge) async fn renew(task: &Task) {
 pub(in crate::edge) async fn release(task: &Task) {
     // control: failed_refresh_withdraws_intent
     write(task, false).await;
-    take(task);
+    give_up(task);
 }
 
 async fn write(task: &Task, is_kept: bool) {
     for _ in 0..WRITES {
-        let Some(lease) = take(task) else {
+        let Some(lease) = give_up(task) else {
             return;
         };
         let mut record = lease.record.clone();

@@ -53,8 +53,8 @@ impl Outage {
         self.failed = Some(sid.to_owned());
     }
 
-    /// The provider has responded.
-    pub(in crate::edge) fn is_over(&mut self) {
+    /// Ends the outage: the provider has responded.
+    pub(in crate::edge) fn end(&mut self) {
         *self = Self::default();
     }
 

@@ -216,7 +216,7 @@ pub(in crate::edge) async fn load_session(
         cache.is_due(sid, task.config().recheck, &task.now())
     };
     let is_up = coordinator::is_up(task);
-    let looked = if is_due {
+    let fetched = if is_due {
         let unknown = Session::unknown(sid, began);
         fetch(task, &unknown).await.map(|_| ())
     } else {
@@ -228,7 +228,7 @@ pub(in crate::edge) async fn load_session(
     }
     match record.and_then(|record| record.session.clone()) {
         Some(session) => Ok(session),
-        _ if looked.is_err() || !is_up => Err(unavailable(task, sid)),
+        _ if fetched.is_err() || !is_up => Err(unavailable(task, sid)),
         _ => Err(Refusal::Ended(EndReason::StorageLost)),
     }
 }

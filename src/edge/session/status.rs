@@ -24,12 +24,12 @@ pub(in crate::edge) type SessionResult = Result<Rc<Session>, Refusal>;
 pub(in crate::edge) async fn check_limits(
     task: &Task,
     presented: Rc<Session>,
-    kept: Storage,
+    found_in: Storage,
 ) -> SessionResult {
     let limits = &task.config().flow.limits;
     match presented.limit_reached(limits, &task.now()) {
         None => Ok(presented),
-        Some(reason) => boxed(on_limit(task, presented, reason, kept)).await,
+        Some(reason) => boxed(on_limit(task, presented, reason, found_in)).await,
     }
 }
 
@@ -38,14 +38,14 @@ async fn on_limit(
     task: &Task,
     presented: Rc<Session>,
     reason: EndReason,
-    kept: Storage,
+    found_in: Storage,
 ) -> SessionResult {
     if reason != EndReason::Idle {
         end::end_session(task, &presented, reason).await;
         return Err(Refusal::Ended(reason));
     }
     // The user may have been active in another isolate.
-    let looked = record_store::fetch(task, &presented).await;
+    let fetched = record_store::fetch(task, &presented).await;
     if let Some(active) = later_activity(task, &presented) {
         return Ok(presented.active_since(active));
     }
@@ -55,8 +55,8 @@ async fn on_limit(
         return Err(Refusal::Ended(before));
     }
     // A cookie may be an older copy of the session; a stored session is current.
-    if kept == Storage::InStore {
-        if looked.is_err() {
+    if found_in == Storage::InStore {
+        if fetched.is_err() {
             return Err(record_store::unavailable(task, &presented.sid));
         }
         end::end_session(task, &presented, reason).await;
@@ -82,7 +82,7 @@ fn later_activity(task: &Task, presented: &Rc<Session>) -> Option<UnixMillis> {
 pub(in crate::edge) async fn sync_with_record(
     task: &Task,
     presented: Rc<Session>,
-    kept: Storage,
+    found_in: Storage,
 ) -> SessionResult {
     let recheck = task.config().recheck;
     let is_due = task
@@ -95,7 +95,7 @@ pub(in crate::edge) async fn sync_with_record(
         let _ = boxed(record_store::fetch(task, &presented)).await;
     }
     let session = classify(task, presented.clone()).await?;
-    if kept == Storage::SealedInCookie {
+    if found_in == Storage::SealedInCookie {
         record_presented(task, &presented).await;
     }
     Ok(session)
