@@ -25,8 +25,8 @@ use crate::oauth::scope::is_scope_token;
 use crate::oauth::token_endpoint::Scheme;
 
 pub use extended::Extended;
+use extended::{EXTENDED_OPTIONS, NO_SUCH_OPTION, NOT_KEPT, is_off, is_protocol_param};
 pub(crate) use extended::{HAS_DEVICE_FLOW, HAS_METADATA, HAS_PERSISTENCE};
-use extended::{MORE_OPTIONS, NO_SUCH_OPTION, NOT_KEPT, is_off, is_protocol_param};
 
 /// The longest configuration, in bytes of JSON.
 pub const MAX_LEN: usize = 64 * 1024;
@@ -180,7 +180,7 @@ impl Config {
             path: "",
             fault: &first_fault,
         };
-        options.refuse_unknown(OPTIONS, MORE_OPTIONS);
+        options.refuse_unknown(OPTIONS, EXTENDED_OPTIONS);
         let issuer = options.issuer();
         let metadata = options.metadata(&issuer);
         let mut rules = options.rules(&base, &issuer, metadata.as_deref());
@@ -876,8 +876,8 @@ mod tests {
     #[test]
     fn larger_modules_options_are_documented() {
         let mut options = vec!["session.persist".to_owned()];
-        options.extend(strings::split(MORE_OPTIONS, b' ').map(str::to_owned));
-        let of_rules = strings::split(extended::MORE_RULE_OPTIONS, b' ');
+        options.extend(strings::split(EXTENDED_OPTIONS, b' ').map(str::to_owned));
+        let of_rules = strings::split(extended::EXTENDED_RULE_OPTIONS, b' ');
         options.extend(of_rules.map(|option| ["apis[].", option].concat()));
         let mut documented = documented();
         documented.sort_unstable();

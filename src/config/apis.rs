@@ -1,6 +1,6 @@
 //! The option `apis`: the rules for calls with the access token, and the position of the token in sockets.
 
-use super::extended::{MORE_RULE_OPTIONS, RuleExtension};
+use super::extended::{EXTENDED_RULE_OPTIONS, RuleExtension};
 use super::{NOT_HTTPS, Options, RULE_OPTIONS};
 use crate::codec::json::{self, Value};
 use crate::codec::url::Url;
@@ -56,7 +56,7 @@ impl<'a> Options<'a> {
         const URL_WHY: &str = msg!("it must be a URL whose path ends in `/`");
         const METHODS_WHY: &str =
             msg!("it must be an array of upper-case methods, without CONNECT and TRACE");
-        self.refuse_unknown(RULE_OPTIONS, MORE_RULE_OPTIONS);
+        self.refuse_unknown(RULE_OPTIONS, EXTENDED_RULE_OPTIONS);
         let reflection = self.reflection();
         let url = Url::parse_with_base(self.text("url", URL_WHY), base);
         let methods = self.strings("methods", "GET HEAD", METHODS_WHY);

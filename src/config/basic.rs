@@ -8,9 +8,9 @@ use crate::egress::token_reflection::Scope;
 use crate::oauth::jwks::Algorithm;
 use crate::prelude::*;
 
-pub(super) const MORE_OPTIONS: &str = "";
+pub(super) const EXTENDED_OPTIONS: &str = "";
 
-pub(super) const MORE_RULE_OPTIONS: &str = "";
+pub(super) const EXTENDED_RULE_OPTIONS: &str = "";
 
 pub(crate) const HAS_METADATA: bool = false;
 

@@ -15,11 +15,11 @@ use flows::Flows;
 pub(super) use rules::RuleExtension;
 
 /// The additional options. docs/deployment.md lists them, and a test compares the two lists.
-pub(super) const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes metadata responseMode \
+pub(super) const EXTENDED_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes metadata responseMode \
     reasons trustedAudiences unrequestedScopes";
 
 /// The additional options of a rule.
-pub(super) const MORE_RULE_OPTIONS: &str =
+pub(super) const EXTENDED_RULE_OPTIONS: &str =
     "allowHeaders audience cache denyHeaders resource scope stepUp webSocket";
 
 /// True if the option `metadata` is built in.

@@ -33,7 +33,7 @@ const SHARED: [(&str, &[&str]); 9] = [
     ("src/browser/sealing.rs", &["KEY_LEN"]),
     (
         "src/config/extended.rs",
-        &["MORE_OPTIONS", "MORE_RULE_OPTIONS"],
+        &["EXTENDED_OPTIONS", "EXTENDED_RULE_OPTIONS"],
     ),
     ("src/edge/io.rs", &["BEAT"]),
     ("src/vault.rs", &["MAX_PORTS"]),

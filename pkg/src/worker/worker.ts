@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { MAX_PORTS, MORE_OPTIONS, MORE_RULE_OPTIONS } from '../../glue/constants.js'
+import { EXTENDED_OPTIONS, EXTENDED_RULE_OPTIONS, MAX_PORTS } from '../../glue/constants.js'
 import * as core from '../../glue/strongroom.js'
 import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
@@ -31,8 +31,8 @@ export interface VaultOptions {
 
 /** Returns true if the configuration has an option that only the extended module supports. */
 const needsExtended = (config: Partial<VaultConfig>): boolean =>
-  hasOneOf(MORE_OPTIONS, config) ||
-  [config.apis].flat().some((rule) => hasOneOf(MORE_RULE_OPTIONS, rule)) ||
+  hasOneOf(EXTENDED_OPTIONS, config) ||
+  [config.apis].flat().some((rule) => hasOneOf(EXTENDED_RULE_OPTIONS, rule)) ||
   (config.session?.persist ?? 'memory') !== 'memory'
 
 /** Returns true if one of these options is set, and not to `false`. */
