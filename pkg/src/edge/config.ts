@@ -156,7 +156,7 @@ export interface Route {
 }
 
 /** Returns the configuration for the core as JSON, with all values from `env`. */
-export const written = (config: TokenHandlerConfig, env: unknown): string => {
+export const configJson = (config: TokenHandlerConfig, env: unknown): string => {
   const { coordinator, log, onSessionEnd, ...rest } = config
   return JSON.stringify(resolved(rest, env))
 }

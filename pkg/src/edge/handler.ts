@@ -46,7 +46,7 @@ export interface EdgeSession {
 export type Load = () => WebAssembly.Module | Promise<WebAssembly.Module>
 
 /** Creates `createTokenHandler` for a platform. */
-export const creating =
+export const handlerFactory =
   (load: Load) =>
   (config: TokenHandlerConfig, options: { wasm?: WebAssembly.Module | BufferSource } = {}): TokenHandler => {
     let starting: Promise<Host> | undefined

@@ -18,8 +18,8 @@ import {
   WAITED,
 } from '../../glue/constants.js'
 import { Edge } from '../../glue/strongroom_edge.js'
-import { type TokenHandlerConfig, written } from './config.js'
-import { chosen, type Coordinator } from './coordinators/coordinator.js'
+import { configJson, type TokenHandlerConfig } from './config.js'
+import { type Coordinator, createCoordinator } from './coordinators/coordinator.js'
 import { generateKey, Keys, type Parameters, sign, verify } from './crypto.js'
 import {
   type Fields,
@@ -31,7 +31,7 @@ import {
   Rules,
 } from './upstream/forward.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
-import { sent, textOf } from './upstream/provider.js'
+import { sendRequest, textOf } from './upstream/provider.js'
 
 /** The third argument that a platform passes to `fetch`. The handler uses `waitUntil` where it exists. */
 export interface Context {
@@ -112,9 +112,9 @@ export class Host {
   /** @throws An object with `code` (`config_invalid`) and `message`. */
   constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
     this.#config = config
-    this.#coordinator = chosen(config.coordinator, env)
+    this.#coordinator = createCoordinator(config.coordinator, env)
     this.#instance = instance(module)
-    this.#edge = new Edge(written(config, env))
+    this.#edge = new Edge(configJson(config, env))
     this.#rules = new Rules(JSON.parse(Edge.policy()))
     const count = this.#edge.key_count()
     this.#keys = new Keys(Array.from({ length: count }, (_, i) => this.#edge.key(i)))
@@ -132,7 +132,7 @@ export class Host {
     try {
       // Iterate once: each iteration copies all headers.
       const fields = fieldsOf(request.headers)
-      const text = described(request, fields)
+      const text = serializeRequest(request, fields)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
       for (;;) {
         if (step.t === 'respond') {
@@ -165,17 +165,20 @@ export class Host {
         case 'seal':
           return this.#bytesIn(task, SEALED, await this.#keys.seal(step.bytes, step.aad))
         case 'read': {
-          const entries = await inTime(this.#coordinator.read(step.keys), COORDINATOR_TIME)
+          const entries = await withTimeLimit(this.#coordinator.read(step.keys), COORDINATOR_TIME)
           return this.#textIn(task, ENTRIES, JSON.stringify(entries))
         }
         case 'swap': {
           const { key, version, value, ttl } = step
-          const entry = await inTime(this.#coordinator.swap(key, version, value, ttl), COORDINATOR_TIME)
+          const entry = await withTimeLimit(
+            this.#coordinator.swap(key, version, value, ttl),
+            COORDINATOR_TIME,
+          )
           return this.#textIn(task, SWAPPED, entry?.version)
         }
         case 'wait': {
           const { key, version, ms } = step
-          await inTime(this.#coordinator.wait(key, version, ms), ms)
+          await withTimeLimit(this.#coordinator.wait(key, version, ms), ms)
           return this.#textIn(task, WAITED)
         }
         case 'linger':
@@ -187,9 +190,9 @@ export class Host {
           if (step.t === 'send')
             this.#sending.set(
               task,
-              sent(step).catch(() => ''),
+              sendRequest(step).catch(() => ''),
             )
-          const text = await within(this.#sending.get(task)!, BEAT)
+          const text = await valueWithin(this.#sending.get(task)!, BEAT)
           if (text === undefined) return this.#textIn(task, PENDING)
           this.#sending.delete(task)
           return this.#textIn(task, text ? SENT : FAILED, text)
@@ -284,7 +287,7 @@ export class Host {
 /** The core has trapped: respond with 500, and use another instance for the next request. */
 export class Trap extends Error {}
 
-/** The line of `described()` for each header. */
+/** The line of `serializeRequest()` for each header. */
 const LINES = new Map([
   ['x-strongroom', 5],
   ['origin', 6],
@@ -300,7 +303,7 @@ const LINES = new Map([
  * Returns the parts of a request that the core reads, one per line: `Request` of src/edge/io.rs. Neither URLs nor
  * headers contain line breaks.
  */
-const described = ({ method, url, body }: Request, fields: Fields): string => {
+const serializeRequest = ({ method, url, body }: Request, fields: Fields): string => {
   const lines: string[] = [method, url, body ? '1' : '', '', '', '', '', '', '', '', '', '', '']
   let [count, bytes] = [0, 0]
   for (const [name, value] of fields) {
@@ -324,7 +327,7 @@ const keepAlive = (context?: Context): (() => void) => {
 }
 
 /** Resolves with the promise's value, or with `undefined` if it takes longer. */
-const within = async <T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> => {
+const valueWithin = async <T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> => {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(resolve, milliseconds)
@@ -333,8 +336,8 @@ const within = async <T>(promise: Promise<T>, milliseconds: number): Promise<T |
 }
 
 /** Resolves with the promise's value, or rejects if it takes longer. */
-const inTime = async <T>(promise: Promise<T>, milliseconds: number): Promise<T> => {
-  const held = await within(
+const withTimeLimit = async <T>(promise: Promise<T>, milliseconds: number): Promise<T> => {
+  const held = await valueWithin(
     promise.then((value) => ({ value })),
     milliseconds,
   )

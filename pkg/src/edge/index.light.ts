@@ -1,8 +1,8 @@
 /** `strongroom/edge` for Vercel's Edge Runtime and Next.js's middleware: the module comes by a static import. */
 import module from './strongroom_edge_bg.wasm?module'
-import { creating } from './handler.js'
+import { handlerFactory } from './handler.js'
 
 export * from './exports.js'
 
 /** Creates a token handler. Its configuration is read with the first request. */
-export const createTokenHandler = creating(() => module)
+export const createTokenHandler = handlerFactory(() => module)

@@ -8,11 +8,11 @@
  * @module
  */
 import { readFile } from 'node:fs/promises'
-import { creating } from './handler.js'
+import { handlerFactory } from './handler.js'
 
 export * from './exports.js'
 
 /** Creates a token handler. Its configuration is read with the first request. */
-export const createTokenHandler = creating(async () =>
+export const createTokenHandler = handlerFactory(async () =>
   WebAssembly.compile(await readFile(new URL('./strongroom_edge_bg.wasm', import.meta.url))),
 )

@@ -41,7 +41,7 @@ export function conformance(
   { timeout = 15_000 }: ConformanceOptions = {},
 ): readonly Check[] {
   const together = async (count: number) => Promise.all(Array.from({ length: count }, () => make()))
-  const inTime = <T>(promise: Promise<T>, what: string): Promise<T> => {
+  const withTimeLimit = <T>(promise: Promise<T>, what: string): Promise<T> => {
     let timer: ReturnType<typeof setTimeout>
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error(`${what} within ${timeout} ms`)), timeout)
@@ -167,7 +167,7 @@ export function conformance(
       const work = all.map(async (coordinator) => {
         for (let index = 0; index < each; index++) await add(coordinator)
       })
-      await inTime(Promise.all(work), `${writers * each} additions should complete`)
+      await withTimeLimit(Promise.all(work), `${writers * each} additions should complete`)
       same((await readOne(all[0]!, key))?.value, `${writers * each}`, 'the sum')
     },
 
@@ -235,9 +235,12 @@ export function conformance(
       const [writer, waiter] = await together(2)
       const key = newKey()
       const first = must(await writer!.swap(key, null, 'x', MINUTE))
-      await inTime(waiter!.wait(key, null, HOUR), 'wait() for an existing key should return')
+      await withTimeLimit(waiter!.wait(key, null, HOUR), 'wait() for an existing key should return')
       must(await writer!.swap(key, first.version, 'y', MINUTE))
-      await inTime(waiter!.wait(key, first.version, HOUR), 'wait() for an outdated version should return')
+      await withTimeLimit(
+        waiter!.wait(key, first.version, HOUR),
+        'wait() for an outdated version should return',
+      )
     },
 
     'wait returns when the entry changes': async () => {
@@ -248,7 +251,7 @@ export function conformance(
       // All must wait before the change.
       await pause(100)
       must(await writer!.swap(key, first.version, 'y', MINUTE))
-      await inTime(Promise.all(waiting), 'wait() should return when the entry changes')
+      await withTimeLimit(Promise.all(waiting), 'wait() should return when the entry changes')
     },
 
     'wait for a new key returns at its first write': async () => {
@@ -257,14 +260,14 @@ export function conformance(
       const waiting = waiter!.wait(key, null, HOUR)
       await pause(100)
       must(await writer!.swap(key, null, 'x', MINUTE))
-      await inTime(waiting, 'wait() should return when the key is written')
+      await withTimeLimit(waiting, 'wait() should return when the key is written')
     },
 
     'wait returns when the entry expires': async () => {
       const [writer, waiter] = await together(2)
       const key = newKey()
       const { version } = must(await writer!.swap(key, null, 'x', 1))
-      await inTime(waiter!.wait(key, version, HOUR), 'wait() should return when the entry expires')
+      await withTimeLimit(waiter!.wait(key, version, HOUR), 'wait() should return when the entry expires')
     },
 
     'wait returns after the given time': async () => {
@@ -276,7 +279,7 @@ export function conformance(
         waiter!.wait(newKey(), null, 200),
         waiter!.wait(key, version, 0),
       ]
-      await inTime(Promise.all(waits), 'wait() of 200 ms should return')
+      await withTimeLimit(Promise.all(waits), 'wait() of 200 ms should return')
     },
 
     'many calls can wait for one key': async () => {
@@ -285,7 +288,7 @@ export function conformance(
       const { version } = must(await all[0]!.swap(key, null, 'x', MINUTE))
       const waiting = Array.from({ length: 60 }, (_none, index) => all[index % 4]!.wait(key, version, HOUR))
       must(await all[0]!.swap(key, version, 'y', MINUTE))
-      await inTime(Promise.all(waiting), '60 calls of wait() should return when the entry changes')
+      await withTimeLimit(Promise.all(waiting), '60 calls of wait() should return when the entry changes')
     },
   }
   return Object.entries(checks).map(([name, run]) => ({ name, run }))

@@ -60,8 +60,8 @@ export const failed = (error: unknown): string => {
 
 const METHODS = ['read', 'swap', 'wait'] as const
 
-/** Returns the coordinator of a configuration. */
-export const chosen = (source: CoordinatorSource | undefined, env: unknown): Coordinator => {
+/** Creates the coordinator that a configuration names. */
+export const createCoordinator = (source: CoordinatorSource | undefined, env: unknown): Coordinator => {
   const invalid = (why: string) => new StrongroomError('config_invalid', `\`coordinator\`: ${why}`)
   const ways = 'inIsolate() for one process, or durableObject(…), redis(…) or denoKv(…)'
   if (typeof source !== 'function') throw invalid(`it is missing: it must be ${ways}`)

@@ -11,7 +11,7 @@ interface Sending {
 }
 
 /** Sends a request. Returns the response's head as one line of JSON, followed by its body. */
-export const sent = async ({ url, form, authorization, proof, ms }: Sending): Promise<string> => {
+export const sendRequest = async ({ url, form, authorization, proof, ms }: Sending): Promise<string> => {
   const headers = new Headers({ accept: 'application/json' })
   if (form != null) headers.set('content-type', 'application/x-www-form-urlencoded')
   if (authorization) headers.set('authorization', authorization)
@@ -40,9 +40,9 @@ export const sent = async ({ url, form, authorization, proof, ms }: Sending): Pr
 }
 
 /** Returns `Retry-After` (RFC 9110 10.2.3: seconds, or a date) in milliseconds from now. */
-const retryAfter = (field: string | null): number | undefined => {
-  if (!field) return undefined
-  const milliseconds = /^\d{1,9}$/.test(field) ? Number(field) * 1000 : Date.parse(field) - Date.now()
+const retryAfter = (header: string | null): number | undefined => {
+  if (!header) return undefined
+  const milliseconds = /^\d{1,9}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now()
   return milliseconds >= 0 ? milliseconds : undefined
 }
 

@@ -65,12 +65,12 @@ export const handlerFetch = (
     } as const
     const isRouted = target !== url.split('#')[0]
     const body = isRouted || onProgress ? await bodyOf(request, init.body) : undefined
-    const sent =
+    const outgoing =
       isRouted || onProgress ? copyRequest(target, request, common, body) : new Request(request, common)
 
     const call = ++calls
     state.trace('call_sent', { call, detail: `${method} ${urlWithoutQuery}` })
-    const response = await fetch(sent).catch((error) => {
+    const response = await fetch(outgoing).catch((error) => {
       state.trace('call_answered', { call, detail: String((error as Error).message) })
       throw error
     })
@@ -152,7 +152,7 @@ const withUrl = (response: Response, url: string): Response => {
 const withProgress = (
   response: Response,
   url: string,
-  sent: Blob | ReadableStream | undefined,
+  body: Blob | ReadableStream | undefined,
   onProgress: (progress: Progress) => void,
 ): Response => {
   // An exception of the callback is reported, like that of an event listener, and does not affect the response.
@@ -163,7 +163,7 @@ const withProgress = (
       reportError(error)
     }
   }
-  if (sent instanceof Blob && sent.size) report({ type: 'upload', loaded: sent.size, total: sent.size })
+  if (body instanceof Blob && body.size) report({ type: 'upload', loaded: body.size, total: body.size })
   const length = response.headers.get('content-length')
   let total = length === null ? null : Number(length)
   let loaded = 0
