@@ -198,8 +198,8 @@ impl Edge {
                     .optional_text("version", version.as_deref())
                     .number("ms", time.0);
             }
-            Effect::Linger { flight, time } => {
-                out.text("t", "linger")
+            Effect::Sleep { flight, time } => {
+                out.text("t", "sleep")
                     .optional_number("flight", flight.map(|flight| flight.0.into()))
                     .number("ms", time.0);
             }

@@ -99,7 +99,7 @@ pub enum Effect {
         time: Millis,
     },
     /// Waits until a refresh has finished ([`Event::RefreshFinished`]) or the time has passed. [`Reply::Waited`].
-    Linger {
+    Sleep {
         /// The refresh. `None`: only the time counts.
         flight: Option<RefreshId>,
         /// For how long at most.
@@ -189,7 +189,7 @@ pub enum Reply {
     Entries(Vec<Option<Entry>>),
     /// Result of [`Effect::Swap`]: the new version, or `None` if the key had another version.
     Swapped(Option<String>),
-    /// Result of [`Effect::Wait`] and [`Effect::Linger`].
+    /// Result of [`Effect::Wait`] and [`Effect::Sleep`].
     Waited,
     /// Result of [`Effect::Send`].
     Sent(Outcome),
@@ -284,7 +284,7 @@ impl fmt::Debug for Effect {
             Self::Read(_) => "Read",
             Self::Swap { .. } => "Swap",
             Self::Wait { .. } => "Wait",
-            Self::Linger { .. } => "Linger",
+            Self::Sleep { .. } => "Sleep",
             Self::Send { .. } => "Send",
             Self::Await => "Await",
             Self::Verify { .. } => "Verify",

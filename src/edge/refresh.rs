@@ -145,7 +145,7 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
             return Err(later(msg!("another request is refreshing the session")));
         }
         let flight = Some(flight);
-        task.perform(Effect::Linger { flight, time: left }).await;
+        task.perform(Effect::Sleep { flight, time: left }).await;
         if let Some(successor) = status::successor(task, session).await? {
             return Ok(successor);
         }

@@ -143,7 +143,7 @@ impl Task {
 
     /// Waits for this long.
     pub(super) fn pause(&self, time: Millis) -> PendingReply<'_> {
-        self.perform(Effect::Linger { flight: None, time })
+        self.perform(Effect::Sleep { flight: None, time })
     }
 
     /// Reports a fault to the operator.

@@ -396,7 +396,7 @@ impl Host {
                 self.store.insert(key, entry);
                 Reply::Swapped(Some(version))
             }
-            Effect::Wait { time, .. } | Effect::Linger { time, .. } => {
+            Effect::Wait { time, .. } | Effect::Sleep { time, .. } => {
                 self.now.monotonic = self.now.monotonic + time;
                 self.now.wall += time.0;
                 Reply::Waited

@@ -343,7 +343,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "unpresented_cookies_replace_nothing",
         fault: "a cookie is replaced by one that was never presented",
         noticed_by: "isolates_grace",
-        breaks: Instead("self.replaced_at(presented.generation).or(Some(self.committed))"),
+        breaks: Instead("self.replaced_at(presented.generation).or(Some(self.committed_at))"),
     },
     Variant {
         control: "replayed_cookie_ends_session",

@@ -54,7 +54,7 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'read'; keys: string[] }
   | { t: 'swap'; key: string; version: string | null; value: string; ttl: number }
   | { t: 'wait'; key: string; version: string | null; ms: number }
-  | { t: 'linger'; flight: number | null; ms: number }
+  | { t: 'sleep'; flight: number | null; ms: number }
   | {
       t: 'send'
       url: string
@@ -107,7 +107,7 @@ export class Host {
   /** Requests to the provider that are in flight, by task number. */
   readonly #sending = new Map<number, Promise<string>>()
   /** Callbacks of tasks that wait for a refresh, by its number. */
-  readonly #lingering = new Map<number, (() => void)[]>()
+  readonly #sleeping = new Map<number, (() => void)[]>()
 
   /** @throws An object with `code` (`config_invalid`) and `message`. */
   constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
@@ -181,8 +181,8 @@ export class Host {
           await withTimeLimit(this.#coordinator.wait(key, version, ms), ms)
           return this.#textIn(task, WAITED)
         }
-        case 'linger':
-          await this.#linger(step.flight, step.ms)
+        case 'sleep':
+          await this.#sleep(step.flight, step.ms)
           return this.#textIn(task, WAITED)
         case 'send':
         case 'await': {
@@ -260,8 +260,8 @@ export class Host {
       const { reason, sub } = event
       return quietly(() => this.#config.onSessionEnd?.({ reason, sub }))
     }
-    for (const resume of this.#lingering.get(event.flight) ?? []) resume()
-    this.#lingering.delete(event.flight)
+    for (const resume of this.#sleeping.get(event.flight) ?? []) resume()
+    this.#sleeping.delete(event.flight)
   }
 
   #fault(code: string, message: string): void {
@@ -270,16 +270,16 @@ export class Host {
   }
 
   /** Waits until a refresh has finished or the time has passed. */
-  #linger(flight: number | null, milliseconds: number): Promise<void> {
+  #sleep(flight: number | null, milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds)
       if (flight === null) return
-      const waiting = this.#lingering.get(flight) ?? []
+      const waiting = this.#sleeping.get(flight) ?? []
       waiting.push(() => {
         clearTimeout(timer)
         resolve()
       })
-      this.#lingering.set(flight, waiting)
+      this.#sleeping.set(flight, waiting)
     })
   }
 }

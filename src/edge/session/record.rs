@@ -39,7 +39,7 @@ pub struct Record {
     /// The current generation.
     pub generation: u64,
     /// The time of its commit.
-    pub committed: UnixMillis,
+    pub committed_at: UnixMillis,
     /// The generations with a presented cookie: the latest one, and those before it that still matter, in order.
     pub presented: Vec<Presented>,
     /// The intent of the isolate that refreshes.
@@ -104,10 +104,10 @@ pub enum GenerationStatus<'a> {
 impl Record {
     /// Creates the record of a new current generation.
     #[must_use]
-    pub fn of(session: &Rc<Session>, committed: UnixMillis) -> Self {
+    pub fn of(session: &Rc<Session>, committed_at: UnixMillis) -> Self {
         Self {
             generation: session.generation,
-            committed,
+            committed_at,
             session: Some(session.clone()),
             ..Self::default()
         }
@@ -115,10 +115,10 @@ impl Record {
 
     /// Returns the record with this session as the next generation.
     #[must_use]
-    pub fn followed_by(&self, successor: &Rc<Session>, committed: UnixMillis) -> Self {
+    pub fn followed_by(&self, successor: &Rc<Session>, committed_at: UnixMillis) -> Self {
         Self {
             presented: self.presented.clone(),
-            ..Self::of(successor, committed)
+            ..Self::of(successor, committed_at)
         }
     }
 
@@ -170,7 +170,7 @@ impl Record {
     pub fn of_ended(session: &Session, reason: EndReason, at: UnixMillis) -> Self {
         Self {
             generation: session.generation,
-            committed: at,
+            committed_at: at,
             ended: Some(reason),
             ..Self::default()
         }
@@ -218,7 +218,7 @@ impl Record {
             out.push_str(text);
         };
         let until = self.intent.as_ref().map(|intent| intent.until);
-        for number in [Some(self.generation), Some(self.committed), until] {
+        for number in [Some(self.generation), Some(self.committed_at), until] {
             let mut digits = String::new();
             if let Some(number) = number {
                 json::write_number(&mut digits, number);
@@ -255,7 +255,7 @@ impl Record {
             "" => Some(None),
             digits => json::parse_u64(digits).map(Some),
         };
-        let (generation, committed, until) = (number()??, number()??, number()?);
+        let (generation, committed_at, until) = (number()??, number()??, number()?);
         let mut presented = Vec::new();
         for one in strings::split(lines.next()?, b' ').filter(|one| !one.is_empty()) {
             let (generation, at) = strings::split_once(one, b'@');
@@ -280,7 +280,7 @@ impl Record {
         };
         Some(Self {
             generation,
-            committed,
+            committed_at,
             presented,
             intent: until.map(|until| Intent { holder, until }),
             ended,
@@ -328,17 +328,17 @@ mod tests {
     #[test]
     fn record_has_generation_of_its_session() {
         let kept = Record::of(&session(2), 5);
-        assert_eq!((kept.generation, kept.committed), (2, 5));
+        assert_eq!((kept.generation, kept.committed_at), (2, 5));
         assert!(kept.session.is_some());
         let ended = Record::of_ended(&session(2), EndReason::LoggedOut, 5);
-        assert_eq!((ended.generation, ended.committed), (2, 5));
+        assert_eq!((ended.generation, ended.committed_at), (2, 5));
         assert!(ended.session.is_none());
     }
 
     #[test]
     fn successor_keeps_the_presented_generations() {
         let next = record(1, &[(1, 10)]).followed_by(&session(2), 20);
-        assert_eq!((next.generation, next.committed), (2, 20));
+        assert_eq!((next.generation, next.committed_at), (2, 20));
         assert_eq!(next.presented, record(1, &[(1, 10)]).presented);
     }
 

@@ -166,7 +166,7 @@ pub struct Isolate {
     born: u64,
     skew: i64,
     running: BTreeMap<TaskId, VisitId>,
-    lingering: Vec<(RefreshId, VisitId, u32)>,
+    sleeping: Vec<(RefreshId, VisitId, u32)>,
 }
 
 /// Purposes of a request.
@@ -385,7 +385,7 @@ impl World {
             born: self.now.saturating_sub(1000),
             skew: self.setup.skews.get(i).copied().unwrap_or_default(),
             running: BTreeMap::new(),
-            lingering: Vec::new(),
+            sleeping: Vec::new(),
         }
     }
 

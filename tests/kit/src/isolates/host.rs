@@ -80,8 +80,8 @@ impl World {
             self.tell(|| format!("isolate {isolate}: {event:?}"));
             self.event(isolate, &event);
             if let Event::RefreshFinished(flight) = event {
-                let lingering = std::mem::take(&mut self.isolates[isolate].lingering);
-                for (waits_for, visit, serial) in lingering {
+                let sleeping = std::mem::take(&mut self.isolates[isolate].sleeping);
+                for (waits_for, visit, serial) in sleeping {
                     if waits_for == flight {
                         let delay = if self.weather.uneven {
                             self.up_to(2)
@@ -90,7 +90,7 @@ impl World {
                         };
                         self.reply(visit, serial, delay, Reply::Waited, About::Nothing);
                     } else {
-                        let place = &mut self.isolates[isolate].lingering;
+                        let place = &mut self.isolates[isolate].sleeping;
                         place.push((waits_for, visit, serial));
                     }
                 }
@@ -220,10 +220,10 @@ impl World {
                 let body = self.visits[id].body.as_deref().map(Secret::from);
                 return self.reply(id, serial, 0, Reply::Body(body), About::Nothing);
             }
-            Effect::Linger { flight, time } => {
+            Effect::Sleep { flight, time } => {
                 if let Some(flight) = flight {
                     self.waits_for_refresh(id);
-                    let place = &mut self.isolates[isolate].lingering;
+                    let place = &mut self.isolates[isolate].sleeping;
                     place.push((*flight, id, serial));
                 }
                 return self.reply(id, serial, time.0, Reply::Waited, About::Nothing);
