@@ -32,8 +32,11 @@ pub use kept::{Kept, ended, kept, kept_renewed, restore};
 pub use times::Times;
 pub use view::view;
 
-/// Pages report the user's activity every fifteen seconds (`pkg/src/page/activity.ts`), and messages take some time.
-const REPORTED: Millis = Millis::from_secs(16);
+/// Time between two reports of the user's activity by a page.
+const REPORT_INTERVAL: Millis = Millis::from_secs(15);
+
+/// Longest age of the last report while the user is active: messages take some time.
+const REPORTED: Millis = Millis(REPORT_INTERVAL.0 + 1000);
 
 /// Tokens with a shorter lifetime are renewed when a call needs one. Renewing them ahead would mean a refresh every few
 /// seconds.

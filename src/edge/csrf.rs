@@ -9,6 +9,9 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
 use crate::edge::io::Request;
 
+/// Value of `X-Strongroom` for requests that the user caused.
+const USER: &str = "1";
+
 /// Value of `X-Strongroom` for background requests, which do not extend the idle timeout.
 const BACKGROUND: &str = "background";
 
@@ -18,7 +21,7 @@ const BACKGROUND: &str = "background";
 /// [`Code::CrossSiteRequest`] with the failed check.
 pub(super) fn check_script(request: &Request, origin: &str) -> Result<()> {
     let marker = request.marker.as_deref();
-    if !marker.is_some_and(|marker| marker == "1" || marker == BACKGROUND) {
+    if !marker.is_some_and(|marker| marker == USER || marker == BACKGROUND) {
         return refused(msg!("it lacks the header X-Strongroom: 1"));
     }
     check_origin(request, origin)

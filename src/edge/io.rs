@@ -47,6 +47,9 @@ pub struct Request {
 /// its lease.
 pub const BEAT: Millis = Millis::from_secs(2);
 
+/// Length of a nonce of AES-GCM in bytes.
+pub(super) const NONCE_LEN: usize = 12;
+
 /// The next step of a request.
 #[derive(Debug)]
 pub enum Step {
@@ -70,7 +73,7 @@ pub enum Effect {
     /// Seals a value in the same format with the first key of the ring. [`Reply::Sealed`].
     Seal {
         /// The nonce.
-        nonce: [u8; 12],
+        nonce: [u8; NONCE_LEN],
         /// The plaintext.
         plain: Secret,
         /// Additional authenticated data.

@@ -5,10 +5,10 @@ use crate::paths::at;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write;
 use std::fs;
-use syn::{BinOp, Expr, Item, Lit};
+use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 9] = [
+const SHARED: [(&str, &[&str]); 16] = [
     ("src/base/http.rs", &["MAX_BODY"]),
     (
         "src/bindings/edge.rs",
@@ -28,15 +28,25 @@ const SHARED: [(&str, &[&str]); 9] = [
             "PENDING",
         ],
     ),
+    (
+        "src/bindings/core.rs",
+        &["ENTROPY_LEN", "EXPIRED", "NOT_YET_VALID"],
+    ),
     ("src/browser/api_call.rs", &["BATCH"]),
     ("src/browser/escrow.rs", &["MARK"]),
+    ("src/browser/platform.rs", &["SAVED_FETCH"]),
     ("src/browser/sealing.rs", &["KEY_LEN"]),
     (
         "src/config/extended.rs",
         &["EXTENDED_OPTIONS", "EXTENDED_RULE_OPTIONS"],
     ),
-    ("src/edge/io.rs", &["BEAT"]),
+    ("src/edge/csrf.rs", &["BACKGROUND", "USER"]),
+    ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),
+    ("src/edge/refresh/lease.rs", &["COORDINATOR_TIME"]),
+    ("src/oauth/authorization_request.rs", &["POPUP_MARK"]),
+    ("src/session.rs", &["REPORT_INTERVAL"]),
     ("src/vault.rs", &["MAX_PORTS"]),
+    ("src/vault/api_sockets.rs", &["UNAUTHORIZED"]),
     ("src/vault/message.rs", &["PROTOCOL"]),
 ];
 
@@ -69,21 +79,54 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// The value of a constant as a literal of JavaScript. A duration is in milliseconds.
+/// The value of a constant as a literal of JavaScript. A duration is in milliseconds. Without such a constant, the
+/// value is the name in JavaScript of the imported function with this name in lower case.
 fn value_in(source: &str, name: &str) -> Result<String> {
     let items = syn::parse_file(source)?.items;
-    let mut constants = items.into_iter().filter_map(|item| match item {
-        Item::Const(constant) => Some(constant),
+    let constant = items.iter().find_map(|item| match item {
+        Item::Const(constant) if constant.ident == name => Some(&*constant.expr),
         _ => None,
     });
-    let constant = constants.find(|constant| constant.ident == name);
-    let expression = *constant.context("there is no such constant")?.expr;
-    if let Expr::Lit(literal) = &expression
-        && let Lit::Str(text) = &literal.lit
-    {
-        return Ok(serde_json::to_string(&text.value())?);
+    match constant {
+        Some(Expr::Lit(literal)) => match &literal.lit {
+            Lit::Str(text) => Ok(serde_json::to_string(&text.value())?),
+            Lit::Float(number) => Ok(number.base10_digits().to_owned()),
+            _ => Ok(number(&Expr::Lit(literal.clone()))?.to_string()),
+        },
+        Some(expression) => Ok(number(expression)?.to_string()),
+        None => {
+            let name = js_name(&items, &name.to_lowercase())?;
+            Ok(serde_json::to_string(&name)?)
+        }
     }
-    Ok(number(&expression)?.to_string())
+}
+
+/// The name in JavaScript of an imported function.
+fn js_name(items: &[Item], name: &str) -> Result<String> {
+    let imported = items.iter().flat_map(|item| match item {
+        Item::ForeignMod(block) => block.items.as_slice(),
+        _ => &[],
+    });
+    let mut functions = imported.filter_map(|item| match item {
+        ForeignItem::Fn(function) => Some(function),
+        _ => None,
+    });
+    let function = functions
+        .find(|function| function.sig.ident == name)
+        .context("there is no such constant or imported function")?;
+    let mut found = None;
+    for attribute in &function.attrs {
+        if !attribute.path().is_ident("wasm_bindgen") {
+            continue;
+        }
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("js_name") {
+                found = Some(meta.value()?.parse::<Ident>()?.to_string());
+            }
+            Ok(())
+        })?;
+    }
+    found.context("the imported function has no js_name")
 }
 
 fn number(expression: &Expr) -> Result<u64> {
@@ -123,6 +166,11 @@ mod tests {
                 b";
             const C: Millis = Millis::from_secs(2);
             const D: Millis = later();
+            const F: f64 = 1e12;
+            extern "C" {
+                #[wasm_bindgen(method, catch, js_name = strongroom)]
+                fn saved_fetch(this: &WorkerScope);
+            }
         "#;
         let value = |name| value_in(source, name).ok();
         assert_eq!(value("A").as_deref(), Some("2048"));
@@ -130,5 +178,7 @@ mod tests {
         assert_eq!(value("C").as_deref(), Some("2000"));
         assert_eq!(value("D"), None);
         assert_eq!(value("E"), None);
+        assert_eq!(value("F").as_deref(), Some("1e12"));
+        assert_eq!(value("SAVED_FETCH").as_deref(), Some("\"strongroom\""));
     }
 }

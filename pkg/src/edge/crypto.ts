@@ -1,9 +1,9 @@
 /** WebCrypto: AES-256-GCM for sealed values, and signatures of the provider and the client. */
+import { NONCE_LEN } from '../../glue/constants.js'
 
 /** The parameters of `importKey`, `sign` and `verify`. */
 export type Parameters = { name: string; hash: string; namedCurve: string; saltLength: number }
 
-const NONCE = 12
 const encoder = new TextEncoder()
 
 /** Returns a view of a part of the bytes: `subarray()` costs five times as much. */
@@ -35,10 +35,10 @@ export class Keys {
   /** Returns the plaintext, or nothing if the value is not authentic. */
   async open(i: number, sealed: Uint8Array<ArrayBuffer>, aad: string): Promise<Uint8Array | undefined> {
     const key = this.#keys[i]!
-    const parameters = this.#parameters(part(sealed, 0, NONCE), aad)
+    const parameters = this.#parameters(part(sealed, 0, NONCE_LEN), aad)
     try {
       const known = key instanceof Promise ? await key : key
-      return new Uint8Array(await crypto.subtle.decrypt(parameters, known, part(sealed, NONCE)))
+      return new Uint8Array(await crypto.subtle.decrypt(parameters, known, part(sealed, NONCE_LEN)))
     } catch {
       return undefined
     }
@@ -46,12 +46,12 @@ export class Keys {
 
   /** Seals a plaintext. Both `plain` and the result begin with the nonce. */
   async seal(plain: Uint8Array<ArrayBuffer>, aad: string): Promise<Uint8Array> {
-    const nonce = plain.subarray(0, NONCE)
+    const nonce = plain.subarray(0, NONCE_LEN)
     const parameters = this.#parameters(nonce, aad)
-    const sealed = await crypto.subtle.encrypt(parameters, await this.#keys[0]!, plain.subarray(NONCE))
-    const whole = new Uint8Array(NONCE + sealed.byteLength)
+    const sealed = await crypto.subtle.encrypt(parameters, await this.#keys[0]!, plain.subarray(NONCE_LEN))
+    const whole = new Uint8Array(NONCE_LEN + sealed.byteLength)
     whole.set(nonce)
-    whole.set(new Uint8Array(sealed), NONCE)
+    whole.set(new Uint8Array(sealed), NONCE_LEN)
     plain.fill(0)
     return whole
   }

@@ -1,3 +1,4 @@
+import { BACKGROUND } from '../../glue/constants.js'
 import { StrongroomError } from '../page/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type Context, Host } from './host.js'
@@ -88,7 +89,7 @@ export const handlerFactory =
       },
       async session(request, env, context) {
         const address = new URL(`${config.base ?? '/auth'}/session`, request.url)
-        const headers = { 'x-strongroom': 'background', cookie: request.headers.get('cookie') ?? '' }
+        const headers = { 'x-strongroom': BACKGROUND, cookie: request.headers.get('cookie') ?? '' }
         const response = await handle(new Request(address, { headers }), env, context)
         if (!response?.ok) throw new Error(`the session cannot be read: ${response?.status}`)
         return ((await response.json()) as { session: EdgeSession | null }).session

@@ -4,6 +4,7 @@
 import {
   BEAT,
   BODY,
+  COORDINATOR_TIME,
   ENTRIES,
   HEAD,
   KEY,
@@ -40,9 +41,6 @@ export interface Context {
 
 /** The kind of a reply after a failure: the core treats an unknown kind as one. */
 const FAILED = 0
-
-/** The time limit of the coordinator in milliseconds. A request waits for it, and it should be near. */
-const COORDINATOR_TIME = 3000
 
 /** The time limit in milliseconds for a body that the handler itself reads. */
 const BODY_TIME = 5000

@@ -2,10 +2,8 @@
  * Reports events of the page to the vault. Activity of the user extends the idle timeout. When the device is online
  * again, requests that wait for the network are sent earlier. In Chromium, workers do not get these events.
  */
+import { REPORT_INTERVAL } from '../../glue/constants.js'
 import { listen } from './listen.js'
-
-/** Seconds between reports. */
-const REPORT_INTERVAL = 15
 
 /**
  * Calls `report` when the user is active, at most every fifteen seconds, and when the device may have been offline or
@@ -14,7 +12,7 @@ const REPORT_INTERVAL = 15
 export const watchUser = (report: (what: 'active' | 'woke') => void): (() => void) => {
   let last = -Infinity
   const onActivity = ({ isTrusted, timeStamp }: Event) => {
-    if (!isTrusted || timeStamp - last < REPORT_INTERVAL * 1000) return
+    if (!isTrusted || timeStamp - last < REPORT_INTERVAL) return
     last = timeStamp
     report('active')
   }

@@ -1,4 +1,5 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
+import { POPUP_MARK } from '../../glue/constants.js'
 import { isResponse, lacksState, stateOf, withoutResponse } from './address.js'
 import type { CallbackResult } from './api.js'
 import type { Connection } from './connection.js'
@@ -53,8 +54,7 @@ export const handleCallback = (connection: Connection, address: string | URL = l
 
 /** Passes the response to the vault. Calls `notOurs` if it belongs to another library on this page. */
 const finish = async (connection: Connection, url: URL, notOurs: () => void): Result => {
-  // The state of a popup's login ends in .p.
-  if (stateOf(url)!.endsWith('.p')) {
+  if (stateOf(url)!.endsWith(POPUP_MARK)) {
     return (await import('./popup-login.js')).settle(connection, url, notOurs)
   }
   const settled = await connection.query({ t: 'callback', url: url.href })

@@ -5,6 +5,7 @@
  * There are no redirect loops: each attempt is recorded in this tab before it begins. There is no attempt if it cannot be
  * recorded, soon after another one, or at a page whose URL is a response of the provider.
  */
+import { POPUP_MARK } from '../../glue/constants.js'
 import { isResponse, ownPath, stateOf, webUrl } from './address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
 import { listen } from './listen.js'
@@ -188,7 +189,7 @@ const recordLogins = (auth: Strongroom) => {
 }
 
 /** Returns true for the response to a login of another page, by popup or frame. */
-const isForAnotherPage = (url: URL) => isResponse(url) && stateOf(url)!.endsWith('.p')
+const isForAnotherPage = (url: URL) => isResponse(url) && stateOf(url)!.endsWith(POPUP_MARK)
 
 /**
  * Runs in the frame of `loginInFrame`. Passes the response to the surrounding page, and keeps the app from starting in the

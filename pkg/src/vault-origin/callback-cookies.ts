@@ -5,6 +5,7 @@
  * (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute. Neither the app's origin nor another origin of the
  * same site can read or set them.
  */
+import { POPUP_MARK } from '../../glue/constants.js'
 
 /** Seconds in which the app's page must fetch a response. */
 const LIFETIME = 60
@@ -25,9 +26,11 @@ const SECURE_PREFIX = '__Host-strongroom.'
 /** For plain http on loopback, if the browser does not accept `__Host-` there. */
 const PLAIN_PREFIX = 'strongroom.'
 
-/** Returns true for a `state` of src/oauth/authorization_request.rs. That of a popup login ends in .p. */
-export const isState = (text: unknown): text is string =>
-  typeof text === 'string' && /^[\w-]{16,128}(\.p)?$/.test(text)
+/** The form of a `state` of src/oauth/authorization_request.rs. `POPUP_MARK` begins with a dot. */
+const STATE = new RegExp(`^[\\w-]{16,128}(\\${POPUP_MARK})?$`)
+
+/** Returns true for a `state` of a login. */
+export const isState = (text: unknown): text is string => typeof text === 'string' && STATE.test(text)
 
 const prefixes = (): string[] =>
   location.protocol === 'https:' ? [SECURE_PREFIX] : [SECURE_PREFIX, PLAIN_PREFIX]

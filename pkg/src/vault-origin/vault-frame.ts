@@ -21,7 +21,7 @@
  *
  * @module
  */
-import { PROTOCOL } from '../../glue/constants.js'
+import { POPUP_MARK, PROTOCOL } from '../../glue/constants.js'
 import { isState, storeResponse, takeResponse, watchResponses } from './callback-cookies.js'
 import { StrongroomError } from '../page/error.js'
 import {
@@ -335,7 +335,7 @@ export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
       "strongroom: the provider's response is lost: it is too long, or cookies are not allowed here",
     )
   }
-  if (state.endsWith('.p')) {
+  if (state.endsWith(POPUP_MARK)) {
     window.close()
     setTimeout(leave, CLOSE_DELAY * 1000)
   } else {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ENTROPY_LEN, EXPIRED, NOT_YET_VALID } from '../../glue/constants.js'
 import { Core, initSync } from '../../glue/strongroom_core.js'
 import { StrongroomError } from '../page/error.js'
 import { loadWasm, type WasmSource } from './wasm.js'
@@ -58,7 +59,7 @@ const MISSING = 'Serve strongroom_core_bg.wasm beside the script, or pass its UR
 /** Returns a new PKCE pair (RFC 7636) from the platform's random numbers. */
 export const generatePkce = (): Pkce => {
   const core = loaded()
-  crypto.getRandomValues(buffer.subarray(0, 32))
+  crypto.getRandomValues(buffer.subarray(0, ENTROPY_LEN))
   core.make_pkce()
   const pair = take(86)
   return {
@@ -67,10 +68,6 @@ export const generatePkce = (): Pkce => {
     codeChallengeMethod: 'S256',
   }
 }
-
-/** The core adds these to a time to mark its kind. */
-const EXPIRED = 1e12
-const NOT_YET_VALID = 2e12
 
 /**
  * Reads a token's times without checking its signature: enough to know that a new token is needed, never enough to
@@ -83,6 +80,7 @@ const NOT_YET_VALID = 2e12
 export const jwtStatus = (token: string, now = Date.now() / 1000, tolerance = 0): JwtStatus => {
   const core = loaded()
   const { written } = encoder.encodeInto(token, buffer)
+  // The core adds a constant to a time to mark its kind.
   const time = core.jwt_status(written, now, tolerance)
   if (time < 0) return { status: 'malformed', reason: take(-time) }
   if (time < EXPIRED) return { status: 'valid', until: time }

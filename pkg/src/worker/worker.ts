@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { EXTENDED_OPTIONS, EXTENDED_RULE_OPTIONS, MAX_PORTS } from '../../glue/constants.js'
+import { EXTENDED_OPTIONS, EXTENDED_RULE_OPTIONS, MAX_PORTS, SAVED_FETCH } from '../../glue/constants.js'
 import * as core from '../../glue/strongroom.js'
 import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
@@ -49,9 +49,6 @@ const TRAPPED = '\x07k'
 const THREW = '\x07l'
 
 const configInvalid = (message: string): VaultFailure => ({ code: 'config_invalid', message })
-
-/** The property of the worker's global scope that holds `fetch` as it was at the start: src/browser/platform.rs. */
-const SAVED_FETCH = 'strongroom'
 
 const isWorker = 'WorkerGlobalScope' in globalThis
 

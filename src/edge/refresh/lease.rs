@@ -13,9 +13,9 @@ use crate::edge::session::record::{Intent, LEASE, Lease, Record, Stored};
 use crate::edge::session::record_store;
 use crate::edge::task::{Task, boxed};
 
-/// Longest time that a coordinator may take for a write: the same as `COORDINATOR_TIME` in pkg/src/edge/host.ts. No
-/// attempt starts under a lease that has less time left than this.
-const WRITING: Millis = Millis::from_secs(3);
+/// Longest time that the host gives a coordinator for a read or a write. No attempt starts under a lease that has less
+/// time left than this.
+const COORDINATOR_TIME: Millis = Millis::from_secs(3);
 
 /// Most attempts to write a lease while others write the same record.
 const WRITES: u32 = 5;
@@ -50,7 +50,7 @@ pub(in crate::edge) fn give_up(task: &Task) -> Option<Lease> {
 
 /// Returns true if the lease is held for long enough to send the refresh token once more.
 pub(in crate::edge) fn is_held(task: &Task) -> bool {
-    held_until(task) > task.now().wall.saturating_add(WRITING.0)
+    held_until(task) > task.now().wall.saturating_add(COORDINATOR_TIME.0)
 }
 
 fn held_until(task: &Task) -> UnixMillis {

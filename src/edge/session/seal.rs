@@ -10,13 +10,13 @@ use crate::Secret;
 use crate::base::error::Code;
 use crate::base::strings;
 use crate::codec::base64url;
-use crate::edge::io::{Effect, Reply};
+use crate::edge::io::{Effect, NONCE_LEN, Reply};
 use crate::edge::task::Task;
 
 const VERSION: &str = "1";
 
 /// Length of a nonce and a tag in bytes, the shortest sealed value.
-const LEAST: usize = 12 + 16;
+const LEAST: usize = NONCE_LEN + 16;
 
 /// The reason why a value did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ fn bound_to(purpose: &str, key: &str) -> String {
 /// Seals a string for one purpose. Returns `None` if the host could not.
 pub(in crate::edge) async fn seal(task: &Task, purpose: &str, plain: Secret) -> Option<String> {
     let key = task.config().keys.sealing();
-    let nonce: [u8; 12] = task.isolate().random();
+    let nonce: [u8; NONCE_LEN] = task.isolate().random();
     let effect = Effect::Seal {
         nonce,
         plain,

@@ -1,8 +1,9 @@
 /** `fetch` over a token handler: sends each request to the route that covers its URL, with the session's cookie. */
+import { BACKGROUND, USER } from '../../../glue/constants.js'
 import type { Demand, LoginOptions, Progress, Session, VaultRequestInit } from '../api.js'
 import type { StrongroomError } from '../error.js'
 import type { refuse as Refuse } from '../error-text.js'
-import { BACKGROUND, errorIn, MARK, USER, type HandlerConfig, type HandlerError } from './handler-requests.js'
+import { errorIn, MARK, type HandlerConfig, type HandlerError } from './handler-requests.js'
 import type { HandlerSession } from './handler-session.js'
 
 /** Advice for codes whose usual advice is about a worker file. */

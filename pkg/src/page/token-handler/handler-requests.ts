@@ -3,10 +3,6 @@ import type { Demand, EndReason } from '../api.js'
 
 /** The header of requests by the app's scripts, and of the handler's own errors: src/edge/csrf.rs, response.rs. */
 export const MARK = 'x-strongroom'
-/** The header's value for requests that the user caused. */
-export const USER = '1'
-/** The header's value for background requests, which do not extend the idle timeout. */
-export const BACKGROUND = 'background'
 
 /** An error of the handler's own: src/edge/response.rs. */
 export interface HandlerError {

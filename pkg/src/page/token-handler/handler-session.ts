@@ -2,16 +2,10 @@
  * The session as the page last read it from the token handler. It is read again when there is a reason to: another tab
  * has announced a change, the page is shown again, or a limit is near.
  */
+import { BACKGROUND, USER } from '../../../glue/constants.js'
 import type { EndReason, Events, Session } from '../api.js'
 import type { TraceEvent } from '../../protocol/messages.js'
-import {
-  BACKGROUND,
-  errorIn,
-  USER,
-  type HandlerConfig,
-  type HandlerError,
-  type HandlerRequests,
-} from './handler-requests.js'
+import { errorIn, type HandlerConfig, type HandlerError, type HandlerRequests } from './handler-requests.js'
 
 /** Seconds between reads that have no other reason than that the page is shown or focused. */
 const READ_INTERVAL = 5

@@ -4,6 +4,7 @@
  *
  * The handler decides everything. The client knows the session as it last read it from the handler.
  */
+import { BACKGROUND, UNAUTHORIZED, USER } from '../../../glue/constants.js'
 import { watchUser } from '../activity.js'
 import type { ConnectOptions, LogoutOptions, Strongroom } from '../api.js'
 import type { refuse as Refuse } from '../error-text.js'
@@ -12,14 +13,7 @@ import type { LazyTarget } from '../lazy-target.js'
 import { listen } from '../listen.js'
 import { handlerFetch, rejectWith, routeUrl } from './handler-fetch.js'
 import { handlerLogin } from './handler-login.js'
-import {
-  BACKGROUND,
-  errorIn,
-  handlerRequests,
-  USER,
-  type HandlerConfig,
-  type HandlerRequests,
-} from './handler-requests.js'
+import { errorIn, handlerRequests, type HandlerConfig, type HandlerRequests } from './handler-requests.js'
 import { handlerSession, type HandlerSession } from './handler-session.js'
 
 /** See `connect` of index.ts, which passes its own functions in the last three parameters so that this file does not contain copies. */
@@ -40,7 +34,7 @@ export const connect = async (
   const deadline = performance.now() + timeout * 1000
   const config = await loadConfig(requests, refuse)
   const state = handlerSession(requests, config, events, (reason) => {
-    for (const socket of sockets) socket.close(3000, reason ?? 'replaced')
+    for (const socket of sockets) socket.close(UNAUTHORIZED, reason ?? 'replaced')
   })
   await readSession(state, deadline, refuse)
 
