@@ -78,30 +78,10 @@
 //! # Ok::<(), strongroom::Error>(())
 //! ```
 //!
-//! # Index of rules
+//! # Rules
 //!
-//! | module | rule |
-//! |---|---|
-//! | [`config`] | a configuration is validated once, as a whole, and then immutable |
-//! | [`egress::policy`] | a request carries a token only if a rule allows its parsed URL and method |
-//! | [`egress::request_headers`] | a page cannot set headers that authorize, identify, route or override |
-//! | [`egress::token_reflection`] | a response that contains an access token does not reach the page |
-//! | [`oauth::authorization_request`], [`oauth::authorization_response`] | a login is a transaction of its own and accepts one response within ten minutes |
-//! | [`oauth::pushed_authorization`] | an authorization request may be pushed to the provider; its reference is for one login |
-//! | [`oauth::device_authorization`] | the `device_code` of a login on another device stays in the vault |
-//! | [`oauth::pkce`], [`oauth::token_endpoint`], [`oauth::scope`] | requests to the token endpoint, and validation of its responses |
-//! | [`oauth::jwt`], [`oauth::jwks`], [`oauth::id_token`] | an ID token is used only after its signature and every claim are checked |
-//! | [`oauth::metadata`] | the provider must be the configured issuer |
-//! | [`oauth::www_authenticate`] | challenges that require another authentication or more scope are parsed strictly |
-//! | [`oauth::refresh_policy`] | of the token endpoint's error codes, only `invalid_grant` ends a session |
-//! | [`oauth::provider_errors`] | the reason for a refused refresh token is reported, but never the provider's description |
-//! | [`oauth::dpop`] | a token bound to a key is sent with a fresh proof; the private key never leaves the host |
-//! | [`oauth::resource_indicators`] | several APIs have separate access tokens from one refresh token |
-//! | [`egress::websocket`] | the API's rule sets the position of a socket's token, which the page never sees |
-//! | [`session`] | tokens, their lifetimes and limits, and the part that a page may see |
-//! | [`vault`] | one refresh at a time, and a refresh token is not sent again once its successor has arrived |
-//! | [`edge`] | on a server: one refresh for all isolates, and a sealed cookie in the browser |
-//! | [`base::secret`], [`base::error`] | secrets are never printed, and errors never contain one |
+//! Each module states its rules. `ARCHITECTURE.md` has an index of rules, with the code and a test of each. Start with
+//! [`vault`], [`oauth::refresh_policy`], [`egress::policy`] and [`edge`].
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 #![allow(

@@ -1,13 +1,17 @@
-//! Compares the codes and their advice with `docs/errors.md`.
+//! Compares the codes and their advice with `docs/errors.md`, and the end reasons with `docs/sessions.md`.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test may panic on anything unexpected"
 )]
 
+use std::collections::BTreeSet;
+
 use strongroom::Code;
+use strongroom::session::EndReason;
 
 const LIST: &str = include_str!("../docs/errors.md");
+const SESSIONS: &str = include_str!("../docs/sessions.md");
 
 /// The first and last cells of the rows that start with a code.
 fn rows() -> Vec<(&'static str, &'static str)> {
@@ -33,19 +37,23 @@ fn every_code_is_documented_in_order() {
     assert_eq!(listed, codes);
 }
 
+/// The names in the first column of the tables of end reasons.
+fn end_reasons() -> BTreeSet<&'static str> {
+    let tables = SESSIONS.split("\n| `endReason` |").skip(1);
+    tables
+        .flat_map(|table| {
+            table
+                .lines()
+                .skip(1)
+                .take_while(|line| line.starts_with('|'))
+        })
+        .filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0))
+        .collect()
+}
+
 #[test]
 fn every_end_reason_is_documented() {
-    use strongroom::session::EndReason as R;
-    for reason in [
-        R::LoggedOut,
-        R::ProviderEnded,
-        R::Expired,
-        R::Idle,
-        R::Absolute,
-        R::Security,
-        R::StorageLost,
-    ] {
-        let row = ["| `", reason.as_str(), "` |"].concat();
-        assert!(LIST.contains(&row), "{row}");
-    }
+    let documented = end_reasons();
+    let all = EndReason::ALL.iter().map(|reason| reason.as_str());
+    assert_eq!(documented, all.collect());
 }

@@ -9,7 +9,8 @@ macro_rules! end_reason_enum {
         }
 
         impl EndReason {
-            const ALL: &[Self] = &[$(Self::$variant,)+];
+            /// Every reason that this build reports.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// The name of the reason, as pages see it.
             #[must_use]
