@@ -7,6 +7,7 @@ use std::time::Duration;
 use kit::world::provider::{answer_url, params};
 use kit::world::witness::Witness;
 use kit::world::{Answer, Endpoint, Fault, Flaw, World};
+use strongroom::vault::PortId;
 
 const FAULTS: &[Fault] = &[
     Fault::Echo,
@@ -71,6 +72,56 @@ fn complete_session_shows_no_secret() {
     }
     assert!(world.witness.texts() > 100);
     assert_eq!(world.witness.leaks(), [""; 0]);
+}
+
+/// The last message of type `t` to a page, as JSON.
+fn last_message(world: &World, page: PortId, t: &str) -> String {
+    let mut text = String::new();
+    let message = world.page(page).of_type(t).next_back();
+    message.unwrap().write(&mut text);
+    text
+}
+
+#[test]
+fn page_sees_exactly_these_members_of_a_session() {
+    let view = |kept: &str, name: &str| {
+        [
+            r#""session":{"#,
+            kept,
+            r#""claims":{"sub":"alice","name":""#,
+            name,
+            r#""},"scopes":["openid","profile","offline_access"],"state":"active","#,
+            r#""startedAt":1800000000000,"expiresAt":1800043200000,"idleExpiresAt":1800001800000,"#,
+            r#""accessTokenExpiresAt":1800000300000}"#,
+        ]
+        .concat()
+    };
+    // With persistence, the provider names each login by its number.
+    for (config, kept, name) in [
+        ("{}", "", "Alice"),
+        (
+            r#"{"session":{"persist":"sealed"}}"#,
+            r#""kept":true,"#,
+            "0",
+        ),
+    ] {
+        let (mut world, page) = World::signed_in_with(config);
+        let other = world.open();
+        let members = view(kept, name);
+        let session = [r#"{"t":"session","#, &members, r#","reason":null}"#].concat();
+        let ready = [
+            r#"{"t":"ready","version":1,"#,
+            &members,
+            r#","reason":null}"#,
+        ]
+        .concat();
+        assert_eq!(last_message(&world, page, "session"), session);
+        assert_eq!(last_message(&world, other, "ready"), ready);
+        world.logout(page);
+        world.answer_all();
+        let ended = r#"{"t":"session","session":null,"reason":"logged_out"}"#;
+        assert_eq!(last_message(&world, page, "session"), ended);
+    }
 }
 
 #[test]
