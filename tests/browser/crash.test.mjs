@@ -108,6 +108,46 @@ for (const [how, kind, end] of WAYS) {
   })
 }
 
+/** A worker file whose worker searches the memory of the core when a page asks. */
+const searchable = (config) => `import { vault } from '/strongroom/worker.js'
+const { Instance } = WebAssembly
+let memory
+WebAssembly.Instance = function (...args) {
+  const instance = new Instance(...args)
+  memory ??= instance.exports.memory
+  return instance
+}
+vault(${JSON.stringify(config)})
+${ENDS}
+const channel = new BroadcastChannel('memory')
+channel.onmessage = ({ data }) => {
+  const bytes = new Uint8Array(memory.buffer)
+  const text = new TextDecoder('latin1').decode(bytes)
+  channel.postMessage({ hasToken: text.includes(data), isZero: bytes.every((byte) => byte === 0) })
+}`
+
+/** Runs in the page: searches the memory of the core. */
+const searchMemory = (token) =>
+  new Promise((resolve) => {
+    const channel = new BroadcastChannel('memory')
+    channel.onmessage = ({ data }) => resolve(data)
+    channel.postMessage(token)
+  })
+
+test('a trap wipes the memory of the core', time, async (t) => {
+  const app = apps.dedicated
+  app.setWorker(searchable(app.config))
+  t.after(() => app.setWorker(worker(app.config)))
+  const page = await app.open()
+  await signIn(page)
+  const token = app.ledger.newest('refresh_token').value
+  assert.deepEqual(await page.evaluate(searchMemory, token), { hasToken: true, isZero: false })
+  await told('trap')(app, page)
+  await page.waitForFunction(() => failures.length, null, { polling: 20 })
+  assert.deepEqual(await page.evaluate(searchMemory, token), { hasToken: false, isZero: true })
+  await page.close()
+})
+
 test('a vault that fails without a session emits no change', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
