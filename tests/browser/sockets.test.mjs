@@ -566,6 +566,9 @@ const GARBAGE = {
   'nested arrays with a size': `[Object.assign(${NESTED}, { size: 1, byteLength: 1 })]`,
   'a code made of arrays': `{ code: ${NESTED} }`,
   'a reason made of arrays': `{ code: 4000, reason: ${NESTED} }`,
+  // The platform would convert each view to a valid value.
+  'a code that is a view of a buffer': '{ code: Uint16Array.of(4000) }',
+  'a reason that is a view of a buffer': '{ code: 4000, reason: new Uint8Array(4) }',
   'an invalid code': "{ code: 'x', reason: {} }",
   'a reserved code': '{ code: 1006 }',
   'a reason that is too long': "{ code: 4000, reason: 'x'.repeat(1000) }",
