@@ -90,3 +90,72 @@ test('failed start of the core is tried again', async (t) => {
   WebAssembly.Instance = Instance
   await made.ready(env)
 })
+
+/** A function of WebAssembly that traps. */
+const trap = () => {
+  const bytes = Uint8Array.of(
+    0,
+    97,
+    115,
+    109,
+    1,
+    0,
+    0,
+    0,
+    1,
+    4,
+    1,
+    96,
+    0,
+    0,
+    3,
+    2,
+    1,
+    0,
+    7,
+    5,
+    1,
+    1,
+    102,
+    0,
+    0,
+    10,
+    5,
+    1,
+    3,
+    0,
+    0,
+    11,
+  )
+  return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports.f
+}
+
+test('trapped core is replaced at the next request', async (t) => {
+  // A copy of the package whose core traps.
+  const copy = await import('../../pkg/dist/edge.js?trap')
+  const { Instance } = WebAssembly
+  const fail = trap()
+  const instances = []
+  t.after(() => (WebAssembly.Instance = Instance))
+  WebAssembly.Instance = function (...args) {
+    const { exports } = new Instance(...args)
+    const instance = { hasFault: false }
+    instances.push(instance)
+    const edge_begin = (...args) => (instance.hasFault ? fail() : exports.edge_begin(...args))
+    return { exports: { ...exports, edge_begin } }
+  }
+  const faults = []
+  const [made, other] = [0, 1].map(() => handler({}, faults, copy.createTokenHandler))
+  for (const each of [made, other]) assert.equal(await statusOf(each, env), 404)
+  assert.equal(instances.length, 1, 'handlers of an isolate share the core')
+  instances[0].hasFault = true
+  assert.equal(await statusOf(made, env), 500)
+  assert.deepEqual(
+    faults.map(({ code }) => code),
+    ['handler_crashed'],
+  )
+  // Both handlers continue, with one new core.
+  for (const each of [made, other]) assert.equal(await statusOf(each, env), 404)
+  assert.equal(instances.length, 2)
+  assert.equal(faults.length, 1)
+})
