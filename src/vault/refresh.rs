@@ -318,6 +318,18 @@ impl Refresh {
                 return RefreshStep::TargetRefused(refusal);
             }
         };
+        self.apply(ctx, provider, outcome, result, requested)
+    }
+
+    /// Applies the result of a refresh: it brought tokens, ended the session, or is repeated.
+    fn apply(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        outcome: &Outcome,
+        result: RefreshOutcome,
+        requested: Instant,
+    ) -> RefreshStep {
         match result {
             RefreshOutcome::Renewed(tokens) => RefreshStep::Received(tokens, requested),
             RefreshOutcome::Ended => {
