@@ -72,7 +72,7 @@ use login::callback::{CallbackOutcome, Callbacks, VerifiedLogin};
 use login::in_flight::Logins;
 use message::{PROTOCOL, PageMessage, Request};
 use persistence::reader::Stored;
-use persistence::{Looked, Written};
+use persistence::{ReadAction, Written};
 use provider::Provider;
 use refresh::RefreshStep;
 use resource_tokens::TargetRefusal;
@@ -135,7 +135,7 @@ impl Vault {
         let Self { ctx, tokens, .. } = self;
         self.expiry_warning.update(ctx);
         let may_stop = tokens.persistence.is_up_to_date(ctx);
-        if self.hints.make_room(ctx, may_stop) {
+        if self.hints.stop_if_outdated(ctx, may_stop) {
             tokens.stop(ctx);
         }
         #[cfg(feature = "extended")]
@@ -227,14 +227,17 @@ impl Vault {
                 self.logins.key_made(ctx, &tokens.provider, op, key);
             }
             _ if !HAS_PERSISTENCE => {}
-            (Input::Taken { taken, .. }, Some(purpose @ (Purpose::Look | Purpose::Read))) => {
+            (
+                Input::Taken { taken, .. },
+                Some(purpose @ (Purpose::ReadUnlocked | Purpose::ReadLocked)),
+            ) => {
                 if let Some(stored) = tokens.persistence.mark_taken(purpose, &taken) {
-                    self.has_read(purpose, stored);
+                    self.read_done(purpose, stored);
                 }
             }
             (Input::Loaded { loaded, .. }, Some(purpose)) => {
                 if let Some(stored) = tokens.persistence.loaded(ctx, purpose, &loaded) {
-                    self.has_read(purpose, stored);
+                    self.read_done(purpose, stored);
                 }
             }
             (Input::Locked { .. }, _) => tokens.locked(ctx),
@@ -431,8 +434,8 @@ impl Vault {
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
             #[cfg(feature = "extended")]
             Purpose::MakeKey => self.logins.key_made(ctx, &tokens.provider, op, None),
-            Purpose::Look | Purpose::Read if HAS_PERSISTENCE => {
-                self.has_read(purpose, Stored::Unavailable);
+            Purpose::ReadUnlocked | Purpose::ReadLocked if HAS_PERSISTENCE => {
+                self.read_done(purpose, Stored::Unavailable);
             }
             Purpose::Lock if HAS_PERSISTENCE => {
                 if tokens.not_locked(ctx) {
@@ -625,8 +628,8 @@ impl Vault {
         tokens.persistence.signed_out_while_loading(ctx, unstored);
         let has_stored = is_stored && tokens.persistence.is_in_store(ctx);
         match self.hints.signed_out_elsewhere(ctx, has_stored) {
-            SignOut::Look => return tokens.changed_elsewhere(ctx),
-            SignOut::LookAt(at) => return tokens.persistence.look_at(at),
+            SignOut::ReadStore => return tokens.changed_elsewhere(ctx),
+            SignOut::ReadStoreAt(at) => return tokens.persistence.read_at(at),
             SignOut::End => {}
         }
         if self.began_after(at) {
@@ -842,22 +845,25 @@ impl Vault {
     // The store.
 
     /// Handles the end of a read without the lock.
-    fn looked(&mut self, stored: Stored) {
+    fn unlocked_read_done(&mut self, stored: Stored) {
         let was_loading = self.ctx.is_loading();
         let is_unavailable = matches!(stored, Stored::Unavailable);
-        let looked = self.tokens.persistence.looked(&mut self.ctx, stored);
-        match looked {
-            Looked::Superseded => return,
-            Looked::Merge(stored) => {
+        let action = self
+            .tokens
+            .persistence
+            .unlocked_read_done(&mut self.ctx, stored);
+        match action {
+            ReadAction::Superseded => return,
+            ReadAction::Merge(stored) => {
                 self.reconcile(stored);
                 self.tokens.persistence.write_marks(&mut self.ctx);
             }
-            Looked::MergeEnd(stored) => {
+            ReadAction::MergeEnd(stored) => {
                 let merged = Tokens::merge_only_end(&self.ctx, stored);
                 self.merged(merged);
-                self.tokens.persistence.look_after_lock();
+                self.tokens.persistence.read_after_unlock();
             }
-            Looked::Ignored => {}
+            ReadAction::Ignored => {}
         }
         let Self { ctx, tokens, .. } = self;
         if was_loading {
@@ -867,13 +873,13 @@ impl Vault {
         let is_refresh_sent = tokens.refresh.is_sent();
         tokens
             .persistence
-            .plan_look(ctx, is_unavailable, is_refresh_sent);
+            .plan_read(ctx, is_unavailable, is_refresh_sent);
     }
 
     /// Handles the end of a read, under the lock or without.
-    fn has_read(&mut self, purpose: Purpose, stored: Stored) {
-        if purpose == Purpose::Look {
-            return self.looked(stored);
+    fn read_done(&mut self, purpose: Purpose, stored: Stored) {
+        if purpose == Purpose::ReadUnlocked {
+            return self.unlocked_read_done(stored);
         }
         let Self { ctx, tokens, .. } = self;
         tokens.persistence.hold_lock();

@@ -79,9 +79,11 @@ pub(super) enum Purpose {
     VerifyRefresh,
     PersistRefresh,
     Revoke,
-    Look,
+    /// Reads the store without the lock.
+    ReadUnlocked,
     Lock,
-    Read,
+    /// Reads the store under the lock.
+    ReadLocked,
     Write,
     /// Writes a mark next to a stored session: the session has ended.
     Mark,

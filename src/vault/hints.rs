@@ -6,14 +6,14 @@
 //!
 //! | hint | what a vault does |
 //! |---|---|
-//! | sign-out, written to the store | looks at the store if its own session is there and the store works; otherwise ends its session if that began before the sign-out. Before it greets its pages, it waits for the store to have the end |
+//! | sign-out, written to the store | reads the store if its own session is there and the store works; otherwise ends its session if that began before the sign-out. Before it greets its pages, it waits for the store to have the end |
 //! | sign-out, known to no store | ends its session and the stored one, if they began before the sign-out |
 //! | sign-out that could not be written | the same |
 //! | sign-in | without a store: tells its pages that a user is signed in elsewhere |
 //! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
 //!
 //! The name of the host's channel contains the version of hints, the issuer and the client ([`channel`]), so the browser
-//! delivers a hint only to the vaults it concerns. Sign-outs always count. Looks at the store, and sign-ins, are limited
+//! delivers a hint only to the vaults it concerns. Sign-outs always count. Reads of the store, and sign-ins, are limited
 //! to one in each [`PAUSE`].
 
 use crate::base::clock::{Millis, UnixMillis};
@@ -48,13 +48,13 @@ pub(super) struct Hints {
     /// newer.
     loaded: UnixMillis,
     next_sign_in: Millis,
-    next_look: Millis,
+    next_read: Millis,
     /// A user has signed in in a vault of a newer build.
     is_outdated: bool,
     /// The time at which this vault stops. Its pages have been told.
     stop_at: Option<Millis>,
     has_stopped: bool,
-    /// The time of a sign-out for which other vaults look in the store, which does not have it yet.
+    /// The time of a sign-out for which other vaults read the store, which does not have it yet.
     awaits_store: Option<UnixMillis>,
 }
 
@@ -68,9 +68,9 @@ impl Hints {
 /// The reaction to a sign-out in another vault.
 pub(super) enum SignOut {
     /// The store decides: a user may have signed in since.
-    Look,
-    /// The store decides, but it was looked at a moment ago. The next look is at this time.
-    LookAt(Millis),
+    ReadStore,
+    /// The store decides, but it was read a moment ago. The next read is at this time.
+    ReadStoreAt(Millis),
     /// The session ends.
     End,
 }
@@ -112,11 +112,11 @@ impl Hints {
             return SignOut::End;
         }
         let now = ctx.now.monotonic;
-        if now < self.next_look {
-            return SignOut::LookAt(self.next_look);
+        if now < self.next_read {
+            return SignOut::ReadStoreAt(self.next_read);
         }
-        self.next_look = now + PAUSE;
-        SignOut::Look
+        self.next_read = now + PAUSE;
+        SignOut::ReadStore
     }
 
     /// Handles a sign-in in another vault.
@@ -142,13 +142,13 @@ impl Hints {
     }
 
     /// Returns the message that asks a page to reconnect, if this vault is about to stop.
-    pub(super) fn farewell(&self) -> Option<String> {
+    pub(super) fn outdated_message(&self) -> Option<String> {
         self.stop_at.map(|_| message("outdated").finish())
     }
 
     /// Asks pages to reconnect if a user has signed in in a newer vault. Returns true when the vault has to stop:
     /// all pages have left, or their time is over. `may_stop` is true if the store loses nothing with this vault.
-    pub(super) fn make_room(&mut self, ctx: &mut Context, may_stop: bool) -> bool {
+    pub(super) fn stop_if_outdated(&mut self, ctx: &mut Context, may_stop: bool) -> bool {
         if !self.is_outdated || self.has_stopped {
             return false;
         }
@@ -157,7 +157,9 @@ impl Hints {
             // A dedicated worker's session in memory would be lost: its page cannot reconnect to another tab's vault.
             if !ctx.config.is_dedicated || ctx.keeps() || ctx.session.is_none() {
                 self.stop_at = Some(now + STOP_AFTER);
-                self.farewell().iter().for_each(|text| ctx.broadcast(text));
+                if let Some(text) = self.outdated_message() {
+                    ctx.broadcast(&text);
+                }
             }
             return false;
         };

@@ -17,7 +17,7 @@ pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {
     }
     let text = ctx.session_message(&mut ready);
     ctx.post(port, text);
-    if let Some(text) = hints.farewell() {
+    if let Some(text) = hints.outdated_message() {
         ctx.post(port, text);
     }
 }

@@ -26,7 +26,7 @@ use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{Loaded, OpId, Output, Taken};
 use activity::Activity;
 use lock::Lock;
-use reader::{Looks, Reading, Stored};
+use reader::{Reading, Stored, UnlockedReads};
 use tombstone::{Ended, mark_of};
 
 /// Wait before the store is read or written again.
@@ -37,7 +37,7 @@ const LONGEST_RETRY: Millis = Millis::from_secs(60);
 #[derive(Default)]
 pub(super) struct Persistence {
     pub(super) lock: Lock,
-    looks: Looks,
+    reads: UnlockedReads,
     pub(super) activity: Activity,
     /// True if the store has had the session.
     pub(super) is_stored: bool,
@@ -69,7 +69,7 @@ pub(super) enum Written {
 }
 
 /// The use of what a read without the lock has found.
-pub(super) enum Looked {
+pub(super) enum ReadAction {
     /// The store is read again first.
     Superseded,
     /// The session of this vault and the content of the store are merged.
@@ -95,7 +95,7 @@ impl Persistence {
         if !ctx.keeps() {
             return None;
         }
-        let all = [self.retry_at, self.activity.flush_at, self.looks.retry_at];
+        let all = [self.retry_at, self.activity.flush_at, self.reads.retry_at];
         all.into_iter().flatten().min()
     }
 
@@ -105,8 +105,8 @@ impl Persistence {
             return false;
         }
         let is_over = |at: &mut Millis| *at <= ctx.now.monotonic;
-        if self.looks.retry_at.take_if(is_over).is_some() {
-            self.looks.look(ctx);
+        if self.reads.retry_at.take_if(is_over).is_some() {
+            self.reads.read(ctx);
         }
         self.retry_at = None;
         if self.activity.flush_at.take().is_some() && ctx.session.is_some() {
@@ -127,15 +127,15 @@ impl Persistence {
         }
         ctx.doubt.get_or_insert(false);
         if !self.lock.is_reading() {
-            self.looks.look(ctx);
+            self.reads.read(ctx);
         }
         true
     }
 
     /// Returns true if a read of the store will show if the session is still alive.
     pub(super) const fn awaits_verdict(&self, ctx: &Context) -> bool {
-        let is_looking = self.looks.is_reading() || self.lock.is_reading();
-        ctx.is_in_doubt() && is_looking
+        let is_reading = self.reads.is_reading() || self.lock.is_reading();
+        ctx.is_in_doubt() && is_reading
     }
 
     /// Records that the user did something. Returns false if that may be too late: it is in doubt if the session is
@@ -152,7 +152,7 @@ impl Persistence {
 
     /// Begins the first read, with the first input.
     pub(super) fn begin(&mut self, ctx: &mut Context) {
-        self.looks.begin(ctx);
+        self.reads.begin(ctx);
     }
 
     /// Reads the store, because another vault has changed it.
@@ -160,24 +160,24 @@ impl Persistence {
         if !ctx.keeps() {
             return;
         }
-        self.looks.forget_expected_end();
+        self.reads.forget_expected_end();
         // The other vault had the lock, and may have released it.
         self.retry_at = self.retry_at.map(|_| ctx.now.monotonic);
         if matches!(self.lock, Lock::Free | Lock::Requested(_)) || is_refresh_sent {
-            self.looks.changed(ctx);
+            self.reads.changed(ctx);
         } else {
-            self.looks.after_lock = true;
+            self.reads.after_unlock = true;
         }
     }
 
     /// Records a sign-out in any vault while pages wait for the first read.
     pub(super) fn signed_out_while_loading(&mut self, ctx: &mut Context, at: Option<UnixMillis>) {
-        self.looks.signed_out(ctx, at);
+        self.reads.signed_out(ctx, at);
     }
 
     /// Reads the store at this time.
-    pub(super) const fn look_at(&mut self, at: Millis) {
-        self.looks.retry_at = Some(at);
+    pub(super) const fn read_at(&mut self, at: Millis) {
+        self.reads.retry_at = Some(at);
     }
 
     /// Handles the content of the store. Returns `None` if it is a session: its end may be stored beside it, and is
@@ -206,7 +206,7 @@ impl Persistence {
 
     fn reading(&mut self, purpose: Purpose) -> Option<&mut Reading> {
         match (&mut self.lock, purpose) {
-            (_, Purpose::Look) => self.looks.open.as_mut(),
+            (_, Purpose::ReadUnlocked) => self.reads.in_flight.as_mut(),
             (Lock::Reading(reading), _) => Some(reading),
             _ => None,
         }
@@ -218,16 +218,16 @@ impl Persistence {
             Lock::Reading(reading) => Some(reading),
             _ => None,
         };
-        let readings = [self.looks.open.as_ref(), under_lock];
+        let readings = [self.reads.in_flight.as_ref(), under_lock];
         readings.into_iter().flatten().filter_map(Reading::session)
     }
 
     /// Handles the end of a read without the lock.
-    pub(super) fn looked(&mut self, ctx: &mut Context, stored: Stored) -> Looked {
-        self.looks.open = None;
+    pub(super) fn unlocked_read_done(&mut self, ctx: &mut Context, stored: Stored) -> ReadAction {
+        self.reads.in_flight = None;
         let signed_out_at = match stored {
             Stored::Unavailable => None,
-            _ => self.looks.signed_out_at.take(),
+            _ => self.reads.signed_out_at.take(),
         };
         let stored = match stored {
             Stored::Session(session)
@@ -237,43 +237,43 @@ impl Persistence {
             }
             stored => stored,
         };
-        if signed_out_at.is_none() && self.looks.is_superseded(ctx, &stored) {
-            return Looked::Superseded;
+        if signed_out_at.is_none() && self.reads.is_superseded(ctx, &stored) {
+            return ReadAction::Superseded;
         }
-        let is_old = core::mem::take(&mut self.looks.is_old);
+        let is_old = core::mem::take(&mut self.reads.is_old);
         match self.lock {
-            Lock::Free | Lock::Requested(_) if !is_old => Looked::Merge(stored),
-            Lock::Held | Lock::Writing(_) | Lock::Reading(_) => Looked::MergeEnd(stored),
+            Lock::Free | Lock::Requested(_) if !is_old => ReadAction::Merge(stored),
+            Lock::Held | Lock::Writing(_) | Lock::Reading(_) => ReadAction::MergeEnd(stored),
             Lock::Free => {
-                self.looks.again = true;
-                Looked::Ignored
+                self.reads.again = true;
+                ReadAction::Ignored
             }
             Lock::Requested(_) => {
-                self.looks.after_lock = true;
-                Looked::Ignored
+                self.reads.after_unlock = true;
+                ReadAction::Ignored
             }
         }
     }
 
     /// Reads the store once more when the lock is released.
-    pub(super) const fn look_after_lock(&mut self) {
-        self.looks.after_lock = true;
+    pub(super) const fn read_after_unlock(&mut self) {
+        self.reads.after_unlock = true;
     }
 
     /// Decides when to read the store again after a read.
-    pub(super) fn plan_look(
+    pub(super) fn plan_read(
         &mut self,
         ctx: &mut Context,
         is_unavailable: bool,
         is_refresh_sent: bool,
     ) {
-        self.looks.retry_at = None;
-        if core::mem::take(&mut self.looks.again) {
+        self.reads.retry_at = None;
+        if core::mem::take(&mut self.reads.again) {
             self.changed_elsewhere(ctx, is_refresh_sent);
         } else if is_unavailable {
-            let wait = back_off(self.looks.failed);
-            self.looks.retry_at = Some(ctx.now.monotonic + wait);
-            self.looks.failed += 1;
+            let wait = back_off(self.reads.failed);
+            self.reads.retry_at = Some(ctx.now.monotonic + wait);
+            self.reads.failed += 1;
         }
     }
 
@@ -297,16 +297,16 @@ impl Persistence {
 
     /// Reads the store: the lock was granted.
     pub(super) fn locked(&mut self, ctx: &mut Context) {
-        self.looks.is_old = self.looks.is_reading();
+        self.reads.is_old = self.reads.is_reading();
         self.lock = Lock::Reading(Reading::default());
-        reader::load(ctx, Purpose::Read);
+        reader::load(ctx, Purpose::ReadLocked);
     }
 
     pub(super) fn unlock(&mut self, ctx: &mut Context) {
         self.lock = Lock::Free;
         ctx.outputs.push(Output::Unlock);
-        if core::mem::take(&mut self.looks.after_lock) {
-            self.looks.look(ctx);
+        if core::mem::take(&mut self.reads.after_unlock) {
+            self.reads.read(ctx);
         }
     }
 
@@ -369,7 +369,7 @@ impl Persistence {
         }
         self.lock = Lock::Held;
         // A read in flight may find what was there before.
-        self.looks.is_old |= self.looks.is_reading();
+        self.reads.is_old |= self.reads.is_reading();
         set_store_failing(ctx, !ok);
         if !ok {
             self.needs_save |= ctx.session.is_some();
@@ -435,7 +435,7 @@ impl Persistence {
         }
         ended.marks = Some(vec![ended.sid.clone()]);
         // The store may have another session, which the logout ends as well.
-        self.looks.look(ctx);
+        self.reads.read(ctx);
         true
     }
 

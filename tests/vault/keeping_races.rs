@@ -250,9 +250,9 @@ fn change_during_a_look_is_not_lost() {
     world.reads_early = true;
     world.hold_in(1, Kind::Load);
     world.fetch(page, "/orders");
-    world.advance(secs(16)); // activity stored, other_page looks: it has read, not yet decrypted
+    world.advance(secs(16)); // activity stored, other_page reads the store: not yet decrypted
     world.logout(page);
-    world.answer_all(); // stored, Changed delivered to other_page during its look
+    world.answer_all(); // stored, Changed delivered to other_page during its read
     world.unhold();
     assert!(
         world.session(other_page).is_none(),
@@ -274,7 +274,7 @@ fn read_older_than_own_write_is_ignored() {
     world.answer_all();
     world.hold(&[Kind::Changed]);
     world.advance(secs(7)); // page stores activity; Changed waits
-    // other_page: Changed -> look begins and reads alice
+    // other_page: Changed -> a read begins and finds alice
     world.answer_one(Kind::Changed);
     world.delay_pending_loads();
     world.unhold_kind(EXCHANGE);
@@ -369,7 +369,7 @@ fn limits_revoke_without_lock() {
 }
 
 #[test]
-fn look_during_reading_does_not_end_idle() {
+fn unlocked_read_during_locked_read_ends_no_session() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     // page: activity at T, flush due at T+15; page is frozen from T+1; other_page stays active; page thaws at T+1801
     world.advance(secs(100));
@@ -386,7 +386,7 @@ fn look_during_reading_does_not_end_idle() {
     // page thaws: its timer fires. It gets the lock before the read has finished.
     world.reads_early = false;
     world.thaw();
-    world.tick_of(0); // doubt: look; flush: lock
+    world.tick_of(0); // doubt: read; flush: lock
     world.hold(&[Kind::Load, Kind::Changed]);
     world.answer_all(); // lock granted -> Reading
     world.answer_one(Kind::Load); // the read, while the lock's own read is in flight

@@ -60,16 +60,16 @@ impl Reading {
 
 /// Reads of the store without the lock.
 #[derive(Default)]
-pub(in crate::vault) struct Looks {
+pub(in crate::vault) struct UnlockedReads {
     /// The read in flight.
-    pub(in crate::vault) open: Option<Reading>,
+    pub(in crate::vault) in_flight: Option<Reading>,
     /// True if there was a change in the meantime.
     pub(in crate::vault) again: bool,
     /// True if this vault had the lock in the meantime: the result may be older than what was read or written under the
     /// lock.
     pub(in crate::vault) is_old: bool,
     /// True if there was a change while this vault had the lock: only an end can have been written.
-    pub(in crate::vault) after_lock: bool,
+    pub(in crate::vault) after_unlock: bool,
     /// The time of the next read after a failure of the store, and the number of failures.
     pub(in crate::vault) retry_at: Option<Millis>,
     pub(in crate::vault) failed: u32,
@@ -82,30 +82,30 @@ pub(in crate::vault) struct Looks {
     pub(super) signed_out_at: Option<UnixMillis>,
 }
 
-impl Looks {
+impl UnlockedReads {
     pub(in crate::vault) const fn is_reading(&self) -> bool {
-        self.open.is_some()
+        self.in_flight.is_some()
     }
 
     /// Begins the first read, with the first input: the store may have a session.
     pub(super) fn begin(&mut self, ctx: &mut Context) {
         if ctx.keeps() && self.greet_by.is_none() {
             self.greet_by = Some(ctx.now.monotonic + READ_LIMIT);
-            self.look(ctx);
+            self.read(ctx);
         }
     }
 
-    pub(in crate::vault) fn look(&mut self, ctx: &mut Context) {
-        if self.open.is_none() {
-            self.open = Some(Reading::default());
-            load(ctx, Purpose::Look);
+    pub(in crate::vault) fn read(&mut self, ctx: &mut Context) {
+        if self.in_flight.is_none() {
+            self.in_flight = Some(Reading::default());
+            load(ctx, Purpose::ReadUnlocked);
         }
     }
 
     /// Records that the store has changed, and reads it again.
     pub(super) fn changed(&mut self, ctx: &mut Context) {
         self.again = self.is_reading();
-        self.look(ctx);
+        self.read(ctx);
     }
 
     /// Records a change of the store. An end that was expected may have been written.
@@ -121,7 +121,7 @@ impl Looks {
         }
         if at.is_some() {
             self.signed_out_at = self.signed_out_at.max(at);
-            self.look(ctx);
+            self.read(ctx);
         } else {
             self.expects_end = true;
         }
@@ -135,7 +135,7 @@ impl Looks {
             return false;
         };
         if core::mem::take(&mut self.again) {
-            self.look(ctx);
+            self.read(ctx);
             return true;
         }
         let awaits_end = self.expects_end && matches!(stored, Stored::Session(_));
@@ -161,7 +161,7 @@ pub(super) fn look_up_end(ctx: &mut Context, purpose: Purpose, session: &Session
 
 fn reading_deadline(ctx: &Context, purpose: Purpose) -> Millis {
     let limit = match purpose {
-        Purpose::Look => READ_LIMIT,
+        Purpose::ReadUnlocked => READ_LIMIT,
         _ => ctx.config.request_timeout,
     };
     ctx.now.monotonic + limit
