@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { ACCOUNTS } from './accounts.mjs'
-import { launchBrowser, together } from './browser.mjs'
+import { shareBrowser, together } from './browser.mjs'
 import { startServers } from './servers.mjs'
 
 const dist = new URL('../../pkg/dist/', import.meta.url)
@@ -204,12 +204,13 @@ export async function serveApp({
 }
 
 /**
- * Starts servers, app and a Chromium.
+ * Starts servers, app and a Chromium, which apps of the same file share.
  *
  * @param {Parameters<typeof serveApp>[0] & { launch?: import('playwright-core').LaunchOptions }} [options]
  */
 export async function startApp({ launch, ...options } = {}) {
-  const [app, browser] = await together(serveApp(options), launchBrowser(launch))
+  const [app, use] = await together(serveApp(options), shareBrowser(launch))
+  const { browser } = use
   return {
     ...app,
     browser,
@@ -221,7 +222,7 @@ export async function startApp({ launch, ...options } = {}) {
       return page
     },
     async close() {
-      await browser.close()
+      await use.close()
       await app.close()
     },
   }

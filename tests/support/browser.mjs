@@ -20,6 +20,9 @@ const PROGRAMS = {
  */
 const POPUPS = ['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup']
 
+/** A process in reserve for each browser context, which most tests never use. */
+const SPARE = 'SpareRendererForSitePerProcess'
+
 /**
  * Features that Playwright disables as well, since Chromium reads only the last list. `ThirdPartyStoragePartitioning`
  * stays enabled, because users' browsers have it.
@@ -78,8 +81,51 @@ export const findBrowser = () => findProgram('chromium')
  * @param {import('playwright-core').LaunchOptions} [options]
  */
 export function launchBrowser({ args = [], ...options } = {}) {
-  const all = [...ARGS, disabling([...POPUPS, ...AS_PLAYWRIGHT]), ...args]
+  const all = [...ARGS, disabling([...POPUPS, SPARE, ...AS_PLAYWRIGHT]), ...args]
   return chromium.launch({ executablePath: findBrowser(), args: all, ...options })
+}
+
+/** Milliseconds for which a browser without a user stays open. A start takes longer than most tests. */
+const IDLE = 200
+
+/** Shared browsers by their options. */
+const shared = new Map()
+
+/**
+ * Returns a Chromium that all callers in this process with equal options share: each uses browser contexts of its own.
+ *
+ * @param {import('playwright-core').LaunchOptions} [options]
+ * @returns {Promise<{ browser: import('playwright-core').Browser, close(): Promise<void> }>} `close()` ends this use.
+ */
+export async function shareBrowser(options) {
+  const key = JSON.stringify(options ?? {})
+  if (!shared.has(key)) shared.set(key, { users: 0, launching: launchBrowser(options) })
+  const entry = shared.get(key)
+  clearTimeout(entry.closing)
+  const isUnused = entry.users++ === 0
+  const forget = () => shared.get(key) === entry && shared.delete(key)
+  const browser = await entry.launching.catch((error) => {
+    forget()
+    throw error
+  })
+  if (!browser.isConnected()) {
+    forget()
+    return shareBrowser(options)
+  }
+  // Their user is gone.
+  if (isUnused) await Promise.allSettled(browser.contexts().map((context) => context.close()))
+  const closeUnused = () => {
+    forget()
+    return browser.close()
+  }
+  let isOpen = true
+  return {
+    browser,
+    async close() {
+      if (isOpen && --entry.users === 0) entry.closing = setTimeout(closeUnused, IDLE)
+      isOpen = false
+    },
+  }
 }
 
 /**
@@ -88,7 +134,8 @@ export function launchBrowser({ args = [], ...options } = {}) {
  *
  * @template {{ close(): Promise<void> }} S
  * @param {Promise<S>} serving
- * @param {ReturnType<typeof launchBrowser>} launching
+ * @template {{ close(): Promise<void> }} B
+ * @param {Promise<B>} launching
  */
 export async function together(serving, launching) {
   const both = await Promise.allSettled([serving, launching])

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { booted, giveConsent, htmlWith, PACKAGE, pageScript, tools } from '../app.mjs'
-import { launchBrowser, together } from '../browser.mjs'
+import { shareBrowser, together } from '../browser.mjs'
 import { startEdgeSite } from './site.mjs'
 
 const dist = new URL('../../../pkg/dist/', import.meta.url)
@@ -12,7 +12,8 @@ const dist = new URL('../../../pkg/dist/', import.meta.url)
  * @param {Parameters<typeof startEdgeSite>[1] & { launch?: object, timeout?: number }} [options]
  */
 export async function startPage(platform, { launch, timeout = 10, ...options } = {}) {
-  const [app, browser] = await together(startEdgeSite(platform, options), launchBrowser(launch))
+  const [app, use] = await together(startEdgeSite(platform, options), shareBrowser(launch))
+  const { browser } = use
   const { site } = app
   site.routes['/empty'] = '/empty.html'
   site.routes['/orders'] = '/index.html'
@@ -46,7 +47,7 @@ export async function startPage(platform, { launch, timeout = 10, ...options } =
       return booted(page)
     },
     async close() {
-      await browser.close()
+      await use.close()
       await app.close()
     },
   }
