@@ -110,11 +110,20 @@ const EVENTS = [
   },
 ]
 
-async function see(app, { what, lifetime = 60, happen }) {
-  app.provider.settings.accessTokenSeconds = lifetime
+/** By app: the only tab of a user whose session has survived the previous event. */
+const survivors = new Map()
+
+async function openSignedIn(app) {
   const isEscrowed = app.config.session?.persist === 'escrow'
   const page = await (isEscrowed ? openWithEscrow(app) : app.open())
   await signIn(page)
+  return page
+}
+
+async function see(app, { what, lifetime, happen }) {
+  app.provider.settings.accessTokenSeconds = lifetime ?? 60
+  const page = (!lifetime && survivors.get(app)) || (await openSignedIn(app))
+  if (!lifetime) survivors.delete(app)
   const logins = app.ledger.authorizationRequests().length
   const seen = await happen({ app, page })
   await booted(seen)
@@ -122,8 +131,14 @@ async function see(app, { what, lifetime = 60, happen }) {
   if (value) assert.equal(value.status, 200, what)
   else assert.match(error.code, /^(login_required|session_ended)$/, what)
   assert.equal(app.ledger.authorizationRequests().length, logins, what)
-  await page.context().close()
   app.proxies.provider.faults.clear()
+  if (value && !lifetime) {
+    const others = seen.context().pages()
+    await Promise.all(others.map((other) => other !== seen && other.close()))
+    survivors.set(app, seen)
+  } else {
+    await page.context().close()
+  }
   return value ? 'kept' : 'lost'
 }
 
