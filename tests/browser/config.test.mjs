@@ -13,9 +13,12 @@ const WASM = '/strongroom/strongroom_bg.wasm'
 
 const undo = []
 let app
+/** A page in which one worker after the other starts. */
+let blank
 
 before(async () => {
   app = await startApp({ timeout: 20 })
+  blank = await app.open('/empty')
 })
 after(() => app?.close())
 afterEach(() => {
@@ -28,6 +31,17 @@ async function outcome(kind = 'shared', timeout = 20) {
   const page = await app.open('/empty')
   const { error } = await page.evaluate(connecting, { kind, timeout })
   await page.context().close()
+  return error
+}
+
+/** The result of `connect()` in a page that stays open, with a dedicated worker. */
+async function outcomeHere() {
+  const { error } = await blank.evaluate(async () => {
+    const worker = create.dedicated()
+    const outcome = await settle(connect(worker, { timeout: 20 }))
+    worker.terminate()
+    return outcome
+  })
   return error
 }
 
@@ -79,7 +93,7 @@ const OPTIONS = {
 for (const [name, [config, message]] of Object.entries(OPTIONS)) {
   test(`config_invalid: ${name}`, time, async () => {
     app.setConfig(config)
-    const error = await outcome()
+    const error = await outcomeHere()
     assert.equal(error.code, 'config_invalid')
     assert.match(error.message, message)
     assert.ok(error.isStrongroomError)
@@ -111,7 +125,7 @@ for (const [name, changes] of Object.entries({
   test(`config_invalid: a function in place of ${name}`, time, async () => {
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault({ ...${JSON.stringify(app.config)}, ${changes} })`)
-    const error = await outcome()
+    const error = await outcomeHere()
     assert.equal(error.code, 'config_invalid')
     assert.match(error.message, new RegExp(`^\`${name}\` is a function: write the value that it returns`))
   })
@@ -257,11 +271,11 @@ for (const [option, config] of Object.entries(LARGER)) {
   test(`${option} loads the larger module, and the smaller one refuses it`, time, async () => {
     app.site.requests.length = 0
     app.setConfig(config)
-    assert.equal(await outcome(), undefined)
+    assert.equal(await outcomeHere(), undefined)
     assert.deepEqual(modules(), ['strongroom_extended_bg.wasm'])
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${WASM}' })`)
-    const error = await outcome()
+    const error = await outcomeHere()
     assert.equal(error.code, 'config_invalid')
     assert.ok(error.message.includes(option.split(/[.\]]+/).at(-1)), error.message)
   })
