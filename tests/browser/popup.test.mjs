@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent, signInByPopup, startApp } from '../support/app.mjs'
+import { ALL } from '../support/combinations.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -45,12 +46,15 @@ async function openPopup(app, options) {
 const outcome = (page) => page.evaluate(() => login)
 const looksClosed = (page) => page.waitForFunction(() => popup.closed, null, { polling: 20 })
 
+const SEPARATING = [
+  ['both', { ofProvider: ISOLATING, ofApp: ISOLATING }],
+  ['the provider', { ofProvider: ISOLATING }],
+  ['the app', { ofApp: ISOLATING }],
+]
+
 for (const kind of Object.keys(KINDS)) {
-  for (const [who, headers] of [
-    ['the provider', { ofProvider: ISOLATING }],
-    ['the app', { ofApp: ISOLATING }],
-    ['both', { ofProvider: ISOLATING, ofApp: ISOLATING }],
-  ]) {
+  const isThorough = ALL || kind === 'a shared worker'
+  for (const [who, headers] of isThorough ? SEPARATING : SEPARATING.slice(0, 1)) {
     test(`COOP same-origin of ${who}, a vault in ${kind}: signed in, not canceled`, time, async () => {
       const app = apps[kind]
       app.provider.settings.headers = headers.ofProvider ?? {}
@@ -77,6 +81,8 @@ for (const kind of Object.keys(KINDS)) {
     await popup.close()
     assert.equal((await outcome(page)).error.code, 'login_canceled')
   })
+
+  if (!isThorough) continue
 
   test(
     `detectClose, a vault in ${kind}: a popup that closes after its login is not canceled`,

@@ -71,6 +71,9 @@ enum Command {
         /// Browser engines for the kind `engines`, separated by commas. Default: all three.
         #[arg(long, value_enum, value_delimiter = ',')]
         engines: Vec<browser::Engine>,
+        /// Also run the combinations that only repeat a behavior in another mode. It takes some minutes more.
+        #[arg(long)]
+        all: bool,
     },
     /// Run the core through thousands of short random lives with all kinds of faults.
     Simulate {
@@ -155,7 +158,7 @@ fn run(command: &Command) -> Result<()> {
             package::build()?;
             process::become_node(&[&["www/serve.mjs"], demo_options(*vault_origin, *edge)].concat())
         }
-        Command::Test { kind, engines } => test::run(*kind, engines),
+        Command::Test { kind, engines, all } => test::run(*kind, engines, *all),
         Command::Simulate { controls: true, .. } => simulation::controls(),
         Command::Simulate {
             isolates,

@@ -14,14 +14,14 @@ const LONG: [&str; 11] = [
     "webkit.test.mjs",
     "faults.test.mjs",
     "survival.test.mjs",
-    "escrow.test.mjs",
-    "sealed.test.mjs",
+    "errors.test.mjs",
     "leak.test.mjs",
-    "popup.test.mjs",
+    "deployment.test.mjs",
+    "escrow.test.mjs",
+    "hostile.test.mjs",
+    "vault_origin_frame.test.mjs",
     "resume.test.mjs",
     "faults_device.test.mjs",
-    "vault_origin_frame.test.mjs",
-    "errors.test.mjs",
 ];
 
 /// The number of files that run at the same time.

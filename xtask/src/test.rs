@@ -1,7 +1,7 @@
 //! The kinds of tests, in the order in which they find mistakes soonest.
 
-use crate::browser::{Engine, with_engines};
-use crate::process::{cargo, node};
+use crate::browser::{Engine, with_chromium, with_engines};
+use crate::process::{Process, cargo, node};
 use crate::programs::{self, with_programs};
 use crate::progress::seconds;
 use crate::simulation::Lives;
@@ -37,8 +37,12 @@ pub(crate) enum Kind {
     Demo,
 }
 
-/// Runs one kind, or all of them until one fails.
-pub(crate) fn run(kind: Option<Kind>, engines: &[Engine]) -> Result<()> {
+/// The variable that tells test files to run all combinations: see tests/support/combinations.mjs.
+const ALL: &str = "TEST_ALL";
+
+/// Runs one kind, or all of them until one fails. With `all`, the files in `tests/browser` also run the combinations
+/// that only repeat a behavior in another mode.
+pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<()> {
     let kinds = kind
         .as_ref()
         .map_or(Kind::value_variants(), std::slice::from_ref);
@@ -48,7 +52,9 @@ pub(crate) fn run(kind: Option<Kind>, engines: &[Engine]) -> Result<()> {
         engines
     };
     let start = Instant::now();
-    kinds.iter().try_for_each(|kind| run_kind(*kind, engines))?;
+    kinds
+        .iter()
+        .try_for_each(|kind| run_kind(*kind, engines, all))?;
     if kinds.len() > 1 {
         println!(
             "all tests passed in {}{}",
@@ -73,7 +79,7 @@ fn but_for(engines: &[Engine]) -> String {
     }
 }
 
-fn run_kind(kind: Kind, engines: &[Engine]) -> Result<()> {
+fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
     let name = format!("{kind:?}").to_lowercase();
     println!("test {name}");
     let start = Instant::now();
@@ -86,8 +92,12 @@ fn run_kind(kind: Kind, engines: &[Engine]) -> Result<()> {
             .and_then(|()| simulation::controls()),
         Kind::Size => size(),
         Kind::Supply => supply(),
-        Kind::Packaging => in_browsers("tests/packaging", AtOnce::One, &[Engine::Chromium]),
-        Kind::Browser => in_browsers("tests/browser", AtOnce::Three, &[Engine::Chromium]),
+        Kind::Packaging => run_in_browsers(
+            Suite::of("tests/packaging")?,
+            AtOnce::One,
+            &[Engine::Chromium],
+        ),
+        Kind::Browser => in_chromium(all),
         Kind::Edge => edge(),
         Kind::Engines => in_engines(engines),
         Kind::Demo => [(false, false), (true, false), (false, true)]
@@ -180,9 +190,15 @@ fn edge() -> Result<()> {
     Suite::of("tests/edge")?.run(AtOnce::Two, prepare)
 }
 
-/// Runs the tests of `folder`, with variables that name these engines.
-fn in_browsers(folder: &str, at_once: AtOnce, engines: &[Engine]) -> Result<()> {
-    run_in_browsers(Suite::of(folder)?, at_once, engines)
+/// Runs the tests of the default build in Chromium.
+fn in_chromium(all: bool) -> Result<()> {
+    let prepare = |process: Process| {
+        let process = if all { process.env(ALL, "1") } else { process };
+        with_chromium(process)
+    };
+    prepare(node(&[]))?;
+    package::build()?;
+    Suite::of("tests/browser")?.run_in_browsers(AtOnce::Three, prepare)
 }
 
 /// Each engine has its own test file.
