@@ -109,7 +109,24 @@ pub fn build(
 ) -> Result<Box<AuthorizationRequest>> {
     // Validates all options of the page first: nothing after that can fail.
     let return_to = return_to(redirect_uri, params.return_to.as_deref())?;
-    let mut chosen = chosen_parameters(config, params)?;
+    let prompt = prompt(config, params.prompt.as_deref())?;
+    let optional = [
+        ("prompt", prompt.as_deref()),
+        ("login_hint", params.login_hint.as_deref()),
+        ("ui_locales", params.ui_locales.as_deref()),
+        ("acr_values", params.acr_values.as_deref()),
+    ];
+    let mut chosen = Form::new();
+    for (name, value) in optional {
+        if let Some(value) = value {
+            chosen.push(name, checked(name, value)?);
+        }
+    }
+    if let Some(max_age) = params.max_age {
+        let mut seconds = String::new();
+        json::write_number(&mut seconds, max_age);
+        chosen.push("max_age", &seconds);
+    }
     let extended = ExtendedPending::read(config, params, &mut chosen)?;
     let scope = extended.scope().unwrap_or(&config.scope);
     let (verifier_entropy, rest) = entropy.split_at(32);
@@ -164,29 +181,6 @@ impl AuthorizationRequest {
     pub fn url(&self, metadata: &Metadata) -> String {
         with_query(&metadata.authorization_endpoint, &self.parameters)
     }
-}
-
-/// Returns the parameters that the page chose, validated.
-fn chosen_parameters(config: &Config, params: &LoginParams) -> Result<Form> {
-    let prompt = prompt(config, params.prompt.as_deref())?;
-    let optional = [
-        ("prompt", prompt.as_deref()),
-        ("login_hint", params.login_hint.as_deref()),
-        ("ui_locales", params.ui_locales.as_deref()),
-        ("acr_values", params.acr_values.as_deref()),
-    ];
-    let mut chosen = Form::new();
-    for (name, value) in optional {
-        if let Some(value) = value {
-            chosen.push(name, checked(name, value)?);
-        }
-    }
-    if let Some(max_age) = params.max_age {
-        let mut seconds = String::new();
-        json::write_number(&mut seconds, max_age);
-        chosen.push("max_age", &seconds);
-    }
-    Ok(chosen)
 }
 
 fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {

@@ -299,7 +299,11 @@ impl Calls {
         let Some(token) = session.latest_access_token_of(selector) else {
             return true;
         };
-        let authorization = authorization(ctx.config.scheme(), token);
+        let scheme = match ctx.config.scheme() {
+            Scheme::Bearer => "Bearer ",
+            Scheme::Dpop => "DPoP ",
+        };
+        let authorization = Secret::new([scheme, token.expose()].concat());
         let searched = session.tokens_to_search(selector, &ctx.now);
         let is_inspected = ctx.is_inspected();
         let Some(known) = list::find(&mut self.list.calls, |c| c.call == call) else {
@@ -445,15 +449,6 @@ impl Calls {
             .reject(ctx, call, &crate::vault::dpop::key_lost(Code::SessionEnded));
         !is_detached
     }
-}
-
-/// Returns the header `Authorization` for this token.
-fn authorization(scheme: Scheme, token: &Secret) -> Secret {
-    let name = match scheme {
-        Scheme::Bearer => "Bearer ",
-        Scheme::Dpop => "DPoP ",
-    };
-    Secret::new([name, token.expose()].concat())
 }
 
 fn head_text(id: RequestId, head: &ResponseHead) -> String {
