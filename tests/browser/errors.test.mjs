@@ -12,6 +12,7 @@ import {
   startLogin,
 } from '../support/app.mjs'
 import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
+import { ALL } from '../support/combinations.mjs'
 import { listen } from '../support/listen.mjs'
 import { played } from '../support/retries.mjs'
 
@@ -19,6 +20,9 @@ const time = { timeout: 40_000 }
 
 const apps = {}
 let app
+
+/** The kinds of workers, for behaviors that do not depend on them. */
+const KINDS = ALL ? ['shared', 'dedicated'] : ['shared']
 
 before(async () => {
   const [shared, dedicated] = await Promise.all([startApp(), startApp({ kind: 'dedicated' })])
@@ -111,7 +115,7 @@ test('login_denied: at the sign-in page', time, async () => {
   assert.equal((await booted(page)).error.code, 'login_denied')
 })
 
-for (const kind of ['shared', 'dedicated']) {
+for (const kind of KINDS) {
   test(`client is usable after a denied login, and the error has returnTo, ${kind}`, time, async () => {
     const page = await apps[kind].open()
     await startLogin(page, { returnTo: '/orders?a=1#b' })
@@ -342,7 +346,7 @@ test('timeout: nobody signs in', time, async () => {
   await closed
 })
 
-for (const kind of ['shared', 'dedicated']) {
+for (const kind of KINDS) {
   test(`the provider's page in a popup cannot navigate the app, ${kind}`, time, async () => {
     const page = await apps[kind].open()
     await booted(page)
@@ -380,7 +384,7 @@ test(
   }),
 )
 
-for (const kind of ['shared', 'dedicated']) {
+for (const kind of KINDS) {
   test(`login_denied in a popup reaches the opener, and the popup closes, ${kind}`, time, async () => {
     const page = await apps[kind].open()
     await booted(page)
