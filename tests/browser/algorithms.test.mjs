@@ -2,7 +2,7 @@
 // them.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { signIn, startApp } from '../support/app.mjs'
+import { booted, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -27,3 +27,39 @@ for (const algorithm of [...LEAN, ...EXTENDED]) {
     assert.ok(app.site.requests.some(({ path }) => path.endsWith(`${module}.wasm`)))
   })
 }
+
+/** An app without the option, at a provider that announces `algorithms` and signs ID tokens with RS512. */
+const appWithoutOption = (algorithms) =>
+  startApp({ provider: { algorithms }, client: { id_token_signed_response_alg: 'RS512' } })
+
+/** The smaller module is loaded, and not the larger one. */
+const assertIsSmaller = ({ site }) =>
+  assert.deepEqual(
+    site.requests.map(({ path }) => path.split('/').at(-1)).filter((name) => name.endsWith('.wasm')),
+    ['strongroom_bg.wasm'],
+  )
+
+test('metadata_invalid: a login leaves no page for a provider with RS512 only', time, async (t) => {
+  const app = await appWithoutOption(['RS512'])
+  t.after(() => app.close())
+  const page = await app.open()
+  assert.deepEqual(await booted(page), { value: null })
+  const before = page.url()
+  const { error } = await page.evaluate(() => settle(auth.login()))
+  assert.equal(error.code, 'metadata_invalid')
+  assert.match(error.message, /name another one in idTokenSignedResponseAlg/)
+  assert.equal(page.url(), before)
+  assert.deepEqual(app.ledger.authorizationRequests(), [])
+  assertIsSmaller(app)
+})
+
+test('id_token_invalid: the error of an ID token with RS512 names the option', time, async (t) => {
+  const app = await appWithoutOption(['RS256', 'RS512'])
+  t.after(() => app.close())
+  const page = await app.open()
+  const { error } = await signIn(page)
+  assert.equal(error.code, 'id_token_invalid')
+  assert.match(error.message, /alg is 'RS512'.*name it in idTokenSignedResponseAlg/)
+  assert.equal(await page.evaluate(() => auth.session), null)
+  assertIsSmaller(app)
+})
