@@ -33,18 +33,19 @@ export function executable(what, candidates) {
  * @param {string} command
  * @param {string[]} args
  * @param {{ env: Record<string, string>, cwd: string }} options
- * @returns {Promise<{ said: any, stop(): Promise<void> }>}
+ * @returns {Promise<{ said: any, end: ReturnType<typeof start>['end'], stop(): Promise<void> }>}
  */
 export async function startServer(command, args, { env, cwd }) {
   const child = start(command, args, { env: { PATH: process.env.PATH, HOME: cwd, ...env }, cwd })
-  return { said: JSON.parse(await child.firstLine), stop: child.stop }
+  return { said: JSON.parse(await child.firstLine), end: child.end, stop: child.stop }
 }
 
 /**
  * Starts a program that ends with this process.
  *
- * @returns {{ firstLine: Promise<string>, pause(): void, goOn(): void, stop(): Promise<void> }} If the program ends by
- *   itself, the promises reject with its whole output.
+ * @returns {{ firstLine: Promise<string>, pause(): void, goOn(): void, end(signal: NodeJS.Signals): Promise<{
+ *   code: number | null, signal: string | null }>, stop(): Promise<void> }} If the program ends by itself, the promises
+ *   reject with its whole output.
  */
 export function start(command, args, { env, cwd, isReady = () => true }) {
   if (!existsSync(command)) throw new Error(`${command} is not there`)
@@ -54,8 +55,8 @@ export function start(command, args, { env, cwd, isReady = () => true }) {
   child.stderr.on('data', (data) => said.push(data))
   const lines = createInterface({ input: child.stdout })
   const exited = once(child, 'exit')
-  const end = () => child.kill('SIGKILL')
-  process.once('exit', end)
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
   const firstLine = new Promise((resolve, reject) => {
     lines.on('line', (line) => {
       said.push(`${line}\n`)
@@ -63,7 +64,7 @@ export function start(command, args, { env, cwd, isReady = () => true }) {
     })
     child.once('error', reject)
     child.once('close', (code, signal) => {
-      process.off('exit', end)
+      process.off('exit', kill)
       const error = new Error(
         `${command} ended with ${signal ?? code} and said:\n${said.join('').slice(-4000)}`,
       )
@@ -76,9 +77,16 @@ export function start(command, args, { env, cwd, isReady = () => true }) {
     /** Suspends the process until `goOn()`, so that it responds to nobody. */
     pause: () => child.kill('SIGSTOP'),
     goOn: () => child.kill('SIGCONT'),
+    /** Sends a signal that ends the program, and resolves when it has ended. */
+    async end(signal) {
+      stopping = true
+      child.kill(signal)
+      const [code, endedBy] = await exited
+      return { code, signal: endedBy }
+    },
     async stop() {
       stopping = true
-      end()
+      kill()
       await exited
     },
   }

@@ -1,0 +1,135 @@
+// A Node process with Redis ends during a refresh: it is killed, or stops as docs/edge.md says. Another process serves
+// the session.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { request as open } from 'node:http'
+import { connect } from 'node:net'
+import { after, afterEach, before, describe, test } from 'node:test'
+import { startApp } from '../support/edge/app.mjs'
+import { startServer } from '../support/edge/child.mjs'
+import { platform } from '../support/edge/start.mjs'
+
+/** The time limit in milliseconds for the next refresh after a process has died: its lease lasts for eight seconds. */
+const TAKEN_OVER = 10_000
+
+const guide = readFileSync(new URL('../../docs/edge.md', import.meta.url), 'utf8')
+
+/** The guide's lines that stop a Node server. */
+const [ON_SIGTERM] = /^process\.once\('SIGTERM'[^]*?^}\)\)$/m.exec(guide)
+
+/** Node with the guide's graceful stop. `started` are its processes. */
+const node = (started) =>
+  platform({
+    coordinators: ['node-redis'],
+    entry: ({ imports, handler }) => `
+      import { createServer } from 'node:http'
+      import { toNodeListener } from 'strongroom/edge/node'
+      ${imports}
+      const listener = toNodeListener(${handler})
+      const server = createServer(listener)
+      server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.address().port })))
+      ${ON_SIGTERM}`,
+    bundling: { name: 'entry.mjs', platform: 'node', conditions: ['node', 'import', 'module'] },
+    async serve({ folder, file, env, isolates }) {
+      for (let i = 0; i < isolates; i++)
+        started.push(await startServer(process.execPath, [file], { env, cwd: folder }))
+      return {
+        urls: started.map(({ said }) => `http://127.0.0.1:${said.port}`),
+        stop: async () => void (await Promise.all(started.map((server) => server.stop()))),
+      }
+    },
+  })
+
+/** Resolves when the process accepts no new connections. */
+async function refusesConnections(url) {
+  const { hostname, port } = new URL(url)
+  for (;;) {
+    const socket = connect(port, hostname)
+    const isOpen = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    )
+    socket.destroy()
+    if (!isOpen) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+describe('a Node process that ends during a refresh', { timeout: 240_000 }, () => {
+  const started = []
+  let app, faults, ledger, settings
+  let release = () => {}
+  before(async () => {
+    app = await startApp(node(started), { isolates: 4 })
+    ;({ faults, ledger, settings } = app.provider)
+  })
+  afterEach(() => release())
+  after(() => app?.stop())
+
+  /** A signed-in user whose access token has expired, and whose next refresh waits at the provider. */
+  async function expired(fault = {}) {
+    const visitor = app.visitor()
+    settings.accessTokenSeconds = 2
+    await visitor.signIn({ isolate: 3 })
+    await ledger.accessTokenExpired()
+    settings.accessTokenSeconds = 300
+    const since = ledger.refreshes().length
+    const refreshes = () => ledger.refreshes().slice(since)
+    const hold = new Promise((resolve) => (release = resolve))
+    faults.add('token', { hold, ...fault })
+    return { visitor, refreshes, isHeld: faults.taken() }
+  }
+
+  test('killed process blocks its session for under ten seconds', async () => {
+    // The provider never acts on the request of the dead process.
+    const { visitor, refreshes, isHeld } = await expired({ drop: true })
+    const lost = assert.rejects(visitor.call('/api/me', { isolate: 0 }), { code: 'ECONNRESET' })
+    await isHeld
+    assert.deepEqual(await started[0].end('SIGKILL'), { code: null, signal: 'SIGKILL' })
+    const died = Date.now()
+    await lost
+    const response = await visitor.call('/api/me', { isolate: 3 })
+    const waited = refreshes().at(-1)?.at - died
+    assert.ok(waited < TAKEN_OVER, `${waited} ms`)
+    assert.equal(response.status, 200)
+    assert.deepEqual(
+      refreshes().map(({ outcome }) => outcome),
+      ['issued'],
+    )
+    assert.equal(ledger.familyRevoked(), false)
+  })
+
+  test('stopped process sends the response of its refresh first', async () => {
+    const { visitor, refreshes, isHeld } = await expired()
+    const other = visitor.copy()
+    const response = visitor.call('/api/me', { isolate: 1 })
+    await isHeld
+    const end = started[1].end('SIGTERM')
+    await refusesConnections(app.urls[1])
+    release()
+    assert.equal((await response).status, 200)
+    assert.deepEqual(await end, { code: 0, signal: null })
+    assert.equal((await other.call('/api/me', { isolate: 3 })).status, 200)
+    assert.equal(refreshes().length, 1, 'the successor is committed')
+    assert.equal(ledger.familyRevoked(), false)
+  })
+
+  test('stopped process commits a refresh whose client is gone', async () => {
+    const { visitor, refreshes, isHeld } = await expired()
+    const cookie = [...visitor.cookies].map((pair) => pair.join('=')).join('; ')
+    const headers = { cookie, 'x-strongroom': '1', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }
+    const client = open(`${app.urls[2]}/api/me`, { headers, agent: false })
+    client.on('error', () => {}).end()
+    await isHeld
+    client.destroy()
+    const end = started[2].end('SIGTERM')
+    await refusesConnections(app.urls[2])
+    release()
+    assert.deepEqual(await end, { code: 0, signal: null })
+    assert.equal(refreshes().length, 1, 'the refresh is complete')
+    assert.equal((await visitor.call('/api/me', { isolate: 3 })).status, 200)
+    assert.equal(refreshes().length, 1, 'the successor is committed')
+    assert.equal(ledger.familyRevoked(), false)
+  })
+})
