@@ -11,21 +11,27 @@ const time = { timeout: 60_000 }
 const NARROW = 'openid profile offline_access'
 
 let app
+/** The same app with its vault on its own origin. */
+let framed
 
 before(async () => {
-  app = await startApp({ config: { scope: NARROW }, provider: { accessTokenSeconds: 60 } })
+  const options = { config: { scope: NARROW }, provider: { accessTokenSeconds: 60 } }
+  app = await startApp(options)
+  framed = await startApp({ ...options, vaultOrigin: true })
 })
-after(() => app?.close())
+after(() => Promise.all([app?.close(), framed?.close()]))
 afterEach(() => {
-  app.setConfig({})
-  app.provider.faults.clear()
+  for (const { setConfig, provider } of [app, framed]) {
+    setConfig({})
+    provider.faults.clear()
+  }
 })
 
-const lastRequest = () => app.ledger.authorizationRequests().at(-1)
+const lastRequest = ({ ledger } = app) => ledger.authorizationRequests().at(-1)
 
 /** A page whose console output is recorded. */
-const openPage = async (path) => {
-  const page = await app.open(path)
+const openPage = async (path, of = app) => {
+  const page = await of.open(path)
   const warnings = []
   page.on('console', (line) => line.type() === 'warning' && warnings.push(line.text()))
   const warningsOf = (code) => warnings.filter((line) => line.startsWith(`strongroom: ${code}: `))
@@ -37,24 +43,43 @@ const openPage = async (path) => {
   return { page, warningsOf, warned }
 }
 
-/** Starts a login as a script that has found the worker, and navigates to a changed URL. */
-const attack = async (page, changes) => {
+/**
+ * Starts a login as a script that has found the worker, and navigates to a changed URL.
+ *
+ * @param {string} [frame] The URL of the vault's frame, if the vault has its own origin. The script loads it again.
+ */
+const attack = async (page, changes, frame) => {
   await booted(page)
-  await page.evaluate(async (changed) => {
-    const { port1: port, port2 } = new MessageChannel()
-    const address = new Promise((resolve) => {
-      port.onmessage = ({ data }) => {
-        const message = Array.isArray(data) ? JSON.parse(data[0]) : {}
-        if (message.t === 'navigate') resolve(message.url)
+  await page.evaluate(
+    async ([changed, frameUrl]) => {
+      const { port1: port, port2 } = new MessageChannel()
+      const connectFrame = async () => {
+        const element = document.createElement('iframe')
+        element.src = frameUrl
+        document.body.append(element)
+        await new Promise((resolve) => (element.onload = resolve))
+        const { port1: frame, port2: given } = new MessageChannel()
+        const isHere = new Promise((resolve) => (frame.onmessage = ({ data }) => resolve(data.t)))
+        element.contentWindow.postMessage('strongroom frame 1', new URL(frameUrl).origin, [given])
+        if ((await isHere) !== 'here') throw new Error('the frame refuses this page')
+        frame.postMessage({ t: 'connect' }, [port2])
       }
-    })
-    create.shared().port.postMessage('strongroom', [port2])
-    port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
-    port.postMessage([JSON.stringify({ t: 'login', id: 1, mode: 'redirect' })])
-    const url = new URL(await address)
-    for (const [name, value] of Object.entries(changed)) url.searchParams.set(name, value)
-    setTimeout(() => location.assign(url))
-  }, changes)
+      const address = new Promise((resolve) => {
+        port.onmessage = ({ data }) => {
+          const message = Array.isArray(data) ? JSON.parse(data[0]) : {}
+          if (message.t === 'navigate') resolve(message.url)
+        }
+      })
+      if (frameUrl) await connectFrame()
+      else create.shared().port.postMessage('strongroom', [port2])
+      port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
+      port.postMessage([JSON.stringify({ t: 'login', id: 1, mode: 'redirect' })])
+      const url = new URL(await address)
+      for (const [name, value] of Object.entries(changed)) url.searchParams.set(name, value)
+      setTimeout(() => location.assign(url))
+    },
+    [changes, frame],
+  )
   await giveConsent(page)
   await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
   return booted(page)
@@ -95,6 +120,34 @@ test('with pushed requests, the default, added parameters have no effect', time,
     'scope',
   ])
   const { scope, acr_values, prompt } = lastRequest().parameters
+  assert.deepEqual({ scope, acr_values, prompt }, { scope: NARROW, acr_values: undefined, prompt: 'consent' })
+  const { scopes } = await page.evaluate(() => auth.session)
+  assert.deepEqual(scopes, NARROW.split(' '))
+  assert.equal(warningsOf('scope_exceeded').length, 0)
+  await page.context().close()
+})
+
+const frameOf = ({ vault }) => `${vault.origin}/frame.html`
+
+test('a vault on its own origin refuses a changed scope: unrequestedScopes: ’refuse’', time, async () => {
+  framed.setConfig({ par: false, unrequestedScopes: 'refuse' })
+  const { page } = await openPage('/', framed)
+  const { error } = await attack(page, CHANGES, frameOf(framed))
+  assert.equal(error.code, 'scope_exceeded')
+  const { acr_values, redirect_uri } = lastRequest(framed).parameters
+  assert.equal(acr_values, 'phr')
+  assert.equal(redirect_uri, `${framed.vault.origin}/callback`)
+  assert.equal(await page.evaluate(() => auth.session), null)
+  await page.context().close()
+})
+
+test('a vault on its own origin pushes its requests: added parameters have no effect', time, async () => {
+  const { page, warningsOf } = await openPage('/', framed)
+  assert.deepEqual(await attack(page, CHANGES, frameOf(framed)), { value: { returnTo: '/' } })
+  const { query, parameters } = lastRequest(framed)
+  assert.ok(query.request_uri)
+  assert.equal(query.acr_values, 'phr', 'the address was changed')
+  const { scope, acr_values, prompt } = parameters
   assert.deepEqual({ scope, acr_values, prompt }, { scope: NARROW, acr_values: undefined, prompt: 'consent' })
   const { scopes } = await page.evaluate(() => auth.session)
   assert.deepEqual(scopes, NARROW.split(' '))
