@@ -323,3 +323,30 @@ describe('the profile on disk', () => {
     }
   })
 })
+
+test('discovery and keys are revalidated, and token responses are not stored', time, async (t) => {
+  const app = await startApp({ kind: 'dedicated', proxied: true })
+  t.after(() => app.close())
+  app.site.pageCsp = ''
+  app.provider.settings.headers = { 'Cache-Control': 'public, max-age=86400' }
+  const { requests } = app.proxies.provider
+  const sent = (endpoint) => requests.filter((request) => request.endpoint === endpoint)
+  const modes = (endpoint) => sent(endpoint).map(({ headers }) => headers['cache-control'])
+  const page = await app.open()
+  await signIn(page)
+  await page.goto(app.site.origin)
+  await signIn(page)
+  // Chromium sends `max-age=0` for the mode `no-cache`, and `no-cache` for `no-store`.
+  for (const [endpoint, expected] of [
+    ['discovery', 'max-age=0'],
+    ['jwks', 'max-age=0'],
+    ['token', 'no-cache'],
+  ]) {
+    assert.ok(modes(endpoint).length >= 2, endpoint)
+    assert.deepEqual([...new Set(modes(endpoint))], [expected], endpoint)
+  }
+  const url = `${app.provider.issuer}/.well-known/openid-configuration`
+  const before = sent('discovery').length
+  await page.evaluate(async (address) => (await fetch(address)).text(), url)
+  assert.equal(sent('discovery').length, before, 'control: the cache serves a default request')
+})

@@ -10,6 +10,7 @@ import { answerOf, Faults, waitFor } from './faults.mjs'
  * @property {number} at Milliseconds since the Unix epoch.
  * @property {string} method
  * @property {string} path With the query.
+ * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {string} endpoint The name that `nameOf` returns.
  * @property {import('./faults.mjs').Fault | null} fault The fault that was applied.
  * @property {number} status The response's status: 0 before the response, or without one.
@@ -39,7 +40,8 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
     const closed = once(response, 'close').then(() => {
       entry.status = response.headersSent ? response.statusCode : 0
     })
-    const entry = { at: Date.now(), method: request.method, path: request.url, endpoint, status: 0, closed }
+    const { method, url, headers } = request
+    const entry = { at: Date.now(), method, path: url, headers, endpoint, status: 0, closed }
     entry.fault = fault ?? null
     if (!isPreflight) requests.push(entry)
     // The other side of a cut connection must not fail the test.
