@@ -801,7 +801,7 @@ mod tests {
             (r#"{"apis": {}}"#, "an array of rules such as [{ url:"),
             (
                 r#"{"apis": ["https://a.test/"]}"#,
-                "it must be a rule such as { url:",
+                "`apis[0]` is \"https://a.test/\": it must be a rule such as { url: 'https://api.example.com/v1/' }",
             ),
             (r#"{"scope": ["openid"]}"#, "it must be a string of scopes"),
             (
