@@ -19,3 +19,6 @@ pub mod scope;
 pub mod token_endpoint;
 #[cfg_attr(not(feature = "extended"), path = "oauth/www_authenticate_search.rs")]
 pub mod www_authenticate;
+// The search of the smaller module, which native tests would not reach otherwise.
+#[cfg(all(test, feature = "extended"))]
+pub mod www_authenticate_search;

@@ -1,9 +1,35 @@
 //! Search of `WWW-Authenticate` in the smaller module for browsers, which has no parser of the header.
 
-/// Returns true if the header contains this `error` anywhere (RFC 6750 3.1). It compares bytes, because the standard library's
-/// search for a string adds 2 KB to the module.
+/// Returns true if the header has this `error` (RFC 6750 3.1). A description that mentions the error does not count. It
+/// compares bytes, because the standard library's search for a string adds 2 KB to the module.
 #[must_use]
 pub fn has_error(header: &str, error: &str) -> bool {
-    let mut windows = header.as_bytes().windows(error.len());
-    windows.any(|window| window == error.as_bytes())
+    let header = header.as_bytes();
+    let mut windows = header.windows(error.len()).enumerate();
+    windows.any(|(at, window)| {
+        let before = &header[..at];
+        let before = before.strip_suffix(b"\"").unwrap_or(before);
+        window == error.as_bytes() && before.ends_with(b"error=")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_error;
+
+    #[test]
+    fn error_counts_with_and_without_quotes() {
+        let quoted = "DPoP, Bearer error=\"insufficient_scope\"";
+        assert!(has_error(quoted, "insufficient_scope"));
+        let unquoted = "Bearer error=insufficient_scope";
+        assert!(has_error(unquoted, "insufficient_scope"));
+        let other = "Bearer error=\"invalid_token\"";
+        assert!(!has_error(other, "insufficient_scope"));
+    }
+
+    #[test]
+    fn error_in_a_description_does_not_count() {
+        let header = "Bearer error=\"invalid_token\", error_description=\"not insufficient_scope\"";
+        assert!(!has_error(header, "insufficient_scope"));
+    }
 }
