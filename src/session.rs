@@ -409,6 +409,19 @@ mod tests {
     }
 
     #[test]
+    fn equal_activity_elsewhere_keeps_this_vaults_time() {
+        let mut ours = session(&[]);
+        let before = ours.times.last_activity;
+        let mut theirs = session(&[("touches", "6")]);
+        // The wall clocks agree, and the other worker's monotonic clock started later.
+        let ahead = Millis::from_secs(50);
+        theirs.times.last_activity.monotonic = before.monotonic + ahead;
+        ours.times.adopt_activity(&theirs.times, &at(0));
+        assert_eq!(ours.times.touches(), 6);
+        assert_eq!(ours.times.last_activity, before);
+    }
+
+    #[test]
     fn kept_activity_is_counted_once() {
         let mut session = session(&[("touches", "1")]);
         session.times.count_activity();
@@ -442,6 +455,16 @@ mod tests {
         theirs.succeed(&ours, &at(0));
         assert_eq!(theirs.times.started, ours.times.started);
         assert_eq!(theirs.times.last_activity, ours.times.last_activity);
+    }
+
+    #[test]
+    fn successor_keeps_the_tokens_of_other_apis() {
+        let mut ours = session(&[]);
+        ours.renew_other(7, &tokens("other", 300), None, at(0));
+        let mut theirs = session(&[]);
+        theirs.succeed(&ours, &at(0));
+        let token = theirs.access_token_of(Some(7), &at(0)).unwrap();
+        assert_eq!(token.expose(), "other");
     }
 
     #[test]

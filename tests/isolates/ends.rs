@@ -70,6 +70,26 @@ fn logout_survives_short_coordinator_failure() {
 }
 
 #[test]
+fn logout_is_written_though_the_coordinator_failed_before() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        world.provider.lifetime = 300_000;
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        world.pass(11_000);
+        world.weather.coordinator_down = true;
+        world.call(alice, 0);
+        world.answer_all();
+        world.weather.coordinator_down = false;
+        world.log_out(alice, 0);
+        world.answer_all();
+        let call = world.call(copy, 1);
+        world.answer_all();
+        assert_eq!(ended(&world, call), Some("logged_out"));
+    }
+}
+
+#[test]
 fn logout_during_refresh_revokes_its_result() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(setup);

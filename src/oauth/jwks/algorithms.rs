@@ -126,3 +126,34 @@ impl Algorithm {
         [r#"{"name":""#, name, sizes].concat()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Algorithm;
+    use crate::codec::json::Value;
+
+    #[test]
+    fn webcrypto_parameters_fit_each_algorithm() {
+        for alg in Algorithm::ALL {
+            let parameters = Value::parse(&alg.webcrypto_parameters()).unwrap();
+            let parameters = parameters.as_object().unwrap();
+            let text = |name| parameters.get(name).and_then(Value::as_str).unwrap();
+            let name = match &alg.name()[..2] {
+                "ES" => "ECDSA",
+                "RS" => "RSASSA-PKCS1-v1_5",
+                "PS" => "RSA-PSS",
+                _ => "Ed25519",
+            };
+            assert_eq!(text("name"), name, "{alg:?}");
+            // Ed25519 reads no other member.
+            let Ok(bits) = alg.name()[2..].parse::<u64>() else {
+                continue;
+            };
+            let curve = if bits == 512 { 521 } else { bits };
+            assert_eq!(text("hash"), format!("SHA-{bits}"), "{alg:?}");
+            assert_eq!(text("namedCurve"), format!("P-{curve}"), "{alg:?}");
+            let salt = parameters.get("saltLength").and_then(Value::as_u64);
+            assert_eq!(salt, Some(bits / 8), "{alg:?}");
+        }
+    }
+}
