@@ -46,7 +46,7 @@ export const htmlWith = (script) => `<!doctype html>
 
 /** Code that every page of the app has: the package, and a function that reports an outcome to a test. */
 export const tools = (extendedLifetime) => `
-import { connect, connectFrame, StrongroomError } from '/strongroom/index.js'
+import { connect, connectFrame, createAuth, StrongroomError } from '/strongroom/index.js'
 
 const create = {
   shared: () => new SharedWorker('${WORKER}', { type: 'module', extendedLifetime: ${extendedLifetime} }),
@@ -67,7 +67,7 @@ const describe = (error) => ({
 const settle = (promise) =>
   Promise.resolve(promise).then((value) => ({ value }), (error) => ({ error: describe(error) }))
 
-Object.assign(globalThis, { connect, connectFrame, create, describe, settle })
+Object.assign(globalThis, { connect, connectFrame, createAuth, create, describe, settle })
 `
 
 /**

@@ -81,6 +81,87 @@ export interface Strongroom {
   close(): void
 }
 
+/** The app's workers. Each is a literal expression, because bundlers look for `new Worker(new URL(…))`. */
+export interface WorkerSource {
+  /** Creates the worker that all tabs share. */
+  shared?: () => SharedWorker
+  /**
+   * Creates a worker for this tab alone. It is used in WebKit, whose shared workers cannot keep a session, and where there
+   * is no `SharedWorker`. See docs/browsers.md.
+   */
+  dedicated?: () => Worker
+}
+
+/** The vault or token handler that an {@link Auth} connects to. */
+export type AuthSource =
+  | WorkerSource
+  /** The URL of a vault on its own origin (docs/vault-origin.md). */
+  | { frame: string | URL }
+  /** The path of a token handler's endpoints on this origin (docs/edge.md). */
+  | string
+
+/** Options of `createAuth()`. */
+export interface AuthOptions extends ConnectOptions {
+  /**
+   * Shows the page from which the user went to sign in, after a redirect login: a path with query and fragment. Called
+   * also if the login failed. Default: `history.replaceState`. An app with a router navigates there.
+   */
+  onReturn?: (returnTo: string) => void
+}
+
+/** The state of an {@link Auth}. It is the same object until something changes. */
+export interface AuthState {
+  /**
+   * `connecting`: the vault has not responded yet, or a login is being finished. `failed`: the vault could not be reached
+   * or has stopped, and `error` says why; see `reconnect()`.
+   */
+  readonly status: 'connecting' | 'connected' | 'failed'
+  /** The current session, or `null`. */
+  readonly session: Session | null
+  /** The reason why the last session ended; `null` before the first one ends. */
+  readonly endReason: EndReason | null
+  /** See {@link Strongroom.elsewhere}. */
+  readonly elsewhere: boolean
+  /**
+   * The time at which the session is about to end, in milliseconds since the Unix epoch, or `null`. Set a tenth of
+   * `session.idle` before, at most a minute. It is `null` again when the user is active, or when the session has ended.
+   */
+  readonly expiring: number | null
+  /** The error with which the connection or the last redirect login failed; `null` once there is a session. */
+  readonly error: StrongroomErrorLike | null
+}
+
+/**
+ * The object through which an app signs in and calls its APIs: see `createAuth()`. All methods are bound. Those that need
+ * the vault wait for the connection, and for a login that is being finished.
+ */
+export interface Auth extends Pick<
+  Strongroom,
+  'fetch' | 'eventSource' | 'webSocket' | 'login' | 'logout' | 'reconnect' | 'close'
+> {
+  /** The current state. */
+  readonly state: AuthState
+  /**
+   * Calls `listener` with the current state, and then with each new one. Returns a function that ends the subscription.
+   * This is a Svelte store, and fits React's `useSyncExternalStore` with `state`.
+   */
+  readonly subscribe: (listener: (state: AuthState) => void) => () => void
+  /**
+   * Resolves with the session. If there is none, signs the user in by redirect, which leaves the page. Resolves with
+   * `null` if the user has to decide that: after `logged_out`, `idle`, `absolute` and `security`, and after an error of a
+   * login. Show a page with a button for `login()` then. Use it in route guards.
+   *
+   * @throws {@link StrongroomError} As `connect()`, and the errors of `login()`.
+   */
+  requireSession(options?: LoginOptions): Promise<Session | null>
+  /**
+   * Resolves with the client for everything else, such as `on('trace')` and `inspect()`.
+   *
+   * @throws {@link StrongroomError} As `connect()`.
+   */
+  connect(): Promise<Strongroom>
+}
+
 /** The source of the session with which `connect()` resolved. */
 export type Resumed =
   /** The worker had it: another tab is open, or the worker outlived the page (`extendedLifetime`). */

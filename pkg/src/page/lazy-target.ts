@@ -14,14 +14,18 @@ export interface LazyTarget extends EventTarget {
   onerror?: (event: Event) => void
 }
 
-/** @throws TypeError if the URL is not valid. */
-export const createLazyTarget = (
-  kind: 'eventSource' | 'webSocket',
-  connection: Connection,
-  url: string | URL,
-  options: unknown,
-  auth?: Strongroom,
-): never => {
+/** A client whose event sources and sockets may be created before it is connected. */
+export interface LazyClient extends Strongroom {
+  eventSource(url: string | URL, init?: EventSourceInit, target?: LazyTarget): EventSource
+  webSocket(url: string | URL, protocols?: string | string[], target?: LazyTarget): WebSocket
+}
+
+/**
+ * Creates a target without an implementation.
+ *
+ * @throws TypeError if the URL is not valid.
+ */
+export const createTarget = (url: string | URL): LazyTarget => {
   const target: LazyTarget = Object.assign(new EventTarget(), {
     url: new URL(url, location.href).href,
     readyState: 0,
@@ -29,14 +33,28 @@ export const createLazyTarget = (
       target.readyState = 2
     },
   })
+  return target
+}
+
+/** Closes a target that has no implementation. */
+export const failTarget = (target: LazyTarget, error: unknown): void => {
+  target.close()
+  const failed = new ErrorEvent('error', { error })
+  target.onerror?.(failed)
+  target.dispatchEvent(failed)
+}
+
+/** Loads the implementation of a target. */
+export const implementTarget = (
+  kind: 'eventSource' | 'webSocket',
+  target: LazyTarget,
+  connection: Connection,
+  options: unknown,
+  auth?: Strongroom,
+): never => {
   import('./streaming.js').then(
     (live) => live[kind](target, connection, options as never, auth as never),
-    (error) => {
-      target.close()
-      const failed = new ErrorEvent('error', { error })
-      target.onerror?.(failed)
-      target.dispatchEvent(failed)
-    },
+    (error) => failTarget(target, error),
   )
   return target as never
 }

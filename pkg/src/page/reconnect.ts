@@ -49,7 +49,7 @@ const release = (worker: AnyWorker) => {
  * If the user signs out in the meantime, the new vault may have read the session before its end was written. It then
  * announces the end a moment later, and the page ignores that session.
  *
- * index.ts passes in `open`, so that this file does not contain a copy.
+ * connect.ts passes in `open`, so that this file does not contain a copy.
  */
 export const move = async (
   old: Connection,

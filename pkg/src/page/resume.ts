@@ -8,6 +8,7 @@
 import { POPUP_MARK } from '../../glue/constants.js'
 import { isResponse, ownPath, stateOf, webUrl } from './address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
+import { needsUser } from './end-reason.js'
 import { listen } from './listen.js'
 import type { Connection } from './connection.js'
 import type { refuse as Refuse } from './error-text.js'
@@ -44,14 +45,11 @@ const SHORT_PAUSE = 10
 const FRAME_TIMEOUT = 10
 const NAVIGATION_TIMEOUT = 30
 
-/** End reasons after which a new session needs the user's own decision. */
-const FINAL = ['logged_out', 'idle', 'absolute', 'security']
-
 /** The attempt in flight. Several connections of a page share it. */
 let inFlight: Promise<unknown> | undefined
 
 /**
- * Resolves with `how` if a session was resumed. Rejects only if `how` is not valid. index.ts passes its own `handled` and
+ * Resolves with `how` if a session was resumed. Rejects only if `how` is not valid. connect.ts passes its own `handled` and
  * `refuse`, so that this file does not contain copies.
  */
 export const resume = async (
@@ -166,7 +164,7 @@ const recordEnds = (auth: Strongroom) => {
       const { session, endReason, elsewhere } = auth
       // A user has signed in through another worker since this session ended.
       if (elsewhere) return
-      if (FINAL.includes(endReason!)) localStorage.setItem(ENDED, `${Date.now()}`)
+      if (needsUser(endReason)) localStorage.setItem(ENDED, `${Date.now()}`)
       // A session that began earlier may belong to another worker, and does not show that the user has signed in.
       else if (session && session.startedAt > Number(localStorage.getItem(ENDED)))
         localStorage.removeItem(ENDED)

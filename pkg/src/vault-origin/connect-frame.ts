@@ -7,7 +7,7 @@
  */
 import { isState } from './callback-cookies.js'
 import type { CallbackResult, ConnectOptions, Strongroom, StrongroomErrorLike } from '../page/api.js'
-import type { connect as Connect } from '../page/index.js'
+import type { connect as Connect } from '../page/connect.js'
 import {
   type FrameResponse,
   FRAME_HANDSHAKE,
@@ -34,7 +34,7 @@ interface SharedFrame {
 /** The frames of this page by URL. */
 const frames = new Map<string, SharedFrame>()
 
-/** See `connectFrame` of index.ts, which passes its own `connect` and `refuse` so that this file does not contain copies. */
+/** See `connectFrame` of connect.ts, which passes its own `connect` and `refuse` so that this file does not contain copies. */
 export const connectFrame = async (
   address: string | URL,
   options: ConnectOptions = {},

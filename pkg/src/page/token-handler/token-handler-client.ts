@@ -9,14 +9,15 @@ import { watchUser } from '../activity.js'
 import type { ConnectOptions, LogoutOptions, Strongroom } from '../api.js'
 import type { refuse as Refuse } from '../error-text.js'
 import { eventSource } from '../event-source.js'
-import type { LazyTarget } from '../lazy-target.js'
+import { createTarget, type LazyClient } from '../lazy-target.js'
 import { listen } from '../listen.js'
 import { handlerFetch, rejectWith, routeUrl } from './handler-fetch.js'
 import { handlerLogin } from './handler-login.js'
 import { errorIn, handlerRequests, type HandlerConfig, type HandlerRequests } from './handler-requests.js'
 import { handlerSession, type HandlerSession } from './handler-session.js'
+import { relaySocket } from './relay-socket.js'
 
-/** See `connect` of index.ts, which passes its own functions in the last three parameters so that this file does not contain copies. */
+/** See `connect` of connect.ts, which passes its own functions in the last three parameters so that this file does not contain copies. */
 export const connect = async (
   address: string,
   timeout: number,
@@ -42,7 +43,7 @@ export const connect = async (
   const login: Strongroom['login'] = (options) =>
     handlerLogin({ base, state, events, closed, refuse, refuseOption }, options)
   const send = handlerFetch(state, config, closed, refuse, login)
-  const auth: Strongroom = {
+  const auth: LazyClient = {
     get session() {
       return state.session
     },
@@ -55,16 +56,11 @@ export const connect = async (
     /** All tabs share one cookie. */
     elsewhere: false,
     fetch: send,
-    eventSource(url, init) {
-      const target: LazyTarget = Object.assign(new EventTarget(), {
-        url: new URL(url, location.href).href,
-        readyState: 0,
-        close() {},
-      })
+    eventSource(url, init, target = createTarget(url)) {
       eventSource(target, send, init, auth)
       return target as never
     },
-    webSocket(url, protocols) {
+    webSocket(url, protocols, early) {
       const address = new URL(url, location.href)
       address.protocol = address.protocol.replace('ws', 'http')
       const target = routeUrl(config, address.href)
@@ -72,6 +68,7 @@ export const connect = async (
       const socket = new WebSocket(target.replace('http', 'ws'), protocols)
       sockets.add(socket)
       socket.addEventListener('close', () => sockets.delete(socket))
+      if (early) relaySocket(early, socket)
       return socket
     },
     login,

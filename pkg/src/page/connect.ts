@@ -1,0 +1,227 @@
+/** Connects a page to a vault, or to a token handler, and implements the client's methods. */
+import type { ConnectOptions, EndReason, Events, LogoutOptions, Resumed, Session, Strongroom } from './api.js'
+import { isResponse, webUrl } from './address.js'
+import { handleCallback, handled } from './callback.js'
+import { StrongroomError } from './error.js'
+import { vaultFetch } from './fetch.js'
+import { watchUser } from './activity.js'
+import { listen } from './listen.js'
+import { login } from './login.js'
+import { type Connection, type Listener, open } from './connection.js'
+import { createTarget, implementTarget, type LazyClient } from './lazy-target.js'
+import { createError, refuse, expandMessage } from './error-text.js'
+
+/** A worker, or a frame that stands for one: src/vault-origin/connect-frame.ts. */
+type AnyWorker = SharedWorker | Worker
+
+/** Messages in src/page/error-messages.ts. */
+const UNSUPPORTED_CONTEXT = '\x07c'
+const NO_CALLBACK = '\x07d'
+const NO_OPTION = '\x07g'
+
+/** All events: see `Events` in api.ts. */
+const EVENTS = ['change', 'expiring', 'failed', 'trace']
+
+/** Milliseconds after which a missing call of `handleCallback()` is reported. */
+const REMINDER = 5000
+
+/** Rejects an unknown option of a call. */
+const refuseOption = (call: string, name: string) => refuse('message_invalid', `${call}${NO_OPTION}'${name}'`)
+
+/** Returns an `on()` for these events. */
+const createOn =
+  (events: EventTarget): Strongroom['on'] =>
+  (type, listener) => {
+    // The error is thrown synchronously, so its message cannot be loaded first.
+    if (!EVENTS.includes(type)) {
+      throw new StrongroomError('message_invalid', `on() has no event '${type}', only ${EVENTS}.`)
+    }
+    return listen(events, type, ({ detail }: CustomEvent) => listener(detail))
+  }
+
+/**
+ * Connects the page to the vault in `worker`.
+ *
+ * Each call creates a new connection, so the same worker may be passed again.
+ *
+ * @param worker A worker from the app's own file, which calls `vault()` of `strongroom/worker`. Connect in the same turn:
+ *   the `error` event of a worker that fails to load is fired only once.
+ *
+ *   Better: a function that returns the worker, or a promise of it. `reconnect()` needs it, the page needs it to get the
+ *   worker of a newer deployment (docs/deployment.md), and `worker_failed` needs it to explain what is wrong with the file.
+ *
+ *   Or the path of a token handler's endpoints (`strongroom/edge`) on this origin, such as `/auth`, without a vault in the
+ *   browser: the client has the same interface, and docs/edge.md lists the differences.
+ * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or an error of the vault, such as `config_invalid`,
+ *   `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or an error of the handler, such as
+ *   `coordinator_unavailable`.
+ */
+export const connect = async (
+  worker: AnyWorker | (() => AnyWorker | Promise<AnyWorker>) | string,
+  { timeout = 10, resume, ...unknown }: ConnectOptions = {},
+): Promise<Strongroom> => {
+  if (!globalThis.isSecureContext) return refuse('unsupported', UNSUPPORTED_CONTEXT)
+  for (const name of Object.keys(unknown)) return refuseOption('connect', name)
+  if (typeof worker === 'string') {
+    return (await import('./token-handler/token-handler-client.js')).connect(
+      worker,
+      timeout,
+      resume,
+      refuse,
+      refuseOption,
+      createOn,
+    )
+  }
+  const resuming = resume && import('./resume.js')
+  let running: Connection['at'] = typeof worker === 'function' ? await worker() : worker
+  let connection: Connection
+  let from: Resumed | undefined
+  let hasFailed = false
+  const events = new EventTarget()
+  let session: Session | null = null
+  let reason: EndReason | null = null
+  let elsewhere = false
+  let traced = Promise.resolve()
+  let stopWatching: (() => void) | undefined
+  // Declared before `resume()` runs, which may call handleCallback().
+  let reminder: ReturnType<typeof setTimeout> | undefined
+
+  const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
+    events.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+
+  const listener: Listener = {
+    announce(message) {
+      if (message.t === 'trace') {
+        // In order, although the message of a detail may have to be loaded first.
+        traced = traced.then(async () =>
+          emit(message.t, { ...message, detail: await expandMessage(message.detail) }),
+        )
+        return
+      }
+      if (message.t === 'warning') {
+        createError(message.warning, message.message).then(({ code, message }) =>
+          console.warn(`strongroom: ${code}: ${message}`),
+        )
+        return
+      }
+      if (message.t === 'expiring') return emit(message.t, { at: message.at })
+      if (message.t === 'outdated') {
+        import('./reconnect.js').then(({ move }) =>
+          move(connection, worker, timeout, open, listener, adopt, () => session),
+        )
+        return
+      }
+      const before = reason
+      ;({ session, reason, from, elsewhere = elsewhere } = message)
+      // A new vault does not know why the session of the previous one ended.
+      if (!session) reason ??= before
+      emit('change', { session, reason })
+    },
+    ended(error) {
+      const wasSignedIn = session
+      session = null
+      stopWatching?.()
+      hasFailed = !!error
+      // A page that called close() itself gets no event.
+      if (error && wasSignedIn) emit('change', { session, reason })
+      error?.then((failure) => {
+        const fail = () => emit('failed', failure)
+        if (connection && failure.code === 'vault_outdated') auth.reconnect().catch(fail)
+        else fail()
+      })
+    },
+  }
+  const adopt = (at: Connection['at'], next: Connection) => {
+    running = at
+    connection = next
+    stopWatching?.()
+    stopWatching = watchUser((event) => session && connection.notify(event))
+  }
+  const connectWorker = async () => adopt(running, await open(running, timeout, listener, worker))
+
+  await connectWorker()
+  let resumed: Resumed | null = session && (from ?? 'vault')
+  const auth: LazyClient = {
+    get session() {
+      return session
+    },
+    get resumed() {
+      return resumed
+    },
+    get endReason() {
+      return reason
+    },
+    get elsewhere() {
+      return !session && elsewhere
+    },
+    fetch: async (input, init) =>
+      vaultFetch(
+        init?.onProgress ? (await import('./streaming.js')).watched(connection, init.onProgress) : connection,
+        input,
+        init,
+      ).catch((error) => {
+        if (error instanceof StrongroomError && error.login) {
+          error.stepUp = async (options) => {
+            await auth.login({ mode: 'popup', ...error.login, ...options })
+            return auth.fetch(input, init)
+          }
+        }
+        throw error
+      }),
+    eventSource: (url, init, target = createTarget(url)) =>
+      implementTarget('eventSource', target, connection, init, auth),
+    webSocket: (url, protocols, target = createTarget(url)) =>
+      implementTarget('webSocket', target, connection, protocols),
+    async login(options) {
+      await login(connection, options, () => session)
+      return session!
+    },
+    handleCallback(url) {
+      clearTimeout(reminder)
+      return handleCallback(connection, url)
+    },
+    async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
+      for (const name of Object.keys(unknown)) return refuseOption('logout', name)
+      const back = returnTo && new URL(returnTo, location.href).href
+      const done = await connection.query({ t: 'logout', provider, returnTo: back })
+      if (done.url) location.assign(webUrl(done.url))
+      return { revoked: done.revoked }
+    },
+    on: createOn(events),
+    async inspect() {
+      return (await connection.query({ t: 'inspect' })).holdings
+    },
+    async reconnect() {
+      if (!hasFailed) return
+      const { renew } = await import('./reconnect.js')
+      running = await renew(running, worker, connection.lock, refuse)
+      hasFailed = false
+      await connectWorker()
+    },
+    close() {
+      connection.end('closed')
+    },
+  }
+  if (resuming)
+    resumed = (await (await resuming).resume(auth, connection!, resume, handled, refuse)) ?? resumed
+  // The URL contains the response to a login that has not been finished.
+  reminder = setTimeout(
+    async () => isResponse(new URL(location.href)) && console.warn(await expandMessage(NO_CALLBACK)),
+    REMINDER,
+  )
+  return auth
+}
+
+/**
+ * Connects the page to a vault on an origin of its own. Script of this origin then cannot reach the vault's storage, its
+ * worker or an authorization code.
+ *
+ * Adds a hidden frame to the page, once for each URL. Do not remove it. The time limit applies to the frame, and again to
+ * the worker.
+ *
+ * @param url The page that calls `vaultFrame()` of `strongroom/vault-frame`: see docs/vault-origin.md.
+ * @throws {@link StrongroomError} The errors of `connect()`, and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.
+ */
+export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>
+  (await import('../vault-origin/connect-frame.js')).connectFrame(url, options, connect, refuse)

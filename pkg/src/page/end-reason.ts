@@ -1,0 +1,8 @@
+/** Rules about the reason why a session ended. */
+import type { EndReason } from '../protocol/messages.js'
+
+/** End reasons after which only the user may begin a new session. Otherwise the session's limits would mean nothing. */
+const FINAL = ['logged_out', 'idle', 'absolute', 'security']
+
+/** Returns true if an app must not sign the user in again without a click. */
+export const needsUser = (reason: EndReason | null): boolean => FINAL.includes(reason!)

@@ -1,0 +1,253 @@
+// createAuth(): one object per app, which connects when it is first used, finishes a login and keeps its listeners informed.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { clickLogin, giveConsent, startApp } from '../support/app.mjs'
+import { killWorkers } from '../support/device.mjs'
+
+const time = { timeout: 60_000 }
+const KINDS = ['shared', 'dedicated', 'vaultOrigin']
+const apps = {}
+
+/** The app's page. `made` counts its workers, and `states` are the states that a listener has received. */
+const pageWith = (source, script = 'globalThis.stop = auth.subscribe((state) => states.push(state))') => `
+import '/tools.js'
+globalThis.made = 0
+globalThis.states = []
+const counted = (kind) => () => (made++, create[kind]())
+globalThis.auth = createAuth(${source})
+globalThis.until = (isSo) => new Promise((resolve) => {
+  const stop = auth.subscribe((state) => isSo(state) && queueMicrotask(() => (stop(), resolve(state))))
+})
+${script}
+`
+
+const sourceOf = {
+  shared: () => `{ shared: counted('shared'), dedicated: counted('dedicated') }`,
+  dedicated: () => `{ dedicated: counted('dedicated') }`,
+  vaultOrigin: ({ vault }) => `{ frame: '${vault.origin}/frame.html' }`,
+}
+
+before(async () => {
+  const options = { shared: {}, dedicated: { kind: 'dedicated' }, vaultOrigin: { vaultOrigin: true } }
+  await Promise.all(KINDS.map(async (kind) => (apps[kind] = await startApp(options[kind]))))
+  for (const app of Object.values(apps)) app.site.routes['/orders'] = '/index.html'
+})
+after(() => Promise.all(Object.values(apps).map((app) => app.close())))
+afterEach(() => Object.values(apps).forEach((app) => app.provider.faults.clear()))
+
+/** Opens a page with this script after the object was created. */
+function openApp(kind, script, path = '/orders?a#b') {
+  const app = apps[kind]
+  app.site.files['/page.js'] = pageWith(sourceOf[kind](app), script)
+  return app.open(path)
+}
+
+const orders = (kind) => `${apps[kind].api.url}orders`
+const trips = (kind) => apps[kind].ledger.authorizationRequests().length
+const atApp = (page, kind) => page.waitForURL((url) => url.origin === apps[kind].site.origin)
+
+/** A guard, whose result is `guarded`. */
+const GUARD = 'globalThis.guarded = settle(auth.requireSession())'
+
+/** Signs in through a guard. */
+async function signedIn(kind, script = '') {
+  const page = await openApp(kind, `${script}\n${GUARD}`)
+  await giveConsent(page)
+  await page.waitForFunction(() => globalThis.auth?.state.status === 'connected')
+  return page
+}
+
+for (const kind of KINDS) {
+  test(`guard signs in and returns to its page, ${kind}`, time, async () => {
+    const before = trips(kind)
+    const page = await signedIn(kind)
+    const { value } = await page.evaluate(() => guarded)
+    assert.equal(value.claims.sub, 'alice')
+    assert.equal(
+      await page.evaluate(() => location.pathname + location.search + location.hash),
+      '/orders?a#b',
+    )
+    assert.equal(trips(kind) - before, 1)
+    await page.context().close()
+  })
+
+  test(`denied login is in the state and not repeated, ${kind}`, time, async () => {
+    const before = trips(kind)
+    const page = await openApp(kind, GUARD)
+    await page.waitForSelector('#username, button[value=deny]')
+    await page.click('button[value=deny]')
+    await atApp(page, kind)
+    assert.deepEqual(await page.evaluate(() => guarded), { value: null })
+    const { status, error } = await page.evaluate(() => ({
+      ...auth.state,
+      error: describe(auth.state.error),
+    }))
+    assert.equal(status, 'connected')
+    assert.equal(error.code, 'login_denied')
+    assert.equal(new URL(page.url()).pathname, '/orders')
+    assert.equal(trips(kind) - before, 1)
+    await page.context().close()
+  })
+
+  test(`call made while a login is being finished succeeds, ${kind}`, time, async () => {
+    const page = await signedIn(
+      kind,
+      `if (location.pathname === '/callback')
+        globalThis.called = settle(auth.fetch('${orders(kind)}').then(({ status }) => status))`,
+    )
+    assert.deepEqual(await page.evaluate(() => called), { value: 200 })
+    await page.context().close()
+  })
+
+  test(`login() during a callback does not navigate, ${kind}`, time, async () => {
+    const before = trips(kind)
+    const page = await openApp(kind, `globalThis.guarded = settle(auth.login())`)
+    await giveConsent(page)
+    await atApp(page, kind)
+    const { value } = await page.evaluate(() => guarded)
+    assert.equal(value.claims.sub, 'alice')
+    assert.equal(trips(kind) - before, 1)
+    await page.context().close()
+  })
+}
+
+test('guard does not sign in after a logout', time, async () => {
+  const page = await signedIn('shared')
+  const before = trips('shared')
+  await page.evaluate(() => auth.logout())
+  assert.equal(await page.evaluate(() => auth.state.endReason), 'logged_out')
+  assert.deepEqual(await page.evaluate(() => settle(auth.requireSession())), { value: null })
+  assert.equal(trips('shared'), before)
+  await page.context().close()
+})
+
+test('nothing is created before the first use', time, async () => {
+  const page = await openApp('shared', '')
+  assert.deepEqual(await page.evaluate(() => [made, auth.state.status]), [0, 'connecting'])
+  await page.evaluate(async () => Promise.all([auth.connect(), auth.connect()]))
+  assert.deepEqual(await page.evaluate(() => [made, auth.state.status]), [1, 'connected'])
+  await page.context().close()
+})
+
+test('state is one object until something changes', time, async () => {
+  const page = await openApp('shared')
+  await page.evaluate(() => until(({ status }) => status === 'connected'))
+  const seen = await page.evaluate(() => ({
+    isSame: auth.state === auth.state && states.at(-1) === auth.state,
+    statuses: states.map(({ status }) => status),
+  }))
+  assert.deepEqual(seen, { isSame: true, statuses: ['connecting', 'connected'] })
+  await page.context().close()
+})
+
+test('ended subscription receives nothing', time, async () => {
+  const page = await signedIn('shared', `globalThis.stop = auth.subscribe((state) => states.push(state))`)
+  const before = await page.evaluate(() => (stop(), states.length))
+  await page.evaluate(() => auth.logout())
+  assert.equal(await page.evaluate(() => states.length), before)
+  await page.context().close()
+})
+
+test('popup opens in the click’s task', time, async () => {
+  const page = await openApp('shared')
+  await page.evaluate(() => auth.connect())
+  const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
+  await giveConsent(popup)
+  const { value } = await page.evaluate(() => login)
+  assert.equal(value.claims.sub, 'alice')
+  assert.equal(await page.evaluate(() => auth.state.session.claims.sub), 'alice')
+  await page.context().close()
+})
+
+test('event source created before the connection opens after it', time, async () => {
+  apps.shared.api.on('two', ({ response }) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    response.write('data: one\n\n')
+  })
+  const page = await signedIn('shared')
+  const first = await page.evaluate((url) => {
+    const later = createAuth({ shared: create.shared })
+    const source = later.eventSource(url)
+    return new Promise((resolve) => {
+      source.onmessage = ({ data }) => (source.close(), resolve([data, source.readyState]))
+    })
+  }, `${apps.shared.api.url}on/two`)
+  assert.deepEqual(first, ['one', 2])
+  await page.context().close()
+})
+
+test('socket created before a failed connection reports the error', time, async () => {
+  const page = await openApp('shared', '')
+  const code = await page.evaluate(() => {
+    const broken = createAuth(
+      { shared: () => new SharedWorker('/missing.js', { type: 'module' }) },
+      { timeout: 1 },
+    )
+    const socket = broken.webSocket('/live')
+    return new Promise((resolve) => (socket.onerror = ({ error }) => resolve(error.code)))
+  })
+  assert.match(code, /^worker_(failed|timeout)$/)
+  await page.context().close()
+})
+
+test('vault that crashes is replaced once', time, async () => {
+  const page = await signedIn('shared', 'globalThis.stop = auth.subscribe((state) => states.push(state))')
+  await killWorkers(page)
+  await page.evaluate(() => until(({ status, session }) => status === 'connected' && !session))
+  assert.equal(await page.evaluate(() => made), 2)
+  await killWorkers(page)
+  const { error } = await page.evaluate(async () => {
+    const { error } = await until(({ status }) => status === 'failed')
+    return { error: describe(error) }
+  })
+  assert.equal(error.code, 'vault_crashed')
+  assert.equal(await page.evaluate(() => made), 2)
+  await page.evaluate(() => auth.reconnect())
+  assert.deepEqual(await page.evaluate(() => [auth.state.status, auth.state.error, made]), [
+    'connected',
+    null,
+    3,
+  ])
+  await page.context().close()
+})
+
+test('failed connection is repeated by reconnect()', time, async () => {
+  const app = apps.dedicated
+  const page = await openApp('dedicated', 'globalThis.first = settle(auth.connect())')
+  await page.evaluate(() => first)
+  app.setConfig({ nonsense: true })
+  await page.reload()
+  const { error } = await page.evaluate(() => first)
+  assert.equal(error.code, 'config_invalid')
+  assert.equal(await page.evaluate(() => auth.state.status), 'failed')
+  app.setConfig({})
+  await page.evaluate(() => auth.reconnect())
+  assert.equal(await page.evaluate(() => auth.state.status), 'connected')
+  await page.context().close()
+})
+
+test('route is restored by onReturn', time, async () => {
+  const app = apps.shared
+  app.site.files['/page.js'] = pageWith(
+    `${sourceOf.shared(app)}, { onReturn: (path) => (globalThis.returned = path) }`,
+    GUARD,
+  )
+  const page = await app.open('/orders?a#b')
+  await giveConsent(page)
+  await page.waitForFunction(() => globalThis.auth?.state.status === 'connected')
+  assert.equal(await page.evaluate(() => returned), '/orders?a#b')
+  assert.equal(await page.evaluate(() => location.pathname), '/callback')
+  await page.context().close()
+})
+
+test('server may import and subscribe', async () => {
+  const { createAuth } = await import(fileURLToPath(new URL('../../pkg/dist/index.js', import.meta.url)))
+  let made = 0
+  const auth = createAuth({ shared: () => made++ })
+  const states = []
+  auth.subscribe((state) => states.push(state))()
+  assert.deepEqual([states.length, states[0].status, made], [1, 'connecting', 0])
+  await assert.rejects(auth.fetch('/orders'), { code: 'unsupported' })
+  assert.equal(made, 0)
+})
