@@ -14,8 +14,10 @@ export const LAZY = {
   // Error messages, with the first error.
   'error-messages': 'page/error-messages',
   'worker-failure': 'page/worker-failure',
-  'popup-login': 'page/popup-login',
+  // Logins, when there is no session.
+  login: 'page/login',
   resume: 'page/resume',
+  guard: 'page/guard',
   reconnect: 'page/reconnect',
   // Event sources, WebSockets and progress.
   streaming: 'page/streaming',

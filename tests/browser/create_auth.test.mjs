@@ -227,6 +227,102 @@ test('failed connection is repeated by reconnect()', time, async () => {
   await page.context().close()
 })
 
+test('guard does not sign in after a logout and a reload', time, async () => {
+  const page = await signedIn('dedicated')
+  const before = trips('dedicated')
+  await page.evaluate(() => auth.logout())
+  await page.reload()
+  assert.deepEqual(await page.evaluate(() => guarded), { value: null })
+  assert.equal(await page.evaluate(() => auth.state.endReason), 'logged_out')
+  assert.equal(trips('dedicated'), before)
+  await page.context().close()
+})
+
+test('guard stops if its logins bring no session', time, async () => {
+  const app = apps.dedicated
+  const before = trips('dedicated')
+  // Leaves the page, and so the worker that has the session in its memory.
+  app.site.files['/page.js'] = pageWith(
+    `${sourceOf.dedicated(app)}, { onReturn: (path) => location.assign(path) }`,
+    GUARD,
+  )
+  const page = await app.open('/orders')
+  for (let round = 0; round < 3; round++) {
+    await giveConsent(page)
+    await atApp(page, 'dedicated')
+    await page.waitForURL((url) => url.pathname === '/orders' || url.origin !== app.site.origin)
+  }
+  await page.waitForFunction(() => globalThis.auth?.state.status === 'connected')
+  assert.deepEqual(await page.evaluate(() => guarded), { value: null })
+  assert.equal(trips('dedicated') - before, 3)
+  await page.context().close()
+})
+
+test('guards of one page share a login', time, async () => {
+  const before = trips('shared')
+  const page = await openApp('shared', `${GUARD}; globalThis.second = settle(auth.requireSession())`)
+  await giveConsent(page)
+  await page.waitForFunction(() => globalThis.auth?.state.status === 'connected')
+  assert.equal(await page.evaluate(async () => (await second).value.claims.sub), 'alice')
+  assert.equal(trips('shared') - before, 1)
+  await page.context().close()
+})
+
+test('listener that throws does not stop the others', time, async () => {
+  const page = await openApp(
+    'shared',
+    `let calls = 0
+    auth.subscribe(() => { if (calls++) throw Error('a listener') })
+    auth.subscribe((state) => states.push(state))`,
+  )
+  await page.waitForFunction(() => states.at(-1).status === 'connected')
+  assert.equal(await page.evaluate(() => auth.state.error), null)
+  await page.context().close()
+})
+
+test('onReturn that throws does not fail the connection', time, async () => {
+  const app = apps.shared
+  app.site.files['/page.js'] = pageWith(
+    `${sourceOf.shared(app)}, { onReturn: () => { throw Error('a router') } }`,
+    GUARD,
+  )
+  const page = await app.open('/orders')
+  await giveConsent(page)
+  await page.waitForFunction(() => globalThis.auth?.state.status === 'connected')
+  assert.equal(await page.evaluate(() => auth.state.session.claims.sub), 'alice')
+  await page.context().close()
+})
+
+test('close() while connecting closes the connection', time, async () => {
+  const page = await openApp('shared', 'globalThis.connecting = auth.connect(); auth.close()')
+  const { error } = await page.evaluate(() => settle(connecting.then(() => auth.fetch('/'))))
+  assert.equal(error.code, 'closed')
+  await page.context().close()
+})
+
+test('reconnect() twice makes one worker', time, async () => {
+  const page = await openApp('shared', 'globalThis.first = settle(auth.connect())')
+  await page.evaluate(() => first)
+  await killWorkers(page)
+  await page.evaluate(() => until(({ status }) => status === 'connecting'))
+  await page.evaluate(() => Promise.all([auth.reconnect(), auth.reconnect()]))
+  assert.deepEqual(await page.evaluate(() => [auth.state.status, made]), ['connected', 2])
+  await killWorkers(page)
+  await page.evaluate(() => until(({ status }) => status === 'failed'))
+  await page.evaluate(() => Promise.all([auth.reconnect(), auth.reconnect()]))
+  assert.deepEqual(await page.evaluate(() => [auth.state.status, made]), ['connected', 3])
+  await page.context().close()
+})
+
+test('reconnect() of a working vault changes nothing', time, async () => {
+  const page = await openApp('shared')
+  await page.evaluate(() => auth.connect())
+  const before = await page.evaluate(() => states.length)
+  await page.evaluate(() => auth.reconnect())
+  assert.equal(await page.evaluate(() => states.length), before)
+  await page.context().close()
+})
+
 test('route is restored by onReturn', time, async () => {
   const app = apps.shared
   app.site.files['/page.js'] = pageWith(

@@ -16,6 +16,13 @@ after(() => rm(dist, { recursive: true }))
 const cases = [
   { name: 'within the budget', page: 1, wasm: 10, over: null },
   { name: 'a page that is too large', page: 4.7, wasm: 10, over: /^page \(main thread\): 4\.7/m },
+  {
+    name: 'a createAuth that is too large',
+    page: 1,
+    createAuth: 0.7,
+    wasm: 10,
+    over: /^createAuth, .*: 0\.7/m,
+  },
   { name: 'a wasm that is too large', page: 1, wasm: 51, over: /^total: 53\./m },
   {
     name: 'an extended wasm that is too large',
@@ -33,10 +40,10 @@ const cases = [
   },
 ]
 
-for (const { name, page, wasm, extended = 60, edge = 10, over } of cases) {
+for (const { name, page, createAuth = 0.1, wasm, extended = 60, edge = 10, over } of cases) {
   test(name, async () => {
     // Random bytes do not compress, so these are the compressed sizes.
-    await writeFile(`${dist}/index.js`, randomBytes(page * KB))
+    await writeFile(`${dist}/index.js`, script({ connect: page - createAuth, createAuth }))
     await writeFile(`${dist}/worker.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_bg.wasm`, randomBytes(wasm * KB))
     // These files have their own counts, so their size does not matter.
@@ -52,6 +59,12 @@ for (const { name, page, wasm, extended = 60, edge = 10, over } of cases) {
     assert.equal(code, over ? 1 : 0)
     assert.match(stderr, over ?? /^$/)
   })
+}
+
+/** Returns a file whose exports have these compressed sizes in KB. */
+function script(exports) {
+  const declare = ([name, size]) => `export const ${name}="${randomBytes(size * KB).toString('base64')}";`
+  return Object.entries(exports).map(declare).join('')
 }
 
 test('a package that was not built', async () => {

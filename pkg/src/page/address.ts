@@ -40,6 +40,9 @@ export const withoutResponse = (url: URL): URL => {
   return clean
 }
 
+/** Changes the page's URL without a new entry in the history. */
+export const showUrl = (url: string | URL): void => history.replaceState(history.state, '', url)
+
 /** Parses a URL for navigation. Rejects schemes such as `javascript:`, which would run code in this origin. */
 export const webUrl = (address: string): URL => {
   const url = new URL(address)

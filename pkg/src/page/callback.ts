@@ -1,6 +1,6 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
 import { POPUP_MARK } from '../../glue/constants.js'
-import { isResponse, lacksState, stateOf, withoutResponse } from './address.js'
+import { isResponse, lacksState, showUrl, stateOf, withoutResponse } from './address.js'
 import type { CallbackResult } from './api.js'
 import type { Connection } from './connection.js'
 import { refuse } from './error-text.js'
@@ -38,12 +38,11 @@ export const handleCallback = (connection: Connection, address: string | URL = l
 
   const clean = withoutResponse(url).href
   const shown = url.href === location.href
-  const show = (href: string) => history.replaceState(history.state, '', href)
   // Before anything else, so that the code is not left in the URL, the history or a Referer.
-  if (shown) show(clean)
+  if (shown) showUrl(clean)
   const giveBack = () => {
     handled.delete(url.href)
-    if (shown && location.href === clean) show(url.href)
+    if (shown && location.href === clean) showUrl(url)
   }
   const result = finish(connection, url, giveBack)
   const done = () => handled.delete(clean)
@@ -55,7 +54,7 @@ export const handleCallback = (connection: Connection, address: string | URL = l
 /** Passes the response to the vault. Calls `notOurs` if it belongs to another library on this page. */
 const finish = async (connection: Connection, url: URL, notOurs: () => void): Result => {
   if (stateOf(url)!.endsWith(POPUP_MARK)) {
-    return (await import('./popup-login.js')).settle(connection, url, notOurs)
+    return (await import('./login.js')).settle(connection, url, notOurs)
   }
   const settled = await connection.query({ t: 'callback', url: url.href })
   if (settled.callback) return { returnTo: settled.returnTo ?? '/' }
@@ -69,7 +68,7 @@ const withoutState = (connection: Connection, url: URL): Result =>
     () => null,
     (error) => {
       if (error.code === 'redirect_uri_mismatch') return null
-      if (url.href === location.href) history.replaceState(history.state, '', withoutResponse(url))
+      if (url.href === location.href) showUrl(withoutResponse(url))
       throw error
     },
   )

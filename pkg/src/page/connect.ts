@@ -1,12 +1,12 @@
 /** Connects a page to a vault, or to a token handler, and implements the client's methods. */
 import type { ConnectOptions, EndReason, Events, LogoutOptions, Resumed, Session, Strongroom } from './api.js'
 import { isResponse, webUrl } from './address.js'
-import { handleCallback, handled } from './callback.js'
+import { handleCallback, handled, inFlight } from './callback.js'
 import { StrongroomError } from './error.js'
 import { vaultFetch } from './fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
-import { login } from './login.js'
+import { openPopup } from './popup.js'
 import { type Connection, type Listener, open } from './connection.js'
 import { createTarget, implementTarget, type LazyClient } from './lazy-target.js'
 import { createError, refuse, expandMessage } from './error-text.js'
@@ -114,6 +114,8 @@ export const connect = async (
       }
       const before = reason
       ;({ session, reason, from, elsewhere = elsewhere } = message)
+      // A login is likely. The app's next deployment may delete the file, and a failure is reported by the login.
+      if (!session) import('./login.js').catch(() => {})
       // A new vault does not know why the session of the previous one ended.
       if (!session) reason ??= before
       emit('change', { session, reason })
@@ -174,7 +176,16 @@ export const connect = async (
     webSocket: (url, protocols, target = createTarget(url)) =>
       implementTarget('webSocket', target, connection, protocols),
     async login(options) {
-      await login(connection, options, () => session)
+      const { href } = location
+      const popup = openPopup(connection, options)
+      try {
+        const { login } = await import('./login.js')
+        const context = { href, popup, hasSession: () => session, callback: () => inFlight, refuse, webUrl }
+        await login(connection, options, context)
+      } catch (error) {
+        popup?.close()
+        throw error
+      }
       return session!
     },
     handleCallback(url) {

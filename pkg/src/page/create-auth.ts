@@ -2,6 +2,7 @@
  * One object for the whole app, made when a module is loaded. It connects when it is first used, finishes a login whose
  * response is in the URL, and tells listeners about each change.
  */
+import { showUrl } from './address.js'
 import type {
   Auth,
   AuthOptions,
@@ -13,19 +14,33 @@ import type {
   WorkerSource,
 } from './api.js'
 import { connect, connectFrame } from './connect.js'
-import { needsUser } from './end-reason.js'
+import { listen } from './listen.js'
 import { createTarget, failTarget, type LazyClient } from './lazy-target.js'
 
 /** Milliseconds. A vault that fails again within this time after a new connection is not replaced again. */
 const PAUSE = 60_000
 
+/** The key in localStorage of the reason why the last session ended. */
+const END_REASON = 'strongroom.end'
+
 /** WebKit's shared workers may end with a tab, and cannot store keys: docs/browsers.md. */
 const createWorker = ({ shared, dedicated }: WorkerSource) => {
-  const isWebKit = navigator.vendor.startsWith('Apple')
-  return shared && (!dedicated || (globalThis.SharedWorker && !isWebKit)) ? shared() : dedicated!()
+  const isWebKit = /^Apple/.test(navigator.vendor)
+  return dedicated && (isWebKit || !shared || !globalThis.SharedWorker) ? dedicated() : shared!()
 }
 
-const showPath = (path: string) => history.replaceState(history.state, '', path)
+/** Returns the public part of the client's state. */
+const view = ({ session, endReason, elsewhere }: Strongroom) => {
+  // The reason outlives the vault, so that a guard does not sign the user in after a reload either.
+  try {
+    if (session) delete localStorage[END_REASON]
+    else if (endReason) localStorage[END_REASON] = endReason
+    else endReason = localStorage[END_REASON] ?? null
+  } catch {
+    // Without storage, the reason ends with the vault.
+  }
+  return { session, endReason, elsewhere, expiring: null }
+}
 
 /**
  * Creates the object through which an app signs in and calls its APIs. Nothing happens until it is used, so a module may
@@ -36,38 +51,33 @@ const showPath = (path: string) => history.replaceState(history.state, '', path)
  */
 export const createAuth = (
   source: AuthSource,
-  { onReturn = showPath, ...options }: AuthOptions = {},
+  { onReturn = showUrl, ...options }: AuthOptions = {},
 ): Auth => {
-  const listeners = new Set<(state: AuthState) => void>()
+  const events = new EventTarget()
   let state: AuthState = {
     status: 'connecting',
+    error: null,
     session: null,
     endReason: null,
     elsewhere: false,
     expiring: null,
-    error: null,
   }
   let client: LazyClient | undefined
   /** Resolves when the vault has responded. Then a callback is in flight. */
   let opened: Promise<LazyClient> | undefined
   /** Resolves after the callback. */
   let ready: Promise<LazyClient> | undefined
-  let lastReconnect = -PAUSE
+  let callback: ReturnType<Strongroom['handleCallback']>
+  let nextRenewal = 0
 
   const update = (changes: Partial<AuthState>) => {
     state = { ...state, ...changes }
-    for (const listener of listeners) listener(state)
+    events.dispatchEvent(new Event('change'))
   }
-  const view = ({ session, endReason, elsewhere }: Strongroom) => ({
-    session,
-    endReason,
-    elsewhere,
-    expiring: null,
-  })
   const fail = (error: StrongroomErrorLike) => update({ status: 'failed', error })
 
-  const open = async () => {
-    const next = await (typeof source === 'string'
+  const create = async () => {
+    const next: LazyClient = await (typeof source === 'string'
       ? connect(source, options)
       : 'frame' in source
         ? connectFrame(source.frame, options)
@@ -75,35 +85,41 @@ export const createAuth = (
     next.on('change', ({ session }) => update({ ...view(next), ...(session && { error: null }) }))
     next.on('expiring', ({ at }) => update({ expiring: at }))
     next.on('failed', (error) => {
-      const isAgain = performance.now() - lastReconnect < PAUSE
-      if (isAgain) fail(error)
-      else auth.reconnect().catch(() => {})
+      if (performance.now() < nextRenewal) fail(error)
+      else renew()
     })
-    return (client = next)
-  }
-
-  /** Finishes a login. Its failure is in the state, and the app works as before. */
-  const finish = async (next: LazyClient, callback: ReturnType<Strongroom['handleCallback']>) => {
-    let error: StrongroomErrorLike | null = null
-    const back = await callback.catch((failure) => (error = failure))
-    if (back?.returnTo) onReturn(back.returnTo)
-    update({ status: 'connected', ...view(next), error })
     return next
   }
 
   const start = () => {
-    if (ready) return
-    let callback: ReturnType<Strongroom['handleCallback']>
-    opened = open().then((next) => {
-      callback = next.handleCallback()
+    if (!ready) begin()
+    return ready!
+  }
+  /** Connects, and finishes a login. Its failure is in the state, and the app works as before. */
+  const begin = () => {
+    const open = async () => {
+      if (client) await client.reconnect()
+      else client = await create()
+      callback = client.handleCallback()
+      return client
+    }
+    const finish = async (next: LazyClient) => {
+      let error: StrongroomErrorLike | null = null
+      const back = await callback.catch((failure) => (error = failure))
+      // An error of the app's function is reported as an unhandled rejection, and changes nothing here.
+      if (back?.returnTo) (async () => onReturn(back.returnTo))()
+      // Without a status, the vault has failed in the meantime, and is being replaced.
+      update({ ...(opening === opened && { status: 'connected', ...view(next) }), error })
       return next
-    })
-    ready = opened.then((next) => finish(next, callback))
+    }
+    const opening = (opened = open())
+    ready = opening.then(finish)
     ready.catch(fail)
   }
-  const connected = () => {
-    start()
-    return ready!
+  const renew = () => {
+    nextRenewal = performance.now() + PAUSE
+    begin()
+    update({ status: 'connecting', error: null })
   }
 
   const auth: Auth = {
@@ -114,52 +130,44 @@ export const createAuth = (
       // A server renders the state as it is.
       if (globalThis.document) start()
       // Each subscription counts, also if the listener is the same.
-      const own = (state: AuthState) => listener(state)
-      listeners.add(own)
-      own(state)
-      return () => listeners.delete(own)
+      const own = () => listener(state)
+      const stop = listen(events, 'change', own)
+      own()
+      return stop
     },
-    connect: connected,
-    fetch: async (input, init) => (await connected()).fetch(input, init),
+    connect: start,
+    fetch: async (input, init) => (await start()).fetch(input, init),
     eventSource: (url, init) => live('eventSource', url, init),
     webSocket: (url, protocols) => live('webSocket', url, protocols),
-    // Without a turn in between when connected, so that a popup opens in the click.
     login(login?: LoginOptions) {
-      if (client) return client.login(login)
+      // Without a turn in between, so that a popup opens in the click.
+      if (state.status === 'connected') return client!.login(login)
       start()
       // In the turn in which the callback begins, so that the login waits for it.
       return opened!.then((next) => next.login(login))
     },
-    logout: async (logout) => (await connected()).logout(logout),
+    logout: async (logout) => (await start()).logout(logout),
     async requireSession(login) {
-      await connected()
-      const { session, endReason, error } = state
-      if (session || error || needsUser(endReason)) return session
-      return auth.login(login)
+      await start()
+      return state.session ?? (await import('./guard.js')).signIn(auth, login)
     },
     async reconnect() {
-      lastReconnect = performance.now()
-      update({ status: 'connecting', error: null })
-      try {
-        if (!client) ready = undefined
-        else await client.reconnect()
-        const next = await connected()
-        update({ status: 'connected', ...view(next) })
-      } catch (error) {
-        fail(error as StrongroomErrorLike)
-        throw error
-      }
+      if (state.status === 'failed') renew()
+      await start()
     },
     close() {
-      client?.close()
+      opened?.then(
+        (next) => next.close(),
+        () => {},
+      )
     },
   }
 
   /** Returns an event source or a socket that opens when the vault is connected. */
   const live = (kind: 'eventSource' | 'webSocket', url: string | URL, options: any): any => {
-    if (client) return client[kind](url, options)
+    if (state.status === 'connected') return client![kind](url, options)
     const target = createTarget(url)
-    connected().then(
+    start().then(
       (next) => next[kind](url, options, target),
       (error) => failTarget(target, error),
     )

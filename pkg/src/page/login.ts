@@ -1,14 +1,32 @@
-/** The page's part of the authorization code flow: it navigates the page or a popup. */
-import { ownPath, webUrl } from './address.js'
+/**
+ * The page's part of the authorization code flow: it navigates the page or a popup. A page loads this file when it has no
+ * session.
+ */
+import { ownPath, type webUrl as WebUrl } from './address.js'
 import type { LoginOptions } from './api.js'
-import { inFlight } from './callback.js'
 import { listen } from './listen.js'
 import type { DeviceCode } from '../protocol/messages.js'
 import type { Connection } from './connection.js'
-import { refuse } from './error-text.js'
+import type { refuse as Refuse } from './error-text.js'
+import { follow } from './popup-login.js'
+
+export { follow, settle } from './popup-login.js'
 
 /** The key in sessionStorage of the options of this tab's last redirect login. */
 const LAST_OPTIONS = 'strongroom.asked'
+
+/** Everything that a login needs of its page. connect.ts passes its own functions, so that this file has no copies. */
+interface LoginContext {
+  /** The page's URL when the login began. */
+  href: string
+  /** The window that the click opened, or `null` if the browser blocked it. Only with `mode: 'popup'`. */
+  popup?: Window | null
+  hasSession: () => unknown
+  /** Returns the callback that is in flight. */
+  callback: () => unknown
+  refuse: typeof Refuse
+  webUrl: typeof WebUrl
+}
 
 /**
  * Begins a login. Resolves when it is complete; in redirect mode the page is gone by then.
@@ -20,14 +38,23 @@ const LAST_OPTIONS = 'strongroom.asked'
 export const login = (
   connection: Connection,
   options: LoginOptions = {},
-  hasSession: () => unknown,
+  { href, popup, hasSession, callback, refuse, webUrl }: LoginContext,
 ): Promise<void> =>
   new Promise((resolve) => {
-    const { signal, timeout = 600, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options
+    const {
+      signal,
+      timeout = 600,
+      mode = 'redirect',
+      returnTo = href,
+      onCode,
+      detectClose,
+      ...parameters
+    } = options
     // Without the options that only save the user some typing, because they identify the user.
     const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
     const canceled = () => refuse('login_canceled')
     if (signal?.aborted) return resolve(canceled())
+    if (popup === null) return resolve(refuse('popup_blocked'))
 
     /** Functions that are called when the login ends. */
     const stops: (() => void)[] = []
@@ -54,21 +81,12 @@ export const login = (
         }
         return location.assign(url)
       }
-      const { follow } = await import('./popup-login.js')
       // It still shows a page of this origin, so no policy of a provider makes it look closed.
       if (popup.closed) return giveUp(canceled())
       stops.push(follow(connection, url, giveUp, detectClose && popup, canceled))
       popup.location.assign(url)
     }
     const request = { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) } as const
-    // In the same turn as the click, or the browser would block the popup. Before the request, since Firefox delivers
-    // messages while it opens a window. No popup if the vault is gone.
-    const opens = mode === 'popup' && !connection.hasEnded()
-    const popup = opens ? window.open('', '_blank', 'popup,width=480,height=640') : null
-    // Otherwise the provider's page could navigate the app's page. The cost: a popup that shows the provider's page when
-    // the login is canceled stays open, as it does anyway if the provider's policy separates it.
-    if (popup) popup.opener = null
-    else if (opens) return resolve(refuse('popup_blocked'))
     let id = 0
     let hasEnded = false
     const begin = () => {
@@ -90,7 +108,7 @@ export const login = (
     const beginAfterCallback = async () => {
       // Frameworks run the effects of child components first: `handleCallback()` may follow in this turn.
       await null
-      if (await inFlight) {
+      if (await callback()) {
         // This response arrives after the announcement of the session if another connection has finished the callback.
         await connection.query({ t: 'inspect' }).catch(() => {})
         if (hasSession() && (demand === '{}' || demand === sessionStorage.getItem(LAST_OPTIONS))) return end()

@@ -242,7 +242,7 @@ const loginInFrame = (connection: Connection): Promise<void> =>
     const go = async (url: URL) => {
       if (!('port' in connection.at)) {
         const fail = (failure: Promise<never>) => failure.catch(giveUp)
-        stop = (await import('./popup-login.js')).follow(connection, url, fail)
+        stop = (await import('./login.js')).follow(connection, url, fail)
       }
       frame.hidden = true
       frame.src = url.href

@@ -1,0 +1,52 @@
+/** The guard of pages that need a session. A page loads this file when it has none. */
+import type { Auth, LoginOptions, Session } from './api.js'
+import { needsUser } from './end-reason.js'
+
+/** The key in sessionStorage of the times of this tab's last logins by a guard. */
+const RECENT = 'strongroom.guard'
+/** The maximum number of logins by a guard within a period, in milliseconds. More would be a loop. */
+const MAX_RECENT = 3
+const PERIOD = 60_000
+
+/** Logins in flight. Several guards of a page share one. */
+const inFlight = new WeakMap<Auth, Promise<Session>>()
+
+/**
+ * Signs the user in by redirect. Resolves with `null` if the user has to decide that, or if the last logins did not lead
+ * to a session that this page can see.
+ */
+export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Session | null> => {
+  if (document.prerendering) {
+    await new Promise((shown) => document.addEventListener('prerenderingchange', shown, { once: true }))
+  }
+  const { status, session, error, endReason } = auth.state
+  if (session || error || status === 'failed' || needsUser(endReason)) return session
+  let login = inFlight.get(auth)
+  if (!login) {
+    if (!record()) return null
+    login = auth.login(options)
+    inFlight.set(auth, login)
+    const end = () => inFlight.delete(auth)
+    login.then(end, end)
+  }
+  return login
+}
+
+/** Records a login. Returns false if there were too many, or if it cannot be recorded. */
+const record = () => {
+  const now = Date.now()
+  try {
+    const times: number[] = JSON.parse(sessionStorage.getItem(RECENT) ?? '[]')
+    const recent = times.filter((time) => now - time < PERIOD)
+    if (recent.length < MAX_RECENT) {
+      sessionStorage.setItem(RECENT, JSON.stringify([...recent, now]))
+      return true
+    }
+  } catch {
+    // Storage is denied, or has other content.
+  }
+  console.warn(
+    'strongroom: requireSession() has begun several logins within a minute, or cannot count them in sessionStorage, and does not begin another one. A session is lost if onReturn loads the page again and the worker keeps sessions in memory only: see docs/browsers.md.',
+  )
+  return false
+}

@@ -1,0 +1,19 @@
+/** Opens the window of a popup login. */
+import type { LoginOptions } from './api.js'
+import type { Connection } from './connection.js'
+
+/**
+ * Opens a popup if `mode` is `popup`, in the same turn as the click, or the browser would block it. Before the request,
+ * since Firefox delivers messages while it opens a window. No popup if the login is canceled or the vault is gone.
+ */
+export const openPopup = (
+  connection: Connection,
+  { mode, signal }: LoginOptions = {},
+): Window | null | undefined => {
+  if (mode !== 'popup' || signal?.aborted || connection.hasEnded()) return
+  const popup = window.open('', '_blank', 'popup,width=480,height=640')
+  // Otherwise the provider's page could navigate the app's page. The cost: a popup that shows the provider's page when
+  // the login is canceled stays open, as it does anyway if the provider's policy separates it.
+  if (popup) popup.opener = null
+  return popup
+}
