@@ -118,7 +118,10 @@ export interface AuthState {
   readonly status: 'connecting' | 'connected' | 'failed'
   /** The current session, or `null`. */
   readonly session: Session | null
-  /** The reason why the last session ended; `null` before the first one ends. */
+  /**
+   * The reason why the last session ended; `null` before the first one ends. It is kept in localStorage until the next
+   * session, so that it outlives a reload. After `logout({ provider: true })` it is `logged_out` when the user comes back.
+   */
   readonly endReason: EndReason | null
   /** See {@link Strongroom.elsewhere}. */
   readonly elsewhere: boolean
@@ -135,21 +138,28 @@ export interface AuthState {
  * The object through which an app signs in and calls its APIs: see `createAuth()`. All methods are bound. Those that need
  * the vault wait for the connection, and for a login that is being finished.
  */
-export interface Auth extends Pick<
-  Strongroom,
-  'fetch' | 'eventSource' | 'webSocket' | 'login' | 'logout' | 'reconnect' | 'close'
-> {
+export interface Auth extends Pick<Strongroom, 'fetch' | 'eventSource' | 'webSocket' | 'logout'> {
   /** The current state. */
   readonly state: AuthState
   /**
    * Calls `listener` with the current state, and then with each new one. Returns a function that ends the subscription.
-   * This is a Svelte store, and fits React's `useSyncExternalStore` with `state`.
+   * This is a Svelte store, and fits React's `useSyncExternalStore` with `state`. An error that a listener throws is
+   * reported, and does not stop the others.
    */
   readonly subscribe: (listener: (state: AuthState) => void) => () => void
   /**
-   * Resolves with the session. If there is none, signs the user in by redirect, which leaves the page. Resolves with
-   * `null` if the user has to decide that: after `logged_out`, `idle`, `absolute` and `security`, and after an error of a
-   * login. Show a page with a button for `login()` then. Use it in route guards.
+   * As {@link Strongroom.login}. Before the connection, and while a login is being finished, it waits. A popup then opens
+   * after the click's task, which browsers allow for a few seconds. If that takes longer, the login fails with
+   * `popup_blocked`: enable the button when `status` is `connected`.
+   */
+  login(options?: LoginOptions): Promise<Session>
+  /**
+   * Resolves with the session. If there is none, signs the user in by redirect, which leaves the page. Several guards of a
+   * page share one login, with the options of the first. Use it in route guards.
+   *
+   * Resolves with `null` if the user has to decide: after `logged_out`, `idle`, `absolute` and `security` (also after a
+   * reload, until the user signs in), after an error, and after three logins of guards in this tab within a minute. Show
+   * a page with a button for `login()` then.
    *
    * @throws {@link StrongroomError} As `connect()`, and the errors of `login()`.
    */
@@ -160,6 +170,18 @@ export interface Auth extends Pick<
    * @throws {@link StrongroomError} As `connect()`.
    */
   connect(): Promise<Strongroom>
+  /**
+   * Connects again if `status` is `failed`. Calls made in the meantime wait for the new vault. Does nothing while the vault
+   * works. A vault that stops is replaced once by itself; `failed` means that the next one stopped within a minute.
+   *
+   * @throws {@link StrongroomError} As `connect()`.
+   */
+  reconnect(): Promise<void>
+  /**
+   * Disconnects from the vault, also if it has not responded yet. Calls reject with `closed`. Does nothing before the
+   * first use.
+   */
+  close(): void
 }
 
 /** The source of the session with which `connect()` resolved. */
