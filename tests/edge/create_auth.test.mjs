@@ -1,0 +1,120 @@
+// createAuth('/auth'): the same object over a token handler.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { giveConsent } from '../support/app.mjs'
+import { startPage } from '../support/edge/page.mjs'
+
+const time = { timeout: 60_000 }
+let app
+
+before(async () => {
+  // The platform that forwards sockets.
+  app = await startPage('workerd', { coordinator: 'durable-object' })
+})
+after(() => app?.close())
+
+/** Opens a page whose script runs this code after it has created the object. */
+function openApp(script, path = '/orders?a#b') {
+  app.site.files['/page.js'] = `
+import '/tools.js'
+globalThis.auth = createAuth('/auth')
+globalThis.statuses = []
+globalThis.stop = auth.subscribe(({ status }) => statuses.push(status))
+${script}
+`
+  return app.open(path)
+}
+
+const GUARD = 'globalThis.guarded = settle(auth.requireSession())'
+const SOCKET = () => `${app.api.url.replace('http', 'ws')}live/header`
+const trips = () => app.ledger.authorizationRequests().length
+
+/** Signs in through a guard. */
+async function signedIn(script = '') {
+  const page = await openApp(`${script}\n${GUARD}`)
+  await giveConsent(page)
+  await page.waitForFunction(() => globalThis.auth?.state.session)
+  return page
+}
+
+test('guard signs in and returns to its page', time, async () => {
+  const before = trips()
+  const page = await signedIn()
+  assert.equal(await page.evaluate(async () => (await guarded).value.claims.sub), 'alice')
+  const shown = await page.evaluate(() => location.pathname + location.search + location.hash)
+  assert.equal(shown, '/orders?a#b')
+  assert.equal(trips() - before, 1)
+  assert.equal(await page.evaluate(() => statuses.at(-1)), 'connected')
+  const status = await page.evaluate(async (url) => (await auth.fetch(url)).status, `${app.api.url}orders`)
+  assert.equal(status, 200)
+  await page.context().close()
+})
+
+test('guard does not sign in after a logout and a reload', time, async () => {
+  const page = await signedIn()
+  const before = trips()
+  await page.evaluate(() => auth.logout())
+  assert.deepEqual(await page.evaluate(() => settle(auth.requireSession())), { value: null })
+  await page.reload()
+  assert.deepEqual(await page.evaluate(() => guarded), { value: null })
+  assert.equal(await page.evaluate(() => auth.state.endReason), 'logged_out')
+  assert.equal(trips(), before)
+  await page.context().close()
+})
+
+test('denied login ends at the handler and is not repeated', time, async () => {
+  const before = trips()
+  const page = await openApp(GUARD)
+  await page.waitForSelector('button[value=deny]')
+  await page.click('button[value=deny]')
+  await page.waitForURL((url) => url.origin === app.site.origin)
+  // The handler's own page, without the app's script.
+  assert.match(await page.textContent('body'), /login_denied/)
+  assert.equal(trips() - before, 1)
+  await page.context().close()
+})
+
+test('event source created before the connection opens after it', time, async () => {
+  app.api.on('two', ({ response }) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    response.write('data: one\n\n')
+  })
+  const page = await signedIn()
+  const first = await page.evaluate((url) => {
+    const source = createAuth('/auth').eventSource(url)
+    return new Promise((resolve) => {
+      source.onmessage = ({ data }) => (source.close(), resolve([data, source.readyState]))
+    })
+  }, `${app.api.url}on/two`)
+  assert.deepEqual(first, ['one', 2])
+  await page.context().close()
+})
+
+test('socket created before the connection opens after it', time, async () => {
+  const page = await signedIn()
+  const seen = await page.evaluate((url) => {
+    const socket = createAuth('/auth').webSocket(url)
+    const before = socket.readyState
+    return new Promise((resolve) => {
+      socket.onopen = () => resolve([before, socket.readyState, socket.OPEN, typeof socket.send])
+      socket.onerror = ({ error }) => resolve(String(error))
+    })
+  }, SOCKET())
+  assert.deepEqual(seen, [0, 1, 1, 'function'])
+  await page.context().close()
+})
+
+test('socket closed before the connection is not opened', time, async () => {
+  const page = await signedIn()
+  const seen = await page.evaluate((url) => {
+    const socket = createAuth('/auth').webSocket(url)
+    let opened = false
+    socket.onopen = () => (opened = true)
+    socket.close()
+    return new Promise((resolve) =>
+      socket.addEventListener('close', () => resolve([opened, socket.readyState])),
+    )
+  }, SOCKET())
+  assert.deepEqual(seen, [false, 3])
+  await page.context().close()
+})
