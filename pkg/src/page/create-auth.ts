@@ -3,16 +3,8 @@
  * response is in the URL, and tells listeners about each change.
  */
 import { showUrl } from './address.js'
-import type {
-  Auth,
-  AuthOptions,
-  AuthSource,
-  AuthState,
-  LoginOptions,
-  Strongroom,
-  StrongroomErrorLike,
-  WorkerSource,
-} from './api.js'
+import type { LoginOptions, Strongroom, StrongroomErrorLike } from './api.js'
+import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
 import { connect, connectFrame } from './connect.js'
 import { listen } from './listen.js'
 import { createTarget, failTarget, type LazyClient } from './lazy-target.js'

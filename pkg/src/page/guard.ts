@@ -1,5 +1,6 @@
 /** The guard of pages that need a session. A page loads this file when it has none. */
-import type { Auth, LoginOptions, Session } from './api.js'
+import type { LoginOptions, Session } from './api.js'
+import type { Auth } from './auth.js'
 import { needsUser } from './end-reason.js'
 
 /** The key in sessionStorage of the times of this tab's last logins by a guard. */

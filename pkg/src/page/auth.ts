@@ -1,0 +1,112 @@
+/** The public interface of `createAuth()`. A separate file, since workers, whose files import api.ts, have no `SharedWorker`. */
+import type {
+  ConnectOptions,
+  EndReason,
+  LoginOptions,
+  Session,
+  Strongroom,
+  StrongroomErrorLike,
+} from './api.js'
+
+/** The app's workers. Each is a literal expression, because bundlers look for `new Worker(new URL(…))`. */
+export interface WorkerSource {
+  /** Creates the worker that all tabs share. */
+  shared?: () => SharedWorker
+  /**
+   * Creates a worker for this tab alone. It is used in WebKit, whose shared workers cannot keep a session, and where there
+   * is no `SharedWorker`. See docs/browsers.md.
+   */
+  dedicated?: () => Worker
+}
+
+/** The vault or token handler that an {@link Auth} connects to. */
+export type AuthSource =
+  | WorkerSource
+  /** The URL of a vault on its own origin (docs/vault-origin.md). */
+  | { frame: string | URL }
+  /** The path of a token handler's endpoints on this origin (docs/edge.md). */
+  | string
+
+/** Options of `createAuth()`. */
+export interface AuthOptions extends ConnectOptions {
+  /**
+   * Shows the page from which the user went to sign in, after a redirect login: a path with query and fragment. Called
+   * also if the login failed. Default: `history.replaceState`. An app with a router navigates there.
+   */
+  onReturn?: (returnTo: string) => void
+}
+
+/** The state of an {@link Auth}. It is the same object until something changes. */
+export interface AuthState {
+  /**
+   * `connecting`: the vault has not responded yet, or a login is being finished. `failed`: the vault could not be reached
+   * or has stopped, and `error` says why; see `reconnect()`.
+   */
+  readonly status: 'connecting' | 'connected' | 'failed'
+  /** The current session, or `null`. */
+  readonly session: Session | null
+  /**
+   * The reason why the last session ended; `null` before the first one ends. It is kept in localStorage until the next
+   * session, so that it outlives a reload. After `logout({ provider: true })` it is `logged_out` when the user comes back.
+   */
+  readonly endReason: EndReason | null
+  /** See {@link Strongroom.elsewhere}. */
+  readonly elsewhere: boolean
+  /**
+   * The time at which the session is about to end, in milliseconds since the Unix epoch, or `null`. Set a tenth of
+   * `session.idle` before, at most a minute. It is `null` again when the user is active, or when the session has ended.
+   */
+  readonly expiring: number | null
+  /** The error with which the connection or the last redirect login failed; `null` once there is a session. */
+  readonly error: StrongroomErrorLike | null
+}
+
+/**
+ * The object through which an app signs in and calls its APIs: see `createAuth()`. All methods are bound. Those that need
+ * the vault wait for the connection, and for a login that is being finished.
+ */
+export interface Auth extends Pick<Strongroom, 'fetch' | 'eventSource' | 'webSocket' | 'logout'> {
+  /** The current state. */
+  readonly state: AuthState
+  /**
+   * Calls `listener` with the current state, and then with each new one. Returns a function that ends the subscription.
+   * This is a Svelte store, and fits React's `useSyncExternalStore` with `state`. An error that a listener throws is
+   * reported, and does not stop the others.
+   */
+  readonly subscribe: (listener: (state: AuthState) => void) => () => void
+  /**
+   * As {@link Strongroom.login}. Before the connection, and while a login is being finished, it waits. A popup then opens
+   * after the click's task, which browsers allow for a few seconds. If that takes longer, the login fails with
+   * `popup_blocked`: enable the button when `status` is `connected`.
+   */
+  login(options?: LoginOptions): Promise<Session>
+  /**
+   * Resolves with the session. If there is none, signs the user in by redirect, which leaves the page. Several guards of a
+   * page share one login, with the options of the first. Use it in route guards.
+   *
+   * Resolves with `null` if the user has to decide: after `logged_out`, `idle`, `absolute` and `security` (also after a
+   * reload, until the user signs in), after an error, and after three logins of guards in this tab within a minute. Show
+   * a page with a button for `login()` then.
+   *
+   * @throws {@link StrongroomError} As `connect()`, and the errors of `login()`.
+   */
+  requireSession(options?: LoginOptions): Promise<Session | null>
+  /**
+   * Resolves with the client for everything else, such as `on('trace')` and `inspect()`.
+   *
+   * @throws {@link StrongroomError} As `connect()`.
+   */
+  connect(): Promise<Strongroom>
+  /**
+   * Connects again if `status` is `failed`. Calls made in the meantime wait for the new vault. Does nothing while the vault
+   * works. A vault that stops is replaced once by itself; `failed` means that the next one stopped within a minute.
+   *
+   * @throws {@link StrongroomError} As `connect()`.
+   */
+  reconnect(): Promise<void>
+  /**
+   * Disconnects from the vault, also if it has not responded yet. Calls reject with `closed`. Does nothing before the
+   * first use.
+   */
+  close(): void
+}
