@@ -141,6 +141,27 @@ test('a vault on its own origin refuses a changed scope: unrequestedScopes: ’r
   await page.context().close()
 })
 
+/** The console on which a warning is printed: the app's, not the one of the vault's frame. */
+const isOfApp = (line) => line.location().url.startsWith(framed.site.origin)
+
+for (const [name, login] of [
+  ['redirect', signIn],
+  ['popup', signInByPopup],
+]) {
+  test(`the app prints the warnings of a vault on its own origin: ${name}`, time, async () => {
+    framed.setConfig({ consent: undefined })
+    const { page, warningsOf, warned } = await openPage('/', framed)
+    const places = []
+    page.on('console', (line) => line.text().startsWith('strongroom: ') && places.push(isOfApp(line)))
+    await login(page)
+    await warned('refresh_token_missing')
+    assert.equal(warningsOf('refresh_token_missing').length, 1)
+    assert.match(warningsOf('refresh_token_missing')[0], /consent: 'always'/)
+    assert.deepEqual(places, [true])
+    await page.context().close()
+  })
+}
+
 test('a vault on its own origin pushes its requests: added parameters have no effect', time, async () => {
   const { page, warningsOf } = await openPage('/', framed)
   assert.deepEqual(await attack(page, CHANGES, frameOf(framed)), { value: { returnTo: '/' } })

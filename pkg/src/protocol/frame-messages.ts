@@ -6,6 +6,8 @@
  * messages use that port. No message contains a code, verifier or token.
  */
 
+import type { VaultMessage } from './messages.js'
+
 /** The page's first message, which passes the port for all others to the frame's window. */
 export const FRAME_HANDSHAKE = 'strongroom frame 1'
 
@@ -29,6 +31,9 @@ export type FrameRequest =
   /** Cancels request `id`. */
   | { t: 'forget'; id: number }
 
+/** A warning for developers, as the vault sends it. */
+export type Warning = Extract<VaultMessage, { t: 'warning' }>
+
 /** The messages of the frame. */
 export type FrameResponse =
   /** The page's origin is on the list. */
@@ -42,3 +47,5 @@ export type FrameResponse =
   | { t: 'settled'; id: number; returnTo: string | null }
   | { t: 'error'; id: number; code: string; message: string; returnTo?: string }
   | { t: 'looked'; id: number; isThere: boolean }
+  /** A warning of the vault about a login that the frame finishes. The page prints it on its console. */
+  | Warning

@@ -145,6 +145,9 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     document.documentElement.append(element)
   })
 
+/** Prints a warning as index.ts does. */
+const print = ({ code, message }: StrongroomErrorLike) => console.warn(`strongroom: ${code}: ${message}`)
+
 /** An accepted frame. For connection.ts it is a worker whose locks are on another origin. */
 class Frame extends EventTarget implements FrameTransport {
   readonly element: HTMLIFrameElement
@@ -165,6 +168,7 @@ class Frame extends EventTarget implements FrameTransport {
       if ('id' in data) this.#pending.get(data.id)?.(data)
       else if (data.t === 'worker_failed')
         this.dispatchEvent(new CustomEvent('error', { detail: data.message }))
+      else if (data.t === 'warning') refuse(data.warning, data.message).catch(print)
     }
     // Script that clears the page removes the frame and the vault's worker.
     const removed = new MutationObserver(() => {

@@ -29,6 +29,7 @@ import {
   FRAME_HANDSHAKE,
   STATE_FRAGMENT,
   type FrameRequest,
+  type Warning,
 } from '../protocol/frame-messages.js'
 import { listen } from '../page/listen.js'
 import { BYE, HANDSHAKE, type PageMessage, type VaultMessage } from '../protocol/messages.js'
@@ -144,7 +145,7 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
   const finish = async (id: number, url: string) => {
     // Counts toward the limit.
     open.set(id, () => {})
-    const settled = await finishLogin(worker, url)
+    const settled = await finishLogin(worker, url, (warning) => post(port, warning))
     open.delete(id)
     post(port, { ...settled, id })
   }
@@ -260,7 +261,11 @@ type LoginOutcome =
   { t: 'settled'; returnTo: string | null } | { t: 'error'; code: string; message: string; returnTo?: string }
 
 /** Passes a response to the vault on a new port, as the page at the redirect URI would. */
-const finishLogin = (worker: AnyWorker | undefined, url: string): Promise<LoginOutcome> =>
+const finishLogin = (
+  worker: AnyWorker | undefined,
+  url: string,
+  warn: (warning: Warning) => void,
+): Promise<LoginOutcome> =>
   new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel()
     const send = (message: PageMessage) => port1.postMessage([JSON.stringify(message)])
@@ -287,7 +292,8 @@ const finishLogin = (worker: AnyWorker | undefined, url: string): Promise<LoginO
       else if (message.t === 'ready') {
         clearTimeout(timer)
         send({ t: 'callback', id: 1, url })
-      } else if (message.t === 'settled') end({ t: 'settled', returnTo: message.returnTo })
+      } else if (message.t === 'warning') warn(message)
+      else if (message.t === 'settled') end({ t: 'settled', returnTo: message.returnTo })
     }
     if (!worker) return fail('worker_failed')
     passPort(worker, port2)
