@@ -234,7 +234,7 @@ async fn rotate(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionR
         // control: interaction_required_keeps_session
         RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),
         RefreshOutcome::Misconfigured(code) => Err(client_rejected(task, &code)),
-        RefreshOutcome::Wait(time) => Err(told_to_wait(task, session, time)),
+        RefreshOutcome::Wait(status, time) => Err(told_to_wait(task, session, status, time)),
         RefreshOutcome::Unexplained(code) => {
             task.fault_of(
                 Code::InteractionRequired,
@@ -270,14 +270,16 @@ fn client_rejected(task: &Task, code: &str) -> Refusal {
 }
 
 /// Reports that the provider asked to wait. The session is kept.
-fn told_to_wait(task: &Task, session: &Rc<Session>, time: Millis) -> Refusal {
-    let mut seconds = String::new();
-    json::write_number(&mut seconds, time.as_secs());
+fn told_to_wait(task: &Task, session: &Rc<Session>, status: u16, time: Millis) -> Refusal {
+    let mut numbers = [String::new(), String::new()];
+    let [code, seconds] = &mut numbers;
+    json::write_number(code, status.into());
+    json::write_number(seconds, time.as_secs());
     let message = [
-        msg!(
-            "the provider asked to wait before the next refresh (429, or 503 with Retry-After); seconds: "
-        ),
-        &seconds,
+        msg!("the provider asked to wait before the next refresh: status "),
+        code,
+        msg!("; seconds: "),
+        seconds,
     ];
     task.fault_of(Code::ProviderUnavailable, &message);
     let error = Error::of(Code::ProviderUnavailable, &message);
@@ -406,7 +408,7 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
     schedule.started();
     match outcome {
         RefreshOutcome::Renewed(_) | RefreshOutcome::Ended => schedule.reset(),
-        RefreshOutcome::Wait(time) => schedule.told_to_wait(&now, *time),
+        RefreshOutcome::Wait(_, time) => schedule.told_to_wait(&now, *time),
         // `exchange` returns this outcome only after enough attempts to suspect a session.
         RefreshOutcome::Unexplained(_) => {
             schedule.suspect();
@@ -431,7 +433,7 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
             cache.outage.failed(&session.sid, &now, jitter);
         }
         // `Retry-After` may concern only this session or client.
-        RefreshOutcome::Wait(_) => {}
+        RefreshOutcome::Wait(..) => {}
         _ => cache.outage.end(),
     }
 }

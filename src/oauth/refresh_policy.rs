@@ -29,8 +29,8 @@ pub enum RefreshOutcome {
     InteractionRequired(String),
     /// The client or its request is wrong: the error code. A retry would fail too.
     Misconfigured(String),
-    /// The provider asks to wait for this time.
-    Wait(Millis),
+    /// The provider asks to wait for this time, with this status: 429 or 503.
+    Wait(u16, Millis),
     /// A temporary failure, with its reason.
     Transient(&'static str),
     /// A refusal without a usable reason, with the error code or a description of the response. The grant may have
@@ -53,7 +53,9 @@ pub fn classify(outcome: &Outcome, scheme: Scheme) -> RefreshOutcome {
     match token_endpoint::read(reply, scheme) {
         TokenResponse::Tokens(tokens) => RefreshOutcome::Renewed(tokens),
         TokenResponse::Refused(code) => refused(code, is_refusal),
-        TokenResponse::Wait(after) => RefreshOutcome::Wait(after.unwrap_or(Millis::from_secs(5))),
+        TokenResponse::Wait(after) => {
+            RefreshOutcome::Wait(reply.status, after.unwrap_or(Millis::from_secs(5)))
+        }
         // control: server_error_is_transient
         TokenResponse::ServerError => RefreshOutcome::Transient(msg!("the provider failed")),
         TokenResponse::Unusable(why) if is_refusal => RefreshOutcome::Unexplained(why.to_owned()),
@@ -403,7 +405,7 @@ mod tests {
             retry_after: Some(Millis::from_secs(9)),
             ..json_reply(429, "")
         };
-        assert!(matches!(of(busy), RefreshOutcome::Wait(d) if d.as_secs() == 9));
+        assert!(matches!(of(busy), RefreshOutcome::Wait(429, d) if d.as_secs() == 9));
     }
 
     #[test]

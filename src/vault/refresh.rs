@@ -357,7 +357,7 @@ impl Refresh {
                 let message = [msg!("the token endpoint responded with "), &code];
                 RefreshStep::GiveUp(Error::of(Code::ClientRejected, &message))
             }
-            RefreshOutcome::Wait(wait) => {
+            RefreshOutcome::Wait(_, wait) => {
                 self.schedule.told_to_wait(&ctx.now, wait);
                 self.postponed(ctx, msg!("the provider asks to wait"))
             }
