@@ -503,6 +503,15 @@ mod tests {
     }
 
     #[test]
+    fn messages_are_limited_to_131072_bytes() {
+        for (length, is_read) in [(MAX_MESSAGE, true), (MAX_MESSAGE + 1, false)] {
+            let mut text = r#"{"t":"logout","id":3}"#.to_owned();
+            text.push_str(&" ".repeat(length - text.len()));
+            assert_eq!(PageMessage::parse(&text).is_ok(), is_read, "{length}");
+        }
+    }
+
+    #[test]
     fn malformed_messages_are_refused_with_their_id() {
         for (text, id) in [
             ("", 0),

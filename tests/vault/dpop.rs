@@ -285,6 +285,24 @@ fn repeated_nonce_demands_are_retried_later() {
 }
 
 #[test]
+fn demand_for_the_nonce_just_used_is_not_retried_at_once() {
+    let (mut world, page) = bound();
+    world.provider.dpop.nonce = Some("wanted".to_owned());
+    world.provider.dpop.header = Some("other".to_owned());
+    world.expire_access_token();
+    call(&mut world, page);
+    assert_eq!(world.count(REFRESH), 2, "with the announced nonce");
+    for pause in 1..=60 {
+        world.advance(Duration::from_secs(1));
+        call(&mut world, page);
+        let moments = world.moments(REFRESH);
+        let later = &moments[1..];
+        assert!(later.windows(2).all(|pair| pair[0] < pair[1]), "{pause}");
+    }
+    assert!(world.count(REFRESH) > 2);
+}
+
+#[test]
 fn unreadable_nonce_causes_no_retry() {
     let mut world = World::with(BOUND);
     world.provider.dpop.nonce = Some("wanted".to_owned());

@@ -388,6 +388,19 @@ fn forged_sign_outs_cause_one_look_a_second() {
 }
 
 #[test]
+fn sign_out_after_one_second_is_read_at_once() {
+    let (mut world, _) = signed_in(SEALED, 0);
+    let text = sign_out(SEALED);
+    let before = world.count(Kind::Load);
+    for expected in [1, 2] {
+        world.hint(0, text);
+        world.answer_all();
+        assert_eq!(world.count(Kind::Load), before + expected);
+        world.pass(Millis::from_secs(1));
+    }
+}
+
+#[test]
 fn sign_out_that_another_vault_stored_is_not_announced_as_lost() {
     let (mut world, page) = signed_in(SEALED, 0);
     let other = world.add_vault();
@@ -449,6 +462,19 @@ fn hint_is_read_back_to_an_eighth_of_a_second() {
             let time = 1_790_000_000_875;
             assert_eq!(read, Some(Hint { news, build, time }));
         }
+    }
+}
+
+#[test]
+fn sign_out_time_is_rounded_up() {
+    for later in [0, 1, 124] {
+        let (mut world, page) = signed_in(MEMORY, 0);
+        world.pass(Millis(125 - world.now.wall % 125 + later));
+        let at = world.now.wall;
+        world.logout(page);
+        world.answer_all();
+        let posted = Hint::from_number(last_hint(&world).to_number()).unwrap();
+        assert_eq!(posted.time, at.div_ceil(125) * 125);
     }
 }
 

@@ -84,6 +84,17 @@ fn failed_writes_are_tried_less_and_less_often() {
 }
 
 #[test]
+fn lock_is_released_if_activity_cannot_be_written() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    world.store.is_full = true;
+    world.fetch(page, "/orders");
+    let writes = world.count(Kind::Persist);
+    world.advance(secs(16));
+    assert!(world.count(Kind::Persist) > writes);
+    assert_eq!(world.lock_holder(), None);
+}
+
+#[test]
 fn lock_is_kept_until_login_replaces_revoked_session() {
     let (mut world, page) = World::signed_in_with(SEALED);
     let address = world.begin_login(page, "popup");

@@ -18,6 +18,26 @@ fn login_by_redirect_sends_page_to_provider() {
 }
 
 #[test]
+fn configured_login_params_reach_the_provider() {
+    let mut world = World::with(r#"{"loginParams":["kc_idp_hint"]}"#);
+    let page = world.open();
+    let begin = |world: &mut World, more: &str| {
+        let login = [r#""t":"login","mode":"redirect","params":"#, more].concat();
+        let login = world.ask(page, &login);
+        world.answer_all();
+        login
+    };
+    let login = begin(&mut world, r#"{"kc_idp_hint":"github"}"#);
+    let address = world.address(login);
+    let params = params(address.split_once('?').unwrap().1);
+    assert_eq!(params["kc_idp_hint"], "github");
+    for malformed in [r#"["kc_idp_hint"]"#, r#"{"kc_idp_hint":1}"#] {
+        let login = begin(&mut world, malformed);
+        assert_eq!(world.code(login), "message_invalid", "{malformed}");
+    }
+}
+
+#[test]
 fn page_navigates_after_the_login_is_stored() {
     let mut world = World::new();
     let page = world.open();

@@ -1,8 +1,11 @@
 //! A successful refresh: one at a time, and in this order: successor persisted, adopted, waiting calls released, pages
 //! told. Also the changes that its ID token may and may not make.
 
+use strongroom::base::digest::sha256;
 use strongroom::codec::json::{Object, Value};
+use strongroom::vault::Entropy;
 
+use kit::dice::Dice;
 use kit::world::{
     Answer, Endpoint, Event, Fault, Flaw, KEYS, Kind, REFRESH, REVOKE, Request, World,
 };
@@ -261,6 +264,40 @@ fn unsigned_user_change_is_ignored() {
 }
 
 #[test]
+fn fingerprint_is_the_start_of_a_salted_hash() {
+    let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+    call(&mut world, page);
+    let inspection = world.ask(page, r#""t":"inspect""#);
+    let Some(Answer::Inspection(holdings)) = world.answer(inspection) else {
+        panic!("no inspection");
+    };
+    let holding = holdings[0].as_object().unwrap();
+    let authorization = world.seen_by_api[0].authorization.expose();
+    let token = authorization.strip_prefix("Bearer ").unwrap();
+    // The vault's first random numbers.
+    let mut salted = vec![0; 16];
+    Dice::new(1).fill(&mut salted);
+    salted.extend_from_slice(token.as_bytes());
+    let hash = sha256(&salted);
+    let digits: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(holding.str("fingerprint"), Some(&*digits));
+}
+
+#[test]
+fn inspector_timeline_names_the_new_generation() {
+    let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+    world.expire_access_token();
+    call(&mut world, page);
+    let traces = world.page(page).of_type("trace");
+    let completed = traces.filter(|trace| trace.str("event") == Some("refresh_completed"));
+    let generations: Vec<_> = completed
+        .map(|trace| trace.get("generation").cloned())
+        .collect();
+    let generations: Vec<_> = generations.iter().flatten().map(Value::as_u64).collect();
+    assert_eq!(generations, [Some(2)]);
+}
+
+#[test]
 fn inspector_sees_generations_and_fingerprints() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
     let holdings = |world: &mut World| {
@@ -284,7 +321,11 @@ fn inspector_sees_generations_and_fingerprints() {
         assert_eq!(generation(&after[i]), Some(2));
         assert_ne!(fingerprint(&before[i]), fingerprint(&after[i]));
     }
-    let since = |holding: &Value| holding.as_object().unwrap().get("since").unwrap().as_u64();
+    let number = |holding: &Value, name| holding.as_object()?.get(name)?.as_u64();
+    let since = |holding: &Value| number(holding, "since");
+    let lifetime = |holding: &Value| Some(number(holding, "expiresAt")? - since(holding)?);
+    assert_eq!(lifetime(&after[0]), Some(300_000));
+    assert_eq!(lifetime(&after[1]), None);
     for i in [0, 1, 2] {
         assert!(
             since(&before[i]) < since(&after[i]),
