@@ -197,6 +197,9 @@ pub struct Watch {
     told_to_interact: BTreeSet<usize>,
     /// Trouble since the last successful refresh.
     trouble: Trouble,
+    /// Failed refreshes of each family since its last successful one. The wait grows with each failure, and the success
+    /// of another family does not shorten it.
+    failures: BTreeMap<usize, u32>,
 }
 
 /// Reasons for which a vault may be slower than usual.
@@ -234,6 +237,7 @@ impl Watch {
             suspicions: BTreeMap::new(),
             told_to_interact: BTreeSet::new(),
             trouble: Trouble::default(),
+            failures: BTreeMap::new(),
         }
     }
 
@@ -260,6 +264,7 @@ impl Watch {
         (self.session, self.unseen, self.must_end) = (None, None, None);
         self.justified.clear();
         self.trouble = Trouble::default();
+        self.failures.clear();
     }
 
     /// A worker is killed that may have had the successor of this token in flight.
@@ -271,12 +276,17 @@ impl Watch {
 
     /// Something delayed the vault.
     pub fn hinder(&mut self) {
-        self.note_trouble(|trouble| trouble.is_hindered = true);
+        self.trouble.is_hindered = true;
+        let lost = self.lost.values_mut();
+        lost.for_each(|lost| lost.is_hindered = true);
     }
 
-    fn note_trouble(&mut self, note: impl Fn(&mut Trouble)) {
-        note(&mut self.trouble);
-        self.lost.values_mut().for_each(note);
+    /// A refresh of this family failed.
+    fn note_failure(&mut self, family: Option<usize>) {
+        self.lost.values_mut().for_each(|lost| lost.failures += 1);
+        if let Some(family) = family {
+            *self.failures.entry(family).or_default() += 1;
+        }
     }
 
     /// Counts all issued tokens as consumed, as a control.
@@ -479,6 +489,7 @@ impl Watch {
                 }
                 self.unpersisted.insert(vault, unpersisted);
                 self.trouble = Trouble::default();
+                family.and_then(|family| self.failures.remove(&family));
                 self.suspicions.remove(&vault);
                 let elsewhere = self.suspicions.values_mut();
                 for known in elsewhere.filter(|known| Some(known.family) == family) {
@@ -490,7 +501,7 @@ impl Watch {
                     .retain(|_, waiting| Some(*waiting) != family);
             }
             (Endpoint::Refresh, reading) => {
-                self.note_trouble(|trouble| trouble.failures += 1);
+                self.note_failure(family);
                 let Some(family) = family else { return };
                 self.suspect(family, outcome, vault);
                 self.failed(sent, family, reading, (vault, now));
@@ -660,9 +671,9 @@ impl Watch {
     }
 
     /// A refresh timed out.
-    pub fn timed_out(&mut self, vault: usize) {
+    pub fn timed_out(&mut self, vault: usize, family: Option<usize>) {
         self.answered_readably(vault);
-        self.note_trouble(|trouble| trouble.failures += 1);
+        self.note_failure(family);
         self.hinder();
     }
 
@@ -970,8 +981,12 @@ impl Watch {
     // What the provider knows
 
     /// A refresh token was consumed. Its successor is in flight.
-    pub fn rotated(&mut self, sent: &str) {
-        self.lost.insert(sent.to_owned(), self.trouble);
+    pub fn rotated(&mut self, sent: &str, family: usize) {
+        let trouble = Trouble {
+            failures: self.failures.get(&family).copied().unwrap_or(0),
+            ..self.trouble
+        };
+        self.lost.insert(sent.to_owned(), trouble);
     }
 
     /// A consumed refresh token came again, and its family is revoked.

@@ -344,7 +344,8 @@ impl World {
         if job.kind == REFRESH {
             let sent = form_of(request).remove("refresh_token").unwrap();
             if self.provider.rotations() > rotations {
-                self.watch.rotated(&sent);
+                let family = self.provider.family_of(&sent).unwrap();
+                self.watch.rotated(&sent, family);
             }
             if self.provider.reuses > reuses {
                 let family = self.provider.family_of(&sent).unwrap();

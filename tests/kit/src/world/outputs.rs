@@ -3,7 +3,7 @@
 use super::invariants::Invariant;
 use super::jobs::{Job, Task};
 use super::page::Request;
-use super::provider::Provider;
+use super::provider::{Provider, form_of};
 use super::{Kind, PROBE, REFRESH, World, sockets};
 use strongroom::Secret;
 use strongroom::base::clock::UnixMillis;
@@ -260,7 +260,10 @@ impl World {
                     let now = self.time_of(turn);
                     self.watch.probed(turn, false, &now);
                 }
-                Task::Send(..) if job.kind == REFRESH => self.watch.timed_out(turn),
+                Task::Send(_, request, _) if job.kind == REFRESH => {
+                    let family = self.provider.family_of(&form_of(&request)["refresh_token"]);
+                    self.watch.timed_out(turn, family);
+                }
                 Task::Persist(_, Some(state), key) if self.jobs.landing_late.contains(&job.id) => {
                     self.watch.wrote(turn, self.jobs.last);
                     self.story(|_| "the canceled write reaches the store all the same".to_owned());
