@@ -352,10 +352,14 @@ impl Watch {
         self.adopting = None;
         if has_pages {
             self.check_suspicion(vault);
-        } else if self.persisted.is_some() {
+        } else if let Some(persisted) = &self.persisted {
             // The session may end here and come back through the store without a page being told.
             let known = self.suspicions.get_mut(&vault);
             known.into_iter().for_each(|known| known.may_be_over = true);
+            // At the idle limit it ends here. It comes back with activity that another vault stores later, and that vault
+            // may not know that the provider required the user.
+            self.needs_user
+                .retain(|who, family| *who != vault || !persisted.may_be_idle(vault, *family, now));
         }
         if let Some(persisted) = &mut self.persisted {
             return persisted.after(vault, now, has_pages, next_tick, is_tick);

@@ -215,6 +215,13 @@ impl PersistedSessions {
         Some(record)
     }
 
+    /// Returns true if this family's session may have reached the idle limit, as far as this vault knows.
+    pub fn may_be_idle(&self, vault: usize, family: usize, now: &Instant) -> bool {
+        let seen = self.vaults.get(&vault);
+        let holding = seen.and_then(|seen| seen.holdings.get(&family));
+        holding.is_some_and(|holding| holding.active.longest(now) >= self.limits.idle)
+    }
+
     pub fn killed(&mut self, vault: usize) {
         self.vaults.remove(&vault);
     }
