@@ -725,6 +725,8 @@ impl Seen {
             other.0.into_iter().for_each(|at| since.or(at));
         }
         let certain = at(record.certain);
+        // The record's latest activity may be longer ago than the certain one: its vault's clock was behind then.
+        let longest = known.active.longest(now);
         if record.news > known.news {
             known.news = record.news;
             known.shared = certain;
@@ -739,7 +741,7 @@ impl Seen {
         }
         for possible in [at(record.possible.0), at(record.possible.1)] {
             // As long ago: the vault may know of activity in between, by a clock that was changed.
-            if may_be_new || possible.passed(now) <= known.active.longest(now) {
+            if may_be_new || possible.passed(now) <= longest {
                 known.active.or(possible);
             }
             // Later by the current clock, but not once the clock is corrected: others are not certain to learn of
