@@ -113,7 +113,7 @@ async function measureRequests() {
   }
   const note =
     `A request of a signed-in user, with a cookie of ${bytes} bytes: decrypted, checked, and sent to an upstream that ` +
-    'responds immediately without a network, whose response is returned. The others do the same by hand, decrypt the session' +
+    'responds immediately without a network, whose response is returned. The others do the same by hand, decrypt the session ' +
     'with that library, and check only its time. "decryption" is only that, of the same number of bytes.'
   return `${comparisonTable(rows, options)}\n\n${note}`
 }

@@ -2,8 +2,8 @@
 //!
 //! An [`Error`] has a message that says what happened ([`Error::message`]), and advice ([`Code::advice`]). The message
 //! contains the invalid value but never a secret. Programs match on the [`Code`]. A released code is never renamed or
-//! reused. `docs/errors.md` lists all codes, and a test compares it with [`Code::ALL`]. Codes that only the page or the
-//! worker's wrapper uses are left out of the wasm modules.
+//! reused. `docs/errors.md` lists all codes, and a test compares it with [`Code::ALL`]. Codes that only
+//! TypeScript uses are left out of the wasm modules.
 
 use crate::base::messages::ARE_INTERNED;
 use crate::base::{IS_TOKEN_HANDLER, strings};
@@ -151,7 +151,7 @@ codes! {
     LogoutTokenInvalid = "logout_token_invalid", "Compare issuer and client.id with the provider's; a forged token has no effect.";
     /// An upstream did not respond.
     UpstreamUnavailable = "upstream_unavailable", "Check the route's upstream.";
-    // From here on: codes that only the page or the worker's wrapper reports.
+    // From here on: codes that only TypeScript reports.
     /// The user did not sign in within the login's time limit.
     Timeout = "timeout", "Try again.";
     /// The worker's script could not be loaded, or threw before it called `vault()`.
@@ -178,6 +178,10 @@ codes! {
     PageLeft = "page_left", "Try again.";
     /// The token handler did not respond, or the response is not from a token handler.
     HandlerUnreachable = "handler_unreachable", "Check the path that was passed to connect(), and the handler's log.";
+    /// The token handler could not start, for a reason other than its configuration.
+    HandlerFailed = "handler_failed", "Fix what the message names; the next request tries again.";
+    /// The token handler stopped because of an internal error.
+    HandlerCrashed = "handler_crashed", "Try again, since the handler starts again with the next request; please report it.";
     /// The client was closed by `close()`.
     Closed = "closed", "Call connect() again.";
 }
