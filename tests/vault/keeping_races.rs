@@ -343,6 +343,21 @@ fn logout_cancels_logins_of_other_vaults() {
 }
 
 #[test]
+fn refresh_elsewhere_cancels_no_login() {
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
+    world.expire_access_token();
+    let address = world.begin_login(page, "popup");
+    let answer = world.provider.sign_in(&address);
+    world.hold(&[EXCHANGE]);
+    let callback = world.callback(page, &answer);
+    world.fetch(other_page, "/orders");
+    world.answer_all();
+    world.release();
+    let answer = world.answer(callback);
+    assert!(matches!(answer, Some(Answer::Settled { .. })), "{answer:?}");
+}
+
+#[test]
 fn slow_first_look_finds_the_session_later() {
     let (mut world, _) = World::signed_in_with(SEALED);
     world.restart();
@@ -479,6 +494,21 @@ fn lock_holder_does_not_undo_a_logout() {
     world.release();
     assert_eq!(world.reason(other_page), Some("logged_out"));
     assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn unlocked_read_of_an_end_counts_during_a_locked_read() {
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
+    world.fetch(other_page, "/orders");
+    world.advance(secs(10));
+    world.hold_in(1, Kind::Load);
+    world.logout(page);
+    world.answer_all();
+    assert_eq!(world.outstanding(Kind::Load), 1);
+    world.advance(secs(6));
+    assert_eq!(world.outstanding(Kind::Load), 2, "the lock's own read");
+    world.answer_one(Kind::Load);
+    assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
 #[test]

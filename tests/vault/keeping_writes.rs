@@ -84,6 +84,20 @@ fn failed_writes_are_tried_less_and_less_often() {
 }
 
 #[test]
+fn idle_end_under_the_lock_needs_no_read() {
+    let config = r#"{"session":{"persist":"sealed","idle":60},"requestTimeout":120}"#;
+    let (mut world, page) = World::signed_in_with(config);
+    world.hold(&[Kind::Persist]);
+    world.fetch(page, "/orders");
+    world.advance(secs(59));
+    assert_eq!(world.outstanding(Kind::Persist), 1);
+    world.hold(&[Kind::Load]);
+    assert!(world.session(page).is_some());
+    world.advance(secs(2));
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
 fn lock_is_released_if_activity_cannot_be_written() {
     let (mut world, page) = World::signed_in_with(SEALED);
     world.store.is_full = true;
