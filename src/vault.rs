@@ -161,7 +161,7 @@ impl Vault {
                 News::NotStored => self.not_stored_elsewhere(hint.time),
                 News::SignedIn => self.hints.signed_in_elsewhere(ctx, &hint),
             },
-            Input::CallAnswered { call, head } => calls.answered(ctx, tokens, call, &head),
+            Input::CallResponded { call, head } => calls.on_response(ctx, tokens, call, &head),
             Input::CallFailed { call } => calls.list.failed(ctx, call),
             Input::CallReflected { call } => calls.list.reflected(ctx, call),
             Input::CallClosed { call } => calls.list.closed(ctx, call),
@@ -191,7 +191,7 @@ impl Vault {
     /// Handles the end of an operation, unless it was given up before.
     fn operation_ended(&mut self, input: Input<'_>) {
         let op = match &input {
-            Input::Answered { op, .. }
+            Input::Responded { op, .. }
             | Input::Stored { op, .. }
             | Input::Taken { op, .. }
             | Input::Verified { op, .. }
@@ -206,10 +206,10 @@ impl Vault {
         match (input, purpose) {
             (Input::Locked { .. }, None) if HAS_PERSISTENCE => ctx.outputs.push(Output::Unlock),
             (_, None) => {}
-            (Input::Answered { outcome, .. }, Some(purpose)) => {
+            (Input::Responded { outcome, .. }, Some(purpose)) => {
                 ctx.record_server_time(purpose, &outcome);
                 if !self.is_proven_again(op, purpose, &outcome) {
-                    self.answered(op, purpose, &outcome);
+                    self.on_response(op, purpose, &outcome);
                 }
             }
             (Input::Stored { ok, .. }, Some(purpose)) => self.stored(op, purpose, ok),
@@ -394,13 +394,13 @@ impl Vault {
     // Operations and time.
 
     /// Handles the response of the provider, or the end of the time for an operation.
-    fn answered(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) {
+    fn on_response(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) {
         let Self { ctx, tokens, .. } = self;
         match purpose {
-            Purpose::Metadata => self.metadata_answered(outcome),
-            Purpose::Keys => self.keys_answered(outcome),
+            Purpose::Metadata => self.on_metadata(outcome),
+            Purpose::Keys => self.on_keys(outcome),
             Purpose::Probe => {
-                let step = tokens.refresh.probe_answered(ctx, outcome);
+                let step = tokens.refresh.on_probe(ctx, outcome);
                 self.advance_refresh(step);
             }
             Purpose::Push | Purpose::ProbeForLogin => {
@@ -416,7 +416,7 @@ impl Vault {
                 let outcome = self.callbacks.exchanged(ctx, provider, logins, op, outcome);
                 self.callback_advanced(outcome);
             }
-            Purpose::Refresh => self.refresh_answered(op, outcome),
+            Purpose::Refresh => self.on_refresh_response(op, outcome),
             Purpose::AskDevice => self.logins.device_asked(ctx, op, outcome),
             Purpose::PollDevice => {
                 let (provider, callbacks) = (&tokens.provider, &mut self.callbacks);
@@ -426,8 +426,8 @@ impl Vault {
                 self.callback_advanced(outcome);
             }
             Purpose::Revoke => {
-                if let Some(is_revoked) = tokens.revocations.answered(ctx, op, outcome) {
-                    self.logouts.revocation_answered(ctx, op, is_revoked);
+                if let Some(is_revoked) = tokens.revocations.on_response(ctx, op, outcome) {
+                    self.logouts.on_revocation(ctx, op, is_revoked);
                 }
             }
             // The time is over: the store is stuck.
@@ -485,7 +485,7 @@ impl Vault {
         let now = self.ctx.now;
         while let Some((op, purpose)) = self.ctx.expire_operation() {
             self.is_proven_again(op, purpose, &Outcome::Failed);
-            self.answered(op, purpose, &Outcome::Failed);
+            self.on_response(op, purpose, &Outcome::Failed);
         }
         let Self { ctx, tokens, .. } = self;
         self.logins.expire(ctx);
@@ -505,9 +505,9 @@ impl Vault {
 
     // The provider and logins.
 
-    fn metadata_answered(&mut self, outcome: &Outcome) {
+    fn on_metadata(&mut self, outcome: &Outcome) {
         let Self { ctx, tokens, .. } = self;
-        let Some(result) = tokens.provider.metadata_answered(ctx, outcome) else {
+        let Some(result) = tokens.provider.on_metadata(ctx, outcome) else {
             return;
         };
         match &result {
@@ -528,8 +528,8 @@ impl Vault {
         }
     }
 
-    fn keys_answered(&mut self, outcome: &Outcome) {
-        let failure = self.tokens.provider.keys_answered(outcome).err();
+    fn on_keys(&mut self, outcome: &Outcome) {
+        let failure = self.tokens.provider.on_keys(outcome).err();
         let failure = failure.as_ref();
         for callback in self.callbacks.take_waiting_for_keys() {
             let outcome = self.callbacks.resume_verification(
@@ -605,7 +605,7 @@ impl Vault {
     /// Sends a token request again if its proof needs another nonce or time. Returns true if it was sent.
     fn is_proven_again(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) -> bool {
         let Tokens { dpop, refresh, .. } = &mut self.tokens;
-        let Some(sent) = dpop.answered(&self.ctx, op, outcome) else {
+        let Some(sent) = dpop.on_response(&self.ctx, op, outcome) else {
             return false;
         };
         let is_wanted = match purpose {
@@ -744,10 +744,10 @@ impl Vault {
 
     // The refresh.
 
-    fn refresh_answered(&mut self, op: OpId, outcome: &Outcome) {
+    fn on_refresh_response(&mut self, op: OpId, outcome: &Outcome) {
         let Self { ctx, tokens, .. } = self;
         let (provider, refresh) = (&tokens.provider, &mut tokens.refresh);
-        match refresh.answered(ctx, provider, op, outcome) {
+        match refresh.on_response(ctx, provider, op, outcome) {
             RefreshStep::Detached(None) => {}
             RefreshStep::Detached(Some(unused)) => tokens.revoke_unused(ctx, &unused),
             step => {

@@ -151,7 +151,7 @@ impl Edge {
         out.number("task", task as u64);
         match step {
             Step::Do(effect) => self.write_effect(&mut out, effect),
-            Step::Done(answer) => write_answer(&mut out, &answer),
+            Step::Done(response) => write_response(&mut out, &response),
         }
         out.finish()
     }
@@ -268,8 +268,8 @@ fn write_forward(out: &mut Writer, forward: &Forward) {
         .flag("upgrade", forward.is_upgrade);
 }
 
-fn write_answer(out: &mut Writer, answer: &Response) {
-    match answer {
+fn write_response(out: &mut Writer, response: &Response) {
+    match response {
         Response::Own(OwnResponse {
             status,
             headers,

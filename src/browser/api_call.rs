@@ -233,7 +233,7 @@ impl Call {
         }
         let head = head(&response);
         self.response = Some(response);
-        context.report(Input::CallAnswered { call, head });
+        context.report(Input::CallResponded { call, head });
     }
 
     fn deliver(&mut self, context: &mut Context, head: &str) {

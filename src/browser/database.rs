@@ -32,7 +32,7 @@ pub(super) fn delete(scope: &WorkerScope) -> Result<Awaited, JsValue> {
     Ok(IdbRequest::from(request).into())
 }
 
-/// Creates the object stores of a new database, in answer to its event.
+/// Creates the object stores of a new database, in response to its event.
 pub(super) fn create_stores(event: &JsValue) {
     let database: Database = platform::result_of(event).unchecked_into();
     // If this fails, the first use fails too.

@@ -129,7 +129,7 @@ impl Host {
             Event::Locked | Event::Refused | Event::Changed if !HAS_PERSISTENCE => {}
             Event::Locked => self.context.report(Input::Locked { op: OpId(id) }),
             Event::Changed => self.context.report(Input::Changed),
-            Event::Refused => self.context.report(Input::Answered {
+            Event::Refused => self.context.report(Input::Responded {
                 op: OpId(id),
                 outcome: Outcome::Failed,
             }),

@@ -113,9 +113,9 @@ impl Operation {
     fn failed(&self, op: OpId, scope: &WorkerScope) -> Input<'static> {
         match self {
             // An online browser may have hidden the response.
-            Self::Request(request) => Input::Answered {
+            Self::Request(request) => Input::Responded {
                 op,
-                outcome: if request.is_unanswered() && scope.navigator().on_line() {
+                outcome: if request.has_no_response() && scope.navigator().on_line() {
                     Outcome::Opaque
                 } else {
                     Outcome::Failed

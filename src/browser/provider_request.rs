@@ -49,7 +49,7 @@ impl ProviderRequest {
     }
 
     /// Returns true if the request was sent and no response could be read.
-    pub(super) const fn is_unanswered(&self) -> bool {
+    pub(super) const fn has_no_response(&self) -> bool {
         matches!(self.stage, RequestStage::Sent)
     }
 
@@ -71,7 +71,7 @@ impl ProviderRequest {
                 Some(proof) => {
                     let Some(signing) = context.keys.sign(&context.scope, &proof) else {
                         let outcome = Outcome::KeyLost;
-                        return Ok(Progress::Done(Input::Answered { op, outcome }));
+                        return Ok(Progress::Done(Input::Responded { op, outcome }));
                     };
                     self.stage = RequestStage::Signing(request, proof);
                     signing?
@@ -86,7 +86,7 @@ impl ProviderRequest {
                 let response: Response = value.unchecked_into();
                 let reply = head(&response);
                 let Some(reader) = platform::body_reader(&response) else {
-                    return Ok(answered(op, reply));
+                    return Ok(done(op, reply));
                 };
                 let promise = reader.read();
                 self.stage = RequestStage::Reading(PartialResponse {
@@ -98,7 +98,7 @@ impl ProviderRequest {
             }
             RequestStage::Reading(mut response) => {
                 if response.is_complete_with(&value.unchecked_into()) {
-                    return Ok(answered(op, response.reply));
+                    return Ok(done(op, response.reply));
                 }
                 let promise = response.reader.read();
                 self.stage = RequestStage::Reading(response);
@@ -138,9 +138,9 @@ impl ProviderRequest {
     }
 }
 
-fn answered(op: OpId, reply: Box<HttpReply>) -> Progress {
+fn done(op: OpId, reply: Box<HttpReply>) -> Progress {
     let outcome = Outcome::Reply(reply);
-    Progress::Done(Input::Answered { op, outcome })
+    Progress::Done(Input::Responded { op, outcome })
 }
 
 /// A response without its body.

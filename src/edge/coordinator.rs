@@ -36,7 +36,7 @@ pub(super) async fn read(
             task.isolate()
                 .session_cache
                 .borrow_mut()
-                .coordinator_answered();
+                .on_coordinator_response();
             Ok(entries)
         }
         _ => {
@@ -64,7 +64,7 @@ pub(super) async fn swap(
             task.isolate()
                 .session_cache
                 .borrow_mut()
-                .coordinator_answered();
+                .on_coordinator_response();
             Ok(version)
         }
         _ => {

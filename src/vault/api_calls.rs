@@ -177,7 +177,7 @@ impl Calls {
     }
 
     /// Handles the head of a response.
-    pub(super) fn answered(
+    pub(super) fn on_response(
         &mut self,
         ctx: &mut Context,
         tokens: &mut Tokens,
@@ -423,7 +423,7 @@ impl Calls {
         let can_repeat =
             known.body == Body::Replayable && !known.is_detached && ctx.session.is_some();
         let url = known.allowed.url();
-        if !dpop.call_answered(url, &mut known.proven, head, can_repeat) {
+        if !dpop.on_call_response(url, &mut known.proven, head, can_repeat) {
             return false;
         }
         known.stage = CallStage::Waiting;

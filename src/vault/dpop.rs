@@ -120,7 +120,7 @@ impl Dpop {
 
     /// Handles the response to a token request. Returns the request if it may succeed with the nonce that the
     /// provider asks for (RFC 9449 8), or with the provider's time, which was unknown before.
-    pub(super) fn answered(
+    pub(super) fn on_response(
         &mut self,
         ctx: &Context,
         op: OpId,
@@ -185,7 +185,7 @@ impl Dpop {
 
     /// Handles the response to a call. Returns true if the call may succeed with the nonce that the API asks for (RFC
     /// 9449 9). `can_repeat` is true if it can be sent again.
-    pub(super) fn call_answered(
+    pub(super) fn on_call_response(
         &mut self,
         url: &str,
         proven: &mut Proven,

@@ -191,7 +191,7 @@ pub enum Input<'a> {
         port: PortId,
     },
     /// The end of [`Output::Send`].
-    Answered {
+    Responded {
         /// The operation.
         op: OpId,
         /// The outcome of the request.
@@ -235,7 +235,7 @@ pub enum Input<'a> {
     /// Another vault of this issuer and client has carried out [`Output::Hint`], or a script has posted this.
     Hinted(Hint),
     /// The response to [`Output::Call`]; the host keeps the body until [`Output::Deliver`] or [`Output::Drop`].
-    CallAnswered {
+    CallResponded {
         /// The call.
         call: CallId,
         /// The head of the response.
@@ -306,7 +306,7 @@ pub enum Output {
         /// The page.
         port: PortId,
     },
-    /// Send a request to the provider and report [`Input::Answered`].
+    /// Send a request to the provider and report [`Input::Responded`].
     Send {
         /// The request's number.
         op: OpId,
@@ -401,7 +401,7 @@ pub enum Output {
     /// Give the key that sessions are sealed with to the service worker that has it in escrow, once more. The
     /// outcome need not be reported.
     HandKeyOver,
-    /// Send a page's request to an API with the access token, and report [`Input::CallAnswered`] or
+    /// Send a page's request to an API with the access token, and report [`Input::CallResponded`] or
     /// [`Input::CallFailed`]. The same call may be sent again; the host keeps its body.
     Call {
         /// The call.
@@ -496,7 +496,7 @@ impl fmt::Debug for Input<'_> {
         f.write_str(match self {
             Self::Message { .. } => "Message",
             Self::Disconnected { .. } => "Disconnected",
-            Self::Answered { .. } => "Answered",
+            Self::Responded { .. } => "Responded",
             Self::Stored { .. } => "Stored",
             Self::Taken { .. } => "Taken",
             Self::Verified { .. } => "Verified",
@@ -504,7 +504,7 @@ impl fmt::Debug for Input<'_> {
             Self::Locked { .. } => "Locked",
             Self::Changed => "Changed",
             Self::Hinted(_) => "Hinted",
-            Self::CallAnswered { .. } => "CallAnswered",
+            Self::CallResponded { .. } => "CallResponded",
             Self::CallFailed { .. } => "CallFailed",
             Self::CallReflected { .. } => "CallReflected",
             Self::CallClosed { .. } => "CallClosed",

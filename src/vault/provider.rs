@@ -75,7 +75,7 @@ impl Provider {
     }
 
     /// Reads the metadata. Returns `None` if it is not at this URL and was requested from another one.
-    pub(super) fn metadata_answered(
+    pub(super) fn on_metadata(
         &mut self,
         ctx: &mut Context,
         outcome: &Outcome,
@@ -101,7 +101,7 @@ impl Provider {
     }
 
     /// Reads the keys.
-    pub(super) fn keys_answered(&mut self, outcome: &Outcome) -> Result<()> {
+    pub(super) fn on_keys(&mut self, outcome: &Outcome) -> Result<()> {
         let metadata = self.metadata.as_ref();
         let url = metadata.map_or("", |metadata| &metadata.jwks_uri);
         let keys =

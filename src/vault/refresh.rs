@@ -287,7 +287,7 @@ impl Refresh {
     }
 
     /// Handles the response to the refresh request.
-    pub(super) fn answered(
+    pub(super) fn on_response(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
@@ -297,7 +297,7 @@ impl Refresh {
         let result = refresh_policy::classify(outcome, ctx.config.scheme());
         let requested = match self.stage {
             RefreshStage::Sent(sent, requested) if sent == op => requested,
-            _ => return self.detached_answered(op, result),
+            _ => return self.on_detached_response(op, result),
         };
         self.stage = RefreshStage::Idle;
         #[cfg(feature = "extended")]
@@ -384,7 +384,7 @@ impl Refresh {
         }
     }
 
-    pub(super) fn probe_answered(&mut self, ctx: &mut Context, outcome: &Outcome) -> RefreshStep {
+    pub(super) fn on_probe(&mut self, ctx: &mut Context, outcome: &Outcome) -> RefreshStep {
         if !core::mem::take(&mut self.is_probing) {
             return RefreshStep::Wait;
         }
@@ -581,7 +581,7 @@ impl Refresh {
         }
     }
 
-    fn detached_answered(&mut self, op: OpId, result: RefreshOutcome) -> RefreshStep {
+    fn on_detached_response(&mut self, op: OpId, result: RefreshOutcome) -> RefreshStep {
         let Some(i) = self.to_revoke.iter().position(|&o| o == op) else {
             return RefreshStep::Detached(None);
         };

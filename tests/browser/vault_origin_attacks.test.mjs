@@ -297,7 +297,7 @@ test('attacker’s silent login in a popup, app’s redirect URI: code is read',
 function eavesdrop() {
   localStorage.loot = `${localStorage.loot ?? ''}${location.href}\n`
   globalThis.overheard = []
-  for (const name of ['strongroom', 'strongroom answer']) {
+  for (const name of ['strongroom', 'strongroom response']) {
     new BroadcastChannel(name).onmessage = ({ data }) => overheard.push(JSON.stringify(data))
   }
 }

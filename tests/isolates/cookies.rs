@@ -8,10 +8,10 @@ use kit::isolates::{COOKIE, Fault, Setup, Site, World};
 /// A refresh whose new cookie never reaches the browser.
 fn lost_refresh(world: &mut World, browser: usize, isolate: usize) {
     world.pass(61_000);
-    world.weather.lost_answers = 100;
+    world.weather.lost_responses = 100;
     let call = world.call(browser, isolate);
     world.answer_all();
-    world.weather.lost_answers = 0;
+    world.weather.lost_responses = 0;
     assert!(served(world, call));
 }
 

@@ -81,10 +81,10 @@ fn failed_commit_is_repeated_later() {
             world.fault(Site::Swap, Fault::LostBefore);
         }
         // Its cookie never arrives: only the isolate has the successor.
-        world.weather.lost_answers = 100;
+        world.weather.lost_responses = 100;
         let first = world.call(alice, 0);
         world.answer_all();
-        world.weather.lost_answers = 0;
+        world.weather.lost_responses = 0;
         assert!(served(&world, first));
         world.pass(11_000);
         let second = world.call(alice, 0);

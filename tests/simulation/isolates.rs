@@ -95,7 +95,7 @@ impl fmt::Display for Tally {
         let lost = |loss| self.losses.get(&loss).copied().unwrap_or_default();
         write!(
             f,
-            "  allowed losses of a successor: {} with the provider's answer and beyond its leeway, {} with an isolate that died, {} that the coordinator did not take, {} that came after the intent had run out, {} by a request that the next one overtook",
+            "  allowed losses of a successor: {} with the provider's response and beyond its leeway, {} with an isolate that died, {} that the coordinator did not take, {} that came after the intent had run out, {} by a request that the next one overtook",
             lost(Loss::Response),
             lost(Loss::Isolate),
             lost(Loss::Commit),
@@ -171,7 +171,7 @@ impl Life {
         let is_calm = dice.roll(4) == 0;
         if !is_calm {
             world.weather.faults = dice.pick(&[0, 2, 10, 30]);
-            world.weather.lost_answers = dice.pick(&[0, 10, 40]);
+            world.weather.lost_responses = dice.pick(&[0, 10, 40]);
         }
         let is_restless = dice.roll(8) == 0;
         Self {
@@ -341,7 +341,7 @@ impl Life {
     fn recover(&mut self) {
         let weather = &mut self.world.weather;
         weather.faults = 0;
-        weather.lost_answers = 0;
+        weather.lost_responses = 0;
         weather.coordinator_down = false;
         weather.provider_down = false;
         self.world.provider.next_is_other_user = false;

@@ -17,7 +17,9 @@ use kit::dice::Dice;
 use kit::world::api::{API, OTHER_API};
 use kit::world::invariants::Invariant;
 use kit::world::provider::Refusing;
-use kit::world::{Answer, Endpoint, Fault, Fetch, Flaw, JobId, Kind, REFRESH, Request, World};
+use kit::world::{
+    Endpoint, Fault, Fetch, Flaw, JobId, Kind, PageResponse, REFRESH, Request, World,
+};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
@@ -595,7 +597,7 @@ impl Life {
                 self.at(arrives, Todo::NetworkFails(job));
             }
             1 | 2 => {
-                self.tally.fault("answer lost");
+                self.tally.fault("response lost");
                 self.at(arrives, Todo::ProviderActs(job));
                 self.at(answered, Todo::NetworkFails(job));
             }
@@ -1138,12 +1140,12 @@ impl Life {
     /// The user signs in if the login has a URL. A redirect replaces the page; a popup is a page of its own until its
     /// response has been handled.
     fn user_comes_back(&mut self, login: Request, popup: bool) {
-        let Some(Answer::Navigate(address)) = self.world.answers(login).first() else {
+        let Some(PageResponse::Navigate(address)) = self.world.responses(login).first() else {
             return;
         };
         let address = address.clone();
         self.world.provider.subject = self.dice.pick(&["alice", "alice", "bob"]).to_owned();
-        let answer = self.world.provider.sign_in(&address);
+        let response = self.world.provider.sign_in(&address);
         let page = if popup {
             // Its response goes to the tab that opened it.
             let vault = self.world.home(login.port);
@@ -1152,9 +1154,9 @@ impl Life {
             self.close(login.port);
             self.open()
         };
-        self.world.callback(page, &answer);
+        self.world.callback(page, &response);
         if self.dice.roll(20) == 0 {
-            self.world.callback(page, &answer);
+            self.world.callback(page, &response);
         }
         if popup {
             let time = self.now() + 5 * SECOND;
@@ -1392,11 +1394,11 @@ impl Life {
             let call = self.call_of(page, api, "orders", false, Body::Replayable);
             // The last call also gets its full time.
             let end_of_call = end.max(self.now() + 30 * SECOND);
-            while self.world.answer(call).is_none() && self.now() < end_of_call {
+            while self.world.response(call).is_none() && self.now() < end_of_call {
                 self.run(500);
             }
-            match self.world.answer(call) {
-                Some(Answer::Head { status: 200, .. }) if page_has_session => {
+            match self.world.response(call) {
+                Some(PageResponse::Head { status: 200, .. }) if page_has_session => {
                     return Found::Working;
                 }
                 _ if self.needs_the_user(page) && !self.may_be_restored(page) => {
@@ -1404,9 +1406,9 @@ impl Life {
                 }
                 _ if self.world.session(page).is_none() => return Found::Nothing,
                 None => Invariant::Answered.is_broken("a call waits although there are no faults"),
-                answer => {
-                    let answer = format!("{answer:?}");
-                    Invariant::Recovery.holds_if(self.now() < end, || answer);
+                response => {
+                    let response = format!("{response:?}");
+                    Invariant::Recovery.holds_if(self.now() < end, || response);
                 }
             }
             self.run(pause);
@@ -1423,12 +1425,12 @@ impl Life {
             self.login_now(page);
             let call = self.call_of(page, API, "orders", false, Body::Replayable);
             self.run(5 * SECOND);
-            let answer = self.world.answer(call);
-            if matches!(answer, Some(Answer::Head { status: 200, .. })) {
+            let response = self.world.response(call);
+            if matches!(response, Some(PageResponse::Head { status: 200, .. })) {
                 return;
             }
-            let answer = format!("{answer:?} after a login");
-            Invariant::Recovery.holds_if(self.now() < end, || answer);
+            let response = format!("{response:?} after a login");
+            Invariant::Recovery.holds_if(self.now() < end, || response);
         }
     }
 
@@ -1482,12 +1484,12 @@ impl Life {
         if !self.pages.contains(&page) {
             return;
         }
-        let Some(Answer::Navigate(address)) = self.world.answers(login).first() else {
+        let Some(PageResponse::Navigate(address)) = self.world.responses(login).first() else {
             return;
         };
         let address = address.clone();
-        let answer = self.world.provider.sign_in(&address);
-        self.world.callback(page, &answer);
+        let response = self.world.provider.sign_in(&address);
+        self.world.callback(page, &response);
         self.run(3 * SECOND);
     }
 

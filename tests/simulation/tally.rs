@@ -96,7 +96,7 @@ impl fmt::Display for Tally {
         list(f, "ends by reason", &ends.by_reason)?;
         writeln!(
             f,
-            "  allowed losses: {} (the answer was really lost, and the provider gives no leeway)",
+            "  allowed losses: {} (the response was really lost, and the provider gives no leeway)",
             ends.lost_without_leeway
         )?;
         writeln!(
@@ -106,7 +106,7 @@ impl fmt::Display for Tally {
         )?;
         write!(
             f,
-            "  lost although there is leeway: {} (the answer was really lost, and other faults or sleep outlasted the leeway)",
+            "  lost although there is leeway: {} (the response was really lost, and other faults or sleep outlasted the leeway)",
             ends.lost_beyond_leeway
         )
     }

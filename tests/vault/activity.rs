@@ -166,7 +166,7 @@ fn calls_that_waited(lifetime: u64) -> usize {
         world.hold(&[REFRESH]);
         let call = world.fetch_as(page, &poll);
         world.answer_all();
-        waited += usize::from(world.answer(call).is_none());
+        waited += usize::from(world.response(call).is_none());
         world.release();
     }
     waited

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use strongroom::codec::json::Value;
 
-use kit::world::provider::{REDIRECT_URI, answer_url, params};
+use kit::world::provider::{REDIRECT_URI, params, response_url};
 use kit::world::{
-    Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, REVOKE, Request, World,
+    DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, PageResponse, REVOKE, Request, World,
 };
 use strongroom::vault::PortId;
 
@@ -41,48 +41,48 @@ fn at_callback() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&address);
-    (world, page, answer)
+    let response = world.provider.sign_in(&address);
+    (world, page, response)
 }
 
-fn finish(world: &mut World, page: PortId, answer: &str) -> Request {
-    let callback = world.callback(page, answer);
+fn finish(world: &mut World, page: PortId, response: &str) -> Request {
+    let callback = world.callback(page, response);
     world.advance(Duration::from_secs(10));
     callback
 }
 
 /// The provider's response to the login at `address`, with these parameters instead of a code.
-fn answer_without_code(address: &str, more: &[(&str, &str)]) -> String {
+fn response_without_code(address: &str, more: &[(&str, &str)]) -> String {
     let state = params(address.split_once('?').unwrap().1)["state"].clone();
-    answer_url(&[&[("state", state.as_str())], more].concat())
+    response_url(&[&[("state", state.as_str())], more].concat())
 }
 
-/// The error code and the warnings in the answer to a request.
+/// The error code and the warnings in the response to a request.
 #[track_caller]
 fn failure(world: &World, request: Request) -> [&str; 2] {
-    match world.answer(request) {
-        Some(Answer::Error { code, message }) => [code, message],
+    match world.response(request) {
+        Some(PageResponse::Error { code, message }) => [code, message],
         other => panic!("no error but {other:?}"),
     }
 }
 
 /// The result of a login whose ID token has this flaw.
 fn login_with(flaw: Flaw) -> (World, Request) {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     world.provider.flaw = Some(flaw);
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert!(world.session(page).is_none());
     (world, callback)
 }
 
 #[test]
 fn code_becomes_a_session_in_every_page() {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     let other = world.open();
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert!(matches!(
-        world.answer(callback),
-        Some(Answer::Settled { popup: false, .. })
+        world.response(callback),
+        Some(PageResponse::Settled { popup: false, .. })
     ));
     for page in [page, other] {
         let session = world.session(page).unwrap();
@@ -100,13 +100,13 @@ fn page_returns_to_where_the_user_was() {
     let members = r#""t":"login","mode":"redirect","returnTo":"/orders?open=1#top""#;
     let login = world.ask(page, members);
     world.answer_all();
-    let answer = world.provider.sign_in(&world.address(login));
-    let callback = finish(&mut world, page, &answer);
-    let expected = Answer::Settled {
+    let response = world.provider.sign_in(&world.address(login));
+    let callback = finish(&mut world, page, &response);
+    let expected = PageResponse::Settled {
         return_to: "/orders?open=1#top".to_owned(),
         popup: false,
     };
-    assert_eq!(world.answer(callback), Some(&expected));
+    assert_eq!(world.response(callback), Some(&expected));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn page_that_connects_later_finds_the_session() {
 #[test]
 fn response_without_login_is_unknown() {
     let (mut world, page, _) = at_callback();
-    let forged = answer_url(&[("code", "stolen"), ("state", "invented")]);
+    let forged = response_url(&[("code", "stolen"), ("state", "invented")]);
     let callback = finish(&mut world, page, &forged);
     assert_eq!(world.code(callback), "login_unknown");
     assert_eq!(world.count(EXCHANGE), 0);
@@ -128,9 +128,9 @@ fn response_without_login_is_unknown() {
 
 #[test]
 fn replayed_response_keeps_the_session() {
-    let (mut world, page, answer) = at_callback();
-    finish(&mut world, page, &answer);
-    let again = finish(&mut world, page, &answer);
+    let (mut world, page, response) = at_callback();
+    finish(&mut world, page, &response);
+    let again = finish(&mut world, page, &response);
     assert_eq!(world.code(again), "login_replayed");
     assert_eq!(world.count(EXCHANGE), 1);
     assert!(world.session(page).is_some());
@@ -138,11 +138,14 @@ fn replayed_response_keeps_the_session() {
 
 #[test]
 fn response_opened_in_two_pages_counts_once() {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     let other = world.open();
-    let callbacks = [page, other].map(|page| world.callback(page, &answer));
+    let callbacks = [page, other].map(|page| world.callback(page, &response));
     world.answer_all();
-    let is_settled = matches!(world.answer(callbacks[0]), Some(Answer::Settled { .. }));
+    let is_settled = matches!(
+        world.response(callbacks[0]),
+        Some(PageResponse::Settled { .. })
+    );
     assert!(is_settled);
     assert_eq!(world.code(callbacks[1]), "login_replayed");
     assert_eq!(world.count(EXCHANGE), 1);
@@ -154,35 +157,35 @@ fn replay_is_detected_without_a_store() {
     world.store.is_unavailable = true;
     let page = world.open();
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
-    finish(&mut world, page, &answer);
-    let again = finish(&mut world, page, &answer);
+    let response = world.provider.sign_in(&address);
+    finish(&mut world, page, &response);
+    let again = finish(&mut world, page, &response);
     assert_eq!(world.code(again), "login_replayed");
     assert_eq!(world.count(EXCHANGE), 1);
 }
 
 #[test]
 fn login_expires_after_ten_minutes() {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     world.advance(Duration::from_millis(600_001));
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "login_expired");
     assert_eq!(world.count(EXCHANGE), 0);
 }
 
 #[test]
 fn login_expires_during_sleep() {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     world.sleep(Duration::from_millis(600_001));
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "login_expired");
 }
 
 #[test]
 fn response_just_in_time_is_accepted() {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     world.advance(Duration::from_secs(600));
-    finish(&mut world, page, &answer);
+    finish(&mut world, page, &response);
     assert!(world.session(page).is_some());
 }
 
@@ -193,14 +196,14 @@ fn sleep_counts_toward_the_ten_minutes() {
         world.sleep(duration / 2);
     }];
     for (i, pass) in ways.into_iter().enumerate() {
-        let (mut world, page, answer) = at_callback();
+        let (mut world, page, response) = at_callback();
         pass(&mut world, Duration::from_secs(600));
-        finish(&mut world, page, &answer);
+        finish(&mut world, page, &response);
         assert!(world.session(page).is_some(), "{i}");
 
-        let (mut world, page, answer) = at_callback();
+        let (mut world, page, response) = at_callback();
         pass(&mut world, Duration::from_secs(601));
-        let callback = finish(&mut world, page, &answer);
+        let callback = finish(&mut world, page, &response);
         assert_eq!(world.code(callback), "login_expired", "{i}");
     }
 }
@@ -211,9 +214,9 @@ fn login_in_memory_lasts_ten_minutes() {
     world.store.is_unavailable = true;
     let page = world.open();
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.advance(Duration::from_secs(600));
-    finish(&mut world, page, &answer);
+    finish(&mut world, page, &response);
     assert!(world.session(page).is_some());
 }
 
@@ -226,17 +229,17 @@ fn failed_discovery_does_not_consume_the_login() {
         (Fault::Html, "provider_unavailable"),
         (Fault::Truncated, "metadata_invalid"),
     ] {
-        let (mut world, _, answer) = at_callback();
+        let (mut world, _, response) = at_callback();
         // The worker's knowledge of the provider is lost with it.
         world.restart();
         let page = world.open();
         world.provider.fault(Endpoint::Discovery, &[fault]);
-        let callback = finish(&mut world, page, &answer);
+        let callback = finish(&mut world, page, &response);
         assert_eq!(world.code(callback), code, "{fault:?}");
-        let again = finish(&mut world, page, &answer);
-        let settled = world.answer(again);
+        let again = finish(&mut world, page, &response);
+        let settled = world.response(again);
         assert!(
-            matches!(settled, Some(Answer::Settled { .. })),
+            matches!(settled, Some(PageResponse::Settled { .. })),
             "{fault:?}: {settled:?}"
         );
     }
@@ -244,15 +247,15 @@ fn failed_discovery_does_not_consume_the_login() {
 
 #[test]
 fn response_awaiting_discovery_counts_once() {
-    let (mut world, _, answer) = at_callback();
+    let (mut world, _, response) = at_callback();
     world.restart();
     let pages = [world.open(), world.open()];
     world.hold(&[DISCOVERY]);
-    let callbacks = pages.map(|page| world.callback(page, &answer));
+    let callbacks = pages.map(|page| world.callback(page, &response));
     world.release();
-    let settled = world.answer(callbacks[0]);
+    let settled = world.response(callbacks[0]);
     assert!(
-        matches!(settled, Some(Answer::Settled { .. })),
+        matches!(settled, Some(PageResponse::Settled { .. })),
         "{settled:?}"
     );
     assert_eq!(world.code(callbacks[1]), "login_replayed");
@@ -261,11 +264,11 @@ fn response_awaiting_discovery_counts_once() {
 
 #[test]
 fn response_to_a_lost_login_is_unknown() {
-    let (mut world, _, answer) = at_callback();
+    let (mut world, _, response) = at_callback();
     world.clear_site_data();
     world.restart();
     let page = world.open();
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "login_unknown");
 }
 
@@ -275,7 +278,7 @@ fn other_issuer_is_rejected_before_the_exchange() {
     let page = world.open();
     let address = world.begin_login(page, "redirect");
     let forged = [("code", "c"), ("iss", "https://evil.example")];
-    let callback = finish(&mut world, page, &answer_without_code(&address, &forged));
+    let callback = finish(&mut world, page, &response_without_code(&address, &forged));
     assert_eq!(world.code(callback), "issuer_mismatch");
     assert_eq!(world.count(EXCHANGE), 0);
 }
@@ -285,8 +288,8 @@ fn response_without_announced_iss_is_rejected() {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");
-    let answer = answer_without_code(&address, &[("code", "c")]);
-    let (without_iss, _) = answer.split_once("&iss=").unwrap();
+    let response = response_without_code(&address, &[("code", "c")]);
+    let (without_iss, _) = response.split_once("&iss=").unwrap();
     let callback = finish(&mut world, page, without_iss);
     assert_eq!(world.code(callback), "callback_invalid");
     assert_eq!(world.count(EXCHANGE), 0);
@@ -321,8 +324,8 @@ fn each_refusal_of_the_provider_has_its_code() {
         let mut world = World::new();
         let page = world.open();
         let address = world.begin_login(page, "redirect");
-        let answer = answer_without_code(&address, &[("error", error)]);
-        let callback = finish(&mut world, page, &answer);
+        let response = response_without_code(&address, &[("error", error)]);
+        let callback = finish(&mut world, page, &response);
         assert_eq!(world.code(callback), code, "{error}");
     }
 }
@@ -333,8 +336,8 @@ fn malformed_error_code_is_not_shown() {
         let mut world = World::new();
         let page = world.open();
         let address = world.begin_login(page, "redirect");
-        let answer = answer_without_code(&address, &[("error", error)]);
-        let callback = finish(&mut world, page, &answer);
+        let response = response_without_code(&address, &[("error", error)]);
+        let callback = finish(&mut world, page, &response);
         let why = "the authorization response must have either a code or an error";
         assert_eq!(failure(&world, callback), ["callback_invalid", why]);
     }
@@ -344,9 +347,9 @@ fn malformed_error_code_is_not_shown() {
 fn malformed_token_error_is_not_shown() {
     let refusals = NO_ERROR_CODES.iter().map(|code| Fault::Refused(code));
     for fault in refusals.chain([Fault::EchoAsCode]) {
-        let (mut world, page, answer) = at_callback();
+        let (mut world, page, response) = at_callback();
         world.provider.fault(Endpoint::Exchange, &[fault]);
-        let callback = finish(&mut world, page, &answer);
+        let callback = finish(&mut world, page, &response);
         let why = "the token endpoint's response is unusable: a 4xx response without an error code";
         assert_eq!(failure(&world, callback), ["token_response_invalid", why]);
     }
@@ -355,16 +358,16 @@ fn malformed_token_error_is_not_shown() {
 #[test]
 fn unknown_error_code_is_named() {
     for error in ["x", LONGEST_ERROR_CODE] {
-        let (mut world, page, answer) = at_callback();
+        let (mut world, page, response) = at_callback();
         let refused = Fault::Refused(error);
         world.provider.fault(Endpoint::Exchange, &[refused]);
-        let callback = finish(&mut world, page, &answer);
+        let callback = finish(&mut world, page, &response);
         let why = ["the token endpoint responded with ", error].concat();
         assert_eq!(failure(&world, callback), ["client_rejected", &why]);
 
         let address = world.begin_login(page, "redirect");
-        let answer = answer_without_code(&address, &[("error", error)]);
-        let callback = finish(&mut world, page, &answer);
+        let response = response_without_code(&address, &[("error", error)]);
+        let callback = finish(&mut world, page, &response);
         let why = ["the provider responded with ", error].concat();
         assert_eq!(failure(&world, callback), ["login_failed", &why]);
     }
@@ -372,31 +375,31 @@ fn unknown_error_code_is_named() {
 
 #[test]
 fn malformed_response_leaves_the_login_pending() {
-    let (mut world, page, answer) = at_callback();
-    let both = [answer.as_str(), "&error=access_denied"].concat();
-    let twice = [answer.as_str(), "&state=x"].concat();
+    let (mut world, page, response) = at_callback();
+    let both = [response.as_str(), "&error=access_denied"].concat();
+    let twice = [response.as_str(), "&state=x"].concat();
     for malformed in [&both, &twice, "https://app.example.com/callback"] {
         let callback = finish(&mut world, page, malformed);
         assert_eq!(world.code(callback), "callback_invalid", "{malformed}");
     }
-    finish(&mut world, page, &answer);
+    finish(&mut world, page, &response);
     assert!(world.session(page).is_some());
 }
 
 #[test]
 fn response_at_another_url_is_reported() {
-    let (mut world, page, answer) = at_callback();
-    let elsewhere = answer.replace("/callback?", "/other?");
+    let (mut world, page, response) = at_callback();
+    let elsewhere = response.replace("/callback?", "/other?");
     let callback = finish(&mut world, page, &elsewhere);
     assert_eq!(world.code(callback), "redirect_uri_mismatch");
 }
 
 #[test]
 fn refused_code_is_reported() {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     let refused = Fault::Refused("invalid_grant");
     world.provider.fault(Endpoint::Exchange, &[refused]);
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "code_rejected");
 }
 
@@ -413,9 +416,9 @@ fn failed_exchange_is_reported_and_not_repeated() {
         (Fault::Refused("invalid_client"), "client_rejected"),
         (Fault::Refused("unauthorized_client"), "client_rejected"),
     ] {
-        let (mut world, page, answer) = at_callback();
+        let (mut world, page, response) = at_callback();
         world.provider.fault(Endpoint::Exchange, &[fault]);
-        let callback = finish(&mut world, page, &answer);
+        let callback = finish(&mut world, page, &response);
         assert_eq!(world.code(callback), code, "{fault:?}");
         assert_eq!(world.count(EXCHANGE), 1, "{fault:?}");
         assert!(world.session(page).is_none());
@@ -426,10 +429,10 @@ fn failed_exchange_is_reported_and_not_repeated() {
 fn failed_login_keeps_the_former_session() {
     let (mut world, page) = World::signed_in();
     let address = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     let refused = Fault::Refused("invalid_grant");
     world.provider.fault(Endpoint::Exchange, &[refused]);
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "code_rejected");
     let call = world.fetch(page, "/orders");
     world.answer_all();
@@ -439,18 +442,18 @@ fn failed_login_keeps_the_former_session() {
 #[test]
 fn unavailable_keys_fail_the_login() {
     for fault in [Fault::LostBefore, Fault::Status(500), Fault::Html] {
-        let (mut world, page, answer) = at_callback();
+        let (mut world, page, response) = at_callback();
         world.provider.fault(Endpoint::Keys, &[fault]);
-        let callback = finish(&mut world, page, &answer);
+        let callback = finish(&mut world, page, &response);
         assert_eq!(world.code(callback), "provider_unavailable", "{fault:?}");
     }
 }
 
 #[test]
 fn missing_keys_are_metadata_invalid() {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     world.provider.fault(Endpoint::Keys, &[Fault::Status(404)]);
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "metadata_invalid");
 }
 
@@ -497,10 +500,10 @@ fn rejected_id_token_revokes_its_refresh_token() {
 #[test]
 fn refused_id_token_without_refresh_token_revokes_nothing() {
     for flaw in REFUSED_AFTER_ITS_SIGNATURE {
-        let (mut world, page, answer) = at_callback();
+        let (mut world, page, response) = at_callback();
         world.provider.issues_refresh_tokens = false;
         world.provider.flaw = Some(flaw());
-        let callback = finish(&mut world, page, &answer);
+        let callback = finish(&mut world, page, &response);
         assert_eq!(world.code(callback), "id_token_invalid", "{:?}", flaw());
         assert_eq!(world.count(REVOKE), 0, "{:?}", flaw());
     }
@@ -508,10 +511,10 @@ fn refused_id_token_without_refresh_token_revokes_nothing() {
 
 #[test]
 fn rejected_id_token_is_reported_before_revocation() {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     world.provider.flaw = Some(Flaw::Signature);
     world.hold(&[REVOKE]);
-    let callback = world.callback(page, &answer);
+    let callback = world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.outstanding(REVOKE), 1);
     assert_eq!(world.code(callback), "id_token_invalid");
@@ -521,9 +524,9 @@ fn rejected_id_token_is_reported_before_revocation() {
 fn rejected_id_token_keeps_the_former_tokens() {
     let (mut world, page) = World::signed_in();
     let address = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.provider.flaw = Some(Flaw::Signature);
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "id_token_invalid");
     // Many providers revoke all of a grant at once, which would end the session.
     assert_eq!(world.count(REVOKE), 0);
@@ -552,9 +555,9 @@ fn unknown_key_is_fetched_once() {
     let (mut world, page) = World::signed_in();
     let before = world.count(KEYS);
     let address = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.provider.flaw = Some(Flaw::UnknownKey);
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "id_token_invalid");
     assert_eq!(world.count(KEYS), before + 1);
 }
@@ -565,7 +568,7 @@ fn rotated_key_is_found() {
     world.provider.signing_key = 1;
     world.provider.published_keys = vec![0, 1];
     let callback = world.sign_in(page);
-    let is_settled = matches!(world.answer(callback), Some(Answer::Settled { .. }));
+    let is_settled = matches!(world.response(callback), Some(PageResponse::Settled { .. }));
     assert!(is_settled);
     assert_eq!(world.count(KEYS), 2);
 }
@@ -574,33 +577,33 @@ fn rotated_key_is_found() {
 fn signature_checks_are_told_apart() {
     let mut world = World::new();
     let page = world.open();
-    let answers = [(), ()].map(|()| {
+    let responses = [(), ()].map(|()| {
         let address = world.begin_login(page, "redirect");
         world.provider.sign_in(&address)
     });
     world.hold(&[Kind::Verify]);
     world.new_jobs();
-    let callbacks = answers.map(|answer| world.callback(page, &answer));
+    let callbacks = responses.map(|response| world.callback(page, &response));
     world.answer_all();
     let checks = world.new_jobs();
     assert_eq!(checks.len(), 2);
     world.answer_arrives(checks[1].0);
-    assert_eq!(world.answer(callbacks[0]), None);
-    assert!(world.answer(callbacks[1]).is_some());
+    assert_eq!(world.response(callbacks[0]), None);
+    assert!(world.response(callbacks[1]).is_some());
     world.release();
-    assert!(world.answer(callbacks[0]).is_some());
+    assert!(world.response(callbacks[0]).is_some());
 }
 
 #[test]
 fn new_keys_repeat_no_signature_check() {
     let (mut world, page) = World::signed_in();
-    let answers = [(), ()].map(|()| {
+    let responses = [(), ()].map(|()| {
         let address = world.begin_login(page, "redirect");
         world.provider.sign_in(&address)
     });
     world.hold(&[Kind::Verify]);
-    let callbacks = answers.map(|answer| {
-        let callback = world.callback(page, &answer);
+    let callbacks = responses.map(|response| {
+        let callback = world.callback(page, &response);
         world.answer_all();
         world.provider.signing_key = 1;
         world.provider.published_keys = vec![0, 1];
@@ -612,7 +615,7 @@ fn new_keys_repeat_no_signature_check() {
     assert!(
         callbacks
             .iter()
-            .all(|callback| world.answer(*callback).is_some())
+            .all(|callback| world.response(*callback).is_some())
     );
 }
 
@@ -620,14 +623,14 @@ fn new_keys_repeat_no_signature_check() {
 fn concurrent_logins_fetch_keys_once() {
     let mut world = World::new();
     let page = world.open();
-    let answers = [(), ()].map(|()| {
+    let responses = [(), ()].map(|()| {
         let address = world.begin_login(page, "redirect");
         world.provider.sign_in(&address)
     });
-    let callbacks = answers.map(|answer| world.callback(page, &answer));
+    let callbacks = responses.map(|response| world.callback(page, &response));
     world.answer_all();
     for callback in callbacks {
-        let is_settled = matches!(world.answer(callback), Some(Answer::Settled { .. }));
+        let is_settled = matches!(world.response(callback), Some(PageResponse::Settled { .. }));
         assert!(is_settled);
     }
     assert_eq!(world.count(KEYS), 1);
@@ -636,10 +639,10 @@ fn concurrent_logins_fetch_keys_once() {
 #[test]
 fn callback_whose_page_left_still_becomes_a_session() {
     for stage in [Kind::Take, EXCHANGE, KEYS, Kind::Verify] {
-        let (mut world, page, answer) = at_callback();
+        let (mut world, page, response) = at_callback();
         let other = world.open();
         world.hold(&[stage]);
-        world.callback(page, &answer);
+        world.callback(page, &response);
         world.answer_all();
         assert_eq!(world.outstanding(stage), 1);
         world.leave(page);
@@ -650,11 +653,11 @@ fn callback_whose_page_left_still_becomes_a_session() {
 
 #[test]
 fn callback_in_a_new_worker_uses_the_store() {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     world.restart();
     let _ = page;
     let page = world.open();
-    finish(&mut world, page, &answer);
+    finish(&mut world, page, &response);
     assert!(world.session(page).is_some());
 }
 
@@ -676,14 +679,14 @@ fn refresh_is_dropped_after_a_second_login() {
     for stage in [kit::world::REFRESH, Kind::Verify, Kind::Persist] {
         let (mut world, page) = World::signed_in();
         let address = world.begin_login(page, "redirect");
-        let answer = world.provider.sign_in(&address);
+        let response = world.provider.sign_in(&address);
         world.expire_access_token();
         world.hold(&[stage]);
         let call = world.fetch(page, "/orders");
         world.answer_all();
         assert_eq!(world.outstanding(stage), 1, "{stage:?}");
         // The login overtakes the refresh at any stage.
-        world.callback(page, &answer);
+        world.callback(page, &response);
         world.answer_all();
         world.release();
         assert_eq!(world.status(call), 200, "{stage:?}");
@@ -701,12 +704,12 @@ fn refreshed_token_stays_with_its_user() {
         world.provider.id_token_on_refresh = false;
         let address = world.begin_login(page, "redirect");
         world.provider.subject = "bob".to_owned();
-        let answer = world.provider.sign_in(&address);
+        let response = world.provider.sign_in(&address);
         world.expire_access_token();
         world.hold(&[stage]);
         world.fetch(page, "/orders");
         world.answer_all();
-        world.callback(page, &answer);
+        world.callback(page, &response);
         world.answer_all();
         world.release();
         // The world compares the token's user with the session's.
@@ -724,11 +727,11 @@ fn refreshed_token_stays_with_its_user() {
 fn the_33rd_callback_at_once_is_refused() {
     let mut world = World::new();
     let page = world.open();
-    let answer = answer_url(&[("code", "c"), ("state", "s")]);
+    let response = response_url(&[("code", "c"), ("state", "s")]);
     for _ in 0..32 {
-        world.callback(page, &answer);
+        world.callback(page, &response);
     }
-    let one_too_many = world.callback(page, &answer);
+    let one_too_many = world.callback(page, &response);
     assert_eq!(world.code(one_too_many), "limit_exceeded");
 }
 
@@ -744,9 +747,9 @@ fn every_rejected_id_token_revokes_its_grant() {
 #[test]
 fn unverifiable_id_token_revokes_its_grant() {
     for fault in [Fault::LostBefore, Fault::Silence, Fault::Html] {
-        let (mut world, page, answer) = at_callback();
+        let (mut world, page, response) = at_callback();
         world.provider.fault(Endpoint::Keys, &[fault]);
-        finish(&mut world, page, &answer);
+        finish(&mut world, page, &response);
         assert_eq!(world.count(REVOKE), 1, "{fault:?}");
         assert!(world.provider.has_revoked_all_of("alice"), "{fault:?}");
     }
@@ -757,9 +760,9 @@ fn rejected_login_spares_the_current_grant() {
     for flaw in [|| Flaw::UnknownKey, || Flaw::Missing] {
         let (mut world, page) = World::signed_in();
         let address = world.begin_login(page, "redirect");
-        let answer = world.provider.sign_in(&address);
+        let response = world.provider.sign_in(&address);
         world.provider.flaw = Some(flaw());
-        finish(&mut world, page, &answer);
+        finish(&mut world, page, &response);
         assert_eq!(world.count(REVOKE), 0, "{:?}", flaw());
         assert!(world.session(page).is_some());
     }
@@ -767,9 +770,9 @@ fn rejected_login_spares_the_current_grant() {
 
 #[test]
 fn token_response_is_limited_to_512_members() {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     world.provider.fault(Endpoint::Exchange, &[Fault::Padded]);
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "token_response_invalid");
     assert!(world.session(page).is_none());
 }
@@ -790,9 +793,9 @@ fn login_overtakes_refresh(user: &str, stage: Kind) -> World {
     let address = world.begin_login(page, "redirect");
     world.expire_access_token();
     world.provider.subject = user.to_owned();
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.hold(&[Kind::Verify, stage]);
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.outstanding(Kind::Verify), 1);
     // Without an ID token the refresh has nothing to verify.
@@ -885,8 +888,8 @@ fn return_to_of_error(world: &World, page: PortId) -> Option<&str> {
 #[test]
 fn denied_login_error_has_return_to() {
     let (mut world, page, address) = at_provider();
-    let answer = answer_without_code(&address, &[("error", "access_denied")]);
-    let callback = finish(&mut world, page, &answer);
+    let response = response_without_code(&address, &[("error", "access_denied")]);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "login_denied");
     assert_eq!(return_to_of_error(&world, page), Some(RETURN_TO));
 }
@@ -898,9 +901,9 @@ fn failed_exchange_error_has_return_to() {
         (Fault::Silence, "provider_unavailable"),
     ] {
         let (mut world, page, address) = at_provider();
-        let answer = world.provider.sign_in(&address);
+        let response = world.provider.sign_in(&address);
         world.provider.fault(Endpoint::Exchange, &[fault]);
-        let callback = finish(&mut world, page, &answer);
+        let callback = finish(&mut world, page, &response);
         assert_eq!(world.code(callback), code);
         assert_eq!(return_to_of_error(&world, page), Some(RETURN_TO));
     }
@@ -910,9 +913,9 @@ fn failed_exchange_error_has_return_to() {
 fn invalid_id_token_error_has_return_to() {
     for flaw in REFUSED_AFTER_ITS_SIGNATURE {
         let (mut world, page, address) = at_provider();
-        let answer = world.provider.sign_in(&address);
+        let response = world.provider.sign_in(&address);
         world.provider.flaw = Some(flaw());
-        let callback = finish(&mut world, page, &answer);
+        let callback = finish(&mut world, page, &response);
         assert_eq!(world.code(callback), "id_token_invalid");
         assert_eq!(return_to_of_error(&world, page), Some(RETURN_TO));
     }
@@ -921,8 +924,8 @@ fn invalid_id_token_error_has_return_to() {
 #[test]
 fn logout_during_login_error_has_return_to() {
     let (mut world, page, address) = at_provider();
-    let answer = world.provider.sign_in(&address);
-    let callback = world.callback(page, &answer);
+    let response = world.provider.sign_in(&address);
+    let callback = world.callback(page, &response);
     world.logout(page);
     world.advance(Duration::from_secs(10));
     assert_eq!(world.code(callback), "login_canceled");
@@ -932,9 +935,9 @@ fn logout_during_login_error_has_return_to() {
 #[test]
 fn expired_login_error_has_return_to() {
     let (mut world, page, address) = at_provider();
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.sleep(Duration::from_millis(600_001));
-    let callback = finish(&mut world, page, &answer);
+    let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "login_expired");
     assert_eq!(return_to_of_error(&world, page), Some(RETURN_TO));
 }
@@ -945,7 +948,7 @@ fn unknown_login_error_has_no_return_to() {
     let callback = finish(
         &mut world,
         page,
-        &answer_url(&[("state", "x"), ("code", "c")]),
+        &response_url(&[("state", "x"), ("code", "c")]),
     );
     assert_eq!(world.code(callback), "login_unknown");
     assert_eq!(return_to_of_error(&world, page), None);

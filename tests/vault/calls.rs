@@ -7,7 +7,7 @@ use strongroom::egress::token_reflection::Scope;
 
 use kit::request_headers::{CREDENTIALS, FIXED, TRUSTED};
 use kit::world::provider::BASE;
-use kit::world::{API, Answer, Endpoint, Event, Fault, Fetch, Kind, REFRESH, Request, World};
+use kit::world::{API, Endpoint, Event, Fault, Fetch, Kind, PageResponse, REFRESH, Request, World};
 use strongroom::vault::PortId;
 
 #[test]
@@ -247,7 +247,7 @@ fn refuses(world: &mut World, page: PortId, header: (&str, &str)) -> bool {
     };
     let call = world.fetch_as(page, &fetch);
     world.answer_all();
-    if let Some(Answer::Error { code, .. }) = world.answer(call) {
+    if let Some(PageResponse::Error { code, .. }) = world.response(call) {
         assert_eq!(code, "header_not_allowed");
         return true;
     }
@@ -363,11 +363,11 @@ fn fifty_calls_cause_one_refresh() {
     assert_eq!(world.count(REFRESH), 1);
     assert_eq!(world.provider.rotations(), 1);
     for (call, path) in calls {
-        let own = Answer::Head {
+        let own = PageResponse::Head {
             status: 200,
             url: [API, &path].concat(),
         };
-        assert_eq!(world.answers(call), [own]);
+        assert_eq!(world.responses(call), [own]);
     }
 }
 
@@ -458,7 +458,7 @@ fn reflected_token_is_refused_without_retry() {
     world.release();
     world.answer_all();
     assert_eq!(world.code(call), "token_reflected");
-    assert_eq!(world.answers(call).len(), 1);
+    assert_eq!(world.responses(call).len(), 1);
     assert_eq!(world.count(REFRESH), 0);
     let next = world.fetch(page, "/orders");
     world.answer_all();
@@ -470,7 +470,7 @@ fn network_failure_looks_like_fetch() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch(page, "/unreachable");
     world.answer_all();
-    assert_eq!(world.answer(call), Some(&Answer::NetworkError));
+    assert_eq!(world.response(call), Some(&PageResponse::NetworkError));
     assert_eq!(world.count(REFRESH), 0);
 }
 
@@ -490,7 +490,7 @@ fn aborted_call_gets_no_response() {
     world.give_up(call, "abort");
     assert_eq!(world.outstanding(Kind::Call), 0);
     world.answer_all();
-    assert_eq!(world.answers(call), []);
+    assert_eq!(world.responses(call), []);
 }
 
 #[test]
@@ -561,11 +561,11 @@ fn call_is_never_sent_for_another_user() {
     let (mut world, page) = World::signed_in();
     let address = world.begin_login(page, "redirect");
     world.provider.subject = "bob".to_owned();
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.expire_access_token();
     world.provider.outage(Endpoint::Refresh, Fault::Silence);
     let call = world.fetch(page, "/transfer");
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.code(call), "session_ended");
     assert_eq!(world.count(Kind::Call), 0);
@@ -575,11 +575,11 @@ fn call_is_never_sent_for_another_user() {
 fn waiting_call_survives_a_new_login() {
     let (mut world, page) = World::signed_in();
     let address = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.expire_access_token();
     world.provider.outage(Endpoint::Refresh, Fault::Silence);
     let call = world.fetch(page, "/orders");
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.status(call), 200);
 }

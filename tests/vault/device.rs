@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kit::world::{Answer, Endpoint, Fault, Kind, REVOKE, Request, World};
+use kit::world::{Endpoint, Fault, Kind, PageResponse, REVOKE, Request, World};
 use strongroom::vault::PortId;
 
 const ASK: Kind = Kind::Provider(Endpoint::AskDevice);
@@ -22,10 +22,10 @@ fn shown() -> (World, PortId, Request) {
     let (mut world, page) = world();
     let login = world.login(page, "device");
     world.answer_all();
-    let expected = Answer::Device {
+    let expected = PageResponse::Device {
         user_code: "CODE-1".to_owned(),
     };
-    assert_eq!(world.answer(login), Some(&expected));
+    assert_eq!(world.response(login), Some(&expected));
     (world, page, login)
 }
 
@@ -36,7 +36,7 @@ fn device_login_signs_the_user_in() {
     assert!(world.session(page).is_none());
     world.provider.sign_in_on_devices();
     world.advance(5 * SECOND);
-    assert_eq!(world.answer(login), Some(&Answer::Done(None)));
+    assert_eq!(world.response(login), Some(&PageResponse::Done(None)));
     assert!(world.session(page).is_some());
     let call = world.fetch(page, "/orders");
     world.answer_all();
@@ -56,15 +56,15 @@ fn codes_reach_the_page_that_asked() {
     let logins = [first, world.ask(pages[1], members)];
     let asked = world.new_jobs();
     world.answer_arrives(asked[1].0);
-    assert_eq!(world.answer(logins[0]), None);
+    assert_eq!(world.response(logins[0]), None);
     assert!(matches!(
-        world.answer(logins[1]),
-        Some(Answer::Device { .. })
+        world.response(logins[1]),
+        Some(PageResponse::Device { .. })
     ));
     world.release();
     assert!(matches!(
-        world.answer(logins[0]),
-        Some(Answer::Device { .. })
+        world.response(logins[0]),
+        Some(PageResponse::Device { .. })
     ));
 }
 
@@ -165,7 +165,10 @@ fn each_end_has_its_code() {
 fn unused_code_expires() {
     let (mut world, _, login) = shown();
     world.advance(Duration::from_secs(599));
-    assert!(matches!(world.answer(login), Some(Answer::Device { .. })));
+    assert!(matches!(
+        world.response(login),
+        Some(PageResponse::Device { .. })
+    ));
     world.advance(2 * SECOND);
     assert_eq!(world.code(login), "login_expired");
     let asked = world.count(POLL);
@@ -308,7 +311,10 @@ fn page_cannot_request_unconfigured_scopes() {
     let login = ask(&mut world, "admin");
     assert_eq!(world.code(login), "message_invalid");
     let login = ask(&mut world, "write");
-    assert!(matches!(world.answer(login), Some(Answer::Device { .. })));
+    assert!(matches!(
+        world.response(login),
+        Some(PageResponse::Device { .. })
+    ));
 }
 
 #[test]
@@ -321,7 +327,7 @@ fn device_login_works_for_stored_sessions() {
     world.answer_all();
     world.provider.sign_in_on_devices();
     world.advance(6 * SECOND);
-    assert_eq!(world.answer(login), Some(&Answer::Done(None)));
+    assert_eq!(world.response(login), Some(&PageResponse::Done(None)));
     world.restart();
     let page = world.open();
     world.answer_all();
@@ -357,7 +363,7 @@ fn tokens_are_bound_if_configured() {
     world.advance(12 * SECOND);
     world.provider.sign_in_on_devices();
     world.advance(6 * SECOND);
-    assert_eq!(world.answer(login), Some(&Answer::Done(None)));
+    assert_eq!(world.response(login), Some(&PageResponse::Done(None)));
     let call = world.fetch(page, "/orders");
     world.answer_all();
     assert_eq!(world.status(call), 200);

@@ -100,8 +100,8 @@ fn authorization_code_is_bound_to_the_key() {
     let mut world = World::with(BOUND);
     let page = world.open();
     let url = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&url);
-    world.callback(page, &answer);
+    let response = world.provider.sign_in(&url);
+    world.callback(page, &response);
     world.answer_all();
     let jkt = &world.provider.dpop.proofs[0].jkt;
     assert!(url.contains(&["dpop_jkt=", jkt].concat()), "{url}");
@@ -175,7 +175,7 @@ fn provider_nonce_is_used_at_once() {
     assert!(
         world.session(page).is_some(),
         "{:?}",
-        world.answer(callback)
+        world.response(callback)
     );
     assert_eq!(nonces(&world.provider.dpop.proofs), [None, Some("one")]);
     assert_eq!(world.count(EXCHANGE), 2);
@@ -255,10 +255,10 @@ fn exchange_is_not_repeated_after_logout() {
     let mut world = World::with(BOUND);
     let page = world.open();
     let url = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&url);
+    let response = world.provider.sign_in(&url);
     world.provider.dpop.nonce = Some("new".to_owned());
     world.hold(&[EXCHANGE]);
-    let callback = world.callback(page, &answer);
+    let callback = world.callback(page, &response);
     world.answer_all();
     world.act(EXCHANGE);
     world.logout(page);
@@ -562,10 +562,10 @@ fn redirect_login_continues_in_another_worker() {
     let mut world = World::with(BOUND);
     let page = world.open();
     let url = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&url);
+    let response = world.provider.sign_in(&url);
     world.restart();
     let page = world.open();
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     assert!(world.session(page).is_some());
     let call = call(&mut world, page);
@@ -577,11 +577,11 @@ fn login_with_lost_key_sends_no_code() {
     let mut world = World::with(BOUND);
     let page = world.open();
     let url = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&url);
+    let response = world.provider.sign_in(&url);
     world.restart();
     world.store.lose_keys();
     let page = world.open();
-    let callback = world.callback(page, &answer);
+    let callback = world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.code(callback), "storage_unavailable");
     assert_eq!(world.provider.dpop.proofs.len(), 0);
@@ -592,11 +592,11 @@ fn login_begun_without_key_needs_none() {
     let mut world = World::new();
     let page = world.open();
     let url = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&url);
+    let response = world.provider.sign_in(&url);
     world.reconfigure(BOUND);
     world.restart();
     let page = world.open();
-    let callback = world.callback(page, &answer);
+    let callback = world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.code(callback), "login_unknown");
     assert_eq!(world.count(EXCHANGE), 0);

@@ -7,7 +7,7 @@ use strongroom::codec::base64url;
 use strongroom::oauth::pkce;
 
 use kit::world::provider::{CLIENT_ID, ISSUER, REDIRECT_URI};
-use kit::world::{Answer, EXCHANGE, Request, World};
+use kit::world::{EXCHANGE, PageResponse, Request, World};
 
 const STATE: &str = "chosen-by-the-script";
 
@@ -28,9 +28,9 @@ fn callback_of_forged(age: i64, return_to: &str) -> (World, Request) {
          &code_challenge_method=S256&code_challenge={}&nonce=n&state={STATE}",
         hash(&verifier)
     );
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     let page = world.open();
-    let callback = world.callback(page, &answer);
+    let callback = world.callback(page, &response);
     world.answer_all();
     (world, callback)
 }
@@ -48,8 +48,11 @@ fn login_from_the_future_is_expired() {
 fn login_survives_a_clock_set_back_slightly() {
     for age in [-60_000, 0] {
         let (world, callback) = callback_of_forged(age, "/");
-        let settled = world.answer(callback);
-        assert!(matches!(settled, Some(Answer::Settled { .. })), "{age}");
+        let settled = world.response(callback);
+        assert!(
+            matches!(settled, Some(PageResponse::Settled { .. })),
+            "{age}"
+        );
     }
 }
 
@@ -72,11 +75,11 @@ fn stored_login_stays_in_the_app() {
 fn stored_login_never_leads_to_a_host() {
     for return_to in ["/.//evil.test/x", "https://app.example.com//evil.test/x"] {
         let (world, callback) = callback_of_forged(0, return_to);
-        let expected = Answer::Settled {
+        let expected = PageResponse::Settled {
             return_to: "/evil.test/x".to_owned(),
             popup: false,
         };
-        assert_eq!(world.answer(callback), Some(&expected), "{return_to}");
+        assert_eq!(world.response(callback), Some(&expected), "{return_to}");
     }
 }
 
@@ -106,8 +109,8 @@ fn restored_login_record_is_a_replay() {
     let address = world.begin_login(page, "redirect");
     let copy = world.store.copy();
     assert_eq!(copy.len(), 1);
-    let [answer, another] = [(), ()].map(|()| world.provider.sign_in(&address));
-    world.callback(page, &answer);
+    let [response, another] = [(), ()].map(|()| world.provider.sign_in(&address));
+    world.callback(page, &response);
     world.answer_all();
     for (key, text) in copy {
         world.store.forge(&key, &text);
@@ -130,8 +133,8 @@ fn year_old_login_is_expired() {
         world.store.forge(&key, &text);
     }
     let page = world.open();
-    let answer = world.provider.sign_in(&address);
-    let callback = world.callback(page, &answer);
+    let response = world.provider.sign_in(&address);
+    let callback = world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.code(callback), "login_expired");
 }

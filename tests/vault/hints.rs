@@ -8,7 +8,7 @@ use strongroom::codec::json::Value;
 use strongroom::config::Config;
 use strongroom::vault::{Hint, News, PortId, hints_channel};
 
-use kit::world::{Answer, EXCHANGE, Kind, REFRESH, REVOKE, World, configuration};
+use kit::world::{EXCHANGE, Kind, PageResponse, REFRESH, REVOKE, World, configuration};
 
 const MEMORY: &str = "{}";
 const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
@@ -59,7 +59,10 @@ fn is_told(world: &World, page: PortId, t: &str) -> bool {
 fn calls_api(world: &mut World, page: PortId) -> bool {
     let call = world.fetch(page, "/orders");
     world.answer_all();
-    matches!(world.answer(call), Some(Answer::Head { status: 200, .. }))
+    matches!(
+        world.response(call),
+        Some(PageResponse::Head { status: 200, .. })
+    )
 }
 
 #[test]
@@ -221,7 +224,7 @@ fn stored_sign_out_counts_if_store_fails() {
     assert_eq!(world.reason(page), Some("logged_out"));
 }
 
-/// A vault that is reading the session of another vault's page, and its own page, which has no answer to its `hello`
+/// A vault that is reading the session of another vault's page, and its own page, which has no response to its `hello`
 /// yet.
 fn loading() -> (World, PortId, usize, PortId) {
     let (mut world, page) = signed_in(SEALED, 0);

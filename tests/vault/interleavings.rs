@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use kit::dice::Dice;
-use kit::world::{API, Answer, Endpoint, Fault, Fetch, Flaw, Request, World};
+use kit::world::{API, Endpoint, Fault, Fetch, Flaw, PageResponse, Request, World};
 
 const SEEDS: u64 = 150;
 const STEPS: u32 = 150;
@@ -62,11 +62,11 @@ fn live_with(changes: &str, seed: u64, happen: &mut dyn FnMut(&mut World, &mut D
             0..4 => logins.push(world.login(page, dice.pick(&["redirect", "popup"]))),
             4..8 if !logins.is_empty() => {
                 let login = dice.pick(&logins);
-                if let Some(Answer::Navigate(address)) = world.answers(login).first() {
+                if let Some(PageResponse::Navigate(address)) = world.responses(login).first() {
                     let address = address.clone();
                     world.provider.subject = dice.pick(&["alice", "alice", "bob"]).to_owned();
-                    let answer = world.provider.sign_in(&address);
-                    world.callback(page, &answer);
+                    let response = world.provider.sign_in(&address);
+                    world.callback(page, &response);
                 }
             }
             8..16 => {

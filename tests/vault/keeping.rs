@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use strongroom::vault::{Loaded, PortId};
 
-use kit::world::{Answer, Endpoint, Fault, KEYS, Kind, REFRESH, REVOKE, Request, World};
+use kit::world::{Endpoint, Fault, KEYS, Kind, PageResponse, REFRESH, REVOKE, Request, World};
 
 pub(super) const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
 
@@ -27,8 +27,8 @@ pub(super) fn two_vaults_with(config: &str) -> (World, PortId, PortId) {
 
 /// The status of a response, if there is one.
 pub(super) fn head(world: &World, call: Request) -> Option<u16> {
-    match world.answer(call) {
-        Some(Answer::Head { status, .. }) => Some(*status),
+    match world.response(call) {
+        Some(PageResponse::Head { status, .. }) => Some(*status),
         _ => None,
     }
 }
@@ -190,9 +190,9 @@ fn lock_is_released_once_successor_is_stored() {
     let page = world.open();
     world.answer_all();
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.store.is_unavailable = true;
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     world.expire_access_token();
     world.hold(&[REFRESH]);
@@ -382,8 +382,8 @@ fn broken_store_does_not_block_login() {
     assert_eq!(world.reason(page), Some("storage_lost"));
     // With a redirect the login itself could not be stored.
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
-    world.callback(page, &answer);
+    let response = world.provider.sign_in(&address);
+    world.callback(page, &response);
     world.answer_all();
     assert_eq!(status(&mut world, page), Some(200));
 }
@@ -439,15 +439,15 @@ fn login_completes_after_its_session_is_stored() {
     let mut world = World::with(SEALED);
     let page = world.open();
     let address = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.hold(&[Kind::Persist]);
-    let callback = world.callback(page, &answer);
+    let callback = world.callback(page, &response);
     world.answer_all();
-    assert!(world.answer(callback).is_none());
+    assert!(world.response(callback).is_none());
     world.release();
     assert!(matches!(
-        world.answer(callback),
-        Some(Answer::Settled { .. })
+        world.response(callback),
+        Some(PageResponse::Settled { .. })
     ));
     // The page is closed immediately, as after a call to an API.
     world.restart();
@@ -462,11 +462,11 @@ fn login_does_not_wait_for_broken_stores() {
         let mut world = World::with(SEALED);
         let page = world.open();
         let address = world.begin_login(page, "redirect");
-        let answer = world.provider.sign_in(&address);
+        let response = world.provider.sign_in(&address);
         world.hold(&[kind]);
-        let callback = world.callback(page, &answer);
+        let callback = world.callback(page, &response);
         world.advance(Duration::from_secs(11));
-        assert!(world.answer(callback).is_some(), "{kind:?}");
+        assert!(world.response(callback).is_some(), "{kind:?}");
     }
 }
 
@@ -516,9 +516,9 @@ fn revoked_logout_still_waits_for_the_store() {
     world.answer_all();
     assert_eq!(world.count(REVOKE), 1);
     assert!(world.provider.has_revoked_everything());
-    assert_eq!(world.answer(logout), None);
+    assert_eq!(world.response(logout), None);
     world.release();
-    assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+    assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
 }
 
 #[test]
@@ -533,7 +533,7 @@ fn unconfirmed_successor_is_used() {
         world.answer_all();
         world.pass_time(Duration::from_millis(seconds * 1000 - 1));
         world.answer_all();
-        assert_eq!(world.answer(call), None, "{config}");
+        assert_eq!(world.response(call), None, "{config}");
         world.pass_time(Duration::from_millis(1));
         world.answer_all();
         assert_eq!(head(&world, call), Some(200), "{config}");

@@ -142,8 +142,8 @@ fn login_after_a_logout_without_lock_stays() {
     world.logout(page);
     world.advance(secs(6));
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
-    world.callback(page, &answer);
+    let response = world.provider.sign_in(&address);
+    world.callback(page, &response);
     world.answer_all();
     world.unhold();
     world.release();
@@ -156,9 +156,9 @@ fn session_that_was_never_stored_ends_in_time() {
     let mut world = World::with(SEALED);
     let page = world.open();
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.store.is_full = true;
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     world.hold(&[Kind::Load]);
     world.advance(secs(1801));
@@ -169,13 +169,13 @@ fn session_that_was_never_stored_ends_in_time() {
 fn late_look_at_logout_spares_next_login() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.reads_early = true;
     world.hold_in(0, Kind::Load);
     world.logout(other_page);
     world.answer_all();
     // The first vault is told of the logout and reads the store. Meanwhile it gets the lock for a login.
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.outstanding(Kind::Load), 2);
     world.answer_one(Kind::Load);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use strongroom::vault::Input;
 
 use super::keeping::{SEALED, head, two_vaults_with};
-use kit::world::{Answer, EXCHANGE, Fetch, Kind, REFRESH, REVOKE, World};
+use kit::world::{EXCHANGE, Fetch, Kind, PageResponse, REFRESH, REVOKE, World};
 
 const LONG: &str = r#"{"session":{"persist":"sealed","idle":7200,"absolute":7200}}"#;
 
@@ -36,7 +36,7 @@ fn logout_is_stored_before_it_is_done() {
     world.hold(&[Kind::Persist]);
     let logout = world.logout(page);
     world.answer_all();
-    let done = world.answer(logout).is_some();
+    let done = world.response(logout).is_some();
     world.restart();
     let page = world.open();
     world.release();
@@ -51,10 +51,10 @@ fn lock_is_kept_after_an_uncertain_write() {
     let mut world = World::with(SEALED);
     let page = world.open();
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.new_jobs();
     world.hold(&[Kind::Persist]);
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     for (job, kind) in world.new_jobs() {
         if kind == Kind::Persist {
@@ -115,7 +115,7 @@ fn logout_without_lock_reaches_others_and_survives_restart() {
     world.fetch(page, "/orders");
     assert!(
         !others && !back,
-        "others go on: {others}, back after answer restart: {back}"
+        "others go on: {others}, back after a restart: {back}"
     );
 }
 
@@ -125,14 +125,14 @@ fn unstored_session_is_still_refreshed() {
     world.store.is_unavailable = true;
     let page = world.open();
     world.answer_all();
-    let answer = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&answer);
-    world.callback(page, &answer);
+    let response = world.begin_login(page, "popup");
+    let response = world.provider.sign_in(&response);
+    world.callback(page, &response);
     world.answer_all();
     world.expire_access_token();
     let call = world.fetch(page, "/orders");
     world.advance(secs(60));
-    assert_eq!(head(&world, call), Some(200), "{:?}", world.answer(call));
+    assert_eq!(head(&world, call), Some(200), "{:?}", world.response(call));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn slow_store_delays_the_idle_end() {
     world.advance(secs(1));
     assert!(
         world.session(other_page).is_some(),
-        "q was active answer moment ago: {:?}",
+        "q was active a moment ago: {:?}",
         world.reason(other_page)
     );
     let _ = page;
@@ -211,9 +211,9 @@ fn logout_at_the_provider_after_a_restart() {
     let logout = world.ask(page, r#""t":"logout","provider":true"#);
     world.answer_all();
     assert!(
-        matches!(world.answer(logout), Some(Answer::Done(Some(_)))),
+        matches!(world.response(logout), Some(PageResponse::Done(Some(_)))),
         "{:?}",
-        world.answer(logout)
+        world.response(logout)
     );
 }
 
@@ -241,7 +241,7 @@ fn endpoints_are_never_proxied_after_a_restart() {
     world.answer_all();
     let sent = world.outstanding(Kind::Call);
     world.give_up(call, "abort");
-    assert_eq!(sent, 0, "sent to the token endpoint with answer token");
+    assert_eq!(sent, 0, "sent to the token endpoint with a token");
 }
 
 #[test]
@@ -265,12 +265,12 @@ fn read_older_than_own_write_is_ignored() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.reads_early = true;
     world.provider.subject = "bob".to_owned();
-    let answer = world.begin_login(other_page, "redirect");
-    let answer = world.provider.sign_in(&answer);
+    let response = world.begin_login(other_page, "redirect");
+    let response = world.provider.sign_in(&response);
     world.fetch(page, "/orders");
     world.advance(secs(9));
     world.hold(&[EXCHANGE]);
-    world.callback(other_page, &answer);
+    world.callback(other_page, &response);
     world.answer_all();
     world.hold(&[Kind::Changed]);
     world.advance(secs(7)); // page stores activity; Changed waits
@@ -306,7 +306,7 @@ fn held_401_is_delivered_for_expired_successors() {
     world.unhold();
     world.release();
     world.advance(secs(120));
-    assert!(world.answer(call).is_some(), "never answered");
+    assert!(world.response(call).is_some(), "never answered");
 }
 
 #[test]
@@ -330,10 +330,10 @@ fn unsaved_logout_does_not_revive_older_sessions() {
 #[test]
 fn logout_cancels_logins_of_other_vaults() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
-    let answer = world.begin_login(other_page, "redirect");
-    let answer = world.provider.sign_in(&answer);
+    let response = world.begin_login(other_page, "redirect");
+    let response = world.provider.sign_in(&response);
     world.hold(&[EXCHANGE]);
-    world.callback(other_page, &answer);
+    world.callback(other_page, &response);
     world.answer_all();
     world.logout(page);
     world.answer_all();
@@ -347,14 +347,17 @@ fn refresh_elsewhere_cancels_no_login() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.expire_access_token();
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.hold(&[EXCHANGE]);
-    let callback = world.callback(page, &answer);
+    let callback = world.callback(page, &response);
     world.fetch(other_page, "/orders");
     world.answer_all();
     world.release();
-    let answer = world.answer(callback);
-    assert!(matches!(answer, Some(Answer::Settled { .. })), "{answer:?}");
+    let response = world.response(callback);
+    assert!(
+        matches!(response, Some(PageResponse::Settled { .. })),
+        "{response:?}"
+    );
 }
 
 #[test]
@@ -424,7 +427,7 @@ fn logout_does_not_wait_for_a_slow_refresh() {
     world.act(REFRESH);
     let logout = world.logout(page);
     world.advance(secs(6));
-    assert!(world.answer(logout).is_some());
+    assert!(world.response(logout).is_some());
     assert!(world.session(other_page).is_none());
     assert_eq!(world.code(call), "session_ended");
     world.release();
@@ -442,12 +445,12 @@ fn logout_does_not_wait_for_a_slow_refresh() {
 #[test]
 fn login_during_a_forced_logout_stays() {
     let (mut world, page) = World::signed_in_with(SEALED);
-    let answer = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&answer);
+    let response = world.begin_login(page, "redirect");
+    let response = world.provider.sign_in(&response);
     world.hold(&[Kind::Lock, Kind::Load]);
     world.logout(page);
     world.advance(secs(6)); // reading without the lock
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     assert!(world.session(page).is_some());
     world.release();
@@ -464,8 +467,8 @@ fn login_before_the_first_read_is_announced() {
     world.hold(&[Kind::Load]);
     let page = world.open();
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
-    world.callback(page, &answer);
+    let response = world.provider.sign_in(&address);
+    world.callback(page, &response);
     world.answer_all();
     assert!(world.session(page).is_some());
     let call = world.fetch(page, "/orders");
@@ -483,7 +486,7 @@ fn lock_holder_does_not_undo_a_logout() {
     world.act(REFRESH);
     let logout = world.logout(page);
     world.advance(secs(6));
-    assert!(world.answer(logout).is_some());
+    assert!(world.response(logout).is_some());
     // The vault that logged out is gone; the vault that was refreshing was frozen, and writes the successor.
     world.kill(0);
     world.unhold_kind(REFRESH);

@@ -19,14 +19,14 @@ fn subject(world: &World, page: PortId) -> Option<String> {
 fn login_during_a_write_is_written_next() {
     let mut world = World::with(SEALED);
     let page = world.open();
-    let answers = ["alice", "bob"].map(|user| {
+    let responses = ["alice", "bob"].map(|user| {
         let address = world.begin_login(page, "popup");
         world.provider.subject = user.to_owned();
         world.provider.sign_in(&address)
     });
     world.hold(&[Kind::Persist]);
-    for answer in &answers {
-        world.callback(page, answer);
+    for response in &responses {
+        world.callback(page, response);
         world.answer_all();
     }
     assert_eq!(world.outstanding(Kind::Persist), 1);
@@ -112,10 +112,10 @@ fn lock_is_released_if_activity_cannot_be_written() {
 fn lock_is_kept_until_login_replaces_revoked_session() {
     let (mut world, page) = World::signed_in_with(SEALED);
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.hold(&[Kind::Lock]);
     world.logout(page);
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     // The store still has the session that was logged out.
     world.store.is_full = true;
@@ -130,19 +130,19 @@ fn lock_is_kept_until_login_replaces_revoked_session() {
 fn closed_page_is_not_told_of_its_login() {
     let (mut world, page) = World::signed_in_with(SEALED);
     let other_page = world.open();
-    let answers = [(), ()].map(|()| {
+    let responses = [(), ()].map(|()| {
         let address = world.begin_login(page, "popup");
         world.provider.sign_in(&address)
     });
     world.hold(&[Kind::Persist]);
-    world.callback(page, &answers[0]);
-    let callback = world.callback(other_page, &answers[1]);
+    world.callback(page, &responses[0]);
+    let callback = world.callback(other_page, &responses[1]);
     world.answer_all();
-    assert_eq!(world.answer(callback), None);
+    assert_eq!(world.response(callback), None);
     world.leave(page);
     // Every world checks that a page that has left receives nothing.
     world.release();
-    assert!(world.answer(callback).is_some());
+    assert!(world.response(callback).is_some());
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn malformed_message_is_rejected_without_id() {
         };
         assert_eq!(world.code(nobodys), "message_invalid", "{text}");
     }
-    assert_eq!(world.page(page).answers[&RequestId(0)].len(), 6);
+    assert_eq!(world.page(page).responses[&RequestId(0)].len(), 6);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kit::world::provider::params;
-use kit::world::{Answer, DISCOVERY, Endpoint, Fault, Kind, World};
+use kit::world::{DISCOVERY, Endpoint, Fault, Kind, PageResponse, World};
 
 #[test]
 fn login_by_redirect_sends_page_to_provider() {
@@ -45,9 +45,12 @@ fn page_navigates_after_the_login_is_stored() {
     let login = world.login(page, "redirect");
     world.answer_all();
     assert_eq!(world.outstanding(Kind::Store), 1);
-    assert_eq!(world.answer(login), None);
+    assert_eq!(world.response(login), None);
     world.release();
-    assert!(matches!(world.answer(login), Some(Answer::Navigate(_))));
+    assert!(matches!(
+        world.response(login),
+        Some(PageResponse::Navigate(_))
+    ));
 }
 
 #[test]
@@ -71,7 +74,10 @@ fn concurrent_logins_share_one_discovery() {
     world.answer_all();
     assert_eq!(world.count(DISCOVERY), 1);
     for login in logins {
-        assert!(matches!(world.answer(login), Some(Answer::Navigate(_))));
+        assert!(matches!(
+            world.response(login),
+            Some(PageResponse::Navigate(_))
+        ));
     }
 }
 
@@ -132,7 +138,7 @@ fn missing_metadata_is_invalid_and_retried() {
     let login = world.login(page, "redirect");
     world.answer_all();
     assert_eq!(world.code(login), "metadata_invalid");
-    let Some(Answer::Error { message, .. }) = world.answer(login) else {
+    let Some(PageResponse::Error { message, .. }) = world.response(login) else {
         panic!("no error");
     };
     assert!(message.contains("/.well-known/openid-configuration"));
@@ -172,15 +178,15 @@ fn popup_needs_no_store() {
         let login = world.login(opener, "popup");
         world.answer_all();
         let address = world.address(login);
-        let answer = world.provider.sign_in(&address);
-        let callback = world.callback(popup, &answer);
+        let response = world.provider.sign_in(&address);
+        let callback = world.callback(popup, &response);
         world.answer_all();
-        let settled = world.answer(callback);
+        let settled = world.response(callback);
         assert!(
-            matches!(settled, Some(Answer::Settled { .. })),
+            matches!(settled, Some(PageResponse::Settled { .. })),
             "is_full {is_full}: {settled:?}"
         );
-        assert_eq!(world.answer(login), Some(&Answer::Done(None)));
+        assert_eq!(world.response(login), Some(&PageResponse::Done(None)));
     }
 }
 
@@ -190,16 +196,16 @@ fn popup_login_completes_in_its_opener() {
     let [opener, popup] = [world.open(), world.open()];
     let login = world.login(opener, "popup");
     world.answer_all();
-    let answer = world.provider.sign_in(&world.address(login));
-    assert_eq!(world.answers(login).len(), 1);
-    let callback = world.callback(popup, &answer);
+    let response = world.provider.sign_in(&world.address(login));
+    assert_eq!(world.responses(login).len(), 1);
+    let callback = world.callback(popup, &response);
     world.answer_all();
     let is_popups = matches!(
-        world.answer(callback),
-        Some(Answer::Settled { popup: true, .. })
+        world.response(callback),
+        Some(PageResponse::Settled { popup: true, .. })
     );
     assert!(is_popups);
-    assert_eq!(world.answer(login), Some(&Answer::Done(None)));
+    assert_eq!(world.response(login), Some(&PageResponse::Done(None)));
     assert!(world.session(opener).is_some());
 }
 
@@ -211,7 +217,7 @@ fn failed_popup_login_is_reported_to_opener() {
     world.answer_all();
     let state = params(&world.address(login))["state"].clone();
     let denial = [("error", "access_denied"), ("state", &state)];
-    let callback = world.callback(popup, &kit::world::provider::answer_url(&denial));
+    let callback = world.callback(popup, &kit::world::provider::response_url(&denial));
     world.answer_all();
     assert_eq!(world.code(callback), "login_denied");
     assert_eq!(world.code(login), "login_denied");
@@ -223,7 +229,10 @@ fn abandoned_popup_fails_after_ten_minutes() {
     let page = world.open();
     let login = world.login(page, "popup");
     world.advance(Duration::from_secs(600));
-    assert!(matches!(world.answer(login), Some(Answer::Navigate(_))));
+    assert!(matches!(
+        world.response(login),
+        Some(PageResponse::Navigate(_))
+    ));
     world.advance(Duration::from_secs(1));
     assert_eq!(world.code(login), "login_expired");
 }
@@ -236,7 +245,7 @@ fn canceled_login_gets_no_response() {
     world.answer_all();
     world.give_up(login, "cancel");
     world.advance(Duration::from_secs(700));
-    assert_eq!(world.answers(login).len(), 1);
+    assert_eq!(world.responses(login).len(), 1);
 }
 
 #[test]
@@ -246,8 +255,11 @@ fn canceling_one_login_leaves_the_others() {
     let [first, second] = [(), ()].map(|()| world.login(page, "popup"));
     world.give_up(second, "cancel");
     world.answer_all();
-    assert!(matches!(world.answer(first), Some(Answer::Navigate(_))));
-    assert_eq!(world.answer(second), None);
+    assert!(matches!(
+        world.response(first),
+        Some(PageResponse::Navigate(_))
+    ));
+    assert_eq!(world.response(second), None);
 }
 
 #[test]
@@ -279,7 +291,7 @@ fn the_33rd_login_at_once_is_refused() {
         let page = world.open();
         for _ in 0..4 {
             let login = world.login(page, "popup");
-            assert_eq!(world.answer(login), None);
+            assert_eq!(world.response(login), None);
         }
     }
     let page = world.open();
@@ -322,14 +334,14 @@ fn login_never_returns_to_a_host() {
         let members = format!(r#""t":"login","mode":"redirect","returnTo":"{return_to}""#);
         let login = world.ask(page, &members);
         world.answer_all();
-        let answer = world.provider.sign_in(&world.address(login));
-        let callback = world.callback(page, &answer);
+        let response = world.provider.sign_in(&world.address(login));
+        let callback = world.callback(page, &response);
         world.answer_all();
-        let expected = Answer::Settled {
+        let expected = PageResponse::Settled {
             return_to: "/evil.test/x".to_owned(),
             popup: false,
         };
-        assert_eq!(world.answer(callback), Some(&expected), "{return_to}");
+        assert_eq!(world.response(callback), Some(&expected), "{return_to}");
     }
 }
 
@@ -338,8 +350,8 @@ fn login_of_a_popup_is_not_stored() {
     let mut world = World::new();
     let [opener, popup] = [world.open(), world.open()];
     let address = world.begin_login(opener, "popup");
-    let answer = world.provider.sign_in(&address);
-    world.callback(popup, &answer);
+    let response = world.provider.sign_in(&address);
+    world.callback(popup, &response);
     world.answer_all();
     assert!(world.session(opener).is_some());
     assert_eq!(world.count(Kind::Store), 0);

@@ -7,7 +7,7 @@ use strongroom::codec::json::Value;
 use crate::keeping::SEALED;
 use kit::world::provider::{ISSUER, params};
 use kit::world::{
-    Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, KEYS, Kind, REFRESH, REVOKE, World,
+    DISCOVERY, EXCHANGE, Endpoint, Fault, KEYS, Kind, PageResponse, REFRESH, REVOKE, World,
 };
 use strongroom::vault::PortId;
 
@@ -23,7 +23,7 @@ fn logout_ends_every_page_and_revokes() {
         assert_eq!(world.reason(page), Some("logged_out"));
     }
     world.answer_all();
-    assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+    assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
     assert!(world.provider.has_revoked_everything());
     let call = world.fetch(other, "/orders");
     assert_eq!(world.code(call), "login_required");
@@ -34,7 +34,7 @@ fn logout_without_a_session_is_done() {
     let mut world = World::new();
     let page = world.open();
     let logout = world.logout(page);
-    assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+    assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
     assert_eq!(world.count(REVOKE), 0);
 }
 
@@ -45,7 +45,7 @@ fn concurrent_logouts_revoke_once() {
     let logouts = [page, other].map(|page| world.logout(page));
     world.answer_all();
     for logout in logouts {
-        assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+        assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
     }
     assert_eq!(world.count(REVOKE), 1);
 }
@@ -71,7 +71,7 @@ fn logout_during_a_refresh_revokes_the_successor_too() {
         }
         world.release();
         assert!(world.provider.has_revoked_everything(), "{stage:?}");
-        assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+        assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
         assert!(world.session(page).is_none());
         assert_eq!(world.count(Kind::Call), 0);
     }
@@ -127,7 +127,10 @@ fn late_api_response_is_delivered_after_logout() {
         let call = world.fetch(page, path);
         world.logout(page);
         world.release();
-        assert!(matches!(world.answer(call), Some(Answer::Head { .. })));
+        assert!(matches!(
+            world.response(call),
+            Some(PageResponse::Head { .. })
+        ));
         assert_eq!(world.count(REFRESH), 0);
     }
 }
@@ -145,7 +148,11 @@ fn revocation_is_retried_three_times_in_all() {
         let logout = world.logout(page);
         world.advance(Duration::from_secs(10));
         // The page does not wait for the retries.
-        assert_eq!(world.answer(logout), Some(&Answer::Done(None)), "{fault:?}");
+        assert_eq!(
+            world.response(logout),
+            Some(&PageResponse::Done(None)),
+            "{fault:?}"
+        );
         world.advance(Duration::from_secs(600));
         assert_eq!(world.count(REVOKE), 3, "{fault:?}");
     }
@@ -179,9 +186,9 @@ fn session_ends_before_the_provider_responds() {
     let logout = world.logout(page);
     world.answer_all();
     assert!(world.session(page).is_none());
-    assert_eq!(world.answer(logout), None);
+    assert_eq!(world.response(logout), None);
     world.release();
-    assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+    assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
 }
 
 #[test]
@@ -252,17 +259,17 @@ fn at_callback() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.restart();
     let page = world.open();
-    (world, page, answer)
+    (world, page, response)
 }
 
 /// A logout while a login waits for this. The login is canceled and creates no session.
 fn logged_out_while_a_login_waits_for(stage: Kind) -> World {
-    let (mut world, page, answer) = at_callback();
+    let (mut world, page, response) = at_callback();
     world.hold(&[stage]);
-    let callback = world.callback(page, &answer);
+    let callback = world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.outstanding(stage), 1, "{stage:?}");
     world.logout(page);
@@ -294,9 +301,9 @@ fn logout_stops_a_second_login() {
     for stage in [EXCHANGE, Kind::Verify] {
         let (mut world, page) = World::signed_in();
         let address = world.begin_login(page, "redirect");
-        let answer = world.provider.sign_in(&address);
+        let response = world.provider.sign_in(&address);
         world.hold(&[stage]);
-        let callback = world.callback(page, &answer);
+        let callback = world.callback(page, &response);
         world.answer_all();
         world.logout(page);
         world.release();
@@ -312,9 +319,9 @@ fn popup_opener_learns_of_the_logout() {
     let [opener, popup] = [world.open(), world.open()];
     let login = world.login(opener, "popup");
     world.answer_all();
-    let answer = world.provider.sign_in(&world.address(login));
+    let response = world.provider.sign_in(&world.address(login));
     world.hold(&[EXCHANGE]);
-    let callback = world.callback(popup, &answer);
+    let callback = world.callback(popup, &response);
     world.answer_all();
     world.logout(opener);
     world.release();
@@ -329,13 +336,13 @@ fn stopped_login_is_consumed() {
         let mut world = World::new();
         let page = world.open();
         let address = world.begin_login(page, mode);
-        let answer = world.provider.sign_in(&address);
+        let response = world.provider.sign_in(&address);
         world.hold(&[Kind::Take]);
-        world.callback(page, &answer);
+        world.callback(page, &response);
         world.answer_all();
         world.logout(page);
         world.release();
-        let again = world.callback(page, &answer);
+        let again = world.callback(page, &response);
         world.answer_all();
         assert_eq!(world.code(again), "login_replayed", "{mode}");
     }
@@ -359,7 +366,11 @@ fn logout_survives_another_pages_end() {
         world.answer_all();
         world.leave(other);
         world.release();
-        assert_eq!(world.answer(logout), Some(&Answer::Done(None)), "{config}");
+        assert_eq!(
+            world.response(logout),
+            Some(&PageResponse::Done(None)),
+            "{config}"
+        );
     }
 }
 
@@ -379,7 +390,7 @@ fn logout_reports_the_revocation() {
             world.provider.fault(Endpoint::Revoke, &faults);
             let logout = world.logout(page);
             world.advance(Duration::from_secs(11));
-            assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+            assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
             let done = world.page(page).of_type("done").next_back().unwrap();
             let told = done.get("revoked").and_then(Value::as_bool);
             assert_eq!(told, Some(revoked), "{fault:?}, {persist}");
@@ -393,9 +404,9 @@ fn stored_logout_still_waits_for_the_revocation() {
     world.hold(&[REVOKE]);
     let logout = world.logout(page);
     world.answer_all();
-    assert_eq!(world.answer(logout), None);
+    assert_eq!(world.response(logout), None);
     world.release();
-    assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+    assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
 }
 
 #[test]
@@ -408,9 +419,12 @@ fn waiting_logout_survives_another_pages_end() {
     world.answer_all();
     world.leave(pages[1]);
     world.release();
-    let answer = world.answer(logouts[0]);
-    assert!(matches!(answer, Some(Answer::Done(Some(_)))), "{answer:?}");
-    assert_eq!(world.answer(logouts[1]), None);
+    let response = world.response(logouts[0]);
+    assert!(
+        matches!(response, Some(PageResponse::Done(Some(_)))),
+        "{response:?}"
+    );
+    assert_eq!(world.response(logouts[1]), None);
 }
 
 #[test]

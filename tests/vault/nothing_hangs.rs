@@ -1,4 +1,4 @@
-//! Every request of a page gets exactly one answer. Each world checks this at its end; this control shows that the
+//! Every request of a page gets exactly one response. Each world checks this at its end; this control shows that the
 //! check works.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -99,7 +99,7 @@ fn first_of_all_busy_pages_is_evicted() {
     assert_eq!(world.closed(), [pages[0]]);
     assert_eq!(world.outstanding(Kind::Call), 255);
     world.release();
-    assert_eq!(world.answers(calls[0]), []);
+    assert_eq!(world.responses(calls[0]), []);
     assert_eq!(world.status(calls[1]), 200);
 }
 
@@ -108,18 +108,18 @@ fn evicted_page_gets_no_response() {
     let (mut world, pages) = full();
     let login = world.login(pages[0], "popup");
     world.answer_all();
-    let answer = world.provider.sign_in(&world.address(login));
+    let response = world.provider.sign_in(&world.address(login));
     let logout = world.logout(pages[1]);
     for page in &pages[2..] {
         world.ask(*page, r#""t":"inspect""#);
     }
     let [one, _] = [world.open(), world.open()];
     assert_eq!(world.closed(), &pages[..2]);
-    world.callback(one, &answer);
+    world.callback(one, &response);
     world.answer_all();
     assert!(world.session(one).is_some());
-    assert_eq!(world.answers(login).len(), 1);
-    assert_eq!(world.answers(logout), []);
+    assert_eq!(world.responses(login).len(), 1);
+    assert_eq!(world.responses(logout), []);
 }
 
 #[test]

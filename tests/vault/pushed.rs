@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kit::world::provider::params;
-use kit::world::{Answer, Endpoint, Fault, Kind, PROBE, World};
+use kit::world::{Endpoint, Fault, Kind, PROBE, PageResponse, World};
 
 const PUSH: Kind = Kind::Provider(Endpoint::Push);
 
@@ -60,8 +60,8 @@ fn pushed_login_becomes_a_session() {
         let mut world = world(r#"{"par":true}"#);
         let page = world.open();
         let address = world.begin_login(page, mode);
-        let answer = world.provider.sign_in(&address);
-        world.callback(page, &answer);
+        let response = world.provider.sign_in(&address);
+        world.callback(page, &response);
         world.answer_all();
         assert!(world.session(page).is_some(), "{mode}");
     }
@@ -116,8 +116,8 @@ fn closed_push_endpoint_is_tried_once() {
         for _ in 0..2 {
             let address = world.begin_login(page, "redirect");
             assert!(query(&address).contains_key("code_challenge"), "{fault:?}");
-            let answer = world.provider.sign_in(&address);
-            world.callback(page, &answer);
+            let response = world.provider.sign_in(&address);
+            world.callback(page, &response);
             world.answer_all();
             assert!(world.session(page).is_some(), "{fault:?}");
         }
@@ -235,9 +235,12 @@ fn page_navigates_after_the_push() {
     world.hold(&[PUSH]);
     let login = world.login(page, "popup");
     world.answer_all();
-    assert_eq!(world.answer(login), None);
+    assert_eq!(world.response(login), None);
     world.release();
-    assert!(matches!(world.answer(login), Some(Answer::Navigate(_))));
+    assert!(matches!(
+        world.response(login),
+        Some(PageResponse::Navigate(_))
+    ));
 }
 
 #[test]
@@ -277,7 +280,7 @@ fn canceled_push_leads_nowhere() {
     world.answer_all();
     world.give_up(login, "cancel");
     world.release();
-    assert_eq!(world.answers(login), []);
+    assert_eq!(world.responses(login), []);
 }
 
 #[test]
@@ -307,8 +310,8 @@ fn pushed_request_names_the_dpop_key() {
     assert!(!in_address.contains_key("dpop_jkt"));
     let pushed = params(&world.provider.pushed[&in_address["request_uri"]]);
     assert!(pushed.contains_key("dpop_jkt"));
-    let answer = world.provider.sign_in(&address);
-    world.callback(page, &answer);
+    let response = world.provider.sign_in(&address);
+    world.callback(page, &response);
     world.answer_all();
     let call = world.fetch(page, "/orders");
     world.answer_all();

@@ -7,7 +7,7 @@ use strongroom::vault::Entropy;
 
 use kit::dice::Dice;
 use kit::world::{
-    Answer, Endpoint, Event, Fault, Flaw, KEYS, Kind, REFRESH, REVOKE, Request, World,
+    Endpoint, Event, Fault, Flaw, KEYS, Kind, PageResponse, REFRESH, REVOKE, Request, World,
 };
 use strongroom::vault::PortId;
 
@@ -268,7 +268,7 @@ fn fingerprint_is_the_start_of_a_salted_hash() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
     call(&mut world, page);
     let inspection = world.ask(page, r#""t":"inspect""#);
-    let Some(Answer::Inspection(holdings)) = world.answer(inspection) else {
+    let Some(PageResponse::Inspection(holdings)) = world.response(inspection) else {
         panic!("no inspection");
     };
     let holding = holdings[0].as_object().unwrap();
@@ -302,8 +302,8 @@ fn inspector_sees_generations_and_fingerprints() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
     let holdings = |world: &mut World| {
         let inspection = world.ask(page, r#""t":"inspect""#);
-        match world.answer(inspection) {
-            Some(Answer::Inspection(holdings)) => holdings.clone(),
+        match world.response(inspection) {
+            Some(PageResponse::Inspection(holdings)) => holdings.clone(),
             other => panic!("no inspection but {other:?}"),
         }
     };

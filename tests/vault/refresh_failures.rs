@@ -186,7 +186,7 @@ fn call_fails_after_three_attempts() {
     world.provider.outage(Endpoint::Refresh, Fault::Status(500));
     let call = world.fetch(page, "/orders");
     world.answer_all();
-    while world.answer(call).is_none() {
+    while world.response(call).is_none() {
         world.advance(Duration::from_millis(100));
     }
     assert_eq!(world.code(call), "provider_unavailable");
@@ -318,7 +318,7 @@ fn sleep_counts_toward_the_wait() {
     let too_early = world.fetch(page, "/orders");
     world.answer_all();
     assert!(
-        world.answer(too_early).is_none(),
+        world.response(too_early).is_none(),
         "the end is near enough to wait for"
     );
     assert_eq!(world.count(REFRESH), 1);
@@ -382,7 +382,7 @@ fn malformed_refresh_error_is_not_shown() {
 fn call_waits_out_a_short_retry_after() {
     let (mut world, _, call) = waiting(Fault::Busy(429, Some(3)));
     world.advance(Duration::from_millis(2_999));
-    assert_eq!(world.answer(call), None);
+    assert_eq!(world.response(call), None);
     world.advance(Duration::from_millis(1));
     assert_eq!(world.status(call), 200);
 }

@@ -9,7 +9,8 @@ use strongroom::codec::json::{Object, Value};
 use kit::dice::Dice;
 use kit::world::api::OTHER_API;
 use kit::world::{
-    API, Answer, Endpoint, Event, Fault, Fetch, Flaw, Kind, REFRESH, REVOKE, Request, World, params,
+    API, Endpoint, Event, Fault, Fetch, Flaw, Kind, PageResponse, REFRESH, REVOKE, Request, World,
+    params,
 };
 use strongroom::vault::PortId;
 
@@ -94,8 +95,8 @@ fn authorization_request_names_all_resources() {
         .map(|(_, value)| value)
         .collect();
     assert_eq!(named, [ORDERS, BILLS]);
-    let answer = world.provider.sign_in(&url);
-    world.callback(page, &answer);
+    let response = world.provider.sign_in(&url);
+    world.callback(page, &response);
     world.answer_all();
     assert!(params(query).contains_key("code_challenge"));
 }
@@ -246,7 +247,7 @@ fn held_401s_are_repeated_with_the_next_login() {
     world.provider.withdraw_access_tokens();
     world.hold(&[REFRESH]);
     let held = call(&mut world, page, API);
-    assert_eq!(world.answers(held), []);
+    assert_eq!(world.responses(held), []);
     world.sign_in(page);
     assert_eq!(world.status(held), 200);
     world.release();
@@ -390,7 +391,7 @@ fn inspector_lists_tokens_with_their_resource() {
     let (mut world, page) = with(ONE_OF_TWO, r#", "inspect": true"#);
     let access_tokens = |world: &mut World| {
         let inspection = world.ask(page, r#""t":"inspect""#);
-        let Some(Answer::Inspection(holdings)) = world.answer(inspection) else {
+        let Some(PageResponse::Inspection(holdings)) = world.response(inspection) else {
             panic!("no inspection");
         };
         let objects = holdings.iter().filter_map(Value::as_object).cloned();

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kit::world::provider::{answer_url, params};
+use kit::world::provider::{params, response_url};
 use kit::world::witness::Witness;
-use kit::world::{Answer, Endpoint, Fault, Flaw, World};
+use kit::world::{Endpoint, Fault, Flaw, PageResponse, World};
 use strongroom::vault::PortId;
 
 const FAULTS: &[Fault] = &[
@@ -28,8 +28,8 @@ fn a_whole_life() -> World {
     let [page, popup] = [world.open(), world.open()];
     world.sign_in(page);
     let address = world.begin_login(page, "popup");
-    let answer = world.provider.sign_in(&address);
-    world.callback(popup, &answer);
+    let response = world.provider.sign_in(&address);
+    world.callback(popup, &response);
     world.answer_all();
     for path in ["/orders", "/never", "/redirect", "/unreachable", "/admin"] {
         world.fetch(page, path);
@@ -41,11 +41,14 @@ fn a_whole_life() -> World {
         world.answer_all();
         world.ask(page, r#""t":"inspect""#);
     }
-    world.callback(page, &answer);
+    world.callback(page, &response);
     world.answer_all();
     let logout = world.ask(page, r#""t":"logout","provider":true"#);
     world.answer_all();
-    assert!(matches!(world.answer(logout), Some(Answer::Done(Some(_)))));
+    assert!(matches!(
+        world.response(logout),
+        Some(PageResponse::Done(Some(_)))
+    ));
     world
 }
 
@@ -141,11 +144,11 @@ fn debug_output_shows_only_names() {
     let inputs = [
         "Message",
         "Disconnected",
-        "Answered",
+        "Responded",
         "Stored",
         "Taken",
         "Verified",
-        "CallAnswered",
+        "CallResponded",
         "CallFailed",
         "CallClosed",
         "Tick",
@@ -199,11 +202,14 @@ fn failed_login_shows_no_secret() {
         let mut world = World::with(r#"{"inspect":true}"#);
         let page = world.open();
         let address = world.begin_login(page, "redirect");
-        let answer = world.provider.sign_in(&address);
+        let response = world.provider.sign_in(&address);
         world.provider.fault(Endpoint::Exchange, &[*fault]);
-        let callback = world.callback(page, &answer);
+        let callback = world.callback(page, &response);
         world.answer_all();
-        assert!(matches!(world.answer(callback), Some(Answer::Error { .. })));
+        assert!(matches!(
+            world.response(callback),
+            Some(PageResponse::Error { .. })
+        ));
         assert_eq!(world.witness.leaks(), [""; 0], "{fault:?}");
     }
     for flaw in FLAWS {
@@ -225,9 +231,9 @@ fn malformed_callback_does_not_show_its_code() {
     let both = [("code", code), ("error", "e"), ("state", "s")];
     let stateless = [("code", code)];
     for query in [&twice[..], &both, &stateless] {
-        world.callback(page, &answer_url(query));
+        world.callback(page, &response_url(query));
     }
-    let elsewhere = answer_url(&stateless).replace("/callback", "/elsewhere");
+    let elsewhere = response_url(&stateless).replace("/callback", "/elsewhere");
     let callback = world.callback(page, &elsewhere);
     assert_eq!(world.code(callback), "redirect_uri_mismatch");
     assert_eq!(world.witness.leaks(), [""; 0]);

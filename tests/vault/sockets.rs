@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kit::world::page::Answer;
+use kit::world::page::PageResponse;
 use kit::world::provider::{Endpoint, Fault};
 use kit::world::sockets::{protocols, token_in};
 use kit::world::{Kind, REFRESH, Request, World};
@@ -38,8 +38,8 @@ fn open(place: &str) -> (World, PortId, Request) {
 
 #[track_caller]
 fn protocol(world: &World, socket: Request) -> &str {
-    match world.answer(socket) {
-        Some(Answer::Socket { protocol }) => protocol,
+    match world.response(socket) {
+        Some(PageResponse::Socket { protocol }) => protocol,
         other => panic!("not open but {other:?}"),
     }
 }
@@ -180,7 +180,7 @@ fn socket_with_blocked_probe_gets_no_token() {
         let socket = world.socket(page, &[LIVE, "?room=1"].concat(), &[]);
         world.answer_all();
         assert_eq!(world.code(socket), "socket_blocked");
-        let Some(Answer::Error { message, .. }) = world.answer(socket) else {
+        let Some(PageResponse::Error { message, .. }) = world.response(socket) else {
             unreachable!()
         };
         assert!(
@@ -292,7 +292,7 @@ fn rule_without_web_socket_allows_none() {
     let (mut world, page) = World::signed_in();
     let socket = world.socket(page, LIVE, &[]);
     assert_eq!(world.code(socket), "url_not_allowed");
-    let Some(Answer::Error { message, .. }) = world.answer(socket) else {
+    let Some(PageResponse::Error { message, .. }) = world.response(socket) else {
         unreachable!()
     };
     assert!(message.contains("webSocket"), "{message}");
@@ -395,7 +395,7 @@ fn socket_opening_after_logout_is_ignored() {
     let socket = world.socket(page, LIVE, &[]);
     world.logout(page);
     world.release();
-    assert_eq!(world.answers(socket), []);
+    assert_eq!(world.responses(socket), []);
     assert_eq!(world.sockets.first_messages, []);
 }
 
@@ -444,7 +444,7 @@ fn sockets_that_open_together_are_told_apart() {
     let second = world.socket(page, LIVE, &[]);
     let jobs = world.new_jobs();
     world.answer_arrives(jobs[1].0);
-    assert_eq!(world.answers(first), []);
+    assert_eq!(world.responses(first), []);
     assert_eq!(protocol(&world, second), "");
     world.release();
     assert_eq!(protocol(&world, first), "");

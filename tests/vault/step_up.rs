@@ -37,8 +37,8 @@ fn satisfy(world: &mut World, page: PortId, call: Request, mode: &str) -> String
     let login = world.ask(page, &members);
     world.answer_all();
     let address = world.address(login);
-    let answer = world.provider.sign_in(&address);
-    world.callback(page, &answer);
+    let response = world.provider.sign_in(&address);
+    world.callback(page, &response);
     world.answer_all();
     address
 }

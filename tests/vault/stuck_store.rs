@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kit::world::{Answer, EXCHANGE, Kind, World};
+use kit::world::{EXCHANGE, Kind, PageResponse, World};
 
 const ALMOST: Duration = Duration::from_millis(9_999);
 const THE_REST: Duration = Duration::from_millis(1);
@@ -16,11 +16,11 @@ fn unstored_login_times_out() {
         let login = world.login(page, "redirect");
         world.answer_all();
         world.pass_time(Duration::from_secs(seconds) - THE_REST);
-        assert_eq!(world.answer(login), None, "{config}");
+        assert_eq!(world.response(login), None, "{config}");
         world.pass_time(THE_REST);
         assert_eq!(world.code(login), "storage_unavailable", "{config}");
         world.release();
-        assert_eq!(world.answers(login).len(), 1, "{config}");
+        assert_eq!(world.responses(login).len(), 1, "{config}");
     }
 }
 
@@ -30,19 +30,22 @@ fn stuck_store_falls_back_to_memory() {
         let mut world = World::new();
         let page = world.open();
         let address = world.begin_login(page, mode);
-        let answer = world.provider.sign_in(&address);
+        let response = world.provider.sign_in(&address);
         world.hold(&[Kind::Take]);
-        let callback = world.callback(page, &answer);
+        let callback = world.callback(page, &response);
         world.answer_all();
         world.pass_time(ALMOST);
-        assert_eq!(world.answer(callback), None, "{mode}");
+        assert_eq!(world.response(callback), None, "{mode}");
         world.pass_time(THE_REST);
         world.answer_all();
-        let settled = world.answer(callback);
-        assert!(matches!(settled, Some(Answer::Settled { .. })), "{mode}");
-        // A late answer of the store is ignored.
+        let settled = world.response(callback);
+        assert!(
+            matches!(settled, Some(PageResponse::Settled { .. })),
+            "{mode}"
+        );
+        // A late response of the store is ignored.
         world.release();
-        assert_eq!(world.answers(callback).len(), 1, "{mode}");
+        assert_eq!(world.responses(callback).len(), 1, "{mode}");
         assert_eq!(world.count(EXCHANGE), 1, "{mode}");
     }
 }
@@ -52,14 +55,14 @@ fn callback_without_store_or_memory_times_out() {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");
-    let answer = world.provider.sign_in(&address);
+    let response = world.provider.sign_in(&address);
     world.restart();
     let page = world.open();
     world.hold(&[Kind::Take]);
-    let callback = world.callback(page, &answer);
+    let callback = world.callback(page, &response);
     world.answer_all();
     world.pass_time(ALMOST);
-    assert_eq!(world.answer(callback), None);
+    assert_eq!(world.response(callback), None);
     world.pass_time(THE_REST);
     assert_eq!(world.code(callback), "login_unknown");
     world.release();

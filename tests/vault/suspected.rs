@@ -258,8 +258,8 @@ fn message_names_the_missing_cors_headers() {
     world.advance(seconds(200));
     let interaction = call(&mut world, page);
     for call in [unavailable, interaction] {
-        let answer = format!("{:?}", world.answer(call));
-        assert!(answer.contains(hint), "{answer}");
+        let response = format!("{:?}", world.response(call));
+        assert!(response.contains(hint), "{response}");
     }
 }
 

@@ -71,8 +71,8 @@ fn scopes_added_by_pages_count_as_requested() {
         r#""t":"login","mode":"redirect","scope":"orders admin""#,
     );
     world.answer_all();
-    let answer = world.provider.sign_in(&world.address(login));
-    world.callback(page, &answer);
+    let response = world.provider.sign_in(&world.address(login));
+    world.callback(page, &response);
     world.answer_all();
     assert!(world.session(page).is_some());
 }
@@ -90,8 +90,8 @@ fn planted_scopes_do_not_count_as_requested() {
     // The vault that remembers the login has ended.
     world.restart();
     let page = world.open();
-    let answer = world.provider.sign_in(&address);
-    let callback = world.callback(page, &answer);
+    let response = world.provider.sign_in(&address);
+    let callback = world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.code(callback), "scope_exceeded");
 }
@@ -119,8 +119,8 @@ fn silent_login_needs_no_refresh_token() {
     let page = world.open();
     let login = world.ask(page, r#""t":"login","mode":"redirect","prompt":"none""#);
     world.answer_all();
-    let answer = world.provider.sign_in(&world.address(login));
-    world.callback(page, &answer);
+    let response = world.provider.sign_in(&world.address(login));
+    world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.warnings(page).len(), 0);
 }
@@ -154,8 +154,8 @@ fn with_planted_key() -> (World, PortId, String, String) {
 
 /// Finishes the login of `with_planted_key`, and checks that its tokens are bound to another key.
 fn assert_planted_key_is_ignored(world: &mut World, page: PortId, address: &str, planted: &str) {
-    let answer = world.provider.sign_in(address);
-    world.callback(page, &answer);
+    let response = world.provider.sign_in(address);
+    world.callback(page, &response);
     world.answer_all();
     assert!(world.session(page).is_some());
     assert_ne!(world.provider.key_of_family(0), Some(planted));
@@ -181,8 +181,8 @@ fn further_logins_evict_no_remembered_key() {
 fn tokens_are_not_bound_to_planted_keys() {
     let (mut world, page, address, planted) = with_planted_key();
     let own = params(address.split_once('?').unwrap().1)["dpop_jkt"].clone();
-    let answer = world.provider.sign_in(&address.replace(&own, &planted));
-    let callback = world.callback(page, &answer);
+    let response = world.provider.sign_in(&address.replace(&own, &planted));
+    let callback = world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.code(callback), "code_rejected");
     assert_eq!(world.count(EXCHANGE), 1);

@@ -266,7 +266,10 @@ fn failed_retry_is_a_network_failure() {
     world.answer_call(call);
     world.answer_all();
     world.fail_call(call);
-    assert_eq!(world.answer(call), Some(&kit::world::Answer::NetworkError));
+    assert_eq!(
+        world.response(call),
+        Some(&kit::world::PageResponse::NetworkError)
+    );
 }
 
 #[test]

@@ -154,13 +154,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "response_belongs_to_its_call",
         fault: "a response is assigned to another call",
-        noticed_by: "own_answer",
+        noticed_by: "own_response",
         breaks: Instead("self.list.calls.iter().next()"),
     },
     Variant {
         control: "calls_of_former_user_are_rejected",
         fault: "calls of one user are sent with the token of the next",
-        noticed_by: "own_answer",
+        noticed_by: "own_response",
         breaks: Skip,
     },
     Variant {

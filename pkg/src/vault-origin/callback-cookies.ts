@@ -20,7 +20,7 @@ const MAX_COOKIE = 4000
 const MAX_TOTAL = 6000
 
 /** The BroadcastChannel that tells the frame of a new response, unless the browser partitions channels. */
-const CHANNEL = 'strongroom answer'
+const CHANNEL = 'strongroom response'
 
 const SECURE_PREFIX = '__Host-strongroom.'
 /** For plain http on loopback, if the browser does not accept `__Host-` there. */

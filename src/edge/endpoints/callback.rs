@@ -47,16 +47,16 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         return forwarding_page("Signing you in", &[path, joint, REPEATED].concat());
     }
     let flow = &context.task.config().flow;
-    let answer =
+    let authorization =
         match AuthorizationResponse::parse(flow, &context.redirect_uri(), context.url.href()) {
-            Ok(answer) => answer,
+            Ok(authorization) => authorization,
             Err(error) => return login::failed(context, &error, None),
         };
-    let (name, found) = login::cookie(context, &answer.key);
+    let (name, found) = login::cookie(context, &authorization.key);
     // The cookie is used up, even if the login fails.
     let used = context.jar().clear(&name);
-    let mut response = match pending(context, &answer, found).await {
-        Ok((pending, key)) => match finish_login(context, answer, &pending, key).await {
+    let mut response = match pending(context, &authorization, found).await {
+        Ok((pending, key)) => match finish_login(context, authorization, &pending, key).await {
             Ok(response) => response,
             Err(error) => login::failed(context, &error, Some(&pending.return_to)),
         },
@@ -68,7 +68,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 
 async fn finish_login(
     context: &RequestContext,
-    answer: AuthorizationResponse,
+    authorization: AuthorizationResponse,
     pending: &Pending,
     key: Option<Secret>,
 ) -> Result<OwnResponse> {
@@ -82,7 +82,7 @@ async fn finish_login(
         ));
     }
     let metadata = documents::metadata(task).await?;
-    let code = answer.code(pending, &metadata)?;
+    let code = authorization.code(pending, &metadata)?;
     let requested = task.now().wall;
     let endpoint = &metadata.token_endpoint;
     let verifier = &pending.code_verifier;
@@ -153,7 +153,7 @@ async fn exchange_code(
 /// Returns the pending login for this response, and the key for its tokens.
 async fn pending(
     context: &RequestContext,
-    answer: &AuthorizationResponse,
+    authorization: &AuthorizationResponse,
     found: CookieValue,
 ) -> Result<(Box<Pending>, Option<Secret>)> {
     let unknown = || {
@@ -165,7 +165,7 @@ async fn pending(
     let CookieValue::Value(sealed) = found else {
         return Err(unknown());
     };
-    let opened = seal::open(&context.task, &purpose(&answer.key), &sealed).await;
+    let opened = seal::open(&context.task, &purpose(&authorization.key), &sealed).await;
     let read = opened.ok().and_then(|text| login::from_text(text.expose()));
     let is_wanted = context.task.config().flow.binds_tokens();
     let read = read.filter(|(_, key)| key.is_some() == is_wanted);

@@ -115,7 +115,7 @@ impl SessionCache {
         self.coordinator_failed = Some(*now);
     }
 
-    pub(in crate::edge) fn coordinator_answered(&mut self) {
+    pub(in crate::edge) fn on_coordinator_response(&mut self) {
         self.coordinator_failed = None;
     }
 
@@ -207,7 +207,7 @@ mod tests {
         assert!(!cache.has_coordinator_failed());
         cache.coordinator_failed(&at(10));
         assert!(cache.has_coordinator_failed());
-        cache.coordinator_answered();
+        cache.on_coordinator_response();
         assert!(!cache.has_coordinator_failed());
         assert!(cache.is_coordinator_up(&at(10)));
     }

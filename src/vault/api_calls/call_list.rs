@@ -40,7 +40,7 @@ pub(in crate::vault) enum CallStage {
     Sent {
         generation: u64,
     },
-    /// Answered with a 401. `head` is the message for the page if no retry succeeds.
+    /// Received a 401. `head` is the message for the page if no retry succeeds.
     Held {
         head: String,
         /// The generation of the refused token.

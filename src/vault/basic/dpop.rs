@@ -32,7 +32,7 @@ impl Dpop {
         ctx.send(purpose, request)
     }
 
-    pub(super) const fn answered(
+    pub(super) const fn on_response(
         &mut self,
         _: &Context,
         _: OpId,
@@ -43,7 +43,7 @@ impl Dpop {
 
     pub(super) const fn repeat(&mut self, _: &mut Context, _: Purpose, _: TokenRequest) {}
 
-    pub(super) const fn call_answered(
+    pub(super) const fn on_call_response(
         &self,
         _: &str,
         _: &mut Proven,

@@ -81,15 +81,15 @@ impl Callbacks {
             let why = msg!("32 callbacks are in flight already");
             return ctx.decline(port, id, Code::LimitExceeded, why);
         }
-        let answer = match AuthorizationResponse::parse(&ctx.config, &ctx.config.redirect_uri, url)
-        {
-            Ok(answer) => Box::new(answer),
-            Err(error) => return ctx.post_error(port, id, &error),
-        };
+        let authorization =
+            match AuthorizationResponse::parse(&ctx.config, &ctx.config.redirect_uri, url) {
+                Ok(authorization) => Box::new(authorization),
+                Err(error) => return ctx.post_error(port, id, &error),
+            };
         self.in_flight.push(Box::new(Callback {
             page: CallbackPage(Some((port, id))),
-            key: answer.key.clone(),
-            stage: CallbackStage::NeedsMetadata(answer),
+            key: authorization.key.clone(),
+            stage: CallbackStage::NeedsMetadata(authorization),
             is_canceled: false,
         }));
         if provider.need_metadata(ctx) {
@@ -105,13 +105,13 @@ impl Callbacks {
     /// Continues the callbacks that waited for metadata.
     pub(in crate::vault) fn resume(&mut self, ctx: &mut Context) {
         while let Some(mut callback) = self.take(CallbackStage::needs_metadata) {
-            let CallbackStage::NeedsMetadata(answer) = callback.stage else {
+            let CallbackStage::NeedsMetadata(authorization) = callback.stage else {
                 return;
             };
             let op = ctx.begin_limited(Purpose::TakeLogin);
             let key = callback.key.clone();
             ctx.outputs.push(Output::Take { op, key });
-            callback.stage = CallbackStage::Taking(op, answer);
+            callback.stage = CallbackStage::Taking(op, authorization);
             self.in_flight.push(callback);
         }
     }
@@ -141,7 +141,7 @@ impl Callbacks {
         let Some(mut callback) = callback else {
             return;
         };
-        let CallbackStage::Taking(_, answer) = callback.stage else {
+        let CallbackStage::Taking(_, authorization) = callback.stage else {
             return;
         };
         // Canceled or not: the login is used up.
@@ -155,7 +155,7 @@ impl Callbacks {
             Err(canceled())
         } else {
             check_login(ctx, &pending).and_then(|()| {
-                let code = exchange_request(ctx, provider, answer, &pending)?;
+                let code = exchange_request(ctx, provider, authorization, &pending)?;
                 let key = dpop::key_of_login(&pending);
                 Ok(dpop.send_proven(ctx, Purpose::Exchange, code, key))
             })
@@ -478,7 +478,7 @@ fn fail_verification(
 fn exchange_request(
     ctx: &Context,
     provider: &Provider,
-    answer: Box<AuthorizationResponse>,
+    authorization: Box<AuthorizationResponse>,
     pending: &Pending,
 ) -> Result<HttpRequest> {
     let Some(metadata) = &provider.metadata else {
@@ -487,7 +487,7 @@ fn exchange_request(
             msg!("there is no metadata"),
         ));
     };
-    let code = answer.code(pending, metadata)?;
+    let code = authorization.code(pending, metadata)?;
     Ok(token_endpoint::code_request(
         &metadata.token_endpoint,
         &ctx.config.client_id,

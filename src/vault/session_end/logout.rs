@@ -121,7 +121,7 @@ impl Logouts {
     }
 
     /// Stops waiting for a revocation after its first attempt: the session has ended either way.
-    pub(in crate::vault) fn revocation_answered(
+    pub(in crate::vault) fn on_revocation(
         &mut self,
         ctx: &mut Context,
         op: OpId,

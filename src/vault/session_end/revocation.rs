@@ -82,7 +82,7 @@ impl Revocations {
 
     /// Handles the response to a revocation. Returns true if the refresh token is revoked, and `None` if the
     /// operation is unknown.
-    pub(in crate::vault) fn answered(
+    pub(in crate::vault) fn on_response(
         &mut self,
         ctx: &mut Context,
         op: OpId,

@@ -284,7 +284,7 @@ impl Host {
             0 => Outcome::Failed,
             _ => Outcome::from(reply),
         };
-        Input::Answered { op, outcome }
+        Input::Responded { op, outcome }
     }
 
     fn usual_answer(&mut self, path: &str) -> String {
@@ -341,7 +341,7 @@ impl Host {
             www_authenticate: Some(challenge.to_owned()),
             dpop_nonce: None,
         };
-        Input::CallAnswered { call, head }
+        Input::CallResponded { call, head }
     }
 
     /// Checks that the vault greets a new page and responds to its request.

@@ -148,7 +148,7 @@ pub struct Weather {
     /// Percentage of requests that meet a fault.
     pub faults: u64,
     /// Percentage of responses that never reach their browser.
-    pub lost_answers: u64,
+    pub lost_responses: u64,
     /// True if operations take random times.
     pub uneven: bool,
     pub coordinator_down: bool,

@@ -43,7 +43,7 @@ use calls::Calls;
 use invariants::{Invariant, Watch};
 use jobs::Jobs;
 use ledger::Ledger;
-pub use page::{Answer, Request};
+pub use page::{PageResponse, Request};
 use pages::Pages;
 pub use pages::{Fetch, fetch_members};
 use provider::Provider;

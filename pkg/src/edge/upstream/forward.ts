@@ -378,14 +378,14 @@ interface Reader {
  * Returns true if streams deliver 4 KiB at a time unless the reader brings a larger buffer. Only Cloudflare's streams
  * do, and only they have this method. Elsewhere chunks are as large as the received data, and a buffer costs a copy.
  */
-const NEEDS_ROOM: boolean =
+const NEEDS_BUFFER: boolean =
   typeof ReadableStreamBYOBReader !== 'undefined' && 'readAtLeast' in ReadableStreamBYOBReader.prototype
 
 /** The size of the buffer for slow streams: an isolate may have a thousand streams that wait. */
 const LITTLE = 4 * 1024
 
 const reader = (body: ReadableStream<Uint8Array>): Reader => {
-  if (!NEEDS_ROOM) return body.getReader()
+  if (!NEEDS_BUFFER) return body.getReader()
   let byob: ReadableStreamBYOBReader
   try {
     byob = body.getReader({ mode: 'byob' })
@@ -393,15 +393,15 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
     // Other code has replaced the stream.
     return body.getReader()
   }
-  let room = new Uint8Array(LITTLE)
+  let buffer = new Uint8Array(LITTLE)
   return {
     async read() {
-      const { done, value } = await byob.read(room)
+      const { done, value } = await byob.read(buffer)
       if (!value) return { done }
       const size = value.buffer.byteLength
       const next = value.byteLength === size ? PIECE : value.byteLength <= LITTLE ? LITTLE : size
       // Its content is searched and copied before the next read.
-      room = next === size ? new Uint8Array(value.buffer) : new Uint8Array(next)
+      buffer = next === size ? new Uint8Array(value.buffer) : new Uint8Array(next)
       return { done, value }
     },
     cancel: (why) => byob.cancel(why),

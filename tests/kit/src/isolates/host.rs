@@ -71,7 +71,7 @@ impl World {
         self.events(isolate);
         match step {
             Step::Do(effect) => self.dispatch(id, effect),
-            Step::Done(answer) => self.done(id, answer),
+            Step::Done(response) => self.done(id, response),
         }
     }
 
@@ -118,8 +118,8 @@ impl World {
         );
     }
 
-    pub(super) fn done(&mut self, id: VisitId, answer: Response) {
-        let given = match answer {
+    pub(super) fn done(&mut self, id: VisitId, response: Response) {
+        let given = match response {
             Response::Own(response) => Given {
                 status: response.status,
                 passed: false,
@@ -150,9 +150,9 @@ impl World {
         if was_open {
             self.visits[id].given = Some(given);
             self.answered(id);
-            let lost_answers = self.weather.lost_answers;
+            let lost_responses = self.weather.lost_responses;
             let is_login = matches!(self.visits[id].purpose, Purpose::Login | Purpose::Callback);
-            if !is_login && self.percent(lost_answers) {
+            if !is_login && self.percent(lost_responses) {
                 self.tell(|| format!("visit {id}: the response is lost"));
                 return;
             }
@@ -404,7 +404,7 @@ impl World {
             }
             Effect::Send { request, .. } => {
                 let about = about(effect);
-                let outcome = self.answer_of_provider(id, request, fault, sent);
+                let outcome = self.provider_response(id, request, fault, sent);
                 (Reply::Sent(outcome), about)
             }
             Effect::Forward(forward) => {
@@ -425,7 +425,7 @@ impl World {
         }
     }
 
-    pub(super) fn answer_of_provider(
+    pub(super) fn provider_response(
         &mut self,
         id: VisitId,
         request: &HttpRequest,

@@ -501,8 +501,8 @@ impl World {
         let visit = &self.visits[id];
         let (isolate, epoch) = (visit.isolate, visit.epoch);
         match reply {
-            Reply::Sent(Outcome::Reply(answer)) if answer.status == 200 => {
-                let body = answer.body.as_ref().map_or("", Secret::expose);
+            Reply::Sent(Outcome::Reply(response)) if response.status == 200 => {
+                let body = response.body.as_ref().map_or("", Secret::expose);
                 let start = format!(r#""refresh_token":"{SECRET}-rt-"#);
                 let Some((_, rest)) = body.split_once(&start) else {
                     return;

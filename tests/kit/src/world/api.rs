@@ -11,7 +11,7 @@ pub const API: &str = "https://api.example.com/v1";
 pub const OTHER_API: &str = "https://other.example.com/v1";
 
 /// Answers a request; `None` for a network failure.
-pub fn answer(
+pub fn respond(
     provider: &Provider,
     now: u64,
     request: &ApiRequest,

@@ -43,9 +43,9 @@ invariants! {
     ExpiredToken = "expired_token",
         "no call is sent with a token that the vault knows to be expired";
     Answered = "answered",
-        "every request of a page gets exactly one answer";
-    OwnAnswer = "own_answer",
-        "each answer belongs to the page's own request and user";
+        "every request of a page gets exactly one response";
+    OwnResponse = "own_response",
+        "each response belongs to the page's own request and user";
     OwnToken = "own_token",
         "an API receives only access tokens issued for the resource that its own rule names";
     Proven = "proven",
@@ -893,7 +893,7 @@ impl Watch {
         let may_use = self.may_use(vault, access_token);
         Invariant::PersistedFirst.holds_if(may_use, || "a call".to_owned());
         let Some(issued) = self.tokens.get(&(vault, access_token.to_owned())) else {
-            Invariant::OwnAnswer
+            Invariant::OwnResponse
                 .is_broken("a call carries a token that is not an access token of its vault");
         };
         let age = issued.age(now);

@@ -336,7 +336,7 @@ impl World {
         let (rotations, reuses) = (self.provider.rotations(), self.provider.reuses);
         match self
             .provider
-            .answer(self.true_time, request, proof.as_deref())
+            .respond(self.true_time, request, proof.as_deref())
         {
             Some(outcome) => job.outcome = Some(outcome),
             None => job.is_silent = true,
@@ -426,7 +426,7 @@ impl World {
                 }
                 self.replied(&request, &outcome, asked_at);
                 self.answers_refresh = kind == REFRESH;
-                self.input(Input::Answered { op, outcome });
+                self.input(Input::Responded { op, outcome });
                 self.answers_refresh = false;
             }
             Task::MakeKey(op) => {
@@ -529,12 +529,12 @@ impl World {
                 let api = if is_other { api::OTHER_API } else { API };
                 let checker = self.checkers.entry(api).or_default();
                 let proof = proof.as_deref();
-                let answer = api::answer(&self.provider, api_time, &request, proof, checker);
+                let response = api::respond(&self.provider, api_time, &request, proof, checker);
                 self.seen_by_api.push(*request);
-                let is_refused = answer.as_ref().is_some_and(|head| head.status == 401);
+                let is_refused = response.as_ref().is_some_and(|head| head.status == 401);
                 self.has_refused_renewed |= is_refused && !self.calls.refused.insert(call);
-                self.input(match answer {
-                    Some(head) => Input::CallAnswered { call, head },
+                self.input(match response {
+                    Some(head) => Input::CallResponded { call, head },
                     None => Input::CallFailed { call },
                 });
             }

@@ -1,11 +1,11 @@
-//! Checks that every request of a page gets exactly one answer, so that none hangs.
+//! Checks that every request of a page gets exactly one response, so that none hangs.
 
 use std::collections::BTreeMap;
 
 use super::page::Request;
 use strongroom::vault::PortId;
 
-/// Requests, and the number of answers to each.
+/// Requests, and the number of responses to each.
 #[derive(Clone, Default)]
 pub struct Ledger(BTreeMap<Request, Entry>);
 
@@ -13,7 +13,7 @@ pub struct Ledger(BTreeMap<Request, Entry>);
 struct Entry {
     asked: u32,
     answered: u32,
-    /// The page no longer needs an answer, so one may or may not have come.
+    /// The page no longer needs a response, so one may or may not have come.
     is_waived: bool,
 }
 
@@ -40,7 +40,7 @@ impl Ledger {
         }
     }
 
-    /// The requests that got no answer, or too many.
+    /// The requests that got no response, or too many.
     pub fn faults(&self) -> Vec<String> {
         let is_wrong = |entry: &Entry| {
             entry.answered > entry.asked || (entry.answered < entry.asked && !entry.is_waived)

@@ -322,7 +322,7 @@ impl World {
     fn call(&mut self, call: CallId, asked: Request, request: Box<ApiRequest>) {
         self.story(|_| format!("vault calls the API for {asked}"));
         let is_its = self.calls.requests.get(&call) == Some(&asked);
-        Invariant::OwnAnswer.holds_if(is_its, || asked.to_string());
+        Invariant::OwnResponse.holds_if(is_its, || asked.to_string());
         let authorization = request.authorization.expose();
         let (_, token) = authorization.split_once(' ').unwrap_or_default();
         let family = self.provider.family_of_access(token);
@@ -332,7 +332,7 @@ impl World {
         let asked_as = &self.calls.asked_as[&asked];
         let told = self.pages.told_user.get(&asked.port).map(String::as_str);
         let is_users = user == told && user == asked_as.as_deref();
-        Invariant::OwnAnswer.holds_if(is_users, || "another user's token".to_owned());
+        Invariant::OwnResponse.holds_if(is_users, || "another user's token".to_owned());
         let key = self.provider.key_of(token).map(str::to_owned);
         self.check_proof(authorization, key.as_deref(), request.proof.as_ref());
         let url = request.allowed.url();

@@ -19,9 +19,9 @@ impl fmt::Display for Request {
     }
 }
 
-/// The vault's answer to a request.
+/// The vault's response to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum PageResponse {
     Navigate(String),
     /// Data that the user enters on another device.
     Device {
@@ -51,19 +51,19 @@ pub enum Answer {
 pub struct Page {
     pub last_id: u64,
     pub messages: Vec<Object>,
-    pub answers: HashMap<RequestId, Vec<Answer>>,
+    pub responses: HashMap<RequestId, Vec<PageResponse>>,
 }
 
 impl Page {
-    /// Stores a message. Returns the request that it answers and the answer, if it is one.
-    pub fn told(&mut self, text: &str) -> Option<(RequestId, Answer)> {
+    /// Stores a message. Returns the request that it answers and the response, if it is one.
+    pub fn told(&mut self, text: &str) -> Option<(RequestId, PageResponse)> {
         let message = Value::parse(text).unwrap();
         let message = message.as_object().unwrap();
         self.messages.push(message.clone());
-        let answer = answer(message)?;
+        let response = response(message)?;
         let id = RequestId(message.get("id").and_then(Value::as_u64).unwrap());
-        self.answers.entry(id).or_default().push(answer.clone());
-        Some((id, answer))
+        self.responses.entry(id).or_default().push(response.clone());
+        Some((id, response))
     }
 
     /// The messages of type `t`.
@@ -72,31 +72,31 @@ impl Page {
     }
 }
 
-fn answer(message: &Object) -> Option<Answer> {
+fn response(message: &Object) -> Option<PageResponse> {
     let text = |name| message.str(name).map(str::to_owned);
     Some(match message.str("t").unwrap() {
-        "navigate" => Answer::Navigate(text("url")?),
-        "device" => Answer::Device {
+        "navigate" => PageResponse::Navigate(text("url")?),
+        "device" => PageResponse::Device {
             user_code: text("userCode")?,
         },
-        "done" => Answer::Done(text("url")),
-        "settled" => Answer::Settled {
+        "done" => PageResponse::Done(text("url")),
+        "settled" => PageResponse::Settled {
             return_to: text("returnTo")?,
             popup: message.get("popup")?.as_bool()?,
         },
-        "head" => Answer::Head {
+        "head" => PageResponse::Head {
             status: message.get("status")?.as_u64()?.try_into().ok()?,
             url: text("url")?,
         },
-        "socket" => Answer::Socket {
+        "socket" => PageResponse::Socket {
             protocol: text("protocol")?,
         },
-        "network_error" => Answer::NetworkError,
-        "error" => Answer::Error {
+        "network_error" => PageResponse::NetworkError,
+        "error" => PageResponse::Error {
             code: text("code")?,
             message: text("message")?,
         },
-        "inspection" => Answer::Inspection(message.get("holdings")?.as_array()?.to_vec()),
+        "inspection" => PageResponse::Inspection(message.get("holdings")?.as_array()?.to_vec()),
         "ready" | "outdated" | "failed" | "session" | "expiring" | "trace" | "warning" => {
             return None;
         }

@@ -1,10 +1,10 @@
-//! Pages: they connect, send messages, and store the answers.
+//! Pages: they connect, send messages, and store the responses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::API;
 use super::invariants::Invariant;
-use super::page::{Answer, Page, Request};
+use super::page::{Page, PageResponse, Request};
 use super::provider::params;
 use super::{Event, World};
 use strongroom::codec::json::{Object, Value};
@@ -212,14 +212,14 @@ impl World {
             "method_not_allowed",
             "header_not_allowed",
         ];
-        !matches!(self.answer(call), Some(Answer::Error { code, .. }) if refusals.contains(&code.as_str()))
+        !matches!(self.response(call), Some(PageResponse::Error { code, .. }) if refusals.contains(&code.as_str()))
     }
 
     /// Signs in by redirect, from start to end. Returns the callback's request.
     pub fn sign_in(&mut self, port: PortId) -> Request {
         let url = self.begin_login(port, "redirect");
-        let answer = self.provider.sign_in(&url);
-        let callback = self.callback(port, &answer);
+        let response = self.provider.sign_in(&url);
+        let callback = self.callback(port, &response);
         self.answer_all();
         callback
     }
@@ -235,21 +235,21 @@ impl World {
         &self.pages.all[&port]
     }
 
-    /// All answers to a request, in order.
-    pub fn answers(&self, request: Request) -> &[Answer] {
-        let answers = self.pages.all[&request.port].answers.get(&request.id);
-        answers.map_or(&[], Vec::as_slice)
+    /// All responses to a request, in order.
+    pub fn responses(&self, request: Request) -> &[PageResponse] {
+        let responses = self.pages.all[&request.port].responses.get(&request.id);
+        responses.map_or(&[], Vec::as_slice)
     }
 
-    /// The last answer to a request.
-    pub fn answer(&self, request: Request) -> Option<&Answer> {
-        self.answers(request).last()
+    /// The last response to a request.
+    pub fn response(&self, request: Request) -> Option<&PageResponse> {
+        self.responses(request).last()
     }
 
     /// The URL to which a login or logout sends the user.
     pub fn address(&self, request: Request) -> String {
-        match self.answer(request) {
-            Some(Answer::Navigate(url) | Answer::Done(Some(url))) => url.clone(),
+        match self.response(request) {
+            Some(PageResponse::Navigate(url) | PageResponse::Done(Some(url))) => url.clone(),
             other => panic!("no URL but {other:?}"),
         }
     }
@@ -257,8 +257,8 @@ impl World {
     /// The status of the response to a call.
     #[track_caller]
     pub fn status(&self, request: Request) -> u16 {
-        match self.answer(request) {
-            Some(Answer::Head { status, .. }) => *status,
+        match self.response(request) {
+            Some(PageResponse::Head { status, .. }) => *status,
             other => panic!("no head but {other:?}"),
         }
     }
@@ -272,11 +272,11 @@ impl World {
         Some(text)
     }
 
-    /// The error code in the answer to a request.
+    /// The error code in the response to a request.
     #[track_caller]
     pub fn code(&self, request: Request) -> &str {
-        match self.answer(request) {
-            Some(Answer::Error { code, .. }) => code,
+        match self.response(request) {
+            Some(PageResponse::Error { code, .. }) => code,
             other => panic!("no error but {other:?}"),
         }
     }
@@ -331,7 +331,7 @@ impl World {
     }
 
     pub(super) fn tell(&mut self, port: PortId, text: &str) {
-        Invariant::OwnAnswer.holds_if(!self.pages.gone.contains(&port), || {
+        Invariant::OwnResponse.holds_if(!self.pages.gone.contains(&port), || {
             format!("page {} is closed and receives a message", port.0)
         });
         self.witness.told(text);
@@ -373,23 +373,26 @@ impl World {
             self.pages.greeted.insert(port);
         }
         self.events.push(Event::Told(port, t.to_owned()));
-        let Some((id, answer)) = answered else {
+        let Some((id, response)) = answered else {
             return self.story(|_| format!("vault tells page {}: {what}", port.0));
         };
         let request = Request { port, id };
         self.story(|_| {
-            let what = match &answer {
-                Answer::Head { status, .. } => format!("{what} {status}"),
-                Answer::Error { code, .. } => format!("{what} {code}"),
+            let what = match &response {
+                PageResponse::Head { status, .. } => format!("{what} {status}"),
+                PageResponse::Error { code, .. } => format!("{what} {code}"),
                 _ => what,
             };
             format!("vault answers {request}: {what}")
         });
-        if let (Answer::Head { url, .. }, Some(asked)) = (&answer, self.calls.urls.get(&request)) {
-            Invariant::OwnAnswer.holds_if(url == asked, || format!("{asked} is answered by {url}"));
+        if let (PageResponse::Head { url, .. }, Some(asked)) =
+            (&response, self.calls.urls.get(&request))
+        {
+            Invariant::OwnResponse
+                .holds_if(url == asked, || format!("{asked} is answered by {url}"));
         }
         let mut is_final = id != RequestId(0);
-        if let Answer::Navigate(url) = &answer {
+        if let PageResponse::Navigate(url) = &response {
             // A pushed login by redirect has no `state` in its URL.
             if let Some(state) = params(url.split_once('?').unwrap().1).get("state") {
                 self.witness.secret_in_requests(state);
@@ -398,9 +401,9 @@ impl World {
             }
         }
         // A login on another device continues.
-        is_final &= !matches!(answer, Answer::Device { .. });
+        is_final &= !matches!(response, PageResponse::Device { .. });
         let was_asked = id == RequestId(0) || self.calls.asked_as.contains_key(&request);
-        Invariant::OwnAnswer.holds_if(was_asked, || format!("{request} was never made"));
+        Invariant::OwnResponse.holds_if(was_asked, || format!("{request} was never made"));
         if is_final {
             self.ledger.answered(request);
         }

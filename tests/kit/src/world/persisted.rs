@@ -657,7 +657,7 @@ impl PersistedSessions {
     pub fn call(&mut self, vault: usize, family: usize, now: &Instant) {
         let limits = self.limits;
         let seen = self.seen(vault);
-        Invariant::OwnAnswer.holds_if(seen.told == Some(family), || {
+        Invariant::OwnResponse.holds_if(seen.told == Some(family), || {
             format!(
                 "a call in the session of family {family}, but pages know {:?}",
                 seen.told

@@ -292,7 +292,7 @@ impl Provider {
             jkt: params.get("dpop_jkt").cloned(),
         };
         self.consents.insert(code.clone(), consent);
-        answer_url(&[("code", &code), ("state", &params["state"])])
+        response_url(&[("code", &code), ("state", &params["state"])])
     }
 
     /// Returns true if an API accepts this access token: unexpired, unrevoked, and the newest of its family.
@@ -428,7 +428,7 @@ impl Provider {
     }
 
     /// Responds to a request; `None` if no response will ever arrive.
-    pub fn answer(
+    pub fn respond(
         &mut self,
         now: u64,
         request: &HttpRequest,
@@ -606,10 +606,10 @@ impl Provider {
     fn push(&mut self, request: &HttpRequest) -> HttpReply {
         self.references += 1;
         let reference = format!("urn:ietf:params:oauth:request_uri:{}", self.references);
-        let answer = format!(r#"{{"request_uri":"{reference}","expires_in":60}}"#);
+        let response = format!(r#"{{"request_uri":"{reference}","expires_in":60}}"#);
         let sent = request.form.as_ref().unwrap().expose().to_owned();
         self.pushed.insert(reference, sent);
-        json(201, &answer)
+        json(201, &response)
     }
 
     fn token(
@@ -851,7 +851,7 @@ impl Provider {
 }
 
 /// The redirect URL with these parameters.
-pub fn answer_url(params: &[(&str, &str)]) -> String {
+pub fn response_url(params: &[(&str, &str)]) -> String {
     let mut form = form::Form::new();
     for (name, value) in params {
         form.push(name, value);
