@@ -200,8 +200,8 @@ impl Session {
         fresh.saturating_sub(self.requested.elapsed(now))
     }
 
-    /// Returns true if a timer should renew the access token: the user was active so recently that the next activity report
-    /// may be in flight.
+    /// Returns true if a timer should renew the access token before a call needs it: while the user is active, and
+    /// unless the token's lifetime is very short.
     #[must_use]
     pub fn is_renewed_ahead(&self, now: &Instant) -> bool {
         self.lifetime() >= SHORTEST_RENEWED_AHEAD

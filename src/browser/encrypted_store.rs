@@ -344,7 +344,7 @@ impl StoreOp {
         }
     }
 
-    /// The result of an operation whose record was opened.
+    /// Handles a record that was decrypted, and returns the result of the operation.
     fn unsealed(&mut self, op: OpId, context: &mut Context, value: &JsValue) -> Progress {
         let content = sealing::opened(value);
         if let Some(key) = self.key_pair.take() {

@@ -612,7 +612,7 @@ impl<'a> Options<'a> {
         secret.unwrap_or_default()
     }
 
-    /// Reads `client_id` under another name than the vault's.
+    /// Reads the client identifier, which has another option name here than in the vault's configuration.
     fn named_client_id(&self, name: &str) -> String {
         let id = self.object.str(name).unwrap_or_default();
         // RFC 6749 A.1: VSCHAR.

@@ -292,7 +292,8 @@ fn failed(task: &Task, session: &Rc<Session>, why: &str) -> Refusal {
     Refusal::Later(error, until_attempt(task, session))
 }
 
-/// Writes the intent, or returns the successor if another isolate has refreshed already.
+/// Takes the lease by writing the intent, or returns the successor if another isolate has refreshed already. An intent
+/// that has expired does not count: its isolate may have died.
 async fn acquire_lease(
     task: &Task,
     session: &Rc<Session>,

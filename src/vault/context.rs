@@ -344,7 +344,7 @@ impl Context {
 
     // Developers.
 
-    /// Tells inspectors each time, and the page at `port` the first time that there is a warning with this code.
+    /// Reports a warning: to inspectors each time, and to the page at `port` only the first time that its code occurs.
     pub(super) fn warn_developer(&mut self, port: Option<PortId>, warning: &Error) {
         let code = warning.code();
         self.trace(code.as_str(), Some(warning.message()));

@@ -2,13 +2,14 @@
 //! worker file has another name or other content, and those in the dedicated workers of other tabs.
 //!
 //! A hint tells of a sign-out or a sign-in in another vault. Any script of the origin can post one, so a hint may end
-//! a session, as `logout()` may. It never starts or extends a session, is not activity, and leads nowhere.
+//! a session, as `logout()` may. A hint never starts or extends a session, does not count as activity, and causes no
+//! navigation.
 //!
 //! | hint | what a vault does |
 //! |---|---|
 //! | sign-out, written to the store | reads the store if its own session is there and the store works; otherwise ends its session if that began before the sign-out. Before it greets its pages, it waits for the store to have the end |
 //! | sign-out, known to no store | ends its session and the stored one, if they began before the sign-out |
-//! | sign-out that could not be written | the same |
+//! | sign-out that could not be written | as above |
 //! | sign-in | without a store: tells its pages that a user is signed in elsewhere |
 //! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
 //!

@@ -134,7 +134,8 @@ pub struct Hint {
     pub time: UnixMillis,
 }
 
-/// The unit of time in a posted hint, in milliseconds. The number has 53 bits: 35 of time reach the year 2106.
+/// The unit of time in a posted hint, in milliseconds. Of the number's 53 bits, 35 are for the time, which is enough until
+/// the year 2106.
 pub(super) const TIME_UNIT: u64 = 125;
 
 impl Hint {

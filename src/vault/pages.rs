@@ -29,8 +29,8 @@ pub(super) fn greet_all(ctx: &mut Context, hints: &Hints) {
     }
 }
 
-/// Returns the page that was silent for the longest time, preferably one without a call: pages that crashed or were
-/// discarded could not say goodbye.
+/// Returns the page that was silent for the longest time, preferably one without a call. A page that crashed or was
+/// discarded has sent no `bye`.
 pub(super) fn silent_page(ctx: &Context, calls: &CallList) -> Option<PortId> {
     let is_idle = |port: &&PortId| !calls.has_calls(**port);
     let idle = ctx.ports.iter().find(is_idle);

@@ -96,7 +96,7 @@ pub(super) enum RefreshStep {
     Adopted,
     /// The session has the tokens, but the access token has expired in the meantime.
     Expired,
-    /// No token will come for now. Calls that wait for one fail.
+    /// No new token can be had for now. Calls that wait for one fail.
     GiveUp(Error),
     /// The provider refused the token of one target.
     TargetRefused(TargetRefusal),
@@ -246,7 +246,8 @@ impl Refresh {
         self.failed(ctx, msg!("the session's store is busy or does not work"))
     }
 
-    /// Sends the request. Returns false if it is not needed any more.
+    /// Sends the request. Returns false if it is not needed any more. If another vault has persisted a successor,
+    /// `Tokens::merge` has abandoned this refresh before.
     pub(super) fn send(&mut self, ctx: &mut Context, provider: &Provider, dpop: &mut Dpop) -> bool {
         let queued = if ctx.keeps() {
             core::mem::take(&mut self.stage)

@@ -72,7 +72,7 @@ pub(super) fn replace(
     if ctx.keeps() {
         tokens.persistence.activity.forget(ctx);
         if tokens.refresh.is_sent() {
-            // Its response is ignored. Until the new session is written, the store has the consumed refresh token.
+            // The response to that refresh will be ignored. Until the new session is written, the store has the consumed refresh token.
             tokens.persistence.fall_behind();
         }
     }

@@ -110,7 +110,7 @@ for (const [how, kind, end] of ALL ? WAYS : [WAYS[0], WAYS[3], WAYS[4]]) {
   })
 }
 
-/** A worker file whose worker searches the memory of the core when a page asks. */
+/** Returns a worker file whose worker searches the core's memory on request of a page. */
 const searchable = (config) => `import { vault } from '/strongroom/worker.js'
 const { Instance } = WebAssembly
 let memory

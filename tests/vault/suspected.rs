@@ -1,5 +1,5 @@
-//! Rejections that the provider does not reveal: an empty 400, `invalid_request`, or an `invalid_grant` without CORS
-//! headers. The session is suspected: its user should sign in again, and any success restores it.
+//! Refusals without a usable reason: an empty 400, `invalid_request`, or an `invalid_grant` without CORS headers.
+//! The session is suspected: its user should sign in again, and any success restores it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

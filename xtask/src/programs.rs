@@ -1,4 +1,5 @@
-//! Programs for tests that neither cargo nor npm installs: those that are installed, or Debian's.
+//! Finds the programs that tests need and that neither cargo nor npm installs. Installs Debian's packages of those that
+//! are missing.
 
 use crate::process::{Process, program};
 use crate::progress::{Output, step};

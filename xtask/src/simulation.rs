@@ -18,9 +18,9 @@ const VARIABLE: &str = "STRONGROOM_BROKEN";
 
 /// The copy's own module: returns true for the broken rule.
 const SWITCH: &str = r#"
-//! Which rule is broken.
+//! The rule that is broken.
 static CHOSEN: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-/// Whether it is this one.
+/// Returns true if it is this one.
 pub fn is(name: &str) -> bool {
     CHOSEN.get_or_init(|| std::env::var("VARIABLE").ok()).as_deref() == Some(name)
 }

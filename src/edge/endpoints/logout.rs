@@ -85,7 +85,7 @@ fn check_sender(context: &RequestContext, is_script: bool) -> Result<()> {
     }
 }
 
-/// Returns the cookie that carries the ID token to the redirect to the provider's logout.
+/// Returns the cookie that keeps the ID token in the browser until [`redirect_to_provider`] uses it.
 async fn logout_cookie(context: &RequestContext, hint: Secret) -> String {
     let mut sealed = seal::seal(&context.task, LOGOUT_COOKIE, hint)
         .await

@@ -28,7 +28,7 @@ pub(in crate::edge) fn intent(task: &Task) -> Intent {
     }
 }
 
-/// Holds a lease: the coordinator has taken this record, with this task's intent.
+/// Notes that this task holds the lease: the coordinator has accepted this record, with the intent in it.
 pub(in crate::edge) fn hold(
     task: &Task,
     session: &Rc<Session>,

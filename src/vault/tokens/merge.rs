@@ -84,6 +84,7 @@ impl Tokens {
                 }
                 theirs.succeed(ours, &ctx.now);
                 ctx.session = Some(theirs);
+                // A refresh that waits for the lock is not sent: another vault already has the successor.
                 self.refresh.abandon(ctx);
                 ctx.trace_generation("refresh_completed");
                 Merged::Renewed
