@@ -1,4 +1,4 @@
-/** The public interface of `createAuth()`. A separate file, since workers, whose files import api.ts, have no `SharedWorker`. */
+/** The public interface of `createAuth()`. A separate file, because workers import api.ts, and have no type `SharedWorker`. */
 import type {
   ConnectOptions,
   EndReason,
@@ -53,8 +53,9 @@ export interface AuthState {
   /** See {@link Strongroom.elsewhere}. */
   readonly elsewhere: boolean
   /**
-   * The time at which the session is about to end, in milliseconds since the Unix epoch, or `null`. Set a tenth of
-   * `session.idle` before, at most a minute. It is `null` again when the user is active, or when the session has ended.
+   * The time at which the session is about to end, in milliseconds since the Unix epoch, or `null`. It is set
+   * a tenth of `session.idle` ahead of that time, at most a minute ahead. It is `null` again when the user is active, or
+   * when the session has ended.
    */
   readonly expiring: number | null
   /** The error with which the connection or the last redirect login failed; `null` once there is a session. */

@@ -108,6 +108,7 @@ export const createAuth = (
     ready = opening.then(finish)
     ready.catch(fail)
   }
+  /** Replaces a vault that has failed: reconnect.ts waits for its worker to end, and calls `createWorker` again. */
   const renew = () => {
     nextRenewal = performance.now() + PAUSE
     begin()
@@ -132,7 +133,7 @@ export const createAuth = (
     eventSource: (url, init) => live('eventSource', url, init),
     webSocket: (url, protocols) => live('webSocket', url, protocols),
     login(login?: LoginOptions) {
-      // Without a turn in between, so that a popup opens in the click.
+      // At once and not in a later task, so that the popup opens in the click.
       if (state.status === 'connected') return client!.login(login)
       start()
       // In the turn in which the callback begins, so that the login waits for it.

@@ -3,8 +3,9 @@ import type { LoginOptions } from './api.js'
 import type { Connection } from './connection.js'
 
 /**
- * Opens a popup if `mode` is `popup`, in the same turn as the click, or the browser would block it. Before the request,
- * since Firefox delivers messages while it opens a window. No popup if the login is canceled or the vault is gone.
+ * Opens a popup if `mode` is `popup`. This happens in the same task as the click, or the browser would block it, and
+ * before the request, because Firefox delivers messages while it opens a window. No popup opens if the login is canceled
+ * or the vault has ended.
  */
 export const openPopup = (
   connection: Connection,

@@ -326,7 +326,7 @@ export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
   // The page's policy should forbid frames. Without the policy, the page does nothing in a frame.
   if (parent !== window) return
   const { hash, pathname, search } = location
-  // Before anything else, so that the code is not left in the URL.
+  // This comes first, so that the code does not stay in the URL.
   history.replaceState(null, '', pathname)
   url.hash = ''
   const response = [search, hash]
