@@ -109,6 +109,16 @@ fn polling_respects_the_interval() {
 }
 
 #[test]
+fn slow_poll_is_the_only_one() {
+    let (mut world, ..) = shown();
+    world.hold(&[POLL]);
+    world.advance(6 * SECOND);
+    assert_eq!(world.outstanding(POLL), 1);
+    world.advance(6 * SECOND);
+    assert_eq!(world.outstanding(POLL), 1);
+}
+
+#[test]
 fn slow_down_lengthens_the_interval() {
     let (mut world, ..) = shown();
     let slow_down = Fault::Refused("slow_down");

@@ -332,4 +332,10 @@ fn inspector_sees_generations_and_fingerprints() {
             "holding {i} is as old as ever"
         );
     }
+    world.provider.id_token_on_refresh = false;
+    world.expire_access_token();
+    call(&mut world, page);
+    let latest = holdings(&mut world);
+    assert!(since(&latest[1]) > since(&after[1]));
+    assert_eq!(since(&latest[2]), since(&after[2]));
 }
