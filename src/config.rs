@@ -61,7 +61,7 @@ const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
 pub struct Limits {
     /// The longest time without activity of the user.
     pub idle: Millis,
-    /// The longest time since the login.
+    /// The longest time that a session lasts after its login.
     pub absolute: Millis,
 }
 
@@ -108,7 +108,7 @@ pub struct Config {
     pub pushing: Pushing,
     /// True if each login that is not silent asks for consent (`prompt=consent`).
     pub asks_consent: bool,
-    /// The tolerated difference of the provider's clock.
+    /// The tolerated difference between the provider's clock and the device's.
     pub clock_tolerance: Millis,
     /// The timeout of requests to the provider.
     pub request_timeout: Millis,
@@ -221,7 +221,8 @@ impl Config {
     }
 }
 
-/// Returns the fingerprint of a build. It only distinguishes builds, so it does not have to be hard to forge.
+/// Returns the fingerprint of a build. The fingerprint only distinguishes builds, so it does not have to be hard to
+/// forge.
 fn fingerprint(text: &str) -> u16 {
     let [high, low, ..] = pkce::sha256(text.as_bytes());
     u16::from_be_bytes([high, low])
@@ -340,7 +341,7 @@ impl<'a> Options<'a> {
         Millis::from_secs(seconds)
     }
 
-    /// The option as JSON, if it is present. It must be one of `known`, which are separated by spaces.
+    /// Returns the option as JSON, if it is present. Its value must be one of `known`, which are separated by spaces.
     #[inline(never)]
     pub(crate) fn one_of(&self, name: &str, known: &str) -> String {
         let mut json = String::new();

@@ -83,7 +83,7 @@ pub struct Handler {
     tasks: Vec<Option<(TaskId, task::Running)>>,
     /// Free slots in `tasks`.
     free: Vec<usize>,
-    /// The number of tasks so far.
+    /// The number of tasks that this handler has started.
     count: usize,
 }
 
@@ -171,10 +171,10 @@ impl Handler {
         self.step(id)
     }
 
-    /// Handles the disconnect of a task's client. Returns `true` if the task was removed, which is the usual case.
-    /// Returns `false` if the task must finish, such as a refresh whose new tokens exist nowhere else. Then the host
-    /// carries out the task's effects and [resumes](Handler::resume) it as before until [`Step::Done`], and drops the
-    /// response (`waitUntil` keeps an isolate alive for that).
+    /// Handles the disconnect of a task's client. Usually removes the task and returns `true`. Returns `false` if the
+    /// task must finish, such as a refresh whose new tokens exist nowhere else. Then the host carries out the task's
+    /// effects and [resumes](Handler::resume) it as before until [`Step::Done`], and drops the response (`waitUntil`
+    /// keeps an isolate alive for that).
     pub fn abandon(&mut self, id: TaskId) -> bool {
         let goes_on = self.running(id).is_some_and(task::Running::abandon);
         if !goes_on {

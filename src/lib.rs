@@ -1,9 +1,9 @@
 //! An OAuth 2.0 and OpenID Connect client that keeps tokens out of the page.
 //!
 //! This crate is the core of [strongroom](https://www.npmjs.com/package/strongroom). Compiled to WebAssembly, it runs
-//! in a Web Worker. There it signs the user in by the authorization code flow with PKCE, refreshes with rotation,
-//! validates ID tokens, and adds the access token to requests for APIs. The page sends it commands and receives
-//! results, but never a token. On a server, the same rules are those of a token handler ([`edge`]).
+//! in a Web Worker. In the worker, the core signs the user in by the authorization code flow with PKCE, refreshes with
+//! rotation, validates ID tokens, and adds the access token to requests for APIs. The page sends it commands and
+//! receives results, but never a token. On a server, a token handler applies the same rules ([`edge`]).
 //!
 //! # The core does no I/O
 //!

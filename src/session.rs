@@ -1,7 +1,7 @@
 //! The session of a signed-in user: its tokens and times, and the part of it that a page may see.
 //!
-//! A [`Session`] can only be made from an [`IdToken`], which is always validated. It measures its own age by both clocks
-//! and reports when a limit is reached. A timer only causes another check.
+//! A [`Session`] can only be made from an [`IdToken`], which is always validated. A session measures its own age by
+//! both clocks and reports when a limit is reached. Timers only cause another check.
 
 // This module is first because the next one uses its macro.
 #[macro_use]
@@ -530,7 +530,7 @@ mod tests {
         assert_eq!(view::scopes(&session), r#"["openid","email"]"#);
         assert_eq!((session.generation(), session.issued(None)), (4, 3));
         assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));
-        // Its age is unchanged.
+        // The session's age is unchanged.
         assert!(session.access_token(&at(200)).is_none());
     }
 

@@ -758,7 +758,7 @@ impl Vault {
     }
 
     /// Advances the refresh: response → ID token verified → successor persisted → adopted → waiting calls released →
-    /// pages notified. It stops where it has to wait for an input.
+    /// pages notified. The sequence stops where it has to wait for an input.
     fn advance_refresh(&mut self, mut step: RefreshStep) {
         let Self {
             ctx, tokens, calls, ..
@@ -777,8 +777,8 @@ impl Vault {
                     return ctx.broadcast_session();
                 }
                 RefreshStep::Expired => {
-                    // It counts as a failure: if tokens expire within the time of a request, each attempt would cause
-                    // the next.
+                    // The refresh counts as a failure: if tokens expire within the time of a request, each attempt
+                    // would cause the next.
                     let why = msg!("the new access token expired on its way");
                     let step = tokens.refresh.failed(ctx, why);
                     self.refresh_stopped(step);
@@ -949,7 +949,7 @@ impl Vault {
         }
     }
 
-    /// Ends the session if it was idle for too long, which is known after a read of the store. Otherwise it goes on.
+    /// Ends the session if a read of the store shows that it was idle for too long. Otherwise the session continues.
     fn resolve_doubt(&mut self) {
         let Self {
             ctx, tokens, calls, ..

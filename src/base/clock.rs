@@ -79,7 +79,8 @@ impl Instant {
         monotonic.max(wall)
     }
 
-    /// The instant at which the wall clock was at `wall`, if nobody has set it since. It is never after this instant.
+    /// Returns the instant at which the wall clock showed `wall`, if nobody has set that clock since. The result is
+    /// never after this instant.
     #[must_use]
     pub fn back_to(&self, wall: UnixMillis) -> Self {
         let wall = wall.min(self.wall);

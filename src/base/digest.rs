@@ -1,7 +1,7 @@
 //! Digests of short messages (FIPS 180-4).
 //!
-//! The compression functions are those of the `sha2` crate. Its support for messages in pieces is left out, since each
-//! message here is short and complete.
+//! The compression functions are those of the `sha2` crate. The crate's support for messages in pieces is left out,
+//! since each message here is short and complete.
 
 use crate::base::secret;
 use crate::prelude::*;

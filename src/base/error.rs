@@ -168,7 +168,8 @@ codes! {
     WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_extended_bg.wasm if the configuration needs it), or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
     /// The worker's own Content-Security-Policy forbids WebAssembly.
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";
-    /// The vault stopped because of an internal error, or its worker was terminated. Its secrets are gone.
+    /// The vault stopped because of an internal error, or its worker was terminated. The secrets in its memory are
+    /// gone.
     VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; if the core trapped, please report it.";
     /// The user signed in in a newer version of the app, and the vault of this version has stopped.
     VaultOutdated = "vault_outdated", "Call reconnect(), or reload the page to get the newer version.";
@@ -206,7 +207,7 @@ struct Details {
 }
 
 impl Error {
-    /// Creates an error. `message` says what happened and with which value. It must not contain a secret.
+    /// Creates an error. `message` says what happened and with which value, and must not contain a secret.
     #[must_use]
     #[inline(never)]
     pub fn new(code: Code, message: &str) -> Self {

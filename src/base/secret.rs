@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 
 /// A string that is wiped on drop. Its debug output hides the value and the length.
 ///
-/// It implements neither `Display` nor serialization:
+/// A `Secret` implements neither `Display` nor serialization:
 ///
 /// ```compile_fail
 /// let secret = strongroom::Secret::from("hunter2");

@@ -1,5 +1,5 @@
-//! Small replacements for string searches of the standard library. Those support all of Unicode and are optimized for
-//! speed, which costs more than a kilobyte in the browser's module.
+//! Small replacements for string searches of the standard library. The standard library's functions support all of
+//! Unicode and are optimized for speed, which costs more than a kilobyte in the browser's module.
 
 use crate::base::{IS_TOKEN_HANDLER, secret};
 use crate::prelude::*;
@@ -88,7 +88,7 @@ pub fn split_list(text: &str) -> Vec<&str> {
     words
 }
 
-/// Converts UTF-8 bytes to a string. Wipes them if they are not UTF-8, since most hold a secret.
+/// Converts UTF-8 bytes to a string. Wipes the bytes if they are not UTF-8, since most hold a secret.
 pub(crate) fn from_utf8(bytes: Vec<u8>) -> Option<String> {
     match String::from_utf8(bytes) {
         Ok(text) => Some(text),

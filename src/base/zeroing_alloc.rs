@@ -1,11 +1,12 @@
 //! The allocator of the wasm modules, which zeroes freed memory at once.
 //!
-//! All heap memory is zeroed when it is freed: secrets, parts of secrets, and the copies left behind when a string grows.
-//! This does not depend on the types of the values, so no type can be forgotten.
+//! All heap memory is zeroed when it is freed: secrets, parts of secrets, and the copies left behind when a string
+//! grows. The allocator does not need to know the types of the values, so no type can be forgotten.
 //!
-//! The size of a block is a power of two. Each size has its own free list, and blocks are never joined or split. This
-//! wastes up to half of a block and keeps the most memory that each size ever used, and a vault's limits bound both. It
-//! takes constant time and a third of a kilobyte of the download. An allocator that joins blocks takes a kilobyte.
+//! The size of a block is a power of two. Each size has its own free list, and blocks are never joined or split.
+//! Rounding wastes up to half of a block, and each list keeps the most memory that its size ever used. A vault's limits
+//! bound both. The allocator takes constant time and a third of a kilobyte of the download. An allocator that joins
+//! blocks takes a kilobyte.
 
 #![allow(unsafe_code, reason = "an allocator hands out memory")]
 

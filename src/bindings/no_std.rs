@@ -69,7 +69,8 @@ static ALLOCATOR: GlobalAllocator = GlobalAllocator(UnsafeCell::new(ZeroingAlloc
 )));
 
 /// Turns a panic into a trap, which ends the vault: the worker's wrapper notifies the pages and wipes the memory. The
-/// panic message is dropped because it could quote a secret. That also keeps the formatting code out of the module.
+/// panic message is dropped because it could quote a secret. Dropping the message also keeps the formatting code out of
+/// the module.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     wasm32::unreachable()

@@ -161,7 +161,7 @@ impl Context {
 
 /// The state of an operation after a step.
 pub(super) enum Progress {
-    /// Its next step, when this has ended.
+    /// The operation's next step, which runs when the platform's promise is done.
     Wait(Awaited),
     /// Nothing: this is its result.
     Done(Input<'static>),

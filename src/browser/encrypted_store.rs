@@ -1,11 +1,11 @@
 //! Logins and sessions that must survive a full-page redirect, or their worker: in IndexedDB, sealed with AES-256-GCM.
 //!
-//! The key of a login is derived from its `state`, and stored nowhere: the provider returns the state. This also works
-//! where a shared worker of `WebKit` could not store a key. Script of this origin that saw the URL of the login can open
-//! the record, which is good for ten minutes and only together with the authorization code.
+//! The key of a login is derived from its `state`, and stored nowhere: the provider returns the state. A derived key
+//! also works in shared workers of `WebKit`, which cannot store keys. Script of this origin that saw the URL of the
+//! login can open the record, which is good for ten minutes and only together with the authorization code.
 //!
-//! A session is kept only if the configuration asks for it. Its key is not extractable, which protects disks and
-//! backups, but not against scripts of the same origin, which can ask the browser to use the key. The key may be in
+//! A session is kept only if the configuration asks for it. The session's key is not extractable, which protects disks
+//! and backups, but not against scripts of the same origin, which can ask the browser to use the key. The key may be in
 //! escrow instead: see `escrow`.
 
 use crate::codec::base64url;
@@ -34,7 +34,7 @@ pub(super) struct StoreOp {
     name: String,
     /// The key of a login.
     secret: [u8; sealing::KEY_LEN],
-    /// The place of a session's key.
+    /// The place where the key of a persisted session is stored.
     session_key: SessionKey,
     work: Work,
     stage: StoreStage,

@@ -12,8 +12,8 @@ use crate::browser::provider_request::ProviderRequest;
 use crate::browser::signature::Verification;
 use crate::vault::{Input, OpId};
 
-/// An operation. Its `advance` takes the result of the last step, at first `undefined`, and is not called after a
-/// step that failed.
+/// An operation. `advance` takes the result of the last step (`undefined` at first), and is not called after a step
+/// that failed.
 #[cfg_attr(
     not(feature = "extended"),
     expect(dead_code, reason = "no keys are made")

@@ -1,4 +1,4 @@
-//! The key of kept sessions: in the store, where the first session makes it, or in escrow.
+//! The key that encrypts persisted sessions: in the store, where the first session creates it, or in escrow.
 
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
@@ -75,8 +75,9 @@ impl SessionKey {
 }
 
 impl SessionKeyStage {
-    /// Continues with the result of the last step. With `makes`, makes a key that is missing in the escrow. A key that is
-    /// missing in the store is always made. Of two workers that make one at once, the first one's is kept.
+    /// Continues with the result of the last step. If `makes` is true, creates the key if the escrow does not have it.
+    /// A key that is missing in the store is always made. Of two workers that make one at once, the first one's is
+    /// kept.
     pub(super) fn advance(
         self,
         context: &mut Context,

@@ -109,7 +109,7 @@ fn read(quad: [u8; 4]) -> (u32, u8) {
     (bits, a | b | c | d)
 }
 
-/// Reads the characters after the last group of four. Their bits are the highest of the 24.
+/// Reads the characters after the last group of four. The bits of these characters are the highest of the 24.
 fn read_last(rest: &[u8]) -> (u32, u8) {
     let mut quad = *b"AAAA";
     for (to, from) in quad.iter_mut().zip(rest) {

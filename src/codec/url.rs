@@ -95,7 +95,7 @@ impl Url {
         self.part(self.0.host_start, self.0.path_start)
     }
 
-    /// The path. It starts with `/` in http(s) URLs.
+    /// The path, which starts with `/` in http(s) URLs.
     #[must_use]
     pub fn path(&self) -> &str {
         self.part(self.0.path_start, self.0.query_start)
@@ -204,8 +204,8 @@ fn is_loopback(host: &str) -> bool {
     if let Some(below) = name.strip_suffix("localhost") {
         return below.is_empty() || below.ends_with('.');
     }
-    // The parser normalizes an IPv4 address to four decimal numbers, and rejects other hosts that end in a number. So a
-    // name of digits and dots is an address.
+    // The parser normalizes an IPv4 address to four decimal numbers, and rejects other hosts that end in a number. A
+    // name of digits and dots is therefore an address.
     name == "[::1]"
         || name.starts_with("127.") && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.'))
 }

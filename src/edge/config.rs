@@ -89,7 +89,7 @@ pub struct Cookie {
 /// A part of the app that is served by an upstream.
 #[derive(Debug)]
 pub struct Route {
-    /// The beginning of its paths on the app's origin. It ends in `/`.
+    /// The beginning of the route's paths on the app's origin, which ends in `/`.
     pub prefix: String,
     /// The URL that replaces the prefix.
     pub upstream: Url,
@@ -556,7 +556,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     })
 }
 
-/// Reads the URL by which pages call a route. It is never fetched, so it need not exist.
+/// Reads the URL by which pages call a route. The URL is never fetched, so it need not exist.
 fn page_url(route: &Options<'_>, object: &Object) -> Option<Url> {
     let url = object.get("url")?.as_str().and_then(Url::parse);
     let is_sound = |url: &Url| {
@@ -581,7 +581,7 @@ fn indexed(i: usize) -> String {
 }
 
 impl<'a> Options<'a> {
-    /// Records unknown options. Their values are not shown: they may be secrets.
+    /// Records unknown options. The report does not contain their values, which may be secrets.
     fn refuse_others(&self, known: &str) {
         for (name, _) in self.object.iter() {
             if !strings::contains_word(known, name) {

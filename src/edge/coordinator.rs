@@ -1,4 +1,4 @@
-//! Access to the coordinator. It sees only hashed keys and sealed values.
+//! Access to the coordinator. The coordinator sees only hashed keys and sealed values.
 
 use crate::prelude::*;
 
@@ -74,7 +74,7 @@ pub(super) async fn swap(
     }
 }
 
-/// Reports that the coordinator failed. It is not asked again for a moment.
+/// Reports that the coordinator failed. This isolate sends it no request for a short time.
 pub(super) fn failed(task: &Task, why: &str) {
     let now = task.now();
     task.isolate()

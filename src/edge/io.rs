@@ -150,7 +150,7 @@ pub enum Effect {
     Forward(Forward),
 }
 
-/// A forwarded request. It has the browser's method, body and headers, without the headers that the
+/// A forwarded request. The forwarded request has the browser's method and body, and its headers without those that the
 /// [policy](crate::edge::policy) removes.
 #[derive(Debug)]
 pub struct Forward {
@@ -230,10 +230,10 @@ pub enum Response {
     Upstream {
         /// `Set-Cookie` headers.
         cookies: Vec<String>,
-        /// True if its `WWW-Authenticate` is forwarded. Otherwise the host removes the header.
+        /// True if the response's `WWW-Authenticate` is forwarded. Otherwise the host removes this header.
         keeps_challenge: bool,
     },
-    /// The handler is not responsible for the URL. The app's own handler responds, if there is one.
+    /// The URL is not one of the handler's paths. The app's own handler responds, if there is one.
     NotHandled,
 }
 
@@ -265,13 +265,13 @@ impl RefreshId {
 /// An event for the operator or the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A fault that an operator should know about. It contains neither secrets nor personal data.
+    /// A fault that an operator should know about. The error contains neither secrets nor personal data.
     Fault(Error),
     /// A session ended.
     Ended {
         /// The reason.
         reason: EndReason,
-        /// The `sub` of the session's user, for the operator's hook. It must not be logged.
+        /// The `sub` of the session's user, for the operator's hook. The host must not log this value.
         subject: String,
     },
     /// A refresh has finished, so tasks that wait for it continue.

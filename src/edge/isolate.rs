@@ -43,7 +43,7 @@ impl Isolate {
         }
     }
 
-    /// Returns the isolate's name. It is generated on first use: some platforms have no entropy before the first
+    /// Returns the isolate's name. The name is generated on first use: some platforms have no entropy before the first
     /// request.
     pub(super) fn name(&self) -> &str {
         self.name

@@ -210,7 +210,7 @@ async fn forward(
     }
 }
 
-/// Returns the cookies that the response sets, after a wait of this length for the upstream.
+/// Returns the cookies that the response sets if the upstream took this long to respond.
 async fn cookies_after(
     context: &RequestContext,
     session: Rc<Session>,
@@ -310,8 +310,8 @@ async fn renewed(context: &RequestContext, session: &Session) -> Result<Rc<Sessi
     refresh::renew(&context.task, Rc::new(spent)).await
 }
 
-/// Returns true if another token may help. It does not if the user must sign in again (RFC 9470 3), which the page is
-/// told, nor if the upstream asks for another nonce (RFC 9449 9).
+/// Returns true if another token may help. Another token does not help if the user must sign in again (RFC 9470 3), or
+/// if the upstream asks for another nonce (RFC 9449 9).
 fn is_about_token(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
     !www_authenticate::has_error(challenge, "insufficient_user_authentication")

@@ -47,7 +47,7 @@ const COMMITS: u32 = 5;
 /// Largest number of attempts to write an intent while the coordinator fails.
 const INTENTS: u32 = 3;
 
-/// The first pause between two attempts. It doubles each time.
+/// The first pause between two attempts. The pause doubles each time.
 const PAUSE: Millis = Millis(200);
 
 /// A request waits for the next attempt if it may start within this time.
@@ -202,7 +202,7 @@ fn until_attempt(task: &Task, session: &Rc<Session>) -> Millis {
 
 /// Refreshes the session: intent, exchange, commit.
 async fn rotate(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionResult {
-    // These requests come first, since they would use up the time of the intent.
+    // Metadata and keys are fetched first, since these requests would use up the time of the intent.
     if let Err(error) = documents::load(task).await {
         record_attempt(task, session, &RefreshOutcome::Transient(""));
         task.fault(&error);
@@ -215,7 +215,7 @@ async fn rotate(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionR
     let outcome = exchange(task, session).await;
     record_attempt(task, session, &outcome);
     if !matches!(outcome, RefreshOutcome::Renewed(_) | RefreshOutcome::Ended) {
-        // One call for all outcomes: each call would compile to a copy of the whole.
+        // All outcomes share one call of `release`, because each call compiles to a copy of the function.
         boxed(lease::release(task)).await;
     }
     if matches!(
@@ -245,7 +245,7 @@ async fn rotate(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionR
             );
             Err(Refusal::Interaction)
         }
-        // Only the browser's host reports this outcome.
+        // Only the browser's host reports this outcome, never a server's.
         RefreshOutcome::Opaque => Err(failed(task, session, msg!("there was no response"))),
         // control: provider_failure_keeps_session
         RefreshOutcome::Transient(why) => {

@@ -15,7 +15,7 @@ pub(super) const OPERATOR_RETRY_AFTER: Millis = Millis::from_secs(60);
 pub(super) enum Refusal {
     /// The session has ended.
     Ended(EndReason),
-    /// The session cannot be read or refreshed now. It is kept, and the client should retry after this time.
+    /// The session cannot be read or refreshed now. The session is kept, and the client should retry after this time.
     Later(Error, Millis),
     /// The provider requires an interaction of the user. The session is kept.
     Interaction,

@@ -25,8 +25,8 @@ pub(super) struct RequestContext {
     pub(super) url: Url,
     /// The app's origin, as browsers see it.
     pub(super) origin: String,
-    /// The storage in which the request's session was found. It differs from the configured one if `session.storage`
-    /// was changed after the cookie was written.
+    /// The storage in which the request's session was found. This storage differs from the configured one if
+    /// `session.storage` was changed after the cookie was written.
     found_in: Cell<Storage>,
 }
 

@@ -146,7 +146,7 @@ impl Session {
         Some((sid, json::parse_u64(began)?)).filter(|_| is_sound)
     }
 
-    /// Returns the string to seal. It has one line per field, since it is parsed for every request.
+    /// Returns the string to seal. The string has one line per field, which is fast to parse for every request.
     #[must_use]
     pub fn to_text(&self) -> Secret {
         let mut out = VERSION.to_owned();

@@ -1,7 +1,7 @@
 //! The task of one request.
 //!
-//! A task is written from top to bottom, as `async` functions that stop wherever the host has to do something. There is
-//! no executor: [`Running::step`] polls once, and each poll reaches the next effect or the response.
+//! A task is written from top to bottom, as `async` functions that stop wherever the host has to do something. The
+//! module needs no executor: [`Running::step`] polls once, and each poll reaches the next effect or the response.
 
 use crate::prelude::*;
 use alloc::rc::Rc;

@@ -1,9 +1,9 @@
 //! The egress policy: a request carries a token only if a rule allows its parsed URL and its method.
 //!
 //! Only [`EgressPolicy::authorize`] creates an [`Allowed`], and a request with a token can only be made from an
-//! [`Allowed`]. So a request that no rule allows does not type-check. A URL is checked twice: as a string, which must not
-//! contain anything that parsers interpret differently, and as parsed by the platform's parser. The URL that this parser
-//! serializes is the one that is sent.
+//! [`Allowed`]. Code that sends a request without such a check therefore does not compile. A URL is checked twice: as a
+//! string, which must not contain anything that parsers interpret differently, and as parsed by the platform's parser.
+//! The URL that this parser serializes is the one that is sent.
 
 use crate::base::error::{Code, Error, Result, quote};
 use crate::base::http::is_token;
@@ -411,7 +411,7 @@ fn revealed(mut digits: &[u8]) -> &[u8] {
 
 fn is_refused_escape(digits: &[u8]) -> bool {
     match *revealed(digits) {
-        // Malformed escapes are refused too. This includes a second `%`: in `%25%32%65` the escapes of a percent sign
+        // Malformed escapes are refused too. A second `%` is refused too: in `%25%32%65`, the escapes of a percent sign
         // and of digits hide another escape.
         [high, low, ..] => {
             matches!(

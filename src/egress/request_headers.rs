@@ -2,8 +2,8 @@
 //! removes them.
 //!
 //! Names are in lower case. A name that ends in `*` stands for all names with that beginning. Servers behind CGI or a
-//! similar interface cannot tell `-` from `_`, and some cannot tell it from other punctuation. So each character that
-//! is not a letter or a digit counts as `-`.
+//! similar interface cannot tell `-` from `_`, and some cannot tell it from other punctuation. Each character that is
+//! not a letter or a digit therefore counts as `-`.
 
 #[cfg_attr(not(feature = "extended"), path = "request_headers/no_exceptions.rs")]
 mod exceptions;

@@ -1,9 +1,9 @@
 //! The search for access tokens in responses, which keeps a reflected token from the page.
 //!
-//! An API that echoes its request, such as a debugging page, would give the token to script. So the headers and the body
-//! of a response are searched for all access tokens of the session that may still be valid. Each token is found as it is,
-//! and in base64 or base64url (RFC 4648 4 and 5) at each of the three possible offsets in a group of three bytes. A token
-//! is therefore also found in an encoded `Authorization` header.
+//! An API that echoes its request, such as a debugging page, would give the token to script. This module therefore
+//! searches the headers and the body of a response for all access tokens of the session that may still be valid. Each
+//! token is found as it is, and in base64 or base64url (RFC 4648 4 and 5) at each of the three possible offsets in a
+//! group of three bytes. A token is therefore also found in an encoded `Authorization` header.
 //!
 //! Base64 is often written in lines of 60, 64 or 76 characters (RFC 2045 6.8, RFC 7468 2). A line break, as it is or as
 //! JSON escapes it, is therefore skipped where at least [`SHORTEST_LINE`] characters of a token or of base64 precede it.
@@ -30,8 +30,8 @@ use crate::codec::base64url;
 use crate::oauth::token_endpoint::MAX_TOKEN;
 use crate::prelude::*;
 
-/// The shortest token that is searched for, in characters. A shorter one may be a common word. It is not a secret, since
-/// RFC 6749 10.10 requires tokens that cannot be guessed.
+/// The shortest token that is searched for, in characters. A shorter token may be a common word. Such a token is not a
+/// secret, since RFC 6749 10.10 requires tokens that cannot be guessed.
 pub const SHORTEST: usize = 16;
 
 /// A line break is skipped if at least so many characters of a token, or of base64, precede it in its line.
@@ -497,7 +497,7 @@ mod tests {
         }
     }
 
-    /// A long token, so that its base64 takes several lines.
+    /// The token is so long that its base64 takes several lines.
     fn long_token() -> String {
         let claims =
             base64url::encode(r#"{"sub":"alice","scope":"openid orders"}"#.repeat(4).as_bytes());

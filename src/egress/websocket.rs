@@ -1,9 +1,9 @@
 //! Tokens of `WebSocket` connections. Script cannot set headers of the handshake (WHATWG `WebSockets` 3.1), so the API's
 //! rule puts the token into a sub-protocol, the first message, or the query.
 //!
-//! The page never sees the token. It only sees its own URL, sub-protocols and messages.
+//! The page never sees the token. The page sees only its own URL, sub-protocols and messages.
 //!
-//! Few configurations use sockets, so they require the Cargo feature `extended`.
+//! Few configurations use sockets, so this module requires the Cargo feature `extended`.
 
 use crate::prelude::*;
 
@@ -140,7 +140,7 @@ impl Place {
     }
 }
 
-/// Checks the sub-protocols that a page requests. They must be distinct tokens (RFC 6455 4.1).
+/// Checks the sub-protocols that a page requests. Sub-protocols must be distinct tokens (RFC 6455 4.1).
 ///
 /// # Errors
 /// [`Code::MessageInvalid`], [`Code::LimitExceeded`].

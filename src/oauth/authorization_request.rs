@@ -1,8 +1,8 @@
 //! The authorization request: code flow, PKCE, `state` and `nonce`.
 //!
-//! Each login is a transaction of its own ([`Pending`]). It has its own `state`, `nonce` and `code_verifier`, lasts at
-//! most ten minutes, and accepts one [response](crate::oauth::authorization_response) (RFC 9700 2.1 and 4.7,
-//! RFC 6749 4.1.1, RFC 7636, OIDC Core 3.1.2.1).
+//! Each login is a transaction of its own ([`Pending`]). A transaction has its own `state`, `nonce` and
+//! `code_verifier`, lasts at most ten minutes, and accepts one [response](crate::oauth::authorization_response) (RFC
+//! 9700 2.1 and 4.7, RFC 6749 4.1.1, RFC 7636, OIDC Core 3.1.2.1).
 
 #[cfg_attr(not(feature = "extended"), path = "authorization_request/basic.rs")]
 mod extended;
@@ -201,9 +201,9 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
 /// alone. Providers show an error page for other values, or ignore them.
 const PROMPTS: &str = "login consent select_account create";
 
-/// Returns the `prompt` to send. It asks for consent only if the configuration says `consent: 'always'`; otherwise the
-/// provider decides whether `offline_access` needs consent (OIDC Core 11). Where only administrators may consent,
-/// `prompt=consent` would keep every user out.
+/// Returns the `prompt` to send. Only `consent: 'always'` in the configuration requests consent; otherwise the provider
+/// decides whether `offline_access` needs consent (OIDC Core 11). If only administrators may consent, `prompt=consent`
+/// would keep every user out.
 fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
     let Some(chosen) = chosen else {
         return Ok(config.asks_consent.then(|| "consent".to_owned()));
@@ -249,8 +249,8 @@ pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<Stri
     }
 }
 
-/// Returns the name under which a pending login is stored. It is a hash: a `state` that lay in storage would allow
-/// forged responses.
+/// Returns the name under which a pending login is stored. The name is a hash: a `state` in storage would allow forged
+/// responses.
 pub(super) fn storage_key(state: &str) -> String {
     base64url::encode(&pkce::sha256(state.as_bytes()))
 }

@@ -80,8 +80,8 @@ impl PublicKey {
         &self.0.jwk
     }
 
-    /// Returns the SHA-256 thumbprint in base64url (RFC 7638). It identifies the key pair between host and core, and is
-    /// `dpop_jkt` of the authorization request (RFC 9449 10).
+    /// Returns the SHA-256 thumbprint in base64url (RFC 7638). The thumbprint identifies the key pair between host and
+    /// core, and is `dpop_jkt` in the authorization request (RFC 9449 10).
     #[must_use]
     pub fn thumbprint(&self) -> &str {
         &self.0.thumbprint

@@ -1,6 +1,7 @@
 //! Stand-ins for proofs of possession, which need the Cargo feature `extended`.
 //!
-//! These types have no values. So an `Option` of one takes no space, and the compiler removes the code for them.
+//! The types in this module have no values, so an `Option` of such a type takes no space and the compiler removes the
+//! code for it.
 
 use crate::Secret;
 use crate::prelude::*;

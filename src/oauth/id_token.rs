@@ -1,8 +1,8 @@
 //! ID token validation: signature and claims (OpenID Connect Core 1.0 sections 3.1.3.7, 3.1.3.8 and 12.2, RFC 8725).
 //!
-//! The two steps are two types. [`Unverified`] is a token with a valid header. It gives the host the input for the
-//! signature check, and does not expose claims. Only [`Unverified::signature_checked`] turns it into an [`IdToken`],
-//! after it has checked all claims. An unverified token therefore cannot be used as a verified one.
+//! The two steps are two types. [`Unverified`] is a token with a valid header. This type gives the host the input for
+//! the signature check, and does not expose claims. Only [`Unverified::signature_checked`] turns it into an
+//! [`IdToken`], after it has checked all claims. An unverified token therefore cannot be used as a verified one.
 
 use crate::base::error::quote;
 use crate::codec::base64url;
@@ -191,7 +191,8 @@ impl Unverified {
 pub struct IdToken(Box<Jwt>);
 
 impl IdToken {
-    /// Restores a token that was verified before it was encrypted. Only this core can have encrypted it.
+    /// Restores a token that was verified before it was encrypted. Only this core can have encrypted the stored
+    /// session.
     pub(crate) fn restored(token: &str) -> Option<Self> {
         Jwt::parse(token).ok().map(Self)
     }
@@ -220,7 +221,7 @@ impl IdToken {
         seconds(self.claims(), "auth_time")
     }
 
-    /// Returns the encoded token. Its only use is `id_token_hint`.
+    /// Returns the encoded token, which is used only as `id_token_hint`.
     #[must_use]
     pub fn token(&self) -> &Secret {
         self.0.token()
@@ -427,7 +428,7 @@ fn invalid(message: &[&str]) -> Error {
     Error::of(Code::IdTokenInvalid, message)
 }
 
-/// Returns the error for a claim. It does not quote the token.
+/// Returns the error for a claim, without quoting the token.
 fn wrong(claim: &str, what: &str) -> Error {
     invalid(&[msg!("the ID token's "), claim, " ", what])
 }

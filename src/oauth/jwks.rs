@@ -1,7 +1,8 @@
 //! Selection of one key for one algorithm from the issuer's key set (RFC 7517, RFC 8725 section 3.1).
 //!
-//! Parsing leaves out unusable keys: symmetric and private keys, encryption keys, short RSA keys and unknown curves. The
-//! provider may publish them next to usable ones. A token's `kid` selects among the remaining keys. It is only compared.
+//! Parsing leaves out unusable keys: symmetric and private keys, encryption keys, short RSA keys and unknown curves.
+//! The provider may publish them next to usable ones. A token's `kid` selects among the remaining keys. The `kid` is
+//! only compared.
 
 #[cfg_attr(not(feature = "extended"), path = "jwks/common_algorithms.rs")]
 mod algorithms;
@@ -81,8 +82,8 @@ pub struct Jwk {
 }
 
 impl Jwk {
-    /// Returns the key as a JWK in JSON for WebCrypto's `importKey`. It contains `kty`, `crv` and the public members
-    /// only.
+    /// Returns the key as a JWK in JSON for WebCrypto's `importKey`. The JWK contains only `kty`, `crv` and the public
+    /// members.
     ///
     /// `alg` is left out: the caller passes the algorithm to `importKey`, and browsers disagree on its name for Ed25519.
     #[must_use]

@@ -1,9 +1,9 @@
 //! Strict parsing of JSON Web Tokens (RFC 7515, RFC 7519, RFC 8725).
 //!
-//! [`Jwt::parse`] parses the compact serialization of a *signed* token. It does not check the signature: for ID tokens
-//! [`crate::oauth::id_token`] does that. [`status`] compares the token's own `exp` and `nbf` with the time. Its result
-//! is a hint, and must not be used to decide about trust. Both reject the same malformed tokens, with a reason in
-//! [`Malformed`].
+//! [`Jwt::parse`] parses the compact serialization of a *signed* token. This function does not check the signature: for
+//! ID tokens, [`crate::oauth::id_token`] checks it. [`status`] compares the token's own `exp` and `nbf` with the time.
+//! The result of [`status`] is a hint, and must not be used to decide about trust. Both functions reject the same
+//! malformed tokens, with a reason in [`Malformed`].
 
 use crate::Secret;
 use crate::base::strings;
@@ -52,7 +52,7 @@ pub enum Malformed {
 }
 
 impl Malformed {
-    /// Returns the reason as a predicate to append to "the token". It does not quote the token.
+    /// Returns the reason as a predicate to append to "the token", without quoting the token.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -118,13 +118,13 @@ impl Jwt {
         &self.token
     }
 
-    /// Returns `alg` of the header. It is untrusted until it is found among the allowed algorithms.
+    /// Returns `alg` of the header. The value is untrusted until it is found among the allowed algorithms.
     #[must_use]
     pub fn alg(&self) -> &str {
         self.header.str("alg").unwrap_or_default()
     }
 
-    /// Returns `kid` of the header. It is untrusted and must only be compared (RFC 8725 section 3.10).
+    /// Returns `kid` of the header. The value is untrusted and must only be compared (RFC 8725 section 3.10).
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.header.str("kid")
@@ -136,7 +136,7 @@ impl Jwt {
         self.header.str("typ")
     }
 
-    /// Returns the claims. They are untrusted until the signature has been checked.
+    /// Returns the claims, which are untrusted until the signature has been checked.
     #[must_use]
     pub const fn claims(&self) -> &Object {
         &self.claims
@@ -193,7 +193,7 @@ pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {
 pub struct StatusReader {
     /// The last accepted header, in base64url.
     header: Vec<u8>,
-    /// Buffer for a payload. It is zeroed after each call.
+    /// Buffer for a payload, which is zeroed after each call.
     payload: Vec<u8>,
 }
 

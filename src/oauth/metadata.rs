@@ -1,4 +1,4 @@
-//! Provider metadata (RFC 8414, OpenID Connect Discovery 1.0). Its `issuer` must be the configured issuer.
+//! Provider metadata (RFC 8414, OpenID Connect Discovery 1.0). The metadata's `issuer` must be the configured issuer.
 //!
 //! Configured and discovered metadata have the same checks.
 
@@ -242,8 +242,8 @@ impl<'a> MetadataReader<'a> {
         }
     }
 
-    /// Returns the URL in the member `name`. It must be printable ASCII (RFC 3986), because lenient parsers differ in what
-    /// else they accept, and have no fragment (RFC 6749 sections 3.1 and 3.2).
+    /// Returns the URL in the member `name`. The URL must have no fragment (RFC 6749 sections 3.1 and 3.2), and must be
+    /// printable ASCII (RFC 3986), because parsers differ in which other characters they accept.
     fn endpoint(&self, name: &str) -> String {
         let text = self.required(name);
         let is_plain = text
@@ -381,7 +381,7 @@ pub(crate) fn read_document<'a>(
     };
     match outcome {
         Outcome::Failed | Outcome::Opaque => unavailable(no_response),
-        // These requests have no DPoP proof.
+        // Requests for metadata and keys have no DPoP proof.
         Outcome::KeyLost => unavailable(""),
         Outcome::Reply(reply) if reply.status != 200 => {
             let mut why = msg!("status ").to_owned();

@@ -1,7 +1,7 @@
 //! Proof Key for Code Exchange (RFC 7636): a stolen authorization code is useless without its verifier.
 //!
-//! Only `S256` is supported. Each login has its own verifier, from 256 bits of the host's entropy. It is sent to the
-//! token endpoint only.
+//! Only `S256` is supported. Each login has its own verifier, from 256 bits of the host's entropy. The verifier is sent
+//! to the token endpoint only.
 
 use crate::Secret;
 use crate::codec::base64url;
@@ -23,7 +23,7 @@ pub struct Pkce {
 }
 
 impl Pkce {
-    /// Creates a pair from 32 random bytes, as RFC 7636 section 4.1 recommends. They must come from a
+    /// Creates a pair from 32 random bytes, as RFC 7636 section 4.1 recommends. The bytes must come from a
     /// cryptographic source and must not be used for anything else. Zeroes the copy passed in.
     #[must_use]
     pub fn from_entropy(mut entropy: [u8; 32]) -> Self {

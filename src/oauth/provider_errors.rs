@@ -1,4 +1,4 @@
-//! The reason for which a provider refused a refresh token, if its response contains one.
+//! Detection of the reason why a provider refused a refresh token, if the response states one.
 //!
 //! RFC 6749 5.2 has one code for expired, revoked and reused tokens and for withdrawn consent: `invalid_grant`. Many
 //! providers add a description for developers. This module searches it for known phrases. The description itself is
@@ -26,7 +26,8 @@ const PHRASES: &[(&str, EndReason)] = &[
     ("not active", EndReason::RefreshExpired),
 ];
 
-/// `error_codes` of Microsoft Entra ID for a changed password or a revoked session. Their descriptions match two phrases.
+/// `error_codes` of Microsoft Entra ID for a changed password or a revoked session. The descriptions of these errors
+/// match two phrases.
 const REVOKED: [u64; 3] = [50132, 50133, 50173];
 
 /// Returns the reason for which the session ended, from an `invalid_grant` response to a refresh (RFC 6749 5.2).

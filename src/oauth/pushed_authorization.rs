@@ -1,5 +1,5 @@
 //! Pushed authorization requests (RFC 9126): the parameters are sent to the provider directly, and the user's browser
-//! gets a reference to them. Scripts of the page cannot read or change the request. They know neither `nonce` nor
+//! gets a reference to them. Scripts of the page cannot read or change the request. Scripts know neither `nonce` nor
 //! `code_challenge`, so a request that they push instead does not match the login.
 //!
 //! Each login pushes its own request. The page gets the reference once, in the authorization URL.
@@ -33,7 +33,7 @@ pub enum PushOutcome {
     Accepted(String),
     /// The provider does not accept pushed requests from this client.
     Unsupported(Error),
-    /// There was no response, or CORS hides it.
+    /// The endpoint did not respond, or CORS hides the response.
     Unreadable(Error),
     /// The provider refused this request, or failed.
     Failed(Error),

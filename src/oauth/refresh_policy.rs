@@ -48,7 +48,7 @@ pub fn classify(outcome: &Outcome, scheme: Scheme) -> RefreshOutcome {
         Outcome::Opaque => return RefreshOutcome::Opaque,
         _ => return RefreshOutcome::Transient(msg!("there was no response")),
     };
-    // A token endpoint refuses refresh tokens with one of these (RFC 6749 5.2).
+    // Error codes with which a token endpoint refuses a refresh token (RFC 6749 5.2).
     let is_refusal = matches!(reply.status, 400 | 401);
     match token_endpoint::read(reply, scheme) {
         TokenResponse::Tokens(tokens) => RefreshOutcome::Renewed(tokens),
@@ -179,7 +179,7 @@ impl Schedule {
         self.can_retry_soon = false;
     }
 
-    /// Returns true if the previous attempt failed. Its response may have been lost with a new refresh token in it.
+    /// Returns true if the previous attempt failed. The lost response may have contained a new refresh token.
     #[must_use]
     pub const fn has_failed(&self) -> bool {
         self.failures > 0
@@ -614,7 +614,7 @@ mod tests {
         assert!(!hidden(&[0, 1, 2, 3, 4, 5, 6, 7, 119]).is_suspected());
         assert!(hidden(&[0, 1, 2, 3, 120]).is_suspected());
         assert_eq!(hidden(&[0, 1, 2, 3, 120]).due(), Some(Millis(420_000)));
-        // reopen() forgets when the last failure was. That must not count as a failure long ago.
+        // reopen() forgets the time of the last failure. A forgotten time must not count as a failure long ago.
         let mut schedule = Schedule::default();
         schedule.failed(&at(1000), 0);
         schedule.reopen();

@@ -10,7 +10,7 @@ pub(crate) fn is_scope_token(scope: &str) -> bool {
             .all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
 
-/// Returns the scope tokens of a `scope`. Some providers separate them by more than one space.
+/// Returns the scope tokens of a `scope`. Some providers separate scopes by more than one space.
 pub(crate) fn scope_tokens(scope: &str) -> impl Iterator<Item = &str> {
     strings::split(scope, b' ').filter(|token| !token.is_empty())
 }

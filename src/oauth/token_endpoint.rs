@@ -18,8 +18,8 @@ use crate::oauth::scope::{is_scope_token, scope_tokens};
 /// Longest token that is accepted, in bytes.
 pub const MAX_TOKEN: usize = 16 * 1024;
 
-/// Assumed lifetime of an access token without `expires_in`, which RFC 6749 5.1 only recommends. It is short: a wrong
-/// guess costs a refresh instead of a refused call.
+/// Assumed lifetime of an access token without `expires_in`, which RFC 6749 5.1 only recommends. The assumed lifetime
+/// is short: a wrong guess costs a refresh instead of a refused call.
 pub const DEFAULT_LIFETIME: Millis = Millis::from_secs(300);
 
 /// Longest lifetime of an access token that is used.
@@ -52,7 +52,7 @@ pub fn code_request(
     post(endpoint, form)
 }
 
-/// Builds a refresh request (RFC 6749 6). It has no `scope`, so the scopes of the grant are kept.
+/// Builds a refresh request (RFC 6749 6) without `scope`, so the scopes of the grant are kept.
 #[must_use]
 pub fn refresh_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
     post(endpoint, refresh_form(client_id, refresh_token))

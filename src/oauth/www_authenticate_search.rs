@@ -1,7 +1,7 @@
 //! Search of `WWW-Authenticate` in the smaller module for browsers, which has no parser of the header.
 
-/// Returns true if the header has this `error` (RFC 6750 3.1). A description that mentions the error does not count. It
-/// compares bytes, because the standard library's search for a string adds 2 KB to the module.
+/// Returns true if the header has this `error` (RFC 6750 3.1). A description that mentions the error does not count.
+/// The search compares bytes, because the standard library's search for a string adds 2 KB to the module.
 #[must_use]
 pub fn has_error(header: &str, error: &str) -> bool {
     let header = header.as_bytes();

@@ -43,7 +43,7 @@ pub(super) struct Extension {
     key: Option<PublicKey>,
     /// The generation in which the login's access token was issued. Later generations may have issued other tokens.
     issued: u64,
-    /// The access tokens of other targets, by their index in the configuration. They are not stored.
+    /// The access tokens of other targets, by their index in the configuration. These tokens are not stored.
     others: Vec<(usize, Other)>,
 }
 

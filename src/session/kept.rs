@@ -25,7 +25,7 @@ pub enum Kept {
 }
 
 impl Session {
-    /// The identifier of the session. It is the same in all vaults, and not a secret.
+    /// The identifier of the session, which is the same in all vaults and not a secret.
     #[must_use]
     pub fn sid(&self) -> &str {
         &self.sid

@@ -30,7 +30,7 @@ use crate::vault::tokens::Tokens;
 /// The calls that give up on the refresh.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiters {
-    /// Those that wait for a token fail; those with a 401 in hand get that.
+    /// All waiting calls: those that wait for a token fail, and those that have received a 401 return it to the page.
     All,
     /// The session is over: all of them fail.
     SessionEnded,
@@ -94,7 +94,7 @@ impl Calls {
         }
     }
 
-    /// Sends a call if there is a token for it. Otherwise starts a refresh, for which the call waits.
+    /// Sends a call if there is a token for it. Otherwise starts a refresh, and the call waits for its result.
     pub(super) fn send_or_wait(&mut self, ctx: &mut Context, tokens: &mut Tokens, call: CallId) {
         if ctx.is_in_doubt() {
             return;

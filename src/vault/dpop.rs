@@ -22,7 +22,7 @@ use crate::vault::io::{OpId, Output, ResponseHead};
 /// Smallest change of the provider's time, in milliseconds, that makes a second attempt with a refused proof worthwhile.
 const CLOCK_STEP: u64 = 1000;
 
-/// Nonces, keys, and token requests with a proof.
+/// State for DPoP: nonces, keys, and token requests that carry a proof.
 #[derive(Default)]
 pub(super) struct Dpop {
     provider_nonces: Nonces,
@@ -49,11 +49,11 @@ pub(super) struct TokenRequest {
 /// The key that tokens are bound to.
 pub(super) type BindingKey = PublicKey;
 
-/// The proof of a call.
+/// The state of the DPoP proof of one call.
 pub(super) struct Proven {
     /// The nonce in it.
     nonce: Option<String>,
-    /// It was sent once more, with another nonce.
+    /// True if the request was sent once more, with another nonce.
     was_repeated: bool,
 }
 

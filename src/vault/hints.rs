@@ -52,7 +52,7 @@ pub(super) struct Hints {
     next_read: Millis,
     /// A user has signed in in a vault of a newer build.
     is_outdated: bool,
-    /// The time at which this vault stops. Its pages have been told.
+    /// The time at which this vault stops. The vault has already told its pages.
     stop_at: Option<Millis>,
     has_stopped: bool,
     /// The time of a sign-out for which other vaults read the store, which does not have it yet.

@@ -4,8 +4,8 @@
 //! never leave the vault, so it distinguishes two tokens and reveals nothing else about them.
 //!
 //! Few configurations use the inspector, and every user would download it. So the module for browsers is built with and
-//! without it (the Cargo feature `extended`). Without it, [`Context::is_inspected`] is a constant, and the compiler
-//! removes the code that depends on it.
+//! without the inspector (the Cargo feature `extended`). Without it, [`Context::is_inspected`] is a constant, and the
+//! compiler removes the code that depends on it.
 
 use crate::Secret;
 use crate::base::clock::UnixMillis;

@@ -88,7 +88,7 @@ pub struct ResponseHead {
 pub enum Taken {
     /// The login, which is no longer in the store.
     Found(Secret),
-    /// It was taken out before.
+    /// The stored login was already taken out.
     Used,
     /// The store has no login of that name.
     Absent,
@@ -172,7 +172,7 @@ impl Hint {
     }
 }
 
-/// An event that the host reports. Its `Debug` shows names only: a message may contain a code.
+/// An event that the host reports. `Debug` prints only the variant's name: a message may contain an authorization code.
 #[derive(Clone)]
 pub enum Input<'a> {
     /// A page sent `text`; `call` is a new number, and names the body that came with it.
@@ -293,7 +293,7 @@ pub enum Input<'a> {
     Woke,
 }
 
-/// A task for the host. Its `Debug` shows names only: an address may contain a `state`.
+/// A task for the host. `Debug` prints only the variant's name: an address may contain a `state`.
 pub enum Output {
     /// Post this to a page.
     Post {

@@ -1,7 +1,7 @@
-//! Lists of operations in flight. They are short, so they are searched from the front.
+//! Lists of operations in flight. These lists are short, so they are searched from the front.
 //!
-//! The items are boxed. Taking one out, changing its stage and putting it back then moves a pointer, and the code for
-//! this is the same for all types.
+//! The items are boxed. Taking an item out of the list and putting it back therefore only moves a pointer, with the
+//! same machine code for all item types.
 #![allow(
     clippy::vec_box,
     reason = "see above: a third less code than with the values inline"

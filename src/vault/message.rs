@@ -133,8 +133,8 @@ impl FetchRequest {
     /// Serializes the `RequestInit` for the host: the members that the page chose, unchanged, and the cache mode.
     ///
     /// The HTTP cache keeps a response that is rejected because it contains the token, and returns it in pieces (RFC
-    /// 9111 3.3, RFC 9110 14.2), or to the next user. So nothing is stored there, whatever the page asks for. If the
-    /// rule `caches`, a page may still demand a fresh response, but not a stale one.
+    /// 9111 3.3, RFC 9110 14.2), or to the next user. So the vault stores no response in the HTTP cache, even if the
+    /// page asks for it. If the rule `caches`, a page may still demand a fresh response, but not a stale one.
     pub(super) fn init(&self, caches: bool) -> String {
         let mut init = Writer::object();
         let mode = if !cfg!(feature = "extended") || !caches {
@@ -282,7 +282,7 @@ impl Members<'_> {
                 false
             }
         };
-        // Otherwise a misspelled option would have no effect, unnoticed.
+        // Unknown options are refused: otherwise a misspelled option would be ignored without notice.
         for (name, _) in self.object.iter() {
             if !strings::contains_word(LOGIN, name) {
                 self.are_sound = false;

@@ -1,10 +1,10 @@
 //! The session in a store that several vaults share: dedicated workers of several tabs, or a worker that starts after
 //! another one has ended.
 //!
-//! The vaults share a lock too. A vault that changes the store acquires the lock, reads the store, acts, and releases the
-//! lock when the store has the state of its memory. If it released the lock earlier, another vault could send a refresh
-//! token that is consumed. So if the store cannot be written, the vault keeps the lock and tries again. A vault that
-//! hears of a change reads the store without the lock.
+//! The vaults share a lock too. A vault that changes the store acquires the lock, reads the store, acts, and releases
+//! the lock when the store has the state of its memory. If it released the lock earlier, another vault could send a
+//! refresh token that is consumed. If a write to the store fails, the vault therefore keeps the lock and tries again. A
+//! vault that hears of a change reads the store without the lock.
 //!
 //! - `reader`: reading the store, with or without the lock.
 //! - `lock`: the lock.
@@ -43,9 +43,9 @@ pub(super) struct Persistence {
     pub(super) is_stored: bool,
     /// True if the store did not say if it has the session.
     may_be_stored: bool,
-    /// True if the store may have a refresh token that is consumed.
+    /// True if the refresh token in the store may already be consumed.
     is_behind: bool,
-    /// True if the session is to be written.
+    /// True if the session must be written to the store.
     pub(super) needs_save: bool,
     /// A session that ended here, which the store does not have yet.
     pub(super) ended: Option<Box<Ended>>,
@@ -59,7 +59,7 @@ pub(super) struct Persistence {
 
 /// The result of a write.
 pub(super) enum Written {
-    /// It was given up before.
+    /// The vault already gave up this operation.
     Late,
     /// The store has it. If `is_current`, there is nothing newer to write.
     Done {
@@ -74,9 +74,9 @@ pub(super) enum ReadAction {
     Superseded,
     /// The session of this vault and the content of the store are merged.
     Merge(Stored),
-    /// This vault has the lock and knows best, except for an end that was written without the lock.
+    /// This vault has the lock, so its memory is the newest state, except for an end that was written without the lock.
     MergeEnd(Stored),
-    /// It may be older than what this vault has read or written. The store is read again.
+    /// The record may be older than what this vault has read or written, so the store is read again.
     Ignored,
 }
 

@@ -1,8 +1,9 @@
-//! The one refresh: single flight, and in this order: response → ID token verified → successor persisted → adopted →
-//! waiting calls released → pages notified. `Vault::advance_refresh` is that sequence; this file has its steps.
+//! The refresh. Only one is in flight at a time, with these steps in this order: response → ID token verified →
+//! successor persisted → adopted → waiting calls released → pages notified. `Vault::advance_refresh` is this sequence,
+//! and this file contains its steps.
 //!
-//! A refresh token is not sent again once its successor has arrived. That needs no list of consumed tokens: there is
-//! one [`RefreshStage`], a refresh starts only from [`RefreshStage::Idle`], and once a successor has arrived, no
+//! A refresh token is not sent again once its successor has arrived. This rule needs no list of consumed tokens: there
+//! is one [`RefreshStage`], a refresh starts only from [`RefreshStage::Idle`], and once a successor has arrived, no
 //! refresh starts until that successor has replaced the token that was sent. If no response arrives, the same token is
 //! sent again.
 
@@ -65,7 +66,7 @@ enum RefreshStage {
 /// New tokens.
 pub(super) struct Refreshed {
     pub(super) tokens: Box<TokenSet>,
-    /// Their ID token, if there is one and it is valid.
+    /// The ID token that came with the tokens, if the response contained a valid one.
     pub(super) id_token: Option<IdToken>,
     /// The time at which they were requested.
     pub(super) requested: Instant,
@@ -104,7 +105,7 @@ pub(super) enum RefreshStep {
     KeyLost,
     /// The provider has ended the session.
     Ended(EndReason),
-    /// The tokens are another user's.
+    /// The response contains the tokens of another user.
     OtherUser(Box<TokenSet>),
     /// Nobody needs the tokens.
     Unused(Box<TokenSet>),
@@ -203,8 +204,8 @@ impl Refresh {
             return RefreshStart::Send;
         }
         self.stage = RefreshStage::NeedsProvider;
-        // If the worker dies after the response and before the store has the successor, the successor is lost. So
-        // everything that can be fetched before the request is fetched now.
+        // If the worker dies after the response and before the store has the successor, the successor is lost. Metadata
+        // and keys are therefore fetched before the request.
         if provider.need_metadata(ctx) && provider.need_keys(ctx) {
             return self.queue(ctx);
         }

@@ -18,7 +18,7 @@ use crate::vault::message::message;
 /// Time after a login that an API asked for, in which the same demand is not passed on.
 const FRESH: Millis = Millis::from_secs(60);
 
-/// The demand that the login of this session was for.
+/// The API's demand that the last login of this session was meant to satisfy.
 #[derive(Default)]
 pub(super) struct StepUp {
     done: Option<CompletedStepUp>,
@@ -109,7 +109,7 @@ fn reject_with_demand(
     ctx.drop_call(call);
 }
 
-/// Returns true if pages may ask for all of it.
+/// Returns true if pages may request everything that the API demands.
 fn may_ask(ctx: &Context, demand: &Demand) -> bool {
     match demand {
         Demand::StepUp { .. } => true,

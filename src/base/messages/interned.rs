@@ -3,8 +3,8 @@
 /// True if messages are interned.
 pub(crate) const ARE_INTERNED: bool = true;
 
-/// A message for people, or a part of one, replaced by its code. It must be a literal, since the build searches the
-/// sources for messages.
+/// Replaces a message for people, or a part of one, by its code. The argument must be a literal, since the build
+/// searches the sources for messages.
 macro_rules! msg {
     ($text:expr) => {{
         embed_message!($text);

@@ -1,6 +1,6 @@
 //! Stand-ins for keys for DPoP, which need the Cargo feature `extended`.
 //!
-//! A key has no values. So an `Option` of one takes no space, and the compiler removes the code for it.
+//! The key type has no values, so an `Option` of it takes no space and the compiler removes the code for it.
 
 use crate::browser::platform::{Record, WorkerScope};
 use crate::oauth::dpop::UnsignedProof;

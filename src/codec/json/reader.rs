@@ -7,10 +7,10 @@ use alloc::borrow::Cow;
 /// The deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 32;
 
-/// The most members of an object. There is a limit because each name is compared with all names before it.
+/// The most members of an object. The limit exists because each name is compared with all names before it.
 pub const MAX_MEMBERS: usize = 512;
 
-/// The position and the reason of an error. It quotes nothing of the text.
+/// The position and the reason of an error, without any part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonError {
     /// Offset of the offending byte.
@@ -19,11 +19,11 @@ pub struct JsonError {
     pub reason: &'static str,
 }
 
-/// Parses a JSON object, as strictly as [`Value::parse`], and passes each member's name and its value as JSON to `visit`.
-/// It builds no [`Value`], so it suits texts that are used once.
+/// Parses a JSON object, as strictly as [`Value::parse`], and passes each member's name and its value as JSON to
+/// `visit`. This function builds no [`Value`], so it suits texts that are used once.
 ///
 /// # Errors
-/// The position and the reason of the first error. The members before it have been visited.
+/// The position and the reason of the first error. The members before the error have been visited.
 pub fn members<'a>(text: &'a str, mut visit: impl FnMut(&str, &'a str)) -> Result<(), JsonError> {
     let mut reader = JsonReader::new(text);
     let read = if reader.peek() == Some(b'{') {
@@ -54,8 +54,8 @@ pub fn parse_u64(text: &str) -> Option<u64> {
 
 const REPEATED: &str = msg!("a member name is repeated");
 
-/// A recursive-descent parser. Its methods return `None` at the first error and leave the reason in `fault`, because an
-/// error in each result would be copied at each step on its way out.
+/// A recursive-descent parser. The parser's methods return `None` at the first error and leave the reason in `fault`,
+/// because an error in each result would be copied at each step on its way out.
 pub(super) struct JsonReader<'a> {
     text: &'a str,
     at: usize,
@@ -98,7 +98,7 @@ impl<'a> JsonReader<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// The text from `start` to the current position. Both are boundaries of characters.
+    /// The text from `start` to the current position. Both positions are boundaries of characters.
     fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
     }

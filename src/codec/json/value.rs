@@ -5,7 +5,7 @@ use super::reader::{JsonReader, parse_u64};
 use super::writer::{write_number, write_string};
 use crate::prelude::*;
 
-/// A JSON value. Its strings are wiped when it is dropped, since token responses are parsed into values.
+/// A JSON value. Strings in a value are wiped when the value is dropped, since token responses are parsed into values.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {
     /// `null`

@@ -24,7 +24,7 @@ const MAX_BODY: usize = 64 * 1024;
 /// Longest `jti`, in bytes.
 const MAX_JTI: usize = 512;
 
-/// Most attempts to write a tombstone while other isolates write it, too.
+/// Maximum number of attempts to write a tombstone while other isolates also write it.
 const ATTEMPTS: u32 = 5;
 
 /// Handles a logout by the provider (2.5). The request has neither a cookie nor `X-Strongroom`: the logout token
@@ -114,7 +114,7 @@ async fn verified_logout(task: &Task, token: &Secret) -> Result<LogoutToken> {
         now,
         flow.clock_tolerance.as_secs(),
     )?;
-    // By then the record of its `jti` may have expired; every session that old has ended anyway.
+    // The record of an older token's `jti` may have expired, and every session of that age has ended anyway.
     if now.saturating_sub(logout.issued_at) >= flow.limits.absolute.as_secs() {
         return Err(invalid(&[msg!("it is older than any session")]));
     }
@@ -254,7 +254,7 @@ fn check_times(jwt: &Jwt, now: u64, tolerance: u64) -> Result<u64> {
         None if claims.get("exp").is_some() => {
             return Err(invalid(&[msg!("its exp is not a valid NumericDate")]));
         }
-        // `exp` is optional in the first version of the specification. Then the age decides.
+        // `exp` is optional in the first version of the specification. Without `exp`, the token's age decides.
         None if issued_at + 300 + tolerance <= now => {
             return Err(invalid(&[msg!(
                 "it has no exp and is older than five minutes"

@@ -32,8 +32,8 @@ pub(in crate::edge) fn popup() -> OwnResponse {
     }
 }
 
-/// Responds with the configuration for pages: `GET <base>/config`. It contains only the routes that name a URL for
-/// pages.
+/// Responds with the configuration for pages: `GET <base>/config`. The configuration contains only the routes that name
+/// a URL for pages.
 pub(in crate::edge) fn handle(context: &RequestContext) -> OwnResponse {
     if let Err(error) = csrf::check_script(&context.request, &context.origin) {
         return response::error(403, &error);

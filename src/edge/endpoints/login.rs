@@ -151,8 +151,8 @@ async fn push(
     }
 }
 
-/// Builds a page that explains why a login failed. Its link to another attempt keeps `return_to`, the page that the
-/// user came from.
+/// Builds a page that explains why a login failed. The page's link to another attempt keeps `return_to`, the path that
+/// the user came from.
 pub(in crate::edge) fn failed(
     context: &RequestContext,
     error: &Error,

@@ -19,7 +19,7 @@ const KEYS_MIN_AGE: Millis = Millis::from_secs(30);
 /// The age at which the key set is fetched again, so a withdrawn key is no longer trusted.
 const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
 
-/// Returns the provider's metadata. It is fetched on first use.
+/// Returns the provider's metadata, which is fetched on first use.
 pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
     if let Some(metadata) = &task.isolate().provider.borrow().metadata {
         return Ok(metadata.clone());
@@ -45,7 +45,7 @@ pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
     Ok(metadata)
 }
 
-/// Returns the provider's keys. They are fetched again if `is_stale`, unless they were fetched a moment ago.
+/// Returns the provider's keys. If `is_stale`, the keys are fetched again, unless they were fetched a moment ago.
 async fn keys(task: &Task, is_stale: bool) -> Result<Rc<Jwks>> {
     if let Some((keys, fetched)) = &mut task.isolate().provider.borrow_mut().keys {
         let age = fetched.elapsed(&task.now());

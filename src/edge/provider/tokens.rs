@@ -24,8 +24,8 @@ pub(in crate::edge) async fn send_refresh(task: &Task, session: &Session) -> Res
     Ok(dpop::send_proven(task, request, session.key.as_ref()).await)
 }
 
-/// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for that. Returns true if the
-/// provider has confirmed it. The session is over either way.
+/// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for that. Returns true if the provider
+/// has confirmed it. The session is over even if the revocation fails.
 pub(in crate::edge) async fn revoke(task: &Task, session: &Session) -> bool {
     let Some(refresh_token) = &session.refresh_token else {
         return false;

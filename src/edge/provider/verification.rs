@@ -89,7 +89,7 @@ pub(in crate::edge) async fn is_same_user(
     }
 }
 
-/// Verifies the signature of a token other than an ID token. Its claims remain unchecked.
+/// Verifies the signature of a token other than an ID token. The token's claims remain unchecked.
 pub(in crate::edge) async fn check_signature(
     task: &Task,
     jwt: &crate::oauth::jwt::Jwt,

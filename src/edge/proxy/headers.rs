@@ -5,11 +5,11 @@
 //! `Connection` names (RFC 9110 7.6.1). A route can allow or deny more names. `Range` is removed where response bodies
 //! are searched: a server may ignore it (RFC 9110 14.2).
 //!
-//! An upstream's response becomes a response of the app's own origin. So headers that affect the origin are removed
-//! (cookies, CORS, service workers, reporting, transport security), and those by which caches keep a response despite
-//! `no-store` or by which intermediate servers send files or redirect. The response is not a document of the app: it is
-//! not sniffed and not framed, and it has a sandbox without scripts if a user opens it. `X-Strongroom` marks errors of
-//! the handler itself, so a page can tell them from an upstream's.
+//! An upstream's response becomes a response of the app's own origin. Headers that affect the origin are therefore
+//! removed (cookies, CORS, service workers, reporting, transport security), and those by which caches keep a response
+//! despite `no-store` or by which intermediate servers send files or redirect. The response is not a document of the
+//! app: it is not sniffed and not framed, and it has a sandbox without scripts if a user opens it. `X-Strongroom` marks
+//! errors of the handler itself, so a page can tell them from an upstream's.
 
 use crate::prelude::*;
 

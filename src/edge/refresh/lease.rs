@@ -61,8 +61,8 @@ fn held_until(task: &Task) -> UnixMillis {
     intent.map_or(0, |intent| intent.until)
 }
 
-/// Renews the lease, if this task holds one. It is lost if the record now belongs to another isolate or to the next
-/// generation; if the coordinator is down, it stays as it is.
+/// Renews the lease, if this task holds one. The lease is lost if the record now belongs to another isolate or to the
+/// next generation. If the coordinator is down, the lease remains unchanged.
 pub(in crate::edge) async fn renew(task: &Task) {
     // control: lease_is_renewed
     write(task, true).await;

@@ -1,9 +1,9 @@
 //! Outages of the provider, as one isolate sees them.
 //!
-//! After failed refreshes of two sessions in a row, the isolate assumes that the provider is down. From then on one
-//! request every few seconds, of any session, may try its refresh. All others are told when to come back. The first
-//! response that is not a server error ends the outage for all sessions at once. So sessions recover within five seconds
-//! of the provider's return, however long the outage lasted, and the provider is not flooded with requests meanwhile.
+//! After failed refreshes of two sessions in a row, the isolate assumes that the provider is down. From then on only
+//! one request every few seconds, of any session, may try its refresh. All other requests are told when to try again.
+//! The first response that is not a server error ends the outage for all sessions at once. Sessions therefore recover
+//! within five seconds of the provider's return, and the provider is not flooded with requests during the outage.
 //!
 //! The provider may be up, and fail for a few sessions only. So a session that has just failed leaves the attempt to
 //! another one that was told to come back.
@@ -26,7 +26,7 @@ pub(in crate::edge) const YIELDING: Millis = Millis::from_secs(30);
 /// The state of one isolate's outage.
 #[derive(Default)]
 pub(in crate::edge) struct Outage {
-    /// The session whose refresh was the last to fail.
+    /// The session of the most recent failed refresh.
     failed: Option<String>,
     is_down: bool,
     /// The start of the last probe.

@@ -1,4 +1,5 @@
-//! The cache of one isolate, which avoids a read of the coordinator for every request. It may be dropped at any time.
+//! The cache of one isolate, which avoids a read of the coordinator for every request. The cache may be dropped at any
+//! time.
 
 use crate::prelude::*;
 use alloc::rc::Rc;

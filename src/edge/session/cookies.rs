@@ -26,7 +26,7 @@ pub(in crate::edge) struct Cookies<'a>(&'a str);
 /// The value that a browser sent under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::edge) enum CookieValue {
-    /// There is no such cookie.
+    /// The request has no such cookie.
     Missing,
     /// The value.
     Value(String),

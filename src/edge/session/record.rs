@@ -89,15 +89,15 @@ pub(in crate::edge) struct Stored {
 /// The status of a presented session according to its record.
 #[derive(Debug)]
 pub enum GenerationStatus<'a> {
-    /// It is the current generation.
+    /// The cookie's generation is the current one.
     Current,
-    /// It has this successor.
+    /// The cookie's generation has this successor.
     Succeeded(&'a Rc<Session>),
-    /// It was replaced before the grace period: its cookie is a copy.
+    /// The cookie's generation was replaced before the grace period, so the cookie is a copy.
     Replayed,
     /// It has ended.
     Ended(EndReason),
-    /// It is newer than the record: the isolate that refreshed it could not commit.
+    /// The cookie is newer than the record: the isolate that refreshed the session could not commit.
     Ahead,
 }
 
@@ -375,7 +375,7 @@ mod tests {
         };
         assert!(!is_replayed(1, 70_000));
         assert!(is_replayed(1, 70_001));
-        // No cookie after these was presented.
+        // No cookie of a later generation was presented.
         assert!(!is_replayed(2, 1_000_000));
         assert!(!is_replayed(3, 1_000_000));
     }

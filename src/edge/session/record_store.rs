@@ -138,7 +138,7 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
     }
 }
 
-/// Caches a record that the coordinator did not accept. It is written on the next read.
+/// Caches a record that the coordinator did not accept. The next read writes it.
 pub(in crate::edge) fn cache_unwritten(task: &Task, session: &Session, record: Rc<Record>) {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();

@@ -21,7 +21,7 @@ const LEAST: usize = NONCE_LEN + 16;
 /// The reason why a value did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::edge) enum OpenError {
-    /// It was sealed with a key that is not in the ring: one that was removed, or one that this isolate does not have
+    /// The value was sealed with a key that is not in the ring: a removed key, or a key that this isolate does not have
     /// yet.
     UnknownKey,
     /// A handler did not seal it for this purpose.

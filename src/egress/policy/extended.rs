@@ -91,7 +91,7 @@ impl Rule {
         self
     }
 
-    /// Allows sockets, with the token in this position.
+    /// Allows sockets, and sets where the token is sent.
     #[must_use]
     pub fn with_socket(mut self, socket: Option<Place>) -> Self {
         self.options.socket = socket;

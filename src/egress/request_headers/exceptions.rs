@@ -9,8 +9,8 @@ use crate::prelude::*;
 const CREDENTIALS: &str = "\
     x-auth-* x-authorization x-access-token x-api-key x-apikey x-api-token api-key apikey private-token x-vault-token \
     x-hasura-admin-secret x-goog-api-key x-functions-key ocp-apim-subscription-key x-amz-security-token";
-/// Headers that concern the handler itself. It removes `Accept-Encoding` because the platform asks for the encodings
-/// that it can decode.
+/// Headers that concern the handler itself. The handler removes `Accept-Encoding` because the platform requests the
+/// encodings that it can decode.
 const HANDLERS_OWN: &str = "x-strongroom accept-encoding";
 
 /// The exceptions of a rule: names with spaces between them.

@@ -1,4 +1,5 @@
-//! The three signature algorithms that nearly all providers use. The smaller module for browsers knows only these.
+//! The three signature algorithms that nearly all providers use. The only algorithms of the smaller module for
+//! browsers.
 
 use super::{KeyKind, P256, RSA};
 use crate::oauth::pkce;

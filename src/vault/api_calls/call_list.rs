@@ -104,8 +104,8 @@ impl CallList {
         })
     }
 
-    /// Detaches calls from a session that is over. Their responses are delivered, but none is sent again with the token
-    /// of another session.
+    /// Detaches calls from a session that is over. The responses to these calls are delivered, but no call is sent
+    /// again with the token of another session.
     pub(in crate::vault) fn detach(&mut self) {
         for call in &mut self.calls {
             match &mut call.stage {

@@ -1,4 +1,4 @@
-//! The part of a call that is a socket.
+//! The state of a call that opens a socket.
 
 use crate::egress::websocket::Place;
 use crate::prelude::*;

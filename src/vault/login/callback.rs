@@ -392,11 +392,11 @@ pub(in crate::vault) enum CallbackOutcome {
     None,
     /// Tokens of a login that failed.
     Unused(Box<TokenSet>),
-    /// A login whose tokens are good.
+    /// A login whose tokens were accepted.
     Verified(Box<VerifiedLogin>),
 }
 
-/// A login whose tokens are good.
+/// A login whose tokens were accepted.
 pub(in crate::vault) struct VerifiedLogin {
     pub(in crate::vault) login: CompletedLogin,
     pub(in crate::vault) tokens: Box<TokenSet>,

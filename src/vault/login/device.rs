@@ -39,7 +39,7 @@ impl Logins {
         match device_request(ctx, provider, &login) {
             Ok(op) => {
                 login.stage = LoginStage::AtDevice(Device::Asked(op));
-                // It has a time limit of its own.
+                // A device login has a time limit of its own.
                 login.deadline = Millis::MAX;
                 self.put(login);
                 ctx.trace("login_started", None);

@@ -44,7 +44,7 @@ pub(in crate::vault) enum LoginStage {
     NeedsMetadata,
     /// The host makes the key that its tokens are to be bound to.
     MakingKey(OpId),
-    /// The provider gets the request before the page is told where to go.
+    /// The authorization request is pushed to the provider before the page gets the address to navigate to.
     Pushing(OpId, Box<AuthorizationRequest>),
     Storing {
         op: OpId,

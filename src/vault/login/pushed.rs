@@ -1,8 +1,8 @@
 //! A login whose request is pushed (RFC 9126): the provider gets the parameters before the page is told where to go.
 //!
 //! With `par: 'auto'` a provider that announces the endpoint may still not accept this client there: it may want client
-//! authentication, or its CORS may not allow this origin. Then this vault no longer pushes requests, with one warning.
-//! Anything else fails the login, since script of the page could gain from a request that is not pushed.
+//! authentication, or its CORS may not allow this origin. In that case this vault stops pushing requests and warns
+//! once. Any other error fails the login, since script of the page could profit from a request that is not pushed.
 
 use crate::base::error::{Code, Error};
 use crate::config::Pushing;

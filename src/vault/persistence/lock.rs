@@ -18,11 +18,11 @@ pub(in crate::vault) enum Lock {
     #[default]
     Free,
     Requested(OpId),
-    /// It is held, and the store is being read.
+    /// The lock is held, and the store is being read.
     Reading(Reading),
-    /// It is held, and no operation of the store is in flight.
+    /// The lock is held, and no operation of the store is in flight.
     Held,
-    /// It is held, and the store is being written.
+    /// The lock is held, and the store is being written.
     Writing(OpId),
 }
 

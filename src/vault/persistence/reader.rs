@@ -16,7 +16,7 @@ const READ_LIMIT: Millis = Millis::from_secs(3);
 
 /// The content of the store.
 pub(in crate::vault) enum Stored {
-    /// A session that goes on.
+    /// A session that has not ended.
     Session(Box<Session>),
     /// A session that has ended, but was persisted again after that.
     Overwritten(Box<Session>),
@@ -25,7 +25,7 @@ pub(in crate::vault) enum Stored {
     Nothing,
     /// Something that does not open, or was written for others.
     Unreadable,
-    /// It does not work.
+    /// The store does not work.
     Unavailable,
 }
 
@@ -75,10 +75,11 @@ pub(in crate::vault) struct UnlockedReads {
     pub(in crate::vault) failed: u32,
     /// The time after which no further read delays the greeting of pages.
     greet_by: Option<Millis>,
-    /// True if another vault announced a sign-out before pages are greeted, and the store is about to have it.
+    /// True if another vault announced a sign-out before this vault greeted its pages, and will soon write that
+    /// sign-out to the store.
     expects_end: bool,
-    /// The time of a sign-out before pages are greeted, which the store may never have. It ends sessions that began by
-    /// this time.
+    /// The time of a sign-out that was announced before pages were greeted, and that may never reach the store. This
+    /// sign-out ends all sessions that began before it.
     pub(super) signed_out_at: Option<UnixMillis>,
 }
 

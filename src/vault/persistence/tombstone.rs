@@ -22,7 +22,7 @@ pub(in crate::vault) struct Ended {
     pub(in crate::vault) touches: u64,
     /// The time of the end.
     pub(in crate::vault) at: Instant,
-    /// True if the store had the session. Otherwise the session in the store is older.
+    /// True if the store had the session. If false, the store has an older session.
     pub(in crate::vault) was_stored: bool,
     /// Sessions whose end is to be written without the lock, which was not granted.
     pub(in crate::vault) marks: Option<Vec<String>>,

@@ -143,8 +143,8 @@ impl Logouts {
     }
 }
 
-/// Returns the address of a logout at the provider (OIDC RP-Initiated Logout 2). It contains `client_id` in place of
-/// `id_token_hint`: the user's browser goes there, and an ID token in the address would be visible to the page.
+/// Returns the address of a logout at the provider (OIDC RP-Initiated Logout 2). The address contains `client_id` in
+/// place of `id_token_hint`, because the page sees the address and must not see an ID token.
 fn end_session_url(ctx: &Context, provider: &Provider, return_to: Option<&str>) -> Result<String> {
     let metadata = provider.metadata.as_ref();
     let Some(endpoint) = metadata.and_then(|m| m.end_session_endpoint.as_deref()) else {

@@ -1,5 +1,5 @@
-//! Merging the session of this vault with the content of the store. The later generation of one session wins. Of two
-//! sessions the one in the store wins, unless it is older because this vault's could not be written yet.
+//! Merging the session of this vault with the content of the store. The later generation of one session wins. The
+//! session in the store takes precedence, unless it is older because this vault could not write its own session yet.
 
 use crate::base::clock::Instant;
 use crate::prelude::*;
@@ -56,7 +56,8 @@ impl Tokens {
         Merged::Unchanged
     }
 
-    /// Merges only an end: this vault has the lock, and knows best otherwise.
+    /// Merges only the end of a session: this vault has the lock, so everything else in the store is older than its
+    /// memory.
     pub(in crate::vault) fn merge_only_end(ctx: &Context, stored: Stored) -> Merged {
         let ours = ctx.session.as_deref().map(Session::sid);
         match stored {
@@ -109,8 +110,8 @@ impl Tokens {
         Merged::Unchanged
     }
 
-    /// Merges a session that was logged out in one vault, and then persisted again by another one that had the lock. Its
-    /// refresh token may be another than the one that was revoked.
+    /// Merges a session that one vault logged out, and that another vault with the lock then persisted again. The
+    /// persisted refresh token may differ from the revoked one.
     fn merge_overwritten(&mut self, ctx: &mut Context, theirs: &Session) -> Merged {
         if self.is_over(ctx, theirs) {
             return Merged::Unchanged;
@@ -119,7 +120,7 @@ impl Tokens {
             Some(ours) if ours.sid() == theirs.sid() => {
                 Merged::Overwritten(*theirs.times.beginning())
             }
-            // It began here after that one.
+            // This vault's session began after the stored one.
             Some(_) if !self.persistence.is_stored => Merged::Unchanged,
             Some(_) => Merged::Ended(EndReason::LoggedOut),
             None => {
@@ -132,8 +133,8 @@ impl Tokens {
         }
     }
 
-    /// Returns true if the end of a session here also ends the one in the store. If not, the store has moved on, and that
-    /// end needs no write any more.
+    /// Returns true if the end of this vault's session also ends the session in the store. If not, the store has moved
+    /// on, and that end needs no write any more.
     fn is_over(&mut self, ctx: &mut Context, theirs: &Session) -> bool {
         let Some(mut ended) = self.persistence.ended.take() else {
             return false;
@@ -162,7 +163,7 @@ impl Tokens {
         {
             marks.push(theirs.sid().to_owned());
         }
-        // It was renewed elsewhere before the end was known, or has not ended yet.
+        // Another vault refreshed the session before it knew of the end, or the session has not ended yet.
         let is_newer = if is_same {
             theirs.generation() > ended.generation
         } else {
