@@ -8,14 +8,13 @@
  *
  * strongroom_extended has no glue of its own: that of strongroom loads it too.
  *
- * An entry imports the glue of its module by its relative path, such as '../glue/strongroom.js', so that
- * esbuild, tsc and editors find it with no alias. It passes
- * `new URL('./strongroom_bg.wasm', import.meta.url)` to the loader: that expression has to reach
- * dist/worker.js as it stands, since it is what bundlers look for.
+ * An entry imports the glue of its module by its relative path, such as '../glue/strongroom.js', so that esbuild, tsc
+ * and editors find it with no alias. The entry passes `new URL('./strongroom_bg.wasm', import.meta.url)` to the loader:
+ * that expression has to reach dist/worker.js as it stands, since it is what bundlers look for.
  *
- * Each entry is a file of its own, without shared chunks: the page loads one file, the worker loads
- * one file and the wasm, and neither waits for a second round trip. Only what most pages never need is apart,
- * in files that the page imports when it does: see entries.mjs.
+ * Each entry is a file of its own, without shared chunks: the page loads one file, the worker loads one file and the
+ * wasm, and neither waits for a second round trip. Code that most pages never need is in separate files, which a page
+ * imports when it needs them: see entries.mjs.
  */
 import { build } from 'esbuild'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -100,7 +99,7 @@ const pack = (file, text) =>
       return PACKED.includes(target) ? link : label
     })
 
-/** npm packs what lies in the package's own folder. */
+/** npm packs only files in the package's own folder. */
 const PACKED = [
   'LICENSE-MIT',
   'LICENSE-APACHE',

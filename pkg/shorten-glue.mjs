@@ -11,8 +11,8 @@ const props = {}
 for (const [long, short] of Object.entries(JSON.parse(await readFile(names, 'utf8'))))
   props[`$${long}`] = short
 
-// Otherwise the glue would free objects when the garbage collector finds them. After a trap, that throws where nothing
-// can catch it.
+// Otherwise the glue would free objects when the garbage collector finds them. After a trap, freeing an object throws
+// an error that nothing can catch.
 const glue = `const FinalizationRegistry = undefined;\n${await readFile(input, 'utf8')}`
 
 const { code } = await minify(glue, {
@@ -20,7 +20,7 @@ const { code } = await minify(glue, {
   ecma: 2022,
   compress: {
     defaults: false,
-    // Its warnings are about ways to load a module that this package does not use.
+    // The glue's warnings are about ways to load a module that this package does not use.
     drop_console: true,
     // wasm-bindgen's imports use neither `this` nor `new`.
     unsafe_arrows: true,

@@ -136,8 +136,8 @@ function nameOfLogin(value: string, where: string): string | null {
 }
 
 /**
- * Random values that every login puts into the URL. The report names them, so that they are not mistaken for tokens. They
- * are read from the vault's `navigate` messages.
+ * Random values that every login puts into the URL. The report names them, so that they are not mistaken for tokens.
+ * These values are read from the vault's `navigate` messages.
  */
 function publicValues(): Map<string, string> {
   const known = new Map<string, string>()

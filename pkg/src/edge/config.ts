@@ -4,7 +4,7 @@ import { type CoordinatorSource, failed } from './coordinators/coordinator.js'
 /** A value, or a function that takes it from the platform's `env`: `env => env.CLIENT_SECRET`. */
 export type FromEnv<T> = T | ((env: any) => T)
 
-/** The configuration of a token handler. It is read with the first request, and fixed from then on. */
+/** The configuration of a token handler, which is read with the first request and cannot change afterwards. */
 export interface TokenHandlerConfig {
   /** The provider's issuer identifier, exactly as in its metadata: an https URL, or http on loopback. */
   issuer: FromEnv<string>

@@ -85,7 +85,7 @@ export const sign = async ({ parameters, jwk, input }: Signing): Promise<Uint8Ar
   return new Uint8Array(await crypto.subtle.sign(parameters, key, encoder.encode(input)))
 }
 
-/** Generates a private key for ES256 as a JWK. It is stored sealed, and other isolates sign with it, too. */
+/** Generates a private key for ES256 as a JWK. The key is stored sealed, and other isolates also sign with it. */
 export const generateKey = async (): Promise<string> => {
   const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign'])
   return JSON.stringify(await crypto.subtle.exportKey('jwk', pair.privateKey))

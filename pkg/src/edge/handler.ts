@@ -14,18 +14,18 @@ export interface TokenHandler {
   /** Does the same, but returns `undefined` for other URLs, which the app handles. */
   handle(request: Request, env?: unknown, context?: Context): Promise<Response | undefined>
   /**
-   * Returns the session of a request, for pages rendered on the server. It does not count as the user's activity, and
-   * sets no cookie.
+   * Returns the session of a request, for pages that are rendered on the server. Reading the session does not count as
+   * the user's activity, and sets no cookie.
    *
    * @returns `null` if nobody is signed in.
    * @throws Error if the session cannot be read now. It is kept, and the request may be repeated.
    */
   session(request: Request, env?: unknown, context?: Context): Promise<EdgeSession | null>
   /**
-   * Reads the configuration now and not with the first request, so a server with an invalid one does not start. It
-   * sends no request to the provider or the coordinator.
+   * Reads the configuration now and not with the first request, so a server with an invalid configuration does not
+   * start. Sends no request to the provider or the coordinator.
    *
-   * @param env As for {@link fetch}. Default, where there is one: `process.env`.
+   * @param env The environment, as for {@link fetch}. Default: `process.env`, if the platform has it.
    * @throws {@link StrongroomError} `config_invalid`: the message names the option and its fault.
    */
   ready(env?: unknown): Promise<void>

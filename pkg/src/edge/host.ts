@@ -87,7 +87,9 @@ const hasBytes = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t ==
 /** Steps of the coordinator whose failures are reported. */
 const COORDINATED: Step['t'][] = ['read', 'swap']
 
-/** Returns the name of an error, such as ECONNREFUSED. Its message may contain anything. */
+/**
+ * Returns the name of an error, such as ECONNREFUSED. The error's message is not used, because it may contain anything.
+ */
 const nameOf = (error: unknown): string => {
   const { code, name } = Object(error) as { code?: unknown; name?: unknown }
   const found = [code, name].find((text) => typeof text === 'string' && /^[\w.-]{1,40}$/.test(text))
@@ -118,7 +120,10 @@ export class Host {
     this.#keys = new Keys(Array.from({ length: count }, (_, i) => this.#edge.key(i)))
   }
 
-  /** Returns true if the core has trapped, in this handler or another one of the isolate. Its state is unusable. */
+  /**
+   * Returns true if the core has trapped, in this handler or another one of the isolate. The core's state is then
+   * unusable.
+   */
   get isBroken(): boolean {
     return !isSound(this.#instance)
   }
@@ -333,7 +338,7 @@ const valueWithin = async <T>(promise: Promise<T>, milliseconds: number): Promis
   return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
-/** Resolves with the promise's value, or rejects if it takes longer. */
+/** Resolves with the promise's value, or rejects if the promise takes longer than the limit. */
 const withTimeLimit = async <T>(promise: Promise<T>, milliseconds: number): Promise<T> => {
   const held = await valueWithin(
     promise.then((value) => ({ value })),

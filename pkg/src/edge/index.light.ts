@@ -4,5 +4,5 @@ import { handlerFactory } from './handler.js'
 
 export * from './exports.js'
 
-/** Creates a token handler. Its configuration is read with the first request. */
+/** Creates a token handler. The configuration is read with the first request. */
 export const createTokenHandler = handlerFactory(() => module)

@@ -42,12 +42,12 @@ export interface Strongroom {
   /**
    * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
    *
-   * `redirect` leaves the page; the promise settles only if that fails. If `handleCallback()` of this page is in flight,
-   * or begins in the same turn, `login()` waits for it first. It resolves if the callback brings a session and these
-   * options ask for no more than the finished login did. It rejects with the callback's error. See docs/login.md.
-   * `popup` must be called in a click handler and resolves with the session. `device` is for screens without a keyboard
-   * (RFC 8628): `onCode` receives the code that the user types in on another device, and the promise resolves with the
-   * session.
+   * `redirect` leaves the page; the promise settles only if that fails. If `handleCallback()` of this page is in
+   * flight, or begins in the same turn, `login()` waits for it first. `login()` resolves if the callback brings a
+   * session and these options require nothing beyond the finished login. It rejects with the callback's error. See
+   * docs/login.md. `popup` must be called in a click handler and resolves with the session. `device` is for screens
+   * without a keyboard (RFC 8628): `onCode` receives the code that the user types in on another device, and the promise
+   * resolves with the session.
    */
   login(options?: LoginOptions): Promise<Session>
   /**
@@ -98,7 +98,10 @@ export type Resumed =
 
 /** The events of {@link Strongroom.on}. */
 export interface Events {
-  /** The session began, was refreshed or ended, or its vault is gone, or `reconnect()` has connected to a new vault. */
+  /**
+   * Fired when the session began, was refreshed or ended, when its vault is gone, or when `reconnect()` has connected
+   * to a new vault.
+   */
   change: { session: Session | null; reason: EndReason | null }
   /**
    * The session is about to end, `at` milliseconds since the Unix epoch. Emitted a tenth of `session.idle` before, at most
@@ -113,7 +116,9 @@ export interface Events {
 
 /** `RequestInit` with the options of a vault. */
 export interface VaultRequestInit extends RequestInit {
-  /** True for a request that the user did not cause, such as a poll. It does not extend the idle timeout. */
+  /**
+   * True for a request that the user did not cause, such as a poll. Such a request does not extend the idle timeout.
+   */
   background?: boolean
   /**
    * Called for each chunk of the response, after `response.body` has received it, and when the request's body was handed
@@ -160,8 +165,8 @@ export interface LoginOptions {
   uiLocales?: string
   /**
    * Requested authentication context classes, in order of preference (OpenID Connect Core 3.1.2.1). The provider may
-   * ignore them. It puts the class in `acr`, which is in `session.claims` if the configuration's `claims` names it. If an
-   * API requires a class, let the API check it, and set `stepUp` in its rule.
+   * ignore these classes. The provider puts the actual class in `acr`, which is in `session.claims` if the
+   * configuration's `claims` names it. If an API requires a class, let the API check it, and set `stepUp` in its rule.
    */
   acrValues?: string
   /**
@@ -225,8 +230,9 @@ export interface ConnectOptions {
    * 3.1.2.1), which succeeds if the provider has a session of its own. Default `'none'`: no attempt.
    *
    * `'redirect'` takes the page to the provider and back to the same URL; `connect()` resolves in the page that comes
-   * back. `'iframe'` uses a hidden frame, for ten seconds at most. It works only with a provider of the same site, since
-   * browsers block cookies in frames of another site, and only if the policies of page and redirect URI allow the frame.
+   * back. `'iframe'` uses a hidden frame, for ten seconds at most. The frame works only with a provider of the same
+   * site, since browsers block cookies in frames of another site, and only if the policies of page and redirect URI
+   * allow the frame.
    *
    * `connect()` does not reject if the attempt fails: see `session` and `resumed`. After a failed attempt there is no
    * other for five minutes in this tab, unless the user signs in. After `logout()`, after a limit of the session and

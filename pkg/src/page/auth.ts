@@ -13,8 +13,8 @@ export interface WorkerSource {
   /** Creates the worker that all tabs share. */
   shared?: () => SharedWorker
   /**
-   * Creates a worker for this tab alone. It is used in WebKit, whose shared workers cannot keep a session, and where there
-   * is no `SharedWorker`. See docs/browsers.md.
+   * Creates a worker for this tab alone. This worker is used in WebKit, whose shared workers cannot keep a session, and
+   * on platforms without `SharedWorker`. See docs/browsers.md.
    */
   dedicated?: () => Worker
 }
@@ -36,7 +36,7 @@ export interface AuthOptions extends ConnectOptions {
   onReturn?: (returnTo: string) => void
 }
 
-/** The state of an {@link Auth}. It is the same object until something changes. */
+/** The state of an {@link Auth}. The getter returns the same object until something changes. */
 export interface AuthState {
   /**
    * `connecting`: the vault has not responded yet, or a login is being finished. `failed`: the vault could not be reached
@@ -46,16 +46,17 @@ export interface AuthState {
   /** The current session, or `null`. */
   readonly session: Session | null
   /**
-   * The reason why the last session ended; `null` before the first one ends. It is kept in localStorage until the next
-   * session, so that it outlives a reload. After `logout({ provider: true })` it is `logged_out` when the user comes back.
+   * The reason why the last session ended; `null` before the first one ends. The reason is kept in localStorage until
+   * the next session, so that it survives a reload. After `logout({ provider: true })` the reason is `logged_out` when
+   * the user returns from the provider.
    */
   readonly endReason: EndReason | null
   /** See {@link Strongroom.elsewhere}. */
   readonly elsewhere: boolean
   /**
-   * The time at which the session is about to end, in milliseconds since the Unix epoch, or `null`. It is set
-   * a tenth of `session.idle` ahead of that time, at most a minute ahead. It is `null` again when the user is active, or
-   * when the session has ended.
+   * The time at which the session is about to end, in milliseconds since the Unix epoch, or `null`. The value is set a
+   * tenth of `session.idle` before that time, but at most a minute before. The value becomes `null` again when the user
+   * is active, or when the session has ended.
    */
   readonly expiring: number | null
   /** The error with which the connection or the last redirect login failed; `null` once there is a session. */
@@ -63,8 +64,8 @@ export interface AuthState {
 }
 
 /**
- * The object through which an app signs in and calls its APIs: see `createAuth()`. All methods are bound. Those that need
- * the vault wait for the connection, and for a login that is being finished.
+ * The object through which an app signs in and calls its APIs: see `createAuth()`. All methods are bound. Methods that
+ * need the vault wait for the connection, and for a login that is being finished.
  */
 export interface Auth extends Pick<Strongroom, 'fetch' | 'eventSource' | 'webSocket' | 'logout'> {
   /** The current state. */

@@ -62,7 +62,10 @@ const finish = async (connection: Connection, url: URL, notOurs: () => void): Re
   return null
 }
 
-/** Handles a response without `state`. It is an error at the redirect URI, which only the vault knows; elsewhere it is ignored. */
+/**
+ * Handles a response without `state`. Such a response is an error at the redirect URI, which only the vault knows, and
+ * is ignored at any other URL.
+ */
 const withoutState = (connection: Connection, url: URL): Result =>
   connection.query({ t: 'callback', url: url.href }).then(
     () => null,

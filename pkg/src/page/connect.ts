@@ -47,8 +47,9 @@ const createOn =
  * @param worker A worker from the app's own file, which calls `vault()` of `strongroom/worker`. Connect in the same turn:
  *   the `error` event of a worker that fails to load is fired only once.
  *
- *   Better: a function that returns the worker, or a promise of it. `reconnect()` needs it, the page needs it to get the
- *   worker of a newer deployment (docs/deployment.md), and `worker_failed` needs it to explain what is wrong with the file.
+ *   Prefer a function that returns the worker, or a promise of it. `reconnect()` needs it, the page needs it to get the
+ *   worker of a newer deployment (docs/deployment.md), and `worker_failed` needs it to explain what is wrong with the
+ *   file.
  *
  *   Or the path of a token handler's endpoints (`strongroom/edge`) on this origin, such as `/auth`, without a vault in the
  *   browser: the client has the same interface, and docs/edge.md lists the differences.

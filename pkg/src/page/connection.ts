@@ -38,7 +38,7 @@ export type ResponseTo<T extends QueryMessage['t']> = Extract<
 >
 /** A response to a request, except `error`. */
 export type ResponseMessage = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error' }>
-/** An error for one request, or for all of them. */
+/** An error message for one request, or for all requests. */
 type ErrorMessage = Extract<VaultMessage, { code: string }> & {
   id?: number
   login?: Demand
@@ -60,7 +60,7 @@ export interface PendingRequest {
   respond(message: ResponseMessage, payload: unknown): unknown
   /** The request was refused, or the vault is gone. Nothing follows. */
   fail(error: unknown): void
-  /** A chunk of the body. The response has announced that the body follows. */
+  /** A chunk of the body. The response was received, and its body will follow. */
   chunk?(chunk: Chunk): void
 }
 
@@ -111,7 +111,7 @@ export interface Connection {
 /** Receives the messages that concern the whole page. */
 export interface Listener {
   announce(announcement: Announcement): void
-  /** The connection has ended with this error; without one if the page has closed it. */
+  /** Called when the connection has ended: with its error, or without one if the page has closed the connection. */
   ended(error?: Promise<StrongroomError>): void
 }
 
@@ -119,8 +119,9 @@ export interface Listener {
  * Opens a port and waits for the vault's response. Every call creates a new port, so a page can connect to the same
  * worker several times.
  *
- * `timeout` is in seconds. It is needed because the only sign of a worker that fails to load is an `error` event, which
- * Chromium 156 sometimes does not fire for shared workers, and a worker that runs other code does not respond at all.
+ * `timeout` is in seconds. The timeout is needed because the only sign of a worker that fails to load is an `error`
+ * event, which Chromium 156 sometimes does not fire for shared workers, and a worker that runs other code does not
+ * respond at all.
  *
  * @param make The argument of `connect()`.
  */
@@ -148,7 +149,8 @@ export const open = (
     const post = (message: PageMessage, payload?: Payload) => {
       // Transfer every payload except a blob, which is passed by reference.
       const transfer = payload && !(payload instanceof Blob) ? [payload] : []
-      // JSON omits functions, and the vault could not refuse such an option. It refuses `true` instead.
+      // JSON omits functions, so the vault could not refuse an option with such a value. It refuses `true`, which
+      // replaces the function.
       const text = JSON.stringify(message, (_, value) => typeof value === 'function' || value)
       port.postMessage([text, payload], transfer)
     }
@@ -229,7 +231,7 @@ export const open = (
       opened()
       resolve(connection)
     }
-    /** Detects the end of the worker by its lock, since there is no event for it. */
+    /** Detects the end of the worker by the worker's lock, since the platform has no event for the end. */
     const watch = (name: string) => {
       watching?.abort()
       watching = new AbortController()
@@ -267,9 +269,9 @@ export const open = (
       const { port1, port2 } = new MessageChannel()
       port = port1
       port.onmessage = receive
-      // A page can end without a message, but the browser then releases its locks. The vault waits for this lock. Its
-      // number is a fraction, so it is not the id of a request. The page releases it when it is left, because a page with
-      // locks is not cached.
+      // A page can end without a message, but the browser then releases its locks. The vault waits for this lock. The
+      // lock's number is a fraction, so that it cannot be the id of a request. The page releases the lock when the user
+      // leaves the page, because a page with locks is not cached.
       const held = new Promise<void>((resolve) => (release = resolve))
       const name = Math.random()
       locks?.request(lockName(name), () => (port1.postMessage(name), held))

@@ -1,6 +1,6 @@
 /**
- * One object for the whole app, made when a module is loaded. It connects when it is first used, finishes a login whose
- * response is in the URL, and tells listeners about each change.
+ * The object that a whole app shares, made when a module is loaded. This object connects on first use, finishes a login
+ * whose response is in the URL, and tells listeners about each change.
  */
 import { showUrl } from './address.js'
 import type { LoginOptions, Strongroom, StrongroomErrorLike } from './api.js'
@@ -55,7 +55,7 @@ export const createAuth = (
     expiring: null,
   }
   let client: LazyClient | undefined
-  /** Resolves when the vault has responded. Then a callback is in flight. */
+  /** Resolves when the vault has responded. From then on a callback is in flight. */
   let opened: Promise<LazyClient> | undefined
   /** Resolves after the callback. */
   let ready: Promise<LazyClient> | undefined
@@ -87,7 +87,7 @@ export const createAuth = (
     if (!ready) begin()
     return ready!
   }
-  /** Connects, and finishes a login. Its failure is in the state, and the app works as before. */
+  /** Connects, and finishes a login. If the login fails, the error is in the state, and the app works as before. */
   const begin = () => {
     const open = async () => {
       if (client) await client.reconnect()

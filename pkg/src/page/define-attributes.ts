@@ -5,7 +5,8 @@ type Listener = (this: EventTarget, event: Event) => unknown
 
 /**
  * Defines attributes: getters as they are, values as constants, and for each of `types` the event handler attribute
- * `on…`. Its handler becomes a listener when it is first set, until it is set to null (HTML 8.1.8.1).
+ * `on…`. The attribute's handler becomes a listener when the attribute is first set, until the attribute is set to null
+ * (HTML 8.1.8.1).
  */
 export const defineAttributes = (target: LazyTarget, types: string[], members: object): void => {
   for (const [name, member] of Object.entries(Object.getOwnPropertyDescriptors(members))) {

@@ -1,7 +1,10 @@
-/** Rules about the reason why a session ended. */
+/** Rules that depend on the reason why a session ended. */
 import type { EndReason } from '../protocol/messages.js'
 
-/** End reasons after which only the user may begin a new session. Otherwise the session's limits would mean nothing. */
+/**
+ * End reasons after which only the user may begin a new session. If the page could begin one by itself, the session's
+ * limits would have no effect.
+ */
 const FINAL = ['logged_out', 'idle', 'absolute', 'security']
 
 /** Returns true if an app must not sign the user in again without a click. */

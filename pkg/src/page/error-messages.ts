@@ -48,7 +48,7 @@ const ADVICE: Record<string, string> = {
   'vault() was called twice in one worker': 'Call it once per worker file, and reload.',
 }
 
-/** The options of each call, for suggestions. */
+/** The options of each call, which error messages suggest. */
 const OPTIONS: Record<string, string> = {
   connect: 'timeout resume',
   login:
@@ -60,7 +60,7 @@ const OPTIONS: Record<string, string> = {
 export const expandMessage = (message: string): string =>
   suggestOption(suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? OWN[coded] ?? '…')))
 
-/** Matches the core's message about an unknown option. Its last line lists the known options. */
+/** Matches the core's message about an unknown option. The message's last line lists the known options. */
 const UNKNOWN = /^`([^]*)`: there is no such option[^]*\n([\w ]+)$/
 
 /** Replaces that line with a suggestion. */
@@ -72,7 +72,7 @@ const suggest = (message: string): string =>
       : text.slice(0, -known.length - 1)
   })
 
-/** Options of `session`, which are suggested if one is written outside of it. */
+/** Options of `session`, which the error message suggests if one of them is written outside of `session`. */
 const NESTED = ' session.idle session.absolute session.persist'
 
 const lastName = (option: string): string => option.slice(option.lastIndexOf('.') + 1)

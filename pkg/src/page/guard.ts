@@ -3,9 +3,12 @@ import type { LoginOptions, Session } from './api.js'
 import type { Auth } from './auth.js'
 import { needsUser } from './end-reason.js'
 
-/** The key in sessionStorage of the times of this tab's last logins by a guard. */
+/** The sessionStorage key under which a guard stores the times of this tab's last logins. */
 const RECENT = 'strongroom.guard'
-/** The maximum number of logins by a guard within a period, in milliseconds. More would be a loop. */
+/**
+ * The maximum number of logins that a guard starts within a period, and that period in milliseconds. More would be a
+ * loop.
+ */
 const MAX_RECENT = 3
 const PERIOD = 60_000
 

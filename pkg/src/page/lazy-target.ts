@@ -1,6 +1,6 @@
 /**
- * The object that a page gets for an event source or a socket. Its implementation is in a separate file, which is loaded
- * with the first of them: src/page/streaming.ts.
+ * The object that a page gets for an event source or a socket. The implementation is in a separate file,
+ * src/page/streaming.ts, which is loaded with the first event source or socket.
  */
 import type { Strongroom } from './api.js'
 import type { Connection } from './connection.js'

@@ -32,8 +32,8 @@ interface LoginContext {
  * Begins a login. Resolves when it is complete; in redirect mode the page is gone by then.
  *
  * In redirect mode it first waits for a callback of this page that is in flight, or begins in this turn, such as when a
- * route guard runs during `handleCallback()`. If the callback succeeds and these options ask for no more, nothing else
- * happens. Without this, guard and callback would send the page back and forth forever.
+ * route guard runs during `handleCallback()`. If the callback succeeds and these options require nothing more, no other
+ * login starts. Without this, guard and callback would send the page back and forth forever.
  */
 export const login = (
   connection: Connection,
@@ -81,7 +81,7 @@ export const login = (
         }
         return location.assign(url)
       }
-      // It still shows a page of this origin, so no policy of a provider makes it look closed.
+      // The popup still shows a page of this origin, so no policy of a provider makes it look closed.
       if (popup.closed) return giveUp(canceled())
       stops.push(follow(connection, url, giveUp, detectClose && popup, canceled))
       popup.location.assign(url)

@@ -4,7 +4,7 @@
 export const CHECK_INTERVAL = 500
 
 /**
- * The number of checks at which a popup must look closed. It also looks closed when it comes back to a page whose policy
- * separates it, until the script of that page has sent a message.
+ * The number of checks at which a popup must look closed. A popup also looks closed when it returns to a page whose
+ * policy separates it, until the script of that page has sent a message.
  */
 export const MIN_CHECKS = 10

@@ -13,8 +13,8 @@ export const openPopup = (
 ): Window | null | undefined => {
   if (mode !== 'popup' || signal?.aborted || connection.hasEnded()) return
   const popup = window.open('', '_blank', 'popup,width=480,height=640')
-  // Otherwise the provider's page could navigate the app's page. The cost: a popup that shows the provider's page when
-  // the login is canceled stays open, as it does anyway if the provider's policy separates it.
+  // With an opener, the provider's page could navigate the app's page. Without one, a popup that shows the provider's
+  // page stays open when the login is canceled, as it does anyway if the provider's policy separates it.
   if (popup) popup.opener = null
   return popup
 }

@@ -46,8 +46,8 @@ const release = (worker: AnyWorker) => {
  * with the old vault. If the function makes the same worker again, such as a shared worker of the same address, the page
  * stays until the old vault stops.
  *
- * If the user signs out in the meantime, the new vault may have read the session before its end was written. It then
- * announces the end a moment later, and the page ignores that session.
+ * If the user signs out in the meantime, the new vault may have read the session before its end was written. The new
+ * vault then announces the end a moment later, and the page ignores that session.
  *
  * connect.ts passes in `open`, so that this file does not contain a copy.
  */
@@ -72,7 +72,7 @@ export const move = async (
   const connecting = open(at, timeout, relay, make)
   const next = await connecting.catch(() => undefined)
   if (!next || old.hasEnded() || next.lock === old.lock) {
-    // The old vault serves this page until it stops. Then the page reconnects, or gets an error.
+    // The old vault serves this page until it stops. After that the page reconnects, or gets an error.
     next?.end('closed')
     return release(at)
   }

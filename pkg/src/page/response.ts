@@ -16,8 +16,8 @@ export interface Body {
 }
 
 /**
- * Creates the stream of a body. The vault sends eight chunks without a request, and then four for every `more()`, which is
- * called when the reader has consumed four. So the number of chunks in flight is bounded.
+ * Creates the stream of a body. The vault sends eight chunks without a request, and then four for every `more()`, which
+ * is called when the reader has consumed four. The number of chunks in flight is therefore bounded.
  */
 export const openBody = (more: () => void, cancel: () => void): Body => {
   let controller!: ReadableByteStreamController
@@ -62,8 +62,8 @@ export const openBody = (more: () => void, cancel: () => void): Body => {
 const READERS = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const
 
 /**
- * Creates a `Response` with attributes that its constructor cannot set. Its readers reject with the error that ended the
- * body: Chromium's own readers reject with a different error for streams created by script.
+ * Creates a `Response` with attributes that its constructor cannot set. The response's readers reject with the error
+ * that ended the body: Chromium's own readers reject with a different error for streams created by script.
  */
 export const toResponse = (
   { status, statusText, url, redirected }: Head,

@@ -2,8 +2,8 @@
  * Resumes a session without interaction, by a login with `prompt=none` (OpenID Connect Core 3.1.2.1), if `connect()` finds
  * no session. Loaded by pages with the option `resume`.
  *
- * There are no redirect loops: each attempt is recorded in this tab before it begins. There is no attempt if it cannot be
- * recorded, soon after another one, or at a page whose URL is a response of the provider.
+ * Redirect loops cannot occur: each attempt is recorded in this tab before it begins. No attempt is made if it cannot
+ * be recorded, soon after another attempt, or at a page whose URL is a response of the provider.
  */
 import { POPUP_MARK } from '../../glue/constants.js'
 import { isResponse, ownPath, stateOf, webUrl } from './address.js'

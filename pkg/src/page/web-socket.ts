@@ -98,7 +98,7 @@ export const webSocket = (
       return protocol
     },
     get bufferedAmount() {
-      // Only the vault knows. It is asked when the attribute is read.
+      // Only the vault knows the value, and the page asks the vault when script reads the attribute.
       if (readyState === OPEN && sent > transmitted && !isAsking) {
         isAsking = true
         sentAtQuestion = sent

@@ -121,7 +121,9 @@ const read = async (url: string, signal: AbortSignal): Promise<File | undefined>
   }
 }
 
-/** Looks at a script by preloading it, where the page's policy forbids requests but allows scripts. It does not run. */
+/**
+ * Reads a script by preloading it, if the page's policy forbids requests but allows scripts. The script does not run.
+ */
 const preload = (url: string, signal: AbortSignal): Promise<File | undefined> =>
   new Promise((resolve) => {
     const link = document.createElement('link')

@@ -14,7 +14,7 @@ export const FRAME_HANDSHAKE = 'strongroom frame 1'
 /** The start of the fragment of the app's URL after a redirect login. The login's `state` follows. */
 export const STATE_FRAGMENT = '#strongroom='
 
-/** The messages of a page. `id` is unique on its port and identifies the response. */
+/** The messages that a page sends to the frame. `id` is unique on its port and identifies the response. */
 export type FrameRequest =
   /** Passes a port on to the worker. The vault responds on that port. */
   | { t: 'connect' }

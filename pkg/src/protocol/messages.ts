@@ -24,7 +24,7 @@ export const BYE = '{"t":"bye"}'
 /** Returns the name of the Web Lock that a page holds as long as it exists. */
 export const lockName = (name: number): string => `strongroom ${name}`
 
-/** The messages of a page. `id` is unique within its port and identifies the response. */
+/** The messages that a page sends to the frame. `id` is unique within its port and identifies the response. */
 export type PageMessage =
   /**
    * The first message on every port. Response: `ready` or `failed`. A second one has no effect. `loaded`: the time at which the
@@ -99,7 +99,9 @@ export interface RequestHead {
   url: string
   method: string
   headers: [string, string][]
-  /** True for a request that the user did not cause, such as a poll. It does not extend the idle timeout. */
+  /**
+   * True for a request that the user did not cause, such as a poll. Such a request does not extend the idle timeout.
+   */
   background?: boolean
   credentials?: RequestCredentials
   cache?: RequestCache
@@ -265,7 +267,7 @@ export interface TraceEvent {
     | 'refresh_started'
     /** New tokens were adopted (`generation`). */
     | 'refresh_completed'
-    /** The refresh failed (`detail`: the outcome). It may be tried again. */
+    /** The refresh failed (`detail`: the outcome). The refresh may be tried again. */
     | 'refresh_failed'
     /** The session was restored from the store. */
     | 'session_restored'

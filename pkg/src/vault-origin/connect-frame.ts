@@ -2,8 +2,8 @@
  * Connects the page to a vault on an origin of its own, through a frame of that origin (vault-frame.ts). A page loads this
  * file when it calls `connectFrame()`.
  *
- * The frame stays in the page. It owns the vault's worker, and holds the locks by which worker and page detect each other's
- * end, since locks are per origin. Calls do not pass through it.
+ * The frame stays in the page. The frame owns the vault's worker, and holds the locks by which worker and page detect
+ * each other's end, since locks are per origin. Calls do not pass through the frame.
  */
 import { isState } from './callback-cookies.js'
 import type { CallbackResult, ConnectOptions, Strongroom, StrongroomErrorLike } from '../page/api.js'

@@ -1,7 +1,7 @@
 /**
  * The vault's origin: two static pages on a subdomain that serves nothing else, such as vault.example.com for
- * app.example.com. One page is a frame in the app's pages. It owns the worker, its storage, and the provider's responses.
- * The other page is the redirect URI. The app calls `connectFrame()`.
+ * app.example.com. One page is a frame in the app's pages, and owns the worker, its storage, and the provider's
+ * responses. The other page is the redirect URI. The app calls `connectFrame()`.
  *
  * ```ts
  * // frame.ts, for https://vault.example.com/frame.html
@@ -43,8 +43,8 @@ type AnyWorker = SharedWorker | Worker
 /** Options of {@link vaultFrame}. */
 export interface VaultFrameOptions {
   /**
-   * The origins that may use the vault, exactly as browsers serialize them: `https://app.example.com`. They must be of the
-   * same site as the vault's origin, since browsers partition the storage of frames of another site.
+   * The origins that may use the vault, exactly as browsers serialize them: `https://app.example.com`. These origins
+   * must be of the same site as the vault's origin, since browsers partition the storage of frames of another site.
    */
   apps: string[]
   /** Creates the vault's worker from its file on this origin. Called once, for an app that is on the list. */
@@ -60,7 +60,7 @@ export interface VaultCallbackOptions {
 /** The maximum number of a page's open requests. */
 const MAX_OPEN = 64
 
-/** Seconds in which the worker must respond. Its requests to the provider have their own time limits. */
+/** Seconds in which the worker must respond. The worker's requests to the provider have their own time limits. */
 const HANDSHAKE_TIMEOUT = 10
 
 /** Seconds in which a popup must close. */
@@ -282,7 +282,7 @@ const finishLogin = (
     const timer = setTimeout(fail, HANDSHAKE_TIMEOUT * 1000, 'worker_timeout', `${HANDSHAKE_TIMEOUT}`)
     port1.onmessage = ({ data }) => {
       if (typeof data === 'string') {
-        // The lock that the worker holds as long as it runs. There is no event for its end.
+        // The worker holds this lock as long as it runs. The platform has no event for a worker's end.
         navigator.locks.request(data, watching, () => fail('vault_crashed')).catch(() => {})
         return
       }
@@ -310,9 +310,9 @@ const withoutDescription = (part: string): string =>
     .join('&')
 
 /**
- * Makes this page the redirect URI. It stores the provider's response for the vault's frame, and then redirects to the app,
- * or closes if it is a popup. The app gets only the response's `state`, which it knows, or a random name if the response
- * has no `state`.
+ * Makes this page the redirect URI. The page stores the provider's response for the vault's frame, and then redirects
+ * to the app, or closes if it is a popup. The app gets only the response's `state`, which it already knows, or a random
+ * name if the response has no `state`.
  *
  * Register the same URL at the provider for the redirect after logout: without a response the page redirects to the app.
  *

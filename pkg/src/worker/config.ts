@@ -1,4 +1,4 @@
-/** The configuration of a vault. It is fixed in the worker's file; a page cannot change it. */
+/** The configuration of a vault. The worker's file sets it, and a page cannot change it. */
 export interface VaultConfig {
   /** The provider's issuer identifier, exactly as its metadata says: an https URL. */
   issuer: string
@@ -45,9 +45,10 @@ export interface VaultConfig {
    * is signed with the key. Nonces are supported. There is no fallback: a response with Bearer tokens is refused
    * (`token_response_invalid`). Default false.
    *
-   * The provider must support it (`dpop_signing_alg_values_supported` with ES256), and so must every API in `apis`.
-   * Their CORS must allow the request headers `DPoP` and `Authorization`, and expose `DPoP-Nonce` and `WWW-Authenticate` if
-   * they use nonces. Sockets cannot carry a proof, so `webSocket` in a rule is refused. Needs strongroom_extended_bg.wasm.
+   * The provider must support DPoP (`dpop_signing_alg_values_supported` with ES256), and so must every API in `apis`.
+   * The CORS configuration of both must allow the request headers `DPoP` and `Authorization`, and expose `DPoP-Nonce`
+   * and `WWW-Authenticate` if they use nonces. Sockets cannot carry a proof, so `webSocket` in a rule is refused. Needs
+   * strongroom_extended_bg.wasm.
    */
   dpop?: boolean
   /**
@@ -130,9 +131,9 @@ export interface ApiRule {
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
    * Lets the browser keep responses in its HTTP cache. Default false: every call is sent with `cache: 'no-store'`,
-   * whatever the page asks for. Otherwise a page could read a refused response, and the token in it, from the cache in
-   * pieces, and the response would be on the disk. `true` gives up that protection for the rule: it implies
-   * `reflection: 'allow'`, and any other `reflection` is an error. Needs strongroom_extended_bg.wasm.
+   * whatever the page asks for. From the cache, a page could read a refused response in pieces, and the token in it,
+   * and the response would be on the disk. `true` gives up that protection for the rule: it implies `reflection:
+   * 'allow'`, and any other `reflection` is an error. Needs strongroom_extended_bg.wasm.
    */
   cache?: boolean
   /**

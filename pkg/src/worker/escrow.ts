@@ -1,6 +1,6 @@
 /**
- * The service worker's side of `persist: 'escrow'`. It holds the key of the sealed session in memory, for a vault that
- * starts after the last one has ended with its page.
+ * The service worker's side of `persist: 'escrow'`. The service worker holds the key of the sealed session in memory,
+ * for a vault that starts after the last one has ended with its page.
  *
  * ```ts
  * // sw.ts, which the page registers
@@ -19,9 +19,9 @@ declare const self: ServiceWorkerGlobalScope
  * Stores the vault's key, and returns it to the vault. Call it first in the service worker's file.
  *
  * The browser identifies the client: only a worker whose URL is exactly `vault` gets the key, not a page or a frame at
- * that URL, nor a worker from another file. The key is in memory only. It is lost when the browser stops this service
- * worker, half a minute after the last request. The vault hands it over every twenty seconds, until five minutes after
- * the last activity of the user.
+ * that URL, nor a worker from another file. The key is in memory only, and is lost when the browser stops this service
+ * worker, half a minute after the last request. The vault sends the key again every twenty seconds, until five minutes
+ * after the last activity of the user.
  *
  * @param vault The URL of the file that calls `vault()`, exactly as `new SharedWorker()` or `new Worker()` gets it, with
  *   its query if it has one. It must be in this service worker's scope.

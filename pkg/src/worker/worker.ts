@@ -158,7 +158,7 @@ const guard = (action: () => void) => {
   }
 }
 
-/** Ends an outdated vault. Its pages connect to another worker. */
+/** Ends an outdated vault. The vault's pages connect to another worker. */
 const stop = () => {
   end({ code: 'vault_outdated', message: '' })
   setTimeout(close, 1000)
@@ -202,7 +202,7 @@ if (isWorker) {
     const name = crypto.randomUUID()
     const hold = () => new Promise(() => held(name))
     const take = (): unknown =>
-      // Script of a page can steal the lock. Without a new one, pages would believe that this worker is gone.
+      // Script of a page can steal the lock. Without a new lock, pages would believe that this worker is gone.
       navigator.locks?.request(name, hold).catch((e) => e.name === 'AbortError' && take())
     take()
   })

@@ -19,8 +19,8 @@ export type { AdapterOptions } from './framework.js'
 /** The members of `locals` for the app: let `App.Locals` extend it. */
 export interface Locals {
   /**
-   * The session of the request, `null` without one. It is read when it is first awaited, and rejects if it cannot be
-   * read now. Pages that are rendered at build time have none.
+   * The session of the request, or `null` without a session. The session is read when the promise is first awaited. The
+   * promise rejects if the session cannot be read now. Pages that are rendered at build time have no session.
    */
   session: Promise<EdgeSession | null>
 }
@@ -36,7 +36,7 @@ export interface AstroContext {
  * Creates an `onRequest` that responds to the handler's endpoints and routes, and lets the app handle everything else.
  * It does nothing at build time.
  *
- * Its `env` is `locals.runtime.env` where there is one, as on Cloudflare, and else `process.env`.
+ * The handler's `env` is `locals.runtime.env` if that exists, as on Cloudflare, and otherwise `process.env`.
  */
 export const strongroom =
   (handler: TokenHandler, options: AdapterOptions = {}) =>

@@ -13,7 +13,7 @@ export interface AdapterOptions {
 export const envOf = (options: AdapterOptions, platform?: unknown): unknown =>
   'env' in options ? options.env : (platform ?? (globalThis as any).process?.env)
 
-/** Returns the session of a request. It is read once, when it is first awaited. */
+/** Returns the session of a request. The session is read once, when the promise is first awaited. */
 export const sessionOf = (
   handler: TokenHandler,
   ...[request, env, context]: Parameters<TokenHandler['session']>

@@ -21,8 +21,8 @@ export type { AdapterOptions } from './framework.js'
 /** The variables that the app's handlers get with `c.get(…)`. */
 export interface Variables {
   /**
-   * The session of the request, `null` without one. It is read when it is first awaited, and rejects if it cannot be
-   * read now.
+   * The session of the request, or `null` without a session. The session is read when the promise is first awaited. The
+   * promise rejects if the session cannot be read now.
    */
   session: Promise<EdgeSession | null>
 }
@@ -31,7 +31,7 @@ export interface Variables {
 export interface HonoContext {
   readonly req: { readonly raw: Request }
   readonly env: unknown
-  /** Throws where the platform has none. */
+  /** Throws if the platform has no execution context. */
   readonly executionCtx: Context
   set(name: 'session', session: Variables['session']): void
 }

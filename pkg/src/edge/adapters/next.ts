@@ -33,9 +33,9 @@ export const strongroom = (handler: TokenHandler, options: AdapterOptions = {}):
 }
 
 /**
- * Creates one function for `proxy.ts` (`middleware.ts` before Next.js 16). It returns `undefined`, with which Next.js
- * continues, for URLs that are neither endpoints nor routes. Give it a `matcher`. For a proxy, Next.js holds the first
- * 10 MB of a body in memory and cuts off the rest, so use route handlers for large uploads.
+ * Creates one function for `proxy.ts` (`middleware.ts` before Next.js 16). For URLs that are neither endpoints nor
+ * routes, the function returns `undefined`, and Next.js continues. Give it a `matcher`. For a proxy, Next.js holds the
+ * first 10 MB of a body in memory and cuts off the rest, so use route handlers for large uploads.
  */
 export const strongroomProxy =
   (handler: TokenHandler, options: AdapterOptions = {}) =>
@@ -59,14 +59,15 @@ export const strongroomProxy =
  *
  * @param headers The result of `await headers()`.
  * @returns `null` if nobody is signed in.
- * @throws Error if the session cannot be read now. It is kept, and the request may be repeated.
+ * @throws Error if the session cannot be read now. The session is kept, and the request may be repeated.
  */
 export const sessionFrom = async (
   handler: TokenHandler,
   headers: Pick<Headers, 'get'>,
   options: AdapterOptions = {},
 ): Promise<EdgeSession | null> => {
-  // Next.js sets both, unless a proxy in front did. They only select one of the handler's own cookie names.
+  // Next.js sets both headers, unless a proxy in front of it has set them. The headers only select one of the handler's
+  // own cookie names.
   const [scheme] = (headers.get('x-forwarded-proto') ?? 'https').split(',')
   const address = `${scheme}://${headers.get('host') ?? 'localhost'}`
   const cookie = headers.get('cookie') ?? ''

@@ -1,6 +1,6 @@
 /**
- * A listener for Node's `http`, `https` or `http2` server that calls a fetch-style handler. It also works in Express,
- * Connect, and Fastify with its middleware plugin.
+ * A listener for Node's `http`, `https` or `http2` server that calls a fetch-style handler. The listener also works in
+ * Express, Connect, and Fastify with its middleware plugin.
  *
  * ```ts
  * import { createServer } from 'node:http'

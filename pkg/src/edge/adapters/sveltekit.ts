@@ -1,5 +1,5 @@
 /**
- * A token handler in an app made with SvelteKit.
+ * An adapter that runs a token handler inside a SvelteKit app.
  *
  * ```ts
  * // src/hooks.server.ts
@@ -19,8 +19,8 @@ export type { AdapterOptions } from './framework.js'
 /** The members of `locals` for the app: let `App.Locals` extend it. */
 export interface Locals {
   /**
-   * The session of the request, `null` without one. It is read when it is first awaited, and rejects if it cannot be
-   * read now.
+   * The session of the request, or `null` without a session. The session is read when the promise is first awaited. The
+   * promise rejects if the session cannot be read now.
    */
   session: Promise<EdgeSession | null>
 }

@@ -33,8 +33,8 @@ export interface ConformanceOptions {
  * Returns the checks, in the order in which they find faults soonest. They may run at the same time, and on a store with
  * other entries: each check creates its own keys, which last a minute.
  *
- * @param make Creates the coordinator of a participant. All participants must share one store. Give each its own
- *   connection, process or isolate if possible.
+ * @param make Creates the coordinator of a participant. All participants must share one store. Give each participant
+ * its own connection, process or isolate if possible.
  */
 export function conformance(
   make: () => Coordinator | Promise<Coordinator>,

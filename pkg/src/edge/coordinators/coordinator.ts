@@ -29,7 +29,7 @@ export interface Coordinator {
   swap(key: string, version: string | null, value: string, ttl: number): Promise<Entry | null>
   /**
    * Resolves when the key has another version than `version`, when its entry expires, or after at most this many
-   * milliseconds. It may resolve earlier, so the caller reads again.
+   * milliseconds. The promise may resolve earlier, so the caller reads again.
    */
   wait(key: string, version: string | null, milliseconds: number): Promise<void>
 }

@@ -20,7 +20,7 @@ export interface KvAtomic {
   commit(): Promise<{ ok: false } | { ok: true; versionstamp: string }>
 }
 
-/** The stored value. It includes its expiry, since Deno deletes entries some time later. */
+/** The stored value, with its time of expiry, because Deno deletes expired entries only some time later. */
 interface Held {
   readonly value: string
   /** Milliseconds since the Unix epoch. */

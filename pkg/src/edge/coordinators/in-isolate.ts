@@ -10,7 +10,7 @@ interface Held extends Entry {
  *
  * Do not use it with several processes or isolates, as on Cloudflare Workers, Deno Deploy, Vercel or in a Node cluster.
  * Two of them would send the same refresh token, and a provider that rotates tokens would end the session. A logout in
- * one would not end the session in the other. Its entries are lost when the process ends.
+ * one would not end the session in the other. The coordinator's entries are lost when the process ends.
  */
 export function inIsolate(): CoordinatorSource {
   const coordinator = memory()

@@ -26,7 +26,7 @@ export interface RedisOptions {
 type Command = (command: readonly string[]) => Promise<unknown>
 
 /**
- * Redis, for Node, Deno and Bun. It takes a connected client, or a function that returns one for `env`:
+ * A coordinator in Redis, for Node, Deno and Bun. Pass a connected client, or a function that returns one for `env`:
  *
  * ```ts
  * // node-redis. Without a listener, a connection error would end the process.
@@ -63,15 +63,15 @@ function commandsOf(client: RedisClient): Command {
 export interface RedisRestOptions extends RedisOptions {
   /** The URL of the store: https, except on loopback. */
   url: string | ((env: any) => string)
-  /** Sent as `Authorization: Bearer`. It must be allowed to write. */
+  /** The token that is sent as `Authorization: Bearer`, which must have permission to write. */
   token: string | ((env: any) => string)
   /** Replaces the platform's `fetch`. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
 }
 
 /**
- * Redis over HTTP, as Upstash offers it, for platforms without sockets. It posts each command as a JSON array. The
- * response is `{ "result": … }` or `{ "error": … }`.
+ * A coordinator in Redis over HTTP, as Upstash offers it, for platforms without sockets. Each command is posted as a
+ * JSON array. The response is `{ "result": … }` or `{ "error": … }`.
  *
  * ```ts
  * redisRest({ url: (env) => env.UPSTASH_REDIS_REST_URL, token: (env) => env.UPSTASH_REDIS_REST_TOKEN })
@@ -80,8 +80,8 @@ export interface RedisRestOptions extends RedisOptions {
  * As with {@link redis}, waiting polls: about seven commands in the first second, two in each further one. Reads and
  * writes are scripts, which a database with read regions runs in its primary region.
  *
- * A call rejects with the error of `fetch`, or with an `Error` that has the status and the store's message.
- * Neither contains the token.
+ * A call rejects with the error of `fetch`, or with an `Error` that has the status and the store's message. Neither
+ * error contains the token.
  */
 export function redisRest({ url, token, fetch: send, ...options }: RedisRestOptions): CoordinatorSource {
   const value = (given: string | ((env: any) => string), env: any) =>

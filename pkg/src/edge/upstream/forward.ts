@@ -291,9 +291,9 @@ const ofLength = (body: ReadableStream<Uint8Array>, length?: string): ReadableSt
 const PIECE = 64 * 1024
 
 /**
- * Returns true if the body is known to fit into one chunk. It is searched as a whole, which costs less than a stream,
- * and is refused before any of it is forwarded. An encoded body (content or transfer encoding, RFC 9112 6.3) may be
- * longer than its header says.
+ * Returns true if the body is known to fit into one chunk. A short body is searched as a whole, which costs less than a
+ * stream, and is refused before any byte is forwarded. An encoded body (content or transfer encoding, RFC 9112 6.3) may
+ * be longer than its header says.
  */
 const isShort = ({ body, headers }: Response): boolean => {
   const length = headers.get('content-length') ?? ''
@@ -332,7 +332,7 @@ class Search {
     })
   }
 
-  /** Takes this many bytes to forward. */
+  /** Takes `count` bytes to forward. */
   taken(count: number): Uint8Array {
     const guard = this.#current()
     const start = guard.bytes()
@@ -400,7 +400,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
       if (!value) return { done }
       const size = value.buffer.byteLength
       const next = value.byteLength === size ? PIECE : value.byteLength <= LITTLE ? LITTLE : size
-      // Its content is searched and copied before the next read.
+      // The buffer's content is searched and copied before the next read.
       buffer = next === size ? new Uint8Array(value.buffer) : new Uint8Array(next)
       return { done, value }
     },

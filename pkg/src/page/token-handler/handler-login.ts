@@ -6,7 +6,7 @@ import { listen } from '../listen.js'
 import { CHECK_INTERVAL, MIN_CHECKS } from '../popup-checks.js'
 import type { HandlerSession } from './handler-session.js'
 
-/** Everything that a login needs of its client. */
+/** The functions of the client that a login uses. */
 export interface LoginContext {
   /** The path of the handler's endpoints. */
   base: string
@@ -98,7 +98,7 @@ const openLogin = (
       const interval = setInterval(check, CHECK_INTERVAL)
       stops.push(() => clearInterval(interval))
     }
-    // Otherwise the provider's page could navigate the app's page.
+    // With an opener, the provider's page could navigate the app's page.
     popup.opener = null
     popup.location.assign(url)
   })

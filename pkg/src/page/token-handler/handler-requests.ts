@@ -23,7 +23,10 @@ export interface HandlerConfig {
 export interface HandlerRequests {
   /** The path of the endpoints, without a slash at its end. */
   readonly base: string
-  /** Sends a request to `<base>/<name>`. It fails after the time limit of `connect()`, and when the client is closed. */
+  /**
+   * Sends a request to `<base>/<name>`. The request fails after the time limit of `connect()`, and when the client is
+   * closed.
+   */
   send(name: string, mark: string, init?: RequestInit): Promise<Response>
 }
 

@@ -1,6 +1,6 @@
 /**
- * The session as the page last read it from the token handler. It is read again when there is a reason to: another tab
- * has announced a change, the page is shown again, or a limit is near.
+ * The session as the page last read it from the token handler. The page reads the session again if another tab has
+ * announced a change, if the page is shown again, or if a limit is near.
  */
 import { BACKGROUND, USER } from '../../../glue/constants.js'
 import type { EndReason, Events, Session } from '../api.js'
@@ -167,7 +167,7 @@ export const handlerSession = (
     }
   }
 
-  /** The page that closes a popup (src/edge/endpoints/client_config.rs) sends 0. */
+  /** A login popup ends on a page that closes it and sends 0 (src/edge/endpoints/client_config.rs). */
   const onTabMessage = ({ data }: MessageEvent<TabMessage | 0>) => {
     if (data && data.startedAt === (session?.startedAt ?? null)) return
     announcedReason = data ? data.reason : null

@@ -2,7 +2,7 @@
  * The client over a token handler (`strongroom/edge`). It has the same interface as the client over a vault, and sends
  * requests with a cookie that no script can read. A page loads this file when it calls `connect()` with a path.
  *
- * The handler decides everything. The client knows the session as it last read it from the handler.
+ * The handler makes all decisions. The client only knows the session that it last read from the handler.
  */
 import { BACKGROUND, UNAUTHORIZED, USER } from '../../../glue/constants.js'
 import { watchUser } from '../activity.js'
