@@ -73,8 +73,8 @@ pub use io::{
 use isolate::Isolate;
 pub use proxy::headers::policy;
 pub use session::keys::{Key, Keyring};
-use task::Task;
 pub use task::TaskId;
+use task::{MOST_TASKS, Task};
 
 /// One isolate's token handler.
 pub struct Handler {
@@ -86,9 +86,6 @@ pub struct Handler {
     /// The number of tasks that this handler has started.
     count: usize,
 }
-
-/// Most tasks at a time. A task's number is the count of earlier tasks times this constant, plus its slot.
-const MOST_TASKS: usize = 1 << 14;
 
 /// Stale tasks are removed whenever the number of slots reaches a multiple of this.
 const MANY_TASKS: usize = 256;
@@ -114,10 +111,13 @@ impl Handler {
     /// Starts a task for a request. The task's number is invalid after [`Step::Done`].
     pub fn begin(&mut self, now: Instant, request: Request) -> (TaskId, Step) {
         let Some(place) = self.free_place(&now) else {
-            return (0, Step::Done(Response::Own(response::empty(503))));
+            return (
+                TaskId::default(),
+                Step::Done(Response::Own(response::empty(503))),
+            );
         };
         self.count = (self.count + 1) % (u32::MAX as usize / MOST_TASKS);
-        let id = self.count * MOST_TASKS + place;
+        let id = TaskId::new(self.count, place);
         let task = Task::new(&self.isolate, now);
         let response = Box::pin(router::handle(task.clone(), Box::new(request)));
         self.tasks[place] = Some((id, task::Running::new(task, response)));
@@ -147,7 +147,7 @@ impl Handler {
     }
 
     fn forget(&mut self, id: TaskId) {
-        let place = id % MOST_TASKS;
+        let place = id.slot();
         if self.running(id).is_some() {
             self.tasks[place] = None;
             self.free.push(place);
@@ -156,7 +156,7 @@ impl Handler {
 
     /// Returns the task with this number, unless the number is no longer valid.
     fn running(&mut self, id: TaskId) -> Option<&mut task::Running> {
-        match self.tasks.get_mut(id % MOST_TASKS) {
+        match self.tasks.get_mut(id.slot()) {
             Some(Some((known, running))) if *known == id => Some(running),
             _ => None,
         }
@@ -259,9 +259,9 @@ mod tests {
         assert_eq!(handler.tasks.len(), 2 * MANY_TASKS, "they may come back");
         let later = begin(&mut handler, 600);
         assert_eq!(handler.tasks.len(), 2 * MANY_TASKS);
-        let place = later % MOST_TASKS;
+        let place = later.slot();
         assert!(!lost.contains(&later));
-        let gone = lost.iter().find(|id| *id % MOST_TASKS == place).unwrap();
+        let gone = lost.iter().find(|id| id.slot() == place).unwrap();
         let step = handler.resume(at(601), *gone, Reply::Failed);
         assert!(matches!(
             step,
@@ -302,8 +302,8 @@ mod tests {
         let mut handler = handler();
         let most = u32::MAX as usize / MOST_TASKS;
         handler.count = most - 2;
-        assert_eq!(begin(&mut handler, 0) / MOST_TASKS, most - 1);
-        assert_eq!(begin(&mut handler, 0) / MOST_TASKS, 0);
+        assert_eq!(begin(&mut handler, 0).0 / MOST_TASKS, most - 1);
+        assert_eq!(begin(&mut handler, 0).0 / MOST_TASKS, 0);
     }
 
     #[test]

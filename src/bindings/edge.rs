@@ -13,7 +13,7 @@ use crate::base::strings;
 use crate::codec::json::{self, Object, Value, Writer};
 use crate::edge::{
     Config, Effect, Entry, Event, Forward, Handler, Head, OwnResponse, Reply, Request, Response,
-    Step,
+    Step, TaskId,
 };
 use crate::egress::token_reflection::Scope;
 use crate::vault::Entropy;
@@ -90,8 +90,10 @@ impl Edge {
         text: &str,
     ) -> String {
         let reply = read_reply(kind, text).unwrap_or(Reply::Failed);
-        let step = self.handler.resume(instant(monotonic, wall), task, reply);
-        self.written(task, step)
+        let step = self
+            .handler
+            .resume(instant(monotonic, wall), TaskId(task), reply);
+        self.written(TaskId(task), step)
     }
 
     /// Continues a task with a reply of bytes: an opened, sealed or signed value.
@@ -109,8 +111,10 @@ impl Edge {
             SIGNED => Reply::Signed(bytes),
             _ => Reply::Failed,
         };
-        let step = self.handler.resume(instant(monotonic, wall), task, reply);
-        self.written(task, step)
+        let step = self
+            .handler
+            .resume(instant(monotonic, wall), TaskId(task), reply);
+        self.written(TaskId(task), step)
     }
 
     /// Returns the address of the bytes of the last step.
@@ -146,7 +150,7 @@ impl Edge {
         })
     }
 
-    fn written(&mut self, task: usize, step: Step) -> String {
+    fn written(&mut self, TaskId(task): TaskId, step: Step) -> String {
         let mut out = Writer::object();
         out.number("task", task as u64);
         match step {

@@ -11,10 +11,11 @@ use crate::browser::platform::{Awaited, OnEvent, WorkerScope};
 use crate::vault::{Input, PortId};
 
 /// Number of a promise or request that a part of the host waits for. No number is used twice, and 0 is never used.
-pub(super) type WaitId = u32;
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WaitId(pub(super) u32);
 
 /// No wait is pending.
-pub(super) const NO_WAIT: WaitId = 0;
+pub(super) const NO_WAIT: WaitId = WaitId(0);
 
 /// The events: the first argument of `onEvent`.
 #[derive(Clone, Copy)]
@@ -117,14 +118,14 @@ impl Context {
 
     /// Adds listeners that report the end of `awaited` under the number returned.
     pub(super) fn wait(&mut self, awaited: &Awaited) -> WaitId {
-        self.last_wait += 1;
-        let id = self.last_wait;
+        self.last_wait.0 += 1;
+        let wait = self.last_wait;
         awaited.listen(
-            || self.listener(Event::Fulfilled, id),
-            || self.listener(Event::Succeeded, id),
-            &self.listener(Event::Failed, id),
+            || self.listener(Event::Fulfilled, wait.0),
+            || self.listener(Event::Succeeded, wait.0),
+            &self.listener(Event::Failed, wait.0),
         );
-        id
+        wait
     }
 
     /// Keeps `report` until the core can take it.

@@ -111,9 +111,9 @@ impl Host {
         };
         match event {
             Event::Message => self.message(PortId(id), &value.unchecked_into()),
-            Event::Fulfilled => self.resume(id, Ok(value)),
-            Event::Succeeded => self.resume(id, Ok(platform::result_of(&value))),
-            Event::Failed => self.resume(id, Err(value)),
+            Event::Fulfilled => self.resume(WaitId(id), Ok(value)),
+            Event::Succeeded => self.resume(WaitId(id), Ok(platform::result_of(&value))),
+            Event::Failed => self.resume(WaitId(id), Err(value)),
             Event::Upgrade => database::create_stores(&value),
             Event::Tick => {
                 self.timer = None;

@@ -21,8 +21,22 @@ use crate::edge::session::record::Lease;
 /// A platform may drop a request without notice. If slots are needed, tasks without a step for this long are removed.
 const STALE: Millis = Millis::from_secs(600);
 
-/// The number of a task in its isolate.
-pub type TaskId = usize;
+/// The number of a task in its isolate: the count of earlier tasks times [`MOST_TASKS`], plus its slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub usize);
+
+/// Most tasks at a time.
+pub(super) const MOST_TASKS: usize = 1 << 14;
+
+impl TaskId {
+    pub(super) const fn new(count: usize, slot: usize) -> Self {
+        Self(count * MOST_TASKS + slot)
+    }
+
+    pub(super) const fn slot(self) -> usize {
+        self.0 % MOST_TASKS
+    }
+}
 
 /// The context of a request's functions: the isolate, the time, and the interface to the host.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use super::{Browser, COOKIE, ORIGIN, Purpose, State, Visit, VisitId, World};
 use std::collections::BTreeMap;
 use strongroom::codec::form;
-use strongroom::edge::Request;
+use strongroom::edge::{Request, TaskId};
 
 impl World {
     pub fn open_browser(&mut self, subject: &str) -> usize {
@@ -105,7 +105,7 @@ impl World {
             browser,
             isolate,
             epoch: self.isolates[isolate].epoch,
-            task: 0,
+            task: TaskId::default(),
             serial: 0,
             purpose,
             began: self.now,
