@@ -278,7 +278,6 @@ fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
         id_token_alg: options.id_token_alg(),
         refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
         trusted_audiences: options.trusted_audiences(),
-        tells_reasons: true,
         dpop,
         ..config::Extended::default()
     };

@@ -100,6 +100,25 @@ fn store_that_omits_entries_counts_as_down() {
 }
 
 #[test]
+fn stored_session_outlasts_a_coordinator_failure() {
+    let mut host = Host::signed_in_with(&in_store());
+    host.restart(&in_store());
+    host.failing = vec!["Read"];
+    // The second call comes before the coordinator is asked again.
+    for _ in 0..2 {
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(
+            (answered.status(), &*answered.code()),
+            (503, "coordinator_unavailable")
+        );
+    }
+    assert_eq!(host.count("Read"), 1);
+    host.failing.clear();
+    host.pass(1);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+}
+
+#[test]
 fn longest_session_fits_the_smallest_store() {
     let with_padding = |length: usize| {
         let mut host = Host::with(&in_store());

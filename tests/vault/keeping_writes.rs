@@ -84,6 +84,18 @@ fn failed_writes_are_tried_less_and_less_often() {
 }
 
 #[test]
+fn failed_reads_are_tried_less_and_less_often() {
+    let mut world = World::with(SEALED);
+    world.store.is_unavailable = true;
+    world.open();
+    world.answer_all();
+    let before = world.count(Kind::Load);
+    world.advance(secs(600));
+    let more = world.count(Kind::Load) - before;
+    assert!((5..=20).contains(&more), "{more}");
+}
+
+#[test]
 fn idle_end_under_the_lock_needs_no_read() {
     let config = r#"{"session":{"persist":"sealed","idle":60},"requestTimeout":120}"#;
     let (mut world, page) = World::signed_in_with(config);
