@@ -5,8 +5,8 @@ import { listen } from '../tests/support/listen.mjs'
 const PATIENCE = 90_000
 
 /**
- * Starts the server to which measured pages report. It gives them the access token that `token()` returns, and tells
- * them when it has expired.
+ * Starts the server to which measured pages report. The server gives the pages the access token that `token()` returns,
+ * and tells them when the token has expired.
  */
 export async function startCollector({ origin, token, expired }) {
   const waiting = new Map()

@@ -24,7 +24,7 @@ const html = (name) => `<!doctype html>
 
 /**
  * Cross-origin isolation gives a page a clock of 5 µs instead of 100 µs, and a process that it shares with no worker.
- * So it is only for a tab whose worker is in another process in any case.
+ * Isolation is therefore used only for a tab whose worker is in another process in any case.
  */
 const ISOLATION = {
   'Cross-Origin-Opener-Policy': 'same-origin',

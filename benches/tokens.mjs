@@ -1,4 +1,4 @@
-/** Tokens for measuring how fast they are parsed. Their values are made up, but their structure is realistic. */
+/** Tokens for measuring how fast they are parsed. The tokens have invented values and a realistic structure. */
 import { randomBytes } from 'node:crypto'
 
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')

@@ -28,7 +28,7 @@ export default (coordinator) => {
   const made = new Map()
 
   let proxyByHand
-  /** A handwritten proxy with a session. It is first asked for a cookie of its own, as long as the given one. */
+  /** A handwritten proxy with a session. The first request gets a cookie from this proxy, as long as the given one. */
   const sendByHand = async (request, env) => {
     if (!request.url.endsWith('/cookie')) return proxyByHand.handle(request)
     const length = lengthIn(request.headers.get('cookie'))
@@ -48,7 +48,8 @@ export default (coordinator) => {
   }
 
   /**
-   * Repeats it this many times. The time is measured outside, because some platforms stop their clocks while code runs.
+   * Repeats the response body this many times. The time is measured outside, because some platforms stop their clocks
+   * while code runs.
    */
   const repeat = async (request, env, context) => {
     const { searchParams } = new URL(request.url)

@@ -86,7 +86,7 @@ export async function compare(auth, { measures, ...parameters }) {
   return found
 }
 
-/** Runs two functions in turns and returns the time of each. They alternate in starting. */
+/** Runs two functions in turns and returns the time of each. The two functions take turns in starting. */
 async function inTurns(pairs, both) {
   const times = [[], []]
   for (let pair = 0; pair < pairs; pair++) {

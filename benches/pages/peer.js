@@ -1,4 +1,6 @@
-/** One of the contenders: signs in, and then measures, or waits for the signal to call together with others. */
+/**
+ * The page of one contender: signs in, and then measures, or waits for the signal to call at the same time as others.
+ */
 import { CONTENDERS } from './contenders.js'
 import { parameters, report } from './connect.js'
 

@@ -355,7 +355,7 @@ for (const kind of KINDS) {
 vault(${JSON.stringify(app.config)})
 ${TRAP}`)
     const page = await app.open('/empty')
-    // The login waits. Otherwise it would navigate away from the page.
+    // The login must wait: otherwise it would navigate away from the page.
     app.provider.faults.add('discovery', { times: 10, hold: new Promise(() => {}) })
     const codes = await page.evaluate(async (which) => {
       const worker = create[which]()

@@ -31,7 +31,7 @@ after(() => Promise.all(Object.values(apps).map((app) => app.close())))
 const orders = (app) => `${app.api.url}orders`
 const session = (page) => page.evaluate(() => auth.session)
 
-/** From outside, as the system does when memory is short. */
+/** Kills the worker from outside, as the system does when memory is short. */
 const kill = (app, page) => killWorkers(page)
 
 const told = (how) => (app, page) => page.evaluate((way) => new BroadcastChannel('end').postMessage(way), how)
@@ -173,7 +173,7 @@ test('every tab learns that its shared worker was killed', time, async () => {
     await tab.waitForFunction(() => failures.length, null, { polling: 20 })
     assert.deepEqual(await tab.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
   }
-  // They share one new vault.
+  // All tabs share one new vault.
   await Promise.all(tabs.map((tab) => tab.evaluate(() => auth.reconnect())))
   const changed = tabs[2].evaluate(() => new Promise((resolve) => auth.on('change', resolve)))
   await tabs[1].evaluate(() => void auth.login({ mode: 'redirect' }))
@@ -252,7 +252,7 @@ test('a page whose worker’s lock was stolen reconnects at most once', time, as
     )
   await waitUntil(page, isAnswered, `${app.api.url}slow?ms=1500`)
   assert.ok((await page.evaluate(() => times)) <= 1)
-  // As a control: the lock is held, and by another holder.
+  // Control experiment: the lock is held, and by another holder.
   assert.equal(await other.evaluate(stealLocks), 1)
   await page.context().close()
 })

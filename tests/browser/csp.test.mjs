@@ -36,7 +36,7 @@ before(async () => {
 })
 after(() => Promise.all([app?.close(), elsewhere?.close()]))
 
-/** The worker file as a bundler builds it. It reports the result of `eval`, and has one rule too many. */
+/** The worker file as a bundler builds it. This file reports the result of `eval`, and has one rule too many. */
 async function bundled() {
   const config = { ...app.config, apis: [...app.config.apis, { url: `${elsewhere.origin}/` }] }
   const contents = `import { vault } from './worker.js'

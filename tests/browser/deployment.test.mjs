@@ -115,7 +115,7 @@ for (const [index, [names, kind, deploy]] of CASES.entries()) {
         const tabs = await twoTabs(app, deploy)
         assert.equal(await hasNewWorker(tabs[0]), false)
         assert.equal(await hasNewWorker(tabs[1]), true)
-        // In memory, each deployment has its own session.
+        // With sessions in memory, each deployment has its own session.
         if (persist === 'memory') await signIn(tabs[1])
         await isSignedIn(tabs[1])
         await signOut(tabs, first)
@@ -252,7 +252,7 @@ test('a forged hint has no effect', time, async () => {
   await forge([SIGNED_IN])
   const later = await session(page)
   assert.deepEqual([later.idleExpiresAt, later.expiresAt], [idleExpiresAt, expiresAt])
-  // As a control: a hint of a logout ends the session, as logout() would.
+  // Control experiment: a hint of a logout ends the session, as logout() would.
   await forge([SIGNED_OUT])
   await isSignedIn(page, false)
 })

@@ -167,7 +167,7 @@ test('no proof, no token and no private key is in the page', time, async () => {
   const secrets = proofs.map((proof) => ({ kind: 'proof', value: proof.slice(proof.indexOf('.') + 1) }))
   const places = await collect(page, log)
   assert.deepEqual(search(places, [...secrets, ...app.ledger.secrets()]).filter(isNoCallback), [])
-  // As a control: the same search finds a planted proof.
+  // Control experiment: the same search finds a planted proof.
   const planted = search({ ...places, dom: [`<p>${proofs[0]}</p>`] }, secrets)
   assert.ok(planted.some(({ place }) => place === 'dom'))
   // The key is in the store, where it can be used but not read: docs/sessions.md says so.

@@ -115,7 +115,7 @@ test('an enormous request head is refused without a hang', time, async () => {
   assert.equal(value.status, 200)
 })
 
-// Messages of a page that does not use the wrapper. They must not reveal or damage anything.
+// Messages of a page that does not use the wrapper. These messages must not reveal or damage anything.
 const GARBAGE = [
   undefined,
   null,
@@ -146,7 +146,7 @@ test('malformed messages do not change the vault', time, async () => {
     create.shared().port.postMessage('strongroom', [port2])
     port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
     for (const message of messages) port.postMessage(message)
-    // Its response comes last, because a port keeps the order of messages.
+    // The response to this message comes last, because a port keeps the order of messages.
     port.postMessage([JSON.stringify({ t: 'inspect', id: 999 })])
     while (!answers.some(([text]) => /"id":999\b/.test(text)))
       await new Promise((next) => setTimeout(next, 10))

@@ -45,7 +45,7 @@ async function callback(query, context, which = app) {
   return outcome
 }
 
-/** Starts a login and stays at the provider. Its parameters are needed to make a response. */
+/** Starts a login and stays at the provider. The login's parameters are needed to make a response. */
 async function begun(which = app) {
   const page = await which.open()
   const asked = which.ledger.until(({ type }) => type === 'authorization_request')

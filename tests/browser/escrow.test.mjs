@@ -62,7 +62,7 @@ for (const kind of KINDS) {
     const app = apps[kind]
     const page = await openSignedIn(app)
     await stopServiceWorkers(page)
-    // A user is active, as one who reloads a page would be.
+    // Makes the user active, as a reload of the page does.
     await untilHanded(page, () => page.keyboard.press('Shift'))
     await reload(page, app)
     assert.equal(await resumed(page), 'escrow')
@@ -174,7 +174,7 @@ test('script of the page cannot open what is stored; with `sealed` it can', time
   assert.ok(texts.some((text) => text.includes(apps.sealed.ledger.newest('refresh_token').value)))
 })
 
-/** Attempts of a page's script to get the key. Each resolves with the response's status and length. */
+/** Attempts of script in a page to get the key. Each resolves with the response's status and length. */
 const ATTEMPTS = {
   'fetch in the page': (address) => ask(address),
   'fetch in the page, with a key of its own': (address) =>
@@ -254,7 +254,7 @@ test('only the vault gets the key', time, async (t) => {
           active.postMessage('key')
         })
       })
-      // Only the app's own listener receives it.
+      // Only the app's own listener receives the message.
       assert.equal(heard, 'heard')
     })
     await t.test('a control: a worker at the vault’s own URL gets it', time, async () => {
@@ -288,7 +288,7 @@ const CACHING = `addEventListener('fetch', (event) => {
 /** An app with a caching service worker, in which escrow() comes first or is for another URL. */
 async function startCaching({ kind, vault = '/auth.worker.js' }) {
   const app = await start({ kind, persist: 'escrow' })
-  // It may connect to the same servers as the vault.
+  // The service worker may connect to the same servers as the vault.
   app.site.workers.push('/sw.js')
   app.site.files['/sw.js'] = `import { escrow } from '/strongroom/escrow.js'
 escrow('${vault}')
@@ -334,7 +334,7 @@ for (const kind of KINDS) {
       const page = await openSignedIn(app)
       assert.equal((await call(page, orders(app))).value.status, 200)
       assert.deepEqual(await page.evaluate(keptTokens), [])
-      // After a stop the service worker knows no vault any more.
+      // After a stop the service worker no longer knows a vault.
       await stopServiceWorkers(page)
       assert.equal((await call(page, orders(app))).value.status, 200)
       assert.deepEqual(await page.evaluate(keptTokens), [])
@@ -348,7 +348,7 @@ for (const kind of KINDS) {
       await page.keyboard.press('Shift')
       await reload(page, app)
       assert.equal(await resumed(page), 'escrow')
-      // As a control: the service worker does serve other URLs from the cache.
+      // Control experiment: the service worker does serve other URLs from the cache.
       await page.evaluate(plant, [`${origin}/other.worker.js`, PLANTED])
       assert.equal(await page.evaluate(isPlanted, [kind, '/other.worker.js', 20_000]), true)
     } finally {
@@ -372,7 +372,7 @@ addEventListener('install', () => skipWaiting())`
 })
 
 test('a vault accepts no key from a cache', time, async () => {
-  // Its service worker is for a vault at another URL, and handles this vault's request like any other.
+  // This app's service worker serves a vault at another URL, and handles this vault's request like any other request.
   const app = await startCaching({ kind: 'shared', vault: '/another.worker.js' })
   app.site.files['/sw.js'] = app.site.files['/sw.js'].replace(
     "if (request.method === 'GET')",
@@ -382,7 +382,7 @@ test('a vault accepts no key from a cache', time, async () => {
     const page = await openWithEscrow(app)
     const planted = [app.site.origin + ADDRESS, 'k'.repeat(32), { 'strongroom-escrow': '1' }]
     await page.evaluate(plant, planted)
-    // As a control: a request that a page sends is served by it.
+    // Control experiment: the service worker does serve a request that a page sends.
     const found = await page.evaluate(`(${ask})('${ADDRESS}')`)
     assert.deepEqual(found, { status: 200, length: 32 })
     await page.reload()
@@ -417,7 +417,7 @@ test('auth.fetch() cannot request the key', time, async () => {
     const page = await openSignedIn(app)
     const there = await call(page, app.site.origin + ADDRESS)
     assert.equal(there.error.code, 'url_not_allowed')
-    // As a control: the rule does cover the site.
+    // Control experiment: the rule does cover the site.
     assert.equal((await call(page, `${app.site.origin}/empty.html`)).value.status, 200)
   } finally {
     await app.close()

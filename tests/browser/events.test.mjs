@@ -1,5 +1,5 @@
 // auth.eventSource behaves like EventSource: it reads the same events from a stream as the browser's own. It also sends
-// a token, and reconnects with the next token when that has expired.
+// a token, and reconnects with a new token when the first has expired.
 import assert from 'node:assert/strict'
 import { build } from 'esbuild'
 import { after, before, beforeEach, test } from 'node:test'
@@ -72,7 +72,7 @@ function stream(name, pieces, after = (response) => response.end()) {
   })
 }
 
-/** Unusual streams, as a string or bytes. `types` are the event types besides `message`. */
+/** Unusual event streams, each as a string or as bytes. `types` are the event types besides `message`. */
 const STREAMS = {
   'one event': { text: 'data: hello\n\n' },
   'two events': { text: 'data: a\n\ndata: b\n\n' },
@@ -307,7 +307,7 @@ test('retry: 0 still waits after a failure', time, async () => {
   const count = await timesAsked('retry: 0\ndata: x\n\n')
   // Browsers repeat some requests by themselves.
   assert.ok(count <= 5, `${count} requests`)
-  // As a control: while the server responds, its delay of 0 applies.
+  // Control experiment: while the server responds, the server's delay of 0 applies.
   assert.ok((await timesAsked('retry: 0\ndata: x\n\n', null)) > 5)
 })
 
@@ -489,7 +489,7 @@ test('reconnections use the current token, and sockets too', time, async () => {
       return errors
     }, `${short.api.url}on/short`)
     assert.deepEqual(said, [0, 0])
-    // The API's clock counts in whole seconds, so it may reject a token first. That costs a retry.
+    // The API's clock counts in whole seconds, so it may at first reject a token, which costs a retry.
     const admitted = short.api.requests.filter(({ claims }) => claims)
     const tokens = new Set(admitted.map(({ authorization }) => authorization))
     assert.deepEqual([admitted.length, tokens.size], [3, 3], 'three connections, each with its own token')

@@ -38,7 +38,7 @@ afterEach(() => {
 const PORTAL = '<!doctype html><title>Hotel</title><p>Please accept the terms of use.'
 const OK = 200
 
-/** Signs in and waits until the access token has expired. `count` counts requests from then on. */
+/** Signs in and waits until the access token has expired. `count` returns the number of requests since then. */
 async function expired(context) {
   const page = await app.open('/', context)
   await signIn(page)
@@ -254,7 +254,7 @@ test(
   },
 )
 
-// A loss that ends a session against everyone's will. Only the provider can prevent it.
+// A lost response that ends the session although nobody wants that. Only the provider can prevent this.
 
 const LOST = [
   { what: 'the response is lost after the rotation', fault: { drop: true, when: 'after' } },
@@ -345,7 +345,7 @@ test('offline and back: an expired token is refreshed when the device is online'
   assert.equal(count(), 1)
 })
 
-// Another provider replaces the first one.
+// A restarted provider with new keys replaces the first one.
 
 test('a provider that restarts with new signing keys', time, async () => {
   const { page, tokenRequests } = await expired()

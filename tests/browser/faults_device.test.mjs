@@ -37,7 +37,7 @@ afterEach(() => {
   app.setConfig({})
 })
 
-/** Signs in. `count` counts requests from then on. */
+/** Signs in. `count` returns the number of requests since then. */
 async function signedIn() {
   const page = await app.open()
   assert.ok((await signIn(page)).value, 'the login')
@@ -177,7 +177,8 @@ for (const [what, wall] of [
       report.add(name, [...new Set(calls)].join(), 'goes on', `${count()} for 2 expired tokens`)
       assert.deepEqual([...new Set(calls)], [200])
       assert.equal(await end(page), false)
-      // One refresh for the calls, and one before the expiry for an active user.
+      // Two refreshes are expected for each expired token: one for the calls, and one before the expiry for an active
+      // user.
       assert.ok(count() <= 4, `${count()} token requests`)
     })
   }

@@ -1,4 +1,4 @@
-// auth.fetch and plain fetch side by side in one page. Their differences are printed, and must be exactly those in
+// auth.fetch and plain fetch side by side in one page. The test prints the differences, which must be exactly those in
 // docs/fetch.md.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
@@ -17,7 +17,7 @@ let app, page, addresses
 before(async () => {
   app = await startApp({ plainFetch: true, provider: { accessTokenSeconds: 3600 } })
   const nobody = `${await nowhere()}/`
-  // Another name of loopback is another origin. The vault's rules cover it, and the page's policy does not.
+  // Another name of loopback is another origin. The vault's rules allow this origin, and the page's policy does not.
   const elsewhere = `${app.api.origin.replace('127.0.0.1', 'localhost')}/v1/`
   app.site.connectSrc.push(nobody, new URL(elsewhere).origin)
   app.site.pageCsp += ` ${nobody} data: blob:`

@@ -14,7 +14,7 @@ before(async () => {
   const options = { provider: { accessTokenSeconds: 4 } }
   const [shared, dedicated] = await Promise.all([
     startApp(options),
-    // Its logins by redirect must come from the store, because the page that returns has another vault.
+    // The app's logins by redirect must be read from the store, because the page that returns has another vault.
     startApp({ kind: 'dedicated', ...options }),
   ])
   Object.assign(apps, { shared, dedicated })
@@ -297,7 +297,7 @@ vault(${JSON.stringify(app.config)})`)
   const { value } = await signInByPopup(page)
   assert.equal(value.claims.sub, 'alice')
   await app.ledger.accessTokenExpired()
-  // They wait for one refresh and then all start at once.
+  // All calls wait for one refresh and then start at once.
   const codes = await page.evaluate(async (url) => {
     const outcomes = Array.from({ length: 400 }, () => settle(auth.fetch(url)))
     return (await Promise.all(outcomes)).map(({ error }) => error?.code ?? error?.name)
@@ -378,7 +378,7 @@ const sendAtRandom = async ({ seed, count, apiUrl }) => {
       if (error.name !== 'DataCloneError') throw error
     }
   }
-  // Its answer comes last, because a port keeps the order of messages.
+  // The response to this message comes last, because a port keeps the order of messages.
   port.postMessage([JSON.stringify({ t: 'inspect', id: 999_999 })])
   await over
   return JSON.stringify(answers)

@@ -275,7 +275,7 @@ describe('the profile on disk', () => {
     await booted(page)
     for (const index of Object.keys(Object.keys(CACHEABLE)))
       await call(page, `${app.api.url}on/echo-${index}`)
-    // As a control: a response that a page fetches by itself, uncompressed, is in the cache on disk.
+    // Control experiment: a response that a page fetches by itself, uncompressed, is in the cache on disk.
     const planted = await page.evaluate(
       (url) => fetch(url).then((response) => response.text()),
       `${app.api.origin}/open/planted`,

@@ -166,9 +166,9 @@ test('the detector does not find what was not planted', time, async () => {
 // The vault
 
 /**
- * By the design of the redirect, a code reaches the page in the URL. It has been used, and was useless without its
- * verifier. It must be removed from the URL and must not be stored. The engine remembers the URL at which a page was
- * opened, and the page passed it to the vault.
+ * A redirect always brings the code to the page in the URL. The code has been used by then, and is useless without its
+ * verifier. The page must remove the code from the URL and must not store it. The engine remembers the URL at which a
+ * page was opened, and the page passed it to the vault.
  */
 const CODE_MAY_BE_IN = ['heap', 'messages sent', 'performance', 'addresses']
 
@@ -327,7 +327,7 @@ test('no token, code or verifier is ever in the page', { timeout: 900_000 }, asy
 test('no token is in the page after a silent login', { timeout: 360_000 }, async () => {
   const returning = await startApp({
     resume: 'redirect',
-    // Without offline_access, because the provider would require consent for it.
+    // The scope lacks offline_access, because the provider would require consent for it.
     config: { scope: 'openid profile orders', inspect: true },
     extendedLifetime: false,
     launch: { args: HEAP_ARGS },
@@ -346,7 +346,7 @@ test('no token is in the page after a silent login', { timeout: 360_000 }, async
     assert.equal(await page.evaluate(() => auth.resumed), 'redirect')
     assert.equal((await call(page, `${returning.api.url}me`)).value.status, 200)
     await assertClean([tab], 'it came back', returning)
-    // As a control: a code that is stored with the attempt is found.
+    // Control experiment: a code that is stored with the attempt is found.
     const { value } = returning.ledger.newest('authorization_code')
     await page.evaluate((code) => (sessionStorage['strongroom.resume'] += code), value)
     const [finding] = findLeaks(await collect(page, tab.log), returning)

@@ -104,7 +104,7 @@ for (const [way, webSocket] of Object.entries(WAYS)) {
     assert.equal(await page.evaluate(converse, [live + way]), 4000)
     assert.deepEqual(search(await collect(page, log), tokens()), [])
 
-    // As a control: a token that an API sends is found.
+    // Control experiment: a token that an API sends is found.
     const { value } = app.ledger.newest('access_token')
     await page.evaluate((token) => {
       globalThis.planted = new MessageEvent('message', { data: token })

@@ -9,7 +9,7 @@ const apps = {}
 const pages = {}
 
 before(async () => {
-  // Without offline_access, because the provider would require consent for it and no login would be silent.
+  // The scope lacks offline_access, because the provider would require consent for it and no login would be silent.
   const config = { scope: 'openid profile orders' }
   const options = {
     shared: { config },

@@ -64,7 +64,7 @@ function prepare(token) {
       headers: seen.headers.filter((name) => !/^(sec-ch-ua.*|cache-control|pragma)$/.test(name)),
     }
   }
-  // By the Fetch standard these have no body. Chromium returns an empty one.
+  // By the Fetch standard these responses have no body. Chromium returns an empty body.
   globalThis.empty = async (response) => ({ ...(await look(response)), body: undefined })
   globalThis.failure = async (promise) => {
     try {

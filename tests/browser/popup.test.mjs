@@ -62,7 +62,7 @@ for (const kind of Object.keys(KINDS)) {
       try {
         const { page, popup } = await openPopup(app)
         await popup.waitForSelector('#username')
-        // From now on it looks closed, although the user is about to sign in.
+        // From now on the popup looks closed, although the user is about to sign in.
         await looksClosed(page)
         const closed = popup.waitForEvent('close')
         await giveConsent(popup)
@@ -106,7 +106,7 @@ for (const kind of Object.keys(KINDS)) {
       await popup.waitForSelector('#username')
       await popup.close()
       await looksClosed(page)
-      // Another login can start meanwhile.
+      // Another login can start in the meantime.
       const { value } = await signInByPopup(page)
       assert.equal(value.claims.sub, 'alice')
     },

@@ -172,7 +172,7 @@ test('a session continues after a token was reflected', time, async () => {
   assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
 })
 
-/** Another app with these rules. */
+/** Starts another app with these rules. */
 async function withRules(apis) {
   app.setConfig({ apis })
   const other = await app.open()

@@ -8,7 +8,7 @@ const time = { timeout: 60_000 }
 
 const apps = {}
 
-// Without offline_access, because the provider would require consent for it and no login would be silent.
+// The scope lacks offline_access, because the provider would require consent for it and no login would be silent.
 const config = { scope: 'openid profile orders' }
 const options = { config, extendedLifetime: false, provider: { accessTokenSeconds: 60 } }
 
@@ -51,7 +51,7 @@ async function reload(page, app, path = '/') {
   await page.goto(app.site.origin + path)
 }
 
-/** Waits until the page in which `connect()` resolves has started. It may navigate to the provider in between. */
+/** Waits until the page in which `connect()` resolves has started. The tab may navigate to the provider before that. */
 const settled = (page) => page.waitForFunction(() => globalThis.auth, null, { polling: 20 })
 
 /** Waits until the page has a session. */
@@ -266,7 +266,7 @@ test('redirect: no attempt after a logout in another tab', time, async () => {
   await booted(page)
   assert.equal(await session(page), null)
   assert.equal(trips(app) - before, 0)
-  // As a control: an attempt is allowed after a login.
+  // Control experiment: an attempt is allowed after a login.
   await page.evaluate(() => void auth.login())
   await signedIn(page)
   // The other tab still shows why its own session ended, and must not count that as a new end.

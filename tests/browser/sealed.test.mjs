@@ -97,7 +97,7 @@ test('the store has no token, and its key is not extractable', time, async () =>
   assert.ok(secrets.length >= 4)
   const holdsSecret = ({ text }) => secrets.some((secret) => text.includes(secret))
   assert.deepEqual(found.filter(holdsSecret), [])
-  // As a control: the same search finds a stored token.
+  // Control experiment: the same search finds a stored token.
   await page.evaluate(
     (token) =>
       new Promise((resolve) => {
@@ -254,7 +254,7 @@ test('with a full disk the session continues, and kept is false', time, async ()
   const { origin } = app.site
   const page = await app.open('/empty')
   const devtools = await page.context().newCDPSession(page)
-  // Before the browser has determined the available space.
+  // The quota is set before the browser has determined the available space.
   await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1 })
   await page.goto(`${origin}/`)
   await signInByPopup(page)

@@ -375,7 +375,7 @@ test('a chosen sub-protocol with the token is hidden from the page', time, async
   }, `${live}protocol?choose=token`)
   assert.equal(outcome[0], '')
   const [{ socket, protocols }] = admitted()
-  // As a control: the server really chose it.
+  // Control experiment: the server really chose the sub-protocol with the token.
   assert.match(socket.protocol, /^bearer\.ey/)
   assert.deepEqual([protocols[0], protocols.length], ['chat', 2])
   const secrets = [{ kind: 'access_token', value: app.ledger.newest('access_token').value }]
@@ -586,7 +586,7 @@ const raw = async ({ url, garbage, payload = 'port' }) => {
     port1.onmessage = ({ data: [text] }) =>
       text[0] === '{' && JSON.parse(text).id === 7 && resolve(JSON.parse(text))
     own.port1.onmessage = ({ data }) => {
-      // The echo of data that was no reason to close.
+      // Data that did not close the socket: the server echoes it.
       if (Array.isArray(data)) return
       heard.push(typeof data === 'object' ? data?.code : JSON.parse(data).t)
       if (typeof data === 'object') return resolve(heard)

@@ -65,7 +65,7 @@ test('a stalled reader stops the server after a bounded amount', time, async (t)
   const first = await stalled()
   assert.ok(first < MOST, `${first} bytes were taken although nothing was read`)
 
-  // As a control: it continues with the reader, at any size.
+  // Control experiment: the body continues while it is read, at any size.
   const seen = await read(256 * MB)
   const second = await stalled()
   assert.ok(seen >= 256 * MB && second >= seen)
@@ -160,7 +160,7 @@ const ENDS = {
   'a page that is closed': async () => (await other()).close(),
 }
 
-/** Another tab, which reads. */
+/** Opens another tab, which reads its bodies. */
 async function other() {
   const tab = await app.open('/', page.context())
   await booted(tab)

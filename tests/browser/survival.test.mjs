@@ -114,7 +114,7 @@ const EVENTS = [
   },
 ]
 
-/** By app: the only tab of a user whose session has survived the previous event. */
+/** Maps each app to the only tab of a user whose session has survived the previous event. */
 const survivors = new Map()
 
 async function openSignedIn(app) {
@@ -152,8 +152,8 @@ const observed = SETUPS.filter(({ isUsual }) => ALL || isUsual)
 
 for (const { name, ...options } of observed) {
   test(`${name}: what a session survives`, time, async () => {
-    // A page in the back-forward cache keeps its worker alive, but no page can rely on it. So the cache is off, the
-    // driver's default, except in the tests about it.
+    // A page in the back-forward cache keeps its worker alive, but no page can rely on that. The cache is therefore
+    // off, as is the driver's default, except in the tests about the cache.
     const apps = new Map()
     for (const cached of [false, true]) {
       const app = await startApp({ proxied: true, launch: cached ? WITH_CACHE : {}, ...options })

@@ -180,7 +180,7 @@ for (const persist of ['memory', 'sealed']) {
 test('a crashed tab’s port and calls end', time, async () => {
   const [first, second, third] = await tabs(3)
   await portsAre(first, 3)
-  // So many calls that they do not end by themselves.
+  // The number of calls is so large that they do not end by themselves.
   await second.evaluate((api) => {
     globalThis.reading = auth.fetch(`${api}stream?n=100000&interval=10`).then((response) => response.text())
   }, app.api.url)
@@ -197,7 +197,7 @@ test('after a crash of the worker’s tab the others reconnect', time, async () 
   const own = await startApp({ extendedLifetime: false, config: { session: { persist: 'sealed' } } })
   try {
     const first = await own.open()
-    // By popup, because a navigation to the provider may end in another process than the worker's.
+    // The test signs in by popup, because a navigation to the provider may end in another process than the worker's.
     await signInByPopup(first)
     const second = await own.open('/', first.context())
     await booted(second)

@@ -19,7 +19,7 @@ let app
 let orders
 
 before(async () => {
-  // Without offline_access, because the provider would require consent for it and no login would be silent.
+  // The scope lacks offline_access, because the provider would require consent for it and no login would be silent.
   const config = { scope: 'openid profile orders' }
   app = await startApp({ vaultOrigin: true, config, provider: { accessTokenSeconds: 60 } })
   orders = `${app.api.url}orders`

@@ -442,7 +442,7 @@ test('a service worker of the app’s origin sees no request of the vault', time
 
 test('a service worker of the vault’s own origin would see the token', time, async () => {
   const worker = plain.site.files['/auth.worker.js']
-  // Another worker than that of the live session.
+  // This worker differs from that of the live session.
   plain.setWorker(`${worker}\n// for the spy`)
   const seen = await spy(plain)
   assert.ok(

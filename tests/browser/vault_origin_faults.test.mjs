@@ -77,7 +77,7 @@ test('one request too many for the frame is limit_exceeded', time, async () => {
     element.contentWindow.postMessage('strongroom frame 1', new URL(address).origin, [port2])
     await next(1)
     const state = (n) => String(n).padStart(32, '0')
-    // One request is within the limit.
+    // The limit is 64 pending requests; forgetting one allows one more.
     for (let id = 0; id < 64; id++) port1.postMessage({ t: 'await', id, state: state(id) })
     port1.postMessage({ t: 'forget', id: 63 })
     port1.postMessage({ t: 'callback', id: 100, state: state(100) })

@@ -517,7 +517,7 @@ const STATELESS = [
   ['?error=access_denied&error_description=no', 'login_denied', /access_denied/],
   ['#error=unauthorized_client', 'callback_invalid', /no state/],
   ['?error=temporarily_unavailable', 'provider_unavailable', /temporarily_unavailable/],
-  // From another issuer, or without a reason.
+  // These responses come from another issuer, or give no reason.
   ['?error=access_denied&iss=https://evil.test', 'callback_invalid', /no state/],
   ['?code=x', 'callback_invalid', /no state/],
 ]

@@ -1,6 +1,6 @@
-// Code beside `vault()` in the worker file has the vault's powers, as docs/deployment.md says. These tests show how far
-// that goes, so that nobody considers the worker a protection against its own imports. The vault calls the `fetch` that
-// it found at its start.
+// Code beside `vault()` in the worker file has the vault's powers, as docs/deployment.md says. The tests show the
+// extent of these powers, so that nobody considers the worker a protection against its own imports. The vault calls the
+// `fetch` that it found at its start.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { call, signIn, startApp } from '../support/app.mjs'

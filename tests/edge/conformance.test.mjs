@@ -20,7 +20,7 @@ const broken = (change) => () => {
   return () => wrong
 }
 
-/** Uses write counts as versions. They start again after a key has expired. */
+/** Uses write counts as versions, which start again after a key has expired. */
 const counting = (right) => {
   const known = new Map()
   return {

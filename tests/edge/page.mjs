@@ -127,7 +127,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       await page.evaluate(() => giving.abort())
       const { error } = await page.evaluate(() => login)
       assert.equal(error.code, 'login_canceled')
-      // At the provider it is out of the page's reach, and the user's to close.
+      // While the popup shows the provider, the page cannot close it, and the user must.
       await popup.close()
     })
 
@@ -482,7 +482,8 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const cookies = await page.context().cookies(app.site.origin)
       const [{ name, httpOnly, sameSite, path, secure }] = cookies
       assert.equal(cookies.length, 1)
-      // On http, which is for loopback only, it has neither prefix nor `Secure`. tests/edge/handler.mjs tests those.
+      // On http, which is for loopback only, the cookie has neither a prefix nor `Secure`. tests/edge/handler.mjs tests
+      // both attributes.
       assert.deepEqual(
         { name, httpOnly, sameSite, path, secure },
         { name: 'strongroom', httpOnly: true, sameSite: 'Lax', path: '/', secure: false },
@@ -496,7 +497,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       test(`form of another origin ${what}`, time, async () => {
         const page = await signedIn()
         const tab = await page.context().newPage()
-        // Another port is another origin of the same site, so the browser sends the cookie.
+        // A different port is a different origin of the same site, so the browser sends the cookie.
         const body = `<form method="post" enctype="text/plain" action="${app.site.origin}${path}"><input name='{"item":"' value='","quantity":1}'><button>Win</button></form>`
         await tab.route('http://localhost:9/', (route) => route.fulfill({ contentType: 'text/html', body }))
         await tab.goto('http://localhost:9/')

@@ -1,5 +1,5 @@
-// A Node process with Redis ends during a refresh: it is killed, or stops as docs/edge.md says. Another process serves
-// the session.
+// A Node process with Redis ends during a refresh: it is killed, or stops as docs/edge.md describes. Another process
+// then serves the session.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -41,7 +41,7 @@ const node = (started) =>
     },
   })
 
-/** Resolves when the process accepts no new connections. */
+/** Resolves when the process no longer accepts connections. */
 async function refusesConnections(url) {
   const { hostname, port } = new URL(url)
   for (;;) {

@@ -61,7 +61,7 @@ for (const [what, more, given, expected] of [
       return true
     })
     assert.deepEqual(faults, [], 'ready() does not report to the log')
-    // Without ready(), the first request reports it.
+    // Without ready(), the first request reports the fault.
     assert.equal(await statusOf(made, given), 500)
     assert.deepEqual(
       faults.map(({ code }) => code),

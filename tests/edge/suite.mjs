@@ -117,7 +117,7 @@ function basics(name) {
   })
 }
 
-/** Starts a server with endless responses. It emits `asked` for each. */
+/** Starts a server with endless responses, which emits `asked` for each request. */
 async function startEndless() {
   const events = new EventEmitter()
   const server = await listen({

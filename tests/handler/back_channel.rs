@@ -321,7 +321,7 @@ fn logout_token_is_accepted_once() {
     host.pass(1);
     host.sign_in();
     assert_refused(&mut host, &first, "the same again");
-    // In another isolate, too.
+    // The rule also holds in another isolate.
     host.restart(&json!({}));
     assert_refused(&mut host, &first, "the same again elsewhere");
 }

@@ -5,7 +5,7 @@
 pub(crate) enum Source {
     /// A page of the app.
     App,
-    /// Another site that navigates the user here.
+    /// A navigation that another site started.
     CrossSite,
 }
 

@@ -51,7 +51,7 @@ fn response_is_accepted_once() {
     let back = host.come_back("/auth/login");
     let before = host.browser.clone();
     assert_eq!(host.arrive(&back).status, 303);
-    // In the browser, which has lost the cookie, and in a browser with a copy of the cookie.
+    // The callback is repeated in the browser, which has lost the cookie, and in a browser with a copy of the cookie.
     for (browser, exchanges) in [(host.browser.clone(), 1), (before, 2)] {
         host.browser = browser;
         assert_eq!(host.arrive(&back).status, 400);
@@ -71,7 +71,7 @@ fn callback_works_only_in_the_same_browser() {
     assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
     assert!(host.provider.sent_to("/token").is_empty());
     assert_eq!(host.faults(), [Code::LoginUnknown]);
-    // As a control: it works in its own browser.
+    // Control experiment: the callback works in the browser that began the login.
     host.browser = begun;
     assert_eq!(host.arrive(&back).status, 303);
 }
@@ -152,7 +152,7 @@ fn malformed_response_uses_up_no_login() {
         assert_eq!(host.arrive(&url).status, 400);
         assert_eq!(host.faults(), [code]);
     }
-    // As a control: none of these has used the login up.
+    // Control experiment: the login is still pending after all these attempts.
     assert_eq!(host.arrive(&back).status, 303);
 }
 
@@ -213,7 +213,7 @@ fn error_without_state_has_the_providers_code() {
             Code::ProviderUnavailable,
             "server_error",
         ),
-        // From another issuer, or without a provider's parameters.
+        // These responses come from another issuer, or have no parameters of a provider.
         (
             "error=access_denied&iss=https://evil.test",
             400,
@@ -234,7 +234,7 @@ fn error_without_state_has_the_providers_code() {
         assert!(page.contains(says), "{query}: {page}");
         assert!(page.contains(r#"<a href="/auth/login">"#), "{page}");
         assert!(host.provider.sent_to("/token").is_empty());
-        // As a control: anybody can send the browser there, and the pending login continues.
+        // Control experiment: anyone can send the browser to the callback, and the pending login continues.
         assert_eq!(host.arrive(&back).status, 303, "{query}");
     }
 }
@@ -511,7 +511,7 @@ fn same_user_login_does_not_revoke_later_generation() {
 fn configuration_change_during_login_is_handled() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
-    // With DPoP from now on: the login has no key.
+    // DPoP is required from now on, and the pending login has no key.
     host.restart(&json!({ "dpop": true }));
     assert_eq!(host.arrive(&back).status, 400);
     assert_eq!(host.faults(), [Code::LoginUnknown]);

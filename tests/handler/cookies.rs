@@ -107,7 +107,7 @@ fn plain_http_off_loopback_is_refused() {
             assert_eq!(host.faults(), [Code::ConfigInvalid]);
         }
     }
-    // As a control: https may end before the handler.
+    // Control experiment: a proxy may terminate https before the handler.
     let mut host = Host::with(&json!({ "origin": "https://app.example.com" }));
     assert_eq!(
         host.go("http://10.0.0.1/auth/login", Source::App).status(),
@@ -373,7 +373,7 @@ fn incomplete_cookie_pieces_are_ignored() {
         );
         assert_eq!(host.faults(), [Code::CookieInvalid]);
     }
-    // Two pieces with the same name.
+    // The cookie has two pieces with the same name.
     let doubled = [header(&[a, b, c]), format!("{COOKIE}.2=x")].join("; ");
     assert!(session_of(&mut host, &doubled).is_null());
     // A later piece without the first one counts as no cookie.
@@ -433,7 +433,7 @@ fn cookie_of_stored_session_has_only_its_id() {
     host.sign_in();
     assert!(host.browser.get(COOKIE).unwrap().value.len() < 200);
     assert!(host.session().is_object());
-    // In the store it is sealed, under a name that reveals nothing.
+    // The session is sealed in the store, under a name that reveals nothing.
     for (key, entry) in &host.store {
         assert!(key.starts_with("session.") && key.len() < 60, "{key}");
         assert!(entry.value.starts_with("1.") && !entry.value.contains("access-token"));

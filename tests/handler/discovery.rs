@@ -66,7 +66,7 @@ fn missing_metadata_is_not_an_outage() {
     assert_eq!(response.status, 502);
     assert_eq!(host.faults(), [Code::MetadataInvalid]);
     assert_eq!(asked(&host), [USUAL, OTHER]);
-    // It is requested again and found.
+    // The document is requested again and found.
     host.begin_login("/auth/login");
     assert_eq!(asked(&host), [USUAL, OTHER, USUAL]);
 }

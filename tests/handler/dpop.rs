@@ -88,7 +88,7 @@ fn every_session_has_its_own_key() {
         .map(|p| p.jkt)
         .collect();
     assert_eq!(keys.len(), 3);
-    // As a control: without the option there is no key.
+    // Control experiment: without the option there is no key.
     let mut host = Host::signed_in();
     assert_eq!(host.count("GenerateKey"), 0);
     assert!(host.provider.sent_to("/token")[0].proof.is_none());
@@ -385,7 +385,7 @@ fn changing_dpop_option_requires_new_login() {
         assert_eq!(host.faults(), [Code::CookieInvalid]);
         let response = host.go("/api/files/a", Source::App).own();
         assert!(location(&response).starts_with("/auth/login?"));
-        // It can still be ended.
+        // The user can still end the session.
         host.call("POST", "/auth/logout");
         assert_eq!(host.provider.sent_to("/revoke").len(), 1);
     }

@@ -22,8 +22,8 @@ fn has(list: &Value, name: &str) -> bool {
     })
 }
 
-/// Asserts that each pattern of a list matches one of these names and that each name matches one pattern. So no pattern
-/// can be removed, added or widened unnoticed.
+/// Asserts that each pattern of a list matches one of these names and that each name matches one pattern. A removed,
+/// added or widened pattern therefore fails the test.
 fn assert_is_whole(list: &Value, names: &[&str]) {
     for name in names {
         let patterns = list.as_array().unwrap().iter();

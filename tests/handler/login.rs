@@ -155,7 +155,7 @@ fn login_returns_only_to_the_app() {
         let response = host.arrive(&back);
         let place = location(&response);
         assert!(place.starts_with('/'), "{target:?} leads to {place}");
-        // As a browser resolves it, and as a naive concatenation.
+        // The place is resolved as a browser does, and by naive concatenation.
         for place in [place.to_owned(), [APP, place].concat()] {
             let url = Url::parse_with_base(&place, &base).unwrap();
             assert!(url.is_same_origin(&base), "{target:?} leads to {place}");

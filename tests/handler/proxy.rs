@@ -388,7 +388,7 @@ fn upstream_refusal_passes_if_retry_is_pointless() {
         );
         assert!(host.session().is_object());
     }
-    // As a control: without a body, and with an older token.
+    // Control experiment: without a body, and with an older token.
     let mut host = Host::signed_in();
     host.pass(60);
     host.heads.push_back(head(401));
@@ -431,7 +431,7 @@ fn only_bearer_and_dpop_challenges_are_forwarded() {
 
 #[test]
 fn step_up_demand_reaches_page() {
-    // RFC 9470: the page's wrapper reads it. Another token would not help.
+    // The page's wrapper reads this header (RFC 9470). Another token would not help.
     let mut host = Host::signed_in();
     host.pass(60);
     let demand = Head {
@@ -502,7 +502,7 @@ fn refused_token_is_not_sent_twice() {
     let mut host = Host::signed_in();
     host.pass(60);
     host.heads.push_back(head(401));
-    // It cannot be refreshed without the coordinator.
+    // The session cannot be refreshed without the coordinator.
     host.failing = vec!["Read", "Swap"];
     assert_eq!(host.call("GET", "/api/orders").status(), 401);
     assert_eq!(

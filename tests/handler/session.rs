@@ -233,7 +233,7 @@ fn unexplained_refusals_ask_for_the_user() {
         assert_eq!(host.session()["state"], "interaction_required");
         assert_eq!(host.faults(), [Code::InteractionRequired]);
         assert_eq!(host.browser.count(COOKIE), 1);
-        // One code exchange and three attempts; no further attempt within five minutes.
+        // The provider got one code exchange and three attempts to refresh, and no further attempt within five minutes.
         assert_eq!(host.provider.sent_to("/token").len(), 4);
         host.pass(299);
         let answered = host.call("GET", "/api/orders");

@@ -147,7 +147,7 @@ fn assert_refused(tokens: impl IntoIterator<Item = String>, why: &str) {
 #[test]
 fn control_valid_token_is_accepted() {
     assert_eq!(fate(&of(HEADER, CLAIMS)), Ok(()));
-    // A changed claim takes effect.
+    // The test's change of a claim has an effect.
     assert_eq!(fate(&with(r#""sub":"joe""#, r#""sub":"eve""#)), Ok(()));
 }
 
@@ -271,7 +271,7 @@ fn malformed_exp_is_rejected() {
     ] {
         assert_refused([with(":1800000300", &[":", exp].concat())], "exp");
     }
-    // These are not valid JSON (RFC 8259 6).
+    // These numbers are not valid JSON (RFC 8259 6).
     for exp in ["NaN", "Infinity", "0x10", "01", "+1", "1.", ".5"] {
         assert_refused([with(":1800000300", &[":", exp].concat())], "strict JSON");
     }

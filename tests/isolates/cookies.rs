@@ -119,7 +119,7 @@ fn late_response_does_not_restore_old_cookie() {
     world.provider.lifetime = 20_000;
     let alice = world.signed_in("alice", 0);
     world.pass(21_000);
-    // It refreshes, and its response takes longer than the new access token is valid.
+    // The isolate refreshes, and the API's response takes longer than the new access token is valid.
     world.fault(Site::Api, Fault::Slow(1, 40_000));
     let slow = world.call(alice, 0);
     world.pass(21_000);

@@ -130,7 +130,7 @@ fn late_response_does_not_overwrite_newer_session_cookie() {
         let mut world = World::new(Setup::default());
         world.provider.lifetime = 300_000;
         let alice = world.signed_in("alice", 0);
-        // By now a response records her activity again.
+        // By this time a response records the user's activity again.
         world.pass(61_000);
         world.fault(Site::Api, Fault::Slow(1, 5000));
         let call = world.call(alice, 0);
@@ -363,15 +363,15 @@ fn returning_user_prevents_idle_end() {
         let alice = world.signed_in("alice", 1);
         world.call(alice, 1);
         world.answer_all();
-        // One isolate has seen her activity and could not write it.
+        // One isolate has seen the user's activity and could not write it.
         world.weather.coordinator_down = true;
         world.pass(350_000);
         world.call(alice, 1);
         world.answer_all();
         world.weather.coordinator_down = false;
         world.pass(100_000);
-        // The other isolate reads that she is idle, checks for an end by the provider, and reads again. Before its last
-        // read, which would end the session, she is back.
+        // The other isolate reads that the user is idle, checks for an end by the provider, and reads again. Before its
+        // last read, which would end the session, the user is active again.
         for _ in 0..3 {
             world.fault(Site::Read, None);
         }
@@ -419,7 +419,7 @@ fn absolute_end_is_reported_once() {
         for pause in [101_000, 1000, 200_000, 3_600_000] {
             world.pass(pause);
             for isolate in [0, 1] {
-                // It does not depend on the isolates' memory either.
+                // The end does not depend on the isolates' memory.
                 world.kill(isolate);
                 let copy = world.copy_of(copy);
                 let call = world.call(copy, isolate);

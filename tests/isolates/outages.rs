@@ -194,7 +194,7 @@ fn one_request_at_a_time_probes_during_outages() {
     let before = world.watch.refreshes_sent;
     call_for(&mut world, &users, 60_000, 1000);
     world.answer_all();
-    // There is one probe in three seconds, with three attempts each.
+    // The handler sends one probe every three seconds, with three attempts each.
     let sent = world.watch.refreshes_sent - before;
     assert!((15..=60).contains(&sent), "{sent}");
 }
@@ -237,7 +237,7 @@ fn failing_sessions_do_not_block_others() {
             assert!(world.now - began < 6000, "user {user} is not served");
             call = world.call(*user, 0);
         }
-        // Their next refresh meets the same two sessions.
+        // The next refreshes are of the same two sessions.
         world.pass(61_000);
         call_for(&mut world, &users[..2], 10_000, 0);
     }

@@ -99,7 +99,7 @@ fn refused_request_gets_a_successor_written_meanwhile() {
     });
     let (alice, copy) = uncommitted(&mut world);
     world.pass(10_000);
-    // Isolate 1 knows only the consumed token. Before it receives the rejection, the record has the successor.
+    // Isolate 1 knows only the consumed token. The record has the successor before isolate 1 receives the rejection.
     world.fault(REFRESH, Fault::Slow(3000, 1));
     let late = world.call(copy, 1);
     world.pass(1000);
@@ -176,7 +176,7 @@ fn late_commit_leaves_a_newer_record_alone() {
     let next = world.call(alice, 1);
     world.answer_all();
     assert!(served(&world, next));
-    // One for each time the token expired.
+    // Expected is one rotation for each time the token expired.
     assert_eq!(world.watch.rotations, 2);
     assert!(world.watch.losses.is_empty());
 }

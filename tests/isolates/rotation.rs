@@ -80,7 +80,7 @@ fn failed_commit_is_repeated_later() {
         for _ in 0..5 {
             world.fault(Site::Swap, Fault::LostBefore);
         }
-        // Its cookie never arrives: only the isolate has the successor.
+        // The response's cookie never arrives: only the isolate has the successor.
         world.weather.lost_responses = 100;
         let first = world.call(alice, 0);
         world.answer_all();

@@ -841,7 +841,7 @@ impl Life {
     fn block_way(&mut self) {
         let provider = &mut self.world.provider;
         let name = if self.more_dice.roll(2) == 0 {
-            // It serves cached documents and nothing else.
+            // The provider serves cached documents and nothing else.
             provider.outage(Endpoint::Probe, Fault::Opaque);
             "CDN without its origin"
         } else {
@@ -1017,7 +1017,7 @@ impl Life {
         let page = self.world.open_in(vault);
         self.pages.push(page);
         if self.home != Home::Memory && self.dice.roll(4) == 0 {
-            // It does not wait for `ready`.
+            // The page does not wait for `ready`.
             self.fetch(page);
         }
         page
@@ -1147,7 +1147,7 @@ impl Life {
         self.world.provider.subject = self.dice.pick(&["alice", "alice", "bob"]).to_owned();
         let response = self.world.provider.sign_in(&address);
         let page = if popup {
-            // Its response goes to the tab that opened it.
+            // The popup's response goes to the tab that opened it.
             let vault = self.world.home(login.port);
             self.open_in(vault)
         } else {
@@ -1177,8 +1177,8 @@ impl Life {
         }
     }
 
-    /// Ends the worker at any step. Its requests may still reach the provider, and its writes may still reach the
-    /// store. Returns the number of its pages.
+    /// Ends the worker at any step and returns the number of its pages. The worker's requests may still reach the
+    /// provider, and its writes may still reach the store.
     fn end_worker(&mut self, vault: usize) -> usize {
         self.plan_new_jobs();
         let is_its = |job: &JobId| self.world.vault_of(*job) == Some(vault);
@@ -1205,7 +1205,7 @@ impl Life {
         its.len()
     }
 
-    /// The device sleeps. On some devices the monotonic clock stands still meanwhile. Requests in flight reach the
+    /// The device sleeps. On some devices the monotonic clock stops during sleep. Requests in flight reach the
     /// provider, and their responses are lost if the sleep was long.
     fn sleep(&mut self) {
         self.tally.fault(if self.is_refreshing() {
@@ -1363,7 +1363,8 @@ impl Life {
         for vault in 0..self.workers.len() {
             let page = self.pages_of(vault)[0];
             let found = self.works_again(page);
-            // Without refresh tokens the session may have ended by now, and the next may be on its way.
+            // Without refresh tokens, the session may have ended by now, and the login for the next one may be in
+            // flight.
             let is_short =
                 !self.world.provider.issues_refresh_tokens || self.families().contains(&None);
             Invariant::Recovery.holds_if(found == Found::Working || is_short, || {
@@ -1418,7 +1419,7 @@ impl Life {
     fn login_works(&mut self, vault: usize) {
         let end = self.now() + RECOVERY;
         loop {
-            // A new page, because an old one may have started as many logins as it may.
+            // The login needs a new page, because an old page may have reached its limit of logins.
             let page = self.world.open_in(vault);
             self.pages.push(page);
             self.run(SECOND);

@@ -1,4 +1,4 @@
-/** The accounts of the demo's provider. Its sign-in page shows this list. */
+/** The accounts of the demo's provider. The provider's sign-in page shows this list. */
 export const ACCOUNTS = [
   {
     username: 'alice',

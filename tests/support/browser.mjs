@@ -112,7 +112,7 @@ export async function shareBrowser(options) {
     forget()
     return shareBrowser(options)
   }
-  // Their user is gone.
+  // The user of these tabs is gone.
   if (isUnused) await Promise.allSettled(browser.contexts().map((context) => context.close()))
   const closeUnused = () => {
     forget()

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 
-/** An app whose service worker holds the vault's key in escrow. It reports that it received a key, but not the key. */
+/**
+ * An app whose service worker holds the vault's key in escrow. The service worker reports that it received a key, but
+ * not the key itself.
+ */
 const SERVICE_WORKER = `import { escrow } from '/strongroom/escrow.js'
 escrow('/auth.worker.js')
 const { respondWith } = FetchEvent.prototype

@@ -112,7 +112,7 @@ export class Ledger {
 
   /**
    * All values that must not appear in a page, with their names: all issued tokens and codes, and the code verifiers
-   * that were sent back. By the design of the redirect, a code is in the page's URL for a moment. It has been used by
+   * that were sent back. A redirect always puts the code into the page's URL for a moment. The code has been used by
    * then, and is useless without its verifier.
    *
    * @returns {{ kind: string, value: string }[]}

@@ -159,7 +159,7 @@ export async function startProvider({
       },
       // The ID token names the user; the demo does not need the userinfo endpoint.
       conformIdTokenClaims: false,
-      // Its own dispatcher rejects addresses of this machine, but the clients are there.
+      // The provider's own dispatcher rejects addresses of this machine, where the clients are.
       fetch: (url, { dispatcher, ...options }) => fetch(url, options),
       clientBasedCORS: (_ctx, origin) => allowedOrigins.includes(origin),
       enabledJWA: { idTokenSigningAlgValues: algorithms },

@@ -18,8 +18,8 @@ import { answerOf, Faults, waitFor } from './faults.mjs'
  */
 
 /**
- * Starts a proxy on loopback in front of a server. It applies a test's faults to the server's requests. It is a real
- * proxy on its own port, so that a browser sees a real connection that is refused, cut or slow. Its origin is the
+ * Starts a proxy on loopback in front of a server. The proxy applies a test's faults to the server's requests. It runs
+ * on its own port, so that a browser sees a real connection that is refused, cut or slow. The proxy's origin is the
  * server's public origin: `Host` is forwarded unchanged.
  *
  * @param {(path: string) => string} [nameOf] The name of a path in `faults` and `requests`.

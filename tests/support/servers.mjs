@@ -12,7 +12,10 @@ export const CLIENT_ID = 'strongroom-demo'
 /** The client for apps other than the site. */
 export const OWN_CLIENT_ID = 'my-app'
 
-/** The client for token handlers other than the demo's. Its secret is public, because it is only for this machine. */
+/**
+ * The client for token handlers other than the demo's. The client's secret is public, because the client is only for
+ * this machine.
+ */
 export const OWN_HANDLER = { id: 'my-handler', secret: 'a-secret-that-everybody-knows' }
 
 /**

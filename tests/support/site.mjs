@@ -27,9 +27,9 @@ const COMMON_HEADERS = {
 }
 
 /**
- * The page's policy. It has no `connect-src`: a page whose requests go through its vault needs none, so that script in
- * it cannot send anything elsewhere by `fetch`. Only the vault's script can become a worker, and none can become a
- * service worker, which would see the vault's requests.
+ * The page's policy. The policy has no `connect-src`: a page whose requests go through its vault needs none, and
+ * without it script in the page cannot send data elsewhere by `fetch`. Only the vault's script can become a worker, and
+ * none can become a service worker, which would see the vault's requests.
  *
  * @param {string} origin
  * @param {string[]} workers Their paths.

@@ -787,7 +787,7 @@ fn login_of_another_user_revokes_the_first() {
     assert!(!world.provider.has_revoked_all_of("bob"));
 }
 
-/// A login of `user` that overtakes a refresh of alice's session at this stage. Then the refresh continues.
+/// Completes a login of `user` while a refresh of alice's session waits at this stage, and then continues the refresh.
 fn login_overtakes_refresh(user: &str, stage: Kind) -> World {
     let (mut world, page) = World::signed_in();
     let address = world.begin_login(page, "redirect");

@@ -306,7 +306,7 @@ fn demand_for_the_nonce_just_used_is_not_retried_at_once() {
 fn unreadable_nonce_causes_no_retry() {
     let mut world = World::with(BOUND);
     world.provider.dpop.nonce = Some("wanted".to_owned());
-    // Two headers, as fetch joins them.
+    // The value of two headers as fetch joins them.
     world.provider.dpop.header = Some("one, two".to_owned());
     let page = world.open();
     let callback = world.sign_in(page);

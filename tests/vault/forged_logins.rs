@@ -1,5 +1,5 @@
-//! Script of the origin can write to the store and sign with its key. Its records must not outlive it, lead out of the
-//! app, or make a response valid twice.
+//! Script of the origin can write to the store and sign with its key. Records that script wrote must not remain valid
+//! after the script is gone, lead out of the app, or make a response valid twice.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use kit::world::{EXCHANGE, PageResponse, Request, World};
 
 const STATE: &str = "chosen-by-the-script";
 
-/// The callback of a login that no page started. Its record has this age in milliseconds, negative for one from the
-/// future, and this `return_to`.
+/// Delivers the callback of a login that no page started. The login's record has this age in milliseconds (negative for
+/// a time in the future) and this `return_to`.
 fn callback_of_forged(age: i64, return_to: &str) -> (World, Request) {
     let mut world = World::new();
     let hash = |text: &str| base64url::encode(&pkce::sha256(text.as_bytes()));

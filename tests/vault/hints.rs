@@ -555,7 +555,7 @@ fn forged_sign_ins_tell_pages_once_a_second() {
     world.pass(Millis::from_secs(1));
     world.hint(0, sign_in);
     assert_eq!(told(&world), 3);
-    // They have been told by now.
+    // The pages have been told by now.
     world.pass(Millis::from_secs(1));
     world.hint(0, sign_in);
     assert_eq!(told(&world), 3);
@@ -660,7 +660,7 @@ fn dedicated_worker_keeps_its_session_in_memory() {
     world.hint(0, sign_in(NEWER, 20_000));
     assert!(!is_told(&world, page, "outdated"));
     assert!(calls_api(&mut world, page));
-    // Without the session it has no reason to stay.
+    // The old vault has no reason to stay after the session has ended.
     world.logout(page);
     assert!(is_told(&world, page, "outdated"));
 }

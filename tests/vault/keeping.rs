@@ -12,7 +12,7 @@ fn signed_in() -> (World, PortId) {
     World::signed_in_with(SEALED)
 }
 
-/// Two vaults over one store, each with a page, signed in.
+/// Creates two signed-in vaults that share one store, each with a page.
 fn two_vaults() -> (World, PortId, PortId) {
     two_vaults_with(SEALED)
 }
@@ -380,7 +380,7 @@ fn broken_store_does_not_block_login() {
     let page = world.open();
     world.answer_all();
     assert_eq!(world.reason(page), Some("storage_lost"));
-    // With a redirect the login itself could not be stored.
+    // A popup is used because a login by redirect could not be stored.
     let address = world.begin_login(page, "popup");
     let response = world.provider.sign_in(&address);
     world.callback(page, &response);

@@ -84,7 +84,8 @@ fn stale_read_does_not_undo_a_logout() {
     world.unhold_kind(Kind::Load);
     world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
-    // It reads the store while its own refresh is in flight, and receives the record after its own logout was written.
+    // The vault reads the store while its own refresh is in flight, and receives the record after its own logout was
+    // written.
     world.reads_early = true;
     world.hold(&[Kind::Load]);
     world.say(page, r#"{"t":"active"}"#);
@@ -401,7 +402,7 @@ fn unlocked_read_during_locked_read_ends_no_session() {
         assert_eq!(head(&world, call), Some(200));
         world.advance(secs(16));
     }
-    // page thaws: its timer fires. It gets the lock before the read has finished.
+    // The page thaws, and its timer fires. Its vault gets the lock before the read has finished.
     world.reads_early = false;
     world.thaw();
     world.tick_of(0); // doubt: read; flush: lock

@@ -35,7 +35,7 @@ fn second_hello_changes_nothing() {
     world.expire_access_token();
     world.fetch(page, "/orders");
     world.release();
-    // Once, not twice: the page is still one page.
+    // The page receives each session once and not twice, because it is still one page.
     let sessions = world.page(page).messages[told_before..].iter();
     let sessions = sessions.filter(|m| m.str("t") == Some("session"));
     assert_eq!(sessions.count(), 1);

@@ -240,7 +240,7 @@ fn missing_provider_logout_is_reported() {
     let logout = world.ask(page, PROVIDER_LOGOUT);
     assert_eq!(world.code(logout), "unsupported");
     assert!(world.session(page).is_none());
-    // It cannot revoke either, and no page waits for that.
+    // The vault cannot revoke the token either, and no page waits for a revocation.
     assert_eq!(world.count(REVOKE), 0);
 }
 

@@ -1,7 +1,8 @@
 //! The vault in virtual time, with a provider that really issues tokens and an API that really checks them.
 //!
-//! Each file is a behavior. All share `tests/kit`. At the end of each test its world checks that every request of a
-//! page got exactly one response, that no page received a secret, and that no consumed refresh token was sent again.
+//! Each file tests one behavior. All files share `tests/kit`. At the end of each test, its world checks that every
+//! request of a page got exactly one response, that no page received a secret, and that no consumed refresh token was
+//! sent again.
 
 #![allow(
     clippy::unwrap_used,

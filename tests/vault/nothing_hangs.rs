@@ -65,7 +65,7 @@ fn waiting_call_counts_as_unanswered() {
 fn hanging_request_fails_the_world() {
     let mut world = World::new();
     let page = world.open();
-    // As if the vault had lost it.
+    // The request is recorded without a response, as if the vault had lost it.
     world.ledger.asked(Request {
         port: page,
         id: RequestId(99),

@@ -69,7 +69,7 @@ fn session_names_the_required_interaction() {
             let session = world.session(page).unwrap();
             assert_eq!(session.str("state"), Some("interaction_required"));
             assert_eq!(session.str("needs"), needs, "{code} {config}");
-            // It is forgotten after the user has signed in.
+            // The reason is forgotten after the user has signed in.
             world.sign_in(page);
             assert_eq!(world.session(page).unwrap().str("needs"), None);
         }

@@ -1,5 +1,5 @@
 //! A successful refresh: one at a time, and in this order: successor persisted, adopted, waiting calls released, pages
-//! told. Also the changes that its ID token may and may not make.
+//! told. Also tests which claims the new ID token may change.
 
 use strongroom::base::digest::sha256;
 use strongroom::codec::json::{Object, Value};

@@ -118,7 +118,7 @@ fn invalid_grant_ends_the_session_in_every_page() {
     }
     let next = world.fetch(page, "/orders");
     assert_eq!(world.code(next), "login_required");
-    // There is nothing left to revoke.
+    // No token is left to revoke.
     assert_eq!((world.count(REFRESH), world.count(REVOKE)), (1, 0));
 }
 
@@ -467,7 +467,7 @@ fn clock_set_back_does_not_rejuvenate_tokens() {
     let call = world.fetch(page, "/orders");
     world.answer_all();
     assert_eq!(world.status(call), 200);
-    // It was not tried with the expired token first.
+    // The call was not first tried with the expired token.
     assert_eq!(world.seen_by_api.len(), 1);
 }
 

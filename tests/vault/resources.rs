@@ -22,7 +22,7 @@ const APIS: &str = r#""scope": "openid offline_access orders bills", "apis": [
     { "url": "https://other.example.com/v1/", "resource": "urn:bills", "scope": "bills" }
 ]"#;
 
-/// One API with the login's own token, and another with one of its own.
+/// A configuration in which one API uses the login's token, and another API has its own token.
 const ONE_OF_TWO: &str = r#""scope": "openid offline_access bills", "apis": [
     { "url": "https://api.example.com/v1/" },
     { "url": "https://other.example.com/v1/", "resource": "urn:bills" }

@@ -99,7 +99,7 @@ fn page_sees_exactly_these_members_of_a_session() {
         ]
         .concat()
     };
-    // With persistence, the provider names each login by its number.
+    // With persistence, the provider identifies each login by its number.
     for (config, kept, name) in [
         ("{}", "", "Alice"),
         (

@@ -293,7 +293,7 @@ fn offline_service_worker_is_not_the_provider() {
     world.service_worker = Some(BTreeMap::new());
     call(&mut world, page);
     world.expire_access_token();
-    // It has cached the discovery document under each URL that was requested before.
+    // The browser has cached the discovery document under each URL that was requested before.
     world.wake();
     world.provider.outage(Endpoint::Refresh, Fault::Opaque);
     keep_calling(&mut world, page, 10);

@@ -39,7 +39,7 @@ const FIREFOX: Program = Program {
     packages: &["firefox-esr"],
 };
 
-/// It uses its own browser, which is installed with it.
+/// This driver uses its own browser, which is installed with it.
 const WEBKIT_DRIVER: Program = Program {
     variable: "WEBKIT_DRIVER_PATH",
     names: &["WebKitWebDriver"],

@@ -113,7 +113,7 @@ fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
         .args([
             format!("-max_total_time={seconds}"),
             format!("-artifact_prefix={}/", failed.display()),
-            // An input that takes this much time or memory is a fault.
+            // An input that takes this much time or memory counts as a fault.
             "-timeout=10".to_owned(),
             "-rss_limit_mb=1024".to_owned(),
             "-max_len=70000".to_owned(),

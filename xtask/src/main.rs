@@ -71,7 +71,8 @@ enum Command {
         /// Browser engines for the kind `engines`, separated by commas. Default: all three.
         #[arg(long, value_enum, value_delimiter = ',')]
         engines: Vec<browser::Engine>,
-        /// Also run the combinations that only repeat a behavior in another mode. It takes some minutes more.
+        /// Also run the combinations that only repeat a behavior in another mode. These combinations take some minutes
+        /// more.
         #[arg(long)]
         all: bool,
     },

@@ -1,9 +1,9 @@
 //! `cargo xtask mutants`: checks that the native tests notice small changes of the core.
 //!
-//! cargo-mutants lists the mutants. It could also build and test each of them separately, which takes 8 s for each
-//! mutant, and hours for the whole core. Here all mutants are compiled into one copy of the package, and an environment
-//! variable chooses one. Only the tests that reach its function run, until one of them fails. A mutant that does not
-//! compile together with the others is built alone.
+//! cargo-mutants lists the mutants. cargo-mutants could also build and test each mutant separately, which takes 8 s for
+//! each mutant, and hours for the whole core. Here all mutants are compiled into one copy of the package, and an
+//! environment variable chooses one. Only the tests that reach its function run, until one of them fails. A mutant that
+//! does not compile together with the others is built alone.
 //!
 //! docs/testing.md has the scores and the accepted survivors, each with its reason.
 

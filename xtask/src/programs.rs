@@ -9,13 +9,13 @@ use std::{env, fs};
 
 /// A program that tests start.
 pub(crate) struct Program {
-    /// The environment variable with its path, read here and by every script that starts it.
+    /// The environment variable with the program's path, which xtask and every script that starts the program read.
     pub(crate) variable: &'static str,
     pub(crate) names: &'static [&'static str],
-    /// Its locations outside PATH.
+    /// The program's locations outside PATH.
     pub(crate) elsewhere: &'static [&'static str],
-    /// Debian's packages, the program's own first. Recommended packages are not installed, because they are a
-    /// desktop's.
+    /// Debian's packages for the program; the first one contains it. Recommended packages are not installed, because
+    /// they are a desktop's.
     pub(crate) packages: &'static [&'static str],
 }
 

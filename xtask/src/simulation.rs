@@ -80,7 +80,7 @@ pub(crate) fn controls() -> Result<()> {
             bail!("no broken variant in xtask/src/variants.rs is noticed by {invariant}");
         }
     }
-    // Otherwise the switches themselves might be noticed below.
+    // Without this step, the steps below might only notice the switches themselves.
     step(
         "nothing is noticed without a broken rule",
         Output::Quiet,
@@ -124,7 +124,7 @@ fn simulation() -> Process {
     cargo().args(["test", "--quiet"]).args(target)
 }
 
-/// The same program with the copy's core. Both share their dependencies.
+/// Returns the same program with the copy's core. Both programs share their dependencies.
 fn broken(copy: &Path) -> Process {
     let manifest = copy.join("Cargo.toml");
     simulation()

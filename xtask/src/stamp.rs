@@ -7,7 +7,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// Folder of outputs within a folder of inputs. Its files are not inputs.
+/// Folder of outputs within a folder of inputs. The files in this folder are not inputs.
 const OUTPUT: &str = "dist";
 
 /// The inputs of a step's last run.

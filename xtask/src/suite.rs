@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::time::Instant;
 
-/// Files that are known to take the longest. They start first, so that the last ones are short. Other files need not be
-/// listed.
+/// Files that are known to take the longest. These files start first, so that the last files to run are short. Other
+/// files need not be listed.
 const LONG: [&str; 11] = [
     "webkit.test.mjs",
     "faults.test.mjs",
@@ -31,7 +31,7 @@ pub(crate) enum AtOnce {
     /// Browser and servers often wait for each other, so two files take little longer than one. Files share nothing:
     /// each has its own browser, profile, servers and ports.
     Two = 2,
-    /// For many files, because some wait for time limits.
+    /// Three processes, for many files, because some files wait for time limits.
     Three = 3,
 }
 

@@ -1,5 +1,5 @@
-//! `cargo xtask supply`, and the part of it that each test run includes. It checks that dependencies are what they
-//! claim to be, and that builds depend only on the sources.
+//! `cargo xtask supply`, and the part of it that each test run includes. The command checks that dependencies are what
+//! they claim to be, and that builds depend only on the sources.
 //!
 //! A check that cannot run, because a registry or a database is unreachable, is reported and fails the command.
 

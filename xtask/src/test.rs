@@ -211,7 +211,7 @@ fn in_engines(engines: &[Engine]) -> Result<()> {
 }
 
 fn run_in_browsers(suite: Suite, at_once: AtOnce, engines: &[Engine]) -> Result<()> {
-    // Before the build, so that missing programs are reported immediately.
+    // This check precedes the build, so that missing programs are reported immediately.
     with_engines(node(&[]), engines)?;
     package::build()?;
     suite.run_in_browsers(at_once, |process| with_engines(process, engines))

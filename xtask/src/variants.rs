@@ -19,7 +19,7 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
-    /// Returns true if the simulation of isolates notices, and not that of vaults.
+    /// Returns true if the simulation of isolates must notice the change, and not the simulation of vaults.
     pub(crate) fn is_of_isolates(&self) -> bool {
         self.noticed_by.starts_with("isolates_")
     }

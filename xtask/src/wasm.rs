@@ -21,7 +21,7 @@ const PACKAGE: &str = "strongroom";
 
 /// A module that is compiled from the core.
 struct Module {
-    /// Its name in progress lines.
+    /// The module's name in progress lines.
     label: &'static str,
     /// The Cargo features: they select the bindings, interned messages, and the extended options.
     features: &'static str,
@@ -114,8 +114,8 @@ const SMALLEST: [&str; 14] = [
     "--strip-target-features",
 ];
 
-/// Without this export, the glue encodes strings at once instead of character by character. That is less code, and
-/// faster for long strings: workerd runs the loop slowly.
+/// Without this export, the glue encodes strings at once instead of character by character. Encoding at once takes less
+/// code, and is faster for long strings: workerd runs the loop slowly.
 const REALLOC: &str = "__wbindgen_realloc";
 
 /// The number of bytes in a run, by which functions are compared: see `order`. Of 3 to 6, this gives the smallest

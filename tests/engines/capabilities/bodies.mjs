@@ -44,7 +44,8 @@ const capabilities = [
         // Each piece is sent after the page has read the previous one.
         for (const piece of ['one', 'two', 'three']) {
           const isRead = new Promise((resolve) => (next = resolve))
-          // Padded with spaces: the possible start of a token would be held back until more bytes arrive.
+          // Each piece is padded with spaces, because the possible start of a token would be held back until more bytes
+          // arrive.
           response.write(`${piece.padEnd(1999)}\n`)
           await isRead
         }

@@ -132,7 +132,7 @@ const policy = {
     const { error } = await call(stopped.tab, `${app.elsewhere.origin}/me`, { headers: OWN })
     assert.equal(error?.isTypeError, true)
     assert.deepEqual(app.elsewhere.requests, [])
-    // As a control: the policy is what blocks it.
+    // Control experiment: without the policy, the request is not blocked.
     app.site.connectSrc.push(app.elsewhere.origin)
     const free = await visit()
     await signIn(free.tab)

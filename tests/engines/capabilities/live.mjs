@@ -6,7 +6,8 @@ import { startReports } from '../../support/reports.mjs'
 
 async function signedIn({ visit }) {
   const { tab } = await visit()
-  // Not by popup: WebKitGTK may end a shared worker when a popup closes, which another row covers.
+  // The test does not sign in by popup: WebKitGTK may end a shared worker when a popup closes, which another row
+  // covers.
   await signInByRedirect(tab)
   return tab
 }

@@ -98,7 +98,7 @@ const capabilities = [
       app.provider.faults.add('token', { hold: new Promise((resolve) => (answer = resolve)) })
       const taken = app.provider.faults.taken()
       const before = app.ledger.refreshes().length
-      // Not awaited, because the page will be gone.
+      // The call is not awaited, because the page will be gone.
       await second.evaluate((url) => void auth.fetch(url).catch(() => {}), orders(app))
       const waiting = [first, third].map((tab) => call(tab, orders(app)))
       await taken

@@ -88,7 +88,7 @@ pub fn check(input: &[u8]) {
 }
 
 fn is_below_the_rule(text: &str, sent: &str) {
-    // Another parser reads both in the same way with any base.
+    // The url crate reads both in the same way with any base.
     let parsed = url::Url::parse(text).unwrap();
     for base in [
         "https://evil.test/a/b",

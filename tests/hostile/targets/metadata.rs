@@ -1,5 +1,5 @@
-//! Provider metadata. It must be that of the configured issuer, tokens may be sent to each of its endpoints, and pages
-//! cannot call them.
+//! Provider metadata. The metadata must belong to the configured issuer, tokens may be sent to each of its endpoints,
+//! and pages cannot call these endpoints.
 
 use super::assert_presentable;
 use strongroom::Code;

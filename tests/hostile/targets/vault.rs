@@ -238,7 +238,7 @@ impl Host {
         None
     }
 
-    /// Records a message to a page. It must be JSON with a type, and must not contain a secret.
+    /// Records a message to a page. The message must be JSON with a type, and must not contain a secret.
     fn tell(&mut self, port: PortId, text: String) {
         let message = Value::parse(&text).unwrap();
         let message: &Object = message.as_object().unwrap();
@@ -246,7 +246,7 @@ impl Host {
         assert!(!text.contains(CANARY), "{text}");
         let encoded = base64url::encode(CANARY.as_bytes());
         assert!(!text.contains(&encoded[..encoded.len() - 1]), "{text}");
-        // That message contains the complete URL of the page.
+        // The message for `redirect_uri_mismatch` contains the complete URL of the page.
         let is_mismatch = message.str("code") == Some("redirect_uri_mismatch");
         if message.str("t") == Some("error") && !is_mismatch {
             super::assert_presentable(message.str("message").unwrap());

@@ -187,7 +187,7 @@ pub enum State {
     /// The browser has disconnected, and the handler continues.
     Abandoned,
     Answered,
-    /// Its isolate has ended.
+    /// The isolate of the request has ended.
     Dead,
 }
 
@@ -227,7 +227,7 @@ struct Sending {
     serial: u32,
     /// The response, if it arrived while the task did something else.
     arrived: Option<(Reply, About)>,
-    /// The task has the response.
+    /// The host has passed the response to the task.
     is_over: bool,
 }
 
@@ -301,14 +301,14 @@ enum Todo {
     Given(VisitId),
 }
 
-/// The meaning of a response for the oracle.
+/// Tells the oracle the meaning of a response.
 #[derive(Clone, Debug)]
 enum About {
     Nothing,
     /// The coordinator acted at this time.
     Coordinator(u64),
     CoordinatorFailed,
-    /// The provider's response to this refresh token.
+    /// Creates the provider's response to this refresh token.
     Refresh(String),
 }
 

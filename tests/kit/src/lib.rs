@@ -2,7 +2,7 @@
 //! the worlds in which the core runs in virtual time.
 //!
 //! [`world`] holds vaults with their pages, provider, APIs and store. [`isolates`] holds isolates of the token handler
-//! with their coordinator, provider and browsers. Both check their invariants at each step.
+//! with their coordinator, provider and browsers. Both modules check their invariants at each step.
 
 #![allow(
     clippy::unwrap_used,

@@ -7,7 +7,7 @@ import { Visitor } from './visitor.mjs'
 /** The API's identifier in access tokens (RFC 8707). */
 const AUDIENCE = 'urn:strongroom:test:orders'
 
-/** The app's origin as browsers see it. Its isolates have other URLs, as behind a load balancer. */
+/** The app's origin as browsers see it. The app's isolates have other URLs, as behind a load balancer. */
 const ORIGIN = 'https://app.example.com'
 
 /** A client secret with every character that RFC 6749 2.3.1 requires to be encoded. */

@@ -6,8 +6,9 @@ import { listen } from '../listen.mjs'
 import { platform } from './start.mjs'
 
 /**
- * The runtime of Vercel's edge functions (condition `edge-light`). Each isolate is a context in this process. Its own
- * server does not notice that a client disconnects, so Node's server is in front, as it is for any handler.
+ * The runtime of Vercel's edge functions (condition `edge-light`). Each isolate is a context in this process. The
+ * runtime's own server does not notice that a client disconnects, so Node's server is in front, as it is for any
+ * handler.
  */
 export const edgeRuntime = platform({
   coordinators: ['redis-rest', 'in-isolate'],

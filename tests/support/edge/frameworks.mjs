@@ -46,7 +46,7 @@ async function project(fixture, name, tarball) {
   return folder
 }
 
-/** A server in a Node process. It reads `HOST` and `PORT`, and reports when it listens. */
+/** Starts a server in a Node process, which reads `HOST` and `PORT`, and reports when it listens. */
 async function serveNode(folder, args, env, isReady) {
   const port = await freePort()
   const { ASTRO_TELEMETRY_DISABLED, NEXT_TELEMETRY_DISABLED, PATH } = process.env

@@ -6,7 +6,7 @@ import { startSite } from '../site.mjs'
 import { PLATFORMS } from './platforms.mjs'
 import { startTls } from './tls.mjs'
 
-/** The site's pages may call only their own origin. They have no worker. */
+/** The site's pages may call only their own origin. These pages have no worker. */
 const CONNECT = "; connect-src 'self'"
 
 /**

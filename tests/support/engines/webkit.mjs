@@ -126,8 +126,8 @@ function tabOf({ handle, inWindow, handles }) {
   let last = 0
 
   /**
-   * The protocol's asynchronous scripts would block all other tabs. So a script stores its outcome in the page, and the
-   * driver polls for it.
+   * The protocol's asynchronous scripts would block all other tabs. A script therefore stores its outcome in the page,
+   * and the driver polls for it.
    */
   async function evaluate(script, ...parameters) {
     const key = `strongroom test ${++last}`

@@ -20,7 +20,7 @@ struct Entry {
 }
 
 impl Accepted {
-    /// Reads the list in docs/testing.md. It is empty if the document does not exist.
+    /// Reads the list in docs/testing.md. The list is empty if the document does not exist.
     pub(crate) fn read() -> Result<Self> {
         let file = at(DOCUMENT);
         let text = if file.exists() {

@@ -48,7 +48,7 @@ enum Outcome {
     Errors(Vec<Value>),
 }
 
-/// Mutants that the compiler rejected together with the others.
+/// Mutants that did not compile together with the others.
 #[derive(Default)]
 struct Refused {
     numbers: BTreeSet<usize>,

@@ -29,7 +29,7 @@ fn read() -> Settings {
     let number = |text: String| text.parse().ok();
     let chosen = std::env::var("STRONGROOM_MUTANT").ok().and_then(number);
     if chosen.is_some() && std::env::var_os("STRONGROOM_PATIENT").is_none() {
-        // One failure is enough.
+        // One failing test is enough to notice a mutant.
         std::panic::set_hook(Box::new(|_| std::process::exit(101)));
     }
     let file = std::env::var_os("STRONGROOM_TRACE").map(|path| File::create(path).unwrap());

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// The result of a mutant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It does not compile.
+    /// The mutant does not compile.
     Unviable,
     /// A test failed, or did not end.
     Caught,
@@ -40,7 +40,7 @@ struct Test {
 pub(crate) struct Suite {
     binaries: Vec<PathBuf>,
     tests: Vec<Test>,
-    /// The time within which three of four tests end. Those run first, because one failure is enough.
+    /// The time within which three of four tests end. These tests run first, because one failure is enough.
     usual: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The oracle: an account of sessions kept by the specification's rules and not by the handler's code. It sees what
+//! The oracle: a record of sessions by the specification's rules and not by the handler's code. The oracle sees what
 //! hosts see, the sealed content, and the state of the provider and the coordinator. It stops the test at the first
 //! broken rule.
 
@@ -140,7 +140,7 @@ pub struct Watch {
     exchanges: Vec<Exchange>,
     visits: BTreeMap<VisitId, Presented>,
     sealed: BTreeMap<Vec<u8>, Sealed>,
-    /// The time at which the coordinator last failed each isolate.
+    /// The last time at which the coordinator failed, for each isolate.
     failed: BTreeMap<usize, u64>,
     /// The newest refresh token that living isolates know of each family, by its position.
     knows: BTreeMap<(usize, u32, usize), usize>,
@@ -405,7 +405,7 @@ impl World {
         self.watch.families.entry(family).or_default().wanted = Some(self.now);
     }
 
-    /// A response to a refresh reaches the task that sent it.
+    /// Records that a response to a refresh reaches the task that sent the request.
     pub(super) fn refreshed(&mut self, id: VisitId, token: &str, reply: &Reply) {
         if let Reply::Sent(Outcome::Reply(response)) = reply
             && response.status == 400

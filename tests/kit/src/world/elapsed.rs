@@ -1,5 +1,5 @@
-//! The oracle's own measure of time. It must not use the core's `Instant::elapsed`, because a fault there would go
-//! unnoticed.
+//! The oracle's own measure of time. The oracle must not use the core's `Instant::elapsed`, because a fault in that
+//! function would go unnoticed.
 
 use strongroom::base::clock::{Instant, Millis};
 

@@ -1,7 +1,7 @@
 //! Invariants of every world, for all faults and all orders of events.
 //!
-//! [`Watch`] sees what a host sees, and also the provider's state. It keeps its own account of the session by the
-//! specification's rules and not by the vault's code, and stops the test at the first broken rule.
+//! [`Watch`] sees what a host sees, and also the provider's state. [`Watch`] tracks the session by the specification's
+//! rules and not by the vault's code, and stops the test at the first broken rule.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -66,7 +66,7 @@ const ENOUGH_LEEWAY: Millis = Millis::from_secs(5);
 
 /// Tokens as the vault received them.
 struct Issued {
-    /// The time of the request, by every clock that its vault may use.
+    /// The time of the request, by each clock that the vault may use.
     requested: Vec<Instant>,
     lifetime: Millis,
 }
@@ -93,7 +93,7 @@ struct Session {
 pub struct IdTokenFacts {
     pub family: usize,
     pub is_login: bool,
-    /// Its `sub` differs from the session's.
+    /// True if the token's `sub` differs from the session's.
     pub is_of_another_user: bool,
 }
 
@@ -356,8 +356,8 @@ impl Watch {
             // The session may end here and come back through the store without a page being told.
             let known = self.suspicions.get_mut(&vault);
             known.into_iter().for_each(|known| known.may_be_over = true);
-            // At the idle limit it ends here. It comes back with activity that another vault stores later, and that vault
-            // may not know that the provider required the user.
+            // The session ends in this vault at the idle limit, and continues if another vault later stores activity.
+            // That vault may not know that the provider required the user.
             self.needs_user
                 .retain(|who, family| *who != vault || !persisted.may_be_idle(vault, *family, now));
         }
@@ -750,7 +750,7 @@ impl Watch {
         }
     }
 
-    /// A vault got the lock, and reads the store with this job. Its earlier reads are outdated.
+    /// Records that a vault got the lock, and reads the store with this job. The vault's earlier reads are outdated.
     pub fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
         if let Some(persisted) = &mut self.persisted {
             persisted.locked(vault, last_job, read);
@@ -782,7 +782,7 @@ impl Watch {
     ) {
         let found = record.filter(|_| matches!(loaded, Loaded::Found(_)));
         if let Some((token, requested, lifetime)) = found.and_then(|record| record.token(now)) {
-            // Both the known time and the read one may count: the store's age follows the wall clock.
+            // The vault may use its own time or the one that it read: the age in the store follows the wall clock.
             let issued = self.tokens.entry((vault, token)).or_insert(Issued {
                 requested: Vec::new(),
                 lifetime,
@@ -941,7 +941,7 @@ impl Watch {
         self.trouble = Trouble::default();
     }
 
-    /// A page is told that it has no session.
+    /// Records that a page is told that it has no session.
     pub fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
         if let Some(persisted) = &mut self.persisted {
             // The vault has also dropped the waiting times of that session, in case another vault persisted it alive.
@@ -984,7 +984,7 @@ impl Watch {
 
     // What the provider knows
 
-    /// A refresh token was consumed. Its successor is in flight.
+    /// Records that a refresh token was consumed. The token's successor is in flight.
     pub fn rotated(&mut self, sent: &str, family: usize) {
         let trouble = Trouble {
             failures: self.failures.get(&family).copied().unwrap_or(0),

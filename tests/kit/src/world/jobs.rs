@@ -299,7 +299,7 @@ impl World {
         self.answer_job(i);
     }
 
-    /// Lets the provider act on the first request of this kind. Its response stays on its way.
+    /// Lets the provider act on the first request of this kind. The response remains in flight.
     #[track_caller]
     pub fn act(&mut self, kind: Kind) {
         let i = self.jobs.pending.iter().position(|job| job.kind == kind);

@@ -1,4 +1,4 @@
-//! Input for vaults, and the handling of what they ask their host for.
+//! Input for vaults, and the tasks that vaults give to their host.
 
 use super::invariants::Invariant;
 use super::jobs::{Job, Task};

@@ -44,8 +44,8 @@ pub struct Record {
     ends_with_token: Option<(Millis, Millis, Millis)>,
 }
 
-/// Moments that a vault may use. They are almost equal unless a clock was changed: the moment from the store follows
-/// the wall clock, so a change of the clock may also change their order.
+/// Moments that a vault may use. These moments are almost equal unless a clock was changed: the moment from the store
+/// follows the wall clock, so a change of the clock may also change their order.
 #[derive(Clone)]
 struct Moments(Vec<Instant>);
 
@@ -247,7 +247,7 @@ impl PersistedSessions {
             .told
             .is_some_and(|family| seen.shared.contains(&family));
         if may_be_idle && (holds_lock || !is_shared) {
-            // Otherwise it must read the store first.
+            // Otherwise the vault must read the store first.
             seen.justified.insert("idle");
         }
         seen.is_in_doubt |= may_be_idle;
@@ -341,7 +341,7 @@ impl PersistedSessions {
         seen.must_end = Some("logged_out");
     }
 
-    /// A vault is told of a logout in another vault. It may follow the store or the hint.
+    /// Records that a vault learns of a logout in another vault. The vault may follow the store or the hint.
     pub fn may_log_out(&mut self, vault: usize) {
         self.seen(vault).justified.insert("logged_out");
     }
@@ -501,7 +501,7 @@ impl PersistedSessions {
                 holding.touches.push(touched);
             }
             if !is_another {
-                // Otherwise it counts for that session. Of two reads only the later one may count.
+                // Otherwise the activity counts for that session. Only the later of two reads may count.
                 (seen.touched_in_doubt, seen.is_in_doubt) = (None, false);
             }
         }
@@ -618,7 +618,7 @@ impl PersistedSessions {
         self.known.insert(family)
     }
 
-    /// A page is told that it has no session. Returns the family of the session it had, if this is news.
+    /// Records that a page is told that it has no session. Returns the family of the session it had, if this is news.
     pub fn told_none(&mut self, vault: usize, reason: &str) -> Option<usize> {
         let logouts = self.logouts.last().copied();
         let begun = &self.begun;

@@ -93,7 +93,7 @@ impl World {
 
     pub(super) fn replied(&mut self, request: &HttpRequest, outcome: &Outcome, asked_at: Instant) {
         let endpoint = match Provider::endpoint_of(request) {
-            // It yields the same as a code.
+            // Polling yields the same tokens as a code exchange.
             Endpoint::PollDevice => Endpoint::Exchange,
             endpoint => endpoint,
         };

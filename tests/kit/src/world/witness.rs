@@ -77,7 +77,7 @@ impl Witness {
 /// Many strings to search for, indexed by their first bytes.
 struct Needles {
     by_beginning: HashMap<[u8; BEGINNING], Vec<String>>,
-    /// One bit per hash of a first part: most positions in a string are skipped by this test alone.
+    /// One bit for each hash of the first part of a secret. This test alone skips most positions in a string.
     bits: Vec<bool>,
 }
 

@@ -9,7 +9,7 @@ use super::{BEGINNING, REFRESH, World, configuration, dpop, parse, vault};
 use crate::dice::Dice;
 use strongroom::vault::{Hint, Input, PortId, Vault};
 
-/// The workers, each with its vault. There is usually one; further vaults share its store.
+/// The workers, each with its vault. Most tests have one vault; further vaults share its store.
 pub(super) struct Workers {
     pub(super) vaults: Vec<Vault>,
     /// Index of the vault that runs now.
