@@ -1,6 +1,10 @@
-/** The engine's HTTP cache: an API that echoes its request must not become readable through it. */
+/**
+ * The engine's HTTP cache: an API that echoes its request must not become readable through it, and no response of one
+ * user may reach the next.
+ */
 import assert from 'node:assert/strict'
-import { signIn } from '../../support/engines/app.mjs'
+import { ACCOUNTS } from '../../support/accounts.mjs'
+import { call, signIn } from '../../support/engines/app.mjs'
 import { search } from '../../support/leak.mjs'
 
 /** Response headers that let the engine store the response. */
@@ -22,10 +26,13 @@ function prepare(app) {
       response.writeHead(200, { ...length, ...headers }).end(body)
     }
     app.api.on(nameOf(name), answer)
+    app.api.on(nameOf(name, 'who'), ({ response, claims }) =>
+      response.writeHead(200, { 'Content-Type': 'text/plain', ...headers }).end(`user: ${claims.sub}`),
+    )
   }
 }
 
-const nameOf = (header) => `echo-${header.replace(' ', '-')}`
+const nameOf = (header, kind = 'echo') => `${kind}-${header.replace(' ', '-')}`
 
 /** Calls one after the other within one script, because each script in a page takes time. */
 const callAll = (tab, url, inits) =>
@@ -85,6 +92,57 @@ const vault = {
   },
 }
 
+/** Makes the API reject the newest access token once, so that the vault gets another one. */
+async function refresh({ app, tab }) {
+  const before = app.ledger.refreshes().length
+  app.api.on('refuse-once', ({ response }) => {
+    const isRefused = app.ledger.refreshes().length === before
+    response.writeHead(isRefused ? 401 : 200, { 'WWW-Authenticate': 'Bearer error="invalid_token"' }).end()
+  })
+  assert.equal((await call(tab, `${app.api.url}on/refuse-once`)).value?.status, 200)
+  assert.equal(app.ledger.refreshes().length, before + 1)
+}
+
+const afterRefresh = {
+  name: 'the HTTP cache serves no echo of the previous token after a refresh',
+  async see(scene) {
+    const { app } = scene
+    const tab = await signedIn(scene)
+    const urls = Object.keys(CACHEABLE).map((header) => `${app.api.url}on/${nameOf(header)}`)
+    for (const url of urls) assert.equal((await call(tab, url)).error?.code, 'token_reflected', url)
+    await refresh({ app, tab })
+    for (const url of urls) {
+      app.api.clear()
+      const outcomes = await callAll(tab, url, [...IN_PIECES, ...MODES.map((cache) => ({ cache }))])
+      for (const { error } of outcomes) assert.equal(error?.code, 'token_reflected', url)
+      assert.deepEqual(found(app, JSON.stringify(outcomes)), [], url)
+      assert.equal(app.api.requests.length, outcomes.length, `${url}: some came from the cache`)
+    }
+  },
+}
+
+const nextUser = {
+  name: 'the HTTP cache serves no response of one user to the next',
+  async see(scene) {
+    const { app } = scene
+    const tab = await signedIn(scene)
+    const urls = Object.keys(CACHEABLE).map((header) => `${app.api.url}on/${nameOf(header, 'who')}`)
+    for (const url of urls) assert.equal((await call(tab, url)).value?.text, 'user: alice', url)
+    await tab.evaluate(() => auth.logout())
+    await signIn(tab, { prompt: 'login' }, ACCOUNTS[1])
+    for (const url of urls) {
+      app.api.clear()
+      const outcomes = await callAll(
+        tab,
+        url,
+        MODES.map((cache) => ({ cache })),
+      )
+      for (const { value } of outcomes) assert.equal(value?.text, 'user: bob', url)
+      assert.equal(app.api.requests.length, outcomes.length, `${url}: some came from the cache`)
+    }
+  },
+}
+
 const control = {
   name: 'control: the part of such a response that a page’s own `fetch` gets from the cache',
   async see({ app, visit }) {
@@ -111,6 +169,20 @@ const control = {
   },
 }
 
+const nextUserControl = {
+  name: 'control: with `cache: true` and `force-cache` the next user gets the response of',
+  async see(scene) {
+    const { app } = scene
+    const tab = await signedIn(scene, { cache: true })
+    const url = `${app.api.url}on/${nameOf('max-age', 'who')}`
+    assert.equal((await call(tab, url)).value?.text, 'user: alice')
+    await tab.evaluate(() => auth.logout())
+    await signIn(tab, { prompt: 'login' }, ACCOUNTS[1])
+    const { value } = await call(tab, url, { cache: 'force-cache' })
+    return value.text === 'user: alice' ? 'the previous user' : 'the next user'
+  },
+}
+
 const allowed = {
   name: 'control: the part of an echo that the cache serves with `cache: true`',
   async see(scene) {
@@ -126,6 +198,6 @@ export const httpCache = [
     name: 'the HTTP cache',
     app: { plainFetch: true, provider: { accessTokenSeconds: 3600 } },
     prepare,
-    capabilities: [vault, control, allowed],
+    capabilities: [vault, afterRefresh, nextUser, control, allowed, nextUserControl],
   },
 ]

@@ -61,7 +61,7 @@ export async function signInByRedirect(tab, options = {}) {
 }
 
 /** Signs in by popup after a click. Resolves with the result of `login()` when the popup has closed. */
-export async function signIn(tab, options = {}) {
+export async function signIn(tab, options = {}, account = ACCOUNTS[0]) {
   await booted(tab)
   await tab.evaluate((given) => {
     const button = document.createElement('button')
@@ -72,7 +72,7 @@ export async function signIn(tab, options = {}) {
     document.body.replaceChildren(button)
   }, options)
   const popup = await tab.session.openedBy(() => tab.click('button'))
-  await giveConsent(popup)
+  await giveConsent(popup, account)
   const outcome = await tab.evaluate(() => login)
   await popup.closed
   return outcome
