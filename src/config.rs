@@ -122,7 +122,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The authentication scheme of access tokens.
+    /// Returns the authentication scheme of access tokens.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
         if self.binds_tokens() {
@@ -141,7 +141,7 @@ impl Config {
         }
     }
 
-    /// The configured members of the provider's metadata.
+    /// Returns the configured members of the provider's metadata.
     #[must_use]
     pub fn metadata_members(&self) -> Option<&Object> {
         self.metadata_members.as_ref().filter(|_| HAS_METADATA)
@@ -292,7 +292,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// A required string.
+    /// Returns the string of a required option.
     fn text(&self, name: &str, why: &str) -> &'a str {
         match self.object.str(name) {
             Some(text) => text,
@@ -303,7 +303,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// An array of strings, or `default`.
+    /// Returns an array of strings, or `default`.
     pub(crate) fn strings(&self, name: &str, default: &str, why: &str) -> Vec<String> {
         let mut strings = Vec::new();
         let Some(value) = self.object.get(name) else {
@@ -355,7 +355,7 @@ impl<'a> Options<'a> {
         json
     }
 
-    /// The options in an optional nested object.
+    /// Returns the options in an optional nested object.
     pub(crate) fn nested<'b>(&self, name: &str, path: &'b str, why: &str) -> Options<'b>
     where
         'a: 'b,
@@ -555,7 +555,7 @@ fn is_close(one: &str, other: &str) -> bool {
     same + 2 >= longer && same * 2 >= longer
 }
 
-/// A value as JSON, shortened for a message.
+/// Returns a value as JSON, shortened for a message.
 fn shown(value: &Value) -> String {
     let mut text = String::new();
     value.write(&mut text);

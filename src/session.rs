@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    /// The login's access token as a replaced one.
+    /// Returns the login's access token as a replaced one.
     fn to_former(&self) -> Former {
         Former {
             of: LOGIN,
@@ -146,8 +146,8 @@ impl Session {
         }
     }
 
-    /// The access tokens that a response is searched for: the token of the request and the one before it, then those of
-    /// other targets, the latest first. All of them may be valid. At most eight are returned.
+    /// Returns the access tokens that a response is searched for: the token of the request and the one before it, then
+    /// those of other targets, the latest first. All of them may be valid. At most eight are returned.
     #[must_use]
     pub fn tokens_to_search(&self, selector: TokenSelector, now: &Instant) -> Vec<Secret> {
         let mut tokens = Vec::new();
@@ -172,14 +172,14 @@ impl Session {
         self.tokens.expires_in
     }
 
-    /// The access token, unless it has expired.
+    /// Returns the access token, unless it has expired.
     #[must_use]
     pub fn access_token(&self, now: &Instant) -> Option<&Secret> {
         // control: expired_token_is_not_sent
         (self.requested.elapsed(now) < self.lifetime()).then_some(&self.tokens.access_token)
     }
 
-    /// The access token, even if expired.
+    /// Returns the access token, even if expired.
     #[must_use]
     pub const fn latest_access_token(&self) -> &Secret {
         &self.tokens.access_token
@@ -208,19 +208,19 @@ impl Session {
             && self.times.last_activity.elapsed(now) <= REPORTED
     }
 
-    /// The refresh token, if the provider issued one.
+    /// Returns the refresh token, if the provider issued one.
     #[must_use]
     pub const fn refresh_token(&self) -> Option<&Secret> {
         self.tokens.refresh_token.as_ref()
     }
 
-    /// The ID token of the login.
+    /// Returns the ID token of the login.
     #[must_use]
     pub const fn original(&self) -> &IdToken {
         &self.original
     }
 
-    /// The number of times that tokens were issued to this session.
+    /// Returns the number of times that tokens were issued to this session.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
@@ -253,7 +253,7 @@ impl Session {
         }
     }
 
-    /// The limit that the session has reached, if any.
+    /// Returns the limit that the session has reached, if any.
     #[must_use]
     pub fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         if let Some(reason) = self.times.limit_reached(limits, now) {
@@ -265,7 +265,7 @@ impl Session {
         }
     }
 
-    /// The time until a limit is reached without further activity.
+    /// Returns the time until a limit is reached without further activity.
     #[must_use]
     pub fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
         let expiry = match self.tokens.refresh_token {
@@ -275,14 +275,14 @@ impl Session {
         self.times.until_limit(limits, now).min(expiry)
     }
 
-    /// The issue and expiry times of the access token, by the wall clock.
+    /// Returns the issue and expiry times of the access token, by the wall clock.
     #[must_use]
     pub fn access_token_times(&self) -> (UnixMillis, UnixMillis) {
         let since = self.requested.wall;
         (since, after(since, self.lifetime()))
     }
 
-    /// The issue time of the ID token, by the wall clock.
+    /// Returns the issue time of the ID token, by the wall clock.
     #[must_use]
     pub const fn id_token_since(&self) -> UnixMillis {
         self.id_token_requested
@@ -318,7 +318,7 @@ mod tests {
         Config::parse(CONFIG, "https://app.example.com/worker.js").unwrap()
     }
 
-    /// The instant `seconds` after the sessions of these tests were stored.
+    /// Returns the instant `seconds` after the sessions of these tests were stored.
     fn at(seconds: u64) -> Instant {
         Instant {
             monotonic: Millis::from_secs(100_000 + seconds),
@@ -331,7 +331,8 @@ mod tests {
         [part(r#"{"alg":"ES256"}"#), part(claims), part("signature")].join(".")
     }
 
-    /// A session that is 1000 s old, has seen no activity for 500 s, and whose token is 100 s old and lives for 300 s.
+    /// Returns a session that is 1000 s old, has seen no activity for 500 s, and whose token is 100 s old and lives for
+    /// 300 s.
     fn session(changes: &[(&str, &str)]) -> Session {
         let id_token = format!("{:?}", id_token(r#"{"sub":"joe","name":"Joe"}"#));
         let wall = at(0).wall.to_string();

@@ -105,7 +105,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// A vault without a session.
+    /// Creates a vault without a session.
     #[must_use]
     pub fn new(mut config: Config, entropy: Box<dyn Entropy>) -> Self {
         let metadata = config.take_metadata();

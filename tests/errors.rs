@@ -13,7 +13,7 @@ use strongroom::session::EndReason;
 const LIST: &str = include_str!("../docs/errors.md");
 const SESSIONS: &str = include_str!("../docs/sessions.md");
 
-/// The first and last cells of the rows that start with a code.
+/// Returns the first and last cells of the rows that start with a code.
 fn rows() -> Vec<(&'static str, &'static str)> {
     let table = LIST.split("\n## ").next().unwrap();
     table
@@ -37,7 +37,7 @@ fn every_code_is_documented_in_order() {
     assert_eq!(listed, codes);
 }
 
-/// The names in the first column of the tables of end reasons.
+/// Returns the names in the first column of the tables of end reasons.
 fn end_reasons() -> BTreeSet<&'static str> {
     let tables = SESSIONS.split("\n| `endReason` |").skip(1);
     tables

@@ -26,7 +26,7 @@ fn document() -> String {
     fs::read_to_string(at("SECURITY.md")).unwrap()
 }
 
-/// The table of conformance.
+/// Returns the table of conformance.
 fn conformance() -> String {
     fs::read_to_string(at("docs/conformance.md")).unwrap()
 }
@@ -35,7 +35,7 @@ fn at(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The tests that a document names, each as a file and a name: `` `tests/egress.rs: urls` ``.
+/// Returns the tests that a document names, each as a file and a name: `` `tests/egress.rs: urls` ``.
 fn named(text: &str) -> Vec<(&str, &str)> {
     let quoted = text.split('`').skip(1).step_by(2);
     quoted
@@ -77,7 +77,7 @@ fn has_test(file: &str, source: &str, name: &str) -> bool {
     is_written || is_made
 }
 
-/// The claims: list items, and rows of tables whose last column is "shown by".
+/// Returns the claims: list items, and rows of tables whose last column is "shown by".
 fn claims(document: &str) -> Vec<&str> {
     let mut claims = Vec::new();
     let mut shows = false;
@@ -95,7 +95,7 @@ fn claims(document: &str) -> Vec<&str> {
     claims
 }
 
-/// The named tests that do not exist.
+/// Returns the named tests that do not exist.
 fn missing(document: &str) -> Vec<(&str, &str)> {
     let named = named(document).into_iter();
     let is_missing = |(file, name): &(&str, &str)| {
@@ -105,7 +105,7 @@ fn missing(document: &str) -> Vec<(&str, &str)> {
     named.filter(is_missing).collect()
 }
 
-/// All Rust sources below a folder, with their paths.
+/// Returns all Rust sources below a folder, with their paths.
 fn sources(folder: &Path) -> Vec<(String, String)> {
     let mut sources = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

@@ -62,7 +62,8 @@ fn verify(jwk_json: &str, input: &str, signature: &[u8]) -> bool {
     verified.is_ok()
 }
 
-/// The JWK thumbprint: a hash of the required members, ordered by name, without white space (RFC 7638 section 3).
+/// Returns the JWK thumbprint: a hash of the required members, ordered by name, without white space (RFC 7638 section
+/// 3).
 fn thumbprint(jwk: &Object) -> String {
     let required: &[&str] = match jwk.str("kty") {
         Some("RSA") => &["e", "kty", "n"],

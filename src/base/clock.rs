@@ -22,13 +22,13 @@ impl Millis {
     /// The longest span.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// A span of whole seconds.
+    /// Creates a duration of whole seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// The number of whole seconds.
+    /// Returns the number of whole seconds.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
@@ -71,7 +71,7 @@ pub struct Instant {
 }
 
 impl Instant {
-    /// The time since this instant: the larger of the two clocks' differences.
+    /// Returns the time since this instant: the larger of the two clocks' differences.
     #[must_use]
     pub fn elapsed(&self, now: &Self) -> Millis {
         let monotonic = now.monotonic.saturating_sub(self.monotonic);

@@ -6,7 +6,7 @@
 use crate::base::secret;
 use crate::prelude::*;
 
-/// The SHA-256 digest of `bytes`.
+/// Returns the SHA-256 digest of `bytes`.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     // 5.3.3
@@ -30,7 +30,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest
 }
 
-/// The SHA-384 digest of `bytes`.
+/// Returns the SHA-384 digest of `bytes`.
 #[must_use]
 pub fn sha384(bytes: &[u8]) -> Vec<u8> {
     // 5.3.4
@@ -51,7 +51,7 @@ pub fn sha384(bytes: &[u8]) -> Vec<u8> {
     digest
 }
 
-/// The SHA-512 digest of `bytes`.
+/// Returns the SHA-512 digest of `bytes`.
 #[must_use]
 pub fn sha512(bytes: &[u8]) -> Vec<u8> {
     // 5.3.5
@@ -70,7 +70,7 @@ pub fn sha512(bytes: &[u8]) -> Vec<u8> {
     )
 }
 
-/// The final state of SHA-384 or SHA-512, which differ in their initial `state`.
+/// Returns the final state of SHA-384 or SHA-512, which differ in their initial `state`.
 fn compressed(bytes: &[u8], mut state: [u64; 8]) -> Vec<u8> {
     let mut padded = padded(bytes, 128);
     sha2::block_api::compress512(&mut state, padded.as_chunks().0);

@@ -26,7 +26,7 @@ macro_rules! codes {
             /// Every code, in the order of `docs/errors.md`.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The code as a string, for programs and the page.
+            /// Returns the code as a string, for programs and the page.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 const CODES: &[&str] = [$($code,)+].split_at(REPORTED).0;
@@ -39,7 +39,7 @@ macro_rules! codes {
                 strings::split(JOINED, b' ').nth(self as usize).unwrap_or_default()
             }
 
-            /// The advice for the reader of the error.
+            /// Returns the advice for the reader of the error.
             #[must_use]
             pub const fn advice(self) -> &'static str {
                 match self { $(Self::$variant => $advice,)+ }
@@ -222,13 +222,13 @@ impl Error {
         Self(Box::new(Details { code, message }))
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// The message: what happened, without a period at the end.
+    /// Returns the message: what happened, without a period at the end.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message

@@ -63,7 +63,7 @@ impl From<HttpReply> for Outcome {
 }
 
 impl HttpReply {
-    /// The body, if its content type is `application/json` or a `+json` type.
+    /// Returns the body, if its content type is `application/json` or a `+json` type.
     #[must_use]
     pub fn json_text(&self) -> Option<&str> {
         let content_type = self.content_type.as_deref()?;
@@ -92,7 +92,7 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
 pub(crate) mod tests {
     use super::*;
 
-    /// A JSON response, for the tests of other modules.
+    /// Returns a JSON response, for the tests of other modules.
     pub(crate) fn json_reply(status: u16, body: &str) -> HttpReply {
         HttpReply {
             status,

@@ -27,7 +27,7 @@ impl Secret {
         Self(text)
     }
 
-    /// The value, for the request that needs it and nothing else.
+    /// Returns the value, for the request that needs it and nothing else.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

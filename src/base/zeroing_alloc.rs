@@ -31,7 +31,7 @@ pub(crate) struct ZeroingAllocator<M> {
     free: [*mut u8; usize::BITS as usize],
 }
 
-/// The size of the block for `layout`, as a power of two.
+/// Returns the size of the block for `layout`, as a power of two.
 const fn size_class(layout: Layout) -> u32 {
     let class = usize::BITS - layout.size().saturating_sub(1).leading_zeros();
     if class < SMALLEST { SMALLEST } else { class }
@@ -46,7 +46,7 @@ pub(crate) const fn fits_in_place(layout: Layout, size: usize) -> bool {
 }
 
 impl<M: LinearMemory> ZeroingAllocator<M> {
-    /// An allocator of the memory from `start` upwards. `start` must be aligned to the smallest block.
+    /// Creates an allocator of the memory from `start` upwards. `start` must be aligned to the smallest block.
     pub(crate) const fn new(memory: M, start: *mut u8) -> Self {
         Self {
             memory,

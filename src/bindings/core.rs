@@ -32,7 +32,7 @@ struct State {
 
 #[wasm_bindgen]
 impl Core {
-    /// An empty buffer.
+    /// Creates an empty buffer.
     #[wasm_bindgen(constructor)]
     #[allow(clippy::new_without_default, reason = "JavaScript calls it")]
     #[must_use]

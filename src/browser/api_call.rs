@@ -167,7 +167,7 @@ impl Calls {
 }
 
 impl Call {
-    /// The page's number for the call, as JavaScript has it.
+    /// Returns the page's number for the call, as JavaScript has it.
     const fn number(&self) -> f64 {
         self.page.1.0 as f64
     }
@@ -300,8 +300,8 @@ impl Call {
         context.report(Input::CallClosed { call: self.call });
     }
 
-    /// The bytes that may go to the page after a chunk, or after the end of the body. Returns `None` if the body has a
-    /// token in it.
+    /// Returns the bytes that may go to the page after a chunk, or after the end of the body. Returns `None` if the
+    /// body has a token in it.
     fn searched(
         &mut self,
         chunk: Option<Uint8Array>,
@@ -335,7 +335,7 @@ pub(super) fn is_stream(payload: &JsValue) -> bool {
     payload.has_type::<ReadableStream>()
 }
 
-/// The search for the session's tokens in the response, unless the rule turns it off.
+/// Returns the search for the session's tokens in the response, unless the rule turns it off.
 fn guard(request: &ApiRequest) -> Option<Box<Guard>> {
     if request.allowed.reflection() == Scope::Nothing {
         return None;

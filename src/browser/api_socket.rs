@@ -324,7 +324,7 @@ impl ApiSocket {
     }
 }
 
-/// A socket, unless the platform refuses to make it.
+/// Returns a socket, unless the platform refuses to make it.
 fn connect(url: &str, protocols: &JsValue) -> Option<Socket> {
     let socket = WebSocket::new_with_str_sequence(url, protocols).ok()?;
     Some(socket.unchecked_into())
@@ -391,7 +391,8 @@ fn close_plainly(socket: &Socket) {
     let _ = socket.close_with(&JsValue::UNDEFINED, &JsValue::UNDEFINED);
 }
 
-/// The bytes of a buffer or blob, or the UTF-16 code units of a string. Anything else is larger than every limit.
+/// Returns the bytes of a buffer or blob, or the UTF-16 code units of a string. Anything else is larger than every
+/// limit.
 fn size(data: &JsValue) -> f64 {
     if let Some(text) = data.dyn_ref::<JsString>() {
         f64::from(text.length())

@@ -111,7 +111,7 @@ impl Context {
         }
     }
 
-    /// A function that reports `event`.
+    /// Returns a function that reports `event`.
     pub(super) fn listener(&self, event: Event, id: u32) -> Function {
         self.on_event.bind(&JsValue::NULL, event as u32, id)
     }

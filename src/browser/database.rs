@@ -46,7 +46,7 @@ fn factory(scope: &WorkerScope) -> Result<IdbFactory, JsValue> {
     scope.indexed_db()?.ok_or(JsValue::UNDEFINED)
 }
 
-/// An object store in a transaction of its own.
+/// Returns an object store in a transaction of its own.
 pub(super) fn open_store(
     database: &Database,
     store: &str,
@@ -84,12 +84,13 @@ pub(super) fn discard_expired(store: &IdbObjectStore, records: &Array) -> Result
     }
 }
 
-/// The record that was read, if there is one. Script of this origin may have stored `null`, whose members throw.
+/// Returns the record that was read, if there is one. Script of this origin may have stored `null`, whose members
+/// throw.
 pub(super) fn as_record(value: JsValue) -> Option<Record> {
     value.is_object().then(|| value.unchecked_into())
 }
 
-/// A record that holds nothing yet.
+/// Returns a record that holds nothing yet.
 pub(super) fn record(name: &str, expires_at: f64) -> Record {
     let record: Record = platform::dictionary("{}");
     record.set_name(name);

@@ -60,12 +60,12 @@ pub(super) const fn take_proof(request: &mut ApiRequest) -> Option<UnsignedProof
     request.proof.take()
 }
 
-/// The report of a call that cannot be sent because the key for its proof is gone.
+/// Reports a call that cannot be sent because the key for its proof is gone.
 pub(super) const fn unsigned(call: CallId) -> Input<'static> {
     Input::CallUnsigned { call }
 }
 
-/// The key to store with a record.
+/// Returns the key to store with a record.
 pub(super) fn key_to_store(keys: &Keys, output: &Output) -> Option<StoredKey> {
     let (Output::Store { key_pair, .. } | Output::Persist { key_pair, .. }) = output else {
         return None;
@@ -73,7 +73,7 @@ pub(super) fn key_to_store(keys: &Keys, output: &Output) -> Option<StoredKey> {
     keys.find(key_pair.as_deref()?).cloned()
 }
 
-/// The bytes of a signature that WebCrypto made: 64 of them (RFC 7518 3.4).
+/// Returns the bytes of a signature that WebCrypto made: 64 of them (RFC 7518 3.4).
 pub(super) fn signature(signed: &JsValue) -> Vec<u8> {
     platform::bytes_of(signed).to_vec()
 }
@@ -85,7 +85,7 @@ impl StoredKey {
         record.set_dpop(&self.key);
     }
 
-    /// The key that a record has. Fails if the record names a key that it does not have.
+    /// Returns the key that a record has. Fails if the record names a key that it does not have.
     pub(super) fn of(record: &Record) -> Result<Option<Self>, ()> {
         let Some(thumbprint) = platform::to_string(&record.jkt()) else {
             return Ok(None);

@@ -91,7 +91,7 @@ impl StoreOp {
         Self::of_login(key, Work::Take, None)
     }
 
-    /// The record's name does not reveal its key.
+    /// Creates the operation for a login. The record's name does not reveal its key.
     fn of_login(key: &str, work: Work, key_pair: Option<StoredKey>) -> Self {
         let name = base64url::encode(&pkce::sha256(key.as_bytes()));
         let secret = pkce::sha256([&name, key].concat().as_bytes());
@@ -133,7 +133,8 @@ impl StoreOp {
         }
     }
 
-    /// A constant where sessions are not kept.
+    /// Returns true if the operation loads the session. Without persistence the result is constant, so the compiler
+    /// removes the code for loading.
     const fn is_load(&self) -> bool {
         HAS_PERSISTENCE && matches!(self.work, Work::Load)
     }
@@ -145,7 +146,7 @@ impl StoreOp {
         }
     }
 
-    /// The report of an operation that has failed.
+    /// Returns the report of an operation that has failed.
     pub(super) fn failed(&self, op: OpId) -> Input<'static> {
         let is_unsealed = matches!(self.stage, StoreStage::Unsealed);
         match self.work {
@@ -335,7 +336,7 @@ impl StoreOp {
         Ok(Progress::Wait(awaited))
     }
 
-    /// The result of an operation that found no content.
+    /// Returns the result of an operation that found no content.
     fn empty(&self, op: OpId, taken: Taken) -> Progress {
         if self.is_load() {
             loaded(op, Loaded::Nothing)
@@ -357,7 +358,7 @@ impl StoreOp {
         Progress::Done(Input::Taken { op, taken })
     }
 
-    /// The object store of the records, in a transaction of its own.
+    /// Returns the object store of the records, in a transaction of its own.
     fn open(&self) -> Result<IdbObjectStore, JsValue> {
         // Reads block nobody, and are possible on a full disk.
         let mode = if self.is_load() {

@@ -347,7 +347,7 @@ impl Host {
 /// Milliseconds: longer than any session lasts.
 const LONG_AGO: u64 = 1 << 40;
 
-/// The name of the session's record. Several apps may share an origin.
+/// Returns the name of the session's record. Several apps may share an origin.
 fn session_name(config: &Config) -> String {
     if HAS_PERSISTENCE && config.keeps {
         ["session ", &config.issuer, " ", &config.client_id].concat()

@@ -27,7 +27,7 @@ enum GenerationStage {
 }
 
 impl KeyGeneration {
-    /// The report of an operation that has failed.
+    /// Returns the report of an operation that has failed.
     pub(super) const fn failed(&self, op: OpId) -> Input<'static> {
         Input::KeyMade { op, key: None }
     }

@@ -109,7 +109,7 @@ impl Operation {
         }
     }
 
-    /// The report of an operation that has failed.
+    /// Returns the report of an operation that has failed.
     fn failed(&self, op: OpId, scope: &WorkerScope) -> Input<'static> {
         match self {
             // An online browser may have hidden the response.

@@ -171,14 +171,14 @@ extern "C" {
 #[cfg(feature = "extended")]
 #[wasm_bindgen]
 extern "C" {
-    /// The name of `dpop`: the thumbprint of its public key.
+    /// Returns the name of `dpop`: the thumbprint of its public key.
     #[wasm_bindgen(method, getter)]
     pub(super) fn jkt(this: &Record) -> JsValue;
 
     #[wasm_bindgen(method, setter)]
     pub(super) fn set_jkt(this: &Record, value: &str);
 
-    /// The private key that the sealed tokens are bound to.
+    /// Returns the private key that the sealed tokens are bound to.
     #[wasm_bindgen(method, getter)]
     pub(super) fn dpop(this: &Record) -> JsValue;
 
@@ -238,7 +238,8 @@ pub(super) fn to_string(value: &JsValue) -> Option<String> {
     value.dyn_ref::<Text>().map(Text::copy)
 }
 
-/// The dictionary `T` from constant JSON. A setter for each constant member would cost more: see docs/decisions.md.
+/// Returns the dictionary `T` from constant JSON. A setter for each constant member would cost more: see
+/// docs/decisions.md.
 pub(super) fn dictionary<T: JsCast>(json: &'static str) -> T {
     JSON::parse(json).unwrap_or_default().unchecked_into()
 }
@@ -288,7 +289,7 @@ impl From<IdbRequest> for Awaited {
     }
 }
 
-/// The result of an `IDBRequest`, by its event; `undefined` for a transaction's.
+/// Returns the result of an `IDBRequest`, by its event; `undefined` for a transaction's.
 pub(super) fn result_of(event: &JsValue) -> JsValue {
     let event: &Event = event.unchecked_ref();
     let target = event.target().map(JsCast::unchecked_into::<IdbRequest>);
@@ -307,7 +308,7 @@ pub(super) fn usages(first: &str, second: &str) -> Array {
     Array::of2(&first.into(), &second.into())
 }
 
-/// The bytes of an `ArrayBuffer`, or of a view of one.
+/// Returns the bytes of an `ArrayBuffer`, or of a view of one.
 pub(super) fn bytes_of(buffer: &JsValue) -> Uint8Array {
     Uint8Array::new(buffer)
 }
@@ -325,13 +326,13 @@ pub(super) fn refill(memory: &Uint8Array, bytes: &[u8]) -> Uint8Array {
     part
 }
 
-/// A response's header, if it is there and readable.
+/// Returns a response's header, if it is there and readable.
 pub(super) fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name).ok()?
 }
 
-/// The reader of a response's body, if the response has one. Chromium has an empty stream where Fetch has none: with
-/// a null body status.
+/// Returns the reader of a response's body, if the response has one. Chromium has an empty stream where Fetch has none:
+/// with a null body status.
 pub(super) fn body_reader(response: &Response) -> Option<ReadableStreamDefaultReader> {
     let body = response.body().filter(|_| has_body_status(response))?;
     Some(body.get_reader().unchecked_into())
@@ -346,7 +347,7 @@ fn has_body_status(response: &Response) -> bool {
     !matches!(response.status(), 204 | 205 | 304)
 }
 
-/// An array of pairs.
+/// Returns the headers as an array of `[name, value]` pairs.
 pub(super) fn entries(headers: &Headers) -> Array {
     Array::from(headers)
 }

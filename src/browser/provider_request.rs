@@ -143,7 +143,7 @@ fn done(op: OpId, reply: Box<HttpReply>) -> Progress {
     Progress::Done(Input::Responded { op, outcome })
 }
 
-/// A response without its body.
+/// Returns a response without its body.
 fn head(response: &Response) -> Box<HttpReply> {
     let header = |name| platform::header(response, name);
     Box::new(HttpReply {
@@ -156,7 +156,7 @@ fn head(response: &Response) -> Box<HttpReply> {
     })
 }
 
-/// The delay that a `Retry-After` asks for: seconds or a date (RFC 9110 10.2.3).
+/// Returns the delay that a `Retry-After` asks for: seconds or a date (RFC 9110 10.2.3).
 fn retry_after(value: &str) -> Option<Millis> {
     if let Some(seconds) = json::parse_u64(value) {
         return Some(Millis::from_secs(seconds));

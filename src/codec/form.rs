@@ -8,7 +8,7 @@ use crate::prelude::*;
 pub struct Form(String);
 
 impl Form {
-    /// A form without parameters.
+    /// Creates a form without parameters.
     #[must_use]
     pub const fn new() -> Self {
         Self(String::new())

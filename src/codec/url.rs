@@ -77,61 +77,61 @@ impl Url {
         self.0.href.get(start..end).unwrap_or_default()
     }
 
-    /// The serialized URL with its fragment.
+    /// Returns the serialized URL with its fragment.
     #[must_use]
     pub fn href(&self) -> &str {
         &self.0.href
     }
 
-    /// The scheme without its colon.
+    /// Returns the scheme without its colon.
     #[must_use]
     pub fn scheme(&self) -> &str {
         self.part(0, self.0.scheme_end)
     }
 
-    /// The host, with the port unless it is the default of the scheme.
+    /// Returns the host, with the port unless it is the default of the scheme.
     #[must_use]
     pub fn host(&self) -> &str {
         self.part(self.0.host_start, self.0.path_start)
     }
 
-    /// The path, which starts with `/` in http(s) URLs.
+    /// Returns the path, which starts with `/` in http(s) URLs.
     #[must_use]
     pub fn path(&self) -> &str {
         self.part(self.0.path_start, self.0.query_start)
     }
 
-    /// The query without its `?`.
+    /// Returns the query without its `?`.
     #[must_use]
     pub fn query(&self) -> &str {
         self.part(self.0.query_start + 1, self.0.fragment_start)
     }
 
-    /// The fragment without its `#`.
+    /// Returns the fragment without its `#`.
     #[must_use]
     pub fn fragment(&self) -> &str {
         self.part(self.0.fragment_start + 1, self.0.href.len())
     }
 
-    /// The path, query and fragment.
+    /// Returns the path, query and fragment.
     #[must_use]
     pub fn relative(&self) -> &str {
         self.part(self.0.path_start, self.0.href.len())
     }
 
-    /// The path and query.
+    /// Returns the path and query.
     #[must_use]
     pub fn relative_without_fragment(&self) -> &str {
         self.part(self.0.path_start, self.0.fragment_start)
     }
 
-    /// The serialized URL without its fragment, as sent in requests.
+    /// Returns the serialized URL without its fragment, as sent in requests.
     #[must_use]
     pub fn without_fragment(&self) -> &str {
         self.part(0, self.0.fragment_start)
     }
 
-    /// The origin and path: the URL without user information, query and fragment.
+    /// Returns the origin and path: the URL without user information, query and fragment.
     #[must_use]
     pub fn without_query(&self) -> String {
         [self.scheme(), "://", self.host(), self.path()].concat()
@@ -172,7 +172,7 @@ impl Url {
     }
 }
 
-/// The position of the first of `separators` in `text` from `start` on, or the end of `text`.
+/// Returns the position of the first of `separators` in `text` from `start` on, or the end of `text`.
 #[inline(never)]
 fn find(text: &str, start: usize, separators: &[u8]) -> usize {
     let mut i = start;

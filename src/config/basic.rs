@@ -78,7 +78,7 @@ impl Config {
         &[]
     }
 
-    /// The only accepted signing algorithm for ID tokens, if configured.
+    /// Returns the only accepted signing algorithm for ID tokens, if configured.
     #[must_use]
     pub const fn id_token_alg(&self) -> Option<&Algorithm> {
         None

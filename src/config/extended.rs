@@ -114,7 +114,7 @@ impl Config {
         &self.extended.trusted_audiences
     }
 
-    /// The only accepted signing algorithm for ID tokens, if configured.
+    /// Returns the only accepted signing algorithm for ID tokens, if configured.
     #[must_use]
     pub const fn id_token_alg(&self) -> Option<&Algorithm> {
         self.extended.id_token_alg.as_ref()

@@ -74,7 +74,7 @@ impl RequestContext {
         Jar::new(self.task.config(), &self.origin)
     }
 
-    /// The redirect URI of an app on this origin.
+    /// Returns the redirect URI of an app on this origin.
     pub(super) fn redirect_uri(&self) -> Url {
         let config = self.task.config();
         let callback = [&self.origin, config.base.as_str(), "/callback"].concat();

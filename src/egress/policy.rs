@@ -96,7 +96,7 @@ impl Rule {
         self
     }
 
-    /// The rule's URL, resolved against the worker's address.
+    /// Returns the rule's URL, resolved against the worker's address.
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.url
@@ -121,25 +121,25 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// The URL to send to: as serialized by the parser, without fragment.
+    /// Returns the URL to send to: as serialized by the parser, without fragment.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The method to send.
+    /// Returns the method to send.
     #[must_use]
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The parts of the response that are searched for the token.
+    /// Returns the parts of the response that are searched for the token.
     #[must_use]
     pub const fn reflection(&self) -> Scope {
         self.reflection
     }
 
-    /// The method and the URL without its query, for the inspector.
+    /// Returns the method and the URL without its query, for the inspector.
     #[must_use]
     pub fn description(&self) -> String {
         let (bare, _) = strings::split_once(&self.url, b'?');
@@ -157,7 +157,7 @@ pub struct EgressPolicy {
 }
 
 impl EgressPolicy {
-    /// A policy of these rules.
+    /// Creates a policy of these rules.
     #[must_use]
     pub const fn new(rules: Vec<Rule>) -> Self {
         Self {
@@ -176,7 +176,7 @@ impl EgressPolicy {
         }
     }
 
-    /// The forbidden URLs, normalized.
+    /// Returns the forbidden URLs, normalized.
     #[must_use]
     pub fn forbidden(&self) -> &[String] {
         &self.forbidden
@@ -191,7 +191,7 @@ impl EgressPolicy {
         }
     }
 
-    /// The first rule that covers `url`.
+    /// Returns the first rule that covers `url`.
     #[must_use]
     pub fn rule_for(&self, url: &Url) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.covers(url))
@@ -401,7 +401,7 @@ fn has_ambiguous_path(path: &str) -> bool {
     false
 }
 
-/// The digits of an escape whose percent sign may itself be escaped, several times.
+/// Returns the digits of an escape whose percent sign may itself be escaped, several times.
 fn revealed(mut digits: &[u8]) -> &[u8] {
     while let [b'2', b'5', hidden @ ..] = digits {
         digits = hidden;

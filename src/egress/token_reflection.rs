@@ -225,15 +225,15 @@ impl Guard {
         self.bytes.get_mut(held..self.count).unwrap_or_default()
     }
 
-    /// The number of received bytes that may be passed on, from the first; `None` if they contain a token. The others may
-    /// be the beginning of a token.
+    /// Returns the number of received bytes that may be passed on, from the first; `None` if they contain a token. The
+    /// others may be the beginning of a token.
     #[must_use]
     pub fn free(&self) -> Option<usize> {
         let free = self.count - self.held();
         (!self.is_in(self.bytes())).then_some(free)
     }
 
-    /// The received bytes that have not been passed on.
+    /// Returns the received bytes that have not been passed on.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.count).unwrap_or_default()
@@ -245,7 +245,7 @@ impl Guard {
         self.count -= count;
     }
 
-    /// The number of bytes at the end that may begin a form, whatever the tokens are.
+    /// Returns the number of bytes at the end that may begin a form, whatever the tokens are.
     fn held(&self) -> usize {
         let bytes = self.bytes();
         let end = bytes.iter().rev().take(MOST_HELD);
@@ -262,8 +262,8 @@ impl Guard {
     }
 }
 
-/// The length of the line break that `text` begins with, unescaped or escaped in JSON, or 0. A backslash at the end of
-/// `text` counts as a line break, since it may become one.
+/// Returns the length of the line break that `text` begins with, unescaped or escaped in JSON, or 0. A backslash at the
+/// end of `text` counts as a line break, since it may become one.
 fn line_break(text: &[u8]) -> usize {
     match text {
         [b'\\', b'r', b'\\', b'n', ..] => 4,
@@ -274,7 +274,7 @@ fn line_break(text: &[u8]) -> usize {
     }
 }
 
-/// The set of letters, digits and `more`.
+/// Returns the set of letters, digits and `more`.
 const fn class(more: &[u8]) -> Class {
     let mut class = [0; 4];
     let mut byte = 0;
@@ -332,7 +332,7 @@ fn push_forms(token: &str, forms: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// The longest part that consists of these characters, or all of `text` if that part is short.
+/// Returns the longest part that consists of these characters, or all of `text` if that part is short.
 fn longest_part(text: &[u8], class: &Class) -> Vec<u8> {
     let mut longest: &[u8] = &[];
     for part in text.split(|byte| !may_have(class, *byte)) {
@@ -625,7 +625,7 @@ mod tests {
         }
     }
 
-    /// The number of accesses to bytes of `text` in a search for `token`.
+    /// Returns the number of accesses to bytes of `text` in a search for `token`.
     fn work(token: &str, text: &str) -> usize {
         let guard = Guard::new(token).unwrap();
         let before = LOOKED_AT.get();

@@ -61,7 +61,7 @@ pub struct Handshake {
 }
 
 impl Place {
-    /// A first message, if `text` contains the placeholder exactly once.
+    /// Returns a first message, if `text` contains the placeholder exactly once.
     #[must_use]
     pub fn message(text: &str) -> Option<Self> {
         let is_place = |at: &usize| text.as_bytes()[*at..].starts_with(PLACEHOLDER.as_bytes());
@@ -120,7 +120,7 @@ impl Place {
         })
     }
 
-    /// The message to send before those of the page.
+    /// Returns the message to send before those of the page.
     #[must_use]
     pub fn first_message(&self, token: &Secret) -> Option<Secret> {
         let Self::Message { before, after } = self else {

@@ -44,13 +44,13 @@ impl Session {
     ) {
     }
 
-    /// The access token, unless it has expired.
+    /// Returns the access token, unless it has expired.
     #[must_use]
     pub fn access_token_of(&self, _: TokenSelector, now: &Instant) -> Option<&Secret> {
         self.access_token(now)
     }
 
-    /// The access token, even if expired.
+    /// Returns the access token, even if expired.
     #[must_use]
     pub const fn latest_access_token_of(&self, _: TokenSelector) -> Option<&Secret> {
         Some(self.latest_access_token())
@@ -62,7 +62,7 @@ impl Session {
         self.is_stale(now)
     }
 
-    /// The generation in which the access token was issued.
+    /// Returns the generation in which the access token was issued.
     #[must_use]
     pub const fn issued(&self, _: TokenSelector) -> u64 {
         self.generation

@@ -12,7 +12,7 @@ macro_rules! end_reason_enum {
             /// Every reason that this build reports.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The name of the reason, as pages see it.
+            /// Returns the name of the reason, as pages see it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
@@ -24,7 +24,7 @@ macro_rules! end_reason_enum {
                 match self { $(Self::$variant => $revokes,)+ }
             }
 
-            /// The reason with this [name](Self::as_str).
+            /// Returns the reason with this [name](Self::as_str).
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 let mut all = Self::ALL.iter().copied();

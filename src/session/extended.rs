@@ -123,7 +123,7 @@ impl Session {
         self
     }
 
-    /// The key that the tokens are bound to, if any.
+    /// Returns the key that the tokens are bound to, if any.
     #[must_use]
     pub const fn key(&self) -> Option<&PublicKey> {
         self.extension.key.as_ref()
@@ -182,7 +182,7 @@ impl Session {
         self.extension.others.push((target, other));
     }
 
-    /// The access token of this target, unless it has expired or was never issued.
+    /// Returns the access token of this target, unless it has expired or was never issued.
     #[must_use]
     pub fn access_token_of(&self, selector: TokenSelector, now: &Instant) -> Option<&Secret> {
         let Some(target) = selector else {
@@ -192,7 +192,7 @@ impl Session {
         (other.requested.elapsed(now) < other.expires_in).then_some(&other.access_token)
     }
 
-    /// The access token of this target, even if expired, if one was ever issued.
+    /// Returns the access token of this target, even if expired, if one was ever issued.
     #[must_use]
     pub fn latest_access_token_of(&self, selector: TokenSelector) -> Option<&Secret> {
         match selector {
@@ -213,7 +213,7 @@ impl Session {
         })
     }
 
-    /// The generation in which the access token of this target was issued, or 0 if none was.
+    /// Returns the generation in which the access token of this target was issued, or 0 if none was.
     #[must_use]
     pub fn issued(&self, selector: TokenSelector) -> u64 {
         match selector {
@@ -222,8 +222,8 @@ impl Session {
         }
     }
 
-    /// The access tokens of other targets: the index of the target, the token, its issue and expiry times, and the generation
-    /// in which it was issued.
+    /// Returns the access tokens of other targets: the index of the target, the token, its issue and expiry times, and
+    /// the generation in which it was issued.
     pub fn others(&self) -> impl Iterator<Item = (usize, &Secret, UnixMillis, UnixMillis, u64)> {
         self.extension.others.iter().map(|(target, other)| {
             let since = other.requested.wall;
@@ -233,7 +233,7 @@ impl Session {
     }
 }
 
-/// The session's tokens after a refresh for another target, which leaves the login's access token in place.
+/// Returns the session's tokens after a refresh for another target, which leaves the login's access token in place.
 fn beside(session: &Session, tokens: &TokenSet) -> TokenSet {
     TokenSet {
         refresh_token: tokens.refresh_token.clone(),

@@ -25,7 +25,7 @@ pub enum Kept {
 }
 
 impl Session {
-    /// The identifier of the session, which is the same in all vaults and not a secret.
+    /// Returns the identifier of the session, which is the same in all vaults and not a secret.
     #[must_use]
     pub fn sid(&self) -> &str {
         &self.sid
@@ -168,7 +168,8 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     })))
 }
 
-/// The instant that was `age` milliseconds before `kept_at`. Setting the wall clock back does not make it later.
+/// Returns the instant that was `age` milliseconds before `kept_at`. Setting the wall clock back does not make it
+/// later.
 fn before(now: &Instant, kept_at: UnixMillis, age: u64) -> Instant {
     let age = Millis(now.wall.saturating_sub(kept_at)) + Millis(age);
     Instant {

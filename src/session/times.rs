@@ -14,7 +14,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// The times of a session that begins.
+    /// Returns the times of a session that begins.
     pub(super) const fn begin(now: Instant) -> Self {
         Self {
             started: now,
@@ -23,7 +23,7 @@ impl Times {
         }
     }
 
-    /// The time of the session's start.
+    /// Returns the time of the session's start.
     #[must_use]
     pub const fn beginning(&self) -> &Instant {
         &self.started
@@ -40,7 +40,7 @@ impl Times {
         self.last_activity = *now;
     }
 
-    /// The number of stored activities.
+    /// Returns the number of stored activities.
     #[must_use]
     pub const fn touches(&self) -> u64 {
         self.touches
@@ -78,7 +78,7 @@ impl Times {
         }
     }
 
-    /// The limit that the session has reached, if any.
+    /// Returns the limit that the session has reached, if any.
     pub(super) fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         // control: absolute_limit_counts_sleep
         if self.started.elapsed(now) >= limits.absolute {
@@ -91,7 +91,7 @@ impl Times {
         }
     }
 
-    /// The time until a limit is reached without further activity.
+    /// Returns the time until a limit is reached without further activity.
     pub(super) fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
         let absolute = limits.absolute.saturating_sub(self.started.elapsed(now));
         let idle = limits.idle.saturating_sub(self.last_activity.elapsed(now));

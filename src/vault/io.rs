@@ -139,8 +139,8 @@ pub struct Hint {
 pub(super) const TIME_UNIT: u64 = 125;
 
 impl Hint {
-    /// The hint as the number that is posted: two bits of news, sixteen of the build, and a time in eighths of a
-    /// second.
+    /// Returns the hint as the number that is posted: two bits of news, sixteen of the build, and a time in eighths of
+    /// a second.
     #[must_use]
     pub fn to_number(self) -> f64 {
         let news = match self.news {

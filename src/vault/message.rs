@@ -156,7 +156,7 @@ impl FetchRequest {
         init.finish()
     }
 
-    /// The page's headers.
+    /// Returns the page's headers.
     pub(super) fn headers(&self) -> Vec<(&str, &str)> {
         let list = self.members.get("headers").and_then(Value::as_array);
         let mut pairs = Vec::new();
@@ -169,7 +169,7 @@ impl FetchRequest {
     }
 }
 
-/// A list of two strings.
+/// Returns a list of two strings.
 fn pair(value: &Value) -> Option<(&str, &str)> {
     match value.as_array()? {
         [name, value] => Some((name.as_str()?, value.as_str()?)),
@@ -392,7 +392,7 @@ impl Members<'_> {
     }
 }
 
-/// The beginning of a message of type `t` to a page.
+/// Returns the beginning of a message of type `t` to a page.
 pub(super) fn message(t: &str) -> Writer {
     let mut message = Writer::object();
     message.text("t", t);
@@ -406,12 +406,12 @@ fn with_fault(message: &mut Writer, error: &Error) -> String {
         .finish()
 }
 
-/// The `error` message for operation `id`.
+/// Returns the `error` message for operation `id`.
 pub(super) fn error(id: RequestId, error: &Error) -> String {
     with_fault(message("error").number("id", id.0), error)
 }
 
-/// The `error` message for callback `id`, with where the user was before the login, if that is known.
+/// Returns the `error` message for callback `id`, with where the user was before the login, if that is known.
 pub(super) fn callback_error(id: RequestId, error: &Error, return_to: Option<&str>) -> String {
     let mut message = message("error");
     message.number("id", id.0);

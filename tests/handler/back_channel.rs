@@ -12,7 +12,7 @@ use crate::provider::ISSUER;
 const HEADER: &str = r#"{"alg":"ES256","kid":"1","typ":"logout+jwt"}"#;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// The usual claims, changed by these; null removes a claim.
+/// Returns the usual claims, changed by these; null removes a claim.
 fn claims(host: &Host, changes: &Value) -> String {
     let now = host.now.wall / 1000;
     let mut claims = json!({

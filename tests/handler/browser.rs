@@ -46,7 +46,7 @@ impl Browser {
         }
     }
 
-    /// The `Cookie` header.
+    /// Returns the `Cookie` header.
     pub(crate) fn header(&self, from: Source) -> Option<String> {
         let is_sent = |cookie: &&Cookie| {
             from == Source::App || cookie.attributes.contains(&"SameSite=Lax".to_owned())
@@ -64,7 +64,7 @@ impl Browser {
         self.0.iter().map(|cookie| cookie.name.as_str()).collect()
     }
 
-    /// The number of cookies whose names begin like this.
+    /// Returns the number of cookies whose names begin like this.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         let names = self.names();
         names

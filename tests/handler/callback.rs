@@ -419,7 +419,7 @@ fn strict() -> serde_json::Value {
     json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } })
 }
 
-/// The URL to which a page of the handler redirects the browser.
+/// Returns the URL to which a page of the handler redirects the browser.
 #[track_caller]
 pub(crate) fn refreshed_to(response: &OwnResponse) -> String {
     assert_eq!(response.status, 200);

@@ -23,7 +23,7 @@ fn cookie_config(more: &Value) -> Value {
     json!({ "cookie": cookie })
 }
 
-/// A provider whose ID tokens are so long that the session needs several cookies.
+/// Creates a provider whose ID tokens are so long that the session needs several cookies.
 fn with_long_tokens(bytes: usize) -> Host {
     let mut host = Host::new();
     let padding = "x".repeat(bytes);

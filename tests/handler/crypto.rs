@@ -77,7 +77,7 @@ impl Pair {
         signature.unwrap().as_ref().to_vec()
     }
 
-    /// A signed JWT.
+    /// Returns a signed JWT.
     pub(crate) fn jwt(&self, header: &str, claims: &str) -> String {
         let input = [header, claims].map(|part| base64url::encode(part.as_bytes()));
         let input = input.join(".");

@@ -10,7 +10,7 @@ use crate::provider::json;
 const USUAL: &str = "/.well-known/openid-configuration";
 const OTHER: &str = "/.well-known/oauth-authorization-server";
 
-/// A provider whose metadata is at the other URL, while the usual URL returns this response.
+/// Creates a provider whose metadata is at the other URL, while the usual URL returns this response.
 fn elsewhere(usual: Option<HttpReply>) -> Host {
     let mut host = Host::new();
     let document = host.provider.discovery();

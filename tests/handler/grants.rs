@@ -8,7 +8,7 @@ use crate::host::{COOKIE, Host, LOGIN_COOKIE};
 
 const MORE: &str = "openid offline_access admin";
 
-/// A host whose provider grants these scopes, and the URL of the browser's return.
+/// Creates a host whose provider grants these scopes, and the URL of the browser's return.
 fn granting(scope: &'static str, changes: &Value) -> (Host, String) {
     let mut host = Host::with(changes);
     host.provider.scope = Some(scope);

@@ -64,7 +64,7 @@ impl Answered {
         }
     }
 
-    /// The `code` of an error in JSON.
+    /// Returns the `code` of an error in JSON.
     pub(crate) fn code(&self) -> String {
         let Self::Own(response) = self else {
             return String::new();
@@ -138,7 +138,7 @@ impl Host {
         Self::with(&json!({}))
     }
 
-    /// A host whose configuration has these members added or replaced.
+    /// Creates a host whose configuration has these members added or replaced.
     pub(crate) fn with(changes: &Value) -> Self {
         let config = configuration(changes);
         Self {
@@ -166,7 +166,7 @@ impl Host {
         }
     }
 
-    /// A host with a signed-in user.
+    /// Creates a host with a signed-in user.
     pub(crate) fn signed_in() -> Self {
         Self::signed_in_with(&json!({}))
     }
@@ -278,7 +278,7 @@ impl Host {
         }
     }
 
-    /// The session data that a page receives.
+    /// Returns the session data that a page receives.
     pub(crate) fn session(&mut self) -> Value {
         let response = self.call("GET", "/auth/session").own();
         assert_eq!(response.status, 200, "{response:?}");
@@ -469,7 +469,7 @@ impl Host {
         self.request_elsewhere(request).own()
     }
 
-    /// The codes of the faults that were reported to the operator since the last call.
+    /// Returns the codes of the faults that were reported to the operator since the last call.
     pub(crate) fn faults(&mut self) -> Vec<Code> {
         let events = self.events.drain(..);
         let faults = events.filter_map(|event| match event {
@@ -479,7 +479,7 @@ impl Host {
         faults.collect()
     }
 
-    /// The number of times an effect was requested since the last call.
+    /// Returns the number of times that an effect was requested since the last call.
     pub(crate) fn count(&mut self, name: &str) -> usize {
         let effects = core::mem::take(&mut self.effects);
         effects.iter().filter(|known| *known == name).count()
@@ -506,7 +506,7 @@ fn merge(config: &mut Value, changes: &Value) {
     }
 }
 
-/// The usual configuration with these members added or replaced.
+/// Returns the usual configuration with these members added or replaced.
 pub(crate) fn configuration(changes: &Value) -> Value {
     let mut config = json!({
         "issuer": ISSUER,

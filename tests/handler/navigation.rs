@@ -116,7 +116,7 @@ fn post_is_not_a_navigation() {
     }
 }
 
-/// A route that allows navigation, and that accepts forms from script.
+/// Returns a route that allows navigation, and that accepts forms from script.
 fn routes() -> serde_json::Value {
     json!({ "routes": [{
         "prefix": "/api/files/",

@@ -84,7 +84,7 @@ impl Provider {
         format!("{}?{}", params["redirect_uri"], answer.finish())
     }
 
-    /// The parameters of an authorization request, pushed or not.
+    /// Returns the parameters of an authorization request, pushed or not.
     pub(crate) fn parameters(&self, url: &str) -> BTreeMap<String, String> {
         let (endpoint, query) = url.split_once('?').unwrap();
         assert_eq!(endpoint, format!("{ISSUER}/authorize"));
@@ -142,7 +142,7 @@ impl Provider {
         Some(reply)
     }
 
-    /// The discovery document.
+    /// Returns the discovery document.
     pub(crate) fn discovery(&self) -> String {
         let usual = [
             ("authorization_endpoint", "/authorize"),
@@ -212,7 +212,7 @@ impl Provider {
             .jwt(r#"{"alg":"ES256","kid":"1"}"#, &claims.to_string())
     }
 
-    /// The requests to this path.
+    /// Returns the requests to this path.
     pub(crate) fn sent_to(&self, path: &str) -> Vec<&Arrived> {
         self.requests.iter().filter(|r| r.path == path).collect()
     }

@@ -202,7 +202,7 @@ fn wrong_method_gets_an_allow_header() {
     assert!(host.session().is_object());
 }
 
-/// A session at a provider that rejects this many requests in this way.
+/// Creates a session at a provider that rejects this many requests in this way.
 fn refusing(reply: &HttpReply, times: usize) -> Host {
     let mut host = Host::signed_in();
     for _ in 0..times {
@@ -323,7 +323,7 @@ fn record_with_unknown_key_is_reported() {
     }
 }
 
-/// The other kind of storage.
+/// Returns the other kind of storage.
 fn other(storage: &str) -> &'static str {
     match storage {
         "in-store" => "sealed-in-cookie",

@@ -11,20 +11,20 @@ fn in_store() -> Value {
     json!({ "session": { "storage": "in-store" } })
 }
 
-/// A session in a cookie, at an isolate that stores sessions in the coordinator.
+/// Creates a session in a cookie, at an isolate that stores sessions in the coordinator.
 fn moving() -> Host {
     let mut host = Host::signed_in();
     host.restart(&in_store());
     host
 }
 
-/// Another isolate moves the session to the store.
+/// Lets another isolate move the session to the store.
 fn move_elsewhere(host: &mut Host) {
     let request = host.by_script("GET", "/api/orders");
     assert_eq!(host.request_to_other_isolate(request).status(), 200);
 }
 
-/// The number of cookies in the response to a call.
+/// Returns the number of cookies in the response to a call.
 fn cookies_of_call(host: &mut Host) -> usize {
     let answered = host.call("GET", "/api/orders");
     assert!(matches!(answered, Answered::Passed { .. }), "{answered:?}");

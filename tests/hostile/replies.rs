@@ -20,7 +20,7 @@ fn answer(status: u16, content_type: &str, body: &str) -> TokenResponse {
     token_endpoint::read(&reply, Scheme::Bearer)
 }
 
-/// The default response with one member replaced or added.
+/// Returns the default response with one member replaced or added.
 fn issued(name: &str, value: &str) -> TokenResponse {
     let usual = [("access_token", r#""at""#), ("token_type", r#""Bearer""#)];
     let others = usual.into_iter().filter(|(usual, _)| *usual != name);

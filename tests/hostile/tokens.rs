@@ -60,7 +60,7 @@ impl Key {
     }
 }
 
-/// The modulus of the RSA key in RFC 7515 A.2, which the provider publishes too.
+/// Returns the modulus of the RSA key in RFC 7515 A.2, which the provider publishes too.
 fn rsa_jwk() -> Object {
     let vectors = Value::parse(include_str!("../vectors/rfc7515.json")).unwrap();
     let example = vectors.as_object().unwrap().get("A.2").unwrap();
@@ -116,7 +116,7 @@ fn fate(token: &str) -> Result<(), String> {
         .map_err(|why| Error::from(why).to_string())
 }
 
-/// A token of arbitrary bytes, signed by the provider.
+/// Returns a token of arbitrary bytes, signed by the provider.
 fn of_bytes(header: &[u8], claims: &[u8]) -> String {
     signed([header, claims].map(base64url::encode).join("."))
 }
@@ -125,7 +125,7 @@ fn of(header: &str, claims: &str) -> String {
     of_bytes(header.as_bytes(), claims.as_bytes())
 }
 
-/// A token with one of the default claims replaced.
+/// Returns a token with one of the default claims replaced.
 fn with(from: &str, to: &str) -> String {
     assert!(CLAIMS.contains(from));
     of(HEADER, &CLAIMS.replacen(from, to, 1))

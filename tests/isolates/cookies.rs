@@ -5,7 +5,7 @@ use crate::{expired, served};
 use kit::isolates::provider::Endpoint;
 use kit::isolates::{COOKIE, Fault, Setup, Site, World};
 
-/// A refresh whose new cookie never reaches the browser.
+/// Runs a refresh whose new cookie never reaches the browser.
 fn lost_refresh(world: &mut World, browser: usize, isolate: usize) {
     world.pass(61_000);
     world.weather.lost_responses = 100;

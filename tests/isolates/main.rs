@@ -25,7 +25,7 @@ fn both_storages(isolates: usize) -> [Setup; 2] {
     })
 }
 
-/// A world in which Alice is signed in at isolate 0, and her access token has expired.
+/// Creates a world in which Alice is signed in at isolate 0, and her access token has expired.
 fn expired(setup: Setup) -> (World, usize) {
     let mut world = World::new(setup);
     let alice = world.signed_in("alice", 0);
@@ -33,7 +33,7 @@ fn expired(setup: Setup) -> (World, usize) {
     (world, alice)
 }
 
-/// The duration of a request in milliseconds.
+/// Returns the duration of a request in milliseconds.
 fn took(world: &World, visit: VisitId) -> u64 {
     let visit = &world.visits[visit];
     visit.given.as_ref().unwrap().at - visit.began

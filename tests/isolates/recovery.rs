@@ -11,8 +11,8 @@ fn status(world: &World, visit: VisitId) -> u16 {
     world.visits[visit].given.as_ref().unwrap().status
 }
 
-/// A browser with the first successor in its cookie, which isolate 0 could not commit, and a browser with a copy of the
-/// earlier cookie.
+/// Creates a browser with the first successor in its cookie, which isolate 0 could not commit, and a browser with a
+/// copy of the earlier cookie.
 fn uncommitted(world: &mut World) -> (usize, usize) {
     let alice = world.signed_in("alice", 0);
     let copy = world.copy_of(alice);

@@ -285,7 +285,7 @@ impl Life {
         }
     }
 
-    /// A page makes several calls at once, and an isolate may end in the middle.
+    /// Lets a page make several calls at once, during which an isolate may end.
     fn calls(&mut self, user: usize) {
         for _ in 0..=self.dice.roll(6) {
             let isolate = self.isolate();

@@ -373,15 +373,15 @@ impl Life {
         self.world.pass(Millis(passed));
     }
 
-    /// The next timer of a host, with its vault.
+    /// Returns the next timer of a host, with its vault.
     fn next_alarm(&mut self) -> Option<(u64, usize)> {
         let vaults = 0..self.workers.len();
         let alarms = vaults.filter_map(|vault| Some((self.next_alarm_of(vault)?, vault)));
         alarms.collect::<Vec<_>>().into_iter().min()
     }
 
-    /// The time at which the host's timer fires: late if the browser throttles timers, and too early if the vault has
-    /// more time than when the timer was set.
+    /// Returns the time at which the host's timer fires: late if the browser throttles timers, and too early if the
+    /// vault has more time than when the timer was set.
     fn next_alarm_of(&mut self, vault: usize) -> Option<u64> {
         if self.world.is_frozen(vault) {
             return None;
@@ -473,7 +473,7 @@ impl Life {
         }
     }
 
-    /// The vault that a task concerns.
+    /// Returns the vault that a task concerns.
     fn reaches(&self, todo: &Todo) -> Option<usize> {
         match todo {
             Todo::AnswerArrives(job) | Todo::NetworkFails(job) => self.world.vault_of(*job),
@@ -837,7 +837,7 @@ impl Life {
         }
     }
 
-    /// A server between the device and the provider responds in its place, and CORS hides the responses from the vault.
+    /// Lets another server respond in place of the provider, with responses that CORS hides from the vault.
     fn block_way(&mut self) {
         let provider = &mut self.world.provider;
         let name = if self.more_dice.roll(2) == 0 {
@@ -1037,7 +1037,7 @@ impl Life {
         self.dice.pick(&awake)
     }
 
-    /// Two pages of one session log out at the same time.
+    /// Lets two pages of one session log out at the same time.
     fn log_out_everywhere(&mut self) {
         for vault in 0..self.workers.len() {
             if !self.world.is_frozen(vault)
@@ -1137,8 +1137,8 @@ impl Life {
         self.at(time, Todo::SignIn { login, popup });
     }
 
-    /// The user signs in if the login has a URL. A redirect replaces the page; a popup is a page of its own until its
-    /// response has been handled.
+    /// Lets the user sign in if the login has a URL. A redirect replaces the page; a popup is a page of its own until
+    /// its response has been handled.
     fn user_comes_back(&mut self, login: Request, popup: bool) {
         let Some(PageResponse::Navigate(address)) = self.world.responses(login).first() else {
             return;
@@ -1164,7 +1164,7 @@ impl Life {
         }
     }
 
-    /// The pages notice, and connect to another worker.
+    /// Lets the pages notice the worker's end, and connect to another worker.
     fn kill_worker(&mut self, page: PortId) {
         let vault = self.world.home(page);
         self.tally.fault(if self.is_refreshing() {
@@ -1205,7 +1205,7 @@ impl Life {
         its.len()
     }
 
-    /// The device sleeps. On some devices the monotonic clock stops during sleep. Requests in flight reach the
+    /// Lets the device sleep. On some devices the monotonic clock stops during sleep. Requests in flight reach the
     /// provider, and their responses are lost if the sleep was long.
     fn sleep(&mut self) {
         self.tally.fault(if self.is_refreshing() {
@@ -1336,14 +1336,15 @@ impl Life {
         Invariant::Agreement.holds_if(is_same, || format!("families {families:?}"));
     }
 
-    /// The families of the sessions that the pages of each vault know.
+    /// Returns the families of the sessions that the pages of each vault know.
     fn families(&self) -> Vec<Option<usize>> {
         let vaults = 0..self.workers.len();
         let watch = &self.world.watch;
         vaults.map(|vault| watch.family_in(vault)).collect()
     }
 
-    /// A login in one vault reaches all vaults soon, or as soon as the lock's holder has repeated a failed write.
+    /// Checks that a login in one vault soon reaches all vaults, or as soon as the lock's holder has repeated a failed
+    /// write.
     fn login_appears(&mut self, vault: usize) {
         let end = self.now() + STORE_RECOVERY;
         loop {
@@ -1452,7 +1453,7 @@ impl Life {
             })
     }
 
-    /// The time until everything works again, and the interval of attempts.
+    /// Returns the time until everything works again, and the interval of attempts.
     fn recovery_limit(&self) -> (u64, u64) {
         let told = self.longest_wait + 30 * SECOND;
         let hidden = match self.world.provider.refusing {

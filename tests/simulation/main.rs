@@ -147,7 +147,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The names of all invariants of both kinds.
+/// Returns the names of all invariants of both kinds.
 fn names() -> impl Iterator<Item = &'static str> {
     let vaults = Invariant::ALL.iter().map(|invariant| invariant.name());
     vaults.chain(IsolatesInvariant::ALL.iter().map(|one| one.name()))
@@ -368,7 +368,7 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// The message of a panic. A panic of no invariant counts as a breach of sanity.
+/// Returns the message of a panic. A panic of no invariant counts as a breach of sanity.
 fn words_of<L: Lives>(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

@@ -36,7 +36,7 @@ const NO_ERROR_CODES: &[&str] = &[
     "an_error_code_of_more_than_forty_letters_",
 ];
 
-/// A page that started a login, and the provider's response.
+/// Creates a page that started a login, and the provider's response.
 fn at_callback() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();
@@ -51,13 +51,13 @@ fn finish(world: &mut World, page: PortId, response: &str) -> Request {
     callback
 }
 
-/// The provider's response to the login at `address`, with these parameters instead of a code.
+/// Returns the provider's response to the login at `address`, with these parameters instead of a code.
 fn response_without_code(address: &str, more: &[(&str, &str)]) -> String {
     let state = params(address.split_once('?').unwrap().1)["state"].clone();
     response_url(&[&[("state", state.as_str())], more].concat())
 }
 
-/// The error code and the warnings in the response to a request.
+/// Returns the error code and the warnings in the response to a request.
 #[track_caller]
 fn failure(world: &World, request: Request) -> [&str; 2] {
     match world.response(request) {
@@ -66,7 +66,7 @@ fn failure(world: &World, request: Request) -> [&str; 2] {
     }
 }
 
-/// The result of a login whose ID token has this flaw.
+/// Returns the result of a login whose ID token has this flaw.
 fn login_with(flaw: Flaw) -> (World, Request) {
     let (mut world, page, response) = at_callback();
     world.provider.flaw = Some(flaw);
@@ -867,7 +867,7 @@ fn trusted_audiences_are_accepted_without_azp() {
 /// The URL of the page that started a login.
 const RETURN_TO: &str = "/orders?tab=2#top";
 
-/// A page that started a login with [`RETURN_TO`], and the URL of its authorization request.
+/// Creates a page that started a login with [`RETURN_TO`], and the URL of its authorization request.
 fn at_provider() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();
@@ -878,7 +878,7 @@ fn at_provider() -> (World, PortId, String) {
     (world, page, address)
 }
 
-/// The `returnTo` of the last error that the page received.
+/// Returns the `returnTo` of the last error that the page received.
 fn return_to_of_error(world: &World, page: PortId) -> Option<&str> {
     let error = world.page(page).of_type("error").next_back()?;
     let return_to = error.get("returnTo")?;

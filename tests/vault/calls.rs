@@ -91,7 +91,7 @@ fn call_without_a_rule_is_not_sent() {
     assert_eq!(world.count(Kind::Call), 0);
 }
 
-/// A provider whose endpoints are all below a rule, as only discovery reveals.
+/// Creates a provider whose endpoints are all below a rule, as only discovery reveals.
 fn below_a_rule() -> (World, PortId) {
     let rules = r#"{"apis":[{"url":"https://id.example.com/oauth/","methods":["GET","POST"]}]}"#;
     let mut world = World::with(rules);
@@ -100,7 +100,7 @@ fn below_a_rule() -> (World, PortId) {
     (world, page)
 }
 
-/// The error of a call without a session: `login_required` if the rules allow it.
+/// Returns the error of a call without a session: `login_required` if the rules allow the call.
 fn verdict(world: &mut World, page: PortId, url: &str) -> String {
     let fetch = Fetch {
         url,

@@ -17,7 +17,7 @@ fn world() -> (World, PortId) {
     (world, page)
 }
 
-/// A page that shows a code.
+/// Creates a page that shows a code.
 fn shown() -> (World, PortId, Request) {
     let (mut world, page) = world();
     let login = world.login(page, "device");

@@ -37,7 +37,7 @@ fn call_other(world: &mut World, page: PortId) -> Request {
     call
 }
 
-/// The API's DPoP requirements.
+/// Returns the API's DPoP requirements.
 fn api(world: &mut World) -> &mut Checker {
     world.checkers.entry(API).or_default()
 }

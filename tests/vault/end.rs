@@ -9,7 +9,7 @@ const IDLE: Duration = Duration::from_secs(1800);
 const ABSOLUTE: Duration = Duration::from_secs(43_200);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The user is active every quarter of an hour.
+/// Makes the user active every quarter of an hour.
 fn be_active(world: &mut World, page: PortId, for_how_long: Duration) {
     const QUARTER: Duration = Duration::from_secs(900);
     let mut left = for_how_long;

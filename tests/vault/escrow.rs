@@ -11,7 +11,7 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The number of times the key is handed over during an action.
+/// Returns the number of times that the key is handed over during an action.
 fn hand_overs(world: &mut World, what: impl FnOnce(&mut World)) -> u32 {
     let before = world.hand_overs;
     what(world);

@@ -20,7 +20,7 @@ fn configured(changes: &str) -> Config {
     Config::parse(&configuration(changes), "https://app.example.com/worker.js").unwrap()
 }
 
-/// An origin on which nobody is signed in.
+/// Creates an origin on which nobody is signed in.
 fn with_page(config: &str, loaded: u64) -> (World, PortId) {
     let mut world = World::with(config);
     let page = world.open_loaded_at(loaded, 0);
@@ -34,7 +34,7 @@ fn signed_in(config: &str, loaded: u64) -> (World, PortId) {
     (world, page)
 }
 
-/// The last hint that a vault posted.
+/// Returns the last hint that a vault posted.
 fn last_hint(world: &World) -> Hint {
     world.hints.last().expect("no hint was posted").1
 }
@@ -224,8 +224,8 @@ fn stored_sign_out_counts_if_store_fails() {
     assert_eq!(world.reason(page), Some("logged_out"));
 }
 
-/// A vault that is reading the session of another vault's page, and its own page, which has no response to its `hello`
-/// yet.
+/// Creates a vault that is reading the session of another vault's page, and its own page, which has no response to its
+/// `hello` yet.
 fn loading() -> (World, PortId, usize, PortId) {
     let (mut world, page) = signed_in(SEALED, 0);
     world.reads_early = true;

@@ -42,7 +42,7 @@ fn live(seed: u64) -> World {
     live_with(r#"{"inspect":true}"#, seed, &mut |_, _| {})
 }
 
-/// A life with another configuration, in which `happen` may do something more at each step.
+/// Creates a life with another configuration, in which `happen` may do something more at each step.
 fn live_with(changes: &str, seed: u64, happen: &mut dyn FnMut(&mut World, &mut Dice)) -> World {
     let mut dice = Dice::new(seed);
     let mut world = World::seeded(changes, seed);

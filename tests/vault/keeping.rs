@@ -25,7 +25,7 @@ pub(super) fn two_vaults_with(config: &str) -> (World, PortId, PortId) {
     (world, page, other_page)
 }
 
-/// The status of a response, if there is one.
+/// Returns the status of a response, if there is one.
 pub(super) fn head(world: &World, call: Request) -> Option<u16> {
     match world.response(call) {
         Some(PageResponse::Head { status, .. }) => Some(*status),

@@ -254,7 +254,7 @@ fn leaving_page_does_not_stop_revocation() {
     assert!(world.provider.has_revoked_everything());
 }
 
-/// The response to a login by redirect, in a worker that does not know the login.
+/// Returns the response to a login by redirect, in a worker that does not know the login.
 fn at_callback() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();
@@ -265,7 +265,7 @@ fn at_callback() -> (World, PortId, String) {
     (world, page, response)
 }
 
-/// A logout while a login waits for this. The login is canceled and creates no session.
+/// Logs out while a login waits at this stage, and checks that the login is canceled and creates no session.
 fn logged_out_while_a_login_waits_for(stage: Kind) -> World {
     let (mut world, page, response) = at_callback();
     world.hold(&[stage]);

@@ -3,7 +3,7 @@
 use kit::world::{Kind, World};
 use strongroom::vault::PortId;
 
-/// A vault that serves as many pages as it can, with a signed-in user.
+/// Creates a vault that serves as many pages as it can, with a signed-in user.
 fn full() -> (World, Vec<PortId>) {
     let (mut world, page) = World::signed_in();
     let others = (1..256).map(|_| world.open());

@@ -5,7 +5,7 @@ use strongroom::vault::PortId;
 
 const TWO_HOURS: i64 = 7_200_000;
 
-/// The user's name in the session after a refresh that returns "Alicia".
+/// Returns the user's name in the session after a refresh that returns "Alicia".
 fn name_after_refresh(world: &mut World, page: PortId) -> String {
     world.provider.name = Some("Alicia");
     world.expire_access_token();

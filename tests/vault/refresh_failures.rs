@@ -27,7 +27,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A page whose call waits for a refresh that meets `fault`.
+/// Creates a page whose call waits for a refresh that meets `fault`.
 fn waiting(fault: Fault) -> (World, PortId, Request) {
     let (mut world, page) = World::expired();
     world.provider.fault(Endpoint::Refresh, &[fault]);
@@ -265,8 +265,8 @@ fn retry_after_binds_all_callers() {
     }
 }
 
-/// A page whose refresh failed so that calls get no token for longer than a minute, and the maximum wait: told to wait,
-/// failed repeatedly, or misconfigured.
+/// Creates three pages whose calls get no token for longer than a minute, because the provider said to wait, failed
+/// repeatedly, or is misconfigured. Also returns the maximum wait of each page.
 fn postponed() -> [(World, PortId, Duration); 3] {
     let (told, page_told, _) = waiting(Fault::Busy(503, Some(120)));
     let (mut failed, page_failed) = World::expired();

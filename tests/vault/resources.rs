@@ -478,7 +478,7 @@ fn invariants_hold_in_any_order() {
     assert!(refreshes > 200, "{refreshes} refreshes");
 }
 
-/// A life with random events in a random order. Returns the number of refreshes.
+/// Runs a life with random events in a random order, and returns the number of refreshes.
 fn live(seed: u64) -> usize {
     let mut dice = Dice::new(seed);
     let apis = dice.pick(&[APIS, ONE_OF_TWO]);

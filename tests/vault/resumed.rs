@@ -4,7 +4,7 @@ use crate::keeping::SEALED;
 use kit::world::World;
 use strongroom::vault::PortId;
 
-/// The origin of the session in the response to `hello`.
+/// Returns the origin of the session in the response to `hello`.
 fn from(world: &World, page: PortId) -> Option<&str> {
     world
         .page(page)

@@ -22,7 +22,7 @@ const FAULTS: &[Fault] = &[
 
 const FLAWS: &[Flaw] = &[Flaw::Signature, Flaw::UnknownKey, Flaw::Missing];
 
-/// All events of a successful session, with all messages recorded.
+/// Creates all events of a successful session, with all messages recorded.
 fn a_whole_life() -> World {
     let mut world = World::with(r#"{"inspect":true}"#);
     let [page, popup] = [world.open(), world.open()];
@@ -77,7 +77,7 @@ fn complete_session_shows_no_secret() {
     assert_eq!(world.witness.leaks(), [""; 0]);
 }
 
-/// The last message of type `t` to a page, as JSON.
+/// Returns the last message of type `t` to a page, as JSON.
 fn last_message(world: &World, page: PortId, t: &str) -> String {
     let mut text = String::new();
     let message = world.page(page).of_type(t).next_back();

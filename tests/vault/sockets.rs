@@ -11,7 +11,7 @@ use strongroom::vault::PortId;
 
 const LIVE: &str = "wss://api.example.com/v1/live";
 
-/// A configuration whose rule has this `webSocket`.
+/// Returns a configuration whose rule has this `webSocket`.
 fn configured(place: &str) -> String {
     [
         r#"{"apis":[{"url":"https://api.example.com/v1/","webSocket":"#,

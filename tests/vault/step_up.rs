@@ -27,7 +27,7 @@ fn demanding(config: &str, demand: (u16, &'static str)) -> (World, PortId, Reque
     (world, page, call)
 }
 
-/// The login that the page was offered, up to the provider and back.
+/// Returns the login that the page was offered, up to the provider and back.
 fn satisfy(world: &mut World, page: PortId, call: Request, mode: &str) -> String {
     let options = world.offered_login(call).unwrap();
     let members = format!(

@@ -19,7 +19,8 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A page with an expired access token, whose grant was revoked at a provider that rejects refreshes in this way.
+/// Creates a page with an expired access token, whose grant was revoked at a provider that rejects refreshes in this
+/// way.
 fn revoked(refusing: Refusing) -> (World, PortId) {
     let (mut world, page) = World::expired();
     world.provider.refusing = refusing;
@@ -38,7 +39,7 @@ fn call(world: &mut World, page: PortId) -> Request {
     call
 }
 
-/// A page whose session is suspected.
+/// Creates a page whose session is suspected.
 fn suspected() -> (World, PortId) {
     let (mut world, page) = revoked(Refusing::Empty);
     call(&mut world, page);

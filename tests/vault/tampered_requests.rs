@@ -125,7 +125,7 @@ fn silent_login_needs_no_refresh_token() {
     assert_eq!(world.warnings(page).len(), 0);
 }
 
-/// The record and the URL of a login whose tokens would be bound to the attacker's key.
+/// Returns the record and the URL of a login whose tokens would be bound to the attacker's key.
 fn of_attacker() -> (String, String) {
     let mut world = World::seeded(r#"{"dpop":true}"#, 7);
     let page = world.open();
@@ -137,7 +137,7 @@ fn of_attacker() -> (String, String) {
     ([jwk, "}"].concat(), jkt)
 }
 
-/// A login whose stored record names the attacker's key.
+/// Creates a login whose stored record names the attacker's key.
 fn with_planted_key() -> (World, PortId, String, String) {
     let (planted_jwk, planted_jkt) = of_attacker();
     let mut world = World::with(r#"{"dpop":true}"#);

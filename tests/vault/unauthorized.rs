@@ -6,7 +6,7 @@ use strongroom::vault::{Body, PortId};
 
 use kit::world::{API, Endpoint, Fault, Fetch, Kind, REFRESH, Request, World};
 
-/// A signed-in page whose access token the API has stopped accepting.
+/// Creates a signed-in page whose access token the API has stopped accepting.
 fn refused() -> (World, PortId) {
     let (mut world, page) = World::signed_in();
     world.provider.withdraw_access_tokens();

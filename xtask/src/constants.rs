@@ -79,8 +79,8 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// The value of a constant as a literal of JavaScript. A duration is in milliseconds. Without such a constant, the
-/// value is the name in JavaScript of the imported function with this name in lower case.
+/// Returns the value of a constant as a literal of JavaScript. A duration is in milliseconds. Without such a constant,
+/// the value is the name in JavaScript of the imported function with this name in lower case.
 fn value_in(source: &str, name: &str) -> Result<String> {
     let items = syn::parse_file(source)?.items;
     let constant = items.iter().find_map(|item| match item {
@@ -101,7 +101,7 @@ fn value_in(source: &str, name: &str) -> Result<String> {
     }
 }
 
-/// The name in JavaScript of an imported function.
+/// Returns the name in JavaScript of an imported function.
 fn js_name(items: &[Item], name: &str) -> Result<String> {
     let imported = items.iter().flat_map(|item| match item {
         Item::ForeignMod(block) => block.items.as_slice(),

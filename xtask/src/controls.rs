@@ -44,12 +44,12 @@ struct Marked {
     is_chain: bool,
 }
 
-/// The names in the markers of a file.
+/// Returns the names in the markers of a file.
 pub(crate) fn names(text: &str) -> impl Iterator<Item = &str> {
     markers(text).map(|(_, name)| name)
 }
 
-/// The line number of each marker, counted from 1, with its name.
+/// Returns the line number of each marker, counted from 1, with its name.
 fn markers(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate();
     lines.filter_map(|(i, line)| Some((i + 1, line.trim_start().strip_prefix(MARKER)?)))
@@ -108,7 +108,7 @@ pub(crate) fn check<'a>(
     }
 }
 
-/// The first line of code below a comment line.
+/// Returns the first line of code below a comment line.
 fn below(text: &str, line: usize) -> usize {
     let rest = text.lines().skip(line);
     line + 1
@@ -117,7 +117,7 @@ fn below(text: &str, line: usize) -> usize {
             .count()
 }
 
-/// The place of a change, and the code to insert before and after it.
+/// Returns the place of a change, and the code to insert before and after it.
 fn change(rule: Break, found: &Marked, is_on: &str) -> Option<(Range<usize>, String, String)> {
     let (whole, value) = (|| found.whole.clone(), || found.value.clone());
     Some(match rule {

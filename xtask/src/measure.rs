@@ -222,7 +222,7 @@ fn feature_lines(sources: &[Source]) -> Row {
     )
 }
 
-/// The module tree of a file: `src/vault/login.rs` and `src/vault.rs` are in `vault`.
+/// Returns the module tree of a file: `src/vault/login.rs` and `src/vault.rs` are in `vault`.
 fn tree(path: &str) -> &str {
     let path = path.trim_start_matches("src/");
     path.split('/')

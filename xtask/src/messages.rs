@@ -41,7 +41,7 @@ pub(crate) fn split(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
     Ok((without, texts))
 }
 
-/// An unsigned number, and the bytes after it.
+/// Returns an unsigned number, and the bytes after it.
 fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let end = bytes.iter().position(|byte| byte & 0x80 == 0)?;
     let number = bytes[..=end]
@@ -51,7 +51,7 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((number, &bytes[end + 1..]))
 }
 
-/// All messages of the sources, in their order.
+/// Returns all messages of the sources, in their order.
 pub(crate) fn all() -> Result<Vec<String>> {
     let mut texts = Vec::new();
     read_folder(&at("src"), &mut texts)?;
@@ -90,7 +90,7 @@ fn read_folder(folder: &Path, texts: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// The literals of all `msg!("…")`.
+/// Returns the literals of all `msg!("…")`.
 fn literals(source: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for after in source.split("msg!(").skip(1) {
@@ -101,7 +101,7 @@ fn literals(source: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The value of a literal that begins after the first quote.
+/// Returns the value of a literal that begins after the first quote.
 fn unescaped(literal: &str) -> Result<String> {
     let mut text = String::new();
     let mut rest = literal.chars();
@@ -119,7 +119,7 @@ fn unescaped(literal: &str) -> Result<String> {
     }
 }
 
-/// The hashes of these messages, for the core's build.
+/// Returns the hashes of these messages, for the core's build.
 pub(crate) fn hashes(texts: &[String]) -> String {
     texts
         .iter()
@@ -134,7 +134,7 @@ fn hash(text: &str) -> u32 {
     })
 }
 
-/// The code of the `i`th message.
+/// Returns the code of the `i`th message.
 fn code(i: usize) -> String {
     let [lead, letter] = [1 + i / PRINTABLE, usize::from(b'!') + i % PRINTABLE];
     [lead, letter]
@@ -170,7 +170,8 @@ pub(crate) fn write(all: &[String], sections: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A JavaScript object with one member per line. JavaScript reads Rust's escapes in these messages in the same way.
+/// Returns a JavaScript object with one member per line. JavaScript reads Rust's escapes in these messages in the same
+/// way.
 fn object(members: &BTreeMap<String, &str>) -> String {
     let lines: String = members
         .iter()

@@ -90,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     report(&mutants, &verdicts, &accepted, options.save)
 }
 
-/// The files below `src` that match `names`.
+/// Returns the files below `src` that match `names`.
 fn chosen_files(names: &[String]) -> Result<Vec<String>> {
     let mut known = Vec::new();
     crate::simulation::files_below(&at("src"), &mut known)?;
@@ -232,7 +232,7 @@ struct Score {
 }
 
 impl Score {
-    /// The percentage of caught mutants, rounded down. Accepted survivors do not count.
+    /// Returns the percentage of caught mutants, rounded down. Accepted survivors do not count.
     fn percent(&self) -> usize {
         let counted = self.caught + self.missed;
         (100 * self.caught).checked_div(counted).unwrap_or(100)

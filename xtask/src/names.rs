@@ -51,7 +51,7 @@ pub(crate) fn shorten(output: &mut Output, shared: Option<&Names>) -> Result<Nam
     Ok(names)
 }
 
-/// The name that `from` has in the shared glue, or the `i`th name.
+/// Returns the name that `from` has in the shared glue, or the `i`th name.
 fn new_name(shared: Option<&Names>, from: &str, i: usize) -> Result<String> {
     let Some(shared) = shared else {
         return Ok(short(i));
@@ -61,7 +61,7 @@ fn new_name(shared: Option<&Names>, from: &str, i: usize) -> Result<String> {
         .with_context(|| format!("the module that has the glue lacks {from}"))
 }
 
-/// The `i`th of a, b, … z, ba, bb, …
+/// Returns the `i`th of a, b, … z, ba, bb, …
 fn short(i: usize) -> String {
     let letter = char::from(b'a' + (i % 26) as u8);
     match i / 26 {

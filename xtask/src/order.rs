@@ -85,7 +85,7 @@ impl Reencode for Reorder {
     }
 }
 
-/// The positions of `bodies`, similar ones side by side.
+/// Returns the positions of `bodies`, similar ones side by side.
 fn chains(bodies: &[&[u8]], run: usize) -> Vec<usize> {
     let runs: Vec<BTreeSet<&[u8]>> = bodies
         .iter()

@@ -106,7 +106,7 @@ fn tsc(project: &str, options: &[&str]) -> Result<()> {
         .run_quietly()
 }
 
-/// The site uses the client name of the tests' servers.
+/// Bundles the demo site, which uses the client name of the tests' servers.
 fn site() -> Result<()> {
     let inputs = ["www", "pkg/dist", "tests/support", "package-lock.json"];
     let stamp = Stamp::of("site", &inputs.map(at), &[])?;

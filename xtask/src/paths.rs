@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 /// The variable that names another root: a copy that is built for comparison.
 pub(crate) const ROOT: &str = "STRONGROOM_ROOT";
 
-/// The repository's root.
+/// Returns the repository's root.
 pub(crate) fn root() -> &'static Path {
     static OTHER: LazyLock<Option<PathBuf>> =
         LazyLock::new(|| std::env::var_os(ROOT).map(PathBuf::from));

@@ -21,12 +21,12 @@ pub(crate) fn program(program: impl AsRef<OsStr>) -> Process {
     }
 }
 
-/// A Node script and its arguments.
+/// Returns a Node script and its arguments.
 pub(crate) fn node(arguments: &[&str]) -> Process {
     program("node").args(arguments)
 }
 
-/// The cargo that runs this program.
+/// Returns the cargo that runs this program.
 pub(crate) fn cargo() -> Process {
     program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).shown_as("cargo")
 }

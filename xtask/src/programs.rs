@@ -160,7 +160,7 @@ fn has_packages(os_release: &str) -> bool {
     like("debian") && !like("ubuntu")
 }
 
-/// The words before `apt-get`: none for root, `sudo -n` if it needs no password.
+/// Returns the words before `apt-get`: none for root, `sudo -n` if it needs no password.
 fn privilege() -> Option<&'static [&'static str]> {
     if program("id")
         .args(["-u"])

@@ -156,7 +156,7 @@ fn write_copy(copy: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A file of the package, as it is in the copy.
+/// Returns a file of the package, as it is in the copy.
 fn altered(name: &str, text: &str) -> Result<String> {
     if name == "Cargo.toml" {
         return other_version(name, &alone(text)?);
@@ -180,7 +180,7 @@ fn altered(name: &str, text: &str) -> Result<String> {
     controls::broken(&text, switch, breaks).with_context(|| format!("{name} could not be broken"))
 }
 
-/// The package's manifest, for a copy without the workspace's other members.
+/// Returns the package's manifest, for a copy without the workspace's other members.
 pub(crate) fn alone(manifest: &str) -> Result<String> {
     let members = "members = [\"fuzz\", \"tests/kit\", \"xtask\"]";
     replaced("Cargo.toml", manifest, members, "members = [\"tests/kit\"]")

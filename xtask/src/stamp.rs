@@ -17,8 +17,8 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of step `name` with `inputs` (files or folders, which may be missing) and `options`, which are all
-    /// other values that affect its result.
+    /// Returns the stamp of step `name` with `inputs` (files or folders, which may be missing) and `options`, which are
+    /// all other values that affect its result.
     pub(crate) fn of(name: &str, inputs: &[PathBuf], options: &[&str]) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         options.hash(&mut hasher);

@@ -41,7 +41,7 @@ pub(crate) struct Suite {
 }
 
 impl Suite {
-    /// All `*.test.mjs` files of `folder`. Node's runner would pass silently without any.
+    /// Returns all `*.test.mjs` files of `folder`. Node's runner would pass silently without any.
     pub(crate) fn of(folder: &str) -> Result<Self> {
         let mut names = fs::read_dir(at(folder))
             .into_iter()
@@ -162,7 +162,7 @@ fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result
     result.map(drop)
 }
 
-/// The number of tests, and the names of skipped tests.
+/// Returns the number of tests, and the names of skipped tests.
 fn counts(said: &str) -> String {
     let number = |what: &str| {
         said.lines().find_map(|line| {
@@ -183,7 +183,7 @@ fn counts(said: &str) -> String {
     }
 }
 
-/// The lines with measurements, without passed tests and the provider's warning about Node.
+/// Returns the lines with measurements, without passed tests and the provider's warning about Node.
 fn remarks(said: &str) -> impl Iterator<Item = &str> {
     said.lines().filter(|line| {
         let word = line.trim_start();

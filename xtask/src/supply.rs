@@ -142,7 +142,7 @@ fn same_twice(only: Option<&str>) -> Result<()> {
     stamp.write()
 }
 
-/// All files from which the modules are built: those that git tracks, in their current state.
+/// Returns all files from which the modules are built: those that git tracks, in their current state.
 fn sources() -> Result<Vec<String>> {
     let known = program("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -168,7 +168,7 @@ fn sources() -> Result<Vec<String>> {
     Ok(there.collect())
 }
 
-/// A cargo home at another path with the same crates and settings.
+/// Returns a cargo home at another path with the same crates and settings.
 fn other_home(copy: &Path) -> Result<PathBuf> {
     let home = copy.join("home-of-cargo");
     fs::create_dir_all(&home)?;
@@ -211,7 +211,7 @@ mod tests {
     use crate::install::WASM_TARGET;
     use std::collections::BTreeSet;
 
-    /// The crates in the core's modules for browsers, with their versions.
+    /// Returns the crates in the core's modules for browsers, with their versions.
     fn crates_in_modules() -> String {
         let tree = cargo()
             .args(["tree", "--package", "strongroom", "--target", WASM_TARGET])

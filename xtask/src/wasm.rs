@@ -122,7 +122,7 @@ const REALLOC: &str = "__wbindgen_realloc";
 /// download.
 const SIMILAR_RUN: usize = 4;
 
-/// The Cargo features of each module.
+/// Returns the Cargo features of each module.
 pub(crate) fn features() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|module| module.features)
 }
@@ -175,7 +175,7 @@ fn build_modules(modules: &[&Module], hashes: &str) -> Result<()> {
     stamps.iter().try_for_each(Stamp::write)
 }
 
-/// The names of the modules, each with its file.
+/// Returns the names of the modules, each with its file.
 pub(crate) fn files() -> impl Iterator<Item = (&'static str, String)> {
     MODULES
         .iter()
@@ -230,17 +230,17 @@ impl Module {
         Ok(Some(stamp))
     }
 
-    /// The file that cargo writes.
+    /// Returns the file that cargo writes.
     fn compiled(&self) -> PathBuf {
         target(&format!("{WASM_TARGET}/{}/{PACKAGE}.wasm", self.profile))
     }
 
-    /// The file that wasm-opt writes.
+    /// Returns the file that wasm-opt writes.
     fn file(&self) -> PathBuf {
         at(&format!("pkg/glue/{}_bg.wasm", self.name))
     }
 
-    /// The file with the glue's names for imports and exports.
+    /// Returns the file with the glue's names for imports and exports.
     fn names_file(&self) -> PathBuf {
         target(&format!("xtask/{}.names.json", self.glue))
     }
@@ -319,18 +319,18 @@ impl Module {
     }
 }
 
-/// The folder of wasm-bindgen's output.
+/// Returns the folder of wasm-bindgen's output.
 fn bound() -> PathBuf {
     target("xtask/bound")
 }
 
-/// The first part of `own` that `shared` lacks: an import or a function of the glue.
+/// Returns the first part of `own` that `shared` lacks: an import or a function of the glue.
 fn missing_part<'a>(shared: &str, own: &'a str) -> Option<&'a str> {
     let shared: Vec<_> = parts(shared).collect();
     parts(own).find(|part| !shared.contains(part))
 }
 
-/// The parts of a glue. A part begins at each line that is indented as an import is, or less.
+/// Returns the parts of a glue. A part begins at each line that is indented as an import is, or less.
 fn parts(glue: &str) -> impl Iterator<Item = &str> {
     let mut rest = glue;
     std::iter::from_fn(move || {

@@ -29,8 +29,8 @@ macro_rules! embed_message {
 /// `cargo check`, all messages have the same code.
 const HASHES: Option<&str> = option_env!("STRONGROOM_MESSAGES");
 
-/// The code of `text`, which is its position among all messages. Neighboring messages often get neighboring places in the
-/// module, and a sequence compresses better than hashes.
+/// Returns the code of `text`, which is its position among all messages. Neighboring messages often get neighboring
+/// places in the module, and a sequence compresses better than hashes.
 pub(crate) const fn code(text: &str) -> [u8; 2] {
     let Some(hashes) = HASHES else {
         return *b"\x01!";
@@ -48,7 +48,7 @@ pub(crate) const fn code(text: &str) -> [u8; 2] {
     panic!("msg! takes a literal that `cargo xtask build` has found")
 }
 
-/// The FNV-1a hash.
+/// Returns the FNV-1a hash.
 const fn hash(text: &[u8]) -> u32 {
     let mut hash = 0x811C_9DC5_u32;
     let mut i = 0;
@@ -80,7 +80,7 @@ pub(crate) const fn as_str(code: &'static [u8; 2]) -> &'static str {
     }
 }
 
-/// The bytes of `text` and a NUL. `N` is the length of the text plus one.
+/// Returns the bytes of `text` and a NUL. `N` is the length of the text plus one.
 pub(crate) const fn nul_terminated<const N: usize>(text: &str) -> [u8; N] {
     let text = text.as_bytes();
     let mut bytes = [0; N];

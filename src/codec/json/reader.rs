@@ -98,7 +98,7 @@ impl<'a> JsonReader<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// The text from `start` to the current position. Both positions are boundaries of characters.
+    /// Returns the text from `start` to the current position. Both positions are boundaries of characters.
     fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
     }

@@ -52,7 +52,7 @@ impl Value {
         reader.finish(value)
     }
 
-    /// The name of the value's type, for messages that must not quote the value.
+    /// Returns the name of the value's type, for messages that must not quote the value.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Value {
         }
     }
 
-    /// The string, if the value is one.
+    /// Returns the string, if the value is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -74,7 +74,7 @@ impl Value {
         }
     }
 
-    /// The boolean, if the value is one.
+    /// Returns the boolean, if the value is one.
     #[must_use]
     pub const fn as_bool(&self) -> Option<bool> {
         match self {
@@ -83,7 +83,8 @@ impl Value {
         }
     }
 
-    /// The number, if it is written as a plain integer from 0 to `u64::MAX`, without sign, fraction or exponent.
+    /// Returns the number, if it is written as a plain integer from 0 to `u64::MAX`, without sign, fraction or
+    /// exponent.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         match self {
@@ -92,7 +93,7 @@ impl Value {
         }
     }
 
-    /// The elements, if the value is an array.
+    /// Returns the elements, if the value is an array.
     #[must_use]
     pub fn as_array(&self) -> Option<&[Self]> {
         match self {
@@ -101,7 +102,7 @@ impl Value {
         }
     }
 
-    /// The object, if the value is one.
+    /// Returns the object, if the value is one.
     #[must_use]
     pub const fn as_object(&self) -> Option<&Object> {
         match self {
@@ -146,20 +147,20 @@ impl Value {
 }
 
 impl Object {
-    /// An object without members.
+    /// Creates an object without members.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// The value of the member `name`.
+    /// Returns the value of the member `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
         let member = self.0.iter().find(|(key, _)| key == name);
         member.map(|(_, value)| value)
     }
 
-    /// The member `name`, if it is a string.
+    /// Returns the member `name`, if it is a string.
     #[must_use]
     pub fn str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)

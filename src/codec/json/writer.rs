@@ -11,7 +11,7 @@ use crate::prelude::*;
 pub struct Writer(String);
 
 impl Writer {
-    /// An object without members.
+    /// Creates an object without members.
     #[must_use]
     pub fn object() -> Self {
         Self("{".to_owned())

@@ -24,7 +24,7 @@ pub(crate) struct Flows {
     pub(crate) login_params: Vec<String>,
 }
 
-/// The reason why an option is not supported, if there is more to say than that it is unknown.
+/// Returns the reason why an option of another flow is not supported, or `None` for other unknown options.
 pub(super) fn refusal(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     match name.as_str() {

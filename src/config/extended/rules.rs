@@ -109,7 +109,7 @@ impl<'a> Options<'a> {
         text.map(ToOwned::to_owned)
     }
 
-    /// The position of the token in sockets.
+    /// Returns the position of the token in sockets.
     fn socket(&self, binds_to_key: bool) -> Option<Place> {
         const OPTION: &str = "webSocket";
         const WHY: &str = msg!("it must be an object such as { token: 'protocol' }");
@@ -134,7 +134,7 @@ impl<'a> Options<'a> {
         place(&options)
     }
 
-    /// An optional string.
+    /// Returns the string of an optional option, or `default`.
     fn optional_text(&self, name: &str, default: &'a str, why: &str) -> &'a str {
         if self.object.get(name).is_some() {
             self.text(name, why)

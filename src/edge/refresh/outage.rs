@@ -36,13 +36,13 @@ pub(in crate::edge) struct Outage {
     is_awaited: bool,
 }
 
-/// The time until another attempt after one that failed. `jitter` is any byte of entropy.
+/// Returns the time until another attempt after one that failed. `jitter` is any byte of entropy.
 pub(in crate::edge) fn interval(jitter: u8) -> Millis {
     INTERVAL + Millis(JITTER * u64::from(jitter) / 255)
 }
 
 impl Outage {
-    /// The refresh of a session failed: there was no response, or a server error.
+    /// Records that the refresh of a session failed, without a response or with a server error.
     pub(in crate::edge) fn failed(&mut self, sid: &str, now: &Instant, jitter: u8) {
         let is_other = self.failed.as_ref().is_some_and(|failed| failed != sid);
         if is_other && !self.is_down {

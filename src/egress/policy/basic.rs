@@ -35,7 +35,7 @@ impl Targets {
 }
 
 impl EgressPolicy {
-    /// The resources of all targets, without duplicates.
+    /// Returns the resources of all targets, without duplicates.
     pub const fn resources(&self) -> core::iter::Empty<&str> {
         core::iter::empty()
     }
@@ -48,7 +48,7 @@ impl Allowed {
         false
     }
 
-    /// The access token that the request carries.
+    /// Returns the access token that the request carries.
     #[must_use]
     pub const fn token_selector(&self) -> TokenSelector {
         TokenSelector

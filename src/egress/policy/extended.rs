@@ -49,7 +49,8 @@ impl RuleOptions {
 }
 
 impl RequestOptions {
-    /// The properties of a request that `rule` allows. Each rule that covers the URL may ask for step-up challenges.
+    /// Returns the properties of a request that `rule` allows. Each rule that covers the URL may ask for step-up
+    /// challenges.
     pub(super) fn of(rule: &Rule, rules: &[Rule], url: &Url) -> Self {
         Self {
             steps_up: rules
@@ -119,7 +120,7 @@ impl Allowed {
         self.options.caches
     }
 
-    /// The access token that the request carries.
+    /// Returns the access token that the request carries.
     #[must_use]
     pub const fn token_selector(&self) -> TokenSelector {
         self.options.target
@@ -134,7 +135,7 @@ impl EgressPolicy {
         self
     }
 
-    /// The resources of all targets, without duplicates.
+    /// Returns the resources of all targets, without duplicates.
     #[must_use]
     pub fn resources(&self) -> Vec<&str> {
         let mut resources = Vec::new();
@@ -146,7 +147,7 @@ impl EgressPolicy {
         resources
     }
 
-    /// The targets of access tokens that belong to rules.
+    /// Returns the targets of access tokens that belong to rules.
     #[must_use]
     pub fn targets(&self) -> &[Target] {
         &self.targets.0

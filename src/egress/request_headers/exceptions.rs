@@ -42,19 +42,20 @@ impl Exceptions {
         is_among(&self.denied, name)
     }
 
-    /// The names in the list of [`Self::removed_by_default`] that the token handler keeps all the same, with spaces between them.
+    /// Returns the names in the list of [`Self::removed_by_default`] that the token handler keeps all the same, with
+    /// spaces between them.
     #[must_use]
     pub fn kept(&self) -> &str {
         &self.allowed
     }
 
-    /// The names that the token handler removes from each request, with spaces between them.
+    /// Returns the names that the token handler removes from each request, with spaces between them.
     #[must_use]
     pub fn removed_by_default() -> String {
         [FIXED, " ", TRUSTED, " ", CREDENTIALS, " ", HANDLERS_OWN].concat()
     }
 
-    /// The names that the token handler removes besides those of [`Self::removed_by_default`].
+    /// Returns the names that the token handler removes besides those of [`Self::removed_by_default`].
     #[must_use]
     pub fn removed(&self, is_searched: bool) -> String {
         let mut names = self.denied.clone();

@@ -41,13 +41,13 @@ impl LoginParams {
 }
 
 impl Pending {
-    /// The key that the tokens are bound to, if they are (RFC 9449).
+    /// Returns the key that the tokens are bound to, if they are (RFC 9449).
     #[must_use]
     pub const fn key(&self) -> Option<&PublicKey> {
         None
     }
 
-    /// The requested scopes, if they are more than the configured ones.
+    /// Returns the requested scopes, if they are more than the configured ones.
     #[must_use]
     pub const fn scope(&self) -> Option<&str> {
         None

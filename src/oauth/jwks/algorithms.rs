@@ -104,8 +104,8 @@ impl Algorithm {
         }
     }
 
-    /// The parameters of WebCrypto for importing a key and for verifying and signing with it, as JSON. Each algorithm
-    /// reads the members that concern it (Web Cryptography API 20-25).
+    /// Returns the parameters of WebCrypto for importing a key and for verifying and signing with it, as JSON. Each
+    /// algorithm reads the members that concern it (Web Cryptography API 20-25).
     #[must_use]
     pub fn webcrypto_parameters(self) -> String {
         let name = match self {

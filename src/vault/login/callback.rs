@@ -582,7 +582,7 @@ fn canceled() -> Error {
     Error::new(Code::LoginCanceled, msg!("the user logged out meanwhile"))
 }
 
-/// The tokens of a code exchange.
+/// Returns the tokens of a code exchange.
 fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
     let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
     #[cfg(feature = "extended")]

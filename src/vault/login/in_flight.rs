@@ -95,7 +95,7 @@ impl Logins {
         false
     }
 
-    /// The keys that tokens will be bound to.
+    /// Returns the keys that tokens will be bound to.
     pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         let in_flight = self
             .in_flight

@@ -50,7 +50,7 @@ impl Logins {
         ctx.decline(login.port, login.id, Code::Unsupported, why);
     }
 
-    /// A push, or the probe after one, has come to an end.
+    /// Handles the end of a push, or of the probe after a push.
     pub(in crate::vault) fn pushed(
         &mut self,
         ctx: &mut Context,

@@ -49,7 +49,7 @@ impl Ended {
     }
 }
 
-/// The name of the mark that the session of this number has ended.
+/// Returns the name of the mark that the session of this number has ended.
 pub(in crate::vault) fn mark_of(sid: &str) -> String {
     ["ended ", sid].concat()
 }

@@ -80,7 +80,7 @@ pub fn check(input: &[u8]) {
     nothing_else_is_written_back(text);
 }
 
-/// The session cookie, as a simple parser finds it.
+/// Returns the session cookie, as a simple parser finds it.
 fn session(header: &str) -> Option<String> {
     let pairs: Vec<(&str, &str)> = header
         .split(';')

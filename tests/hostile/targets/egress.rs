@@ -126,8 +126,8 @@ fn is_below_the_rule(text: &str, sent: &str) {
     );
 }
 
-/// A path as the most lenient server reads it: repeatedly decoded, with backslashes replaced, parameters removed and dot
-/// segments resolved.
+/// Returns a path as the most lenient server reads it: repeatedly decoded, with backslashes replaced, parameters
+/// removed and dot segments resolved.
 fn forgiving(path: &str) -> String {
     let mut bytes = path.as_bytes().to_vec();
     loop {

@@ -83,7 +83,7 @@ fn has_plain_fractions(json: &str) -> bool {
     !has_exponent && json.split('.').skip(1).all(|rest| digits(&rest) <= 6)
 }
 
-/// The value of a `NumericDate`.
+/// Returns the value of a `NumericDate`.
 fn numeric_date(claims: &Map<String, Value>, name: &str) -> Option<u64> {
     let value = claims.get(name)?;
     let seconds = value.as_u64().or_else(|| {

@@ -60,7 +60,7 @@ fn is_the_one_way_to_write_it(token: &str, jwt: &Jwt) {
     }
 }
 
-/// The object in a part of a token, read by another parser. Numbers may be of any size.
+/// Returns the object in a part of a token, read by another parser. Numbers may be of any size.
 fn text_of(part: &str) -> serde_json::Value {
     let bytes = Base64UrlUnpadded::decode_vec(part).unwrap();
     let text = String::from_utf8(bytes).unwrap();

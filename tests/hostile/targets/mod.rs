@@ -66,7 +66,7 @@ targets![
 ];
 
 impl Target {
-    /// The seeds.
+    /// Returns the seeds.
     pub fn seeds(&self) -> impl Iterator<Item = &'static str> {
         let seeds = self.seeds.strip_suffix('\n').unwrap_or(self.seeds);
         seeds.split("\n----\n")

@@ -119,7 +119,7 @@ impl Host {
         host
     }
 
-    /// A parameter of the URL that the friendly page was last sent to.
+    /// Returns a parameter of the URL that the friendly page was last sent to.
     fn last_parameter(&self, name: &str) -> String {
         let navigate = self.told[&GOOD].last().unwrap();
         let navigate = Value::parse(navigate).unwrap();

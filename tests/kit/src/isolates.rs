@@ -79,7 +79,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// Largest difference between two isolates' clocks in milliseconds.
+    /// Returns the largest difference between two isolates' clocks in milliseconds.
     pub fn spread(&self) -> u64 {
         let isolates = || self.skews.iter().take(self.isolates);
         let latest = isolates().max().copied().unwrap_or_default();
@@ -254,7 +254,7 @@ impl Given {
         self.passed || (self.status == 200 && self.body.starts_with(r#"{"session":{"#))
     }
 
-    /// The reason for which the session ended, if the response has one.
+    /// Returns the reason for which the session ended, if the response has one.
     pub fn ended(&self) -> Option<&str> {
         if let Some((_, rest)) = self.body.split_once("the session has ended: ") {
             return rest.split('"').next();
@@ -396,7 +396,7 @@ impl World {
         }
     }
 
-    /// The time by an isolate's clocks.
+    /// Returns the time by an isolate's clocks.
     pub fn clock(&self, i: usize) -> Instant {
         let isolate = &self.isolates[i];
         Instant {
@@ -418,7 +418,7 @@ impl World {
         self.dice.roll(usize::try_from(most).unwrap() + 1) as u64
     }
 
-    /// Duration of an almost instant operation.
+    /// Returns the duration of an almost instant operation.
     fn moment(&mut self) -> u64 {
         if !self.weather.uneven {
             return 1;

@@ -163,12 +163,12 @@ impl World {
         Self::with("{}")
     }
 
-    /// A world whose configuration has these members added or replaced.
+    /// Creates a world whose configuration has these members added or replaced.
     pub fn with(changes: &str) -> Self {
         Self::seeded(changes, 1)
     }
 
-    /// A world with other random numbers.
+    /// Creates a world with other random numbers.
     pub fn seeded(changes: &str, seed: u64) -> Self {
         let config = configuration(changes);
         let mut provider = Provider::new();
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// A world with a page whose user is signed in.
+    /// Creates a world with a page whose user is signed in.
     pub fn signed_in() -> (Self, PortId) {
         Self::signed_in_with("{}")
     }
@@ -222,7 +222,7 @@ impl World {
         (world, page)
     }
 
-    /// A world with a page whose user is signed in and whose access token has expired.
+    /// Creates a world with a page whose user is signed in and whose access token has expired.
     pub fn expired() -> (Self, PortId) {
         let (mut world, page) = Self::signed_in();
         world.expire_access_token();

@@ -131,7 +131,7 @@ impl Source {
         }
     }
 
-    /// The module of the file, such as `["vault", "login"]`.
+    /// Returns the module of the file, such as `["vault", "login"]`.
     fn module(&self) -> Vec<&str> {
         let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
         path.split('/').collect()

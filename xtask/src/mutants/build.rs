@@ -246,7 +246,7 @@ impl Refused {
     }
 }
 
-/// The files and lines that an error names, the most important first.
+/// Collects the files and lines that an error names, the most important first.
 fn places_of(error: &Value, places: &mut Vec<(String, usize)>) {
     let mut spans: Vec<&Value> = error["spans"].as_array().into_iter().flatten().collect();
     spans.sort_by_key(|span| span["is_primary"] != true);

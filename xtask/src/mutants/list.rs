@@ -44,7 +44,7 @@ pub(crate) struct Mutant {
 }
 
 impl Mutant {
-    /// The mutant with its location.
+    /// Returns the mutant with its location.
     pub(crate) fn shown(&self) -> String {
         format!("{}:{}:{}: {}", self.file, self.at.0, self.at.1, self.name)
     }
@@ -167,7 +167,7 @@ impl Source {
         Ok(Self { text, lines })
     }
 
-    /// The byte range of a span of lines and columns. Columns count characters.
+    /// Returns the byte range of a span of lines and columns. Columns count characters.
     fn span(&self, span: &Value) -> Result<(usize, usize)> {
         let offset = |name: &str| -> Result<usize> {
             let (line, column) = place(&span[name])?;

@@ -59,7 +59,7 @@ pub(crate) fn splice(
     Ok(Spliced { text, lines })
 }
 
-/// The source with one mutant only.
+/// Returns the source with one mutant only.
 pub(crate) fn replaced(source: &str, mutant: &Mutant) -> String {
     let (start, end) = mutant.range;
     format!(

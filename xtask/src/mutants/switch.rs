@@ -13,7 +13,7 @@ struct Settings {
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
-/// The chosen mutant. A function calls this at its start, with its own number.
+/// Returns the chosen mutant. A function calls this at its start, with its own number.
 pub fn chosen(function: usize) -> usize {
     let settings = SETTINGS.get_or_init(read);
     if let Some(trace) = &settings.trace {

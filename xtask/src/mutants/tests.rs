@@ -159,8 +159,8 @@ fn trace_one(path: &Path, binary: usize, name: String, trace: &Path) -> Result<T
     })
 }
 
-/// A command with limits for processor time and memory (4 GB), because a mutant may loop forever. The time does not
-/// depend on other load on the machine.
+/// Returns a command with limits for processor time and memory (4 GB), because a mutant may loop forever. The time does
+/// not depend on other load on the machine.
 #[cfg(unix)]
 fn limited(path: &Path, time: Duration) -> Command {
     let script = r#"ulimit -t "$1" && ulimit -v 4194304 && shift && exec "$@""#;

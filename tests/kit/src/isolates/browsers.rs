@@ -14,7 +14,7 @@ impl World {
         self.browsers.len() - 1
     }
 
-    /// A browser whose user signs in through this isolate.
+    /// Creates a browser whose user signs in through this isolate.
     pub fn signed_in(&mut self, subject: &str, isolate: usize) -> usize {
         let browser = self.open_browser(subject);
         self.log_in(browser, isolate);
@@ -46,7 +46,7 @@ impl World {
         self.visit(Some(browser), isolate, Purpose::Logout, path, None)
     }
 
-    /// The provider ends a family by itself.
+    /// Lets the provider end a family by itself.
     pub fn back_channel(&mut self, family: usize, isolate: usize) -> VisitId {
         let token = self.provider.logout_token(self.now, family);
         let body = Some(format!("logout_token={token}"));
@@ -130,7 +130,7 @@ impl World {
         id
     }
 
-    /// The client disconnects.
+    /// Lets the client disconnect.
     pub fn abandon(&mut self, id: VisitId) {
         if self.visits[id].state != State::Open {
             return;
@@ -197,7 +197,7 @@ impl World {
         }
     }
 
-    /// The user signs in, and the browser comes back with the code.
+    /// Lets the user sign in, and the browser return with the code.
     pub(super) fn sign_in_at_provider(&mut self, browser: usize, isolate: usize, location: &str) {
         let (_, query) = location.split_once('?').unwrap();
         let query = form::parse(query).unwrap();

@@ -475,7 +475,7 @@ impl World {
         }
     }
 
-    /// The content of a sealed string.
+    /// Returns the content of a sealed string.
     pub fn unsealed(&self, text: &str) -> Option<String> {
         let sealed = base64url::decode(text.split('.').nth(2)?)?;
         self.watch.sealed_text(&sealed)

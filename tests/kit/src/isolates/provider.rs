@@ -116,7 +116,7 @@ impl Provider {
         code
     }
 
-    /// The family of a refresh token, and its position in it.
+    /// Returns the family of a refresh token, and its position in it.
     pub fn place(refresh_token: &str) -> (usize, usize) {
         let mut parts = refresh_token.rsplit('-');
         let mut number = || parts.next().and_then(|n| n.parse().ok()).unwrap();
@@ -239,7 +239,7 @@ impl Provider {
         self.access_until(access_token).is_some_and(|end| end > now)
     }
 
-    /// The time at which an access token expires.
+    /// Returns the time at which an access token expires.
     pub fn access_until(&self, access_token: &str) -> Option<u64> {
         self.access.get(access_token).copied()
     }
@@ -250,7 +250,7 @@ impl Provider {
     }
 }
 
-/// A parameter of a form, or an empty string.
+/// Returns a parameter of a form, or an empty string.
 pub fn field(request: &HttpRequest, name: &str) -> String {
     let form = request.form.as_ref().map_or("", Secret::expose);
     let fields = form::parse(form).unwrap();
@@ -265,7 +265,7 @@ fn sign(claims: &str) -> String {
     [input, signature].join(".")
 }
 
-/// The substitute for a signature.
+/// Returns the substitute for a signature.
 pub fn signature_of(input: &str) -> Vec<u8> {
     let hash = pkce::sha256(input.as_bytes());
     [hash, hash].concat()

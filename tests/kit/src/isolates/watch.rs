@@ -242,7 +242,7 @@ fn family_and_place(session: &Session) -> (usize, usize) {
     Provider::place(session.refresh_token.as_ref().map(Secret::expose).unwrap())
 }
 
-/// The family of the logout token in a form.
+/// Returns the family of the logout token in a form.
 fn family_of(body: &str) -> usize {
     let payload = body.split('.').nth(1).unwrap();
     let claims = strongroom::codec::base64url::decode(payload).unwrap();
@@ -252,7 +252,7 @@ fn family_of(body: &str) -> usize {
 }
 
 impl World {
-    /// The content of a session cookie.
+    /// Returns the content of a session cookie.
     pub fn reading(&self, cookie: &str) -> Option<Presented> {
         let plain = self.unsealed(cookie)?;
         if self.setup.in_store {
@@ -295,7 +295,7 @@ impl World {
         self.watch.visits.insert(id, presented);
     }
 
-    /// An isolate sends a refresh token.
+    /// Records that an isolate sends a refresh token.
     pub(super) fn sent_refresh(&mut self, id: VisitId, token: &str) {
         self.watch.refreshes_sent += 1;
         let (family, place) = Provider::place(token);
@@ -345,7 +345,7 @@ impl World {
         });
     }
 
-    /// The provider has acted on a refresh token.
+    /// Records that the provider has acted on a refresh token.
     pub(super) fn rotated(&mut self, id: VisitId, token: &str, rotation: Rotation, sent: u64) {
         let (i, place) = Provider::place(token);
         let now = self.now;
@@ -399,7 +399,7 @@ impl World {
         }
     }
 
-    /// The provider requires the user before it accepts this refresh token.
+    /// Records that the provider requires the user before it accepts this refresh token.
     pub(super) fn wanted(&mut self, token: &str) {
         let (family, _) = Provider::place(token);
         self.watch.families.entry(family).or_default().wanted = Some(self.now);
@@ -416,7 +416,7 @@ impl World {
         }
     }
 
-    /// A task waits for a refresh of another request, in its own isolate or in another one.
+    /// Checks that a task may wait for a refresh of another request, in its own isolate or in another one.
     pub(super) fn waits_for_refresh(&self, id: VisitId) {
         Invariant::Prompt.holds_if(!self.has_valid_token(id), || {
             format!("visit {id} waits for a refresh although its access token is valid")
@@ -434,7 +434,7 @@ impl World {
         !visit.api_failed && session.is_some_and(is_valid)
     }
 
-    /// A request has ended for its isolate, even if its browser still waits.
+    /// Records that a request has ended for its isolate, even if its browser still waits.
     pub(super) fn is_over(&mut self, id: VisitId) {
         let refused = self.watch.refused.remove(&id);
         // An isolate that could not write cannot obey these rules.
@@ -460,7 +460,8 @@ impl World {
         });
     }
 
-    /// The provider has rejected this refresh token, and the request that sent it has ended.
+    /// Checks that the record keeps the provider's rejection of a refresh token after the request that sent it has
+    /// ended.
     fn is_refusal_kept(&self, id: VisitId, family: usize, place: usize) {
         let mut accounts = self.watch.accounts.values();
         let Some(account) = accounts.find(|account| account.family == family) else {
@@ -477,7 +478,7 @@ impl World {
         });
     }
 
-    /// The provider rejects this refresh token without saying why.
+    /// Records that the provider rejects this refresh token without saying why.
     pub(super) fn unexplained(&mut self, visit: VisitId, token: &str) {
         let (family, _) = Provider::place(token);
         let family = self.watch.families.entry(family).or_default();
@@ -488,7 +489,7 @@ impl World {
         }
     }
 
-    /// A response reaches its host, which may have stopped waiting for it.
+    /// Records that a response reaches its host, which may have stopped waiting for it.
     pub(super) fn landed(&mut self, id: VisitId, serial: u32, about: &About) {
         if let About::Refresh(_) = about {
             let is_it = |e: &Exchange| e.visit == id && e.serial == serial;
@@ -496,7 +497,7 @@ impl World {
         }
     }
 
-    /// A task receives a response.
+    /// Records that a task receives the reply to its effect.
     pub(super) fn told(&mut self, id: VisitId, reply: &Reply) {
         let visit = &self.visits[id];
         let (isolate, epoch) = (visit.isolate, visit.epoch);
@@ -529,7 +530,7 @@ impl World {
         }
     }
 
-    /// An access token is used.
+    /// Records that an access token is used.
     pub(super) fn forwards(&mut self, id: VisitId, access_token: &str) {
         let until = self.provider.access_until(access_token);
         let latest = until.map(|until| until.saturating_add(self.setup.spread()));
@@ -547,7 +548,7 @@ impl World {
         self.watch.held.insert(key, session.clone());
     }
 
-    /// The coordinator has stored something.
+    /// Records that the coordinator has stored something.
     pub(super) fn wrote(&mut self, id: VisitId, key: &str, value: &str) {
         let now = self.now;
         if !key.starts_with("session.") {
@@ -596,7 +597,7 @@ impl World {
         account.record = Some(record);
     }
 
-    /// A request, or another one of its isolate, ends a session.
+    /// Checks that this request, or another request of its isolate, may end a session.
     fn may_end(&self, id: VisitId, sid: &str, reason: EndReason) {
         let isolate = self.visits[id].isolate;
         let mut others = self.watch.open.iter().copied().filter(|other| {
@@ -662,7 +663,8 @@ impl World {
         Err((Invariant::DefiniteEnd, why))
     }
 
-    /// An isolate reports an end. A request of this isolate ended the session, possibly before it was abandoned.
+    /// Records that an isolate reports an end. A request of this isolate ended the session, possibly before it was
+    /// abandoned.
     fn told_over(&mut self, isolate: usize, subject: &str, reason: EndReason) {
         let is_its = |account: &Account| self.provider.families[account.family].subject == subject;
         let accounts = &self.watch.accounts;
@@ -698,7 +700,7 @@ impl World {
         }
     }
 
-    /// The handler has responded.
+    /// Records that the handler has responded.
     pub(super) fn answered(&mut self, id: VisitId) {
         let now = self.now;
         let visit = &self.visits[id];

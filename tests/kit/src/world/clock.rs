@@ -8,7 +8,7 @@ use strongroom::base::clock::{Instant, Millis};
 use strongroom::vault::Input;
 
 impl World {
-    /// The time as this vault's worker reads it.
+    /// Returns the time as this vault's worker reads it.
     pub(super) fn time_of(&self, vault: usize) -> Instant {
         Instant {
             monotonic: self.now.monotonic + Millis(self.workers.ahead[vault]),
@@ -16,7 +16,7 @@ impl World {
         }
     }
 
-    /// The time at which this vault wants to be woken, by the world's clock.
+    /// Returns the time at which this vault wants to be woken, by the world's clock.
     pub fn tick_due(&self, vault: usize) -> Option<Millis> {
         if self.stopped.contains(&vault) {
             return None;
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// The device sleeps and wakes up. Only the wall clock notices.
+    /// Lets the device sleep and wake up. Only the wall clock advances.
     pub fn sleep(&mut self, duration: Duration) {
         self.sleep_unanswered(duration);
         self.answer_all();
@@ -107,7 +107,7 @@ impl World {
         self.wake_unanswered();
     }
 
-    /// The device sleeps, and the vault is not told that it woke up.
+    /// Lets the device sleep, without telling the vault that it woke up.
     pub fn sleep_unnoticed(&mut self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap();
         self.now.wall += millis;
@@ -115,7 +115,7 @@ impl World {
         self.watch.hinder();
     }
 
-    /// The device is online again, or a page is visible again.
+    /// Tells the vault that the device is online again, or a page is visible again.
     pub fn wake(&mut self) {
         self.wake_unanswered();
         self.answer_all();
@@ -127,7 +127,7 @@ impl World {
         self.each(|| Input::Woke);
     }
 
-    /// The user changes the device's clock.
+    /// Changes the device's clock, as the user may.
     pub fn set_clock_by(&mut self, seconds: i64) {
         self.now.wall = self.now.wall.saturating_add_signed(seconds * 1000);
     }
@@ -138,7 +138,8 @@ impl World {
     }
 }
 
-/// A worker's monotonic clock starts with the worker and begins far in the past: see `src/browser/host.rs`.
+/// Returns the lead of a worker's monotonic clock, which starts with the worker and begins far in the past: see
+/// `src/browser/host.rs`.
 pub(super) fn ahead(config: &str, now: &Instant) -> u64 {
     const LONG_AGO: u64 = 1 << 40;
     if parse(config).keeps {

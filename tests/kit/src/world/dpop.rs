@@ -118,7 +118,7 @@ impl Checker {
         }
     }
 
-    /// The `DPoP-Nonce` header of every response.
+    /// Returns the `DPoP-Nonce` header of every response.
     pub fn header(&self) -> Option<String> {
         self.header.clone().or_else(|| self.nonce.clone())
     }

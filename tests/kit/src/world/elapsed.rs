@@ -5,7 +5,7 @@ use strongroom::base::clock::{Instant, Millis};
 
 /// Measures elapsed time by the specification's rules.
 pub(super) trait Since {
-    /// The time from this moment to a later one: the larger of the two clocks' differences.
+    /// Returns the time from this moment to a later one: the larger of the two clocks' differences.
     fn passed(&self, now: &Instant) -> Millis;
 }
 

@@ -241,7 +241,7 @@ impl Watch {
         }
     }
 
-    /// A worker ended and lost its memory.
+    /// Records that a worker ended and lost its memory.
     pub fn killed(&mut self, vault: usize) {
         self.tokens.retain(|(holder, _), _| *holder != vault);
         self.unpersisted.remove(&vault);
@@ -267,7 +267,7 @@ impl Watch {
         self.failures.clear();
     }
 
-    /// A worker is killed that may have had the successor of this token in flight.
+    /// Records that a worker is killed that may have had the successor of this token in flight.
     pub fn lost_on_its_way(&mut self, sent: &str) {
         if self.lost.contains_key(sent) {
             self.lost_with_worker.insert(sent.to_owned());
@@ -281,7 +281,7 @@ impl Watch {
         lost.for_each(|lost| lost.is_hindered = true);
     }
 
-    /// A refresh of this family failed.
+    /// Records that a refresh of this family failed.
     fn note_failure(&mut self, family: Option<usize>) {
         self.lost.values_mut().for_each(|lost| lost.failures += 1);
         if let Some(family) = family {
@@ -296,12 +296,12 @@ impl Watch {
         }
     }
 
-    /// The family of the session that pages know.
+    /// Returns the family of the session that pages know.
     pub fn family(&self) -> Option<usize> {
         self.session.map(|session| session.family)
     }
 
-    /// The families of the sessions that pages know.
+    /// Returns the families of the sessions that pages know.
     pub fn families(&self) -> BTreeSet<usize> {
         match &self.persisted {
             Some(persisted) => persisted.families(),
@@ -309,7 +309,7 @@ impl Watch {
         }
     }
 
-    /// The family of the session that this vault's pages know.
+    /// Returns the family of the session that this vault's pages know.
     pub fn family_in(&self, vault: usize) -> Option<usize> {
         match &self.persisted {
             Some(persisted) => persisted.told(vault),
@@ -410,7 +410,7 @@ impl Watch {
         absolute.min(idle).min(token)
     }
 
-    /// A page made a request that counts as user activity.
+    /// Records that a page made a request that counts as user activity.
     pub fn touched(&mut self, vault: usize, now: &Instant) {
         if let Some(persisted) = &mut self.persisted {
             return persisted.touched(vault, now);
@@ -420,14 +420,14 @@ impl Watch {
         }
     }
 
-    /// The store was cleared or damaged, and the tombstones of ended sessions are lost.
+    /// Records that the store was cleared or damaged, and the tombstones of ended sessions are lost.
     pub fn forget_ends(&mut self) {
         self.persisted
             .iter_mut()
             .for_each(PersistedSessions::forget_ends);
     }
 
-    /// A page logs out.
+    /// Records that a page logs out.
     pub fn logs_out(&mut self, vault: usize, time: u64) {
         if let Some(persisted) = &mut self.persisted {
             return persisted.logs_out(vault, time);
@@ -435,14 +435,14 @@ impl Watch {
         self.require_end(Some("logged_out"));
     }
 
-    /// A vault is told of a logout in another vault.
+    /// Records that a vault is told of a logout in another vault.
     pub fn may_log_out(&mut self, vault: usize) {
         if let Some(persisted) = &mut self.persisted {
             persisted.may_log_out(vault);
         }
     }
 
-    /// The response of the token endpoint to a request sent at `requested` is about to reach the vault.
+    /// Records that the response of the token endpoint to a request sent at `requested` is about to reach the vault.
     pub fn replied(
         &mut self,
         endpoint: Endpoint,
@@ -530,14 +530,14 @@ impl Watch {
         );
     }
 
-    /// The key that a session's tokens are bound to is gone, and it was needed.
+    /// Records that the key to which a session's tokens are bound is gone, and was needed.
     pub fn key_lost(&mut self, vault: usize, family: usize) {
         if let Some(persisted) = &mut self.persisted {
             persisted.verdict(vault, family, "storage_lost");
         }
     }
 
-    /// A failed refresh, by the table in section 4 of the design.
+    /// Records a failed refresh, and derives the expected outcome from the provider's response.
     fn failed(
         &mut self,
         sent: &str,
@@ -604,7 +604,8 @@ impl Watch {
         }
     }
 
-    /// The provider's metadata was requested again under its own URL. `is_there`: the provider itself responded.
+    /// Records that the provider's metadata was requested again under its own URL. `is_there`: the provider itself
+    /// responded.
     pub fn probed(&mut self, vault: usize, is_there: bool, now: &Instant) {
         let Some(known) = self.suspicions.get_mut(&vault) else {
             return;
@@ -624,7 +625,7 @@ impl Watch {
         known.is_confirmed |= known.hidden >= 5 && span >= Some(Millis::from_secs(120));
     }
 
-    /// A page is told whether its session needs the user.
+    /// Records that a page learns if its session needs the user.
     pub fn told_state(&mut self, vault: usize, needs_user: bool) {
         if needs_user {
             self.told_to_interact.insert(vault);
@@ -659,14 +660,14 @@ impl Watch {
         self.asked_for_user.contains(&family)
     }
 
-    /// The response was readable this time.
+    /// Records that the response was readable this time.
     fn answered_readably(&mut self, vault: usize) {
         if let Some(known) = self.suspicions.get_mut(&vault) {
             (known.hidden, known.is_open) = (0, false);
         }
     }
 
-    /// The request or its proof was rejected, and is sent again.
+    /// Records that the request or its proof was rejected, and is sent again.
     pub fn refused_target(&mut self, vault: usize) {
         self.answered_readably(vault);
         if let Some(known) = self.suspicions.get_mut(&vault) {
@@ -674,14 +675,14 @@ impl Watch {
         }
     }
 
-    /// A refresh timed out.
+    /// Records that a refresh timed out.
     pub fn timed_out(&mut self, vault: usize, family: Option<usize>) {
         self.answered_readably(vault);
         self.note_failure(family);
         self.hinder();
     }
 
-    /// The store answered, with success or failure.
+    /// Records that the store responded, with success or failure.
     pub fn persisted(&mut self, vault: usize, ok: bool) {
         self.unpersisted.remove(&vault);
         if let Some(persisted) = self.persisted.as_mut().filter(|_| ok) {
@@ -689,7 +690,7 @@ impl Watch {
         }
     }
 
-    /// A vault asks to write this; `family` is that of the access token in it.
+    /// Records that a vault asks to write `state`; `family` is the family of the access token in it.
     pub fn writes(
         &mut self,
         vault: usize,
@@ -709,7 +710,7 @@ impl Watch {
         persisted.writes(vault, state, family, now, token);
     }
 
-    /// A vault's write has succeeded or failed. The vault may not know yet.
+    /// Records that a vault's write has succeeded or failed. The vault may not know yet.
     pub fn written(&mut self, vault: usize, state: &str, works: bool) {
         if works && state.contains("\"refresh_token\"") {
             // The successor of a consumed token is known to every vault that reads this.
@@ -724,26 +725,26 @@ impl Watch {
         }
     }
 
-    /// The store's content by this account.
+    /// Returns the store's content by this account.
     pub fn stored_record(&self) -> Option<Record> {
         self.persisted.as_ref().and_then(PersistedSessions::record)
     }
 
-    /// A tombstone for the session with this ID is written.
+    /// Records that a tombstone for the session with this ID is written.
     pub fn marked(&mut self, sid: &str) {
         if let Some(persisted) = &mut self.persisted {
             persisted.marked(sid);
         }
     }
 
-    /// A vault checks for the tombstone of the session that it has read.
+    /// Records that a vault checks for the tombstone of the session that it has read.
     pub fn asks_for_mark(&mut self, vault: usize, op: OpId) {
         if let Some(persisted) = &mut self.persisted {
             persisted.asks_for_mark(vault, op);
         }
     }
 
-    /// A vault learns if the session that it has read has a tombstone.
+    /// Records that a vault learns if the session in the store has a tombstone.
     pub fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
         if let Some(persisted) = &mut self.persisted {
             persisted.mark_read(vault, op, taken, now);
@@ -757,21 +758,21 @@ impl Watch {
         }
     }
 
-    /// A vault's write has succeeded or failed.
+    /// Records that a vault's write has succeeded or failed.
     pub fn wrote(&mut self, vault: usize, last_job: JobId) {
         if let Some(persisted) = &mut self.persisted {
             persisted.wrote(vault, last_job);
         }
     }
 
-    /// The vault no longer holds the lock.
+    /// Records that the vault no longer holds the lock.
     pub fn unlocked(&mut self, vault: usize) {
         if let Some(persisted) = &mut self.persisted {
             persisted.unlocked(vault);
         }
     }
 
-    /// A vault receives what it read from the store.
+    /// Records that a vault receives what it read from the store.
     pub fn loaded(
         &mut self,
         vault: usize,
@@ -794,7 +795,7 @@ impl Watch {
         }
     }
 
-    /// The signature of an ID token was checked.
+    /// Records that the signature of an ID token was checked.
     pub fn verified(
         &mut self,
         vault: usize,
@@ -845,8 +846,8 @@ impl Watch {
 
     // Outputs
 
-    /// The vault sends a code or refresh token to the token endpoint. `in_flight`: the number of requests for the same
-    /// family that are already in flight.
+    /// Records that the vault sends a code or refresh token to the token endpoint. `in_flight`: the number of requests
+    /// for the same family that are already in flight.
     pub fn token_request(
         &mut self,
         endpoint: Endpoint,
@@ -888,7 +889,7 @@ impl Watch {
         unpersisted.is_none_or(|tokens| !tokens.iter().any(|token| token == secret))
     }
 
-    /// The vault sends a page's call to an API.
+    /// Records that the vault sends a page's call to an API.
     pub fn call(&mut self, vault: usize, access_token: &str, family: Option<usize>, now: &Instant) {
         let may_use = self.may_use(vault, access_token);
         Invariant::PersistedFirst.holds_if(may_use, || "a call".to_owned());
@@ -905,7 +906,7 @@ impl Watch {
         }
     }
 
-    /// A page is told of a session that started at `started_at`, by the wall clock.
+    /// Records that a page is told of a session that started at `started_at`, by the wall clock.
     pub fn told_session(&mut self, vault: usize, started_at: u64, name: Option<&str>) {
         if let Some(persisted) = &mut self.persisted {
             let family = name.and_then(|name| name.parse().ok()).unwrap();
@@ -993,7 +994,7 @@ impl Watch {
         self.lost.insert(sent.to_owned(), trouble);
     }
 
-    /// A consumed refresh token came again, and its family is revoked.
+    /// Records that a consumed refresh token came again, and its family is revoked.
     pub fn reused(&mut self, sent: &str, family: usize, leeway: Millis) {
         let Some(&trouble) = self.lost.get(sent) else {
             Invariant::NeedlessReuse.is_broken(format!("family {family}"));
@@ -1121,7 +1122,7 @@ pub fn in_words(outcome: &Outcome) -> String {
     }
 }
 
-/// A value that is not a single word is not an error code: it may be a token.
+/// Returns true if a value is a single word. Any other value is not an error code, and may be a token.
 fn is_word(code: &str) -> bool {
     (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }

@@ -107,12 +107,12 @@ impl World {
         });
     }
 
-    /// The vault of a job.
+    /// Returns the vault of a job.
     pub fn vault_of(&self, id: JobId) -> Option<usize> {
         Some(self.jobs.pending[self.place_of(id)?].vault)
     }
 
-    /// The kind of a pending job.
+    /// Returns the kind of a pending job.
     pub fn kind_of(&self, id: JobId) -> Option<Kind> {
         Some(self.jobs.pending[self.place_of(id)?].kind)
     }
@@ -121,7 +121,7 @@ impl World {
         self.jobs.pending.iter().position(|job| job.id == id)
     }
 
-    /// The number of pending requests of this kind.
+    /// Returns the number of pending requests of this kind.
     pub fn outstanding(&self, kind: Kind) -> usize {
         self.jobs
             .pending
@@ -130,13 +130,13 @@ impl World {
             .count()
     }
 
-    /// The number of requests of this kind that the vault has made.
+    /// Returns the number of requests of this kind that the vault has made.
     pub fn count(&self, kind: Kind) -> usize {
         let is_it = |event: &&Event| **event == Event::Asked(kind);
         self.events.iter().filter(is_it).count()
     }
 
-    /// The times of the vault's requests of this kind, relative to the first.
+    /// Returns the times of the vault's requests of this kind, relative to the first.
     pub fn moments(&self, kind: Kind) -> Vec<Duration> {
         let moments = self.jobs.moments.iter().filter(|(k, _)| *k == kind);
         let moments: Vec<Duration> = moments.map(|(_, at)| *at).collect();
@@ -225,7 +225,7 @@ impl World {
         }
     }
 
-    /// The host finds the token in the response to this call.
+    /// Lets the host find the token in the response to this call.
     #[track_caller]
     pub fn reflect_token(&mut self, request: Request) {
         let i = self.job_of_call(request);
@@ -550,7 +550,7 @@ impl World {
         }
     }
 
-    /// A service worker stores the provider's responses to GET requests, and serves them when the network fails.
+    /// Lets a service worker store the provider's responses to GET requests, and serve them when the network fails.
     pub(super) fn ask_service_worker(&mut self, i: usize) {
         let job = &mut self.jobs.pending[i];
         if let (Some(cache), Task::Send(_, request, _)) = (&mut self.service_worker, &job.task)

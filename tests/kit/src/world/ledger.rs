@@ -40,7 +40,7 @@ impl Ledger {
         }
     }
 
-    /// The requests that got no response, or too many.
+    /// Returns the requests that got no response, or too many.
     pub fn faults(&self) -> Vec<String> {
         let is_wrong = |entry: &Entry| {
             entry.answered > entry.asked || (entry.answered < entry.asked && !entry.is_waived)

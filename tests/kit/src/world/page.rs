@@ -66,7 +66,7 @@ impl Page {
         Some((id, response))
     }
 
-    /// The messages of type `t`.
+    /// Returns the messages of type `t`.
     pub fn of_type<'a>(&'a self, t: &'a str) -> impl DoubleEndedIterator<Item = &'a Object> {
         self.messages.iter().filter(move |m| m.str("t") == Some(t))
     }

@@ -235,18 +235,18 @@ impl World {
         &self.pages.all[&port]
     }
 
-    /// All responses to a request, in order.
+    /// Returns all responses to a request, in order.
     pub fn responses(&self, request: Request) -> &[PageResponse] {
         let responses = self.pages.all[&request.port].responses.get(&request.id);
         responses.map_or(&[], Vec::as_slice)
     }
 
-    /// The last response to a request.
+    /// Returns the last response to a request.
     pub fn response(&self, request: Request) -> Option<&PageResponse> {
         self.responses(request).last()
     }
 
-    /// The URL to which a login or logout sends the user.
+    /// Returns the URL to which a login or logout sends the user.
     pub fn address(&self, request: Request) -> String {
         match self.response(request) {
             Some(PageResponse::Navigate(url) | PageResponse::Done(Some(url))) => url.clone(),
@@ -254,7 +254,7 @@ impl World {
         }
     }
 
-    /// The status of the response to a call.
+    /// Returns the status of the response to a call.
     #[track_caller]
     pub fn status(&self, request: Request) -> u16 {
         match self.response(request) {
@@ -263,7 +263,7 @@ impl World {
         }
     }
 
-    /// The login options that the page was offered for a rejected call, as JSON.
+    /// Returns the login options that the page was offered for a rejected call, as JSON.
     pub fn offered_login(&self, request: Request) -> Option<String> {
         let errors = self.pages.all[&request.port].of_type("error");
         let is_its = |m: &&Object| m.get("id").and_then(Value::as_u64) == Some(request.id.0);
@@ -272,7 +272,7 @@ impl World {
         Some(text)
     }
 
-    /// The error code in the response to a request.
+    /// Returns the error code in the response to a request.
     #[track_caller]
     pub fn code(&self, request: Request) -> &str {
         match self.response(request) {
@@ -281,13 +281,13 @@ impl World {
         }
     }
 
-    /// The code in the last `failed` message to a page.
+    /// Returns the code in the last `failed` message to a page.
     pub fn failure(&self, port: PortId) -> &str {
         let failed = self.pages.all[&port].of_type("failed").next_back();
         failed.unwrap().str("code").unwrap()
     }
 
-    /// The pages that the vault disconnected, in order.
+    /// Returns the pages that the vault disconnected, in order.
     pub fn closed(&self) -> &[PortId] {
         &self.pages.closed
     }
@@ -296,12 +296,12 @@ impl World {
         self.pages.closed.contains(&port)
     }
 
-    /// The page's latest news of sessions in other vaults.
+    /// Returns the page's latest news of sessions in other vaults.
     pub fn elsewhere(&self, port: PortId) -> Option<bool> {
         self.last_session_message(port)?.get("elsewhere")?.as_bool()
     }
 
-    /// The codes of the warnings that a page was told to print.
+    /// Returns the codes of the warnings that a page was told to print.
     pub fn warnings(&self, port: PortId) -> Vec<&str> {
         let messages = self.page(port).messages.iter();
         let warnings = messages.filter(|message| message.str("t") == Some("warning"));
@@ -310,12 +310,12 @@ impl World {
             .collect()
     }
 
-    /// The session that a page was last told.
+    /// Returns the session that a page was last told.
     pub fn session(&self, port: PortId) -> Option<&Object> {
         self.last_session_message(port)?.get("session")?.as_object()
     }
 
-    /// The reason for having no session that a page was last told.
+    /// Returns the reason for having no session that a page was last told.
     pub fn reason(&self, port: PortId) -> Option<&str> {
         self.last_session_message(port)?.str("reason")
     }
@@ -410,7 +410,7 @@ impl World {
     }
 }
 
-/// The members of a `fetch` message.
+/// Returns the members of a `fetch` message.
 pub fn fetch_members(fetch: &Fetch<'_>) -> String {
     let pair = |(name, value): &(&str, &str)| Value::from(vec![*name, *value]);
     let headers: Vec<Value> = fetch.headers.iter().map(pair).collect();
@@ -425,7 +425,7 @@ pub fn fetch_members(fetch: &Fetch<'_>) -> String {
     text[1..text.len() - 1].to_owned()
 }
 
-/// The type of an incomplete message.
+/// Returns the type of an incomplete message.
 fn type_of(members: &str) -> &str {
     let (_, rest) = members.split_once(r#""t":""#).unwrap_or_default();
     rest.split('"').next().unwrap_or_default()

@@ -144,7 +144,7 @@ pub struct PersistedSessions {
     sids: HashMap<String, usize>,
 }
 
-/// The moment this long ago. Setting the wall clock back must not make anything younger.
+/// Returns the moment this long ago. Setting the wall clock back must not make anything younger.
 fn before(now: &Instant, kept_at: UnixMillis, age: Millis) -> Instant {
     let age = Millis(now.wall.saturating_sub(kept_at)) + age;
     Instant {
@@ -153,7 +153,7 @@ fn before(now: &Instant, kept_at: UnixMillis, age: Millis) -> Instant {
     }
 }
 
-/// Time elapsed by both clocks: during sleep, or when a clock is changed, a vault cannot act.
+/// Returns the time elapsed by both clocks: during sleep, or when a clock is changed, a vault cannot act.
 fn passed_on_both(since: &Instant, now: &Instant) -> Millis {
     let monotonic = now.monotonic.saturating_sub(since.monotonic);
     monotonic.min(Millis(now.wall.saturating_sub(since.wall)))
@@ -199,12 +199,12 @@ impl PersistedSessions {
         self.vaults.entry(vault).or_default()
     }
 
-    /// The family of the session that a vault's pages know.
+    /// Returns the family of the session that a vault's pages know.
     pub fn told(&self, vault: usize) -> Option<usize> {
         self.vaults.get(&vault)?.told
     }
 
-    /// The families of the sessions that pages know.
+    /// Returns the families of the sessions that pages know.
     pub fn families(&self) -> BTreeSet<usize> {
         self.vaults.values().filter_map(|seen| seen.told).collect()
     }
@@ -346,7 +346,7 @@ impl PersistedSessions {
         self.seen(vault).justified.insert("logged_out");
     }
 
-    /// A vault receives a response that ends this family's session.
+    /// Records that a vault receives a response that ends this family's session.
     pub fn verdict(&mut self, vault: usize, family: usize, reason: &'static str) {
         let seen = self.seen(vault);
         if seen.told == Some(family) {
@@ -355,7 +355,7 @@ impl PersistedSessions {
         }
     }
 
-    /// The ID token of a login was found valid.
+    /// Records that the ID token of a login was found valid.
     pub fn begins(
         &mut self,
         vault: usize,
@@ -372,7 +372,7 @@ impl PersistedSessions {
         self.seen(vault).holdings.insert(family, holding);
     }
 
-    /// A vault asks to write this.
+    /// Records that a vault asks to write this.
     pub fn writes(
         &mut self,
         vault: usize,
@@ -424,7 +424,7 @@ impl PersistedSessions {
         self.news = news;
     }
 
-    /// The write has succeeded or failed.
+    /// Records that the write has succeeded or failed.
     pub fn written(&mut self, vault: usize, works: bool) {
         let write = self.seen(vault).write.take();
         if let Some(record) = write.filter(|_| works) {
@@ -435,33 +435,33 @@ impl PersistedSessions {
         }
     }
 
-    /// The store was cleared or damaged, and the tombstones of ended sessions are lost.
+    /// Records that the store was cleared or damaged, and the tombstones of ended sessions are lost.
     pub fn forget_ends(&mut self) {
         self.ended.clear();
         self.marked.clear();
     }
 
-    /// A vault is told that its write has succeeded.
+    /// Records that a vault is told that its write has succeeded.
     pub fn told_written(&mut self, vault: usize) {
         let stored = self.stored.as_ref().and_then(|record| record.family);
         self.seen(vault).shared.extend(stored);
     }
 
-    /// A tombstone is written.
+    /// Records that a tombstone is written.
     pub fn marked(&mut self, sid: &str) {
         if let Some(family) = self.sids.get(sid) {
             self.marked.insert(*family);
         }
     }
 
-    /// A vault checks for the tombstone of the session that it has just read.
+    /// Records that a vault checks for the tombstone of the session that it has just read.
     pub fn asks_for_mark(&mut self, vault: usize, op: OpId) {
         let seen = self.seen(vault);
         let reading = seen.reading.take();
         seen.marks.extend(reading.map(|reading| (op, reading)));
     }
 
-    /// A vault learns if the session that it has read has a tombstone.
+    /// Records that a vault learns if the session in the store has a tombstone.
     pub fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
         let mut read = None;
         let seen = self.seen(vault);
@@ -533,7 +533,7 @@ impl PersistedSessions {
         (seen.locked_at, seen.read, seen.holds_lock) = (last_job, read, true);
     }
 
-    /// A write of this vault has succeeded or failed. A read requested before that may be outdated.
+    /// Records that a write of this vault has succeeded or failed. A read requested before that may be outdated.
     pub fn wrote(&mut self, vault: usize, last_job: JobId) {
         self.seen(vault).locked_at = last_job;
     }
@@ -542,7 +542,7 @@ impl PersistedSessions {
         self.seen(vault).holds_lock = false;
     }
 
-    /// A vault receives what it read from the store.
+    /// Records that a vault receives what it read from the store.
     pub fn loaded(
         &mut self,
         vault: usize,
@@ -595,7 +595,7 @@ impl PersistedSessions {
 
     // Outputs
 
-    /// A page is told of a session. Returns true if it is the first page.
+    /// Records that a page is told of a session. Returns true if it is the first page.
     pub fn told_session(&mut self, vault: usize, family: usize) -> bool {
         Invariant::ValidatedLogin.holds_if(self.begun.contains_key(&family), || {
             format!("the session of family {family} appears without a login")
@@ -653,7 +653,7 @@ impl PersistedSessions {
         self.over.insert(family).then_some(family)
     }
 
-    /// A vault sends a call in the session of this family.
+    /// Records that a vault sends a call in the session of this family.
     pub fn call(&mut self, vault: usize, family: usize, now: &Instant) {
         let limits = self.limits;
         let seen = self.seen(vault);
@@ -689,8 +689,8 @@ impl Seen {
         }
     }
 
-    /// A vault has read a session in the store. Ages count from the time of the read. The order of two moments is
-    /// decided now, and the clock may have been changed between them.
+    /// Records that a vault has read a session in the store. Ages count from the time of the read. The order of two
+    /// moments is decided now, and the clock may have been changed between them.
     fn hears(&mut self, record: &Record, family: usize, read_at: &Instant, now: &Instant) {
         let at = |age| before(read_at, record.kept_at, age);
         self.shared.insert(family);
@@ -757,7 +757,7 @@ impl Seen {
 }
 
 impl Record {
-    /// The access token in it, the time of its request, and its lifetime.
+    /// Returns the access token in it, the time of its request, and its lifetime.
     pub fn token(&self, now: &Instant) -> Option<(String, Instant, Millis)> {
         let (token, age, lifetime) = self.token.as_ref()?;
         Some((token.clone(), before(now, self.kept_at, *age), *lifetime))

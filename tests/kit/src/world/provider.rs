@@ -310,25 +310,25 @@ impl Provider {
             })
     }
 
-    /// The user of the access token in this `Authorization` header.
+    /// Returns the user of the access token in this `Authorization` header.
     pub fn user_of(&self, authorization: &str) -> Option<&str> {
         let (_, access_token) = authorization.split_once(' ')?;
         let &(family, _) = self.access_tokens.get(access_token)?;
         Some(&self.families[family].subject)
     }
 
-    /// The thumbprint of the key that this access token is bound to.
+    /// Returns the thumbprint of the key that this access token is bound to.
     pub fn key_of(&self, access_token: &str) -> Option<&str> {
         let &(family, _) = self.access_tokens.get(access_token)?;
         self.families[family].jkt.as_deref()
     }
 
-    /// The resource that an access token is for, if any.
+    /// Returns the resource that an access token is for, if any.
     pub fn resource_of(&self, access_token: &str) -> Option<&str> {
         Some(self.meant_for.get(access_token)?)
     }
 
-    /// The thumbprint of the key that a family's tokens are bound to.
+    /// Returns the thumbprint of the key that a family's tokens are bound to.
     pub fn key_of_family(&self, family: usize) -> Option<&str> {
         self.families[family].jkt.as_deref()
     }
@@ -351,12 +351,12 @@ impl Provider {
         families.clone().count() > 0 && families.all(|family| family.is_revoked)
     }
 
-    /// The family of a refresh token, or of a code that was redeemed.
+    /// Returns the family of a refresh token, or of a code that was redeemed.
     pub fn family_of(&self, secret: &str) -> Option<usize> {
         self.family_of.get(secret).copied()
     }
 
-    /// The family of an access token.
+    /// Returns the family of an access token.
     pub fn family_of_access(&self, access_token: &str) -> Option<usize> {
         Some(self.access_tokens.get(access_token)?.0)
     }
@@ -371,7 +371,7 @@ impl Provider {
         is_own || verify(jwk, input, signature)
     }
 
-    /// The facts of an ID token, by its signing input.
+    /// Returns the facts of an ID token, by its signing input.
     pub fn id_token_facts(&self, signing_input: &str) -> Option<&IdTokenFacts> {
         self.id_tokens.get(signing_input)
     }
@@ -381,12 +381,12 @@ impl Provider {
         !self.families[family].is_revoked && !self.refused.contains(&family)
     }
 
-    /// An administrator ends a session.
+    /// Ends a session, as an administrator of the provider may.
     pub fn revoke_family(&mut self, family: usize) {
         self.families[family].is_revoked = true;
     }
 
-    /// The position of a refresh token in its family, in words.
+    /// Returns the position of a refresh token in its family, in words.
     pub fn describe(&self, refresh_token: &str) -> String {
         let Some(i) = self.family_of(refresh_token) else {
             return "an unknown refresh token".to_owned();
@@ -399,7 +399,7 @@ impl Provider {
         format!("refresh token {nth} of family {i}")
     }
 
-    /// Number of rotations of the family's refresh token.
+    /// Returns the number of rotations of the family's refresh token.
     pub fn rotations(&self) -> usize {
         self.families.iter().map(|f| f.consumed.len()).sum()
     }
@@ -850,7 +850,7 @@ impl Provider {
     }
 }
 
-/// The redirect URL with these parameters.
+/// Returns the redirect URL with these parameters.
 pub fn response_url(params: &[(&str, &str)]) -> String {
     let mut form = form::Form::new();
     for (name, value) in params {
@@ -862,12 +862,12 @@ pub fn response_url(params: &[(&str, &str)]) -> String {
     [REDIRECT_URI, "?", &form.finish()].concat()
 }
 
-/// The parameters of a query or form.
+/// Returns the parameters of a query or form.
 pub fn params(query: &str) -> BTreeMap<String, String> {
     form::parse(query).unwrap().into_iter().collect()
 }
 
-/// The form of a POST to the provider.
+/// Returns the form of a POST to the provider.
 pub fn form_of(request: &HttpRequest) -> BTreeMap<String, String> {
     params(request.form.as_ref().map_or("", Secret::expose))
 }
@@ -929,7 +929,7 @@ fn metadata(base: &str) -> String {
     text(&object)
 }
 
-/// A URL as a server reads it, whatever its spelling.
+/// Returns a URL as a server reads it, for any spelling.
 fn as_read(url: &str) -> String {
     url::Url::parse(url).expect("an address").into()
 }

@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    /// The refresh tokens that were sent to the token endpoint or revoked, in order.
+    /// Returns the refresh tokens that were sent to the token endpoint or revoked, in order.
     pub fn refresh_tokens_sent_to(&self, endpoint: Endpoint) -> &[String] {
         self.jobs.sent.get(&endpoint).map_or(&[], Vec::as_slice)
     }

@@ -30,7 +30,7 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// The server's choice of sub-protocol.
+    /// Returns the server's choice of sub-protocol.
     pub fn choose(&self, request: Request) -> String {
         let (_, handshake) = self.opened.iter().rfind(|(r, _)| *r == request).unwrap();
         let last = protocols(handshake).pop();
@@ -42,7 +42,7 @@ impl Sockets {
     }
 }
 
-/// The sub-protocols of a handshake.
+/// Returns the sub-protocols of a handshake.
 pub fn protocols(handshake: &Handshake) -> Vec<String> {
     let list = Value::parse(handshake.protocols.expose()).unwrap();
     let list = list.as_array().unwrap();
@@ -51,7 +51,7 @@ pub fn protocols(handshake: &Handshake) -> Vec<String> {
         .collect()
 }
 
-/// The access token in a string, if it contains one as it was issued.
+/// Returns the access token in a string, if it contains one as it was issued.
 pub fn token_in(text: &str) -> Option<&str> {
     let token = &text[text.find("at-")?..];
     let end = token.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');

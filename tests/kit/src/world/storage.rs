@@ -14,7 +14,7 @@ pub(super) struct Lock {
 }
 
 impl World {
-    /// The vault that holds the lock.
+    /// Returns the vault that holds the lock.
     pub fn lock_holder(&self) -> Option<usize> {
         self.lock.holder
     }

@@ -42,7 +42,7 @@ impl Store {
         works
     }
 
-    /// The private key stored with a record, even after the record was taken.
+    /// Returns the private key stored with a record, even after the record was taken.
     pub fn key_of(&self, key: &str) -> Option<&Named> {
         self.keys.get(key)
     }
@@ -51,7 +51,7 @@ impl Store {
         self.session_key.as_ref()
     }
 
-    /// The browser loses the private keys and nothing else.
+    /// Removes the private keys from the browser, and nothing else.
     pub fn lose_keys(&mut self) {
         self.keys.clear();
         self.session_key = None;
@@ -101,7 +101,7 @@ impl Store {
         }
     }
 
-    /// The user clears the site's data.
+    /// Clears the site's data, as the user may.
     pub fn clear(&mut self) {
         self.records.clear();
         self.session = None;

@@ -35,17 +35,17 @@ impl Witness {
         self.in_requests.push(secret.to_owned());
     }
 
-    /// The secrets that no string may contain.
+    /// Returns the secrets that no string may contain.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.secrets.iter().map(String::as_str)
     }
 
-    /// The different strings that a debugger or a log would show.
+    /// Returns the different strings that a debugger or a log would show.
     pub fn debug_texts(&self) -> BTreeSet<&str> {
         self.debugged.iter().map(String::as_str).collect()
     }
 
-    /// The number of strings that were searched.
+    /// Returns the number of strings that were searched.
     pub fn texts(&self) -> usize {
         self.told.len() + self.debugged.len()
     }
@@ -118,7 +118,7 @@ impl Needles {
     }
 }
 
-/// A secret as it is, and in its common encodings.
+/// Returns a secret as it is, and in its common encodings.
 fn spellings(secrets: &[String]) -> Vec<String> {
     let spell = |secret: &String| {
         let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap();

@@ -78,12 +78,12 @@ impl World {
         self.workers.ahead[which] = ahead(&self.config, &self.now);
     }
 
-    /// The number of vaults.
+    /// Returns the number of vaults.
     pub fn vaults(&self) -> usize {
         self.workers.vaults.len()
     }
 
-    /// The vault to which a page is connected.
+    /// Returns the vault to which a page is connected.
     pub fn home(&self, port: PortId) -> usize {
         self.pages.homes[&port]
     }
