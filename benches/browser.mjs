@@ -128,7 +128,7 @@ function largeRows(large, where) {
   })
 }
 
-/** The cost of searching for the token. */
+/** Returns the row with the cost of searching for the token. */
 function guardRow(times, where) {
   const [own, peer] = times.map((side) => side.map((ms) => ((16 * MB) / MB / ms) * 1000))
   return {
@@ -139,7 +139,7 @@ function guardRow(times, where) {
   }
 }
 
-/** The cost of a proof for each request (RFC 9449), including the API's check of it. */
+/** Measures the cost of a proof for each request (RFC 9449), including the API's check of the proof. */
 async function proofRow({ visits }) {
   await visits.signIn({ vault: 'proving' })
   const times = await visits.open('proofs', SMALL)
@@ -160,7 +160,7 @@ async function messageRows({ visits }) {
   }))
 }
 
-/** Peak memory of the browser's pages and workers while one of them reads slowly. */
+/** Measures the peak memory of the browser's pages and workers while one page reads slowly. */
 async function memoryRows({ servers }) {
   if (process.platform !== 'linux') return []
   const peak = async (way, size) => {

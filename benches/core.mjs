@@ -33,7 +33,7 @@ const PKCE = {
   ],
 }
 
-/** A library user's code for checking if a token is still valid. */
+/** Checks, as the code of a library's user would, if a token is still valid. */
 const isCurrent = ({ exp, nbf = 0 }) => exp > NOW && nbf <= NOW
 
 const status = (token) => ({

@@ -67,7 +67,7 @@ const ROWS = [
   },
 ]
 
-/** The size to which a download's gate and aim apply. */
+/** Returns the size to which a download's gate and aim apply. */
 export const counted = (download) => download[download.counts ?? 'brotli']
 
 /** The parts that an app imports, bundled as pkg/build.mjs bundles strongroom. */

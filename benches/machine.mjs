@@ -1,6 +1,6 @@
 import { availableParallelism, cpus } from 'node:os'
 
-/** The machine, versions and date: numbers mean nothing without them. */
+/** Returns the machine, versions and date: numbers mean nothing without them. */
 export function describeMachine(browser) {
   const [{ model }] = cpus()
   const parts = [

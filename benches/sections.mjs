@@ -31,7 +31,7 @@ export async function run(sections) {
   for (const { title, body } of measured) console.log(`${heading}${title}\n\n${body}\n`)
 }
 
-/** Written to standard error, separate from the tables. */
+/** Prints progress to standard error, separate from the tables. */
 export function progress(what) {
   if (what) console.error(`${String(Math.round(performance.now() / 1000)).padStart(4)} s  ${what}`)
   else console.error()

@@ -101,7 +101,7 @@ export async function bundle(pages, workers, defined) {
   }
 }
 
-/** The core, at the path from which the worker loads it. */
+/** Resolves with the core, at the path from which the worker loads it. */
 export async function modules() {
   const names = ['strongroom_bg.wasm', 'strongroom_extended_bg.wasm']
   const read = (name) => readFile(new URL(`../pkg/dist/${name}`, import.meta.url))

@@ -4,7 +4,7 @@
 export const median = (values) => percentile(values, 50)
 
 /**
- * The value that `rank` percent of the values do not exceed, interpolated between two values.
+ * Returns the value that `rank` percent of the values do not exceed, interpolated between two values.
  *
  * @param {number[]} values
  * @param {number} rank 0 to 100.
@@ -27,8 +27,8 @@ export function spread(values) {
 }
 
 /**
- * The spread of the ratios of each round's values. Other load on a machine affects both sides of a round, so these
- * ratios are steadier than the values.
+ * Returns the spread of the ratios of each round's values. Other load on a machine affects both sides of a round, so
+ * these ratios are steadier than the values.
  *
  * @param {number[]} numerators
  * @param {number[]} denominators

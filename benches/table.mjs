@@ -28,7 +28,7 @@ export function comparisonTable(rows, options) {
   return table(COMPARISON, cells, options)
 }
 
-/** `3x ✓`: the bound, and a mark that shows if it is met. */
+/** Returns the bound, and a mark that shows if the ratio meets it: `3x ✓`. */
 function verdict(ratio, bound) {
   if (bound === undefined || !ratio) return ''
   const kept = ratio.atMost ? ratio.value <= bound : ratio.value >= bound

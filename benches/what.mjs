@@ -14,7 +14,7 @@ import { table } from './table.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const target = process.env.CARGO_TARGET_DIR ?? `${root}target`
 
-/** A file that the page loads on demand does not count. */
+/** Leaves out a file that the page loads on demand, which does not count. */
 const external = ({ path }) => ({ path, external: true })
 
 /** Counts the bytes of each source in an entry. */
@@ -34,7 +34,7 @@ async function script(entry) {
   return Object.entries(inputs).map(([path, { bytesInOutput }]) => [path, bytesInOutput])
 }
 
-/** The path in a function's name, such as `['strongroom', 'vault', 'login', …]`. */
+/** Returns the path in a function's name, such as `['strongroom', 'vault', 'login', …]`. */
 function path(name) {
   const mangled = /^_ZN(.*)E$/.exec(name)?.[1]
   if (!mangled) return [name]
@@ -53,7 +53,7 @@ function path(name) {
   return type || trait ? (type ?? trait).split('..') : parts
 }
 
-/** The row of the table to which a function belongs. */
+/** Returns the row of the table to which a function belongs. */
 function owner(name) {
   if (/^__wbindgen|_[0-9a-f]{16}$/.test(name)) return 'the boundary, made by wasm-bindgen'
   if (/^mem(cmp|cpy|move|set)$/.test(name)) return 'Rust: compiler_builtins'
@@ -97,7 +97,7 @@ async function wasm(profile) {
   return [...sizes]
 }
 
-/** The names of functions, by their numbers (WebAssembly Core, appendix A.4.1). */
+/** Returns the names of functions, by their numbers (WebAssembly Core, appendix A.4.1). */
 function functionNames(section) {
   const names = new Map()
   const reader = at(section, 0)

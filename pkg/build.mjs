@@ -52,7 +52,7 @@ const shrink = async (entry, lineLimit = false) => {
   await writeFile(file, code)
 }
 
-/** Lazily loaded files stay imports, of a file beside the importer: all of them are in `dist` itself. */
+/** Lazily loaded files remain imports of a file in the same folder, because all of them are in `dist` itself. */
 const lazy = ({ path }) => ({ path: `./${path.split('/').at(-1)}`, external: true })
 
 await rm(at('./dist'), { recursive: true, force: true })

@@ -58,7 +58,7 @@ const CALLS: Record<string, Call> = {
   },
 }
 
-/** A form with a repeated name and a file, as `fetch` would send it. */
+/** Returns a form with a repeated name and a file, as `fetch` would send it. */
 function form(): FormData {
   const data = new FormData()
   data.append('tag', 'urgent')

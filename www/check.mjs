@@ -182,7 +182,7 @@ function session(page) {
   return page.evaluate(() => auth.session)
 }
 
-/** The values that are in the document, the storage or the URL of the page. */
+/** Resolves with the values that are in the document, the storage or the URL of the page. */
 async function leaks(page, secrets) {
   const texts = await page.evaluate(() =>
     [

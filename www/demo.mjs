@@ -29,7 +29,7 @@ export async function startDemo({ edge = false, ...options } = {}) {
   return servers
 }
 
-/** The same page, on the origin of the token handler. */
+/** Starts the same page, on the origin of the token handler. */
 async function startEdgeDemo({ ports = {}, orNext, provider }) {
   const site = ports.site && (await findFree(ports.site))
   const servers = await startEdgeSite('workerd', { ports: { ...ports, site }, orNext, provider })
@@ -40,7 +40,7 @@ async function startEdgeDemo({ ports = {}, orNext, provider }) {
   return servers
 }
 
-/** The first free port of twenty. Cloudflare's runtime does not search for one. */
+/** Resolves with the first free port of twenty. Cloudflare's runtime does not search for one. */
 async function findFree(port, attempts = 20) {
   for (let candidate = port; candidate < port + attempts; candidate++) {
     const server = createServer()

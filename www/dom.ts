@@ -17,7 +17,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return element
 }
 
-/** The element with this id; the page always has it. */
+/** Returns the element with this id; the page always has it. */
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   const element = document.getElementById(id)
   if (!element) throw new Error(`index.html has no element with the id ${id}`)
@@ -29,7 +29,7 @@ export function onClick(id: string, listener: () => void): void {
   byId(id).addEventListener('click', listener)
 }
 
-/** A list of terms and descriptions. */
+/** Returns a list of terms and descriptions. */
 export function terms(rows: [string, Child][]): HTMLDListElement {
   const list = el('dl', { class: 'terms' })
   for (const [term, description] of rows) list.append(el('dt', {}, term), el('dd', {}, description))

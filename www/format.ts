@@ -13,7 +13,7 @@ export function clock(at: number): string {
   return CLOCK.format(at)
 }
 
-/** A span of time from milliseconds: `7 s`, `4 min`, `12 h`. */
+/** Returns a span of time from milliseconds: `7 s`, `4 min`, `12 h`. */
 export function span(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000))
   if (seconds < 120) return `${seconds}\u00a0s`
@@ -38,7 +38,7 @@ export function bytes(size: number): string {
   return size < 1_000_000 ? `${count(size)} bytes` : `${(size / 1_000_000).toFixed(1)} MB`
 }
 
-/** A number with separators between thousands. */
+/** Returns a number with separators between thousands. */
 export function count(value: number): string {
   return value.toLocaleString('en')
 }

@@ -45,7 +45,7 @@ export function historyItems(): Item[] {
   ]
 }
 
-/** Every text, comment and attribute in the document, and the values of its fields. */
+/** Returns every text, comment and attribute in the document, and the values of its fields. */
 export function domItems(): Item[] {
   const items: Item[] = []
   const all = document.createTreeWalker(document)
@@ -78,7 +78,7 @@ export async function databaseItems(): Promise<Item[]> {
   return items
 }
 
-/** The responses that this origin stores with the Cache API. */
+/** Resolves with the responses that this origin stores with the Cache API. */
 export async function cacheItems(): Promise<Item[]> {
   const items: Item[] = []
   for (const name of await caches.keys()) {

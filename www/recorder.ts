@@ -24,7 +24,7 @@ const totals = new Map<string, number>()
 const watched = new WeakSet<Channel>()
 const addListener = EventTarget.prototype.addEventListener
 
-/** The number of messages by direction and type. */
+/** Returns the number of messages by direction and type. */
 export function messageTotals(): { direction: string; type: string; count: number }[] {
   return [...totals].map(([key, count]) => {
     const [direction = '', type = ''] = key.split(' ')

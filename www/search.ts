@@ -129,7 +129,10 @@ const PUBLIC_PARAMETERS: Record<string, string> = {
   code: 'an authorization code: used, and useless without its verifier',
 }
 
-/** The vault stores each login's sealed state under a SHA-256 of its `state`. The stored values are searched. */
+/**
+ * Recognizes the name of a stored login. The vault stores each login's sealed state under a SHA-256 of its `state`. The
+ * stored values are searched.
+ */
 function nameOfLogin(value: string, where: string): string | null {
   const isName = value.length === 43 && where.startsWith('keys of strongroom/logins.')
   return isName ? 'the key of a login’s record: a hash of its state' : null

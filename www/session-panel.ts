@@ -77,7 +77,7 @@ function facts(session: Session, holdings: Holding[] | null): HTMLElement[] {
   return rows.map(([term, value]) => el('div', {}, el('dt', {}, term), el('dd', {}, value)))
 }
 
-/** The access token's remaining lifetime, as a ring that empties. */
+/** Shows the access token's remaining lifetime as a ring that empties. */
 function showRing(session: Session, holdings: Holding[] | null): void {
   const now = Date.now()
   const end = session.accessTokenExpiresAt

@@ -10,7 +10,7 @@ const policy = window.trustedTypes?.createPolicy('auth-worker', {
   },
 })
 
-/** A SharedWorker if the browser supports it, so that all tabs share one vault. */
+/** Starts a SharedWorker if the browser supports it, so that all tabs share one vault. */
 export function startWorker(): SharedWorker | Worker {
   const url = (policy?.createScriptURL(WORKER) ?? WORKER) as string
   const options = { type: 'module', extendedLifetime: true } as const

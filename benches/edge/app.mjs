@@ -28,7 +28,10 @@ export default (coordinator) => {
   const made = new Map()
 
   let proxyByHand
-  /** A handwritten proxy with a session. The first request gets a cookie from this proxy, as long as the given one. */
+  /**
+   * Sends a request by a handwritten proxy with a session. The first request gets a cookie from this proxy, as long as
+   * the given one.
+   */
   const sendByHand = async (request, env) => {
     if (!request.url.endsWith('/cookie')) return proxyByHand.handle(request)
     const length = lengthIn(request.headers.get('cookie'))

@@ -28,7 +28,7 @@ const ROUNDS = 11
 const signIn = (visitor) =>
   visitor.signIn({ returnTo: '/home', until: ({ pathname }) => pathname === '/home' })
 
-/** The cookie of a user who has just signed in. After a minute a handler would record activity. */
+/** Resolves with the cookie of a user who has just signed in. After a minute a handler would record activity. */
 async function fresh(cookie) {
   let [current, since] = [await cookie(), performance.now()]
   return async () => {

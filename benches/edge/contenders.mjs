@@ -69,7 +69,7 @@ const MAKERS = {
 /** Their names. The project's aim refers to the first. */
 export const BY_HAND = Object.keys(MAKERS)
 
-/** A session as long as strongroom's in the same cookie. */
+/** Returns a session as long as strongroom's in the same cookie. */
 const sessionOf = (length) => {
   const session = { sub: 'alice', expires_at: Date.now() + 3_600_000, access_token: '', refresh_token: '' }
   const letters = Math.max(0, length - JSON.stringify(session).length)
@@ -86,7 +86,7 @@ const cookieOf = (header, name) => {
   return undefined
 }
 
-/** A handwritten handler, and a request for it. */
+/** Resolves with a handwritten handler, and a request for it. */
 export const byHand = async (name, { length, upstream, fields, prefix = '/api/' }) => {
   const { sealed, open } = await MAKERS[name](sessionOf(length))
   const request = new Request(`https://app.example.com${prefix}orders`, {
@@ -112,7 +112,7 @@ export const byHand = async (name, { length, upstream, fields, prefix = '/api/' 
   return { request, handle }
 }
 
-/** Only the decryption, of the same number of bytes. */
+/** Measures only the decryption of the same number of bytes. */
 export const decryption = async ({ length }) => {
   const key = await aesKey()
   const iv = crypto.getRandomValues(new Uint8Array(12))
@@ -120,7 +120,7 @@ export const decryption = async ({ length }) => {
   return { request: null, handle: () => crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, sealed) }
 }
 
-/** The minimum of any proxy: the same without a session. */
+/** Returns the minimum of any proxy: the same handler without a session. */
 export const plainProxy = (env) => async (request) => {
   const url = new URL(request.url)
   const headers = new Headers(request.headers)

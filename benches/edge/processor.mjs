@@ -20,7 +20,7 @@ const descendants = (pid) =>
 
 const threads = (pid) => readdirSync(`/proc/${pid}/task`)
 
-/** The first number is nanoseconds on a processor. A thread may have ended meanwhile. */
+/** Reads the first number, which is nanoseconds on a processor. The thread may have ended since. */
 const timeOf = (pid) =>
   threads(pid).reduce(
     (sum, thread) => sum + Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0]),

@@ -8,7 +8,7 @@ async function plainFetch() {
   return (url) => fetch(url, { headers })
 }
 
-/** Small requests and their JSON, each timed by itself. */
+/** Measures small requests and their JSON, each request by itself. */
 async function small(auth, { runs, pairs }) {
   const read = (fetcher) => async () => (await fetcher(`${API}orders`)).json()
   const both = [read(auth.fetch), read(await plainFetch())]
@@ -16,7 +16,7 @@ async function small(auth, { runs, pairs }) {
   return { times: await runsInTurns(both, { runs, pairs }), bytes }
 }
 
-/** Small operations: this many runs of this many pairs, after a warm-up. */
+/** Measures small operations in `runs` runs of `pairs` pairs, after a warm-up. */
 export async function runsInTurns(both, { runs, pairs }) {
   await inTurns(WARM_UP, both)
   const times = []
@@ -52,7 +52,7 @@ async function large(auth, { sizes, bodies }) {
   return found
 }
 
-/** The largest body, with and without searching it for the token, by two rules of the site's configuration. */
+/** Measures the largest body, with and without searching it for the token, by two rules of the site's configuration. */
 async function guard(auth, { sizes, bodies }) {
   const size = sizes.split(' ').at(-1)
   const receive = (path) => async () => {
@@ -64,7 +64,7 @@ async function guard(auth, { sizes, bodies }) {
   return inTurns(bodies, both)
 }
 
-/** Many small requests at once, timed until the last response. */
+/** Measures many small requests at once, until the last response. */
 async function parallel(auth, { requests, bursts }) {
   const burst = (fetcher) => async () => {
     const one = async (n) => (await fetcher(`${API}orders?call=${n}`)).arrayBuffer()

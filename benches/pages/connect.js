@@ -3,21 +3,21 @@ import { connect } from '../../pkg/dist/index.js'
 
 const WORKER = '/auth.worker.js'
 
-/** The vault that all tabs share. */
+/** Returns the vault that all tabs share. */
 export const connectShared = () =>
   connect(new SharedWorker(WORKER, { type: 'module', extendedLifetime: true }))
 
-/** A vault that starts with a stored session, if no page has started it before. */
+/** Returns a vault that starts with a stored session, if no page has started it before. */
 export const connectSealed = (name) =>
   connect(new SharedWorker('/sealed.worker.js', { type: 'module', name }))
 
-/** The vault whose tokens are bound to a key. */
+/** Returns the vault whose tokens are bound to a key. */
 export const connectProving = () => connect(new SharedWorker('/dpop.worker.js', { type: 'module' }))
 
-/** A vault that no page has started before, and that ends with its page. */
+/** Returns a vault that no page has started before, and that ends with its page. */
 export const connectNew = (name) => connect(new SharedWorker(WORKER, { type: 'module', name }))
 
-/** The access token, from the bench. A measured page may have it; a real page may not. */
+/** Resolves with the access token, from the bench. A measured page may have it; a real page may not. */
 export const tokenFromBench = async () => (await fetch(`${BENCH}token`)).text()
 
 /** The page's parameters, by name. */

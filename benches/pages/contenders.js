@@ -29,7 +29,7 @@ export const CONTENDERS = {
     }
   },
 
-  /** Worker mode: refresh tokens in a worker, access tokens in the page's memory. */
+  /** Uses the library's worker mode: refresh tokens in a worker, access tokens in the page's memory. */
   async auth0() {
     const auth0 = await createAuth0Client({
       domain: PROVIDER,
@@ -49,7 +49,7 @@ export const CONTENDERS = {
     }
   },
 
-  /** All tokens in a service worker, which adds them to the page's requests. */
+  /** Keeps all tokens in a service worker, which adds them to the page's requests. */
   async axa() {
     const oidc = OidcClient.getOrCreate(() => fetch)({
       client_id: client,
@@ -72,7 +72,7 @@ export const CONTENDERS = {
     }
   },
 
-  /** No library: the bench provides the token. */
+  /** Uses no library: the bench provides the token. */
   async plain() {
     const auth = await connectShared()
     let token

@@ -51,7 +51,8 @@ async function expired() {
 }
 
 /**
- * All tabs call at the same time. Resolves with the number of successful calls and the milliseconds until the last one.
+ * Lets all tabs call at the same time. Resolves with the number of successful calls and the milliseconds until the last
+ * one.
  */
 async function together(sign) {
   const start = performance.now()

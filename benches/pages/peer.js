@@ -43,7 +43,7 @@ async function measure({ fetch }) {
   return found
 }
 
-/** All tabs call at once when the access token has expired. The tab that signed in coordinates. */
+/** Lets all tabs call at once when the access token has expired. The tab that signed in coordinates the others. */
 async function storm({ fetch }) {
   const channel = new BroadcastChannel('storm')
   const next = (is) =>

@@ -14,24 +14,24 @@ const firstByte = async (response) => {
 }
 
 const KINDS = {
-  /** A worker that must load its file and the core. */
+  /** Resolves with a worker that must load its file and the core. */
   async fresh({ count }) {
     await connectNew(`start ${parameters.id} ${count}`)
     return { handshake: performance.now() }
   },
-  /** A worker that another tab has started, with a session. */
+  /** Resolves with a worker that another tab has started, with a session. */
   async running() {
     const auth = await connectShared()
     const handshake = performance.now()
     return { handshake, firstByte: await firstByte(await auth.fetch(ORDERS)) }
   },
-  /** A worker that must load both, and read the session from the store. */
+  /** Resolves with a worker that must load both, and read the session from the store. */
   async kept({ count }) {
     const auth = await connectSealed(`start ${parameters.id} ${count}`)
     const handshake = performance.now()
     return { handshake, firstByte: await firstByte(await auth.fetch(ORDERS)) }
   },
-  /** No vault: a page that has a token from the start. */
+  /** Starts without a vault, in a page that has a token from the start. */
   async plain({ token }) {
     const headers = { Authorization: `Bearer ${token}` }
     return { firstByte: await firstByte(await fetch(ORDERS, { headers })) }

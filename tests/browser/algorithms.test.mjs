@@ -28,11 +28,11 @@ for (const algorithm of [...LEAN, ...EXTENDED]) {
   })
 }
 
-/** An app without the option, at a provider that announces `algorithms` and signs ID tokens with RS512. */
+/** Returns an app without the option, at a provider that announces `algorithms` and signs ID tokens with RS512. */
 const appWithoutOption = (algorithms) =>
   startApp({ provider: { algorithms }, client: { id_token_signed_response_alg: 'RS512' } })
 
-/** The smaller module is loaded, and not the larger one. */
+/** Asserts that the worker loaded the smaller module, and not the larger one. */
 const assertIsSmaller = ({ site }) =>
   assert.deepEqual(
     site.requests.map(({ path }) => path.split('/').at(-1)).filter((name) => name.endsWith('.wasm')),

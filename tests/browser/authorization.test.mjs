@@ -17,7 +17,7 @@ afterEach(() => app.setConfig({}))
 
 const session = (page) => page.evaluate(() => auth.session)
 const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
-/** The parameters that were in the browser's URL. */
+/** Returns the parameters that were in the browser's URL. */
 const lastQuery = () => app.ledger.authorizationRequests().at(-1).query
 const login = (page, options) => page.evaluate((given) => settle(auth.login(given)), options)
 

@@ -45,7 +45,7 @@ import { vault } from '/strongroom/worker.js'
 setTimeout(() => vault(${JSON.stringify(config)}), ${late})
 `
 
-/** The number of the vault's open ports, as reported to a page without one. */
+/** Returns the number of the vault's open ports, as reported to a page without one. */
 const portsOpen = (page) =>
   page.evaluate(() => {
     const channel = new BroadcastChannel('count')

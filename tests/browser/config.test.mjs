@@ -26,7 +26,7 @@ afterEach(() => {
   while (undo.length) undo.pop()()
 })
 
-/** The result of `connect()` in a new browser context. */
+/** Resolves with the result of `connect()` in a new browser context. */
 async function outcome(kind = 'shared', timeout = 20) {
   const page = await app.open('/empty')
   const { error } = await page.evaluate(connecting, { kind, timeout })
@@ -34,7 +34,7 @@ async function outcome(kind = 'shared', timeout = 20) {
   return error
 }
 
-/** The result of `connect()` in a page that stays open, with a dedicated worker. */
+/** Resolves with the result of `connect()` in a page that stays open, with a dedicated worker. */
 async function outcomeHere() {
   const { error } = await blank.evaluate(async () => {
     const worker = create.dedicated()
@@ -372,7 +372,7 @@ ${TRAP}`)
     }, kind)
     assert.deepEqual(codes, Array(4).fill('vault_crashed'))
     app.provider.faults.clear()
-    // The tab stays open all the time.
+    // Connects in a tab that stays open all the time.
     const retry = async ([which, timeout]) =>
       (await settle(connect(create[which](), { timeout }))).error?.code
     let code

@@ -23,7 +23,7 @@ function startBy(kind, script) {
   apps[kind].site.files['/page.js'] = `import '/tools.js'\n${script}`
 }
 
-/** An effect that React's StrictMode runs, cleans up, and runs again. */
+/** Returns an effect that React's StrictMode runs, cleans up, and runs again. */
 const strict = (kind) => `
 const worker = create.${kind}()
 globalThis.changes = []
@@ -42,7 +42,7 @@ const second = effect()
 globalThis.boot = Promise.all([first.started, second.started]).then(([, last]) => last)
 `
 
-/** The first effect has reached its callback when it is cleaned up. */
+/** The same as `strict`, but the first effect is cleaned up only after it has reached its callback. */
 const strictLate = (kind) => `
 const worker = create.${kind}()
 globalThis.boot = (async () => {

@@ -19,7 +19,7 @@ let reports
 let heard = []
 let hear = () => {}
 
-/** The page from which the prerendered page is shown, after this many milliseconds. */
+/** Returns the page from which the prerendered page is shown, after this many milliseconds. */
 const speculating = (path, wait) => `<!doctype html>
 <meta charset="utf-8"><title>A page with a link</title><link rel="icon" href="data:,">
 <script type="speculationrules">{"prerender":[{"urls":["${path}"],"eagerness":"immediate"}]}</script>

@@ -9,7 +9,7 @@ const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated', 'vaultOrigin']
 const apps = {}
 
-/** The app's page. `made` counts its workers, and `states` are the states that a listener has received. */
+/** Returns the app's page. `made` counts its workers, and `states` are the states that a listener has received. */
 const pageWith = (source, script = 'globalThis.stop = auth.subscribe((state) => states.push(state))') => `
 import '/tools.js'
 globalThis.made = 0

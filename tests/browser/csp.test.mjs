@@ -36,7 +36,10 @@ before(async () => {
 })
 after(() => Promise.all([app?.close(), elsewhere?.close()]))
 
-/** The worker file as a bundler builds it. This file reports the result of `eval`, and has one rule too many. */
+/**
+ * Resolves with the worker file as a bundler builds it. This file reports the result of `eval`, and has one rule too
+ * many.
+ */
 async function bundled() {
   const config = { ...app.config, apis: [...app.config.apis, { url: `${elsewhere.origin}/` }] }
   const contents = `import { vault } from './worker.js'
@@ -50,14 +53,14 @@ channel.onmessage = () => {
   return outputFiles[0].text
 }
 
-/** The function of the guide that creates the worker's URL. */
+/** Returns the function of the guide that creates the worker's URL. */
 function workerUrl() {
   const code = /```js\n(const file = [\s\S]*?)const worker = new SharedWorker\((.*?), \{/.exec(guide)
   assert.ok(code, 'the guide has the code that creates the URL')
   return `${code[1]}\nfunction workerUrl() { return ${code[2]} }`
 }
 
-/** The headers of a block of the guide, with the origins of these servers. */
+/** Returns the headers of a block of the guide, with the origins of these servers. */
 function headers(block) {
   const lines = new RegExp(`\`\`\`http ${block}\\n([\\s\\S]*?)\`\`\``).exec(guide)?.[1]
   assert.ok(lines, `the guide has headers of: ${block}`)

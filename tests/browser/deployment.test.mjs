@@ -30,7 +30,7 @@ const start = async (options) => {
 const workerOf = (app, changes) => `import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, ...changes })})`
 
-/** The configuration of the new deployment. */
+/** Returns the configuration of the new deployment. */
 const newer = ({ config }) => ({ apis: [...config.apis, { url: ADDED }] })
 
 /**
@@ -44,10 +44,10 @@ const deployHashed = (app, home = app.site) => {
   }
 }
 
-/** A worker file with the same name and other content. */
+/** Deploys a worker file with the same name and other content. */
 const deployFixed = (app) => app.setConfig(newer(app))
 
-/** A page whose function asks the server for the newest worker from its second call on. */
+/** Serves a page whose function asks the server for the newest worker from its second call on. */
 const asksForNewest = (app) => {
   app.site.files['/tools.js'] += `
 let isFirst = true
@@ -72,7 +72,7 @@ const isNew = (page) =>
     while (!(await isLetPass())) await new Promise((resolve) => setTimeout(resolve, 50))
   }, ADDED)
 
-/** A tab of the old deployment, then the deployment, then a new tab. */
+/** Opens a tab of the old deployment, deploys, and then opens a new tab. */
 async function twoTabs(app, deploy, { signsIn = true, open = () => app.open() } = {}) {
   const old = await open()
   if (signsIn) await signIn(old)
@@ -104,7 +104,7 @@ const CASES = [
   ['a fixed name', 'dedicated', deployFixed],
 ]
 
-/** The tabs that sign out: the old one and the new one, each in half of the cases or in all of them. */
+/** Returns the tabs that sign out: the old one and the new one, each in half of the cases or in all of them. */
 const signingOut = (index) => (ALL ? [0, 1] : [index % 2])
 
 for (const [index, [names, kind, deploy]] of CASES.entries()) {

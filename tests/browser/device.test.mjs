@@ -35,7 +35,7 @@ const shown = async (options = {}) => {
   return { page, code }
 }
 
-/** A person's phone. */
+/** Opens a page as on the user's phone. */
 const phone = async (address) => {
   const page = await (await app.browser.newContext()).newPage()
   await page.goto(address)

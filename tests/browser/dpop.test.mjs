@@ -50,7 +50,7 @@ async function signedIn() {
   return page
 }
 
-/** The public keys in proofs. */
+/** Returns the public keys in proofs. */
 const keysIn = (proofs) => new Set(proofs.map((proof) => JSON.stringify(decodeProtectedHeader(proof).jwk)))
 
 test('login, call and refresh are proven by one key', time, async () => {
@@ -174,7 +174,7 @@ test('no proof, no token and no private key is in the page', time, async () => {
   assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: false }])
 })
 
-/** A code passes through the callback's URL even if it is bound to a key. */
+/** Excludes codes, which pass through the callback's URL even if they are bound to a key. */
 const isNoCallback = ({ kind }) => kind !== 'authorization_code'
 
 const keysInStore = () =>

@@ -17,7 +17,7 @@ after(() => app.close())
 
 const loaded = () => app.site.requests.filter(({ path }) => path === MESSAGES).length
 
-/** A call without a session, on a new page for which `route` serves the messages. */
+/** Makes a call without a session, on a new page for which `route` serves the messages. */
 async function refused(route) {
   const page = await app.open('/empty')
   const unhandled = []

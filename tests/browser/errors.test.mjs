@@ -37,7 +37,7 @@ afterEach(() => {
   }
 })
 
-/** The result of `handleCallback()` on a new page that is opened at this URL. */
+/** Resolves with the result of `handleCallback()` on a new page that is opened at this URL. */
 async function callback(query, context, which = app) {
   const page = await which.open(`/callback${query}`, context)
   const outcome = await booted(page)
@@ -409,7 +409,7 @@ test('popup_blocked', time, async () => {
   assert.equal(error.code, 'popup_blocked')
 })
 
-/** A promise with its resolve function. */
+/** Creates a promise with its resolve function. */
 function deferred() {
   let resolve
   const promise = new Promise((settle) => (resolve = settle))

@@ -285,7 +285,7 @@ const CACHING = `addEventListener('fetch', (event) => {
   event.respondWith(caches.match(request.url).then((found) => found ?? fetchAndKeep()))
 })`
 
-/** An app with a caching service worker, in which escrow() comes first or is for another URL. */
+/** Starts an app with a caching service worker, in which escrow() comes first or is for another URL. */
 async function startCaching({ kind, vault = '/auth.worker.js' }) {
   const app = await start({ kind, persist: 'escrow' })
   // The service worker may connect to the same servers as the vault.
@@ -303,7 +303,7 @@ const plant = async ([address, body, headers = {}]) => {
   await cache.put(address, new Response(body, { headers: { 'Content-Type': 'text/javascript', ...headers } }))
 }
 
-/** The access tokens in the requests stored in caches. Runs in the page. */
+/** Resolves with the access tokens in the requests stored in caches. Runs in the page. */
 const keptTokens = async () => {
   const cache = await caches.open('kept')
   const requests = await cache.keys()

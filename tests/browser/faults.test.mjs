@@ -49,7 +49,7 @@ async function expired(context) {
   return { page, tokenRequests, count: () => tokenRequests().length }
 }
 
-/** The result of a call: the status, or the error's code, or its name for errors of fetch. */
+/** Resolves with the result of a call: the status, or the error's code, or its name for errors of fetch. */
 const outcome = async (page, url = orders, init) => {
   const { value, error } = await call(page, url, init)
   return value?.status ?? error.code ?? error.name

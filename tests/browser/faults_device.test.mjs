@@ -59,7 +59,7 @@ async function over(kind) {
   await new Promise((resolve) => setTimeout(resolve, left + 1))
 }
 
-/** A worker whose clocks a test sets: `wall` milliseconds ahead from the start. */
+/** Returns a worker whose clocks a test sets: `wall` milliseconds ahead from the start. */
 const withClock = (wall, config = {}) =>
   app.setWorker(`
 import { set } from '/clock.js'

@@ -30,7 +30,7 @@ before(async () => {
 })
 after(() => app?.close())
 
-/** An origin where no server listens. */
+/** Resolves with an origin where no server listens. */
 async function nowhere() {
   const server = await listen({ handler() {} })
   await server.close()
@@ -135,7 +135,7 @@ function prepare({ token, addresses }) {
     seen: async () => Number(await (await fetches.plain(`${addresses.api}on/seen`)).text()),
     bytes: (size) => new Uint8Array(size),
   }
-  /** A case that hangs is a difference, or a mistake in the case. */
+  /** Limits the time of a case: a case that hangs is a difference, or a mistake in the case. */
   const late = () => new Promise((resolve) => setTimeout(resolve, 10_000, 'nothing in ten seconds'))
   globalThis.run = async (code, which) => {
     const names = Object.keys(tools)
@@ -154,7 +154,7 @@ function prepare({ token, addresses }) {
   }
 }
 
-/** The cases that docs/fetch.md lists as different: the first column of its table, in backticks. */
+/** Resolves with the cases that docs/fetch.md lists as different: the first column of its table, in backticks. */
 async function allowed() {
   const text = await readFile(new URL('../../docs/fetch.md', import.meta.url), 'utf8')
   const [, table] = text.split('| case | `fetch` | `auth.fetch` |')

@@ -113,7 +113,7 @@ test('a vault closes the database after use', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
   await booted(page)
-  // The page stays open, so its worker stays alive.
+  // Opens a page that stays open, so that its worker stays alive.
   const stay = (route) =>
     route.request().isNavigationRequest() ? route.fulfill({ status: 204 }) : route.continue()
   await page.route(`${app.provider.issuer}/**`, stay)
@@ -147,7 +147,7 @@ test('thousands of records do not prevent a login', time, async () => {
 
 // Messages
 
-/** The worker file, which reports the size of the core's memory on the channel `memory`. */
+/** Returns the worker file, which reports the size of the core's memory on the channel `memory`. */
 const measured = (config) => `import { vault } from '/strongroom/worker.js'
 const { Instance } = WebAssembly
 let memory

@@ -18,7 +18,7 @@ afterEach(() => app.provider.faults.clear())
 
 const MEGABYTE = 1024 * 1024
 
-/** A stream, with the number of bytes taken from it and the time of its cancellation. */
+/** Returns a stream, with the number of bytes taken from it and the time of its cancellation. */
 function watched(chunks) {
   const source = { bytes: 0 }
   source.ended = new Promise((resolve) => {
@@ -35,8 +35,8 @@ function watched(chunks) {
 const SIZES = { objectMode: false, highWaterMark: 64 * 1024 }
 
 /**
- * A body that repeats these chunks without an end. A finite one might be read completely before it is canceled: network
- * buffers take megabytes ahead (up to 36 on Linux), and a closed connection accepts everything until its end is
+ * Returns a body that repeats these chunks without an end. A finite one might be read completely before it is canceled:
+ * network buffers take megabytes ahead (up to 36 on Linux), and a closed connection accepts everything until its end is
  * noticed.
  */
 function endless(chunks) {
@@ -113,5 +113,5 @@ test('keys and metadata that are too long are ignored', time, async () => {
   }
 })
 
-/** The result of a login that does not reach the provider's page. */
+/** Returns the result of a login that does not reach the provider's page. */
 const login = (page) => page.evaluate(() => boot.then(() => settle(auth.login())))

@@ -260,7 +260,7 @@ describe('the profile on disk', () => {
     }
   }
 
-  /** The kinds of secrets that these files contain unencoded. */
+  /** Returns the kinds of secrets that these files contain unencoded. */
   const kindsIn = (files, secrets) => {
     const kinds = secrets.filter(({ value }) => files.some((file) => file.includes(value)))
     return [...new Set(kinds.map(({ kind }) => kind))]

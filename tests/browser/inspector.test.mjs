@@ -20,7 +20,7 @@ afterEach(() => {
 
 const modules = () => app.site.requests.map(({ path }) => path).filter((path) => path.endsWith('.wasm'))
 
-/** A worker file that names its module. */
+/** Returns a worker file that names its module. */
 const workerWith = (config, wasm) => `import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${wasm}' })`
 

@@ -21,7 +21,7 @@ before(async () => {
 })
 after(() => app?.close())
 
-/** A page that is recorded from its first script on. */
+/** Opens a page that is recorded from its first script on. */
 async function openWatched(path) {
   const context = await app.browser.newContext()
   const log = await record(context)

@@ -32,7 +32,9 @@ before(async () => {
 })
 after(() => app?.close())
 
-/** The code of a redirect login arrives in the URL and has been used; leak.test.mjs searches for it. */
+/**
+ * Returns the tokens. The code of a redirect login arrives in the URL and has been used; leak.test.mjs searches for it.
+ */
 const tokens = () => app.ledger.secrets().filter(({ kind }) => kind !== 'authorization_code')
 
 /** Uses a socket, and stores everything that the page can read of it. Runs in the page. */

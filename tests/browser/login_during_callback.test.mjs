@@ -160,7 +160,7 @@ test('login() of another connection waits for the callback too', time, async () 
   await page.context().close()
 })
 
-/** A page at the callback whose exchange the provider has not answered. `release` lets it respond. */
+/** Resolves with a page at the callback whose exchange the provider has not answered. `release` lets it respond. */
 async function exchanging(config = {}) {
   const app = apps.shared
   app.setConfig(config)
@@ -234,7 +234,7 @@ test('login() navigates immediately without a callback in flight', time, async (
   await page.context().close()
 })
 
-/** A promise with its resolve function. */
+/** Creates a promise with its resolve function. */
 function deferred() {
   let resolve
   const promise = new Promise((settle) => (resolve = settle))

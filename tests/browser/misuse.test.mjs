@@ -62,7 +62,7 @@ test('connect() explains what its function must return', time, async () => {
   await page.context().close()
 })
 
-/** The code and message with which a connected page's call is rejected. */
+/** Resolves with the code and message with which a connected page's call is rejected. */
 async function refusal(call) {
   const page = await app.open()
   await booted(page)

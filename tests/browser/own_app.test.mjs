@@ -12,7 +12,7 @@ before(async () => {
 })
 after(() => servers.close())
 
-/** The provider's redirect for an app that sends these parameters. */
+/** Resolves with the provider's redirect for an app that sends these parameters. */
 async function authorization(parameters) {
   const query = new URLSearchParams({
     client_id: OWN_CLIENT_ID,

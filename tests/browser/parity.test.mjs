@@ -23,7 +23,7 @@ before(async () => {
 
 after(() => app?.close())
 
-/** An origin where no server listens. */
+/** Resolves with an origin where no server listens. */
 async function nowhere() {
   const server = await listen({ handler() {} })
   await server.close()

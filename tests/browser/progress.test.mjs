@@ -25,7 +25,7 @@ before(async () => {
 after(() => app?.close())
 beforeEach(() => app.api.clear())
 
-/** The progress reports of a call, and the number of bytes in its body. */
+/** Resolves with the progress reports of a call, and the number of bytes in its body. */
 const told = (path, body = 'undefined') =>
   page.evaluate(`(async () => {
     const told = []

@@ -42,7 +42,7 @@ const orders = (app) => `${app.api.url}orders`
 const resumed = (page) => page.evaluate(() => auth.resumed)
 const session = (page) => page.evaluate(() => auth.session)
 
-/** The number of authorization requests at the provider. */
+/** Returns the number of authorization requests at the provider. */
 const trips = (app) => app.ledger.authorizationRequests().length
 
 /** Reloads the app: the only tab's worker ends with the page. */
@@ -133,7 +133,10 @@ test('redirect: one attempt without a session at the provider', time, async () =
   assert.equal(trips(app) - before, 1)
 })
 
-/** The number of attempts of an app that reloads itself at each start, eight times, and never finds a session. */
+/**
+ * Resolves with the number of attempts of an app that reloads itself at each start, eight times, and never finds a
+ * session.
+ */
 async function tripsInCircle(forgetting = '') {
   const app = apps.redirect
   const page = await app.open()

@@ -17,7 +17,10 @@ before(async () => {
 })
 after(() => Promise.all([demo?.close(), browser?.close()]))
 
-/** The result of registering a service worker, the directives that blocked it, and the requests to the site. */
+/**
+ * Resolves with the result of registering a service worker, the directives that blocked it, and the requests to the
+ * site.
+ */
 async function register({ path, pageCsp }) {
   const { site } = demo
   const before = site.pageCsp

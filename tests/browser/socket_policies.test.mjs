@@ -44,7 +44,7 @@ beforeEach(() => {
 })
 afterEach(() => app.site.override(WORKER, {}))
 
-/** A page with a session, whose worker has this policy. */
+/** Resolves with a page with a session, whose worker has this policy. */
 async function under(headers, webSocket) {
   app.site.override(WORKER, { headers })
   app.setConfig({ apis: [{ url: app.api.url, webSocket }] })

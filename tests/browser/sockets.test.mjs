@@ -35,7 +35,7 @@ beforeEach(() => {
   app.api.sockets.length = 0
 })
 
-/** The usual rule, plus sockets below `/v1/live/` and at an origin without a server. */
+/** Returns the usual rule, plus sockets below `/v1/live/` and at an origin without a server. */
 function rules() {
   const http = live.replace('ws', 'http')
   return [
@@ -46,11 +46,12 @@ function rules() {
 }
 
 /**
- * The sockets that reached the API with a valid token. If the token is in the query, the URL is first tried without it.
+ * Returns the sockets that reached the API with a valid token. If the token is in the query, the URL is first tried
+ * without it.
  */
 const admitted = () => app.api.sockets.filter(({ claims }) => claims)
 
-/** An origin where no server listens. */
+/** Resolves with an origin where no server listens. */
 async function nowhere() {
   const server = await listen({ handler() {} })
   await server.close()
@@ -329,7 +330,7 @@ test('its url is the page’s, without the token', time, async () => {
   assert.match(path, /\?a=1&access_token=ey/)
 })
 
-/** A page with its own vault, whose rule has this `webSocket`. */
+/** Resolves with a page with its own vault, whose rule has this `webSocket`. */
 async function withRule(webSocket, more = {}) {
   app.setConfig({ apis: [{ url: app.api.url, webSocket }], ...more })
   const context = await app.browser.newContext()

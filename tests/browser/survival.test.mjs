@@ -178,7 +178,7 @@ const table = () => {
   return markdownTable(names.map((name, row) => [name, ...columns.map((column) => column[row])]))
 }
 
-/** The columns of a table, each with its heading first. */
+/** Returns the columns of a table, each with its heading first. */
 const columnsOf = (text) => {
   const lines = text.split('\n').filter((line) => !/^\|[ |:-]*$/.test(line))
   const rows = lines.map((line) => line.split('|').slice(1, -1))

@@ -56,7 +56,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 7200, absolute: 36_000 
   }
 }
 
-/** The provider rejects each refresh with a real `invalid_grant` that no page may read. */
+/** Makes the provider reject each refresh with a real `invalid_grant` that no page may read. */
 function refuseHidden() {
   app.provider.settings.areAccountsBlocked = true
   proxy.faults.add('token', { times: Infinity, hideErrors: true })
@@ -88,7 +88,7 @@ async function staysActive({ page, advance }) {
   }
 }
 
-/** The trouble ends: after this wait a call succeeds with the stored refresh token. */
+/** Ends the fault, and asserts that after this wait a call succeeds with the stored refresh token. */
 async function recovers({ page, advance }, wait = SUSPECTED_WAIT) {
   proxy.faults.clear()
   app.provider.settings.areAccountsBlocked = false

@@ -42,7 +42,7 @@ beforeEach(() => {
   app.provider.settings.accessTokenSeconds = ACCESS_TOKEN_SECONDS
 })
 
-/** The first tab, in which the user signs in, and further tabs. */
+/** Resolves with the first tab, in which the user signs in, and further tabs. */
 async function tabs(count) {
   const first = await app.open()
   await signIn(first)

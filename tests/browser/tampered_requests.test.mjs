@@ -29,13 +29,13 @@ afterEach(() => {
 
 const lastRequest = ({ ledger } = app) => ledger.authorizationRequests().at(-1)
 
-/** A page whose console output is recorded. */
+/** Opens a page whose console output is recorded. */
 const openPage = async (path, of = app) => {
   const page = await of.open(path)
   const warnings = []
   page.on('console', (line) => line.type() === 'warning' && warnings.push(line.text()))
   const warningsOf = (code) => warnings.filter((line) => line.startsWith(`strongroom: ${code}: `))
-  /** The messages are loaded first, so the warning may come after the session. */
+  /** Waits for the warning, which may come after the session because the messages are loaded first. */
   const warned = async (code) => {
     if (warningsOf(code).length) return
     await page.waitForEvent('console', (line) => line.text().startsWith(`strongroom: ${code}: `))

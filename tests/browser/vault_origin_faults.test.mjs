@@ -18,10 +18,10 @@ afterEach(() => {
   app.setConfig({})
 })
 
-/** The vault's frame in a page. */
+/** Returns the vault's frame in a page. */
 const vaultIn = (page) => page.frames().find((each) => each.url() === frame)
 
-/** A worker file whose worker ends silently on command. */
+/** Returns a worker file whose worker ends silently on command. */
 const mortal = () => `import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)})
 new BroadcastChannel('end').onmessage = () => close()`

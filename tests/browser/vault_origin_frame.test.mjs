@@ -46,7 +46,7 @@ after(() => Promise.all([app, sibling, stranger, silent].map((server) => server?
 const withoutPolicy = () =>
   app.vault.override('/frame.html', { headers: { 'Content-Security-Policy': null } })
 
-/** A page with the package but without auth. */
+/** Opens a page with the package but without auth. */
 async function openEmpty(origin = app.site.origin) {
   const page = await (await app.browser.newContext()).newPage()
   page.setDefaultTimeout(15_000)
@@ -55,7 +55,7 @@ async function openEmpty(origin = app.site.origin) {
   return page
 }
 
-/** The result of `connectFrame()`: its error code, or `connected`. */
+/** Resolves with the result of `connectFrame()`: its error code, or `connected`. */
 const attempt = async (page, url = frame, options = { timeout: 8 }) => {
   const { error } = await page.evaluate(
     ([address, given]) => settle(connectFrame(address, given).then(() => 0)),
@@ -419,7 +419,7 @@ test('config_invalid: the vault’s own origin on the list, and a second call', 
 
 // The callback page
 
-/** The number of times the callback page's script was fetched, and so ran. */
+/** Returns the number of times that the callback page's script was fetched, and therefore ran. */
 const callbackRuns = () => app.vault.requests.filter(({ path }) => path === '/callback.js').length
 
 test('no frame can show the callback page', time, async () => {
@@ -541,7 +541,7 @@ test('a response too long for a cookie fails with a reason', time, async () => {
   assert.equal((await booted(page)).error.code, 'login_unknown')
 })
 
-/** The size in bytes of the pending cookies in a request's header. */
+/** Returns the size in bytes of the pending cookies in a request's header. */
 const bytesOf = (cookies) => cookies.reduce((sum, { name, value }) => sum + name.length + value.length, 0)
 
 for (const [name, code, least] of [
@@ -606,7 +606,7 @@ const withoutPrefix = () => {
   })
 }
 
-/** The vault's origin over https, with a self-signed certificate. */
+/** Starts the vault's origin over https, with a self-signed certificate. */
 async function startSecure() {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-'))
   const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(folder, name))
@@ -633,7 +633,7 @@ async function startSecure() {
 test('only plain http uses a cookie without the prefix', time, async () => {
   const secure = await startSecure()
   const release = app.site.override('/page.js', { body: '' })
-  /** The names of the cookies that hold a response. */
+  /** Resolves with the names of the cookies that hold a response. */
   const names = async (origin, script = () => {}) => {
     const context = await app.browser.newContext({ ignoreHTTPSErrors: true })
     await context.addInitScript(script)

@@ -20,7 +20,7 @@ afterEach(() => {
   while (undo.length) undo.pop()()
 })
 
-/** The error of `connect()` to a worker from `url`, in a new browser context. */
+/** Resolves with the error of `connect()` to a worker from `url`, in a new browser context. */
 async function outcome(kind, url = '/auth.worker.js', form = 'function') {
   const page = await app.open('/empty')
   const result = await page.evaluate(connecting, { kind, url, form })

@@ -19,7 +19,7 @@ globalThis.fetch = (url, init) => {
 const STRONGROOM = "import { vault } from '/strongroom/worker.js'"
 const LIBRARY = "import '/library.js'"
 
-/** The library's observations of a call, if any came before the response. */
+/** Resolves with the library's observations of a call that came before the response. */
 async function heard(imports) {
   const app = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 3600 } })
   try {

@@ -67,7 +67,7 @@ describe('a Node process that ends during a refresh', { timeout: 240_000 }, () =
   afterEach(() => release())
   after(() => app?.stop())
 
-  /** A signed-in user whose access token has expired, and whose next refresh waits at the provider. */
+  /** Resolves with a signed-in user whose access token has expired, and whose next refresh waits at the provider. */
   async function expired(fault = {}) {
     const visitor = app.visitor()
     settings.accessTokenSeconds = 2

@@ -91,7 +91,7 @@ test('failed start of the core is tried again', async (t) => {
   await made.ready(env)
 })
 
-/** A function of WebAssembly that traps. */
+/** Returns a function of WebAssembly that traps. */
 const trap = () => {
   const bytes = Uint8Array.of(
     0,

@@ -121,7 +121,7 @@ export function suite(name) {
   })
 }
 
-/** The reason why a capability is not tested in an engine, and its cell in that case. */
+/** Returns the reason why a capability is not tested in an engine, and its cell in that case. */
 function exceptionOf({ not, varies, notAutomated }, engine) {
   const cells = Object.entries({ no: not, varies, 'not automated': notAutomated })
   const [cell, reasons] = cells.find(([, by]) => by?.[engine]) ?? []

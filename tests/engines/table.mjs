@@ -10,7 +10,7 @@ import { markdownTable } from '../support/report.mjs'
 const DOCS = new URL('../../docs/browsers.md', import.meta.url)
 const TITLES = Object.values(ENGINES).map(({ title }) => title)
 
-/** The text between two comments. */
+/** Returns the text between two comments. */
 const part = (text, name) => {
   const marks = [`<!-- ${name} -->\n\n`, '\n\n<!-- end -->']
   const start = text.indexOf(marks[0]) + marks[0].length
@@ -24,7 +24,7 @@ const replace = (text, name, by) => {
   return text.slice(0, start) + by + text.slice(end)
 }
 
-/** The table as it is in the docs: rows by name, cells by title. */
+/** Returns the table as it is in the docs: rows by name, cells by title. */
 function readTable(text) {
   const [head, , ...lines] = text.split('\n').map((line) => line.slice(2, -2).split(' | '))
   const titles = head.slice(1).map((title) => title.split(' ')[0])
@@ -83,7 +83,7 @@ export function compareColumn(title, version, rows, column) {
   assert.deepEqual(listed, [...reasons].sort(), hint)
 }
 
-/** The version in the table's head. */
+/** Returns the version in the table's head. */
 const versionOf = (docs, title) => {
   const [head] = part(docs, 'what the engines do').text.split('\n')
   return new RegExp(`\\| ${title} ([\\d.]+)`).exec(head)?.[1] ?? ''

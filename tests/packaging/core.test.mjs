@@ -9,7 +9,7 @@ import { install, pack } from './tarball.mjs'
 
 const base64url = (text) => Buffer.from(text).toString('base64url')
 
-/** A token with this payload. Nobody checks its signature. */
+/** Returns a token with this payload. Nobody checks its signature. */
 const token = (claims, header = { alg: 'ES256', kid: 'a' }) =>
   [base64url(JSON.stringify(header)), base64url(JSON.stringify(claims)), base64url('signature')].join('.')
 

@@ -64,7 +64,7 @@ after(() => browser?.close())
 /** An error message of the package that names such a file as an example. */
 const ADVICE = /write new SharedWorker\(new URL\(\\?'\.\/auth\.worker\.ts/
 
-/** The snippets that create a worker, with their locations. */
+/** Resolves with the snippets that create a worker, with their locations. */
 async function snippets() {
   const documents = ['README.md', ...(await readdir(`${root}docs`)).map((name) => `docs/${name}`)]
   const found = []

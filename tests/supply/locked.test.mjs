@@ -7,7 +7,7 @@ const root = new URL('../../', import.meta.url)
 const read = (path) => readFile(new URL(path, root), 'utf8')
 const json = async (path) => JSON.parse(await read(path))
 
-/** The packages of a Cargo.lock. */
+/** Returns the packages of a Cargo.lock. */
 const crates = (lock) =>
   lock
     .split('[[package]]')
@@ -42,7 +42,7 @@ test('a control: a crate from elsewhere, or without a digest, is noticed', () =>
   assert.equal(found(checksum), 1)
 })
 
-/** The problem with an entry of package-lock.json, if any. */
+/** Returns the problem with an entry of package-lock.json, if any. */
 const unpinned = ([path, { integrity, resolved }]) =>
   path !== '' &&
   (!/^sha512-[\w+/]{86}==$/.test(integrity ?? '') ||

@@ -29,7 +29,7 @@ export const PACKAGE = [
   'strongroom_extended_bg.wasm',
 ]
 
-/** The app's policy. `connect-src` only lets a test compare with plain `fetch`. */
+/** Returns the app's policy. `connect-src` only lets a test compare with plain `fetch`. */
 const csp = (connectSrc) =>
   `default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
 
@@ -72,8 +72,8 @@ Object.assign(globalThis, { connect, connectFrame, createAuth, create, describe,
 `
 
 /**
- * The script of the app's pages. `boot` resolves with the result of `handleCallback()`, or with the error that stopped
- * it. `auth` is the client. `changes` and `failures` are the events so far.
+ * Returns the script of the app's pages. `boot` resolves with the result of `handleCallback()`, or with the error that
+ * stopped it. `auth` is the client. `changes` and `failures` are the events so far.
  */
 export const pageScript = ({ kind, timeout, resume, frame, handler }) => `
 import '/tools.js'
@@ -102,7 +102,7 @@ import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(withConsent(config))})
 `
 
-/** The scripts of the vault's origin, as in docs/vault-origin.md. */
+/** Returns the scripts of the vault's origin, as in docs/vault-origin.md. */
 const frameScript = ({ kind, apps, extendedLifetime }) => `
 import { vaultFrame } from '/strongroom/vault-frame.js'
 ${tools(extendedLifetime).match(/const create[^]*?\n}\n/)[0]}

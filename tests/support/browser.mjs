@@ -72,7 +72,7 @@ export function findProgram(program) {
   return found
 }
 
-/** The path of Chromium's executable. */
+/** Returns the path of Chromium's executable. */
 export const findBrowser = () => findProgram('chromium')
 
 /**

@@ -49,7 +49,7 @@ async function attachToWorkers(page) {
   return Promise.all(targets.map(({ targetId }) => attach(session, targetId)))
 }
 
-/** The shared workers of a page's browser context. */
+/** Resolves with the shared workers of a page's browser context. */
 async function sharedWorkers(session, page) {
   const own = await page.context().newCDPSession(page)
   const { browserContextId } = (await own.send('Target.getTargetInfo')).targetInfo

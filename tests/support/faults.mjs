@@ -68,7 +68,7 @@ export function applyFault(ctx, fault) {
   ctx.set(headers)
 }
 
-/** The response that a fault sends instead of the server's, for a page of this origin. */
+/** Returns the response that a fault sends instead of the server's, for a page of this origin. */
 export function answerOf({ answer: { status = 200, headers = {}, body = '', cors = true } }, origin) {
   const type = typeof body === 'string' ? 'text/html; charset=utf-8' : 'application/json; charset=utf-8'
   // A browser lets a worker read only those responses that CORS allows.

@@ -112,7 +112,7 @@ class Walker {
     if (node) this.#handles.set(node, objectId)
   }
 
-  /** The bytes of the buffers at `node`; undefined if they cannot be read. */
+  /** Resolves with the bytes of the buffers at `node`; undefined if they cannot be read. */
   async read(node) {
     const handle = await this.#handle(node, new Set())
     return handle && (await this.#call(handle, readBytes, [], true))
@@ -214,7 +214,7 @@ function member(name) {
   return this[name]
 }
 
-/** The value of a resolved promise. `#call` waits for the result of this function. */
+/** Returns the value of a resolved promise. `#call` waits for the result of this function. */
 function settled() {
   return Promise.race([this, null])
 }

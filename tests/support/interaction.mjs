@@ -11,8 +11,8 @@ const SCOPES = {
 }
 
 /**
- * The pages between the authorization request and its response: sign-in, then consent. These pages are plain forms
- * without script, so that a test does exactly what a person does.
+ * Returns the pages between the authorization request and its response: sign-in, then consent. These pages are plain
+ * forms without script, so that a test does exactly what a person does.
  *
  * @param {object} options
  * @param {() => import('oidc-provider').Provider} options.provider

@@ -19,7 +19,7 @@ const hex = (byte) => byte.toString(16).padStart(2, '0')
 const bytesOf = (text) => [...Buffer.from(text)]
 const mapBytes = (text, write, glue = '') => bytesOf(text).map(write).join(glue)
 
-/** The part of a base64 string that does not depend on the bytes around it, if `shift` bytes precede. */
+/** Returns the part of a base64 string that does not depend on the bytes around it, if `shift` bytes precede. */
 const base64 = (text, shift) => {
   const whole = Buffer.concat([Buffer.alloc(shift), Buffer.from(text)]).toString('base64')
   return whole.slice(shift && 4, 4 * Math.floor((shift + text.length) / 3))

@@ -38,7 +38,7 @@ export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, o
   }
 }
 
-/** A port that was free a moment ago, for programs that cannot report which port they use. */
+/** Resolves with a port that was free a moment ago, for programs that cannot report which port they use. */
 export async function freePort() {
   const { port, close } = await listen({ handler() {} })
   await close()

@@ -225,7 +225,7 @@ export async function startProvider({
 }
 
 /**
- * The metadata of a single-page app (RFC 7591): no secret, code flow, refresh tokens.
+ * Returns the metadata of a single-page app (RFC 7591): no secret, code flow, refresh tokens.
  *
  * @param {object} metadata `client_id`, `client_name`, `redirect_uris`, `post_logout_redirect_uris`, …
  */

@@ -1,5 +1,5 @@
 /**
- * A table that a test file prints at its end.
+ * Creates a table that a test file prints at its end.
  *
  * @param {string} title
  * @param {string[]} columns Of the values after the row's name.

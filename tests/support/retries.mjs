@@ -22,14 +22,14 @@ export const played = (scene) => async () => {
   }
 }
 
-/** The result of a scene; `kept` if one of its takes ends so. */
+/** Resolves with the result of a scene; `kept` if one of its takes ends so. */
 export async function mostlyKept(see) {
   let outcome
   for (let take = 0; take < TAKES && outcome !== 'kept'; take++) outcome = await see()
   return outcome
 }
 
-/** The error code of a shared worker's failure, if the browser reported it. */
+/** Returns the error code of a shared worker's failure, if the browser reported it. */
 export const told = (code) => {
   if (code === 'worker_timeout') throw new Again('the browser did not tell that the worker failed')
   return code

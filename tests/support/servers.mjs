@@ -109,7 +109,7 @@ export async function startServers({
   }
 }
 
-/** The vault's origin: two pages, and the worker file. */
+/** Starts the vault's origin: two pages, and the worker file. */
 const startVaultSite = (options) =>
   startSite({ host: VAULT_HOSTS.vault, routes: { '/callback': '/callback.html' }, ...options })
 

@@ -27,9 +27,9 @@ const COMMON_HEADERS = {
 }
 
 /**
- * The page's policy. The policy has no `connect-src`: a page whose requests go through its vault needs none, and
- * without it script in the page cannot send data elsewhere by `fetch`. Only the vault's script can become a worker, and
- * none can become a service worker, which would see the vault's requests.
+ * Returns the page's policy. The policy has no `connect-src`: a page whose requests go through its vault needs none,
+ * and without it script in the page cannot send data elsewhere by `fetch`. Only the vault's script can become a worker,
+ * and none can become a service worker, which would see the vault's requests.
  *
  * @param {string} origin
  * @param {string[]} workers Their paths.
@@ -48,8 +48,8 @@ export function pageCsp(origin, workers) {
 }
 
 /**
- * The worker's own policy. A worker does not inherit the page's policy. Without this header it could connect anywhere;
- * with it, only to its own origin, the provider and the API.
+ * Returns the worker's own policy. A worker does not inherit the page's policy. Without this header it could connect
+ * anywhere; with it, only to its own origin, the provider and the API.
  */
 export function workerCsp(connectSrc) {
   return policy({

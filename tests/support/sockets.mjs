@@ -19,7 +19,7 @@ import { WebSocketServer } from 'ws'
 export const PREFIX = 'bearer.'
 
 /**
- * The API's sockets. Each requires an access token, in the place that the path names:
+ * Starts the API's sockets. Each requires an access token, in the place that the path names:
  *
  * - `/v1/live/protocol`: in a sub-protocol, after `bearer.`
  * - `/v1/live/message`: in the first message, `{ "token": … }`

@@ -1,6 +1,6 @@
 /**
- * The provider's storage, in memory: an oidc-provider adapter that outlives the `Provider` object, so that a provider
- * with new signing keys keeps the sessions and tokens of the old one.
+ * Creates the provider's storage, in memory: an oidc-provider adapter that outlives the `Provider` object, so that a
+ * provider with new signing keys keeps the sessions and tokens of the old one.
  *
  * @param {{ leewaySeconds: () => number }} options Time during which a consumed refresh token is accepted again, as
  *   many providers do for lost responses.

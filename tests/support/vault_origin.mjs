@@ -17,7 +17,7 @@ const NAMES = {
 const FILES = { '/callback': '/callback.html' }
 
 /**
- * The headers of the guide, by path, with the guide's origins replaced by these.
+ * Returns the headers of the guide, by path, with the guide's origins replaced by these.
  *
  * @param {{ app: string, issuer: string, api: string }} origins
  * @returns {Record<string, Record<string, string>>}

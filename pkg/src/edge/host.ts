@@ -251,7 +251,7 @@ export class Host {
     return step
   }
 
-  /** The bytes of the last step. */
+  /** Returns the bytes of the last step. */
   #bytes(): Uint8Array<ArrayBuffer> {
     const start = this.#edge.bytes()
     return new Uint8Array(this.#instance.memory.buffer.slice(start, start + this.#edge.bytes_length()))

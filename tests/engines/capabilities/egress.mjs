@@ -11,7 +11,7 @@ const STATUSES = [301, 302, 303, 307, 308]
 /** Headers of the page that must not reach other destinations. */
 const OWN = { 'X-Api-Key': 'configured by the app', 'X-Trace': 'abc' }
 
-/** A server of another origin that allows every origin and records its requests. */
+/** Starts a server of another origin that allows every origin and records its requests. */
 async function startElsewhere(app) {
   const requests = []
   const server = await listen({
@@ -30,7 +30,7 @@ async function startElsewhere(app) {
   app.close = () => Promise.all([close(), server.close()])
 }
 
-/** The vault's decisions on raw URLs and methods, without the page's own URL parser in between. */
+/** Resolves with the vault's decisions on raw URLs and methods, without the page's own URL parser in between. */
 async function verdicts(tab, asked) {
   return tab.evaluate(
     (list) =>

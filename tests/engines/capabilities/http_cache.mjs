@@ -58,7 +58,7 @@ const IN_PIECES = [
   })),
 ]
 
-/** The parts that a cache served, concatenated. */
+/** Returns the parts that a cache served, concatenated. */
 const pieces = (outcomes) =>
   outcomes
     .slice(1)
@@ -67,7 +67,7 @@ const pieces = (outcomes) =>
 
 const found = (app, text) => search({ page: [text] }, app.ledger.secrets())
 
-/** A page with a signed-in user, under a rule that allows ranges. */
+/** Resolves with a page with a signed-in user, under a rule that allows ranges. */
 async function signedIn({ app, visit }, rule) {
   app.setConfig({ apis: [{ url: app.api.url, allowHeaders: ['Range', 'If-Range'], ...rule }] })
   const { tab } = await visit()

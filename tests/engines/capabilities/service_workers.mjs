@@ -32,7 +32,7 @@ async function spy({ app, visit }) {
   return seen
 }
 
-/** The result of registering a service worker, and the number of requests for its file. */
+/** Resolves with the result of registering a service worker, and the number of requests for its file. */
 async function register(app, tab, path) {
   const since = app.site.requests.length
   const refused = await tab.evaluate(

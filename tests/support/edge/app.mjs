@@ -14,7 +14,7 @@ const ORIGIN = 'https://app.example.com'
 const SECRET = 'a secret: 50% + more/that=has&to be encoded~'
 
 /**
- * A confidential client, a provider, an API, and the token handler on a platform.
+ * Starts a confidential client, a provider, an API, and the token handler on a platform.
  *
  * @param {keyof typeof PLATFORMS | { start(options: object): Promise<object> }} platform
  * @param {object} [options]

@@ -110,7 +110,7 @@ const FRAMEWORKS = {
 /** The frameworks, each with the paths of its pages that show the signed-in user. */
 export const frameworks = Object.entries(FRAMEWORKS).map(([name, { pages = ['/'] }]) => ({ name, pages }))
 
-/** A framework as a platform of `startApp()`. */
+/** Returns a framework as a platform of `startApp()`. */
 export const framework = (name, tarball) => ({
   async start({ env }) {
     const { fixture, serve } = FRAMEWORKS[name]

@@ -6,7 +6,7 @@ import { startProvider } from '../provider.mjs'
 const ORIGIN = 'https://app.example.com'
 
 /**
- * A provider with a public client, and a token handler in the test's own process.
+ * Starts a provider with a public client, and a token handler in the test's own process.
  *
  * @param {Function} createTokenHandler From the copy of the package that the test inspects.
  * @param {object} options

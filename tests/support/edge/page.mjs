@@ -6,7 +6,7 @@ import { startEdgeSite } from './site.mjs'
 const dist = new URL('../../../pkg/dist/', import.meta.url)
 
 /**
- * A page that uses the built package over a token handler, and a Chromium.
+ * Starts a page that uses the built package over a token handler, and a Chromium.
  *
  * @param {Parameters<typeof startEdgeSite>[0]} platform
  * @param {Parameters<typeof startEdgeSite>[1] & { launch?: object, timeout?: number }} [options]

@@ -10,8 +10,8 @@ import { startTls } from './tls.mjs'
 const CONNECT = "; connect-src 'self'"
 
 /**
- * An app for browsers: pages and token handler share an origin, `http://localhost:PORT`. A provider with a confidential
- * client and an API are on other origins. The page calls the API by its own URL, which a route names.
+ * Starts an app for browsers: pages and token handler share an origin, `http://localhost:PORT`. A provider with a
+ * confidential client and an API are on other origins. The page calls the API by its own URL, which a route names.
  *
  * @param {keyof typeof PLATFORMS} platform
  * @param {object} [options]

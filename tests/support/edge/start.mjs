@@ -3,7 +3,7 @@ import { bundle, newFolder } from './bundle.mjs'
 import { startStore } from './stores.mjs'
 
 /**
- * A platform of `platforms.mjs`.
+ * Returns a platform of `platforms.mjs`.
  *
  * @param {object} platform
  * @param {string[]} platform.coordinators

@@ -24,7 +24,7 @@ export async function startStore(kind, folder) {
   return { imports, coordinator, env, stop }
 }
 
-/** A client that fails at once, so that an outage is an error and not a hang. */
+/** Resolves with a client that fails at once, so that an outage is an error and not a hang. */
 const overRedis = async (imports, client) => {
   const redis = await startRedis()
   return {

@@ -22,7 +22,7 @@ export class Visitor {
     return this.#jar(this.#origin)
   }
 
-  /** Another browser with a copy of the app's cookies. */
+  /** Returns another browser with a copy of the app's cookies. */
   copy() {
     const copy = new Visitor({ origin: this.#origin, urls: this.#urls })
     for (const [name, value] of this.cookies) copy.cookies.set(name, value)
@@ -109,7 +109,7 @@ export class Visitor {
     })
   }
 
-  /** The session data that the page may see. */
+  /** Resolves with the session data that the page may see. */
   async session(options) {
     return (await this.call('/auth/session', options)).json()
   }

@@ -21,7 +21,7 @@ export const workerd = platform({
   serve: serveWorkers,
 })
 
-/** The platform's `serve`. */
+/** Implements the platform's `serve`. */
 export async function serveWorkers({ folder, file, wasm, env, isolates, port = 0 }) {
   const text = await readFile(file, 'utf8')
   const modules = [

@@ -31,7 +31,7 @@ const LEAVING = 5000
 
 /** Clicks until the page is left. A window that has just opened may lose a click, and a person would click again. */
 async function press(tab, button) {
-  // A page that does not respond is being left or closed.
+  // Returns true if the page responds; a page that does not respond is being left or closed.
   const isThere = () => tab.evaluate((selector) => !!document.querySelector(selector), button)
   const isLeft = async () => !(await isThere().catch(() => false))
   for (let clicks = 1; ; clicks++) {
@@ -93,7 +93,7 @@ export function call(tab, url, init) {
   )
 }
 
-/** The value of `auth.session`. */
+/** Returns the value of `auth.session`. */
 export const session = (tab) => tab.evaluate(() => auth.session)
 
 /** Resolves with the reason when the page has been told that the session ended. */

@@ -49,7 +49,7 @@ export async function poll(look, what, patience = PATIENCE) {
   }
 }
 
-/** A function and its parameters as an expression. */
+/** Returns a function and its parameters as an expression. */
 export const expression = (script, parameters) =>
   `(${script})(${parameters.map((parameter) => JSON.stringify(parameter) ?? 'undefined').join(', ')})`
 
@@ -59,7 +59,7 @@ export function waitFor(tab, script, ...parameters) {
   return poll(look, String(script))
 }
 
-/** A page that is being left cannot respond. The next page will. */
+/** Ignores the error of a page that is being left: that page cannot respond, and the next page will. */
 export function ignoreNavigation(error) {
   if (/navigat|context|destroyed|no such (frame|window|execution)|left|inactive|load/i.test(error.message))
     return undefined

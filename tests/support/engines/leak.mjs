@@ -63,7 +63,7 @@ function recorder(server) {
     addEventListener(type, () => note('addresses', location.href))
   note('addresses', `${location.href}\n${document.referrer}`)
 
-  /** The properties that the page has added to its global object, followed to all depths. */
+  /** Resolves with the properties that the page has added to its global object, followed to all depths. */
   const globals = async () => {
     const seen = new Set()
     const texts = []

@@ -29,7 +29,7 @@ export async function startWebKit() {
   return engine
 }
 
-/** A display with a free number, which the server chooses. */
+/** Starts a display with a free number, which the server chooses. */
 async function startScreen() {
   const args = ['-displayfd', '1', '-screen', '0', '1024x768x24', '-nolisten', 'tcp', '-noreset']
   const child = start(findProgram('screen'), args, { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -126,8 +126,8 @@ function tabOf({ handle, inWindow, handles }) {
   let last = 0
 
   /**
-   * The protocol's asynchronous scripts would block all other tabs. A script therefore stores its outcome in the page,
-   * and the driver polls for it.
+   * Evaluates a script in the page. The protocol's asynchronous scripts would block all other tabs. A script therefore
+   * stores its outcome in the page, and the driver polls for it.
    */
   async function evaluate(script, ...parameters) {
     const key = `strongroom test ${++last}`

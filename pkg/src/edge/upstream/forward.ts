@@ -442,7 +442,7 @@ const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStr
   return stream
 }
 
-/** The error for an upstream's response that cannot be forwarded. */
+/** Returns the error for an upstream's response that cannot be forwarded. */
 const failed = (rules: Rules, cookies: string[], status: number, code: string, message: string): Response =>
   respond(rules, {
     status,

@@ -74,7 +74,7 @@ const openLogin = (
     state.trace('login_started')
 
     if (!popup) {
-      // The user has come back by the browser's button.
+      // Called when the user has returned by the browser's back button.
       const onPageShow = ({ persisted }: PageTransitionEvent) => persisted && giveUp('login_canceled')
       stops.push(listen(window, 'pageshow', onPageShow))
       return location.assign(url)

@@ -167,7 +167,10 @@ export const handlerSession = (
     }
   }
 
-  /** A login popup ends on a page that closes it and sends 0 (src/edge/endpoints/client_config.rs). */
+  /**
+   * Called for messages of other tabs. A login popup ends on a page that closes it and sends 0
+   * (src/edge/endpoints/client_config.rs).
+   */
   const onTabMessage = ({ data }: MessageEvent<TabMessage | 0>) => {
     if (data && data.startedAt === (session?.startedAt ?? null)) return
     announcedReason = data ? data.reason : null
@@ -204,23 +207,23 @@ export const handlerSession = (
     noteUserRequest() {
       lastUserRequest = performance.now()
     },
-    /** The provider needs the user before it issues another token. */
+    /** Called when the provider needs the user before it issues another token. */
     requireInteraction() {
       if (session && session.state === 'active') {
         session = { ...session, state: 'interaction_required' }
         emit('change', { session, reason })
       }
     },
-    /** The page is shown or focused, or the device is online again. */
+    /** Called when the page is shown or focused, or the device is online again. */
     onPageShown() {
       const isDue = performance.now() - lastRead > READ_INTERVAL * 1000
       if (document.visibilityState === 'visible' && isDue) void read()
     },
-    /** The user is active in the page without a request that the handler could see. */
+    /** Called when the user is active in the page without a request that the handler could see. */
     onUserActivity() {
       if (session && performance.now() - lastUserRequest > warningTime()) void read(USER)
     },
-    /** The page has come back from the back-forward cache. */
+    /** Called when the page has returned from the back-forward cache. */
     onPageRestored({ persisted }: PageTransitionEvent) {
       if (!persisted || isClosed) return
       openChannel()
