@@ -15,6 +15,15 @@ fn subject(world: &World, page: PortId) -> Option<String> {
     claims.str("sub").map(str::to_owned)
 }
 
+fn two_vaults_without_session() -> (World, PortId, PortId) {
+    let mut world = World::with(SEALED);
+    let page = world.open();
+    let vault = world.add_vault();
+    let other_page = world.open_in(vault);
+    world.answer_all();
+    (world, page, other_page)
+}
+
 #[test]
 fn login_during_a_write_is_written_next() {
     let mut world = World::with(SEALED);
@@ -136,6 +145,23 @@ fn lock_is_kept_until_login_replaces_revoked_session() {
     world.store.is_full = false;
     world.advance(secs(120));
     assert_eq!(world.lock_holder(), None);
+}
+
+#[test]
+fn unstored_session_does_not_overwrite_later_login() {
+    let (mut world, page, other_page) = two_vaults_without_session();
+    let address = world.begin_login(page, "popup");
+    let answer = world.provider.sign_in(&address);
+    world.store.is_full = true;
+    world.callback(page, &answer);
+    world.advance(secs(10));
+    world.store.is_full = false;
+    world.provider.subject = "bob".to_owned();
+    world.sign_in(other_page);
+    world.advance(secs(120));
+    for page in [page, other_page] {
+        assert_eq!(subject(&world, page).as_deref(), Some("bob"));
+    }
 }
 
 #[test]

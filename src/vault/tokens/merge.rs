@@ -91,7 +91,12 @@ impl Tokens {
                 Merged::Renewed
             }
             // The session here began after the one in the store, and is not stored yet.
-            Some(_) if !self.persistence.is_stored => Merged::Unchanged,
+            Some(ours)
+                if !self.persistence.is_stored
+                    && theirs.times.beginning().wall <= ours.times.beginning().wall =>
+            {
+                Merged::Unchanged
+            }
             _ => {
                 self.persistence.is_stored = true;
                 Merged::Replaced(theirs)
