@@ -237,13 +237,18 @@ impl Refused {
         } else if let "E0015" | "E0080" = code {
             let message = error["message"].as_str().unwrap_or_default();
             if let Some(path) = message.split('`').nth(1) {
-                // Without the arguments of a generic function, such as `joined::<901>`.
-                let (path, _) = path.split_once("::<").unwrap_or((path, ""));
-                let name = path.rsplit("::").next().unwrap_or(path);
-                self.constant.insert(name.to_owned());
+                self.constant.insert(function_name(path).to_owned());
             }
         }
     }
+}
+
+/// Returns the name of the function at this path, such as `joined` for `strings::joined::<901>`.
+fn function_name(path: &str) -> &str {
+    // The arguments of a generic function. Those of a type in the path, such as `<impl Config>`, are not at its end.
+    let arguments = path.strip_suffix('>').and_then(|_| path.rfind("::<"));
+    let path = &path[..arguments.unwrap_or(path.len())];
+    path.rsplit("::").next().unwrap_or(path)
 }
 
 /// Collects the files and lines that an error names, the most important first.
@@ -283,4 +288,23 @@ fn binaries(messages: &[Value]) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found.into_iter().map(|(_, file)| file).collect()
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::function_name;
+
+    #[test]
+    fn function_names_lack_types_and_arguments() {
+        for (path, name) in [
+            ("joined", "joined"),
+            ("strings::joined::<901>", "joined"),
+            (
+                "config::extended::<impl config::Config>::may_inspect",
+                "may_inspect",
+            ),
+        ] {
+            assert_eq!(function_name(path), name);
+        }
+    }
 }
