@@ -25,7 +25,7 @@ import { ENTRIES, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
 
-/** Which modules an entry loads one of. */
+/** The modules of which an entry loads one. */
 const MODULES = {
   worker: ['strongroom', 'strongroom_extended'],
   core: ['strongroom_core'],

@@ -9,7 +9,7 @@ use crate::base::clock::{Millis, UnixMillis};
 use crate::base::strings;
 use crate::oauth::dpop::{Nonce, UnsignedProof};
 
-/// The longest response body of the provider that a host should read, in bytes. A longer one is discarded.
+/// The longest response body of the provider that a host should read, in bytes. A longer body is discarded.
 pub const MAX_BODY: usize = 1024 * 1024;
 
 /// A request to the provider. Hosts send it without credentials and do not follow redirects.

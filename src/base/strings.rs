@@ -4,7 +4,7 @@
 use crate::base::{IS_TOKEN_HANDLER, secret};
 use crate::prelude::*;
 
-/// Splits `text` at the first `separator`. Returns all of it and `None` if there is no separator.
+/// Splits `text` at the first `separator`. Returns the whole text and `None` if the text has no separator.
 pub(crate) fn split_once(text: &str, separator: u8) -> (&str, Option<&str>) {
     // The token handler runs this on each request, over strings of a kilobyte.
     if IS_TOKEN_HANDLER {

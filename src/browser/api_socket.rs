@@ -330,7 +330,8 @@ fn connect(url: &str, protocols: &JsValue) -> Option<Socket> {
     Some(socket.unchecked_into())
 }
 
-/// Scheme and host, with the slashes between them. The platform has parsed the URL, so its first slashes are those.
+/// Scheme and host, with the slashes between them. The platform has parsed the URL, so its first slashes follow the
+/// scheme.
 fn origin_of(url: &str) -> Option<&str> {
     let host = strings::split_once(url, b'/').0.len() + 2;
     let path = strings::split_once(url.get(host..)?, b'/').0;

@@ -152,7 +152,7 @@ impl StoreOp {
         match self.work {
             Work::Put(..) => Input::Stored { op, ok: false },
             Work::Take => {
-                // A record that does not open was sealed with a key that is gone, and is of no use to anyone.
+                // A record that cannot be decrypted was sealed with a key that is gone, and no vault can use it.
                 let taken = if is_unsealed {
                     Taken::Absent
                 } else {
@@ -294,7 +294,8 @@ impl StoreOp {
                 self.unseal(context, &record)?
             }
             (KeyProgress::Found(key), None) => self.with_key(context, key)?,
-            // A record that nobody can open counts as missing. But this vault may only lack another one's key.
+            // A record that nobody can open counts as missing. The record may still be valid: another vault may have
+            // its key.
             (KeyProgress::NotFound, Some(_)) if !self.is_second_try => {
                 return Ok(loaded(op, Loaded::Nothing));
             }

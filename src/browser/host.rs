@@ -41,7 +41,7 @@ pub struct Host {
     store_lock: StoreLock,
     /// The name of the kept session's record; empty if sessions are not kept.
     session_name: String,
-    /// The operation that waits for the lock, or was the last to wait.
+    /// The operation that waits for the lock, or the last operation that waited.
     lock_op: OpId,
     last_call: CallId,
     clock: Option<Performance>,

@@ -138,7 +138,7 @@ extern "C" {
         mode: &str,
     ) -> Result<IdbTransaction, JsValue>;
 
-    /// A record of the store. Script of this origin may have written it, so its members can be anything.
+    /// A record of the store. Script of this origin may have written the record, so its members can have any type.
     #[wasm_bindgen(extends = Object)]
     pub(super) type Record;
 

@@ -21,7 +21,7 @@ pub(super) fn import_key(scope: &WorkerScope, secret: &[u8; KEY_LEN]) -> Result<
     let usages = platform::usages("encrypt", "decrypt");
     let importing =
         platform::subtle(scope)?.import_key_with_object("raw", &bytes, &aes_gcm(), false, &usages);
-    // WebCrypto has a copy (Web Cryptography API 14.3.9).
+    // WebCrypto has its own copy of the bytes (Web Cryptography API 14.3.9).
     platform::wipe(&bytes);
     importing
 }

@@ -116,8 +116,8 @@ fn read_last(rest: &[u8]) -> (u32, u8) {
         *to = *from;
     }
     let (bits, faults) = read(quad);
-    // Bits after the last byte must be zero, or the same bytes would have a second encoding. A single character is never
-    // valid, since it has too few bits for a byte.
+    // Bits after the last byte must be zero, because the same bytes would otherwise have a second encoding. A single
+    // character is never valid, since it has too few bits for a byte.
     let unused = match rest.len() {
         2 => bits & 0xffff,
         3 => bits & 0xff,

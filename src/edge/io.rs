@@ -166,7 +166,7 @@ pub struct Forward {
     pub keep: String,
     /// Names of additional headers to remove.
     pub remove: String,
-    /// True for the handshake of a WebSocket (RFC 6455 4.1). The connection is then passed on.
+    /// True for the handshake of a WebSocket (RFC 6455 4.1). The host then passes the connection on to the client.
     pub is_upgrade: bool,
 }
 

@@ -68,7 +68,7 @@ pub(super) fn refuse(status: u16, code: Code, message: &str) -> OwnResponse {
     error(status, &Error::new(code, message))
 }
 
-/// Builds the response to a method that is not allowed. The header `Allow` names those that are (RFC 9110 15.5.6).
+/// Builds the response to a method that is not allowed. The header `Allow` names the allowed methods (RFC 9110 15.5.6).
 pub(super) fn method_not_allowed(message: &[&str], allowed: &str) -> OwnResponse {
     let message = [message, &[allowed]].concat();
     let mut response = error(405, &Error::of(Code::MethodNotAllowed, &message));

@@ -105,7 +105,7 @@ pub struct TokenSet {
     pub access_token: Secret,
     /// Lifetime of the access token from the response on.
     pub expires_in: Millis,
-    /// The refresh token. If a refresh does not return one, the previous one stays valid.
+    /// The refresh token. If a refresh does not return a new refresh token, the previous one stays valid.
     pub refresh_token: Option<Secret>,
     /// The ID token, not parsed yet.
     pub id_token: Option<Secret>,

@@ -27,7 +27,7 @@ use crate::vault::refresh::Refresh;
 use crate::vault::step_up::StepUp;
 use crate::vault::tokens::Tokens;
 
-/// The calls that give up on the refresh.
+/// The calls that stop waiting for the refresh.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiters {
     /// All waiting calls: those that wait for a token fail, and those that have received a 401 return it to the page.
@@ -40,7 +40,7 @@ pub(super) enum Waiters {
 enum CallOutcome {
     /// The response was handled.
     Done,
-    /// The call is to be sent again with another nonce.
+    /// The call must be sent again with another nonce.
     Repeat,
     /// The API refused the token of this generation: the response is held back until a refresh is over.
     Hold { generation: u64, head: String },
@@ -122,7 +122,7 @@ impl Calls {
 
     fn send_or_refresh(&mut self, ctx: &mut Context, tokens: &mut Tokens, call: CallId) {
         if !self.send(ctx, &mut tokens.dpop, call) {
-            // The token has expired in the meantime. The next one releases the call.
+            // The token has expired in the meantime. The next refresh releases the call.
             tokens.start_refresh_of(ctx, self.list.selector_of(call));
         }
     }
@@ -134,7 +134,7 @@ impl Calls {
                 self.send_or_wait(ctx, tokens, call);
             }
         }
-        // The refresh that they waited for may have been another vault's.
+        // The calls may have waited for a refresh of another vault.
         for selector in self.list.held() {
             if !ctx.is_in_doubt() {
                 self.await_refresh_of_held(ctx, tokens, selector);

@@ -399,8 +399,8 @@ pub enum Output {
     Hint(Hint),
     /// End this vault for good, and its worker with it: refuse its pages with `vault_outdated`.
     Stop,
-    /// Give the key that sessions are sealed with to the service worker that has it in escrow, once more. The
-    /// outcome need not be reported.
+    /// Give the key that seals sessions to the service worker again, which holds the key in escrow. The outcome need
+    /// not be reported.
     HandKeyOver,
     /// Send a page's request to an API with the access token, and report [`Input::CallResponded`] or
     /// [`Input::CallFailed`]. The same call may be sent again; the host keeps its body.

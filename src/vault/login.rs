@@ -63,7 +63,7 @@ impl Logins {
         }
     }
 
-    /// Begins a login whose key is there, if it needs one.
+    /// Begins a login for which the DPoP key is available, if it needs a key.
     fn begin_with_key(
         &mut self,
         ctx: &mut Context,

@@ -61,7 +61,7 @@ pub(super) struct Persistence {
 pub(super) enum Written {
     /// The vault already gave up this operation.
     Late,
-    /// The store has it. If `is_current`, there is nothing newer to write.
+    /// The store has it. If `is_current`, the vault has nothing newer to write.
     Done {
         is_current: bool,
     },

@@ -75,7 +75,7 @@ pub(super) struct Refreshed {
 /// The way a refresh starts.
 #[derive(Clone, Copy)]
 pub(super) enum RefreshStart {
-    /// No refresh starts now.
+    /// No refresh can start at this time.
     No,
     /// The request can be sent.
     Send,

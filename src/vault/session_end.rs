@@ -60,7 +60,7 @@ pub(super) fn close(
     Some(Closed { session, successor })
 }
 
-/// Puts another session in the place of this one. Returns the refresh token to revoke, if the user is another one.
+/// Replaces the current session by another session. Returns the refresh token to revoke, if the user is another one.
 /// Waiting calls of the former user are rejected.
 pub(super) fn replace(
     ctx: &mut Context,

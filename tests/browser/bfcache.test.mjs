@@ -222,7 +222,7 @@ setTimeout(() => vault(${JSON.stringify(app.config)}))
       setTimeout(() => channel.postMessage('now'), 500)
     })
   })
-  // The connected page is the one that was silent for the longest time.
+  // The connected page is the page that was silent for the longest time.
   assert.deepEqual(ports, { closed: 601 - 512, told: 512 })
   app.setConfig({})
 })

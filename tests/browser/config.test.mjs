@@ -45,7 +45,7 @@ async function outcomeHere() {
   return error
 }
 
-/** Runs in the page. */
+/** This function runs in the page. */
 const connecting = async ({ kind, timeout }) => settle(connect(create[kind](), { timeout }))
 
 const OPTIONS = {

@@ -225,7 +225,8 @@ test('reconnect() does nothing to a connected or closed client', time, async () 
 })
 
 /**
- * Takes each lock of the origin away from its holder and gives it back, as any script of a page can. Runs in the page.
+ * Takes each lock of the origin away from its holder and gives it back, as any script of a page can. This function runs
+ * in the page.
  */
 const stealLocks = async () => {
   const { held } = await navigator.locks.query()

@@ -279,7 +279,7 @@ for (const [how, block] of Object.entries(BLOCKED)) {
     await signIn(page)
     const { error } = await call(page, `${api.origin}/orders?secret=1`)
     assert.ok(error.isTypeError)
-    // The message is that of fetch.
+    // The error's message is the message of fetch.
     assert.equal(error.message, 'Failed to fetch')
     assert.match(error.cause, /CORS headers/)
     assert.match(error.cause, new RegExp(`connect-src .* does not list ${api.origin}$`))

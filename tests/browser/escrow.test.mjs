@@ -297,13 +297,13 @@ addEventListener('install', () => skipWaiting())`
   return app
 }
 
-/** Adds something to a cache. Runs in the page. */
+/** Adds something to a cache. This function runs in the page. */
 const plant = async ([address, body, headers = {}]) => {
   const cache = await caches.open('kept')
   await cache.put(address, new Response(body, { headers: { 'Content-Type': 'text/javascript', ...headers } }))
 }
 
-/** Resolves with the access tokens in the requests stored in caches. Runs in the page. */
+/** Resolves with the access tokens in the requests stored in caches. This function runs in the page. */
 const keptTokens = async () => {
   const cache = await caches.open('kept')
   const requests = await cache.keys()
@@ -316,8 +316,8 @@ addEventListener('connect', ({ ports: [port] }) => port.postMessage('ran'))
 self.postMessage?.('ran')`
 
 /**
- * Creates a worker at this URL, and returns true if it reports within this time that it is the planted one. Runs in the
- * page.
+ * Creates a worker at this URL, and returns true if it reports within this time that it is the planted one. This
+ * function runs in the page.
  */
 const isPlanted = ([kind, address, milliseconds]) =>
   new Promise((resolve) => {

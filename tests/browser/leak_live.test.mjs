@@ -37,7 +37,7 @@ after(() => app?.close())
  */
 const tokens = () => app.ledger.secrets().filter(({ kind }) => kind !== 'authorization_code')
 
-/** Uses a socket, and stores everything that the page can read of it. Runs in the page. */
+/** Uses a socket, and stores everything that the page can read of it. This function runs in the page. */
 function converse([url, protocols]) {
   globalThis.kept ??= []
   return new Promise((resolve) => {
@@ -61,7 +61,7 @@ function converse([url, protocols]) {
   })
 }
 
-/** Listens to a source up to its second error, and stores its events. Runs in the page. */
+/** Listens to a source up to its second error, and stores its events. This function runs in the page. */
 function listenTo(url) {
   globalThis.kept ??= []
   let errors = 0

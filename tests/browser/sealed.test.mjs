@@ -153,7 +153,7 @@ test('four tabs with a worker each refresh once', time, async () => {
   assert.equal(app.ledger.generation(), 2)
 })
 
-/** Runs in the page. */
+/** This function runs in the page. */
 const waitsForSession = async () =>
   (await navigator.locks.query()).pending.some(({ name }) => name.startsWith('session '))
 

@@ -28,7 +28,7 @@ async function outcome(kind, url = '/auth.worker.js', form = 'function') {
   return result
 }
 
-/** Runs in the page. */
+/** This function runs in the page. */
 const connecting = async ({ kind, url, form }) => {
   globalThis.made = 0
   const make = () => {

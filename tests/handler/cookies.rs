@@ -262,7 +262,7 @@ fn sessions_survive_key_replacement() {
     host.restart(&ring(&[KEYS[1]]));
     assert!(host.session().is_object());
     assert!(host.faults().is_empty());
-    // And a ring that never had the key.
+    // The same holds for a ring that never had the key.
     host.restart(&ring(&[KEYS[2]]));
     assert!(host.session().is_null());
     assert_eq!(host.faults(), [Code::KeyUnknown]);

@@ -108,7 +108,7 @@ pub(crate) struct Host {
     pub(crate) handler: Handler,
     pub(crate) provider: Provider,
     pub(crate) browser: Browser,
-    /// Responses of upstreams. 200 after the last one.
+    /// Responses of upstreams. After the last of these, upstreams respond with 200.
     pub(crate) heads: VecDeque<Head>,
     pub(crate) upstream: Vec<Sent>,
     pub(crate) store: BTreeMap<String, Entry>,

@@ -208,7 +208,7 @@ class Walker {
   }
 }
 
-// Runs in the page.
+// This function runs in the page.
 
 function member(name) {
   return this[name]

@@ -271,7 +271,7 @@ fn exchange_is_not_repeated_after_logout() {
 #[test]
 fn repeated_nonce_demands_are_retried_later() {
     let (mut world, page) = bound();
-    // The announced nonce is never the required one.
+    // The provider never accepts the nonce that it announces.
     world.provider.dpop.nonce = Some("wanted".to_owned());
     world.provider.dpop.header = Some("other".to_owned());
     world.expire_access_token();

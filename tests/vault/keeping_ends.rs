@@ -10,8 +10,8 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Returns two vaults. The first has reached the idle limit and could not read the store. The second was active this
-/// many seconds earlier, which is in the store.
+/// Returns two vaults. The first has reached the idle limit and could not read the store. The second vault's user was
+/// active this many seconds earlier, and this activity is in the store.
 fn idle_in_one(before: u64) -> (World, PortId, PortId) {
     let mut world = World::with(SEALED);
     world.provider.lifetime = secs(7200);
@@ -56,7 +56,7 @@ fn refresh_elsewhere_undoes_an_idle_end() {
     assert_goes_on(world, page, other_page, 9);
 }
 
-/// Returns two vaults. The second has another login, which the first does not know.
+/// Returns two vaults. The second vault has another login, which the first does not know.
 fn two_logins() -> (World, PortId, PortId) {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.hold(&[Kind::Changed]);

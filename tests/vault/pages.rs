@@ -129,7 +129,7 @@ fn page_of_another_version_is_closed() {
     world.say(page, r#"{"t":"hello","version":2}"#);
     assert_eq!(world.failure(page), "message_invalid");
     assert_eq!(world.closed(), [page]);
-    // The world would notice if the first one were told of it too.
+    // The world would notice if the first page were also told of the session.
     world.logout(other);
 }
 

@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: runs libFuzzer on the targets of `tests/hostile`.
 //!
-//! It needs a C++ compiler for libFuzzer's own code. The compiler options that count covered code are those of `cargo
-//! fuzz`, and work with a stable compiler as long as no sanitizer is used. Native builds of the core have no unsafe
-//! code, so sanitizers would find nothing.
+//! The command needs a C++ compiler for libFuzzer's own code. The compiler options that count covered code are those of
+//! `cargo fuzz`, and work with a stable compiler as long as no sanitizer is used. Native builds of the core have no
+//! unsafe code, so sanitizers would find nothing.
 //!
 //! Inputs that reach new code stay in `target/fuzz/corpus`, where the next run starts. An input that fails is stored in
 //! `target/fuzz/failed`. Add it to the target's seeds once the fault is fixed.

@@ -24,7 +24,7 @@ pub(crate) fn step<T>(label: &str, output: Output, work: impl FnOnce() -> Result
 /// Says if a step's work prints something itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// No output between the step's two lines.
+    /// The step prints no output between its two lines.
     Quiet,
     /// Lines of its own, or of a parallel step.
     Loud,

@@ -109,7 +109,7 @@ fn same_twice(only: Option<&str>) -> Result<()> {
         println!("  ✓ {label}: same bytes from another folder, when its sources last changed");
         return Ok(());
     }
-    // A path of another length, so that a path in the module would shift the bytes after it.
+    // The copy's path has another length, so that a path inside the module would shift the bytes after it.
     let copy = paths::target("twice/in/another/place");
     fs::remove_dir_all(&copy).ok();
     for path in &sources {

@@ -118,8 +118,8 @@ const SMALLEST: [&str; 14] = [
 /// code, and is faster for long strings: workerd runs the loop slowly.
 const REALLOC: &str = "__wbindgen_realloc";
 
-/// The number of bytes in a run, by which functions are compared: see `order`. Of 3 to 6, this gives the smallest
-/// download.
+/// The number of bytes in a run, by which functions are compared: see `order`. Of the values 3 to 6, this value gives
+/// the smallest download.
 const SIMILAR_RUN: usize = 4;
 
 /// Returns the Cargo features of each module.

@@ -83,8 +83,8 @@ export interface Auth extends Pick<Strongroom, 'fetch' | 'eventSource' | 'webSoc
    */
   login(options?: LoginOptions): Promise<Session>
   /**
-   * Resolves with the session. Without one, it signs the user in by redirect, which leaves the page. Several guards of a
-   * page share one login, with the options of the first. Use it in route guards.
+   * Resolves with the session. Without a session, the guard signs the user in by redirect, which leaves the page.
+   * Several guards of a page share one login, with the options of the first. Use it in route guards.
    *
    * Resolves with `null` if the user has to decide: after `logged_out`, `idle`, `absolute` and `security` (also after a
    * reload, until the user signs in), after an error, and after three logins of guards in this tab within a minute. Show

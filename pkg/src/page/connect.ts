@@ -94,7 +94,7 @@ export const connect = async (
   const listener: Listener = {
     announce(message) {
       if (message.t === 'trace') {
-        // In order, although the message of a detail may have to be loaded first.
+        // Details are printed in order, although the message of a detail may have to be loaded first.
         traced = traced.then(async () =>
           emit(message.t, { ...message, detail: await expandMessage(message.detail) }),
         )

@@ -6,8 +6,8 @@ import { needsUser } from './end-reason.js'
 /** The sessionStorage key under which a guard stores the times of this tab's last logins. */
 const RECENT = 'strongroom.guard'
 /**
- * The maximum number of logins that a guard starts within a period, and that period in milliseconds. More would be a
- * loop.
+ * The maximum number of logins that a guard starts within a period, and that period in milliseconds. More logins would
+ * indicate a redirect loop.
  */
 const MAX_RECENT = 3
 const PERIOD = 60_000

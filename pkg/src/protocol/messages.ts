@@ -27,8 +27,9 @@ export const lockName = (name: number): string => `strongroom ${name}`
 /** The messages that a page sends to the frame. `id` is unique within its port and identifies the response. */
 export type PageMessage =
   /**
-   * The first message on every port. Response: `ready` or `failed`. A second one has no effect. `loaded`: the time at which the
-   * page was loaded, in milliseconds since the Unix epoch. The deployment whose page was loaded last is the newer one.
+   * The first message on every port. Response: `ready` or `failed`. A second `hello` has no effect. `loaded`: the time
+   * at which the page was loaded, in milliseconds since the Unix epoch. The deployment whose page was loaded last is
+   * the newer one.
    */
   | { t: 'hello'; version: number; loaded: number }
   /** Begins a login. Response: `navigate`, and `done` in popup mode; in device mode `device` and `done`. */

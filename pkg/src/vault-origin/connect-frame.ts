@@ -148,7 +148,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
 /** Prints a warning as index.ts does. */
 const print = ({ code, message }: StrongroomErrorLike) => console.warn(`strongroom: ${code}: ${message}`)
 
-/** An accepted frame. For connection.ts it is a worker whose locks are on another origin. */
+/** An accepted frame. For connection.ts the frame is a worker whose locks are on another origin. */
 class Frame extends EventTarget implements FrameTransport {
   readonly element: HTMLIFrameElement
   release = () => {}

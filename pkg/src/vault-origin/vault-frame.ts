@@ -17,7 +17,7 @@
  * vaultCallback({ app: 'https://app.example.com/' })
  * ```
  *
- * The headers are part of it: docs/vault-origin.md.
+ * The headers of both pages are part of the setup: docs/vault-origin.md.
  *
  * @module
  */
@@ -223,7 +223,8 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
     }
     handlers[data.t as 'connect']?.(data as never, given)
   }
-  // The page is being left. The back-forward cache does not accept pages with locks. A restored page requests them again.
+  // The page is being left. The back-forward cache does not accept pages with locks. A page that the browser restores
+  // requests the locks again.
   addEventListener('pagehide', () => {
     for (const id of open.keys()) end(id)
   })

@@ -194,7 +194,7 @@ const onHandshake = ({ data, ports: [port] }: MessageEvent) => {
   if (data === HANDSHAKE && port) accept(port)
 }
 
-// Immediately, because a page may connect before this worker's file calls vault().
+// This runs immediately, because a page may connect before this worker's file calls vault().
 if (isWorker) {
   // A library that replaces `fetch` later cannot see the vault's requests: src/browser/platform.rs.
   Object.defineProperty(self, SAVED_FETCH, { value: fetch })

@@ -127,8 +127,8 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
     let used = coordinator::key("jti", &[issuer, &logout.jti]);
     let tolerance = task.config().flow.clock_tolerance;
     let kept = task.config().flow.limits.absolute + Millis(tolerance.0 * 2);
-    // Compare by this clock, as `began` of sessions does. Later sessions are not affected, so the token must not be
-    // accepted again for them.
+    // The comparison uses this clock because `began` of sessions uses it. Later sessions are not affected, so the token
+    // must not be accepted again for them.
     let at = task.now().wall;
     if coordinator::read(task, vec![used.clone()])
         .await?

@@ -14,7 +14,7 @@ use crate::edge::config::{Config, SameSite};
 /// Longest value in one cookie. Browsers accept 4096 bytes of name, value and attributes.
 const PIECE: usize = 3600;
 
-/// Most cookies for one value.
+/// Maximum number of cookies for one value.
 const MOST_PIECES: usize = 5;
 
 /// Longest name and value together that browsers accept (RFC 6265bis 5.5).

@@ -24,7 +24,7 @@ pub(in crate::edge) enum OpenError {
     /// The value was sealed with a key that is not in the ring: a removed key, or a key that this isolate does not have
     /// yet.
     UnknownKey,
-    /// A handler did not seal it for this purpose.
+    /// The value was not sealed by a handler for this purpose.
     NotGenuine,
 }
 

@@ -110,7 +110,7 @@ impl CallList {
         for call in &mut self.calls {
             match &mut call.stage {
                 CallStage::Sent { .. } => call.is_detached = true,
-                // Whichever token the new session has is another than the one that was refused.
+                // The token of the new session differs from the refused token.
                 CallStage::Held { generation, .. } => *generation = 0,
                 _ => {}
             }

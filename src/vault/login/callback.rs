@@ -371,7 +371,7 @@ impl Callbacks {
         self.unstored.push(login);
     }
 
-    /// Completes logins: the store has the session, or cannot have it for the time being.
+    /// Completes logins after the store has the session, or cannot store it at this time.
     pub(in crate::vault) fn complete_stored(&mut self, ctx: &mut Context, logins: &mut Logins) {
         for login in core::mem::take(&mut self.unstored) {
             login.complete(ctx, logins);

@@ -5,7 +5,7 @@ use crate::oauth::device_authorization::DeviceAuthorization;
 use crate::prelude::*;
 use crate::vault::io::OpId;
 
-/// A login on another device, as far as it has come.
+/// The stage of a login on another device.
 pub(in crate::vault) enum Device {
     /// The codes were requested from the provider.
     Asked(OpId),

@@ -63,12 +63,12 @@ impl Reading {
 pub(in crate::vault) struct UnlockedReads {
     /// The read in flight.
     pub(in crate::vault) in_flight: Option<Reading>,
-    /// True if there was a change in the meantime.
+    /// True if the store changed during the read.
     pub(in crate::vault) again: bool,
     /// True if this vault had the lock in the meantime: the result may be older than what was read or written under the
     /// lock.
     pub(in crate::vault) is_old: bool,
-    /// True if there was a change while this vault had the lock: only an end can have been written.
+    /// True if the store changed while this vault had the lock: other vaults can only have written an end.
     pub(in crate::vault) after_unlock: bool,
     /// The time of the next read after a failure of the store, and the number of failures.
     pub(in crate::vault) retry_at: Option<Millis>,

@@ -1,5 +1,5 @@
-//! The end of a session in this vault, which ends it in all vaults: it is written under the lock, in place of the
-//! session.
+//! The end of a session in this vault, which ends the session in all vaults. The end is written under the lock, in
+//! place of the session.
 //!
 //! A logout does not wait without limit for the vault that holds the lock. After a while it is written beside the
 //! session, as a mark of its own that is never deleted. A vault that holds the lock, because it was frozen in the middle

@@ -10,7 +10,7 @@ use crate::vault::tokens::Tokens;
 
 /// The result of a merge.
 pub(in crate::vault) enum Merged {
-    /// The session goes on, or there is still none.
+    /// The session continues, or the vault still has no session.
     Unchanged,
     /// The session has the tokens of another vault's refresh.
     Renewed,
@@ -46,7 +46,7 @@ impl Tokens {
                 return Merged::Ended(EndReason::StorageLost);
             }
             Stored::Nothing => {}
-            // A session may have been there, and cannot be read. The session of this vault goes on.
+            // A session may have been there, and cannot be read. The session of this vault continues.
             Stored::Unreadable | Stored::Unavailable => {
                 if ctx.session.is_none() {
                     ctx.end_reason.get_or_insert(EndReason::StorageLost);
@@ -138,8 +138,8 @@ impl Tokens {
         }
     }
 
-    /// Returns true if the end of this vault's session also ends the session in the store. If not, the store has moved
-    /// on, and that end needs no write any more.
+    /// Returns true if the end of this vault's session also ends the session in the store. If not, the store has a
+    /// newer session, and the old end no longer needs a write.
     fn is_over(&mut self, ctx: &mut Context, theirs: &Session) -> bool {
         let Some(mut ended) = self.persistence.ended.take() else {
             return false;

@@ -32,7 +32,7 @@ const detector = {
   timeout: 120_000,
 }
 
-/** Uses everything that a page can use, and stores all results. Runs in the page. */
+/** Uses everything that a page can use, and stores all results. This function runs in the page. */
 async function use(api) {
   globalThis.kept ??= []
   const read = async (response) => kept.push(...[...response.headers].flat(), await response.clone().text())

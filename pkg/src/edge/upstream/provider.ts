@@ -68,7 +68,7 @@ export const textOf = async (
   let isLate = false
   const end = () => {
     isLate = true
-    // This also ends the pending read.
+    // Canceling the body also ends the pending read.
     drop()
   }
   const timer = milliseconds < Infinity ? setTimeout(end, milliseconds) : undefined

@@ -167,7 +167,7 @@ pub struct Provider {
     /// True if a refresh returns an ID token.
     pub id_token_on_refresh: bool,
     pub flaw: Option<Flaw>,
-    /// The signing key: 0 or 1.
+    /// The number of the signing key: 0 or 1.
     pub signing_key: usize,
     /// The keys in the key set.
     pub published_keys: Vec<usize>,

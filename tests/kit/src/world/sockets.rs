@@ -51,7 +51,7 @@ pub fn protocols(handshake: &Handshake) -> Vec<String> {
         .collect()
 }
 
-/// Returns the access token in a string, if it contains one as it was issued.
+/// Returns the access token in a string, if the string contains one unchanged.
 pub fn token_in(text: &str) -> Option<&str> {
     let token = &text[text.find("at-")?..];
     let end = token.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
