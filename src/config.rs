@@ -41,7 +41,7 @@ const RULE_OPTIONS: &str = "methods reflection url";
 /// The claims that a page may see by default.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
 
-/// Claims that bind the ID token to secrets of the flow. Pages do not need them.
+/// Claims that bind the ID token to secrets of the flow. Pages do not need these claims.
 const PROTOCOL_CLAIMS: &str = "nonce at_hash c_hash s_hash";
 
 /// Authorization request parameters that the flow itself sets (RFC 6749, RFC 7636, RFC 9101, OIDC

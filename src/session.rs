@@ -38,8 +38,8 @@ const REPORT_INTERVAL: Millis = Millis::from_secs(15);
 /// Longest age of the last report while the user is active: messages take some time.
 const REPORTED: Millis = Millis(REPORT_INTERVAL.0 + 1000);
 
-/// Tokens with a shorter lifetime are renewed when a call needs one. Renewing them ahead would mean a refresh every few
-/// seconds.
+/// Tokens with a shorter lifetime are renewed only when a call needs one. Renewing such tokens ahead would mean a
+/// refresh every few seconds.
 const SHORTEST_RENEWED_AHEAD: Millis = Millis::from_secs(30);
 
 /// Returns a tenth of the idle limit, at most a minute: the notice that pages get before a limit, and the longest time
@@ -53,7 +53,7 @@ pub fn idle_notice(idle: Millis) -> Millis {
 pub struct Session {
     /// The identifier, if the session is stored.
     sid: String,
-    /// The ID token of the login. Refreshed ID tokens are compared with it (OIDC Core 12.2).
+    /// The ID token of the login. Refreshed ID tokens are compared with this token (OIDC Core 12.2).
     original: IdToken,
     /// The latest ID token of a refresh response.
     latest: Option<IdToken>,
@@ -147,7 +147,7 @@ impl Session {
     }
 
     /// Returns the access tokens that a response is searched for: the token of the request and the one before it, then
-    /// those of other targets, the latest first. All of them may be valid. At most eight are returned.
+    /// those of other targets, the latest first. All these tokens may be valid. At most eight are returned.
     #[must_use]
     pub fn tokens_to_search(&self, selector: TokenSelector, now: &Instant) -> Vec<Secret> {
         let mut tokens = Vec::new();
@@ -232,8 +232,8 @@ impl Session {
         self.interaction_required
     }
 
-    /// Records that the provider requires interaction with the user before it issues another access token. `code` is its
-    /// error code, if pages may see it.
+    /// Records that the provider requires interaction with the user before it issues another access token. `code` is
+    /// the provider's error code, if pages may see it.
     pub fn require_interaction(&mut self, code: Option<&str>) {
         self.interaction_required = true;
         self.extension.require(code);
@@ -395,7 +395,7 @@ mod tests {
     fn later_activity_of_another_vault_counts() {
         for (touches, ago, idle_after, touches_after) in [
             ("6", "60000", 60, 6),
-            // Stored before: the clock was set back since then.
+            // The activity was stored before the clock was set back.
             ("5", "60000", 500, 5),
             ("4", "60000", 500, 5),
             // This vault has seen later activity.

@@ -9,7 +9,7 @@ declare module '*.wasm?module' {
   const module: WebAssembly.Module
   export default module
 }
-/** The functions of Node that the package uses. Bun and Deno have them too. */
+/** The functions of Node that the package uses. Bun and Deno also have these functions. */
 declare module 'node:fs/promises' {
   export const readFile: (file: URL) => Promise<Uint8Array<ArrayBuffer>>
 }

@@ -53,7 +53,7 @@ macro_rules! codes {
     };
 }
 
-/// Number of codes that this module reports. The others are left out of its list of strings.
+/// Number of codes that this module reports. Other codes are left out of the module's list of strings.
 const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
     Code::ALL.len()
 } else if IS_TOKEN_HANDLER {

@@ -17,7 +17,7 @@ pub const MAX_BODY: usize = 1024 * 1024;
 pub struct HttpRequest {
     /// The URL.
     pub url: String,
-    /// The body of a POST request, `application/x-www-form-urlencoded`. Without one, the request is a GET.
+    /// The body of a POST request, `application/x-www-form-urlencoded`. Without a body, the request is a GET.
     pub form: Option<Secret>,
     /// True if the request must outlive the page (Fetch `keepalive`), because it carries a refresh token that is rotated.
     pub keepalive: bool,
@@ -34,7 +34,7 @@ pub struct HttpReply {
     pub content_type: Option<String>,
     /// The `Retry-After` header (RFC 9110 10.2.3), converted to a duration by the host.
     pub retry_after: Option<Millis>,
-    /// The `Date` header, if readable. Across origins the provider must expose it.
+    /// The `Date` header, if readable. Across origins, the provider must expose this header.
     pub date: Option<UnixMillis>,
     /// The body, or `None` if it was longer than [`MAX_BODY`] or not UTF-8.
     pub body: Option<Secret>,
@@ -47,7 +47,8 @@ pub struct HttpReply {
 pub enum Outcome {
     /// The provider responded.
     Reply(Box<HttpReply>),
-    /// The request failed: no network, a broken connection or a timeout. The provider may have received it.
+    /// The request failed: no network, a broken connection or a timeout. The provider may still have received the
+    /// request.
     Failed,
     /// No response could be read although the device reports that it is online: there is no network, or CORS hides the
     /// response. The provider may have received the request. Only browsers report this.

@@ -21,7 +21,7 @@ const EXPIRED: f64 = 1e12;
 /// Added to the `nbf` of a token that is not valid yet.
 const NOT_YET_VALID: f64 = 2e12;
 
-/// The buffer and the functions on it. There is one buffer for as long as the module is loaded.
+/// The buffer, and the functions that use it. There is one buffer for as long as the module is loaded.
 #[wasm_bindgen]
 pub struct Core(&'static mut State);
 

@@ -301,7 +301,7 @@ impl Call {
     }
 
     /// Returns the bytes that may go to the page after a chunk, or after the end of the body. Returns `None` if the
-    /// body has a token in it.
+    /// body contains a token.
     fn searched(
         &mut self,
         chunk: Option<Uint8Array>,

@@ -128,7 +128,7 @@ impl Context {
         wait
     }
 
-    /// Keeps `report` until the core can take it.
+    /// Keeps `report` until the core can handle it.
     pub(super) fn report(&mut self, report: Input<'static>) {
         self.reports.push(report);
     }

@@ -35,7 +35,7 @@ pub(super) fn delete(scope: &WorkerScope) -> Result<Awaited, JsValue> {
 /// Creates the object stores of a new database, in response to its event.
 pub(super) fn create_stores(event: &JsValue) {
     let database: Database = platform::result_of(event).unchecked_into();
-    // If this fails, the first use fails too.
+    // If creating the object store fails, its first use also fails.
     for (name, parameters) in [(KEYS, "{}"), (LOGINS, r#"{"keyPath":"name"}"#)] {
         let parameters: IdbObjectStoreParameters = platform::dictionary(parameters);
         let _ = database.create_object_store_with_optional_parameters(name, &parameters);

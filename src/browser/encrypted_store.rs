@@ -68,7 +68,7 @@ enum StoreStage {
     RecordStored,
     /// With the object store.
     RecordRead(IdbObjectStore),
-    /// With the record that was there.
+    /// The mark was written, in place of this record.
     Marked(Record),
     Unsealed,
 }

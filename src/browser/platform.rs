@@ -270,7 +270,7 @@ impl Awaited {
             }
             Self::Transaction(transaction) => {
                 transaction.set_oncomplete(Some(&succeeded()));
-                // An error of one of its requests aborts it, too.
+                // An error of one of the transaction's requests also aborts the transaction.
                 transaction.set_onabort(Some(failed));
             }
         }

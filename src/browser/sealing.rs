@@ -45,7 +45,7 @@ pub(super) fn seal(
     )
 }
 
-/// Begins to open a record. Fails if nothing is sealed in it.
+/// Begins to open a record. Fails if the record contains no sealed value.
 pub(super) fn open(
     scope: &WorkerScope,
     key: &CryptoKey,

@@ -18,7 +18,8 @@ pub(crate) const HAS_DEVICE_FLOW: bool = false;
 
 pub(crate) const HAS_PERSISTENCE: bool = false;
 
-/// The additional options that are switches, also those of rules. The smaller module accepts them if they are off.
+/// The additional options that are switches, also those of rules. The smaller module accepts these options if they are
+/// off.
 const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";
 
 pub(super) const NO_SUCH_OPTION: &str = msg!(

@@ -14,7 +14,7 @@ use crate::prelude::*;
 use flows::Flows;
 pub(super) use rules::RuleExtension;
 
-/// The additional options. docs/deployment.md lists them, and a test compares the two lists.
+/// The additional options. docs/deployment.md also lists these options, and a test compares the two lists.
 pub(super) const EXTENDED_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes metadata responseMode \
     reasons trustedAudiences unrequestedScopes";
 
@@ -40,7 +40,7 @@ const NOT_AN_ALGORITHM: &str = msg!(
     "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
 );
 
-/// Returns true for options that the smaller module accepts if they are `false`. Here all of them are known.
+/// Returns true for options that the smaller module accepts if they are `false`. This build knows all options.
 pub(super) const fn is_off(_: &str, _: &Value) -> bool {
     false
 }

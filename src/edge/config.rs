@@ -110,7 +110,7 @@ pub struct Route {
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// The options that the browser's vault has, too. `redirect_uri` is a placeholder for loopback: each login has its
+    /// The options that the browser's vault also has. `redirect_uri` is a placeholder for loopback: each login has its
     /// own.
     pub flow: config::Config,
     /// The origin that browsers see, if it differs from that of requests.
@@ -233,7 +233,7 @@ impl Config {
     }
 }
 
-/// Reads the options that the browser's vault has, too.
+/// Reads the options that the browser's vault also has.
 fn shared_options(
     options: &Options<'_>,
     issuer: String,

@@ -3,7 +3,7 @@
 //!
 //! A script of the app sends the header `X-Strongroom`. Forms and other documents cannot set headers, and scripts of
 //! another origin need a CORS preflight, which is never granted. `Origin` and `Sec-Fetch-Site` (Fetch Metadata) must
-//! not contradict it.
+//! not contradict the header.
 
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;

@@ -113,7 +113,7 @@ pub enum Effect {
     Send {
         /// The request.
         request: HttpRequest,
-        /// `Authorization`, if the client authenticates with it.
+        /// The `Authorization` header, if the client authenticates with one.
         authorization: Option<Secret>,
         /// `DPoP` (RFC 9449 5), signed. Only the browser's vault uses the proof in [`HttpRequest`].
         proof: Option<Secret>,
@@ -217,7 +217,7 @@ pub enum Reply {
 pub struct Entry {
     /// The value.
     pub value: String,
-    /// The version. Each write changes it.
+    /// The version. Each write changes the version.
     pub version: String,
 }
 
@@ -256,7 +256,7 @@ pub struct OwnResponse {
 pub struct RefreshId(pub u32);
 
 impl RefreshId {
-    /// Returns the number that follows this one. Numbers start over after the largest one.
+    /// Returns the next number. After the largest number, numbers start again at the smallest.
     pub(in crate::edge) const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }

@@ -1,5 +1,5 @@
-//! The handler's own responses: JSON for scripts, redirects and plain pages for people. Caches must not store them.
-//! [`headers`](crate::edge::proxy::headers) adds the common headers.
+//! The handler's own responses: JSON for scripts, redirects and plain pages for people. Caches must not store these
+//! responses. [`headers`](crate::edge::proxy::headers) adds the common headers.
 
 use crate::prelude::*;
 

@@ -211,7 +211,7 @@ pub(super) struct RefreshGuard {
 }
 
 impl RefreshGuard {
-    /// Begins a refresh of a session without one in flight.
+    /// Begins a refresh of a session that has no refresh in flight.
     pub(super) fn begin(task: &Task, sid: &str) -> Self {
         let isolate = task.0.isolate.clone();
         let id = isolate.next_refresh.get();

@@ -109,7 +109,7 @@ impl Rule {
     }
 }
 
-/// A request that a rule allows. Only [`EgressPolicy::authorize`] creates it.
+/// A request that a rule allows. Only [`EgressPolicy::authorize`] creates this type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowed {
     url: String,
@@ -411,8 +411,8 @@ fn revealed(mut digits: &[u8]) -> &[u8] {
 
 fn is_refused_escape(digits: &[u8]) -> bool {
     match *revealed(digits) {
-        // Malformed escapes are refused too. A second `%` is refused too: in `%25%32%65`, the escapes of a percent sign
-        // and of digits hide another escape.
+        // Malformed escapes are also refused. A second `%` is refused too: in `%25%32%65`, the escapes of a percent
+        // sign and of digits hide another escape.
         [high, low, ..] => {
             matches!(
                 (high, low | 0x20),

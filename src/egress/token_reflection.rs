@@ -226,7 +226,7 @@ impl Guard {
     }
 
     /// Returns the number of received bytes that may be passed on, from the first; `None` if they contain a token. The
-    /// others may be the beginning of a token.
+    /// remaining bytes may be the beginning of a token.
     #[must_use]
     pub fn free(&self) -> Option<usize> {
         let free = self.count - self.held();

@@ -176,7 +176,7 @@ pub fn build(
 }
 
 impl AuthorizationRequest {
-    /// Returns the authorization URL with all parameters. Scripts of the page can read and change it.
+    /// Returns the authorization URL with all parameters. Scripts of the page can read and change this URL.
     #[must_use]
     pub fn url(&self, metadata: &Metadata) -> String {
         with_query(&metadata.authorization_endpoint, &self.parameters)

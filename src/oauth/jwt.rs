@@ -15,8 +15,8 @@ use core::fmt;
 /// Longest token that is parsed, in bytes.
 pub const MAX_LEN: usize = 64 * 1024;
 
-/// Latest time that a claim may have: the last second of the year 9999, in seconds since the Unix epoch. Milliseconds
-/// sent as seconds are far beyond it.
+/// Latest time that a claim may have: the last second of the year 9999, in seconds since the Unix epoch. A time in
+/// milliseconds that is sent as seconds is far beyond this limit.
 pub const MAX_SECONDS: u64 = 253_402_300_799;
 
 /// The reason for which a string is not a signed JSON Web Token that this crate accepts.
@@ -81,7 +81,7 @@ impl fmt::Display for Malformed {
 
 /// A well-formed signed token, whose signature has not been checked.
 ///
-/// The token is kept as a [`Secret`]. Debug output does not show it.
+/// The token is kept as a [`Secret`]. Debug output does not show the token.
 pub struct Jwt {
     token: Secret,
     signing_input_len: usize,

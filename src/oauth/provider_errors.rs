@@ -30,8 +30,8 @@ const PHRASES: &[(&str, EndReason)] = &[
 /// match two phrases.
 const REVOKED: [u64; 3] = [50132, 50133, 50173];
 
-/// Returns the reason for which the session ended, from an `invalid_grant` response to a refresh (RFC 6749 5.2).
-/// [`EndReason::ProviderEnded`] if the response does not contain one.
+/// Returns the reason for which the session ended, from an `invalid_grant` response to a refresh (RFC 6749 5.2). The
+/// result is [`EndReason::ProviderEnded`] if the response does not contain a reason.
 #[must_use]
 pub fn end_reason(outcome: &Outcome) -> EndReason {
     stated_reason(outcome).unwrap_or(EndReason::ProviderEnded)

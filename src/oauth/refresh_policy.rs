@@ -27,7 +27,7 @@ pub enum RefreshOutcome {
     Ended,
     /// The user has to interact with the provider, as the error code says.
     InteractionRequired(String),
-    /// The client or its request is wrong: the error code. A retry would fail too.
+    /// The client or its request is wrong: the error code. A retry would also fail.
     Misconfigured(String),
     /// The provider asks to wait for this time, with this status: 429 or 503.
     Wait(u16, Millis),
@@ -238,7 +238,7 @@ impl Schedule {
         self.can_retry_soon = true;
     }
 
-    /// Records a refusal without a usable reason. The third one makes the session suspected.
+    /// Records a refusal without a usable reason. The third refusal makes the session suspected.
     pub fn refused(&mut self, now: &Instant, jitter: u8) {
         self.refusals += 1;
         self.hidden = 0;

@@ -31,7 +31,8 @@ pub enum Demand {
         /// Largest allowed time since the last active authentication, in seconds.
         max_age: Option<u64>,
     },
-    /// The token must also have these scopes, separated by spaces. Empty if the API does not name them.
+    /// The token must also have these scopes, separated by spaces. The string is empty if the API does not name the
+    /// scopes.
     Scope(String),
 }
 

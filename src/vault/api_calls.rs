@@ -32,7 +32,7 @@ use crate::vault::tokens::Tokens;
 pub(super) enum Waiters {
     /// All waiting calls: those that wait for a token fail, and those that have received a 401 return it to the page.
     All,
-    /// The session is over: all of them fail.
+    /// The session is over, so all waiting calls fail.
     SessionEnded,
 }
 
@@ -94,7 +94,8 @@ impl Calls {
         }
     }
 
-    /// Sends a call if there is a token for it. Otherwise starts a refresh, and the call waits for its result.
+    /// Sends a call if the session has a valid token for it. Otherwise starts a refresh, and the call waits for its
+    /// result.
     pub(super) fn send_or_wait(&mut self, ctx: &mut Context, tokens: &mut Tokens, call: CallId) {
         if ctx.is_in_doubt() {
             return;

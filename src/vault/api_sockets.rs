@@ -74,7 +74,7 @@ impl Sockets {
         Ok(Box::new(call))
     }
 
-    /// Opens a socket, if this is one.
+    /// Opens the call's socket, if the call is for a socket.
     pub(super) fn open(&self, ctx: &mut Context, list: &mut CallList, call: CallId) -> bool {
         let is_inspected = ctx.is_inspected();
         let (Some(known), Some(session)) = (

@@ -51,7 +51,7 @@ pub(super) type BindingKey = PublicKey;
 
 /// The state of the DPoP proof of one call.
 pub(super) struct Proven {
-    /// The nonce in it.
+    /// The nonce in the proof.
     nonce: Option<String>,
     /// True if the request was sent once more, with another nonce.
     was_repeated: bool,

@@ -31,7 +31,7 @@ pub struct OpId(pub u32);
 pub struct RequestId(pub u64);
 
 impl PortId {
-    /// Returns the number that follows this one.
+    /// Returns the next number.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -39,7 +39,7 @@ impl PortId {
 }
 
 impl CallId {
-    /// Returns the number that follows this one.
+    /// Returns the next number.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -47,7 +47,7 @@ impl CallId {
 }
 
 impl OpId {
-    /// Returns the number that follows this one.
+    /// Returns the next number.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -441,7 +441,7 @@ pub enum Output {
         call: CallId,
         /// The message.
         text: Secret,
-        /// The token that is in it.
+        /// The token that the message contains.
         token: Secret,
     },
     /// Close a socket with this code and reason (RFC 6455 7.4), and tell its page.

@@ -55,7 +55,7 @@ pub(super) enum Request {
     Logout {
         /// True if the user is to be logged out at the provider too.
         provider: bool,
-        /// The address to return to from there.
+        /// The address to which the provider redirects after the logout.
         return_to: Option<String>,
     },
     /// `active`

@@ -1,7 +1,7 @@
 //! The session in a store that several vaults share: dedicated workers of several tabs, or a worker that starts after
 //! another one has ended.
 //!
-//! The vaults share a lock too. A vault that changes the store acquires the lock, reads the store, acts, and releases
+//! The vaults also share a lock. A vault that changes the store acquires the lock, reads the store, acts, and releases
 //! the lock when the store has the state of its memory. If it released the lock earlier, another vault could send a
 //! refresh token that is consumed. If a write to the store fails, the vault therefore keeps the lock and tries again. A
 //! vault that hears of a change reads the store without the lock.
@@ -61,7 +61,7 @@ pub(super) struct Persistence {
 pub(super) enum Written {
     /// The vault already gave up this operation.
     Late,
-    /// The store has it. If `is_current`, the vault has nothing newer to write.
+    /// The store has the record. If `is_current`, the vault has nothing newer to write.
     Done {
         is_current: bool,
     },
@@ -424,8 +424,8 @@ impl Persistence {
         self.ended = Some(Box::new(ended));
     }
 
-    /// Marks a logout as one to be written without the lock, which was not granted in time. Returns false if there is no
-    /// such logout.
+    /// Marks a logout as one to be written without the lock, which was not granted in time. Returns false if no such
+    /// logout is waiting.
     pub(super) fn end_without_lock(&mut self, ctx: &mut Context) -> bool {
         let Some(ended) = &mut self.ended else {
             return false;

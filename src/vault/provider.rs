@@ -58,7 +58,7 @@ impl Provider {
         self.keys.is_some()
     }
 
-    /// Fetches the keys, even if some are there.
+    /// Fetches the keys, even if the vault already has some.
     pub(super) fn fetch_keys(&self, ctx: &mut Context) {
         if let Some(metadata) = &self.metadata {
             fetch_once(ctx, Purpose::Keys, &metadata.jwks_uri);

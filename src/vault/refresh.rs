@@ -156,7 +156,7 @@ impl Refresh {
         )
     }
 
-    /// Chooses the token of the next refresh. Returns false if the provider has just refused it.
+    /// Chooses the token of the next refresh. Returns false if the provider has just refused that token.
     pub(super) fn choose(&mut self, ctx: &Context, selector: TokenSelector) -> bool {
         let is_in_flight = self.is_in_flight();
         self.targets.choose(ctx, selector, is_in_flight)
@@ -568,7 +568,7 @@ impl Refresh {
     }
 
     /// Forgets the refresh of a session that is over. Returns a successor to revoke, if one has arrived and the session
-    /// does not have it yet. A successor that arrives later is revoked then.
+    /// does not have it yet. A successor that arrives later is revoked on arrival.
     pub(super) fn end(&mut self, ctx: &mut Context) -> Option<Secret> {
         let stage = core::mem::take(&mut self.stage);
         self.abandon(ctx);

@@ -34,12 +34,12 @@ pub(super) struct ResourceTokens {
 pub(super) struct TargetRefusal {
     pub(super) selector: TokenSelector,
     pub(super) error: Error,
-    /// True if the refusal may concern the session as well. A refresh for the session's own token will show that.
+    /// True if the refusal may also concern the session. A refresh for the session's own token will show that.
     pub(super) may_concern_session: bool,
 }
 
 impl ResourceTokens {
-    /// Chooses the token of the next refresh. Returns false if the provider has just refused it.
+    /// Chooses the token of the next refresh. Returns false if the provider has just refused that token.
     pub(super) fn choose(
         &mut self,
         ctx: &Context,
@@ -123,8 +123,8 @@ impl ResourceTokens {
         session::kept_renewed(session, tokens, id_token, requested, config, now)
     }
 
-    /// Checks if the provider refused only the token of a target. The session goes on then. An end of the session, or a
-    /// failure that may pass, concerns the session.
+    /// Checks if the provider refused only the token of a target. In that case the session continues. An end of the
+    /// session, or a failure that may pass, concerns the session.
     pub(super) fn check_refusal(
         &mut self,
         ctx: &mut Context,

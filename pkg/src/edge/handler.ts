@@ -8,7 +8,7 @@ export interface TokenHandler {
   /**
    * Responds to requests for the handler's own endpoints and the routes, and to all others with 404.
    *
-   * @param env The value that the platform passes. The configuration's functions get it.
+   * @param env The value that the platform passes. The configuration's functions receive this value.
    */
   fetch(request: Request, env?: unknown, context?: Context): Promise<Response>
   /** Does the same, but returns `undefined` for other URLs, which the app handles. */

@@ -1,5 +1,5 @@
 /**
- * The host of the core: one loop that carries out each effect of src/edge/io.rs. All decisions are the core's.
+ * The host of the core: one loop that carries out each effect of src/edge/io.rs. The core makes all decisions.
  */
 import {
   BEAT,

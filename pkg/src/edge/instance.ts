@@ -1,6 +1,6 @@
 /**
- * The core's instance. All handlers of an isolate share one. After a trap its state is undefined, so a new instance
- * replaces it, and each handler starts again.
+ * The core's instance. All handlers of an isolate share one instance. After a trap its state is undefined, so a new
+ * instance replaces it, and each handler starts again.
  */
 import { __wbg_reset_state as replaceInstance, initSync } from '../../glue/strongroom_edge.js'
 

@@ -7,7 +7,7 @@ import { listen } from './listen.js'
 
 /**
  * Calls `report` when the user is active, at most every fifteen seconds, and when the device may have been offline or
- * asleep. Returns a function that stops it.
+ * asleep. Returns a function that stops watching.
  */
 export const watchUser = (report: (what: 'active' | 'woke') => void): (() => void) => {
   let last = -Infinity

@@ -31,7 +31,7 @@ export type AuthSource =
 export interface AuthOptions extends ConnectOptions {
   /**
    * Shows the page from which the user went to sign in, after a redirect login: a path with query and fragment. Called
-   * also if the login failed. Default: `history.replaceState`. An app with a router navigates there.
+   * also if the login failed. Default: `history.replaceState`. An app with a router navigates to this path.
    */
   onReturn?: (returnTo: string) => void
 }
@@ -64,8 +64,8 @@ export interface AuthState {
 }
 
 /**
- * The object through which an app signs in and calls its APIs: see `createAuth()`. All methods are bound. Methods that
- * need the vault wait for the connection, and for a login that is being finished.
+ * The object through which an app signs in and calls its APIs: see `createAuth()`. All methods are bound to the object.
+ * Methods that need the vault wait for the connection, and for a login that is being finished.
  */
 export interface Auth extends Pick<Strongroom, 'fetch' | 'eventSource' | 'webSocket' | 'logout'> {
   /** The current state. */
@@ -87,8 +87,8 @@ export interface Auth extends Pick<Strongroom, 'fetch' | 'eventSource' | 'webSoc
    * Several guards of a page share one login, with the options of the first. Use it in route guards.
    *
    * Resolves with `null` if the user has to decide: after `logged_out`, `idle`, `absolute` and `security` (also after a
-   * reload, until the user signs in), after an error, and after three logins of guards in this tab within a minute. Show
-   * a page with a button for `login()` then.
+   * reload, until the user signs in), after an error, and after three logins of guards in this tab within a minute. In
+   * these cases, show a page with a button for `login()`.
    *
    * @throws {@link StrongroomError} As `connect()`, and the errors of `login()`.
    */

@@ -13,7 +13,7 @@ type Result = Promise<CallbackResult | null>
 /** Callbacks by URL, with and without the response: frameworks run their start-up code twice in development. */
 export const handled = new Map<string, Result>()
 
-/** The callback that is in flight. `login()` waits for it. */
+/** The callback that is in flight. `login()` waits for this callback. */
 export let inFlight: Result | undefined
 
 /** Remembers a callback until it is finished. */

@@ -229,8 +229,8 @@ export const connect = async (
  * Connects the page to a vault on an origin of its own. Script of this origin then cannot reach the vault's storage, its
  * worker or an authorization code.
  *
- * Adds a hidden frame to the page, once for each URL. Do not remove it. The time limit applies to the frame, and again to
- * the worker.
+ * Adds a hidden frame to the page, once for each URL. Do not remove this frame. The time limit applies to the frame,
+ * and again to the worker.
  *
  * @param url The page that calls `vaultFrame()` of `strongroom/vault-frame`: see docs/vault-origin.md.
  * @throws {@link StrongroomError} The errors of `connect()`, and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.

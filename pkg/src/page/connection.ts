@@ -90,7 +90,7 @@ export interface Connection {
   at: SharedWorker | Worker | FrameTransport
   /** The lock that the vault's worker holds as long as it runs. */
   lock?: string
-  /** Returns true if the connection has ended. All requests then fail. */
+  /** Returns true if the connection has ended. All requests fail after the end. */
   hasEnded(): boolean
   /** Sends a request and returns its id. If the vault is gone, returns 0, and the request fails. */
   send(request: PendingRequest, message: RequestMessage, payload?: Payload): number

@@ -84,7 +84,7 @@ const closest = (known: string, name: string): string | undefined =>
 /** Matches a message about an unknown option of a call, from the page or the core (src/vault/message.rs). */
 const UNKNOWN_OF_CALL = /^(\w+)\(\) has no (?:such )?option[^]*'([^']*)'$/
 
-/** Adds a suggestion to such a message. */
+/** Adds a suggestion to a message about an unknown option. */
 const suggestOption = (message: string): string =>
   message.replace(UNKNOWN_OF_CALL, (text, call: string, name: string) => {
     // The first members of a browser's event, and of React's.

@@ -1,4 +1,4 @@
-/** The guard of pages that need a session. A page loads this file when it has none. */
+/** The guard of pages that need a session. A page loads this file when it has no session. */
 import type { LoginOptions, Session } from './api.js'
 import type { Auth } from './auth.js'
 import { needsUser } from './end-reason.js'
@@ -12,7 +12,7 @@ const RECENT = 'strongroom.guard'
 const MAX_RECENT = 3
 const PERIOD = 60_000
 
-/** Logins in flight. Several guards of a page share one. */
+/** Logins in flight. Several guards of a page share one login. */
 const inFlight = new WeakMap<Auth, Promise<Session>>()
 
 /**

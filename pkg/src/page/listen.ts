@@ -1,4 +1,4 @@
-/** Adds a listener to `target`. Returns a function that removes it. */
+/** Adds a listener to `target`. Returns a function that removes the listener. */
 export const listen = <E extends Event>(
   target: EventTarget,
   type: string,

@@ -1,5 +1,5 @@
 /**
- * Popup logins. A page loads this file with the first one.
+ * Popup logins. A page loads this file with the first popup login.
  *
  * If tabs do not share a worker, the opener's vault began the login. The popup's page passes the response to the opener by
  * a BroadcastChannel, since the provider may have separated the popup from its opener. The code in the response is
@@ -23,8 +23,8 @@ interface AwaitedResponse {
 }
 
 /**
- * Runs in the opener after the popup was sent to the provider, and makes sure that the vault gets the response. Returns a
- * function that stops it.
+ * Runs in the opener after the popup was sent to the provider, and makes sure that the vault gets the response. Returns
+ * a function that stops watching.
  *
  * @param watched The popup, if the login is to be canceled when the popup looks closed.
  */
@@ -95,7 +95,7 @@ export const settle = async (
   if ('port' in connection.at) announce(response)
   else if (await passResponse(response)) return closePopup()
   const settled = await connection.query({ t: 'callback', url: response.href }).catch((error) => {
-    // The opener gets the error as well.
+    // The opener also gets the error.
     window.close()
     throw error
   })

@@ -1,4 +1,7 @@
-/** Replaces a worker whose vault has failed or is outdated. A separate file, because most pages never need it. */
+/**
+ * Replaces a worker whose vault has failed or is outdated. This code is in a separate file, because most pages never
+ * need it.
+ */
 import type { Session } from '../protocol/messages.js'
 import type { Announcement, FrameTransport, Connection, Listener, open as Open } from './connection.js'
 import type { refuse as Refuse } from './error-text.js'

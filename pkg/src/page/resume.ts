@@ -45,7 +45,7 @@ const SHORT_PAUSE = 10
 const FRAME_TIMEOUT = 10
 const NAVIGATION_TIMEOUT = 30
 
-/** The attempt in flight. Several connections of a page share it. */
+/** The attempt in flight. Several connections of a page share this attempt. */
 let inFlight: Promise<unknown> | undefined
 
 /**

@@ -134,7 +134,7 @@ const preload = (url: string, signal: AbortSignal): Promise<File | undefined> =>
     }
     const observer = new PerformanceObserver((list) => {
       const [entry] = list.getEntriesByName(url)
-      // Not every engine reports them.
+      // Not every engine reports these values.
       const { responseStatus, contentType } = (entry ?? {}) as Reported
       if (responseStatus) end({ status: responseStatus, type: contentType ?? 'text/javascript', source: '' })
     })

@@ -97,7 +97,7 @@ export const takeResponse = (state: string): string | undefined => {
   return undefined
 }
 
-/** Calls `check`, in the frame, whenever there may be a new response. Returns a function that stops it. */
+/** Calls `check`, in the frame, whenever there may be a new response. Returns a function that stops watching. */
 export const watchResponses = (check: () => void): (() => void) => {
   const channel = new BroadcastChannel(CHANNEL)
   channel.onmessage = check

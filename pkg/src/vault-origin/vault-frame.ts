@@ -333,7 +333,7 @@ export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
   const response = [search, hash]
     .map((part) => new URLSearchParams(part.slice(1)))
     .find((params) => params.has('code') || params.has('error'))
-  // Some providers omit it from errors. The vault explains what is wrong with such a response, under any name.
+  // Some providers omit `state` from errors. The vault explains what is wrong with such a response, under any name.
   const state = response && (response.get('state') ?? crypto.randomUUID())
   const leave = () => location.replace(url)
   if (!isState(state)) return leave()

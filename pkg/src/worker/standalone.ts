@@ -95,7 +95,7 @@ const loaded = (): Core => {
   return core
 }
 
-/** Decodes a string from the buffer, and wipes it there. */
+/** Decodes a string from the buffer, and wipes that part of the buffer. */
 const take = (length: number): string => {
   loaded()
   const bytes = buffer.subarray(0, length)

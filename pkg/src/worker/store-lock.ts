@@ -15,9 +15,9 @@ export interface StoreLock {
   /** Starts to listen to hints on the channel of this name (src/vault/hints.rs). */
   hear(name: string, hinted: () => void): void
   hint(number: number): void
-  /** Ends this vault because a newer one has replaced it. */
+  /** Ends this vault because a newer vault has replaced it. */
   stop(): void
-  /** Releases everything after the core has stopped. The next vault that waits for the lock gets it. */
+  /** Releases everything after the core has stopped. The next vault in the queue gets the lock. */
   close(): void
 }
 
@@ -41,7 +41,7 @@ export const openStoreLock = (stop: () => void): StoreLock => {
           release = resolve
           granted()
         })
-      // An aborted request rejects as well.
+      // An aborted lock request also rejects.
       const fail = ({ name }: Error) => name === 'AbortError' || refused()
       navigator.locks.request(channel.name, waiting, held).catch(fail)
     },

@@ -231,7 +231,7 @@ impl<'a> JsonReader<'a> {
         found
     }
 
-    /// Reads the name of a member, up to its value. `before` is the number of members before it.
+    /// Reads the name of a member, up to its value. `before` is the number of members before this one.
     fn member_name<T>(&mut self, before: usize, read: fn(&mut Self) -> Option<T>) -> Option<T> {
         if before == MAX_MEMBERS {
             return self.fail(msg!("an object has too many members"));
@@ -322,7 +322,8 @@ impl<'a> JsonReader<'a> {
         Some(())
     }
 
-    /// Reads the rest of a string up to its end or the next escape. Returns true with it at the end.
+    /// Reads the rest of a string up to its end or the next escape. Returns the part, and true at the end of the
+    /// string.
     fn run(&mut self) -> Option<(&'a str, bool)> {
         let (bytes, start) = (self.text.as_bytes(), self.at);
         let mut end = start;

@@ -12,8 +12,8 @@ use crate::edge::task::Task;
 use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
 use crate::oauth::metadata::{self, Metadata};
 
-/// The shortest age of the key set at which a token with an unknown key causes a new fetch. Anybody can send such
-/// tokens.
+/// The shortest age of the key set at which a token with an unknown key causes a new fetch. Anyone can send tokens with
+/// an unknown key.
 const KEYS_MIN_AGE: Millis = Millis::from_secs(30);
 
 /// The age at which the key set is fetched again, so a withdrawn key is no longer trusted.

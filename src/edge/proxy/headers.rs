@@ -64,9 +64,9 @@ const OWN: &[(&str, &str)] = &[
 /// ```
 ///
 /// A `*` at the beginning or the end of a name matches anything. In names of request headers, `_` counts as `-`:
-/// servers behind CGI and similar interfaces cannot tell them apart. Headers named by a request's `Connection` are
-/// removed as well. [`Forward`](crate::edge::Forward) has a route's changes to the policy. `set` replaces existing headers; `own` is for [responses of
-/// the handler itself](crate::edge::OwnResponse), where existing headers stay.
+/// servers behind CGI and similar interfaces cannot tell them apart. Headers named by a request's `Connection` are also
+/// removed. [`Forward`](crate::edge::Forward) has a route's changes to the policy. `set` replaces existing headers;
+/// `own` is for [responses of the handler itself](crate::edge::OwnResponse), where existing headers stay.
 #[must_use]
 pub fn policy() -> String {
     let request = json::Writer::object()

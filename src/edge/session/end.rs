@@ -74,7 +74,7 @@ async fn write_end(
                     is_written = true;
                     break;
                 }
-                // The isolate that ended it has reported it.
+                // The isolate that ended the session has already reported the end.
                 // control: end_is_reported_once
                 return None;
             }

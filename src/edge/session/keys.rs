@@ -24,7 +24,7 @@ pub struct Key {
     bytes: Vec<u8>,
 }
 
-/// The keys. The first one seals.
+/// The keys. The first key seals new values.
 #[derive(Debug, Default)]
 pub struct Keyring(Vec<Key>);
 

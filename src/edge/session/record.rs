@@ -71,9 +71,9 @@ pub struct Intent {
 /// A written intent: the lease of the task that refreshes.
 pub(in crate::edge) struct Lease {
     pub(in crate::edge) session: Rc<Session>,
-    /// The version of the record with the intent in it.
+    /// The version of the record that contains the intent.
     pub(in crate::edge) version: String,
-    /// The record with the intent in it.
+    /// The record that contains the intent.
     pub(in crate::edge) record: Rc<Record>,
 }
 
@@ -144,7 +144,7 @@ impl Record {
         Some(record)
     }
 
-    /// Records the time of the user's last activity. Returns false if the record has it.
+    /// Records the time of the user's last activity. Returns false if the record already has this time.
     pub(in crate::edge) fn note_active(self: &mut Rc<Self>, active: UnixMillis) -> bool {
         let is_new = self
             .session

@@ -262,7 +262,7 @@ pub(in crate::edge) async fn store_session(
     }
     match write(task, session, version, &record).await {
         Ok(Some(_)) => Ok(()),
-        // A parallel request has stored it.
+        // A parallel request has already stored the record.
         Ok(None)
             if boxed(fetch(task, session))
                 .await

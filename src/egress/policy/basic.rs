@@ -3,7 +3,7 @@
 use super::{Allowed, EgressPolicy, Rule};
 use crate::codec::url::Url;
 
-/// Selects one of a session's access tokens. This build has only one.
+/// Selects one of a session's access tokens. This build has only one access token per session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenSelector;
 

@@ -4,7 +4,7 @@ use super::{FIXED, RANGES, TRUSTED, as_read, is_among};
 use crate::base::{IS_TOKEN_HANDLER, strings};
 use crate::prelude::*;
 
-/// Credentials, which the token handler removes too. A page may send its own key to an API gateway, but a request with
+/// Credentials, which the token handler also removes. A page may send its own key to an API gateway, but a request with
 /// a session cookie must not carry a key that another party chose.
 const CREDENTIALS: &str = "\
     x-auth-* x-authorization x-access-token x-api-key x-apikey x-api-token api-key apikey private-token x-vault-token \
@@ -68,7 +68,7 @@ impl Exceptions {
     }
 }
 
-/// Returns true for headers that concern the token handler. Modules for browsers have no such headers.
+/// Returns true for headers that concern the token handler. Modules for browsers have no headers of this kind.
 fn is_handlers_own(name: &str) -> bool {
     IS_TOKEN_HANDLER && is_among(HANDLERS_OWN, name)
 }

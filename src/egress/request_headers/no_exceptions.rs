@@ -1,6 +1,6 @@
 //! Rules without exceptions. Few configurations have any, so they require the Cargo feature `extended`.
 
-/// The exceptions of a rule. This build has none.
+/// The exceptions of a rule. This build has no exceptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exceptions;
 

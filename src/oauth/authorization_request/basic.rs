@@ -8,11 +8,11 @@ use crate::config::Config;
 use crate::oauth::dpop::PublicKey;
 use crate::prelude::*;
 
-/// Additional login options that a page may choose. This build has none.
+/// Additional login options that a page may choose. This build has no such options.
 #[derive(Clone, Debug, Default)]
 pub struct ExtendedParams;
 
-/// Additional state of a login. This build has none.
+/// Additional state of a login, which is empty in this build.
 #[derive(Clone, Debug, Default)]
 pub struct ExtendedPending;
 

@@ -35,7 +35,8 @@ pub struct ExtendedPending {
     pub scope: Option<String>,
     /// The options that satisfy an API's demand, as [`Demand::login`] writes them.
     pub demand: Option<String>,
-    /// True for a login on another device: there is no `nonce` that the ID token could repeat. A stored login never has it.
+    /// True for a login on another device: there is no `nonce` that the ID token could repeat. Stored logins never have
+    /// this value.
     pub is_device: bool,
 }
 

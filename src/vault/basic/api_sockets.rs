@@ -10,7 +10,7 @@ pub(super) struct Sockets;
 
 impl Sockets {
     pub(super) fn open(&self, _: &mut Context, list: &mut CallList, _: CallId) -> bool {
-        // The compiler knows that there are none.
+        // The compiler knows that this build has no sockets.
         list.calls.iter().any(|call| call.socket.is_some())
     }
 

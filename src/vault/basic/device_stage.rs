@@ -2,7 +2,7 @@
 
 use crate::base::clock::Millis;
 
-/// No such value exists.
+/// A stand-in type without values.
 pub(in crate::vault) enum Device {}
 
 impl Device {

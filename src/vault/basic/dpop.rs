@@ -6,13 +6,13 @@ use crate::session::Session;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, ResponseHead};
 
-/// No such value exists.
+/// A stand-in type without values.
 pub(super) enum BindingKey {}
 
 #[derive(Default)]
 pub(super) struct Dpop;
 
-/// No such value exists.
+/// A stand-in type without values.
 pub(super) enum TokenRequest {}
 
 pub(super) struct Proven;

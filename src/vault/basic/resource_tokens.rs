@@ -22,7 +22,7 @@ pub(super) struct TargetRefusal {
     pub(super) selector: TokenSelector,
     pub(super) error: Error,
     pub(super) may_concern_session: bool,
-    /// No such value exists.
+    /// Ensures that no value of this type exists.
     _never: core::convert::Infallible,
 }
 

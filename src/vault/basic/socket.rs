@@ -1,4 +1,4 @@
 //! A build without sockets.
 
-/// No such value exists.
+/// A stand-in type without values.
 pub(in crate::vault) enum BoxedSocket {}

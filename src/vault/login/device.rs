@@ -29,7 +29,7 @@ impl Login {
 }
 
 impl Logins {
-    /// Requests the codes. The provider's metadata is there.
+    /// Requests the codes. The caller has already loaded the provider's metadata.
     pub(super) fn begin_device(
         &mut self,
         ctx: &mut Context,

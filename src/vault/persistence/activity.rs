@@ -14,7 +14,7 @@ pub(in crate::vault) struct Activity {
     pub(in crate::vault) flush_at: Option<Millis>,
     /// True if there is activity to persist.
     pub(in crate::vault) is_new: bool,
-    /// True if the write in flight counts it.
+    /// True if the write in flight includes this activity.
     pub(in crate::vault) is_counted: bool,
 }
 

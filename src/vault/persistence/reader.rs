@@ -23,7 +23,7 @@ pub(in crate::vault) enum Stored {
     /// The session with this identifier has ended.
     Ended(String, EndReason),
     Nothing,
-    /// Something that does not open, or was written for others.
+    /// A record that cannot be decrypted, or that was written for another configuration.
     Unreadable,
     /// The store does not work.
     Unavailable,

@@ -154,8 +154,8 @@ fn end_session_url(ctx: &Context, provider: &Provider, return_to: Option<&str>) 
     let mut form = Form::new();
     form.push("client_id", &ctx.config.client_id);
     if let Some(return_to) = return_to {
-        // The provider knows the app's addresses: they are registered there. An app whose vault is on another origin
-        // does not share the origin of the redirect URI.
+        // The app's addresses are registered at the provider. An app whose vault is on another origin does not share
+        // the origin of the redirect URI.
         let url = Url::parse_with_base(return_to, &ctx.config.redirect_uri);
         let Some(url) = url.filter(Url::is_trustworthy) else {
             let message = msg!("logout option returnTo must be an https URL");

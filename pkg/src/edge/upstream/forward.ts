@@ -36,7 +36,7 @@ export interface Policy {
 /** Headers with names in lower case. */
 export type Fields = [name: string, value: string][]
 
-/** Returns the headers of `headers`. Several of one name are joined, except for `Set-Cookie`. */
+/** Returns the headers of `headers`. Several headers with one name are joined, except for `Set-Cookie`. */
 export const fieldsOf = (headers: Headers): Fields => {
   const fields: Fields = []
   // Cheaper than the iterator, which creates an object per step.
@@ -274,8 +274,8 @@ const DECODED: string[] = [
 ]
 
 /**
- * True if `fetch` can leave a body compressed. Bun's does with `decompress: false`, and Cloudflare's does unless the body
- * is read. The others always decode it.
+ * True if `fetch` can leave a body compressed. Bun's does with `decompress: false`, and Cloudflare's does unless the
+ * body is read. The other platforms always decode the body.
  */
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
 

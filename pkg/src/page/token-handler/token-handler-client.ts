@@ -53,7 +53,7 @@ export const connect = async (
     get endReason() {
       return state.reason
     },
-    /** All tabs share one cookie. */
+    /** All tabs share one cookie, so no other session can exist. */
     elsewhere: false,
     fetch: send,
     eventSource(url, init, target = createTarget(url)) {
