@@ -263,10 +263,12 @@ const LOST = [
     what: 'a response after 4 s, time limit 1 s',
     fault: { delay: 4000, when: 'after' },
     config: { requestTimeout: 1 },
+    // On a slow machine the first retry may exceed the time limit, too.
+    most: 3,
   },
 ]
 
-for (const { what, fault, config = {} } of LOST) {
+for (const { what, fault, config = {}, most = 2 } of LOST) {
   test(`${what}, provider without leeway: the session ends with the reason`, time, async () => {
     app.setConfig(config)
     const { page, count } = await expired()
@@ -275,7 +277,7 @@ for (const { what, fault, config = {} } of LOST) {
     const reason = await endReason(page)
     report.add(`${what}, provider without leeway`, came, `ends: ${reason}`, count())
     assert.deepEqual([came, reason], ['session_ended', 'provider_ended'])
-    assert.ok(count() <= 2, `${count()} token requests`)
+    assert.ok(count() <= most, `${count()} token requests`)
     assert.equal(await outcome(page), 'login_required')
   })
 }
