@@ -21,7 +21,7 @@ import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
-import { ENTRIES, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
+import { BINDINGS, ENTRIES, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
 
@@ -63,7 +63,7 @@ const common = {
   bundle: true,
   plugins: [{ name: 'lazy', setup: (build) => build.onResolve({ filter: LAZY_IMPORT }, lazy) }],
   // A module that a platform imports is beside the file that does; what Node has, it has.
-  external: ['*.wasm', '*.wasm?module', 'node:*'],
+  external: ['*.wasm', '*.wasm?module', 'node:*', ...FRAMEWORKS],
   format: 'esm',
   target: 'es2022',
   minify: true,
@@ -72,7 +72,7 @@ const common = {
   logLevel: 'warning',
 }
 const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out }))
-const browser = { ...ENTRIES, ...LAZY }
+const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
 await build({ ...common, entryPoints: sources(browser) })
 await build({ ...common, entryPoints: sources(SERVER) })
 for (const entry of Object.keys(browser)) await shrink(entry)

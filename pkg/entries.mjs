@@ -27,6 +27,17 @@ export const LAZY = {
   form: 'page/form',
 }
 
+/** Bindings for frameworks, which the app's bundler finds. */
+export const BINDINGS = {
+  react: 'bindings/react',
+  vue: 'bindings/vue',
+  solid: 'bindings/solid',
+  angular: 'bindings/angular',
+}
+
+/** Packages of the frameworks. */
+export const FRAMEWORKS = ['react', 'vue', 'solid-js', '@angular/*', 'rxjs']
+
 /** Files that run on a server. */
 export const SERVER = {
   edge: 'edge/index',

@@ -1,4 +1,4 @@
-//! Compares the codes and their advice with `docs/errors.md`, and the end reasons with `docs/sessions.md`.
+//! Compares codes, advice and end reasons with the documents and with the TypeScript unions.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,8 @@ use strongroom::session::EndReason;
 
 const LIST: &str = include_str!("../docs/errors.md");
 const SESSIONS: &str = include_str!("../docs/sessions.md");
+const CODES: &str = include_str!("../pkg/src/protocol/codes.ts");
+const MESSAGES: &str = include_str!("../pkg/src/protocol/messages.ts");
 
 /// Returns the first and last cells of the rows that start with a code.
 fn rows() -> Vec<(&'static str, &'static str)> {
@@ -56,4 +58,26 @@ fn every_end_reason_is_documented() {
     let documented = end_reasons();
     let all = EndReason::ALL.iter().map(|reason| reason.as_str());
     assert_eq!(documented, all.collect());
+}
+
+/// The members of a union of strings in TypeScript.
+fn union(source: &'static str, name: &str) -> Vec<&'static str> {
+    let (_, rest) = source.split_once(&format!("export type {name} =\n")).unwrap();
+    let lines = rest.lines().take_while(|line| line.starts_with("  "));
+    lines
+        .filter_map(|line| line.strip_prefix("  | '")?.strip_suffix('\''))
+        .collect()
+}
+
+#[test]
+fn type_of_codes_has_every_code() {
+    let codes = Code::ALL.iter().map(|code| code.as_str());
+    assert_eq!(union(CODES, "Code"), codes.collect::<Vec<_>>());
+}
+
+#[test]
+fn type_of_end_reasons_has_every_reason() {
+    let typed = union(MESSAGES, "EndReason").into_iter();
+    let all = EndReason::ALL.iter().map(|reason| reason.as_str());
+    assert_eq!(typed.collect::<BTreeSet<_>>(), all.collect());
 }

@@ -9,9 +9,10 @@ use anyhow::Result;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
-/// The TypeScript projects: pages, workers and servers have different globals.
-const PROJECTS: [&str; 3] = [
+/// The TypeScript projects: pages, workers and servers have different globals, and bindings have packages of their own.
+const PROJECTS: [&str; 4] = [
     "pkg/tsconfig.json",
+    "pkg/tsconfig.bindings.json",
     "pkg/tsconfig.worker.json",
     "pkg/tsconfig.edge.json",
 ];
@@ -81,6 +82,14 @@ fn package() -> Result<()> {
         "vault-frame.js",
         "vault-origin/vault-frame.d.ts",
         "form.js",
+        "react.js",
+        "bindings/react.d.ts",
+        "vue.js",
+        "bindings/vue.d.ts",
+        "solid.js",
+        "bindings/solid.d.ts",
+        "angular.js",
+        "bindings/angular.d.ts",
         "strongroom_bg.wasm",
         "strongroom_extended_bg.wasm",
         "strongroom_core_bg.wasm",

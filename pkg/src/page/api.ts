@@ -1,7 +1,17 @@
 /** The public interface of `strongroom`, the page's side. */
+import type { Code } from '../protocol/codes.js'
 import type { Demand, DeviceCode, EndReason, Holding, Session, TraceEvent } from '../protocol/messages.js'
 
-export type { Demand, DeviceCode, EndReason, Holding, Session, TraceEvent } from '../protocol/messages.js'
+export type { Code } from '../protocol/codes.js'
+export type {
+  DefaultClaims,
+  Demand,
+  DeviceCode,
+  EndReason,
+  Holding,
+  Session,
+  TraceEvent,
+} from '../protocol/messages.js'
 
 /** A connection between one page and its vault. */
 export interface Strongroom {
@@ -243,7 +253,8 @@ export interface ConnectOptions {
 
 /** The shape of `StrongroomError`: every refusal has a stable `code` (docs/errors.md). */
 export interface StrongroomErrorLike extends Error {
-  readonly code: string
+  /** The stable identifier of the error. docs/errors.md lists all codes. */
+  readonly code: Code
   /**
    * With `step_up_required` and `insufficient_scope`: options of the login that the API requires (RFC 9470). Missing if
    * the configuration does not let pages request that scope.

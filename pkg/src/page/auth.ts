@@ -1,6 +1,7 @@
 /** The public interface of `createAuth()`. A separate file, because workers import api.ts, and have no type `SharedWorker`. */
 import type {
   ConnectOptions,
+  DefaultClaims,
   EndReason,
   LoginOptions,
   Session,
@@ -37,14 +38,14 @@ export interface AuthOptions extends ConnectOptions {
 }
 
 /** The state of an {@link Auth}. The getter returns the same object until something changes. */
-export interface AuthState {
+export interface AuthState<Claims = DefaultClaims> {
   /**
    * `connecting`: the vault has not responded yet, or a login is being finished. `failed`: the vault could not be reached
    * or has stopped, and `error` says why; see `reconnect()`.
    */
   readonly status: 'connecting' | 'connected' | 'failed'
   /** The current session, or `null`. */
-  readonly session: Session | null
+  readonly session: Session<Claims> | null
   /**
    * The reason why the last session ended; `null` before the first one ends. The reason is kept in localStorage until
    * the next session, so that it survives a reload. After `logout({ provider: true })` the reason is `logged_out` when
@@ -66,22 +67,27 @@ export interface AuthState {
 /**
  * The object through which an app signs in and calls its APIs: see `createAuth()`. All methods are bound to the object.
  * Methods that need the vault wait for the connection, and for a login that is being finished.
+ *
+ * @typeParam Claims The claims that the configuration's `claims` names.
  */
-export interface Auth extends Pick<Strongroom, 'fetch' | 'eventSource' | 'webSocket' | 'logout'> {
+export interface Auth<Claims = DefaultClaims> extends Pick<
+  Strongroom,
+  'fetch' | 'eventSource' | 'webSocket' | 'logout'
+> {
   /** The current state. */
-  readonly state: AuthState
+  readonly state: AuthState<Claims>
   /**
    * Calls `listener` with the current state, and then with each new one. Returns a function that ends the subscription.
    * This is a Svelte store, and fits React's `useSyncExternalStore` with `state`. An error that a listener throws is
    * reported, and does not stop the others.
    */
-  readonly subscribe: (listener: (state: AuthState) => void) => () => void
+  readonly subscribe: (listener: (state: AuthState<Claims>) => void) => () => void
   /**
    * As {@link Strongroom.login}. Before the connection, and while a login is being finished, it waits. A popup then opens
    * after the click's task, which browsers allow for a few seconds. If that takes longer, the login fails with
    * `popup_blocked`: enable the button when `status` is `connected`.
    */
-  login(options?: LoginOptions): Promise<Session>
+  login(options?: LoginOptions): Promise<Session<Claims>>
   /**
    * Resolves with the session. Without a session, the guard signs the user in by redirect, which leaves the page.
    * Several guards of a page share one login, with the options of the first. Use it in route guards.
@@ -92,7 +98,7 @@ export interface Auth extends Pick<Strongroom, 'fetch' | 'eventSource' | 'webSoc
    *
    * @throws {@link StrongroomError} As `connect()`, and the errors of `login()`.
    */
-  requireSession(options?: LoginOptions): Promise<Session | null>
+  requireSession(options?: LoginOptions): Promise<Session<Claims> | null>
   /**
    * Resolves with the client for everything else, such as `on('trace')` and `inspect()`.
    *

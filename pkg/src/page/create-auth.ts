@@ -3,9 +3,10 @@
  * whose response is in the URL, and tells listeners about each change.
  */
 import { showUrl } from './address.js'
-import type { LoginOptions, Strongroom, StrongroomErrorLike } from './api.js'
+import type { DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from './api.js'
 import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
 import { connect, connectFrame } from './connect.js'
+import { INITIAL_STATE } from './initial-state.js'
 import { listen } from './listen.js'
 import { createTarget, failTarget, type LazyClient } from './lazy-target.js'
 
@@ -40,20 +41,14 @@ const view = ({ session, endReason, elsewhere }: Strongroom) => {
  *
  * @param source The app's workers, or `{ frame }` with the URL of a vault on its own origin, or the path of a token
  *   handler such as `/auth`.
+ * @typeParam Claims The claims that the configuration's `claims` names. The vault does not check their types.
  */
-export const createAuth = (
+export const createAuth = <Claims = DefaultClaims>(
   source: AuthSource,
   { onReturn = showUrl, ...options }: AuthOptions = {},
-): Auth => {
+): Auth<Claims> => {
   const events = new EventTarget()
-  let state: AuthState = {
-    status: 'connecting',
-    error: null,
-    session: null,
-    endReason: null,
-    elsewhere: false,
-    expiring: null,
-  }
+  let state: AuthState<any> = INITIAL_STATE
   let client: LazyClient | undefined
   /** Resolves when the vault has responded. From then on a callback is in flight. */
   let opened: Promise<LazyClient> | undefined
@@ -115,7 +110,7 @@ export const createAuth = (
     update({ status: 'connecting', error: null })
   }
 
-  const auth: Auth = {
+  const auth: Auth<any> = {
     get state() {
       return state
     },

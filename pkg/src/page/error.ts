@@ -1,4 +1,5 @@
 import type { StrongroomErrorLike } from './api.js'
+import type { Code } from '../protocol/codes.js'
 import type { Demand } from '../protocol/messages.js'
 
 /**
@@ -13,11 +14,12 @@ export class StrongroomError extends Error {
   /** With `login`, on errors of `auth.fetch`: see `StrongroomErrorLike`. */
   declare stepUp?: StrongroomErrorLike['stepUp']
   /** The stable identifier of the error, which is never renamed or reused. docs/errors.md lists all codes. */
-  readonly code: string
+  readonly code: Code
 
+  /** @param code A {@link Code}. A newer worker may report one that this version does not know. */
   constructor(code: string, message: string) {
     super(message)
-    this.code = code
+    this.code = code as Code
   }
 }
 

@@ -178,10 +178,25 @@ export type VaultMessage =
   /** An event for the session inspector. Sent only with `inspect: true` in the configuration. */
   | ({ t: 'trace' } & TraceEvent)
 
-/** The page's view of a session. Times are in milliseconds since the Unix epoch. */
-export interface Session {
-  /** Claims of the validated ID token that the configuration's `claims` names. */
-  claims: Record<string, unknown> & { sub: string }
+/** The claims that pages see by default, besides `sub` (OpenID Connect Core 5.1). */
+export interface DefaultClaims {
+  name?: string
+  email?: string
+  preferred_username?: string
+  /** The URL of a picture of the user. */
+  picture?: string
+  /** A language tag such as `en-US` (RFC 5646). */
+  locale?: string
+}
+
+/**
+ * The page's view of a session. Times are in milliseconds since the Unix epoch.
+ *
+ * @typeParam Claims The claims that the configuration's `claims` names. The vault does not check their types.
+ */
+export interface Session<Claims = DefaultClaims> {
+  /** Claims of the validated ID token. */
+  claims: Claims & { sub: string } & Record<string, unknown>
   /** The scopes that were granted (RFC 6749 3.3, 5.1). */
   scopes: string[]
   /** `interaction_required`: the provider issues no access token until the user signs in there again. */
@@ -193,6 +208,7 @@ export interface Session {
    * service worker takes the key in escrow. The session continues, and ends with its worker.
    */
   kept?: boolean
+  /** The time at which the user signed in here. */
   startedAt: number
   /** The time at which the absolute limit ends the session. */
   expiresAt: number

@@ -1,0 +1,14 @@
+/** Options that the bindings' guards share. */
+import type { LoginOptions } from '../page/api.js'
+
+/** Options of a router's guard. `Target` is what the router accepts as a redirect. */
+export interface GuardOptions<Target> {
+  /**
+   * The route to show instead if the user has to decide: after `logged_out`, `idle`, `absolute` and `security`, and after
+   * an error. It has a button for `login()`. A function receives the path that the user wanted. Default: the navigation is
+   * canceled.
+   */
+  fallback?: Target | ((path: string) => Target) | undefined
+  /** Options of the login that the guard begins. `returnTo` is the path that the user wanted. */
+  login?: Omit<LoginOptions, 'returnTo'> | undefined
+}

@@ -1,0 +1,80 @@
+/**
+ * React components and hooks for an `Auth`. All of them render the state before the connection on a server and during
+ * hydration.
+ *
+ * @module
+ */
+import { createContext, createElement, useContext, useEffect, useState, useSyncExternalStore } from 'react'
+import type { ReactNode } from 'react'
+import type { DefaultClaims, LoginOptions, Session } from '../page/api.js'
+import type { Auth, AuthState } from '../page/auth.js'
+import { INITIAL_STATE } from '../page/initial-state.js'
+
+const Context = createContext<Auth<any> | null>(null)
+
+/** Makes `auth` available to the components and hooks of this module. */
+export const AuthProvider = ({ auth, children }: { auth: Auth<any>; children?: ReactNode }): ReactNode =>
+  createElement(Context.Provider, { value: auth }, children)
+
+const useProvided = () => {
+  const auth = useContext(Context)
+  if (!auth) throw new Error('strongroom/react needs <AuthProvider auth={auth}> around the app.')
+  return auth
+}
+
+/**
+ * Returns the methods of the provided `Auth`, and the members of its state. Renders again with each new state.
+ *
+ * @typeParam Claims The claims that the configuration's `claims` names.
+ */
+export const useAuth = <Claims = DefaultClaims>(): Auth<Claims> & AuthState<Claims> => {
+  const auth = useProvided()
+  const state = useSyncExternalStore(
+    auth.subscribe,
+    () => auth.state,
+    () => INITIAL_STATE,
+  )
+  return { ...auth, ...state, state }
+}
+
+/** Returns the session, or `null`. Renders again only if the session changes. */
+export const useSession = <Claims = DefaultClaims>(): Session<Claims> | null => {
+  const auth = useProvided()
+  return useSyncExternalStore(
+    auth.subscribe,
+    () => auth.state.session,
+    () => null,
+  )
+}
+
+/** Properties of {@link RequireSession}. */
+export interface RequireSessionProps {
+  /** The part of the page that needs a session. */
+  children?: ReactNode
+  /**
+   * Shown if the user has to decide: after `logged_out`, `idle`, `absolute` and `security`, and after an error. It has a
+   * button for `login()`.
+   */
+  fallback?: ReactNode
+  /** Shown while the vault connects, and until a login leaves the page. */
+  pending?: ReactNode
+  /** Options of the login. */
+  login?: LoginOptions | undefined
+}
+
+/** Shows its children if there is a session. Otherwise it signs the user in by `requireSession()`. */
+export const RequireSession = ({ children, fallback, pending, login }: RequireSessionProps): ReactNode => {
+  const { session, status, requireSession } = useAuth()
+  const [mustDecide, setMustDecide] = useState(false)
+  useEffect(() => {
+    if (session) return
+    let isCurrent = true
+    const decide = () => isCurrent && setMustDecide(true)
+    requireSession(login).then(decide, decide)
+    return () => {
+      isCurrent = false
+      setMustDecide(false)
+    }
+  }, [session, status, requireSession])
+  return session ? children : mustDecide ? fallback : pending
+}

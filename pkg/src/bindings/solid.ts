@@ -1,0 +1,112 @@
+/**
+ * Solid components and functions for an `Auth`. A server renders the state before the connection, and so does the page
+ * until it is mounted.
+ *
+ * @module
+ */
+import {
+  createComponent,
+  createContext,
+  createEffect,
+  createMemo,
+  createSignal,
+  onCleanup,
+  onMount,
+  Show,
+  useContext,
+} from 'solid-js'
+import type { Accessor, Component, JSX } from 'solid-js'
+import type { DefaultClaims, LoginOptions, Session } from '../page/api.js'
+import type { Auth, AuthState } from '../page/auth.js'
+import { INITIAL_STATE } from '../page/initial-state.js'
+
+const Context = createContext<Auth<any>>()
+
+/** Makes `auth` available to the components and functions of this module. */
+export const AuthProvider = (props: { auth: Auth<any>; children?: JSX.Element }): JSX.Element => {
+  const [state, setState] = createSignal<AuthState<any>>(INITIAL_STATE)
+  onMount(() => onCleanup(props.auth.subscribe(setState)))
+  const value = {
+    ...props.auth,
+    get state() {
+      return state()
+    },
+  }
+  return createComponent(Context.Provider, {
+    value,
+    get children() {
+      return props.children
+    },
+  })
+}
+
+/**
+ * Returns the provided `Auth`. Its `state` is reactive.
+ *
+ * @typeParam Claims The claims that the configuration's `claims` names.
+ */
+export const useAuth = <Claims = DefaultClaims>(): Auth<Claims> => {
+  const auth = useContext(Context)
+  if (!auth) throw new Error('strongroom/solid needs <AuthProvider auth={auth}> around the app.')
+  return auth
+}
+
+/** Returns an accessor of the session, or of `null`. */
+export const useSession = <Claims = DefaultClaims>(): Accessor<Session<Claims> | null> => {
+  const auth = useAuth<Claims>()
+  return () => auth.state.session
+}
+
+/** Properties of {@link RequireSession}. */
+export interface RequireSessionProps {
+  /** The part of the page that needs a session. */
+  children?: JSX.Element
+  /**
+   * Shown if the user has to decide: after `logged_out`, `idle`, `absolute` and `security`, and after an error. It has a
+   * button for `login()`.
+   */
+  fallback?: JSX.Element
+  /** Shown while the vault connects, and until a login leaves the page. */
+  pending?: JSX.Element
+  /** Options of the login. */
+  login?: LoginOptions | undefined
+}
+
+/** Properties of Solid's `Show`. */
+interface ShowProps {
+  when: unknown
+  fallback: JSX.Element
+  children: JSX.Element
+}
+
+/** Shows its children if there is a session. Otherwise it signs the user in by `requireSession()`. */
+export const RequireSession = (props: RequireSessionProps): JSX.Element => {
+  const auth = useAuth()
+  const session = createMemo(() => auth.state.session)
+  const status = createMemo(() => auth.state.status)
+  const [mustDecide, setMustDecide] = createSignal(false)
+  createEffect(() => {
+    // A new connection is another chance.
+    status()
+    if (session()) return
+    let isCurrent = true
+    const decide = () => isCurrent && setMustDecide(true)
+    auth.requireSession(props.login).then(decide, decide)
+    onCleanup(() => {
+      isCurrent = false
+      setMustDecide(false)
+    })
+  })
+  // Its overloads are made for JSX.
+  return createComponent(Show as Component<ShowProps>, {
+    get when() {
+      return session()
+    },
+    get fallback() {
+      return mustDecide() ? props.fallback : props.pending
+    },
+    get children() {
+      return props.children
+    },
+  })
+}

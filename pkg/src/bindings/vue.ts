@@ -1,0 +1,67 @@
+/**
+ * A Vue plugin, a composable and a router guard for an `Auth`. A server renders the state before the connection, and so
+ * does the page until the first component is mounted.
+ *
+ * @module
+ */
+import { computed, inject, onMounted, shallowRef } from 'vue'
+import type { App, ComputedRef, InjectionKey, ShallowRef } from 'vue'
+import type { DefaultClaims, Session } from '../page/api.js'
+import type { Auth, AuthState } from '../page/auth.js'
+import { INITIAL_STATE } from '../page/initial-state.js'
+import type { GuardOptions } from './guard-options.js'
+
+/** The methods of an `Auth`, and its state as refs. */
+export interface VueAuth<Claims = DefaultClaims> extends Omit<Auth<Claims>, 'state'> {
+  readonly state: Readonly<ShallowRef<AuthState<Claims>>>
+  readonly session: ComputedRef<Session<Claims> | null>
+}
+
+const KEY: InjectionKey<{ auth: VueAuth<any>; start(): void }> = Symbol('strongroom')
+
+/** Makes an `Auth` available to {@link useAuth}: `app.use(authPlugin, auth)`. */
+export const authPlugin = {
+  install(app: App, auth: Auth<any>): void {
+    const state = shallowRef<AuthState<any>>(INITIAL_STATE)
+    let stop: (() => void) | undefined
+    const start = () => {
+      stop ??= auth.subscribe((next) => (state.value = next))
+    }
+    app.onUnmount(() => stop?.())
+    const session = computed(() => state.value.session)
+    app.provide(KEY, { auth: { ...auth, state, session }, start })
+  },
+}
+
+/**
+ * Returns the methods of the provided `Auth`, and its state as refs. Call it in `setup`.
+ *
+ * @typeParam Claims The claims that the configuration's `claims` names.
+ */
+export const useAuth = <Claims = DefaultClaims>(): VueAuth<Claims> => {
+  const provided = inject(KEY, null)
+  if (!provided) throw new Error('strongroom/vue needs app.use(authPlugin, auth).')
+  // Not earlier, so that the first rendering equals the server's.
+  onMounted(provided.start)
+  return provided.auth
+}
+
+/** The part of a route that a guard needs. */
+interface Destination {
+  fullPath: string
+  /** The path with the router's base. Vue Router has it, and does not declare it. */
+  href?: string
+}
+
+/**
+ * Returns a guard for Vue Router, as in `beforeEnter: sessionGuard(auth)`. It signs the user in if there is no session. On
+ * a server it lets every navigation pass, since sessions exist only in the browser.
+ */
+export const sessionGuard =
+  <Target = string>(auth: Auth<any>, { fallback, login }: GuardOptions<Target> = {}) =>
+  async ({ fullPath, href = fullPath }: Destination): Promise<boolean | Target> => {
+    if (!globalThis.document) return true
+    const session = await auth.requireSession({ ...login, returnTo: href }).catch(() => null)
+    if (session) return true
+    return fallback instanceof Function ? fallback(fullPath) : (fallback ?? false)
+  }
