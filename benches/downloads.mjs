@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import { minify } from 'terser'
-import { LAZY_IMPORT } from '../pkg/entries.mjs'
+import { BINDINGS, LAZY_IMPORT } from '../pkg/entries.mjs'
 import { table } from './table.mjs'
 
 const KB = 1024
@@ -57,6 +57,12 @@ const ROWS = [
   { name: 'live, with the first socket', files: ['streaming.js'] },
   { name: 'client over a token handler', files: ['token-handler-client.js'] },
   { name: 'strongroom/core, by itself', files: ['core.js', 'strongroom_core_bg.wasm'] },
+  ...Object.keys(BINDINGS).map((name) => ({
+    name: `strongroom/${name}`,
+    files: [`${name}.js`],
+    gate: (name === 'angular' ? 0.9 : 0.5) * KB,
+    aim: (name === 'angular' ? 0.8 : 0.4) * KB,
+  })),
   // Platforms limit the size that they store, which is compressed by gzip.
   {
     name: 'strongroom/edge, on a server',

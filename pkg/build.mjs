@@ -52,6 +52,12 @@ const shrink = async (entry, lineLimit = false) => {
   await writeFile(file, code)
 }
 
+/** React's server components use this file only in the browser. esbuild drops the directive. */
+const markAsClient = async (entry) => {
+  const file = at(`./dist/${entry}.js`)
+  await writeFile(file, `"use client";${await readFile(file, 'utf8')}`)
+}
+
 /** Lazily loaded files remain imports of a file in the same folder, because all of them are in `dist` itself. */
 const lazy = ({ path }) => ({ path: `./${path.split('/').at(-1)}`, external: true })
 
@@ -76,6 +82,7 @@ const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
 await build({ ...common, entryPoints: sources(browser) })
 await build({ ...common, entryPoints: sources(SERVER) })
 for (const entry of Object.keys(browser)) await shrink(entry)
+await markAsClient('react')
 // Servers show the line in which an error was made. Pages would load the breaks.
 for (const entry of Object.keys(SERVER)) await shrink(entry, 200)
 for (const [entry, modules] of Object.entries(MODULES)) {

@@ -21,7 +21,7 @@ use crate::edge::session::record::Lease;
 /// A platform may drop a request without notice. If slots are needed, tasks without a step for this long are removed.
 const STALE: Millis = Millis::from_secs(600);
 
-/// The number of a task in its isolate: the count of earlier tasks times [`MOST_TASKS`], plus its slot.
+/// The number of a task in its isolate: the count of earlier tasks times `MOST_TASKS`, plus its slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub usize);
 

@@ -23,6 +23,7 @@ const cases = [
     wasm: 10,
     over: /^createAuth, .*: 0\.7/m,
   },
+  { name: 'a binding that is too large', page: 1, binding: 0.6, wasm: 10, over: /^strongroom\/vue: 0\.6/m },
   { name: 'a wasm that is too large', page: 1, wasm: 51, over: /^total: 53\./m },
   {
     name: 'an extended wasm that is too large',
@@ -40,7 +41,7 @@ const cases = [
   },
 ]
 
-for (const { name, page, createAuth = 0.1, wasm, extended = 60, edge = 10, over } of cases) {
+for (const { name, page, createAuth = 0.1, binding = 0.3, wasm, extended = 60, edge = 10, over } of cases) {
   test(name, async () => {
     // Random bytes do not compress, so these are the compressed sizes.
     await writeFile(`${dist}/index.js`, script({ connect: page - createAuth, createAuth }))
@@ -50,6 +51,9 @@ for (const { name, page, createAuth = 0.1, wasm, extended = 60, edge = 10, over 
     await writeFile(`${dist}/error-messages.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/streaming.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/token-handler-client.js`, randomBytes(60 * KB))
+    for (const name of ['react', 'vue', 'solid', 'angular']) {
+      await writeFile(`${dist}/${name}.js`, randomBytes(binding * KB))
+    }
     await writeFile(`${dist}/strongroom_extended_bg.wasm`, randomBytes(extended * KB))
     await writeFile(`${dist}/core.js`, randomBytes(KB))
     await writeFile(`${dist}/edge.workerd.js`, randomBytes(KB))

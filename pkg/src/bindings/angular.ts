@@ -87,10 +87,8 @@ export const authInterceptor =
     const { fetch } = injectAuth()
     return new Observable((subscriber) => {
       const controller = new AbortController()
-      const headers = new Headers()
-      for (const name of request.headers.keys()) {
-        for (const value of request.headers.getAll(name) ?? []) headers.append(name, value)
-      }
+      const names = request.headers.keys()
+      const headers = new Headers(names.map((name) => [name, String(request.headers.getAll(name))]))
       const type = request.detectContentTypeHeader()
       if (type && !headers.has('content-type')) headers.set('content-type', type)
       const body = request.serializeBody()
@@ -98,14 +96,12 @@ export const authInterceptor =
         const response = await fetch(url, { method, headers, body, signal: controller.signal })
         const { ok, status, statusText } = response
         const init = { headers: new HttpHeaders(response.headers), status, statusText, url }
-        if (!ok) throw new HttpErrorResponse({ ...init, error: await response.text().then(parse) })
-        const read = {
-          json: async () => parse(await response.text(), true),
-          text: () => response.text(),
-          blob: () => response.blob(),
-          arraybuffer: () => response.arrayBuffer(),
-        }
-        return new HttpResponse({ ...init, body: await read[responseType]() })
+        if (!ok) throw new HttpErrorResponse({ ...init, error: parse(await response.text()) })
+        const value =
+          responseType === 'json'
+            ? parse(await response.text(), true)
+            : await response[responseType === 'arraybuffer' ? 'arrayBuffer' : responseType]()
+        return new HttpResponse({ ...init, body: value })
       }
       send().then(
         (response) => {

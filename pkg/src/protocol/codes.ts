@@ -112,5 +112,9 @@ export type Code =
   | 'page_left'
   /** The token handler did not respond, or the response is not from a token handler. */
   | 'handler_unreachable'
+  /** The token handler could not start, for a reason other than its configuration. */
+  | 'handler_failed'
+  /** The token handler stopped because of an internal error. */
+  | 'handler_crashed'
   /** The client was closed by `close()`. */
   | 'closed'
