@@ -632,7 +632,7 @@ impl Vault {
             SignOut::ReadStoreAt(at) => return tokens.persistence.read_at(at),
             SignOut::End => {}
         }
-        if self.began_after(at) {
+        if session_began_after(&self.ctx, at) {
             return;
         }
         self.callbacks.cancel();
@@ -652,16 +652,9 @@ impl Vault {
         }
         let persistence = &mut self.tokens.persistence;
         persistence.signed_out_while_loading(&mut self.ctx, Some(at));
-        if self.ctx.session.is_some() && !self.began_after(at) {
+        if self.ctx.session.is_some() && !session_began_after(&self.ctx, at) {
             self.end_logged_out(at);
         }
-    }
-
-    /// Returns true if the session began after this time of another vault's sign-out.
-    fn began_after(&self, at: UnixMillis) -> bool {
-        let Context { session, now, .. } = &self.ctx;
-        let session = session.as_deref();
-        session.is_some_and(|session| session.times.began_after(&now.back_to(at), now))
     }
 
     /// Ends the session, and in the store each one that had begun by this time.
@@ -997,4 +990,11 @@ impl Vault {
             .complete_stored(&mut self.ctx, &mut self.logins);
         self.refresh_not_locked();
     }
+}
+
+/// Returns true if the session began after this time of another vault's sign-out.
+fn session_began_after(ctx: &Context, at: UnixMillis) -> bool {
+    let Context { session, now, .. } = ctx;
+    let session = session.as_deref();
+    session.is_some_and(|session| session.times.began_after(&now.back_to(at), now))
 }

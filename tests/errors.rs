@@ -62,7 +62,9 @@ fn every_end_reason_is_documented() {
 
 /// The members of a union of strings in TypeScript.
 fn union(source: &'static str, name: &str) -> Vec<&'static str> {
-    let (_, rest) = source.split_once(&format!("export type {name} =\n")).unwrap();
+    let (_, rest) = source
+        .split_once(&format!("export type {name} =\n"))
+        .unwrap();
     let lines = rest.lines().take_while(|line| line.starts_with("  "));
     lines
         .filter_map(|line| line.strip_prefix("  | '")?.strip_suffix('\''))
