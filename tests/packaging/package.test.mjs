@@ -29,7 +29,7 @@ test('contains only the build, the readme and the licenses', () => {
   const expected = [
     /^dist\/(edge\/)?[\w-]+\.js$/,
     /^dist\/edge\.(workerd|light)\.js$/,
-    /^dist\/(page|worker|vault-origin|protocol|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
+    /^dist\/(page|worker|vault-origin|protocol|bindings|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_(core|edge|extended))?_bg\.wasm$/,
     /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|decisions|deployment|dpop|edge|errors|fetch|glossary|login|performance|resources|sessions|vault-origin)\.md)$/,
   ]
@@ -57,7 +57,11 @@ test('contains the targets of its links', async () => {
 
 test('has no dependencies and no install scripts', () => {
   const unwanted = Object.keys(manifest).filter((key) => /dependencies$|^scripts$|^bin$/i.test(key))
-  assert.deepEqual(unwanted, [])
+  assert.deepEqual(unwanted, ['peerDependencies'])
+  const { peerDependencies, peerDependenciesMeta } = manifest
+  for (const name of Object.keys(peerDependencies)) {
+    assert.deepEqual(peerDependenciesMeta[name], { optional: true }, name)
+  }
 })
 
 test('has every file that its exports name', () => {

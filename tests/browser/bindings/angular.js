@@ -1,0 +1,58 @@
+// The app in Angular, with a route that is guarded, compiled in the browser.
+import '@angular/compiler'
+import { HttpClient, provideHttpClient, withInterceptors } from '@angular/common/http'
+import { Component, inject, provideZonelessChangeDetection } from '@angular/core'
+import { bootstrapApplication } from '@angular/platform-browser'
+import { provideRouter, RouterOutlet } from '@angular/router'
+import { authInterceptor, injectAuth, provideAuth, sessionGuard } from 'strongroom/angular'
+
+const component = (options, type) => Component(options)(type) ?? type
+
+const Root = component(
+  {
+    selector: 'app-root',
+    imports: [RouterOutlet],
+    template: `
+      <p>
+        <b id="status">{{ auth.state().status }}</b>
+        <b id="user">{{ auth.session()?.claims?.sub ?? 'nobody' }}</b>
+        <b id="reason">{{ auth.state().endReason ?? 'no reason' }}</b>
+      </p>
+      @for (name of names; track name) {
+        <button [id]="name" (click)="auth[name]()">{{ name }}</button>
+      }
+      <router-outlet />
+    `,
+  },
+  class {
+    auth = injectAuth()
+    names = ['login', 'logout', 'reconnect']
+    constructor() {
+      globalThis.http = inject(HttpClient)
+    }
+  },
+)
+
+const view = (id, text) =>
+  component({ selector: `app-${id}`, template: `<i id="${id}">${text}</i>` }, class {})
+
+export const mount = async (auth, element, isGuarded) => {
+  element.append(document.createElement('app-root'))
+  const app = await bootstrapApplication(Root, {
+    providers: [
+      provideZonelessChangeDetection(),
+      provideAuth(auth),
+      provideHttpClient(withInterceptors([authInterceptor(({ port }) => port === globalThis.apiPort)])),
+      provideRouter([
+        {
+          path: 'orders',
+          component: view('guarded', 'Orders'),
+          canActivate: isGuarded ? [sessionGuard({ fallback: '/sign-in' })] : [],
+        },
+        { path: 'sign-in', component: view('fallback', 'Sign in') },
+        { path: '**', component: view('other', '') },
+      ]),
+    ],
+  })
+  return () => app.destroy()
+}

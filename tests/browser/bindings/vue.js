@@ -1,0 +1,58 @@
+// The app in Vue, with a route that is guarded.
+import { createApp, createSSRApp, defineComponent, h } from 'vue'
+import { createRouter, createWebHistory, RouterView } from 'vue-router'
+import { authPlugin, sessionGuard, useAuth } from 'strongroom/vue'
+
+const Root = defineComponent({
+  setup() {
+    const auth = useAuth()
+    return () => [
+      h('p', [
+        h('b', { id: 'status' }, auth.state.value.status),
+        h('b', { id: 'user' }, auth.session.value?.claims.sub ?? 'nobody'),
+        h('b', { id: 'reason' }, auth.state.value.endReason ?? 'no reason'),
+      ]),
+      ['login', 'logout', 'reconnect'].map((name) =>
+        h('button', { id: name, onClick: () => auth[name]() }, name),
+      ),
+      h(RouterView),
+    ]
+  },
+})
+
+const view = (id, text) => ({ render: () => h('i', { id }, text) })
+
+/** Returns the app, whose route `/orders` is guarded. */
+export const makeApp = (auth, create, history, isGuarded) => {
+  const guard = isGuarded && { beforeEnter: sessionGuard(auth, { fallback: '/sign-in' }) }
+  const router = createRouter({
+    history,
+    routes: [
+      { path: '/orders', component: view('guarded', 'Orders'), ...guard },
+      { path: '/sign-in', component: view('fallback', 'Sign in') },
+      { path: '/:other(.*)', component: view('other', '') },
+    ],
+  })
+  const app = create(Root)
+  app.use(authPlugin, auth)
+  app.use(router)
+  return { app, router }
+}
+
+let current
+/** Shows the page to which a login returns. */
+export const onReturn = (path) => current.replace(path)
+
+export const mount = (auth, element, isGuarded) => {
+  const { app, router } = makeApp(auth, createApp, createWebHistory(), isGuarded)
+  current = router
+  app.mount(element)
+  return () => app.unmount()
+}
+
+export const hydrate = async (auth, element) => {
+  const { app, router } = makeApp(auth, createSSRApp, createWebHistory(), false)
+  current = router
+  await router.isReady()
+  app.mount(element)
+}
