@@ -494,7 +494,9 @@ impl Watch {
                 self.unpersisted.insert(vault, unpersisted);
                 self.trouble = Trouble::default();
                 family.and_then(|family| self.failures.remove(&family));
-                self.suspicions.remove(&vault);
+                if !self.is_of_former_session(vault, family) {
+                    self.suspicions.remove(&vault);
+                }
                 let elsewhere = self.suspicions.values_mut();
                 for known in elsewhere.filter(|known| Some(known.family) == family) {
                     known.may_be_over = true;
@@ -577,8 +579,18 @@ impl Watch {
         }
     }
 
+    /// Returns true if this refresh began for a session that another one has replaced. Its result or timeout says nothing
+    /// about the session that the vault has now.
+    fn is_of_former_session(&self, vault: usize, family: Option<usize>) -> bool {
+        let known = self.suspicions.get(&vault).map(|known| known.family);
+        known.is_some() && known != family && known == self.family_in(vault)
+    }
+
     /// Decides if a failed refresh is a hidden rejection.
     fn suspect(&mut self, family: usize, outcome: &Outcome, vault: usize) {
+        if self.is_of_former_session(vault, Some(family)) {
+            return;
+        }
         let known = self.suspicions.entry(vault).or_default();
         if known.family != family {
             *known = Suspicion {
@@ -668,16 +680,21 @@ impl Watch {
     }
 
     /// Records that the request or its proof was rejected, and is sent again.
-    pub fn refused_target(&mut self, vault: usize) {
+    pub fn refused_target(&mut self, vault: usize, family: Option<usize>) {
+        if self.is_of_former_session(vault, family) {
+            return;
+        }
         self.answered_readably(vault);
         if let Some(known) = self.suspicions.get_mut(&vault) {
             known.is_vague = true;
         }
     }
 
-    /// Records that a refresh timed out.
+    /// Records that a refresh of this family timed out.
     pub fn timed_out(&mut self, vault: usize, family: Option<usize>) {
-        self.answered_readably(vault);
+        if !self.is_of_former_session(vault, family) {
+            self.answered_readably(vault);
+        }
         self.note_failure(family);
         self.hinder();
     }

@@ -111,7 +111,7 @@ impl World {
         let is_for_target = form.contains_key("resource") || form.contains_key("audience");
         if is_for_target && invariants::is_refusal_of_target(outcome) {
             // RFC 8707 2: the error concerns this resource and not the session.
-            return self.watch.refused_target(self.workers.turn);
+            return self.watch.refused_target(self.workers.turn, family);
         }
         self.watch.replied(endpoint, sent, family, outcome, to);
     }
