@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use strongroom::base::clock::{Instant, Millis};
+use strongroom::base::clock::{Instant, Millis, UnixMillis};
 use strongroom::base::http::Outcome;
 use strongroom::codec::json::Value;
 use strongroom::config::Limits;
@@ -83,6 +83,8 @@ impl Issued {
 struct Session {
     family: usize,
     started: Instant,
+    /// The same moment by the provider's clock.
+    true_start: UnixMillis,
     last_activity: Instant,
     /// For a session without a refresh token: the time of the token request, and the token's lifetime.
     ends_with_token: Option<(Instant, Millis)>,
@@ -427,12 +429,14 @@ impl Watch {
             .for_each(PersistedSessions::forget_ends);
     }
 
-    /// Records that a page logs out.
-    pub fn logs_out(&mut self, vault: usize, time: u64) {
+    /// Records that a page logs out. It may not be greeted yet.
+    pub fn logs_out(&mut self, vault: usize, is_greeted: bool, time: u64) {
         if let Some(persisted) = &mut self.persisted {
-            return persisted.logs_out(vault, time);
+            return persisted.logs_out(vault, is_greeted, time);
         }
-        self.require_end(Some("logged_out"));
+        if is_greeted {
+            self.require_end(Some("logged_out"));
+        }
     }
 
     /// Records that a vault is told of a logout in another vault.
@@ -443,6 +447,7 @@ impl Watch {
     }
 
     /// Records that the response of the token endpoint to a request sent at `requested` is about to reach the vault.
+    /// `true_time` is the time of the request by the provider's clock.
     pub fn replied(
         &mut self,
         endpoint: Endpoint,
@@ -450,6 +455,7 @@ impl Watch {
         family: Option<usize>,
         outcome: &Outcome,
         (vault, requested, now): (usize, &Instant, &Instant),
+        true_time: UnixMillis,
     ) {
         match (endpoint, read(outcome)) {
             // RFC 9449 8: the code is still valid.
@@ -469,6 +475,7 @@ impl Watch {
                 let session = family.map(|family| Session {
                     family,
                     started: *requested,
+                    true_start: true_time,
                     last_activity: *requested,
                     ends_with_token: (!has_refresh_token).then_some((*requested, lifetime)),
                 });
@@ -813,14 +820,7 @@ impl Watch {
     }
 
     /// Records that the signature of an ID token was checked.
-    pub fn verified(
-        &mut self,
-        vault: usize,
-        facts: &IdTokenFacts,
-        valid: bool,
-        now: &Instant,
-        time: u64,
-    ) {
+    pub fn verified(&mut self, vault: usize, facts: &IdTokenFacts, valid: bool, now: &Instant) {
         if !valid {
             return;
         }
@@ -830,6 +830,7 @@ impl Watch {
             {
                 let times = (&begun.started, now);
                 let family = facts.family;
+                let time = begun.true_start;
                 persisted.begins(vault, family, times, begun.ends_with_token, time);
             } else if facts.is_of_another_user {
                 persisted.verdict(vault, facts.family, "security");

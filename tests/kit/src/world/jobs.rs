@@ -11,7 +11,7 @@ use super::persisted::Record;
 use super::provider::{Endpoint, Provider, form_of};
 use super::{Event, JobId, Kind, PROBE, PROMPT, REFRESH, World, api, dpop, provider};
 use strongroom::Secret;
-use strongroom::base::clock::Instant;
+use strongroom::base::clock::{Instant, UnixMillis};
 use strongroom::base::http::{HttpRequest, Outcome};
 use strongroom::vault::{ApiRequest, CallId, Hint, Input, Loaded, News, OpId, Taken};
 
@@ -42,6 +42,8 @@ pub(super) struct Job {
     pub(super) vault: usize,
     pub(super) kind: Kind,
     pub(super) asked_at: Instant,
+    /// The same moment by the provider's clock.
+    pub(super) true_time: UnixMillis,
     /// The moment at which the provider acted.
     pub(super) acted_at: Option<Instant>,
     pub(super) task: Task,
@@ -98,6 +100,7 @@ impl World {
             vault: self.workers.turn,
             kind,
             asked_at: self.now,
+            true_time: self.true_time,
             acted_at: None,
             task,
             outcome: None,
@@ -384,6 +387,7 @@ impl World {
             task,
             outcome,
             asked_at,
+            true_time,
             acted_at,
             is_from_cache,
             is_after_refresh,
@@ -424,7 +428,7 @@ impl World {
                     let is_there = !is_from_cache && provider::is_metadata(&outcome);
                     self.watch.probed(vault, is_there, &now);
                 }
-                self.replied(&request, &outcome, asked_at);
+                self.replied(&request, &outcome, (asked_at, true_time));
                 self.answers_refresh = kind == REFRESH;
                 self.input(Input::Responded { op, outcome });
                 self.answers_refresh = false;
@@ -464,8 +468,7 @@ impl World {
                 let facts = self.provider.id_token_facts(signing_input.expose());
                 if let Some(facts) = facts {
                     let now = self.time_of(vault);
-                    self.watch
-                        .verified(vault, facts, valid, &now, self.true_time);
+                    self.watch.verified(vault, facts, valid, &now);
                 }
                 self.input(Input::Verified { op, valid });
             }

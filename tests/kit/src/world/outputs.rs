@@ -35,9 +35,9 @@ impl World {
         self.watch.before(turn, &now, holds_lock);
         if let Input::Message { port, text, .. } = &input
             && text.contains(r#""t":"logout""#)
-            && self.pages.greeted.contains(port)
         {
-            self.watch.logs_out(turn, self.true_time);
+            let is_greeted = self.pages.greeted.contains(port);
+            self.watch.logs_out(turn, is_greeted, self.true_time);
         }
         let is_active = matches!(&input, Input::Message { port, text, .. }
             if text.contains(r#""t":"active""#) && self.pages.greeted.contains(port));

@@ -128,10 +128,12 @@ pub struct PersistedSessions {
     limits: Limits,
     vaults: BTreeMap<usize, Seen>,
     stored: Option<Record>,
-    /// Sessions that started with a valid ID token, with the provider's time.
-    begun: HashMap<usize, u64>,
+    /// Sessions that started with a valid ID token, with the time of their token request by the provider's clock. A
+    /// sign-out after that request ends them: it cancels logins in flight, and a vault may learn of it only after its
+    /// login is complete.
+    begun: HashMap<usize, UnixMillis>,
     /// Times of logouts by the provider's clock.
-    logouts: Vec<u64>,
+    logouts: Vec<UnixMillis>,
     /// Families whose end replaced the session in the store.
     ended: Vec<usize>,
     /// Families whose end is marked by a tombstone.
@@ -334,8 +336,13 @@ impl PersistedSessions {
         }
     }
 
-    pub fn logs_out(&mut self, vault: usize, time: u64) {
+    /// Records that a page logs out. A page that is not greeted yet signs out of the session in the store, which its
+    /// vault may not have read. Other vaults may learn of that from the session's mark alone.
+    pub fn logs_out(&mut self, vault: usize, is_greeted: bool, time: u64) {
         self.logouts.push(time);
+        if !is_greeted {
+            return;
+        }
         let seen = self.seen(vault);
         seen.justified.insert("logged_out");
         seen.must_end = Some("logged_out");

@@ -5,7 +5,7 @@ use super::jobs::{Job, Task};
 use super::provider::{Endpoint, Provider, form_of};
 use super::{REFRESH, World, invariants, sockets};
 use strongroom::Secret;
-use strongroom::base::clock::{Instant, Millis};
+use strongroom::base::clock::{Instant, Millis, UnixMillis};
 use strongroom::base::http::{HttpRequest, Outcome};
 use strongroom::codec::json::Value;
 use strongroom::oauth::dpop::UnsignedProof;
@@ -91,7 +91,13 @@ impl World {
             .token_request(endpoint, secret, family, in_flight, from);
     }
 
-    pub(super) fn replied(&mut self, request: &HttpRequest, outcome: &Outcome, asked_at: Instant) {
+    /// `true_time` is the time of the request by the provider's clock.
+    pub(super) fn replied(
+        &mut self,
+        request: &HttpRequest,
+        outcome: &Outcome,
+        (asked_at, true_time): (Instant, UnixMillis),
+    ) {
         let endpoint = match Provider::endpoint_of(request) {
             // Polling yields the same tokens as a code exchange.
             Endpoint::PollDevice => Endpoint::Exchange,
@@ -113,7 +119,8 @@ impl World {
             // RFC 8707 2: the error concerns this resource and not the session.
             return self.watch.refused_target(self.workers.turn, family);
         }
-        self.watch.replied(endpoint, sent, family, outcome, to);
+        self.watch
+            .replied(endpoint, sent, family, outcome, to, true_time);
     }
 
     /// Describes a request to the provider in words.
