@@ -5,8 +5,8 @@ import { readdir, readFile } from 'node:fs/promises'
 const PAUSE = 100
 
 /**
- * Runs `action` and meanwhile samples the renderers of the browser whose first process is `pid`: the processes of its
- * pages and workers.
+ * Runs `action`, and during that time samples the renderers of the browser whose first process is `pid`: the processes
+ * of its pages and workers.
  *
  * @returns {Promise<number>} The peak of the sum of their private bytes. Shared bytes, such as programs and libraries,
  *   are not counted.

@@ -1,8 +1,8 @@
 //! Time is an input: the core never reads a clock.
 //!
 //! Every input carries an [`Instant`], read from two clocks at once. The monotonic clock cannot be set by the user, but
-//! it may stand still while the device sleeps. The wall clock goes on through sleep, but it may be set. The time since an
-//! [`Instant`] is therefore the *larger* of the two differences, so a token never seems younger than it is.
+//! it may stand still while the device sleeps. The wall clock continues during sleep, but it may be set. The time since
+//! an [`Instant`] is therefore the *larger* of the two differences, so a token never seems younger than it is.
 
 use core::ops::Add;
 use core::time::Duration;

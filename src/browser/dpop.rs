@@ -85,7 +85,7 @@ impl StoredKey {
         record.set_dpop(&self.key);
     }
 
-    /// Returns the key that a record has. Fails if the record names a key that it does not have.
+    /// Returns the key that a record has. Fails if the record names a key that is not stored in the record.
     pub(super) fn of(record: &Record) -> Result<Option<Self>, ()> {
         let Some(thumbprint) = platform::to_string(&record.jkt()) else {
             return Ok(None);

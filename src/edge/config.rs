@@ -103,7 +103,7 @@ pub struct Route {
     pub headers: Exceptions,
     /// True if windows may navigate there: a GET without the header that scripts send.
     pub navigate: bool,
-    /// The URL by which pages call the route, besides the prefix. Pages learn of both.
+    /// The URL by which pages may call the route, in addition to the prefix. Pages receive both in the configuration.
     pub url: Option<Url>,
 }
 

@@ -43,7 +43,8 @@ struct KeyEncodings {
 }
 
 impl PublicKey {
-    /// Creates a key from its coordinates, in base64url. Returns `None` if they do not have the length of P-256.
+    /// Creates a key from its coordinates, in base64url. Returns `None` if the coordinates do not have the length of
+    /// P-256.
     #[must_use]
     pub fn new(x: &str, y: &str) -> Option<Self> {
         for coordinate in [x, y] {

@@ -168,8 +168,8 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     })))
 }
 
-/// Returns the instant that was `age` milliseconds before `kept_at`. Setting the wall clock back does not make it
-/// later.
+/// Returns the instant that was `age` milliseconds before `kept_at`. A wall clock that was set back does not make this
+/// instant later.
 fn before(now: &Instant, kept_at: UnixMillis, age: u64) -> Instant {
     let age = Millis(now.wall.saturating_sub(kept_at)) + Millis(age);
     Instant {

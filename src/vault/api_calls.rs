@@ -1,7 +1,7 @@
 //! Requests of pages to APIs: checked, sent with the current token, and delivered.
 //!
-//! A call waits only if there is no valid access token. After a 401 it waits for one refresh and is sent again, if its
-//! body can be. Until then the host holds the 401 back, which is delivered if no retry succeeds.
+//! A call waits only if there is no valid access token. After a 401, a call waits for one refresh and is sent again, if
+//! its body can be sent again. Until then the host holds the 401 back, which is delivered if no retry succeeds.
 //!
 //! - `call_list`: the calls in flight. `socket`: the part of a call that is a socket.
 

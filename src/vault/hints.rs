@@ -27,7 +27,7 @@ use crate::vault::message::message;
 /// Shortest time between two hints that are acted on.
 const PAUSE: Millis = Millis::from_secs(1);
 
-/// Longest time for which an outdated vault goes on: its pages may have work to finish.
+/// Longest time for which an outdated vault continues, because its pages may have work to finish.
 const STOP_AFTER: Millis = Millis::from_secs(300);
 
 /// Returns the name of the channel for hints. A vault that understands other hints must use another name.

@@ -209,7 +209,7 @@ pub enum Input<'a> {
     Taken {
         /// The operation.
         op: OpId,
-        /// The content that was found.
+        /// The content that the read found.
         taken: Taken,
     },
     /// The end of [`Output::Verify`].
@@ -223,7 +223,7 @@ pub enum Input<'a> {
     Loaded {
         /// The operation.
         op: OpId,
-        /// The content that was found.
+        /// The content that the read found.
         loaded: Loaded,
     },
     /// The lock of [`Output::Lock`] was granted.
@@ -242,7 +242,7 @@ pub enum Input<'a> {
         /// The head of the response.
         head: ResponseHead,
     },
-    /// [`Output::Call`] failed as a network does.
+    /// An [`Output::Call`] failed with a network error.
     CallFailed {
         /// The call.
         call: CallId,

@@ -3,7 +3,7 @@
 //! one refresh token and brings the next.
 //!
 //! If the provider refuses such a token, with `invalid_target` for instance, the calls that need it fail, and it is not
-//! requested again for a minute. The session goes on.
+//! requested again for a minute. The session continues.
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};

@@ -13,7 +13,7 @@ before(async () => {
 after(() => app.close())
 afterEach(() => app.setConfig({}))
 
-/** Signs in with this idle limit. `events` collects the events, with the seconds since then. */
+/** Signs in with this idle limit. `events` collects the events, with the seconds since the login. */
 async function signedIn(idle) {
   app.setConfig({ session: { idle } })
   const page = await app.open()

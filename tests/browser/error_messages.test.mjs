@@ -81,7 +81,7 @@ test('close() ends the session immediately without loading messages', time, asyn
     return auth.session
   })
   assert.equal(session, null)
-  // A rejection after that does load them.
+  // The next rejection does load the messages.
   const { error } = await call(page, `${app.api.url}orders`)
   assert.equal(error.code, 'closed')
   assert.equal(loaded(), before + 1)

@@ -41,7 +41,7 @@ function prepare() {
     plain: (url, init) => new EventSource(url.replace('/v1/on/', '/open/'), init),
     vault: (url, init) => auth.eventSource(url, init),
   }
-  /** Resolves with the events before the first error, and their types. The source is closed then. */
+  /** Resolves with the events before the first error, and their types. The source is closed after the error. */
   globalThis.watch = (source, types = []) =>
     new Promise((resolve) => {
       const said = []

@@ -38,7 +38,7 @@ afterEach(() => {
 const PORTAL = '<!doctype html><title>Hotel</title><p>Please accept the terms of use.'
 const OK = 200
 
-/** Signs in and waits until the access token has expired. `count` returns the number of requests since then. */
+/** Signs in and waits until the access token has expired. `count` returns the number of requests since that time. */
 async function expired(context) {
   const page = await app.open('/', context)
   await signIn(page)
@@ -68,7 +68,7 @@ async function goesOn(page) {
   assert.equal(await endReason(page), false)
 }
 
-// Controls: clients without strongroom see the proxies' faults too.
+// Controls: clients without strongroom also see the proxies' faults.
 
 test('control: undisturbed, the proxies pass on every byte', time, async () => {
   const discovery = '/.well-known/openid-configuration'

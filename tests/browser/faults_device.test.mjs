@@ -37,7 +37,7 @@ afterEach(() => {
   app.setConfig({})
 })
 
-/** Signs in. `count` returns the number of requests since then. */
+/** Signs in. `count` returns the number of requests since that time. */
 async function signedIn() {
   const page = await app.open()
   assert.ok((await signIn(page)).value, 'the login')

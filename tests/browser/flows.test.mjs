@@ -90,7 +90,7 @@ test('a second tab joins without a login and without a refresh', time, async () 
   assert.deepEqual((await session(second)).claims, (await session(page)).claims)
   assert.equal((await call(second, orders)).value.status, 200)
   const grants = app.ledger.entries.slice(since).filter(({ type }) => type === 'token_request')
-  // The first tab's access token may expire meanwhile.
+  // The first tab's access token may expire during this time.
   assert.ok(grants.every(({ grant }) => grant === 'refresh_token'))
   assert.equal(app.ledger.authorizationRequests().length, countAuthorizations(since))
 })

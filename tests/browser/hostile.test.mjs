@@ -309,9 +309,9 @@ vault(${JSON.stringify(app.config)})`)
   assert.equal(Math.max(...depths), Math.min(...depths))
 })
 
-// Thousands of random messages from a port of their own. The seed determines all of them.
+// Thousands of random messages from a port of their own. The seed determines all messages.
 
-/** Runs in a page: says hello on another port, then sends `count` random messages. Resolves with the answers. */
+/** Runs in a page: says hello on another port, then sends `count` random messages. Resolves with the responses. */
 const sendAtRandom = async ({ seed, count, apiUrl }) => {
   let state = seed
   const below = (n) => {

@@ -26,7 +26,7 @@ const orders = (app) => `${app.api.url}orders`
 const session = (page) => page.evaluate(() => auth.session)
 const status = async (page, app) => (await call(page, orders(app))).value?.status
 
-/** Waits until a page has a session, or has none. */
+/** Waits until a page has a session, or has no session. */
 const signedIn = (page, is = true) =>
   page.waitForFunction((wanted) => !!auth.session === wanted, is, { polling: 20 })
 

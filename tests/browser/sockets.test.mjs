@@ -549,7 +549,7 @@ const NESTED = `(() => {
   return list
 })()`
 
-/** Data that a page may send on a socket's port but its wrapper would not. The code creates it. */
+/** Data that a page may send on a socket's port but its wrapper would not. The code creates the data. */
 const GARBAGE = {
   nothing: 'undefined',
   null: 'null',

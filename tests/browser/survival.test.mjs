@@ -1,5 +1,5 @@
 // Events that a session survives, by the vault's setup: the tables of docs/sessions.md, generated from observations.
-// `UPDATE_DOCS=1 TEST_ALL=1` writes them there.
+// `UPDATE_DOCS=1 TEST_ALL=1` writes the tables to the document.
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { after, test } from 'node:test'
@@ -21,8 +21,8 @@ const escrow = { session: { persist: 'escrow' } }
 const orders = (app) => `${app.api.url}orders`
 
 /**
- * The columns. Each is a separate app. `isUsual`: the usual run observes this column, so that it has each kind of storage
- * and each kind of worker.
+ * The columns. Each column is a separate app. `isUsual`: the usual run observes this column, so that it has each kind
+ * of storage and each kind of worker.
  */
 const SETUPS = [
   { name: 'memory, `SharedWorker`', isUsual: true, extendedLifetime: false },
@@ -60,7 +60,7 @@ const leaveDuringRefresh = (leewaySeconds) => async (scene) => {
 }
 
 /**
- * The rows: events of a signed-in user's only tab. Each resolves with the page to check afterwards.
+ * The rows: events of a signed-in user's only tab. Each event resolves with the page to check afterwards.
  *
  * @type {{ what: string, cached?: boolean, lifetime?: number, happen: (scene: object) => Promise<object> }[]} `cached`:
  *   true if the browser may keep pages that are left in its back-forward cache, which keeps their workers alive as well.

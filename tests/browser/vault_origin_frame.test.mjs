@@ -550,7 +550,7 @@ for (const [name, code, least] of [
 ]) {
   test(`unfetched responses do not accumulate: ${name} ones`, time, async () => {
     const context = await app.browser.newContext()
-    // The app does not fetch them.
+    // The app does not fetch these files.
     const release = app.site.override('/page.js', { body: '' })
     try {
       const counts = []
@@ -558,7 +558,7 @@ for (const [name, code, least] of [
         const state = String(n).padStart(32, '0')
         const { cookies, page } = await openCallback(`?code=${code}&state=${state}`, context)
         assert.ok(bytesOf(cookies) <= 6000, `${bytesOf(cookies)}`)
-        // The newest one is among them.
+        // The newest cookie is among them.
         assert.ok(cookies.some(({ name }) => name.endsWith(state)))
         counts.push(cookies.length)
         await page.close()

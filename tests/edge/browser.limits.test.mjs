@@ -107,7 +107,7 @@ describe('away', () => {
       await goBack(page)
       const { error } = await page.evaluate(() => login)
       assert.equal(error.code, 'login_canceled')
-      // A later login is independent of the canceled one.
+      // A later login is independent of the canceled login.
       await app.signIn(page)
       assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
     }),

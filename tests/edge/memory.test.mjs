@@ -4,7 +4,7 @@ import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
 
-/** The core's memory, which only grows. The constructor of the instance exposes it. */
+/** The core's memory, which only grows. The constructor of the instance exposes this memory. */
 let memory
 const { Instance } = WebAssembly
 WebAssembly.Instance = class extends Instance {

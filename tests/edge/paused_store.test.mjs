@@ -8,7 +8,7 @@ import { startInProcess } from '../support/edge/in_process.mjs'
 import { startRedis } from '../support/edge/redis.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 
-/** The time limit in milliseconds for a response without the store. The handler waits three seconds for it. */
+/** The time limit in milliseconds for a response without the store. The handler waits three seconds for the store. */
 const GIVES_UP = 10_000
 
 /** The reported fault of a store that does not reply. */

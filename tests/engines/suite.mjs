@@ -22,7 +22,7 @@
  * @property {import('../support/engines/driver.mjs').Engine} engine
  * @property {(path?: string) => Promise<Visit>} visit Opens the app in a browser session of its own, for this test.
  * @property {() => Promise<import('../support/engines/driver.mjs').Tab>} user A page in which a user is signed in. All
- *   tests of the group share it.
+ * tests of the group share this page.
  *
  * @typedef {object} Visit
  * @property {import('../support/engines/driver.mjs').Tab} tab Has its `session`.

@@ -252,7 +252,7 @@ fn error_page_login_keeps_return_to() {
     let (_, page) = response.body.as_ref().unwrap();
     let again = "/auth/login?returnTo=%2Forders%3Ftab%3D2%26x%3D%2522";
     assert!(page.contains(&format!(r#"<a href="{again}">"#)), "{page}");
-    // The second attempt leads there.
+    // The second attempt leads to that page.
     let back = host.come_back(again);
     let response = host.arrive(&back);
     assert_eq!(location(&response), "/orders?tab=2&x=%22");

@@ -157,7 +157,7 @@ fn provider_nonce_is_used() {
     let mut host = new();
     host.provider.dpop_nonce = Some("p-1".to_owned());
     host.sign_in();
-    // Discovery has already returned it.
+    // Discovery has already returned the nonce.
     let nonces = |host: &Host| -> Vec<Option<String>> {
         at_token_endpoint(host)
             .into_iter()
@@ -247,7 +247,7 @@ fn upstream_gets_only_its_own_dpop_nonce() {
     let nonces: Vec<Option<String>> = at_upstream(&host).into_iter().map(|p| p.nonce).collect();
     let a = Some("a-1".to_owned());
     assert_eq!(nonces, [None, a.clone(), a, None]);
-    // No refresh was sent for it.
+    // No refresh was sent for the call.
     assert_eq!(host.provider.sent_to("/token").len(), 2);
 }
 

@@ -294,7 +294,7 @@ impl Host {
         answered
     }
 
-    /// Sends a request whose client disconnects during this effect. The handler may finish it.
+    /// Sends a request whose client disconnects during this effect. The handler may finish the request.
     pub(crate) fn give_up_during(&mut self, effect: &str, request: Request) {
         let (id, mut step) = self.handler.begin(self.now, request);
         while let Step::Do(asked) = step {

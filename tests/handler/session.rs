@@ -317,7 +317,7 @@ fn record_with_unknown_key_is_reported() {
         let answered = host.call("GET", "/api/orders");
         assert_eq!((answered.status(), &*answered.code()), (503, "key_unknown"));
         assert!(host.faults().contains(&Code::KeyUnknown));
-        // An isolate with the key serves it.
+        // An isolate with the key serves the session.
         host.restart(&json!({ "cookie": { "keys": [old, new] } }));
         assert_eq!(host.call("GET", "/api/orders").status(), 200);
     }

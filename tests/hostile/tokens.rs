@@ -1,5 +1,5 @@
-//! ID tokens of a hostile or broken provider, or of an impostor. Each has one defect, and passes through the complete
-//! validation with real keys and signatures.
+//! ID tokens of a hostile or broken provider, or of an impostor. Each token has one defect, and passes through the
+//! complete validation with real keys and signatures.
 
 use std::sync::LazyLock;
 

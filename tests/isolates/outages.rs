@@ -168,7 +168,7 @@ fn sessions_recover_within_five_seconds_of_outages() {
         let (mut world, users) = many_users(count);
         world.weather.provider_down = true;
         call_for(&mut world, &users, minutes * 60_000, 20_000);
-        // First, the requests that the provider missed fail.
+        // The requests that the provider did not receive fail first.
         world.answer_all();
         world.weather.provider_down = false;
         call_for(&mut world, &users, 4500, 500);

@@ -136,7 +136,7 @@ struct Life {
     replaced: Option<u64>,
     /// True if deployments follow each other without a pause.
     is_restless: bool,
-    /// True if faults are rare. Some lives have none at all.
+    /// True if faults are rare. Some lives have no faults at all.
     is_calm: bool,
 }
 

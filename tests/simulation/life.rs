@@ -69,7 +69,7 @@ enum Todo {
     },
     Leave(PortId),
     SetClock(i64),
-    /// The pages of this vault are unfrozen.
+    /// Unfreezes the pages of this vault.
     Thaw(usize),
     /// The holder that is not a vault releases the lock.
     FreeLock,
@@ -101,7 +101,7 @@ struct Worker {
     /// Number of recent ticks, and the start of counting.
     ticks: (u32, u64),
     throttled_until: u64,
-    /// Tasks that wait for it to be unfrozen.
+    /// Tasks that wait until the worker is no longer frozen.
     frozen: Vec<Todo>,
 }
 

@@ -42,7 +42,7 @@ trait Lives {
     type Tally: Default + Display + Send;
     /// Number of lives that notices each broken variant, with a margin.
     const ENOUGH: u64;
-    /// The rule that a panic of no invariant breaks.
+    /// The rule that a panic breaks if it comes from no invariant.
     const SANITY: (&'static str, &'static str);
     /// The start of the times in a story.
     const COUNTED_FROM: &'static str;
@@ -368,7 +368,7 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Returns the message of a panic. A panic of no invariant counts as a breach of sanity.
+/// Returns the message of a panic. A panic that comes from no invariant counts as a violation of `sanity`.
 fn words_of<L: Lives>(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());

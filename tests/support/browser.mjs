@@ -16,7 +16,7 @@ const PROGRAMS = {
 
 /**
  * Features that tests disable: the address bar's popups are two pages with a process each, for every window. Starting
- * them takes longer than the tests themselves.
+ * these processes takes longer than the tests themselves.
  */
 const POPUPS = ['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup']
 

@@ -18,7 +18,7 @@ const PROTOTYPES = [
   'Blob.prototype',
 ]
 
-/** Names of the engine's internal objects. No handle leads to them or through them. */
+/** Names of the engine's internal objects. No handle leads to these objects or through them. */
 const INTERNAL = /^(blink|cppgc|v8)::/
 
 /** Longest path from an object that can be named to a buffer that cannot. */
@@ -79,8 +79,8 @@ function readGraph({ snapshot: { meta }, nodes: flatNodes, edges: flatEdges, str
 }
 
 /**
- * Retrieves objects. The engine finds the page's buffers by their prototypes. The protocol returns most other objects by
- * their number in the snapshot. All others are reached through the objects that hold them.
+ * Retrieves objects. The engine finds the page's buffers by their prototypes. The protocol returns most other objects
+ * by their number in the snapshot. All other objects are reached through the objects that hold them.
  */
 class Walker {
   #cdp
@@ -165,7 +165,7 @@ class Walker {
     return handle && this.#call(handle, entries)
   }
 
-  /** Reads a variable through any function that can see it. */
+  /** Reads a variable through any function whose scope contains it. */
   async #fromScope(scope, name, path) {
     if (path.has(scope)) return undefined
     const longer = new Set(path).add(scope)

@@ -62,7 +62,7 @@ const toUrlAlphabet = (text) => text.replaceAll('+', '-').replaceAll('/', '_')
 /** Length of the prefix by which needles are looked up. The rest is compared afterwards. */
 const KEY = 8
 
-/** Length of a key's own prefix, and the number of its possible hashes. Most positions of a text match none of them. */
+/** Length of a key's own prefix, and the number of its possible hashes. Most positions of a text match no hash. */
 const HASHED = 4
 const HASHES = 1 << 20
 

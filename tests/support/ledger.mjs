@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 
 /**
  * Everything that the identity provider issued, and every request it received, in order and with the values: the
- * provider's own books. Tests compare them with what a page could read.
+ * provider's own books. Tests compare these values with the data that a page could read.
  *
  * A *family* is one login: the tokens of one code exchange and of every refresh that descends from it. Families, and
  * the *generations* of refresh tokens within one, are counted from 1.

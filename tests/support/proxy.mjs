@@ -138,7 +138,10 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
   }
 }
 
-/** Waits as the fault says. Throws if the client disconnects meanwhile, since the pending request ends with it. */
+/**
+ * Waits as the fault says. Throws if the client disconnects during the wait, since the pending request ends with the
+ * connection.
+ */
 async function patience(response, fault) {
   const isOver = await Promise.race([waitFor(fault), once(response, 'close').then(() => true)])
   if (isOver) throw new Error('the client has disconnected')

@@ -35,7 +35,7 @@ export const OWN_HANDLER = { id: 'my-handler', secret: 'a-secret-that-everybody-
  * @param {object} [options.client] More metadata of the client.
  * @param {object} [options.api] More options of `startApi()`.
  * @param {boolean} [options.vaultOrigin] The vault has its own origin, `vault`, whose pages have the headers of
- * docs/vault-origin.md. The redirect URI is there, and provider and API do not allow the site's origin.
+ * docs/vault-origin.md. The redirect URI is on the vault's origin, and provider and API do not allow the site's origin.
  * @param {boolean} [options.proxied] Provider and API are behind proxies, `proxies.provider` and `proxies.api`. Their
  * faults let a test disturb the browser's requests. The API asks the provider directly.
  */

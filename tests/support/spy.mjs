@@ -7,7 +7,7 @@ addEventListener('fetch', ({ request }) => seen.push(request.url + ' ' + request
 addEventListener('message', ({ source }) => source.postMessage(seen))
 `
 
-/** Adds the spy to an app of `startApp()`. The app's pages may register it. */
+/** Adds the spy to an app of `startApp()`. The app's pages may register the spy. */
 export function serveSpy({ site }) {
   site.files['/spy.js'] = SPY
   site.serviceWorkers.push('/spy.js')

@@ -230,7 +230,7 @@ fn failed_discovery_does_not_consume_the_login() {
         (Fault::Truncated, "metadata_invalid"),
     ] {
         let (mut world, _, response) = at_callback();
-        // The worker's knowledge of the provider is lost with it.
+        // The worker's knowledge of the provider is lost with the worker.
         world.restart();
         let page = world.open();
         world.provider.fault(Endpoint::Discovery, &[fault]);

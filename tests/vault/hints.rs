@@ -92,7 +92,7 @@ fn sign_out_elsewhere_is_not_announced_again() {
 #[test]
 fn no_page_silences_the_hints_of_its_vault() {
     let (mut world, page) = signed_in(MEMORY, 0);
-    // Script of a page says hello as well.
+    // Script of a page can also send `hello`.
     for loaded in [u64::MAX >> 11, 1 << 50, 1 << 45] {
         world.open_loaded_at(loaded, 0);
     }
@@ -385,7 +385,7 @@ fn forged_sign_outs_cause_one_look_a_second() {
         world.answer_all();
     }
     assert_eq!(world.count(Kind::Load), before + 1);
-    // The last of them is read nevertheless.
+    // The last hint is read nevertheless.
     world.advance(Duration::from_millis(1001));
     assert_eq!(world.count(Kind::Load), before + 2);
 }
@@ -495,7 +495,7 @@ fn sign_in_elsewhere_is_told_to_pages() {
     world.hint(0, sign_in(MEMORY, 0));
     assert_eq!(world.elsewhere(page), Some(true));
     assert!(world.session(page).is_none());
-    // A page that connects later is told as well.
+    // A page that connects later is also told.
     let later = world.open();
     assert_eq!(world.elsewhere(later), Some(true));
     world.hint(0, sign_out(MEMORY));

@@ -1,5 +1,5 @@
 //! Random orders of events: pages come, ask and leave; responses are late, lost or wrong; time passes; the device
-//! sleeps. The invariants of every world hold in these too.
+//! sleeps. The invariants of every world also hold in these lives.
 //!
 //! A seed determines everything. A failure names its seed, which repeats the failure.
 

@@ -174,7 +174,7 @@ fn late_look_at_logout_spares_next_login() {
     world.hold_in(0, Kind::Load);
     world.logout(other_page);
     world.answer_all();
-    // The first vault is told of the logout and reads the store. Meanwhile it gets the lock for a login.
+    // The first vault is told of the logout and reads the store. During the read it gets the lock for a login.
     world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.outstanding(Kind::Load), 2);

@@ -1,8 +1,8 @@
 //! Module and glue agree on names that only they see. wasm-bindgen's are made to be read, and tell imports apart by 16
 //! hexadecimal digits, which do not compress. Letters in their place save 0.6 KB of brotli.
 //!
-//! The letters follow the order of the names that they replace, because the order in which a module has its imports
-//! and exports depends on its code. A module that is loaded by the glue of another takes that one's letters.
+//! The letters follow the order of the names that they replace, because the order in which a module has its imports and
+//! exports depends on its code. A module that is loaded by the glue of another module uses that glue's letters.
 
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;

@@ -91,8 +91,8 @@ const MODULES: [Module; 4] = [
 ///
 /// `--low-memory-unused` lets Binaryen move constants into the offsets of loads and stores. This changes behavior only
 /// where base and constant together wrap around to an address below 1024, so nothing that is addressed in this way may
-/// lie there. Nothing does: the linker places the stack first, and its low end is there. With the stack elsewhere,
-/// statics would begin at 1024. A stack that overflows then traps, where it might have continued.
+/// lie there. No data is at that place: the linker places the stack first, with its low end at address 0. With the
+/// stack elsewhere, statics would begin at 1024. A stack that overflows then traps, where it might have continued.
 ///
 /// Functions of up to four instructions are inlined everywhere, and others nowhere: LLVM has already inlined functions
 /// that are called once.

@@ -22,7 +22,7 @@ interface Attempt {
   at: number
   /** The path of the page. */
   returnTo: string
-  /** The `state` of its response. */
+  /** The `state` of the attempt's response. */
   state?: string | null
   /** True if the attempt succeeded. */
   isDone?: boolean

@@ -1,5 +1,5 @@
-//! The client's configuration (`connect('/auth')` of `strongroom`): the URLs by which pages may go on calling APIs, and
-//! the page that closes a login popup.
+//! The client's configuration (`connect('/auth')` of `strongroom`): the URLs by which pages may continue to call APIs,
+//! and the page that closes a login popup.
 
 use crate::prelude::*;
 

@@ -27,7 +27,7 @@ const RESPONSE: &str = "\
     expires pragma age surrogate-control edge-control *cdn-cache-control x-accel-redirect x-accel-expires x-sendfile \
     x-middleware-* x-strongroom";
 
-/// Headers set on upstreams' responses, in place of their own.
+/// Headers that the handler sets on upstreams' responses, in place of the upstream's own.
 const PASSED: &[(&str, &str)] = &[
     ("cache-control", "no-store"),
     ("vary", "Cookie"),

@@ -25,7 +25,7 @@ const MAX_CALLBACKS: usize = 32;
 
 /// An authorization response, until its session begins.
 pub(in crate::vault) struct Callback {
-    /// The page that waits. If it has gone, the login goes on: its code cannot be used again.
+    /// The page that waits. If the page has gone, the login continues, because its code cannot be used again.
     page: CallbackPage,
     key: String,
     stage: CallbackStage,

@@ -1,4 +1,4 @@
-/** No token, code or verifier can be found in the page. The detector finds one that is planted there. */
+/** No token, code or verifier can be found in the page. The detector finds a secret that is planted in the page. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { booted, call, signIn, signInByRedirect } from '../../support/engines/app.mjs'

@@ -25,7 +25,7 @@ async function leaveAndComeBack(scene) {
   await tab.back()
   await waitFor(tab, () => location.pathname === '/' && typeof boot === 'object')
   const isCached = await tab.evaluate(() => globalThis.mark === 'the same')
-  // Chromium may end its worker there.
+  // Chromium may end the page's worker in the cache.
   return isCached ? became(scene, tab, /^(login_required|vault_crashed)$/) : 'not in the cache'
 }
 

@@ -55,7 +55,7 @@ pub fn check(input: &[u8]) {
     let others = others.as_ref().ok().and_then(Value::as_object);
     let others = others.filter(|_| has_plain_fractions(claims));
     let rules = |rule: fn(&Map<String, Value>, &str) -> bool| others.map(|c| rule(c, at_hash));
-    // The other parser rejects numbers outside its range. Nothing can be compared then.
+    // The other parser rejects numbers outside its range. The results cannot be compared in that case.
     if let Some(is_right) = rules(is_right_at_login) {
         assert_eq!(login.is_ok(), is_right, "at login: {login:?}");
     }

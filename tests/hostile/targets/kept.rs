@@ -68,7 +68,7 @@ pub fn check(input: &[u8]) {
     });
 }
 
-/// Checks a pending login, which is stored as well.
+/// Checks a pending login, which is also stored.
 fn is_a_login_that_waits_or_none(text: &str) {
     let Some(pending) = Pending::from_json(text) else {
         return;

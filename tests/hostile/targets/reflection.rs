@@ -6,8 +6,8 @@ use strongroom::egress::token_reflection::Guard;
 
 const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
 
-/// Takes a token, on the next line the lengths of pieces as bytes, and the body. An invalid token is replaced by the default
-/// one.
+/// Takes a token, on the next line the lengths of pieces as bytes, and the body. An invalid token is replaced by the
+/// default token.
 pub fn check(input: &[u8]) {
     let mut parts = input.splitn(3, |byte| *byte == b'\n');
     let [token, cuts, body] = [(); 3].map(|()| parts.next().unwrap_or_default());

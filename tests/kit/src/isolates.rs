@@ -208,7 +208,7 @@ pub struct Visit {
     pub body: Option<String>,
     /// The time of the coordinator action behind the latest state that this visit knows.
     pub looked: u64,
-    /// True if the coordinator has failed it.
+    /// True if the coordinator has failed for this request.
     pub coordinator_failed: bool,
     /// True if the API has rejected it or failed.
     pub api_failed: bool,
@@ -221,9 +221,9 @@ pub struct Visit {
 
 /// A request to the provider that is in flight.
 struct Sending {
-    /// The number of the effect that sent it.
+    /// The number of the effect that sent the request.
     began: u32,
-    /// The number of the effect that waits for it now.
+    /// The number of the effect that now waits for the request.
     serial: u32,
     /// The response, if it arrived while the task did something else.
     arrived: Option<(Reply, About)>,

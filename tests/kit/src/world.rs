@@ -229,7 +229,7 @@ impl World {
         (world, page)
     }
 
-    /// Adds a line to the story, if someone reads it.
+    /// Adds a line to the story, if the story is printed.
     pub fn story(&mut self, what: impl FnOnce(&Self) -> String) {
         if self.story.is_none() {
             return;

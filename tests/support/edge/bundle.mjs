@@ -22,7 +22,7 @@ export async function newFolder() {
  * Bundles an entry and everything it imports into one file.
  *
  * An imported wasm module is copied beside the file and its import is kept, for platforms that support this. A module
- * named by `new URL('./….wasm', import.meta.url)` is copied too.
+ * named by `new URL('./….wasm', import.meta.url)` is also copied.
  *
  * @param {object} options
  * @param {string} options.folder From `newFolder()`.

@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url)
  * are installed without scripts here.
  *
  * @param {string} what Name of the executable, for the error message.
- * @param {string[]} candidates Paths of files in packages. One of them fits this machine.
+ * @param {string[]} candidates Paths of files in packages. One of these files fits this machine.
  */
 export function executable(what, candidates) {
   for (const candidate of candidates) {

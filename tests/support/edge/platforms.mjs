@@ -17,7 +17,7 @@
  * @property {Record<string, string>} [env] The `env` that `fetch` gets.
  * @property {number} [isolates] Number of isolates. They share only the coordinator. Default 2.
  * @property {string} [coordinator] One of the platform's coordinators. Default: the first.
- * @property {number} [port] The first isolate's port, in workerd. Default: any free one.
+ * @property {number} [port] The first isolate's port, in workerd. Default: any free port.
  *
  * @typedef {object} Running
  * @property {string[]} urls The origin of each isolate.

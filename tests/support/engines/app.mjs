@@ -1,4 +1,4 @@
-/** A person's actions in a page of the app, for every engine. app.mjs has them for Chromium alone. */
+/** A person's actions in a page of the app, for every engine. app.mjs has the same actions for Chromium alone. */
 import { ACCOUNTS } from '../accounts.mjs'
 import { ignoreNavigation, poll, waitFor } from './driver.mjs'
 

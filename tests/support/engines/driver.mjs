@@ -53,7 +53,7 @@ export async function poll(look, what, patience = PATIENCE) {
 export const expression = (script, parameters) =>
   `(${script})(${parameters.map((parameter) => JSON.stringify(parameter) ?? 'undefined').join(', ')})`
 
-/** Waits until `script` returns something true in the page, which may have navigated meanwhile. */
+/** Waits until `script` returns something true in the page, which may navigate during the wait. */
 export function waitFor(tab, script, ...parameters) {
   const look = () => tab.evaluate(script, ...parameters).catch(ignoreNavigation)
   return poll(look, String(script))

@@ -137,7 +137,7 @@ export async function collect(tab, app) {
 }
 
 /**
- * Functions that plant a canary, and the place in which it must be found. Each runs in the page.
+ * Functions that plant a canary, and the place in which it must be found. Each function runs in the page.
  *
  * @type {Record<string, { place: string, plant: (value: string) => unknown }>}
  */

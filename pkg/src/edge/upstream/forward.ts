@@ -274,8 +274,8 @@ const DECODED: string[] = [
 ]
 
 /**
- * True if `fetch` can leave a body compressed. Bun's does with `decompress: false`, and Cloudflare's does unless the
- * body is read. The other platforms always decode the body.
+ * True if `fetch` can leave a body compressed. Bun's `fetch` does so with `decompress: false`, and Cloudflare's does so
+ * unless the body is read. The other platforms always decode the body.
  */
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
 

@@ -59,7 +59,7 @@ pub struct Account {
     committed: BTreeMap<usize, u64>,
     /// The time at which a cookie of each generation was first presented.
     presented: BTreeMap<u64, u64>,
-    /// The time at which the coordinator first recorded it.
+    /// The time at which the coordinator first recorded each generation.
     noted: BTreeMap<u64, u64>,
     /// The time at which a logout was requested.
     logout: Option<u64>,
@@ -82,7 +82,7 @@ struct Family {
     wanted: Option<u64>,
     /// The number of rejections without a reason, by visit.
     unexplained: BTreeMap<VisitId, u32>,
-    /// The time of the third such rejection.
+    /// The time of the third rejection without a reason.
     suspected: Option<u64>,
     back_channel: Option<u64>,
     /// The time since which the coordinator's record has the provider's rejection.
@@ -111,9 +111,9 @@ struct Exchange {
 pub enum Loss {
     /// The provider's response was lost.
     Response,
-    /// The isolate that had it ended before the coordinator had it.
+    /// The isolate that had the successor ended before the coordinator stored it.
     Isolate,
-    /// The coordinator did not store it.
+    /// The coordinator did not store the commit.
     Commit,
     /// The refresh took longer than its intent is valid.
     Slow,
@@ -196,7 +196,7 @@ impl Watch {
         }
     }
 
-    /// Seals a string and remembers it. Nothing else can be opened.
+    /// Seals a string, and remembers the string and the sealed value. Nothing else can be opened.
     pub fn seal(
         &mut self,
         key: usize,
@@ -763,7 +763,7 @@ impl World {
             return;
         }
         let visit = &self.visits[id];
-        // A browser drops its cookie by then. If it still exists, its key may be gone.
+        // A browser has dropped the session's cookie by then. If it still exists, its key may be gone.
         let is_forgotten =
             given.body.contains(r#""login_required""#) || given.body == r#"{"session":null}"#;
         if given.status == 502 || is_forgotten && self.is_past(&self.watch.accounts[&presented.sid])

@@ -89,7 +89,7 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// Checks a proof for this method, URL and time. `access_token` is the token sent with it.
+    /// Checks a proof for this method, URL and time. `access_token` is the token sent with the proof.
     pub fn check(
         &mut self,
         proof: Option<&str>,

@@ -142,7 +142,7 @@ struct Suspicion {
     /// The last attempt counts as rejected if the provider can be reached.
     is_open: bool,
     is_confirmed: bool,
-    /// Another vault's refresh succeeded. This vault learns of it from the store.
+    /// Another vault's refresh succeeded. This vault learns of that refresh from the store.
     may_be_over: bool,
     /// Hidden rejections before the provider asked for a nonce: they may count or not.
     is_vague: bool,
@@ -191,7 +191,7 @@ pub struct Watch {
     /// Waiting times: family, moment, and duration in which no refresh may be sent.
     told_to_wait: BTreeMap<usize, (usize, Instant, Millis)>,
     needs_user: BTreeMap<usize, usize>,
-    /// Families for which the provider ever required the user. The stored session says so too.
+    /// Families for which the provider ever required the user. The stored session contains this fact too.
     asked_for_user: BTreeSet<usize>,
     /// Signs that a grant has ended although the provider does not say so, by vault.
     suspicions: BTreeMap<usize, Suspicion>,
@@ -276,7 +276,7 @@ impl Watch {
         }
     }
 
-    /// Something delayed the vault.
+    /// Records that something delayed the vault.
     pub fn hinder(&mut self) {
         self.trouble.is_hindered = true;
         let lost = self.lost.values_mut();
@@ -974,7 +974,7 @@ impl Watch {
             }
             return;
         }
-        // A login may have failed without a page seeing it.
+        // A login may have failed before a page learned of the session.
         self.unseen = None;
         self.suspicions.clear();
         self.told_to_interact.clear();

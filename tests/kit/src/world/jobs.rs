@@ -169,7 +169,7 @@ impl World {
         self.answer_all();
     }
 
-    /// Ends `hold` for this kind without answering anything yet.
+    /// Ends `hold` for this kind, without completing a job yet.
     pub fn unhold_kind(&mut self, kind: Kind) {
         self.jobs.held.remove(&kind);
     }

@@ -86,7 +86,7 @@ struct Holding {
 struct Reading {
     record: Record,
     at: Instant,
-    /// The job that read it.
+    /// The job that read the record.
     job: JobId,
     /// Families whose end was written before.
     ended: Vec<usize>,
@@ -103,7 +103,7 @@ struct Seen {
     must_end: Option<&'static str>,
     /// The time since which it has known that the idle limit is reached.
     idle_since: Option<Instant>,
-    /// Number of its timer's ticks since then.
+    /// Number of ticks of the vault's timer since the read.
     ticks: u32,
     write: Option<Record>,
     /// Sessions that the vault knows to have been in the store.

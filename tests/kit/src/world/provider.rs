@@ -158,7 +158,7 @@ pub struct Provider {
     pub scope: Option<&'static str>,
     /// True if CORS exposes the `Date` header.
     pub tells_time: bool,
-    /// Errors of the `Date` header in milliseconds, by endpoint. Other responses have the correct date, or none.
+    /// Errors of the `Date` header in milliseconds, by endpoint. Other responses have the correct date, or no date.
     pub dates_off: BTreeMap<Endpoint, i64>,
     /// The `name` claim of ID tokens.
     pub name: Option<&'static str>,
@@ -345,7 +345,7 @@ impl Provider {
         self.families.iter().all(|family| family.is_revoked)
     }
 
-    /// Returns true if something was issued to this user and nothing of it is still valid.
+    /// Returns true if tokens were issued to this user and all of them are invalid.
     pub fn has_revoked_all_of(&self, subject: &str) -> bool {
         let mut families = self.families.iter().filter(|f| f.subject == subject);
         families.clone().count() > 0 && families.all(|family| family.is_revoked)
@@ -602,7 +602,7 @@ impl Provider {
         }
     }
 
-    /// References are not secrets: pages see them.
+    /// References are not secrets, because pages see them.
     fn push(&mut self, request: &HttpRequest) -> HttpReply {
         self.references += 1;
         let reference = format!("urn:ietf:params:oauth:request_uri:{}", self.references);

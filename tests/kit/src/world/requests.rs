@@ -31,7 +31,7 @@ impl World {
         });
     }
 
-    /// Signs a proof, as the host does. Nobody else may ever see it.
+    /// Signs a proof, as the host does. No other code may see this proof.
     pub(super) fn sign(&mut self, proof: Option<&UnsignedProof>) -> Option<String> {
         let proof = self.keys[self.workers.turn].sign(proof?)?;
         self.witness.secret(&proof);

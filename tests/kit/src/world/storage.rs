@@ -7,7 +7,7 @@ use strongroom::Secret;
 /// The lock of the store that vaults share.
 #[derive(Default)]
 pub(super) struct Lock {
-    /// Index of the vault that holds it.
+    /// Index of the vault that holds the lock.
     pub(super) holder: Option<usize>,
     /// A grant that its frozen vault has not received yet.
     pub(super) granted: Option<JobId>,

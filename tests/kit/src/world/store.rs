@@ -15,7 +15,7 @@ pub struct Store {
     pub is_unavailable: bool,
     /// Records by key. `None` marks a record that was taken.
     records: HashMap<String, Option<Secret>>,
-    /// The private keys stored with them.
+    /// The private keys that are stored with the records.
     keys: HashMap<String, Named>,
     session_key: Option<Named>,
     /// The session that vaults share.

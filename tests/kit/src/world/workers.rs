@@ -16,7 +16,7 @@ pub(super) struct Workers {
     pub(super) turn: usize,
     /// How far the monotonic clock of each worker is ahead of the world's. The clock starts with the worker.
     pub(super) ahead: Vec<u64>,
-    /// Vaults in frozen pages: nothing reaches them.
+    /// Vaults in frozen pages, which no input reaches.
     pub(super) frozen: BTreeSet<usize>,
     /// Seed of the newest vault's random numbers.
     pub(super) last_seed: u64,
