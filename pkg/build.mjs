@@ -83,7 +83,7 @@ await build({ ...common, entryPoints: sources(browser) })
 await build({ ...common, entryPoints: sources(SERVER) })
 for (const entry of Object.keys(browser)) await shrink(entry)
 await markAsClient('react')
-// Servers show the line in which an error was made. Pages would load the breaks.
+// Servers show the line in which an error was made. Pages would otherwise load the line breaks.
 for (const entry of Object.keys(SERVER)) await shrink(entry, 200)
 for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)

@@ -7,8 +7,8 @@
 //!
 //! # The core does no I/O
 //!
-//! The core does not read a clock, open a connection, generate random numbers or wait. A host passes events to it,
-//! always with the time, and performs its outputs:
+//! The core does not read a clock, open a connection, generate random numbers or wait. A host passes events to the
+//! core, always with the time, and performs the core's outputs:
 //!
 //! 1. [`Vault::handle`](vault::Vault::handle) takes an [`Input`](vault::Input): a page's message, a
 //!    response of the provider, the head of an API's response, a timer, a verified signature.

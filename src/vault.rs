@@ -602,7 +602,7 @@ impl Vault {
         }
     }
 
-    /// Sends a token request again if its proof needs another nonce or time. Returns true if it was sent.
+    /// Sends a token request again if its proof needs another nonce or time. Returns true if the request was sent.
     fn is_proven_again(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) -> bool {
         let Tokens { dpop, refresh, .. } = &mut self.tokens;
         let Some(sent) = dpop.on_response(&self.ctx, op, outcome) else {

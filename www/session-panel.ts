@@ -42,7 +42,7 @@ async function attempt(action: Promise<unknown>): Promise<void> {
   }
 }
 
-/** Shows the session as of now; called each second and on each change. */
+/** Shows the current session. Called each second and on each change. */
 export function showSession({ session, endReason }: Strongroom, holdings: Holding[] | null): void {
   document.body.dataset.state = session ? 'signed-in' : 'signed-out'
   byId('signed-in').hidden = !session

@@ -33,7 +33,7 @@ const READERS = {
   },
 }
 
-/** Bodies of each size, read as a whole and piece by piece. */
+/** Measures bodies of each size, read as a whole and piece by piece. */
 async function large(auth, { sizes, bodies }) {
   const plain = await plainFetch()
   const measure = async (size, read) => {

@@ -335,7 +335,7 @@ pub(super) fn is_stream(payload: &JsValue) -> bool {
     payload.has_type::<ReadableStream>()
 }
 
-/// Returns the search for the session's tokens in the response, unless the rule turns it off.
+/// Returns the search for the session's tokens in the response, unless the rule turns the search off.
 fn guard(request: &ApiRequest) -> Option<Box<Guard>> {
     if request.allowed.reflection() == Scope::Nothing {
         return None;

@@ -114,7 +114,7 @@ impl Sockets {
         }
     }
 
-    /// Opens a socket for the page that sent `payload`, its port.
+    /// Opens a socket for the page that sent `payload`, which is the socket's port.
     pub(super) fn open(
         &mut self,
         context: &mut Context,

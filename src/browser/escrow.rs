@@ -16,8 +16,8 @@ use crate::browser::platform::{self, FetchInit, WorkerScope};
 use crate::browser::sealing::{self, KEY_LEN};
 use crate::codec::base64url;
 
-/// The suffix of the worker's URL in requests to the escrow, and the header of these requests and of the responses, with
-/// the same value in both. Other responses at that URL, such as a cached one, lack it.
+/// The suffix of the worker's URL in requests to the escrow, and the header of these requests and of the responses,
+/// with the same value in both. Other responses at that URL, such as a cached response, lack this identifier.
 const MARK: &str = "strongroom-escrow";
 
 /// The state of the escrow, as far as this vault knows.

@@ -55,7 +55,7 @@ impl Operations {
         None
     }
 
-    /// Gives an operation up. Returns false if it is not in flight.
+    /// Gives an operation up. Returns false if the operation is not in flight.
     pub(super) fn cancel(&mut self, op: OpId) -> bool {
         let Some(i) = self.0.iter().position(|running| running.op == op) else {
             return false;

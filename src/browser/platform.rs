@@ -326,7 +326,7 @@ pub(super) fn refill(memory: &Uint8Array, bytes: &[u8]) -> Uint8Array {
     part
 }
 
-/// Returns a response's header, if it is there and readable.
+/// Returns a response's header, if the header is present and readable.
 pub(super) fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name).ok()?
 }

@@ -69,7 +69,7 @@ fn parameters(name: &str, iv: &Object) -> AesGcm {
     parameters
 }
 
-/// Moves an opened record out of the platform's memory. Returns `None` if it is too long or not UTF-8.
+/// Moves an opened record out of the platform's memory. Returns `None` if the record is too long or not UTF-8.
 pub(super) fn opened(buffer: &JsValue) -> Option<Secret> {
     let bytes = platform::bytes_of(buffer);
     if bytes.length() as usize > MAX_SEALED {

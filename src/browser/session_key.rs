@@ -121,8 +121,8 @@ fn make_key(scope: &WorkerScope) -> Result<Promise, JsValue> {
     platform::subtle(scope)?.generate_key_with_object(&algorithm, false, &usages)
 }
 
-/// Returns the key that was read from the store, if it is one that decrypts. A key that does not encrypt fails on its
-/// first use.
+/// Returns the key that was read from the store, if the key can decrypt. A key that cannot encrypt fails on its first
+/// use.
 fn stored_key(value: JsValue) -> Option<CryptoKey> {
     let key: CryptoKey = value.dyn_into().ok()?;
     key.usages().includes(&"decrypt".into(), 0).then_some(key)

@@ -63,8 +63,8 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     decode_into(text.as_bytes(), &mut bytes).then_some(bytes)
 }
 
-/// Decodes `text` into `bytes`. Returns false if it is not the one valid encoding of its bytes. The content of `bytes` is
-/// then unspecified.
+/// Decodes `text` into `bytes`. Returns false if `text` is not the one valid encoding of its bytes. The content of
+/// `bytes` is then unspecified.
 #[must_use]
 pub fn decode_into(text: &[u8], bytes: &mut Vec<u8>) -> bool {
     bytes.clear();

@@ -88,7 +88,7 @@ pub fn parse(query: &str) -> Option<Vec<(String, String)>> {
     Some(parameters)
 }
 
-/// Decodes a name or a value. Returns `None` if it is not UTF-8.
+/// Decodes a name or a value. Returns `None` if the decoded bytes are not UTF-8.
 pub(crate) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -68,7 +68,7 @@ impl Running {
         }
     }
 
-    /// Marks the task as abandoned by its client. Returns true if it has work that must be finished.
+    /// Marks the task as abandoned by its client. Returns true if the task has work that must be finished.
     pub(super) fn abandon(&mut self) -> bool {
         self.is_abandoned = true;
         // control: refresh_outlives_its_request
@@ -183,7 +183,7 @@ impl Future for PendingReply<'_> {
     }
 }
 
-/// Boxes the future of a code path that few requests take. Without that, each request would reserve memory for all
+/// Boxes the future of a code path that few requests take. Without boxes, each request would reserve memory for all
 /// paths, and the first request would wait until all of them are compiled.
 pub(super) fn boxed<'a, T>(
     part: impl Future<Output = T> + 'a,

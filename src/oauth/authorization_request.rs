@@ -228,7 +228,7 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
 /// Returns `returnTo` as a path on the redirect URI's origin, which prevents open redirects (RFC 9700 4.11).
 ///
 /// # Errors
-/// [`Code::MessageInvalid`] if it is on another origin.
+/// [`Code::MessageInvalid`] if the URL is on another origin.
 pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<String> {
     let Some(chosen) = chosen else {
         return Ok("/".to_owned());

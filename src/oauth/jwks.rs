@@ -91,7 +91,7 @@ impl Jwk {
         &self.public_json
     }
 
-    /// Reads a key. Returns `None` if it is private, malformed, or not for verification.
+    /// Reads a key. Returns `None` if the key is private, malformed, or not for verification.
     fn read(object: &Object) -> Option<Box<Self>> {
         if object.get("d").is_some() || !is_for_verifying(object) {
             return None;
@@ -216,7 +216,7 @@ fn invalid(reason: &str) -> Error {
     )
 }
 
-/// Returns the string member `name`: `Some(None)` if it is absent, and `None` if it is not a string.
+/// Returns the string member `name`: `Some(None)` if the member is absent, and `None` if it is not a string.
 fn optional<'a>(object: &'a Object, name: &str) -> Option<Option<&'a str>> {
     match object.get(name) {
         Some(value) => value.as_str().map(Some),

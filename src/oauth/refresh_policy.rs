@@ -508,7 +508,7 @@ mod tests {
             assert!(schedule.should_wait(&at(now)));
             now = schedule.due().unwrap().0;
         }
-        // A lost response in between does not count.
+        // A lost response between two refusals does not count.
         schedule.failed(&at(now), 128);
         schedule.refused(&at(now), 128);
         assert!(schedule.is_suspected());

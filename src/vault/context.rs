@@ -35,9 +35,9 @@ pub(super) struct Context {
     pub(super) is_store_failing: bool,
     /// True if the store has been read. Until then no page is greeted.
     pub(super) has_read_store: bool,
-    /// Set while it is unknown if the session is still alive: its idle limit is reached as far as this vault knows, but
-    /// the user may have been active in another vault. True if the user was active here since then, which counts if the
-    /// limit turns out not to have been reached.
+    /// Set while the vault does not know if the session is still alive: the idle limit has passed since the last
+    /// activity that this vault knows, but the user may have been active in another vault. True if the user was active
+    /// here since then, which counts if the limit turns out not to have been reached.
     pub(super) doubt: Option<bool>,
     /// True if a user is signed in in another vault and not here; `None` if nothing is known.
     pub(super) elsewhere: Option<bool>,
@@ -292,7 +292,7 @@ impl Context {
         self.outputs.push(Output::Drop { call });
     }
 
-    /// Takes a page off the list. Returns true if it was there.
+    /// Takes a page off the list. Returns true if the page was on the list.
     pub(super) fn forget_port(&mut self, port: PortId) -> bool {
         let place = self.ports.iter().position(|known| *known == port);
         place.map(|i| self.ports.remove(i)).is_some()

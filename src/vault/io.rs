@@ -57,7 +57,7 @@ impl OpId {
 /// Tells if the body of a request can be sent a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// The request has no body, or it can be read again.
+    /// The request has no body, or its body can be read again.
     Replayable,
     /// A stream: gone once sent.
     OneShot,
@@ -152,7 +152,7 @@ impl Hint {
         (news | (u64::from(self.build) << 2) | ((self.time / TIME_UNIT) << 18)) as f64
     }
 
-    /// Parses a posted number. Returns `None` if it is not a hint.
+    /// Parses a posted number. Returns `None` if the number is not a hint.
     #[must_use]
     pub const fn from_number(number: f64) -> Option<Self> {
         // NaN and negative numbers become 0.

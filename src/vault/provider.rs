@@ -74,7 +74,7 @@ impl Provider {
         ctx.get(purpose, url)
     }
 
-    /// Reads the metadata. Returns `None` if it is not at this URL and was requested from another one.
+    /// Reads the metadata. Returns `None` if the metadata is not at this URL and was requested from another URL.
     pub(super) fn on_metadata(
         &mut self,
         ctx: &mut Context,

@@ -247,7 +247,7 @@ impl Refresh {
         self.failed(ctx, msg!("the session's store is busy or does not work"))
     }
 
-    /// Sends the request. Returns false if it is not needed any more. If another vault has persisted a successor,
+    /// Sends the request. Returns false if the request is no longer needed. If another vault has persisted a successor,
     /// `Tokens::merge` has abandoned this refresh before.
     pub(super) fn send(&mut self, ctx: &mut Context, provider: &Provider, dpop: &mut Dpop) -> bool {
         let queued = if ctx.keeps() {

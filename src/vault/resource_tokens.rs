@@ -93,7 +93,7 @@ impl ResourceTokens {
         }
     }
 
-    /// Gives the session the selected token.
+    /// Stores the selected token in the session.
     pub(super) fn renew(
         &self,
         session: &mut Session,

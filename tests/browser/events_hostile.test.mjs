@@ -68,7 +68,7 @@ const BROKEN = [[0xff], [0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x8e], [0x80], [0xef,
   Buffer.from(bytes),
 )
 
-/** HTML 9.2.6, sentence by sentence, applied to the whole stream. */
+/** Parses the whole stream as HTML 9.2.6 specifies, sentence by sentence. */
 function reference(bytes, firstId) {
   const said = []
   let [data, type, id] = ['', '', firstId]

@@ -11,7 +11,7 @@ const time = { timeout: 60_000 }
 const NARROW = 'openid profile offline_access'
 
 let app
-/** The same app with its vault on its own origin. */
+/** The same app, with the vault on an origin of its own. */
 let framed
 
 before(async () => {

@@ -528,7 +528,7 @@ test('an error without state carries the provider’s code to the app', time, as
     const { error } = await booted(page)
     assert.equal(error?.code, code, answer)
     assert.match(error.message, says, answer)
-    // Nothing of the response stays in the URL.
+    // No part of the response remains in the URL.
     assert.equal(page.url(), `${app.site.origin}/callback`)
     assert.deepEqual(await page.context().cookies(app.vault.origin), [], answer)
     await page.context().close()

@@ -49,7 +49,7 @@ export class Faults {
   }
 }
 
-/** Waits as the fault says. */
+/** Waits for the time that the fault specifies. */
 export async function waitFor(fault) {
   if (fault.delay) await new Promise((resolve) => setTimeout(resolve, fault.delay))
   if (fault.hold) await fault.hold

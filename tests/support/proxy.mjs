@@ -139,8 +139,8 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
 }
 
 /**
- * Waits as the fault says. Throws if the client disconnects during the wait, since the pending request ends with the
- * connection.
+ * Waits for the time that the fault specifies. Throws if the client disconnects during the wait, since the pending
+ * request ends with the connection.
  */
 async function patience(response, fault) {
   const isOver = await Promise.race([waitFor(fault), once(response, 'close').then(() => true)])

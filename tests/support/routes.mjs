@@ -11,13 +11,13 @@ const BLOCK = Buffer.alloc(64 * 1024, 'strongroom ')
  * gets the request, its whole body, the token's claims and the rest of the path.
  */
 export const ROUTES = {
-  /** `GET /v1/me`: who the access token is for. */
+  /** `GET /v1/me` responds with the user of the access token. */
   me({ response, claims }) {
     const { sub, scope, client_id } = claims
     sendJson(response, 200, { sub, scope, client_id })
   },
 
-  /** `GET /v1/orders` lists, `POST /v1/orders` adds one: `{ "item": …, "quantity": … }`. */
+  /** `GET /v1/orders` lists the orders, and `POST /v1/orders` adds an order: `{ "item": …, "quantity": … }`. */
   orders({ request, response, body, state }) {
     if (request.method !== 'POST') {
       return sendJson(response, 200, state.orders, { 'X-Rows': state.orders.length })
@@ -37,7 +37,7 @@ export const ROUTES = {
     sendJson(response, 200, { ...report, fields: await formFields(type, body) })
   },
 
-  /** `GET /v1/stream?n=10&interval=200`: one line of text every `interval` milliseconds. */
+  /** `GET /v1/stream?n=10&interval=200` responds with one line of text every `interval` milliseconds. */
   async stream({ response, url }) {
     const count = number(url, 'n', 10)
     const interval = number(url, 'interval', 200)
@@ -49,7 +49,7 @@ export const ROUTES = {
     response.end()
   },
 
-  /** `GET /v1/slow?ms=3000`: responds after this time. */
+  /** `GET /v1/slow?ms=3000` responds after this time. */
   async slow({ response, url }) {
     const gone = new AbortController()
     response.on('close', () => gone.abort())
@@ -58,7 +58,7 @@ export const ROUTES = {
     if (!response.destroyed) sendJson(response, 200, { waited: ms })
   },
 
-  /** `GET /v1/bytes?size=16777216`: that many bytes, at full speed. */
+  /** `GET /v1/bytes?size=16777216` responds with that many bytes, at full speed. */
   async bytes({ response, url }) {
     const size = Math.min(number(url, 'size', 1024), MAX_BYTES)
     response.writeHead(200, {
@@ -97,7 +97,10 @@ export const ROUTES = {
     })
   },
 
-  /** `/v1/reject-once/some-key`: 401 `invalid_token` the first time for each key, then as `/v1/echo`. */
+  /**
+   * `/v1/reject-once/some-key` responds with 401 `invalid_token` to the first request for each key, and to later
+   * requests as `/v1/echo` does.
+   */
   'reject-once'(exchange) {
     const { response, rest, state } = exchange
     const key = rest.join('/')
@@ -107,19 +110,19 @@ export const ROUTES = {
     sendJson(response, 401, { error: 'invalid_token' })
   },
 
-  /** `/v1/reject`: 401 `invalid_token`, always. */
+  /** `/v1/reject` always responds with 401 `invalid_token`. */
   reject({ response }) {
     response.setHeader('WWW-Authenticate', 'Bearer realm="orders", error="invalid_token"')
     sendJson(response, 401, { error: 'invalid_token' })
   },
 
-  /** `/v1/forbidden`: 403 `insufficient_scope`. */
+  /** `/v1/forbidden` always responds with 403 `insufficient_scope`. */
   forbidden({ response }) {
     response.setHeader('WWW-Authenticate', 'Bearer realm="orders", error="insufficient_scope", scope="admin"')
     sendJson(response, 403, { error: 'insufficient_scope' })
   },
 
-  /** `/v1/broken`: the connection is cut in the middle of the body. */
+  /** `/v1/broken` cuts the connection in the middle of the body. */
   broken({ response }) {
     response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': 1000 })
     response.write('the first half', () => response.destroy())

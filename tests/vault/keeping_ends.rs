@@ -10,8 +10,8 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Returns two vaults. The first has reached the idle limit and could not read the store. The second vault's user was
-/// active this many seconds earlier, and this activity is in the store.
+/// Returns two vaults. The first vault has reached the idle limit and could not read the store. The second vault's user
+/// was active this many seconds earlier, and this activity is in the store.
 fn idle_in_one(before: u64) -> (World, PortId, PortId) {
     let mut world = World::with(SEALED);
     world.provider.lifetime = secs(7200);

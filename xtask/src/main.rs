@@ -87,7 +87,7 @@ enum Command {
         /// Seed of the first life. The same seed repeats the same life.
         #[arg(long)]
         seed: Option<u64>,
-        /// Break one rule of the core at a time, and check that the simulation notices each.
+        /// Break one rule of the core at a time, and check that the simulation notices each broken rule.
         #[arg(long, conflicts_with_all = ["sessions", "seed"])]
         controls: bool,
     },

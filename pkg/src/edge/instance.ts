@@ -25,7 +25,7 @@ const start = (module: WebAssembly.Module): Instance => {
   return { memory }
 }
 
-/** Returns true if it is the current instance. */
+/** Returns true if this instance is the current one. */
 export const isSound = (instance: Instance): boolean => instance === current
 
 /** Drops an instance that has trapped. */

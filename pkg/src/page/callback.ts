@@ -25,7 +25,7 @@ const track = (result: Result): Result => {
   return (inFlight = result)
 }
 
-/** Finishes a login if the page's URL contains the response to one. */
+/** Finishes a login if the page's URL contains an authorization response. */
 export const handleCallback = (connection: Connection, address: string | URL = location.href): Result => {
   // True for an object of options or an event.
   if (/^\[obj/.test(`${address}`)) return refuse('message_invalid', NO_ADDRESS)

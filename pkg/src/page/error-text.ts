@@ -4,7 +4,7 @@ import { StrongroomError, withoutInterned } from './error.js'
 /** Seconds after which an error is thrown without its message. */
 const TIME_LIMIT = 2
 
-/** True while the messages are still being loaded after the time limit. The next error does not wait again. */
+/** True if the error messages are still loading after the time limit. The next error does not wait again. */
 let isLate = false
 
 /** Calls `describe` with the messages. Resolves with `undefined` if they cannot be loaded, or are of another version. */

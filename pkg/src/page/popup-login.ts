@@ -15,7 +15,7 @@ const POPUP_CHANNEL = 'strongroom'
 
 const openChannel = () => new BroadcastChannel(POPUP_CHANNEL)
 
-/** A response to wait for. */
+/** A response that the page waits for. */
 interface AwaitedResponse {
   stop(): void
   /** Resolves with true if the response has arrived. */

@@ -146,7 +146,7 @@ const lastAttempt = (): Attempt | null => {
   }
 }
 
-/** Writes the record. Returns true if it can be read back. */
+/** Writes the record. Returns true if the record can be read back. */
 const write = (attempt: Attempt): boolean => {
   const text = JSON.stringify(attempt)
   try {

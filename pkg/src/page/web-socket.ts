@@ -41,7 +41,9 @@ export const webSocket = (
   let { readyState } = target
   let { binaryType = 'blob' } = target as { binaryType?: BinaryType }
   let protocol = ''
-  /** Bytes that the page has sent, bytes sent at the last question, and bytes that the network has. */
+  /**
+   * The bytes that the page has sent, the bytes sent when the vault was last asked, and the bytes that the network has.
+   */
   let [sent, sentAtQuestion, transmitted] = [0, 0, 0]
   let isAsking = false
   let id = 0

@@ -151,7 +151,7 @@ interface Reported {
   contentType?: string
 }
 
-/** Static imports and re-exports, minified or not. */
+/** Matches static imports and re-exports, in minified code too. */
 const IMPORT = /(?:^|[;}\n])\s*(?:import|export)(?:[^'"`;()]*?\bfrom)?\s*(['"])([^'"\n]+)\1/g
 
 const withoutQuery = (url: string): string => url.replace(/[?#][^]*/, '')

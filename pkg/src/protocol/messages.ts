@@ -175,7 +175,7 @@ export type VaultMessage =
   | { t: 'done'; id: number; url: string | null; revoked: boolean }
   /** A list of the tokens and logins that the vault holds: kinds, ages and fingerprints, never values. */
   | { t: 'inspection'; id: number; holdings: Holding[] }
-  /** An event for the session inspector. Sent only with `inspect: true` in the configuration. */
+  /** An event for the session inspector. This message is sent only with `inspect: true` in the configuration. */
   | ({ t: 'trace' } & TraceEvent)
 
 /** The claims that pages see by default, besides `sub` (OpenID Connect Core 5.1). */

@@ -190,7 +190,7 @@ class Frame extends EventTarget implements FrameTransport {
           this.#pending.delete(id)
           this.#post({ t: 'unlock', id })
         }
-        // Without a response the frame is gone, and the worker too.
+        // If the frame does not respond, it is gone, and so is the worker.
         const settle = async () => {
           this.#pending.delete(id)
           await granted()

@@ -115,7 +115,10 @@ export interface VaultConfig {
 
 /** Allows requests that carry the access token. */
 export interface ApiRule {
-  /** An https URL whose path ends in `/`. The rule covers all URLs below this path. Relative to the worker's URL. */
+  /**
+   * An https URL whose path ends in `/`. The rule covers all URLs below this path. The URL is relative to the worker's
+   * URL.
+   */
   url: string
   /** Default `['GET', 'HEAD']`. */
   methods?: string[]

@@ -34,7 +34,7 @@ pub fn members<'a>(text: &'a str, mut visit: impl FnMut(&str, &'a str)) -> Resul
     reader.finish(read)
 }
 
-/// Parses a number of digits only. Returns `None` if it does not fit.
+/// Parses a number of digits only. Returns `None` if the number does not fit.
 #[must_use]
 pub fn parse_u64(text: &str) -> Option<u64> {
     let mut number = 0_u64;
@@ -197,7 +197,7 @@ impl<'a> JsonReader<'a> {
         Some(())
     }
 
-    /// Enters an object or array that is closed by `end`. Returns false if it is empty.
+    /// Enters an object or array that is closed by `end`. Returns false if the object or array is empty.
     fn enter(&mut self, end: u8) -> Option<bool> {
         if self.depth == MAX_DEPTH {
             return self.fail(msg!("nested too deeply"));

@@ -140,7 +140,7 @@ impl<'a> Jar<'a> {
     }
 
     /// Writes the session's value into as many cookies as needed, and clears leftover cookies of a longer value.
-    /// Returns `None` if it is too long.
+    /// Returns `None` if the value is too long.
     pub(in crate::edge) fn set_session(
         &self,
         had: &Cookies<'_>,

@@ -1,9 +1,9 @@
 //! The record of a session that isolates share: the current generation, the isolate that refreshes, and the end.
 //!
 //! A refresh has three steps. Each write of the record succeeds for one isolate only. First the isolate writes its
-//! intent: until a given time, only this isolate sends the refresh token. Then it exchanges the token with the
-//! provider. Last it commits: it writes the next generation with its tokens, for requests that still have the cookie of
-//! the one before.
+//! intent: until a given time, only this isolate sends the refresh token. Then the isolate exchanges the token with the
+//! provider. Finally the isolate commits: it writes the next generation with its tokens, for requests that still have
+//! the previous cookie.
 //!
 //! A cookie is valid until a cookie of a later generation was presented, and for a grace period after that: responses
 //! with a new cookie may be lost, more than once, and requests overtake each other. A cookie presented after that is a

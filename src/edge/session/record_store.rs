@@ -308,7 +308,8 @@ pub(in crate::edge) fn wait_for_change<'a>(
     task.perform(effect)
 }
 
-/// Returns the keys of the tombstones by which the provider ends sessions: this session, and all of this user's.
+/// Returns the keys of the tombstones by which the provider ends sessions: the key for this session, and the key for
+/// all sessions of this user.
 pub(in crate::edge) fn tombstones(session: &Session) -> Vec<String> {
     let Some(id_token) = session.id_token() else {
         return Vec::new();

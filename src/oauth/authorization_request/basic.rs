@@ -41,13 +41,13 @@ impl LoginParams {
 }
 
 impl Pending {
-    /// Returns the key that the tokens are bound to, if they are (RFC 9449).
+    /// Returns the key to which the tokens are bound, if they are bound to a key (RFC 9449).
     #[must_use]
     pub const fn key(&self) -> Option<&PublicKey> {
         None
     }
 
-    /// Returns the requested scopes, if they are more than the configured ones.
+    /// Returns the requested scopes, if the page requested more than the configured scopes.
     #[must_use]
     pub const fn scope(&self) -> Option<&str> {
         None

@@ -83,7 +83,7 @@ impl Logins {
         Some(self.remembered.swap_remove(i).1)
     }
 
-    /// Marks the login called `key` as answered. Returns true if it was answered before.
+    /// Marks the login called `key` as answered. Returns true if the login was answered before.
     pub(in crate::vault) fn mark_used(&mut self, key: &str) -> bool {
         if self.used.iter().any(|used| used == key) {
             return true;

@@ -10,7 +10,7 @@ const DELAY: Millis = Millis::from_secs(15);
 /// The activity in this vault.
 #[derive(Default)]
 pub(in crate::vault) struct Activity {
-    /// The latest time at which it is persisted.
+    /// The latest time at which the activity is persisted.
     pub(in crate::vault) flush_at: Option<Millis>,
     /// True if there is activity to persist.
     pub(in crate::vault) is_new: bool,

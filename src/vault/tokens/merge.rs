@@ -12,7 +12,7 @@ use crate::vault::tokens::Tokens;
 pub(in crate::vault) enum Merged {
     /// The session continues, or the vault still has no session.
     Unchanged,
-    /// The session has the tokens of another vault's refresh.
+    /// The session now has the tokens of another vault's refresh.
     Renewed,
     /// Another session takes the place of this vault's.
     Replaced(Box<Session>),

@@ -30,7 +30,7 @@ export async function startPage(platform, { launch, timeout = 10, ...options } =
     browser,
     /** Opens a page of the app, in a new browser context or as another tab of `context`. */
     async open(path = '/', context) {
-      // https uses a self-signed certificate here.
+      // For https, this site uses a self-signed certificate.
       const own = () => browser.newContext({ ignoreHTTPSErrors: true })
       const page = await (context ?? (await own())).newPage()
       page.setDefaultTimeout(20_000)

@@ -39,7 +39,7 @@ pub(crate) struct Mutant {
     pub(crate) group: usize,
     /// True if a value replaces the whole body.
     pub(crate) replaces_body: bool,
-    /// The function returns a type without a name, such as `impl Iterator`.
+    /// True if the function returns a type without a name, such as `impl Iterator`.
     pub(crate) is_opaque: bool,
 }
 

@@ -178,7 +178,9 @@ function originOf({ headers, socket }: NodeRequest): string | null {
   }
 }
 
-/** Returns the request's body, read only as it is consumed. Canceling it keeps the connection for the response. */
+/**
+ * Returns the request's body, read only as it is consumed. Canceling the body keeps the connection for the response.
+ */
 function bodyOf(incoming: NodeRequest): ReadableStream<Uint8Array> {
   const pieces = incoming.iterator({ destroyOnReturn: false })
   return new ReadableStream(

@@ -167,7 +167,9 @@ export class Forwarded {
     })
   }
 
-  /** Returns true if a compressed body is passed on as it is: nothing in it is searched, and the platform can do so. */
+  /**
+   * Returns true if a compressed body is passed on unchanged: the body is not searched, and the platform supports this.
+   */
   #passesCoded(): boolean {
     return this.#forward.reflection !== 'refuse' && CAN_PASS_CODED
   }

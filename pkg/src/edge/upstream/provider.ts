@@ -47,7 +47,7 @@ const retryAfter = (header: string | null): number | undefined => {
 }
 
 /**
- * Returns a body as a string, or nothing if it is too long, not UTF-8, or takes too long.
+ * Returns a body as a string, or nothing if the body is too long, is not UTF-8, or takes too long.
  */
 export const textOf = async (
   body: ReadableStream<Uint8Array> | null,

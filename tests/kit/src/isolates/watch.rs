@@ -789,7 +789,7 @@ impl World {
         let clock = self.clock(visit.isolate);
         let held = match &presented.session {
             Some(session) => Some(session.clone()),
-            // A session that is idle as far as this isolate knows may have been active elsewhere.
+            // A session that seems idle to this isolate may have been active in another isolate.
             None => self.watch.held.get(&key).cloned().filter(|session| {
                 let seen = self.watch.seen.get(&key).copied().unwrap_or_default();
                 let noted = seen.saturating_sub(60_000.min(self.watch.idle / 10));

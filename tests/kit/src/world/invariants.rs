@@ -852,7 +852,7 @@ impl Watch {
         }
     }
 
-    /// No page was told of the session that may have started: the next page will be.
+    /// Records that no page was told of the session that may have started. The next page will be told.
     pub fn nobody_told(&mut self) {
         if self.persisted.is_some() {
             return;
