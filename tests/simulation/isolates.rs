@@ -1,7 +1,7 @@
-//! One short life of several isolates over one coordinator. Users sign in, call an API from several tabs at once and
-//! log out; thieves use copies of cookies; the key is replaced. During this time isolates end, and the coordinator, the
-//! provider, the API and the connection to the browser fail. Then the faults stop, and every session that the provider
-//! still accepts must work again. A seed determines everything.
+//! A short life of several isolates that share one coordinator. Users sign in, call an API from several tabs at once
+//! and log out; thieves use copies of cookies; the key is replaced. During this time isolates end, and the coordinator,
+//! the provider, the API and the connection to the browser fail. Then the faults stop, and every session that the
+//! provider still accepts must work again. A seed determines everything.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,6 @@
-//! One short life of one vault, or of several over one store. Users sign in, open and close tabs and call an API, while
-//! the network, the provider, the device's clocks and its storage fail. Then the faults stop, and every session that
-//! the provider still accepts must work again. A seed determines everything.
+//! A short life of one vault, or of several vaults that share one store. Users sign in, open and close tabs and call an
+//! API, while the network, the provider, the device's clocks and its storage fail. Then the faults stop, and every
+//! session that the provider still accepts must work again. A seed determines everything.
 //!
 //! The vault's operations are answered at random times, so that they overlap in every way. The agenda follows the
 //! provider's clock, the only clock here that never stops or jumps.

@@ -202,7 +202,8 @@ function createVerifier({ issuer, provider, audience }) {
     if (!token) return { claims: null, problem: {} }
     keys ??= createRemoteJWKSet(await discoverKeys(provider), { cooldownDuration: 0 })
     const known = accepted.get(token)
-    // A verified signature stays valid; only the expiry is checked again. This keeps benchmarks about the client.
+    // A verified signature stays valid; only the expiry is checked again. The cache keeps the API's own work out of
+    // benchmarks, which measure the client.
     if (known && known.exp * 1000 > Date.now()) return { claims: known, problem: null }
     try {
       const { payload } = await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt' })
