@@ -231,7 +231,9 @@ impl Persistence {
         };
         let stored = match stored {
             Stored::Session(session)
-                if signed_out_at.is_some_and(|at| session.times.beginning().wall <= at) =>
+                if signed_out_at
+                    .as_ref()
+                    .is_some_and(|at| !session.times.began_after(at, &ctx.now)) =>
             {
                 Stored::Overwritten(session)
             }

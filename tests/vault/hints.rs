@@ -307,6 +307,22 @@ fn storeless_sign_out_does_not_end_next_session() {
 }
 
 #[test]
+fn login_after_an_early_logout_survives_a_clock_change() {
+    let mut world = World::with(SEALED);
+    world.hold(&[Kind::Load]);
+    let page = world.open();
+    world.answer_all();
+    world.logout(page);
+    // The store does not respond, and is read again a second later.
+    world.advance(Duration::from_secs(3));
+    world.release();
+    world.sign_in(page);
+    world.set_clock_by(-3600);
+    world.advance(Duration::from_secs(2));
+    assert!(world.session(page).is_some());
+}
+
+#[test]
 fn announced_end_is_awaited_before_pages_are_greeted() {
     let (mut world, page, other, other_page) = loading();
     world.hold(&[Kind::Persist]);

@@ -3,7 +3,7 @@
 //! A read has two steps: what was persisted last, and, if that is a session, the mark of its end that may have been
 //! written beside it (see `tombstone`).
 
-use crate::base::clock::{Millis, UnixMillis};
+use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::prelude::*;
 use crate::session::{self, EndReason, Kept, Session};
 use crate::vault::context::{Context, Purpose};
@@ -80,7 +80,7 @@ pub(in crate::vault) struct UnlockedReads {
     expects_end: bool,
     /// The time of a sign-out that was announced before pages were greeted, and that may never reach the store. This
     /// sign-out ends all sessions that began before it.
-    pub(super) signed_out_at: Option<UnixMillis>,
+    pub(super) signed_out_at: Option<Instant>,
 }
 
 impl UnlockedReads {
@@ -120,8 +120,13 @@ impl UnlockedReads {
         if !ctx.is_loading() {
             return;
         }
-        if at.is_some() {
-            self.signed_out_at = self.signed_out_at.max(at);
+        if let Some(at) = at {
+            // The clock may be set before the store can be read.
+            let at = ctx.now.back_to(at);
+            let is_earlier = |known: &Instant| known.elapsed(&ctx.now) >= at.elapsed(&ctx.now);
+            if self.signed_out_at.as_ref().is_none_or(is_earlier) {
+                self.signed_out_at = Some(at);
+            }
             self.read(ctx);
         } else {
             self.expects_end = true;
