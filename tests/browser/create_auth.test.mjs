@@ -300,6 +300,71 @@ test('close() while connecting closes the connection', time, async () => {
   await page.context().close()
 })
 
+test('close() at the end of a session prevents a new vault', time, async () => {
+  const page = await signedIn('shared')
+  await page.evaluate(() => {
+    let hadSession
+    auth.subscribe(({ session }) => {
+      if (hadSession && !session) auth.close()
+      hadSession = session
+    })
+  })
+  await killWorkers(page)
+  await page.evaluate(() => until(({ session }) => !session))
+  const { error } = await page.evaluate(() => settle(auth.fetch('/')))
+  assert.equal(error.code, 'vault_crashed')
+  assert.equal(await page.evaluate(() => made), 1)
+  await page.context().close()
+})
+
+test('close() during reconnect() closes the connection', time, async () => {
+  const page = await openApp('shared', '')
+  await page.evaluate(async () => {
+    globalThis.client = await connect(create.shared)
+    globalThis.failed = new Promise((resolve) => client.on('failed', () => resolve()))
+  })
+  await killWorkers(page)
+  const { error } = await page.evaluate(async () => {
+    await failed
+    const again = client.reconnect()
+    client.close()
+    await again
+    return settle(client.fetch('/'))
+  })
+  assert.equal(error.code, 'closed')
+  await page.context().close()
+})
+
+test('call during a callback waits for the vault that replaces a crashed one', time, async () => {
+  const app = apps.shared
+  const page = await openApp(
+    'shared',
+    `if (location.pathname === '/callback')
+      globalThis.called = settle(auth.fetch('${orders('shared')}'))
+    else ${GUARD}`,
+  )
+  let release
+  app.provider.faults.add('token', { hold: new Promise((resolve) => (release = resolve)) })
+  await giveConsent(page)
+  await atApp(page, 'shared')
+  await page.waitForFunction(() => globalThis.called && location.search === '')
+  await killWorkers(page)
+  const { error } = await page.evaluate(() => called)
+  release()
+  assert.equal(error.code, 'login_required')
+  await page.context().close()
+})
+
+test('options of login() cannot make it another message', time, async () => {
+  const page = await signedIn('shared')
+  const { error } = await page.evaluate(() =>
+    settle(auth.login({ t: 'logout', prompt: 'bogus', mode: 'popup' })),
+  )
+  assert.equal(error?.code, 'message_invalid')
+  assert.equal(await page.evaluate(() => auth.state.session.claims.sub), 'alice')
+  await page.context().close()
+})
+
 test('reconnect() twice makes one worker', time, async () => {
   const page = await openApp('shared', 'globalThis.first = settle(auth.connect())')
   await page.evaluate(() => first)

@@ -118,3 +118,55 @@ test('socket closed before the connection is not opened', time, async () => {
   assert.deepEqual(seen, [false, 3])
   await page.context().close()
 })
+
+test('socket created before close() is not opened', time, async () => {
+  const page = await signedIn()
+  const seen = await page.evaluate((url) => {
+    let opened = 0
+    globalThis.WebSocket = class extends WebSocket {
+      constructor(...given) {
+        super(...given)
+        opened++
+      }
+    }
+    const later = createAuth('/auth')
+    const socket = later.webSocket(url)
+    later.close()
+    return new Promise((resolve) => {
+      socket.onopen = () => resolve('open')
+      socket.onerror = ({ error }) => resolve([error.code, opened])
+    })
+  }, SOCKET())
+  assert.deepEqual(seen, ['closed', 0])
+  await page.context().close()
+})
+
+test('socket that no route covers fails after the connection', time, async () => {
+  const page = await signedIn()
+  const seen = await page.evaluate(() => {
+    const socket = createAuth('/auth').webSocket('wss://other.example.com/live')
+    return new Promise((resolve) => (socket.onerror = ({ error }) => resolve(error.name)))
+  })
+  assert.equal(seen, 'TypeError')
+  await page.context().close()
+})
+
+test('tab that missed a logout does not sign in again', time, async () => {
+  const page = await signedIn()
+  const other = await app.open('/orders?a#b', page.context())
+  await other.waitForFunction(() => globalThis.auth?.state.session)
+  const before = trips()
+  // As in the back-forward cache.
+  const transition = (tab, type) =>
+    tab.evaluate((name) => void dispatchEvent(new PageTransitionEvent(name, { persisted: true })), type)
+  await transition(other, 'pagehide')
+  await page.evaluate(() => auth.logout())
+  await transition(other, 'pageshow')
+  await other.waitForFunction(() => !auth.state.session)
+  assert.equal(await other.evaluate(() => auth.state.endReason), 'logged_out')
+  assert.deepEqual(await other.evaluate(() => settle(auth.requireSession())), { value: null })
+  await page.reload()
+  assert.deepEqual(await page.evaluate(() => guarded), { value: null })
+  assert.equal(trips(), before)
+  await page.context().close()
+})

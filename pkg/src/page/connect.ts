@@ -129,6 +129,8 @@ export const connect = async (
       // A page that called close() itself gets no event.
       if (error && wasSignedIn) emit('change', { session, reason })
       error?.then((failure) => {
+        // The page has called close() in the meantime.
+        if (!hasFailed) return
         const fail = () => emit('failed', failure)
         if (connection && failure.code === 'vault_outdated') auth.reconnect().catch(fail)
         else fail()
@@ -208,10 +210,12 @@ export const connect = async (
       if (!hasFailed) return
       const { renew } = await import('./reconnect.js')
       running = await renew(running, worker, connection.lock, refuse)
-      hasFailed = false
       await connectWorker()
+      if (!hasFailed) connection.end('closed')
+      hasFailed = false
     },
     close() {
+      hasFailed = false
       connection.end('closed')
     },
   }

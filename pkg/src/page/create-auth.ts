@@ -27,8 +27,9 @@ const view = ({ session, endReason, elsewhere }: Strongroom) => {
   // The reason outlives the vault, so that a guard does not sign the user in after a reload either.
   try {
     if (session) delete localStorage[END_REASON]
-    else if (endReason) localStorage[END_REASON] = endReason
-    else endReason = localStorage[END_REASON] ?? null
+    // A tab that missed a logout finds no session, and does not know why.
+    else if (endReason && endReason !== 'storage_lost') localStorage[END_REASON] = endReason
+    else endReason = localStorage[END_REASON] ?? endReason
   } catch {
     // Without storage, the reason ends with the vault.
   }
@@ -64,11 +65,10 @@ export const createAuth = <Claims = DefaultClaims>(
   const fail = (error: StrongroomErrorLike) => update({ status: 'failed', error })
 
   const create = async () => {
-    const next: LazyClient = await (typeof source === 'string'
-      ? connect(source, options)
-      : 'frame' in source
-        ? connectFrame(source.frame, options)
-        : connect(() => createWorker(source), options))
+    const { frame } = source as { frame?: string }
+    const next: LazyClient = await (frame
+      ? connectFrame(frame, options)
+      : connect(typeof source === 'string' ? source : () => createWorker(source as WorkerSource), options))
     next.on('change', ({ session }) => update({ ...view(next), ...(session && { error: null }) }))
     next.on('expiring', ({ at }) => update({ expiring: at }))
     next.on('failed', (error) => {
@@ -78,12 +78,9 @@ export const createAuth = <Claims = DefaultClaims>(
     return next
   }
 
-  const start = () => {
-    if (!ready) begin()
-    return ready!
-  }
+  const start = () => ready ?? begin()
   /** Connects, and finishes a login. If the login fails, the error is in the state, and the app works as before. */
-  const begin = () => {
+  const begin = (): Promise<LazyClient> => {
     const open = async () => {
       if (client) await client.reconnect()
       else client = await create()
@@ -95,13 +92,15 @@ export const createAuth = <Claims = DefaultClaims>(
       const back = await callback.catch((failure) => (error = failure))
       // An error of the app's function is reported as an unhandled rejection, and changes nothing here.
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
-      // Without a status, the vault has failed in the meantime, and is being replaced.
-      update({ ...(opening === opened && { status: 'connected', ...view(next) }), error })
+      // The vault has failed in the meantime, and is being replaced.
+      if (opening !== opened) return ready!
+      update({ status: 'connected', ...view(next), error })
       return next
     }
     const opening = (opened = open())
     ready = opening.then(finish)
     ready.catch(fail)
+    return ready
   }
   /** Replaces a vault that has failed: reconnect.ts waits for its worker to end, and calls `createWorker` again. */
   const renew = () => {
@@ -144,10 +143,7 @@ export const createAuth = <Claims = DefaultClaims>(
       await start()
     },
     close() {
-      opened?.then(
-        (next) => next.close(),
-        () => {},
-      )
+      opened?.then((next) => next.close()).catch(() => {})
     },
   }
 
@@ -155,10 +151,9 @@ export const createAuth = <Claims = DefaultClaims>(
   const live = (kind: 'eventSource' | 'webSocket', url: string | URL, options: any): any => {
     if (state.status === 'connected') return client![kind](url, options)
     const target = createTarget(url)
-    start().then(
-      (next) => next[kind](url, options, target),
-      (error) => failTarget(target, error),
-    )
+    start()
+      .then((next) => next[kind](url, options, target))
+      .catch((error) => failTarget(target, error))
     return target
   }
   return auth

@@ -86,7 +86,8 @@ export const login = (
       stops.push(follow(connection, url, giveUp, detectClose && popup, canceled))
       popup.location.assign(url)
     }
-    const request = { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) } as const
+    // `t` comes last, because an app may pass options of a URL's query.
+    const request = { mode, ...parameters, returnTo: ownPath(returnTo), t: 'login' } as const
     let id = 0
     let hasEnded = false
     const begin = () => {

@@ -9,7 +9,7 @@ import { watchUser } from '../activity.js'
 import type { ConnectOptions, LogoutOptions, Strongroom } from '../api.js'
 import type { refuse as Refuse } from '../error-text.js'
 import { eventSource } from '../event-source.js'
-import { createTarget, type LazyClient } from '../lazy-target.js'
+import { createTarget, failTarget, type LazyClient } from '../lazy-target.js'
 import { listen } from '../listen.js'
 import { handlerFetch, rejectWith, routeUrl } from './handler-fetch.js'
 import { handlerLogin } from './handler-login.js'
@@ -61,6 +61,11 @@ export const connect = async (
       return target as never
     },
     webSocket(url, protocols, early) {
+      if (state.isClosed) {
+        const target = early ?? createTarget(url)
+        refuse('closed').catch((error) => failTarget(target, error))
+        return target as never
+      }
       const address = new URL(url, location.href)
       address.protocol = address.protocol.replace('ws', 'http')
       const target = routeUrl(config, address.href)
