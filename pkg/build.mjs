@@ -117,6 +117,7 @@ const PACKED = [
   'docs/dpop.md',
   'docs/edge.md',
   'docs/fetch.md',
+  'docs/frameworks.md',
   'docs/glossary.md',
   'docs/login.md',
   'docs/performance.md',
