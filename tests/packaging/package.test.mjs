@@ -170,6 +170,8 @@ for (const part of ['page', 'worker']) {
   }
 }
 
+test('the types of the bindings serve a strict app', () => tsc('tsconfig.bindings.json'))
+
 const GUIDE = 'docs/vault-origin.md'
 
 const DOCUMENTED_CODE = {
