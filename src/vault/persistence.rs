@@ -41,6 +41,8 @@ pub(super) struct Persistence {
     pub(super) activity: Activity,
     /// True if the store has had the session.
     pub(super) is_stored: bool,
+    /// The stored session that a login here has replaced. The store may have it until the new one is written.
+    pub(super) replaced: Option<String>,
     /// True if the store did not say if it has the session.
     may_be_stored: bool,
     /// True if the refresh token in the store may already be consumed.

@@ -70,6 +70,10 @@ pub(super) fn replace(
 ) -> Option<Secret> {
     let mut detached = None;
     if ctx.keeps() {
+        if tokens.persistence.is_stored {
+            tokens.persistence.replaced =
+                ctx.session.as_deref().map(|before| before.sid().to_owned());
+        }
         tokens.persistence.activity.forget(ctx);
         if tokens.refresh.is_sent() {
             // The response to that refresh will be ignored. Until the new session is written, the store has the consumed refresh token.

@@ -165,6 +165,23 @@ fn unstored_session_does_not_overwrite_later_login() {
 }
 
 #[test]
+fn replaced_session_does_not_return_after_a_clock_change() {
+    let (mut world, page, _) = two_vaults_without_session();
+    world.sign_in(page);
+    world.advance(secs(20));
+    world.set_clock_by(-50);
+    world.provider.subject = "bob".to_owned();
+    world.store.is_full = true;
+    let address = world.begin_login(page, "popup");
+    let response = world.provider.sign_in(&address);
+    world.callback(page, &response);
+    world.advance(secs(10));
+    world.store.is_full = false;
+    world.advance(secs(120));
+    assert_eq!(subject(&world, page).as_deref(), Some("bob"));
+}
+
+#[test]
 fn closed_page_is_not_told_of_its_login() {
     let (mut world, page) = World::signed_in_with(SEALED);
     let other_page = world.open();

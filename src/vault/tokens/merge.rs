@@ -93,7 +93,8 @@ impl Tokens {
             // The session here began after the one in the store, and is not stored yet.
             Some(ours)
                 if !self.persistence.is_stored
-                    && theirs.times.beginning().wall <= ours.times.beginning().wall =>
+                    && (self.persistence.replaced.as_deref() == Some(theirs.sid())
+                        || theirs.times.beginning().wall <= ours.times.beginning().wall) =>
             {
                 Merged::Unchanged
             }
