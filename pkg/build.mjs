@@ -25,7 +25,7 @@ import { BINDINGS, ENTRIES, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } from './entr
 
 const at = (path) => new URL(path, import.meta.url)
 
-/** The modules of which an entry loads one. */
+/** The modules of each entry. An entry loads one of them. */
 const MODULES = {
   worker: ['strongroom', 'strongroom_extended'],
   core: ['strongroom_core'],
