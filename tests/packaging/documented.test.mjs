@@ -83,7 +83,7 @@ async function build(bundler, name, code) {
   const folder = `${project}/${bundler}-${name.replace(/\W/g, '-')}`
   await mkdir(folder, { recursive: true })
   await cp(`${project}/auth.worker.ts`, `${folder}/auth.worker.ts`)
-  const before = /^import /m.test(code) ? '' : `import { connect } from 'strongroom'\n`
+  const before = /^import /m.test(code) ? '' : `import { connect, createAuth } from 'strongroom'\n`
   await writeFile(`${folder}/page.ts`, before + code)
   await writeFile(`${folder}/index.html`, html('/page.ts', 'type="module"'))
   await BUNDLERS[bundler](folder)

@@ -185,7 +185,12 @@ const DOCUMENTED_CODE = {
   'worker of the vault’s origin': { in: GUIDE, lib: 'worker', has: 'vault({', before: '' },
   'frame of the vault’s origin': { in: GUIDE, lib: 'page', has: 'vaultFrame({', before: '' },
   'callback page of the vault’s origin': { in: GUIDE, lib: 'page', has: 'vaultCallback({', before: '' },
-  'page with a vault on an origin of its own': { in: GUIDE, lib: 'page', has: 'connectFrame(', before: '' },
+  'page with a vault on an origin of its own': {
+    in: GUIDE,
+    lib: 'page',
+    has: 'createAuth({ frame',
+    before: '',
+  },
 }
 
 for (const [part, { in: document = 'README.md', lib, has, before }] of Object.entries(DOCUMENTED_CODE)) {
