@@ -14,6 +14,9 @@ const NEW = '/auth-2.worker.js'
 /** The codes of a sign-out and of a sign-in in src/vault/hints.rs. */
 const SIGNED_OUT = 1
 const SIGNED_IN = 3
+/** A hint's time is counted in this many milliseconds, and begins at this bit. */
+const TIME_UNIT = 125
+const TIME_POSITION = 2 ** 18
 
 /** An API that only the new deployment's worker knows. */
 const ADDED = 'https://added.example.com/'
@@ -249,11 +252,12 @@ test('a forged hint has no effect', time, async () => {
   assert.equal(app.ledger.entries.length, asked)
   await signIn(page)
   const { idleExpiresAt, expiresAt } = await session(page)
-  await forge([SIGNED_IN])
+  // The time of this sign-out is 1970, long before the session began.
+  await forge([SIGNED_IN, SIGNED_OUT])
   const later = await session(page)
   assert.deepEqual([later.idleExpiresAt, later.expiresAt], [idleExpiresAt, expiresAt])
-  // Control experiment: a hint of a logout ends the session, as logout() would.
-  await forge([SIGNED_OUT])
+  // Control experiment: a hint of a logout that happens now ends the session, as logout() would.
+  await forge([SIGNED_OUT + Math.ceil(Date.now() / TIME_UNIT) * TIME_POSITION])
   await isSignedIn(page, false)
 })
 
