@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { createAuth } from '../../pkg/dist/index.js'
 import { giveConsent, htmlWith, startApp } from '../support/app.mjs'
+import { ALL } from '../support/combinations.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { bundleApp, importServer } from './bindings/build.mjs'
 
@@ -108,7 +109,8 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
   test(`${name}: guard signs in once after other end reasons`, time, async () => {
     const page = await signedIn()
     const before = trips()
-    for (const reason of OTHER) {
+    // The rule is the same for all frameworks, so one of them observes every reason.
+    for (const reason of ALL || name === 'react' ? OTHER : OTHER.slice(0, 1)) {
       await page.evaluate((planted) => {
         localStorage['strongroom.end'] = planted
         sessionStorage.clear()
