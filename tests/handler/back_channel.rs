@@ -12,7 +12,7 @@ use crate::provider::ISSUER;
 const HEADER: &str = r#"{"alg":"ES256","kid":"1","typ":"logout+jwt"}"#;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// Returns the usual claims, changed by these; null removes a claim.
+/// Returns the usual claims of a logout token with these changes. Null removes a claim.
 fn claims(host: &Host, changes: &Value) -> String {
     let now = host.now.wall / 1000;
     let mut claims = json!({
@@ -27,7 +27,7 @@ fn claims(host: &Host, changes: &Value) -> String {
     claims.to_string()
 }
 
-/// This second and a fraction of the next.
+/// Returns a time in seconds that is not an integer.
 fn fractional(seconds: u64) -> Value {
     serde_json::from_str(&format!("{seconds}.923858")).unwrap()
 }
@@ -321,7 +321,7 @@ fn logout_token_is_accepted_once() {
     host.pass(1);
     host.sign_in();
     assert_refused(&mut host, &first, "the same again");
-    // The rule also holds in another isolate.
+    // Another isolate also rejects a logout token that was already used.
     host.restart(&json!({}));
     assert_refused(&mut host, &first, "the same again elsewhere");
 }
@@ -463,7 +463,8 @@ fn tombstones_outlive_any_session() {
     let mut host = Host::signed_in();
     let token = token_of(&host);
     assert_eq!(host.post_logout_token(&token).status, 200);
-    // The records of the user's session and of the token's `jti`. Clocks may differ by a minute each.
+    // The store has a record for the user's session and one for the token's `jti`. Both outlive a session by two
+    // minutes, because the clocks of two isolates may each be wrong by a minute.
     let kept = Millis::from_secs(43_200 + 2 * 60);
     assert_eq!(host.lifetimes.into_values().collect::<Vec<_>>(), [kept; 2]);
 }

@@ -1,4 +1,4 @@
-//! A browser's cookies (RFC 6265bis), as far as the handler's cookies depend on them.
+//! The cookie rules of browsers (RFC 6265bis) on which the handler depends.
 
 /// The origin of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! `GET <base>/callback`: the responses that are accepted, how often, and the effect on an earlier session.
+//! `GET <base>/callback`: which authorization responses are accepted and how often, and the effect on an earlier
+//! session.
 
 use serde_json::json;
 use strongroom::Code;
@@ -51,7 +52,8 @@ fn response_is_accepted_once() {
     let back = host.come_back("/auth/login");
     let before = host.browser.clone();
     assert_eq!(host.arrive(&back).status, 303);
-    // The callback is repeated in the browser, which has lost the cookie, and in a browser with a copy of the cookie.
+    // The callback is repeated in the same browser, whose login cookie was deleted, and in a browser with a copy of
+    // that cookie.
     for (browser, exchanges) in [(host.browser.clone(), 1), (before, 2)] {
         host.browser = browser;
         assert_eq!(host.arrive(&back).status, 400);
@@ -65,7 +67,8 @@ fn callback_works_only_in_the_same_browser() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
     let begun = std::mem::take(&mut host.browser);
-    // Login CSRF: the attacker's response in the victim's browser, which has started its own login.
+    // Login CSRF: the victim's browser has started its own login and then receives the attacker's authorization
+    // response.
     host.begin_login("/auth/login");
     assert_eq!(host.arrive(&back).status, 400);
     assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
@@ -82,7 +85,7 @@ fn callback_matches_only_its_own_login() {
     let [one, other] = [(); 2].map(|()| host.come_back("/auth/login"));
     let query = other.split_once('?').unwrap().1;
     let code = provider::parameters(query)["code"].clone();
-    // The code of the other login has another nonce.
+    // The other login's code leads to an ID token with the other login's nonce.
     let swapped = with(&one, "code", Some(&code));
     assert_eq!(host.arrive(&swapped).status, 400);
     assert_eq!(host.faults(), [Code::IdTokenInvalid]);
@@ -213,7 +216,7 @@ fn error_without_state_has_the_providers_code() {
             Code::ProviderUnavailable,
             "server_error",
         ),
-        // These responses come from another issuer, or have no parameters of a provider.
+        // These responses come from another issuer, or lack the parameters that the provider sends.
         (
             "error=access_denied&iss=https://evil.test",
             400,
@@ -234,7 +237,8 @@ fn error_without_state_has_the_providers_code() {
         assert!(page.contains(says), "{query}: {page}");
         assert!(page.contains(r#"<a href="/auth/login">"#), "{page}");
         assert!(host.provider.sent_to("/token").is_empty());
-        // Control experiment: anyone can send the browser to the callback, and the pending login continues.
+        // Control experiment: the pending login still completes. Otherwise any site could cancel it by sending the
+        // browser to the callback.
         assert_eq!(host.arrive(&back).status, 303, "{query}");
     }
 }
@@ -252,7 +256,7 @@ fn error_page_login_keeps_return_to() {
     let (_, page) = response.body.as_ref().unwrap();
     let again = "/auth/login?returnTo=%2Forders%3Ftab%3D2%26x%3D%2522";
     assert!(page.contains(&format!(r#"<a href="{again}">"#)), "{page}");
-    // The second attempt leads to that page.
+    // The second login returns to the page that the first login named.
     let back = host.come_back(again);
     let response = host.arrive(&back);
     assert_eq!(location(&response), "/orders?tab=2&x=%22");
@@ -312,7 +316,8 @@ fn failed_code_exchange_keeps_previous_session() {
         assert_eq!((response.status, host.faults()), (status, vec![code]));
         assert_eq!(host.browser.get(COOKIE).cloned(), before);
         assert_eq!(host.session()["claims"]["sub"], "ann");
-        // A code is sent once, whatever the response is.
+        // The handler sends each code once, whatever the token response is. The first of the two requests belongs to
+        // the earlier sign-in.
         assert_eq!(host.provider.sent_to("/token").len(), 2);
     }
 }
@@ -340,7 +345,7 @@ fn id_token_of_another_login_is_refused() {
     }
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
-    // Signed by another party with the `kid` of the provider's key.
+    // The key set has another key under the `kid` of the provider's key, so the signature does not match.
     let keys = host.provider.sent_to("/jwks").len();
     let other = crate::crypto::Pair::generate().public_jwk(r#","kid":"1""#);
     let reply = provider::json(200, &format!(r#"{{"keys":[{other}]}}"#));
@@ -366,7 +371,8 @@ fn new_provider_key_is_fetched() {
     let reply = provider::json(200, &format!(r#"{{"keys":[{other}]}}"#));
     host.provider.replies.push_back(("/jwks", Some(reply)));
     let back = host.come_back("/auth/login");
-    // A key set that was fetched a moment ago is not fetched again, because anybody could trigger that.
+    // The key set was fetched a moment ago, so the handler does not fetch it again. Otherwise anybody could cause many
+    // requests to the provider.
     assert_eq!(host.arrive(&back).status, 400);
     assert_eq!(host.provider.sent_to("/jwks").len(), 1);
     host.pass(30);
@@ -381,7 +387,7 @@ fn each_login_gets_a_new_session_id() {
     host.sign_in();
     let own = host.browser.get(COOKIE).cloned().unwrap();
     assert_ne!(fixed.value, own.value);
-    // An attacker who has fixed the earlier cookie has an ended session.
+    // An attacker who had planted the earlier cookie gains nothing, because the session of that cookie has ended.
     let mut attacker = Browser(vec![fixed]);
     std::mem::swap(&mut host.browser, &mut attacker);
     assert!(host.session().is_null());
@@ -419,7 +425,7 @@ fn strict() -> serde_json::Value {
     json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } })
 }
 
-/// Returns the URL to which a page of the handler redirects the browser.
+/// Returns the URL to which the handler's intermediate page redirects the browser.
 #[track_caller]
 pub(crate) fn refreshed_to(response: &OwnResponse) -> String {
     assert_eq!(response.status, 200);
@@ -466,7 +472,7 @@ fn callback_is_repeated_at_most_once() {
     let mut host = Host::with(&strict());
     let back = host.come_back("/auth/login");
     let again = refreshed_to(&host.arrive(&back));
-    // A request that still claims to come from another site is answered as well.
+    // The second request also claims to come from another site, and still gets a response.
     assert_eq!(refreshed_to(&host.arrive(&again)), "/");
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
@@ -500,7 +506,7 @@ fn same_user_login_does_not_revoke_later_generation() {
     host.pass(590);
     host.session();
     assert_eq!(host.provider.sent_to("/token").len(), 2, "refreshed");
-    // The response with the later cookie was lost.
+    // The browser still has the old cookie, because the response with the new one was lost.
     host.browser = before;
     host.sign_in();
     assert_eq!(host.provider.sent_to("/revoke").len(), 0);
@@ -511,7 +517,7 @@ fn same_user_login_does_not_revoke_later_generation() {
 fn configuration_change_during_login_is_handled() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
-    // DPoP is required from now on, and the pending login has no key.
+    // The new configuration requires DPoP, but the pending login has no key.
     host.restart(&json!({ "dpop": true }));
     assert_eq!(host.arrive(&back).status, 400);
     assert_eq!(host.faults(), [Code::LoginUnknown]);

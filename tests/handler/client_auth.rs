@@ -14,7 +14,7 @@ fn client(id: &str, auth: &Value) -> Value {
     json!({ "client": { "id": id, "auth": auth } })
 }
 
-/// Signs in, refreshes and logs out: an exchange, a refresh and a revocation.
+/// Signs in, refreshes and logs out. The provider receives a code exchange, a refresh and a revocation.
 fn through_all(host: &mut Host) {
     let back = host.come_back("/auth/login");
     host.arrive(&back);
@@ -31,7 +31,7 @@ fn basic(user: &str, password: &str) -> String {
 
 #[test]
 fn basic_credentials_are_form_encoded_first() {
-    // RFC 6749 2.3.1. The table has the form-encoded values, which must not contain a colon.
+    // RFC 6749 section 2.3.1. The last two columns are the form-encoded values, which must not contain a colon.
     for (id, secret, user, password) in [
         ("web", "s3cret", "web", "s3cret"),
         ("web", "a:b", "web", "a%3Ab"),
@@ -137,7 +137,7 @@ fn client_assertion_has_required_claims() {
             json!({ "alg": "ES256", "typ": "client-authentication+jwt", "kid": "k-1" })
         );
         let claims = read(claims);
-        // RFC 10070: the audience is the issuer only, not the endpoint.
+        // RFC 10070: the audience is only the issuer, and not the endpoint.
         assert_eq!(claims["aud"], ISSUER);
         assert_eq!(
             (&claims["iss"], &claims["sub"]),
@@ -145,7 +145,7 @@ fn client_assertion_has_required_claims() {
         );
         let [iat, exp] = ["iat", "exp"].map(|name| claims[name].as_u64().unwrap());
         assert_eq!(exp - iat, 60);
-        // All were sent within the last ten minutes.
+        // All assertions were created within the last ten minutes.
         let now = host.now.wall / 1000;
         assert!((now - 600..=now).contains(&iat), "{iat} at {now}");
         assert!(
@@ -176,7 +176,7 @@ fn unusable_client_key_is_reported_to_operator() {
 fn rejected_client_keeps_sessions_and_retries_each_minute() {
     let mut host = Host::signed_in();
     host.pass(595);
-    // Stale, but still valid.
+    // The access token is due for a refresh, but still valid.
     for _ in 0..5 {
         let body = r#"{"error":"invalid_client"}"#;
         host.provider

@@ -1,5 +1,5 @@
-//! The configuration for pages: the URLs of routes, the end of a popup, and the header that marks the handler's own
-//! errors.
+//! The handler's documents and headers for the client in the page: the URLs of routes, the page that closes a popup,
+//! and the header that marks the handler's own errors.
 
 use serde_json::{Value, json};
 use strongroom::edge::{Config, Head};
@@ -85,7 +85,7 @@ fn popup_page_runs_only_its_script() {
     let policy = header(&response, "content-security-policy").unwrap();
     assert!(policy.contains("script-src 'sha256-"), "{policy}");
     assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
-    // Neither script of another page nor a frame can read it.
+    // Script cannot fetch the popup page.
     assert_eq!(host.call("GET", "/auth/popup").status(), 403);
 }
 
@@ -117,7 +117,7 @@ fn ended_session_has_reason() {
 }
 
 fn challenged(host: &mut Host, status: u16, challenge: &str) -> Answered {
-    // Old enough to be refreshed.
+    // After this time the access token is old enough to be refreshed.
     host.pass(60);
     host.heads.push_back(Head {
         status,
@@ -138,7 +138,7 @@ fn step_up_demand_causes_no_refresh() {
     assert_eq!(error["code"], "step_up_required");
     assert_eq!(error["login"], json!({ "acrValues": "mfa", "maxAge": 0 }));
     assert_eq!(host.upstream.len(), 1);
-    // The user was active.
+    // The new cookie records the user's activity.
     assert_eq!(response.cookies.len(), 1);
 }
 
@@ -160,7 +160,7 @@ fn demand_that_contains_token_is_hidden() {
     let authorization = host.upstream.last().unwrap().authorization.clone();
     let token = authorization.strip_prefix("Bearer ").unwrap();
     let demand = format!(r#"Bearer error="insufficient_scope", scope="{token}""#);
-    // The host's own search sees the header and refuses the response.
+    // The handler forwards the response. The host, which searches headers for the token, then rejects it.
     let answered = challenged(&mut host, 403, &demand);
     assert!(matches!(answered, Answered::Passed { .. }), "{answered:?}");
 }

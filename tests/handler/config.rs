@@ -300,7 +300,7 @@ fn values_at_their_limits_are_accepted() {
         assert!(Config::parse(&config).is_ok(), "{changes}");
     }
     assert!(fault(&absolute(YEAR + 1)).contains("`session.absolute`"));
-    // White space may follow.
+    // White space may follow the JSON text, so this text has the longest permitted length.
     let config = configuration(&json!({})).to_string();
     let longest = [&config, &*" ".repeat(65_536 - config.len())].concat();
     assert!(Config::parse(&longest).is_ok());

@@ -23,7 +23,7 @@ fn cookie_config(more: &Value) -> Value {
     json!({ "cookie": cookie })
 }
 
-/// Creates a provider whose ID tokens are so long that the session needs several cookies.
+/// Creates a signed-in user whose ID token has this many bytes of padding, so that the session needs several cookies.
 fn with_long_tokens(bytes: usize) -> Host {
     let mut host = Host::new();
     let padding = "x".repeat(bytes);
@@ -107,7 +107,7 @@ fn plain_http_off_loopback_is_refused() {
             assert_eq!(host.faults(), [Code::ConfigInvalid]);
         }
     }
-    // Control experiment: a proxy may terminate https before the handler.
+    // Control experiment: with an https `origin`, a proxy in front of the handler may terminate https.
     let mut host = Host::with(&json!({ "origin": "https://app.example.com" }));
     assert_eq!(
         host.go("http://10.0.0.1/auth/login", Source::App).status(),
@@ -119,7 +119,7 @@ fn plain_http_off_loopback_is_refused() {
 fn two_cookies_with_one_name_are_ignored() {
     let mut host = Host::signed_in();
     let own = host.browser.header(Source::App).unwrap();
-    // As a control.
+    // Control experiment: the unchanged cookie works.
     assert_eq!(session_of(&mut host, &own)["claims"]["sub"], "ann");
     for tossed in [
         format!("{own}; {COOKIE}=x"),
@@ -210,7 +210,7 @@ fn sealed_value_opens_only_for_its_purpose() {
         assert!(session_of(&mut host, &[COOKIE, "=", value].concat()).is_null());
         assert_eq!(host.faults(), [Code::CookieInvalid]);
     }
-    // A session as a login, and as a redirect to the provider's logout.
+    // The session cookie is sent in place of the login cookie and of the logout cookie.
     for (name, url) in [
         (&login.name, back.as_str()),
         (&leaving.name, "/auth/logout/provider"),
@@ -246,7 +246,8 @@ fn sessions_survive_key_replacement() {
         value.split('.').nth(1).unwrap().to_owned()
     };
     let first = kid(&host);
-    // All isolates have the new key before one of them seals with it.
+    // To change keys, an operator first adds the new key to all isolates. Only then does an isolate seal with the new
+    // key.
     host.restart(&ring(&[KEYS[0], KEYS[1]]));
     assert!(host.session().is_object());
     host.restart(&ring(&[KEYS[1], KEYS[0]]));
@@ -262,11 +263,11 @@ fn sessions_survive_key_replacement() {
     host.restart(&ring(&[KEYS[1]]));
     assert!(host.session().is_object());
     assert!(host.faults().is_empty());
-    // The same holds for a ring that never had the key.
+    // This isolate does not know the key of the cookie.
     host.restart(&ring(&[KEYS[2]]));
     assert!(host.session().is_null());
     assert_eq!(host.faults(), [Code::KeyUnknown]);
-    // The cookie is not deleted, because another isolate may have its key.
+    // The handler does not delete the cookie, because another isolate may have the key.
     assert_eq!(host.browser.count(COOKIE), 1);
     host.restart(&ring(&[KEYS[2], KEYS[1]]));
     assert!(host.session().is_object());
@@ -373,10 +374,10 @@ fn incomplete_cookie_pieces_are_ignored() {
         );
         assert_eq!(host.faults(), [Code::CookieInvalid]);
     }
-    // The cookie has two pieces with the same name.
+    // Two pieces of the session cookie have the same name.
     let doubled = [header(&[a, b, c]), format!("{COOKIE}.2=x")].join("; ");
     assert!(session_of(&mut host, &doubled).is_null());
-    // A later piece without the first one counts as no cookie.
+    // A second piece without the first one is ignored.
     assert!(session_of(&mut host, &format!("{COOKIE}.1={b}")).is_null());
 }
 
@@ -421,7 +422,7 @@ fn session_too_long_for_store_is_an_error() {
     );
     assert_eq!(host.faults(), [Code::LimitExceeded]);
     assert!(host.browser.0.is_empty() && host.store.is_empty());
-    // The tokens are revoked.
+    // The handler revokes the tokens, because it cannot store the session.
     assert_eq!(host.provider.sent_to("/revoke").len(), 1);
 }
 
@@ -433,12 +434,12 @@ fn cookie_of_stored_session_has_only_its_id() {
     host.sign_in();
     assert!(host.browser.get(COOKIE).unwrap().value.len() < 200);
     assert!(host.session().is_object());
-    // The session is sealed in the store, under a name that reveals nothing.
+    // The store's record is encrypted, and the record's name reveals nothing about the session.
     for (key, entry) in &host.store {
         assert!(key.starts_with("session.") && key.len() < 60, "{key}");
         assert!(entry.value.starts_with("1.") && !entry.value.contains("access-token"));
     }
-    // Without the record in the store the ID is useless.
+    // The ID in the cookie is useless without the record in the store.
     host.store.clear();
     host.restart(&json!({}));
     assert!(host.session().is_null());
@@ -452,7 +453,7 @@ fn record_opens_only_for_its_session() {
     host.browser.0.clear();
     host.provider.subject = "bob".to_owned();
     host.sign_in();
-    // An attacker with write access to the store gives ann bob's record.
+    // An attacker with write access to the store exchanges the records of ann and bob.
     let mut values: Vec<_> = host
         .store
         .values()

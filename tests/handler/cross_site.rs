@@ -1,4 +1,4 @@
-//! Requests that another site makes a browser send here: the cookie in them must have no effect.
+//! Another site can make a browser send requests to the handler. The cookie in these requests must have no effect.
 
 use serde_json::json;
 use strongroom::edge::Request;
@@ -112,7 +112,7 @@ fn control_app_script_gets_a_response() {
 fn requests_not_by_app_script_are_refused() {
     for (method, path) in endpoints() {
         for (what, change) in FORGED {
-            // A form that logs out is accepted from the app itself: see below.
+            // The app itself may log out with a form, which cannot send the marker. Another test covers this form.
             if path == "/auth/logout" && what.contains("no marker") {
                 continue;
             }
@@ -159,7 +159,7 @@ fn cross_site_forms_and_images_reach_no_upstream() {
             let response = host.request(request).own();
             assert_eq!(response.status, 403, "{what} {site:?}");
             assert!(host.upstream.is_empty(), "{what}");
-            // No response of the handler allows another origin to read it.
+            // No response has CORS headers, so another origin cannot read it.
             let names = response.headers.iter().map(|(name, _)| *name);
             assert!(
                 names
@@ -272,7 +272,7 @@ fn only_websocket_upgrades_pass() {
 
 #[test]
 fn header_alone_does_not_allow_any_destination() {
-    // A service worker of the app adds the header to every request of a page.
+    // A service worker of the app may add the header `X-Strongroom` to every request of a page.
     for (dest, status) in [
         ("empty", 200),
         ("image", 200),

@@ -1,4 +1,4 @@
-//! A host's cryptography.
+//! The cryptography that a host provides to the handler.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::rand::SystemRandom;

@@ -1,4 +1,5 @@
-//! The URL of the provider's metadata: that of OpenID Connect Discovery or, after a 404, that of RFC 8414.
+//! The handler requests the provider's metadata at the URL of OpenID Connect Discovery and, after a 404, at the URL of
+//! RFC 8414.
 
 use strongroom::Code;
 use strongroom::base::http::HttpReply;
@@ -10,7 +11,7 @@ use crate::provider::json;
 const USUAL: &str = "/.well-known/openid-configuration";
 const OTHER: &str = "/.well-known/oauth-authorization-server";
 
-/// Creates a provider whose metadata is at the other URL, while the usual URL returns this response.
+/// Creates a provider whose metadata is at the URL of RFC 8414. The usual URL returns the response `usual`.
 fn elsewhere(usual: Option<HttpReply>) -> Host {
     let mut host = Host::new();
     let document = host.provider.discovery();
@@ -66,7 +67,7 @@ fn missing_metadata_is_not_an_outage() {
     assert_eq!(response.status, 502);
     assert_eq!(host.faults(), [Code::MetadataInvalid]);
     assert_eq!(asked(&host), [USUAL, OTHER]);
-    // The document is requested again and found.
+    // The next login requests the document again and finds it.
     host.begin_login("/auth/login");
     assert_eq!(asked(&host), [USUAL, OTHER, USUAL]);
 }

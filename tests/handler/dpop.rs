@@ -88,7 +88,7 @@ fn every_session_has_its_own_key() {
         .map(|p| p.jkt)
         .collect();
     assert_eq!(keys.len(), 3);
-    // Control experiment: without the option there is no key.
+    // Control experiment: without `dpop` the handler creates no key.
     let mut host = Host::signed_in();
     assert_eq!(host.count("GenerateKey"), 0);
     assert!(host.provider.sent_to("/token")[0].proof.is_none());
@@ -139,13 +139,13 @@ fn unbound_tokens_are_refused() {
     let back = host.come_back("/auth/login");
     assert_eq!(host.arrive(&back).status, 502);
     assert_eq!(host.faults(), [Code::TokenResponseInvalid]);
-    // This also holds when a session is refreshed.
+    // The handler also rejects an unbound token in the response to a refresh.
     let mut host = signed_in();
     host.provider.token_type = "Bearer";
     host.pass(600);
     assert_eq!(host.call("GET", "/api/orders").status(), 503);
     assert!(host.upstream.is_empty());
-    // The reverse: a bound token that nobody requested.
+    // The handler also rejects a bound token if `dpop` is not set.
     let mut host = Host::new();
     host.provider.token_type = "DPoP";
     let back = host.come_back("/auth/login");
@@ -157,7 +157,7 @@ fn provider_nonce_is_used() {
     let mut host = new();
     host.provider.dpop_nonce = Some("p-1".to_owned());
     host.sign_in();
-    // Discovery has already returned the nonce.
+    // The first token request has no nonce, and the retry has the nonce of the provider's error response.
     let nonces = |host: &Host| -> Vec<Option<String>> {
         at_token_endpoint(host)
             .into_iter()
@@ -165,7 +165,7 @@ fn provider_nonce_is_used() {
             .collect()
     };
     assert_eq!(nonces(&host), [None, Some("p-1".to_owned())]);
-    // The provider's next nonce.
+    // From here on the provider requires another nonce.
     host.provider.dpop_nonce = Some("p-2".to_owned());
     host.pass(600);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
@@ -173,7 +173,7 @@ fn provider_nonce_is_used() {
         nonces(&host)[2..],
         ["p-1", "p-2"].map(|n| Some(n.to_owned()))
     );
-    // With the nonce of a token response there is no second attempt.
+    // The last token response contained the current nonce, so the next refresh needs only one request.
     host.pass(600);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
     assert_eq!(nonces(&host).len(), 5);
@@ -190,7 +190,7 @@ fn provider_nonce_is_retried_once() {
     }
     assert_eq!(host.arrive(&back).status, 502);
     assert_eq!(host.provider.sent_to("/token").len(), 2);
-    // Without a new nonce there is no second attempt either.
+    // The handler also gives up if the second response has no new nonce.
     for nonce in [None, Some("p-2"), Some("no nonce")] {
         let mut host = new();
         let back = host.come_back("/auth/login");
@@ -247,7 +247,7 @@ fn upstream_gets_only_its_own_dpop_nonce() {
     let nonces: Vec<Option<String>> = at_upstream(&host).into_iter().map(|p| p.nonce).collect();
     let a = Some("a-1".to_owned());
     assert_eq!(nonces, [None, a.clone(), a, None]);
-    // No refresh was sent for the call.
+    // The call caused no refresh. The two requests are the two attempts of the code exchange.
     assert_eq!(host.provider.sent_to("/token").len(), 2);
 }
 

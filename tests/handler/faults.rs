@@ -20,7 +20,8 @@ const EFFECTS: &[&str] = &[
     "Forward",
 ];
 
-/// The last two are prefixes of JWTs. Three characters of them occur by chance in a sealed cookie now and then.
+/// The last two strings are prefixes of JWTs. They are this long because the first three characters alone occasionally
+/// occur by chance in a sealed cookie.
 const SECRETS: &[&str] = &[
     "access-token",
     "refresh-",

@@ -8,7 +8,8 @@ use crate::host::{COOKIE, Host, LOGIN_COOKIE};
 
 const MORE: &str = "openid offline_access admin";
 
-/// Creates a host whose provider grants these scopes, and the URL of the browser's return.
+/// Creates a host whose provider grants these scopes, and starts a login. Also returns the URL to which the provider
+/// sends the browser back.
 fn granting(scope: &'static str, changes: &Value) -> (Host, String) {
     let mut host = Host::with(changes);
     host.provider.scope = Some(scope);
@@ -53,7 +54,7 @@ fn unrequested_scopes_fail_the_login_if_refused() {
     assert!(page.contains("returnTo=%2Forders"), "{page}");
     assert!(host.faults().contains(&Code::ScopeExceeded));
     assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
-    // Nobody will use the tokens.
+    // The handler revokes the refresh token, because it discards the tokens.
     let [revoked] = host.provider.sent_to("/revoke")[..] else {
         panic!("not one revocation");
     };
@@ -93,7 +94,7 @@ fn missing_refresh_token_is_logged_with_the_option() {
             .advice()
             .contains("consent: 'always'")
     );
-    // The session lasts as long as its access token.
+    // Without a refresh token, the session lasts as long as its access token.
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
 
@@ -118,7 +119,7 @@ fn refresh_may_change_the_scopes() {
     host.provider.scope = Some("openid");
     host.pass(600);
     assert_eq!(host.session()["scopes"], json!(["openid"]));
-    // A response without `scope` leaves the scopes unchanged.
+    // A token response without `scope` leaves the scopes unchanged.
     host.provider.scope = None;
     host.pass(600);
     assert_eq!(host.session()["scopes"], json!(["openid"]));

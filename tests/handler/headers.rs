@@ -1,4 +1,4 @@
-//! The headers that are forwarded: the policy, as a host applies it.
+//! The policy that tells a host which headers to forward.
 
 use serde_json::{Value, json};
 use strongroom::edge::policy;
@@ -210,7 +210,8 @@ fn header_names_are_in_lower_case() {
     }
 }
 
-/// Returns the handler's changes to the policy for a request by this route.
+/// Returns the names that the handler adds to the policy's lists of kept and removed headers, for a request by this
+/// route.
 fn changes(route: &Value) -> (String, String) {
     let mut host = Host::with(&json!({ "routes": [route] }));
     host.sign_in();

@@ -1,4 +1,4 @@
-//! A host of one isolate: performs the handler's effects, and records them.
+//! The host of one isolate. It performs the handler's effects and records them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,7 +19,7 @@ pub(crate) const APP: &str = "https://app.example.com";
 pub(crate) const COOKIE: &str = "__Host-strongroom";
 pub(crate) const LOGIN_COOKIE: &str = "__Host-strongroom-login-";
 
-/// 32 bytes each.
+/// Keys for cookies: 32 bytes each, as base64url.
 pub(crate) const KEYS: [&str; 3] = [
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
     "__________________________________________8",
@@ -30,7 +30,7 @@ pub(crate) const KEYS: [&str; 3] = [
 #[derive(Debug)]
 pub(crate) enum Answered {
     Own(OwnResponse),
-    /// The upstream's response with this head was forwarded.
+    /// The host forwarded the upstream's response, which has this head.
     Passed {
         head: Head,
         cookies: Vec<String>,
@@ -98,7 +98,7 @@ pub(crate) struct Sent {
     pub(crate) authorization: String,
     pub(crate) proof: Option<String>,
     pub(crate) is_upgrade: bool,
-    /// The changes to the policy.
+    /// Names of headers that the handler adds to the policy's list of kept headers, joined in one string.
     pub(crate) keep: String,
     pub(crate) remove: String,
 }
@@ -108,23 +108,23 @@ pub(crate) struct Host {
     pub(crate) handler: Handler,
     pub(crate) provider: Provider,
     pub(crate) browser: Browser,
-    /// Responses of upstreams. After the last of these, upstreams respond with 200.
+    /// The next responses of upstreams. After the last one, upstreams respond with 200.
     pub(crate) heads: VecDeque<Head>,
     pub(crate) upstream: Vec<Sent>,
     pub(crate) store: BTreeMap<String, Entry>,
     /// The lifetimes of entries in the store.
     pub(crate) lifetimes: BTreeMap<String, Millis>,
-    /// An action of another isolate just before the next write arrives.
+    /// An action of another isolate, just before the next write arrives at the store.
     pub(crate) before_write: Option<fn(&mut Host)>,
-    /// The body of the next request that is read.
+    /// The body that the handler gets when it next reads a request's body.
     pub(crate) body: Option<String>,
     /// The names of effects that fail.
     pub(crate) failing: Vec<&'static str>,
-    /// Replies that replace the correct ones, by effect name.
+    /// Wrong replies to the next effects, each with the name of its effect.
     pub(crate) wrong_replies: VecDeque<(&'static str, Reply)>,
-    /// Seconds until each response of the provider.
+    /// Seconds that each response of the provider takes.
     pub(crate) latency: u64,
-    /// Seconds until each response of an upstream.
+    /// Seconds that each response of an upstream takes.
     pub(crate) upstream_latency: u64,
     /// The names of requested effects, in order.
     pub(crate) effects: Vec<String>,
@@ -183,7 +183,7 @@ impl Host {
         self.handler = handler(&self.config, 2);
     }
 
-    /// Sends a request to another isolate. No browser gets the response.
+    /// Sends a request to another isolate. The browser does not store the cookies of the response.
     pub(crate) fn request_to_other_isolate(&mut self, request: Request) -> Answered {
         let other = handler(&self.config, 3);
         let own = core::mem::replace(&mut self.handler, other);
@@ -294,7 +294,7 @@ impl Host {
         answered
     }
 
-    /// Sends a request whose client disconnects during this effect. The handler may finish the request.
+    /// Sends a request whose client disconnects during this effect. The handler may still finish the request.
     pub(crate) fn give_up_during(&mut self, effect: &str, request: Request) {
         let (id, mut step) = self.handler.begin(self.now, request);
         while let Step::Do(asked) = step {
@@ -307,7 +307,7 @@ impl Host {
         }
     }
 
-    /// Sends a request whose response no browser gets.
+    /// Sends a request. The browser does not store the cookies of the response.
     pub(crate) fn request_elsewhere(&mut self, request: Request) -> Answered {
         let (id, mut step) = self.handler.begin(self.now, request);
         let mut head = Head::default();

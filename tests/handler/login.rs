@@ -9,7 +9,7 @@ use strongroom::oauth::pkce;
 use crate::browser::Source;
 use crate::host::{APP, Host, LOGIN_COOKIE, header, location};
 
-/// Strings that URL parsers, frameworks and people have mistaken for paths.
+/// URLs of other origins that parsers, frameworks and people have mistaken for paths.
 const ELSEWHERE: &[&str] = &[
     "https://evil.test/",
     "//evil.test/",
@@ -155,7 +155,7 @@ fn login_returns_only_to_the_app() {
         let response = host.arrive(&back);
         let place = location(&response);
         assert!(place.starts_with('/'), "{target:?} leads to {place}");
-        // The place is resolved as a browser does, and by naive concatenation.
+        // A browser resolves the location against the page's URL. A naive program appends it to the origin.
         for place in [place.to_owned(), [APP, place].concat()] {
             let url = Url::parse_with_base(&place, &base).unwrap();
             assert!(url.is_same_origin(&base), "{target:?} leads to {place}");
@@ -200,7 +200,7 @@ fn refuses_login_options_too_long_for_a_cookie() {
     for (target, status) in [
         (longest.clone(), 303),
         (longest + "a", 400),
-        // 2001 bytes as received, three times as many when encoded.
+        // This path has 2001 bytes, but three times as many when it is encoded.
         ("/".to_owned() + &"é".repeat(1000), 400),
     ] {
         let mut host = Host::new();

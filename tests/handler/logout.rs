@@ -30,7 +30,7 @@ fn logout_ends_the_session_everywhere() {
             reason: EndReason::LoggedOut,
             subject: "ann".to_owned()
         }));
-        // A copy of the cookie, in this isolate and in another one.
+        // A copy of the cookie is useless in this isolate and in another one.
         for _ in 0..2 {
             host.browser = copy.clone();
             let answered = host.call("GET", "/api/orders");
@@ -56,7 +56,7 @@ fn id_token_is_not_readable_by_scripts() {
     assert!(cookie.attributes.contains(&"HttpOnly".to_owned()));
     assert!(cookie.attributes.contains(&"Max-Age=120".to_owned()));
     assert!(!cookie.value.contains("eyJhbGci"));
-    // Script does not get the URL of the redirect either.
+    // Script cannot read the URL of the redirect to the provider either.
     let response = host.call("GET", "/auth/logout/provider").own();
     assert_eq!(
         (response.status, header(&response, "location")),
@@ -94,7 +94,8 @@ fn logout_without_provider_endpoint_leads_home() {
     } }));
     host.sign_in();
     let response = host.call("POST", "/auth/logout").own();
-    // There is no revocation endpoint either, which is reported and logged.
+    // The metadata has no revocation endpoint either. The response tells this to the page, and the operator gets a
+    // fault.
     assert_eq!(json_of(&response)["revoked"], false);
     assert!(host.provider.sent_to("/revoke").is_empty());
     assert_eq!(host.faults(), [Code::ProviderUnavailable]);
@@ -192,7 +193,7 @@ fn revocation_is_tried_twice() {
 fn logout_of_unreadable_session_asks_to_retry() {
     let stored = json!({ "session": { "storage": "in-store" } });
     let mut host = Host::signed_in_with(&stored);
-    // An isolate that has not contacted it yet.
+    // The new isolate has not read the session from the store yet.
     host.restart(&stored);
     host.failing = vec!["Read"];
     let response = host.call("POST", "/auth/logout").own();

@@ -1,7 +1,8 @@
-//! The token handler in virtual time, as one isolate: real AES-GCM and real signatures, a provider that remembers its
-//! requests, and a browser that stores cookies as browsers do.
+//! Tests of one isolate of the token handler in virtual time, with real AES-GCM and real signatures. The provider
+//! records its requests, and the browser stores cookies as real browsers do.
 //!
-//! Each file is a behavior; all share `host`. `tests/isolates` covers the agreement of several isolates.
+//! Each file tests one behavior, and all files share `host`. `tests/isolates` tests several isolates that share a
+//! session.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A user who navigates to a route, by a link or directly.
+//! A user navigates to a route by a link or directly.
 
 use crate::browser::Source;
 use crate::callback::refreshed_to;
@@ -12,7 +12,7 @@ fn navigation_without_session_leads_through_login() {
             "/api/files/a?b=c",
             "/auth/login?returnTo=%2Fapi%2Ffiles%2Fa%3Fb%3Dc",
         ),
-        // This route does not allow navigation, so a login does not return to it.
+        // This route does not allow navigation, so the login returns to `/` instead.
         ("/api/orders", "/auth/login?returnTo=%2F"),
     ] {
         for source in [Source::App, Source::CrossSite] {
@@ -24,7 +24,7 @@ fn navigation_without_session_leads_through_login() {
     let mut host = Host::new();
     let response = host.go("/api/files/a", Source::App).own();
     let back = host.come_back(location(&response));
-    // The provider is another site, so the redirect goes through a page of the handler.
+    // The redirect comes from another site, the provider, so it goes through an intermediate page of the handler.
     let target = refreshed_to(&host.arrive(&back));
     assert_eq!(target, "/api/files/a");
     assert_eq!(host.go(&target, Source::App).status(), 200);
@@ -116,7 +116,7 @@ fn post_is_not_a_navigation() {
     }
 }
 
-/// Returns a route that allows navigation, and that accepts forms from script.
+/// Returns a route that allows navigation, and POST requests of the app's script.
 fn routes() -> serde_json::Value {
     json!({ "routes": [{
         "prefix": "/api/files/",

@@ -22,27 +22,27 @@ pub(crate) struct Arrived {
 
 pub(crate) struct Provider {
     pub(crate) key: Pair,
-    /// Members of the discovery document, added or replaced.
+    /// JSON members that are added to the discovery document, or replace its own.
     pub(crate) metadata: String,
-    /// Claims of ID tokens, added or replaced.
+    /// JSON members that are added to the claims of ID tokens, or replace them.
     pub(crate) claims: String,
     pub(crate) subject: String,
     /// A suffix of access and refresh tokens.
     pub(crate) padding: String,
     pub(crate) token_type: &'static str,
     pub(crate) expires_in: u64,
-    /// The granted scopes, if responses contain them.
+    /// The `scope` in token responses, if any.
     pub(crate) scope: Option<&'static str>,
     pub(crate) issues_refresh_tokens: bool,
-    /// The nonces of issued codes.
+    /// The login's nonce for each issued code.
     codes: BTreeMap<String, String>,
     pushed: BTreeMap<String, String>,
     pub(crate) requests: Vec<Arrived>,
-    /// Responses before its own; `None`: no response.
+    /// The next responses, each with a path, in place of the provider's own. `None` means that no response arrives.
     pub(crate) replies: VecDeque<(&'static str, Option<HttpReply>)>,
     /// The nonce that proofs must have.
     pub(crate) dpop_nonce: Option<String>,
-    /// A nonce that responses contain although proofs need none.
+    /// A nonce that responses contain although the provider does not require one in proofs.
     pub(crate) announced_nonce: Option<String>,
     issued: usize,
 }

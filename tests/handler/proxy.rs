@@ -1,5 +1,5 @@
-//! Requests that are forwarded to an upstream: their destination, their headers, and the parts of the response that are
-//! passed on.
+//! Requests that the handler forwards to an upstream: their destination and headers, and the parts of the response that
+//! reach the page.
 
 use serde_json::json;
 use strongroom::Code;
@@ -250,7 +250,7 @@ fn provider_upstream_gets_no_token_at_own_endpoints() {
             });
         }
         let mut host = Host::signed_in_with(&changes);
-        // An isolate that has not contacted the provider yet.
+        // The new isolate has not contacted the provider yet.
         host.restart(&json!({}));
         for path in [
             "/op/token",
@@ -342,7 +342,7 @@ fn refused_token_is_renewed_and_request_retried_once() {
     host.heads.extend([head(401), head(200)]);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
     assert_eq!(host.provider.sent_to("/token").len(), 2);
-    // The browser has the successor.
+    // The browser received the cookie with the new token, so the next request needs no refresh.
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
     let [first, second, third] = &host.upstream[..] else {
         panic!("not three requests");
@@ -361,7 +361,7 @@ fn second_refusal_reaches_the_page() {
         (host.upstream.len(), host.provider.sent_to("/token").len()),
         (2, 2)
     );
-    // The next request does not refresh a new token.
+    // The upstream rejects the next request too, but the access token is too new to be refreshed again.
     host.heads.clear();
     host.heads.push_back(head(401));
     assert_eq!(host.call("GET", "/api/orders").status(), 401);
@@ -388,7 +388,7 @@ fn upstream_refusal_passes_if_retry_is_pointless() {
         );
         assert!(host.session().is_object());
     }
-    // Control experiment: without a body, and with an older token.
+    // Control experiment: the handler retries a request without a body if the token is older.
     let mut host = Host::signed_in();
     host.pass(60);
     host.heads.push_back(head(401));
@@ -408,7 +408,7 @@ fn only_bearer_and_dpop_challenges_are_forwarded() {
         (Some(r#"Basic realm="x""#), false),
         (Some(r#"Bearer error="invalid_token", Negotiate"#), false),
         (Some("NTLM, Bearer"), false),
-        // Browsers may find a scheme in a header that breaks the grammar.
+        // These headers break the grammar, and browsers may still read a scheme from them.
         (Some(r#"Bearer realm="x" Basic"#), false),
         (Some(r#"Bearer realm="x"#), false),
     ] {
@@ -431,7 +431,7 @@ fn only_bearer_and_dpop_challenges_are_forwarded() {
 
 #[test]
 fn step_up_demand_reaches_page() {
-    // The page's wrapper reads this header (RFC 9470). Another token would not help.
+    // The handler forwards this header (RFC 9470) to the page without a refresh, because another token would not help.
     let mut host = Host::signed_in();
     host.pass(60);
     let demand = Head {
@@ -459,7 +459,7 @@ fn abandoned_request_does_not_affect_others() {
     let (id, step) = host.handler.begin(host.now, request.clone());
     assert!(matches!(step, Step::Do(Effect::Open { .. })));
     host.handler.abandon(id);
-    // A late response is ignored.
+    // A reply to the abandoned request is rejected and has no effect.
     let step = host.handler.resume(host.now, id, Reply::Opened(None));
     assert!(matches!(step, Step::Done(Response::Own(response)) if response.status == 500));
     assert_eq!(host.request(request).status(), 200);
@@ -502,7 +502,7 @@ fn refused_token_is_not_sent_twice() {
     let mut host = Host::signed_in();
     host.pass(60);
     host.heads.push_back(head(401));
-    // The session cannot be refreshed without the coordinator.
+    // The handler cannot refresh the session, because the coordinator fails.
     host.failing = vec!["Read", "Swap"];
     assert_eq!(host.call("GET", "/api/orders").status(), 401);
     assert_eq!(
@@ -517,7 +517,7 @@ fn request_given_up_during_a_refresh_ends_with_it() {
     host.pass(600);
     let request = host.by_script("GET", "/api/orders");
     host.give_up_during("Send", request);
-    // The successor was stored, and the API was not called.
+    // The handler finished the refresh and stored the new tokens, but did not call the API.
     assert!(host.upstream.is_empty());
     host.pass(2);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);

@@ -134,7 +134,7 @@ fn session_continues_after_provider_interaction() {
     let session = host.session();
     assert_eq!(session["state"], "interaction_required");
     assert_eq!(session["claims"]["sub"], "ann");
-    // The session cookie is kept, and the provider is not asked again with each request.
+    // The browser keeps the session cookie, and further requests cause no refresh at the provider.
     let answered = host.call("GET", "/api/orders");
     assert_eq!(
         (answered.status(), &*answered.code()),
@@ -142,7 +142,7 @@ fn session_continues_after_provider_interaction() {
     );
     assert_eq!(host.provider.sent_to("/token").len(), 2);
     assert_eq!(host.browser.count(COOKIE), 1);
-    // A navigation leads to the login.
+    // A navigation is redirected to the login.
     let window = host.go("/api/orders", Source::App).own();
     assert!(location(&window).starts_with("/auth/login"));
     host.sign_in();
@@ -202,7 +202,7 @@ fn wrong_method_gets_an_allow_header() {
     assert!(host.session().is_object());
 }
 
-/// Creates a session at a provider that rejects this many requests in this way.
+/// Creates a session. The provider responds to the next `times` token requests with `reply`.
 fn refusing(reply: &HttpReply, times: usize) -> Host {
     let mut host = Host::signed_in();
     for _ in 0..times {
@@ -239,7 +239,7 @@ fn unexplained_refusals_ask_for_the_user() {
         let answered = host.call("GET", "/api/orders");
         assert_eq!(&*answered.code(), "interaction_required");
         assert_eq!(host.provider.sent_to("/token").len(), 4);
-        // The refresh token was kept, and a success restores the session.
+        // The handler has kept the refresh token, and a successful refresh restores the session.
         host.pass(1);
         assert_eq!(host.call("GET", "/api/orders").status(), 200);
         assert_eq!(host.session()["state"], "active");
@@ -306,7 +306,7 @@ fn record_with_unknown_key_is_reported() {
         let mut host = Host::signed_in_with(&json!({
             "session": session, "cookie": { "keys": [old, new] }
         }));
-        // The record of the first refresh is sealed with the other key, and its cookie is lost.
+        // The refresh record in the store is sealed with the new key. The browser loses the cookie of this refresh.
         host.pass(600);
         let before = host.browser.clone();
         host.restart(&json!({ "cookie": { "keys": [new, old] } }));
@@ -317,13 +317,13 @@ fn record_with_unknown_key_is_reported() {
         let answered = host.call("GET", "/api/orders");
         assert_eq!((answered.status(), &*answered.code()), (503, "key_unknown"));
         assert!(host.faults().contains(&Code::KeyUnknown));
-        // An isolate with the key serves the session.
+        // An isolate that has both keys can open the record and serve the session.
         host.restart(&json!({ "cookie": { "keys": [old, new] } }));
         assert_eq!(host.call("GET", "/api/orders").status(), 200);
     }
 }
 
-/// Returns the other kind of storage.
+/// Returns the storage option that `storage` is not.
 fn other(storage: &str) -> &'static str {
     match storage {
         "in-store" => "sealed-in-cookie",
@@ -349,7 +349,7 @@ fn storage_change_keeps_sessions() {
             host.faults();
             assert_eq!(host.call("GET", "/api/orders").status(), 200);
             assert!(host.faults().is_empty());
-            // The browser now has the cookie of the new storage, and only that session continues.
+            // The browser now has a cookie for the new storage.
             assert_ne!(host.browser.get(COOKIE).cloned(), before);
             for _ in 0..3 {
                 host.pass(600);
@@ -384,7 +384,8 @@ fn old_sealed_cookie_does_not_end_stored_session() {
         assert_eq!(host.call("GET", "/api/orders").status(), 200);
     }
     let current = host.browser.clone();
-    // An isolate without the coordinator uses the cookie, which says that the user was last active long ago.
+    // This isolate cannot reach the coordinator, so it uses the sealed cookie. According to that cookie, the user was
+    // last active long ago.
     host.restart(&json!({}));
     host.browser = old;
     host.failing = vec!["Read"];

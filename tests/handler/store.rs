@@ -11,7 +11,7 @@ fn in_store() -> Value {
     json!({ "session": { "storage": "in-store" } })
 }
 
-/// Creates a session in a cookie, at an isolate that stores sessions in the coordinator.
+/// Creates a session in a cookie. The isolate then restarts, and now stores sessions in the coordinator.
 fn moving() -> Host {
     let mut host = Host::signed_in();
     host.restart(&in_store());
@@ -104,7 +104,7 @@ fn stored_session_outlasts_a_coordinator_failure() {
     let mut host = Host::signed_in_with(&in_store());
     host.restart(&in_store());
     host.failing = vec!["Read"];
-    // The second call comes before the coordinator is asked again.
+    // The second call does not ask the coordinator, because the first call failed a moment ago.
     for _ in 0..2 {
         let answered = host.call("GET", "/api/orders");
         assert_eq!(
@@ -139,7 +139,7 @@ fn longest_session_fits_the_smallest_store() {
     }
     let host = with_padding(fits);
     let length = host.store.values().next().unwrap().value.len();
-    // The estimate of the size leaves 51 bytes unused.
+    // The handler's estimate of a record's size is 51 bytes too high.
     assert_eq!(length, 60 * 1024 - 51);
 }
 

@@ -1,4 +1,4 @@
-//! Activity of the user extends the session and keeps its tokens fresh. A poll does not.
+//! Activity of the user extends the session and keeps its tokens fresh. Background requests have neither effect.
 
 use std::time::Duration;
 
@@ -143,7 +143,8 @@ fn pages_hear_nothing_between_warning_and_end() {
     assert_eq!(world.page(page).messages.len(), before);
 }
 
-/// Returns the number of calls that waited for a token, while the user was active every fifteen seconds for ten minutes.
+/// Returns the number of calls that waited for a token during ten minutes in which the user was active every fifteen
+/// seconds. Access tokens have this lifetime in seconds.
 fn calls_that_waited(lifetime: u64) -> usize {
     let mut world = World::new();
     world.provider.lifetime = Duration::from_secs(lifetime);

@@ -11,7 +11,7 @@ use kit::world::{
 };
 use strongroom::vault::PortId;
 
-/// Flaws for which an ID token is rejected after its signature was checked.
+/// Flaws of an ID token that the vault finds only once the signature was checked.
 const REFUSED_AFTER_ITS_SIGNATURE: &[fn() -> Flaw] = &[
     || Flaw::Signature,
     || Flaw::Claim("nonce", "another".into()),
@@ -20,7 +20,8 @@ const REFUSED_AFTER_ITS_SIGNATURE: &[fn() -> Flaw] = &[
 
 const LONGEST_ERROR_CODE: &str = "an_error_code_of_exactly_forty_letters__";
 
-/// Strings that may be an echoed token.
+/// Values of `error` that do not have the form of an error code. They must not be shown, because such a value may be a
+/// token that the provider echoes.
 const NO_ERROR_CODES: &[&str] = &[
     "",
     "72742d6e6f742d666f722d7468652d70616765",
@@ -51,7 +52,7 @@ fn finish(world: &mut World, page: PortId, response: &str) -> Request {
     callback
 }
 
-/// Returns the provider's response to the login at `address`, with these parameters instead of a code.
+/// Returns the provider's response to the authorization request at `address`, with these parameters instead of a code.
 fn response_without_code(address: &str, more: &[(&str, &str)]) -> String {
     let state = params(address.split_once('?').unwrap().1)["state"].clone();
     response_url(&[&[("state", state.as_str())], more].concat())
@@ -230,7 +231,7 @@ fn failed_discovery_does_not_consume_the_login() {
         (Fault::Truncated, "metadata_invalid"),
     ] {
         let (mut world, _, response) = at_callback();
-        // The worker's knowledge of the provider is lost with the worker.
+        // The new worker does not know the provider's metadata, so it must request the discovery document.
         world.restart();
         let page = world.open();
         world.provider.fault(Endpoint::Discovery, &[fault]);
@@ -685,7 +686,7 @@ fn refresh_is_dropped_after_a_second_login() {
         let call = world.fetch(page, "/orders");
         world.answer_all();
         assert_eq!(world.outstanding(stage), 1, "{stage:?}");
-        // The login overtakes the refresh at any stage.
+        // The login completes while the refresh still waits at this stage.
         world.callback(page, &response);
         world.answer_all();
         world.release();
@@ -700,7 +701,7 @@ fn refresh_is_dropped_after_a_second_login() {
 fn refreshed_token_stays_with_its_user() {
     for stage in [kit::world::REFRESH, Kind::Persist] {
         let (mut world, page) = World::signed_in();
-        // Nothing in the response identifies the user.
+        // Without an ID token, the refresh response does not identify the user.
         world.provider.id_token_on_refresh = false;
         let address = world.begin_login(page, "redirect");
         world.provider.subject = "bob".to_owned();
@@ -712,7 +713,7 @@ fn refreshed_token_stays_with_its_user() {
         world.callback(page, &response);
         world.answer_all();
         world.release();
-        // The world compares the token's user with the session's.
+        // `World` checks that the token of this call belongs to the user of the session.
         let next = world.fetch(page, "/orders");
         world.answer_all();
         assert_eq!(world.status(next), 200, "{stage:?}");
@@ -798,7 +799,7 @@ fn login_overtakes_refresh(user: &str, stage: Kind) -> World {
     world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.outstanding(Kind::Verify), 1);
-    // Without an ID token the refresh has nothing to verify.
+    // Only a refresh that returns an ID token has the stage `Verify`.
     world.provider.id_token_on_refresh = stage == Kind::Verify;
     world.fetch(page, "/orders");
     world.answer_all();
@@ -867,7 +868,7 @@ fn trusted_audiences_are_accepted_without_azp() {
 /// The URL of the page that started a login.
 const RETURN_TO: &str = "/orders?tab=2#top";
 
-/// Creates a page that started a login with [`RETURN_TO`], and the URL of its authorization request.
+/// Returns a page that started a login with [`RETURN_TO`], and the URL of the authorization request.
 fn at_provider() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();

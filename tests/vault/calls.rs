@@ -1,5 +1,5 @@
-//! Requests of pages to APIs: allowed or rejected, sent with the current token, and answered once, each with its own
-//! response.
+//! Requests of pages to APIs are allowed or rejected, and sent with the current token. Each request gets its own
+//! response, and only once.
 
 use std::time::Duration;
 
@@ -91,7 +91,8 @@ fn call_without_a_rule_is_not_sent() {
     assert_eq!(world.count(Kind::Call), 0);
 }
 
-/// Creates a provider whose endpoints are all below a rule, as only discovery reveals.
+/// Creates a provider whose endpoints are all below the URL of an `apis` entry. The vault learns the endpoints' URLs
+/// only by discovery.
 fn below_a_rule() -> (World, PortId) {
     let rules = r#"{"apis":[{"url":"https://id.example.com/oauth/","methods":["GET","POST"]}]}"#;
     let mut world = World::with(rules);
@@ -100,7 +101,7 @@ fn below_a_rule() -> (World, PortId) {
     (world, page)
 }
 
-/// Returns the error of a call without a session: `login_required` if the rules allow the call.
+/// Returns the error of a call without a session: `login_required` if an `apis` entry allows the call.
 fn verdict(world: &mut World, page: PortId, url: &str) -> String {
     let fetch = Fetch {
         url,
@@ -316,7 +317,8 @@ fn searches_responses_for_valid_previous_tokens() {
     let (mut world, page) = World::signed_in();
     let mut used = Vec::new();
     for advance in [0, 271, 280] {
-        // The token's remaining lifetime is less than the refresh margin: it is used, and refreshed at the same time.
+        // The token's remaining lifetime is less than the refresh margin. The call uses the token, and a refresh starts
+        // at the same time.
         world.advance(Duration::from_secs(advance));
         let call = world.fetch(page, "/orders");
         world.answer_all();

@@ -17,7 +17,7 @@ fn world() -> (World, PortId) {
     (world, page)
 }
 
-/// Creates a page that shows a code.
+/// Creates a page that shows the user code of a login.
 fn shown() -> (World, PortId, Request) {
     let (mut world, page) = world();
     let login = world.login(page, "device");
@@ -48,7 +48,7 @@ fn codes_reach_the_page_that_asked() {
     let mut world = World::with(r#"{"deviceFlow":true,"loginScopes":["write"]}"#);
     world.provider.knows_devices = true;
     let pages = [world.open(), world.open()];
-    world.begin_login(pages[0], "redirect"); // The provider's metadata is known from now on.
+    world.begin_login(pages[0], "redirect"); // Makes the vault fetch the provider's metadata.
     world.hold(&[ASK]);
     world.new_jobs();
     let first = world.login(pages[0], "device");
@@ -77,7 +77,7 @@ fn page_gets_the_user_code_only() {
         names,
         ["t", "id", "userCode", "verificationUri", "expiresAt"]
     );
-    // Every world checks at its end that no message contains the device code.
+    // When a `World` is dropped, it checks that no message contains the device code.
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn late_tokens_of_a_canceled_login_are_revoked() {
     }
 }
 
-/// Many providers would end the session's grant with it.
+/// The late tokens are not revoked, because many providers would also end the grant of the session.
 #[test]
 fn late_tokens_beside_a_session_are_kept() {
     let (mut world, page) = world();

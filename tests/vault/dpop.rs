@@ -1,6 +1,6 @@
-//! DPoP (RFC 9449): every request with a token, or for one, has a new proof by the session's key. A nonce that a server
-//! requires is sent in the next request. Tokens that are not bound to the key are rejected, and without the key there
-//! is no session.
+//! DPoP (RFC 9449): every request that contains or asks for a token has a new proof, signed with the session's key. A
+//! nonce that a server requires is sent in the next request. Tokens that are not bound to the key are rejected. If the
+//! key is lost, the session ends.
 
 use std::time::Duration;
 
@@ -306,7 +306,7 @@ fn demand_for_the_nonce_just_used_is_not_retried_at_once() {
 fn unreadable_nonce_causes_no_retry() {
     let mut world = World::with(BOUND);
     world.provider.dpop.nonce = Some("wanted".to_owned());
-    // The value of two headers as fetch joins them.
+    // `fetch` joins the values of two `DPoP-Nonce` headers in this way.
     world.provider.dpop.header = Some("one, two".to_owned());
     let page = world.open();
     let callback = world.sign_in(page);

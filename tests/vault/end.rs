@@ -1,4 +1,4 @@
-//! The limits of a session are exact to the second on every clock, and its end reaches all pages.
+//! A session ends exactly at its limits, whatever the clocks do, and all pages are told of the end.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const IDLE: Duration = Duration::from_secs(1800);
 const ABSOLUTE: Duration = Duration::from_secs(43_200);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Makes the user active every quarter of an hour.
+/// Lets this time pass, and makes the user active every quarter of an hour.
 fn be_active(world: &mut World, page: PortId, for_how_long: Duration) {
     const QUARTER: Duration = Duration::from_secs(900);
     let mut left = for_how_long;

@@ -1,4 +1,4 @@
-//! The key in escrow is handed over whenever a worker that starts later may need it.
+//! The vault hands its key to the escrow whenever a worker that starts later may need the key.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Returns the number of times that the key is handed over during an action.
+/// Returns the number of times that the vault hands over its key during an action.
 fn hand_overs(world: &mut World, what: impl FnOnce(&mut World)) -> u32 {
     let before = world.hand_overs;
     what(world);

@@ -1,5 +1,5 @@
-//! Script of the origin can write to the store and sign with its key. Records that script wrote must not remain valid
-//! after the script is gone, lead out of the app, or make a response valid twice.
+//! Malicious script of the origin can write valid login records to the vault's store. Such a record must not remain
+//! valid long after the script is gone, lead out of the app, or make an authorization response valid twice.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use kit::world::{EXCHANGE, PageResponse, Request, World};
 
 const STATE: &str = "chosen-by-the-script";
 
-/// Delivers the callback of a login that no page started. The login's record has this age in milliseconds (negative for
-/// a time in the future) and this `return_to`.
+/// Delivers the callback of a login that no page started. The login's forged record has this age in milliseconds and
+/// this `return_to`. A negative age is a time in the future.
 fn callback_of_forged(age: i64, return_to: &str) -> (World, Request) {
     let mut world = World::new();
     let hash = |text: &str| base64url::encode(&pkce::sha256(text.as_bytes()));

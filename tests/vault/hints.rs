@@ -1,5 +1,5 @@
-//! Vaults of one issuer and client in several workers: sign-outs reach all of them, and an outdated vault is replaced.
-//! Any script of the origin can forge a hint.
+//! Vaults of one issuer and client in several workers: sign-outs reach all vaults, and an outdated vault is replaced.
+//! The vaults send hints to each other, which any script of the origin can forge.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use kit::world::{EXCHANGE, Kind, PageResponse, REFRESH, REVOKE, World, configura
 
 const MEMORY: &str = "{}";
 const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
-/// A configuration of the same client in another build.
+/// The configuration of a newer build of the app, with the same client.
 const NEWER: &str = r#"{"clockTolerance":30}"#;
 const NEWER_SEALED: &str = r#"{"clockTolerance":30,"session":{"persist":"sealed"}}"#;
 
@@ -20,7 +20,7 @@ fn configured(changes: &str) -> Config {
     Config::parse(&configuration(changes), "https://app.example.com/worker.js").unwrap()
 }
 
-/// Creates an origin on which nobody is signed in.
+/// Creates a vault without a session, and a page that was loaded at this time.
 fn with_page(config: &str, loaded: u64) -> (World, PortId) {
     let mut world = World::with(config);
     let page = world.open_loaded_at(loaded, 0);
@@ -92,7 +92,7 @@ fn sign_out_elsewhere_is_not_announced_again() {
 #[test]
 fn no_page_silences_the_hints_of_its_vault() {
     let (mut world, page) = signed_in(MEMORY, 0);
-    // Script of a page can also send `hello`.
+    // Script of a page can also send `hello` with a load time of its choice.
     for loaded in [u64::MAX >> 11, 1 << 50, 1 << 45] {
         world.open_loaded_at(loaded, 0);
     }
@@ -117,7 +117,7 @@ fn storeless_sign_out_ends_a_sealed_session() {
     assert!(world.session(page).is_none(), "the store still has it");
 }
 
-/// Returns a page of another vault, which has signed in a session that the first vault has not read.
+/// Adds a second vault with a new session that the first vault has not read. Returns a page of the second vault.
 fn signed_in_unread(world: &mut World) -> PortId {
     let other = world.add_vault();
     let other_page = world.open_in(other);
@@ -194,7 +194,7 @@ fn stored_sign_out_is_verified_in_store() {
     let other = world.add_vault();
     let other_page = world.open_in(other);
     world.answer_all();
-    // The messages of the store itself do not arrive.
+    // Only hints can tell the other vault, because the store's change messages do not arrive.
     world.hold(&[Kind::Changed]);
     world.logout(page);
     world.answer_all();
@@ -224,8 +224,8 @@ fn stored_sign_out_counts_if_store_fails() {
     assert_eq!(world.reason(page), Some("logged_out"));
 }
 
-/// Creates a vault that is reading the session of another vault's page, and its own page, which has no response to its
-/// `hello` yet.
+/// Creates two vaults that share a store. The first vault is signed in. The second vault is still reading the session,
+/// so its page has no response to `hello` yet.
 fn loading() -> (World, PortId, usize, PortId) {
     let (mut world, page) = signed_in(SEALED, 0);
     world.reads_early = true;
@@ -243,7 +243,7 @@ fn was_told_of_a_session(world: &World, page: PortId) -> bool {
     told.any(|message| matches!(message.get("session"), Some(Value::Object(_))))
 }
 
-/// Asserts that a page learned of the logout, and never of the session.
+/// Asserts that a page was told of the logout, and was never told of the session.
 fn assert_logged_out_unseen(world: &World, page: PortId) {
     assert_eq!(world.reason(page), Some("logged_out"));
     assert!(!was_told_of_a_session(world, page));
@@ -313,7 +313,7 @@ fn login_after_an_early_logout_survives_a_clock_change() {
     let page = world.open();
     world.answer_all();
     world.logout(page);
-    // The store does not respond, and is read again a second later.
+    // The store does not respond: the vault gives the read up after three seconds, and reads again a second after that.
     world.advance(Duration::from_secs(3));
     world.release();
     world.sign_in(page);
@@ -401,7 +401,7 @@ fn forged_sign_outs_cause_one_look_a_second() {
         world.answer_all();
     }
     assert_eq!(world.count(Kind::Load), before + 1);
-    // The last hint is read nevertheless.
+    // The hints that arrived too early still cause one read after the second has passed.
     world.advance(Duration::from_millis(1001));
     assert_eq!(world.count(Kind::Load), before + 2);
 }
@@ -429,7 +429,7 @@ fn sign_out_that_another_vault_stored_is_not_announced_as_lost() {
     world.logout(page);
     world.logout(other_page);
     world.answer_all();
-    // The lock is not granted in time.
+    // The first vault does not get the lock before its time limit.
     world.advance(Duration::from_secs(61));
     assert!(
         world
@@ -511,7 +511,7 @@ fn sign_in_elsewhere_is_told_to_pages() {
     world.hint(0, sign_in(MEMORY, 0));
     assert_eq!(world.elsewhere(page), Some(true));
     assert!(world.session(page).is_none());
-    // A page that connects later is also told.
+    // A page that connects later is also told of the session elsewhere.
     let later = world.open();
     assert_eq!(world.elsewhere(later), Some(true));
     world.hint(0, sign_out(MEMORY));
@@ -571,7 +571,7 @@ fn forged_sign_ins_tell_pages_once_a_second() {
     world.pass(Millis::from_secs(1));
     world.hint(0, sign_in);
     assert_eq!(told(&world), 3);
-    // The pages have been told by now.
+    // The hint repeats a sign-in of which the pages were already told.
     world.pass(Millis::from_secs(1));
     world.hint(0, sign_in);
     assert_eq!(told(&world), 3);
@@ -590,7 +590,7 @@ fn newer_builds_sign_in_makes_pages_reconnect() {
         let (mut world, page) = signed_in(config, 10_000);
         world.hint(0, sign_in(newer, 20_000));
         assert!(is_told(&world, page, "outdated"), "{config}");
-        // Until it stops it serves its pages and later ones, and tells them to reconnect.
+        // Until the outdated vault stops, it serves its pages and new pages, and tells all of them to reconnect.
         assert!(calls_api(&mut world, page), "{config}");
         let later = world.open();
         assert!(is_told(&world, later, "outdated"), "{config}");
@@ -613,7 +613,7 @@ fn outdated_vault_stops_with_its_last_page() {
     world.leave(other);
     assert!(world.stopped.contains(&0));
     world.answer_all();
-    // The newer vault may have a session of the same grant.
+    // Nothing is revoked, because the newer vault may have a session of the same grant.
     assert_eq!(world.count(REVOKE), 0);
 }
 
@@ -676,7 +676,7 @@ fn dedicated_worker_keeps_its_session_in_memory() {
     world.hint(0, sign_in(NEWER, 20_000));
     assert!(!is_told(&world, page, "outdated"));
     assert!(calls_api(&mut world, page));
-    // The old vault has no reason to stay after the session has ended.
+    // Once the session has ended, the old vault has no reason to keep running.
     world.logout(page);
     assert!(is_told(&world, page, "outdated"));
 }

@@ -1,5 +1,5 @@
 //! Random orders of events: pages come, ask and leave; responses are late, lost or wrong; time passes; the device
-//! sleeps. The invariants of every world also hold in these lives.
+//! sleeps. `World` checks its invariants in these runs as in every test.
 //!
 //! A seed determines everything. A failure names its seed, which repeats the failure.
 
@@ -42,7 +42,7 @@ fn live(seed: u64) -> World {
     live_with(r#"{"inspect":true}"#, seed, &mut |_, _| {})
 }
 
-/// Creates a life with another configuration, in which `happen` may do something more at each step.
+/// Runs random events with these changes to the configuration. `happen` may add events at each step.
 fn live_with(changes: &str, seed: u64, happen: &mut dyn FnMut(&mut World, &mut Dice)) -> World {
     let mut dice = Dice::new(seed);
     let mut world = World::seeded(changes, seed);

@@ -25,7 +25,7 @@ pub(super) fn two_vaults_with(config: &str) -> (World, PortId, PortId) {
     (world, page, other_page)
 }
 
-/// Returns the status of a response, if there is one.
+/// Returns the status of the response to a call, if the response has arrived.
 pub(super) fn head(world: &World, call: Request) -> Option<u16> {
     match world.response(call) {
         Some(PageResponse::Head { status, .. }) => Some(*status),
@@ -50,7 +50,7 @@ fn session_survives_its_worker() {
     assert_eq!(world.count(REFRESH), 0);
 }
 
-/// Returns true if the store has a login or a session, or was ever asked for a session.
+/// Returns true if the store contains a login or a session, or if the vault has read the store or asked for the lock.
 fn is_anything_stored(world: &World) -> bool {
     !world.store.copy().is_empty()
         || !matches!(world.store.session(), Loaded::Nothing)
@@ -296,7 +296,7 @@ fn unstored_activity_is_not_counted() {
     let (mut world, page, other_page) = two_vaults();
     let active = r#"{"t":"active"}"#;
     world.say(page, active);
-    // This vault's writes fail until the other vault has written.
+    // The store rejects all writes until after the other vault's activity.
     world.store.is_full = true;
     world.advance(Duration::from_secs(100));
     world.say(other_page, active);
@@ -380,7 +380,7 @@ fn broken_store_does_not_block_login() {
     let page = world.open();
     world.answer_all();
     assert_eq!(world.reason(page), Some("storage_lost"));
-    // A popup is used because a login by redirect could not be stored.
+    // The login uses a popup, because a login by redirect would have to be stored.
     let address = world.begin_login(page, "popup");
     let response = world.provider.sign_in(&address);
     world.callback(page, &response);
@@ -449,7 +449,7 @@ fn login_completes_after_its_session_is_stored() {
         world.response(callback),
         Some(PageResponse::Settled { .. })
     ));
-    // The page is closed immediately, as after a call to an API.
+    // The worker stops immediately after the login, and a new page finds the session in the store.
     world.restart();
     let page = world.open();
     world.answer_all();

@@ -1,4 +1,4 @@
-//! Ends of a session that several vaults share: each applies to its own session and to no other.
+//! Several vaults share a session. When one of them ends it, no other session ends.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Returns two vaults. The first vault has reached the idle limit and could not read the store. The second vault's user
-/// was active this many seconds earlier, and this activity is in the store.
+/// Returns two vaults that share a session. The first vault's user was active 1800 seconds minus `before` ago, so the
+/// idle limit is `before` seconds away. The first vault is not told of changes in the store.
 fn idle_in_one(before: u64) -> (World, PortId, PortId) {
     let mut world = World::with(SEALED);
     world.provider.lifetime = secs(7200);
@@ -56,7 +56,7 @@ fn refresh_elsewhere_undoes_an_idle_end() {
     assert_goes_on(world, page, other_page, 9);
 }
 
-/// Returns two vaults. The second vault has another login, which the first does not know.
+/// Returns two vaults that share a store. The second vault has signed in again, and the first vault has not been told.
 fn two_logins() -> (World, PortId, PortId) {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.hold(&[Kind::Changed]);
@@ -174,7 +174,7 @@ fn late_look_at_logout_spares_next_login() {
     world.hold_in(0, Kind::Load);
     world.logout(other_page);
     world.answer_all();
-    // The first vault is told of the logout and reads the store. During the read it gets the lock for a login.
+    // The first vault is reading the store because of the logout. During this read, it gets the lock for its login.
     world.callback(page, &response);
     world.answer_all();
     assert_eq!(world.outstanding(Kind::Load), 2);

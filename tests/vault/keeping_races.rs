@@ -61,7 +61,7 @@ fn lock_is_kept_after_an_uncertain_write() {
             world.land_late(job);
         }
     }
-    world.advance(secs(10)); // It is canceled, and still reaches the store.
+    world.advance(secs(10)); // The vault cancels the write, which still reaches the store.
     world.store.is_unavailable = true;
     world.expire_access_token();
     world.unhold_kind(Kind::Persist);
@@ -84,8 +84,8 @@ fn stale_read_does_not_undo_a_logout() {
     world.unhold_kind(Kind::Load);
     world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
-    // The vault reads the store while its own refresh is in flight, and receives the record after its own logout was
-    // written.
+    // The vault reads the store while its refresh is in flight. It receives the record that it read only after it has
+    // written its logout.
     world.reads_early = true;
     world.hold(&[Kind::Load]);
     world.say(page, r#"{"t":"active"}"#);
@@ -150,7 +150,7 @@ fn slow_store_delays_the_idle_end() {
     world.answer_all();
     let _ = call;
     world.advance(secs(5));
-    // page reaches its limit, and its read is slow
+    // The vault of `page` reaches the idle limit, and its read of the store is slow.
     world.hold(&[Kind::Load]);
     world.pass(strongroom::base::clock::Millis::from_secs(6));
     world.timer_fires(strongroom::base::clock::Millis::ZERO);
@@ -195,7 +195,7 @@ fn clock_set_back_after_a_restore() {
     let (mut world, _) = World::signed_in_with(LONG);
     world.advance(secs(7000));
     world.restart();
-    world.now.monotonic = strongroom::base::clock::Millis((1 << 40) + 1000); // As web/host.rs counts in a new worker.
+    world.now.monotonic = strongroom::base::clock::Millis((1 << 40) + 1000); // A new worker's clock starts like this.
     let page = world.open();
     world.answer_all();
     world.set_clock_by(-7000);
@@ -251,9 +251,9 @@ fn change_during_a_look_is_not_lost() {
     world.reads_early = true;
     world.hold_in(1, Kind::Load);
     world.fetch(page, "/orders");
-    world.advance(secs(16)); // activity stored, other_page reads the store: not yet decrypted
+    world.advance(secs(16)); // The activity is stored. The vault of `other_page` has not decrypted the record yet.
     world.logout(page);
-    world.answer_all(); // stored, Changed delivered to other_page during its read
+    world.answer_all(); // The logout is stored, and the vault of `other_page` is told during its read.
     world.unhold();
     assert!(
         world.session(other_page).is_none(),
@@ -274,12 +274,12 @@ fn read_older_than_own_write_is_ignored() {
     world.callback(other_page, &response);
     world.answer_all();
     world.hold(&[Kind::Changed]);
-    world.advance(secs(7)); // page stores activity; Changed waits
-    // other_page: Changed -> a read begins and finds alice
+    world.advance(secs(7)); // The vault of `page` stores activity. The change message is held back.
+    // The vault of `other_page` gets the change message and begins a read, which finds alice's session.
     world.answer_one(Kind::Changed);
     world.delay_pending_loads();
     world.unhold_kind(EXCHANGE);
-    world.answer_all(); // bob's login is written by other_page
+    world.answer_all(); // The vault of `other_page` writes bob's session.
     world.unhold();
     world.release();
     let sub = |world: &World, page| {
@@ -298,11 +298,11 @@ fn held_401_is_delivered_for_expired_successors() {
     world.hold(&[Kind::Changed]);
     world.hold_in(0, Kind::Lock);
     let call = world.fetch(page, "/orders");
-    world.answer_all(); // 401, waits for the lock
+    world.answer_all(); // The API responds with 401, and the vault waits for the lock.
     let other_call = world.fetch(other_page, "/orders");
     world.answer_all();
     assert_eq!(head(&world, other_call), Some(200));
-    // the device sleeps longer than a token lives
+    // The device sleeps for longer than the lifetime of a token.
     world.sleep_unnoticed(secs(700));
     world.unhold();
     world.release();
@@ -382,7 +382,7 @@ fn slow_first_look_finds_the_session_later() {
 fn limits_revoke_without_lock() {
     let (mut world, _p) = World::signed_in_with(SEALED);
     world.hold(&[Kind::Lock]);
-    // The idle limit, and the time to wait for the lock.
+    // The idle limit passes, and then the longest wait for the lock.
     world.advance(secs(1800 + 31));
     assert_eq!(world.count(REVOKE), 1);
 }
@@ -390,7 +390,8 @@ fn limits_revoke_without_lock() {
 #[test]
 fn unlocked_read_during_locked_read_ends_no_session() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
-    // page: activity at T, flush due at T+15; page is frozen from T+1; other_page stays active; page thaws at T+1801
+    // The user of `page` is active, and the vault would store this activity 15 seconds later. Before it does, its tab
+    // freezes until after the idle limit. The user of `other_page` stays active.
     world.advance(secs(100));
     let _ = world.fetch(page, "/orders");
     world.answer_all();
@@ -402,13 +403,13 @@ fn unlocked_read_during_locked_read_ends_no_session() {
         assert_eq!(head(&world, call), Some(200));
         world.advance(secs(16));
     }
-    // The page thaws, and its timer fires. Its vault gets the lock before the read has finished.
+    // The tab thaws, and the timer fires. The vault gets the lock before its read has finished.
     world.reads_early = false;
     world.thaw();
-    world.tick_of(0); // doubt: read; flush: lock
+    world.tick_of(0); // The vault reads the store, and asks for the lock to store the activity.
     world.hold(&[Kind::Load, Kind::Changed]);
-    world.answer_all(); // lock granted -> Reading
-    world.answer_one(Kind::Load); // the read, while the lock's own read is in flight
+    world.answer_all(); // The vault gets the lock and begins a second read.
+    world.answer_one(Kind::Load); // The first read finishes during the second.
     world.release();
     world.advance(secs(1));
     assert!(
@@ -450,7 +451,7 @@ fn login_during_a_forced_logout_stays() {
     let response = world.provider.sign_in(&response);
     world.hold(&[Kind::Lock, Kind::Load]);
     world.logout(page);
-    world.advance(secs(6)); // reading without the lock
+    world.advance(secs(6)); // The vault now reads without the lock.
     world.callback(page, &response);
     world.answer_all();
     assert!(world.session(page).is_some());
@@ -488,7 +489,7 @@ fn lock_holder_does_not_undo_a_logout() {
     let logout = world.logout(page);
     world.advance(secs(6));
     assert!(world.response(logout).is_some());
-    // The vault that logged out is gone; the vault that was refreshing was frozen, and writes the successor.
+    // The vault that logged out is gone. The other vault was frozen during its refresh, and now writes the successor.
     world.kill(0);
     world.unhold_kind(REFRESH);
     world.answer_all();

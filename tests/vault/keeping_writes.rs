@@ -1,4 +1,4 @@
-//! Writing to the shared store: changes during a write are written next, and a failed write is repeated.
+//! Writing to the shared store: a change during a write is written after it, and a failed write is repeated.
 
 use std::time::Duration;
 
@@ -138,7 +138,7 @@ fn lock_is_kept_until_login_replaces_revoked_session() {
     world.logout(page);
     world.callback(page, &response);
     world.answer_all();
-    // The store still has the session that was logged out.
+    // The store still has the session that was logged out, because it rejects the write.
     world.store.is_full = true;
     world.release();
     assert_eq!(world.lock_holder(), Some(0));
@@ -195,7 +195,7 @@ fn closed_page_is_not_told_of_its_login() {
     world.answer_all();
     assert_eq!(world.response(callback), None);
     world.leave(page);
-    // Every world checks that a page that has left receives nothing.
+    // `World` checks that a page that has left receives no message.
     world.release();
     assert!(world.response(callback).is_some());
 }

@@ -1,4 +1,4 @@
-//! The messages of a page are limited, and every message is answered or has no effect.
+//! The number and size of a page's messages are limited. Every message gets a response or has no effect.
 
 use strongroom::vault::{Body, PortId, RequestId};
 
@@ -35,7 +35,7 @@ fn second_hello_changes_nothing() {
     world.expire_access_token();
     world.fetch(page, "/orders");
     world.release();
-    // The page receives each session once and not twice, because it is still one page.
+    // A second `hello` does not register the page twice, so the page receives each session once.
     let sessions = world.page(page).messages[told_before..].iter();
     let sessions = sessions.filter(|m| m.str("t") == Some("session"));
     assert_eq!(sessions.count(), 1);

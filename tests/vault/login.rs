@@ -321,7 +321,7 @@ fn unfinished_logins_count_for_ten_minutes() {
     let one_too_many = world.login(page, "redirect");
     world.answer_all();
     assert_eq!(world.code(one_too_many), "limit_exceeded");
-    // No timer fires for these logins.
+    // The vault has no timer for these logins, so only the clock tells it that they have expired.
     world.sleep_unnoticed(Duration::from_millis(600_001));
     world.begin_login(page, "redirect");
 }

@@ -147,7 +147,7 @@ fn revocation_is_retried_three_times_in_all() {
         world.provider.outage(Endpoint::Revoke, fault);
         let logout = world.logout(page);
         world.advance(Duration::from_secs(10));
-        // The page does not wait for the retries.
+        // The page gets its response before the vault repeats the revocation.
         assert_eq!(
             world.response(logout),
             Some(&PageResponse::Done(None)),
@@ -240,7 +240,7 @@ fn missing_provider_logout_is_reported() {
     let logout = world.ask(page, PROVIDER_LOGOUT);
     assert_eq!(world.code(logout), "unsupported");
     assert!(world.session(page).is_none());
-    // The vault cannot revoke the token either, and no page waits for a revocation.
+    // The metadata has no revocation endpoint either, so no token is revoked.
     assert_eq!(world.count(REVOKE), 0);
 }
 
@@ -248,13 +248,13 @@ fn missing_provider_logout_is_reported() {
 fn leaving_page_does_not_stop_revocation() {
     let (mut world, page) = World::signed_in();
     world.logout(page);
-    // The world would notice if the page were told of the end.
+    // `World` would fail the test if the vault told this page of the session's end.
     world.leave(page);
     world.answer_all();
     assert!(world.provider.has_revoked_everything());
 }
 
-/// Returns the response to a login by redirect, in a worker that does not know the login.
+/// Returns the response to a login by redirect, and a page of a new worker, which finds the login only in the store.
 fn at_callback() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();
@@ -265,7 +265,7 @@ fn at_callback() -> (World, PortId, String) {
     (world, page, response)
 }
 
-/// Logs out while a login waits at this stage, and checks that the login is canceled and creates no session.
+/// Logs out while a login waits at this stage. Checks that the login is canceled and creates no session.
 fn logged_out_while_a_login_waits_for(stage: Kind) -> World {
     let (mut world, page, response) = at_callback();
     world.hold(&[stage]);

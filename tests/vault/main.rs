@@ -1,4 +1,4 @@
-//! The vault in virtual time, with a provider that really issues tokens and an API that really checks them.
+//! Tests of the vault in virtual time, with a provider that issues tokens and an API that checks them.
 //!
 //! Each file tests one behavior. All files share `tests/kit`. At the end of each test, its world checks that every
 //! request of a page got exactly one response, that no page received a secret, and that no consumed refresh token was

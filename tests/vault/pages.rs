@@ -18,7 +18,7 @@ fn least_recent_page_is_evicted() {
         world.open();
     }
     assert_eq!(world.closed(), &pages[..3]);
-    // The world would notice if they were told of it.
+    // `World` would fail the test if the vault told a closed page of the logout.
     world.logout(pages[3]);
 }
 
@@ -129,7 +129,7 @@ fn page_of_another_version_is_closed() {
     world.say(page, r#"{"t":"hello","version":2}"#);
     assert_eq!(world.failure(page), "message_invalid");
     assert_eq!(world.closed(), [page]);
-    // The world would notice if the first page were also told of the session.
+    // `World` would fail the test if the vault told the closed page of the logout.
     world.logout(other);
 }
 

@@ -5,7 +5,7 @@ use strongroom::vault::PortId;
 
 const TWO_HOURS: i64 = 7_200_000;
 
-/// Returns the user's name in the session after a refresh that returns "Alicia".
+/// Returns the user's name in the session after a refresh whose ID token has the name "Alicia".
 fn name_after_refresh(world: &mut World, page: PortId) -> String {
     world.provider.name = Some("Alicia");
     world.expire_access_token();
@@ -50,7 +50,7 @@ fn date_of_a_refresh_moves_the_clock() {
             world.provider.dates_off.insert(Endpoint::Refresh, 0);
         }
         world.set_clock_by(-7200);
-        // An ID token that seems to be from the future is rejected.
+        // Without the provider's time, the new ID token seems to be from the future and is ignored.
         assert_eq!(name_after_refresh(&mut world, page), name);
     }
 }

@@ -96,7 +96,7 @@ fn par_false_fails_if_pushing_is_required() {
     assert_eq!(world.code(login), "unsupported");
 }
 
-/// Responses with which a provider refuses pushed requests of this client, and an unreadable response.
+/// Responses of a provider that accepts no pushed requests from this client. CORS hides the last one.
 const CLOSED: [Fault; 7] = [
     Fault::Refused("invalid_client"),
     Fault::Refused("unauthorized_client"),
@@ -266,7 +266,7 @@ fn failed_push_reports_its_cause() {
         assert_eq!(world.code(login), code, "{fault:?}");
         assert_eq!(world.count(Kind::Store), 0);
         assert_eq!(world.count(PROBE), 0, "{fault:?}");
-        // The next login is independent of it.
+        // The failure does not affect the next login.
         world.begin_login(page, "redirect");
     }
 }

@@ -1,5 +1,5 @@
-//! The reason why a provider ended a session or requires the user, as far as the provider names it: for pages whose
-//! configuration asks for it, and never in the provider's own words.
+//! A page can learn why a provider ended the session or requires the user to sign in. The configuration must enable
+//! this, and the provider's own words are never shown.
 
 use kit::world::{Endpoint, Fault, World};
 use strongroom::vault::PortId;

@@ -1,5 +1,5 @@
-//! A successful refresh: one at a time, and in this order: successor persisted, adopted, waiting calls released, pages
-//! told. Also tests which claims the new ID token may change.
+//! Successful refreshes run one at a time. Each persists the new tokens, adopts them, releases the waiting calls and
+//! tells the pages, in this order. These tests also cover the claims that the new ID token may change.
 
 use strongroom::base::digest::sha256;
 use strongroom::codec::json::{Object, Value};
@@ -150,7 +150,7 @@ fn reduced_scope_is_recorded() {
         let scopes = scopes.as_array().unwrap().iter();
         scopes.map(|s| s.as_str().unwrap().to_owned()).collect()
     };
-    // RFC 6749 5.1: a missing scope means the requested scope.
+    // RFC 6749 section 5.1: a response without `scope` grants the requested scope.
     assert_eq!(scopes(&world), ["openid", "profile", "offline_access"]);
     world.provider.scope = Some("openid");
     world.expire_access_token();
@@ -274,7 +274,7 @@ fn fingerprint_is_the_start_of_a_salted_hash() {
     let holding = holdings[0].as_object().unwrap();
     let authorization = world.seen_by_api[0].authorization.expose();
     let token = authorization.strip_prefix("Bearer ").unwrap();
-    // The vault's first random numbers.
+    // The salt consists of the first random bytes that the vault received.
     let mut salted = vec![0; 16];
     Dice::new(1).fill(&mut salted);
     salted.extend_from_slice(token.as_bytes());
@@ -315,7 +315,7 @@ fn inspector_sees_generations_and_fingerprints() {
     world.expire_access_token();
     call(&mut world, page);
     let after = holdings(&mut world);
-    // Access token and refresh token; the ID token has no generation.
+    // The first two entries are the access token and the refresh token. The ID token has no generation.
     for i in [0, 1] {
         assert_eq!(generation(&before[i]), Some(1));
         assert_eq!(generation(&after[i]), Some(2));

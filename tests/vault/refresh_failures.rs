@@ -27,7 +27,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Creates a page whose call waits for a refresh that meets `fault`.
+/// Creates a page whose call waits for a refresh that fails with `fault`.
 fn waiting(fault: Fault) -> (World, PortId, Request) {
     let (mut world, page) = World::expired();
     world.provider.fault(Endpoint::Refresh, &[fault]);
@@ -118,7 +118,7 @@ fn invalid_grant_ends_the_session_in_every_page() {
     }
     let next = world.fetch(page, "/orders");
     assert_eq!(world.code(next), "login_required");
-    // No token is left to revoke.
+    // Nothing is revoked, because the provider has rejected the refresh token.
     assert_eq!((world.count(REFRESH), world.count(REVOKE)), (1, 0));
 }
 
@@ -217,7 +217,7 @@ fn backoff_grows_and_ends() {
     let moments = world.moments(REFRESH);
     assert_eq!(moments.len(), 10);
     let gaps: Vec<Duration> = moments.windows(2).map(|w| w[1] - w[0]).collect();
-    // Half a second doubling up to a minute, give or take a quarter.
+    // The delays start at half a second and double up to a minute. Each may vary by a quarter.
     let mut expected = Duration::from_millis(500);
     for gap in gaps {
         assert!(
@@ -250,7 +250,7 @@ fn retries_of_many_vaults_are_spread() {
 fn retry_after_binds_all_callers() {
     for status in [429, 503] {
         let (mut world, page, call) = waiting(Fault::Busy(status, Some(30)));
-        // Too long for a call to wait.
+        // The call fails, because a call does not wait for thirty seconds.
         assert_eq!(world.code(call), "provider_unavailable");
         for _ in 0..29 {
             world.advance(seconds(1));
@@ -265,8 +265,8 @@ fn retry_after_binds_all_callers() {
     }
 }
 
-/// Creates three pages whose calls get no token for longer than a minute, because the provider said to wait, failed
-/// repeatedly, or is misconfigured. Also returns the maximum wait of each page.
+/// Creates three pages whose calls get no token for a minute or longer: one provider sent `Retry-After`, one failed
+/// repeatedly, and one is misconfigured. Also returns the maximum wait of each page.
 fn postponed() -> [(World, PortId, Duration); 3] {
     let (told, page_told, _) = waiting(Fault::Busy(503, Some(120)));
     let (mut failed, page_failed) = World::expired();

@@ -1,5 +1,5 @@
-//! Several APIs with their own access tokens from one refresh token (RFC 8707): each token is fetched when a call first
-//! needs it, for the resource that its rule names, and only one refresh runs at a time.
+//! Several APIs with their own access tokens from one refresh token (RFC 8707): each token is requested when a call
+//! first needs it, for the `resource` of the API's entry in `apis`. Only one refresh runs at a time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -275,7 +275,8 @@ fn refused_resources_deliver_held_401s() {
     assert_fine(&mut world, page, API);
     world.provider.withdraw_access_tokens();
     world.provider.resources = vec![BILLS];
-    // The first call waits for the refresh, which is rejected. The second call meets the stored rejection.
+    // The provider rejects the refresh for which the first call waits. The vault remembers this, so the second call
+    // causes no refresh.
     for _ in 0..2 {
         let refused = call(&mut world, page, API);
         assert_eq!(world.status(refused), 401);
@@ -303,7 +304,7 @@ fn refusal_after_a_loss_keeps_the_successor() {
     let refused = call(&mut world, page, API);
     world.advance(Duration::from_secs(2));
     assert_eq!(world.code(refused), "client_rejected");
-    // No call is made for so long that the provider would no longer forgive the consumed token.
+    // After this pause, the provider would no longer accept the consumed refresh token.
     world.advance(Duration::from_secs(30));
     assert_fine(&mut world, page, OTHER_API);
     assert_eq!(world.provider.reuses, 0);
@@ -478,7 +479,7 @@ fn invariants_hold_in_any_order() {
     assert!(refreshes > 200, "{refreshes} refreshes");
 }
 
-/// Runs a life with random events in a random order, and returns the number of refreshes.
+/// Runs random events in a random order, and returns the number of refreshes.
 fn live(seed: u64) -> usize {
     let mut dice = Dice::new(seed);
     let apis = dice.pick(&[APIS, ONE_OF_TWO]);
@@ -524,11 +525,11 @@ fn live(seed: u64) -> usize {
             _ => world.answer_any(&mut |sides| dice.roll(sides)),
         }
     }
-    // Open requests are answered, or the world reports them at its end.
+    // When `World` is dropped, it reports open requests that get no response.
     world.count(REFRESH)
 }
 
-/// Returns the numbers of the tokens that the last call's response was searched for, in order.
+/// Returns the tokens for which the last call's response was searched, in order.
 fn searched(world: &World) -> Vec<String> {
     let searched = &world.seen_by_api.last().unwrap().searched;
     searched
@@ -547,7 +548,8 @@ fn searches_responses_for_every_apis_tokens() {
     assert_fine(&mut world, page, OTHER_API);
     let bills = &searched(&world)[0];
     assert_eq!(&searched(&world)[1..], [login.clone(), orders.clone()]);
-    // Shortly before their expiry both tokens are refreshed, and the previous ones are searched for as well.
+    // Shortly before they expire, both access tokens are refreshed. Responses are then also searched for the previous
+    // tokens.
     world.advance(Duration::from_secs(271));
     assert_fine(&mut world, page, API);
     assert_fine(&mut world, page, API);

@@ -1,10 +1,10 @@
-//! A page is told where the session that it found came from.
+//! A page that finds a session is told the session's origin, such as the store.
 
 use crate::keeping::SEALED;
 use kit::world::World;
 use strongroom::vault::PortId;
 
-/// Returns the origin of the session in the response to `hello`.
+/// Returns the origin of the session that the response to `hello` names.
 fn from(world: &World, page: PortId) -> Option<&str> {
     world
         .page(page)

@@ -1,5 +1,5 @@
-//! Tokens never enter the page or a log, over a whole life and in every failure. Every other test is searched in the
-//! same way at its end; this control shows that the search finds something.
+//! Tokens never reach a page or a log, in a whole session and in every failure. `World` searches the messages of every
+//! other test in the same way. A control in this file shows that the search finds tokens.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const FAULTS: &[Fault] = &[
 
 const FLAWS: &[Flaw] = &[Flaw::Signature, Flaw::UnknownKey, Flaw::Missing];
 
-/// Creates all events of a successful session, with all messages recorded.
+/// Runs a successful session with all its events, and records all messages.
 fn a_whole_life() -> World {
     let mut world = World::with(r#"{"inspect":true}"#);
     let [page, popup] = [world.open(), world.open()];
@@ -99,7 +99,7 @@ fn page_sees_exactly_these_members_of_a_session() {
         ]
         .concat()
     };
-    // With persistence, the provider identifies each login by its number.
+    // With persistence, the provider's name for the user is the number of the login.
     for (config, kept, name) in [
         ("{}", "", "Alice"),
         (
@@ -134,7 +134,7 @@ fn debug_output_shows_only_names() {
     world.leave(gone);
     world.say(said_goodbye, r#"{"t":"bye"}"#);
     world.wake();
-    // A request that is canceled.
+    // This provider request is canceled by its time limit.
     let page = world.open();
     world.sign_in(page);
     world.expire_access_token();

@@ -1,5 +1,5 @@
-//! Sockets: allowed by the rules for requests, opened with the current token in the place that the rule names, and
-//! closed with their session.
+//! WebSockets are allowed by the same `apis` entries as requests. They open with the current token in the place that
+//! the entry's `webSocket` names, and close when the session ends.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use strongroom::vault::PortId;
 
 const LIVE: &str = "wss://api.example.com/v1/live";
 
-/// Returns a configuration whose rule has this `webSocket`.
+/// Returns a configuration with one `apis` entry, which has this `webSocket`.
 fn configured(place: &str) -> String {
     [
         r#"{"apis":[{"url":"https://api.example.com/v1/","webSocket":"#,
@@ -54,7 +54,7 @@ fn token_goes_to_a_hidden_sub_protocol() {
     assert_eq!(names[0], "chat");
     assert!(names[1].starts_with("bearer.at-"), "{}", names.len());
     assert_eq!(handshake.url.expose(), LIVE);
-    // This server chose that one.
+    // This server chooses the protocol that contains the token, so the page sees an empty protocol.
     assert_eq!(protocol(&world, socket), "");
     assert_eq!(world.sockets.first_messages, []);
 }
@@ -189,7 +189,7 @@ fn socket_with_blocked_probe_gets_no_token() {
         );
     }
     assert_eq!(world.count(Kind::Socket), 0);
-    // A rejection of a socket is not remembered.
+    // The vault does not remember a blocked socket, and tries again each time.
     assert_eq!(world.sockets.probed.len(), 40);
 }
 

@@ -1,5 +1,5 @@
-//! An API that requires another authentication (RFC 9470) or more scope (RFC 6750 3.1): its page is told which login
-//! satisfies it, and no loop occurs.
+//! An API that requires another authentication (RFC 9470) or more scope (RFC 6750 3.1): the page is told which login
+//! satisfies the API, and repeated demands cause no loop.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn demanding(config: &str, demand: (u16, &'static str)) -> (World, PortId, Reque
     (world, page, call)
 }
 
-/// Returns the login that the page was offered, up to the provider and back.
+/// Performs the login that the page was offered. Returns the URL of the authorization request.
 fn satisfy(world: &mut World, page: PortId, call: Request, mode: &str) -> String {
     let options = world.offered_login(call).unwrap();
     let members = format!(
@@ -137,7 +137,7 @@ fn repeated_challenge_offers_no_login() {
             let again = call(&mut world, page);
             assert_eq!(world.code(again), "step_up_failed", "{code} {mode}");
             assert_eq!(world.offered_login(again), None);
-            // A minute later it may require something that has become too old since.
+            // A minute later a login is offered again, because the authentication may have become too old.
             world.advance(Duration::from_secs(60));
             let later = call(&mut world, page);
             assert_eq!(world.code(later), code, "{mode}");

@@ -1,4 +1,4 @@
-//! A store that never answers: the vault gives it up after the time limit of a provider request.
+//! A store that never responds: the vault stops waiting after the time limit for provider requests.
 
 use std::time::Duration;
 

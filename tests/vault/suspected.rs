@@ -1,5 +1,6 @@
-//! Refusals without a usable reason: an empty 400, `invalid_request`, or an `invalid_grant` without CORS headers.
-//! The session is suspected: its user should sign in again, and any success restores it.
+//! Refusals without a usable reason: an empty 400, `invalid_request`, or an `invalid_grant` without CORS headers. The
+//! vault then suspects that the session is over: it asks the user to sign in again, and any successful refresh restores
+//! the session.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,8 +20,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Creates a page with an expired access token, whose grant was revoked at a provider that rejects refreshes in this
-/// way.
+/// Creates a page with an expired access token. The provider has revoked the grant and rejects refreshes in this way.
 fn revoked(refusing: Refusing) -> (World, PortId) {
     let (mut world, page) = World::expired();
     world.provider.refusing = refusing;
@@ -277,7 +277,8 @@ fn calls_do_not_shorten_the_two_minutes() {
 #[test]
 fn cdn_error_without_cors_is_an_outage() {
     let (mut world, page) = World::expired();
-    // The CDN has cached the discovery document, but not under a new URL.
+    // The CDN hides the provider's failure from the vault: it returns error responses without CORS headers at both
+    // endpoints.
     world.provider.outage(Endpoint::Refresh, Fault::Opaque);
     world.provider.outage(Endpoint::Probe, Fault::Opaque);
     keep_calling(&mut world, page, 900);
@@ -294,7 +295,7 @@ fn offline_service_worker_is_not_the_provider() {
     world.service_worker = Some(BTreeMap::new());
     call(&mut world, page);
     world.expire_access_token();
-    // The browser has cached the discovery document under each URL that was requested before.
+    // The service worker has cached the discovery document under each URL that was requested before.
     world.wake();
     world.provider.outage(Endpoint::Refresh, Fault::Opaque);
     keep_calling(&mut world, page, 10);
@@ -360,7 +361,7 @@ fn each_probe_uses_a_new_address() {
     assert_eq!(world.count(DISCOVERY), discovered);
 }
 
-/// Returns a world with configured metadata whose provider refuses a refresh in a response that CORS hides.
+/// Creates a vault with configured metadata. Its provider has rejected a refresh with a response that CORS hides.
 fn hidden_refusal_with_keys_at(jwks_uri: &str) -> (World, PortId) {
     let (mut world, page) = World::signed_in_with(&format!(
         r#"{{"metadata":{{"issuer":"https://id.example.com",

@@ -5,7 +5,7 @@ use kit::world::provider::params;
 use kit::world::{EXCHANGE, REVOKE, World};
 use strongroom::vault::PortId;
 
-/// Scopes of a grant, as the provider names them, for a login that asked for `openid profile offline_access`.
+/// Granted scopes in a token response. The login asked only for `openid profile offline_access`.
 const WIDER: &str = "openid profile offline_access orders admin";
 
 fn sign_in_granted(config: &str, granted: &'static str) -> (World, PortId, kit::world::Request) {
@@ -87,7 +87,7 @@ fn planted_scopes_do_not_count_as_requested() {
     let forged = record.replace(r#""scope":null"#, &format!(r#""scope":"{WIDER}""#));
     assert_ne!(forged, record);
     world.store.forge(&key, &forged);
-    // The vault that remembers the login has ended.
+    // The new worker knows the login only from the forged record.
     world.restart();
     let page = world.open();
     let response = world.provider.sign_in(&address);
@@ -125,7 +125,7 @@ fn silent_login_needs_no_refresh_token() {
     assert_eq!(world.warnings(page).len(), 0);
 }
 
-/// Returns the record and the URL of a login whose tokens would be bound to the attacker's key.
+/// Returns an attacker's DPoP key from a login record, and the key's thumbprint.
 fn of_attacker() -> (String, String) {
     let mut world = World::seeded(r#"{"dpop":true}"#, 7);
     let page = world.open();
@@ -152,7 +152,7 @@ fn with_planted_key() -> (World, PortId, String, String) {
     (world, page, address, planted_jkt)
 }
 
-/// Finishes the login of `with_planted_key`, and checks that its tokens are bound to another key.
+/// Finishes the login of `with_planted_key`, and checks that the tokens are not bound to the attacker's key.
 fn assert_planted_key_is_ignored(world: &mut World, page: PortId, address: &str, planted: &str) {
     let response = world.provider.sign_in(address);
     world.callback(page, &response);

@@ -67,7 +67,7 @@ fn persistent_401s_in_any_order_cause_no_storm() {
     let quick = world.fetch(page, "/never");
     world.answer_call(quick);
     world.answer_all();
-    // The fast call is rejected with the third token, the slow call with the second.
+    // The API rejects the fast call with the third token, and the slow call with the second.
     world.answer_call(quick);
     world.answer_call(slow);
     world.answer_all();
@@ -148,7 +148,7 @@ fn late_401_uses_the_last_token_there_is() {
     let [one, other] = [(), ()].map(|()| world.fetch(page, "/orders"));
     world.answer_call(one);
     world.answer_all();
-    // From now on, a refresh needs the user.
+    // The provider rejects the next refresh, because the user would have to sign in.
     let fault = Fault::Refused("interaction_required");
     world.provider.fault(Endpoint::Refresh, &[fault]);
     world.advance(Duration::from_secs(290));
