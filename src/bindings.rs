@@ -1,8 +1,8 @@
-//! The JavaScript interface of the core. The imports are in `src/browser/platform.rs`.
+//! The functions that the core exports to JavaScript. The functions that it imports are in `src/browser/platform.rs`.
 //!
-//! Bindings convert values and decide nothing. Errors become objects with `code` and `message`.
+//! Bindings only convert values. Errors become objects with `code` and `message`.
 //!
-//! Each child is built as a wasm module of its own, with the Cargo feature of its name.
+//! `core`, `edge` and `vault` are each built as a separate wasm module, with the Cargo feature of the same name.
 
 #[cfg(feature = "core")]
 pub mod core;

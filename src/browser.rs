@@ -1,18 +1,18 @@
-//! The vault's host in a browser's worker: carries out what the core decides.
+//! The vault's host in a browser's worker. The host performs the outputs of the core.
 //!
 //! - `host`: the loop between the core and the parts below.
-//! - `api_call`: requests to APIs, and their bodies, which go to the page in chunks.
-//! - `api_socket`: sockets to APIs, and their messages.
-//! - `operation`: operations of the core that take several steps:
+//! - `api_call`: requests to APIs, and the responses' bodies, which go to the page in chunks.
+//! - `api_socket`: WebSocket connections to APIs, and the messages on these sockets.
+//! - `operation`: operations that the core requests and that take several asynchronous steps:
 //!   - `provider_request`: requests to the provider.
-//!   - `encrypted_store`: pending logins and kept sessions, by `database`, `sealing` and `session_key`.
-//!   - `signature`: verification by WebCrypto.
+//!   - `encrypted_store`: stored logins and sessions. It uses `database`, `sealing` and `session_key`.
+//!   - `signature`: verification of signatures by WebCrypto.
 //!   - `key_generation`: key pairs for DPoP.
-//! - `basic`: stand-ins for what only the extended module has.
-//! - `context`: what all parts share, and the events.
-//! - `dpop`: the keys that tokens are bound to, and signatures with them.
-//! - `escrow`: the key of sessions, if a service worker has it.
-//! - `platform`: the imports that `web_sys` and `js_sys` lack.
+//! - `basic`: stubs for the parts that only the extended module has.
+//! - `context`: the state that all parts share, and the events.
+//! - `dpop`: the keys that tokens are bound to, and signatures with these keys.
+//! - `escrow`: the key that encrypts stored sessions, if a service worker holds that key.
+//! - `platform`: the JavaScript imports that `web_sys` and `js_sys` lack.
 
 mod api_call;
 #[cfg_attr(not(feature = "extended"), path = "browser/basic/api_socket.rs")]

@@ -1,9 +1,9 @@
 //! An OAuth 2.0 and OpenID Connect client that keeps tokens out of the page.
 //!
 //! This crate is the core of [strongroom](https://www.npmjs.com/package/strongroom). Compiled to WebAssembly, it runs
-//! in a Web Worker. In the worker, the core signs the user in by the authorization code flow with PKCE, refreshes with
-//! rotation, validates ID tokens, and adds the access token to requests for APIs. The page sends it commands and
-//! receives results, but never a token. On a server, a token handler applies the same rules ([`edge`]).
+//! in a Web Worker. In the worker, the core signs the user in by the authorization code flow with PKCE, validates ID
+//! tokens, rotates refresh tokens, and adds the access token to requests for APIs. The page sends commands to the core
+//! and receives results, but never a token. On a server, a token handler ([`edge`]) follows the same rules for tokens.
 //!
 //! # The core does no I/O
 //!
@@ -14,11 +14,11 @@
 //!    response of the provider, the head of an API's response, a timer, a verified signature.
 //! 2. [`Vault::poll`](vault::Vault::poll) returns the next [`Output`](vault::Output), if any: send this
 //!    request, store these bytes, verify this signature, post this message to that page.
-//! 3. [`Vault::next_tick`](vault::Vault::next_tick) returns the time of the next timer. It may fire late or
-//!    early: no rule depends on it, because every input carries the time.
+//! 3. [`Vault::next_tick`](vault::Vault::next_tick) returns the time of the next timer. The timer may fire late or
+//!    early: no rule depends on the timer, because every input carries the time.
 //!
-//! So each rule can be tested natively, in virtual time, with all faults of a network. The host
-//! for browsers is `browser` (wasm32 only), and `bindings` is its JavaScript interface.
+//! Because the core does no I/O, native tests can run each rule in virtual time and simulate every network fault. The
+//! host for browsers is the module `browser` (wasm32 only). The module `bindings` is the JavaScript interface.
 //!
 //! ```
 //! use strongroom::base::clock::{Instant, Millis};
@@ -80,8 +80,8 @@
 //!
 //! # Rules
 //!
-//! Each module states its rules. `ARCHITECTURE.md` has an index of rules, with the code and a test of each. Start with
-//! [`vault`], [`oauth::refresh_policy`], [`egress::policy`] and [`edge`].
+//! Each module states its rules. `ARCHITECTURE.md` has an index of the rules, with the code and a test for each rule.
+//! Start with [`vault`], [`oauth::refresh_policy`], [`egress::policy`] and [`edge`].
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 #![allow(

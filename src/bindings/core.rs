@@ -1,27 +1,28 @@
-//! PKCE and the status of tokens by themselves, for `strongroom/core`.
+//! PKCE pairs and the status of JSON Web Tokens, without a vault, for `strongroom/core`.
 //!
-//! Values cross in one buffer, which JavaScript writes to and reads from. A string passed as an argument would be
-//! allocated, copied and freed at each call, which takes longer than the work.
+//! JavaScript and this module exchange values in one buffer. A string argument would be allocated, copied and freed at
+//! each call, which takes longer than the function itself.
 
 use crate::oauth::jwt::{MAX_LEN, Status, StatusReader};
 use crate::oauth::pkce::Pkce;
 use crate::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// The buffer has room for one more character of four bytes, so that a token that is too long to be read still shows its
-/// length.
+/// The length of the buffer. It exceeds `MAX_LEN` by the four bytes of the longest UTF-8 character. JavaScript
+/// therefore can write more than `MAX_LEN` bytes of a longer token, and the reader recognizes that the token is too
+/// long.
 const BUFFER_LEN: usize = MAX_LEN + 4;
 
 /// Bytes of entropy for a PKCE pair.
 const ENTROPY_LEN: usize = 32;
 
-/// Added to the `exp` of a token that has expired.
+/// Offset that `jwt_status` adds to the `exp` of a token that has expired.
 const EXPIRED: f64 = 1e12;
 
-/// Added to the `nbf` of a token that is not valid yet.
+/// Offset that `jwt_status` adds to the `nbf` of a token that is not valid yet.
 const NOT_YET_VALID: f64 = 2e12;
 
-/// The buffer, and the functions that use it. There is one buffer for as long as the module is loaded.
+/// The buffer, and the functions that use it. The buffer is never freed.
 #[wasm_bindgen]
 pub struct Core(&'static mut State);
 
@@ -55,8 +56,8 @@ impl Core {
         BUFFER_LEN
     }
 
-    /// Makes a PKCE pair from the 32 bytes of entropy in the buffer, and puts the pair in their place: the verifier's 43
-    /// characters, then the challenge's 43.
+    /// Makes a PKCE pair from the 32 bytes of entropy at the start of the buffer, and overwrites them with the pair:
+    /// the 43 characters of the verifier, then the 43 of the challenge.
     pub fn make_pkce(&mut self) {
         let mut entropy = [0; ENTROPY_LEN];
         entropy.copy_from_slice(&self.0.buffer[..ENTROPY_LEN]);
@@ -70,9 +71,10 @@ impl Core {
         }
     }
 
-    /// Returns the status of the token in the first `length` bytes of the buffer, and wipes the token. The status is its
-    /// time in seconds since the Unix epoch, plus 1e12 if the token has expired or 2e12 if it is not valid yet. For a
-    /// malformed token it is minus the length of the reason, which is then in the buffer.
+    /// Returns the status of the token in the first `length` bytes of the buffer, and wipes the token. For a valid
+    /// token, the status is `exp` in seconds since the Unix epoch. For an expired token, the status is `exp` plus 1e12,
+    /// and for a token that is not valid yet, `nbf` plus 2e12. For a malformed token, the buffer then starts with the
+    /// reason, and the status is minus the reason's length.
     pub fn jwt_status(&mut self, length: usize, now: f64, tolerance: f64) -> f64 {
         let State { buffer, reader } = &mut *self.0;
         let Some(token) = buffer.get_mut(..length) else {

@@ -1,5 +1,5 @@
-//! The token handler for `strongroom/edge`. Steps go out as JSON, and short replies come in as strings. Bytes pass in
-//! both directions without encoding.
+//! The token handler for `strongroom/edge`. JavaScript receives each step as JSON, and passes the reply to the step
+//! back as a string. Replies of bytes, and the bytes of a step, are not encoded.
 
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
@@ -18,11 +18,11 @@ use crate::edge::{
 use crate::egress::token_reflection::Scope;
 use crate::vault::Entropy;
 
-/// The handler of one isolate, for JavaScript.
+/// The token handler of one server isolate, for JavaScript.
 #[wasm_bindgen]
 pub struct Edge {
     handler: Handler,
-    /// The bytes that belong to the last step.
+    /// The bytes that the last effect needs besides its JSON, such as a sealed value or a signature.
     bytes: Vec<u8>,
 }
 
@@ -57,13 +57,13 @@ impl Edge {
         crate::edge::policy()
     }
 
-    /// Returns the number of keys.
+    /// Returns the number of keys in the keyring, which seals cookies and stored sessions.
     #[must_use]
     pub fn key_count(&self) -> usize {
         self.handler.config().keys.keys().len()
     }
 
-    /// Returns a key of the ring.
+    /// Returns the bytes of the key at index `i` of the keyring, or no bytes if there is no such key.
     #[must_use]
     pub fn key(&self, i: usize) -> Vec<u8> {
         let keys = self.handler.config().keys.keys();
@@ -72,7 +72,8 @@ impl Edge {
             .unwrap_or_default()
     }
 
-    /// Starts a task for a request: one line for each member of [`Request`], empty for missing ones.
+    /// Starts a task for a request. `request` has one line for each member of [`Request`]; the line of a missing member
+    /// is empty.
     pub fn begin(&mut self, monotonic: f64, wall: f64, request: &str) -> String {
         let (task, step) = self
             .handler
@@ -80,7 +81,7 @@ impl Edge {
         self.written(task, step)
     }
 
-    /// Continues a task with a reply. `kind` is one of the numbers below.
+    /// Continues a task with a reply. `kind` is one of the constants for kinds of replies, such as `NOT_OPENED`.
     pub fn resume(
         &mut self,
         monotonic: f64,
@@ -96,7 +97,7 @@ impl Edge {
         self.written(TaskId(task), step)
     }
 
-    /// Continues a task with a reply of bytes: an opened, sealed or signed value.
+    /// Continues a task with a reply that consists of bytes: an opened or sealed value, or a signature.
     pub fn resume_bytes(
         &mut self,
         monotonic: f64,
@@ -117,7 +118,7 @@ impl Edge {
         self.written(TaskId(task), step)
     }
 
-    /// Returns the address of the bytes of the last step.
+    /// Returns the address of the bytes that the last effect needs besides its JSON.
     #[must_use]
     pub fn bytes(&self) -> *const u8 {
         self.bytes.as_ptr()
@@ -399,7 +400,7 @@ fn read_entries(text: &str) -> Option<Vec<Option<Entry>>> {
     Some(entries)
 }
 
-/// Reads a head as one line of JSON, and the body behind it.
+/// Reads the provider's response: its head as one line of JSON, followed by the body.
 fn read_sent(text: &str) -> Option<HttpReply> {
     let (head, body) = strings::split_once(text, b'\n');
     let value = Value::parse(head).ok()?;
@@ -434,31 +435,33 @@ pub struct Guard(crate::egress::token_reflection::Guard);
 
 #[wasm_bindgen]
 impl Guard {
-    /// Creates a guard for the token in this `Authorization` header, unless the token is too short to search for.
+    /// Creates a guard for the token in `authorization`, the value of an `Authorization` header. Returns `None` if the
+    /// token is too short to search for.
     #[must_use]
     pub fn for_authorization(authorization: &str) -> Option<Self> {
         let (_, token) = strings::split_once(authorization, b' ');
         crate::egress::token_reflection::Guard::new(token?).map(Self)
     }
 
-    /// Returns true if the token is in a string.
+    /// Returns true if `text` contains the token.
     #[must_use]
     pub fn is_in(&self, text: &str) -> bool {
         self.0.is_in(text.as_bytes())
     }
 
-    /// Returns the address for the next chunk of the body, which has this length.
+    /// Returns the address to write the next chunk of the body to. The chunk has `length` bytes.
     pub fn take(&mut self, length: usize) -> *mut u8 {
         self.0.take(length).as_mut_ptr()
     }
 
-    /// Returns the number of bytes that may be forwarded, from the first, or -1 if they contain the token.
+    /// Returns the number of bytes that may be forwarded, counted from the first one that was not forwarded yet.
+    /// Returns -1 if the bytes contain the token.
     #[must_use]
     pub fn count_free(&self) -> i32 {
         self.0.free().map_or(-1, |count| count as i32)
     }
 
-    /// Returns the address of the bytes that were not forwarded yet.
+    /// Returns the address of the received bytes that were not forwarded yet.
     #[must_use]
     pub fn bytes(&self) -> *const u8 {
         self.0.bytes().as_ptr()
@@ -470,7 +473,7 @@ impl Guard {
         self.0.bytes().len()
     }
 
-    /// Drops this many forwarded bytes.
+    /// Drops the first `count` bytes, which have been forwarded.
     pub fn forget(&mut self, count: usize) {
         self.0.forget(count);
     }

@@ -1,4 +1,4 @@
-//! The vault, for `strongroom/worker`: one in each worker.
+//! The vault for `strongroom/worker`. Each worker has one vault.
 
 use crate::prelude::*;
 use core::cell::Cell;
@@ -11,7 +11,8 @@ use crate::browser::Host;
 use crate::browser::platform::{OnEvent, StoreLock, Text, WorkerScope};
 use crate::config::Config;
 
-/// The worker's vault, except while it handles an event. The vault lives as long as its worker, so it is never dropped.
+/// The host of the worker's vault. The cell is empty before the start, and while the host handles an event. The host
+/// lives as long as its worker, so it is never dropped.
 struct HostCell(Cell<Option<&'static mut Host>>);
 
 #[expect(unsafe_code, reason = "a static has to be `Sync`")]
@@ -20,13 +21,13 @@ unsafe impl Sync for HostCell {}
 
 static VAULT: HostCell = HostCell(Cell::new(None));
 
-/// Starts the vault with a configuration in JSON. `base_url` is the worker's URL and `scope` its global object.
-/// `on_event` gets every event, and has to pass its arguments to [`on_event()`]. `store_lock` connects the vaults that
-/// share a store.
+/// Starts the vault with a configuration in JSON. `base_url` is the worker's URL, and `scope` is the worker's global
+/// object. The platform calls `on_event` for each event, and `on_event` has to pass its arguments to [`on_event()`].
+/// `store_lock` connects the vaults that share a store.
 ///
 /// # Errors
 /// An object with `code`, which is `config_invalid`, and `message`.
-// The strings are copied here, because the glue for arguments of type `String` is larger.
+// The function copies the strings itself, because the JavaScript glue for arguments of type `String` is larger.
 #[expect(clippy::needless_pass_by_value, reason = "wasm-bindgen passes them so")]
 #[wasm_bindgen]
 pub fn start(
@@ -46,19 +47,20 @@ pub fn start(
     }
 }
 
-/// Serves a page. Does nothing before the start.
+/// Serves the page at the other end of `port`. Does nothing before [`start`].
 #[wasm_bindgen]
 pub fn connect(port: MessagePort) {
     with(|host| host.connect(port));
 }
 
-/// Takes an event: the arguments that the function given to [`start`] gets.
+/// Handles an event. The arguments are those of a call to the function `on_event` that [`start`] was given.
 #[wasm_bindgen(js_name = onEvent)]
 pub fn on_event(event: u32, id: u32, value: JsValue) {
     with(|host| host.on_event(event, id, value));
 }
 
-/// Lends the host to `act`. The host calls nothing that calls back before it returns, so the cell is never empty here.
+/// Lends the host to `act`. The host calls no function that could call `with` again before `act` returns, so after the
+/// start the cell is never empty here.
 fn with(act: impl FnOnce(&mut Host)) {
     if let Some(host) = VAULT.0.take() {
         act(host);

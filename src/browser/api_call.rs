@@ -1,5 +1,5 @@
-//! Requests to APIs. The core decides on a response's head; the body goes from the network to the page in chunks, most
-//! of them in the memory that they arrived in.
+//! Requests to APIs. The core decides what happens to the head of a response. The body goes from the network to the
+//! page in chunks. Most chunks are transferred to the page without a copy.
 
 use crate::prelude::*;
 use js_sys::{Array, JSON, Promise, Uint8Array};
@@ -14,24 +14,24 @@ use crate::egress::token_reflection::{Guard, Scope};
 use crate::oauth::dpop::UnsignedProof;
 use crate::vault::{ApiRequest, CallId, Input, PortId, RequestId, ResponseHead};
 
-/// Chunks of a body that may be in flight to a page that has asked for none yet. The page asks for more as its reader
-/// takes them, so this is also the most that waits in the page.
+/// The number of chunks of a body that the host sends before the page asks for more. The page asks for more chunks when
+/// its reader has taken some, so at most this many chunks wait in the page.
 const WINDOW: u32 = 8;
 
-/// Chunks that the page asks for at once, when its reader has taken that many. Most bodies end before, and cost no
-/// message.
+/// The number of chunks that the page requests with one message, after its reader has taken as many. Most bodies have
+/// fewer chunks, so the page sends no message for them.
 const BATCH: u32 = 4;
 
-/// The calls in flight, and the bodies of calls that are about to be sent.
+/// The calls in flight, with the payloads of the messages that began them.
 #[derive(Default)]
 pub(super) struct Calls(Vec<Call>);
 
 #[derive(Default)]
 struct Call {
     call: CallId,
-    /// The page's port and its own number for the call.
+    /// The page's port, and the page's own number for the call.
     page: (PortId, RequestId),
-    /// The payload of the page's message: a request's body.
+    /// The payload of the page's message: the request's body, or a socket's port.
     payload: JsValue,
     controller: Option<AbortController>,
     stage: CallStage,
@@ -39,7 +39,7 @@ struct Call {
     response: Option<Response>,
     reader: Option<ReadableStreamDefaultReader>,
     credit: u32,
-    /// Searches the head for tokens, and the body if `is_body_guarded`.
+    /// Searches the response's head for tokens, and also the body if `is_body_guarded` is true.
     guard: Option<Box<Guard>>,
     is_body_guarded: bool,
 }
@@ -58,7 +58,7 @@ enum CallStage {
 }
 
 impl Calls {
-    /// Keeps the payload of a page's message until the call ends, because it may be sent again.
+    /// Keeps the payload of a page's message, because the call may be sent again with the same body.
     pub(super) fn keep_payload(&mut self, call: CallId, payload: JsValue) {
         self.0.push(Call {
             call,
@@ -67,7 +67,7 @@ impl Calls {
         });
     }
 
-    /// Takes the payload of a page's message.
+    /// Takes the payload of the page's message that began the call.
     #[cfg(feature = "extended")]
     pub(super) fn take_payload(&mut self, call: CallId) -> JsValue {
         self.find(call).map_or(JsValue::UNDEFINED, |known| {
@@ -97,7 +97,7 @@ impl Calls {
         mut request: Box<ApiRequest>,
     ) {
         let known = self.find_or_insert(call);
-        // If the call is sent again, its first response and connection are of no use.
+        // When a call is sent again, its first request is aborted and the first response is dropped.
         known.stop();
         known.page = page;
         known.response = None;
@@ -142,14 +142,16 @@ impl Calls {
         }
     }
 
-    /// Gives a response to its page: the head, with the array of headers, then the body.
+    /// Posts the response to the page: first `head`, which is a JSON message, with the array of the response's headers;
+    /// then the body.
     pub(super) fn deliver(&mut self, context: &mut Context, call: CallId, head: &str) {
         if let Some(known) = self.find(call) {
             known.deliver(context, head);
         }
     }
 
-    /// Lets a page have more chunks. `id` is a number that the page posted; the core did not see it.
+    /// Allows [`BATCH`] more chunks to be sent to a page. `id` is the page's number for the call. The page posted it
+    /// directly to the host, so the core has not checked it.
     pub(super) fn grant(&mut self, context: &mut Context, port: PortId, id: f64) {
         let is_it = |known: &&mut Call| known.page.0 == port && known.number() == id;
         if let Some(known) = self.0.iter_mut().find(is_it) {
@@ -158,7 +160,7 @@ impl Calls {
         }
     }
 
-    /// Forgets a call, and aborts it if it is in flight.
+    /// Forgets a call, and aborts its request if it is in flight.
     pub(super) fn forget(&mut self, call: CallId) {
         if let Some(i) = self.0.iter().position(|known| known.call == call) {
             self.0.swap_remove(i).stop();
@@ -167,12 +169,12 @@ impl Calls {
 }
 
 impl Call {
-    /// Returns the page's number for the call, as JavaScript has it.
+    /// Returns the page's number for the call, as a JavaScript number.
     const fn number(&self) -> f64 {
         self.page.1.0 as f64
     }
 
-    /// Aborts the request, and forgets what the call waits for.
+    /// Aborts the request. The result of the promise that the call waits for will be ignored.
     fn stop(&mut self) {
         if let Some(controller) = &self.controller {
             controller.abort();
@@ -212,12 +214,13 @@ impl Call {
         if let Some(controller) = &self.controller {
             init.set_signal(Some(&controller.signal()));
         }
-        // A redirect is never followed, because fetch would send the page's headers along.
+        // A redirect is never followed, because `fetch` would send the headers that the page set to the redirect's
+        // target.
         init.set_redirect("manual");
         scope.saved_fetch(request.allowed.url(), &init)
     }
 
-    /// Takes the response's head, or the request's failure.
+    /// Reports the head of the response, or the failure of the request, to the core.
     fn take_response(&mut self, context: &mut Context, result: Result<JsValue, JsValue>) {
         let call = self.call;
         let Ok(response) = result else {
@@ -256,7 +259,7 @@ impl Call {
         }
     }
 
-    /// Asks the network for the next chunk of the body, if the page may have one.
+    /// Begins to read the next chunk of the body, if the page may get another chunk.
     fn read(&mut self, context: &mut Context) {
         if let Some(reader) = &self.reader
             && self.wait == NO_WAIT
@@ -268,7 +271,7 @@ impl Call {
         }
     }
 
-    /// Passes a chunk on to the page, or the body's end or failure.
+    /// Posts the chunk that was read to the page, or the end or failure of the body.
     fn take_chunk(&mut self, context: &mut Context, result: Result<JsValue, JsValue>) {
         let is_whole = result.is_ok();
         let chunk = result.ok().and_then(|read| {
@@ -300,8 +303,8 @@ impl Call {
         context.report(Input::CallClosed { call: self.call });
     }
 
-    /// Returns the bytes that may go to the page after a chunk, or after the end of the body. Returns `None` if the
-    /// body contains a token.
+    /// Returns the bytes that may go to the page after `chunk` was received, or after the body has ended, when `chunk`
+    /// is `None`. Returns `None` if the body contains a token.
     fn searched(
         &mut self,
         chunk: Option<Uint8Array>,
@@ -320,7 +323,8 @@ impl Call {
             free = if is_whole { guard.bytes().len() } else { 0 };
         }
         let given = guard.bytes().get(..free).unwrap_or_default();
-        // A copy costs more than the search, mostly because its memory is collected late.
+        // The chunk's own memory is used again if possible. New memory costs more than the search, mostly because the
+        // garbage collector frees it late.
         let passed = match chunk {
             Some(chunk) if free <= length => platform::refill(&chunk, given),
             _ => Uint8Array::new_from_slice(given),
@@ -330,12 +334,13 @@ impl Call {
     }
 }
 
-/// Returns true if `payload` is a stream, which can be sent only once.
+/// Returns true if `payload` is a stream. A stream can be sent only once.
 pub(super) fn is_stream(payload: &JsValue) -> bool {
     payload.has_type::<ReadableStream>()
 }
 
-/// Returns the search for the session's tokens in the response, unless the rule turns the search off.
+/// Returns the guard that searches the response for the session's tokens, unless the configuration turns the search off
+/// for this API.
 fn guard(request: &ApiRequest) -> Option<Box<Guard>> {
     if request.allowed.reflection() == Scope::Nothing {
         return None;
@@ -344,7 +349,7 @@ fn guard(request: &ApiRequest) -> Option<Box<Guard>> {
     Guard::search_for(&tokens).map(Box::new)
 }
 
-/// Returns true if a token is in the headers or the reason phrase.
+/// Returns true if the headers or the reason phrase of the response contain a token.
 fn is_in_head(guard: &Guard, response: &Response) -> bool {
     let headers = platform::entries(&response.headers()).join(",");
     let headers: Text = headers.unchecked_into();
@@ -353,7 +358,7 @@ fn is_in_head(guard: &Guard, response: &Response) -> bool {
 
 fn head(response: &Response) -> ResponseHead {
     ResponseHead {
-        // Redirects that were not followed have status 0.
+        // The response is a redirect if the status is 0, because `redirect` is `manual`.
         status: response.status(),
         status_text: response.status_text(),
         url: response.url(),

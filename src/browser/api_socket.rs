@@ -1,11 +1,14 @@
-//! Sockets to APIs. The core says how to open one and when the page is told; messages pass from one end to the other.
+//! WebSocket connections to APIs. The core decides how a socket is opened and when the page learns that it is open. The
+//! host passes messages between the API and the page.
 //!
-//! A page has a port of its own for each socket, which came with its request, so that messages overtake neither the
-//! opening nor the close. On the port:
+//! The page sends a separate `MessagePort` with each request for a socket. All events and messages of the socket use
+//! this port, so that they keep their order. The messages on the port:
 //!
-//! - to the page: first a string: `socket` of pkg/src/protocol/messages.ts; `[data]`, a message; a number, the bytes that
-//!   wait to be sent; `null`, an error; last an object, the members of a `CloseEvent`.
-//! - from the page: `[data]`, a message; a number, which asks for one; an object, the `code` and `reason` to close with.
+//! - to the page: first a string, which is the message `socket` of pkg/src/protocol/messages.ts. Then `[data]` for a
+//!   message from the API, a number for the bytes that wait to be sent, or `null` for an error. Last an object with the
+//!   members of a `CloseEvent`.
+//! - from the page: `[data]` for a message to the API, any number to ask how many bytes wait to be sent, or an object
+//!   with the `code` and `reason` to close the socket with.
 
 use crate::prelude::*;
 use js_sys::{Array, ArrayBuffer, JSON, JsString};
@@ -21,22 +24,23 @@ use crate::egress::token_reflection::Guard;
 use crate::egress::websocket::Handshake;
 use crate::vault::{CallId, Input};
 
-/// The largest message in either direction: bytes, or UTF-16 code units of a string.
+/// The largest message in either direction, in bytes, or in UTF-16 code units for a string.
 const MAX_MESSAGE: f64 = 16.0 * 1024.0 * 1024.0;
 
-/// The most bytes that may wait to be sent.
+/// The most bytes that may wait in a socket to be sent to the API.
 const MAX_WAITING: f64 = 64.0 * 1024.0 * 1024.0;
 
-/// The part of a message that is searched at once: bytes, or UTF-16 code units of a string.
+/// The size of the slices in which a message is searched, in bytes, or in UTF-16 code units for a string.
 const SLICE: u32 = 32 * 1024;
 
-/// Closes a socket at one of these limits. Scripts may not send 1009, which has the same meaning.
+/// The close code for a message that exceeds one of these limits. The standard code 1009 has the same meaning, but
+/// scripts may not send it.
 const TOO_MUCH: u16 = 4009;
 
-/// Closes a socket when a message has the token in it.
+/// The close code for a message or a close reason that contains the token.
 const REFLECTED: u16 = 4010;
 
-/// The code that pages are told where the platform had none to tell (RFC 6455 7.4.1).
+/// The close code that a page gets if the handshake failed (RFC 6455 7.4.1).
 const ABNORMAL: u16 = 1006;
 
 /// The sockets of all pages.
@@ -44,11 +48,12 @@ const ABNORMAL: u16 = 1006;
 pub(super) struct Sockets {
     open: Vec<ApiSocket>,
     probes: Vec<Probe>,
-    /// True if the host listens for violations of the worker's policy.
+    /// True if the host listens for violations of the worker's Content-Security-Policy.
     is_listening: bool,
 }
 
-/// A connection without a token, which shows if the worker's policy allows one with a token.
+/// A connection attempt without a token. It shows if the worker's Content-Security-Policy allows a socket to this
+/// address.
 struct Probe {
     call: CallId,
     url: String,
@@ -58,7 +63,7 @@ struct Probe {
 struct ApiSocket {
     call: CallId,
     socket: Socket,
-    /// The page's port.
+    /// The port that the page sent for this socket.
     port: MessagePort,
     /// Searches received messages for the token.
     guard: Option<Guard>,
@@ -67,13 +72,14 @@ struct ApiSocket {
 }
 
 impl Sockets {
-    /// Connects without a token. If the policy blocks the socket, Chromium returns a closed one, and Firefox and `WebKit`
-    /// throw. If a policy only reports the socket, Chromium and Firefox fire an event before the handshake ends. `WebKit`
-    /// fires no event, but sends no report either.
+    /// Connects without a token. If the worker's Content-Security-Policy blocks the connection, Chromium returns a
+    /// closed socket, and Firefox and `WebKit` throw. If a report-only policy forbids the connection, Chromium and
+    /// Firefox fire an event before the handshake ends. `WebKit` fires no event in this case, and sends no report
+    /// either.
     pub(super) fn probe(&mut self, context: &mut Context, call: CallId, url: String) {
         if !core::mem::replace(&mut self.is_listening, true) {
             let violated = context.listener(Event::PolicyViolated, 0);
-            // An event target accepts every listener.
+            // Adding a listener to an event target never fails.
             let _ = context
                 .scope
                 .add_event_listener_with_callback("securitypolicyviolation", &violated);
@@ -92,7 +98,8 @@ impl Sockets {
         self.probes.push(Probe { call, url, socket });
     }
 
-    /// Ends the probes that a violation may concern. The event names an origin, so all probes of that origin are blocked.
+    /// Ends the probes that a violation may concern. The event names only an origin, so all probes to that origin count
+    /// as blocked.
     fn policy_violated(&mut self, context: &mut Context, event: &JsValue) {
         let event: &SecurityPolicyViolationEvent = event.unchecked_ref();
         let blocked = event.blocked_uri();
@@ -114,7 +121,7 @@ impl Sockets {
         }
     }
 
-    /// Opens a socket for the page that sent `payload`, which is the socket's port.
+    /// Opens a socket. `payload` is the port that the page sent for the socket.
     pub(super) fn open(
         &mut self,
         context: &mut Context,
@@ -146,7 +153,7 @@ impl Sockets {
         });
     }
 
-    /// Takes an event of a socket or probe, of its page's port, or of the worker's policy.
+    /// Handles an event of a socket, of a probe, of a page's port, or of the worker's Content-Security-Policy.
     pub(super) fn on_event(
         &mut self,
         context: &mut Context,
@@ -169,8 +176,9 @@ impl Sockets {
                 context.report(Input::SocketOpened { call, protocol });
             }
             Event::SocketReceived => self.receive(context, call, &value.unchecked_into()),
-            // No close event follows in Chromium if the worker's policy blocks the socket. A close event could say no
-            // more about a handshake that failed.
+            // A failed handshake is reported at once: if the worker's Content-Security-Policy blocks the socket,
+            // Chromium fires no close event. For a failed handshake, a close event would contain no further
+            // information.
             Event::SocketFailed if !known.is_open => {
                 tell_failed(&known.port);
                 self.forget(call);
@@ -224,7 +232,7 @@ impl Sockets {
             let data = message.get(0);
             let size = size(&data);
             let fits = size <= MAX_MESSAGE && waiting + size <= MAX_WAITING;
-            // A closing socket drops what is sent, as it does without a vault.
+            // A socket that is closing drops the message. Without a vault, the page would see the same behavior.
             let _ = fits.then(|| known.socket.send(&data));
             fits
         } else {
@@ -235,16 +243,17 @@ impl Sockets {
         }
     }
 
-    /// Sends the vault's own message.
+    /// Sends the vault's own first message, which contains the token.
     pub(super) fn send_first(&mut self, call: CallId, message: &str, token: &str) {
         if let Some(known) = self.find(call) {
-            // The token may differ from the handshake's.
+            // The token may have been refreshed since the handshake, so the guard now searches for the new token.
             known.guard = known.guard.take().and_then(|_| Guard::new(token));
             let _ = known.socket.send(&message.into());
         }
     }
 
-    /// Tells the page that its socket is open, from when on the page may send. Returns false if there is no such socket.
+    /// Tells the page that its socket is open, and accepts messages from the page from then on. Returns false if the
+    /// call has no socket.
     pub(super) fn deliver(&mut self, context: &Context, call: CallId, message: &str) -> bool {
         let Some(known) = self.find(call) else {
             return false;
@@ -258,7 +267,7 @@ impl Sockets {
     pub(super) fn close_socket(&mut self, call: CallId, code: u16, reason: &str) {
         if let Some(known) = self.forget(call) {
             tell_closed(&known.port, code, reason, true);
-            // A socket can be closed at any time with these codes.
+            // Closing with one of these codes never fails.
             let _ = known.socket.close_with(&code.into(), &reason.into());
         }
     }
@@ -269,7 +278,7 @@ impl Sockets {
         context.report(Input::CallClosed { call });
     }
 
-    /// Closes the socket of a call whose page is gone or needs it no longer.
+    /// Closes the probe and the socket of a call whose page is gone, or no longer needs the socket.
     pub(super) fn drop_call(&mut self, call: CallId) {
         self.forget_probe(call);
         if let Some(known) = self.forget(call) {
@@ -286,7 +295,7 @@ impl Sockets {
         Some(self.open.swap_remove(i))
     }
 
-    /// Returns false if there is no such probe.
+    /// Closes the probe of a call. Returns false if the call has no probe.
     fn forget_probe(&mut self, call: CallId) -> bool {
         let Some(i) = self.probes.iter().position(|probe| probe.call == call) else {
             return false;
@@ -297,7 +306,7 @@ impl Sockets {
 }
 
 impl ApiSocket {
-    /// Passes a close event on to the page.
+    /// Posts the members of the close event to the page, unless the close reason contains the token.
     fn tell_close(&mut self, event: &CloseEvent) {
         let (mut code, mut reason) = (event.code(), event.reason());
         if let Some(guard) = &mut self.guard
@@ -308,11 +317,11 @@ impl ApiSocket {
         tell_closed(&self.port, code, &reason, event.was_clean());
     }
 
-    /// Closes the socket as the page asked. Returns false if the platform would not: the package's own page sends
-    /// valid codes only, but this page may send anything.
+    /// Closes the socket with the code and reason in the page's `message`. Returns false if the message is not valid.
+    /// The package's own code in the page sends only valid messages, but other scripts of the page may post anything.
     ///
-    /// The platform converts the code to a number and the reason to a string. A nested array would expand into gigabytes,
-    /// and a long view of a buffer into a string several times its size.
+    /// Arrays and views of buffers are refused, because the platform would convert them to strings. A nested array
+    /// would expand into gigabytes, and a view of a buffer into a string several times its size.
     fn close_as(&self, message: &JsValue) -> bool {
         if !message.is_object() {
             return false;
@@ -324,22 +333,22 @@ impl ApiSocket {
     }
 }
 
-/// Returns a socket, unless the platform refuses to make it.
+/// Returns a new socket. Returns `None` if the constructor throws.
 fn connect(url: &str, protocols: &JsValue) -> Option<Socket> {
     let socket = WebSocket::new_with_str_sequence(url, protocols).ok()?;
     Some(socket.unchecked_into())
 }
 
-/// Scheme and host, with the slashes between them. The platform has parsed the URL, so its first slashes follow the
-/// scheme.
+/// Returns the scheme and host of a URL. The platform or the core has serialized the URL, so the first slashes follow
+/// the scheme.
 fn origin_of(url: &str) -> Option<&str> {
     let host = strings::split_once(url, b'/').0.len() + 2;
     let path = strings::split_once(url.get(host..)?, b'/').0;
     url.get(..host + path.len())
 }
 
-/// Returns true if the token is in a message: a string or an `ArrayBuffer`. The message is searched in slices, because
-/// this module's memory never shrinks.
+/// Returns true if `data`, a string or an `ArrayBuffer`, contains the token. The data is copied and searched in slices,
+/// because this module's memory never shrinks.
 fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
     let text = data.dyn_ref::<Text>();
     let bytes = text.is_none().then(|| platform::bytes_of(data));
@@ -363,7 +372,7 @@ fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
         guard.forget(free.unwrap_or_default());
         from = to;
     };
-    // A token cannot span two messages.
+    // The search starts afresh with the next message, because a token is not looked for across two messages.
     guard.forget(guard.bytes().len());
     is_in
 }
@@ -373,7 +382,7 @@ fn post(port: &MessagePort, message: &JsValue, transfer: &JsValue) {
     let _ = port.post_message_with_transferable(message, transfer);
 }
 
-/// Tells a page that its socket failed before it was open.
+/// Tells the page that its socket failed before the socket was open.
 fn tell_failed(port: &MessagePort) {
     post(port, &JsValue::NULL, &JsValue::UNDEFINED);
     tell_closed(port, ABNORMAL, "", false);
@@ -392,8 +401,8 @@ fn close_plainly(socket: &Socket) {
     let _ = socket.close_with(&JsValue::UNDEFINED, &JsValue::UNDEFINED);
 }
 
-/// Returns the bytes of a buffer or blob, or the UTF-16 code units of a string. Anything else is larger than every
-/// limit.
+/// Returns the size of a buffer or blob in bytes, or of a string in UTF-16 code units. Any other value has an infinite
+/// size and so exceeds every limit.
 fn size(data: &JsValue) -> f64 {
     if let Some(text) = data.dyn_ref::<JsString>() {
         f64::from(text.length())

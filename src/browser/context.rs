@@ -1,4 +1,5 @@
-//! Everything that all parts of the host may use: the worker's global object, its pages, and the way events come back.
+//! The state that all parts of the host share: the worker's global object, the connected pages, and the function that
+//! receives all events.
 
 use crate::prelude::*;
 use js_sys::{Array, Function};
@@ -10,35 +11,36 @@ use crate::browser::escrow::Escrow;
 use crate::browser::platform::{Awaited, OnEvent, WorkerScope};
 use crate::vault::{Input, PortId};
 
-/// Number of a promise or request that a part of the host waits for. No number is used twice, and 0 is never used.
+/// The number of a promise, or of a request or transaction of IndexedDB, that a part of the host waits for. No number
+/// is used twice. No wait has the number 0.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct WaitId(pub(super) u32);
 
 /// No wait is pending.
 pub(super) const NO_WAIT: WaitId = WaitId(0);
 
-/// The events: the first argument of `onEvent`.
+/// The kinds of events. The position of the variant is the first argument of `onEvent`, and `id` is the second.
 #[derive(Clone, Copy)]
 pub(super) enum Event {
     /// The page at port `id` sent a message.
     Message,
-    /// The promise of wait `id` is fulfilled.
+    /// The promise with the wait number `id` is fulfilled.
     Fulfilled,
-    /// The IndexedDB request of wait `id` has succeeded.
+    /// The IndexedDB request or transaction with the wait number `id` has succeeded.
     Succeeded,
-    /// The promise or request of wait `id` has failed.
+    /// The promise, request or transaction with the wait number `id` has failed.
     Failed,
-    /// The database is new.
+    /// The database is new and needs its object stores.
     Upgrade,
     /// The timer fired.
     Tick,
-    /// Operation `id` has the lock.
+    /// The browser granted the lock to operation `id`.
     Locked,
-    /// Another vault has changed the store.
+    /// Another vault has changed the store that both share.
     Changed,
     /// Another vault has posted a hint.
     Hinted,
-    /// The browser does not give operation `id` the lock.
+    /// The browser refused the lock to operation `id`.
     Refused,
     /// The worker's Content-Security-Policy was violated.
     PolicyViolated,
@@ -52,7 +54,7 @@ pub(super) enum Event {
     SocketFailed,
     /// The socket of call `id` is closed.
     SocketClosed,
-    /// The page of the socket of call `id` sent something.
+    /// The page sent a message on the port of the socket of call `id`.
     PageSent,
 }
 
@@ -88,7 +90,7 @@ pub(super) struct Context {
     on_event: OnEvent,
     /// The keys that tokens are bound to.
     pub(super) keys: Keys,
-    /// The key of kept sessions, if it is in escrow.
+    /// The escrow for the key that encrypts stored sessions, if the configuration has one.
     pub(super) escrow: Option<Escrow>,
     ports: Vec<(PortId, MessagePort)>,
     last_port: PortId,
@@ -116,7 +118,7 @@ impl Context {
         self.on_event.bind(&JsValue::NULL, event as u32, id)
     }
 
-    /// Adds listeners that report the end of `awaited` under the number returned.
+    /// Adds listeners that report the end of `awaited` with the returned number.
     pub(super) fn wait(&mut self, awaited: &Awaited) -> WaitId {
         self.last_wait.0 += 1;
         let wait = self.last_wait;
@@ -137,10 +139,10 @@ impl Context {
         self.reports.pop()
     }
 
-    /// Serves a page.
+    /// Starts to receive the messages of a page.
     pub(super) fn add_port(&mut self, port: MessagePort) {
         self.last_port = self.last_port.next();
-        // This starts the port, which has queued the page's first messages.
+        // Setting the listener also starts the port, which has queued the page's first messages.
         port.set_onmessage(Some(&self.listener(Event::Message, self.last_port.0)));
         self.ports.push((self.last_port, port));
     }
@@ -151,7 +153,7 @@ impl Context {
         }
     }
 
-    /// Posts to a page, and transfers the objects in the array `transfer`. Does nothing if the page is gone.
+    /// Posts `message` to a page, and transfers the objects in the array `transfer`. Does nothing if the page is gone.
     pub(super) fn post(&self, port: PortId, message: &Array, transfer: &JsValue) {
         if let Some((_, port)) = self.ports.iter().find(|(p, _)| *p == port) {
             // A message that cannot be cloned is dropped.
@@ -162,8 +164,8 @@ impl Context {
 
 /// The state of an operation after a step.
 pub(super) enum Progress {
-    /// The operation's next step, which runs when the platform's promise is done.
+    /// The operation continues when the promise, request or transaction has ended.
     Wait(Awaited),
-    /// Nothing: this is its result.
+    /// The operation has ended. The input reports its result to the core.
     Done(Input<'static>),
 }

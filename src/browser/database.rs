@@ -10,12 +10,12 @@ use crate::browser::platform::{self, Awaited, Database, Record, WorkerScope};
 const NAME: &str = "strongroom";
 const VERSION: u32 = 1;
 
-/// The object store of the key that sessions are sealed with.
+/// The object store for the key that encrypts sessions.
 pub(super) const KEYS: &str = "keys";
-/// The object store of logins and sessions, by their `name`.
+/// The object store for the records of logins and sessions. The key path is `name`.
 pub(super) const LOGINS: &str = "logins";
 
-/// Records that are searched for expired ones at a time.
+/// The most records that are checked for their expiry when a record is stored.
 const MAX_RECORDS: u32 = 100;
 
 /// Begins to open the database.
@@ -32,10 +32,10 @@ pub(super) fn delete(scope: &WorkerScope) -> Result<Awaited, JsValue> {
     Ok(IdbRequest::from(request).into())
 }
 
-/// Creates the object stores of a new database, in response to its event.
+/// Creates the object stores of a new database. `event` is the `upgradeneeded` event.
 pub(super) fn create_stores(event: &JsValue) {
     let database: Database = platform::result_of(event).unchecked_into();
-    // If creating the object store fails, its first use also fails.
+    // An error can be ignored here, because the first use of a missing object store also fails.
     for (name, parameters) in [(KEYS, "{}"), (LOGINS, r#"{"keyPath":"name"}"#)] {
         let parameters: IdbObjectStoreParameters = platform::dictionary(parameters);
         let _ = database.create_object_store_with_optional_parameters(name, &parameters);
@@ -55,12 +55,12 @@ pub(super) fn open_store(
     database.transaction(store, mode)?.object_store(store)
 }
 
-/// Begins to read what is stored under `name`.
+/// Begins to read the value that is stored under `name`.
 pub(super) fn read(store: &IdbObjectStore, name: &str) -> Result<Awaited, JsValue> {
     Ok(store.get(&name.into())?.into())
 }
 
-/// Begins to read the records among which expired ones are searched for.
+/// Begins to read the first [`MAX_RECORDS`] records, so that the expired ones can be deleted.
 pub(super) fn read_all(store: &IdbObjectStore) -> Result<Awaited, JsValue> {
     let all = store.get_all_with_key_and_limit(&JsValue::UNDEFINED, MAX_RECORDS)?;
     Ok(all.into())
@@ -75,7 +75,7 @@ pub(super) fn discard_expired(store: &IdbObjectStore, records: &Array) -> Result
             return Ok(());
         }
         i += 1;
-        // The operation fails, and replaces a database that is not the vault's.
+        // The vault never stores such a value. The operation fails and is repeated with a new database.
         let record = as_record(record).ok_or(JsValue::UNDEFINED)?;
         let expires_at = record.expires_at().as_f64().unwrap_or_default();
         if expires_at < platform::wall_clock() {
@@ -84,13 +84,13 @@ pub(super) fn discard_expired(store: &IdbObjectStore, records: &Array) -> Result
     }
 }
 
-/// Returns the record that was read, if there is one. Script of this origin may have stored `null`, whose members
-/// throw.
+/// Returns the record that was read, if it is an object. A script of this origin may have stored `null`, and reading a
+/// member of `null` throws.
 pub(super) fn as_record(value: JsValue) -> Option<Record> {
     value.is_object().then(|| value.unchecked_into())
 }
 
-/// Returns a record that holds nothing yet.
+/// Returns a record without content.
 pub(super) fn record(name: &str, expires_at: f64) -> Record {
     let record: Record = platform::dictionary("{}");
     record.set_name(name);

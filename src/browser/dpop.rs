@@ -1,7 +1,8 @@
-//! Keys for DPoP, made by WebCrypto and not extractable. The host keeps them under their thumbprints; the core knows
-//! the thumbprints only.
+//! The private keys for DPoP. WebCrypto creates them, and they are not extractable. The host finds a key by the
+//! thumbprint of its public key; the core never sees a private key.
 //!
-//! A record takes its key along, because IndexedDB stores keys without showing them to anyone.
+//! The record of a login or session also stores its private key, because IndexedDB can store a key that is not
+//! extractable.
 
 use crate::prelude::*;
 use js_sys::Promise;
@@ -33,12 +34,12 @@ impl Keys {
         self.0.iter().find(|key| key.thumbprint == thumbprint)
     }
 
-    /// Forgets all keys but those with these thumbprints.
+    /// Forgets all keys except those with these thumbprints.
     pub(super) fn keep(&mut self, thumbprints: &[String]) {
         self.0.retain(|key| thumbprints.contains(&key.thumbprint));
     }
 
-    /// Begins to sign a proof. Returns `None` if its key is gone.
+    /// Begins to sign a proof. Returns `None` if the host does not have the proof's key.
     pub(super) fn sign(
         &self,
         scope: &WorkerScope,
@@ -55,17 +56,17 @@ impl Keys {
     }
 }
 
-/// Takes the proof out of a request, if it has one.
+/// Takes the unsigned proof out of a request, if the request has one.
 pub(super) const fn take_proof(request: &mut ApiRequest) -> Option<UnsignedProof> {
     request.proof.take()
 }
 
-/// Reports a call that cannot be sent because the key for its proof is gone.
+/// Returns the input that reports that a call was not sent, because the key for its proof is gone.
 pub(super) const fn unsigned(call: CallId) -> Input<'static> {
     Input::CallUnsigned { call }
 }
 
-/// Returns the key to store with a record.
+/// Returns the private key to store together with the record that `output` stores.
 pub(super) fn key_to_store(keys: &Keys, output: &Output) -> Option<StoredKey> {
     let (Output::Store { key_pair, .. } | Output::Persist { key_pair, .. }) = output else {
         return None;
@@ -73,19 +74,20 @@ pub(super) fn key_to_store(keys: &Keys, output: &Output) -> Option<StoredKey> {
     keys.find(key_pair.as_deref()?).cloned()
 }
 
-/// Returns the bytes of a signature that WebCrypto made: 64 of them (RFC 7518 3.4).
+/// Returns the 64 bytes of a signature that WebCrypto made (RFC 7518 3.4).
 pub(super) fn signature(signed: &JsValue) -> Vec<u8> {
     platform::bytes_of(signed).to_vec()
 }
 
 impl StoredKey {
-    /// Stores the key with the record.
+    /// Puts the key and its thumbprint into the record.
     pub(super) fn put_into(&self, record: &Record) {
         record.set_jkt(&self.thumbprint);
         record.set_dpop(&self.key);
     }
 
-    /// Returns the key that a record has. Fails if the record names a key that is not stored in the record.
+    /// Returns the key in a record, if the record names one. Fails if the record names a key but does not contain a
+    /// private key.
     pub(super) fn of(record: &Record) -> Result<Option<Self>, ()> {
         let Some(thumbprint) = platform::to_string(&record.jkt()) else {
             return Ok(None);

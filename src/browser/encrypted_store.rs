@@ -1,12 +1,14 @@
-//! Logins and sessions that must survive a full-page redirect, or their worker: in IndexedDB, sealed with AES-256-GCM.
+//! Pending logins and sessions in IndexedDB, sealed with AES-256-GCM. A stored login survives the redirect to the
+//! provider, and a stored session survives the end of its worker.
 //!
-//! The key of a login is derived from its `state`, and stored nowhere: the provider returns the state. A derived key
-//! also works in shared workers of `WebKit`, which cannot store keys. Script of this origin that saw the URL of the
-//! login can open the record, which is good for ten minutes and only together with the authorization code.
+//! The key of a login is derived from the login's `state`. This key is stored nowhere, because the provider returns the
+//! state. A derived key also works in shared workers of `WebKit`, which cannot store keys. A script of this origin that
+//! saw the URL of the login can decrypt the record. The record is useful for at most ten minutes, and only together
+//! with the authorization code.
 //!
-//! A session is kept only if the configuration asks for it. The session's key is not extractable, which protects disks
-//! and backups, but not against scripts of the same origin, which can ask the browser to use the key. The key may be in
-//! escrow instead: see `escrow`.
+//! A session is stored only if the configuration asks for it. The key that encrypts sessions is not extractable, so a
+//! copy of the disk or a backup does not reveal it in plain form. Scripts of the same origin can ask the browser to use
+//! the key. The key may be in escrow instead: see `escrow`.
 
 use crate::codec::base64url;
 use crate::oauth::pkce;
@@ -26,58 +28,59 @@ use crate::browser::session_key::{KeyProgress, SessionKey, SessionKeyStage};
 use crate::config::HAS_PERSISTENCE;
 use crate::vault::{Input, Loaded, OpId, Taken};
 
-/// An operation on the store: a login or a session on its way in or out.
+/// An operation that stores or reads a login or a session.
 ///
-/// The database is open during the operation only, because an open database cannot be deleted.
+/// The database is open only during the operation, because an open database cannot be deleted.
 pub(super) struct StoreOp {
     /// The record's name.
     name: String,
-    /// The key of a login.
+    /// The key of a login's record; zeros for a session.
     secret: [u8; sealing::KEY_LEN],
-    /// The place where the key of a persisted session is stored.
+    /// The place of the key of a session's record.
     session_key: SessionKey,
     work: Work,
     stage: StoreStage,
     database: Option<Database>,
     key: Option<CryptoKey>,
     is_second_try: bool,
-    /// The key for DPoP that is, or was, stored with the record.
+    /// The private key for DPoP that is to be stored with the record, or that was read with it.
     key_pair: Option<StoredKey>,
 }
 
 enum Work {
-    /// Seals and stores this, and deletes expired records.
+    /// Seals and stores the secret until the given time, and deletes expired records.
     Put(Secret, UnixMillis),
-    /// Takes a record's content out, and leaves a mark that it was there.
+    /// Reads a record, and replaces it by a record without content. The replacement shows that the login was used.
     Take,
     /// Reads a record.
     Load,
 }
 
-/// The last step, and what has to be kept of it.
+/// The last step of the operation, with the values that the next step needs.
 enum StoreStage {
     Begun,
     Opened,
     KeyImported,
-    /// A step to the key of sessions, with the record that the key is for, if it was read.
+    /// A step of the search for the key of sessions. Has the record to decrypt, if the record was read before the key.
     SessionKey(SessionKeyStage, Option<Record>),
-    /// With the record, which still lacks the ciphertext.
+    /// Has the record, which still lacks the ciphertext.
     Sealed(Record),
-    /// With the object store and the record.
+    /// The existing records were read, to delete the expired ones. Has the object store and the record to store.
     RecordsRead(IdbObjectStore, Record),
     RecordStored,
-    /// With the object store.
+    /// Has the object store.
     RecordRead(IdbObjectStore),
-    /// The mark was written, in place of this record.
+    /// This record was replaced by a record without content.
     Marked(Record),
     Unsealed,
 }
 
-/// A promise or request, and the stage that it completes.
+/// A promise, request or transaction, and the stage at which the operation continues with its result.
 type Step = (Awaited, StoreStage);
 
 impl StoreOp {
-    /// Stores a login, or anything else with a `key` that only its readers know.
+    /// Stores a login, or the mark that a session has ended. The record's name and its encryption key are derived from
+    /// `key`.
     pub(super) fn put(
         key: &str,
         value: Secret,
@@ -91,7 +94,7 @@ impl StoreOp {
         Self::of_login(key, Work::Take, None)
     }
 
-    /// Creates the operation for a login. The record's name does not reveal its key.
+    /// Creates the operation for a login. The record's name does not reveal the key that encrypts the record.
     fn of_login(key: &str, work: Work, key_pair: Option<StoredKey>) -> Self {
         let name = base64url::encode(&pkce::sha256(key.as_bytes()));
         let secret = pkce::sha256([&name, key].concat().as_bytes());
@@ -133,26 +136,26 @@ impl StoreOp {
         }
     }
 
-    /// Returns true if the operation loads the session. Without persistence the result is constant, so the compiler
-    /// removes the code for loading.
+    /// Returns true if the operation loads the session. In a build without persistence the result is constant, so the
+    /// compiler removes the code for loading.
     const fn is_load(&self) -> bool {
         HAS_PERSISTENCE && matches!(self.work, Work::Load)
     }
 
-    /// Closes the database when its transactions are done.
+    /// Closes the database. The browser lets its transactions finish first.
     pub(super) fn end(&self) {
         if let Some(database) = &self.database {
             database.close();
         }
     }
 
-    /// Returns the report of an operation that has failed.
+    /// Returns the input that reports to the core that the operation has failed.
     pub(super) fn failed(&self, op: OpId) -> Input<'static> {
         let is_unsealed = matches!(self.stage, StoreStage::Unsealed);
         match self.work {
             Work::Put(..) => Input::Stored { op, ok: false },
             Work::Take => {
-                // A record that cannot be decrypted was sealed with a key that is gone, and no vault can use it.
+                // A record that cannot be decrypted counts as missing, because no vault can use it.
                 let taken = if is_unsealed {
                     Taken::Absent
                 } else {
@@ -171,12 +174,12 @@ impl StoreOp {
         }
     }
 
-    /// Begins again after `error`: deletes a database in which nothing can be stored.
+    /// Repeats the operation once after `error`: if a record could not be stored, deletes the database first.
     pub(super) fn retry(&mut self, context: &Context, error: JsValue) -> Result<Progress, JsValue> {
         if self.session_key.is_escrowed() {
             return self.retry_with_another_key(context, error);
         }
-        // A database that is only full or busy stays: other vaults have their sessions there.
+        // A database that is only full or busy is not deleted, because other vaults have their sessions in it.
         let is_broken = !matches!(
             self.stage,
             StoreStage::RecordsRead(..) | StoreStage::RecordStored
@@ -190,8 +193,8 @@ impl StoreOp {
         database::delete(&context.scope).map(Progress::Wait)
     }
 
-    /// Begins again after `error`: a record that does not open may have been sealed by another vault, whose key is in
-    /// escrow by now.
+    /// Repeats the operation once if the record could not be decrypted. Another vault may have sealed the record with a
+    /// key that is in escrow now.
     fn retry_with_another_key(
         &mut self,
         context: &Context,
@@ -258,7 +261,7 @@ impl StoreOp {
         Ok(Progress::Wait(awaited))
     }
 
-    /// Begins to look for the key of the record; with `record`, for one that was read already.
+    /// Begins to look for the key that encrypts the record. `record` is the record to decrypt, if it was already read.
     fn look_for_key(
         &mut self,
         op: OpId,
@@ -275,7 +278,7 @@ impl StoreOp {
         Ok(Progress::Wait(importing.into()))
     }
 
-    /// Continues with the state of the search for the key of sessions.
+    /// Continues the operation after a step of the search for the key of sessions.
     fn take_key(
         &mut self,
         op: OpId,
@@ -288,14 +291,14 @@ impl StoreOp {
                 (awaited, StoreStage::SessionKey(stage, record))
             }
             (KeyProgress::Found(key), Some(record)) => {
-                // A failure from here on may be another vault's key.
+                // If decryption fails from here on, another vault may have sealed the record with its own key.
                 self.stage = StoreStage::Unsealed;
                 self.key = Some(key);
                 self.unseal(context, &record)?
             }
             (KeyProgress::Found(key), None) => self.with_key(context, key)?,
-            // A record that nobody can open counts as missing. The record may still be valid: another vault may have
-            // its key.
+            // Without its key, a record counts as missing. It is not reported as damaged, because another vault may
+            // have the key.
             (KeyProgress::NotFound, Some(_)) if !self.is_second_try => {
                 return Ok(loaded(op, Loaded::Nothing));
             }
@@ -305,7 +308,7 @@ impl StoreOp {
         Ok(Progress::Wait(awaited))
     }
 
-    /// Continues with the record that was read, if there is one.
+    /// Continues the operation with the record that was read, if there is one.
     fn take_record(
         &mut self,
         op: OpId,
@@ -328,7 +331,8 @@ impl StoreOp {
             }
             self.unseal(context, &record)?
         } else {
-            // In the same transaction, so that of two operations that take the record, one gets it.
+            // The record is replaced in the transaction that read it, so that only one of two concurrent operations
+            // gets the content.
             let expires_at = record.expires_at().as_f64().unwrap_or_default();
             let marked = logins.put(&database::record(&self.name, expires_at))?;
             (marked.into(), StoreStage::Marked(record))
@@ -337,7 +341,7 @@ impl StoreOp {
         Ok(Progress::Wait(awaited))
     }
 
-    /// Returns the result of an operation that found no content.
+    /// Returns the result of an operation that found no record, or a record without content.
     fn empty(&self, op: OpId, taken: Taken) -> Progress {
         if self.is_load() {
             loaded(op, Loaded::Nothing)
@@ -346,7 +350,7 @@ impl StoreOp {
         }
     }
 
-    /// Handles a record that was decrypted, and returns the result of the operation.
+    /// Returns the result of an operation that has decrypted a record.
     fn unsealed(&mut self, op: OpId, context: &mut Context, value: &JsValue) -> Progress {
         let content = sealing::opened(value);
         if let Some(key) = self.key_pair.take() {
@@ -361,7 +365,7 @@ impl StoreOp {
 
     /// Returns the object store of the records, in a transaction of its own.
     fn open(&self) -> Result<IdbObjectStore, JsValue> {
-        // Reads block nobody, and are possible on a full disk.
+        // A read-only transaction does not block other transactions that read, and works on a full disk.
         let mode = if self.is_load() {
             "readonly"
         } else {
@@ -371,7 +375,7 @@ impl StoreOp {
         database::open_store(database, LOGINS, mode)
     }
 
-    /// Begins to seal, or to read what the key is for.
+    /// Begins to seal the record to store with `key`, or to read the record to decrypt with `key`.
     fn with_key(&mut self, context: &Context, key: CryptoKey) -> Result<Step, JsValue> {
         let Work::Put(value, expires_at) = &self.work else {
             self.key = Some(key);
@@ -397,7 +401,7 @@ impl StoreOp {
         Ok((opening.into(), StoreStage::Unsealed))
     }
 
-    /// Remembers the key for DPoP that a record has. Returns true if the record names a key that it does not have.
+    /// Remembers the private key for DPoP in a record. Returns true if the record names a key that it does not contain.
     fn lacks_key_pair(&mut self, record: &Record) -> bool {
         match StoredKey::of(record) {
             Ok(key) => {

@@ -1,9 +1,10 @@
-//! The key of kept sessions in escrow: in the memory of a service worker, which gives it to vaults only
-//! (pkg/src/worker/escrow.ts), and in the vault's own. The key is never on a disk, and script of a page cannot use it.
+//! The escrow for the key that encrypts stored sessions. The key is in the memory of the vault and of a service worker,
+//! which gives the key only to vaults (pkg/src/worker/escrow.ts). The key is never on a disk, and scripts of a page
+//! cannot use it.
 //!
-//! The key travels by `fetch`, to a URL at which nothing is served. Only a service worker can respond to such a request,
-//! because `only-if-cached` keeps it off the network. The response must repeat the request's nonce, because script of a
-//! page can put a response with a key that it knows into a cache from which a service worker responds.
+//! The vault sends and requests the key by `fetch`. Only a service worker or a cache can respond to these requests,
+//! because `only-if-cached` keeps them off the network. The response must repeat the request's nonce: a script of a
+//! page could otherwise put a response with a key of its own into a cache from which a service worker responds.
 
 use crate::prelude::*;
 use js_sys::{Promise, Uint8Array};
@@ -16,23 +17,25 @@ use crate::browser::platform::{self, FetchInit, WorkerScope};
 use crate::browser::sealing::{self, KEY_LEN};
 use crate::codec::base64url;
 
-/// The suffix of the worker's URL in requests to the escrow, and the header of these requests and of the responses,
-/// with the same value in both. Other responses at that URL, such as a cached response, lack this identifier.
+/// The suffix that requests to the escrow add to the worker's URL, and the name of a header. The request has a nonce in
+/// this header, and the escrow's response repeats the nonce. A response from elsewhere, such as a cache, lacks the
+/// nonce.
 const MARK: &str = "strongroom-escrow";
 
-/// The state of the escrow, as far as this vault knows.
+/// The escrow, as far as this vault knows its state.
 pub(super) struct Escrow {
-    /// A URL below the worker's own, which is in the scope of the service worker that controls the worker.
+    /// The worker's own URL with the suffix in its query. The service worker that controls the worker receives requests
+    /// to this URL.
     url: String,
-    /// The key, once it was found or made.
+    /// The key, after this vault has received or created it.
     key: Option<[u8; KEY_LEN]>,
-    /// No service worker controls this worker, or it has no escrow.
+    /// True if no service worker controls this worker, or the service worker does not use `escrow()`.
     is_absent: bool,
 }
 
-/// The last step of a search for the key.
+/// The last step of a search for the key, with the values that the next step needs.
 pub(super) enum EscrowStage {
-    /// With the nonce that the response must repeat.
+    /// The key was requested. Has the nonce that the response must repeat.
     Asked(String),
     Read,
     HandedOver,
@@ -41,7 +44,7 @@ pub(super) enum EscrowStage {
 
 /// The state of a search for the key.
 pub(super) enum KeySearch {
-    /// Continues when this is fulfilled.
+    /// The search continues with the stage after the promise is fulfilled.
     Wait(Promise, EscrowStage),
     Found(CryptoKey),
     NotFound,
@@ -64,7 +67,7 @@ impl Escrow {
         })
     }
 
-    /// Begins to look for the key; with `another`, for a different one than this vault has.
+    /// Begins to look for the key. If `another` is true, requests the key from the escrow even if this vault has a key.
     pub(super) fn find_key(
         &self,
         scope: &WorkerScope,
@@ -86,7 +89,8 @@ impl Escrow {
         }
     }
 
-    /// Continues with the result of the last step; with `makes`, makes a missing key.
+    /// Continues the search with the result of the last step. If `makes` is true and the escrow has no key, creates
+    /// one.
     pub(super) fn advance(
         &mut self,
         scope: &WorkerScope,
@@ -142,7 +146,8 @@ impl Escrow {
         }
     }
 
-    /// Begins to hand the key over once more. Returns `None` if there is no key, or no way.
+    /// Begins to send the key to the escrow again. Returns `None` if this vault has no key, or the request cannot be
+    /// made.
     pub(super) fn hand_over(&self, scope: &WorkerScope) -> Option<Promise> {
         let key = self.key.as_ref()?;
         self.request(scope, "PUT", "", Some(key)).ok()

@@ -1,7 +1,9 @@
-//! The loop: events go into the core, and the host carries out what comes out, until nothing more comes.
+//! The host's loop: the host passes each event to the core, and then performs the core's outputs until the core has no
+//! more.
 //!
-//! Every event arrives through one function of JavaScript, `onEvent(event, id, value)`. Listeners and promises get
-//! copies of it with `event` and `id` bound. An event for a wait that was given up is ignored.
+//! Every event arrives through one JavaScript function, `onEvent(event, id, value)`. Each listener is a copy of this
+//! function with `event` and `id` bound. The host ignores the result of a promise or request that it no longer waits
+//! for.
 
 use crate::prelude::*;
 
@@ -39,9 +41,9 @@ pub struct Host {
     calls: Calls,
     sockets: Sockets,
     store_lock: StoreLock,
-    /// The name of the kept session's record; empty if sessions are not kept.
+    /// The name of the stored session's record; empty if the configuration does not persist sessions.
     session_name: String,
-    /// The operation that waits for the lock, or the last operation that waited.
+    /// The operation that waits for the store's lock, or the last operation that waited for it.
     lock_op: OpId,
     last_call: CallId,
     clock: Option<Performance>,
@@ -63,8 +65,8 @@ impl Entropy for PlatformEntropy {
 }
 
 impl Host {
-    /// Starts a vault in the worker whose global object is `scope`. Every event comes to `on_event`, which has to pass
-    /// it to [`Host::on_event`].
+    /// Starts a vault in the worker whose global object is `scope`. The platform passes every event to `on_event`, and
+    /// `on_event` has to pass the event to [`Host::on_event`].
     #[must_use]
     pub fn new(
         mut config: Config,
@@ -77,7 +79,8 @@ impl Host {
         let clock = scope.performance();
         let context = Context::new(scope, on_event, config.is_escrowed);
         let session_name = session_name(&config);
-        // Where the platform lacks Web Locks or channels, waits end by their time limits.
+        // Errors are ignored: if the platform lacks Web Locks or a `BroadcastChannel`, each wait for another vault ends
+        // at its time limit.
         if HAS_PERSISTENCE && !session_name.is_empty() {
             let changed = context.listener(Event::Changed, 0);
             let _ = store_lock.open(&session_name, &changed);
@@ -99,12 +102,12 @@ impl Host {
         }
     }
 
-    /// Serves a page.
+    /// Connects a page. `port` leads to the page.
     pub fn connect(&mut self, port: MessagePort) {
         self.context.add_port(port);
     }
 
-    /// Takes an event. The arguments are those of the function given to [`Host::new`].
+    /// Handles an event. The arguments are those of a call to the function `on_event` that [`Host::new`] was given.
     pub fn on_event(&mut self, event: u32, id: u32, value: JsValue) {
         let Some(event) = Event::from_number(event) else {
             return;
@@ -143,7 +146,8 @@ impl Host {
         }
     }
 
-    /// Takes a page's message: a number, which asks for more of a body, or an array of JSON and a payload.
+    /// Handles a page's message. A number requests more chunks of a response's body. Any other message is an array of a
+    /// JSON string and a payload.
     fn message(&mut self, port: PortId, event: &MessageEvent) {
         let data = event.data();
         if let Some(id) = data.as_f64() {
@@ -151,7 +155,7 @@ impl Host {
         }
         let call = self.last_call.next();
         self.last_call = call;
-        // Anything else becomes an empty message, which the core refuses.
+        // A message of any other form is passed on as an empty string, which the core refuses.
         let (text, payload) = data
             .dyn_ref::<Array>()
             .map_or_else(Default::default, |array| {
@@ -162,7 +166,8 @@ impl Host {
         } else {
             Body::Replayable
         };
-        // The platform would stringify an array; nested arrays would expand a few bytes into gigabytes.
+        // An array is dropped, and not used as a body: `fetch` would convert it to a string, and nested arrays would
+        // expand a few bytes into gigabytes.
         if !payload.is_undefined() && !Array::is_array(&payload) {
             self.calls.keep_payload(call, payload);
         }
@@ -181,7 +186,8 @@ impl Host {
         }
     }
 
-    /// Puts `input` into the core and carries out what comes out, until nothing more comes.
+    /// Passes `input` to the core and performs the outputs of the core. Repeats this with the inputs that arise from
+    /// the outputs.
     fn handle(&mut self, input: Input<'_>) {
         let now = self.now();
         let mut next = Some(input);
@@ -195,7 +201,7 @@ impl Host {
         self.set_timer(now);
     }
 
-    /// Carries out outputs for pages and calls.
+    /// Performs an output that concerns a page or a call; passes other outputs on.
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Post { port, text } => {
@@ -225,7 +231,7 @@ impl Host {
         }
     }
 
-    /// Carries out outputs for the provider, the store and other vaults.
+    /// Performs an output that concerns the provider, the store or other vaults; passes other outputs on.
     fn carry_out_operation(&mut self, output: Output) {
         let key_pair = dpop::key_to_store(&self.context.keys, &output);
         match output {
@@ -268,10 +274,10 @@ impl Host {
         }
     }
 
-    /// Carries out outputs for kept sessions.
+    /// Performs an output that concerns stored sessions; passes other outputs on.
     fn carry_out_session(&mut self, output: Output, key_pair: Option<StoredKey>) {
         match output {
-            // A session in memory has nothing to wait for.
+            // If sessions are not persisted, nothing is stored, and the core need not wait.
             Output::Persist {
                 op, state: None, ..
             } => self.context.report(Input::Stored { op, ok: true }),
@@ -295,7 +301,8 @@ impl Host {
                 self.lock_op = op;
                 let granted = self.context.listener(Event::Locked, op.0);
                 let refused = self.context.listener(Event::Refused, op.0);
-                // If the lock is neither granted nor refused, the core stops waiting after a time limit.
+                // An error is ignored: if the lock is neither granted nor refused, the core stops waiting after a time
+                // limit.
                 let _ = self.store_lock.lock(&granted, &refused);
             }
             Output::Unlock => self.store_lock.unlock(),
@@ -310,8 +317,8 @@ impl Host {
         self.operations.begin(&mut self.context, op, operation);
     }
 
-    /// Makes sure that the next tick comes in time. A timer that fires earlier than needed stays: most inputs postpone
-    /// the next tick, and setting a timer costs more than a tick without effect.
+    /// Sets the timer for the next tick of the core. If the current timer fires before that tick is due, it is not
+    /// replaced: most inputs postpone the next tick, and setting a timer costs more than a tick without effect.
     fn set_timer(&mut self, now: Instant) {
         let Some(at) = self.vault.next_tick(now) else {
             return;
@@ -322,7 +329,7 @@ impl Host {
             }
             self.context.scope.clear_timeout_with_handle(timer.handle);
         }
-        // Browsers count in 32 bits. Waking early does no harm.
+        // Browsers store the delay in 32 bits, so the delay is limited. A tick that fires early does no harm.
         let delay = at.saturating_sub(now.monotonic).0.min(1_000_000_000) + 1;
         let tick = self.context.listener(Event::Tick, 0);
         let handle = self
@@ -335,19 +342,20 @@ impl Host {
     fn now(&self) -> Instant {
         let elapsed = self.clock.as_ref().map_or(0.0, Performance::now);
         Instant {
-            // A worker's own clock begins with the worker. A kept session is older, and the time since its start must
-            // not be negative.
+            // A worker's monotonic clock starts with the worker. A stored session may have begun before the worker, and
+            // the monotonic time of its beginning must not be negative.
             monotonic: Millis(elapsed as u64 + LONG_AGO),
-            // Dates before 1970 become 1970.
+            // The cast turns a time before 1970 into 0.
             wall: platform::wall_clock() as u64,
         }
     }
 }
 
-/// Milliseconds: longer than any session lasts.
+/// Added to the monotonic time, in milliseconds. Longer than any session lasts.
 const LONG_AGO: u64 = 1 << 40;
 
-/// Returns the name of the session's record. Several apps may share an origin.
+/// Returns the name of the session's record. The name contains the issuer and the client, because several apps may
+/// share an origin.
 fn session_name(config: &Config) -> String {
     if HAS_PERSISTENCE && config.keeps {
         ["session ", &config.issuer, " ", &config.client_id].concat()

@@ -1,4 +1,4 @@
-//! Makes a key pair for DPoP.
+//! Creates the key pairs for DPoP.
 
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
@@ -11,7 +11,7 @@ use crate::oauth::dpop::PublicKey;
 use crate::prelude::*;
 use crate::vault::{Input, OpId};
 
-/// A key pair that is being made.
+/// The creation of a key pair.
 #[derive(Default)]
 pub(super) struct KeyGeneration {
     stage: GenerationStage,
@@ -22,12 +22,12 @@ enum GenerationStage {
     #[default]
     Begun,
     Made,
-    /// The public half is exported; this is the private half.
+    /// The public key is being exported. Has the private key.
     Exported(CryptoKey),
 }
 
 impl KeyGeneration {
-    /// Returns the report of an operation that has failed.
+    /// Returns the input that reports to the core that the operation has failed.
     pub(super) const fn failed(&self, op: OpId) -> Input<'static> {
         Input::KeyMade { op, key: None }
     }

@@ -1,4 +1,4 @@
-//! Operations of the core that take several steps.
+//! Operations that the core requests and that take several asynchronous steps.
 
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
@@ -12,8 +12,8 @@ use crate::browser::provider_request::ProviderRequest;
 use crate::browser::signature::Verification;
 use crate::vault::{Input, OpId};
 
-/// An operation. `advance` takes the result of the last step (`undefined` at first), and is not called after a step
-/// that failed.
+/// An operation. Its method `advance` takes the result of the last step, or `undefined` for the first step. `advance`
+/// is not called with the error of a step that failed.
 #[cfg_attr(
     not(feature = "extended"),
     expect(dead_code, reason = "no keys are made")
@@ -40,7 +40,8 @@ impl Operations {
         self.advance(context, op, Box::new(operation), Ok(JsValue::UNDEFINED));
     }
 
-    /// Continues the operation that waited, with the result of its step. Returns the result if none did.
+    /// Continues the operation that waited under the number `wait`, with the result of its step. Returns the result if
+    /// no operation waited under this number.
     pub(super) fn resume(
         &mut self,
         context: &mut Context,
@@ -55,7 +56,7 @@ impl Operations {
         None
     }
 
-    /// Gives an operation up. Returns false if the operation is not in flight.
+    /// Cancels an operation. Returns false if the operation is not in flight.
     pub(super) fn cancel(&mut self, op: OpId) -> bool {
         let Some(i) = self.0.iter().position(|running| running.op == op) else {
             return false;
@@ -109,10 +110,10 @@ impl Operation {
         }
     }
 
-    /// Returns the report of an operation that has failed.
+    /// Returns the input that reports to the core that the operation has failed.
     fn failed(&self, op: OpId, scope: &WorkerScope) -> Input<'static> {
         match self {
-            // An online browser may have hidden the response.
+            // If the browser is online, it may have hidden the response because of CORS.
             Self::Request(request) => Input::Responded {
                 op,
                 outcome: if request.has_no_response() && scope.navigator().on_line() {

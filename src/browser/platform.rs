@@ -1,7 +1,6 @@
-//! The platform as the vault sees it: `web_sys` and `js_sys`, and imports of what those two lack.
+//! The JavaScript imports that `web_sys` and `js_sys` lack, and helper functions for values of the platform.
 //!
-//! These are the only imports of the browser host. Each costs about 17 bytes of the download, so a dictionary has
-//! only the members that are set or read.
+//! Each import costs about 17 bytes of the download, so the types below have only the members that the host uses.
 
 use crate::prelude::*;
 use js_sys::{Array, Function, JSON, JsString, Object, Promise, Uint8Array};
@@ -12,7 +11,7 @@ use web_sys::{
     ReadableStreamDefaultReader, RequestInit, Response, SubtleCrypto, WorkerGlobalScope,
 };
 
-// Captured before any code of the app runs: pkg/src/worker/worker.ts.
+// pkg/src/worker/worker.ts saves the original `fetch` in the global object before any code of the app runs.
 #[wasm_bindgen]
 extern "C" {
     /// The worker's global object.
@@ -32,14 +31,14 @@ extern "C" {
     pub(super) fn on_connect(this: &WorkerScope) -> JsValue;
 }
 
-// The worker's own objects, made by pkg/src/worker.
+// Objects that the package's worker code (pkg/src/worker) creates.
 #[wasm_bindgen]
 extern "C" {
-    /// The function that every event comes to: `onEvent(event, id, value)`.
+    /// The function that receives every event: `onEvent(event, id, value)`.
     #[wasm_bindgen(extends = Function, extends = Object, typescript_type = "any")]
     pub type OnEvent;
 
-    /// Returns the function with its first two arguments given.
+    /// Returns a function that calls this one with the first two arguments fixed.
     #[wasm_bindgen(method)]
     pub(super) fn bind(this: &OnEvent, this_argument: &JsValue, event: u32, id: u32) -> Function;
 
@@ -78,18 +77,19 @@ extern "C" {
     pub(super) fn stop(this: &StoreLock);
 }
 
-// Members that `js_sys` and `web_sys` lack, or have only as an enum, whose conversion costs more than a string.
+// Members that `js_sys` and `web_sys` lack, or that take an enum there. The conversion of an enum costs more than a
+// string.
 #[wasm_bindgen]
 extern "C" {
-    /// A string of any length, copied in part.
+    /// A JavaScript string. It may be very long, so only a part of it is copied.
     #[wasm_bindgen(extends = JsString, is_type_of = JsValue::is_string, typescript_type = "string")]
     pub type Text;
 
-    /// UTF-16 code units `from` to `to`.
+    /// Returns the UTF-16 code units from `from` up to `to`, without the one at `to`.
     #[wasm_bindgen(method)]
     pub(super) fn slice(this: &Text, from: u32, to: u32) -> String;
 
-    /// A promise whose listeners are functions, not closures.
+    /// A promise whose listeners are JavaScript functions, not Rust closures.
     #[wasm_bindgen(extends = Promise)]
     type Thenable;
 
@@ -127,7 +127,7 @@ extern "C" {
     #[wasm_bindgen(method, setter, js_name = additionalData)]
     pub(super) fn set_additional_data(this: &AesGcm, value: &Uint8Array);
 
-    /// A database whose transactions name their mode.
+    /// An IndexedDB database. `transaction` takes the mode as a string.
     #[wasm_bindgen(extends = IdbDatabase, extends = Object)]
     pub(super) type Database;
 
@@ -138,7 +138,7 @@ extern "C" {
         mode: &str,
     ) -> Result<IdbTransaction, JsValue>;
 
-    /// A record of the store. Script of this origin may have written the record, so its members can have any type.
+    /// A record in IndexedDB. A script of this origin may have written the record, so its members can have any type.
     #[wasm_bindgen(extends = Object)]
     pub(super) type Record;
 
@@ -171,7 +171,7 @@ extern "C" {
 #[cfg(feature = "extended")]
 #[wasm_bindgen]
 extern "C" {
-    /// Returns the name of `dpop`: the thumbprint of its public key.
+    /// Returns the thumbprint of the public key that belongs to the private key in `dpop`.
     #[wasm_bindgen(method, getter)]
     pub(super) fn jkt(this: &Record) -> JsValue;
 
@@ -185,7 +185,7 @@ extern "C" {
     #[wasm_bindgen(method, setter)]
     pub(super) fn set_dpop(this: &Record, value: &web_sys::CryptoKey);
 
-    /// A socket that sends what a page sent, and receives bytes as an `ArrayBuffer`.
+    /// A `WebSocket` that can send any value that a page has posted, and receives bytes as an `ArrayBuffer`.
     #[wasm_bindgen(extends = web_sys::WebSocket, extends = Object)]
     pub(super) type Socket;
 
@@ -202,7 +202,8 @@ extern "C" {
     #[wasm_bindgen(method, setter, js_name = binaryType)]
     pub(super) fn set_binary_type(this: &Socket, value: &str);
 
-    /// The close of a socket, past or future: the members of a `CloseEvent` that pages get.
+    /// The code and reason of a socket's close. A page gets this object after the close, or sends it to close the
+    /// socket.
     #[wasm_bindgen(extends = Object)]
     pub(super) type Closure;
 
@@ -222,12 +223,12 @@ extern "C" {
     pub(super) fn set_was_clean(this: &Closure, value: bool);
 }
 
-/// The most UTF-16 code units of a string that are copied. A page may have written any number; the core refuses far
-/// shorter messages.
+/// The most UTF-16 code units of a string that are copied. A page may send a string of any length, and the core refuses
+/// messages that are far shorter than this limit.
 const MAX_STRING: u32 = 512 * 1024;
 
 impl Text {
-    /// Copies the string, cut at the limit.
+    /// Copies the string, up to [`MAX_STRING`].
     pub(crate) fn copy(&self) -> String {
         self.slice(0, MAX_STRING)
     }
@@ -238,13 +239,14 @@ pub(super) fn to_string(value: &JsValue) -> Option<String> {
     value.dyn_ref::<Text>().map(Text::copy)
 }
 
-/// Returns the dictionary `T` from constant JSON. A setter for each constant member would cost more: see
-/// docs/decisions.md.
+/// Returns the dictionary `T` with the members in the constant `json`. A setter call for each constant member would
+/// need more code: see docs/decisions.md.
 pub(super) fn dictionary<T: JsCast>(json: &'static str) -> T {
     JSON::parse(json).unwrap_or_default().unchecked_into()
 }
 
-/// Something that ends in an event: fulfilled, succeeded or failed.
+/// A promise, request or transaction that the host waits for. It ends with one of the events `Fulfilled`, `Succeeded`
+/// and `Failed`.
 pub(super) enum Awaited {
     Promise(Promise),
     Request(IdbRequest),
@@ -252,7 +254,8 @@ pub(super) enum Awaited {
 }
 
 impl Awaited {
-    /// Adds the listeners. `fulfilled` gets a promise's value, `succeeded` the event of the other two.
+    /// Adds the listeners. `fulfilled` returns the listener for a promise's value, and `succeeded` the one for the
+    /// event of a request or transaction.
     pub(super) fn listen(
         &self,
         fulfilled: impl FnOnce() -> Function,
@@ -289,7 +292,7 @@ impl From<IdbRequest> for Awaited {
     }
 }
 
-/// Returns the result of an `IDBRequest`, by its event; `undefined` for a transaction's.
+/// Returns the result of the `IDBRequest` that `event` belongs to, or `undefined` for the event of a transaction.
 pub(super) fn result_of(event: &JsValue) -> JsValue {
     let event: &Event = event.unchecked_ref();
     let target = event.target().map(JsCast::unchecked_into::<IdbRequest>);
@@ -298,12 +301,12 @@ pub(super) fn result_of(event: &JsValue) -> JsValue {
         .unwrap_or_default()
 }
 
-/// `crypto.subtle`; fails where the platform has no WebCrypto.
+/// Returns `crypto.subtle`. Fails if the platform has no WebCrypto.
 pub(super) fn subtle(scope: &WorkerScope) -> Result<SubtleCrypto, JsValue> {
     Ok(scope.crypto()?.subtle())
 }
 
-/// Usages of a key: an array of strings.
+/// Returns an array of two usages of a key.
 pub(super) fn usages(first: &str, second: &str) -> Array {
     Array::of2(&first.into(), &second.into())
 }
@@ -318,7 +321,8 @@ pub(super) fn wipe(bytes: &Uint8Array) {
     bytes.fill(0, 0, u32::MAX);
 }
 
-/// Overwrites `memory` with zeros and then its start with `bytes`, for which it has room.
+/// Overwrites `memory` with zeros, copies `bytes` to its start, and returns that part. `bytes` must not be longer than
+/// `memory`.
 pub(super) fn refill(memory: &Uint8Array, bytes: &[u8]) -> Uint8Array {
     wipe(memory);
     let part = memory.subarray(0, bytes.len() as u32);
@@ -331,8 +335,8 @@ pub(super) fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name).ok()?
 }
 
-/// Returns the reader of a response's body, if the response has one. Chromium has an empty stream where Fetch has none:
-/// with a null body status.
+/// Returns the reader of a response's body, if the response has a body. The status is checked, because Chromium has an
+/// empty stream for a null body status, although Fetch requires `null`.
 pub(super) fn body_reader(response: &Response) -> Option<ReadableStreamDefaultReader> {
     let body = response.body().filter(|_| has_body_status(response))?;
     Some(body.get_reader().unchecked_into())
@@ -352,7 +356,7 @@ pub(super) fn entries(headers: &Headers) -> Array {
     Array::from(headers)
 }
 
-/// `Date.now()`: milliseconds since the Unix epoch.
+/// Returns `Date.now()`, the milliseconds since the Unix epoch.
 pub(super) fn wall_clock() -> f64 {
     js_sys::Date::now()
 }

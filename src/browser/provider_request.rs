@@ -1,5 +1,5 @@
-//! Requests to the provider: without credentials, without referrer, without following redirects, and with a response
-//! of bounded size.
+//! Requests to the provider. They are sent without credentials and without a referrer, follow no redirects, and limit
+//! the size of the response.
 
 use crate::base::strings;
 use crate::prelude::*;
@@ -27,7 +27,7 @@ pub(super) struct ProviderRequest {
 
 enum RequestStage {
     Begun(HttpRequest),
-    /// The request's proof is being signed.
+    /// The host signs the request's DPoP proof.
     Signing(HttpRequest, UnsignedProof),
     Sent,
     Reading(PartialResponse),
@@ -48,7 +48,7 @@ impl ProviderRequest {
         }
     }
 
-    /// Returns true if the request was sent and no response could be read.
+    /// Returns true if the request was sent and no response has arrived.
     pub(super) const fn has_no_response(&self) -> bool {
         matches!(self.stage, RequestStage::Sent)
     }
@@ -114,7 +114,8 @@ impl ProviderRequest {
         request: &HttpRequest,
         proof: Option<&Secret>,
     ) -> Result<Promise, JsValue> {
-        // Metadata and keys are fetched when they are missing or unknown, so a cached response would not help.
+        // A GET requests metadata or keys, which the vault fetches if they are missing or do not contain a key. A
+        // cached response would not help, so it is validated first.
         let init: FetchInit = platform::dictionary(if request.form.is_some() {
             r#"{"method":"POST","cache":"no-store","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
         } else {
@@ -143,7 +144,7 @@ fn done(op: OpId, reply: Box<HttpReply>) -> Progress {
     Progress::Done(Input::Responded { op, outcome })
 }
 
-/// Returns a response without its body.
+/// Returns the reply without its body.
 fn head(response: &Response) -> Box<HttpReply> {
     let header = |name| platform::header(response, name);
     Box::new(HttpReply {
@@ -156,7 +157,7 @@ fn head(response: &Response) -> Box<HttpReply> {
     })
 }
 
-/// Returns the delay that a `Retry-After` asks for: seconds or a date (RFC 9110 10.2.3).
+/// Returns the delay in a `Retry-After` header. Its value is a number of seconds or a date (RFC 9110 10.2.3).
 fn retry_after(value: &str) -> Option<Millis> {
     if let Some(seconds) = json::parse_u64(value) {
         return Some(Millis::from_secs(seconds));
@@ -171,11 +172,11 @@ fn milliseconds(date: &str) -> Option<u64> {
 }
 
 impl PartialResponse {
-    /// Takes a chunk. Returns true at the end of the body, and where the body exceeds the limit: the end of the operation
-    /// then aborts the response.
+    /// Appends a chunk to the body. Returns true at the end of the body. Also returns true, with no body, if the body
+    /// exceeds the limit; the operation then ends and aborts the response.
     fn is_complete_with(&mut self, read: &ReadResult) -> bool {
         let Some(chunk) = read.value() else {
-            // A body that is not UTF-8 counts as missing.
+            // If the body is not UTF-8, the reply has no body.
             let body = core::mem::take(&mut self.body);
             self.reply.body = strings::from_utf8(body).map(Secret::new);
             return true;

@@ -1,4 +1,4 @@
-//! AES-256-GCM by WebCrypto.
+//! Encryption of stored records with AES-256-GCM, by WebCrypto.
 
 use crate::base::strings;
 use js_sys::{Object, Promise, Uint8Array};
@@ -9,10 +9,10 @@ use crate::Secret;
 use crate::base::entropy;
 use crate::browser::platform::{self, AesGcm, Record, WorkerScope};
 
-/// The length of a key.
+/// The length of a key, in bytes.
 pub(super) const KEY_LEN: usize = 32;
 
-/// Sealed records are far shorter.
+/// The longest record that is accepted after decryption, in bytes. The vault's own records are far shorter.
 const MAX_SEALED: usize = 1024 * 1024;
 
 /// Begins to import a key.
@@ -26,7 +26,7 @@ pub(super) fn import_key(scope: &WorkerScope, secret: &[u8; KEY_LEN]) -> Result<
     importing
 }
 
-/// Begins to seal `plain` for a record, whose initialization vector it sets.
+/// Begins to seal `plain` for `record`, and sets the record's initialization vector.
 pub(super) fn seal(
     scope: &WorkerScope,
     key: &CryptoKey,
@@ -61,7 +61,8 @@ fn aes_gcm() -> AesGcm {
     platform::dictionary(r#"{"name":"AES-GCM"}"#)
 }
 
-/// The name is authenticated with the ciphertext, so a record under another name does not open.
+/// Returns the parameters of AES-GCM. The record's name is authenticated with the ciphertext, so a ciphertext that was
+/// copied to a record of another name cannot be decrypted.
 fn parameters(name: &str, iv: &Object) -> AesGcm {
     let parameters = aes_gcm();
     parameters.set_iv(iv);
@@ -69,7 +70,8 @@ fn parameters(name: &str, iv: &Object) -> AesGcm {
     parameters
 }
 
-/// Moves an opened record out of the platform's memory. Returns `None` if the record is too long or not UTF-8.
+/// Copies a decrypted record into this module's memory and wipes the platform's copy. Returns `None` if the record is
+/// too long or not UTF-8.
 pub(super) fn opened(buffer: &JsValue) -> Option<Secret> {
     let bytes = platform::bytes_of(buffer);
     if bytes.length() as usize > MAX_SEALED {

@@ -1,4 +1,5 @@
-//! The key that encrypts persisted sessions: in the store, where the first session creates it, or in escrow.
+//! The key that encrypts stored sessions. The key is either in the store or in escrow. A vault that stores a session
+//! creates a missing key.
 
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
@@ -12,28 +13,28 @@ use crate::browser::platform::{self, Awaited, Database, WorkerScope};
 /// The name of the key in the store.
 const SEAL: &str = "seal";
 
-/// The place of the key that a record is sealed with.
+/// The place of the key that a record is encrypted with.
 pub(super) enum SessionKey {
-    /// Nowhere: the record is a login's, and its key is derived.
+    /// The key is not stored: the record is that of a login, and its key is derived from the login's `state`.
     None,
     Stored,
     Escrowed,
 }
 
-/// The last step of a search for the key, and what has to be kept of it.
+/// The last step of a search for the key, with the values that the next step needs.
 pub(super) enum SessionKeyStage {
     Read,
     Made,
-    /// With the object store and the key that was made.
+    /// Reads the store again, to see if another vault has stored a key. Has the object store and the key that was made.
     ReadAgain(IdbObjectStore, CryptoKey),
-    /// With the key that was made.
+    /// Stores the key that was made.
     Stored(CryptoKey),
     Escrow(EscrowStage),
 }
 
 /// The state of a search for the key.
 pub(super) enum KeyProgress {
-    /// Continues when this has ended.
+    /// The search continues with the stage after the promise or request has ended.
     Wait(Awaited, SessionKeyStage),
     Found(CryptoKey),
     NotFound,
@@ -51,8 +52,8 @@ impl SessionKey {
         matches!(self, Self::Escrowed)
     }
 
-    /// Begins to look for the key. With `another`, looks for another key than the one that this vault has from the escrow.
-    /// Returns `None` for a login's.
+    /// Begins to look for the key. If `another` is true, asks the escrow again, because its key may differ from the one
+    /// that this vault has. Returns `None` for the record of a login.
     pub(super) fn find(
         &self,
         context: &Context,
@@ -75,9 +76,9 @@ impl SessionKey {
 }
 
 impl SessionKeyStage {
-    /// Continues with the result of the last step. If `makes` is true, creates the key if the escrow does not have it.
-    /// A key that is missing in the store is always made. Of two workers that make one at once, the first one's is
-    /// kept.
+    /// Continues with the result of the last step. A key that is missing in the store is always created; one that is
+    /// missing in escrow is created only if `makes` is true. If two workers create the key at the same time, the store
+    /// keeps the first key.
     pub(super) fn advance(
         self,
         context: &mut Context,
@@ -121,8 +122,8 @@ fn make_key(scope: &WorkerScope) -> Result<Promise, JsValue> {
     platform::subtle(scope)?.generate_key_with_object(&algorithm, false, &usages)
 }
 
-/// Returns the key that was read from the store, if the key can decrypt. A key that cannot encrypt fails on its first
-/// use.
+/// Returns the key that was read from the store, if the key can decrypt. Its ability to encrypt is not checked:
+/// encryption with an unsuitable key fails.
 fn stored_key(value: JsValue) -> Option<CryptoKey> {
     let key: CryptoKey = value.dyn_into().ok()?;
     key.usages().includes(&"decrypt".into(), 0).then_some(key)

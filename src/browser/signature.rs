@@ -1,4 +1,4 @@
-//! Verifies signatures by WebCrypto.
+//! Verification of signatures by WebCrypto.
 
 use crate::prelude::*;
 use js_sys::{Array, JSON, Object};

@@ -1,4 +1,4 @@
-//! Stand-in for sockets, which need the Cargo feature `extended`.
+//! Stub for WebSocket connections to APIs, which need the Cargo feature `extended`.
 
 use crate::browser::context::{Context, Event};
 use crate::vault::CallId;

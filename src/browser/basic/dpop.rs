@@ -1,6 +1,7 @@
-//! Stand-ins for keys for DPoP, which need the Cargo feature `extended`.
+//! Stubs for the keys for DPoP, which need the Cargo feature `extended`.
 //!
-//! The key type has no values, so an `Option` of it takes no space and the compiler removes the code for it.
+//! `StoredKey` has no values, so an `Option<StoredKey>` takes no space, and the compiler removes the code that handles
+//! keys.
 
 use crate::browser::platform::{Record, WorkerScope};
 use crate::oauth::dpop::UnsignedProof;
@@ -43,7 +44,7 @@ pub(super) const fn take_proof(_: &mut ApiRequest) -> Option<UnsignedProof> {
     None
 }
 
-/// Is not called: there are no proofs.
+/// Is never called, because this build makes no proofs.
 pub(super) const fn unsigned(call: CallId) -> Input<'static> {
     Input::CallFailed { call }
 }

@@ -1,4 +1,4 @@
-//! Stand-in for the escrow, which needs the Cargo feature `extended`.
+//! Stub for the escrow, which needs the Cargo feature `extended`.
 
 use crate::browser::platform::WorkerScope;
 

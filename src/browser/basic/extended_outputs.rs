@@ -1,4 +1,4 @@
-//! Stand-in for outputs that need the Cargo feature `extended`.
+//! Stub for the outputs that need the Cargo feature `extended`.
 
 use super::Host;
 use crate::vault::Output;

@@ -1,4 +1,4 @@
-//! Stand-in for the generation of key pairs, which needs the Cargo feature `extended`.
+//! Stub for the creation of key pairs, which needs the Cargo feature `extended`.
 
 use crate::browser::context::{Context, Progress};
 use crate::vault::{Input, OpId};

@@ -1,4 +1,4 @@
-//! Stand-in for the key of kept sessions, which need the Cargo feature `extended`.
+//! Stub for the key that encrypts stored sessions, which need the Cargo feature `extended`.
 
 use wasm_bindgen::JsValue;
 use web_sys::CryptoKey;

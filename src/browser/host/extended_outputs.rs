@@ -1,4 +1,4 @@
-//! Outputs that only the extended module has.
+//! Performs the outputs that only the extended module has.
 
 use super::Host;
 use crate::browser::key_generation::KeyGeneration;
@@ -29,12 +29,13 @@ impl Host {
         }
     }
 
-    /// Hands the key of sessions to its escrow once more, without waiting.
+    /// Sends the key that encrypts sessions to the escrow again, without waiting for the result.
     fn hand_key_over(&mut self) {
         let scope = &self.context.scope;
         let escrow = self.context.escrow.as_ref();
         if let Some(promise) = escrow.and_then(|escrow| escrow.hand_over(scope)) {
-            // Nothing uses the result, but a rejection must have a listener.
+            // The result is not used, but a promise without a listener for its rejection would report an unhandled
+            // error.
             self.context.wait(&promise.into());
         }
     }
