@@ -1,6 +1,6 @@
 //! The foundation of all other modules: time, errors, secrets, strings, digests and the allocator.
 
-// This module is first because the others use its macros.
+// `messages` comes first because the other modules use its macros.
 #[macro_use]
 pub(crate) mod messages;
 
@@ -15,5 +15,6 @@ pub mod strings;
 #[cfg(any(target_arch = "wasm32", test))]
 pub(crate) mod zeroing_alloc;
 
-/// True in the module of the token handler. It runs on servers, where speed counts more than the size of the code.
+/// True in the WebAssembly module of the token handler. The handler runs on servers, where speed counts more than the
+/// size of the code.
 pub(crate) const IS_TOKEN_HANDLER: bool = cfg!(feature = "edge");

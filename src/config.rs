@@ -1,8 +1,8 @@
 //! The configuration, which is read once from JSON, validated as a whole, and then immutable.
 //!
-//! It is part of the worker file. Each error is reported as [`Code::ConfigInvalid`] with the option's name, its value and
-//! what to write instead. An unknown option is an error too, since a misspelled limit would have no effect. The options
-//! are documented for users in `pkg/src/worker/config.ts`.
+//! The configuration is part of the worker file. Each error is reported as [`Code::ConfigInvalid`] with the option's
+//! name, its value and what to write instead. An unknown option is an error too, since a misspelled limit would have no
+//! effect. The options are documented for users in `pkg/src/worker/config.ts`.
 
 mod apis;
 #[cfg_attr(not(feature = "extended"), path = "config/basic.rs")]
@@ -31,17 +31,17 @@ pub(crate) use extended::{HAS_DEVICE_FLOW, HAS_METADATA, HAS_PERSISTENCE};
 /// The longest configuration, in bytes of JSON.
 pub const MAX_LEN: usize = 64 * 1024;
 
-// Lists are strings, because a table of addresses and lengths compresses badly.
+// Lists of names are strings with spaces, because a table of addresses and lengths compresses badly.
 const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance consent \
     issuer par redirectUri requestTimeout scope session";
 
-/// The options of a rule.
+/// The options of a rule, which is an entry of `apis`.
 const RULE_OPTIONS: &str = "methods reflection url";
 
 /// The claims that a page may see by default.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
 
-/// Claims that bind the ID token to secrets of the flow. Pages do not need these claims.
+/// Claims that bind the ID token to secrets of the login. Pages do not need these claims.
 const PROTOCOL_CLAIMS: &str = "nonce at_hash c_hash s_hash";
 
 /// Authorization request parameters that the flow itself sets (RFC 6749, RFC 7636, RFC 9101, OIDC
@@ -92,7 +92,8 @@ pub struct Config {
     pub rules: EgressPolicy,
     /// The limits on the duration of a session.
     pub limits: Limits,
-    /// True if sessions are kept, sealed, in a store that vaults share.
+    /// True if sessions are kept in a store that all vaults of the origin share. The sessions in this store are
+    /// encrypted.
     pub keeps: bool,
     /// True if a service worker holds the sealing key in escrow.
     pub is_escrowed: bool,
@@ -112,7 +113,7 @@ pub struct Config {
     pub clock_tolerance: Millis,
     /// The timeout of requests to the provider.
     pub request_timeout: Millis,
-    /// The options of the larger module.
+    /// The options that only the larger module has.
     pub extended: Extended,
     /// Fingerprint of this library's version, this configuration and the worker's address. A deployment that changes one
     /// of these changes the fingerprint.
@@ -169,7 +170,7 @@ impl Config {
         let Some(object) = value.as_object() else {
             return Err(fault(&[msg!("the configuration is not an object")]));
         };
-        // A blob has the origin of the page that made it, which is part of its URL.
+        // A blob URL contains the origin of the page that created it, after `blob:`.
         let Some(base) = Url::parse(base.strip_prefix("blob:").unwrap_or(base)) else {
             return Err(fault(&[msg!("the worker's URL has no origin")]));
         };
@@ -185,7 +186,7 @@ impl Config {
         let metadata = options.metadata(&issuer);
         let mut rules = options.rules(&base, &issuer, metadata.as_deref());
         if options.is_escrowed() {
-            // The vault requests the key from this URL.
+            // The vault requests the escrowed sealing key from this URL.
             rules.forbid(&[base.href()]);
         }
         let mut config = Self {
@@ -239,7 +240,7 @@ pub(crate) struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    /// Records an error, unless there was one before.
+    /// Records an error, unless an earlier error is recorded.
     fn record(&self, message: &[&str]) {
         self.fault.get_or_init(|| fault(message));
     }
@@ -341,7 +342,8 @@ impl<'a> Options<'a> {
         Millis::from_secs(seconds)
     }
 
-    /// Returns the option as JSON, if it is present. Its value must be one of `known`, which are separated by spaces.
+    /// Returns the option's value as JSON, or an empty string if the option is missing. `known` lists the allowed
+    /// values, separated by spaces.
     #[inline(never)]
     pub(crate) fn one_of(&self, name: &str, known: &str) -> String {
         let mut json = String::new();
@@ -480,7 +482,7 @@ impl<'a> Options<'a> {
                 let why = msg!("nonce, at_hash, c_hash and s_hash stay in the vault");
                 self.refuse("claims", why);
             }
-            // Pages always see `sub`.
+            // `sub` is not added, because pages always see it.
             if claim != "sub" && !claims.contains(&claim) {
                 claims.push(claim);
             }
@@ -539,7 +541,8 @@ pub(crate) fn fault(message: &[&str]) -> Error {
     Error::of(Code::ConfigInvalid, message)
 }
 
-/// Returns true if two names differ in spelling only: in case, underscores, or one or two letters in one place.
+/// Returns true if one name may be a misspelling of the other: they differ only in case, in underscores, or in one or
+/// two letters in one place.
 fn is_close(one: &str, other: &str) -> bool {
     let letters = |name: &str| {
         let mut letters = name.to_ascii_lowercase().into_bytes();
@@ -863,7 +866,7 @@ mod tests {
         }
     }
 
-    /// Returns the option names in docs/deployment.md: the first column of the table between these two comments.
+    /// Returns the option names in docs/deployment.md: the first column of the table between two HTML comments.
     fn documented() -> Vec<&'static str> {
         let document = include_str!("../docs/deployment.md");
         let (_, after) = document

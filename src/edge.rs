@@ -2,9 +2,9 @@
 //! 6.1).
 //!
 //! An isolate is one running copy of the handler. There may be thousands of isolates, and each may be stopped at any
-//! time. A session is sealed in the browser's cookie or in a store. Isolates coordinate two things, which isolate
-//! refreshes and which sessions have ended, through a coordinator: a store of small strings with an atomic write
-//! ([`session::record`]).
+//! time. A session is sealed in the browser's cookie or in a store. Isolates agree on two things: which isolate
+//! refreshes a session, and which sessions have ended. They do so through a coordinator, which is a store of small
+//! strings with an atomic write ([`session::record`]).
 //!
 //! # How a host drives it
 //!
@@ -87,7 +87,7 @@ pub struct Handler {
     count: usize,
 }
 
-/// Stale tasks are removed whenever the number of slots reaches a multiple of this.
+/// Stale tasks are removed whenever the number of slots reaches a multiple of this number.
 const MANY_TASKS: usize = 256;
 
 impl Handler {
@@ -162,7 +162,8 @@ impl Handler {
         }
     }
 
-    /// Continues a task with the reply to its last effect. Returns a plain failure for an unknown number.
+    /// Continues a task with the reply to its last effect. Returns an error response without details if the number is
+    /// unknown.
     pub fn resume(&mut self, now: Instant, id: TaskId, reply: Reply) -> Step {
         match self.running(id) {
             Some(running) => running.reply(now, reply),
@@ -172,9 +173,9 @@ impl Handler {
     }
 
     /// Handles the disconnect of a task's client. Usually removes the task and returns `true`. Returns `false` if the
-    /// task must finish, such as a refresh whose new tokens exist nowhere else. Then the host carries out the task's
-    /// effects and [resumes](Handler::resume) it as before until [`Step::Done`], and drops the response (`waitUntil`
-    /// keeps an isolate alive for that).
+    /// task must finish, such as a refresh whose new tokens exist nowhere else. In that case, the host carries out the
+    /// task's effects and [resumes](Handler::resume) the task until [`Step::Done`], and drops the response. `waitUntil`
+    /// keeps an isolate alive during this time.
     pub fn abandon(&mut self, id: TaskId) -> bool {
         let goes_on = self.running(id).is_some_and(task::Running::abandon);
         if !goes_on {
@@ -183,8 +184,8 @@ impl Handler {
         !goes_on
     }
 
-    /// Returns the next event for the operator or for tasks that wait for a refresh, or `None`. To be called after
-    /// every step until it returns `None`.
+    /// Returns the next event for the operator or for tasks that wait for a refresh, or `None`. The host calls this
+    /// function after every step until the function returns `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.isolate.next_event()
     }

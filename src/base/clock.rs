@@ -79,8 +79,8 @@ impl Instant {
         monotonic.max(wall)
     }
 
-    /// Returns the instant at which the wall clock showed `wall`, if nobody has set that clock since. The result is
-    /// never after this instant.
+    /// Returns the instant at which the wall clock showed `wall`, assuming that nobody has set that clock in between.
+    /// The result is never later than `self`.
     #[must_use]
     pub fn back_to(&self, wall: UnixMillis) -> Self {
         let wall = wall.min(self.wall);

@@ -1,7 +1,7 @@
 //! Digests of short messages (FIPS 180-4).
 //!
-//! The compression functions are those of the `sha2` crate. The crate's support for messages in pieces is left out,
-//! since each message here is short and complete.
+//! The compression functions are those of the `sha2` crate. The crate's code for incremental hashing is not used, since
+//! each message here is short and complete.
 
 use crate::base::secret;
 use crate::prelude::*;
@@ -9,7 +9,7 @@ use crate::prelude::*;
 /// Returns the SHA-256 digest of `bytes`.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    // 5.3.3
+    // The initial hash value of SHA-256 (FIPS 180-4 section 5.3.3).
     let mut state = [
         0x6a09_e667,
         0xbb67_ae85,
@@ -33,7 +33,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// Returns the SHA-384 digest of `bytes`.
 #[must_use]
 pub fn sha384(bytes: &[u8]) -> Vec<u8> {
-    // 5.3.4
+    // The initial hash value of SHA-384 (FIPS 180-4 section 5.3.4).
     let mut digest = compressed(
         bytes,
         [
@@ -54,7 +54,7 @@ pub fn sha384(bytes: &[u8]) -> Vec<u8> {
 /// Returns the SHA-512 digest of `bytes`.
 #[must_use]
 pub fn sha512(bytes: &[u8]) -> Vec<u8> {
-    // 5.3.5
+    // The initial hash value of SHA-512 (FIPS 180-4 section 5.3.5).
     compressed(
         bytes,
         [
@@ -70,7 +70,8 @@ pub fn sha512(bytes: &[u8]) -> Vec<u8> {
     )
 }
 
-/// Returns the final state of SHA-384 or SHA-512, which differ in their initial `state`.
+/// Hashes `bytes` with SHA-384 or SHA-512, and returns the final state as bytes. The two algorithms start with a
+/// different `state`.
 fn compressed(bytes: &[u8], mut state: [u64; 8]) -> Vec<u8> {
     let mut padded = padded(bytes, 128);
     sha2::block_api::compress512(&mut state, padded.as_chunks().0);
@@ -79,7 +80,7 @@ fn compressed(bytes: &[u8], mut state: [u64; 8]) -> Vec<u8> {
 }
 
 /// Pads the message to whole blocks of `block` bytes: a one bit, zeros, and the length in bits in an eighth of a block
-/// (5.1).
+/// (FIPS 180-4 section 5.1).
 fn padded(bytes: &[u8], block: usize) -> Vec<u8> {
     let end = (bytes.len() + block / 8) / block * block + block;
     let mut padded = Vec::with_capacity(end);

@@ -1,9 +1,9 @@
-//! Random numbers of the platform.
+//! Random numbers from the platform.
 
 /// Fills `bytes` from `crypto.getRandomValues`.
 ///
 /// # Panics
-/// If the platform has no random numbers: nothing in a vault is safe without them.
+/// Panics if the platform provides no random numbers, since a vault is not safe without them.
 pub(crate) fn fill(bytes: &mut [u8]) {
     #[expect(
         clippy::panic,

@@ -30,7 +30,7 @@ macro_rules! codes {
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 const CODES: &[&str] = [$($code,)+].split_at(REPORTED).0;
-                // A single string, because a table of addresses compresses badly.
+                // The codes are joined into one string, because a table of string addresses compresses badly.
                 const BYTES: [u8; strings::joined_len(CODES)] = strings::joined(CODES);
                 const JOINED: &str = match core::str::from_utf8(&BYTES) {
                     Ok(text) => text,
@@ -53,7 +53,7 @@ macro_rules! codes {
     };
 }
 
-/// Number of codes that this module reports. Other codes are left out of the module's list of strings.
+/// Number of codes that this WebAssembly module can report. The strings of the other codes are left out of the module.
 const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
     Code::ALL.len()
 } else if IS_TOKEN_HANDLER {
@@ -127,7 +127,7 @@ codes! {
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
     /// The browser's storage refused to store required data.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
-    // From here on: codes of the larger module for browsers.
+    // The smaller module for browsers leaves out the codes from here on.
     /// The API requires another or a more recent authentication of the user (RFC 9470).
     StepUpRequired = "step_up_required", "Ask the user, then call the error's stepUp(), or login() with its login.";
     /// The API requires a token with more scope (RFC 6750 3.1).
@@ -136,7 +136,7 @@ codes! {
     StepUpFailed = "step_up_failed", "Compare the tokens that the provider issues with what the API requires; another login does not help.";
     /// The worker's Content-Security-Policy blocks or reports a socket whose URL would contain the token.
     SocketBlocked = "socket_blocked", "Add the URL to connect-src in each policy that the worker file is served with, including report-only ones.";
-    // From here on: codes of the token handler.
+    // Only the token handler and TypeScript report the codes from here on.
     /// A request that only the app's own script may send came from another site.
     CrossSiteRequest = "cross_site_request", "Send it with auth.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
     /// A cookie of the handler was not written by the handler.
@@ -151,7 +151,7 @@ codes! {
     LogoutTokenInvalid = "logout_token_invalid", "Compare issuer and client.id with the provider's; a forged token has no effect.";
     /// An upstream did not respond.
     UpstreamUnavailable = "upstream_unavailable", "Check the route's upstream.";
-    // From here on: codes that only TypeScript reports.
+    // Only TypeScript reports the codes from here on.
     /// The user did not sign in within the login's time limit.
     Timeout = "timeout", "Try again.";
     /// The worker's script could not be loaded, or threw before it called `vault()`.
@@ -195,8 +195,8 @@ impl fmt::Display for Code {
 
 /// An error: a [`Code`] for programs and a message for people.
 ///
-/// It is one pointer wide, so a `Result` with it is returned in a register. Most functions of the core return it, and the
-/// browser downloads each of them.
+/// An `Error` is one pointer wide, so a `Result` with an `Error` is returned in a register. Most functions of the core
+/// return such a `Result`, so this makes the downloaded module smaller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(Box<Details>);
 
@@ -240,7 +240,7 @@ impl fmt::Display for Error {
         f.write_str(self.code().as_str())?;
         f.write_str(": ")?;
         f.write_str(self.message())?;
-        // The page adds the advice to an interned message.
+        // If messages are interned, the page adds the advice.
         if !ARE_INTERNED {
             f.write_str(". ")?;
             f.write_str(self.code().advice())?;
@@ -251,8 +251,8 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// Quotes external input for a message: cut after 60 characters, with a `?` for each character that is not printable
-/// ASCII. Must not be used for secrets.
+/// Quotes external input for a message. The input is cut after 60 characters, and each character that is not printable
+/// ASCII becomes a `?`. Must not be used for secrets.
 #[must_use]
 pub(crate) fn quote(text: &str) -> String {
     ["'", &short(text), "'"].concat()
@@ -264,7 +264,7 @@ pub(crate) fn quote_url(url: &str) -> String {
     ["'", &printable(url, 2000), "'"].concat()
 }
 
-/// Shortens a string like `quote`, without the quotes.
+/// Shortens a string as `quote` does, but adds no quotation marks.
 #[must_use]
 pub(crate) fn short(text: &str) -> String {
     printable(text, 60)

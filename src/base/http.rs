@@ -34,7 +34,7 @@ pub struct HttpReply {
     pub content_type: Option<String>,
     /// The `Retry-After` header (RFC 9110 10.2.3), converted to a duration by the host.
     pub retry_after: Option<Millis>,
-    /// The `Date` header, if readable. Across origins, the provider must expose this header.
+    /// The `Date` header, if readable. A cross-origin provider must expose this header (CORS).
     pub date: Option<UnixMillis>,
     /// The body, or `None` if it was longer than [`MAX_BODY`] or not UTF-8.
     pub body: Option<Secret>,
@@ -51,9 +51,9 @@ pub enum Outcome {
     /// request.
     Failed,
     /// No response could be read although the device reports that it is online: there is no network, or CORS hides the
-    /// response. The provider may have received the request. Only browsers report this.
+    /// response. The provider may have received the request. Only browsers report this outcome.
     Opaque,
-    /// The request was not sent, because the key for its proof is lost.
+    /// The request was not sent, because the private key for its DPoP proof is lost.
     KeyLost,
 }
 
@@ -80,7 +80,7 @@ impl HttpReply {
     }
 }
 
-/// Returns true for a token (RFC 9110 5.6.2).
+/// Returns true if `name` has the syntax of an HTTP token (RFC 9110 5.6.2), such as a method or the name of a header.
 pub(crate) fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
 }

@@ -27,13 +27,13 @@ impl Secret {
         Self(text)
     }
 
-    /// Returns the value, for the request that needs it and nothing else.
+    /// Returns the value. Use it only for the request that needs the secret.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Returns true if `other` is the same string. The time depends only on the lengths.
+    /// Returns true if `other` is the same string. The duration of the comparison depends only on the lengths.
     #[must_use]
     pub fn matches(&self, other: &str) -> bool {
         let (a, b) = (self.0.as_bytes(), other.as_bytes());

@@ -4,9 +4,9 @@
 //! grows. The allocator does not need to know the types of the values, so no type can be forgotten.
 //!
 //! The size of a block is a power of two. Each size has its own free list, and blocks are never joined or split.
-//! Rounding wastes up to half of a block, and each list keeps the most memory that its size ever used. A vault's limits
-//! bound both. The allocator takes constant time and a third of a kilobyte of the download. An allocator that joins
-//! blocks takes a kilobyte.
+//! Rounding wastes up to half of a block. A free list never shrinks: it keeps as many blocks of its size as were ever
+//! in use at once. A vault's limits bound both kinds of waste. The allocator takes constant time and a third of a
+//! kilobyte of the download. An allocator that joins free blocks takes a whole kilobyte.
 
 #![allow(unsafe_code, reason = "an allocator hands out memory")]
 
@@ -18,7 +18,7 @@ const SMALLEST: u32 = 4;
 
 /// The memory that blocks are taken from.
 pub(crate) trait LinearMemory {
-    /// Grows the memory to at least `end`. Returns false if it cannot.
+    /// Grows the memory to at least `end`. Returns false if the memory cannot grow.
     fn grow_to(&mut self, end: *mut u8) -> bool;
 }
 
@@ -55,7 +55,7 @@ impl<M: LinearMemory> ZeroingAllocator<M> {
         }
     }
 
-    /// Returns a block, or null if there is no memory.
+    /// Returns a block for `layout`, or null if there is not enough memory.
     pub(crate) fn allocate(&mut self, layout: Layout) -> *mut u8 {
         let class = size_class(layout);
         let first = self.free.get_mut(class as usize);
@@ -172,7 +172,7 @@ mod tests {
         let mut heap = arena.heap();
         let mut dice = 0x2545_F491_4F6C_DD1D_u64;
         let mut in_use = Vec::new();
-        // Miri is about a thousand times slower.
+        // Miri runs this test about a thousand times slower.
         let turns = if cfg!(miri) { 60 } else { 20_000_u32 };
         for turn in 0..turns {
             dice ^= dice << 13;

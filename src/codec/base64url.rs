@@ -1,15 +1,15 @@
 //! base64url without padding (RFC 7515 section 2, RFC 4648 section 5), read strictly.
 //!
 //! Each byte string has exactly one encoding. Padding, whitespace, the alphabet of plain base64 and trailing bits other
-//! than zero are rejected, so a signed part or a hash cannot be written in another way.
+//! than zero are rejected, so the same signed part or the same hash cannot be written in two ways.
 
 use crate::prelude::*;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// A bit outside the six bits of a character.
+/// Marks a byte that is not in the alphabet. The value of a character uses only the six lowest bits.
 const INVALID: u8 = 1 << 7;
 
-/// The six bits of each ASCII character, or [`INVALID`].
+/// The six-bit value of each byte, or [`INVALID`] for a byte that is not in the alphabet.
 static SEXTETS: [u8; 256] = {
     let mut sextets = [INVALID; 256];
     let mut i = 0;
@@ -63,12 +63,13 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     decode_into(text.as_bytes(), &mut bytes).then_some(bytes)
 }
 
-/// Decodes `text` into `bytes`. Returns false if `text` is not the one valid encoding of its bytes. The content of
-/// `bytes` is then unspecified.
+/// Decodes `text` into `bytes`. Returns false if `text` is not the one valid encoding of its bytes. In that case, the
+/// content of `bytes` is unspecified.
 #[must_use]
 pub fn decode_into(text: &[u8], bytes: &mut Vec<u8>) -> bool {
     bytes.clear();
-    // The content does not matter, and copying costs less than filling with zeros.
+    // This line only sets the length: the copied bytes are overwritten below. Copying costs less than filling with
+    // zeros.
     bytes.extend_from_slice(&text[..text.len() * 3 / 4]);
     let (quads, rest) = text.as_chunks();
     let mut triples = bytes.chunks_exact_mut(3);
@@ -96,12 +97,14 @@ pub fn is_valid(text: &[u8]) -> bool {
     (faults | read_last(rest).1) & INVALID == 0
 }
 
-/// Returns the 24 bits of four characters, and a byte with the bit [`INVALID`] set if one is not in the alphabet.
-// A call for each four characters doubles the time. The vault's module prefers the smaller code.
+/// Returns the 24 bits of four characters, and a byte with the bit [`INVALID`] set if one of the four is not in the
+/// alphabet.
+// A call for each group of four characters would double the time. The vault's module calls nevertheless, because its
+// code must be small.
 #[cfg_attr(any(feature = "core", feature = "edge"), inline(always))]
 #[cfg_attr(not(any(feature = "core", feature = "edge")), inline(never))]
 fn read(quad: [u8; 4]) -> (u32, u8) {
-    // Written out, because the optimizer would not unroll a loop here.
+    // The four characters are written out, because the optimizer would not unroll a loop here.
     let [a, b, c, d] = quad;
     let sextet = |byte: u8| SEXTETS[usize::from(byte)];
     let (a, b, c, d) = (sextet(a), sextet(b), sextet(c), sextet(d));

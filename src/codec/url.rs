@@ -1,7 +1,7 @@
 //! URLs, parsed by the platform's own parser.
 //!
-//! In the browser this is `URL`, so the checked URL and the fetched URL cannot differ. Native builds use the `url` crate,
-//! which implements the same standard.
+//! In the browser this parser is `URL`, so the checked URL and the fetched URL cannot differ. Native builds use the
+//! `url` crate, which implements the same standard.
 //!
 //! The parser only returns the serialized URL. Splitting that string into parts is safe because it is canonical: a
 //! separator is escaped in every other position (WHATWG URL 4.5).
@@ -11,7 +11,7 @@ use crate::prelude::*;
 /// An absolute URL with an authority, as parsed and serialized by the WHATWG URL standard. `data:`, `blob:` and
 /// `javascript:` URLs cannot be represented.
 ///
-/// The type is one pointer wide, since moving all offsets would take code wherever a URL is passed on.
+/// The type is one pointer wide: without the box, each place that passes a URL on would need code to move all offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url(Box<Parts>);
 
@@ -71,7 +71,7 @@ impl Url {
         })))
     }
 
-    // Shared by all parts to save code. The offsets are boundaries of characters.
+    // One function returns all parts, to save code. The offsets are always character boundaries, so `get` succeeds.
     #[inline(never)]
     fn part(&self, start: usize, end: usize) -> &str {
         self.0.href.get(start..end).unwrap_or_default()
@@ -186,7 +186,7 @@ fn find(text: &str, start: usize, separators: &[u8]) -> usize {
     i
 }
 
-/// Returns true if `text` is an absolute URL without user information that tokens may be sent to.
+/// Returns true if tokens may be sent to `text`, and `text` is an absolute URL without user information.
 #[must_use]
 pub fn is_trustworthy(text: &str) -> bool {
     Url::parse(text).is_some_and(|url| url.is_trustworthy() && !url.has_userinfo())

@@ -1,4 +1,4 @@
-//! The option `apis`: the rules for calls with the access token, and the position of the token in sockets.
+//! The option `apis`: the rules for calls with the access token.
 
 use super::extended::{EXTENDED_RULE_OPTIONS, RuleExtension};
 use super::{NOT_HTTPS, Options, RULE_OPTIONS};
@@ -96,8 +96,8 @@ impl<'a> Options<'a> {
         Scope::All
     }
 
-    /// Refuses rules that cover the authorization server. Such a rule would let a page send requests to its endpoints, with
-    /// a token and from the vault's origin.
+    /// Refuses rules that cover the authorization server. Such a rule would let a page send requests to the server's
+    /// endpoints, with a token and from the vault's origin.
     fn refuse_rules_over_provider(
         &self,
         rules: &EgressPolicy,

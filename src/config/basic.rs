@@ -18,8 +18,8 @@ pub(crate) const HAS_DEVICE_FLOW: bool = false;
 
 pub(crate) const HAS_PERSISTENCE: bool = false;
 
-/// The additional options that are switches, also those of rules. The smaller module accepts these options if they are
-/// off.
+/// The boolean options that only the larger module supports, including options of rules. The smaller module accepts
+/// these options if they are `false`.
 const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";
 
 pub(super) const NO_SUCH_OPTION: &str = msg!(
@@ -67,13 +67,13 @@ impl Config {
         false
     }
 
-    /// Returns true if a login fails when the provider grants scopes that it did not request.
+    /// Returns true if a login fails when the provider grants scopes that the login did not request.
     #[must_use]
     pub const fn refuses_unrequested_scopes(&self) -> bool {
         false
     }
 
-    /// Audiences besides this client that an ID token may have although it has no `azp` (OIDC Core 3.1.3.7).
+    /// Returns the audiences besides this client that an ID token without `azp` may have (OIDC Core 3.1.3.7).
     #[must_use]
     pub const fn trusted_audiences(&self) -> &[String] {
         &[]

@@ -1,6 +1,6 @@
 //! The options that need the Cargo feature `extended`.
 //!
-//! `basic.rs` takes the place of this module in the smaller module.
+//! The smaller WebAssembly module is built with `basic.rs` instead of this file.
 
 mod flows;
 mod rules;
@@ -28,8 +28,8 @@ pub(crate) const HAS_METADATA: bool = true;
 /// True if the option `deviceFlow` is built in.
 pub(crate) const HAS_DEVICE_FLOW: bool = true;
 
-/// True if this build can persist sessions. Where it is false, the compiler drops everything that only persisted
-/// sessions need.
+/// True if this build can persist sessions. In builds where the constant is false, the compiler drops all code that
+/// only persisted sessions need.
 pub(crate) const HAS_PERSISTENCE: bool = true;
 
 pub(super) const NO_SUCH_OPTION: &str = msg!("there is no such option");
@@ -40,22 +40,24 @@ const NOT_AN_ALGORITHM: &str = msg!(
     "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
 );
 
-/// Returns true for options that the smaller module accepts if they are `false`. This build knows all options.
+/// Returns true for options that the smaller module accepts if they are `false`. This build supports all options, so
+/// there are none.
 pub(super) const fn is_off(_: &str, _: &Value) -> bool {
     false
 }
 
-/// Returns true for additional parameters that the flow itself sets (RFC 9449 10).
+/// Returns true for authorization request parameters that only this build sets itself (RFC 9449 10). Pages must not set
+/// them.
 pub(super) fn is_protocol_param(name: &str) -> bool {
     name == "dpop_jkt"
 }
 
-/// The values of these options.
+/// The values of the additional options.
 #[derive(Clone, Debug, Default)]
 pub struct Extended {
     /// The only accepted signing algorithm for ID tokens, if configured.
     pub(crate) id_token_alg: Option<Algorithm>,
-    /// True if a login fails when the provider grants scopes that it did not request.
+    /// True if a login fails when the provider grants scopes that the login did not request.
     pub(crate) refuses_unrequested_scopes: bool,
     /// Audiences besides this client that an ID token may have although it has no `azp` (OIDC Core 3.1.3.7).
     pub(crate) trusted_audiences: Vec<String>,
@@ -102,7 +104,7 @@ impl Config {
         self.extended.tells_reasons
     }
 
-    /// Returns true if a login fails when the provider grants scopes that it did not request.
+    /// Returns true if a login fails when the provider grants scopes that the login did not request.
     #[must_use]
     pub const fn refuses_unrequested_scopes(&self) -> bool {
         self.extended.refuses_unrequested_scopes
@@ -148,7 +150,7 @@ impl Config {
 }
 
 impl Options<'_> {
-    /// Explains why an option is not supported, if there is more to say than that it is unknown.
+    /// Records the reason why an option is not supported, if there is a more specific reason than "no such option".
     pub(super) fn refuse_unsupported(&self, name: &str) {
         if self.path.is_empty()
             && let Some(why) = flows::refusal(name)

@@ -1,5 +1,5 @@
-//! The token handler's configuration: read once, checked whole, then fixed. Users find its shape in
-//! `pkg/src/edge/config.ts`.
+//! The token handler's configuration, which is read once, validated as a whole, and then immutable. The options are
+//! documented for users in `pkg/src/edge/config.ts`.
 
 use crate::prelude::*;
 use core::cell::OnceCell;
@@ -39,7 +39,7 @@ pub enum ClientAuth {
     PrivateKey {
         /// The private key, a JWK.
         jwk: Secret,
-        /// Its `kid`.
+        /// The `kid` of the key.
         kid: Option<String>,
         /// The signature algorithm.
         algorithm: Algorithm,
@@ -53,7 +53,7 @@ pub enum ClientAuth {
 pub struct Client {
     /// `client_id`
     pub id: String,
-    /// Its authentication.
+    /// The client's authentication at the token endpoint.
     pub auth: ClientAuth,
 }
 
@@ -78,9 +78,9 @@ pub enum SameSite {
 /// The names and attributes of cookies.
 #[derive(Debug)]
 pub struct Cookie {
-    /// The beginning of cookie names, after the prefix.
+    /// The first part of each cookie's name after the prefix.
     pub name: String,
-    /// `__Host-Http-` instead of `__Host-`.
+    /// True if the prefix of cookie names is `__Host-Http-` instead of `__Host-`.
     pub http_prefix: bool,
     /// `SameSite` of the session's cookie.
     pub same_site: SameSite,
@@ -99,35 +99,37 @@ pub struct Route {
     pub rules: EgressPolicy,
     /// The part of responses that is searched for the token.
     pub reflection: Scope,
-    /// Exceptions from the list of headers that are removed.
+    /// Exceptions from the list of request headers that the handler removes.
     pub headers: Exceptions,
-    /// True if windows may navigate there: a GET without the header that scripts send.
+    /// True if windows may navigate to the route. A navigation is a GET request without the header `X-Strongroom`,
+    /// which scripts send.
     pub navigate: bool,
-    /// The URL by which pages may call the route, in addition to the prefix. Pages receive both in the configuration.
+    /// The URL by which pages may call the route, in addition to the prefix. The client configuration contains both the
+    /// URL and the prefix.
     pub url: Option<Url>,
 }
 
 /// A checked configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// The options that the browser's vault also has. `redirect_uri` is a placeholder for loopback: each login has its
-    /// own.
+    /// The options that the browser's vault also has. `redirect_uri` is only a placeholder, because each login has a
+    /// redirect URI of its own.
     pub flow: config::Config,
-    /// The origin that browsers see, if it differs from that of requests.
+    /// The origin that browsers see, if it differs from the origin of the URLs in requests.
     pub origin: Option<String>,
     /// The path of the handler's own endpoints, without a slash at its end.
     pub base: String,
-    /// The client.
+    /// The client as registered with the provider.
     pub client: Client,
-    /// The keys that seal.
+    /// The keys that seal cookies and stored sessions.
     pub keys: Keyring,
-    /// Cookies.
+    /// The names and attributes of cookies.
     pub cookie: Cookie,
     /// The storage of sessions.
     pub storage: Storage,
-    /// The interval at which a session's record is read again.
+    /// The interval at which the coordinator's record of a session is read again.
     pub recheck: Millis,
-    /// The time for which a cookie remains valid after one of a later generation was presented.
+    /// The time for which a cookie remains valid after a cookie of a later generation was presented.
     pub grace: Millis,
     /// The routes to upstreams. The longest prefix wins.
     pub routes: Vec<Route>,
@@ -272,7 +274,7 @@ fn placeholder() -> Url {
     Url::parse("http://localhost/").unwrap_or_else(|| unreachable!("a URL"))
 }
 
-/// Reads the options of the vault's extended module that the handler has, too.
+/// Reads the additional options of the vault's larger module that the handler also has.
 fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
     let mut extended = config::Extended {
         id_token_alg: options.id_token_alg(),
@@ -315,7 +317,7 @@ fn client(options: &Options<'_>) -> Client {
     auth.refuse_others("alg key method secret");
     let secret = || {
         let secret = auth.secret("secret", msg!("it is missing: it must be the client's secret, or a function that takes it from env, where it must be set"));
-        // RFC 6749 A.2: VSCHAR.
+        // A client secret consists of VSCHAR characters (RFC 6749 A.2).
         if !is_visible(secret) {
             auth.refuse_unseen(
                 "secret",
@@ -555,7 +557,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     })
 }
 
-/// Reads the URL by which pages call a route. The URL is never fetched, so it need not exist.
+/// Reads the URL by which pages call a route. This URL is never fetched, so no server needs to exist there.
 fn page_url(route: &Options<'_>, object: &Object) -> Option<Url> {
     let url = object.get("url")?.as_str().and_then(Url::parse);
     let is_sound = |url: &Url| {
@@ -571,7 +573,7 @@ fn page_url(route: &Options<'_>, object: &Object) -> Option<Url> {
     sound
 }
 
-/// Returns the path in front of a route's options in error messages.
+/// Returns the prefix of the names of a route's options in error messages.
 fn indexed(i: usize) -> String {
     let mut path = "routes[".to_owned();
     json::write_number(&mut path, i as u64);
@@ -580,7 +582,7 @@ fn indexed(i: usize) -> String {
 }
 
 impl<'a> Options<'a> {
-    /// Records unknown options. The report does not contain their values, which may be secrets.
+    /// Records an error for each unknown option. The error does not contain the option's value, which may be a secret.
     fn refuse_others(&self, known: &str) {
         for (name, _) in self.object.iter() {
             if !strings::contains_word(known, name) {
@@ -614,7 +616,7 @@ impl<'a> Options<'a> {
     /// Reads the client identifier, which has another option name here than in the vault's configuration.
     fn named_client_id(&self, name: &str) -> String {
         let id = self.object.str(name).unwrap_or_default();
-        // RFC 6749 A.1: VSCHAR.
+        // A client identifier consists of VSCHAR characters (RFC 6749 A.1).
         if !is_visible(id) {
             self.refuse(
                 name,

@@ -18,7 +18,7 @@ pub(super) struct Unreachable;
 pub(super) fn key(kind: &str, texts: &[&str]) -> String {
     let mut all = kind.to_owned();
     for text in texts {
-        // The lengths make the key of each array of strings unique.
+        // The lengths separate the strings. Without them, "ab" and "c" would have the same key as "a" and "bc".
         json::write_number(&mut all, text.len() as u64);
         all.push(' ');
         all.push_str(text);
@@ -74,7 +74,7 @@ pub(super) async fn swap(
     }
 }
 
-/// Reports that the coordinator failed. This isolate sends it no request for a short time.
+/// Reports that the coordinator failed. For a short time, this isolate sends no further request to the coordinator.
 pub(super) fn failed(task: &Task, why: &str) {
     let now = task.now();
     task.isolate()
@@ -87,7 +87,7 @@ pub(super) fn failed(task: &Task, why: &str) {
     );
 }
 
-/// Returns true if the coordinator failed when it was last asked.
+/// Returns true if the last request to the coordinator failed.
 pub(super) fn has_failed(task: &Task) -> bool {
     let cache = task.isolate().session_cache.borrow();
     cache.has_coordinator_failed()

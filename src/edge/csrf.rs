@@ -18,7 +18,7 @@ const BACKGROUND: &str = "background";
 /// Checks that a script of the app sent the request.
 ///
 /// # Errors
-/// [`Code::CrossSiteRequest`] with the failed check.
+/// [`Code::CrossSiteRequest`], with the failed check in the message.
 pub(super) fn check_script(request: &Request, origin: &str) -> Result<()> {
     let marker = request.marker.as_deref();
     if !marker.is_some_and(|marker| marker == USER || marker == BACKGROUND) {
@@ -38,7 +38,8 @@ fn check_origin(request: &Request, origin: &str) -> Result<()> {
     }
 }
 
-/// Checks a form of the app or a WebSocket handshake. Neither can set headers, but both have an `Origin`.
+/// Checks that the app's origin sent a form or a WebSocket handshake. Neither can set headers, but both have an
+/// `Origin`.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]
@@ -49,14 +50,15 @@ pub(super) fn check_form_or_socket(request: &Request, origin: &str) -> Result<()
     check_origin(request, origin)
 }
 
-/// Returns true for the handshake of a WebSocket (RFC 6455 4.1). Other upgrades are ignored.
+/// Returns true for the handshake of a WebSocket (RFC 6455 4.1). Other values of `Upgrade` are ignored.
 pub(super) fn is_socket(request: &Request) -> bool {
     let upgrade = request.upgrade.as_deref();
     request.method == "GET" && upgrade.is_some_and(|said| said.eq_ignore_ascii_case("websocket"))
 }
 
 /// Checks that the response becomes data, an image, audio, video or a font in the page, but neither a document nor
-/// code. The header alone does not show that: a service worker can add it to any request of a page.
+/// code. The header `X-Strongroom` alone does not show this, because a service worker can add the header to any request
+/// of a page.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]
@@ -78,7 +80,7 @@ pub(super) fn is_navigation(request: &Request) -> bool {
     match (request.mode.as_deref(), request.dest.as_deref()) {
         (Some("navigate"), None | Some("document")) => true,
         (Some(_), _) => false,
-        // The browser does not support Fetch Metadata.
+        // This browser does not support Fetch Metadata, so the `Accept` header decides.
         (None, _) => request.accept.as_deref().is_some_and(accepts_pages),
     }
 }
@@ -88,7 +90,7 @@ pub(super) fn is_own_navigation(request: &Request) -> bool {
     is_navigation(request) && matches!(request.site.as_deref(), Some("same-origin" | "none"))
 }
 
-/// Returns true for background requests, which do not count as the user's activity.
+/// Returns true for background requests, which do not count as activity of the user.
 pub(super) fn is_background(request: &Request) -> bool {
     request.marker.as_deref() == Some(BACKGROUND)
 }

@@ -56,7 +56,7 @@ pub(super) fn asks_for_nonce(head: &Head) -> bool {
     head.status == 401 && www_authenticate::has_error(challenge, "use_dpop_nonce")
 }
 
-/// Generates a key pair for a login, if tokens must be bound.
+/// Generates a key pair for a login, if tokens must be bound to a key.
 pub(super) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
     if !task.config().flow.binds_tokens() {
         return Ok(None);
@@ -74,8 +74,8 @@ pub(super) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
     }
 }
 
-/// Sends a token request as the client, with a proof if its tokens are bound to a key. Repeats it with the nonce
-/// that the provider asks for (RFC 9449 8).
+/// Sends a token request with the client's authentication, and with a proof if the tokens are bound to a key. If the
+/// provider asks for a nonce, repeats the request with the nonce (RFC 9449 8).
 pub(super) async fn send_proven(
     task: &Task,
     request: HttpRequest,
@@ -87,7 +87,7 @@ pub(super) async fn send_proven(
     let nonces = &task.isolate().provider_nonces;
     let mut was_repeated = false;
     loop {
-        // Use the normalized form, which the provider's server sees.
+        // Use the normalized form of the URL, which the provider's server sees.
         let url = Url::parse(&request.url);
         let url = url.as_ref().map_or(&*request.url, Url::href);
         let nonce = nonces.borrow().get(url).map(ToOwned::to_owned);
@@ -112,7 +112,7 @@ pub(super) async fn send_proven(
     }
 }
 
-/// Creates the proof for a request to an upstream. Returns it with its nonce.
+/// Creates the proof for a request to an upstream. Returns the proof and its nonce.
 pub(super) async fn prove_call(
     task: &Task,
     key: &Secret,
@@ -125,7 +125,8 @@ pub(super) async fn prove_call(
     Some((proof, nonce))
 }
 
-/// Stores the nonce of an upstream's response. Returns true if it differs from the one that was sent.
+/// Stores the nonce of an upstream's response. Returns true if the nonce for the next proof differs from `sent`, the
+/// nonce in the last proof.
 pub(super) fn note_nonce(task: &Task, url: &str, head: &Head, sent: Option<&str>) -> bool {
     let mut nonces = task.isolate().upstream_nonces.borrow_mut();
     nonces.record(url, head.dpop_nonce.as_deref());

@@ -37,14 +37,14 @@ pub struct Request {
     pub marker: Option<String>,
     /// The number of headers, without `Cookie`.
     pub header_count: usize,
-    /// The length of their names and values in bytes.
+    /// The length of the names and values of these headers in bytes.
     pub header_bytes: usize,
     /// True if there is a body, which can be sent only once.
     pub has_body: bool,
 }
 
-/// Longest time for which a host waits for the provider before it lets the task do something else, such as renewing
-/// its lease.
+/// Longest time for which a host waits for the provider before it lets the task do something else, such as renewing the
+/// lease of a refresh.
 pub const BEAT: Millis = Millis::from_secs(2);
 
 /// Length of a nonce of AES-GCM in bytes.
@@ -53,7 +53,7 @@ pub(super) const NONCE_LEN: usize = 12;
 /// The next step of a request.
 #[derive(Debug)]
 pub enum Step {
-    /// The host carries out this effect, and passes the [`Reply`].
+    /// The host carries out this effect, and passes the [`Reply`] to [`Handler::resume`](crate::edge::Handler::resume).
     Do(Effect),
     /// The response is ready.
     Done(Response),
@@ -61,16 +61,17 @@ pub enum Step {
 
 /// An effect that the host carries out.
 pub enum Effect {
-    /// Opens a sealed value: AES-256-GCM with the 96-bit nonce first and the tag last. [`Reply::Opened`].
+    /// Opens a sealed value: AES-256-GCM with the 96-bit nonce first and the tag last. The reply is [`Reply::Opened`].
     Open {
-        /// The index of the key in the ring.
+        /// The index of the key in the keyring.
         key: usize,
         /// Nonce, ciphertext and tag.
         sealed: Vec<u8>,
         /// Additional authenticated data.
         bound_to: String,
     },
-    /// Seals a value in the same format with the first key of the ring. [`Reply::Sealed`].
+    /// Seals a value with the first key of the keyring, in the format of [`Effect::Open`]. The reply is
+    /// [`Reply::Sealed`].
     Seal {
         /// The nonce.
         nonce: [u8; NONCE_LEN],
@@ -79,9 +80,9 @@ pub enum Effect {
         /// Additional authenticated data.
         bound_to: String,
     },
-    /// Reads the values of these keys from the coordinator. [`Reply::Entries`].
+    /// Reads the values of these keys from the coordinator. The reply is [`Reply::Entries`].
     Read(Vec<String>),
-    /// Writes a value to the coordinator if the key still has this version. [`Reply::Swapped`].
+    /// Writes a value to the coordinator if the key still has this version. The reply is [`Reply::Swapped`].
     Swap {
         /// The key.
         key: String,
@@ -92,37 +93,40 @@ pub enum Effect {
         /// The lifetime of the value.
         lifetime: Millis,
     },
-    /// Waits until the key has another version or the time has passed. The host may return earlier. [`Reply::Waited`].
+    /// Waits until the key has another version or the time has passed. The host may reply earlier. The reply is
+    /// [`Reply::Waited`].
     Wait {
         /// The key.
         key: String,
-        /// The known version.
+        /// The version that the task knows. `None`: the key had no value.
         version: Option<String>,
         /// The longest time to wait.
         time: Millis,
     },
-    /// Waits until a refresh has finished ([`Event::RefreshFinished`]) or the time has passed. [`Reply::Waited`].
+    /// Waits until a refresh has finished ([`Event::RefreshFinished`]) or the time has passed. The reply is
+    /// [`Reply::Waited`].
     Sleep {
         /// The refresh. `None`: only the time counts.
         flight: Option<RefreshId>,
-        /// For how long at most.
+        /// The longest time to wait.
         time: Millis,
     },
-    /// Sends a request to the provider, without following redirects. [`Reply::Sent`], or [`Reply::Pending`] after each
-    /// [`BEAT`] without a response.
+    /// Sends a request to the provider, without following redirects. The reply is [`Reply::Sent`], or
+    /// [`Reply::Pending`] after each [`BEAT`] without a response.
     Send {
         /// The request.
         request: HttpRequest,
         /// The `Authorization` header, if the client authenticates with one.
         authorization: Option<Secret>,
-        /// `DPoP` (RFC 9449 5), signed. Only the browser's vault uses the proof in [`HttpRequest`].
+        /// The signed proof for the `DPoP` header (RFC 9449 5). Only the vault in a browser uses the unsigned proof in
+        /// [`HttpRequest`].
         proof: Option<Secret>,
         /// The timeout.
         timeout: Millis,
     },
-    /// Continues to wait for the response to this task's last request. Replies as [`Effect::Send`] does.
+    /// Continues to wait for the response to this task's last request. The reply is one of those to [`Effect::Send`].
     Await,
-    /// Verifies a signature. [`Reply::Verified`].
+    /// Verifies a signature. The reply is [`Reply::Verified`].
     Verify {
         /// The algorithm.
         algorithm: Algorithm,
@@ -133,7 +137,7 @@ pub enum Effect {
         /// The signature.
         signature: Vec<u8>,
     },
-    /// Signs with a private key, a JWK. [`Reply::Signed`].
+    /// Signs with a private key. The reply is [`Reply::Signed`].
     Sign {
         /// The algorithm.
         algorithm: Algorithm,
@@ -142,16 +146,16 @@ pub enum Effect {
         /// The input to sign.
         signing_input: Secret,
     },
-    /// Generates an ES256 key pair (RFC 7518 3.4) with an exportable private key. [`Reply::Key`].
+    /// Generates an ES256 key pair (RFC 7518 3.4) with an exportable private key. The reply is [`Reply::Key`].
     GenerateKey,
-    /// Reads the request's body: UTF-8 of at most this many bytes. [`Reply::Body`].
+    /// Reads the request's body: UTF-8 of at most this many bytes. The reply is [`Reply::Body`].
     Body(usize),
-    /// Forwards the request to an upstream. [`Reply::Head`].
+    /// Forwards the request to an upstream. The reply is [`Reply::Head`].
     Forward(Forward),
 }
 
-/// A forwarded request. The forwarded request has the browser's method and body, and its headers without those that the
-/// [policy](crate::edge::policy) removes.
+/// A forwarded request. It has the method and the body of the browser's request, and the headers that the
+/// [policy](crate::edge::policy) does not remove.
 #[derive(Debug)]
 pub struct Forward {
     /// The URL, serialized by the parser that checked it.
@@ -164,7 +168,7 @@ pub struct Forward {
     pub reflection: Scope,
     /// Names of headers that are sent although the policy removes them, separated by spaces.
     pub keep: String,
-    /// Names of additional headers to remove.
+    /// Names of additional headers to remove, separated by spaces.
     pub remove: String,
     /// True for the handshake of a WebSocket (RFC 6455 4.1). The host then passes the connection on to the client.
     pub is_upgrade: bool,
@@ -196,7 +200,7 @@ pub enum Reply {
     Waited,
     /// Result of [`Effect::Send`].
     Sent(Outcome),
-    /// Result of [`Effect::Send`] while the request is in flight. The task asks for its response by [`Effect::Await`].
+    /// Result of [`Effect::Send`] while the request is in flight. The task asks for the response by [`Effect::Await`].
     Pending,
     /// Result of [`Effect::Verify`].
     Verified(bool),
@@ -226,7 +230,7 @@ pub struct Entry {
 pub enum Response {
     /// A response of the handler itself.
     Own(OwnResponse),
-    /// The upstream's response, which was the last [`Reply::Head`].
+    /// The upstream's response, whose head was the last [`Reply::Head`].
     Upstream {
         /// `Set-Cookie` headers.
         cookies: Vec<String>,

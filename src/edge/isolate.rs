@@ -16,13 +16,14 @@ pub(super) struct Isolate {
     pub(super) config: Config,
     entropy: RefCell<Box<dyn Entropy>>,
     pub(super) provider: RefCell<Provider>,
-    /// Nonces of the provider and of upstreams are separate, since both may be on one origin (RFC 9449 9).
+    /// Nonces of the provider and of upstreams are separate, since the provider and an upstream may share an origin
+    /// (RFC 9449 9).
     pub(super) provider_nonces: RefCell<Nonces>,
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
     pub(super) next_refresh: Cell<RefreshId>,
-    /// The name that distinguishes it from other isolates, generated on first use.
+    /// The name that distinguishes this isolate from others. It is generated on first use.
     name: OnceCell<String>,
 }
 

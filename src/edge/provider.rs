@@ -1,4 +1,4 @@
-//! The provider: what an isolate knows about it, and all requests to it.
+//! The provider's documents, which an isolate caches, and all requests to the provider.
 
 pub(super) mod documents;
 pub(super) mod requests;
@@ -17,7 +17,7 @@ use crate::oauth::metadata::Metadata;
 pub(super) struct Provider {
     metadata: Option<Rc<Metadata>>,
     keys: Option<(Rc<Jwks>, Instant)>,
-    /// The issuer and the known endpoints: other URLs on their origins may be endpoints, too.
+    /// The URLs of the issuer and of the known endpoints. Other URLs on the same origins may be endpoints, too.
     urls: Vec<Url>,
 }
 
@@ -35,7 +35,7 @@ impl Provider {
     }
 
     fn set_metadata(&mut self, metadata: Rc<Metadata>) {
-        // Parallel requests may have fetched the metadata.
+        // Keep only the issuer: a parallel request may have fetched the metadata and added the endpoints.
         self.urls.truncate(1);
         let endpoints = metadata.endpoints();
         self.urls

@@ -1,4 +1,4 @@
-//! Interned messages: each is replaced by its code.
+//! Interned messages: the module contains a code in place of each message.
 
 /// True if messages are interned.
 pub(crate) const ARE_INTERNED: bool = true;
@@ -25,12 +25,12 @@ macro_rules! embed_message {
     };
 }
 
-/// The hashes of all messages, eight hexadecimal digits each, from `cargo xtask build`. Without them, as in
+/// The hashes of all messages, eight hexadecimal digits each, from `cargo xtask build`. Without these hashes, as in
 /// `cargo check`, all messages have the same code.
 const HASHES: Option<&str> = option_env!("STRONGROOM_MESSAGES");
 
-/// Returns the code of `text`, which is its position among all messages. Neighboring messages often get neighboring
-/// places in the module, and a sequence compresses better than hashes.
+/// Returns the code of `text`, which is its position among all messages. A position is used because it compresses
+/// better than a hash: the codes in the module then often follow each other.
 pub(crate) const fn code(text: &str) -> [u8; 2] {
     let Some(hashes) = HASHES else {
         return *b"\x01!";

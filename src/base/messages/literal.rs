@@ -1,9 +1,9 @@
-//! Messages that are not interned.
+//! Messages that are not interned: the module contains each message itself.
 
 /// True if messages are interned.
 pub(crate) const ARE_INTERNED: bool = false;
 
-/// A message for people, or a part of one.
+/// Returns a message for people, or a part of such a message, unchanged.
 macro_rules! msg {
     ($text:expr) => {
         $text

@@ -1,4 +1,4 @@
-//! Parsing JSON.
+//! The JSON parser.
 
 use super::{Object, Value};
 use crate::prelude::*;
@@ -10,7 +10,7 @@ pub const MAX_DEPTH: usize = 32;
 /// The most members of an object. The limit exists because each name is compared with all names before it.
 pub const MAX_MEMBERS: usize = 512;
 
-/// The position and the reason of an error, without any part of the text.
+/// The position and the reason of a syntax error. It contains no part of the JSON text, which may be secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonError {
     /// Offset of the offending byte.
@@ -20,7 +20,7 @@ pub struct JsonError {
 }
 
 /// Parses a JSON object, as strictly as [`Value::parse`], and passes each member's name and its value as JSON to
-/// `visit`. This function builds no [`Value`], so it suits texts that are used once.
+/// `visit`. This function builds no [`Value`], so it is cheaper for JSON that is read only once.
 ///
 /// # Errors
 /// The position and the reason of the first error. The members before the error have been visited.
@@ -43,7 +43,7 @@ pub fn parse_u64(text: &str) -> Option<u64> {
         if digit > 9 {
             return None;
         }
-        // `checked_mul` would multiply in 128 bits.
+        // This is a comparison because `checked_mul` would multiply in 128 bits.
         if number > u64::MAX / 10 {
             return None;
         }
@@ -75,7 +75,7 @@ impl<'a> JsonReader<'a> {
         reader
     }
 
-    /// Returns the value if nothing follows it.
+    /// Returns the value if no text follows it.
     pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, JsonError> {
         self.skip_whitespace();
         let reason = match value {
@@ -92,7 +92,7 @@ impl<'a> JsonReader<'a> {
         None
     }
 
-    // Runs for each byte. Optimized for size, the calls would take a quarter of the time.
+    // This function runs for each byte. If it were not inlined, its calls would take a quarter of the parser's time.
     #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
@@ -153,7 +153,7 @@ impl<'a> JsonReader<'a> {
         Some(items)
     }
 
-    /// Skips a value. `names` are the member names read so far in the objects around it.
+    /// Skips a value. `names` are the member names read so far in the objects that contain the value.
     fn skip_value(&mut self, names: &mut Vec<Cow<'a, str>>) -> Option<()> {
         match self.peek() {
             Some(b'"') => self.skip_string(),
@@ -322,8 +322,8 @@ impl<'a> JsonReader<'a> {
         Some(())
     }
 
-    /// Reads the rest of a string up to its end or the next escape. Returns the part, and true at the end of the
-    /// string.
+    /// Reads the rest of a string up to its end or the next escape. Returns the part that was read, and true if the
+    /// string ends after it.
     fn run(&mut self) -> Option<(&'a str, bool)> {
         let (bytes, start) = (self.text.as_bytes(), self.at);
         let mut end = start;
@@ -506,7 +506,7 @@ mod tests {
         let full = format!("{{{}}}", members(MAX_MEMBERS));
         assert!(Value::parse(&full).is_ok());
         assert!(shown(&full).is_ok());
-        // Nested objects are counted separately.
+        // The limit applies to each nested object separately.
         let nested = format!(r#"{{"a":{full},"b":[{full},{full}]}}"#);
         assert!(Value::parse(&nested).is_ok());
         assert!(shown(&nested).is_ok());

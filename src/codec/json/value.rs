@@ -111,7 +111,8 @@ impl Value {
         }
     }
 
-    /// Moves the member `name` out of this object, if it is an object, and leaves an empty one in its place.
+    /// Moves the object in the member `name` out of this object, and leaves an empty object in its place. Returns
+    /// `None` if the member is not an object.
     pub(crate) fn take_object(&mut self, name: &str) -> Option<Object> {
         let Self::Object(members) = self else {
             return None;

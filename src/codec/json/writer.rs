@@ -1,4 +1,4 @@
-//! Writing JSON.
+//! Functions that write JSON.
 
 use super::Value;
 use crate::base::IS_TOKEN_HANDLER;
@@ -6,8 +6,8 @@ use crate::prelude::*;
 
 /// Writes an object member by member, without building a [`Value`]. The caller must not write the same name twice.
 ///
-/// Each method returns the writer by reference. Returning it by value would move it, and the moves of a chain would be as
-/// much code as its calls.
+/// Each method returns the writer by reference. If methods returned the writer by value, a chain of calls would move it
+/// each time, and the moves would take as much code as the calls.
 pub struct Writer(String);
 
 impl Writer {
@@ -82,7 +82,7 @@ impl Writer {
 }
 
 /// Appends a number.
-// `to_string` would add the formatting code to the module.
+// `to_string` would add the formatting code of the standard library to the module.
 pub fn write_number(out: &mut String, number: u64) {
     if number >= 10 {
         write_number(out, number / 10);
@@ -107,7 +107,7 @@ pub fn string_array<'a>(strings: impl IntoIterator<Item = &'a str>) -> String {
 /// Appends `text` as a JSON string.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    // A server writes a token with each request. A string without special characters is copied whole.
+    // The token handler writes a token for each request, so it copies a string without special characters at once.
     if IS_TOKEN_HANDLER && !text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
         out.push_str(text);
         return out.push('"');

@@ -7,14 +7,14 @@ use crate::codec::json::Value;
 use crate::oauth::scope::is_scope_token;
 use crate::prelude::*;
 
-/// The most parameters that pages may be allowed to add.
+/// The most names of parameters in the option `loginParams`.
 const MAX_PARAMS: usize = 16;
 
 /// The options for logins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flows {
     /// True if the authorization response is in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type
-    /// Encoding Practices 2.1). A response in the query is then ignored.
+    /// Encoding Practices 2.1). In that case, a response in the query is ignored.
     pub(crate) uses_fragment: bool,
     /// True if users may sign in on another device (RFC 8628).
     pub(crate) has_device: bool,

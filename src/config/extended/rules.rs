@@ -1,4 +1,5 @@
-//! The additional options of a rule: cache, headers, step-up, tokens of its own, and the position of the token in sockets.
+//! The additional options of a rule: cache, headers, step-up, access tokens of its own, and the position of the token
+//! in WebSocket handshakes.
 
 use super::super::Options;
 use crate::base::http::is_token;
@@ -19,7 +20,7 @@ pub(in super::super) struct RuleExtension {
 }
 
 impl RuleExtension {
-    /// Adds the options of one rule, which depend on those of the whole configuration.
+    /// Adds the additional options of one rule. Some of them depend on `whole`, the options of the whole configuration.
     pub(in super::super) fn extend(
         &mut self,
         rule: Rule,
@@ -109,13 +110,13 @@ impl<'a> Options<'a> {
         text.map(ToOwned::to_owned)
     }
 
-    /// Returns the position of the token in sockets.
+    /// Returns the position of the token in WebSocket handshakes.
     fn socket(&self, binds_to_key: bool) -> Option<Place> {
         const OPTION: &str = "webSocket";
         const WHY: &str = msg!("it must be an object such as { token: 'protocol' }");
         let value = self.object.get(OPTION)?;
         if binds_to_key {
-            // RFC 9449 7.1 puts the proof into a header, which a browser cannot set here.
+            // RFC 9449 7.1 puts the proof into a header, and a browser cannot set headers of a WebSocket handshake.
             self.refuse(
                 OPTION,
                 msg!("sockets cannot be used with dpop, since a browser cannot send a proof with them"),
@@ -161,7 +162,7 @@ fn is_cacheable(options: &Options<'_>, reflection: Scope) -> bool {
     true
 }
 
-/// Reads the position of the token in sockets.
+/// Reads the position of the token in WebSocket handshakes.
 fn place(options: &Options<'_>) -> Option<Place> {
     match options.object.str("token") {
         Some("protocol") => {

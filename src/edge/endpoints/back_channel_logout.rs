@@ -28,7 +28,7 @@ const MAX_JTI: usize = 512;
 const ATTEMPTS: u32 = 5;
 
 /// Handles a logout by the provider (2.5). The request has neither a cookie nor `X-Strongroom`: the logout token
-/// authenticates it.
+/// authenticates the request.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let refuse = |error: &Error| {
         context.task.fault(error);
@@ -72,7 +72,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     }
 }
 
-/// Returns the only parameter of a logout request (2.5).
+/// Returns the parameter `logout_token` of a logout request (2.5). Returns `None` if it is missing or repeated.
 fn logout_token(body: &Secret) -> Option<Secret> {
     let parameters = form::parse(body.expose())?;
     let mut tokens = parameters.iter().filter(|(name, _)| name == "logout_token");
@@ -114,7 +114,8 @@ async fn verified_logout(task: &Task, token: &Secret) -> Result<LogoutToken> {
         now,
         flow.clock_tolerance.as_secs(),
     )?;
-    // The record of an older token's `jti` may have expired, and every session of that age has ended anyway.
+    // For a token older than this, the record that its `jti` was used may have expired. All sessions that the token
+    // could end have ended anyway.
     if now.saturating_sub(logout.issued_at) >= flow.limits.absolute.as_secs() {
         return Err(invalid(&[msg!("it is older than any session")]));
     }
@@ -127,8 +128,8 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
     let used = coordinator::key("jti", &[issuer, &logout.jti]);
     let tolerance = task.config().flow.clock_tolerance;
     let kept = task.config().flow.limits.absolute + Millis(tolerance.0 * 2);
-    // The comparison uses this clock because `began` of sessions uses it. Later sessions are not affected, so the token
-    // must not be accepted again for them.
+    // The tombstone ends sessions that began before `at`. `began` is measured by this clock, so `at` is too, and not
+    // the token's `iat`. Sessions that begin later continue, so the same token must not be accepted again.
     let at = task.now().wall;
     if coordinator::read(task, vec![used.clone()])
         .await?
@@ -145,7 +146,8 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
         (None, Some(subject)) => (coordinator::key("subject", &[issuer, subject]), at),
         (None, None) => return Ok(false),
     };
-    // The tombstone comes first: without a response, the provider sends the token again.
+    // The tombstone is written before the token is marked as used. If this isolate stops in between, the provider gets
+    // no response and sends the token again.
     leave_tombstone(task, tombstone, at, kept).await?;
     let is_first = coordinator::swap(task, used, None, "1".to_owned(), kept)
         .await?

@@ -1,7 +1,7 @@
 //! The end of a login, from the provider back to the app: `GET <base>/callback`.
 //!
 //! The response is valid only in the browser that began the login, once, and within ten minutes. The session gets a new
-//! random ID, so an attacker cannot choose it in advance (session fixation).
+//! random ID, so an attacker cannot choose the ID in advance (session fixation).
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -31,8 +31,8 @@ use crate::oauth::id_token::Occasion;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::session::EndReason;
 
-/// The end of the query of a callback that the handler's own page has repeated, so that it comes with the session's
-/// cookie.
+/// Marks the end of a repeated callback's query. A page of the handler repeats a callback so that the browser sends the
+/// session's cookie.
 const REPEATED: &str = "again";
 
 /// Handles the authorization response.
@@ -112,12 +112,12 @@ async fn finish_login(
     let cookies = match kept {
         Ok(cookies) => cookies,
         Err(refusal) => {
-            // The refresh token is unused from here on.
+            // Nothing uses the new refresh token after this failure, so it is revoked.
             tokens::revoke(task, &session).await;
             return Err(unsaved(refusal));
         }
     };
-    // A failed login must not end the previous session, so this comes last.
+    // The previous session is ended last, because a failed login must not end it.
     end_previous_session(context, id_token.subject()).await;
     let mut response = return_to_app(context, &pending.return_to);
     response.cookies = cookies;

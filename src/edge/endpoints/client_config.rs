@@ -1,5 +1,5 @@
-//! The client's configuration (`connect('/auth')` of `strongroom`): the URLs by which pages may continue to call APIs,
-//! and the page that closes a login popup.
+//! Two endpoints for the client in the page. `GET <base>/config` is the configuration that `connect('/auth')` fetches:
+//! it contains the URLs by which pages may continue to call APIs. `GET <base>/popup` closes the popup of a login.
 
 use crate::prelude::*;
 
@@ -11,12 +11,12 @@ use crate::edge::response;
 use crate::session::idle_notice;
 
 /// Tells the tabs of this origin that a login may have finished, and closes the popup.
-/// pkg/src/page/token-handler/token-handler-client.ts listens. The channel's name ends in the handler's base path: this
-/// page's path without `/popup`.
+/// pkg/src/page/token-handler/token-handler-client.ts receives the message. The channel's name ends in the handler's
+/// base path: this page's path without `/popup`.
 const SCRIPT: &str =
     "new BroadcastChannel('strongroom '+location.pathname.slice(0,-6)).postMessage(0);close()";
 
-/// The policy that allows this script by its hash (CSP 3, 2.3.1), and no other.
+/// The Content-Security-Policy that allows this script by its hash (CSP 3, 2.3.1), and no other script.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-6qYAHinrEXWgZqUXSgVwXKlM89Bx6bfxiFyBJijV9ks='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Builds the page at which a login in a popup ends: `GET <base>/popup`. The page is independent of any session.

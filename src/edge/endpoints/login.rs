@@ -28,15 +28,15 @@ use crate::oauth::pushed_authorization::{self, PushOutcome};
 /// Most pending logins of one browser.
 const MOST: usize = 5;
 
-/// Length of the part of a login's key that names its cookie.
+/// Length of the part of a login's key that is in the name of its cookie.
 const KEY: usize = 22;
 
-/// Returns the part of a login's key that names its cookie.
+/// Returns the part of a login's key that is in the name of its cookie.
 pub(in crate::edge) fn cookie_key(key: &str) -> &str {
     key.get(..KEY).unwrap_or(key)
 }
 
-/// Returns the purpose for which a login's cookie is sealed.
+/// Returns the purpose to which the sealed value of a login's cookie is bound.
 pub(in crate::edge) fn purpose(key: &str) -> String {
     ["login ", key].concat()
 }
@@ -52,11 +52,10 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 async fn begin(context: &RequestContext) -> Result<OwnResponse> {
     let task = &context.task;
     let mut params = login_params(context.url.query(), &task.config().flow)?;
-    // Routes are reachable by navigation from the app only, so a login started by another site must not lead there
-    // either.
+    // Only the app may navigate to a route, so a login that another site started must not lead to a route either.
     let is_own = csrf::is_own_navigation(&context.request);
     let redirect_uri = context.redirect_uri();
-    // Compare the normalized form, which the callback will use.
+    // Check the normalized form of `returnTo`, which the callback will use.
     let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
     if !is_own && (leads_to_route(context, &target) || leads_to_login(context, &target)) {
         params.return_to = None;
@@ -75,7 +74,8 @@ async fn begin(context: &RequestContext) -> Result<OwnResponse> {
     } else {
         begun.url(&metadata)
     };
-    // Only the browser's vault uses the API's demand: it remembers which demands a login did not satisfy.
+    // The API's step-up demand is not kept. Only the vault in a browser uses it, to remember which demands a login did
+    // not satisfy.
     begun.pending.extended.demand = None;
     let text = to_text(&begun.pending, pair.as_ref());
     let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
@@ -85,7 +85,7 @@ async fn begin(context: &RequestContext) -> Result<OwnResponse> {
         ));
     };
     let jar = context.jar();
-    // A browser would drop the cookie, and the callback would find no login.
+    // A browser would drop a cookie that is too long, and the callback would find no login.
     if !fits(&jar.login(cookie_key(&begun.key)), &sealed) {
         return Err(Error::new(
             Code::MessageInvalid,
@@ -94,7 +94,7 @@ async fn begin(context: &RequestContext) -> Result<OwnResponse> {
     }
     let mut response = response::redirect(url);
     let mut others = context.cookies().names(&jar.login(""));
-    // Browsers send older cookies first (RFC 6265 5.4).
+    // Browsers send older cookies first (RFC 6265 5.4), so the first names are those of the oldest logins.
     others.truncate((others.len() + 1).saturating_sub(MOST));
     for name in others {
         response.cookies.push(jar.clear(name));
@@ -178,7 +178,7 @@ pub(in crate::edge) fn failed(
     let status = match error.code() {
         Code::ProviderUnavailable | Code::CoordinatorUnavailable => 503,
         Code::LoginDenied => 403,
-        // Another login would not fix these: the session is too long, or the host lacks a feature.
+        // Another login would not fix these errors: the session is too long, or the host lacks a feature.
         Code::LimitExceeded | Code::Unsupported => 500,
         Code::ClientRejected
         | Code::MetadataInvalid

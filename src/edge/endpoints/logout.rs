@@ -21,12 +21,12 @@ use crate::session::EndReason;
 /// The lifetime of the cookie for the redirect to the provider's logout.
 const LOGOUT_COOKIE_AGE: Millis = Millis::from_secs(120);
 
-/// The key of that cookie.
+/// The key in the name of the logout cookie, and the purpose to which its value is bound.
 const LOGOUT_COOKIE: &str = "logout";
 
 /// Ends the session everywhere, and returns the URL at which the user is also signed out at the provider.
 ///
-/// The provider's URL contains the ID token, so scripts get a URL of this handler that redirects there.
+/// The provider's URL contains the ID token, so scripts get a URL of this handler that redirects to the provider's URL.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let is_script = context.request.marker.is_some();
     if let Err(error) = check_sender(context, is_script) {
@@ -76,7 +76,8 @@ fn check_sender(context: &RequestContext, is_script: bool) -> Result<()> {
         return csrf::check_script(request, &context.origin);
     }
     csrf::check_form_or_socket(request, &context.origin)?;
-    // The response to a form is a page. A request by script must have the header.
+    // A request without the header `X-Strongroom` must be a navigation by a form. A request by a script must have the
+    // header.
     let mode = request.mode.as_deref();
     if mode.is_none_or(|mode| mode == "navigate") {
         Ok(())
@@ -92,16 +93,15 @@ async fn logout_cookie(context: &RequestContext, hint: Secret) -> String {
         .unwrap_or_default();
     let jar = context.jar();
     if !fits(&jar.login(LOGOUT_COOKIE), &sealed) {
-        // Without the hint, the provider asks the user to confirm the logout (OpenID Connect RP-Initiated Logout
-        // 1.0 2).
+        // The ID token is too long for a cookie. Without it as a hint, the provider asks the user to confirm the logout
+        // (OpenID Connect RP-Initiated Logout 1.0 2).
         let none = seal::seal(&context.task, LOGOUT_COOKIE, Secret::default()).await;
         sealed = none.unwrap_or_default();
     }
     jar.set_login(LOGOUT_COOKIE, &sealed, LOGOUT_COOKIE_AGE)
 }
 
-/// Redirects to the provider's logout (OpenID Connect RP-Initiated Logout 1.0) a browser that has just logged out
-/// here.
+/// Redirects a browser that has just logged out here to the provider's logout (OpenID Connect RP-Initiated Logout 1.0).
 pub(in crate::edge) async fn redirect_to_provider(context: &RequestContext) -> OwnResponse {
     let name = context.jar().login(LOGOUT_COOKIE);
     let home = context.task.config().post_logout.as_deref().unwrap_or("/");

@@ -30,7 +30,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
                 ..response
             }
         }
-        // The session continues after the interaction, so the user is still known.
+        // The session will continue after the interaction, so the response still shows the user.
         Err(Refusal::Interaction) => match context.presented().await {
             Ok(Some(session)) => said(&view(context, &session, "interaction_required")),
             _ => context.refusal_response(&Refusal::Interaction),
@@ -49,7 +49,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     }
 }
 
-/// Builds the `Session` of `pkg/src/protocol/messages.ts`.
+/// Builds the JSON of the type `Session` in `pkg/src/protocol/messages.ts`.
 fn view(context: &RequestContext, session: &Session, state: &str) -> String {
     let config = &context.task.config().flow;
     let id_token = session.id_token();

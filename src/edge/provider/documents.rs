@@ -12,8 +12,8 @@ use crate::edge::task::Task;
 use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
 use crate::oauth::metadata::{self, Metadata};
 
-/// The shortest age of the key set at which a token with an unknown key causes a new fetch. Anyone can send tokens with
-/// an unknown key.
+/// The shortest age of the key set at which a token with an unknown key causes a new fetch. The limit exists because
+/// anyone can send tokens with an unknown key.
 const KEYS_MIN_AGE: Millis = Millis::from_secs(30);
 
 /// The age at which the key set is fetched again, so a withdrawn key is no longer trusted.
@@ -45,14 +45,16 @@ pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
     Ok(metadata)
 }
 
-/// Returns the provider's keys. If `is_stale`, the keys are fetched again, unless they were fetched a moment ago.
+/// Returns the provider's keys. If `is_stale` is true, the keys are fetched again, unless they are younger than
+/// [`KEYS_MIN_AGE`].
 async fn keys(task: &Task, is_stale: bool) -> Result<Rc<Jwks>> {
     if let Some((keys, fetched)) = &mut task.isolate().provider.borrow_mut().keys {
         let age = fetched.elapsed(&task.now());
         if age < KEYS_MIN_AGE || !is_stale && age < KEYS_MAX_AGE {
             return Ok(keys.clone());
         }
-        // Set the time before the request, so tokens with unknown keys do not cause a request each if it fails.
+        // Set the time before the request. Even if the request fails, not every token with an unknown key then causes
+        // another request.
         *fetched = task.now();
     }
     let metadata = metadata(task).await?;
@@ -62,7 +64,7 @@ async fn keys(task: &Task, is_stale: bool) -> Result<Rc<Jwks>> {
     Ok(keys)
 }
 
-/// Returns the key with this ID for this algorithm.
+/// Returns the public key with this ID for this algorithm, as a JWK.
 pub(in crate::edge) async fn key(
     task: &Task,
     algorithm: Algorithm,
@@ -93,7 +95,7 @@ async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
     metadata::read_document(&outcome, what, url, msg!("no response")).map(Secret::from)
 }
 
-/// Loads the provider's metadata and keys. Only missing metadata is an error.
+/// Loads the provider's metadata and keys. Missing keys are not an error.
 pub(in crate::edge) async fn load(task: &Task) -> Result<()> {
     metadata(task).await?;
     let _ = keys(task, false).await;

@@ -12,7 +12,7 @@ use crate::edge::refresh::lease;
 use crate::edge::task::{Task, boxed};
 use crate::oauth::jwks::Algorithm;
 
-/// Sends a request, and renews the lease while it waits for the response.
+/// Sends a request. If the task holds the lease of a refresh, renews the lease while waiting for the response.
 pub(super) async fn send(
     task: &Task,
     request: HttpRequest,
@@ -51,7 +51,7 @@ pub(in crate::edge) async fn send_as_client(
     let mut authorization = None;
     match &client.auth {
         ClientAuth::None => {}
-        // RFC 6749 2.3.1: both are form-encoded before they become user name and password.
+        // The client's ID and secret are form-encoded before they become user name and password (RFC 6749 2.3.1).
         ClientAuth::Basic(secret) => {
             let pair = [&encoded(&client.id), ":", &encoded(secret.expose())].concat();
             let pair = Secret::new(base64url::encode_plain(pair.as_bytes()));
