@@ -73,7 +73,7 @@ impl Config {
         false
     }
 
-    /// Returns the audiences besides this client that an ID token without `azp` may have (OIDC Core 3.1.3.7).
+    /// The audiences besides this client that an ID token without `azp` may have (OIDC Core 3.1.3.7).
     #[must_use]
     pub const fn trusted_audiences(&self) -> &[String] {
         &[]

@@ -59,7 +59,7 @@ pub struct Extended {
     pub(crate) id_token_alg: Option<Algorithm>,
     /// True if a login fails when the provider grants scopes that the login did not request.
     pub(crate) refuses_unrequested_scopes: bool,
-    /// Audiences besides this client that an ID token may have although it has no `azp` (OIDC Core 3.1.3.7).
+    /// The audiences besides this client that an ID token without `azp` may have (OIDC Core 3.1.3.7).
     pub(crate) trusted_audiences: Vec<String>,
     /// The options for logins.
     pub(crate) flows: Flows,
@@ -110,7 +110,7 @@ impl Config {
         self.extended.refuses_unrequested_scopes
     }
 
-    /// Audiences besides this client that an ID token may have although it has no `azp` (OIDC Core 3.1.3.7).
+    /// The audiences besides this client that an ID token without `azp` may have (OIDC Core 3.1.3.7).
     #[must_use]
     pub fn trusted_audiences(&self) -> &[String] {
         &self.extended.trusted_audiences

@@ -1,7 +1,8 @@
 //! Requests to upstreams: the handler replaces the cookie by the access token.
 //!
-//! The browser's URL is parsed once. The upstream's URL consists of the route's upstream and the part behind the
-//! prefix, and is checked by the vault's egress policy ([`crate::egress::policy`]), so no path leaves the upstream.
+//! The browser's URL is parsed once. The forwarded URL consists of the route's `upstream` and the part of the browser's
+//! URL behind the route's prefix. The vault's egress policy ([`crate::egress::policy`]) checks the forwarded URL, so no
+//! path leads out of the upstream.
 
 pub(super) mod headers;
 
@@ -29,16 +30,17 @@ use crate::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
 use crate::egress::token_reflection::{Guard, Scope};
 use crate::oauth::www_authenticate::{self, Demand};
 
-/// An access token younger than this is not renewed after a 401: the API would refuse the next one, too.
+/// An access token younger than this is not renewed after a 401: the API would refuse a new token, too.
 const MIN_TOKEN_AGE: Millis = Millis::from_secs(30);
 
-/// During a longer response, the user may sign in or out in another tab.
+/// A response within this time sets the cookie of a refreshed session without another check. If the response takes
+/// longer, the user may have signed in or out in another tab.
 const QUICK: Millis = Millis::from_secs(1);
 
-/// A response later than this does not set a cookie for older activity: a newer cookie may exist.
+/// A response that takes longer than this sets no cookie that only records activity: a newer cookie may exist.
 const LATE: Millis = Millis::from_secs(20);
 
-/// Longest return path of a login: it must fit into a cookie.
+/// Longest return path of a login. The path must fit into a cookie.
 const LONGEST_TARGET: usize = 1024;
 
 /// Handles a request for anything but the handler's own endpoints.
@@ -77,7 +79,7 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
     }
 }
 
-/// Checks that a script of the app sent the request, for a destination that an API's response may become.
+/// Checks that a script of the app sent the request, and that the response becomes neither a document nor code.
 fn check_sender(context: &RequestContext) -> Result<(), Error> {
     csrf::check_destination(&context.request)?;
     if csrf::is_socket(&context.request) {
@@ -127,8 +129,9 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
     let rest = rest.get(start..).unwrap_or_default();
     let target = [route.upstream.href(), rest].concat();
     let mut rules = Cow::Borrowed(&route.rules);
-    // On a provider's origin, the provider's own endpoints get no token. Only there the metadata must be known
-    // first: otherwise each new isolate would depend on the provider.
+    // If the upstream is on an origin of the provider, the provider's own endpoints must get no token, so the handler
+    // needs the metadata first. Other upstreams do not need it: otherwise each new isolate would depend on the
+    // provider.
     if context
         .task
         .isolate()
@@ -210,7 +213,7 @@ async fn forward(
     }
 }
 
-/// Returns the cookies that the response sets if the upstream took this long to respond.
+/// Returns the cookies that the response sets. `waited` is the time that the upstream took to respond.
 async fn cookies_after(
     context: &RequestContext,
     session: Rc<Session>,
@@ -224,7 +227,8 @@ async fn cookies_after(
     } else if is_new && is_quick {
         Some(session)
     } else {
-        // The browser may have the successor or another session by now, which this one must not replace.
+        // By now, the browser may have the cookie of a newer generation or of another session. This session's cookie
+        // must not replace it.
         let again = status::recheck(&context.task, session, is_new || is_quick);
         boxed(again).await.ok()
     };
@@ -234,8 +238,8 @@ async fn cookies_after(
     }
 }
 
-/// Forwards the request with the session's access token, and repeats it with the nonce that the upstream asks for,
-/// if the request has no body (RFC 9449 9).
+/// Forwards the request with the session's access token. If the upstream asks for a nonce and the request has no body,
+/// repeats the request with the nonce (RFC 9449 9).
 async fn send(
     context: &RequestContext,
     route: &Route,
@@ -266,7 +270,7 @@ async fn send(
     }
 }
 
-/// Builds the forwarded request with its token and proof. Returns it with the nonce in the proof.
+/// Builds the forwarded request with its token and proof. Returns the request and the nonce in the proof.
 async fn forward_with_token(
     context: &RequestContext,
     route: &Route,
@@ -295,8 +299,8 @@ async fn forward_with_token(
     Ok((forward, nonce))
 }
 
-/// Returns true if a refused request may be repeated with another token (RFC 6750 3.1): it has no body, and the
-/// token is not new.
+/// Returns true if a refused request may be repeated with another token (RFC 6750 3.1): the request has no body, the
+/// session has a refresh token, and the access token is not new.
 fn may_repeat(context: &RequestContext, session: &Session) -> bool {
     let age = context.task.now().wall.saturating_sub(session.requested);
     !context.request.has_body && session.refresh_token.is_some() && Millis(age) >= MIN_TOKEN_AGE
@@ -310,8 +314,8 @@ async fn renewed(context: &RequestContext, session: &Session) -> Result<Rc<Sessi
     refresh::renew(&context.task, Rc::new(spent)).await
 }
 
-/// Returns true if another token may help. Another token does not help if the user must sign in again (RFC 9470 3), or
-/// if the upstream asks for another nonce (RFC 9449 9).
+/// Returns true if the upstream may accept another token. Another token does not help if the user must sign in again
+/// (RFC 9470 3), or if the upstream asks for another nonce (RFC 9449 9).
 fn is_about_token(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
     !www_authenticate::has_error(challenge, "insufficient_user_authentication")

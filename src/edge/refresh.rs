@@ -1,9 +1,10 @@
-//! The refresh, once for all isolates.
+//! The refresh of a session, which one isolate carries out for all isolates.
 //!
-//! Only the isolate that holds the intent in the session's record sends the refresh token, and no isolate sends a token
-//! that is known to be consumed. Other requests wait and get the successor. A valid access token remains in use even if
-//! the coordinator or the provider is down. After that, requests fail with 503 and the session is kept: only the
-//! provider's response, a limit, or a replayed cookie ends a session.
+//! Only an isolate that has written its intent to the session's record sends the refresh token, and no isolate sends a
+//! token that is known to be consumed. Other requests wait for the session's successor, which has the new tokens. A
+//! valid access token remains in use even if the coordinator or the provider is down. Once that token has expired,
+//! requests fail with 503 and the session is kept: only the provider's response, a limit, or a replayed cookie ends a
+//! session.
 
 pub(super) mod lease;
 pub(super) mod outage;
@@ -37,7 +38,7 @@ const MAX_WAIT: Millis = Millis::from_secs(15);
 /// Largest number of attempts of one refresh.
 const ATTEMPTS: u32 = 3;
 
-/// Time for repetitions: no attempt begins after the longest time of one attempt plus this.
+/// Time for repeated attempts. No attempt of a refresh begins after the longest duration of one attempt plus this time.
 const RETRY_BUDGET: Millis = Millis::from_secs(5);
 
 /// Largest number of attempts of a commit. Without a commit, other isolates would send the consumed token once the
@@ -50,14 +51,14 @@ const INTENTS: u32 = 3;
 /// The first pause between two attempts. The pause doubles each time.
 const PAUSE: Millis = Millis(200);
 
-/// A request waits for the next attempt if it may start within this time.
+/// A request waits for the next attempt if that attempt may start within this time.
 const SOON: Millis = Millis::from_secs(1);
 
 /// The error message for a refresh that was given up without the lease.
 const LEASE_LOST: &str = msg!("another isolate took over the refresh");
 
-/// Returns the session with which a request continues: the one that it brought, or its successor. `found_in` is the
-/// storage of the session that it brought.
+/// Returns the session with which a request continues: `presented`, which came with the request, or its successor.
+/// `found_in` is the storage in which `presented` was found.
 pub(super) async fn current_session(
     task: &Task,
     presented: Rc<Session>,
@@ -75,7 +76,8 @@ pub(super) async fn current_session(
 /// Refreshes a session whose access token has expired or will expire soon.
 pub(super) async fn renew(task: &Task, session: Rc<Session>) -> SessionResult {
     let mut renewed = session;
-    // The successor may have expired already: another isolate committed it a while ago, or the commit took long.
+    // Refresh a second time if the successor has expired already: another isolate may have committed it a while ago, or
+    // the commit may have taken long.
     for _ in 0..2 {
         renewed = boxed(renew_once(task, renewed)).await?;
         // control: expired_successor_is_refreshed
@@ -105,7 +107,7 @@ async fn renew_once(task: &Task, session: Rc<Session>) -> SessionResult {
     if session.is_valid(&task.now()) {
         return Ok(session);
     }
-    // Another request of this isolate may have found the successor in the meantime.
+    // Another request of this isolate may have found the session's successor in the meantime.
     let found = status::classify(task, session).await?;
     if found.is_valid(&task.now()) {
         return Ok(found);
@@ -138,7 +140,7 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
         }
         let left = MAX_WAIT.saturating_sub(began.elapsed(&now));
         if left == Millis::ZERO {
-            // The other request may be waiting for the coordinator.
+            // The request that refreshes the session may be waiting for the coordinator.
             if coordinator::has_failed(task) {
                 return Err(record_store::unavailable(task, &session.sid));
             }
@@ -161,8 +163,8 @@ fn longest_attempt(task: &Task) -> Millis {
     Millis(flow.request_timeout.0 * requests)
 }
 
-/// Lets this request try the refresh, unless an attempt failed here a moment ago or the provider is down. The error
-/// is the refusal, and the time until an attempt may start.
+/// Lets this request try the refresh, unless an attempt failed in this isolate a moment ago or the provider is down.
+/// The error contains the refusal and the time until the next attempt may start.
 fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Millis)> {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
@@ -170,7 +172,7 @@ fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Milli
         .get(&session.sid)
         .and_then(|cached| cached.failed)
         .is_some_and(|at| at.elapsed(&now) < outage::YIELDING);
-    // The failure does not count if another isolate has refreshed the session since.
+    // The last failure does not count if another isolate has refreshed the session since then.
     if let Some(cached) = cache.get(&session.sid)
         && cached.generation >= session.generation
         && !cached.schedule.is_open(&now)
@@ -200,9 +202,9 @@ fn until_attempt(task: &Task, session: &Rc<Session>) -> Millis {
     cached.map_or(RETRY_AFTER, |cached| cached.schedule.left(&task.now()))
 }
 
-/// Refreshes the session: intent, exchange, commit.
+/// Refreshes the session in three steps: writes the intent, exchanges the refresh token, and commits the new tokens.
 async fn rotate(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionResult {
-    // Metadata and keys are fetched first, since these requests would use up the time of the intent.
+    // Metadata and keys are fetched before the intent is written, since these requests would use up the intent's time.
     if let Err(error) = documents::load(task).await {
         record_attempt(task, session, &RefreshOutcome::Transient(""));
         task.fault(&error);
@@ -245,7 +247,7 @@ async fn rotate(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionR
             );
             Err(Refusal::Interaction)
         }
-        // Only the browser's host reports this outcome, never a server's.
+        // Only hosts in browsers report this outcome.
         RefreshOutcome::Opaque => Err(failed(task, session, msg!("there was no response"))),
         // control: provider_failure_keeps_session
         RefreshOutcome::Transient(why) => {
@@ -292,8 +294,8 @@ fn failed(task: &Task, session: &Rc<Session>, why: &str) -> Refusal {
     Refusal::Later(error, until_attempt(task, session))
 }
 
-/// Takes the lease by writing the intent, or returns the successor if another isolate has refreshed already. An intent
-/// that has expired does not count: its isolate may have died.
+/// Takes the lease by writing the intent, or returns the successor if another isolate has refreshed already. An expired
+/// intent is ignored, because the isolate that wrote it may have died.
 async fn acquire_lease(
     task: &Task,
     session: &Rc<Session>,
@@ -321,7 +323,7 @@ async fn acquire_lease(
         let now = task.now();
         let Stored { version, record } = stored;
         let mut record = record.unwrap_or_else(|| Rc::new(Record::of(session, now.wall)));
-        // An intent of this isolate does not count: it is left over from a write with a lost response, or from a failed
+        // An intent of this isolate is ignored: it is left over from a write whose response was lost, or from a failed
         // refresh.
         // control: foreign_intent_is_honored
         let intent = record.intent_at(&now);
@@ -349,7 +351,7 @@ async fn acquire_lease(
     }
 }
 
-/// Sends the refresh token, and sends it again soon if the response may have been lost.
+/// Sends the refresh token, and repeats the request soon if its response may have been lost.
 async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
     let began = task.now();
     let longest = longest_attempt(task) + RETRY_BUDGET;
@@ -368,7 +370,8 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         refusals += u32::from(is_unexplained);
         let may_pass = is_unexplained || matches!(outcome, RefreshOutcome::Transient(_));
         if attempt == ATTEMPTS || !may_pass {
-            // Attempts that failed for another reason do not count, so the session is not suspected yet.
+            // The session is suspected only if all attempts were refused without a usable error code. Here, at least
+            // one attempt failed for another reason.
             if is_unexplained && refusals < ATTEMPTS {
                 return RefreshOutcome::Transient(msg!(
                     "it was refused without a usable error code"
@@ -383,7 +386,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         if began.elapsed(&task.now()) >= longest {
             return RefreshOutcome::Transient(msg!("it took too long"));
         }
-        // Another isolate may have recorded the successor of a refresh whose response was lost here.
+        // Check the lease before the repetition: another isolate may have taken it over and recorded the successor.
         boxed(lease::renew(task)).await;
         if !lease::is_held(task) {
             return RefreshOutcome::Transient(LEASE_LOST);
@@ -391,7 +394,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
     }
 }
 
-/// Records the outcome of an attempt, and schedules the next one.
+/// Records the outcome of an attempt, and schedules the next attempt.
 fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) {
     let now = task.now();
     let [jitter] = task.isolate().random();
@@ -410,7 +413,7 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
     match outcome {
         RefreshOutcome::Renewed(_) | RefreshOutcome::Ended => schedule.reset(),
         RefreshOutcome::Wait(_, time) => schedule.told_to_wait(&now, *time),
-        // `exchange` returns this outcome only after enough attempts to suspect a session.
+        // `exchange` returns this outcome only after enough attempts to suspect the session.
         RefreshOutcome::Unexplained(_) => {
             schedule.suspect();
             schedule.failed(&now, jitter);
@@ -418,7 +421,7 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
         RefreshOutcome::Transient(_) | RefreshOutcome::Opaque if schedule.has_failed() => {
             schedule.told_to_wait(&now, outage::interval(jitter));
         }
-        // The first attempt after a failure comes soon.
+        // After the first failure, the next attempt comes soon.
         RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
             schedule.told_to_wait(&now, SOON);
         }
@@ -433,13 +436,13 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
             cached.failed = Some(now);
             cache.outage.failed(&session.sid, &now, jitter);
         }
-        // `Retry-After` may concern only this session or client.
+        // A `Retry-After` header may concern only this session or client, so it neither begins nor ends an outage.
         RefreshOutcome::Wait(..) => {}
         _ => cache.outage.end(),
     }
 }
 
-/// Verifies the ID token that came with the tokens, and commits them.
+/// Verifies the ID token that came with the tokens, and commits the tokens.
 async fn accept_tokens(
     task: &Task,
     session: &Rc<Session>,
@@ -470,7 +473,7 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
     let mut pause = PAUSE;
     let mut successor = successor;
     for _ in 0..COMMITS {
-        // The user may have been active in the meantime.
+        // Keep the later time of activity, since the user may have been active in the meantime.
         if let Some(kept) = before.as_ref().and_then(|record| record.session.as_ref()) {
             let active = successor.active.max(kept.active);
             successor = successor.active_since(active);
@@ -478,7 +481,7 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
         let next = next_record(task, before.as_deref(), &successor);
         match record_store::write(task, &successor, version.clone(), &next).await {
             Ok(Some(_)) => return Ok(successor),
-            // The intent has expired and another isolate has begun, or the user has logged out.
+            // The record has changed: the intent expired and another isolate began a refresh, or the user logged out.
             Ok(None) => {
                 let Ok(stored) = record_store::fetch(task, &successor).await else {
                     continue;
@@ -507,7 +510,8 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
             }
         }
     }
-    // The cookie gets the successor, so the session continues in the browser and in this isolate.
+    // The record could not be written. The session's cookie gets the successor, so the session continues in the browser
+    // and in this isolate.
     let next = next_record(task, before.as_deref(), &successor);
     record_store::cache_unwritten(task, &successor, next);
     task.fault_of(
@@ -517,7 +521,7 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
     Ok(successor)
 }
 
-/// Returns the record with this session as the next generation.
+/// Returns the record that follows `before`, with `successor` as the session's next generation.
 fn next_record(task: &Task, before: Option<&Record>, successor: &Rc<Session>) -> Rc<Record> {
     let now = task.now().wall;
     Rc::new(match before {
@@ -526,7 +530,7 @@ fn next_record(task: &Task, before: Option<&Record>, successor: &Rc<Session>) ->
     })
 }
 
-/// Handles a refused refresh token: ends the session, unless another isolate has its successor.
+/// Handles a refused refresh token: ends the session, unless another isolate has recorded its successor.
 async fn on_refused(task: &Task, session: &Rc<Session>) -> SessionResult {
     if record_store::fetch(task, session).await.is_err() {
         return Err(record_store::unavailable(task, &session.sid));

@@ -83,12 +83,13 @@ impl RequestContext {
 
     fn purpose(&self) -> String {
         let config = self.task.config();
-        // A session of another issuer or client must not open.
+        // The purpose names the issuer and the client, so that a session of another issuer or client does not open.
         let (issuer, client) = (&config.flow.issuer, &config.client.id);
         ["session ", issuer, " ", client, " ", &self.jar().session()].concat()
     }
 
-    /// Returns the session in the browser's cookie, if it opens. Does not compare it with its record.
+    /// Returns the session in the browser's cookie, or `None` without a valid cookie. Does not compare the session with
+    /// its record.
     pub(super) async fn presented(&self) -> core::result::Result<Option<Rc<Session>>, Refusal> {
         let sealed = match self.cookies().joined(&self.jar().session()) {
             CookieValue::Value(sealed) => sealed,
@@ -117,7 +118,8 @@ impl RequestContext {
                 return Ok(None);
             }
         };
-        // Isolates of two deployments may run at the same time with different values of `session.storage`.
+        // Isolates of two deployments may run at the same time with different values of `session.storage`, so the
+        // cookie's content shows the storage.
         if Session::reference_from_text(text.expose()).is_some() {
             self.found_in.set(Storage::InStore);
             return boxed(record_store::load_session(&self.task, text.expose()))
@@ -133,8 +135,8 @@ impl RequestContext {
         Ok(session)
     }
 
-    /// Returns the session for the request and true if it was refreshed, or `None` if the browser sent no valid
-    /// session.
+    /// Returns the session for the request, and true if its generation is newer than the cookie's. Returns `None` if
+    /// the browser sent no valid session.
     pub(super) async fn current_session(
         &self,
     ) -> core::result::Result<Option<(Rc<Session>, bool)>, Refusal> {
@@ -142,7 +144,8 @@ impl RequestContext {
             return Ok(None);
         };
         let config = self.task.config();
-        // The session began before `dpop` was changed, so its tokens are bound or unbound as they must not be.
+        // Refuse a session that began before the option `dpop` was changed: its tokens are bound to a key although they
+        // must not be, or the reverse.
         if presented.key.is_some() != config.flow.binds_tokens() {
             let message = msg!("a session was created before `dpop` was changed");
             self.task.fault_of(Code::CookieInvalid, &[message]);
@@ -154,13 +157,14 @@ impl RequestContext {
         Ok(Some((session, is_new)))
     }
 
-    /// Returns true if the response must set a cookie: the user is active and the record of that is old, or the session
-    /// moves to the other storage.
+    /// Returns true if the response must set a cookie: the user is active and the last recorded activity is old, or the
+    /// session must move to the configured storage.
     pub(super) fn is_cookie_due(&self, session: &Session) -> bool {
         self.is_moved() || self.is_activity_due(session)
     }
 
-    /// Returns true if the session moves to the other storage.
+    /// Returns true if the session was found in another storage than the configured one. The response then moves the
+    /// session.
     fn is_moved(&self) -> bool {
         self.found_in.get() != self.task.config().storage
     }
@@ -170,13 +174,13 @@ impl RequestContext {
         !csrf::is_background(&self.request) && session.is_activity_due(limits, &self.task.now())
     }
 
-    /// Returns the cookies that the response sets: those of a new generation, or those of a session whose user is
-    /// active.
+    /// Returns the cookies that the response sets: those of a new generation, of a session whose user is active, or of
+    /// a session that moves to another storage.
     pub(super) async fn updated_cookies(&self, session: Rc<Session>, is_new: bool) -> Vec<String> {
         if !is_new && !self.is_cookie_due(&session) {
             return Vec::new();
         }
-        // This isolate has seen the session end. The browser may have another session's cookie by now.
+        // Set no cookie if this isolate has seen the session end: the browser may have another session's cookie by now.
         let record = record_store::cached(&self.task, &session.sid).record;
         if record.is_some_and(|record| record.ended.is_some()) {
             return Vec::new();
@@ -223,7 +227,7 @@ impl RequestContext {
         })
     }
 
-    /// Builds the response for a script without a session. Clears the cookie of a session that has ended.
+    /// Builds the response for a script whose request gets no session. Clears the cookie if the session has ended.
     pub(super) fn refusal_response(&self, refusal: &Refusal) -> OwnResponse {
         let mut response = response::refusal(refusal);
         // control: cookie_outlives_temporary_failures

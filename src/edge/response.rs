@@ -42,8 +42,8 @@ pub(super) fn error(status: u16, error: &Error) -> OwnResponse {
     error_with(status, error, |_| {})
 }
 
-/// Builds an error response with more members in `error`. The header `X-Strongroom` distinguishes it from an upstream's
-/// error.
+/// Builds an error response with more members in `error`. The header `X-Strongroom` distinguishes the response from an
+/// upstream's error.
 pub(super) fn error_with(
     status: u16,
     error: &Error,
@@ -84,7 +84,7 @@ pub(super) fn failure() -> OwnResponse {
 /// Builds a response that asks the client to retry later.
 pub(super) fn later(fault: &Error, after: Millis) -> OwnResponse {
     let mut seconds = String::new();
-    // Rounded up: an earlier retry would fail again.
+    // The time is rounded up, since an earlier retry would fail again.
     json::write_number(&mut seconds, after.0.div_ceil(1000).max(1));
     let mut response = error(503, fault);
     // control: retry_after_is_sent

@@ -1,7 +1,7 @@
 //! A session on the server: its tokens, its times and its generation.
 //!
-//! Every refresh creates a new generation. The cookie contains its generation, and the [`record`] contains the current
-//! one.
+//! Every refresh creates a new generation. A session's cookie contains the generation at which it was written, and the
+//! [`record`] contains the current generation.
 
 pub(super) mod cache;
 pub(super) mod cookies;
@@ -36,13 +36,13 @@ const VERSION: &str = "1";
 pub struct Session {
     /// The session ID, in base64url.
     pub sid: String,
-    /// The number of refreshes.
+    /// The number of refreshes since the login.
     pub generation: u64,
     /// The time of the login.
     pub began: UnixMillis,
     /// The time of the user's last recorded activity.
     pub active: UnixMillis,
-    /// The time of the token request, so the tokens are no older.
+    /// The time at which the tokens were requested. The tokens are not older than this.
     pub requested: UnixMillis,
     /// The lifetime of the access token, from `requested`.
     pub lifetime: Millis,
@@ -89,7 +89,8 @@ impl Session {
         Self { key, ..self }
     }
 
-    /// Returns the next generation. Without a new refresh token, the old one remains valid (RFC 6749 6).
+    /// Returns the session's next generation, with the new tokens. If the response has no new refresh token, the old
+    /// one remains valid (RFC 6749 6).
     #[must_use]
     pub fn renewed(&self, tokens: TokenSet, requested: UnixMillis) -> Self {
         Self {
@@ -112,7 +113,7 @@ impl Session {
         self
     }
 
-    /// Creates a session with only an ID and a start.
+    /// Creates a session whose tokens are unknown, from its ID and its start.
     pub(super) fn unknown(sid: &str, began: UnixMillis) -> Self {
         Self {
             sid: sid.to_owned(),
@@ -205,7 +206,7 @@ impl Session {
         lines.next().is_none().then_some(session)
     }
 
-    /// Returns the limit that the session has reached.
+    /// Returns the limit that the session has reached, if any.
     #[must_use]
     pub fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         if since(self.began, now) >= limits.absolute {

@@ -12,7 +12,7 @@ use crate::oauth::token_endpoint;
 /// Most attempts of a revocation.
 const REVOCATIONS: u32 = 2;
 
-/// Sends a session's refresh token.
+/// Sends a refresh request with a session's refresh token.
 pub(in crate::edge) async fn send_refresh(task: &Task, session: &Session) -> Result<Outcome> {
     let metadata = documents::metadata(task).await?;
     let Some(refresh_token) = &session.refresh_token else {
@@ -24,8 +24,8 @@ pub(in crate::edge) async fn send_refresh(task: &Task, session: &Session) -> Res
     Ok(dpop::send_proven(task, request, session.key.as_ref()).await)
 }
 
-/// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for that. Returns true if the provider
-/// has confirmed it. The session is over even if the revocation fails.
+/// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for revocations. Returns true if the
+/// provider has confirmed the revocation. The session is over even if the revocation fails.
 pub(in crate::edge) async fn revoke(task: &Task, session: &Session) -> bool {
     let Some(refresh_token) = &session.refresh_token else {
         return false;

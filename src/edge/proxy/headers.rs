@@ -1,15 +1,16 @@
 //! The header policy: the headers that the handler removes and sets, as data that the host applies with the platform's
-//! own `Headers`. Names are in lower case; `*` at the end of a name matches any ending.
+//! own `Headers`. Names are in lower case. A `*` at the beginning or the end of a name matches anything.
 //!
-//! An upstream gets the browser's headers without those of [`crate::egress::request_headers`] and those that
-//! `Connection` names (RFC 9110 7.6.1). A route can allow or deny more names. `Range` is removed where response bodies
-//! are searched: a server may ignore it (RFC 9110 14.2).
+//! An upstream gets the browser's headers, except for the list in [`crate::egress::request_headers`] and the headers
+//! that `Connection` names (RFC 9110 7.6.1). A route can allow or deny more headers. `Range` is removed if response
+//! bodies are searched for the token: servers need not support `Range` (RFC 9110 14.2).
 //!
 //! An upstream's response becomes a response of the app's own origin. Headers that affect the origin are therefore
-//! removed (cookies, CORS, service workers, reporting, transport security), and those by which caches keep a response
-//! despite `no-store` or by which intermediate servers send files or redirect. The response is not a document of the
-//! app: it is not sniffed and not framed, and it has a sandbox without scripts if a user opens it. `X-Strongroom` marks
-//! errors of the handler itself, so a page can tell them from an upstream's.
+//! removed (cookies, CORS, service workers, reporting, transport security). The handler also removes headers by which
+//! caches keep a response despite `no-store`, and headers by which intermediate servers send files or redirect. The
+//! response is not a document of the app: browsers must not sniff its type or show it in a frame, and they open it in a
+//! sandbox without scripts. `X-Strongroom` marks errors of the handler itself, so a page can distinguish them from
+//! errors of an upstream.
 
 use crate::prelude::*;
 
@@ -40,7 +41,7 @@ const PASSED: &[(&str, &str)] = &[
     ("referrer-policy", "no-referrer"),
 ];
 
-/// Headers set on the handler's own responses, unless a response has them.
+/// Headers set on the handler's own responses, unless a response already has them.
 const OWN: &[(&str, &str)] = &[
     ("cache-control", "no-store"),
     ("vary", "Cookie"),
@@ -64,9 +65,10 @@ const OWN: &[(&str, &str)] = &[
 /// ```
 ///
 /// A `*` at the beginning or the end of a name matches anything. In names of request headers, `_` counts as `-`:
-/// servers behind CGI and similar interfaces cannot tell them apart. Headers named by a request's `Connection` are also
-/// removed. [`Forward`](crate::edge::Forward) has a route's changes to the policy. `set` replaces existing headers;
-/// `own` is for [responses of the handler itself](crate::edge::OwnResponse), where existing headers stay.
+/// servers behind CGI and similar interfaces cannot distinguish the two characters. Headers named by a request's
+/// `Connection` are also removed. [`Forward`](crate::edge::Forward) contains a route's changes to the policy. `set`
+/// replaces existing headers; `own` is for [responses of the handler itself](crate::edge::OwnResponse), where existing
+/// headers stay.
 #[must_use]
 pub fn policy() -> String {
     let request = json::Writer::object()

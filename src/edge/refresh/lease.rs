@@ -1,4 +1,5 @@
-//! The lease that a task holds on the session's refresh token while it refreshes: the intent in the record.
+//! The lease that a task holds on the session's refresh token while it refreshes the session. The lease is the intent
+//! in the session's record.
 //!
 //! A lease is short, so a process that dies blocks its session for a few seconds only. A holder that is alive renews
 //! its lease at each [`BEAT`](crate::edge::io::BEAT) while it waits for the provider.
@@ -28,7 +29,7 @@ pub(in crate::edge) fn intent(task: &Task) -> Intent {
     }
 }
 
-/// Notes that this task holds the lease: the coordinator has accepted this record, with the intent in it.
+/// Notes that this task holds the lease: the coordinator has accepted `record`, which contains the task's intent.
 pub(in crate::edge) fn hold(
     task: &Task,
     session: &Rc<Session>,
@@ -68,7 +69,7 @@ pub(in crate::edge) async fn renew(task: &Task) {
     write(task, true).await;
 }
 
-/// Takes the intent back, so that the next refresh need not wait until it has run out.
+/// Removes the intent from the record, so that the next refresh need not wait until the intent expires.
 pub(in crate::edge) async fn release(task: &Task) {
     // control: failed_refresh_withdraws_intent
     write(task, false).await;
@@ -89,7 +90,8 @@ async fn write(task: &Task, is_kept: bool) {
                 record,
                 ..lease
             }),
-            // A cookie was noted, or the user's activity was written.
+            // The record has changed: a cookie or the user's activity was recorded, or another isolate took over the
+            // lease.
             Ok(None) => match found(task, lease).await {
                 Some(found) => {
                     *task.lease().borrow_mut() = Some(found);
@@ -104,7 +106,7 @@ async fn write(task: &Task, is_kept: bool) {
     }
 }
 
-/// Returns the lease from the record, unless the record belongs to another isolate by now.
+/// Returns the lease with the record's current version, or `None` if the record has no intent of this isolate any more.
 async fn found(task: &Task, lease: Lease) -> Option<Lease> {
     let Ok(Stored { version, record }) = boxed(record_store::fetch(task, &lease.session)).await
     else {

@@ -1,29 +1,30 @@
 //! Outages of the provider, as one isolate sees them.
 //!
-//! After failed refreshes of two sessions in a row, the isolate assumes that the provider is down. From then on only
-//! one request every few seconds, of any session, may try its refresh. All other requests are told when to try again.
+//! After failed refreshes of two sessions in a row, the isolate assumes that the provider is down. From then on, the
+//! isolate tries only one refresh every few seconds, for any session. All other requests are told when to try again.
 //! The first response that is not a server error ends the outage for all sessions at once. Sessions therefore recover
 //! within five seconds of the provider's return, and the provider is not flooded with requests during the outage.
 //!
-//! The provider may be up, and fail for a few sessions only. So a session that has just failed leaves the attempt to
-//! another one that was told to come back.
+//! The provider may also be up and fail for a few sessions only. So a session whose refresh has just failed leaves the
+//! next attempt to another session, if the client of that session was told to come back.
 
 use crate::prelude::*;
 
 use crate::base::clock::{Instant, Millis};
 
-/// The time between two probes, and between two attempts for one session: this and up to [`JITTER`].
+/// The shortest time between two probes of the provider, and between two attempts for one session. A random time of up
+/// to [`JITTER`] milliseconds is added.
 const INTERVAL: Millis = Millis::from_secs(3);
 const JITTER: u64 = 1000;
 
-/// The time for which an attempt is left to a session that was told to come back, from the start of the one before. A
-/// client comes back up to a second late, since `Retry-After` is in whole seconds.
+/// The time after a probe during which the next probe is reserved for a session that was told to come back. A client
+/// may come back up to a second late, since `Retry-After` is in whole seconds.
 const RESERVED: Millis = Millis::from_secs(5);
 
-/// For this long after its failure, a session leaves attempts to others.
+/// For this time after its refresh failed, a session leaves probes to other sessions.
 pub(in crate::edge) const YIELDING: Millis = Millis::from_secs(30);
 
-/// The state of one isolate's outage.
+/// The outage of the provider as one isolate sees it.
 #[derive(Default)]
 pub(in crate::edge) struct Outage {
     /// The session of the most recent failed refresh.
@@ -32,11 +33,11 @@ pub(in crate::edge) struct Outage {
     /// The start of the last probe.
     probed: Instant,
     interval: Millis,
-    /// A session that has not failed lately was told to come back.
+    /// True if a session that has not failed lately was told to come back.
     is_awaited: bool,
 }
 
-/// Returns the time until another attempt after one that failed. `jitter` is any byte of entropy.
+/// Returns the time from a failed attempt to the next one. `jitter` is any byte of entropy.
 pub(in crate::edge) fn interval(jitter: u8) -> Millis {
     INTERVAL + Millis(JITTER * u64::from(jitter) / 255)
 }

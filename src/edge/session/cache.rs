@@ -1,5 +1,5 @@
-//! The cache of one isolate, which avoids a read of the coordinator for every request. The cache may be dropped at any
-//! time.
+//! The session cache of one isolate. It avoids a read from the coordinator for every request. The cache may be dropped
+//! at any time.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -18,7 +18,7 @@ const MOST: usize = 4096;
 /// Longest time between two steps of a refresh. A host replies to each effect sooner than this.
 const SILENCE: Millis = Millis::from_secs(9);
 
-/// The time for which a failed coordinator is not asked again.
+/// The time for which a coordinator that failed gets no further request.
 const REST: Millis = Millis::from_secs(1);
 
 /// The cached state of one session.
@@ -26,7 +26,7 @@ const REST: Millis = Millis::from_secs(1);
 pub(in crate::edge) struct CachedSession {
     /// The time of the last read from the coordinator.
     pub(in crate::edge) checked: Instant,
-    /// The result of that read.
+    /// The result of the last read from the coordinator.
     pub(in crate::edge) stored: Stored,
     /// The schedule of the next refresh attempt.
     pub(in crate::edge) schedule: Schedule,
@@ -34,9 +34,9 @@ pub(in crate::edge) struct CachedSession {
     pub(in crate::edge) refused: Option<Code>,
     /// The time at which the provider last failed to respond to a refresh.
     pub(in crate::edge) failed: Option<Instant>,
-    /// The generation that the last attempt was to refresh.
+    /// The session's generation at the last refresh attempt.
     pub(in crate::edge) generation: u64,
-    /// The record is sealed with a key that this isolate does not have.
+    /// True if the record is sealed with a key that this isolate does not have.
     pub(in crate::edge) is_sealed_elsewhere: bool,
 }
 
@@ -44,7 +44,7 @@ pub(in crate::edge) struct CachedSession {
 #[derive(Default)]
 pub(in crate::edge) struct SessionCache {
     sessions: Vec<(String, CachedSession)>,
-    /// Refreshes that are in flight here, each with the time of its task's last step.
+    /// Refreshes that are in flight in this isolate, each with the time of its task's last step.
     flights: Vec<(String, RefreshId, Rc<Cell<Instant>>)>,
     coordinator_failed: Option<Instant>,
     /// The state of the provider as this isolate sees it.
@@ -100,7 +100,7 @@ impl SessionCache {
             .is_none_or(|at| at.elapsed(now) >= REST)
     }
 
-    /// Returns true if the coordinator failed when it was last asked.
+    /// Returns true if the last request to the coordinator failed.
     pub(in crate::edge) fn has_coordinator_failed(&self) -> bool {
         self.coordinator_failed.is_some()
     }
@@ -122,8 +122,8 @@ impl SessionCache {
 
     /// Returns the refresh of a session that is in flight in this isolate.
     ///
-    /// A refresh without a step for longer than [`SILENCE`] is ignored: its platform dropped its request, so it cannot
-    /// complete.
+    /// A refresh without a step for longer than [`SILENCE`] is ignored: the platform has dropped the refresh's request,
+    /// so the refresh cannot complete.
     pub(in crate::edge) fn flight(&self, sid: &str, now: &Instant) -> Option<RefreshId> {
         let mut flights = self.flights.iter();
         let of_it =

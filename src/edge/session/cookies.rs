@@ -1,7 +1,8 @@
 //! Reading the browser's cookies and writing the handler's own (RFC 6265bis).
 //!
 //! With the prefix `__Host-`, browsers guarantee that a cookie was set over https by this host for all of its paths, so
-//! no sibling domain can inject one. Two cookies with the same name count as none: one of them is not this handler's.
+//! no sibling domain can inject such a cookie. If a request has two cookies with the same name, neither is used,
+//! because this handler did not write both.
 
 use crate::prelude::*;
 
@@ -46,8 +47,8 @@ impl<'a> Cookies<'a> {
         })
     }
 
-    /// Returns the names with this beginning. The handler writes them back, so other characters than its own are
-    /// excluded.
+    /// Returns the names of cookies that start with `beginning`. The handler writes these names into `Set-Cookie`, so
+    /// names that are not HTTP tokens are left out.
     pub(in crate::edge) fn names(&self, beginning: &str) -> Vec<&'a str> {
         let names = self.pairs().map(|(name, _)| name);
         names
@@ -104,7 +105,8 @@ pub(in crate::edge) struct Jar<'a> {
 }
 
 impl<'a> Jar<'a> {
-    /// Creates a writer for an app on this origin. Plain http is for loopback only, where browsers differ on `Secure`.
+    /// Creates a writer for an app on this origin. Plain http is allowed for loopback only. There, cookies have neither
+    /// `Secure` nor a prefix, because browsers treat `Secure` over http differently.
     pub(in crate::edge) fn new(config: &'a Config, origin: &str) -> Self {
         Self {
             config,
@@ -125,7 +127,8 @@ impl<'a> Jar<'a> {
         [self.prefix(), &self.config.cookie.name].concat()
     }
 
-    /// Returns the name of the cookie of the login with this `state`, or with an empty key the prefix of such names.
+    /// Returns the name of the cookie for the login with this key. If the key is empty, returns the prefix of all such
+    /// names.
     pub(in crate::edge) fn login(&self, key: &str) -> String {
         [self.prefix(), &self.config.cookie.name, "-login-", key].concat()
     }
@@ -222,7 +225,7 @@ pub(in crate::edge) fn fits(name: &str, value: &str) -> bool {
 fn pieces_of(value: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = value;
-    // Sealed values are ASCII.
+    // Sealed values are ASCII, so each position is a character boundary.
     while let Some((piece, tail)) = rest.split_at_checked(PIECE) {
         pieces.push(piece);
         rest = tail;

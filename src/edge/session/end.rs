@@ -1,4 +1,4 @@
-//! The end of a session: its record says so, and its refresh token is revoked.
+//! The end of a session: the session's record is marked as ended, and its refresh token is revoked.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -20,10 +20,10 @@ const ATTEMPTS: u32 = 5;
 /// The pause after a failed attempt.
 const PAUSE: Millis = Millis(200);
 
-/// No further attempt to write the end of a session begins after this time.
+/// While the coordinator fails, no further attempt to write the end of a session begins after this time.
 const END_BUDGET: Millis = Millis::from_secs(3);
 
-/// Ends a session everywhere: its record says so, and its refresh token is revoked. Returns true if the provider
+/// Ends a session everywhere: marks its record as ended, and revokes its refresh token. Returns true if the provider
 /// has confirmed the revocation.
 pub(in crate::edge) async fn end_session(
     task: &Task,
@@ -33,7 +33,7 @@ pub(in crate::edge) async fn end_session(
     end_session_since(task, session, reason, task.now()).await
 }
 
-/// Ends a session as [`end_session`] does. `began` is the time from which the attempts to write the end are limited.
+/// Ends a session as [`end_session`] does. [`END_BUDGET`] starts at `began`.
 pub(in crate::edge) async fn end_session_since(
     task: &Task,
     session: &Rc<Session>,
@@ -48,8 +48,8 @@ pub(in crate::edge) async fn end_session_since(
     }
 }
 
-/// Writes the end into the record of a session. Returns the latest session, or `None` if the session had ended
-/// before.
+/// Writes the end into the record of a session. Returns the latest generation of the session. Returns `None` if the
+/// session had already ended, or if its record shows that it is not idle.
 async fn write_end(
     task: &Task,
     session: &Rc<Session>,
@@ -109,7 +109,8 @@ async fn write_end(
     Some(latest)
 }
 
-/// Keeps an end that could not be written in this isolate, and reports that to the operator.
+/// Remembers in this isolate that a session ended although its record could not be written, and reports the failure to
+/// the operator.
 fn cache_end(task: &Task, latest: &Session, reason: EndReason) {
     let over = Rc::new(Record::of_ended(latest, reason, task.now().wall));
     record_store::cache_unwritten(task, latest, over);

@@ -19,12 +19,12 @@ const MOST: usize = 16;
 
 /// A key for AES-256-GCM.
 pub struct Key {
-    /// The key's ID, a part of everything that the key has sealed.
+    /// The key's ID, which is a part of each value that the key has sealed.
     pub id: String,
     bytes: Vec<u8>,
 }
 
-/// The keys. The first key seals new values.
+/// The configured keys. The first key seals new values, and all keys open values.
 #[derive(Debug, Default)]
 pub struct Keyring(Vec<Key>);
 
@@ -32,7 +32,7 @@ impl Keyring {
     /// Reads keys, each 32 bytes in base64 or base64url, with or without padding.
     ///
     /// # Errors
-    /// The index of the invalid key and its fault, as a sentence.
+    /// A message with the number of the invalid key and its fault.
     pub fn parse(texts: &[&str]) -> Result<Self, String> {
         if texts.len() > MOST {
             return Err(msg!("there are more than 16 keys").to_owned());
