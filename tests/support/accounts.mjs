@@ -11,12 +11,12 @@ export const ACCOUNTS = [
   { username: 'zazie', password: 'metro', name: 'Zazie Lalochère', email: 'zazie@example.com', locale: 'fr' },
 ]
 
-/** Finds an account by the form's fields; `undefined` if username or password is wrong. */
+/** Returns the account with this user name and password, or `undefined` if one of them is wrong. */
 export function authenticate(username, password) {
   return ACCOUNTS.find((account) => account.username === username && account.password === password)
 }
 
-/** oidc-provider's `findAccount`: the subject is the account's name. */
+/** Implements `findAccount` of oidc-provider. The subject is the account's user name. */
 export async function findAccount(_ctx, subject) {
   const account = ACCOUNTS.find(({ username }) => username === subject)
   if (!account) return undefined

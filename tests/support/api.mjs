@@ -7,7 +7,7 @@ import { ROUTES } from './routes.mjs'
 import { startSockets } from './sockets.mjs'
 
 /**
- * One request that arrived, even if it was rejected.
+ * One request that arrived at the API, even if the API rejected it.
  *
  * @typedef {object} ApiRequest
  * @property {number} at Milliseconds since the Unix epoch.
@@ -15,9 +15,9 @@ import { startSockets } from './sockets.mjs'
  * @property {string} path With the query.
  * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {string | null} authorization The `Authorization` header.
- * @property {import('jose').JWTPayload | null} claims Those of the access token, if it was valid.
- * @property {number} status The response's status; 0 before the response.
- * @property {number} bytes The body's length.
+ * @property {import('jose').JWTPayload | null} claims The claims of the access token, if the token was valid.
+ * @property {number} status The response's status, or 0 before the response.
+ * @property {number} bytes The length of the request's body.
  * @property {boolean} aborted True if the client disconnected before the response was complete.
  * @property {() => void} break Cuts the connection.
  * @property {Promise<void>} closed Resolves when the exchange has completed or was aborted.
@@ -25,14 +25,14 @@ import { startSockets } from './sockets.mjs'
 
 /**
  * Starts a resource server on loopback. Everything below `/v1/` requires an access token of `issuer` for `audience`,
- * verified by its signature (RFC 9068); routes.mjs has the routes.
+ * whose signature is verified (RFC 9068). The routes are in routes.mjs.
  *
  * @param {object} options
  * @param {string} options.issuer
- * @param {string} [options.provider] URL for fetching the issuer's keys, if it differs from `issuer`.
+ * @param {string} [options.provider] The provider's URL for fetching its keys, if this URL differs from `issuer`.
  * @param {string} [options.publicOrigin] The server's public origin, if it is behind a proxy.
  * @param {string} options.audience
- * @param {string[]} options.allowedOrigins Origins that may call it from a browser (CORS).
+ * @param {string[]} options.allowedOrigins Origins whose pages may call the API (CORS).
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
  * @param {boolean} [options.dpop] Tokens must be bound to a key, and each request needs a proof (RFC 9449).
@@ -98,7 +98,7 @@ export async function startApi({
       }))
     if (error) return refuse(response, scheme, { error })
     const body = await readBody(request).catch(() => null)
-    // The client disconnected while it was sending.
+    // The client disconnected while it was sending the body.
     if (!body) return
     entry.bytes = body.length
     const rest = url.pathname.slice('/v1/'.length).split('/')
@@ -111,28 +111,28 @@ export async function startApi({
   const origin = publicOrigin ?? server.origin
   return {
     origin,
-    /** The origin on which it listens itself. */
+    /** The server's own origin, even if the server is behind a proxy. */
     address: server.origin,
-    /** The URL in the vault's rule: everything below it needs a token. */
+    /** The URL for the vault's `apis`. All requests below this URL need a token. */
     url: `${origin}/v1/`,
     port: server.port,
     requests,
     preflights,
-    /** The required proofs, and those received. */
+    /** The `DpopVerifier` with the required nonce and the received proofs. */
     dpop: proofs,
     /** Forgets the requests so far. */
     clear() {
       requests.length = 0
       preflights.length = 0
     },
-    /** Sockets opened below `/v1/live`: see sockets.mjs. */
+    /** The sockets that were opened below `/v1/live`, as described in sockets.mjs. */
     sockets: sockets.opened,
     /**
-     * Handles `/v1/on/<name>`, and `/open/<name>` for clients that cannot send a token, such as a page's own
-     * `EventSource`.
+     * Adds a handler for `/v1/on/<name>`. Clients that cannot send a token, such as a page's own `EventSource`, reach
+     * the same handler at `/open/<name>`.
      *
      * @param {string} name
-     * @param {(exchange: object) => unknown} handler The same as a route of routes.mjs.
+     * @param {(exchange: object) => unknown} handler Gets the same object as the routes in routes.mjs.
      */
     on: (name, handler) => handlers.set(name, handler),
     async close() {
@@ -161,7 +161,7 @@ function allowOrigin(request, response, allowedOrigins) {
 }
 
 function answerPreflight(request, response) {
-  // For tests that need a failing preflight.
+  // Some tests need a failing preflight.
   if (request.url.endsWith('?preflight=no')) return response.writeHead(403).end()
   response.writeHead(204, {
     'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
@@ -202,8 +202,8 @@ function createVerifier({ issuer, provider, audience }) {
     if (!token) return { claims: null, problem: {} }
     keys ??= createRemoteJWKSet(await discoverKeys(provider), { cooldownDuration: 0 })
     const known = accepted.get(token)
-    // A verified signature stays valid; only the expiry is checked again. The cache keeps the API's own work out of
-    // benchmarks, which measure the client.
+    // A verified signature stays valid, so only the expiry is checked again. Without this cache, benchmarks of the
+    // client would also measure the API's work.
     if (known && known.exp * 1000 > Date.now()) return { claims: known, problem: null }
     try {
       const { payload } = await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt' })
@@ -219,7 +219,7 @@ function createVerifier({ issuer, provider, audience }) {
 
 async function discoverKeys(provider) {
   const response = await fetch(`${provider}/.well-known/openid-configuration`)
-  // Uses the provider's own host, since Node cannot resolve every name of it.
+  // Node cannot resolve each host name that the provider's URLs may have, so the host of `provider` is used.
   const { pathname } = new URL((await response.json()).jwks_uri)
   return new URL(pathname, provider)
 }

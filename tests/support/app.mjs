@@ -1,4 +1,4 @@
-/** A small app that uses the built package in a browser as its users do, with real servers around it. */
+/** A small app that uses the built package in a browser, as real apps do, together with real servers. */
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { ACCOUNTS } from './accounts.mjs'
@@ -9,7 +9,7 @@ const dist = new URL('../../pkg/dist/', import.meta.url)
 
 const WORKER = '/auth.worker.js'
 
-/** The files of the package that an app serves. */
+/** The files of the package that the app serves. */
 export const PACKAGE = [
   'index.js',
   'error-messages.js',
@@ -29,7 +29,10 @@ export const PACKAGE = [
   'strongroom_extended_bg.wasm',
 ]
 
-/** Returns the app's policy. `connect-src` only lets a test compare with plain `fetch`. */
+/**
+ * Returns the app's Content-Security-Policy. Its `connect-src` is empty, except in tests that compare the vault with
+ * the page's own `fetch`.
+ */
 const csp = (connectSrc) =>
   `default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
 
@@ -72,8 +75,8 @@ Object.assign(globalThis, { connect, connectFrame, createAuth, create, describe,
 `
 
 /**
- * Returns the script of the app's pages. `boot` resolves with the result of `handleCallback()`, or with the error that
- * stopped it. `auth` is the client. `changes` and `failures` are the events so far.
+ * Returns the script of the app's pages. Tests use its global variables: `boot` resolves with the result of
+ * `handleCallback()` or with its error, `auth` is the client, and `changes` and `failures` list the events so far.
  */
 export const pageScript = ({ kind, timeout, resume, frame, handler }) => `
 import '/tools.js'
@@ -114,15 +117,15 @@ vaultCallback({ app: ${JSON.stringify(app)} })
 `
 
 /**
- * Starts the servers and the app, for any browser.
+ * Starts the servers and the app. Any browser can then open the app.
  *
  * @param {object} [options]
  * @param {'shared' | 'dedicated'} [options.kind] The worker's kind.
  * @param {object} [options.config] Additional or changed options of the vault.
- * @param {string} [options.script] The worker file, if it is not the usual one.
- * @param {number} [options.timeout] Seconds for the handshake.
+ * @param {string} [options.script] The content of the worker file, in place of the usual content.
+ * @param {number} [options.timeout] Time limit in seconds for the handshake with the vault.
  * @param {'redirect' | 'iframe' | 'none'} [options.resume] The way in which pages resume a session.
- * @param {boolean} [options.plainFetch] True if the page's policy lets it call the API by itself.
+ * @param {boolean} [options.plainFetch] True if the page's policy allows requests of the page's own `fetch` to the API.
  * @param {boolean} [options.extendedLifetime] True if a shared worker outlives its last page for a while.
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.api] More options of `startApi()`.
@@ -183,7 +186,7 @@ export async function serveApp({
       '/callback.html': htmlWith('/callback.js'),
       '/callback.js': callbackScript(`${site.origin}/callback`),
     })
-    // This worker is not bundled: see docs/vault-origin.md.
+    // A worker that is not bundled consists of several files, and each file needs this header (docs/vault-origin.md).
     vault.headers['/strongroom/worker.js'] = { 'Cross-Origin-Embedder-Policy': 'require-corp' }
   }
   for (const name of PACKAGE) {
@@ -194,7 +197,7 @@ export async function serveApp({
   return {
     ...servers,
     config: withConsent(usual),
-    /** Replaces the worker file for workers that start from now on. */
+    /** Replaces the worker file. Workers that are already running do not change. */
     setWorker(text) {
       home.files[WORKER] = text
     },
@@ -205,7 +208,8 @@ export async function serveApp({
 }
 
 /**
- * Starts servers, app and a Chromium, which apps of the same file share.
+ * Starts the servers, the app and a Chromium. Apps that one test file starts with equal launch options share the
+ * Chromium.
  *
  * @param {Parameters<typeof serveApp>[0] & { launch?: import('playwright-core').LaunchOptions }} [options]
  */
@@ -234,7 +238,10 @@ export function booted(page) {
   return page.evaluate(() => boot)
 }
 
-/** Fills in the provider's forms on `page`, which may be a popup. The sign-in form may not appear. */
+/**
+ * Fills in the provider's forms on `page`, which may be a popup. If the user has a session at the provider, the sign-in
+ * form does not appear.
+ */
 export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
   await page.waitForSelector('#username, button[value=allow]')
   if (await page.locator('#username').count()) {
@@ -245,7 +252,7 @@ export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
   await page.click('button[value=allow]')
 }
 
-/** Signs in by redirect. Resolves with the callback's result when the app has its session. */
+/** Signs in by redirect. Resolves with the result of `handleCallback()`. */
 export async function signIn(page, options = {}, account) {
   await startLogin(page, options)
   await giveConsent(page, account)
@@ -254,7 +261,7 @@ export async function signIn(page, options = {}, account) {
   return booted(page)
 }
 
-/** Starts a login by redirect. Resolves at the provider. */
+/** Starts a login by redirect. Resolves when the page is at the provider. */
 export async function startLogin(page, options = {}) {
   await booted(page)
   await page.evaluate((given) => void auth.login(given).catch(() => {}), options)
@@ -272,7 +279,7 @@ export async function signInByPopup(page, options = {}) {
   return outcome
 }
 
-/** Clicks, as a person would, on a button that starts a popup login. `login` is its result. */
+/** Clicks on a button that starts a login by popup. The page's variable `login` gets the login's promise. */
 export async function clickLogin(page, options = {}) {
   await page.evaluate((given) => {
     const button = document.createElement('button')
@@ -286,8 +293,8 @@ export async function clickLogin(page, options = {}) {
 }
 
 /**
- * Waits until a function in the page returns true or a promise of true. `waitForFunction()` would take the promise
- * itself for true.
+ * Waits until a function in the page returns true or a promise of true. Playwright's `waitForFunction()` would treat
+ * any promise as true.
  */
 export async function waitUntil(page, isSo, argument, { timeout = 15_000, polling = 20 } = {}) {
   const deadline = Date.now() + timeout

@@ -1,14 +1,14 @@
 /**
- * Pages in Chromium's back-forward cache. If Chromium has reloaded the page or ended its shared worker, the scene is
- * played again.
+ * Pages in Chromium's back-forward cache. If Chromium reloads the page or ends its shared worker, `Again` repeats the
+ * test's scene.
  */
 import assert from 'node:assert/strict'
 import { Again } from './retries.mjs'
 
-/** The driver disables this cache by default. */
+/** Launch options. Playwright disables the back-forward cache by default. */
 export const WITH_CACHE = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
 
-/** Marks a page, so that a test can distinguish it from a new one at the same URL. */
+/** Marks a page, so that a test can distinguish the page from a new page at the same URL. */
 export const mark = (page) => page.evaluate(() => void (globalThis.mark = 'the same'))
 
 /** Presses the browser's back button and expects the marked page. */

@@ -1,9 +1,11 @@
 import { decodeJwt } from 'jose'
 
-/** Writes the ledger: observes the requests and responses of oidc-provider. */
+/** Observes the requests and responses of oidc-provider, and records them in the ledger. */
 export class Bookkeeper {
   #ledger
-  /** The grant behind each family, in order. A family is one login. */
+  /**
+   * The ID of each family's grant, in the order of the families. A family is one login and the refreshes that follow.
+   */
   #grants = []
 
   /** @param {import('./ledger.mjs').Ledger} ledger */
@@ -35,7 +37,7 @@ export class Bookkeeper {
   }
 
   #authorization(ctx, { at }) {
-    // The parameters of a pushed request are not in the query.
+    // The parameters of a pushed request are not in the query, so oidc-provider's own list is used.
     const named = Object.entries(ctx.oidc?.params ?? ctx.query).filter(([, value]) => value !== undefined)
     const parameters = Object.fromEntries(named)
     this.#ledger.record({ type: 'authorization_request', at, parameters, query: { ...ctx.query } })

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { chromium } from 'playwright-core'
 
-/** Programs that tests start: the variable that sets the path, and the usual names. */
+/** Programs that tests start. Each has an environment variable that can set the path, and its usual file names. */
 const PROGRAMS = {
   chromium: {
     variable: 'CHROME_PATH',
@@ -15,17 +15,17 @@ const PROGRAMS = {
 }
 
 /**
- * Features that tests disable: the address bar's popups are two pages with a process each, for every window. Starting
- * these processes takes longer than the tests themselves.
+ * Features that tests disable. The address bar has two popups, which are pages with their own process in every window.
+ * Starting these processes takes longer than most tests.
  */
 const POPUPS = ['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup']
 
-/** A process in reserve for each browser context, which most tests never use. */
+/** A feature that tests disable: it starts a spare process for each browser context, which most tests never use. */
 const SPARE = 'SpareRendererForSitePerProcess'
 
 /**
- * Features that Playwright disables as well, since Chromium reads only the last list. `ThirdPartyStoragePartitioning`
- * stays enabled, because users' browsers have it.
+ * Features that Playwright disables. They are repeated here, because Chromium reads only the last `--disable-features`.
+ * `ThirdPartyStoragePartitioning` is not repeated, so it stays enabled as in users' browsers.
  */
 const AS_PLAYWRIGHT = [
   'AimEnabled',
@@ -42,7 +42,10 @@ const AS_PLAYWRIGHT = [
   'PreconnectToSearch',
 ]
 
-/** Chromium's own services use the network. A test's browser may use loopback only. */
+/**
+ * Arguments for Chromium. They stop Chromium's own services from using the network, because a test's browser may use
+ * loopback only.
+ */
 export const ARGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -59,7 +62,8 @@ function disabling(features) {
 }
 
 /**
- * Finds an executable: the path in its variable, or the first of its usual names on `PATH`.
+ * Returns the path of an executable: the value of its environment variable, or the first of its usual names that is on
+ * `PATH`.
  *
  * @param {keyof typeof PROGRAMS} program
  */
@@ -85,14 +89,18 @@ export function launchBrowser({ args = [], ...options } = {}) {
   return chromium.launch({ executablePath: findBrowser(), args: all, ...options })
 }
 
-/** Milliseconds for which a browser without a user stays open. A start takes longer than most tests. */
+/**
+ * Milliseconds for which a shared browser stays open after its last use, because starting another one takes longer than
+ * most tests.
+ */
 const IDLE = 200
 
 /** Shared browsers by their options. */
 const shared = new Map()
 
 /**
- * Returns a Chromium that all callers in this process with equal options share: each uses browser contexts of its own.
+ * Returns a Chromium. All callers in this process with equal options share it, and each caller uses its own browser
+ * contexts.
  *
  * @param {import('playwright-core').LaunchOptions} [options]
  * @returns {Promise<{ browser: import('playwright-core').Browser, close(): Promise<void> }>} `close()` ends this use.
@@ -112,7 +120,7 @@ export async function shareBrowser(options) {
     forget()
     return shareBrowser(options)
   }
-  // The user of these tabs is gone.
+  // These contexts belong to an earlier use that has ended.
   if (isUnused) await Promise.allSettled(browser.contexts().map((context) => context.close()))
   const closeUnused = () => {
     forget()
@@ -129,8 +137,8 @@ export async function shareBrowser(options) {
 }
 
 /**
- * Waits for servers and a browser that start at the same time. If one of them fails, the other is closed, because the
- * test's process would not end otherwise.
+ * Waits for servers and a browser that start at the same time. If one of the two fails, the other is closed. Otherwise
+ * the test's process would not end.
  *
  * @template {{ close(): Promise<void> }} S
  * @param {Promise<S>} serving

@@ -1,5 +1,5 @@
 /**
- * True if the combinations that only repeat a behavior in another mode run as well: `cargo xtask test browser --all`.
- * Without them, each behavior is tested in at least one mode, and each mode with its main behaviors.
+ * True in `cargo xtask test browser --all`, which also repeats each behavior in all other modes. Other runs test each
+ * behavior in at least one mode, and the main behaviors in each mode.
  */
 export const ALL = Boolean(process.env.TEST_ALL)

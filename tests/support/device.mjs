@@ -1,7 +1,7 @@
 /** Events of a user's device: it goes offline, it sleeps, its clock is wrong, its browser crashes. */
 import { once } from 'node:events'
 
-/** The test decides how long a device sleeps. Stopped processes must be resumed. */
+/** Signals that stop and resume a process. */
 const STOP = 'SIGSTOP'
 const GO_ON = 'SIGCONT'
 
@@ -10,7 +10,7 @@ const GO_ON = 'SIGCONT'
  * sleep, this does not stop the monotonic clock; see `CLOCK`.
  *
  * @param {import('playwright-core').Browser} browser
- * @returns {Promise<() => void>} A function that wakes it.
+ * @returns {Promise<() => void>} A function that wakes the browser.
  */
 export async function fallAsleep(browser) {
   const session = await browser.newBrowserCDPSession()
@@ -22,7 +22,7 @@ export async function fallAsleep(browser) {
 }
 
 /**
- * Takes a page and the shared workers of its browser context offline, or back online. The driver's own `setOffline()`
+ * Takes a page and the shared workers of its browser context offline, or back online. Playwright's own `setOffline()`
  * affects only pages.
  *
  * @param {import('playwright-core').Page} page
@@ -35,12 +35,15 @@ export async function setOffline(page, isOffline) {
   await page.context().setOffline(isOffline)
 }
 
-/** By page. A closed CDP session restores the network, so the sessions stay open. */
+/**
+ * Functions that send commands to the workers of each page. The CDP sessions stay open, because a closed session would
+ * restore the network.
+ */
 const workers = new WeakMap()
 
 /**
- * @returns {Promise<((method: string, params: object) => Promise<object>)[]>} A function per worker that sends it a
- *   command.
+ * @returns {Promise<((method: string, params: object) => Promise<object>)[]>} For each worker, a function that sends a
+ *   command to the worker.
  */
 async function attachToWorkers(page) {
   const session = await page.context().browser().newBrowserCDPSession()
@@ -80,8 +83,8 @@ async function attach(session, targetId) {
 }
 
 /**
- * A script that a worker imports before everything else: clocks that a page sets with `setClocks()`. A test cannot
- * change the machine's clock, since every process on it uses that clock.
+ * A script that a worker imports first. It replaces the worker's clocks, which a page can then set with `setClocks()`.
+ * A test cannot change the machine's own clock, because all other processes use it too.
  */
 export const CLOCK = `
 const ahead = { wall: 0, monotonic: 0 }
@@ -99,8 +102,8 @@ channel.onmessage = ({ data }) => {
 `
 
 /**
- * Sets the clocks of a worker that has imported `CLOCK`, in milliseconds relative to the true time: `wall` jumps when a
- * clock is set; `monotonic` falls behind when the device slept.
+ * Sets the clocks of a worker that has imported `CLOCK`, in milliseconds relative to the true time. `wall` imitates a
+ * user who sets the clock, and `monotonic` a clock that stops during sleep.
  *
  * @param {import('playwright-core').Page} page
  * @param {{ wall?: number, monotonic?: number }} ahead

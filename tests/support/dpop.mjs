@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import { calculateJwkThumbprint, EmbeddedJWK, jwtVerify } from 'jose'
 
-/** Largest difference in seconds between a proof's `iat` and the server's time. */
+/** The largest accepted difference in seconds between a proof's `iat` and the server's time. */
 const TOLERANCE_SECONDS = 60
 
 /**
  * Checks proofs as a resource server must (RFC 9449 4.3, 7.1), with jose. Each proof is valid once.
  *
- * `nonce` is the nonce that proofs must contain, if any (RFC 9449 9). `proofs` are the proofs received, oldest first.
+ * `nonce` is the nonce that proofs must contain, or null (RFC 9449 section 9). `proofs` are the received proofs, oldest
+ * first.
  */
 export class DpopVerifier {
   /** @type {string | null} */

@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict'
 
-/**
- * An app whose service worker holds the vault's key in escrow. The service worker reports that it received a key, but
- * not the key itself.
- */
+/** A service worker that holds the vault's key in escrow. It reports that it received a key, but not the key itself. */
 const SERVICE_WORKER = `import { escrow } from '/strongroom/escrow.js'
 escrow('/auth.worker.js')
 const { respondWith } = FetchEvent.prototype
@@ -15,13 +12,13 @@ FetchEvent.prototype.respondWith = function (answer) {
 addEventListener('install', () => skipWaiting())
 addEventListener('message', ({ source }) => source.postMessage('heard'))`
 
-/** Adds the service worker to an app of `startApp()`. */
+/** Adds the service worker to an app that `startApp()` started. */
 export function serveEscrow({ site }) {
   site.serviceWorkers.push('/sw.js')
   site.files['/sw.js'] = SERVICE_WORKER
 }
 
-/** Opens a page of the app after its service worker, in a new browser context or in `context`. */
+/** Starts the app's service worker and then opens a page, in a new browser context or in `context`. */
 export async function openWithEscrow(app, context) {
   const page = await app.open('/empty', context)
   await page.evaluate(async () => {

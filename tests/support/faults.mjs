@@ -1,22 +1,24 @@
 /**
- * Faults that a test orders for the next requests. The server itself stays unchanged: faults are applied in front of
- * it, in the provider's process or in a proxy of its own (proxy.mjs). A `jwks` or `discovery` fault may also hit the
- * API, which requests both with the first token it gets, and keys again when it does not know a token's key.
+ * Faults that a test orders for the next requests. The server itself is unchanged: faults are applied in front of the
+ * server, either in the provider's process or in a proxy (proxy.mjs). A `jwks` or `discovery` fault may also affect the
+ * API, which requests both documents when it gets its first token, and the keys again for a token with an unknown key.
  *
  * @typedef {object} Fault
- * @property {number} [times] Number of requests that it applies to. Default 1.
- * @property {number} [delay] Milliseconds before anything happens.
- * @property {Promise<unknown>} [hold] The request waits for this.
+ * @property {number} [times] Number of requests to which the fault applies. Default 1.
+ * @property {number} [delay] Milliseconds that the request waits first.
+ * @property {Promise<unknown>} [hold] A promise for which the request waits.
  * @property {'before' | 'after'} [when] Applies the fault before or after the provider has acted on the request, such
  *   as by rotating the refresh token. Default `before`.
  * @property {boolean} [drop] Cut the connection instead of responding.
- * @property {Record<string, string>} [add] Headers for the server's own response. Only in a proxy.
- * @property {boolean} [hideErrors] The server's own error responses lose their CORS headers. Only in a proxy.
- * @property {number} [cutAfter] Cut the connection after this many bytes of the body. Only in a proxy.
+ * @property {Record<string, string>} [add] Headers that are added to the server's own response. Works only in a proxy.
+ * @property {boolean} [hideErrors] Removes the CORS headers from the server's own error responses. Works only in a
+ *   proxy.
+ * @property {number} [cutAfter] Cut the connection after this many bytes of the body. Works only in a proxy.
  * @property {{ status?: number, headers?: Record<string, string>, body?: string | object | (() =>
- *   import('node:stream').Readable), cors?: boolean }} [answer] Respond with this instead. A string is sent as HTML
- *   unless `headers` says otherwise, an object as JSON. A function that returns a stream works only in the provider's own
- *   faults. With `cors: false` a page may not read the response, like a response of a server in between.
+ *   import('node:stream').Readable), cors?: boolean }} [answer] A response in place of the server's. A string is sent
+ *   as HTML unless `headers` has another type, and an object is sent as JSON. A function that returns a stream works
+ *   only in the provider's process, and not in a proxy. With `cors: false` a page cannot read the response, as if a
+ *   proxy in between had sent it.
  */
 export class Faults {
   /** @type {{ endpoint: string, fault: Fault, left: number }[]} */
@@ -40,7 +42,7 @@ export class Faults {
     return new Promise((resolve) => this.#watchers.push(resolve))
   }
 
-  /** @returns {Fault | undefined} The fault for a request to this endpoint. Counts it as used. */
+  /** @returns {Fault | undefined} The fault for a request to this endpoint. Counts the fault as used. */
   take(endpoint) {
     const entry = this.#queue.find((queued) => queued.endpoint === '*' || queued.endpoint === endpoint)
     if (entry && --entry.left <= 0) this.#queue.splice(this.#queue.indexOf(entry), 1)
@@ -49,13 +51,13 @@ export class Faults {
   }
 }
 
-/** Waits for the time that the fault specifies. */
+/** Waits for the fault's `delay` and `hold`. */
 export async function waitFor(fault) {
   if (fault.delay) await new Promise((resolve) => setTimeout(resolve, fault.delay))
   if (fault.hold) await fault.hold
 }
 
-/** Makes the Koa context respond as the fault says, or not at all. */
+/** Makes the Koa context send the fault's response, or cut the connection. */
 export function applyFault(ctx, fault) {
   if (fault.drop) {
     ctx.respond = false

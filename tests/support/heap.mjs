@@ -1,5 +1,5 @@
 /**
- * The JavaScript heap of a page, read from outside: every string in it, and the bytes of every buffer.
+ * Reads the JavaScript heap of a page from outside: every string, and the bytes of every buffer.
  *
  * Start the browser with HEAP_ARGS, or V8 truncates long strings in its snapshots.
  */
@@ -9,7 +9,7 @@ export const HEAP_ARGS = ['--js-flags=--heap-snapshot-string-limit=1000000000']
 const BUFFERS =
   /^(ArrayBuffer|SharedArrayBuffer|DataView|Blob|File|(Big)?(Int|Uint|Float)\d+(Clamped)?Array)$/
 
-/** Expressions for the prototypes of these objects. */
+/** Expressions for the prototypes of objects that hold bytes. */
 const PROTOTYPES = [
   'ArrayBuffer.prototype',
   'globalThis.SharedArrayBuffer?.prototype',
@@ -18,16 +18,21 @@ const PROTOTYPES = [
   'Blob.prototype',
 ]
 
-/** Names of the engine's internal objects. No handle leads to these objects or through them. */
+/**
+ * Names of the engine's internal objects. The DevTools protocol gives no access to these objects, or to others through
+ * them.
+ */
 const INTERNAL = /^(blink|cppgc|v8)::/
 
-/** Longest path from an object that can be named to a buffer that cannot. */
+/**
+ * The most steps from an object that the DevTools protocol can retrieve to a buffer that it cannot retrieve directly.
+ */
 const MAX_STEPS = 8
 
 /**
  * @param {import('playwright-core').CDPSession} cdp
- * @returns {Promise<{ strings: string[], buffers: string[], unread: string[] }>} Buffers as Latin-1; `unread` lists the
- *   locations of buffers that only the engine itself can reach.
+ * @returns {Promise<{ strings: string[], buffers: string[], unread: string[] }>} The buffers are converted to strings
+ *   as Latin-1. `unread` lists the locations of buffers that only the engine itself can reach.
  */
 export async function readHeap(cdp) {
   const graph = readGraph(JSON.parse(await takeSnapshot(cdp)))
@@ -55,7 +60,7 @@ async function takeSnapshot(cdp) {
   return chunks.join('')
 }
 
-/** Converts the snapshot's numbers to nodes that know their holders. */
+/** Converts the numbers in the snapshot to nodes. Each node lists the nodes that refer to it. */
 function readGraph({ snapshot: { meta }, nodes: flatNodes, edges: flatEdges, strings }) {
   const reader = (fields) => Object.fromEntries(fields.map((field, index) => [field, index]))
   const N = reader(meta.node_fields)
@@ -79,8 +84,9 @@ function readGraph({ snapshot: { meta }, nodes: flatNodes, edges: flatEdges, str
 }
 
 /**
- * Retrieves objects. The engine finds the page's buffers by their prototypes. The protocol returns most other objects
- * by their number in the snapshot. All other objects are reached through the objects that hold them.
+ * Retrieves objects in three ways. The engine finds the page's buffers by their prototypes. The DevTools protocol
+ * returns most other objects by their number in the snapshot. The remaining objects are reached through the objects
+ * that refer to them.
  */
 class Walker {
   #cdp
@@ -112,7 +118,7 @@ class Walker {
     if (node) this.#handles.set(node, objectId)
   }
 
-  /** Resolves with the bytes of the buffers at `node`; undefined if they cannot be read. */
+  /** Resolves with the bytes of the buffers at `node`, or with undefined if the protocol cannot reach them. */
   async read(node) {
     const handle = await this.#handle(node, new Set())
     return handle && (await this.#call(handle, readBytes, [], true))
@@ -122,7 +128,10 @@ class Walker {
     return `${name} held by ${holders.map(({ from, type, name: as }) => `${from.name} (${type} ${as})`).join(', ')}`
   }
 
-  /** `path`: the nodes on the way to this one, so that the search does not run in circles. */
+  /**
+   * Resolves with a handle for a node. `path` contains the nodes on the way to this node, so that the search does not
+   * run in circles.
+   */
   async #handle(node, path) {
     if (path.has(node) || path.size === MAX_STEPS || INTERNAL.test(node.name)) return undefined
     const known = this.#handles.get(node) ?? (await this.#direct(node))
@@ -136,7 +145,8 @@ class Walker {
   }
 
   async #direct(node) {
-    // Each request makes the engine search its whole heap, so only promising nodes are requested, and each once.
+    // Each request makes the engine search its whole heap. Only nodes of types that can have a handle are therefore
+    // requested, and each node only once.
     if (this.#refused.has(node) || !/object|native|closure/.test(node.type)) return undefined
     this.#refused.add(node)
     const answer = await this.#cdp
@@ -147,7 +157,7 @@ class Walker {
     return handle
   }
 
-  /** From the holder to the object it holds; for a Map or Set, to all entries. */
+  /** Resolves with a handle for the object to which an edge leads, or for all entries of a Map or Set. */
   async #from({ from, type, name }, path) {
     if (type === 'property' || type === 'element') {
       const handle = await this.#handle(from, path)
@@ -165,7 +175,7 @@ class Walker {
     return handle && this.#call(handle, entries)
   }
 
-  /** Reads a variable through any function whose scope contains it. */
+  /** Reads a variable through a function whose scope contains the variable. */
   async #fromScope(scope, name, path) {
     if (path.has(scope)) return undefined
     const longer = new Set(path).add(scope)

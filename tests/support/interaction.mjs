@@ -11,8 +11,8 @@ const SCOPES = {
 }
 
 /**
- * Returns the pages between the authorization request and its response: sign-in, then consent. These pages are plain
- * forms without script, so that a test does exactly what a person does.
+ * Returns the pages that the provider shows between the authorization request and its response: sign-in, then consent.
+ * These pages are plain forms without script, so a test can fill them in as a person does.
  *
  * @param {object} options
  * @param {() => import('oidc-provider').Provider} options.provider
@@ -51,7 +51,7 @@ async function takeAnswer(ctx, provider, details, ledger) {
   const account = authenticate(form.username, form.password)
   if (!account) return showStep(ctx, provider, details, form)
   ledger.record({ type: 'sign_in', at: Date.now(), account: account.username })
-  // The user has chosen an account.
+  // By signing in, the user has also chosen an account.
   const chosen = details.prompt.name === 'select_account' ? { select_account: {} } : {}
   return finish(ctx, provider, { login: { accountId: account.username }, ...chosen }, false)
 }
@@ -80,7 +80,8 @@ async function showStep(ctx, provider, details, rejected) {
     origins: client.redirectUris.map((uri) => new URL(uri).origin),
   }
   const body = details.prompt.name === 'consent' ? consent(view, details) : login(view, details, rejected)
-  // A form's redirects count as the form's action, because the response goes to the app.
+  // The response to this form redirects to the app. Browsers apply `form-action` to such redirects too, so the policy
+  // must allow the app's origins.
   sendPage(ctx, { ...body, formAction: view.origins, status: rejected ? 401 : 200 })
 }
 

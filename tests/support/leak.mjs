@@ -1,13 +1,16 @@
 /**
- * Searches for secrets in everything that script in a page can read, and in some places that it cannot. The same
- * functions must first find a canary in each of these places (tests/browser/leak.test.mjs).
+ * Searches for secrets in everything that script in a page can read, and in some places that it cannot.
+ * tests/browser/leak.test.mjs shows that these functions find a canary in each place.
  */
 import { readHeap } from './heap.mjs'
 
-/** Long enough to exclude coincidence, short enough to find a part of a token. */
+/**
+ * Length of the parts of a secret that are searched for. This is long enough to exclude coincidence, and short enough
+ * to find a part of a token.
+ */
 const WINDOW = 24
 
-/** A needle starts at every multiple of this offset in a secret. */
+/** Distance between the starts of two such parts in a secret. */
 const STRIDE = 64
 
 /** @typedef {{ kind: string, value: string }} Secret */
@@ -19,7 +22,10 @@ const hex = (byte) => byte.toString(16).padStart(2, '0')
 const bytesOf = (text) => [...Buffer.from(text)]
 const mapBytes = (text, write, glue = '') => bytesOf(text).map(write).join(glue)
 
-/** Returns the part of a base64 string that does not depend on the bytes around it, if `shift` bytes precede. */
+/**
+ * Returns the base64 encoding of a string that follows `shift` other bytes, without the characters that depend on
+ * surrounding bytes.
+ */
 const base64 = (text, shift) => {
   const whole = Buffer.concat([Buffer.alloc(shift), Buffer.from(text)]).toString('base64')
   return whole.slice(shift && 4, 4 * Math.floor((shift + text.length) / 3))
@@ -59,10 +65,13 @@ function needlesOf({ kind, value }) {
 
 const toUrlAlphabet = (text) => text.replaceAll('+', '-').replaceAll('/', '_')
 
-/** Length of the prefix by which needles are looked up. The rest is compared afterwards. */
+/** Length of the prefix by which a needle is looked up. The rest of the needle is compared after that. */
 const KEY = 8
 
-/** Length of a key's own prefix, and the number of its possible hashes. Most positions of a text match no hash. */
+/**
+ * The number of characters that are hashed at each position of a text, and the number of possible hashes. At most
+ * positions no needle has the same hash, which makes the search fast.
+ */
 const HASHED = 4
 const HASHES = 1 << 20
 
@@ -156,7 +165,7 @@ function recordMessages() {
 }
 
 /**
- * Collects everything that is in a page now, and everything that was recorded.
+ * Collects everything that the page contains now, and everything that was recorded before.
  *
  * @param {import('playwright-core').Page} page
  * @param {Record<string, string[]>} log From `record()`.
@@ -183,7 +192,9 @@ export async function collect(page, log) {
   }
 }
 
-/** Reads each place that script can read. Runs in the page by itself. */
+/**
+ * Reads each place that script can read. This function runs in the page, so it cannot use other functions of this file.
+ */
 export async function readPage() {
   const latin1 = (buffer) => Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join('')
 

@@ -1,11 +1,11 @@
 import { EventEmitter } from 'node:events'
 
 /**
- * Everything that the identity provider issued, and every request it received, in order and with the values: the
- * provider's own books. Tests compare these values with the data that a page could read.
+ * Everything that the identity provider issued and every request that it received, in order and with all values. Tests
+ * compare these values with the data that a page could read.
  *
- * A *family* is one login: the tokens of one code exchange and of every refresh that descends from it. Families, and
- * the *generations* of refresh tokens within one, are counted from 1.
+ * A *family* is one login: the tokens of one code exchange and of every refresh that descends from it. Families are
+ * counted from 1, and so are the *generations* of refresh tokens within a family.
  *
  * @typedef {object} IssuedToken
  * @property {'token'} type
@@ -13,12 +13,12 @@ import { EventEmitter } from 'node:events'
  * @property {string} value
  * @property {number} at Milliseconds since the Unix epoch, like all times here.
  * @property {number | null} expiresAt
- * @property {number} [clientExpiresAt] An access token's expiry as its client computes it from `expires_in`: up to a
- *   second after `expiresAt`, which the provider rounds down.
- * @property {string | null} grant The grant type that it was issued for; `null` for a code.
- * @property {number | null} family `null` for a code that was not exchanged yet.
- * @property {number | null} generation The refresh token's generation. An access or ID token has that of the refresh
- *   token it came with.
+ * @property {number} [clientExpiresAt] An access token's expiry as the client computes it from `expires_in`. It is up
+ *   to a second after `expiresAt`, which the provider rounds down.
+ * @property {string | null} grant The grant type of the token request, or `null` for a code.
+ * @property {number | null} family The family, or `null` for a code that was not exchanged yet.
+ * @property {number | null} generation The generation of a refresh token. An access or ID token has the generation of
+ *   the refresh token in the same response.
  *
  * @typedef {object} TokenRequest
  * @property {'token_request'} type
@@ -27,7 +27,7 @@ import { EventEmitter } from 'node:events'
  * @property {string} grant `authorization_code`, `refresh_token`, …
  * @property {number | null} family
  * @property {number | null} presented The generation of the refresh token in the request.
- * @property {number | null} issued The generation of the one in the response.
+ * @property {number | null} issued The generation of the refresh token in the response.
  * @property {string} outcome `issued`, or the response's error code.
  * @property {number} status
  * @property {string | null} fault The fault that the test ordered, if any: `answered`, `dropped` or `lost` (the
@@ -49,7 +49,7 @@ export class Ledger {
   #events = new EventEmitter()
 
   constructor() {
-    // One listener for each pending `until()`. A test may wait for many things at once.
+    // Each pending `until()` has one listener, and a test may wait for many entries at once.
     this.#events.setMaxListeners(0)
   }
 
@@ -94,7 +94,7 @@ export class Ledger {
     return this.#of('family_revoked').some((entry) => entry.family === family)
   }
 
-  /** @returns {number} The generation of the newest refresh token in a family, by default the newest one. */
+  /** @returns {number} The generation of the newest refresh token in a family, by default in the newest family. */
   generation(family = this.families()) {
     const own = this.tokens('refresh_token').filter((token) => token.family === family)
     return Math.max(0, ...own.map(({ generation }) => generation ?? 0))
@@ -111,9 +111,9 @@ export class Ledger {
   }
 
   /**
-   * All values that must not appear in a page, with their names: all issued tokens and codes, and the code verifiers
-   * that were sent back. A redirect always puts the code into the page's URL for a moment. The code has been used by
-   * then, and is useless without its verifier.
+   * Returns all values that must not appear in a page, each with its kind: all issued tokens and codes, and the code
+   * verifiers of token requests. A redirect always puts the code into the page's URL for a moment. The code is useless
+   * without its verifier.
    *
    * @returns {{ kind: string, value: string }[]}
    */
@@ -126,11 +126,11 @@ export class Ledger {
   }
 
   /**
-   * Waits for an entry: resolves with the first one from position `since` on that matches.
+   * Waits for an entry. Resolves with the first entry from position `since` on for which `matches` returns true.
    *
    * @param {(entry: Entry) => boolean} matches
    * @param {{ since?: number, timeout?: number, what?: string }} [options] `since`: an earlier `ledger.entries.length`;
-   *   default: from now on. `timeout` in milliseconds. `what`: for the error.
+   *   default: from now on. `timeout` is in milliseconds. `what` describes the entry in the error message.
    * @returns {Promise<Entry>}
    */
   until(matches, { since = this.entries.length, timeout = 10_000, what = 'the expected entry' } = {}) {

@@ -8,10 +8,10 @@ import { createServer } from 'node:http'
  * options.handler
  * @param {(request: import('node:http').IncomingMessage, socket: import('node:net').Socket, head: Buffer) => unknown}
  * [options.upgrade] Handles requests that become a WebSocket. The handler owns and closes their sockets.
- * @param {string} [options.host] The host in the server's origin. Cookies are stored by host and not by port, so
- * servers that must not see each other's cookies use different names of loopback.
- * @param {number} [options.port] 0: any free port.
- * @param {boolean} [options.orNext] If the port is taken, try the next ones.
+ * @param {string} [options.host] The host in the server's origin. Browsers separate cookies by host and not by port.
+ * Servers that must not see each other's cookies therefore use different host names for loopback.
+ * @param {number} [options.port] The port, or 0 for any free port.
+ * @param {boolean} [options.orNext] If the port is taken, try the next ports.
  * @returns {Promise<{ origin: string, port: number, close(): Promise<void> }>}
  */
 export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, orNext = false }) {
@@ -19,7 +19,7 @@ export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, o
     try {
       await handler(request, response)
     } catch (error) {
-      // A malformed request must not end the server for the others.
+      // A malformed request must not end the server.
       console.error(`${request.method} ${request.url} failed:`, error)
       response.destroy()
     }

@@ -1,4 +1,4 @@
-/** Shared parts of the provider's pages: frame, style and headers. */
+/** Escapes a string for HTML. */
 export function escape(text) {
   return String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }
@@ -10,7 +10,8 @@ export function escape(text) {
  * @param {string} page.title
  * @param {string} page.body HTML.
  * @param {number} [page.status]
- * @param {string[]} [page.formAction] Origins to which the page's forms may lead, besides the provider itself.
+ * @param {string[]} [page.formAction] Origins to which the page's forms may lead, in addition to the provider's own
+ *   origin.
  */
 export function sendPage(ctx, { title, body, status = 200, formAction = [] }) {
   ctx.status = status

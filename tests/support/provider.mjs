@@ -23,7 +23,7 @@ const ROUTES = {
   end_session: '/session/end',
 }
 
-/** Names of paths in the ledger and in faults. */
+/** The name of each path in the ledger and in faults. */
 export const ENDPOINTS = {
   [ROUTES.authorization]: 'authorization',
   [ROUTES.token]: 'token',
@@ -35,15 +35,15 @@ export const ENDPOINTS = {
 }
 
 /**
- * Starts a real OpenID provider (oidc-provider, certified) on loopback: public clients with PKCE, refresh tokens that
- * rotate and whose reuse revokes the family, JWT access tokens for one API, revocation (RFC 7009), `iss` in the
- * authorization response (RFC 9207), RP-initiated logout, and a ledger of everything.
+ * Starts a real OpenID provider (oidc-provider, certified) on loopback: public clients with PKCE, rotating refresh
+ * tokens whose reuse revokes the family, JWT access tokens, revocation (RFC 7009), `iss` in the authorization response
+ * (RFC 9207), RP-initiated logout, and a ledger of all requests and tokens.
  *
  * @param {object} options
  * @param {string} options.audience The API's identifier (RFC 8707), in the access tokens' `aud`.
  * @param {object[]} options.clients Client metadata; see `publicClient()`.
  * @param {string[]} options.allowedOrigins Origins that may read the token endpoint's responses (CORS).
- * @param {string} [options.host] Its name of loopback. Default 127.0.0.1: another site than the app's.
+ * @param {string} [options.host] The host name for loopback. The default 127.0.0.1 is a different site than the app's.
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
  * @param {number} [options.accessTokenSeconds]
@@ -52,15 +52,17 @@ export const ENDPOINTS = {
  *   revokes the family at once.
  * @param {string} [options.publicOrigin] The provider's public origin, if it is behind a proxy.
  * @param {string[]} [options.algorithms] JWS algorithms, each with its own signing key. Access tokens are signed with
- *   the first, ID tokens with the client's.
- * @param {boolean} [options.wantsPushed] True if authorization requests must be pushed (RFC 9126). They may be pushed
- *   in any case.
+ *   the first algorithm, and ID tokens with the client's algorithm.
+ * @param {boolean} [options.wantsPushed] True if authorization requests must be pushed (RFC 9126). Without this option
+ *   they may be pushed.
  * @param {boolean} [options.deviceFlow] True if users can sign in on another device (RFC 8628).
- * @param {boolean} [options.backchannelLogout] True if clients are told of logouts.
- * @param {Record<string, string>} [options.resources] More resources (RFC 8707) for which tokens can be requested, with
- *   their scopes. Any other resource is then unknown. A token request without a resource gets the first one of the
- *   authorization request.
- * @param {boolean | 'nonce'} [options.dpop] Tokens are bound to keys (RFC 9449); `'nonce'`: proofs also need a nonce.
+ * @param {boolean} [options.backchannelLogout] True if the provider supports back-channel logout.
+ * @param {Record<string, string>} [options.resources] The only resources (RFC 8707) for which tokens can be requested,
+ *   each with its scopes. If `audience` is needed, list it too. The provider refuses all other resources with
+ *   `invalid_target`. Without this option, it accepts any resource and issues tokens for `audience`. A token request
+ *   without a resource gets a token for the first resource of the authorization request.
+ * @param {boolean | 'nonce'} [options.dpop] True if the provider supports tokens that are bound to keys (RFC 9449).
+ *   With `'nonce'`, proofs also need a nonce.
  */
 export async function startProvider({
   audience,
@@ -109,7 +111,7 @@ export async function startProvider({
   })
   const issuer = publicOrigin ?? server.origin
 
-  /** Replaces the signing keys. Sessions and tokens continue. */
+  /** Replaces the signing keys. Sessions and refresh tokens stay valid. */
   async function changeKeys() {
     const keys = await Promise.all(algorithms.map(generateSigningKey))
     provider = new Provider(issuer, configuration(keys))
@@ -157,9 +159,9 @@ export async function startProvider({
         profile: ['name', 'preferred_username', 'locale'],
         email: ['email', 'email_verified'],
       },
-      // The ID token names the user; the demo does not need the userinfo endpoint.
+      // The ID token contains the user's claims, because the demo does not use the userinfo endpoint.
       conformIdTokenClaims: false,
-      // The provider's own dispatcher rejects addresses of this machine, where the clients are.
+      // The clients are on this machine, and oidc-provider's own dispatcher would reject its addresses.
       fetch: (url, { dispatcher, ...options }) => fetch(url, options),
       clientBasedCORS: (_ctx, origin) => allowedOrigins.includes(origin),
       enabledJWA: { idTokenSigningAlgValues: algorithms },
@@ -212,7 +214,7 @@ export async function startProvider({
   await changeKeys()
   return {
     issuer,
-    /** The origin on which it listens itself. */
+    /** The server's own origin, even if the server is behind a proxy. */
     origin: server.origin,
     port: server.port,
     ledger,
@@ -240,7 +242,10 @@ export function publicClient(metadata) {
   }
 }
 
-/** Sign-in and consent, and a choice of account if the request asks for it (OpenID Connect Core 3.1.2.1). */
+/**
+ * Returns the prompts: sign-in, consent, and the choice of an account if the request asks for it (OpenID Connect Core
+ * section 3.1.2.1).
+ */
 function policy() {
   const prompts = interactionPolicy.base()
   prompts.add(new interactionPolicy.Prompt({ name: 'select_account', requestable: true }), 0)

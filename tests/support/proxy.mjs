@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { answerOf, Faults, waitFor } from './faults.mjs'
 
 /**
- * One request as it arrived. A browser may send one `fetch` twice if its connection turns out to be closed: both are
- * recorded.
+ * One request as it arrived. If a connection turns out to be closed, a browser may send the request of one `fetch`
+ * twice. Both requests are recorded.
  *
  * @typedef {object} WireRequest
  * @property {number} at Milliseconds since the Unix epoch.
@@ -13,17 +13,17 @@ import { answerOf, Faults, waitFor } from './faults.mjs'
  * @property {import('node:http').IncomingHttpHeaders} headers
  * @property {string} endpoint The name that `nameOf` returns.
  * @property {import('./faults.mjs').Fault | null} fault The fault that was applied.
- * @property {number} status The response's status: 0 before the response, or without one.
+ * @property {number} status The response's status, or 0 if there is no response yet.
  * @property {Promise<void>} closed Resolves when the exchange has ended in any way.
  */
 
 /**
- * Starts a proxy on loopback in front of a server. The proxy applies a test's faults to the server's requests. It runs
- * on its own port, so that a browser sees a real connection that is refused, cut or slow. The proxy's origin is the
+ * Starts a proxy on loopback in front of a server. The proxy applies a test's faults to requests for the server. The
+ * proxy has its own port, so a browser has a real connection that is refused, cut or slow. The proxy's origin is the
  * server's public origin: `Host` is forwarded unchanged.
  *
- * @param {(path: string) => string} [nameOf] The name of a path in `faults` and `requests`.
- * @param {Record<string, string>} [renamed] Paths, and the server's own paths that they stand for.
+ * @param {(path: string) => string} [nameOf] Returns the name of a path in `faults` and `requests`.
+ * @param {Record<string, string>} [renamed] The server's own path for each path that the proxy renames.
  */
 export async function startProxy(nameOf = (path) => path, renamed = {}) {
   const faults = new Faults()
@@ -44,7 +44,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
     const entry = { at: Date.now(), method, path: url, headers, endpoint, status: 0, closed }
     entry.fault = fault ?? null
     if (!isPreflight) requests.push(entry)
-    // The other side of a cut connection must not fail the test.
+    // When one side cuts the connection, the error on the other side must not fail the test.
     response.on('error', () => {})
     request.on('error', () => {})
     try {
@@ -77,7 +77,9 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
     response.write(body.subarray(0, fault.cutAfter), () => response.destroy())
   }
 
-  /** Forwards a request as if there were no proxy: if one side ends, the other ends too. */
+  /**
+   * Forwards a request as if there were no proxy. When one side closes its connection, the proxy closes the other one.
+   */
   async function pass(request, response) {
     const answer = await ask(request, response)
     response.writeHead(answer.statusCode, answer.rawHeaders)
@@ -138,16 +140,16 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
   }
 }
 
-/**
- * Waits for the time that the fault specifies. Throws if the client disconnects during the wait, since the pending
- * request ends with the connection.
- */
+/** Waits for the fault's `delay` and `hold`. Throws if the client disconnects during the wait. */
 async function patience(response, fault) {
   const isOver = await Promise.race([waitFor(fault), once(response, 'close').then(() => true)])
   if (isOver) throw new Error('the client has disconnected')
 }
 
-/** Removes the headers that let another origin's page read a response. Raw headers are alternating names and values. */
+/**
+ * Removes the CORS headers, which let pages of other origins read a response. In raw headers, names and values
+ * alternate.
+ */
 const withoutCors = (headers) =>
   headers.filter((_, index) => !/^access-control-/i.test(headers[index - (index % 2)]))
 

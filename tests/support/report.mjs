@@ -2,7 +2,7 @@
  * Creates a table that a test file prints at its end.
  *
  * @param {string} title
- * @param {string[]} columns Of the values after the row's name.
+ * @param {string[]} columns Titles of the columns after the first one, which has the rows' names.
  */
 export function createReport(title, columns) {
   const rows = [[title, ...columns]]
@@ -19,7 +19,7 @@ export function createReport(title, columns) {
   }
 }
 
-/** Rows as a Markdown table. The first row is the head. */
+/** Returns rows as a Markdown table. The first row is the head. */
 export function markdownTable([head, ...rows]) {
   const line = (cells) => `| ${cells.join(' | ')} |`
   return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n')

@@ -1,7 +1,7 @@
 import { readBody } from './body.mjs'
 import { listen } from './listen.mjs'
 
-/** Collects browsers' reports of policy violations, as a server named by `report-uri` does. */
+/** Starts a server that collects browsers' reports of policy violations, for the directive `report-uri`. */
 export async function startReports() {
   const waiting = []
   const { origin, close } = await listen({
@@ -14,7 +14,7 @@ export async function startReports() {
   return {
     url: `${origin}/reports`,
     close,
-    /** The next report that arrives. */
+    /** Resolves with the next report that arrives. */
     next: () => new Promise((resolve) => waiting.push(resolve)),
   }
 }

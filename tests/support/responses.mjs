@@ -12,7 +12,7 @@ export function sendJson(response, status, value, headers = {}) {
   response.end(body)
 }
 
-/** Hash with which a test checks that bytes arrived intact. */
+/** Returns the SHA-256 hash of bytes, with which tests check that a body arrived unchanged. */
 export function sha256(bytes) {
   return createHash('sha256').update(bytes).digest('hex')
 }

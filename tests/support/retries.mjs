@@ -1,16 +1,17 @@
 /**
- * Scenes that are played again if the browser failed, and not the package. Chromium 156 on a busy machine fails in two
- * ways: about one time in a hundred it does not keep a page in its back-forward cache, and about one time in thirty,
- * even with plain pages, it does not tell a page that its shared worker's file could not be loaded.
+ * A test's scene is repeated if the browser failed, and not the package. Chromium 156 on a busy machine fails in two
+ * ways: about once in a hundred times it does not keep a page in its back-forward cache, and about once in thirty times
+ * it does not tell a page that the file of its shared worker could not be loaded. The second failure also occurs with
+ * pages that do not use the package.
  */
 
-/** How many times a scene is played at most. */
+/** The most times that a scene runs. */
 const TAKES = 3
 
-/** Thrown in a scene when the browser has failed in this way. */
+/** A scene throws this error when the browser has failed in one of these ways. */
 export class Again extends Error {}
 
-/** Wraps a scene so that it is played again after `Again`. */
+/** Returns a function that runs a scene, and repeats it after an `Again`. */
 export const played = (scene) => async () => {
   for (let take = 1; ; take++) {
     try {
@@ -22,14 +23,17 @@ export const played = (scene) => async () => {
   }
 }
 
-/** Resolves with the result of a scene; `kept` if one of its takes ends so. */
+/** Runs a scene until its result is `kept`, at most `TAKES` times. Resolves with the last result. */
 export async function mostlyKept(see) {
   let outcome
   for (let take = 0; take < TAKES && outcome !== 'kept'; take++) outcome = await see()
   return outcome
 }
 
-/** Returns the error code of a shared worker's failure, if the browser reported it. */
+/**
+ * Returns the error code of a shared worker's failure. Throws `Again` if the browser did not report the failure, so
+ * that the vault's handshake timed out.
+ */
 export const told = (code) => {
   if (code === 'worker_timeout') throw new Again('the browser did not tell that the worker failed')
   return code

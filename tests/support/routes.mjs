@@ -7,8 +7,8 @@ const MAX_BYTES = 1024 * 1024 * 1024
 const BLOCK = Buffer.alloc(64 * 1024, 'strongroom ')
 
 /**
- * Routes of the API below `/v1/`, by the path's first segment. The access token has been verified by then. Each route
- * gets the request, its whole body, the token's claims and the rest of the path.
+ * Routes of the API below `/v1/`, by the path's first segment. The API has verified the access token before it calls a
+ * route. Each route gets the request, its whole body, the token's claims and the rest of the path.
  */
 export const ROUTES = {
   /** `GET /v1/me` responds with the user of the access token. */
@@ -30,7 +30,7 @@ export const ROUTES = {
     sendJson(response, 201, placed, { Location: `/v1/orders/${placed.id}` })
   },
 
-  /** `POST` or `PUT /v1/upload`: describes the body, field by field if it is a form. */
+  /** `POST` or `PUT /v1/upload`: describes the body. If the body is a form, describes each field. */
   async upload({ request, response, body }) {
     const type = request.headers['content-type'] ?? null
     const report = { method: request.method, type, size: body.length, sha256: sha256(body) }
@@ -78,7 +78,7 @@ export const ROUTES = {
     response.end(empty ? undefined : `status ${code}\n`)
   },
 
-  /** `/v1/redirect?status=302&to=…`: redirects to `to`, by default to the same server under another origin. */
+  /** `/v1/redirect?status=302&to=…`: redirects to `to`. The default is the same server under another host name. */
   redirect({ response, url, origin }) {
     const elsewhere = `${origin.replace('127.0.0.1', 'localhost')}/v1/me`
     const to = url.searchParams.get('to') ?? elsewhere
@@ -86,7 +86,9 @@ export const ROUTES = {
     response.end()
   },
 
-  /** `/v1/echo`: describes the request without the values of headers; the test's own record has those. */
+  /**
+   * `/v1/echo`: describes the request without the values of its headers, which a test finds in the API's `requests`.
+   */
   echo({ request, response, url, body }) {
     sendJson(response, 200, {
       method: request.method,
@@ -148,7 +150,9 @@ function parseOrder(body) {
   }
 }
 
-/** The names and sizes of a form's fields in order, duplicates and all; `null` for other bodies. */
+/**
+ * Resolves with the names and sizes of a form's fields in order, including duplicates, or with `null` for other bodies.
+ */
 async function formFields(type, body) {
   if (!/^(multipart\/form-data|application\/x-www-form-urlencoded)\b/.test(type ?? '')) return null
   const form = await new Response(body, { headers: { 'Content-Type': type } }).formData()

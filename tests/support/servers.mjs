@@ -20,14 +20,14 @@ export const OWN_HANDLER = { id: 'my-handler', secret: 'a-secret-that-everybody-
 
 /**
  * Starts the site, the provider and the API and makes them known to each other: the provider knows the site's redirect
- * URI, both allow the site's origin (CORS), and the site's workers may connect to both. The site has no files yet: add
- * them to `site.files`.
+ * URI, the provider and the API allow the site's origin (CORS), and the site's workers may connect to both servers. The
+ * site has no files yet: add them to `site.files`.
  *
  * @param {object} [options]
- * @param {{ site?: number, provider?: number, api?: number, vault?: number }} [options.ports] Default: any free ones.
- * @param {boolean} [options.orNext] If a port is taken, try the next ones.
+ * @param {{ site?: number, provider?: number, api?: number, vault?: number }} [options.ports] Default: any free ports.
+ * @param {boolean} [options.orNext] If a port is taken, try the next ports.
  * @param {string[]} [options.apps] Origins of other apps. The provider has a client for each, with the redirect URI
- * `/callback`, and the API allows them.
+ * `/callback`, and the API allows these origins.
  * @param {string[]} [options.handlers] Origins of apps with a token handler. The provider has a confidential client for
  * each, with the redirect URI `/auth/callback`.
  * @param {object} [options.provider] More options of `startProvider()`.
@@ -36,8 +36,9 @@ export const OWN_HANDLER = { id: 'my-handler', secret: 'a-secret-that-everybody-
  * @param {object} [options.api] More options of `startApi()`.
  * @param {boolean} [options.vaultOrigin] The vault has its own origin, `vault`, whose pages have the headers of
  * docs/vault-origin.md. The redirect URI is on the vault's origin, and provider and API do not allow the site's origin.
- * @param {boolean} [options.proxied] Provider and API are behind proxies, `proxies.provider` and `proxies.api`. Their
- * faults let a test disturb the browser's requests. The API asks the provider directly.
+ * @param {boolean} [options.proxied] Provider and API are behind proxies, `proxies.provider` and `proxies.api`. The
+ * faults of the proxies let a test disturb the browser's requests. The API's own requests to the provider do not pass a
+ * proxy.
  */
 export async function startServers({
   ports = {},

@@ -27,12 +27,13 @@ const COMMON_HEADERS = {
 }
 
 /**
- * Returns the page's policy. The policy has no `connect-src`: a page whose requests go through its vault needs none,
- * and without it script in the page cannot send data elsewhere by `fetch`. Only the vault's script can become a worker,
- * and none can become a service worker, which would see the vault's requests.
+ * Returns the page's policy. The policy has no `connect-src`: `default-src 'none'` then applies, so script in the page
+ * cannot send data elsewhere with `fetch`. A page whose requests go through its vault does not need `connect-src`. Only
+ * the vault's script can become a worker. No script can become a service worker, because a service worker would see the
+ * vault's requests.
  *
  * @param {string} origin
- * @param {string[]} workers Their paths.
+ * @param {string[]} workers The paths of the worker files.
  */
 export function pageCsp(origin, workers) {
   return policy({
@@ -48,8 +49,8 @@ export function pageCsp(origin, workers) {
 }
 
 /**
- * Returns the worker's own policy. A worker does not inherit the page's policy. Without this header it could connect
- * anywhere; with it, only to its own origin, the provider and the API.
+ * Returns the worker's own policy. A worker does not inherit the page's policy. Without this header the worker could
+ * connect to any server. With this header it can connect only to its own origin and to `connectSrc`.
  */
 export function workerCsp(connectSrc) {
   return policy({
@@ -60,18 +61,19 @@ export function workerCsp(connectSrc) {
 }
 
 /**
- * Starts a static server, by default at `http://localhost:PORT`. The provider and the API are at `127.0.0.1`: on
- * another host, so that their cookies are separate from the site's, as in production.
+ * Starts a static server, by default at `http://localhost:PORT`. The provider and the API are at `127.0.0.1`. Because
+ * this is another host, their cookies are separate from the site's, as in production.
  *
  * Everything in the returned object may be changed while the server runs.
  *
  * @param {object} [options]
- * @param {string} [options.host] Its name of loopback.
+ * @param {string} [options.host] The host name for loopback.
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
- * @param {Record<string, string | Uint8Array>} [options.files] By path, such as `/index.html`.
+ * @param {Record<string, string | Uint8Array>} [options.files] The content of each file by its path, such as
+ *   `/index.html`.
  * @param {(string | URL)[]} [options.roots] Folders to search for paths that `files` lacks.
- * @param {Record<string, string>} [options.routes] Paths that return another path's file.
+ * @param {Record<string, string>} [options.routes] For each of these paths, the path whose file is returned.
  * @param {string[]} [options.workers] Paths with the worker's policy instead of the page's.
  * @param {string[]} [options.connectSrc] Origins to which the workers may connect.
  */
@@ -95,7 +97,7 @@ export async function startSite({
     connectSrc,
     /** The paths that may become service workers. */
     serviceWorkers: [],
-    /** The policy of everything except workers. */
+    /** The Content-Security-Policy of all responses except worker files. */
     pageCsp: '',
     /** Additional or changed headers, by path. A header of `null` is left out. */
     headers: {},

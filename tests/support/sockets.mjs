@@ -8,7 +8,7 @@ import { WebSocketServer } from 'ws'
  * @property {string} path With the query.
  * @property {string[]} protocols The sub-protocols that were offered.
  * @property {import('node:http').IncomingHttpHeaders} headers
- * @property {import('jose').JWTPayload | null} claims Those of the access token, if it was valid.
+ * @property {import('jose').JWTPayload | null} claims The claims of the access token, if the token was valid.
  * @property {string | null} problem The reason for rejecting the token.
  * @property {(string | Buffer)[]} messages Messages received, without the first one if it contained the token.
  * @property {import('ws').WebSocket} [socket]
@@ -19,15 +19,16 @@ import { WebSocketServer } from 'ws'
 export const PREFIX = 'bearer.'
 
 /**
- * Starts the API's sockets. Each requires an access token, in the place that the path names:
+ * Starts the API's sockets. Each socket requires an access token in the place that its path names:
  *
  * - `/v1/live/protocol`: in a sub-protocol, after `bearer.`
  * - `/v1/live/message`: in the first message, `{ "token": … }`
  * - `/v1/live/query`: in the parameter `access_token`
- * - `/v1/live/header`: in `Authorization`, as a server can send it
+ * - `/v1/live/header`: in `Authorization`, which only a server can send
  *
- * A socket echoes its messages unless the query has `quiet`. It chooses the first sub-protocol without the token. With
- * `?choose=token` it chooses the one with the token, and with `?choose=none` none.
+ * A socket echoes its messages unless the query has `quiet`. It chooses the first sub-protocol that does not contain
+ * the token. With `?choose=token` it chooses the sub-protocol that contains the token, and with `?choose=none` it
+ * chooses no sub-protocol.
  *
  * @param {object} options
  * @param {(token?: string) => Promise<{ claims: object | null, problem: object | null }>} options.verify

@@ -1,4 +1,4 @@
-/** A service worker that reports the requests it has seen and their contents on request. */
+/** A service worker that records the requests that it sees. A page can ask for the records. */
 export const SPY = `
 addEventListener('install', () => skipWaiting())
 addEventListener('activate', (event) => event.waitUntil(clients.claim()))
@@ -7,7 +7,7 @@ addEventListener('fetch', ({ request }) => seen.push(request.url + ' ' + request
 addEventListener('message', ({ source }) => source.postMessage(seen))
 `
 
-/** Adds the spy to an app of `startApp()`. The app's pages may register the spy. */
+/** Adds the spy to an app that `startApp()` started. The app's pages may register the spy. */
 export function serveSpy({ site }) {
   site.files['/spy.js'] = SPY
   site.serviceWorkers.push('/spy.js')

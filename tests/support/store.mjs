@@ -1,9 +1,9 @@
 /**
- * Creates the provider's storage, in memory: an oidc-provider adapter that outlives the `Provider` object, so that a
- * provider with new signing keys keeps the sessions and tokens of the old one.
+ * Creates the provider's storage in memory, as an adapter for oidc-provider. The storage outlives the `Provider`
+ * object, so a new `Provider` with other signing keys keeps all sessions and tokens.
  *
- * @param {{ leewaySeconds: () => number }} options Time during which a consumed refresh token is accepted again, as
- *   many providers do for lost responses.
+ * @param {{ leewaySeconds: () => number }} options Returns the time during which a consumed refresh token is accepted
+ *   again, so that a client can repeat a request whose response was lost.
  * @returns {(model: string) => object}
  */
 export function createStore({ leewaySeconds }) {

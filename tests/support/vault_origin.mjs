@@ -1,4 +1,4 @@
-/** The vault's origin as docs/vault-origin.md sets it up: hosts and headers. */
+/** The hosts and headers of a vault on its own origin, as in docs/vault-origin.md. */
 import { readFileSync } from 'node:fs'
 
 /** Two host names of this machine that belong to one site: browsers resolve all names below `localhost`. */
@@ -6,18 +6,18 @@ export const VAULT_HOSTS = { app: 'app.strongroom.localhost', vault: 'vault.stro
 
 const GUIDE = new URL('../../docs/vault-origin.md', import.meta.url)
 
-/** The names of these origins in the guide. */
+/** The origins that the guide uses as examples. */
 const NAMES = {
   app: 'https://app.example.com',
   issuer: 'https://id.example.com',
   api: 'https://api.example.com',
 }
 
-/** Paths of the guide that are served from a file with another name. */
+/** Paths in the guide whose file has another name. */
 const FILES = { '/callback': '/callback.html' }
 
 /**
- * Returns the headers of the guide, by path, with the guide's origins replaced by these.
+ * Returns the headers of the guide by path. The guide's example origins are replaced by `origins`.
  *
  * @param {{ app: string, issuer: string, api: string }} origins
  * @returns {Record<string, Record<string, string>>}

@@ -7,7 +7,7 @@ import { Visitor } from './visitor.mjs'
 /** The API's identifier in access tokens (RFC 8707). */
 const AUDIENCE = 'urn:strongroom:test:orders'
 
-/** The app's origin as browsers see it. The app's isolates have other URLs, as behind a load balancer. */
+/** The app's origin as browsers see it. The isolates have other URLs, like servers behind a load balancer. */
 const ORIGIN = 'https://app.example.com'
 
 /** A client secret with every character that RFC 6749 2.3.1 requires to be encoded. */
@@ -20,11 +20,11 @@ const SECRET = 'a secret: 50% + more/that=has&to be encoded~'
  * @param {object} [options]
  * @param {string} [options.coordinator]
  * @param {number} [options.isolates]
- * @param {object} [options.provider] For `startProvider()`.
- * @param {object} [options.api] For `startApi()`.
+ * @param {object} [options.provider] Options for `startProvider()`.
+ * @param {object} [options.api] Options for `startApi()`.
  * @param {object} [options.handler] Options of `createTokenHandler()` that are JSON.
  * @param {object} [options.client] More metadata of the client.
- * @param {string} [options.upstream] The route's upstream. Default: an API of its own.
+ * @param {string} [options.upstream] The route's upstream. Default: an API that this function starts.
  */
 export async function startApp(
   platform,

@@ -32,7 +32,7 @@ export async function newFolder() {
  * @param {'neutral' | 'node'} options.platform With `'node'`, Node's modules may be imported.
  * @param {'esm' | 'iife'} [options.format]
  * @param {(name: string) => string} [options.wasmAs] Returns source text that replaces an imported wasm module.
- * @returns {Promise<{ file: string, wasm: string[] }>} Both as paths.
+ * @returns {Promise<{ file: string, wasm: string[] }>} The paths of the bundle and of the copied wasm files.
  */
 export async function bundle({ folder, source, name, conditions, platform, format = 'esm', wasmAs }) {
   const file = join(folder, name)
@@ -63,7 +63,7 @@ export async function bundle({ folder, source, name, conditions, platform, forma
     mainFields: ['module', 'main'],
     conditions,
     target: 'es2022',
-    // Libraries for Node that are written in CommonJS.
+    // Libraries that are written in CommonJS need `require`.
     banner: platform === 'node' ? { js: REQUIRE } : {},
     plugins: [modules],
     logLevel: 'warning',

@@ -7,8 +7,8 @@ import { createInterface } from 'node:readline'
 const require = createRequire(import.meta.url)
 
 /**
- * Finds the executable that an npm package provides for this machine. Packages that create it with an install script
- * are installed without scripts here.
+ * Finds the executable that an npm package provides for this machine. Some packages would create the executable with an
+ * install script, which does not run here.
  *
  * @param {string} what Name of the executable, for the error message.
  * @param {string[]} candidates Paths of files in packages. One of these files fits this machine.
@@ -18,7 +18,7 @@ export function executable(what, candidates) {
     try {
       return require.resolve(candidate)
     } catch {
-      // A package for another machine.
+      // This package is for another kind of machine.
     }
   }
   throw new Error(

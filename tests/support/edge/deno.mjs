@@ -24,8 +24,9 @@ console.log(JSON.stringify({ ports }))
 `
 
 /**
- * Deno's own server. The isolates are workers of one process, each with its own server, because only one process can
- * use the file of a local Deno KV: a second one gets "database is locked" when both write.
+ * Deno's own server. The isolates are workers of one process, each with its own server. They cannot be separate
+ * processes, because only one process can use the file of a local Deno KV: when two processes write, one gets "database
+ * is locked".
  */
 export const deno = platform({
   coordinators: ['deno-kv', 'node-redis', 'redis-rest', 'in-isolate'],

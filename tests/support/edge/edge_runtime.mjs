@@ -6,9 +6,8 @@ import { listen } from '../listen.mjs'
 import { platform } from './start.mjs'
 
 /**
- * The runtime of Vercel's edge functions (condition `edge-light`). Each isolate is a context in this process. The
- * runtime's own server does not notice that a client disconnects, so Node's server is in front, as it is for any
- * handler.
+ * The runtime of Vercel's edge functions (condition `edge-light`). Each isolate is a context in this process. Node's
+ * server receives the requests, because the runtime's own server does not notice when a client disconnects.
  */
 export const edgeRuntime = platform({
   coordinators: ['redis-rest', 'in-isolate'],
@@ -24,7 +23,7 @@ export const edgeRuntime = platform({
     platform: 'neutral',
     format: 'iife',
     conditions: ['edge-light', 'worker', 'import', 'module'],
-    // Compiled outside, because a handler may not compile wasm.
+    // The test compiles the wasm, because code in this runtime may not do so.
     wasmAs: (name) => `export default compiledWasm[${JSON.stringify(name)}]`,
   },
   async serve({ file, wasm, env, isolates }) {

@@ -1,6 +1,6 @@
 /**
- * Apps made with frameworks. Each is a project that installs the packed tarball, is built by the framework's own build,
- * and runs as its manual says.
+ * Apps made with frameworks. Each app is a project that installs the packed tarball. The framework's own tools build
+ * and start the app.
  */
 import { copyFile, cp, mkdir, readFile, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -12,16 +12,17 @@ import { freePort } from '../listen.mjs'
 
 const fixtures = fileURLToPath(new URL('../../edge/frameworks/', import.meta.url))
 
-// Keeps the frameworks from reporting each build to their makers.
+// Stops the frameworks from reporting each build to their makers.
 Object.assign(process.env, { ASTRO_TELEMETRY_DISABLED: '1', NEXT_TELEMETRY_DISABLED: '1' })
 
 /**
- * Below the root's target folder, so that the projects find their tools in parent folders, but never strongroom itself.
+ * The folder of the projects. From here, Node finds the projects' tools in parent folders, but never the package
+ * `strongroom`.
  */
 const workplace = `${root}target/frameworks`
 const tools = `${workplace}/node_modules`
 
-/** Installs the frameworks, unless they are there, and packs the package. */
+/** Installs the frameworks, unless they are already installed, and packs the package. */
 export async function prepare() {
   await mkdir(workplace, { recursive: true })
   const lock = await readFile(`${fixtures}package-lock.json`, 'utf8')
@@ -46,7 +47,7 @@ async function project(fixture, name, tarball) {
   return folder
 }
 
-/** Starts a server in a Node process, which reads `HOST` and `PORT`, and reports when it listens. */
+/** Starts a server in a Node process. The server reads `HOST` and `PORT`, and its output tells when it listens. */
 async function serveNode(folder, args, env, isReady) {
   const port = await freePort()
   const { ASTRO_TELEMETRY_DISABLED, NEXT_TELEMETRY_DISABLED, PATH } = process.env

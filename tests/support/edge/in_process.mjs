@@ -8,11 +8,11 @@ const ORIGIN = 'https://app.example.com'
 /**
  * Starts a provider with a public client, and a token handler in the test's own process.
  *
- * @param {Function} createTokenHandler From the copy of the package that the test inspects.
+ * @param {Function} createTokenHandler The function of the package's copy that the test inspects.
  * @param {object} options
  * @param {number} options.accessTokenSeconds
  * @param {object} options.handler More options of `createTokenHandler()`.
- * @param {object} [options.listener] For `toNodeListener()`.
+ * @param {object} [options.listener] Options for `toNodeListener()`.
  */
 export async function startInProcess(createTokenHandler, { accessTokenSeconds, handler, listener }) {
   const provider = await startProvider({
@@ -41,7 +41,7 @@ export async function startInProcess(createTokenHandler, { accessTokenSeconds, h
   const server = await listen({ handler: toNodeListener(tokenHandler, listener) })
   return {
     provider,
-    /** For `new Visitor()`. */
+    /** The argument for `new Visitor()`. */
     place: { origin: ORIGIN, urls: [server.origin] },
     async close() {
       await server.close()

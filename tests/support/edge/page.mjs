@@ -30,14 +30,14 @@ export async function startPage(platform, { launch, timeout = 10, ...options } =
     browser,
     /** Opens a page of the app, in a new browser context or as another tab of `context`. */
     async open(path = '/', context) {
-      // For https, this site uses a self-signed certificate.
+      // A site with https has a self-signed certificate.
       const own = () => browser.newContext({ ignoreHTTPSErrors: true })
       const page = await (context ?? (await own())).newPage()
       page.setDefaultTimeout(20_000)
       await page.goto(site.origin + path)
       return page
     },
-    /** Signs in by redirect. Resolves when the page that comes back has started. */
+    /** Signs in by redirect. Resolves when the app's page has started after the redirect back. */
     async signIn(page, options = {}, account) {
       await booted(page)
       await page.evaluate((given) => void auth.login(given).catch(() => {}), options)

@@ -8,16 +8,16 @@
  * ```
  *
  * @typedef {object} Platform
- * @property {string[]} coordinators The coordinators it can use, the most suitable first.
+ * @property {string[]} coordinators The coordinators that the platform can use, the most suitable first.
  * @property {(options: Options) => Promise<Running>} start
  *
  * @typedef {object} Options
  * @property {URL} app A module whose default export takes a `CoordinatorSource` and returns `{ fetch(request, env,
  *   context) }`. It may import `strongroom/…`, which is the built package.
- * @property {Record<string, string>} [env] The `env` that `fetch` gets.
+ * @property {Record<string, string>} [env] The second argument of `fetch`.
  * @property {number} [isolates] Number of isolates. They share only the coordinator. Default 2.
  * @property {string} [coordinator] One of the platform's coordinators. Default: the first.
- * @property {number} [port] The first isolate's port, in workerd. Default: any free port.
+ * @property {number} [port] The first isolate's port. Only workerd uses this option. Default: any free port.
  *
  * @typedef {object} Running
  * @property {string[]} urls The origin of each isolate.

@@ -6,7 +6,7 @@ import { start } from './child.mjs'
 import { freePort, listen } from '../listen.mjs'
 
 /**
- * Starts a real, empty Redis on loopback, in memory only.
+ * Starts a real Redis on loopback. The Redis is empty and keeps its data only in memory.
  *
  * @returns {Promise<{ url: string, pause(): void, goOn(): void, stop(): Promise<void> }>}
  */
@@ -41,8 +41,8 @@ export async function startRedis() {
 }
 
 /**
- * Redis over HTTP, as services for platforms without sockets offer it: a POST contains a command as a JSON array, and
- * the response is `{ result }` or `{ error }`.
+ * Starts an HTTP server in front of a Redis, like the services for platforms without sockets. A POST request contains a
+ * command as a JSON array, and the response is `{ result }` or `{ error }`.
  *
  * @param {string} url URL of the Redis.
  * @returns {Promise<{ url: string, token: string, commands: string[], stop(): Promise<void> }>} `commands`: the names

@@ -11,19 +11,20 @@ const CONNECT = "; connect-src 'self'"
 
 /**
  * Starts an app for browsers: pages and token handler share an origin, `http://localhost:PORT`. A provider with a
- * confidential client and an API are on other origins. The page calls the API by its own URL, which a route names.
+ * confidential client and an API are on other origins. Pages call the API by the API's own URL, which is the `url` of a
+ * route.
  *
  * @param {keyof typeof PLATFORMS} platform
  * @param {object} [options]
  * @param {string} [options.coordinator]
- * @param {{ site?: number, provider?: number, api?: number }} [options.ports] Default: any free ones.
- * @param {boolean} [options.orNext] If the provider's or the API's port is taken, try the next ones.
+ * @param {{ site?: number, provider?: number, api?: number }} [options.ports] Default: any free ports.
+ * @param {boolean} [options.orNext] If the port of the provider or of the API is taken, try the next ports.
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.api] More options of `startApi()`.
  * @param {object} [options.handler] Additional or changed options of `createTokenHandler()` that are JSON.
  * @param {object} [options.route] Additional or changed options of the one route.
  * @param {object} [options.site] More options of `startSite()`.
- * @param {boolean} [options.secure] True if browsers use https, which ends in front of the handler.
+ * @param {boolean} [options.secure] True if browsers use https. A proxy in front of the handler then terminates https.
  */
 export async function startEdgeSite(
   platform,
@@ -51,7 +52,7 @@ export async function startEdgeSite(
       client_secret: secret,
       token_endpoint_auth_method: 'client_secret_basic',
       id_token_signed_response_alg: 'ES256',
-      // Until the app's origin is known.
+      // This is a placeholder until the app's origin is known.
       redirect_uris: ['http://localhost/'],
       post_logout_redirect_uris: [],
       response_types: ['code'],

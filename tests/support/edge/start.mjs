@@ -7,7 +7,8 @@ import { startStore } from './stores.mjs'
  *
  * @param {object} platform
  * @param {string[]} platform.coordinators
- * @param {(parts: { imports: string, handler: string, app: string }) => string} platform.entry The text of its entry.
+ * @param {(parts: { imports: string, handler: string, app: string }) => string} platform.entry Returns the source text
+ *   of the platform's entry.
  * @param {object} platform.bundling Options for `bundle()`.
  * @param {(built: { folder: string, file: string, wasm: string[], env: Record<string, string>, isolates: number,
  *   port: number })
@@ -51,7 +52,8 @@ export const platform = ({ coordinators, entry, bundling, serve }) => ({
 })
 
 /**
- * Creates `serve` for a platform that runs each isolate as a process and reports its port. `start` starts one process.
+ * Returns `serve` for a platform that runs each isolate as a process. `start` starts one process, which reports its
+ * port.
  */
 export const processes = (start) => async (built) => {
   const started = await Promise.allSettled(Array.from({ length: built.isolates }, () => start(built)))

@@ -14,7 +14,7 @@ import { startRedis, startRedisRest } from './redis.mjs'
  * Starts the store behind a kind of coordinator.
  *
  * @param {string} kind
- * @param {string} folder For files.
+ * @param {string} folder The folder for the store's files.
  * @returns {Promise<Store>}
  */
 export async function startStore(kind, folder) {
@@ -24,7 +24,7 @@ export async function startStore(kind, folder) {
   return { imports, coordinator, env, stop }
 }
 
-/** Resolves with a client that fails at once, so that an outage is an error and not a hang. */
+/** Resolves with a store on Redis. Its client fails at once during an outage, and does not wait for a connection. */
 const overRedis = async (imports, client) => {
   const redis = await startRedis()
   return {
@@ -36,8 +36,8 @@ const overRedis = async (imports, client) => {
 }
 
 /**
- * A local Deno KV is a SQLite file. An isolate that finds it locked gets an error at once, so this wrapper retries, as
- * Deno's hosted service does.
+ * A local Deno KV is a SQLite file. An isolate that finds the file locked gets an error at once. This wrapper therefore
+ * retries, as Deno's hosted service does.
  */
 const PATIENT = `
 async function inTurn(work) {

@@ -11,7 +11,9 @@ export class Visitor {
   #origin
   #urls
 
-  /** @param {{ origin: string, urls: string[] }} app Its origin as browsers see it, and the URLs of its isolates. */
+  /**
+   * @param {{ origin: string, urls: string[] }} app The app's origin as browsers see it, and the URLs of its isolates.
+   */
   constructor({ origin, urls }) {
     this.#origin = origin
     this.#urls = urls
@@ -36,9 +38,9 @@ export class Visitor {
   }
 
   /**
-   * Sends one request without following redirects. Stores the cookies that are set, unless `forgets`.
+   * Sends one request without following redirects. Stores the cookies of the response, unless `forgets` is true.
    *
-   * @param {string} url Absolute, or a path of the app's.
+   * @param {string} url An absolute URL, or a path on the app's origin.
    * @param {{ method?: string, headers?: Record<string, string>, body?: string, isolate?: number, forgets?: boolean }}
    *   [options]
    */
@@ -98,7 +100,7 @@ export class Visitor {
     return { address, response }
   }
 
-  /** Ends the provider's own session, at the provider. */
+  /** Signs the user out at the provider, and not in the app. */
   async signOutAtProvider(origin) {
     const { address, response } = await this.go(`${origin}/session/end`)
     const [, secret] = /name="xsrf" value="([^"]+)"/.exec(await response.text())
@@ -115,10 +117,11 @@ export class Visitor {
   }
 }
 
-/** With Node's `fetch` a test could not choose `Cookie` and `Sec-Fetch-*`. */
+/** Sends a request. Node's `fetch` would not let a test set `Cookie` and `Sec-Fetch-*`. */
 const exchange = (url, { method, headers, body }) =>
   new Promise((resolve, reject) => {
-    // A connection that the server closes while it is idle would fail the next request.
+    // Without an agent, each request has its own connection. A shared connection that the server has closed would make
+    // the next request fail.
     const request = open(url, { method, headers, agent: false }, async (response) => {
       const pieces = []
       try {

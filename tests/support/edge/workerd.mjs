@@ -3,7 +3,7 @@ import { basename } from 'node:path'
 import { Log, LogLevel, Miniflare } from 'miniflare'
 import { platform } from './start.mjs'
 
-/** Cloudflare's runtime behaves as it did on this date. */
+/** The compatibility date: Cloudflare's runtime behaves as on this date. */
 const COMPATIBILITY_DATE = '2026-04-01'
 
 /** Bundling options for Cloudflare's runtime. */
@@ -21,7 +21,7 @@ export const workerd = platform({
   serve: serveWorkers,
 })
 
-/** Implements the platform's `serve`. */
+/** Implements `serve` for Cloudflare's runtime. */
 export async function serveWorkers({ folder, file, wasm, env, isolates, port = 0 }) {
   const text = await readFile(file, 'utf8')
   const modules = [

@@ -8,7 +8,7 @@ export async function booted(tab) {
   return tab.evaluate(() => boot)
 }
 
-/** Fills in the provider's forms. The sign-in form may not appear. */
+/** Fills in the provider's forms. If the user has a session at the provider, the sign-in form does not appear. */
 export async function giveConsent(tab, { username, password } = ACCOUNTS[0]) {
   const form = await waitFor(
     tab,
@@ -26,12 +26,15 @@ export async function giveConsent(tab, { username, password } = ACCOUNTS[0]) {
   await press(tab, 'button[value=allow]')
 }
 
-/** Longest time in milliseconds until a click leaves the page. */
+/** Longest time in milliseconds from a click until the browser leaves the page. */
 const LEAVING = 5000
 
-/** Clicks until the page is left. A window that has just opened may lose a click, and a person would click again. */
+/**
+ * Clicks until the browser leaves the page. A window that has just opened may lose a click, so one click may not be
+ * enough.
+ */
 async function press(tab, button) {
-  // Returns true if the page responds; a page that does not respond is being left or closed.
+  // Returns true if the page responds. A page that the browser is leaving or closing does not respond.
   const isThere = () => tab.evaluate((selector) => !!document.querySelector(selector), button)
   const isLeft = async () => !(await isThere().catch(() => false))
   for (let clicks = 1; ; clicks++) {
@@ -44,15 +47,15 @@ async function press(tab, button) {
   }
 }
 
-/** Starts a login by redirect. Resolves at the provider. */
+/** Starts a login by redirect. Resolves when the tab is at the provider. */
 export async function startLogin(tab, options = {}) {
   await booted(tab)
-  // The page may be left before the driver learns that its script has run.
+  // The browser may leave the page before the driver learns that the script has run.
   await tab.evaluate((given) => void auth.login(given).catch(() => {}), options).catch(ignoreNavigation)
   await waitFor(tab, () => !!document.querySelector('form'))
 }
 
-/** Signs in by redirect. Resolves with the callback's result when the app has its session. */
+/** Signs in by redirect. Resolves with the result of `handleCallback()`. */
 export async function signInByRedirect(tab, options = {}) {
   await startLogin(tab, options)
   await giveConsent(tab)
@@ -96,7 +99,7 @@ export function call(tab, url, init) {
 /** Returns the value of `auth.session`. */
 export const session = (tab) => tab.evaluate(() => auth.session)
 
-/** Resolves with the reason when the page has been told that the session ended. */
+/** Waits until the page is told that the session ended. Resolves with the reason. */
 export async function ended(tab) {
   await waitFor(tab, () => auth.session === null)
   return tab.evaluate(() => auth.endReason)

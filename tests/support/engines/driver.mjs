@@ -1,6 +1,6 @@
 /**
- * One interface for three browser engines. Tests may use what is described here; each engine's file implements it in
- * the engine's own protocol.
+ * One interface for three browser engines. Tests use only the members that are described here. Each engine's file
+ * implements them with the engine's own protocol.
  *
  * @typedef {object} Engine A running browser.
  * @property {string} name `chromium`, `firefox` or `webkit`.
@@ -17,11 +17,11 @@
  * @typedef {object} Tab
  * @property {(script: Function, ...parameters: unknown[]) => Promise<any>} evaluate Runs a function in the page, which
  *   may return a promise. Parameters and result are converted to JSON and back.
- * @property {(url: string) => Promise<void>} goto Resolves when the page has loaded, like the next two.
+ * @property {(url: string) => Promise<void>} goto Resolves when the page has loaded, as `reload` and `back` do.
  * @property {() => Promise<void>} reload
  * @property {() => Promise<void>} back
  * @property {() => Promise<string>} url
- * @property {(selector: string) => Promise<void>} click Clicks as a user does, which activates the page.
+ * @property {(selector: string) => Promise<void>} click Clicks like a user, so that the page has user activation.
  * @property {() => Promise<object[]>} cookies Cookies for the page's URL, including HttpOnly ones.
  * @property {() => Promise<void>} close
  * @property {Promise<void>} closed
@@ -35,7 +35,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** Longest time for any action of a page, in milliseconds. */
 export const PATIENCE = 20_000
 
-/** Interval of polling for changes without an event. */
+/** The interval in milliseconds between two calls of a polled function. */
 const PAUSE = 25
 
 /** Calls `look` until it returns something. */
@@ -49,17 +49,17 @@ export async function poll(look, what, patience = PATIENCE) {
   }
 }
 
-/** Returns a function and its parameters as an expression. */
+/** Returns a JavaScript expression that calls the function with these parameters. */
 export const expression = (script, parameters) =>
   `(${script})(${parameters.map((parameter) => JSON.stringify(parameter) ?? 'undefined').join(', ')})`
 
-/** Waits until `script` returns something true in the page, which may navigate during the wait. */
+/** Waits until `script` returns a truthy value in the page. The page may navigate during the wait. */
 export function waitFor(tab, script, ...parameters) {
   const look = () => tab.evaluate(script, ...parameters).catch(ignoreNavigation)
   return poll(look, String(script))
 }
 
-/** Ignores the error of a page that is being left: that page cannot respond, and the next page will. */
+/** Ignores the error of a page that the browser is leaving. Other errors are thrown again. */
 export function ignoreNavigation(error) {
   if (/navigat|context|destroyed|no such (frame|window|execution)|left|inactive|load/i.test(error.message))
     return undefined
@@ -68,7 +68,7 @@ export function ignoreNavigation(error) {
 
 const running = new Set()
 
-// No browser stays behind, however a test ends.
+// All browsers end with the test's process, even if the test fails.
 process.on('exit', () => running.forEach((child) => kill(child, 'SIGKILL')))
 
 /** Starts a program in its own process group, so that its children end with it. */
@@ -83,7 +83,7 @@ function kill(child, signal) {
   try {
     process.kill(-child.pid, signal)
   } catch {
-    // The process has just ended.
+    // The process has already ended.
   }
 }
 

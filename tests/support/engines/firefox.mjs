@@ -1,4 +1,7 @@
-/** Firefox through WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), which it has built in. */
+/**
+ * Drives Firefox with WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), which Firefox supports without a separate
+ * driver.
+ */
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,7 +11,7 @@ import WebSocket from 'ws'
 import { end, expression, poll, start } from './driver.mjs'
 import { findProgram } from '../browser.mjs'
 
-/** Preferences in addition to those that Firefox sets when it is driven: it uses loopback only. */
+/** Preferences that keep Firefox from using the network. Firefox itself sets others when a program drives it. */
 const PREFERENCES = {
   'browser.aboutwelcome.enabled': false,
   'browser.shell.checkDefaultBrowser': false,
@@ -45,21 +48,21 @@ export async function startFirefox() {
   }
 }
 
-/** Firefox chooses a port and prints it. */
+/** Resolves with the URL of Firefox's driver, whose port Firefox chooses and prints. */
 async function addressOf(child) {
   const said = []
   for await (const line of createInterface(child.stderr)) {
     said.push(line)
     const address = /WebDriver BiDi listening on (ws:\S+)/.exec(line)?.[1]
     if (!address) continue
-    // Nobody needs the rest of its output, but a full pipe would stop Firefox.
+    // The rest of the output is discarded, because a full pipe would stop Firefox.
     child.stderr.resume()
     return `${address}/session`
   }
   throw new Error(`Firefox did not start:\n${said.join('\n')}`)
 }
 
-/** Commands with their responses, and events, over one WebSocket. */
+/** Opens a WebSocket for commands, their responses, and events. */
 async function connect(address) {
   const socket = new WebSocket(address, { perMessageDeflate: false, maxPayload: 0 })
   await once(socket, 'open')
@@ -145,7 +148,7 @@ function tabOf(client, context) {
     context,
     console: log,
     closed,
-    // As JSON, because the protocol's own values carry their types.
+    // The result is converted to JSON in the page, because the protocol's own format is more complex.
     async evaluate(script, ...parameters) {
       const text = await run(`(async () => JSON.stringify(await ${expression(script, parameters)}))()`)
       return text === undefined ? undefined : JSON.parse(text)

@@ -1,6 +1,6 @@
 /**
- * Everything that script in a page can read, in every engine. A script that runs before all others records what passes
- * through the page, because not every engine lets its driver observe that.
+ * Everything that script in a page can read, in every engine. A script that runs before all others records the page's
+ * messages, console output, errors and addresses, because not every engine reports them to its driver.
  */
 import { listen } from '../listen.mjs'
 import { readBody } from '../body.mjs'
@@ -14,7 +14,8 @@ function recorder(server) {
   const note = (place, text) => {
     const send = (keepalive) =>
       fetch(`${server}/${place}`, { method: 'POST', mode: 'no-cors', body: text, keepalive })
-    // `keepalive` lets the request finish after the page is left, but limits the bytes in flight.
+    // With `keepalive` the request can finish after the browser has left the page, but the number of bytes in flight is
+    // limited.
     const sent = send(true).catch(() => send(false))
     pending.add(sent)
     sent.catch(() => {}).finally(() => pending.delete(sent))
@@ -63,7 +64,7 @@ function recorder(server) {
     addEventListener(type, () => note('addresses', location.href))
   note('addresses', `${location.href}\n${document.referrer}`)
 
-  /** Resolves with the properties that the page has added to its global object, followed to all depths. */
+  /** Resolves with all strings that can be reached from the properties that the page has added to its global object. */
   const globals = async () => {
     const seen = new Set()
     const texts = []
@@ -93,13 +94,13 @@ function recorder(server) {
     }
     return texts
   }
-  // Not enumerable, so that the search does not find itself.
+  // This property is not enumerable, so that the search does not search itself.
   const tools = { globals, settled: () => Promise.all(pending) }
   own.add('recorderForTheTest')
   Object.defineProperty(globalThis, 'recorderForTheTest', { value: tools })
 }
 
-/** Records the pages of an app of `serveApp()`: their messages are in `app.watched`. */
+/** Records the pages of an app that `serveApp()` started. The records are in `app.watched`. */
 export async function watch(app) {
   app.watched = { messages: [], console: [], errors: [], addresses: [] }
   const server = await listen({
@@ -117,7 +118,7 @@ export async function watch(app) {
 }
 
 /**
- * Collects everything that is in a page now, and everything that was recorded.
+ * Collects everything that the page contains now, and everything that was recorded before.
  *
  * @param {import('./driver.mjs').Tab} tab
  * @returns {Promise<Record<string, string[]>>} Strings by their source; bytes as Latin-1.
@@ -137,7 +138,7 @@ export async function collect(tab, app) {
 }
 
 /**
- * Functions that plant a canary, and the place in which it must be found. Each function runs in the page.
+ * Functions that plant a canary in the page, each with the place in which the search must find the canary.
  *
  * @type {Record<string, { place: string, plant: (value: string) => unknown }>}
  */

@@ -15,7 +15,7 @@ export async function startWebKit() {
     name: 'webkit',
     version: '',
     async newSession() {
-      // A driver has one browser, and a browser has one session.
+      // Each session needs its own driver, because a driver has one browser and a browser has one session.
       const session = await startSession(screen.display)
       sessions.add(session)
       engine.version ||= session.version
@@ -29,7 +29,7 @@ export async function startWebKit() {
   return engine
 }
 
-/** Starts a display with a free number, which the server chooses. */
+/** Starts a virtual display. Its server chooses a free display number. */
 async function startScreen() {
   const args = ['-displayfd', '1', '-screen', '0', '1024x768x24', '-nolisten', 'tcp', '-noreset']
   const child = start(findProgram('screen'), args, { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -69,7 +69,7 @@ async function startSession(display) {
   const send = (method, path, body) => request(method, `/session/${sessionId}${path}`, body)
   await send('POST', '/timeouts', { script: 60_000, pageLoad: 30_000 })
 
-  // The protocol has one current window, so commands of different tabs take turns.
+  // The protocol has one current window, so commands for different tabs run one after the other.
   let turn = Promise.resolve()
   let current
   const inWindow = (handle, work) => {
