@@ -19,6 +19,6 @@ pub mod scope;
 pub mod token_endpoint;
 #[cfg_attr(not(feature = "extended"), path = "oauth/www_authenticate_search.rs")]
 pub mod www_authenticate;
-// The search of the smaller module, which native tests would not reach otherwise.
+// The smaller module has this search in place of `www_authenticate`. Native tests would not reach the search otherwise.
 #[cfg(all(test, feature = "extended"))]
 pub mod www_authenticate_search;

@@ -18,7 +18,8 @@ use crate::edge::isolate::Isolate;
 use crate::edge::response;
 use crate::edge::session::record::Lease;
 
-/// A platform may drop a request without notice. If slots are needed, tasks without a step for this long are removed.
+/// Tasks without a step for this long are removed if slots are needed, because a platform may drop a request without
+/// notice.
 const STALE: Millis = Millis::from_secs(600);
 
 /// The number of a task in its isolate: the count of earlier tasks times `MOST_TASKS`, plus its slot.
@@ -80,7 +81,7 @@ impl Running {
         self.is_abandoned && self.task.0.keep_alive_count.get() == 0
     }
 
-    /// Returns true if the task had no step for a long time, so its platform has dropped it.
+    /// Returns true if the task had no step for so long that the platform must have dropped its request.
     pub(super) fn is_stale(&self, now: &Instant) -> bool {
         self.task.now().elapsed(now) >= STALE
     }
@@ -98,7 +99,7 @@ impl Running {
             Poll::Ready(response) => Step::Done(response),
             Poll::Pending => match self.task.0.effect.take() {
                 Some(effect) => Step::Do(effect),
-                // Only `perform` waits, and it has always set an effect.
+                // This does not happen: only `perform` waits, and `perform` always sets an effect.
                 None => Step::Done(Response::Own(response::failure())),
             },
         }
@@ -155,7 +156,7 @@ impl Task {
         PendingReply(self)
     }
 
-    /// Waits for this long.
+    /// Waits for `time`.
     pub(super) fn pause(&self, time: Millis) -> PendingReply<'_> {
         self.perform(Effect::Sleep { flight: None, time })
     }
@@ -191,8 +192,8 @@ pub(super) fn boxed<'a, T>(
     Box::pin(part)
 }
 
-/// A guard for work that must be finished after a disconnect: issued tokens that are not written yet, a session that is
-/// ending.
+/// A guard for work that must be finished even if the client disconnects, such as writing newly issued tokens or ending
+/// a session.
 pub(super) struct KeepAliveGuard(Task);
 
 impl Drop for KeepAliveGuard {

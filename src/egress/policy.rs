@@ -50,7 +50,7 @@ pub enum RuleFault {
     NoTrailingSlash,
     /// The path contains an escape or segment that is refused in requests.
     UnusablePath,
-    /// `fetch` does not send one of the methods.
+    /// `fetch` refuses to send at least one of the methods.
     Method,
 }
 
@@ -58,7 +58,7 @@ impl Rule {
     /// Creates a rule. `methods` must be in upper case, as normalized by `fetch`.
     ///
     /// # Errors
-    /// The error in the rule.
+    /// The first fault in the rule.
     pub fn new(url: Url, methods: Vec<String>) -> core::result::Result<Self, RuleFault> {
         if !url.is_trustworthy() {
             return Err(RuleFault::NotHttps);
@@ -115,7 +115,7 @@ pub struct Allowed {
     url: String,
     method: String,
     reflection: Scope,
-    /// The index of the rule.
+    /// The index of the rule in [`EgressPolicy::rules`].
     rule: usize,
     options: RequestOptions,
 }
@@ -182,7 +182,7 @@ impl EgressPolicy {
         &self.forbidden
     }
 
-    /// Adds the forbidden URLs of another vault.
+    /// Adds the URLs that another vault forbids.
     pub fn extend_forbidden(&mut self, forbidden: Vec<String>) {
         for url in forbidden {
             if !self.forbidden.contains(&url) {
@@ -210,7 +210,8 @@ impl EgressPolicy {
     /// Checks the headers that a page sets on a request.
     ///
     /// # Errors
-    /// [`Code::HeaderNotAllowed`] for headers that authorize, identify, route or override; [`Code::LimitExceeded`].
+    /// [`Code::HeaderNotAllowed`] for headers that a page may not set, and [`Code::LimitExceeded`] for too many headers
+    /// or bytes.
     pub fn check_headers(&self, allowed: &Allowed, headers: &[(&str, &str)]) -> Result<()> {
         let bytes: usize = headers.iter().map(|(n, v)| n.len() + v.len()).sum();
         if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
@@ -277,7 +278,7 @@ impl EgressPolicy {
         })
     }
 
-    /// Parses a URL, refuses those that no rule may allow, and passes the others to `authorize`.
+    /// Parses a URL. Refuses a URL that no rule may allow, and passes any other URL to `authorize`.
     fn check<T>(
         &self,
         text: &str,
@@ -292,7 +293,8 @@ impl EgressPolicy {
         let Some(url) = Url::parse(text) else {
             return refused(msg!("the URL cannot be parsed"));
         };
-        // The length as sent: escaping turns a quotation mark into three bytes, and other characters into more.
+        // The limit applies to the URL as sent: escaping turns a quotation mark into three bytes, and other characters
+        // into more.
         if url.href().len() > MAX_URL {
             return Err((
                 Code::LimitExceeded,
@@ -348,7 +350,7 @@ fn normalized(url: &Url) -> Option<String> {
     Some(plain)
 }
 
-/// Converts these six methods to upper case and leaves others unchanged (Fetch 4.6).
+/// Converts the six methods that `fetch` normalizes to upper case, and leaves other methods unchanged (Fetch 4.6).
 fn normalized_method(method: &str) -> &str {
     for known in strings::split("DELETE GET HEAD OPTIONS POST PUT", b' ') {
         if method.eq_ignore_ascii_case(known) {

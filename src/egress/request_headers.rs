@@ -2,8 +2,8 @@
 //! removes them.
 //!
 //! Names are in lower case. A name that ends in `*` stands for all names with that beginning. Servers behind CGI or a
-//! similar interface cannot tell `-` from `_`, and some cannot tell it from other punctuation. Each character that is
-//! not a letter or a digit therefore counts as `-`.
+//! similar interface cannot distinguish `-` from `_`, and some servers cannot distinguish `-` from other punctuation.
+//! Each character that is not a letter or a digit therefore counts as `-`.
 
 #[cfg_attr(not(feature = "extended"), path = "request_headers/no_exceptions.rs")]
 mod exceptions;
@@ -13,14 +13,15 @@ use crate::prelude::*;
 
 pub use exceptions::Exceptions;
 
-/// Headers that no rule can allow: those that carry the vault's own credentials, and those that frame a message or
-/// belong to one connection (RFC 9110 7.6.1).
+/// Headers that no rule can allow: headers that carry the vault's own credentials, headers that frame a message, and
+/// headers that belong to one connection (RFC 9110 7.6.1).
 const FIXED: &str = "\
     authorization dpop cookie cookie2 proxy-* host connection keep-alive te trailer transfer-encoding upgrade \
     http2-settings content-length expect sec-*";
 
 /// Headers by which a sender can pretend to be another client, reach another address, or use another method. Proxies,
-/// load balancers and platforms set them for the servers behind them (RFC 9440 4 demands removal of one pair of them).
+/// load balancers and platforms set these headers for the servers behind them. (RFC 9440 4 requires a proxy to remove
+/// two of these headers from requests.)
 const TRUSTED: &str = "\
     forwarded via origin referer x-forward* x-real-ip x-client-ip client-ip true-client-ip x-cluster-client-ip \
     x-originating-ip x-scheme x-host x-http-method* x-http-host-override x-method-override x-original-* x-rewrite-* \
@@ -32,7 +33,8 @@ const TRUSTED: &str = "\
     shib-* x-accel-* x-sendfile-type";
 
 /// Headers that ask for a part of a response. An API that echoes its request would return the token in pieces, which
-/// the search does not recognize. (Some servers still take `Request-Range` for `Range`, and Azure Storage `x-ms-range`.)
+/// the search does not recognize. (Some servers still accept `Request-Range` in place of `Range`, and Azure Storage
+/// accepts `x-ms-range`.)
 pub(crate) const RANGES: &str = "range if-range request-range x-ms-range";
 
 impl Exceptions {
@@ -44,7 +46,7 @@ impl Exceptions {
         self.has_denied(&name) || (is_listed && !self.has_allowed(&name))
     }
 
-    /// Returns true if this header asks for a part of a response and the rule does not allow it.
+    /// Returns true if this header asks for a part of a response and the rule does not allow the header.
     #[must_use]
     pub fn refuse_range(&self, name: &str) -> bool {
         let name = as_read(name);

@@ -10,21 +10,23 @@
 //! Other line breaks end a token, so that a stream of short lines is not held back.
 //!
 //! Some characters are escaped in JSON or URLs, or differ between base64 and base64url. If a token contains such
-//! characters, the search looks for its longest part without them. A JWT contains none, so it is searched for whole.
+//! characters, the search looks for the token's longest part without them. A JWT contains no such characters, so the
+//! search looks for all of it.
 //!
 //! The end of a body is held back while it may be the beginning of a token. This decision depends on the set of characters
 //! in tokens, and not on the token itself: the page sees where a body is cut, and could otherwise learn how the token
 //! begins.
 //!
-//! The search does not find a shorter part of a token, nor a token that is encrypted, compressed, hashed, encoded twice,
-//! or written in hex, in UTF-16, with an escape for each character, as an array of numbers, or in shorter lines. It
-//! catches mistakes. It does not stop an API that gives tokens away on purpose.
+//! The search does not find a shorter part of a token, nor a token that is encrypted, compressed, hashed, encoded
+//! twice, or written in hex, in UTF-16, with an escape for each character, as an array of numbers, or in shorter lines.
+//! The search catches mistakes, but it does not stop an API that gives tokens away on purpose.
 //!
 //! The duration of the search depends on the length of the token, but not on its characters, because a page may choose
-//! the content of a body and measure the time. The search looks at one byte per window, the length of the shortest
-//! searched string. If no token can contain that byte, no match spans it. In a run of token characters as long as a
-//! window, a rolling hash (Karp and Rabin) is compared, which reveals nothing about partial matches. Longer strings are
-//! found by their end: base64 by its last three quarters.
+//! the content of a body and measure the time. A window is as long as the shortest string that is searched for. The
+//! search looks at one byte per window: if no token can contain that byte, no match includes it. In a run of token
+//! characters that is as long as a window, the search compares a rolling hash (Karp and Rabin), which reveals nothing
+//! about partial matches. Strings longer than a window are found by their last bytes: base64 by its last three
+//! quarters.
 
 use crate::codec::base64url;
 use crate::oauth::token_endpoint::MAX_TOKEN;
@@ -34,10 +36,10 @@ use crate::prelude::*;
 /// secret, since RFC 6749 10.10 requires tokens that cannot be guessed.
 pub const SHORTEST: usize = 16;
 
-/// A line break is skipped if at least so many characters of a token, or of base64, precede it in its line.
+/// A line break is skipped if at least this many characters of a token, or of base64, precede it in its line.
 pub const SHORTEST_LINE: usize = 32;
 
-/// The parts of a response that are searched.
+/// The parts of a response that are searched for tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
     /// The headers and the body.
@@ -49,17 +51,17 @@ pub enum Scope {
     Nothing,
 }
 
-/// Searches one response for tokens.
+/// Searches one response for tokens. A form is a token itself or one of its encodings.
 pub struct Guard {
     /// The length of the shortest form.
     window: usize,
     /// The last `window` bytes of each form, hashed: four for each token.
     hashes: Vec<u64>,
-    /// The factor of the byte that leaves the window.
+    /// The factor, in the rolling hash, of the byte that leaves the window.
     power: u64,
-    /// The characters of forms.
+    /// The characters that forms may contain.
     class: &'static Class,
-    /// The characters of forms and of line breaks.
+    /// The characters that forms and line breaks may contain.
     wrapped: &'static Class,
     /// The end of the received bytes, which may be the beginning of a form.
     bytes: Vec<u8>,
@@ -70,16 +72,16 @@ pub struct Guard {
 /// The result of reading bytes that forms may consist of.
 struct Scan {
     is_found: bool,
-    /// The start of the last characters that a form may continue.
+    /// The start of the last characters that may be the beginning of a form.
     start: usize,
-    /// The place of the first byte that cannot be part of a form.
+    /// The position of the first byte that cannot be part of a form.
     end: usize,
 }
 
 /// A set of bytes, with a bit for each.
 type Class = [u64; 4];
 
-/// The characters that no encoding escapes, and the punctuation of JWTs.
+/// The characters of JWTs: letters, digits and `-._`. Neither JSON nor URLs escape these characters.
 static PLAIN: Class = class(b"-._");
 
 /// The letters and digits, which are the same in base64 and base64url.
@@ -88,7 +90,7 @@ static LETTERS: Class = class(b"");
 /// All characters of tokens (RFC 6749 A.12) except spaces.
 static GRAPHIC: Class = [!0 << 33, !0 >> 1, 0, 0];
 
-/// [`PLAIN`] and the characters of line breaks, as they are and in JSON.
+/// [`PLAIN`] and the characters of line breaks, unescaped or escaped in JSON.
 static PLAIN_LINES: Class = class(b"-._\r\n\\");
 
 /// [`GRAPHIC`] and the characters of line breaks.
@@ -225,8 +227,8 @@ impl Guard {
         self.bytes.get_mut(held..self.count).unwrap_or_default()
     }
 
-    /// Returns the number of received bytes that may be passed on, from the first; `None` if they contain a token. The
-    /// remaining bytes may be the beginning of a token.
+    /// Returns the number of received bytes that may be passed on, counted from the first. Returns `None` if the
+    /// received bytes contain a token. The remaining bytes may be the beginning of a token.
     #[must_use]
     pub fn free(&self) -> Option<usize> {
         let free = self.count - self.held();
@@ -245,7 +247,8 @@ impl Guard {
         self.count -= count;
     }
 
-    /// Returns the number of bytes at the end that may begin a form, whatever the tokens are.
+    /// Returns the number of received bytes at the end that may be the beginning of a form. The number depends on the
+    /// characters of forms, but not on the tokens.
     fn held(&self) -> usize {
         let bytes = self.bytes();
         let end = bytes.iter().rev().take(MOST_HELD);
@@ -298,7 +301,7 @@ fn is_of(class: &Class, byte: u8) -> bool {
     class[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
 }
 
-/// Same as [`is_of`], for code that is not speed-critical.
+/// Does the same as [`is_of`] without inlining, for code that is not speed-critical.
 #[inline(never)]
 fn may_have(class: &Class, byte: u8) -> bool {
     is_of(class, byte)
@@ -316,7 +319,8 @@ fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |hash, byte| push(hash, *byte))
 }
 
-/// Adds the forms of a token. The first one is the token itself, and the others are its encodings.
+/// Adds the forms of a token. The first form is the token itself, and the others are its encodings. Of each form, only
+/// the longest part without escaped characters is added.
 fn push_forms(token: &str, forms: &mut Vec<Vec<u8>>) {
     forms.push(longest_part(token.as_bytes(), &PLAIN));
     let mut bytes = vec![0; 2];
@@ -324,7 +328,7 @@ fn push_forms(token: &str, forms: &mut Vec<Vec<u8>>) {
     for before in 0..3 {
         let bytes = bytes.get(2 - before..).unwrap_or_default();
         let text = base64url::encode(bytes);
-        // The characters that encode bits of the token only.
+        // Keep only the characters whose bits all belong to the token.
         let text = text
             .as_bytes()
             .get((before * 4).div_ceil(3)..bytes.len() * 4 / 3);
@@ -332,7 +336,8 @@ fn push_forms(token: &str, forms: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// Returns the longest part that consists of these characters, or all of `text` if that part is short.
+/// Returns the longest part of `text` that consists of characters in `class`, or all of `text` if that part is shorter
+/// than [`SHORTEST`].
 fn longest_part(text: &[u8], class: &Class) -> Vec<u8> {
     let mut longest: &[u8] = &[];
     for part in text.split(|byte| !may_have(class, *byte)) {
@@ -352,7 +357,7 @@ mod tests {
     use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 
     thread_local! {
-        /// The number of accesses to bytes of texts and tokens.
+        /// The number of times that a byte of a searched text or a token was accessed.
         pub(super) static LOOKED_AT: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
     }
 
@@ -441,7 +446,7 @@ mod tests {
         forms
     }
 
-    /// The most bytes of a form that may precede the part that is the same in each encoding.
+    /// The most bytes of a form that may pass before the part that the search recognizes.
     const BEFORE: usize = 13;
 
     #[test]
@@ -497,14 +502,14 @@ mod tests {
         }
     }
 
-    /// The token is so long that its base64 takes several lines.
+    /// Returns a token that is so long that its base64 takes several lines.
     fn long_token() -> String {
         let claims =
             base64url::encode(r#"{"sub":"alice","scope":"openid orders"}"#.repeat(4).as_bytes());
         [&JWT[..21], &claims, ".", &JWT[54..]].concat()
     }
 
-    /// Base64 of the `Authorization` header in lines of this many characters.
+    /// Returns base64 of the `Authorization` header in lines of `length` characters.
     fn in_lines(token: &str, length: usize, line_break: &str) -> String {
         let encoded = Base64::encode_string(format!("Authorization: Bearer {token}").as_bytes());
         let lines: Vec<&str> = encoded
@@ -653,7 +658,7 @@ mod tests {
         ] {
             assert_eq!(work(JWT, &body), work(&other, &body), "{body}");
         }
-        // The control: the length of the token does change the work.
+        // This is the control: the length of the token does change the work.
         let blank = " ".repeat(2000);
         assert!(work(&JWT[..40], &blank) > work(JWT, &blank));
     }
@@ -723,7 +728,7 @@ mod tests {
             assert!(guard.is_in([before, token].concat().as_bytes()));
         }
         assert!(!guard.is_in(b"~a~b~c~d~e~f~g~h~"));
-        // A token of the shortest length, and a character that URLs escape.
+        // The longest plain part of this token has the shortest length. URLs escape the last character.
         let guard = Guard::new("sixteen--letters+").unwrap();
         assert!(guard.is_in(b"sixteen--letters%2B"));
     }

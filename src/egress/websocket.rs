@@ -1,9 +1,9 @@
-//! Tokens of `WebSocket` connections. Script cannot set headers of the handshake (WHATWG `WebSockets` 3.1), so the API's
-//! rule puts the token into a sub-protocol, the first message, or the query.
+//! Tokens of `WebSocket` connections. Script cannot set headers of the handshake (WHATWG `WebSockets` 3.1), so the
+//! vault puts the token into a sub-protocol, the first message, or the query, as the API's rule says.
 //!
-//! The page never sees the token. The page sees only its own URL, sub-protocols and messages.
+//! The page never sees the token: it sees only its own URL, sub-protocols and messages.
 //!
-//! Few configurations use sockets, so this module requires the Cargo feature `extended`.
+//! Few configurations use WebSocket connections, so this module requires the Cargo feature `extended`.
 
 use crate::prelude::*;
 
@@ -21,10 +21,10 @@ const PLACEHOLDER: &str = "{token}";
 
 /// The most sub-protocols that a page may request.
 pub const MAX_PROTOCOLS: usize = 16;
-/// The longest name of a sub-protocol.
+/// The longest name of a sub-protocol, in bytes.
 const MAX_PROTOCOL: usize = 256;
 
-/// The position of the token.
+/// The position of the token in a WebSocket connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// An additional sub-protocol, after those of the page (RFC 6455 4.1).
@@ -61,7 +61,7 @@ pub struct Handshake {
 }
 
 impl Place {
-    /// Returns a first message, if `text` contains the placeholder exactly once.
+    /// Returns the position for a first message `text`, if `text` contains the placeholder exactly once.
     #[must_use]
     pub fn message(text: &str) -> Option<Self> {
         let is_place = |at: &usize| text.as_bytes()[*at..].starts_with(PLACEHOLDER.as_bytes());
@@ -120,7 +120,7 @@ impl Place {
         })
     }
 
-    /// Returns the message to send before those of the page.
+    /// Returns the message with the token, which is sent before the page's messages.
     #[must_use]
     pub fn first_message(&self, token: &Secret) -> Option<Secret> {
         let Self::Message { before, after } = self else {

@@ -1,5 +1,5 @@
 //! The additional options of a rule: cache, headers, step-up, access tokens of its own, and the position of the token
-//! in WebSocket handshakes.
+//! in WebSocket connections.
 
 use super::super::Options;
 use crate::base::http::is_token;
@@ -110,7 +110,7 @@ impl<'a> Options<'a> {
         text.map(ToOwned::to_owned)
     }
 
-    /// Returns the position of the token in WebSocket handshakes.
+    /// Returns the position of the token in WebSocket connections.
     fn socket(&self, binds_to_key: bool) -> Option<Place> {
         const OPTION: &str = "webSocket";
         const WHY: &str = msg!("it must be an object such as { token: 'protocol' }");
@@ -162,7 +162,7 @@ fn is_cacheable(options: &Options<'_>, reflection: Scope) -> bool {
     true
 }
 
-/// Reads the position of the token in WebSocket handshakes.
+/// Reads the position of the token in WebSocket connections.
 fn place(options: &Options<'_>) -> Option<Place> {
     match options.object.str("token") {
         Some("protocol") => {

@@ -1,15 +1,17 @@
-//! The record of a session that isolates share: the current generation, the isolate that refreshes, and the end.
+//! The record of a session, which isolates share through the coordinator. It contains the session's current generation,
+//! the intent of the isolate that refreshes the session, and the reason if the session has ended.
 //!
-//! A refresh has three steps. Each write of the record succeeds for one isolate only. First the isolate writes its
-//! intent: until a given time, only this isolate sends the refresh token. Then the isolate exchanges the token with the
-//! provider. Finally the isolate commits: it writes the next generation with its tokens, for requests that still have
-//! the previous cookie.
+//! A refresh has three steps. If several isolates replace the same version of the record, only one write succeeds.
+//! First the isolate writes its intent: until a given time, only this isolate sends the refresh token. Then the isolate
+//! exchanges the token with the provider. Finally the isolate commits: it writes the next generation with its tokens,
+//! for requests that still have the previous cookie.
 //!
 //! A cookie is valid until a cookie of a later generation was presented, and for a grace period after that: responses
-//! with a new cookie may be lost, more than once, and requests overtake each other. A cookie presented after that is a
-//! copy that the browser has replaced, so the session ends (RFC 9700 4.14.2 for refresh tokens).
+//! with a new cookie may be lost, more than once, and requests overtake each other. After the grace period, the browser
+//! has replaced the old cookie. Only a copy of it can still be presented, so the session ends (RFC 9700 4.14.2 for
+//! refresh tokens).
 //!
-//! A session without a refresh and without an end has no record.
+//! A session that is sealed in a cookie has no record before its first refresh or its end.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -23,11 +25,11 @@ use crate::session::EndReason;
 
 const VERSION: &str = "1";
 
-/// The time beyond the grace period for which presented generations are kept: as long as a request with one of their
-/// cookies may be in flight.
+/// A record keeps a presented generation for the grace period and at least this time, because a request with a cookie
+/// of that generation may be in flight.
 const REMEMBERED: Millis = Millis::from_secs(120);
 
-/// Most presented generations that are kept.
+/// Most presented generations that a record keeps.
 const MOST_PRESENTED: usize = 8;
 
 /// The life of an intent that is not renewed. A process that dies blocks its session for this long.
@@ -38,15 +40,16 @@ pub(in crate::edge) const LEASE: Millis = Millis::from_secs(8);
 pub struct Record {
     /// The current generation.
     pub generation: u64,
-    /// The time of its commit.
+    /// The time at which the current generation was committed.
     pub committed_at: UnixMillis,
-    /// The generations with a presented cookie: the latest one, and those before it that still matter, in order.
+    /// The generations whose cookies were presented, in ascending order: the latest one, and earlier ones that decide
+    /// about the grace period.
     pub presented: Vec<Presented>,
-    /// The intent of the isolate that refreshes.
+    /// The intent of the isolate that refreshes the session, if any.
     pub intent: Option<Intent>,
     /// The reason of the end, if the session has ended.
     pub ended: Option<EndReason>,
-    /// The session in the current generation.
+    /// The session in its current generation, with its tokens.
     pub session: Option<Rc<Session>>,
 }
 
@@ -55,7 +58,7 @@ pub struct Record {
 pub struct Presented {
     /// The generation.
     pub generation: u64,
-    /// The time at which it was first presented.
+    /// The time at which a cookie of this generation was first presented.
     pub at: UnixMillis,
 }
 
@@ -91,18 +94,18 @@ pub(in crate::edge) struct Stored {
 pub enum GenerationStatus<'a> {
     /// The cookie's generation is the current one.
     Current,
-    /// The cookie's generation has this successor.
+    /// The cookie's generation has been replaced, and this is the current generation of the session.
     Succeeded(&'a Rc<Session>),
-    /// The cookie's generation was replaced before the grace period, so the cookie is a copy.
+    /// The cookie's generation was replaced longer ago than the grace period, so the cookie is a copy.
     Replayed,
-    /// It has ended.
+    /// The session has ended.
     Ended(EndReason),
     /// The cookie is newer than the record: the isolate that refreshed the session could not commit.
     Ahead,
 }
 
 impl Record {
-    /// Creates the record of a new current generation.
+    /// Creates a record with `session` as the current generation.
     #[must_use]
     pub fn of(session: &Rc<Session>, committed_at: UnixMillis) -> Self {
         Self {
@@ -113,7 +116,7 @@ impl Record {
         }
     }
 
-    /// Returns the record with this session as the next generation.
+    /// Returns this record with `successor` as the current generation, and without an intent.
     #[must_use]
     pub fn followed_by(&self, successor: &Rc<Session>, committed_at: UnixMillis) -> Self {
         Self {
@@ -122,14 +125,14 @@ impl Record {
         }
     }
 
-    /// Returns the record with this generation as presented, or `None` if that changes nothing.
+    /// Returns the record after a cookie of `generation` was presented, or `None` if the record does not change.
     #[must_use]
     pub fn with_presented(&self, generation: u64, grace: Millis, at: UnixMillis) -> Option<Self> {
         let is_known = self
             .presented
             .last()
             .is_some_and(|last| last.generation >= generation);
-        // No cookie precedes the first generation.
+        // The first generation is not recorded, because its cookie replaces no earlier cookie.
         if is_known || generation == 0 {
             return None;
         }
@@ -144,7 +147,7 @@ impl Record {
         Some(record)
     }
 
-    /// Records the time of the user's last activity. Returns false if the record already has this time.
+    /// Records the time of the user's last activity. Returns false if the record already has this time or a later one.
     pub(in crate::edge) fn note_active(self: &mut Rc<Self>, active: UnixMillis) -> bool {
         let is_new = self
             .session
@@ -176,7 +179,7 @@ impl Record {
         }
     }
 
-    /// Returns the status of a session that was presented at this time.
+    /// Returns the status of a session that was presented at the time `at`.
     #[must_use]
     pub fn status(&self, presented: &Session, grace: Millis, at: &Instant) -> GenerationStatus<'_> {
         if let Some(reason) = self.ended {
@@ -319,7 +322,7 @@ mod tests {
         }
     }
 
-    /// Returns the generations that are kept after this one was presented.
+    /// Returns the generations that the record keeps after `generation` was presented.
     fn remembered(record: &Record, generation: u64, at: UnixMillis) -> Vec<u64> {
         let noted = record.with_presented(generation, GRACE, at).unwrap();
         noted.presented.iter().map(|one| one.generation).collect()

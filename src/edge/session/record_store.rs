@@ -1,4 +1,4 @@
-//! The records of sessions: read from the coordinator, cached in this isolate, and written with the cache.
+//! Reads and writes the records of sessions at the coordinator, and caches them in this isolate.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -15,7 +15,7 @@ use crate::edge::session::seal::{self, OpenError};
 use crate::edge::task::{PendingReply, Task, boxed};
 use crate::session::EndReason;
 
-/// The lifetime of a record beyond the session's.
+/// A record is kept for a minute after the absolute limit of its session, or for a day if the session has ended.
 const A_MINUTE: Millis = Millis::from_secs(60);
 const A_DAY: Millis = Millis::from_secs(24 * 3600);
 
@@ -25,8 +25,8 @@ const TOUCHES: u32 = 3;
 /// The longest value that every store accepts, in bytes: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
 const LONGEST: usize = 60 * 1024;
 
-/// Returns true if this isolate's record is newer than the coordinator's: a generation that it could not commit, or an
-/// end that it could not write.
+/// Returns true if this isolate's record is newer than the coordinator's: this isolate could not commit the session's
+/// latest generation, or could not write the end of the session.
 fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
     // control: uncommitted_successor_is_kept
     match theirs {
@@ -85,9 +85,11 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     }
     let mut cache = task.isolate().session_cache.borrow_mut();
     let cached = cache.entry(&session.sid, &now);
-    // An incomplete read is repeated. `asked` is the start of the read, so the cached state is at least that new.
+    // An incomplete read is repeated on the next use. `asked` is the start of the read, so the cached state is at least
+    // that new.
     cached.checked = if is_all { asked } else { Instant::default() };
-    // A commit during the read is newer, and this isolate may have seen newer activity.
+    // During the read, this isolate may have committed a newer generation or seen later activity of the user. Keep
+    // both.
     let ours = cached.stored.record.as_ref();
     if let Some(theirs) = &mut stored.record
         && let Some(ours) = ours.and_then(|ours| ours.session.as_ref())
@@ -138,7 +140,7 @@ async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Sto
     }
 }
 
-/// Caches a record that the coordinator did not accept. The next read writes it.
+/// Caches a record that the coordinator did not accept. The next [`fetch`] tries to write the record again.
 pub(in crate::edge) fn cache_unwritten(task: &Task, session: &Session, record: Rc<Record>) {
     let now = task.now();
     let mut cache = task.isolate().session_cache.borrow_mut();
@@ -165,7 +167,8 @@ pub(in crate::edge) fn cached(task: &Task, sid: &str) -> Stored {
         .unwrap_or_default()
 }
 
-/// Writes a session's record over this version. Returns `None` if the entry has another version.
+/// Replaces `version` of a session's record. Returns the new version, or `None` if the coordinator's entry has another
+/// version.
 pub(in crate::edge) async fn write(
     task: &Task,
     session: &Session,
@@ -177,8 +180,8 @@ pub(in crate::edge) async fn write(
         return Err(Unreachable);
     };
     let left = session.left(&task.config().flow.limits, &task.now());
-    // Keep the record longer than the session, so an old copy of its cookie does not end it and report the end
-    // again.
+    // Keep the record longer than the session. Otherwise, an old copy of the session's cookie would end the session a
+    // second time and report the end again.
     let lifetime = left
         + if record.ended.is_some() {
             A_DAY
@@ -189,10 +192,10 @@ pub(in crate::edge) async fn write(
     if let Some(version) = &written {
         let now = task.now();
         let mut cache = task.isolate().session_cache.borrow_mut();
-        // `checked` stays as it is: the tombstones were not read.
+        // `checked` is not updated, because the tombstones were not read.
         let cached = cache.entry(&session.sid, &now);
         let ours = cached.stored.record.as_ref();
-        // The response to a later write may have arrived first.
+        // Keep a newer record, since the response to a later write may have arrived first.
         if !ours.is_some_and(|ours| is_ahead(ours, Some(record))) {
             cached.stored = Stored {
                 version: Some(version.clone()),
@@ -233,7 +236,7 @@ pub(in crate::edge) async fn load_session(
     }
 }
 
-/// Writes a session to the store: a new one, or one that was in a cookie so far.
+/// Writes a session to the store. The session is new, or was sealed in a cookie so far.
 pub(in crate::edge) async fn store_session(
     task: &Task,
     session: &Rc<Session>,
@@ -252,7 +255,7 @@ pub(in crate::edge) async fn store_session(
         None => Record::of(session, session.began),
     };
     let record = Rc::new(record);
-    // The size in base64, with the version, key ID, nonce and tag.
+    // Compare the size of the sealed value: base64, with the version, key ID, nonce and tag.
     if record.to_text().expose().len() * 4 / 3 + 100 > LONGEST {
         let error = Error::new(
             Code::LimitExceeded,
@@ -285,7 +288,7 @@ pub(in crate::edge) async fn record_activity(task: &Task, session: &Session) {
             return;
         }
         match write(task, session, version, &record).await {
-            // Another isolate has written, perhaps the next generation.
+            // Another isolate has changed the record, perhaps to the next generation. Try again with the new version.
             Ok(None) if fetch(task, session).await.is_ok() => {}
             Ok(_) => return,
             Err(Unreachable) => return cache_activity(task, session),
@@ -351,7 +354,7 @@ mod tests {
         };
         let (first, second) = (record(0, None), record(1, None));
         let over = record(0, Some(EndReason::LoggedOut));
-        // Without a record, the session is the one of the login.
+        // Without a record, the session has the generation of its login.
         assert!(!is_ahead(&first, None));
         assert!(is_ahead(&second, None));
         assert!(is_ahead(&over, None));

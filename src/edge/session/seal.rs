@@ -1,8 +1,9 @@
-//! Sealing of everything that leaves an isolate: AES-256-GCM with a fresh nonce, bound to a purpose.
+//! Sealing of all session data that leaves an isolate: AES-256-GCM with a fresh nonce. Each sealed value is bound to a
+//! purpose.
 //!
 //! A sealed value is `1.<key ID>.<base64url of nonce, ciphertext and tag>`. The version, the key ID and the purpose are
-//! authenticated with it, so a value opens only for the purpose for which it was sealed: a session's cookie does not
-//! open as a login's, and a record does not open under another key.
+//! authenticated, so a value opens only for the purpose for which it was sealed: a session's cookie does not open as a
+//! login's cookie, and a record does not open under another key.
 
 use crate::prelude::*;
 
@@ -15,14 +16,14 @@ use crate::edge::task::Task;
 
 const VERSION: &str = "1";
 
-/// Length of a nonce and a tag in bytes, the shortest sealed value.
+/// Length of a nonce and a tag in bytes, which is the length of the shortest sealed value.
 const LEAST: usize = NONCE_LEN + 16;
 
 /// The reason why a value did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::edge) enum OpenError {
-    /// The value was sealed with a key that is not in the ring: a removed key, or a key that this isolate does not have
-    /// yet.
+    /// The value was sealed with a key that is not in the keyring: a removed key, or a key that this isolate does not
+    /// have yet.
     UnknownKey,
     /// The value was not sealed by a handler for this purpose.
     NotGenuine,
@@ -32,7 +33,7 @@ fn bound_to(purpose: &str, key: &str) -> String {
     ["strongroom ", VERSION, " ", key, " ", purpose].concat()
 }
 
-/// Seals a string for one purpose. Returns `None` if the host could not.
+/// Seals a string for one purpose. Returns `None` if the host could not seal the string.
 pub(in crate::edge) async fn seal(task: &Task, purpose: &str, plain: Secret) -> Option<String> {
     let key = task.config().keys.sealing();
     let nonce: [u8; NONCE_LEN] = task.isolate().random();
@@ -42,7 +43,7 @@ pub(in crate::edge) async fn seal(task: &Task, purpose: &str, plain: Secret) -> 
         bound_to: bound_to(purpose, key),
     };
     let sealed = match task.perform(effect).await {
-        // A reply with another nonce would seal another request's data, such as another user's session.
+        // A reply with another nonce contains another request's data, such as another user's session.
         Reply::Sealed(sealed) if sealed.starts_with(&nonce) => Some(sealed),
         _ => None,
     };

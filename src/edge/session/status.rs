@@ -20,7 +20,7 @@ const PRESENTED_WRITES: u32 = 3;
 /// The session with which a request continues, or the reason for a refusal.
 pub(in crate::edge) type SessionResult = Result<Rc<Session>, Refusal>;
 
-/// Returns the session if it has not reached a limit, and ends it otherwise.
+/// Returns the session if it has not reached a limit. Otherwise, ends the session.
 pub(in crate::edge) async fn check_limits(
     task: &Task,
     presented: Rc<Session>,
@@ -44,17 +44,18 @@ async fn on_limit(
         end::end_session(task, &presented, reason).await;
         return Err(Refusal::Ended(reason));
     }
-    // The user may have been active in another isolate.
+    // Read the record, since the user may have been active in another isolate.
     let fetched = record_store::fetch(task, &presented).await;
     if let Some(active) = later_activity(task, &presented) {
         return Ok(presented.active_since(active));
     }
-    // The session may have ended earlier.
+    // If the session ended earlier, return the reason of that end.
     let record = record_store::cached(task, &presented.sid).record;
     if let Some(before) = record.and_then(|record| record.ended) {
         return Err(Refusal::Ended(before));
     }
-    // A cookie may be an older copy of the session; a stored session is current.
+    // Only a stored session is ended here, because its data is current. A cookie may be an older copy of a session that
+    // continues.
     if found_in == Storage::InStore {
         if fetched.is_err() {
             return Err(record_store::unavailable(task, &presented.sid));
@@ -68,7 +69,7 @@ async fn on_limit(
     Err(Refusal::Ended(reason))
 }
 
-/// Returns the time of later activity according to the record, if the session is not idle by it.
+/// Returns the time of the last activity in the record, if the session has not reached a limit according to the record.
 fn later_activity(task: &Task, presented: &Rc<Session>) -> Option<UnixMillis> {
     let latest = record_store::cached(task, &presented.sid)
         .record?
@@ -78,7 +79,7 @@ fn later_activity(task: &Task, presented: &Rc<Session>) -> Option<UnixMillis> {
     (is_later && !end::is_at_limit(task, &latest)).then_some(latest.active)
 }
 
-/// Compares a presented session with its record, as far as that can be read.
+/// Compares a presented session with its record, as far as the record can be read.
 pub(in crate::edge) async fn sync_with_record(
     task: &Task,
     presented: Rc<Session>,
@@ -91,7 +92,7 @@ pub(in crate::edge) async fn sync_with_record(
         .borrow()
         .is_due(&presented.sid, recheck, &task.now());
     if is_due {
-        // Without the coordinator the cached record decides, and a valid token remains in use.
+        // If the coordinator cannot be reached, the cached record decides, and a valid token remains in use.
         let _ = boxed(record_store::fetch(task, &presented)).await;
     }
     let session = classify(task, presented.clone()).await?;
@@ -101,7 +102,8 @@ pub(in crate::edge) async fn sync_with_record(
     Ok(session)
 }
 
-/// Records the first cookie of a generation: it replaces those of earlier generations.
+/// Records the time at which a cookie of this generation was first presented. Cookies of earlier generations are then
+/// replaced.
 async fn record_presented(task: &Task, presented: &Rc<Session>) {
     for _ in 0..PRESENTED_WRITES {
         let now = task.now();
@@ -110,7 +112,7 @@ async fn record_presented(task: &Task, presented: &Rc<Session>) {
             Some(record) if record.ended.is_some() => return,
             Some(record) => record,
             None if presented.generation == 0 => return,
-            // This isolate read the record before the first refresh.
+            // The cache has no record, because this isolate read it before the first refresh.
             None => Rc::new(Record::of(presented, now.wall)),
         };
         // A session newer than its record was refreshed by an isolate that could not commit.
@@ -139,8 +141,8 @@ async fn record_presented(task: &Task, presented: &Rc<Session>) {
     }
 }
 
-/// Returns the session or its successor after some time has passed. If `is_cache_enough`, the coordinator may be
-/// down.
+/// Reads the record again after some time has passed, and returns the session or its successor. If `is_cache_enough` is
+/// true, the cached record suffices while the coordinator is down.
 pub(in crate::edge) async fn recheck(
     task: &Task,
     session: Rc<Session>,
@@ -152,8 +154,8 @@ pub(in crate::edge) async fn recheck(
     classify(task, session).await
 }
 
-/// Classifies a presented session by its cached record. The time of the presentation is the arrival of the request,
-/// even if the request waited.
+/// Classifies a presented session by its cached record. The session counts as presented when the request arrived, even
+/// if the request waited since then.
 pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> SessionResult {
     let Some(record) = record_store::cached(task, &presented.sid).record else {
         return Ok(presented);
@@ -172,7 +174,7 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
                     "a cookie was presented after it had been replaced; the session was ended"
                 )],
             );
-            // The record has the latest tokens.
+            // The session in the record has the latest tokens, which are to be revoked.
             let latest = record.session.as_ref().unwrap_or(&presented);
             boxed(end::end_session(task, latest, EndReason::Security)).await;
             Err(Refusal::Ended(EndReason::Security))

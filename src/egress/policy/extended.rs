@@ -9,7 +9,7 @@ use crate::egress::websocket::{self, Place};
 use crate::oauth::resource_indicators::Target;
 use crate::prelude::*;
 
-/// Selects one of a session's access tokens: that of a [`Target`], or `None` for the one of the login.
+/// Selects one of a session's access tokens: the token of a [`Target`], or `None` for the token of the login.
 pub type TokenSelector = Option<usize>;
 
 /// Additional properties of a rule.
@@ -17,7 +17,7 @@ pub type TokenSelector = Option<usize>;
 pub(super) struct RuleOptions {
     /// True if the browser may keep responses in its HTTP cache.
     caches: bool,
-    /// The position of the token in sockets, if the rule allows sockets.
+    /// The position of the token in WebSocket connections, if the rule allows such connections.
     socket: Option<Place>,
     /// True if pages learn about step-up challenges of the API.
     steps_up: bool,
@@ -49,8 +49,8 @@ impl RuleOptions {
 }
 
 impl RequestOptions {
-    /// Returns the properties of a request that `rule` allows. Each rule that covers the URL may ask for step-up
-    /// challenges.
+    /// Returns the properties of a request that `rule` allows. The page learns about step-up challenges if any rule
+    /// that covers the URL asks for them.
     pub(super) fn of(rule: &Rule, rules: &[Rule], url: &Url) -> Self {
         Self {
             steps_up: rules
@@ -69,8 +69,8 @@ impl Targets {
 }
 
 impl Rule {
-    /// Lets the browser keep responses to these requests in its HTTP cache. Such responses are not searched, because a
-    /// page can read them from the cache piece by piece.
+    /// Lets the browser keep responses under this rule in its HTTP cache. These responses are not searched for the
+    /// token, because a page can read them from the cache piece by piece.
     #[must_use]
     pub const fn with_cache(mut self) -> Self {
         self.options.caches = true;
@@ -85,21 +85,21 @@ impl Rule {
         self
     }
 
-    /// Sets the access token that requests carry.
+    /// Sets the access token that requests under this rule carry.
     #[must_use]
     pub const fn with_target(mut self, target: TokenSelector) -> Self {
         self.options.target = target;
         self
     }
 
-    /// Allows sockets, and sets where the token is sent.
+    /// Allows WebSocket connections if `socket` has a value, which is the position of the token.
     #[must_use]
     pub fn with_socket(mut self, socket: Option<Place>) -> Self {
         self.options.socket = socket;
         self
     }
 
-    /// Sets if pages learn about step-up challenges: see [`crate::oauth::www_authenticate`].
+    /// Sets whether pages learn about step-up challenges: see [`crate::oauth::www_authenticate`].
     #[must_use]
     pub fn with_step_up(mut self, steps_up: bool) -> Self {
         self.options.steps_up = steps_up;
@@ -153,8 +153,8 @@ impl EgressPolicy {
         &self.targets.0
     }
 
-    /// Authorizes a socket, or refuses it. The check is that of a request to the same URL in `https`, or `http` on
-    /// loopback, and uses only rules that allow sockets.
+    /// Authorizes a WebSocket connection, or refuses it. The URL is checked as if its scheme were `https` (or `http` on
+    /// loopback), but only against rules that allow WebSocket connections.
     ///
     /// # Errors
     /// [`Code::UrlNotAllowed`], [`Code::LimitExceeded`].

@@ -1,11 +1,12 @@
-//! The exceptions of a rule, and the headers that the token handler removes.
+//! The exceptions of a rule from the list of headers that a page may not set, and the headers that the token handler
+//! removes.
 
 use super::{FIXED, RANGES, TRUSTED, as_read, is_among};
 use crate::base::{IS_TOKEN_HANDLER, strings};
 use crate::prelude::*;
 
-/// Credentials, which the token handler also removes. A page may send its own key to an API gateway, but a request with
-/// a session cookie must not carry a key that another party chose.
+/// Headers with other credentials. The token handler removes these headers, but the vault allows them. A page may send
+/// its own key to an API gateway, but a request with a session cookie must not carry a key that another party chose.
 const CREDENTIALS: &str = "\
     x-auth-* x-authorization x-access-token x-api-key x-apikey x-api-token api-key apikey private-token x-vault-token \
     x-hasura-admin-secret x-goog-api-key x-functions-key ocp-apim-subscription-key x-amz-security-token";
@@ -13,7 +14,7 @@ const CREDENTIALS: &str = "\
 /// encodings that it can decode.
 const HANDLERS_OWN: &str = "x-strongroom accept-encoding";
 
-/// The exceptions of a rule: names with spaces between them.
+/// The names of headers that a rule allows or denies, separated by spaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exceptions {
     allowed: String,
@@ -21,7 +22,7 @@ pub struct Exceptions {
 }
 
 impl Exceptions {
-    /// Allows the header of this name. Returns false if no rule can.
+    /// Allows the header of this name. Returns false if no rule can allow this header.
     #[must_use]
     pub fn allow(&mut self, name: &str) -> bool {
         let name = as_read(name);
@@ -42,20 +43,21 @@ impl Exceptions {
         is_among(&self.denied, name)
     }
 
-    /// Returns the names in the list of [`Self::removed_by_default`] that the token handler keeps all the same, with
-    /// spaces between them.
+    /// Returns the names in the list of [`Self::removed_by_default`] that the token handler nevertheless keeps,
+    /// separated by spaces.
     #[must_use]
     pub fn kept(&self) -> &str {
         &self.allowed
     }
 
-    /// Returns the names that the token handler removes from each request, with spaces between them.
+    /// Returns the names that the token handler removes from each request, separated by spaces.
     #[must_use]
     pub fn removed_by_default() -> String {
         [FIXED, " ", TRUSTED, " ", CREDENTIALS, " ", HANDLERS_OWN].concat()
     }
 
-    /// Returns the names that the token handler removes besides those of [`Self::removed_by_default`].
+    /// Returns the names that the token handler removes besides those of [`Self::removed_by_default`]. `is_searched` is
+    /// true if response bodies are searched for the token.
     #[must_use]
     pub fn removed(&self, is_searched: bool) -> String {
         let mut names = self.denied.clone();

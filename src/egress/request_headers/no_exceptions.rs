@@ -1,4 +1,4 @@
-//! Rules without exceptions. Few configurations have any, so they require the Cargo feature `extended`.
+//! Stand-in for the exceptions of rules. Few configurations use exceptions, so they need the Cargo feature `extended`.
 
 /// The exceptions of a rule. This build has no exceptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
