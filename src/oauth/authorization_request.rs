@@ -35,8 +35,8 @@ const CLOCK_STEP: u64 = 60_000;
 /// Longest parameter that a page may add to a request, in bytes.
 const MAX_PARAM: usize = 2048;
 
-/// Suffix of `state` in popup logins. The callback page may have no vault to ask: the suffix tells it that it is in a
-/// popup.
+/// Suffix of `state` in popup logins. The suffix tells the callback page that it is in a popup, because that page may
+/// have no vault to ask.
 const POPUP_MARK: &str = ".p";
 
 /// Login options that a page may choose.
@@ -56,7 +56,7 @@ pub struct LoginParams {
     pub acr_values: Option<String>,
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
-    /// The options of the larger module.
+    /// The options that only the larger module has.
     pub extended: ExtendedParams,
 }
 
@@ -79,7 +79,7 @@ pub struct Pending {
     pub is_silent: bool,
     /// Start of the login, in milliseconds since the Unix epoch.
     pub created_at: UnixMillis,
-    /// The state of the larger module.
+    /// The state that only the larger module needs.
     pub extended: ExtendedPending,
 }
 
@@ -107,7 +107,7 @@ pub fn build(
     entropy: &[u8; ENTROPY],
     now: UnixMillis,
 ) -> Result<Box<AuthorizationRequest>> {
-    // Validates all options of the page first: nothing after that can fail.
+    // All options of the page are validated first, so that nothing after these checks can fail.
     let return_to = return_to(redirect_uri, params.return_to.as_deref())?;
     let prompt = prompt(config, params.prompt.as_deref())?;
     let optional = [
@@ -152,7 +152,7 @@ pub fn build(
         form.push("response_mode", "fragment");
     }
     form.push_encoded(&chosen.finish());
-    // RFC 8707 2.1: every resource that a later token request may name.
+    // The request contains every resource that a later token request may name (RFC 8707 2.1).
     for resource in config.rules.resources() {
         form.push("resource", resource);
     }
@@ -234,7 +234,8 @@ pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<Stri
         return Ok("/".to_owned());
     };
     match Url::parse_within(checked("returnTo", chosen)?, redirect_uri) {
-        // URL parsers resolve a path that begins with two slashes to another host.
+        // Keep only one slash at the beginning, because URL parsers resolve a path that begins with two slashes to
+        // another host.
         Some(url) => {
             let mut path = url.relative();
             while path.starts_with("//") {
@@ -249,8 +250,8 @@ pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<Stri
     }
 }
 
-/// Returns the name under which a pending login is stored. The name is a hash: a `state` in storage would allow forged
-/// responses.
+/// Returns the name under which a pending login is stored. The name is a hash, because a script that reads `state` from
+/// storage could forge a response.
 pub(super) fn storage_key(state: &str) -> String {
     base64url::encode(&pkce::sha256(state.as_bytes()))
 }
@@ -279,7 +280,7 @@ impl Pending {
     pub fn from_json(text: &str) -> Option<Box<Self>> {
         let value = Value::parse(text).ok()?;
         let object = value.as_object()?;
-        // Looks up every member before allocating: less code for the error paths.
+        // Every member is looked up before anything is allocated, so that the error paths need less code.
         let issuer = object.str("issuer")?;
         let nonce = object.str("nonce")?;
         let code_verifier = object.str("code_verifier")?;
@@ -307,7 +308,8 @@ impl Pending {
     /// [`Code::LoginExpired`]
     pub fn check_age(&self, now: UnixMillis) -> Result<()> {
         let age = Millis(now.saturating_sub(self.created_at));
-        // A start in the future comes from another clock, and the login would not expire.
+        // A login that starts in the future was stored by another clock. It is refused, because it would expire too
+        // late.
         if age <= LIFETIME && self.created_at <= now.saturating_add(CLOCK_STEP) {
             return Ok(());
         }

@@ -21,12 +21,12 @@ pub struct AuthorizationResponse {
 }
 
 impl AuthorizationResponse {
-    /// Reads the response in the query of `url`, the URL that the provider redirected to. With `response_mode=fragment`
-    /// it is read from the fragment instead. The other part is ignored.
+    /// Reads the response in the query of `url`, the URL that the provider redirected to. With
+    /// `response_mode=fragment`, reads the response from the fragment instead, and ignores the query.
     ///
     /// # Errors
-    /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::CallbackInvalid`] for
-    /// missing, repeated or contradictory parameters; the error of the response if it has no `state`.
+    /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::CallbackInvalid`] for missing, repeated
+    /// or contradictory parameters; the error that the provider reports if the response has no `state`.
     pub fn parse(config: &Config, redirect_uri: &Url, url: &str) -> Result<Self> {
         let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
         let url = Url::parse(url).ok_or_else(|| invalid(msg!("the URL cannot be parsed")))?;
@@ -81,7 +81,7 @@ impl AuthorizationResponse {
 
     /// Compares the response with its login and returns the authorization code.
     ///
-    /// Compares `iss` before it uses the code or the error (RFC 9207 2.4).
+    /// This function compares `iss` before it uses the code or the error (RFC 9207 2.4).
     ///
     /// # Errors
     /// [`Code::IssuerMismatch`]; [`Code::CallbackInvalid`] if `iss` is missing; for an error response

@@ -44,7 +44,7 @@ pub struct DeviceAuthorization {
     pub user_code: String,
     /// Address at which the user enters the code.
     pub verification_uri: String,
-    /// Address that contains the code, for a QR code.
+    /// Address that contains the `user_code`, for display as a QR code.
     pub verification_uri_complete: Option<String>,
     /// Lifetime of both codes, from the response on: at most an hour.
     pub expires_in: Millis,
@@ -80,7 +80,7 @@ pub fn poll_request(endpoint: &str, client_id: &str, device_code: &Secret) -> Ht
 ///
 /// # Errors
 /// [`Code::ProviderUnavailable`] without a response or after a server error, [`Code::ClientRejected`] for an error
-/// response, and [`Code::LoginFailed`] for a malformed one.
+/// response, and [`Code::LoginFailed`] for a malformed response.
 pub fn read_authorization(outcome: &Outcome) -> Result<DeviceAuthorization> {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
     let Outcome::Reply(reply) = outcome else {
@@ -162,7 +162,7 @@ pub enum PollOutcome {
 #[must_use]
 pub fn read_poll(outcome: &Outcome, scheme: Scheme, interval: Millis) -> PollOutcome {
     let failed = |code, why: &str| PollOutcome::Failed(Error::new(code, why));
-    // Doubles the interval after a failure without `Retry-After`.
+    // After a failure without `Retry-After`, the interval is doubled.
     let slower = Millis(interval.0 * 2).min(Millis::from_secs(LONGEST_INTERVAL));
     let Outcome::Reply(reply) = outcome else {
         return PollOutcome::Pending(slower);

@@ -1,9 +1,9 @@
 //! Proofs of possession (`DPoP`, RFC 9449): tokens that are valid only together with a private key, which never leaves
 //! the host.
 //!
-//! The host creates an ES256 key pair that cannot be extracted, and passes on its [`PublicKey`]. A request with a token
-//! carries a proof: a JWT with the method, URL, time and a hash of the token, signed by that key. The core writes the
-//! proof without its signature ([`UnsignedProof`]); the host signs it when it sends the request.
+//! The host creates an ES256 key pair that cannot be extracted, and passes its [`PublicKey`] to the core. A request
+//! with a token carries a proof: a JWT with the method, URL, time and a hash of the token, signed by the private key.
+//! The core writes the proof without its signature ([`UnsignedProof`]); the host signs it when it sends the request.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -29,8 +29,8 @@ const MAX_SERVERS: usize = 100;
 /// Bytes in a coordinate of a point on P-256.
 const COORDINATE: usize = 32;
 
-/// The public key of an ES256 key pair (RFC 7518 3.4). Clones share one allocation: the login, the session and each token
-/// request have one.
+/// The public key of an ES256 key pair (RFC 7518 3.4). Clones share one allocation, because the login, the session and
+/// each token request have a clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey(Rc<KeyEncodings>);
 
@@ -38,7 +38,7 @@ pub struct PublicKey(Rc<KeyEncodings>);
 struct KeyEncodings {
     jwk: String,
     thumbprint: String,
-    /// The JOSE header of its proofs, in base64url.
+    /// The JOSE header of the key's proofs, in base64url.
     header: String,
 }
 
@@ -50,7 +50,7 @@ impl PublicKey {
         for coordinate in [x, y] {
             base64url::decode(coordinate).filter(|bytes| bytes.len() == COORDINATE)?;
         }
-        // Required members in lexicographic order: the input of the thumbprint (RFC 7638 3).
+        // The thumbprint is the hash of the required members in lexicographic order (RFC 7638 3).
         let jwk = Writer::object()
             .text("crv", "P-256")
             .text("kty", "EC")
@@ -100,7 +100,7 @@ pub struct ProofParams<'a> {
     pub access_token: Option<&'a Secret>,
     /// The last nonce of the server, if it sends nonces (RFC 9449 8 and 9).
     pub nonce: Option<&'a str>,
-    /// The server's time as far as known, in seconds since the Unix epoch.
+    /// The best estimate of the server's time, in seconds since the Unix epoch.
     pub issued_at: u64,
     /// Random bytes that make the proof unique.
     pub jti: [u8; JTI],
@@ -195,8 +195,8 @@ pub fn nonce_header(header: impl FnOnce(&str) -> Option<String>) -> Option<Nonce
     header("dpop-nonce")
 }
 
-/// The last nonce of each server, by origin (RFC 9449 8 and 9). The provider and the APIs have separate instances, since
-/// they may be on one origin.
+/// The last nonce of each server, by origin (RFC 9449 8 and 9). The provider and the APIs have separate instances,
+/// since the provider and an API may share an origin.
 #[derive(Debug, Default)]
 pub struct Nonces(Vec<(String, String)>);
 
@@ -223,7 +223,8 @@ impl Nonces {
     }
 }
 
-/// Returns true for a valid nonce (RFC 9449 8.1). The value of two headers is not valid: a comma and a space join them.
+/// Returns true for a valid nonce (RFC 9449 8.1). The joined value of two `DPoP-Nonce` headers is not valid, because it
+/// contains a space.
 #[must_use]
 pub fn is_nonce(text: &str) -> bool {
     let is_nqchar = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
@@ -302,7 +303,7 @@ mod tests {
             ..USE
         };
         let (_, claims) = parts(&UnsignedProof::new(&key(), &params));
-        // RFC 9449 7.1.
+        // This value is from the example in RFC 9449 7.1.
         let ath = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
         assert_eq!(claims.str("ath"), Some(ath));
         assert_eq!(claims.str("nonce"), Some("n-1"));

@@ -1,8 +1,9 @@
 //! ID token validation: signature and claims (OpenID Connect Core 1.0 sections 3.1.3.7, 3.1.3.8 and 12.2, RFC 8725).
 //!
-//! The two steps are two types. [`Unverified`] is a token with a valid header. This type gives the host the input for
-//! the signature check, and does not expose claims. Only [`Unverified::signature_checked`] turns it into an
-//! [`IdToken`], after it has checked all claims. An unverified token therefore cannot be used as a verified one.
+//! Each of the two steps has a type. [`Unverified`] is a token with a valid header. This type gives the host the input
+//! for the signature check, and does not expose claims. Only [`Unverified::signature_checked`] turns an [`Unverified`]
+//! into an [`IdToken`], after all claims have been checked. An unverified token therefore cannot be used as a verified
+//! one.
 
 use crate::base::error::quote;
 use crate::codec::base64url;
@@ -56,7 +57,7 @@ pub enum Occasion<'a> {
     DeviceGrant,
     /// A refresh token was redeemed (OpenID Connect Core 1.0 section 12.2).
     Refresh {
-        /// The ID token of the login, not that of a later refresh.
+        /// The ID token of the login, not the ID token of a later refresh.
         original: &'a IdToken,
     },
 }
@@ -145,7 +146,7 @@ impl Unverified {
         self.jwt.signature()
     }
 
-    /// Checks every claim, after the host has checked the signature. `valid` is the result of that check.
+    /// Checks every claim, after the host has checked the signature. `valid` is the result of the signature check.
     ///
     /// # Errors
     /// [`Rejected::Invalid`] if the signature or a claim is not valid; [`Rejected::OtherUser`] if the token is not for
@@ -354,10 +355,10 @@ impl<'a> ClaimsCheck<'a> {
         }
     }
 
-    /// Checks the rules of section 12.2 other than those for `iss`, `sub` and `aud`.
+    /// Checks the rules of OpenID Connect Core 1.0 section 12.2, except the rules for `iss`, `sub` and `aud`.
     fn refresh(&self, original: &IdToken) {
         const OTHER: &str = msg!("differs from that of the login");
-        // The servers of one issuer may have different clocks.
+        // The servers of one issuer may have different clocks, so `iat` is compared with a tolerance.
         let issued = self
             .required_time("iat")
             .saturating_add(self.expected.tolerance_seconds);
@@ -440,7 +441,7 @@ mod tests {
     const ISSUER: &str = "https://id.example.com";
     const NOW: u64 = 1_800_000_000;
     const TOLERANCE: u64 = 30;
-    /// OpenID Connect Core 1.0 appendix A.3.
+    /// The access token of the example in OpenID Connect Core 1.0 appendix A.3.
     const ACCESS_TOKEN: &str = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
 
     /// The claims of a valid login; each test changes some of them.
@@ -898,7 +899,7 @@ mod tests {
             ("iss", r#""https://evil.test""#, Code::IssuerMismatch),
             ("iss", r#""https://id.example.com/""#, Code::IssuerMismatch),
         ] {
-            // Ends the session even if the token has other errors.
+            // The session ends even if the token has other errors.
             for more in [("exp", "1800000300"), ("exp", "0"), ("aud", r#""api""#)] {
                 match refresh(&[], &[(claim, value), more]) {
                     Err(Rejected::OtherUser(error)) => {

@@ -2,7 +2,7 @@
 //!
 //! Parsing leaves out unusable keys: symmetric and private keys, encryption keys, short RSA keys and unknown curves.
 //! The provider may publish such keys next to usable ones. A token's `kid` selects among the remaining keys. The `kid`
-//! is only compared.
+//! is compared with the IDs of the keys, and used for nothing else.
 
 #[cfg_attr(not(feature = "extended"), path = "jwks/common_algorithms.rs")]
 mod algorithms;
@@ -28,9 +28,9 @@ const RSA_BITS: core::ops::RangeInclusive<usize> = 2048..=16384;
 /// A kind of public key: the members of its JWK, and the check of their values.
 struct KeyKind {
     kty: &'static str,
-    /// Empty if the key type has no curves.
+    /// The curve, or an empty string if the key type has no curves.
     crv: &'static str,
-    /// In the order of [`Jwk::public_json`].
+    /// The names of the public members, in the order of [`Jwk::public_json`].
     members: &'static [&'static str],
     check: fn(&[Vec<u8>]) -> bool,
 }
@@ -114,7 +114,7 @@ impl Jwk {
         let mut members = Vec::new();
         for name in kind.members {
             let text = object.str(name)?;
-            // Each byte sequence has one base64url encoding, so the string may be passed on.
+            // Each byte sequence has one base64url encoding, so the string is passed on as it is.
             members.push(base64url::decode(text)?);
             public.text(name, text);
         }
@@ -189,7 +189,7 @@ impl Jwks {
     /// key must match `alg`.
     ///
     /// # Errors
-    /// [`SelectError`] if no key matches, or several.
+    /// [`SelectError`] if no key or several keys match.
     pub fn select(
         &self,
         alg: Algorithm,
@@ -224,7 +224,8 @@ fn optional<'a>(object: &'a Object, name: &str) -> Option<Option<&'a str>> {
     }
 }
 
-/// Returns true unless `use` or `key_ops` exclude verification (RFC 7517 sections 4.2 and 4.3). Both are optional.
+/// Returns true unless `use` or `key_ops` exclude verification (RFC 7517 sections 4.2 and 4.3). Both members are
+/// optional.
 fn is_for_verifying(object: &Object) -> bool {
     let usage = object
         .get("use")

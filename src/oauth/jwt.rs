@@ -1,9 +1,9 @@
 //! Strict parsing of JSON Web Tokens (RFC 7515, RFC 7519, RFC 8725).
 //!
 //! [`Jwt::parse`] parses the compact serialization of a *signed* token. This function does not check the signature: for
-//! ID tokens, [`crate::oauth::id_token`] checks it. [`status`] compares the token's own `exp` and `nbf` with the time.
-//! The result of [`status`] is a hint, and must not be used to decide about trust. Both functions reject the same
-//! malformed tokens, with a reason in [`Malformed`].
+//! ID tokens, [`crate::oauth::id_token`] checks the signature. [`status`] compares the token's own `exp` and `nbf` with
+//! the time. The result of [`status`] is a hint, and must not be used to decide about trust. Both functions reject the
+//! same malformed tokens, with a reason in [`Malformed`].
 
 use crate::Secret;
 use crate::base::strings;
@@ -94,7 +94,7 @@ impl Jwt {
     /// Parses a token in compact serialization (RFC 7515 section 7.1).
     ///
     /// # Errors
-    /// The first reason for which it is [`Malformed`]. Claims are not checked.
+    /// The first reason for which the token is [`Malformed`]. Claims are not checked.
     pub fn parse(token: &str) -> Result<Box<Self>, Malformed> {
         let parts = CompactParts::split(token.as_bytes())?;
         let header = object(parts.header)?;
@@ -146,7 +146,7 @@ impl Jwt {
     #[must_use]
     pub fn signing_input(&self) -> &str {
         let token = self.token.expose();
-        // `get`, because indexing would add a panic message to the module.
+        // `get` is used here, because indexing would add a panic message to the module.
         token.get(..self.signing_input_len).unwrap_or_default()
     }
 
@@ -232,7 +232,7 @@ impl StatusReader {
             Err(Malformed::NotBase64url)
         };
         self.payload.fill(0);
-        // Keeps the compiler from removing the zeroing.
+        // This call keeps the compiler from removing the zeroing.
         core::hint::black_box(&self.payload);
         times
     }
@@ -316,7 +316,7 @@ impl<'a> CompactParts<'a> {
     }
 }
 
-/// Splits at the first dot.
+/// Splits `text` at the first dot.
 fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
     // The fast search is for `strongroom/core`, where many tokens are parsed.
     let start = if cfg!(feature = "core") {
@@ -328,12 +328,12 @@ fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..dot], &text[dot + 1..]))
 }
 
-/// Returns the offset of the first group of eight bytes with a dot.
+/// Returns the offset of the first group of eight bytes that contains a dot.
 fn before_dot(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     let (eights, _) = text.as_chunks();
     let eight = eights.iter().position(|eight| {
-        // Sets the highest bit of bytes that are 0, which were dots.
+        // The XOR turns each dot into a zero byte. The last line is not 0 if `zeros` has a zero byte.
         let zeros = u64::from_le_bytes(*eight) ^ (ONES * b'.' as u64);
         zeros.wrapping_sub(ONES) & !zeros & (ONES << 7) != 0
     });
@@ -347,7 +347,7 @@ fn object(part: &[u8]) -> Result<Object, Malformed> {
     }
     let text = strings::from_utf8(bytes).ok_or(Malformed::NotUtf8)?;
     match Value::parse(Secret::new(text).expose()) {
-        // A `Value` zeroes itself on drop: its object can be taken, but not moved out.
+        // A `Value` zeroes itself on drop, so its object can be taken but not moved out.
         Ok(Value::Object(ref mut object)) => Ok(core::mem::take(object)),
         _ => Err(Malformed::NotJsonObject),
     }

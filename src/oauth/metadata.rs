@@ -1,6 +1,6 @@
 //! Provider metadata (RFC 8414, OpenID Connect Discovery 1.0). The metadata's `issuer` must be the configured issuer.
 //!
-//! Configured and discovered metadata have the same checks.
+//! The same checks apply to configured and to discovered metadata.
 
 use crate::base::error::quote_url;
 use crate::base::http::Outcome;
@@ -18,7 +18,7 @@ use core::cell::OnceCell;
 pub const MAX_LEN: usize = 128 * 1024;
 
 /// The members of a provider's metadata that this crate uses. Every endpoint is an absolute `https` URL without user
-/// information and fragment; an issuer on this device may have `http` endpoints on this device.
+/// information and fragment; only an issuer on loopback may have `http` endpoints, which must be on loopback, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// The issuer identifier, exactly as configured.
@@ -44,7 +44,7 @@ pub struct Metadata {
     /// True if an authorization response without `iss` must be refused (RFC 9207 section 2.4).
     pub authorization_response_iss_parameter_supported: bool,
     /// Algorithms of ID token signatures: those of `id_token_signing_alg_values_supported` that this crate accepts, or
-    /// all that it accepts if the member is absent.
+    /// all algorithms that this crate accepts if the member is absent.
     pub id_token_signing_algorithms: Vec<Algorithm>,
 }
 
@@ -58,8 +58,8 @@ impl Metadata {
         Self::parse_with(None, json, issuer)
     }
 
-    /// Reads the discovery document of `issuer`. Configured members are added to it or replace its members, except
-    /// `issuer`, which shows that the document belongs to that issuer.
+    /// Reads the discovery document of `issuer`. Configured members are added to the document or replace its members.
+    /// The document's `issuer` is never replaced, because it shows to which issuer the document belongs.
     ///
     /// # Errors
     /// The errors of [`Metadata::parse`].
@@ -90,8 +90,8 @@ impl Metadata {
     /// Reads metadata, discovered or configured, for `issuer`.
     ///
     /// # Errors
-    /// [`Code::IssuerMismatch`] if its `issuer` is not exactly `issuer` (RFC 8414 section 3.3);
-    /// [`Code::MetadataInvalid`] with the name of the member if one is missing or not valid.
+    /// [`Code::IssuerMismatch`] if the `issuer` in `document` is not exactly the argument `issuer` (RFC 8414 section
+    /// 3.3); [`Code::MetadataInvalid`] with the name of the member if one is missing or not valid.
     pub fn from_object(document: &Object, issuer: &str) -> Result<Box<Self>> {
         Self::read(None, document, issuer)
     }
@@ -163,8 +163,9 @@ pub fn discovery_url(issuer: &str) -> String {
     [base, "/.well-known/openid-configuration"].concat()
 }
 
-/// Returns the other URL at which `issuer` may publish its metadata. By RFC 8414 section 3.1 the well-known path is
-/// inserted before the issuer's path.
+/// Returns the other URL than `url` at which `issuer` may publish its metadata. An issuer publishes it at
+/// [`discovery_url`], or at the URL of RFC 8414 section 3.1, where the well-known path is inserted before the issuer's
+/// path.
 #[must_use]
 pub(crate) fn alternative_url(issuer: &str, url: &str) -> String {
     let usual = discovery_url(issuer);
@@ -206,7 +207,8 @@ impl<'a> MetadataReader<'a> {
         self.error.get_or_init(|| invalid(reason));
     }
 
-    /// Returns the member `name`. Providers send `null` for absent members.
+    /// Returns the member `name`. The value `null` counts as absent, because some providers send `null` for absent
+    /// members.
     fn get(&self, name: &str) -> Option<&'a Value> {
         let configured = self.configured.filter(|_| name != "issuer");
         let configured = configured.and_then(|members| members.get(name));
@@ -249,7 +251,8 @@ impl<'a> MetadataReader<'a> {
         let is_plain = text
             .bytes()
             .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
-        // Only issuers on this device may have `http` endpoints on this device.
+        // Endpoints of an `https` issuer must be `https`. An `http` issuer, which is on loopback, may have `http`
+        // endpoints there.
         let is_plain_http = self.is_https && !text.starts_with("https://");
         if !is_plain || is_plain_http || !url::is_trustworthy(text) {
             self.refuse(&[
@@ -352,8 +355,9 @@ fn invalid(reason: &[&str]) -> Error {
     Error::of(Code::MetadataInvalid, &message)
 }
 
-/// Returns the body of the provider's response with a JSON document. `what` names the document and `url` its address for
-/// the error message; `no_response` is its end if there was no response.
+/// Returns the body of the provider's response with a JSON document. The other arguments are for the error message:
+/// `what` names the document, `url` is its address, and `no_response` is the end of the message if there was no
+/// response.
 ///
 /// # Errors
 /// [`Code::ProviderUnavailable`], or [`Code::MetadataInvalid`] for status 404, which is not temporary.
@@ -381,7 +385,7 @@ pub(crate) fn read_document<'a>(
     };
     match outcome {
         Outcome::Failed | Outcome::Opaque => unavailable(no_response),
-        // Requests for metadata and keys have no DPoP proof.
+        // This does not happen, because requests for metadata and keys have no DPoP proof.
         Outcome::KeyLost => unavailable(""),
         Outcome::Reply(reply) if reply.status != 200 => {
             let mut why = msg!("status ").to_owned();

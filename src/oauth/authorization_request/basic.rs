@@ -64,7 +64,7 @@ impl Pending {
 }
 
 impl AuthorizationRequest {
-    /// Binds the authorization code to this key (RFC 9449 10). There are no keys.
+    /// Binds the authorization code to this key (RFC 9449 10). This build has no keys, so nothing calls this function.
     #[must_use]
     pub fn bound_to(self: Box<Self>, _: PublicKey) -> Box<Self> {
         self

@@ -1,7 +1,7 @@
-//! The parts of a login that need the Cargo feature `extended`: additional parameters and scopes, the key that tokens are
-//! bound to, demands of APIs, and logins on another device.
+//! The parts of a login that need the Cargo feature `extended`: additional parameters and scopes, the key that tokens
+//! are bound to, step-up demands of APIs, and logins on another device.
 //!
-//! `basic.rs` takes the place of this module in the smaller module.
+//! The smaller WebAssembly module is built with `basic.rs` instead of this file.
 
 use super::{AuthorizationRequest, LoginParams, Pending, checked};
 use crate::Secret;
@@ -18,9 +18,9 @@ use crate::prelude::*;
 /// Additional login options that a page may choose.
 #[derive(Clone, Debug, Default)]
 pub struct ExtendedParams {
-    /// Additional parameters, of those that the configuration allows (`loginParams`), as name and value.
+    /// Additional parameters, as name and value. The configuration must allow each name (`loginParams`).
     pub more: Vec<(String, String)>,
-    /// Additional scopes, of those that the configuration allows (`loginScopes`), separated by spaces.
+    /// Additional scopes, separated by spaces. The configuration must allow each scope (`loginScopes`).
     pub scope: Option<String>,
     /// True if the user signs in on another device (RFC 8628).
     pub device: bool,
@@ -29,19 +29,19 @@ pub struct ExtendedParams {
 /// Additional state of a login.
 #[derive(Clone, Debug, Default)]
 pub struct ExtendedPending {
-    /// The key that the tokens are bound to, if they are (RFC 9449).
+    /// The key that the tokens are bound to, if they are bound to a key (RFC 9449).
     pub key: Option<PublicKey>,
-    /// The requested scopes, if they are more than the configured ones.
+    /// The requested scopes, if the page requested more than the configured scopes.
     pub scope: Option<String>,
     /// The options that satisfy an API's demand, as [`Demand::login`] writes them.
     pub demand: Option<String>,
-    /// True for a login on another device: there is no `nonce` that the ID token could repeat. Stored logins never have
-    /// this value.
+    /// True for a login on another device, whose ID token contains no `nonce`. In a stored login, this value is always
+    /// false.
     pub is_device: bool,
 }
 
 impl ExtendedPending {
-    /// Checks the additional options of a page, and adds its parameters to the request.
+    /// Checks the additional options of a page, and adds the page's parameters to the request.
     pub(super) fn read(config: &Config, params: &LoginParams, chosen: &mut Form) -> Result<Self> {
         add_more(config, &params.extended.more, chosen)?;
         Ok(Self {
@@ -84,7 +84,7 @@ impl LoginParams {
         self.extended.device
     }
 
-    /// Returns the scopes to request, separated by spaces, if a page wants more than the configured ones.
+    /// Returns the scopes to request, separated by spaces, if a page wants more than the configured scopes.
     ///
     /// # Errors
     /// [`Code::MessageInvalid`] if `loginScopes` does not allow a scope.
@@ -112,7 +112,8 @@ impl Pending {
         self.extended.is_device
     }
 
-    /// Removes the scopes of a stored login if a page may not request them. Script of this origin can write to the store.
+    /// Removes the scopes of a stored login if a page may not request them. This check is needed because a script of
+    /// this origin can write to the store.
     pub fn check_scope(&mut self, config: &Config) {
         let requested = requested_scope(config, self.extended.scope.as_deref());
         self.extended.scope = requested.unwrap_or_default();
@@ -176,7 +177,7 @@ fn requested_scope(config: &Config, more: Option<&str>) -> Result<Option<String>
     Ok((scope.len() > config.scope.len()).then_some(scope))
 }
 
-/// Returns the part of these options that an API may have demanded.
+/// Returns the part of the login options that an API may have demanded.
 fn demand(params: &LoginParams) -> Option<String> {
     if let Some(scope) = &params.extended.scope {
         return Some(Demand::Scope(scope.clone()).login());
@@ -192,8 +193,8 @@ fn demand(params: &LoginParams) -> Option<String> {
     Some(demand.login())
 }
 
-/// Adds the parameters that pages may add. Names cannot repeat: the page's object has each name once, and
-/// `loginParams` cannot contain parameters of the flow or of `authorizationParams`.
+/// Adds the page's additional parameters, which `loginParams` must allow. Names cannot repeat: the page's object has
+/// each name once, and `loginParams` cannot contain parameters of the flow or of `authorizationParams`.
 fn add_more(config: &Config, more: &[(String, String)], chosen: &mut Form) -> Result<()> {
     for (name, value) in more {
         if !config.may_add(name) {

@@ -1,11 +1,11 @@
-//! All signature algorithms of WebCrypto. `common_algorithms.rs` takes the place of this module in the smaller module for
-//! browsers.
+//! All signature algorithms of WebCrypto. The smaller module for browsers is built with `common_algorithms.rs` instead
+//! of this file.
 
 use super::{KeyKind, P256, RSA, all_of};
 use crate::base::digest::{sha256, sha384, sha512};
 use crate::prelude::*;
 
-/// Reason for which the algorithm of an ID token is not accepted.
+/// End of the message about an ID token whose algorithm is not accepted.
 pub(crate) const NOT_ALLOWED: &str =
     msg!(", which neither the provider's metadata nor idTokenSignedResponseAlg allows");
 
@@ -16,8 +16,8 @@ pub(crate) const NONE_SUPPORTED: &str = msg!(
 
 /// A signature algorithm that this crate accepts (RFC 7518 section 3.1, RFC 8037, RFC 9864).
 ///
-/// These are all algorithms of WebCrypto. All are asymmetric:
-/// a public client shares no secret with the issuer, so it cannot verify an HMAC.
+/// These are all signature algorithms of WebCrypto except HMAC. All of them are asymmetric: a public client shares no
+/// secret with the issuer, so it cannot verify an HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -104,8 +104,8 @@ impl Algorithm {
         }
     }
 
-    /// Returns the parameters of WebCrypto for importing a key and for verifying and signing with it, as JSON. Each
-    /// algorithm reads the members that concern it (Web Cryptography API 20-25).
+    /// Returns the parameters of WebCrypto for importing a key and for verifying and signing with it, as JSON.
+    /// WebCrypto reads only the members that the algorithm needs (Web Cryptography API 20-25).
     #[must_use]
     pub fn webcrypto_parameters(self) -> String {
         let name = match self {
@@ -145,7 +145,7 @@ mod tests {
                 _ => "Ed25519",
             };
             assert_eq!(text("name"), name, "{alg:?}");
-            // Ed25519 reads no other member.
+            // Ed25519 needs no other member.
             let Ok(bits) = alg.name()[2..].parse::<u64>() else {
                 continue;
             };

@@ -1,11 +1,11 @@
-//! The three signature algorithms that nearly all providers use. The only algorithms of the smaller module for
-//! browsers.
+//! The three signature algorithms that nearly all providers use. The smaller module for browsers supports only these
+//! algorithms.
 
 use super::{KeyKind, P256, RSA};
 use crate::oauth::pkce;
 use crate::prelude::*;
 
-/// Reason for which the algorithm of an ID token is not accepted.
+/// End of the message about an ID token whose algorithm is not accepted.
 pub(crate) const NOT_ALLOWED: &str = msg!(
     ", which is not one of RS256, PS256 and ES256 that the provider announces; if it is RS384, RS512, PS384, PS512, ES384, ES512 or EdDSA, name it in idTokenSignedResponseAlg in the worker's file"
 );
@@ -17,8 +17,8 @@ pub(crate) const NONE_SUPPORTED: &str = msg!(
 
 /// A signature algorithm that this crate accepts (RFC 7518 section 3.1, RFC 8037, RFC 9864).
 ///
-/// The larger module for browsers accepts all algorithms of WebCrypto. All are asymmetric:
-/// a public client shares no secret with the issuer, so it cannot verify an HMAC.
+/// The larger module for browsers accepts all signature algorithms of WebCrypto except HMAC. All accepted algorithms
+/// are asymmetric: a public client shares no secret with the issuer, so it cannot verify an HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -48,8 +48,8 @@ impl Algorithm {
         pkce::sha256(bytes)
     }
 
-    /// Returns the parameters of WebCrypto for importing a key and for verifying and signing with it, as JSON. Each
-    /// algorithm reads the members that concern it (Web Cryptography API 20-25).
+    /// Returns the parameters of WebCrypto for importing a key and for verifying and signing with it, as JSON.
+    /// WebCrypto reads only the members that the algorithm needs (Web Cryptography API 20-25).
     #[must_use]
     pub fn webcrypto_parameters(self) -> String {
         let name = match self {
