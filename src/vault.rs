@@ -1,27 +1,28 @@
 //! The vault: the state machine of one browser worker.
 //!
-//! The host puts events in ([`Input`], always with the time) and carries out the tasks that come out ([`Output`]), until
-//! [`Vault::poll`] has no more.
+//! The host passes each event to [`Vault::handle`] as an [`Input`], always with the time. The host then performs the
+//! tasks that [`Vault::poll`] returns as [`Output`], until it returns no more.
 //!
-//! Each part owns its state, takes the shared `Context`, and returns an outcome. This file routes outcomes between
-//! the parts; `Vault::advance_refresh` is the sequence that matters most. A part may use the parts below it, and no part
-//! knows this file:
+//! The vault consists of parts, which are the modules below. Each part owns its state, takes the shared `Context`, and
+//! returns an outcome. This file routes outcomes between the parts; the most important sequence is in
+//! `Vault::advance_refresh`. A part may use the parts that follow it in this list, but must not use this file:
 //!
 //! - `session_end`: limits, logout, and the end of a session for all pages.
-//! - `api_calls`: requests of pages to APIs. `api_sockets`: their sockets. `step_up`: calls whose API demands another
-//!   authentication, or more scope.
-//! - `tokens`: the session's tokens: `refresh`, the one refresh; `resource_tokens`, access tokens for single APIs;
-//!   `session_end::revocation`, revocations; `persistence`, the session in a store that several vaults share.
-//! - `login`: the authorization request. `login::pushed`: a request that goes to the provider first. `login::device`: a
-//!   login on another device. `login::callback`: the authorization response and its exchange for tokens.
+//! - `api_calls`: requests of pages to APIs. `api_sockets`: sockets of pages to APIs. `step_up`: calls for which the
+//!   API demands another authentication or more scope.
+//! - `tokens`: the session's tokens. `refresh`: the refresh; at most one is in flight. `resource_tokens`: separate
+//!   access tokens for single APIs. `session_end::revocation`: revocations. `persistence`: the session in a store that
+//!   several vaults share.
+//! - `login`: the authorization request. `login::pushed`: pushed authorization requests. `login::device`: logins on
+//!   another device. `login::callback`: the authorization response, and the exchange of its code for tokens.
 //! - `verification`: validation of an ID token.
-//! - `provider`: metadata and keys, fetched when they are first needed.
+//! - `provider`: the provider's metadata and keys, which are fetched when they are first needed.
 //! - `dpop`: proofs of possession of the key that tokens are bound to.
-//! - `escrow`: the key of persisted sessions in a service worker.
-//! - `hints`: sign-outs and sign-ins in other vaults, and the end of an outdated vault.
-//! - `pages`, `inspector`: greetings, and responses to the session inspector.
+//! - `escrow`: the key that encrypts stored sessions, if a service worker holds the key.
+//! - `hints`: messages between vaults about sign-outs and sign-ins, and the end of an outdated vault.
+//! - `pages`: the first message to each page. `inspector`: responses to the session inspector.
 //! - `context`: configuration, time, session, connected pages, operations in flight.
-//! - `message`, `io`: messages, inputs and outputs.
+//! - `message`: the messages between page and vault. `io`: inputs and outputs.
 //!
 //! A build without the Cargo feature `extended` has stubs in place of some parts (`vault/basic`).
 
@@ -88,7 +89,7 @@ pub use io::{
 };
 pub use message::failed;
 
-/// Largest number of pages that a vault serves.
+/// Largest number of pages that are connected to a vault at the same time.
 pub const MAX_PORTS: usize = 256;
 
 /// The state machine. See the [module](self).
@@ -125,7 +126,7 @@ impl Vault {
         }
     }
 
-    /// Handles an event.
+    /// Handles an event that occurred at `now`.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.ctx.now = now;
         self.tokens.persistence.begin(&mut self.ctx);
@@ -188,7 +189,7 @@ impl Vault {
         }
     }
 
-    /// Handles the end of an operation, unless it was given up before.
+    /// Handles the end of an operation, unless the vault no longer waits for that operation.
     fn operation_ended(&mut self, input: Input<'_>) {
         let op = match &input {
             Input::Responded { op, .. }
@@ -247,11 +248,12 @@ impl Vault {
 
     /// Returns the next task for the host.
     pub fn poll(&mut self) -> Option<Output> {
-        // Outputs are few. A ring buffer would cost 0.1 KB more code than moving those that are left.
+        // There are few outputs, so the remaining ones are moved to the front. A ring buffer would cost 0.1 KB more
+        // code.
         (!self.ctx.outputs.is_empty()).then(|| self.ctx.outputs.remove(0))
     }
 
-    /// Returns the monotonic time at which an [`Input::Tick`] is due if nothing else happens before.
+    /// Returns the monotonic time at which an [`Input::Tick`] is due if no other input arrives earlier.
     #[must_use]
     pub fn next_tick(&self, now: Instant) -> Option<Millis> {
         let Self { ctx, tokens, .. } = self;
@@ -265,7 +267,8 @@ impl Vault {
             if let Some(left) = self.expiry_warning.due(ctx) {
                 consider(now.monotonic + left);
             }
-            // A token may live for less than the time between two reports of the user's activity.
+            // A refresh ahead of the token's expiry needs a tick: a token may expire before the page next reports
+            // activity of the user.
             let fresh = session.until_stale(&now);
             if fresh > Millis::ZERO && session.is_renewed_ahead(&now) {
                 consider(now.monotonic + fresh);
@@ -289,7 +292,7 @@ impl Vault {
         };
         let id = message.id;
         if !message.request.has_payload() {
-            // The page may have sent a body, which such a request does not use.
+            // A request of this kind has no body, but the page may have sent one.
             self.ctx.drop_call(call);
         }
         match message.request {
@@ -300,7 +303,8 @@ impl Vault {
                 self.ctx.outputs.push(Output::Close { port });
             }
             request if self.ctx.forget_port(port) => {
-                // The page that was silent for the longest time comes first: see `pages::silent_page`.
+                // The page moves to the end of the list, so that the page that was silent for the longest time comes
+                // first: see `pages::silent_page`.
                 self.ctx.ports.push(port);
                 self.handle_request((port, id), call, request, body);
             }
@@ -393,7 +397,8 @@ impl Vault {
 
     // Operations and time.
 
-    /// Handles the response of the provider, or the end of the time for an operation.
+    /// Handles the response to a request to the provider. For any other operation, `outcome` is [`Outcome::Failed`],
+    /// and the operation was refused or its time limit has passed.
     fn on_response(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) {
         let Self { ctx, tokens, .. } = self;
         match purpose {
@@ -430,7 +435,7 @@ impl Vault {
                     self.logouts.on_revocation(ctx, op, is_revoked);
                 }
             }
-            // The time is over: the store is stuck.
+            // The store did not respond in time.
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
             #[cfg(feature = "extended")]
             Purpose::MakeKey => self.logins.key_made(ctx, &tokens.provider, op, None),
@@ -563,7 +568,8 @@ impl Vault {
     fn callback_advanced(&mut self, outcome: CallbackOutcome) {
         match outcome {
             CallbackOutcome::None => {}
-            // Many providers would also revoke the tokens of the current session, which are of the same grant.
+            // The unused tokens are not revoked: many providers would also revoke the tokens of the current session,
+            // which belong to the same grant.
             CallbackOutcome::Unused(_) if self.ctx.session.is_some() => {}
             CallbackOutcome::Unused(tokens) => self.tokens.revoke_unused(&mut self.ctx, &tokens),
             CallbackOutcome::Verified(verified) => self.complete_login(*verified),
@@ -580,7 +586,7 @@ impl Vault {
         } = verified;
         #[cfg(feature = "extended")]
         let tokens = {
-            // RFC 6749 5.1: left out if it is the requested scope.
+            // The provider may leave `scope` out of the response if it granted the requested scope (RFC 6749 5.1).
             let mut tokens = tokens;
             tokens.scope = tokens
                 .scope
@@ -602,7 +608,8 @@ impl Vault {
         }
     }
 
-    /// Sends a token request again if its proof needs another nonce or time. Returns true if the request was sent.
+    /// Sends a token request again if its DPoP proof needs another nonce or another time. Returns true if the request
+    /// was sent again.
     fn is_proven_again(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) -> bool {
         let Tokens { dpop, refresh, .. } = &mut self.tokens;
         let Some(sent) = dpop.on_response(&self.ctx, op, outcome) else {
@@ -621,7 +628,9 @@ impl Vault {
 
     // Other vaults.
 
-    /// Ends the session, unless it began after the sign-out: a vault that was suspended hears of it late.
+    /// Handles a sign-out in another vault at the time `at`. Reads the store if it has the end of the session.
+    /// Otherwise ends the session, unless it began after the sign-out: a vault that was suspended receives the hint
+    /// late.
     fn signed_out_elsewhere(&mut self, at: UnixMillis, is_stored: bool) {
         let Self { ctx, tokens, .. } = self;
         let unstored = (!is_stored).then_some(at);
@@ -640,12 +649,14 @@ impl Vault {
         if self.ctx.session.is_some() {
             self.end_logged_out(at);
         } else if was_elsewhere != Some(false) {
-            // A vault that started after the sign-in does not know of it, but its pages may.
+            // If this vault started after the sign-in, it does not know that a user was signed in elsewhere, but its
+            // pages may know.
             self.ctx.broadcast_session();
         }
     }
 
-    /// Ends a session that began before `at`: no store has its end.
+    /// Handles a sign-out in another vault at the time `at`, which could not be written to the store. Ends the session
+    /// if it began before the sign-out.
     fn not_stored_elsewhere(&mut self, at: UnixMillis) {
         if !self.ctx.keeps() {
             return;
@@ -657,7 +668,8 @@ impl Vault {
         }
     }
 
-    /// Ends the session, and in the store each one that had begun by this time.
+    /// Ends the session because of a sign-out in another vault at the time `at`. The end also applies to the stored
+    /// session, if that session began before this time.
     fn end_logged_out(&mut self, at: UnixMillis) {
         self.end_session(EndReason::LoggedOut);
         let at = self.ctx.now.back_to(at);
@@ -695,13 +707,14 @@ impl Vault {
     fn logout(&mut self, request: LogoutRequest) {
         let is_stored = self.tokens.persistence.is_in_store(&self.ctx);
         self.hints.announce_sign_out(&mut self.ctx, is_stored);
-        // A page that does not wait to be greeted signs out of the session that is still being read.
+        // A page may log out before the first read of the store is complete. The logout then ends the session that is
+        // still being read.
         let now = self.ctx.now.wall;
         self.tokens
             .persistence
             .signed_out_while_loading(&mut self.ctx, Some(now));
         self.callbacks.cancel();
-        // The session ends even if the address to go to is refused.
+        // The session ends before `return_to` is checked, so that it ends even if that address is refused.
         let revocation = self.end_session(EndReason::LoggedOut);
         let Self { ctx, tokens, .. } = self;
         let awaits_store = tokens.persistence.has_unwritten_end(ctx);
@@ -710,7 +723,7 @@ impl Vault {
     }
 
     /// Replaces the previous session, if any. The previous refresh token is revoked only if it belongs to another user:
-    /// for the same user, many providers would also revoke the new one, which is of the same grant.
+    /// for the same user, many providers would also revoke the new refresh token, which belongs to the same grant.
     fn adopt_session(&mut self, mut session: Box<Session>) {
         let Self {
             ctx, tokens, calls, ..
@@ -725,7 +738,8 @@ impl Vault {
         calls.release(ctx, tokens);
         if ctx.keeps() {
             if ctx.is_loading() {
-                // Pages need not wait for the first read of the store: this session takes the place of what it has.
+                // Pages need not wait for the first read of the store any longer, because this session replaces the
+                // stored one.
                 ctx.has_read_store = true;
                 pages::greet_all(ctx, &self.hints);
             }
@@ -770,8 +784,8 @@ impl Vault {
                     return ctx.broadcast_session();
                 }
                 RefreshStep::Expired => {
-                    // The refresh counts as a failure: if tokens expire within the time of a request, each attempt
-                    // would cause the next.
+                    // The refresh counts as failed, so that the next attempt waits. Otherwise, if new tokens expire
+                    // before the response has arrived, each refresh would immediately start the next one.
                     let why = msg!("the new access token expired on its way");
                     let step = tokens.refresh.failed(ctx, why);
                     self.refresh_stopped(step);
@@ -800,10 +814,10 @@ impl Vault {
                 if may_concern_session {
                     tokens.start_refresh(ctx);
                 }
-                // Calls that waited for their turn.
+                // Other calls may have waited for this refresh to end, because they need a refresh for another token.
                 calls.resume(ctx, tokens);
             }
-            // The tokens are useless without the key, and cannot be refreshed (RFC 9449 5).
+            // Without their key, the tokens cannot be used or refreshed (RFC 9449 5).
             RefreshStep::KeyLost => {
                 // control: lost_key_ends_session
                 self.end_session(EndReason::StorageLost);
@@ -820,7 +834,8 @@ impl Vault {
         }
     }
 
-    /// Adopts the successor even if it could not be stored: the refresh token in memory is the only good one.
+    /// Handles the end of the write that stores the new tokens. Adopts the tokens even if the write failed, because the
+    /// previous refresh token is consumed.
     fn refresh_persisted(&mut self, op: OpId, ok: bool) {
         if self.ctx.keeps() {
             self.written(op, ok);
@@ -837,7 +852,7 @@ impl Vault {
 
     // The store.
 
-    /// Handles the end of a read without the lock.
+    /// Handles the result of a read of the store without the lock.
     fn unlocked_read_done(&mut self, stored: Stored) {
         let was_loading = self.ctx.is_loading();
         let is_unavailable = matches!(stored, Stored::Unavailable);
@@ -869,7 +884,7 @@ impl Vault {
             .plan_read(ctx, is_unavailable, is_refresh_sent);
     }
 
-    /// Handles the end of a read, under the lock or without.
+    /// Handles the result of a read of the store.
     fn read_done(&mut self, purpose: Purpose, stored: Stored) {
         if purpose == Purpose::ReadUnlocked {
             return self.unlocked_read_done(stored);
@@ -879,10 +894,11 @@ impl Vault {
         if matches!(stored, Stored::Unavailable) {
             persistence::set_store_failing(ctx, true);
             if tokens.refresh.is_queued(ctx) && !tokens.persistence.is_stored {
-                // The store never had the session, and so no other vault has it.
+                // The session was never stored, so no other vault can have refreshed it.
                 return tokens.send_refresh(ctx);
             }
-            // Another vault may have written to the store.
+            // Another vault may have refreshed the session and stored it, so this vault must not send its refresh
+            // token.
             self.try_later();
             self.tokens.persistence.unlock(&mut self.ctx);
             return self.resolve_doubt();
@@ -942,7 +958,8 @@ impl Vault {
         }
     }
 
-    /// Ends the session if a read of the store shows that it was idle for too long. Otherwise the session continues.
+    /// Ends the session if it has reached a limit, now that the store was read or cannot be read. Otherwise, if the
+    /// session was in doubt, it continues.
     fn resolve_doubt(&mut self) {
         let Self {
             ctx, tokens, calls, ..
@@ -980,8 +997,8 @@ impl Vault {
         }
     }
 
-    /// Plans another attempt after the lock was not granted, or the store was not read or written. No logout, callback
-    /// or refresh waits for that attempt.
+    /// Plans another attempt after the lock was not granted, or the store could not be read or written. Logouts,
+    /// callbacks and refreshes stop waiting for the store.
     fn try_later(&mut self) {
         self.hints.sign_out_not_stored(&mut self.ctx);
         self.tokens.persistence.plan_retry(&self.ctx);
@@ -992,7 +1009,7 @@ impl Vault {
     }
 }
 
-/// Returns true if the session began after this time of another vault's sign-out.
+/// Returns true if the session began after `at`, the time of a sign-out in another vault.
 fn session_began_after(ctx: &Context, at: UnixMillis) -> bool {
     let Context { session, now, .. } = ctx;
     let session = session.as_deref();

@@ -1,9 +1,11 @@
-//! Requests of pages to APIs: checked, sent with the current token, and delivered.
+//! Requests of pages to APIs. The vault checks each request, sends it with the current access token, and delivers the
+//! response to the page.
 //!
-//! A call waits only if there is no valid access token. After a 401, a call waits for one refresh and is sent again, if
-//! its body can be sent again. Until then the host holds the 401 back, which is delivered if no retry succeeds.
+//! A call waits only if there is no valid access token. After a 401, a call waits for one refresh and is then sent
+//! again, if its body can be sent again. During the refresh, the host holds the response with the 401 back. The page
+//! gets this response if the call cannot be sent again.
 //!
-//! - `call_list`: the calls in flight. `socket`: the part of a call that is a socket.
+//! - `call_list`: the calls in flight. `socket`: the state of a call that opens a socket.
 
 pub(super) mod call_list;
 #[cfg_attr(not(feature = "extended"), path = "basic/socket.rs")]
@@ -27,22 +29,23 @@ use crate::vault::refresh::Refresh;
 use crate::vault::step_up::StepUp;
 use crate::vault::tokens::Tokens;
 
-/// The calls that stop waiting for the refresh.
+/// The reason why waiting calls are given up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiters {
-    /// All waiting calls: those that wait for a token fail, and those that have received a 401 return it to the page.
+    /// No new token will come for now. Calls that wait for a token fail, unless the current token is still valid. Calls
+    /// that have received a 401 deliver it to the page.
     All,
     /// The session is over, so all waiting calls fail.
     SessionEnded,
 }
 
-/// The next step after the head of a response.
+/// The next step for a call after the head of its response has arrived.
 enum CallOutcome {
-    /// The response was handled.
+    /// The response was delivered or rejected.
     Done,
-    /// The call must be sent again with another nonce.
+    /// The call must be sent again with another nonce in its DPoP proof.
     Repeat,
-    /// The API refused the token of this generation: the response is held back until a refresh is over.
+    /// The API refused the token of this generation. The response is held back until a refresh is over.
     Hold { generation: u64, head: String },
 }
 
@@ -73,7 +76,7 @@ impl Calls {
         self.begin(ctx, tokens, page, call, admitted);
     }
 
-    /// Begins a call, or tells its page why not.
+    /// Begins an admitted call, or posts the error to the page.
     pub(super) fn begin(
         &mut self,
         ctx: &mut Context,
@@ -94,8 +97,8 @@ impl Calls {
         }
     }
 
-    /// Sends a call if the session has a valid token for it. Otherwise starts a refresh, and the call waits for its
-    /// result.
+    /// Sends a call if the session has a valid token for the call. Otherwise starts a refresh, and the call waits for
+    /// the refresh.
     pub(super) fn send_or_wait(&mut self, ctx: &mut Context, tokens: &mut Tokens, call: CallId) {
         if ctx.is_in_doubt() {
             return;
@@ -123,19 +126,20 @@ impl Calls {
 
     fn send_or_refresh(&mut self, ctx: &mut Context, tokens: &mut Tokens, call: CallId) {
         if !self.send(ctx, &mut tokens.dpop, call) {
-            // The token has expired in the meantime. The next refresh releases the call.
+            // The token has expired since it was checked. The next refresh releases the call.
             tokens.start_refresh_of(ctx, self.list.selector_of(call));
         }
     }
 
-    /// Continues the calls that waited: there may be a token now, or it is time to request one.
+    /// Sends each waiting call, or starts a refresh for it: a token may have arrived, or the vault may be able to
+    /// request one now.
     pub(super) fn resume(&mut self, ctx: &mut Context, tokens: &mut Tokens) {
         for call in self.list.waiting() {
             if self.list.can_resume(ctx, call) {
                 self.send_or_wait(ctx, tokens, call);
             }
         }
-        // The calls may have waited for a refresh of another vault.
+        // Calls that still hold a 401 need a refresh of this vault, because no other vault has brought a newer token.
         for selector in self.list.held() {
             if !ctx.is_in_doubt() {
                 self.await_refresh_of_held(ctx, tokens, selector);
@@ -143,7 +147,8 @@ impl Calls {
         }
     }
 
-    /// Starts a refresh for calls with a 401, or gives them up.
+    /// Starts a refresh for calls that have received a 401. If no refresh is possible, the calls deliver the 401 to
+    /// their pages.
     fn await_refresh_of_held(
         &mut self,
         ctx: &mut Context,
@@ -221,7 +226,7 @@ impl Calls {
         self.await_refresh_of_held(ctx, tokens, selector);
     }
 
-    /// Checks a request, and makes it a call that waits.
+    /// Checks a request. Returns a call that waits for a token.
     fn admit(
         &self,
         ctx: &Context,
@@ -250,7 +255,7 @@ impl Calls {
         error: &Error,
     ) {
         for &call in calls {
-            // While the old token is good, nobody needs a new one.
+            // As long as the current token is valid, a waiting call can be sent with it.
             let selector = self.list.selector_of(call);
             let is_usable = |s: &Session| s.access_token_of(selector, &ctx.now).is_some();
             let is_usable = ctx.session.as_deref().is_some_and(is_usable);
@@ -261,7 +266,7 @@ impl Calls {
                 CallStage::Held { head, .. } if waiters == Waiters::All => {
                     self.list.deliver(ctx, call, head);
                 }
-                // What it waits for is whether the session is alive.
+                // The call keeps waiting until the vault knows if the session is still alive.
                 CallStage::Waiting if is_usable && ctx.is_in_doubt() => {}
                 CallStage::Waiting if is_usable => {
                     self.send(ctx, dpop, call);
@@ -335,7 +340,7 @@ impl Calls {
         true
     }
 
-    /// Gives up all waiting calls: no token will come for now.
+    /// Gives up all waiting calls, because no new token will come for now.
     pub(super) fn give_up_all(
         &mut self,
         ctx: &mut Context,
@@ -347,7 +352,7 @@ impl Calls {
         self.give_up(ctx, dpop, &waiting, waiters, error);
     }
 
-    /// Gives up the calls that wait for this token.
+    /// Gives up the calls that wait for the token of `selector`.
     pub(super) fn give_up_calls_for(
         &mut self,
         ctx: &mut Context,
@@ -406,7 +411,8 @@ impl Calls {
         CallOutcome::Done
     }
 
-    /// Prepares a call to be sent again if its API asks for another nonce.
+    /// Prepares a call to be sent again if the API requires another nonce in the DPoP proof. Returns true if the call
+    /// is to be sent again.
     fn needs_other_nonce(
         &mut self,
         ctx: &mut Context,
@@ -437,8 +443,8 @@ impl Calls {
         true
     }
 
-    /// Rejects a call that could not be sent because the key for its proof is gone. Returns true if the call is of the
-    /// current session.
+    /// Rejects a call that could not be sent because the key for its proof is gone. Returns true if the call belongs to
+    /// the current session.
     #[cfg(feature = "extended")]
     pub(super) fn unsigned(&mut self, ctx: &mut Context, call: CallId) -> bool {
         let is_detached = self
@@ -463,8 +469,8 @@ fn head_text(id: RequestId, head: &ResponseHead) -> String {
         .finish()
 }
 
-/// Returns true if a refresh may help. RFC 6750 3.1: a 401 means that the token was refused, unless the API demands
-/// something that a refresh cannot provide.
+/// Returns true if the call may succeed after a refresh. A 401 means that the API refused the token (RFC 6750 3.1),
+/// unless the API demands something that a refresh cannot provide.
 fn is_worth_a_refresh(
     ctx: &Context,
     refresh: &Refresh,

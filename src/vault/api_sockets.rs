@@ -1,14 +1,16 @@
-//! Sockets of pages to APIs: opened with the current token, and closed when their session ends.
+//! Sockets of pages to APIs. The vault opens a socket with the current access token, and closes the socket when the
+//! session ends.
 //!
-//! A socket waits for a valid token as a call does, and is listed with the calls. The host passes its messages on. A
-//! socket stays open when its token expires; the API decides how long it accepts the token of the handshake.
+//! A socket is listed as a call, and waits for a valid token in the same way as other calls. The host passes the
+//! messages on the socket between the page and the API. A socket stays open when its token expires; the API decides how
+//! long it accepts the token of the handshake.
 //!
 //! If the worker's Content-Security-Policy does not allow a socket, the violation report contains the socket's whole
-//! address (CSP 3 5.4), and so a token in the query. The vault therefore tries such an address without the token first.
-//! Policies do not compare queries, so the result also holds for the address with the token.
+//! URL (CSP 3 5.4), including a token in the query. If the token goes in the query, the vault therefore first connects
+//! to the URL without its query. Policies ignore queries, so the result also applies to the URL with the token.
 //!
-//! A script cannot learn why a handshake failed (WHATWG `WebSockets` 3.1): a 401 looks like a network failure. So a
-//! failed handshake is not repeated.
+//! A script cannot learn why a handshake failed (WHATWG `WebSockets` 3.1): a 401 looks like a network failure. The
+//! vault therefore does not repeat a failed handshake.
 
 use crate::prelude::*;
 
@@ -24,26 +26,27 @@ use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
 use crate::vault::list;
 use crate::vault::message::{SocketRequest, message};
 
-/// Most sockets of one page at once.
+/// Largest number of sockets of one page at the same time.
 const MAX_SOCKETS_OF_A_PAGE: usize = 32;
-/// Most addresses that are remembered as allowed. Beyond that the oldest is forgotten, and is tried again at its next
-/// use.
+/// Largest number of URLs that are remembered as allowed. If there are more, the oldest is forgotten, and the next
+/// socket to it needs a probe again.
 const MAX_PROBED: usize = 64;
-/// Most sockets at once, over all pages.
+/// Largest number of sockets of all pages at the same time.
 const MAX_SOCKETS: usize = 128;
 
-/// The code that a socket is closed with when its session is over, or its token before it was sent: Unauthorized, of
-/// IANA's registry of WebSocket close codes.
+/// The close code if the session has ended, or if the token expired before it was sent: "Unauthorized" in IANA's
+/// registry of WebSocket close codes.
 const UNAUTHORIZED: u16 = 3000;
 
-/// The addresses that the worker's policy allows sockets to, without their queries. The oldest comes first.
+/// The URLs to which the worker's Content-Security-Policy allows sockets, without their queries. The oldest comes
+/// first.
 #[derive(Default)]
 pub(super) struct Sockets {
     probed: Vec<String>,
 }
 
 impl Sockets {
-    /// Checks a socket, and lists it as a call that waits.
+    /// Checks a request for a socket. Returns a call that waits for a token.
     pub(super) fn admit(
         ctx: &Context,
         list: &CallList,
@@ -74,7 +77,7 @@ impl Sockets {
         Ok(Box::new(call))
     }
 
-    /// Opens the call's socket, if the call is for a socket.
+    /// Opens the call's socket, or begins its probe. Returns false if the call is not for a socket.
     pub(super) fn open(&self, ctx: &mut Context, list: &mut CallList, call: CallId) -> bool {
         let is_inspected = ctx.is_inspected();
         let (Some(known), Some(session)) = (
@@ -90,7 +93,7 @@ impl Sockets {
         if matches!(socket.place, Place::Query { .. }) && socket.probe != Probe::Passed {
             let address = without_query(url);
             if !self.probed.iter().any(|probed| probed == address) {
-                // A refresh may end while the probe is in flight.
+                // The probe may already be in flight: the end of a refresh also leads here.
                 if socket.probe == Probe::None {
                     socket.probe = Probe::Pending;
                     let url = address.to_owned();
@@ -121,7 +124,7 @@ impl Sockets {
         true
     }
 
-    /// Handles the result of a probe. Returns true if the socket can be opened with the token.
+    /// Handles the result of a probe. Returns true if the socket can now be opened with the token.
     pub(super) fn handle_probe(
         &mut self,
         ctx: &mut Context,
@@ -153,7 +156,7 @@ impl Sockets {
         true
     }
 
-    /// Handles the opening of a socket.
+    /// Handles the event that a socket is open.
     pub(super) fn opened(ctx: &mut Context, list: &mut CallList, call: CallId, protocol: &str) {
         let is_it = |c: &Call| c.call == call && matches!(c.stage, CallStage::Sent { .. });
         let (Some(known), Some(session)) = (list::find(&mut list.calls, is_it), &ctx.session)
@@ -167,13 +170,15 @@ impl Sockets {
             .number("id", known.id.0)
             .text("protocol", websocket::visible(protocol, &socket.protocols))
             .finish();
-        // The token of now: the handshake may have taken longer than its own lived.
+        // The first message contains the current token, because the handshake may have taken so long that its token has
+        // expired.
         let selector = known.allowed.token_selector();
         if let Some(token) = session.latest_access_token_of(selector)
             && let Some(text) = socket.place.first_message(token)
         {
             if session.access_token_of(selector, &ctx.now).is_none() {
-                // A server may speak while a refresh is waited for, and the page does not know of the socket yet.
+                // The socket does not wait for a refresh: the server could send messages in the meantime, and the page
+                // does not know yet that the socket is open.
                 list.forget(call);
                 return send_close(ctx, call, "token_expired");
             }
@@ -184,7 +189,7 @@ impl Sockets {
         list.deliver(ctx, call, text);
     }
 
-    /// Closes the sockets of a session that is over.
+    /// Closes the open sockets when their session is over. `reason` is `None` if another session replaces it.
     pub(super) fn close(ctx: &mut Context, list: &mut CallList, reason: Option<EndReason>) {
         let reason = reason.map_or("replaced", EndReason::as_str);
         let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, CallStage::Waiting);

@@ -1,7 +1,7 @@
-//! The context: state that every part of the vault needs and that follows no rule of its own.
+//! The context: the state that all parts of the vault share. It has no rules of its own.
 //!
-//! It holds the configuration, the time, the session, the connected pages and the operations in flight, and it
-//! collects outputs. Parts take `&mut Context` and never see each other through it.
+//! The context holds the configuration, the time, the session, the connected pages and the operations in flight, and it
+//! collects the outputs. Parts take `&mut Context`. A part cannot reach another part through the context.
 
 use crate::prelude::*;
 
@@ -15,7 +15,7 @@ use crate::session::{self, EndReason, Session};
 use crate::vault::io::{CallId, Entropy, OpId, Output, PortId, RequestId};
 use crate::vault::message::{self, message};
 
-/// True if this build has an inspector.
+/// True if this build has the session inspector.
 pub(super) const HAS_INSPECTOR: bool = cfg!(feature = "extended");
 
 /// State that all parts share. See the [module](self).
@@ -29,21 +29,25 @@ pub(super) struct Context {
     pub(super) ports: Vec<PortId>,
     pub(super) session: Option<Box<Session>>,
     pub(super) end_reason: Option<EndReason>,
-    /// True if the provider seems to have ended the grant without saying so.
+    /// True if the provider keeps refusing the refresh token without a usable error code, so that the grant may have
+    /// ended.
     pub(super) is_suspected: bool,
     /// True if the last write, or the last read under the lock, failed.
     pub(super) is_store_failing: bool,
-    /// True if the store has been read. Until then no page is greeted.
+    /// True if the store has been read once. Before that, no page gets the message `ready`.
     pub(super) has_read_store: bool,
-    /// Set while the vault does not know if the session is still alive: the idle limit has passed since the last
-    /// activity that this vault knows, but the user may have been active in another vault. True if the user was active
-    /// here since then, which counts if the limit turns out not to have been reached.
+    /// Is `Some` while the vault does not know if the session is still alive: the idle limit has passed since the last
+    /// activity that this vault knows of, but the user may have been active in another vault. The value is true if the
+    /// user has become active here during the doubt. That activity counts only if a read of the store shows that the
+    /// session is alive.
     pub(super) doubt: Option<bool>,
-    /// True if a user is signed in in another vault and not here; `None` if nothing is known.
+    /// True if a user signed in in another vault and not in this one. `None` before the first hint of a sign-in or
+    /// sign-out.
     pub(super) elsewhere: Option<bool>,
-    /// Salt of the inspector's fingerprints.
+    /// The salt for the fingerprints of tokens in the inspector.
     pub(super) fingerprint_salt: [u8; 16],
-    /// Provider's clock minus the device's, in milliseconds, where the provider's `Date` is readable.
+    /// The provider's time minus the device's time, in milliseconds; 0 if the vault could not read the provider's
+    /// `Date` header.
     pub(super) clock_offset: i64,
     shown_warnings: Vec<Code>,
     operations: Vec<Operation>,
@@ -54,7 +58,8 @@ pub(super) struct Context {
 struct Operation {
     op: OpId,
     purpose: Purpose,
-    /// The time at which the operation is given up: a provider or store that hangs must not block a page.
+    /// The time at which the vault stops waiting for the operation: a provider or store that hangs must not block a
+    /// page.
     deadline: Option<Millis>,
 }
 
@@ -63,9 +68,9 @@ struct Operation {
 pub(super) enum Purpose {
     Metadata,
     Keys,
-    /// Checks that the provider can be reached, by an uncached request for its metadata or keys.
+    /// Checks, for a refresh, that the provider can be reached, by an uncached request for its metadata or keys.
     Probe,
-    /// Checks that the provider can be reached, for a login whose push got no readable response.
+    /// Checks the same for a login, after the pushed authorization request got no readable response.
     ProbeForLogin,
     MakeKey,
     Push,
@@ -85,12 +90,12 @@ pub(super) enum Purpose {
     /// Reads the store under the lock.
     ReadLocked,
     Write,
-    /// Writes a mark next to a stored session: the session has ended.
+    /// Stores a mark beside the stored session, which shows that the session has ended.
     Mark,
 }
 
 impl Purpose {
-    /// Returns true for requests to the token endpoint that may bring tokens.
+    /// Returns true if the operation is a request to the token endpoint that may return tokens.
     const fn brings_tokens(self) -> bool {
         matches!(self, Self::Exchange | Self::Refresh | Self::PollDevice)
     }
@@ -130,12 +135,14 @@ impl Context {
         bytes
     }
 
-    /// Returns the time for claims: the provider's if it is known, otherwise the device's.
+    /// Returns the time with which claims are checked and made, in seconds. This is the provider's time if it is known,
+    /// and otherwise the device's.
     pub(super) fn provider_seconds(&self) -> u64 {
         self.now.wall.saturating_add_signed(self.clock_offset) / 1000
     }
 
-    /// Records the provider's clock. Only responses to POST requests are certainly fresh; others may be cached.
+    /// Records the difference between the provider's clock and the device's. Only responses from the token endpoint
+    /// count, because a response to a GET may come from a cache and have an old `Date`.
     pub(super) fn record_server_time(&mut self, purpose: Purpose, outcome: &Outcome) {
         if let Outcome::Reply(reply) = outcome
             && let Some(date) = reply.date
@@ -157,13 +164,13 @@ impl Context {
         self.last_op
     }
 
-    /// Begins an operation that is given up after the longest time that a request to the provider may take.
+    /// Begins an operation with the time limit for requests to the provider.
     pub(super) fn begin_limited(&mut self, purpose: Purpose) -> OpId {
         let deadline = self.now.monotonic + self.config.request_timeout;
         self.begin_operation(purpose, Some(deadline))
     }
 
-    /// Continues an operation that has ended, with a new deadline.
+    /// Begins an operation that has ended again, under the same number and with a new deadline.
     pub(super) fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
         let deadline = Some(self.now.monotonic + self.config.request_timeout);
         self.operations.push(Operation {
@@ -173,13 +180,13 @@ impl Context {
         });
     }
 
-    /// Ends an operation and returns its purpose. `None` if it has ended before, or never began.
+    /// Ends an operation and returns its purpose. Returns `None` if the operation has already ended, or never began.
     pub(super) fn finish_operation(&mut self, op: OpId) -> Option<Purpose> {
         let i = self.operations.iter().position(|o| o.op == op)?;
         Some(self.operations.swap_remove(i).purpose)
     }
 
-    /// Ends an operation whose deadline has passed.
+    /// Ends one operation whose deadline has passed, if there is one.
     pub(super) fn expire_operation(&mut self) -> Option<(OpId, Purpose)> {
         let now = self.now.monotonic;
         let is_over = |o: &Operation| o.deadline.is_some_and(|at| at <= now);
@@ -214,7 +221,7 @@ impl Context {
         op
     }
 
-    /// Sends a GET for which a response in the browser's cache is not enough.
+    /// Sends a GET request to the provider. The host does not accept a cached response without validation.
     pub(super) fn get(&mut self, purpose: Purpose, url: String) -> OpId {
         let request = HttpRequest {
             proof: None,
@@ -235,7 +242,7 @@ impl Context {
         self.post(port, message::error(id, error));
     }
 
-    /// Refuses a page's request.
+    /// Posts an error in response to a page's request.
     #[inline(never)]
     pub(super) fn decline(&mut self, port: PortId, id: RequestId, code: Code, why: &str) {
         self.post_error(port, id, &Error::new(code, why));
@@ -262,7 +269,7 @@ impl Context {
         }
     }
 
-    /// Tells all pages what they may know of the session.
+    /// Posts the message `session` to all pages. It contains the information about the session that pages may have.
     pub(super) fn broadcast_session(&mut self) {
         if self.is_loading() {
             return;
@@ -271,7 +278,7 @@ impl Context {
         self.broadcast(&text);
     }
 
-    /// Ends a message with what a page may know of the session.
+    /// Completes a message with the information about the session that pages may have.
     pub(super) fn session_message(&self, message: &mut Writer) -> String {
         let view = self
             .session
@@ -292,7 +299,7 @@ impl Context {
         self.outputs.push(Output::Drop { call });
     }
 
-    /// Takes a page off the list. Returns true if the page was on the list.
+    /// Removes a page from the list of connected pages. Returns true if the page was on the list.
     pub(super) fn forget_port(&mut self, port: PortId) -> bool {
         let place = self.ports.iter().position(|known| *known == port);
         place.map(|i| self.ports.remove(i)).is_some()
@@ -300,17 +307,19 @@ impl Context {
 
     // The session.
 
-    /// Returns true if sessions are persisted.
+    /// Returns true if the configuration persists sessions.
     pub(super) const fn keeps(&self) -> bool {
         HAS_PERSISTENCE && self.config.keeps
     }
 
-    /// Returns whether the store accepts the session. `None` if sessions are not persisted.
+    /// Returns true if the store accepts the session, and false if the store fails. Returns `None` if sessions are not
+    /// persisted.
     fn is_kept(&self) -> Option<bool> {
         self.keeps().then_some(!self.is_store_failing)
     }
 
-    /// Returns true if calls must wait until it is known if the session is still alive.
+    /// Returns true while calls must wait, because the vault does not know if the session is still alive: see
+    /// [`Context::doubt`].
     pub(super) const fn is_in_doubt(&self) -> bool {
         self.keeps() && self.doubt.is_some()
     }
@@ -320,7 +329,7 @@ impl Context {
         self.keeps() && !self.has_read_store
     }
 
-    /// Returns the time until which something written now may be needed.
+    /// Returns the time until which a record that is stored now may be needed.
     pub(super) fn kept_until(&self) -> UnixMillis {
         self.now.wall.saturating_add(self.config.limits.absolute.0)
     }
@@ -344,7 +353,8 @@ impl Context {
 
     // Developers.
 
-    /// Reports a warning: to inspectors each time, and to the page at `port` only the first time that its code occurs.
+    /// Reports a warning. Inspectors get every warning. The page at `port` gets a warning only when its code occurs for
+    /// the first time.
     pub(super) fn warn_developer(&mut self, port: Option<PortId>, warning: &Error) {
         let code = warning.code();
         self.trace(code.as_str(), Some(warning.message()));
@@ -362,23 +372,23 @@ impl Context {
         self.post(port, text);
     }
 
-    /// Returns true if inspectors may listen.
+    /// Returns true if the configuration allows the session inspector.
     pub(super) const fn is_inspected(&self) -> bool {
         self.config.may_inspect()
     }
 
-    /// Reports an event that concerns no call.
+    /// Reports an event that does not belong to a call to the inspectors.
     pub(super) fn trace(&mut self, event: &'static str, detail: Option<&str>) {
         self.trace_members(event, None, None, None, detail);
     }
 
-    /// Reports an event that concerns the tokens of the current generation.
+    /// Reports an event of the tokens to the inspectors, with the tokens' current generation.
     pub(super) fn trace_generation(&mut self, event: &'static str) {
         let generation = self.session.as_deref().map(Session::generation);
         self.trace_members(event, None, None, generation, None);
     }
 
-    /// Reports an event that concerns a call.
+    /// Reports an event of a call to the inspectors.
     pub(super) fn trace_call(
         &mut self,
         event: &'static str,

@@ -1,10 +1,10 @@
 //! DPoP in the vault (RFC 9449): one key for each login and its session, a fresh proof for each token request and each
 //! request with a token, and the nonces that servers require in proofs.
 //!
-//! The core writes the proof; the host signs it and sends it with its request. No logout, abort or limit can come
-//! between the two.
+//! The core builds the proof. The host signs the proof and sends it in the request that it was built for. The request
+//! and the unsigned proof are one output, so the core cannot handle a logout, an abort or a limit between them.
 //!
-//! Revocations carry no proof: RFC 9449 defines proofs for token requests and for APIs.
+//! Revocation requests have no proof, because RFC 9449 defines proofs only for token requests and for requests to APIs.
 
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
@@ -19,7 +19,8 @@ use crate::session::Session;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output, ResponseHead};
 
-/// Smallest change of the provider's time, in milliseconds, that makes a second attempt with a refused proof worthwhile.
+/// Smallest change of the known clock offset, in milliseconds, after which a token request with a refused proof is sent
+/// again.
 const CLOCK_STEP: u64 = 1000;
 
 /// State for DPoP: nonces, keys, and token requests that carry a proof.
@@ -27,17 +28,17 @@ const CLOCK_STEP: u64 = 1000;
 pub(super) struct Dpop {
     provider_nonces: Nonces,
     api_nonces: Nonces,
-    /// Token requests in flight.
+    /// The token requests with a proof that are in flight.
     sent: Vec<TokenRequest>,
-    /// The keys that the host was last told to keep.
+    /// The thumbprints of the keys in the last [`Output::KeepKeys`].
     kept: Vec<String>,
 }
 
-/// A token request that has a proof.
+/// A token request with a proof.
 pub(super) struct TokenRequest {
     op: OpId,
     request: HttpRequest,
-    /// The URL in the form that the server reads: metadata may contain another form.
+    /// The normalized URL for the proof's claim `htu`. The URL in the metadata may be written in another form.
     htu: String,
     key: PublicKey,
     nonce: Option<String>,
@@ -53,12 +54,12 @@ pub(super) type BindingKey = PublicKey;
 pub(super) struct Proven {
     /// The nonce in the proof.
     nonce: Option<String>,
-    /// True if the request was sent once more, with another nonce.
+    /// True if the request was already sent a second time, with another nonce.
     was_repeated: bool,
 }
 
 impl Proven {
-    /// The state of a call that was not sent yet.
+    /// The state before the call is first sent.
     pub(super) const NONE: Self = Self {
         nonce: None,
         was_repeated: false,
@@ -66,7 +67,7 @@ impl Proven {
 }
 
 impl Dpop {
-    /// Sends a token request, with a proof if tokens are to be bound to `key`.
+    /// Sends a token request. If `key` is given, the request has a proof, and the tokens will be bound to that key.
     pub(super) fn send_proven(
         &mut self,
         ctx: &mut Context,
@@ -118,8 +119,9 @@ impl Dpop {
         ctx.outputs.push(Output::Send { op, request });
     }
 
-    /// Handles the response to a token request. Returns the request if it may succeed with the nonce that the
-    /// provider asks for (RFC 9449 8), or with the provider's time, which was unknown before.
+    /// Handles the response to a token request with a proof. Returns the request if it was refused but may succeed when
+    /// it is sent again. This is the case if the provider requires a new nonce (RFC 9449 8), or if the response has
+    /// shown that the provider's clock differs from the time in the proof.
     pub(super) fn on_response(
         &mut self,
         ctx: &Context,
@@ -149,14 +151,14 @@ impl Dpop {
         (may_help && !sent.was_repeated).then_some(sent)
     }
 
-    /// Sends a token request again, as the same operation.
+    /// Sends a token request again, under the same operation number.
     pub(super) fn repeat(&mut self, ctx: &mut Context, purpose: Purpose, mut sent: TokenRequest) {
         sent.was_repeated = true;
         ctx.resume_operation(sent.op, purpose);
         self.send_with_proof(ctx, sent);
     }
 
-    /// Makes the proof for a call that is about to be sent with the session's access token.
+    /// Builds the proof for a call that is about to be sent with an access token of the session.
     pub(super) fn prove_call(
         &self,
         ctx: &mut Context,
@@ -183,8 +185,8 @@ impl Dpop {
         Some(proof)
     }
 
-    /// Handles the response to a call. Returns true if the call may succeed with the nonce that the API asks for (RFC
-    /// 9449 9). `can_repeat` is true if it can be sent again.
+    /// Handles the response to a call. Returns true if the API requires another nonce (RFC 9449 9), and the call may
+    /// succeed when it is sent again with that nonce. `can_repeat` is true if the call can be sent again.
     pub(super) fn on_call_response(
         &mut self,
         url: &str,
@@ -194,7 +196,8 @@ impl Dpop {
     ) -> bool {
         self.api_nonces.record(url, head.dpop_nonce.as_deref());
         let nonce = self.api_nonces.get(url);
-        // An API that does not expose its challenge asks with another nonce.
+        // If the API's CORS headers do not expose `WWW-Authenticate`, a `DPoP-Nonce` header counts as the demand for a
+        // nonce.
         let asks = match &head.www_authenticate {
             Some(challenge) => www_authenticate::has_error(challenge, "use_dpop_nonce"),
             None => head.dpop_nonce.is_some(),
@@ -207,7 +210,7 @@ impl Dpop {
         may_help && !core::mem::replace(&mut proven.was_repeated, true)
     }
 
-    /// Tells the host which keys are still needed, if that has changed.
+    /// Tells the host which keys to keep, if the list has changed. `names` are the thumbprints of these keys.
     pub(super) fn keep_keys(&mut self, ctx: &mut Context, names: Vec<String>) {
         if names != self.kept {
             self.kept.clone_from(&names);

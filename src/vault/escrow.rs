@@ -1,23 +1,24 @@
-//! The key of a persisted session that a service worker holds in escrow (`persist: 'escrow'`). The key is only in the
-//! memory of that service worker and of the vaults.
+//! The escrow for the key that encrypts the stored session (`persist: 'escrow'`). The key is only in the memory of a
+//! service worker and of the vaults.
 //!
-//! Browsers stop a service worker after half a minute without a request, and its memory is lost. The key is therefore
-//! handed over repeatedly: when a page becomes hidden or visible, while the user does something and for a while after
-//! that, and when a page leaves, although the vault's worker may be gone by then. A worker that starts later requests
-//! the key.
+//! Browsers stop a service worker after half a minute without a request, and its memory is lost. The vault therefore
+//! sends the key to the service worker repeatedly: when a page connects, becomes hidden or visible, or leaves, and
+//! every [`PAUSE`] until [`PRESENCE`] after the user was last active. A vault that starts later gets the key from the
+//! service worker.
 
 use crate::base::clock::Millis;
 use crate::vault::context::Context;
 use crate::vault::io::Output;
 
-/// Interval at which the key is handed over, so that the service worker is not stopped.
+/// The interval at which the key is sent to the service worker. It is short enough that the browser does not stop the
+/// service worker.
 const PAUSE: Millis = Millis::from_secs(20);
 
-/// Longest time for which the key is handed over after the last sign of the user. After that the browser may save
-/// power.
+/// The time after the user's last activity during which the key is sent at this interval. After that time the browser
+/// may stop the service worker to save power.
 const PRESENCE: Millis = Millis::from_secs(300);
 
-/// Times at which the key is handed over.
+/// The time at which the key was last sent to the service worker, and the time until which it is sent again.
 #[derive(Default)]
 pub(super) struct Escrow {
     last: Millis,
@@ -25,7 +26,8 @@ pub(super) struct Escrow {
 }
 
 impl Escrow {
-    /// Hands the key over, and keeps doing so for a while: a page has connected, or the user did something.
+    /// Records that a page has connected, or that the user was active. Sends the key to the service worker now, and
+    /// repeatedly until [`PRESENCE`] from now.
     pub(super) fn record_presence(&mut self, ctx: &mut Context) {
         self.until = ctx.now.monotonic + PRESENCE;
         self.hand_over(ctx);
@@ -38,7 +40,7 @@ impl Escrow {
         }
     }
 
-    /// Returns the time at which the key is to be handed over again.
+    /// Returns the time at which the key must be sent to the service worker again.
     pub(super) fn due(&self, ctx: &Context) -> Option<Millis> {
         Some(self.last + PAUSE).filter(|due| is_needed(ctx) && *due <= self.until)
     }

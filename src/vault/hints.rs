@@ -1,21 +1,24 @@
-//! Hints between the vaults of one issuer and client on one origin: those of an older or newer deployment, whose
-//! worker file has another name or other content, and those in the dedicated workers of other tabs.
+//! Hints are short messages between the vaults of one issuer and client on one origin. Several such vaults exist if the
+//! tabs use dedicated workers, or after a deployment that changed the name or content of the worker's file.
 //!
-//! A hint tells of a sign-out or a sign-in in another vault. Any script of the origin can post one, so a hint may end
-//! a session, as `logout()` may. A hint never starts or extends a session, does not count as activity, and causes no
-//! navigation.
+//! A hint reports a sign-out or a sign-in in another vault. Any script of the origin can post a hint. A hint can
+//! therefore do no more than such a script can do with `logout()`: it may end a session. It never starts or extends a
+//! session, does not count as activity, and causes no navigation.
 //!
 //! | hint | what a vault does |
 //! |---|---|
-//! | sign-out, written to the store | reads the store if its own session is there and the store works; otherwise ends its session if that began before the sign-out. Before it greets its pages, it waits for the store to have the end |
-//! | sign-out, known to no store | ends its session and the stored one, if they began before the sign-out |
-//! | sign-out that could not be written | as above |
-//! | sign-in | without a store: tells its pages that a user is signed in elsewhere |
+//! | sign-out, written to the store | reads the store, if the vault's own session is in the store and the store works. Otherwise ends its session, if the session began before the sign-out |
+//! | sign-out, not written to a store | ends its own and the stored session, if they began before the sign-out |
+//! | sign-out that could not be written | with a store: the same as for a sign-out that was not written |
+//! | sign-in | without a store: tells its pages that a user is signed in in another vault |
 //! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
 //!
-//! The name of the host's channel contains the version of hints, the issuer and the client ([`channel`]), so the browser
-//! delivers a hint only to the vaults it concerns. Sign-outs always count. Reads of the store, and sign-ins, are limited
-//! to one in each [`PAUSE`].
+//! If a sign-out is written to the store, a vault that has not greeted its pages yet waits until the store has the end of
+//! the session, and then greets them.
+//!
+//! The host posts hints on a `BroadcastChannel` whose name contains the version of hints, the issuer and the client
+//! ([`channel`]), so the browser delivers a hint only to the vaults that it concerns. Every sign-out is handled.
+//! Sign-ins, and reads of the store after a sign-out, are limited to one in each [`PAUSE`].
 
 use crate::base::clock::{Millis, UnixMillis};
 use crate::config::Config;
@@ -24,13 +27,13 @@ use crate::vault::context::Context;
 use crate::vault::io::{Hint, News, Output, TIME_UNIT};
 use crate::vault::message::message;
 
-/// Shortest time between two hints that are acted on.
+/// Shortest time between two sign-ins that are handled, and between two reads of the store after sign-outs.
 const PAUSE: Millis = Millis::from_secs(1);
 
-/// Longest time for which an outdated vault continues, because its pages may have work to finish.
+/// The time after which an outdated vault stops. Before that its pages can finish their work.
 const STOP_AFTER: Millis = Millis::from_secs(300);
 
-/// Returns the name of the channel for hints. A vault that understands other hints must use another name.
+/// Returns the name of the channel for hints. If the format of hints changes, the name must change too.
 #[must_use]
 pub fn channel(config: &Config) -> String {
     [
@@ -42,25 +45,25 @@ pub fn channel(config: &Config) -> String {
     .concat()
 }
 
-/// The state of a vault that concerns hints: what it posts, and what it learned from hints of others.
+/// The state for hints that this vault posts, and for hints from other vaults.
 #[derive(Default)]
 pub(super) struct Hints {
-    /// The time at which the newest of this vault's pages was loaded. Of two builds, the one with the newer page is the
-    /// newer.
+    /// The time at which the newest page of this vault was loaded. If two vaults are of different builds, the vault
+    /// with the newer page has the newer build.
     loaded: UnixMillis,
     next_sign_in: Millis,
     next_read: Millis,
-    /// A user has signed in in a vault of a newer build.
+    /// True if a user has signed in in a vault of a newer build.
     is_outdated: bool,
-    /// The time at which this vault stops. The vault has already told its pages.
+    /// The time at which this outdated vault stops. Its pages have already been asked to reconnect.
     stop_at: Option<Millis>,
     has_stopped: bool,
-    /// The time of a sign-out for which other vaults read the store, which does not have it yet.
+    /// The time of a sign-out in this vault that was announced as stored, but is not written to the store yet.
     awaits_store: Option<UnixMillis>,
 }
 
 impl Hints {
-    /// Returns the time at which an input is due, if that is after `now`.
+    /// Returns the time at which this vault must stop, if that time is after `now`.
     pub(super) fn due(&self, now: Millis) -> Option<Millis> {
         self.stop_at.filter(|at| *at > now)
     }
@@ -68,16 +71,17 @@ impl Hints {
 
 /// The reaction to a sign-out in another vault.
 pub(super) enum SignOut {
-    /// The store decides: a user may have signed in since.
+    /// The vault reads the store, because a user may have signed in since the sign-out.
     ReadStore,
-    /// The store decides, but it was read a moment ago. The next read is at this time.
+    /// The vault reads the store at this time, because the last read was less than [`PAUSE`] ago.
     ReadStoreAt(Millis),
     /// The session ends.
     End,
 }
 
 impl Hints {
-    /// Tells the other vaults that a page signs out here. `is_stored` is true if the store will have the sign-out.
+    /// Tells the other vaults that a page of this vault signs out. `is_stored` is true if the sign-out will be written
+    /// to the store.
     pub(super) fn announce_sign_out(&mut self, ctx: &mut Context, is_stored: bool) {
         self.awaits_store = is_stored.then_some(ctx.now.wall);
         let news = if is_stored {
@@ -88,26 +92,26 @@ impl Hints {
         announce(ctx, news, round_up(ctx.now.wall));
     }
 
-    /// Notes that the store has what a sign-out here has changed.
+    /// Records that the sign-out in this vault was written to the store.
     pub(super) const fn sign_out_stored(&mut self) {
         self.awaits_store = None;
     }
 
-    /// Tells the other vaults that the store may never have the sign-out that was announced.
+    /// Tells the other vaults that the sign-out that was announced as stored may never be written to the store.
     pub(super) fn sign_out_not_stored(&mut self, ctx: &mut Context) {
         if let Some(at) = self.awaits_store.take() {
             announce(ctx, News::NotStored, round_up(at));
         }
     }
 
-    /// Tells the other vaults that a user has signed in here.
+    /// Tells the other vaults that a user has signed in in this vault.
     pub(super) fn announce_sign_in(&mut self, ctx: &mut Context) {
         ctx.elsewhere = ctx.elsewhere.map(|_| false);
         announce(ctx, News::SignedIn, self.loaded);
     }
 
-    /// Decides how to react to a sign-out in another vault. `has_stored` is true if the store works and has both
-    /// the session of this vault and the sign-out.
+    /// Decides how to react to a sign-out in another vault. `has_stored` is true if the store works and has the session
+    /// of this vault, and the sign-out is or will be written to it.
     pub(super) fn signed_out_elsewhere(&mut self, ctx: &Context, has_stored: bool) -> SignOut {
         if !has_stored {
             return SignOut::End;
@@ -129,15 +133,16 @@ impl Hints {
         }
         self.next_sign_in = now + PAUSE;
         self.is_outdated |= is_newer && hint.build != ctx.config.build;
-        // The store brings the session itself.
+        // Vaults that share a store get the new session from the store.
         if !ctx.keeps() && ctx.elsewhere != Some(true) {
             ctx.elsewhere = Some(true);
             ctx.broadcast_session();
         }
     }
 
-    /// Records the time at which a page that has connected was loaded. A page that names a time in the future could
-    /// make this vault the newest for good, or its hints too long to be posted as a number.
+    /// Records `loaded`, the time at which a page that has connected was loaded. A time in the future is replaced by
+    /// the current time. Otherwise a page could make this vault count as the newest permanently, or make the number
+    /// that represents a hint too large.
     pub(super) fn record_page(&mut self, ctx: &Context, loaded: UnixMillis) {
         self.loaded = self.loaded.max(loaded.min(ctx.now.wall));
     }
@@ -147,15 +152,17 @@ impl Hints {
         self.stop_at.map(|_| message("outdated").finish())
     }
 
-    /// Asks pages to reconnect if a user has signed in in a newer vault. Returns true when the vault has to stop:
-    /// all pages have left, or their time is over. `may_stop` is true if the store loses nothing with this vault.
+    /// Asks the pages to reconnect if a user has signed in in a newer vault. Returns true once, when this vault must
+    /// stop because all pages have left or [`STOP_AFTER`] has passed. `may_stop` is true if the store already has all
+    /// changes of this vault.
     pub(super) fn stop_if_outdated(&mut self, ctx: &mut Context, may_stop: bool) -> bool {
         if !self.is_outdated || self.has_stopped {
             return false;
         }
         let now = ctx.now.monotonic;
         let Some(stop_at) = self.stop_at else {
-            // A dedicated worker's session in memory would be lost: its page cannot reconnect to another tab's vault.
+            // The vault continues if its session is only in the memory of a dedicated worker: the session would be
+            // lost, because the page cannot connect to the vault of another tab.
             if !ctx.config.is_dedicated || ctx.keeps() || ctx.session.is_none() {
                 self.stop_at = Some(now + STOP_AFTER);
                 if let Some(text) = self.outdated_message() {
@@ -169,8 +176,8 @@ impl Hints {
     }
 }
 
-/// Returns the first time that a hint can state and that is not before `at`: a session that began before a sign-out must
-/// not count as a later one.
+/// Rounds a sign-out's time up, because [`Hint::to_number`] rounds it down to a multiple of [`TIME_UNIT`]. With an
+/// earlier time, a session that began just before the sign-out would count as newer and would not end.
 fn round_up(at: UnixMillis) -> UnixMillis {
     at.saturating_add(TIME_UNIT - 1)
 }

@@ -1,11 +1,11 @@
-//! Data for the session inspector: events, kinds, ages and fingerprints, but never a value.
+//! Data for the session inspector: events, and the kind, age and fingerprint of each token, but never its value.
 //!
-//! The inspector is off unless the configuration has `inspect: true`. A fingerprint is a hash salted with bytes that
-//! never leave the vault, so it distinguishes two tokens and reveals nothing else about them.
+//! The inspector is off unless the configuration has `inspect: true`. A fingerprint is the start of a salted hash of a
+//! token. The salt never leaves the vault, so fingerprints show only if two tokens differ.
 //!
-//! Few configurations use the inspector, and every user would download it. So the module for browsers is built with and
-//! without the inspector (the Cargo feature `extended`). Without it, [`Context::is_inspected`] is a constant, and the
-//! compiler removes the code that depends on it.
+//! Few configurations use the inspector, but every user would download it. The wasm module for browsers is therefore
+//! built twice: with the Cargo feature `extended`, which includes the inspector, and without it. Without that feature,
+//! [`Context::is_inspected`] always returns false, and the compiler removes the code that depends on it.
 
 use crate::Secret;
 use crate::base::clock::UnixMillis;
@@ -19,10 +19,10 @@ use crate::vault::context::Context;
 use crate::vault::io::{PortId, RequestId};
 use crate::vault::message::message;
 
-/// Hexadecimal digits of a fingerprint.
+/// The number of hexadecimal digits of a fingerprint.
 const DIGITS: usize = 8;
 
-/// Sends an inspector the kinds of the tokens and logins that the vault holds.
+/// Posts the list of the tokens and pending logins that the vault holds to an inspector.
 pub(super) fn inspect<'a>(
     ctx: &mut Context,
     pending: impl Iterator<Item = &'a Pending>,
@@ -46,7 +46,7 @@ fn holdings<'a>(ctx: &Context, pending: impl Iterator<Item = &'a Pending>) -> Ve
         session.for_each_token(|kind, token| {
             let (since, expires_at) = match kind {
                 "access_token" => (since, Some(expires_at)),
-                // Rotated together with the access token.
+                // The refresh token was rotated when the access token was issued.
                 "refresh_token" => (since, None),
                 _ => (session.id_token_since(), None),
             };

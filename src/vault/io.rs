@@ -13,20 +13,20 @@ use crate::egress::websocket::Handshake;
 use crate::oauth::dpop::{PublicKey, UnsignedProof};
 use crate::oauth::jwks::Algorithm;
 
-/// A page's connection, numbered by the host.
+/// The number of a page's connection. The host assigns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortId(pub u32);
 
-/// A page's message and, if it is a request for an API, that request; numbered by the host and
-/// never used twice.
+/// The number of a page's message and, if the message is a request to an API, of that call. The host assigns it and
+/// uses no number twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub u32);
 
-/// An operation that the host performs and reports on; numbered by the vault.
+/// The number of an operation that the host performs and reports on. The vault assigns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpId(pub u32);
 
-/// A page's own number for its request. Other pages may use the same number.
+/// The number that a page assigns to its request. Other pages may use the same number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
@@ -54,12 +54,12 @@ impl OpId {
     }
 }
 
-/// Tells if the body of a request can be sent a second time.
+/// The kind of a request's body. It decides if the request can be sent a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     /// The request has no body, or its body can be read again.
     Replayable,
-    /// A stream: gone once sent.
+    /// The body is a stream, which can be sent only once.
     OneShot,
 }
 
@@ -70,40 +70,40 @@ pub struct ResponseHead {
     pub status: u16,
     /// The reason phrase.
     pub status_text: String,
-    /// The URL of the response, without fragment.
+    /// The URL of the response, without its fragment.
     pub url: String,
-    /// True if that is another URL than the one requested.
+    /// True if `fetch` followed a redirect, so that `url` is not the requested URL.
     pub redirected: bool,
-    /// True if a body follows.
+    /// True if the response has a body.
     pub has_body: bool,
-    /// `WWW-Authenticate`, if the API exposes it.
+    /// The `WWW-Authenticate` header, if the API's CORS headers expose it.
     pub www_authenticate: Option<String>,
-    /// `DPoP-Nonce` (RFC 9449 8), if the API exposes it.
+    /// The `DPoP-Nonce` header (RFC 9449 8), if the API's CORS headers expose it.
     #[cfg(feature = "extended")]
     pub dpop_nonce: Option<String>,
 }
 
-/// The result of taking a stored login out of the store.
+/// The result of [`Output::Take`], which takes a stored login out of the store.
 #[derive(Clone, Debug)]
 pub enum Taken {
-    /// The login, which is no longer in the store.
+    /// The content of the login. The store no longer has it.
     Found(Secret),
-    /// The stored login was already taken out.
+    /// The login was already taken out of the store.
     Used,
-    /// The store has no login of that name.
+    /// The store has no usable login of this name.
     Absent,
     /// The store does not work.
     Unavailable,
 }
 
-/// The result of reading the store.
+/// The result of [`Output::Load`], which reads the stored session.
 #[derive(Clone, Debug)]
 pub enum Loaded {
-    /// The state that was persisted last.
+    /// The state that was stored last.
     Found(Secret),
-    /// Nothing ever was, or it was cleared.
+    /// The store has no state: none was stored, or the store was cleared.
     Nothing,
-    /// Something that does not open.
+    /// The stored state cannot be decrypted.
     Damaged,
     /// The store does not work.
     Unavailable,
@@ -112,14 +112,15 @@ pub enum Loaded {
 /// An event in another vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// A user signed out, and no store has the end of the session.
+    /// A user signed out, and the end of the session is not written to a store.
     SignedOut,
-    /// A user signed out, and the store that vaults share has the end of the session, or will have it soon. If it
+    /// A user signed out, and the end of the session is or will soon be in the store that the vaults share. If the end
     /// cannot be written, [`News::NotStored`] follows.
     SignedOutInStore,
     /// A user signed in.
     SignedIn,
-    /// The store may never have the sign-out that was announced at [`Hint::time`].
+    /// The sign-out at [`Hint::time`] was announced with [`News::SignedOutInStore`], but may never be written to the
+    /// store.
     NotStored,
 }
 
@@ -128,19 +129,20 @@ pub enum News {
 pub struct Hint {
     /// The event.
     pub news: News,
-    /// The build of the vault in which it happened: [`Config::build`](crate::config::Config::build).
+    /// The build of the vault that posted the hint: [`Config::build`](crate::config::Config::build).
     pub build: u16,
-    /// The time of the sign-out; for [`News::SignedIn`], the time at which the newest page of that vault was loaded.
+    /// The time of the sign-out. For [`News::SignedIn`], the time at which the newest page of the posting vault was
+    /// loaded.
     pub time: UnixMillis,
 }
 
-/// The unit of time in a posted hint, in milliseconds. Of the number's 53 bits, 35 are for the time, which is enough until
-/// the year 2106.
+/// The unit of time in a posted hint, in milliseconds. A posted number has 53 bits. 35 of these bits are for the time,
+/// which is enough until the year 2106.
 pub(super) const TIME_UNIT: u64 = 125;
 
 impl Hint {
-    /// Returns the hint as the number that is posted: two bits of news, sixteen of the build, and a time in eighths of
-    /// a second.
+    /// Returns the number that represents the hint on the channel. Its bits are, from the lowest: two for the news,
+    /// sixteen for the build, and the time in eighths of a second.
     #[must_use]
     pub fn to_number(self) -> f64 {
         let news = match self.news {
@@ -152,10 +154,10 @@ impl Hint {
         (news | (u64::from(self.build) << 2) | ((self.time / TIME_UNIT) << 18)) as f64
     }
 
-    /// Parses a posted number. Returns `None` if the number is not a hint.
+    /// Returns the hint that a posted number represents. Returns `None` if the number does not represent a hint.
     #[must_use]
     pub const fn from_number(number: f64) -> Option<Self> {
-        // NaN and negative numbers become 0.
+        // The cast turns NaN and negative numbers into 0, which is not a hint.
         let number = number as u64;
         let news = match number & 3 {
             1 => News::SignedOut,
@@ -175,15 +177,15 @@ impl Hint {
 /// An event that the host reports. `Debug` prints only the variant's name: a message may contain an authorization code.
 #[derive(Clone)]
 pub enum Input<'a> {
-    /// A page sent `text`; `call` is a new number, and names the body that came with it.
+    /// A page sent a message.
     Message {
         /// The page.
         port: PortId,
-        /// The message's number.
+        /// A new number for the message and for the body that came with it.
         call: CallId,
         /// JSON: a `PageMessage` of `pkg/src/protocol/messages.ts`.
         text: &'a str,
-        /// The body that came with the message.
+        /// The kind of the body that came with the message.
         body: Body,
     },
     /// A page is gone.
@@ -202,7 +204,7 @@ pub enum Input<'a> {
     Stored {
         /// The operation.
         op: OpId,
-        /// True if it is stored.
+        /// True if the content was stored.
         ok: bool,
     },
     /// The end of [`Output::Take`].
@@ -216,7 +218,7 @@ pub enum Input<'a> {
     Verified {
         /// The operation.
         op: OpId,
-        /// True if the signature is valid for that key.
+        /// True if the signature is valid for the key in [`Output::Verify`].
         valid: bool,
     },
     /// The end of [`Output::Load`].
@@ -231,11 +233,13 @@ pub enum Input<'a> {
         /// The operation.
         op: OpId,
     },
-    /// Another vault over the same store has changed the store.
+    /// Another vault that uses the same store has changed the store.
     Changed,
-    /// Another vault of this issuer and client has carried out [`Output::Hint`], or a script has posted this.
+    /// A hint was posted on the channel for hints. It comes from another vault of this issuer and client, or from any
+    /// script of the origin.
     Hinted(Hint),
-    /// The response to [`Output::Call`]; the host keeps the body until [`Output::Deliver`] or [`Output::Drop`].
+    /// The head of the response to [`Output::Call`] has arrived. The host keeps the body until [`Output::Deliver`] or
+    /// [`Output::Drop`].
     CallResponded {
         /// The call.
         call: CallId,
@@ -247,25 +251,25 @@ pub enum Input<'a> {
         /// The call.
         call: CallId,
     },
-    /// The response to [`Output::Call`] contains the token: [`crate::egress::token_reflection`].
+    /// The response to [`Output::Call`] contains an access token: see [`crate::egress::token_reflection`].
     CallReflected {
         /// The call.
         call: CallId,
     },
-    /// The body of a delivered call is complete, or the page does not read the rest.
+    /// The body of a delivered call has ended or failed, or a socket has closed.
     CallClosed {
         /// The call.
         call: CallId,
     },
-    /// The key that [`Output::MakeKey`] requested, or its failure.
+    /// The end of [`Output::MakeKey`].
     #[cfg(feature = "extended")]
     KeyMade {
         /// The operation.
         op: OpId,
-        /// The public half; `None` if the platform makes no such keys.
+        /// The public key; `None` if the platform cannot create such keys.
         key: Option<PublicKey>,
     },
-    /// [`Output::Call`] was not sent: the key that its proof is to be signed with is gone.
+    /// [`Output::Call`] was not sent, because the private key for its proof is gone.
     #[cfg(feature = "extended")]
     CallUnsigned {
         /// The call.
@@ -274,9 +278,9 @@ pub enum Input<'a> {
     /// The end of [`Output::ProbeSocket`].
     #[cfg(feature = "extended")]
     SocketProbed {
-        /// The call that the probe was for.
+        /// The call that needs the probed socket.
         call: CallId,
-        /// True if the worker's policy blocked the probe, or reported it.
+        /// True if the worker's Content-Security-Policy blocked the probe, or caused a report about it.
         is_blocked: bool,
     },
     /// The socket of [`Output::OpenSocket`] is open.
@@ -284,149 +288,147 @@ pub enum Input<'a> {
     SocketOpened {
         /// The call.
         call: CallId,
-        /// The sub-protocol that the server chose, or nothing.
+        /// The sub-protocol that the server chose, or an empty string.
         protocol: String,
     },
-    /// A timer fired. Early or late does not matter.
+    /// The timer fired. It may fire early or late.
     Tick,
-    /// The device woke up, came online, or a page became visible.
+    /// The device woke up or came online, or a page became visible or hidden.
     Woke,
 }
 
 /// A task for the host. `Debug` prints only the variant's name: an address may contain a `state`.
 pub enum Output {
-    /// Post this to a page.
+    /// Post a message to a page.
     Post {
         /// The page.
         port: PortId,
         /// JSON: a `VaultMessage` of `pkg/src/protocol/messages.ts`.
         text: String,
     },
-    /// Forget a page: it has gone.
+    /// Close the connection to a page and forget the page.
     Close {
         /// The page.
         port: PortId,
     },
-    /// Send a request to the provider and report [`Input::Responded`].
+    /// Send a request to the provider, and report [`Input::Responded`].
     Send {
         /// The request's number.
         op: OpId,
         /// The request.
         request: HttpRequest,
     },
-    /// Give up a request to the provider; its end need not be reported.
+    /// Cancel an operation. The host need not report its end.
     Cancel {
         /// The operation.
         op: OpId,
     },
-    /// Make a key pair for ES256 that is not extractable, keep the private half under its thumbprint, and report
-    /// [`Input::KeyMade`].
+    /// Create a key pair for ES256 whose private key is not extractable, keep the private key under the thumbprint of
+    /// the public key, and report [`Input::KeyMade`].
     #[cfg(feature = "extended")]
     MakeKey {
         /// The operation's number.
         op: OpId,
     },
-    /// Forget all keys but those with these thumbprints.
+    /// Forget all private keys except those with these thumbprints.
     #[cfg(feature = "extended")]
     KeepKeys {
         /// The thumbprints.
         names: Vec<String>,
     },
-    /// Seal and store a pending login, and report [`Input::Stored`].
+    /// Seal and store a pending login, or the mark that a session has ended, and report [`Input::Stored`].
     Store {
+        /// The operation's number.
+        op: OpId,
+        /// The name of the login or mark. The encryption key is derived from this name.
+        key: String,
+        /// The content to seal.
+        value: Secret,
+        /// The time after which it may be deleted.
+        expires_at: UnixMillis,
+        /// The thumbprint of the private key to store with the login. [`Output::Take`] restores this key.
+        #[cfg(feature = "extended")]
+        key_pair: Option<String>,
+    },
+    /// Take a pending login out of the store, so that no one can take it again, and report [`Input::Taken`].
+    Take {
         /// The operation's number.
         op: OpId,
         /// The name of the login.
         key: String,
-        /// The pending login.
-        value: Secret,
-        /// The time after which it may be deleted.
-        expires_at: UnixMillis,
-        /// The key to store along with it, and to have again when it is taken out, by its thumbprint.
-        #[cfg(feature = "extended")]
-        key_pair: Option<String>,
     },
-    /// Take a pending login out of the store, for good, and report [`Input::Taken`].
-    Take {
-        /// The operation's number.
-        op: OpId,
-        /// Its name.
-        key: String,
-    },
-    /// Verify a signature and report [`Input::Verified`].
+    /// Verify a signature, and report [`Input::Verified`].
     Verify {
         /// The operation's number.
         op: OpId,
         /// The algorithm of the signature.
         algorithm: Algorithm,
-        /// The public key: JSON (RFC 7517).
+        /// The public key as a JSON Web Key (RFC 7517).
         jwk: String,
         /// The signed bytes.
         signing_input: Secret,
         /// The signature.
         signature: Vec<u8>,
     },
-    /// Persist the tokens that are about to be adopted, and report [`Input::Stored`]. New tokens are not used before
-    /// that.
+    /// Store the state of the session, and report [`Input::Stored`]. The core uses new tokens only after this report.
     Persist {
         /// The operation's number.
         op: OpId,
-        /// The state to seal and store, in the place of what was stored before; `None` if sessions are not
-        /// kept, and the host need only report.
+        /// The state to seal and store in place of the previous state. `None` if sessions are not persisted; the host
+        /// then only reports.
         state: Option<Secret>,
         /// The time after which it may be deleted.
         expires_at: UnixMillis,
-        /// The key to store along with it, and to have again when it is loaded, by its thumbprint.
+        /// The thumbprint of the private key to store with the state. [`Output::Load`] restores this key.
         #[cfg(feature = "extended")]
         key_pair: Option<String>,
     },
-    /// Read what was persisted last, and report [`Input::Loaded`].
+    /// Read the state that was stored last, and report [`Input::Loaded`].
     Load {
         /// The operation's number.
         op: OpId,
     },
-    /// Wait for the lock that all vaults over this store share, and report [`Input::Locked`].
+    /// Request the lock that all vaults of this store share, and report [`Input::Locked`] when it is granted.
     Lock {
-        /// The operation's number. [`Output::Cancel`] gives the wait up.
+        /// The operation's number. [`Output::Cancel`] cancels the request for the lock.
         op: OpId,
     },
-    /// Give the lock back.
+    /// Release the lock.
     Unlock,
-    /// Tell the other vaults over this store that it has changed: [`Input::Changed`].
+    /// Tell the other vaults of this store that the store has changed. They get [`Input::Changed`].
     Announce,
-    /// Post this to all other vaults on the channel of this name: [`hints_channel`](crate::vault::hints_channel). They get
-    /// [`Input::Hinted`].
+    /// Post the hint to all other vaults on the channel that [`hints_channel`](crate::vault::hints_channel) names. They
+    /// get [`Input::Hinted`].
     Hint(Hint),
-    /// End this vault for good, and its worker with it: refuse its pages with `vault_outdated`.
+    /// Stop this vault permanently, and refuse its pages with `vault_outdated`.
     Stop,
-    /// Give the key that seals sessions to the service worker again, which holds the key in escrow. The outcome need
-    /// not be reported.
+    /// Send the key that seals sessions again to the service worker that holds the key in escrow. The host need not
+    /// report the result.
     HandKeyOver,
     /// Send a page's request to an API with the access token, and report [`Input::CallResponded`] or
-    /// [`Input::CallFailed`]. The same call may be sent again; the host keeps its body.
+    /// [`Input::CallFailed`]. The host keeps the request's body, because the core may send the same call again.
     Call {
         /// The call.
         call: CallId,
         /// The page.
         port: PortId,
-        /// The page's own number for it, which names the parts of the response's body.
+        /// The page's own number for the call. The host posts the chunks of the response's body with this number.
         id: RequestId,
         /// The request.
         request: Box<ApiRequest>,
     },
-    /// Find out whether the worker's Content-Security-Policy blocks or reports sockets to this address, by a
-    /// connection that carries no token, and report [`Input::SocketProbed`]. Whether the server accepts that
-    /// connection does not matter.
+    /// Find out if the worker's Content-Security-Policy blocks or reports sockets to a URL, by a connection without a
+    /// token, and report [`Input::SocketProbed`]. The server need not accept this connection.
     #[cfg(feature = "extended")]
     ProbeSocket {
         /// The call.
         call: CallId,
-        /// The address, without query.
+        /// The URL, without its query.
         url: String,
     },
-    /// Open a socket, and report [`Input::SocketOpened`] or [`Input::CallClosed`]. What came with the message is
-    /// the port by which the page sends and receives, and is told how the socket was closed; nothing goes through
-    /// before [`Output::Deliver`].
+    /// Open a socket, and report [`Input::SocketOpened`] or [`Input::CallClosed`]. A `MessagePort` came with the page's
+    /// message. The page uses this port to send and receive messages, and learns there how the socket was closed. The
+    /// host accepts messages from the page only after [`Output::Deliver`].
     #[cfg(feature = "extended")]
     OpenSocket {
         /// The call.
@@ -434,7 +436,7 @@ pub enum Output {
         /// The handshake.
         handshake: Box<Handshake>,
     },
-    /// Send this by a socket, before all that the page sends.
+    /// Send a message of the vault on a socket, before any message of the page.
     #[cfg(feature = "extended")]
     SendFirst {
         /// The call.
@@ -444,7 +446,7 @@ pub enum Output {
         /// The token that the message contains.
         token: Secret,
     },
-    /// Close a socket with this code and reason (RFC 6455 7.4), and tell its page.
+    /// Close a socket with a code and a reason (RFC 6455 7.4), and tell the page.
     #[cfg(feature = "extended")]
     CloseSocket {
         /// The call.
@@ -454,41 +456,43 @@ pub enum Output {
         /// The reason.
         reason: String,
     },
-    /// Give the response that the host holds to the page: first `text`, then its body, or what comes by the socket.
+    /// Deliver the response that the host holds to the page: first `text`, then the body. For a socket, post `text`,
+    /// and then pass messages between the page and the API.
     Deliver {
         /// The call.
         call: CallId,
-        /// JSON: `head` of `pkg/src/protocol/messages.ts`.
+        /// JSON: the message `head` or `socket` of `pkg/src/protocol/messages.ts`.
         text: String,
     },
-    /// Forget a call: stop it if it runs, drop its body and its response.
+    /// Forget a call: abort its request or close its socket, and drop its body and response.
     Drop {
         /// The call.
         call: CallId,
     },
 }
 
-/// A request to an API that a rule allows.
+/// A request to an API that the configuration allows.
 #[derive(Clone, Debug)]
 pub struct ApiRequest {
     /// The URL and the method.
     pub allowed: Allowed,
-    /// The value of `Authorization`.
+    /// The value of the `Authorization` header.
     pub authorization: Secret,
-    /// The access tokens that the response is searched for: the request's own, and the session's others that may still
-    /// be valid.
+    /// The access tokens that the response is searched for: the request's own token, and the session's other tokens
+    /// that may still be valid.
     pub searched: Vec<Secret>,
-    /// The proof for the header `DPoP`, to be signed (RFC 9449 7.1), each time that it is sent.
+    /// The unsigned proof for the `DPoP` header (RFC 9449 7.1). The host signs it.
     #[cfg(feature = "extended")]
     pub proof: Option<UnsignedProof>,
-    /// The members of Fetch's `RequestInit` that the page chose, as JSON: `headers`, a list of pairs, to which
-    /// the host adds the authorization; `cache`, `credentials`, `integrity`, `keepalive`, `priority`.
+    /// The members of Fetch's `RequestInit` that the page chose, as JSON: `headers`, `cache`, `credentials`,
+    /// `integrity`, `keepalive` and `priority`. `headers` is an array of pairs, to which the host adds the
+    /// `Authorization` header.
     pub init: String,
 }
 
-/// A source of unpredictable bytes: the host's.
+/// A source of unpredictable bytes, which the host provides.
 pub trait Entropy {
-    /// Fills `bytes` from a cryptographic source.
+    /// Fills `bytes` with bytes from a cryptographically secure source.
     fn fill(&mut self, bytes: &mut [u8]);
 }
 

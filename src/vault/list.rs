@@ -1,7 +1,7 @@
 //! Lists of operations in flight. These lists are short, so they are searched from the front.
 //!
-//! The items are boxed. Taking an item out of the list and putting it back therefore only moves a pointer, with the
-//! same machine code for all item types.
+//! The items are boxed, so that taking an item out of the list and putting it back moves only a pointer. The machine
+//! code for this is the same for all item types.
 #![allow(
     clippy::vec_box,
     reason = "see above: a third less code than with the values inline"
@@ -9,7 +9,7 @@
 
 use crate::prelude::*;
 
-/// Operations in flight, in the order in which they started.
+/// A list of operations in flight. An item that is taken out and put back moves to the end.
 pub(super) type List<T> = Vec<Box<T>>;
 
 /// Returns the first item for which `is_it` is true.

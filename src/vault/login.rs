@@ -1,5 +1,5 @@
-//! Beginning a login: metadata, then the authorization request, then a pending login in the store,
-//! and only then is the page told where to go.
+//! The beginning of a login. The vault fetches the provider's metadata, builds the authorization request and stores the
+//! pending login. Only after these steps, the page gets the URL to navigate to.
 
 pub(super) mod callback;
 #[cfg_attr(not(feature = "extended"), path = "basic/device.rs")]
@@ -63,7 +63,7 @@ impl Logins {
         }
     }
 
-    /// Begins a login for which the DPoP key is available, if it needs a key.
+    /// Continues a login that has its DPoP key, or does not need one.
     fn begin_with_key(
         &mut self,
         ctx: &mut Context,
@@ -85,7 +85,7 @@ impl Logins {
         }
     }
 
-    /// Continues the login that waited for its key.
+    /// Continues the login that waited for its DPoP key.
     pub(super) fn key_made(
         &mut self,
         ctx: &mut Context,

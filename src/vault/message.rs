@@ -1,8 +1,8 @@
-//! The messages between page and vault, on this side. The other side, and the list with a comment
-//! for each, is `pkg/src/protocol/messages.ts`.
+//! The vault's side of the messages between page and vault. `pkg/src/protocol/messages.ts` is the page's side, and
+//! describes each message.
 //!
-//! Messages of pages are hostile until they are parsed: sizes are limited, types are exact, and other messages are
-//! refused with `message_invalid`.
+//! A message of a page may be hostile. Its size is limited, and each member must have the exact type. Any other message
+//! is refused with `message_invalid`.
 
 use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, quote};
@@ -15,12 +15,12 @@ use crate::vault::io::RequestId;
 /// The version of the protocol.
 pub(super) const PROTOCOL: u64 = 1;
 
-/// Longest message that is read, in bytes.
+/// The longest message that is parsed, in bytes.
 pub(super) const MAX_MESSAGE: usize = 128 * 1024;
 
-/// A message of a page, with the page's own number for it.
+/// A message of a page, with the page's own number for the message.
 pub(super) struct PageMessage {
-    /// The page's number; 0 where the message has none.
+    /// The page's number for the message; 0 if the message has none.
     pub id: RequestId,
     /// The request.
     pub request: Request,
@@ -53,7 +53,7 @@ pub(super) enum Request {
     Abort,
     /// `logout`
     Logout {
-        /// True if the user is to be logged out at the provider too.
+        /// True if the user also wants to log out at the provider.
         provider: bool,
         /// The address to which the provider redirects after the logout.
         return_to: Option<String>,
@@ -69,7 +69,7 @@ pub(super) enum Request {
 }
 
 impl Request {
-    /// Returns true if the body that came with it is used.
+    /// Returns true if the request uses the body that came with its message.
     pub(super) const fn has_payload(&self) -> bool {
         match self {
             Self::Fetch(_) => true,
@@ -80,19 +80,19 @@ impl Request {
     }
 }
 
-/// A request for an API, not decided on yet.
+/// A request to an API, which has not been authorized yet.
 pub(super) struct FetchRequest {
     /// The URL as the page wrote it.
     pub url: String,
     /// The method as the page wrote it.
     pub method: String,
-    /// Not the user's doing.
+    /// True if the request is not an activity of the user, so it does not extend the idle timeout.
     pub background: bool,
-    /// The whole message.
+    /// All members of the message.
     members: Object,
 }
 
-/// A socket, not decided on yet.
+/// A request for a socket, which has not been authorized yet.
 #[cfg(feature = "extended")]
 pub(super) struct SocketRequest {
     /// The URL as the page wrote it.
@@ -101,8 +101,8 @@ pub(super) struct SocketRequest {
     pub protocols: Vec<String>,
 }
 
-/// The members of `RequestInit` among `RequestHead` in `pkg/src/protocol/messages.ts`, but for `headers` and
-/// `keepalive` texts.
+/// The members of Fetch's `RequestInit` that the message `fetch` may have: see `RequestHead` in
+/// `pkg/src/protocol/messages.ts`. All except `headers` and `keepalive` are strings.
 const INIT: &[&str] = &[
     "headers",
     "keepalive",
@@ -111,10 +111,10 @@ const INIT: &[&str] = &[
     "priority",
 ];
 
-/// Another member, which is not passed on as it is.
+/// The member of `RequestInit` whose value the vault may change.
 const CACHE: &str = "cache";
 
-/// The members of `login`.
+/// The members of the message `login`.
 const LOGIN: &str = if cfg!(feature = "extended") {
     "acrValues id loginHint maxAge mode params prompt returnTo scope t uiLocales"
 } else {
@@ -130,11 +130,14 @@ const NO_SUCH_LOGIN_OPTION: &str = if cfg!(feature = "extended") {
 };
 
 impl FetchRequest {
-    /// Serializes the `RequestInit` for the host: the members that the page chose, unchanged, and the cache mode.
+    /// Serializes the `RequestInit` for the host: the members that the page chose, and the cache mode that the vault
+    /// chooses.
     ///
-    /// The HTTP cache keeps a response that is rejected because it contains the token, and returns it in pieces (RFC
-    /// 9111 3.3, RFC 9110 14.2), or to the next user. So the vault stores no response in the HTTP cache, even if the
-    /// page asks for it. If the rule `caches`, a page may still demand a fresh response, but not a stale one.
+    /// The HTTP cache would also keep a response that the vault rejects because it contains the token. A page could
+    /// then read that response in parts by range requests (RFC 9111 3.3, RFC 9110 14.2), and the cache could return it
+    /// to the next user. By default, the vault therefore lets the browser store no response. If `caches` is true,
+    /// because the configuration allows caching for this API, the page's cache mode is used, except that `force-cache`
+    /// becomes `default`.
     pub(super) fn init(&self, caches: bool) -> String {
         let mut init = Writer::object();
         let mode = if !cfg!(feature = "extended") || !caches {
@@ -169,7 +172,7 @@ impl FetchRequest {
     }
 }
 
-/// Returns a list of two strings.
+/// Returns the two strings of an array that consists of two strings.
 fn pair(value: &Value) -> Option<(&str, &str)> {
     match value.as_array()? {
         [name, value] => Some((name.as_str()?, value.as_str()?)),
@@ -177,20 +180,20 @@ fn pair(value: &Value) -> Option<(&str, &str)> {
     }
 }
 
-/// A message that cannot be read; the page's number for it, if that could be.
+/// The error for a message that cannot be parsed.
 #[derive(Debug)]
 pub(super) struct Unreadable {
-    /// The page's number, or 0.
+    /// The page's number for the message; 0 if the number could not be parsed.
     pub id: RequestId,
     /// The error.
     pub error: Error,
 }
 
 impl PageMessage {
-    /// Reads a message.
+    /// Parses a message.
     ///
     /// # Errors
-    /// The reason why the message cannot be read.
+    /// The reason why the message cannot be parsed.
     pub(super) fn parse(text: &str) -> Result<Self, Unreadable> {
         let mut value = if text.len() > MAX_MESSAGE {
             Err(msg!("the message is longer than 131072 bytes"))
@@ -225,12 +228,12 @@ impl PageMessage {
     }
 }
 
-/// The members of a message. Getters give a default for what is unsound and remember that it was:
-/// one check at the end is a fraction of the code of one at each member.
+/// The members of a message. For a member of a wrong type, a getter returns a default and sets `are_sound` to false.
+/// One check of `are_sound` at the end needs much less code than a check after each member.
 struct Members<'a> {
     object: &'a mut Object,
     are_sound: bool,
-    /// The error message if they are not.
+    /// The error message for the case that `are_sound` is false.
     why: &'static str,
     /// The name of the invalid member, if the error message does not contain it.
     which: String,
@@ -282,7 +285,7 @@ impl Members<'_> {
                 false
             }
         };
-        // Unknown options are refused: otherwise a misspelled option would be ignored without notice.
+        // Unknown options are refused, because a misspelled option would otherwise be ignored silently.
         for (name, _) in self.object.iter() {
             if !strings::contains_word(LOGIN, name) {
                 self.are_sound = false;
@@ -406,12 +409,13 @@ fn with_fault(message: &mut Writer, error: &Error) -> String {
         .finish()
 }
 
-/// Returns the `error` message for operation `id`.
+/// Returns the `error` message for the page's request `id`.
 pub(super) fn error(id: RequestId, error: &Error) -> String {
     with_fault(message("error").number("id", id.0), error)
 }
 
-/// Returns the `error` message for callback `id`, with where the user was before the login, if that is known.
+/// Returns the `error` message for the page's callback `id`. `return_to` is the address that the user came from, if it
+/// is known.
 pub(super) fn callback_error(id: RequestId, error: &Error, return_to: Option<&str>) -> String {
     let mut message = message("error");
     message.number("id", id.0);
@@ -421,7 +425,7 @@ pub(super) fn callback_error(id: RequestId, error: &Error, return_to: Option<&st
     with_fault(&mut message, error)
 }
 
-/// Returns the `failed` message: the vault cannot serve any page.
+/// Returns the `failed` message, which says that the vault cannot serve the page.
 #[must_use]
 pub fn failed(error: &Error) -> String {
     with_fault(&mut message("failed"), error)

@@ -1,4 +1,4 @@
-//! Pages: greeting them, and choosing the one to disconnect.
+//! The greeting of pages, which is the message `ready`, and the choice of a page to disconnect.
 
 use crate::vault::api_calls::call_list::CallList;
 use crate::vault::context::Context;
@@ -6,11 +6,11 @@ use crate::vault::hints::Hints;
 use crate::vault::io::PortId;
 use crate::vault::message::{PROTOCOL, message};
 
-/// Greets a page: it learns of the session, and if this vault is about to stop.
+/// Greets a page. The page learns if there is a session, and if this vault is about to stop.
 pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {
     let mut ready = message("ready");
     ready.number("version", PROTOCOL);
-    // The page had to wait for the first read of the store.
+    // While the store is being loaded, a session can only come from the store.
     if ctx.is_loading() && ctx.session.is_some() {
         let is_escrowed = ctx.config.is_escrowed;
         ready.text("from", if is_escrowed { "escrow" } else { "storage" });
@@ -22,15 +22,15 @@ pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {
     }
 }
 
-/// Greets the pages that waited for the first read of the store.
+/// Greets all pages, which had to wait for the first read of the store.
 pub(super) fn greet_all(ctx: &mut Context, hints: &Hints) {
     for i in 0..ctx.ports.len() {
         greet(ctx, hints, ctx.ports[i]);
     }
 }
 
-/// Returns the page that was silent for the longest time, preferably one without a call. A page that crashed or was
-/// discarded has sent no `bye`.
+/// Returns the page that was silent for the longest time. Pages without a call in flight are preferred. A page that
+/// crashed or was discarded is still connected, because it has sent no `bye`.
 pub(super) fn silent_page(ctx: &Context, calls: &CallList) -> Option<PortId> {
     let is_idle = |port: &&PortId| !calls.has_calls(**port);
     let idle = ctx.ports.iter().find(is_idle);

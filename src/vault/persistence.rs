@@ -1,17 +1,18 @@
-//! The session in a store that several vaults share: dedicated workers of several tabs, or a worker that starts after
-//! another one has ended.
+//! The session in a store that several vaults share. Vaults share a store if several tabs have dedicated workers, or if
+//! a worker starts after another worker has ended.
 //!
-//! The vaults also share a lock. A vault that changes the store acquires the lock, reads the store, acts, and releases
-//! the lock when the store has the state of its memory. If it released the lock earlier, another vault could send a
-//! refresh token that is consumed. If a write to the store fails, the vault therefore keeps the lock and tries again. A
-//! vault that hears of a change reads the store without the lock.
+//! The vaults also share a lock. To change the store, a vault acquires the lock, reads the store, makes its change, and
+//! releases the lock when the store has the same state as the vault's memory. If the vault released the lock earlier,
+//! another vault could send a refresh token that is already consumed. If a write fails while the stored refresh token
+//! is consumed, the vault therefore keeps the lock and tries again. After a change by another vault, a vault reads the
+//! store without the lock.
 //!
-//! - `reader`: reading the store, with or without the lock.
+//! - `reader`: reads of the store, with or without the lock.
 //! - `lock`: the lock.
-//! - `tombstone`: the end of a session, which ends it in all vaults.
+//! - `tombstone`: the stored end of a session, which ends the session in all vaults.
 //! - `activity`: activity of the user, which keeps the session alive in all vaults.
 //!
-//! Only configurations with `session.persist` use this; it is part of the Cargo feature `extended`.
+//! Only configurations with `session.persist` use this module. It is part of the Cargo feature `extended`.
 
 pub(super) mod activity;
 pub(super) mod lock;
@@ -29,7 +30,8 @@ use lock::Lock;
 use reader::{Reading, Stored, UnlockedReads};
 use tombstone::{Ended, mark_of};
 
-/// Wait before the store is read or written again.
+/// The first wait before a failed read or write of the store is repeated. The wait doubles with each failure, up to
+/// [`LONGEST_RETRY`].
 const RETRY: Millis = Millis::from_secs(1);
 const LONGEST_RETRY: Millis = Millis::from_secs(60);
 
@@ -39,46 +41,50 @@ pub(super) struct Persistence {
     pub(super) lock: Lock,
     reads: UnlockedReads,
     pub(super) activity: Activity,
-    /// True if the store has had the session.
+    /// True if the store has, or had, this vault's session.
     pub(super) is_stored: bool,
-    /// The stored session that a login here has replaced. The store may have it until the new one is written.
+    /// The identifier of the stored session that a login in this vault has replaced. The store may still have the old
+    /// session until the new one is written.
     pub(super) replaced: Option<String>,
-    /// True if the store did not say if it has the session.
+    /// True if a write did not end in time, so the store may or may not have the session.
     may_be_stored: bool,
     /// True if the refresh token in the store may already be consumed.
     is_behind: bool,
     /// True if the session must be written to the store.
     pub(super) needs_save: bool,
-    /// A session that ended here, which the store does not have yet.
+    /// A session that ended in this vault. The store does not have its end yet.
     pub(super) ended: Option<Box<Ended>>,
-    /// Number of changes to be written, now and when the last write began. Later changes are not part of that write.
+    /// The number of changes so far, and the number when the last write began. If the two differ, that write did not
+    /// include the latest changes.
     changes: u32,
     changes_when_written: u32,
     failures: u32,
-    /// The time of the next attempt after the lock was not granted or the store not written.
+    /// The time of the next attempt, after the lock was not granted or a write failed.
     pub(super) retry_at: Option<Millis>,
 }
 
 /// The result of a write.
 pub(super) enum Written {
-    /// The vault already gave up this operation.
+    /// The vault no longer waited for this write.
     Late,
-    /// The store has the record. If `is_current`, the vault has nothing newer to write.
+    /// The store has the record. If `is_current` is true, the vault has no later changes to write.
     Done {
         is_current: bool,
     },
     Failed,
 }
 
-/// The use of what a read without the lock has found.
+/// The way to handle the result of a read without the lock.
 pub(super) enum ReadAction {
-    /// The store is read again first.
+    /// The result may be out of date. The store is read again before pages are greeted.
     Superseded,
     /// The session of this vault and the content of the store are merged.
     Merge(Stored),
-    /// This vault has the lock, so its memory is the newest state, except for an end that was written without the lock.
+    /// Only the end of the session is merged. This vault has the lock, so no other vault can have changed anything else
+    /// in the store.
     MergeEnd(Stored),
-    /// The record may be older than what this vault has read or written, so the store is read again.
+    /// The result may be older than a state that this vault has read or written under the lock, so the store is read
+    /// again.
     Ignored,
 }
 
@@ -88,7 +94,7 @@ impl Persistence {
         ctx.keeps() && self.is_stored && !ctx.is_store_failing
     }
 
-    /// Returns true if the store loses nothing when this vault stops.
+    /// Returns true if this vault can stop without losing a change that is not stored yet.
     pub(super) const fn is_up_to_date(&self, ctx: &Context) -> bool {
         !ctx.keeps() || (self.lock.is_free() && !self.needs_save && self.ended.is_none())
     }
@@ -101,7 +107,7 @@ impl Persistence {
         all.into_iter().flatten().min()
     }
 
-    /// Does what is due. Returns true if the lock is needed.
+    /// Starts the reads and writes that are due. Returns true if the lock is needed.
     pub(super) fn tick(&mut self, ctx: &mut Context) -> bool {
         if self.due(ctx).is_none_or(|at| at > ctx.now.monotonic) {
             return false;
@@ -140,8 +146,8 @@ impl Persistence {
         ctx.is_in_doubt() && is_reading
     }
 
-    /// Records that the user did something. Returns false if that may be too late: it is in doubt if the session is
-    /// alive.
+    /// Records that the user was active. Returns false if the activity does not count yet, because the session may
+    /// already have reached its idle limit.
     pub(super) fn touch(&mut self, ctx: &mut Context) -> bool {
         let counts = self.activity.record(ctx);
         if let Some(session) = ctx.session.as_mut().filter(|_| counts) {
@@ -152,7 +158,7 @@ impl Persistence {
 
     // Reads.
 
-    /// Begins the first read, with the first input.
+    /// Begins the first read of the store when the first input is handled.
     pub(super) fn begin(&mut self, ctx: &mut Context) {
         self.reads.begin(ctx);
     }
@@ -163,7 +169,7 @@ impl Persistence {
             return;
         }
         self.reads.forget_expected_end();
-        // The other vault had the lock, and may have released it.
+        // The other vault had the lock and may have released it by now, so a pending retry need not wait longer.
         self.retry_at = self.retry_at.map(|_| ctx.now.monotonic);
         if matches!(self.lock, Lock::Free | Lock::Requested(_)) || is_refresh_sent {
             self.reads.changed(ctx);
@@ -172,7 +178,8 @@ impl Persistence {
         }
     }
 
-    /// Records a sign-out in any vault while pages wait for the first read.
+    /// Records a sign-out in this or another vault while pages wait for the first read of the store. `at` is the time
+    /// of a sign-out that may never be written to the store.
     pub(super) fn signed_out_while_loading(&mut self, ctx: &mut Context, at: Option<UnixMillis>) {
         self.reads.signed_out(ctx, at);
     }
@@ -182,8 +189,8 @@ impl Persistence {
         self.reads.retry_at = Some(at);
     }
 
-    /// Handles the content of the store. Returns `None` if it is a session: its end may be stored beside it, and is
-    /// looked up first.
+    /// Handles the content of the store. If the content is a session, returns `None` and first looks for a mark that
+    /// the session has ended.
     pub(super) fn loaded(
         &mut self,
         ctx: &mut Context,
@@ -201,7 +208,7 @@ impl Persistence {
         None
     }
 
-    /// Handles the lookup of the end of a session.
+    /// Handles the result of the search for the mark that a session has ended.
     pub(super) fn mark_taken(&mut self, purpose: Purpose, taken: &Taken) -> Option<Stored> {
         self.reading(purpose)?.end_taken(taken)
     }
@@ -214,7 +221,7 @@ impl Persistence {
         }
     }
 
-    /// Sessions that were found in the store, while the marks of their ends are looked up.
+    /// Returns the sessions that were read from the store and for which the vault is looking for a mark of their end.
     pub(super) fn sessions_being_read(&self) -> impl Iterator<Item = &Session> {
         let under_lock = match &self.lock {
             Lock::Reading(reading) => Some(reading),
@@ -224,7 +231,7 @@ impl Persistence {
         readings.into_iter().flatten().filter_map(Reading::session)
     }
 
-    /// Handles the end of a read without the lock.
+    /// Handles the result of a read without the lock.
     pub(super) fn unlocked_read_done(&mut self, ctx: &mut Context, stored: Stored) -> ReadAction {
         self.reads.in_flight = None;
         let signed_out_at = match stored {
@@ -259,12 +266,12 @@ impl Persistence {
         }
     }
 
-    /// Reads the store once more when the lock is released.
+    /// Plans another read of the store after this vault releases the lock.
     pub(super) const fn read_after_unlock(&mut self) {
         self.reads.after_unlock = true;
     }
 
-    /// Decides when to read the store again after a read.
+    /// Reads the store again if it has changed during the read. If the store was unavailable, plans the next attempt.
     pub(super) fn plan_read(
         &mut self,
         ctx: &mut Context,
@@ -283,23 +290,23 @@ impl Persistence {
 
     // The lock.
 
-    /// Requests the lock. Returns true if this vault has it and can proceed.
+    /// Requests the lock. Returns true if this vault already has the lock, and no read or write is in flight under it.
     pub(super) fn request_lock(&mut self, ctx: &mut Context) -> bool {
         self.lock.request(ctx);
         self.lock.is_held()
     }
 
-    /// Shortens the wait for the lock: a page waits for work under it.
+    /// Shortens the wait for the lock, because a page waits for a login or logout to be stored.
     pub(super) fn shorten_wait(&self, ctx: &mut Context) {
         self.lock.shorten_wait(ctx);
     }
 
-    /// Records that no operation of the store is in flight under the lock.
+    /// Records that this vault has the lock, and that no read or write is in flight under it.
     pub(super) fn hold_lock(&mut self) {
         self.lock = Lock::Held;
     }
 
-    /// Reads the store: the lock was granted.
+    /// Reads the store after the lock was granted.
     pub(super) fn locked(&mut self, ctx: &mut Context) {
         self.reads.is_old = self.reads.is_reading();
         self.lock = Lock::Reading(Reading::default());
@@ -316,12 +323,12 @@ impl Persistence {
 
     // Writes.
 
-    /// Records a new session, which is to be written.
+    /// Records that a new session has begun and must be written.
     pub(super) fn begin_session(&mut self) {
         self.changes += 1;
         self.needs_save = true;
         self.is_stored = false;
-        // Until the session is written, the store has the one that has ended.
+        // Until the new session is written, the store has the session that has ended.
         let ended = self.ended.take();
         self.is_behind |= ended.is_some_and(|ended| ended.was_stored);
     }
@@ -332,7 +339,7 @@ impl Persistence {
         self.needs_save = false;
     }
 
-    /// Records that the refresh token in the store, if any, is consumed.
+    /// Records that the refresh token in the store, if the store has one, may be consumed.
     pub(super) const fn fall_behind(&mut self) {
         self.is_behind |= self.is_stored || self.may_be_stored;
     }
@@ -342,7 +349,7 @@ impl Persistence {
         self.failures == 0
     }
 
-    /// Writes `state` as this operation.
+    /// Writes `state` to the store, as the operation `op`.
     pub(super) fn persist(&mut self, ctx: &mut Context, op: OpId, state: Secret) {
         self.lock = Lock::Writing(op);
         self.changes_when_written = self.changes;
@@ -361,18 +368,18 @@ impl Persistence {
         self.persist(ctx, op, state);
     }
 
-    /// Records that the store did not respond in time: the write may still take place.
+    /// Records that a write did not end in time. The store may still complete it.
     pub(super) const fn not_written(&mut self) {
         self.may_be_stored = true;
     }
 
-    /// Handles the end of a write.
+    /// Handles the result of a write.
     pub(super) fn written(&mut self, ctx: &mut Context, op: OpId, ok: bool) -> Written {
         if !matches!(self.lock, Lock::Writing(written) if written == op) {
             return Written::Late;
         }
         self.lock = Lock::Held;
-        // A read in flight may find what was there before.
+        // A read that is in flight may return the state before this write.
         self.reads.is_old |= self.reads.is_reading();
         set_store_failing(ctx, !ok);
         if !ok {
@@ -381,7 +388,7 @@ impl Persistence {
         }
         self.activity.written(ctx, true);
         self.failures = 0;
-        // The attempt that it belongs to failed before.
+        // The write succeeded, so the retry that was planned after an earlier failure is not needed.
         self.retry_at = None;
         self.is_behind = false;
         self.may_be_stored = false;
@@ -394,8 +401,8 @@ impl Persistence {
         Written::Done { is_current }
     }
 
-    /// Releases the lock after a write that failed, if the store has nothing that is consumed: other vaults may use what
-    /// it has.
+    /// Releases the lock after a failed write, if other vaults can continue with the state in the store: its refresh
+    /// token is not consumed, and no end of a session is missing.
     pub(super) fn unlock_if_usable(&mut self, ctx: &mut Context) {
         // control: lock_is_held_until_stored
         if !self.is_behind && self.ended.is_none() {
@@ -404,7 +411,7 @@ impl Persistence {
         }
     }
 
-    /// Plans another attempt after the lock was not granted, or the store was not read or written.
+    /// Plans another attempt after the lock was not granted, or a read or write failed.
     pub(super) fn plan_retry(&mut self, ctx: &Context) {
         let wait = back_off(self.failures);
         self.failures += 1;
@@ -414,7 +421,7 @@ impl Persistence {
 
     // Ends.
 
-    /// Records a session that ended here, and has to end in all vaults. `token` is the refresh token to revoke.
+    /// Records that a session ended in this vault, and must end in all vaults. `token` is the refresh token to revoke.
     pub(super) fn end(
         &mut self,
         ctx: &Context,
@@ -428,8 +435,8 @@ impl Persistence {
         self.ended = Some(Box::new(ended));
     }
 
-    /// Marks a logout as one to be written without the lock, which was not granted in time. Returns false if no such
-    /// logout is waiting.
+    /// Prepares a logout to be written without the lock, because the lock was not granted in time. Returns false if
+    /// there is no unwritten logout, or if it was already prepared.
     pub(super) fn end_without_lock(&mut self, ctx: &mut Context) -> bool {
         let Some(ended) = &mut self.ended else {
             return false;
@@ -438,12 +445,12 @@ impl Persistence {
             return false;
         }
         ended.marks = Some(vec![ended.sid.clone()]);
-        // The store may have another session, which the logout ends as well.
+        // The store may have another session, which the logout also ends.
         self.reads.read(ctx);
         true
     }
 
-    /// Writes the marks of sessions that a logout ends: the store was read.
+    /// Writes the marks of the sessions that a logout ends, after the store was read.
     pub(super) fn write_marks(&mut self, ctx: &mut Context) {
         let marks = self.ended.as_mut().and_then(|e| e.marks.as_mut());
         for sid in marks.map(core::mem::take).unwrap_or_default() {
@@ -459,20 +466,20 @@ impl Persistence {
         }
     }
 
-    /// Limits a logout of another vault to sessions that had begun by this time.
+    /// Limits the recorded end, which comes from a sign-out at the time `at`, to sessions that began before this time.
     pub(super) fn limit_end(&mut self, at: &Instant) {
         if let Some(ended) = &mut self.ended {
             ended.at = *at;
         }
     }
 
-    /// Returns true if an end is not in the store yet.
+    /// Returns true if a session has ended in this vault and the store does not have its end yet.
     pub(super) const fn has_unwritten_end(&self, ctx: &Context) -> bool {
         ctx.keeps() && self.ended.is_some()
     }
 }
 
-/// Records if the store works, and tells pages when that changes.
+/// Records if the store fails, and tells pages if this has changed.
 pub(super) fn set_store_failing(ctx: &mut Context, is_store_failing: bool) {
     if ctx.is_store_failing != is_store_failing {
         ctx.is_store_failing = is_store_failing;
@@ -488,7 +495,7 @@ fn key_name(session: &Session) -> Option<String> {
     Some(session.key()?.thumbprint().to_owned())
 }
 
-/// Returns the wait after this number of earlier failures.
+/// Returns the wait before the next attempt, after this number of earlier failures.
 fn back_off(failures: u32) -> Millis {
     Millis(RETRY.0 << failures.min(6)).min(LONGEST_RETRY)
 }

@@ -10,9 +10,9 @@ use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
 use crate::vault::list::{self, List};
 use crate::vault::message::message;
 
-/// Largest number of calls of one page, so that the others can make some.
+/// Largest number of calls in flight of one page, so that other pages can also make calls.
 const MAX_CALLS_OF_A_PAGE: usize = 512;
-/// Largest number of calls in flight, over all pages.
+/// Largest number of calls in flight of all pages together.
 pub(in crate::vault) const MAX_CALLS: usize = 1024;
 
 /// A request of a page.
@@ -26,7 +26,7 @@ pub(in crate::vault) struct Call {
     pub(in crate::vault) body: Body,
     pub(in crate::vault) stage: CallStage,
     pub(in crate::vault) was_retried: bool,
-    /// True if the call was sent in a session that is over.
+    /// True if the call was sent with a token of a session that is over.
     pub(in crate::vault) is_detached: bool,
     /// The socket to open, if the call is not a request.
     pub(in crate::vault) socket: Option<BoxedSocket>,
@@ -82,7 +82,7 @@ impl Call {
 }
 
 impl CallList {
-    /// Returns an error if a page may not have another call, or not with this number.
+    /// Returns an error if the page has too many calls in flight, or already has one with this number.
     pub(in crate::vault) fn find_room(&self, (port, id): (PortId, RequestId)) -> Result<()> {
         let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
         if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
@@ -104,13 +104,13 @@ impl CallList {
         })
     }
 
-    /// Detaches calls from a session that is over. The responses to these calls are delivered, but no call is sent
-    /// again with the token of another session.
+    /// Detaches the calls from a session that is over. Responses to calls that were already sent are delivered, but
+    /// these calls are not sent again with the token of another session.
     pub(in crate::vault) fn detach(&mut self) {
         for call in &mut self.calls {
             match &mut call.stage {
                 CallStage::Sent { .. } => call.is_detached = true,
-                // The token of the new session differs from the refused token.
+                // The token of the new session differs from the refused token, so the call may be sent with it.
                 CallStage::Held { generation, .. } => *generation = 0,
                 _ => {}
             }
@@ -127,8 +127,8 @@ impl CallList {
         waiting
     }
 
-    /// Returns true if a call may be sent. A call that was answered with a 401 needs another token than the one that
-    /// was refused.
+    /// Returns true if a waiting call may be sent. A call that has received a 401 needs a newer token than the refused
+    /// one.
     pub(in crate::vault) fn can_resume(&self, ctx: &Context, call: CallId) -> bool {
         let session = ctx.session.as_deref();
         let can_go = |c: &Call| match c.stage {
@@ -140,7 +140,7 @@ impl CallList {
         self.calls.iter().any(|c| c.call == call && can_go(c))
     }
 
-    /// Returns the tokens that calls with a 401 need.
+    /// Returns the selectors of the tokens that calls with a 401 need.
     pub(in crate::vault) fn held(&self) -> Vec<TokenSelector> {
         let is_held = |c: &Call| matches!(c.stage, CallStage::Held { .. });
         let held = self.calls.iter().filter(|c| is_held(c));

@@ -11,13 +11,13 @@ pub(in crate::vault) struct Socket {
     pub(in crate::vault) probe: Probe,
 }
 
-/// A socket, as calls store it.
+/// A socket, in the form in which a call stores it.
 pub(in crate::vault) type BoxedSocket = Box<Socket>;
 
-/// The attempt without a token.
+/// The state of the probe, which is an attempt to connect without a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::vault) enum Probe {
-    /// The probe has not begun, or is not needed.
+    /// The probe has not begun, or no probe is needed.
     None,
     Pending,
     Passed,

@@ -1,4 +1,4 @@
-//! A build without logins on other devices.
+//! Stub for logins on other devices, for a build without the Cargo feature `extended`.
 
 use crate::base::http::Outcome;
 use crate::prelude::*;

@@ -1,4 +1,4 @@
-//! A build without DPoP: all tokens are bearer tokens.
+//! Stub for DPoP, for a build without the Cargo feature `extended`. In such a build, all tokens are bearer tokens.
 
 use crate::base::http::{HttpRequest, Outcome};
 use crate::oauth::authorization_request::Pending;

@@ -1,4 +1,4 @@
-//! A build without escrow.
+//! Stub for the escrow, for a build without the Cargo feature `extended`.
 
 use crate::base::clock::Millis;
 use crate::vault::context::Context;

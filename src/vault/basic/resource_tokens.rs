@@ -1,4 +1,5 @@
-//! A build without access tokens for single APIs: all calls use the session's own.
+//! Stub for separate access tokens for single APIs, for a build without the Cargo feature `extended`. In such a build,
+//! all calls use the session's own access token.
 
 use crate::Secret;
 use crate::base::clock::Instant;

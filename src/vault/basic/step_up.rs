@@ -1,4 +1,5 @@
-//! A build without step-up: pages get the response of an API as it is.
+//! Stub for step-up authentication, for a build without the Cargo feature `extended`. In such a build, pages get an
+//! API's demand as an ordinary response.
 
 use crate::oauth::authorization_request::Pending;
 use crate::vault::api_calls::call_list::CallList;

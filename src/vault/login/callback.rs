@@ -1,5 +1,5 @@
-//! The end of a login: the authorization response is matched with its pending login, the code is exchanged, the ID token
-//! validated, and a session begins.
+//! The end of a login. The vault matches the authorization response with its pending login, exchanges the code for
+//! tokens, validates the ID token, and begins a session.
 
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
@@ -20,21 +20,23 @@ use crate::vault::message::{callback_error, message};
 use crate::vault::provider::Provider;
 use crate::vault::verification::{Verification, unverified};
 
-/// Largest number of callbacks in flight.
+/// Largest number of authorization responses that are processed at the same time.
 const MAX_CALLBACKS: usize = 32;
 
-/// An authorization response, until its session begins.
+/// An authorization response that is being processed.
 pub(in crate::vault) struct Callback {
-    /// The page that waits. If the page has gone, the login continues, because its code cannot be used again.
+    /// The page that waits for the result. If the page has gone, the login continues, because the authorization code
+    /// cannot be used again.
     page: CallbackPage,
     key: String,
     stage: CallbackStage,
-    /// True if the user logged out in the meantime: the tokens are revoked.
+    /// True if the user logged out after the response arrived. The tokens of this login are then revoked.
     is_canceled: bool,
 }
 
 enum CallbackStage {
-    /// Waits before the login is taken out of the store: it would be used up in vain if the provider is unavailable.
+    /// Waits for metadata before the login is taken out of the store. A login can be taken out only once, and would be
+    /// lost if the provider is unavailable.
     NeedsMetadata(Box<AuthorizationResponse>),
     Taking(OpId, Box<AuthorizationResponse>),
     Exchanging(OpId, Box<Pending>, Instant),
@@ -42,7 +44,7 @@ enum CallbackStage {
 }
 
 impl Callback {
-    /// Returns the key that the tokens will be bound to.
+    /// Returns the key that the tokens of this login will be bound to.
     fn public_key(&self) -> Option<&PublicKey> {
         match &self.stage {
             CallbackStage::Exchanging(_, pending, _) | CallbackStage::Verifying(pending, _) => {
@@ -53,11 +55,11 @@ impl Callback {
     }
 }
 
-/// Callbacks in flight.
+/// The authorization responses that are being processed.
 #[derive(Default)]
 pub(in crate::vault) struct Callbacks {
     in_flight: List<Callback>,
-    /// Logins whose session the store does not have yet.
+    /// Completed logins whose session is not in the store yet.
     unstored: Vec<CompletedLogin>,
 }
 
@@ -68,7 +70,7 @@ impl CallbackStage {
 }
 
 impl Callbacks {
-    /// Begins a callback for a page at `url`.
+    /// Begins to process the authorization response in `url`, the address of a page.
     pub(in crate::vault) fn begin(
         &mut self,
         ctx: &mut Context,
@@ -97,7 +99,7 @@ impl Callbacks {
         }
     }
 
-    /// Takes a callback out of the list, to be put back if it is not over.
+    /// Takes a callback out of the list. The caller puts it back if the callback continues.
     fn take(&mut self, is_it: impl Fn(&CallbackStage) -> bool) -> Option<Box<Callback>> {
         list::take(&mut self.in_flight, |callback| is_it(&callback.stage))
     }
@@ -123,7 +125,7 @@ impl Callbacks {
         error: &Error,
     ) {
         while let Some(callback) = self.take(CallbackStage::needs_metadata) {
-            // The login is still in the store: where its user was is not known yet.
+            // The login is still in the store, so the address that the user came from is not known yet.
             callback.page.fail(ctx, logins, &callback.key, None, error);
         }
     }
@@ -144,7 +146,7 @@ impl Callbacks {
         let CallbackStage::Taking(_, authorization) = callback.stage else {
             return;
         };
-        // Canceled or not: the login is used up.
+        // The login was taken out of the store, even if it is canceled.
         let pending = match pending_login(ctx, logins, &callback.key, taken) {
             Ok(pending) => pending,
             Err(error) => {
@@ -173,8 +175,8 @@ impl Callbacks {
         }
     }
 
-    /// Records that the code is sent again, as the same operation: its tokens are not older than that. Returns false if
-    /// the login was canceled.
+    /// Records that the code is sent again, under the same operation number. The age of the tokens is counted from this
+    /// time. Returns false if the login was canceled.
     pub(in crate::vault) fn exchange_sent_again(&mut self, ctx: &Context, op: OpId) -> bool {
         let mut is_wanted = false;
         for callback in &mut self.in_flight {
@@ -232,7 +234,8 @@ impl Callbacks {
         }
     }
 
-    /// Verifies the tokens of a login on another device, which no page waits for as a callback.
+    /// Verifies the tokens of a login on another device. Such a login has no authorization response, so no page waits
+    /// for a callback.
     pub(in crate::vault) fn begin_detached(
         &mut self,
         ctx: &mut Context,
@@ -270,14 +273,14 @@ impl Callbacks {
         }
     }
 
-    /// Cancels the logins in flight: a page logs out, so they must not begin a session after that.
+    /// Cancels the callbacks in flight, so that they do not begin a session after a logout.
     pub(in crate::vault) fn cancel(&mut self) {
         for callback in &mut self.in_flight {
             callback.is_canceled = true;
         }
     }
 
-    /// Takes out the callbacks that wait for keys.
+    /// Takes the callbacks that wait for the provider's keys out of the list.
     pub(in crate::vault) fn take_waiting_for_keys(&mut self) -> List<Callback> {
         let mut waiting = Vec::new();
         let is_it = |stage: &CallbackStage| matches!(stage, CallbackStage::Verifying(_, v) if v.awaits_keys());
@@ -287,7 +290,8 @@ impl Callbacks {
         waiting
     }
 
-    /// Continues a callback that waited for keys.
+    /// Continues a callback that waited for the provider's keys. `failure` is the error if the keys could not be
+    /// fetched.
     pub(in crate::vault) fn resume_verification(
         &mut self,
         ctx: &mut Context,
@@ -365,20 +369,20 @@ impl Callbacks {
         }
     }
 
-    /// Completes a login when the store has its session: the page is likely to go away then, and a dedicated worker
-    /// with it.
+    /// Delays the completion of a login until the store has its session. After the completion the page is likely to
+    /// navigate away, which also ends a dedicated worker.
     pub(in crate::vault) fn complete_when_stored(&mut self, login: CompletedLogin) {
         self.unstored.push(login);
     }
 
-    /// Completes logins after the store has the session, or cannot store it at this time.
+    /// Completes the delayed logins, after the session was stored or could not be stored.
     pub(in crate::vault) fn complete_stored(&mut self, ctx: &mut Context, logins: &mut Logins) {
         for login in core::mem::take(&mut self.unstored) {
             login.complete(ctx, logins);
         }
     }
 
-    /// Returns the keys that tokens will be bound to.
+    /// Returns the keys that the tokens of these logins will be bound to.
     pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.in_flight
             .iter()
@@ -390,7 +394,7 @@ impl Callbacks {
 pub(in crate::vault) enum CallbackOutcome {
     /// Nothing to do.
     None,
-    /// Tokens of a login that failed.
+    /// A login failed after the provider had issued these tokens.
     Unused(Box<TokenSet>),
     /// A login whose tokens were accepted.
     Verified(Box<VerifiedLogin>),
@@ -405,7 +409,7 @@ pub(in crate::vault) struct VerifiedLogin {
     pub(in crate::vault) requested: Instant,
 }
 
-/// A login whose session has begun, and whose page is still to be told.
+/// A login whose session has begun, but whose page has not been told.
 pub(in crate::vault) struct CompletedLogin {
     page: CallbackPage,
     key: String,
@@ -413,7 +417,7 @@ pub(in crate::vault) struct CompletedLogin {
 }
 
 impl CompletedLogin {
-    /// Tells the page, and the opener of a popup, that the login is complete.
+    /// Tells the page that the login is complete. If the page is a popup, also tells the page that opened the popup.
     pub(in crate::vault) fn complete(&self, ctx: &mut Context, logins: &mut Logins) {
         if let Some((port, id)) = self.page.0 {
             let settled = message("settled")
@@ -428,7 +432,7 @@ impl CompletedLogin {
     }
 }
 
-/// The page that a callback was requested by, and its number for the callback, unless the page has gone.
+/// The page that requested a callback, and the page's number for the request. `None` if the page has gone.
 struct CallbackPage(Option<(PortId, RequestId)>);
 
 impl CallbackPage {
@@ -440,7 +444,8 @@ impl CallbackPage {
         self.0 = self.0.filter(|(page, _)| *page != port);
     }
 
-    /// Tells the page, and the opener of a popup, that the login has failed. The page also learns where its user was.
+    /// Tells the page that the login has failed. If the page is a popup, also tells the page that opened the popup. If
+    /// `pending` is given, the page also learns the address that the user came from.
     fn fail(
         &self,
         ctx: &mut Context,
@@ -497,7 +502,7 @@ fn exchange_request(
     ))
 }
 
-/// Returns the pending login that a callback belongs to.
+/// Returns the pending login `key`, and marks it as used.
 fn pending_login(
     ctx: &Context,
     logins: &mut Logins,
@@ -508,8 +513,8 @@ fn pending_login(
     let was_used = logins.mark_used(key);
     let pending = match taken {
         Taken::Used => None,
-        // Script of this origin can replace what is stored, and with it the key that tokens are bound to. While the
-        // vault that began the login is alive, what it remembers counts.
+        // The copy in memory is preferred to the stored login. A script of this origin can replace the stored login,
+        // and with it the key that the tokens will be bound to.
         _ if remembered.is_some() => remembered,
         Taken::Found(text) => Pending::from_json(text.expose()),
         Taken::Unavailable | Taken::Absent => None,
@@ -528,7 +533,7 @@ fn pending_login(
         };
         return Err(Error::new(code, why));
     };
-    // Script of this origin can write to the store, and sign with its key.
+    // The login may come from the store, to which scripts of this origin can write, so its members are checked again.
     pending.return_to =
         authorization_request::return_to(&ctx.config.redirect_uri, Some(&pending.return_to))?;
     pending.check_scope(&ctx.config);
@@ -551,11 +556,12 @@ fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
     Ok(())
 }
 
-/// Compares the granted scopes with those that the login asked for. Script of the page can add scopes to a request
-/// that is not pushed, but many providers also grant scopes of their own accord.
+/// Compares the granted scopes with the scopes that the login requested. A script of the page can add scopes to a
+/// request that is not pushed. Additional scopes do not prove such a change, because many providers grant scopes that
+/// were not requested.
 ///
 /// # Errors
-/// [`Code::ScopeExceeded`] if the configuration refuses such a grant.
+/// [`Code::ScopeExceeded`] if the provider granted additional scopes and the configuration does not allow this.
 fn check_granted(
     ctx: &mut Context,
     tokens: &TokenSet,
@@ -582,7 +588,7 @@ fn canceled() -> Error {
     Error::new(Code::LoginCanceled, msg!("the user logged out meanwhile"))
 }
 
-/// Returns the tokens of a code exchange.
+/// Returns the tokens in the response to a code exchange.
 fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
     let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
     #[cfg(feature = "extended")]

@@ -1,5 +1,5 @@
-//! A login on another device (RFC 8628). The rest of the vault treats it like the login of a popup: a page waits for it,
-//! and its tokens are verified like those of a callback.
+//! A login on another device (RFC 8628). The rest of the vault handles it like the login of a popup: a page waits for
+//! the result, and the tokens are verified in the same way as those of an authorization response.
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result};
@@ -19,7 +19,7 @@ use crate::vault::message::message;
 use crate::vault::provider::Provider;
 use crate::vault::verification::{Verification, unverified};
 
-/// The name of a login, the login, and its tokens to verify.
+/// The name of a login, the pending login, and the login's tokens, whose ID token is to be verified.
 type Granted = (String, Box<Pending>, Box<Verification>);
 
 impl Login {
@@ -29,7 +29,7 @@ impl Login {
 }
 
 impl Logins {
-    /// Requests the codes. The caller has already loaded the provider's metadata.
+    /// Requests the device code and the user code. The caller has already fetched the provider's metadata.
     pub(super) fn begin_device(
         &mut self,
         ctx: &mut Context,
@@ -39,7 +39,7 @@ impl Logins {
         match device_request(ctx, provider, &login) {
             Ok(op) => {
                 login.stage = LoginStage::AtDevice(Device::Asked(op));
-                // A device login has a time limit of its own.
+                // The lifetime of the codes limits this login instead of the deadline.
                 login.deadline = Millis::MAX;
                 self.put(login);
                 ctx.trace("login_started", None);
@@ -48,7 +48,7 @@ impl Logins {
         }
     }
 
-    /// Handles the response with the codes, which the page shows.
+    /// Handles the response with the codes. Posts the user code to the page, which shows it to the user.
     pub(in crate::vault) fn device_asked(
         &mut self,
         ctx: &mut Context,
@@ -81,7 +81,7 @@ impl Logins {
         self.put(login);
     }
 
-    /// Polls for the logins that are due.
+    /// Polls the token endpoint for each login whose next poll is due.
     pub(in crate::vault) fn poll_devices(
         &mut self,
         ctx: &mut Context,
@@ -128,7 +128,7 @@ impl Logins {
         outcome: &Outcome,
     ) -> CallbackOutcome {
         let Some(mut login) = self.take(|login| login.is_of(op)) else {
-            // The login was given up in the meantime.
+            // The login was canceled during the poll, so its tokens are not needed.
             let verdict =
                 device_authorization::read_poll(outcome, ctx.config.scheme(), Millis::ZERO);
             return match verdict {
@@ -143,7 +143,8 @@ impl Logins {
             PollOutcome::Pending(interval) => {
                 timing.op = None;
                 timing.interval = interval;
-                // The interval begins with the response: a slow provider is not asked more often.
+                // The interval until the next poll starts when the response arrives, so that a slow provider is not
+                // polled more often.
                 timing.asked_at = ctx.now;
                 self.put(login);
             }
@@ -177,7 +178,8 @@ impl Logins {
                 return Err(tokens);
             }
         };
-        // No response of an authorization endpoint has such a key: theirs are hashes.
+        // This name contains a space. The names of all other logins are hashes without a space, so the names cannot be
+        // equal.
         let mut key = "device ".to_owned();
         json::write_number(&mut key, op.0.into());
         let pending =
@@ -204,7 +206,8 @@ fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Resu
         || params.max_age.is_some()
         || !params.extended.more.is_empty()
     {
-        // RFC 8628 3.1 has no such parameters: what was asked for would not be so.
+        // The device authorization request has no such parameters (RFC 8628 3.1), so the provider would ignore these
+        // options.
         let why = msg!(
             "login({ mode: 'device' }) takes no prompt, acrValues, maxAge or params: ask for them in another mode"
         );

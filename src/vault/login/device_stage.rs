@@ -13,18 +13,18 @@ pub(in crate::vault) enum Device {
     Shown(Box<DeviceAuthorization>, Timing),
 }
 
-/// Times of the polls.
+/// The times that decide when the token endpoint is polled.
 pub(in crate::vault) struct Timing {
     pub(super) shown_at: Instant,
     pub(super) interval: Millis,
-    /// Time of the last poll, or of showing the code to the user.
+    /// The time of the last poll or of its response. Before the first poll, the time at which the codes arrived.
     pub(super) asked_at: Instant,
-    /// The poll in flight.
+    /// The operation of the poll in flight.
     pub(super) op: Option<OpId>,
 }
 
 impl Device {
-    /// Returns the monotonic time of the next poll, or of the code's expiry.
+    /// Returns the monotonic time of the next poll or of the codes' expiry, whichever is earlier.
     pub(super) fn due(&self) -> Option<Millis> {
         match self {
             Self::Shown(shown, timing) if timing.op.is_none() => {

@@ -1,4 +1,4 @@
-//! Logins in flight, and the pending logins that are in memory.
+//! The logins in flight, and the copies of pending logins in memory.
 
 use crate::prelude::*;
 
@@ -14,18 +14,20 @@ use crate::vault::message::message;
 
 /// Largest number of logins in flight.
 const MAX_LOGINS: usize = 32;
-/// Largest number of them that one page may have begun, so that other pages can begin some.
+/// Largest number of logins in flight of one page, so that other pages can also begin logins.
 const MAX_LOGINS_OF_A_PAGE: usize = 4;
 
-/// Logins that pages began.
+/// The logins that pages of this vault have begun.
 #[derive(Default)]
 pub(in crate::vault) struct Logins {
     pub(super) in_flight: List<Login>,
-    /// Pending logins in memory, for vaults whose store does not work.
+    /// Copies of the pending logins, by name. They are preferred to the store, which may not work and which scripts of
+    /// this origin can change.
     remembered: Vec<(String, Box<Pending>)>,
-    /// Names of logins whose response came, so that a second response is told from an unknown one.
+    /// The names of logins that have received their authorization response. A second response to such a login gets
+    /// another error than a response to an unknown login.
     used: Vec<String>,
-    /// True if the provider does not let this client push authorization requests.
+    /// True if the provider did not accept a pushed authorization request from this client.
     pub(super) is_pushing_refused: bool,
 }
 
@@ -33,26 +35,27 @@ pub(in crate::vault) struct Login {
     pub(in crate::vault) port: PortId,
     pub(in crate::vault) id: RequestId,
     pub(in crate::vault) params: Box<LoginParams>,
-    /// Time at which the page is told that no response came.
+    /// The time at which the login fails because no authorization response has arrived.
     pub(in crate::vault) deadline: Millis,
     pub(in crate::vault) stage: LoginStage,
-    /// The key that the tokens of a login on another device are to be bound to.
+    /// The key that the tokens of this login will be bound to, if it is a login on another device.
     pub(in crate::vault) key: Option<PublicKey>,
 }
 
 pub(in crate::vault) enum LoginStage {
     NeedsMetadata,
-    /// The host makes the key that its tokens are to be bound to.
+    /// The host creates the key that the login's tokens will be bound to.
     MakingKey(OpId),
-    /// The authorization request is pushed to the provider before the page gets the address to navigate to.
+    /// The authorization request is pushed to the provider before the page gets the URL to navigate to.
     Pushing(OpId, Box<AuthorizationRequest>),
     Storing {
         op: OpId,
         url: String,
     },
-    /// The user is at another device.
+    /// The user logs in on another device.
     AtDevice(Device),
-    /// A popup is at the provider; its opener waits.
+    /// A popup is at the provider, and the page that opened it waits. Also a login on another device whose tokens are
+    /// being verified.
     AtProvider {
         key: String,
     },
@@ -77,13 +80,14 @@ impl Logins {
         list::take(&mut self.in_flight, is_it)
     }
 
-    /// Takes the pending login called `key` out of memory, if it is there.
+    /// Removes and returns the copy of the pending login `key`, if there is one.
     pub(in crate::vault) fn recall(&mut self, key: &str) -> Option<Box<Pending>> {
         let i = self.remembered.iter().position(|(k, _)| k == key)?;
         Some(self.remembered.swap_remove(i).1)
     }
 
-    /// Marks the login called `key` as answered. Returns true if the login was answered before.
+    /// Records that the login `key` has received its authorization response. Returns true if it had already received
+    /// one.
     pub(in crate::vault) fn mark_used(&mut self, key: &str) -> bool {
         if self.used.iter().any(|used| used == key) {
             return true;
@@ -95,7 +99,7 @@ impl Logins {
         false
     }
 
-    /// Returns the keys that tokens will be bound to.
+    /// Returns the keys that the tokens of these logins will be bound to.
     pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         let in_flight = self
             .in_flight
@@ -120,12 +124,13 @@ impl Logins {
         }
     }
 
-    /// Remembers a login. Never evicts one to make room: the vault would then trust what script wrote to the store.
+    /// Keeps a copy of a pending login in memory. No copy is removed to make room for another: without the copy, the
+    /// vault would have to trust the store, to which scripts of this origin can write.
     fn remember(&mut self, key: String, pending: Box<Pending>) {
         self.remembered.push((key, pending));
     }
 
-    /// Returns true if a page may not begin another login.
+    /// Returns true if the page must not begin another login.
     pub(super) fn are_too_many(&self, port: PortId) -> bool {
         let logins = self.in_flight.iter();
         let of_this_page = logins.filter(|login| login.port == port).count();
@@ -133,8 +138,9 @@ impl Logins {
         is_full || of_this_page == MAX_LOGINS_OF_A_PAGE
     }
 
-    /// Sends the user to the provider. The login of a popup is only kept in memory, because the opener stays open, and
-    /// this vault with it. A login that navigates the page away must survive in the store.
+    /// Tells the page the URL to navigate to, or stores the login first. The login of a popup is only kept in memory,
+    /// because the page that opened the popup stays open and keeps this vault alive. A login that navigates the page
+    /// away must be stored first.
     #[expect(clippy::boxed_local, reason = "moving a box is less code")]
     pub(super) fn navigate_or_store(
         &mut self,
@@ -208,7 +214,7 @@ impl Logins {
         }
     }
 
-    /// Tells the opener of a popup how its login ended.
+    /// Tells the page that opened a popup how the popup's login has ended.
     pub(in crate::vault) fn complete_opener(
         &mut self,
         ctx: &mut Context,

@@ -1,8 +1,10 @@
-//! A login whose request is pushed (RFC 9126): the provider gets the parameters before the page is told where to go.
+//! Pushed authorization requests (RFC 9126). The vault sends the parameters of a login to the provider before the page
+//! gets the URL to navigate to.
 //!
-//! With `par: 'auto'` a provider that announces the endpoint may still not accept this client there: it may want client
-//! authentication, or its CORS may not allow this origin. In that case this vault stops pushing requests and warns
-//! once. Any other error fails the login, since script of the page could profit from a request that is not pushed.
+//! With `par: 'auto'`, a provider that announces the endpoint may still not accept requests from this client: it may
+//! require client authentication, or its CORS headers may not allow this origin. In that case the vault stops pushing
+//! requests and warns once. After any other error the login fails. A fallback would help an attacker: a script of the
+//! page can change a request that is not pushed.
 
 use crate::base::error::{Code, Error};
 use crate::config::Pushing;
@@ -15,7 +17,7 @@ use crate::vault::login::in_flight::{Login, LoginStage, Logins};
 use crate::vault::provider::Provider;
 
 impl Logins {
-    /// Pushes the request of a login, or begins the login without that.
+    /// Pushes the authorization request of a login, or continues the login without a push.
     pub(super) fn push_or_begin(
         &mut self,
         ctx: &mut Context,
@@ -50,7 +52,7 @@ impl Logins {
         ctx.decline(login.port, login.id, Code::Unsupported, why);
     }
 
-    /// Handles the end of a push, or of the probe after a push.
+    /// Handles the result of a push, or of the probe that follows a push without a readable response.
     pub(in crate::vault) fn pushed(
         &mut self,
         ctx: &mut Context,
@@ -79,7 +81,8 @@ impl Logins {
                 return self.navigate_or_store(ctx, login, begun, url);
             }
             PushOutcome::Unreadable(_) if is_optional => {
-                // Either nothing can be reached, or this endpoint does not let this origin read its response.
+                // Either the provider cannot be reached, or this endpoint's CORS headers do not let this origin read
+                // the response. A probe shows which.
                 login.stage =
                     LoginStage::Pushing(provider.send_probe(ctx, Purpose::ProbeForLogin), begun);
                 return self.put(login);
@@ -100,7 +103,7 @@ impl Logins {
                 if !is_required {
                     self.is_pushing_refused = true;
                     ctx.warn_developer(Some(login.port), &error);
-                    // From now on they are not pushed.
+                    // Because of `is_pushing_refused`, this call continues the login without a push.
                     return self.push_or_begin(ctx, provider, login, begun);
                 }
                 error

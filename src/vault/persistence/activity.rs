@@ -1,31 +1,32 @@
-//! Activity of the user, which is persisted within fifteen seconds. No vault ends a session for lack of activity before
-//! it has read the store: the user may have been active in another tab.
+//! The activity of the user, which is stored within fifteen seconds. Before a vault ends a stored session at the idle
+//! limit, it reads the store, because the user may have been active in another tab.
 
 use crate::base::clock::Millis;
 use crate::vault::context::Context;
 
-/// Longest time before activity is persisted.
+/// The longest time until an activity is stored.
 const DELAY: Millis = Millis::from_secs(15);
 
 /// The activity in this vault.
 #[derive(Default)]
 pub(in crate::vault) struct Activity {
-    /// The latest time at which the activity is persisted.
+    /// The time at which the activity will be stored, unless another write stores it earlier.
     pub(in crate::vault) flush_at: Option<Millis>,
-    /// True if there is activity to persist.
+    /// True if the next write must count an activity.
     pub(in crate::vault) is_new: bool,
-    /// True if the write in flight includes this activity.
+    /// True if the write in flight counts an activity.
     pub(in crate::vault) is_counted: bool,
 }
 
 impl Activity {
-    /// Forgets the activity in a session that was replaced.
+    /// Forgets the activity in the previous session, which was replaced.
     pub(in crate::vault) fn forget(&mut self, ctx: &mut Context) {
         self.is_counted = false;
         ctx.doubt = None;
     }
 
-    /// Records that the user did something. Returns true if that counts already.
+    /// Records that the user was active. Returns true if the activity counts now, and false while the session is in
+    /// doubt.
     pub(super) const fn record(&mut self, ctx: &mut Context) -> bool {
         if !ctx.keeps() {
             return true;
@@ -41,8 +42,8 @@ impl Activity {
         true
     }
 
-    /// Handles the end of a write: activity was persisted with the session, or was not, and other vaults may persist
-    /// theirs before.
+    /// Handles the result of a write. If the write failed, the activity in it is counted again by the next write,
+    /// because other vaults may store their activity before.
     pub(super) fn written(&mut self, ctx: &mut Context, ok: bool) {
         let was_counted = core::mem::take(&mut self.is_counted);
         if let Some(session) = ctx.session.as_mut().filter(|_| was_counted && !ok) {

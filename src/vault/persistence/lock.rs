@@ -1,15 +1,15 @@
-//! The lock that all vaults over one store share.
+//! The lock that all vaults of one store share.
 
 use crate::base::clock::Millis;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output};
 use crate::vault::persistence::reader::Reading;
 
-/// Longest wait for the lock: another vault's refresh may take long.
+/// The longest wait for the lock. The wait is long because another vault may hold the lock during its refresh.
 const LOCK_WAIT: Millis = Millis::from_secs(30);
 
-/// Longest wait of a page's login or logout for the lock. A frozen tab may hold it, or a script that never releases
-/// it.
+/// The longest wait for the lock while a page waits for a login or logout. A frozen tab may hold the lock, or a script
+/// that never releases it.
 const PAGE_LOCK_WAIT: Millis = Millis::from_secs(5);
 
 /// The state of the lock in this vault.
@@ -18,11 +18,11 @@ pub(in crate::vault) enum Lock {
     #[default]
     Free,
     Requested(OpId),
-    /// The lock is held, and the store is being read.
+    /// This vault holds the lock and reads the store.
     Reading(Reading),
-    /// The lock is held, and no operation of the store is in flight.
+    /// This vault holds the lock, and no read or write is in flight under it.
     Held,
-    /// The lock is held, and the store is being written.
+    /// This vault holds the lock and writes to the store.
     Writing(OpId),
 }
 
@@ -31,13 +31,13 @@ impl Lock {
         matches!(self, Self::Free)
     }
 
-    /// Returns true if this vault has the lock and can proceed. If the store is being read or written, the vault
-    /// proceeds after that.
+    /// Returns true if this vault holds the lock, and no read or write is in flight under it.
     pub(in crate::vault) const fn is_held(&self) -> bool {
         matches!(self, Self::Held)
     }
 
-    /// Returns true if the store was read under the lock: no other vault can know of anything later.
+    /// Returns true if this vault holds the lock and has read the store under it. No other vault can have changed the
+    /// session since this read.
     pub(super) const fn has_read(&self) -> bool {
         matches!(self, Self::Held | Self::Writing(_))
     }
@@ -46,7 +46,7 @@ impl Lock {
         matches!(self, Self::Reading(_))
     }
 
-    /// Requests the lock, unless it was requested before.
+    /// Requests the lock, unless this vault has already requested it or holds it.
     pub(super) fn request(&mut self, ctx: &mut Context) {
         if self.is_free() {
             let deadline = ctx.now.monotonic + LOCK_WAIT;
@@ -56,7 +56,7 @@ impl Lock {
         }
     }
 
-    /// Shortens the wait for the lock: a page waits for work under it.
+    /// Shortens the wait for the lock, because a page waits for a login or logout to be stored.
     pub(super) fn shorten_wait(&self, ctx: &mut Context) {
         if let Self::Requested(op) = *self {
             let at = ctx.now.monotonic + PAGE_LOCK_WAIT;

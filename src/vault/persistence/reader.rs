@@ -1,7 +1,7 @@
-//! Reading the store, under the lock and without.
+//! Reads of the store, with or without the lock.
 //!
-//! A read has two steps: what was persisted last, and, if that is a session, the mark of its end that may have been
-//! written beside it (see `tombstone`).
+//! A read has two steps. The first step reads the state that was stored last. If this is a session, the second step
+//! looks for a mark that the session has ended, which may be stored beside it (see `tombstone`).
 
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::prelude::*;
@@ -10,15 +10,15 @@ use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{Loaded, Output, Taken};
 use crate::vault::persistence::tombstone::mark_of;
 
-/// Longest time for a read without the lock. A page waits for the first read, and for others that begin within this
-/// time.
+/// The time limit for each step of a read without the lock. A page waits for the first read, and for repeated reads
+/// until this time has passed.
 const READ_LIMIT: Millis = Millis::from_secs(3);
 
-/// The content of the store.
+/// The result of a read of the store.
 pub(in crate::vault) enum Stored {
     /// A session that has not ended.
     Session(Box<Session>),
-    /// A session that has ended, but was persisted again after that.
+    /// A session that has ended, but that another vault has stored again after its end.
     Overwritten(Box<Session>),
     /// The session with this identifier has ended.
     Ended(String, EndReason),
@@ -29,10 +29,10 @@ pub(in crate::vault) enum Stored {
     Unavailable,
 }
 
-/// A read of the store in flight.
+/// A read of the store that is in flight.
 #[derive(Default)]
 pub(in crate::vault) struct Reading {
-    /// The session that was found, while the mark of its end is looked up.
+    /// The session that the first step has read, during the second step.
     session: Option<Box<Session>>,
 }
 
@@ -41,7 +41,7 @@ impl Reading {
         self.session.as_deref()
     }
 
-    /// Remembers the session while the mark of its end is looked up. The session's ages are counted from this read.
+    /// Keeps the session during the second step.
     pub(super) fn found(&mut self, session: Box<Session>) {
         self.session = Some(session);
     }
@@ -58,25 +58,27 @@ impl Reading {
     }
 }
 
-/// Reads of the store without the lock.
+/// The reads of the store without the lock.
 #[derive(Default)]
 pub(in crate::vault) struct UnlockedReads {
     /// The read in flight.
     pub(in crate::vault) in_flight: Option<Reading>,
     /// True if the store changed during the read.
     pub(in crate::vault) again: bool,
-    /// True if this vault had the lock in the meantime: the result may be older than what was read or written under the
-    /// lock.
+    /// True if this vault had the lock during the read. The result may then be older than a state that was read or
+    /// written under the lock.
     pub(in crate::vault) is_old: bool,
-    /// True if the store changed while this vault had the lock: other vaults can only have written an end.
+    /// True if the store must be read again after this vault releases the lock. Another vault may have written the end
+    /// of a session without the lock.
     pub(in crate::vault) after_unlock: bool,
-    /// The time of the next read after a failure of the store, and the number of failures.
+    /// The time of the next planned read. `failed` is the number of reads that failed because the store was
+    /// unavailable.
     pub(in crate::vault) retry_at: Option<Millis>,
     pub(in crate::vault) failed: u32,
-    /// The time after which no further read delays the greeting of pages.
+    /// The time after which pages are greeted even if another read is needed.
     greet_by: Option<Millis>,
-    /// True if another vault announced a sign-out before this vault greeted its pages, and will soon write that
-    /// sign-out to the store.
+    /// True if another vault announced a sign-out before this vault greeted its pages, and the store may not have the
+    /// sign-out yet.
     expects_end: bool,
     /// The time of a sign-out that was announced before pages were greeted, and that may never reach the store. This
     /// sign-out ends all sessions that began before it.
@@ -88,7 +90,7 @@ impl UnlockedReads {
         self.in_flight.is_some()
     }
 
-    /// Begins the first read, with the first input: the store may have a session.
+    /// Begins the first read of the store when the first input is handled.
     pub(super) fn begin(&mut self, ctx: &mut Context) {
         if ctx.keeps() && self.greet_by.is_none() {
             self.greet_by = Some(ctx.now.monotonic + READ_LIMIT);
@@ -109,19 +111,20 @@ impl UnlockedReads {
         self.read(ctx);
     }
 
-    /// Records a change of the store. An end that was expected may have been written.
+    /// Records that another vault has changed the store. The change may be the end of the session that `expects_end`
+    /// stands for.
     pub(super) const fn forget_expected_end(&mut self) {
         self.expects_end = false;
     }
 
-    /// Records a sign-out. Pages that are not greeted yet must not learn of the session that is still in the store.
-    /// `at` is the time of the sign-out, unless the store is about to have it.
+    /// Records a sign-out before pages are greeted, so that they do not learn of the session that is still in the
+    /// store. `at` is the time of the sign-out, or `None` if another vault is about to write the sign-out to the store.
     pub(super) fn signed_out(&mut self, ctx: &mut Context, at: Option<UnixMillis>) {
         if !ctx.is_loading() {
             return;
         }
         if let Some(at) = at {
-            // The clock may be set before the store can be read.
+            // The time is kept as an `Instant`, because the wall clock may be changed before the store can be read.
             let at = ctx.now.back_to(at);
             let is_earlier = |known: &Instant| known.elapsed(&ctx.now) >= at.elapsed(&ctx.now);
             if self.signed_out_at.as_ref().is_none_or(is_earlier) {
@@ -133,8 +136,8 @@ impl UnlockedReads {
         }
     }
 
-    /// Returns true if the result may be older than a sign-out or another change. The store is then read again before
-    /// pages are greeted.
+    /// Returns true if pages are not greeted yet, and the result may be older than a sign-out or another change. The
+    /// store is then read again before pages are greeted.
     pub(super) fn is_superseded(&mut self, ctx: &mut Context, stored: &Stored) -> bool {
         let greet_by = self.greet_by.filter(|at| *at > ctx.now.monotonic);
         let Some(at) = greet_by.filter(|_| !ctx.has_read_store) else {
@@ -158,7 +161,7 @@ pub(super) fn load(ctx: &mut Context, purpose: Purpose) {
     ctx.outputs.push(Output::Load { op });
 }
 
-/// Looks up the mark of a session's end.
+/// Looks for the mark that a session has ended.
 pub(super) fn look_up_end(ctx: &mut Context, purpose: Purpose, session: &Session) {
     let key = mark_of(session.sid());
     let op = ctx.begin_operation(purpose, Some(reading_deadline(ctx, purpose)));

@@ -1,30 +1,30 @@
-//! The end of a session in this vault, which ends the session in all vaults. The end is written under the lock, in
-//! place of the session.
+//! The stored end of a session. The end of a session in this vault ends the session in all vaults. The end is written
+//! to the store under the lock, and replaces the session there.
 //!
-//! A logout does not wait without limit for the vault that holds the lock. After a while it is written beside the
-//! session, as a mark of its own that is never deleted. A vault that holds the lock, because it was frozen in the middle
-//! of a refresh for instance, cannot undo the mark by what it writes later.
+//! If another vault holds the lock for too long, a logout is written without the lock, as a separate record beside the
+//! session: a mark. The vault that holds the lock, for instance because its tab was frozen during a refresh, may store
+//! the session again. The mark remains, and still shows that the session has ended.
 
 use crate::Secret;
 use crate::base::clock::Instant;
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
 
-/// A session that ended here.
+/// A session that ended in this vault.
 pub(in crate::vault) struct Ended {
     pub(in crate::vault) sid: String,
     pub(in crate::vault) generation: u64,
     pub(in crate::vault) reason: EndReason,
-    /// The refresh token to revoke under the lock: a limit ends the session in all vaults at once, and one revocation is
-    /// enough.
+    /// The refresh token to revoke under the lock. A limit ends the session in all vaults at the same time, and only
+    /// one of them needs to revoke the token.
     pub(in crate::vault) token: Option<Secret>,
-    /// Number of times that activity was persisted, as far as this vault knew.
+    /// The number of times that activity was stored, as far as this vault knew at the end.
     pub(in crate::vault) touches: u64,
     /// The time of the end.
     pub(in crate::vault) at: Instant,
-    /// True if the store had the session. If false, the store has an older session.
+    /// True if the store had the session. If false, the store may have an older session.
     pub(in crate::vault) was_stored: bool,
-    /// Sessions whose end is to be written without the lock, which was not granted.
+    /// The identifiers of the sessions whose marks are to be written because the lock was not granted.
     pub(in crate::vault) marks: Option<Vec<String>>,
 }
 
@@ -49,7 +49,7 @@ impl Ended {
     }
 }
 
-/// Returns the name of the mark that the session of this number has ended.
+/// Returns the name of the mark for the end of the session `sid`.
 pub(in crate::vault) fn mark_of(sid: &str) -> String {
     ["ended ", sid].concat()
 }
