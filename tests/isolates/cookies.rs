@@ -1,5 +1,5 @@
-//! Cookies of earlier generations: a cookie that the browser may still have gets the successor, and a cookie that it
-//! has replaced reveals a thief.
+//! Cookies of earlier generations. If the browser may not have received a newer cookie, its old cookie gets the new
+//! session state. If the browser has already sent a newer cookie, the old cookie comes from a thief.
 
 use crate::{expired, served};
 use kit::isolates::provider::Endpoint;
@@ -49,7 +49,7 @@ fn replaced_cookie_is_valid_during_grace_period_only() {
         world.pass(301_000);
         world.call(alice, 0);
         world.answer_all();
-        // Now the new cookie is presented.
+        // This call sends the new cookie, which starts the grace period of the old one.
         world.call(alice, 0);
         world.answer_all();
         world.pass(pause);
@@ -77,7 +77,7 @@ fn grace_period_counts_from_request_arrival() {
     });
     world.fault(Site::Provider(Endpoint::Refresh), Fault::Slow(1000, 1000));
     world.call(alice, 0);
-    // This isolate reads the record again only some time after the first one's cookie was presented.
+    // Isolate 1 waits for the refresh. It reads the record again only after the browser has sent the new cookie.
     world.fault(Site::Wait, Fault::LostBefore);
     world.pass(100);
     let slow = world.call(alice, 1);
@@ -103,7 +103,7 @@ fn stored_sessions_have_no_replayed_cookies() {
         world.call(alice, 0);
         world.answer_all();
     }
-    // This isolate's state is three generations old.
+    // Isolate 1 has a session state that is three generations old.
     let call = world.call(alice, 1);
     world.answer_all();
     assert!(served(&world, call));
@@ -119,7 +119,7 @@ fn late_response_does_not_restore_old_cookie() {
     world.provider.lifetime = 20_000;
     let alice = world.signed_in("alice", 0);
     world.pass(21_000);
-    // The isolate refreshes, and the API's response takes longer than the new access token is valid.
+    // Isolate 0 refreshes. The API's response takes longer than the new access token is valid.
     world.fault(Site::Api, Fault::Slow(1, 40_000));
     let slow = world.call(alice, 0);
     world.pass(21_000);
@@ -143,7 +143,7 @@ fn isolate_without_record_records_newer_cookie() {
     });
     let alice = world.signed_in("alice", 0);
     let copy = world.copy_of(alice);
-    // Isolate 1 reads the session before it is refreshed.
+    // Isolate 1 reads the session before isolate 0 refreshes it.
     world.call(alice, 1);
     world.pass(61_000);
     world.call(alice, 0);

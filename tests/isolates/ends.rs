@@ -1,4 +1,4 @@
-//! The end of a session reaches every isolate, is reported once, and has only valid causes.
+//! The end of a session has a valid cause, reaches every isolate, and is reported once.
 
 use crate::{both_storages, expired, served, took};
 use kit::isolates::provider::Endpoint;
@@ -38,7 +38,7 @@ fn logout_without_coordinator_takes_five_seconds_at_most() {
             let alice = world.signed_in("alice", 0);
             world.pass(pause);
             world.weather.coordinator_down = true;
-            // As in pkg/src/edge/host.ts.
+            // This is the time limit in pkg/src/edge/host.ts.
             world.coordinator_timeout = 3000;
             let logout = world.log_out(alice, 0);
             world.answer_all();
@@ -119,7 +119,7 @@ fn same_user_login_does_not_revoke_running_refresh() {
         world.answer_all();
         assert_eq!(ended(&world, call), Some("replaced"));
         assert_eq!(world.watch.ends["replaced"], 1);
-        // Many providers would revoke the whole grant, and the new session with it.
+        // The family is not revoked, because many providers would revoke the whole grant, including the new session.
         assert!(!world.provider.families[0].is_revoked);
     }
 }
@@ -130,7 +130,7 @@ fn late_response_does_not_overwrite_newer_session_cookie() {
         let mut world = World::new(Setup::default());
         world.provider.lifetime = 300_000;
         let alice = world.signed_in("alice", 0);
-        // By this time a response records the user's activity again.
+        // After this time, the next response writes a cookie that records the user's activity.
         world.pass(61_000);
         world.fault(Site::Api, Fault::Slow(1, 5000));
         let call = world.call(alice, 0);
@@ -150,7 +150,8 @@ fn overtaken_response_does_not_restore_older_generation() {
         let mut world = World::new(Setup::default());
         world.provider.lifetime = 100_000;
         let alice = world.signed_in("alice", 0);
-        // The next response records her activity again, and the token is about to be refreshed.
+        // After this time, the next response records her activity in the cookie, and the token is almost due for a
+        // refresh.
         world.pass(89_800);
         world.fault(Site::Api, Fault::Slow(1, 900));
         world.call(alice, 0);
@@ -197,7 +198,7 @@ fn logout_is_written_after_coordinator_outage() {
     assert!(world.provider.families[0].is_revoked);
     world.weather.coordinator_down = false;
     world.pass(11_000);
-    // The isolate remembers the end and writes it for the others.
+    // Isolate 0 remembers the logout, and writes it to the coordinator for the other isolate.
     for (isolate, copy) in copies.into_iter().enumerate() {
         let call = world.call(copy, isolate);
         world.answer_all();
@@ -207,7 +208,8 @@ fn logout_is_written_after_coordinator_outage() {
 
 #[test]
 fn provider_ended_session_ends_despite_activity() {
-    // Each call writes activity, which must not count as a read of the record.
+    // Each call writes the user's activity. The isolate must not treat this write as a check for an end by the
+    // provider.
     let mut world = World::new(Setup {
         in_store: true,
         idle: 20,
@@ -297,7 +299,7 @@ fn stored_session_does_not_idle_out_by_stale_cache() {
     assert!(served(&world, call));
 }
 
-/// Returns the time of the idle limit, as reported to the page.
+/// Returns the time of the idle limit that the response tells the page.
 fn told_idle_end(world: &World, visit: VisitId) -> u64 {
     let body = &world.visits[visit].given.as_ref().unwrap().body;
     let (_, rest) = body.split_once(r#""idleExpiresAt":"#).unwrap();
@@ -341,7 +343,7 @@ fn older_cookie_updates_activity() {
     world.call(other, 1);
     world.answer_all();
     world.pass(51_000);
-    // A poll refreshes the session but is not activity.
+    // A background request refreshes the session, but is not activity of the user.
     world.poll(alice, 0);
     world.answer_all();
     world.pass(200_000);
@@ -363,15 +365,15 @@ fn returning_user_prevents_idle_end() {
         let alice = world.signed_in("alice", 1);
         world.call(alice, 1);
         world.answer_all();
-        // One isolate has seen the user's activity and could not write it.
+        // Isolate 1 sees the user's activity, but cannot write it.
         world.weather.coordinator_down = true;
         world.pass(350_000);
         world.call(alice, 1);
         world.answer_all();
         world.weather.coordinator_down = false;
         world.pass(100_000);
-        // The other isolate reads that the user is idle, checks for an end by the provider, and reads again. Before its
-        // last read, which would end the session, the user is active again.
+        // Isolate 0 reads that the user is idle, checks for an end by the provider, and reads again. The user becomes
+        // active before the last of these reads, which would otherwise end the session.
         for _ in 0..3 {
             world.fault(Site::Read, None);
         }
@@ -419,7 +421,7 @@ fn absolute_end_is_reported_once() {
         for pause in [101_000, 1000, 200_000, 3_600_000] {
             world.pass(pause);
             for isolate in [0, 1] {
-                // The end does not depend on the isolates' memory.
+                // A new isolate remembers nothing, and still knows that the session has ended.
                 world.kill(isolate);
                 let copy = world.copy_of(copy);
                 let call = world.call(copy, isolate);
@@ -452,7 +454,7 @@ fn newer_cookie_does_not_revive_ended_session() {
     let alice = world.signed_in("alice", 0);
     let older = world.copy_of(alice);
     world.pass(61_000);
-    // The intent is written, but its result is not: only her cookie has the successor.
+    // Isolate 0 can write the intent to refresh, but not the result. Only Alice's cookie has the new refresh token.
     world.fault(Site::Swap, None);
     for _ in 0..5 {
         world.fault(Site::Swap, Fault::LostBefore);
@@ -460,7 +462,8 @@ fn newer_cookie_does_not_revive_ended_session() {
     world.call(alice, 0);
     world.answer_all();
     world.pass(10_000);
-    // While another isolate is about to write that, she logs out with the older cookie.
+    // Isolate 1 is about to write the new token to the record. At the same time, a logout arrives with the older
+    // cookie.
     world.fault(Site::Swap, Fault::Slow(500, 1));
     let call = world.call(alice, 1);
     world.pass(50);

@@ -1,7 +1,7 @@
-//! The token handler in many isolates at once, in virtual time.
+//! Tests of the token handler in several isolates at once, in virtual time.
 //!
-//! Each file is a behavior. All share `tests/kit`, and its `isolates/invariants.rs` has the invariants that hold in
-//! every test.
+//! Each file tests one behavior. All files share `tests/kit`, whose `isolates/invariants.rs` lists the invariants that
+//! every test checks.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ mod rotation;
 
 use kit::isolates::{Setup, VisitId, World};
 
-/// This many isolates, with sessions in cookies and with sessions in the store.
+/// Returns two setups with this many isolates: one with sessions in cookies, and one with sessions in the store.
 fn both_storages(isolates: usize) -> [Setup; 2] {
     [false, true].map(|in_store| Setup {
         isolates,

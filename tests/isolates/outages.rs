@@ -1,5 +1,5 @@
-//! A coordinator or a provider that is down: valid tokens stay in use, other requests are postponed, and nobody is
-//! logged out.
+//! A coordinator or a provider that is down: valid tokens stay in use, requests with other tokens get a 503, and nobody
+//! is logged out.
 
 use crate::{both_storages, expired, served};
 use kit::isolates::provider::Endpoint;
@@ -17,7 +17,7 @@ fn valid_token_is_used_during_outages() {
         assert!(served(&world, known));
         world.weather.coordinator_down = true;
         world.weather.provider_down = true;
-        // The token is about to expire by now, so a refresh is tried.
+        // After this time the token is about to expire, so the isolate tries to refresh it.
         world.pass(55_000);
         let call = world.call(alice, 0);
         world.answer_all();
@@ -82,7 +82,7 @@ fn found_successor_serves_requests_that_failed() {
     world.call(alice, 1);
     world.answer_all();
     assert!(world.browsers[alice].jar.contains_key(COOKIE));
-    // This isolate had the session before it was refreshed elsewhere.
+    // Isolate 0 still has the session state from before the refresh by isolate 1.
     let call = world.call(alice, 0);
     world.answer_all();
     assert!(served(&world, call));
@@ -122,7 +122,7 @@ fn success_elsewhere_restores_a_suspected_session() {
         let elsewhere = world.call(alice, 1);
         world.answer_all();
         assert!(served(&world, elsewhere));
-        // The new access token is stale again before five minutes have passed.
+        // The new access token expires within the five minutes for which isolate 0 would not try another refresh.
         world.pass(61_000);
         let call = world.call(alice, 0);
         world.answer_all();
@@ -130,7 +130,7 @@ fn success_elsewhere_restores_a_suspected_session() {
     }
 }
 
-/// Users of one isolate whose tokens have expired.
+/// Creates users of one isolate whose access tokens have expired.
 fn many_users(count: usize) -> (World, Vec<usize>) {
     let mut world = World::new(Setup {
         isolates: 1,
@@ -168,7 +168,7 @@ fn sessions_recover_within_five_seconds_of_outages() {
         let (mut world, users) = many_users(count);
         world.weather.provider_down = true;
         call_for(&mut world, &users, minutes * 60_000, 20_000);
-        // The requests that the provider did not receive fail first.
+        // All requests that began during the outage fail before the provider is back.
         world.answer_all();
         world.weather.provider_down = false;
         call_for(&mut world, &users, 4500, 500);
@@ -194,7 +194,7 @@ fn one_request_at_a_time_probes_during_outages() {
     let before = world.watch.refreshes_sent;
     call_for(&mut world, &users, 60_000, 1000);
     world.answer_all();
-    // The handler sends one probe every three seconds, with three attempts each.
+    // The handler probes the provider once every three seconds, with up to three attempts.
     let sent = world.watch.refreshes_sent - before;
     assert!((15..=60).contains(&sent), "{sent}");
 }
@@ -237,7 +237,7 @@ fn failing_sessions_do_not_block_others() {
             assert!(world.now - began < 6000, "user {user} is not served");
             call = world.call(*user, 0);
         }
-        // The next refreshes are of the same two sessions.
+        // After this time the tokens expire again, and the two failing sessions are again the first to refresh.
         world.pass(61_000);
         call_for(&mut world, &users[..2], 10_000, 0);
     }
@@ -251,7 +251,7 @@ fn lost_leases_are_not_an_outage() {
         world.call(users[user], 0)
     });
     world.pass(1000);
-    // The lease cannot be renewed while the provider's response is pending.
+    // The isolate waits for the provider's response, and cannot renew its leases meanwhile.
     world.weather.coordinator_down = true;
     while calls.iter().any(|call| world.visits[*call].given.is_none()) {
         world.pass(100);

@@ -1,5 +1,5 @@
-//! Sessions about which isolates disagree: a successor that only one of them knows, a refresh that another isolate has
-//! taken over, a rejected refresh token.
+//! Isolates have different views of a session: only one of them knows a new refresh token, another isolate has taken
+//! over a refresh, or the provider has rejected a refresh token.
 
 use crate::{both_storages, expired, served, took};
 use kit::isolates::provider::Endpoint;
@@ -11,13 +11,13 @@ fn status(world: &World, visit: VisitId) -> u16 {
     world.visits[visit].given.as_ref().unwrap().status
 }
 
-/// Creates a browser with the first successor in its cookie, which isolate 0 could not commit, and a browser with a
-/// copy of the earlier cookie.
+/// Creates two browsers of one session. The first has a cookie with the new refresh token, which isolate 0 could not
+/// write to the coordinator. The second has a copy of the earlier cookie.
 fn uncommitted(world: &mut World) -> (usize, usize) {
     let alice = world.signed_in("alice", 0);
     let copy = world.copy_of(alice);
     world.pass(61_000);
-    // The intent is written.
+    // The write of the intent succeeds, and the later writes fail.
     world.fault(Site::Swap, None);
     for _ in 0..5 {
         world.fault(Site::Swap, Fault::LostBefore);
@@ -58,7 +58,7 @@ fn refused_token_ends_session_and_is_reported() {
         let given = world.visits[call].given.clone().unwrap();
         assert_eq!(given.ended(), Some("provider_ended"));
         assert!(!world.browsers[alice].jar.contains_key(COOKIE));
-        // The other isolate uses the record and does not ask the provider.
+        // Isolate 1 learns of the end from the record, and sends no request to the provider.
         world.weather.provider_down = true;
         let other = world.call(copy, 1);
         world.answer_all();
@@ -99,7 +99,8 @@ fn refused_request_gets_a_successor_written_meanwhile() {
     });
     let (alice, copy) = uncommitted(&mut world);
     world.pass(10_000);
-    // Isolate 1 knows only the consumed token. The record has the successor before isolate 1 receives the rejection.
+    // Isolate 1 knows only the consumed token and sends it. Before isolate 1 receives the rejection, isolate 2 writes
+    // the new token to the record.
     world.fault(REFRESH, Fault::Slow(3000, 1));
     let late = world.call(copy, 1);
     world.pass(1000);
@@ -135,7 +136,7 @@ fn holder_without_lease_does_not_resend() {
     let first = world.call(alice, 0);
     world.pass(1000);
     world.weather.cut_off = Some(0);
-    // Isolate 1 waits until the lease has expired, and refreshes.
+    // Isolate 1 waits until the lease of isolate 0 has expired, and then refreshes.
     let second = world.call(alice, 1);
     world.pass(8500);
     world.weather.cut_off = None;
@@ -176,7 +177,7 @@ fn late_commit_leaves_a_newer_record_alone() {
     let next = world.call(alice, 1);
     world.answer_all();
     assert!(served(&world, next));
-    // Expected is one rotation for each time the token expired.
+    // The token expired twice, so there are two rotations.
     assert_eq!(world.watch.rotations, 2);
     assert!(world.watch.losses.is_empty());
 }
@@ -186,7 +187,7 @@ fn early_refresh_is_not_repeated() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
-        // The token is valid for five more seconds.
+        // After this time the token is valid for five more seconds, so an isolate refreshes it early.
         world.pass(55_000);
         for isolate in [0, 1, 0] {
             let call = world.call(alice, isolate);
@@ -227,7 +228,8 @@ fn expired_successor_from_elsewhere_is_refreshed() {
     });
     let alice = world.signed_in("alice", 0);
     for _ in 0..2 {
-        // Isolate 0 has generation 0, which has expired, and then the record's, which has expired as well.
+        // Isolate 0 knows an expired token and reads a newer one from the record. In the second round, the newer one
+        // has expired as well.
         world.call(alice, 0);
         world.answer_all();
         world.pass(61_000);
@@ -278,7 +280,7 @@ fn intent_is_withdrawn_despite_an_older_read() {
     });
     world.fault(REFRESH, Fault::Slow(200, 200));
     world.fault(REFRESH, Fault::Wanted);
-    // The first request's reads, and one that is in flight while the intent is written.
+    // The second request's read is in flight while the first request writes its intent.
     let first = world.call(alice, 0);
     world.fault(Site::Read, Fault::Slow(1, 300));
     world.call(alice, 0);
@@ -302,7 +304,7 @@ fn commit_outlasts_activity_written_meanwhile() {
     world.fault(REFRESH, Fault::Slow(1, 500));
     world.poll(alice, 0);
     world.pass(100);
-    // The token is still valid, and her activity is written into the record.
+    // The access token is still valid. Isolate 1 writes her activity to the record while isolate 0 refreshes.
     let other = world.call(alice, 1);
     world.answer_all();
     assert!(served(&world, other));

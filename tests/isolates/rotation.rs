@@ -1,4 +1,4 @@
-//! One refresh for all isolates: the others get the successor, and only one isolate sends a refresh token.
+//! All isolates share one refresh: only one isolate sends the refresh token, and the others get the new tokens.
 
 use crate::{both_storages, expired, served, took};
 use kit::isolates::provider::Endpoint;
@@ -80,7 +80,7 @@ fn failed_commit_is_repeated_later() {
         for _ in 0..5 {
             world.fault(Site::Swap, Fault::LostBefore);
         }
-        // The response's cookie never arrives: only the isolate has the successor.
+        // The browser never receives the response's cookie, so only the isolate has the new tokens.
         world.weather.lost_responses = 100;
         let first = world.call(alice, 0);
         world.answer_all();
@@ -222,7 +222,7 @@ fn lease_renewal_survives_another_isolates_write() {
     });
     world.provider.lifetime = 30_000;
     let alice = world.signed_in("alice", 0);
-    // Isolate 1 gets the cookie of generation 1 only while isolate 0 refreshes it.
+    // Isolate 1 first sees the cookie of generation 1 while isolate 0 is refreshing that generation.
     world.pass(31_000);
     world.call(alice, 0);
     world.answer_all();
@@ -274,7 +274,7 @@ fn refresh_keeps_activity_written_by_another_isolate() {
     });
     world.provider.lifetime = 60_000;
     let alice = world.signed_in("alice", 0);
-    // Both isolates know the session. At 58 s its token is about to expire, and its user was active a while ago.
+    // Both isolates know the session. When isolate 0 refreshes it at 56 s, the user was last active at 40 s.
     world.pass(40_000);
     world.call(alice, 1);
     world.answer_all();
@@ -285,7 +285,8 @@ fn refresh_keeps_activity_written_by_another_isolate() {
     let active = world.call(alice, 1);
     world.answer_all();
     assert!(served(&world, active));
-    // 99 s after that, and more than 100 s after the state with which the refresh started.
+    // This is less than 100 s after the user's last activity, but more than 100 s after the activity that isolate 0
+    // knew when it began the refresh.
     world.pass(97_000);
     let later = world.call(alice, 0);
     world.answer_all();

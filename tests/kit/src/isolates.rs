@@ -1,5 +1,5 @@
-//! Isolates, a coordinator, a provider, an API and browsers, in virtual time. Each operation takes effect at one time
-//! and is answered at a later one, so that operations overlap in every way.
+//! Isolates, a coordinator, a provider, an API and browsers, in virtual time. Each operation takes effect at one time,
+//! and its response arrives at a later time, so operations overlap in every way.
 
 mod browsers;
 pub mod coordinator;
@@ -24,26 +24,27 @@ pub const COOKIE: &str = "__Host-strongroom";
 /// The time at which every world starts.
 pub const START: u64 = 1_790_000_000_000;
 
-/// Time after which a host gives up on its coordinator.
+/// Milliseconds after which a host stops waiting for its coordinator.
 const COORDINATOR_TIMEOUT: u64 = 1000;
 
-/// Time after which a host gives up on an API.
+/// Milliseconds after which a host stops waiting for an API.
 const API_TIMEOUT: u64 = 45_000;
 
-/// Sealing keys.
+/// The keys that seal cookies and records.
 const KEYS: [&str; 2] = [
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
     "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8",
 ];
 
-/// Steps of replacing a key while isolates of two deployments run side by side. Each isolate has the ring of one step,
-/// and the next step starts when all isolates have reached this one. A ring is a list of indexes into `KEYS`.
+/// Steps of replacing a key while isolates of two deployments run side by side. Each isolate has one of these rings,
+/// and no isolate gets the next ring before all isolates have the current one. A ring is a list of indexes into `KEYS`.
+/// Its first key seals.
 const RINGS: [&[usize]; 4] = [&[0], &[0, 1], &[1, 0], &[1]];
 
-/// The first step at which nothing is sealed with the old key.
+/// The first step at which an isolate no longer seals with the old key.
 pub const REPLACED: usize = 2;
 
-/// The last step: the old key is gone.
+/// The last step, at which isolates no longer have the old key.
 pub const RETIRED: usize = RINGS.len() - 1;
 
 pub type VisitId = usize;
@@ -53,7 +54,7 @@ pub type VisitId = usize;
 pub struct Setup {
     pub isolates: usize,
     pub in_store: bool,
-    /// Seconds.
+    /// The grace period in seconds, like the following three times.
     pub grace: u64,
     pub recheck: u64,
     pub idle: u64,
@@ -111,7 +112,7 @@ impl Setup {
     }
 }
 
-/// Servers that the handler asks.
+/// Destinations of the handler's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Site {
     Read,
@@ -132,11 +133,11 @@ pub enum Fault {
     Status(u16),
     /// 429 with `Retry-After`, in seconds.
     Busy(u64),
-    /// The provider rejects a refresh until the user has done something.
+    /// The provider rejects a refresh with an error that requires the user to sign in.
     Wanted,
-    /// The provider rejects a refresh without saying why.
+    /// The provider rejects a refresh without a reason.
     Unexplained,
-    /// The provider rejects a refresh with this error code and does nothing.
+    /// The provider rejects a refresh with this error code, and the refresh token stays valid.
     Refusal(&'static str),
     /// The request and the response each take this many milliseconds.
     Slow(u64, u64),
@@ -159,9 +160,9 @@ pub struct Weather {
 
 pub struct Isolate {
     pub handler: Handler,
-    /// Number of times the isolate was replaced.
+    /// Number of times that this isolate was replaced by a new one.
     epoch: u32,
-    /// Index of its ring of keys.
+    /// Index of the isolate's ring in `RINGS`.
     pub ring: usize,
     born: u64,
     skew: i64,
@@ -197,7 +198,7 @@ pub struct Visit {
     pub isolate: usize,
     epoch: u32,
     task: TaskId,
-    /// The number of its latest effect.
+    /// The number of the request's latest effect.
     serial: u32,
     pub purpose: Purpose,
     pub began: u64,
@@ -206,11 +207,11 @@ pub struct Visit {
     pub state: State,
     pub given: Option<Given>,
     pub body: Option<String>,
-    /// The time of the coordinator action behind the latest state that this visit knows.
+    /// The time of the coordinator's last action whose result this request knows.
     pub looked: u64,
     /// True if the coordinator has failed for this request.
     pub coordinator_failed: bool,
-    /// True if the API has rejected it or failed.
+    /// True if the API rejected the request or failed.
     pub api_failed: bool,
     /// Milliseconds spent waiting for the provider and the API.
     pub spent_elsewhere: u64,
@@ -225,7 +226,7 @@ struct Sending {
     began: u32,
     /// The number of the effect that now waits for the request.
     serial: u32,
-    /// The response, if it arrived while the task did something else.
+    /// The response, if it arrived while the handler's task waited for another effect.
     arrived: Option<(Reply, About)>,
     /// The host has passed the response to the task.
     is_over: bool,
@@ -235,7 +236,7 @@ struct Sending {
 #[derive(Clone, Debug)]
 pub struct Given {
     pub status: u16,
-    /// True if it is the API's response.
+    /// True if the handler forwarded the API's response.
     pub passed: bool,
     pub cookies: Vec<String>,
     pub headers: Vec<(&'static str, String)>,
@@ -301,14 +302,14 @@ enum Todo {
     Given(VisitId),
 }
 
-/// Tells the oracle the meaning of a response.
+/// Tells the oracle ([`Watch`]) which operation a response belongs to.
 #[derive(Clone, Debug)]
 enum About {
     Nothing,
     /// The coordinator acted at this time.
     Coordinator(u64),
     CoordinatorFailed,
-    /// Creates the provider's response to this refresh token.
+    /// The provider responded to this refresh token.
     Refresh(String),
 }
 
@@ -316,7 +317,7 @@ pub struct World {
     pub now: u64,
     pub dice: Dice,
     pub setup: Setup,
-    /// Index of the ring of keys with which new isolates start.
+    /// Index of the ring in `RINGS` with which new isolates start.
     pub ring: usize,
     pub isolates: Vec<Isolate>,
     pub coordinator: Coordinator,
@@ -330,13 +331,14 @@ pub struct World {
     pub is_new_user: bool,
     /// Faults of the next requests, in order.
     faults: BTreeMap<Site, VecDeque<Option<Fault>>>,
-    /// Families whose every refresh meets a provider error.
+    /// Families whose refreshes all fail with an error of the provider.
     pub failing: Vec<usize>,
-    /// Milliseconds after which a host gives up a read or a write.
+    /// Milliseconds after which a host stops waiting for a read or a write of the coordinator.
     pub coordinator_timeout: u64,
     agenda: BTreeMap<(u64, u64), Todo>,
     entries: u64,
-    /// Visits that wait for a key's version to change.
+    /// Requests that wait for another version of an entry in the coordinator. Each has the entry's key and the number
+    /// of its effect.
     waiting: Vec<(String, VisitId, u32)>,
 }
 
@@ -396,7 +398,7 @@ impl World {
         }
     }
 
-    /// Returns the time by an isolate's clocks.
+    /// Returns the time as an isolate's clocks show it.
     pub fn clock(&self, i: usize) -> Instant {
         let isolate = &self.isolates[i];
         Instant {
@@ -418,7 +420,7 @@ impl World {
         self.dice.roll(usize::try_from(most).unwrap() + 1) as u64
     }
 
-    /// Returns the duration of an almost instant operation.
+    /// Returns a duration for an operation without a fault, in milliseconds.
     fn moment(&mut self) -> u64 {
         if !self.weather.uneven {
             return 1;
@@ -474,12 +476,12 @@ impl World {
         self.run_until(self.now + millis);
     }
 
-    /// Runs events until all requests are answered.
+    /// Runs events until all requests have their responses.
     pub fn answer_all(&mut self) {
         while self.is_busy() {
             assert!(self.step(), "a request waits for nothing");
         }
-        // The responses still have to arrive.
+        // The last responses still have to reach their browsers.
         let delay = if self.weather.uneven { 6000 } else { 2 };
         self.pass(delay);
     }
@@ -490,7 +492,7 @@ impl World {
         self.watch.open.iter().any(is_open)
     }
 
-    /// Sets the fault of the next request to this server; `None`: no fault.
+    /// Sets the fault of the next request to this destination that has none yet. With `None` that request has no fault.
     pub fn fault(&mut self, site: Site, fault: impl Into<Option<Fault>>) {
         self.faults.entry(site).or_default().push_back(fault.into());
     }

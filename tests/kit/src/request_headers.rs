@@ -1,6 +1,6 @@
 //! Request headers for each entry of the list in `src/egress/request_headers.rs`, written independently of it.
 
-/// Headers that no rule can allow.
+/// Headers that `allowHeaders` cannot allow.
 pub const FIXED: &[&str] = &[
     "authorization",
     "dpop",

@@ -9,7 +9,7 @@ macro_rules! invariants {
         impl Invariant {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Returns the name on a command line.
+            /// Returns the name for the command line.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }

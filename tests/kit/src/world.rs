@@ -1,8 +1,9 @@
 //! The surroundings of a vault: clocks, entropy, pages, provider, API and store, in virtual time.
 //!
-//! The vault's operations wait in a queue. [`World::answer_all`] answers them in order. A test that needs another order
-//! [holds](World::hold) some kinds back, lets the provider [act](World::act) on a request before its response arrives,
-//! and answers the rest one by one. The invariants are checked when the world ends.
+//! The vault's operations wait in a queue. [`World::answer_all`] completes them in order. A test that needs another
+//! order [holds](World::hold) some kinds back, lets the provider [act](World::act) on a request before its response
+//! arrives, and completes the others one by one. Many invariants are checked at each step, and some when the world is
+//! dropped.
 //!
 //! The world's parts own their state: `workers`, `pages`, `calls`, `jobs` (pending operations), `storage` with its lock,
 //! `clock`, `provider` and `sockets`. `outputs` and `requests` handle the vault's output; `invariants` and `persisted` are
@@ -54,7 +55,7 @@ use store::Store;
 use witness::Witness;
 use workers::Workers;
 
-/// The moment at which worlds start.
+/// The time at which each world starts.
 const BEGINNING: Instant = Instant {
     monotonic: Millis::from_secs(5),
     wall: 1_800_000_000_000,
@@ -63,7 +64,7 @@ const BEGINNING: Instant = Instant {
 /// Longest time that a request takes in a healthy network.
 const PROMPT: Millis = Millis::from_secs(1);
 
-/// Operations that the vault asks its host for.
+/// Kinds of operations that the vault asks its host to perform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Provider(Endpoint),
@@ -74,14 +75,14 @@ pub enum Kind {
     Persist,
     Load,
     Lock,
-    /// Another vault has changed the store.
+    /// The message to a vault that another vault has changed the store.
     Changed,
     Call,
     /// The handshake without a token that shows whether the worker's policy allows a socket.
     Probe,
     /// The handshake of a socket.
     Socket,
-    /// The body of a response, on its way to the page.
+    /// The delivery of a response's body to the page.
     ResponseBody,
 }
 
@@ -101,7 +102,7 @@ pub enum Event {
     Told(PortId, String),
 }
 
-/// The id of an operation that the vault asked its host for. Never reused.
+/// The id of an operation that the vault asked its host to perform. An id is never used twice.
 pub type JobId = u32;
 
 pub struct World {
@@ -123,15 +124,16 @@ pub struct World {
     pub witness: Witness,
     pub watch: Watch,
     pub events: Vec<Event>,
-    /// A readable log of the events. `None`: nobody reads it, so nothing is written.
+    /// A readable log of the events, or `None` if no log is needed.
     pub story: Option<Vec<String>>,
-    /// True if successors can be made durable.
+    /// True if the host can make new refresh tokens durable.
     pub persists: bool,
     /// Documents by URL that a service worker serves if the network fails.
     pub service_worker: Option<BTreeMap<String, Outcome>>,
     /// True if the device knows that it is offline when the network fails.
     pub knows_offline: bool,
-    /// True if a read of the store returns what the store has when the read is requested.
+    /// True if a read of the store returns the store's content at the time of the request. Otherwise it returns the
+    /// content at the time of the response.
     pub reads_early: bool,
     /// True if hints reach the other vaults automatically.
     pub spreads_hints: bool,
@@ -153,7 +155,7 @@ pub struct World {
     pub checkers: BTreeMap<&'static str, dpop::Checker>,
     /// True if tokens must be bound to a key.
     is_bound: bool,
-    /// The response to a refresh is being handled.
+    /// True while a vault handles the response to a refresh.
     answers_refresh: bool,
     has_ended: bool,
 }
@@ -168,7 +170,7 @@ impl World {
         Self::seeded(changes, 1)
     }
 
-    /// Creates a world with other random numbers.
+    /// Creates a world with this seed for its random numbers.
     pub fn seeded(changes: &str, seed: u64) -> Self {
         let config = configuration(changes);
         let mut provider = Provider::new();
@@ -229,7 +231,7 @@ impl World {
         (world, page)
     }
 
-    /// Adds a line to the story, if the story is printed.
+    /// Adds a line to the story, if there is one.
     pub fn story(&mut self, what: impl FnOnce(&Self) -> String) {
         if self.story.is_none() {
             return;
@@ -266,7 +268,7 @@ impl Drop for World {
         self.jobs.delayed.clear();
         self.workers.frozen.clear();
         self.provider.repair();
-        // Longer than a login may take. Nothing may take longer than a login.
+        // This is longer than a login may take, and no other operation may take longer than a login.
         self.advance(Duration::from_secs(660));
         self.check_end();
     }

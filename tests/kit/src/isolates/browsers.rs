@@ -46,7 +46,7 @@ impl World {
         self.visit(Some(browser), isolate, Purpose::Logout, path, None)
     }
 
-    /// Lets the provider end a family by itself.
+    /// Sends the logout token with which the provider ends a family's session.
     pub fn back_channel(&mut self, family: usize, isolate: usize) -> VisitId {
         let token = self.provider.logout_token(self.now, family);
         let body = Some(format!("logout_token={token}"));
@@ -130,7 +130,7 @@ impl World {
         id
     }
 
-    /// Lets the client disconnect.
+    /// Lets the browser disconnect before the response.
     pub fn abandon(&mut self, id: VisitId) {
         if self.visits[id].state != State::Open {
             return;
@@ -145,7 +145,7 @@ impl World {
         self.events(isolate);
     }
 
-    /// Ends an isolate and starts a fresh one in its place.
+    /// Ends an isolate and starts a new one in its place.
     pub fn kill(&mut self, i: usize) {
         self.tell(|| format!("isolate {i} dies"));
         let running = std::mem::take(&mut self.isolates[i].running);
@@ -197,7 +197,7 @@ impl World {
         }
     }
 
-    /// Lets the user sign in, and the browser return with the code.
+    /// Lets the user sign in at the provider, and sends the browser back with the code.
     pub(super) fn sign_in_at_provider(&mut self, browser: usize, isolate: usize, location: &str) {
         let (_, query) = location.split_once('?').unwrap();
         let query = form::parse(query).unwrap();

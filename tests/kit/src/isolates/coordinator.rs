@@ -1,4 +1,4 @@
-//! A coordinator as the handler expects one: short strings with versions, one atomic write, and expiry.
+//! The coordinator: short strings with versions that expire, and an atomic write.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ impl Coordinator {
         self.read(now, key).map(|entry| entry.version)
     }
 
-    /// Writes and returns the new version, unless the current version is not the expected one.
+    /// Writes a string and returns its new version. If the current version is not the expected one, nothing is written.
     pub fn swap(
         &mut self,
         now: u64,

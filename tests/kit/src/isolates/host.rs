@@ -1,4 +1,4 @@
-//! The host of each isolate: performs effects and delivers their replies.
+//! The host of each isolate performs the handler's effects and delivers their replies.
 
 use super::provider::{Endpoint, Provider, signature_of};
 use super::{
@@ -26,7 +26,7 @@ impl World {
                 return;
             }
             if sending.serial != visit.serial {
-                // The task does something else in the meantime.
+                // The handler's task now waits for another effect, so the response is kept until the task asks for it.
                 sending.arrived = Some((reply, about.clone()));
                 return;
             }
@@ -282,7 +282,7 @@ impl World {
             _ => (self.moment(), self.moment()),
         };
         let about = about(&effect);
-        // Giving up does not undo a request in flight.
+        // A host that stops waiting does not undo a request in flight.
         let is_lost = matches!(fault, Some(Fault::LostBefore | Fault::LostAfter));
         let (mut gives_up, failure) = match (&effect, site) {
             (_, Site::Wait) => (limit, Reply::Waited),

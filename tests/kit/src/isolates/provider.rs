@@ -1,6 +1,7 @@
-//! An OpenID provider that rotates refresh tokens and revokes the family when a consumed one comes again.
+//! An OpenID provider that rotates refresh tokens, and revokes the whole family when it receives a consumed refresh
+//! token again.
 //!
-//! Its signatures are hashes. This world verifies them, as the host does on a server.
+//! The signatures of its ID tokens are only hashes, which the simulated host verifies.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +17,10 @@ pub const CLIENT_ID: &str = "web";
 const REVOKE: &str = "https://id.example.com/revoke";
 const KEYS: &str = "https://id.example.com/jwks";
 
-/// Part of every secret, so that one search finds any of them.
+/// A part of every secret, so that one search finds all of them.
 pub const SECRET: &str = "s3cr3t";
 
-/// Part of every response that belongs to another user.
+/// A part of every response that belongs to another user.
 pub const OTHER_USER: &str = r#""for":"somebody else""#;
 
 /// The provider's metadata, as in the configuration.
@@ -53,11 +54,11 @@ pub enum Endpoint {
 pub enum Rotation {
     /// A new refresh token.
     Fresh,
-    /// The token was consumed a moment ago: its successor is returned again.
+    /// The token was consumed within the leeway, so the provider returns its successor again.
     Forgiven,
-    /// The token was consumed earlier: the whole family is revoked now.
+    /// The token was consumed before the leeway, so the provider revokes the whole family.
     Reused,
-    /// The family is revoked.
+    /// The family was already revoked.
     Refused,
 }
 
@@ -74,12 +75,12 @@ pub struct Family {
 pub struct Provider {
     /// Lifetime of access tokens in milliseconds.
     pub lifetime: u64,
-    /// Time in milliseconds during which a consumed refresh token is forgiven.
+    /// Milliseconds after its use during which a consumed refresh token is accepted again.
     pub leeway: u64,
     /// The next refresh returns the ID token of another user.
     pub next_is_other_user: bool,
     pub families: Vec<Family>,
-    /// Codes: the subject and the nonce.
+    /// The subject and the nonce of each code.
     codes: BTreeMap<String, (String, String)>,
     /// Expiry times of access tokens.
     access: BTreeMap<String, u64>,
@@ -116,7 +117,7 @@ impl Provider {
         code
     }
 
-    /// Returns the family of a refresh token, and its position in it.
+    /// Returns the family of a refresh token, and the token's position in the family.
     pub fn place(refresh_token: &str) -> (usize, usize) {
         let mut parts = refresh_token.rsplit('-');
         let mut number = || parts.next().and_then(|n| n.parse().ok()).unwrap();
@@ -124,7 +125,7 @@ impl Provider {
         (family, place)
     }
 
-    /// Ends a family without telling anyone.
+    /// Revokes a family without notifying the handler.
     pub fn revoke(&mut self, family: usize) {
         self.families[family].is_revoked = true;
     }
@@ -146,7 +147,7 @@ impl Provider {
             Endpoint::Revoke => {
                 let (family, place) = Self::place(&field(request, "token"));
                 let family = &mut self.families[family];
-                // A consumed token is invalid already, so revoking it has no effect (RFC 7009 2.2).
+                // A consumed token is already invalid, so revoking it has no effect (RFC 7009 section 2.2).
                 family.is_revoked |= family.consumed[place].is_none();
                 (json(200, ""), None)
             }
@@ -250,7 +251,7 @@ impl Provider {
     }
 }
 
-/// Returns a parameter of a form, or an empty string.
+/// Returns a parameter of the request's form, or an empty string.
 pub fn field(request: &HttpRequest, name: &str) -> String {
     let form = request.form.as_ref().map_or("", Secret::expose);
     let fields = form::parse(form).unwrap();

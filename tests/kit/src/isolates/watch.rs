@@ -1,6 +1,6 @@
-//! The oracle: a record of sessions by the specification's rules and not by the handler's code. The oracle sees what
-//! hosts see, the sealed content, and the state of the provider and the coordinator. It stops the test at the first
-//! broken rule.
+//! The oracle tracks sessions independently of the handler's code, by the rules of the specification. It sees the
+//! effects and replies of all hosts, the content of sealed strings, and the state of the provider and the coordinator.
+//! It stops the test at the first broken rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,26 +19,28 @@ use super::{About, Purpose, Setup, State, VisitId, World};
 /// Largest difference between two clocks in milliseconds.
 pub const SKEW: u64 = 2500;
 
-/// First characters of ID tokens.
+/// The first characters of every ID token.
 const ID_TOKEN: &str = "eyJhbGciOiJFUzI1NiIs";
 
-/// Longest time in milliseconds that a code takes to reach the provider. A session starts when its code is sent.
+/// Longest time in milliseconds from sending a code until the provider receives it. A session starts when its code is
+/// sent.
 const SLOWEST: u64 = 6000;
 
-/// Pause in milliseconds after a provider has rejected a request.
+/// Milliseconds for which the handler sends no further refresh after the provider has rejected one.
 const REFUSED: u64 = 60_000;
 
 /// Lifetime in milliseconds of an intent that is not renewed.
 pub const LEASE: u64 = 8000;
 
-/// Interval in milliseconds between attempts for a session whose provider rejects refreshes without saying why.
+/// Milliseconds between two refreshes of a session whose provider rejects refreshes without a reason.
 const SUSPECTED: u64 = 300_000;
 
-/// Longest time for a request in milliseconds: three attempts at the provider, the coordinator's share, and an API.
+/// Longest time for a request in milliseconds: three attempts at the provider, calls of the coordinator, and a call of
+/// an API.
 const LONGEST: u64 = 180_000;
 
-/// Longest time in milliseconds for a request with a valid access token, without the time of provider and API: some
-/// calls of a coordinator that does not respond, and the pauses between them.
+/// Longest time in milliseconds for a request with a valid access token, not counting the time of the provider and the
+/// API. This allows for several calls of a coordinator that does not respond, and the pauses between these calls.
 const PROMPT: u64 = 30_000;
 
 /// The content of a cookie.
@@ -49,11 +51,11 @@ pub struct Presented {
     pub session: Option<Session>,
 }
 
-/// Facts about a session.
+/// Everything that the oracle knows about a session.
 #[derive(Default)]
 pub struct Account {
     pub family: usize,
-    /// The coordinator's record.
+    /// The session's record in the coordinator.
     pub record: Option<Record>,
     /// The time at which the coordinator first received each refresh token, by its position in the family.
     committed: BTreeMap<usize, u64>,
@@ -63,9 +65,9 @@ pub struct Account {
     noted: BTreeMap<u64, u64>,
     /// The time at which a logout was requested.
     logout: Option<u64>,
-    /// The time since which the coordinator's record says that the session has ended.
+    /// The time at which the coordinator first had a record that says that the session has ended.
     over: Option<u64>,
-    /// True if an isolate that could not write has reported the end.
+    /// True if an isolate has reported the end, even if the isolate could not write it to the record.
     is_said_over: bool,
     /// The request whose intent is in the record.
     intended_by: Option<VisitId>,
@@ -74,18 +76,18 @@ pub struct Account {
 /// Facts about a family, in addition to the provider's own state.
 #[derive(Default)]
 struct Family {
-    /// The provider has rejected its refresh token.
+    /// The provider has rejected the family's refresh token.
     is_refused: bool,
     /// The provider has returned another user's tokens.
     is_of_other: bool,
-    /// The time at which the provider last required the user.
+    /// The time at which the provider last rejected a refresh because the user must sign in.
     wanted: Option<u64>,
-    /// The number of rejections without a reason, by visit.
+    /// The number of rejections without a reason, by the request that received them.
     unexplained: BTreeMap<VisitId, u32>,
     /// The time of the third rejection without a reason.
     suspected: Option<u64>,
     back_channel: Option<u64>,
-    /// The time since which the coordinator's record has the provider's rejection.
+    /// The time at which the coordinator's record first contained the provider's rejection.
     over: Option<u64>,
     rotations: BTreeMap<usize, Rotated>,
 }
@@ -117,7 +119,8 @@ pub enum Loss {
     Commit,
     /// The refresh took longer than its intent is valid.
     Slow,
-    /// No successor was lost: a request that its host had given up arrived after the next one.
+    /// No successor was lost: a repeated request reached the provider before an earlier one, for which its host no
+    /// longer waited.
     Overtaken,
 }
 
@@ -142,17 +145,18 @@ pub struct Watch {
     sealed: BTreeMap<Vec<u8>, Sealed>,
     /// The last time at which the coordinator failed, for each isolate.
     failed: BTreeMap<usize, u64>,
-    /// The newest refresh token that living isolates know of each family, by its position.
+    /// The position of the newest refresh token that an isolate knows of each family. Isolates that have ended are left
+    /// out.
     knows: BTreeMap<(usize, u32, usize), usize>,
-    /// Sessions in the store, by their access tokens.
+    /// The sessions that were stored in the coordinator, by their access tokens.
     by_token: BTreeMap<String, Session>,
-    /// Stored sessions that isolates have used.
+    /// The latest state of each stored session that an isolate has used.
     held: BTreeMap<(usize, u32, String), Session>,
     /// The time at which isolates last served an active user of a stored session.
     seen: BTreeMap<(usize, u32, String), u64>,
-    /// Users whose session's end was reported.
+    /// Users for whose session an isolate has reported the end.
     told_of: BTreeSet<String>,
-    /// Requests whose refresh token was rejected: its family and position.
+    /// Requests whose refresh token was rejected, with the family and position of that token.
     refused: BTreeMap<VisitId, (usize, usize)>,
     pub losses: BTreeMap<Loss, u64>,
     pub ends: BTreeMap<&'static str, u64>,
@@ -161,7 +165,7 @@ pub struct Watch {
     pub refreshes_sent: u64,
     pub served: u64,
     pub later: u64,
-    /// Number of responses in which the provider required the user.
+    /// Number of responses that tell the page that the user must sign in.
     pub wanted: u64,
 }
 
@@ -196,7 +200,7 @@ impl Watch {
         }
     }
 
-    /// Seals a string, and remembers the string and the sealed value. Nothing else can be opened.
+    /// Seals a string, and remembers both the string and the result. Only results of this function can be opened.
     pub fn seal(
         &mut self,
         key: usize,
@@ -361,7 +365,8 @@ impl World {
                 family.rotations.insert(place, rotated);
             }
             Rotation::Forgiven => {
-                // Requests that were sent before this one and arrive later were overtaken by it.
+                // This request repeats the one that consumed the token. Earlier requests that arrive later were
+                // overtaken by it.
                 let family = self.watch.families.entry(i).or_default();
                 if let Some(rotated) = family.rotations.get_mut(&place) {
                     rotated.sent = rotated.sent.max(sent);
@@ -399,7 +404,7 @@ impl World {
         }
     }
 
-    /// Records that the provider requires the user before it accepts this refresh token.
+    /// Records that the provider rejected this refresh token because the user must sign in.
     pub(super) fn wanted(&mut self, token: &str) {
         let (family, _) = Provider::place(token);
         self.watch.families.entry(family).or_default().wanted = Some(self.now);
@@ -416,7 +421,7 @@ impl World {
         }
     }
 
-    /// Checks that a task may wait for a refresh of another request, in its own isolate or in another one.
+    /// Checks that a request may wait for the refresh of another request, in its own isolate or in another isolate.
     pub(super) fn waits_for_refresh(&self, id: VisitId) {
         Invariant::Prompt.holds_if(!self.has_valid_token(id), || {
             format!("visit {id} waits for a refresh although its access token is valid")
@@ -437,11 +442,11 @@ impl World {
     /// Records that a request has ended for its isolate, even if its browser still waits.
     pub(super) fn is_over(&mut self, id: VisitId) {
         let refused = self.watch.refused.remove(&id);
-        // An isolate that could not write cannot obey these rules.
+        // An isolate that cannot reach the coordinator cannot obey the following rules.
         if self.visits[id].coordinator_failed {
             return;
         }
-        // An end by back-channel logout has a record of its own, and this isolate need not report it.
+        // The end by a back-channel logout has its own record, so this isolate does not have to report it.
         let is_elsewhere = |family: usize| {
             let family = self.watch.families.get(&family);
             family.is_some_and(|family| family.back_channel.is_some())
@@ -460,8 +465,8 @@ impl World {
         });
     }
 
-    /// Checks that the record keeps the provider's rejection of a refresh token after the request that sent it has
-    /// ended.
+    /// Checks that the record contains the provider's rejection of a refresh token, once the request that sent the
+    /// token has ended.
     fn is_refusal_kept(&self, id: VisitId, family: usize, place: usize) {
         let mut accounts = self.watch.accounts.values();
         let Some(account) = accounts.find(|account| account.family == family) else {
@@ -478,7 +483,7 @@ impl World {
         });
     }
 
-    /// Records that the provider rejects this refresh token without saying why.
+    /// Records that the provider rejects this refresh token without a reason.
     pub(super) fn unexplained(&mut self, visit: VisitId, token: &str) {
         let (family, _) = Provider::place(token);
         let family = self.watch.families.entry(family).or_default();
@@ -611,7 +616,7 @@ impl World {
         }
     }
 
-    /// Returns an error if a session may not end for this reason.
+    /// Returns an error if a session must not end for this reason.
     fn ends(&self, id: VisitId, sid: &str, reason: EndReason) -> Result<(), (Invariant, String)> {
         let now = self.now;
         let watch = &self.watch;
@@ -663,8 +668,8 @@ impl World {
         Err((Invariant::DefiniteEnd, why))
     }
 
-    /// Records that an isolate reports an end. A request of this isolate ended the session, possibly before it was
-    /// abandoned.
+    /// Records that an isolate reports the end of a session. One of the isolate's requests must have had a valid
+    /// reason, even if its browser has disconnected since.
     fn told_over(&mut self, isolate: usize, subject: &str, reason: EndReason) {
         let is_its = |account: &Account| self.provider.families[account.family].subject == subject;
         let accounts = &self.watch.accounts;
@@ -677,7 +682,7 @@ impl World {
             is_of_it && self.ends(*id, &sid, reason).is_ok()
         });
         let account = self.watch.accounts.get_mut(&sid).unwrap();
-        // An idle cookie may be a copy.
+        // A cookie that is idle may be an old copy, so its end says nothing about the session.
         account.is_said_over |= is_legitimate && reason != EndReason::Idle;
     }
 
@@ -693,7 +698,7 @@ impl World {
             *self.watch.ends.entry(reason.as_str()).or_default() += 1;
             self.told_over(isolate, subject, *reason);
             let is_news = self.watch.told_of.insert(subject.clone());
-            // An isolate that cannot read the record does not know what others have reported.
+            // An isolate that cannot read the record does not know that another isolate has reported the end.
             Invariant::Told.holds_if(is_news || !self.watch.failed.is_empty(), || {
                 format!("isolate {isolate} told of {subject} again")
             });
@@ -756,14 +761,15 @@ impl World {
             let is_gone = is_lost && self.is_past(account);
             if account.over.is_none() && !account.is_said_over && !is_gone {
                 self.may_end(id, &presented.sid, reason);
-                // An idle cookie may be a copy.
+                // A cookie that is idle may be an old copy, so its end says nothing about the session.
                 let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
                 account.is_said_over = reason != EndReason::Idle;
             }
             return;
         }
         let visit = &self.visits[id];
-        // A browser has dropped the session's cookie by then. If it still exists, its key may be gone.
+        // At the absolute limit a browser deletes the session's cookie. If a client still sends the cookie, the handler
+        // may no longer have its key.
         let is_forgotten =
             given.body.contains(r#""login_required""#) || given.body == r#"{"session":null}"#;
         if given.status == 502 || is_forgotten && self.is_past(&self.watch.accounts[&presented.sid])
@@ -808,7 +814,7 @@ impl World {
         self.now + 2 * SKEW + SLOWEST >= began + self.watch.absolute
     }
 
-    /// Returns true if a request could read the current record.
+    /// Returns true if the coordinator worked for this request, so that the request knows the current record.
     fn has_asked(&self, id: VisitId) -> bool {
         let visit = &self.visits[id];
         let failed = self
@@ -820,9 +826,9 @@ impl World {
         failed + 1000 + self.watch.recheck < visit.began && !visit.coordinator_failed
     }
 
-    /// Checks that a request may be served with this cookie.
+    /// Checks that the handler may serve a request with this cookie.
     fn may_be_served(&mut self, id: VisitId, presented: &Presented) {
-        // An isolate that could not read the record uses what it knows.
+        // An isolate that could not read the record may serve the request with the session state that it knows.
         if !self.has_asked(id) {
             return;
         }

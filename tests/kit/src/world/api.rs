@@ -10,7 +10,7 @@ pub const API: &str = "https://api.example.com/v1";
 /// Another API, on its own origin.
 pub const OTHER_API: &str = "https://other.example.com/v1";
 
-/// Answers a request; `None` for a network failure.
+/// Returns the response to a request, or `None` for a network failure.
 pub fn respond(
     provider: &Provider,
     now: u64,
@@ -21,7 +21,7 @@ pub fn respond(
     let url = request.allowed.url();
     let path = url.strip_prefix(API).or(url.strip_prefix(OTHER_API));
     let path = path.unwrap();
-    // The query only makes calls distinguishable.
+    // The query only distinguishes calls, and does not affect the response.
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let authorization = request.authorization.expose();
     let (scheme, token) = authorization.split_once(' ').unwrap();

@@ -1,4 +1,4 @@
-//! Requests of pages for APIs, and the vault's calls for them.
+//! The requests of pages to APIs, and the calls that the vault makes for these requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ pub(super) struct Calls {
     pub(super) urls: BTreeMap<Request, String>,
     /// The user of the session when pages made their requests.
     pub(super) asked_as: BTreeMap<Request, Option<String>>,
-    /// A call that counts as user activity and is being handed to the vault.
+    /// The request that the vault is handling now, if the request counts as user activity.
     pub(super) touching: Option<Request>,
     /// Calls that received a 401.
     pub(super) refused: BTreeSet<CallId>,

@@ -16,7 +16,7 @@ impl World {
         }
     }
 
-    /// Returns the time at which this vault wants to be woken, by the world's clock.
+    /// Returns the time at which this vault's timer is due, by the world's clock.
     pub fn tick_due(&self, vault: usize) -> Option<Millis> {
         if self.stopped.contains(&vault) {
             return None;
@@ -32,12 +32,12 @@ impl World {
         self.true_time += time.0;
     }
 
-    /// Fires a timer of the vault, late by this much.
+    /// Fires the timer of the vault that runs now. The timer is late by this much.
     pub fn timer_fires(&mut self, late: Millis) {
         self.timer_of(self.workers.turn, late);
     }
 
-    /// Fires a timer of this vault, late by this much.
+    /// Fires the timer of this vault. The timer is late by this much.
     pub fn timer_of(&mut self, vault: usize, late: Millis) {
         self.workers.turn = vault;
         if late > PROMPT {
@@ -52,13 +52,13 @@ impl World {
         self.input(Input::Tick);
     }
 
-    /// Lets time pass, runs due timers, and answers what the vaults ask for.
+    /// Lets time pass, fires due timers, and completes the operations that the vaults ask for.
     pub fn advance(&mut self, duration: Duration) {
         self.answer_all();
         self.run(duration, true);
     }
 
-    /// Lets time pass and runs due timers. The vaults' operations stay unanswered.
+    /// Lets time pass and fires due timers. The vaults' operations stay pending.
     pub fn pass_time(&mut self, duration: Duration) {
         self.run(duration, false);
     }
@@ -101,7 +101,7 @@ impl World {
         self.answer_all();
     }
 
-    /// Like `sleep`, but leaves the vaults' operations unanswered.
+    /// Does the same as `sleep`, but leaves the vaults' operations pending.
     pub fn sleep_unanswered(&mut self, duration: Duration) {
         self.sleep_unnoticed(duration);
         self.wake_unanswered();
@@ -115,13 +115,13 @@ impl World {
         self.watch.hinder();
     }
 
-    /// Tells the vault that the device is online again, or a page is visible again.
+    /// Tells all vaults that the device is online again, or that a page is visible again.
     pub fn wake(&mut self) {
         self.wake_unanswered();
         self.answer_all();
     }
 
-    /// Like `wake`, but leaves the vaults' operations unanswered.
+    /// Does the same as `wake`, but leaves the vaults' operations pending.
     pub fn wake_unanswered(&mut self) {
         self.story(|_| "the vault is told that the device is awake, online or visible".to_owned());
         self.each(|| Input::Woke);
@@ -138,8 +138,8 @@ impl World {
     }
 }
 
-/// Returns the lead of a worker's monotonic clock, which starts with the worker and begins far in the past: see
-/// `src/browser/host.rs`.
+/// Returns how far a worker's monotonic clock is ahead of the world's. With persistence, the worker's clock starts at
+/// `LONG_AGO`, as in `src/browser/host.rs`.
 pub(super) fn ahead(config: &str, now: &Instant) -> u64 {
     const LONG_AGO: u64 = 1 << 40;
     if parse(config).keeps {

@@ -1,4 +1,4 @@
-//! Keys as a host holds them, and proofs as a server checks them (RFC 9449 4.3), with real signatures.
+//! The keys of a host, and the checks of proofs by a server (RFC 9449 section 4.3), with real signatures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -54,7 +54,7 @@ impl Keys {
         self.0.clear();
     }
 
-    /// Signs the proof if its key is here.
+    /// Signs the proof if this worker has the key.
     pub fn sign(&self, proof: &UnsignedProof) -> Option<String> {
         let input = proof.signing_input.expose().as_bytes();
         let signature = self.0.get(&proof.key)?.sign(&SystemRandom::new(), input);
@@ -67,13 +67,13 @@ impl Keys {
     }
 }
 
-/// A server's result for a request: its proof or an error (RFC 9449 5, 7.1, 8).
+/// The result of a server's check: the proof, or an error code (RFC 9449 sections 5, 7.1 and 8).
 pub type Verdict = Result<Proof, &'static str>;
 
 /// A server that requires proofs.
 #[derive(Default)]
 pub struct Checker {
-    /// The nonce that proofs must contain, if the server requires one. Each response carries it in a header.
+    /// The nonce that proofs must contain, if the server requires one. Each response contains the nonce in a header.
     pub nonce: Option<String>,
     /// Proofs received so far, in order.
     pub proofs: Vec<Proof>,
@@ -81,9 +81,9 @@ pub struct Checker {
     pub header: Option<String>,
     /// Largest accepted difference of a proof's `iat` from the server's time, in seconds.
     pub tolerance: Option<u64>,
-    /// The resource that access tokens must be issued for (RFC 8707), if the server checks it.
+    /// The resource for which access tokens must be issued (RFC 8707), if the server checks the resource.
     pub resource: Option<&'static str>,
-    /// True if `WWW-Authenticate` is not exposed.
+    /// True if CORS hides `WWW-Authenticate`.
     pub hides_challenge: bool,
     seen: BTreeSet<String>,
 }

@@ -5,14 +5,14 @@ use strongroom::base::clock::{Instant, Millis};
 
 /// Measures elapsed time by the specification's rules.
 pub(super) trait Since {
-    /// Returns the time from this moment to a later one: the larger of the two clocks' differences.
+    /// Returns the time that has passed since this moment: the larger of the two clocks' differences.
     fn passed(&self, now: &Instant) -> Millis;
 }
 
 impl Since for Instant {
     fn passed(&self, now: &Instant) -> Millis {
         let readings = [(self.monotonic.0, now.monotonic.0), (self.wall, now.wall)];
-        // A clock that was set back has measured nothing.
+        // For a clock that was set back, no time has passed.
         let spans = readings.map(|(start, end)| end.saturating_sub(start));
         Millis(if spans[0] > spans[1] {
             spans[0]

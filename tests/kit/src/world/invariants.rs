@@ -1,7 +1,7 @@
 //! Invariants of every world, for all faults and all orders of events.
 //!
-//! [`Watch`] sees what a host sees, and also the provider's state. [`Watch`] tracks the session by the specification's
-//! rules and not by the vault's code, and stops the test at the first broken rule.
+//! [`Watch`] sees the vault's input and output, and also the provider's state. It tracks the session independently of
+//! the vault's code, by the rules of the specification, and stops the test at the first broken rule.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -60,13 +60,13 @@ invariants! {
         "the vault does not panic and does not loop";
 }
 
-/// Shortest leeway of a provider with which one lost response does no harm: the failure is noticed, the first delay
-/// passes, and the network is at its slowest.
+/// The shortest leeway of a provider with which one lost response does no harm. Within this time the vault notices the
+/// failure, waits for the first delay, and repeats the request over a slow network.
 const ENOUGH_LEEWAY: Millis = Millis::from_secs(5);
 
 /// Tokens as the vault received them.
 struct Issued {
-    /// The time of the request, by each clock that the vault may use.
+    /// The time of the token request. The vault may use any of these times.
     requested: Vec<Instant>,
     lifetime: Millis,
 }
@@ -83,7 +83,7 @@ impl Issued {
 struct Session {
     family: usize,
     started: Instant,
-    /// The same moment by the provider's clock.
+    /// The start of the session by the provider's clock.
     true_start: UnixMillis,
     last_activity: Instant,
     /// For a session without a refresh token: the time of the token request, and the token's lifetime.
@@ -99,7 +99,7 @@ pub struct IdTokenFacts {
     pub is_of_another_user: bool,
 }
 
-/// The meaning of a token endpoint's response.
+/// The meaning of a response of the token endpoint.
 enum Reading {
     Tokens {
         access_token: String,
@@ -115,15 +115,15 @@ enum Reading {
 #[derive(Clone, Default)]
 pub struct Ends {
     pub by_reason: BTreeMap<String, u64>,
-    /// The successor was really lost, and the provider gives no leeway.
+    /// The vault did not receive the new refresh token, and the provider has no leeway.
     pub lost_without_leeway: u64,
-    /// The successor was really lost, and faults or sleep outlasted the leeway.
+    /// The vault did not receive the new refresh token, and faults or sleep outlasted the provider's leeway.
     pub lost_beyond_leeway: u64,
-    /// A worker was killed before the store had the successor.
+    /// A worker was killed before the store had the new refresh token.
     pub lost_with_worker: u64,
 }
 
-/// Losses of a successor that explain a reused refresh token.
+/// Reasons why a consumed refresh token was sent again although the vault made no mistake.
 #[derive(Clone, Copy)]
 enum Loss {
     NoLeeway,
@@ -136,15 +136,17 @@ enum Loss {
 struct Suspicion {
     family: usize,
     refusals: u32,
-    /// Hidden rejections in a row, and the time at which the provider could be reached after the first.
+    /// The number of consecutive rejections that CORS hides, and the time at which the provider could first be reached
+    /// after such a rejection.
     hidden: u32,
     hidden_since: Option<Instant>,
-    /// The last attempt counts as rejected if the provider can be reached.
+    /// The last attempt failed without a readable response. It counts as rejected if the next probe reaches the
+    /// provider.
     is_open: bool,
     is_confirmed: bool,
-    /// Another vault's refresh succeeded. This vault learns of that refresh from the store.
+    /// Another vault's refresh may have refuted the suspicion. This vault learns of that refresh from the store.
     may_be_over: bool,
-    /// Hidden rejections before the provider asked for a nonce: they may count or not.
+    /// There were hidden rejections before the provider asked for a nonce. The vault may count them or not.
     is_vague: bool,
 }
 
@@ -152,13 +154,13 @@ struct Suspicion {
 #[derive(Default)]
 struct Knowers {
     vaults: BTreeSet<usize>,
-    /// True if the store knows, and with it every vault that reads the store.
+    /// True if every vault that reads the store knows it.
     store: bool,
 }
 
 pub struct Watch {
     limits: Limits,
-    /// The account of persisted sessions. A vault without persistence has the account below.
+    /// The oracle's view of persisted sessions. For a vault without persistence, the fields below are used.
     persisted: Option<PersistedSessions>,
     pub ends: Ends,
     /// Number of sessions that started.
@@ -177,27 +179,27 @@ pub struct Watch {
     reused: HashMap<usize, Loss>,
     /// Tokens that vaults have but must not use yet.
     unpersisted: BTreeMap<usize, Vec<String>>,
-    /// Sessions that logins may have started and no page has seen yet, by family.
+    /// Sessions of completed logins of which no page has been told yet, by family.
     begun: HashMap<usize, Session>,
     /// The login whose ID token was just found valid.
     adopting: Option<usize>,
     session: Option<Session>,
-    /// A session that started when no page could be told.
+    /// A session that started while no page was connected.
     unseen: Option<Session>,
     /// The reasons for which the session may end.
     justified: BTreeSet<&'static str>,
-    /// The session must end with the input that is being handled.
+    /// The reason for which the session must end during the current input, if any.
     must_end: Option<&'static str>,
-    /// Waiting times: family, moment, and duration in which no refresh may be sent.
+    /// For each vault, a time during which it must send no refresh: the family, the start and the duration.
     told_to_wait: BTreeMap<usize, (usize, Instant, Millis)>,
     needs_user: BTreeMap<usize, usize>,
-    /// Families for which the provider ever required the user. The stored session contains this fact too.
+    /// Families for which the provider has ever required the user to sign in. The stored session also records this.
     asked_for_user: BTreeSet<usize>,
-    /// Signs that a grant has ended although the provider does not say so, by vault.
+    /// For each vault, signs that a grant has ended although the provider's responses do not say so.
     suspicions: BTreeMap<usize, Suspicion>,
-    /// Vaults whose pages were told that the session needs its user.
+    /// Vaults whose pages were told that the user must sign in again.
     told_to_interact: BTreeSet<usize>,
-    /// Trouble since the last successful refresh.
+    /// Failures and delays since the last successful refresh.
     trouble: Trouble,
     /// Failed refreshes of each family since its last successful one. The wait grows with each failure, and the success
     /// of another family does not shorten it.
@@ -269,7 +271,7 @@ impl Watch {
         self.failures.clear();
     }
 
-    /// Records that a worker is killed that may have had the successor of this token in flight.
+    /// Records that a worker was killed while a response with the successor of this token may have been in flight.
     pub fn lost_on_its_way(&mut self, sent: &str) {
         if self.lost.contains_key(sent) {
             self.lost_with_worker.insert(sent.to_owned());
@@ -321,7 +323,7 @@ impl Watch {
 
     // Inputs
 
-    /// Called before the vault handles an input.
+    /// Updates the oracle before a vault handles an input.
     pub fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
         // A wait that has ended stays ended, even if a clock is set back.
         let waits = |(_, since, wait): &mut (usize, Instant, Millis)| since.passed(now) < *wait;
@@ -332,7 +334,7 @@ impl Watch {
         }
         let reason = self.session.and_then(|session| self.limit(&session, now));
         self.require_end(reason);
-        // If two limits are reached at once, either is a valid reason.
+        // If both limits are reached, each of them is a valid reason.
         let is_idle = |session: Session| session.last_activity.passed(now) >= self.limits.idle;
         if self.session.is_some_and(is_idle) {
             self.justified.insert("idle");
@@ -341,8 +343,8 @@ impl Watch {
         self.justified.extend(unseen);
     }
 
-    /// Called after the vault handled an input. `has_pages`: someone could be told. `next_tick`: the time at which the
-    /// vault wants to be woken.
+    /// Checks the vault after it has handled an input. `has_pages` is true if a page is connected. `next_tick` is the
+    /// time at which the vault's timer is due.
     pub fn after(
         &mut self,
         vault: usize,
@@ -355,7 +357,7 @@ impl Watch {
         if has_pages {
             self.check_suspicion(vault);
         } else if let Some(persisted) = &self.persisted {
-            // The session may end here and come back through the store without a page being told.
+            // The session may end in this vault and come back through the store without a message to a page.
             let known = self.suspicions.get_mut(&vault);
             known.into_iter().for_each(|known| known.may_be_over = true);
             // The session ends in this vault at the idle limit, and continues if another vault later stores activity.
@@ -429,7 +431,7 @@ impl Watch {
             .for_each(PersistedSessions::forget_ends);
     }
 
-    /// Records that a page logs out. It may not be greeted yet.
+    /// Records that a page logs out. If `is_greeted` is false, the vault has not responded to the page's `hello` yet.
     pub fn logs_out(&mut self, vault: usize, is_greeted: bool, time: u64) {
         if let Some(persisted) = &mut self.persisted {
             return persisted.logs_out(vault, is_greeted, time);
@@ -458,7 +460,7 @@ impl Watch {
         true_time: UnixMillis,
     ) {
         match (endpoint, read(outcome)) {
-            // RFC 9449 8: the code is still valid.
+            // The error concerns only the proof (RFC 9449 section 8), so the code is still valid.
             (Endpoint::Exchange, Reading::Refused(code)) if is_about_proof(&code) => {
                 self.dead.remove(sent);
             }
@@ -539,7 +541,7 @@ impl Watch {
         );
     }
 
-    /// Records that the key to which a session's tokens are bound is gone, and was needed.
+    /// Records that the vault needed the key to which a session's tokens are bound, and the key is gone.
     pub fn key_lost(&mut self, vault: usize, family: usize) {
         if let Some(persisted) = &mut self.persisted {
             persisted.verdict(vault, family, "storage_lost");
@@ -586,14 +588,14 @@ impl Watch {
         }
     }
 
-    /// Returns true if this refresh began for a session that another one has replaced. Its result or timeout says nothing
-    /// about the session that the vault has now.
+    /// Returns true if this refresh began for a session that another session has replaced. The refresh then says
+    /// nothing about the vault's current session.
     fn is_of_former_session(&self, vault: usize, family: Option<usize>) -> bool {
         let known = self.suspicions.get(&vault).map(|known| known.family);
         known.is_some() && known != family && known == self.family_in(vault)
     }
 
-    /// Decides if a failed refresh is a hidden rejection.
+    /// Decides if CORS hides a rejection behind this failed refresh.
     fn suspect(&mut self, family: usize, outcome: &Outcome, vault: usize) {
         if self.is_of_former_session(vault, Some(family)) {
             return;
@@ -611,7 +613,8 @@ impl Watch {
             return;
         }
         known.hidden = 0;
-        // The request is sent again, and that attempt counts. What was hidden before may count or not.
+        // The vault sends the request again, and only the second attempt counts. Hidden rejections before the first
+        // attempt may count or not.
         let is_about_proof = matches!(
             read(outcome),
             Reading::Refused(code) if matches!(code.as_str(), "use_dpop_nonce" | "invalid_dpop_proof")
@@ -623,8 +626,8 @@ impl Watch {
         }
     }
 
-    /// Records that the provider's metadata was requested again under its own URL. `is_there`: the provider itself
-    /// responded.
+    /// Records that the vault has requested the provider's metadata to find out if the provider can be reached.
+    /// `is_there` is true if the provider itself responded.
     pub fn probed(&mut self, vault: usize, is_there: bool, now: &Instant) {
         let Some(known) = self.suspicions.get_mut(&vault) else {
             return;
@@ -644,7 +647,7 @@ impl Watch {
         known.is_confirmed |= known.hidden >= 5 && span >= Some(Millis::from_secs(120));
     }
 
-    /// Records that a page learns if its session needs the user.
+    /// Records that a page is told if the user must sign in again.
     pub fn told_state(&mut self, vault: usize, needs_user: bool) {
         if needs_user {
             self.told_to_interact.insert(vault);
@@ -660,7 +663,7 @@ impl Watch {
         let is_told = self.told_to_interact.contains(&vault);
         let known = self.suspicions.get(&vault);
         let is_suspected = known.is_some_and(|s| s.is_confirmed && s.family == family);
-        // Between a successful refresh and the storing of its successor.
+        // The vault has refreshed, but has not stored the new refresh token yet.
         let is_adopting = self.unpersisted.contains_key(&vault);
         let is_asked_for = self.asked_for_user.contains(&family)
             || known.is_some_and(|known| known.is_vague && known.family == family);
@@ -679,14 +682,14 @@ impl Watch {
         self.asked_for_user.contains(&family)
     }
 
-    /// Records that the response was readable this time.
+    /// Records that the response to a refresh was readable, which ends a row of hidden rejections.
     fn answered_readably(&mut self, vault: usize) {
         if let Some(known) = self.suspicions.get_mut(&vault) {
             (known.hidden, known.is_open) = (0, false);
         }
     }
 
-    /// Records that the request or its proof was rejected, and is sent again.
+    /// Records that the provider rejected the requested resource or scope, and not the grant.
     pub fn refused_target(&mut self, vault: usize, family: Option<usize>) {
         if self.is_of_former_session(vault, family) {
             return;
@@ -706,7 +709,7 @@ impl Watch {
         self.hinder();
     }
 
-    /// Records that the store responded, with success or failure.
+    /// Records that the store's response to a write reached a vault.
     pub fn persisted(&mut self, vault: usize, ok: bool) {
         self.unpersisted.remove(&vault);
         if let Some(persisted) = self.persisted.as_mut().filter(|_| ok) {
@@ -714,7 +717,7 @@ impl Watch {
         }
     }
 
-    /// Records that a vault asks to write `state`; `family` is the family of the access token in it.
+    /// Records that a vault asks to write `state`. `family` is the family of the access token in `state`.
     pub fn writes(
         &mut self,
         vault: usize,
@@ -737,7 +740,7 @@ impl Watch {
     /// Records that a vault's write has succeeded or failed. The vault may not know yet.
     pub fn written(&mut self, vault: usize, state: &str, works: bool) {
         if works && state.contains("\"refresh_token\"") {
-            // The successor of a consumed token is known to every vault that reads this.
+            // Every vault that reads this state knows that the earlier refresh tokens are consumed.
             let is_known = |knowers: &&mut Knowers| knowers.vaults.contains(&vault);
             for knowers in self.dead.values_mut().filter(is_known) {
                 knowers.store = true;
@@ -775,7 +778,8 @@ impl Watch {
         }
     }
 
-    /// Records that a vault got the lock, and reads the store with this job. The vault's earlier reads are outdated.
+    /// Records that a vault got the lock and reads the store with the job `read`. The vault's earlier reads are
+    /// outdated.
     pub fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
         if let Some(persisted) = &mut self.persisted {
             persisted.locked(vault, last_job, read);
@@ -807,7 +811,7 @@ impl Watch {
     ) {
         let found = record.filter(|_| matches!(loaded, Loaded::Found(_)));
         if let Some((token, requested, lifetime)) = found.and_then(|record| record.token(now)) {
-            // The vault may use its own time or the one that it read: the age in the store follows the wall clock.
+            // The vault may use its own time of the token request, or the time that follows from the age in the store.
             let issued = self.tokens.entry((vault, token)).or_insert(Issued {
                 requested: Vec::new(),
                 lifetime,
@@ -864,8 +868,8 @@ impl Watch {
 
     // Outputs
 
-    /// Records that the vault sends a code or refresh token to the token endpoint. `in_flight`: the number of requests
-    /// for the same family that are already in flight.
+    /// Records that the vault sends a code or refresh token to the token endpoint. `in_flight` is the number of
+    /// requests for the same family that are already in flight.
     pub fn token_request(
         &mut self,
         endpoint: Endpoint,
@@ -963,7 +967,8 @@ impl Watch {
     /// Records that a page is told that it has no session.
     pub fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
         if let Some(persisted) = &mut self.persisted {
-            // The vault has also dropped the waiting times of that session, in case another vault persisted it alive.
+            // The vault has also forgotten the session's waiting times. The session may continue in another vault and
+            // come back through the store.
             self.told_to_wait.remove(&vault);
             self.needs_user.remove(&vault);
             self.suspicions.remove(&vault);
@@ -974,7 +979,7 @@ impl Watch {
             }
             return;
         }
-        // A login may have failed before a page learned of the session.
+        // The session may have ended before any page was told of it.
         self.unseen = None;
         self.suspicions.clear();
         self.told_to_interact.clear();
@@ -1079,7 +1084,7 @@ fn is_unexplained(outcome: &Outcome) -> bool {
         }
 }
 
-/// Returns true if the error concerns the requested resource or scope of this request alone.
+/// Returns true if the error concerns only the resource or scope of this request.
 pub fn is_refusal_of_target(outcome: &Outcome) -> bool {
     let of_session = [
         "invalid_grant",
@@ -1096,7 +1101,7 @@ fn read(outcome: &Outcome) -> Reading {
         return Reading::Nothing;
     };
     let wait = |told: Option<Millis>| {
-        // At least one second, and at most the longest time that the vault accepts.
+        // The vault waits for at least one second, and at most for ten minutes.
         let wait = told.unwrap_or(Millis::from_secs(1));
         wait.clamp(Millis::from_secs(1), Millis::from_secs(600))
     };

@@ -1,4 +1,5 @@
-//! Operations of a vault: tests hold them back, act on them, answer them or lose them.
+//! The pending operations of vaults. Tests can delay, complete or lose them, and let the provider act before its
+//! response arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub(super) struct Jobs {
     pub(super) landing_late: BTreeSet<JobId>,
     /// Refresh tokens that were sent to each endpoint.
     pub(super) sent: BTreeMap<Endpoint, Vec<String>>,
-    /// The time of each request, by kind.
+    /// The kind and time of each request.
     pub(super) moments: Vec<(Kind, Duration)>,
 }
 
@@ -42,23 +43,24 @@ pub(super) struct Job {
     pub(super) vault: usize,
     pub(super) kind: Kind,
     pub(super) asked_at: Instant,
-    /// The same moment by the provider's clock.
+    /// The time of the request by the provider's clock.
     pub(super) true_time: UnixMillis,
-    /// The moment at which the provider acted.
+    /// The time at which the provider acted on the request.
     pub(super) acted_at: Option<Instant>,
     pub(super) task: Task,
-    /// The provider's response, once it has acted.
+    /// The provider's response, once the provider has acted.
     pub(super) outcome: Option<Outcome>,
     /// True if no response will arrive.
     pub(super) is_silent: bool,
     /// The response comes from a service worker and not from the provider.
     pub(super) is_from_cache: bool,
-    /// A refresh has just completed: a probe is for the refresh and not for a login.
+    /// True if the vault made the request while it handled the response to a refresh. A probe then belongs to the
+    /// refresh and not to a login.
     pub(super) is_after_refresh: bool,
 }
 
 pub(super) enum Task {
-    /// A request to the provider, and its proof if it has one.
+    /// A request to the provider, with its DPoP proof if it has one.
     Send(OpId, HttpRequest, Option<String>),
     MakeKey(OpId),
     Store(OpId, String, Secret, Option<dpop::Named>),
@@ -70,12 +72,12 @@ pub(super) enum Task {
         signature: Vec<u8>,
     },
     Persist(OpId, Option<Secret>, Option<dpop::Named>),
-    /// A read of the store, with the record if it was read already, and the oracle's view of it.
+    /// A read of the store. If the store was already read, it has the result and the oracle's view of the record.
     Load(OpId, Option<(Loaded, Option<Record>)>),
     Lock(OpId),
     Changed,
     Hinted(Hint),
-    /// A call, and its proof if it has one. A call that lacks its proof is not sent.
+    /// A call of an API, with its DPoP proof if it has one. A call without its required proof is not sent.
     Call(CallId, Box<ApiRequest>, Option<String>),
     Probe(CallId),
     Socket(CallId),
@@ -83,7 +85,7 @@ pub(super) enum Task {
 }
 
 impl World {
-    /// Operations that the vault asked for since the last call, and their kinds.
+    /// Returns the operations that vaults asked for since the last call of this function, and their kinds.
     pub fn new_jobs(&mut self) -> Vec<(JobId, Kind)> {
         let known = std::mem::replace(&mut self.jobs.announced, self.jobs.last);
         let is_new = |job: &&Job| job.id > known;
@@ -151,7 +153,7 @@ impl World {
         self.jobs.held.extend(kinds);
     }
 
-    /// Ends `hold` and answers what waits.
+    /// Ends `hold` and completes the waiting operations.
     pub fn release(&mut self) {
         self.jobs.held.clear();
         self.answer_all();
@@ -162,19 +164,19 @@ impl World {
         self.jobs.held_in.push((vault, kind));
     }
 
-    /// Ends `hold_in` and `delay_pending_loads`, and answers what waits.
+    /// Ends `hold_in` and `delay_pending_loads`, and completes the waiting operations.
     pub fn unhold(&mut self) {
         self.jobs.held_in.clear();
         self.jobs.delayed.clear();
         self.answer_all();
     }
 
-    /// Ends `hold` for this kind, without completing a job yet.
+    /// Ends `hold` for this kind, without completing an operation yet.
     pub fn unhold_kind(&mut self, kind: Kind) {
         self.jobs.held.remove(&kind);
     }
 
-    /// Holds back the responses to the reads in flight, and not to later ones.
+    /// Holds back the responses to the reads in flight, but not to later reads.
     pub fn delay_pending_loads(&mut self) {
         let loads = self
             .jobs
@@ -193,7 +195,8 @@ impl World {
             && !self.workers.frozen.contains(&job.vault)
     }
 
-    /// Answers pending operations in order, including those that follow from them, except for the ones held back.
+    /// Completes pending operations in order, and also the operations that the vaults then ask for. Operations that a
+    /// test holds back stay pending.
     pub fn answer_all(&mut self) {
         let mut answered = 0;
         while let Some(i) = self.jobs.pending.iter().position(|job| self.can_go(job)) {
@@ -203,21 +206,21 @@ impl World {
         }
     }
 
-    /// Answers the first request of this kind and nothing else.
+    /// Completes only the first pending operation of this kind.
     #[track_caller]
     pub fn answer_one(&mut self, kind: Kind) {
         let i = self.jobs.pending.iter().position(|job| job.kind == kind);
         self.answer_job(i.expect("no pending request of this kind"));
     }
 
-    /// Answers this call as the API would, and nothing else.
+    /// Delivers the API's response to this call, and completes no other operation.
     #[track_caller]
     pub fn answer_call(&mut self, request: Request) {
         let i = self.job_of_call(request);
         self.answer_job(i);
     }
 
-    /// Fails this call as the network would.
+    /// Fails this call with a network error.
     #[track_caller]
     pub fn fail_call(&mut self, request: Request) {
         let i = self.job_of_call(request);
@@ -228,7 +231,7 @@ impl World {
         }
     }
 
-    /// Lets the host find the token in the response to this call.
+    /// Lets the host report that the response to this call contains the token.
     #[track_caller]
     pub fn reflect_token(&mut self, request: Request) {
         let i = self.job_of_call(request);
@@ -266,7 +269,7 @@ impl World {
             .expect("the call is not in flight")
     }
 
-    /// Lets the provider act on a request, unless it already did. The response stays on its way.
+    /// Lets the provider act on a request, unless the provider has already acted. The response remains in flight.
     pub fn provider_acts(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id)
             && matches!(self.jobs.pending[i].task, Task::Send(..))
@@ -276,7 +279,7 @@ impl World {
         }
     }
 
-    /// Delivers the response.
+    /// Delivers the response to an operation.
     pub fn answer_arrives(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id) {
             self.answer_job(i);
@@ -309,7 +312,7 @@ impl World {
         self.act_on(i.expect("no pending request of this kind"));
     }
 
-    /// Answers one request or lets the provider act on it, as `choose` decides.
+    /// Completes one pending operation, or lets the provider act on it. `choose` decides.
     pub fn answer_any(&mut self, choose: &mut dyn FnMut(usize) -> usize) {
         if self.jobs.pending.is_empty() {
             return;

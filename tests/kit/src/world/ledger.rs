@@ -1,11 +1,11 @@
-//! Checks that every request of a page gets exactly one response, so that none hangs.
+//! Checks that every request of a page gets exactly one response, so that no request hangs.
 
 use std::collections::BTreeMap;
 
 use super::page::Request;
 use strongroom::vault::PortId;
 
-/// Requests, and the number of responses to each.
+/// All requests of pages, and the number of responses to each.
 #[derive(Clone, Default)]
 pub struct Ledger(BTreeMap<Request, Entry>);
 
@@ -13,7 +13,7 @@ pub struct Ledger(BTreeMap<Request, Entry>);
 struct Entry {
     asked: u32,
     answered: u32,
-    /// The page no longer needs a response, so one may or may not have come.
+    /// The page no longer needs a response, so both one response and no response are correct.
     is_waived: bool,
 }
 
@@ -40,7 +40,7 @@ impl Ledger {
         }
     }
 
-    /// Returns the requests that got no response, or too many.
+    /// Returns descriptions of the requests that got no response, or too many responses.
     pub fn faults(&self) -> Vec<String> {
         let is_wrong = |entry: &Entry| {
             entry.answered > entry.asked || (entry.answered < entry.asked && !entry.is_waived)

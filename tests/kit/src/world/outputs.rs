@@ -193,7 +193,7 @@ impl World {
             Output::CloseSocket { call, code, reason } => {
                 let request = self.calls.requests[&call];
                 self.witness.told(&format!(r#"{{"reason":"{reason}"}}"#));
-                // The page hears of it from its own port, even if the socket never opened.
+                // The page learns of the closing through the socket's own port, even if the socket never opened.
                 if !self.sockets.open.contains(&call) {
                     self.ledger.answered(request);
                 }
@@ -225,7 +225,7 @@ impl World {
         }
     }
 
-    /// Gives the other vaults a task.
+    /// Adds a task for each of the other vaults.
     fn spread(&mut self, task: impl Fn() -> Task) {
         let here = self.workers.turn;
         for vault in (0..self.workers.vaults.len()).filter(|vault| *vault != here) {
@@ -284,7 +284,7 @@ impl World {
                     self.watch
                         .loaded(turn, &Loaded::Unavailable, None, job.id, &now);
                 }
-                // The lock was granted at the same moment, so the host releases it.
+                // The lock was granted at the same moment, so the host releases the lock.
                 Task::Lock(_) if self.lock.granted == Some(job.id) => {
                     (self.lock.granted, self.lock.holder) = (None, None);
                 }

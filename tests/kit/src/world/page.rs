@@ -1,4 +1,4 @@
-//! A page: sends requests, and stores the messages it receives.
+//! A page sends requests, and stores the messages that it receives.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -55,7 +55,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Stores a message. Returns the request that it answers and the response, if it is one.
+    /// Stores a message. If the message is a response, returns the request's ID and the response.
     pub fn told(&mut self, text: &str) -> Option<(RequestId, PageResponse)> {
         let message = Value::parse(text).unwrap();
         let message = message.as_object().unwrap();

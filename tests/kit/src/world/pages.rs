@@ -1,4 +1,4 @@
-//! Pages: they connect, send messages, and store the responses.
+//! The pages of a world: they connect to vaults, send messages, and store the responses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,9 +21,9 @@ pub(super) struct Pages {
     pub(super) gone: BTreeSet<PortId>,
     /// Pages that the vault disconnected, in order.
     pub(super) closed: Vec<PortId>,
-    /// The user of the session, as each page was last told.
+    /// The user of the session of which each page was last told.
     pub(super) told_user: BTreeMap<PortId, String>,
-    /// The start of the session, as each page was last told.
+    /// The start of the session of which each page was last told.
     pub(super) told_start: BTreeMap<PortId, Option<u64>>,
     pub(super) last_port: PortId,
 }
@@ -50,12 +50,12 @@ impl Default for Fetch<'_> {
 }
 
 impl World {
-    /// Connects a page, which says hello.
+    /// Connects a page to the first vault. The page sends `hello`.
     pub fn open(&mut self) -> PortId {
         self.open_in(0)
     }
 
-    /// Connects a page to this vault. It says hello.
+    /// Connects a page to this vault. The page sends `hello`.
     pub fn open_in(&mut self, vault: usize) -> PortId {
         let port = self.connect();
         self.pages.homes.insert(port, vault);
@@ -72,7 +72,7 @@ impl World {
         port
     }
 
-    /// Connects a page that says nothing.
+    /// Connects a page that sends no message.
     pub fn connect(&mut self) -> PortId {
         let port = self.pages.last_port.next();
         self.pages.last_port = port;
@@ -82,11 +82,12 @@ impl World {
         port
     }
 
-    /// Closes a page without notice.
+    /// Closes a page without a message to its vault.
     pub fn leave(&mut self, port: PortId) {
         self.story(|_| format!("page {} is closed", port.0));
         self.ledger.waive_page(port);
-        // Closing the page may be the input at which a limit is noticed, and all pages are told of a limit.
+        // While the vault handles this input, it may notice that a limit is reached and tell all pages. This page
+        // therefore counts as gone only after the input.
         self.workers.turn = self.pages.homes[&port];
         self.input(Input::Disconnected { port });
         self.pages.gone.insert(port);
@@ -111,7 +112,7 @@ impl World {
         call
     }
 
-    /// Sends a request: `members` are those of its message, without `id`.
+    /// Sends a request. `members` are the JSON members of its message without `id`.
     pub fn ask(&mut self, port: PortId, members: &str) -> Request {
         self.ask_with_body(port, members, Body::Replayable)
     }
@@ -151,7 +152,7 @@ impl World {
         self.say_with_body(request.port, &text, body);
     }
 
-    /// Gives up a request: `t` is `abort` or `cancel`.
+    /// Sends a message that ends a request. The message's type `t` is `abort` or `cancel`.
     pub fn give_up(&mut self, request: Request, t: &str) {
         self.ledger.waive(request);
         let Request {
@@ -174,7 +175,7 @@ impl World {
         self.ask(port, r#""t":"logout","provider":false"#)
     }
 
-    /// Calls an API from a page: `path` begins with `/`.
+    /// Calls an API from a page. `path` begins with `/`.
     pub fn fetch(&mut self, port: PortId, path: &str) -> Request {
         self.fetch_as(
             port,
@@ -202,7 +203,7 @@ impl World {
         self.ask(port, &members)
     }
 
-    /// Returns true if a call was not rejected for its form.
+    /// Returns true if the vault did not reject a call before sending it.
     pub(super) fn is_admitted(&self, call: Request) -> bool {
         let refusals = [
             "login_required",
@@ -224,7 +225,7 @@ impl World {
         callback
     }
 
-    /// Signs in up to the point where the user is at the provider. Returns the authorization request.
+    /// Starts a login. Returns the URL of the authorization request.
     pub fn begin_login(&mut self, port: PortId, mode: &str) -> String {
         let login = self.login(port, mode);
         self.answer_all();
@@ -301,7 +302,7 @@ impl World {
         self.last_session_message(port)?.get("elsewhere")?.as_bool()
     }
 
-    /// Returns the codes of the warnings that a page was told to print.
+    /// Returns the codes of the warnings in the messages to a page.
     pub fn warnings(&self, port: PortId) -> Vec<&str> {
         let messages = self.page(port).messages.iter();
         let warnings = messages.filter(|message| message.str("t") == Some("warning"));
@@ -310,12 +311,12 @@ impl World {
             .collect()
     }
 
-    /// Returns the session that a page was last told.
+    /// Returns the session in the last message to a page about its session, if any.
     pub fn session(&self, port: PortId) -> Option<&Object> {
         self.last_session_message(port)?.get("session")?.as_object()
     }
 
-    /// Returns the reason for having no session that a page was last told.
+    /// Returns the reason why there is no session, from the last message to a page about its session.
     pub fn reason(&self, port: PortId) -> Option<&str> {
         self.last_session_message(port)?.str("reason")
     }
@@ -325,7 +326,7 @@ impl World {
         self.pages.all[&port].messages.iter().rfind(has_session)
     }
 
-    /// True if the host may drop the body of the last message.
+    /// Returns true if the vault no longer needs the body of the last message.
     pub fn has_forgotten_last_body(&self) -> bool {
         !self.calls.requests.contains_key(&self.calls.last)
     }
@@ -425,7 +426,7 @@ pub fn fetch_members(fetch: &Fetch<'_>) -> String {
     text[1..text.len() - 1].to_owned()
 }
 
-/// Returns the type of an incomplete message.
+/// Returns the type `t` in the members of a message.
 fn type_of(members: &str) -> &str {
     let (_, rest) = members.split_once(r#""t":""#).unwrap_or_default();
     rest.split('"').next().unwrap_or_default()

@@ -1,8 +1,8 @@
-//! Invariants of persisted sessions, for all vaults over one store together.
+//! Invariants of persisted sessions, for all vaults that share one store.
 //!
-//! The oracle follows the rules of `docs/sessions.md`. It tracks what each vault can know: what the provider and its
-//! own pages told it, and what it has read from the store. Each vault's worker has its own clock, which starts with the
-//! worker, so ages are counted by that clock.
+//! The oracle follows the rules of `docs/sessions.md`. It tracks what each vault can know from the provider, from the
+//! vault's own pages, and from reads of the store. Each vault's worker has its own clock, which starts with the worker,
+//! so ages are counted by that clock.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -18,16 +18,16 @@ use super::invariants::Invariant;
 /// Activity is stored within fifteen seconds. The write takes a moment.
 const STORED_WITHIN: Millis = Millis::from_secs(16);
 
-/// Longest time for which a vault at the idle limit reads the store.
+/// Longest time for which a vault at the idle limit may read the store before it ends the session.
 const LOOKS_WITHIN: Millis = Millis::from_secs(15);
 
-/// The content of the store, by the oracle's account.
+/// The content of the store, as far as the oracle knows.
 #[derive(Clone)]
 pub struct Record {
     family: Option<usize>,
     sid: String,
     ended: Option<&'static str>,
-    /// Number of ends that were written by the time it was read.
+    /// Number of ends that were written before this record was read.
     ends: usize,
     kept_at: UnixMillis,
     /// Time since the start of the session: lower and upper bound.
@@ -36,7 +36,7 @@ pub struct Record {
     certain: Millis,
     /// Time since the latest activity that the record may include: lower and upper bound.
     possible: (Millis, Millis),
-    /// Number of the newest activity in it that others must consider.
+    /// Number of the newest activity in this record that all readers must consider.
     news: u64,
     token: Option<(String, Millis, Millis)>,
     /// For a session without a refresh token: time since its access token was requested (lower and upper bound), and
@@ -44,8 +44,8 @@ pub struct Record {
     ends_with_token: Option<(Millis, Millis, Millis)>,
 }
 
-/// Moments that a vault may use. These moments are almost equal unless a clock was changed: the moment from the store
-/// follows the wall clock, so a change of the clock may also change their order.
+/// Estimates of one moment, of which a vault may use any. The estimates are almost equal unless a clock was changed: an
+/// estimate from the store depends on the wall clock.
 #[derive(Clone)]
 struct Moments(Vec<Instant>);
 
@@ -73,9 +73,9 @@ struct Holding {
     started: Moments,
     /// The last activity.
     active: Moments,
-    /// The last activity that others must be able to read.
+    /// The last activity that other vaults must be able to read from the store.
     shared: Instant,
-    /// Activity of its own pages that is not stored yet.
+    /// Activity of the vault's own pages that is not stored yet.
     touches: Vec<Instant>,
     news: u64,
     /// For a session without a refresh token: the time of the token request, and the token's lifetime.
@@ -101,26 +101,26 @@ struct Seen {
     /// Reasons for which the session may end.
     justified: BTreeSet<&'static str>,
     must_end: Option<&'static str>,
-    /// The time since which it has known that the idle limit is reached.
+    /// The time at which the vault first knew that the idle limit is reached.
     idle_since: Option<Instant>,
-    /// Number of ticks of the vault's timer since the read.
+    /// Number of ticks of the vault's timer since `idle_since`.
     ticks: u32,
     write: Option<Record>,
     /// Sessions that the vault knows to have been in the store.
     shared: HashSet<usize>,
-    /// The idle limit seemed to be reached since the store was last read. Setting the clock back does not end the
-    /// doubt.
+    /// True if the idle limit seemed to be reached after the last read of the store. A clock that is set back does not
+    /// change this.
     is_in_doubt: bool,
     /// The last activity of the user while the vault was in doubt.
     touched_in_doubt: Option<Instant>,
-    /// A session that it has read while the check for a tombstone is pending.
+    /// The session that the vault has just read, before the vault checks for its tombstone.
     reading: Option<Reading>,
     marks: HashMap<OpId, Reading>,
     holds_lock: bool,
-    /// The newest job when it got the lock or had written. Under the lock, reads after this job count.
+    /// The newest job when the vault last got the lock or completed a write. Earlier reads may be outdated.
     locked_at: JobId,
     read: Option<JobId>,
-    /// The ends that it has read.
+    /// The families whose end the vault has read from the store.
     ends_read: HashSet<usize>,
 }
 
@@ -129,8 +129,8 @@ pub struct PersistedSessions {
     vaults: BTreeMap<usize, Seen>,
     stored: Option<Record>,
     /// Sessions that started with a valid ID token, with the time of their token request by the provider's clock. A
-    /// sign-out after that request ends them: it cancels logins in flight, and a vault may learn of it only after its
-    /// login is complete.
+    /// logout after the token request ends such a session too, because a logout cancels logins in flight. A vault may
+    /// learn of this logout only after its login is complete.
     begun: HashMap<usize, UnixMillis>,
     /// Times of logouts by the provider's clock.
     logouts: Vec<UnixMillis>,
@@ -146,7 +146,8 @@ pub struct PersistedSessions {
     sids: HashMap<String, usize>,
 }
 
-/// Returns the moment this long ago. Setting the wall clock back must not make anything younger.
+/// Returns the moment that was `age` before `kept_at`. A wall clock that was set back must not make the session
+/// younger.
 fn before(now: &Instant, kept_at: UnixMillis, age: Millis) -> Instant {
     let age = Millis(now.wall.saturating_sub(kept_at)) + age;
     Instant {
@@ -155,7 +156,8 @@ fn before(now: &Instant, kept_at: UnixMillis, age: Millis) -> Instant {
     }
 }
 
-/// Returns the time elapsed by both clocks: during sleep, or when a clock is changed, a vault cannot act.
+/// Returns the time that has passed on both clocks. The vault cannot act during sleep, so time that only one clock
+/// shows does not count.
 fn passed_on_both(since: &Instant, now: &Instant) -> Millis {
     let monotonic = now.monotonic.saturating_sub(since.monotonic);
     monotonic.min(Millis(now.wall.saturating_sub(since.wall)))
@@ -249,7 +251,7 @@ impl PersistedSessions {
             .told
             .is_some_and(|family| seen.shared.contains(&family));
         if may_be_idle && (holds_lock || !is_shared) {
-            // Otherwise the vault must read the store first.
+            // A vault with a shared session must first read the store under the lock.
             seen.justified.insert("idle");
         }
         seen.is_in_doubt |= may_be_idle;
@@ -260,7 +262,7 @@ impl PersistedSessions {
             seen.must_end = seen.must_end.or(Some("absolute"));
         } else if is_expired {
             seen.justified.insert("expired");
-            // If two limits are reached, the idle limit comes first.
+            // If another limit may be reached too, the session may end for that reason instead.
             let ends = holding.ends_with_token.as_ref();
             let is_sure = ends.is_some_and(|(since, life)| since.shortest(now) >= *life);
             if is_sure && !may_be_idle && !may_be_absolute {
@@ -284,7 +286,7 @@ impl PersistedSessions {
         let seen = self.seen(vault);
         let must_end = seen.must_end.take();
         if !has_pages {
-            // The next page is told of the session that exists by then.
+            // The next page that connects is told of the session that the vault has at that time.
             (seen.told, seen.idle_since) = (None, None);
         }
         let Some(family) = seen.told else {
@@ -301,7 +303,7 @@ impl PersistedSessions {
             .idle_since
             .map_or(Millis::ZERO, |since| passed_on_both(&since, now));
         seen.ticks += u32::from(is_tick);
-        // The responses it waited for may have arrived while nothing reached it.
+        // A few ticks are allowed in any case, because the vault may have been frozen while the responses arrived.
         let has_time = seen.ticks < 4 || waits < LOOKS_WITHIN && seen.ticks < 200;
         Invariant::Limits.holds_if(has_time, || {
             format!("the session is idle, and continues {} ms later", waits.0)
@@ -324,7 +326,7 @@ impl PersistedSessions {
         let idle = self.limits.idle;
         let seen = self.seen(vault);
         if let Some(holding) = seen.told.and_then(|family| seen.holdings.get_mut(&family)) {
-            // Too late for that, unless another vault knows better.
+            // At the idle limit, activity counts only if another vault has stored later activity.
             let may_be_idle = holding.active.longest(now) >= idle;
             seen.touched_in_doubt = (may_be_idle || seen.is_in_doubt).then_some(*now);
             if may_be_idle {
@@ -336,8 +338,9 @@ impl PersistedSessions {
         }
     }
 
-    /// Records that a page logs out. A page that is not greeted yet signs out of the session in the store, which its
-    /// vault may not have read. Other vaults may learn of that from the session's mark alone.
+    /// Records that a page logs out. If `is_greeted` is false, the vault has not responded to the page's `hello` yet,
+    /// and may not have read the session in the store. Other vaults may then learn of the logout only from the
+    /// session's tombstone.
     pub fn logs_out(&mut self, vault: usize, is_greeted: bool, time: u64) {
         self.logouts.push(time);
         if !is_greeted {
@@ -379,7 +382,7 @@ impl PersistedSessions {
         self.seen(vault).holdings.insert(family, holding);
     }
 
-    /// Records that a vault asks to write this.
+    /// Records that a vault asks to write `state`.
     pub fn writes(
         &mut self,
         vault: usize,
@@ -416,7 +419,7 @@ impl PersistedSessions {
             let is_due = |touch: &Instant| touch.passed(now) >= STORED_WITHIN;
             if let Some(latest) = holding.touches.iter().rposition(is_due) {
                 (holding.shared, holding.news) = (holding.touches[latest], news);
-                // Earlier activity does not count, even if a changed clock makes it look recent.
+                // Activity before `latest` does not count, even if a changed clock makes it seem later.
                 holding.touches.drain(..=latest);
             }
             record.age = (holding.started.shortest(now), holding.started.longest(now));
@@ -431,7 +434,7 @@ impl PersistedSessions {
         self.news = news;
     }
 
-    /// Records that the write has succeeded or failed.
+    /// Records that a vault's write has succeeded or failed.
     pub fn written(&mut self, vault: usize, works: bool) {
         let write = self.seen(vault).write.take();
         if let Some(record) = write.filter(|_| works) {
@@ -503,12 +506,12 @@ impl PersistedSessions {
         {
             seen.idle_since = None;
             if let Some(touched) = seen.touched_in_doubt {
-                // The activity counts from then on, or from now if the vault was in doubt.
+                // The vault may count the activity from its own time, or from now.
                 holding.active.or(*now);
                 holding.touches.push(touched);
             }
             if !is_another {
-                // Otherwise the activity counts for that session. Only the later of two reads may count.
+                // If the read found another session, the activity still has to be counted for that session.
                 (seen.touched_in_doubt, seen.is_in_doubt) = (None, false);
             }
         }
@@ -516,10 +519,10 @@ impl PersistedSessions {
             && seen.touched_in_doubt.is_some()
             && let Some(holding) = seen.holdings.get_mut(&family)
         {
-            // The activity counts for the session that replaces the one in doubt.
+            // The activity counts for the session that replaces the idle one.
             holding.active.or(*now);
         }
-        // The family of its own session, or of one that has replaced it.
+        // The limits of the vault's own session and of a session that replaces it are valid reasons for an end.
         let families = seen.told.into_iter().chain(read);
         for holding in families.filter_map(|family| seen.holdings.get(&family)) {
             let ends = holding.ends_with_token.as_ref();
@@ -602,7 +605,7 @@ impl PersistedSessions {
 
     // Outputs
 
-    /// Records that a page is told of a session. Returns true if it is the first page.
+    /// Records that a page is told of a session. Returns true if no page was told of this session before.
     pub fn told_session(&mut self, vault: usize, family: usize) -> bool {
         Invariant::ValidatedLogin.holds_if(self.begun.contains_key(&family), || {
             format!("the session of family {family} appears without a login")
@@ -615,7 +618,7 @@ impl PersistedSessions {
         });
         let before = seen.told.replace(family);
         if before != Some(family) {
-            // The vault now holds only the session that has replaced it.
+            // The vault has replaced its former session.
             before.and_then(|before| seen.holdings.remove(&before));
             seen.justified.clear();
             seen.must_end = None;
@@ -625,7 +628,8 @@ impl PersistedSessions {
         self.known.insert(family)
     }
 
-    /// Records that a page is told that it has no session. Returns the family of the session it had, if this is news.
+    /// Records that a page is told that it has no session. Returns the family of the page's former session, if its end
+    /// was not reported before.
     pub fn told_none(&mut self, vault: usize, reason: &str) -> Option<usize> {
         let logouts = self.logouts.last().copied();
         let begun = &self.begun;
@@ -684,9 +688,9 @@ impl PersistedSessions {
 }
 
 impl Seen {
-    /// Returns true for a read that the vault must repeat. While it holds the lock it uses what it read under the lock,
-    /// so another session in this read means nothing. A read is also outdated if the vault held the lock, or wrote,
-    /// after the read was requested.
+    /// Returns true if the result of a read may be outdated. While the vault holds the lock, another session counts
+    /// only if the vault found it with the read that it made for the lock. Without the lock, a read is outdated if it
+    /// was requested before the vault last got the lock or wrote.
     fn is_old(&self, job: JobId, record: &Record) -> bool {
         let is_look = self.read != Some(job);
         if self.holds_lock {
@@ -696,8 +700,8 @@ impl Seen {
         }
     }
 
-    /// Records that a vault has read a session in the store. Ages count from the time of the read. The order of two
-    /// moments is decided now, and the clock may have been changed between them.
+    /// Records that a vault has read a session in the store. Ages count from `read_at`, the time of the read. The vault
+    /// compares moments at `now`, and the clock may have been changed since the read.
     fn hears(&mut self, record: &Record, family: usize, read_at: &Instant, now: &Instant) {
         let at = |age| before(read_at, record.kept_at, age);
         self.shared.insert(family);
@@ -720,7 +724,8 @@ impl Seen {
             self.holdings.insert(family, holding);
             return;
         };
-        // Without a page the oracle is not told what the vault did with a session, so the vault may treat it as new.
+        // A vault without a page may have dropped the session unnoticed by the oracle. It may then treat the session as
+        // new.
         let may_be_new = self.told != Some(family);
         for started in [at(record.age.0), at(record.age.1)] {
             if may_be_new || started.passed(now) > known.started.shortest(now) {
@@ -732,7 +737,7 @@ impl Seen {
             other.0.into_iter().for_each(|at| since.or(at));
         }
         let certain = at(record.certain);
-        // The record's latest activity may be longer ago than the certain one: its vault's clock was behind then.
+        // `possible` may be longer ago than `certain`, if the clock of the vault that wrote the record was behind.
         let longest = known.active.longest(now);
         if record.news > known.news {
             known.news = record.news;
@@ -747,12 +752,12 @@ impl Seen {
             known.active.or(certain);
         }
         for possible in [at(record.possible.0), at(record.possible.1)] {
-            // As long ago: the vault may know of activity in between, by a clock that was changed.
+            // This activity is no earlier than the earliest that the vault may know, so the vault may use it.
             if may_be_new || possible.passed(now) <= longest {
                 known.active.or(possible);
             }
-            // Later by the current clock, but not once the clock is corrected: others are not certain to learn of
-            // either.
+            // `possible` is later by one clock and earlier by the other. The vault may keep either activity, so other
+            // vaults are not certain to learn of the vault's own.
             let is_replaced = |touch: &Instant| {
                 possible.passed(now) <= touch.passed(now) && clock_was_set(touch, &possible)
             };
@@ -764,7 +769,7 @@ impl Seen {
 }
 
 impl Record {
-    /// Returns the access token in it, the time of its request, and its lifetime.
+    /// Returns the access token in the record, the time of the token request, and the token's lifetime.
     pub fn token(&self, now: &Instant) -> Option<(String, Instant, Millis)> {
         let (token, age, lifetime) = self.token.as_ref()?;
         Some((token.clone(), before(now, self.kept_at, *age), *lifetime))

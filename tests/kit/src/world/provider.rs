@@ -1,5 +1,5 @@
-//! An OpenID provider with real behavior: it signs ID tokens, checks PKCE, rotates refresh tokens, and revokes a family
-//! when a consumed token comes again. Tests set its faults beforehand.
+//! An OpenID provider that behaves like a real one: it signs ID tokens, checks PKCE, rotates refresh tokens, and
+//! revokes a family when it receives a consumed token again. Tests set the faults of later requests.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::OnceLock;
@@ -31,7 +31,8 @@ pub const REDIRECT_URI: &str = "https://app.example.com/callback";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Endpoint {
     Discovery,
-    /// The discovery document under a URL of its own.
+    /// The discovery document or the key set, with a query that no cache knows. The vault requests it to find out if
+    /// the provider can be reached.
     Probe,
     Keys,
     Exchange,
@@ -51,7 +52,7 @@ pub enum Fault {
     LostAfter,
     /// Nothing arrives, not even an error.
     Silence,
-    /// Another server responds, and CORS hides the response: a CDN with its 502, for instance.
+    /// Another server responds, such as a CDN with a 502, and CORS hides the response.
     Opaque,
     Status(u16),
     /// A status, with `Retry-After` in seconds if given.
@@ -90,7 +91,7 @@ pub enum Refusing {
 /// Flaws of the next ID tokens.
 #[derive(Clone, Debug)]
 pub enum Flaw {
-    /// The signature is made with another key than the header names.
+    /// The signature is made with a different key than the one that the header names.
     Signature,
     /// The header names a key that is not published.
     UnknownKey,
@@ -109,7 +110,7 @@ struct Family {
     refresh_token: Option<String>,
     consumed: Vec<(String, u64)>,
     is_revoked: bool,
-    /// The thumbprint of the key that its tokens are bound to.
+    /// The thumbprint of the key to which the family's tokens are bound.
     jkt: Option<String>,
     /// The newest access token for each resource.
     of_resources: BTreeMap<String, String>,
@@ -136,7 +137,7 @@ pub struct Provider {
     refused: BTreeSet<usize>,
     /// True if the metadata has the revocation endpoint.
     pub announces_revocation: bool,
-    /// Time during which a consumed refresh token is forgiven.
+    /// Time after its use during which a consumed refresh token is accepted again.
     pub leeway: Duration,
     /// The API's response to calls of `/demanding`: a status and `WWW-Authenticate`.
     pub api_demands: Option<(u16, &'static str)>,
@@ -171,7 +172,7 @@ pub struct Provider {
     pub signing_key: usize,
     /// The keys in the key set.
     pub published_keys: Vec<usize>,
-    /// Number of consumed refresh tokens that came again too late.
+    /// Number of times that a consumed refresh token was received after the leeway.
     pub reuses: u32,
     /// The DPoP requirements (RFC 9449).
     pub dpop: Checker,
@@ -187,13 +188,13 @@ pub struct Provider {
     outages: HashMap<Endpoint, Fault>,
     consents: HashMap<String, Consent>,
     families: Vec<Family>,
-    /// Access tokens: family and expiry.
+    /// The family and expiry of each access token.
     access_tokens: HashMap<String, (usize, u64)>,
-    /// The resources that access tokens are for.
+    /// The resource of each access token.
     meant_for: HashMap<String, String>,
-    /// The families of codes and refresh tokens.
+    /// The family of each code and refresh token.
     family_of: HashMap<String, usize>,
-    /// Signed strings, with their keys and signatures.
+    /// The key and signature of each signed string.
     signed: HashMap<String, (usize, Vec<u8>)>,
     /// ID tokens, by their signing inputs.
     id_tokens: HashMap<String, IdTokenFacts>,
@@ -295,7 +296,8 @@ impl Provider {
         response_url(&[("code", &code), ("state", &params["state"])])
     }
 
-    /// Returns true if an API accepts this access token: unexpired, unrevoked, and the newest of its family.
+    /// Returns true if an API accepts this access token. The token must not be expired or revoked, and must be the
+    /// newest of its family.
     pub fn accepts(&self, access_token: &str, now: u64) -> bool {
         self.access_tokens
             .get(access_token)
@@ -333,14 +335,14 @@ impl Provider {
         self.families[family].jkt.as_deref()
     }
 
-    /// Makes the API reject the newest access token before it expires.
+    /// Makes the API reject all access tokens that were issued so far.
     pub fn withdraw_access_tokens(&mut self) {
         for (_, end) in self.access_tokens.values_mut() {
             *end = 0;
         }
     }
 
-    /// Returns true if nothing that was ever issued is still valid.
+    /// Returns true if all families are revoked.
     pub fn has_revoked_everything(&self) -> bool {
         self.families.iter().all(|family| family.is_revoked)
     }
@@ -361,8 +363,8 @@ impl Provider {
         Some(self.access_tokens.get(access_token)?.0)
     }
 
-    /// Verifies a signature as the browser does. The provider remembers its own signatures, which halves the time of a
-    /// simulated life.
+    /// Verifies a signature as the browser does. The provider remembers its own signatures, which halves the duration
+    /// of a simulation.
     pub fn verify(&self, jwk: &str, input: &str, signature: &[u8]) -> bool {
         let is_own = self.signed.get(input).is_some_and(|(signer, made)| {
             let point = keys()[*signer].public_key().as_ref();
@@ -386,7 +388,7 @@ impl Provider {
         self.families[family].is_revoked = true;
     }
 
-    /// Returns the position of a refresh token in its family, in words.
+    /// Describes a refresh token by its position in its family.
     pub fn describe(&self, refresh_token: &str) -> String {
         let Some(i) = self.family_of(refresh_token) else {
             return "an unknown refresh token".to_owned();
@@ -399,7 +401,7 @@ impl Provider {
         format!("refresh token {nth} of family {i}")
     }
 
-    /// Returns the number of rotations of the family's refresh token.
+    /// Returns the number of rotations of all families' refresh tokens.
     pub fn rotations(&self) -> usize {
         self.families.iter().map(|f| f.consumed.len()).sum()
     }
@@ -427,7 +429,7 @@ impl Provider {
         }
     }
 
-    /// Responds to a request; `None` if no response will ever arrive.
+    /// Returns the response to a request, or `None` if no response will ever arrive.
     pub fn respond(
         &mut self,
         now: u64,
@@ -527,7 +529,7 @@ impl Provider {
         }
     }
 
-    /// Replaces this error response by the provider's own form of it.
+    /// Returns the error response in the form that `refusing` selects.
     fn refuse(&self, plain: HttpReply) -> Outcome {
         Outcome::from(match self.refusing {
             Refusing::Plainly => plain,
@@ -602,7 +604,7 @@ impl Provider {
         }
     }
 
-    /// References are not secrets, because pages see them.
+    /// Stores a pushed request. Its reference is not a secret, because pages see it.
     fn push(&mut self, request: &HttpRequest) -> HttpReply {
         self.references += 1;
         let reference = format!("urn:ietf:params:oauth:request_uri:{}", self.references);
@@ -724,7 +726,7 @@ impl Provider {
         if is_forgiven && !self.families[i].is_revoked {
             return self.issue(now, i, false, resource);
         }
-        // A family that was revoked for another reason does not count.
+        // A family that was already revoked for another reason does not count.
         self.reuses += u32::from(!self.families[i].is_revoked);
         self.families[i].is_revoked = true;
         refusal("invalid_grant")
@@ -732,7 +734,7 @@ impl Provider {
 
     fn revoke(&mut self, token: &str) -> HttpReply {
         for family in &mut self.families {
-            // RFC 7009 2.2: revoking an invalid token is not an error and changes nothing.
+            // Revoking an invalid token is not an error and has no effect (RFC 7009 section 2.2).
             if family.refresh_token.as_deref() == Some(token) {
                 family.is_revoked = true;
             }
@@ -929,12 +931,12 @@ fn metadata(base: &str) -> String {
     text(&object)
 }
 
-/// Returns a URL as a server reads it, for any spelling.
+/// Returns a URL in the normal form of the WHATWG URL standard.
 fn as_read(url: &str) -> String {
     url::Url::parse(url).expect("an address").into()
 }
 
-/// Returns true for the provider's discovery document, or its keys.
+/// Returns true if a response is the provider's discovery document or key set.
 pub fn is_metadata(outcome: &Outcome) -> bool {
     let Outcome::Reply(reply) = outcome else {
         return false;

@@ -1,4 +1,4 @@
-//! Checks of the requests that leave a vault, and of the tokens in them.
+//! Checks the requests that a vault sends, and the tokens in them.
 
 use super::invariants::Invariant;
 use super::jobs::{Job, Task};
@@ -11,7 +11,7 @@ use strongroom::codec::json::Value;
 use strongroom::oauth::dpop::UnsignedProof;
 
 impl World {
-    /// Checks that a request with or for a bound token has a proof by the token's key.
+    /// Checks that a request with a bound token, or for a bound token, has a proof that the token's key signed.
     pub(super) fn check_proof(
         &self,
         authorization: &str,
@@ -53,7 +53,7 @@ impl World {
                 && matches!(&job.task, Task::Send(_, other, _)
                 if other.url == request.url && form_of(other) == form_of(request))
         };
-        // A probe after a refresh and one after a pushed request may be in flight together.
+        // A probe after a refresh and a probe after a pushed request may be in flight at the same time.
         let is_single = endpoint == Endpoint::Probe || !self.jobs.pending.iter().any(is_same);
         Invariant::SingleFlight.holds_if(is_single, || {
             format!("{endpoint:?} receives the same request twice at once")
@@ -91,7 +91,7 @@ impl World {
             .token_request(endpoint, secret, family, in_flight, from);
     }
 
-    /// `true_time` is the time of the request by the provider's clock.
+    /// Records the provider's response. `true_time` is the time of the request by the provider's clock.
     pub(super) fn replied(
         &mut self,
         request: &HttpRequest,
@@ -99,7 +99,7 @@ impl World {
         (asked_at, true_time): (Instant, UnixMillis),
     ) {
         let endpoint = match Provider::endpoint_of(request) {
-            // Polling yields the same tokens as a code exchange.
+            // A successful poll returns the same tokens as a code exchange.
             Endpoint::PollDevice => Endpoint::Exchange,
             endpoint => endpoint,
         };
@@ -116,7 +116,7 @@ impl World {
         let to = (self.workers.turn, &requested, &now);
         let is_for_target = form.contains_key("resource") || form.contains_key("audience");
         if is_for_target && invariants::is_refusal_of_target(outcome) {
-            // RFC 8707 2: the error concerns this resource and not the session.
+            // The error concerns this resource and not the session (RFC 8707 section 2).
             return self.watch.refused_target(self.workers.turn, family);
         }
         self.watch
@@ -138,7 +138,7 @@ impl World {
         self.jobs.sent.get(&endpoint).map_or(&[], Vec::as_slice)
     }
 
-    /// Counts every token issued so far as consumed, as a control.
+    /// Counts every token that was issued so far as consumed. A control then checks that the oracle notices.
     pub fn count_all_as_consumed(&mut self) {
         self.watch.count_as_dead(self.witness.secrets());
     }

@@ -1,4 +1,4 @@
-//! Sockets, as the host of a vault knows them.
+//! The state of sockets that the host of a vault has.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use super::page::Request;
 
 #[derive(Default)]
 pub struct Sockets {
-    /// URLs that were tried without a token, in order.
+    /// URLs to which the host sent a handshake without a token, in order.
     pub probed: Vec<String>,
     /// True if the worker's policy blocks or reports sockets.
     pub are_blocked: bool,
     /// The handshakes of opened sockets, in order.
     pub opened: Vec<(Request, Handshake)>,
-    /// Messages that the vault sent before the page's own.
+    /// Messages that the vault sent before the page's own messages.
     pub first_messages: Vec<(Request, String)>,
     /// Sockets that the vault closed, with code and reason.
     pub closed: Vec<(Request, u16, String)>,
@@ -24,8 +24,8 @@ pub struct Sockets {
     pub dropped: Vec<CallId>,
     /// Sockets that are open.
     pub open: BTreeSet<CallId>,
-    /// The sub-protocol that the server chooses. Default: the last one, which is the worst case for hiding a token
-    /// there.
+    /// The sub-protocol that the server chooses. By default the server chooses the last one, which may contain the
+    /// token, so the vault must hide it from the page.
     pub chosen: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use strongroom::Secret;
 pub(super) struct Lock {
     /// Index of the vault that holds the lock.
     pub(super) holder: Option<usize>,
-    /// A grant that its frozen vault has not received yet.
+    /// The grant of the lock, if its frozen vault has not received it yet.
     pub(super) granted: Option<JobId>,
 }
 
@@ -19,7 +19,7 @@ impl World {
         self.lock.holder
     }
 
-    /// Grants the lock. A frozen vault may hold it without knowing, and keeps others from getting it.
+    /// Grants the lock. A frozen vault can hold the lock without knowing, and other vaults then cannot get it.
     pub fn grant_lock(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id)
             && self.lock.holder.is_none()
@@ -39,12 +39,12 @@ impl World {
         }
     }
 
-    /// Returns true if the job waits for a lock that another vault holds.
+    /// Returns true if the job waits for the lock, which another vault holds.
     pub(super) fn is_locked_out(&self, job: &Job) -> bool {
         job.kind == Kind::Lock && self.lock.holder.is_some() && self.lock.granted != Some(job.id)
     }
 
-    /// Returns true if the job waits for a lock that another vault holds.
+    /// Returns true if the job with this ID waits for the lock, which another vault holds.
     pub fn waits_for_lock(&self, id: JobId) -> bool {
         self.place_of(id)
             .is_some_and(|i| self.is_locked_out(&self.jobs.pending[i]))

@@ -1,4 +1,4 @@
-//! The store for pending logins, which survives while the page is at the provider.
+//! The browser's store, which keeps pending logins, the shared session, and private keys.
 
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ impl Store {
         works
     }
 
-    /// Returns the private key stored with a record, even after the record was taken.
+    /// Returns the private key that was stored with a record, even after the record was taken.
     pub fn key_of(&self, key: &str) -> Option<&Named> {
         self.keys.get(key)
     }
@@ -51,7 +51,7 @@ impl Store {
         self.session_key.as_ref()
     }
 
-    /// Removes the private keys from the browser, and nothing else.
+    /// Removes only the private keys from the browser.
     pub fn lose_keys(&mut self) {
         self.keys.clear();
         self.session_key = None;
@@ -68,12 +68,12 @@ impl Store {
         }
     }
 
-    /// Writes a record as a script of the origin could, over any existing one.
+    /// Writes a record, as a script of the origin could. An existing record is replaced.
     pub fn forge(&mut self, key: &str, text: &str) {
         self.records.insert(key.to_owned(), Some(text.into()));
     }
 
-    /// Keys and values that a script with read access finds.
+    /// Returns the keys and values that a script with read access finds.
     pub fn copy(&self) -> Vec<(String, String)> {
         let text = |secret: &Secret| secret.expose().to_owned();
         let records = self.records.iter();

@@ -1,4 +1,4 @@
-//! Checks that tokens never enter the page: every message to a page is searched for every known secret.
+//! Checks that tokens never reach a page, by searching every message to a page for every known secret.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -50,7 +50,7 @@ impl Witness {
         self.told.len() + self.debugged.len()
     }
 
-    /// Descriptions of the secrets that were found.
+    /// Returns descriptions of the secrets that were found.
     pub fn leaks(&self) -> Vec<String> {
         let plain = spellings(&self.secrets);
         let all = Needles::new([plain.clone(), spellings(&self.in_requests)].concat());
@@ -77,7 +77,8 @@ impl Witness {
 /// Many strings to search for, indexed by their first bytes.
 struct Needles {
     by_beginning: HashMap<[u8; BEGINNING], Vec<String>>,
-    /// One bit for each hash of the first part of a secret. This test alone skips most positions in a string.
+    /// For each possible hash of a needle's first bytes, true if a needle has this hash. This check alone skips most
+    /// positions in a string.
     bits: Vec<bool>,
 }
 
@@ -118,13 +119,14 @@ impl Needles {
     }
 }
 
-/// Returns a secret as it is, and in its common encodings.
+/// Returns each secret unchanged, and in its common encodings.
 fn spellings(secrets: &[String]) -> Vec<String> {
     let spell = |secret: &String| {
         let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap();
         let hex = secret.bytes().flat_map(|b| [digit(b >> 4), digit(b & 15)]);
         let hex = hex.collect();
-        // Base64 at three offsets, without the ends that depend on the neighboring bytes.
+        // A secret within a longer base64 string can start at three offsets. The characters at its ends are left out,
+        // because they depend on the neighboring bytes.
         let shifted = (0..3).map(|skip| {
             let text = base64url::encode(&secret.as_bytes()[skip..]);
             text[..text.len() - 4].to_owned()
@@ -143,7 +145,7 @@ fn encoded(text: &str) -> String {
     form::Form::new().push("", text).finish()[1..].to_owned()
 }
 
-/// Splits a `navigate` message into its URL and the message without it.
+/// Splits a `navigate` message into its URL and the rest of the message.
 fn without_address(text: &str) -> (String, String) {
     let message = Value::parse(text).unwrap();
     let message = message.as_object().unwrap();

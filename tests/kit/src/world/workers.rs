@@ -1,4 +1,4 @@
-//! The vaults' workers: they start, receive hints, freeze and end.
+//! The workers of vaults: they start, receive hints, freeze and end.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub(super) struct Workers {
     pub(super) vaults: Vec<Vault>,
     /// Index of the vault that runs now.
     pub(super) turn: usize,
-    /// How far the monotonic clock of each worker is ahead of the world's. The clock starts with the worker.
+    /// How far the monotonic clock of each worker is ahead of the world's clock.
     pub(super) ahead: Vec<u64>,
     /// Vaults in frozen pages, which no input reaches.
     pub(super) frozen: BTreeSet<usize>,
@@ -35,7 +35,7 @@ impl Workers {
 }
 
 impl World {
-    /// Restarts the worker: its pages and its memory are gone.
+    /// Restarts the first worker, which loses its pages and its memory.
     pub fn restart(&mut self) {
         self.story(|_| "the worker is killed, and another one starts".to_owned());
         self.kill(0);
@@ -112,7 +112,7 @@ impl World {
         self.workers.vaults[0] = Vault::new(config, Box::new(Dice::new(self.workers.last_seed)));
     }
 
-    /// Freezes this vault: nothing reaches it, as in a tab that the browser has frozen.
+    /// Freezes this vault, which then gets no input, like a tab that the browser has frozen.
     pub fn freeze(&mut self, vault: usize) {
         self.workers.frozen.insert(vault);
     }
@@ -125,7 +125,7 @@ impl World {
         self.workers.frozen.clear();
     }
 
-    /// Unfreezes this vault and tells it of a granted lock.
+    /// Unfreezes this vault.
     pub fn thaw_one(&mut self, vault: usize) {
         self.workers.frozen.remove(&vault);
     }
