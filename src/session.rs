@@ -1,9 +1,10 @@
 //! The session of a signed-in user: its tokens and times, and the part of it that a page may see.
 //!
 //! A [`Session`] can only be made from an [`IdToken`], which is always validated. A session measures its own age by
-//! both clocks and reports when a limit is reached. Timers only cause another check.
+//! both clocks and reports when a limit is reached. A timer never ends a session: it only makes the session check its
+//! limits again.
 
-// This module is first because the next one uses its macro.
+// `end_reason` comes first because the next module uses its macro.
 #[macro_use]
 mod end_reason;
 #[cfg_attr(not(feature = "extended"), path = "session/basic.rs")]
@@ -35,15 +36,16 @@ pub use view::view;
 /// Time between two reports of the user's activity by a page.
 const REPORT_INTERVAL: Millis = Millis::from_secs(15);
 
-/// Longest age of the last report while the user is active: messages take some time.
+/// Longest age of the last report while the user is active. It is longer than the interval, because messages take some
+/// time.
 const REPORTED: Millis = Millis(REPORT_INTERVAL.0 + 1000);
 
 /// Tokens with a shorter lifetime are renewed only when a call needs one. Renewing such tokens ahead would mean a
 /// refresh every few seconds.
 const SHORTEST_RENEWED_AHEAD: Millis = Millis::from_secs(30);
 
-/// Returns a tenth of the idle limit, at most a minute: the notice that pages get before a limit, and the longest time
-/// for which a user's activity is not recorded.
+/// Returns a tenth of the idle limit, at most a minute: the time by which pages are warned before a limit, and the
+/// longest time for which a user's activity is not recorded.
 pub fn idle_notice(idle: Millis) -> Millis {
     Millis(idle.0 / 10).min(Millis::from_secs(60))
 }
@@ -60,7 +62,7 @@ pub struct Session {
     /// The time of the request for the latest ID token.
     id_token_requested: UnixMillis,
     tokens: Box<TokenSet>,
-    /// The time of the request for the tokens. The tokens were issued later, so this counts them as older than they are.
+    /// The time of the request for the tokens. The tokens were issued later, so they count as older than they are.
     requested: Instant,
     generation: u64,
     /// Replaced access tokens that may still be valid, one for each target.
@@ -68,14 +70,15 @@ pub struct Session {
     /// The start of the session, and the user's activity.
     pub times: Times,
     interaction_required: bool,
-    /// The provider's endpoints, if the session was stored. A new vault may not have the metadata yet.
+    /// The provider's endpoints, if the session was read from the store. Calls must not reach these endpoints, and a
+    /// new vault may not have the metadata yet.
     endpoints: Vec<String>,
     extension: Extension,
 }
 
 impl Session {
-    /// Creates a session from the response to a code exchange that was sent at `requested`. `sid` identifies it among
-    /// vaults that share a store.
+    /// Creates a session from the response to a code exchange that was sent at `requested`. `sid` identifies the
+    /// session among vaults that share a store.
     #[must_use]
     pub fn begin(
         id_token: IdToken,
@@ -102,7 +105,7 @@ impl Session {
         }
     }
 
-    /// Takes the endpoints that calls must not reach.
+    /// Removes and returns the provider's endpoints that were stored with the session. Calls must not reach them.
     pub fn take_endpoints(&mut self) -> Vec<String> {
         core::mem::take(&mut self.endpoints)
     }
@@ -111,7 +114,7 @@ impl Session {
     pub fn renew(&mut self, tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant) {
         self.retire(&tokens.access_token);
         let before = core::mem::replace(&mut self.tokens, tokens);
-        // RFC 6749 6: without a new refresh token the old one stays valid, and so does the scope.
+        // If the response contains no new refresh token or no scope, the old one stays valid (RFC 6749 6).
         // control: rotated_token_is_replaced
         if self.tokens.refresh_token.is_none() {
             self.tokens.refresh_token = before.refresh_token;
@@ -136,7 +139,7 @@ impl Session {
         }
     }
 
-    /// Returns the login's access token as a replaced one.
+    /// Returns the login's access token in the form of a replaced token.
     fn to_former(&self) -> Former {
         Former {
             of: LOGIN,
@@ -146,8 +149,9 @@ impl Session {
         }
     }
 
-    /// Returns the access tokens that a response is searched for: the token of the request and the one before it, then
-    /// those of other targets, the latest first. All these tokens may be valid. At most eight are returned.
+    /// Returns the access tokens that a response is searched for: the token of the request and the token that it
+    /// replaced, then the tokens of other targets, starting with the latest. All these tokens may be valid. At most
+    /// eight are returned.
     #[must_use]
     pub fn tokens_to_search(&self, selector: TokenSelector, now: &Instant) -> Vec<Secret> {
         let mut tokens = Vec::new();
@@ -239,7 +243,8 @@ impl Session {
         self.extension.require(code);
     }
 
-    /// Replaces `ours`, the session in this vault, by this one, which was read from the store.
+    /// Prepares this session, which was read from the store, to replace `ours`, the session in this vault. Takes over
+    /// the state of `ours` that is not stored.
     pub fn succeed(&mut self, ours: &Self, now: &Instant) {
         self.times.succeed(&ours.times, now);
         self.extension.succeed(&ours.extension);
@@ -531,7 +536,7 @@ mod tests {
         assert_eq!(view::scopes(&session), r#"["openid","email"]"#);
         assert_eq!((session.generation(), session.issued(None)), (4, 3));
         assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));
-        // The session's age is unchanged.
+        // The login's access token is not renewed, so it has expired.
         assert!(session.access_token(&at(200)).is_none());
     }
 

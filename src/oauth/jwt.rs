@@ -333,7 +333,7 @@ fn before_dot(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     let (eights, _) = text.as_chunks();
     let eight = eights.iter().position(|eight| {
-        // The XOR turns each dot into a zero byte. The last line is not 0 if `zeros` has a zero byte.
+        // The XOR turns each dot into a zero byte. The last line is true if `zeros` has a zero byte.
         let zeros = u64::from_le_bytes(*eight) ^ (ONES * b'.' as u64);
         zeros.wrapping_sub(ONES) & !zeros & (ONES << 7) != 0
     });

@@ -24,7 +24,7 @@ pub struct Pkce {
 
 impl Pkce {
     /// Creates a pair from 32 random bytes, as RFC 7636 section 4.1 recommends. The bytes must come from a
-    /// cryptographic source and must not be used for anything else. Zeroes the copy passed in.
+    /// cryptographic source and must not be used for anything else. Zeroes the copy of the bytes that is passed in.
     #[must_use]
     pub fn from_entropy(mut entropy: [u8; 32]) -> Self {
         let verifier = base64url::encode(&entropy);

@@ -1,8 +1,8 @@
 //! Detection of the reason why a provider refused a refresh token, if the response states one.
 //!
 //! RFC 6749 5.2 has one code for expired, revoked and reused tokens and for withdrawn consent: `invalid_grant`. Many
-//! providers add a description for developers. This module searches it for known phrases. The description itself is
-//! never passed on, because it may repeat the request.
+//! providers add a description for developers. This module searches the description for known phrases. The description
+//! itself is never passed on, because it may repeat the request.
 
 use crate::base::http::Outcome;
 use crate::base::strings;
@@ -26,8 +26,8 @@ const PHRASES: &[(&str, EndReason)] = &[
     ("not active", EndReason::RefreshExpired),
 ];
 
-/// `error_codes` of Microsoft Entra ID for a changed password or a revoked session. The descriptions of these errors
-/// match two phrases.
+/// `error_codes` of Microsoft Entra ID for a changed password or a revoked session. The codes are needed because each
+/// of these errors has a description that matches two phrases.
 const REVOKED: [u64; 3] = [50132, 50133, 50173];
 
 /// Returns the reason for which the session ended, from an `invalid_grant` response to a refresh (RFC 6749 5.2). The
@@ -54,7 +54,7 @@ fn stated_reason(outcome: &Outcome) -> Option<EndReason> {
         return None;
     }
     let text = text.to_ascii_lowercase();
-    // "Expired or revoked" does not tell which.
+    // A description such as "expired or revoked" does not say which of the two happened.
     let has = |phrase: &str| strings::contains(&text, phrase);
     if has("expired") && has("revoked") {
         return None;
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn other_responses_have_no_reason() {
-        // The search appends a space to the description.
+        // `length` includes the space that the search appends to the description.
         let described = |length| {
             let description = ["revoked", &*"x".repeat(length - 8)].concat();
             format!(r#","error_description":"{description}""#)

@@ -3,7 +3,7 @@
 use crate::base::http::Outcome;
 use crate::session::EndReason;
 
-/// Returns the reason for which the session ended.
+/// Returns the reason for which the session ended. This build does not distinguish reasons.
 #[must_use]
 pub const fn end_reason(_: &Outcome) -> EndReason {
     EndReason::ProviderEnded

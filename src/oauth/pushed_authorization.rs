@@ -1,6 +1,6 @@
 //! Pushed authorization requests (RFC 9126): the parameters are sent to the provider directly, and the user's browser
 //! gets a reference to them. Scripts of the page cannot read or change the request. Scripts know neither `nonce` nor
-//! `code_challenge`, so a request that they push instead does not match the login.
+//! `code_challenge`, so a request that a script pushes instead does not match the login.
 //!
 //! Each login pushes its own request. The page gets the reference once, in the authorization URL.
 
@@ -42,8 +42,8 @@ pub enum PushOutcome {
 /// Reads the response (RFC 9126 2.2 and 2.3).
 ///
 /// The errors are [`Code::ProviderUnavailable`] without a usable response, [`Code::ClientRejected`] for a rejected
-/// client, [`Code::LoginFailed`] for a malformed response, or the error that the same `error` has in an authorization
-/// response.
+/// client, [`Code::LoginFailed`] for a malformed response, or the error that an authorization response with the same
+/// `error` would cause.
 #[must_use]
 pub fn read(outcome: &Outcome) -> PushOutcome {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
@@ -88,8 +88,9 @@ pub fn read(outcome: &Outcome) -> PushOutcome {
 
 /// Returns the authorization URL for a pushed request (RFC 9126 4).
 ///
-/// For popup and silent logins it contains `state`, by which pages recognize their response; the provider ignores it
-/// (RFC 9101 6.3). Other logins leave it out, since `state` gives access to a stored login.
+/// For popup and silent logins, the URL contains `state`, by which pages recognize their response. The provider ignores
+/// this parameter (RFC 9101 6.3). For other logins, the URL has no `state`, since `state` gives access to a stored
+/// login.
 #[must_use]
 pub fn authorization_url(
     request_uri: &str,
@@ -106,8 +107,8 @@ pub fn authorization_url(
     with_query(&metadata.authorization_endpoint, &form.finish())
 }
 
-/// Returns the result of a push without a readable response. `is_reachable` is true if the provider's metadata could
-/// be fetched after it.
+/// Returns the result of a push without a readable response. `is_reachable` is true if the provider's metadata could be
+/// fetched after the push.
 pub(crate) fn after_probe(is_reachable: bool) -> PushOutcome {
     if is_reachable {
         PushOutcome::Unsupported(no_response())

@@ -1,10 +1,10 @@
-//! When to refresh, and what the token endpoint's response means for the session.
+//! Rules for the time of a refresh, and for the effect of the token endpoint's response on the session.
 //!
-//! Of its error codes, only `invalid_grant` ends a session. After a temporary failure (an outage, a captive portal, a
-//! lost response) the *same* refresh token is sent again: soon at first, because providers that rotate have a short
-//! leeway for a lost response (RFC 9700 4.14.2), and then at growing intervals. If a retry would fail too, attempts are
-//! rare, or wait for the user. `vault/refresh.rs` makes sure that only one refresh is in flight, and that no consumed
-//! token is sent.
+//! Of the token endpoint's error codes, only `invalid_grant` ends a session. After a temporary failure (an outage, a
+//! captive portal, a lost response) the *same* refresh token is sent again: soon at first, because providers that
+//! rotate have a short leeway for a lost response (RFC 9700 4.14.2), and then at growing intervals. After a failure
+//! that a retry would only repeat, such as a rejected client, attempts are rare or wait for the user.
+//! `vault/refresh.rs` makes sure that only one refresh is in flight, and that no consumed token is sent.
 //!
 //! Some providers refuse an ended grant without saying so: with an empty 400, with `invalid_request`, or with an
 //! `invalid_grant` that CORS hides from the browser. After a limited number of attempts such a session is *suspected*:
@@ -27,7 +27,7 @@ pub enum RefreshOutcome {
     Ended,
     /// The user has to interact with the provider, as the error code says.
     InteractionRequired(String),
-    /// The client or its request is wrong: the error code. A retry would also fail.
+    /// The provider rejected the client or its request, with this error code. A retry would also fail.
     Misconfigured(String),
     /// The provider asks to wait for this time, with this status: 429 or 503.
     Wait(u16, Millis),
@@ -48,7 +48,7 @@ pub fn classify(outcome: &Outcome, scheme: Scheme) -> RefreshOutcome {
         Outcome::Opaque => return RefreshOutcome::Opaque,
         _ => return RefreshOutcome::Transient(msg!("there was no response")),
     };
-    // Error codes with which a token endpoint refuses a refresh token (RFC 6749 5.2).
+    // These are the statuses with which a token endpoint refuses a refresh token (RFC 6749 5.2).
     let is_refusal = matches!(reply.status, 400 | 401);
     match token_endpoint::read(reply, scheme) {
         TokenResponse::Tokens(tokens) => RefreshOutcome::Renewed(tokens),
@@ -74,7 +74,7 @@ fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
         "temporarily_unavailable" | "server_error" | "slow_down" => {
             RefreshOutcome::Transient(msg!("the provider is unavailable for the moment"))
         }
-        // The second time in a row: the nonce changes during each request, or CORS hides it.
+        // The provider has asked for a nonce twice in a row: the nonce changes during each request, or CORS hides it.
         "use_dpop_nonce" if dpop::IS_SUPPORTED => {
             RefreshOutcome::Transient(msg!("the provider keeps asking for another DPoP nonce"))
         }
@@ -84,7 +84,7 @@ fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
         "invalid_target" | "invalid_dpop_proof" if dpop::IS_SUPPORTED => {
             RefreshOutcome::Misconfigured(code)
         }
-        // `invalid_request`, and unknown codes.
+        // The code is `invalid_request` or an unknown code.
         _ if is_refusal => RefreshOutcome::Unexplained(code),
         _ => RefreshOutcome::Transient(msg!("a 4xx response with an unknown error code")),
     }
@@ -100,14 +100,15 @@ pub fn refresh_margin(lifetime: Millis) -> Millis {
 /// Number of failures after which calls no longer wait for the refresh.
 pub const MAX_WAITED_FAILURES: u32 = 3;
 
-/// Number of failures after which no attempt is scheduled. A call, the `online` event or a wake-up may still start one.
+/// Number of failures after which no attempt is scheduled. A call, the `online` event or a wake-up may still start an
+/// attempt.
 pub const MAX_SCHEDULED: u32 = 10;
 
 /// Number of refusals without a usable reason after which a session is suspected.
 const MIN_REFUSALS: u32 = 3;
 
 /// Number of opaque failures after which a session is suspected, if they span [`HIDDEN_SPAN`] and the provider could be
-/// reached after each.
+/// reached after each failure.
 const MIN_HIDDEN: u32 = 5;
 const HIDDEN_SPAN: Millis = Millis::from_secs(120);
 
@@ -125,21 +126,21 @@ const LONGEST_WAIT: Millis = Millis::from_secs(600);
 /// Longest time that calls wait for the next attempt.
 const LONGEST_CALL_WAIT: Millis = Millis::from_secs(5);
 
-/// The schedule of refresh attempts: the next one is due a certain time after the last failure. The time is measured by
-/// both clocks, so that a device that slept does not wait again.
+/// The schedule of refresh attempts: the next attempt is due a certain time after the last failure. The time is
+/// measured by both clocks, so that a device that slept does not wait again.
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
     failures: u32,
     failed_at: Instant,
     wait: Millis,
     scheduled: bool,
-    /// True if the last failure may be over when the device wakes up.
+    /// True if the last failure was temporary, so that an attempt may succeed once the device wakes up or is online.
     can_retry_soon: bool,
     /// Number of refusals without a usable reason.
     refusals: u32,
     /// Number of consecutive opaque failures after which the provider could be reached.
     hidden: u32,
-    /// The time at which the provider could be reached after the first of them.
+    /// The time at which the provider could be reached after the first of these failures.
     hidden_since: Instant,
     is_suspected: bool,
 }
@@ -179,19 +180,19 @@ impl Schedule {
         self.can_retry_soon = false;
     }
 
-    /// Returns true if the previous attempt failed. The lost response may have contained a new refresh token.
+    /// Returns true if the previous attempt failed. A response that was lost may have contained a new refresh token.
     #[must_use]
     pub const fn has_failed(&self) -> bool {
         self.failures > 0
     }
 
-    /// Records success or a new session: starts from the beginning.
+    /// Resets the schedule after a success or for a new session.
     pub fn reset(&mut self) {
         *self = Self::default();
     }
 
-    /// Records new tokens that cannot be used, such as those that have expired on their way. The provider has not ended the
-    /// grant, so earlier refusals no longer count. The wait stays.
+    /// Records new tokens that cannot be used, such as those that have expired on their way. The provider has not ended
+    /// the grant, so earlier refusals no longer count. The wait before the next attempt stays the same.
     pub fn grant_confirmed(&mut self) {
         *self = Self {
             failures: self.failures,
@@ -201,7 +202,7 @@ impl Schedule {
         };
     }
 
-    /// Allows the next attempt at once. Keeps the counts that may show the end of the grant.
+    /// Allows the next attempt at once. Keeps the counts by which a session becomes suspected.
     pub fn reopen(&mut self) {
         *self = Self {
             refusals: self.refusals,
@@ -223,7 +224,7 @@ impl Schedule {
                 LEAST_WAIT
             };
             self.wait = self.wait.min(least);
-            // Calls wait for that attempt.
+            // With the lower count, calls wait for this attempt.
             self.failures = self.failures.min(MAX_WAITED_FAILURES - 1);
         }
     }
@@ -231,7 +232,8 @@ impl Schedule {
     /// Records a temporary failure. `jitter` is a random byte.
     pub fn failed(&mut self, now: &Instant, jitter: u8) {
         let delay = (FIRST_DELAY.0 << self.failures.min(10)).min(LONGEST_DELAY.0);
-        // 75 % to 125 %, so that devices that failed at the same time do not retry at the same time.
+        // The delay varies from 75 % to 125 %, so that devices that failed at the same time do not retry at the same
+        // time.
         let delay = delay * 3 / 4 + delay * u64::from(jitter) / 510;
         // control: lost_response_is_retried_soon
         self.postpone(now, Millis(delay));
@@ -250,7 +252,8 @@ impl Schedule {
     }
 
     /// Records that the provider's metadata could be fetched after an opaque failure, which may be a refusal hidden by
-    /// CORS. The fifth such failure in a row makes the session suspected, if the first is two minutes old.
+    /// CORS. The fifth such failure in a row makes the session suspected, if the first of these failures is at least
+    /// two minutes old.
     pub fn reachable(&mut self, now: &Instant) {
         if self.hidden == 0 {
             self.hidden_since = *now;
@@ -286,7 +289,7 @@ impl Schedule {
         self.postpone(now, wait.clamp(Millis::from_secs(1), LONGEST_WAIT));
     }
 
-    /// Records a client error: no attempt is scheduled, and a call may start one after a minute.
+    /// Records a client error: no attempt is scheduled, and a call may start an attempt after a minute.
     pub fn blocked(&mut self, now: &Instant) {
         // control: rejected_client_is_retried
         self.postpone(now, LONGEST_DELAY);
@@ -548,7 +551,7 @@ mod tests {
         assert!(!schedule.should_wait(&at(1000)));
     }
 
-    /// Fails opaquely at these seconds; the metadata can be read after each.
+    /// Returns a schedule with opaque failures at these seconds. The metadata could be fetched after each failure.
     fn hidden(seconds: &[u64]) -> Schedule {
         let mut schedule = Schedule::default();
         for second in seconds {

@@ -1,6 +1,6 @@
 //! Access tokens for several APIs from one refresh token (RFC 8707, or the `audience` parameter of some providers). An
-//! API rule with a resource, an audience or scopes has its own access tokens, limited to those. Rules with the same
-//! values share their tokens.
+//! API rule with a resource, an audience or scopes has its own access tokens, which are limited to these values. Rules
+//! with the same values share their tokens.
 
 use crate::base::strings;
 use crate::codec::form::Form;
@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Returns true if nothing is set: the token is the login's own.
+    /// Returns true if the target has no resource, audience or scopes, so that it needs no token besides the login's.
     #[must_use]
     pub const fn is_default(&self) -> bool {
         self.resource.is_none() && self.audience.is_none() && self.scope.is_none()

@@ -15,7 +15,8 @@ pub(crate) fn scope_tokens(scope: &str) -> impl Iterator<Item = &str> {
     strings::split(scope, b' ').filter(|token| !token.is_empty())
 }
 
-/// Returns true if `scope` is at least one scope token, and all of them are in `granted`.
+/// Returns true if `scope` consists of one or more valid scope tokens, separated by single spaces, that are all in
+/// `granted`.
 #[must_use]
 pub fn is_narrower(scope: &str, granted: &str) -> bool {
     strings::split(scope, b' ')

@@ -18,8 +18,8 @@ use crate::oauth::scope::{is_scope_token, scope_tokens};
 /// Longest token that is accepted, in bytes.
 pub const MAX_TOKEN: usize = 16 * 1024;
 
-/// Assumed lifetime of an access token without `expires_in`, which RFC 6749 5.1 only recommends. The assumed lifetime
-/// is short: a wrong guess costs a refresh instead of a refused call.
+/// Assumed lifetime of an access token if the response has no `expires_in`. (RFC 6749 5.1 only recommends this member.)
+/// The assumed lifetime is short: a wrong guess costs a refresh instead of a refused call.
 pub const DEFAULT_LIFETIME: Millis = Millis::from_secs(300);
 
 /// Longest lifetime of an access token that is used.
@@ -114,7 +114,8 @@ pub struct TokenSet {
 }
 
 impl TokenSet {
-    /// Returns [`Code::ScopeExceeded`] with the granted scopes that are not in `requested`, if there are any.
+    /// Returns a [`Code::ScopeExceeded`] error that names the granted scopes that are not in `requested`, if there are
+    /// any.
     pub(crate) fn scope_beyond(&self, requested: &str) -> Option<Error> {
         let granted = self.scope.as_deref().unwrap_or_default();
         let mut beyond = String::new();
@@ -150,7 +151,7 @@ pub enum TokenResponse {
     Tokens(Box<TokenSet>),
     /// An error response with this `error` code (RFC 6749 5.2).
     Refused(String),
-    /// Status 429, or 503 with `Retry-After`: retry after this time, if the response has one.
+    /// Status 429, or 503 with `Retry-After`: retry after this time, if the response has `Retry-After`.
     Wait(Option<Millis>),
     /// Another status 5xx, or 408. The server may have processed the request.
     ServerError,
@@ -221,7 +222,8 @@ fn error_code(reply: &HttpReply) -> Option<String> {
 }
 
 /// Returns true for an error code of at most 40 lower-case letters and underscores. RFC 6749 5.2 allows more, but all
-/// registered codes have this form. Error messages to the page contain the code, so it must not be able to hold a token.
+/// registered codes have this form. Error messages to the page contain the code, so a code must not be able to contain
+/// a token.
 #[must_use]
 pub fn is_error_code(code: &str) -> bool {
     (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
@@ -280,7 +282,8 @@ impl<'a> TokenReader<'a> {
         self.error.get_or_insert(why);
     }
 
-    /// Returns an optional member. Some providers send `null` for absent members.
+    /// Returns an optional member. The value `null` counts as absent, because some providers send it for absent
+    /// members.
     fn optional(&self, name: &str) -> Option<&'a Value> {
         match self.object.get(name) {
             None | Some(Value::Null) => None,
@@ -293,7 +296,8 @@ impl<'a> TokenReader<'a> {
             self.refuse(msg!("a token is not a string"));
             return None;
         };
-        // VSCHAR (RFC 6749 A.12). A space or line break would change the meaning of a header.
+        // A token consists of VSCHAR (RFC 6749 A.12). Spaces are also refused here, because a space or line break would
+        // change the meaning of a header.
         let is_valid =
             (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
         if !is_valid {
@@ -304,7 +308,8 @@ impl<'a> TokenReader<'a> {
         Some(Secret::from(token))
     }
 
-    /// Returns `expires_in`. Some providers send a string of digits. Zero and negative numbers mean "expired".
+    /// Returns `expires_in`. Some providers send a string of digits instead of a number. Zero and negative numbers mean
+    /// "expired".
     fn lifetime(&mut self) -> Millis {
         let digits = match self.optional("expires_in") {
             None => return DEFAULT_LIFETIME,
@@ -318,7 +323,7 @@ impl<'a> TokenReader<'a> {
         if magnitude.len() < digits.len() {
             return Millis::ZERO;
         }
-        // Numbers that overflow are larger than the limit.
+        // A number that overflows is larger than the limit, so the limit applies.
         let seconds = json::parse_u64(magnitude).unwrap_or(u64::MAX);
         Millis::from_secs(seconds).min(MAX_LIFETIME)
     }

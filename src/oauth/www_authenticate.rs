@@ -18,7 +18,8 @@ const MAX_PARTS: usize = 64;
 /// Longest parameter value that is passed on, in bytes.
 const MAX_VALUE: usize = 1024;
 
-/// The authentication schemes of calls. A header with two challenges of one of them is ambiguous.
+/// The authentication schemes with which calls send access tokens. A header with two challenges of the same scheme is
+/// ambiguous.
 const CALL_SCHEMES: [&str; 2] = ["bearer", "dpop"];
 
 /// The requirement of an API that refused a call.
@@ -69,8 +70,8 @@ impl Demand {
 }
 
 /// Returns the demand of a response with this status and `WWW-Authenticate` (RFC 9470 3, RFC 6750 3.1). Several headers
-/// must be joined by commas (RFC 9110 5.3). The first challenge with a demand counts. Two challenges of a call's scheme
-/// are ambiguous: there is no demand then.
+/// must be joined by commas (RFC 9110 5.3). The first challenge with a demand counts. Returns `None` if one of the
+/// schemes of calls has two challenges, because the header is then ambiguous.
 #[must_use]
 pub fn demand(status: u16, header: &str) -> Option<Demand> {
     let error = match status {
@@ -108,8 +109,9 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
     })
 }
 
-/// Returns true if a `Bearer` or `DPoP` challenge in this `WWW-Authenticate` has this `error` (RFC 6750 3). A header that
-/// breaks the grammar, as many do, is searched for the string: the result only decides about one more request.
+/// Returns true if a `Bearer` or `DPoP` challenge in this `WWW-Authenticate` has this `error` (RFC 6750 3). A header
+/// that breaks the grammar, as many do, is searched for the string `error` instead. This suffices, because the result
+/// only decides about one more request.
 #[must_use]
 pub fn has_error(header: &str, error: &str) -> bool {
     match parse(header) {
@@ -147,7 +149,7 @@ impl Challenge {
     }
 }
 
-/// Returns all challenges of a header, or `None` if it breaks the grammar.
+/// Returns all challenges of a header, or `None` if the header breaks the grammar.
 fn parse(header: &str) -> Option<Vec<Challenge>> {
     if header.len() > MAX_LEN {
         return None;
@@ -198,11 +200,11 @@ fn parse(header: &str) -> Option<Vec<Challenge>> {
     }
 }
 
-/// The rest of the header.
+/// Reads a header, and contains the part that has not been read yet.
 struct HeaderReader<'a>(&'a [u8]);
 
 impl<'a> HeaderReader<'a> {
-    /// Skips any of these bytes. Returns true if there were any.
+    /// Skips any of these bytes. Returns true if at least one byte was skipped.
     fn skip(&mut self, bytes: &[u8]) -> bool {
         let before = self.0.len();
         while let [first, rest @ ..] = self.0
@@ -233,8 +235,8 @@ impl<'a> HeaderReader<'a> {
             .filter(|token| !token.is_empty())
     }
 
-    /// Skips a `token68` (RFC 9110 11.2), if the header continues with one: it extends to the next comma or the end, unlike
-    /// `name=value`.
+    /// Skips a `token68` (RFC 9110 11.2), if the header continues with one. Unlike a parameter `name=value`, a
+    /// `token68` extends to the next comma or the end.
     fn token68(&mut self) -> bool {
         let is_token68 = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
         let mut after = HeaderReader(self.0);
@@ -268,8 +270,8 @@ impl<'a> HeaderReader<'a> {
                 }
                 byte => byte,
             };
-            // Descriptions may contain other characters than ASCII, and are not read. The replacement character is
-            // not valid in scopes and classes.
+            // Descriptions may contain other characters than ASCII, but nothing uses descriptions. In scopes and
+            // authentication classes, the replacement character is not valid.
             match byte {
                 b'\t' | b' '..=b'~' => value.push(byte as char),
                 0x80.. => value.push(char::REPLACEMENT_CHARACTER),
@@ -292,7 +294,7 @@ mod tests {
 
     #[test]
     fn reads_demands_of_the_specifications() {
-        // The two examples of RFC 9470 3, and variants of them.
+        // These headers are the two examples of RFC 9470 3, and variants of them.
         for (header, expected) in [
             (
                 r#"Bearer error="insufficient_user_authentication", error_description="A different authentication level is required", acr_values="myACR""#,
@@ -369,7 +371,7 @@ mod tests {
             format!("DPoP {wanted}, max_age=5, dpop error=\"invalid_token\""),
             format!("Bearer error=\"invalid_token\", Bearer {wanted}"),
             format!("Bearer, Basic realm=x, bearer {wanted}"),
-            // A scheme is followed by a comma or its own parameters.
+            // A scheme must be followed by a comma or its own parameters.
             format!("Basic Bearer {wanted}"),
             format!("Bearer DPoP, Bearer {wanted}"),
             format!("{}Bearer {wanted}", "a ".repeat(2 * MAX_PARTS)),
@@ -420,7 +422,7 @@ mod tests {
     #[test]
     fn number_of_challenges_and_parameters_is_limited() {
         let wanted = r#"error="insufficient_user_authentication""#;
-        // The scheme and the parameter count as two.
+        // The scheme and the parameter of the last challenge count as two parts.
         let header = format!("{}Bearer {wanted}", "a, ".repeat(MAX_PARTS - 2));
         assert_eq!(demand(401, &header), step_up(None, None));
         let header = format!("{}Bearer {wanted}", "a, ".repeat(MAX_PARTS - 1));

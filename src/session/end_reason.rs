@@ -2,7 +2,8 @@
 
 macro_rules! end_reason_enum {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal;)+) => {
-        /// The reason for the end of a session. The names are those of `EndReason` in `pkg/src/protocol/messages.ts`.
+        /// The reason for the end of a session. The names of the reasons are those of `EndReason` in
+        /// `pkg/src/protocol/messages.ts`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum EndReason {
             $($(#[doc = $doc])+ $variant,)+
@@ -34,7 +35,8 @@ macro_rules! end_reason_enum {
     };
 }
 
-/// Defines the enum with the reasons of all modules, and those that only some of them report.
+/// Defines the enum with the reasons that all modules report, and with `$more`, the reasons that only some modules
+/// report.
 macro_rules! end_reasons {
     ($($more:tt)*) => {
         end_reason_enum! {
@@ -48,7 +50,7 @@ macro_rules! end_reasons {
             Idle = "idle", revokes: true;
             /// The absolute limit was reached.
             Absolute = "absolute", revokes: true;
-            /// A response was for another user or issuer, or a replaced cookie was presented too late.
+            /// A response was for another user or issuer, or a replaced cookie was presented after its grace period.
             Security = "security", revokes: true;
             /// The stored session, or the key that its tokens are bound to, is gone or cannot be read.
             StorageLost = "storage_lost", revokes: false;

@@ -43,7 +43,8 @@ pub(super) struct Extension {
     key: Option<PublicKey>,
     /// The generation in which the login's access token was issued. Later generations may have issued other tokens.
     issued: u64,
-    /// The access tokens of other targets, by their index in the configuration. These tokens are not stored.
+    /// The access tokens of other targets, each with the index of its target in the configuration. These tokens are not
+    /// stored.
     others: Vec<(usize, Other)>,
 }
 
@@ -72,7 +73,7 @@ impl Extension {
         self.needs = None;
     }
 
-    /// Takes over what is not stored from the session in this vault.
+    /// Copies the state that is not stored from `ours`, the session in this vault.
     pub(super) fn succeed(&mut self, ours: &Self) {
         self.others.clone_from(&ours.others);
     }
@@ -129,7 +130,7 @@ impl Session {
         self.extension.key.as_ref()
     }
 
-    /// Adds the tokens of targets other than `selector`, up to the limit.
+    /// Adds the tokens of targets other than `selector`, up to [`MAX_SEARCHED`] tokens.
     pub(super) fn push_tokens_of_others(
         &self,
         selector: TokenSelector,
@@ -147,7 +148,7 @@ impl Session {
         tokens.truncate(MAX_SEARCHED);
     }
 
-    /// Adopts the tokens of a refresh for another target.
+    /// Adopts the tokens of a refresh for the access token of `target`.
     pub fn renew_other(
         &mut self,
         target: usize,
@@ -213,7 +214,7 @@ impl Session {
         })
     }
 
-    /// Returns the generation in which the access token of this target was issued, or 0 if none was.
+    /// Returns the generation in which the access token of this target was issued, or 0 if no token was issued.
     #[must_use]
     pub fn issued(&self, selector: TokenSelector) -> u64 {
         match selector {
@@ -242,7 +243,7 @@ fn beside(session: &Session, tokens: &TokenSet) -> TokenSet {
     }
 }
 
-/// Serializes the session as [`Session::renew_other`] with the same arguments would change it.
+/// Serializes the session in the state to which [`Session::renew_other`] with the same arguments would change it.
 #[must_use]
 pub fn kept_renewed_other(
     session: &Session,

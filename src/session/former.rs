@@ -19,7 +19,7 @@ pub(super) struct Former {
 pub(super) struct FormerTokens(Vec<Former>);
 
 impl FormerTokens {
-    /// Keeps only the latest replaced token of each target.
+    /// Remembers a replaced token in place of an earlier one of the same target.
     pub(super) fn remember(&mut self, former: Former) {
         for known in &mut self.0 {
             if known.of == former.of {
@@ -30,7 +30,7 @@ impl FormerTokens {
         self.0.push(former);
     }
 
-    /// Adds the replaced token of this target, unless it has expired.
+    /// Adds the replaced token of this target to `tokens`, unless the replaced token has expired.
     pub(super) fn push_to(&self, of: TokenSelector, now: &Instant, tokens: &mut Vec<Secret>) {
         for former in &self.0 {
             if former.of == of && former.requested.elapsed(now) < former.expires_in {

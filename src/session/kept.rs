@@ -48,7 +48,7 @@ pub fn kept(session: &Session, config: &Config, now: &Instant) -> Secret {
     )
 }
 
-/// Serializes the session as [`Session::renew`] with the same arguments would change it.
+/// Serializes the session in the state to which [`Session::renew`] with the same arguments would change it.
 #[must_use]
 pub fn kept_renewed(
     session: &Session,
@@ -63,7 +63,8 @@ pub fn kept_renewed(
     write(session, tokens, latest, requested, generation, config, now)
 }
 
-/// Serializes the session. `generation` is the latest one, and the one in which the login's access token was issued.
+/// Serializes the session. `generation` is the latest generation, and `issued` is the generation in which the login's
+/// access token was issued.
 pub(super) fn write(
     session: &Session,
     tokens: &TokenSet,

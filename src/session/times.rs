@@ -51,13 +51,14 @@ impl Times {
         self.touches += 1;
     }
 
-    /// Takes back the count of an activity that was not stored, so that another vault may use it.
+    /// Takes back the count of an activity that was not stored, so that another vault may use the same number.
     pub const fn uncount_activity(&mut self) {
         self.touches = self.touches.saturating_sub(1);
     }
 
-    /// Adopts the activity that another vault stored, unless this vault knows later activity. Earlier records are ignored,
-    /// because a clock that was set back makes them look later than they were.
+    /// Adopts the activity that another vault stored, unless this vault knows later activity. Times with a lower number
+    /// of stored activities are ignored, because a clock that was set back makes earlier times look later than they
+    /// were.
     pub fn adopt_activity(&mut self, stored: &Self, now: &Instant) {
         if stored.touches > self.touches {
             self.touches = stored.touches;
@@ -67,8 +68,9 @@ impl Times {
         }
     }
 
-    /// Replaces `ours`, the times in this vault, by these, which were read from the store. The times in memory are more
-    /// precise than the stored ones, which depend on the wall clock. The earlier start and the later activity are kept.
+    /// Prepares these times, which were read from the store, to replace `ours`, the times in this vault. The times in
+    /// memory are more precise than the stored ones, which depend on the wall clock. The earlier start and the later
+    /// activity are kept.
     pub(super) fn succeed(&mut self, ours: &Self, now: &Instant) {
         if ours.started.elapsed(now) >= self.started.elapsed(now) {
             self.started = ours.started;

@@ -47,7 +47,7 @@ pub(super) fn visible_claims(session: &Session, config: &Config) -> String {
         .unwrap_or(&session.original)
         .claims();
     for name in &config.claims {
-        // A provider may omit claims of the first ID token from refreshed ones.
+        // A provider may omit claims of the first ID token from refreshed ID tokens.
         let value = claims
             .get(name)
             .or_else(|| session.original.claims().get(name));
