@@ -466,7 +466,7 @@ impl Persistence {
         }
     }
 
-    /// Limits the recorded end, which comes from a sign-out at the time `at`, to sessions that began before this time.
+    /// Limits the recorded end to sessions that had begun by the time `at`.
     pub(super) fn limit_end(&mut self, at: &Instant) {
         if let Some(ended) = &mut self.ended {
             ended.at = *at;

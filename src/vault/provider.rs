@@ -1,7 +1,8 @@
-//! The provider's metadata and keys, fetched when they are first needed.
+//! The provider's metadata and keys, which are fetched when they are first needed.
 //!
-//! A part that needs them and does not find them waits in a stage of its own, and continues when they are there. If the
-//! fetch fails, all waiting parts learn the error, and the next need fetches again.
+//! A part of the vault that needs metadata or keys that are missing stores this as its stage, and continues when they
+//! have arrived. If the fetch fails, all waiting parts get the error. The next part that needs the metadata or keys
+//! starts another fetch.
 
 use crate::base::error::Result;
 use crate::base::http::Outcome;
@@ -14,14 +15,14 @@ use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::OpId;
 
-/// The likely reason if there is no response at all.
+/// The error message, with likely reasons, if there is no response.
 const SILENT: &str = msg!("no response (is it up, and does its CORS allow this origin?)");
 
 /// The metadata and keys of the provider.
 pub(super) struct Provider {
     pub(super) metadata: Option<Box<Metadata>>,
-    /// The URL at which its metadata was found, or is looked for next. If the metadata is configured, there may be no
-    /// such document, and this is the URL of the keys.
+    /// The URL at which the metadata was found, or which is tried next. If the configuration contains the metadata, a
+    /// metadata document may not exist, and this is the URL of the keys.
     pub(super) metadata_url: String,
     pub(super) keys: Option<Jwks>,
 }
@@ -41,7 +42,7 @@ impl Provider {
 }
 
 impl Provider {
-    /// Returns true if the metadata is there. Otherwise fetches it.
+    /// Returns true if the metadata is present. Otherwise starts to fetch it.
     pub(super) fn need_metadata(&self, ctx: &mut Context) -> bool {
         if self.metadata.is_some() {
             return true;
@@ -50,7 +51,7 @@ impl Provider {
         false
     }
 
-    /// Returns true if the keys are there. Otherwise fetches them.
+    /// Returns true if the keys are present. Otherwise starts to fetch them.
     pub(super) fn need_keys(&self, ctx: &mut Context) -> bool {
         if self.keys.is_none() {
             self.fetch_keys(ctx);
@@ -58,15 +59,15 @@ impl Provider {
         self.keys.is_some()
     }
 
-    /// Fetches the keys, even if the vault already has some.
+    /// Starts to fetch the keys, even if the vault already has some.
     pub(super) fn fetch_keys(&self, ctx: &mut Context) {
         if let Some(metadata) = &self.metadata {
             fetch_once(ctx, Purpose::Keys, &metadata.jwks_uri);
         }
     }
 
-    /// Finds out if the provider can be reached. The address is a new one each time, so that neither a cache nor a
-    /// service worker or CDN in front of it has a response to it.
+    /// Sends a request that shows if the provider can be reached. The URL contains a nonce, so that no cache, service
+    /// worker or CDN can have a response to this request.
     pub(super) fn send_probe(&self, ctx: &mut Context, purpose: Purpose) -> OpId {
         let nonce = base64url::encode(&ctx.random::<12>());
         // control: probe_bypasses_caches
@@ -74,7 +75,8 @@ impl Provider {
         ctx.get(purpose, url)
     }
 
-    /// Reads the metadata. Returns `None` if the metadata is not at this URL and was requested from another URL.
+    /// Handles the response with the metadata. Returns `None` if the metadata was not at this URL, and is now requested
+    /// from another URL.
     pub(super) fn on_metadata(
         &mut self,
         ctx: &mut Context,
@@ -100,7 +102,7 @@ impl Provider {
         }))
     }
 
-    /// Reads the keys.
+    /// Handles the response with the keys.
     pub(super) fn on_keys(&mut self, outcome: &Outcome) -> Result<()> {
         let metadata = self.metadata.as_ref();
         let url = metadata.map_or("", |metadata| &metadata.jwks_uri);
@@ -117,7 +119,7 @@ fn fetch_once(ctx: &mut Context, purpose: Purpose, url: &str) {
     }
 }
 
-/// Returns true if a probe brought the provider's metadata, or keys.
+/// Returns true if the response to a probe contains the provider's metadata or keys.
 pub(super) fn is_reachable(ctx: &Context, probe: &Outcome) -> bool {
     let members = ctx.config.metadata_members();
     metadata::read_document(probe, "", "", "").is_ok_and(|text| {

@@ -1,11 +1,10 @@
-//! The refresh. Only one is in flight at a time, with these steps in this order: response → ID token verified →
-//! successor persisted → adopted → waiting calls released → pages notified. `Vault::advance_refresh` is this sequence,
-//! and this file contains its steps.
+//! The refresh. At most one refresh is in flight. After its response, these steps follow in this order: ID token
+//! verified → successor persisted → adopted → waiting calls released → pages notified. `Vault::advance_refresh` is this
+//! sequence, and this file contains its steps. The successor is the refresh token in the response.
 //!
-//! A refresh token is not sent again once its successor has arrived. This rule needs no list of consumed tokens: there
-//! is one [`RefreshStage`], a refresh starts only from [`RefreshStage::Idle`], and once a successor has arrived, no
-//! refresh starts until that successor has replaced the token that was sent. If no response arrives, the same token is
-//! sent again.
+//! A refresh token is not sent again after its successor has arrived. The vault needs no list of consumed tokens for
+//! this rule: a refresh starts only from [`RefreshStage::Idle`], and after a successor has arrived, no refresh starts
+//! before that successor has replaced the token that was sent. If no response arrives, the same token is sent again.
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
@@ -30,23 +29,26 @@ use crate::vault::verification::{Verification, unverified};
 pub(super) struct Refresh {
     pub(super) schedule: Schedule,
     stage: RefreshStage,
-    /// True if the last attempt failed before it was sent: metadata or the lock was missing.
+    /// True if the last attempt failed before its request was sent, because metadata or the lock was missing.
     was_not_sent: bool,
-    /// Refreshes whose session was logged out while they were in flight. The tokens they bring are revoked.
+    /// Refresh requests whose session ended while they were in flight. The refresh tokens in their responses will be
+    /// revoked.
     to_revoke: Vec<OpId>,
-    /// The generation whose token an API refused although it was new: no refresh will satisfy that API.
+    /// The generation of a token that an API refused immediately after a refresh. Another refresh would not satisfy
+    /// that API.
     pub(super) refused_generation: Option<u64>,
-    /// The token that the refresh in flight, or the next attempt, is for.
+    /// The choice of the access token that the refresh in flight, or the next attempt, requests.
     pub(super) targets: ResourceTokens,
-    /// Number of refreshes that began because of a 401 since `for_401_since`.
+    /// The number of 401 responses since `for_401_since` that asked for a refresh while none was in flight.
     for_401: u32,
     for_401_since: Instant,
-    /// True while a probe is in flight: a request after an opaque failure, to find out if the provider can be reached.
+    /// True while a probe is in flight. After a refresh without a readable response, a probe shows if the provider can
+    /// be reached.
     is_probing: bool,
 }
 
-/// Number of refreshes that may begin because of a 401 within [`WINDOW`]: an API that refuses each new token once would
-/// otherwise rotate the tokens as fast as it can be called.
+/// The largest number of refreshes that may begin because of a 401 within [`WINDOW`]. Without this limit, an API that
+/// refuses each new token once would cause a refresh with each call.
 const MAX_FOR_401: u32 = 5;
 const WINDOW: Millis = Millis::from_secs(10);
 
@@ -54,67 +56,67 @@ const WINDOW: Millis = Millis::from_secs(10);
 enum RefreshStage {
     #[default]
     Idle,
-    /// Waits for the provider's metadata or keys, which a restored session does not contain.
+    /// Waits for the provider's metadata or keys. A session that was restored from the store does not contain them.
     NeedsProvider,
-    /// Waits for the lock, to refresh this generation.
+    /// Waits for the lock, to refresh the tokens of this generation.
     Queued(u64),
     Sent(OpId, Instant),
     Verifying(Box<Verification>),
     Persisting(OpId, Box<Refreshed>),
 }
 
-/// New tokens.
+/// The tokens that a refresh has returned.
 pub(super) struct Refreshed {
     pub(super) tokens: Box<TokenSet>,
     /// The ID token that came with the tokens, if the response contained a valid one.
     pub(super) id_token: Option<IdToken>,
-    /// The time at which they were requested.
+    /// The time at which the tokens were requested.
     pub(super) requested: Instant,
 }
 
-/// The way a refresh starts.
+/// The result of an attempt to start a refresh.
 #[derive(Clone, Copy)]
 pub(super) enum RefreshStart {
     /// No refresh can start at this time.
     No,
     /// The request can be sent.
     Send,
-    /// The request is sent under the lock.
+    /// The request can be sent after this vault has acquired the lock.
     Lock,
 }
 
-/// A step of the refresh.
+/// The state of the refresh after a step.
 pub(super) enum RefreshStep {
     /// The refresh waits for an input.
     Wait,
-    /// The response has tokens.
+    /// The response with tokens has arrived. The time is that of the request.
     Received(Box<TokenSet>, Instant),
     /// The tokens are verified.
     Verified(Box<Refreshed>),
-    /// The successor is persisted, or does not need to be.
+    /// The tokens are stored, could not be stored, or need not be stored.
     Persisted(Box<Refreshed>),
-    /// The session has the tokens.
+    /// The session has the new tokens.
     Adopted,
-    /// The session has the tokens, but the access token has expired in the meantime.
+    /// The session has the new tokens, but the new access token has already expired.
     Expired,
-    /// No new token can be had for now. Calls that wait for one fail.
+    /// No new token will come for now. Calls that wait for a token fail.
     GiveUp(Error),
-    /// The provider refused the token of one target.
+    /// The provider refused to issue the access token for one target, and the session continues.
     TargetRefused(TargetRefusal),
-    /// The key of the tokens is gone.
+    /// The private key that the tokens are bound to is gone.
     KeyLost,
-    /// The provider has ended the session.
+    /// The provider has ended the grant, so the session ends.
     Ended(EndReason),
     /// The response contains the tokens of another user.
     OtherUser(Box<TokenSet>),
-    /// Nobody needs the tokens.
+    /// The session ended before it adopted these tokens.
     Unused(Box<TokenSet>),
-    /// The response belongs to a session that is over, with the tokens to revoke.
+    /// The response belongs to a session that is over. Has the tokens to revoke, if there are any.
     Detached(Option<Box<TokenSet>>),
 }
 
 impl Refresh {
-    /// Returns the time of the next attempt.
+    /// Returns the time of the next planned attempt.
     pub(super) fn due(&self) -> Option<Millis> {
         match self.stage {
             RefreshStage::Idle => self.schedule.due(),
@@ -122,7 +124,7 @@ impl Refresh {
         }
     }
 
-    /// Returns true if a 401 may begin, or wait for, a refresh.
+    /// Returns true if a call that received a 401 may begin a refresh, or wait for the one in flight.
     pub(super) fn admits_401(&mut self, now: &Instant) -> bool {
         if self.is_in_flight() {
             return true;
@@ -148,7 +150,7 @@ impl Refresh {
         ctx.keeps() && matches!(self.stage, RefreshStage::Queued(_))
     }
 
-    /// Returns true if the refresh needs the lock until it is complete.
+    /// Returns true if the refresh was sent and is not complete. Until then, this vault must keep the lock.
     pub(super) const fn is_sent(&self) -> bool {
         matches!(
             self.stage,
@@ -156,16 +158,17 @@ impl Refresh {
         )
     }
 
-    /// Chooses the token of the next refresh. Returns false if the provider has just refused that token.
+    /// Chooses the access token that the next refresh requests. Returns false if the provider has recently refused to
+    /// issue that token.
     pub(super) fn choose(&mut self, ctx: &Context, selector: TokenSelector) -> bool {
         let is_in_flight = self.is_in_flight();
         self.targets.choose(ctx, selector, is_in_flight)
     }
 
-    /// Checks that a token can be requested for a call, and chooses it for the next refresh.
+    /// Checks that a refresh can return the token that a call needs, and chooses that token for the next refresh.
     ///
     /// # Errors
-    /// The reason why waiting for a refresh is useless.
+    /// The reason why the call must not wait for a refresh.
     pub(super) fn prepare(&mut self, ctx: &Context, selector: TokenSelector) -> Result<(), Error> {
         if let Some(refusal) = self.targets.refusal(ctx, selector) {
             return Err(refusal);
@@ -181,7 +184,7 @@ impl Refresh {
         Ok(())
     }
 
-    /// Returns an error if a call should not wait for the refresh.
+    /// Returns an error if a call should not wait for the next refresh.
     pub(super) fn should_wait(&self, ctx: &Context) -> Result<(), Error> {
         if self.is_in_flight() || self.schedule.should_wait(&ctx.now) {
             Ok(())
@@ -190,7 +193,7 @@ impl Refresh {
         }
     }
 
-    /// Starts a refresh, unless one is in flight, none is possible, or it is too early for one.
+    /// Starts a refresh, unless one is in flight, the session cannot be refreshed, or the next attempt is not due yet.
     pub(super) fn begin(&mut self, ctx: &mut Context, provider: &Provider) -> RefreshStart {
         // control: refresh_single_flight
         let may_start = !self.is_in_flight() && self.schedule.is_open(&ctx.now);
@@ -204,8 +207,8 @@ impl Refresh {
             return RefreshStart::Send;
         }
         self.stage = RefreshStage::NeedsProvider;
-        // If the worker dies after the response and before the store has the successor, the successor is lost. Metadata
-        // and keys are therefore fetched before the request.
+        // If the worker dies after the response arrived and before the successor is stored, the successor is lost.
+        // Metadata and keys are fetched before the request, so that this time is short.
         if provider.need_metadata(ctx) && provider.need_keys(ctx) {
             return self.queue(ctx);
         }
@@ -220,8 +223,8 @@ impl Refresh {
         RefreshStart::No
     }
 
-    /// Continues a refresh that waited for keys. If they could not be fetched, they are requested again when there is
-    /// an ID token to verify.
+    /// Continues a refresh that waited for keys, even if the keys could not be fetched. In that case they are requested
+    /// again when the refresh returns an ID token.
     pub(super) fn queue(&mut self, ctx: &Context) -> RefreshStart {
         if ctx.keeps()
             && self.needs_provider()
@@ -233,7 +236,8 @@ impl Refresh {
         RefreshStart::No
     }
 
-    /// Postpones a refresh that waits for metadata or the lock, which cannot be had now.
+    /// Postpones a refresh that waits for metadata, keys or the lock, after the metadata could not be fetched or the
+    /// lock was not granted.
     pub(super) fn not_locked(&mut self, ctx: &mut Context) -> RefreshStep {
         let is_waiting = matches!(
             self.stage,
@@ -247,8 +251,8 @@ impl Refresh {
         self.failed(ctx, msg!("the session's store is busy or does not work"))
     }
 
-    /// Sends the request. Returns false if the request is no longer needed. If another vault has persisted a successor,
-    /// `Tokens::merge` has abandoned this refresh before.
+    /// Sends the refresh request. Returns false if the request cannot be sent or is no longer needed. If another vault
+    /// has stored a successor, `Tokens::merge` has already abandoned this refresh.
     pub(super) fn send(&mut self, ctx: &mut Context, provider: &Provider, dpop: &mut Dpop) -> bool {
         let queued = if ctx.keeps() {
             core::mem::take(&mut self.stage)
@@ -265,7 +269,8 @@ impl Refresh {
         let endpoint = &metadata.token_endpoint;
         let request = self.targets.request(&ctx.config, endpoint, refresh_token);
         if ctx.keeps() && core::mem::take(&mut self.was_not_sent) {
-            // The obstacle is gone, and the next failure is another one: its retry must be prompt.
+            // The earlier attempts failed for want of metadata or the lock. They must not delay the retry if this
+            // request fails.
             self.schedule.reopen();
         }
         self.schedule.started();
@@ -276,8 +281,8 @@ impl Refresh {
         true
     }
 
-    /// Notes that the request is sent again, as the same operation. Returns false if there is no session to refresh any
-    /// more: the token may have been revoked, and the lock given back.
+    /// Records that the request is sent again, under the same operation number. Returns false if the session has ended:
+    /// its refresh token may have been revoked, and the lock released.
     pub(super) fn sent_again(&mut self, ctx: &Context, op: OpId) -> bool {
         match &mut self.stage {
             RefreshStage::Sent(o, requested) if *o == op => {
@@ -313,8 +318,8 @@ impl Refresh {
         let result = match self.targets.check_refusal(ctx, result) {
             Ok(result) => result,
             Err(mut refusal) => {
-                // An earlier response may have been lost with a successor in it. A provider with a leeway may still
-                // issue another one, to a request for a token that it does not refuse.
+                // A successor may have been lost with the response to an earlier attempt. A refresh for the session's
+                // own token shows if the provider still accepts the refresh token.
                 refusal.may_concern_session |= self.schedule.has_failed();
                 self.schedule.reopen();
                 return RefreshStep::TargetRefused(refusal);
@@ -323,7 +328,7 @@ impl Refresh {
         self.apply(ctx, provider, outcome, result, requested)
     }
 
-    /// Applies the result of a refresh: it brought tokens, ended the session, or is repeated.
+    /// Decides on the next step by the result of the refresh request.
     fn apply(
         &mut self,
         ctx: &mut Context,
@@ -378,7 +383,7 @@ impl Refresh {
         }
     }
 
-    /// Finds out if the provider can be reached, after a response that could not be read.
+    /// Sends a probe after a response that could not be read. The probe shows if the provider can be reached.
     fn probe(&mut self, ctx: &mut Context, provider: &Provider) {
         if !ctx.is_suspected && !ctx.is_in_flight(Purpose::Probe) {
             self.is_probing = true;
@@ -403,7 +408,7 @@ impl Refresh {
         }
     }
 
-    /// Tells pages if the session has become suspected.
+    /// Tells the pages if the grant has begun to seem ended: see [`Context::is_suspected`].
     fn update_suspicion(&self, ctx: &mut Context) {
         let is_suspected = self.schedule.is_suspected();
         let was_suspected = core::mem::replace(&mut ctx.is_suspected, is_suspected);
@@ -412,7 +417,7 @@ impl Refresh {
         }
     }
 
-    /// Schedules another attempt.
+    /// Records that an attempt failed, and schedules another attempt.
     pub(super) fn failed(&mut self, ctx: &mut Context, why: &str) -> RefreshStep {
         let [jitter] = ctx.random();
         self.schedule.failed(&ctx.now, jitter);
@@ -428,7 +433,7 @@ impl Refresh {
         }
     }
 
-    /// Begins to verify the ID token, if there is one.
+    /// Begins to verify the ID token in the response, if there is one.
     pub(super) fn verify(
         &mut self,
         ctx: &mut Context,
@@ -468,7 +473,8 @@ impl Refresh {
         }
     }
 
-    /// Continues a refresh that waited for keys to verify its ID token.
+    /// Continues a refresh that waited for keys to verify its ID token. `failure` is the error if the keys could not be
+    /// fetched.
     pub(super) fn resume_verification(
         &mut self,
         ctx: &mut Context,
@@ -493,7 +499,7 @@ impl Refresh {
         }
     }
 
-    /// Handles the result of a signature check.
+    /// Handles the result of the check of the ID token's signature.
     pub(super) fn verified(&mut self, ctx: &mut Context, op: OpId, valid: bool) -> RefreshStep {
         let verification = match core::mem::take(&mut self.stage) {
             RefreshStage::Verifying(verification) if verification.awaits(op) => verification,
@@ -518,12 +524,13 @@ impl Refresh {
         }
     }
 
-    /// Waits until the store has the successor.
+    /// Records that the refresh waits until the store has the new tokens.
     pub(super) fn persisting(&mut self, op: OpId, refreshed: Box<Refreshed>) {
         self.stage = RefreshStage::Persisting(op, refreshed);
     }
 
-    /// Continues after the store has the successor, or cannot have it: the refresh token in memory is the only good one.
+    /// Continues the refresh after the new tokens were stored or could not be stored. In both cases the session must
+    /// adopt them, because the previous refresh token is consumed.
     pub(super) fn persisted(&mut self, op: OpId) -> RefreshStep {
         match core::mem::take(&mut self.stage) {
             RefreshStage::Persisting(o, refreshed) if o == op => RefreshStep::Persisted(refreshed),
@@ -534,7 +541,7 @@ impl Refresh {
         }
     }
 
-    /// Gives the session its new tokens.
+    /// Replaces the tokens of the session by the new tokens.
     pub(super) fn adopt(&mut self, ctx: &mut Context, refreshed: Refreshed) -> RefreshStep {
         let Refreshed {
             tokens,
@@ -558,7 +565,7 @@ impl Refresh {
         }
     }
 
-    /// Forgets the refresh: another session has taken the place of the one being refreshed.
+    /// Forgets the refresh, because other tokens or another session have replaced those that it was to refresh.
     pub(super) fn abandon(&mut self, ctx: &mut Context) {
         ctx.is_suspected = false;
         *self = Self {
@@ -567,8 +574,9 @@ impl Refresh {
         };
     }
 
-    /// Forgets the refresh of a session that is over. Returns a successor to revoke, if one has arrived and the session
-    /// does not have it yet. A successor that arrives later is revoked on arrival.
+    /// Forgets the refresh of a session that is over. If a successor has arrived and the session has not adopted it,
+    /// returns the successor, which is to be revoked. If the response is still to come, its successor will be revoked
+    /// when it arrives.
     pub(super) fn end(&mut self, ctx: &mut Context) -> Option<Secret> {
         let stage = core::mem::take(&mut self.stage);
         self.abandon(ctx);
@@ -603,8 +611,9 @@ fn verified(tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant
     }))
 }
 
-/// Ignores an ID token that is not valid: the claims stay as they were. The tokens it came with are adopted, since
-/// they came directly from the token endpoint and the refresh token that was sent is consumed.
+/// Ignores an ID token that is not valid, so the session keeps its claims. The other tokens in the response are
+/// adopted, because they come directly from the token endpoint, and because the refresh token that was sent is
+/// consumed.
 fn without_id_token(
     ctx: &mut Context,
     tokens: Box<TokenSet>,

@@ -1,9 +1,10 @@
-//! Access tokens of rules that have their own (RFC 8707): fetched by a refresh when a call first needs one, and again
-//! before they expire. There is one refresh at a time, whichever token it is for: each of them consumes the session's
-//! one refresh token and brings the next.
+//! Separate access tokens for single APIs (RFC 8707). An entry of `apis` in the configuration can request one, and such
+//! an entry is a target. A refresh fetches the token when a call first needs it, and again before it expires. At most
+//! one refresh is in flight, for any of the tokens, because each refresh consumes the session's only refresh token and
+//! returns the next one.
 //!
-//! If the provider refuses such a token, with `invalid_target` for instance, the calls that need it fail, and it is not
-//! requested again for a minute. The session continues.
+//! If the provider refuses to issue such a token, for instance with `invalid_target`, the calls that need the token
+//! fail. The vault does not request this token again for a minute. The session continues.
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
@@ -18,28 +19,30 @@ use crate::prelude::*;
 use crate::session::{self, Session};
 use crate::vault::context::Context;
 
-/// Time for which a token that was refused is not requested again.
+/// The time for which a refused token is not requested again.
 const REFUSED: Millis = Millis::from_secs(60);
 
-/// The token that a refresh is for, and the tokens that the provider refused.
+/// The choice of the token that the next refresh requests, and the tokens that the provider refused to issue.
 #[derive(Default)]
 pub(super) struct ResourceTokens {
-    /// The token that the refresh in flight, or the next attempt, is for.
+    /// The token that the refresh in flight, or the next attempt, requests.
     pub(super) selected: TokenSelector,
-    /// Targets for which the provider refused a token, with the error and the time.
+    /// The targets for which the provider refused to issue a token, with the error and the time of the refusal.
     refused: Vec<(usize, Error, Instant)>,
 }
 
-/// The provider's refusal of the token of one target.
+/// The provider's refusal to issue the token for one target.
 pub(super) struct TargetRefusal {
     pub(super) selector: TokenSelector,
     pub(super) error: Error,
-    /// True if the refusal may also concern the session. A refresh for the session's own token will show that.
+    /// True if the provider may no longer accept the refresh token. A refresh for the session's own token will show
+    /// this.
     pub(super) may_concern_session: bool,
 }
 
 impl ResourceTokens {
-    /// Chooses the token of the next refresh. Returns false if the provider has just refused that token.
+    /// Chooses the token that the next refresh requests. Returns false if the provider has recently refused to issue
+    /// that token.
     pub(super) fn choose(
         &mut self,
         ctx: &Context,
@@ -50,13 +53,13 @@ impl ResourceTokens {
             return false;
         }
         if !is_in_flight {
-            // Only a refresh for the session's own token can end a suspicion.
+            // While the session is suspected, only a refresh for its own token can show that the grant is still valid.
             self.selected = selector.filter(|_| !ctx.is_suspected);
         }
         true
     }
 
-    /// Returns an error if the session cannot have this token.
+    /// Returns an error if the session has no refresh token, which this access token needs.
     pub(super) fn check_target(session: &Session, selector: TokenSelector) -> Result<()> {
         if selector.is_some() && session.refresh_token().is_none() {
             let message = msg!(
@@ -67,7 +70,7 @@ impl ResourceTokens {
         Ok(())
     }
 
-    /// Returns the error with which the provider refused this token, if that was a short time ago.
+    /// Returns the error of the provider's refusal to issue this token, if the refusal is less than [`REFUSED`] old.
     pub(super) fn refusal(&mut self, ctx: &Context, selector: TokenSelector) -> Option<Error> {
         let target = selector?;
         let refused = &mut self.refused;
@@ -76,7 +79,7 @@ impl ResourceTokens {
         known.map(|(_, error, _)| error.clone())
     }
 
-    /// Builds the request for the selected token.
+    /// Builds the refresh request for the selected token.
     pub(super) fn request(
         &self,
         config: &Config,
@@ -93,7 +96,7 @@ impl ResourceTokens {
         }
     }
 
-    /// Stores the selected token in the session.
+    /// Replaces the selected access token and the refresh token in the session.
     pub(super) fn renew(
         &self,
         session: &mut Session,
@@ -107,7 +110,7 @@ impl ResourceTokens {
         }
     }
 
-    /// Serializes the session as [`Self::renew`] would change it.
+    /// Serializes the session with the changes that [`Self::renew`] will make.
     pub(super) fn serialize_renewed(
         &self,
         session: &Session,
@@ -123,8 +126,9 @@ impl ResourceTokens {
         session::kept_renewed(session, tokens, id_token, requested, config, now)
     }
 
-    /// Checks if the provider refused only the token of a target. In that case the session continues. An end of the
-    /// session, or a failure that may pass, concerns the session.
+    /// Checks if the provider refused only to issue the token for a target. In that case returns the refusal as an
+    /// error, and the session continues. Returns any other result unchanged, such as the end of the grant or a
+    /// temporary failure.
     pub(super) fn check_refusal(
         &mut self,
         ctx: &mut Context,

@@ -1,5 +1,6 @@
-//! The end of a session: by logout, by a limit, or by the provider. The session ends at once and in all vaults; the
-//! revocation of its refresh token (RFC 7009) follows and may fail.
+//! The end of a session, which is caused by a logout, a limit, the provider or an error. In this vault, the session
+//! ends immediately. In vaults that share a store, it ends as soon as they learn of the end. The revocation of the
+//! refresh token (RFC 7009) follows and may fail.
 
 pub(super) mod limits;
 pub(super) mod logout;
@@ -15,14 +16,14 @@ use crate::vault::context::Context;
 use crate::vault::io::OpId;
 use crate::vault::tokens::Tokens;
 
-/// A session that was closed.
+/// A session that has ended in this vault.
 pub(super) struct Closed {
     session: Box<Session>,
-    /// The successor of its refresh token, if the session has not adopted that.
+    /// The successor of the session's refresh token, if a refresh has returned one and the session has not adopted it.
     successor: Option<Secret>,
 }
 
-/// Ends the session. Returns the operation that revokes its refresh token, if there is one.
+/// Ends the session and revokes its refresh token. Returns the operation of the revocation, if one was sent.
 pub(super) fn end(
     ctx: &mut Context,
     tokens: &mut Tokens,
@@ -41,7 +42,8 @@ pub(super) fn end(
     revocation
 }
 
-/// Closes the session for all pages.
+/// Ends the session in this vault only: notifies its pages, rejects waiting calls and closes sockets. Returns `None` if
+/// there is no session.
 pub(super) fn close(
     ctx: &mut Context,
     tokens: &mut Tokens,
@@ -60,8 +62,8 @@ pub(super) fn close(
     Some(Closed { session, successor })
 }
 
-/// Replaces the current session by another session. Returns the refresh token to revoke, if the user is another one.
-/// Waiting calls of the former user are rejected.
+/// Replaces the current session by another session. If the sessions belong to different users, rejects the waiting
+/// calls and returns the refresh token of the former session, which is to be revoked.
 pub(super) fn replace(
     ctx: &mut Context,
     tokens: &mut Tokens,
@@ -76,7 +78,8 @@ pub(super) fn replace(
         }
         tokens.persistence.activity.forget(ctx);
         if tokens.refresh.is_sent() {
-            // The response to that refresh will be ignored. Until the new session is written, the store has the consumed refresh token.
+            // The response to the refresh in flight will be ignored. The refresh consumes the token in the store, which
+            // remains there until the new session is written.
             tokens.persistence.fall_behind();
         }
     }

@@ -1,8 +1,9 @@
-//! APIs that demand another authentication (RFC 9470) or more scope than the session has. The page learns of the demand,
-//! and of the login that would satisfy it.
+//! Step-up authentication: an API may demand another authentication (RFC 9470), or more scope than the session has. The
+//! page then gets an error with the demand, and with the login options that would satisfy it.
 //!
-//! The call is not repeated here. The page asks its user, begins that login, and repeats the call. If the API makes the
-//! same demand right after such a login, the page learns that another login cannot help. Otherwise a page could loop.
+//! The vault does not repeat the call. The page asks its user, begins a login with these options, and repeats the call.
+//! If the API makes the same demand immediately after such a login, the page gets another error, which says that a
+//! further login will not help. Otherwise a page could repeat logins without end.
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
@@ -15,10 +16,11 @@ use crate::vault::context::Context;
 use crate::vault::io::{CallId, ResponseHead};
 use crate::vault::message::message;
 
-/// Time after a login that an API asked for, in which the same demand is not passed on.
+/// The time after a login that satisfied a demand, during which the vault does not pass the same demand on to the page
+/// again.
 const FRESH: Millis = Millis::from_secs(60);
 
-/// The API's demand that the last login of this session was meant to satisfy.
+/// The demand that the last login was meant to satisfy.
 #[derive(Default)]
 pub(super) struct StepUp {
     done: Option<CompletedStepUp>,
@@ -30,7 +32,7 @@ struct CompletedStepUp {
 }
 
 impl StepUp {
-    /// Records the demand that a login was for.
+    /// Records the demand that a completed login was meant to satisfy, if there was one.
     pub(super) fn record_login(&mut self, ctx: &Context, pending: &Pending) {
         self.done = pending
             .extended
@@ -42,7 +44,7 @@ impl StepUp {
             });
     }
 
-    /// Rejects a call if its API demands another login. Returns true if the call was rejected.
+    /// Rejects a call if the API demands another authentication or more scope. Returns true if the call was rejected.
     pub(super) fn reject(
         &self,
         ctx: &mut Context,
@@ -109,7 +111,7 @@ fn reject_with_demand(
     ctx.drop_call(call);
 }
 
-/// Returns true if pages may request everything that the API demands.
+/// Returns true if the configuration allows pages to request what the API demands.
 fn may_ask(ctx: &Context, demand: &Demand) -> bool {
     match demand {
         Demand::StepUp { .. } => true,

@@ -1,8 +1,8 @@
-//! The session's tokens: the one refresh, revocations, and the store that vaults share. What one of them does depends on
-//! the others: a refresh needs the lock of the store, and a store that cannot be written delays the next refresh.
+//! The session's tokens: the refresh, revocations, and the store that vaults share. These parts depend on each other.
+//! For instance, a refresh needs the lock of the store, and a failed write to the store can delay the next refresh.
 //!
 //! - `refresh`: the steps of the refresh. `revocation`: revocations. `persistence`: the store and its lock.
-//! - `merge`: merging the session of this vault with the content of the store.
+//! - `merge`: the merge of this vault's session with the content of the store.
 
 pub(super) mod merge;
 
@@ -46,19 +46,21 @@ impl Tokens {
 
     // The refresh.
 
-    /// Starts a refresh for the session's own token, unless one is in flight, none is possible, or it is too early.
+    /// Starts a refresh for the session's own access token, unless a refresh is in flight, the session cannot be
+    /// refreshed, or the next attempt is not due yet.
     pub(super) fn start_refresh(&mut self, ctx: &mut Context) {
         self.start_refresh_of(ctx, TokenSelector::default());
     }
 
-    /// Starts a refresh for one of the session's tokens.
+    /// Starts a refresh for the access token that `selector` names, under the same conditions.
     pub(super) fn start_refresh_of(&mut self, ctx: &mut Context, selector: TokenSelector) {
         if self.refresh.choose(ctx, selector) {
             self.begin_refresh(ctx);
         }
     }
 
-    /// Starts a refresh for a call that needs a token. Returns an error if the call should not wait for it.
+    /// Starts a refresh for a call that needs the token that `selector` names. Returns an error if the call should not
+    /// wait for a refresh.
     pub(super) fn await_refresh_of(
         &mut self,
         ctx: &mut Context,
@@ -101,7 +103,7 @@ impl Tokens {
         self.start(ctx, start);
     }
 
-    /// Persists the successor before it is used.
+    /// Stores the new tokens before they are used.
     pub(super) fn persist_refresh(
         &mut self,
         ctx: &mut Context,
@@ -111,7 +113,7 @@ impl Tokens {
             return RefreshStep::Unused(refreshed.tokens);
         };
         if !HAS_PERSISTENCE {
-            // A session in memory has nothing to wait for.
+            // A session that is only in memory does not wait for a store.
             return RefreshStep::Persisted(refreshed);
         }
         let state = ctx.keeps().then(|| {
@@ -124,7 +126,7 @@ impl Tokens {
             let targets = &self.refresh.targets;
             targets.serialize_renewed(session, tokens, id_token.as_ref(), requested, config, now)
         });
-        // If the store hangs, the tokens are adopted in the end.
+        // If the store hangs, the tokens are adopted at this deadline.
         let limit = ctx.now.monotonic + ctx.config.request_timeout;
         let deadline = state.is_some().then_some(limit);
         let op = ctx.begin_operation(Purpose::PersistRefresh, deadline);
@@ -153,7 +155,7 @@ impl Tokens {
         self.revocations.revoke(ctx, &self.provider, refresh_token)
     }
 
-    /// Revokes the refresh token among tokens that are not adopted.
+    /// Revokes the refresh token in `tokens`, which no session adopts.
     pub(super) fn revoke_unused(&mut self, ctx: &mut Context, tokens: &TokenSet) {
         if let Some(refresh_token) = &tokens.refresh_token {
             self.revoke(ctx, refresh_token);
@@ -162,7 +164,7 @@ impl Tokens {
 
     // Work under the lock.
 
-    /// Does what is due.
+    /// Retries the revocations, and starts the reads and writes of the store, that are due.
     pub(super) fn tick(&mut self, ctx: &mut Context) {
         self.revocations.retry(ctx);
         if self.persistence.tick(ctx) {
@@ -170,7 +172,8 @@ impl Tokens {
         }
     }
 
-    /// Records that the user did something. A token that is about to expire is renewed before it is needed.
+    /// Records that the user was active. If the access token is about to expire, starts a refresh before a call needs
+    /// the token.
     pub(super) fn user_is_active(&mut self, ctx: &mut Context) {
         let is_stale = |session: &Session| session.is_stale(&ctx.now);
         let is_stale = ctx.session.as_deref().is_some_and(is_stale);
@@ -179,13 +182,13 @@ impl Tokens {
         }
     }
 
-    /// Reads the store again: another vault has changed it.
+    /// Reads the store again, because another vault has changed it.
     pub(super) fn changed_elsewhere(&mut self, ctx: &mut Context) {
         let is_refresh_sent = self.refresh.is_sent();
         self.persistence.changed_elsewhere(ctx, is_refresh_sent);
     }
 
-    /// Tells the host which keys are still needed, those of logins included.
+    /// Tells the host which private keys are still needed. `of_logins` are the keys of the logins in flight.
     #[cfg(feature = "extended")]
     pub(super) fn keep_keys<'a>(
         &mut self,
@@ -203,14 +206,14 @@ impl Tokens {
         self.dpop.keep_keys(ctx, names);
     }
 
-    /// Requests the lock, or does the work that needs it if this vault has it.
+    /// Requests the lock. If this vault already has the lock, does the work that needs it.
     pub(super) fn acquire_lock(&mut self, ctx: &mut Context) {
         if self.persistence.request_lock(ctx) {
             self.proceed(ctx);
         }
     }
 
-    /// Reads the store: the lock was granted.
+    /// Reads the store after the lock was granted.
     pub(super) fn locked(&mut self, ctx: &mut Context) {
         // control: store_is_read_before_refresh
         self.persistence.locked(ctx);
@@ -222,7 +225,7 @@ impl Tokens {
         if self.persistence.end_without_lock(ctx) {
             return true;
         }
-        // A limit is reached even if other vaults cannot learn of it.
+        // If the session has ended at a limit, its refresh token is now revoked without the lock.
         let ended = self.persistence.ended.as_mut();
         if let Some(token) = ended.and_then(|ended| ended.token.take()) {
             self.revoke(ctx, &token);
@@ -230,7 +233,7 @@ impl Tokens {
         false
     }
 
-    /// Does the next work that needs the lock, or releases it.
+    /// Does the next work that needs the lock. Releases the lock if no work needs it.
     pub(super) fn proceed(&mut self, ctx: &mut Context) {
         if !ctx.keeps() || !self.persistence.lock.is_held() || self.refresh.is_sent() {
             return;
@@ -252,7 +255,7 @@ impl Tokens {
         }
         match &mut ctx.session {
             Some(session) if needs_save => {
-                // The store's own count is known now.
+                // The store was read under the lock, so the activity is added to the current count.
                 let activity = &mut self.persistence.activity;
                 if core::mem::take(&mut activity.is_new) {
                     session.times.count_activity();
@@ -265,21 +268,21 @@ impl Tokens {
         }
     }
 
-    /// Forgets the session, and stops the vault: a newer one takes its place.
+    /// Forgets the session and stops the vault, because a newer vault takes its place.
     pub(super) fn stop(&mut self, ctx: &mut Context) {
         ctx.session = None;
         self.refresh.end(ctx);
         ctx.outputs.push(Output::Stop);
     }
 
-    /// Continues after a write, unless the write has to be repeated first.
+    /// Continues the work under the lock after a write, unless the write must be repeated first.
     pub(super) fn proceed_after_write(&mut self, ctx: &mut Context) {
         if self.persistence.retry_at.is_none() || self.refresh.is_queued(ctx) {
             self.proceed(ctx);
         }
     }
 
-    /// Records a session that ended here, and ends it in all vaults.
+    /// Records that a session has ended in this vault, and begins to write the end to the store for the other vaults.
     pub(super) fn record_end(
         &mut self,
         ctx: &mut Context,

@@ -1,6 +1,8 @@
-//! Validation of an ID token: its key is selected, the host verifies the signature, and the claims are checked.
+//! Validation of an ID token. The vault selects the key, the host verifies the signature with this key, and the vault
+//! then checks the claims.
 //!
-//! An unknown key may be new, so the keys are fetched again, once for each token.
+//! If the provider's known keys do not include the token's key, the key may be new. The keys are then fetched again, at
+//! most once for each token.
 
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
@@ -12,13 +14,13 @@ use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output};
 use crate::vault::provider::Provider;
 
-/// Tokens whose ID token is being verified.
+/// The tokens of a response whose ID token is being verified.
 pub(super) struct Verification {
     pub(super) tokens: Box<TokenSet>,
-    /// The time at which they were requested.
+    /// The time at which the tokens were requested.
     pub(super) requested: Instant,
     unverified: Unverified,
-    /// The signature check in flight; `None` while the token waits for keys.
+    /// The check of the signature that is in flight; `None` while the ID token waits for keys.
     check: Option<OpId>,
     keys_were_fetched: bool,
 }
@@ -32,7 +34,8 @@ impl Verification {
         self.check.is_none()
     }
 
-    /// Begins to verify the ID token among `tokens`, which was asked for at `requested`.
+    /// Creates the verification of the ID token in `tokens`. `requested` is the time at which the tokens were
+    /// requested.
     pub(super) const fn new(
         tokens: Box<TokenSet>,
         requested: Instant,
@@ -47,7 +50,8 @@ impl Verification {
         }
     }
 
-    /// Checks the claims after the signature. Returns the tokens in both cases.
+    /// Checks the claims. `valid` is the result of the signature check. Returns the tokens even if the ID token is
+    /// rejected.
     #[expect(clippy::boxed_local, reason = "moving a box is less code")]
     pub(super) fn conclude(
         self: Box<Self>,
@@ -68,7 +72,7 @@ impl Verification {
         (self.tokens, verdict)
     }
 
-    /// Takes the next step: requests the check of the signature, or the keys.
+    /// Begins to check the signature if the key is known. Otherwise fetches the provider's keys.
     pub(super) fn advance(
         &mut self,
         ctx: &mut Context,
@@ -111,7 +115,8 @@ impl Verification {
     }
 }
 
-/// Returns the ID token among `tokens`, if its header is acceptable.
+/// Returns the ID token in `tokens`, which is not verified yet. Returns an error if there is no ID token or its header
+/// is not acceptable.
 pub(super) fn unverified(
     ctx: &Context,
     provider: &Provider,

@@ -36,8 +36,8 @@ impl Lock {
         matches!(self, Self::Held)
     }
 
-    /// Returns true if this vault holds the lock and has read the store under it. No other vault can have changed the
-    /// session since this read.
+    /// Returns true if this vault holds the lock and has read the store under it. No other vault can have stored a
+    /// refresh or an activity since this read.
     pub(super) const fn has_read(&self) -> bool {
         matches!(self, Self::Held | Self::Writing(_))
     }

@@ -4,7 +4,7 @@ use crate::base::clock::Millis;
 use crate::vault::context::Context;
 use crate::vault::message::message;
 
-/// The state of the warning.
+/// The state of the warning that the session is about to end.
 #[derive(Default)]
 pub(in crate::vault) struct ExpiryWarning {
     /// True if pages were told that the session is about to end.
@@ -12,7 +12,7 @@ pub(in crate::vault) struct ExpiryWarning {
 }
 
 impl ExpiryWarning {
-    /// Tells pages once that a limit is near, or that it no longer is.
+    /// Tells the pages once if a limit of the session is near, and once if it is no longer near.
     pub(in crate::vault) fn update(&mut self, ctx: &mut Context) {
         let Some(session) = &ctx.session else {
             self.is_shown = false;
@@ -30,7 +30,8 @@ impl ExpiryWarning {
         self.is_shown = is_near;
     }
 
-    /// Returns the monotonic time at which a warning is due, or the session ends if its warning is shown.
+    /// Returns the time left until the warning is due. If the warning is already shown, returns the time left until the
+    /// session ends.
     pub(in crate::vault) fn due(&self, ctx: &Context) -> Option<Millis> {
         let session = ctx.session.as_ref()?;
         let left = session.until_limit(&ctx.config.limits, &ctx.now);
@@ -43,7 +44,7 @@ impl ExpiryWarning {
     }
 }
 
-/// Returns the time between the warning and the limit: a tenth of the idle limit, at most a minute.
+/// Returns the time between the warning and the limit: a tenth of the idle limit, but at most one minute.
 fn lead_time(ctx: &Context) -> Millis {
     crate::session::idle_notice(ctx.config.limits.idle)
 }

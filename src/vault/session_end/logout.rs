@@ -1,4 +1,5 @@
-//! Logouts that pages wait for: until the store has the end of the session and one attempt at a revocation is over.
+//! Logouts that pages wait for. A logout is complete when the store has the end of the session, and the first attempt
+//! to revoke the refresh token has ended.
 
 use crate::prelude::*;
 
@@ -11,11 +12,11 @@ use crate::vault::io::{OpId, PortId, RequestId};
 use crate::vault::list::{self, List};
 use crate::vault::provider::Provider;
 
-/// Logouts that are not complete.
+/// The logouts that are not complete.
 #[derive(Default)]
 pub(in crate::vault) struct Logouts {
     in_flight: List<Logout>,
-    /// Logouts that wait for the provider's metadata, which contains the address for the user's browser.
+    /// Logouts that wait for the provider's metadata, which contains the `end_session_endpoint` for the user's browser.
     unaddressed: List<LogoutRequest>,
 }
 
@@ -23,7 +24,7 @@ pub(in crate::vault) struct Logouts {
 pub(in crate::vault) struct LogoutRequest {
     pub(in crate::vault) port: PortId,
     pub(in crate::vault) id: RequestId,
-    /// True if the user is to be logged out at the provider too.
+    /// True if the user also wants to log out at the provider.
     pub(in crate::vault) provider: bool,
     pub(in crate::vault) return_to: Option<String>,
 }
@@ -32,10 +33,10 @@ pub(in crate::vault) struct LogoutRequest {
 struct Logout {
     port: PortId,
     id: RequestId,
-    /// The revocation in flight that the page waits for.
+    /// The first attempt at the revocation, if it is in flight.
     op: Option<OpId>,
-    /// True until the store has the end of the session. The page may leave after the logout, and a dedicated worker
-    /// with it.
+    /// True while the store does not have the end of the session. The page must wait for the store, because it may
+    /// navigate away after the logout, which ends a dedicated worker.
     awaits_store: bool,
     /// True if the provider has confirmed the revocation.
     is_revoked: bool,
@@ -50,8 +51,8 @@ impl Logouts {
         }
     }
 
-    /// Continues a logout after the session has ended. `op` is the revocation in flight; `awaits_store` is true if the
-    /// store does not have the end of the session yet.
+    /// Continues a logout after the session has ended in this vault. `op` is the revocation in flight, if there is one.
+    /// `awaits_store` is true if the store does not have the end of the session yet.
     pub(in crate::vault) fn begin(
         &mut self,
         ctx: &mut Context,
@@ -60,14 +61,14 @@ impl Logouts {
         op: Option<OpId>,
         awaits_store: bool,
     ) {
-        // A restored session does not contain the metadata.
+        // A vault that restored its session from the store may not have fetched the metadata yet.
         if ctx.keeps() && request.provider && !provider.need_metadata(ctx) {
             return self.unaddressed.push(Box::new(request));
         }
         self.conclude(ctx, provider, &request, op, awaits_store);
     }
 
-    /// Continues the logouts that waited for metadata, even if it could not be fetched.
+    /// Continues the logouts that waited for metadata, even if the metadata could not be fetched.
     pub(in crate::vault) fn resume(
         &mut self,
         ctx: &mut Context,
@@ -112,7 +113,7 @@ impl Logouts {
         }));
     }
 
-    /// Stops waiting for the store: it has the end of the session, or cannot be written now.
+    /// Stops waiting for the store, because the store has the end of the session, or cannot be written now.
     pub(in crate::vault) fn store_done(&mut self, ctx: &mut Context) {
         for logout in &mut self.in_flight {
             logout.awaits_store = false;
@@ -120,7 +121,7 @@ impl Logouts {
         self.complete(ctx);
     }
 
-    /// Stops waiting for a revocation after its first attempt: the session has ended either way.
+    /// Stops waiting for a revocation after its first attempt. The session has ended, even if the revocation failed.
     pub(in crate::vault) fn on_revocation(
         &mut self,
         ctx: &mut Context,
@@ -143,8 +144,8 @@ impl Logouts {
     }
 }
 
-/// Returns the address of a logout at the provider (OIDC RP-Initiated Logout 2). The address contains `client_id` in
-/// place of `id_token_hint`, because the page sees the address and must not see an ID token.
+/// Returns the URL for a logout at the provider (OIDC RP-Initiated Logout 2). The URL contains `client_id` instead of
+/// `id_token_hint`, because the page sees the URL and must not see an ID token.
 fn end_session_url(ctx: &Context, provider: &Provider, return_to: Option<&str>) -> Result<String> {
     let metadata = provider.metadata.as_ref();
     let Some(endpoint) = metadata.and_then(|m| m.end_session_endpoint.as_deref()) else {
@@ -154,8 +155,8 @@ fn end_session_url(ctx: &Context, provider: &Provider, return_to: Option<&str>) 
     let mut form = Form::new();
     form.push("client_id", &ctx.config.client_id);
     if let Some(return_to) = return_to {
-        // The app's addresses are registered at the provider. An app whose vault is on another origin does not share
-        // the origin of the redirect URI.
+        // The address may be of another origin than the redirect URI, because a vault may serve an app of another
+        // origin. The provider accepts only addresses that are registered for the client.
         let url = Url::parse_with_base(return_to, &ctx.config.redirect_uri);
         let Some(url) = url.filter(Url::is_trustworthy) else {
             let message = msg!("logout option returnTo must be an https URL");

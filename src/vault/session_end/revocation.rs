@@ -1,4 +1,4 @@
-//! Revocation of refresh tokens (RFC 7009), with a few attempts for each.
+//! Revocation of refresh tokens (RFC 7009). Each revocation has up to three attempts.
 
 use crate::prelude::*;
 
@@ -11,11 +11,11 @@ use crate::vault::io::OpId;
 use crate::vault::list::{self, List};
 use crate::vault::provider::Provider;
 
-/// Number of attempts at a revocation.
+/// The largest number of attempts at a revocation.
 const ATTEMPTS: u32 = 3;
 const RETRY_AFTER_SECONDS: u64 = 2;
 
-/// Refresh tokens that are being revoked.
+/// The revocations that are not complete.
 #[derive(Default)]
 pub(in crate::vault) struct Revocations {
     in_flight: List<Revocation>,
@@ -36,7 +36,8 @@ enum RevocationState {
 }
 
 impl Revocations {
-    /// Revokes a refresh token, if the provider supports it.
+    /// Revokes a refresh token, if the provider has a revocation endpoint. Returns the operation, if a request was
+    /// sent.
     pub(in crate::vault) fn revoke(
         &mut self,
         ctx: &mut Context,
@@ -53,7 +54,8 @@ impl Revocations {
         let client_id = &ctx.config.client_id;
         let request = token_endpoint::revocation_request(endpoint, client_id, refresh_token);
         if ctx.keeps() {
-            // The store may still contain a session that has ended here.
+            // The revocation of this token may already be in flight: a session that has ended may be read from the
+            // store and end again.
             let is_it = |r: &Revocation| {
                 let forms = r.request.form.as_ref().zip(request.form.as_ref());
                 forms.is_some_and(|(one, other)| one.matches(other.expose()))
@@ -71,7 +73,7 @@ impl Revocations {
         Some(op)
     }
 
-    /// Sends the revocations that waited for metadata.
+    /// Sends the revocations that waited for the provider's metadata.
     pub(in crate::vault) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
         if ctx.keeps() {
             for token in core::mem::take(&mut self.waiting) {
@@ -80,8 +82,8 @@ impl Revocations {
         }
     }
 
-    /// Handles the response to a revocation. Returns true if the refresh token is revoked, and `None` if the
-    /// operation is unknown.
+    /// Handles the response to a revocation. Returns true if the refresh token is revoked, and false if not. Returns
+    /// `None` if the operation is not a revocation in flight.
     pub(in crate::vault) fn on_response(
         &mut self,
         ctx: &mut Context,
@@ -90,7 +92,8 @@ impl Revocations {
     ) -> Option<bool> {
         let is_it = |r: &Revocation| r.state == RevocationState::Sent(op);
         let mut revocation = list::take(&mut self.in_flight, is_it)?;
-        // RFC 7009 2.2: 200 also for a token that was invalid already. 2.2.1: a 503 may be tried again.
+        // The provider also responds with 200 if the token was already invalid (RFC 7009 2.2). A 503 allows another
+        // attempt (RFC 7009 2.2.1).
         let is_complete = matches!(outcome, Outcome::Reply(r) if r.status < 500 && r.status != 429);
         if !is_complete && revocation.attempts < ATTEMPTS {
             let wait = Millis::from_secs(RETRY_AFTER_SECONDS * u64::from(revocation.attempts));

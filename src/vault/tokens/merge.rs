@@ -1,5 +1,6 @@
-//! Merging the session of this vault with the content of the store. The later generation of one session wins. The
-//! session in the store takes precedence, unless it is older because this vault could not write its own session yet.
+//! The merge of this vault's session with the content of the store. If both are the same session, the later generation
+//! wins. If they are different sessions, the stored session wins, unless this vault's session is newer and is not
+//! stored yet.
 
 use crate::base::clock::Instant;
 use crate::prelude::*;
@@ -12,20 +13,22 @@ use crate::vault::tokens::Tokens;
 pub(in crate::vault) enum Merged {
     /// The session continues, or the vault still has no session.
     Unchanged,
-    /// The session now has the tokens of another vault's refresh.
+    /// The session now has the tokens that another vault's refresh has stored.
     Renewed,
-    /// Another session takes the place of this vault's.
+    /// The stored session must replace this vault's session.
     Replaced(Box<Session>),
     /// The session has ended in another vault.
     Ended(EndReason),
-    /// The session that began at this time was logged out, and then persisted again by a vault that had the lock.
+    /// This vault's session, which began at this time, was logged out. Another vault that had the lock has then stored
+    /// the session again.
     Overwritten(Instant),
-    /// The same happened to a session that this vault does not have. The logout was recorded.
+    /// A session that this vault does not have was logged out and then stored again. The logout was recorded, to be
+    /// written again.
     Recorded,
 }
 
 impl Merged {
-    /// Returns true if a logout in another vault took effect here.
+    /// Returns true if the merge found a logout by another vault.
     pub(in crate::vault) const fn is_logout(&self) -> bool {
         matches!(
             self,
@@ -41,12 +44,13 @@ impl Tokens {
             Stored::Session(theirs) => return self.merge_session(ctx, theirs),
             Stored::Overwritten(theirs) => return self.merge_overwritten(ctx, &theirs),
             Stored::Ended(sid, reason) => return self.merge_end(ctx, &sid, reason),
-            // The store was cleared or replaced, and the latest refresh token is unknown.
+            // The store had the session and has lost it, so another vault may have consumed the refresh token of this
+            // vault.
             Stored::Nothing | Stored::Unreadable if self.persistence.is_stored => {
                 return Merged::Ended(EndReason::StorageLost);
             }
             Stored::Nothing => {}
-            // A session may have been there, and cannot be read. The session of this vault continues.
+            // The store may have a session that cannot be read. If this vault has a session, that session continues.
             Stored::Unreadable | Stored::Unavailable => {
                 if ctx.session.is_none() {
                     ctx.end_reason.get_or_insert(EndReason::StorageLost);
@@ -56,8 +60,8 @@ impl Tokens {
         Merged::Unchanged
     }
 
-    /// Merges only the end of a session: this vault has the lock, so everything else in the store is older than its
-    /// memory.
+    /// Merges only the end of this vault's session. This vault has the lock, so everything else in the store is older
+    /// than its memory.
     pub(in crate::vault) fn merge_only_end(ctx: &Context, stored: Stored) -> Merged {
         let ours = ctx.session.as_deref().map(Session::sid);
         match stored {
@@ -69,7 +73,8 @@ impl Tokens {
         }
     }
 
-    /// Merges a session. If it is over already, its end is written later.
+    /// Merges this vault's session with the stored session. If the stored session is already over, its end will be
+    /// written.
     fn merge_session(&mut self, ctx: &mut Context, mut theirs: Box<Session>) -> Merged {
         ctx.config.rules.extend_forbidden(theirs.take_endpoints());
         if self.is_over(ctx, &theirs) {
@@ -85,12 +90,13 @@ impl Tokens {
                 }
                 theirs.succeed(ours, &ctx.now);
                 ctx.session = Some(theirs);
-                // A refresh that waits for the lock is not sent: another vault already has the successor.
+                // A refresh that waits for the lock is not needed, because another vault has already refreshed the
+                // session.
                 self.refresh.abandon(ctx);
                 ctx.trace_generation("refresh_completed");
                 Merged::Renewed
             }
-            // The session here began after the one in the store, and is not stored yet.
+            // This vault's session began after the stored session, and is not stored yet.
             Some(ours)
                 if !self.persistence.is_stored
                     && (self.persistence.replaced.as_deref() == Some(theirs.sid())
@@ -116,8 +122,8 @@ impl Tokens {
         Merged::Unchanged
     }
 
-    /// Merges a session that one vault logged out, and that another vault with the lock then persisted again. The
-    /// persisted refresh token may differ from the revoked one.
+    /// Merges a stored session that one vault has logged out, and that another vault with the lock has then stored
+    /// again. Its refresh token may differ from the one that was revoked.
     fn merge_overwritten(&mut self, ctx: &mut Context, theirs: &Session) -> Merged {
         if self.is_over(ctx, theirs) {
             return Merged::Unchanged;
@@ -139,15 +145,16 @@ impl Tokens {
         }
     }
 
-    /// Returns true if the end of this vault's session also ends the session in the store. If not, the store has a
-    /// newer session, and the old end no longer needs a write.
+    /// Returns true if an end that this vault has recorded also ends the stored session. Otherwise the stored session
+    /// is newer than the recorded end, which then need not be written.
     fn is_over(&mut self, ctx: &mut Context, theirs: &Session) -> bool {
         let Some(mut ended) = self.persistence.ended.take() else {
             return false;
         };
         let is_same = ended.sid == theirs.sid();
         let is_over = if is_same {
-            // The user was not active as far as this vault knew: see `Times::adopt_activity`.
+            // Another vault has stored a refresh or an activity that this vault did not know of when it ended the
+            // session as idle: see `Times::adopt_activity`.
             let is_news =
                 theirs.times.touches() > ended.touches || theirs.generation() > ended.generation;
             let limit = theirs.limit_reached(&ctx.config.limits, &ctx.now);
@@ -169,7 +176,8 @@ impl Tokens {
         {
             marks.push(theirs.sid().to_owned());
         }
-        // Another vault refreshed the session before it knew of the end, or the session has not ended yet.
+        // The stored refresh token differs from the one that was revoked at the end, so it must be revoked too. Either
+        // another vault refreshed the session before it knew of the end, or this is another session.
         let is_newer = if is_same {
             theirs.generation() > ended.generation
         } else {
