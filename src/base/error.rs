@@ -67,7 +67,7 @@ const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
 codes! {
     /// The configuration passed to `vault()` is wrong; nothing was started.
     ConfigInvalid = "config_invalid", "Fix the named option in the worker file and reload.";
-    /// A message on a port is not one that the page's wrapper sends.
+    /// A message from the page, or an option of a call, is not valid.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded.
     LimitExceeded = "limit_exceeded", "Send less, or fewer at once; docs/errors.md lists the limits.";
@@ -93,7 +93,7 @@ codes! {
     LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
     /// More than ten minutes passed between `login()` and its callback.
     LoginExpired = "login_expired", "Call login() again.";
-    /// The page gave up the login, another login replaced it, or the user logged out while it was in flight.
+    /// The page gave up the login, another login replaced it, or the user logged out while the login was in flight.
     LoginCanceled = "login_canceled", "Offer to sign in again.";
     /// The callback's parameters contradict each other or are malformed.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, check the provider's response.";
@@ -145,7 +145,7 @@ codes! {
     KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute.";
     /// The coordinator cannot be reached, or loses data.
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";
-    /// A request carried a session cookie that was replaced long before.
+    /// A request carried a session cookie that was replaced longer ago than the grace period.
     SessionReplayed = "session_replayed", "Find out how a copy of the cookie leaked: the session was ended everywhere.";
     /// A logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0 section 2.6).
     LogoutTokenInvalid = "logout_token_invalid", "Compare issuer and client.id with the provider's; a forged token has no effect.";
@@ -156,11 +156,11 @@ codes! {
     Timeout = "timeout", "Try again.";
     /// The worker's script could not be loaded, or threw before it called `vault()`.
     WorkerFailed = "worker_failed", "Fix what the message names; check the URLs of the worker and its imports, its type 'module', and the page's worker-src.";
-    /// The worker did not respond to the handshake in time.
+    /// The worker did not respond to the handshake within the time limit.
     WorkerTimeout = "worker_timeout", "Check the worker's URL and its console; its file must call vault().";
     /// The vault's frame did not load, or another document loaded in its place.
     FrameBlocked = "frame_blocked", "Check the console; compare the page's frame-src and the frame's frame-ancestors, Cross-Origin-Embedder-Policy and Cross-Origin-Resource-Policy with docs/vault-origin.md.";
-    /// The vault's frame did not respond in time.
+    /// The vault's frame did not respond within the time limit.
     FrameTimeout = "frame_timeout", "Open the frame's URL in a tab; if it loads, try again later.";
     /// The vault's frame does not serve pages of this origin.
     OriginNotAllowed = "origin_not_allowed", "Add the origin to apps in the frame's file, exactly as in the message, if it is one of your apps.";
@@ -168,8 +168,8 @@ codes! {
     WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_extended_bg.wasm if the configuration needs it), or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
     /// The worker's own Content-Security-Policy forbids WebAssembly.
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";
-    /// The vault stopped because of an internal error, or its worker was terminated. The secrets in its memory are
-    /// gone.
+    /// The vault stopped because of an internal error, or its worker was terminated. The secrets in the vault's memory
+    /// are gone.
     VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; if the core trapped, please report it.";
     /// The user signed in in a newer version of the app, and the vault of this version has stopped.
     VaultOutdated = "vault_outdated", "Call reconnect(), or reload the page to get the newer version.";

@@ -12,14 +12,15 @@ use crate::oauth::dpop::{Nonce, UnsignedProof};
 /// The longest response body of the provider that a host should read, in bytes. A longer body is discarded.
 pub const MAX_BODY: usize = 1024 * 1024;
 
-/// A request to the provider. Hosts send it without credentials and do not follow redirects.
+/// A request to the provider. Hosts send the request without credentials and do not follow redirects.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
     /// The URL.
     pub url: String,
     /// The body of a POST request, `application/x-www-form-urlencoded`. Without a body, the request is a GET.
     pub form: Option<Secret>,
-    /// True if the request must outlive the page (Fetch `keepalive`), because it carries a refresh token that is rotated.
+    /// True if the request must outlive the page (Fetch `keepalive`), because it may carry a refresh token, which the
+    /// provider rotates. All requests with a body set this flag.
     pub keepalive: bool,
     /// The unsigned proof for the `DPoP` header (RFC 9449 5).
     pub proof: Option<UnsignedProof>,

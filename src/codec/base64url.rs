@@ -56,15 +56,15 @@ pub fn encode_plain(bytes: &[u8]) -> String {
     text
 }
 
-/// Decodes `text`, or returns `None` if it is not the one valid encoding of its bytes.
+/// Decodes `text`. Returns `None` if `text` is not the only valid encoding of the decoded bytes.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     decode_into(text.as_bytes(), &mut bytes).then_some(bytes)
 }
 
-/// Decodes `text` into `bytes`. Returns false if `text` is not the one valid encoding of its bytes. In that case, the
-/// content of `bytes` is unspecified.
+/// Decodes `text` into `bytes`. Returns false if `text` is not the only valid encoding of the decoded bytes. In that
+/// case, the content of `bytes` is unspecified.
 #[must_use]
 pub fn decode_into(text: &[u8], bytes: &mut Vec<u8>) -> bool {
     bytes.clear();
@@ -99,8 +99,8 @@ pub fn is_valid(text: &[u8]) -> bool {
 
 /// Returns the 24 bits of four characters, and a byte with the bit [`INVALID`] set if one of the four is not in the
 /// alphabet.
-// A call for each group of four characters would double the time. The vault's module calls nevertheless, because its
-// code must be small.
+// The function is inlined, because a call for each group of four characters would double the time. The vault's module
+// does not inline it, because smaller code is more important there.
 #[cfg_attr(any(feature = "core", feature = "edge"), inline(always))]
 #[cfg_attr(not(any(feature = "core", feature = "edge")), inline(never))]
 fn read(quad: [u8; 4]) -> (u32, u8) {

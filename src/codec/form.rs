@@ -75,7 +75,7 @@ fn encode(out: &mut String, text: &str) {
     }
 }
 
-/// Parses a query string without its `?`. Returns `None` if a parameter is not UTF-8.
+/// Parses a query string that does not start with `?`. Returns `None` if a parameter is not UTF-8.
 #[must_use]
 pub fn parse(query: &str) -> Option<Vec<(String, String)>> {
     let mut parameters = Vec::new();

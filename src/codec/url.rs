@@ -3,8 +3,8 @@
 //! In the browser this parser is `URL`, so the checked URL and the fetched URL cannot differ. Native builds use the
 //! `url` crate, which implements the same standard.
 //!
-//! The parser only returns the serialized URL. Splitting that string into parts is safe because it is canonical: a
-//! separator is escaped in every other position (WHATWG URL 4.5).
+//! The parser only returns the serialized URL. Splitting this URL into parts is safe because the serialization is
+//! canonical: a separator is escaped in every other position (WHATWG URL 4.5).
 
 use crate::prelude::*;
 

@@ -55,7 +55,7 @@ impl Config {
         false
     }
 
-    /// Returns true if pages may inspect events and the state of the vault, without values.
+    /// Returns true if pages may inspect events and the state of the vault, but no token or other value.
     #[must_use]
     pub const fn may_inspect(&self) -> bool {
         false

@@ -63,7 +63,7 @@ pub struct Extended {
     pub(crate) trusted_audiences: Vec<String>,
     /// The options for logins.
     pub(crate) flows: Flows,
-    /// True if pages may inspect events and the state of the vault, without values.
+    /// True if pages may inspect events and the state of the vault, but no token or other value.
     pub(crate) inspect: bool,
     /// True if pages learn the detailed reason when the provider ends a session or requires interaction.
     pub(crate) tells_reasons: bool,
@@ -92,7 +92,7 @@ impl Config {
         self.extended.dpop
     }
 
-    /// Returns true if pages may inspect events and the state of the vault, without values.
+    /// Returns true if pages may inspect events and the state of the vault, but no token or other value.
     #[must_use]
     pub const fn may_inspect(&self) -> bool {
         self.extended.inspect

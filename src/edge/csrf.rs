@@ -38,8 +38,8 @@ fn check_origin(request: &Request, origin: &str) -> Result<()> {
     }
 }
 
-/// Checks that the app's origin sent a form or a WebSocket handshake. Neither can set headers, but both have an
-/// `Origin`.
+/// Checks that the app's origin sent a form or a WebSocket handshake. A form and a handshake cannot set headers, but
+/// browsers send `Origin` with both.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]

@@ -241,7 +241,7 @@ pub enum Response {
     NotHandled,
 }
 
-/// A response of the handler itself. Caches must not store it: the host adds the headers that the
+/// A response of the handler itself. Caches must not store the response, so the host adds the headers that the
 /// [policy](crate::edge::policy) has for such responses.
 #[derive(Clone, Debug, Default)]
 pub struct OwnResponse {

@@ -130,8 +130,8 @@ async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, O
     let target = [route.upstream.href(), rest].concat();
     let mut rules = Cow::Borrowed(&route.rules);
     // If the upstream is on an origin of the provider, the provider's own endpoints must get no token, so the handler
-    // needs the metadata first. Other upstreams do not need it: otherwise each new isolate would depend on the
-    // provider.
+    // needs the metadata first. For other upstreams, the handler does not fetch the metadata: otherwise each new
+    // isolate would depend on the provider.
     if context
         .task
         .isolate()
@@ -228,7 +228,7 @@ async fn cookies_after(
         Some(session)
     } else {
         // By now, the browser may have the cookie of a newer generation or of another session. This session's cookie
-        // must not replace it.
+        // must not replace that cookie.
         let again = status::recheck(&context.task, session, is_new || is_quick);
         boxed(again).await.ok()
     };
@@ -334,7 +334,7 @@ fn demand_of(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> O
 }
 
 /// Builds the error with which a page can start the login that the API demands. A login cannot add scopes beyond the
-/// configured ones.
+/// configured scopes.
 fn demand_response(status: u16, demand: &Demand) -> OwnResponse {
     match demand {
         Demand::StepUp { .. } => response::error_with(

@@ -203,8 +203,8 @@ impl Drop for KeepAliveGuard {
     }
 }
 
-/// A guard for a refresh that is in flight in this isolate. Dropping it finishes the refresh, so tasks that wait for it
-/// cannot hang.
+/// A guard for a refresh that is in flight in this isolate. Dropping the guard marks the refresh as finished, so tasks
+/// that wait for the refresh cannot hang.
 pub(super) struct RefreshGuard {
     isolate: Rc<Isolate>,
     id: RefreshId,

@@ -310,7 +310,7 @@ fn may_have(class: &Class, byte: u8) -> bool {
 /// An odd number with evenly spread bits.
 const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Appends a byte to a hash. The weight of each byte before it is multiplied by [`BASE`].
+/// Appends a byte to a hash. The weight of each earlier byte is multiplied by [`BASE`].
 fn push(hash: u64, byte: u8) -> u64 {
     hash.wrapping_mul(BASE).wrapping_add(byte.into())
 }

@@ -27,7 +27,7 @@ const MAX_PROTOCOL: usize = 256;
 /// The position of the token in a WebSocket connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// An additional sub-protocol, after those of the page (RFC 6455 4.1).
+    /// An additional sub-protocol, after the page's sub-protocols (RFC 6455 4.1).
     Protocol {
         /// The string before the token.
         prefix: String,

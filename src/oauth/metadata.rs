@@ -193,7 +193,7 @@ pub(crate) fn is_absent(outcome: &Outcome) -> bool {
 /// Reads the members of a document. The first error is kept and returned after all members are read: an early return at
 /// each member would need code to drop the values read before.
 struct MetadataReader<'a> {
-    /// Configured members, which are added to those of the document or replace them.
+    /// Configured members, which are added to the members of the document or replace them.
     configured: Option<&'a Object>,
     document: &'a Object,
     /// True if the issuer is an `https` URL.

@@ -599,7 +599,7 @@ mod tests {
         schedule.reachable(&at(121_000));
         assert!(schedule.is_suspected());
 
-        // The time since the first failure counts, also after that.
+        // Also after `reopen`, the session is suspected only if the first failure is long enough ago.
         let mut schedule = Schedule::default();
         schedule.failed(&at(1_000_000), 0);
         schedule.reachable(&at(1_000_000));

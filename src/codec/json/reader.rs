@@ -10,7 +10,7 @@ pub const MAX_DEPTH: usize = 32;
 /// The most members of an object. The limit exists because each name is compared with all names before it.
 pub const MAX_MEMBERS: usize = 512;
 
-/// The position and the reason of a syntax error. It contains no part of the JSON text, which may be secret.
+/// The position and the reason of a syntax error. The error contains no part of the JSON text, which may be secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonError {
     /// Offset of the offending byte.

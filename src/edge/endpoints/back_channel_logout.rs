@@ -85,7 +85,7 @@ fn logout_token(body: &Secret) -> Option<Secret> {
 
 /// The claims of a verified logout token.
 struct LogoutToken {
-    /// The provider's session ID. Without it, all sessions of the subject end.
+    /// The provider's session ID. Without a session ID, all sessions of the subject end.
     sid: Option<String>,
     subject: Option<String>,
     issued_at: u64,
@@ -114,8 +114,8 @@ async fn verified_logout(task: &Task, token: &Secret) -> Result<LogoutToken> {
         now,
         flow.clock_tolerance.as_secs(),
     )?;
-    // For a token older than this, the record that its `jti` was used may have expired. All sessions that the token
-    // could end have ended anyway.
+    // Refuse a token that is older than the longest session. The record that its `jti` was used may have expired, and
+    // all sessions that the token could end have ended anyway.
     if now.saturating_sub(logout.issued_at) >= flow.limits.absolute.as_secs() {
         return Err(invalid(&[msg!("it is older than any session")]));
     }
@@ -238,7 +238,7 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
     })
 }
 
-/// Checks the times of a logout token. Returns its `iat`.
+/// Checks the times of a logout token. Returns the token's `iat`.
 fn check_times(jwt: &Jwt, now: u64, tolerance: u64) -> Result<u64> {
     let claims = jwt.claims();
     let Some(issued_at) = seconds(claims, "iat") else {

@@ -1,5 +1,5 @@
-//! The session cache of one isolate. It avoids a read from the coordinator for every request. The cache may be dropped
-//! at any time.
+//! The session cache of one isolate. With the cache, most requests need no read from the coordinator. The cache may be
+//! dropped at any time.
 
 use crate::prelude::*;
 use alloc::rc::Rc;

@@ -8,8 +8,8 @@
 //!
 //! A cookie is valid until a cookie of a later generation was presented, and for a grace period after that: responses
 //! with a new cookie may be lost, more than once, and requests overtake each other. After the grace period, the browser
-//! has replaced the old cookie. Only a copy of it can still be presented, so the session ends (RFC 9700 4.14.2 for
-//! refresh tokens).
+//! has replaced the old cookie. A request with the old cookie then comes from a copy, so the session ends (RFC 9700
+//! 4.14.2 for refresh tokens).
 //!
 //! A session that is sealed in a cookie has no record before its first refresh or its end.
 

@@ -112,7 +112,7 @@ async fn record_presented(task: &Task, presented: &Rc<Session>) {
             Some(record) if record.ended.is_some() => return,
             Some(record) => record,
             None if presented.generation == 0 => return,
-            // The cache has no record, because this isolate read it before the first refresh.
+            // The cache has no record, because this isolate last read the coordinator's entry before the first refresh.
             None => Rc::new(Record::of(presented, now.wall)),
         };
         // A session newer than its record was refreshed by an isolate that could not commit.
