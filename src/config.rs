@@ -118,7 +118,7 @@ pub struct Config {
     /// Fingerprint of this library's version, this configuration and the worker's address. A deployment that changes one
     /// of these changes the fingerprint.
     pub build: u16,
-    /// True if the worker belongs to a single page. Set by the host.
+    /// True if the worker belongs to a single page. The host sets this member.
     pub is_dedicated: bool,
 }
 
@@ -392,7 +392,7 @@ impl<'a> Options<'a> {
     fn client_id(&self) -> String {
         const WHY: &str = msg!("it must be the identifier under which the provider knows this app");
         let client_id = self.text("clientId", WHY);
-        // RFC 6749 A.1: VSCHAR.
+        // A client identifier consists of VSCHAR characters (RFC 6749 A.1).
         if client_id.is_empty() || !client_id.bytes().all(|b| matches!(b, b' '..=b'~')) {
             self.refuse("clientId", WHY);
         }

@@ -184,8 +184,8 @@ impl Handler {
         !goes_on
     }
 
-    /// Returns the next event for the operator or for tasks that wait for a refresh, or `None`. The host calls this
-    /// function after every step until the function returns `None`.
+    /// Returns the next event for the operator or the host, or `None`. The host calls this function after every step
+    /// until the function returns `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.isolate.next_event()
     }

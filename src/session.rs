@@ -87,7 +87,7 @@ impl Session {
         requested: Instant,
         sid: String,
     ) -> Self {
-        // RFC 6749 5.1: the provider may omit a scope that is identical to the requested one.
+        // If the response contains no scope, the granted scope is the requested one (RFC 6749 5.1).
         tokens.scope.get_or_insert_with(|| config.scope.clone());
         Self {
             sid,

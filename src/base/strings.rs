@@ -89,7 +89,7 @@ pub fn split_list(text: &str) -> Vec<&str> {
     words
 }
 
-/// Converts UTF-8 bytes to a string. Wipes the bytes if they are not UTF-8, since most hold a secret.
+/// Converts UTF-8 bytes to a string. Wipes the bytes if they are not UTF-8, since most byte strings here hold a secret.
 pub(crate) fn from_utf8(bytes: Vec<u8>) -> Option<String> {
     match String::from_utf8(bytes) {
         Ok(text) => Some(text),

@@ -124,7 +124,8 @@ pub enum Effect {
         /// The timeout.
         timeout: Millis,
     },
-    /// Continues to wait for the response to this task's last request. The reply is one of those to [`Effect::Send`].
+    /// Continues to wait for the response to this task's last request. The reply is [`Reply::Sent`] or
+    /// [`Reply::Pending`].
     Await,
     /// Verifies a signature. The reply is [`Reply::Verified`].
     Verify {

@@ -135,8 +135,8 @@ impl RequestContext {
         Ok(session)
     }
 
-    /// Returns the session for the request, and true if its generation is newer than the cookie's. Returns `None` if
-    /// the browser sent no valid session.
+    /// Returns the session for the request, and true if its generation is newer than the generation in the cookie.
+    /// Returns `None` if the browser sent no valid session.
     pub(super) async fn current_session(
         &self,
     ) -> core::result::Result<Option<(Rc<Session>, bool)>, Refusal> {

@@ -31,7 +31,8 @@ pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// A rule that allows requests below a path of an origin, with certain methods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The path starts and ends with `/`, so a match ends at the boundary of a segment.
+    /// The URL below which requests are allowed. Its path starts and ends with `/`, so that a match ends at the
+    /// boundary of a path segment.
     url: Url,
     methods: Vec<String>,
     reflection: Scope,

@@ -5,8 +5,8 @@
 //! token is found as it is, and in base64 or base64url (RFC 4648 4 and 5) at each of the three possible offsets in a
 //! group of three bytes. A token is therefore also found in an encoded `Authorization` header.
 //!
-//! Base64 is often written in lines of 60, 64 or 76 characters (RFC 2045 6.8, RFC 7468 2). A line break, as it is or as
-//! JSON escapes it, is therefore skipped where at least [`SHORTEST_LINE`] characters of a token or of base64 precede it.
+//! Base64 is often written in lines of 60, 64 or 76 characters (RFC 2045 6.8, RFC 7468 2). A line break, unescaped or
+//! escaped in JSON, is therefore skipped if at least [`SHORTEST_LINE`] characters of a token or of base64 precede it.
 //! Other line breaks end a token, so that a stream of short lines is not held back.
 //!
 //! Some characters are escaped in JSON or URLs, or differ between base64 and base64url. If a token contains such
@@ -78,7 +78,7 @@ struct Scan {
     end: usize,
 }
 
-/// A set of bytes, with a bit for each.
+/// A set of byte values, with one bit for each of the 256 values.
 type Class = [u64; 4];
 
 /// The characters of JWTs: letters, digits and `-._`. Neither JSON nor URLs escape these characters.

@@ -158,7 +158,7 @@ pub fn check_protocols(own: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the sub-protocol that the server chose if it is one of the page's, and otherwise an empty string: the server
+/// Returns the sub-protocol that the server chose if the page requested it, and otherwise an empty string: the server
 /// may choose the sub-protocol that contains the token.
 #[must_use]
 pub fn visible<'a>(chosen: &'a str, own: &[String]) -> &'a str {

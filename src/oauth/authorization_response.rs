@@ -55,7 +55,8 @@ impl AuthorizationResponse {
             )));
         };
         let Some(state) = state else {
-            // Some providers leave `state` out of errors, though RFC 6749 4.1.2.1 requires it.
+            // An error is reported even without `state`, because some providers leave `state` out of errors, though RFC
+            // 6749 4.1.2.1 requires it.
             return Err(match error.filter(|error| is_error_code(error)) {
                 Some(error) if iss.is_none_or(|iss| iss == config.issuer) => {
                     authorization_error(error, false)

@@ -163,9 +163,8 @@ pub fn discovery_url(issuer: &str) -> String {
     [base, "/.well-known/openid-configuration"].concat()
 }
 
-/// Returns the other URL than `url` at which `issuer` may publish its metadata. An issuer publishes it at
-/// [`discovery_url`], or at the URL of RFC 8414 section 3.1, where the well-known path is inserted before the issuer's
-/// path.
+/// Returns the URL to try after `url`. An issuer may publish its metadata at [`discovery_url`], or at the URL of RFC
+/// 8414 section 3.1, where the well-known path is inserted before the issuer's path.
 #[must_use]
 pub(crate) fn alternative_url(issuer: &str, url: &str) -> String {
     let usual = discovery_url(issuer);
@@ -405,7 +404,7 @@ mod tests {
 
     const ISSUER: &str = "https://id.example.com";
 
-    /// Returns a complete document with members added or, given as `"name":` alone, removed.
+    /// Returns a complete document with `changes`: a member is added, or removed if it is given as `"name":` alone.
     fn document(changes: &str) -> String {
         let members = [
             ("issuer", r#""https://id.example.com""#),
@@ -669,7 +668,7 @@ mod tests {
     fn messages_quote_untrusted_values_in_short_ascii() {
         let error = parse(&format!(r#""issuer":"\u001b{}""#, "é".repeat(5000))).unwrap_err();
         assert!(error.message().is_ascii());
-        // An issuer is shown in full: it may differ in any character.
+        // An issuer is shown in full, because it may differ from the configured issuer in any character.
         assert!(error.message().len() < 2200, "{}", error.message().len());
     }
 

@@ -74,8 +74,8 @@ async fn begin(context: &RequestContext) -> Result<OwnResponse> {
     } else {
         begun.url(&metadata)
     };
-    // The API's step-up demand is not kept. Only the vault in a browser uses it, to remember which demands a login did
-    // not satisfy.
+    // The API's step-up demand is not kept. Only the vault in a browser needs such demands, to remember which demands a
+    // login did not satisfy.
     begun.pending.extended.demand = None;
     let text = to_text(&begun.pending, pair.as_ref());
     let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
@@ -196,8 +196,8 @@ pub(in crate::edge) fn cookie(context: &RequestContext, key: &str) -> (String, C
     (name, found)
 }
 
-/// Builds the string to seal for a login: its JSON, and on a second line the private key to which its tokens will be
-/// bound.
+/// Builds the string to seal for a login: the login as JSON, and on a second line the private key to which the login's
+/// tokens will be bound.
 fn to_text(pending: &Pending, pair: Option<&KeyPair>) -> Secret {
     let json = pending.to_json();
     match pair {

@@ -53,7 +53,7 @@ async fn keys(task: &Task, is_stale: bool) -> Result<Rc<Jwks>> {
         if age < KEYS_MIN_AGE || !is_stale && age < KEYS_MAX_AGE {
             return Ok(keys.clone());
         }
-        // Set the time before the request. Even if the request fails, not every token with an unknown key then causes
+        // Set the time before the request. Otherwise, if the request fails, each token with an unknown key would cause
         // another request.
         *fetched = task.now();
     }

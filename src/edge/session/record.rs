@@ -47,7 +47,7 @@ pub struct Record {
     pub presented: Vec<Presented>,
     /// The intent of the isolate that refreshes the session, if any.
     pub intent: Option<Intent>,
-    /// The reason of the end, if the session has ended.
+    /// The reason for the end, if the session has ended.
     pub ended: Option<EndReason>,
     /// The session in its current generation, with its tokens.
     pub session: Option<Rc<Session>>,

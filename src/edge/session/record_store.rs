@@ -51,7 +51,7 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     let mut stored = open_record(task, &session.sid, entries.next().flatten()).await?;
     let mut ends: Vec<Option<Entry>> = entries.collect();
     let mut is_all = true;
-    // The cookie of a stored session does not contain its user, so the tombstones are read after the record.
+    // The cookie of a stored session does not name the user, so the tombstones are read after the record.
     if let Some(kept) = stored
         .record
         .as_ref()

@@ -1,5 +1,5 @@
-//! All signature algorithms of WebCrypto. The smaller module for browsers is built with `common_algorithms.rs` instead
-//! of this file.
+//! All asymmetric signature algorithms of WebCrypto. The smaller module for browsers is built with
+//! `common_algorithms.rs` instead of this file.
 
 use super::{KeyKind, P256, RSA, all_of};
 use crate::base::digest::{sha256, sha384, sha512};
