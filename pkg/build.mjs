@@ -1,16 +1,16 @@
 /**
- * Bundles pkg/src into pkg/dist, next to the wasm. `cargo xtask build` runs it after it has written
- * pkg/glue, which is git-ignored. There, for each module:
+ * Bundles pkg/src into pkg/dist, next to the wasm. `cargo xtask build` runs this script after it has written pkg/glue,
+ * which is git-ignored. pkg/glue contains these files for each module:
  *
  *   pkg/glue/<module>.js        wasm-bindgen's glue (target web)
  *   pkg/glue/<module>.d.ts      its types, generated from src/bindings
  *   pkg/glue/<module>_bg.wasm   the core, after wasm-opt
  *
- * strongroom_extended has no glue of its own: that of strongroom loads it too.
+ * strongroom_extended has no glue of its own: the glue of strongroom loads either module.
  *
- * An entry imports the glue of its module by its relative path, such as '../glue/strongroom.js', so that esbuild, tsc
- * and editors find it with no alias. The entry passes `new URL('./strongroom_bg.wasm', import.meta.url)` to the loader:
- * that expression has to reach dist/worker.js as it stands, since it is what bundlers look for.
+ * An entry imports its module's glue by a relative path, such as '../glue/strongroom.js', so that esbuild, tsc and
+ * editors find the glue without an alias. The entry passes `new URL('./strongroom_bg.wasm', import.meta.url)` to the
+ * loader. The build must leave this expression unchanged in dist/worker.js, because bundlers look for it.
  *
  * Each entry is a file of its own, without shared chunks: the page loads one file, the worker loads one file and the
  * wasm, and neither waits for a second round trip. Code that most pages never need is in separate files, which a page
@@ -25,7 +25,7 @@ import { BINDINGS, ENTRIES, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } from './entr
 
 const at = (path) => new URL(path, import.meta.url)
 
-/** The modules of each entry. An entry loads one of them. */
+/** The wasm modules of each entry. A running entry loads one of its modules. */
 const MODULES = {
   worker: ['strongroom', 'strongroom_extended'],
   core: ['strongroom_core'],
@@ -44,7 +44,10 @@ const copyModule = async (entry, module) => {
   }
 }
 
-/** Terser finds 4 to 5 % more than esbuild. `lineLimit` is roughly the length of a line; by default there is one line. */
+/**
+ * Minifies an entry's file again with Terser, which saves 4 to 5 % of esbuild's output. `lineLimit` is the approximate
+ * maximum length of a line. By default the file has a single line.
+ */
 const shrink = async (entry, lineLimit = false) => {
   const file = at(`./dist/${entry}.js`)
   const options = { module: true, ecma: 2022, compress: { passes: 3 }, format: { max_line_len: lineLimit } }
@@ -52,13 +55,19 @@ const shrink = async (entry, lineLimit = false) => {
   await writeFile(file, code)
 }
 
-/** React's server components use this file only in the browser. esbuild drops the directive. */
+/**
+ * Adds the directive "use client", so that React's server components use this file only in the browser. esbuild would
+ * drop the directive from the source.
+ */
 const markAsClient = async (entry) => {
   const file = at(`./dist/${entry}.js`)
   await writeFile(file, `"use client";${await readFile(file, 'utf8')}`)
 }
 
-/** Lazily loaded files remain imports of a file in the same folder, because all of them are in `dist` itself. */
+/**
+ * Resolves the import of a lazily loaded file to a file in the same folder, because all lazily loaded files are
+ * directly in `dist`.
+ */
 const lazy = ({ path }) => ({ path: `./${path.split('/').at(-1)}`, external: true })
 
 await rm(at('./dist'), { recursive: true, force: true })
@@ -68,7 +77,8 @@ const common = {
   outdir: 'dist',
   bundle: true,
   plugins: [{ name: 'lazy', setup: (build) => build.onResolve({ filter: LAZY_IMPORT }, lazy) }],
-  // A module that a platform imports is beside the file that does; what Node has, it has.
+  // These imports stay imports: wasm modules, which are beside the files that import them, Node's own modules, and the
+  // frameworks.
   external: ['*.wasm', '*.wasm?module', 'node:*', ...FRAMEWORKS],
   format: 'esm',
   target: 'es2022',
@@ -83,15 +93,16 @@ await build({ ...common, entryPoints: sources(browser) })
 await build({ ...common, entryPoints: sources(SERVER) })
 for (const entry of Object.keys(browser)) await shrink(entry)
 await markAsClient('react')
-// Servers show the line in which an error was made. Pages would otherwise load the line breaks.
+// Server files keep line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
+// because pages would have to download them.
 for (const entry of Object.keys(SERVER)) await shrink(entry, 200)
 for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)
 }
 
 /**
- * Returns a document for the package. A link leads to the same file in the package or to the types of a source;
- * otherwise only its label stays.
+ * Returns a document as the package contains it, without images. A link to a packaged file stays. A link to a source
+ * file becomes a link to the types of that file. Any other relative link is replaced by its label.
  */
 const pack = (file, text) =>
   text
@@ -106,7 +117,9 @@ const pack = (file, text) =>
       return PACKED.includes(target) ? link : label
     })
 
-/** npm packs only files in the package's own folder. */
+/**
+ * The documents of the package. They are copied into the package's folder, because npm packs only files in that folder.
+ */
 const PACKED = [
   'LICENSE-MIT',
   'LICENSE-APACHE',

@@ -1,4 +1,7 @@
-/** The package's files: the name in `dist`, and the source below `src`. */
+/**
+ * Lists the package's files. A key is a file's name in `dist`, and its value is the source below `src`, both without
+ * extension.
+ */
 
 /** Files that an app imports, or loads as a worker or frame. */
 export const ENTRIES = {
@@ -11,23 +14,23 @@ export const ENTRIES = {
 
 /** Files that the page imports only when it needs them. */
 export const LAZY = {
-  // Error messages, with the first error.
+  // Error messages, which are loaded with the first error.
   'error-messages': 'page/error-messages',
   'worker-failure': 'page/worker-failure',
-  // Logins, when there is no session.
+  // Logins, and connecting to a new vault.
   login: 'page/login',
   resume: 'page/resume',
   guard: 'page/guard',
   reconnect: 'page/reconnect',
-  // Event sources, WebSockets and progress.
+  // Event sources, WebSockets and progress, vaults on their own origin, and token handlers.
   streaming: 'page/streaming',
   'connect-frame': 'vault-origin/connect-frame',
   'token-handler-client': 'page/token-handler/token-handler-client',
-  // Forms whose bodies the engine cannot read.
+  // The encoding of forms, for engines that cannot read the body of a form.
   form: 'page/form',
 }
 
-/** Bindings for frameworks, which the app's bundler finds. */
+/** Bindings for frameworks. The app's bundler resolves their imports of the framework. */
 export const BINDINGS = {
   react: 'bindings/react',
   vue: 'bindings/vue',
@@ -35,7 +38,7 @@ export const BINDINGS = {
   angular: 'bindings/angular',
 }
 
-/** Packages of the frameworks. */
+/** Import names of the frameworks' packages. */
 export const FRAMEWORKS = ['react', 'vue', 'solid-js', '@angular/*', 'rxjs']
 
 /** Files that run on a server. */

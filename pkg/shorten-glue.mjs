@@ -1,5 +1,6 @@
 /**
- * Gives the imports and exports of a module their short names in its glue. `cargo xtask build` runs it for each glue:
+ * Renames the imports and exports of a wasm module to their short names in the module's glue. `cargo xtask build` runs
+ * this script for each glue file:
  *
  *   node pkg/shorten-glue.mjs <glue of wasm-bindgen> <JSON: short names by long ones> <file to write>
  */
@@ -11,8 +12,8 @@ const props = {}
 for (const [long, short] of Object.entries(JSON.parse(await readFile(names, 'utf8'))))
   props[`$${long}`] = short
 
-// Otherwise the glue would free objects when the garbage collector finds them. After a trap, freeing an object throws
-// an error that nothing can catch.
+// Hides FinalizationRegistry, by which the glue would free objects of the module after garbage collection. After a trap
+// of the module, freeing an object throws an error that no code can catch.
 const glue = `const FinalizationRegistry = undefined;\n${await readFile(input, 'utf8')}`
 
 const { code } = await minify(glue, {
@@ -22,7 +23,8 @@ const { code } = await minify(glue, {
     defaults: false,
     // The glue's warnings are about ways to load a module that this package does not use.
     drop_console: true,
-    // wasm-bindgen's imports use neither `this` nor `new`.
+    // wasm-bindgen's imports do not use `this`, and nothing calls them with `new`, so they can become arrow functions
+    // and methods.
     unsafe_arrows: true,
     unsafe_methods: true,
   },

@@ -1,5 +1,5 @@
 /**
- * Angular providers, signals, a guard and an interceptor for an `Auth`. All of them are functions.
+ * Angular providers, signals, a guard and an interceptor for an `Auth`.
  *
  * @module
  */
@@ -32,9 +32,10 @@ export interface AngularAuth<Claims = DefaultClaims> extends Omit<Auth<Claims>, 
 const AUTH = new InjectionToken<AngularAuth<any>>('strongroom')
 
 /**
- * Makes an `Auth` available to {@link injectAuth}, {@link sessionGuard} and {@link authInterceptor}. The app starts when
- * the vault is connected and a login is finished, so the router's first navigation is to the page that the user wanted.
- * If the connection fails, the app starts too, and `state().error` says why.
+ * Makes an `Auth` available to {@link injectAuth}, {@link sessionGuard} and {@link authInterceptor}. The app starts
+ * when the vault is connected and the login whose response is in the URL, if any, is finished. The router's first
+ * navigation is therefore to the page that the user wanted. If the connection fails, the app starts nevertheless, and
+ * `state().error` is the reason.
  */
 export const provideAuth = (auth: Auth<any>): EnvironmentProviders =>
   makeEnvironmentProviders([
@@ -60,8 +61,9 @@ export const provideAuth = (auth: Auth<any>): EnvironmentProviders =>
 export const injectAuth = <Claims = DefaultClaims>(): AngularAuth<Claims> => inject(AUTH)
 
 /**
- * Returns a guard, as in `canActivate: [sessionGuard()]`. It signs the user in if there is no session. On a server it lets
- * every navigation pass, since sessions exist only in the browser. `fallback` is a URL of the app.
+ * Returns a guard, as in `canActivate: [sessionGuard()]`. The guard signs the user in if there is no session. On a
+ * server the guard lets every navigation pass, since sessions exist only in the browser. `fallback` is a URL of the
+ * app.
  */
 export const sessionGuard =
   ({ fallback, login }: GuardOptions<string> = {}): CanActivateFn =>
@@ -75,7 +77,8 @@ export const sessionGuard =
   }
 
 /**
- * Returns an interceptor that sends requests of `HttpClient` through `auth.fetch`. There are no progress events.
+ * Returns an interceptor that sends requests of `HttpClient` through `auth.fetch`. The interceptor emits no progress
+ * events.
  *
  * @param matches Returns true for the URLs of APIs that need the session. The vault checks its own rules for each request.
  */

@@ -4,9 +4,9 @@ import type { LoginOptions } from '../page/api.js'
 /** Options of a router's guard. `Target` is what the router accepts as a redirect. */
 export interface GuardOptions<Target> {
   /**
-   * The route to show instead if the user has to decide: after `logged_out`, `idle`, `absolute` and `security`, and after
-   * an error. It has a button for `login()`. A function receives the path that the user wanted. Default: the navigation is
-   * canceled.
+   * The route to show instead if the user has to decide about a login: after a session ended with `logged_out`, `idle`,
+   * `absolute` or `security`, and after an error. This route needs a button that calls `login()`. A function receives
+   * the path that the user wanted. Default: the navigation is canceled.
    */
   fallback?: Target | ((path: string) => Target) | undefined
   /** Options of the login that the guard begins. `returnTo` is the path that the user wanted. */

@@ -1,6 +1,6 @@
 /**
- * React components and hooks for an `Auth`. All of them render the state before the connection on a server and during
- * hydration.
+ * React components and hooks for an `Auth`. On a server and during hydration, all of them render the initial state, in
+ * which the vault is not connected yet.
  *
  * @module
  */
@@ -23,7 +23,8 @@ const useProvided = () => {
 }
 
 /**
- * Returns the methods of the provided `Auth`, and the members of its state. Renders again with each new state.
+ * Returns the methods of the provided `Auth`, and the members of its state. The component renders again with each new
+ * state.
  *
  * @typeParam Claims The claims that the configuration's `claims` names.
  */
@@ -37,7 +38,7 @@ export const useAuth = <Claims = DefaultClaims>(): Auth<Claims> & AuthState<Clai
   return { ...auth, ...state, state }
 }
 
-/** Returns the session, or `null`. Renders again only if the session changes. */
+/** Returns the session, or `null`. The component renders again only if the session changes. */
 export const useSession = <Claims = DefaultClaims>(): Session<Claims> | null => {
   const auth = useProvided()
   return useSyncExternalStore(
@@ -52,8 +53,8 @@ export interface RequireSessionProps {
   /** The part of the page that needs a session. */
   children?: ReactNode
   /**
-   * Shown if the user has to decide: after `logged_out`, `idle`, `absolute` and `security`, and after an error. It has a
-   * button for `login()`.
+   * Shown if the user has to decide about a login: after a session ended with `logged_out`, `idle`, `absolute` or
+   * `security`, and after an error. The fallback needs a button that calls `login()`.
    */
   fallback?: ReactNode
   /** Shown while the vault connects, and until a login leaves the page. */

@@ -1,6 +1,6 @@
 /**
- * Solid components and functions for an `Auth`. A server renders the state before the connection, and so does the page
- * until it is mounted.
+ * Solid components and functions for an `Auth`. They render the initial state, in which the vault is not connected yet,
+ * on a server, and in the page until `AuthProvider` is mounted.
  *
  * @module
  */
@@ -62,8 +62,8 @@ export interface RequireSessionProps {
   /** The part of the page that needs a session. */
   children?: JSX.Element
   /**
-   * Shown if the user has to decide: after `logged_out`, `idle`, `absolute` and `security`, and after an error. It has a
-   * button for `login()`.
+   * Shown if the user has to decide about a login: after a session ended with `logged_out`, `idle`, `absolute` or
+   * `security`, and after an error. The fallback needs a button that calls `login()`.
    */
   fallback?: JSX.Element
   /** Shown while the vault connects, and until a login leaves the page. */
@@ -86,7 +86,7 @@ export const RequireSession = (props: RequireSessionProps): JSX.Element => {
   const status = createMemo(() => auth.state.status)
   const [mustDecide, setMustDecide] = createSignal(false)
   createEffect(() => {
-    // A new connection is another chance.
+    // The effect runs again when `status` changes, because a new connection may bring a session.
     status()
     if (session()) return
     let isCurrent = true
@@ -97,7 +97,7 @@ export const RequireSession = (props: RequireSessionProps): JSX.Element => {
       setMustDecide(false)
     })
   })
-  // Its overloads are made for JSX.
+  // The cast is needed because the overloads of `Show` are made for JSX.
   return createComponent(Show as Component<ShowProps>, {
     get when() {
       return session()

@@ -1,6 +1,6 @@
 /**
- * A Vue plugin, a composable and a router guard for an `Auth`. A server renders the state before the connection, and so
- * does the page until the first component is mounted.
+ * A Vue plugin, a composable and a router guard for an `Auth`. They render the initial state, in which the vault is not
+ * connected yet, on a server, and in the page until the first component is mounted.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export const authPlugin = {
 export const useAuth = <Claims = DefaultClaims>(): VueAuth<Claims> => {
   const provided = inject(KEY, null)
   if (!provided) throw new Error('strongroom/vue needs app.use(authPlugin, auth).')
-  // Not earlier, so that the first rendering equals the server's.
+  // The subscription starts after mounting, so that the first rendering equals the server's.
   onMounted(provided.start)
   return provided.auth
 }
@@ -49,13 +49,13 @@ export const useAuth = <Claims = DefaultClaims>(): VueAuth<Claims> => {
 /** The part of a route that a guard needs. */
 interface Destination {
   fullPath: string
-  /** The path with the router's base. Vue Router has it, and does not declare it. */
+  /** The path with the router's base. Vue Router sets this property, but its types do not declare it. */
   href?: string
 }
 
 /**
- * Returns a guard for Vue Router, as in `beforeEnter: sessionGuard(auth)`. It signs the user in if there is no session. On
- * a server it lets every navigation pass, since sessions exist only in the browser.
+ * Returns a guard for Vue Router, as in `beforeEnter: sessionGuard(auth)`. The guard signs the user in if there is no
+ * session. On a server the guard lets every navigation pass, since sessions exist only in the browser.
  */
 export const sessionGuard =
   <Target = string>(auth: Auth<any>, { fallback, login }: GuardOptions<Target> = {}) =>

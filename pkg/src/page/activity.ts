@@ -1,6 +1,6 @@
 /**
- * Reports events of the page to the vault. Activity of the user extends the idle timeout. When the device is online
- * again, requests that wait for the network are sent earlier. In Chromium, workers do not get these events.
+ * Reports events of the page to the vault, because workers do not get these events in Chromium. Activity of the user
+ * extends the idle timeout. When the device is online again, the vault retries failed requests earlier.
  */
 import { REPORT_INTERVAL } from '../../glue/constants.js'
 import { listen } from './listen.js'

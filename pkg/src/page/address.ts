@@ -12,10 +12,10 @@ const RESPONSE_PARAMETERS = [
   'session_state',
 ]
 
-/** Returns the parameters of query and fragment. The vault decides which of them count. */
+/** Returns the parameters of the URL's query and fragment. The vault decides which of these parameters it uses. */
 const responseOf = ({ search, hash }: URL) => new URLSearchParams(search + hash.replace('#', '&'))
 
-/** Returns the `state` of a response or of an authorization request. */
+/** Returns the parameter `state` of an authorization request, or of an authorization response. */
 export const stateOf = (url: URL): string | null => responseOf(url).get('state')
 
 /** Returns true if this URL looks like the response to an authorization request. */
@@ -24,13 +24,16 @@ export const isResponse = (url: URL): boolean => {
   return response.has('state') && (response.has('code') || response.has('error'))
 }
 
-/** Returns true if this is a response without `state`. Some providers leave `state` out of errors. */
+/** Returns true if this URL looks like a response without `state`. Some providers leave `state` out of errors. */
 export const lacksState = (url: URL): boolean => {
   const response = responseOf(url)
   return !response.has('state') && (response.has('code') || response.has('error'))
 }
 
-/** Returns the URL without the response. The rest of its query and fragment is not changed. */
+/**
+ * Returns the URL without the parameters of an authorization response. The rest of the query and fragment is not
+ * changed.
+ */
 export const withoutResponse = (url: URL): URL => {
   const clean = new URL(url)
   const isOther = (part: string) => !RESPONSE_PARAMETERS.some((name) => new URLSearchParams(part).has(name))
@@ -51,8 +54,8 @@ export const webUrl = (address: string): URL => {
 }
 
 /**
- * Returns the path of `address`, by default the page's URL, with query and fragment, and without a response of the
- * provider. Throws for any other origin.
+ * Returns the path, query and fragment of `address`, without the parameters of an authorization response. Throws if
+ * `address` is not a URL of the page's origin. The default is the page's URL.
  */
 export const ownPath = (address = location.href): string => {
   const url = new URL(address, location.href)

@@ -1,4 +1,4 @@
-/** The public interface of `strongroom`, the page's side. */
+/** The public interface of `strongroom` for pages. */
 import type { Code } from '../protocol/codes.js'
 import type { Demand, DeviceCode, EndReason, Holding, Session, TraceEvent } from '../protocol/messages.js'
 
@@ -17,34 +17,36 @@ export type {
 export interface Strongroom {
   /** The current session, or `null`. `on('change')` announces changes. */
   readonly session: Session | null
-  /** The source of the session with which `connect()` resolved; `null` if there was none. */
+  /** The source of the session with which `connect()` resolved; `null` if there was no session. */
   readonly resumed: Resumed | null
   /** The reason why the last session ended; `null` before the first one ends. */
   readonly endReason: EndReason | null
   /**
-   * True if a user is signed in in another vault of this origin and client, but not in this one: after a deployment
-   * that changed the worker file, or in the dedicated worker of another tab. Only with `persist: 'memory'`. Each change
-   * is followed by a `change` event. Reload the page, or offer to sign in. See docs/deployment.md.
+   * True if a user is signed in in another vault of this origin and client, but not in this one. The other vault
+   * belongs to a deployment with another worker file, or is the dedicated worker of another tab. Always false unless
+   * `persist` is `'memory'`. A `change` event follows each change of this value. Reload the page, or offer to sign in.
+   * See docs/deployment.md.
    */
   readonly elsewhere: boolean
   /**
-   * `fetch` with the access token added inside the vault. Bound, so it can be handed to any client
-   * library. Rejects with `TypeError` when the network fails, with the signal's reason when aborted,
-   * and with {@link StrongroomError} when the vault refuses.
+   * `fetch` with the access token, which the vault adds. The function is bound, so it can be passed to any client
+   * library. Rejects with `TypeError` when the network fails, with the signal's reason when aborted, and with {@link
+   * StrongroomError} when the vault refuses.
    */
   readonly fetch: (input: RequestInfo | URL, init?: VaultRequestInit) => Promise<Response>
   /**
-   * An `EventSource` (HTML 9.2) whose requests carry the current access token. Redirects are not followed. The `error`
-   * of an `error` event is the cause: a {@link StrongroomError} if the vault refused. An event source does not extend the
-   * idle timeout. See docs/fetch.md.
+   * An `EventSource` (HTML 9.2) whose requests carry the current access token. Redirects are not followed. The property
+   * `error` of an `error` event is the cause. The cause is a {@link StrongroomError} if the vault refused the request.
+   * An event source does not extend the idle timeout. See docs/fetch.md.
    *
    * @throws TypeError if the URL is not valid.
    */
   eventSource(url: string | URL, init?: EventSourceInit): EventSource
   /**
-   * A `WebSocket` that the vault opens. The rule's `webSocket` says where the access token goes. The socket is closed with
-   * code 3000 when the session ends (`reason` is the session's), and with 4009 when a limit is exceeded. The `error` of
-   * an `error` event is the cause, if the vault knows it. See docs/fetch.md.
+   * A `WebSocket` that the vault opens. The URL must match a rule, which is an entry of `apis` in the configuration.
+   * The rule's option `webSocket` says where the access token goes. The socket is closed with code 3000 when the
+   * session ends (`reason` is the session's end reason), and with 4009 when a limit is exceeded. The property `error`
+   * of an `error` event is the cause, if the vault knows the cause. See docs/fetch.md.
    *
    * @throws TypeError if the URL is not valid.
    */
@@ -52,18 +54,18 @@ export interface Strongroom {
   /**
    * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
    *
-   * `redirect` leaves the page; the promise settles only if that fails. If `handleCallback()` of this page is in
-   * flight, or begins in the same turn, `login()` waits for it first. `login()` resolves if the callback brings a
-   * session and these options require nothing beyond the finished login. It rejects with the callback's error. See
-   * docs/login.md. `popup` must be called in a click handler and resolves with the session. `device` is for screens
-   * without a keyboard (RFC 8628): `onCode` receives the code that the user types in on another device, and the promise
-   * resolves with the session.
+   * `redirect` leaves the page; the promise settles only if the page is not left. If `handleCallback()` of this page is
+   * in flight, or begins in the same turn, `login()` waits for it first. `login()` resolves if the callback results in
+   * a session and `options` requires nothing beyond the finished login. If the callback fails, `login()` rejects with
+   * the callback's error. See docs/login.md. `popup` must be called in a click handler and resolves with the session.
+   * `device` is for screens without a keyboard (RFC 8628): `onCode` receives the code that the user types in on another
+   * device, and the promise resolves with the session.
    */
   login(options?: LoginOptions): Promise<Session>
   /**
    * Finishes a login if the page's URL is the configured redirect URI and contains a response, and removes the response
-   * from the URL immediately. Otherwise does nothing. Call it once at start. If it rejects, the error has `returnTo`,
-   * and everything else works as before.
+   * from the URL immediately. Otherwise does nothing. Call this method once when the app starts. If it rejects, the
+   * error has `returnTo`, and the client stays usable.
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
   /**
@@ -93,11 +95,11 @@ export interface Strongroom {
 
 /** The source of the session with which `connect()` resolved. */
 export type Resumed =
-  /** The worker had it: another tab is open, or the worker outlived the page (`extendedLifetime`). */
+  /** The worker had the session: another tab is open, or the worker outlived the page (`extendedLifetime`). */
   | 'vault'
   /** This page's worker restored the stored session (`persist: 'sealed'`). */
   | 'storage'
-  /** This page's worker restored it with a key that a service worker held (`persist: 'escrow'`). */
+  /** This page's worker restored the session with a key that a service worker held (`persist: 'escrow'`). */
   | 'escrow'
   /** The page went to the provider and back, and the provider had a session of its own. */
   | 'redirect'
@@ -114,8 +116,8 @@ export interface Events {
    */
   change: { session: Session | null; reason: EndReason | null }
   /**
-   * The session is about to end, `at` milliseconds since the Unix epoch. Emitted a tenth of `session.idle` before, at most
-   * a minute. A `change` follows when the user is active, or when the session has ended.
+   * The session is about to end, `at` milliseconds since the Unix epoch. Fired a tenth of `session.idle` before that
+   * time, but at most a minute before. A `change` follows when the user is active, or when the session has ended.
    */
   expiring: { at: number }
   /** An event in the vault. Needs `inspect: true` in the configuration. */
@@ -131,8 +133,8 @@ export interface VaultRequestInit extends RequestInit {
    */
   background?: boolean
   /**
-   * Called for each chunk of the response, after `response.body` has received it, and when the request's body was handed
-   * over: see {@link Progress}.
+   * Called for each chunk of the response, after `response.body` has received it, and when the request's body was
+   * handed over to the network: see {@link Progress}.
    */
   onProgress?: (progress: Progress) => void
 }
@@ -140,10 +142,11 @@ export interface VaultRequestInit extends RequestInit {
 /**
  * The progress of a call, in bytes.
  *
- * `download`: decompressed bytes received so far. `total` is the value of `Content-Length` while it is plausible.
+ * `download`: decompressed bytes received so far. `total` is the value of `Content-Length`, or `null` once more bytes
+ * than that have arrived.
  *
- * `upload`: bytes handed over to the network. Browsers tell no script how many of them were sent. A stream
- * (`duplex: 'half'`) is reported chunk by chunk; any other body once, when the response begins.
+ * `upload`: bytes handed over to the network. Browsers tell no script how many of them were sent. A stream (`duplex:
+ * 'half'`) is reported chunk by chunk. Any other body is reported once, when the response begins.
  */
 export interface Progress {
   type: 'upload' | 'download'
@@ -161,7 +164,7 @@ export interface LoginOptions {
   mode?: 'redirect' | 'popup' | 'device'
   /** With `mode: 'device'`: called once, with the code to show to the user. */
   onCode?: (code: DeviceCode) => void
-  /** The path within the app to come back to, with query and fragment. Default: the page's own. */
+  /** The path within the app to come back to, with query and fragment. Default: the path of the page. */
   returnTo?: string
   /**
    * OpenID Connect Core 3.1.2.1: `none` alone, or one or more of `login`, `consent`, `select_account` and `create`
@@ -180,8 +183,9 @@ export interface LoginOptions {
    */
   acrValues?: string
   /**
-   * The maximum number of seconds since the user last signed in actively. The ID token's `auth_time` is checked
-   * (3.1.3.7), with `clockTolerance`. If it is missing or too old, the login fails with `id_token_invalid`.
+   * The maximum number of seconds since the user last signed in actively. The ID token's `auth_time` is checked (OpenID
+   * Connect Core 3.1.3.7), with `clockTolerance`. If `auth_time` is missing or too old, the login fails with
+   * `id_token_invalid`.
    */
   maxAge?: number
   /** Scopes to request besides the configured ones. The configuration's `loginScopes` must name them. */
@@ -194,10 +198,10 @@ export interface LoginOptions {
   timeout?: number
   /**
    * Rejects with `login_canceled` when the popup has looked closed for five seconds. Use it only if no page of the
-   * provider, or of providers behind it, is served with a `Cross-Origin-Opener-Policy`, and if your pages have none or
-   * `same-origin-allow-popups` (HTML 7.1.3). With any other policy a popup looks closed while the user is signing in, and
-   * no script can tell the difference. Default `false`: a popup that was closed at the provider goes unnoticed until
-   * `signal` or `timeout`.
+   * provider, or of providers behind it, is served with a `Cross-Origin-Opener-Policy`, and if your pages have no such
+   * policy or `same-origin-allow-popups` (HTML 7.1.3). With any other policy a popup looks closed while the user is
+   * signing in, and no script can tell the difference. Default `false`: a popup that was closed at the provider goes
+   * unnoticed until `signal` or `timeout`.
    */
   detectClose?: boolean
 }
@@ -245,8 +249,9 @@ export interface ConnectOptions {
    * allow the frame.
    *
    * `connect()` does not reject if the attempt fails: see `session` and `resumed`. After a failed attempt there is no
-   * other for five minutes in this tab, unless the user signs in. After `logout()`, after a limit of the session and
-   * after `security` there is no attempt until the user signs in. Pass the same value at the page of the redirect URI.
+   * other attempt for five minutes in this tab, unless the user signs in. After `logout()`, after a limit of the
+   * session and after `security` there is no attempt until the user signs in. Pass the same value at the page of the
+   * redirect URI.
    */
   resume?: 'redirect' | 'iframe' | 'none'
 }
@@ -257,19 +262,19 @@ export interface StrongroomErrorLike extends Error {
   readonly code: Code
   /**
    * With `step_up_required` and `insufficient_scope`: options of the login that the API requires (RFC 9470). Missing if
-   * the configuration does not let pages request that scope.
+   * the configuration does not let pages request the missing scope.
    */
   readonly login?: Demand
   /**
    * On errors of {@link Strongroom.handleCallback}: the `returnTo` of the login that failed, if the response belongs to
-   * a login that began here. Pass it to the next `login()`, or show that page.
+   * a login that began here. Pass this path to the next `login()`, or show the page at this path.
    */
   readonly returnTo?: string
   /**
    * With `login`, on errors of {@link Strongroom.fetch}: signs the user in as the API requires, and sends the request
-   * again. The default is a popup, so call it in a click handler. Rejects as `login` and `fetch` do, and with a `TypeError`
-   * if the request's body is already used (of a `Request`, or a stream). With `mode: 'redirect'` it leaves the page, and
-   * the request is lost.
+   * again. The default is a popup, so call it in a click handler. Rejects as `login` and `fetch` do, and with a
+   * `TypeError` if the request's body was a stream or came from a `Request`, since such a body can be sent only once.
+   * With `mode: 'redirect'` it leaves the page, and the request is lost.
    */
   readonly stepUp?: (options?: LoginOptions) => Promise<Response>
 }

@@ -1,4 +1,7 @@
-/** The public interface of `createAuth()`. A separate file, because workers import api.ts, and have no type `SharedWorker`. */
+/**
+ * The public interface of `createAuth()`. It is not part of api.ts, because workers import api.ts, and TypeScript's
+ * library for workers has no type `SharedWorker`.
+ */
 import type {
   ConnectOptions,
   DefaultClaims,
@@ -9,7 +12,10 @@ import type {
   StrongroomErrorLike,
 } from './api.js'
 
-/** The app's workers. Each is a literal expression, because bundlers look for `new Worker(new URL(…))`. */
+/**
+ * The app's workers. Each function contains a literal expression such as `new Worker(new URL(…))`, because bundlers
+ * look for this expression.
+ */
 export interface WorkerSource {
   /** Creates the worker that all tabs share. */
   shared?: () => SharedWorker
@@ -37,7 +43,7 @@ export interface AuthOptions extends ConnectOptions {
   onReturn?: (returnTo: string) => void
 }
 
-/** The state of an {@link Auth}. The getter returns the same object until something changes. */
+/** The state of an {@link Auth}. `auth.state` returns the same object until a member changes. */
 export interface AuthState<Claims = DefaultClaims> {
   /**
    * `connecting`: the vault has not responded yet, or a login is being finished. `failed`: the vault could not be reached
@@ -49,7 +55,7 @@ export interface AuthState<Claims = DefaultClaims> {
   /**
    * The reason why the last session ended; `null` before the first one ends. The reason is kept in localStorage until
    * the next session, so that it survives a reload. After `logout({ provider: true })` the reason is `logged_out` when
-   * the user returns from the provider. Apps of one origin share this entry.
+   * the user returns from the provider. Apps of one origin share this entry of localStorage.
    */
   readonly endReason: EndReason | null
   /** See {@link Strongroom.elsewhere}. */
@@ -78,23 +84,23 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
   readonly state: AuthState<Claims>
   /**
    * Calls `listener` with the current state, and then with each new one. Returns a function that ends the subscription.
-   * This is a Svelte store, and fits React's `useSyncExternalStore` with `state`. An error that a listener throws is
-   * reported, and does not stop the others.
+   * With this method an `Auth` is a Svelte store, and `subscribe` and `state` are arguments for React's
+   * `useSyncExternalStore`. An error that a listener throws is reported, and does not stop other listeners.
    */
   readonly subscribe: (listener: (state: AuthState<Claims>) => void) => () => void
   /**
-   * As {@link Strongroom.login}. Before the connection, and while a login is being finished, it waits. A popup then opens
-   * after the click's task, which browsers allow for a few seconds. If that takes longer, the login fails with
-   * `popup_blocked`: enable the button when `status` is `connected`.
+   * As {@link Strongroom.login}. Before the vault is connected, and while a login is being finished, `login()` waits. A
+   * popup then opens after the click's task, which browsers allow for a few seconds. If the connection takes longer,
+   * the login fails with `popup_blocked`: enable the button when `status` is `connected`.
    */
   login(options?: LoginOptions): Promise<Session<Claims>>
   /**
-   * Resolves with the session. Without a session, the guard signs the user in by redirect, which leaves the page.
-   * Several guards of a page share one login, with the options of the first. Use it in route guards.
+   * Resolves with the session. Without a session, this method signs the user in by redirect, which leaves the page.
+   * Concurrent calls share one login, with the options of the first call. Use it in route guards.
    *
    * Resolves with `null` if the user has to decide: after `logged_out`, `idle`, `absolute` and `security` (also after a
-   * reload, until the user signs in), after an error, and after three logins of guards in this tab within a minute. In
-   * these cases, show a page with a button for `login()`.
+   * reload, until the user signs in), after an error, and after this method has begun three logins in this tab within a
+   * minute. In these cases, show a page with a button for `login()`.
    *
    * @throws {@link StrongroomError} As `connect()`, and the errors of `login()`.
    */
@@ -106,15 +112,16 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
    */
   connect(): Promise<Strongroom>
   /**
-   * Connects again if `status` is `failed`. Calls made in the meantime wait for the new vault. Does nothing while the vault
-   * works. A vault that stops is replaced once by itself; `failed` means that the next one stopped within a minute.
+   * Connects again if `status` is `failed`. Calls made in the meantime wait for the new vault. Does nothing while the
+   * vault works. A vault that stops is replaced automatically. If the new vault stops within a minute too, `status`
+   * becomes `failed`.
    *
    * @throws {@link StrongroomError} As `connect()`.
    */
   reconnect(): Promise<void>
   /**
-   * Disconnects from the vault, also if it has not responded yet. Calls reject with `closed`. Does nothing before the
-   * first use.
+   * Disconnects from the vault, also if the vault has not responded yet. Pending and later calls reject with `closed`.
+   * Does nothing before the first use.
    */
   close(): void
 }

@@ -5,12 +5,15 @@ import type { CallbackResult } from './api.js'
 import type { Connection } from './connection.js'
 import { refuse } from './error-text.js'
 
-/** A message in src/page/error-messages.ts. */
+/** The key of a message in src/page/error-messages.ts. */
 const NO_ADDRESS = '\x07h'
 
 type Result = Promise<CallbackResult | null>
 
-/** Callbacks by URL, with and without the response: frameworks run their start-up code twice in development. */
+/**
+ * Callbacks by URL, both with the response and without it. In development, frameworks run an app's start-up code twice,
+ * and the second call gets the promise of the first.
+ */
 export const handled = new Map<string, Result>()
 
 /** The callback that is in flight. `login()` waits for this callback. */
@@ -27,7 +30,7 @@ const track = (result: Result): Result => {
 
 /** Finishes a login if the page's URL contains an authorization response. */
 export const handleCallback = (connection: Connection, address: string | URL = location.href): Result => {
-  // True for an object of options or an event.
+  // True if the app passed an object of options or an event instead of a URL.
   if (/^\[obj/.test(`${address}`)) return refuse('message_invalid', NO_ADDRESS)
   const url = new URL(address, location.href)
   const before = handled.get(url.href)
@@ -38,7 +41,8 @@ export const handleCallback = (connection: Connection, address: string | URL = l
 
   const clean = withoutResponse(url).href
   const shown = url.href === location.href
-  // Before anything else, so that the code is not left in the URL, the history or a Referer.
+  // The response is removed before anything else happens, so that the authorization code does not stay in the URL, the
+  // history or a Referer.
   if (shown) showUrl(clean)
   const giveBack = () => {
     handled.delete(url.href)
@@ -51,7 +55,7 @@ export const handleCallback = (connection: Connection, address: string | URL = l
   return track(result)
 }
 
-/** Passes the response to the vault. Calls `notOurs` if it belongs to another library on this page. */
+/** Passes the response to the vault. Calls `notOurs` if the response belongs to another library on this page. */
 const finish = async (connection: Connection, url: URL, notOurs: () => void): Result => {
   if (stateOf(url)!.endsWith(POPUP_MARK)) {
     return (await import('./login.js')).settle(connection, url, notOurs)
@@ -63,8 +67,8 @@ const finish = async (connection: Connection, url: URL, notOurs: () => void): Re
 }
 
 /**
- * Handles a response without `state`. Such a response is an error at the redirect URI, which only the vault knows, and
- * is ignored at any other URL.
+ * Handles a response without `state`. If the page is at the redirect URI, which only the vault knows, such a response
+ * is an error. At any other URL the response is ignored.
  */
 const withoutState = (connection: Connection, url: URL): Result =>
   connection.query({ t: 'callback', url: url.href }).then(

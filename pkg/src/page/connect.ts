@@ -14,7 +14,7 @@ import { createError, refuse, expandMessage } from './error-text.js'
 /** A worker, or a frame that stands for one: src/vault-origin/connect-frame.ts. */
 type AnyWorker = SharedWorker | Worker
 
-/** Messages in src/page/error-messages.ts. */
+/** Keys of messages in src/page/error-messages.ts. */
 const UNSUPPORTED_CONTEXT = '\x07c'
 const NO_CALLBACK = '\x07d'
 const NO_OPTION = '\x07g'
@@ -25,10 +25,10 @@ const EVENTS = ['change', 'expiring', 'failed', 'trace']
 /** Milliseconds after which a missing call of `handleCallback()` is reported. */
 const REMINDER = 5000
 
-/** Rejects an unknown option of a call. */
+/** Rejects because the method `call` has no option `name`. */
 const refuseOption = (call: string, name: string) => refuse('message_invalid', `${call}${NO_OPTION}'${name}'`)
 
-/** Returns an `on()` for these events. */
+/** Creates the client's method `on()` for the events of `events`. */
 const createOn =
   (events: EventTarget): Strongroom['on'] =>
   (type, listener) => {
@@ -44,15 +44,16 @@ const createOn =
  *
  * Each call creates a new connection, so the same worker may be passed again.
  *
- * @param worker A worker from the app's own file, which calls `vault()` of `strongroom/worker`. Connect in the same turn:
- *   the `error` event of a worker that fails to load is fired only once.
+ * @param worker A worker from the app's own file, which calls `vault()` of `strongroom/worker`. Call `connect()` in the
+ *   same turn in which you create the worker: the `error` event of a worker that fails to load is fired only once.
  *
- *   Prefer a function that returns the worker, or a promise of it. `reconnect()` needs it, the page needs it to get the
- *   worker of a newer deployment (docs/deployment.md), and `worker_failed` needs it to explain what is wrong with the
- *   file.
+ *   Prefer a function that returns the worker, or a promise of the worker. The client calls this function for
+ *   `reconnect()`, to get the worker of a newer deployment (docs/deployment.md), and to explain in `worker_failed` what
+ *   is wrong with the file.
  *
- *   Or the path of a token handler's endpoints (`strongroom/edge`) on this origin, such as `/auth`, without a vault in the
- *   browser: the client has the same interface, and docs/edge.md lists the differences.
+ *   Alternatively, pass the path of a token handler's endpoints (`strongroom/edge`) on this origin, such as `/auth`. No
+ *   vault runs in the browser in this case. The client has the same interface, and docs/edge.md lists the differences
+ *   in behavior.
  * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or an error of the vault, such as `config_invalid`,
  *   `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or an error of the handler, such as
  *   `coordinator_unavailable`.
@@ -84,7 +85,7 @@ export const connect = async (
   let elsewhere = false
   let traced = Promise.resolve()
   let stopWatching: (() => void) | undefined
-  // Declared before `resume()` runs, which may call handleCallback().
+  // Declared here, because `resume()` may call handleCallback(), which clears this timer.
   let reminder: ReturnType<typeof setTimeout> | undefined
 
   const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
@@ -94,7 +95,7 @@ export const connect = async (
   const listener: Listener = {
     announce(message) {
       if (message.t === 'trace') {
-        // Details are printed in order, although the message of a detail may have to be loaded first.
+        // Trace events are emitted in order, although the text of an event's detail may have to be loaded first.
         traced = traced.then(async () =>
           emit(message.t, { ...message, detail: await expandMessage(message.detail) }),
         )
@@ -115,9 +116,10 @@ export const connect = async (
       }
       const before = reason
       ;({ session, reason, from, elsewhere = elsewhere } = message)
-      // A login is likely. The app's next deployment may delete the file, and a failure is reported by the login.
+      // Loads login.js early, because a login is likely and the app's next deployment may delete the file. If loading
+      // fails, the login itself reports the failure.
       if (!session) import('./login.js').catch(() => {})
-      // A new vault does not know why the session of the previous one ended.
+      // A new vault does not know why the session of the previous vault ended.
       if (!session) reason ??= before
       emit('change', { session, reason })
     },
@@ -129,7 +131,7 @@ export const connect = async (
       // A page that called close() itself gets no event.
       if (error && wasSignedIn) emit('change', { session, reason })
       error?.then((failure) => {
-        // The page has called close() in the meantime.
+        // No event if the page has called close() in the meantime.
         if (!hasFailed) return
         const fail = () => emit('failed', failure)
         if (connection && failure.code === 'vault_outdated') auth.reconnect().catch(fail)
@@ -221,7 +223,7 @@ export const connect = async (
   }
   if (resuming)
     resumed = (await (await resuming).resume(auth, connection!, resume, handled, refuse)) ?? resumed
-  // The URL contains the response to a login that has not been finished.
+  // Warns the developer if the URL still contains the response to a login after a few seconds.
   reminder = setTimeout(
     async () => isResponse(new URL(location.href)) && console.warn(await expandMessage(NO_CALLBACK)),
     REMINDER,
@@ -233,8 +235,8 @@ export const connect = async (
  * Connects the page to a vault on an origin of its own. Script of this origin then cannot reach the vault's storage, its
  * worker or an authorization code.
  *
- * Adds a hidden frame to the page, once for each URL. Do not remove this frame. The time limit applies to the frame,
- * and again to the worker.
+ * Adds a hidden frame to the page, once for each URL. Do not remove this frame. `timeout` applies to the frame's
+ * response, and again to the worker's response.
  *
  * @param url The page that calls `vaultFrame()` of `strongroom/vault-frame`: see docs/vault-origin.md.
  * @throws {@link StrongroomError} The errors of `connect()`, and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.

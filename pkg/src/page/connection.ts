@@ -1,9 +1,9 @@
 /**
  * A page's connection to its vault: the handshake, requests and responses by id, and disconnecting.
  *
- * A page that is left always sends `bye`: the vault is not notified of a closed port, and it serves a limited number. If
- * the page comes back from the back-forward cache, it connects to the vault again on a new port. Everything that was in
- * flight then fails with `page_left`, since the responses were lost.
+ * A page always sends `bye` when the user leaves it, because the vault is not notified of a closed port and serves a
+ * limited number of ports. If the page comes back from the back-forward cache, it connects to the vault again on a new
+ * port. Every request that was in flight then fails with `page_left`, since the responses were lost.
  */
 import { PROTOCOL } from '../../glue/constants.js'
 import type { CallbackResult } from './api.js'
@@ -19,7 +19,7 @@ import {
 } from '../protocol/messages.js'
 import { createError } from './error-text.js'
 
-/** A message in src/page/error-messages.ts. */
+/** The key of a message in src/page/error-messages.ts. */
 const NO_WORKER = '\x07f'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
@@ -31,7 +31,7 @@ export type RequestMessage = Without<
 >
 /** A request with exactly one response. */
 export type QueryMessage = Extract<RequestMessage, { t: 'callback' | 'logout' | 'inspect' }>
-/** The response to such a request, except `error`. */
+/** The response to a request with exactly one response, except `error`. */
 export type ResponseTo<T extends QueryMessage['t']> = Extract<
   ResponseMessage,
   { t: { callback: 'settled'; logout: 'done'; inspect: 'inspection' }[T] }
@@ -58,9 +58,9 @@ export type Chunk = Uint8Array<ArrayBuffer> | null | false
 export interface PendingRequest {
   /** Handles a response. Returns true if more messages follow. */
   respond(message: ResponseMessage, payload: unknown): unknown
-  /** The request was refused, or the vault is gone. Nothing follows. */
+  /** Called when the request was refused, or when the vault is gone. No more messages follow. */
   fail(error: unknown): void
-  /** A chunk of the body. The response was received, and its body will follow. */
+  /** Handles a chunk of the body. Called only after `respond()`. */
   chunk?(chunk: Chunk): void
 }
 
@@ -77,16 +77,19 @@ export interface FrameTransport extends EventTarget {
   pendingState(): string | null
   /** Implements `handleCallback()`. */
   callback(connection: Connection, url: URL): Promise<CallbackResult | null>
-  /** Passes the response to a popup's login to the vault. `hasArrived` returns true once it has arrived. */
+  /**
+   * Waits for the response to a popup's login, and passes this response to the vault. `hasArrived` resolves with true
+   * once the response has arrived.
+   */
   awaitResponse(
     state: string,
     fail: (error: unknown) => void,
   ): { stop: () => void; hasArrived: () => Promise<boolean> }
 }
 
-/** An open port, after its handshake. */
+/** A connection to a vault, after the handshake on its port. */
 export interface Connection {
-  /** The vault's worker. A popup's page can connect to it if it is a shared worker. */
+  /** The vault's worker. The page in a popup can connect to the same worker if it is a shared worker. */
   at: SharedWorker | Worker | FrameTransport
   /** The lock that the vault's worker holds as long as it runs. */
   lock?: string
@@ -100,18 +103,18 @@ export interface Connection {
   more(id: number): void
   /** Sends a message that has no response. */
   notify(what: 'active' | 'woke'): void
-  /** Drops request `id`, and tells the vault to `abort` a call or `cancel` a login. */
+  /** Drops request `id`. With `how`, tells the vault to `abort` the call or `cancel` the login. */
   drop(id: number, how?: 'abort' | 'cancel'): void
   /** Ends the connection. All pending and later requests fail with this error. */
   end(code: string, message?: string): void
-  /** Stops announcements, ends when nothing is pending, and then calls `ended`. */
+  /** Stops announcements, ends the connection when no request is pending, and then calls `ended`. */
   retire(ended: () => void): void
 }
 
 /** Receives the messages that concern the whole page. */
 export interface Listener {
   announce(announcement: Announcement): void
-  /** Called when the connection has ended: with its error, or without one if the page has closed the connection. */
+  /** Called when the connection has ended. `error` is missing if the page has closed the connection. */
   ended(error?: Promise<StrongroomError>): void
 }
 
@@ -119,11 +122,11 @@ export interface Listener {
  * Opens a port and waits for the vault's response. Every call creates a new port, so a page can connect to the same
  * worker several times.
  *
- * `timeout` is in seconds. The timeout is needed because the only sign of a worker that fails to load is an `error`
- * event, which Chromium 156 sometimes does not fire for shared workers, and a worker that runs other code does not
- * respond at all.
+ * `timeout` is in seconds. The timeout is needed for two reasons. A worker that fails to load causes only an `error`
+ * event, which Chromium 156 sometimes does not fire for shared workers. A worker that runs other code does not respond
+ * at all.
  *
- * @param make The argument of `connect()`.
+ * @param make The argument `worker` of `connect()`.
  */
 export const open = (
   worker: Connection['at'],
@@ -149,8 +152,8 @@ export const open = (
     const post = (message: PageMessage, payload?: Payload) => {
       // Transfer every payload except a blob, which is passed by reference.
       const transfer = payload && !(payload instanceof Blob) ? [payload] : []
-      // JSON omits functions, so the vault could not refuse an option with such a value. It refuses `true`, which
-      // replaces the function.
+      // JSON would omit an option whose value is a function, and the vault could not refuse this option. `true`
+      // replaces the function, and the vault refuses `true`.
       const text = JSON.stringify(message, (_, value) => typeof value === 'function' || value)
       port.postMessage([text, payload], transfer)
     }
@@ -209,10 +212,10 @@ export const open = (
       const request = pending.get(id)
       if (id && !request) return
       const error = createError(code, message)
-      // This comes first, so the request sees the complete error.
+      // This handler runs before `request.fail`, so that the request gets the error with all its members.
       error.then((refusal) => Object.assign(refusal, more))
       if (request) error.then(request.fail)
-      // Without an id: the vault could not read that of a message, so every request may be affected.
+      // An error without an id means that the vault could not read the id of a message, so it may concern any request.
       else {
         error.then(reject)
         failAll(error)
@@ -252,10 +255,10 @@ export const open = (
       import('./worker-failure.js')
         .then(({ explain }) => explain(event, make))
         .catch(() => '')
-        // A worker with a lock runs the vault's code, and sends its own error.
+        // A worker that has sent the name of its lock runs the vault's code, and sends its own error.
         .then((why) => isOpen || connection.lock || connection.end('worker_failed', why))
     const stopWatching = listen(worker, 'error', onWorkerError)
-    // Later errors in the worker's file are the app's.
+    // Later errors in the worker's file concern only the app, so this listener stops.
     const opened = () => {
       isOpen = true
       clearTimeout(timer)
@@ -269,18 +272,19 @@ export const open = (
       const { port1, port2 } = new MessageChannel()
       port = port1
       port.onmessage = receive
-      // A page can end without a message, but the browser then releases its locks. The vault waits for this lock. The
-      // lock's number is a fraction, so that it cannot be the id of a request. The page releases the lock when the user
-      // leaves the page, because a page with locks is not cached.
+      // A page can end without sending `bye`, but the browser then releases the page's locks. The vault learns of the
+      // end by waiting for this lock. The number in the lock's name is a fraction, so that the number cannot be the id
+      // of a request. The page releases the lock when the user leaves the page, because browsers do not keep a page
+      // that holds locks in the back-forward cache.
       const held = new Promise<void>((resolve) => (release = resolve))
       const name = Math.random()
       locks?.request(lockName(name), () => (port1.postMessage(name), held))
-      // A prerendered page gets its worker when it is shown.
+      // A prerendered page gets its worker only when it is shown, so the timer starts then.
       if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', startTimer)
       else startTimer()
       target.postMessage(HANDSHAKE, [port2])
       post({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
-      // The worker may have ended while the page was cached.
+      // The worker may have ended while the page was in the back-forward cache.
       if (connection.lock) watch(connection.lock)
     }
     const disconnect = () => {
@@ -297,7 +301,7 @@ export const open = (
     connect()
   })
 
-/** Passes a response to its request. Returns true if more follow. The request fails if it cannot use the response. */
+/** Passes a response to its request. Returns true if more messages follow. The request fails if its handler throws. */
 const deliver = (request: PendingRequest, message: ResponseMessage, payload: unknown) => {
   try {
     return request.respond(message, payload)

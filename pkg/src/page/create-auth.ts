@@ -1,5 +1,5 @@
 /**
- * The object that a whole app shares, made when a module is loaded. This object connects on first use, finishes a login
+ * Creates the object that all parts of an app share. The object connects to the vault on first use, finishes a login
  * whose response is in the URL, and tells listeners about each change.
  */
 import { showUrl } from './address.js'
@@ -10,28 +10,32 @@ import { INITIAL_STATE } from './initial-state.js'
 import { listen } from './listen.js'
 import { createTarget, failTarget, type LazyClient } from './lazy-target.js'
 
-/** Milliseconds. A vault that fails again within this time after a new connection is not replaced again. */
+/** Milliseconds. A vault that fails within this time after it has replaced another vault is not replaced. */
 const PAUSE = 60_000
 
 /** The key in localStorage of the reason why the last session ended. */
 const END_REASON = 'strongroom.end'
 
-/** WebKit's shared workers may end with a tab, and cannot store keys: docs/browsers.md. */
+/**
+ * Creates the app's worker. WebKit gets a dedicated worker, because its shared workers may end with a tab and cannot
+ * store keys: docs/browsers.md.
+ */
 const createWorker = ({ shared, dedicated }: WorkerSource) => {
   const isWebKit = /^Apple/.test(navigator.vendor)
   return dedicated && (isWebKit || !shared || !globalThis.SharedWorker) ? dedicated() : shared!()
 }
 
-/** Returns the public part of the client's state. */
+/** Returns the client's part of the state, and stores the end reason in localStorage or takes it from there. */
 const view = ({ session, endReason, elsewhere }: Strongroom) => {
-  // The reason outlives the vault, so that a guard does not sign the user in after a reload either.
+  // The stored reason outlives the vault, so that a guard does not sign the user in without a click after a reload
+  // either.
   try {
     if (session) delete localStorage[END_REASON]
-    // A tab that missed a logout finds no session, and does not know why.
+    // `storage_lost` does not replace a stored reason: a tab that missed a logout reports `storage_lost`.
     else if (endReason && endReason !== 'storage_lost') localStorage[END_REASON] = endReason
     else endReason = localStorage[END_REASON] ?? endReason
   } catch {
-    // Without storage, the reason ends with the vault.
+    // Without localStorage, the reason is lost with the vault.
   }
   return { session, endReason, elsewhere, expiring: null }
 }
@@ -51,9 +55,9 @@ export const createAuth = <Claims = DefaultClaims>(
   const events = new EventTarget()
   let state: AuthState<any> = INITIAL_STATE
   let client: LazyClient | undefined
-  /** Resolves when the vault has responded. From then on a callback is in flight. */
+  /** Resolves when the vault has responded and `handleCallback()` was called. */
   let opened: Promise<LazyClient> | undefined
-  /** Resolves after the callback. */
+  /** Resolves when the callback is finished. */
   let ready: Promise<LazyClient> | undefined
   let callback: ReturnType<Strongroom['handleCallback']>
   let nextRenewal = 0
@@ -79,7 +83,7 @@ export const createAuth = <Claims = DefaultClaims>(
   }
 
   const start = () => ready ?? begin()
-  /** Connects, and finishes a login. If the login fails, the error is in the state, and the app works as before. */
+  /** Connects, and finishes a login. If the login fails, the error is in the state, and the client stays usable. */
   const begin = (): Promise<LazyClient> => {
     const open = async () => {
       if (client) await client.reconnect()
@@ -90,9 +94,9 @@ export const createAuth = <Claims = DefaultClaims>(
     const finish = async (next: LazyClient) => {
       let error: StrongroomErrorLike | null = null
       const back = await callback.catch((failure) => (error = failure))
-      // An error of the app's function is reported as an unhandled rejection, and changes nothing here.
+      // An error that `onReturn` throws is reported as an unhandled rejection, and does not affect this connection.
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
-      // The vault has failed in the meantime, and is being replaced.
+      // If the vault has failed in the meantime and is being replaced, wait for the new vault.
       if (opening !== opened) return ready!
       update({ status: 'connected', ...view(next), error })
       return next
@@ -102,7 +106,9 @@ export const createAuth = <Claims = DefaultClaims>(
     ready.catch(fail)
     return ready
   }
-  /** Replaces a vault that has failed: reconnect.ts waits for its worker to end, and calls `createWorker` again. */
+  /**
+   * Replaces a vault that has failed: reconnect.ts waits for the vault's worker to end, and calls `createWorker` again.
+   */
   const renew = () => {
     nextRenewal = performance.now() + PAUSE
     begin()
@@ -114,9 +120,9 @@ export const createAuth = <Claims = DefaultClaims>(
       return state
     },
     subscribe(listener) {
-      // A server renders the state as it is.
+      // A server does not connect, and renders the initial state.
       if (globalThis.document) start()
-      // Each subscription counts, also if the listener is the same.
+      // A new function for each subscription, so that an app may subscribe the same listener twice.
       const own = () => listener(state)
       const stop = listen(events, 'change', own)
       own()
@@ -127,10 +133,10 @@ export const createAuth = <Claims = DefaultClaims>(
     eventSource: (url, init) => live('eventSource', url, init),
     webSocket: (url, protocols) => live('webSocket', url, protocols),
     login(login?: LoginOptions) {
-      // At once and not in a later task, so that the popup opens in the click.
+      // Calls `login()` in the task of the click, so that the browser lets the popup open.
       if (state.status === 'connected') return client!.login(login)
       start()
-      // In the turn in which the callback begins, so that the login waits for it.
+      // Calls `login()` in the turn in which the callback begins, so that the login waits for the callback.
       return opened!.then((next) => next.login(login))
     },
     logout: async (logout) => (await start()).logout(logout),

@@ -4,9 +4,9 @@ import type { LazyTarget } from './lazy-target.js'
 type Listener = (this: EventTarget, event: Event) => unknown
 
 /**
- * Defines attributes: getters as they are, values as constants, and for each of `types` the event handler attribute
- * `on…`. The attribute's handler becomes a listener when the attribute is first set, until the attribute is set to null
- * (HTML 8.1.8.1).
+ * Copies the properties of `members`, including getters and setters, to `target`. Defines an event handler attribute
+ * for each of `types`, such as `onopen` for `open`. The attribute's handler becomes a listener when the attribute is
+ * first set, until the attribute is set to null (HTML 8.1.8.1).
  */
 export const defineAttributes = (target: LazyTarget, types: string[], members: object): void => {
   for (const [name, member] of Object.entries(Object.getOwnPropertyDescriptors(members))) {
@@ -14,7 +14,7 @@ export const defineAttributes = (target: LazyTarget, types: string[], members: o
   }
   for (const type of types) {
     const name = `on${type}` as 'url'
-    // A handler that the page set before this file was loaded.
+    // The handler that the page may have set before this file was loaded.
     const early: unknown = target[name]
     let handler: Listener | null = null
     const callHandler = (event: Event) => handler?.call(target, event)

@@ -18,8 +18,8 @@ const BY_CODE: Record<string, string> = {
 }
 
 /**
- * The messages of the page and the worker, by the codes that their sources use. The core's codes begin with other
- * characters.
+ * The messages of the page and the worker, by the keys that stand for them in the source files. The keys of the core's
+ * messages begin with other characters.
  */
 const OWN: Record<string, string> = {
   '\x07a': "a token needs a request of mode 'cors', which this is not: ",
@@ -43,7 +43,7 @@ const OWN: Record<string, string> = {
   '\x07l': "the worker's file threw: ",
 }
 
-/** Advice for messages for which the advice of their code is wrong. */
+/** Advice by message, for messages whose error code has advice that does not fit. */
 const ADVICE: Record<string, string> = {
   'vault() was called twice in one worker': 'Call it once per worker file, and reload.',
 }
@@ -63,7 +63,7 @@ export const expandMessage = (message: string): string =>
 /** Matches the core's message about an unknown option. The message's last line lists the known options. */
 const UNKNOWN = /^`([^]*)`: there is no such option[^]*\n([\w ]+)$/
 
-/** Replaces that line with a suggestion. */
+/** Replaces the list of known options in such a message with a suggestion. */
 const suggest = (message: string): string =>
   message.replace(UNKNOWN, (text, option: string, known: string) => {
     const meant = closest(option.includes('.') ? known : known + NESTED, lastName(option))
@@ -87,7 +87,7 @@ const UNKNOWN_OF_CALL = /^(\w+)\(\) has no (?:such )?option[^]*'([^']*)'$/
 /** Adds a suggestion to a message about an unknown option. */
 const suggestOption = (message: string): string =>
   message.replace(UNKNOWN_OF_CALL, (text, call: string, name: string) => {
-    // The first members of a browser's event, and of React's.
+    // These names are the first members of a browser's event and of a React event.
     if (/^(isTrusted|_reactName)$/.test(name)) return `${call}() was passed an event: write () => ${call}()`
     const meant = closest(OPTIONS[call] ?? '', name)
     return meant && meant !== name ? `${call}() has no option \`${name}\` (did you mean \`${meant}\`?)` : text

@@ -4,10 +4,13 @@ import { StrongroomError, withoutInterned } from './error.js'
 /** Seconds after which an error is thrown without its message. */
 const TIME_LIMIT = 2
 
-/** True if the error messages are still loading after the time limit. The next error does not wait again. */
+/** True if the error messages are still loading after the time limit. The next error then does not wait. */
 let isLate = false
 
-/** Calls `describe` with the messages. Resolves with `undefined` if they cannot be loaded, or are of another version. */
+/**
+ * Calls `describe` with the messages. Resolves with `undefined` if the messages cannot be loaded in time, or belong to
+ * another version.
+ */
 const loadInTime = (
   describe: (messages: typeof import('./error-messages.js')) => string,
 ): Promise<string | void> =>
@@ -28,7 +31,7 @@ const loadInTime = (
 /**
  * Creates an error whose message says what happened and how to fix it.
  *
- * @param message The message, in which strings of the core are interned. Default: the message of the code.
+ * @param message The message, in which strings of the core are interned. Default: the message for `code`.
  */
 export const createError = async (code: string, message = ''): Promise<StrongroomError> => {
   const text = await loadInTime((messages) => messages.describeError(code, message))
@@ -38,12 +41,12 @@ export const createError = async (code: string, message = ''): Promise<Strongroo
   )
 }
 
-/** Rejects with the error. */
+/** Rejects with the error that `createError` creates. */
 export const refuse = async (code: string, message?: string): Promise<never> => {
   throw await createError(code, message)
 }
 
-/** Expands the interned strings in the detail of an event. */
+/** Expands the interned strings in the `detail` of a trace event. */
 export const expandMessage = async (detail: string | null): Promise<string | null> =>
   detail && withoutInterned(detail) !== detail
     ? ((await loadInTime((messages) => messages.expandMessage(detail))) ?? withoutInterned(detail))

@@ -16,7 +16,7 @@ export class StrongroomError extends Error {
   /** The stable identifier of the error, which is never renamed or reused. docs/errors.md lists all codes. */
   readonly code: Code
 
-  /** @param code A {@link Code}. A newer worker may report one that this version does not know. */
+  /** @param code A {@link Code}. A newer worker may report a code that this version does not know. */
   constructor(code: string, message: string) {
     super(message)
     this.code = code as Code

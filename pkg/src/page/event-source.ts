@@ -1,4 +1,4 @@
-/** `EventSource` (HTML 9.2) by a client's `fetch`, which adds the access token. */
+/** Implements `EventSource` (HTML 9.2) with a client's `fetch`, which adds the access token. */
 import type { Strongroom, VaultRequestInit } from './api.js'
 import { eventStream } from './event-stream.js'
 import { errorEvent, defineAttributes } from './define-attributes.js'
@@ -16,7 +16,10 @@ const LONGEST = 60_000
 const MIN_DELAY = 1000
 const MAX_DELAY = 2 ** 31 - 1
 
-/** Codes of errors after which the source reconnects. All others are final, and so is a response that is not an event stream. */
+/**
+ * Codes of errors after which the source reconnects. After an error with any other code, and after a response that is
+ * not an event stream, the source closes.
+ */
 const TRANSIENT = [
   'provider_unavailable',
   'coordinator_unavailable',
@@ -76,7 +79,7 @@ export const eventSource = (
       connection.signal.removeEventListener('abort', now)
       connect()
     }
-    // Random, so that clients do not reconnect to a restarted server all at once.
+    // The delay is partly random, so that clients do not reconnect to a restarted server all at once.
     const timer = setTimeout(now, Math.min(wait, MAX_DELAY))
     addEventListener('online', now)
     connection.signal.addEventListener('abort', now)
@@ -120,7 +123,7 @@ export const eventSource = (
     if (lastEventId) headers.set('last-event-id', asHeader(lastEventId))
     try {
       const response = await send(url, {
-        // An open source does not extend the idle timeout.
+        // An open event source does not extend the idle timeout.
         background: true,
         cache: 'no-store',
         credentials: withCredentials ? 'include' : 'same-origin',

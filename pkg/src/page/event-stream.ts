@@ -40,7 +40,7 @@ export const eventStream = (sink: Sink, id: string): ((bytes: Uint8Array) => voi
     if (!line) return dispatch()
     const colon = line.indexOf(':')
     if (colon < 0) return field(line, '')
-    // The name of a comment is empty.
+    // A comment begins with a colon, so its name is empty, and `field` ignores it.
     field(line.slice(0, colon), line.slice(colon + 1).replace(/^ /, ''))
   }
 

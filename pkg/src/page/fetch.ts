@@ -5,7 +5,7 @@ import type { PendingRequest, Connection, Payload } from './connection.js'
 import { type Body, openBody, toResponse } from './response.js'
 import { refuse, expandMessage } from './error-text.js'
 
-/** Messages in src/page/error-messages.ts. */
+/** Keys of messages in src/page/error-messages.ts. */
 const NO_TOKEN = '\x07a'
 const NO_STREAMS = '\x07b'
 const NO_RESPONSE = '\x07e'
@@ -75,7 +75,10 @@ export const vaultFetch = async (
   })
 }
 
-/** Creates the error of `fetch`. The browser writes the reason to the worker's console only. */
+/**
+ * Creates the error with which `fetch` rejects. Its `cause` lists possible reasons, because the browser writes the
+ * actual reason only to the worker's console.
+ */
 const unreachable = async (url: string) =>
   new TypeError('Failed to fetch', {
     cause: Error((await expandMessage(NO_RESPONSE + new URL(url).origin))!),
@@ -93,7 +96,8 @@ const readBody = async (request: Request, body: BodyInit | null | undefined): Pr
     if ('duplex' in request) return body
     return refuse('unsupported', NO_STREAMS)
   }
-  // Not every engine has Request.body. Without it, assume a body for all other methods.
+  // Not every engine has Request.body. In an engine without it, every request except GET and HEAD is treated as one
+  // with a body.
   if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return
   if (!(body instanceof Blob || body instanceof FormData)) return request.arrayBuffer()
   return request.blob().catch(async (error) => {

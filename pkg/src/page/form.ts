@@ -1,4 +1,7 @@
-/** The body of a form with a file, for engines that cannot read it: WebKitGTK 2.50 rejects with `InvalidStateError`. */
+/**
+ * Encodes a form with files, for engines in which `request.blob()` fails for such a form: WebKitGTK 2.50 rejects with
+ * `InvalidStateError`.
+ */
 
 /** Escapes line ends and quotes in a header's value (HTML, "multipart/form-data encoding algorithm"). */
 const escape = (text: string) => text.replace(/\n/g, '%0A').replace(/\r/g, '%0D').replace(/"/g, '%22')

@@ -16,8 +16,8 @@ const PERIOD = 60_000
 const inFlight = new WeakMap<Auth, Promise<Session>>()
 
 /**
- * Signs the user in by redirect. Resolves with `null` if the user has to decide that, or if the last logins did not lead
- * to a session that this page can see.
+ * Signs the user in by redirect. Resolves with `null` if the user has to decide about a login, or if the last logins
+ * did not lead to a session that this page can see.
  */
 export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Session | null> => {
   if (document.prerendering) {
@@ -36,7 +36,7 @@ export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Sessio
   return login
 }
 
-/** Records a login. Returns false if there were too many, or if it cannot be recorded. */
+/** Records a login. Returns false if there were too many logins, or if the login cannot be recorded. */
 const record = () => {
   const now = Date.now()
   try {

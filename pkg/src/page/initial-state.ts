@@ -1,7 +1,7 @@
-/** The state before a connection. */
+/** The state of an `Auth` before it connects. */
 import type { AuthState } from './auth.js'
 
-/** The state of every `Auth` at first. A server renders it, and so does a page while it takes over the server's HTML. */
+/** The first state of every `Auth`. A server renders this state, and a page renders it during hydration. */
 export const INITIAL_STATE: AuthState<never> = {
   status: 'connecting',
   error: null,

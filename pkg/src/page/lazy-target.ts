@@ -14,7 +14,7 @@ export interface LazyTarget extends EventTarget {
   onerror?: (event: Event) => void
 }
 
-/** A client whose event sources and sockets may be created before it is connected. */
+/** A client that accepts targets that the app created before the client was connected. */
 export interface LazyClient extends Strongroom {
   eventSource(url: string | URL, init?: EventSourceInit, target?: LazyTarget): EventSource
   webSocket(url: string | URL, protocols?: string | string[], target?: LazyTarget): WebSocket
@@ -36,7 +36,7 @@ export const createTarget = (url: string | URL): LazyTarget => {
   return target
 }
 
-/** Closes a target that has no implementation. */
+/** Closes a target that has no implementation, and fires an `error` event at it. */
 export const failTarget = (target: LazyTarget, error: unknown): void => {
   target.close()
   const failed = new ErrorEvent('error', { error })

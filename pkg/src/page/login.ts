@@ -15,7 +15,10 @@ export { follow, settle } from './popup-login.js'
 /** The key in sessionStorage of the options of this tab's last redirect login. */
 const LAST_OPTIONS = 'strongroom.asked'
 
-/** Everything that a login needs of its page. connect.ts passes its own functions, so that this file has no copies. */
+/**
+ * Everything that a login needs of its page. connect.ts passes its own functions, so that the bundle of this file does
+ * not contain copies of them.
+ */
 interface LoginContext {
   /** The page's URL when the login began. */
   href: string
@@ -31,9 +34,10 @@ interface LoginContext {
 /**
  * Begins a login. Resolves when it is complete; in redirect mode the page is gone by then.
  *
- * In redirect mode it first waits for a callback of this page that is in flight, or begins in this turn, such as when a
- * route guard runs during `handleCallback()`. If the callback succeeds and these options require nothing more, no other
- * login starts. Without this, guard and callback would send the page back and forth forever.
+ * In redirect mode this function first waits for a callback of this page that is in flight, or begins in this turn. A
+ * route guard may call `login()` during `handleCallback()`, for example. If the callback succeeds and `options`
+ * requires nothing more, no other login starts. Otherwise guard and callback would send the page back and forth
+ * forever.
  */
 export const login = (
   connection: Connection,
@@ -50,7 +54,8 @@ export const login = (
       detectClose,
       ...parameters
     } = options
-    // Without the options that only save the user some typing, because they identify the user.
+    // `loginHint` and `uiLocales` are left out: they only save the user some typing, and must not be stored, because
+    // they may identify the user.
     const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
     const canceled = () => refuse('login_canceled')
     if (signal?.aborted) return resolve(canceled())
@@ -63,7 +68,7 @@ export const login = (
       hasEnded = true
       for (const stop of stops) stop()
       popup?.close()
-      // A second failure must not be an unhandled rejection.
+      // If the promise is settled already, this failure must not become an unhandled rejection.
       failure?.catch(() => {})
       resolve(failure)
     }
@@ -77,16 +82,17 @@ export const login = (
         try {
           sessionStorage.setItem(LAST_OPTIONS, demand)
         } catch {
-          // Without storage, a guard that asks for a step-up each time always gets one.
+          // Without the stored options, a guard that asks for a step-up each time causes another login each time.
         }
         return location.assign(url)
       }
-      // The popup still shows a page of this origin, so no policy of a provider makes it look closed.
+      // The popup still shows a page of this origin, so `closed` is reliable. A Cross-Origin-Opener-Policy of the
+      // provider cannot make the popup look closed yet.
       if (popup.closed) return giveUp(canceled())
       stops.push(follow(connection, url, giveUp, detectClose && popup, canceled))
       popup.location.assign(url)
     }
-    // `t` comes last, because an app may pass options of a URL's query.
+    // `t` comes last, because an app may pass parameters of a URL's query as options, and these must not replace `t`.
     const request = { mode, ...parameters, returnTo: ownPath(returnTo), t: 'login' } as const
     let id = 0
     let hasEnded = false
@@ -96,7 +102,7 @@ export const login = (
         {
           respond(message) {
             if (message.t === 'done') return end()
-            // The URL of the provider, or the code that the user types in on another device.
+            // The message contains the URL of the provider, or the code that the user types in on another device.
             const { url } = message as { url?: string }
             url ? go(webUrl(url)).catch(fail) : onCode!(message as DeviceCode)
             return true
@@ -107,10 +113,12 @@ export const login = (
       )
     }
     const beginAfterCallback = async () => {
-      // Frameworks run the effects of child components first: `handleCallback()` may follow in this turn.
+      // Frameworks run the effects of child components first, so a parent component may call `handleCallback()` in this
+      // turn.
       await null
       if (await callback()) {
-        // This response arrives after the announcement of the session if another connection has finished the callback.
+        // If another connection has finished the callback, the vault announces the session to this page. The response
+        // to `inspect` arrives after this announcement.
         await connection.query({ t: 'inspect' }).catch(() => {})
         if (hasSession() && (demand === '{}' || demand === sessionStorage.getItem(LAST_OPTIONS))) return end()
       }

@@ -4,7 +4,8 @@
 export const CHECK_INTERVAL = 500
 
 /**
- * The number of checks at which a popup must look closed. A popup also looks closed when it returns to a page whose
- * policy separates it, until the script of that page has sent a message.
+ * The number of checks that must find a popup closed before the login is canceled. A popup also looks closed when it
+ * returns to a page whose Cross-Origin-Opener-Policy separates it from its opener, until the script of that page has
+ * sent a message.
  */
 export const MIN_CHECKS = 10

@@ -1,9 +1,10 @@
 /**
  * Popup logins. A page loads this file with the first popup login.
  *
- * If tabs do not share a worker, the opener's vault began the login. The popup's page passes the response to the opener by
- * a BroadcastChannel, since the provider may have separated the popup from its opener. The code in the response is
- * useless without the verifier in the opener's vault. A vault on an origin of its own gets the response there.
+ * If tabs do not share a worker, the opener's vault began the login. The popup's page passes the response to the opener
+ * by a BroadcastChannel, since the provider may have separated the popup from its opener. The code in the response is
+ * useless without the verifier in the opener's vault. A vault on an origin of its own gets the response on that origin,
+ * without this channel.
  */
 import { stateOf } from './address.js'
 import type { CallbackResult } from './api.js'
@@ -48,9 +49,10 @@ export const follow = (
   const watch = async () => {
     if (!watched || !watched.closed || ++checks < MIN_CHECKS) return
     clearInterval(timer)
-    // This response arrives after the end of the login, if the vault has announced it.
+    // Messages of the vault arrive in order. If the vault has announced the end of the login, the announcement arrives
+    // before the response to `inspect`.
     await connection.query({ t: 'inspect' }).catch(() => {})
-    // The popup also closes itself as soon as it has passed on its response.
+    // If the response has arrived, the popup has closed itself, and the login is not canceled.
     if (!(await (awaited as AwaitedResponse).hasArrived()) && !isOver) giveUp(canceled!())
   }
   const timer = watched ? setInterval(watch, CHECK_INTERVAL) : 0
@@ -86,7 +88,10 @@ const awaitResponse = (
   return { stop: () => channel.close(), hasArrived: async () => isThere }
 }
 
-/** Finishes the login in the popup, and closes it. Calls `notOurs` if the response belongs to another library. */
+/**
+ * Runs in the popup: finishes the login, and closes the popup. Calls `notOurs` if the response belongs to another
+ * library.
+ */
 export const settle = async (
   connection: Connection,
   response: URL,
@@ -95,7 +100,7 @@ export const settle = async (
   if ('port' in connection.at) announce(response)
   else if (await passResponse(response)) return closePopup()
   const settled = await connection.query({ t: 'callback', url: response.href }).catch((error) => {
-    // The opener also gets the error.
+    // The popup closes, because the opener gets the same error.
     window.close()
     throw error
   })
@@ -126,8 +131,8 @@ const passResponse = (response: URL): Promise<boolean> =>
   })
 
 /**
- * Closes the popup. If script may not close the window, the page continues. A page in a frame does not continue: the
- * surrounding page, which resumes its session by it, removes the frame.
+ * Closes the popup. If script may not close the window, the promise resolves after a second, and the page continues. In
+ * a frame the promise stays pending: the surrounding page uses the frame to resume its session, and removes the frame.
  */
 const closePopup = (): Promise<null> => {
   window.close()

@@ -3,9 +3,9 @@ import type { LoginOptions } from './api.js'
 import type { Connection } from './connection.js'
 
 /**
- * Opens a popup if `mode` is `popup`. This happens in the same task as the click, or the browser would block it, and
- * before the request, because Firefox delivers messages while it opens a window. No popup opens if the login is canceled
- * or the vault has ended.
+ * Opens a popup if `mode` is `popup`. The popup opens in the task of the click, because the browser would block it
+ * otherwise. The popup opens before the request is sent, because Firefox delivers messages while it opens a window. No
+ * popup opens if the login is canceled or the vault has ended.
  */
 export const openPopup = (
   connection: Connection,
@@ -13,8 +13,9 @@ export const openPopup = (
 ): Window | null | undefined => {
   if (mode !== 'popup' || signal?.aborted || connection.hasEnded()) return
   const popup = window.open('', '_blank', 'popup,width=480,height=640')
-  // With an opener, the provider's page could navigate the app's page. Without one, a popup that shows the provider's
-  // page stays open when the login is canceled, as it does anyway if the provider's policy separates it.
+  // With an opener, the provider's page could navigate the app's page. Without an opener, a popup that shows the
+  // provider's page stays open when the login is canceled. A Cross-Origin-Opener-Policy of the provider would have the
+  // same effect.
   if (popup) popup.opener = null
   return popup
 }

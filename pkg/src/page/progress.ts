@@ -15,7 +15,8 @@ export const watched = (connection: Connection, onProgress: (progress: Progress)
 const watch = (connection: Connection, onProgress: (progress: Progress) => void): Connection => ({
   ...connection,
   send(request, message, payload) {
-    // An exception of the callback is reported, like that of an event listener, and does not affect the call.
+    // An exception that `onProgress` throws is reported like an exception of an event listener, and does not affect the
+    // call.
     const report = (progress: Progress) => {
       try {
         onProgress(progress)
@@ -37,7 +38,7 @@ const watch = (connection: Connection, onProgress: (progress: Progress) => void)
         chunk(chunk) {
           if (chunk) {
             loaded += chunk.length
-            // Content-Length of a compressed response is the compressed length.
+            // For a compressed response, Content-Length is the compressed length, and `loaded` may exceed it.
             if (total !== null && loaded > total) total = null
           }
           request.chunk?.(chunk)
@@ -52,7 +53,7 @@ const watch = (connection: Connection, onProgress: (progress: Progress) => void)
 
 /**
  * Reports the upload. A stream is reported chunk by chunk. Other bodies are reported when the response begins, since
- * browsers give scripts no earlier sign.
+ * browsers do not tell scripts earlier that a body was sent.
  */
 const watchUpload = (payload: Payload, report: (progress: Progress) => void) => {
   if (payload instanceof ReadableStream) {

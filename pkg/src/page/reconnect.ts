@@ -38,21 +38,21 @@ export const renew = async (
   return next
 }
 
-/** A shared worker ends with its last page. */
+/** Ends a dedicated worker, or releases a frame. A shared worker ends by itself with its last page. */
 const release = (worker: AnyWorker) => {
   if ('terminate' in worker) worker.terminate()
   if ('release' in worker) worker.release()
 }
 
 /**
- * Moves from an outdated vault to the vault of the worker that the page's function makes now. Pending operations finish
- * with the old vault. If the function makes the same worker again, such as a shared worker of the same address, the page
- * stays until the old vault stops.
+ * Moves the page from an outdated vault to the vault of the worker that the page's function makes now. Pending
+ * operations finish with the old vault. If the function makes the same worker again, such as a shared worker with the
+ * same URL, the page stays connected to the old vault until that vault stops.
  *
  * If the user signs out in the meantime, the new vault may have read the session before its end was written. The new
  * vault then announces the end a moment later, and the page ignores that session.
  *
- * connect.ts passes in `open`, so that this file does not contain a copy.
+ * connect.ts passes in `open`, so that the bundle of this file does not contain a copy of it.
  */
 export const move = async (
   old: Connection,

@@ -16,21 +16,22 @@ export interface Body {
 }
 
 /**
- * Creates the stream of a body. The vault sends eight chunks without a request, and then four for every `more()`, which
- * is called when the reader has consumed four. The number of chunks in flight is therefore bounded.
+ * Creates the stream of a body. The vault sends eight chunks without a request, and then four more for each `more()`.
+ * `more()` is called each time the reader has consumed four chunks. The number of chunks in flight is therefore
+ * bounded.
  */
 export const openBody = (more: () => void, cancel: () => void): Body => {
   let controller!: ReadableByteStreamController
   let consumed = 0
   const readable = new ReadableStream(
     {
-      // The type of fetch's own responses, if the engine supports it.
+      // The bodies of fetch's own responses are byte streams. Not every engine lets scripts create byte streams.
       type: (globalThis.ReadableByteStreamController && 'bytes') as 'bytes',
       start(given) {
         controller = given
       },
       pull() {
-        // The vault sends so many chunks per request for more.
+        // The vault sends BATCH chunks for each call of `more()`.
         if (consumed < BATCH) return
         consumed -= BATCH
         more()
@@ -47,7 +48,7 @@ export const openBody = (more: () => void, cancel: () => void): Body => {
         controller.enqueue(chunk)
       } else {
         controller.close()
-        // A BYOB reader that waits needs this to see the end.
+        // A pending read of a BYOB reader completes only after this call.
         controller.byobRequest?.respond(0)
       }
     },

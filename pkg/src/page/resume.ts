@@ -1,9 +1,9 @@
 /**
- * Resumes a session without interaction, by a login with `prompt=none` (OpenID Connect Core 3.1.2.1), if `connect()` finds
- * no session. Loaded by pages with the option `resume`.
+ * Resumes a session without interaction, by a login with `prompt=none` (OpenID Connect Core 3.1.2.1), if `connect()`
+ * finds no session. A page loads this file if it uses the option `resume`.
  *
  * Redirect loops cannot occur: each attempt is recorded in this tab before it begins. No attempt is made if it cannot
- * be recorded, soon after another attempt, or at a page whose URL is a response of the provider.
+ * be recorded, if another attempt was made shortly before, or if the page's URL contains a response of the provider.
  */
 import { POPUP_MARK } from '../../glue/constants.js'
 import { isResponse, ownPath, stateOf, webUrl } from './address.js'
@@ -37,7 +37,7 @@ const RECENT = 'strongroom.recent'
 /** The maximum number of attempts in a minute. */
 const MAX_RECENT = 6
 
-/** Seconds between attempts after a failed one, and after a successful one. */
+/** The minimum number of seconds until the next attempt: after a failed attempt, and after a successful one. */
 const PAUSE = 300
 const SHORT_PAUSE = 10
 
@@ -49,8 +49,8 @@ const NAVIGATION_TIMEOUT = 30
 let inFlight: Promise<unknown> | undefined
 
 /**
- * Resolves with `how` if a session was resumed. Rejects only if `how` is not valid. connect.ts passes its own `handled` and
- * `refuse`, so that this file does not contain copies.
+ * Resolves with `how` if a session was resumed. Rejects only if `how` is not valid. connect.ts passes its own `handled`
+ * and `refuse`, so that the bundle of this file does not contain copies of them.
  */
 export const resume = async (
   auth: Strongroom,
@@ -96,7 +96,8 @@ export const resume = async (
   await done.catch(() => {})
   if (inFlight === done) inFlight = undefined
   if (!isBegun && auth.session) write({ at: Date.now(), returnTo: ownPath(), isDone: true })
-  // This response arrives after the announcement of a session that another connection of this page has resumed.
+  // If another connection of this page has resumed a session, the vault announces it. The response to `inspect` arrives
+  // after this announcement.
   if (isBegun) await connection.query({ t: 'inspect' }).catch(() => {})
   return auth.session ? how : undefined
 }
@@ -123,10 +124,10 @@ const begin = (): boolean => {
   const now = Date.now()
   const last = lastAttempt()
   const pause = last?.isDone ? SHORT_PAUSE : PAUSE
-  // Compares the distance, in case the clock was set back.
+  // Uses the absolute difference, in case the clock was set back.
   if (last && Math.abs(now - last.at) < pause * 1000) return false
   try {
-    // In a frame, the frame itself would be redirected.
+    // No attempt is made in a frame, because the frame itself would be redirected.
     if (parent !== window || localStorage.getItem(ENDED)) return false
     const times: number[] = JSON.parse(localStorage.getItem(RECENT) ?? '[]')
     const recent = times.filter((at) => Math.abs(now - at) < 60_000)
@@ -157,7 +158,10 @@ const write = (attempt: Attempt): boolean => {
   }
 }
 
-/** Records final ends of sessions for later tabs and vaults, until the user signs in. */
+/**
+ * Records in localStorage that a session ended for a reason after which only the user may begin another one. The record
+ * is deleted when the user signs in.
+ */
 const recordEnds = (auth: Strongroom) => {
   const record = () => {
     try {
@@ -176,7 +180,10 @@ const recordEnds = (auth: Strongroom) => {
   record()
 }
 
-/** Deletes the record of a failed attempt when the user has signed in. A successful attempt is recorded again. */
+/**
+ * Deletes the record of a failed attempt when the user has signed in. `resume` writes a new record after a successful
+ * attempt.
+ */
 const recordLogins = (auth: Strongroom) => {
   const record = () => {
     const last = auth.session && lastAttempt()
@@ -186,7 +193,7 @@ const recordLogins = (auth: Strongroom) => {
   record()
 }
 
-/** Returns true for the response to a login of another page, by popup or frame. */
+/** Returns true if the URL is the response to a login that another page began with a popup or frame. */
 const isForAnotherPage = (url: URL) => isResponse(url) && stateOf(url)!.endsWith(POPUP_MARK)
 
 /**
@@ -198,7 +205,10 @@ const handToParent = (auth: Strongroom): Promise<never> => {
   return new Promise(() => {})
 }
 
-/** Redirects the page to the provider, and replaces its history entry. Resolves only if the page is not left. */
+/**
+ * Redirects the page to the provider, and replaces its history entry. Resolves only if the browser does not leave the
+ * page.
+ */
 const leavePage = (connection: Connection): Promise<void> =>
   new Promise((resolve) => {
     const returnTo = ownPath()
@@ -213,7 +223,7 @@ const leavePage = (connection: Connection): Promise<void> =>
           location.replace(url)
           return true
         },
-        // The vault cannot begin a login. The app's own login gets the reason.
+        // If the vault cannot begin a login, the promise resolves. The app's own login gets the reason.
         fail: () => resolve(),
       },
       { t: 'login', mode: 'redirect', prompt: 'none', returnTo },
@@ -221,8 +231,8 @@ const leavePage = (connection: Connection): Promise<void> =>
   })
 
 /**
- * Logs in in a hidden frame. For the vault this is a popup login: the page at the redirect URI, in the frame, calls
- * `handleCallback()`, and the login of this page is complete.
+ * Signs the user in in a hidden frame. The vault treats this login as a popup login. The page at the redirect URI runs
+ * in the frame and calls `handleCallback()`, which completes the login of this page.
  */
 const loginInFrame = (connection: Connection): Promise<void> =>
   new Promise((resolve) => {

@@ -1,5 +1,6 @@
 /**
- * Event sources, sockets and progress. A page loads this file with the first of them (src/page/lazy-target.ts).
+ * Event sources, sockets and progress. A page loads this file when it first uses one of these features
+ * (src/page/lazy-target.ts).
  */
 import type { Strongroom } from './api.js'
 import * as source from './event-source.js'
@@ -9,7 +10,7 @@ import type { LazyTarget } from './lazy-target.js'
 export { watched } from './progress.js'
 export { webSocket } from './web-socket.js'
 
-/** Implements an event source by the vault's `fetch`. */
+/** Implements an event source with the vault's `fetch`. */
 export const eventSource = (
   target: LazyTarget,
   _connection: Connection,

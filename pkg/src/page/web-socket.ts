@@ -1,4 +1,7 @@
-/** `WebSocket` (WHATWG WebSockets) that the vault opens with the access token: src/browser/api_socket.rs. */
+/**
+ * Implements `WebSocket` (WHATWG WebSockets). The vault opens the socket with the access token:
+ * src/browser/api_socket.rs.
+ */
 import { errorEvent, defineAttributes } from './define-attributes.js'
 import type { Connection } from './connection.js'
 import type { LazyTarget } from './lazy-target.js'
@@ -10,7 +13,7 @@ const CLOSED = 3
 
 type Data = string | Blob | BufferSource
 
-/** RFC 9110 5.6.2. */
+/** Matches a token (RFC 9110 5.6.2). */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 
 const bytesOf = (text: string) => new TextEncoder().encode(text).length
@@ -20,7 +23,7 @@ const pack = (data: Data): [data: string | Blob | ArrayBuffer, size: number] => 
   if (data instanceof Blob) return [data, data.size]
   if (data instanceof ArrayBuffer) return [data, data.byteLength]
   if (ArrayBuffer.isView(data)) {
-    // Only the part of the buffer that the view shows.
+    // Copies only the part of the buffer that the view covers.
     const { buffer, byteOffset, byteLength } = data
     return [buffer.slice(byteOffset, byteOffset + byteLength), byteLength]
   }
@@ -42,7 +45,7 @@ export const webSocket = (
   let { binaryType = 'blob' } = target as { binaryType?: BinaryType }
   let protocol = ''
   /**
-   * The bytes that the page has sent, the bytes sent when the vault was last asked, and the bytes that the network has.
+   * Numbers of bytes: sent by the page so far, sent when the page last asked the vault, and passed to the network.
    */
   let [sent, sentAtQuestion, transmitted] = [0, 0, 0]
   let isAsking = false
@@ -149,8 +152,9 @@ export const webSocket = (
 }
 
 /**
- * Explains a refused message. The vault module without sockets does not know the message, and is loaded if no rule has
- * `webSocket`. The arguments were checked here already.
+ * Explains why the vault refused the message `socket`. If no rule has `webSocket`, the worker loads a vault module
+ * without sockets, which does not know this message. Invalid arguments cannot be the reason, because this file has
+ * checked them.
  */
 const explain = (error: unknown): unknown => {
   if ((error as { code?: string } | undefined)?.code !== 'message_invalid') return error

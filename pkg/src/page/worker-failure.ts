@@ -1,18 +1,18 @@
 /**
  * Explains why a worker's script did not run. Browsers fire an `error` event without a reason, and a worker object does
- * not have its URL. A separate file, which a page loads only when this happens.
+ * not have its URL. A page loads this file only when a worker fails.
  */
 
-/** Milliseconds for which a worker whose file threw may still give its own reason through the port. */
+/** Milliseconds in which a worker whose file threw may still send its own reason through the port. */
 const REASON_DELAY = 1000
 
-/** Milliseconds for all requests. */
+/** Milliseconds that all requests together may take. */
 const TIME_LIMIT = 5000
 
 /** Milliseconds to wait for an entry of the performance timeline. */
 const ENTRY_DELAY = 300
 
-/** Most files that are checked: the worker's own, and those that it imports. */
+/** The maximum number of files that are checked: the worker's own file, and the files that it imports. */
 const MAX_FILES = 20
 
 const AS_ONE =
@@ -21,8 +21,9 @@ const AS_ONE =
 /**
  * Resolves with an explanation, or with an empty string.
  *
- * @param event The worker's `error` event. A vault's frame looks for the reason itself, and sends a `CustomEvent` with it.
- * @param make The argument of `connect()`. Only a function that makes the worker reveals the worker's URL.
+ * @param event The worker's `error` event. A vault's frame finds the reason itself, and sends a `CustomEvent` with the
+ *   explanation.
+ * @param make The argument `worker` of `connect()`. Only a function that makes the worker reveals the worker's URL.
  */
 export const explain = async (event: Event | undefined, make: unknown): Promise<string> => {
   if (event instanceof CustomEvent) return event.detail
@@ -42,7 +43,10 @@ export const explain = async (event: Event | undefined, make: unknown): Promise<
   )
 }
 
-/** Returns the URL of the worker that this function makes, by calling it with constructors that make no worker. */
+/**
+ * Returns the URL of the worker that `make` creates. Calls `make` while stubs, which create no worker, replace the
+ * constructors of workers.
+ */
 const urlMadeBy = (make: () => unknown): string | undefined => {
   let url: string | undefined
   class Stub extends EventTarget {
@@ -68,7 +72,7 @@ const urlMadeBy = (make: () => unknown): string | undefined => {
   return url
 }
 
-/** Finds out what is wrong with the script at `url`, or with one that it imports. */
+/** Finds out what is wrong with the script at `url`, or with a script that it imports. */
 const findFault = async (
   url: string,
   seen: Set<string>,
@@ -107,7 +111,7 @@ const findFault = async (
 interface File {
   status: number
   type: string
-  /** Empty if it cannot be read. */
+  /** Empty if the source cannot be read. */
   source: string
 }
 

@@ -1,10 +1,10 @@
-/** The codes of errors. docs/errors.md lists them with what to do, and src/base/error.rs is their source. */
+/** The codes of errors. docs/errors.md lists the codes with advice, and src/base/error.rs defines them. */
 
 /** The stable identifier of an error. A released code is never renamed or reused. */
 export type Code =
   /** The configuration passed to `vault()` is wrong; nothing was started. */
   | 'config_invalid'
-  /** A message on a port is not one that the page's wrapper sends. */
+  /** A page sent a message that the vault does not accept. */
   | 'message_invalid'
   /** A documented limit on size or number was exceeded. */
   | 'limit_exceeded'
@@ -14,7 +14,7 @@ export type Code =
   | 'session_ended'
   /** The provider wants the user to interact before it issues another token. */
   | 'interaction_required'
-  /** The user, or the provider for them, refused the request at the authorization endpoint. */
+  /** The user, or the provider on the user's behalf, refused the request at the authorization endpoint. */
   | 'login_denied'
   /** The provider responded to the authorization request with another error. */
   | 'login_failed'
@@ -74,7 +74,7 @@ export type Code =
   | 'socket_blocked'
   /** A request that only the app's own script may send came from another site. */
   | 'cross_site_request'
-  /** A cookie of the handler was not written by the handler. */
+  /** A cookie with the name of a handler's cookie was not written by the handler. */
   | 'cookie_invalid'
   /** Data is sealed with a key that is not configured. */
   | 'key_unknown'
@@ -84,17 +84,17 @@ export type Code =
   | 'session_replayed'
   /** A logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0 section 2.6). */
   | 'logout_token_invalid'
-  /** An upstream did not respond. */
+  /** An upstream API did not respond. */
   | 'upstream_unavailable'
   /** The user did not sign in within the login's time limit. */
   | 'timeout'
   /** The worker's script could not be loaded, or threw before it called `vault()`. */
   | 'worker_failed'
-  /** The worker did not respond to the handshake in time. */
+  /** The worker did not respond to the handshake within the time limit of `connect()`. */
   | 'worker_timeout'
   /** The vault's frame did not load, or another document loaded in its place. */
   | 'frame_blocked'
-  /** The vault's frame did not respond in time. */
+  /** The vault's frame did not respond within the time limit of `connectFrame()`. */
   | 'frame_timeout'
   /** The vault's frame does not serve pages of this origin. */
   | 'origin_not_allowed'

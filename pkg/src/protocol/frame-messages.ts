@@ -8,7 +8,7 @@
 
 import type { VaultMessage } from './messages.js'
 
-/** The page's first message, which passes the port for all others to the frame's window. */
+/** The page's first message, which passes the port for all other messages to the frame's window. */
 export const FRAME_HANDSHAKE = 'strongroom frame 1'
 
 /** The start of the fragment of the app's URL after a redirect login. The login's `state` follows. */
@@ -20,11 +20,14 @@ export type FrameRequest =
   | { t: 'connect' }
   /** Requests a lock of the vault's origin. Response: `granted`. */
   | { t: 'lock'; id: number; name: string }
-  /** Releases the lock, or cancels the request for it. */
+  /** Releases the lock that request `id` got, or cancels this request. */
   | { t: 'unlock'; id: number }
   /** The provider has responded to the login with this `state`, and the vault finishes it. Response: `settled`. */
   | { t: 'callback'; id: number; state: string }
-  /** A popup is at the provider. The vault finishes its login as soon as there is a response. Then `settled`. */
+  /**
+   * A popup shows the provider's page. The vault finishes the popup's login as soon as the provider has responded.
+   * Response: `settled`.
+   */
   | { t: 'await'; id: number; state: string }
   /** Asks if the response that request `of` awaits has arrived. Response: `looked`. */
   | { t: 'look'; id: number; of: number }
@@ -36,9 +39,9 @@ export type Warning = Extract<VaultMessage, { t: 'warning' }>
 
 /** The messages of the frame. */
 export type FrameResponse =
-  /** The page's origin is on the list. */
+  /** The page's origin is among the `apps` of the frame. */
   | { t: 'here' }
-  /** The page's origin is not on the list, or the frame's page is misconfigured. Nothing follows. */
+  /** The page's origin is not among the `apps`, or the frame's page is misconfigured. No more messages follow. */
   | { t: 'refused'; code: string; message: string }
   /** The worker could not be started. `message` is the reason, or empty. */
   | { t: 'worker_failed'; message: string }

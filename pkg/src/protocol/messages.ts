@@ -7,24 +7,26 @@
  * - `[text]` or `[text, payload]`: control. `text` is the JSON of one of the types below; `payload` is a value that
  *   JSON cannot represent (a request's body, a response's header list).
  * - `[id, chunk]`: a chunk of the body of call `id`: bytes, `null` at the end, `false` if the connection broke.
- * - a string, from the vault, once on every port: the name of a lock (Web Locks) that its worker holds as long as it
- *   runs. A page that gets the lock knows that the worker is gone.
+ * - a string, from the vault, once on every port: the name of a lock (Web Locks) that the vault's worker holds as long
+ *   as it runs. A page that gets the lock knows that the worker is gone.
  * - `id`, an integer, from the page: a request for four more chunks of the body of call `id`.
  * - a number that is not an integer, from the page, once: the name of the lock that the page holds.
  *
- * The vault parses `text` with its own strict reader; src/vault/message.rs is the other side.
+ * The vault parses `text` with its own strict reader: src/vault/message.rs.
  */
 
 /** The message by which a page hands a port to the vault's worker. */
 export const HANDSHAKE = 'strongroom'
 
-/** The JSON of a page's last message. The worker also sends it to the core in the name of a page that is gone. */
+/**
+ * The JSON of a page's last message. The worker also sends this message to the core on behalf of a page that is gone.
+ */
 export const BYE = '{"t":"bye"}'
 
 /** Returns the name of the Web Lock that a page holds as long as it exists. */
 export const lockName = (name: number): string => `strongroom ${name}`
 
-/** The messages that a page sends to the frame. `id` is unique within its port and identifies the response. */
+/** The messages that a page sends to the vault. `id` is unique within its port and identifies the response. */
 export type PageMessage =
   /**
    * The first message on every port. Response: `ready` or `failed`. A second `hello` has no effect. `loaded`: the time
@@ -87,7 +89,7 @@ export interface Demand {
 export interface DeviceCode {
   /** The code that the user types in. */
   userCode: string
-  /** The page where the user types it in. */
+  /** The URL of the page where the user types in the code. */
   verificationUri: string
   /** The same URL with the code in it, for a QR code. */
   verificationUriComplete?: string
@@ -95,7 +97,7 @@ export interface DeviceCode {
   expiresAt: number
 }
 
-/** The head of a request, as `Request` normalized it. */
+/** The head of a request, with the values that the platform's `Request` has normalized. */
 export interface RequestHead {
   url: string
   method: string
@@ -134,8 +136,9 @@ export type VaultMessage =
   /** A callback was processed. `popup`: the login belongs to another page, and this popup must close. */
   | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
   /**
-   * The session began, was refreshed, or ended (`null`, with the reason). Sent to every port. `elsewhere`: true if a user
-   * is signed in in another vault of this origin and client, and not in this one; absent if that is not known.
+   * The session began, was refreshed, or ended (`null`, with the reason). Sent to every port. `elsewhere`: true if a
+   * user is signed in in another vault of this origin and client, and not in this one; absent if the vault does not
+   * know.
    */
   | {
       t: 'session'
@@ -165,7 +168,7 @@ export type VaultMessage =
   | { t: 'network_error'; id: number }
   /**
    * Operation `id` was refused or failed. `login`: the options of a login that would satisfy the API. `returnTo`, for a
-   * callback: the path where the user was when the login began. The page's error has both.
+   * callback: the path where the user was when the login began. The error that the page throws has both members.
    */
   | { t: 'error'; id: number; code: string; message: string; login?: Demand; returnTo?: string }
   /**
@@ -250,7 +253,7 @@ export type EndReason =
 /** A token or pending login that the vault holds. */
 export interface Holding {
   kind: 'access_token' | 'refresh_token' | 'id_token' | 'pending_login'
-  /** The time from which the vault holds it, in milliseconds since the Unix epoch. */
+  /** The time at which the vault got the token or began the login, in milliseconds since the Unix epoch. */
   since: number
   /** Milliseconds since the Unix epoch; `null` if not known. */
   expiresAt: number | null
@@ -258,7 +261,10 @@ export interface Holding {
   generation: number | null
   /** The first 8 hexadecimal digits of a salted hash; the salt never leaves the vault. */
   fingerprint: string | null
-  /** For an access token of its own resource (docs/resources.md): the rule's option, or `null`. */
+  /**
+   * The option of the same name in the rule to which the access token belongs (docs/resources.md), or `null`. The same
+   * holds for `audience` and `scope`.
+   */
   resource?: string | null
   audience?: string | null
   scope?: string | null

@@ -13,14 +13,14 @@ const ADVICE: Record<string, string> = {
   insufficient_scope: "Add it to scope in the handler's configuration.",
 }
 
-/** Rejects with an error of the handler. */
+/** Rejects with an error of the handler, and with advice for the handler's configuration. */
 export const rejectWith = (refuse: typeof Refuse, code: string, message: string): Promise<never> =>
   refuse(code, message).catch((error: StrongroomError) => {
     if (ADVICE[code]) error.message = `${message}. ${ADVICE[code]}`
     throw error
   })
 
-/** Returns the URL to which a request for `address` is sent; `undefined` if no route covers it. */
+/** Returns the URL to which a request for `address` is sent; `undefined` if no route covers `address`. */
 export const routeUrl = (config: HandlerConfig, address: string): string | undefined => {
   const { href, origin } = new URL(address)
   if (origin === location.origin) return href
@@ -83,7 +83,7 @@ export const handlerFetch = (
     return isRouted ? withUrl(response, url) : response
   }
 
-  /** Rejects a call with the handler's error, after it has updated the session accordingly. */
+  /** Updates the session according to the handler's error, and rejects the call with this error. */
   const rejectCall = (
     { code, message, reason, login: demand }: HandlerError,
     input: RequestInfo | URL,
@@ -115,7 +115,7 @@ export const handlerFetch = (
   return send
 }
 
-/** Returns the same request for another URL. */
+/** Returns a copy of the request with another URL. */
 const copyRequest = (
   url: string,
   { method, cache, integrity, keepalive, redirect }: Request,
@@ -156,7 +156,8 @@ const withProgress = (
   body: Blob | ReadableStream | undefined,
   onProgress: (progress: Progress) => void,
 ): Response => {
-  // An exception of the callback is reported, like that of an event listener, and does not affect the response.
+  // An exception that `onProgress` throws is reported like an exception of an event listener, and does not affect the
+  // response.
   const report = (progress: Progress) => {
     try {
       onProgress(progress)
@@ -171,7 +172,7 @@ const withProgress = (
   const count = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
       loaded += chunk.byteLength
-      // Content-Length of a compressed response is the compressed length.
+      // For a compressed response, Content-Length is the compressed length, and `loaded` may exceed it.
       if (total !== null && loaded > total) total = null
       controller.enqueue(chunk)
       report({ type: 'download', loaded, total })

@@ -1,10 +1,13 @@
 /** Requests to the endpoints of a token handler (`strongroom/edge`), and the errors in its responses. */
 import type { Demand, EndReason } from '../api.js'
 
-/** The header of requests by the app's scripts, and of the handler's own errors: src/edge/csrf.rs, response.rs. */
+/**
+ * The header that marks requests of the app's scripts (src/edge/csrf.rs), and errors of the handler itself
+ * (src/edge/response.rs).
+ */
 export const MARK = 'x-strongroom'
 
-/** An error of the handler's own: src/edge/response.rs. */
+/** An error of the handler itself, not of an upstream: src/edge/response.rs. */
 export interface HandlerError {
   code: string
   message: string
@@ -43,7 +46,7 @@ export const handlerRequests = (base: string, timeout: number, closed: AbortSign
     }),
 })
 
-/** Reads the handler's error from a response. Responses of upstream APIs do not have the header. */
+/** Reads the handler's error from a response. Responses of upstream APIs do not have the header `x-strongroom`. */
 export const errorIn = async (response: Response): Promise<HandlerError | undefined> => {
   if (!response.headers.has(MARK)) return
   return ((await response.json().catch(() => null)) as { error: HandlerError } | null)?.error

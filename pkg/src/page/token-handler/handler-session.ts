@@ -7,7 +7,7 @@ import type { EndReason, Events, Session } from '../api.js'
 import type { TraceEvent } from '../../protocol/messages.js'
 import { errorIn, type HandlerConfig, type HandlerError, type HandlerRequests } from './handler-requests.js'
 
-/** Seconds between reads that have no other reason than that the page is shown or focused. */
+/** The minimum number of seconds between reads that happen only because the page is shown or focused. */
 const READ_INTERVAL = 5
 
 /** The longest delay of a timer, in milliseconds. */
@@ -20,7 +20,10 @@ export interface FailedRead {
   after: number
 }
 
-/** A tab's announcement to the others: when its session began, and why it ended. A tab with another session reads again. */
+/**
+ * A tab's announcement to other tabs: when its session began, and why its last session ended. A tab with a different
+ * session reads the session again.
+ */
 interface TabMessage {
   startedAt: number | null
   reason: EndReason | null
@@ -37,9 +40,9 @@ export const handlerSession = (
 ) => {
   let session: Session | null = null
   let reason: EndReason | null = null
-  /** The reason that another tab has announced. */
+  /** The end reason that another tab has announced. */
   let announcedReason: EndReason | null = null
-  /** The handler's clock minus this one's, in milliseconds. */
+  /** The handler's clock minus the browser's clock, in milliseconds. */
   let skew = 0
   /** Increases when the session ends without a read. The response to an earlier read is then out of date. */
   let epoch = 0
@@ -71,7 +74,7 @@ export const handlerSession = (
     const [startedBefore, startedAt] = [before?.startedAt ?? null, next?.startedAt ?? null]
     const stateBefore = JSON.stringify([session, reason])
     session = next
-    // If nobody gives a reason, the browser or its user has removed the cookie.
+    // If neither the handler nor another tab gives a reason, the browser or its user has removed the cookie.
     if (before && !next) reason = endReason ?? announcedReason ?? 'storage_lost'
     else if (next) reason = null
     if (startedBefore !== startedAt) {
@@ -111,7 +114,8 @@ export const handlerSession = (
       }
       const body = (await response.json()) as { session: Session | null; reason?: EndReason }
       const difference = Date.parse(response.headers.get('date') ?? '') - Date.now()
-      // The header is rounded to seconds, and the response took time to arrive.
+      // Smaller differences are ignored, because the `Date` header is rounded to seconds and the response took time to
+      // arrive.
       skew = Math.abs(difference) > 5000 ? difference : 0
       if (epochBefore === epoch) adopt(body.session, body.reason)
     } catch {
@@ -122,7 +126,10 @@ export const handlerSession = (
 
   let reading: ReturnType<typeof readOnce> | undefined
   let nextMark: string | undefined
-  /** Reads the session. Callers share one request; those that come during it share one more. */
+  /**
+   * Reads the session. Concurrent callers share one request. Callers that arrive during this request share a second
+   * request.
+   */
   const read = (mark: string = BACKGROUND): ReturnType<typeof readOnce> => {
     nextMark = nextMark === USER ? USER : mark
     return (reading ??= (async () => {
@@ -168,7 +175,7 @@ export const handlerSession = (
   }
 
   /**
-   * Called for messages of other tabs. A login popup ends on a page that closes it and sends 0
+   * Called for messages of other tabs. A login popup ends on a page that closes the popup and sends 0
    * (src/edge/endpoints/client_config.rs).
    */
   const onTabMessage = ({ data }: MessageEvent<TabMessage | 0>) => {

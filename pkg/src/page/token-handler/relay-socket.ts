@@ -1,4 +1,7 @@
-/** A socket that an app created before the client was connected: the browser's own `WebSocket` behind a lazy target. */
+/**
+ * Implements a socket that an app created before the client was connected: a lazy target relays the browser's own
+ * `WebSocket`.
+ */
 import { defineAttributes } from '../define-attributes.js'
 import type { LazyTarget } from '../lazy-target.js'
 
@@ -10,7 +13,7 @@ export const relaySocket = (target: LazyTarget, socket: WebSocket): void => {
   if (binaryType) socket.binaryType = binaryType
   for (const type of TYPES) {
     socket.addEventListener(type, (event) => {
-      // The events of a socket have only members that their constructors take.
+      // The constructors of these events accept every member of the event, so the original event serves as the options.
       const Same = event.constructor as new (type: string, init: EventInit) => Event
       target.dispatchEvent(new Same(type, event))
     })
@@ -42,6 +45,6 @@ export const relaySocket = (target: LazyTarget, socket: WebSocket): void => {
     send: (data: string | Blob | BufferSource) => socket.send(data as string),
     close: (code?: number, reason?: string) => socket.close(code, reason),
   })
-  // The app closed it before it was opened.
+  // The app closed the target before the socket was created.
   if (readyState) socket.close()
 }

@@ -17,7 +17,10 @@ import { errorIn, handlerRequests, type HandlerConfig, type HandlerRequests } fr
 import { handlerSession, type HandlerSession } from './handler-session.js'
 import { relaySocket } from './relay-socket.js'
 
-/** See `connect` of connect.ts, which passes its own functions in the last three parameters so that this file does not contain copies. */
+/**
+ * See `connect` of connect.ts, which passes its own functions in the last three parameters so that the bundle of this
+ * file does not contain copies of them.
+ */
 export const connect = async (
   address: string,
   timeout: number,
@@ -89,7 +92,8 @@ export const connect = async (
       }
       const { url, revoked } = (await response.json()) as { url: string; revoked: boolean }
       if (state.session) state.end('logged_out')
-      // The handler's URL redirects to the provider: the provider's own URL contains the ID token.
+      // `url` is a URL of the handler, which redirects to the provider. Scripts do not get the provider's URL, because
+      // it contains the ID token.
       if (provider) location.assign(new URL(url, location.origin))
       return { revoked }
     },
@@ -101,12 +105,12 @@ export const connect = async (
       for (const stop of stops) stop()
       state.close()
       for (const socket of sockets) socket.close()
-      // Everything pending fails with this error.
+      // Every pending request fails with this error.
       refuse('closed').catch((error) => closing.abort(error))
     },
   }
   state.openChannel()
-  // Another tab may have a different session, or none: this page may come from the login.
+  // Tells other tabs about the session, because this page may have just come back from a login.
   state.announce()
   const stops = [
     watchUser((event) => (event === 'active' ? state.onUserActivity() : state.onPageShown())),
