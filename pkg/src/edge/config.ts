@@ -1,7 +1,7 @@
 import { StrongroomError } from '../page/error.js'
 import { type CoordinatorSource, failed } from './coordinators/coordinator.js'
 
-/** A value, or a function that takes it from the platform's `env`: `env => env.CLIENT_SECRET`. */
+/** A value, or a function that reads the value from the platform's `env`: `env => env.CLIENT_SECRET`. */
 export type FromEnv<T> = T | ((env: any) => T)
 
 /** The configuration of a token handler, which is read with the first request and cannot change afterwards. */
@@ -10,7 +10,7 @@ export interface TokenHandlerConfig {
   issuer: FromEnv<string>
   /** This client, as registered with the provider. */
   client: {
-    /** RFC 6749 2.2. */
+    /** The client identifier (RFC 6749 2.2). */
     id: FromEnv<string>
     /** The client's authentication at the provider's endpoints. */
     auth: ClientAuth
@@ -19,8 +19,8 @@ export interface TokenHandlerConfig {
   cookie: {
     /**
      * Keys of 32 random bytes each, in base64 (`openssl rand -base64 32`): an array, or one string with spaces or
-     * commas between them. The first key seals, all keys open. To replace a key, first append the new one, then put it
-     * first: see "Replace a key" in docs/edge.md.
+     * commas between them. The handler seals with the first key, and opens with any key. To replace a key, first append
+     * the new key, and later move it to the front: see "Replace a key" in docs/edge.md.
      */
     keys: FromEnv<string | string[]>
     /** The beginning of cookie names, after the prefix. Default `strongroom`. */
@@ -31,7 +31,8 @@ export interface TokenHandlerConfig {
      */
     sameSite?: 'lax' | 'strict'
     /**
-     * Use the prefix `__Host-Http-` instead of `__Host-`. In browsers that support it, only HTTP can set such cookies.
+     * Use the prefix `__Host-Http-` instead of `__Host-`. In browsers that support this prefix, only HTTP responses can
+     * set such cookies.
      */
     httpPrefix?: boolean
   }
@@ -47,31 +48,40 @@ export interface TokenHandlerConfig {
      */
     storage?: 'sealed-in-cookie' | 'in-store'
     /**
-     * The interval in seconds at which an isolate reads a session's record again: after a logout, a copied cookie
-     * remains valid in another isolate for this long. 0: at every request. Default 10.
+     * The interval in seconds at which an isolate reads a session's record from the coordinator again. After a logout,
+     * a copied cookie remains valid in another isolate for up to this time. 0: the record is read at every request.
+     * Default 10.
      */
     recheck?: number
-    /** Seconds for which a cookie remains valid after one of a later generation was presented. Default 60. */
+    /** Seconds for which a cookie remains valid after a cookie of a later generation was presented. Default 60. */
     grace?: number
   }
-  /** The routes to upstreams, which get the access token. The longest prefix wins. */
+  /**
+   * The routes to upstreams, which are the APIs that get the access token. If several prefixes match a path, the
+   * longest one applies.
+   */
   routes?: Route[]
   /**
    * The store that coordinates isolates: `durableObject(…)`, `redis(…)`, `denoKv(…)` or, for one process,
    * `inIsolate()`.
    */
   coordinator: CoordinatorSource
-  /** Space-separated; must contain `openid`. Default `openid offline_access`. */
+  /** The scopes of a login, separated by spaces. They must contain `openid`. Default `openid offline_access`. */
   scope?: string
   /** The path of the handler's own endpoints. Default `/auth`. */
   base?: string
-  /** The origin that browsers see, if TLS ends before the handler and requests arrive with another. */
+  /**
+   * The origin that browsers see. Set this option if a proxy terminates TLS and requests arrive with another origin.
+   */
   origin?: FromEnv<string>
   /** The ID token's claims that the page may see, besides `sub`. */
   claims?: string[]
   /** `'always'`: each login asks for consent (`prompt=consent`). Default `'provider'`: the provider decides. */
   consent?: 'provider' | 'always'
-  /** `'warn'` (default) logs `scope_exceeded` if scopes beyond the request are granted; `'refuse'` fails the login. */
+  /**
+   * `'warn'` (default) logs `scope_exceeded` if the provider grants scopes that the login did not request; `'refuse'`
+   * fails such a login.
+   */
   unrequestedScopes?: 'warn' | 'refuse'
   /** Audiences that an ID token may name besides the client although it has no `azp`. Default: none. */
   trustedAudiences?: string[]
@@ -79,7 +89,7 @@ export interface TokenHandlerConfig {
   authorizationParams?: Record<string, string>
   /** Names of parameters that pages may add to a login's URL. Default: none. */
   loginParams?: string[]
-  /** Push authorization requests to the provider (RFC 9126). Default: if the provider requires it. */
+  /** Push authorization requests to the provider (RFC 9126). Default: only if the provider requires it. */
   par?: boolean
   /**
    * Bind the tokens to a key (RFC 9449). Each login generates a key, which is sealed with its session, and proofs are
@@ -110,9 +120,9 @@ export interface TokenHandlerConfig {
 /** The client's authentication (OpenID Connect Core 9). */
 export type ClientAuth =
   | { method: 'client_secret_basic' | 'client_secret_post'; secret: FromEnv<string> }
-  /** The private key is a JWK; `alg` defaults to the key's own. */
+  /** The private key is a JWK; `alg` defaults to the `alg` of the key. */
   | { method: 'private_key_jwt'; key: FromEnv<JsonWebKey & { kid?: string }>; alg?: string }
-  /** A public client: PKCE alone protects it. */
+  /** A public client, which does not authenticate: only PKCE protects its codes. */
   | { method: 'none' }
 
 /** A part of the app that an upstream serves. */
@@ -123,11 +133,11 @@ export interface Route {
   upstream: FromEnv<string>
   /**
    * The URL by which pages call the route, besides the prefix: an absolute URL that ends in `/`, usually the API's own.
-   * Pages learn it from `GET <base>/config`, so `auth.fetch` of `connect('/auth')` sends calls to that URL here.
-   * Default: none. Pages never learn `upstream`.
+   * Pages get this URL from `GET <base>/config`, so `auth.fetch` of `connect('/auth')` sends calls for this URL to the
+   * route. Default: none. Pages never learn `upstream`.
    */
   url?: FromEnv<string>
-  /** In capitals. Default `['GET']`. */
+  /** The allowed methods, in capital letters. Default `['GET']`. */
   methods?: string[]
   /**
    * The check of responses for the access token. Default `refuse`: a response with the token fails with
@@ -136,32 +146,34 @@ export interface Route {
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
    * Request headers that go to the upstream although the handler removes them by default, such as `['X-Api-Key']`. `_`
-   * counts as `-`. Some headers cannot be allowed, such as `Authorization` and `Cookie`. docs/edge.md has the list.
+   * counts as `-`. Some headers cannot be allowed, such as `Authorization` and `Cookie`. docs/edge.md lists these
+   * headers.
    */
   allowHeaders?: string[]
-  /** More request headers that do not go to the upstream. */
+  /** Additional request headers that the handler removes. */
   denyHeaders?: string[]
   /**
-   * Let users navigate there from the app or by hand: a GET without the header `X-Strongroom`. The response becomes a
-   * page in a sandbox without scripts, or a download. Without a session, users sign in first and return, if the path
-   * has at most 1024 characters and no other site started the navigation. Default false.
+   * Let users navigate to the route's URLs, by a link of the app or by typing the URL. Such a request is a GET without
+   * the header `X-Strongroom`. The response becomes a page in a sandbox without scripts, or a download. Without a
+   * session, users sign in first and return, if the path has at most 1024 characters and no other site started the
+   * navigation. Default false.
    */
   navigate?: boolean
   /**
    * Tell pages which login an API demands when it refuses a call with `insufficient_user_authentication` (RFC 9470) or
-   * `insufficient_scope` (RFC 6750 3.1): by the errors `step_up_required` and `insufficient_scope`, instead of the
-   * API's response. Default false.
+   * `insufficient_scope` (RFC 6750 3.1). Instead of the API's response, pages get the error `step_up_required` or
+   * `insufficient_scope`. Default false.
    */
   stepUp?: boolean
 }
 
-/** Returns the configuration for the core as JSON, with all values from `env`. */
+/** Returns the configuration for the core as JSON. Each function is replaced by the value that it reads from `env`. */
 export const configJson = (config: TokenHandlerConfig, env: unknown): string => {
   const { coordinator, log, onSessionEnd, ...rest } = config
   return JSON.stringify(resolved(rest, env))
 }
 
-/** Replaces each function by the value that it takes from `env`. */
+/** Replaces each function by the value that it reads from `env`. */
 const resolved = (value: unknown, env: unknown, path = ''): unknown => {
   if (typeof value === 'function') {
     try {

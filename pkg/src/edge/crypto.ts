@@ -1,4 +1,7 @@
-/** WebCrypto: AES-256-GCM for sealed values, and signatures of the provider and the client. */
+/**
+ * Cryptography by WebCrypto: AES-256-GCM for sealed values, verification of the provider's signatures, and signatures
+ * of the client.
+ */
 import { NONCE_LEN } from '../../glue/constants.js'
 
 /** The parameters of `importKey`, `sign` and `verify`. */
@@ -6,14 +9,14 @@ export type Parameters = { name: string; hash: string; namedCurve: string; saltL
 
 const encoder = new TextEncoder()
 
-/** Returns a view of a part of the bytes: `subarray()` costs five times as much. */
+/** Returns a view of a part of the bytes. `subarray()` would cost five times as much. */
 const part = ({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>, start: number, end = length) =>
   new Uint8Array(buffer, byteOffset + start, end - start)
 
 /** The keyring. Keys are imported once as not extractable. */
 export class Keys {
   readonly #keys: (CryptoKey | Promise<CryptoKey>)[]
-  /** The additional data is usually the same for consecutive requests. */
+  /** The encoded additional data of the last operation, which is usually the same in the next operation. */
   #bound: { aad: string; bytes: Uint8Array<ArrayBuffer> } = { aad: '', bytes: encoder.encode('') }
 
   constructor(keys: Uint8Array[]) {
@@ -24,7 +27,8 @@ export class Keys {
       return key
     })
     for (const [i, key] of this.#keys.entries()) {
-      // An imported key is used without waiting. An import error is thrown on use.
+      // An imported key replaces its promise, so that it is used without waiting. An import error is thrown when the
+      // key is used.
       Promise.resolve(key).then(
         (key) => (this.#keys[i] = key),
         () => {},
@@ -79,13 +83,16 @@ export const verify = async (
 
 /** Signs with a private key. */
 export const sign = async ({ parameters, jwk, input }: Signing): Promise<Uint8Array> => {
-  // WebCrypto would refuse keys with other `use` or `key_ops`.
+  // WebCrypto would refuse a key whose `use`, `key_ops` or `alg` does not fit.
   const { key_ops, use, alg, ...bare } = jwk
   const key = await crypto.subtle.importKey('jwk', bare, parameters, false, ['sign'])
   return new Uint8Array(await crypto.subtle.sign(parameters, key, encoder.encode(input)))
 }
 
-/** Generates a private key for ES256 as a JWK. The key is stored sealed, and other isolates also sign with it. */
+/**
+ * Generates a private key for ES256 as a JWK. The key is extractable, because it is stored in the sealed session, and
+ * other isolates also sign with it.
+ */
 export const generateKey = async (): Promise<string> => {
   const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign'])
   return JSON.stringify(await crypto.subtle.exportKey('jwk', pair.privateKey))

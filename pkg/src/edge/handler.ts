@@ -6,19 +6,19 @@ import { type Context, Host } from './host.js'
 /** The handler that servers call. */
 export interface TokenHandler {
   /**
-   * Responds to requests for the handler's own endpoints and the routes, and to all others with 404.
+   * Responds to requests for the handler's own endpoints and the routes, and to all other requests with 404.
    *
    * @param env The value that the platform passes. The configuration's functions receive this value.
    */
   fetch(request: Request, env?: unknown, context?: Context): Promise<Response>
-  /** Does the same, but returns `undefined` for other URLs, which the app handles. */
+  /** Responds as {@link fetch} does, but returns `undefined` for other URLs, which the app handles. */
   handle(request: Request, env?: unknown, context?: Context): Promise<Response | undefined>
   /**
    * Returns the session of a request, for pages that are rendered on the server. Reading the session does not count as
    * the user's activity, and sets no cookie.
    *
    * @returns `null` if nobody is signed in.
-   * @throws Error if the session cannot be read now. It is kept, and the request may be repeated.
+   * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
    */
   session(request: Request, env?: unknown, context?: Context): Promise<EdgeSession | null>
   /**
@@ -55,7 +55,9 @@ export const handlerFactory =
       const given = options.wasm ?? (await load())
       return new Host(config, env, isModule(given) ? given : await WebAssembly.compile(given))
     }
-    /** Returns the configuration error, which contains no secret. The next request tries again. */
+    /**
+     * Returns the error with which the start failed, which contains no secret. The next request tries to start again.
+     */
     const notStarted = (error: unknown): StrongroomError => {
       starting = undefined
       const { code = 'handler_failed', message } = error as StrongroomError
@@ -102,6 +104,6 @@ export const handlerFactory =
 const failure = (): Response =>
   new Response('The server could not respond', { status: 500, headers: { 'cache-control': 'no-store' } })
 
-/** Returns true for a `Request` of any realm: handlers in the Edge Runtime get those of another one. */
+/** Returns true for a WebAssembly module of any realm: handlers in the Edge Runtime get modules of another realm. */
 const isModule = (given: WebAssembly.Module | BufferSource): given is WebAssembly.Module =>
   Object.prototype.toString.call(given) === '[object WebAssembly.Module]'

@@ -1,5 +1,5 @@
 /**
- * The host of the core: one loop that carries out each effect of src/edge/io.rs. The core makes all decisions.
+ * The host of the core: a loop that carries out the steps of src/edge/io.rs. The core makes all decisions.
  */
 import {
   BEAT,
@@ -39,13 +39,13 @@ export interface Context {
   waitUntil?(promise: Promise<unknown>): void
 }
 
-/** The kind of a reply after a failure: the core treats an unknown kind as one. */
+/** The kind of a reply that reports a failure. The core treats every unknown kind as a failure. */
 const FAILED = 0
 
 /** The time limit in milliseconds for a body that the handler itself reads. */
 const BODY_TIME = 5000
 
-/** A step as the core writes it. */
+/** A step that the core asks the host to carry out, as the core serializes it. */
 type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'open'; key: number; aad: string }
   | { t: 'seal'; aad: string }
@@ -78,17 +78,20 @@ type Event =
   | { t: 'fault'; code: string; message: string }
   | { t: 'ended'; reason: string; sub: string }
 
-/** Returns true for the steps of every request. If a client disconnects during them, its request is dropped. */
+/**
+ * Returns true for the steps that occur in every request. If the client disconnects during such a step, its request is
+ * dropped.
+ */
 const isUsual = (t: Step['t']): boolean => t === 'open' || t === 'forward'
 
 /** Returns true for steps that come with bytes. */
 const hasBytes = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t === 'verify'
 
-/** Steps of the coordinator whose failures are reported. */
+/** Steps that call the coordinator, and whose failures are reported to the operator. */
 const COORDINATED: Step['t'][] = ['read', 'swap']
 
 /**
- * Returns the name of an error, such as ECONNREFUSED. The error's message is not used, because it may contain anything.
+ * Returns the name of an error, such as ECONNREFUSED. The error's message is not used, because it may contain a secret.
  */
 const nameOf = (error: unknown): string => {
   const { code, name } = Object(error) as { code?: unknown; name?: unknown }
@@ -106,7 +109,7 @@ export class Host {
   readonly #rules: Rules
   /** Requests to the provider that are in flight, by task number. */
   readonly #sending = new Map<number, Promise<string>>()
-  /** Callbacks of tasks that wait for a refresh, by its number. */
+  /** Callbacks of tasks that wait for a refresh, by the number of the refresh. */
   readonly #sleeping = new Map<number, (() => void)[]>()
 
   /** @throws An object with `code` (`config_invalid`) and `message`. */
@@ -121,14 +124,14 @@ export class Host {
   }
 
   /**
-   * Returns true if the core has trapped, in this handler or another one of the isolate. The core's state is then
-   * unusable.
+   * Returns true if the core has trapped, in this handler or in another handler of the isolate. The core's state is
+   * then unusable.
    */
   get isBroken(): boolean {
     return !isSound(this.#instance)
   }
 
-  /** Handles a request. Returns `undefined` for URLs that are not the handler's. */
+  /** Handles a request. Returns `undefined` for URLs that neither an endpoint nor a route covers. */
   async respond(request: Request, context?: Context): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined
@@ -144,7 +147,8 @@ export class Host {
         }
         if (step.t === 'pass') return forwarded?.response(step.cookies, step.challenge)
         if (step.t === 'next') return undefined
-        // Keep the platform running if the client disconnects: other requests may wait for what has begun.
+        // Keep the platform running if the client disconnects: other requests may wait for the work that this request
+        // has begun.
         if (!isUsual(step.t)) settle ??= keepAlive(context)
         if (step.t === 'forward') {
           forwarded?.drop()
@@ -189,7 +193,8 @@ export class Host {
           return this.#textIn(task, WAITED)
         case 'send':
         case 'await': {
-          // An empty string stands for a failure, since an unawaited rejection would be reported.
+          // An empty string stands for a failure, since a rejection would be reported as unhandled before the promise
+          // is awaited.
           if (step.t === 'send')
             this.#sending.set(
               task,
@@ -221,7 +226,7 @@ export class Host {
       if (error instanceof Trap) throw error
       if (COORDINATED.includes(step.t))
         this.#fault('coordinator_unavailable', `the coordinator failed${nameOf(error)}`)
-      // The core reports the failure itself, without the platform's message, which may contain anything.
+      // The core reports the failure itself, without the platform's message, which may contain a secret.
       return this.#textIn(task, FAILED)
     }
   }
@@ -234,13 +239,13 @@ export class Host {
     return this.#step(() => this.#edge.resume_bytes(performance.now(), Date.now(), task, kind, bytes))
   }
 
-  /** Takes one step, and handles the events that it caused. */
+  /** Runs the core up to its next step, and handles the events that the core has emitted. */
   #step(take: () => string): Step {
     if (this.isBroken) throw new Trap()
     let step: Step
     try {
       step = JSON.parse(take())
-      // Copy the bytes at once: the next step, even another request's, overwrites them.
+      // Copy the bytes at once: the next step, even a step of another request, overwrites them.
       if (hasBytes(step.t)) step.bytes = this.#bytes()
       for (let event = this.#edge.event(); event; event = this.#edge.event()) this.#tell(JSON.parse(event))
     } catch {
@@ -287,7 +292,7 @@ export class Host {
   }
 }
 
-/** The core has trapped: respond with 500, and use another instance for the next request. */
+/** Thrown when the core has trapped. The handler responds with 500, and uses another instance for the next request. */
 export class Trap extends Error {}
 
 /** The line of `serializeRequest()` for each header. */
@@ -303,8 +308,8 @@ const LINES = new Map([
 ])
 
 /**
- * Returns the parts of a request that the core reads, one per line: `Request` of src/edge/io.rs. Neither URLs nor
- * headers contain line breaks.
+ * Returns the parts of a request that the core reads, one per line. `Request` in src/edge/io.rs reads these lines.
+ * Neither URLs nor headers contain line breaks.
  */
 const serializeRequest = ({ method, url, body }: Request, fields: Fields): string => {
   const lines: string[] = [method, url, body ? '1' : '', '', '', '', '', '', '', '', '', '', '']
@@ -329,7 +334,7 @@ const keepAlive = (context?: Context): (() => void) => {
   return settle
 }
 
-/** Resolves with the promise's value, or with `undefined` if it takes longer. */
+/** Resolves with the promise's value, or with `undefined` if the promise takes longer than `milliseconds`. */
 const valueWithin = async <T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> => {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<undefined>((resolve) => {
@@ -348,7 +353,9 @@ const withTimeLimit = async <T>(promise: Promise<T>, milliseconds: number): Prom
   return held.value
 }
 
-/** An exception in an operator's function must not fail a request. */
+/**
+ * Calls a function of the operator or the platform. Its exceptions are ignored, because they must not fail a request.
+ */
 const quietly = (call: () => unknown): void => {
   try {
     call()

@@ -1,4 +1,7 @@
-/** `strongroom/edge` for Vercel's Edge Runtime and Next.js's middleware: the module comes by a static import. */
+/**
+ * `strongroom/edge` for Vercel's Edge Runtime and Next.js's middleware. This entry imports the core's module
+ * statically.
+ */
 import module from './strongroom_edge_bg.wasm?module'
 import { handlerFactory } from './handler.js'
 

@@ -1,9 +1,9 @@
 /**
- * `strongroom/edge`: the token handler. Tokens stay on the server, and the browser has a sealed cookie. Importing it
- * has no effect.
+ * `strongroom/edge`: the token handler. Tokens stay on the server, and the browser has a sealed cookie. Importing this
+ * module has no side effects.
  *
  * This entry is for Node, Bun and Deno, which read the core's module from the package's folder. Cloudflare's and
- * Vercel's platforms take others by themselves (`workerd`, `edge-light`).
+ * Vercel's platforms use other entries, which they select by the export conditions `workerd` and `edge-light`.
  *
  * @module
  */

@@ -1,4 +1,7 @@
-/** `strongroom/edge` for Cloudflare Workers: the module comes by a static import, since bytes are not compiled there. */
+/**
+ * `strongroom/edge` for Cloudflare Workers. This entry imports the core's module statically, because Cloudflare Workers
+ * cannot compile a module from bytes.
+ */
 import module from './strongroom_edge_bg.wasm'
 import { handlerFactory } from './handler.js'
 

@@ -1,10 +1,10 @@
 /**
- * The core's instance. All handlers of an isolate share one instance. After a trap its state is undefined, so a new
- * instance replaces it, and each handler starts again.
+ * The core's instance. All handlers of an isolate share one instance. After a trap the instance's state is undefined,
+ * so a new instance replaces it, and each handler starts again.
  */
 import { __wbg_reset_state as replaceInstance, initSync } from '../../glue/strongroom_edge.js'
 
-/** An instance of the core, as long as it has not trapped. */
+/** An instance of the core. */
 export interface Instance {
   readonly memory: WebAssembly.Memory
 }
@@ -12,15 +12,15 @@ export interface Instance {
 let current: Instance | undefined
 let hasStarted = false
 
-/** Returns the current instance. */
+/** Returns the current instance, and creates it if there is none. */
 export const instance = (module: WebAssembly.Module): Instance => (current ??= start(module))
 
 const start = (module: WebAssembly.Module): Instance => {
   if (hasStarted) replaceInstance()
-  // The glue expects a module of its own realm. The Edge Runtime passes one of another realm.
+  // The glue expects a module of its own realm. The Edge Runtime passes a module of another realm.
   if (!(module instanceof WebAssembly.Module)) Object.setPrototypeOf(module, WebAssembly.Module.prototype)
   const { memory } = initSync({ module })
-  // A start that failed has left nothing to replace.
+  // This line comes last, because a failed start leaves no instance that has to be replaced.
   hasStarted = true
   return { memory }
 }

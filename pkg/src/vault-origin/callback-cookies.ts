@@ -1,22 +1,27 @@
 /**
  * Passes responses of the provider from the callback page to the vault's frame by cookies. Both pages have the vault's
- * origin, but some browsers (WebKit) partition their storage, since one is a top-level page and the other is in a page of
- * the app. The frame can read the top-level page's cookies in all browsers. The cookies are valid for this host only
- * (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute. Neither the app's origin nor another origin of the
- * same site can read or set them.
+ * origin, but some browsers (WebKit) partition their storage, since one is a top-level page and the other is a frame in
+ * a page of the app. The frame can read the top-level page's cookies in all browsers. The cookies are valid for this
+ * host only (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute. Neither the app's origin nor another
+ * origin of the same site can read or set them.
  */
 import { POPUP_MARK } from '../../glue/constants.js'
 
-/** Seconds in which the app's page must fetch a response. */
+/** Seconds in which the frame must take a response. */
 const LIFETIME = 60
 
-/** The maximum number of stored responses. More would be an attempt to make the browser drop cookies. */
+/**
+ * The maximum number of stored responses. More responses would indicate an attempt to make the browser drop cookies.
+ */
 const MAX_RESPONSES = 8
 
 /** The maximum length of a cookie. Most browsers store 4096 bytes. */
 const MAX_COOKIE = 4000
 
-/** The maximum length of all cookies. Many servers refuse requests with 8 KB of headers, and requests to this host send them. */
+/**
+ * The maximum length of all cookies. Many servers refuse requests with 8 KB of headers, and the browser sends these
+ * cookies with requests to this host.
+ */
 const MAX_TOTAL = 6000
 
 /** The BroadcastChannel that tells the frame of a new response, unless the browser partitions channels. */
@@ -26,10 +31,10 @@ const SECURE_PREFIX = '__Host-strongroom.'
 /** For plain http on loopback, if the browser does not accept `__Host-` there. */
 const PLAIN_PREFIX = 'strongroom.'
 
-/** The form of a `state` of src/oauth/authorization_request.rs. `POPUP_MARK` begins with a dot. */
+/** Matches a `state` that src/oauth/authorization_request.rs creates. `POPUP_MARK` begins with a dot. */
 const STATE = new RegExp(`^[\\w-]{16,128}(\\${POPUP_MARK})?$`)
 
-/** Returns true for a `state` of a login. */
+/** Returns true if `text` has the form of a login's `state`. */
 export const isState = (text: unknown): text is string => typeof text === 'string' && STATE.test(text)
 
 const prefixes = (): string[] =>
@@ -47,12 +52,12 @@ const forget = (prefix: string, name: string) => {
   document.cookie = `${name}=; Max-Age=0; ${attributes(prefix)}`
 }
 
-/** Deletes the oldest responses until another one of this length fits. */
+/** Deletes the oldest responses until a new response of `bytes` bytes fits. */
 const evictOldest = (bytes: number) => {
   const waiting = prefixes().flatMap((prefix) =>
     document.cookie
       .split('; ')
-      // Oldest first (RFC 6265 5.4).
+      // The browser lists the oldest cookie first (RFC 6265 5.4).
       .filter((cookie) => cookie.startsWith(prefix))
       .map((cookie) => ({ prefix, cookie })),
   )
@@ -65,8 +70,8 @@ const evictOldest = (bytes: number) => {
 }
 
 /**
- * Stores a response for the frame, in the callback page. `path` is the path, query and fragment of the response's URL.
- * Returns true if the browser has accepted the cookie.
+ * Called in the callback page: stores a response for the frame. `path` is the path, query and fragment of the
+ * response's URL. Returns true if the browser has accepted the cookie.
  */
 export const storeResponse = (state: string, path: string): boolean => {
   const value = encodeURIComponent(path)
@@ -84,12 +89,12 @@ export const storeResponse = (state: string, path: string): boolean => {
   return false
 }
 
-/** Returns the URL of the response to this login, in the frame, and deletes the cookie. */
+/** Called in the frame: returns the URL of the response to the login with this `state`, and deletes the cookie. */
 export const takeResponse = (state: string): string | undefined => {
   for (const prefix of prefixes()) {
     const value = read(prefix + state)
     if (!value) continue
-    // If a frame cannot write cookies, the cookie expires. The vault accepts no response twice.
+    // If the frame cannot write cookies, the cookie stays until it expires. The vault does not accept a response twice.
     forget(prefix, prefix + state)
     const url = new URL(location.origin + decodeURIComponent(value))
     return url.origin === location.origin ? url.href : undefined
@@ -97,11 +102,11 @@ export const takeResponse = (state: string): string | undefined => {
   return undefined
 }
 
-/** Calls `check`, in the frame, whenever there may be a new response. Returns a function that stops watching. */
+/** Called in the frame: calls `check` whenever there may be a new response. Returns a function that stops watching. */
 export const watchResponses = (check: () => void): (() => void) => {
   const channel = new BroadcastChannel(CHANNEL)
   channel.onmessage = check
-  // For browsers that partition channels.
+  // The timer is for browsers that partition channels.
   const timer = setInterval(check, 500)
   return () => {
     channel.close()

@@ -34,7 +34,10 @@ interface SharedFrame {
 /** The frames of this page by URL. */
 const frames = new Map<string, SharedFrame>()
 
-/** See `connectFrame` of connect.ts, which passes its own `connect` and `refuse` so that this file does not contain copies. */
+/**
+ * See `connectFrame` of connect.ts, which passes its own `connect` and `refuse` so that the bundle of this file does
+ * not contain copies of them.
+ */
 export const connectFrame = async (
   address: string | URL,
   options: ConnectOptions = {},
@@ -49,7 +52,7 @@ export const connectFrame = async (
   }
   if (document.prerendering) await new Promise((done) => listen(document, 'prerenderingchange', done))
   let shared: SharedFrame | undefined
-  /** Releases a frame, and removes it after its last user. */
+  /** Ends one use of a frame, and removes the frame after its last use. */
   const release = (left: SharedFrame) => {
     if (--left.users) return
     if (frames.get(href) === left) frames.delete(href)
@@ -67,7 +70,7 @@ export const connectFrame = async (
   }
   try {
     let next: Frame | undefined = await acquire()
-    // `reconnect()` calls this again for a new frame.
+    // `reconnect()` calls this function again, and gets a new frame.
     const make = () => {
       const made = next ?? acquire()
       next = undefined
@@ -75,7 +78,7 @@ export const connectFrame = async (
     }
     return await connect(make, options)
   } catch (error) {
-    // The next attempt starts with a new frame.
+    // This frame is forgotten, so that the next attempt starts with a new frame.
     if (frames.get(href) === shared) frames.delete(href)
     if (shared) release(shared)
     throw error
@@ -113,7 +116,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     }
     stops.push(listen(document, 'securitypolicyviolation', violated))
 
-    /** Each attempt uses a new port. The frame uses the first one that it receives. */
+    /** Each attempt uses a new port. The frame uses the first port that it receives. */
     const sendHandshake = () => {
       const { port1, port2 } = new MessageChannel()
       const receive = ({ data }: MessageEvent<FrameResponse>) => {
@@ -124,7 +127,8 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
       }
       port1.addEventListener('message', receive, { once: true })
       port1.start()
-      // For this origin only: an error page of the browser, or another page, must not get the port.
+      // The message is for the frame's origin only: an error page of the browser, or another page, must not get the
+      // port.
       element.contentWindow?.postMessage(FRAME_HANDSHAKE, origin, [port2])
     }
     const loaded = () => {
@@ -138,24 +142,25 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     }
     stops.push(listen(element, 'load', loaded))
     element.hidden = true
-    // No windows, forms or navigation of the page. With `allow-same-origin` the frame keeps its own origin.
+    // The sandbox forbids popups, forms, and navigation of the app's page. With `allow-same-origin` the frame keeps its
+    // own origin.
     element.setAttribute('sandbox', 'allow-scripts allow-same-origin')
     element.referrerPolicy = 'no-referrer'
     element.src = href
     document.documentElement.append(element)
   })
 
-/** Prints a warning as index.ts does. */
+/** Prints a warning as connect.ts does. */
 const print = ({ code, message }: StrongroomErrorLike) => console.warn(`strongroom: ${code}: ${message}`)
 
-/** An accepted frame. For connection.ts the frame is a worker whose locks are on another origin. */
+/** A frame that has accepted the page. connection.ts treats the frame as a worker whose locks are on another origin. */
 class Frame extends EventTarget implements FrameTransport {
   readonly element: HTMLIFrameElement
   release = () => {}
   readonly #port: MessagePort
   readonly #refuse: typeof Refuse
   readonly #pending = new Map<number, (response?: FrameReply) => void>()
-  /** Results of logins by `state`, and by the page's URL while they are in flight. */
+  /** Results of logins by `state`, and by the page's URL while the login is in flight. */
   readonly #results = new Map<string, Promise<CallbackResult>>()
   #last = 0
 
@@ -170,7 +175,7 @@ class Frame extends EventTarget implements FrameTransport {
         this.dispatchEvent(new CustomEvent('error', { detail: data.message }))
       else if (data.t === 'warning') refuse(data.warning, data.message).catch(print)
     }
-    // Script that clears the page removes the frame and the vault's worker.
+    // If script removes the frame from the page, the vault's worker ends too, so all pending requests end here.
     const removed = new MutationObserver(() => {
       if (element.isConnected) return
       removed.disconnect()
@@ -190,7 +195,7 @@ class Frame extends EventTarget implements FrameTransport {
           this.#pending.delete(id)
           this.#post({ t: 'unlock', id })
         }
-        // If the frame does not respond, it is gone, and so is the worker.
+        // Called when the frame has granted the lock. Also called when the frame is gone: the worker is then gone too.
         const settle = async () => {
           this.#pending.delete(id)
           await granted()
@@ -212,13 +217,13 @@ class Frame extends EventTarget implements FrameTransport {
 
   callback(connection: Connection, url: URL): Promise<CallbackResult | null> {
     const state = this.pendingState(url)
-    // Frameworks run their start-up code twice in development.
+    // In development, frameworks run an app's start-up code twice, and the second call gets the same result.
     const known = this.#results.get(state ?? url.href)
     if (known || state === null) return known ?? Promise.resolve(null)
     const isShown = url.href === location.href
     url.hash = ''
     if (isShown) history.replaceState(history.state, '', url)
-    // A link to the app can have any fragment.
+    // The URL may come from any link to the app, so the fragment is checked.
     const result = isState(state)
       ? this.#finish(connection, state)
       : this.#refuse('login_unknown', 'the URL does not name a login')
@@ -233,7 +238,8 @@ class Frame extends EventTarget implements FrameTransport {
       this.#request({ t: 'callback', state }, resolve),
     )
     if (response?.t === 'settled') {
-      // The session is announced on the page's own port, before this response.
+      // The vault announces the session on the page's own port. The response to `inspect` arrives after this
+      // announcement.
       await connection.query({ t: 'inspect' }).catch(() => {})
       return { returnTo: response.returnTo ?? '/' }
     }
@@ -249,7 +255,7 @@ class Frame extends EventTarget implements FrameTransport {
     const settle = (response?: FrameReply) => {
       isThere = true
       this.#pending.delete(id)
-      // Other results reach the page on its own port.
+      // A successful login reaches the page on its own port.
       if (response?.t === 'error') this.#refuse(response.code, response.message).catch(fail)
     }
     const id = this.#request({ t: 'await', state }, settle)

@@ -1,7 +1,7 @@
 /**
- * The vault's origin: two static pages on a subdomain that serves nothing else, such as vault.example.com for
- * app.example.com. One page is a frame in the app's pages, and owns the worker, its storage, and the provider's
- * responses. The other page is the redirect URI. The app calls `connectFrame()`.
+ * The pages of a vault on its own origin. The origin is a subdomain that serves only two static pages, such as
+ * vault.example.com for app.example.com. One page is a frame in the app's pages, and owns the worker, its storage, and
+ * the provider's responses. The other page is the redirect URI. The app calls `connectFrame()`.
  *
  * ```ts
  * // frame.ts, for https://vault.example.com/frame.html
@@ -47,7 +47,9 @@ export interface VaultFrameOptions {
    * must be of the same site as the vault's origin, since browsers partition the storage of frames of another site.
    */
   apps: string[]
-  /** Creates the vault's worker from its file on this origin. Called once, for an app that is on the list. */
+  /**
+   * Creates the vault's worker from its file on this origin. Called once, when a page of an origin in `apps` connects.
+   */
   worker: () => AnyWorker
 }
 
@@ -63,16 +65,19 @@ const MAX_OPEN = 64
 /** Seconds in which the worker must respond. The worker's requests to the provider have their own time limits. */
 const HANDSHAKE_TIMEOUT = 10
 
-/** Seconds in which a popup must close. */
+/** Seconds after which a popup that could not close redirects to the app. */
 const CLOSE_DELAY = 1
 
-/** The names of the lock that a page holds (messages.ts), and of the lock by which pages detect the end of the worker. */
+/**
+ * Match the name of the lock that a page holds (messages.ts), and the name of the lock by which pages detect the end of
+ * the worker.
+ */
 const PAGE_LOCK = /^strongroom \d(\.\d+)?(e-\d+)?$/
 const WORKER_LOCK = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
 
 const invalid = (what: string) => new StrongroomError('config_invalid', `${what}.`)
 
-/** Returns true if a page of this URL may use tokens: https, or http on loopback. */
+/** Returns true if a page at this URL may use tokens: the URL is https, or http on loopback. */
 const isTrustworthy = ({ protocol, hostname }: URL): boolean =>
   protocol === 'https:' ||
   (protocol === 'http:' && /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(hostname))
@@ -95,12 +100,13 @@ const checkApp = (app: unknown): string => {
 let isStarted = false
 
 /**
- * Makes this page the vault's frame. Call it once, at the start of the page's only script. The list cannot change
- * afterwards.
+ * Makes this page the vault's frame. Call this function once, at the start of the page's only script. `apps` cannot
+ * change afterwards.
  *
- * The frame serves the surrounding page, and no other window, if that page's origin is on the list.
+ * The frame serves the surrounding page, and no other window, if `apps` contains that page's origin.
  *
- * @throws {@link StrongroomError} `config_invalid` if an app is not an origin or is the vault's own, or if it was called before.
+ * @throws {@link StrongroomError} `config_invalid` if an app is not an origin or is the vault's own origin, or if this
+ *   function was called before.
  */
 export const vaultFrame = ({ apps, worker }: VaultFrameOptions): void => {
   if (isStarted) throw invalid('vaultFrame() was called twice in one page')
@@ -124,7 +130,7 @@ export const vaultFrame = ({ apps, worker }: VaultFrameOptions): void => {
 
 const post = (port: MessagePort, message: FrameResponse) => port.postMessage(message)
 
-/** Open requests of a page by id, each with the function that ends it. */
+/** Open requests of a page by id, each with the function that ends the request. */
 type Open = Map<number, () => void>
 
 const serve = (port: MessagePort, make: () => AnyWorker) => {
@@ -143,7 +149,7 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
     open.delete(id)
   }
   const finish = async (id: number, url: string) => {
-    // Counts toward the limit.
+    // The login counts toward the limit of open requests.
     open.set(id, () => {})
     const settled = await finishLogin(worker, url, (warning) => post(port, warning))
     open.delete(id)
@@ -187,7 +193,8 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
       })
       const granted = () => {
         post(port, { t: 'granted', id })
-        // A page that gets the worker's lock knows that the worker is gone. Other pages wait for the same lock.
+        // A page that gets the worker's lock knows that the worker is gone. The lock is released at once, because other
+        // pages wait for the same lock.
         if (isOfPage) return new Promise<void>((resolve) => (release = resolve))
         return open.delete(id)
       }
@@ -223,8 +230,8 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
     }
     handlers[data.t as 'connect']?.(data as never, given)
   }
-  // The page is being left. The back-forward cache does not accept pages with locks. A page that the browser restores
-  // requests the locks again.
+  // Releases all locks when the user leaves the page, because the back-forward cache does not accept pages with locks.
+  // A page that the browser restores requests the locks again.
   addEventListener('pagehide', () => {
     for (const id of open.keys()) end(id)
   })
@@ -241,7 +248,7 @@ const isValidRequest = (data: unknown): data is Record<string, unknown> & { t: s
   return isKnown && hasId && typeof name === 'string' && (!needsState || isState(state))
 }
 
-/** Creates the worker, which may throw if the page's policy forbids it. */
+/** Creates the worker. `make` may throw if the page's policy forbids the worker. */
 const start = (make: () => AnyWorker, failed: (event: Event) => void): AnyWorker | undefined => {
   try {
     const worker = make()
@@ -315,7 +322,8 @@ const withoutDescription = (part: string): string =>
  * to the app, or closes if it is a popup. The app gets only the response's `state`, which it already knows, or a random
  * name if the response has no `state`.
  *
- * Register the same URL at the provider for the redirect after logout: without a response the page redirects to the app.
+ * Register the same URL at the provider for the redirect after logout: if the URL contains no response, the page
+ * redirects to the app.
  *
  * @throws {@link StrongroomError} `config_invalid` if `app` is not a URL of another origin.
  */
@@ -324,16 +332,18 @@ export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
   if (!url || !isTrustworthy(url) || url.origin === location.origin) {
     throw invalid('`app` must be the URL of a page of the app, on another origin')
   }
-  // The page's policy should forbid frames. Without the policy, the page does nothing in a frame.
+  // The policy of this page should forbid that other pages show it in a frame. If a page does so anyway, this page does
+  // nothing.
   if (parent !== window) return
   const { hash, pathname, search } = location
-  // This comes first, so that the code does not stay in the URL.
+  // This comes first, so that the authorization code does not stay in the URL.
   history.replaceState(null, '', pathname)
   url.hash = ''
   const response = [search, hash]
     .map((part) => new URLSearchParams(part.slice(1)))
     .find((params) => params.has('code') || params.has('error'))
-  // Some providers omit `state` from errors. The vault explains what is wrong with such a response, under any name.
+  // Some providers omit `state` from errors. Such a response is stored under a random name, and the vault explains what
+  // is wrong with it.
   const state = response && (response.get('state') ?? crypto.randomUUID())
   const leave = () => location.replace(url)
   if (!isState(state)) return leave()

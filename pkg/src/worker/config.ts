@@ -4,9 +4,13 @@ export interface VaultConfig {
   issuer: string
   /** The client identifier (RFC 6749 2.2) of a public client: a browser cannot keep a client secret. */
   clientId: string
-  /** The URL to which the provider sends its response, relative to the worker's URL. Same origin as the worker. */
+  /**
+   * The URL to which the provider sends its response, relative to the worker's URL. It must have the worker's origin.
+   */
   redirectUri: string
-  /** Space-separated; must contain `openid`. `offline_access` asks for a refresh token. */
+  /**
+   * The scopes of a login, separated by spaces. They must contain `openid`. `offline_access` asks for a refresh token.
+   */
   scope: string
   /** The APIs that may be called with the access token. All other requests are refused. */
   apis: ApiRule[]
@@ -22,8 +26,8 @@ export interface VaultConfig {
   metadata?: Partial<ProviderMetadata>
   /**
    * The ID token's signing algorithm. Default: RS256, PS256 and ES256, if the metadata names them. This option loads
-   * strongroom_extended_bg.wasm, which supports all of these. If that is loaded for another reason, all algorithms in the
-   * metadata are accepted. `none` and HMAC (HS256, …) are never accepted.
+   * strongroom_extended_bg.wasm, which supports all of these. If that module is loaded for another reason, all
+   * algorithms in the metadata are accepted. `none` and HMAC (HS256, …) are never accepted.
    */
   idTokenSignedResponseAlg?:
     | 'RS256'
@@ -40,10 +44,10 @@ export interface VaultConfig {
   /** More parameters for the authorization request, such as `audience`. Protocol parameters are refused. */
   authorizationParams?: Record<string, string>
   /**
-   * Binds the tokens to a key (DPoP, RFC 9449), without which they are useless. The vault's worker creates a key pair for
-   * each login by WebCrypto (ES256), which is not extractable. Every token request and every call carries a new proof that
-   * is signed with the key. Nonces are supported. There is no fallback: a response with Bearer tokens is refused
-   * (`token_response_invalid`). Default false.
+   * Binds the tokens to a key (DPoP, RFC 9449). Without the key, the tokens are useless. The vault's worker creates a
+   * key pair for each login by WebCrypto (ES256). The private key is not extractable. Every token request and every
+   * call carries a new proof that is signed with the key. Nonces are supported. There is no fallback: a response with
+   * Bearer tokens is refused (`token_response_invalid`). Default false.
    *
    * The provider must support DPoP (`dpop_signing_alg_values_supported` with ES256), and so must every API in `apis`.
    * The CORS configuration of both must allow the request headers `DPoP` and `Authorization`, and expose `DPoP-Nonce`
@@ -52,8 +56,8 @@ export interface VaultConfig {
    */
   dpop?: boolean
   /**
-   * Pushes authorization requests to the provider (PAR, RFC 9126): the address for the user's browser then contains only
-   * a reference to the request, and script of the page cannot change the request.
+   * Pushes authorization requests to the provider (PAR, RFC 9126): the URL that the user's browser opens then contains
+   * only a reference to the request, and script of the page cannot change the request.
    *
    * `'auto'` (default): requests are pushed if the provider's metadata has a `pushed_authorization_request_endpoint`. If
    * that endpoint does not accept this client or origin, the vault stops pushing and warns with `login_not_pushed`; any
@@ -65,17 +69,18 @@ export interface VaultConfig {
   par?: boolean | 'auto'
   /**
    * `'provider'` (default): the provider decides whether to ask the user for consent. `'always'`: each login sends
-   * `prompt=consent`, besides the `prompt` of `login()`; silent logins (`none`) do not.
+   * `prompt=consent`, besides the `prompt` of `login()`. Logins with `prompt: 'none'` do not send it.
    *
    * Some providers issue a refresh token for `offline_access` only with `'always'` (OpenID Connect Core 11). The vault
-   * warns with `refresh_token_missing` if none arrives. At other providers users cannot consent, and `'always'` would
-   * keep them out.
+   * warns with `refresh_token_missing` if no refresh token arrives. At other providers users cannot consent, and
+   * `'always'` would keep these users from signing in.
    */
   consent?: 'provider' | 'always'
   /**
-   * The reaction if the provider grants scopes that the login did not ask for. `'warn'` (default): `scope_exceeded` on the
-   * page's console, since many providers grant more scopes of their own accord. `'refuse'`: the login fails with that
-   * error. Where requests are not pushed, script of the page can ask for more scopes. Needs strongroom_extended_bg.wasm.
+   * The reaction if the provider grants scopes that the login did not ask for. `'warn'` (default): the page prints
+   * `scope_exceeded` on its console, since many providers grant more scopes of their own accord. `'refuse'`: the login
+   * fails with `scope_exceeded`. Where requests are not pushed, script of the page can ask for more scopes. Needs
+   * strongroom_extended_bg.wasm.
    */
   unrequestedScopes?: 'warn' | 'refuse'
   /**
@@ -95,8 +100,8 @@ export interface VaultConfig {
   loginScopes?: string[]
   /**
    * Tells pages why the provider ended a session, if the provider reveals it (`refresh_expired`, `revoked`,
-   * `reuse_detected`, `consent_withdrawn`, `mfa_required` instead of `provider_ended`), and the error code with which it
-   * requires interaction (`session.needs`). See docs/sessions.md. Default false.
+   * `reuse_detected`, `consent_withdrawn`, `mfa_required` instead of `provider_ended`), and the error code with which
+   * the provider requires interaction (`session.needs`). See docs/sessions.md. Default false.
    */
   reasons?: boolean
   /** Allows `login({ mode: 'device' })`, for signing in on another device (RFC 8628). */
@@ -113,14 +118,14 @@ export interface VaultConfig {
   inspect?: boolean
 }
 
-/** Allows requests that carry the access token. */
+/** A rule of `apis`, which allows requests with the access token to the URLs of an API. */
 export interface ApiRule {
   /**
    * An https URL whose path ends in `/`. The rule covers all URLs below this path. The URL is relative to the worker's
    * URL.
    */
   url: string
-  /** Default `['GET', 'HEAD']`. */
+  /** The allowed methods. Default `['GET', 'HEAD']`. */
   methods?: string[]
   /**
    * The parts of a response that are searched for the session's access tokens. If a token is found, the call fails with
@@ -134,29 +139,34 @@ export interface ApiRule {
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
    * Lets the browser keep responses in its HTTP cache. Default false: every call is sent with `cache: 'no-store'`,
-   * whatever the page asks for. From the cache, a page could read a refused response in pieces, and the token in it,
-   * and the response would be on the disk. `true` gives up that protection for the rule: it implies `reflection:
-   * 'allow'`, and any other `reflection` is an error. Needs strongroom_extended_bg.wasm.
+   * whatever the page asks for. Otherwise, if a response is refused because it contains the token, a page could read
+   * this response from the cache in pieces. The response would also be on the disk. `true` gives up that protection for
+   * the rule: it implies `reflection: 'allow'`, and any other `reflection` is an error. Needs
+   * strongroom_extended_bg.wasm.
    */
   cache?: boolean
   /**
-   * Request headers that pages may set although strongroom refuses them, such as `['X-Amzn-Trace-Id', 'Range']`. Allow a
-   * header only for an API that does not trust it. `_` counts as `-`. Some headers cannot be allowed, such as
-   * `Authorization` and `Cookie`. docs/fetch.md has the list. Needs strongroom_extended_bg.wasm, as does `denyHeaders`.
+   * Request headers that pages may set although strongroom refuses them by default, such as `['X-Amzn-Trace-Id',
+   * 'Range']`. Allow a header only for an API that does not trust it. `_` counts as `-`. Some headers cannot be
+   * allowed, such as `Authorization` and `Cookie`. docs/fetch.md lists these headers. Needs
+   * strongroom_extended_bg.wasm, as does `denyHeaders`.
    */
   allowHeaders?: string[]
   /** More request headers that pages may not set, such as `['X-Api-Key']`. */
   denyHeaders?: string[]
   /**
    * The API's identifier (RFC 8707), an absolute URI. A rule with `resource`, `audience` or `scope` gets its own access
-   * tokens for exactly these. The vault requests them with the session's refresh token when a call first needs one. Rules
-   * with the same values share a token. All resources are named at login. A rule without the three options uses the
-   * login's access token. Needs strongroom_extended_bg.wasm and a refresh token.
+   * tokens for exactly these values. The vault requests them with the session's refresh token when a call first needs
+   * one. Rules with the same values share a token. All resources are named at login. A rule without these three options
+   * uses the login's access token. Needs strongroom_extended_bg.wasm and a refresh token.
    */
   resource?: string
   /** The API's identifier for providers that use the parameter `audience` instead. Not sent at login. */
   audience?: string
-  /** The scopes of the API's own access tokens (RFC 6749 6), a subset of the login's. Default: the provider's choice. */
+  /**
+   * The scopes of the API's own access tokens (RFC 6749 6), a subset of the login's scopes. Default: the provider's
+   * choice.
+   */
   scope?: string
   /**
    * Lets pages open sockets (`auth.webSocket`) to `wss` URLs below `url`, and says where the token goes, since scripts
@@ -175,8 +185,9 @@ export interface ApiRule {
 /** The place of the token in a socket's handshake or messages. */
 export type SocketToken =
   /**
-   * A sub-protocol after those of the page: `prefix` (default: empty) and the token, which `encoding: 'base64url'` encodes
-   * again. The server must choose one of the sub-protocols. The page sees the choice only if it is one of its own.
+   * A sub-protocol after those of the page: `prefix` (default: empty) and the token. With `encoding: 'base64url'` the
+   * token is encoded in base64url. The server must choose one of the sub-protocols. The page sees the choice only if it
+   * is one of the page's own sub-protocols.
    */
   | { token: 'protocol'; prefix?: string; encoding?: 'base64url' }
   /** The first message: this string, with the token in place of `{token}`. */
@@ -195,11 +206,11 @@ export interface SessionLimits {
   absolute?: number
   /**
    * The place where the session is stored. `'memory'` (default): in the worker as long as it runs. `'sealed'`: also in
-   * IndexedDB, encrypted with a key that is not extractable. The session survives reloads, and dedicated workers of several
-   * tabs share it. This protects it on disks, in backups and from other origins, but not from script in this origin, which
-   * can use the key. `'escrow'`: also in IndexedDB, encrypted with a key in the memory of your service worker, which gives
-   * it only to the vault: see `strongroom/escrow`. The session survives a reload, but not a restart of the browser. Both
-   * need strongroom_extended_bg.wasm.
+   * IndexedDB, encrypted with a key that is not extractable. The session survives reloads, and dedicated workers of
+   * several tabs share it. The encryption protects the session on disks, in backups and from other origins, but not
+   * from script in this origin, which can use the key. `'escrow'`: also in IndexedDB, encrypted with a key in the
+   * memory of your service worker, which gives the key only to the vault: see `strongroom/escrow`. The session survives
+   * a reload, but not a restart of the browser. `'sealed'` and `'escrow'` need strongroom_extended_bg.wasm.
    */
   persist?: 'memory' | 'sealed' | 'escrow'
 }

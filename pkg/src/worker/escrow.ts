@@ -1,6 +1,6 @@
 /**
  * The service worker's side of `persist: 'escrow'`. The service worker holds the key of the sealed session in memory,
- * for a vault that starts after the last one has ended with its page.
+ * for a vault that starts after the previous vault has ended with its page.
  *
  * ```ts
  * // sw.ts, which the page registers
@@ -16,15 +16,16 @@ import { KEY_LEN, MARK } from '../../glue/constants.js'
 declare const self: ServiceWorkerGlobalScope
 
 /**
- * Stores the vault's key, and returns it to the vault. Call it first in the service worker's file.
+ * Stores the vault's key, and returns it to the vault. Call this function before all other code in the service worker's
+ * file.
  *
- * The browser identifies the client: only a worker whose URL is exactly `vault` gets the key, not a page or a frame at
- * that URL, nor a worker from another file. The key is in memory only, and is lost when the browser stops this service
- * worker, half a minute after the last request. The vault sends the key again every twenty seconds, until five minutes
- * after the last activity of the user.
+ * The browser identifies the client: only a worker whose URL is exactly `vault` gets the key. A page or a frame at that
+ * URL does not get the key, nor does a worker from another file. The key is in memory only, and is lost when the
+ * browser stops this service worker, half a minute after the last request. The vault sends the key again every twenty
+ * seconds, until five minutes after the last activity of the user.
  *
- * @param vault The URL of the file that calls `vault()`, exactly as `new SharedWorker()` or `new Worker()` gets it, with
- *   its query if it has one. It must be in this service worker's scope.
+ * @param vault The URL of the file that calls `vault()`, exactly as `new SharedWorker()` or `new Worker()` gets it,
+ *   with its query if it has one. The URL must be in this service worker's scope.
  */
 export const escrow = (vault: string | URL): void => {
   const { href } = withoutFragment(new URL(vault, location.href))
@@ -56,10 +57,11 @@ export const escrow = (vault: string | URL): void => {
   self.addEventListener('fetch', (event) => {
     const { request } = event
     const isForKey = request.url === address
-    // The header identifies a vault's call after this service worker was stopped and has lost the client ids.
+    // The header `Authorization` identifies a vault's call after this service worker was stopped and has lost the
+    // client ids.
     if (!isForKey && !isOfVault(event) && !request.headers.has('authorization')) return
-    // No other listener may see the key, respond to a request of the vault, or store one: script of the page can read and
-    // write caches, including request headers. The request goes to the network.
+    // No other listener may see the key, respond to a request of the vault, or store such a request: script of the page
+    // can read and write caches, including request headers. A request that is not for the key goes to the network.
     event.stopImmediatePropagation()
     if (isForKey) event.respondWith(respond(event))
   })

@@ -13,9 +13,9 @@ export type { WasmSource } from './wasm.js'
 
 /** A verifier and its challenge (RFC 7636 4.1, 4.2). */
 export interface Pkce {
-  /** 32 random bytes as 43 characters of base64url. Keep it, and send it with the code. */
+  /** 32 random bytes as 43 characters of base64url. Keep this string, and send it with the authorization code. */
   codeVerifier: string
-  /** The base64url of its SHA-256. */
+  /** The SHA-256 hash of `codeVerifier`, in base64url. */
   codeChallenge: string
   codeChallengeMethod: 'S256'
 }
@@ -25,7 +25,7 @@ export type JwtStatus =
   | { status: 'valid'; until: number }
   | { status: 'expired'; since: number }
   | { status: 'not_yet_valid'; from: number }
-  /** Not a signed token, or a time is missing or not valid. Treat it as expired. */
+  /** The string is not a signed token, or one of its times is missing or not valid. Treat the token as expired. */
   | { status: 'malformed'; reason: string }
 
 let core: Core | undefined
@@ -37,9 +37,9 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 /**
- * Loads the core. Call the other functions after it has resolved. A second call does nothing.
+ * Loads the core. Call the other functions after this promise has resolved. A second call does nothing.
  *
- * @param wasm Default: strongroom_core_bg.wasm beside this file. In Node pass its bytes.
+ * @param wasm Default: strongroom_core_bg.wasm beside this file. In Node, pass the bytes of this file.
  * @throws {@link StrongroomError} `wasm_failed` or `wasm_blocked`.
  */
 export const ready = async (
@@ -70,8 +70,8 @@ export const generatePkce = (): Pkce => {
 }
 
 /**
- * Reads a token's times without checking its signature: enough to know that a new token is needed, never enough to
- * trust the token.
+ * Reads a token's times without checking its signature. This is enough to know that a new token is needed, but never
+ * enough to trust the token.
  *
  * @param token A signed JSON Web Token in compact form (RFC 7515 7.1).
  * @param now Seconds since the Unix epoch.
@@ -80,7 +80,7 @@ export const generatePkce = (): Pkce => {
 export const jwtStatus = (token: string, now = Date.now() / 1000, tolerance = 0): JwtStatus => {
   const core = loaded()
   const { written } = encoder.encodeInto(token, buffer)
-  // The core adds a constant to a time to mark its kind.
+  // The core returns a time to which it adds a constant for each status except `valid`.
   const time = core.jwt_status(written, now, tolerance)
   if (time < 0) return { status: 'malformed', reason: take(-time) }
   if (time < EXPIRED) return { status: 'valid', until: time }

@@ -5,9 +5,9 @@
 export interface StoreLock {
   /** Starts to listen to the other vaults of this store. */
   open(name: string, changed: () => void): void
-  /** Requests the lock. The browser also releases it when this worker ends. */
+  /** Requests the lock of the store. The browser also releases the lock when this worker ends. */
   lock(granted: () => void, refused: () => void): void
-  /** Cancels the request. `unlock()` releases a lock that was granted before. */
+  /** Cancels a pending request for the lock. A lock that is already granted needs `unlock()`. */
   giveUp(): void
   unlock(): void
   /** Notifies the other vaults that the store has changed. */

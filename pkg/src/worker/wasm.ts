@@ -1,10 +1,10 @@
-/** Loads a module of the core once, and distinguishes the ways in which that fails. */
+/** Loads a module of the core once, and distinguishes the ways in which loading fails. */
 import { StrongroomError } from '../page/error.js'
 
-/** A module or its location. A string is relative to the file that runs: page or worker. */
+/** A module or its location. A string is a URL relative to the page or the worker. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module | Response | PromiseLike<Response>
 
-/** A function of each module's glue. */
+/** The function of a module's glue that instantiates the module. */
 type InitSync = (source: { module: WebAssembly.Module }) => { memory: WebAssembly.Memory }
 
 let loading: Promise<WebAssembly.Memory> | undefined
@@ -34,7 +34,7 @@ const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly
   return initSync({ module: await compile(given) }).memory
 }
 
-/** Compiles the module, while it is still downloaded if the server sends the right content type. */
+/** Compiles the module. If the server sends the right content type, the module is compiled while it is downloaded. */
 const compile = async (given: BufferSource | WebAssembly.Module | Response): Promise<WebAssembly.Module> => {
   if (given instanceof WebAssembly.Module) return given
   if (!(given instanceof Response)) return WebAssembly.compile(given)
@@ -43,7 +43,10 @@ const compile = async (given: BufferSource | WebAssembly.Module | Response): Pro
     : WebAssembly.compile(await given.arrayBuffer())
 }
 
-/** Returns true if a policy forbids WebAssembly. An HTML page is a CompileError too, but the empty module always compiles. */
+/**
+ * Returns true if a policy forbids WebAssembly. Compiling an HTML page also throws a CompileError, so this function
+ * compiles an empty module, which fails only because of a policy.
+ */
 const isBlocked = (): boolean => {
   try {
     new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0))

@@ -23,8 +23,9 @@ export { StrongroomError }
 /** Options of {@link vault} that are not the vault's configuration. */
 export interface VaultOptions {
   /**
-   * The core. Default: strongroom_bg.wasm beside this file, or strongroom_extended_bg.wasm if the configuration has an
-   * option that needs it (docs/deployment.md lists them). The extended module works with every configuration.
+   * The core's module. Default: strongroom_bg.wasm beside this file, or strongroom_extended_bg.wasm if the
+   * configuration has an option that needs it (docs/deployment.md lists them). The extended module works with every
+   * configuration.
    */
   wasm?: WasmSource
 }
@@ -35,11 +36,11 @@ const needsExtended = (config: Partial<VaultConfig>): boolean =>
   [config.apis].flat().some((rule) => hasOneOf(EXTENDED_RULE_OPTIONS, rule)) ||
   (config.session?.persist ?? 'memory') !== 'memory'
 
-/** Returns true if one of these options is set, and not to `false`. */
+/** Returns true if one of these options has a value other than `false`. */
 const hasOneOf = (names: string, options?: object): boolean =>
   names.split(' ').some((name) => options?.[name as keyof typeof options])
 
-/** An error for pages, which add the message of the code and the advice. */
+/** An error for pages. A page adds the code's message and the advice. */
 type VaultFailure = Pick<StrongroomError, 'code' | 'message'>
 
 /** Keys of messages in src/page/error-messages.ts. */
@@ -58,17 +59,20 @@ let started = false
 let memory: WebAssembly.Memory | undefined
 let storeLock: StoreLock | undefined
 let failure: VaultFailure | undefined
-/** Resolves with the name of the lock by which pages detect the end of this worker, as soon as it is held. */
+/**
+ * Resolves with the name of the lock by which pages detect the end of this worker, as soon as this worker holds the
+ * lock.
+ */
 let lifetimeLock: Promise<string> | undefined
 
 /**
- * Starts the vault of this worker. Call it once. Nothing can change its configuration afterwards.
+ * Starts the vault of this worker. Call this function once. Nothing can change the vault's configuration afterwards.
  *
  * Errors in the configuration, or while the core is loaded, are sent to every page that connects, and written to the
  * worker's console.
  *
- * @throws {@link StrongroomError} `unsupported` outside a worker; `config_invalid` if it was called before. The first
- *   vault then ends too, since it is not clear which configuration was meant.
+ * @throws {@link StrongroomError} `unsupported` outside a worker; `config_invalid` if this function was called before.
+ *   The first vault then ends too, since it is not clear which configuration was meant.
  */
 export const vault = (config: VaultConfig, options: VaultOptions = {}): void => {
   if (!isWorker) {
@@ -86,10 +90,12 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
 }
 
 const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
-  // Before anything asynchronous: later changes of the object have no effect.
+  // The configuration is serialized before anything asynchronous happens, so that later changes of the object have no
+  // effect.
   const json =
     JSON.stringify(config, (name, value) => {
-      // JSON omits functions. In an array a function becomes null, which the core refuses.
+      // JSON would omit a member whose value is a function. In an array a function becomes null, which the core
+      // refuses.
       if (typeof value === 'function' && isNaN(+name)) throw configInvalid(`\`${name}\`${A_FUNCTION}`)
       return value
     }) ?? 'null'
@@ -103,8 +109,8 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
     core.start(json, location.href, self, onEvent, (storeLock = openStoreLock(stop)))
     for (const port of ports) core.connect(port)
   })
-  // A worker does not inherit the page's policy, and works without one, so warn the developer. If the request fails, a
-  // policy limits the worker.
+  // A worker does not inherit the page's Content-Security-Policy, so warn the developer if the worker's own file has no
+  // `connect-src`. If the request for this file fails, a policy limits the worker.
   fetch(location.href).then(
     ({ headers }) =>
       /(connect|default)-src/.test(headers.get('content-security-policy')!) ||
@@ -132,11 +138,11 @@ const touch = (port: MessagePort, data?: unknown[]) => {
   if (data?.[0] === BYE) return
   ports.add(port)
   const [oldest] = ports
-  // The core does not count ports without a `hello`.
+  // The core does not limit the number of ports on which no `hello` has arrived.
   if (ports.size > 2 * MAX_PORTS) disconnect(oldest!)
 }
 
-/** Disconnects a page that has sent no `bye`: it is gone, or there are too many pages. */
+/** Disconnects a page that has not sent `bye`, because the page is gone or because there are too many ports. */
 const disconnect = (port: MessagePort) => {
   port.dispatchEvent(new MessageEvent('message', { data: [BYE] }))
 }
@@ -168,18 +174,19 @@ const stop = () => {
 const end = (fault: VaultFailure) => {
   if (failure) return
   failure = fault
-  // A dedicated worker keeps running, and would keep the lock that other tabs wait for.
+  // A dedicated worker keeps running after its vault has ended, and would keep the lock that other tabs wait for.
   storeLock?.close()
   for (const port of ports) refuse(port, fault)
   console.error(
     `strongroom: ${fault.code}: ${withoutInterned(fault.message) || '…'}. connect() rejects with the full message.`,
   )
-  // A reload then starts a new vault from the current file, even if other tabs are open. Not at once: a page that connects
-  // to a worker while it closes gets no response, and a page that received the error may try again immediately.
+  // A shared worker closes, so that a reload starts a new vault from the current file even if other tabs are open. The
+  // worker waits before it closes: a page that connects to a closing worker gets no response, and a page that received
+  // the error may try again immediately.
   if ('onconnect' in self) setTimeout(close, 1000)
 }
 
-/** Wipes the core's memory after a trap, and does not call the core again: its state is undefined. */
+/** Wipes the core's memory after a trap. The core is not called again, because its state is undefined. */
 const crash = (cause: unknown) => {
   end({ code: 'vault_crashed', message: TRAPPED })
   console.error(cause)
@@ -196,7 +203,8 @@ const onHandshake = ({ data, ports: [port] }: MessageEvent) => {
 
 // This runs immediately, because a page may connect before this worker's file calls vault().
 if (isWorker) {
-  // A library that replaces `fetch` later cannot see the vault's requests: src/browser/platform.rs.
+  // Saves `fetch`, so that a library that replaces `fetch` later cannot see the vault's requests:
+  // src/browser/platform.rs.
   Object.defineProperty(self, SAVED_FETCH, { value: fetch })
   lifetimeLock = new Promise((held) => {
     const name = crypto.randomUUID()

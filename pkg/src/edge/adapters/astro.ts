@@ -1,5 +1,5 @@
 /**
- * A token handler in an app made with Astro.
+ * An adapter that runs a token handler inside an Astro app.
  *
  * ```ts
  * // src/middleware.ts
@@ -25,7 +25,7 @@ export interface Locals {
   session: Promise<EdgeSession | null>
 }
 
-/** The part of Astro's context that is used. */
+/** The part of Astro's context that the adapter uses. */
 export interface AstroContext {
   readonly request: Request
   readonly locals: object
@@ -34,7 +34,7 @@ export interface AstroContext {
 
 /**
  * Creates an `onRequest` that responds to the handler's endpoints and routes, and lets the app handle everything else.
- * It does nothing at build time.
+ * The middleware does nothing at build time.
  *
  * The handler's `env` is `locals.runtime.env` if that exists, as on Cloudflare, and otherwise `process.env`.
  */

@@ -3,13 +3,13 @@ import type { EdgeSession, TokenHandler } from '../handler.js'
 /** Options of the frameworks' adapters. */
 export interface AdapterOptions {
   /**
-   * The `env` for the configuration's functions. Default: the platform's, if the framework has it, or else
-   * `process.env`.
+   * The `env` for the configuration's functions. Default: the platform's `env` if the framework passes it on, and
+   * otherwise `process.env`.
    */
   env?: unknown
 }
 
-/** Returns the handler's `env`: the option, the platform's, or the environment of the process. */
+/** Returns the handler's `env`: the option `env`, the platform's `env`, or `process.env`. */
 export const envOf = (options: AdapterOptions, platform?: unknown): unknown =>
   'env' in options ? options.env : (platform ?? (globalThis as any).process?.env)
 

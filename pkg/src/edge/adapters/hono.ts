@@ -1,5 +1,5 @@
 /**
- * A token handler in an app made with Hono, on whatever platform it runs.
+ * An adapter that runs a token handler inside a Hono app, on any platform.
  *
  * ```ts
  * import { Hono } from 'hono'
@@ -27,7 +27,7 @@ export interface Variables {
   session: Promise<EdgeSession | null>
 }
 
-/** The part of Hono's context that is used. */
+/** The part of Hono's context that the adapter uses. */
 export interface HonoContext {
   readonly req: { readonly raw: Request }
   readonly env: unknown
@@ -37,10 +37,10 @@ export interface HonoContext {
 }
 
 /**
- * Creates middleware that responds to the handler's endpoints and routes, and lets the app handle everything else. Use
- * it before middleware that reads the request's body.
+ * Creates middleware that responds to the handler's endpoints and routes, and lets the app handle everything else.
+ * Register this middleware before any middleware that reads the request's body.
  *
- * Its `env` is `c.env` on Cloudflare, and `process.env` on Node, Deno and Bun.
+ * The handler's `env` is `c.env` on Cloudflare, and `process.env` on Node, Deno and Bun.
  */
 export const strongroom =
   (handler: TokenHandler, options: AdapterOptions = {}) =>
@@ -52,7 +52,10 @@ export const strongroom =
     await next()
   }
 
-/** Only Cloudflare's `env` has bindings: elsewhere it is the connection or the server. */
+/**
+ * Returns `c.env` on Cloudflare, where it contains the bindings. On other platforms, `c.env` is the connection or the
+ * server.
+ */
 const bindings = ({ env }: HonoContext): unknown =>
   globalThis.navigator?.userAgent === 'Cloudflare-Workers' ? env : undefined
 

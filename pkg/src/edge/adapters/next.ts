@@ -1,5 +1,5 @@
 /**
- * A token handler in an app made with Next.js.
+ * An adapter that runs a token handler inside a Next.js app.
  *
  * ```ts
  * // app/auth/[...path]/route.ts, and app/api/[...path]/route.ts for a route of the handler's
@@ -34,15 +34,15 @@ export const strongroom = (handler: TokenHandler, options: AdapterOptions = {}):
 
 /**
  * Creates one function for `proxy.ts` (`middleware.ts` before Next.js 16). For URLs that are neither endpoints nor
- * routes, the function returns `undefined`, and Next.js continues. Give it a `matcher`. For a proxy, Next.js holds the
- * first 10 MB of a body in memory and cuts off the rest, so use route handlers for large uploads.
+ * routes, the function returns `undefined`, and Next.js continues. Export a `matcher` for the proxy. For a proxy,
+ * Next.js holds the first 10 MB of a body in memory and cuts off the rest, so use route handlers for large uploads.
  */
 export const strongroomProxy =
   (handler: TokenHandler, options: AdapterOptions = {}) =>
   async (request: Request, event?: Context): Promise<Response | undefined> => {
     const response = await handler.handle(request, envOf(options), event)
     const location = response?.headers.get('location')
-    // Next.js fails on relative URLs, and makes this one relative again.
+    // Next.js fails on a relative `Location`, so this code makes the URL absolute. Next.js makes it relative again.
     if (location) response!.headers.set('location', new URL(location, request.url).href)
     return response
   }
@@ -59,15 +59,15 @@ export const strongroomProxy =
  *
  * @param headers The result of `await headers()`.
  * @returns `null` if nobody is signed in.
- * @throws Error if the session cannot be read now. The session is kept, and the request may be repeated.
+ * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
  */
 export const sessionFrom = async (
   handler: TokenHandler,
   headers: Pick<Headers, 'get'>,
   options: AdapterOptions = {},
 ): Promise<EdgeSession | null> => {
-  // Next.js sets both headers, unless a proxy in front of it has set them. The headers only select one of the handler's
-  // own cookie names.
+  // Next.js sets both headers, unless a proxy in front of Next.js has set them. The headers only select one of the
+  // handler's own cookie names.
   const [scheme] = (headers.get('x-forwarded-proto') ?? 'https').split(',')
   const address = `${scheme}://${headers.get('host') ?? 'localhost'}`
   const cookie = headers.get('cookie') ?? ''

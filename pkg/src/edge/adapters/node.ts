@@ -16,7 +16,7 @@ export interface FetchHandler {
   fetch(request: Request, env: any, context: NodeContext): Response | Promise<Response>
 }
 
-/** The lifetime of work beyond a request. */
+/** The context of a request, through which the handler reports work that outlives the response. */
 export interface NodeContext {
   /** Tracks the promise, and reports its failure to `onError`. */
   waitUntil(promise: Promise<unknown>): void
@@ -24,21 +24,21 @@ export interface NodeContext {
 
 export interface NodeListenerOptions {
   /**
-   * The origin of this server for browsers, such as `https://app.example.com`: set it if a proxy ends TLS. Default:
-   * `http` or `https`, as the connection is, and the request's `Host`. `Forwarded` and `X-Forwarded-*` are ignored,
-   * since any client can send them.
+   * The origin of this server for browsers, such as `https://app.example.com`. Set this option if a proxy terminates
+   * TLS. Default: the scheme of the connection (`http` or `https`) and the request's `Host`. `Forwarded` and
+   * `X-Forwarded-*` are ignored, since any client can send them.
    */
   origin?: string
   /** The `env` for the handler. Default `process.env`. */
   env?: unknown
   /**
-   * Called with an exception of the handler. The client gets status 500 without a body, or a broken connection if the
-   * response had begun. Default `console.error`.
+   * Called with each exception that the handler throws. The client gets status 500 without a body, or a broken
+   * connection if the response had begun. Default `console.error`.
    */
   onError?: (error: unknown) => void
 }
 
-/** The part of Node's `IncomingMessage` and `Http2ServerRequest` that is used. */
+/** The part of Node's `IncomingMessage` and `Http2ServerRequest` that the listener uses. */
 export interface NodeRequest {
   readonly method?: string | undefined
   readonly url?: string | undefined
@@ -49,7 +49,7 @@ export interface NodeRequest {
   iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>
 }
 
-/** The part of Node's `ServerResponse` and `Http2ServerResponse` that is used. */
+/** The part of Node's `ServerResponse` and `Http2ServerResponse` that the listener uses. */
 export interface NodeResponse {
   readonly headersSent: boolean
   readonly writableFinished: boolean
@@ -69,7 +69,7 @@ export interface NodeListener {
   (request: NodeRequest, response: NodeResponse): void
   /**
    * Resolves when all requests have responses and all work that outlives them is done, such as a refresh whose client
-   * has disconnected. Await it after `server.close()` and before the process exits.
+   * has disconnected. Await this promise after `server.close()` and before the process exits.
    */
   settled(): Promise<void>
 }
@@ -77,9 +77,9 @@ export interface NodeListener {
 /**
  * Creates a listener for a server's `request` events.
  *
- * Bodies are streamed in both directions, only as fast as they are read. When the client disconnects, the request's
- * signal is aborted and the response's body is canceled. A request without a usable host, or whose target is not a
- * path, gets 400. A method that `Request` does not support (CONNECT, TRACE) gets 501.
+ * Bodies are streamed in both directions, only as fast as the receiver reads them. When the client disconnects, the
+ * request's signal is aborted and the response's body is canceled. A request without a usable host, or whose target is
+ * not a path, gets 400. A method that `Request` does not support (CONNECT, TRACE) gets 501.
  *
  * @throws TypeError if `origin` is not an origin.
  */
@@ -138,38 +138,43 @@ export function toNodeListener(
   return Object.assign(listener, { settled })
 }
 
-/** Returns the request, or the status for an invalid one. */
+/** Returns the request, or the status of the response to an invalid request. */
 function requestOf(incoming: NodeRequest, origin: string | undefined, signal: AbortSignal): Request | number {
   const { method = 'GET', url = '' } = incoming
   const base = origin ?? originOf(incoming)
-  // The absolute form for proxies (RFC 9112 3.2.2), or `*`.
+  // Refuses the absolute form for proxies (RFC 9112 3.2.2), and `*`.
   if (!base || !url.startsWith('/')) return 400
   const headers = new Headers()
   try {
     for (let at = 0; at < incoming.rawHeaders.length; at += 2) {
       const name = incoming.rawHeaders[at]!
-      // HTTP/2 pseudo-headers.
+      // Skips HTTP/2 pseudo-headers.
       if (!name.startsWith(':')) headers.append(name, incoming.rawHeaders[at + 1]!)
     }
     const hasBody = method !== 'GET' && method !== 'HEAD' && isSent(headers)
     if (!hasBody) incoming.resume()
     const init: RequestInit & { duplex?: 'half' } = { method, headers, signal }
     if (hasBody) Object.assign(init, { body: bodyOf(incoming), duplex: 'half' })
-    // Not relative to the base: `//evil.test/` is a path here.
+    // Concatenates the strings, because `//evil.test/` is a path here. Resolved as a relative URL, it would name a
+    // host.
     return new Request(base + url, init)
   } catch {
     return /^(CONNECT|TRACE|TRACK)$/i.test(method) ? 501 : 400
   }
 }
 
-/** Returns true if a body may follow (RFC 9112 6.3). HTTP/2 has neither header, and an empty stream is harmless. */
+/**
+ * Returns true if a body may follow (RFC 9112 6.3). An HTTP/2 request may have a body without either header, so a body
+ * is assumed. If the body is empty, this is harmless.
+ */
 const isSent = (headers: Headers) =>
   headers.has('transfer-encoding') || Number(headers.get('content-length') ?? 1) > 0
 
 function originOf({ headers, socket }: NodeRequest): string | null {
   const host = headers[':authority'] ?? headers.host
   const scheme = 'encrypted' in socket && socket.encrypted ? 'https' : 'http'
-  // Only a host and a port: no user, no path, nothing that the parser would skip.
+  // Accepts only the characters of a host and a port, so that the value contains no user, no path, and no character
+  // that the URL parser would skip.
   if (typeof host !== 'string' || !/^[\w.:[\]-]+$/.test(host)) return null
   try {
     return new URL(`${scheme}://${host}`).origin
@@ -216,7 +221,7 @@ async function respond(
     response.body?.cancel().catch(() => {})
     return void outgoing.end()
   }
-  // An event source must open before its first event.
+  // Sends the headers at once, because an event source must open before its first event.
   outgoing.flushHeaders()
   await pump(response.body, outgoing)
 }

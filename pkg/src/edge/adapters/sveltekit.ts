@@ -25,7 +25,7 @@ export interface Locals {
   session: Promise<EdgeSession | null>
 }
 
-/** The part of SvelteKit's event that is used. */
+/** The part of SvelteKit's event that the adapter uses. */
 export interface SvelteKitEvent {
   readonly request: Request
   readonly locals: object
@@ -35,7 +35,7 @@ export interface SvelteKitEvent {
 /**
  * Creates a `handle` that responds to the handler's endpoints and routes, and lets the app handle everything else.
  *
- * Its `env` is `platform.env` where there is one, as on Cloudflare, and else `process.env`.
+ * The handler's `env` is `platform.env` if it exists, as on Cloudflare, and otherwise `process.env`.
  */
 export const strongroom =
   (handler: TokenHandler, options: AdapterOptions = {}) =>

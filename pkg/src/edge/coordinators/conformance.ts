@@ -14,7 +14,7 @@ export type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
 
 /** One requirement for a coordinator. */
 export interface Check {
-  /** A sentence. */
+  /** The requirement, as a sentence. */
   readonly name: string
   /** Rejects with an `Error` that describes the observed behavior. */
   readonly run: () => Promise<void>
@@ -30,8 +30,8 @@ export interface ConformanceOptions {
 }
 
 /**
- * Returns the checks, in the order in which they find faults soonest. They may run at the same time, and on a store with
- * other entries: each check creates its own keys, which last a minute.
+ * Returns the checks, in an order that finds faults early. Checks may run in parallel, and on a store with other
+ * entries: each check creates its own keys, which expire after a minute.
  *
  * @param make Creates the coordinator of a participant. All participants must share one store. Give each participant
  * its own connection, process or isolate if possible.
@@ -48,7 +48,7 @@ export function conformance(
     })
     return Promise.race([promise, late]).finally(() => clearTimeout(timer))
   }
-  /** Waits until the key is gone. */
+  /** Waits until the key has no entry. */
   const untilGone = async (coordinator: Coordinator, key: string) => {
     const end = Date.now() + timeout
     while (await readOne(coordinator, key)) {
@@ -198,10 +198,11 @@ export function conformance(
         const [key, other, start] = [newKey(), newKey(), Date.now()]
         const { version } = must(await writer!.swap(key, null, 'x', 2))
         const renewed = await writer!.swap(key, version, 'y', MINUTE)
-        // A participant was too slow, which is not a fault.
+        // The second write came after the first entry had expired. This is not a fault of the coordinator, so try
+        // again.
         if (!renewed && Date.now() - start >= 2000) continue
-        // Written after the first write with the same time to live: once this key is gone, an entry that was not
-        // renewed would be gone, too.
+        // The entry of `other` is written after the first entry of `key`, with the same time to live. Once it is gone,
+        // the entry of `key` would be gone too, unless the second write renewed its time to live.
         must(await writer!.swap(other, null, 'x', 2))
         await untilGone(reader!, other)
         return same(
@@ -248,7 +249,7 @@ export function conformance(
       const key = newKey()
       const first = must(await writer!.swap(key, null, 'x', MINUTE))
       const waiting = waiters.map((waiter) => waiter.wait(key, first.version, HOUR))
-      // All must wait before the change.
+      // All waiters must be waiting before the change.
       await pause(100)
       must(await writer!.swap(key, first.version, 'y', MINUTE))
       await withTimeLimit(Promise.all(waiting), 'wait() should return when the entry changes')
@@ -294,12 +295,12 @@ export function conformance(
   return Object.entries(checks).map(([name, run]) => ({ name, run }))
 }
 
-/** Seconds. */
+/** A minute in seconds, the time to live of entries. */
 const MINUTE = 60
 /** Milliseconds. */
 const HOUR = 3_600_000
 
-/** The characters of sealed values. The check shows that they are stored unchanged. */
+/** Values with the characters of sealed values, and others. The check shows that the store does not change them. */
 const VALUES = [
   'A',
   'eyJ0-_.~',
@@ -319,7 +320,9 @@ async function readOne(coordinator: Coordinator, key: string): Promise<Entry | n
   return entry ? { value: entry.value, version: entry.version } : null
 }
 
-/** Makes a hundred parallel calls. Exactly one may write, and the entry afterwards must be its own. */
+/**
+ * Makes a hundred parallel calls. Exactly one call may write, and the entry afterwards must be the entry of this call.
+ */
 async function contest(all: readonly Coordinator[], key: string, version: string | null): Promise<void> {
   const calls = Array.from({ length: 100 }, (_none, index) =>
     all[index % all.length]!.swap(key, version, `of ${index}`, MINUTE),

@@ -8,19 +8,19 @@ import { StrongroomError } from '../../page/error.js'
  *
  * Each key is independent: no operation has to be atomic across keys. After a call that wrote a key has returned, every
  * call that begins later, in any isolate, sees that write or a later one. A call that rejects may have written. No call
- * has a time limit or retries: that is up to the caller.
+ * has a time limit or retries: both are up to the caller.
  *
  * `strongroom/edge/conformance` tests implementations for these requirements.
  */
 export interface Coordinator {
   /**
-   * Returns the current entries of these keys, in their order; `null` for a key that was never written or has expired.
-   * A replica that can be behind must not respond.
+   * Returns the current entries of these keys, in the order of the keys; `null` for a key that was never written or has
+   * expired. A replica that can be behind must not respond.
    */
   read(keys: readonly string[]): Promise<readonly (Entry | null)[]>
   /**
-   * Writes the value in one step if the key's version is still `version` (`null`: if there is no such key). Of several
-   * calls with the same version, at most one writes.
+   * Writes the value in one step if the key's version is still `version` (`null`: if the key does not exist). Of
+   * several calls with the same version, at most one writes.
    *
    * @param value At most 60 KiB of ASCII, as sealed values are.
    * @param ttl The time to live in seconds, renewed by each write. After that the key does not exist.
@@ -43,14 +43,13 @@ export interface Entry {
 }
 
 /**
- * A factory of a coordinator. `env` is the value that the platform passes to `fetch`. A handler calls it once, with the
- * `env` of the first request.
+ * A factory of a coordinator. `env` is the value that the platform passes to `fetch`. A handler calls the factory once,
+ * with the `env` of the first request.
  */
 export type CoordinatorSource = (env: any) => Coordinator
 
 /**
- * Describes how a function of the app failed, without the error's message, which may contain an address with a
- * password.
+ * Describes how a function of the app failed, without the error's message, which may contain a URL with a password.
  */
 export const failed = (error: unknown): string => {
   const { name = 'an error', message = '' } = Object(error) as Partial<Error>
@@ -80,10 +79,10 @@ const FIRST_PAUSE = 20
 const LONGEST_PAUSE = 500
 
 /**
- * {@link Coordinator.wait} for a store without notifications: polls at intervals that grow by half, up to half a
- * second.
+ * Implements {@link Coordinator.wait} for a store without notifications. Polls at intervals of up to half a second,
+ * each 1.5 times as long as the previous one.
  *
- * @param isOver Returns true if the change was found in another way.
+ * @param isOver Returns true if the caller has found the change in another way.
  */
 export const poll = async (
   read: () => Promise<string | null>,

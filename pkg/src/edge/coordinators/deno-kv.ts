@@ -1,19 +1,19 @@
 import { type Coordinator, type CoordinatorSource, poll } from './coordinator.js'
 
-/** The part of `Deno.Kv` that is used. */
+/** The part of `Deno.Kv` that the coordinator uses. */
 export interface DenoKv {
   getMany(keys: readonly (readonly string[])[]): Promise<readonly KvEntry[]>
   atomic(): KvAtomic
   watch?(keys: readonly (readonly string[])[]): ReadableStream<readonly KvEntry[]>
 }
 
-/** The part of `Deno.KvEntryMaybe` that is used. */
+/** The part of `Deno.KvEntryMaybe` that the coordinator uses. */
 export interface KvEntry {
   readonly value: unknown
   readonly versionstamp: string | null
 }
 
-/** The part of `Deno.AtomicOperation` that is used. */
+/** The part of `Deno.AtomicOperation` that the coordinator uses. */
 export interface KvAtomic {
   check(check: { key: readonly string[]; versionstamp: string | null }): KvAtomic
   set(key: readonly string[], value: unknown, options: { expireIn: number }): KvAtomic
@@ -28,27 +28,28 @@ interface Held {
 }
 
 /**
- * Deno KV, on Deno Deploy or one machine (`--unstable-kv`).
+ * A coordinator in Deno KV, on Deno Deploy or on one machine (`--unstable-kv`).
  *
  * ```ts
  * createTokenHandler({ …, coordinator: denoKv(Deno.openKv()) })
  * ```
  *
- * A local store is a file for one isolate. If two isolates write at the same time, as with `deno serve --parallel`, one
- * call rejects with "database is locked". A call rejects with Deno's error.
+ * A call rejects with Deno's error. A local store is a file for one isolate. If two isolates write at the same time, as
+ * with `deno serve --parallel`, one call rejects with "database is locked".
  *
- * @param kv The store, or a promise of it, as `Deno.openKv()` returns it.
+ * @param kv The store, or a promise of the store such as `Deno.openKv()` returns.
  * @param prefix The first part of all keys. Default `strongroom`.
  */
 export function denoKv(kv: DenoKv | Promise<DenoKv>, prefix = 'strongroom'): CoordinatorSource {
-  // The failure is reported on use, which may be much later.
+  // A failure to open the store is reported when the coordinator is used, and must not be an unhandled rejection
+  // before.
   const opened = Promise.resolve(kv)
   opened.catch(() => {})
   const coordinator = over(opened, (key) => [prefix, key])
   return () => coordinator
 }
 
-/** Most keys that Deno reads at once. */
+/** The maximum number of keys that Deno reads in one call. */
 const MOST_KEYS = 10
 
 function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[]): Coordinator {
@@ -82,7 +83,7 @@ function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[])
       if (version !== null && expiryOf(version) <= Date.now()) return null
       let done = await write(version === null ? null : stampOf(version))
       if (!done.ok && version === null) {
-        // Deno may not have deleted an expired entry yet.
+        // The write may have failed because Deno has not deleted an expired entry yet.
         const [left] = await find([key])
         if (left && versionOf(left) === null) done = await write(left.versionstamp)
       }
@@ -93,7 +94,8 @@ function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[])
       let isOver = false
       const changes = (await opened).watch?.([path(key)]).getReader()
       try {
-        // Watches do not see changes by other processes on the same machine, and may fail, so it polls as well.
+        // Watches do not see changes by other processes on the same machine, and may fail, so the coordinator polls as
+        // well.
         await Promise.race([
           poll(
             () => versionNow(key),
@@ -111,7 +113,7 @@ function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[])
   }
 }
 
-/** Resolves at a change. Never resolves if the watch ends or fails. */
+/** Resolves when the key's version differs from `version`. Never resolves if the watch ends or fails. */
 async function untilOther(
   changes: ReadableStreamDefaultReader<readonly KvEntry[]>,
   version: string | null,

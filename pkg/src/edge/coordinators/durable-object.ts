@@ -1,13 +1,13 @@
 import { StrongroomError } from '../../page/error.js'
 import type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
 
-/** The part of Cloudflare's `DurableObjectNamespace` that is used. */
+/** The part of Cloudflare's `DurableObjectNamespace` that the coordinator uses. */
 export interface SessionsNamespace {
   idFromName(name: string): any
   get(id: any): { fetch(url: string, init: RequestInit): Promise<Response> }
 }
 
-/** The part of Cloudflare's `DurableObjectState` that is used. */
+/** The part of Cloudflare's `DurableObjectState` that the object uses. */
 export interface SessionsState {
   readonly storage: {
     get(key: string): Promise<unknown>
@@ -29,7 +29,7 @@ type Operation =
   | { readonly op: 'wait'; readonly version: string | null; readonly milliseconds: number }
 
 /**
- * Cloudflare's Durable Objects: one object for each key, reachable from all isolates.
+ * A coordinator in Cloudflare's Durable Objects: one object for each key, which all isolates can reach.
  *
  * ```ts
  * import { createTokenHandler, durableObject, StrongroomSessions } from 'strongroom/edge'
@@ -47,7 +47,7 @@ type Operation =
  *
  * `nodejs_compat` is not needed. A call rejects with the runtime's error, for example if the object is overloaded.
  *
- * @param select The binding of {@link StrongroomSessions}.
+ * @param select Returns the binding of {@link StrongroomSessions} from `env`.
  */
 export function durableObject(select: (env: any) => SessionsNamespace): CoordinatorSource {
   return (env) => of(select(env))
@@ -88,8 +88,8 @@ const ENTRY = 'entry'
 /**
  * The class of the Durable Objects behind {@link durableObject}: export it from the worker's main module.
  *
- * Decisions are synchronous and in memory. The runtime delays the response until the write is on disk, and restarts the
- * object if that fails.
+ * Each operation is decided synchronously, by the entry in memory. The runtime delays the response until the write is
+ * on disk, and restarts the object if the write fails.
  */
 export class StrongroomSessions {
   readonly #storage: SessionsState['storage']

@@ -9,8 +9,9 @@ interface Held extends Entry {
  * A coordinator in this process's memory, **for one process only**: for a single server, or for development.
  *
  * Do not use it with several processes or isolates, as on Cloudflare Workers, Deno Deploy, Vercel or in a Node cluster.
- * Two of them would send the same refresh token, and a provider that rotates tokens would end the session. A logout in
- * one would not end the session in the other. The coordinator's entries are lost when the process ends.
+ * Two processes would send the same refresh token, and a provider that rotates tokens would end the session. A logout
+ * in one process would not end the session in the other process. The coordinator's entries are lost when the process
+ * ends.
  */
 export function inIsolate(): CoordinatorSource {
   const coordinator = memory()
@@ -21,7 +22,7 @@ function memory(): Coordinator {
   const entries = new Map<string, Held>()
   const waiting = new Map<string, Set<() => void>>()
   let writes = 0
-  /** The number of writes until expired entries are deleted: the number of entries after the last time. */
+  /** The number of writes until expired entries are deleted. It starts again at the number of entries that are left. */
   let untilSweep = 0
 
   const find = (key: string): Held | null => {

@@ -16,8 +16,8 @@ export type RedisClient =
 /** Options of a store that other applications may use, too. */
 export interface RedisOptions {
   /**
-   * The prefix of all keys. Default `strongroom:`. For Redis Cluster it must have a hash tag, such as `{strongroom}:`,
-   * since several keys are read at once.
+   * The prefix of all keys. Default `strongroom:`. For Redis Cluster the prefix must have a hash tag, such as
+   * `{strongroom}:`, since several keys are read at once.
    */
   prefix?: string
 }
@@ -107,13 +107,16 @@ export function redisRest({ url, token, fetch: send, ...options }: RedisRestOpti
   }
 }
 
-/** Length of the version, a UUID at the beginning of stored values. */
+/** The length of a version. A version is a UUID, which is the beginning of the stored string. */
 const VERSION = 36
 
-/** KEYS: the keys to read. */
+/** A script that reads entries. KEYS: the keys to read. */
 const READ = "return redis.call('MGET', unpack(KEYS))"
 
-/** KEYS: one key. ARGV: the expected version or an empty string, the value, and its time to live in milliseconds. */
+/**
+ * A script that writes an entry if the expected version is the current one. KEYS: one key. ARGV: the expected version
+ * or an empty string, the new version with the value, and the time to live in milliseconds.
+ */
 const SWAP = `local held = redis.call('GET', KEYS[1])
 if (held and string.sub(held, 1, 36) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])

@@ -1,4 +1,7 @@
-/** Forwarding of a request to an upstream, and of its response. The core decides which headers pass. */
+/**
+ * Forwards a request to an upstream, and the upstream's response to the client. The core decides which headers are
+ * forwarded.
+ */
 import { Guard } from '../../../glue/strongroom_edge.js'
 import { StrongroomError } from '../../page/error.js'
 import { giveUp, type Instance, isSound } from '../instance.js'
@@ -9,9 +12,9 @@ export interface Forward {
   authorization: string
   proof?: string | null
   reflection: 'refuse' | 'headers' | 'allow'
-  /** Headers that are sent although the policy removes them, with spaces between their names. */
+  /** The names of headers that are sent although the policy removes them, separated by spaces. */
   keep: string
-  /** Additional headers that are removed. */
+  /** The names of additional headers that are removed, separated by spaces. */
   remove: string
   /** True for the handshake of a WebSocket. */
   upgrade: boolean
@@ -26,7 +29,7 @@ export interface Responded {
   body?: string
 }
 
-/** The header policy of src/edge/proxy/headers.rs. */
+/** The header policy, which src/edge/proxy/headers.rs defines. */
 export interface Policy {
   request: { remove: string[] }
   response: { remove: string[]; set: Record<string, string> }
@@ -36,10 +39,13 @@ export interface Policy {
 /** Headers with names in lower case. */
 export type Fields = [name: string, value: string][]
 
-/** Returns the headers of `headers`. Several headers with one name are joined, except for `Set-Cookie`. */
+/**
+ * Returns names and values of `headers`. The values of several headers with one name are joined, except for
+ * `Set-Cookie`.
+ */
 export const fieldsOf = (headers: Headers): Fields => {
   const fields: Fields = []
-  // Cheaper than the iterator, which creates an object per step.
+  // `forEach` is cheaper than the iterator, which creates an object per step.
   headers.forEach((value, name) => fields.push([name, value]))
   return fields
 }
@@ -73,7 +79,7 @@ export class Rules {
     const passed = without(headers, fields, (name) => this.#response.test(name))
     const challenge = passed.get('www-authenticate')
     if (challenge) {
-      // Set it in any case: several headers were read as one, and are sent as one.
+      // Sets the header even if it is kept: `get` joined the values of several headers, which are sent as one header.
       if (keepsChallenge) passed.set('www-authenticate', challenge)
       else passed.delete('www-authenticate')
     }
@@ -90,20 +96,21 @@ export class Rules {
 }
 
 /**
- * Normalizes the name of a request header as CGI and similar interfaces do: some treat every character but letters and
- * digits as `-`.
+ * Normalizes the name of a request header as CGI and similar interfaces do: some of them treat every character except
+ * letters and digits as `-`.
  */
 const asRead = (name: string): string => name.replace(/[^a-z0-9]/g, '-')
 
 /**
- * Creates an expression that matches these names; `*` matches anything. One expression is faster than a comparison with
- * dozens of names.
+ * Creates a regular expression that matches these names; `*` matches anything. One expression is faster than a
+ * comparison with dozens of names.
  */
 const oneOf = (names: string[]): RegExp => new RegExp(`^(?:${names.join('|').replaceAll('*', '.*')})$`)
 
 /**
- * Returns a copy of the headers without those that match, and without those of the connection (RFC 9110 7.6.1).
- * Deleting from a copy is five times as fast in workerd as creating headers from an array.
+ * Returns a copy of the headers without those whose name `isRemoved` accepts, and without those that the `Connection`
+ * header names (RFC 9110 7.6.1). Deleting from a copy is five times as fast in workerd as creating headers from an
+ * array.
  */
 const without = (headers: Headers, fields: Fields, isRemoved: (name: string) => boolean): Headers => {
   const copy = new Headers(headers)
@@ -123,7 +130,7 @@ export class Forwarded {
   readonly #instance: Instance
   #response: Response | undefined
 
-  /** @param fields Those of the request. */
+  /** @param fields The headers of the request. */
   constructor(request: Request, fields: Fields, forward: Forward, rules: Rules, instance: Instance) {
     this.#request = request
     this.#fields = fields
@@ -141,7 +148,8 @@ export class Forwarded {
     headers.set('authorization', authorization)
     if (proof) headers.set('dpop', proof)
     if (upgrade) {
-      // Other upgrades concern only the connection between the client and this server.
+      // The header names only WebSocket. Other upgrades that the client offers concern only its connection to this
+      // server.
       headers.set('upgrade', 'websocket')
       const protocols = this.#request.headers.get('sec-websocket-protocol')
       if (protocols) headers.set('sec-websocket-protocol', protocols)
@@ -150,11 +158,11 @@ export class Forwarded {
     if (body) {
       Object.assign(init, { body, duplex: 'half' })
       const length = given.get('content-length')
-      // Without it, a platform may send chunks, which some servers refuse for uploads.
+      // Without this header, a platform may send the body in chunks, which some servers refuse for uploads.
       if (length && /^\d+$/.test(length)) headers.set('content-length', length)
     }
     if (this.#passesCoded()) {
-      // Bun would request every encoding that it can decode.
+      // Without this header, Bun would request every encoding that it can decode.
       headers.set('accept-encoding', given.get('accept-encoding') ?? 'identity')
       Object.assign(init, { decompress: false })
     }
@@ -168,7 +176,8 @@ export class Forwarded {
   }
 
   /**
-   * Returns true if a compressed body is passed on unchanged: the body is not searched, and the platform supports this.
+   * Returns true if a compressed body is forwarded without decoding. This requires that the body is not searched, and
+   * that the platform supports it.
    */
   #passesCoded(): boolean {
     return this.#forward.reflection !== 'refuse' && CAN_PASS_CODED
@@ -181,7 +190,9 @@ export class Forwarded {
     return (isTold && headers.get('content-length')) || undefined
   }
 
-  /** Returns the head of an error: only Cloudflare's `fetch` can open a WebSocket to an upstream. */
+  /**
+   * Responds with an error and returns its head, because only Cloudflare's `fetch` can open a WebSocket to an upstream.
+   */
   #cannot(): string {
     const error = { code: 'unsupported', message: 'this platform cannot forward a WebSocket' }
     this.#response = Response.json({ error }, { status: 501 })
@@ -218,7 +229,7 @@ export class Forwarded {
     const socket = (response as { webSocket?: unknown }).webSocket
     if (socket) return new Response(null, { status, headers, webSocket: socket } as ResponseInit)
     const { reflection, authorization } = this.#forward
-    // Forward the platform's body unchanged.
+    // Builds the response from the status and headers above.
     const withBody = (body: BodyInit | null) => new Response(body, { status, statusText, headers })
     const instance = this.#instance
     if (reflection === 'allow') return withBody(response.body)
@@ -238,7 +249,7 @@ export class Forwarded {
     } catch {
       return failed(this.#rules, cookies, 502, 'upstream_unavailable', 'the API broke off its response')
     }
-    // No await from here on, so the instance stays the same.
+    // No `await` follows in this function, so no other request can replace the instance.
     if (!isSound(instance)) throw new Error('the handler has stopped meanwhile')
     const guard = inCore(instance, () => Guard.for_authorization(authorization))
     if (!guard) return withBody(whole ?? response.body)
@@ -264,8 +275,9 @@ export class Forwarded {
 }
 
 /**
- * The encodings that the platform's `fetch` decodes, one at a time, in lower case: the table is in docs/edge.md.
- * Cloudflare's `fetch` does not decode `GZIP`.
+ * The values of `Content-Encoding` that the platform's `fetch` decodes: docs/edge.md has the table. A value with
+ * several encodings or with capital letters counts as one that is not decoded. Cloudflare's `fetch` does not decode
+ * `GZIP`.
  */
 const DECODED: string[] = [
   'identity',
@@ -281,7 +293,10 @@ const DECODED: string[] = [
  */
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
 
-/** Gives a body a known length in the way that Cloudflare needs. Elsewhere the header is enough. */
+/**
+ * Returns a body with a known length. Cloudflare needs a special stream for this; on other platforms the header
+ * `Content-Length` is enough.
+ */
 const ofLength = (body: ReadableStream<Uint8Array>, length?: string): ReadableStream<Uint8Array> => {
   const { FixedLengthStream } = globalThis as {
     FixedLengthStream?: new (length: number) => TransformStream<Uint8Array, Uint8Array>
@@ -289,13 +304,13 @@ const ofLength = (body: ReadableStream<Uint8Array>, length?: string): ReadableSt
   return length && FixedLengthStream ? body.pipeThrough(new FixedLengthStream(Number(length))) : body
 }
 
-/** Longest chunk in bytes. */
+/** The maximum size of a chunk in bytes. */
 const PIECE = 64 * 1024
 
 /**
  * Returns true if the body is known to fit into one chunk. A short body is searched as a whole, which costs less than a
- * stream, and is refused before any byte is forwarded. An encoded body (content or transfer encoding, RFC 9112 6.3) may
- * be longer than its header says.
+ * stream. If it contains the token, it is refused before any byte is forwarded. An encoded body (content or transfer
+ * encoding, RFC 9112 6.3) may be longer than its `Content-Length` says.
  */
 const isShort = ({ body, headers }: Response): boolean => {
   const length = headers.get('content-length') ?? ''
@@ -313,7 +328,7 @@ const inCore = <T>(instance: Instance, call: () => T): T => {
   }
 }
 
-/** The search for the token in a body. */
+/** Searches a body for the access token, chunk by chunk. */
 class Search {
   #guard: Guard | undefined
   readonly #instance: Instance
@@ -323,18 +338,18 @@ class Search {
     this.#instance = instance
   }
 
-  /** Returns the number of bytes that may be forwarded after this chunk, or -1 if it contains the token. */
+  /** Returns the number of bytes that may be forwarded after this chunk, or -1 if the body contains the token. */
   freeWith(piece: Uint8Array): number {
     const guard = this.#current()
     return inCore(this.#instance, () => {
-      // Reserve the memory first: it may grow, which replaces its buffer.
+      // Reserves space in the core first, because the core's memory may grow, which replaces `memory.buffer`.
       const place = guard.take(piece.byteLength)
       new Uint8Array(this.#instance.memory.buffer, place, piece.byteLength).set(piece)
       return guard.count_free()
     })
   }
 
-  /** Takes `count` bytes to forward. */
+  /** Removes the first `count` bytes from the search, and returns them for forwarding. */
   taken(count: number): Uint8Array {
     const guard = this.#current()
     const start = guard.bytes()
@@ -351,7 +366,7 @@ class Search {
   end(): void {
     const guard = this.#guard
     this.#guard = undefined
-    // In another instance, the address belongs to another object.
+    // The guard is freed only in its own instance: in another instance, its address belongs to another object.
     if (guard && isSound(this.#instance)) guard.free()
   }
 
@@ -361,11 +376,14 @@ class Search {
   }
 }
 
-/** Some platforms drop a response after a disconnect without canceling its stream. */
+/**
+ * Ends the search of a stream that was garbage-collected: some platforms drop a response after a disconnect without
+ * canceling its stream.
+ */
 const forgotten: FinalizationRegistry<Search> | undefined =
   typeof FinalizationRegistry === 'undefined' ? undefined : new FinalizationRegistry((search) => search.end())
 
-/** The result of `read()` of both kinds of readers. */
+/** The result of `read()`, of a default reader or a BYOB reader. */
 interface Piece {
   done: boolean
   value?: Uint8Array
@@ -377,13 +395,17 @@ interface Reader {
 }
 
 /**
- * Returns true if streams deliver 4 KiB at a time unless the reader brings a larger buffer. Only Cloudflare's streams
- * do, and only they have this method. Elsewhere chunks are as large as the received data, and a buffer costs a copy.
+ * True if streams deliver 4 KiB at a time unless the reader passes a larger buffer. Only Cloudflare's streams behave
+ * like this, and only Cloudflare's readers have the method `readAtLeast`. On other platforms chunks are as large as the
+ * received data, and a buffer costs a copy.
  */
 const NEEDS_BUFFER: boolean =
   typeof ReadableStreamBYOBReader !== 'undefined' && 'readAtLeast' in ReadableStreamBYOBReader.prototype
 
-/** The size of the buffer for slow streams: an isolate may have a thousand streams that wait. */
+/**
+ * The size in bytes of the buffer for slow streams. It is small, because an isolate may have a thousand waiting
+ * streams.
+ */
 const LITTLE = 4 * 1024
 
 const reader = (body: ReadableStream<Uint8Array>): Reader => {
@@ -392,7 +414,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
   try {
     byob = body.getReader({ mode: 'byob' })
   } catch {
-    // Other code has replaced the stream.
+    // Other code has replaced the stream by one that does not support a BYOB reader.
     return body.getReader()
   }
   let buffer = new Uint8Array(LITTLE)
@@ -402,7 +424,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
       if (!value) return { done }
       const size = value.buffer.byteLength
       const next = value.byteLength === size ? PIECE : value.byteLength <= LITTLE ? LITTLE : size
-      // The buffer's content is searched and copied before the next read.
+      // The buffer can be used again, because its content is searched and copied before the next read.
       buffer = next === size ? new Uint8Array(value.buffer) : new Uint8Array(next)
       return { done, value }
     },
@@ -410,7 +432,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
   }
 }
 
-/** Returns a body that holds back bytes until they cannot belong to the token. */
+/** Returns a body that holds bytes back until they cannot be a part of the token. */
 const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStream<Uint8Array> => {
   const pieces = reader(body)
   const stream = new ReadableStream<Uint8Array>({

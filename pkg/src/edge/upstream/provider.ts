@@ -1,4 +1,7 @@
-/** Requests to the provider: without redirects, with a time limit, and with a size limit of the response. */
+/**
+ * Sends requests to the provider: without following redirects, with a time limit, and with a size limit of the
+ * response.
+ */
 
 import { MAX_BODY } from '../../../glue/constants.js'
 
