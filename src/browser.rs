@@ -1,6 +1,6 @@
 //! The vault's host in a browser's worker. The host performs the outputs of the core.
 //!
-//! - `host`: the loop between the core and the parts below.
+//! - `host`: the main loop, which passes events to the core and the core's outputs to the modules below.
 //! - `api_call`: requests to APIs, and the responses' bodies, which go to the page in chunks.
 //! - `api_socket`: WebSocket connections to APIs, and the messages on these sockets.
 //! - `operation`: operations that the core requests and that take several asynchronous steps:
@@ -8,7 +8,7 @@
 //!   - `encrypted_store`: stored logins and sessions. It uses `database`, `sealing` and `session_key`.
 //!   - `signature`: verification of signatures by WebCrypto.
 //!   - `key_generation`: key pairs for DPoP.
-//! - `basic`: stubs for the parts that only the extended module has.
+//! - `basic`: stubs for the modules that need the Cargo feature `extended`.
 //! - `context`: the state that all parts share, and the events.
 //! - `dpop`: the keys that tokens are bound to, and signatures with these keys.
 //! - `escrow`: the key that encrypts stored sessions, if a service worker holds that key.

@@ -10,10 +10,10 @@
 //! The core does not read a clock, open a connection, generate random numbers or wait. A host passes events to the
 //! core, always with the time, and performs the core's outputs:
 //!
-//! 1. [`Vault::handle`](vault::Vault::handle) takes an [`Input`](vault::Input): a page's message, a
-//!    response of the provider, the head of an API's response, a timer, a verified signature.
-//! 2. [`Vault::poll`](vault::Vault::poll) returns the next [`Output`](vault::Output), if any: send this
-//!    request, store these bytes, verify this signature, post this message to that page.
+//! 1. [`Vault::handle`](vault::Vault::handle) takes an [`Input`](vault::Input), for example a page's message, a
+//!    response of the provider, the head of an API's response, a timer or a verified signature.
+//! 2. [`Vault::poll`](vault::Vault::poll) returns the next [`Output`](vault::Output), if there is one. An output is a
+//!    task for the host, for example to send a request, store a login, verify a signature, or post a message to a page.
 //! 3. [`Vault::next_tick`](vault::Vault::next_tick) returns the time of the next timer. The timer may fire late or
 //!    early: no rule depends on the timer, because every input carries the time.
 //!

@@ -267,8 +267,8 @@ impl Vault {
             if let Some(left) = self.expiry_warning.due(ctx) {
                 consider(now.monotonic + left);
             }
-            // A refresh ahead of the token's expiry needs a tick: a token may expire before the page next reports
-            // activity of the user.
+            // The refresh before a token expires needs its own tick: the token may expire before a page next reports
+            // that the user is active.
             let fresh = session.until_stale(&now);
             if fresh > Millis::ZERO && session.is_renewed_ahead(&now) {
                 consider(now.monotonic + fresh);
@@ -693,7 +693,7 @@ impl Vault {
         }
     }
 
-    /// Ends the session. Returns the operation that revokes its refresh token, if there is one.
+    /// Ends the session. Returns the operation that revokes the session's refresh token, if there is one.
     fn end_session(&mut self, reason: EndReason) -> Option<OpId> {
         let had_session = self.ctx.session.is_some();
         let revocation = session_end::end(&mut self.ctx, &mut self.tokens, &mut self.calls, reason);

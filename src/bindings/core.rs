@@ -22,7 +22,7 @@ const EXPIRED: f64 = 1e12;
 /// Offset that `jwt_status` adds to the `nbf` of a token that is not valid yet.
 const NOT_YET_VALID: f64 = 2e12;
 
-/// The buffer, and the functions that use it. The buffer is never freed.
+/// The object that JavaScript uses. It has the buffer, which is never freed.
 #[wasm_bindgen]
 pub struct Core(&'static mut State);
 
@@ -80,7 +80,7 @@ impl Core {
         let Some(token) = buffer.get_mut(..length) else {
             return EXPIRED;
         };
-        // `NaN as u64` is 0, at which every token would be valid.
+        // A NaN is replaced, because `NaN as u64` is 0, and no token has expired at the time 0.
         let now = if now.is_nan() { u64::MAX } else { now as u64 };
         let status = reader.status(token, now, tolerance as u64);
         token.fill(0);

@@ -1,5 +1,5 @@
 //! The token handler for `strongroom/edge`. JavaScript receives each step as JSON, and passes the reply to the step
-//! back as a string. Replies of bytes, and the bytes of a step, are not encoded.
+//! back as a string. Bytes cross in both directions without encoding.
 
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
@@ -51,7 +51,8 @@ impl Edge {
         }
     }
 
-    /// Returns the header policy as JSON.
+    /// Returns, as JSON, the headers that the token handler removes from requests and responses, and those that it
+    /// sets.
     #[must_use]
     pub fn policy() -> String {
         crate::edge::policy()
@@ -124,7 +125,7 @@ impl Edge {
         self.bytes.as_ptr()
     }
 
-    /// Returns the number of these bytes.
+    /// Returns the number of bytes that the last effect needs besides its JSON.
     #[must_use]
     pub fn bytes_length(&self) -> usize {
         self.bytes.len()
@@ -467,7 +468,7 @@ impl Guard {
         self.0.bytes().as_ptr()
     }
 
-    /// Returns the number of these bytes.
+    /// Returns the number of received bytes that were not forwarded yet.
     #[must_use]
     pub fn bytes_length(&self) -> usize {
         self.0.bytes().len()

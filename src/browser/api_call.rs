@@ -271,7 +271,7 @@ impl Call {
         }
     }
 
-    /// Posts the chunk that was read to the page, or the end or failure of the body.
+    /// Posts the result of a read to the page: a chunk, the end of the body, or its failure.
     fn take_chunk(&mut self, context: &mut Context, result: Result<JsValue, JsValue>) {
         let is_whole = result.is_ok();
         let chunk = result.ok().and_then(|read| {

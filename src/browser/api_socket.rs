@@ -52,8 +52,7 @@ pub(super) struct Sockets {
     is_listening: bool,
 }
 
-/// A connection attempt without a token. It shows if the worker's Content-Security-Policy allows a socket to this
-/// address.
+/// A connection attempt without a token. It shows if the worker's Content-Security-Policy allows a socket to `url`.
 struct Probe {
     call: CallId,
     url: String,
@@ -210,7 +209,7 @@ impl Sockets {
             self.close_socket(call, REFLECTED, "token_reflected");
             return context.report(Input::CallClosed { call });
         }
-        // A string cannot be transferred.
+        // A buffer is transferred to the page without a copy. A string cannot be transferred.
         let transfer = if data.is_string() {
             JsValue::UNDEFINED
         } else {
@@ -372,7 +371,7 @@ fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
         guard.forget(free.unwrap_or_default());
         from = to;
     };
-    // The search starts afresh with the next message, because a token is not looked for across two messages.
+    // The guard forgets this message, because each message is searched separately.
     guard.forget(guard.bytes().len());
     is_in
 }

@@ -16,7 +16,7 @@ use crate::vault::{Input, PortId};
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct WaitId(pub(super) u32);
 
-/// No wait is pending.
+/// The wait number of a call that waits for nothing.
 pub(super) const NO_WAIT: WaitId = WaitId(0);
 
 /// The kinds of events. The position of the variant is the first argument of `onEvent`, and `id` is the second.
@@ -95,7 +95,7 @@ pub(super) struct Context {
     ports: Vec<(PortId, MessagePort)>,
     last_port: PortId,
     last_wait: WaitId,
-    /// Inputs for the core that arose while the host carried out the core's outputs.
+    /// Inputs that the core has not handled yet.
     reports: Vec<Input<'static>>,
 }
 

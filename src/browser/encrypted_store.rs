@@ -174,7 +174,8 @@ impl StoreOp {
         }
     }
 
-    /// Repeats the operation once after `error`: if a record could not be stored, deletes the database first.
+    /// Repeats an operation that failed with `error`, at most once. If a record could not be stored, first deletes the
+    /// database. Returns the error if the operation must not be repeated.
     pub(super) fn retry(&mut self, context: &Context, error: JsValue) -> Result<Progress, JsValue> {
         if self.session_key.is_escrowed() {
             return self.retry_with_another_key(context, error);
@@ -193,8 +194,8 @@ impl StoreOp {
         database::delete(&context.scope).map(Progress::Wait)
     }
 
-    /// Repeats the operation once if the record could not be decrypted. Another vault may have sealed the record with a
-    /// key that is in escrow now.
+    /// Repeats an operation whose record could not be decrypted, at most once. Another vault may have sealed the record
+    /// with a key that is in escrow now.
     fn retry_with_another_key(
         &mut self,
         context: &Context,
@@ -238,7 +239,7 @@ impl StoreOp {
                 let records: Array = value.unchecked_into();
                 database::discard_expired(&logins, &records)?;
                 logins.put(&record)?;
-                // After the request's success, its transaction may still fail to commit.
+                // The operation waits for the transaction, which may fail to commit even if the request has succeeded.
                 let transaction = Awaited::Transaction(logins.transaction());
                 (transaction, StoreStage::RecordStored)
             }

@@ -44,14 +44,14 @@ pub(super) enum EscrowStage {
 
 /// The state of a search for the key.
 pub(super) enum KeySearch {
-    /// The search continues with the stage after the promise is fulfilled.
+    /// The search waits for the promise. The stage says how the search continues.
     Wait(Promise, EscrowStage),
     Found(CryptoKey),
     NotFound,
 }
 
 impl Escrow {
-    /// Returns `None` if the key is not in escrow.
+    /// Returns `None` if the configuration does not put the key in escrow.
     pub(super) fn new(scope: &WorkerScope, is_escrowed: bool) -> Option<Self> {
         if !is_escrowed {
             return None;

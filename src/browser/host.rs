@@ -55,7 +55,7 @@ struct Timer {
     at: Millis,
 }
 
-/// The platform's random numbers.
+/// Provides random bytes from the platform.
 struct PlatformEntropy;
 
 impl Entropy for PlatformEntropy {
@@ -317,8 +317,8 @@ impl Host {
         self.operations.begin(&mut self.context, op, operation);
     }
 
-    /// Sets the timer for the next tick of the core. If the current timer fires before that tick is due, it is not
-    /// replaced: most inputs postpone the next tick, and setting a timer costs more than a tick without effect.
+    /// Sets the timer for the next tick of the core. If the current timer fires before that tick is due, the timer is
+    /// not replaced: most inputs postpone the next tick, and setting a timer costs more than a tick without effect.
     fn set_timer(&mut self, now: Instant) {
         let Some(at) = self.vault.next_tick(now) else {
             return;
@@ -351,7 +351,8 @@ impl Host {
     }
 }
 
-/// Added to the monotonic time, in milliseconds. Longer than any session lasts.
+/// The offset that `now` adds to the worker's monotonic time, in milliseconds. The offset is longer than any session
+/// lasts.
 const LONG_AGO: u64 = 1 << 40;
 
 /// Returns the name of the session's record. The name contains the issuer and the client, because several apps may

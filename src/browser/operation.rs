@@ -100,7 +100,7 @@ impl Operations {
 }
 
 impl Operation {
-    /// Releases what the operation holds.
+    /// Releases the operation's resources: aborts a request, or closes a database.
     fn end(&self) {
         match self {
             Self::Request(request) => request.end(),

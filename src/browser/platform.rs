@@ -18,7 +18,7 @@ extern "C" {
     #[wasm_bindgen(extends = WorkerGlobalScope, extends = EventTarget, extends = Object, typescript_type = "any")]
     pub type WorkerScope;
 
-    /// `fetch` as it was before the app could replace it.
+    /// Calls the original `fetch`, which was saved before the app could replace it.
     #[wasm_bindgen(method, catch, js_name = strongroom)]
     pub(super) fn saved_fetch(
         this: &WorkerScope,
@@ -26,7 +26,7 @@ extern "C" {
         init: &FetchInit,
     ) -> Result<Promise, JsValue>;
 
-    /// `undefined` in a dedicated worker, to which no page connects.
+    /// Returns `undefined` in a dedicated worker, because only shared workers have `onconnect`.
     #[wasm_bindgen(method, getter, js_name = onconnect)]
     pub(super) fn on_connect(this: &WorkerScope) -> JsValue;
 }
@@ -113,7 +113,7 @@ extern "C" {
     #[wasm_bindgen(extends = Object)]
     pub(super) type ReadResult;
 
-    /// `None` at the end of the stream.
+    /// Returns the chunk, or `None` at the end of the stream.
     #[wasm_bindgen(method, getter)]
     pub(super) fn value(this: &ReadResult) -> Option<Uint8Array>;
 
@@ -167,7 +167,7 @@ extern "C" {
     pub(super) fn set_sealed(this: &Record, value: &Object);
 }
 
-// Members that only the extended module uses.
+// Members that are used only with the Cargo feature `extended`.
 #[cfg(feature = "extended")]
 #[wasm_bindgen]
 extern "C" {
@@ -228,7 +228,7 @@ extern "C" {
 const MAX_STRING: u32 = 512 * 1024;
 
 impl Text {
-    /// Copies the string, up to [`MAX_STRING`].
+    /// Copies the string, or its first `MAX_STRING` code units if the string is longer.
     pub(crate) fn copy(&self) -> String {
         self.slice(0, MAX_STRING)
     }
@@ -273,7 +273,7 @@ impl Awaited {
             }
             Self::Transaction(transaction) => {
                 transaction.set_oncomplete(Some(&succeeded()));
-                // An error of one of the transaction's requests also aborts the transaction.
+                // A listener for `abort` is enough, because the error of a request also aborts its transaction.
                 transaction.set_onabort(Some(failed));
             }
         }
@@ -336,7 +336,7 @@ pub(super) fn header(response: &Response, name: &str) -> Option<String> {
 }
 
 /// Returns the reader of a response's body, if the response has a body. The status is checked, because Chromium has an
-/// empty stream for a null body status, although Fetch requires `null`.
+/// empty stream if a status such as 204 forbids a body, although Fetch requires `null`.
 pub(super) fn body_reader(response: &Response) -> Option<ReadableStreamDefaultReader> {
     let body = response.body().filter(|_| has_body_status(response))?;
     Some(body.get_reader().unchecked_into())

@@ -114,8 +114,8 @@ impl ProviderRequest {
         request: &HttpRequest,
         proof: Option<&Secret>,
     ) -> Result<Promise, JsValue> {
-        // A GET requests metadata or keys, which the vault fetches if they are missing or do not contain a key. A
-        // cached response would not help, so it is validated first.
+        // A GET fetches metadata, or keys that the vault does not have. A cached response may be too old to contain a
+        // new key, so the browser must validate it.
         let init: FetchInit = platform::dictionary(if request.form.is_some() {
             r#"{"method":"POST","cache":"no-store","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
         } else {

@@ -21,7 +21,7 @@ pub(super) fn import_key(scope: &WorkerScope, secret: &[u8; KEY_LEN]) -> Result<
     let usages = platform::usages("encrypt", "decrypt");
     let importing =
         platform::subtle(scope)?.import_key_with_object("raw", &bytes, &aes_gcm(), false, &usages);
-    // WebCrypto has its own copy of the bytes (Web Cryptography API 14.3.9).
+    // The bytes can be wiped now, because WebCrypto has copied them (Web Cryptography API 14.3.9).
     platform::wipe(&bytes);
     importing
 }
@@ -45,7 +45,7 @@ pub(super) fn seal(
     )
 }
 
-/// Begins to open a record. Fails if the record contains no sealed value.
+/// Begins to decrypt a record. Fails if the record contains no ciphertext.
 pub(super) fn open(
     scope: &WorkerScope,
     key: &CryptoKey,

@@ -34,7 +34,7 @@ pub(super) enum SessionKeyStage {
 
 /// The state of a search for the key.
 pub(super) enum KeyProgress {
-    /// The search continues with the stage after the promise or request has ended.
+    /// The search waits for the promise or request. The stage says how the search continues.
     Wait(Awaited, SessionKeyStage),
     Found(CryptoKey),
     NotFound,
@@ -52,8 +52,8 @@ impl SessionKey {
         matches!(self, Self::Escrowed)
     }
 
-    /// Begins to look for the key. If `another` is true, asks the escrow again, because its key may differ from the one
-    /// that this vault has. Returns `None` for the record of a login.
+    /// Begins to look for the key. If `another` is true, asks the escrow again, because the escrow may now have another
+    /// key than this vault. Returns `None` for the record of a login.
     pub(super) fn find(
         &self,
         context: &Context,
@@ -76,9 +76,9 @@ impl SessionKey {
 }
 
 impl SessionKeyStage {
-    /// Continues with the result of the last step. A key that is missing in the store is always created; one that is
-    /// missing in escrow is created only if `makes` is true. If two workers create the key at the same time, the store
-    /// keeps the first key.
+    /// Continues the search with the result of the last step. A key that is missing in the store is always created; one
+    /// that is missing in escrow is created only if `makes` is true. If two workers create the key at the same time,
+    /// the store keeps the first key.
     pub(super) fn advance(
         self,
         context: &mut Context,

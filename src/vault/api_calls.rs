@@ -199,7 +199,7 @@ impl Calls {
         }
     }
 
-    /// Holds a 401 back until a refresh is over.
+    /// Holds a response with a 401 back until a refresh has ended, or delivers the response if no refresh may begin.
     fn hold(
         &mut self,
         ctx: &mut Context,

@@ -93,7 +93,7 @@ impl Sockets {
         if matches!(socket.place, Place::Query { .. }) && socket.probe != Probe::Passed {
             let address = without_query(url);
             if !self.probed.iter().any(|probed| probed == address) {
-                // The probe may already be in flight: the end of a refresh also leads here.
+                // The probe may already be in flight, because `open` is also called at the end of a refresh.
                 if socket.probe == Probe::None {
                     socket.probe = Probe::Pending;
                     let url = address.to_owned();

@@ -70,7 +70,8 @@ pub(super) enum Purpose {
     Keys,
     /// Checks, for a refresh, that the provider can be reached, by an uncached request for its metadata or keys.
     Probe,
-    /// Checks the same for a login, after the pushed authorization request got no readable response.
+    /// Checks, for a login, that the provider can be reached, after a pushed authorization request got no readable
+    /// response.
     ProbeForLogin,
     MakeKey,
     Push,
@@ -135,8 +136,8 @@ impl Context {
         bytes
     }
 
-    /// Returns the time with which claims are checked and made, in seconds. This is the provider's time if it is known,
-    /// and otherwise the device's.
+    /// Returns the time that is used to check and to create claims, in seconds. This is the provider's time if it is
+    /// known, and otherwise the device's.
     pub(super) fn provider_seconds(&self) -> u64 {
         self.now.wall.saturating_add_signed(self.clock_offset) / 1000
     }
@@ -170,7 +171,7 @@ impl Context {
         self.begin_operation(purpose, Some(deadline))
     }
 
-    /// Begins an operation that has ended again, under the same number and with a new deadline.
+    /// Puts an operation that has ended in flight again, with the same number and a new deadline.
     pub(super) fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
         let deadline = Some(self.now.monotonic + self.config.request_timeout);
         self.operations.push(Operation {
@@ -334,7 +335,7 @@ impl Context {
         self.now.wall.saturating_add(self.config.limits.absolute.0)
     }
 
-    /// Returns an id for a new session.
+    /// Returns an identifier for a new session, which is empty if sessions are not persisted.
     pub(super) fn new_sid(&mut self) -> String {
         if !self.keeps() {
             return String::new();
@@ -377,18 +378,18 @@ impl Context {
         self.config.may_inspect()
     }
 
-    /// Reports an event that does not belong to a call to the inspectors.
+    /// Reports to the inspectors an event that does not belong to a call.
     pub(super) fn trace(&mut self, event: &'static str, detail: Option<&str>) {
         self.trace_members(event, None, None, None, detail);
     }
 
-    /// Reports an event of the tokens to the inspectors, with the tokens' current generation.
+    /// Reports to the inspectors an event of the tokens, with the tokens' current generation.
     pub(super) fn trace_generation(&mut self, event: &'static str) {
         let generation = self.session.as_deref().map(Session::generation);
         self.trace_members(event, None, None, generation, None);
     }
 
-    /// Reports an event of a call to the inspectors.
+    /// Reports to the inspectors an event of a call.
     pub(super) fn trace_call(
         &mut self,
         event: &'static str,

@@ -42,7 +42,7 @@ pub(super) struct TokenRequest {
     htu: String,
     key: PublicKey,
     nonce: Option<String>,
-    /// [`Context::clock_offset`] when the proof was made.
+    /// The value of [`Context::clock_offset`] when the proof was made.
     clock_offset: i64,
     was_repeated: bool,
 }

@@ -3,8 +3,8 @@
 //!
 //! Browsers stop a service worker after half a minute without a request, and its memory is lost. The vault therefore
 //! sends the key to the service worker repeatedly: when a page connects, becomes hidden or visible, or leaves, and
-//! every [`PAUSE`] until [`PRESENCE`] after the user was last active. A vault that starts later gets the key from the
-//! service worker.
+//! every twenty seconds until five minutes after the user was last active. A vault that starts later gets the key from
+//! the service worker.
 
 use crate::base::clock::Millis;
 use crate::vault::context::Context;

@@ -72,7 +72,7 @@ pub struct ResponseHead {
     pub status_text: String,
     /// The URL of the response, without its fragment.
     pub url: String,
-    /// True if `fetch` followed a redirect, so that `url` is not the requested URL.
+    /// The member `redirected` of Fetch's response, which is true if a redirect was followed.
     pub redirected: bool,
     /// True if the response has a body.
     pub has_body: bool,
@@ -193,39 +193,39 @@ pub enum Input<'a> {
         /// The page.
         port: PortId,
     },
-    /// The end of [`Output::Send`].
+    /// The request of [`Output::Send`] has ended, or the host cannot get the lock of [`Output::Lock`].
     Responded {
         /// The operation.
         op: OpId,
-        /// The outcome of the request.
+        /// The outcome of the request; [`Outcome::Failed`] for the lock.
         outcome: Outcome,
     },
-    /// The end of [`Output::Store`] or [`Output::Persist`].
+    /// The operation of [`Output::Store`] or [`Output::Persist`] has ended.
     Stored {
         /// The operation.
         op: OpId,
         /// True if the content was stored.
         ok: bool,
     },
-    /// The end of [`Output::Take`].
+    /// The operation of [`Output::Take`] has ended.
     Taken {
         /// The operation.
         op: OpId,
-        /// The content that the read found.
+        /// The result of the operation.
         taken: Taken,
     },
-    /// The end of [`Output::Verify`].
+    /// The operation of [`Output::Verify`] has ended.
     Verified {
         /// The operation.
         op: OpId,
         /// True if the signature is valid for the key in [`Output::Verify`].
         valid: bool,
     },
-    /// The end of [`Output::Load`].
+    /// The operation of [`Output::Load`] has ended.
     Loaded {
         /// The operation.
         op: OpId,
-        /// The content that the read found.
+        /// The result of the operation.
         loaded: Loaded,
     },
     /// The lock of [`Output::Lock`] was granted.
@@ -261,7 +261,7 @@ pub enum Input<'a> {
         /// The call.
         call: CallId,
     },
-    /// The end of [`Output::MakeKey`].
+    /// The operation of [`Output::MakeKey`] has ended.
     #[cfg(feature = "extended")]
     KeyMade {
         /// The operation.
@@ -275,7 +275,7 @@ pub enum Input<'a> {
         /// The call.
         call: CallId,
     },
-    /// The end of [`Output::ProbeSocket`].
+    /// The probe of [`Output::ProbeSocket`] has ended.
     #[cfg(feature = "extended")]
     SocketProbed {
         /// The call that needs the probed socket.
@@ -344,7 +344,7 @@ pub enum Output {
         key: String,
         /// The content to seal.
         value: Secret,
-        /// The time after which it may be deleted.
+        /// The time after which the record may be deleted.
         expires_at: UnixMillis,
         /// The thumbprint of the private key to store with the login. [`Output::Take`] restores this key.
         #[cfg(feature = "extended")]
@@ -377,7 +377,7 @@ pub enum Output {
         /// The state to seal and store in place of the previous state. `None` if sessions are not persisted; the host
         /// then only reports.
         state: Option<Secret>,
-        /// The time after which it may be deleted.
+        /// The time after which the record may be deleted.
         expires_at: UnixMillis,
         /// The thumbprint of the private key to store with the state. [`Output::Load`] restores this key.
         #[cfg(feature = "extended")]
@@ -402,8 +402,8 @@ pub enum Output {
     Hint(Hint),
     /// Stop this vault permanently, and refuse its pages with `vault_outdated`.
     Stop,
-    /// Send the key that seals sessions again to the service worker that holds the key in escrow. The host need not
-    /// report the result.
+    /// Send the key that seals sessions to the service worker that holds this key in escrow. The vault repeats this
+    /// output, because the service worker can lose the key. The host need not report the result.
     HandKeyOver,
     /// Send a page's request to an API with the access token, and report [`Input::CallResponded`] or
     /// [`Input::CallFailed`]. The host keeps the request's body, because the core may send the same call again.

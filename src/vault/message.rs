@@ -172,7 +172,7 @@ impl FetchRequest {
     }
 }
 
-/// Returns the two strings of an array that consists of two strings.
+/// Returns the name and value of a header, which is an array of two strings.
 fn pair(value: &Value) -> Option<(&str, &str)> {
     match value.as_array()? {
         [name, value] => Some((name.as_str()?, value.as_str()?)),

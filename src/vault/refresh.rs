@@ -269,7 +269,7 @@ impl Refresh {
         let endpoint = &metadata.token_endpoint;
         let request = self.targets.request(&ctx.config, endpoint, refresh_token);
         if ctx.keeps() && core::mem::take(&mut self.was_not_sent) {
-            // The earlier attempts failed for want of metadata or the lock. They must not delay the retry if this
+            // The last attempt failed because metadata or the lock was missing. It must not delay the retry if this
             // request fails.
             self.schedule.reopen();
         }
@@ -408,7 +408,7 @@ impl Refresh {
         }
     }
 
-    /// Tells the pages if the grant has begun to seem ended: see [`Context::is_suspected`].
+    /// Updates [`Context::is_suspected`], and tells the pages if the vault now suspects that the grant has ended.
     fn update_suspicion(&self, ctx: &mut Context) {
         let is_suspected = self.schedule.is_suspected();
         let was_suspected = core::mem::replace(&mut ctx.is_suspected, is_suspected);

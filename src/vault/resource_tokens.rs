@@ -53,7 +53,8 @@ impl ResourceTokens {
             return false;
         }
         if !is_in_flight {
-            // While the session is suspected, only a refresh for its own token can show that the grant is still valid.
+            // While the vault suspects that the grant has ended, it requests only the session's own token: no other
+            // token can show that the grant is still valid.
             self.selected = selector.filter(|_| !ctx.is_suspected);
         }
         true

@@ -219,7 +219,8 @@ impl Tokens {
         self.persistence.locked(ctx);
     }
 
-    /// Handles that the lock was not granted in time. Returns true if a logout must be written without the lock.
+    /// Handles the case that the lock was not granted in time. Returns true if a logout must be written without the
+    /// lock.
     pub(super) fn not_locked(&mut self, ctx: &mut Context) -> bool {
         self.persistence.lock = Lock::Free;
         if self.persistence.end_without_lock(ctx) {

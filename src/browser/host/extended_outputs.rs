@@ -1,4 +1,4 @@
-//! Performs the outputs that only the extended module has.
+//! Performs the outputs that need the Cargo feature `extended`.
 
 use super::Host;
 use crate::browser::key_generation::KeyGeneration;

@@ -147,7 +147,7 @@ impl CallList {
         held.map(|c| c.allowed.token_selector()).collect()
     }
 
-    /// Holds a 401 back until a refresh is over.
+    /// Records that the response of a call, a 401, is held back until a refresh has ended.
     pub(in crate::vault) fn hold(&mut self, call: CallId, generation: u64, head: String) {
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
             known.stage = CallStage::Held { head, generation };

@@ -306,7 +306,7 @@ impl Callbacks {
         }
     }
 
-    /// Handles the result of a signature check.
+    /// Handles the result of the check of an ID token's signature.
     pub(in crate::vault) fn verified(
         &mut self,
         ctx: &mut Context,
@@ -392,7 +392,7 @@ impl Callbacks {
 
 /// The result of a step of a callback.
 pub(in crate::vault) enum CallbackOutcome {
-    /// Nothing to do.
+    /// No further step is needed now.
     None,
     /// A login failed after the provider had issued these tokens.
     Unused(Box<TokenSet>),

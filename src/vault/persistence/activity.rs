@@ -12,9 +12,9 @@ const DELAY: Millis = Millis::from_secs(15);
 pub(in crate::vault) struct Activity {
     /// The time at which the activity will be stored, unless another write stores it earlier.
     pub(in crate::vault) flush_at: Option<Millis>,
-    /// True if the next write must count an activity.
+    /// True if the next write must include an activity of the user.
     pub(in crate::vault) is_new: bool,
-    /// True if the write in flight counts an activity.
+    /// True if the write in flight includes an activity of the user.
     pub(in crate::vault) is_counted: bool,
 }
 
@@ -42,8 +42,8 @@ impl Activity {
         true
     }
 
-    /// Handles the result of a write. If the write failed, the activity in it is counted again by the next write,
-    /// because other vaults may store their activity before.
+    /// Handles the result of a write. If the write failed, the next write must include the activity. The session's
+    /// count of activities is then set back, because another vault may store an activity first.
     pub(super) fn written(&mut self, ctx: &mut Context, ok: bool) {
         let was_counted = core::mem::take(&mut self.is_counted);
         if let Some(session) = ctx.session.as_mut().filter(|_| was_counted && !ok) {

@@ -111,8 +111,8 @@ impl UnlockedReads {
         self.read(ctx);
     }
 
-    /// Records that another vault has changed the store. The change may be the end of the session that `expects_end`
-    /// stands for.
+    /// Records that another vault has changed the store. The store may now have the sign-out that `expects_end`
+    /// announces.
     pub(super) const fn forget_expected_end(&mut self) {
         self.expects_end = false;
     }
