@@ -1,9 +1,9 @@
 //! The egress policy: a request carries a token only if a rule allows its parsed URL and its method.
 //!
-//! Only [`EgressPolicy::authorize`] creates an [`Allowed`], and a request with a token can only be made from an
-//! [`Allowed`]. Code that sends a request without such a check therefore does not compile. A URL is checked twice: as a
-//! string, which must not contain anything that parsers interpret differently, and as parsed by the platform's parser.
-//! The URL that this parser serializes is the one that is sent.
+//! Only [`EgressPolicy::authorize`], and `authorize_socket` in the larger module, create an [`Allowed`]. A request with
+//! a token can only be made from an [`Allowed`]. Code that sends a request without such a check therefore does not
+//! compile. A URL is checked twice: as a string, which must not contain anything that parsers interpret differently,
+//! and as parsed by the platform's parser. The URL that this parser serializes is the one that is sent.
 
 use crate::base::error::{Code, Error, Result, quote};
 use crate::base::http::is_token;
@@ -110,7 +110,7 @@ impl Rule {
     }
 }
 
-/// A request that a rule allows. Only [`EgressPolicy::authorize`] creates this type.
+/// A request that a rule allows. Only [`EgressPolicy::authorize`] and `authorize_socket` create this type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowed {
     url: String,

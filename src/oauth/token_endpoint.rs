@@ -323,7 +323,7 @@ impl<'a> TokenReader<'a> {
         if magnitude.len() < digits.len() {
             return Millis::ZERO;
         }
-        // A number that overflows is larger than [`MAX_LIFETIME`], which then applies.
+        // A number that overflows is larger than `MAX_LIFETIME`, which then applies.
         let seconds = json::parse_u64(magnitude).unwrap_or(u64::MAX);
         Millis::from_secs(seconds).min(MAX_LIFETIME)
     }
