@@ -481,7 +481,8 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
         let next = next_record(task, before.as_deref(), &successor);
         match record_store::write(task, &successor, version.clone(), &next).await {
             Ok(Some(_)) => return Ok(successor),
-            // The record has changed: the intent expired and another isolate began a refresh, or the user logged out.
+            // The record has changed: the intent expired and another isolate began a refresh, the user logged out, or a
+            // cookie or activity was recorded.
             Ok(None) => {
                 let Ok(stored) = record_store::fetch(task, &successor).await else {
                     continue;

@@ -320,7 +320,7 @@ fn hash(bytes: &[u8]) -> u64 {
 }
 
 /// Adds the forms of a token. The first form is the token itself, and the others are its encodings. Of each form, only
-/// the longest part without escaped characters is added.
+/// the longest part without characters that encodings write in different ways is added.
 fn push_forms(token: &str, forms: &mut Vec<Vec<u8>>) {
     forms.push(longest_part(token.as_bytes(), &PLAIN));
     let mut bytes = vec![0; 2];

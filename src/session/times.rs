@@ -56,9 +56,9 @@ impl Times {
         self.touches = self.touches.saturating_sub(1);
     }
 
-    /// Adopts the activity that another vault stored, unless this vault knows later activity. Times with a lower number
-    /// of stored activities are ignored, because a clock that was set back makes earlier times look later than they
-    /// were.
+    /// Adopts the activity that another vault stored, unless this vault knows later activity. Times without a higher
+    /// number of stored activities are ignored, because a clock that was set back makes earlier times look later than
+    /// they were.
     pub fn adopt_activity(&mut self, stored: &Self, now: &Instant) {
         if stored.touches > self.touches {
             self.touches = stored.touches;

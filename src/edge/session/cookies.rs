@@ -106,7 +106,7 @@ pub(in crate::edge) struct Jar<'a> {
 
 impl<'a> Jar<'a> {
     /// Creates a writer for an app on this origin. Plain http is allowed for loopback only. There, cookies have neither
-    /// `Secure` nor a prefix, because browsers treat `Secure` over http differently.
+    /// `Secure` nor a prefix, because browsers do not agree about `Secure` over plain http.
     pub(in crate::edge) fn new(config: &'a Config, origin: &str) -> Self {
         Self {
             config,
