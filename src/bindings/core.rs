@@ -8,9 +8,9 @@ use crate::oauth::pkce::Pkce;
 use crate::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// The length of the buffer. It exceeds `MAX_LEN` by the four bytes of the longest UTF-8 character. JavaScript
-/// therefore can write more than `MAX_LEN` bytes of a longer token, and the reader recognizes that the token is too
-/// long.
+/// The length of the buffer. The buffer exceeds `MAX_LEN` by four bytes, the length of the longest UTF-8 character.
+/// JavaScript can therefore write more than `MAX_LEN` bytes of a longer token, and the reader recognizes that the token
+/// is too long.
 const BUFFER_LEN: usize = MAX_LEN + 4;
 
 /// Bytes of entropy for a PKCE pair.

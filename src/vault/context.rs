@@ -1,4 +1,4 @@
-//! The context: the state that all parts of the vault share. It has no rules of its own.
+//! The context: the state that all parts of the vault share. The context has no rules of its own.
 //!
 //! The context holds the configuration, the time, the session, the connected pages and the operations in flight, and it
 //! collects the outputs. Parts take `&mut Context`. A part cannot reach another part through the context.

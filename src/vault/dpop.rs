@@ -120,8 +120,8 @@ impl Dpop {
     }
 
     /// Handles the response to a token request with a proof. Returns the request if it was refused but may succeed when
-    /// it is sent again. This is the case if the provider requires a new nonce (RFC 9449 8), or if the response has
-    /// shown that the provider's clock differs from the time in the proof.
+    /// it is sent again, because the provider requires a new nonce (RFC 9449 8), or because the response has shown that
+    /// the provider's clock differs from the time in the proof.
     pub(super) fn on_response(
         &mut self,
         ctx: &Context,

@@ -54,7 +54,7 @@ impl OpId {
     }
 }
 
-/// The kind of a request's body. It decides if the request can be sent a second time.
+/// The kind of a request's body. The kind decides if the request can be sent a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     /// The request has no body, or its body can be read again.

@@ -208,7 +208,7 @@ impl Refresh {
         }
         self.stage = RefreshStage::NeedsProvider;
         // If the worker dies after the response arrived and before the successor is stored, the successor is lost.
-        // Metadata and keys are fetched before the request, so that this time is short.
+        // Metadata and keys are fetched before the request, so that the time between these two events is short.
         if provider.need_metadata(ctx) && provider.need_keys(ctx) {
             return self.queue(ctx);
         }

@@ -53,8 +53,8 @@ impl ResourceTokens {
             return false;
         }
         if !is_in_flight {
-            // While the vault suspects that the grant has ended, it requests only the session's own token: no other
-            // token can show that the grant is still valid.
+            // While the vault suspects that the grant has ended, the vault requests only the session's own token. Only
+            // a refresh for that token can show that the grant is still valid.
             self.selected = selector.filter(|_| !ctx.is_suspected);
         }
         true

@@ -36,7 +36,7 @@ pub(in crate::vault) struct Call {
 pub(in crate::vault) enum CallStage {
     /// Waits for a valid access token.
     Waiting,
-    /// Sent with the access token of this generation.
+    /// Sent with the access token of this generation, which is a number that each refresh increments.
     Sent {
         generation: u64,
     },
@@ -96,7 +96,7 @@ impl CallList {
         Ok(())
     }
 
-    /// Returns the selector of the token that a call needs.
+    /// Returns the selector of the token that a call needs: the session's own token, or the token for a single API.
     pub(in crate::vault) fn selector_of(&self, call: CallId) -> TokenSelector {
         let known = self.calls.iter().find(|c| c.call == call);
         known.map_or_else(TokenSelector::default, |known| {

@@ -75,7 +75,7 @@ pub(in crate::vault) struct UnlockedReads {
     /// unavailable.
     pub(in crate::vault) retry_at: Option<Millis>,
     pub(in crate::vault) failed: u32,
-    /// The time after which pages are greeted even if another read is needed.
+    /// The time after which pages are greeted, that is, told if there is a session, even if another read is needed.
     greet_by: Option<Millis>,
     /// True if another vault announced a sign-out before this vault greeted its pages, and the store may not have the
     /// sign-out yet.

@@ -176,8 +176,9 @@ impl Tokens {
         {
             marks.push(theirs.sid().to_owned());
         }
-        // The stored refresh token differs from the one that was revoked at the end, so it must be revoked too. Either
-        // another vault refreshed the session before it knew of the end, or this is another session.
+        // The stored refresh token differs from the one that was revoked at the end, so the stored token must be
+        // revoked too. Either another vault refreshed the session before it knew of the end, or this is another
+        // session.
         let is_newer = if is_same {
             theirs.generation() > ended.generation
         } else {
