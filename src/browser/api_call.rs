@@ -18,8 +18,8 @@ use crate::vault::{ApiRequest, CallId, Input, PortId, RequestId, ResponseHead};
 /// its reader has taken some, so at most this many chunks wait in the page.
 const WINDOW: u32 = 8;
 
-/// The number of chunks that the page requests with one message, after its reader has taken as many. Most bodies have
-/// fewer chunks, so the page sends no message for them.
+/// The number of chunks that the page requests with one message, after its reader has taken the same number. Most
+/// bodies have fewer chunks, so the page sends no message for them.
 const BATCH: u32 = 4;
 
 /// The calls in flight, with the payloads of the messages that began them.

@@ -346,8 +346,8 @@ fn origin_of(url: &str) -> Option<&str> {
     url.get(..host + path.len())
 }
 
-/// Returns true if `data`, a string or an `ArrayBuffer`, contains the token. The data is copied and searched in slices,
-/// because this module's memory never shrinks.
+/// Returns true if `data`, a string or an `ArrayBuffer`, contains the token. The data is copied into this module's
+/// memory in slices, and each slice is searched, because this memory never shrinks.
 fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
     let text = data.dyn_ref::<Text>();
     let bytes = text.is_none().then(|| platform::bytes_of(data));

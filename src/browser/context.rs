@@ -113,7 +113,7 @@ impl Context {
         }
     }
 
-    /// Returns a function that reports `event`.
+    /// Returns a function that passes `event` and `id` to `onEvent`.
     pub(super) fn listener(&self, event: Event, id: u32) -> Function {
         self.on_event.bind(&JsValue::NULL, event as u32, id)
     }

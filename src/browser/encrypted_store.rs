@@ -63,12 +63,12 @@ enum StoreStage {
     KeyImported,
     /// A step of the search for the key of sessions. Has the record to decrypt, if the record was read before the key.
     SessionKey(SessionKeyStage, Option<Record>),
-    /// Has the record, which still lacks the ciphertext.
+    /// The content was encrypted. Has the record, which still lacks the ciphertext.
     Sealed(Record),
     /// The existing records were read, to delete the expired ones. Has the object store and the record to store.
     RecordsRead(IdbObjectStore, Record),
     RecordStored,
-    /// Has the object store.
+    /// The record was read. Has the object store that it was read from.
     RecordRead(IdbObjectStore),
     /// This record was replaced by a record without content.
     Marked(Record),

@@ -166,8 +166,8 @@ impl Host {
         } else {
             Body::Replayable
         };
-        // An array is dropped, and not used as a body: `fetch` would convert it to a string, and nested arrays would
-        // expand a few bytes into gigabytes.
+        // An array is dropped and not used as a request's body: `fetch` would convert it to a string, and nested arrays
+        // would expand a few bytes into gigabytes.
         if !payload.is_undefined() && !Array::is_array(&payload) {
             self.calls.keep_payload(call, payload);
         }

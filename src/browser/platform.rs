@@ -254,8 +254,8 @@ pub(super) enum Awaited {
 }
 
 impl Awaited {
-    /// Adds the listeners. `fulfilled` returns the listener for a promise's value, and `succeeded` the one for the
-    /// event of a request or transaction.
+    /// Adds the listeners. `fulfilled` returns the listener for a promise's value, and `succeeded` returns the listener
+    /// for the event of a request or transaction.
     pub(super) fn listen(
         &self,
         fulfilled: impl FnOnce() -> Function,

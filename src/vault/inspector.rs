@@ -1,7 +1,8 @@
 //! Data for the session inspector: events, and the kind, age and fingerprint of each token, but never its value.
 //!
 //! The inspector is off unless the configuration has `inspect: true`. A fingerprint is the start of a salted hash of a
-//! token. The salt never leaves the vault, so fingerprints show only if two tokens differ.
+//! token. The salt never leaves the vault, so two fingerprints reveal nothing except that their tokens differ or are
+//! the same.
 //!
 //! Few configurations use the inspector, but every user would download it. The wasm module for browsers is therefore
 //! built twice: with the Cargo feature `extended`, which includes the inspector, and without it. Without that feature,

@@ -184,7 +184,7 @@ impl Persistence {
         self.reads.signed_out(ctx, at);
     }
 
-    /// Reads the store at this time.
+    /// Plans a read of the store at the time `at`.
     pub(super) const fn read_at(&mut self, at: Millis) {
         self.reads.retry_at = Some(at);
     }

@@ -193,7 +193,8 @@ impl Refresh {
         }
     }
 
-    /// Starts a refresh, unless one is in flight, the session cannot be refreshed, or the next attempt is not due yet.
+    /// Starts a refresh, unless a refresh is in flight, the session cannot be refreshed, or it is too early for the
+    /// next attempt.
     pub(super) fn begin(&mut self, ctx: &mut Context, provider: &Provider) -> RefreshStart {
         // control: refresh_single_flight
         let may_start = !self.is_in_flight() && self.schedule.is_open(&ctx.now);

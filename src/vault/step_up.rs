@@ -16,8 +16,7 @@ use crate::vault::context::Context;
 use crate::vault::io::{CallId, ResponseHead};
 use crate::vault::message::message;
 
-/// The time after a login that satisfied a demand, during which the vault does not pass the same demand on to the page
-/// again.
+/// The time after a login for a demand, during which the vault does not pass the same demand on to the page again.
 const FRESH: Millis = Millis::from_secs(60);
 
 /// The demand that the last login was meant to satisfy.

@@ -47,7 +47,7 @@ impl Tokens {
     // The refresh.
 
     /// Starts a refresh for the session's own access token, unless a refresh is in flight, the session cannot be
-    /// refreshed, or the next attempt is not due yet.
+    /// refreshed, or it is too early for the next attempt.
     pub(super) fn start_refresh(&mut self, ctx: &mut Context) {
         self.start_refresh_of(ctx, TokenSelector::default());
     }
@@ -155,7 +155,7 @@ impl Tokens {
         self.revocations.revoke(ctx, &self.provider, refresh_token)
     }
 
-    /// Revokes the refresh token in `tokens`, which no session adopts.
+    /// Revokes the refresh token in `tokens`. The session does not adopt these tokens.
     pub(super) fn revoke_unused(&mut self, ctx: &mut Context, tokens: &TokenSet) {
         if let Some(refresh_token) = &tokens.refresh_token {
             self.revoke(ctx, refresh_token);

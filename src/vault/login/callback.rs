@@ -146,7 +146,7 @@ impl Callbacks {
         let CallbackStage::Taking(_, authorization) = callback.stage else {
             return;
         };
-        // The login was taken out of the store, even if it is canceled.
+        // A canceled login is also marked as used, because it was taken out of the store.
         let pending = match pending_login(ctx, logins, &callback.key, taken) {
             Ok(pending) => pending,
             Err(error) => {

@@ -8,8 +8,8 @@ use crate::vault::persistence::reader::Reading;
 /// The longest wait for the lock. The wait is long because another vault may hold the lock during its refresh.
 const LOCK_WAIT: Millis = Millis::from_secs(30);
 
-/// The longest wait for the lock while a page waits for a login or logout. A frozen tab may hold the lock, or a script
-/// that never releases it.
+/// The longest wait for the lock while a page waits for a login or logout. A frozen tab, or a script that never
+/// releases the lock, may hold it.
 const PAGE_LOCK_WAIT: Millis = Millis::from_secs(5);
 
 /// The state of the lock in this vault.
