@@ -15,7 +15,7 @@ const SESSIONS: &str = include_str!("../docs/sessions.md");
 const CODES: &str = include_str!("../pkg/src/protocol/codes.ts");
 const MESSAGES: &str = include_str!("../pkg/src/protocol/messages.ts");
 
-/// Returns the first and last cells of the rows that start with a code.
+/// Returns the error code and the advice of each row in the table of errors: its first and last cells.
 fn rows() -> Vec<(&'static str, &'static str)> {
     let table = LIST.split("\n## ").next().unwrap();
     table
@@ -60,7 +60,7 @@ fn every_end_reason_is_documented() {
     assert_eq!(documented, all.collect());
 }
 
-/// The members of a union of strings in TypeScript.
+/// Returns the members of a union of strings in TypeScript.
 fn union(source: &'static str, name: &str) -> Vec<&'static str> {
     let (_, rest) = source
         .split_once(&format!("export type {name} =\n"))

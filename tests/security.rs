@@ -26,7 +26,7 @@ fn document() -> String {
     fs::read_to_string(at("SECURITY.md")).unwrap()
 }
 
-/// Returns the table of conformance.
+/// Returns the text of `docs/conformance.md`.
 fn conformance() -> String {
     fs::read_to_string(at("docs/conformance.md")).unwrap()
 }
@@ -70,14 +70,14 @@ fn has_test(file: &str, source: &str, name: &str) -> bool {
         attributes.any(|line| line == "#[test]")
     };
     let is_written = (0..lines.len()).any(|i| is_it(lines[i]) && is_test(i));
-    // A macro generates the tests of the targets.
+    // A macro generates the tests of hostile input from lines like this.
     let is_made = lines
         .iter()
         .any(|line| line.trim_start().starts_with(&format!("{name}: MUTATIONS")));
     is_written || is_made
 }
 
-/// Returns the claims: list items, and rows of tables whose last column is "shown by".
+/// Returns the claims of a document: its list items, and the rows of tables whose last column is "shown by".
 fn claims(document: &str) -> Vec<&str> {
     let mut claims = Vec::new();
     let mut shows = false;
@@ -120,7 +120,7 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
     sources
 }
 
-/// Statements that compare a secret without [`strongroom::Secret::matches`].
+/// Returns the statements that compare a secret without [`strongroom::Secret::matches`].
 fn loose_comparisons(source: &str) -> Vec<String> {
     let (code, _) = source
         .split_once("#[cfg(test)]\nmod tests {")
@@ -167,7 +167,7 @@ fn every_conformance_row_has_test_or_reason() {
     let claims = claims(&document);
     let bare: Vec<_> = claims.iter().filter(|claim| !is_carried(claim)).collect();
     assert_eq!(bare, [&""; 0]);
-    // All rows count as claims, so no table has another head.
+    // Every table row except the heads must count as a claim, so every table must have this head.
     let rows = document.lines().filter(|line| line.starts_with("| "));
     let heads = rows.clone().filter(|row| row.starts_with("| section |"));
     assert_eq!(claims.len(), rows.count() - heads.count());
@@ -206,7 +206,7 @@ fn absolute_claims_have_a_test() {
         let line = line.to_lowercase();
         ABSOLUTE.iter().any(|word| line.contains(word))
     };
-    // The table of modes only refers to other sections.
+    // The table of modes is left out, because it only refers to other sections.
     let lines = document.lines().filter(|line| !line.starts_with("| `"));
     let found: Vec<&str> = lines.filter(without).filter(absolute).collect();
     assert_eq!(found, [""; 0]);

@@ -1,5 +1,5 @@
-//! The examples of the specifications, in `tests/vectors/`. Signatures are verified with `ring` in place of the host's
-//! WebCrypto, with the signing input and the key that the crate returns.
+//! Tests with the examples of the specifications, which are in `tests/vectors/`. In place of the host's WebCrypto,
+//! `ring` verifies signatures with the signing input and the key that the crate returns.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 

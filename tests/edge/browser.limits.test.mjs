@@ -1,4 +1,4 @@
-// Sessions without activity in the page: their limits, and changes while the page was away.
+// Limits of sessions without activity in the page, and changes of the session while the page is inactive.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { booted, call } from '../support/app.mjs'
@@ -33,7 +33,7 @@ describe('limits', () => {
   test('page is warned before its session ends', time, async () => {
     const page = await signedIn()
     const at = await idle(page)
-    // Background calls are not activity of the user.
+    // A background call is not activity of the user.
     const { value } = await call(page, `${app.api.url}me`, { background: true })
     assert.equal(value.status, 200)
     await page.waitForFunction(() => warnings.length)
@@ -48,7 +48,7 @@ describe('limits', () => {
   test('activity in the page extends the session', time, async () => {
     const page = await signedIn()
     const before = await idle(page)
-    // An earlier click would not change the recorded activity.
+    // The handler records activity only from time to time, so an earlier click would change nothing.
     await page.waitForFunction((at) => at - Date.now() < 10_000, before)
     await page.mouse.click(5, 5)
     await page.waitForFunction((at) => auth.session.idleExpiresAt > at, before)
@@ -107,7 +107,7 @@ describe('away', () => {
       await goBack(page)
       const { error } = await page.evaluate(() => login)
       assert.equal(error.code, 'login_canceled')
-      // A later login is independent of the canceled login.
+      // The canceled login does not affect a later login.
       await app.signIn(page)
       assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
     }),

@@ -13,14 +13,17 @@ describe('inIsolate() passes the conformance checks', { concurrency: true }, () 
 
 const tick = () => new Promise((resolve) => setTimeout(resolve, 1))
 
-/** @param {(right: Coordinator) => Partial<Coordinator>} change Returns the methods to replace. */
+/**
+ * @param {(right: Coordinator) => Partial<Coordinator>} change Returns the methods that replace those of the correct
+ * coordinator.
+ */
 const broken = (change) => () => {
   const right = memory()
   const wrong = { ...right, ...change(right) }
   return () => wrong
 }
 
-/** Uses write counts as versions, which start again after a key has expired. */
+/** Uses the number of writes as a version. The number starts again after a key has expired. */
 const counting = (right) => {
   const known = new Map()
   return {
@@ -39,7 +42,7 @@ const counting = (right) => {
   }
 }
 
-/** Reads from a replica that gets each write a moment later. */
+/** Reads from a replica, which gets each write a moment later. */
 const behind = (right) => {
   const replica = new Map()
   return {

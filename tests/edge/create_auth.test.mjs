@@ -1,4 +1,4 @@
-// createAuth('/auth'): the same object over a token handler.
+// createAuth('/auth') returns the same object as with a worker, but over a token handler.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { giveConsent } from '../support/app.mjs'
@@ -8,12 +8,12 @@ const time = { timeout: 60_000 }
 let app
 
 before(async () => {
-  // The platform that forwards sockets.
+  // workerd is a platform whose handler can forward sockets.
   app = await startPage('workerd', { coordinator: 'durable-object' })
 })
 after(() => app?.close())
 
-/** Opens a page whose script runs this code after it has created the object. */
+/** Opens a page. Its script creates the object `auth` and then runs this code. */
 function openApp(script, path = '/orders?a#b') {
   app.site.files['/page.js'] = `
 import '/tools.js'
@@ -29,7 +29,7 @@ const GUARD = 'globalThis.guarded = settle(auth.requireSession())'
 const SOCKET = () => `${app.api.url.replace('http', 'ws')}live/header`
 const trips = () => app.ledger.authorizationRequests().length
 
-/** Signs in through a guard. */
+/** Signs in through a guard, which starts a login. */
 async function signedIn(script = '') {
   const page = await openApp(`${script}\n${GUARD}`)
   await giveConsent(page)
@@ -68,7 +68,7 @@ test('denied login ends at the handler and is not repeated', time, async () => {
   await page.waitForSelector('button[value=deny]')
   await page.click('button[value=deny]')
   await page.waitForURL((url) => url.origin === app.site.origin)
-  // The handler's own page, without the app's script.
+  // This is a page of the handler, which does not contain the app's script.
   assert.match(await page.textContent('body'), /login_denied/)
   assert.equal(trips() - before, 1)
   await page.context().close()
@@ -156,7 +156,7 @@ test('tab that missed a logout does not sign in again', time, async () => {
   const other = await app.open('/orders?a#b', page.context())
   await other.waitForFunction(() => globalThis.auth?.state.session)
   const before = trips()
-  // As in the back-forward cache.
+  // Simulates the events of the back-forward cache.
   const transition = (tab, type) =>
     tab.evaluate((name) => void dispatchEvent(new PageTransitionEvent(name, { persisted: true })), type)
   await transition(other, 'pagehide')

@@ -1,5 +1,5 @@
-// The token handler in apps made with frameworks: the packed tarball, the framework's own build and server, and a real
-// provider.
+// Tests of the token handler in apps that use frameworks, with the packed tarball, the framework's own build and
+// server, and a real provider.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'

@@ -159,7 +159,7 @@ export function handlerSuite(platform, coordinator) {
         )
       }
       assert.deepEqual(search({ responses: texts }, secrets), [])
-      // Control: the API received a token, and the search finds it.
+      // Control: the API received a token, and the search finds that token.
       const sent = app.api.requests.at(-1).headers.authorization
       const [{ kind } = {}] = search({ sent: [`${texts[0]} ${sent}`] }, secrets)
       assert.equal(kind, 'access_token')
@@ -195,9 +195,10 @@ export function handlerSuite(platform, coordinator) {
         assert.equal(response.status, 502, coding)
         assert.equal((await response.json()).error.code, 'upstream_unavailable', coding)
       }
-      // Bodies that the platform decodes are searched.
+      // The platform decodes these bodies, so the handler must search them for tokens.
       for (coding of ['gzip', 'br']) {
-        // The response breaks off, which not every platform reports. A forwarded body would not be empty.
+        // The handler cuts the response off, but not every platform reports this to the client. The body is empty in
+        // any case.
         const { byteLength } = await visitor
           .call('/api/on/coded')
           .then((response) => response.arrayBuffer())
@@ -206,7 +207,7 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
-    /** Waits until the access token has expired, according to the session. */
+    /** Waits until the access token has expired. The session data contain the time. */
     async function expired(visitor) {
       const { session } = await visitor.session()
       const left = session.accessTokenExpiresAt - Date.now() + 50

@@ -49,7 +49,7 @@ test('page cannot set a cookie of that name', time, async () => {
   const set = (cookie) => page.evaluate((text) => ((document.cookie = text), document.cookie), cookie)
   assert.equal(await set('__Host-strongroom=planted; Path=/sub; Secure'), '')
   assert.equal(await set('__Host-strongroom=planted; Path=/; Secure; Domain=localhost'), '')
-  // Control: a cookie of another name is accepted.
+  // Control: the browser accepts a cookie whose name does not have the prefix.
   assert.equal(await set('other=planted; Path=/; Secure'), 'other=planted')
 })
 

@@ -1,6 +1,6 @@
-// With a token handler, no token is in the browser: neither in the page's heap nor in storage, messages, documents or
-// cookies. tests/browser/leak.test.mjs tests the detector in each of these places. The control here is a token that the
-// API returns to the page.
+// With a token handler, the browser contains no token: neither in the page's heap nor in storage, messages, documents
+// or cookies. tests/browser/leak.test.mjs shows that the detector works in each of these places. The control in this
+// file is a token that the API returns to the page.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent } from '../support/app.mjs'
@@ -15,14 +15,17 @@ before(async () => {
   app = await startPage('workerd', {
     coordinator: 'durable-object',
     provider: { accessTokenSeconds: 4 },
-    // The control needs a response with a token.
+    // The control needs a response that contains a token.
     route: { reflection: 'allow' },
     launch: { args: HEAP_ARGS },
   })
 })
 after(() => app?.close())
 
-/** Returns true for the code in the URL of the callback, which has no page. The handler exchanges it at once. */
+/**
+ * Returns true for a code in the recorded URLs. The code is in the URL of the callback, which is handled by the handler
+ * and not by a page.
+ */
 const isElsewhere = ({ kind, place }) => kind === 'authorization_code' && place === 'addresses'
 
 const leaks = async ({ page, log }) => {

@@ -16,8 +16,9 @@ const home = ({ pathname }) => pathname === '/orders'
  *
  * @param {keyof typeof import('../support/edge/platforms.mjs').PLATFORMS} platform
  * @param {string} coordinator
- * @param {{ measuresStreams: boolean, passesCoded: boolean }} options `measuresStreams`: the platform's server sends a
- * stream's `Content-Length`. `passesCoded`: a compressed body that is not searched stays compressed.
+ * @param {{ measuresStreams: boolean, passesCoded: boolean }} options `measuresStreams`: true if the platform's server
+ * sends the `Content-Length` of a stream. `passesCoded`: true if a compressed body that is not searched stays
+ * compressed.
  */
 export function lengthsSuite(platform, coordinator, { measuresStreams, passesCoded }) {
   describe(`${platform}: lengths and encodings`, { timeout: 60_000 }, () => {

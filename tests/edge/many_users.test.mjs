@@ -5,7 +5,10 @@ import { ACCOUNTS } from '../support/accounts.mjs'
 import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 
-/** Creates a store that replies to several calls at once, as replies of Redis may arrive in one packet. */
+/**
+ * Creates a store that replies to several calls at the same moment, as when several replies of Redis arrive in one
+ * packet.
+ */
 const together = () => {
   const store = inIsolate()()
   let waiting = []

@@ -4,7 +4,7 @@ import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
 
-/** The core's memory, which only grows. The constructor of the instance exposes this memory. */
+/** The memory of the core, which can only grow. The replaced constructor of `WebAssembly.Instance` stores it here. */
 let memory
 const { Instance } = WebAssembly
 WebAssembly.Instance = class extends Instance {
@@ -15,10 +15,10 @@ WebAssembly.Instance = class extends Instance {
 }
 const { createTokenHandler, inIsolate } = await import('../../pkg/dist/edge.js')
 
-/** The largest chunk that a search holds at once. */
+/** A chunk of the largest size that the search holds in memory at once. */
 const PIECE = Buffer.alloc(64 * 1024, 'strongroom ')
 
-/** Responses with a searched body. */
+/** Responses whose bodies the handler searches for tokens. */
 const RESPONSES = {
   'in one piece': (response) => response.end(PIECE),
   'in several pieces'(response) {

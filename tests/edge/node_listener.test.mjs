@@ -202,7 +202,7 @@ test('broken upload fails only its reader', async (t) => {
   assert.deepEqual(errors, [])
 })
 
-/** Waits until a number stops growing. */
+/** Waits until the number that `read` returns stops growing. */
 async function untilStill(read) {
   const end = Date.now() + 30_000
   for (let last = -1; ;) {
@@ -229,7 +229,7 @@ test('response body respects backpressure', async (t) => {
   const still = await untilStill(() => made)
   assert.ok(still > 0)
   response.resume()
-  // The client reads more, so the source produces more.
+  // When the client reads more, the source produces more.
   while (made <= still) await once(response, 'data')
   response.destroy()
 })

@@ -1,4 +1,4 @@
-// Coordinators without a reachable store: they reject with the platform's error, and do not retry.
+// Coordinators whose store cannot be reached reject with the client library's error, and do not retry.
 import assert from 'node:assert/strict'
 import { createClient } from '@redis/client'
 import { Redis } from 'ioredis'

@@ -1,6 +1,6 @@
 import { Agent, request as send } from 'node:http'
 
-/** An agent for many parallel calls. */
+/** An HTTP agent that allows any number of parallel calls. */
 const agent = new Agent({ keepAlive: false, maxSockets: Infinity })
 
 /**

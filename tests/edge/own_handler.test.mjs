@@ -1,4 +1,4 @@
-// The first token handler of docs/edge.md, with the demo's provider and API.
+// Runs the first token handler of docs/edge.md with the demo's provider and API.
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ const time = { timeout: 60_000 }
 const ends = []
 let origin, issuer, page
 
-/** Returns the guide's file with other addresses. */
+/** Resolves with the text of the guide's file, in which other addresses replace the guide's. */
 async function written(addresses) {
   const guide = await readFile(new URL('../../docs/edge.md', import.meta.url), 'utf8')
   let [, script] = /```js\n\/\/ server\.mjs\n(.*?)```/s.exec(guide)

@@ -10,7 +10,8 @@ const time = { timeout: 60_000 }
  * Tests `connect('/auth')` in a real browser. A page has the same interface as with a vault.
  *
  * @param {Parameters<typeof startPage>[0]} platform
- * @param {{ coordinator: string, hasSockets?: boolean }} options `hasSockets`: the platform can forward sockets.
+ * @param {{ coordinator: string, hasSockets?: boolean }} options `hasSockets`: true if the platform can forward
+ *   sockets.
  */
 export function pageSuite(platform, { coordinator, hasSockets = false }) {
   describe(`${platform}: a page over the token handler`, { timeout: 600_000 }, () => {
@@ -127,7 +128,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       await page.evaluate(() => giving.abort())
       const { error } = await page.evaluate(() => login)
       assert.equal(error.code, 'login_canceled')
-      // While the popup shows the provider, the page cannot close it, and the user must.
+      // While the popup shows the provider, the page cannot close it, so the user must close it.
       await popup.close()
     })
 
@@ -187,13 +188,13 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
         )
       })
       const responded = page.waitForResponse('**/auth/session')
-      // A popup posts this message when it closes.
+      // This is the message that a popup posts when its login is complete.
       await page.evaluate(() => new BroadcastChannel('strongroom /auth').postMessage(0))
       await held
       await page.evaluate(() => auth.logout())
       await respond()
       await (await responded).finished()
-      // The page has handled the response before this call fails.
+      // When this call fails, the page has already handled the earlier response.
       assert.equal(await codeOf(page, `${api.url}me`), 'login_required')
       const [current, all] = await page.evaluate(() => [auth.session, changes])
       assert.equal(current, null)
@@ -336,7 +337,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       app.provider.faults.add('token', { answer })
       assert.equal(await codeOf(page, `${api.url}me`), 'interaction_required')
       assert.equal((await session(page)).state, 'interaction_required')
-      // A new tab gets the same state.
+      // A new tab shows the same state of the session.
       const tab = await secondTab(page)
       const { claims, state } = await session(tab)
       assert.deepEqual([claims.sub, state], ['alice', 'interaction_required'])
@@ -364,10 +365,11 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
         response.write('your token: ')
         response.end(entry.authorization)
       })
-      // The head was sent before. The body breaks off, which only some platforms report to the page.
+      // The handler has already sent the response's head, so it can only cut off the body. Only some platforms report
+      // this to the page.
       const { value } = await call(page, `${api.url}on/stream`)
       assert.doesNotMatch(value?.text ?? '', /eyJ/)
-      // A refusal by the API is a response.
+      // An error status of the API is a response, and not an exception.
       const rejected = await call(page, `${api.url}reject`)
       assert.equal(rejected.value.status, 401)
     })
@@ -482,8 +484,8 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const cookies = await page.context().cookies(app.site.origin)
       const [{ name, httpOnly, sameSite, path, secure }] = cookies
       assert.equal(cookies.length, 1)
-      // On http, which is for loopback only, the cookie has neither a prefix nor `Secure`. tests/edge/handler.mjs tests
-      // both attributes.
+      // Over http, which is allowed only on loopback, the cookie has neither the prefix `__Host-` nor `Secure`.
+      // tests/edge/handler.mjs tests both.
       assert.deepEqual(
         { name, httpOnly, sameSite, path, secure },
         { name: 'strongroom', httpOnly: true, sameSite: 'Lax', path: '/', secure: false },
@@ -497,7 +499,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       test(`form of another origin ${what}`, time, async () => {
         const page = await signedIn()
         const tab = await page.context().newPage()
-        // A different port is a different origin of the same site, so the browser sends the cookie.
+        // Another port is another origin but the same site, so the browser sends the cookie with this form.
         const body = `<form method="post" enctype="text/plain" action="${app.site.origin}${path}"><input name='{"item":"' value='","quantity":1}'><button>Win</button></form>`
         await tab.route('http://localhost:9/', (route) => route.fulfill({ contentType: 'text/html', body }))
         await tab.goto('http://localhost:9/')
@@ -513,7 +515,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
           'the browser did not send the cookie',
         )
         assert.equal(api.requests.length, 0)
-        // Control: the app's own script can.
+        // Control: the app's own script can send this request.
         const status = await page.evaluate(
           async (to) =>
             (

@@ -1,5 +1,5 @@
-// A real Redis that is paused: connections stay open without replies. The handler responds in time with the
-// coordinator's error code, keeps the session, and continues it afterwards.
+// Tests with a real Redis that is paused, so that connections stay open without replies. The handler responds within
+// its time limit with the coordinator's error code, and continues the session after the pause.
 import assert from 'node:assert/strict'
 import { createClient } from '@redis/client'
 import { after, before, describe, test } from 'node:test'
@@ -11,7 +11,7 @@ import { Visitor } from '../support/edge/visitor.mjs'
 /** The time limit in milliseconds for a response without the store. The handler waits three seconds for the store. */
 const GIVES_UP = 10_000
 
-/** The reported fault of a store that does not reply. */
+/** The fault that the handler reports if the store does not reply. */
 const SILENCE = { code: 'coordinator_unavailable', message: 'the coordinator failed: TimeoutError' }
 
 const isCallback = ({ pathname }) => pathname === '/auth/callback'

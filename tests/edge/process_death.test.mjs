@@ -1,5 +1,5 @@
-// A Node process with Redis ends during a refresh: it is killed, or stops as docs/edge.md describes. Another process
-// then serves the session.
+// A Node process ends during a refresh: it is killed, or stops as docs/edge.md describes. Another process, which uses
+// the same Redis, then serves the session.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -10,7 +10,10 @@ import { startApp } from '../support/edge/app.mjs'
 import { startServer } from '../support/edge/child.mjs'
 import { platform } from '../support/edge/start.mjs'
 
-/** The time limit in milliseconds for the next refresh after a process has died: its lease lasts for eight seconds. */
+/**
+ * The time limit in milliseconds for the next refresh after a process has died. The lease of the dead process lasts for
+ * eight seconds.
+ */
 const TAKEN_OVER = 10_000
 
 const guide = readFileSync(new URL('../../docs/edge.md', import.meta.url), 'utf8')
@@ -18,7 +21,7 @@ const guide = readFileSync(new URL('../../docs/edge.md', import.meta.url), 'utf8
 /** The guide's lines that stop a Node server. */
 const [ON_SIGTERM] = /^process\.once\('SIGTERM'[^]*?^}\)\)$/m.exec(guide)
 
-/** Node with the guide's graceful stop. `started` are its processes. */
+/** Returns the platform Node with the guide's graceful stop. The platform adds its processes to `started`. */
 const node = (started) =>
   platform({
     coordinators: ['node-redis'],

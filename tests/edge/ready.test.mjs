@@ -1,4 +1,4 @@
-// `ready()`: a server reads its configuration before it accepts requests.
+// With `ready()`, a server reads its configuration before it accepts requests.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
@@ -6,7 +6,7 @@ import { createTokenHandler, durableObject, inIsolate, redis } from '../../pkg/d
 
 const handler = (more, faults = [], create = createTokenHandler) =>
   create({
-    // Nothing listens there.
+    // No server listens at this URL.
     issuer: 'http://127.0.0.1:9',
     client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
     cookie: { keys: randomBytes(32).toString('base64') },
@@ -22,7 +22,7 @@ const statusOf = async (handler, env) =>
 test('valid configuration is ready without the provider', async () => {
   const made = handler({})
   assert.equal(await made.ready(env), undefined)
-  // Later requests need no `env`.
+  // After `ready()`, requests do not need `env`.
   assert.equal(await statusOf(made), 404)
 })
 
@@ -61,7 +61,7 @@ for (const [what, more, given, expected] of [
       return true
     })
     assert.deepEqual(faults, [], 'ready() does not report to the log')
-    // Without ready(), the first request reports the fault.
+    // Without `ready()`, the first request reports the fault.
     assert.equal(await statusOf(made, given), 500)
     assert.deepEqual(
       faults.map(({ code }) => code),
@@ -78,7 +78,7 @@ test('fixed configuration is read again', async () => {
 })
 
 test('failed start of the core is tried again', async (t) => {
-  // A copy of the package whose core has not started.
+  // The query makes Node load another copy of the package, whose core has not started.
   const copy = await import('../../pkg/dist/edge.js?again')
   const { Instance } = WebAssembly
   t.after(() => (WebAssembly.Instance = Instance))
@@ -131,7 +131,7 @@ const trap = () => {
 }
 
 test('trapped core is replaced at the next request', async (t) => {
-  // A copy of the package whose core traps.
+  // The query makes Node load another copy of the package. Its core will trap.
   const copy = await import('../../pkg/dist/edge.js?trap')
   const { Instance } = WebAssembly
   const fail = trap()
@@ -154,7 +154,7 @@ test('trapped core is replaced at the next request', async (t) => {
     faults.map(({ code }) => code),
     ['handler_crashed'],
   )
-  // Both handlers continue, with one new core.
+  // Both handlers continue with one new core, which they share.
   for (const each of [made, other]) assert.equal(await statusOf(each, env), 404)
   assert.equal(instances.length, 2)
   assert.equal(faults.length, 1)

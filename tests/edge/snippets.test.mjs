@@ -1,4 +1,4 @@
-// Every snippet of TypeScript in docs/edge.md passes the compiler under `strict`.
+// Every TypeScript snippet in docs/edge.md compiles with `strict`.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'

@@ -10,7 +10,7 @@ const home = ({ pathname }) => pathname === '/orders'
 
 /**
  * Tests the options that a provider may need: DPoP, pushed authorization requests and back-channel logout. Also tests
- * sockets, where the platform can forward them.
+ * sockets, if the platform can forward them.
  *
  * @param {keyof typeof import('../support/edge/platforms.mjs').PLATFORMS} platform
  * @param {string} coordinator
@@ -61,7 +61,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
   describe(`${platform}: back-channel logout`, { timeout: 60_000 }, () => {
     let app, relay
     before(async () => {
-      // The provider needs a URL before the handler starts.
+      // The provider needs the URL for logout tokens before the handler starts, so this server forwards them.
       relay = await listen({
         async handler(request, response) {
           const reply = await fetch(`${app.urls[0]}${request.url}`, {

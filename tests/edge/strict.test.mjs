@@ -1,4 +1,4 @@
-// SameSite=Strict: the browser withholds the session's cookie from navigations that another site started.
+// With `SameSite=Strict`, the browser does not send the session cookie in navigations that another site started.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
@@ -20,7 +20,7 @@ const cookieOf = async (page) => {
   return cookies.find(({ name }) => name === 'strongroom')
 }
 
-/** Returns the user of a cookie's session. */
+/** Resolves with the user of the session to which a cookie belongs. */
 const whoHas = async ({ name, value }) => {
   const headers = { 'x-strongroom': 'background', cookie: `${name}=${value}` }
   const { session } = await (await fetch(`${app.site.origin}/auth/session`, { headers })).json()
@@ -37,7 +37,7 @@ test('login works with strict cookies', time, async () => {
   assert.equal(new URL(page.url()).pathname, '/orders')
   assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
   assert.equal((await cookieOf(page)).sameSite, 'Strict')
-  // A page of the app repeats the callback.
+  // The handler's intermediate page repeats the callback.
   assert.deepEqual(seen.slice(-3), ['/auth/callback', '/auth/callback', '/orders'])
 })
 
@@ -67,7 +67,7 @@ test('cross-site link opens the app without the session', time, async () => {
   await page.goto(app.provider.origin)
   await page.evaluate((target) => location.assign(target), `${app.site.origin}/orders`)
   await page.waitForURL(`${app.site.origin}/orders`)
-  // A typed URL.
+  // Navigates as if the user had typed the URL.
   await page.goto(`${app.site.origin}/orders`)
   const [, link, typed] = sent.map((cookies) => cookies.includes('strongroom='))
   assert.deepEqual([link, typed], [false, true])

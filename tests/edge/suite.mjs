@@ -8,10 +8,11 @@ import { listen } from '../support/listen.mjs'
 import { overHttp } from './over_http.mjs'
 
 /**
- * Tests the requirements for a platform.
+ * Tests that a platform meets the requirements of the token handler.
  *
  * @param {keyof typeof PLATFORMS} name
- * @param {{ coordinators: string[] }} options `coordinators`: each is tested with two isolates, and `in-isolate` with one.
+ * @param {{ coordinators: string[] }} options `coordinators`: each coordinator is tested with two isolates, but
+ *   `in-isolate` with one isolate.
  */
 export function suite(name, { coordinators }) {
   basics(name)
@@ -133,7 +134,7 @@ async function startEndless() {
   return { ...server, events }
 }
 
-/** Polls until a condition holds: an isolate does not report its state. */
+/** Polls until a condition holds, because an isolate does not report changes of its state. */
 async function until(isSo) {
   const end = Date.now() + 20_000
   while (!(await isSo())) if (Date.now() > end) assert.fail(`not seen within 20 seconds: ${isSo}`)

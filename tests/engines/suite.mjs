@@ -1,18 +1,19 @@
 /**
- * One suite for all engines. Each capability is a test, and a row of the table in docs/browsers.md. Each engine runs in
- * its own file, and is compared with its own column.
+ * One test suite for all engines. Each capability is a test, and a row of the table in docs/browsers.md. Each engine
+ * has its own test file and its own column of the table, with which its results are compared.
  *
  * @typedef {object} Capability
- * @property {string} name The row's.
+ * @property {string} name The name of the test and of the row.
  * @property {(scene: Scene) => Promise<string | void>} [see] Throws if the engine lacks the capability. Resolves with the
  *   cell if engines may differ; otherwise the cell is `yes`.
- * @property {Record<string, string>} [not] Reasons by engine: the engine lacks the capability, and its cell is `no`.
- * @property {Record<string, string>} [varies] Reasons by engine: its result differs between runs.
- * @property {Record<string, string>} [notAutomated] Reasons by engine: no test can observe the capability. All three
+ * @property {Record<string, string>} [not] Reasons by engine why the engine lacks the capability. Its cell is then
+ *   `no`.
+ * @property {Record<string, string>} [varies] Reasons by engine why the result differs between runs.
+ * @property {Record<string, string>} [notAutomated] Reasons by engine why no test can observe the capability. All three
  *   kinds of reasons are listed below the table.
  * @property {number} [timeout] In milliseconds.
  *
- * @typedef {object} Group What shares an app.
+ * @typedef {object} Group Capabilities whose tests share an app.
  * @property {Parameters<typeof serveApp>[0]} [app]
  * @property {(app: object) => unknown} [prepare] Changes the app before anything is opened.
  * @property {Capability[]} capabilities
@@ -25,7 +26,7 @@
  * tests of the group share this page.
  *
  * @typedef {object} Visit
- * @property {import('../support/engines/driver.mjs').Tab} tab Has its `session`.
+ * @property {import('../support/engines/driver.mjs').Tab} tab A tab in the new browser session.
  * @property {(path?: string) => Promise<import('../support/engines/driver.mjs').Tab>} another Opens another tab
  *   in the same session.
  */
@@ -69,7 +70,7 @@ const TIMEOUT = 60_000
 /** Runs the suite in the engine of this name. */
 export function suite(name) {
   const { title, start } = ENGINES[name]
-  /** Cells by row. */
+  /** The engine's cells, by the name of the row. */
   const column = new Map()
   let engine
 
@@ -121,14 +122,14 @@ export function suite(name) {
   })
 }
 
-/** Returns the reason why a capability is not tested in an engine, and its cell in that case. */
+/** Returns the cell of a capability that is not tested in this engine, and the reason why it is not tested. */
 function exceptionOf({ not, varies, notAutomated }, engine) {
   const cells = Object.entries({ no: not, varies, 'not automated': notAutomated })
   const [cell, reasons] = cells.find(([, by]) => by?.[engine]) ?? []
   return cell && { cell, reason: reasons[engine] }
 }
 
-/** Browser sessions that are closed together. */
+/** Returns functions that open pages in new browser sessions, and a function that closes all these sessions. */
 function createVisits(engine, app) {
   const sessions = []
   let user

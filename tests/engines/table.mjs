@@ -10,7 +10,7 @@ import { markdownTable } from '../support/report.mjs'
 const DOCS = new URL('../../docs/browsers.md', import.meta.url)
 const TITLES = Object.values(ENGINES).map(({ title }) => title)
 
-/** Returns the text between two comments. */
+/** Returns the part of a document between the comment with this name and the comment `end`. */
 const part = (text, name) => {
   const marks = [`<!-- ${name} -->\n\n`, '\n\n<!-- end -->']
   const start = text.indexOf(marks[0]) + marks[0].length
@@ -24,7 +24,7 @@ const replace = (text, name, by) => {
   return text.slice(0, start) + by + text.slice(end)
 }
 
-/** Returns the table as it is in the docs: rows by name, cells by title. */
+/** Parses the table in the document. Rows are found by their names, and cells by the engine's title. */
 function readTable(text) {
   const [head, , ...lines] = text.split('\n').map((line) => line.slice(2, -2).split(' | '))
   const titles = head.slice(1).map((title) => title.split(' ')[0])
@@ -34,15 +34,16 @@ function readTable(text) {
 }
 
 /**
- * Compares an engine's results with the docs, or writes them there if `UPDATE_DOCS` is set.
+ * Compares an engine's results with the document, or writes them to the document if `UPDATE_DOCS` is set.
  *
- * @param {string} title The engine's.
+ * @param {string} title The engine's title.
  * @param {string} version
  * @param {string[]} rows All names, in order.
  * @param {Map<string, { cell: string, reason?: string }>} column The results, by name.
  */
 export function compareColumn(title, version, rows, column) {
-  // Read and written synchronously, because another engine's file may do the same at this moment.
+  // The document is read and written synchronously, because the test file of another engine may update it at the same
+  // time.
   const docs = readFileSync(DOCS, 'utf8')
   const known = readTable(part(docs, 'what the engines do').text)
   const versions = new Map(TITLES.map((each) => [each, versionOf(docs, each)]))

@@ -1,6 +1,6 @@
-//! Input of the greatest length and depth, and beyond, in shapes that make parsers slow. Each input is accepted or
-//! rejected. A parser with quadratic time would not finish a megabyte. libFuzzer, which builds such input by itself,
-//! has a timeout of ten seconds.
+//! Input at and beyond the greatest permitted length and depth, in forms that make parsers slow. Each input must be
+//! accepted or rejected. A parser with quadratic time would not finish a megabyte. libFuzzer, which builds such input
+//! by itself, has a timeout of ten seconds.
 
 use crate::targets::ALL;
 use strongroom::base::http::MAX_BODY;

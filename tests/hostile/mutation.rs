@@ -1,4 +1,4 @@
-//! Mutations of inputs, by random numbers with a fixed seed.
+//! Random mutations of inputs. The seed is fixed, so the mutations are the same in each run.
 
 use kit::dice::Dice;
 

@@ -1,5 +1,5 @@
-//! Responses of the token endpoint that violate RFC 6749 5.1 or 5.2. Most are rejected, and some are accepted because
-//! providers send them.
+//! Responses of the token endpoint that violate RFC 6749 section 5.1 or 5.2. Most are rejected, and some are accepted
+//! because providers send them.
 
 use strongroom::Secret;
 use strongroom::base::clock::Millis;

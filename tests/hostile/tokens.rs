@@ -1,4 +1,4 @@
-//! ID tokens of a hostile or broken provider, or of an impostor. Each token has one defect, and passes through the
+//! ID tokens of a hostile or broken provider, or of an impostor. Each token has one defect, and goes through the
 //! complete validation with real keys and signatures.
 
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ use strongroom::{Error, Secret};
 const HEADER: &str = r#"{"alg":"ES256","kid":"ec"}"#;
 const CLAIMS: &str = r#"{"iss":"https://id.example.com","sub":"joe","aud":"spa","exp":1800000300,"iat":1800000000,"nonce":"n"}"#;
 
-/// The provider's key, published as `ec`.
+/// The provider's key, which the key set contains with the `kid` `ec`.
 static OWN: LazyLock<Key> = LazyLock::new(Key::generate);
 /// The key of an attacker.
 static OTHER: LazyLock<Key> = LazyLock::new(Key::generate);
@@ -48,7 +48,7 @@ impl Key {
         signature.unwrap().as_ref().to_vec()
     }
 
-    /// Signs in ASN.1 format, which is not the format of JOSE (RFC 7518 3.4).
+    /// Signs in ASN.1 format, and not in the format that JOSE requires (RFC 7518 section 3.4).
     fn sign_in_der(&self, input: &str) -> Vec<u8> {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -60,7 +60,7 @@ impl Key {
     }
 }
 
-/// Returns the modulus of the RSA key in RFC 7515 A.2, which the provider publishes too.
+/// Returns the public part of the RSA key in RFC 7515 section A.2. The provider publishes this key too.
 fn rsa_jwk() -> Object {
     let vectors = Value::parse(include_str!("../vectors/rfc7515.json")).unwrap();
     let example = vectors.as_object().unwrap().get("A.2").unwrap();
@@ -91,7 +91,7 @@ fn verify(jwk: &str, input: &str, signature: &[u8]) -> bool {
         .is_ok()
 }
 
-/// Validates a token of a response to a code exchange.
+/// Validates an ID token from a response to a code exchange.
 fn fate(token: &str) -> Result<(), String> {
     let unverified = Unverified::parse(token, &Algorithm::ALL).map_err(|e| e.to_string())?;
     let keys = key_set();
@@ -116,7 +116,7 @@ fn fate(token: &str) -> Result<(), String> {
         .map_err(|why| Error::from(why).to_string())
 }
 
-/// Returns a token of arbitrary bytes, signed by the provider.
+/// Returns a token of these bytes, which the provider has signed.
 fn of_bytes(header: &[u8], claims: &[u8]) -> String {
     signed([header, claims].map(base64url::encode).join("."))
 }
@@ -147,7 +147,7 @@ fn assert_refused(tokens: impl IntoIterator<Item = String>, why: &str) {
 #[test]
 fn control_valid_token_is_accepted() {
     assert_eq!(fate(&of(HEADER, CLAIMS)), Ok(()));
-    // The test's change of a claim has an effect.
+    // Control: the function `with` really changes a claim.
     assert_eq!(fate(&with(r#""sub":"joe""#, r#""sub":"eve""#)), Ok(()));
 }
 
@@ -185,7 +185,7 @@ fn keys_are_bound_to_their_algorithm() {
     for alg in ["RS256", "PS512", "EdDSA", "ES384", "ES512"] {
         assert_refused([of(&header(alg, "ec"), CLAIMS)], "Unknown");
     }
-    // The only RSA key has no kid, so it is selected, but it did not make the signature.
+    // The only RSA key has no `kid`, so the validation selects it, but another key made the signature.
     assert_refused(
         [of(r#"{"alg":"RS256"}"#, CLAIMS)],
         "signature does not verify with the issuer's key",
@@ -244,7 +244,7 @@ fn kid_is_only_compared() {
         );
     }
     assert_refused([of(r#"{"alg":"ES256","kid":1}"#, CLAIMS)], "kid");
-    // Without a kid, only one key may match.
+    // Without a `kid`, no key is selected if two keys match.
     let two = format!(r#"{{"keys":[{},{}]}}"#, OWN.jwk("a"), OTHER.jwk("b"));
     let two = Jwks::parse(&two).unwrap();
     assert!(two.select(Algorithm::Es256, None).is_err());

@@ -1,5 +1,5 @@
-// The installed package in users' projects: built by their tools and opened in a real browser, where the page must get
-// the real vault's answer.
+// The packed package is installed in small projects, which common tools build. In a real browser, the page must get a
+// response from the vault.
 import assert from 'node:assert/strict'
 import { build } from 'esbuild'
 import { cp, readdir } from 'node:fs/promises'
@@ -19,7 +19,7 @@ before(async () => {
 })
 after(() => browser?.close())
 
-/** Builds of a project into a folder that can be served, each as the tool's own manual describes. */
+/** Functions that build a project into a folder for a server, each as the tool's own manual describes. */
 const BUNDLERS = {
   async vite(project) {
     await viteBuild({
@@ -31,7 +31,8 @@ const BUNDLERS = {
     return `${project}/dist`
   },
 
-  // esbuild does not bundle workers and wasm by their URLs: the worker is an entry, and the wasm is copied.
+  // esbuild does not bundle workers and wasm that are referenced by URL. The worker is therefore an entry of its own,
+  // and the wasm is copied.
   async esbuild(project) {
     const outdir = `${project}/dist`
     await build({
@@ -128,7 +129,7 @@ async function inDevelopment(project) {
 }
 
 /**
- * Serves with the policies that the documentation recommends. The page may also load the wasm itself, for
+ * Serves a folder with the policies that the documentation recommends. The page may also compile wasm, for
  * `strongroom/core`.
  */
 async function serve(folder) {
@@ -136,7 +137,7 @@ async function serve(folder) {
   const workers = scripts.filter((path) => path.includes('auth.worker')).map((path) => `/${path}`)
   assert.equal(workers.length, 1, `one worker file, not ${workers}`)
   const site = await startSite({ roots: [folder], workers })
-  // Browsers apply the page's worker-src to a worker's imports, too.
+  // Browsers apply the page's `worker-src` also to the modules that a worker imports.
   const modules = scripts.filter((path) => path.endsWith('/worker.js')).map((path) => `/${path}`)
   const allowed = [...workers, ...modules].map((path) => site.origin + path).join(' ')
   site.pageCsp = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src ${allowed}; connect-src 'self'`

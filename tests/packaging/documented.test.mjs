@@ -1,5 +1,5 @@
-// Bundlers find a worker by the literal expression that creates it. Vite and webpack build every documented snippet
-// with such an expression, and its worker must start a vault in a browser.
+// Bundlers find a worker by the literal expression that creates it. Vite and webpack must build every documented
+// snippet with such an expression, and the snippet's worker must start a vault in a browser.
 import assert from 'node:assert/strict'
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -61,7 +61,7 @@ before(async () => {
 })
 after(() => browser?.close())
 
-/** An error message of the package that names such a file as an example. */
+/** The part of an error message of the package that shows how to create a worker. */
 const ADVICE = /write new SharedWorker\(new URL\(\\?'\.\/auth\.worker\.ts/
 
 /** Resolves with the snippets that create a worker, with their locations. */
@@ -98,13 +98,13 @@ async function build(bundler, name, code) {
   return { built, workers }
 }
 
-/** Opens a built page. Resolves with the status of the module that its worker requests. */
+/** Opens a built page. Resolves with the status of the response to the worker's request for its wasm module. */
 async function moduleStatus(built, workers) {
   const site = await startSite({ roots: [built], workers })
   const context = await browser.newContext()
   try {
     site.pageCsp = "default-src 'none'; script-src 'self'; worker-src 'self'"
-    // Only the site sees a worker's requests.
+    // The requests of a worker are visible only to the site.
     const asked = new Promise((resolve) => {
       site.requests.push = (entry) => {
         if (entry.path.endsWith('.wasm')) resolve(entry.status)
@@ -125,7 +125,8 @@ for (const { name, code } of await snippets()) {
     test(`${name} is built by ${bundler}, worker and all`, time, async () => {
       const { built, workers } = await build(bundler, name, code)
       assert.ok(workers.length > 0, 'there is no worker in the build')
-      // A frame starts its vault only for an app, and import.meta.env exists only in Vite.
+      // Two kinds of snippets are built but not run: a vault frame, which starts its vault only when an app embeds it,
+      // and `import.meta.env` outside Vite.
       const runs = !code.includes('vaultFrame(') && (bundler === 'vite' || !code.includes('import.meta.env'))
       if (runs) assert.equal(await moduleStatus(built, workers), 200)
     })

@@ -1,4 +1,4 @@
-// The tarball: its content, its behavior outside a browser, and its types.
+// Tests of the tarball: its content, its behavior outside a browser, and its types.
 import assert from 'node:assert/strict'
 import { transform } from 'esbuild'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { before, test } from 'node:test'
 import { install, node, pack, root } from './tarball.mjs'
 
-/** Entries, and the modules that each may load. */
+/** The entries of the package, each with the wasm modules that it may load. */
 const MODULES = {
   'dist/worker.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
   'dist/core.js': ['dist/strongroom_core_bg.wasm'],
@@ -76,7 +76,7 @@ test('has every file that its exports name', () => {
 test('keeps the wasm out of the page, and out of strings', async () => {
   assert.doesNotMatch(await read('dist/index.js'), /WebAssembly\.|\.wasm|import\.meta|^import /m)
   for (const path of files.filter((path) => path.endsWith('.js'))) {
-    // "\0asm" in base64.
+    // This is "\0asm", the start of a wasm module, in base64.
     assert.doesNotMatch(await read(path), /AGFzbQ|data:application/, path)
   }
 })

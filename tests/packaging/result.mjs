@@ -1,6 +1,6 @@
 /**
- * Opens `url` in a fresh profile and returns the page's output. Fails with everything that the page reported as an
- * error.
+ * Opens `url` in a fresh profile, and resolves with the page's result. If there is no result, the error contains
+ * everything that the page reported.
  */
 export async function result(browser, url) {
   const context = await browser.newContext()

@@ -9,7 +9,7 @@ const NPM = process.platform === 'win32' ? 'npm.cmd' : 'npm'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
-// Below the root, so that the fixtures find vite, esbuild and tsc in parent folders, but never strongroom.
+// From this folder, Node finds vite, esbuild and tsc in parent folders, but never the package `strongroom`.
 const workplace = `${root}target/packaging`
 
 /**
@@ -37,7 +37,7 @@ export async function install(fixture, tarball) {
   return project
 }
 
-/** Runs Node in `folder` and returns its output. Rejects if it fails. */
+/** Runs Node in `folder`. Resolves with the output, or rejects if Node fails. */
 export function node(folder, ...args) {
   return run(process.execPath, args, { cwd: folder })
 }

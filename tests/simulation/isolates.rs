@@ -1,7 +1,7 @@
-//! A short life of several isolates that share one coordinator. Users sign in, call an API from several tabs at once
-//! and log out; thieves use copies of cookies; the key is replaced. During this time isolates end, and the coordinator,
-//! the provider, the API and the connection to the browser fail. Then the faults stop, and every session that the
-//! provider still accepts must work again. A seed determines everything.
+//! A life is a short random run of several isolates that share one coordinator. Users sign in, call an API from several
+//! tabs at once and log out; thieves use copies of cookies; the sealing key is replaced. Meanwhile isolates end, and
+//! the coordinator, the provider, the API and the connection to the browser fail. Then the faults stop, and every
+//! session that the provider still accepts must work again. A seed determines everything.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,8 @@ use kit::isolates::invariants::Invariant;
 use kit::isolates::watch::{Loss, SKEW};
 use kit::isolates::{COOKIE, REPLACED, RETIRED, Setup, State, VisitId, World};
 
-/// Longest validity of an intent, `Retry-After` of a provider, or pause after a rejection.
+/// Milliseconds after the faults within which every wait ends: an intent expires, a `Retry-After` passes, and a pause
+/// after a rejection ends.
 const RECOVERY: u64 = 90_000;
 
 /// Events counted over many lives.
@@ -25,7 +26,7 @@ pub(crate) struct Tally {
     wanted: u64,
     rotations: u64,
     deaths: u64,
-    /// Lives in which the key was replaced, and in which the old key was removed.
+    /// Lives in which the sealing key was replaced. The next field counts those in which the old key was also removed.
     replaced: u64,
     retired: u64,
     /// Sessions that were served again after the faults.
@@ -105,14 +106,14 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Runs this life and counts its events.
+/// Runs the life of this seed and counts its events.
 pub(crate) fn live(seed: u64) -> Tally {
     let mut life = Life::new(seed);
     life.live();
     life.tally()
 }
 
-/// Runs this life and prints each step, up to the first broken rule.
+/// Runs the life of this seed and prints each step, up to the first broken rule.
 pub(crate) fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Tally {
     let mut life = Life::new(seed);
     life.world.story = Some(vec![format!("{:?}", life.world.setup)]);
@@ -132,9 +133,9 @@ struct Life {
     thieves: Vec<usize>,
     deaths: u64,
     kept: u64,
-    /// The time since which nothing is sealed with the old key.
+    /// The time at which all isolates had stopped sealing with the old key.
     replaced: Option<u64>,
-    /// True if deployments follow each other without a pause.
+    /// True if isolates are replaced one after the other without a pause.
     is_restless: bool,
     /// True if faults are rare. Some lives have no faults at all.
     is_calm: bool,
@@ -304,8 +305,8 @@ impl Life {
         }
     }
 
-    /// Continues replacing the key: one more isolate gets the ring of this step, or the next step begins. The old key
-    /// is removed when everything that it sealed has expired.
+    /// Continues replacing the key: one more isolate gets the current list of keys, or the next list becomes current.
+    /// The old key is removed when everything that it sealed has expired.
     fn deploy(&mut self) {
         let (now, step) = (self.world.now, self.world.ring);
         let mut isolates = self.world.isolates.iter();
@@ -366,7 +367,7 @@ impl Life {
             if given.is_served() {
                 self.kept += 1;
             } else if given.status == 401 {
-                // The response's check has covered the end of the session.
+                // The oracle has already checked that the session was allowed to end.
             } else {
                 Invariant::Recovery.holds_if(!self.world.is_honored(&presented), || {
                     format!("visit {visit} got {} {}", given.status, given.body)

@@ -1,9 +1,9 @@
-//! A short life of one vault, or of several vaults that share one store. Users sign in, open and close tabs and call an
-//! API, while the network, the provider, the device's clocks and its storage fail. Then the faults stop, and every
-//! session that the provider still accepts must work again. A seed determines everything.
+//! A life is a short random run of one vault, or of several vaults that share one store. Users sign in, open and close
+//! tabs and call an API, while the network, the provider, the device's clocks and its storage fail. Then the faults
+//! stop, and every session that the provider still accepts must work again. A seed determines everything.
 //!
-//! The vault's operations are answered at random times, so that they overlap in every way. The agenda follows the
-//! provider's clock, the only clock here that never stops or jumps.
+//! The vault's operations complete at random times, so that they overlap in every way. Times in the agenda are times of
+//! the provider's clock, because the other clocks may stop or jump.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -25,36 +25,37 @@ const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 
-/// Most pages at once.
+/// The most pages that are open in one vault at once.
 const MAX_PAGES: usize = 5;
 
-/// Time after the last fault within which everything works, unless the provider asked for a longer wait: the longest
-/// delay between two of the vault's attempts, an unanswered request, and a margin.
+/// Time after the last fault within which everything must work, unless the provider asked for a longer wait. The sum
+/// consists of the longest delay between two of the vault's attempts, the time limit of a request, and a margin.
 const RECOVERY: u64 = (75 + 10 + 15) * SECOND;
 
 /// Additional time for persisted sessions: failed reads and writes are repeated after a minute at most, and a lock may
 /// be held for that long.
 const STORE_RECOVERY: u64 = (60 + 30) * SECOND;
 
-/// Largest accepted difference between the clocks, with a margin, if the provider does not send the time.
+/// The largest difference between the clocks with which a login must work if the provider does not send the time. The
+/// vault accepts a little more.
 const TOLERANCE: u64 = 50 * SECOND;
 
-/// Interval of attempts for a suspected session.
+/// Time between two attempts to refresh a suspected session.
 const SUSPECTED_RECOVERY: u64 = 5 * MINUTE;
 
-/// Time for five hidden rejections, each after the longest delay between two attempts.
+/// Time for five rejections that CORS hides, each after the longest delay between two attempts, with a margin.
 const HIDDEN_RECOVERY: u64 = 6 * 85 * SECOND;
 
-/// Pause after a provider has rejected a request for one API's tokens.
+/// Time during which the vault sends no further request for one API's tokens after the provider has rejected one.
 const TARGET_RECOVERY: u64 = MINUTE;
 
-/// The resource that each API's rule names (RFC 8707), if APIs have their own tokens.
+/// The `resource` of each API (RFC 8707), if APIs have their own tokens.
 const RESOURCES: [(&str, &str); 2] = [(API, "https://api.example.com/"), (OTHER_API, "urn:other")];
 
-/// Accepted error of a proof's `iat` in seconds.
+/// Seconds by which a proof's `iat` may differ from the server's time.
 const PROOF_TOLERANCE: u64 = 60;
 
-/// Nothing may take longer than a login, which may take ten minutes.
+/// The longest time for any request. A login takes longest, and may take ten minutes.
 const LONGEST_WAIT: u64 = 11 * MINUTE;
 
 #[derive(Clone, Copy)]
@@ -62,7 +63,7 @@ enum Todo {
     ProviderActs(JobId),
     AnswerArrives(JobId),
     NetworkFails(JobId),
-    /// The user does what the provider required.
+    /// The user signs in at the provider.
     SignIn {
         login: Request,
         popup: bool,
@@ -73,7 +74,7 @@ enum Todo {
     Thaw(usize),
     /// The holder that is not a vault releases the lock.
     FreeLock,
-    /// Nothing stands between the device and the provider any more.
+    /// The captive portal or the broken CDN in front of the provider is gone.
     WayIsFree,
 }
 
@@ -82,11 +83,11 @@ enum Todo {
 enum Home {
     /// One vault without persistence that all pages share.
     Memory,
-    /// Vaults over one store.
+    /// Vaults that share one store.
     Store { vaults: usize },
 }
 
-/// The state of a session after the faults.
+/// The state in which a page finds its session after the faults.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Found {
     Working,
@@ -94,18 +95,18 @@ enum Found {
     Nothing,
 }
 
-/// A vault's worker, as the browser treats it.
+/// The browser's treatment of a vault's worker.
 #[derive(Default)]
 struct Worker {
     alarm: Option<Alarm>,
-    /// Number of recent ticks, and the start of counting.
+    /// Number of recent ticks of the timer, and the time of the first one that was counted.
     ticks: (u32, u64),
     throttled_until: u64,
     /// Tasks that wait until the worker is no longer frozen.
     frozen: Vec<Todo>,
 }
 
-/// The time at which the host's timer fires, and the time for which it was set.
+/// A timer of the host: the time for which it was set (`due`), and the time at which it fires.
 #[derive(Clone, Copy)]
 struct Alarm {
     due: Millis,
@@ -115,7 +116,8 @@ struct Alarm {
 pub(crate) struct Life {
     world: World,
     dice: Dice,
-    /// Random numbers for optional features, so that lives without them stay the same.
+    /// Separate random numbers for optional features. Lives without these features therefore do not change when a
+    /// feature is added.
     more_dice: Dice,
     /// True if tokens are bound to a key, and servers require nonces.
     is_bound: bool,
@@ -128,7 +130,7 @@ pub(crate) struct Life {
     calls: Vec<Request>,
     home: Home,
     workers: Vec<Worker>,
-    /// Jobs that wait for the lock, in order.
+    /// Jobs that wait for the store's lock, in order.
     lock_queue: VecDeque<JobId>,
     /// The fault of each request when it reaches the provider.
     fates: BTreeMap<JobId, Fate>,
@@ -149,14 +151,14 @@ enum Fate {
     Flaw(Flaw),
 }
 
-/// Runs this life and counts its events.
+/// Runs the life of this seed and counts its events.
 pub(crate) fn live(seed: u64) -> Tally {
     let mut life = Life::new(seed);
     life.live();
     life.tally
 }
 
-/// Runs this life and prints each step, up to the first broken rule.
+/// Runs the life of this seed and prints each step, up to the first broken rule.
 pub(crate) fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Tally {
     let mut life = Life::new(seed);
     life.world.story = Some(Vec::new());
@@ -225,7 +227,7 @@ impl Life {
         provider.lifetime = Duration::from_secs(seconds);
         provider.leeway = Duration::from_secs(dice.pick(&[0, 0, 2, 10, 60]));
         provider.rotates = dice.roll(10) != 0;
-        // An API's own tokens come from a refresh.
+        // An API's own tokens can be requested only with a refresh token.
         provider.issues_refresh_tokens = dice.roll(15) != 0 || !of_their_own.is_empty();
         provider.id_token_on_refresh = dice.roll(3) == 0;
         provider.takes_pushed = more_dice.roll(3) == 0;
@@ -380,8 +382,8 @@ impl Life {
         alarms.collect::<Vec<_>>().into_iter().min()
     }
 
-    /// Returns the time at which the host's timer fires: late if the browser throttles timers, and too early if the
-    /// vault has more time than when the timer was set.
+    /// Returns the time at which the host's timer fires. The timer is late if the browser throttles timers, and early
+    /// if the vault's next deadline has moved since the timer was set.
     fn next_alarm_of(&mut self, vault: usize) -> Option<u64> {
         if self.world.is_frozen(vault) {
             return None;
@@ -437,7 +439,7 @@ impl Life {
             if let Todo::AnswerArrives(job) = todo
                 && self.world.kind_of(job) == Some(Kind::Lock)
             {
-                // The lock counts as taken, because a frozen tab does not respond.
+                // The browser grants the lock to the frozen vault, which cannot release it.
                 if self.world.waits_for_lock(job) {
                     return self.lock_queue.push_back(job);
                 }
@@ -837,11 +839,11 @@ impl Life {
         }
     }
 
-    /// Lets another server respond in place of the provider, with responses that CORS hides from the vault.
+    /// Puts a broken CDN or a captive portal in front of the provider. CORS hides its responses from the vault.
     fn block_way(&mut self) {
         let provider = &mut self.world.provider;
         let name = if self.more_dice.roll(2) == 0 {
-            // The provider serves cached documents and nothing else.
+            // The CDN serves only cached documents.
             provider.outage(Endpoint::Probe, Fault::Opaque);
             "CDN without its origin"
         } else {
@@ -883,7 +885,7 @@ impl Life {
         self.more_dice.pick(&["one", "two", "three"]).to_owned()
     }
 
-    /// Freezes a page and its worker, like background tabs.
+    /// Freezes a page and its worker, as browsers do with background tabs.
     fn freeze(&mut self, page: PortId) {
         let awake = |vault: &usize| !self.world.is_frozen(*vault);
         if (0..self.workers.len()).filter(awake).count() < 2 {
@@ -913,7 +915,7 @@ impl Life {
         self.workers[vault].alarm = None;
         let now = self.now();
         for todo in std::mem::take(&mut self.workers[vault].frozen) {
-            // Queues of different sources have no common order.
+            // Events from different sources have no fixed order.
             let time = now + self.dice.pick(&[0, 0, 1, 5]);
             self.at(time, todo);
         }
@@ -990,7 +992,7 @@ impl Life {
         let seconds = self.dice.pick(&[-7200, -600, -30, -1, 1, 30, 240, 3600]);
         self.set_clock_by(seconds);
         if self.dice.roll(3) != 0 {
-            // Something notices.
+            // The user or the system corrects the clock later.
             let time = self.now() + self.dice.pick(&[SECOND, 2 * MINUTE]);
             self.at(time, Todo::SetClock(-seconds));
         }
@@ -1017,7 +1019,7 @@ impl Life {
         let page = self.world.open_in(vault);
         self.pages.push(page);
         if self.home != Home::Memory && self.dice.roll(4) == 0 {
-            // The page does not wait for `ready`.
+            // The page sends a call before the vault has responded to its `hello`.
             self.fetch(page);
         }
         page
@@ -1037,7 +1039,7 @@ impl Life {
         self.dice.pick(&awake)
     }
 
-    /// Lets two pages of one session log out at the same time.
+    /// Lets one page of each vault log out at the same time.
     fn log_out_everywhere(&mut self) {
         for vault in 0..self.workers.len() {
             if !self.world.is_frozen(vault)
@@ -1147,7 +1149,7 @@ impl Life {
         self.world.provider.subject = self.dice.pick(&["alice", "alice", "bob"]).to_owned();
         let response = self.world.provider.sign_in(&address);
         let page = if popup {
-            // The popup's response goes to the tab that opened it.
+            // The popup handles its response in the vault of the tab that opened it.
             let vault = self.world.home(login.port);
             self.open_in(vault)
         } else {
@@ -1280,7 +1282,7 @@ impl Life {
             self.workers[vault].throttled_until = 0;
             self.workers[vault].alarm = None;
         }
-        // No page opens or closes either.
+        // Planned actions of users are dropped as well.
         let is_a_users = |todo: &Todo| {
             matches!(
                 todo,
@@ -1300,7 +1302,7 @@ impl Life {
         self.world.provider.repair();
         if self.has_own_tokens() {
             self.world.provider.resources = RESOURCES.map(|(_, resource)| resource).to_vec();
-            // A rejection of any kind.
+            // The provider may have rejected a request for one API's tokens, after which the vault pauses.
             self.longest_wait = self.longest_wait.max(TARGET_RECOVERY);
         }
         self.world.store.is_full = false;
@@ -1308,8 +1310,8 @@ impl Life {
         self.world.persists = true;
     }
 
-    /// Checks that every session the provider accepts works again soon in every vault. Without a session, a login must
-    /// work.
+    /// Checks that every session that the provider accepts soon works again in every vault. If there is no session, a
+    /// login must work.
     fn recovers(&mut self) {
         let mut found = Vec::new();
         for vault in 0..self.workers.len() {
@@ -1343,14 +1345,14 @@ impl Life {
         vaults.map(|vault| watch.family_in(vault)).collect()
     }
 
-    /// Checks that a login in one vault soon reaches all vaults, or as soon as the lock's holder has repeated a failed
-    /// write.
+    /// Checks that a login in one vault soon reaches all vaults. A vault that holds the lock may first have to repeat a
+    /// failed write.
     fn login_appears(&mut self, vault: usize) {
         let end = self.now() + STORE_RECOVERY;
         loop {
             let families = self.families();
             if families[vault].is_none() {
-                // The session ended before: some tokens live for seconds, and some users are idle after seconds.
+                // The session has already ended, because in some lives tokens or idle limits last only for seconds.
                 self.login_works(vault);
             }
             if families.iter().all(|family| *family == families[vault]) {
@@ -1394,7 +1396,7 @@ impl Life {
             let end = begun + limit + suspected;
             let page_has_session = self.world.session(page).is_some();
             let call = self.call_of(page, api, "orders", false, Body::Replayable);
-            // The last call also gets its full time.
+            // The last call also gets its full time limit.
             let end_of_call = end.max(self.now() + 30 * SECOND);
             while self.world.response(call).is_none() && self.now() < end_of_call {
                 self.run(500);
@@ -1442,8 +1444,8 @@ impl Life {
         session.and_then(|session| session.str("state")) == Some("interaction_required")
     }
 
-    /// Returns true if the session needs its user only because it is suspected: the provider still accepts it, so the
-    /// next attempt restores it.
+    /// Returns true if the session requires the user only because the vault suspects it. The provider still accepts the
+    /// session, so the next attempt restores it.
     fn may_be_restored(&self, page: PortId) -> bool {
         let watch = &self.world.watch;
         watch
@@ -1453,21 +1455,21 @@ impl Life {
             })
     }
 
-    /// Returns the time until everything works again, and the interval of attempts.
+    /// Returns the time until everything must work again, and the time between two attempts.
     fn recovery_limit(&self) -> (u64, u64) {
         let told = self.longest_wait + 30 * SECOND;
         let hidden = match self.world.provider.refusing {
             Refusing::Plainly => 0,
             Refusing::Hidden => HIDDEN_RECOVERY,
-            // Three attempts, each after the longest delay between two.
+            // The vault makes three attempts, each after the longest delay between two attempts.
             _ => HIDDEN_RECOVERY / 2,
         };
         let recovery = match self.home {
             Home::Memory => RECOVERY,
             Home::Store { .. } => RECOVERY + STORE_RECOVERY,
         };
-        // A token that was refreshed after a 401 and is rejected as well is not refreshed after another 401 of any API
-        // until it expires.
+        // If an API also rejects the token from a refresh after a 401, the vault does not refresh again after a 401
+        // until that token expires.
         let is_stuck = self.world.has_refused_renewed || !self.world.provider.issues_refresh_tokens;
         if is_stuck {
             let expired = self.lifetime + 30 * SECOND;

@@ -1,5 +1,6 @@
-//! The real core in tens of thousands of short lives, in virtual time. `life.rs` has the faults, and `invariants.rs` in
-//! `tests/kit` has the rules that must hold nevertheless.
+//! Runs the real core in tens of thousands of *lives*, which are short random runs in virtual time. `life.rs` and
+//! `isolates.rs` cause the faults. The two files `invariants.rs` in `tests/kit` have the rules that must hold despite
+//! these faults.
 //!
 //! A seed determines a life. The seed of a failing life is printed, and running that seed alone prints each step:
 //! `cargo xtask simulate --seed 17`.
@@ -34,17 +35,17 @@ use kit::world::invariants::Invariant;
 
 const USAGE: &str = "usage: cargo xtask simulate [--isolates] [--sessions N] [--seed S]";
 
-/// Number of lives that run twice, to check that a seed repeats its life.
+/// Number of lives that run twice, to check that a seed always leads to the same life.
 const REPEATED: u64 = 20;
 
 /// A kind of life.
 trait Lives {
     type Tally: Default + Display + Send;
-    /// Number of lives that notices each broken variant, with a margin.
+    /// Number of lives that is enough to detect each deliberately broken rule of the core, with a margin.
     const ENOUGH: u64;
-    /// The rule that a panic breaks if it comes from no invariant.
+    /// The name and sentence of the rule that is broken when the core panics without breaking another invariant.
     const SANITY: (&'static str, &'static str);
-    /// The start of the times in a story.
+    /// The moment from which the times in a story are counted.
     const COUNTED_FROM: &'static str;
 
     fn live(seed: u64) -> Self::Tally;
@@ -53,7 +54,7 @@ trait Lives {
     fn count(tally: &Self::Tally) -> u64;
 }
 
-/// A vault's worker, or several.
+/// Lives of one or several vaults, each in its worker.
 struct Vaults;
 
 impl Lives for Vaults {
@@ -80,7 +81,7 @@ impl Lives for Vaults {
     }
 }
 
-/// Isolates of the token handler.
+/// Lives of isolates of the token handler.
 struct Isolates;
 
 impl Lives for Isolates {
@@ -114,11 +115,11 @@ struct Options {
     isolates: bool,
     sessions: Option<u64>,
     seed: Option<u64>,
-    /// The invariant that must notice the broken core, in a control.
+    /// In a control, the invariant that must notice the broken core.
     expected: Option<String>,
 }
 
-/// The end of a failed life.
+/// The seed of a failed life, and the broken invariant.
 struct Breach {
     seed: u64,
     what: String,
@@ -269,7 +270,8 @@ fn replay<L: Lives>(seed: u64) -> ExitCode {
 fn repeats_itself<L: Lives>(seed: u64) -> bool {
     let story = || {
         let mut lines = Vec::new();
-        // A broken rule is part of the story; the run without a story finds it again.
+        // A life that breaks a rule ends with a panic. The panic is ignored here, because the usual run of the life
+        // reports it.
         catch_unwind(std::panic::AssertUnwindSafe(|| {
             L::tell(seed, &mut |line| lines.push(line.to_owned()));
         }))
@@ -297,7 +299,7 @@ fn run<L: Lives>(seeds: Range<u64>, shows_progress: bool) -> (L::Tally, Option<B
                     is_over.store(true, Ordering::Relaxed);
                     let what = words_of::<L>(&*panic);
                     let mut breach = breach.lock().unwrap();
-                    // The lowest seed, independent of the cores' speed.
+                    // The lowest of the failed seeds is reported, whichever life failed first.
                     if breach.as_ref().is_none_or(|breach| seed < breach.seed) {
                         *breach = Some(Breach { seed, what });
                     }

@@ -22,7 +22,7 @@ pub(crate) struct Tally {
     pub(crate) kept: u64,
     /// Lives at whose end the provider required the user.
     pub(crate) need_the_user: u64,
-    /// Lives in which a login could not be checked: no clock was right, and the provider does not send the time.
+    /// Lives in which a login could not be checked, because no clock was right and the provider does not send the time.
     pub(crate) clocks_apart: u64,
 }
 

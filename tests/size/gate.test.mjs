@@ -43,11 +43,11 @@ const cases = [
 
 for (const { name, page, createAuth = 0.1, binding = 0.3, wasm, extended = 60, edge = 10, over } of cases) {
   test(name, async () => {
-    // Random bytes do not compress, so these are the compressed sizes.
+    // Random bytes do not compress, so these sizes are also the compressed sizes.
     await writeFile(`${dist}/index.js`, script({ connect: page - createAuth, createAuth }))
     await writeFile(`${dist}/worker.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_bg.wasm`, randomBytes(wasm * KB))
-    // These files have their own counts, so their size does not matter.
+    // The budgets do not include these files, so their size does not matter.
     await writeFile(`${dist}/error-messages.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/streaming.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/token-handler-client.js`, randomBytes(60 * KB))

@@ -1,4 +1,4 @@
-// The files, functions and tests that ARCHITECTURE.md names exist.
+// Checks that the files, functions and tests that ARCHITECTURE.md names exist.
 import assert from 'node:assert/strict'
 import { access, readFile } from 'node:fs/promises'
 import { test } from 'node:test'
@@ -20,7 +20,7 @@ const paths = (text) =>
     .map((inner) => inner.split(': ')[0])
     .filter((inner) => /^(src|pkg|tests)\/[\w./-]+$/.test(inner))
 
-/** Returns the names that a document places in a file: `file: name`, or a row of a journey. */
+/** Returns the files and names that a document connects: `file: name`, or a file and a name in one row of a table. */
 const names = (text) =>
   text.split('\n').flatMap((line) => {
     const pairs = quoted(line)

@@ -1,4 +1,4 @@
-// Links in documents lead to a file and a heading, and documents avoid phrases that are never right.
+// Checks that links in documents lead to a file and a heading, and that documents avoid the forbidden phrases.
 import assert from 'node:assert/strict'
 import { access, readdir, readFile } from 'node:fs/promises'
 import { posix } from 'node:path'

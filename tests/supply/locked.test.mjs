@@ -1,4 +1,4 @@
-// Dependencies are locked with their digests, and the locked versions are those that the manifests request.
+// Checks that dependencies are locked with their digests, in the versions that the manifests request.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'

@@ -571,7 +571,7 @@ fn forged_sign_ins_tell_pages_once_a_second() {
     world.pass(Millis::from_secs(1));
     world.hint(0, sign_in);
     assert_eq!(told(&world), 3);
-    // The hint repeats a sign-in of which the pages were already told.
+    // The pages were already told about this sign-in.
     world.pass(Millis::from_secs(1));
     world.hint(0, sign_in);
     assert_eq!(told(&world), 3);

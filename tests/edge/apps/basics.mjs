@@ -1,4 +1,4 @@
-/** An app that uses the platform as a token handler does. */
+/** An app that uses the same features of a platform as a token handler. */
 export default () => {
   const seen = { later: 0 }
   const routes = {

@@ -1,8 +1,8 @@
 import { createTokenHandler } from 'strongroom/edge'
 
 /**
- * Creates a token handler that is configured by its environment. `OPTIONS` has a test's own options as JSON. Other URLs
- * are forwarded to `SITE`, which has the app's pages.
+ * Creates a token handler that is configured by the environment. `OPTIONS` contains a test's own options as JSON.
+ * Requests that are not for the handler are forwarded to `SITE`, which serves the app's pages.
  */
 export default (coordinator) => {
   const told = []
@@ -35,7 +35,7 @@ export default (coordinator) => {
   }
 }
 
-/** Forwards a request to the site without its cookie. */
+/** Forwards a request to the site. The request's cookies are removed. */
 const page = ({ url, method, headers }, { SITE }) => {
   const { pathname, search } = new URL(url)
   const worker = headers.get('service-worker')

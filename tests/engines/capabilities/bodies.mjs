@@ -41,11 +41,11 @@ const capabilities = [
       let next
       scene.app.api.on('pieces', async ({ response }) => {
         response.writeHead(200, { 'Content-Type': 'text/plain', 'Cache-Control': 'no-store' })
-        // Each piece is sent after the page has read the previous one.
+        // The server sends each piece after the page has read the previous piece.
         for (const piece of ['one', 'two', 'three']) {
           const isRead = new Promise((resolve) => (next = resolve))
-          // Each piece is padded with spaces, because the possible start of a token would be held back until more bytes
-          // arrive.
+          // Each piece is padded with spaces. Otherwise the vault would hold back its last bytes, because they might be
+          // the start of a token.
           response.write(`${piece.padEnd(1999)}\n`)
           await isRead
         }
@@ -221,7 +221,7 @@ const capabilities = [
         assert.equal(value.sha256, sha256('piece'))
         return 'sent'
       }
-      // The request must not be sent in another form.
+      // The request must not reach the API with another body.
       assert.deepEqual(scene.app.api.requests, [])
       return error.code ? `\`${error.code}\`` : `\`${error.name}\``
     },

@@ -5,7 +5,7 @@ import { booted, call, signIn, signInByRedirect } from '../../support/engines/ap
 
 const orders = (app) => `${app.api.url}orders`
 
-/** Checks that one key signs the proofs for the provider and for the API, and that they contain its public key. */
+/** Checks that all proofs for the provider and for the API contain the same key, and only the key's public members. */
 function assertOneKey({ provider, api }) {
   const shown = [...provider.proofs, ...api.dpop.proofs.map(({ proof }) => proof)]
   const keys = new Set(shown.map((proof) => JSON.stringify(decodeProtectedHeader(proof).jwk)))

@@ -1,4 +1,7 @@
-/** Destinations of tokens: the vault's rules, with URLs as this engine parses them, and the worker's own policy. */
+/**
+ * Destinations of tokens: the decisions of the vault's `apis` on URLs that this engine parses, and the policy in the
+ * worker's headers.
+ */
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { booted, call, signIn } from '../../support/engines/app.mjs'
@@ -8,10 +11,10 @@ const VECTORS = JSON.parse(await readFile(new URL('../../vectors/egress.json', i
 
 const STATUSES = [301, 302, 303, 307, 308]
 
-/** Headers of the page that must not reach other destinations. */
+/** Headers that a page sets, and that must not reach other destinations. */
 const OWN = { 'X-Api-Key': 'configured by the app', 'X-Trace': 'abc' }
 
-/** Starts a server of another origin that allows every origin and records its requests. */
+/** Starts a server on another origin. The server allows every origin (CORS) and records its requests. */
 async function startElsewhere(app) {
   const requests = []
   const server = await listen({
@@ -30,7 +33,7 @@ async function startElsewhere(app) {
   app.close = () => Promise.all([close(), server.close()])
 }
 
-/** Resolves with the vault's decisions on raw URLs and methods, without the page's own URL parser in between. */
+/** Resolves with the vault's decisions on URLs and methods, which the page sends as strings without parsing them. */
 async function verdicts(tab, asked) {
   return tab.evaluate(
     (list) =>
@@ -65,7 +68,7 @@ const rules = {
       ...VECTORS.methods.map(({ method, expect }) => ({ url: `${prefix}a`, method, expect })),
     ]
     const codes = await verdicts(tab, asked)
-    // Requests that the rules allow are rejected next because no user is signed in.
+    // The vault rejects an allowed request only because no user is signed in.
     const seen = asked.map(({ url, method }, index) => ({
       url,
       method,
@@ -98,7 +101,7 @@ const redirects = {
   },
 }
 
-/** Control for the previous test: it shows that a followed redirect would be noticed. */
+/** Control for the previous test: shows that the test would notice a redirect that the vault follows. */
 const followed = {
   name: 'control: headers that the page’s own `fetch` sends when it follows such a redirect',
   async see({ app, visit }) {
@@ -132,7 +135,7 @@ const policy = {
     const { error } = await call(stopped.tab, `${app.elsewhere.origin}/me`, { headers: OWN })
     assert.equal(error?.isTypeError, true)
     assert.deepEqual(app.elsewhere.requests, [])
-    // Control experiment: without the policy, the request is not blocked.
+    // Control experiment: if the policy allows the destination, the request is not blocked.
     app.site.connectSrc.push(app.elsewhere.origin)
     const free = await visit()
     await signIn(free.tab)

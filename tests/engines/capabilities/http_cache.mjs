@@ -1,6 +1,6 @@
 /**
- * The engine's HTTP cache: an API that echoes its request must not become readable through it, and no response of one
- * user may reach the next.
+ * Tests of the engine's HTTP cache. A page must not read the vault's token through the cache from an API that echoes
+ * its request, and no response for one user may reach the next user.
  */
 import assert from 'node:assert/strict'
 import { ACCOUNTS } from '../../support/accounts.mjs'
@@ -34,7 +34,7 @@ function prepare(app) {
 
 const nameOf = (header, kind = 'echo') => `${kind}-${header.replace(' ', '-')}`
 
-/** Calls one after the other within one script, because each script in a page takes time. */
+/** Calls one after the other. All calls are in one script, because starting a script in a page takes time. */
 const callAll = (tab, url, inits) =>
   tab.evaluate(
     async (address, options) => {
@@ -49,7 +49,9 @@ const callAll = (tab, url, inits) =>
     inits,
   )
 
-/** A call without a range, and then the whole response in ranges, which a cache might have stored. */
+/**
+ * First a call without a range, and then calls for all ranges of the response, which the cache may have stored by then.
+ */
 const IN_PIECES = [
   {},
   ...Array.from({ length: LENGTH / PIECE }, (_, index) => ({
@@ -58,7 +60,7 @@ const IN_PIECES = [
   })),
 ]
 
-/** Returns the parts that a cache served, concatenated. */
+/** Returns the ranges that came from a cache, concatenated. */
 const pieces = (outcomes) =>
   outcomes
     .slice(1)
@@ -67,7 +69,7 @@ const pieces = (outcomes) =>
 
 const found = (app, text) => search({ page: [text] }, app.ledger.secrets())
 
-/** Resolves with a page with a signed-in user, under a rule that allows ranges. */
+/** Resolves with a page of a signed-in user. The vault allows requests with ranges. */
 async function signedIn({ app, visit }, rule) {
   app.setConfig({ apis: [{ url: app.api.url, allowHeaders: ['Range', 'If-Range'], ...rule }] })
   const { tab } = await visit()
@@ -161,7 +163,7 @@ const control = {
     const whole = await get({})
     assert.equal(app.api.requests.length, 1)
     assert.deepEqual(await get({ cache: 'force-cache' }), whole)
-    // WebKitGTK's automated sessions store nothing, so the row above shows less there.
+    // In WebKitGTK's automated sessions the cache stores nothing, so the row above shows less for WebKitGTK.
     if (app.api.requests.length > 1) return 'nothing: the API was asked again'
     const range = await get({ cache: 'force-cache', headers: { Range: `bytes=0-${PIECE - 1}` } })
     const isPiece = range.status === 206 && range.text === whole.text.slice(0, PIECE)

@@ -1,4 +1,4 @@
-/** No token, code or verifier can be found in the page. The detector finds a secret that is planted in the page. */
+/** Checks that no token, code or verifier can be found in the page, and that the detector finds a planted secret. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { booted, call, signIn, signInByRedirect } from '../../support/engines/app.mjs'
@@ -7,7 +7,7 @@ import { search } from '../../support/leak.mjs'
 
 const canary = () => ({ kind: 'canary', value: randomBytes(96).toString('base64url') })
 
-/** A code reaches the page in its URL, and the page passes it to the vault. */
+/** Places that may contain a code, because the code reaches the page in the URL and the page passes it to the vault. */
 const CODE_MAY_BE_IN = ['messages', 'performance', 'addresses']
 
 const findLeaks = (places, ledger) =>
@@ -32,7 +32,7 @@ const detector = {
   timeout: 120_000,
 }
 
-/** Uses everything that a page can use, and stores all results. This function runs in the page. */
+/** Uses all functions of the client, and stores all results. This function runs in the page. */
 async function use(api) {
   globalThis.kept ??= []
   const read = async (response) => kept.push(...[...response.headers].flat(), await response.clone().text())
@@ -79,7 +79,7 @@ const clean = {
       assert.equal((await signIn(tab)).value.claims.sub, 'alice')
       await tab.evaluate(use, app.api.url)
     })
-    // The search covered the relevant secrets and is able to find them.
+    // Control: the search covered all kinds of secrets, and finds a planted secret.
     const kinds = new Set(app.ledger.secrets().map(({ kind }) => kind))
     for (const kind of ['access_token', 'refresh_token', 'id_token', 'authorization_code', 'code_verifier']) {
       assert.ok(kinds.has(kind), kind)

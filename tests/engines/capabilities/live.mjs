@@ -6,8 +6,8 @@ import { startReports } from '../../support/reports.mjs'
 
 async function signedIn({ visit }) {
   const { tab } = await visit()
-  // The test does not sign in by popup: WebKitGTK may end a shared worker when a popup closes, which another row
-  // covers.
+  // The test does not sign in by popup, because WebKitGTK may end a shared worker when a popup closes. Another row of
+  // the table covers this.
   await signInByRedirect(tab)
   return tab
 }
@@ -65,7 +65,10 @@ const socketOf = (way) => ({
 /** Milliseconds to wait for a report before concluding that the engine sends none. */
 const NO_REPORT = 2000
 
-/** Checks the policy report about a socket with the token in its query. */
+/**
+ * Returns the test of a policy report about a socket. The socket's token is in its query, and must not be in the
+ * report.
+ */
 const reportOf = (kind) => ({
   name: `the report of a policy that ${kind === 'enforced' ? 'blocks' : 'only reports'} a socket with a token in the query`,
   async see(scene) {

@@ -1,4 +1,4 @@
-/** Events that the session of a user with one tab survives, by the vault's setup. */
+/** Events that the session of a user with one tab may survive, for each setup of the vault. */
 import assert from 'node:assert/strict'
 import { mark } from '../../support/bfcache.mjs'
 import { booted, call, signIn } from '../../support/engines/app.mjs'
@@ -8,7 +8,7 @@ import { mostlyKept } from '../../support/retries.mjs'
 
 const orders = (app) => `${app.api.url}orders`
 
-/** `kept`, or `lost` if the user must sign in again after this error code. */
+/** Resolves with `kept`, or with `lost` if a call fails with an error code that matches `lost`. */
 async function became({ app }, tab, lost = /^login_required$/) {
   await booted(tab)
   const { value, error } = await call(tab, orders(app))
@@ -25,11 +25,11 @@ async function leaveAndComeBack(scene) {
   await tab.back()
   await waitFor(tab, () => location.pathname === '/' && typeof boot === 'object')
   const isCached = await tab.evaluate(() => globalThis.mark === 'the same')
-  // Chromium may end the page's worker in the cache.
+  // Chromium may end the worker of a page that is in the back-forward cache.
   return isCached ? became(scene, tab, /^(login_required|vault_crashed)$/) : 'not in the cache'
 }
 
-/** Reloads the page that has the session. The user signed in by popup, so the page was never left before. */
+/** Reloads the page that has the session. The user signed in by popup, so the browser has not left the page before. */
 async function reload(scene) {
   const { tab } = await scene.visit()
   await signIn(tab)

@@ -1,12 +1,13 @@
 /**
- * A service worker of the app's origin and the vault's requests: which ones it sees, and what prevents it. If the vault
- * is on that origin, the site's 403 or the page's `worker-src` prevents it; otherwise the vault's own origin does.
+ * Shows which requests of the vault a service worker of the app's origin sees, and what prevents it. If the vault is on
+ * the app's origin, the site's 403 or the page's `worker-src` prevents the registration. If the vault has its own
+ * origin, the service worker does not see its requests.
  */
 import assert from 'node:assert/strict'
 import { call, signIn } from '../../support/engines/app.mjs'
 import { serveSpy, SPY } from '../../support/spy.mjs'
 
-/** Signs in and calls while the spy is active. Resolves with its observations. */
+/** Signs in and calls the API while the spy is active. Resolves with the requests that the spy saw. */
 async function spy({ app, visit }) {
   const { tab } = await visit('/empty')
   await tab.evaluate(async () => {
@@ -15,7 +16,7 @@ async function spy({ app, visit }) {
     await serviceWorker.register('/spy.js')
     if (!serviceWorker.controller) await inCharge
   })
-  // Workers that start from now on are under its control, if possible.
+  // The spy controls workers that start from now on, if the engine allows this.
   await tab.goto(`${app.site.origin}/`)
   await signIn(tab)
   assert.equal((await call(tab, `${app.api.url}orders`)).value.status, 200)
@@ -24,7 +25,7 @@ async function spy({ app, visit }) {
     navigator.serviceWorker.controller.postMessage('')
     return (await told).data
   })
-  // The spy is active and sees requests.
+  // Control: the spy is active and sees requests of the page.
   assert.ok(
     seen.some((request) => request.includes('/index.js')),
     seen.join('\n'),
@@ -32,7 +33,10 @@ async function spy({ app, visit }) {
   return seen
 }
 
-/** Resolves with the result of registering a service worker, and the number of requests for its file. */
+/**
+ * Tries to register a service worker. Resolves with the result, and with the number of requests for the service
+ * worker's file.
+ */
 async function register(app, tab, path) {
   const since = app.site.requests.length
   const refused = await tab.evaluate(
@@ -113,7 +117,8 @@ export const serviceWorkers = [
         async see(scene) {
           const seen = await spy(scene)
           const others = seen.filter((request) => !request.startsWith(scene.app.site.origin))
-          // The frame is a request of the page. Nothing that the frame or its worker sends is.
+          // The request for the frame comes from the page, so the service worker may see it. Requests of the frame and
+          // its worker must not be visible.
           const ofVault = others.filter(
             (request) => !request.startsWith(`${scene.app.vault.origin}/frame.html`),
           )

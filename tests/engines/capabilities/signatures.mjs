@@ -1,4 +1,4 @@
-/** Checks that the vault leaves to the platform when it verifies a signature. */
+/** Checks of signatures that the vault does not make itself, because it relies on the platform. */
 import assert from 'node:assert/strict'
 
 const CURVES = { 'P-256': 'SHA-256', 'P-384': 'SHA-384', 'P-521': 'SHA-512' }
@@ -29,7 +29,7 @@ const offCurve = {
       }
       return outcomes
     }, CURVES)
-    // A signature by the correct point verifies, which makes this test meaningful.
+    // Control: a signature verifies with the correct point of the curve.
     assert.deepEqual(
       seen.map(([right]) => right),
       [true, true, true],

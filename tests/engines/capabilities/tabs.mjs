@@ -27,7 +27,10 @@ async function signedInTabs({ visit }, count) {
   return all
 }
 
-/** The worker is in the process of some tab and ends with that tab. A test cannot find out which tab this is. */
+/**
+ * Reasons by engine why a test cannot check that the worker survives: the worker runs in the process of one tab and may
+ * end with that tab, and a test cannot find out which tab that is.
+ */
 const HOSTED = {
   webkit:
     'WebKitGTK may end a `SharedWorker` when one of its tabs, or a popup, is closed; the other tabs get `vault_crashed`. With `new Worker(…)` each tab has its own',
@@ -98,7 +101,7 @@ const capabilities = [
       app.provider.faults.add('token', { hold: new Promise((resolve) => (answer = resolve)) })
       const taken = app.provider.faults.taken()
       const before = app.ledger.refreshes().length
-      // The call is not awaited, because the page will be gone.
+      // The call is not awaited, because its page is closed before the response.
       await second.evaluate((url) => void auth.fetch(url).catch(() => {}), orders(app))
       const waiting = [first, third].map((tab) => call(tab, orders(app)))
       await taken

@@ -1,4 +1,4 @@
-/** A vault on its own origin: docs/vault-origin.md. */
+/** A vault on its own origin, as in docs/vault-origin.md. */
 import assert from 'node:assert/strict'
 import { booted, call, ended, session, signIn, signInByRedirect } from '../../support/engines/app.mjs'
 
@@ -78,7 +78,10 @@ export const vaultOrigin = [
                 return name
               }
             }
-            /** Tries to reach a worker at this URL: it responds, or is refused synchronously or by an event. */
+            /**
+             * Tries to reach a worker at this URL. The worker responds, or the browser refuses with an exception or an
+             * event.
+             */
             const reach = (url) =>
               new Promise((resolve) => {
                 const refused = () => resolve('refused')

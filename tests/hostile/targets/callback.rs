@@ -1,5 +1,5 @@
-//! Callback URLs. A response is accepted only at the redirect URI and with each parameter once, and no message contains
-//! its code.
+//! Callback URLs. A response is accepted only at the redirect URI and only if each parameter occurs once. No message
+//! contains the response's code.
 
 use super::assert_presentable;
 use std::sync::LazyLock;
@@ -59,7 +59,7 @@ pub fn check(input: &[u8]) {
                     )
             );
             assert_presentable(error.message());
-            // A message may contain the path, and this input repeats the code there.
+            // A message may contain the URL's path, and this input repeats the code in the path.
             let is_in_path = codes
                 .iter()
                 .any(|code| url.as_ref().is_some_and(|u| u.path().contains(code)));

@@ -1,5 +1,5 @@
-//! Claims of signed logout tokens. A token that ends a session must meet all requirements of OpenID Connect Back-Channel
-//! Logout 1.0 section 2.6, as checked with another parser.
+//! Claims of signed logout tokens. A token that ends a session must meet all requirements of OpenID Connect
+//! Back-Channel Logout 1.0 section 2.6. This file checks the requirements with another parser.
 
 use super::edge_cookie::answer;
 use serde_json::Value;

@@ -25,10 +25,10 @@ pub fn check(input: &[u8]) {
     let twin = Session::from_text(written.expose()).unwrap();
     assert_eq!(twin.to_text().expose(), written.expose());
     let shown = format!("{session:?}");
-    // This is the complete output, so it needs no search for secrets.
+    // The debug output is exactly this string, so it contains no secret.
     let generation = session.generation;
     assert_eq!(shown, format!("Session {{ generation: {generation}, .. }}"));
-    // With any numbers, a limit that was reached stays reached.
+    // Whatever numbers the session contains, a limit that was reached stays reached at later times.
     let mut was_over = false;
     for wall in [0, 1, 1_800_000_000_000, u64::MAX - 1, u64::MAX] {
         let now = Instant {

@@ -1,5 +1,5 @@
-//! URLs and rules. An allowed URL must be below the rule's path even for a lenient server, and the URL that was checked is
-//! the one that is sent.
+//! URLs and the policy of `apis`. An allowed URL must be below the path of an `apis` entry even for a lenient server,
+//! and the vault must send exactly the URL that it checked.
 
 use super::assert_presentable;
 use strongroom::codec::url::Url;
@@ -7,7 +7,7 @@ use strongroom::egress::policy::{EgressPolicy, MAX_URL, Rule};
 use strongroom::egress::websocket::Place;
 
 const PREFIX: &str = "https://api.example.com/v1/";
-/// An endpoint of the authorization server below the rule's path.
+/// An endpoint of the authorization server below the path of the `apis` entry.
 const FORBIDDEN: &str = "https://api.example.com/v1/oauth/token";
 
 fn rules() -> EgressPolicy {
@@ -21,7 +21,7 @@ fn rules() -> EgressPolicy {
     rules
 }
 
-/// Takes a URL, and on further lines a method and the names and values of headers.
+/// Takes a URL in the first line, a method in the second, and names and values of headers in the other lines.
 pub fn check(input: &[u8]) {
     let Ok(text) = core::str::from_utf8(input) else {
         return;
@@ -88,7 +88,7 @@ pub fn check(input: &[u8]) {
 }
 
 fn is_below_the_rule(text: &str, sent: &str) {
-    // The url crate reads both in the same way with any base.
+    // The url crate reads the original URL and the written URL in the same way with any base.
     let parsed = url::Url::parse(text).unwrap();
     for base in [
         "https://evil.test/a/b",
@@ -179,7 +179,7 @@ fn is_silent_on_secrets(text: &str, message: &str) {
         .into_iter()
         .flatten()
     {
-        // Short ones may occur in words of the message.
+        // A short part of the URL may occur by chance in the words of the message.
         let is_elsewhere =
             url.path().contains(part) || url.host_str().is_some_and(|h| h.contains(part));
         let is_long = part.len() > 30;

@@ -1,5 +1,5 @@
-//! ID tokens, as the JSON of a header and of claims. An accepted token must meet every rule of OpenID Connect Core 3.1.3.7
-//! and 12.2, which this file implements a second time.
+//! ID tokens, as the JSON of a header and of claims. An accepted token must meet every rule of OpenID Connect Core
+//! sections 3.1.3.7 and 12.2. This file implements these rules a second time.
 
 use super::assert_presentable;
 use serde_json::{Map, Value};

@@ -1,4 +1,5 @@
-//! Key sets. A selected key must be a public key of the algorithm's type, and the host must get no other members of it.
+//! Key sets. A selected key must be a public key of the algorithm's type, and the host must get only the key's public
+//! members.
 
 use super::assert_presentable;
 use strongroom::Code;
@@ -82,7 +83,7 @@ fn is_public_and_fits(json: &str, algorithm: Algorithm, kid: Option<&str>, publi
         published.iter().any(|one| is_it(&one)),
         "{json} under {kid:?}"
     );
-    // Parsed alone, it is the same key.
+    // A key set that contains only the selected key gives the same key.
     let alone = Jwks::parse(&format!(r#"{{"keys":[{json}]}}"#)).unwrap();
     assert_eq!(alone.select(algorithm, None).unwrap().public_json(), json);
 }

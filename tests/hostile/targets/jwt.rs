@@ -8,7 +8,7 @@ pub fn check(input: &[u8]) {
     let now = 1_800_000_000;
     let mut reader = StatusReader::default();
     let status = reader.status(input, now, 30);
-    // No state is left for the next token.
+    // Reading one token must not affect the result for another token.
     let other = b"eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjF9.AA";
     assert_eq!(reader.status(other, now, 30), Status::ExpiredSince(1));
     assert_eq!(reader.status(input, now, 30), status);
@@ -60,7 +60,7 @@ fn is_the_one_way_to_write_it(token: &str, jwt: &Jwt) {
     }
 }
 
-/// Returns the object in a part of a token, read by another parser. Numbers may be of any size.
+/// Returns the JSON object in a part of a token, read by another parser.
 fn text_of(part: &str) -> serde_json::Value {
     let bytes = Base64UrlUnpadded::decode_vec(part).unwrap();
     let text = String::from_utf8(bytes).unwrap();
@@ -77,7 +77,7 @@ fn text_of(part: &str) -> serde_json::Value {
     })
 }
 
-/// Checks that `exp` is a limit or the token is malformed.
+/// Checks a token's status against its `exp` and `nbf`. A token without a readable `exp` must be malformed.
 fn is_in_its_time(jwt: &Jwt, now: u64, status: Status) {
     let time = |name| jwt::seconds(jwt.claims(), name);
     let has_unsound = |name| jwt.claims().get(name).is_some() && time(name).is_none();

@@ -39,12 +39,12 @@ pub fn check(input: &[u8]) {
         return;
     };
     assert_eq!(Some(session.sid()), object.str("sid"));
-    // A limit that was reached when the session was stored is reached now.
+    // A limit that was reached when the session was stored is also reached after the session is read.
     let number = |name| object.get(name).and_then(Value::as_u64).unwrap();
     let limits = &config().limits;
     let is_over = number("age") >= limits.absolute.0 || number("idle") >= limits.idle.0;
     let reached = session.limit_reached(limits, &NOW);
-    // Ages beyond the range of this clock are measured by the other.
+    // An age beyond the range of the monotonic clock is measured by the wall clock.
     assert!(!is_over || reached.is_some(), "{}", number("age"));
     let again = session::kept(&session, config(), &NOW);
     let Some(Kept::Session(twin)) = restore(again.expose(), config(), &NOW) else {
@@ -68,7 +68,7 @@ pub fn check(input: &[u8]) {
     });
 }
 
-/// Checks a pending login, which is also stored.
+/// Checks the record of a pending login, which the store also contains.
 fn is_a_login_that_waits_or_none(text: &str) {
     let Some(pending) = Pending::from_json(text) else {
         return;

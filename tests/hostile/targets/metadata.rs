@@ -1,5 +1,5 @@
-//! Provider metadata. The metadata must belong to the configured issuer, tokens may be sent to each of its endpoints,
-//! and pages cannot call these endpoints.
+//! Provider metadata. The metadata must belong to the configured issuer, its endpoints must be safe destinations for
+//! tokens, and pages must not be able to call these endpoints.
 
 use super::assert_presentable;
 use strongroom::Code;
@@ -48,7 +48,7 @@ fn is_for_tokens(endpoint: &str) {
         "{endpoint}"
     );
     assert_eq!(url.fragment(), None, "{endpoint}");
-    // The server may parse the URL in another way.
+    // The URL must not contain characters that a server may parse in another way.
     assert!(endpoint.bytes().all(|b| b.is_ascii_graphic()), "{endpoint}");
     assert!(
         endpoint.starts_with("https://") && !endpoint.contains('\\'),
@@ -56,7 +56,7 @@ fn is_for_tokens(endpoint: &str) {
     );
 }
 
-/// Checks that a page cannot call the endpoint although a rule covers its origin.
+/// Checks that a page cannot call the endpoint, even if an `apis` entry covers the endpoint's origin.
 fn is_out_of_reach(endpoint: &str, metadata: &Metadata) {
     let origin = Url::parse(endpoint)
         .and_then(|url| Url::parse_with_base("/", &url))

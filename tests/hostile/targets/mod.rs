@@ -26,7 +26,7 @@ pub mod vault;
 
 /// A kind of input.
 pub struct Target {
-    /// The name of the target's file here, of its seeds, and of its binary in `fuzz/`.
+    /// The name of the target's file in this folder, of its file of seeds, and of its binary in `fuzz/`.
     pub name: &'static str,
     /// Panics if an invariant does not hold.
     pub check: fn(&[u8]),
@@ -73,7 +73,7 @@ impl Target {
     }
 }
 
-/// Checks that an error message can be shown: it is printable ASCII of moderate length, with short quotes of the input.
+/// Checks that an error message can be shown. The message must be printable ASCII of moderate length.
 pub(crate) fn assert_presentable(message: &str) {
     let is_plain = message.bytes().all(|b| (b' '..=b'~').contains(&b));
     assert!(is_plain, "{message:?}");

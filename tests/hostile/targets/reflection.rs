@@ -1,13 +1,13 @@
-//! Responses that may contain a token. The bytes that pass must not contain the token, neither as it is nor in base64, must
-//! be unchanged, and must not depend on the cuts of the body.
+//! Responses that may contain a token. The bytes that reach the page must not contain the token, neither plain nor in
+//! base64. They must be unchanged, and must not depend on the chunks in which the body arrives.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use strongroom::egress::token_reflection::Guard;
 
 const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
 
-/// Takes a token, on the next line the lengths of pieces as bytes, and the body. An invalid token is replaced by the
-/// default token.
+/// Takes a token in the first line, the lengths of chunks as bytes in the second, and then the body. An invalid token
+/// is replaced by the default token.
 pub fn check(input: &[u8]) {
     let mut parts = input.splitn(3, |byte| *byte == b'\n');
     let [token, cuts, body] = [(); 3].map(|()| parts.next().unwrap_or_default());
@@ -15,7 +15,7 @@ pub fn check(input: &[u8]) {
         (16..4000).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     });
     let token = token.unwrap_or(TOKEN);
-    // Replaces a placeholder by the token, so that the fuzzer does not have to guess it.
+    // Placeholders are replaced by the token, so that the fuzzer does not have to guess the token.
     let body = replace(body, b"%T", token.as_bytes());
     let encoded = Base64UrlUnpadded::encode_string(token.as_bytes());
     let body = replace(&body, b"%B", encoded.as_bytes());
@@ -35,7 +35,8 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// Passes a body through the guard in pieces. Returns the passed bytes, and true if a token was found.
+/// Passes a body through the guard in chunks. Returns the bytes that the guard let pass, and true if it found the
+/// token.
 fn through(token: &str, body: &[u8], cuts: &[u8]) -> (Vec<u8>, bool) {
     let mut guard = Guard::new(token).unwrap();
     let mut given = Vec::new();

@@ -1,5 +1,5 @@
-//! Responses of the token endpoint. Tokens must be valid in every member, only `invalid_grant` ends a session, and messages
-//! must not quote the response.
+//! Responses of the token endpoint. Every member of an accepted response must be valid, only `invalid_grant` may end a
+//! session, and messages must not quote the response.
 
 use strongroom::Secret;
 use strongroom::base::clock::Millis;
@@ -86,7 +86,7 @@ fn are_sound(tokens: &TokenSet, other: Option<&serde_json::Value>) {
         };
         assert!((1..=MAX_TOKEN).contains(&token.len()), "{name}");
         assert!(token.bytes().all(|b| b.is_ascii_graphic()), "{name}");
-        // Headers and forms contain exactly the provider's token.
+        // The token must be exactly the provider's string, because it is copied to headers and forms.
         if let Some(other) = other {
             assert_eq!(other[name].as_str(), Some(token));
         }

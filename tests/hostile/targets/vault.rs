@@ -1,5 +1,5 @@
-//! A vault with hostile pages, a hostile provider and a hostile API. No page must learn a secret, requests with a token must
-//! match a rule, requests must only go to the provider and the API, and the vault must keep responding.
+//! A vault with hostile pages, a hostile provider and a hostile API. No page must learn a secret. The vault must send
+//! requests only to the provider and the API, and tokens only to URLs that `apis` allows. It must also keep responding.
 //!
 //! The input is a script. A line is a message of the hostile page, unless it begins with
 //!
@@ -36,12 +36,12 @@ const CANARY: &str = "5ecre7";
 const GOOD: PortId = PortId(1);
 const HOSTILE: PortId = PortId(2);
 
-/// The most lines that are run.
+/// The largest number of lines of the script that are run.
 const MAX_LINES: usize = 64;
 
 pub fn check(input: &[u8]) {
     let script = String::from_utf8_lossy(input);
-    // A page's own messages are not secret.
+    // A page's own messages are not secret, so the marker is removed from them.
     let harmless = |line: &str| line.replace(CANARY, "");
     let mut host = Host::signed_in();
     host.say(HOSTILE, r#"{"t":"hello","version":1}"#);
@@ -75,7 +75,7 @@ struct Host {
     provider_answers: VecDeque<String>,
     api_answers: VecDeque<String>,
     issued: u32,
-    /// The end of its tokens.
+    /// The last part of the provider's tokens.
     ending: String,
     nonce: String,
     /// The messages to each page.
@@ -408,7 +408,7 @@ mod controls {
         for length in [2, 100, 16_000] {
             assert_eq!(told(&config, length), short, "{length}");
         }
-        // The control: fingerprints of tokens, which the inspector shows, do differ.
+        // Control: the inspector shows fingerprints of tokens, which do differ.
         assert_ne!(told(CONFIG, 2), told(CONFIG, 1));
     }
 

@@ -179,7 +179,7 @@ pub struct Watch {
     reused: HashMap<usize, Loss>,
     /// Tokens that vaults have but must not use yet.
     unpersisted: BTreeMap<usize, Vec<String>>,
-    /// Sessions of completed logins of which no page has been told yet, by family.
+    /// Sessions of completed logins that no page was told about yet, by family.
     begun: HashMap<usize, Session>,
     /// The login whose ID token was just found valid.
     adopting: Option<usize>,

@@ -21,9 +21,9 @@ pub(super) struct Pages {
     pub(super) gone: BTreeSet<PortId>,
     /// Pages that the vault disconnected, in order.
     pub(super) closed: Vec<PortId>,
-    /// The user of the session of which each page was last told.
+    /// For each page, the user of the last session that the page was told about.
     pub(super) told_user: BTreeMap<PortId, String>,
-    /// The start of the session of which each page was last told.
+    /// For each page, the start of the last session that the page was told about.
     pub(super) told_start: BTreeMap<PortId, Option<u64>>,
     pub(super) last_port: PortId,
 }

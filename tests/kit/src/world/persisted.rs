@@ -44,7 +44,7 @@ pub struct Record {
     ends_with_token: Option<(Millis, Millis, Millis)>,
 }
 
-/// Estimates of one moment, of which a vault may use any. The estimates are almost equal unless a clock was changed: an
+/// Estimates of one moment. A vault may use any of them. The estimates are almost equal unless a clock was changed: an
 /// estimate from the store depends on the wall clock.
 #[derive(Clone)]
 struct Moments(Vec<Instant>);
