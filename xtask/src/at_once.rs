@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// Calls `work` for each of `items`, with up to `workers` calls at the same time. Calls start in the order of the
-/// items; results are in the order of completion. All calls run, even if one fails.
+/// items. Results are returned in the order in which the calls finish. All calls run, even if one fails.
 pub(crate) fn each<T: Send, R: Send>(
     workers: usize,
     items: impl IntoIterator<Item = T, IntoIter: Send>,
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn runs_as_many_items_as_workers() {
-        // None of the three continues before all have started.
+        // None of the three calls continues before all three have started.
         let all = Barrier::new(3);
         assert_eq!(each(3, 0..3, |_| all.wait().is_leader()).len(), 3);
     }

@@ -1,4 +1,4 @@
-//! Browsers for tests: those that are installed, or Debian's.
+//! Finds the browsers for tests. If a browser is missing, Debian's package is installed.
 
 use crate::process::Process;
 use crate::programs::{Need, Program, with_programs};
@@ -11,7 +11,7 @@ use std::fmt::{Display, Formatter};
 pub(crate) enum Engine {
     Chromium,
     Firefox,
-    /// The GTK port of Safari's engine of Safari without Safari
+    /// The GTK port of WebKit, the engine of Safari
     #[value(name = "webkit")]
     WebKit,
 }
@@ -39,7 +39,7 @@ const FIREFOX: Program = Program {
     packages: &["firefox-esr"],
 };
 
-/// This driver uses its own browser, which is installed with it.
+/// The driver of `WebKitGTK`. Its package also installs the browser that it drives.
 const WEBKIT_DRIVER: Program = Program {
     variable: "WEBKIT_DRIVER_PATH",
     names: &["WebKitWebDriver"],
@@ -47,7 +47,7 @@ const WEBKIT_DRIVER: Program = Program {
     packages: &["webkit2gtk-driver"],
 };
 
-/// `WebKitGTK` has no headless mode.
+/// A virtual screen, because `WebKitGTK` has no headless mode.
 const SCREEN: Program = Program {
     variable: "XVFB_PATH",
     names: &["Xvfb"],
@@ -82,7 +82,7 @@ impl Display for Engine {
     }
 }
 
-/// Adds the variables that name the programs of these engines to a process. Installs missing programs.
+/// Adds the environment variables with the paths of these engines' programs to a process. Installs missing programs.
 pub(crate) fn with_engines(process: Process, engines: &[Engine]) -> Result<Process> {
     let needs = engines.iter().map(|engine| Need {
         to_test: format!("in {engine}"),
@@ -92,7 +92,7 @@ pub(crate) fn with_engines(process: Process, engines: &[Engine]) -> Result<Proce
     with_programs(process, &needs.collect::<Vec<_>>(), otherwise)
 }
 
-/// Adds the variables for Chromium alone.
+/// Adds the environment variable with the path of Chromium to a process.
 pub(crate) fn with_chromium(process: Process) -> Result<Process> {
     with_engines(process, &[Engine::Chromium])
 }

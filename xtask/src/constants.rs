@@ -71,7 +71,7 @@ pub(crate) fn write() -> Result<()> {
     fs::create_dir_all(at("pkg/glue"))?;
     for (file, content) in [("constants.js", script), ("constants.d.ts", types)] {
         let file = at("pkg/glue").join(file);
-        // An unchanged file keeps its date.
+        // An unchanged file is not written, so that its modification time stays the same.
         if fs::read_to_string(&file).ok().as_ref() != Some(&content) {
             fs::write(file, content)?;
         }
@@ -79,8 +79,8 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// Returns the value of a constant as a literal of JavaScript. A duration is in milliseconds. Without such a constant,
-/// the value is the name in JavaScript of the imported function with this name in lower case.
+/// Returns the value of a constant as a literal of JavaScript. A duration is in milliseconds. If there is no constant
+/// with this name, looks for an imported function whose name is `name` in lower case, and returns its JavaScript name.
 fn value_in(source: &str, name: &str) -> Result<String> {
     let items = syn::parse_file(source)?.items;
     let constant = items.iter().find_map(|item| match item {
@@ -101,7 +101,7 @@ fn value_in(source: &str, name: &str) -> Result<String> {
     }
 }
 
-/// Returns the name in JavaScript of an imported function.
+/// Returns the JavaScript name (`js_name`) of an imported function.
 fn js_name(items: &[Item], name: &str) -> Result<String> {
     let imported = items.iter().flat_map(|item| match item {
         Item::ForeignMod(block) => block.items.as_slice(),

@@ -1,7 +1,7 @@
-//! Breaks the marked rules of a source file. A program chooses the broken rule when it runs, so one build contains all
-//! of them.
+//! Breaks the rules that comments mark in a source file. The built program chooses the broken rule when it runs, so one
+//! build contains all broken rules.
 //!
-//! Marked code is found in the syntax tree, so its wording, line breaks and names may change.
+//! Marked code is found in the syntax tree, so line breaks and names in the marked code may change.
 
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -15,32 +15,33 @@ const MARKER: &str = "// control: ";
 /// A change to the statement, match arm or struct member below a marker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Break {
-    /// The condition of its `if` is true.
+    /// The condition of the marked `if` becomes true.
     Always,
-    /// The condition of its `if` is false.
+    /// The condition of the marked `if` becomes false.
     Never,
-    /// The condition of its `if`, or the value of its `match`, is replaced by this expression.
+    /// This expression replaces the condition of the marked `if`, or the value of the marked `match`.
     Condition(&'static str),
     /// The statement does not run.
     Skip,
-    /// This code replaces the value of a `let`, or the part of an arm or a member after its name.
+    /// This code replaces the value of a `let`, the body of an arm, the value of a member, or any other statement as a
+    /// whole.
     Instead(&'static str),
-    /// This code runs first.
+    /// This code runs before the statement.
     Before(&'static str),
-    /// This code runs afterwards.
+    /// This code runs after the statement.
     After(&'static str),
 }
 
 /// Byte ranges of marked code.
 #[derive(Clone, Debug)]
 struct Marked {
-    /// A whole statement, or the part of an arm or a member after its name.
+    /// A whole statement, the body of an arm, or the value of a member.
     whole: Range<usize>,
     /// The value of a `let`; otherwise the same as `whole`.
     value: Range<usize>,
     /// The condition of an `if`, or the value of a `match`.
     condition: Option<Range<usize>>,
-    /// The condition is a chain of `&&`, or a `let`.
+    /// True if the condition is a chain of `&&`, or a `let`.
     is_chain: bool,
 }
 
@@ -55,8 +56,8 @@ fn markers(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines.filter_map(|(i, line)| Some((i + 1, line.trim_start().strip_prefix(MARKER)?)))
 }
 
-/// Returns `text` with a switch at each marker. `switch` returns the condition under which a rule is broken, and
-/// `breaks` its change.
+/// Returns `text` with a switch at each marker. For the name of a rule, `switch` returns the condition under which the
+/// rule is broken, and `breaks` returns the change that breaks the rule.
 pub(crate) fn broken(
     text: &str,
     switch: impl Fn(&str) -> String,
@@ -78,7 +79,8 @@ pub(crate) fn broken(
         let rule = breaks(name).with_context(|| format!("no broken variant for '{name}'"))?;
         let (place, before, after) = change(rule, found, &switch(name))
             .with_context(|| format!("no condition at '{name}', line {line}"))?;
-        // Where changes touch, the inner one is first, and an end is before a start.
+        // At the same position, an inner change's insertion comes before an outer one's, and the end of a change before
+        // the start of another.
         insertions.push(((place.end, 0, usize::MAX - place.start), after));
         insertions.push(((place.start, 1, place.start), before));
     }
@@ -90,7 +92,7 @@ pub(crate) fn broken(
     Ok(result)
 }
 
-/// Checks that there is one marker for each name, and a name for each marker.
+/// Checks that each name has exactly one marker, and that each marker has a name in `names`.
 pub(crate) fn check<'a>(
     markers: impl Iterator<Item = &'a str>,
     names: impl Iterator<Item = &'a str>,
@@ -108,7 +110,7 @@ pub(crate) fn check<'a>(
     }
 }
 
-/// Returns the first line of code below a comment line.
+/// Returns the number of the first line of code below a comment line.
 fn below(text: &str, line: usize) -> usize {
     let rest = text.lines().skip(line);
     line + 1
@@ -126,7 +128,7 @@ fn change(rule: Break, found: &Marked, is_on: &str) -> Option<(Range<usize>, Str
             format!("{is_on} || ("),
             ")".into(),
         ),
-        // `let` cannot be in parentheses.
+        // `let` cannot be in parentheses, so the chain is not enclosed in them.
         Break::Never if found.is_chain => (
             found.condition.clone()?,
             format!("!{is_on} && "),
@@ -142,7 +144,7 @@ fn change(rule: Break, found: &Marked, is_on: &str) -> Option<(Range<usize>, Str
             (found.condition.clone()?, before, " })".into())
         }
         Break::Skip => (whole(), format!("if !{is_on} {{ "), " }".into()),
-        // The value of a `let` with an `else` must not end in a brace.
+        // Rust does not allow the value of a `let` with an `else` to end in a brace, so the value is in parentheses.
         Break::Instead(code) if found.value != found.whole => {
             let before = format!("(if {is_on} {{ {code} }} else {{ ");
             (value(), before, " })".into())
@@ -159,7 +161,8 @@ fn change(rule: Break, found: &Marked, is_on: &str) -> Option<(Range<usize>, Str
     })
 }
 
-/// Finds nodes that begin on the marked lines. The outermost node is visited first.
+/// Finds the syntax nodes that begin on the marked lines. If several nodes begin on a line, the outermost one counts,
+/// because it is visited first.
 struct Finder {
     marked: BTreeMap<usize, Option<Marked>>,
 }
@@ -203,7 +206,7 @@ impl<'ast> Visit<'ast> for Finder {
             }
             syn::Stmt::Expr(expression, _) => {
                 self.meet(node, whole.clone(), expression);
-                // The statement includes its semicolon.
+                // For a statement without `let`, the value is the whole statement with its semicolon.
                 let line = node.span().start().line;
                 if let Some(Some(marked)) = self.marked.get_mut(&line)
                     && marked.whole == whole

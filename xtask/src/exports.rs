@@ -1,4 +1,4 @@
-//! Removes an export from a module.
+//! Removes an export from a wasm module.
 
 use anyhow::Result;
 use std::convert::Infallible;

@@ -4,8 +4,8 @@
 //! `cargo fuzz`, and work with a stable compiler as long as no sanitizer is used. Native builds of the core have no
 //! unsafe code, so sanitizers would find nothing.
 //!
-//! Inputs that reach new code stay in `target/fuzz/corpus`, where the next run starts. An input that fails is stored in
-//! `target/fuzz/failed`. Add it to the target's seeds once the fault is fixed.
+//! Inputs that reach new code stay in `target/fuzz/corpus`, and the next run starts with them. An input that fails is
+//! stored in `target/fuzz/failed`. Add it to the target's seeds once the fault is fixed.
 
 use crate::paths;
 use crate::process::{cargo, program};
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Compiler options with which libFuzzer sees the code that an input reaches and the values it is compared with.
+/// Compiler options that tell libFuzzer which code an input reaches, and with which values the code compares the input.
 const FLAGS: &[&str] = &[
     "--cfg",
     "fuzzing",
@@ -27,7 +27,7 @@ const FLAGS: &[&str] = &[
 
 const SEEDS: &str = "tests/hostile/seeds";
 
-/// Fuzzes `target`, or each one in turn, for `seconds` each.
+/// Fuzzes `target` for `seconds`. Without `target`, fuzzes each target in turn, for `seconds` each.
 pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
     let known = targets()?;
     let chosen: Vec<&String> = match target {
@@ -38,7 +38,7 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
         bail!("unknown target; the targets are {}", known.join(", "));
     }
     let built = build()?;
-    // A target that fails does not stop the others.
+    // If a target fails, the other targets still run.
     let failures: Vec<String> = chosen
         .into_iter()
         .filter_map(|name| fuzz(&built, name, seconds).err())
@@ -50,7 +50,7 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
     bail!("{}", failures.join("\n"))
 }
 
-/// Every target has a file of seeds.
+/// Returns the names of the targets, which are the names of the files with their seeds.
 fn targets() -> Result<Vec<String>> {
     let files =
         fs::read_dir(paths::at(SEEDS)).with_context(|| format!("{SEEDS} cannot be read"))?;
@@ -61,7 +61,7 @@ fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds all binaries. Returns their folder.
+/// Builds the binaries of all targets. Returns the folder with these binaries.
 fn build() -> Result<PathBuf> {
     let folder = paths::target("fuzz");
     let host = host()?;
@@ -73,13 +73,13 @@ fn build() -> Result<PathBuf> {
             "strongroom-fuzz",
             "--bins",
         ])
-        // With `--target`, because build scripts would get the flags otherwise.
+        // Without `--target`, build scripts would be compiled with these flags too.
         .args(["--target", &host])
         .args(["--config", "profile.release.debug-assertions=true"])
         .args(["--config", "profile.release.overflow-checks=true"])
         .args(["--config", "profile.release.opt-level=3"])
         .args(["--config", "profile.release.lto=false"])
-        // libFuzzer catches an abort and then shows the input.
+        // libFuzzer catches the abort after a panic, and shows the input that caused it.
         .args(["--config", r#"profile.release.panic="unwind""#])
         .args(["--config", "profile.release.debug=1"])
         .env("CARGO_TARGET_DIR", &folder)

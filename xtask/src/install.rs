@@ -1,4 +1,5 @@
-//! Installs the commands' requirements, or names the command that installs them.
+//! Installs what the commands need. If an installation fails, the error names the command that installs the missing
+//! part.
 
 use crate::paths;
 use crate::process::program;
@@ -45,7 +46,7 @@ pub(crate) fn wasm_target() -> Result<()> {
 /// Installs the npm packages if they are missing or older than package-lock.json.
 pub(crate) fn npm_packages() -> Result<()> {
     node()?;
-    // npm writes this file last, so an interrupted installation is repeated.
+    // npm writes this file last, so it is missing after an interrupted installation, which is then repeated.
     let installed = modified(&paths::at("node_modules/.package-lock.json"));
     if installed.is_some() && installed >= modified(&paths::at("package-lock.json")) {
         return Ok(());
@@ -69,7 +70,7 @@ fn node() -> Result<()> {
     Ok(())
 }
 
-/// `v20.19.5` → `(20, 19)`.
+/// Returns the major and minor version, such as `(20, 19)` for `v20.19.5`.
 fn parse_version(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.trim_start_matches('v').split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))

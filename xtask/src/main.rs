@@ -76,7 +76,7 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Run the core through thousands of short random lives with all kinds of faults.
+    /// Simulate thousands of short, random lives of the core, with all kinds of faults.
     Simulate {
         /// Simulate isolates of the token handler over one coordinator instead of vaults.
         #[arg(long, conflicts_with = "controls")]
@@ -107,7 +107,7 @@ enum Command {
     /// vulnerabilities of the crates (installs cargo-deny), signatures of the npm packages, and reproducible builds of
     /// the modules.
     Supply,
-    /// Compile the core and write pkg/glue: the part of `build` that `supply` runs in a copy.
+    /// Compile the core and write pkg/glue. `supply` runs this part of `build` in a copy of the sources.
     #[command(hide = true)]
     Modules {
         /// Build only the module with this name, which must not need another module's glue.

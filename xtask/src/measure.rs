@@ -22,12 +22,12 @@ pub(crate) struct Options {
     /// Seed of the sample.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Print the places behind each number.
+    /// Print the places in the sources that each number counts.
     #[arg(long)]
     places: bool,
 }
 
-/// A row of the table: name, value and the places behind it.
+/// A row of the table: the measure's name, its value, and the places in the sources that the value counts.
 type Row = (String, String, Vec<String>);
 
 /// A source file with its comments and literals.
@@ -103,7 +103,7 @@ fn tracked_files() -> Result<Vec<String>> {
     Ok(files)
 }
 
-/// Lists files without git, as in an unpacked archive.
+/// Lists files if there is no git repository, as in an unpacked archive.
 fn walk(folder: &str) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(at(folder))? {
@@ -137,7 +137,7 @@ fn read_texts(files: &[String]) -> Result<Vec<Text>> {
             Some("ts" | "mjs" | "js") => Language::Script,
             _ => continue,
         };
-        // The list of phrases itself.
+        // This file contains the list of forbidden phrases.
         if path == "xtask/src/measure/english.rs" {
             continue;
         }
@@ -150,7 +150,7 @@ fn read_texts(files: &[String]) -> Result<Vec<Text>> {
     Ok(texts)
 }
 
-/// Doc comments of the core and of the package.
+/// Returns the doc comments of the core and of the package, with their paths.
 fn doc_texts(texts: &[Text]) -> impl Iterator<Item = (&str, &Piece)> {
     texts
         .iter()
@@ -232,7 +232,7 @@ fn tree(path: &str) -> &str {
 }
 
 fn methods(sources: &[Source]) -> Row {
-    // The files of one module may define the same method.
+    // Alternative files of one module may define the same method, which counts once.
     let mut methods: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for source in sources {
         for (name, method) in &source.methods {
@@ -311,7 +311,7 @@ fn long_functions(sources: &[Source]) -> Row {
     )
 }
 
-/// Returns true if two of these files belong to the same build.
+/// Returns true if two of these files can belong to the same build.
 fn clash(sources: &[Source], files: &BTreeSet<&str>) -> bool {
     files.iter().any(|one| {
         let mut others = files.iter().filter(|other| *other != one);
@@ -418,7 +418,7 @@ fn sample(texts: &[Text], files: &[String], options: &Options) -> Result<Vec<Str
                 .map(|one| format!("{one}  ({path})")),
         );
     }
-    // SplitMix64: short, and with the same sample on every machine.
+    // SplitMix64 is short, and gives the same sample on every machine.
     let mut state = options.seed;
     let mut random = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

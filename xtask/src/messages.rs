@@ -1,5 +1,5 @@
-//! The messages that the core is compiled without (see `src/base/messages.rs`): the core gets their codes, and the
-//! messages are written to `pkg/glue/messages.js`.
+//! Keeps the texts of messages out of the compiled core (see `src/base/messages.rs`). The core contains a code for each
+//! message, and the messages are written to `pkg/glue/messages.js`.
 
 use crate::paths::at;
 use anyhow::{Context, Result, bail};
@@ -10,16 +10,17 @@ use std::path::Path;
 /// The variable that passes the messages' hashes to the core's build.
 pub(crate) const VARIABLE: &str = "STRONGROOM_MESSAGES";
 
-/// A code is a control character without a short escape in JSON, and one of this many printable characters.
+/// The number of printable characters in codes. A code is a control character that has no short escape in JSON,
+/// followed by a printable character.
 const PRINTABLE: usize = 94;
 const MOST: usize = 6 * PRINTABLE;
 
 const SECTION: &[u8] = b"strongroom.messages";
 
-/// The length of magic number and version, before the first section.
+/// The length of a module's magic number and version, which precede the first section.
 const PREAMBLE: usize = 8;
 
-/// Splits a module into the module without its section of messages, and the messages.
+/// Removes the section of messages from a module. Returns the module without this section, and the messages.
 pub(crate) fn split(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
     let cut_short = || "the module is cut short";
     let (preamble, mut rest) = module.split_at_checked(PREAMBLE).with_context(cut_short)?;
@@ -41,7 +42,7 @@ pub(crate) fn split(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
     Ok((without, texts))
 }
 
-/// Returns an unsigned number, and the bytes after it.
+/// Reads an unsigned number in LEB128. Returns the number, and the bytes after it.
 fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let end = bytes.iter().position(|byte| byte & 0x80 == 0)?;
     let number = bytes[..=end]
@@ -51,7 +52,7 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((number, &bytes[end + 1..]))
 }
 
-/// Returns all messages of the sources, in their order.
+/// Returns all messages of the sources, each once, in the order of the files.
 pub(crate) fn all() -> Result<Vec<String>> {
     let mut texts = Vec::new();
     read_folder(&at("src"), &mut texts)?;
@@ -127,7 +128,7 @@ pub(crate) fn hashes(texts: &[String]) -> String {
         .collect()
 }
 
-/// FNV-1a. `src/base/messages.rs` computes the same at compile time.
+/// Returns the FNV-1a hash of a message. `src/base/messages.rs` computes the same hash at compile time.
 fn hash(text: &str) -> u32 {
     text.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
@@ -143,8 +144,8 @@ fn code(i: usize) -> String {
         .collect()
 }
 
-/// Writes the messages for `pkg/src/page/error-messages.ts`, by code, and advice by error code: those of `all` that are
-/// in `sections`.
+/// Writes the file for `pkg/src/page/error-messages.ts`: the messages by their codes, and the advice by error code.
+/// Only the messages in `sections` are written. The code of a message is its position in `all`.
 pub(crate) fn write(all: &[String], sections: &[String]) -> Result<()> {
     let mut advice = BTreeMap::new();
     let mut by_code = BTreeMap::new();
@@ -170,8 +171,8 @@ pub(crate) fn write(all: &[String], sections: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Returns a JavaScript object with one member per line. JavaScript reads Rust's escapes in these messages in the same
-/// way.
+/// Returns a JavaScript object with one member per line. The escapes that Rust writes in these messages have the same
+/// meaning in JavaScript.
 fn object(members: &BTreeMap<String, &str>) -> String {
     let lines: String = members
         .iter()

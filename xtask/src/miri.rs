@@ -10,7 +10,7 @@ use std::path::Path;
 /// The toolchain that has Miri.
 const TOOLCHAIN: &str = "nightly";
 
-/// The tests of the only unsafe code that runs natively.
+/// The module whose tests run. It contains the only unsafe code that is compiled for native targets.
 const TESTS: &str = "base::zeroing_alloc";
 
 /// Runs the tests. Fails if Miri is not installed.
@@ -20,7 +20,7 @@ pub(crate) fn run() -> Result<()> {
             .args(["run", TOOLCHAIN, "cargo"])
             .args(arguments)
     };
-    // Without the sources of the standard library, Miri would ask a question.
+    // Without the sources of the standard library, Miri would ask the user whether to install them.
     let sysroot = program("rustup").args(["run", TOOLCHAIN, "rustc", "--print", "sysroot"]);
     let sources = Path::new(&sysroot.read().unwrap_or_default()).join("lib/rustlib/src/rust");
     if !sources.is_dir() || !cargo(&["miri", "--version"]).succeeds() {

@@ -1,9 +1,9 @@
 //! `cargo xtask mutants`: checks that the native tests notice small changes of the core.
 //!
 //! cargo-mutants lists the mutants. cargo-mutants could also build and test each mutant separately, which takes 8 s for
-//! each mutant, and hours for the whole core. Here all mutants are compiled into one copy of the package, and an
-//! environment variable chooses one. Only the tests that reach its function run, until one of them fails. A mutant that
-//! does not compile together with the others is built alone.
+//! each mutant, and hours for the whole core. This command compiles all mutants into one copy of the package, and an
+//! environment variable chooses a mutant. For each mutant, only the tests that reach the changed function run, until
+//! one of them fails. A mutant that does not compile together with the others is built alone.
 //!
 //! docs/testing.md has the scores and the accepted survivors, each with its reason.
 
@@ -34,7 +34,7 @@ const DOCUMENT: &str = "docs/testing.md";
 /// The verdicts of the last run.
 const VERDICTS: &str = "mutants/verdicts.txt";
 
-/// The least share of mutants that the tests must notice, in percent.
+/// The minimum share of mutants that the tests must notice, in percent.
 const GOAL: usize = 90;
 
 /// The arguments of the command.
@@ -58,7 +58,7 @@ pub(crate) struct Options {
     /// Skip the mutants that must be built alone, which take a minute each.
     #[arg(long)]
     quick: bool,
-    /// Write the scores of whole files to docs/testing.md.
+    /// Write the scores of the tested files to docs/testing.md.
     #[arg(long, conflicts_with = "only")]
     save: bool,
 }
@@ -120,7 +120,8 @@ fn chosen_files(names: &[String]) -> Result<Vec<String>> {
     Ok(chosen)
 }
 
-/// Tests the mutants that the last run has not caught, and moves them behind the others. Returns all verdicts.
+/// Tests the mutants that the last run has not caught. Sorts `mutants` so that the caught ones come first, and returns
+/// the verdicts of all mutants in this order.
 fn test_again(mutants: &mut Vec<Mutant>, options: &Options) -> Result<Vec<Verdict>> {
     let before = fs::read_to_string(target(VERDICTS)).context("there is no earlier run")?;
     let caught: BTreeSet<&str> = before
@@ -138,8 +139,8 @@ fn test_again(mutants: &mut Vec<Mutant>, options: &Options) -> Result<Vec<Verdic
     Ok(verdicts)
 }
 
-/// Builds and tests all of `mutants`. Returns their verdicts in the same order. The mutants in `caught` are only
-/// recorded.
+/// Builds and tests all of `mutants`. Returns their verdicts in the same order. The mutants in `caught` are not tested,
+/// but their verdicts are recorded.
 fn test(mutants: &[Mutant], options: &Options, caught: &[Mutant]) -> Result<Vec<Verdict>> {
     let jobs = options.jobs;
     let tree = Tree::new("together")?;

@@ -1,8 +1,10 @@
-//! Module and glue agree on names that only they see. wasm-bindgen's are made to be read, and tell imports apart by 16
-//! hexadecimal digits, which do not compress. Letters in their place save 0.6 KB of brotli.
+//! Shortens the names by which a wasm module and its glue refer to imports and exports. wasm-bindgen's names are made
+//! to be read, and contain 16 hexadecimal digits, which do not compress. One or two letters in their place save 0.6 KB
+//! of brotli.
 //!
-//! The letters follow the order of the names that they replace, because the order in which a module has its imports and
-//! exports depends on its code. A module that is loaded by the glue of another module uses that glue's letters.
+//! The letters follow the order of the names that they replace, because the original order of a module's imports and
+//! exports depends on the module's code. A module that is loaded by the glue of another module uses that glue's
+//! letters.
 
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -14,10 +16,11 @@ pub(crate) type Names = BTreeMap<String, String>;
 /// Exports that only wasm-bindgen's support for catching panics needs.
 const UNUSED: [&str; 2] = ["__abort_handler", "__instance_terminated"];
 
-/// Gives the module's imports and exports short names, and puts them in the order of these. `shared` has the names of
-/// the module whose glue loads this one. Exports that the crate itself names keep their names.
+/// Gives the module's imports and exports short names, and sorts them by their former names. If the glue of another
+/// module loads this module, `shared` contains the short names of that glue. Exports that the crate itself names keep
+/// their names.
 ///
-/// Fails if that glue lacks an import or export of this module.
+/// Fails if `shared` lacks an import or export of this module.
 pub(crate) fn shorten(output: &mut Output, shared: Option<&Names>) -> Result<Names> {
     let mut names = Names::new();
     let module = output.wasm_mut();

@@ -1,5 +1,5 @@
-//! Places similar functions side by side, because compressors encode a short distance in fewer bits. The order of
-//! functions has no meaning for an engine.
+//! Places similar functions of a wasm module side by side, because compressors encode the short distance to a similar
+//! function in fewer bits. The order of functions has no meaning for an engine.
 //!
 //! The similarity of two functions is the number of byte runs that they share. The most similar pairs are joined first,
 //! until all functions are in chains. The chain with the most code comes first.
@@ -14,7 +14,7 @@ use wasmparser::{
     CodeSectionReader, FunctionBody, FunctionSectionReader, Parser, Payload, TypeRef,
 };
 
-/// Returns `wasm` with its functions in chains of similar ones; `run` is the number of bytes in a run.
+/// Returns `wasm` with its functions in chains of similar functions; `run` is the number of bytes in a run.
 pub(crate) fn by_similarity(wasm: &[u8], run: usize) -> Result<Vec<u8>> {
     let mut imported = 0;
     let mut bodies = Vec::new();
@@ -45,10 +45,10 @@ pub(crate) fn by_similarity(wasm: &[u8], run: usize) -> Result<Vec<u8>> {
 }
 
 struct Reorder {
-    /// The former positions of the functions.
+    /// The former position of each function, in the new order.
     order: Vec<usize>,
     imported: u32,
-    /// The new number of each function that is not imported.
+    /// The new number of each function that is not imported, in the former order.
     numbers: Vec<u32>,
 }
 
@@ -85,7 +85,7 @@ impl Reencode for Reorder {
     }
 }
 
-/// Returns the positions of `bodies`, similar ones side by side.
+/// Returns the positions of `bodies` in the new order, in which similar bodies are side by side.
 fn chains(bodies: &[&[u8]], run: usize) -> Vec<usize> {
     let runs: Vec<BTreeSet<&[u8]>> = bodies
         .iter()
@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn every_function_keeps_its_type_and_its_callers() {
-        // (import "m" "f" (func)) and three functions of their own types: the first exported, the last calls it.
+        // (import "m" "f" (func)) and three functions, each with its own type. The first function is exported, and the
+        // last function calls it.
         let wasm = [
             &b"\0asm\x01\0\0\0"[..],
             b"\x01\x0c\x03\x60\x00\x00\x60\x00\x01\x7f\x60\x01\x7f\x00",

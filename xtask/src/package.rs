@@ -9,7 +9,8 @@ use anyhow::Result;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
-/// The TypeScript projects: pages, workers and servers have different globals, and bindings have packages of their own.
+/// The TypeScript projects. There are several, because pages, workers and servers have different globals, and the
+/// bindings import the packages of frameworks.
 const PROJECTS: [&str; 4] = [
     "pkg/tsconfig.json",
     "pkg/tsconfig.bindings.json",

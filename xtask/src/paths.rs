@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// The variable that names another root: a copy that is built for comparison.
+/// The environment variable that names another root, such as a copy of the sources that is built for comparison.
 pub(crate) const ROOT: &str = "STRONGROOM_ROOT";
 
 /// Returns the repository's root.
@@ -15,12 +15,12 @@ pub(crate) fn root() -> &'static Path {
     root.unwrap_or_else(|| Path::new("."))
 }
 
-/// `relative` as a path below the root.
+/// Returns `relative` as a path below the root.
 pub(crate) fn at(relative: &str) -> PathBuf {
     root().join(relative)
 }
 
-/// Cargo's target directory, with `relative` below it.
+/// Returns `relative` as a path below Cargo's target directory.
 pub(crate) fn target(relative: &str) -> PathBuf {
     let directory = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     root().join(directory).join(relative)

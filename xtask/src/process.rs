@@ -1,4 +1,4 @@
-//! Child processes, and errors that name the command that failed.
+//! Starts child processes. Errors name the command that failed.
 
 use crate::paths;
 use anyhow::{Context, Result, bail};
@@ -11,7 +11,7 @@ pub(crate) struct Process {
     shown: String,
 }
 
-/// `program`, found on PATH.
+/// Returns a command that runs `program`, which is found on PATH.
 pub(crate) fn program(program: impl AsRef<OsStr>) -> Process {
     let mut command = Command::new(&program);
     command.current_dir(paths::root());
@@ -21,17 +21,17 @@ pub(crate) fn program(program: impl AsRef<OsStr>) -> Process {
     }
 }
 
-/// Returns a Node script and its arguments.
+/// Returns a command that runs Node with these arguments: a script and its options.
 pub(crate) fn node(arguments: &[&str]) -> Process {
     program("node").args(arguments)
 }
 
-/// Returns the cargo that runs this program.
+/// Returns a command that runs the same cargo as the one that started this program.
 pub(crate) fn cargo() -> Process {
     program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).shown_as("cargo")
 }
 
-/// Replaces this program by `node`, so that Ctrl-C and other signals reach it directly.
+/// Replaces this program by `node`, so that Ctrl-C and other signals reach Node directly.
 pub(crate) fn become_node(arguments: &[&str]) -> Result<()> {
     node(arguments).replace()
 }
@@ -58,7 +58,7 @@ impl Process {
         self
     }
 
-    /// Runs it with this program's own output.
+    /// Runs the command. Its output goes to this program's output.
     pub(crate) fn run(mut self) -> Result<()> {
         let status = self
             .command
@@ -70,18 +70,18 @@ impl Process {
         Ok(())
     }
 
-    /// Runs it silently. Shows its output if it fails.
+    /// Runs the command silently. If it fails, the error contains its output.
     pub(crate) fn run_quietly(self) -> Result<()> {
         self.output().map(drop)
     }
 
-    /// Runs it and returns its standard output, trimmed.
+    /// Runs the command and returns its standard output, trimmed.
     pub(crate) fn read(self) -> Result<String> {
         let output = self.output()?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    /// Returns true if it can be started and succeeds.
+    /// Runs the command silently. Returns true if it can be started and succeeds.
     pub(crate) fn succeeds(mut self) -> bool {
         self.command
             .stdin(Stdio::null())

@@ -1,5 +1,5 @@
-//! Finds the programs that tests need and that neither cargo nor npm installs. Installs Debian's packages of those that
-//! are missing.
+//! Finds the programs that tests need and that neither cargo nor npm installs. If a program is missing, installs its
+//! Debian package.
 
 use crate::process::{Process, program};
 use crate::progress::{Output, step};
@@ -14,19 +14,19 @@ pub(crate) struct Program {
     pub(crate) names: &'static [&'static str],
     /// The program's locations outside PATH.
     pub(crate) elsewhere: &'static [&'static str],
-    /// Debian's packages for the program; the first one contains it. Recommended packages are not installed, because
-    /// they are a desktop's.
+    /// Debian's packages for the program. The first package contains the program. The packages that these recommend are
+    /// not installed, because they are for desktops.
     pub(crate) packages: &'static [&'static str],
 }
 
-/// The tests that need some programs.
+/// Programs, and the tests that need them.
 pub(crate) struct Need {
-    /// As in "to test in Chromium".
+    /// The end of a phrase such as "to test in Chromium", which error messages contain.
     pub(crate) to_test: String,
     pub(crate) programs: &'static [Program],
 }
 
-/// Redis itself. Tests start it on a free port and in a folder of their own.
+/// Returns the need for a Redis server. Tests start the server on a free port and in a folder of their own.
 pub(crate) fn redis() -> Need {
     const REDIS: &[Program] = &[Program {
         variable: "REDIS_SERVER_PATH",
@@ -40,8 +40,8 @@ pub(crate) fn redis() -> Need {
     }
 }
 
-/// Adds the variables that name the programs to a process. Installs missing programs. `otherwise` describes the
-/// alternative.
+/// Adds the environment variables with the programs' paths to a process. Installs missing programs. If a program cannot
+/// be installed, the error ends with `otherwise`, which describes what can be done without it.
 pub(crate) fn with_programs(process: Process, needs: &[Need], otherwise: &str) -> Result<Process> {
     let programs = || needs.iter().flat_map(|need| need.programs);
     let mut missing = Vec::new();
@@ -89,7 +89,7 @@ impl Program {
     }
 }
 
-/// Installs Debian's packages if that is possible without asking anyone.
+/// Installs Debian's packages if the installation needs no password.
 fn install(missing: &[&Program], needs: &[Need], otherwise: &str) -> Result<()> {
     let packages = missing
         .iter()
@@ -125,7 +125,7 @@ fn install(missing: &[&Program], needs: &[Need], otherwise: &str) -> Result<()> 
     })
 }
 
-/// Describes the missing programs, their installation, and the alternative.
+/// Describes the missing programs, their installation, and what can be done without them.
 fn what_to_do(missing: &[&Program], packages: &[&str], needs: &[Need], otherwise: &str) -> String {
     let is_short = |need: &&Need| {
         need.programs.iter().any(|program| {
@@ -146,7 +146,8 @@ fn what_to_do(missing: &[&Program], packages: &[&str], needs: &[Need], otherwise
     )
 }
 
-/// Ubuntu's browser packages only point to snaps, which may not be installable.
+/// Returns true for Debian and systems that are derived from Debian, except Ubuntu: its browser packages only point to
+/// snaps, which may not be installable.
 fn has_packages(os_release: &str) -> bool {
     let value = |key: &str| {
         os_release
@@ -160,7 +161,8 @@ fn has_packages(os_release: &str) -> bool {
     like("debian") && !like("ubuntu")
 }
 
-/// Returns the words before `apt-get`: none for root, `sudo -n` if it needs no password.
+/// Returns the words before `apt-get`: no words for root, and `sudo -n` if sudo needs no password. Otherwise returns
+/// `None`.
 fn privilege() -> Option<&'static [&'static str]> {
     if program("id")
         .args(["-u"])

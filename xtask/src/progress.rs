@@ -1,4 +1,4 @@
-//! Progress: one line for each step, with its duration.
+//! Prints the progress of a command: one line for each step, with the step's duration.
 
 use anyhow::Result;
 use std::io::{IsTerminal, Write};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 /// Runs `work` and prints a line before and after.
 ///
-/// On a terminal the second line replaces the first if nothing was printed in between, that is, if the work is `quiet`.
+/// On a terminal, the second line replaces the first if nothing was printed in between, that is, if `output` is
+/// [`Output::Quiet`].
 pub(crate) fn step<T>(label: &str, output: Output, work: impl FnOnce() -> Result<T>) -> Result<T> {
     println!("  … {label}");
     let start = Instant::now();
@@ -16,17 +17,17 @@ pub(crate) fn step<T>(label: &str, output: Output, work: impl FnOnce() -> Result
     }
     let mark = if result.is_ok() { '✓' } else { '✗' };
     println!("  {mark} {label}  {}", seconds(start.elapsed()));
-    // The next program may write to the same terminal.
+    // Flushes the line, because the next program may write to the same terminal.
     std::io::stdout().flush().ok();
     result
 }
 
-/// Says if a step's work prints something itself.
+/// Tells if a step prints lines between its first and its last line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
     /// The step prints no output between its two lines.
     Quiet,
-    /// Lines of its own, or of a parallel step.
+    /// The step, or a parallel step, prints lines in between.
     Loud,
 }
 
@@ -35,7 +36,7 @@ pub(crate) fn unchanged(label: &str) {
     println!("  ✓ {label}  unchanged");
 }
 
-/// `12.3 s`.
+/// Formats a duration, as in `12.3 s`.
 pub(crate) fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }

@@ -1,5 +1,5 @@
-//! The deterministic simulation of `tests/simulation`, and its controls: one build of a copy of the package whose core
-//! can be broken in one place at a time.
+//! Runs the deterministic simulation of `tests/simulation`, and its controls. The controls run a copy of the package in
+//! which one rule of the core at a time can be broken. One build of this copy contains all broken rules.
 
 use crate::controls;
 use crate::paths::{at, target};
@@ -10,13 +10,13 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Number of lives within which a broken rule must be noticed.
+/// The number of simulated lives within which a broken rule must be noticed.
 const SESSIONS: &str = "20000";
 
-/// The variable that names the broken rule.
+/// The environment variable that names the broken rule.
 const VARIABLE: &str = "STRONGROOM_BROKEN";
 
-/// The copy's own module: returns true for the broken rule.
+/// The source of a module that only the copy has. Its function returns true for the name of the broken rule.
 const SWITCH: &str = r#"
 //! The rule that is broken.
 static CHOSEN: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
@@ -44,7 +44,8 @@ impl Lives {
     }
 }
 
-/// Builds the simulation and runs this many lives from this seed on.
+/// Builds the simulation, and runs `sessions` lives. The first life has the seed `seed`, and each further life the next
+/// seed.
 pub(crate) fn run(lives: Lives, sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
     step("simulation: build", Output::Quiet, || {
         simulation().args(["--no-run"]).run_quietly()
@@ -62,7 +63,7 @@ pub(crate) fn run(lives: Lives, sessions: Option<u64>, seed: Option<u64>) -> Res
         .run()
 }
 
-/// Runs it with each broken rule, which it must notice.
+/// Runs the simulation once with each broken rule. The simulation must notice each of them.
 pub(crate) fn controls() -> Result<()> {
     check_markers()?;
     let copy = target("simulation-broken");
@@ -80,7 +81,8 @@ pub(crate) fn controls() -> Result<()> {
             bail!("no broken variant in xtask/src/variants.rs is noticed by {invariant}");
         }
     }
-    // Without this step, the steps below might only notice the switches themselves.
+    // This step shows that the copy works as long as no rule is broken. Otherwise the steps below could fail because of
+    // the switches themselves.
     step(
         "nothing is noticed without a broken rule",
         Output::Quiet,
@@ -124,7 +126,7 @@ fn simulation() -> Process {
     cargo().args(["test", "--quiet"]).args(target)
 }
 
-/// Returns the same program with the copy's core. Both programs share their dependencies.
+/// Returns the command that runs the simulation of the copy. Both builds share their compiled dependencies.
 fn broken(copy: &Path) -> Process {
     let manifest = copy.join("Cargo.toml");
     simulation()
@@ -147,7 +149,7 @@ fn write_copy(copy: &Path) -> Result<()> {
         write_if_changed(&copy.join(name), &text)?;
         wanted.push(copy.join(name));
     }
-    // Files that were removed from the package.
+    // Removes files from the copy that the package no longer has.
     let mut there = Vec::new();
     files_below(&copy.join("src"), &mut there)?;
     files_below(&copy.join("tests"), &mut there)?;
@@ -156,7 +158,7 @@ fn write_copy(copy: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns a file of the package, as it is in the copy.
+/// Returns the content that the file `name` of the package has in the copy.
 fn altered(name: &str, text: &str) -> Result<String> {
     if name == "Cargo.toml" {
         return other_version(name, &alone(text)?);
@@ -180,13 +182,14 @@ fn altered(name: &str, text: &str) -> Result<String> {
     controls::broken(&text, switch, breaks).with_context(|| format!("{name} could not be broken"))
 }
 
-/// Returns the package's manifest, for a copy without the workspace's other members.
+/// Returns the package's manifest for a copy that has only `tests/kit` as another member of the workspace.
 pub(crate) fn alone(manifest: &str) -> Result<String> {
     let members = "members = [\"fuzz\", \"tests/kit\", \"xtask\"]";
     replaced("Cargo.toml", manifest, members, "members = [\"tests/kit\"]")
 }
 
-/// Cargo would mistake two packages of the same version for one, and replace one build with the other.
+/// Changes the version in a manifest. Cargo would take two packages of the same name and version for one package, and
+/// replace one build with the other.
 fn other_version(file: &str, manifest: &str) -> Result<String> {
     replaced(file, manifest, "\nversion = \"", "\nversion = \"9")
 }
@@ -199,7 +202,7 @@ pub(crate) fn replaced(file: &str, text: &str, find: &str, replacement: &str) ->
     }
 }
 
-/// Adds all files below `folder`.
+/// Adds all files below `folder` to `files`.
 pub(crate) fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     if !folder.exists() {
         return Ok(());
@@ -215,7 +218,8 @@ pub(crate) fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()>
     Ok(())
 }
 
-/// Cargo compares dates, so unchanged files are not written again.
+/// Writes a file if its content has changed. Cargo compares modification times, so an unchanged file must keep its
+/// time.
 pub(crate) fn write_if_changed(file: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(file).is_ok_and(|there| there == text) {
         return Ok(());

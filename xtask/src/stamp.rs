@@ -1,5 +1,5 @@
-//! Skips steps whose inputs have not changed. Contents are hashed instead of dates, so that switching branches back and
-//! forth costs nothing.
+//! Skips steps whose inputs have not changed. Contents are compared, not modification times, so that switching branches
+//! back and forth repeats no step.
 
 use crate::paths;
 use anyhow::{Context, Result};
@@ -7,18 +7,19 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// Folder of outputs within a folder of inputs. The files in this folder are not inputs.
+/// The name of folders that contain outputs. Such a folder may be inside a folder of inputs, and its files do not count
+/// as inputs.
 const OUTPUT: &str = "dist";
 
-/// The inputs of a step's last run.
+/// A hash of a step's inputs, and the file that keeps the hash of the step's last run.
 pub(crate) struct Stamp {
     file: PathBuf,
     digest: String,
 }
 
 impl Stamp {
-    /// Returns the stamp of step `name` with `inputs` (files or folders, which may be missing) and `options`, which are
-    /// all other values that affect its result.
+    /// Returns the stamp of the step `name`. `inputs` are files or folders, which may be missing. `options` are all
+    /// other values that affect the step's result.
     pub(crate) fn of(name: &str, inputs: &[PathBuf], options: &[&str]) -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         options.hash(&mut hasher);
@@ -37,7 +38,7 @@ impl Stamp {
             && fs::read_to_string(&self.file).is_ok_and(|digest| digest == self.digest)
     }
 
-    /// Records that the step has completed. Call it only then.
+    /// Records that the step has completed.
     pub(crate) fn write(&self) -> Result<()> {
         fs::create_dir_all(paths::target("xtask"))?;
         fs::write(&self.file, &self.digest)

@@ -1,4 +1,4 @@
-//! The test files of a folder, each in its own process.
+//! Runs the test files of a folder, each in its own process.
 
 use crate::at_once::each;
 use crate::paths::at;
@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::time::Instant;
 
-/// Files that are known to take the longest. These files start first, so that the last files to run are short. Other
-/// files need not be listed.
+/// The test files that take the longest. These files start first, so that the last files to run are short. Other files
+/// need not be listed.
 const LONG: [&str; 11] = [
     "webkit.test.mjs",
     "faults.test.mjs",
@@ -41,7 +41,8 @@ pub(crate) struct Suite {
 }
 
 impl Suite {
-    /// Returns all `*.test.mjs` files of `folder`. Node's runner would pass silently without any.
+    /// Returns all `*.test.mjs` files of `folder`. Fails if there are no such files, because Node's test runner would
+    /// pass silently.
     pub(crate) fn of(folder: &str) -> Result<Self> {
         let mut names = fs::read_dir(at(folder))
             .into_iter()
@@ -60,7 +61,7 @@ impl Suite {
         Ok(Self { files })
     }
 
-    /// Only the files with these names.
+    /// Keeps only the files with these names.
     pub(crate) fn only(mut self, names: &[String]) -> Result<Self> {
         let named = |file: &String| names.iter().any(|name| file.ends_with(&format!("/{name}")));
         self.files.retain(named);
@@ -81,7 +82,8 @@ impl Suite {
         verdict(all, &failing(at_once, self.files, passes))
     }
 
-    /// Runs files that each start a browser. A browser fails now and then on a busy machine.
+    /// Runs files that each start a browser. Failed files may run a second time, because a browser fails now and then
+    /// on a busy machine.
     pub(crate) fn run_in_browsers(
         self,
         at_once: AtOnce,
@@ -105,7 +107,7 @@ fn verdict(all: usize, failed: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Runs all files and returns those that failed.
+/// Runs all files, and returns the files that failed.
 fn failing(
     at_once: AtOnce,
     files: Vec<String>,
@@ -117,11 +119,12 @@ fn failing(
     outcomes.into_iter().flatten().collect()
 }
 
-/// The number of failed files that are run again.
+/// The maximum number of failed files that are run again.
 const FEW: usize = 2;
 
-/// Repeats failed files one at a time if there are only a few, and returns those that fail again. A file that passes is
-/// reported as unsteady, with the output of its first run. If many files fail, this is not chance.
+/// Runs failed files a second time, one after the other, and returns the files that fail again. A file that passes the
+/// second time is reported as unsteady. If more than [`FEW`] files failed, they are not repeated, because so many
+/// failures are not chance.
 fn once_more(failed: Vec<String>, passes: impl Fn(&str) -> bool) -> Vec<String> {
     if failed.len() > FEW {
         return failed;
@@ -143,7 +146,7 @@ fn place(name: &str) -> usize {
         .unwrap_or(LONG.len())
 }
 
-/// Prints a line for a file that passes, and the whole output of one that fails.
+/// Runs a file. Prints a line if it passes, and its whole output if it fails.
 fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result<()> {
     let start = Instant::now();
     let process = prepare(node(&["--test", "--test-reporter=spec"]).args([file]))
@@ -162,7 +165,7 @@ fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result
     result.map(drop)
 }
 
-/// Returns the number of tests, and the names of skipped tests.
+/// Returns the numbers of passed and skipped tests, from the summary of Node's test runner.
 fn counts(said: &str) -> String {
     let number = |what: &str| {
         said.lines().find_map(|line| {
@@ -183,7 +186,8 @@ fn counts(said: &str) -> String {
     }
 }
 
-/// Returns the lines with measurements, without passed tests and the provider's warning about Node.
+/// Returns the lines that the tests themselves printed, such as measurements: neither the lines of the test runner nor
+/// the provider's warning about Node's version.
 fn remarks(said: &str) -> impl Iterator<Item = &str> {
     said.lines().filter(|line| {
         let word = line.trim_start();

@@ -1,5 +1,5 @@
-//! `cargo xtask supply`, and the part of it that each test run includes. The command checks that dependencies are what
-//! they claim to be, and that builds depend only on the sources.
+//! `cargo xtask supply`: checks that dependencies are what they claim to be, and that builds depend only on the
+//! sources. A part of these checks also runs with the tests.
 //!
 //! A check that cannot run, because a registry or a database is unreachable, is reported and fails the command.
 
@@ -12,11 +12,11 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The version that deny.toml was written for.
+/// The version of cargo-deny that deny.toml was written for.
 const DENY_VERSION: &str = "0.20.2";
 
-/// Checks that need neither an installation nor a network, for the tests. The module that everybody downloads is built
-/// a second time. After a success this is not repeated until something changes.
+/// Runs the checks that need neither an installation nor a network, as a part of the tests. The default module is built
+/// a second time to compare the bytes. After a success this build is not repeated until its inputs change.
 pub(crate) fn what_is_there() -> Result<()> {
     match deny() {
         Some(deny) => check_with(&deny)?,
@@ -53,7 +53,7 @@ pub(crate) fn run() -> Result<()> {
     bail!("these checks failed:\n  {}", unchecked.join("\n  "))
 }
 
-/// cargo-deny, from PATH or installed by this program.
+/// Returns the path of cargo-deny, from PATH or installed by this program.
 fn deny() -> Option<PathBuf> {
     let known = [PathBuf::from("cargo-deny"), installed_deny()];
     known
@@ -87,8 +87,8 @@ fn check_with(deny: &Path) -> Result<()> {
     .context("deny.toml lists what a crate may be")
 }
 
-/// Builds the modules, or one of them, again from a copy of the sources in another folder with another cargo home, and
-/// requires the same bytes.
+/// Builds the modules, or only the module `only`, a second time: from a copy of the sources in another folder, with
+/// another cargo home. Fails if the bytes differ.
 fn same_twice(only: Option<&str>) -> Result<()> {
     let label = only.unwrap_or("all modules");
     let is_wanted = |known: &str| only.is_none_or(|only| only == known);
@@ -109,7 +109,7 @@ fn same_twice(only: Option<&str>) -> Result<()> {
         println!("  ✓ {label}: same bytes from another folder, when its sources last changed");
         return Ok(());
     }
-    // The copy's path has another length, so that a path inside the module would shift the bytes after it.
+    // The copy's path has another length, so that a path that a module contains would move the bytes after it.
     let copy = paths::target("twice/in/another/place");
     fs::remove_dir_all(&copy).ok();
     for path in &sources {
@@ -142,7 +142,7 @@ fn same_twice(only: Option<&str>) -> Result<()> {
     stamp.write()
 }
 
-/// Returns all files from which the modules are built: those that git tracks, in their current state.
+/// Returns the paths of all files from which the modules are built, as git lists them.
 fn sources() -> Result<Vec<String>> {
     let known = program("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -154,7 +154,7 @@ fn sources() -> Result<Vec<String>> {
             "package*.json",
         ])
         .args(["pkg/shorten-glue.mjs"])
-        // The manifests name a test and binaries, which must exist.
+        // The manifests name a test target and binaries, whose files must exist.
         .args(["README.md", "src", "xtask", "fuzz"])
         .args(["tests/kit", "tests/simulation"])
         .read()

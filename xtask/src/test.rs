@@ -1,4 +1,4 @@
-//! The kinds of tests, in the order in which they find mistakes soonest.
+//! Runs the kinds of tests, in an order that finds mistakes early.
 
 use crate::browser::{Engine, with_chromium, with_engines};
 use crate::process::{Process, cargo, node};
@@ -18,14 +18,14 @@ pub(crate) enum Kind {
     Lint,
     /// The Rust core in virtual time, with test vectors: cargo test.
     Native,
-    /// Thousands of short lives of the core with all kinds of faults (`simulate`), and a check that broken rules are
-    /// noticed.
+    /// Thousands of simulated lives of the core with all kinds of faults (`simulate`), and a check that the simulation
+    /// notices broken rules.
     Simulation,
-    /// The download budget, and a check that its gate can fail.
+    /// The size limits of downloads, and a check that exceeding a limit is noticed.
     Size,
     /// Dependencies: lockfiles, crates, licenses; and reproducible builds.
     Supply,
-    /// The packed tarball in users' projects, built and run in a real browser.
+    /// The packed npm tarball in sample projects of users, which are built and run in a real browser.
     Packaging,
     /// Worker and page with a certified OpenID provider in a real browser.
     Browser,
@@ -37,11 +37,11 @@ pub(crate) enum Kind {
     Demo,
 }
 
-/// The variable that tells test files to run all combinations: see tests/support/combinations.mjs.
+/// The environment variable that tells test files to run all combinations: see tests/support/combinations.mjs.
 const ALL: &str = "TEST_ALL";
 
-/// Runs one kind, or all of them until one fails. With `all`, the files in `tests/browser` also run the combinations
-/// that only repeat a behavior in another mode.
+/// Runs one kind of tests, or all kinds until one fails. With `all`, the files in `tests/browser` also run the
+/// combinations that only repeat a behavior in another mode.
 pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<()> {
     let kinds = kind
         .as_ref()
@@ -65,7 +65,7 @@ pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<(
     Ok(())
 }
 
-/// Names the engines that were left out, which is allowed but must be visible.
+/// Names the engines in which no tests ran. Leaving engines out is allowed, but the last line must show it.
 fn but_for(engines: &[Engine]) -> String {
     let left_out = Engine::value_variants()
         .iter()
@@ -130,7 +130,7 @@ fn lint() -> Result<()> {
         .args(["clippy", "--quiet", "--workspace", "--all-targets"])
         .args(deny)
         .run()?;
-    // `cargo test` does not run this target by itself.
+    // The simulation is a target that `--all-targets` leaves out.
     cargo()
         .args(["clippy", "--quiet", "--test", "simulation"])
         .args(deny)
@@ -154,7 +154,7 @@ fn lint() -> Result<()> {
         ])
         .env("RUSTDOCFLAGS", "--deny warnings")
         .run()?;
-    // The wrapper's types include those of the generated glue, so tsc is part of the build.
+    // The build includes tsc, because the package's types include the types of the generated glue.
     package::build()?;
     node(&[
         "node_modules/prettier/bin/prettier.cjs",
@@ -178,7 +178,7 @@ fn supply() -> Result<()> {
     supply::what_is_there()
 }
 
-/// npm provides the platforms, but not Redis and a browser.
+/// Runs the tests of the token handler. npm provides the platforms, but not Redis and a browser.
 fn edge() -> Result<()> {
     let otherwise = "`cargo xtask test <kind>` runs one of the other kinds";
     let prepare = |process| {
@@ -201,7 +201,7 @@ fn in_chromium(all: bool) -> Result<()> {
     Suite::of("tests/browser")?.run_in_browsers(AtOnce::Three, prepare)
 }
 
-/// Each engine has its own test file.
+/// Runs the test file of each of these engines.
 fn in_engines(engines: &[Engine]) -> Result<()> {
     let files = engines
         .iter()

@@ -1,5 +1,5 @@
-//! Rules of the core, broken one at a time. The simulation must notice each by the invariant that the rule is for.
-//! Every invariant has at least one such rule.
+//! Rules of the core that the simulation's controls break, one at a time. The simulation must notice each broken rule
+//! by the invariant that the rule protects. Every invariant has at least one such rule.
 //!
 //! A comment such as `// control: idle_limit` in `src` marks the statement, match arm or struct member below it.
 
@@ -7,12 +7,12 @@ use crate::controls::Break::{self, After, Always, Before, Condition, Instead, Ne
 
 /// A broken rule.
 pub(crate) struct Variant {
-    /// The name in its marker.
+    /// The rule's name, which is also in the rule's marker.
     pub(crate) control: &'static str,
-    /// The fault of the broken core.
+    /// The behavior of the core if the rule is broken.
     pub(crate) fault: &'static str,
-    /// The invariant that notices: see `tests/kit/src/world/invariants.rs`, or for [isolates](Variant::is_of_isolates)
-    /// `tests/kit/src/isolates/invariants.rs`.
+    /// The invariant that notices the broken rule: see `tests/kit/src/world/invariants.rs`, or for
+    /// [isolates](Variant::is_of_isolates) `tests/kit/src/isolates/invariants.rs`.
     pub(crate) noticed_by: &'static str,
     /// The change to the marked code.
     pub(crate) breaks: Break,

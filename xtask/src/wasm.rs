@@ -1,8 +1,9 @@
-//! The Rust core becomes `pkg/glue`: for each module cargo, then wasm-bindgen, then wasm-opt.
+//! Builds `pkg/glue` from the Rust core: runs cargo, then wasm-bindgen, and then wasm-opt for each module.
 //!
-//! rustc and wasm-opt keep little more than one core busy each, so two modules are compiled, or optimized, at the
-//! same time. wasm-bindgen takes them in their order, since the default module is loaded by the glue of the extended
-//! one, which has all of its bindings and more.
+//! rustc and wasm-opt keep little more than one core busy each, so two modules are compiled, or optimized, at the same
+//! time. wasm-bindgen handles one module after the other, in the order of `MODULES`: the default module has no glue of
+//! its own, so the extended module must come first. The glue of the extended module has all bindings of the default
+//! module, and more.
 
 use crate::at_once::each;
 use crate::install::{self, WASM_TARGET};
@@ -25,11 +26,12 @@ struct Module {
     label: &'static str,
     /// The Cargo features: they select the bindings, interned messages, and the extended options.
     features: &'static str,
-    /// The Cargo profile. Each module has its own, since a build replaces the previous one of its profile.
+    /// The Cargo profile. Each module has its own profile, since a build replaces the previous build of the same
+    /// profile.
     profile: &'static str,
-    /// The name of its file, without `_bg.wasm`: see pkg/build.mjs.
+    /// The name of the module's file, without `_bg.wasm`: see pkg/build.mjs.
     name: &'static str,
-    /// The name of its glue.
+    /// The name of the glue that loads the module.
     glue: &'static str,
     /// The label of the earlier module whose glue loads this module, unless it has its own glue.
     glue_of: Option<&'static str>,
@@ -87,16 +89,16 @@ const MODULES: [Module; 4] = [
     },
 ];
 
-/// Binaryen's passes. The control flow is flattened and rebuilt, which leaves more for `-Oz` to find.
+/// Binaryen's passes for the smallest module. Flattening and rebuilding the control flow lets `-Oz` save more.
 ///
 /// `--low-memory-unused` lets Binaryen move constants into the offsets of loads and stores. This changes behavior only
-/// where base and constant together wrap around to an address below 1024, so nothing that is addressed in this way may
-/// lie there. No data is at that place: the linker places the stack first, with its low end at address 0. With the
-/// stack elsewhere, statics would begin at 1024. A stack that overflows then traps, where it might have continued.
+/// where base and constant together wrap around to an address below 1024, so no data that is addressed in this way may
+/// be below 1024. The linker places only the stack there, with its low end at address 0. If the stack were elsewhere,
+/// statics would begin at 1024. A stack overflow that would otherwise go unnoticed may trap.
 ///
-/// Functions of up to four instructions are inlined everywhere, and others nowhere: LLVM has already inlined functions
-/// that are called once.
-/// `--dealign` removes alignment hints, which engines ignore: equal instructions then are equal bytes.
+/// Functions of up to four instructions are always inlined, and longer functions never: LLVM has already inlined
+/// functions that are called once. `--dealign` removes alignment hints, which engines ignore. Without these hints,
+/// equal instructions are equal bytes.
 const SMALLEST: [&str; 14] = [
     "--flatten",
     "--rereloop",
@@ -114,8 +116,8 @@ const SMALLEST: [&str; 14] = [
     "--strip-target-features",
 ];
 
-/// Without this export, the glue encodes strings at once instead of character by character. Encoding at once takes less
-/// code, and is faster for long strings: workerd runs the loop slowly.
+/// An export that is removed. Without it, the glue encodes each string with one call instead of character by character.
+/// Encoding at once takes less code, and is faster for long strings: workerd runs the loop slowly.
 const REALLOC: &str = "__wbindgen_realloc";
 
 /// The number of bytes in a run, by which functions are compared: see `order`. Of the values 3 to 6, this value gives
@@ -141,8 +143,8 @@ pub(crate) fn build() -> Result<()> {
     messages::write(&texts, &sections)
 }
 
-/// Writes the modules in `pkg/glue`, or one of them and the module that it shares its glue with, without the file of
-/// messages.
+/// Writes the modules to `pkg/glue`, without the file of messages. With `only`, writes the module of this name, and the
+/// module whose glue loads it.
 pub(crate) fn modules(only: Option<&str>) -> Result<()> {
     let hashes = messages::hashes(&messages::all()?);
     let wanted = MODULES.iter().find(|module| only == Some(module.label));
@@ -203,8 +205,8 @@ impl Module {
         )
     }
 
-    /// Makes the glue, and the module that is left to optimize, unless both are there: the stamp is to be written
-    /// when that is done.
+    /// Runs wasm-bindgen, unless the outputs are up to date. Returns the stamp that the caller must write after the
+    /// module is optimized, or `None` if nothing has to be done.
     fn bind(&self) -> Result<Option<Stamp>> {
         let Self {
             label, wasm_opt, ..
@@ -255,7 +257,7 @@ impl Module {
             .typescript(true)
             .encode_into(EncodeInto::Always)
             .reset_state_function(self.restarts)
-            // pkg/src passes the wasm's address, so the glue needs none of its own.
+            // pkg/src passes the URL of the wasm file to the glue, so the glue needs no default URL.
             .omit_default_module_path(true)
             .remove_name_section(true)
             .remove_producers_section(true)
@@ -284,7 +286,7 @@ impl Module {
         Ok(())
     }
 
-    /// Fails if the glue of the module `owner` lacks a part of this module's own.
+    /// Fails if the glue of the module `owner` lacks a part of the glue that wasm-bindgen has made for this module.
     fn check_shared_glue(&self, owner: &str) -> Result<()> {
         let owner = MODULES.iter().find(|module| module.label == owner);
         let owner = owner.context("no module has the label in `glue_of`")?.name;
@@ -330,7 +332,7 @@ fn missing_part<'a>(shared: &str, own: &'a str) -> Option<&'a str> {
     parts(own).find(|part| !shared.contains(part))
 }
 
-/// Returns the parts of a glue. A part begins at each line that is indented as an import is, or less.
+/// Returns the parts of a glue file. A new part begins at each line that is indented as deep as an import, or less.
 fn parts(glue: &str) -> impl Iterator<Item = &str> {
     let mut rest = glue;
     std::iter::from_fn(move || {

@@ -11,7 +11,7 @@ use syn::visit::{self, Visit};
 pub(crate) struct Source {
     /// Path relative to the root, such as `src/vault/login.rs`.
     pub(crate) path: String,
-    /// Names of structs, enums, unions, traits and type aliases, without those of tests.
+    /// Names of structs, enums, traits and type aliases outside tests.
     pub(crate) types: Vec<String>,
     /// Inherent methods and associated functions: type and name.
     pub(crate) methods: Vec<(String, String)>,
@@ -22,11 +22,11 @@ pub(crate) struct Source {
     /// Lines with a condition on a Cargo feature.
     pub(crate) feature_lines: usize,
     pub(crate) lines: usize,
-    /// Modules that have several files, one of them chosen by a condition.
+    /// The files of each module that has several files. A Cargo feature chooses one of these files.
     pub(crate) alternatives: Vec<Vec<String>>,
-    /// Paths, such as `crate::vault::login::Login`, and their last segments on their own.
+    /// The paths in the code, such as `crate::vault::login::Login`, as lists of segments.
     paths: BTreeSet<Vec<String>>,
-    /// Names of methods that are called.
+    /// The names of the methods that the code calls.
     calls: BTreeSet<String>,
     is_in_test: bool,
 }
@@ -56,8 +56,8 @@ pub(crate) fn read(path: &str, text: &str) -> Result<Source> {
     Ok(source)
 }
 
-/// Returns the files of a module: those of its conditional `path` attributes, and its default file if one condition
-/// remains.
+/// Returns the files of a module that has conditional `path` attributes. If there is only one such attribute, the
+/// module's default file is another of its files.
 fn files_of_module(parent: &str, item: &syn::ItemMod) -> Vec<String> {
     let (folder, file) = parent.rsplit_once('/').unwrap_or(("", parent));
     let mut files = Vec::new();
@@ -82,8 +82,8 @@ fn files_of_module(parent: &str, item: &syn::ItemMod) -> Vec<String> {
     files
 }
 
-/// Returns true if two files never belong to the same build, because they are, or are children of, different files of
-/// one module.
+/// Returns true if two files never belong to the same build, because they belong to different alternatives of one
+/// module: each is a file of the alternative, or a file of a child module.
 pub(crate) fn are_alternatives(sources: &[Source], one: &str, other: &str) -> bool {
     let is_part = |path: &str, file: &str| {
         let children = format!("{}/", file.trim_end_matches(".rs"));
@@ -230,7 +230,7 @@ impl<'ast> Visit<'ast> for Source {
         }
     }
 
-    /// Skips paths such as `pub(super)`: a visibility is not a use.
+    /// Ignores the paths in visibilities such as `pub(super)`, which are not dependencies.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -252,10 +252,11 @@ impl<'ast> Visit<'ast> for Source {
     }
 }
 
-/// Returns, for each file below `folder`, the files there whose items it names or whose methods it calls.
+/// Returns the dependencies of each file below `folder`: the other files of the folder whose items the file names or
+/// whose methods it calls.
 ///
-/// A method counts if its name is defined in one file of the folder and is not a name that the standard library uses
-/// as well. A re-export does not count as a use.
+/// A method call counts only if a single file of the folder defines a method of this name, and if the standard library
+/// does not use the name. A re-export does not count as a dependency.
 pub(crate) fn dependencies(sources: &[Source], folder: &str) -> BTreeMap<String, BTreeSet<String>> {
     let prefix = format!("{folder}/");
     let files: Vec<&Source> = sources
@@ -294,7 +295,7 @@ pub(crate) fn dependencies(sources: &[Source], folder: &str) -> BTreeMap<String,
     edges
 }
 
-/// Method names that the standard library has too.
+/// Method names that the standard library uses too.
 const COMMON: &[&str] = &[
     "new",
     "len",
@@ -346,7 +347,7 @@ const COMMON: &[&str] = &[
     "eq",
 ];
 
-/// Finds the file with the module of a path.
+/// Returns the index of the module that a path in the module `from` names, or `None` for a path outside `modules`.
 fn resolve(path: &[String], from: &[&str], modules: &[Vec<&str>]) -> Option<usize> {
     let mut whole: Vec<&str> = Vec::new();
     let mut rest = path;
@@ -370,7 +371,7 @@ fn resolve(path: &[String], from: &[&str], modules: &[Vec<&str>]) -> Option<usiz
         _ => return None,
     }
     whole.extend(rest.iter().map(String::as_str));
-    // The longest prefix of the path that is a module.
+    // Finds the longest prefix of the path that is a module.
     (0..=whole.len())
         .rev()
         .find_map(|len| modules.iter().position(|module| module == &whole[..len]))
@@ -426,7 +427,7 @@ pub(crate) fn cycles(edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<Stri
     found
 }
 
-/// Reads all Rust files below `folder`.
+/// Reads the Rust files among `files`.
 pub(crate) fn read_all(root: &Path, files: &[String]) -> Result<Vec<Source>> {
     files
         .iter()

@@ -39,8 +39,8 @@ pub(crate) fn opens_with_question(text: &str) -> bool {
     first.is_some_and(|word| OPENINGS.contains(&word))
 }
 
-/// Returns the phrases in a piece that are never right, outside code in backticks. Literals with fewer than three words
-/// are names and not messages.
+/// Returns the forbidden phrases in a piece, except in code between backticks. A string literal with fewer than three
+/// words is a name and not a message, so it is not checked.
 pub(crate) fn phrases(piece: &Piece) -> Vec<&'static str> {
     let mut text = String::from(" ");
     for (i, part) in piece.text.split('`').enumerate() {
@@ -63,7 +63,7 @@ pub(crate) fn phrases(piece: &Piece) -> Vec<&'static str> {
         .collect()
 }
 
-/// Splits a comment into sentences of at least four words. Lists, code blocks and tables are left out.
+/// Splits a comment into sentences of at least four words. Headings, code blocks and tables are left out.
 pub(crate) fn sentences(text: &str) -> Vec<String> {
     let mut prose = String::new();
     let mut is_code = false;

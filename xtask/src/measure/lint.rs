@@ -6,10 +6,11 @@ use crate::paths::root;
 use anyhow::{Result, bail};
 use std::process::Command;
 
-/// The first commit whose subject, like that of all later ones, is at most [`LONGEST_SUBJECT`] characters long.
+/// The first commit to check. Its subject and the subjects of all later commits have at most [`LONGEST_SUBJECT`]
+/// characters.
 const FIRST_COMMIT: &str = "8c997e6";
 
-/// The most characters in the subject of a commit.
+/// The maximum number of characters in the subject of a commit.
 const LONGEST_SUBJECT: usize = 72;
 
 /// The largest share of doc comments that may start with a question word, in percent.
@@ -28,8 +29,8 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Returns the phrases that are never right in comments and messages. If too many doc comments open with a question
-/// word, it returns those as well.
+/// Returns the places with forbidden phrases. If too many doc comments open with a question word, the places of these
+/// doc comments follow.
 fn english_faults(texts: &[Text]) -> Vec<String> {
     let (_, _, mut faults) = forbidden(texts);
     let total = doc_texts(texts).count();
@@ -48,7 +49,8 @@ fn english_faults(texts: &[Text]) -> Vec<String> {
     faults
 }
 
-/// Returns the abbreviated hashes and subjects of the commits since [`FIRST_COMMIT`], or `None` without their history.
+/// Returns the abbreviated hashes and subjects of the commits since [`FIRST_COMMIT`], or `None` if the repository does
+/// not have that commit.
 fn subjects() -> Result<Option<String>> {
     let range = format!("{FIRST_COMMIT}^..HEAD");
     let output = Command::new("git")

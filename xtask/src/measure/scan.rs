@@ -4,7 +4,7 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) kind: Kind,
-    /// Line of its first character, counted from 1.
+    /// The line of the piece's first character, counted from 1.
     pub(crate) line: usize,
     /// Text without the comment marks; lines of a paragraph are joined by `\n`.
     pub(crate) text: String,
@@ -30,8 +30,8 @@ pub(crate) enum Language {
     Script,
 }
 
-/// Returns the comments and string literals of a source file in their order. Adjacent line comments of one kind are one
-/// piece.
+/// Returns the comments and string literals of a source file, in the order of the file. Adjacent line comments of the
+/// same kind form one piece.
 pub(crate) fn pieces(language: Language, source: &str) -> Vec<Piece> {
     let mut scanner = Scanner {
         language,
@@ -52,9 +52,10 @@ struct Scanner<'a> {
     at: usize,
     line: usize,
     pieces: Vec<Piece>,
-    /// Line of the newest line comment, to join it with the next one. 0 if code came in between.
+    /// The line of the last line comment, so that a comment on the next line is joined to it. 0 if code followed the
+    /// comment.
     last_line_comment: usize,
-    /// In a script, `/` starts a regular expression and is not a division.
+    /// In a script: true if a `/` at this place starts a regular expression, and is not a division.
     can_start_regex: bool,
 }
 
@@ -169,7 +170,7 @@ impl Scanner<'_> {
         self.can_start_regex = false;
     }
 
-    /// Reads `r"…"` or `r#"…"#`, if there is one.
+    /// Reads a raw string, `r"…"` or `r#"…"#`. Returns false if there is no raw string at this place.
     fn raw_string(&mut self) -> bool {
         let before = self.source[..self.at].chars().next_back();
         if before.is_some_and(|c| (c.is_alphanumeric() || c == '_') && c != 'b') {

@@ -1,7 +1,7 @@
-//! The survivors that docs/testing.md accepts, because they change nothing that a test could observe.
+//! Reads the survivors that docs/testing.md accepts, because they change nothing that a test could observe.
 //!
-//! Each is an item of a list: `` - `FILE`: `MUTANT` at `LINE`: reason ``. A line is identified by its text, so that the
-//! list stays valid when the file grows.
+//! Each accepted survivor is an item of a list: `` - `FILE`: `MUTANT` at `LINE`: reason ``. A line is identified by its
+//! text, so that the list stays valid when the file grows.
 
 use super::DOCUMENT;
 use super::list::Mutant;

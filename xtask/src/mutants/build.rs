@@ -16,7 +16,7 @@ const TESTS: [&str; 6] = [
     "egress", "vectors", "vault", "handler", "isolates", "hostile",
 ];
 
-/// The folders from which these tests are built.
+/// The folders that these tests are built from, or read.
 const FOLDERS: [&str; 9] = [
     "docs",
     "src",
@@ -29,7 +29,7 @@ const FOLDERS: [&str; 9] = [
     "tests/vectors",
 ];
 
-/// The copy's own module, which returns the chosen mutant.
+/// The source of a module that only the copy has. It returns the chosen mutant.
 const SWITCH: &str = include_str!("switch.rs");
 
 /// Test binaries with mutants.
@@ -38,7 +38,7 @@ pub(crate) struct Build {
     pub(crate) binaries: Vec<PathBuf>,
     /// The numbers of the mutants in these binaries.
     pub(crate) together: BTreeSet<usize>,
-    /// The numbers of the mutants that may compile alone.
+    /// The numbers of the mutants that are not in these binaries, but may compile alone.
     pub(crate) alone: Vec<usize>,
 }
 
@@ -48,13 +48,13 @@ enum Outcome {
     Errors(Vec<Value>),
 }
 
-/// Mutants that did not compile together with the others.
+/// The mutants that did not compile together with the other mutants, and the reasons.
 #[derive(Default)]
 struct Refused {
     numbers: BTreeSet<usize>,
-    /// Constant functions that the compiler calls.
+    /// Names of `const` functions that the compiler evaluates.
     constant: BTreeSet<String>,
-    /// Mutants of functions that the compiler calls but did not name.
+    /// Mutants of functions that the compiler evaluates, but did not name in its error.
     evaluated: BTreeSet<usize>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Writes the copy. `name` distinguishes copies.
+    /// Writes the copy to a folder called `name`.
     pub(crate) fn new(name: &str) -> Result<Self> {
         let tree = Self {
             root: target("mutants").join(name),
@@ -74,7 +74,7 @@ impl Tree {
         for folder in FOLDERS {
             files_below(&at(folder), &mut files)?;
         }
-        // Tests read some of the documents.
+        // Tests read documents in `docs`, but not its images.
         files.retain(|file| file.extension().is_none_or(|kind| kind != "png"));
         let mut wanted = vec![tree.root.join("src/mutant.rs")];
         for file in &files {
@@ -84,7 +84,7 @@ impl Tree {
                 text = alone(&text)?;
             }
             let copy = tree.root.join(name);
-            // Files of the core are written with their mutants.
+            // `write` writes the files of the core, with their mutants.
             if !name.starts_with("src") {
                 write_if_changed(&copy, &text)?;
             }
@@ -141,7 +141,7 @@ impl Tree {
         bail!("the compiler keeps finding new errors in mutants")
     }
 
-    /// Builds the package with one mutant only. `None` if it does not compile.
+    /// Builds the package with one mutant only. Returns `None` if the mutant does not compile.
     pub(crate) fn build_alone(&self, mutant: &Mutant) -> Result<Option<Vec<PathBuf>>> {
         self.write(&[], &Refused::default())?;
         let original = fs::read_to_string(at(&mutant.file))?;
@@ -156,7 +156,8 @@ impl Tree {
     fn write(&self, mutants: &[Mutant], refused: &Refused) -> Result<BTreeMap<String, Spliced>> {
         let mut by_file: BTreeMap<String, Vec<(usize, &Mutant)>> = BTreeMap::new();
         for (i, mutant) in mutants.iter().enumerate() {
-            // Two copies of a body have two different types if the return type has no name.
+            // If the return type has no name, such as `impl Iterator`, two copies of a body return different types and
+            // cannot be compiled together.
             if !mutant.is_opaque && !refused.numbers.contains(&i) {
                 by_file
                     .entry(mutant.file.clone())
@@ -221,7 +222,7 @@ impl Refused {
         self.numbers.len() + self.constant.len()
     }
 
-    /// Finds the mutants that caused an error.
+    /// Records the mutant or the `const` function that caused an error.
     fn note(&mut self, error: &Value, spliced: &BTreeMap<String, Spliced>) {
         let mut places = Vec::new();
         places_of(error, &mut places);
@@ -245,7 +246,8 @@ impl Refused {
 
 /// Returns the name of the function at this path, such as `joined` for `strings::joined::<901>`.
 fn function_name(path: &str) -> &str {
-    // The arguments of a generic function. Those of a type in the path, such as `<impl Config>`, are not at its end.
+    // Removes the arguments of a generic function, which end the path. A type such as `<impl Config>` does not end the
+    // path.
     let arguments = path.strip_suffix('>').and_then(|_| path.rfind("::<"));
     let path = &path[..arguments.unwrap_or(path.len())];
     path.rsplit("::").next().unwrap_or(path)
@@ -256,7 +258,7 @@ fn places_of(error: &Value, places: &mut Vec<(String, usize)>) {
     let mut spans: Vec<&Value> = error["spans"].as_array().into_iter().flatten().collect();
     spans.sort_by_key(|span| span["is_primary"] != true);
     for mut span in spans {
-        // From the inside of a macro to its call.
+        // Inside a macro, continues with the place of the macro's call.
         while span.is_object() {
             let line = span["line_start"].as_u64();
             let line = line.and_then(|n| usize::try_from(n).ok());

@@ -1,4 +1,4 @@
-//! The mutants of the core, as cargo-mutants lists them.
+//! Reads the list of the core's mutants from cargo-mutants.
 
 use crate::paths::{self, at};
 use crate::process::{cargo, program};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-/// The version whose list this module can read.
+/// The version of cargo-mutants whose list this module can read.
 const VERSION: &str = "27.0.0";
 
 /// Attributes of code that is not compiled for native tests.
@@ -26,11 +26,11 @@ pub(crate) struct Mutant {
     pub(crate) file: String,
     /// Description, such as `replace == with != in parse`.
     pub(crate) name: String,
-    /// Line and column, both from 1.
+    /// Line and column of the change, both counted from 1.
     pub(crate) at: (usize, usize),
     /// The text of the line that is changed, trimmed.
     pub(crate) line: String,
-    /// The bytes of the file to replace, and the replacement.
+    /// The byte range of the file that `replacement` replaces.
     pub(crate) range: (usize, usize),
     pub(crate) replacement: String,
     /// The byte range of the changed function, with its attributes.
@@ -50,7 +50,7 @@ impl Mutant {
     }
 }
 
-/// cargo-mutants, from PATH or installed below `target`.
+/// Returns the path of cargo-mutants: from PATH, or installed below `target`.
 pub(crate) fn tool() -> Result<PathBuf> {
     let installed = paths::target("tools").join("bin/cargo-mutants");
     let is_it = |path: &PathBuf| {
@@ -72,7 +72,7 @@ pub(crate) fn tool() -> Result<PathBuf> {
     Ok(installed)
 }
 
-/// Lists the mutants of `files`, in their order. `.cargo/mutants.toml` excludes some.
+/// Lists the mutants of `files`, in the order of `files`, without those that `.cargo/mutants.toml` excludes.
 pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
     let files_option = files.iter().flat_map(|file| ["--file", file.as_str()]);
     let listed = program(tool)
@@ -89,7 +89,7 @@ pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
         if !sources.contains_key(&file) {
             sources.insert(file.clone(), Source::read(&file)?);
         }
-        // Mutants are switched at the start of functions.
+        // A mutant outside a function is skipped, because mutants are switched at the start of functions.
         if entry["function"].is_null() {
             continue;
         }
@@ -103,7 +103,7 @@ pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
     Ok(mutants)
 }
 
-/// Numbers the functions of `mutants` by their first mutant.
+/// Sets the `group` of each mutant to the number of the first mutant in the same function.
 pub(crate) fn group(mutants: &mut [Mutant]) {
     let mut functions = BTreeMap::new();
     for (i, mutant) in mutants.iter_mut().enumerate() {
@@ -153,7 +153,7 @@ fn place(value: &Value) -> Result<(usize, usize)> {
 /// A file of the core.
 struct Source {
     text: String,
-    /// The start of each line.
+    /// The byte offset at which each line starts.
     lines: Vec<usize>,
 }
 
@@ -189,7 +189,7 @@ impl Source {
         let mut before = self.text.lines().take(mutant.at.0).collect::<Vec<_>>();
         let own = before.pop().unwrap_or_default();
         let above = before.pop().unwrap_or_default();
-        // The module or `impl` around the function, and its attribute.
+        // Finds the line above the module or `impl` around the function, which may be an attribute.
         let is_outer = |line: &&str| line.starts_with(|c: char| c.is_alphabetic());
         let outer = before.iter().rposition(is_outer).unwrap_or(0);
         let outer = before.get(outer.saturating_sub(1)).copied();

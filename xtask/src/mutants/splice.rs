@@ -1,7 +1,7 @@
 //! Adds all mutants of a file to its source, with a switch between them.
 //!
-//! At its start a function asks for the chosen mutant. If that mutant changes this function, a changed copy of the body
-//! runs instead of the original.
+//! At its start, each function with mutants asks for the chosen mutant. If the chosen mutant changes this function, a
+//! changed copy of the function's body runs instead of the original body.
 
 use super::list::Mutant;
 use anyhow::{Context, Result};
@@ -11,12 +11,12 @@ use std::ops::Range;
 /// A file with mutants.
 pub(crate) struct Spliced {
     pub(crate) text: String,
-    /// The lines of each mutant's copy of the body, from 1.
+    /// The lines of the body's copy for each mutant, counted from 1, by the number of the mutant.
     pub(crate) lines: BTreeMap<usize, Range<usize>>,
 }
 
-/// Adds `mutants`, with their numbers, to `source`. `constant` functions stay unchanged, because the compiler calls
-/// them.
+/// Adds `mutants`, with their numbers, to `source`. The `const` functions that `constant` names stay unchanged, because
+/// the compiler evaluates them.
 pub(crate) fn splice(
     source: &str,
     mutants: &[(usize, &Mutant)],
@@ -59,7 +59,7 @@ pub(crate) fn splice(
     Ok(Spliced { text, lines })
 }
 
-/// Returns the source with one mutant only.
+/// Returns the source with only this mutant.
 pub(crate) fn replaced(source: &str, mutant: &Mutant) -> String {
     let (start, end) = mutant.range;
     format!(

@@ -1,4 +1,4 @@
-//! Chooses a mutant. This module belongs to the copy, not to this program.
+//! Chooses a mutant. This file is a module of the copy with mutants, and is not compiled into xtask.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,13 +7,14 @@ use std::sync::{Mutex, OnceLock};
 
 struct Settings {
     chosen: usize,
-    /// Functions that were reached, and the file for their numbers.
+    /// The numbers of the functions that were reached, and the file to which these numbers are written.
     trace: Option<Mutex<(BTreeSet<usize>, File)>>,
 }
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
-/// Returns the chosen mutant. A function calls this at its start, with its own number.
+/// Returns the number of the chosen mutant. Each function with mutants calls this at its start, with the number of its
+/// first mutant.
 pub fn chosen(function: usize) -> usize {
     let settings = SETTINGS.get_or_init(read);
     if let Some(trace) = &settings.trace {
@@ -29,7 +30,7 @@ fn read() -> Settings {
     let number = |text: String| text.parse().ok();
     let chosen = std::env::var("STRONGROOM_MUTANT").ok().and_then(number);
     if chosen.is_some() && std::env::var_os("STRONGROOM_PATIENT").is_none() {
-        // One failing test is enough to notice a mutant.
+        // The first panic ends the process, because one failing test is enough to notice a mutant.
         std::panic::set_hook(Box::new(|_| std::process::exit(101)));
     }
     let file = std::env::var_os("STRONGROOM_TRACE").map(|path| File::create(path).unwrap());

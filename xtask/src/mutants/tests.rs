@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The result of a mutant.
+/// The result of testing a mutant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The mutant does not compile.
     Unviable,
-    /// A test failed, or did not end.
+    /// A test failed, or did not end within the time limit.
     Caught,
     /// All tests passed.
     Missed {
-        /// Some test calls the function.
+        /// True if a test calls the function that the mutant changes.
         is_reached: bool,
     },
 }
@@ -32,7 +32,7 @@ struct Test {
     /// True if the test expects panics, so a panic must not end the process.
     is_patient: bool,
     took: Duration,
-    /// The functions with mutants that it calls.
+    /// The numbers of the functions with mutants that the test calls.
     reached: BTreeSet<usize>,
 }
 
@@ -40,14 +40,16 @@ struct Test {
 pub(crate) struct Suite {
     binaries: Vec<PathBuf>,
     tests: Vec<Test>,
-    /// The time within which three of four tests end. These tests run first, because one failure is enough.
+    /// The time within which three quarters of the tests end. These faster tests run first, because one failure is
+    /// enough to notice a mutant.
     usual: Duration,
 }
 
-/// No mutant has this number.
+/// The largest `usize`, which is the number of no mutant.
 const NO_MUTANT: &str = "18446744073709551615";
 
-/// The longest time for the tests of a mutant: each binary needs a few seconds for all of its tests.
+/// The maximum time for the tests of a mutant in one binary. Without a mutant, each binary needs a few seconds for all
+/// of its tests.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Enough time for any test that ends.
@@ -159,8 +161,8 @@ fn trace_one(path: &Path, binary: usize, name: String, trace: &Path) -> Result<T
     })
 }
 
-/// Returns a command with limits for processor time and memory (4 GB), because a mutant may loop forever. The time does
-/// not depend on other load on the machine.
+/// Returns a command with limits for processor time and memory (4 GB), because a mutant may loop forever. Processor
+/// time does not depend on other load on the machine.
 #[cfg(unix)]
 fn limited(path: &Path, time: Duration) -> Command {
     let script = r#"ulimit -t "$1" && ulimit -v 4194304 && shift && exec "$@""#;
