@@ -28,7 +28,10 @@ for (const algorithm of [...LEAN, ...EXTENDED]) {
   })
 }
 
-/** Returns an app without the option, at a provider that announces `algorithms` and signs ID tokens with RS512. */
+/**
+ * Starts an app without the option `idTokenSignedResponseAlg`. The provider announces `algorithms` and signs ID tokens
+ * with RS512.
+ */
 const appWithoutOption = (algorithms) =>
   startApp({ provider: { algorithms }, client: { id_token_signed_response_alg: 'RS512' } })
 

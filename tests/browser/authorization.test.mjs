@@ -17,7 +17,7 @@ afterEach(() => app.setConfig({}))
 
 const session = (page) => page.evaluate(() => auth.session)
 const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
-/** Returns the parameters that were in the browser's URL. */
+/** Returns the query parameters of the URL to which the browser last navigated for a login. */
 const lastQuery = () => app.ledger.authorizationRequests().at(-1).query
 const login = (page, options) => page.evaluate((given) => settle(auth.login(given)), options)
 
@@ -50,7 +50,7 @@ test('a response in the fragment is removed from the URL and completes the login
   assert.equal(lastRequest().response_mode, 'fragment')
   assert.ok(seen.some((url) => /\/callback#.*code=/.test(url)))
   assert.equal(page.url(), `${app.site.origin}/callback`)
-  // No server has seen the code.
+  // The code was only in the fragment, so the app's server has not received it.
   assert.ok(app.site.requests.slice(since).every(({ query }) => !query.includes('code=')))
   await page.context().close()
 })
@@ -73,7 +73,7 @@ test('select_account with another account replaces the user', time, async () => 
   assert.equal((await session(page)).claims.sub, 'bob')
   const { value } = await call(page, `${app.api.url}me`)
   assert.equal(JSON.parse(value.text).sub, 'bob')
-  // The first user's grant has ended, because nobody else could end it now.
+  // The vault has revoked the first user's tokens, because it no longer has a session that uses them.
   assert.equal(app.ledger.familyRevoked(before), true)
   await page.context().close()
 })
@@ -153,7 +153,7 @@ test('a response with a wrong or missing iss is refused', time, async () => {
     const page = await app.open()
     const exchanges = app.ledger.tokenRequests().length
     await startLogin(page)
-    // Runs before the page's own script, as if the provider had responded so.
+    // This script runs before the page's own script. It changes the URL as if the provider had sent another response.
     await page.addInitScript((changed) => {
       const url = new URL(location.href)
       if (!url.searchParams.has('state')) return

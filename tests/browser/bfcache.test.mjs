@@ -1,4 +1,5 @@
-// Pages that are left, also into the back-forward cache: the vault forgets them, and accepts those that come back.
+// The vault forgets pages that the browser leaves, even if they are in the back-forward cache. It accepts pages that
+// come back.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -45,7 +46,7 @@ import { vault } from '/strongroom/worker.js'
 setTimeout(() => vault(${JSON.stringify(config)}), ${late})
 `
 
-/** Returns the number of the vault's open ports, as reported to a page without one. */
+/** Resolves with the number of the vault's open ports. The page that asks does not need a port. */
 const portsOpen = (page) =>
   page.evaluate(() => {
     const channel = new BroadcastChannel('count')
@@ -222,7 +223,8 @@ setTimeout(() => vault(${JSON.stringify(app.config)}))
       setTimeout(() => channel.postMessage('now'), 500)
     })
   })
-  // The connected page is the page that was silent for the longest time.
+  // The worker keeps 512 of the 601 ports. The connected page's own port was silent for the longest time, so it is
+  // among the closed ports.
   assert.deepEqual(ports, { closed: 601 - 512, told: 512 })
   app.setConfig({})
 })

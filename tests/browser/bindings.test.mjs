@@ -8,16 +8,19 @@ import { killWorkers } from '../support/device.mjs'
 import { bundleApp, importServer } from './bindings/build.mjs'
 
 const time = { timeout: 60_000 }
-/** The apps' files. Only some frameworks render on a server here. `scripts`: what the page's policy has to allow. */
+/**
+ * The files of each framework's app. Only some of the apps also render on a server. `scripts` lists the additional
+ * sources that the page's `script-src` must allow.
+ */
 const APPS = {
   react: { file: 'react.js', server: 'react.server.js' },
   vue: { file: 'vue.js', server: 'vue.server.js' },
-  // Its hydration needs an inline script.
+  // Solid's hydration needs an inline script.
   solid: { file: 'solid.jsx', server: 'solid.server.jsx', scripts: "'unsafe-inline'" },
-  // It is compiled in the browser here.
+  // This app is compiled in the browser.
   angular: { file: 'angular.js', scripts: "'unsafe-eval' 'unsafe-inline'" },
 }
-/** Reasons after which only the user may sign in. */
+/** End reasons after which a guard must not start a login by itself. */
 const FINAL = ['logged_out', 'idle', 'absolute', 'security']
 const OTHER = [
   'provider_ended',
@@ -42,7 +45,7 @@ after(() => app.close())
 
 const trips = () => app.ledger.authorizationRequests().length
 
-/** The page's script. `active` counts subscriptions, and `stop` unmounts the app. */
+/** Returns the page's script. Its variable `active` is the number of subscriptions, and `stop` unmounts the app. */
 const pageScript = (name, start) => `
 import '/tools.js'
 import * as app from '/${name}.js'

@@ -13,7 +13,7 @@ const WASM = '/strongroom/strongroom_bg.wasm'
 
 const undo = []
 let app
-/** A page in which one worker after the other starts. */
+/** A page in which many tests start their workers one after the other. */
 let blank
 
 before(async () => {
@@ -26,7 +26,7 @@ afterEach(() => {
   while (undo.length) undo.pop()()
 })
 
-/** Resolves with the result of `connect()` in a new browser context. */
+/** Resolves with the error of `connect()` in a new browser context. */
 async function outcome(kind = 'shared', timeout = 20) {
   const page = await app.open('/empty')
   const { error } = await page.evaluate(connecting, { kind, timeout })
@@ -34,7 +34,7 @@ async function outcome(kind = 'shared', timeout = 20) {
   return error
 }
 
-/** Resolves with the result of `connect()` in a page that stays open, with a dedicated worker. */
+/** Resolves with the error of `connect()` to a dedicated worker, in the page `blank`. */
 async function outcomeHere() {
   const { error } = await blank.evaluate(async () => {
     const worker = create.dedicated()
@@ -341,7 +341,7 @@ vault(${JSON.stringify(app.config)}, { wasm: ${source} })`)
   })
 }
 
-// A real trap, though not of the core: the worker cannot tell them apart.
+// This trap is real but does not come from the core. The worker cannot distinguish the two.
 const TRAP = `
 const bytes = Uint8Array.of(0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,5,1,3,0,0,11)
 const trap = async () => (await WebAssembly.instantiate(bytes)).instance.exports.f
@@ -355,14 +355,15 @@ for (const kind of KINDS) {
 vault(${JSON.stringify(app.config)})
 ${TRAP}`)
     const page = await app.open('/empty')
-    // The login must wait: otherwise it would navigate away from the page.
+    // The provider does not respond, because otherwise the login would navigate away from the page.
     app.provider.faults.add('discovery', { times: 10, hold: new Promise(() => {}) })
     const codes = await page.evaluate(async (which) => {
       const worker = create[which]()
       const auth = await connect(worker)
       const failed = new Promise((resolve) => auth.on('failed', resolve))
       const pending = settle(auth.login())
-      // Repeated, because the vault may be ready before the rest of the worker file listens.
+      // The message is repeated, because the vault may be ready before the rest of the worker file listens to the
+      // channel.
       const channel = new BroadcastChannel('trap')
       const telling = setInterval(() => channel.postMessage('now'), 50)
       const outcomes = [{ error: await failed }, await pending]
@@ -372,7 +373,7 @@ ${TRAP}`)
     }, kind)
     assert.deepEqual(codes, Array(4).fill('vault_crashed'))
     app.provider.faults.clear()
-    // Connects in a tab that stays open all the time.
+    // The tab stays open while it tries to connect again.
     const retry = async ([which, timeout]) =>
       (await settle(connect(create[which](), { timeout }))).error?.code
     let code

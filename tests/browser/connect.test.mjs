@@ -1,4 +1,5 @@
-// Frameworks run start-up code twice: connections are closed immediately, and callbacks are handled twice.
+// Frameworks may run start-up code twice. The app then closes its first connection immediately, and handles its
+// callback twice.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp, startLogin, giveConsent } from '../support/app.mjs'
@@ -17,13 +18,13 @@ afterEach(() => {
   for (const kind of KINDS) if (PAGES[kind]) apps[kind].site.files['/page.js'] = PAGES[kind]
 })
 
-/** Replaces the script with which pages start. */
+/** Replaces the script of the app's pages. */
 function startBy(kind, script) {
   PAGES[kind] ??= apps[kind].site.files['/page.js']
   apps[kind].site.files['/page.js'] = `import '/tools.js'\n${script}`
 }
 
-/** Returns an effect that React's StrictMode runs, cleans up, and runs again. */
+/** Returns a script that runs an effect, cleans it up, and runs it again, like React's StrictMode. */
 const strict = (kind) => `
 const worker = create.${kind}()
 globalThis.changes = []
@@ -42,7 +43,9 @@ const second = effect()
 globalThis.boot = Promise.all([first.started, second.started]).then(([, last]) => last)
 `
 
-/** The same as `strict`, but the first effect is cleaned up only after it has reached its callback. */
+/**
+ * Returns the same script as `strict`, but the first effect is cleaned up only after it has called `handleCallback()`.
+ */
 const strictLate = (kind) => `
 const worker = create.${kind}()
 globalThis.boot = (async () => {

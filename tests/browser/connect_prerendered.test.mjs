@@ -1,6 +1,6 @@
-// A prerendered page (Prerendering Revamped): nobody sees it yet, and perhaps nobody ever will. Chromium starts its
-// workers when the page is shown. Chromium does not prerender under a debugger, so this browser runs without one and
-// its pages report to a server.
+// A prerendered page is loaded before the user opens it, and the user may never open it. Chromium starts the page's
+// workers only when the page is shown. Chromium does not prerender under a debugger, so this browser runs without a
+// debugger, and its pages report to a server.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,7 +19,7 @@ let reports
 let heard = []
 let hear = () => {}
 
-/** Returns the page from which the prerendered page is shown, after this many milliseconds. */
+/** Returns the HTML of a page that prerenders another page, and navigates to it after this many milliseconds. */
 const speculating = (path, wait) => `<!doctype html>
 <meta charset="utf-8"><title>A page with a link</title><link rel="icon" href="data:,">
 <script type="speculationrules">{"prerender":[{"urls":["${path}"],"eagerness":"immediate"}]}</script>
@@ -69,7 +69,7 @@ test('connect() waits until it is shown, and only then goes to the provider', ti
     const started = await report('started')
     assert.equal(started.prerendering, true, 'the page was not prerendered')
     const shown = await report('shown')
-    // Longer than the time limit for the vault's response, which starts only when the page is shown.
+    // This is longer than the time limit for the vault's response. The time limit starts only when the page is shown.
     assert.ok(shown.at - started.at > 2000)
     const connected = await report('connected')
     assert.deepEqual(connected.outcome, { value: { returnTo: '/?shown' } })

@@ -1,4 +1,5 @@
-// A vault that has ended by a trap, by itself or by a kill: nothing hangs, and a new vault starts clean.
+// A vault may end by a trap, by its own `close()`, or because the system kills it. Then no call hangs, and a new vault
+// starts without a session.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp, waitUntil } from '../support/app.mjs'
@@ -8,7 +9,10 @@ import { killWorkers } from '../support/device.mjs'
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
 
-/** Ways in which a worker ends, selected by a channel: a real trap, or silently. */
+/**
+ * Code of a worker that ends when a message on the channel `end` asks for it: by a real trap, or silently with
+ * `close()`.
+ */
 const ENDS = `
 const bytes = Uint8Array.of(0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,5,1,3,0,0,11)
 const trap = WebAssembly.instantiate(bytes).then(({ instance }) => instance.exports.f)
@@ -44,7 +48,7 @@ const WAYS = [
   ['the system', 'shared', kill],
 ]
 
-/** Starts a call, and reads a streamed response that does not end. */
+/** Starts a call, and starts to read a streamed response that does not end. */
 const beginAll = (page, app) =>
   page.evaluate(async (api) => {
     const streaming = await auth.fetch(`${api}stream?n=1000&interval=100`)
@@ -78,7 +82,7 @@ for (const [how, kind, end] of WAYS) {
     assert.deepEqual(await page.evaluate(() => settle(auth.reconnect())), { value: undefined })
     assert.equal(await session(page), null)
     assert.equal((await call(page, orders(app))).error.code, 'login_required')
-    // The same client continues in the same page.
+    // The page's client object stays in use after `reconnect()`.
     assert.equal((await page.evaluate(() => failures)).length, 1)
     await signIn(page)
     assert.equal((await call(page, orders(app))).value.status, 200)
@@ -86,7 +90,7 @@ for (const [how, kind, end] of WAYS) {
   })
 }
 
-// Each way, and each kind of worker.
+// The short list still contains each way in which a worker ends, and each kind of worker.
 for (const [how, kind, end] of ALL ? WAYS : [WAYS[0], WAYS[3], WAYS[4]]) {
   test(`change is emitted when a vault fails and on reconnect(), ${kind}, ${how}`, time, async () => {
     const app = apps[kind]
@@ -110,7 +114,7 @@ for (const [how, kind, end] of ALL ? WAYS : [WAYS[0], WAYS[3], WAYS[4]]) {
   })
 }
 
-/** Returns a worker file whose worker searches the core's memory on request of a page. */
+/** Returns a worker file. Its worker searches the core's memory for a string when a page asks for it. */
 const searchable = (config) => `import { vault } from '/strongroom/worker.js'
 const { Instance } = WebAssembly
 let memory
@@ -128,7 +132,7 @@ channel.onmessage = ({ data }) => {
   channel.postMessage({ hasToken: text.includes(data), isZero: bytes.every((byte) => byte === 0) })
 }`
 
-/** Runs in the page: searches the memory of the core. */
+/** Resolves with the result of a search in the core's memory. This function runs in the page. */
 const searchMemory = (token) =>
   new Promise((resolve) => {
     const channel = new BroadcastChannel('memory')
@@ -173,7 +177,7 @@ test('every tab learns that its shared worker was killed', time, async () => {
     await tab.waitForFunction(() => failures.length, null, { polling: 20 })
     assert.deepEqual(await tab.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
   }
-  // All tabs share one new vault.
+  // All tabs reconnect to one new vault.
   await Promise.all(tabs.map((tab) => tab.evaluate(() => auth.reconnect())))
   const changed = tabs[2].evaluate(() => new Promise((resolve) => auth.on('change', resolve)))
   await tabs[1].evaluate(() => void auth.login({ mode: 'redirect' }))
@@ -194,7 +198,7 @@ test('a crashed tab does not affect the others', time, async () => {
   void devtools.send('Page.crash').catch(() => {})
   await crashed
   const outcome = await call(page, orders(app))
-  // If both tabs had one process, it has ended with its worker, and this page has crashed as well.
+  // Control: the worker runs in another process than the crashed tab. Otherwise this page would have crashed too.
   assert.equal(outcome.value.status, 200)
   await page.close()
 })
@@ -245,7 +249,7 @@ test('a page whose worker’s lock was stolen reconnects at most once', time, as
   })
   const other = await app.open('/empty', page.context())
   assert.equal(await other.evaluate(stealLocks), 1)
-  // Either the page or the worker gets its lock first.
+  // After the theft, either the page or the worker may get the lock first.
   const isAnswered = (url) =>
     auth.fetch(url).then(
       ({ status }) => status === 200,
@@ -253,7 +257,7 @@ test('a page whose worker’s lock was stolen reconnects at most once', time, as
     )
   await waitUntil(page, isAnswered, `${app.api.url}slow?ms=1500`)
   assert.ok((await page.evaluate(() => times)) <= 1)
-  // Control experiment: the lock is held, and by another holder.
+  // Control experiment: the lock has a holder again, from which it can be stolen.
   assert.equal(await other.evaluate(stealLocks), 1)
   await page.context().close()
 })

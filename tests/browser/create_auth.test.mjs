@@ -1,4 +1,5 @@
-// createAuth(): one object per app, which connects when it is first used, finishes a login and keeps its listeners informed.
+// createAuth() returns one object per app. The object connects when it is first used, finishes logins, and tells its
+// listeners about changes.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +10,10 @@ const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated', 'vaultOrigin']
 const apps = {}
 
-/** Returns the app's page. `made` counts its workers, and `states` are the states that a listener has received. */
+/**
+ * Returns the script of the app's page. Its variable `made` is the number of created workers, and `states` lists the
+ * states that a listener received.
+ */
 const pageWith = (source, script = 'globalThis.stop = auth.subscribe((state) => states.push(state))') => `
 import '/tools.js'
 globalThis.made = 0
@@ -36,7 +40,7 @@ before(async () => {
 after(() => Promise.all(Object.values(apps).map((app) => app.close())))
 afterEach(() => Object.values(apps).forEach((app) => app.provider.faults.clear()))
 
-/** Opens a page with this script after the object was created. */
+/** Opens a page. Its script creates the object `auth` and then runs `script`. */
 function openApp(kind, script, path = '/orders?a#b') {
   const app = apps[kind]
   app.site.files['/page.js'] = pageWith(sourceOf[kind](app), script)
@@ -47,10 +51,10 @@ const orders = (kind) => `${apps[kind].api.url}orders`
 const trips = (kind) => apps[kind].ledger.authorizationRequests().length
 const atApp = (page, kind) => page.waitForURL((url) => url.origin === apps[kind].site.origin)
 
-/** A guard, whose result is `guarded`. */
+/** A guard. The page's variable `guarded` gets its result. */
 const GUARD = 'globalThis.guarded = settle(auth.requireSession())'
 
-/** Signs in through a guard. */
+/** Signs in through a guard, which starts a login. */
 async function signedIn(kind, script = '') {
   const page = await openApp(kind, `${script}\n${GUARD}`)
   await giveConsent(page)
@@ -241,7 +245,7 @@ test('guard does not sign in after a logout and a reload', time, async () => {
 test('guard stops if its logins bring no session', time, async () => {
   const app = apps.dedicated
   const before = trips('dedicated')
-  // Leaves the page, and so the worker that has the session in its memory.
+  // `onReturn` navigates to another page, so the dedicated worker ends with its session.
   app.site.files['/page.js'] = pageWith(
     `${sourceOf.dedicated(app)}, { onReturn: (path) => location.assign(path) }`,
     GUARD,

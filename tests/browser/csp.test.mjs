@@ -1,4 +1,4 @@
-// The headers of docs/deployment.md, served exactly as written there.
+// Tests of the headers in docs/deployment.md, which are served exactly as the document lists them.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -37,8 +37,8 @@ before(async () => {
 after(() => Promise.all([app?.close(), elsewhere?.close()]))
 
 /**
- * Resolves with the worker file as a bundler builds it. This file reports the result of `eval`, and has one rule too
- * many.
+ * Resolves with a worker file that a bundler has built. The worker reports the result of `eval`, and its `apis` allows
+ * one server that the policy does not allow.
  */
 async function bundled() {
   const config = { ...app.config, apis: [...app.config.apis, { url: `${elsewhere.origin}/` }] }
@@ -53,14 +53,14 @@ channel.onmessage = () => {
   return outputFiles[0].text
 }
 
-/** Returns the function of the guide that creates the worker's URL. */
+/** Returns the guide's code that creates the worker's URL, as the function `workerUrl()`. */
 function workerUrl() {
   const code = /```js\n(const file = [\s\S]*?)const worker = new SharedWorker\((.*?), \{/.exec(guide)
   assert.ok(code, 'the guide has the code that creates the URL')
   return `${code[1]}\nfunction workerUrl() { return ${code[2]} }`
 }
 
-/** Returns the headers of a block of the guide, with the origins of these servers. */
+/** Returns the headers in a code block of the guide. The test's origins replace the guide's. */
 function headers(block) {
   const lines = new RegExp(`\`\`\`http ${block}\\n([\\s\\S]*?)\`\`\``).exec(guide)?.[1]
   assert.ok(lines, `the guide has headers of: ${block}`)
@@ -105,7 +105,8 @@ test('strings never become code, and other files never workers', time, async () 
   const { page, close } = await openServed()
   await signIn(page)
   const names = await page.evaluate(async () => {
-    // The test's own code may use eval, as a debugger does. Code in later tasks may not.
+    // Code that the test evaluates may use `eval`, because it runs like a debugger's code. Code in a later task of the
+    // page may not.
     await new Promise((later) => setTimeout(later))
     const outcome = (action) => {
       try {
@@ -177,12 +178,12 @@ test('a cross-origin isolated page signs in and calls', time, async () => {
   await close()
 })
 
-/** Console warnings of the worker at its start, up to a response that the page receives. */
+/** Resolves with the console warnings that the worker prints at its start. */
 async function warnings(worker) {
   const { page, close } = await openServed({}, worker)
   const said = []
   page.context().on('console', (message) => said.push([message.type(), message.text()].join(': ')))
-  // A message of the page's own: playwright observes the page's console.
+  // Playwright sees the console of a dedicated worker through its page.
   await page.evaluate(async () => {
     const auth = await connect(new Worker(workerUrl(), { type: 'module' }))
     auth.close()

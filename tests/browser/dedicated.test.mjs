@@ -1,4 +1,4 @@
-// The same worker file as a dedicated worker: each tab has its own vault.
+// With the same worker file as a dedicated worker, each tab has its own vault.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent, signIn, signInByPopup, startApp } from '../support/app.mjs'
@@ -42,7 +42,7 @@ test('two tabs with a popup each get their own responses', time, async () => {
   const [popup] = await Promise.all([first.waitForEvent('popup'), clickLogin(first)])
   assert.equal((await signInByPopup(second)).value.claims.sub, 'alice')
   assert.equal(await first.evaluate(() => auth.session), null)
-  // The provider knows the user by now, so it shows at most the consent page.
+  // The user has a session at the provider, so the popup shows at most the consent page.
   await popup.waitForLoadState()
   if (!popup.isClosed() && (await popup.locator('#username').count())) await giveConsent(popup)
   assert.equal((await first.evaluate(() => login)).value.claims.sub, 'alice')

@@ -1,6 +1,6 @@
-// A deployment while tabs are open. Old tabs have another worker than new ones: its file has another name, as bundlers
-// do by default, or the same name and other content. A sign-out reaches all of them, and old tabs move to the new
-// worker once someone has signed in there.
+// A new version of the app is deployed while tabs are open. New tabs then use another worker than old tabs. The new
+// worker's file has another name, as bundlers do by default, or the same name with other content. A sign-out reaches
+// all tabs, and old tabs move to the new worker once a user has signed in there.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -11,7 +11,7 @@ const time = { timeout: 60_000 }
 const OLD = '/auth.worker.js'
 const NEW = '/auth-2.worker.js'
 
-/** The codes of a sign-out and of a sign-in in src/vault/hints.rs. */
+/** The numbers of a sign-out and of a sign-in in src/vault/hints.rs. */
 const SIGNED_OUT = 1
 const SIGNED_IN = 3
 /** A hint's time is counted in this many milliseconds, and begins at this bit. */
@@ -37,7 +37,8 @@ vault(${JSON.stringify({ ...app.config, ...changes })})`
 const newer = ({ config }) => ({ apis: [...config.apis, { url: ADDED }] })
 
 /**
- * New pages use a worker file with another name. Old pages request that name when they must create the worker again.
+ * Deploys a worker file with another name, which new pages use. Old pages use that name too when they must create the
+ * worker again.
  */
 const deployHashed = (app, home = app.site) => {
   home.workers.push(NEW)
@@ -50,7 +51,10 @@ const deployHashed = (app, home = app.site) => {
 /** Deploys a worker file with the same name and other content. */
 const deployFixed = (app) => app.setConfig(newer(app))
 
-/** Serves a page whose function asks the server for the newest worker from its second call on. */
+/**
+ * Changes the app's pages. Their function that creates the worker uses the old file at its first call. At later calls,
+ * it asks the server for the newest file.
+ */
 const asksForNewest = (app) => {
   app.site.files['/tools.js'] += `
 let isFirst = true
@@ -66,9 +70,9 @@ const session = (page) => page.evaluate(() => auth.session)
 const isSignedIn = (page, is = true) =>
   page.waitForFunction((wanted) => !!auth.session === wanted, is, { polling: 20 })
 const isElsewhere = (page) => page.waitForFunction(() => auth.elsewhere, null, { polling: 20 })
-/** Returns true if the page's worker is the new deployment's. */
+/** Resolves with true if the page is connected to the new deployment's worker. */
 const hasNewWorker = async (page) => (await call(page, ADDED)).error?.code !== 'url_not_allowed'
-/** Waits until the browser blocks a request that the vault allows. */
+/** Waits until the page is connected to the new deployment's worker. */
 const isNew = (page) =>
   page.evaluate(async (url) => {
     const isLetPass = () => auth.fetch(url).catch(({ code = 'login_required' }) => code === 'login_required')
@@ -87,7 +91,10 @@ async function twoTabs(app, deploy, { signsIn = true, open = () => app.open() } 
 }
 
 const lastChange = (page) => page.evaluate(() => changes.at(-1))
-/** Signs out in one of the tabs. All of them are told, and none is told of a session afterwards. */
+/**
+ * Signs out in one of the tabs. Asserts that every tab is told of this, and that no tab is told of a session after
+ * that.
+ */
 async function signOut(tabs, first) {
   const before = await Promise.all(tabs.map((tab) => tab.evaluate(() => changes.length)))
   await tabs[first].evaluate(() => auth.logout())
@@ -107,7 +114,10 @@ const CASES = [
   ['a fixed name', 'dedicated', deployFixed],
 ]
 
-/** Returns the tabs that sign out: the old one and the new one, each in half of the cases or in all of them. */
+/**
+ * Returns the indexes of the tabs in which the user signs out: 0 is the old tab and 1 the new tab. A usual run tests
+ * one tab per case.
+ */
 const signingOut = (index) => (ALL ? [0, 1] : [index % 2])
 
 for (const [index, [names, kind, deploy]] of CASES.entries()) {
@@ -136,14 +146,14 @@ for (const [index, [names, kind, deploy]] of CASES.entries()) {
       const tabs = await twoTabs(app, deploy, { open: () => openWithEscrow(app) })
       assert.equal(await hasNewWorker(tabs[0]), false)
       assert.equal(await hasNewWorker(tabs[1]), true)
-      // The service worker gives the key only to a worker of the old name.
+      // The service worker gives the key only to a worker whose file has the old name.
       const hasKey = deploy === deployFixed
       assert.equal(!!(await session(tabs[1])), hasKey)
       if (!hasKey) await signIn(tabs[1])
       assert.equal((await session(tabs[0])).kept, true)
       assert.equal((await session(tabs[1])).kept, hasKey)
       await signOut(tabs, first)
-      // Nothing remains that a reload would restore.
+      // A reload must not restore the session.
       await tabs[0].goto(`${app.site.origin}/`)
       await booted(tabs[0])
       assert.equal(await session(tabs[0]), null)
@@ -237,7 +247,7 @@ test('a forged hint has no effect', time, async () => {
       ([name, all]) => {
         const channel = new BroadcastChannel(name)
         for (const hint of all) channel.postMessage(hint)
-        // Messages of one channel arrive in order, and so do those of a port.
+        // After this time, the vault has received all hints.
         return new Promise((resolve) => setTimeout(resolve, 300))
       },
       [`strongroom hints 1 ${issuer} ${clientId}`, hints],

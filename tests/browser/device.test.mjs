@@ -18,7 +18,7 @@ before(async () => {
 })
 after(() => app?.close())
 
-/** Starts a login on a page and resolves with the code that it shows. */
+/** Starts a login on a page. Resolves with the code that the page shows. */
 const shown = async (options = {}) => {
   const page = await app.open()
   await booted(page)
@@ -35,7 +35,7 @@ const shown = async (options = {}) => {
   return { page, code }
 }
 
-/** Opens a page as on the user's phone. */
+/** Opens a page in another browser context, which represents the user's phone. */
 const phone = async (address) => {
   const page = await (await app.browser.newContext()).newPage()
   await page.goto(address)
@@ -58,7 +58,7 @@ test('a code entered on another device signs the page in', time, async () => {
   const grants = app.ledger.tokenRequests().filter(({ grant }) => grant === DEVICE_CODE)
   assert.ok(grants.slice(0, -1).every(({ outcome }) => outcome === 'authorization_pending'))
   assert.equal(grants.at(-1).outcome, 'issued')
-  // The refresh token behaves like any other.
+  // The refresh token of this login is revoked like any other.
   await page.evaluate(() => auth.logout())
   assert.equal(app.ledger.revocations().at(-1).kind, 'refresh_token')
 })

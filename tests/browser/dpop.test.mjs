@@ -13,7 +13,7 @@ let app
 let other
 
 before(async () => {
-  // A dedicated worker ends with its page: what survives a reload was stored.
+  // A dedicated worker ends with its page, so a session that survives a reload was stored.
   app = await startApp({
     kind: 'dedicated',
     config: { dpop: true, session: { persist: 'sealed' } },
@@ -58,7 +58,7 @@ test('login, call and refresh are proven by one key', time, async () => {
   assert.equal(await status(page), 200)
   await app.ledger.accessTokenExpired()
   assert.equal(await status(page), 200)
-  // The provider first demands a nonce, and then accepts it.
+  // The first proof has no nonce, so the provider demands one. All later proofs have a nonce.
   const [first, ...rest] = app.provider.proofs.map((proof) => decodeJwt(proof))
   assert.equal(first.nonce, undefined)
   assert.equal(rest.length, 2)
@@ -163,18 +163,18 @@ test('no proof, no token and no private key is in the page', time, async () => {
     ...[app.api, other].flatMap(({ dpop }) => dpop.proofs.map(({ proof }) => proof)),
   ]
   assert.ok(proofs.length >= 3)
-  // The header is the same in all proofs and is public. The rest is unique to each proof.
+  // The header is public and the same in all proofs. The remaining parts are different in each proof.
   const secrets = proofs.map((proof) => ({ kind: 'proof', value: proof.slice(proof.indexOf('.') + 1) }))
   const places = await collect(page, log)
   assert.deepEqual(search(places, [...secrets, ...app.ledger.secrets()]).filter(isNoCallback), [])
   // Control experiment: the same search finds a planted proof.
   const planted = search({ ...places, dom: [`<p>${proofs[0]}</p>`] }, secrets)
   assert.ok(planted.some(({ place }) => place === 'dom'))
-  // The key is in the store, where it can be used but not read: docs/sessions.md says so.
+  // The private key is in the store, where script can use it but cannot read it, as docs/sessions.md says.
   assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: false }])
 })
 
-/** Excludes codes, which pass through the callback's URL even if they are bound to a key. */
+/** Excludes authorization codes, because the callback's URL contains them. */
 const isNoCallback = ({ kind }) => kind !== 'authorization_code'
 
 const keysInStore = () =>
@@ -241,7 +241,7 @@ test('a key that page script plants in the store is useless', time, async () => 
   await page.goto('about:blank')
   await page.goto(`${app.site.origin}/`)
   await booted(page)
-  // The session and its planted key are in the store.
+  // The store contains the session with the planted key.
   assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: true }])
   assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
   assert.notEqual(await status(page), 200)

@@ -1,4 +1,4 @@
-// Destinations of tokens: first the vault's rules decide, then the policy in the worker's headers.
+// Destinations of tokens. The vault's `apis` decides first, and then the policy in the worker's headers.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -115,7 +115,7 @@ test('an enormous request head is refused without a hang', time, async () => {
   assert.equal(value.status, 200)
 })
 
-// Messages of a page that does not use the wrapper. These messages must not reveal or damage anything.
+// Malformed messages, which script of a page can send to the vault. They must not reveal or damage anything.
 const GARBAGE = [
   undefined,
   null,

@@ -1,4 +1,5 @@
-// Error messages are in a separate file. Pages without errors never load it, and no error hangs because of it.
+// Error messages are in a separate file. Pages without errors never load this file, and no error hangs if the file
+// cannot be loaded.
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -17,7 +18,7 @@ after(() => app.close())
 
 const loaded = () => app.site.requests.filter(({ path }) => path === MESSAGES).length
 
-/** Makes a call without a session, on a new page for which `route` serves the messages. */
+/** Makes a call without a session on a new page. `route` handles the page's request for the file of messages. */
 async function refused(route) {
   const page = await app.open('/empty')
   const unhandled = []
@@ -81,7 +82,7 @@ test('close() ends the session immediately without loading messages', time, asyn
     return auth.session
   })
   assert.equal(session, null)
-  // The next rejection does load the messages.
+  // The next error does load the messages.
   const { error } = await call(page, `${app.api.url}orders`)
   assert.equal(error.code, 'closed')
   assert.equal(loaded(), before + 1)

@@ -1,4 +1,4 @@
-// Failures on the way to a session: each has its own code, and no promise hangs.
+// Failures during a login. Each has its own error code, and no promise hangs.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import {
@@ -21,7 +21,7 @@ const time = { timeout: 40_000 }
 const apps = {}
 let app
 
-/** The kinds of workers, for behaviors that do not depend on them. */
+/** The kinds of workers for tests whose result does not depend on the kind. A usual run tests only one kind. */
 const KINDS = ALL ? ['shared', 'dedicated'] : ['shared']
 
 before(async () => {
@@ -45,7 +45,10 @@ async function callback(query, context, which = app) {
   return outcome
 }
 
-/** Starts a login and stays at the provider. The login's parameters are needed to make a response. */
+/**
+ * Starts a login and stays at the provider. Resolves with the page and the login's parameters, from which a test can
+ * make a response.
+ */
 async function begun(which = app) {
   const page = await which.open()
   const asked = which.ledger.until(({ type }) => type === 'authorization_request')
@@ -202,7 +205,7 @@ const DISCOVERY = {
   provider_unavailable: [
     { drop: true },
     { answer: { status: 503, body: 'Busy' } },
-    // A captive portal's page.
+    // This is the page of a captive portal.
     { answer: { body: '<!doctype html>' } },
   ],
   metadata_invalid: [json({ issuer: 1 }), json([])],
@@ -271,7 +274,7 @@ const BLOCKED = {
 
 for (const [how, block] of Object.entries(BLOCKED)) {
   test(`blocked call has a cause that names CORS and connect-src: ${how}`, time, async () => {
-    // Like most APIs, it has no CORS headers by default.
+    // Like most APIs, this server sends no CORS headers by default.
     const api = await listen({ handler: (request, response) => response.end() })
     app.setConfig({ apis: [{ url: `${api.origin}/` }] })
     const release = block([app.provider.issuer])
@@ -279,7 +282,7 @@ for (const [how, block] of Object.entries(BLOCKED)) {
     await signIn(page)
     const { error } = await call(page, `${api.origin}/orders?secret=1`)
     assert.ok(error.isTypeError)
-    // The error's message is the message of fetch.
+    // The error has the same message as an error of `fetch`.
     assert.equal(error.message, 'Failed to fetch')
     assert.match(error.cause, /CORS headers/)
     assert.match(error.cause, new RegExp(`connect-src .* does not list ${api.origin}$`))
@@ -340,7 +343,7 @@ test('timeout: nobody signs in', time, async () => {
   const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, { timeout: 1 })])
   const { error } = await page.evaluate(() => login)
   assert.equal(error.code, 'timeout')
-  // The provider's window: it closes when the user has finished or closes it.
+  // The popup stays open at the provider. It closes when the user has finished there.
   const closed = popup.waitForEvent('close')
   await giveConsent(popup)
   await closed
@@ -375,7 +378,7 @@ test(
       await page.waitForSelector('#username')
       await comeBack(page)
       assert.equal((await page.evaluate(() => login)).error.code, 'login_canceled')
-      // The page continues on a new port.
+      // The page has connected again on a new port.
       const { error } = await call(page, `${withCache.api.url}orders`)
       assert.equal(error.code, 'login_required')
     } finally {

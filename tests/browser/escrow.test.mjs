@@ -62,7 +62,7 @@ for (const kind of KINDS) {
     const app = apps[kind]
     const page = await openSignedIn(app)
     await stopServiceWorkers(page)
-    // Makes the user active, as a reload of the page does.
+    // A key press makes the user active, so the vault hands over its key.
     await untilHanded(page, () => page.keyboard.press('Shift'))
     await reload(page, app)
     assert.equal(await resumed(page), 'escrow')
@@ -139,7 +139,7 @@ test('a second tab with its own worker joins, and both refresh once', time, asyn
   )
 })
 
-/** Decrypts the database with the stored key, as a script of the page could. */
+/** Tries to decrypt the database with a key that is stored in it, as a script of the page could. */
 const openStored = () =>
   new Promise((resolve) => {
     const opening = indexedDB.open('strongroom')
@@ -212,7 +212,7 @@ const ATTEMPTS = {
   },
 }
 
-/** Requests the key from any kind of global scope. */
+/** Requests the key. `scope` is the global object of a page, frame or worker. */
 const ask = (address, init = {}, scope = globalThis) =>
   scope.fetch(address, { mode: 'same-origin', cache: 'only-if-cached', ...init }).then(
     async (response) => ({ status: response.status, length: (await response.arrayBuffer()).byteLength }),
@@ -228,7 +228,7 @@ test('only the vault gets the key', time, async (t) => {
   const { files } = app.site
   const vault = files['/auth.worker.js']
   files['/auth.worker.js'] = asking
-  // The app has a weak policy, so that no attempt fails for another reason.
+  // The app's policy is weak, so that it does not cause an attempt to fail.
   const { pageCsp } = app.site
   app.site.pageCsp = "default-src 'self'; script-src 'self' 'unsafe-eval'; worker-src 'self' blob:"
   const other = await app.open('/empty', page.context())
@@ -254,7 +254,7 @@ test('only the vault gets the key', time, async (t) => {
           active.postMessage('key')
         })
       })
-      // Only the app's own listener receives the message.
+      // Only the app's own listener in the service worker receives the message.
       assert.equal(heard, 'heard')
     })
     await t.test('a control: a worker at the vault’s own URL gets it', time, async () => {
@@ -268,13 +268,16 @@ test('only the vault gets the key', time, async (t) => {
     files['/auth.worker.js'] = vault
     app.site.pageCsp = pageCsp
   }
-  // None of the attempts has damaged the session.
+  // The attempts have not damaged the session.
   await other.close()
   await reload(page, app)
   assert.equal(await resumed(page), 'escrow')
 })
 
-/** A service worker that serves from its caches and stores what it fetches, like those of offline apps. */
+/**
+ * Code of a service worker that serves responses from its caches and stores new responses, like the service workers of
+ * offline apps.
+ */
 const CACHING = `addEventListener('fetch', (event) => {
   const { request } = event
   const fetchAndKeep = async () => {
@@ -285,7 +288,10 @@ const CACHING = `addEventListener('fetch', (event) => {
   event.respondWith(caches.match(request.url).then((found) => found ?? fetchAndKeep()))
 })`
 
-/** Starts an app with a caching service worker, in which escrow() comes first or is for another URL. */
+/**
+ * Starts an app with a caching service worker. The service worker calls `escrow()` for the worker file `vault` before
+ * it adds its own listeners.
+ */
 async function startCaching({ kind, vault = '/auth.worker.js' }) {
   const app = await start({ kind, persist: 'escrow' })
   // The service worker may connect to the same servers as the vault.
@@ -297,13 +303,13 @@ addEventListener('install', () => skipWaiting())`
   return app
 }
 
-/** Adds something to a cache. This function runs in the page. */
+/** Adds a response to a cache. This function runs in the page. */
 const plant = async ([address, body, headers = {}]) => {
   const cache = await caches.open('kept')
   await cache.put(address, new Response(body, { headers: { 'Content-Type': 'text/javascript', ...headers } }))
 }
 
-/** Resolves with the access tokens in the requests stored in caches. This function runs in the page. */
+/** Resolves with the access tokens in the requests that the cache contains. This function runs in the page. */
 const keptTokens = async () => {
   const cache = await caches.open('kept')
   const requests = await cache.keys()
@@ -316,8 +322,8 @@ addEventListener('connect', ({ ports: [port] }) => port.postMessage('ran'))
 self.postMessage?.('ran')`
 
 /**
- * Creates a worker at this URL, and returns true if it reports within this time that it is the planted one. This
- * function runs in the page.
+ * Creates a worker at this URL. Resolves with true if the worker reports within this time that it is the planted one.
+ * This function runs in the page.
  */
 const isPlanted = ([kind, address, milliseconds]) =>
   new Promise((resolve) => {
@@ -334,7 +340,7 @@ for (const kind of KINDS) {
       const page = await openSignedIn(app)
       assert.equal((await call(page, orders(app))).value.status, 200)
       assert.deepEqual(await page.evaluate(keptTokens), [])
-      // After a stop the service worker no longer knows a vault.
+      // After it was stopped, the service worker does not remember the vault.
       await stopServiceWorkers(page)
       assert.equal((await call(page, orders(app))).value.status, 200)
       assert.deepEqual(await page.evaluate(keptTokens), [])
@@ -348,7 +354,7 @@ for (const kind of KINDS) {
       await page.keyboard.press('Shift')
       await reload(page, app)
       assert.equal(await resumed(page), 'escrow')
-      // Control experiment: the service worker does serve other URLs from the cache.
+      // Control experiment: the service worker serves the file of another worker from the cache.
       await page.evaluate(plant, [`${origin}/other.worker.js`, PLANTED])
       assert.equal(await page.evaluate(isPlanted, [kind, '/other.worker.js', 20_000]), true)
     } finally {
@@ -372,7 +378,8 @@ addEventListener('install', () => skipWaiting())`
 })
 
 test('a vault accepts no key from a cache', time, async () => {
-  // This app's service worker serves a vault at another URL, and handles this vault's request like any other request.
+  // In this app, `escrow()` is called for another worker file. The service worker therefore handles this vault's
+  // request like any other request.
   const app = await startCaching({ kind: 'shared', vault: '/another.worker.js' })
   app.site.files['/sw.js'] = app.site.files['/sw.js'].replace(
     "if (request.method === 'GET')",
@@ -382,7 +389,7 @@ test('a vault accepts no key from a cache', time, async () => {
     const page = await openWithEscrow(app)
     const planted = [app.site.origin + ADDRESS, 'k'.repeat(32), { 'strongroom-escrow': '1' }]
     await page.evaluate(plant, planted)
-    // Control experiment: the service worker does serve a request that a page sends.
+    // Control experiment: the service worker serves a request of the page from the cache.
     const found = await page.evaluate(`(${ask})('${ADDRESS}')`)
     assert.deepEqual(found, { status: 200, length: 32 })
     await page.reload()
@@ -417,7 +424,7 @@ test('auth.fetch() cannot request the key', time, async () => {
     const page = await openSignedIn(app)
     const there = await call(page, app.site.origin + ADDRESS)
     assert.equal(there.error.code, 'url_not_allowed')
-    // Control experiment: the rule does cover the site.
+    // Control experiment: `apis` allows other URLs of the site.
     assert.equal((await call(page, `${app.site.origin}/empty.html`)).value.status, 200)
   } finally {
     await app.close()

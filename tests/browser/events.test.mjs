@@ -1,5 +1,5 @@
-// auth.eventSource behaves like EventSource: it reads the same events from a stream as the browser's own. It also sends
-// a token, and reconnects with a new token when the first has expired.
+// auth.eventSource behaves like EventSource: it reads the same events from a stream as the browser's own EventSource.
+// It also sends a token, and reconnects with a new token when the first token has expired.
 import assert from 'node:assert/strict'
 import { build } from 'esbuild'
 import { after, before, beforeEach, test } from 'node:test'
@@ -41,7 +41,7 @@ function prepare() {
     plain: (url, init) => new EventSource(url.replace('/v1/on/', '/open/'), init),
     vault: (url, init) => auth.eventSource(url, init),
   }
-  /** Resolves with the events before the first error, and their types. The source is closed after the error. */
+  /** Resolves with a source's events up to the first error. The source is closed after the error. */
   globalThis.watch = (source, types = []) =>
     new Promise((resolve) => {
       const said = []
@@ -61,7 +61,7 @@ function prepare() {
 
 const url = (name) => `${app.api.url}on/${name}`
 
-/** Serves a stream of these pieces at `name`, and then calls `after`. */
+/** Serves a stream at the route `name`. Sends these pieces one after the other, and then calls `after`. */
 function stream(name, pieces, after = (response) => response.end()) {
   app.api.on(name, async ({ response, request }) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
@@ -152,7 +152,7 @@ for (const [name, { text, bytes = Buffer.from(text), types = [] }] of Object.ent
   })
 }
 
-/** Responses that are not a stream, or end one. */
+/** Responses that are not an event stream, or that stop reconnecting. */
 const ANSWERS = {
   'status 204, which stops reconnecting': (response) => response.writeHead(204).end(),
   'status 205': (response) => response.writeHead(205).end(),
@@ -180,7 +180,9 @@ for (const [name, act] of Object.entries(ANSWERS)) {
   })
 }
 
-/** More of its interface: code that runs with `make` and the URL of a stream that stays open. */
+/**
+ * Other members of the interface. Each case is code that runs with `make` and with the URL of a stream that stays open.
+ */
 const INTERFACE = {
   'its constants': `(() => {
     const source = make(url)
@@ -249,7 +251,7 @@ test('it requests a stream with the token, bypassing caches', time, async () => 
   assert.equal(headers.accept, 'text/event-stream')
   assert.equal(headers['cache-control'], 'no-cache')
   assert.equal('last-event-id' in headers, false)
-  // close() frees the connection.
+  // `close()` ends the connection.
   await closed
 })
 
@@ -281,7 +283,10 @@ test('it reconnects after the stream’s delay, with the last event ID', time, a
   assert.deepEqual(sent, [undefined, 'ü1', 'ü2'])
 })
 
-/** Counts the requests of a source within 1.5 seconds. Each response is this stream and then ends. */
+/**
+ * Counts the requests of a source within 1.5 seconds. The first response is `stream`. If `then` is null, all other
+ * responses are too.
+ */
 async function timesAsked(stream, then = ({ response }) => response.destroy()) {
   let count = 0
   app.api.on('hasty', (exchange) => {
@@ -305,9 +310,9 @@ test('a delay beyond the maximum of timers is capped', time, async () => {
 
 test('retry: 0 still waits after a failure', time, async () => {
   const count = await timesAsked('retry: 0\ndata: x\n\n')
-  // Browsers repeat some requests by themselves.
+  // Browsers repeat some failed requests by themselves.
   assert.ok(count <= 5, `${count} requests`)
-  // Control experiment: while the server responds, the server's delay of 0 applies.
+  // Control experiment: if the server responds, the client reconnects after the stream's delay of 0.
   assert.ok((await timesAsked('retry: 0\ndata: x\n\n', null)) > 5)
 })
 
@@ -477,7 +482,7 @@ test('reconnections use the current token, and sockets too', time, async () => {
     short.api.on('short', ({ response, claims }) => {
       response.writeHead(200, { 'Content-Type': 'text/event-stream' })
       response.write('retry: 10\ndata: here\n\n')
-      // Like an API that ends streams when their token expires.
+      // The API ends the stream when its token expires.
       setTimeout(() => response.end(), claims.exp * 1000 - Date.now() + 50)
     })
     const said = await tab.evaluate(async (address) => {
@@ -543,7 +548,7 @@ test(
       )
       await mark(tab)
       await tab.goto(`${cached.site.origin}/empty`)
-      // Open streams are closed when the page is left, not when it comes back.
+      // Open streams are closed when the browser leaves the page, and not when it comes back.
       await Promise.all([cached.api.requests[0].closed, cached.api.sockets.at(-1).closed])
       await comeBack(tab)
       const said = await tab.evaluate(() => back)

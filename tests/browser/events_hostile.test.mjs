@@ -1,5 +1,5 @@
-// The parser of event streams, without a browser: it reads hostile streams, split anywhere, as a reference reads the
-// whole string by the standard (HTML 9.2.6).
+// Tests of the parser of event streams without a browser. The parser gets hostile streams in random chunks, and must
+// find the same events as a reference parser that reads the whole stream by the HTML standard (section 9.2.6).
 import assert from 'node:assert/strict'
 import { build } from 'esbuild'
 import { before, test } from 'node:test'
@@ -29,7 +29,7 @@ function dice(seed) {
   }
 }
 
-/** Parts of streams: fields, line ends, and bytes that are easily mistaken for either. */
+/** Parts of streams: fields, line ends, and bytes that a parser may confuse with them. */
 const PIECES = [
   'data',
   'data:',
@@ -63,17 +63,17 @@ const PIECES = [
   '1',
   'x'.repeat(300),
 ].map((text) => Buffer.from(text))
-// Incomplete characters: their first or middle bytes.
+// Bytes that are only a part of a UTF-8 character.
 const BROKEN = [[0xff], [0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x8e], [0x80], [0xef, 0xbb]].map((bytes) =>
   Buffer.from(bytes),
 )
 
-/** Parses the whole stream as HTML 9.2.6 specifies, sentence by sentence. */
+/** Parses the whole stream. The code follows HTML section 9.2.6 sentence by sentence. */
 function reference(bytes, firstId) {
   const said = []
   let [data, type, id] = ['', '', firstId]
   const text = new TextDecoder().decode(bytes)
-  // An incomplete character at the end does not end a line.
+  // Text after the last line end is not a complete line.
   const lines = text.split(/\r\n|\n|\r/)
   lines.pop()
   for (const line of lines) {
@@ -137,7 +137,8 @@ test('a control: a different parser is detected', () => {
   const bytes = new Uint8Array(Buffer.from('data: a\r\n\r\n'))
   assert.deepEqual(reference(bytes, ''), [['message', 'a', '']])
   assert.deepEqual(read([bytes.subarray(0, 8), bytes.subarray(8)], ''), [['message', 'a', '']])
-  // A parser that counts CR and LF in two chunks as two line ends would return the same here and not there.
+  // A parser that counts CR and LF as two line ends would return the same events for this stream as for the stream
+  // above.
   assert.notDeepEqual(reference(new Uint8Array(Buffer.from('data: a\r\n\rdata: b\n\n')), ''), [
     ['message', 'a\nb', ''],
   ])

@@ -1,5 +1,5 @@
-// Bad networks and bad providers, through proxies that really delay, cut and refuse: the results of calls, the survival
-// of the session, and the number of requests to the token endpoint.
+// Bad networks and bad providers. Proxies delay, cut and refuse real connections. The tests check the results of calls,
+// the survival of the session, and the number of requests to the token endpoint.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -8,7 +8,7 @@ import { createReport } from '../support/report.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Seconds during which the provider accepts a rotated refresh token again, if it does at all. */
+/** Seconds during which a provider with leeway accepts a rotated refresh token again. */
 const LEEWAY = 60
 
 /** Lifetime of an access token in seconds. */
@@ -38,7 +38,7 @@ afterEach(() => {
 const PORTAL = '<!doctype html><title>Hotel</title><p>Please accept the terms of use.'
 const OK = 200
 
-/** Signs in and waits until the access token has expired. `count` returns the number of requests since that time. */
+/** Signs in and waits until the access token has expired. `count` returns the number of token requests since then. */
 async function expired(context) {
   const page = await app.open('/', context)
   await signIn(page)
@@ -49,7 +49,7 @@ async function expired(context) {
   return { page, tokenRequests, count: () => tokenRequests().length }
 }
 
-/** Resolves with the result of a call: the status, or the error's code, or its name for errors of fetch. */
+/** Resolves with the result of a call: the status, the error's code, or for network errors the error's name. */
 const outcome = async (page, url = orders, init) => {
   const { value, error } = await call(page, url, init)
   return value?.status ?? error.code ?? error.name
@@ -57,7 +57,7 @@ const outcome = async (page, url = orders, init) => {
 
 const endReason = (page) => page.evaluate(() => auth.session === null && auth.endReason)
 
-/** Waits until the vault has refreshed the access token by itself. */
+/** Waits until the vault has refreshed the access token without a call of the page. */
 const renewed = (page) =>
   page.waitForFunction(() => auth.session?.accessTokenExpiresAt > Date.now(), null, { polling: 50 })
 
@@ -144,7 +144,7 @@ const PASSING = [
   {
     what: 'the connection is cut before the provider has the request',
     fault: { drop: true },
-    // A browser sends a request again by itself if its kept connection was closed.
+    // A browser repeats a request by itself if the connection that it reused was closed.
     requests: [2, 3],
   },
   {
@@ -162,7 +162,7 @@ const PASSING = [
   {
     what: 'a response after 4 s, time limit 8 s',
     config: { requestTimeout: 8 },
-    // A token with a lifetime of two seconds would have expired on arrival.
+    // A token with a lifetime of two seconds would already have expired when it arrives.
     lifetime: 60,
     fault: { delay: 4000, when: 'after' },
     requests: 1,
@@ -254,7 +254,7 @@ test(
   },
 )
 
-// A lost response that ends the session although nobody wants that. Only the provider can prevent this.
+// A lost response can end the session at a provider without leeway. A client cannot prevent this.
 
 const LOST = [
   { what: 'the response is lost after the rotation', fault: { drop: true, when: 'after' } },
@@ -263,7 +263,7 @@ const LOST = [
     what: 'a response after 4 s, time limit 1 s',
     fault: { delay: 4000, when: 'after' },
     config: { requestTimeout: 1 },
-    // On a slow machine the first retry may exceed the time limit, too.
+    // On a slow machine the first retry may exceed the time limit as well.
     most: 3,
   },
 ]
@@ -306,7 +306,7 @@ for (const { what, fault, came } of AT_THE_API) {
   })
 }
 
-// No network at all.
+// The provider cannot be reached.
 
 test('the provider’s port is closed, and opened again', time, async () => {
   const { page, count } = await expired()
@@ -347,7 +347,7 @@ test('offline and back: an expired token is refreshed when the device is online'
   assert.equal(count(), 1)
 })
 
-// A restarted provider with new keys replaces the first one.
+// A provider that has restarted with new keys replaces the first provider.
 
 test('a provider that restarts with new signing keys', time, async () => {
   const { page, tokenRequests } = await expired()
@@ -361,7 +361,7 @@ test('a provider that restarts with new signing keys', time, async () => {
   assert.equal(came, OK)
   assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
   assert.ok(tokenRequests().length <= 2)
-  // New keys are fetched for the new ID token, and a login is verified with them.
+  // The vault fetches the new keys for the new ID token, and verifies a later login with them.
   const keys = proxies.provider.requests.filter(({ endpoint }) => endpoint === 'jwks').length
   assert.ok(keys >= 2, `the keys were fetched ${keys} times`)
   const next = await app.open()

@@ -37,7 +37,7 @@ afterEach(() => {
   app.setConfig({})
 })
 
-/** Signs in. `count` returns the number of requests since that time. */
+/** Signs in. `count` returns the number of token requests since then. */
 async function signedIn() {
   const page = await app.open()
   assert.ok((await signIn(page)).value, 'the login')
@@ -59,7 +59,10 @@ async function over(kind) {
   await new Promise((resolve) => setTimeout(resolve, left + 1))
 }
 
-/** Returns a worker whose clocks a test sets: `wall` milliseconds ahead from the start. */
+/**
+ * Sets a worker file in which a test can set the clocks. From the start, the wall clock is ahead by `wall`
+ * milliseconds.
+ */
 const withClock = (wall, config = {}) =>
   app.setWorker(`
 import { set } from '/clock.js'
@@ -82,7 +85,7 @@ test('control: nothing runs while the device sleeps', time, async () => {
   const until = Date.now()
   wake()
   await page.waitForFunction((then) => ticks.at(-1) > then, until)
-  // Requests in flight at the stop may have completed.
+  // A timer that was due when the processes stopped may still have fired.
   const asleep = await page.evaluate(
     ([from, to]) => ticks.filter((at) => at > from + 50 && at < to).length,
     [since, until],
@@ -94,7 +97,7 @@ test('asleep past the access token’s expiry: the next call refreshes once', ti
   const { page, count } = await signedIn()
   const wake = await fallAsleep(app.browser)
   await app.ledger.accessTokenExpired()
-  // No server keeps connections to a sleeping device.
+  // Servers close connections to a sleeping device.
   for (const proxy of Object.values(proxies)) proxy.cut()
   wake()
   const calls = await Promise.all(Array.from({ length: 20 }, () => outcome(page)))
@@ -177,8 +180,8 @@ for (const [what, wall] of [
       report.add(name, [...new Set(calls)].join(), 'goes on', `${count()} for 2 expired tokens`)
       assert.deepEqual([...new Set(calls)], [200])
       assert.equal(await end(page), false)
-      // Two refreshes are expected for each expired token: one for the calls, and one before the expiry for an active
-      // user.
+      // Each of the two tokens may cause two refreshes: one for the calls, and one before the expiry because the user
+      // is active.
       assert.ok(count() <= 4, `${count()} token requests`)
     })
   }
@@ -200,7 +203,7 @@ for (const [what, wall] of [
 test('control: the worker’s clock is the one that was set', time, async () => {
   withClock(0)
   const { page } = await signedIn()
-  // The idle limit is half an hour: by this clock it is reached.
+  // The idle limit is half an hour, which has passed by this clock.
   await setClocks(page, { wall: 40 * MINUTE })
   assert.equal(await outcome(page), 'login_required')
   assert.equal(await end(page), 'idle')

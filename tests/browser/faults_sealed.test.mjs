@@ -1,5 +1,5 @@
-// Bad networks where each tab has its own vault and all share one store: one vault refreshes, and the others take its
-// tokens from the store, whatever happens to it.
+// Bad networks with several tabs, whose vaults share one store. One vault refreshes, and the other vaults take the new
+// tokens from the store, whatever happens to the first vault.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -38,7 +38,7 @@ afterEach(() => {
   Object.assign(app.provider.settings, { leewaySeconds: 0, accessTokenSeconds: LIFETIME })
 })
 
-/** Tabs of a signed-in user whose access token has expired. */
+/** Opens the tabs of a signed-in user, and waits until the access token has expired. */
 async function expired() {
   const first = await app.open()
   await signIn(first)
@@ -46,7 +46,7 @@ async function expired() {
   const tabs = [first, ...(await Promise.all(others))]
   await Promise.all(tabs.map(booted))
   await app.ledger.accessTokenExpired()
-  // Tokens issued from now on last longer, so that a second refresh is not counted.
+  // New tokens are valid for longer, so that no second refresh becomes necessary.
   app.provider.settings.accessTokenSeconds = 60
   const since = proxies.provider.requests.length
   const count = () =>

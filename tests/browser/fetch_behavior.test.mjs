@@ -1,5 +1,5 @@
-// auth.fetch and plain fetch side by side in one page. The test prints the differences, which must be exactly those in
-// docs/fetch.md.
+// Compares auth.fetch and the page's own fetch in one page. The test prints the differences, which must be exactly
+// those in docs/fetch.md.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -17,7 +17,8 @@ let app, page, addresses
 before(async () => {
   app = await startApp({ plainFetch: true, provider: { accessTokenSeconds: 3600 } })
   const nobody = `${await nowhere()}/`
-  // Another name of loopback is another origin. The vault's rules allow this origin, and the page's policy does not.
+  // Another host name for loopback is another origin. The worker's policy allows this origin, but the page's policy
+  // does not.
   const elsewhere = `${app.api.origin.replace('127.0.0.1', 'localhost')}/v1/`
   app.site.connectSrc.push(nobody, new URL(elsewhere).origin)
   app.site.pageCsp += ` ${nobody} data: blob:`
@@ -37,11 +38,11 @@ async function nowhere() {
   return server.origin
 }
 
-/** Adds the API's routes for these cases. */
+/** Adds the routes to the API that these cases need. */
 function serve(api) {
   const counts = new Map()
 
-  /** Responds as the query says; `header`: `Name: value`. */
+  /** Sends the response that the query describes. The parameter `header` has the form `Name: value`. */
   api.on('raw', async ({ request, response, url }) => {
     const asked = (name) => url.searchParams.get(name)
     if (asked('hangup')) return response.destroy()
@@ -135,7 +136,7 @@ function prepare({ token, addresses }) {
     seen: async () => Number(await (await fetches.plain(`${addresses.api}on/seen`)).text()),
     bytes: (size) => new Uint8Array(size),
   }
-  /** Limits the time of a case: a case that hangs is a difference, or a mistake in the case. */
+  /** Limits the time of a case, so that a case that hangs has a result. */
   const late = () => new Promise((resolve) => setTimeout(resolve, 10_000, 'nothing in ten seconds'))
   globalThis.run = async (code, which) => {
     const names = Object.keys(tools)

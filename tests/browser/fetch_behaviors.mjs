@@ -1,10 +1,10 @@
 /**
- * Observable behavior of `fetch`, case by case, in the groups of the web platform tests for the Fetch standard. Each
- * case is an expression that runs in the page with:
+ * Cases that show the observable behavior of `fetch`. The groups are those of the web platform tests for the Fetch
+ * standard. Each case is an expression that runs in the page and can use:
  *
  * - `fetch`: one of the two implementations
- * - `api`: a URL below which a token is required; `raw(options)` below it responds as told, `mirror` describes the
- *   request
+ * - `api`: a URL below which the API requires a token. `raw(options)` is the path of a response that `options`
+ *   describes, and the path `mirror` describes the request
  * - `site`: the page's own origin; `nobody`: an origin without a server; `elsewhere`: the API under another origin
  * - `read(response)`, `sent(response)`, `failure(promise)`, `bytes(size)`: see fetch_behavior.test.mjs
  */

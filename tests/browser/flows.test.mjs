@@ -1,4 +1,5 @@
-// The life of a session in a real browser, seen from the page and from the records of provider and API.
+// A session in a real browser from start to end. The page's view is compared with the records of the provider and the
+// API.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, beforeEach, test } from 'node:test'
@@ -90,7 +91,7 @@ test('a second tab joins without a login and without a refresh', time, async () 
   assert.deepEqual((await session(second)).claims, (await session(page)).claims)
   assert.equal((await call(second, orders)).value.status, 200)
   const grants = app.ledger.entries.slice(since).filter(({ type }) => type === 'token_request')
-  // The first tab's access token may expire during this time.
+  // The access token of the session may expire during this time, which causes a refresh.
   assert.ok(grants.every(({ grant }) => grant === 'refresh_token'))
   assert.equal(app.ledger.authorizationRequests().length, countAuthorizations(since))
 })

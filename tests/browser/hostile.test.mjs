@@ -1,5 +1,5 @@
-// Attempts to disturb the host by script of the same origin, a damaged profile or a failing platform. An attacker must
-// not achieve more than an error for its own request.
+// Script of the same origin, a damaged profile or a failing platform may disturb the vault. An attacker must achieve no
+// more than an error for its own request.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { expandMessage } from '../../pkg/dist/error-messages.js'
@@ -14,7 +14,8 @@ before(async () => {
   const options = { provider: { accessTokenSeconds: 4 } }
   const [shared, dedicated] = await Promise.all([
     startApp(options),
-    // The app's logins by redirect must be read from the store, because the page that returns has another vault.
+    // With dedicated workers, the page that returns from a login by redirect has another vault, which must read the
+    // login from the store.
     startApp({ kind: 'dedicated', ...options }),
   ])
   Object.assign(apps, { shared, dedicated })
@@ -26,9 +27,9 @@ afterEach(() => {
 
 // Storage
 
-/** Runs in a page: opens the vault's database, new or existing, and changes it. */
+/** Opens the vault's database, which may be new, and changes it. This function runs in a page. */
 const change = ({ version, upgrade, use }) => {
-  // Compiled immediately, because the page's policy forbids it later.
+  // The code is compiled now, because the page's policy forbids this in later tasks.
   const upgrading = new Function('db', upgrade ?? '')
   const using = new Function('db', `return (async () => { ${use ?? ''} })()`)
   return new Promise((resolve, reject) => {
@@ -113,7 +114,7 @@ test('a vault closes the database after use', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
   await booted(page)
-  // Opens a page that stays open, so that its worker stays alive.
+  // The navigation to the provider gets a 204, so the page stays open and its worker stays alive.
   const stay = (route) =>
     route.request().isNavigationRequest() ? route.fulfill({ status: 204 }) : route.continue()
   await page.route(`${app.provider.issuer}/**`, stay)
@@ -147,7 +148,7 @@ test('thousands of records do not prevent a login', time, async () => {
 
 // Messages
 
-/** Returns the worker file, which reports the size of the core's memory on the channel `memory`. */
+/** Returns a worker file. Its worker reports the size of the core's memory on the channel `memory`. */
 const measured = (config) => `import { vault } from '/strongroom/worker.js'
 const { Instance } = WebAssembly
 let memory
@@ -160,19 +161,19 @@ const channel = new BroadcastChannel('memory')
 channel.onmessage = () => channel.postMessage(memory.buffer.byteLength)
 vault(${JSON.stringify(config)})`
 
-/** Runs in the page: sends a message to the vault as a page would, and resolves with the answer. */
+/** Sends a message to the vault as a page would, and resolves with the response. This function runs in the page. */
 const send = async (make) => {
   const { port1, port2 } = new MessageChannel()
   create.shared().port.postMessage('strongroom', [port2])
   const answered = new Promise((resolve) => {
-    // The name of the worker's lock comes unrequested.
+    // The first message is the name of the worker's lock and not a response. It is a string.
     port1.onmessage = ({ data }) => Array.isArray(data) && resolve(JSON.parse(data[0]))
   })
   port1.postMessage(new Function(`return ${make}`)())
   return answered
 }
 
-/** Runs in the page: the size of the core's memory. */
+/** Resolves with the size of the core's memory. This function runs in the page. */
 const measure = () =>
   new Promise((resolve) => {
     const channel = new BroadcastChannel('memory')
@@ -194,7 +195,8 @@ new BroadcastChannel('entropy').onmessage = ({ target }) => {
     const channel = new BroadcastChannel('entropy')
     channel.postMessage('')
     await new Promise((resolve) => (channel.onmessage = resolve))
-    // Randomness is drawn when the metadata has arrived, in a step that only the platform waits for.
+    // The core needs random bytes when the metadata have arrived. The platform calls the core at that time, and no call
+    // of the page waits for the result.
     const outcomes = [await settle(auth.login()), await settle(auth.fetch('/'))]
     return outcomes.map(({ error }) => error.code)
   })
@@ -238,7 +240,10 @@ for (const [name, make] of Object.entries(MESSAGES)) {
   })
 }
 
-/** Runs in the page: sends a call whose body is a nested array, in which each level contains the next twice. */
+/**
+ * Sends a call whose body is a nested array, in which each level contains the next level twice. This function runs in
+ * the page.
+ */
 const sendNested = async (url) => {
   let list = []
   for (let depth = 0; depth < 28; depth++) list = [list, list]
@@ -268,8 +273,8 @@ test('a body of nested arrays is not expanded to half a gigabyte', time, async (
 // The platform
 
 /**
- * Runs before strongroom in the worker file: `fetch` throws synchronously for the API, and records the depth of the
- * call stack.
+ * Returns code that the worker imports before strongroom. For the API, `fetch` then throws synchronously and reports
+ * the depth of the call stack.
  */
 const failing = ({ api }) => `
 Error.stackTraceLimit = Infinity
@@ -297,7 +302,7 @@ vault(${JSON.stringify(app.config)})`)
   const { value } = await signInByPopup(page)
   assert.equal(value.claims.sub, 'alice')
   await app.ledger.accessTokenExpired()
-  // All calls wait for one refresh and then start at once.
+  // All calls wait for one refresh, and then start at the same time.
   const codes = await page.evaluate(async (url) => {
     const outcomes = Array.from({ length: 400 }, () => settle(auth.fetch(url)))
     return (await Promise.all(outcomes)).map(({ error }) => error?.code ?? error?.name)
@@ -309,9 +314,12 @@ vault(${JSON.stringify(app.config)})`)
   assert.equal(Math.max(...depths), Math.min(...depths))
 })
 
-// Thousands of random messages from a port of their own. The seed determines all messages.
+// A separate port sends thousands of random messages. The seed determines all messages.
 
-/** Runs in a page: says hello on another port, then sends `count` random messages. Resolves with the responses. */
+/**
+ * Sends `hello` on another port and then `count` random messages. Resolves with the responses. This function runs in a
+ * page.
+ */
 const sendAtRandom = async ({ seed, count, apiUrl }) => {
   let state = seed
   const below = (n) => {
@@ -328,7 +336,8 @@ const sendAtRandom = async ({ seed, count, apiUrl }) => {
       () => null,
       () => below(3) === 0,
       () => below(2 ** 31) - 2 ** 30,
-      // No fraction: with a fraction a page names its lock, and counts as closed when that lock is free.
+      // Fractions are left out. A page sends a fraction to name its lock, and the vault would consider the page closed
+      // when that lock is free.
       () => one([NaN, Infinity, -0, 2 ** 53, 1e300, 10n]),
       () => one(['', '\0', '\u0001!', '\ud800', '{}', 'a'.repeat(below(3000)), '[['.repeat(100)]),
       () => one([new Date(), /x/, new Error('x'), new Map([[1, 2]]), new Set([1]), new Blob(['x'])]),
@@ -338,7 +347,7 @@ const sendAtRandom = async ({ seed, count, apiUrl }) => {
       () =>
         depth > 3 ? {} : Object.fromEntries(Array.from({ length: below(4) }, (_, i) => [i, odd(depth + 1)])),
     ])()
-  // All types except those that would end the session or this port, which a page may do.
+  // All message types except those with which a page may end the session or this port.
   const types =
     'login cancel callback fetch fetch fetch socket abort active woke inspect device more x'.split(' ')
   const members = {

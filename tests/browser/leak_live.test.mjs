@@ -1,5 +1,5 @@
-// No token is in a page with sockets, wherever their token is sent, with event sources, or with a key in escrow.
-// leak.test.mjs shows that the detector works in each place.
+// No token can be found in a page that uses sockets, event sources or a key in escrow. The tests cover each place in
+// which a socket can send its token. leak.test.mjs shows that the detector works in each place.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, signIn, startApp } from '../support/app.mjs'
@@ -32,9 +32,7 @@ before(async () => {
 })
 after(() => app?.close())
 
-/**
- * Returns the tokens. The code of a redirect login arrives in the URL and has been used; leak.test.mjs searches for it.
- */
+/** Returns the secrets without authorization codes, which arrive in the URL. leak.test.mjs searches for codes. */
 const tokens = () => app.ledger.secrets().filter(({ kind }) => kind !== 'authorization_code')
 
 /** Uses a socket, and stores everything that the page can read of it. This function runs in the page. */
@@ -106,7 +104,7 @@ for (const [way, webSocket] of Object.entries(WAYS)) {
     assert.equal(await page.evaluate(converse, [live + way]), 4000)
     assert.deepEqual(search(await collect(page, log), tokens()), [])
 
-    // Control experiment: a token that an API sends is found.
+    // Control experiment: the search finds a token that an API sends in an event.
     const { value } = app.ledger.newest('access_token')
     await page.evaluate((token) => {
       globalThis.planted = new MessageEvent('message', { data: token })

@@ -1,5 +1,5 @@
-// The limits of a persisted session: a reload, a new worker or a script of the page cannot move them, and the end
-// revokes the refresh token.
+// The limits of a persisted session. A reload, a new worker or a script of the page cannot move the limits, and at the
+// session's end the vault revokes the refresh token.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
@@ -13,7 +13,10 @@ before(async () => {
 })
 after(() => app.close())
 
-/** Signs in, then reloads the page. Returns the session as reported by each of its two workers, and the page. */
+/**
+ * Signs in and reloads the page. Resolves with the page, and with the session that the first and the second worker
+ * reported.
+ */
 async function reloaded(session) {
   app.setConfig({ session: { persist: 'sealed', ...session } })
   const page = await app.open()

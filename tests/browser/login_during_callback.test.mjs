@@ -1,4 +1,5 @@
-// A route guard calls login() whenever it finds no session, even while handleCallback() is still exchanging the code.
+// A route guard calls login() when it finds no session. It may do this while handleCallback() is still exchanging the
+// code.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, giveConsent, signIn, startApp } from '../support/app.mjs'
@@ -30,7 +31,7 @@ afterEach(() => {
 
 const trips = (app) => app.ledger.authorizationRequests().length
 
-/** Makes the app's pages run `script` in the task in which they call `handleCallback()`. */
+/** Makes the app's pages run `script` immediately after they have called `handleCallback()`. */
 function guardBy(app, kind, script) {
   replaceStart(app, kind, `const finished = auth.handleCallback()\n${script}\nreturn finished`)
 }
@@ -41,11 +42,17 @@ function replaceStart(app, kind, script) {
   app.site.files['/page.js'] = pages[kind].replace(started, script)
 }
 
-/** A guard. `guarded` is the result of its login, or `null` if it saw a session. */
+/**
+ * Returns the script of a guard. The page's variable `guarded` is the result of the guard's login, or `null` if the
+ * guard found a session.
+ */
 const guard = (options) =>
   `globalThis.guarded = auth.session ? null : settle(auth.login(${JSON.stringify(options)}))`
 
-/** Opens a page whose script, by default a guard, sends its user to the provider. `made` counts the navigations. */
+/**
+ * Opens a page. Its script, by default a guard, sends the user to the provider. `made` returns the number of
+ * authorization requests.
+ */
 async function openGuarded(kind, script = guard({ returnTo: '/orders?a#b' })) {
   const app = apps[kind]
   guardBy(app, kind, script)
@@ -91,7 +98,8 @@ for (const kind of KINDS) {
   })
 }
 
-// React runs the effects of child components first: a guard's login() precedes its parent's handleCallback().
+// React runs the effects of child components first. The login() of a guard in a child therefore precedes the
+// handleCallback() of its parent.
 test('guard’s login waits for a callback that begins after it', time, async () => {
   const app = apps.shared
   replaceStart(app, 'shared', `${guard({ returnTo: '/orders' })}\nreturn auth.handleCallback()`)
@@ -147,7 +155,7 @@ test('login() of another connection waits for the callback too', time, async () 
       return other.session ? null : settle(other.login())
     })`,
   )
-  // The exchange takes long enough for the second connection to find no session.
+  // The code exchange waits until the second connection has found no session.
   const gate = deferred()
   app.provider.faults.add('token', { times: 1, hold: gate.promise })
   await giveConsent(page)
@@ -160,7 +168,10 @@ test('login() of another connection waits for the callback too', time, async () 
   await page.context().close()
 })
 
-/** Resolves with a page at the callback whose exchange the provider has not answered. `release` lets it respond. */
+/**
+ * Resolves with a page at the callback. The provider has not responded to the code exchange yet, and responds after
+ * `release()`.
+ */
 async function exchanging(config = {}) {
   const app = apps.shared
   app.setConfig(config)

@@ -13,7 +13,7 @@ before(async () => {
 after(() => app?.close())
 afterEach(() => app.setConfig({}))
 
-/** Resolves with the rejection of a login with these options. Without a rejection, the login would leave the page. */
+/** Resolves with the error of a login with these options. A login without an error would leave the page. */
 async function refusal(options) {
   const page = await app.open()
   await booted(page)

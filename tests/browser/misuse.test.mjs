@@ -1,11 +1,11 @@
-// Mistakes in wiring strongroom up: each is reported immediately, with the fix.
+// Mistakes in the use of the package. Each mistake is reported immediately, and the message tells how to fix it.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
-/** A host that is this machine, but looks to the browser like a device of the local network. */
+/** A host name of this machine that the browser treats like another device in the local network. */
 const LAN = 'lan.test'
 
 let app
@@ -62,7 +62,7 @@ test('connect() explains what its function must return', time, async () => {
   await page.context().close()
 })
 
-/** Resolves with the code and message with which a connected page's call is rejected. */
+/** Resolves with the code and message of the error of a call, on a connected page. */
 async function refusal(call) {
   const page = await app.open()
   await booted(page)
@@ -149,7 +149,10 @@ test('vault() in a page throws, and loads nothing', time, async () => {
   await page.context().close()
 })
 
-/** Console output of a page at this URL, after more seconds than any start takes. */
+/**
+ * Resolves with the console warnings of a page at this URL. The page's clock advances beyond the time after which a
+ * warning would be printed.
+ */
 async function warnings(address, script) {
   const page = await app.open('/empty')
   const logged = []
@@ -160,7 +163,7 @@ async function warnings(address, script) {
   await page.evaluate(script)
   const warned = page.waitForEvent('console', { timeout: 3000 }).catch(() => null)
   await page.clock.fastForward(10_000)
-  // Nothing has to be loaded, so the timer's function has run by now.
+  // The timer's function does not load anything, so it has already run.
   await page.evaluate(() => settle())
   return { logged, warned, page }
 }
@@ -177,7 +180,7 @@ for (const answer of ['?code=a&state=b', '?error=access_denied&state=b', '#code=
 
 for (const [name, address, script] of [
   ['without a response in the URL', '?code=a', () => {}],
-  // No login of the vault: `handleCallback()` leaves these parameters to other code.
+  // These parameters do not belong to a login of the vault, so `handleCallback()` leaves them to other code.
   ['after handleCallback()', '?code=a&state=b', () => auth.handleCallback().catch(() => {})],
 ]) {
   test(`${name} there is no warning`, time, async () => {

@@ -1,5 +1,5 @@
-// auth.fetch behaves like fetch: each row runs in one page with plain fetch, which is given the vault's token, and with
-// auth.fetch. The page must see the same.
+// auth.fetch behaves like fetch. Each row runs in one page with the page's own fetch, which gets the vault's token from
+// the test, and with auth.fetch. The results must be the same.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { signIn, startApp } from '../support/app.mjs'
@@ -30,7 +30,7 @@ async function nowhere() {
   return server.origin
 }
 
-/** Runs in the page: the two fetches, and functions that describe a response. */
+/** Defines the two fetch functions, and functions that describe a response. This function runs in the page. */
 function prepare(token) {
   globalThis.fetches = {
     async plain(input, init) {
@@ -38,7 +38,7 @@ function prepare(token) {
       request.headers.set('authorization', `Bearer ${token}`)
       return fetch(request)
     },
-    // Called without `auth` as its receiver: it is bound.
+    // `auth.fetch` is bound, so it can be called without `auth`.
     vault: auth.fetch,
   }
   globalThis.head = (response) => ({
@@ -55,8 +55,8 @@ function prepare(token) {
     bodyUsed: response.bodyUsed,
   })
   globalThis.look = async (response) => ({ ...head(response), text: await response.text() })
-  // Chromium's pages send headers that name the browser; its shared workers do not. The vault's calls bypass the HTTP
-  // cache with headers: see docs/fetch.md.
+  // Two groups of headers differ. Chromium's pages send headers that name the browser, and its shared workers do not.
+  // The vault's calls have headers that bypass the HTTP cache (docs/fetch.md).
   globalThis.echo = async (response) => {
     const seen = await response.json()
     return {
@@ -64,7 +64,7 @@ function prepare(token) {
       headers: seen.headers.filter((name) => !/^(sec-ch-ua.*|cache-control|pragma)$/.test(name)),
     }
   }
-  // By the Fetch standard these responses have no body. Chromium returns an empty body.
+  // By the Fetch standard, the body of these responses is null. Chromium returns an empty body.
   globalThis.empty = async (response) => ({ ...(await look(response)), body: undefined })
   globalThis.failure = async (promise) => {
     try {
@@ -96,7 +96,7 @@ function prepare(token) {
 
 const post = (body, more = '') => `{ method: 'POST', body: ${body}, ${more} }`
 
-/** Rows: a name, and an expression that runs in the page with `fetch` and the URLs. */
+/** The rows of the comparison. Each has a name, and an expression that runs in the page with `fetch` and the URLs. */
 const rows = {
   'GET of JSON': `look(await fetch(api + 'orders'))`,
   'a query is kept, a fragment is not sent': `echo(await fetch(api + 'echo?a=1&a=2&b=%20#part'))`,

@@ -1,5 +1,5 @@
-// Logins by popup need no opener, so no Cross-Origin-Opener-Policy breaks one. If a user closes the popup, the login is
-// canceled, as far as a page can detect it.
+// A login by popup does not need `window.opener`, so a Cross-Origin-Opener-Policy cannot break the login. If a user
+// closes the popup and the page can detect this, the login is canceled.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent, signInByPopup, startApp } from '../support/app.mjs'
@@ -27,14 +27,14 @@ afterEach(() => {
   }
 })
 
-/** Serves the app's pages with more headers until the returned function is called. */
+/** Serves the app's pages with additional headers until the returned function is called. */
 const serve = ({ site }, headers) => site.override('/index.html', { headers })
 
-/** Opens a page and starts a login there with a click. Resolves with page and popup. */
+/** Opens a page and starts a login by popup with a click. Resolves with the page and the popup. */
 async function openPopup(app, options) {
   const page = await app.open()
   await booted(page)
-  // The popup's state as the page itself sees it.
+  // Stores the popup's window object, so that a test can read `popup.closed` in the page.
   await page.evaluate(() => {
     const { open } = window
     window.open = (...args) => (globalThis.popup = open(...args))
@@ -62,7 +62,7 @@ for (const kind of Object.keys(KINDS)) {
       try {
         const { page, popup } = await openPopup(app)
         await popup.waitForSelector('#username')
-        // From now on the popup looks closed, although the user is about to sign in.
+        // Because of the policy, the page now sees `popup.closed`, although the user is about to sign in.
         await looksClosed(page)
         const closed = popup.waitForEvent('close')
         await giveConsent(popup)
@@ -106,7 +106,7 @@ for (const kind of Object.keys(KINDS)) {
       await popup.waitForSelector('#username')
       await popup.close()
       await looksClosed(page)
-      // Another login can start in the meantime.
+      // Another login can start although the first login is still pending.
       const { value } = await signInByPopup(page)
       assert.equal(value.claims.sub, 'alice')
     },
@@ -125,7 +125,7 @@ test('detectClose with a separating policy mistakes a login for a closed popup',
   const app = apps['a shared worker']
   app.provider.settings.headers = ISOLATING
   const { page } = await openPopup(app, { detectClose: true })
-  // The reason why it is not the default.
+  // Because of this error, `detectClose` is not the default.
   assert.equal((await outcome(page)).error.code, 'login_canceled')
 })
 

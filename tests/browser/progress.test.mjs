@@ -1,4 +1,4 @@
-// onProgress reports the bytes that arrived and that were sent, without changing the data.
+// onProgress reports the numbers of received and sent bytes, without changing the data.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { gzipSync } from 'node:zlib'

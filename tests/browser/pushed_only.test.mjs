@@ -1,4 +1,5 @@
-// A provider that accepts only pushed requests (RFC 9126 5), and tabs without a common vault.
+// Tests with a provider that accepts only pushed requests (RFC 9126 section 5), and with tabs that each have their own
+// vault.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, signInByPopup, startApp } from '../support/app.mjs'

@@ -1,5 +1,5 @@
-// An API that sends back the token of its request: the page does not get the token. The detector of the leak test
-// checks what a page received, and finds the token if a rule lets it through.
+// If an API sends back the token of its request, the page does not get the token. The detector of the leak test
+// searches everything that a page received. It finds the token if an `apis` entry allows reflection.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { sendJson, sha256 } from '../support/responses.mjs'
@@ -172,7 +172,7 @@ test('a session continues after a token was reflected', time, async () => {
   assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
 })
 
-/** Starts another app with these rules. */
+/** Opens a page of the app with these `apis`, and signs in. */
 async function withRules(apis) {
   app.setConfig({ apis })
   const other = await app.open()

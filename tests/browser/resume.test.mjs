@@ -1,5 +1,5 @@
-// Resuming a session: `connect()` reports where the session was found, and if told to, finds one without the user,
-// once.
+// `connect()` reports where it found a session. With the option `resume`, it also tries once to get a session from the
+// provider without the user.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn as signInOn, signInByPopup, startApp, waitUntil } from '../support/app.mjs'
@@ -45,25 +45,25 @@ const session = (page) => page.evaluate(() => auth.session)
 /** Returns the number of authorization requests at the provider. */
 const trips = (app) => app.ledger.authorizationRequests().length
 
-/** Reloads the app: the only tab's worker ends with the page. */
+/** Opens the app again. The worker of the only tab ends in between. */
 async function reload(page, app, path = '/') {
   await page.goto('about:blank')
   await page.goto(app.site.origin + path)
 }
 
-/** Waits until the page in which `connect()` resolves has started. The tab may navigate to the provider before that. */
+/** Waits until `connect()` has resolved. The tab may navigate to the provider and back before that. */
 const settled = (page) => page.waitForFunction(() => globalThis.auth, null, { polling: 20 })
 
 /** Waits until the page has a session. */
 const signedIn = (page) => page.waitForFunction(() => globalThis.auth?.session, null, { polling: 20 })
 
-/** Signs in on a page that may be at the provider already. */
+/** Signs in on a page that may first navigate to the provider and back. */
 async function signIn(page) {
   await settled(page)
   return signInOn(page)
 }
 
-/** Forgets the previous attempt. */
+/** Makes the page forget its previous attempt to resume. */
 const forgetAttempt = (page) => page.evaluate(() => sessionStorage.clear())
 
 test('resumed: null without a session, and after a login', time, async () => {
@@ -111,7 +111,7 @@ for (const kind of ['redirect', 'dedicated']) {
     assert.equal(page.url(), app.site.origin + path)
     assert.equal(trips(app) - before, 1)
     assert.equal((await call(page, orders(app))).value.status, 200)
-    // The navigation has left no history entry: one for the app, none for the provider.
+    // The history has one new entry for the app, and no entry for the provider.
     assert.equal(await page.evaluate(() => history.length), entries + 1)
   })
 }
@@ -125,7 +125,7 @@ test('redirect: one attempt without a session at the provider', time, async () =
   assert.equal(await session(page), null)
   assert.equal(await resumed(page), null)
   assert.equal(page.url(), `${app.site.origin}/#here`)
-  // The page is loaded several times.
+  // Further loads of the page cause no further attempt.
   for (let n = 0; n < 4; n++) {
     await reload(page, app)
     assert.deepEqual(await booted(page), { value: null })
@@ -134,8 +134,8 @@ test('redirect: one attempt without a session at the provider', time, async () =
 })
 
 /**
- * Resolves with the number of attempts of an app that reloads itself at each start, eight times, and never finds a
- * session.
+ * Resolves with the number of attempts of an app that reloads itself eight times, and never finds a session.
+ * `forgetting` is code that runs before each reload.
  */
 async function tripsInCircle(forgetting = '') {
   const app = apps.redirect
@@ -144,7 +144,7 @@ async function tripsInCircle(forgetting = '') {
   await forgetAttempt(page)
   const before = trips(app)
   const usual = app.site.files['/page.js']
-  // The worker and its session end with each page.
+  // The worker ends with each page, and its session with it.
   app.site.files['/page.js'] = `${usual}
 boot.then(() => {
   const loads = Number(new URLSearchParams(location.search).get('loads') ?? 0)
@@ -166,7 +166,7 @@ test('redirect: an app that reloads itself makes one attempt', time, async () =>
 })
 
 test('redirect: an app that also clears sessionStorage makes a few', time, async () => {
-  // Plus one from before anyone had signed in.
+  // The first attempt was made before the user signed in, so one is added.
   assert.equal((await tripsInCircle('sessionStorage.clear()')) + 1, 6)
 })
 
@@ -235,7 +235,7 @@ test('redirect: no attempt after a logout until the user signs in', time, async 
   assert.equal(await session(other), null)
   assert.equal(trips(app) - before, 0)
   await page.close()
-  // The provider knows the user and asks nothing.
+  // The user has a session at the provider, so the provider shows no page.
   await other.evaluate(() => void auth.login())
   await signedIn(other)
   await forgetAttempt(other)
@@ -272,7 +272,7 @@ test('redirect: no attempt after a logout in another tab', time, async () => {
   // Control experiment: an attempt is allowed after a login.
   await page.evaluate(() => void auth.login())
   await signedIn(page)
-  // The other tab still shows why its own session ended, and must not count that as a new end.
+  // The other tab still has the reason for the end of its own session, and must not treat it as a new end.
   await other.waitForFunction(() => auth.elsewhere)
   await forgetAttempt(page)
   await reload(page, app)
@@ -292,7 +292,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 60 } })})`)
   const page = await app.open()
   await signIn(page)
   await page.evaluate(() => new BroadcastChannel('late').postMessage(0))
-  // Each call makes the vault check the time.
+  // Each call of `inspect()` makes the vault check the time.
   const isIdle = () => settle(auth.inspect()).then(() => auth.endReason === 'idle')
   await waitUntil(page, isIdle)
   const before = trips(app)
@@ -370,7 +370,7 @@ test('iframe: the page starts if the provider forbids frames', time, async () =>
   assert.deepEqual(await booted(page), { value: null })
   assert.equal(await session(page), null)
   assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
-  // The page still works.
+  // The page can still sign in.
   assert.equal((await signInByPopup(page)).value.claims.sub, 'alice')
 })
 

@@ -30,7 +30,10 @@ const status = async (page, app) => (await call(page, orders(app))).value?.statu
 const signedIn = (page, is = true) =>
   page.waitForFunction((wanted) => !!auth.session === wanted, is, { polling: 20 })
 
-/** Everything in the vault's database, as text. A key is described by its extractability. */
+/**
+ * Resolves with everything in the vault's database, as text. Keys are described by their extractability. This function
+ * runs in the page.
+ */
 const stored = () =>
   new Promise((resolve) => {
     const opening = indexedDB.open('strongroom')
@@ -153,7 +156,7 @@ test('four tabs with a worker each refresh once', time, async () => {
   assert.equal(app.ledger.generation(), 2)
 })
 
-/** This function runs in the page. */
+/** Resolves with true if a vault waits for the session's lock. This function runs in the page. */
 const waitsForSession = async () =>
   (await navigator.locks.query()).pending.some(({ name }) => name.startsWith('session '))
 
@@ -224,7 +227,7 @@ test('storage_lost: the stored session cannot be decrypted', time, async () => {
 
 test('without locks, logins and logouts complete immediately', time, async () => {
   const app = apps.dedicated
-  // Timers never fire in this worker, so anything that waits for a time limit hangs.
+  // Timers never fire in this worker. A login or logout that waits for a time limit would therefore hang.
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 const { request } = LockManager.prototype
 let asked = 0
@@ -254,7 +257,7 @@ test('with a full disk the session continues, and kept is false', time, async ()
   const { origin } = app.site
   const page = await app.open('/empty')
   const devtools = await page.context().newCDPSession(page)
-  // The quota is set before the browser has determined the available space.
+  // The quota must be set before the browser determines the available space.
   await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1 })
   await page.goto(`${origin}/`)
   await signInByPopup(page)

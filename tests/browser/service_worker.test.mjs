@@ -1,5 +1,5 @@
-// A service worker of the origin would see the vault's requests and their responses. Script in the page cannot register
-// one: the page's policy forbids it, and the site serves none.
+// A service worker of the origin would see the vault's requests and responses. Script in the page cannot register a
+// service worker, because the page's policy forbids it and the site serves no file for it.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { launchBrowser } from '../support/browser.mjs'
@@ -18,8 +18,8 @@ before(async () => {
 after(() => Promise.all([demo?.close(), browser?.close()]))
 
 /**
- * Resolves with the result of registering a service worker, the directives that blocked it, and the requests to the
- * site.
+ * Tries to register a service worker. Resolves with the result, the directives that blocked the registration, and the
+ * requests to the site.
  */
 async function register({ path, pageCsp }) {
   const { site } = demo

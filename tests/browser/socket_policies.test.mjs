@@ -1,5 +1,5 @@
-// Sockets that the worker's own Content-Security-Policy blocks or reports: the page is told, and no report contains the
-// access token.
+// The worker's own Content-Security-Policy may block or report sockets. The page is told of this, and no report
+// contains the access token.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
@@ -18,7 +18,7 @@ const WORKER = '/auth.worker.js'
 
 let app, reports, live
 
-/** Headers of the worker file: sockets to the API are blocked, or only reported. */
+/** Headers of the worker file with which sockets to the API are blocked, or only reported. */
 const POLICIES = {
   enforced: () => ({ 'Content-Security-Policy': policy() }),
   'report-only': () => ({
@@ -44,7 +44,7 @@ beforeEach(() => {
 })
 afterEach(() => app.site.override(WORKER, {}))
 
-/** Resolves with a page with a session, whose worker has this policy. */
+/** Resolves with a signed-in page whose worker file has these headers. */
 async function under(headers, webSocket) {
   app.site.override(WORKER, { headers })
   app.setConfig({ apis: [{ url: app.api.url, webSocket }] })
@@ -114,7 +114,7 @@ test('a probe is closed after any response', time, async () => {
         kept.onopen = () => resolve('open')
         kept.onclose = ({ code }) => resolve(code)
       }),
-    // Accepts every handshake.
+    // The server accepts a handshake without a token at this URL.
     `${live}message`,
   )
   assert.equal(opened, 'open')

@@ -1,5 +1,6 @@
-// auth.webSocket behaves like WebSocket: each row runs in one page with the page's own WebSocket, which is given the
-// vault's token, and with the vault's. The page must see the same, and must not see the token.
+// auth.webSocket behaves like WebSocket. Each row runs in one page with the page's own WebSocket, which gets the
+// vault's token from the test, and with auth.webSocket. The results must be the same, and the page must not see the
+// token.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, signIn, signInByPopup, startApp } from '../support/app.mjs'
@@ -35,7 +36,7 @@ beforeEach(() => {
   app.api.sockets.length = 0
 })
 
-/** Returns the usual rule, plus sockets below `/v1/live/` and at an origin without a server. */
+/** Returns `apis` that also allows sockets below `/v1/live/` and at an origin without a server. */
 function rules() {
   const http = live.replace('ws', 'http')
   return [
@@ -46,8 +47,8 @@ function rules() {
 }
 
 /**
- * Returns the sockets that reached the API with a valid token. If the token is in the query, the URL is first tried
- * without it.
+ * Returns the sockets that reached the API with a valid token. If the token is in the query, the vault first tries the
+ * URL without the token, and that handshake is left out.
  */
 const admitted = () => app.api.sockets.filter(({ claims }) => claims)
 
@@ -58,7 +59,7 @@ async function nowhere() {
   return server.origin
 }
 
-/** Runs in the page: the two ways to create a socket, and a record of its events. */
+/** Defines the two ways to create a socket, and functions that record its events. This function runs in the page. */
 function prepare() {
   globalThis.make = {
     plain: (token) => (url, protocols) => {
@@ -74,7 +75,9 @@ function prepare() {
     const bytes = new Uint8Array(data instanceof Blob ? await data.arrayBuffer() : data)
     return `${kind} ${bytes.length > 20 ? `${bytes.length} bytes` : bytes.join()}`
   }
-  /** The events of a socket, in order, until it has closed or `enough` messages have arrived. */
+  /**
+   * Resolves with the events of a socket in order. Ends when the socket has closed or `enough` messages have arrived.
+   */
   globalThis.watch = (socket, enough = Infinity) => {
     const said = []
     return new Promise((resolve) => {
@@ -106,12 +109,15 @@ function prepare() {
       return [error.name, error instanceof DOMException, error.code]
     }
   }
-  /** Waits for an event of this type. */
+  /** Resolves with the next event of this type. */
   globalThis.when = (socket, type) =>
     new Promise((resolve) => socket.addEventListener(type, resolve, { once: true }))
 }
 
-/** Rows: a name, and an expression that runs in the page with `make`, the URL, and a URL without a server. */
+/**
+ * Returns a row's expression, which runs in the page. It sends data with the expression `send`, and resolves with the
+ * echo.
+ */
 const echo = (send, before = '') => `(async () => {
   const socket = await opened(make(url))
   ${before}
@@ -296,7 +302,7 @@ for (const [name, code] of Object.entries(ROWS)) {
   })
 }
 
-/** Rows in which the server acts on each socket. */
+/** Rows in which the server acts on each socket after it has opened. */
 const SERVED = {
   'the server closes': ({ socket }) => socket.close(4321, 'grüße'),
   'the server closes without a code': ({ socket }) => socket.close(),
@@ -330,7 +336,7 @@ test('its url is the page’s, without the token', time, async () => {
   assert.match(path, /\?a=1&access_token=ey/)
 })
 
-/** Resolves with a page with its own vault, whose rule has this `webSocket`. */
+/** Resolves with a signed-in page that has its own vault. The API's entry in `apis` has this `webSocket`. */
 async function withRule(webSocket, more = {}) {
   app.setConfig({ apis: [{ url: app.api.url, webSocket }], ...more })
   const context = await app.browser.newContext()
@@ -376,7 +382,7 @@ test('a chosen sub-protocol with the token is hidden from the page', time, async
   }, `${live}protocol?choose=token`)
   assert.equal(outcome[0], '')
   const [{ socket, protocols }] = admitted()
-  // Control experiment: the server really chose the sub-protocol with the token.
+  // Control experiment: the server really chose the sub-protocol that contains the token.
   assert.match(socket.protocol, /^bearer\.ey/)
   assert.deepEqual([protocols[0], protocols.length], ['chat', 2])
   const secrets = [{ kind: 'access_token', value: app.ledger.newest('access_token').value }]
@@ -542,14 +548,20 @@ test('an invalid URL, and invalid sub-protocols', time, async () => {
   assert.deepEqual(failed, ['SyntaxError', 'SyntaxError', 'SyntaxError'])
 })
 
-/** A few bytes whose string form takes half a gigabyte: each array contains the next twice. */
+/**
+ * An array of arrays, each of which contains the next array twice. The array takes few bytes, but its string would take
+ * half a gigabyte.
+ */
 const NESTED = `(() => {
   let list = []
   for (let depth = 0; depth < 28; depth++) list = [list, list]
   return list
 })()`
 
-/** Data that a page may send on a socket's port but its wrapper would not. The code creates the data. */
+/**
+ * Code that creates data which script of a page may send on a socket's port. The package itself would never send such
+ * data.
+ */
 const GARBAGE = {
   nothing: 'undefined',
   null: 'null',
@@ -567,7 +579,7 @@ const GARBAGE = {
   'nested arrays with a size': `[Object.assign(${NESTED}, { size: 1, byteLength: 1 })]`,
   'a code made of arrays': `{ code: ${NESTED} }`,
   'a reason made of arrays': `{ code: 4000, reason: ${NESTED} }`,
-  // The platform would convert each view to a valid value.
+  // The platform would convert each of these views to a valid value.
   'a code that is a view of a buffer': '{ code: Uint16Array.of(4000) }',
   'a reason that is a view of a buffer': '{ code: 4000, reason: new Uint8Array(4) }',
   'an invalid code': "{ code: 'x', reason: {} }",
@@ -575,9 +587,12 @@ const GARBAGE = {
   'a reason that is too long': "{ code: 4000, reason: 'x'.repeat(1000) }",
 }
 
-/** Runs in a page: a socket on its own port, which is `payload`. Resolves with the messages it gets. */
+/**
+ * Opens a socket without the package, and sends `garbage` on the socket's port. If `payload` is not `port`, it is sent
+ * in place of the port. Resolves with the messages that the page gets. This function runs in a page.
+ */
 const raw = async ({ url, garbage, payload = 'port' }) => {
-  // Compiled immediately, because the page's policy forbids it later.
+  // The code is compiled now, because the page's policy forbids this in later tasks.
   const make = new Function(`return ${payload === 'port' ? garbage : payload}`)
   const { port1, port2 } = new MessageChannel()
   const own = new MessageChannel()
@@ -587,7 +602,7 @@ const raw = async ({ url, garbage, payload = 'port' }) => {
     port1.onmessage = ({ data: [text] }) =>
       text[0] === '{' && JSON.parse(text).id === 7 && resolve(JSON.parse(text))
     own.port1.onmessage = ({ data }) => {
-      // Data that did not close the socket: the server echoes it.
+      // The data did not close the socket, and this is the server's echo.
       if (Array.isArray(data)) return
       heard.push(typeof data === 'object' ? data?.code : JSON.parse(data).t)
       if (typeof data === 'object') return resolve(heard)

@@ -1,5 +1,5 @@
-// An API that demands another authentication (RFC 9470) or more scope (RFC 6750 3.1): the page is told which login
-// would satisfy it, and after the user has done that, the request is sent again.
+// An API may demand another authentication (RFC 9470) or more scope (RFC 6750 section 3.1). The page is told which
+// login satisfies the API. After this login, the request is sent again.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, beforeEach, test } from 'node:test'
@@ -38,7 +38,7 @@ beforeEach(() => {
 const url = () => `${app.api.url}on/guarded`
 const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
 
-/** Calls the API, stores the error, and returns the login that it offers. */
+/** Calls the API, stores the error in the page, and resolves with the login that the error offers. */
 const refused = (page, init) =>
   page.evaluate(
     async ([address, options]) => {
@@ -52,7 +52,7 @@ const refused = (page, init) =>
     [url(), init],
   )
 
-/** Starts the offered login by a click, as a person would. */
+/** Starts the offered login by a click. */
 const stepUp = async (page) => {
   await page.evaluate(() => {
     const button = document.createElement('button')

@@ -1,5 +1,5 @@
-// Bodies of any size: unread data stays with the server, canceled data is stopped there, and a repeat after a 401 sends
-// the same body.
+// Bodies of any size. The server does not send data that the page does not read, and stops when the page cancels. A
+// request that is repeated after a 401 has the same body.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,12 +7,12 @@ import { booted, call, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 90_000 }
 const MB = 1024 * 1024
-/** Far less than a body, and more than the kernel's and the browser's buffers hold. */
+/** A number of bytes that is far less than a body, and more than the buffers of the kernel and the browser hold. */
 const MOST = 64 * MB
 const BLOCK = Buffer.alloc(64 * 1024, 'endless ')
 
 let app, page
-/** The last endless response: the bytes that the network has taken of it. */
+/** The last endless response. `taken()` returns the number of its bytes that the network has accepted. */
 let flow
 
 before(async () => {
@@ -24,7 +24,7 @@ before(async () => {
 after(() => app?.close())
 beforeEach(() => app.api.clear())
 
-/** Writes as long as the network accepts data. */
+/** Sends a response without an end. Writes as long as the network accepts data. */
 function endless({ response, entry }) {
   const { socket } = response
   const before = socket.bytesWritten
@@ -37,7 +37,9 @@ function endless({ response, entry }) {
   write()
 }
 
-/** Waits until the network has taken nothing for a second. Returns the number of bytes it has taken. */
+/**
+ * Waits until the network has accepted no data for a second. Resolves with the number of bytes that it has accepted.
+ */
 async function stalled() {
   for (let before = -1; ;) {
     const taken = flow.taken()
@@ -49,7 +51,7 @@ async function stalled() {
 
 const url = () => `${app.api.url}on/endless`
 
-/** Runs in the page: reads this many bytes with the reader `held`. */
+/** Reads this many bytes in the page, with the page's reader `held`. */
 const read = (size) =>
   page.evaluate(async (wanted) => {
     let seen = 0
@@ -65,7 +67,7 @@ test('a stalled reader stops the server after a bounded amount', time, async (t)
   const first = await stalled()
   assert.ok(first < MOST, `${first} bytes were taken although nothing was read`)
 
-  // Control experiment: the body continues while it is read, at any size.
+  // Control experiment: while the page reads, the body continues beyond the size of all buffers.
   const seen = await read(256 * MB)
   const second = await stalled()
   assert.ok(seen >= 256 * MB && second >= seen)
@@ -160,7 +162,7 @@ const ENDS = {
   'a page that is closed': async () => (await other()).close(),
 }
 
-/** Opens another tab, which reads its bodies. */
+/** Opens another tab with the same vault. This tab reads the bodies of its responses. */
 async function other() {
   const tab = await app.open('/', page.context())
   await booted(tab)

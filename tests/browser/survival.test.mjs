@@ -1,4 +1,4 @@
-// Events that a session survives, by the vault's setup: the tables of docs/sessions.md, generated from observations.
+// Tests which events a session survives, for each setup of the vault. The results are the tables of docs/sessions.md.
 // `UPDATE_DOCS=1 TEST_ALL=1` writes the tables to the document.
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -21,8 +21,8 @@ const escrow = { session: { persist: 'escrow' } }
 const orders = (app) => `${app.api.url}orders`
 
 /**
- * The columns. Each column is a separate app. `isUsual`: the usual run observes this column, so that it has each kind
- * of storage and each kind of worker.
+ * The columns of the table, each with its own app. A usual run tests only the columns with `isUsual`, which cover each
+ * kind of storage and each kind of worker.
  */
 const SETUPS = [
   { name: 'memory, `SharedWorker`', isUsual: true, extendedLifetime: false },
@@ -44,7 +44,7 @@ const leaveAndReturn = async ({ app, page }) => {
   return page
 }
 
-/** Leaves a tab while the token endpoint, which has rotated the token, is about to respond. */
+/** Leaves the page when the token endpoint has rotated the refresh token but has not responded yet. */
 const leaveDuringRefresh = (leewaySeconds) => async (scene) => {
   const { app, page } = scene
   Object.assign(app.provider.settings, { leewaySeconds })
@@ -60,11 +60,12 @@ const leaveDuringRefresh = (leewaySeconds) => async (scene) => {
 }
 
 /**
- * The rows: events of a signed-in user's only tab. Each event resolves with the page to check afterwards.
+ * The rows of the table. Each row is an event in the only tab of a signed-in user. `happen` resolves with the page in
+ * which the session is then checked.
  *
  * @type {{ what: string, cached?: boolean, lifetime?: number, happen: (scene: object) => Promise<object> }[]} `cached`:
- *   true if the browser may keep pages that are left in its back-forward cache, which keeps their workers alive as well.
- *   `lifetime`: of an access token, in seconds.
+ *   true if the browser may use its back-forward cache, which also keeps the workers of its pages alive. `lifetime`:
+ *   the lifetime of an access token in seconds.
  */
 const EVENTS = [
   { what: 'another tab is opened', happen: openAnew },
@@ -80,7 +81,7 @@ const EVENTS = [
   {
     what: 'the only tab is closed, and the app opened again',
     async happen(scene) {
-      // The browser session stays alive in a tab with another page.
+      // The browser session stays alive, because another tab is open.
       await scene.page.context().newPage()
       await scene.page.close()
       return openAnew(scene)
@@ -153,7 +154,7 @@ const observed = SETUPS.filter(({ isUsual }) => ALL || isUsual)
 for (const { name, ...options } of observed) {
   test(`${name}: what a session survives`, time, async () => {
     // A page in the back-forward cache keeps its worker alive, but no page can rely on that. The cache is therefore
-    // off, as is the driver's default, except in the tests about the cache.
+    // disabled, which is also Playwright's default, except in the tests of the cache.
     const apps = new Map()
     for (const cached of [false, true]) {
       const app = await startApp({ proxied: true, launch: cached ? WITH_CACHE : {}, ...options })

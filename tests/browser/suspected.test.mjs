@@ -1,6 +1,6 @@
-// A provider whose error responses have no CORS headers: the browser hides its `invalid_grant`. The session becomes
-// suspected only for this reason; other failures that look alike to a page count as outages. Minutes pass on the
-// worker's clocks.
+// Some providers send error responses without CORS headers, so the browser hides `invalid_grant` from the vault. The
+// vault then suspects that the session has ended. Other failures that look the same to the vault must count as outages.
+// Minutes pass only on the worker's clocks.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { call, signIn, startApp } from '../support/app.mjs'
@@ -8,9 +8,9 @@ import { CLOCK, setClocks, setOffline } from '../support/device.mjs'
 
 const time = { timeout: 60_000 }
 const SECOND = 1000
-/** Longer than any wait between two attempts, until the session is suspected. */
+/** A time that is longer than any wait between two attempts, as long as the session is not suspected. */
 const LONG_WAIT = 80 * SECOND
-/** Longer than the interval between attempts for a suspected session. */
+/** A time that is longer than the wait between two attempts for a suspected session. */
 const SUSPECTED_WAIT = 310 * SECOND
 
 let app
@@ -29,7 +29,7 @@ afterEach(() => {
   Object.assign(app.provider.settings, { areAccountsBlocked: false, headers: {} })
 })
 
-/** Signs in and waits until the access token has expired, in a worker whose clocks this sets. */
+/** Signs in and waits until the access token has expired. The test can set the clocks of the worker. */
 async function expired({ first = '' } = {}) {
   app.setWorker(`
 import '/clock.js'
@@ -48,7 +48,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 7200, absolute: 36_000 
     page,
     attempts: () => requests('token').length,
     probes: () => requests('discovery'),
-    /** Lets this much time pass. */
+    /** Lets this many milliseconds pass on the worker's clocks. */
     async advance(millis) {
       ahead += millis
       await setClocks(page, { wall: ahead, monotonic: ahead })
@@ -56,7 +56,10 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 7200, absolute: 36_000 
   }
 }
 
-/** Makes the provider reject each refresh with a real `invalid_grant` that no page may read. */
+/**
+ * Makes the provider reject each refresh with a real `invalid_grant`, without the CORS headers that would let a page
+ * read it.
+ */
 function refuseHidden() {
   app.provider.settings.areAccountsBlocked = true
   proxy.faults.add('token', { times: Infinity, hideErrors: true })
@@ -69,7 +72,7 @@ const outcome = async (page) => {
 
 const state = (page) => page.evaluate(() => auth.session?.state)
 
-/** Resolves when each attempt was followed by a probe that has ended. */
+/** Resolves when each attempt was followed by a probe, and all probes have ended. */
 async function probed({ attempts, probes }) {
   const deadline = Date.now() + 10 * SECOND
   while (probes().length < attempts()) {
@@ -79,7 +82,7 @@ async function probed({ attempts, probes }) {
   await Promise.all(probes().map(({ closed }) => closed))
 }
 
-/** Calls for ten minutes and many attempts, during which the session must not become suspected. */
+/** Calls for ten minutes, which causes many attempts. Asserts that the session does not become suspected. */
 async function staysActive({ page, advance }) {
   for (let n = 0; n < 8; n++) {
     assert.equal(await outcome(page), 'provider_unavailable')
@@ -88,7 +91,7 @@ async function staysActive({ page, advance }) {
   }
 }
 
-/** Ends the fault, and asserts that after this wait a call succeeds with the stored refresh token. */
+/** Ends the fault. Asserts that after this wait a call succeeds, with the same refresh token as before. */
 async function recovers({ page, advance }, wait = SUSPECTED_WAIT) {
   proxy.faults.clear()
   app.provider.settings.areAccountsBlocked = false
@@ -106,7 +109,7 @@ test('hidden refusals over two minutes require interaction', time, async () => {
   refuseHidden()
   assert.equal(await outcome(page), 'provider_unavailable')
   assert.equal(attempts(), 3)
-  // Five attempts and more, but within two minutes.
+  // There are more than five attempts, but all within two minutes.
   for (const wait of [10, 20, 40]) {
     await probed(device)
     await advance(wait * SECOND)
@@ -121,7 +124,7 @@ test('hidden refusals over two minutes require interaction', time, async () => {
   const made = attempts()
   assert.deepEqual(await Promise.all([outcome(page), outcome(page)]), Array(2).fill('interaction_required'))
   assert.equal(attempts(), made, 'a suspected session is tried every five minutes')
-  // Each probe was readable, and had its own URL.
+  // The response to each probe was readable, and each probe had its own URL.
   assert.deepEqual([...new Set(probes().map(({ status }) => status))], [200])
   assert.equal(new Set(probes().map(({ path }) => path)).size, made)
   const refusals = app.ledger.refreshes().slice(-made)
@@ -161,7 +164,7 @@ test('not suspected: a device without a network', time, async () => {
   await staysActive(device)
   assert.equal(device.attempts(), 0, 'the worker was not offline')
   await setOffline(device.page, false)
-  // The vault is told that the device is online, and tries immediately.
+  // The vault was told that the device is online again, so it tries immediately.
   await recovers(device, 0)
 })
 

@@ -1,4 +1,5 @@
-// Several tabs share one vault in a SharedWorker: an action of one reaches all, and the end of one harms none.
+// Several tabs share one vault in a SharedWorker. An action in one tab reaches all tabs, and the end of one tab does
+// not affect the other tabs.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
@@ -85,7 +86,7 @@ test(
   async () => {
     const all = await tabs(TABS)
     await app.ledger.accessTokenExpired()
-    // The successor does not expire before the last call, however slow the machine is.
+    // The new token does not expire before the last call, even on a slow machine.
     app.provider.settings.accessTokenSeconds = 600
     const before = app.ledger.refreshes().length
     const answers = await Promise.all(
@@ -180,7 +181,7 @@ for (const persist of ['memory', 'sealed']) {
 test('a crashed tab’s port and calls end', time, async () => {
   const [first, second, third] = await tabs(3)
   await portsAre(first, 3)
-  // The number of calls is so large that they do not end by themselves.
+  // The stream is so long that it does not end by itself.
   await second.evaluate((api) => {
     globalThis.reading = auth.fetch(`${api}stream?n=100000&interval=10`).then((response) => response.text())
   }, app.api.url)
@@ -197,7 +198,8 @@ test('after a crash of the worker’s tab the others reconnect', time, async () 
   const own = await startApp({ extendedLifetime: false, config: { session: { persist: 'sealed' } } })
   try {
     const first = await own.open()
-    // The test signs in by popup, because a navigation to the provider may end in another process than the worker's.
+    // The test signs in by popup. After a navigation to the provider and back, the tab might run in another process
+    // than the worker.
     await signInByPopup(first)
     const second = await own.open('/', first.context())
     await booted(second)

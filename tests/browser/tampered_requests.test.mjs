@@ -1,6 +1,6 @@
 // Script of the page sees the URL to which a login navigates, and can navigate the window elsewhere. These tests show
-// what it can change with and without pushed requests (RFC 9126), what the vault notices, and what happens at a
-// provider without them.
+// which changes the script can make with and without pushed requests (RFC 9126), which changes the vault notices, and
+// what happens at a provider that does not support pushed requests.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, giveConsent, signIn, signInByPopup, startApp } from '../support/app.mjs'
@@ -11,7 +11,7 @@ const time = { timeout: 60_000 }
 const NARROW = 'openid profile offline_access'
 
 let app
-/** The same app, with the vault on an origin of its own. */
+/** The same app, but its vault has its own origin. */
 let framed
 
 before(async () => {
@@ -35,7 +35,7 @@ const openPage = async (path, of = app) => {
   const warnings = []
   page.on('console', (line) => line.type() === 'warning' && warnings.push(line.text()))
   const warningsOf = (code) => warnings.filter((line) => line.startsWith(`strongroom: ${code}: `))
-  /** Waits for the warning, which may come after the session because the messages are loaded first. */
+  /** Waits for the warning. It may come later than the session, because the file of messages must be loaded first. */
   const warned = async (code) => {
     if (warningsOf(code).length) return
     await page.waitForEvent('console', (line) => line.text().startsWith(`strongroom: ${code}: `))
@@ -44,7 +44,7 @@ const openPage = async (path, of = app) => {
 }
 
 /**
- * Starts a login as a script that has found the worker, and navigates to a changed URL.
+ * Starts a login as a malicious script could that connects to the worker itself. Then navigates to a changed URL.
  *
  * @param {string} [frame] The URL of the vault's frame, if the vault has its own origin. The script loads it again.
  */
@@ -141,7 +141,7 @@ test('a vault on its own origin refuses a changed scope: unrequestedScopes: ’r
   await page.context().close()
 })
 
-/** The console on which a warning is printed: the app's, not the one of the vault's frame. */
+/** Returns true if the app's page printed this line, and not the vault's frame. */
 const isOfApp = (line) => line.location().url.startsWith(framed.site.origin)
 
 for (const [name, login] of [

@@ -1,5 +1,5 @@
-// A vault on its own origin does everything that a vault in the app's origin does, through the frame, with the headers
-// of docs/vault-origin.md.
+// A vault on its own origin can do everything that a vault on the app's origin can do. The page reaches it through a
+// frame. The servers send the headers of docs/vault-origin.md.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import {
@@ -240,7 +240,7 @@ test('the app detects a lost vault and reconnects', time, async () => {
   await booted(page)
   const outcome = await page.evaluate(async () => {
     const failed = new Promise((resolve) => auth.on('failed', resolve))
-    // The frame is the worker's only client and takes the worker with it.
+    // The frame is the worker's only client, so the worker ends with the frame.
     document.querySelector('iframe').remove()
     const { code } = await failed
     await auth.reconnect()

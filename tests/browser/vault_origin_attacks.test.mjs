@@ -1,6 +1,6 @@
-// Attacks that script in the app's origin can make on a vault of the same origin, but not on one with its own origin.
-// Each attack is run against both. The app's pages have no policies here, and its site serves service workers: the best
-// conditions for an attacker.
+// Attacks of script in the app's origin. They succeed against a vault on the same origin, but not against a vault on
+// its own origin. Each attack runs against both. Here the app's pages have no policies and the site serves service
+// workers, which are the best conditions for an attacker.
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { after, afterEach, before, test } from 'node:test'
@@ -11,13 +11,15 @@ import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
 
-/** The attacker's own server, and the data it received. */
+/** The attacker's server. `heard` lists the access tokens that it received. */
 let evil
-/** The same app, with its vault in its own origin and behind a frame. */
+/**
+ * Two versions of one app: the vault of `plain` is on the app's origin, and the vault of `framed` is on its own origin.
+ */
 let plain
 let framed
 
-// The provider belongs to the app's site, so it knows the user in frames too.
+// The provider is on the same site as the app, so browsers send its cookies also in frames.
 const provider = { host: `id.${VAULT_HOSTS.app.split('.').slice(1).join('.')}`, accessTokenSeconds: 60 }
 const config = { scope: 'openid profile orders' }
 
@@ -36,7 +38,7 @@ afterEach(() => {
   evil.heard.length = 0
 })
 
-/** Records everything that a browser sends, from any origin. */
+/** Starts the attacker's server, which accepts requests from any origin and records the access tokens in them. */
 async function startEvil() {
   const heard = []
   const server = await listen({
@@ -55,7 +57,7 @@ async function startEvil() {
 
 const bearer = (app) => `Bearer ${app.ledger.newest('access_token').value}`
 
-/** Opens the app in a new browser context, where `script` runs before the page's own script in the app's origin. */
+/** Opens the app in a new browser context. `script` runs in the pages of the app's origin, before their own script. */
 async function openWith(app, script = () => {}, argument) {
   const context = await app.browser.newContext()
   const source = `if (location.origin === ${JSON.stringify(app.site.origin)}) (${script})(${JSON.stringify(argument) ?? ''})`
@@ -78,7 +80,7 @@ test('reading storage: a sealed session is decrypted with the stored key', time,
   assert.deepEqual(await found(framed), { databases: false, token: false })
 })
 
-/** Runs in the page: everything that its script can read of the frame with this URL. */
+/** Returns everything that script of the page can read from the frame with this URL. This function runs in the page. */
 function reachIntoFrame(address) {
   const attempt = (action) => {
     try {
@@ -106,7 +108,7 @@ test('reading storage: the app’s script cannot read the vault’s origin', tim
     cookies: refused,
     script: refused,
   })
-  // A frame of the app's own origin is open to the same script.
+  // Control experiment: the same script can read a frame of the app's own origin.
   await page.evaluate(() => {
     const own = document.createElement('iframe')
     own.src = '/empty.html'
@@ -121,7 +123,9 @@ test('reading storage: the app’s script cannot read the vault’s origin', tim
   })
 })
 
-/** Runs in the page: the content of the origin's databases, decrypted with every stored key. */
+/**
+ * Resolves with the content of the origin's databases, decrypted with every stored key. This function runs in the page.
+ */
 async function readStorage() {
   const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)))
   const texts = []
@@ -163,7 +167,7 @@ function ownRequest(app, redirectUri, prompt) {
 
 const silentRequest = (app, redirectUri) => ownRequest(app, redirectUri, 'none')
 
-/** Resolves with the result of a code exchange at the attacker's server. */
+/** Exchanges a code as the attacker's server would. Resolves with the access token. */
 async function redeem(app, code, { verifier, redirectUri }) {
   const response = await fetch(`http://127.0.0.1:${app.provider.port}/token`, {
     method: 'POST',
@@ -178,7 +182,10 @@ async function redeem(app, code, { verifier, redirectUri }) {
   return (await response.json()).access_token
 }
 
-/** Runs in the page: sends the request in a frame whose own script cannot run, and reads the final URL. */
+/**
+ * Loads the URL in a frame that runs no script, and resolves with the frame's final URL. This function runs in the
+ * page.
+ */
 function askInFrame(url) {
   const frame = document.createElement('iframe')
   frame.setAttribute('sandbox', 'allow-same-origin')
@@ -230,8 +237,8 @@ test('attacker’s silent login: the provider knows no redirect URI of the app�
 })
 
 /**
- * Runs in the page: every URL of the popup that can be read, until the popup is at the app again, has closed, or is cut
- * off.
+ * Opens a popup, and resolves with all of its URLs that script of the page can read. It reads until the popup shows a
+ * readable URL or has closed. This function runs in the page.
  */
 function askInPopup(url) {
   const popup = window.open(url, '_blank', 'popup')
@@ -269,7 +276,7 @@ test(
     await popup.waitForURL(`${framed.site.origin}/callback**`)
     const { value: code } = framed.ledger.newest('authorization_code')
     assert.ok(!answer.join().includes(code), answer.join('\n'))
-    // The vault receives that response too, and has started no such login.
+    // The page passes the response to the vault, which has not started this login.
     const { error } = await page.evaluate(
       (state) => settle(auth.handleCallback(`/callback#strongroom=${state}`)),
       request.state,
@@ -282,7 +289,7 @@ test(
 test('attacker’s silent login in a popup, app’s redirect URI: code is read', time, async () => {
   const page = await openWith(plain)
   await signIn(page)
-  // The app's page would remove the code immediately, so it does not start.
+  // The app's own script would remove the code from the URL immediately, so it does not run.
   const release = plain.site.override('/page.js', { body: '' })
   try {
     const request = silentRequest(plain, `${plain.site.origin}/callback`)
@@ -293,7 +300,10 @@ test('attacker’s silent login in a popup, app’s redirect URI: code is read',
   }
 })
 
-/** Runs in each page of the app before its own script: records URLs and messages on the package's channels. */
+/**
+ * Records the page's URL, and the messages on the package's channels. This function runs in each page of the app before
+ * the page's own script.
+ */
 function eavesdrop() {
   localStorage.loot = `${localStorage.loot ?? ''}${location.href}\n`
   globalThis.overheard = []
@@ -303,8 +313,8 @@ function eavesdrop() {
 }
 
 /**
- * Resolves with the attacker's own login, at which the user signs in: everything that its script can read of the
- * response.
+ * Starts a login with the attacker's parameters, in which the user signs in. Resolves with the request, and with
+ * everything that the attacker's script can read about the response.
  */
 async function ownLogin(app, redirectUri) {
   const page = await openWith(app, eavesdrop)
@@ -320,7 +330,7 @@ async function ownLogin(app, redirectUri) {
 }
 
 test('attacker’s login by the user, app’s redirect URI: code is read and redeemed', time, async () => {
-  // The app's page would remove the code immediately, so it does not start.
+  // The app's own script would remove the code from the URL immediately, so it does not run.
   const release = plain.site.override('/callback', { body: '' })
   try {
     const { request, addresses } = await ownLogin(plain, `${plain.site.origin}/callback`)
@@ -335,11 +345,11 @@ test('attacker’s login by the user, vault’s redirect URI: code is out of rea
   const { value: code } = framed.ledger.newest('authorization_code')
   assert.ok(texts.includes(request.state), 'the script does observe something')
   assert.ok(!texts.includes(code), texts)
-  // Nothing else separates it from a token.
+  // Control experiment: with the code, the attacker would get a token.
   assert.ok(await redeem(framed, code, request))
 })
 
-/** Runs before the page's own script: replaces every worker. */
+/** Replaces every worker of the page. This function runs before the page's own script. */
 function replaceWorkers(url) {
   const { SharedWorker: Genuine } = window
   window.SharedWorker = function (_, options) {
@@ -347,9 +357,7 @@ function replaceWorkers(url) {
   }
 }
 
-/**
- * Returns a worker file with a vault like the app's own, but with a rule that sends tokens to the attacker's server.
- */
+/** Returns a worker file with a vault like the app's own, except that `apis` allows the attacker's server. */
 const evilWorker = (app, redirectUri) => `
 import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, redirectUri, apis: [{ url: `${evil.origin}/` }] })})`
@@ -391,7 +399,7 @@ test('replacing the worker: the app’s origin cannot use the vault’s redirect
     const { error } = await page.evaluate(start)
     assert.equal(error.code, 'config_invalid')
     assert.match(error.message, /redirectUri/)
-    // The worker itself would start, but it has no redirect URI.
+    // Control experiment: the worker starts with another redirect URI, which the provider does not know.
     framed.site.files['/evil.worker.js'] = evilWorker(framed, '/callback')
     assert.deepEqual(await page.evaluate(start), { value: 0 })
   } finally {
@@ -415,7 +423,7 @@ test('constructing the worker’s URL: only script of its origin gets a port', t
   assert.equal(await construct(framed, `${framed.vault.origin}/auth.worker.js`), 'SecurityError')
 })
 
-/** Registers the spy, signs in and calls. Resolves with the spy's observations. */
+/** Registers the spy, signs in and calls the API. Resolves with the requests that the spy saw. */
 async function spy(app) {
   serveSpy(app)
   const page = await openWith(app)
@@ -424,7 +432,7 @@ async function spy(app) {
     await navigator.serviceWorker.register('/spy.js')
     await controlled
   })
-  // Workers that start from now on are under its control, if possible.
+  // The spy controls workers that start from now on, if the browser allows this.
   const fresh = await app.open('/', page.context())
   await page.close()
   await signIn(fresh)
@@ -447,7 +455,7 @@ test('a service worker of the app’s origin sees no request of the vault', time
 
 test('a service worker of the vault’s own origin would see the token', time, async () => {
   const worker = plain.site.files['/auth.worker.js']
-  // This worker differs from that of the live session.
+  // The file differs from that of the running worker, so that a new worker starts under the spy's control.
   plain.setWorker(`${worker}\n// for the spy`)
   const seen = await spy(plain)
   assert.ok(
@@ -457,8 +465,8 @@ test('a service worker of the vault’s own origin would see the token', time, a
 })
 
 /**
- * Runs before the page's own script: records data passing through the APIs that the script may use, readable by any
- * page of the app.
+ * Records the data that pass through the browser APIs that the package may use. Any page of the app can read the
+ * records. This function runs before the page's own script.
  */
 function tap() {
   const keep = (text) => (localStorage.loot = (localStorage.loot ?? '') + text + '\n')
@@ -520,7 +528,7 @@ for (const [mode, begin] of [
         const { value: token } = app.ledger.newest('access_token')
         const { codeVerifier } = app.ledger.tokenRequests().at(-1)
         const secrets = { code, token, codeVerifier }
-        // The script does observe something.
+        // Control: the script does observe the page's messages.
         assert.ok(texts.includes('"t":"fetch"'))
         return Object.keys(secrets).filter((name) => texts.includes(secrets[name]))
       }

@@ -1,4 +1,5 @@
-// `persist: 'escrow'` with a vault on its own origin: a service worker, if present, belongs to that origin.
+// `persist: 'escrow'` with a vault on its own origin. The service worker, if there is one, belongs to the vault's
+// origin.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

@@ -1,4 +1,5 @@
-// Failures behind the vault's frame: pending calls are told, and a failed attempt does not affect later ones.
+// Failures behind the vault's frame. Pending calls fail with an error, and a failed attempt to connect does not affect
+// other attempts.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
@@ -77,7 +78,7 @@ test('one request too many for the frame is limit_exceeded', time, async () => {
     element.contentWindow.postMessage('strongroom frame 1', new URL(address).origin, [port2])
     await next(1)
     const state = (n) => String(n).padStart(32, '0')
-    // The limit is 64 pending requests; forgetting one allows one more.
+    // The limit is 64 pending requests. When the page forgets one of them, it can send one more.
     for (let id = 0; id < 64; id++) port1.postMessage({ t: 'await', id, state: state(id) })
     port1.postMessage({ t: 'forget', id: 63 })
     port1.postMessage({ t: 'callback', id: 100, state: state(100) })
@@ -94,13 +95,14 @@ test('one request too many for the frame is limit_exceeded', time, async () => {
 })
 
 test('a failed attempt leaves the frame to another one in flight', time, async () => {
-  // This worker responds on command.
+  // This worker starts its vault only after a message on the channel `go`.
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 await new Promise((resolve) => (new BroadcastChannel('go').onmessage = resolve))
 vault(${JSON.stringify(app.config)})`)
   const page = await (await app.browser.newContext()).newPage()
   await page.goto(`${app.site.origin}/empty.html`)
-  // The patient attempt loads the frame, so the short one spends all its time on the worker.
+  // The first attempt has a long time limit and loads the frame. The second attempt has a short time limit, and waits
+  // only for the worker.
   const navigated = page.waitForEvent('framenavigated', (each) => each.url() === frame)
   await page.evaluate((address) => {
     globalThis.patient = connectFrame(address, { timeout: 30 })
@@ -109,7 +111,7 @@ vault(${JSON.stringify(app.config)})`)
   const failed = await page.evaluate((address) => settle(connectFrame(address, { timeout: 0.5 })), frame)
   assert.equal(failed.error.code, 'worker_timeout')
   assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
-  // Repeated until it is received, because the worker may still be starting.
+  // The message is repeated, because the worker may not listen yet.
   await vaultIn(page).evaluate(() => {
     const channel = new BroadcastChannel('go')
     setInterval(() => channel.postMessage(0), 50)

@@ -1,5 +1,6 @@
-// Pages that the vault's frame and its callback page serve, and their response to all other pages. The headers and the
-// scripts protect them independently: where one is tested, the other is removed.
+// Tests which pages may use the vault's frame and its callback page, and how all other pages are rejected. The headers
+// and the scripts protect the frame and the callback page independently. A test of the headers removes the scripts'
+// protection, and a test of the scripts removes the headers.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -16,7 +17,7 @@ import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Seconds within which a response of the vault's origin arrives, even on a slow machine. */
+/** Seconds within which the vault's origin responds, even on a slow machine. */
 const BLOCKED = 4
 
 let app
@@ -42,11 +43,11 @@ before(async () => {
 })
 after(() => Promise.all([app, sibling, stranger, silent].map((server) => server?.close())))
 
-/** Removes the frame's own policy, so that only its script rejects. */
+/** Removes the frame's own policy, so that only the frame's script can reject a page. */
 const withoutPolicy = () =>
   app.vault.override('/frame.html', { headers: { 'Content-Security-Policy': null } })
 
-/** Opens a page with the package but without auth. */
+/** Opens a page that loads the package but does not connect. */
 async function openEmpty(origin = app.site.origin) {
   const page = await (await app.browser.newContext()).newPage()
   page.setDefaultTimeout(15_000)
@@ -102,7 +103,7 @@ test('origin_not_allowed: an app that is not on the list', time, async () => {
   }
 })
 
-/** Runs in the page: adds the vault's frame manually, and resolves with a function that says hello to it. */
+/** Adds the vault's frame without the package, and defines functions that exchange messages with the frame. */
 const byHand = async (page, url = frame) =>
   page
     .evaluate((address) => {
@@ -111,7 +112,7 @@ const byHand = async (page, url = frame) =>
       document.body.append(element)
       globalThis.target = element
       globalThis.vault = new URL(address).origin
-      /** A port that records all messages. */
+      /** Returns a channel's port, and a record of the messages that it receives. */
       globalThis.channel = () => {
         const { port1, port2 } = new MessageChannel()
         const heard = []
@@ -279,7 +280,7 @@ test('login_unknown: a response without a pending login', time, async () => {
   assert.equal(heard.code, 'login_unknown')
 })
 
-// Failures on the way to the frame, each with its own code.
+// Failures while the page connects to the frame, each with its own code.
 
 test('frame_blocked immediately if the page’s policy forbids the frame', time, async () => {
   const before = app.site.pageCsp
@@ -419,7 +420,9 @@ test('config_invalid: the vault’s own origin on the list, and a second call', 
 
 // The callback page
 
-/** Returns the number of times that the callback page's script was fetched, and therefore ran. */
+/**
+ * Returns the number of times that the browser fetched the script of the callback page. The script ran that many times.
+ */
 const callbackRuns = () => app.vault.requests.filter(({ path }) => path === '/callback.js').length
 
 test('no frame can show the callback page', time, async () => {
@@ -528,7 +531,7 @@ test('an error without state carries the provider’s code to the app', time, as
     const { error } = await booted(page)
     assert.equal(error?.code, code, answer)
     assert.match(error.message, says, answer)
-    // No part of the response remains in the URL.
+    // The page has removed the response from the URL.
     assert.equal(page.url(), `${app.site.origin}/callback`)
     assert.deepEqual(await page.context().cookies(app.vault.origin), [], answer)
     await page.context().close()
@@ -550,7 +553,7 @@ for (const [name, code, least] of [
 ]) {
   test(`unfetched responses do not accumulate: ${name} ones`, time, async () => {
     const context = await app.browser.newContext()
-    // The app does not fetch these files.
+    // The app's script does not run, so the app does not fetch the pending responses.
     const release = app.site.override('/page.js', { body: '' })
     try {
       const counts = []
@@ -558,7 +561,7 @@ for (const [name, code, least] of [
         const state = String(n).padStart(32, '0')
         const { cookies, page } = await openCallback(`?code=${code}&state=${state}`, context)
         assert.ok(bytesOf(cookies) <= 6000, `${bytesOf(cookies)}`)
-        // The newest cookie is among them.
+        // The newest response's cookie still exists.
         assert.ok(cookies.some(({ name }) => name.endsWith(state)))
         counts.push(cookies.length)
         await page.close()
@@ -595,7 +598,9 @@ test('error descriptions are not stored', time, async () => {
   }
 })
 
-/** Runs before the page's own script: a browser that rejects cookies with this prefix. */
+/**
+ * Simulates a browser that rejects cookies with the prefix `__Host-`. This function runs before the page's own script.
+ */
 const withoutPrefix = () => {
   const { get, set } = Object.getOwnPropertyDescriptor(Document.prototype, 'cookie')
   Object.defineProperty(Document.prototype, 'cookie', {
@@ -633,7 +638,7 @@ async function startSecure() {
 test('only plain http uses a cookie without the prefix', time, async () => {
   const secure = await startSecure()
   const release = app.site.override('/page.js', { body: '' })
-  /** Resolves with the names of the cookies that hold a response. */
+  /** Resolves with the names of the cookies that contain a response, and with their attribute `Secure`. */
   const names = async (origin, script = () => {}) => {
     const context = await app.browser.newContext({ ignoreHTTPSErrors: true })
     await context.addInitScript(script)

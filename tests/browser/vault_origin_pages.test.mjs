@@ -1,5 +1,5 @@
-// Pages of an app whose vault is on its own origin: their content, how they are restored, how they end, and browsers
-// with dedicated workers only.
+// Pages of an app whose vault is on its own origin. The tests cover secrets in the page, the restoring and the end of
+// pages, and browsers that support only dedicated workers.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
@@ -34,7 +34,7 @@ for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPo
     const secrets = app.ledger.secrets()
     assert.ok(secrets.some(({ kind }) => kind === 'authorization_code'))
     assert.deepEqual(search(places, secrets), [])
-    // The search would find a token.
+    // Control experiment: the search finds a planted token.
     await page.evaluate((text) => (globalThis.planted = { text }), `${secrets[0].value} `)
     assert.notDeepEqual(search(await collect(page, {}), secrets), [])
   })

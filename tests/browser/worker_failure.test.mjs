@@ -1,4 +1,5 @@
-// connect() says why a worker's script did not run: it reports the worker's own reason, or what the page can find out.
+// If a worker's script does not run, connect() reports the reason: the worker's own error, or what the page can find
+// out.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'
@@ -20,7 +21,7 @@ afterEach(() => {
   while (undo.length) undo.pop()()
 })
 
-/** Resolves with the error of `connect()` to a worker from `url`, in a new browser context. */
+/** Resolves with the error of `connect()` to a worker whose file is at `url`, in a new browser context. */
 async function outcome(kind, url = '/auth.worker.js', form = 'function') {
   const page = await app.open('/empty')
   const result = await page.evaluate(connecting, { kind, url, form })
@@ -45,7 +46,7 @@ const source = (body) => () => app.setWorker(body)
 const html = { headers: { 'Content-Type': 'text/html' }, body: '<!doctype html><title>App</title>' }
 const AS_ONE = /new SharedWorker\(new URL\([^)]*\), …\) as one expression/
 
-/** Faults of a worker, each with its message. */
+/** Faults of a worker file, each with the error message that reports it. */
 const FAILURES = {
   'is not found': [
     () => override('/auth.worker.js', { status: 404, body: 'Not found' }),

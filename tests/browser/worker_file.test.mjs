@@ -1,6 +1,6 @@
-// Code beside `vault()` in the worker file has the vault's powers, as docs/deployment.md says. The tests show the
-// extent of these powers, so that nobody considers the worker a protection against its own imports. The vault calls the
-// `fetch` that it found at its start.
+// Other code in the worker file has the same powers as the vault, as docs/deployment.md says. These tests show that the
+// worker does not protect the vault from the worker's own imports. The vault calls the `fetch` that it found when it
+// started.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { call, signIn, startApp } from '../support/app.mjs'
@@ -19,7 +19,7 @@ globalThis.fetch = (url, init) => {
 const STRONGROOM = "import { vault } from '/strongroom/worker.js'"
 const LIBRARY = "import '/library.js'"
 
-/** Resolves with the library's observations of a call that came before the response. */
+/** Resolves with the library's observations of a call to the API. `imports` is the order of the worker's imports. */
 async function heard(imports) {
   const app = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 3600 } })
   try {
@@ -32,7 +32,7 @@ async function heard(imports) {
       new BroadcastChannel('watched').onmessage = ({ data }) => watched.push(data)
     })
     assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
-    // Messages of one channel arrive in order: when this one has arrived, so have those before it.
+    // Messages of one channel arrive in order. When this message has arrived, all earlier messages have arrived too.
     const all = await page.evaluate(
       () =>
         new Promise((resolve) => {

@@ -1,4 +1,4 @@
-// The app in Angular, with a route that is guarded, compiled in the browser.
+// The app in Angular, with a guarded route. The browser compiles it.
 import '@angular/compiler'
 import { HttpClient, provideHttpClient, withInterceptors } from '@angular/common/http'
 import { Component, inject, provideZonelessChangeDetection } from '@angular/core'

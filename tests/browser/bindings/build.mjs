@@ -1,4 +1,4 @@
-/** Bundles the apps of the bindings' tests as their users do. */
+/** Bundles the apps for the tests of the bindings. */
 import { build } from 'esbuild'
 import { transformAsync } from '@babel/core'
 import { readFile } from 'node:fs/promises'
@@ -49,11 +49,11 @@ const bundle = async (file, options, generate) => {
   return result.outputFiles[0].text
 }
 
-/** Returns the script of the app that uses this binding. */
+/** Returns the bundled script of an app. */
 export const bundleApp = (file) =>
   bundle(file, { platform: 'browser', conditions: ['development', 'browser'] }, 'dom')
 
-/** Imports the part of the app that runs on a server. */
+/** Bundles and imports the part of an app that runs on a server. */
 export async function importServer(file) {
   const banner = `import { createRequire } from 'node:module'; const require = createRequire(${JSON.stringify(import.meta.url)});`
   const code = await bundle(file, { platform: 'node', conditions: ['node'], banner: { js: banner } }, 'ssr')

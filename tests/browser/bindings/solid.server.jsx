@@ -3,5 +3,5 @@ import { App } from './solid.jsx'
 
 export const render = (auth) => renderToString(() => <App auth={auth} isGuarded />)
 
-/** Belongs in the page's head. */
+/** A script that the page's head must contain. */
 export const head = generateHydrationScript()

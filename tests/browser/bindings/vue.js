@@ -1,4 +1,4 @@
-// The app in Vue, with a route that is guarded.
+// The app in Vue, with a guarded route.
 import { createApp, createSSRApp, defineComponent, h } from 'vue'
 import { createRouter, createWebHistory, RouterView } from 'vue-router'
 import { authPlugin, sessionGuard, useAuth } from 'strongroom/vue'
@@ -22,7 +22,7 @@ const Root = defineComponent({
 
 const view = (id, text) => ({ render: () => h('i', { id }, text) })
 
-/** Returns the app, whose route `/orders` is guarded. */
+/** Returns the app. If `isGuarded` is true, its route `/orders` is guarded. */
 export const makeApp = (auth, create, history, isGuarded) => {
   const guard = isGuarded && { beforeEnter: sessionGuard(auth, { fallback: '/sign-in' }) }
   const router = createRouter({
