@@ -1,5 +1,5 @@
 /**
- * strongroom compared with libraries in use today, measured in one run:
+ * Compares strongroom with other libraries, in one run:
  *
  *   cargo xtask bench [--only core|browser|peers|size] [--markdown]
  *
@@ -10,7 +10,7 @@
 import { options, progress, run } from './sections.mjs'
 import { comparisonTable, table } from './table.mjs'
 
-/** Loaded one at a time, so that no section runs with the others' code in memory. */
+/** The sections are imported one at a time, so that no section runs with the code of another section in memory. */
 const SECTIONS = {
   async core() {
     const { measureCore } = await import('./core.mjs')

@@ -1,4 +1,4 @@
-/** The vault in a real browser compared with plain `fetch` from the same page to the same API. */
+/** Compares the vault, in a real browser, with plain `fetch` from the same page to the same API. */
 import { startChromium } from './chromium.mjs'
 import { watchMemory } from './memory.mjs'
 import { startBenchSite } from './site.mjs'
@@ -22,9 +22,15 @@ const NOTES = [
   `JSON: ${SMALL.runs} runs of ${SMALL.pairs} pairs in turns, each request timed by itself; the only tab's clock ticks every 100 µs, the second's, cross-origin isolated, every 5 µs. Bodies: ${LARGE.bodies} pairs of each size in turns; ${PARALLEL.requests} at once: ${PARALLEL.bursts} pairs of bursts in turns, each timed until its last response.`,
 ]
 
-/** Lifetime of an access token in seconds: long enough for a crowd's calls through the vault and again without it. */
+/**
+ * The lifetime of an access token in seconds for `crowd.js`. It is long enough for the calls of all tabs through the
+ * vault, and then without it.
+ */
 const SHORT_LIVED = 5
-/** Long enough for everything else, so that no refresh falls into a measurement. */
+/**
+ * The lifetime of an access token in seconds for all other measurements, so long that no refresh happens during a
+ * measurement.
+ */
 const LONG_LIVED = 900
 
 /** @returns {Promise<{ rows: import('./table.mjs').Row[], notes: string[], version: string }>} */

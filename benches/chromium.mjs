@@ -1,7 +1,8 @@
 /**
- * A headless Chromium without an attached driver. An attached driver receives an event for each request of a page and
- * slows it down, but not the requests of a SharedWorker, which would favor the vault. So the driver signs in and
- * detaches. Pages are opened through the browser's own HTTP interface, measure themselves, and report over HTTP.
+ * A headless Chromium without an attached driver. An attached driver receives an event for each request of a page,
+ * which slows the request down. Requests of a SharedWorker are not slowed down, which would favor the vault. Therefore
+ * the driver signs in and detaches. Pages are opened through the browser's own HTTP interface, measure themselves, and
+ * report over HTTP.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,7 +12,7 @@ import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { ARGS, findBrowser } from '../tests/support/browser.mjs'
 
-/** Without a driver, and without throttling. */
+/** The browser's arguments: those of the tests, and a port for its HTTP interface. */
 const BENCH_ARGS = [
   ...ARGS,
   '--headless=new',

@@ -1,7 +1,7 @@
 import { readBody } from '../tests/support/body.mjs'
 import { listen } from '../tests/support/listen.mjs'
 
-/** Time limit for a page's report in milliseconds. */
+/** The time limit for a page's report, in milliseconds. */
 const PATIENCE = 90_000
 
 /**
@@ -28,7 +28,7 @@ export async function startCollector({ origin, token, expired }) {
     async result(id) {
       const { value, error } = await new Promise((resolve) => {
         const error = `page ${id} did not report within ${PATIENCE / 1000} s`
-        // The timer must not keep the process alive if the bench has failed elsewhere.
+        // The timer must not keep the process alive if another part of the bench has failed.
         const timer = setTimeout(resolve, PATIENCE, { error }).unref()
         waiting.set(id, (outcome) => {
           clearTimeout(timer)

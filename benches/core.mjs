@@ -1,4 +1,4 @@
-/** `strongroom/core` compared with libraries of the same purpose, in Node. */
+/** Compares `strongroom/core` with libraries for the same tasks, in Node. */
 import { readFile } from 'node:fs/promises'
 import { decodeJwt } from 'jose'
 import { jwtDecode } from 'jwt-decode'

@@ -1,6 +1,6 @@
 /**
- * The bytes that a browser downloads. 1 KB is 1024 bytes. Compression is that of a careful release: brotli at quality
- * 11 or gzip at level 9, for each file separately.
+ * Measures the bytes that a browser downloads. 1 KB is 1024 bytes. Each file is compressed separately, by brotli at
+ * quality 11 or gzip at level 9.
  */
 import { build } from 'esbuild'
 import { readFile } from 'node:fs/promises'
@@ -63,7 +63,7 @@ const ROWS = [
     gate: (name === 'angular' ? 0.9 : 0.5) * KB,
     aim: (name === 'angular' ? 0.8 : 0.4) * KB,
   })),
-  // Platforms limit the size that they store, which is compressed by gzip.
+  // This gate applies to the size with gzip, because platforms limit that size.
   {
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
@@ -85,7 +85,7 @@ const PEERS = [
 
 /**
  * @param {string} [dist] Folder of the built package.
- * @returns {Promise<Download[]>} Rejects with `ENOENT` if it is missing.
+ * @returns {Promise<Download[]>} Rejects with `ENOENT` if the folder is missing.
  */
 export function measureOwn(dist = `${root}pkg/dist`) {
   return Promise.all(

@@ -1,6 +1,6 @@
 import { availableParallelism, cpus } from 'node:os'
 
-/** Returns the machine, versions and date: numbers mean nothing without them. */
+/** Describes the machine, the versions and the date, without which the numbers mean nothing. */
 export function describeMachine(browser) {
   const [{ model }] = cpus()
   const parts = [

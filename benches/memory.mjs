@@ -1,4 +1,4 @@
-/** Memory of a browser's processes, as the system reports it. Linux only. */
+/** Measures the memory of a browser's processes, as the operating system reports it. Works on Linux only. */
 import { readdir, readFile } from 'node:fs/promises'
 
 /** Milliseconds between samples. */

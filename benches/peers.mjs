@@ -1,6 +1,6 @@
 /**
- * strongroom compared with libraries of the same purpose, each in its own browser with the same page, provider and API.
- * Plain `fetch` with a token from the bench shows the optimum.
+ * Compares strongroom with libraries for the same tasks. Each library runs in its own browser, with the same page,
+ * provider and API. Plain `fetch` with a token from the bench shows the optimum.
  */
 import { readFile } from 'node:fs/promises'
 import { ENDPOINTS } from '../tests/support/provider.mjs'
@@ -33,7 +33,7 @@ const NOTES = [
   'auth0-spa-js keeps refresh tokens in its worker; access tokens are in the page, which calls the API itself. Each tab has its own session: another tab needs its own login, so it cannot take part in a storm.',
 ]
 
-/** URLs that auth0-spa-js expects, and the provider's own. */
+/** The paths that auth0-spa-js expects, each with the provider's own path. */
 const AUTH0_PATHS = { '/authorize': '/auth', '/oauth/token': '/token' }
 
 export async function measurePeers(progress) {
@@ -137,7 +137,7 @@ async function startPeersSite() {
   const servers = { ...started, collector }
   const everybody = `${api.origin} ${proxy.origin} ${new URL(collector.url).origin}`
   site.connectSrc.push(proxy.origin, new URL(collector.url).origin)
-  // Scripts and workers of their own.
+  // A policy that also allows the libraries' own scripts and workers.
   site.pageCsp = `default-src 'self'; connect-src 'self' ${everybody}; worker-src 'self' blob:; script-src 'self' blob:; img-src data:`
   site.routes['/callback'] = '/peer.html'
   site.serviceWorkers.push('/OidcServiceWorker.js')

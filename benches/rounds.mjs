@@ -1,6 +1,9 @@
 /** Measures functions in turns, so that other load on the machine slows all of them. */
 
-/** Duration of one batch of one function in milliseconds: many ticks of the clock, few of the scheduler's. */
+/**
+ * The duration of one batch of a function in milliseconds. It is long for the clock's resolution, and short for the
+ * scheduler's time slices.
+ */
 const BATCH = 12
 const ROUNDS = 31
 const WARM_UP = 400

@@ -1,4 +1,4 @@
-/** Shared command line of both benches. */
+/** The command line that both benches share. */
 import { parseArgs } from 'node:util'
 import { describeMachine } from './machine.mjs'
 
@@ -8,7 +8,7 @@ export const { values: options } = parseArgs({
 })
 
 /**
- * Measures the sections in their order, or the selected one, and prints them.
+ * Measures all sections in order, or only the selected section, and prints the results.
  *
  * @param {Record<string, () => Promise<{ title: string, body: string, version?: string }>>} sections `version`: of the
  *   browser, if it was measured in one.

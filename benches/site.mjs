@@ -1,4 +1,4 @@
-/** The site, the provider, the API and the measured pages, all on loopback. */
+/** Starts the site with the measured pages, the provider and the API, all on loopback. */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -46,7 +46,7 @@ export async function startBenchSite() {
   site.connectSrc.push(proven.origin)
   const token = () => ledger.newest('access_token').value
   const collector = await startCollector({ origin: site.origin, token })
-  // As on production pages, except that these may call the API themselves, and the bench.
+  // The policy of production pages, except that measured pages may also call the API and the bench by plain `fetch`.
   site.pageCsp = site.pageCsp.concat(`; connect-src ${api.origin} ${new URL(collector.url).origin}`)
   site.routes['/callback'] = '/login.html'
   const defined = { ...define({ servers, collector }), PROVEN_API: JSON.stringify(proven.url) }
@@ -63,7 +63,7 @@ export async function startBenchSite() {
   }
 }
 
-/** Constants of pages and workers, replaced when they are bundled, like an app's URLs. */
+/** Returns the values by which the bundler replaces constants in pages and workers. */
 export function define({ servers: { api, provider, clientId }, collector }) {
   const config = {
     issuer: provider.issuer,
@@ -81,7 +81,7 @@ export function define({ servers: { api, provider, clientId }, collector }) {
   }
 }
 
-/** Pages and workers, bundled and minified like an app's. */
+/** Bundles and minifies pages and workers, as the build of an app would. */
 export async function bundle(pages, workers, defined) {
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(new URL('.', import.meta.url)),
@@ -101,7 +101,7 @@ export async function bundle(pages, workers, defined) {
   }
 }
 
-/** Resolves with the core, at the path from which the worker loads it. */
+/** Resolves with the core's modules, by the paths from which the worker loads them. */
 export async function modules() {
   const names = ['strongroom_bg.wasm', 'strongroom_extended_bg.wasm']
   const read = (name) => readFile(new URL(`../pkg/dist/${name}`, import.meta.url))

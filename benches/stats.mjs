@@ -27,8 +27,8 @@ export function spread(values) {
 }
 
 /**
- * Returns the spread of the ratios of each round's values. Other load on a machine affects both sides of a round, so
- * these ratios are steadier than the values.
+ * Divides the values of each round, and returns the spread of these ratios. Other load on a machine affects both values
+ * of a round, so the ratios are steadier than the values.
  *
  * @param {number[]} numerators
  * @param {number[]} denominators

@@ -1,4 +1,4 @@
-/** Tables for a terminal or a Markdown page, and numbers with their units. */
+/** Formats tables for a terminal or a Markdown page, and numbers with their units. */
 
 /**
  * One comparison. Gates and aims are ratios in the direction of `ratio`, or counts.
@@ -77,8 +77,8 @@ const ratioOf =
     atMost,
   })
 
-/** Ratio of speeds, strongroom's to the other's. */
+/** Formats the ratio of strongroom's speed to the other contender's speed. */
 export const speedRatio = ratioOf('as fast', false)
 
-/** Ratio of times, strongroom's to the other's. */
+/** Formats the ratio of strongroom's time to the other contender's time. */
 export const timeRatio = ratioOf('the time', true)

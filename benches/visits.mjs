@@ -1,6 +1,6 @@
 import { ACCOUNTS } from '../tests/support/accounts.mjs'
 
-/** Delay in milliseconds of a page's measurement, so that the driver has detached by then. */
+/** The delay before a page starts its measurement, in milliseconds. The driver detaches during this delay. */
 const UNWATCHED_AFTER = 500
 
 /** Visits of measured pages. Each resolves with the page's report. */
@@ -37,7 +37,8 @@ export class Visits {
   }
 
   /**
-   * Signs in through the provider's forms, and measures the return from it. The tab stays open, and so does its worker.
+   * Signs in through the provider's forms, and measures the return from the provider. The tab stays open, and so does
+   * its worker.
    *
    * @param {object} parameters
    * @param {'shared' | 'new' | 'sealed' | 'proving'} parameters.vault The vault that all tabs share, a new one, one
@@ -58,7 +59,7 @@ export class Visits {
     return result
   }
 
-  /** Opens more tabs of the page that signs in, as soon as the next one of them reports that it is ready. */
+  /** Opens more tabs of the page that signs in, as soon as the page of the next login reports that it is ready. */
   async opensWhenReady(count, parameters) {
     await this.#servers.collector.result(`${this.#last + 1} ready`).catch(() => {})
     for (let tab = 1; tab <= count; tab++) {

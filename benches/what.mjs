@@ -1,9 +1,9 @@
 /**
- * The composition of a download: bytes of each source in the scripts, and of each crate and each module of strongroom
- * in the wasm. `cargo xtask size --what` runs it.
+ * Shows the composition of a download: the bytes of each source in the scripts, and the bytes of each crate and each
+ * module of strongroom in the wasm. `cargo xtask size --what` runs it.
  *
- * The downloaded wasm has no function names, so the functions of the module before wasm-opt are counted: an inlined
- * function counts where it was inlined.
+ * The downloaded wasm has no function names, so this script counts the functions of the module before wasm-opt. The
+ * bytes of an inlined function count for the function that contains them.
  */
 import { build } from 'esbuild'
 import { readFile } from 'node:fs/promises'
@@ -14,7 +14,7 @@ import { table } from './table.mjs'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const target = process.env.CARGO_TARGET_DIR ?? `${root}target`
 
-/** Leaves out a file that the page loads on demand, which does not count. */
+/** Leaves out files that the page loads on demand, because they are not a part of this download. */
 const external = ({ path }) => ({ path, external: true })
 
 /** Counts the bytes of each source in an entry. */
@@ -115,7 +115,7 @@ function functionNames(section) {
   return names
 }
 
-/** Reads bytes and numbers (LEB128, unsigned). */
+/** Returns a reader of bytes and unsigned LEB128 numbers. */
 const at = (bytes, offset) => ({
   offset,
   byte() {

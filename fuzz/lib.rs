@@ -1,5 +1,5 @@
-//! Binaries for libFuzzer, one for each kind of hostile input. The targets are in `tests/hostile/targets`, and the tests run
-//! them too.
+//! Binaries for libFuzzer, one for each kind of hostile input. The fuzz targets are in `tests/hostile/targets`, and
+//! `cargo test` runs these targets with their seeds.
 
 #[cfg(fuzzing)]
 #[path = "../tests/hostile/targets/mod.rs"]
@@ -13,7 +13,7 @@ pub mod targets;
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
 
-/// The fuzzing binary of the target of this name.
+/// Defines the libFuzzer binary of the target with this name.
 #[cfg(fuzzing)]
 #[macro_export]
 macro_rules! target {
@@ -23,7 +23,7 @@ macro_rules! target {
     };
 }
 
-/// The binary of the target of this name, which prints the command for fuzzing.
+/// Defines the binary of the target with this name in other builds. It only prints the command for fuzzing.
 #[cfg(not(fuzzing))]
 #[macro_export]
 macro_rules! target {

@@ -1,4 +1,4 @@
-// First, because the recorder must exist before the first port.
+// This import comes first, because the recorder must run before the first port is created.
 import './recorder.js'
 import { connect, connectFrame, type Holding, type Strongroom } from 'strongroom'
 import { showBoundary } from './boundary.js'
@@ -36,7 +36,7 @@ async function finishLogin(auth: Strongroom): Promise<void> {
   }
 }
 
-/** Shows the state on each change, and once a second for the remaining times. */
+/** Shows the state after each change, and once a second, because it contains remaining times. */
 function keepShowing(auth: Strongroom): void {
   let holdings: Holding[] | null = []
   let asked = false

@@ -9,6 +9,6 @@ vault({
   consent: 'always',
   apis: [{ url: API, methods: ['GET', 'HEAD', 'POST', 'PUT'] }],
   session: { idle: 1800, absolute: 43200, persist: 'memory' },
-  // For this demo: shows the page events and holdings, without values.
+  // Only for this demo: shows the page the vault's events and holdings, without values.
   inspect: true,
 })

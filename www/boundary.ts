@@ -12,7 +12,7 @@ const KINDS: Record<Holding['kind'], string> = {
   pending_login: 'Pending login',
 }
 
-/** Shows both sides. `holdings` is `null` over a token handler, which does not reveal them. */
+/** Shows both sides. `holdings` is `null` with a token handler, which does not reveal its holdings to pages. */
 export async function showBoundary(auth: Strongroom, holdings: Holding[] | null): Promise<void> {
   const totals = messageTotals()
   byId('message-count').textContent = count(totals.reduce((sum, { count }) => sum + count, 0))

@@ -1,7 +1,8 @@
 /**
- * Bundles the demo's page and worker. As in an app's build, URLs are built in, so the servers' ports must be known.
+ * Bundles the demo's page and worker. As in an app's build, the bundles contain the servers' URLs, so the ports must be
+ * known before the build.
  *
- * When run directly, it checks the types and writes the site for the demo's usual ports to www/dist.
+ * When run directly, this script checks the types, and writes the site for the demo's usual ports to www/dist.
  */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -10,7 +11,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { CLIENT_ID } from '../tests/support/servers.mjs'
 
-/** Ports of `cargo xtask demo`, unless they are taken. */
+/** The usual ports of `cargo xtask demo`. If a port is taken, the demo uses another one. */
 export const PORTS = { site: 4400, provider: 4401, api: 4402, vault: 4403 }
 
 const at = (path) => new URL(path, import.meta.url)
@@ -20,9 +21,10 @@ const pkg = at('../pkg/dist/')
  * @param {object} addresses
  * @param {string} addresses.issuer
  * @param {string} addresses.api The API's base URL, ending in `/`.
- * @param {string} [addresses.app] The app's origin, if the vault has its own.
- * @param {string} [addresses.vault] The vault's origin, if it has its own.
- * @param {string} [addresses.handler] Path of the token handler's endpoints, if there is one instead of a vault.
+ * @param {string} [addresses.app] The app's origin, if the vault has its own origin.
+ * @param {string} [addresses.vault] The vault's origin, if the vault has its own origin.
+ * @param {string} [addresses.handler] Path of the token handler's endpoints, if the demo has a token handler instead of
+ *   a vault.
  * @returns {Promise<{ site: Files, vault: Files }>} The files of each origin, by path.
  *
  * @typedef {Record<string, string | Uint8Array>} Files
@@ -37,7 +39,7 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
     format: 'esm',
     target: 'es2022',
     charset: 'utf8',
-    // tsconfig.json has the paths of the types.
+    // tsconfig.json is ignored, because its `paths` lead to type declarations and not to scripts.
     tsconfigRaw: {},
     alias: Object.fromEntries(
       [
@@ -61,7 +63,7 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
   )
   for (const name of ['index.html', 'style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html'])
     files[`/${name}`] = await readFile(at(name))
-  // The module with the inspector, which auth.worker.ts asks for.
+  // The extended module, which the option `inspect` in auth.worker.ts needs.
   files['/strongroom_extended_bg.wasm'] = await readFile(new URL('strongroom_extended_bg.wasm', pkg))
   const take = (paths) => Object.fromEntries(paths.map((path) => [path, files[path]]))
   const ofApp = ['/index.html', '/style.css', '/icon.svg', '/dial.svg', '/app.js']

@@ -1,4 +1,4 @@
-/** The buttons that call the API, and the response. */
+/** Handles the buttons that call the API, and shows the responses. */
 import type { Strongroom } from 'strongroom'
 import { byId, el } from './dom.js'
 import { bytes, took } from './format.js'
@@ -58,7 +58,7 @@ const CALLS: Record<string, Call> = {
   },
 }
 
-/** Returns a form with a repeated name and a file, as `fetch` would send it. */
+/** Returns a form with a repeated name and a file. */
 function form(): FormData {
   const data = new FormData()
   data.append('tag', 'urgent')

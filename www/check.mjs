@@ -39,7 +39,8 @@ async function check(context) {
         return new TextDecoder().decode(site['/app.js']).split('\n')
       }
       const [over, usual] = await Promise.all([lines('/auth'), lines('')])
-      // The bundler leaves out the code that starts a worker.
+      // The bundler removes the code that starts a worker, so this bundle has only one line that the usual bundle
+      // lacks.
       const others = over.filter((line) => !usual.includes(line))
       assert.equal(others.length, 1, others.join('\n'))
       return others[0].trim()
@@ -112,7 +113,7 @@ async function check(context) {
   })
 
   await steps.run('searched the page for a token', async () => {
-    // In a background tab, timers fire once a second.
+    // The tab must be in front, because timers of a background tab fire only once a second.
     await page.bringToFront()
     const planted = await search(page, { planted: true })
     assert.match(planted.verdict, /^Found all/, 'the search does not find what was planted')
@@ -130,7 +131,7 @@ async function check(context) {
     await page.reload()
     await connected(page)
     assert.equal((await session(page)).claims.sub, 'alice')
-    // If the token has expired, the handler must ask the provider before it can say who is signed in.
+    // If the token has expired, the handler refreshes it before it responds, which is a token request.
     if (edge) return 'no login'
     assert.equal(ledger.tokenRequests().length, before)
     return 'no login, no token request'

@@ -4,7 +4,7 @@ declare const CLIENT_ID: string
 declare const API: string
 /** The URL of the vault's frame if the vault has its own origin; otherwise empty. */
 declare const FRAME: string
-/** The path of the token handler's endpoints if there is one instead of a vault; otherwise empty. */
+/** The path of the token handler's endpoints if the demo has a token handler instead of a vault; otherwise empty. */
 declare const HANDLER: string
 /** The app's origin. */
 declare const APP: string

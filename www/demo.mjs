@@ -3,7 +3,10 @@ import { startEdgeSite } from '../tests/support/edge/site.mjs'
 import { startServers } from '../tests/support/servers.mjs'
 import { buildSite } from './build.mjs'
 
-/** Added to the page's policy: only this page's own Trusted Types policy makes scripts out of strings. */
+/**
+ * An addition to the page's Content-Security-Policy: only the page's own Trusted Types policy may turn strings into
+ * script URLs.
+ */
 const TRUSTED_TYPES = `; require-trusted-types-for 'script'; trusted-types auth-worker`
 
 /** The path of the token handler's endpoints. */
@@ -29,7 +32,7 @@ export async function startDemo({ edge = false, ...options } = {}) {
   return servers
 }
 
-/** Starts the same page, on the origin of the token handler. */
+/** Starts the demo with a token handler, which serves the page on its own origin. */
 async function startEdgeDemo({ ports = {}, orNext, provider }) {
   const site = ports.site && (await findFree(ports.site))
   const servers = await startEdgeSite('workerd', { ports: { ...ports, site }, orNext, provider })
@@ -40,7 +43,9 @@ async function startEdgeDemo({ ports = {}, orNext, provider }) {
   return servers
 }
 
-/** Resolves with the first free port of twenty. Cloudflare's runtime does not search for one. */
+/**
+ * Resolves with the first free port of `attempts` ports. Cloudflare's runtime does not search for a free port itself.
+ */
 async function findFree(port, attempts = 20) {
   for (let candidate = port; candidate < port + attempts; candidate++) {
     const server = createServer()

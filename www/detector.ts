@@ -11,10 +11,12 @@ const PREFIXES =
 
 const JWT = /eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){1,3}/g
 
-/** A base64url run as long as 30 random bytes; also what most providers' opaque tokens look like. */
+/**
+ * A base64url string of at least 40 characters, which encode 30 bytes. Most providers' opaque tokens look like this.
+ */
 const OPAQUE = /[A-Za-z0-9_-]{40,}/g
 
-/** Everything token-shaped in a text. */
+/** Returns all strings in `text` that are shaped like tokens. */
 export function detect(text: string): Match[] {
   if (text.length < 20) return []
   const found = new Map<string, string>()
@@ -28,8 +30,8 @@ export function detect(text: string): Match[] {
 }
 
 /**
- * Names and alphabets also contain runs of forty letters. But names repeat their letters more often than random text
- * does, and alphabets do not repeat them at all.
+ * Returns true if the characters look random. Names and alphabets may also have forty characters in a row, but names
+ * repeat their letters more often than random strings do, and alphabets do not repeat letters at all.
  */
 function looksRandom(text: string): boolean {
   if (!/[a-z]/.test(text) || !/[A-Z]/.test(text) || !/[0-9]/.test(text)) return false
@@ -44,7 +46,10 @@ function looksRandom(text: string): boolean {
   return bitsPerCharacter > 4.3
 }
 
-/** Returns enough of a value to recognize it, without showing it or finding it in the report next time. */
+/**
+ * Returns enough of a value to recognize it. The report shows only this part, so that the next search does not find the
+ * value in the report.
+ */
 export function mask(value: string): string {
   return `${value.slice(0, 8)}… (${value.length} characters)`
 }

@@ -1,4 +1,4 @@
-/** The demo page, as a person uses it: for check.mjs and screenshot.mjs. */
+/** Uses the demo page as a person would, for check.mjs and screenshot.mjs. */
 import { giveConsent } from '../tests/support/app.mjs'
 
 /** Opens the demo in a tab and waits until it has connected. */
@@ -24,14 +24,17 @@ export async function signIn(page) {
   await page.waitForSelector('body[data-state=signed-in]')
 }
 
-/** Clicks one of the page's calls; resolves with the status line when its response is complete. */
+/** Clicks the button of a call. Resolves with the status line when the response is complete. */
 export async function clickCall(page, name) {
   await page.click(`[data-call=${name}]`)
   await page.waitForSelector('#cancel', { state: 'hidden' })
   return page.textContent('#result-status')
 }
 
-/** Searches the page, with or without planted tokens. Resolves with the verdict and the tokens found. */
+/**
+ * Searches the page, with or without planted tokens. Resolves with the verdict, the number of searched objects as the
+ * page shows it, and the number of places where tokens were found.
+ */
 export async function search(page, { planted }) {
   await page.setChecked('#plant', planted)
   await page.evaluate(() => document.getElementById('report').replaceChildren())

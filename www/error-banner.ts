@@ -1,7 +1,7 @@
 /** The banner for errors. */
 import { byId, code, el } from './dom.js'
 
-/** Shows an error's code and message, or nothing for `null`. */
+/** Shows an error's code and message. Hides the banner if `error` is `null`. */
 export function showTrouble(error: unknown): void {
   const banner = byId('trouble')
   banner.hidden = error === null

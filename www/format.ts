@@ -1,4 +1,4 @@
-/** Times and sizes as people read them. */
+/** Formats times and sizes for people. */
 
 const CLOCK = new Intl.DateTimeFormat(undefined, {
   hour: '2-digit',
@@ -8,12 +8,12 @@ const CLOCK = new Intl.DateTimeFormat(undefined, {
   hourCycle: 'h23',
 })
 
-/** `14:05:09.123` from milliseconds since the Unix epoch. */
+/** Formats a time in milliseconds since the Unix epoch, as in `14:05:09.123`. */
 export function clock(at: number): string {
   return CLOCK.format(at)
 }
 
-/** Returns a span of time from milliseconds: `7 s`, `4 min`, `12 h`. */
+/** Formats a span of time, as in `7 s`, `4 min` or `12 h`. */
 export function span(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000))
   if (seconds < 120) return `${seconds}\u00a0s`
@@ -21,19 +21,19 @@ export function span(milliseconds: number): string {
   return `${Math.round(seconds / 3600)}\u00a0h`
 }
 
-/** `in 7 s`, or `7 s ago`. */
+/** Formats a time relative to `now`, as in `in 7 s` or `7 s ago`. */
 export function relative(at: number, now = Date.now()): string {
   return at >= now ? `in ${span(at - now)}` : `${span(now - at)} ago`
 }
 
-/** `34 ms`, or `1.2 s`. */
+/** Formats a duration, as in `34 ms` or `1.2 s`. */
 export function took(milliseconds: number): string {
   return milliseconds < 1000
     ? `${Math.round(milliseconds)}\u00a0ms`
     : `${(milliseconds / 1000).toFixed(1)}\u00a0s`
 }
 
-/** `1,204 bytes`, or `16.0 MB`. */
+/** Formats a size, as in `1,204 bytes` or `16.0 MB`. */
 export function bytes(size: number): string {
   return size < 1_000_000 ? `${count(size)} bytes` : `${(size / 1_000_000).toFixed(1)} MB`
 }
@@ -43,7 +43,7 @@ export function count(value: number): string {
   return value.toLocaleString('en')
 }
 
-/** `1 message`, `2 messages`. */
+/** Formats a number with its noun, as in `1 message` or `2 messages`. */
 export function plural(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
 }

@@ -1,4 +1,4 @@
-/** The places besides objects where a page can store data, and their contents as names and strings. */
+/** Reads the contents of the places besides objects where a page can store data. */
 
 /** The places that the search covers, with their names in the report. */
 export const PLACES = {
@@ -30,7 +30,7 @@ export function cookieItems(): Item[] {
   return pairs.map((pair) => ({ where: pair.split('=')[0] ?? '', value: pair }))
 }
 
-/** URLs of the page, and its history state. */
+/** Returns the page's URLs, history state and performance entries. */
 export function historyItems(): Item[] {
   const entries = 'navigation' in window ? window.navigation.entries() : []
   return [
@@ -45,7 +45,7 @@ export function historyItems(): Item[] {
   ]
 }
 
-/** Returns every text, comment and attribute in the document, and the values of its fields. */
+/** Returns every text, comment and attribute in the document, and the values of its input elements. */
 export function domItems(): Item[] {
   const items: Item[] = []
   const all = document.createTreeWalker(document)
@@ -59,7 +59,7 @@ export function domItems(): Item[] {
   return items
 }
 
-/** Everything in IndexedDB: names of databases and stores, keys and values. */
+/** Resolves with everything in IndexedDB: names of databases and stores, keys and values. */
 export async function databaseItems(): Promise<Item[]> {
   const items: Item[] = []
   for (const { name = '' } of await indexedDB.databases()) {

@@ -1,10 +1,10 @@
-/** Puts a new fake token into every kind of place, to show that the search finds it. */
+/** Puts a new fake token into each place that the search covers, to show that the search finds the tokens. */
 import { PLACES } from './places.js'
 import { forget } from './recorder.js'
 
 const NAME = 'planted'
 
-/** Returns a new JWT of random bytes, so that each plant is found separately. */
+/** Returns a fake JWT of random bytes. Each place gets a different token, so that the search must find each of them. */
 function fakeToken(): string {
   const part = (length: number) => base64url(crypto.getRandomValues(new Uint8Array(length)))
   return `${base64url(new TextEncoder().encode('{"alg":"none"}'))}.${part(48)}.${part(64)}`
@@ -18,7 +18,7 @@ function base64url(bytes: Uint8Array): string {
 }
 
 export interface Planted {
-  /** Tokens by the report's names of places. */
+  /** The planted tokens, by the names of places in the report. */
   tokens: Record<string, string>
   /** Removes all planted tokens. */
   remove(): Promise<void>

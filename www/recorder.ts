@@ -1,6 +1,6 @@
 /**
- * Records every message that this page sends or receives through ports, workers and broadcast channels. Imported before
- * any module that could have a port, because it replaces global functions.
+ * Records every message that this page sends or receives through ports, workers and broadcast channels. This module
+ * replaces global functions, so it is imported before any module that could create a port.
  */
 
 export interface RecordedMessage {
@@ -32,7 +32,7 @@ export function messageTotals(): { direction: string; type: string; count: numbe
   })
 }
 
-/** Forgets the messages that contain this text. */
+/** Deletes the recorded messages that contain this text. */
 export function forget(text: string): void {
   for (let index = messages.length - 1; index >= 0; index--) {
     if (messages[index]?.text.includes(text)) messages.splice(index, 1)
@@ -55,7 +55,7 @@ function typeOf(data: unknown): string {
   return /"t":"(\w+)"/.exec(String(data[0]))?.[1] ?? 'other'
 }
 
-/** Everything in a message as text, so that the search does not depend on types. */
+/** Returns the content of a message as one string, so that the search does not depend on types. */
 function textOf(data: unknown): string {
   if (data instanceof ArrayBuffer) return textOf(new Uint8Array(data))
   if (ArrayBuffer.isView(data)) {
@@ -73,7 +73,7 @@ function textOf(data: unknown): string {
   return String(data)
 }
 
-/** Listens on a channel the first time that the page uses it. Does not start the port, if it is one. */
+/** Listens on a channel when the page uses it for the first time. If the channel is a port, the port is not started. */
 function watch(channel: Channel): void {
   if (watched.has(channel)) return
   watched.add(channel)

@@ -2,8 +2,8 @@
  * Creates the pictures of the demo: docs/demo.png (wide) and docs/demo-narrow.png. Run `cargo xtask build` first; then
  * `node www/screenshot.mjs`.
  *
- * `node www/screenshot.mjs some/folder` writes them there instead, light and dark; with `--edge`, of the demo with the
- * token handler.
+ * `node www/screenshot.mjs some/folder` writes the pictures to this folder instead, each with a light and a dark color
+ * scheme. With `--edge`, the pictures show the demo with the token handler.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** The search's button and its report. */
+/** Handles the search button, and shows the report of the search. */
 import { byId, code, el, onClick, replace } from './dom.js'
 import { plural, took } from './format.js'
 import { plant, type Planted } from './plant.js'

@@ -15,11 +15,11 @@ import { walk } from './walker.js'
 
 export interface Finding {
   shape: string
-  /** Never shown, since the next search would find it in the report. */
+  /** The whole value. It is never shown, since the next search would find it in the report. */
   value: string
   /** Enough of the value to recognize it. */
   masked: string
-  /** The first path to it. */
+  /** The first path by which the value was found. */
   where: string
   /** The name of the value if it is a part of the login that is public by design. */
   known: string | null
@@ -42,7 +42,7 @@ export interface Report {
 
 const OBJECT_LIMIT = 300_000
 
-/** Searches everywhere. */
+/** Searches all places. */
 export async function searchPage(): Promise<Report> {
   const start = performance.now()
   const known = publicValues()
@@ -99,7 +99,7 @@ function messageItems(): Item[] {
   return messages.map(({ direction, type, text }) => ({ where: `${direction} ${type}`, value: text }))
 }
 
-/** The finds in one place, each value once. */
+/** The token-shaped strings found in one place, each value once. */
 class Findings {
   readonly list: Finding[] = []
   readonly #seen = new Set<string>()
@@ -130,8 +130,8 @@ const PUBLIC_PARAMETERS: Record<string, string> = {
 }
 
 /**
- * Recognizes the name of a stored login. The vault stores each login's sealed state under a SHA-256 of its `state`. The
- * stored values are searched.
+ * Returns a description if the value is the key of a stored login. The vault stores each login's sealed data under the
+ * SHA-256 hash of the login's `state`. Only these keys are recognized; the stored values are searched as all others.
  */
 function nameOfLogin(value: string, where: string): string | null {
   const isName = value.length === 43 && where.startsWith('keys of strongroom/logins.')
@@ -139,8 +139,8 @@ function nameOfLogin(value: string, where: string): string | null {
 }
 
 /**
- * Random values that every login puts into the URL. The report names them, so that they are not mistaken for tokens.
- * These values are read from the vault's `navigate` messages.
+ * Returns the random values that every login puts into a URL, with their meanings. The report names these values, so
+ * that they are not mistaken for tokens. They are read from the messages `navigate` and `callback`.
  */
 function publicValues(): Map<string, string> {
   const known = new Map<string, string>()

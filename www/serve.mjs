@@ -1,6 +1,6 @@
 /**
- * Serves the demo until it is stopped. `cargo xtask demo` builds the package and runs this. With `--vault-origin` the
- * vault has its own origin; with `--edge` a token handler replaces it.
+ * Serves the demo until it is stopped. `cargo xtask demo` builds the package and runs this script. With
+ * `--vault-origin` the vault has its own origin. With `--edge` a token handler replaces the vault.
  */
 import { ACCOUNTS } from '../tests/support/accounts.mjs'
 import { OWN_CLIENT_ID, OWN_HANDLER } from '../tests/support/servers.mjs'
@@ -8,9 +8,12 @@ import { PORTS } from './build.mjs'
 import { startDemo } from './demo.mjs'
 
 const origins = (ports) => ports.flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`])
-/** Default ports of development servers. */
+/** The origins of apps at the default ports of development servers. */
 const APPS = origins([5173, 4173, 3000])
-/** Default ports of servers: those in the guides, and those of Cloudflare, Deno and Astro. */
+/**
+ * The origins of token handlers: those of `APPS`, and those at the ports in the guides and the default ports of
+ * Cloudflare, Deno and Astro.
+ */
 const HANDLERS = [...APPS, ...origins([8080, 8787, 8000, 4321])]
 
 const [vaultOrigin, edge] = ['--vault-origin', '--edge'].map((option) => process.argv.includes(option))

@@ -1,4 +1,4 @@
-/** The signed-in user, the session's times, and the login and logout buttons. */
+/** Shows the signed-in user and the session's times, and handles the login and logout buttons. */
 import type { EndReason, Holding, Session, Strongroom } from 'strongroom'
 import { byId, code, el, onClick, replace } from './dom.js'
 import { relative } from './format.js'

@@ -1,5 +1,6 @@
 /**
- * Runs steps one after another and prints each with its observation. A step that fails ends the run with its reason.
+ * Runs steps one after another and prints each with its observation. A failed step ends the run with the error of the
+ * step.
  */
 export class Steps {
   #count = 0

@@ -1,13 +1,13 @@
 /**
- * The timeline of events, newest first. A call is one line that grows (waited, sent, 401, sent again, response), and
- * calls that begin together are one line too.
+ * Shows the timeline of events, newest first. A call has one line, which is updated when the call waits, is sent, is
+ * retried after a 401, and gets its response. Calls that begin at the same time share a line.
  */
 import type { Strongroom, TraceEvent } from 'strongroom'
 import { byId, el, onClick } from './dom.js'
 import { clock, took } from './format.js'
 
 const LIMIT = 200
-/** Calls that begin within this time of the first, in milliseconds, share a line. */
+/** Calls that begin within this time after the first call, in milliseconds, share a line. */
 const TOGETHER_MS = 120
 
 type Tone = 'plain' | 'good' | 'key' | 'wait' | 'bad'
@@ -37,7 +37,7 @@ const bursts: Burst[] = []
 const times = new WeakMap<Element, number>()
 let refreshStartedAt = 0
 
-/** Shows the vault's events from now on. */
+/** Starts to show the vault's events. */
 export function setUpTimeline(auth: Strongroom): void {
   auth.on('trace', showEvent)
   onClick('clear', () => {
@@ -132,7 +132,7 @@ function detailOf({ calls }: Burst): string {
   return parts.filter(Boolean).join(' · ')
 }
 
-/** `200`, `401, 200`, or `20 × 200`. */
+/** Formats the status codes of calls, as in `200`, `401, 200` or `20 × 200`. */
 function statuses(calls: CallState[]): string {
   const counts = new Map<number, number>()
   for (const status of calls.flatMap((call) => call.statuses))
@@ -163,7 +163,7 @@ function addLine(at: number, title: string, detail: string, tone: Tone): Line {
   return line
 }
 
-/** Adds a line for a call that the vault refused: such a call has no number. */
+/** Adds a line for a call that the vault refused. The vault has no trace event for such a call. */
 export function noteRefusal(error: unknown): void {
   const { code } = error as { code?: string }
   if (code) note(`Refused: ${code}`, 'nothing was sent', 'bad')

@@ -1,7 +1,7 @@
 /**
  * Visits everything that script can reach: own and inherited properties, the entries of maps and sets, the source of
- * functions, and buffers, breadth first from some roots. Script cannot reach variables in closures, and neither can
- * this search. The project's tests search the whole heap with a debugger.
+ * functions, and buffers. The search is breadth-first and begins at the given roots. Script cannot reach variables in
+ * closures, and neither can this search. The project's tests search the whole heap with a debugger.
  */
 
 export interface Counts {
@@ -22,7 +22,7 @@ interface Visit {
   parent: Visit | null
 }
 
-/** Properties that have side effects, warn, or lead out of this page when they are read. */
+/** Properties that are not read, because reading them has side effects, prints a warning, or leads to another page. */
 const LEFT_OUT = new Set([
   'parent',
   'top',
@@ -36,7 +36,7 @@ const LEFT_OUT = new Set([
 const MAX_BUFFER_BYTES = 1_000_000
 const SLICE_MS = 12
 
-/** Walks the graph and returns the number of objects. `cut` is true if the limit was reached. */
+/** Visits all values and returns the numbers of objects and strings. `cut` is true if the limit was reached. */
 export async function walk(
   roots: Record<string, unknown>,
   { limit, onText }: WalkOptions,
@@ -85,7 +85,7 @@ function visit(from: Visit, reach: Reach): void {
   if (!isShallow(value)) reachInherited(from, reach)
 }
 
-/** Returns the contents of an object that are not properties. */
+/** Visits the contents of an object that are not properties. */
 function reachContent(from: Visit, reach: Reach): void {
   const { value } = from
   if (typeof value === 'function') reach(Function.prototype.toString.call(value), '(source)', from)
@@ -103,7 +103,7 @@ function reachContent(from: Visit, reach: Reach): void {
   }
 }
 
-/** Returns the values of the getters of an object's classes. */
+/** Visits the prototypes of an object, and the values of their getters. */
 function reachInherited(from: Visit, reach: Reach): void {
   const { value } = from
   for (let type = prototypeOf(value); type; type = prototypeOf(type)) {
@@ -116,18 +116,21 @@ function reachInherited(from: Visit, reach: Reach): void {
 }
 
 function read(value: object, key: PropertyKey): unknown {
-  // The bytes of views are read as a whole.
+  // `reachContent` reads the bytes of a view as a whole.
   if (ArrayBuffer.isView(value)) return undefined
   return settled(Reflect.get(value, key))
 }
 
-/** Keeps a promise that came out of a getter from being reported as rejected and unhandled. */
+/** Returns the value. If the value is a promise, its rejection is not reported as unhandled. */
 function settled(value: unknown): unknown {
   if (value instanceof Promise) value.catch(() => {})
   return value
 }
 
-/** Returns the properties that script has added to a DOM object. The DOM itself is searched separately. */
+/**
+ * Returns true for objects whose inherited getters are not visited: DOM objects, because the DOM is searched
+ * separately, and buffer views.
+ */
 function isShallow(value: object): boolean {
   return (
     value instanceof Node ||
@@ -151,7 +154,7 @@ function attempt(action: () => void): void {
   try {
     action()
   } catch {
-    // Data that cannot be read cannot leak.
+    // Ignored, because data that script cannot read cannot leak.
   }
 }
 

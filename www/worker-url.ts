@@ -2,7 +2,10 @@
 
 const WORKER = new URL('./auth.worker.js', import.meta.url).href
 
-/** Lets exactly one script become a worker; see `require-trusted-types-for` in the page's CSP. */
+/**
+ * A Trusted Types policy that allows exactly one script as a worker: see `require-trusted-types-for` in the page's
+ * Content-Security-Policy.
+ */
 const policy = window.trustedTypes?.createPolicy('auth-worker', {
   createScriptURL(url) {
     if (url !== WORKER) throw new TypeError(`${url} is not the vault's worker`)

@@ -1,4 +1,4 @@
-/** The token handler of the tests and its contenders, on any platform. */
+/** An app with the token handler of the tests and with its contenders, for any platform. */
 import makeApp from '../../tests/edge/apps/handler.mjs'
 import { BY_HAND, byHand, decryption, plainProxy } from './contenders.mjs'
 
@@ -29,8 +29,8 @@ export default (coordinator) => {
 
   let proxyByHand
   /**
-   * Sends a request by a handwritten proxy with a session. The first request gets a cookie from this proxy, as long as
-   * the given one.
+   * Handles a request by the handwritten proxy. A request for `/cookie` creates this proxy, and returns a cookie for it
+   * that is as long as the cookie of the token handler.
    */
   const sendByHand = async (request, env) => {
     if (!request.url.endsWith('/cookie')) return proxyByHand.handle(request)
@@ -51,8 +51,8 @@ export default (coordinator) => {
   }
 
   /**
-   * Repeats the response body this many times. The time is measured outside, because some platforms stop their clocks
-   * while code runs.
+   * Handles the same request `count` times, with an upstream that responds at once. The caller measures the time,
+   * because some platforms stop their clocks while code runs.
    */
   const repeat = async (request, env, context) => {
     const { searchParams } = new URL(request.url)

@@ -1,5 +1,5 @@
 /**
- * The token handler compared with software in use today, measured in one run:
+ * Compares the token handler with other software, in one run:
  *
  *   cargo xtask bench edge [--only requests|size|cold|proxy|race] [--markdown]
  *
@@ -24,11 +24,14 @@ const APP = new URL('app.mjs', import.meta.url)
 const PLATFORMS = ['workerd', 'node']
 const ROUNDS = 11
 
-/** Ends when the browser is back at the app. */
+/** Signs a user in. Resolves when the browser is back at the app. */
 const signIn = (visitor) =>
   visitor.signIn({ returnTo: '/home', until: ({ pathname }) => pathname === '/home' })
 
-/** Resolves with the cookie of a user who has just signed in. After a minute a handler would record activity. */
+/**
+ * Resolves with the cookie of a user who has just signed in. If the cookie were older than a minute, the handler would
+ * record the user's activity.
+ */
 async function fresh(cookie) {
   let [current, since] = [await cookie(), performance.now()]
   return async () => {
@@ -60,7 +63,7 @@ const routesTo = (upstream) => [
 
 const LONG = { provider: { accessTokenSeconds: 3600 }, coordinator: 'in-isolate' }
 
-/** Processor time in milliseconds for a batch of one contender. */
+/** The processor time of one batch of a contender, in milliseconds. */
 const BATCH = 40
 
 async function requests(platform) {
@@ -203,14 +206,14 @@ async function measureProxy() {
 
 async function proxied({ url, cookie }, { platform, what, path, load }) {
   const ways = ['/plain/', '/open/', '/api/']
-  // Opening the session is the least that a handler must do. The handler by hand checks nothing else.
+  // Opening the session is the minimum that a handler must do. The handwritten handler checks nothing else.
   if (!load.bytes) ways.push('/by-hand/')
   const session = await fresh(cookie)
   const answer = await fetch(`${url}/by-hand/cookie`, { headers: { cookie: await session() } })
   const byHand = await answer.text()
   const times = ways.map(() => [])
   const costs = ways.map(() => [])
-  // Small requests are so many that the engine optimizes all code.
+  // Rounds below 0 are a warm-up, in which the engine optimizes the code. Small requests need more of these rounds.
   for (let round = load.bytes ? -2 : -10; round < ROUNDS; round++) {
     for (const [i, way] of ways.entries()) {
       const fields = { 'x-strongroom': '1', cookie: way === '/by-hand/' ? byHand : await session() }
@@ -258,7 +261,7 @@ async function race(platform, coordinator, count) {
   try {
     const visitor = app.visitor()
     await signIn(visitor)
-    // Each isolate has started and knows the session.
+    // These calls make sure that each isolate has started and has read the session.
     for (let isolate = 0; isolate < 4; isolate++) await visitor.call('/api/me', { isolate })
     const { session } = await visitor.session()
     const left = session.accessTokenExpiresAt - Date.now() + 50

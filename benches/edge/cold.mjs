@@ -1,4 +1,4 @@
-/** The start of a handler in a process of its own: milliseconds, as JSON. */
+/** Measures the start of a handler in a process of its own. Prints milliseconds, as JSON. */
 import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 

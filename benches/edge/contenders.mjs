@@ -1,7 +1,8 @@
 /**
- * A server's work for one request of a signed-in user, without the network: read the cookie, decrypt it, check its
- * time, find the route, send the request on with the token, and return the response. Written by hand, with the session
- * decrypted by one library or another; each follows its documentation, and imports keys once if possible.
+ * Handwritten token handlers, without the network. For one request of a signed-in user, such a handler reads and
+ * decrypts the cookie, checks the session's expiry, finds the route, sends the request on with the token, and returns
+ * the response. Each handler decrypts the session with another library, as the library's documentation recommends, and
+ * imports keys only once if possible.
  */
 import { decode, encode } from '@auth/core/jwt'
 import * as iron from 'iron-webcrypto'
@@ -26,7 +27,7 @@ const fromBase64url = (text) => {
 const aesKey = () =>
   crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
 
-/** Functions that create `sealed` from a session, and `open` for it. */
+/** For each library, a function that seals a session. It returns the sealed session and a function that opens it. */
 const MAKERS = {
   async 'AES-GCM by hand'(session) {
     const key = await aesKey()
@@ -66,10 +67,10 @@ const MAKERS = {
   },
 }
 
-/** Their names. The project's aim refers to the first. */
+/** The names of the handwritten handlers. The project's aim refers to the first of them. */
 export const BY_HAND = Object.keys(MAKERS)
 
-/** Returns a session as long as strongroom's in the same cookie. */
+/** Returns a session of `length` bytes, which is the length of strongroom's session. */
 const sessionOf = (length) => {
   const session = { sub: 'alice', expires_at: Date.now() + 3_600_000, access_token: '', refresh_token: '' }
   const letters = Math.max(0, length - JSON.stringify(session).length)
@@ -120,7 +121,7 @@ export const decryption = async ({ length }) => {
   return { request: null, handle: () => crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, sealed) }
 }
 
-/** Returns the minimum of any proxy: the same handler without a session. */
+/** Returns the same handler without a session, which does the minimum of any proxy. */
 export const plainProxy = (env) => async (request) => {
   const url = new URL(request.url)
   const headers = new Headers(request.headers)

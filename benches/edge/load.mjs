@@ -1,4 +1,4 @@
-/** Requests from outside, over persistent connections. */
+/** Sends requests to a server, over persistent connections. */
 import { Agent, request as open } from 'node:http'
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })

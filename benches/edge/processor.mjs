@@ -3,7 +3,7 @@ import process from 'node:process'
 
 /**
  * Processor time in milliseconds of this program's children, including all threads. Unlike wall-clock time it excludes
- * other load on the machine. Only Linux has this account; elsewhere this is wall-clock time.
+ * other load on the machine. Only Linux reports this time; on other systems the function returns wall-clock time.
  */
 export function processorTime() {
   try {
@@ -20,7 +20,7 @@ const descendants = (pid) =>
 
 const threads = (pid) => readdirSync(`/proc/${pid}/task`)
 
-/** Reads the first number, which is nanoseconds on a processor. The thread may have ended since. */
+/** Reads the first number, which is nanoseconds on a processor. The thread may have ended in the meantime. */
 const timeOf = (pid) =>
   threads(pid).reduce(
     (sum, thread) => sum + Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0]),

@@ -1,4 +1,7 @@
-/** Sizes of deployments: one minified script of everything that an app imports, and the wasm module beside it. */
+/**
+ * Measures the sizes of deployments: one minified script with everything that an app imports, and the wasm module
+ * beside it.
+ */
 import { build } from 'esbuild'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +19,7 @@ const OWN = {
   wasm: 'strongroom_edge_bg.wasm',
 }
 
-/** Libraries for doing the same by hand, and for parts of it. */
+/** Libraries with which an app could implement a token handler, or parts of one. */
 const PEERS = [
   {
     name: 'oauth4webapi, iron-webcrypto',

@@ -1,4 +1,4 @@
-/** An API in its own thread: `/small` returns some JSON, `/big` 16 MB of it. */
+/** An API in its own thread: `/small` returns a small JSON body, and `/big` returns 16 MB of JSON. */
 import { createServer } from 'node:http'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { once } from 'node:events'

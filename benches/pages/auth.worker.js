@@ -1,4 +1,4 @@
 import { vault } from '../../pkg/dist/worker.js'
 
-// Replaced when the page is bundled, like an app's URLs.
+// The bundler replaces `CONFIG`, as in an app that has its URLs built in.
 vault(CONFIG)

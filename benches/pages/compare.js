@@ -1,4 +1,4 @@
-/** Requests through a vault and by plain `fetch`, in turns. Times are in milliseconds. */
+/** Measures requests through a vault and by plain `fetch`, in turns. Times are in milliseconds. */
 import { tokenFromBench } from './connect.js'
 
 const WARM_UP = 50

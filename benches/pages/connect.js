@@ -17,7 +17,10 @@ export const connectProving = () => connect(new SharedWorker('/dpop.worker.js', 
 /** Returns a vault that no page has started before, and that ends with its page. */
 export const connectNew = (name) => connect(new SharedWorker(WORKER, { type: 'module', name }))
 
-/** Resolves with the access token, from the bench. A measured page may have it; a real page may not. */
+/**
+ * Resolves with the access token, which the bench provides. Only a measured page gets a token; a page of a real app
+ * does not.
+ */
 export const tokenFromBench = async () => (await fetch(`${BENCH}token`)).text()
 
 /** The page's parameters, by name. */

@@ -1,10 +1,10 @@
 /**
- * Libraries of the same purpose: sign in, and call an API with a token. Each is set up as its documentation recommends
- * for keeping tokens away from the page.
+ * The libraries to compare: each signs the user in, and calls an API with a token. Each library is set up as its
+ * documentation recommends for keeping tokens away from the page.
  *
  * @typedef {object} Contender
  * @property {() => unknown} login Navigates to the provider.
- * @property {() => Promise<unknown>} callback Handles the return from it.
+ * @property {() => Promise<unknown>} callback Handles the return from the provider.
  * @property {() => Promise<boolean>} join Resolves with true if another tab has the session too.
  * @property {typeof fetch} fetch
  */
@@ -13,7 +13,7 @@ import { OidcClient, TokenAutomaticRenewMode } from '@axa-fr/oidc-client'
 import { connectShared, tokenFromBench } from './connect.js'
 
 const { clientId: client, issuer, scope } = CONFIG
-/** Without the slash at the end of its identifier. */
+/** The issuer identifier without the slash at its end. */
 const PROVIDER = issuer.replace(/\/$/, '')
 const CALLBACK = `${location.origin}/callback`
 

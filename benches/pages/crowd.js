@@ -1,6 +1,7 @@
 /**
- * One of several tabs that call at once when the access token has expired. The first tab coordinates: it waits for the
- * others and for the expiry, gives the signal, and reports when the last call has completed.
+ * The page of several tabs that call the API at the same time, after the access token has expired. The first tab
+ * coordinates: it waits for the other tabs and for the expiry, gives the signal, and reports when the last call has
+ * completed.
  */
 import { connectShared, parameters, report, tokenFromBench } from './connect.js'
 
@@ -28,7 +29,7 @@ async function conduct() {
     await expired()
     const startedAt = Date.now()
     const vault = await together({ token: null })
-    // The same calls by a page that has a valid token: no refresh, no vault.
+    // The same calls with plain `fetch` and a valid token, without a refresh and without a vault.
     const plain = await together({ token: await tokenFromBench() })
     runs.push({ startedAt, vault, plain })
   }
@@ -52,7 +53,7 @@ async function expired() {
 
 /**
  * Lets all tabs call at the same time. Resolves with the number of successful calls and the milliseconds until the last
- * one.
+ * call has completed.
  */
 async function together(sign) {
   const start = performance.now()

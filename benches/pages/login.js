@@ -1,7 +1,7 @@
 /**
- * Navigates to the provider and handles the return: with the vault that all tabs share, or with a new one before and
- * after, as in browsers that end the worker with its last page. Afterwards it may run comparisons, as the tab that
- * started the worker.
+ * Navigates to the provider and handles the return: with the vault that all tabs share, or with one new vault before
+ * and another after the navigation, as in browsers that end the worker with its last page. Afterwards the page may run
+ * comparisons, in the tab that started the worker.
  */
 import { compare } from './compare.js'
 import { connectNew, connectProving, connectSealed, connectShared, parameters, report } from './connect.js'

@@ -1,4 +1,7 @@
-/** Counts the messages between page and vault for a call: those that the page sends, and those it receives. */
+/**
+ * Counts the messages between page and vault for a call: the messages that the page sends, and the messages that it
+ * receives.
+ */
 import { connectShared, report } from './connect.js'
 
 const MB = 1024 * 1024

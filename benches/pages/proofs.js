@@ -1,4 +1,7 @@
-/** Small requests of a vault that sends a proof with each (RFC 9449), and of one that does not. */
+/**
+ * Measures small requests through a vault that sends a proof with each request (RFC 9449), and through a vault without
+ * proofs.
+ */
 import { runsInTurns } from './compare.js'
 import { connectProving, connectShared, parameters, report } from './connect.js'
 

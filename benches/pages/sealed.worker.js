@@ -1,4 +1,4 @@
 import { vault } from '../../pkg/dist/worker.js'
 
-// The same app, with a session that survives its worker.
+// The worker of the same app as auth.worker.js, with a stored session, which survives the worker.
 vault({ ...CONFIG, session: { persist: 'sealed' } })

@@ -1,8 +1,8 @@
 /**
- * Time from the start of a page until its vault answers, and until the first byte of a response that needed a token.
- * The clock of `performance.now()` starts with the navigation.
+ * Measures the time from the start of a page until its vault responds, and until the first byte of a response that
+ * needed a token. The clock of `performance.now()` starts with the navigation.
  *
- * The page navigates to itself for each sample and takes the kinds in turns.
+ * The page navigates to itself for each sample, and measures the kinds of vaults in turns.
  */
 import { connectNew, connectSealed, connectShared, parameters, report, tokenFromBench } from './connect.js'
 
@@ -25,7 +25,7 @@ const KINDS = {
     const handshake = performance.now()
     return { handshake, firstByte: await firstByte(await auth.fetch(ORDERS)) }
   },
-  /** Resolves with a worker that must load both, and read the session from the store. */
+  /** Resolves with a worker that must load its file and the core, and read the session from the store. */
   async kept({ count }) {
     const auth = await connectSealed(`start ${parameters.id} ${count}`)
     const handshake = performance.now()
@@ -40,7 +40,7 @@ const KINDS = {
 
 const NAMES = Object.keys(KINDS)
 
-/** The first round is not counted, because nothing is cached then. */
+/** The first round is not counted, because the browser's caches are still empty. */
 const rounds = Number(parameters.rounds) + 1
 
 const state = JSON.parse(sessionStorage.getItem('samples'))

@@ -4,7 +4,7 @@ import { connectShared, parameters, report, tokenFromBench } from './connect.js'
 const size = Number(parameters.size)
 /** The reader pauses after this many bytes. */
 const BITE = 8 * 1024 * 1024
-/** Milliseconds. */
+/** The length of a pause in milliseconds. */
 const REST = 25
 
 async function open() {

@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/callback.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/callback.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/challenge.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/challenge.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

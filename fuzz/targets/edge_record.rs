@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/edge_record.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/edge_record.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/egress.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/egress.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

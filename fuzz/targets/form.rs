@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/form.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/form.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

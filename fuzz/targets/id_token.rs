@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/id_token.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/id_token.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

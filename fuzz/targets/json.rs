@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/json.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/json.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/jwks.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/jwks.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

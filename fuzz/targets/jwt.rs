@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/jwt.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/jwt.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/kept.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/kept.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

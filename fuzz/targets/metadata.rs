@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/metadata.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/metadata.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/reflection.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/reflection.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/token_reply.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/token_reply.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 

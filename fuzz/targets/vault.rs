@@ -1,4 +1,4 @@
-//! `tests/hostile/targets/vault.rs`, for libFuzzer.
+//! Runs `tests/hostile/targets/vault.rs` with libFuzzer.
 
 #![cfg_attr(fuzzing, no_main)]
 
