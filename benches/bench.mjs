@@ -3,9 +3,9 @@
  *
  *   cargo xtask bench [--only core|browser|peers|size] [--markdown]
  *
- * Each number is the median of several runs, with the lowest and the highest in brackets. Each ratio is the median of
- * the ratios within one round, in which both sides took turns. ✓ and ✗ show if this run meets the project's gate and
- * aim. The command succeeds in any case.
+ * Each number is the median of several runs, with the lowest and the highest run in brackets. In each round both
+ * contenders take turns, which gives a ratio for the round. The ratio in the table is the median of these ratios. ✓ and
+ * ✗ show if this run meets the project's gate and aim. The command succeeds even if the run misses them.
  */
 import { options, progress, run } from './sections.mjs'
 import { comparisonTable, table } from './table.mjs'

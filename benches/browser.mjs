@@ -170,7 +170,7 @@ async function messageRows({ visits }) {
 async function memoryRows({ servers }) {
   if (process.platform !== 'linux') return []
   const peak = async (way, size) => {
-    // A browser of its own, because earlier pages release their memory only gradually.
+    // This measurement has a browser of its own, because earlier pages release their memory only gradually.
     const chromium = await startChromium()
     try {
       const visits = new Visits(servers, chromium)

@@ -3,7 +3,7 @@ import { ACCOUNTS } from '../tests/support/accounts.mjs'
 /** The delay before a page starts its measurement, in milliseconds. The driver detaches during this delay. */
 const UNWATCHED_AFTER = 500
 
-/** Visits of measured pages. Each resolves with the page's report. */
+/** Opens measured pages. Each method that opens a page resolves with the page's report. */
 export class Visits {
   #servers
   #chromium
@@ -37,12 +37,11 @@ export class Visits {
   }
 
   /**
-   * Signs in through the provider's forms, and measures the return from the provider. The tab stays open, and so does
-   * its worker.
+   * Signs in through the provider's forms, and measures the return from the provider. The tab and its worker stay open.
    *
    * @param {object} parameters
-   * @param {'shared' | 'new' | 'sealed' | 'proving'} parameters.vault The vault that all tabs share, a new one, one
-   *   that persists its session, or one that sends proofs.
+   * @param {'shared' | 'new' | 'sealed' | 'proving'} parameters.vault The vault that all tabs share, a new vault, a
+   *   vault that persists its session, or a vault that sends proofs.
    * @param {string} [parameters.measures] Comparisons to run afterwards, with their parameters.
    */
   async signIn(parameters) {

@@ -12,9 +12,9 @@
  * editors find the glue without an alias. The entry passes `new URL('./strongroom_bg.wasm', import.meta.url)` to the
  * loader. The build must leave this expression unchanged in dist/worker.js, because bundlers look for it.
  *
- * Each entry is a file of its own, without shared chunks: the page loads one file, the worker loads one file and the
- * wasm, and neither waits for a second round trip. Code that most pages never need is in separate files, which a page
- * imports when it needs them: see entries.mjs.
+ * Each entry becomes one file, without shared chunks. The page loads one file, and the worker loads one file and the
+ * wasm, so neither page nor worker waits for a second round trip. Code that most pages never need is in separate files,
+ * which a page imports when it needs them: see entries.mjs.
  */
 import { build } from 'esbuild'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -77,8 +77,8 @@ const common = {
   outdir: 'dist',
   bundle: true,
   plugins: [{ name: 'lazy', setup: (build) => build.onResolve({ filter: LAZY_IMPORT }, lazy) }],
-  // These imports stay imports: wasm modules, which are beside the files that import them, Node's own modules, and the
-  // frameworks.
+  // Imports that are not bundled: wasm modules, which are in the same folder as the importing file, Node's own modules,
+  // and the frameworks.
   external: ['*.wasm', '*.wasm?module', 'node:*', ...FRAMEWORKS],
   format: 'esm',
   target: 'es2022',

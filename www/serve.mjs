@@ -11,8 +11,8 @@ const origins = (ports) => ports.flatMap((port) => [`http://localhost:${port}`, 
 /** The origins of apps at the default ports of development servers. */
 const APPS = origins([5173, 4173, 3000])
 /**
- * The origins of token handlers: those of `APPS`, and those at the ports in the guides and the default ports of
- * Cloudflare, Deno and Astro.
+ * The origins of token handlers: the origins in `APPS`, the port in the guides, and the default ports of Cloudflare,
+ * Deno and Astro.
  */
 const HANDLERS = [...APPS, ...origins([8080, 8787, 8000, 4321])]
 

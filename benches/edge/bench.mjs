@@ -3,9 +3,9 @@
  *
  *   cargo xtask bench edge [--only requests|size|cold|proxy|race] [--markdown]
  *
- * Contenders take turns, and a ratio is the median of the ratios within one turn, with the lowest and the highest in
- * brackets: other load on the machine slows both sides. ✓ and ✗ show if this run meets the project's aim. The command
- * succeeds in any case.
+ * Contenders take turns, because other load on the machine then slows all of them. Each round gives a ratio. The table
+ * has the median of these ratios, with the lowest and the highest ratio in brackets. ✓ and ✗ show if this run meets the
+ * project's aim. The command succeeds even if the run misses it.
  */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -9,7 +9,7 @@ use std::ops::Range;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-/// Precedes the name of a rule, on a line of its own.
+/// The start of a marker. The name of the rule follows on the same line.
 const MARKER: &str = "// control: ";
 
 /// A change to the statement, match arm or struct member below a marker.

@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: runs libFuzzer on the targets of `tests/hostile`.
 //!
-//! The command needs a C++ compiler for libFuzzer's own code. The compiler options that count covered code are those of
-//! `cargo fuzz`, and work with a stable compiler as long as no sanitizer is used. Native builds of the core have no
+//! The command needs a C++ compiler for libFuzzer's own code. `cargo fuzz` uses the same compiler options to count
+//! covered code. They work with a stable compiler as long as no sanitizer is used. Native builds of the core have no
 //! unsafe code, so sanitizers would find nothing.
 //!
 //! Inputs that reach new code stay in `target/fuzz/corpus`, and the next run starts with them. An input that fails is

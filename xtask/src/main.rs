@@ -1,8 +1,8 @@
 //! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
 //! measure | size`.
 //!
-//! Each command installs what it needs on first use, and skips steps whose inputs have not changed. If something cannot
-//! be installed, the error says how to install it.
+//! On first use, each command installs the tools that it needs. A command skips steps whose inputs have not changed. If
+//! something cannot be installed, the error says how to install it.
 
 #![allow(
     clippy::print_stdout,

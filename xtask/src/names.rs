@@ -1,6 +1,6 @@
 //! Shortens the names by which a wasm module and its glue refer to imports and exports. wasm-bindgen's names are made
-//! to be read, and contain 16 hexadecimal digits, which do not compress. One or two letters in their place save 0.6 KB
-//! of brotli.
+//! to be read, and contain 16 hexadecimal digits, which do not compress. Names of one or two letters save 0.6 KB after
+//! compression with brotli.
 //!
 //! The letters follow the order of the names that they replace, because the original order of a module's imports and
 //! exports depends on the module's code. A module that is loaded by the glue of another module uses that glue's

@@ -26,7 +26,7 @@ pub(crate) fn node(arguments: &[&str]) -> Process {
     program("node").args(arguments)
 }
 
-/// Returns a command that runs the same cargo as the one that started this program.
+/// Returns a command that runs the cargo by which this program was started.
 pub(crate) fn cargo() -> Process {
     program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).shown_as("cargo")
 }

@@ -92,9 +92,9 @@ const MODULES: [Module; 4] = [
 /// Binaryen's passes for the smallest module. Flattening and rebuilding the control flow lets `-Oz` save more.
 ///
 /// `--low-memory-unused` lets Binaryen move constants into the offsets of loads and stores. This changes behavior only
-/// where base and constant together wrap around to an address below 1024, so no data that is addressed in this way may
-/// be below 1024. The linker places only the stack there, with its low end at address 0. If the stack were elsewhere,
-/// statics would begin at 1024. A stack overflow that would otherwise go unnoticed may trap.
+/// if the sum of base and constant wraps around to an address below 1024, so there must be no data below 1024. The
+/// linker places only the stack there, with its low end at address 0. If the stack were elsewhere, statics would begin
+/// at 1024. A stack overflow that would otherwise go unnoticed may trap.
 ///
 /// Functions of up to four instructions are always inlined, and longer functions never: LLVM has already inlined
 /// functions that are called once. `--dealign` removes alignment hints, which engines ignore. Without these hints,

@@ -1,6 +1,6 @@
 /**
- * Solid components and functions for an `Auth`. They render the initial state, in which the vault is not connected yet,
- * on a server, and in the page until `AuthProvider` is mounted.
+ * Solid components and functions for an `Auth`. On a server, and in the page until `AuthProvider` is mounted, they
+ * render the initial state, in which the vault is not connected yet.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export const AuthProvider = (props: { auth: Auth<any>; children?: JSX.Element })
 }
 
 /**
- * Returns the provided `Auth`. Its `state` is reactive.
+ * Returns the provided `Auth`, whose property `state` is reactive.
  *
  * @typeParam Claims The claims that the configuration's `claims` names.
  */

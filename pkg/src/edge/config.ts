@@ -8,7 +8,7 @@ export type FromEnv<T> = T | ((env: any) => T)
 export interface TokenHandlerConfig {
   /** The provider's issuer identifier, exactly as in its metadata: an https URL, or http on loopback. */
   issuer: FromEnv<string>
-  /** This client, as registered with the provider. */
+  /** The app's registration as a client at the provider. */
   client: {
     /** The client identifier (RFC 6749 2.2). */
     id: FromEnv<string>

@@ -12,7 +12,7 @@ export interface Instance {
 let current: Instance | undefined
 let hasStarted = false
 
-/** Returns the current instance, and creates it if there is none. */
+/** Returns the current instance, and creates an instance if it does not exist yet. */
 export const instance = (module: WebAssembly.Module): Instance => (current ??= start(module))
 
 const start = (module: WebAssembly.Module): Instance => {
@@ -20,7 +20,7 @@ const start = (module: WebAssembly.Module): Instance => {
   // The glue expects a module of its own realm. The Edge Runtime passes a module of another realm.
   if (!(module instanceof WebAssembly.Module)) Object.setPrototypeOf(module, WebAssembly.Module.prototype)
   const { memory } = initSync({ module })
-  // This line comes last, because a failed start leaves no instance that has to be replaced.
+  // `hasStarted` is set last, because a failed start leaves no instance that has to be replaced.
   hasStarted = true
   return { memory }
 }

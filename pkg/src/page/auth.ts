@@ -1,6 +1,6 @@
 /**
- * The public interface of `createAuth()`. It is not part of api.ts, because workers import api.ts, and TypeScript's
- * library for workers has no type `SharedWorker`.
+ * The public interface of `createAuth()`. This interface is not part of api.ts, because workers import api.ts, and
+ * TypeScript's library for workers has no type `SharedWorker`.
  */
 import type {
   ConnectOptions,

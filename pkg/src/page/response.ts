@@ -1,4 +1,4 @@
-/** The `Response` of a call, which behaves like that of `fetch`. */
+/** Builds the `Response` of a call. It behaves like a response of the platform's `fetch`. */
 import { BATCH } from '../../glue/constants.js'
 import type { Chunk, ResponseMessage } from './connection.js'
 

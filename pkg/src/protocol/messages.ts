@@ -127,7 +127,10 @@ export type VaultMessage =
     }
   /** A user has signed in in a newer vault, and the page must reconnect. This vault stops within five minutes. */
   | { t: 'outdated' }
-  /** This vault cannot work: invalid configuration, no wasm, or a crash. Everything pending fails. */
+  /**
+   * This vault cannot work, because the configuration is invalid, the wasm could not be loaded, or the vault crashed.
+   * All pending requests fail.
+   */
   | { t: 'failed'; code: string; message: string }
   /** The URL of the provider to which login `id` must navigate. */
   | { t: 'navigate'; id: number; url: string }
@@ -162,7 +165,10 @@ export type VaultMessage =
       /** True if `[id, chunk]` messages follow. */
       body: boolean
     }
-  /** Socket `id` is open. Sent on its own port. `protocol`: one that the page named, or empty. */
+  /**
+   * Socket `id` is open. Sent on its own port. `protocol`: the chosen sub-protocol if the page named it; otherwise
+   * empty.
+   */
   | { t: 'socket'; id: number; protocol: string }
   /** Call `id` failed with a network error, as in `fetch`. */
   | { t: 'network_error'; id: number }

@@ -332,8 +332,7 @@ export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
   if (!url || !isTrustworthy(url) || url.origin === location.origin) {
     throw invalid('`app` must be the URL of a page of the app, on another origin')
   }
-  // The policy of this page should forbid that other pages show it in a frame. If a page does so anyway, this page does
-  // nothing.
+  // The policy of this page should forbid that other pages show it in a frame. In a frame, this page does nothing.
   if (parent !== window) return
   const { hash, pathname, search } = location
   // This comes first, so that the authorization code does not stay in the URL.

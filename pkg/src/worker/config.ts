@@ -26,7 +26,7 @@ export interface VaultConfig {
   metadata?: Partial<ProviderMetadata>
   /**
    * The ID token's signing algorithm. Default: RS256, PS256 and ES256, if the metadata names them. This option loads
-   * strongroom_extended_bg.wasm, which supports all of these. If that module is loaded for another reason, all
+   * strongroom_extended_bg.wasm, which supports all these algorithms. If that module is loaded for another reason, all
    * algorithms in the metadata are accepted. `none` and HMAC (HS256, …) are never accepted.
    */
   idTokenSignedResponseAlg?:
@@ -185,9 +185,9 @@ export interface ApiRule {
 /** The place of the token in a socket's handshake or messages. */
 export type SocketToken =
   /**
-   * A sub-protocol after those of the page: `prefix` (default: empty) and the token. With `encoding: 'base64url'` the
-   * token is encoded in base64url. The server must choose one of the sub-protocols. The page sees the choice only if it
-   * is one of the page's own sub-protocols.
+   * A sub-protocol after the page's own sub-protocols: `prefix` (default: empty) and the token. With `encoding:
+   * 'base64url'` the token is encoded in base64url. The server must choose one of the sub-protocols. The page sees the
+   * choice only if it is one of the page's own sub-protocols.
    */
   | { token: 'protocol'; prefix?: string; encoding?: 'base64url' }
   /** The first message: this string, with the token in place of `{token}`. */

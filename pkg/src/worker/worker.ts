@@ -201,7 +201,7 @@ const onHandshake = ({ data, ports: [port] }: MessageEvent) => {
   if (data === HANDSHAKE && port) accept(port)
 }
 
-// This runs immediately, because a page may connect before this worker's file calls vault().
+// This code runs when the module is loaded, because a page may connect before the worker's file calls vault().
 if (isWorker) {
   // Saves `fetch`, so that a library that replaces `fetch` later cannot see the vault's requests:
   // src/browser/platform.rs.

@@ -22,7 +22,10 @@ function memory(): Coordinator {
   const entries = new Map<string, Held>()
   const waiting = new Map<string, Set<() => void>>()
   let writes = 0
-  /** The number of writes until expired entries are deleted. It starts again at the number of entries that are left. */
+  /**
+   * The number of writes until expired entries are deleted. Each deletion sets this number to the number of entries
+   * that are left.
+   */
   let untilSweep = 0
 
   const find = (key: string): Held | null => {

@@ -276,8 +276,7 @@ export class Forwarded {
 
 /**
  * The values of `Content-Encoding` that the platform's `fetch` decodes: docs/edge.md has the table. A value with
- * several encodings or with capital letters counts as one that is not decoded. Cloudflare's `fetch` does not decode
- * `GZIP`.
+ * several encodings, or with capital letters, counts as not decoded. Cloudflare's `fetch` does not decode `GZIP`.
  */
 const DECODED: string[] = [
   'identity',
@@ -288,8 +287,8 @@ const DECODED: string[] = [
 ]
 
 /**
- * True if `fetch` can leave a body compressed. Bun's `fetch` does so with `decompress: false`, and Cloudflare's does so
- * unless the body is read. The other platforms always decode the body.
+ * True if `fetch` can leave a body compressed. Bun's `fetch` leaves the body compressed with `decompress: false`, and
+ * Cloudflare's `fetch` unless script reads the body. The other platforms always decode the body.
  */
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
 
