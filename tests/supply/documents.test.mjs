@@ -16,7 +16,8 @@ const exists = (path) =>
 const documents = async () => {
   const markdown = async (folder) =>
     (await readdir(new URL(folder, root))).filter((name) => name.endsWith('.md')).map((name) => folder + name)
-  return [...(await markdown('./')), ...(await markdown('docs/'))].map((path) => posix.normalize(path))
+  const folders = await Promise.all(['./', 'docs/', 'docs/providers/'].map(markdown))
+  return folders.flat().map((path) => posix.normalize(path))
 }
 
 /** Removes code, which may contain any text. */

@@ -67,6 +67,8 @@ pub enum Fault {
     Refused(&'static str),
     /// `invalid_grant`, with this description.
     RefusedSaying(&'static str),
+    /// This status, and this JSON body.
+    Response(u16, &'static str),
     /// An error response that contains every value of the request.
     Echo,
     /// An error response whose error code is the code or token from the request.
@@ -499,6 +501,7 @@ impl Provider {
                 let sent = secrets.iter().find_map(|name| form.get(*name)).unwrap();
                 Outcome::from(refusal(sent))
             }
+            Fault::Response(status, body) => Outcome::from(json(status, body)),
             Fault::RefusedSaying(why) => Outcome::from(json(
                 400,
                 &format!(r#"{{"error":"invalid_grant","error_description":"{why}"}}"#),
