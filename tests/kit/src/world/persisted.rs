@@ -328,8 +328,10 @@ impl PersistedSessions {
         if let Some(holding) = seen.told.and_then(|family| seen.holdings.get_mut(&family)) {
             // At the idle limit, activity counts only if another vault has stored later activity.
             let may_be_idle = holding.active.longest(now) >= idle;
-            seen.touched_in_doubt = (may_be_idle || seen.is_in_doubt).then_some(*now);
-            if may_be_idle {
+            let is_in_doubt = may_be_idle || seen.is_in_doubt;
+            seen.touched_in_doubt = is_in_doubt.then_some(*now);
+            // The doubt continues if the clock is set back, and the activity may then count or not.
+            if is_in_doubt {
                 holding.active.or(*now);
             } else {
                 holding.active = Moments(vec![*now]);
@@ -477,6 +479,7 @@ impl PersistedSessions {
         let seen = self.seen(vault);
         let reading = seen.marks.remove(&op);
         let mut is_old = false;
+        let mut is_unused = false;
         if let Some(Reading {
             record,
             at,
@@ -485,6 +488,8 @@ impl PersistedSessions {
         }) = reading
         {
             is_old = seen.is_old(job, &record);
+            // A vault that reads the store under the lock waits for that read.
+            is_unused = seen.holds_lock && seen.read != Some(job);
             if let (Taken::Absent, Some(family)) = (taken, record.family) {
                 seen.hears(&record, family, &at, now);
                 read = Some(family);
@@ -510,7 +515,7 @@ impl PersistedSessions {
                 holding.active.or(*now);
                 holding.touches.push(touched);
             }
-            if !is_another {
+            if !is_another && !is_unused {
                 // If the read found another session, the activity still has to be counted for that session.
                 (seen.touched_in_doubt, seen.is_in_doubt) = (None, false);
             }
