@@ -38,7 +38,7 @@ export async function startChromium() {
     /** The ID of the browser's first process. */
     pid: child.pid,
     version: version.replace(/^\w+\//, 'Chromium '),
-    /** Opens a tab in front of the others. Returns a function that closes the browser. */
+    /** Opens a tab in front of the others. Resolves with a function that closes the tab. */
     async open(url) {
       const { id } = await (await ask(`new?${encodeURIComponent(url)}`, { method: 'PUT' })).json()
       return () => ask(`close/${id}`)

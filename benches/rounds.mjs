@@ -14,7 +14,7 @@ export let sink = 0
 /**
  * @typedef {object} Contender
  * @property {string} name
- * @property {() => number | Promise<number>} run Does the work once and returns a number made of its outcome.
+ * @property {() => number | Promise<number>} run Does the work once and returns a number that depends on the result.
  */
 
 /**

@@ -83,7 +83,7 @@ async function wasm(profile) {
       for (let i = 0; i < count; i++) {
         const size = reader.number()
         const name = names.get(imported + i) ?? ''
-        // wasm-bindgen reads these functions and removes them.
+        // These functions do not count, because wasm-bindgen removes them from the module.
         if (!name.startsWith('__wbindgen_describe')) add(owner(name), size)
         reader.offset += size
       }

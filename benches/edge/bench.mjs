@@ -160,7 +160,7 @@ async function measureCold() {
     }
     const measured = []
     for (const url of app.urls) {
-      // The connection and the isolate exist now.
+      // These requests open the connection and start the isolate, so that they do not count.
       await get(`${url}/told`, {})
       await get(`${url}/told`, {})
       const first = await time(url)

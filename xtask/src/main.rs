@@ -78,7 +78,7 @@ enum Command {
     },
     /// Simulate thousands of short, random lives of the core, with all kinds of faults.
     Simulate {
-        /// Simulate isolates of the token handler over one coordinator instead of vaults.
+        /// Instead of vaults, simulate isolates of the token handler that share one coordinator.
         #[arg(long, conflicts_with = "controls")]
         isolates: bool,
         /// Number of lives. Default: 20000, or 6000 with --isolates. With --seed: 1, printed step by step.
@@ -116,13 +116,13 @@ enum Command {
     },
     /// Compare the speed with other libraries, in Node and in a real browser. `bench edge` measures the token handler.
     Bench {
-        /// Options of benches/bench.mjs, or after `edge` of benches/edge/bench.mjs.
+        /// Options of benches/bench.mjs. After `edge`: options of benches/edge/bench.mjs.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
     /// Measure the readability of the sources: names, comments and dependencies.
     Measure(measure::Options),
-    /// Measure the bytes that a browser downloads. Fails above the gates.
+    /// Measure the bytes that a browser downloads. Fails if a size exceeds its gate.
     Size {
         /// Also bundle and measure other libraries.
         #[arg(long)]

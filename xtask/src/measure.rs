@@ -137,7 +137,7 @@ fn read_texts(files: &[String]) -> Result<Vec<Text>> {
             Some("ts" | "mjs" | "js") => Language::Script,
             _ => continue,
         };
-        // This file contains the list of forbidden phrases.
+        // Skips the file that contains the list of forbidden phrases.
         if path == "xtask/src/measure/english.rs" {
             continue;
         }

@@ -54,7 +54,7 @@ export const provideAuth = (auth: Auth<any>): EnvironmentProviders =>
   ])
 
 /**
- * Returns the methods of the provided `Auth`, and its state as signals. Call it in an injection context.
+ * Returns the methods of the provided `Auth`, and its state as signals. Call this function in an injection context.
  *
  * @typeParam Claims The claims that the configuration's `claims` names.
  */

@@ -34,7 +34,7 @@ export const authPlugin = {
 }
 
 /**
- * Returns the methods of the provided `Auth`, and its state as refs. Call it in `setup`.
+ * Returns the methods of the provided `Auth`, and its state as refs. Call this function in `setup`.
  *
  * @typeParam Claims The claims that the configuration's `claims` names.
  */

@@ -48,7 +48,7 @@ export class Keys {
     }
   }
 
-  /** Seals a plaintext. `plain` begins with the nonce, and so the result begins with the same nonce. */
+  /** Seals a plaintext. `plain` begins with the nonce, and the result begins with the same nonce. */
   async seal(plain: Uint8Array<ArrayBuffer>, aad: string): Promise<Uint8Array> {
     const nonce = plain.subarray(0, NONCE_LEN)
     const parameters = this.#parameters(nonce, aad)

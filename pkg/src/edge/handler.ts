@@ -3,7 +3,7 @@ import { StrongroomError } from '../page/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type Context, Host } from './host.js'
 
-/** The handler that servers call. */
+/** A token handler, whose methods a server calls. */
 export interface TokenHandler {
   /**
    * Responds to requests for the handler's own endpoints and the routes, and to all other requests with 404.

@@ -25,7 +25,7 @@ const start = (module: WebAssembly.Module): Instance => {
   return { memory }
 }
 
-/** Returns true if this instance is the current one. */
+/** Returns true if this instance is the current one, which means that it has not trapped. */
 export const isSound = (instance: Instance): boolean => instance === current
 
 /** Drops an instance that has trapped. */

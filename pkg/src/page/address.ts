@@ -55,7 +55,7 @@ export const webUrl = (address: string): URL => {
 
 /**
  * Returns the path, query and fragment of `address`, without the parameters of an authorization response. Throws if
- * `address` is not a URL of the page's origin. The default is the page's URL.
+ * `address` is not a URL of the page's origin. By default, `address` is the page's URL.
  */
 export const ownPath = (address = location.href): string => {
   const url = new URL(address, location.href)

@@ -70,7 +70,7 @@ export interface Strongroom {
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
   /**
    * Ends the session in all tabs, and revokes its refresh token (RFC 7009) if the provider supports it and can be
-   * reached. The session ends in any case.
+   * reached. The session ends even if the refresh token is not revoked.
    */
   logout(options?: LogoutOptions): Promise<LogoutResult>
   /**
@@ -188,9 +188,9 @@ export interface LoginOptions {
    * `id_token_invalid`.
    */
   maxAge?: number
-  /** Scopes to request besides the configured ones. The configuration's `loginScopes` must name them. */
+  /** Scopes to request besides the configured scopes. The configuration's `loginScopes` must name these scopes. */
   scope?: string
-  /** Other parameters for the authorization request. The configuration's `loginParams` must name them. */
+  /** Other parameters for the authorization request. The configuration's `loginParams` must name these parameters. */
   params?: Record<string, string>
   /** Cancels the login. */
   signal?: AbortSignal
@@ -248,10 +248,10 @@ export interface ConnectOptions {
    * site, since browsers block cookies in frames of another site, and only if the policies of page and redirect URI
    * allow the frame.
    *
-   * `connect()` does not reject if the attempt fails: see `session` and `resumed`. After a failed attempt there is no
-   * other attempt for five minutes in this tab, unless the user signs in. After `logout()`, after a limit of the
-   * session and after `security` there is no attempt until the user signs in. Pass the same value at the page of the
-   * redirect URI.
+   * `connect()` does not reject if the attempt fails: `session` and `resumed` show the result. After a failed attempt
+   * there is no other attempt for five minutes in this tab, unless the user signs in. After `logout()`, after a limit
+   * of the session and after `security` there is no attempt until the user signs in. Pass the same value at the page of
+   * the redirect URI.
    */
   resume?: 'redirect' | 'iframe' | 'none'
 }
@@ -261,8 +261,8 @@ export interface StrongroomErrorLike extends Error {
   /** The stable identifier of the error. docs/errors.md lists all codes. */
   readonly code: Code
   /**
-   * With `step_up_required` and `insufficient_scope`: options of the login that the API requires (RFC 9470). Missing if
-   * the configuration does not let pages request the missing scope.
+   * With `step_up_required` and `insufficient_scope`: options of the login that the API requires (RFC 9470). Absent if
+   * the configuration does not let pages request the required scope.
    */
   readonly login?: Demand
   /**

@@ -98,9 +98,9 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
    * Resolves with the session. Without a session, this method signs the user in by redirect, which leaves the page.
    * Concurrent calls share one login, with the options of the first call. Use it in route guards.
    *
-   * Resolves with `null` if the user has to decide: after `logged_out`, `idle`, `absolute` and `security` (also after a
-   * reload, until the user signs in), after an error, and after this method has begun three logins in this tab within a
-   * minute. In these cases, show a page with a button for `login()`.
+   * Resolves with `null` if the user has to decide about a login: after a session ended with `logged_out`, `idle`,
+   * `absolute` or `security` (also after a reload, until the user signs in), after an error, and after this method has
+   * begun three logins in this tab within a minute. In these cases, show a page with a button for `login()`.
    *
    * @throws {@link StrongroomError} As `connect()`, and the errors of `login()`.
    */

@@ -47,7 +47,7 @@ const record = () => {
       return true
     }
   } catch {
-    // Storage is denied, or has other content.
+    // sessionStorage is denied, or the entry has other content.
   }
   console.warn(
     'strongroom: requireSession() has begun several logins within a minute, or cannot count them in sessionStorage, and does not begin another one. A session is lost if onReturn loads the page again and the worker keeps sessions in memory only: see docs/browsers.md.',

@@ -32,7 +32,7 @@ interface LoginContext {
 }
 
 /**
- * Begins a login. Resolves when it is complete; in redirect mode the page is gone by then.
+ * Begins a login. Resolves when the login is complete; in redirect mode the browser has left the page by then.
  *
  * In redirect mode this function first waits for a callback of this page that is in flight, or begins in this turn. A
  * route guard may call `login()` during `handleCallback()`, for example. If the callback succeeds and `options`

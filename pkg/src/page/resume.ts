@@ -41,7 +41,7 @@ const MAX_RECENT = 6
 const PAUSE = 300
 const SHORT_PAUSE = 10
 
-/** Seconds that the login in a frame may take, and that leaving a page may take. */
+/** The maximum duration in seconds of a login in a frame, and of leaving the page. */
 const FRAME_TIMEOUT = 10
 const NAVIGATION_TIMEOUT = 30
 
@@ -96,8 +96,8 @@ export const resume = async (
   await done.catch(() => {})
   if (inFlight === done) inFlight = undefined
   if (!isBegun && auth.session) write({ at: Date.now(), returnTo: ownPath(), isDone: true })
-  // If another connection of this page has resumed a session, the vault announces it. The response to `inspect` arrives
-  // after this announcement.
+  // If another connection of this page has resumed a session, the vault announces this session. The response to
+  // `inspect` arrives after this announcement.
   if (isBegun) await connection.query({ t: 'inspect' }).catch(() => {})
   return auth.session ? how : undefined
 }

@@ -30,7 +30,7 @@ export type Code =
   | 'login_replayed'
   /** More than ten minutes passed between `login()` and its callback. */
   | 'login_expired'
-  /** The page gave up the login, another login replaced it, or the user logged out while it was in flight. */
+  /** The page gave up the login, another login replaced it, or the user logged out while the login was in flight. */
   | 'login_canceled'
   /** The callback's parameters contradict each other or are malformed. */
   | 'callback_invalid'

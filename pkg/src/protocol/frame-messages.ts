@@ -37,13 +37,13 @@ export type FrameRequest =
 /** A warning for developers, as the vault sends it. */
 export type Warning = Extract<VaultMessage, { t: 'warning' }>
 
-/** The messages of the frame. */
+/** The messages that the frame sends to the page. */
 export type FrameResponse =
   /** The page's origin is among the `apps` of the frame. */
   | { t: 'here' }
   /** The page's origin is not among the `apps`, or the frame's page is misconfigured. No more messages follow. */
   | { t: 'refused'; code: string; message: string }
-  /** The worker could not be started. `message` is the reason, or empty. */
+  /** The worker could not be started. `message` is the reason, or empty if the reason is not known. */
   | { t: 'worker_failed'; message: string }
   | { t: 'granted'; id: number }
   /** The vault has finished the login. */

@@ -113,7 +113,7 @@ export interface RequestHead {
   priority?: 'high' | 'low' | 'auto'
 }
 
-/** The messages of a vault. */
+/** The messages that a vault sends to a page. */
 export type VaultMessage =
   /** The response to `hello`. */
   | {
@@ -136,7 +136,7 @@ export type VaultMessage =
   | { t: 'navigate'; id: number; url: string }
   /** The code for login `id`, which the user types in on another device. */
   | ({ t: 'device'; id: number } & DeviceCode)
-  /** A callback was processed. `popup`: the login belongs to another page, and this popup must close. */
+  /** The vault has processed a callback. `popup`: the login belongs to another page, and this popup must close. */
   | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
   /**
    * The session began, was refreshed, or ended (`null`, with the reason). Sent to every port. `elsewhere`: true if a
@@ -150,7 +150,7 @@ export type VaultMessage =
       from?: undefined
       elsewhere?: boolean
     }
-  /** A warning for developers, once per vault. The page prints it on its console. */
+  /** A warning for developers, once per vault. The page prints the warning on its console. */
   | { t: 'warning'; warning: string; message: string }
   /** The session ends at this time unless the user is active. Sent to every port. */
   | { t: 'expiring'; at: number }

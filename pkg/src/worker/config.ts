@@ -161,7 +161,9 @@ export interface ApiRule {
    * uses the login's access token. Needs strongroom_extended_bg.wasm and a refresh token.
    */
   resource?: string
-  /** The API's identifier for providers that use the parameter `audience` instead. Not sent at login. */
+  /**
+   * The API's identifier for providers that use the parameter `audience` instead. This parameter is not sent at login.
+   */
   audience?: string
   /**
    * The scopes of the API's own access tokens (RFC 6749 6), a subset of the login's scopes. Default: the provider's
@@ -174,10 +176,11 @@ export interface ApiRule {
    */
   webSocket?: SocketToken
   /**
-   * Reads `WWW-Authenticate` of responses that refuse a call. The call rejects with `step_up_required` if the API requires
-   * another or more recent authentication (RFC 9470), or with `insufficient_scope` if it requires more scopes (RFC 6750
-   * 3.1). The error has the options of a login that satisfies the API. The API must expose the header
-   * (`Access-Control-Expose-Headers: WWW-Authenticate`). Needs strongroom_extended_bg.wasm.
+   * Lets the vault read the header `WWW-Authenticate` of responses that refuse a call. The call rejects with
+   * `step_up_required` if the API requires another or more recent authentication (RFC 9470), or with
+   * `insufficient_scope` if it requires more scopes (RFC 6750 3.1). The error has the options of a login that satisfies
+   * the API. The API must expose the header (`Access-Control-Expose-Headers: WWW-Authenticate`). Needs
+   * strongroom_extended_bg.wasm.
    */
   stepUp?: boolean
 }
@@ -190,7 +193,7 @@ export type SocketToken =
    * choice only if it is one of the page's own sub-protocols.
    */
   | { token: 'protocol'; prefix?: string; encoding?: 'base64url' }
-  /** The first message: this string, with the token in place of `{token}`. */
+  /** The first message on the socket: this string, with the token in place of `{token}`. */
   | { token: 'message'; message: string }
   /**
    * A parameter of the query (RFC 6750 2.3), by default `access_token`. Only for servers that support nothing else, since

@@ -198,8 +198,8 @@ export function conformance(
         const [key, other, start] = [newKey(), newKey(), Date.now()]
         const { version } = must(await writer!.swap(key, null, 'x', 2))
         const renewed = await writer!.swap(key, version, 'y', MINUTE)
-        // The second write came after the first entry had expired. This is not a fault of the coordinator, so try
-        // again.
+        // The second write came after the first entry had expired. This is not a fault of the coordinator, so the check
+        // starts again.
         if (!renewed && Date.now() - start >= 2000) continue
         // The entry of `other` is written after the first entry of `key`, with the same time to live. Once it is gone,
         // the entry of `key` would be gone too, unless the second write renewed its time to live.

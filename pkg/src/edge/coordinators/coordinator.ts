@@ -3,7 +3,7 @@ import { StrongroomError } from '../../page/error.js'
 /**
  * The store that coordinates the isolates of a token handler.
  *
- * All rules (which isolate may refresh, what the loser of a race gets, when a replay ends a session) are the core's. A
+ * The core decides which isolate may refresh, what the loser of a race gets, and when a replay ends a session. A
  * coordinator is a small linearizable store of sealed strings, which it cannot read.
  *
  * Each key is independent: no operation has to be atomic across keys. After a call that wrote a key has returned, every

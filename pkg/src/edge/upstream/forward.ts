@@ -16,7 +16,7 @@ export interface Forward {
   keep: string
   /** The names of additional headers that are removed, separated by spaces. */
   remove: string
-  /** True for the handshake of a WebSocket. */
+  /** True if the request is the handshake of a WebSocket. */
   upgrade: boolean
 }
 

@@ -48,7 +48,10 @@ export const handlerLogin = async (context: LoginContext, options: LoginOptions 
   return openLogin(context, options, `${location.origin}${base}/login?${query}`)
 }
 
-/** Sends the page or a popup to the login endpoint. Runs in the same turn as the click, or the browser would block the popup. */
+/**
+ * Sends the page or a popup to the login endpoint. Runs in the same turn as the click, because the browser would block
+ * the popup otherwise.
+ */
 const openLogin = (
   { state, events, closed, refuse }: LoginContext,
   { signal, timeout = 600, mode, detectClose }: LoginOptions,
