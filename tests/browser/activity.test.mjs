@@ -14,7 +14,10 @@ before(async () => {
 after(() => app.close())
 afterEach(() => app.setConfig({}))
 
-/** Signs in with this idle limit. `events` collects the events, with the seconds since the login. */
+/**
+ * Signs in with this idle limit in seconds. The page's variable `events` collects its events, each with the seconds
+ * since the login.
+ */
 async function signedIn(idle) {
   app.setConfig({ session: { idle } })
   const page = await app.open()

@@ -1,4 +1,4 @@
-// ID tokens of each signature algorithm that WebCrypto verifies: a real provider signs them, and the vault verifies
+// Tests each signature algorithm that WebCrypto can verify. A real provider signs the ID tokens, and the vault verifies
 // them.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -9,7 +9,10 @@ import { played } from '../support/retries.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Counts the ports that a worker received and has not closed, and reports the count on request. */
+/**
+ * Code of a worker that counts the ports that it received and has not closed. The worker reports the count when a page
+ * asks for it.
+ */
 const COUNT = `
 let open = 0
 const { close } = MessagePort.prototype

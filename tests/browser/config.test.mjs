@@ -229,7 +229,9 @@ vault(${JSON.stringify(app.config)})`)
   assert.deepEqual(await booted(page), { value: null })
 })
 
-/** A configuration for each option of the larger module, by the names in docs/deployment.md. */
+/**
+ * A configuration for each option that requires the larger module. The keys are the option names in docs/deployment.md.
+ */
 const LARGER = {
   inspect: { inspect: true },
   'session.persist': { session: { persist: 'sealed' } },

@@ -1,4 +1,4 @@
-/** DPoP (RFC 9449) with a certified provider and an API that verifies each proof with jose. */
+/** Tests of DPoP (RFC 9449) with a certified provider and an API that verifies each proof with jose. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { decodeJwt, decodeProtectedHeader } from 'jose'

@@ -114,7 +114,7 @@ new BroadcastChannel('again').onmessage = () => { try { vault({}) } catch {} }`)
   app.setConfig({})
 })
 
-/** The codes in the package's source: arguments of these functions, and members called `code`. */
+/** Matches the error codes in the package's source: arguments of these functions, and values of `code`. */
 const CODES =
   /(?:createError|refuse|connection\.end|new StrongroomError|fault|fail|giveUp)\(\s*'(\w+)'|\bcode(?: =|:) '(\w+)'|\bfailed\([^)']*'(\w+)'/g
 

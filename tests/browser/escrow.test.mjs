@@ -174,7 +174,7 @@ test('script of the page cannot open what is stored; with `sealed` it can', time
   assert.ok(texts.some((text) => text.includes(apps.sealed.ledger.newest('refresh_token').value)))
 })
 
-/** Attempts of script in a page to get the key. Each attempt resolves with the response's status and length. */
+/** Attempts of a page's script to get the key. Each attempt resolves with the status and length of the response. */
 const ATTEMPTS = {
   'fetch in the page': (address) => ask(address),
   'fetch in the page, with a key of its own': (address) =>

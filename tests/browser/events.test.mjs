@@ -23,7 +23,7 @@ before(async () => {
 after(() => app?.close())
 beforeEach(() => app.api.clear())
 
-/** Loads the stream parser alone, which needs no browser. */
+/** Bundles and imports only the stream parser, which does not need a browser. */
 async function loadParser() {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL('../../pkg/src/page/event-stream.ts', import.meta.url))],
@@ -342,7 +342,7 @@ test('it reconnects after a network failure', time, async () => {
       response.writeHead(200, { 'Content-Type': 'text/event-stream' })
       return response.write('retry: 10\n\n', () => response.destroy())
     }
-    // A browser may repeat a request by itself, once for each idle connection.
+    // A browser may repeat a failed request by itself, once for each idle connection.
     if (count < 6) return response.destroy()
     response.writeHead(200, { 'Content-Type': 'text/event-stream' })
     response.write('data: there\n\n')
@@ -494,7 +494,8 @@ test('reconnections use the current token, and sockets too', time, async () => {
       return errors
     }, `${short.api.url}on/short`)
     assert.deepEqual(said, [0, 0])
-    // The API's clock counts in whole seconds, so it may at first reject a token, which costs a retry.
+    // The API's clock counts in whole seconds, so the API may reject a token that the vault considers valid. The vault
+    // then retries. Rejected requests are left out.
     const admitted = short.api.requests.filter(({ claims }) => claims)
     const tokens = new Set(admitted.map(({ authorization }) => authorization))
     assert.deepEqual([admitted.length, tokens.size], [3, 3], 'three connections, each with its own token')

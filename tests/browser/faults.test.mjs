@@ -113,7 +113,7 @@ test('control: plain fetch sees each fault', time, async () => {
   assert.ok(requests.filter(({ endpoint }) => endpoint === 'jwks').length >= 12)
 })
 
-// Faults that end.
+// Faults that end after a few requests.
 
 const PASSING = [
   {
@@ -194,7 +194,7 @@ test('429 with Retry-After: the next attempt waits that long', time, async () =>
   assert.ok(second.at - first.at >= 3000, `${second.at - first.at} ms`)
 })
 
-// Faults that last.
+// Faults that last until the end of the test.
 
 const LASTING = [
   { what: '503, on and on', fault: { answer: { status: 503, body: 'Busy' } }, requests: 3 },

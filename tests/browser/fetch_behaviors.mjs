@@ -2,11 +2,11 @@
  * Cases that show the observable behavior of `fetch`. The groups are those of the web platform tests for the Fetch
  * standard. Each case is an expression that runs in the page and can use:
  *
- * - `fetch`: one of the two implementations
+ * - `fetch`: the browser's `fetch` or `auth.fetch`
  * - `api`: a URL below which the API requires a token. `raw(options)` is the path of a response that `options`
  *   describes, and the path `mirror` describes the request
  * - `site`: the page's own origin; `nobody`: an origin without a server; `elsewhere`: the API under another origin
- * - `read(response)`, `sent(response)`, `failure(promise)`, `bytes(size)`: see fetch_behavior.test.mjs
+ * - `read(response)`, `sent(response)`, `failure(promise)`, `bytes(size)`: functions of fetch_behavior.test.mjs
  */
 const post = (body, more = '') => `{ method: 'POST', body: ${body}, ${more} }`
 

@@ -116,5 +116,5 @@ test('keys and metadata that are too long are ignored', time, async () => {
   }
 })
 
-/** Returns the result of a login that does not reach the provider's page. */
+/** Resolves with the result of a login that fails before the page navigates to the provider. */
 const login = (page) => page.evaluate(() => boot.then(() => settle(auth.login())))

@@ -67,7 +67,7 @@ async function inEachMode(app, page, url, init) {
   return outcomes
 }
 
-/** Makes the API reject the newest access token once, so that the vault gets another one. */
+/** Makes the API reject the newest access token once, so that the vault gets another access token. */
 async function refresh(app, page) {
   const before = app.ledger.refreshes().length
   app.api.on('refuse-once', ({ response }) => {
@@ -264,7 +264,7 @@ describe('the profile on disk', () => {
     }
   }
 
-  /** Returns the kinds of secrets that these files contain unencoded. */
+  /** Returns the kinds of secrets that these files contain in plain text. */
   const kindsIn = (files, secrets) => {
     const kinds = secrets.filter(({ value }) => files.some((file) => file.includes(value)))
     return [...new Set(kinds.map(({ kind }) => kind))]
@@ -279,7 +279,8 @@ describe('the profile on disk', () => {
     await booted(page)
     for (const index of Object.keys(Object.keys(CACHEABLE)))
       await call(page, `${app.api.url}on/echo-${index}`)
-    // Control experiment: a response that a page fetches by itself, uncompressed, is in the cache on disk.
+    // Control experiment: the page fetches this response without the vault, and the cache on disk then contains it
+    // uncompressed.
     const planted = await page.evaluate(
       (url) => fetch(url).then((response) => response.text()),
       `${app.api.origin}/open/planted`,

@@ -136,7 +136,7 @@ const detect = once(async () => {
   const planted = Object.entries(PLANTS).map(([name, plant]) => ({ plant, secret: canary(name) }))
   for (const { plant, secret } of planted) {
     await page.evaluate(plant, secret.value)
-    // The next planted value must not replace this one.
+    // The global variable is copied, because the next function may replace its value.
     await page.evaluate((kind) => void (globalThis[`kept ${kind}`] = globalThis.keep), secret.kind)
   }
   const secrets = [...planted.map(({ secret }) => secret), canary('absent')]
@@ -333,7 +333,7 @@ test('no token, code or verifier is ever in the page', { timeout: 900_000 }, asy
 test('no token is in the page after a silent login', { timeout: 360_000 }, async () => {
   const returning = await startApp({
     resume: 'redirect',
-    // The scope lacks offline_access, because the provider would require consent for it.
+    // The scope does not contain offline_access, because the provider would then require consent.
     config: { scope: 'openid profile orders', inspect: true },
     extendedLifetime: false,
     launch: { args: HEAP_ARGS },

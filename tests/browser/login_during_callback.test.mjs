@@ -10,7 +10,8 @@ const apps = {}
 const pages = {}
 
 before(async () => {
-  // The scope lacks offline_access, because the provider would require consent for it and no login would be silent.
+  // The scope does not contain offline_access, because the provider would then require consent, and no login would be
+  // silent.
   const config = { scope: 'openid profile orders' }
   const options = {
     shared: { config },

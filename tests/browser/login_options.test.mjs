@@ -1,4 +1,4 @@
-// Unknown options of login(), and options that the loaded module does not support.
+// login() rejects unknown options, and options that the loaded module does not support.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'

@@ -1,4 +1,4 @@
-// The demo's provider and API also serve a reader's own app.
+// The demo's provider and API can also be used by an app that a reader of the docs has written.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { OWN_CLIENT_ID, startServers } from '../support/servers.mjs'
@@ -12,7 +12,7 @@ before(async () => {
 })
 after(() => servers.close())
 
-/** Resolves with the provider's redirect for an app that sends these parameters. */
+/** Resolves with the provider's redirect for an authorization request of that app with these parameters. */
 async function authorization(parameters) {
   const query = new URLSearchParams({
     client_id: OWN_CLIENT_ID,

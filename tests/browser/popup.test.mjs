@@ -90,7 +90,7 @@ for (const kind of Object.keys(KINDS)) {
     async () => {
       const app = apps[kind]
       const page = await app.open()
-      // The popup closes long before the code is exchanged.
+      // The code exchange takes so long that the popup closes before it completes.
       app.provider.faults.add('token', { delay: 2000 })
       const { value } = await signInByPopup(page, { detectClose: true })
       assert.equal(value.claims.sub, 'alice')

@@ -1,4 +1,6 @@
-/** Several APIs with their own access tokens (RFC 8707), a certified provider, and APIs that check `aud`. */
+/**
+ * Tests of several APIs with their own access tokens (RFC 8707). The provider is certified, and the APIs check `aud`.
+ */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { decodeJwt } from 'jose'
@@ -10,7 +12,7 @@ const time = { timeout: 120_000 }
 const ORDERS = 'https://orders.example/'
 const BILLS = 'urn:example:bills'
 
-/** Each API accepts only tokens that were issued for it. */
+/** The app and its second API, `bills`. Each API accepts only tokens that were issued for this API. */
 let app
 let bills
 

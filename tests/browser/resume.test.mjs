@@ -8,7 +8,8 @@ const time = { timeout: 60_000 }
 
 const apps = {}
 
-// The scope lacks offline_access, because the provider would require consent for it and no login would be silent.
+// The scope does not contain offline_access, because the provider would then require consent, and no login would be
+// silent.
 const config = { scope: 'openid profile orders' }
 const options = { config, extendedLifetime: false, provider: { accessTokenSeconds: 60 } }
 
@@ -269,7 +270,7 @@ test('redirect: no attempt after a logout in another tab', time, async () => {
   await booted(page)
   assert.equal(await session(page), null)
   assert.equal(trips(app) - before, 0)
-  // Control experiment: an attempt is allowed after a login.
+  // Control experiment: after a login, the page may try again to resume.
   await page.evaluate(() => void auth.login())
   await signedIn(page)
   // The other tab still has the reason for the end of its own session, and must not treat it as a new end.

@@ -116,7 +116,7 @@ test('an unread clone applies no backpressure, as in fetch', time, async () => {
   await flow.entry.closed
 })
 
-/** Ways in which a page abandons a response in flight. */
+/** Ways in which a page can abandon a response in flight. */
 const ENDS = {
   'an abort before the body is read': () =>
     page.evaluate(async (address) => {
@@ -214,7 +214,7 @@ test('an aborted upload is aborted at the server', time, async () => {
   assert.equal((await page.evaluate(() => sent)).error.name, 'AbortError')
 })
 
-/** Bodies that can be sent twice. The API rejects each one once. */
+/** Bodies that the vault can send twice. The API rejects the first request with each body. */
 const BODIES = {
   text: `'grüße'`,
   Blob: `new Blob([pattern(100_000)], { type: 'a/b' })`,
@@ -234,7 +234,7 @@ const BODIES = {
 
 for (const [name, body] of Object.entries(BODIES)) {
   test(`after a 401 the whole body is sent again: ${name}`, time, async () => {
-    // A vault limits its refreshes after 401s, so each body gets a new vault.
+    // A vault limits the number of refreshes after a 401, so each body is tested with a new vault.
     const tab = await app.open()
     await signIn(tab)
     app.api.clear()

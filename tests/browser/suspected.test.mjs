@@ -141,7 +141,7 @@ test('control: the same refusal ends the session if readable', time, async () =>
 })
 
 const FALSE_TRIGGERS = {
-  // A browser with cached metadata must not mistake the cache for the provider.
+  // A response from the browser's cache must not count as a response of the provider.
   'a 502 without CORS headers': { status: 502, body: 'Bad gateway', cors: false },
   'a captive portal’s page': { body: '<!doctype html><title>Hotel</title>', cors: false },
 }

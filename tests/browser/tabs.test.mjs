@@ -9,7 +9,10 @@ const time = { timeout: 90_000 }
 const TABS = 8
 const CALLS = 50
 
-/** Counts the ports that a worker received and has not closed, and reports the count on request. */
+/**
+ * Code of a worker that counts the ports that it received and has not closed. The worker reports the count when a page
+ * asks for it.
+ */
 const COUNT = `
 let open = 0
 const { close } = MessagePort.prototype

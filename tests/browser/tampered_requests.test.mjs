@@ -7,7 +7,7 @@ import { booted, call, giveConsent, signIn, signInByPopup, startApp } from '../s
 
 const time = { timeout: 60_000 }
 
-/** The scope of the configuration. The provider would also grant `orders`. */
+/** The scope in the configuration. The provider would also grant `orders` if a request asked for it. */
 const NARROW = 'openid profile offline_access'
 
 let app
@@ -46,7 +46,8 @@ const openPage = async (path, of = app) => {
 /**
  * Starts a login as a malicious script could that connects to the worker itself. Then navigates to a changed URL.
  *
- * @param {string} [frame] The URL of the vault's frame, if the vault has its own origin. The script loads it again.
+ * @param {string} [frame] The URL of the vault's frame, if the vault has its own origin. The script then loads the
+ *   frame a second time.
  */
 const attack = async (page, changes, frame) => {
   await booted(page)

@@ -19,7 +19,8 @@ let app
 let orders
 
 before(async () => {
-  // The scope lacks offline_access, because the provider would require consent for it and no login would be silent.
+  // The scope does not contain offline_access, because the provider would then require consent, and no login would be
+  // silent.
   const config = { scope: 'openid profile orders' }
   app = await startApp({ vaultOrigin: true, config, provider: { accessTokenSeconds: 60 } })
   orders = `${app.api.url}orders`
@@ -312,7 +313,7 @@ test('the control: without the sandbox it can do both', time, async () => {
   }, `${app.vault.origin}/frame.html`)
   const frame = page.frames().findLast((each) => each.url().startsWith(app.vault.origin))
   assert.equal(await frame.evaluate(() => typeof window.open('about:blank')?.close), 'function')
-  // The frame ends with the page that it navigates.
+  // The frame's script ends when the page navigates, so its result is ignored.
   const moves = frame.evaluate(() => void (top.location = 'about:blank')).catch(() => {})
   await Promise.all([page.waitForURL('about:blank'), moves])
 })
@@ -320,7 +321,7 @@ test('the control: without the sandbox it can do both', time, async () => {
 test('resume by redirect: the provider’s session is used', time, async () => {
   const resuming = app.site.files['/page.js'].replace('{"timeout":10}', '{"resume":"redirect"}')
   const brief = app.vault.files['/frame.js'].replace('extendedLifetime: true', 'extendedLifetime: false')
-  // The only tab's worker ends with its page.
+  // The worker of the only tab ends with the tab's page.
   const releaseFrame = app.vault.override('/frame.js', { body: brief })
   const page = await app.open()
   await signIn(page)

@@ -22,7 +22,7 @@ afterEach(() => {
 /** Returns the vault's frame in a page. */
 const vaultIn = (page) => page.frames().find((each) => each.url() === frame)
 
-/** Returns a worker file whose worker ends silently on command. */
+/** Returns a worker file whose worker ends silently after a message on the channel `end`. */
 const mortal = () => `import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)})
 new BroadcastChannel('end').onmessage = () => close()`

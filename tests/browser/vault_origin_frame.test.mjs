@@ -21,7 +21,10 @@ const time = { timeout: 60_000 }
 const BLOCKED = 4
 
 let app
-/** Another origin of the same site, an origin of another site, and a server that never responds. */
+/**
+ * `sibling` is another origin of the app's site, `stranger` is an origin of another site, and `silent` is a server that
+ * never responds.
+ */
 let sibling
 let stranger
 let silent
@@ -520,7 +523,7 @@ const STATELESS = [
   ['?error=access_denied&error_description=no', 'login_denied', /access_denied/],
   ['#error=unauthorized_client', 'callback_invalid', /no state/],
   ['?error=temporarily_unavailable', 'provider_unavailable', /temporarily_unavailable/],
-  // These responses come from another issuer, or give no reason.
+  // These responses come from another issuer, or contain no error.
   ['?error=access_denied&iss=https://evil.test', 'callback_invalid', /no state/],
   ['?code=x', 'callback_invalid', /no state/],
 ]
@@ -544,7 +547,7 @@ test('a response too long for a cookie fails with a reason', time, async () => {
   assert.equal((await booted(page)).error.code, 'login_unknown')
 })
 
-/** Returns the size in bytes of the pending cookies in a request's header. */
+/** Returns the number of bytes that the cookies take in a request's header. */
 const bytesOf = (cookies) => cookies.reduce((sum, { name, value }) => sum + name.length + value.length, 0)
 
 for (const [name, code, least] of [

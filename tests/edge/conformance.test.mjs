@@ -1,4 +1,5 @@
-// The conformance checks for coordinators: a correct coordinator passes, and each check detects a fault.
+// Tests of the conformance checks for coordinators. A correct coordinator passes all checks, and each check detects a
+// faulty coordinator.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { inIsolate } from '../../pkg/dist/edge.js'

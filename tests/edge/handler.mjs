@@ -7,7 +7,7 @@ import { startApp } from '../support/edge/app.mjs'
 import { search } from '../support/leak.mjs'
 
 /**
- * Tests the token handler on a platform with a real provider: two isolates that share a coordinator.
+ * Tests the token handler on a platform with a real provider and two isolates, which share a coordinator.
  *
  * @param {keyof typeof import('../support/edge/platforms.mjs').PLATFORMS} platform
  * @param {string} coordinator

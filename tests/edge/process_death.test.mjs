@@ -85,7 +85,7 @@ describe('a Node process that ends during a refresh', { timeout: 240_000 }, () =
   }
 
   test('killed process blocks its session for under ten seconds', async () => {
-    // The provider never acts on the request of the dead process.
+    // The request of the dead process is dropped, so the provider never acts on it.
     const { visitor, refreshes, isHeld } = await expired({ drop: true })
     const lost = assert.rejects(visitor.call('/api/me', { isolate: 0 }), { code: 'ECONNRESET' })
     await isHeld

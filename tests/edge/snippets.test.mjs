@@ -10,7 +10,7 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const folder = `${root}target/edge-snippets`
 
-/** Names that a snippet may use because another part of the page defines them. */
+/** Declares names that a snippet may use because another snippet of the document defines them. */
 const AROUND = `
 import type { TokenHandler as Handler } from 'strongroom/edge'
 declare global {

@@ -1,5 +1,5 @@
-//! `POST <base>/backchannel-logout`: logout tokens are checked against every clause of OpenID Connect Back-Channel
-//! Logout 1.0 sections 2.4 to 2.6.
+//! `POST <base>/backchannel-logout` checks logout tokens against every clause of OpenID Connect Back-Channel Logout 1.0
+//! sections 2.4 to 2.6.
 
 use serde_json::{Value, json};
 use strongroom::Code;

@@ -1,6 +1,6 @@
 //! The cookie rules of browsers (RFC 6265bis) on which the handler depends.
 
-/// The origin of a request.
+/// The page or site that caused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// A page of the app.
@@ -46,7 +46,7 @@ impl Browser {
         }
     }
 
-    /// Returns the `Cookie` header.
+    /// Returns the `Cookie` header of a request from this source.
     pub(crate) fn header(&self, from: Source) -> Option<String> {
         let is_sent = |cookie: &&Cookie| {
             from == Source::App || cookie.attributes.contains(&"SameSite=Lax".to_owned())
@@ -64,7 +64,7 @@ impl Browser {
         self.0.iter().map(|cookie| cookie.name.as_str()).collect()
     }
 
-    /// Returns the number of cookies whose names begin like this.
+    /// Returns the number of cookies whose names start with `beginning`.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         let names = self.names();
         names

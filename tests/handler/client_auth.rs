@@ -1,4 +1,4 @@
-//! Client authentication at each endpoint of the provider.
+//! Tests of client authentication at each endpoint of the provider.
 
 use std::collections::BTreeSet;
 

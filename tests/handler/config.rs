@@ -1,4 +1,4 @@
-//! Valid and invalid options of an operator, and the errors for the invalid ones.
+//! Tests of valid and invalid configurations, and of the errors for invalid ones.
 
 use serde_json::{Value, json};
 use strongroom::Code;

@@ -1,4 +1,4 @@
-//! Cookies: how they are written and read, and the keys that seal them.
+//! Tests of writing and reading cookies, and of the keys that seal them.
 
 use serde_json::{Value, json};
 use strongroom::Code;
@@ -315,7 +315,7 @@ fn long_session_is_split_into_cookies() {
     let expected = ["", ".1", ".2"].map(|end| [COOKIE, end].concat());
     assert_eq!(names, expected);
     assert!(host.session().is_object());
-    // The pieces may arrive in any order.
+    // The pieces of the session cookie may arrive in any order.
     let header = host.browser.header(Source::App).unwrap();
     let mut pairs: Vec<&str> = header.split("; ").collect();
     pairs.reverse();

@@ -10,7 +10,7 @@ fn text(value: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// Changes a header, or the property that represents one, of a request.
+/// Changes a header of a request, or the property of [`Request`] that represents the header.
 fn set(request: &mut Request, (name, value): (&str, Option<&str>)) {
     let value = value.map(str::to_owned);
     match name {
@@ -25,7 +25,7 @@ fn set(request: &mut Request, (name, value): (&str, Option<&str>)) {
     }
 }
 
-/// Requests that cannot come from the app's own script.
+/// Changes to a request, each with a description. A changed request cannot come from the app's own script.
 const FORGED: &[(&str, (&str, Option<&str>))] = &[
     ("no marker", ("X-Strongroom", None)),
     ("an empty marker", ("X-Strongroom", Some(""))),

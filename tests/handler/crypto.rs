@@ -41,7 +41,7 @@ impl Pair {
         let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
         let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap();
-        // PKCS #8 (RFC 5208) around the private key of RFC 5915: the scalar is at a fixed offset in ring's output.
+        // In ring's PKCS #8 document (RFC 5208), the scalar of the private key (RFC 5915) is at a fixed offset.
         let private = document.as_ref()[36..68].to_vec();
         Self { pair, private }
     }

@@ -1,5 +1,5 @@
-//! A host, a coordinator or a provider that fails at any step: every request gets a response, no secret leaks, and no
-//! session is lost without need.
+//! If a host, a coordinator or a provider fails at any step, every request still gets a response, no secret leaks, and
+//! no session ends unnecessarily.
 
 use serde_json::json;
 use strongroom::edge::Event;

@@ -1,4 +1,4 @@
-//! Grants that differ from the login's request: more scopes, or no refresh token.
+//! The provider may grant something else than the login requested: more scopes, or no refresh token.
 
 use serde_json::{Value, json};
 use strongroom::Code;

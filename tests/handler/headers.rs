@@ -10,7 +10,7 @@ fn read() -> Value {
     serde_json::from_str(&policy()).unwrap()
 }
 
-/// Returns true if a list of the policy contains a name, where [`policy`] defines the meaning of `*`.
+/// Returns true if a pattern in a list of the policy matches a name. [`policy`] defines the meaning of `*` in patterns.
 fn has(list: &Value, name: &str) -> bool {
     list.as_array().unwrap().iter().any(|pattern| {
         let pattern = pattern.as_str().unwrap();
@@ -22,15 +22,15 @@ fn has(list: &Value, name: &str) -> bool {
     })
 }
 
-/// Asserts that each pattern of a list matches one of these names and that each name matches one pattern. A removed,
-/// added or widened pattern therefore fails the test.
+/// Asserts that each pattern of a list matches one of these names, and that each name matches a pattern. A test
+/// therefore fails if a pattern is removed, added or widened.
 fn assert_is_whole(list: &Value, names: &[&str]) {
     for name in names {
         let patterns = list.as_array().unwrap().iter();
         let matching: Vec<&Value> = patterns
             .filter(|pattern| has(&Value::Array(vec![(*pattern).clone()]), name))
             .collect();
-        // The vault's entry for this header is part of a broader entry of the handler.
+        // This header matches two patterns: the vault's own pattern, and a broader pattern of the handler.
         let count = 1 + usize::from(*name == "x-auth-request-user");
         assert_eq!(matching.len(), count, "{name} matches {matching:?}");
     }

@@ -118,7 +118,7 @@ pub(crate) struct Host {
     pub(crate) before_write: Option<fn(&mut Host)>,
     /// The body that the handler gets when it next reads a request's body.
     pub(crate) body: Option<String>,
-    /// The names of effects that fail.
+    /// The names of the effects that fail.
     pub(crate) failing: Vec<&'static str>,
     /// Wrong replies to the next effects, each with the name of its effect.
     pub(crate) wrong_replies: VecDeque<(&'static str, Reply)>,
@@ -177,7 +177,7 @@ impl Host {
         host
     }
 
-    /// Replaces the isolate by a new one, with these changes to its configuration.
+    /// Replaces the isolate by a new isolate, whose configuration has these changes.
     pub(crate) fn restart(&mut self, changes: &Value) {
         merge(&mut self.config, changes);
         self.handler = handler(&self.config, 2);
@@ -197,7 +197,7 @@ impl Host {
         self.now.wall += seconds * 1000;
     }
 
-    /// Signs in with the browser. The login returns to this path.
+    /// Signs the browser's user in.
     #[track_caller]
     pub(crate) fn sign_in(&mut self) {
         let back = self.come_back("/auth/login");

@@ -1,4 +1,4 @@
-//! `GET <base>/login`: the authorization request, the login cookie, and the pages to which a login may return.
+//! Tests of `GET <base>/login`: the authorization request, the login cookie, and the pages to which a login may return.
 
 use serde_json::{Value, json};
 use strongroom::base::clock::Millis;

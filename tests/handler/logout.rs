@@ -1,4 +1,4 @@
-//! `POST <base>/logout`, and the redirect to the provider's own logout.
+//! Tests of `POST <base>/logout`, and of the redirect to the provider's own logout.
 
 use serde_json::json;
 use strongroom::Code;

@@ -1,4 +1,4 @@
-//! The identity provider.
+//! A simulated identity provider.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,7 +27,7 @@ pub(crate) struct Provider {
     /// JSON members that are added to the claims of ID tokens, or replace them.
     pub(crate) claims: String,
     pub(crate) subject: String,
-    /// A suffix of access and refresh tokens.
+    /// A string at the end of each access token and refresh token.
     pub(crate) padding: String,
     pub(crate) token_type: &'static str,
     pub(crate) expires_in: u64,
@@ -84,7 +84,7 @@ impl Provider {
         format!("{}?{}", params["redirect_uri"], answer.finish())
     }
 
-    /// Returns the parameters of an authorization request, pushed or not.
+    /// Returns the parameters of an authorization request, whether or not the request was pushed.
     pub(crate) fn parameters(&self, url: &str) -> BTreeMap<String, String> {
         let (endpoint, query) = url.split_once('?').unwrap();
         assert_eq!(endpoint, format!("{ISSUER}/authorize"));

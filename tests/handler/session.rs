@@ -1,4 +1,4 @@
-//! `GET <base>/session`: the session data that a page may see.
+//! Tests of `GET <base>/session`, which returns the session data that a page may see.
 
 use serde_json::{Value, json};
 use strongroom::Code;

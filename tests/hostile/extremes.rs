@@ -10,7 +10,7 @@ use strongroom::oauth::jwks::{self, Jwks};
 use strongroom::oauth::jwt::{self, Jwt, Malformed};
 use strongroom::oauth::metadata;
 
-/// The strings that are repeated.
+/// The strings from which the inputs are built by repetition.
 const PIECES: &[&str] = &[
     "[",
     "]",

@@ -1,4 +1,4 @@
-// strongroom/core in Node: its PKCE pairs and token statuses match those of other implementations.
+// Tests of strongroom/core in Node. Its PKCE pairs and token statuses must match those of other implementations.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -65,7 +65,7 @@ test('a token is valid, expired, not yet valid or malformed', () => {
     [[filled(64 * 1024 - 1) + '😀', 0], TOO_LONG],
     [['é'.repeat(1_000_000), 0], TOO_LONG],
   ]
-  // Twice, with different neighbors each time: state from earlier calls must not change a result.
+  // All cases run twice, the second time in reverse order, because state from earlier calls must not change a result.
   for (const [args, expected] of [...cases, ...cases.toReversed()]) {
     assert.deepEqual(core.jwtStatus(...args), expected, args[0].slice(0, 200))
   }

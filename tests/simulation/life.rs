@@ -70,7 +70,7 @@ enum Todo {
     },
     Leave(PortId),
     SetClock(i64),
-    /// Unfreezes the pages of this vault.
+    /// Unfreezes this vault and its pages.
     Thaw(usize),
     /// The holder that is not a vault releases the lock.
     FreeLock,
@@ -78,7 +78,7 @@ enum Todo {
     WayIsFree,
 }
 
-/// The setting of a life.
+/// The vaults of a life, and where they keep their session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Home {
     /// One vault without persistence that all pages share.
@@ -135,7 +135,7 @@ pub(crate) struct Life {
     /// The fault of each request when it reaches the provider.
     fates: BTreeMap<JobId, Fate>,
     lifetime: u64,
-    /// Percentage of requests to the provider that meet a fault.
+    /// Percentage of the requests to the provider that fail.
     faults: usize,
     refuses_without_reason: bool,
     offline_until: u64,
@@ -921,7 +921,7 @@ impl Life {
         }
     }
 
-    /// Script of this origin takes the lock.
+    /// Lets a script of the origin take the lock.
     fn seize_lock(&mut self) {
         if self.world.lock_holder().is_none() {
             self.tally.fault("lock never released");
@@ -1139,8 +1139,8 @@ impl Life {
         self.at(time, Todo::SignIn { login, popup });
     }
 
-    /// Lets the user sign in if the login has a URL. A redirect replaces the page; a popup is a page of its own until
-    /// its response has been handled.
+    /// Lets the user sign in if the login has a URL. A redirect replaces the page. A popup is a separate page until its
+    /// response has been handled.
     fn user_comes_back(&mut self, login: Request, popup: bool) {
         let Some(PageResponse::Navigate(address)) = self.world.responses(login).first() else {
             return;

@@ -20,7 +20,7 @@ pub(crate) struct Tally {
     pub(crate) ends: Ends,
     /// Lives whose session worked again after the faults without another login.
     pub(crate) kept: u64,
-    /// Lives at whose end the provider required the user.
+    /// Lives at whose end the provider required the user to sign in.
     pub(crate) need_the_user: u64,
     /// Lives in which a login could not be checked, because no clock was right and the provider does not send the time.
     pub(crate) clocks_apart: u64,

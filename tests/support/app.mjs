@@ -48,7 +48,10 @@ export const htmlWith = (script) => `<!doctype html>
 </html>
 `
 
-/** Code that every page of the app has: the package, and a function that reports an outcome to a test. */
+/**
+ * Returns code that every page of the app runs. It imports the package, and defines functions that describe results to
+ * a test.
+ */
 export const tools = (extendedLifetime) => `
 import { connect, connectFrame, createAuth, StrongroomError } from '/strongroom/index.js'
 
@@ -94,7 +97,10 @@ globalThis.failures = []
 globalThis.boot = settle(start())
 `
 
-/** oidc-provider issues refresh tokens only to users who have just consented. */
+/**
+ * Adds `consent: 'always'` if a configuration asks for `offline_access`, because oidc-provider issues refresh tokens
+ * only if the user has just consented.
+ */
 const withConsent = (config) => ({
   consent: /offline_access/.test(config.scope) ? 'always' : undefined,
   ...config,
@@ -256,7 +262,7 @@ export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
 export async function signIn(page, options = {}, account) {
   await startLogin(page, options)
   await giveConsent(page, account)
-  // The vault's origin also has a page `/callback`.
+  // The path is not enough, because the vault's origin also has a page `/callback`.
   await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
   return booted(page)
 }

@@ -21,7 +21,7 @@ export async function goBack(page) {
 /** Goes back and expects that the page's vault is alive. */
 export async function comeBack(page) {
   await goBack(page)
-  // The vault rejects this call and sends nothing.
+  // The vault responds to this call with an error and sends no request.
   const code = await page.evaluate(
     async () => globalThis.auth && (await settle(auth.fetch('/no/api'))).error.code,
   )

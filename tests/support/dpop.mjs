@@ -48,7 +48,7 @@ export class DpopVerifier {
       else if (isPublic && isFresh && htm === method && htu === origin + pathname && ath === hash)
         entry.problem = null
     } catch {
-      // An unreadable proof counts as missing.
+      // An unreadable proof counts as invalid.
     }
     return entry.problem
   }

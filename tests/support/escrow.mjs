@@ -30,8 +30,8 @@ export async function openWithEscrow(app, context) {
 }
 
 /**
- * Performs an action after which the vault gives its key to the service worker, and waits until the service worker has
- * it.
+ * Performs an action after which the vault gives its key to the service worker. Waits until the service worker has the
+ * key.
  */
 export async function untilHanded(page, act) {
   const handed = page.evaluate(

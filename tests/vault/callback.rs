@@ -1,5 +1,5 @@
-//! Completing a login: the response is matched with its login, the code exchanged, and the ID token validated. Each
-//! failure has its own code.
+//! Tests of completing a login: the vault finds the login to which a response belongs, exchanges the code, and
+//! validates the ID token. Each failure has its own error code.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ const NO_ERROR_CODES: &[&str] = &[
     "an_error_code_of_more_than_forty_letters_",
 ];
 
-/// Creates a page that started a login, and the provider's response.
+/// Returns a page that started a login, and the provider's response to this login.
 fn at_callback() -> (World, PortId, String) {
     let mut world = World::new();
     let page = world.open();
@@ -529,7 +529,7 @@ fn rejected_id_token_keeps_the_former_tokens() {
     world.provider.flaw = Some(Flaw::Signature);
     let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "id_token_invalid");
-    // Many providers revoke all of a grant at once, which would end the session.
+    // Nothing is revoked, because many providers would then revoke the whole grant and end the session.
     assert_eq!(world.count(REVOKE), 0);
     world.provider.flaw = None;
     world.expire_access_token();
@@ -831,7 +831,7 @@ fn user_change_during_refresh_revokes_the_successor() {
 fn same_user_signing_in_revokes_nothing() {
     for stage in [kit::world::REFRESH, Kind::Verify, Kind::Persist] {
         let world = login_overtakes_refresh("alice", stage);
-        // Many providers revoke all of a grant at once, which would end the session.
+        // Nothing is revoked, because many providers would then revoke the whole grant and end the session.
         assert_eq!(world.count(REVOKE), 0, "{stage:?}");
     }
 }

@@ -240,7 +240,7 @@ fn page_cannot_set_forbidden_headers() {
     assert_eq!(world.count(Kind::Call), 0);
 }
 
-/// Returns true if a call is rejected because of this header.
+/// Returns true if the vault rejects a call because of this header.
 fn refuses(world: &mut World, page: PortId, header: (&str, &str)) -> bool {
     let fetch = Fetch {
         headers: &[header],
@@ -306,7 +306,7 @@ fn refuses_ranges_where_bodies_are_searched() {
     }
 }
 
-/// Returns the tokens that the last call's response was searched for.
+/// Returns the tokens for which the response to the last call was searched.
 fn searched(world: &World) -> Vec<&str> {
     let searched = &world.seen_by_api.last().unwrap().searched;
     searched.iter().map(strongroom::Secret::expose).collect()

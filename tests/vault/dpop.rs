@@ -37,7 +37,7 @@ fn call_other(world: &mut World, page: PortId) -> Request {
     call
 }
 
-/// Returns the API's DPoP requirements.
+/// Returns the API's DPoP requirements, which a test can change.
 fn api(world: &mut World) -> &mut Checker {
     world.checkers.entry(API).or_default()
 }

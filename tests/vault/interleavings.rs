@@ -1,7 +1,7 @@
-//! Random orders of events: pages come, ask and leave; responses are late, lost or wrong; time passes; the device
-//! sleeps. `World` checks its invariants in these runs as in every test.
+//! Tests with random events in random order: pages come, send requests and leave, responses are late, lost or wrong,
+//! time passes, and the device sleeps. `World` checks its invariants in these runs as in every test.
 //!
-//! A seed determines everything. A failure names its seed, which repeats the failure.
+//! A seed determines all events. A failure message names the seed, with which the failure can be repeated.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Sessions that are stored encrypted: they survive their worker, and several vaults share one.
+//! Tests of sessions that are stored encrypted. Such a session survives its worker, and several vaults can share it.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Vaults over one store, in unusual orders of events: frozen tabs, slow reads, a lock that is never released, a second
-//! login in between.
+//! Tests of vaults that share one store, with unusual orders of events: frozen tabs, slow reads, a lock that is never
+//! released, or a second login in between.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Starting a login: metadata is fetched once, the pending login is stored, and the page is sent to the provider.
+//! Tests of starting a login: the vault fetches metadata once, stores the pending login, and sends the page to the
+//! provider.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Logout: the session ends immediately and everywhere, whatever is in flight. Revocation follows and may fail.
+//! A logout ends the session immediately and in all pages, whatever requests are in flight. The tokens are revoked
+//! after that, and the revocation may fail.
 
 use std::time::Duration;
 

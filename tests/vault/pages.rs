@@ -1,4 +1,4 @@
-//! A vault serves 256 pages. A further page replaces the one that was silent for the longest time.
+//! A vault serves at most 256 pages. An additional page replaces the page that was silent for the longest time.
 
 use kit::world::{Kind, World};
 use strongroom::vault::PortId;

@@ -1,4 +1,4 @@
-//! The provider's time is used if it sends one, unless the response is old.
+//! The vault uses the provider's time if a response contains it, unless the response may be old.
 
 use kit::world::{Endpoint, World};
 use strongroom::vault::PortId;

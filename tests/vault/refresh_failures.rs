@@ -1,5 +1,5 @@
-//! A failed refresh: only a definite rejection ends the session. After other failures the same refresh token is retried
-//! within limits.
+//! If a refresh fails, only a definite rejection ends the session. After other failures the vault tries the same
+//! refresh token again, within limits.
 
 use std::time::Duration;
 
@@ -467,7 +467,7 @@ fn clock_set_back_does_not_rejuvenate_tokens() {
     let call = world.fetch(page, "/orders");
     world.answer_all();
     assert_eq!(world.status(call), 200);
-    // The call was not first tried with the expired token.
+    // The vault refreshed before the call, and did not first try the expired token.
     assert_eq!(world.seen_by_api.len(), 1);
 }
 

@@ -77,7 +77,7 @@ fn complete_session_shows_no_secret() {
     assert_eq!(world.witness.leaks(), [""; 0]);
 }
 
-/// Returns the last message of type `t` to a page, as JSON.
+/// Returns the JSON of the last message of type `t` to a page.
 fn last_message(world: &World, page: PortId, t: &str) -> String {
     let mut text = String::new();
     let message = world.page(page).of_type(t).next_back();

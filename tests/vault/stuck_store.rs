@@ -43,7 +43,7 @@ fn stuck_store_falls_back_to_memory() {
             matches!(settled, Some(PageResponse::Settled { .. })),
             "{mode}"
         );
-        // A late response of the store is ignored.
+        // The vault ignores the late response of the store.
         world.release();
         assert_eq!(world.responses(callback).len(), 1, "{mode}");
         assert_eq!(world.count(EXCHANGE), 1, "{mode}");

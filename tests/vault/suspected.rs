@@ -101,7 +101,7 @@ fn refusals_before_new_tokens_do_not_count() {
     assert_eq!(world.count(REFRESH), 2);
     world.hold(&[REFRESH]);
     world.advance(seconds(4));
-    // The new access token has expired when it arrives.
+    // After this time, the new access token has already expired when it arrives.
     world.now.wall += 700_000;
     world.release();
     assert_eq!(world.count(REFRESH), 3);
@@ -154,7 +154,7 @@ fn success_restores_a_suspected_session() {
     assert_eq!(state(&world, page), "active");
     let next = call(&mut world, page);
     assert_eq!(world.status(next), 200);
-    // The count of rejections starts again at one.
+    // The next rejection counts as the first one again.
     world.expire_access_token();
     let fault = Fault::Status(400);
     world.provider.fault(Endpoint::Refresh, &[fault, fault]);

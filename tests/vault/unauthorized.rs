@@ -1,4 +1,4 @@
-//! A 401 from an API: one refresh, one retry, and never a storm of requests.
+//! A 401 from an API causes one refresh and one retry, and never many requests.
 
 use std::time::Duration;
 

@@ -40,7 +40,7 @@ export const makeApp = (auth, create, history, isGuarded) => {
 }
 
 let current
-/** Shows the page to which a login returns. */
+/** Navigates within the app to the path to which a login returns. */
 export const onReturn = (path) => current.replace(path)
 
 export const mount = (auth, element, isGuarded) => {

@@ -1,4 +1,4 @@
-/** Request and response bodies. */
+/** Tests of request and response bodies. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { call } from '../../support/engines/app.mjs'

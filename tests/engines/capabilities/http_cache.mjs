@@ -94,7 +94,7 @@ const vault = {
   },
 }
 
-/** Makes the API reject the newest access token once, so that the vault gets another one. */
+/** Makes the API reject the newest access token once, so that the vault gets another access token. */
 async function refresh({ app, tab }) {
   const before = app.ledger.refreshes().length
   app.api.on('refuse-once', ({ response }) => {

@@ -1,4 +1,4 @@
-/** Event sources and sockets of the client. */
+/** Tests of the client's event sources and sockets. */
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { signInByRedirect } from '../../support/engines/app.mjs'

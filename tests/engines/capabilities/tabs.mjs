@@ -1,4 +1,4 @@
-/** Several tabs that share a vault. */
+/** Tests of several tabs that share a vault. */
 import assert from 'node:assert/strict'
 import { booted, call, ended, session, signIn } from '../../support/engines/app.mjs'
 import { waitFor } from '../../support/engines/driver.mjs'

@@ -117,7 +117,7 @@ pub fn check(input: &[u8]) {
     is_stored_as_it_was(&pending, text);
 }
 
-/// Checks that a pending login with hostile strings is read back as it was written.
+/// Checks that a pending login with hostile strings is read from the store as it was written.
 fn is_stored_as_it_was(pending: &Pending, text: &str) {
     let pending = Pending {
         return_to: text.to_owned(),

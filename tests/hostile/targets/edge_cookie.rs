@@ -35,7 +35,7 @@ pub(crate) fn handler() -> Handler {
     Handler::new(Config::parse(&CONFIG).unwrap(), Box::new(Zeros))
 }
 
-/// Runs a request to its response, with `carry_out` as the host.
+/// Runs a request until the handler responds. `carry_out` performs the handler's effects.
 pub(crate) fn answer(request: Request, mut carry_out: impl FnMut(Effect) -> Reply) -> OwnResponse {
     let mut handler = handler();
     let (id, mut step) = handler.begin(NOW, request);

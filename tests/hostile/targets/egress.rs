@@ -38,7 +38,7 @@ pub fn check(input: &[u8]) {
                 is_below_the_rule(text, allowed.url());
                 assert!(["GET", "POST"].contains(&allowed.method()));
                 assert!(method.eq_ignore_ascii_case(allowed.method()));
-                // The URL that is sent is itself allowed, and unchanged by the policy.
+                // The policy also allows the URL that is sent, and leaves it unchanged.
                 assert_eq!(rules.authorize(allowed.url(), method).unwrap(), allowed);
                 let described = allowed.description();
                 assert!(!described.contains(['?', '#']), "{described}");

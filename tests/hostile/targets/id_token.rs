@@ -90,7 +90,7 @@ fn numeric_date(claims: &Map<String, Value>, name: &str) -> Option<u64> {
         let seconds = value
             .as_f64()
             .filter(|seconds| (0.0..1e15).contains(seconds))?;
-        // "-0" and "-0.0" have a sign.
+        // The range above contains "-0" and "-0.0", which the last line of this block rejects because of their sign.
         let is_up = matches!(name, "iat" | "nbf");
         let rounded = if is_up {
             seconds.ceil()

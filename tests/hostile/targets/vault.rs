@@ -57,7 +57,7 @@ pub fn check(input: &[u8]) {
     host.still_answers();
 }
 
-/// Random numbers that are different each time.
+/// A source of numbers in place of random numbers. Each call returns another number.
 struct Counter(u8);
 
 impl Entropy for Counter {
@@ -78,7 +78,7 @@ struct Host {
     /// The last part of the provider's tokens.
     ending: String,
     nonce: String,
-    /// The messages to each page.
+    /// The messages that each page received.
     told: BTreeMap<PortId, Vec<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! Random numbers that repeat for the same seed (`SplitMix64`).
+//! Random numbers from a seed (`SplitMix64`).
 
 use strongroom::vault::Entropy;
 

@@ -49,7 +49,7 @@ pub const RETIRED: usize = RINGS.len() - 1;
 
 pub type VisitId = usize;
 
-/// Properties that are fixed from the start.
+/// Properties of a world that do not change.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub isolates: usize,
@@ -327,9 +327,9 @@ pub struct World {
     pub weather: Weather,
     pub watch: Watch,
     pub story: Option<Vec<String>>,
-    /// True if each login is of another user, so that events about a user concern one session.
+    /// True if each login is by another user. Events that name a user then concern only one session.
     pub is_new_user: bool,
-    /// Faults of the next requests, in order.
+    /// The faults of the next requests to each destination, in order.
     faults: BTreeMap<Site, VecDeque<Option<Fault>>>,
     /// Families whose refreshes all fail with an error of the provider.
     pub failing: Vec<usize>,

@@ -1,4 +1,5 @@
-//! Request headers for each entry of the list in `src/egress/request_headers.rs`, written independently of it.
+//! Request headers that the list in `src/egress/request_headers.rs` must cover. The headers here were listed
+//! independently of that file.
 
 /// Headers that `allowHeaders` cannot allow.
 pub const FIXED: &[&str] = &[

@@ -5,9 +5,9 @@
 //! arrives, and completes the others one by one. Many invariants are checked at each step, and some when the world is
 //! dropped.
 //!
-//! The world's parts own their state: `workers`, `pages`, `calls`, `jobs` (pending operations), `storage` with its lock,
-//! `clock`, `provider` and `sockets`. `outputs` and `requests` handle the vault's output; `invariants` and `persisted` are
-//! the oracle.
+//! The world's parts own their state: `workers`, `pages`, `calls`, `jobs` (pending operations), `storage` with its
+//! lock, `clock`, `provider` and `sockets`. `outputs` and `requests` handle the vault's output. `invariants` and
+//! `persisted` are the oracle, which checks the vault's behavior.
 
 pub mod api;
 mod calls;
@@ -128,7 +128,7 @@ pub struct World {
     pub story: Option<Vec<String>>,
     /// True if the host can make new refresh tokens durable.
     pub persists: bool,
-    /// Documents by URL that a service worker serves if the network fails.
+    /// The documents that a service worker serves if the network fails, by their URLs.
     pub service_worker: Option<BTreeMap<String, Outcome>>,
     /// True if the device knows that it is offline when the network fails.
     pub knows_offline: bool,
@@ -145,7 +145,7 @@ pub struct World {
     pub hand_overs: u32,
     /// True if a call was sent again with a new token and received another 401.
     pub has_refused_renewed: bool,
-    /// Headers and tokens of the calls, as the API received them.
+    /// The calls that the API received, with their headers and tokens.
     pub seen_by_api: Vec<ApiRequest>,
     /// The private keys of each vault's worker.
     pub keys: Vec<dpop::Keys>,

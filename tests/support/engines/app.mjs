@@ -1,4 +1,4 @@
-/** A person's actions in a page of the app, for every engine. app.mjs has the same actions for Chromium alone. */
+/** A user's actions in a page of the app, for every engine. ../app.mjs has the same actions only for Chromium. */
 import { ACCOUNTS } from '../accounts.mjs'
 import { ignoreNavigation, poll, waitFor } from './driver.mjs'
 

@@ -1,4 +1,4 @@
-/** Chromium through the DevTools protocol, with playwright-core. */
+/** Drives Chromium with the DevTools protocol, through playwright-core. */
 import { WITH_CACHE } from '../bfcache.mjs'
 import { launchBrowser } from '../browser.mjs'
 import { PATIENCE, expression } from './driver.mjs'

@@ -6,7 +6,10 @@ import { listen } from '../listen.mjs'
 import { readBody } from '../body.mjs'
 import { readPage } from '../leak.mjs'
 
-/** Runs in each page of the app before its own scripts. */
+/**
+ * Records everything that passes through a page. This function runs in each page of the app, before the page's own
+ * scripts.
+ */
 function recorder(server) {
   const { fetch } = globalThis
   const own = new Set(Reflect.ownKeys(globalThis))

@@ -1,4 +1,4 @@
-/** WebKitGTK through WebDriver (https://www.w3.org/TR/webdriver2/), on a virtual screen. */
+/** Drives WebKitGTK with WebDriver (https://www.w3.org/TR/webdriver2/), on a virtual screen. */
 import { createInterface } from 'node:readline'
 import { end, expression, poll, start } from './driver.mjs'
 import { findProgram } from '../browser.mjs'
@@ -131,8 +131,8 @@ function tabOf({ handle, inWindow, handles }) {
    */
   async function evaluate(script, ...parameters) {
     const key = `strongroom test ${++last}`
-    // The page's own names stay visible to the script, because it is defined outside the function that stores its
-    // outcome.
+    // The script is defined outside the function that stores its outcome, so that this function's names do not hide
+    // names of the page.
     await run(`((outcome, work) => {
         work().then(
           (value) => { outcome.text = JSON.stringify({ value }) },

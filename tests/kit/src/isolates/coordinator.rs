@@ -11,7 +11,7 @@ struct Stored {
     until: u64,
 }
 
-/// The store. Each call is atomic.
+/// The coordinator's store. Each call of its methods is atomic.
 #[derive(Default)]
 pub struct Coordinator {
     stored: BTreeMap<String, Stored>,

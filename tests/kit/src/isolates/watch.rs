@@ -108,7 +108,7 @@ struct Exchange {
     until: u64,
 }
 
-/// Reasons for which a successor was lost.
+/// Reasons why a new refresh token was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loss {
     /// The provider's response was lost.
@@ -117,7 +117,7 @@ pub enum Loss {
     Isolate,
     /// The coordinator did not store the commit.
     Commit,
-    /// The refresh took longer than its intent is valid.
+    /// The refresh took longer than the lifetime of its intent.
     Slow,
     /// No successor was lost: a repeated request reached the provider before an earlier one, for which its host no
     /// longer waited.
@@ -602,7 +602,7 @@ impl World {
         account.record = Some(record);
     }
 
-    /// Checks that this request, or another request of its isolate, may end a session.
+    /// Checks that a session may end because of this request, or because of another request in the same isolate.
     fn may_end(&self, id: VisitId, sid: &str, reason: EndReason) {
         let isolate = self.visits[id].isolate;
         let mut others = self.watch.open.iter().copied().filter(|other| {

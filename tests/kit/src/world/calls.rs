@@ -12,7 +12,7 @@ pub(super) struct Calls {
     pub(super) requests: BTreeMap<CallId, Request>,
     /// The URLs that pages requested.
     pub(super) urls: BTreeMap<Request, String>,
-    /// The user of the session when pages made their requests.
+    /// The user of the session at the time of each request.
     pub(super) asked_as: BTreeMap<Request, Option<String>>,
     /// The request that the vault is handling now, if the request counts as user activity.
     pub(super) touching: Option<Request>,

@@ -64,7 +64,7 @@ invariants! {
 /// failure, waits for the first delay, and repeats the request over a slow network.
 const ENOUGH_LEEWAY: Millis = Millis::from_secs(5);
 
-/// Tokens as the vault received them.
+/// Facts about tokens that a vault received.
 struct Issued {
     /// The time of the token request. The vault may use any of these times.
     requested: Vec<Instant>,
@@ -169,7 +169,7 @@ pub struct Watch {
     tokens: HashMap<(usize, String), Issued>,
     /// Refresh tokens and codes that must not be sent again.
     dead: HashMap<String, Knowers>,
-    /// Refresh tokens whose successor was issued but never arrived.
+    /// Consumed refresh tokens whose successor never arrived at the vault.
     lost: HashMap<String, Trouble>,
     /// Lost refresh tokens whose successor was in a worker that ended.
     lost_with_worker: HashSet<String>,
@@ -177,7 +177,7 @@ pub struct Watch {
     replaced: HashSet<usize>,
     /// Families that the provider revoked because a consumed token came again, with the leeway.
     reused: HashMap<usize, Loss>,
-    /// Tokens that vaults have but must not use yet.
+    /// Tokens that a vault must not use yet, because the store does not have the new refresh token.
     unpersisted: BTreeMap<usize, Vec<String>>,
     /// Sessions of completed logins that no page was told about yet, by family.
     begun: HashMap<usize, Session>,
@@ -201,8 +201,8 @@ pub struct Watch {
     told_to_interact: BTreeSet<usize>,
     /// Failures and delays since the last successful refresh.
     trouble: Trouble,
-    /// Failed refreshes of each family since its last successful one. The wait grows with each failure, and the success
-    /// of another family does not shorten it.
+    /// The number of failed refreshes of each family since the family's last successful refresh. The vault's wait grows
+    /// with each failure. A successful refresh of another family does not shorten this wait.
     failures: BTreeMap<usize, u32>,
 }
 
@@ -325,7 +325,7 @@ impl Watch {
 
     /// Updates the oracle before a vault handles an input.
     pub fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
-        // A wait that has ended stays ended, even if a clock is set back.
+        // Once the vault no longer has to wait, it does not have to wait again if a clock is set back.
         let waits = |(_, since, wait): &mut (usize, Instant, Millis)| since.passed(now) < *wait;
         self.told_to_wait
             .retain(|who, told| *who != vault || waits(told));
@@ -752,7 +752,7 @@ impl Watch {
         }
     }
 
-    /// Returns the store's content by this account.
+    /// Returns the store's content as far as the oracle knows.
     pub fn stored_record(&self) -> Option<Record> {
         self.persisted.as_ref().and_then(PersistedSessions::record)
     }

@@ -128,7 +128,7 @@ impl World {
         request
     }
 
-    /// Sends a request with an id that may have been used before.
+    /// Sends a request whose ID the page may have used before.
     pub fn ask_again(&mut self, request: Request, members: &str, body: Body) {
         self.ledger.asked(request);
         let user = self.pages.told_user.get(&request.port).cloned();
@@ -297,7 +297,7 @@ impl World {
         self.pages.closed.contains(&port)
     }
 
-    /// Returns the page's latest news of sessions in other vaults.
+    /// Returns the latest information of a page about a session in another vault.
     pub fn elsewhere(&self, port: PortId) -> Option<bool> {
         self.last_session_message(port)?.get("elsewhere")?.as_bool()
     }

@@ -15,7 +15,7 @@ use super::JobId;
 use super::elapsed::Since;
 use super::invariants::Invariant;
 
-/// Activity is stored within fifteen seconds. The write takes a moment.
+/// The longest time until a vault has stored activity: fifteen seconds, and a second for the write.
 const STORED_WITHIN: Millis = Millis::from_secs(16);
 
 /// Longest time for which a vault at the idle limit may read the store before it ends the session.
@@ -88,7 +88,7 @@ struct Reading {
     at: Instant,
     /// The job that read the record.
     job: JobId,
-    /// Families whose end was written before.
+    /// Families whose end was written before the record was read.
     ended: Vec<usize>,
 }
 
@@ -111,7 +111,7 @@ struct Seen {
     /// True if the idle limit seemed to be reached after the last read of the store. A clock that is set back does not
     /// change this.
     is_in_doubt: bool,
-    /// The last activity of the user while the vault was in doubt.
+    /// The last activity of the user while `is_in_doubt` was true.
     touched_in_doubt: Option<Instant>,
     /// The session that the vault has just read, before the vault checks for its tombstone.
     reading: Option<Reading>,

@@ -118,7 +118,7 @@ struct Family {
     of_resources: BTreeMap<String, String>,
 }
 
-/// The grant given at the authorization endpoint.
+/// The grant that the user gave at the authorization endpoint.
 struct Consent {
     challenge: String,
     nonce: String,
@@ -155,7 +155,7 @@ pub struct Provider {
     references: u32,
     /// The common path of the endpoints, except for the discovery document.
     pub base: &'static str,
-    /// More members of the metadata, each after a comma.
+    /// Additional JSON members of the metadata, each preceded by a comma.
     pub more_metadata: String,
     /// The `scope` member of token responses.
     pub scope: Option<&'static str>,
@@ -182,7 +182,7 @@ pub struct Provider {
     pub ignores_dpop: bool,
     /// The known resources (RFC 8707).
     pub resources: Vec<&'static str>,
-    /// The resource, audience and scope of each refresh.
+    /// The parameters `resource`, `audience` and `scope` of each refresh request.
     pub asked_for: Vec<[Option<String>; 3]>,
     /// All secrets issued so far.
     pub issued: Vec<String>,

@@ -29,7 +29,7 @@ impl World {
         }
     }
 
-    /// Somebody other than the vaults takes or releases the lock.
+    /// Takes or releases the lock for a holder that is not a vault.
     pub fn seize_lock(&mut self, takes: bool) {
         const NOBODY: usize = usize::MAX;
         if takes && self.lock.holder.is_none() {

@@ -16,7 +16,7 @@ pub(super) struct Workers {
     pub(super) turn: usize,
     /// How far the monotonic clock of each worker is ahead of the world's clock.
     pub(super) ahead: Vec<u64>,
-    /// Vaults in frozen pages, which no input reaches.
+    /// Vaults of frozen tabs, which get no input.
     pub(super) frozen: BTreeSet<usize>,
     /// Seed of the newest vault's random numbers.
     pub(super) last_seed: u64,
@@ -41,7 +41,7 @@ impl World {
         self.kill(0);
     }
 
-    /// Kills a worker with its pages and its memory, and starts another one.
+    /// Kills a worker with its pages and its memory, and starts another worker in its place.
     pub fn kill(&mut self, which: usize) {
         let homes = &self.pages.homes;
         let its: Vec<PortId> = homes
@@ -94,7 +94,7 @@ impl World {
         self.is_bound = parse(&self.config).binds_tokens();
     }
 
-    /// Starts another worker over the same store. Returns its number.
+    /// Starts another worker that shares the store. Returns the index of its vault.
     pub fn add_vault(&mut self) -> usize {
         self.workers.last_seed += 1;
         self.workers
