@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** A string with the length of an RS256 signature: 2048 bits. Nobody checks it here. */
+/** A string with the length of an RS256 signature: 2048 bits. No bench checks the signature. */
 const SIGNATURE = randomBytes(256).toString('base64url')
 
 const ISSUED_AT = 1_760_000_000

@@ -36,7 +36,7 @@ async function finishLogin(auth: Strongroom): Promise<void> {
   }
 }
 
-/** Shows the state after each change, and once a second, because it contains remaining times. */
+/** Shows the state after each change, and once a second, because the page shows remaining times. */
 function keepShowing(auth: Strongroom): void {
   let holdings: Holding[] | null = []
   let asked = false

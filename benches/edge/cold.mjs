@@ -4,7 +4,8 @@ import process from 'node:process'
 
 const dist = new URL(`${process.argv[2]}/`, import.meta.url)
 const bytes = await readFile(new URL('strongroom_edge_bg.wasm', dist))
-// Node loads its `fetch` at the first use, which takes longer than everything measured here.
+// `Request` and `Response` are used before the measurement, because Node loads its `fetch` at the first use, which
+// takes longer than everything that is measured here.
 const request = new Request('https://app.example.com/api/orders', { headers: { 'x-strongroom': '1' } })
 new Response(null)
 const began = performance.now()

@@ -77,7 +77,10 @@ async function parallel(auth, { requests, bursts }) {
 
 const MEASURES = { small, large, guard, parallel }
 
-/** @param {{ measures: string }} parameters Names separated by spaces, and the parameters of those measures. */
+/**
+ * @param {{ measures: string }} parameters `measures` has the names of the measures, separated by spaces. The other
+ * members are parameters of these measures.
+ */
 export async function compare(auth, { measures, ...parameters }) {
   // Refreshes an expired access token before the bench hands it out.
   await auth.fetch(`${API}orders`)

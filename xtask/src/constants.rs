@@ -79,8 +79,8 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// Returns the value of a constant as a literal of JavaScript. A duration is in milliseconds. If there is no constant
-/// with this name, looks for an imported function whose name is `name` in lower case, and returns its JavaScript name.
+/// Returns the value of a constant as a JavaScript literal. A duration is in milliseconds. If there is no constant with
+/// this name, looks for an imported function whose name is `name` in lower case, and returns its JavaScript name.
 fn value_in(source: &str, name: &str) -> Result<String> {
     let items = syn::parse_file(source)?.items;
     let constant = items.iter().find_map(|item| match item {

@@ -31,7 +31,7 @@ pub(crate) enum AtOnce {
     /// Browser and servers often wait for each other, so two files take little longer than one. Files share nothing:
     /// each has its own browser, profile, servers and ports.
     Two = 2,
-    /// Three processes, for many files, because some files wait for time limits.
+    /// Three files at a time are for folders with many files, because some files only wait for time limits.
     Three = 3,
 }
 

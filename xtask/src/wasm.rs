@@ -188,7 +188,7 @@ impl Module {
     /// Runs cargo, which itself detects changes.
     ///
     /// `cargo build` would skip link-time optimization for a library that is also an rlib. `cargo rustc` with a single
-    /// crate type does not.
+    /// crate type does not skip it.
     fn compile(&self, hashes: &str) -> Result<()> {
         step(
             &format!("{}: cargo rustc", self.label),

@@ -145,8 +145,8 @@ export interface VaultRequestInit extends RequestInit {
  * `download`: decompressed bytes received so far. `total` is the value of `Content-Length`, or `null` once more bytes
  * than that have arrived.
  *
- * `upload`: bytes handed over to the network. Browsers tell no script how many of them were sent. A stream (`duplex:
- * 'half'`) is reported chunk by chunk. Any other body is reported once, when the response begins.
+ * `upload`: bytes handed over to the network. Browsers do not tell scripts how many of these bytes were sent. A stream
+ * (`duplex: 'half'`) is reported chunk by chunk. Any other body is reported once, when the response begins.
  */
 export interface Progress {
   type: 'upload' | 'download'
