@@ -1,5 +1,5 @@
 /**
- * Cases that show the observable behavior of `fetch`. The groups are those of the web platform tests for the Fetch
+ * Cases that show the observable behavior of `fetch`. The cases are grouped like the web platform tests for the Fetch
  * standard. Each case is an expression that runs in the page and can use:
  *
  * - `fetch`: the browser's `fetch` or `auth.fetch`

@@ -549,7 +549,7 @@ test('an invalid URL, and invalid sub-protocols', time, async () => {
 })
 
 /**
- * An array of arrays, each of which contains the next array twice. The array takes few bytes, but its string would take
+ * An array of arrays, in which each array contains the next array twice. It takes few bytes, but its string would take
  * half a gigabyte.
  */
 const NESTED = `(() => {

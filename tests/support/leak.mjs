@@ -117,7 +117,8 @@ function hash(text, at) {
 // Places
 
 /**
- * Records what passes through a page, starting before its first script. Call it before `newPage()`.
+ * Records the messages, console output and addresses of a page, starting before the page's first script. Call this
+ * function before `newPage()`.
  *
  * @param {import('playwright-core').BrowserContext} context
  */

@@ -1,4 +1,4 @@
-//! Malicious script of the origin can write valid login records to the vault's store. Such a record must not remain
+//! A malicious script of the origin can write valid login records to the vault's store. Such a record must not remain
 //! valid long after the script is gone, lead out of the app, or make an authorization response valid twice.
 
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! A page that finds a session is told the session's origin, such as the store.
+//! A page that finds a session is told where the vault found the session, such as in the store.
 
 use crate::keeping::SEALED;
 use kit::world::World;
 use strongroom::vault::PortId;
 
-/// Returns the origin of the session that the response to `hello` names.
+/// Returns the place where the vault found the session, from the response to `hello`.
 fn from(world: &World, page: PortId) -> Option<&str> {
     world
         .page(page)

@@ -12,7 +12,7 @@ const packages = [
   '@oven/bun-windows-aarch64/bin/bun.exe',
 ]
 
-/** Bun's own server and Redis client. Each isolate is a process. */
+/** The platform Bun: the handler runs on Bun's own server, with Bun's own Redis client. Each isolate is a process. */
 export const bun = platform({
   coordinators: ['bun-redis', 'redis-rest', 'in-isolate'],
   entry: ({ imports, handler }) => `

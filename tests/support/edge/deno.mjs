@@ -24,9 +24,9 @@ console.log(JSON.stringify({ ports }))
 `
 
 /**
- * Deno's own server. The isolates are workers of one process, each with its own server. They cannot be separate
- * processes, because only one process can use the file of a local Deno KV: when two processes write, one gets "database
- * is locked".
+ * The platform Deno, with Deno's own server. The isolates are workers of one process, each with its own server. They
+ * cannot be separate processes, because only one process can use the file of a local Deno KV: when two processes write,
+ * one gets "database is locked".
  */
 export const deno = platform({
   coordinators: ['deno-kv', 'node-redis', 'redis-rest', 'in-isolate'],

@@ -1,7 +1,9 @@
 import { startServer } from './child.mjs'
 import { platform, processes } from './start.mjs'
 
-/** Node's own HTTP server in front of the handler, through `strongroom/edge/node`. Each isolate is a process. */
+/**
+ * The platform Node: `strongroom/edge/node` connects the handler to Node's own HTTP server. Each isolate is a process.
+ */
 export const node = platform({
   coordinators: ['node-redis', 'ioredis', 'redis-rest', 'in-isolate'],
   entry: ({ imports, handler }) => `

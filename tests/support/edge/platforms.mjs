@@ -1,5 +1,6 @@
 /**
- * The platforms on which a token handler runs. Each platform is the real one, and all platforms start in the same way.
+ * The platforms on which a token handler runs. Each platform is the real runtime, and all platforms have the same
+ * interface.
  *
  * ```js
  * const running = await PLATFORMS.workerd.start({ app, env, isolates: 2, coordinator: 'durable-object' })

@@ -856,7 +856,7 @@ impl World {
         }
     }
 
-    /// Returns true if the session of this cookie should still exist.
+    /// Returns true if the session of this cookie must still work.
     pub fn is_honored(&self, presented: &Presented) -> bool {
         let account = &self.watch.accounts[&presented.sid];
         let is_over = account.over.is_some() || account.logout.is_some();

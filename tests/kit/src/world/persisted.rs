@@ -128,7 +128,7 @@ pub struct PersistedSessions {
     limits: Limits,
     vaults: BTreeMap<usize, Seen>,
     stored: Option<Record>,
-    /// Sessions that started with a valid ID token, with the time of their token request by the provider's clock. A
+    /// For each session that started with a valid ID token, the time of the token request by the provider's clock. A
     /// logout after the token request ends such a session too, because a logout cancels logins in flight. A vault may
     /// learn of this logout only after its login is complete.
     begun: HashMap<usize, UnixMillis>,
