@@ -41,7 +41,7 @@ async function ownBytes(pid) {
   return renderers.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
-/** Resolves with a process, unless it has ended. */
+/** Resolves with the data of a process, or with `undefined` if the process has ended. */
 async function look(id) {
   const read = (name) => readFile(`/proc/${id}/${name}`, 'utf8').catch(() => '')
   const status = await read('status')

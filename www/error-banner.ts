@@ -1,4 +1,4 @@
-/** The banner for errors. */
+/** Shows errors in a banner. */
 import { byId, code, el } from './dom.js'
 
 /** Shows an error's code and message. Hides the banner if `error` is `null`. */

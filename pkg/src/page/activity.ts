@@ -6,8 +6,8 @@ import { REPORT_INTERVAL } from '../../glue/constants.js'
 import { listen } from './listen.js'
 
 /**
- * Calls `report` when the user is active, at most every fifteen seconds, and when the device may have been offline or
- * asleep. Returns a function that stops watching.
+ * Calls `report` with `active` when the user is active, at most every fifteen seconds. Calls `report` with `woke` when
+ * the device may have been offline or asleep. Returns a function that stops watching.
  */
 export const watchUser = (report: (what: 'active' | 'woke') => void): (() => void) => {
   let last = -Infinity
