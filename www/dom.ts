@@ -41,8 +41,8 @@ export function code(text: string): HTMLElement {
 }
 
 /**
- * Replaces an element's content only if it would look different, so that a selection or a screen reader's position is not
- * lost every second.
+ * Replaces an element's content only if it would look different, so that a selection or a screen reader's position is
+ * not lost every second.
  */
 export function replace(element: HTMLElement, ...children: Child[]): void {
   const next = el('div', {}, ...children)

@@ -80,7 +80,8 @@ export const sessionGuard =
  * Returns an interceptor that sends requests of `HttpClient` through `auth.fetch`. The interceptor emits no progress
  * events.
  *
- * @param matches Returns true for the URLs of APIs that need the session. The vault checks its own rules for each request.
+ * @param matches Returns true for the URLs of APIs that need the session. The vault checks its own rules for each
+ *   request.
  */
 export const authInterceptor =
   (matches: (url: URL) => boolean): HttpInterceptorFn =>

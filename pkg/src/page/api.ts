@@ -159,7 +159,8 @@ export interface Progress {
 export interface LoginOptions {
   /**
    * The way in which the user gets to the provider. Default `'redirect'`. `'device'` needs `deviceFlow: true` in the
-   * configuration, and uses only the options `scope`, `signal` and `timeout`. A token handler does not support `'device'`.
+   * configuration, and uses only the options `scope`, `signal` and `timeout`. A token handler does not support
+   * `'device'`.
    */
   mode?: 'redirect' | 'popup' | 'device'
   /** With `mode: 'device'`: called once, with the code to show to the user. */
@@ -226,8 +227,8 @@ export interface LogoutOptions {
 /** The result of {@link Strongroom.logout}. */
 export interface LogoutResult {
   /**
-   * True if the provider has confirmed that the refresh token is revoked. False if there was no refresh token, or if the
-   * provider announces no `revocation_endpoint`, refused, or did not respond at once.
+   * True if the provider has confirmed that the refresh token is revoked. False if there was no refresh token, or if
+   * the provider announces no `revocation_endpoint`, refused, or did not respond at once.
    */
   revoked: boolean
 }
@@ -235,8 +236,8 @@ export interface LogoutResult {
 /** Options of `connect()`. */
 export interface ConnectOptions {
   /**
-   * The time limit for the worker's response in seconds. Default 10. A prerendered page gets its worker when it is shown,
-   * and the time starts then.
+   * The time limit for the worker's response in seconds. Default 10. A prerendered page gets its worker when it is
+   * shown, and the time starts then.
    */
   timeout?: number
   /**

@@ -46,8 +46,8 @@ export interface AuthOptions extends ConnectOptions {
 /** The state of an {@link Auth}. `auth.state` returns the same object until a member changes. */
 export interface AuthState<Claims = DefaultClaims> {
   /**
-   * `connecting`: the vault has not responded yet, or a login is being finished. `failed`: the vault could not be reached
-   * or has stopped, and `error` says why; see `reconnect()`.
+   * `connecting`: the vault has not responded yet, or a login is being finished. `failed`: the vault could not be
+   * reached or has stopped, and `error` says why; see `reconnect()`.
    */
   readonly status: 'connecting' | 'connected' | 'failed'
   /** The current session, or `null`. */

@@ -54,9 +54,9 @@ const createOn =
  *   Alternatively, pass the path of a token handler's endpoints (`strongroom/edge`) on this origin, such as `/auth`. No
  *   vault runs in the browser in this case. The client has the same interface, and docs/edge.md lists the differences
  *   in behavior.
- * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or an error of the vault, such as `config_invalid`,
- *   `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or an error of the handler, such as
- *   `coordinator_unavailable`.
+ * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or an error of the vault, such as
+ *   `config_invalid`, `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or an error of the
+ *   handler, such as `coordinator_unavailable`.
  */
 export const connect = async (
   worker: AnyWorker | (() => AnyWorker | Promise<AnyWorker>) | string,
@@ -232,14 +232,15 @@ export const connect = async (
 }
 
 /**
- * Connects the page to a vault on an origin of its own. Script of this origin then cannot reach the vault's storage, its
- * worker or an authorization code.
+ * Connects the page to a vault on an origin of its own. Script of this origin then cannot reach the vault's storage,
+ * its worker or an authorization code.
  *
  * Adds a hidden frame to the page, once for each URL. Do not remove this frame. `timeout` applies to the frame's
  * response, and again to the worker's response.
  *
  * @param url The page that calls `vaultFrame()` of `strongroom/vault-frame`: see docs/vault-origin.md.
- * @throws {@link StrongroomError} The errors of `connect()`, and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.
+ * @throws {@link StrongroomError} The errors of `connect()`, and `frame_blocked`, `frame_timeout`,
+ *   `origin_not_allowed`.
  */
 export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>
   (await import('../vault-origin/connect-frame.js')).connectFrame(url, options, connect, refuse)

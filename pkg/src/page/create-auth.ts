@@ -41,8 +41,8 @@ const view = ({ session, endReason, elsewhere }: Strongroom) => {
 }
 
 /**
- * Creates the object through which an app signs in and calls its APIs. Nothing happens until it is used, so a module may
- * create it, also on a server.
+ * Creates the object through which an app signs in and calls its APIs. Nothing happens until it is used, so a module
+ * may create it, also on a server.
  *
  * @param source The app's workers, or `{ frame }` with the URL of a vault on its own origin, or the path of a token
  *   handler such as `/auth`.

@@ -147,8 +147,8 @@ export const eventSource = (
     }
   }
 
-  // The stream belongs to the user who opened it. After a change of user the source reconnects, and gets the stream of the
-  // new user, or an error if nobody is signed in.
+  // The stream belongs to the user who opened it. After a change of user the source reconnects, and gets the stream of
+  // the new user, or an error if nobody is signed in.
   const stopListening = auth.on('change', ({ session }) => {
     if (session?.claims.sub !== user) connection.abort()
   })

@@ -87,8 +87,8 @@ const unreachable = async (url: string) =>
 /**
  * Returns the body for the vault.
  *
- * Files and forms become a `Blob`, which browsers pass by reference. Other bodies become bytes, which are faster to pass
- * than a blob. A stream is passed as it is, and can be sent only once.
+ * Files and forms become a `Blob`, which browsers pass by reference. Other bodies become bytes, which are faster to
+ * pass than a blob. A stream is passed as it is, and can be sent only once.
  */
 const readBody = async (request: Request, body: BodyInit | null | undefined): Promise<Payload> => {
   if (body instanceof ReadableStream) {

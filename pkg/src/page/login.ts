@@ -1,6 +1,6 @@
 /**
- * The page's part of the authorization code flow: it navigates the page or a popup. A page loads this file when it has no
- * session.
+ * The page's part of the authorization code flow: it navigates the page or a popup. A page loads this file when it has
+ * no session.
  */
 import { ownPath, type webUrl as WebUrl } from './address.js'
 import type { LoginOptions } from './api.js'

@@ -13,7 +13,8 @@ type Make = AnyWorker | (() => AnyWorker | Promise<AnyWorker>)
 const TIME_LIMIT = 3
 
 /**
- * Creates a worker after the previous one has ended: a shared worker that is about to end does not respond to new pages.
+ * Creates a worker after the previous one has ended: a shared worker that is about to end does not respond to new
+ * pages.
  *
  * @param lock The lock that the previous worker holds as long as it runs.
  */

@@ -197,8 +197,8 @@ const recordLogins = (auth: Strongroom) => {
 const isForAnotherPage = (url: URL) => isResponse(url) && stateOf(url)!.endsWith(POPUP_MARK)
 
 /**
- * Runs in the frame of `loginInFrame`. Passes the response to the surrounding page, and keeps the app from starting in the
- * frame, which is about to be removed.
+ * Runs in the frame of `loginInFrame`. Passes the response to the surrounding page, and keeps the app from starting in
+ * the frame, which is about to be removed.
  */
 const handToParent = (auth: Strongroom): Promise<never> => {
   auth.handleCallback().catch(() => {})

@@ -1,6 +1,6 @@
 /**
- * Connects the page to a vault on an origin of its own, through a frame of that origin (vault-frame.ts). A page loads this
- * file when it calls `connectFrame()`.
+ * Connects the page to a vault on an origin of its own, through a frame of that origin (vault-frame.ts). A page loads
+ * this file when it calls `connectFrame()`.
  *
  * The frame stays in the page. The frame owns the vault's worker, and holds the locks by which worker and page detect
  * each other's end, since locks are per origin. Calls do not pass through the frame.

@@ -16,12 +16,15 @@ export interface VaultConfig {
   apis: ApiRule[]
   /** Limits of the session. */
   session?: SessionLimits
-  /** The ID token's claims that the page may see, besides `sub`. Default: name, email, preferred_username, picture, locale. */
+  /**
+   * The ID token's claims that the page may see, besides `sub`. Default: name, email, preferred_username, picture,
+   * locale.
+   */
   claims?: string[]
   /**
    * Members of the provider's metadata (RFC 8414), which replace or extend the discovered ones, such as a
-   * `revocation_endpoint` that the provider does not announce. If `issuer`, `authorization_endpoint`, `token_endpoint` and
-   * `jwks_uri` are given, there is no discovery. Needs strongroom_extended_bg.wasm.
+   * `revocation_endpoint` that the provider does not announce. If `issuer`, `authorization_endpoint`, `token_endpoint`
+   * and `jwks_uri` are given, there is no discovery. Needs strongroom_extended_bg.wasm.
    */
   metadata?: Partial<ProviderMetadata>
   /**
@@ -59,9 +62,9 @@ export interface VaultConfig {
    * Pushes authorization requests to the provider (PAR, RFC 9126): the URL that the user's browser opens then contains
    * only a reference to the request, and script of the page cannot change the request.
    *
-   * `'auto'` (default): requests are pushed if the provider's metadata has a `pushed_authorization_request_endpoint`. If
-   * that endpoint does not accept this client or origin, the vault stops pushing and warns with `login_not_pushed`; any
-   * other failure fails the login. `true`: a login that cannot be pushed fails. `false`: requests are not pushed.
+   * `'auto'` (default): requests are pushed if the provider's metadata has a `pushed_authorization_request_endpoint`.
+   * If that endpoint does not accept this client or origin, the vault stops pushing and warns with `login_not_pushed`;
+   * any other failure fails the login. `true`: a login that cannot be pushed fails. `false`: requests are not pushed.
    *
    * A push costs one request to the provider per login. A reference is good for one use, so after Back or a reload at
    * the provider the user has to start the login again.
@@ -89,9 +92,10 @@ export interface VaultConfig {
    */
   trustedAudiences?: string[]
   /**
-   * The part of the redirect URI in which the provider responds. `'fragment'` keeps the code out of servers' logs (OAuth
-   * 2.0 Multiple Response Type Encoding Practices 2.1); a response in the query is then ignored. Default `'query'`. This
-   * option and `loginParams`, `loginScopes`, `reasons`, `deviceFlow` and `inspect` need strongroom_extended_bg.wasm.
+   * The part of the redirect URI in which the provider responds. `'fragment'` keeps the code out of servers' logs
+   * (OAuth 2.0 Multiple Response Type Encoding Practices 2.1); a response in the query is then ignored. Default
+   * `'query'`. This option and `loginParams`, `loginScopes`, `reasons`, `deviceFlow` and `inspect` need
+   * strongroom_extended_bg.wasm.
    */
   responseMode?: 'query' | 'fragment'
   /** Names of parameters that pages may add to an authorization request by `login({ params })`. Default: none. */
@@ -112,8 +116,8 @@ export interface VaultConfig {
   requestTimeout?: number
   /**
    * Shows pages the vault's events and holdings, without values, for demos and debugging. Default false. Needs
-   * strongroom_extended_bg.wasm, which is loaded instead of strongroom_bg.wasm: serve it too if you serve the files by hand,
-   * and pass it if you pass `wasm` to `vault()`.
+   * strongroom_extended_bg.wasm, which is loaded instead of strongroom_bg.wasm: serve it too if you serve the files by
+   * hand, and pass it if you pass `wasm` to `vault()`.
    */
   inspect?: boolean
 }
@@ -196,8 +200,8 @@ export type SocketToken =
   /** The first message on the socket: this string, with the token in place of `{token}`. */
   | { token: 'message'; message: string }
   /**
-   * A parameter of the query (RFC 6750 2.3), by default `access_token`. Only for servers that support nothing else, since
-   * URLs are written to logs.
+   * A parameter of the query (RFC 6750 2.3), by default `access_token`. Only for servers that support nothing else,
+   * since URLs are written to logs.
    */
   | { token: 'query'; parameter?: string }
 

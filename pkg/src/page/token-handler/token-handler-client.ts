@@ -121,7 +121,9 @@ export const connect = async (
   return auth
 }
 
-/** Returns the path of the handler's endpoints; rejects if `address` or `resume` cannot be used with a token handler. */
+/**
+ * Returns the path of the handler's endpoints; rejects if `address` or `resume` cannot be used with a token handler.
+ */
 const basePath = async (
   address: string,
   resume: ConnectOptions['resume'],
