@@ -31,7 +31,7 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/edge\.(workerd|light)\.js$/,
     /^dist\/(page|worker|vault-origin|protocol|bindings|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_(core|edge|extended))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|decisions|deployment|dpop|edge|errors|fetch|frameworks|glossary|login|performance|resources|sessions|vault-origin)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|hosting|login|migration|performance|resources|sessions|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
