@@ -82,7 +82,10 @@ for (const name of CLIENTS) {
 
   test(`${name}: login_required reaches the app at once`, time, async () => {
     const { code, refusal, calls } = await run(signedOut, name, ['get', 'orders'])
-    assert.deepEqual({ code, refusal, calls }, { code: 'login_required', refusal: 'login_required', calls: 1 })
+    assert.deepEqual(
+      { code, refusal, calls },
+      { code: 'login_required', refusal: 'login_required', calls: 1 },
+    )
   })
 
   test(`${name}: url_not_allowed reaches the app`, time, async () => {
