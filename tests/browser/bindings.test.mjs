@@ -1,4 +1,5 @@
-// The bindings for React, Vue, Solid and Angular, each in a small app: guards, several tabs, crashes and server rendering.
+// Tests of the bindings for React, Vue, Solid and Angular, each in a small app. They cover guards, several tabs,
+// crashes and server rendering.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { createAuth } from '../../pkg/dist/index.js'

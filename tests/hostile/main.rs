@@ -1,5 +1,5 @@
-//! Hostile input of all kinds, for a few seconds in each test run. `cargo xtask fuzz` runs the same targets for any length
-//! of time. The invariants are in `targets/`.
+//! Runs all targets with hostile input for a few seconds. `cargo xtask fuzz` runs the same targets for any length of
+//! time. The invariants are in `targets/`.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! JSON. Another parser must accept each accepted text with the same meaning, and a value must be written as it was read.
+//! JSON. Another parser must accept each text that the core accepts, with the same meaning. A value must be written as
+//! it was read.
 
 use serde_json::Value as Other;
 use strongroom::codec::json::{self, Object, Value};

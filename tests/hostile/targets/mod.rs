@@ -1,10 +1,10 @@
-//! Targets for hostile input. Each target takes arbitrary bytes and checks invariants. `cargo test` runs the targets with
-//! seeds and a few thousand mutations of them, and `cargo xtask fuzz` runs them with libFuzzer, which searches for bytes
-//! that reach new code.
+//! Targets for hostile input. Each target takes arbitrary bytes and checks invariants. `cargo test` runs the targets
+//! with seeds and a few thousand mutations of them, and `cargo xtask fuzz` runs them with libFuzzer, which searches for
+//! bytes that reach new code.
 //!
-//! The targets check more than the absence of panics. A target compares the core with another parser (`serde_json`, `url`,
-//! `base64ct`) or with a second implementation of the rule. It checks that results do not depend on surrounding input, and
-//! that messages do not contain secrets.
+//! The targets check more than the absence of panics. A target compares the core with another parser (`serde_json`,
+//! `url`, `base64ct`) or with a second implementation of the rule. It checks that results do not depend on surrounding
+//! input, and that messages do not contain secrets.
 
 pub mod callback;
 pub mod challenge;

@@ -516,7 +516,7 @@ impl PersistedSessions {
                 holding.touches.push(touched);
             }
             if !is_another && !is_unused {
-                // If the read found another session, the activity still has to be counted for that session.
+                // The doubt continues if the read found another session, or if the read does not count under the lock.
                 (seen.touched_in_doubt, seen.is_in_doubt) = (None, false);
             }
         }
