@@ -43,8 +43,8 @@ pub(super) struct Persistence {
     pub(super) activity: Activity,
     /// True if the store has, or had, this vault's session.
     pub(super) is_stored: bool,
-    /// The identifier of the stored session that a login in this vault has replaced. The store may still have the old
-    /// session until the new one is written.
+    /// The identifier of the stored session that was replaced or ended in this vault before the last login. The store
+    /// may still have that session until the new one is written.
     pub(super) replaced: Option<String>,
     /// True if a write did not end in time, so the store may or may not have the session.
     may_be_stored: bool,
@@ -329,8 +329,10 @@ impl Persistence {
         self.needs_save = true;
         self.is_stored = false;
         // Until the new session is written, the store has the session that has ended.
-        let ended = self.ended.take();
-        self.is_behind |= ended.is_some_and(|ended| ended.was_stored);
+        if let Some(ended) = self.ended.take().filter(|ended| ended.was_stored) {
+            self.is_behind = true;
+            self.replaced = Some(ended.sid);
+        }
     }
 
     /// Records that the session ended in another vault.

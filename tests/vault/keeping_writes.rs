@@ -182,6 +182,24 @@ fn replaced_session_does_not_return_after_a_clock_change() {
 }
 
 #[test]
+fn logged_out_session_does_not_return_after_a_clock_change() {
+    let (mut world, page, _) = two_vaults_without_session();
+    world.sign_in(page);
+    world.advance(secs(20));
+    world.set_clock_by(-50);
+    world.hold(&[Kind::Lock]);
+    world.logout(page);
+    world.provider.subject = "bob".to_owned();
+    let address = world.begin_login(page, "popup");
+    let response = world.provider.sign_in(&address);
+    world.callback(page, &response);
+    world.advance(secs(2));
+    world.release();
+    world.advance(secs(120));
+    assert_eq!(subject(&world, page).as_deref(), Some("bob"));
+}
+
+#[test]
 fn closed_page_is_not_told_of_its_login() {
     let (mut world, page) = World::signed_in_with(SEALED);
     let other_page = world.open();
