@@ -1,4 +1,5 @@
-//! The functions that the core exports to JavaScript. The functions that it imports are in `src/browser/platform.rs`.
+//! The functions that the core exports to JavaScript. The functions that the core imports from JavaScript are in
+//! `src/browser/platform.rs`.
 //!
 //! Bindings only convert values. Errors become objects with `code` and `message`.
 //!

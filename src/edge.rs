@@ -3,7 +3,7 @@
 //!
 //! An isolate is one running copy of the handler. There may be thousands of isolates, and each may be stopped at any
 //! time. A session is sealed in the browser's cookie or in a store. Isolates agree on two things: which isolate
-//! refreshes a session, and which sessions have ended. They do so through a coordinator, which is a store of small
+//! refreshes a session, and which sessions have ended. For this agreement, they use a coordinator: a store of small
 //! strings with an atomic write ([`session::record`]).
 //!
 //! # How a host drives it
@@ -11,8 +11,8 @@
 //! [`Handler::begin`] takes a request, and [`Handler::resume`] takes the reply to the last effect. Both return a
 //! [`Step`]: an effect for the host, or the response. The handler performs no I/O and reads no clock; every call passes
 //! the time. Each request is a task, written from top to bottom as an `async` function, but without a runtime: a task
-//! is polled only when its host has a reply for it. So a test can interleave the tasks of many isolates in any order,
-//! and can stop an isolate at any step.
+//! is polled once when it begins, and once for each reply. So a test can interleave the tasks of many isolates in any
+//! order, and can stop an isolate at any step.
 //!
 //! ```
 //! use strongroom::base::clock::{Instant, Millis};
@@ -30,15 +30,10 @@
 //! let mut handler = Handler::new(config, Box::new(Zeros));
 //! let now = Instant { monotonic: Millis::ZERO, wall: 1_790_000_000_000 };
 //!
-//! // A request by script, which has no session.
-//! let request = Request {
-//!     method: "GET".into(),
-//!     url: "https://app.example.com/api/orders".into(),
-//!     marker: Some("1".into()),
-//!     ..Request::default()
-//! };
-//! let (_, Step::Done(Response::Own(response))) = handler.begin(now, request) else { panic!() };
-//! assert_eq!(response.status, 401);
+//! // A script sends a request without a session. let request = Request { method: "GET".into(), url:
+//! "https://app.example.com/api/orders".into(), marker: Some("1".into()), ..Request::default() }; let (_,
+//! Step::Done(Response::Own(response))) = handler.begin(now, request) else { panic!() }; assert_eq!(response.status,
+//! 401);
 //! # Ok::<(), strongroom::Error>(())
 //! ```
 
@@ -83,11 +78,12 @@ pub struct Handler {
     tasks: Vec<Option<(TaskId, task::Running)>>,
     /// Free slots in `tasks`.
     free: Vec<usize>,
-    /// The number of tasks that this handler has started.
+    /// The number of tasks that this handler has started. It starts again at 0 before a [`TaskId`] could exceed 32
+    /// bits.
     count: usize,
 }
 
-/// Stale tasks are removed whenever the number of slots reaches a multiple of this number.
+/// If all slots are used and their number is a multiple of this number, stale tasks are removed before a slot is added.
 const MANY_TASKS: usize = 256;
 
 impl Handler {
@@ -174,8 +170,8 @@ impl Handler {
 
     /// Handles the disconnect of a task's client. Usually removes the task and returns `true`. Returns `false` if the
     /// task must finish, such as a refresh whose new tokens exist nowhere else. In that case, the host carries out the
-    /// task's effects and [resumes](Handler::resume) the task until [`Step::Done`], and drops the response. `waitUntil`
-    /// keeps an isolate alive during this time.
+    /// task's effects and [resumes](Handler::resume) the task until [`Step::Done`], and drops the response. Meanwhile,
+    /// the platform's `waitUntil` keeps the isolate alive.
     pub fn abandon(&mut self, id: TaskId) -> bool {
         let goes_on = self.running(id).is_some_and(task::Running::abandon);
         if !goes_on {
@@ -237,7 +233,7 @@ mod tests {
         }
     }
 
-    /// Begins a login, which fetches the provider's metadata.
+    /// Begins a login. Its first effect fetches the provider's metadata.
     fn begin(handler: &mut Handler, seconds: u64) -> TaskId {
         let request = Request {
             method: "GET".into(),

@@ -22,7 +22,7 @@ const EXPIRED: f64 = 1e12;
 /// Offset that `jwt_status` adds to the `nbf` of a token that is not valid yet.
 const NOT_YET_VALID: f64 = 2e12;
 
-/// The object that JavaScript uses. It has the buffer, which is never freed.
+/// The object that JavaScript uses. Its buffer is never freed.
 #[wasm_bindgen]
 pub struct Core(&'static mut State);
 

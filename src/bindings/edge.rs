@@ -1,5 +1,5 @@
 //! The token handler for `strongroom/edge`. JavaScript receives each step as JSON, and passes the reply to the step
-//! back as a string. Bytes cross in both directions without encoding.
+//! back as a string. Bytes are passed in both directions without encoding.
 
 use crate::prelude::*;
 use wasm_bindgen::JsValue;

@@ -68,9 +68,9 @@ static ALLOCATOR: GlobalAllocator = GlobalAllocator(UnsafeCell::new(ZeroingAlloc
     (&raw const __heap_base).cast_mut(),
 )));
 
-/// Turns a panic into a trap. In a vault, the trap ends the vault: the JavaScript around it notifies the pages and
-/// wipes the memory. The panic message is dropped because it could quote a secret. Dropping the message also keeps the
-/// formatting code out of the module.
+/// Turns a panic into a trap. In a vault, the trap ends the vault: the JavaScript that runs the vault notifies the
+/// pages and wipes the memory. The panic message is dropped because it could quote a secret. Dropping the message also
+/// keeps the formatting code out of the module.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     wasm32::unreachable()

@@ -22,8 +22,8 @@ unsafe impl Sync for HostCell {}
 static VAULT: HostCell = HostCell(Cell::new(None));
 
 /// Starts the vault with a configuration in JSON. `base_url` is the worker's URL, and `scope` is the worker's global
-/// object. The platform calls `on_event` for each event, and `on_event` has to pass its arguments to [`on_event()`].
-/// `store_lock` connects the vaults that share a store.
+/// object. The platform calls the JavaScript function `on_event` for each event. This function has to pass its
+/// arguments to the exported function [`on_event()`]. `store_lock` connects the vaults that share a store.
 ///
 /// # Errors
 /// An object with `code`, which is `config_invalid`, and `message`.

@@ -117,7 +117,7 @@ impl Calls {
         }
     }
 
-    /// Continues the call that waited, with the result of its promise.
+    /// Continues the call that waited under the number `wait`, with the result of its promise.
     pub(super) fn resume(
         &mut self,
         context: &mut Context,
@@ -150,8 +150,8 @@ impl Calls {
         }
     }
 
-    /// Allows [`BATCH`] more chunks to be sent to a page. `id` is the page's number for the call. The page posted it
-    /// directly to the host, so the core has not checked it.
+    /// Allows [`BATCH`] more chunks to be sent to a page. `id` is the page's number for the call. The page posted this
+    /// number directly to the host, so the core has not checked the number.
     pub(super) fn grant(&mut self, context: &mut Context, port: PortId, id: f64) {
         let is_it = |known: &&mut Call| known.page.0 == port && known.number() == id;
         if let Some(known) = self.0.iter_mut().find(is_it) {
@@ -214,8 +214,7 @@ impl Call {
         if let Some(controller) = &self.controller {
             init.set_signal(Some(&controller.signal()));
         }
-        // A redirect is never followed, because `fetch` would send the headers that the page set to the redirect's
-        // target.
+        // A redirect is never followed, because `fetch` would send the page's headers to the target of the redirect.
         init.set_redirect("manual");
         scope.saved_fetch(request.allowed.url(), &init)
     }
@@ -303,8 +302,8 @@ impl Call {
         context.report(Input::CallClosed { call: self.call });
     }
 
-    /// Returns the bytes that may go to the page after `chunk` was received, or after the body has ended, when `chunk`
-    /// is `None`. Returns `None` if the body contains a token.
+    /// Searches the next chunk of the body for tokens; `chunk` is `None` at the end of the body. Returns the bytes that
+    /// may now go to the page, or `None` if the body contains a token.
     fn searched(
         &mut self,
         chunk: Option<Uint8Array>,

@@ -4,9 +4,9 @@
 //! The page sends a separate `MessagePort` with each request for a socket. All events and messages of the socket use
 //! this port, so that they keep their order. The messages on the port:
 //!
-//! - to the page: first a string, which is the message `socket` of pkg/src/protocol/messages.ts. Then `[data]` for a
-//!   message from the API, a number for the bytes that wait to be sent, or `null` for an error. Last an object with the
-//!   members of a `CloseEvent`.
+//! - to the page: a string when the socket is open, which is the message `socket` of pkg/src/protocol/messages.ts;
+//!   `[data]` for a message from the API; a number, which is how many bytes wait to be sent; `null` for an error; and
+//!   at the end an object with the members of a `CloseEvent`.
 //! - from the page: `[data]` for a message to the API, any number to ask how many bytes wait to be sent, or an object
 //!   with the `code` and `reason` to close the socket with.
 
@@ -33,8 +33,8 @@ const MAX_WAITING: f64 = 64.0 * 1024.0 * 1024.0;
 /// The size of the slices in which a message is searched, in bytes, or in UTF-16 code units for a string.
 const SLICE: u32 = 32 * 1024;
 
-/// The close code for a message that exceeds one of these limits. The standard code 1009 has the same meaning, but
-/// scripts may not send it.
+/// The close code for a message that exceeds one of these limits, and for an invalid message of the page. The standard
+/// code 1009 (message too big) cannot be used, because scripts may not send it.
 const TOO_MUCH: u16 = 4009;
 
 /// The close code for a message or a close reason that contains the token.
@@ -71,10 +71,10 @@ struct ApiSocket {
 }
 
 impl Sockets {
-    /// Connects without a token. If the worker's Content-Security-Policy blocks the connection, Chromium returns a
-    /// closed socket, and Firefox and `WebKit` throw. If a report-only policy forbids the connection, Chromium and
-    /// Firefox fire an event before the handshake ends. `WebKit` fires no event in this case, and sends no report
-    /// either.
+    /// Connects without a token. If the worker's Content-Security-Policy blocks the connection, the constructor returns
+    /// a closed socket in Chromium, and throws in Firefox and `WebKit`. If a report-only policy forbids the connection,
+    /// Chromium and Firefox fire an event before the handshake ends. `WebKit` fires no event in this case, and sends no
+    /// report either.
     pub(super) fn probe(&mut self, context: &mut Context, call: CallId, url: String) {
         if !core::mem::replace(&mut self.is_listening, true) {
             let violated = context.listener(Event::PolicyViolated, 0);
@@ -271,7 +271,7 @@ impl Sockets {
         }
     }
 
-    /// Closes a socket that exceeded a limit.
+    /// Closes a socket because of a message that exceeds a limit or is not valid.
     fn break_off(&mut self, context: &mut Context, call: CallId) {
         self.close_socket(call, TOO_MUCH, "limit_exceeded");
         context.report(Input::CallClosed { call });
@@ -347,7 +347,7 @@ fn origin_of(url: &str) -> Option<&str> {
 }
 
 /// Returns true if `data`, a string or an `ArrayBuffer`, contains the token. The data is copied into this module's
-/// memory in slices, and each slice is searched, because this memory never shrinks.
+/// memory in slices, because this memory never shrinks. A token that spans two slices is found, too.
 fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
     let text = data.dyn_ref::<Text>();
     let bytes = text.is_none().then(|| platform::bytes_of(data));

@@ -34,13 +34,13 @@ pub(super) enum Event {
     Upgrade,
     /// The timer fired.
     Tick,
-    /// The browser granted the lock to operation `id`.
+    /// The browser granted the store's lock to operation `id`.
     Locked,
     /// Another vault has changed the store that both share.
     Changed,
     /// Another vault has posted a hint.
     Hinted,
-    /// The browser refused the lock to operation `id`.
+    /// The browser refused the store's lock to operation `id`.
     Refused,
     /// The worker's Content-Security-Policy was violated.
     PolicyViolated,

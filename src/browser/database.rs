@@ -75,7 +75,8 @@ pub(super) fn discard_expired(store: &IdbObjectStore, records: &Array) -> Result
             return Ok(());
         }
         i += 1;
-        // The vault never stores such a value. The operation fails and is repeated with a new database.
+        // The vault stores only objects, so any other value means that the database is damaged. The operation then
+        // fails and is repeated with a new database.
         let record = as_record(record).ok_or(JsValue::UNDEFINED)?;
         let expires_at = record.expires_at().as_f64().unwrap_or_default();
         if expires_at < platform::wall_clock() {

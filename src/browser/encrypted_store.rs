@@ -174,8 +174,9 @@ impl StoreOp {
         }
     }
 
-    /// Repeats an operation that failed with `error`, at most once. If a record could not be stored, first deletes the
-    /// database. Returns the error if the operation must not be repeated.
+    /// Repeats an operation that failed with `error`, at most once. Before an operation that stores a record is
+    /// repeated, the database is deleted. If the key is in escrow, see [`Self::retry_with_another_key`]. Returns the
+    /// error if the operation must not be repeated.
     pub(super) fn retry(&mut self, context: &Context, error: JsValue) -> Result<Progress, JsValue> {
         if self.session_key.is_escrowed() {
             return self.retry_with_another_key(context, error);

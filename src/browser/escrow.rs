@@ -17,9 +17,9 @@ use crate::browser::platform::{self, FetchInit, WorkerScope};
 use crate::browser::sealing::{self, KEY_LEN};
 use crate::codec::base64url;
 
-/// The suffix that requests to the escrow add to the worker's URL, and the name of a header. The request has a nonce in
-/// this header, and the escrow's response repeats the nonce. A response from elsewhere, such as a cache, lacks the
-/// nonce.
+/// The suffix that requests to the escrow add to the worker's URL, and the name of a header. A request for the key has
+/// a nonce in this header, and the escrow's response repeats the nonce. A response from elsewhere, such as a cache,
+/// lacks the nonce.
 const MARK: &str = "strongroom-escrow";
 
 /// The escrow, as far as this vault knows its state.
@@ -35,7 +35,7 @@ pub(super) struct Escrow {
 
 /// The last step of a search for the key, with the values that the next step needs.
 pub(super) enum EscrowStage {
-    /// The key was requested. Has the nonce that the response must repeat.
+    /// The key was requested. The string is the nonce that the response must repeat.
     Asked(String),
     Read,
     HandedOver,
@@ -89,8 +89,8 @@ impl Escrow {
         }
     }
 
-    /// Continues the search with the result of the last step. If `makes` is true and the escrow has no key, creates
-    /// one.
+    /// Continues the search with the result of the last step. If `makes` is true and the escrow has no key, creates a
+    /// key and sends it to the escrow.
     pub(super) fn advance(
         &mut self,
         scope: &WorkerScope,

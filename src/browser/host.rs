@@ -1,5 +1,5 @@
 //! The host's loop: the host passes each event to the core, and then performs the core's outputs until the core has no
-//! more.
+//! more outputs.
 //!
 //! Every event arrives through one JavaScript function, `onEvent(event, id, value)`. Each listener is a copy of this
 //! function with `event` and `id` bound. The host ignores the result of a promise or request that it no longer waits
@@ -201,7 +201,7 @@ impl Host {
         self.set_timer(now);
     }
 
-    /// Performs an output that concerns a page or a call; passes other outputs on.
+    /// Performs an output that concerns a page or a call. Passes any other output to [`Self::carry_out_operation`].
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Post { port, text } => {
@@ -231,7 +231,8 @@ impl Host {
         }
     }
 
-    /// Performs an output that concerns the provider, the store or other vaults; passes other outputs on.
+    /// Performs an output that concerns the provider, logins in the store, or other vaults. Passes any other output to
+    /// [`Self::carry_out_session`].
     fn carry_out_operation(&mut self, output: Output) {
         let key_pair = dpop::key_to_store(&self.context.keys, &output);
         match output {
@@ -274,7 +275,7 @@ impl Host {
         }
     }
 
-    /// Performs an output that concerns stored sessions; passes other outputs on.
+    /// Performs an output that concerns stored sessions. Passes any other output to `carry_out_extended`.
     fn carry_out_session(&mut self, output: Output, key_pair: Option<StoredKey>) {
         match output {
             // If sessions are not persisted, nothing is stored, and the core need not wait.

@@ -22,7 +22,7 @@ enum GenerationStage {
     #[default]
     Begun,
     Made,
-    /// The public key is being exported. Has the private key.
+    /// The public key is being exported. The value is the private key.
     Exported(CryptoKey),
 }
 

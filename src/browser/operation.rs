@@ -12,8 +12,8 @@ use crate::browser::provider_request::ProviderRequest;
 use crate::browser::signature::Verification;
 use crate::vault::{Input, OpId};
 
-/// An operation. Its method `advance` takes the result of the last step, or `undefined` for the first step. `advance`
-/// is not called with the error of a step that failed.
+/// An operation. Its method `advance` takes the result of the last step, or `undefined` for the first step. If a step
+/// fails, `advance` is not called.
 #[cfg_attr(
     not(feature = "extended"),
     expect(dead_code, reason = "no keys are made")

@@ -1,5 +1,5 @@
-//! Requests to the provider. They are sent without credentials and without a referrer, follow no redirects, and limit
-//! the size of the response.
+//! Requests to the provider. The host sends these requests without credentials and without a referrer, follows no
+//! redirects, and limits the size of the responses.
 
 use crate::base::strings;
 use crate::prelude::*;
@@ -115,7 +115,7 @@ impl ProviderRequest {
         proof: Option<&Secret>,
     ) -> Result<Promise, JsValue> {
         // A GET fetches metadata, or keys that the vault does not have. A cached response may be too old to contain a
-        // new key, so the browser must validate it.
+        // new key, so the browser must ask the provider if the cached response is current.
         let init: FetchInit = platform::dictionary(if request.form.is_some() {
             r#"{"method":"POST","cache":"no-store","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
         } else {
@@ -157,7 +157,7 @@ fn head(response: &Response) -> Box<HttpReply> {
     })
 }
 
-/// Returns the delay in a `Retry-After` header. Its value is a number of seconds or a date (RFC 9110 10.2.3).
+/// Returns the delay in a `Retry-After` header. The header's value is a number of seconds or a date (RFC 9110 10.2.3).
 fn retry_after(value: &str) -> Option<Millis> {
     if let Some(seconds) = json::parse_u64(value) {
         return Some(Millis::from_secs(seconds));

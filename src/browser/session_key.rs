@@ -1,5 +1,5 @@
-//! The key that encrypts stored sessions. The key is either in the store or in escrow. A vault that stores a session
-//! creates a missing key.
+//! The key that encrypts stored sessions. The key is either in the store or in escrow. A vault that finds no key in the
+//! store always creates one. A vault that finds no key in escrow creates one only to store a session.
 
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
@@ -25,7 +25,8 @@ pub(super) enum SessionKey {
 pub(super) enum SessionKeyStage {
     Read,
     Made,
-    /// Reads the store again, to see if another vault has stored a key. Has the object store and the key that was made.
+    /// Reads the store again, to see if another vault has stored a key. The values are the object store and the key
+    /// that was made.
     ReadAgain(IdbObjectStore, CryptoKey),
     /// Stores the key that was made.
     Stored(CryptoKey),

@@ -89,7 +89,7 @@ pub struct Cookie {
 /// A part of the app that is served by an upstream.
 #[derive(Debug)]
 pub struct Route {
-    /// The beginning of the route's paths on the app's origin, which ends in `/`.
+    /// The string with which the route's paths on the app's origin begin. The prefix ends in `/`.
     pub prefix: String,
     /// The URL that replaces the prefix.
     pub upstream: Url,
@@ -115,7 +115,7 @@ pub struct Config {
     /// The options that the browser's vault also has. `redirect_uri` is only a placeholder, because each login has a
     /// redirect URI of its own.
     pub flow: config::Config,
-    /// The origin that browsers see, if it differs from the origin of the URLs in requests.
+    /// The origin that browsers see, if it is configured. By default, it is the origin of each request's URL.
     pub origin: Option<String>,
     /// The path of the handler's own endpoints, without a slash at its end.
     pub base: String,
@@ -274,7 +274,7 @@ fn placeholder() -> Url {
     Url::parse("http://localhost/").unwrap_or_else(|| unreachable!("a URL"))
 }
 
-/// Reads the additional options of the vault's larger module that the handler also has.
+/// Reads the options that the handler has and that the vault has only with the Cargo feature `extended`.
 fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
     let mut extended = config::Extended {
         id_token_alg: options.id_token_alg(),
@@ -365,7 +365,7 @@ fn private_key(auth: &Options<'_>) -> ClientAuth {
     }
 }
 
-/// Reads an array of keys, or one string with spaces or commas between them, as in environment variables.
+/// Reads an array of keys, or one string in which spaces or commas separate the keys, as in environment variables.
 fn keys(cookie: &Options<'_>) -> Keyring {
     const WHY: &str = msg!(
         "it must have at least one key: 32 random bytes in base64 (openssl rand -base64 32); the first key seals, all keys open"
@@ -557,7 +557,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     })
 }
 
-/// Reads the URL by which pages call a route. This URL is never fetched, so no server needs to exist there.
+/// Reads the URL by which pages call a route. The URL is never fetched, so its server need not exist.
 fn page_url(route: &Options<'_>, object: &Object) -> Option<Url> {
     let url = object.get("url")?.as_str().and_then(Url::parse);
     let is_sound = |url: &Url| {
@@ -591,7 +591,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Records a fault of an option whose value is a secret.
+    /// Records a fault of an option. The error does not contain the option's value, which may be a secret.
     fn refuse_unseen(&self, name: &str, why: &str) {
         let message = ["`", self.path, name, "`: ", why];
         self.fault.get_or_init(|| fault(&message));

@@ -14,7 +14,7 @@ use crate::oauth::pkce;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreachable;
 
-/// Returns the coordinator's key for these strings.
+/// Returns the key under which the coordinator stores a value: `kind`, and a hash of `kind` and `texts`.
 pub(super) fn key(kind: &str, texts: &[&str]) -> String {
     let mut all = kind.to_owned();
     for text in texts {
@@ -74,7 +74,7 @@ pub(super) async fn swap(
     }
 }
 
-/// Reports that the coordinator failed. For a short time, this isolate sends no further request to the coordinator.
+/// Reports that the coordinator failed, and records the time of the failure for [`is_up`].
 pub(super) fn failed(task: &Task, why: &str) {
     let now = task.now();
     task.isolate()

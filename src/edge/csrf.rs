@@ -1,9 +1,9 @@
 //! Checks of a request's sender. A browser sends its cookie with any request to this origin, so a request that uses the
 //! cookie must come from the app's own pages (RFC 10017 6.1.3.3).
 //!
-//! A script of the app sends the header `X-Strongroom`. Forms and other documents cannot set headers, and scripts of
-//! another origin need a CORS preflight, which is never granted. `Origin` and `Sec-Fetch-Site` (Fetch Metadata) must
-//! not contradict the header.
+//! A script of the app sends the header `X-Strongroom`. A form cannot set headers, and a script of another origin needs
+//! a CORS preflight, which the handler never grants. `Origin` and `Sec-Fetch-Site` (Fetch Metadata) must not contradict
+//! the header.
 
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
@@ -56,9 +56,8 @@ pub(super) fn is_socket(request: &Request) -> bool {
     request.method == "GET" && upgrade.is_some_and(|said| said.eq_ignore_ascii_case("websocket"))
 }
 
-/// Checks that the response becomes data, an image, audio, video or a font in the page, but neither a document nor
-/// code. The header `X-Strongroom` alone does not show this, because a service worker can add the header to any request
-/// of a page.
+/// Checks that the response becomes data, media or a font in the page, but neither a document nor code. The header
+/// `X-Strongroom` alone does not show this, because a service worker can add the header to any request of a page.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]

@@ -1,5 +1,5 @@
-//! DPoP on the server (RFC 9449): a key for each login and its session, a fresh proof for each request for or with a
-//! token, and the nonces of servers.
+//! DPoP on the server (RFC 9449): a key for each login and its session, a fresh proof for each request that obtains or
+//! carries a token, and the nonces that servers require in proofs.
 //!
 //! The private key is sealed in the login's cookie and later with the session, since any isolate may have to sign with
 //! it. The handler never falls back to bearer tokens.
@@ -26,7 +26,7 @@ pub(super) struct KeyPair {
 }
 
 impl KeyPair {
-    /// Reads a private JWK, and keeps only the members that ES256 needs, on one line.
+    /// Reads a private JWK. Keeps only the members that ES256 needs, and writes them on one line.
     pub(super) fn from_jwk(jwk: &str) -> Option<Self> {
         let value = Value::parse(jwk).ok()?;
         let jwk = value.as_object()?;
@@ -75,7 +75,7 @@ pub(super) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
 }
 
 /// Sends a token request with the client's authentication, and with a proof if the tokens are bound to a key. If the
-/// provider asks for a nonce, repeats the request with the nonce (RFC 9449 8).
+/// provider asks for a new nonce, repeats the request once, with that nonce (RFC 9449 8).
 pub(super) async fn send_proven(
     task: &Task,
     request: HttpRequest,

@@ -199,9 +199,10 @@ pub enum Reply {
     Swapped(Option<String>),
     /// Result of [`Effect::Wait`] and [`Effect::Sleep`].
     Waited,
-    /// Result of [`Effect::Send`].
+    /// Result of [`Effect::Send`] and [`Effect::Await`].
     Sent(Outcome),
-    /// Result of [`Effect::Send`] while the request is in flight. The task asks for the response by [`Effect::Await`].
+    /// Result of [`Effect::Send`] and [`Effect::Await`] while no response has arrived. The task continues to wait with
+    /// [`Effect::Await`].
     Pending,
     /// Result of [`Effect::Verify`].
     Verified(bool),
@@ -250,7 +251,7 @@ pub struct OwnResponse {
     pub status: u16,
     /// Additional headers.
     pub headers: Vec<(&'static str, String)>,
-    /// `Set-Cookie` header fields.
+    /// `Set-Cookie` headers.
     pub cookies: Vec<String>,
     /// The body, with its `Content-Type`.
     pub body: Option<(&'static str, String)>,

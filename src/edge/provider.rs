@@ -35,7 +35,7 @@ impl Provider {
     }
 
     fn set_metadata(&mut self, metadata: Rc<Metadata>) {
-        // Keep only the issuer: a parallel request may have fetched the metadata and added the endpoints.
+        // Keep only the issuer's URL: a parallel request may have fetched the metadata and added the endpoints.
         self.urls.truncate(1);
         let endpoints = metadata.endpoints();
         self.urls

@@ -33,8 +33,8 @@ use crate::oauth::www_authenticate::{self, Demand};
 /// An access token younger than this is not renewed after a 401: the API would refuse a new token, too.
 const MIN_TOKEN_AGE: Millis = Millis::from_secs(30);
 
-/// A response within this time sets the cookie of a refreshed session without another check. If the response takes
-/// longer, the user may have signed in or out in another tab.
+/// A response within this time sets the cookie of a refreshed session without another check of the session's record. If
+/// the response takes longer, the user may have signed in or out in another tab.
 const QUICK: Millis = Millis::from_secs(1);
 
 /// A response that takes longer than this sets no cookie that only records activity: a newer cookie may exist.
@@ -333,8 +333,8 @@ fn demand_of(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> O
     www_authenticate::demand(head.status, challenge)
 }
 
-/// Builds the error with which a page can start the login that the API demands. A login cannot add scopes beyond the
-/// configured scopes.
+/// Builds the error that tells a page what the API demands. For a step-up, the error has the options of the login. For
+/// a scope, the error has no such options, because a login cannot request more than the configured scopes.
 fn demand_response(status: u16, demand: &Demand) -> OwnResponse {
     match demand {
         Demand::StepUp { .. } => response::error_with(

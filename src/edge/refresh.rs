@@ -1,10 +1,10 @@
 //! The refresh of a session, which one isolate carries out for all isolates.
 //!
 //! Only an isolate that has written its intent to the session's record sends the refresh token, and no isolate sends a
-//! token that is known to be consumed. Other requests wait for the session's successor, which has the new tokens. A
-//! valid access token remains in use even if the coordinator or the provider is down. Once that token has expired,
-//! requests fail with 503 and the session is kept: only the provider's response, a limit, or a replayed cookie ends a
-//! session.
+//! token whose successor is in the record. Other requests wait for the session's successor, which is its next
+//! generation with the new tokens. A valid access token remains in use even if the coordinator or the provider is down.
+//! Once that token has expired, requests fail with 503 and the session is kept: only the provider's response, a limit,
+//! or a replayed cookie ends a session.
 
 pub(super) mod lease;
 pub(super) mod outage;
@@ -41,17 +41,18 @@ const ATTEMPTS: u32 = 3;
 /// Time for repeated attempts. No attempt of a refresh begins after the longest duration of one attempt plus this time.
 const RETRY_BUDGET: Millis = Millis::from_secs(5);
 
-/// Largest number of attempts of a commit. Without a commit, other isolates would send the consumed token once the
-/// intent has expired.
+/// Largest number of attempts to commit the new tokens. Without a commit, other isolates would send the consumed token
+/// once the intent has expired.
 const COMMITS: u32 = 5;
 
 /// Largest number of attempts to write an intent while the coordinator fails.
 const INTENTS: u32 = 3;
 
-/// The first pause between two attempts. The pause doubles each time.
+/// The first pause between two attempts. In [`exchange`] and [`commit`], each further pause is twice as long.
 const PAUSE: Millis = Millis(200);
 
-/// A request waits for the next attempt if that attempt may start within this time.
+/// After the first failure of a session's refresh, the next attempt may start after this time. A request waits for an
+/// attempt that may start within this time.
 const SOON: Millis = Millis::from_secs(1);
 
 /// The error message for a refresh that was given up without the lease.
@@ -351,7 +352,8 @@ async fn acquire_lease(
     }
 }
 
-/// Sends the refresh token, and repeats the request soon if its response may have been lost.
+/// Sends the refresh token. Repeats the request soon after a temporary failure, such as a lost response, and after a
+/// refusal without a usable error code.
 async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
     let began = task.now();
     let longest = longest_attempt(task) + RETRY_BUDGET;

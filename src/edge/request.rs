@@ -119,7 +119,7 @@ impl RequestContext {
             }
         };
         // Isolates of two deployments may run at the same time with different values of `session.storage`, so the
-        // cookie's content shows the storage.
+        // cookie's content decides in which storage the session is.
         if Session::reference_from_text(text.expose()).is_some() {
             self.found_in.set(Storage::InStore);
             return boxed(record_store::load_session(&self.task, text.expose()))
@@ -135,8 +135,8 @@ impl RequestContext {
         Ok(session)
     }
 
-    /// Returns the session for the request, and true if its generation is newer than the generation in the cookie.
-    /// Returns `None` if the browser sent no valid session.
+    /// Returns the session for the request, and true if its generation is newer than the presented one. Returns `None`
+    /// if the browser sent no valid session.
     pub(super) async fn current_session(
         &self,
     ) -> core::result::Result<Option<(Rc<Session>, bool)>, Refusal> {

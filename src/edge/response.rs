@@ -1,5 +1,5 @@
 //! The handler's own responses: JSON for scripts, redirects and plain pages for people. Caches must not store these
-//! responses. [`headers`](crate::edge::proxy::headers) adds the common headers.
+//! responses. The host adds the headers that all of them have: see [`headers`](crate::edge::proxy::headers).
 
 use crate::prelude::*;
 
@@ -76,7 +76,7 @@ pub(super) fn method_not_allowed(message: &[&str], allowed: &str) -> OwnResponse
     response
 }
 
-/// Builds the response for a host that broke its contract.
+/// Builds an error response without details, for faults of the host.
 pub(super) fn failure() -> OwnResponse {
     empty(500)
 }

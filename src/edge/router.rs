@@ -20,7 +20,7 @@ use crate::edge::task::{Task, boxed};
 /// Endpoints for top-level navigations only.
 const FOR_WINDOWS: &str = "login callback logout/provider popup";
 
-/// Endpoints for scripts.
+/// Endpoints that scripts read.
 const FOR_SCRIPTS: &str = "config session";
 
 /// Handles a request.

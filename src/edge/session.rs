@@ -104,7 +104,7 @@ impl Session {
         }
     }
 
-    /// Returns the session with another time of the user's last activity.
+    /// Returns the session with this time of the user's last activity.
     #[must_use]
     pub(super) fn active_since(mut self: Rc<Self>, active: UnixMillis) -> Rc<Self> {
         if self.active != active {
@@ -147,7 +147,8 @@ impl Session {
         Some((sid, json::parse_u64(began)?)).filter(|_| is_sound)
     }
 
-    /// Returns the string to seal. The string has one line per field, which is fast to parse for every request.
+    /// Returns the string that is sealed for the cookie or the store. The string has one line per field, which is fast
+    /// to parse for every request.
     #[must_use]
     pub fn to_text(&self) -> Secret {
         let mut out = VERSION.to_owned();

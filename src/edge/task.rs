@@ -22,7 +22,7 @@ use crate::edge::session::record::Lease;
 /// notice.
 const STALE: Millis = Millis::from_secs(600);
 
-/// The number of a task in its isolate: the count of earlier tasks times `MOST_TASKS`, plus its slot.
+/// The number of a task in its isolate: the handler's `count` times `MOST_TASKS`, plus the task's slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub usize);
 

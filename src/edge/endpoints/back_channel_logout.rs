@@ -128,8 +128,9 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
     let used = coordinator::key("jti", &[issuer, &logout.jti]);
     let tolerance = task.config().flow.clock_tolerance;
     let kept = task.config().flow.limits.absolute + Millis(tolerance.0 * 2);
-    // The tombstone ends sessions that began before `at`. `began` is measured by this clock, so `at` is too, and not
-    // the token's `iat`. Sessions that begin later continue, so the same token must not be accepted again.
+    // The tombstone ends sessions whose `began` is not after `at`. `at` is this server's time and not the token's
+    // `iat`, because `began` is also this server's time. Sessions that begin later continue, so the same token must not
+    // be accepted again.
     let at = task.now().wall;
     if coordinator::read(task, vec![used.clone()])
         .await?
@@ -140,7 +141,7 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
         return Ok(false);
     }
     let (tombstone, at) = match (&logout.sid, &logout.subject) {
-        // The provider never reuses a session ID.
+        // The provider never reuses a session ID, so no later session can be meant.
         (Some(sid), _) => (coordinator::key("sid", &[issuer, sid]), u64::MAX),
         // The user may sign in again at once, so only earlier sessions end.
         (None, Some(subject)) => (coordinator::key("subject", &[issuer, subject]), at),

@@ -31,7 +31,7 @@ use crate::oauth::id_token::Occasion;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::session::EndReason;
 
-/// Marks the end of a repeated callback's query. A page of the handler repeats a callback so that the browser sends the
+/// The end of a repeated callback's query. A page of the handler repeats a callback so that the browser sends the
 /// session's cookie.
 const REPEATED: &str = "again";
 
@@ -53,7 +53,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
             Err(error) => return login::failed(context, &error, None),
         };
     let (name, found) = login::cookie(context, &authorization.key);
-    // The cookie is used up, even if the login fails.
+    // Clear the login's cookie even if the login fails.
     let used = context.jar().clear(&name);
     let mut response = match pending(context, &authorization, found).await {
         Ok((pending, key)) => match finish_login(context, authorization, &pending, key).await {
@@ -199,9 +199,8 @@ fn is_cross_site(context: &RequestContext) -> bool {
     context.task.config().cookie.same_site == SameSite::Strict && site == Some("cross-site")
 }
 
-/// Sends the browser to the page that the user came from. A page of this origin repeats the navigation if the
-/// target is a route, or if the cookie is `SameSite=Strict`, which the browser would withhold after a redirect from
-/// the provider.
+/// Sends the browser to the page that the user came from. A page of this origin forwards the browser if the target is a
+/// route, or if the cookie is `SameSite=Strict`, which the browser would withhold after a redirect from the provider.
 fn return_to_app(context: &RequestContext, path: &str) -> OwnResponse {
     let is_strict = context.task.config().cookie.same_site == SameSite::Strict;
     let is_from_app = matches!(

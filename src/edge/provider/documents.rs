@@ -95,7 +95,7 @@ async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
     metadata::read_document(&outcome, what, url, msg!("no response")).map(Secret::from)
 }
 
-/// Loads the provider's metadata and keys. Missing keys are not an error.
+/// Loads the provider's metadata and keys. Does not fail if only the keys cannot be loaded.
 pub(in crate::edge) async fn load(task: &Task) -> Result<()> {
     metadata(task).await?;
     let _ = keys(task, false).await;

@@ -91,8 +91,8 @@ pub(in crate::edge) async fn send_as_client(
     send(task, request, authorization, proof).await
 }
 
-/// Creates the assertion for `private_key_jwt` (RFC 7523 3). The assertion's only audience is the issuer, and its `typ`
-/// states its purpose (RFC 10070), so no other server accepts it.
+/// Creates the assertion for `private_key_jwt` (RFC 7523 3). The issuer is the assertion's only audience, and `typ`
+/// states the assertion's purpose (RFC 10070), so no other server accepts the assertion.
 async fn assertion(
     task: &Task,
     jwk: &Secret,

@@ -1,5 +1,5 @@
-//! The lease that a task holds on the session's refresh token while it refreshes the session. The lease is the intent
-//! in the session's record.
+//! The lease that a task holds on the session's refresh token while the task refreshes the session. A lease is an
+//! intent that was written into the session's record.
 //!
 //! A lease is short, so a process that dies blocks its session for a few seconds only. A holder that is alive renews
 //! its lease at each [`BEAT`](crate::edge::io::BEAT) while it waits for the provider.
@@ -14,8 +14,8 @@ use crate::edge::session::record::{Intent, LEASE, Lease, Record, Stored};
 use crate::edge::session::record_store;
 use crate::edge::task::{Task, boxed};
 
-/// Longest time that the host gives a coordinator for a read or a write. No attempt starts under a lease that has less
-/// time left than this.
+/// Longest time that the host gives a coordinator for a read or a write. A refresh token is not sent a second time
+/// unless the lease is valid for longer than this.
 const COORDINATOR_TIME: Millis = Millis::from_secs(3);
 
 /// Most attempts to write a lease while other tasks write the same record.
@@ -62,8 +62,8 @@ fn held_until(task: &Task) -> UnixMillis {
     intent.map_or(0, |intent| intent.until)
 }
 
-/// Renews the lease, if this task holds one. The lease is lost if the record now belongs to another isolate or to the
-/// next generation. If the coordinator is down, the lease remains unchanged.
+/// Renews the lease, if this task holds one. The lease is lost if the record no longer contains this isolate's intent.
+/// If the coordinator is down, the lease remains unchanged.
 pub(in crate::edge) async fn renew(task: &Task) {
     // control: lease_is_renewed
     write(task, true).await;
@@ -106,7 +106,8 @@ async fn write(task: &Task, is_kept: bool) {
     }
 }
 
-/// Returns the lease with the record's current version, or `None` if the record has no intent of this isolate any more.
+/// Returns the lease with the record's current version, or `None` if the record no longer contains an intent of this
+/// isolate. If the coordinator is down, returns the lease unchanged.
 async fn found(task: &Task, lease: Lease) -> Option<Lease> {
     let Ok(Stored { version, record }) = boxed(record_store::fetch(task, &lease.session)).await
     else {

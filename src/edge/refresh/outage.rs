@@ -1,19 +1,20 @@
 //! Outages of the provider, as one isolate sees them.
 //!
 //! After failed refreshes of two sessions in a row, the isolate assumes that the provider is down. From then on, the
-//! isolate tries only one refresh every few seconds, for any session. All other requests are told when to try again.
-//! The first response that is not a server error ends the outage for all sessions at once. Sessions therefore recover
-//! within five seconds of the provider's return, and the provider is not flooded with requests during the outage.
+//! isolate tries only one refresh every few seconds, for any session. Other requests that need a refresh are told when
+//! to try again. The outage ends for all sessions at once with the first response that is neither a temporary failure
+//! nor a request to wait. Sessions therefore recover within five seconds of the provider's return, and the provider is
+//! not flooded with requests during the outage.
 //!
 //! The provider may also be up and fail for a few sessions only. So a session whose refresh has just failed leaves the
-//! next attempt to another session, if the client of that session was told to come back.
+//! next attempt to another session, if the other session's client was told to come back.
 
 use crate::prelude::*;
 
 use crate::base::clock::{Instant, Millis};
 
-/// The shortest time between two probes of the provider, and between two attempts for one session. A random time of up
-/// to [`JITTER`] milliseconds is added.
+/// The shortest time between two probes of the provider. It is also the shortest time before the third and each later
+/// attempt for one session. A random time of up to [`JITTER`] milliseconds is added.
 const INTERVAL: Millis = Millis::from_secs(3);
 const JITTER: u64 = 1000;
 
@@ -27,10 +28,10 @@ pub(in crate::edge) const YIELDING: Millis = Millis::from_secs(30);
 /// The outage of the provider as one isolate sees it.
 #[derive(Default)]
 pub(in crate::edge) struct Outage {
-    /// The session of the most recent failed refresh.
+    /// The ID of the session whose refresh failed most recently.
     failed: Option<String>,
     is_down: bool,
-    /// The start of the last probe.
+    /// The start of the last probe. If the outage began after it: the start of the outage.
     probed: Instant,
     interval: Millis,
     /// True if a session that has not failed lately was told to come back.

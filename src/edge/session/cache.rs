@@ -18,7 +18,7 @@ const MOST: usize = 4096;
 /// Longest time between two steps of a refresh. A host replies to each effect sooner than this.
 const SILENCE: Millis = Millis::from_secs(9);
 
-/// The time for which a coordinator that failed gets no further request.
+/// For this time after the coordinator failed, [`SessionCache::is_due`] returns false and no refresh begins.
 const REST: Millis = Millis::from_secs(1);
 
 /// The cached state of one session.
@@ -26,7 +26,7 @@ const REST: Millis = Millis::from_secs(1);
 pub(in crate::edge) struct CachedSession {
     /// The time of the last read from the coordinator.
     pub(in crate::edge) checked: Instant,
-    /// The result of the last read from the coordinator.
+    /// The coordinator's entry as this isolate last read or wrote it. The record is newer if it could not be written.
     pub(in crate::edge) stored: Stored,
     /// The schedule of the next refresh attempt.
     pub(in crate::edge) schedule: Schedule,

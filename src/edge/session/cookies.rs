@@ -12,7 +12,7 @@ use crate::base::strings;
 use crate::codec::json;
 use crate::edge::config::{Config, SameSite};
 
-/// Longest value in one cookie. Browsers accept 4096 bytes of name, value and attributes.
+/// Longest value in one cookie. Browsers accept at least 4096 bytes of name, value and attributes (RFC 6265 6.1).
 const PIECE: usize = 3600;
 
 /// Maximum number of cookies for one value.
@@ -47,8 +47,8 @@ impl<'a> Cookies<'a> {
         })
     }
 
-    /// Returns the names of cookies that start with `beginning`. The handler writes these names into `Set-Cookie`, so
-    /// names that are not HTTP tokens are left out.
+    /// Returns the cookie names that start with `beginning`. The handler writes these names into `Set-Cookie`, so names
+    /// that are not HTTP tokens are left out.
     pub(in crate::edge) fn names(&self, beginning: &str) -> Vec<&'a str> {
         let names = self.pairs().map(|(name, _)| name);
         names
@@ -98,7 +98,7 @@ fn piece_name(name: &str, i: u64) -> String {
     piece
 }
 
-/// The writer of the cookies for one request.
+/// The writer of the `Set-Cookie` headers for one response.
 pub(in crate::edge) struct Jar<'a> {
     config: &'a Config,
     is_secure: bool,
@@ -142,8 +142,8 @@ impl<'a> Jar<'a> {
         }
     }
 
-    /// Writes the session's value into as many cookies as needed, and clears leftover cookies of a longer value.
-    /// Returns `None` if the value is too long.
+    /// Writes the session's value into as many cookies as needed, and clears leftover cookies of an earlier, longer
+    /// value. Returns `None` if the value is too long.
     pub(in crate::edge) fn set_session(
         &self,
         had: &Cookies<'_>,

@@ -17,14 +17,14 @@ use crate::session::EndReason;
 /// Most attempts to write the end.
 const ATTEMPTS: u32 = 5;
 
-/// The pause after a failed attempt.
+/// The pause before the next attempt if the record could not be read.
 const PAUSE: Millis = Millis(200);
 
 /// While the coordinator fails, no further attempt to write the end of a session begins after this time.
 const END_BUDGET: Millis = Millis::from_secs(3);
 
-/// Ends a session everywhere: marks its record as ended, and revokes its refresh token. Returns true if the provider
-/// has confirmed the revocation.
+/// Ends a session everywhere: marks its record as ended, and revokes its refresh token if the reason calls for a
+/// revocation. Returns true if the provider has confirmed the revocation.
 pub(in crate::edge) async fn end_session(
     task: &Task,
     session: &Rc<Session>,
@@ -49,7 +49,8 @@ pub(in crate::edge) async fn end_session_since(
 }
 
 /// Writes the end into the record of a session. Returns the latest generation of the session. Returns `None` if the
-/// session had already ended, or if its record shows that it is not idle.
+/// session had already ended. Also returns `None` if the session was to end as idle, but its record shows later
+/// activity.
 async fn write_end(
     task: &Task,
     session: &Rc<Session>,

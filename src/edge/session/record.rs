@@ -1,15 +1,15 @@
 //! The record of a session, which isolates share through the coordinator. It contains the session's current generation,
 //! the intent of the isolate that refreshes the session, and the reason if the session has ended.
 //!
-//! A refresh has three steps. If several isolates replace the same version of the record, only one write succeeds.
+//! If several isolates replace the same version of the record, only one write succeeds. A refresh has three steps.
 //! First the isolate writes its intent: until a given time, only this isolate sends the refresh token. Then the isolate
 //! exchanges the token with the provider. Finally the isolate commits: it writes the next generation with its tokens,
 //! for requests that still have the previous cookie.
 //!
 //! A cookie is valid until a cookie of a later generation was presented, and for a grace period after that: responses
 //! with a new cookie may be lost, more than once, and requests overtake each other. After the grace period, the browser
-//! has replaced the old cookie. A request with the old cookie then comes from a copy, so the session ends (RFC 9700
-//! 4.14.2 for refresh tokens).
+//! has replaced the old cookie. A request with the old cookie then comes from a copy, so the session ends. RFC 9700
+//! 4.14.2 has the same rule for refresh tokens.
 //!
 //! A session that is sealed in a cookie has no record before its first refresh or its end.
 
@@ -25,14 +25,14 @@ use crate::session::EndReason;
 
 const VERSION: &str = "1";
 
-/// A record keeps a presented generation for the grace period and at least this time, because a request with a cookie
-/// of that generation may be in flight.
+/// A record keeps a presented generation for the grace period and this time after it, because a request with an earlier
+/// cookie may be in flight.
 const REMEMBERED: Millis = Millis::from_secs(120);
 
 /// Most presented generations that a record keeps.
 const MOST_PRESENTED: usize = 8;
 
-/// The life of an intent that is not renewed. A process that dies blocks its session for this long.
+/// The life of an intent that is not renewed. A process that dies blocks its session for at most this long.
 pub(in crate::edge) const LEASE: Millis = Millis::from_secs(8);
 
 /// A session's record.
@@ -42,8 +42,8 @@ pub struct Record {
     pub generation: u64,
     /// The time at which the current generation was committed.
     pub committed_at: UnixMillis,
-    /// The generations whose cookies were presented, in ascending order: the latest one, and earlier ones that decide
-    /// about the grace period.
+    /// The generations whose cookies were presented, in ascending order: the latest one, and earlier ones that are
+    /// needed to check the grace period.
     pub presented: Vec<Presented>,
     /// The intent of the isolate that refreshes the session, if any.
     pub intent: Option<Intent>,
@@ -67,7 +67,7 @@ pub struct Presented {
 pub struct Intent {
     /// The random name of the isolate.
     pub holder: String,
-    /// The time until which other isolates do not refresh.
+    /// The time until which other isolates do not refresh the session.
     pub until: UnixMillis,
 }
 
@@ -94,7 +94,7 @@ pub(in crate::edge) struct Stored {
 pub enum GenerationStatus<'a> {
     /// The cookie's generation is the current one.
     Current,
-    /// The cookie's generation has been replaced, and this is the current generation of the session.
+    /// The cookie's generation has been replaced. The field is the session in its current generation.
     Succeeded(&'a Rc<Session>),
     /// The cookie's generation was replaced longer ago than the grace period, so the cookie is a copy.
     Replayed,
@@ -212,7 +212,7 @@ impl Record {
             .filter(|intent| intent.until > now.wall)
     }
 
-    /// Returns the string to seal.
+    /// Returns the string that is sealed for the coordinator.
     #[must_use]
     pub fn to_text(&self) -> Secret {
         let mut out = VERSION.to_owned();
@@ -378,7 +378,7 @@ mod tests {
         };
         assert!(!is_replayed(1, 70_000));
         assert!(is_replayed(1, 70_001));
-        // No cookie of a later generation was presented.
+        // No cookie of a generation later than 2 was presented.
         assert!(!is_replayed(2, 1_000_000));
         assert!(!is_replayed(3, 1_000_000));
     }

@@ -15,7 +15,8 @@ use crate::edge::session::seal::{self, OpenError};
 use crate::edge::task::{PendingReply, Task, boxed};
 use crate::session::EndReason;
 
-/// A record is kept for a minute after the absolute limit of its session, or for a day if the session has ended.
+/// A record is kept for a minute after the absolute limit of its session, or for a day after that limit if the session
+/// has ended.
 const A_MINUTE: Millis = Millis::from_secs(60);
 const A_DAY: Millis = Millis::from_secs(24 * 3600);
 
@@ -51,7 +52,8 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     let mut stored = open_record(task, &session.sid, entries.next().flatten()).await?;
     let mut ends: Vec<Option<Entry>> = entries.collect();
     let mut is_all = true;
-    // The cookie of a stored session does not name the user, so the tombstones are read after the record.
+    // The cookie of a stored session does not name the user. The keys of its tombstones are therefore known only after
+    // the record was read.
     if let Some(kept) = stored
         .record
         .as_ref()

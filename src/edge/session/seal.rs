@@ -3,7 +3,7 @@
 //!
 //! A sealed value is `1.<key ID>.<base64url of nonce, ciphertext and tag>`. The version, the key ID and the purpose are
 //! authenticated, so a value opens only for the purpose for which it was sealed: a session's cookie does not open as a
-//! login's cookie, and a record does not open under another key.
+//! login's cookie, and one session's record does not open as another session's record.
 
 use crate::prelude::*;
 

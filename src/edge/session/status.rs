@@ -20,7 +20,7 @@ const PRESENTED_WRITES: u32 = 3;
 /// The session with which a request continues, or the reason for a refusal.
 pub(in crate::edge) type SessionResult = Result<Rc<Session>, Refusal>;
 
-/// Returns the session if it has not reached a limit. Otherwise, ends the session.
+/// Returns the session unless it has reached a limit. At a limit, usually ends the session, and returns the refusal.
 pub(in crate::edge) async fn check_limits(
     task: &Task,
     presented: Rc<Session>,
@@ -33,7 +33,8 @@ pub(in crate::edge) async fn check_limits(
     }
 }
 
-/// Ends a session at its limit, unless its record has later activity.
+/// Refuses a session that has reached a limit, and usually ends it. If the session only seemed idle, because its record
+/// has later activity, returns the session.
 async fn on_limit(
     task: &Task,
     presented: Rc<Session>,
@@ -44,7 +45,7 @@ async fn on_limit(
         end::end_session(task, &presented, reason).await;
         return Err(Refusal::Ended(reason));
     }
-    // Read the record, since the user may have been active in another isolate.
+    // Read the record, since another isolate may have recorded later activity.
     let fetched = record_store::fetch(task, &presented).await;
     if let Some(active) = later_activity(task, &presented) {
         return Ok(presented.active_since(active));
@@ -102,8 +103,8 @@ pub(in crate::edge) async fn sync_with_record(
     Ok(session)
 }
 
-/// Records the time at which a cookie of this generation was first presented. Cookies of earlier generations are then
-/// replaced.
+/// Records the time at which a cookie of this generation was first presented. From this time on, cookies of earlier
+/// generations count as replaced.
 async fn record_presented(task: &Task, presented: &Rc<Session>) {
     for _ in 0..PRESENTED_WRITES {
         let now = task.now();
@@ -112,7 +113,7 @@ async fn record_presented(task: &Task, presented: &Rc<Session>) {
             Some(record) if record.ended.is_some() => return,
             Some(record) => record,
             None if presented.generation == 0 => return,
-            // The cache has no record, because this isolate last read the coordinator's entry before the first refresh.
+            // The cache has no record if this isolate last read the coordinator's entry before the first refresh.
             None => Rc::new(Record::of(presented, now.wall)),
         };
         // A session newer than its record was refreshed by an isolate that could not commit.
