@@ -1,8 +1,8 @@
 //! The configuration, which is read once from JSON, validated as a whole, and then immutable.
 //!
-//! The configuration is part of the worker file. Each error is reported as [`Code::ConfigInvalid`] with the option's
-//! name, its value and what to write instead. An unknown option is an error too, since a misspelled limit would have no
-//! effect. The options are documented for users in `pkg/src/worker/config.ts`.
+//! The configuration is part of the worker file. Each error is reported as [`Code::ConfigInvalid`], with a message that
+//! names the option and says what to write instead. An unknown option is an error too, since a misspelled limit would
+//! have no effect. The options are documented for users in `pkg/src/worker/config.ts`.
 
 mod apis;
 #[cfg_attr(not(feature = "extended"), path = "config/basic.rs")]
@@ -44,8 +44,9 @@ const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
 /// Claims that bind the ID token to secrets of the login. Pages do not need these claims.
 const PROTOCOL_CLAIMS: &str = "nonce at_hash c_hash s_hash";
 
-/// Authorization request parameters that the flow itself sets (RFC 6749, RFC 7636, RFC 9101, OIDC
-/// Core 3.1.2.1), or that `login()` takes as options.
+/// Authorization request parameters that `authorizationParams` and `loginParams` must not contain. The flow itself
+/// decides about these parameters (RFC 6749, RFC 7636, RFC 9101, OIDC Core 3.1.2.1), or `login()` takes them as
+/// options.
 const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge code_challenge_method \
     id_token_hint login_hint max_age nonce prompt redirect_uri request request_uri \
     response_mode response_type scope state ui_locales";
@@ -65,15 +66,15 @@ pub struct Limits {
     pub absolute: Millis,
 }
 
-/// The option `par`: when to push authorization requests to the provider (RFC 9126).
+/// The option `par`, which decides if authorization requests are pushed to the provider (RFC 9126).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pushing {
-    /// If the provider announces an endpoint that accepts this client.
+    /// Requests are pushed if the provider announces an endpoint for this, and the endpoint accepts this client.
     #[default]
     Auto,
-    /// Always. A login that cannot be pushed fails.
+    /// Requests are always pushed. A login that cannot be pushed fails.
     Always,
-    /// Never.
+    /// Requests are never pushed.
     Never,
 }
 
@@ -113,10 +114,10 @@ pub struct Config {
     pub clock_tolerance: Millis,
     /// The timeout of requests to the provider.
     pub request_timeout: Millis,
-    /// The options that only the larger module has.
+    /// The values of the options that need the Cargo feature `extended`.
     pub extended: Extended,
-    /// Fingerprint of this library's version, this configuration and the worker's address. A deployment that changes one
-    /// of these changes the fingerprint.
+    /// Fingerprint of this library's version, this configuration and the worker's address. A deployment that changes
+    /// one of these changes the fingerprint.
     pub build: u16,
     /// True if the worker belongs to a single page. The host sets this member.
     pub is_dedicated: bool,
@@ -133,7 +134,8 @@ impl Config {
         }
     }
 
-    /// Takes the provider's metadata, if the configuration contains all of it.
+    /// Takes the provider's metadata out of the configuration. Returns `None` if the configuration contains no
+    /// metadata, or not all required members.
     pub fn take_metadata(&mut self) -> Option<Box<Metadata>> {
         if HAS_METADATA {
             self.metadata.take()
@@ -229,12 +231,13 @@ fn fingerprint(text: &str) -> u16 {
     u16::from_be_bytes([high, low])
 }
 
-/// The options in one object. An error does not stop the parser: it records the first error and uses a placeholder value,
-/// and [`Config::parse`] checks for an error once, at the end. A return at each option would need code of its own to drop
-/// all values read before.
+/// The options in one object. An error does not stop the parser: the parser records the first error and uses a
+/// placeholder value, and [`Config::parse`] checks for an error once, at the end. A return at each option would need
+/// code of its own to drop all values read before.
 pub(crate) struct Options<'a> {
     pub(crate) object: &'a Object,
-    /// The prefix of option names in messages: empty, `session.`, `apis[0].`.
+    /// The prefix of option names in messages, for example `session.` or `apis[0].`. Empty for options of the whole
+    /// configuration.
     pub(crate) path: &'a str,
     pub(crate) fault: &'a OnceCell<Error>,
 }
@@ -245,7 +248,7 @@ impl<'a> Options<'a> {
         self.fault.get_or_init(|| fault(message));
     }
 
-    /// Records that the option `name` is missing or invalid, and what it must be.
+    /// Records that the option `name` is missing or invalid. `why` says what the option must be.
     #[inline(never)]
     pub(crate) fn refuse(&self, name: &str, why: &str) {
         match self.object.get(name) {
@@ -304,7 +307,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Returns an array of strings, or `default`.
+    /// Returns the array of strings in the option `name`. If the option is missing, returns the words of `default`.
     pub(crate) fn strings(&self, name: &str, default: &str, why: &str) -> Vec<String> {
         let mut strings = Vec::new();
         let Some(value) = self.object.get(name) else {

@@ -15,7 +15,7 @@
 //! 2. [`Vault::poll`](vault::Vault::poll) returns the next [`Output`](vault::Output), if there is one. An output is a
 //!    task for the host, for example to send a request, store a login, verify a signature, or post a message to a page.
 //! 3. [`Vault::next_tick`](vault::Vault::next_tick) returns the time of the next timer. The timer may fire late or
-//!    early: no rule depends on the timer, because every input carries the time.
+//!    early: the core uses the time that every input carries, and never assumes that a timer fired on time.
 //!
 //! Because the core does no I/O, native tests can run each rule in virtual time and simulate every network fault. The
 //! host for browsers is the module `browser` (wasm32 only). The module `bindings` is the JavaScript interface.

@@ -2,7 +2,8 @@
 //!
 //! Every input carries an [`Instant`], read from two clocks at once. The monotonic clock cannot be set by the user, but
 //! it may stand still while the device sleeps. The wall clock continues during sleep, but it may be set. The time since
-//! an [`Instant`] is therefore the *larger* of the two differences, so a token never seems younger than it is.
+//! an [`Instant`] is therefore the *larger* of the two differences. Neither sleep alone nor a change of the wall clock
+//! alone makes a token seem younger than it is.
 
 use core::ops::Add;
 use core::time::Duration;
@@ -22,7 +23,7 @@ impl Millis {
     /// The longest span.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// Creates a duration of whole seconds.
+    /// Creates a span of this many seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1000))
@@ -79,8 +80,8 @@ impl Instant {
         monotonic.max(wall)
     }
 
-    /// Returns the instant at which the wall clock showed `wall`, assuming that nobody has set that clock in between.
-    /// The result is never later than `self`.
+    /// Returns the instant before `self` at which the wall clock showed `wall`, if nobody set the wall clock between
+    /// the two instants. If `wall` is later than `self`, returns `self`.
     #[must_use]
     pub fn back_to(&self, wall: UnixMillis) -> Self {
         let wall = wall.min(self.wall);

@@ -70,8 +70,8 @@ pub fn sha512(bytes: &[u8]) -> Vec<u8> {
     )
 }
 
-/// Hashes `bytes` with SHA-384 or SHA-512, and returns the final state as bytes. The two algorithms start with a
-/// different `state`.
+/// Hashes `bytes` with SHA-384 or SHA-512, and returns the final state as bytes. The initial `state` selects the
+/// algorithm.
 fn compressed(bytes: &[u8], mut state: [u64; 8]) -> Vec<u8> {
     let mut padded = padded(bytes, 128);
     sha2::block_api::compress512(&mut state, padded.as_chunks().0);
@@ -79,8 +79,8 @@ fn compressed(bytes: &[u8], mut state: [u64; 8]) -> Vec<u8> {
     state.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-/// Pads the message to whole blocks of `block` bytes: a one bit, zeros, and the length in bits in an eighth of a block
-/// (FIPS 180-4 section 5.1).
+/// Pads the message to whole blocks of `block` bytes: appends a one bit, zeros, and the message's length in bits. The
+/// field for this length takes an eighth of a block (FIPS 180-4 section 5.1).
 fn padded(bytes: &[u8], block: usize) -> Vec<u8> {
     let end = (bytes.len() + block / 8) / block * block + block;
     let mut padded = Vec::with_capacity(end);

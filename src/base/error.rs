@@ -39,21 +39,21 @@ macro_rules! codes {
                 strings::split(JOINED, b' ').nth(self as usize).unwrap_or_default()
             }
 
-            /// Returns the advice for the reader of the error.
+            /// Returns the advice: what the developer can do about the error.
             #[must_use]
             pub const fn advice(self) -> &'static str {
                 match self { $(Self::$variant => $advice,)+ }
             }
         }
 
-        // The page's file contains the advice for each code.
+        // The file of error messages, which pages download, also contains the advice for each code.
         const _: () = {
             $(embed_message!(concat!($code, "\n", $advice));)+
         };
     };
 }
 
-/// Number of codes that this WebAssembly module can report. The strings of the other codes are left out of the module.
+/// Number of codes that this build can report. A WebAssembly module leaves out the strings of the other codes.
 const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
     Code::ALL.len()
 } else if IS_TOKEN_HANDLER {
@@ -65,7 +65,7 @@ const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
 };
 
 codes! {
-    /// The configuration passed to `vault()` is wrong; nothing was started.
+    /// The configuration passed to `vault()` or to the token handler is wrong; nothing was started.
     ConfigInvalid = "config_invalid", "Fix the named option in the worker file and reload.";
     /// A message from the page, or an option of a call, is not valid.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
@@ -75,47 +75,53 @@ codes! {
     LoginRequired = "login_required", "Call login().";
     /// The session ended while the call was waiting; the message gives the reason.
     SessionEnded = "session_ended", "Call login() again.";
-    /// The provider wants the user to interact before it issues another token.
+    /// The provider wants the user to interact before it issues another token, or keeps refusing the refresh token
+    /// without a reason.
     InteractionRequired = "interaction_required", "Call login() so that the user can do what the provider asks.";
-    /// The user, or the provider for them, refused the request at the authorization endpoint.
+    /// The user or the provider denied the login, for example with `access_denied`.
     LoginDenied = "login_denied", "Offer to sign in again.";
-    /// The provider responded to the authorization request with another error.
+    /// The provider refused the login with another error code, does not accept the pushed authorization request that it
+    /// requires, or sent a malformed response to a pushed or device authorization request.
     LoginFailed = "login_failed", "Look up the provider's error code; most often the scope or the client's registration is wrong.";
     /// The provider granted scopes that the login did not ask for.
     ScopeExceeded = "scope_exceeded", "Add the scopes to scope if the provider always grants them; otherwise find out what changed the request.";
     /// `offline_access` was requested, and the provider issued no refresh token.
     RefreshTokenMissing = "refresh_token_missing", "Set consent: 'always' if the provider issues refresh tokens only then; otherwise allow refresh tokens for this client at the provider.";
-    /// The provider announces pushed authorization requests (RFC 9126) and does not let this client use them.
+    /// The provider announces pushed authorization requests (RFC 9126) but does not accept them from this client or
+    /// origin.
     LoginNotPushed = "login_not_pushed", "Allow pushed requests for this client and origin at the provider, or set par: false.";
-    /// The callback's `state` does not belong to a login of this vault.
+    /// The callback's `state` does not belong to a login that began in this browser, or the configuration was changed
+    /// during the login.
     LoginUnknown = "login_unknown", "Begin with login(); a callback URL cannot be opened by hand or in another browser.";
     /// The callback URL was opened a second time.
     LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
-    /// More than ten minutes passed between `login()` and its callback.
+    /// More than ten minutes passed between `login()` and its callback, the login seems to begin in the future, or the
+    /// user did not finish a login on another device in time.
     LoginExpired = "login_expired", "Call login() again.";
     /// The page gave up the login, another login replaced it, or the user logged out while the login was in flight.
     LoginCanceled = "login_canceled", "Offer to sign in again.";
-    /// The callback's parameters contradict each other or are malformed.
+    /// The callback's parameters are missing or malformed, or they contradict each other.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, check the provider's response.";
     /// The page that called `handleCallback()` is not the configured `redirectUri`.
     RedirectUriMismatch = "redirect_uri_mismatch", "Set redirectUri to the URL that the provider redirects to, and register that URL.";
-    /// A response came from another issuer than the configured one (RFC 9207, OIDC Discovery).
+    /// A response, the metadata, an ID token or a stored login names an issuer other than the configured one (RFC 9207,
+    /// OIDC Discovery).
     IssuerMismatch = "issuer_mismatch", "Set issuer to exactly the value in the provider's metadata.";
-    /// The provider could not be reached, or responded with a temporary error.
+    /// The provider could not be reached, responded with a temporary error, or sent a response that CORS hides.
     ProviderUnavailable = "provider_unavailable", "Check issuer and the worker's connect-src if it never worked; otherwise try again later.";
     /// The provider's metadata or keys are unusable.
     MetadataInvalid = "metadata_invalid", "Check the provider's discovery document, or configure metadata yourself.";
     /// The token endpoint's response is unusable.
     TokenResponseInvalid = "token_response_invalid", "Check the provider's token endpoint; no token was kept.";
-    /// The token endpoint refused this client or its request.
+    /// An endpoint of the provider refused this client or its request.
     ClientRejected = "client_rejected", "Compare clientId, scope and the client's registration at the provider.";
-    /// The authorization code was refused.
+    /// The authorization code or the device code was refused.
     CodeRejected = "code_rejected", "Call login() again.";
     /// The ID token failed validation (OIDC Core 3.1.3.7 or 12.2).
     IdTokenInvalid = "id_token_invalid", "Check issuer, clientId, the signing algorithm and the device's clock.";
-    /// The URL matches no rule in `apis`.
+    /// The URL matches no rule in `apis`, or is one that no rule can allow, such as an endpoint of the provider.
     UrlNotAllowed = "url_not_allowed", "Add a rule to apis in the worker file if the page should reach the URL; a running worker keeps the old file.";
-    /// The URL matches a rule, but not with this method.
+    /// The URL is allowed with other methods, but not with this method.
     MethodNotAllowed = "method_not_allowed", "Add the method to the rule's methods in the worker file; a running worker keeps the old file.";
     /// The page may not set this header.
     HeaderNotAllowed = "header_not_allowed", "Leave the header out; the vault sets the headers that authorize the request.";
@@ -127,7 +133,7 @@ codes! {
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
     /// The browser's storage refused to store required data.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
-    // The smaller module for browsers leaves out the codes from here on.
+    // A module for browsers without the Cargo feature `extended` leaves out the codes from here on.
     /// The API requires another or a more recent authentication of the user (RFC 9470).
     StepUpRequired = "step_up_required", "Ask the user, then call the error's stepUp(), or login() with its login.";
     /// The API requires a token with more scope (RFC 6750 3.1).
@@ -137,11 +143,13 @@ codes! {
     /// The worker's Content-Security-Policy blocks or reports a socket whose URL would contain the token.
     SocketBlocked = "socket_blocked", "Add the URL to connect-src in each policy that the worker file is served with, including report-only ones.";
     // Only the token handler and TypeScript report the codes from here on.
-    /// A request that only the app's own script may send came from another site.
+    /// The headers of a request to the token handler do not show that the app may send the request to this address. For
+    /// example, the header `X-Strongroom` is missing, `Origin` is not the app's, or a script or frame requests an
+    /// address for top-level navigations.
     CrossSiteRequest = "cross_site_request", "Send it with auth.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
-    /// A cookie of the handler was not written by the handler.
+    /// A cookie with the name of a token handler's cookie was changed, or was not written by the handler.
     CookieInvalid = "cookie_invalid", "Ignore rare cases, since the cookie is not used. Otherwise look for another app on the same host with the same cookie.name.";
-    /// Data is sealed with a key that is not configured.
+    /// A cookie or a session's record is sealed with a key that is not configured.
     KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute.";
     /// The coordinator cannot be reached, or loses data.
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";

@@ -12,15 +12,15 @@ use crate::oauth::dpop::{Nonce, UnsignedProof};
 /// The longest response body of the provider that a host should read, in bytes. A longer body is discarded.
 pub const MAX_BODY: usize = 1024 * 1024;
 
-/// A request to the provider. Hosts send the request without credentials and do not follow redirects.
+/// A request to the provider. Hosts send the request without cookies and do not follow redirects.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
     /// The URL.
     pub url: String,
     /// The body of a POST request, `application/x-www-form-urlencoded`. Without a body, the request is a GET.
     pub form: Option<Secret>,
-    /// True if the request must outlive the page (Fetch `keepalive`), because it may carry a refresh token, which the
-    /// provider rotates. All requests with a body set this flag.
+    /// True if the request must outlive the page (Fetch `keepalive`). This flag is set for all requests with a body,
+    /// because they may carry a refresh token, which the provider rotates.
     pub keepalive: bool,
     /// The unsigned proof for the `DPoP` header (RFC 9449 5).
     pub proof: Option<UnsignedProof>,
@@ -51,8 +51,8 @@ pub enum Outcome {
     /// The request failed: no network, a broken connection or a timeout. The provider may still have received the
     /// request.
     Failed,
-    /// No response could be read although the device reports that it is online: there is no network, or CORS hides the
-    /// response. The provider may have received the request. Only browsers report this outcome.
+    /// No response could be read although the device reports that it is online: the network failed nevertheless, or
+    /// CORS hides the response. The provider may have received the request. Only browsers report this outcome.
     Opaque,
     /// The request was not sent, because the private key for its DPoP proof is lost.
     KeyLost,

@@ -2,9 +2,10 @@
 //!
 //! Most pages never see an error, so a page downloads the error messages only when its first error occurs. With the
 //! feature `interned-messages`, `msg!` replaces a message by two characters, a control character and a printable one.
-//! The page looks up the message by these characters (pkg/src/page/error-messages.ts). The message itself is put into a
-//! section of the module, which `cargo xtask build` removes and turns into the page's file. Values are not interned:
-//! "the value of " and " has a line break or NUL" are two messages with a header's name between them.
+//! The page looks up the message by these characters (pkg/src/page/error-messages.ts). The message itself goes into a
+//! section of the module. `cargo xtask build` removes this section from the module, and writes its messages to the file
+//! that pages download. Values are not interned. For example, an error may consist of the message "the value of ", a
+//! header's name as it is, and the message " has a line break or NUL".
 //!
 //! External input cannot imitate an interned message, because `quote` in [`error`](crate::base::error) replaces control
 //! characters.

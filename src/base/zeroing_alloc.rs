@@ -4,16 +4,18 @@
 //! grows. The allocator does not need to know the types of the values, so no type can be forgotten.
 //!
 //! The size of a block is a power of two. Each size has its own free list, and blocks are never joined or split.
-//! Rounding wastes up to half of a block. A free list never shrinks: it keeps as many blocks of its size as were ever
-//! in use at once. A vault's limits bound both kinds of waste. The allocator takes constant time and a third of a
-//! kilobyte of the download. An allocator that joins free blocks takes a whole kilobyte.
+//! Rounding wastes up to half of a block. Freed blocks serve only requests of their own size, so for each size the
+//! allocator keeps as many blocks as were ever in use at once. The limits of the core bound both kinds of waste. The
+//! allocator takes constant time and a third of a kilobyte of the download. An allocator that joins free blocks takes a
+//! whole kilobyte.
 
 #![allow(unsafe_code, reason = "an allocator hands out memory")]
 
 use core::alloc::Layout;
 use core::ptr;
 
-/// The smallest block, as a power of two. Blocks are aligned to this size, which suffices for all types of the core.
+/// The size of the smallest block: 2 to the power of this number. Blocks are aligned to this size, which suffices for
+/// all types of the core.
 const SMALLEST: u32 = 4;
 
 /// The memory that blocks are taken from.
@@ -31,7 +33,7 @@ pub(crate) struct ZeroingAllocator<M> {
     free: [*mut u8; usize::BITS as usize],
 }
 
-/// Returns the size of the block for `layout`, as a power of two.
+/// Returns the size class of the block for `layout`. The block has 2 to the power of this number bytes.
 const fn size_class(layout: Layout) -> u32 {
     let class = usize::BITS - layout.size().saturating_sub(1).leading_zeros();
     if class < SMALLEST { SMALLEST } else { class }

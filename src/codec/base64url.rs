@@ -1,7 +1,8 @@
 //! base64url without padding (RFC 7515 section 2, RFC 4648 section 5), read strictly.
 //!
-//! Each byte string has exactly one encoding. Padding, whitespace, the alphabet of plain base64 and trailing bits other
-//! than zero are rejected, so the same signed part or the same hash cannot be written in two ways.
+//! Each byte string has exactly one encoding. Padding, whitespace, the characters `+` and `/` of plain base64, and
+//! trailing bits other than zero are rejected. The same signed part or the same hash therefore cannot be written in two
+//! ways.
 
 use crate::prelude::*;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -68,8 +69,8 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
 #[must_use]
 pub fn decode_into(text: &[u8], bytes: &mut Vec<u8>) -> bool {
     bytes.clear();
-    // This line only sets the length: the copied bytes are overwritten below. Copying costs less than filling with
-    // zeros.
+    // This line only sets the length of `bytes`: the copied bytes are overwritten below. Copying costs less than
+    // filling with zeros.
     bytes.extend_from_slice(&text[..text.len() * 3 / 4]);
     let (quads, rest) = text.as_chunks();
     let mut triples = bytes.chunks_exact_mut(3);
@@ -99,8 +100,8 @@ pub fn is_valid(text: &[u8]) -> bool {
 
 /// Returns the 24 bits of four characters, and a byte with the bit [`INVALID`] set if one of the four is not in the
 /// alphabet.
-// The function is inlined, because a call for each group of four characters would double the time. The vault's module
-// does not inline it, because smaller code is more important there.
+// The modules for servers inline this function, because a call for each group of four characters would double the time
+// of decoding. The vault's module does not inline it, because there smaller code is more important.
 #[cfg_attr(any(feature = "core", feature = "edge"), inline(always))]
 #[cfg_attr(not(any(feature = "core", feature = "edge")), inline(never))]
 fn read(quad: [u8; 4]) -> (u32, u8) {
@@ -112,7 +113,8 @@ fn read(quad: [u8; 4]) -> (u32, u8) {
     (bits, a | b | c | d)
 }
 
-/// Reads the characters after the last group of four. The bits of these characters are the highest of the 24.
+/// Reads the characters after the last group of four, as [`read`] does. The bits of these characters are the highest of
+/// the 24 bits that are returned.
 fn read_last(rest: &[u8]) -> (u32, u8) {
     let mut quad = *b"AAAA";
     for (to, from) in quad.iter_mut().zip(rest) {

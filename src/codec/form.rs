@@ -61,7 +61,7 @@ fn encode(out: &mut String, text: &str) {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
                 out.push(byte as char);
             }
-            // Some decoders read `+` as a space and others as a plus sign. All read `%20` as a space.
+            // A space is written as `%20`, because some decoders read `+` as a space and others as a plus sign.
             _ => {
                 for byte in [
                     b'%',

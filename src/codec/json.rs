@@ -1,9 +1,10 @@
 //! A strict reader and writer for JSON (RFC 8259), small enough for the browser.
 //!
-//! All JSON from a network or a page is read here. The reader also rejects valid JSON that parsers interpret
-//! differently, which attackers exploit: a repeated member name (even if one of the two is written with escapes), a lone
-//! surrogate, a byte-order mark, text after the value, and nesting deeper than [`MAX_DEPTH`]. Numbers stay strings until
-//! an integer is asked for, so nothing is rounded, and the module needs no floating-point parser.
+//! This module reads all JSON from a network or a page. Attackers can exploit texts that two parsers interpret
+//! differently. The reader therefore rejects a repeated member name (even if one of the two is written with escapes), a
+//! lone surrogate, a byte-order mark, and text after the value. It also rejects nesting deeper than [`MAX_DEPTH`].
+//! Numbers stay strings until an integer is asked for, so nothing is rounded, and the module needs no floating-point
+//! parser.
 
 mod reader;
 mod value;

@@ -3,8 +3,8 @@
 //! In the browser this parser is `URL`, so the checked URL and the fetched URL cannot differ. Native builds use the
 //! `url` crate, which implements the same standard.
 //!
-//! The parser only returns the serialized URL. Splitting this URL into parts is safe because the serialization is
-//! canonical: a separator is escaped in every other position (WHATWG URL 4.5).
+//! The parser only returns the serialized URL. Splitting this URL into parts is safe: a part never contains the
+//! character that ends the part, because the serialization escapes that character (WHATWG URL 4.5).
 
 use crate::prelude::*;
 
@@ -38,7 +38,8 @@ impl Url {
         platform::href(text, Some(base.href())).and_then(Self::split)
     }
 
-    /// Parses a URL that may be relative to `base`, must have the same origin, and must not have user information.
+    /// Parses a URL, which may be relative to `base`. Returns `None` if the URL has another origin than `base`, or has
+    /// user information.
     #[must_use]
     pub fn parse_within(text: &str, base: &Self) -> Option<Self> {
         Self::parse_with_base(text, base)
@@ -161,7 +162,7 @@ impl Url {
         self.scheme() == other.scheme() && self.host() == other.host()
     }
 
-    /// Returns true if tokens may be sent to the URL: it is https, or http to the loopback interface.
+    /// Returns true if tokens may be sent to the URL: its scheme is https, or http with a host on this device.
     #[must_use]
     pub fn is_trustworthy(&self) -> bool {
         match self.scheme() {

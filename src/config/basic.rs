@@ -18,8 +18,8 @@ pub(crate) const HAS_DEVICE_FLOW: bool = false;
 
 pub(crate) const HAS_PERSISTENCE: bool = false;
 
-/// The boolean options that only the larger module supports, including options of rules. The smaller module accepts
-/// these options if they are `false`.
+/// Boolean options that need the Cargo feature `extended`, including options of rules. This build accepts these options
+/// if they are `false`.
 const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";
 
 pub(super) const NO_SUCH_OPTION: &str = msg!(
@@ -38,7 +38,7 @@ pub(super) const fn is_protocol_param(_: &str) -> bool {
     false
 }
 
-/// This build has no additional options.
+/// The values of the additional options. In this build, no such options exist.
 #[derive(Clone, Debug)]
 pub struct Extended;
 
@@ -73,7 +73,7 @@ impl Config {
         false
     }
 
-    /// The audiences besides this client that an ID token without `azp` may have (OIDC Core 3.1.3.7).
+    /// Returns the audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
     #[must_use]
     pub const fn trusted_audiences(&self) -> &[String] {
         &[]

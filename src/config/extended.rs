@@ -1,6 +1,6 @@
 //! The options that need the Cargo feature `extended`.
 //!
-//! The smaller WebAssembly module is built with `basic.rs` instead of this file.
+//! A build without this feature uses `basic.rs` instead of this file.
 
 mod flows;
 mod rules;
@@ -40,14 +40,14 @@ const NOT_AN_ALGORITHM: &str = msg!(
     "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
 );
 
-/// Returns true for options that the smaller module accepts if they are `false`. This build supports all options, so
-/// there are none.
+/// Returns true for an option that this build does not support, but accepts if its value is `false`. This build
+/// supports all options, so the result is always false.
 pub(super) const fn is_off(_: &str, _: &Value) -> bool {
     false
 }
 
-/// Returns true for authorization request parameters that only this build sets itself (RFC 9449 10). Pages must not set
-/// them.
+/// Returns true for authorization request parameters that only builds with the Cargo feature `extended` set themselves
+/// (RFC 9449 10). Like `PROTOCOL_PARAMS`, the configuration must not contain these parameters.
 pub(super) fn is_protocol_param(name: &str) -> bool {
     name == "dpop_jkt"
 }
@@ -59,7 +59,7 @@ pub struct Extended {
     pub(crate) id_token_alg: Option<Algorithm>,
     /// True if a login fails when the provider grants scopes that the login did not request.
     pub(crate) refuses_unrequested_scopes: bool,
-    /// The audiences besides this client that an ID token without `azp` may have (OIDC Core 3.1.3.7).
+    /// The audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
     pub(crate) trusted_audiences: Vec<String>,
     /// The options for logins.
     pub(crate) flows: Flows,
@@ -110,7 +110,7 @@ impl Config {
         self.extended.refuses_unrequested_scopes
     }
 
-    /// The audiences besides this client that an ID token without `azp` may have (OIDC Core 3.1.3.7).
+    /// Returns the audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
     #[must_use]
     pub fn trusted_audiences(&self) -> &[String] {
         &self.extended.trusted_audiences

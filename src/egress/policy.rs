@@ -1,9 +1,9 @@
 //! The egress policy: a request carries a token only if a rule allows its parsed URL and its method.
 //!
-//! Only [`EgressPolicy::authorize`], and `authorize_socket` in the larger module, create an [`Allowed`]. A request with
-//! a token can only be made from an [`Allowed`]. Code that sends a request without such a check therefore does not
-//! compile. A URL is checked twice: as a string, which must not contain anything that parsers interpret differently,
-//! and as parsed by the platform's parser. The URL that this parser serializes is the one that is sent.
+//! Only [`EgressPolicy::authorize`] and, with the Cargo feature `extended`, `authorize_socket` create an [`Allowed`]. A
+//! request with a token can only be made from an [`Allowed`]. Code that sends a token without such a check therefore
+//! does not compile. A URL is checked twice: first as a string, which must not contain anything that parsers interpret
+//! differently, and then as parsed by the platform's parser. The request goes to the URL that this parser serializes.
 
 use crate::base::error::{Code, Error, Result, quote};
 use crate::base::http::is_token;
@@ -152,7 +152,7 @@ impl Allowed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressPolicy {
     rules: Vec<Rule>,
-    /// The normalized origins and paths of the authorization server's endpoints.
+    /// The origins and paths, normalized, to which no request is allowed, such as those of the provider's endpoints.
     forbidden: Vec<String>,
     targets: Targets,
 }
@@ -168,7 +168,7 @@ impl EgressPolicy {
         }
     }
 
-    /// Forbids requests to these endpoints of the authorization server, even if a rule covers them.
+    /// Forbids requests to these URLs, such as the provider's endpoints, even if a rule covers them.
     pub fn forbid(&mut self, endpoints: &[&str]) {
         for endpoint in endpoints {
             if let Some(place) = Url::parse(endpoint).and_then(|url| normalized(&url)) {
@@ -201,8 +201,8 @@ impl EgressPolicy {
     /// Authorizes a request, or refuses it.
     ///
     /// # Errors
-    /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`]. The message contains the parsed URL
-    /// without user name, password, query and fragment.
+    /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`]. The message contains the parsed
+    /// URL without user name, password, query and fragment.
     pub fn authorize(&self, text: &str, method: &str) -> Result<Allowed> {
         self.check(text, |url| self.check_method(url, method))
             .map_err(|refusal| refusal_error(refusal, text, method))
@@ -361,8 +361,8 @@ fn normalized_method(method: &str) -> &str {
     method
 }
 
-/// Returns true if all parsers read the URL in the same way: it has `http(s)://`, an ASCII authority without `@` and `%`,
-/// and no character that parsers remove or replace.
+/// Returns true if all parsers read the URL in the same way: it has `http(s)://`, an ASCII authority without `@` and
+/// `%`, and no character that parsers remove or replace.
 fn is_plainly_written(text: &str) -> bool {
     if text.bytes().any(|b| b <= b' ' || b == b'\\' || b == 0x7f) {
         return false;
@@ -385,8 +385,9 @@ fn is_plainly_written(text: &str) -> bool {
     authority_len > 0
 }
 
-/// Returns true if a server that decodes the path twice could leave the allowed prefix: the path contains
-/// `%2e %2f %5c %00-%1f %7f`, or a segment `..;` or `..%3b`, possibly after any number of `%25`.
+/// Returns true if a server that decodes the path once or several times could leave the allowed prefix: the path has a
+/// malformed escape, `%2e`, `%2f`, `%5c`, `%00` to `%1f` or `%7f`, or contains `..;` or `..%3b`. Each percent sign may
+/// itself be escaped any number of times, as `%25`.
 fn has_ambiguous_path(path: &str) -> bool {
     let mut rest = path.as_bytes();
     while let [_, tail @ ..] = rest {

@@ -13,9 +13,9 @@
 //! characters, the search looks for the token's longest part without them. A JWT contains no such characters, so the
 //! search looks for all of it.
 //!
-//! The end of a body is held back while it may be the beginning of a token. This decision depends on the set of characters
-//! in tokens, and not on the token itself: the page sees where a body is cut, and could otherwise learn how the token
-//! begins.
+//! The last received bytes of a body are held back while they may be the beginning of a token. This decision depends on
+//! the set of characters in tokens, and not on the token itself: the page sees where a body is cut, and could otherwise
+//! learn how the token begins.
 //!
 //! The search does not find a shorter part of a token, nor a token that is encrypted, compressed, hashed, encoded
 //! twice, or written in hex, in UTF-16, with an escape for each character, as an array of numbers, or in shorter lines.
@@ -51,11 +51,11 @@ pub enum Scope {
     Nothing,
 }
 
-/// Searches one response for tokens. A form is a token itself or one of its encodings.
+/// Searches one response for tokens. In this module, a *form* is a token itself or one of its encodings.
 pub struct Guard {
     /// The length of the shortest form.
     window: usize,
-    /// The last `window` bytes of each form, hashed: four for each token.
+    /// The hash of the last `window` bytes of each form. Each token has four forms.
     hashes: Vec<u64>,
     /// The factor, in the rolling hash, of the byte that leaves the window.
     power: u64,
@@ -63,9 +63,9 @@ pub struct Guard {
     class: &'static Class,
     /// The characters that forms and line breaks may contain.
     wrapped: &'static Class,
-    /// The end of the received bytes, which may be the beginning of a form.
+    /// The buffer for received bytes that were not passed on yet.
     bytes: Vec<u8>,
-    /// The number of valid bytes in `bytes`. The rest of the buffer is reused for the next piece.
+    /// The number of such bytes at the start of `bytes`. The rest of the buffer is reused for the next piece.
     count: usize,
 }
 
@@ -103,13 +103,14 @@ const LONGEST: usize = MAX_TOKEN.div_ceil(3) * 4;
 const MOST_HELD: usize = LONGEST + (LONGEST / SHORTEST_LINE + 1) * 4 + SHORTEST_LINE;
 
 impl Guard {
-    /// Searches for `token`, unless it is shorter than [`SHORTEST`].
+    /// Creates a guard that searches for `token`. Returns `None` if the token is shorter than [`SHORTEST`].
     #[must_use]
     pub fn new(token: &str) -> Option<Self> {
         Self::search_for(&[token])
     }
 
-    /// Searches for each of these tokens that is not shorter than [`SHORTEST`].
+    /// Creates a guard that searches for these tokens, except those that are shorter than [`SHORTEST`]. Returns `None`
+    /// if all tokens are shorter.
     #[must_use]
     pub fn search_for(tokens: &[&str]) -> Option<Self> {
         let (mut forms, mut is_plain) = (Vec::new(), true);
@@ -227,8 +228,8 @@ impl Guard {
         self.bytes.get_mut(held..self.count).unwrap_or_default()
     }
 
-    /// Returns the number of received bytes that may be passed on, counted from the first. Returns `None` if the
-    /// received bytes contain a token. The remaining bytes may be the beginning of a token.
+    /// Returns how many of [`Self::bytes`] may be passed on, counted from the first. The bytes after these may be the
+    /// beginning of a token. Returns `None` if the bytes contain a token.
     #[must_use]
     pub fn free(&self) -> Option<usize> {
         let free = self.count - self.held();
@@ -301,7 +302,7 @@ fn is_of(class: &Class, byte: u8) -> bool {
     class[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
 }
 
-/// Does the same as [`is_of`] without inlining, for code that is not speed-critical.
+/// Returns the same as [`is_of`], but is not inlined, for code that is not speed-critical.
 #[inline(never)]
 fn may_have(class: &Class, byte: u8) -> bool {
     is_of(class, byte)
@@ -319,8 +320,8 @@ fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |hash, byte| push(hash, *byte))
 }
 
-/// Adds the forms of a token. The first form is the token itself, and the others are its encodings. Of each form, only
-/// the longest part without characters that encodings write in different ways is added.
+/// Adds the forms of a token. The first form is the token itself, and the others are its encodings. Some characters are
+/// written differently in different encodings. Only the longest part of each form without such characters is added.
 fn push_forms(token: &str, forms: &mut Vec<Vec<u8>>) {
     forms.push(longest_part(token.as_bytes(), &PLAIN));
     let mut bytes = vec![0; 2];

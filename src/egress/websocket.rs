@@ -61,7 +61,8 @@ pub struct Handshake {
 }
 
 impl Place {
-    /// Returns the position for a first message `text`, if `text` contains the placeholder exactly once.
+    /// Creates the position for the configured first message `text`. Returns `None` unless `text` contains the
+    /// placeholder exactly once.
     #[must_use]
     pub fn message(text: &str) -> Option<Self> {
         let is_place = |at: &usize| text.as_bytes()[*at..].starts_with(PLACEHOLDER.as_bytes());

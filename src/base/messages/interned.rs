@@ -14,7 +14,7 @@ macro_rules! msg {
     }};
 }
 
-/// Puts a message into the section that becomes the page's file.
+/// Puts a message into the section of the module from which the build writes the file of error messages.
 macro_rules! embed_message {
     ($text:expr) => {
         const _: () = {
@@ -29,8 +29,8 @@ macro_rules! embed_message {
 /// `cargo check`, all messages have the same code.
 const HASHES: Option<&str> = option_env!("STRONGROOM_MESSAGES");
 
-/// Returns the code of `text`, which is its position among all messages. A position is used because it compresses
-/// better than a hash: the codes in the module then often follow each other.
+/// Returns the code of the message `text`, which encodes the message's position among all messages. Positions compress
+/// better than hashes, because consecutive positions often occur next to each other in the module.
 pub(crate) const fn code(text: &str) -> [u8; 2] {
     let Some(hashes) = HASHES else {
         return *b"\x01!";

@@ -10,7 +10,7 @@ macro_rules! msg {
     };
 }
 
-/// Messages are part of the code, so nothing has to be embedded.
+/// Does nothing: the code contains each message, so no section of messages is needed.
 macro_rules! embed_message {
     ($text:expr) => {};
 }

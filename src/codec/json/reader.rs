@@ -19,11 +19,11 @@ pub struct JsonError {
     pub reason: &'static str,
 }
 
-/// Parses a JSON object, as strictly as [`Value::parse`], and passes each member's name and its value as JSON to
-/// `visit`. This function builds no [`Value`], so it is cheaper for JSON that is read only once.
+/// Parses a JSON object, as strictly as [`Value::parse`]. Passes the name of each member, and its value as JSON text,
+/// to `visit`. This function builds no [`Value`], so it is cheaper for JSON that is read only once.
 ///
 /// # Errors
-/// The position and the reason of the first error. The members before the error have been visited.
+/// The position and the reason of the first error. The members before the error have already been passed to `visit`.
 pub fn members<'a>(text: &'a str, mut visit: impl FnMut(&str, &'a str)) -> Result<(), JsonError> {
     let mut reader = JsonReader::new(text);
     let read = if reader.peek() == Some(b'{') {
@@ -34,7 +34,8 @@ pub fn members<'a>(text: &'a str, mut visit: impl FnMut(&str, &'a str)) -> Resul
     reader.finish(read)
 }
 
-/// Parses a number of digits only. Returns `None` if the number does not fit.
+/// Parses a number that consists of digits only. Returns `None` for other text, and for a number that does not fit into
+/// a `u64`.
 #[must_use]
 pub fn parse_u64(text: &str) -> Option<u64> {
     let mut number = 0_u64;
@@ -54,8 +55,8 @@ pub fn parse_u64(text: &str) -> Option<u64> {
 
 const REPEATED: &str = msg!("a member name is repeated");
 
-/// A recursive-descent parser. The parser's methods return `None` at the first error and leave the reason in `fault`,
-/// because an error in each result would be copied at each step on its way out.
+/// A recursive-descent parser. The parser's methods return `None` at the first error and leave the reason in `fault`.
+/// If they returned the error itself, each calling method would copy it.
 pub(super) struct JsonReader<'a> {
     text: &'a str,
     at: usize,
@@ -75,7 +76,8 @@ impl<'a> JsonReader<'a> {
         reader
     }
 
-    /// Returns the value if no text follows it.
+    /// Returns `value`, the result of the parser's methods. Returns the error if there is one, or if text follows the
+    /// value.
     pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, JsonError> {
         self.skip_whitespace();
         let reason = match value {
@@ -208,7 +210,8 @@ impl<'a> JsonReader<'a> {
         Some(!self.leave(end))
     }
 
-    /// Reads the separator after a member or an element. Returns true if another one follows.
+    /// Reads the separator after a member or an element. Returns true if another member or element follows, and false
+    /// after `end`.
     fn goes_on(&mut self, end: u8) -> Option<bool> {
         self.skip_whitespace();
         if self.leave(end) {

@@ -107,7 +107,8 @@ pub fn string_array<'a>(strings: impl IntoIterator<Item = &'a str>) -> String {
 /// Appends `text` as a JSON string.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    // The token handler writes a token for each request, so it copies a string without special characters at once.
+    // The token handler writes a token for each request. To save time, it copies a string without special characters as
+    // a whole.
     if IS_TOKEN_HANDLER && !text.bytes().any(|b| b < b' ' || b == b'"' || b == b'\\') {
         out.push_str(text);
         return out.push('"');

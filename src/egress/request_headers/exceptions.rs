@@ -43,8 +43,8 @@ impl Exceptions {
         is_among(&self.denied, name)
     }
 
-    /// Returns the names in the list of [`Self::removed_by_default`] that the token handler nevertheless keeps,
-    /// separated by spaces.
+    /// Returns the names that the token handler keeps although [`Self::removed_by_default`] may list them, separated by
+    /// spaces.
     #[must_use]
     pub fn kept(&self) -> &str {
         &self.allowed
