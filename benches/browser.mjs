@@ -23,8 +23,8 @@ const NOTES = [
 ]
 
 /**
- * The lifetime of an access token in seconds for `crowd.js`. It is long enough for the calls of all tabs through the
- * vault, and then without it.
+ * The lifetime of an access token in seconds for `crowd.js`. A token stays valid until all tabs have made their calls,
+ * first through the vault and then by plain `fetch`.
  */
 const SHORT_LIVED = 5
 /**
@@ -134,7 +134,7 @@ function largeRows(large, where) {
   })
 }
 
-/** Returns the row with the cost of searching for the token. */
+/** Returns the row that shows the cost of searching a body for the token. */
 function guardRow(times, where) {
   const [own, peer] = times.map((side) => side.map((ms) => ((16 * MB) / MB / ms) * 1000))
   return {

@@ -61,7 +61,9 @@ export async function startChromium() {
   }
 }
 
-/** Resolves with the URL of the browser's HTTP interface, which it prints when it listens. */
+/**
+ * Resolves with the URL of the browser's HTTP interface. The browser prints this URL as soon as the interface listens.
+ */
 function address(child) {
   return new Promise((resolve, reject) => {
     let said = ''

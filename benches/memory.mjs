@@ -8,8 +8,8 @@ const PAUSE = 100
  * Runs `action`, and during that time samples the renderers of the browser whose first process is `pid`: the processes
  * of its pages and workers.
  *
- * @returns {Promise<number>} The peak of the sum of their private bytes. Shared bytes, such as programs and libraries,
- *   are not counted.
+ * @returns {Promise<number>} The peak of the sum of the renderers' private bytes. Shared bytes, such as programs and
+ *   libraries, are not counted.
  */
 export async function watchMemory(pid, action) {
   let peak = 0

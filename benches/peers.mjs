@@ -137,7 +137,7 @@ async function startPeersSite() {
   const servers = { ...started, collector }
   const everybody = `${api.origin} ${proxy.origin} ${new URL(collector.url).origin}`
   site.connectSrc.push(proxy.origin, new URL(collector.url).origin)
-  // A policy that also allows the libraries' own scripts and workers.
+  // This policy also allows the libraries' own scripts and workers.
   site.pageCsp = `default-src 'self'; connect-src 'self' ${everybody}; worker-src 'self' blob:; script-src 'self' blob:; img-src data:`
   site.routes['/callback'] = '/peer.html'
   site.serviceWorkers.push('/OidcServiceWorker.js')

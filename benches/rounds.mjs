@@ -1,8 +1,8 @@
 /** Measures functions in turns, so that other load on the machine slows all of them. */
 
 /**
- * The duration of one batch of a function in milliseconds. It is long for the clock's resolution, and short for the
- * scheduler's time slices.
+ * The duration of one batch of a function in milliseconds. A batch is long compared with the clock's resolution, and
+ * short compared with the scheduler's time slices.
  */
 const BATCH = 12
 const ROUNDS = 31

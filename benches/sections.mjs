@@ -10,8 +10,8 @@ export const { values: options } = parseArgs({
 /**
  * Measures all sections in order, or only the selected section, and prints the results.
  *
- * @param {Record<string, () => Promise<{ title: string, body: string, version?: string }>>} sections `version`: of the
- *   browser, if it was measured in one.
+ * @param {Record<string, () => Promise<{ title: string, body: string, version?: string }>>} sections `version` is the
+ *   version of the browser, if the section ran in a browser.
  */
 export async function run(sections) {
   const names = Object.keys(sections)

@@ -23,8 +23,8 @@ const html = (name) => `<!doctype html>
 `
 
 /**
- * Cross-origin isolation gives a page a clock of 5 µs instead of 100 µs, and a process that it shares with no worker.
- * Isolation is therefore used only for a tab whose worker is in another process in any case.
+ * Cross-origin isolation gives a page a clock with a resolution of 5 µs instead of 100 µs, and a process that the page
+ * shares with no worker. Isolation is therefore used only for a tab whose worker is in another process in any case.
  */
 const ISOLATION = {
   'Cross-Origin-Opener-Policy': 'same-origin',

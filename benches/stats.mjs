@@ -27,8 +27,8 @@ export function spread(values) {
 }
 
 /**
- * Divides the values of each round, and returns the spread of these ratios. Other load on a machine affects both values
- * of a round, so the ratios are steadier than the values.
+ * Divides the numerator of each round by the denominator of the same round, and returns the spread of these ratios.
+ * Other load on a machine affects both values of a round, so the ratios are steadier than the values.
  *
  * @param {number[]} numerators
  * @param {number[]} denominators

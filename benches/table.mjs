@@ -1,13 +1,14 @@
 /** Formats tables for a terminal or a Markdown page, and numbers with their units. */
 
 /**
- * One comparison. Gates and aims are ratios in the direction of `ratio`, or counts.
+ * A row of a comparison. `gate` and `aim` are bounds of `ratio.value`.
  *
  * @typedef {object} Row
  * @property {string} what
  * @property {string} own strongroom's result.
  * @property {string} [peer] The other contender and its result.
- * @property {{ text: string, value: number, atMost?: boolean, unit?: string }} [ratio] `atMost`: less is better.
+ * @property {{ text: string, value: number, atMost?: boolean, unit?: string }} [ratio] `atMost`: smaller values are
+ *   better.
  * @property {number} [gate]
  * @property {number} [aim]
  */
@@ -56,7 +57,7 @@ export function table(head, rows, { markdown = false, numbers = false } = {}) {
   return [draw(head), draw(rule), ...rows.map(draw)].join('\n')
 }
 
-/** `1.36`, `15.5`, `247`: these measurements justify at most three digits. */
+/** Formats a number as in `1.36`, `15.5` or `247`. The measurements are not precise enough for more digits. */
 export const short = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3))
 
 /** @param {string} unit @returns {(spread: Spread) => string} `15.5 µs (14.9–17.0)` */

@@ -3,7 +3,7 @@ import { ACCOUNTS } from '../tests/support/accounts.mjs'
 /** The delay before a page starts its measurement, in milliseconds. The driver detaches during this delay. */
 const UNWATCHED_AFTER = 500
 
-/** Opens measured pages. Each method that opens a page resolves with the page's report. */
+/** Opens measured pages. `open`, `openMany` and `signIn` resolve with the report of the page. */
 export class Visits {
   #servers
   #chromium
@@ -42,7 +42,7 @@ export class Visits {
    * @param {object} parameters
    * @param {'shared' | 'new' | 'sealed' | 'proving'} parameters.vault The vault that all tabs share, a new vault, a
    *   vault that persists its session, or a vault that sends proofs.
-   * @param {string} [parameters.measures] Comparisons to run afterwards, with their parameters.
+   * @param {string} [parameters.measures] The names of comparisons to run afterwards, separated by spaces.
    */
   async signIn(parameters) {
     const id = this.#nextId()
@@ -58,7 +58,10 @@ export class Visits {
     return result
   }
 
-  /** Opens more tabs of the page that signs in, as soon as the page of the next login reports that it is ready. */
+  /**
+   * Waits until the page of the next call of `signIn()` reports that it is ready. Then opens `count` more tabs of the
+   * same page.
+   */
   async opensWhenReady(count, parameters) {
     await this.#servers.collector.result(`${this.#last + 1} ready`).catch(() => {})
     for (let tab = 1; tab <= count; tab++) {

@@ -1,6 +1,6 @@
 /**
  * Shows the composition of a download: the bytes of each source in the scripts, and the bytes of each crate and each
- * module of strongroom in the wasm. `cargo xtask size --what` runs it.
+ * module of strongroom in the wasm. `cargo xtask size --what` runs this script.
  *
  * The downloaded wasm has no function names, so this script counts the functions of the module before wasm-opt. The
  * bytes of an inlined function count for the function that contains them.

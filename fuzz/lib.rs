@@ -23,7 +23,8 @@ macro_rules! target {
     };
 }
 
-/// Defines the binary of the target with this name in other builds. It only prints the command for fuzzing.
+/// Defines the binary of the target with this name in builds without `cfg(fuzzing)`. The binary only prints the command
+/// for fuzzing.
 #[cfg(not(fuzzing))]
 #[macro_export]
 macro_rules! target {

@@ -1,4 +1,7 @@
-/** An app with the token handler of the tests and with its contenders, for any platform. */
+/**
+ * An app for every platform. It contains the token handler of the tests, and the handlers that the bench compares with
+ * it.
+ */
 import makeApp from '../../tests/edge/apps/handler.mjs'
 import { BY_HAND, byHand, decryption, plainProxy } from './contenders.mjs'
 
@@ -20,7 +23,7 @@ const ANSWER = {
   etag: '"1"',
 }
 
-/** Size in bytes of the session in a cookie. */
+/** Returns the approximate size in bytes of the session in a cookie. */
 const lengthIn = (cookie) => Math.floor((cookie.length * 3) / 4) - 50
 
 export default (coordinator) => {
@@ -51,7 +54,7 @@ export default (coordinator) => {
   }
 
   /**
-   * Handles the same request `count` times, with an upstream that responds at once. The caller measures the time,
+   * Handles the same request `count` times, with an upstream that responds immediately. The caller measures the time,
    * because some platforms stop their clocks while code runs.
    */
   const repeat = async (request, env, context) => {

@@ -5,7 +5,7 @@
  *
  * Contenders take turns, because other load on the machine then slows all of them. Each round gives a ratio. The table
  * has the median of these ratios, with the lowest and the highest ratio in brackets. ✓ and ✗ show if this run meets the
- * project's aim. The command succeeds even if the run misses it.
+ * project's aim. The command succeeds even if the run misses the aim.
  */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -29,8 +29,8 @@ const signIn = (visitor) =>
   visitor.signIn({ returnTo: '/home', until: ({ pathname }) => pathname === '/home' })
 
 /**
- * Resolves with the cookie of a user who has just signed in. If the cookie were older than a minute, the handler would
- * record the user's activity.
+ * Resolves with a function that resolves with the cookie of a user who has signed in less than 25 seconds ago. If the
+ * cookie were older than a minute, the handler would record the user's activity.
  */
 async function fresh(cookie) {
   let [current, since] = [await cookie(), performance.now()]
@@ -160,7 +160,7 @@ async function measureCold() {
     }
     const measured = []
     for (const url of app.urls) {
-      // These requests open the connection and start the isolate, so that they do not count.
+      // These requests open the connection and start the isolate, so that the measured time includes neither.
       await get(`${url}/told`, {})
       await get(`${url}/told`, {})
       const first = await time(url)
@@ -206,7 +206,7 @@ async function measureProxy() {
 
 async function proxied({ url, cookie }, { platform, what, path, load }) {
   const ways = ['/plain/', '/open/', '/api/']
-  // Opening the session is the minimum that a handler must do. The handwritten handler checks nothing else.
+  // Every handler must at least open the session. The handwritten handler does little more.
   if (!load.bytes) ways.push('/by-hand/')
   const session = await fresh(cookie)
   const answer = await fetch(`${url}/by-hand/cookie`, { headers: { cookie: await session() } })
@@ -266,7 +266,7 @@ async function race(platform, coordinator, count) {
     const { session } = await visitor.session()
     const left = session.accessTokenExpiresAt - Date.now() + 50
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, left)))
-    // The successor must not expire before the last request was served.
+    // The new access token must not expire before the last request is served.
     app.provider.settings.accessTokenSeconds = 600
     const before = app.provider.ledger.refreshes().length
     const start = performance.now()

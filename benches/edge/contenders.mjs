@@ -27,7 +27,10 @@ const fromBase64url = (text) => {
 const aesKey = () =>
   crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
 
-/** For each library, a function that seals a session. It returns the sealed session and a function that opens it. */
+/**
+ * For each library, a function that seals a session. It resolves with the sealed session, and with a function that
+ * opens a sealed session.
+ */
 const MAKERS = {
   async 'AES-GCM by hand'(session) {
     const key = await aesKey()
@@ -113,7 +116,7 @@ export const byHand = async (name, { length, upstream, fields, prefix = '/api/' 
   return { request, handle }
 }
 
-/** Measures only the decryption of the same number of bytes. */
+/** Resolves with a contender that only decrypts `length` bytes. */
 export const decryption = async ({ length }) => {
   const key = await aesKey()
   const iv = crypto.getRandomValues(new Uint8Array(12))
@@ -121,7 +124,7 @@ export const decryption = async ({ length }) => {
   return { request: null, handle: () => crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, sealed) }
 }
 
-/** Returns the same handler without a session, which does the minimum of any proxy. */
+/** Returns a proxy without sessions, which does only what every proxy must do. */
 export const plainProxy = (env) => async (request) => {
   const url = new URL(request.url)
   const headers = new Headers(request.headers)

@@ -16,7 +16,7 @@ export const get = (url, headers) =>
     request.end()
   })
 
-/** Sends `count` requests, `atOnce` at a time. Resolves with milliseconds. */
+/** Sends `count` requests, `atOnce` at a time. Resolves with the duration in milliseconds. */
 export async function storm(url, headers, { count, atOnce, bytes }) {
   const start = performance.now()
   let left = count

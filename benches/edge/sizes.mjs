@@ -41,7 +41,7 @@ async function measure({ name, code, wasm }, dist) {
     platform: 'neutral',
     mainFields: ['module', 'main'],
     conditions: ['workerd', 'worker', 'import', 'module'],
-    // Platform modules; `nodejs_compat` where needed.
+    // The platform provides these modules, some of them only with the flag `nodejs_compat`.
     external: ['*.wasm', 'node:*'],
     minify: true,
     legalComments: 'none',

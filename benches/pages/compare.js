@@ -8,7 +8,7 @@ async function plainFetch() {
   return (url) => fetch(url, { headers })
 }
 
-/** Measures small requests and their JSON, each request by itself. */
+/** Measures small requests one after the other, including the parsing of their JSON. */
 async function small(auth, { runs, pairs }) {
   const read = (fetcher) => async () => (await fetcher(`${API}orders`)).json()
   const both = [read(auth.fetch), read(await plainFetch())]
@@ -52,7 +52,10 @@ async function large(auth, { sizes, bodies }) {
   return found
 }
 
-/** Measures the largest body, with and without searching it for the token, by two rules of the site's configuration. */
+/**
+ * Measures the largest body, with and without searching the body for the token. The site's configuration has a rule for
+ * each of the two cases.
+ */
 async function guard(auth, { sizes, bodies }) {
   const size = sizes.split(' ').at(-1)
   const receive = (path) => async () => {
@@ -82,7 +85,8 @@ const MEASURES = { small, large, guard, parallel }
  * members are parameters of these measures.
  */
 export async function compare(auth, { measures, ...parameters }) {
-  // Refreshes an expired access token before the bench hands it out.
+  // This call refreshes the access token if it has expired, because the bench hands the token out to the plain
+  // requests.
   await auth.fetch(`${API}orders`)
   const found = {}
   for (const name of measures.split(' ')) found[name] = await MEASURES[name](auth, parameters)

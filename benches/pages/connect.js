@@ -1,4 +1,4 @@
-/** Shared code of the measured pages: their vault, a token for calls without it, and their report. */
+/** Shared code of the measured pages: their vault, a token for calls without the vault, and their report. */
 import { connect } from '../../pkg/dist/index.js'
 
 const WORKER = '/auth.worker.js'
@@ -7,7 +7,9 @@ const WORKER = '/auth.worker.js'
 export const connectShared = () =>
   connect(new SharedWorker(WORKER, { type: 'module', extendedLifetime: true }))
 
-/** Returns a vault that starts with a stored session, if no page has started it before. */
+/**
+ * Returns the vault called `name`. If no page has started this vault before, the vault starts with the stored session.
+ */
 export const connectSealed = (name) =>
   connect(new SharedWorker('/sealed.worker.js', { type: 'module', name }))
 

@@ -5,7 +5,7 @@
  * @typedef {object} Contender
  * @property {() => unknown} login Navigates to the provider.
  * @property {() => Promise<unknown>} callback Handles the return from the provider.
- * @property {() => Promise<boolean>} join Resolves with true if another tab has the session too.
+ * @property {() => Promise<boolean>} join Runs in another tab. Resolves with true if that tab has the session too.
  * @property {typeof fetch} fetch
  */
 import { createAuth0Client } from '@auth0/auth0-spa-js'

@@ -29,7 +29,7 @@ async function conduct() {
     await expired()
     const startedAt = Date.now()
     const vault = await together({ token: null })
-    // The same calls with plain `fetch` and a valid token, without a refresh and without a vault.
+    // The tabs make the same calls with plain `fetch` and a valid token, without a refresh and without a vault.
     const plain = await together({ token: await tokenFromBench() })
     runs.push({ startedAt, vault, plain })
   }

@@ -1,5 +1,5 @@
 import { vault } from '../../pkg/dist/worker.js'
 
-// The worker of the same app as auth.worker.js, with tokens bound to a key and an API that requires a proof for each
-// request.
+// This worker belongs to the same app as auth.worker.js. Its tokens are bound to a key, and its API requires a proof
+// for each request.
 vault({ ...CONFIG, dpop: true, apis: [{ url: PROVEN_API }] })

@@ -1,5 +1,6 @@
 /**
- * The page of one contender: signs in, and then measures, or waits for the signal to call at the same time as others.
+ * The page of one contender. The first tab signs in and measures. Each further tab waits for the signal to call at the
+ * same time as the other tabs.
  */
 import { CONTENDERS } from './contenders.js'
 import { parameters, report } from './connect.js'

@@ -1,4 +1,4 @@
 import { vault } from '../../pkg/dist/worker.js'
 
-// The worker of the same app as auth.worker.js, with a stored session, which survives the worker.
+// This worker belongs to the same app as auth.worker.js. It stores the session, so the session survives the worker.
 vault({ ...CONFIG, session: { persist: 'sealed' } })

@@ -14,24 +14,24 @@ const firstByte = async (response) => {
 }
 
 const KINDS = {
-  /** Resolves with a worker that must load its file and the core. */
+  /** Measures a worker that must load its file and the core. */
   async fresh({ count }) {
     await connectNew(`start ${parameters.id} ${count}`)
     return { handshake: performance.now() }
   },
-  /** Resolves with a worker that another tab has started, with a session. */
+  /** Measures a worker that another tab has started, and that has a session. */
   async running() {
     const auth = await connectShared()
     const handshake = performance.now()
     return { handshake, firstByte: await firstByte(await auth.fetch(ORDERS)) }
   },
-  /** Resolves with a worker that must load its file and the core, and read the session from the store. */
+  /** Measures a worker that must load its file and the core, and read the session from the store. */
   async kept({ count }) {
     const auth = await connectSealed(`start ${parameters.id} ${count}`)
     const handshake = performance.now()
     return { handshake, firstByte: await firstByte(await auth.fetch(ORDERS)) }
   },
-  /** Starts without a vault, in a page that has a token from the start. */
+  /** Measures a page without a vault, which has a token from the start. */
   async plain({ token }) {
     const headers = { Authorization: `Bearer ${token}` }
     return { firstByte: await firstByte(await fetch(ORDERS, { headers })) }

@@ -1,4 +1,4 @@
-/** A further tab of the app, whose vault was started by another tab. */
+/** A further tab of the app. Another tab has started the vault. */
 import { compare } from './compare.js'
 import { connectShared, parameters, report } from './connect.js'
 

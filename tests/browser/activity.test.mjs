@@ -1,5 +1,5 @@
 // A user's action extends the idle timeout. An event that script dispatches or a background call does not. The page is
-// warned before the end.
+// warned before the session ends.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, signIn, startApp } from '../support/app.mjs'

@@ -1,4 +1,4 @@
-// Tests of the bindings for React, Vue, Solid and Angular, each in a small app. They cover guards, several tabs,
+// Tests of the bindings for React, Vue, Solid and Angular, each in a small app. The tests cover guards, several tabs,
 // crashes and server rendering.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -113,7 +113,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
   test(`${name}: guard signs in once after other end reasons`, time, async () => {
     const page = await signedIn()
     const before = trips()
-    // The rule is the same for all frameworks, so one of them observes every reason.
+    // The rule is the same for all frameworks, so a usual run tests every reason only with React.
     for (const reason of ALL || name === 'react' ? OTHER : OTHER.slice(0, 1)) {
       await page.evaluate((planted) => {
         localStorage['strongroom.end'] = planted

@@ -9,7 +9,10 @@ const time = { timeout: 60_000 }
 const CLIENTS = ['axios', 'ky', 'ofetch', 'openapi-fetch']
 const CONTROL = 'ky without the option'
 
-/** Bundles the clients. The package itself is a file of the site, so that the page has only one copy. */
+/**
+ * Bundles the clients. The package `strongroom` stays a file of the site, so that the page has only one copy of the
+ * package.
+ */
 async function bundle() {
   const strongroom = {
     name: 'strongroom',

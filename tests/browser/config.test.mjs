@@ -230,7 +230,8 @@ vault(${JSON.stringify(app.config)})`)
 })
 
 /**
- * A configuration for each option that requires the larger module. The keys are the option names in docs/deployment.md.
+ * A configuration for each option that requires the Cargo feature `extended`. The keys are the option names in
+ * docs/deployment.md.
  */
 const LARGER = {
   inspect: { inspect: true },
@@ -343,7 +344,7 @@ vault(${JSON.stringify(app.config)}, { wasm: ${source} })`)
   })
 }
 
-// This trap is real but does not come from the core. The worker cannot distinguish the two.
+// This trap is real but does not come from the core. The worker cannot distinguish this trap from a trap of the core.
 const TRAP = `
 const bytes = Uint8Array.of(0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,5,1,3,0,0,11)
 const trap = async () => (await WebAssembly.instantiate(bytes)).instance.exports.f

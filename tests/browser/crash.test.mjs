@@ -1,5 +1,5 @@
-// A vault may end by a trap, by its own `close()`, or because the system kills it. Then no call hangs, and a new vault
-// starts without a session.
+// A vault may end by a trap, by its own `close()`, or because the system kills it. In each case no call hangs, and the
+// next vault starts without a session.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp, waitUntil } from '../support/app.mjs'
@@ -9,10 +9,7 @@ import { killWorkers } from '../support/device.mjs'
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
 
-/**
- * Code of a worker that ends when a message on the channel `end` asks for it: by a real trap, or silently with
- * `close()`.
- */
+/** Code of a worker that ends after a message on the channel `end`: by a real trap, or silently with `close()`. */
 const ENDS = `
 const bytes = Uint8Array.of(0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,5,1,3,0,0,11)
 const trap = WebAssembly.instantiate(bytes).then(({ instance }) => instance.exports.f)
@@ -229,8 +226,8 @@ test('reconnect() does nothing to a connected or closed client', time, async () 
 })
 
 /**
- * Takes each lock of the origin away from its holder and gives it back, as any script of a page can. This function runs
- * in the page.
+ * Steals each lock that a worker of the origin holds, and then releases the lock, as any script of a page can. This
+ * function runs in the page.
  */
 const stealLocks = async () => {
   const { held } = await navigator.locks.query()

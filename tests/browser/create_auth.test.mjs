@@ -51,7 +51,7 @@ const orders = (kind) => `${apps[kind].api.url}orders`
 const trips = (kind) => apps[kind].ledger.authorizationRequests().length
 const atApp = (page, kind) => page.waitForURL((url) => url.origin === apps[kind].site.origin)
 
-/** A guard. The page's variable `guarded` gets its result. */
+/** The code of a guard. The page's variable `guarded` gets the guard's result. */
 const GUARD = 'globalThis.guarded = settle(auth.requireSession())'
 
 /** Signs in through a guard, which starts a login. */

@@ -1,4 +1,4 @@
-// With the same worker file as a dedicated worker, each tab has its own vault.
+// If the same worker file runs as a dedicated worker, each tab has its own vault.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent, signIn, signInByPopup, startApp } from '../support/app.mjs'

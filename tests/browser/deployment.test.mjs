@@ -14,7 +14,7 @@ const NEW = '/auth-2.worker.js'
 /** The numbers of a sign-out and of a sign-in in src/vault/hints.rs. */
 const SIGNED_OUT = 1
 const SIGNED_IN = 3
-/** A hint's time is counted in this many milliseconds, and begins at this bit. */
+/** The unit of the time in a hint, in milliseconds, and the value of the lowest bit of this time. */
 const TIME_UNIT = 125
 const TIME_POSITION = 2 ** 18
 
@@ -262,7 +262,7 @@ test('a forged hint has no effect', time, async () => {
   assert.equal(app.ledger.entries.length, asked)
   await signIn(page)
   const { idleExpiresAt, expiresAt } = await session(page)
-  // The time of this sign-out is 1970, long before the session began.
+  // A hint without a time means 1970, long before the session began.
   await forge([SIGNED_IN, SIGNED_OUT])
   const later = await session(page)
   assert.deepEqual([later.idleExpiresAt, later.expiresAt], [idleExpiresAt, expiresAt])

@@ -174,7 +174,7 @@ test('no proof, no token and no private key is in the page', time, async () => {
   assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: false }])
 })
 
-/** Excludes authorization codes, because the callback's URL contains them. */
+/** Returns false for authorization codes, which the callback's URL contains. */
 const isNoCallback = ({ kind }) => kind !== 'authorization_code'
 
 const keysInStore = () =>

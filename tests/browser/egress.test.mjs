@@ -1,4 +1,5 @@
-// Destinations of tokens. The vault's `apis` decides first, and then the policy in the worker's headers.
+// Tests the destinations to which the vault sends tokens. The vault's `apis` decides first, and then the policy in the
+// worker's headers.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

@@ -1,4 +1,4 @@
-// Failures during a login. Each has its own error code, and no promise hangs.
+// Each failure of a login has its own error code, and no promise hangs.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import {
@@ -46,8 +46,8 @@ async function callback(query, context, which = app) {
 }
 
 /**
- * Starts a login and stays at the provider. Resolves with the page and the login's parameters, from which a test can
- * make a response.
+ * Starts a login and stays at the provider. Resolves with the page, its context, and the function `query`, which
+ * returns the query of a response to this login.
  */
 async function begun(which = app) {
   const page = await which.open()

@@ -139,7 +139,7 @@ test('a second tab with its own worker joins, and both refresh once', time, asyn
   )
 })
 
-/** Tries to decrypt the database with a key that is stored in it, as a script of the page could. */
+/** Tries to decrypt the vault's database with a key that the database contains, as a script of the page could. */
 const openStored = () =>
   new Promise((resolve) => {
     const opening = indexedDB.open('strongroom')
@@ -322,8 +322,8 @@ addEventListener('connect', ({ ports: [port] }) => port.postMessage('ran'))
 self.postMessage?.('ran')`
 
 /**
- * Creates a worker at this URL. Resolves with true if the worker reports within this time that it is the planted one.
- * This function runs in the page.
+ * Creates a worker from this URL. Resolves with true if the worker reports within this time that it runs the planted
+ * file. This function runs in the page.
  */
 const isPlanted = ([kind, address, milliseconds]) =>
   new Promise((resolve) => {

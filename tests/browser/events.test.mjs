@@ -284,8 +284,8 @@ test('it reconnects after the stream’s delay, with the last event ID', time, a
 })
 
 /**
- * Counts the requests of a source within 1.5 seconds. The first response is `stream`. If `then` is null, all other
- * responses are too.
+ * Resolves with the number of requests of a source within 1.5 seconds. The first response is `stream`. `then` handles
+ * the later requests. If `then` is null, all responses are `stream`.
  */
 async function timesAsked(stream, then = ({ response }) => response.destroy()) {
   let count = 0
@@ -549,7 +549,7 @@ test(
       )
       await mark(tab)
       await tab.goto(`${cached.site.origin}/empty`)
-      // Open streams are closed when the browser leaves the page, and not when it comes back.
+      // Open streams are closed when the browser leaves the page, and not only when the user comes back.
       await Promise.all([cached.api.requests[0].closed, cached.api.sockets.at(-1).closed])
       await comeBack(tab)
       const said = await tab.evaluate(() => back)

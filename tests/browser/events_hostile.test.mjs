@@ -63,7 +63,7 @@ const PIECES = [
   '1',
   'x'.repeat(300),
 ].map((text) => Buffer.from(text))
-// Bytes that are only a part of a UTF-8 character.
+// Bytes that are not a complete UTF-8 character.
 const BROKEN = [[0xff], [0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x8e], [0x80], [0xef, 0xbb]].map((bytes) =>
   Buffer.from(bytes),
 )

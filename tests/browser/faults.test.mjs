@@ -1,5 +1,5 @@
-// Bad networks and bad providers. Proxies delay, cut and refuse real connections. The tests check the results of calls,
-// the survival of the session, and the number of requests to the token endpoint.
+// Tests with bad networks and bad providers. Proxies delay, cut and refuse real connections. The tests check the
+// results of calls, the survival of the session, and the number of requests to the token endpoint.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

@@ -1,4 +1,4 @@
-// Devices that sleep, and devices with a wrong clock.
+// Tests with devices that sleep, and with devices whose clock is wrong.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

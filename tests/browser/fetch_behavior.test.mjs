@@ -38,7 +38,7 @@ async function nowhere() {
   return server.origin
 }
 
-/** Adds the routes to the API that these cases need. */
+/** Adds the routes `raw` and `mirror`, which the cases of `BEHAVIORS` use, to the API. */
 function serve(api) {
   const counts = new Map()
 
@@ -79,7 +79,7 @@ function serve(api) {
     response.end(isEmpty ? undefined : body)
   })
 
-  /** Describes the request. */
+  /** Responds with a description of the request. */
   api.on('mirror', ({ request, response, body }) => {
     const { authorization, ...headers } = request.headers
     const custom = Object.entries(headers).filter(([name]) => /^x-/.test(name))

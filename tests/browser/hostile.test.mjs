@@ -273,8 +273,8 @@ test('a body of nested arrays is not expanded to half a gigabyte', time, async (
 // The platform
 
 /**
- * Returns code that the worker imports before strongroom. For the API, `fetch` then throws synchronously and reports
- * the depth of the call stack.
+ * Returns code that the worker imports before strongroom. For URLs of the API, the worker's `fetch` then throws
+ * synchronously, and the code reports the depth of the call stack.
  */
 const failing = ({ api }) => `
 Error.stackTraceLimit = Infinity
@@ -314,7 +314,7 @@ vault(${JSON.stringify(app.config)})`)
   assert.equal(Math.max(...depths), Math.min(...depths))
 })
 
-// A separate port sends thousands of random messages. The seed determines all messages.
+// In the following tests, a page sends random messages on a second port. The seed determines all messages.
 
 /**
  * Sends `hello` on another port and then `count` random messages. Resolves with the responses. This function runs in a

@@ -19,8 +19,8 @@ afterEach(() => app.provider.faults.clear())
 const MEGABYTE = 1024 * 1024
 
 /**
- * Returns an object whose `make()` creates the stream. It also has the number of bytes that were taken from the stream,
- * and a promise that tells if the stream was read to its end.
+ * Returns an object whose `make()` creates the stream. The object also has the number of bytes that were taken from the
+ * stream, and a promise that tells if the stream was read to its end.
  */
 function watched(chunks) {
   const source = { bytes: 0 }

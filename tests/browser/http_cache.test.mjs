@@ -1,6 +1,6 @@
 // Tests of the browser's HTTP cache. A page must not read the vault's token through the cache from an API that echoes
-// its request. No response for one user may reach the next user. The controls show that the cache would otherwise allow
-// this.
+// its request. No response for one user may reach the next user. The controls show that both would happen without the
+// vault's protection.
 import assert from 'node:assert/strict'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

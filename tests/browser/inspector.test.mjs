@@ -1,5 +1,5 @@
-// The inspector is only in the larger module. Apps that do not use the inspector never load this module, and apps that
-// use the inspector load no other module.
+// The inspector needs the module with the Cargo feature `extended`. Apps that do not use the inspector never load this
+// module, and apps that use the inspector load no other module.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

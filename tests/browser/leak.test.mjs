@@ -179,8 +179,9 @@ test('the detector does not find what was not planted', time, async () => {
 const CODE_MAY_BE_IN = ['heap', 'messages sent', 'performance', 'addresses']
 
 /**
- * Buffers that the test cannot read. The queues of unread bodies: their bytes arrived in messages, and the test
- * searches the messages. The engine's templates of its own objects: they contain no data of the page.
+ * The names of engine objects whose buffers the test cannot read. `QueueEntry` is in the queues of unread bodies. Their
+ * bytes arrived in messages, which the test searches. `WrapperTypeInfo` is the engine's template of its own objects,
+ * and contains no data of the page.
  */
 const ENGINES_OWN = /ReadableByteStreamController::QueueEntry|WrapperTypeInfo/
 
@@ -235,7 +236,7 @@ async function fail(api) {
   return errors.length
 }
 
-/** Uses all functions of the client. This function runs in the page. */
+/** Calls the API in many ways, and stores everything that the page can read. This function runs in the page. */
 async function use(api) {
   globalThis.kept ??= []
   const read = async (response) => kept.push(response, [...response.headers], await response.clone().text())

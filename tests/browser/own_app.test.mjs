@@ -12,7 +12,7 @@ before(async () => {
 })
 after(() => servers.close())
 
-/** Resolves with the provider's redirect for an authorization request of that app with these parameters. */
+/** Resolves with the provider's redirect for an authorization request of the reader's app with these parameters. */
 async function authorization(parameters) {
   const query = new URLSearchParams({
     client_id: OWN_CLIENT_ID,

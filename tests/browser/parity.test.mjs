@@ -1,5 +1,5 @@
-// auth.fetch behaves like fetch. Each row runs in one page with the page's own fetch, which gets the vault's token from
-// the test, and with auth.fetch. The results must be the same.
+// `auth.fetch` behaves like `fetch`. Each entry of `rows` runs twice in one page: with the page's own fetch, to which
+// the test gives the vault's access token, and with `auth.fetch`. Both runs must have the same result.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { signIn, startApp } from '../support/app.mjs'
@@ -96,7 +96,9 @@ function prepare(token) {
 
 const post = (body, more = '') => `{ method: 'POST', body: ${body}, ${more} }`
 
-/** The rows of the comparison. Each has a name, and an expression that runs in the page with `fetch` and the URLs. */
+/**
+ * The rows of the comparison. Each row has a name, and an expression that runs in the page with `fetch` and the URLs.
+ */
 const rows = {
   'GET of JSON': `look(await fetch(api + 'orders'))`,
   'a query is kept, a fragment is not sent': `echo(await fetch(api + 'echo?a=1&a=2&b=%20#part'))`,

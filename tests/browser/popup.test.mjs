@@ -62,7 +62,7 @@ for (const kind of Object.keys(KINDS)) {
       try {
         const { page, popup } = await openPopup(app)
         await popup.waitForSelector('#username')
-        // Because of the policy, the page now sees `popup.closed`, although the user is about to sign in.
+        // Because of the policy, `popup.closed` is now true for the page, although the user is about to sign in.
         await looksClosed(page)
         const closed = popup.waitForEvent('close')
         await giveConsent(popup)

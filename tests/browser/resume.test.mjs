@@ -273,7 +273,7 @@ test('redirect: no attempt after a logout in another tab', time, async () => {
   // Control experiment: after a login, the page may try again to resume.
   await page.evaluate(() => void auth.login())
   await signedIn(page)
-  // The other tab still has the reason for the end of its own session, and must not treat it as a new end.
+  // The other tab still has the reason for the end of its own session, and must not treat this reason as a new end.
   await other.waitForFunction(() => auth.elsewhere)
   await forgetAttempt(page)
   await reload(page, app)

@@ -1,6 +1,6 @@
-// auth.webSocket behaves like WebSocket. Each row runs in one page with the page's own WebSocket, which gets the
-// vault's token from the test, and with auth.webSocket. The results must be the same, and the page must not see the
-// token.
+// `auth.webSocket` behaves like `WebSocket`. Each row of `ROWS` and `SERVED` runs twice in one page: with the page's
+// own WebSocket, to which the test gives the vault's access token, and with `auth.webSocket`. Both runs must have the
+// same result. The page must not see the token that `auth.webSocket` sends.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, signIn, signInByPopup, startApp } from '../support/app.mjs'
@@ -115,8 +115,8 @@ function prepare() {
 }
 
 /**
- * Returns a row's expression, which runs in the page. It sends data with the expression `send`, and resolves with the
- * echo.
+ * Returns the expression of a row of `ROWS`. The expression runs in the page. It opens a socket, runs the code
+ * `before`, sends the value of `send`, and resolves with the events up to the server's echo.
  */
 const echo = (send, before = '') => `(async () => {
   const socket = await opened(make(url))

@@ -57,8 +57,8 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 7200, absolute: 36_000 
 }
 
 /**
- * Makes the provider reject each refresh with a real `invalid_grant`, without the CORS headers that would let a page
- * read it.
+ * Makes the provider reject each refresh with a real `invalid_grant`, without the CORS headers that would let the vault
+ * read the response.
  */
 function refuseHidden() {
   app.provider.settings.areAccountsBlocked = true
@@ -141,7 +141,8 @@ test('control: the same refusal ends the session if readable', time, async () =>
 })
 
 const FALSE_TRIGGERS = {
-  // A response from the browser's cache must not count as a response of the provider.
+  // In these tests the provider's metadata are cacheable. A probe must not take cached metadata for a response of the
+  // provider.
   'a 502 without CORS headers': { status: 502, body: 'Bad gateway', cors: false },
   'a captive portal’s page': { body: '<!doctype html><title>Hotel</title>', cors: false },
 }

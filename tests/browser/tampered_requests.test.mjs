@@ -11,7 +11,7 @@ const time = { timeout: 60_000 }
 const NARROW = 'openid profile offline_access'
 
 let app
-/** The same app, but its vault has its own origin. */
+/** Another app with the same options, except that its vault has its own origin. */
 let framed
 
 before(async () => {
@@ -44,7 +44,8 @@ const openPage = async (path, of = app) => {
 }
 
 /**
- * Starts a login as a malicious script could that connects to the worker itself. Then navigates to a changed URL.
+ * Starts a login like a malicious script that connects to the worker without the package. Then navigates to the login's
+ * URL with these changes.
  *
  * @param {string} [frame] The URL of the vault's frame, if the vault has its own origin. The script then loads the
  *   frame a second time.

@@ -1,6 +1,6 @@
-// Attacks of script in the app's origin. They succeed against a vault on the same origin, but not against a vault on
-// its own origin. Each attack runs against both. Here the app's pages have no policies and the site serves service
-// workers, which are the best conditions for an attacker.
+// These tests run attacks of script in the app's origin. The attacks succeed against a vault on the same origin, but
+// not against a vault on its own origin. Each attack runs against both vaults. Here the app's pages have no policies
+// and the site serves service workers, which are the best conditions for an attacker.
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { after, afterEach, before, test } from 'node:test'
@@ -65,20 +65,24 @@ async function openWith(app, script = () => {}, argument) {
   return app.open('/', context)
 }
 
-test('reading storage: a sealed session is decrypted with the stored key', time, async () => {
-  const found = async (app) => {
-    app.setConfig({ session: { persist: 'sealed' }, scope: 'openid profile offline_access orders' })
-    const page = await openWith(app)
-    await signIn(page)
-    const texts = await page.evaluate(readStorage)
-    return {
-      databases: texts.length > 0,
-      token: texts.join().includes(app.ledger.newest('refresh_token').value),
+test(
+  'reading storage: script decrypts a sealed session only if the vault is on the page’s own origin',
+  time,
+  async () => {
+    const found = async (app) => {
+      app.setConfig({ session: { persist: 'sealed' }, scope: 'openid profile offline_access orders' })
+      const page = await openWith(app)
+      await signIn(page)
+      const texts = await page.evaluate(readStorage)
+      return {
+        databases: texts.length > 0,
+        token: texts.join().includes(app.ledger.newest('refresh_token').value),
+      }
     }
-  }
-  assert.deepEqual(await found(plain), { databases: true, token: true })
-  assert.deepEqual(await found(framed), { databases: false, token: false })
-})
+    assert.deepEqual(await found(plain), { databases: true, token: true })
+    assert.deepEqual(await found(framed), { databases: false, token: false })
+  },
+)
 
 /** Returns everything that script of the page can read from the frame with this URL. This function runs in the page. */
 function reachIntoFrame(address) {
@@ -237,7 +241,7 @@ test('attacker’s silent login: the provider knows no redirect URI of the app�
 })
 
 /**
- * Opens a popup, and resolves with all of its URLs that script of the page can read. It reads until the popup shows a
+ * Opens a popup, and resolves with all of its URLs that script of the page can read. Reads until the popup shows a
  * readable URL or has closed. This function runs in the page.
  */
 function askInPopup(url) {

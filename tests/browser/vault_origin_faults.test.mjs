@@ -1,5 +1,5 @@
-// Failures behind the vault's frame. Pending calls fail with an error, and a failed attempt to connect does not affect
-// other attempts.
+// Tests of failures behind the vault's frame. Pending calls fail with an error, and a failed attempt to connect does
+// not affect other attempts.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'

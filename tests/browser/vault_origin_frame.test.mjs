@@ -467,7 +467,10 @@ test('in a frame, without its policy, the callback page does nothing', time, asy
   }
 })
 
-/** Opens the callback page directly. Resolves with the redirect's URL and the cookies that it set. */
+/**
+ * Opens the callback page directly. Resolves with the page after the redirect, its URL, and the cookies that the
+ * callback page set.
+ */
 async function openCallback(answer, context) {
   const page = await (context ?? (await app.browser.newContext())).newPage()
   await page.goto(`${app.vault.origin}/callback${answer}`)

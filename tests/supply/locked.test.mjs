@@ -42,7 +42,10 @@ test('a control: a crate from elsewhere, or without a digest, is noticed', () =>
   assert.equal(found(checksum), 1)
 })
 
-/** Returns the problem with an entry of package-lock.json, if any. */
+/**
+ * Returns true if an entry of package-lock.json lacks a SHA-512 digest or is not from npm's registry. The entry of the
+ * project itself needs neither.
+ */
 const unpinned = ([path, { integrity, resolved }]) =>
   path !== '' &&
   (!/^sha512-[\w+/]{86}==$/.test(integrity ?? '') ||

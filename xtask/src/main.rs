@@ -53,7 +53,7 @@ enum Command {
     Build,
     /// Serve the demo with its own OpenID provider and API on loopback. Ctrl-C stops it.
     Demo {
-        /// Run the demo in a headless browser instead, and fail at the first step that fails.
+        /// Run the demo in a headless browser instead of serving it, and fail at the first step that fails.
         #[arg(long)]
         check: bool,
         /// Put the vault on an origin of its own.

@@ -10,8 +10,8 @@ use std::path::Path;
 /// The variable that passes the messages' hashes to the core's build.
 pub(crate) const VARIABLE: &str = "STRONGROOM_MESSAGES";
 
-/// The number of printable characters in codes. A code is a control character that has no short escape in JSON,
-/// followed by a printable character.
+/// The number of different printable characters that codes use. A code is a control character that has no short escape
+/// in JSON, followed by a printable character.
 const PRINTABLE: usize = 94;
 const MOST: usize = 6 * PRINTABLE;
 

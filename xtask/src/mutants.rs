@@ -31,7 +31,7 @@ use tests::{Suite, Verdict};
 /// The document with the scores and the accepted survivors.
 const DOCUMENT: &str = "docs/testing.md";
 
-/// The verdicts of the last run.
+/// The file with the verdicts of the last run, below Cargo's target directory.
 const VERDICTS: &str = "mutants/verdicts.txt";
 
 /// The minimum share of mutants that the tests must notice, in percent.

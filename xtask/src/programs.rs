@@ -14,8 +14,8 @@ pub(crate) struct Program {
     pub(crate) names: &'static [&'static str],
     /// The program's locations outside PATH.
     pub(crate) elsewhere: &'static [&'static str],
-    /// Debian's packages for the program. The first package contains the program. The packages that these recommend are
-    /// not installed, because they are for desktops.
+    /// Debian's packages for the program. The first package contains the program. Recommended packages are not
+    /// installed, because they are for desktops.
     pub(crate) packages: &'static [&'static str],
 }
 
@@ -89,7 +89,7 @@ impl Program {
     }
 }
 
-/// Installs Debian's packages if the installation needs no password.
+/// Installs Debian's packages if the installation needs no password. Otherwise fails with instructions.
 fn install(missing: &[&Program], needs: &[Need], otherwise: &str) -> Result<()> {
     let packages = missing
         .iter()
@@ -146,8 +146,8 @@ fn what_to_do(missing: &[&Program], packages: &[&str], needs: &[Need], otherwise
     )
 }
 
-/// Returns true for Debian and systems that are derived from Debian, except Ubuntu: its browser packages only point to
-/// snaps, which may not be installable.
+/// Returns true for Debian and for systems that are derived from Debian, except Ubuntu. Ubuntu's browser packages only
+/// point to snaps, which may not be installable.
 fn has_packages(os_release: &str) -> bool {
     let value = |key: &str| {
         os_release

@@ -63,7 +63,7 @@ pub(crate) fn run(lives: Lives, sessions: Option<u64>, seed: Option<u64>) -> Res
         .run()
 }
 
-/// Runs the simulation once with each broken rule. The simulation must notice each of them.
+/// Runs the simulation once with each broken rule. The simulation must notice each broken rule.
 pub(crate) fn controls() -> Result<()> {
     check_markers()?;
     let copy = target("simulation-broken");
@@ -126,7 +126,8 @@ fn simulation() -> Process {
     cargo().args(["test", "--quiet"]).args(target)
 }
 
-/// Returns the command that runs the simulation of the copy. Both builds share their compiled dependencies.
+/// Returns the command that runs the simulation of the copy. The builds of the package and of the copy share their
+/// compiled dependencies.
 fn broken(copy: &Path) -> Process {
     let manifest = copy.join("Cargo.toml");
     simulation()

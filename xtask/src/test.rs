@@ -65,7 +65,7 @@ pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<(
     Ok(())
 }
 
-/// Names the engines in which no tests ran. Leaving engines out is allowed, but the last line must show it.
+/// Names the engines in which no tests ran. Engines may be left out, but the last line of the output must name them.
 fn but_for(engines: &[Engine]) -> String {
     let left_out = Engine::value_variants()
         .iter()
@@ -178,7 +178,7 @@ fn supply() -> Result<()> {
     supply::what_is_there()
 }
 
-/// Runs the tests of the token handler. npm provides the platforms, but not Redis and a browser.
+/// Runs the tests of the token handler. npm provides the platforms, but neither Redis nor a browser.
 fn edge() -> Result<()> {
     let otherwise = "`cargo xtask test <kind>` runs one of the other kinds";
     let prepare = |process| {

@@ -33,7 +33,7 @@ struct Module {
     name: &'static str,
     /// The name of the glue that loads the module.
     glue: &'static str,
-    /// The label of the earlier module whose glue loads this module, unless it has its own glue.
+    /// The label of the earlier module whose glue loads this module, or `None` if this module has its own glue.
     glue_of: Option<&'static str>,
     /// True if a small download matters more than speed.
     is_small: bool,
@@ -116,8 +116,9 @@ const SMALLEST: [&str; 14] = [
     "--strip-target-features",
 ];
 
-/// An export that is removed. Without it, the glue encodes each string with one call instead of character by character.
-/// Encoding at once takes less code, and is faster for long strings: workerd runs the loop slowly.
+/// An export that is removed. Without this export, the glue encodes each string with one call instead of character by
+/// character. One call takes less code, and is faster for long strings, because workerd runs a loop over the characters
+/// slowly.
 const REALLOC: &str = "__wbindgen_realloc";
 
 /// The number of bytes in a run, by which functions are compared: see `order`. Of the values 3 to 6, this value gives

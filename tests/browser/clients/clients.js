@@ -1,4 +1,4 @@
-// The clients of docs/clients.md, configured as it says. Each has the same three functions for a test.
+// HTTP clients, configured as docs/clients.md says. Each client has the functions `get`, `post` and `explain`.
 import axios from 'axios'
 import ky from 'ky'
 import { createFetch } from 'ofetch'
@@ -16,7 +16,10 @@ const kyWith = (options, baseUrl) => {
   }
 }
 
-/** Each takes the vault's `fetch`, and the URL of the API. `explain` finds the status or the vault's error. */
+/**
+ * Functions that create a client from the vault's `fetch` and the API's URL. The client's `explain` returns the status
+ * or the vault's error of a failed call.
+ */
 export const CLIENTS = {
   axios(fetch, baseURL) {
     const api = axios.create({ baseURL, adapter: 'fetch', env: { fetch } })
@@ -29,7 +32,7 @@ export const CLIENTS = {
 
   ky: (fetch, baseUrl) => kyWith({ fetch, retry }, baseUrl),
 
-  /** A control: it repeats what only a login can solve. */
+  /** A control: this client also repeats calls that cannot succeed before a login. */
   'ky without the option': (fetch, baseUrl) => kyWith({ fetch }, baseUrl),
 
   ofetch(fetch, baseURL) {
@@ -55,7 +58,7 @@ export const CLIENTS = {
   },
 }
 
-/** Creates a client whose calls are counted. */
+/** Creates a client. Its member `calls` counts the calls of the vault's `fetch`. */
 export function createCounted(name, auth, baseUrl) {
   const count = (...args) => {
     counted.calls++

@@ -36,15 +36,15 @@ const KEYS: [&str; 2] = [
     "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8",
 ];
 
-/// Steps of replacing a key while isolates of two deployments run side by side. Each isolate has one of these rings,
-/// and no isolate gets the next ring before all isolates have the current one. A ring is a list of indexes into `KEYS`.
-/// Its first key seals.
+/// The key rings of an isolate while a key is replaced, in order. A ring is a list of indexes into `KEYS`, and its
+/// first key seals. Each isolate has one of these rings, and no isolate gets the next ring before all isolates have the
+/// current ring.
 const RINGS: [&[usize]; 4] = [&[0], &[0, 1], &[1, 0], &[1]];
 
-/// The first step at which an isolate no longer seals with the old key.
+/// The index of the first ring that no longer seals with the old key.
 pub const REPLACED: usize = 2;
 
-/// The last step, at which isolates no longer have the old key.
+/// The index of the last ring, which no longer contains the old key.
 pub const RETIRED: usize = RINGS.len() - 1;
 
 pub type VisitId = usize;
@@ -54,7 +54,7 @@ pub type VisitId = usize;
 pub struct Setup {
     pub isolates: usize,
     pub in_store: bool,
-    /// The grace period in seconds, like the following three times.
+    /// The grace period in seconds. `recheck`, `idle` and `absolute` are in seconds too.
     pub grace: u64,
     pub recheck: u64,
     pub idle: u64,
@@ -188,7 +188,7 @@ pub enum State {
     /// The browser has disconnected, and the handler continues.
     Abandoned,
     Answered,
-    /// The isolate of the request has ended.
+    /// The isolate of the request has ended, or the platform has dropped the request.
     Dead,
 }
 
@@ -250,12 +250,12 @@ impl Given {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Returns true if this response shows a signed-in user.
+    /// Returns true if the handler forwarded an API's response or returned a session.
     pub fn is_served(&self) -> bool {
         self.passed || (self.status == 200 && self.body.starts_with(r#"{"session":{"#))
     }
 
-    /// Returns the reason for which the session ended, if the response has one.
+    /// Returns the reason for which the session ended, if the response contains a reason.
     pub fn ended(&self) -> Option<&str> {
         if let Some((_, rest)) = self.body.split_once("the session has ended: ") {
             return rest.split('"').next();
@@ -327,7 +327,7 @@ pub struct World {
     pub weather: Weather,
     pub watch: Watch,
     pub story: Option<Vec<String>>,
-    /// True if each login is by another user. Events that name a user then concern only one session.
+    /// True if each login is by a different user. An event that names a user then concerns only one session.
     pub is_new_user: bool,
     /// The faults of the next requests to each destination, in order.
     faults: BTreeMap<Site, VecDeque<Option<Fault>>>,
@@ -337,8 +337,8 @@ pub struct World {
     pub coordinator_timeout: u64,
     agenda: BTreeMap<(u64, u64), Todo>,
     entries: u64,
-    /// Requests that wait for another version of an entry in the coordinator. Each has the entry's key and the number
-    /// of its effect.
+    /// Requests that wait for another version of an entry in the coordinator. Each element has the entry's key, the ID
+    /// of the request, and the number of the effect that waits.
     waiting: Vec<(String, VisitId, u32)>,
 }
 
@@ -420,7 +420,7 @@ impl World {
         self.dice.roll(usize::try_from(most).unwrap() + 1) as u64
     }
 
-    /// Returns a duration for an operation without a fault, in milliseconds.
+    /// Returns the duration of an operation that has no fault, in milliseconds.
     fn moment(&mut self) -> u64 {
         if !self.weather.uneven {
             return 1;
@@ -492,7 +492,8 @@ impl World {
         self.watch.open.iter().any(is_open)
     }
 
-    /// Sets the fault of the next request to this destination that has none yet. With `None` that request has no fault.
+    /// Adds an entry to the queue of faults of this destination. Each later request to the destination takes one entry,
+    /// and has no fault if the entry is `None`.
     pub fn fault(&mut self, site: Site, fault: impl Into<Option<Fault>>) {
         self.faults.entry(site).or_default().push_back(fault.into());
     }

@@ -105,7 +105,7 @@ pub const TRUSTED: &[&str] = &[
     "x-sendfile-type",
 ];
 
-/// Credentials. A page may send them to an API, but the token handler removes them.
+/// Headers that contain credentials. A page may send these headers to an API, but the token handler removes them.
 pub const CREDENTIALS: &[&str] = &[
     "x-auth-token",
     "x-authorization",

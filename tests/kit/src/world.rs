@@ -1,9 +1,9 @@
 //! The surroundings of a vault: clocks, entropy, pages, provider, API and store, in virtual time.
 //!
 //! The vault's operations wait in a queue. [`World::answer_all`] completes them in order. A test that needs another
-//! order [holds](World::hold) some kinds back, lets the provider [act](World::act) on a request before its response
-//! arrives, and completes the others one by one. Many invariants are checked at each step, and some when the world is
-//! dropped.
+//! order can [hold back](World::hold) some kinds of operations, let the provider [act](World::act) on a request before
+//! its response arrives, and complete operations one by one. Many invariants are checked at each step, and some when
+//! the world is dropped.
 //!
 //! The world's parts own their state: `workers`, `pages`, `calls`, `jobs` (pending operations), `storage` with its
 //! lock, `clock`, `provider` and `sockets`. `outputs` and `requests` handle the vault's output. `invariants` and
@@ -75,7 +75,7 @@ pub enum Kind {
     Persist,
     Load,
     Lock,
-    /// The message to a vault that another vault has changed the store.
+    /// The message that tells a vault that another vault has changed the store.
     Changed,
     Call,
     /// The handshake without a token that shows whether the worker's policy allows a socket.
@@ -128,12 +128,13 @@ pub struct World {
     pub story: Option<Vec<String>>,
     /// True if the host can make new refresh tokens durable.
     pub persists: bool,
-    /// The documents that a service worker serves if the network fails, by their URLs.
+    /// The documents that a service worker has stored, by URL. If a request for such a document fails, the service
+    /// worker serves the stored document.
     pub service_worker: Option<BTreeMap<String, Outcome>>,
     /// True if the device knows that it is offline when the network fails.
     pub knows_offline: bool,
-    /// True if a read of the store returns the store's content at the time of the request. Otherwise it returns the
-    /// content at the time of the response.
+    /// True if a read of the store returns the store's content at the time of the request. Otherwise the read returns
+    /// the content at the time of the response.
     pub reads_early: bool,
     /// True if hints reach the other vaults automatically.
     pub spreads_hints: bool,

@@ -57,7 +57,7 @@ pub(crate) fn read(path: &str, text: &str) -> Result<Source> {
 }
 
 /// Returns the files of a module that has conditional `path` attributes. If there is only one such attribute, the
-/// module's default file is another of its files.
+/// module's default file is the second file.
 fn files_of_module(parent: &str, item: &syn::ItemMod) -> Vec<String> {
     let (folder, file) = parent.rsplit_once('/').unwrap_or(("", parent));
     let mut files = Vec::new();

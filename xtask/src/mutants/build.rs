@@ -16,7 +16,7 @@ const TESTS: [&str; 6] = [
     "egress", "vectors", "vault", "handler", "isolates", "hostile",
 ];
 
-/// The folders that these tests are built from, or read.
+/// The folders from which these tests are built, or that the tests read.
 const FOLDERS: [&str; 9] = [
     "docs",
     "src",
@@ -29,7 +29,7 @@ const FOLDERS: [&str; 9] = [
     "tests/vectors",
 ];
 
-/// The source of a module that only the copy has. It returns the chosen mutant.
+/// The source of a module that only the copy has. Its function `chosen` returns the number of the chosen mutant.
 const SWITCH: &str = include_str!("switch.rs");
 
 /// Test binaries with mutants.
@@ -52,9 +52,9 @@ enum Outcome {
 #[derive(Default)]
 struct Refused {
     numbers: BTreeSet<usize>,
-    /// Names of `const` functions that the compiler evaluates.
+    /// Names of `const` functions that the compiler evaluates at compile time.
     constant: BTreeSet<String>,
-    /// Mutants of functions that the compiler evaluates, but did not name in its error.
+    /// The numbers of mutants of functions that the compiler evaluates at compile time, but did not name in its error.
     evaluated: BTreeSet<usize>,
 }
 

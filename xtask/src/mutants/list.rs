@@ -50,7 +50,7 @@ impl Mutant {
     }
 }
 
-/// Returns the path of cargo-mutants: from PATH, or installed below `target`.
+/// Returns the path of cargo-mutants, from PATH or below `target`. Installs the tool below `target` if it is missing.
 pub(crate) fn tool() -> Result<PathBuf> {
     let installed = paths::target("tools").join("bin/cargo-mutants");
     let is_it = |path: &PathBuf| {

@@ -13,8 +13,8 @@ struct Settings {
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
-/// Returns the number of the chosen mutant. Each function with mutants calls this at its start, with the number of its
-/// first mutant.
+/// Returns the number of the chosen mutant. Each function with mutants calls `chosen` at its start, with the number of
+/// its own first mutant.
 pub fn chosen(function: usize) -> usize {
     let settings = SETTINGS.get_or_init(read);
     if let Some(trace) = &settings.trace {

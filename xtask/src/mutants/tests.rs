@@ -45,14 +45,14 @@ pub(crate) struct Suite {
     usual: Duration,
 }
 
-/// The largest `usize`, which is the number of no mutant.
+/// The largest `usize`. No mutant has this number.
 const NO_MUTANT: &str = "18446744073709551615";
 
 /// The maximum time for the tests of a mutant in one binary. Without a mutant, each binary needs a few seconds for all
 /// of its tests.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Enough time for any test that ends.
+/// A time limit that only a test without an end exceeds.
 const LONG: Duration = Duration::from_secs(600);
 
 impl Suite {

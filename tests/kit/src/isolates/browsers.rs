@@ -1,4 +1,4 @@
-//! Browsers: users sign in, call, log out and disconnect.
+//! Browsers sign users in, call APIs, log out and disconnect.
 
 use super::{Browser, COOKIE, ORIGIN, Purpose, State, Visit, VisitId, World};
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ impl World {
         id
     }
 
-    /// Lets the browser disconnect before the response.
+    /// Lets the browser disconnect before the response arrives.
     pub fn abandon(&mut self, id: VisitId) {
         if self.visits[id].state != State::Open {
             return;

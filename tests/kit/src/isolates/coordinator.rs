@@ -1,4 +1,4 @@
-//! The coordinator: short strings with versions that expire, and an atomic write.
+//! A coordinator in memory. It stores short strings, each with a version and an expiry time, and has an atomic write.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,8 @@ impl Coordinator {
         self.read(now, key).map(|entry| entry.version)
     }
 
-    /// Writes a string and returns its new version. If the current version is not the expected one, nothing is written.
+    /// Writes a string and returns its new version. If the key's current version is not `version`, writes nothing and
+    /// returns `None`.
     pub fn swap(
         &mut self,
         now: u64,

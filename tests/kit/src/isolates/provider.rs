@@ -17,13 +17,13 @@ pub const CLIENT_ID: &str = "web";
 const REVOKE: &str = "https://id.example.com/revoke";
 const KEYS: &str = "https://id.example.com/jwks";
 
-/// A part of every secret, so that one search finds all of them.
+/// A part of every secret, so that one search finds all secrets.
 pub const SECRET: &str = "s3cr3t";
 
 /// A part of every response that belongs to another user.
 pub const OTHER_USER: &str = r#""for":"somebody else""#;
 
-/// The provider's metadata, as in the configuration.
+/// The provider's metadata, which the configuration of each isolate contains.
 pub const METADATA: &str = r#"{
     "issuer": "https://id.example.com",
     "authorization_endpoint": "https://id.example.com/authorize",
@@ -40,7 +40,7 @@ pub const METADATA: &str = r#"{
 const KEY_SET: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":"one",
     "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}]}"#;
 
-/// Purposes of a request.
+/// Purposes of a request to the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
     Keys,
@@ -56,7 +56,7 @@ pub enum Rotation {
     Fresh,
     /// The token was consumed within the leeway, so the provider returns its successor again.
     Forgiven,
-    /// The token was consumed before the leeway, so the provider revokes the whole family.
+    /// The token was consumed longer ago than the leeway, so the provider revokes the whole family.
     Reused,
     /// The family was already revoked.
     Refused,
@@ -67,7 +67,7 @@ pub struct Family {
     pub subject: String,
     pub login_at: u64,
     nonce: String,
-    /// The time at which each refresh token was consumed.
+    /// The time at which each refresh token was consumed, by the token's position in the family.
     consumed: Vec<Option<u64>>,
     pub is_revoked: bool,
 }
@@ -135,7 +135,7 @@ impl Provider {
         self.families[family].consumed[place].is_some()
     }
 
-    /// Performs a request.
+    /// Handles a request. Returns the response and, for a refresh, the outcome.
     pub fn act(&mut self, now: u64, request: &HttpRequest) -> (HttpReply, Option<Rotation>) {
         match Self::endpoint_of(request) {
             Endpoint::Keys => (json(200, KEY_SET), None),
@@ -266,7 +266,7 @@ fn sign(claims: &str) -> String {
     [input, signature].join(".")
 }
 
-/// Returns the substitute for a signature.
+/// Returns the bytes that this provider uses as the signature of `input`.
 pub fn signature_of(input: &str) -> Vec<u8> {
     let hash = pkce::sha256(input.as_bytes());
     [hash, hash].concat()

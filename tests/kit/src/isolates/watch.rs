@@ -16,14 +16,14 @@ use super::invariants::Invariant;
 use super::provider::{OTHER_USER, Provider, Rotation, SECRET};
 use super::{About, Purpose, Setup, State, VisitId, World};
 
-/// Largest difference between two clocks in milliseconds.
+/// Largest difference between the clocks of two isolates, in milliseconds.
 pub const SKEW: u64 = 2500;
 
 /// The first characters of every ID token.
 const ID_TOKEN: &str = "eyJhbGciOiJFUzI1NiIs";
 
-/// Longest time in milliseconds from sending a code until the provider receives it. A session starts when its code is
-/// sent.
+/// Longest time in milliseconds from sending a code until the provider receives it. The handler counts the age of a
+/// session from the time at which it sends the code.
 const SLOWEST: u64 = 6000;
 
 /// Milliseconds for which the handler sends no further refresh after the provider has rejected one.
@@ -57,7 +57,7 @@ pub struct Account {
     pub family: usize,
     /// The session's record in the coordinator.
     pub record: Option<Record>,
-    /// The time at which the coordinator first received each refresh token, by its position in the family.
+    /// The time at which the coordinator first received each refresh token, by the token's position in the family.
     committed: BTreeMap<usize, u64>,
     /// The time at which a cookie of each generation was first presented.
     presented: BTreeMap<u64, u64>,
@@ -67,7 +67,8 @@ pub struct Account {
     logout: Option<u64>,
     /// The time at which the coordinator first had a record that says that the session has ended.
     over: Option<u64>,
-    /// True if an isolate has reported the end, even if the isolate could not write it to the record.
+    /// True if an isolate has reported the end of the session, even if the isolate could not write the end to the
+    /// record.
     is_said_over: bool,
     /// The request whose intent is in the record.
     intended_by: Option<VisitId>,
@@ -84,7 +85,7 @@ struct Family {
     wanted: Option<u64>,
     /// The number of rejections without a reason, by the request that received them.
     unexplained: BTreeMap<VisitId, u32>,
-    /// The time of the third rejection without a reason.
+    /// The time at which a request received its third rejection without a reason.
     suspected: Option<u64>,
     back_channel: Option<u64>,
     /// The time at which the coordinator's record first contained the provider's rejection.
@@ -108,7 +109,7 @@ struct Exchange {
     until: u64,
 }
 
-/// Reasons why a new refresh token was lost.
+/// Reasons why the provider received a consumed refresh token again although no isolate made a mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loss {
     /// The provider's response was lost.
@@ -119,7 +120,7 @@ pub enum Loss {
     Commit,
     /// The refresh took longer than the lifetime of its intent.
     Slow,
-    /// No successor was lost: a repeated request reached the provider before an earlier one, for which its host no
+    /// No successor was lost: a repeated request reached the provider before an earlier request, for which the host no
     /// longer waited.
     Overtaken,
 }
@@ -152,9 +153,9 @@ pub struct Watch {
     by_token: BTreeMap<String, Session>,
     /// The latest state of each stored session that an isolate has used.
     held: BTreeMap<(usize, u32, String), Session>,
-    /// The time at which isolates last served an active user of a stored session.
+    /// For each isolate and stored session, the time at which the isolate last served an active user.
     seen: BTreeMap<(usize, u32, String), u64>,
-    /// Users for whose session an isolate has reported the end.
+    /// Users of the sessions whose end an isolate has reported.
     told_of: BTreeSet<String>,
     /// Requests whose refresh token was rejected, with the family and position of that token.
     refused: BTreeMap<VisitId, (usize, usize)>,
@@ -365,8 +366,8 @@ impl World {
                 family.rotations.insert(place, rotated);
             }
             Rotation::Forgiven => {
-                // This request repeats the one that consumed the token. Earlier requests that arrive later were
-                // overtaken by it.
+                // This request repeats the request that consumed the token. If an earlier request arrives later, this
+                // request has overtaken it.
                 let family = self.watch.families.entry(i).or_default();
                 if let Some(rotated) = family.rotations.get_mut(&place) {
                     rotated.sent = rotated.sent.max(sent);
@@ -535,7 +536,7 @@ impl World {
         }
     }
 
-    /// Records that an access token is used.
+    /// Checks that the access token that a request forwards has not expired, and records the token's session.
     pub(super) fn forwards(&mut self, id: VisitId, access_token: &str) {
         let until = self.provider.access_until(access_token);
         let latest = until.map(|until| until.saturating_add(self.setup.spread()));
@@ -553,7 +554,7 @@ impl World {
         self.watch.held.insert(key, session.clone());
     }
 
-    /// Records that the coordinator has stored something.
+    /// Records that the coordinator has stored `value`, if the value is the record of a session.
     pub(super) fn wrote(&mut self, id: VisitId, key: &str, value: &str) {
         let now = self.now;
         if !key.starts_with("session.") {
@@ -682,7 +683,8 @@ impl World {
             is_of_it && self.ends(*id, &sid, reason).is_ok()
         });
         let account = self.watch.accounts.get_mut(&sid).unwrap();
-        // A cookie that is idle may be an old copy, so its end says nothing about the session.
+        // An old copy of a cookie may have reached the idle limit while the session continues, so `Idle` does not mean
+        // that the session has ended.
         account.is_said_over |= is_legitimate && reason != EndReason::Idle;
     }
 
@@ -761,7 +763,8 @@ impl World {
             let is_gone = is_lost && self.is_past(account);
             if account.over.is_none() && !account.is_said_over && !is_gone {
                 self.may_end(id, &presented.sid, reason);
-                // A cookie that is idle may be an old copy, so its end says nothing about the session.
+                // An old copy of a cookie may have reached the idle limit while the session continues, so `Idle` does not
+                // mean that the session has ended.
                 let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
                 account.is_said_over = reason != EndReason::Idle;
             }
@@ -769,7 +772,7 @@ impl World {
         }
         let visit = &self.visits[id];
         // At the absolute limit a browser deletes the session's cookie. If a client still sends the cookie, the handler
-        // may no longer have its key.
+        // may no longer have the key that opens the cookie.
         let is_forgotten =
             given.body.contains(r#""login_required""#) || given.body == r#"{"session":null}"#;
         if given.status == 502 || is_forgotten && self.is_past(&self.watch.accounts[&presented.sid])
@@ -808,7 +811,7 @@ impl World {
         });
     }
 
-    /// Returns true if a session is at its absolute limit.
+    /// Returns true if a session may have reached its absolute limit.
     fn is_past(&self, account: &Account) -> bool {
         let began = self.provider.families[account.family].login_at;
         self.now + 2 * SKEW + SLOWEST >= began + self.watch.absolute

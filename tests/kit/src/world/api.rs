@@ -1,4 +1,5 @@
-//! An API that accepts an access token only while the provider considers it valid. The path selects the response.
+//! An API that accepts an access token only while the provider considers the token valid. The path of a request selects
+//! the response.
 
 use strongroom::vault::{ApiRequest, ResponseHead};
 

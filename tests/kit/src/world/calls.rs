@@ -8,11 +8,11 @@ use strongroom::vault::CallId;
 /// The calls of all vaults.
 #[derive(Default)]
 pub(super) struct Calls {
-    /// The request of a page behind each call.
+    /// For each call, the request of the page that led to the call.
     pub(super) requests: BTreeMap<CallId, Request>,
-    /// The URLs that pages requested.
+    /// The URL of each request.
     pub(super) urls: BTreeMap<Request, String>,
-    /// The user of the session at the time of each request.
+    /// For each request, the user of the session that the page knew at the time of the request.
     pub(super) asked_as: BTreeMap<Request, Option<String>>,
     /// The request that the vault is handling now, if the request counts as user activity.
     pub(super) touching: Option<Request>,

@@ -1,4 +1,4 @@
-//! Virtual time: it passes, timers fire, and devices sleep.
+//! Lets virtual time pass, timers fire and devices sleep.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The keys of a host, and the checks of proofs by a server (RFC 9449 section 4.3), with real signatures.
+//! The keys with which a host signs proofs, and a server's checks of proofs (RFC 9449 section 4.3). The signatures are
+//! real.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -77,7 +78,7 @@ pub struct Checker {
     pub nonce: Option<String>,
     /// Proofs received so far, in order.
     pub proofs: Vec<Proof>,
-    /// The `DPoP-Nonce` header, if it differs from the correct nonce.
+    /// The value of the `DPoP-Nonce` header, if the server must send another value than `nonce`.
     pub header: Option<String>,
     /// Largest accepted difference of a proof's `iat` from the server's time, in seconds.
     pub tolerance: Option<u64>,

@@ -61,12 +61,12 @@ invariants! {
 }
 
 /// The shortest leeway of a provider with which one lost response does no harm. Within this time the vault notices the
-/// failure, waits for the first delay, and repeats the request over a slow network.
+/// failure, waits for the first retry delay, and repeats the request over a slow network.
 const ENOUGH_LEEWAY: Millis = Millis::from_secs(5);
 
 /// Facts about tokens that a vault received.
 struct Issued {
-    /// The time of the token request. The vault may use any of these times.
+    /// Estimates of the time of the token request. The vault may use any of them.
     requested: Vec<Instant>,
     lifetime: Millis,
 }
@@ -78,7 +78,7 @@ impl Issued {
     }
 }
 
-/// A session by the specification's rules.
+/// A session, as the oracle tracks it by the rules of the specification.
 #[derive(Clone, Copy)]
 struct Session {
     family: usize,
@@ -111,15 +111,16 @@ enum Reading {
     Nothing,
 }
 
-/// Ends of sessions, and losses on the way.
+/// Numbers of sessions that have ended, by reason and by kind of loss.
 #[derive(Clone, Default)]
 pub struct Ends {
     pub by_reason: BTreeMap<String, u64>,
-    /// The vault did not receive the new refresh token, and the provider has no leeway.
+    /// Sessions that ended because the vault did not receive a new refresh token, and the provider has no leeway.
     pub lost_without_leeway: u64,
-    /// The vault did not receive the new refresh token, and faults or sleep outlasted the provider's leeway.
+    /// Sessions that ended because the vault did not receive a new refresh token, and faults or sleep outlasted the
+    /// provider's leeway.
     pub lost_beyond_leeway: u64,
-    /// A worker was killed before the store had the new refresh token.
+    /// Sessions that ended because a worker was killed before the store had the new refresh token.
     pub lost_with_worker: u64,
 }
 
@@ -136,17 +137,18 @@ enum Loss {
 struct Suspicion {
     family: usize,
     refusals: u32,
-    /// The number of consecutive rejections that CORS hides, and the time at which the provider could first be reached
-    /// after such a rejection.
+    /// The number of consecutive rejections that CORS hides. `hidden_since` is the time at which the provider could be
+    /// reached after the first of these rejections.
     hidden: u32,
     hidden_since: Option<Instant>,
-    /// The last attempt failed without a readable response. It counts as rejected if the next probe reaches the
-    /// provider.
+    /// The last attempt failed without a readable response. This attempt counts as rejected if the next probe reaches
+    /// the provider.
     is_open: bool,
     is_confirmed: bool,
     /// Another vault's refresh may have refuted the suspicion. This vault learns of that refresh from the store.
     may_be_over: bool,
-    /// There were hidden rejections before the provider asked for a nonce. The vault may count them or not.
+    /// The provider rejected the proof, the resource or the scope of a request. The vault may or may not count the
+    /// hidden rejections before that response.
     is_vague: bool,
 }
 
@@ -154,13 +156,14 @@ struct Suspicion {
 #[derive(Default)]
 struct Knowers {
     vaults: BTreeSet<usize>,
-    /// True if every vault that reads the store knows it.
+    /// True if every vault that reads the store knows that the token or code must not be sent again.
     store: bool,
 }
 
 pub struct Watch {
     limits: Limits,
-    /// The oracle's view of persisted sessions. For a vault without persistence, the fields below are used.
+    /// The oracle's view of persisted sessions. For vaults without persistence this is `None`, and `session`, `unseen`,
+    /// `justified` and `must_end` are used instead.
     persisted: Option<PersistedSessions>,
     pub ends: Ends,
     /// Number of sessions that started.
@@ -169,19 +172,20 @@ pub struct Watch {
     tokens: HashMap<(usize, String), Issued>,
     /// Refresh tokens and codes that must not be sent again.
     dead: HashMap<String, Knowers>,
-    /// Consumed refresh tokens whose successor never arrived at the vault.
+    /// Consumed refresh tokens whose successor has not arrived at the vault, with the failures and delays so far.
     lost: HashMap<String, Trouble>,
     /// Lost refresh tokens whose successor was in a worker that ended.
     lost_with_worker: HashSet<String>,
     /// Families whose session was replaced by another login and is no longer needed.
     replaced: HashSet<usize>,
-    /// Families that the provider revoked because a consumed token came again, with the leeway.
+    /// Families that the provider revoked because it received a consumed token again, with the reason why the token was
+    /// sent again.
     reused: HashMap<usize, Loss>,
     /// Tokens that a vault must not use yet, because the store does not have the new refresh token.
     unpersisted: BTreeMap<usize, Vec<String>>,
     /// Sessions of completed logins that no page was told about yet, by family.
     begun: HashMap<usize, Session>,
-    /// The login whose ID token was just found valid.
+    /// The family of the login whose ID token was found valid during the current input.
     adopting: Option<usize>,
     session: Option<Session>,
     /// A session that started while no page was connected.
@@ -190,7 +194,7 @@ pub struct Watch {
     justified: BTreeSet<&'static str>,
     /// The reason for which the session must end during the current input, if any.
     must_end: Option<&'static str>,
-    /// For each vault, a time during which it must send no refresh: the family, the start and the duration.
+    /// For each vault, a period during which the vault must not send a refresh: the family, the start and the duration.
     told_to_wait: BTreeMap<usize, (usize, Instant, Millis)>,
     needs_user: BTreeMap<usize, usize>,
     /// Families for which the provider has ever required the user to sign in. The stored session also records this.
@@ -209,7 +213,7 @@ pub struct Watch {
 /// Reasons for which a vault may be slower than usual.
 #[derive(Clone, Copy, Default)]
 struct Trouble {
-    /// Failed refreshes.
+    /// The number of failed refreshes.
     failures: u32,
     /// The network, the store or the device was slow.
     is_hindered: bool,
@@ -293,7 +297,7 @@ impl Watch {
         }
     }
 
-    /// Counts all issued tokens as consumed, as a control.
+    /// Counts these secrets as consumed, so that a control experiment can check that the oracle notices their use.
     pub fn count_as_dead<'a>(&mut self, secrets: impl Iterator<Item = &'a str>) {
         for secret in secrets {
             self.dead.entry(secret.to_owned()).or_default().store = true;
@@ -360,8 +364,8 @@ impl Watch {
             // The session may end in this vault and come back through the store without a message to a page.
             let known = self.suspicions.get_mut(&vault);
             known.into_iter().for_each(|known| known.may_be_over = true);
-            // The session ends in this vault at the idle limit, and continues if another vault later stores activity.
-            // That vault may not know that the provider required the user.
+            // The session ends in this vault at the idle limit, and comes back if another vault later stores activity.
+            // After that, this vault may no longer know that the provider required the user.
             self.needs_user
                 .retain(|who, family| *who != vault || !persisted.may_be_idle(vault, *family, now));
         }
@@ -595,7 +599,7 @@ impl Watch {
         known.is_some() && known != family && known == self.family_in(vault)
     }
 
-    /// Decides if CORS hides a rejection behind this failed refresh.
+    /// Updates the suspicion after a failed refresh: CORS may hide a rejection, or the rejection may have no reason.
     fn suspect(&mut self, family: usize, outcome: &Outcome, vault: usize) {
         if self.is_of_former_session(vault, Some(family)) {
             return;
@@ -613,8 +617,8 @@ impl Watch {
             return;
         }
         known.hidden = 0;
-        // The vault sends the request again, and only the second attempt counts. Hidden rejections before the first
-        // attempt may count or not.
+        // After an error about the proof, the vault sends the request again, and only the second attempt counts. The
+        // vault may or may not count the hidden rejections before the first attempt.
         let is_about_proof = matches!(
             read(outcome),
             Reading::Refused(code) if matches!(code.as_str(), "use_dpop_nonce" | "invalid_dpop_proof")
@@ -647,7 +651,7 @@ impl Watch {
         known.is_confirmed |= known.hidden >= 5 && span >= Some(Millis::from_secs(120));
     }
 
-    /// Records that a page is told if the user must sign in again.
+    /// Records that a page is told that the user must sign in again, or that this is no longer necessary.
     pub fn told_state(&mut self, vault: usize, needs_user: bool) {
         if needs_user {
             self.told_to_interact.insert(vault);
@@ -677,12 +681,12 @@ impl Watch {
         });
     }
 
-    /// Returns true if the provider required the user of this family.
+    /// Returns true if the provider has required the user of this family to sign in.
     pub fn has_asked_for_user(&self, family: usize) -> bool {
         self.asked_for_user.contains(&family)
     }
 
-    /// Records that the response to a refresh was readable, which ends a row of hidden rejections.
+    /// Records that the response to a refresh was readable, which ends a series of hidden rejections.
     fn answered_readably(&mut self, vault: usize) {
         if let Some(known) = self.suspicions.get_mut(&vault) {
             (known.hidden, known.is_open) = (0, false);
@@ -737,7 +741,7 @@ impl Watch {
         persisted.writes(vault, state, family, now, token);
     }
 
-    /// Records that a vault's write has succeeded or failed. The vault may not know yet.
+    /// Records that a vault's write has succeeded or failed. The vault may not know the result yet.
     pub fn written(&mut self, vault: usize, state: &str, works: bool) {
         if works && state.contains("\"refresh_token\"") {
             // Every vault that reads this state knows that the earlier refresh tokens are consumed.
@@ -786,7 +790,7 @@ impl Watch {
         }
     }
 
-    /// Records that a vault's write has succeeded or failed.
+    /// Records that a vault's write has ended. Reads that the vault requested before may be outdated.
     pub fn wrote(&mut self, vault: usize, last_job: JobId) {
         if let Some(persisted) = &mut self.persisted {
             persisted.wrote(vault, last_job);
@@ -1017,7 +1021,7 @@ impl Watch {
         self.lost.insert(sent.to_owned(), trouble);
     }
 
-    /// Records that a consumed refresh token came again, and its family is revoked.
+    /// Records that the provider received a consumed refresh token again and revoked the token's family.
     pub fn reused(&mut self, sent: &str, family: usize, leeway: Millis) {
         let Some(&trouble) = self.lost.get(sent) else {
             Invariant::NeedlessReuse.is_broken(format!("family {family}"));
@@ -1084,7 +1088,8 @@ fn is_unexplained(outcome: &Outcome) -> bool {
         }
 }
 
-/// Returns true if the error concerns only the resource or scope of this request.
+/// Returns true if an error in the response to a request for a resource concerns only the resource or the scope, and
+/// not the session.
 pub fn is_refusal_of_target(outcome: &Outcome) -> bool {
     let of_session = [
         "invalid_grant",

@@ -72,7 +72,8 @@ pub(super) enum Task {
         signature: Vec<u8>,
     },
     Persist(OpId, Option<Secret>, Option<dpop::Named>),
-    /// A read of the store. If the store was already read, it has the result and the oracle's view of the record.
+    /// A read of the store. If the store was already read, the task contains the result and the oracle's view of the
+    /// record.
     Load(OpId, Option<(Loaded, Option<Record>)>),
     Lock(OpId),
     Changed,
@@ -556,7 +557,8 @@ impl World {
         }
     }
 
-    /// Lets a service worker store the provider's responses to GET requests, and serve them when the network fails.
+    /// Lets a service worker store the provider's metadata and key sets, and serve a stored document if a request for
+    /// the document has any other outcome.
     pub(super) fn ask_service_worker(&mut self, i: usize) {
         let job = &mut self.jobs.pending[i];
         if let (Some(cache), Task::Send(_, request, _)) = (&mut self.service_worker, &job.task)

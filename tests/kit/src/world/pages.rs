@@ -63,7 +63,7 @@ impl World {
         port
     }
 
-    /// Connects a page to this vault. The page was loaded at this time.
+    /// Connects a page to this vault. The page sends `hello` with the time at which the page was loaded.
     pub fn open_loaded_at(&mut self, loaded: u64, vault: usize) -> PortId {
         let port = self.connect();
         self.pages.homes.insert(port, vault);
@@ -112,7 +112,7 @@ impl World {
         call
     }
 
-    /// Sends a request. `members` are the JSON members of its message without `id`.
+    /// Sends a request. `members` are the JSON members of the request's message without `id`.
     pub fn ask(&mut self, port: PortId, members: &str) -> Request {
         self.ask_with_body(port, members, Body::Replayable)
     }
@@ -297,7 +297,8 @@ impl World {
         self.pages.closed.contains(&port)
     }
 
-    /// Returns the latest information of a page about a session in another vault.
+    /// Returns the `elsewhere` member of the last message to a page about its session. It is true if another vault has
+    /// a session.
     pub fn elsewhere(&self, port: PortId) -> Option<bool> {
         self.last_session_message(port)?.get("elsewhere")?.as_bool()
     }

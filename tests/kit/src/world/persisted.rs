@@ -303,7 +303,8 @@ impl PersistedSessions {
             .idle_since
             .map_or(Millis::ZERO, |since| passed_on_both(&since, now));
         seen.ticks += u32::from(is_tick);
-        // A few ticks are allowed in any case, because the vault may have been frozen while the responses arrived.
+        // A few ticks are allowed in any case, because the vault may have been frozen while the store's responses
+        // arrived.
         let has_time = seen.ticks < 4 || waits < LOOKS_WITHIN && seen.ticks < 200;
         Invariant::Limits.holds_if(has_time, || {
             format!("the session is idle, and continues {} ms later", waits.0)
@@ -326,11 +327,11 @@ impl PersistedSessions {
         let idle = self.limits.idle;
         let seen = self.seen(vault);
         if let Some(holding) = seen.told.and_then(|family| seen.holdings.get_mut(&family)) {
-            // At the idle limit, activity counts only if another vault has stored later activity.
+            // At the idle limit, this activity counts only if the store has activity that keeps the session alive.
             let may_be_idle = holding.active.longest(now) >= idle;
             let is_in_doubt = may_be_idle || seen.is_in_doubt;
             seen.touched_in_doubt = is_in_doubt.then_some(*now);
-            // The doubt continues if the clock is set back, and the activity may then count or not.
+            // The doubt continues if the clock is set back. The vault may then count the activity or ignore it.
             if is_in_doubt {
                 holding.active.or(*now);
             } else {
@@ -488,7 +489,7 @@ impl PersistedSessions {
         }) = reading
         {
             is_old = seen.is_old(job, &record);
-            // A vault that reads the store under the lock waits for that read.
+            // A vault that holds the lock uses only the read that it made for the lock.
             is_unused = seen.holds_lock && seen.read != Some(job);
             if let (Taken::Absent, Some(family)) = (taken, record.family) {
                 seen.hears(&record, family, &at, now);
@@ -511,7 +512,7 @@ impl PersistedSessions {
         {
             seen.idle_since = None;
             if let Some(touched) = seen.touched_in_doubt {
-                // The vault may count the activity from its own time, or from now.
+                // The vault may count the activity from the time at which it happened, or from now.
                 holding.active.or(*now);
                 holding.touches.push(touched);
             }
@@ -548,7 +549,8 @@ impl PersistedSessions {
         (seen.locked_at, seen.read, seen.holds_lock) = (last_job, read, true);
     }
 
-    /// Records that a write of this vault has succeeded or failed. A read requested before that may be outdated.
+    /// Records that a write of this vault has succeeded or failed. A read that was requested before the write ended may
+    /// be outdated.
     pub fn wrote(&mut self, vault: usize, last_job: JobId) {
         self.seen(vault).locked_at = last_job;
     }
@@ -757,12 +759,12 @@ impl Seen {
             known.active.or(certain);
         }
         for possible in [at(record.possible.0), at(record.possible.1)] {
-            // This activity is no earlier than the earliest that the vault may know, so the vault may use it.
+            // `possible` is not before the earliest activity that the vault may know, so the vault may use `possible`.
             if may_be_new || possible.passed(now) <= longest {
                 known.active.or(possible);
             }
-            // `possible` is later by one clock and earlier by the other. The vault may keep either activity, so other
-            // vaults are not certain to learn of the vault's own.
+            // `possible` is later than `touch` by one clock and earlier by the other clock. The vault may keep either
+            // activity, so other vaults may never learn of `touch`.
             let is_replaced = |touch: &Instant| {
                 possible.passed(now) <= touch.passed(now) && clock_was_set(touch, &possible)
             };

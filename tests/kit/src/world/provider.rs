@@ -161,7 +161,8 @@ pub struct Provider {
     pub scope: Option<&'static str>,
     /// True if CORS exposes the `Date` header.
     pub tells_time: bool,
-    /// Errors of the `Date` header in milliseconds, by endpoint. Other responses have the correct date, or no date.
+    /// Errors of the `Date` header in milliseconds, by endpoint. Responses of other endpoints have the correct date if
+    /// `tells_time` is true, and otherwise no date.
     pub dates_off: BTreeMap<Endpoint, i64>,
     /// The `name` claim of ID tokens.
     pub name: Option<&'static str>,
@@ -174,17 +175,17 @@ pub struct Provider {
     pub signing_key: usize,
     /// The keys in the key set.
     pub published_keys: Vec<usize>,
-    /// Number of times that a consumed refresh token was received after the leeway.
+    /// Number of families that were revoked because a consumed refresh token was received after the leeway.
     pub reuses: u32,
     /// The DPoP requirements (RFC 9449).
     pub dpop: Checker,
     /// True for a provider without DPoP, which issues Bearer tokens for any request.
     pub ignores_dpop: bool,
-    /// The known resources (RFC 8707).
+    /// The resources that the provider knows (RFC 8707).
     pub resources: Vec<&'static str>,
     /// The parameters `resource`, `audience` and `scope` of each refresh request.
     pub asked_for: Vec<[Option<String>; 3]>,
-    /// All secrets issued so far.
+    /// Issued secrets that the witness does not know yet.
     pub issued: Vec<String>,
     faults: HashMap<Endpoint, VecDeque<Fault>>,
     outages: HashMap<Endpoint, Fault>,
@@ -262,7 +263,7 @@ impl Provider {
         self.outages.insert(endpoint, fault);
     }
 
-    /// Removes the faults of `endpoint`.
+    /// Ends the outage of `endpoint`.
     pub fn repair_one(&mut self, endpoint: Endpoint) {
         self.outages.remove(&endpoint);
     }
@@ -299,7 +300,7 @@ impl Provider {
     }
 
     /// Returns true if an API accepts this access token. The token must not be expired or revoked, and must be the
-    /// newest of its family.
+    /// newest token of its family for its resource.
     pub fn accepts(&self, access_token: &str, now: u64) -> bool {
         self.access_tokens
             .get(access_token)
@@ -355,7 +356,7 @@ impl Provider {
         families.clone().count() > 0 && families.all(|family| family.is_revoked)
     }
 
-    /// Returns the family of a refresh token, or of a code that was redeemed.
+    /// Returns the family of a refresh token, or of a redeemed code or device code.
     pub fn family_of(&self, secret: &str) -> Option<usize> {
         self.family_of.get(secret).copied()
     }

@@ -31,14 +31,14 @@ impl World {
         });
     }
 
-    /// Signs a proof, as the host does. No other code may see this proof.
+    /// Signs a proof, as the host does. The witness then checks that no page receives the proof.
     pub(super) fn sign(&mut self, proof: Option<&UnsignedProof>) -> Option<String> {
         let proof = self.keys[self.workers.turn].sign(proof?)?;
         self.witness.secret(&proof);
         Some(proof)
     }
 
-    /// Checks that a socket may carry this token.
+    /// Checks the access token in this text of a socket, if the text contains a token.
     pub(super) fn check_token_in(&mut self, text: &str) {
         if let Some(token) = sockets::token_in(text) {
             let family = self.provider.family_of_access(token);
@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// Returns the refresh tokens that were sent to the token endpoint or revoked, in order.
+    /// Returns the refresh tokens that were sent to this endpoint, in order.
     pub fn refresh_tokens_sent_to(&self, endpoint: Endpoint) -> &[String] {
         self.jobs.sent.get(&endpoint).map_or(&[], Vec::as_slice)
     }

@@ -1,4 +1,4 @@
-//! The state of sockets that the host of a vault has.
+//! The sockets that the hosts of vaults have.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ pub fn protocols(handshake: &Handshake) -> Vec<String> {
         .collect()
 }
 
-/// Returns the access token in a string, if the string contains one unchanged.
+/// Returns the access token in a string, if the token is not encoded.
 pub fn token_in(text: &str) -> Option<&str> {
     let token = &text[text.find("at-")?..];
     let end = token.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');

@@ -9,7 +9,7 @@ use strongroom::Secret;
 pub(super) struct Lock {
     /// Index of the vault that holds the lock.
     pub(super) holder: Option<usize>,
-    /// The grant of the lock, if its frozen vault has not received it yet.
+    /// The job that was granted the lock, if its vault has not been told yet.
     pub(super) granted: Option<JobId>,
 }
 
@@ -39,18 +39,18 @@ impl World {
         }
     }
 
-    /// Returns true if the job waits for the lock, which another vault holds.
+    /// Returns true if the job waits for the lock while another holder has the lock.
     pub(super) fn is_locked_out(&self, job: &Job) -> bool {
         job.kind == Kind::Lock && self.lock.holder.is_some() && self.lock.granted != Some(job.id)
     }
 
-    /// Returns true if the job with this ID waits for the lock, which another vault holds.
+    /// Returns true if the job with this ID waits for the lock while another holder has the lock.
     pub fn waits_for_lock(&self, id: JobId) -> bool {
         self.place_of(id)
             .is_some_and(|i| self.is_locked_out(&self.jobs.pending[i]))
     }
 
-    /// Reads the record now and delivers it later.
+    /// Lets a pending read return the store's content of this moment, although the vault receives the content later.
     pub fn read_now(&mut self, id: JobId) {
         let (loaded, record) = (self.store.session(), self.watch.stored_record());
         if let Some(i) = self.place_of(id)

@@ -61,7 +61,7 @@ impl Witness {
                 leaks.push(text.to_owned());
             }
         };
-        // Most messages to pages are the same, so each is searched once.
+        // Most messages to pages are repeated, so each distinct message is searched once.
         for text in self.told.iter().collect::<BTreeSet<_>>() {
             let (address, rest) = without_address(text);
             search(&address, &plain);
