@@ -19,6 +19,7 @@ pub mod scope;
 pub mod token_endpoint;
 #[cfg_attr(not(feature = "extended"), path = "oauth/www_authenticate_search.rs")]
 pub mod www_authenticate;
-// The smaller module has this search in place of `www_authenticate`. Native tests would not reach the search otherwise.
+// A build without the Cargo feature `extended` has this search in place of `www_authenticate`. This declaration lets
+// the tests, which are built with the feature, reach the search.
 #[cfg(all(test, feature = "extended"))]
 pub mod www_authenticate_search;

@@ -77,8 +77,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Creates a session from the response to a code exchange that was sent at `requested`. `sid` identifies the
-    /// session among vaults that share a store.
+    /// Creates a session from the tokens of a login, which were requested at `requested`. `sid` identifies the session
+    /// among vaults that share a store.
     #[must_use]
     pub fn begin(
         id_token: IdToken,
@@ -293,7 +293,8 @@ impl Session {
         self.id_token_requested
     }
 
-    /// Passes each token with its kind to `see`, for fingerprints.
+    /// Passes the login's access token, the refresh token and the latest ID token to `see`, each with its kind. The
+    /// inspector uses this function to make fingerprints.
     pub fn for_each_token(&self, mut see: impl FnMut(&'static str, &Secret)) {
         see("access_token", &self.tokens.access_token);
         if let Some(refresh_token) = &self.tokens.refresh_token {

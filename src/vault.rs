@@ -1,7 +1,7 @@
 //! The vault: the state machine of one browser worker.
 //!
 //! The host passes each event to [`Vault::handle`] as an [`Input`], always with the time. The host then performs the
-//! tasks that [`Vault::poll`] returns as [`Output`], until it returns no more.
+//! tasks that [`Vault::poll`] returns as [`Output`], until `poll` returns `None`.
 //!
 //! The vault consists of parts, which are the modules below. Each part owns its state, takes the shared `Context`, and
 //! returns an outcome. This file routes outcomes between the parts; the most important sequence is in
@@ -435,7 +435,7 @@ impl Vault {
                     self.logouts.on_revocation(ctx, op, is_revoked);
                 }
             }
-            // The store did not respond in time.
+            // The store did not respond within the time limit.
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
             #[cfg(feature = "extended")]
             Purpose::MakeKey => self.logins.key_made(ctx, &tokens.provider, op, None),
@@ -628,9 +628,9 @@ impl Vault {
 
     // Other vaults.
 
-    /// Handles a sign-out in another vault at the time `at`. Reads the store if it has the end of the session.
-    /// Otherwise ends the session, unless it began after the sign-out: a vault that was suspended receives the hint
-    /// late.
+    /// Handles a sign-out in another vault at the time `at`. `is_stored` is true if the sign-out is or will be written
+    /// to a store. Reads the store if it also has this vault's session. Otherwise ends the session, unless the session
+    /// began after the sign-out, which is possible because a suspended vault receives the hint late.
     fn signed_out_elsewhere(&mut self, at: UnixMillis, is_stored: bool) {
         let Self { ctx, tokens, .. } = self;
         let unstored = (!is_stored).then_some(at);
@@ -655,8 +655,8 @@ impl Vault {
         }
     }
 
-    /// Handles a sign-out in another vault at the time `at`, which could not be written to the store. Ends the session
-    /// if it began before the sign-out.
+    /// Handles the hint that a sign-out in another vault, at the time `at`, could not be written to the store. Ends the
+    /// session if the session began before the sign-out.
     fn not_stored_elsewhere(&mut self, at: UnixMillis) {
         if !self.ctx.keeps() {
             return;

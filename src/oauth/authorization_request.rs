@@ -56,7 +56,7 @@ pub struct LoginParams {
     pub acr_values: Option<String>,
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
-    /// The options that only the larger module has.
+    /// The options that need the Cargo feature `extended`.
     pub extended: ExtendedParams,
 }
 
@@ -79,7 +79,7 @@ pub struct Pending {
     pub is_silent: bool,
     /// Start of the login, in milliseconds since the Unix epoch.
     pub created_at: UnixMillis,
-    /// The state that only the larger module needs.
+    /// The part of the login's state that needs the Cargo feature `extended`.
     pub extended: ExtendedPending,
 }
 
@@ -201,9 +201,9 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
 /// alone. Providers show an error page for other values, or ignore them.
 const PROMPTS: &str = "login consent select_account create";
 
-/// Returns the `prompt` to send. Only `consent: 'always'` in the configuration requests consent; otherwise the provider
-/// decides whether `offline_access` needs consent (OIDC Core 11). If only administrators may consent, `prompt=consent`
-/// would keep every user out.
+/// Returns the `prompt` to send. Unless the page chooses a prompt, this is `consent` if the configuration has
+/// `consent: 'always'`. Otherwise no prompt is sent, and the provider decides whether `offline_access` needs consent
+/// (OIDC Core 11). At a provider where only administrators may consent, `prompt=consent` would keep every user out.
 fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
     let Some(chosen) = chosen else {
         return Ok(config.asks_consent.then(|| "consent".to_owned()));
@@ -308,8 +308,8 @@ impl Pending {
     /// [`Code::LoginExpired`]
     pub fn check_age(&self, now: UnixMillis) -> Result<()> {
         let age = Millis(now.saturating_sub(self.created_at));
-        // A login that starts in the future was stored by another clock. It is refused, because it would expire too
-        // late.
+        // A login that seems to start in the future was stored when the clock showed another time. It is refused,
+        // because it would expire too late.
         if age <= LIFETIME && self.created_at <= now.saturating_add(CLOCK_STEP) {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! Device authorization (RFC 8628): the page shows a code, the user enters it on another device, and the vault polls the
-//! token endpoint for the result.
+//! Device authorization (RFC 8628): the page shows a code, the user enters it on another device, and the vault polls
+//! the token endpoint for the result.
 //!
 //! The `device_code`, with which the token endpoint is polled, stays in the vault. The page gets the `user_code` and
 //! the address.
@@ -21,11 +21,11 @@ const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// Interval between polls in seconds, if the provider does not send one (RFC 8628 3.2).
 const DEFAULT_INTERVAL: u64 = 5;
-/// Longest interval that is used, in seconds.
+/// Longest interval that the provider's response can set, and longest interval after repeated failures, in seconds.
 const LONGEST_INTERVAL: u64 = 60;
 /// Time that `slow_down` adds to the interval (RFC 8628 3.5).
 const SLOW_DOWN: Millis = Millis::from_secs(5);
-/// Longest lifetime of the code that is used, in seconds.
+/// Limit on the codes' lifetime, in seconds. A longer lifetime in the response is reduced to this limit.
 const LONGEST_LIFETIME: u64 = 3600;
 
 /// Longest `device_code`, in bytes.

@@ -1,8 +1,9 @@
 //! Proofs of possession (`DPoP`, RFC 9449): tokens that are valid only together with a private key, which never leaves
 //! the host.
 //!
-//! The host creates an ES256 key pair that cannot be extracted, and passes its [`PublicKey`] to the core. A request
-//! with a token carries a proof: a JWT with the method, URL, time and a hash of the token, signed by the private key.
+//! The host creates an ES256 key pair, whose private key cannot be extracted, and passes the [`PublicKey`] to the core.
+//! A request with a token carries a proof: a JWT with the method, URL, time and a hash of the token, signed by the
+//! private key.
 //! The core writes the proof without its signature ([`UnsignedProof`]); the host signs it when it sends the request.
 
 use crate::prelude::*;
@@ -23,7 +24,7 @@ pub const JTI: usize = 16;
 /// Longest nonce that is accepted from a server, in bytes.
 pub const MAX_NONCE: usize = 1024;
 
-/// Most servers whose nonces are remembered. A configuration has at most 100 API rules.
+/// Largest number of servers whose nonces are remembered. A configuration has at most 100 API rules.
 const MAX_SERVERS: usize = 100;
 
 /// Bytes in a coordinate of a point on P-256.
@@ -149,8 +150,8 @@ impl UnsignedProof {
     }
 }
 
-/// Returns the `htu` claim (RFC 9449 4.2): the URL without query and fragment. The URL parser has normalized letter case,
-/// default port and dot segments. This function normalizes percent-encoding (RFC 3986 6.2.2).
+/// Returns the `htu` claim (RFC 9449 4.2): the URL without query and fragment. The URL parser has normalized letter
+/// case, default port and dot segments. This function normalizes percent-encoding (RFC 3986 6.2.2).
 #[must_use]
 pub fn target_uri(url: &str) -> String {
     let (bare, _) = strings::split_once(url, b'#');
@@ -195,8 +196,8 @@ pub fn nonce_header(header: impl FnOnce(&str) -> Option<String>) -> Option<Nonce
     header("dpop-nonce")
 }
 
-/// The last nonce of each server, by origin (RFC 9449 8 and 9). The provider and the APIs have separate instances,
-/// since the provider and an API may share an origin.
+/// The last nonce of each server, by origin (RFC 9449 8 and 9). The provider's nonces and the APIs' nonces are kept in
+/// separate instances of this type, since the provider and an API may share an origin.
 #[derive(Debug, Default)]
 pub struct Nonces(Vec<(String, String)>);
 

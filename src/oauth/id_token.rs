@@ -1,9 +1,9 @@
 //! ID token validation: signature and claims (OpenID Connect Core 1.0 sections 3.1.3.7, 3.1.3.8 and 12.2, RFC 8725).
 //!
-//! Each of the two steps has a type. [`Unverified`] is a token with a valid header. This type gives the host the input
-//! for the signature check, and does not expose claims. Only [`Unverified::signature_checked`] turns an [`Unverified`]
-//! into an [`IdToken`], after all claims have been checked. An unverified token therefore cannot be used as a verified
-//! one.
+//! A token has another type before its validation than after it. An [`Unverified`] is a token with a valid header. This
+//! type gives the host the input for the signature check, and does not expose claims. Only
+//! [`Unverified::signature_checked`] turns an [`Unverified`] into an [`IdToken`], after all claims have been checked.
+//! An unverified token therefore cannot be used as a verified one.
 
 use crate::base::error::quote;
 use crate::codec::base64url;
@@ -192,8 +192,8 @@ impl Unverified {
 pub struct IdToken(Box<Jwt>);
 
 impl IdToken {
-    /// Restores a token that was verified before it was encrypted. Only this core can have encrypted the stored
-    /// session.
+    /// Restores a token of a stored session. The token was verified before the session was encrypted, and only this
+    /// core can have encrypted the session.
     pub(crate) fn restored(token: &str) -> Option<Self> {
         Jwt::parse(token).ok().map(Self)
     }
@@ -235,8 +235,7 @@ impl fmt::Debug for IdToken {
     }
 }
 
-/// The rules for claims, one method for each. The first error is kept and returned after all rules have run: early
-/// returns would be more code.
+/// The checks of the claims. The first error is kept, and returned after all checks: early returns would be more code.
 struct ClaimsCheck<'a> {
     claims: &'a Object,
     expected: &'a Expected<'a>,
@@ -327,7 +326,8 @@ impl<'a> ClaimsCheck<'a> {
         }
     }
 
-    /// Checks `at_hash` (OpenID Connect Core 1.0 section 3.1.3.8). All algorithms of the smaller module use SHA-256.
+    /// Checks `at_hash` (OpenID Connect Core 1.0 section 3.1.3.8). The hash function is that of the signature
+    /// algorithm.
     fn access_token_hash(&self, algorithm: Algorithm) {
         let Some(at_hash) = self.text("at_hash") else {
             return;

@@ -19,7 +19,7 @@ pub(crate) use algorithms::{NONE_SUPPORTED, NOT_ALLOWED};
 /// Longest key set that is accepted, in bytes.
 pub const MAX_LEN: usize = 256 * 1024;
 
-/// Most keys in a key set, including unusable ones.
+/// Largest number of keys in a key set, including unusable keys.
 pub const MAX_KEYS: usize = 100;
 
 /// Length of RSA moduli in bits. RFC 7518 section 3.3 requires at least 2048; the upper limit bounds the cost.
@@ -85,7 +85,8 @@ impl Jwk {
     /// Returns the key as a JWK in JSON for WebCrypto's `importKey`. The JWK contains only `kty`, `crv` and the public
     /// members.
     ///
-    /// `alg` is left out: the caller passes the algorithm to `importKey`, and browsers disagree on its name for Ed25519.
+    /// The JWK does not contain `alg`: the caller passes the algorithm to `importKey`, and browsers disagree on the
+    /// value of `alg` for Ed25519.
     #[must_use]
     pub fn public_json(&self) -> &str {
         &self.public_json
@@ -185,8 +186,8 @@ impl Jwks {
         Ok(Self { keys })
     }
 
-    /// Selects the key for a token with this `alg` and `kid` (RFC 7515 section 6). For a token without `kid`, exactly one
-    /// key must match `alg`.
+    /// Selects the key for a token with this `alg` and `kid` (RFC 7515 section 6). For a token without `kid`, exactly
+    /// one key must match `alg`.
     ///
     /// # Errors
     /// [`SelectError`] if no key or several keys match.

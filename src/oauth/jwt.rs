@@ -1,9 +1,9 @@
 //! Strict parsing of JSON Web Tokens (RFC 7515, RFC 7519, RFC 8725).
 //!
-//! [`Jwt::parse`] parses the compact serialization of a *signed* token. This function does not check the signature: for
-//! ID tokens, [`crate::oauth::id_token`] checks the signature. [`status`] compares the token's own `exp` and `nbf` with
-//! the time. The result of [`status`] is a hint, and must not be used to decide about trust. Both functions reject the
-//! same malformed tokens, with a reason in [`Malformed`].
+//! [`Jwt::parse`] parses the compact serialization of a *signed* token. This function does not check the signature:
+//! [`crate::oauth::id_token`] says how the signatures of ID tokens are checked. [`status`] compares the token's own
+//! `exp` and `nbf` with the time. The result of [`status`] is a hint, and must not be used to decide about trust. Both
+//! functions reject malformed tokens, with a reason in [`Malformed`].
 
 use crate::Secret;
 use crate::base::strings;
@@ -187,8 +187,8 @@ pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {
     StatusReader::default().status(token.as_bytes(), now_seconds, tolerance_seconds)
 }
 
-/// Returns the [`status`] of a series of tokens without an allocation for each. A header is parsed only if it differs
-/// from the previous one.
+/// A reader that returns the [`status`] of many tokens without an allocation for each. A token's header is parsed only
+/// if it differs from the header of the previous token.
 #[derive(Default)]
 pub struct StatusReader {
     /// The last accepted header, in base64url.
@@ -258,8 +258,8 @@ fn times(payload: &[u8]) -> Result<(u64, Option<u64>), Malformed> {
 }
 
 /// Returns the `NumericDate` claim `name` (RFC 7519 section 2) in seconds since the Unix epoch, if it is present and
-/// valid: digits and at most a fraction, up to [`MAX_SECONDS`]. Fractions are rounded against the token: `nbf` and `iat`
-/// up, all others down.
+/// valid: digits and at most a fraction, up to [`MAX_SECONDS`]. Fractions are rounded against the token: `nbf` and
+/// `iat` up, all others down.
 #[must_use]
 pub fn seconds(claims: &Object, name: &str) -> Option<u64> {
     match claims.get(name)? {

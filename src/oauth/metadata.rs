@@ -143,8 +143,8 @@ impl Metadata {
     }
 
     /// Returns the endpoints that requests of a page must not reach: `jwks_uri` and every member whose name ends in
-    /// `_endpoint`, also in `mtls_endpoint_aliases` (RFC 8705 5). `userinfo_endpoint` is an exception: it is an API that
-    /// accepts access tokens (OpenID Connect Core 1.0 section 5.3), and a rule can allow it.
+    /// `_endpoint`, also in `mtls_endpoint_aliases` (RFC 8705 5). `userinfo_endpoint` is an exception: it is an API
+    /// that accepts access tokens (OpenID Connect Core 1.0 section 5.3), and a rule can allow it.
     #[must_use]
     pub fn endpoints(&self) -> Vec<&str> {
         let mut endpoints: Vec<&str> = vec![&self.jwks_uri];
@@ -163,8 +163,8 @@ pub fn discovery_url(issuer: &str) -> String {
     [base, "/.well-known/openid-configuration"].concat()
 }
 
-/// Returns the URL to try after `url`. An issuer may publish its metadata at [`discovery_url`], or at the URL of RFC
-/// 8414 section 3.1, where the well-known path is inserted before the issuer's path.
+/// Returns the URL to try if there is no metadata at `url`. An issuer may publish its metadata at [`discovery_url`], or
+/// at the URL of RFC 8414 section 3.1, where the well-known path is inserted before the issuer's path.
 #[must_use]
 pub(crate) fn alternative_url(issuer: &str, url: &str) -> String {
     let usual = discovery_url(issuer);
@@ -303,7 +303,8 @@ impl<'a> MetadataReader<'a> {
 
     /// Refuses a provider without `S256`. By RFC 8414 section 2 an absent array means "no PKCE". OpenID Connect
     /// Discovery does not define the member, though, and many providers with PKCE leave it out. If a provider ignores
-    /// PKCE, the `nonce` in the ID token still stops an injected code. Therefore only an array without `S256` is refused.
+    /// PKCE, the `nonce` in the ID token still stops an injected code. Therefore only an array without `S256` is
+    /// refused.
     fn check_pkce(&self) {
         const NAME: &str = "code_challenge_methods_supported";
         let methods = self.strings(NAME);

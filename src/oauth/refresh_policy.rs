@@ -90,8 +90,8 @@ fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
     }
 }
 
-/// Returns the time before expiry at which an access token is refreshed: a tenth of its lifetime, at most 30 seconds. A
-/// request takes time to arrive, and the API's clock may be ahead.
+/// Returns the time before expiry at which an access token is refreshed: a tenth of its lifetime, at most 30 seconds.
+/// This margin is needed because a request takes time to arrive, and the API's clock may be ahead.
 #[must_use]
 pub fn refresh_margin(lifetime: Millis) -> Millis {
     Millis(lifetime.0 / 10).min(Millis::from_secs(30))
@@ -140,7 +140,7 @@ pub struct Schedule {
     refusals: u32,
     /// Number of consecutive opaque failures after which the provider could be reached.
     hidden: u32,
-    /// The time at which the provider could be reached after the first of these failures.
+    /// The time at which the provider could be reached after the first of the failures that `hidden` counts.
     hidden_since: Instant,
     is_suspected: bool,
 }
@@ -180,7 +180,8 @@ impl Schedule {
         self.can_retry_soon = false;
     }
 
-    /// Returns true if the previous attempt failed. A response that was lost may have contained a new refresh token.
+    /// Returns true if the previous attempt failed. In that case, a lost response may have contained a new refresh
+    /// token.
     #[must_use]
     pub const fn has_failed(&self) -> bool {
         self.failures > 0
@@ -213,8 +214,8 @@ impl Schedule {
         };
     }
 
-    /// Brings the next attempt forward, because the device woke up or is online again. The wait that a provider asked for
-    /// is not shortened, and repeated reports of pages do not cause more attempts.
+    /// Brings the next attempt forward, because the device woke up or is online again. The wait that a provider asked
+    /// for is not shortened, and repeated reports of pages do not cause more attempts.
     pub fn retry_soon(&mut self) {
         if self.can_retry_soon {
             self.scheduled = true;
@@ -289,7 +290,8 @@ impl Schedule {
         self.postpone(now, wait.clamp(Millis::from_secs(1), LONGEST_WAIT));
     }
 
-    /// Records a client error: no attempt is scheduled, and a call may start an attempt after a minute.
+    /// Records that the provider rejected the client or its request. No attempt is scheduled, but a call may start an
+    /// attempt after a minute. A suspected session keeps its own interval between attempts.
     pub fn blocked(&mut self, now: &Instant) {
         // control: rejected_client_is_retried
         self.postpone(now, LONGEST_DELAY);

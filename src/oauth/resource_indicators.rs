@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Returns true if the target has no resource, audience or scopes, so that it needs no token besides the login's.
+    /// Returns true if the target has no resource, audience or scopes. The login's access token then suffices.
     #[must_use]
     pub const fn is_default(&self) -> bool {
         self.resource.is_none() && self.audience.is_none() && self.scope.is_none()

@@ -13,13 +13,13 @@ use crate::oauth::scope::is_scope_token;
 
 /// Longest header that is parsed, in bytes.
 pub const MAX_LEN: usize = 8 * 1024;
-/// Most challenges and parameters in a header that is parsed.
+/// Largest number of challenges and parameters in a header that is parsed.
 const MAX_PARTS: usize = 64;
 /// Longest parameter value that is passed on, in bytes.
 const MAX_VALUE: usize = 1024;
 
-/// The authentication schemes with which calls send access tokens. A header with two challenges of the same scheme is
-/// ambiguous.
+/// The authentication schemes with which calls send access tokens. A header with two challenges of one of these schemes
+/// is ambiguous.
 const CALL_SCHEMES: [&str; 2] = ["bearer", "dpop"];
 
 /// The requirement of an API that refused a call.
@@ -38,8 +38,8 @@ pub enum Demand {
 }
 
 impl Demand {
-    /// Returns the options of `login()` that satisfy the demand, as JSON. Without `acr_values` and `max_age` the user must
-    /// authenticate now.
+    /// Returns the options of `login()` that satisfy the demand, as JSON. Without `acr_values` and `max_age` the user
+    /// must authenticate now.
     #[must_use]
     pub fn login(&self) -> String {
         let mut login = Writer::object();
@@ -70,8 +70,8 @@ impl Demand {
 }
 
 /// Returns the demand of a response with this status and `WWW-Authenticate` (RFC 9470 3, RFC 6750 3.1). Several headers
-/// must be joined by commas (RFC 9110 5.3). The first challenge with a demand counts. Returns `None` if one of the
-/// schemes of calls has two challenges, because the header is then ambiguous.
+/// must be joined by commas (RFC 9110 5.3). The first challenge with a demand counts. Returns `None` if the header has
+/// two challenges of a scheme in [`CALL_SCHEMES`], because such a header is ambiguous.
 #[must_use]
 pub fn demand(status: u16, header: &str) -> Option<Demand> {
     let error = match status {
@@ -122,8 +122,8 @@ pub fn has_error(header: &str, error: &str) -> bool {
     }
 }
 
-/// Returns true if this `WWW-Authenticate` is valid and names only schemes of calls. For other schemes, browsers ask
-/// users for a password.
+/// Returns true if this `WWW-Authenticate` is valid and names only schemes in [`CALL_SCHEMES`]. For some other schemes,
+/// browsers ask users for a password.
 #[must_use]
 pub fn has_only_call_schemes(header: &str) -> bool {
     let is_of_call = |challenge: &Challenge| CALL_SCHEMES.contains(&&*challenge.scheme);
@@ -143,7 +143,7 @@ impl Challenge {
         Some(value)
     }
 
-    /// Returns true for a challenge of a call's scheme with this `error`.
+    /// Returns true for a challenge with this `error` whose scheme is in [`CALL_SCHEMES`].
     fn has_error(&self, error: &str) -> bool {
         CALL_SCHEMES.contains(&&*self.scheme) && self.get("error") == Some(error)
     }

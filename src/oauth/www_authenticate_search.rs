@@ -1,4 +1,4 @@
-//! Search of `WWW-Authenticate` in the smaller module for browsers, which has no parser of the header.
+//! Search of `WWW-Authenticate` in a build without the Cargo feature `extended`, which has no parser of the header.
 
 /// Returns true if the header has this `error` (RFC 6750 3.1). A description that mentions the error does not count.
 /// The search compares bytes, because the standard library's search for a string adds 2 KB to the module.

@@ -35,7 +35,7 @@ macro_rules! end_reason_enum {
     };
 }
 
-/// Defines the enum with the reasons that all modules report, and with `$more`, the reasons that only some modules
+/// Defines the enum with the reasons that all builds report, and with `$more`, the reasons that only some builds
 /// report.
 macro_rules! end_reasons {
     ($($more:tt)*) => {

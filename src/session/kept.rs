@@ -63,8 +63,8 @@ pub fn kept_renewed(
     write(session, tokens, latest, requested, generation, config, now)
 }
 
-/// Serializes the session. `generation` is the latest generation, and `issued` is the generation in which the login's
-/// access token was issued.
+/// Serializes the session with these tokens. `generation` is the latest generation, and `issued` is the generation in
+/// which the login's access token was issued.
 pub(super) fn write(
     session: &Session,
     tokens: &TokenSet,

@@ -6,9 +6,9 @@ use crate::config::Config;
 use crate::oauth::scope::scope_tokens;
 use crate::prelude::*;
 
-/// Serializes the part that a page may see: `Session` in `pkg/src/protocol/messages.ts`. If the configuration stores
-/// sessions, `is_kept` is true if this session could be stored. `is_suspected` is true if the provider seems to have
-/// ended the session silently.
+/// Serializes the part that a page may see: `Session` in `pkg/src/protocol/messages.ts`. `is_kept` is `None` if the
+/// configuration does not store sessions, and otherwise true if the store accepts this session. `is_suspected` is true
+/// if the provider seems to have ended the session silently.
 #[must_use]
 pub fn view(
     session: &Session,

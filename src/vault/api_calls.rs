@@ -1,9 +1,9 @@
 //! Requests of pages to APIs. The vault checks each request, sends it with the current access token, and delivers the
 //! response to the page.
 //!
-//! A call waits only if there is no valid access token. After a 401, a call waits for one refresh and is then sent
-//! again, if its body can be sent again. During the refresh, the host holds the response with the 401 back. The page
-//! gets this response if the call cannot be sent again.
+//! A call waits while there is no valid access token. After a 401, a call waits for one refresh and is then sent again,
+//! if its body can be sent again. During the refresh, the host holds the response with the 401 back. The page gets this
+//! response if the call is not sent again.
 //!
 //! - `call_list`: the calls in flight. `socket`: the state of a call that opens a socket.
 
@@ -32,8 +32,8 @@ use crate::vault::tokens::Tokens;
 /// The reason why waiting calls are given up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiters {
-    /// No new token will come for now. Calls that wait for a token fail, unless the current token is still valid. Calls
-    /// that have received a 401 deliver it to the page.
+    /// No new token will come for now. Calls that wait for a token fail, unless the current token is still valid. If a
+    /// call has received a 401, the page gets that response.
     All,
     /// The session is over, so all waiting calls fail.
     SessionEnded,
@@ -139,7 +139,7 @@ impl Calls {
                 self.send_or_wait(ctx, tokens, call);
             }
         }
-        // Calls that still hold a 401 need a refresh of this vault, because no other vault has brought a newer token.
+        // Calls that still hold a 401 need a refresh by this vault, because no other vault has stored a newer token.
         for selector in self.list.held() {
             if !ctx.is_in_doubt() {
                 self.await_refresh_of_held(ctx, tokens, selector);
@@ -147,8 +147,8 @@ impl Calls {
         }
     }
 
-    /// Starts a refresh for calls that have received a 401. If no refresh is possible, the calls deliver the 401 to
-    /// their pages.
+    /// Starts a refresh for calls that have received a 401. If no refresh is possible, their pages get the responses
+    /// with the 401.
     fn await_refresh_of_held(
         &mut self,
         ctx: &mut Context,
@@ -340,7 +340,7 @@ impl Calls {
         true
     }
 
-    /// Gives up all waiting calls, because no new token will come for now.
+    /// Gives up all waiting calls for the reason `waiters`.
     pub(super) fn give_up_all(
         &mut self,
         ctx: &mut Context,

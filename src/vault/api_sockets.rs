@@ -28,8 +28,8 @@ use crate::vault::message::{SocketRequest, message};
 
 /// Largest number of sockets of one page at the same time.
 const MAX_SOCKETS_OF_A_PAGE: usize = 32;
-/// Largest number of URLs that are remembered as allowed. If there are more, the oldest is forgotten, and the next
-/// socket to it needs a probe again.
+/// Largest number of URLs that are remembered as allowed. If there are more, the oldest URL is forgotten, and the next
+/// socket to that URL needs a probe again.
 const MAX_PROBED: usize = 64;
 /// Largest number of sockets of all pages at the same time.
 const MAX_SOCKETS: usize = 128;

@@ -91,7 +91,7 @@ pub(super) enum Purpose {
     /// Reads the store under the lock.
     ReadLocked,
     Write,
-    /// Stores a mark beside the stored session, which shows that the session has ended.
+    /// Stores a mark that a session has ended. The mark is a separate record beside the stored session.
     Mark,
 }
 
@@ -171,7 +171,7 @@ impl Context {
         self.begin_operation(purpose, Some(deadline))
     }
 
-    /// Puts an operation that has ended in flight again, with the same number and a new deadline.
+    /// Lists an operation that has ended as in flight again, with the same number and a new deadline.
     pub(super) fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
         let deadline = Some(self.now.monotonic + self.config.request_timeout);
         self.operations.push(Operation {
@@ -197,7 +197,7 @@ impl Context {
         Some((op, purpose))
     }
 
-    /// Moves the deadline of an operation to `at`, if that is earlier.
+    /// Moves the deadline of an operation to `at`, if `at` is earlier.
     pub(super) fn shorten_deadline(&mut self, op: OpId, at: Millis) {
         if let Some(operation) = self.operations.iter_mut().find(|o| o.op == op) {
             operation.deadline = operation.deadline.map(|deadline| deadline.min(at));
@@ -270,7 +270,8 @@ impl Context {
         }
     }
 
-    /// Posts the message `session` to all pages. It contains the information about the session that pages may have.
+    /// Posts the message `session` to all pages, unless they still wait for the first read of the store. The message
+    /// contains the information about the session that pages may have.
     pub(super) fn broadcast_session(&mut self) {
         if self.is_loading() {
             return;

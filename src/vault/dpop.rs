@@ -2,7 +2,7 @@
 //! request with a token, and the nonces that servers require in proofs.
 //!
 //! The core builds the proof. The host signs the proof and sends it in the request that it was built for. The request
-//! and the unsigned proof are one output, so the core cannot handle a logout, an abort or a limit between them.
+//! and the unsigned proof are one output, so the core cannot handle a logout, an abort or a limit between the two.
 //!
 //! Revocation requests have no proof, because RFC 9449 defines proofs only for token requests and for requests to APIs.
 

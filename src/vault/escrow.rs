@@ -14,8 +14,8 @@ use crate::vault::io::Output;
 /// service worker.
 const PAUSE: Millis = Millis::from_secs(20);
 
-/// The time after the user's last activity during which the key is sent at this interval. After that time the browser
-/// may stop the service worker to save power.
+/// The time after the user's last activity during which the key is sent once in each [`PAUSE`]. After that time the
+/// browser may stop the service worker to save power.
 const PRESENCE: Millis = Millis::from_secs(300);
 
 /// The time at which the key was last sent to the service worker, and the time until which it is sent again.

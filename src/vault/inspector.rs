@@ -23,7 +23,7 @@ use crate::vault::message::message;
 /// The number of hexadecimal digits of a fingerprint.
 const DIGITS: usize = 8;
 
-/// Posts the list of the tokens and pending logins that the vault holds to an inspector.
+/// Posts to an inspector the list of the tokens and pending logins that the vault holds.
 pub(super) fn inspect<'a>(
     ctx: &mut Context,
     pending: impl Iterator<Item = &'a Pending>,

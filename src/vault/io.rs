@@ -456,7 +456,7 @@ pub enum Output {
         /// The reason.
         reason: String,
     },
-    /// Deliver the response that the host holds to the page: first `text`, then the body. For a socket, post `text`,
+    /// Deliver to the page the response that the host holds: first `text`, then the body. For a socket, post `text`,
     /// and then pass messages between the page and the API.
     Deliver {
         /// The call.

@@ -1,5 +1,6 @@
-//! The beginning of a login. The vault fetches the provider's metadata, builds the authorization request and stores the
-//! pending login. Only after these steps, the page gets the URL to navigate to.
+//! The beginning of a login. The vault fetches the provider's metadata, builds the authorization request, and stores
+//! the pending login, which for a popup is only kept in memory. Only after these steps, the page gets the URL to
+//! navigate to.
 
 pub(super) mod callback;
 #[cfg_attr(not(feature = "extended"), path = "basic/device.rs")]

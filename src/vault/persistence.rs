@@ -59,7 +59,7 @@ pub(super) struct Persistence {
     changes: u32,
     changes_when_written: u32,
     failures: u32,
-    /// The time of the next attempt, after the lock was not granted or a write failed.
+    /// The time of the next attempt to change the store, after the lock was not granted or an attempt failed.
     pub(super) retry_at: Option<Millis>,
 }
 
@@ -107,7 +107,8 @@ impl Persistence {
         all.into_iter().flatten().min()
     }
 
-    /// Starts the reads and writes that are due. Returns true if the lock is needed.
+    /// Starts the read that is due, if any. Returns true if a change must be written, for which the vault needs the
+    /// lock.
     pub(super) fn tick(&mut self, ctx: &mut Context) -> bool {
         if self.due(ctx).is_none_or(|at| at > ctx.now.monotonic) {
             return false;
@@ -266,12 +267,13 @@ impl Persistence {
         }
     }
 
-    /// Plans another read of the store after this vault releases the lock.
+    /// Plans another read of the store, which begins when this vault releases the lock.
     pub(super) const fn read_after_unlock(&mut self) {
         self.reads.after_unlock = true;
     }
 
-    /// Reads the store again if it has changed during the read. If the store was unavailable, plans the next attempt.
+    /// Follows a read without the lock. If the store changed during that read, reads the store again. If the store was
+    /// unavailable, plans the next attempt.
     pub(super) fn plan_read(
         &mut self,
         ctx: &mut Context,

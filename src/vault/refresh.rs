@@ -576,8 +576,8 @@ impl Refresh {
     }
 
     /// Forgets the refresh of a session that is over. If a successor has arrived and the session has not adopted it,
-    /// returns the successor, which is to be revoked. If the response is still to come, its successor will be revoked
-    /// when it arrives.
+    /// returns the successor, which is to be revoked. If the response has not arrived yet, the vault will revoke the
+    /// successor in it.
     pub(super) fn end(&mut self, ctx: &mut Context) -> Option<Secret> {
         let stage = core::mem::take(&mut self.stage);
         self.abandon(ctx);

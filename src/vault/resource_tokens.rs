@@ -1,7 +1,7 @@
-//! Separate access tokens for single APIs (RFC 8707). An entry of `apis` in the configuration can request one, and such
-//! an entry is a target. A refresh fetches the token when a call first needs it, and again before it expires. At most
-//! one refresh is in flight, for any of the tokens, because each refresh consumes the session's only refresh token and
-//! returns the next one.
+//! Separate access tokens for single APIs (RFC 8707). An entry of `apis` in the configuration can name a resource, an
+//! audience or scopes, which together are the *target* of such a token. A refresh fetches the token when a call first
+//! needs it, and again before it expires. At most one refresh is in flight, for any of the tokens, because each refresh
+//! consumes the session's only refresh token and returns the next one.
 //!
 //! If the provider refuses to issue such a token, for instance with `invalid_target`, the calls that need the token
 //! fail. The vault does not request this token again for a minute. The session continues.
@@ -35,8 +35,8 @@ pub(super) struct ResourceTokens {
 pub(super) struct TargetRefusal {
     pub(super) selector: TokenSelector,
     pub(super) error: Error,
-    /// True if the provider may no longer accept the refresh token. A refresh for the session's own token will show
-    /// this.
+    /// True if the reason for the refusal may be that the provider no longer accepts the refresh token. In that case, a
+    /// refresh for the session's own access token follows, and its result shows if the session can continue.
     pub(super) may_concern_session: bool,
 }
 
@@ -60,7 +60,7 @@ impl ResourceTokens {
         true
     }
 
-    /// Returns an error if the session has no refresh token, which this access token needs.
+    /// Returns an error if the selected access token has a target, but the session has no refresh token to request it.
     pub(super) fn check_target(session: &Session, selector: TokenSelector) -> Result<()> {
         if selector.is_some() && session.refresh_token().is_none() {
             let message = msg!(

@@ -1,5 +1,5 @@
 //! The end of a session, which is caused by a logout, a limit, the provider or an error. In this vault, the session
-//! ends immediately. In the other vaults that share its store, the session ends as soon as they learn of the end. The
+//! ends immediately. In the other vaults that use the same store, it ends as soon as they learn of the end. The
 //! revocation of the refresh token (RFC 7009) follows and may fail.
 
 pub(super) mod limits;

@@ -59,7 +59,7 @@ impl Pending {
         false
     }
 
-    /// Removes the scopes of a stored login if a page may not request them.
+    /// Removes the scopes of a stored login if a page may not request them. In this build, logins store no scopes.
     pub const fn check_scope(&mut self, _: &Config) {}
 }
 

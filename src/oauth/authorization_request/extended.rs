@@ -1,7 +1,7 @@
 //! The parts of a login that need the Cargo feature `extended`: additional parameters and scopes, the key that tokens
 //! are bound to, step-up demands of APIs, and logins on another device.
 //!
-//! The smaller WebAssembly module is built with `basic.rs` instead of this file.
+//! A build without this feature uses `basic.rs` instead of this file.
 
 use super::{AuthorizationRequest, LoginParams, Pending, checked};
 use crate::Secret;
@@ -177,7 +177,7 @@ fn requested_scope(config: &Config, more: Option<&str>) -> Result<Option<String>
     Ok((scope.len() > config.scope.len()).then_some(scope))
 }
 
-/// Returns the part of the login options that an API may have demanded.
+/// Returns the login options that an API may have demanded, as [`Demand::login`] writes them.
 fn demand(params: &LoginParams) -> Option<String> {
     if let Some(scope) = &params.extended.scope {
         return Some(Demand::Scope(scope.clone()).login());

@@ -1,4 +1,4 @@
-//! All asymmetric signature algorithms of WebCrypto. The smaller module for browsers is built with
+//! All asymmetric signature algorithms of WebCrypto. A build without the Cargo feature `extended` uses
 //! `common_algorithms.rs` instead of this file.
 
 use super::{KeyKind, P256, RSA, all_of};
@@ -9,7 +9,7 @@ use crate::prelude::*;
 pub(crate) const NOT_ALLOWED: &str =
     msg!(", which neither the provider's metadata nor idTokenSignedResponseAlg allows");
 
-/// End of the message about a provider that announces other algorithms only.
+/// End of the message about a provider that announces only algorithms that this build does not support.
 pub(crate) const NONE_SUPPORTED: &str = msg!(
     " contains none of ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512 and EdDSA"
 );
@@ -104,7 +104,7 @@ impl Algorithm {
         }
     }
 
-    /// Returns the parameters of WebCrypto for importing a key and for verifying and signing with it, as JSON.
+    /// Returns, as JSON, the parameters with which WebCrypto imports a key of this algorithm, verifies and signs.
     /// WebCrypto reads only the members that the algorithm needs (Web Cryptography API 20-25).
     #[must_use]
     pub fn webcrypto_parameters(self) -> String {

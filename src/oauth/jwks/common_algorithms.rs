@@ -1,5 +1,5 @@
-//! The three signature algorithms that nearly all providers use. The smaller module for browsers supports only these
-//! algorithms.
+//! The three signature algorithms that nearly all providers use. A build without the Cargo feature `extended` supports
+//! only these algorithms.
 
 use super::{KeyKind, P256, RSA};
 use crate::oauth::pkce;
@@ -10,15 +10,15 @@ pub(crate) const NOT_ALLOWED: &str = msg!(
     ", which is not one of RS256, PS256 and ES256 that the provider announces; if it is RS384, RS512, PS384, PS512, ES384, ES512 or EdDSA, name it in idTokenSignedResponseAlg in the worker's file"
 );
 
-/// End of the message about a provider that announces other algorithms only.
+/// End of the message about a provider that announces only algorithms that this build does not support.
 pub(crate) const NONE_SUPPORTED: &str = msg!(
     " contains none of RS256, PS256 and ES256; name another one in idTokenSignedResponseAlg, for which strongroom_extended_bg.wasm is loaded"
 );
 
 /// A signature algorithm that this crate accepts (RFC 7518 section 3.1, RFC 8037, RFC 9864).
 ///
-/// The larger module for browsers accepts all signature algorithms of WebCrypto except HMAC. All accepted algorithms
-/// are asymmetric: a public client shares no secret with the issuer, so it cannot verify an HMAC.
+/// A build with the Cargo feature `extended` accepts all signature algorithms of WebCrypto except HMAC. All accepted
+/// algorithms are asymmetric: a public client shares no secret with the issuer, so it cannot verify an HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -48,7 +48,7 @@ impl Algorithm {
         pkce::sha256(bytes)
     }
 
-    /// Returns the parameters of WebCrypto for importing a key and for verifying and signing with it, as JSON.
+    /// Returns, as JSON, the parameters with which WebCrypto imports a key of this algorithm, verifies and signs.
     /// WebCrypto reads only the members that the algorithm needs (Web Cryptography API 20-25).
     #[must_use]
     pub fn webcrypto_parameters(self) -> String {

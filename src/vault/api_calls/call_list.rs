@@ -82,7 +82,7 @@ impl Call {
 }
 
 impl CallList {
-    /// Returns an error if the page has too many calls in flight, or already has one with this number.
+    /// Returns an error if too many calls are in flight, or if the page already has a call with this number in flight.
     pub(in crate::vault) fn find_room(&self, (port, id): (PortId, RequestId)) -> Result<()> {
         let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
         if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
@@ -110,7 +110,7 @@ impl CallList {
         for call in &mut self.calls {
             match &mut call.stage {
                 CallStage::Sent { .. } => call.is_detached = true,
-                // The token of the new session differs from the refused token, so the call may be sent with it.
+                // The API refused a token of the old session, so the call may be sent with the new session's token.
                 CallStage::Held { generation, .. } => *generation = 0,
                 _ => {}
             }

@@ -54,8 +54,8 @@ pub(in crate::vault) enum LoginStage {
     },
     /// The user logs in on another device.
     AtDevice(Device),
-    /// A popup is at the provider, and the page that opened it waits. Also a login on another device whose tokens are
-    /// being verified.
+    /// A popup is at the provider, and the page that opened the popup waits. A login on another device is in this stage
+    /// while its tokens are verified.
     AtProvider {
         key: String,
     },

@@ -1,7 +1,7 @@
 //! Reads of the store, with or without the lock.
 //!
-//! A read has two steps. The first step reads the state that was stored last. If this is a session, the second step
-//! looks for a mark that the session has ended, which may be stored beside it (see `tombstone`).
+//! A read has two steps. The first step reads the state that was stored last. If this state is a session, the second
+//! step looks for a mark that the session has ended. Such a mark is a separate record in the store (see `tombstone`).
 
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::prelude::*;
@@ -18,7 +18,7 @@ const READ_LIMIT: Millis = Millis::from_secs(3);
 pub(in crate::vault) enum Stored {
     /// A session that has not ended.
     Session(Box<Session>),
-    /// A session that has ended, but that another vault has stored again after its end.
+    /// A session that has ended, although the store still has it, or has it again.
     Overwritten(Box<Session>),
     /// The session with this identifier has ended.
     Ended(String, EndReason),
@@ -32,7 +32,7 @@ pub(in crate::vault) enum Stored {
 /// A read of the store that is in flight.
 #[derive(Default)]
 pub(in crate::vault) struct Reading {
-    /// The session that the first step has read, during the second step.
+    /// During the second step, this is the session that the first step has read. Otherwise `None`.
     session: Option<Box<Session>>,
 }
 
@@ -71,9 +71,9 @@ pub(in crate::vault) struct UnlockedReads {
     /// True if the store must be read again after this vault releases the lock. Another vault may have written the end
     /// of a session without the lock.
     pub(in crate::vault) after_unlock: bool,
-    /// The time of the next planned read. `failed` is the number of reads that failed because the store was
-    /// unavailable.
+    /// The time of the next planned read.
     pub(in crate::vault) retry_at: Option<Millis>,
+    /// The number of reads that failed because the store was unavailable.
     pub(in crate::vault) failed: u32,
     /// The time after which pages are greeted, that is, told if there is a session, even if another read is needed.
     greet_by: Option<Millis>,
