@@ -15,7 +15,7 @@ pub(super) const KEYS: &str = "keys";
 /// The object store for the records of logins and sessions. The key path is `name`.
 pub(super) const LOGINS: &str = "logins";
 
-/// The most records that are checked for their expiry when a record is stored.
+/// Largest number of records that are checked for their expiry when a record is stored.
 const MAX_RECORDS: u32 = 100;
 
 /// Begins to open the database.

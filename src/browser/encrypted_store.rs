@@ -403,7 +403,8 @@ impl StoreOp {
         Ok((opening.into(), StoreStage::Unsealed))
     }
 
-    /// Remembers the private key for DPoP in a record. Returns true if the record names a key that it does not contain.
+    /// Remembers the private key for DPoP that a record contains. Returns true if the record names a key but does not
+    /// contain it.
     fn lacks_key_pair(&mut self, record: &Record) -> bool {
         match StoredKey::of(record) {
             Ok(key) => {

@@ -51,7 +51,7 @@ pub(super) enum KeySearch {
 }
 
 impl Escrow {
-    /// Returns `None` if the configuration does not put the key in escrow.
+    /// Creates the escrow's state. Returns `None` if the configuration does not put the key in escrow.
     pub(super) fn new(scope: &WorkerScope, is_escrowed: bool) -> Option<Self> {
         if !is_escrowed {
             return None;

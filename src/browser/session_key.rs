@@ -77,9 +77,9 @@ impl SessionKey {
 }
 
 impl SessionKeyStage {
-    /// Continues the search with the result of the last step. A key that is missing in the store is always created; one
-    /// that is missing in escrow is created only if `makes` is true. If two workers create the key at the same time,
-    /// the store keeps the first key.
+    /// Continues the search with the result of the last step. A key that is missing in the store is always created. A
+    /// key that is missing in escrow is created only if `makes` is true. If two workers create the key at the same
+    /// time, the store keeps the first key.
     pub(super) fn advance(
         self,
         context: &mut Context,

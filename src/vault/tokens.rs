@@ -52,7 +52,8 @@ impl Tokens {
         self.start_refresh_of(ctx, TokenSelector::default());
     }
 
-    /// Starts a refresh for the access token that `selector` names, under the same conditions.
+    /// Starts a refresh for the access token that `selector` names, under the conditions of [`Self::start_refresh`],
+    /// and unless the provider has recently refused to issue that token.
     pub(super) fn start_refresh_of(&mut self, ctx: &mut Context, selector: TokenSelector) {
         if self.refresh.choose(ctx, selector) {
             self.begin_refresh(ctx);
@@ -164,7 +165,7 @@ impl Tokens {
 
     // Work under the lock.
 
-    /// Retries the revocations, and starts the reads and writes of the store, that are due.
+    /// Retries the revocations that are due, and starts the reads and writes of the store that are due.
     pub(super) fn tick(&mut self, ctx: &mut Context) {
         self.revocations.retry(ctx);
         if self.persistence.tick(ctx) {

@@ -61,7 +61,7 @@ impl Tokens {
     }
 
     /// Merges only the end of this vault's session. This vault has the lock, so everything else in the store is older
-    /// than its memory.
+    /// than this vault's memory.
     pub(in crate::vault) fn merge_only_end(ctx: &Context, stored: Stored) -> Merged {
         let ours = ctx.session.as_deref().map(Session::sid);
         match stored {
@@ -73,8 +73,8 @@ impl Tokens {
         }
     }
 
-    /// Merges this vault's session with the stored session. If the stored session is already over, its end will be
-    /// written.
+    /// Merges this vault's session with the stored session. If an end that this vault has recorded also ends the stored
+    /// session, that end will be written to the store.
     fn merge_session(&mut self, ctx: &mut Context, mut theirs: Box<Session>) -> Merged {
         ctx.config.rules.extend_forbidden(theirs.take_endpoints());
         if self.is_over(ctx, &theirs) {
@@ -123,7 +123,7 @@ impl Tokens {
     }
 
     /// Merges a stored session that one vault has logged out, and that another vault with the lock has then stored
-    /// again. Its refresh token may differ from the one that was revoked.
+    /// again. The refresh token in the stored session may differ from the one that was revoked.
     fn merge_overwritten(&mut self, ctx: &mut Context, theirs: &Session) -> Merged {
         if self.is_over(ctx, theirs) {
             return Merged::Unchanged;
@@ -146,7 +146,7 @@ impl Tokens {
     }
 
     /// Returns true if an end that this vault has recorded also ends the stored session. Otherwise the stored session
-    /// is newer than the recorded end, which then need not be written.
+    /// continues, and the recorded end is discarded.
     fn is_over(&mut self, ctx: &mut Context, theirs: &Session) -> bool {
         let Some(mut ended) = self.persistence.ended.take() else {
             return false;
