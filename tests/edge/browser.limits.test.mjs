@@ -1,4 +1,4 @@
-// Limits of sessions without activity in the page, and changes of the session while the page is inactive.
+// Tests the limits of sessions without activity in the page, and changes of a session while its page is inactive.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { booted, call } from '../support/app.mjs'

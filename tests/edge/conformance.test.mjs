@@ -24,7 +24,7 @@ const broken = (change) => () => {
   return () => wrong
 }
 
-/** Uses the number of writes as a version. The number starts again after a key has expired. */
+/** Returns methods that use the number of writes as the version. The number starts again after a key has expired. */
 const counting = (right) => {
   const known = new Map()
   return {
@@ -43,7 +43,7 @@ const counting = (right) => {
   }
 }
 
-/** Reads from a replica, which gets each write a moment later. */
+/** Returns methods that read from a replica, which gets each write a moment later. */
 const behind = (right) => {
   const replica = new Map()
   return {

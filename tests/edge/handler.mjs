@@ -207,7 +207,7 @@ export function handlerSuite(platform, coordinator) {
       }
     })
 
-    /** Waits until the access token has expired. The session data contain the time. */
+    /** Waits until the access token has expired. The session data contain the time of the expiry. */
     async function expired(visitor) {
       const { session } = await visitor.session()
       const left = session.accessTokenExpiresAt - Date.now() + 50

@@ -1,4 +1,4 @@
-// Node's HTTP server in front of a fetch-style handler.
+// Tests of `toNodeListener()`, which connects Node's HTTP servers to a fetch-style handler.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, request as open } from 'node:http'

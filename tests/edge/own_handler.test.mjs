@@ -15,7 +15,10 @@ const time = { timeout: 60_000 }
 const ends = []
 let origin, issuer, page
 
-/** Resolves with the text of the guide's file, in which other addresses replace the guide's. */
+/**
+ * Resolves with the text of the guide's file. Each address in the text that is a key of `addresses` is replaced by the
+ * key's value.
+ */
 async function written(addresses) {
   const guide = await readFile(new URL('../../docs/edge.md', import.meta.url), 'utf8')
   let [, script] = /```js\n\/\/ server\.mjs\n(.*?)```/s.exec(guide)

@@ -36,7 +36,10 @@ const names = (text) =>
 const defines = (source, name) =>
   new RegExp(`(fn|struct|enum|class|const|async) ${name}\\b|^    ${name}: MUTATIONS`, 'm').test(source)
 
-/** Returns the names that a document mentions and no source defines. */
+/**
+ * Returns the paths that a document mentions and that do not exist, and the names that a document mentions and no
+ * source defines.
+ */
 const missing = async (text) => {
   const found = []
   for (const path of paths(text)) if (!(await exists(path))) found.push(path)

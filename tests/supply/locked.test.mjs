@@ -17,7 +17,10 @@ const crates = (lock) =>
 /** The crates of this workspace, which have neither a source nor a digest. */
 const OURS = ['strongroom', 'strongroom-fuzz', 'strongroom-test-kit', 'xtask']
 
-/** Returns true for a foreign crate that is not from crates.io or has no digest. */
+/**
+ * Returns true for a crate of this workspace that has a source, and for any other crate that is not from crates.io or
+ * has no digest.
+ */
 const unlocked = ({ name, source, checksum }) => {
   if (OURS.includes(name)) return source !== undefined
   return (
@@ -43,8 +46,8 @@ test('a control: a crate from elsewhere, or without a digest, is noticed', () =>
 })
 
 /**
- * Returns true if an entry of package-lock.json lacks a SHA-512 digest or is not from npm's registry. The entry of the
- * project itself needs neither.
+ * Returns true if an entry of package-lock.json lacks a SHA-512 digest or names a source other than npm's registry. For
+ * the entry of the project itself, which is the empty path, returns false.
  */
 const unpinned = ([path, { integrity, resolved }]) =>
   path !== '' &&

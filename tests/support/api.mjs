@@ -194,7 +194,10 @@ function note(request, response) {
   return entry
 }
 
-/** Verifies a token. Returns its claims, or the error and description of RFC 6750 section 3.1. */
+/**
+ * Returns a function that verifies a token. The function resolves with the token's claims, or with the error and
+ * description of RFC 6750 section 3.1.
+ */
 function createVerifier({ issuer, provider, audience }) {
   let keys
   const accepted = new Map()

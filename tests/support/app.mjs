@@ -49,8 +49,8 @@ export const htmlWith = (script) => `<!doctype html>
 `
 
 /**
- * Returns code that every page of the app runs. It imports the package, and defines functions that describe results to
- * a test.
+ * Returns code that every page of the app runs. The code imports the package, and defines functions that describe
+ * results to a test.
  */
 export const tools = (extendedLifetime) => `
 import { connect, connectFrame, createAuth, StrongroomError } from '/strongroom/index.js'
@@ -111,7 +111,7 @@ import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(withConsent(config))})
 `
 
-/** Returns the scripts of the vault's origin, as in docs/vault-origin.md. */
+/** Returns the script of the vault's frame, as in docs/vault-origin.md. */
 const frameScript = ({ kind, apps, extendedLifetime }) => `
 import { vaultFrame } from '/strongroom/vault-frame.js'
 ${tools(extendedLifetime).match(/const create[^]*?\n}\n/)[0]}

@@ -1,6 +1,6 @@
 /**
- * Pages in Chromium's back-forward cache. If Chromium reloads the page or ends its shared worker, `Again` repeats the
- * test's scene.
+ * Functions for tests of Chromium's back-forward cache. If Chromium has reloaded the page or has ended the page's
+ * shared worker, they throw `Again`, and the test's scene is repeated.
  */
 import assert from 'node:assert/strict'
 import { Again } from './retries.mjs'

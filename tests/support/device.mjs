@@ -122,7 +122,7 @@ export function setClocks(page, ahead) {
 export async function crash(page) {
   const crashed = once(page, 'crash')
   const devtools = await page.context().newCDPSession(page)
-  // A crashed page cannot respond.
+  // A crashed page cannot respond, so the command's error is ignored.
   devtools.send('Page.crash').catch(() => {})
   await crashed
 }

@@ -97,7 +97,10 @@ class Walker {
     this.#cdp = cdp
   }
 
-  /** Retrieves the buffers among `nodes`. A request for a single object makes the engine search its whole heap. */
+  /**
+   * Retrieves the buffers among `nodes`. Buffers are requested together by their prototypes, because each request for a
+   * single object makes the engine search its whole heap.
+   */
   async retrieve(nodes) {
     const byId = new Map(nodes.map((node) => [String(node.id), node]))
     for (const expression of PROTOTYPES) {
@@ -218,7 +221,7 @@ class Walker {
   }
 }
 
-// This function runs in the page.
+// The following functions run in the page.
 
 function member(name) {
   return this[name]

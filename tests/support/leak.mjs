@@ -1,5 +1,5 @@
 /**
- * Searches for secrets in everything that script in a page can read, and in some places that it cannot.
+ * Searches for secrets in everything that script in a page can read, and in some places that script cannot read.
  * tests/browser/leak.test.mjs shows that these functions find a canary in each place.
  */
 import { readHeap } from './heap.mjs'

@@ -161,7 +161,7 @@ export async function startProvider({
       },
       // The ID token contains the user's claims, because the demo does not use the userinfo endpoint.
       conformIdTokenClaims: false,
-      // The clients are on this machine, and oidc-provider's own dispatcher would reject its addresses.
+      // The clients are on this machine, and oidc-provider's own dispatcher would reject this machine's addresses.
       fetch: (url, { dispatcher, ...options }) => fetch(url, options),
       clientBasedCORS: (_ctx, origin) => allowedOrigins.includes(origin),
       enabledJWA: { idTokenSigningAlgValues: algorithms },

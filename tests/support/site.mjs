@@ -61,8 +61,8 @@ export function workerCsp(connectSrc) {
 }
 
 /**
- * Starts a static server, by default at `http://localhost:PORT`. The provider and the API are at `127.0.0.1`. Because
- * this is another host, their cookies are separate from the site's, as in production.
+ * Starts a static server, by default at `http://localhost:PORT`. The provider and the API are at `127.0.0.1`.
+ * `127.0.0.1` is another host than `localhost`, so their cookies are separate from the site's, as in production.
  *
  * Everything in the returned object may be changed while the server runs.
  *
@@ -164,7 +164,7 @@ const NOT_FOUND = {
 }
 
 function refuse(request, pathname, { serviceWorkers }) {
-  // A service worker in front of the vault would see its requests, including the tokens.
+  // A service worker in front of the vault would see the vault's requests, including the tokens.
   if (request.headers['service-worker'] === 'script' && !serviceWorkers.includes(pathname)) {
     return { ...NOT_FOUND, status: 403, body: 'This site has no service worker.\n' }
   }

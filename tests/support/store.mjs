@@ -2,8 +2,8 @@
  * Creates the provider's storage in memory, as an adapter for oidc-provider. The storage outlives the `Provider`
  * object, so a new `Provider` with other signing keys keeps all sessions and tokens.
  *
- * @param {{ leewaySeconds: () => number }} options Returns the time during which a consumed refresh token is accepted
- *   again, so that a client can repeat a request whose response was lost.
+ * @param {{ leewaySeconds: () => number }} options `leewaySeconds` returns the time in seconds during which a consumed
+ *   refresh token is accepted again, so that a client can repeat a request whose response was lost.
  * @returns {(model: string) => object}
  */
 export function createStore({ leewaySeconds }) {

@@ -1,4 +1,6 @@
-/** Tokens bound to a key (RFC 9449) that the engine creates, stores and signs with. */
+/**
+ * Tests of tokens that are bound to a key (RFC 9449). The engine creates and stores the key, and signs proofs with it.
+ */
 import assert from 'node:assert/strict'
 import { decodeProtectedHeader } from 'jose'
 import { booted, call, signIn, signInByRedirect } from '../../support/engines/app.mjs'

@@ -1,6 +1,6 @@
 /**
- * Destinations of tokens: the decisions of the vault's `apis` on URLs that this engine parses, and the policy in the
- * worker's headers.
+ * Tests the destinations to which the vault sends tokens. The vault's `apis` decides on URLs that this engine parses,
+ * and then the policy in the worker's headers decides.
  */
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'

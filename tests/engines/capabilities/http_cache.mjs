@@ -50,7 +50,8 @@ const callAll = (tab, url, inits) =>
   )
 
 /**
- * First a call without a range, and then calls for all ranges of the response, which the cache may have stored by then.
+ * The options of several calls: a call without a range, and then calls for all ranges of its response, which the cache
+ * may have stored by then.
  */
 const IN_PIECES = [
   {},

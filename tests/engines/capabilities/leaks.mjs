@@ -32,7 +32,7 @@ const detector = {
   timeout: 120_000,
 }
 
-/** Uses all functions of the client, and stores all results. This function runs in the page. */
+/** Calls the API in many ways, and stores everything that the page can read. This function runs in the page. */
 async function use(api) {
   globalThis.kept ??= []
   const read = async (response) => kept.push(...[...response.headers].flat(), await response.clone().text())

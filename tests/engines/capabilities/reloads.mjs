@@ -1,4 +1,4 @@
-/** Events that the session of a user with one tab may survive, for each setup of the vault. */
+/** Tests which events a user's session survives, for each setup of the vault. */
 import assert from 'node:assert/strict'
 import { mark } from '../../support/bfcache.mjs'
 import { booted, call, signIn } from '../../support/engines/app.mjs'

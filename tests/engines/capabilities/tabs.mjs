@@ -28,8 +28,8 @@ async function signedInTabs({ visit }, count) {
 }
 
 /**
- * Reasons by engine why a test cannot check that the worker survives: the worker runs in the process of one tab and may
- * end with that tab, and a test cannot find out which tab that is.
+ * The reason, by engine, why a test cannot check that the worker survives the end of a tab. The worker runs in the
+ * process of one tab and may end with that tab, and a test cannot find out in which tab's process it runs.
  */
 const HOSTED = {
   webkit:

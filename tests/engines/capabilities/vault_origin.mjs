@@ -1,4 +1,4 @@
-/** A vault on its own origin, as in docs/vault-origin.md. */
+/** Tests of a vault on its own origin, as in docs/vault-origin.md. */
 import assert from 'node:assert/strict'
 import { booted, call, ended, session, signIn, signInByRedirect } from '../../support/engines/app.mjs'
 

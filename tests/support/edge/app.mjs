@@ -81,7 +81,7 @@ export async function startApp(
     })
     ends.push(running.stop)
     const place = { origin: ORIGIN, urls: running.urls }
-    /** Events that isolates reported to their operators. */
+    /** Resolves with the events that isolates reported to their operators. */
     const told = async () => {
       const all = await Promise.all(running.urls.map(async (url) => (await fetch(`${url}/told`)).json()))
       return all.flat()

@@ -43,9 +43,9 @@ export async function startServer(command, args, { env, cwd }) {
 /**
  * Starts a program that ends with this process.
  *
- * @returns {{ firstLine: Promise<string>, pause(): void, goOn(): void, end(signal: NodeJS.Signals): Promise<{
- *   code: number | null, signal: string | null }>, stop(): Promise<void> }} If the program ends by itself, the promises
- *   reject with its whole output.
+ * @returns {{ firstLine: Promise<string>, pause(): void, goOn(): void, end(signal: NodeJS.Signals): Promise<{ code:
+ *   number | null, signal: string | null }>, stop(): Promise<void> }} If the program ends by itself, the promises
+ *   reject with the program's whole output.
  */
 export function start(command, args, { env, cwd, isReady = () => true }) {
   if (!existsSync(command)) throw new Error(`${command} is not there`)

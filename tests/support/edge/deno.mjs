@@ -12,7 +12,7 @@ const packages = [
   '@deno/win32-arm64/deno.exe',
 ]
 
-/** Starts an isolate for each entry and prints their ports. */
+/** A script that starts each isolate as a worker of the same entry, and prints the ports of all isolates. */
 const MAIN = `
 const port = () => new Promise((resolve, reject) => {
   const worker = new Worker(new URL('./entry.mjs', import.meta.url), { type: 'module' })

@@ -23,7 +23,7 @@ export const edgeRuntime = platform({
     platform: 'neutral',
     format: 'iife',
     conditions: ['edge-light', 'worker', 'import', 'module'],
-    // The test compiles the wasm, because code in this runtime may not do so.
+    // The test compiles the wasm, because code in this runtime may not compile wasm.
     wasmAs: (name) => `export default compiledWasm[${JSON.stringify(name)}]`,
   },
   async serve({ file, wasm, env, isolates }) {

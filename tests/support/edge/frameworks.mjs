@@ -37,7 +37,7 @@ export async function prepare() {
   return (await pack(workplace)).path
 }
 
-/** Copies a fixture and adds the tarball to it. */
+/** Copies a fixture to a project's folder and installs the tarball there. */
 async function project(fixture, name, tarball) {
   const folder = `${workplace}/${name.replaceAll(' ', '-')}`
   await rm(folder, { recursive: true, force: true })

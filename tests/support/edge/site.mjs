@@ -119,13 +119,16 @@ export async function startEdgeSite(
     client.post_logout_redirect_uris = [`${origin}/`]
     await providerServer.changeKeys()
     return {
-      /** The site's files and headers are those of `site`; its origin is the app's. */
+      /**
+       * The server of the pages. Its `origin` is the app's origin, at which browsers reach the pages and the token
+       * handler.
+       */
       site: Object.assign(siteServer, { origin }),
       provider: providerServer,
       ledger,
       api: apiServer,
       store: running.store,
-      /** Events that the handler reported to its operator. */
+      /** Resolves with the events that the handler reported to its operator. */
       told: async () => (await fetch(`${running.urls[0]}/told`)).json(),
       close,
     }

@@ -1,7 +1,8 @@
 import { startRedis, startRedisRest } from './redis.mjs'
 
 /**
- * The store that isolates share: source text for an entry, its environment, and a function that stops it.
+ * The store that isolates share. `imports` is source text for the platform's entry, `env` is the environment of the
+ * entry, and `stop` stops the store.
  *
  * @typedef {object} Store
  * @property {string} imports
@@ -24,7 +25,10 @@ export async function startStore(kind, folder) {
   return { imports, coordinator, env, stop }
 }
 
-/** Resolves with a store on Redis. Its client fails at once during an outage, and does not wait for a connection. */
+/**
+ * Resolves with a store on Redis. The store's client fails immediately during an outage, and does not wait for a
+ * connection.
+ */
 const overRedis = async (imports, client) => {
   const redis = await startRedis()
   return {

@@ -1,6 +1,6 @@
 /**
  * One interface for three browser engines. Tests use only the members that are described here. Each engine's file
- * implements them with the engine's own protocol.
+ * implements these members with the engine's own protocol.
  *
  * @typedef {object} Engine A running browser.
  * @property {string} name `chromium`, `firefox` or `webkit`.

@@ -1,6 +1,6 @@
 /**
- * Everything that script in a page can read, in every engine. A script that runs before all others records the page's
- * messages, console output, errors and addresses, because not every engine reports them to its driver.
+ * Collects everything that script in a page can read, in every engine. A script that runs before all others records the
+ * page's messages, console output, errors and addresses, because not every engine reports them to its driver.
  */
 import { listen } from '../listen.mjs'
 import { readBody } from '../body.mjs'
