@@ -93,8 +93,7 @@ pub struct Config {
     pub rules: EgressPolicy,
     /// The limits on the duration of a session.
     pub limits: Limits,
-    /// True if sessions are kept in a store that all vaults of the origin share. The sessions in this store are
-    /// encrypted.
+    /// True if sessions are stored in encrypted form. Vaults of the same origin, issuer and client share their session.
     pub keeps: bool,
     /// True if a service worker holds the sealing key in escrow.
     pub is_escrowed: bool,

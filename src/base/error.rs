@@ -1,9 +1,9 @@
 //! The error type, and the documented list of stable codes.
 //!
 //! An [`Error`] has a message that says what happened ([`Error::message`]), and advice ([`Code::advice`]). The message
-//! contains the invalid value but never a secret. Programs match on the [`Code`]. A released code is never renamed or
-//! reused. `docs/errors.md` lists all codes, and a test compares it with [`Code::ALL`]. Codes that only
-//! TypeScript uses are left out of the wasm modules.
+//! quotes the invalid value, unless the value may be a secret. Programs match on the [`Code`]. A released code is never
+//! renamed or reused. `docs/errors.md` lists all codes, and a test compares that list with [`Code::ALL`]. The wasm
+//! modules leave out the strings of codes that only TypeScript uses.
 
 use crate::base::messages::ARE_INTERNED;
 use crate::base::{IS_TOKEN_HANDLER, strings};

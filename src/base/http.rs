@@ -1,6 +1,6 @@
 //! Requests to the provider, which the host sends, and their responses.
 //!
-//! Requests to APIs have types of their own (see [`crate::vault`]), and the core never sees their bodies.
+//! Requests to APIs have types of their own (see [`crate::vault`]). The core never sees the bodies of those requests.
 
 use crate::prelude::*;
 

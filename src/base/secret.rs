@@ -1,8 +1,8 @@
 //! Secrets are wiped when dropped, hidden in debug output, and compared in constant time.
 //!
-//! A [`Secret`] holds a value whose bearer can act as the user: access, refresh and ID tokens, the PKCE
+//! A [`Secret`] holds a value that can help an attacker to act as the user: access, refresh and ID tokens, the PKCE
 //! `code_verifier`, `state`, `nonce`, and authorization codes. The value can only be read with [`Secret::expose`], so a
-//! search for that name finds every use.
+//! search for the word `expose` finds every use.
 
 use crate::prelude::*;
 use core::fmt;

@@ -55,7 +55,7 @@ impl Config {
         false
     }
 
-    /// Returns true if pages may inspect events and the state of the vault, but no token or other value.
+    /// Returns true if pages may inspect the vault's events and state, without the values of tokens and other secrets.
     #[must_use]
     pub const fn may_inspect(&self) -> bool {
         false

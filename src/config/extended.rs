@@ -47,7 +47,7 @@ pub(super) const fn is_off(_: &str, _: &Value) -> bool {
 }
 
 /// Returns true for authorization request parameters that only builds with the Cargo feature `extended` set themselves
-/// (RFC 9449 10). Like `PROTOCOL_PARAMS`, the configuration must not contain these parameters.
+/// (RFC 9449 10). `authorizationParams` and `loginParams` must not contain these parameters.
 pub(super) fn is_protocol_param(name: &str) -> bool {
     name == "dpop_jkt"
 }
@@ -63,7 +63,7 @@ pub struct Extended {
     pub(crate) trusted_audiences: Vec<String>,
     /// The options for logins.
     pub(crate) flows: Flows,
-    /// True if pages may inspect events and the state of the vault, but no token or other value.
+    /// True if pages may inspect the vault's events and state, without the values of tokens and other secrets.
     pub(crate) inspect: bool,
     /// True if pages learn the detailed reason when the provider ends a session or requires interaction.
     pub(crate) tells_reasons: bool,
@@ -92,7 +92,7 @@ impl Config {
         self.extended.dpop
     }
 
-    /// Returns true if pages may inspect events and the state of the vault, but no token or other value.
+    /// Returns true if pages may inspect the vault's events and state, without the values of tokens and other secrets.
     #[must_use]
     pub const fn may_inspect(&self) -> bool {
         self.extended.inspect

@@ -23,9 +23,9 @@ use extended::{RequestOptions, RuleOptions, Targets};
 /// The longest URL that is sent, in bytes.
 pub const MAX_URL: usize = 8 * 1024;
 
-/// The most headers that a page may set on a request.
+/// The largest number of headers that a page may set on a request.
 pub const MAX_HEADERS: usize = 100;
-/// The most bytes of all headers of a request together.
+/// The largest total size of these headers, names and values, in bytes.
 pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// A rule that allows requests below a path of an origin, with certain methods.
@@ -51,7 +51,7 @@ pub enum RuleFault {
     NoTrailingSlash,
     /// The path contains an escape or segment that is refused in requests.
     UnusablePath,
-    /// `fetch` refuses to send at least one of the methods.
+    /// There are no methods, one is not in upper case, or one is a method that `fetch` refuses to send.
     Method,
 }
 
@@ -103,7 +103,7 @@ impl Rule {
         &self.url
     }
 
-    /// Returns true if `url` is below the rule's path.
+    /// Returns true if `url` is below the rule's URL.
     #[must_use]
     pub fn covers(&self, url: &Url) -> bool {
         url.is_same_origin(&self.url) && url.path().starts_with(self.url.path())
@@ -183,7 +183,7 @@ impl EgressPolicy {
         &self.forbidden
     }
 
-    /// Adds the URLs that another vault forbids.
+    /// Adds forbidden URLs, normalized, that another vault has stored.
     pub fn extend_forbidden(&mut self, forbidden: Vec<String>) {
         for url in forbidden {
             if !self.forbidden.contains(&url) {
@@ -405,7 +405,8 @@ fn has_ambiguous_path(path: &str) -> bool {
     false
 }
 
-/// Returns the digits of an escape whose percent sign may itself be escaped, several times.
+/// Returns the digits of an escape without the `25` before them. Each `25` shows that the percent sign of the escape is
+/// itself escaped.
 fn revealed(mut digits: &[u8]) -> &[u8] {
     while let [b'2', b'5', hidden @ ..] = digits {
         digits = hidden;

@@ -99,7 +99,8 @@ static GRAPHIC_LINES: Class = [!0 << 33 | 1 << b'\r' | 1 << b'\n', !0 >> 1, 0, 0
 /// The length of the longest token in base64.
 const LONGEST: usize = MAX_TOKEN.div_ceil(3) * 4;
 
-/// The most bytes that are held back: the longest token in base64, in the shortest lines, with the longest line breaks.
+/// The largest number of bytes that are held back. This is the length of the longest token in base64, in the shortest
+/// lines, with the longest line breaks.
 const MOST_HELD: usize = LONGEST + (LONGEST / SHORTEST_LINE + 1) * 4 + SHORTEST_LINE;
 
 impl Guard {
@@ -447,7 +448,7 @@ mod tests {
         forms
     }
 
-    /// The most bytes of a form that may pass before the part that the search recognizes.
+    /// The largest number of bytes of a form that may pass before the part that the search recognizes.
     const BEFORE: usize = 13;
 
     #[test]

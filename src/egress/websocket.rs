@@ -19,7 +19,7 @@ use crate::codec::url::Url;
 /// The placeholder for the token in the first message.
 const PLACEHOLDER: &str = "{token}";
 
-/// The most sub-protocols that a page may request.
+/// The largest number of sub-protocols that a page may request.
 pub const MAX_PROTOCOLS: usize = 16;
 /// The longest name of a sub-protocol, in bytes.
 const MAX_PROTOCOL: usize = 256;

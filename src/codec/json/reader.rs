@@ -7,7 +7,7 @@ use alloc::borrow::Cow;
 /// The deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 32;
 
-/// The most members of an object. The limit exists because each name is compared with all names before it.
+/// The largest number of members of an object. The limit exists because each name is compared with all names before it.
 pub const MAX_MEMBERS: usize = 512;
 
 /// The position and the reason of a syntax error. The error contains no part of the JSON text, which may be secret.
@@ -76,8 +76,7 @@ impl<'a> JsonReader<'a> {
         reader
     }
 
-    /// Returns `value`, the result of the parser's methods. Returns the error if there is one, or if text follows the
-    /// value.
+    /// Returns `value`, the result of parsing. Returns an error if parsing has failed, or if text follows the value.
     pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, JsonError> {
         self.skip_whitespace();
         let reason = match value {

@@ -7,7 +7,7 @@ use crate::codec::json::Value;
 use crate::oauth::scope::is_scope_token;
 use crate::prelude::*;
 
-/// The most names of parameters in the option `loginParams`.
+/// The largest number of names in the option `loginParams`.
 const MAX_PARAMS: usize = 16;
 
 /// The options for logins.

@@ -135,7 +135,7 @@ impl<'a> Options<'a> {
         place(&options)
     }
 
-    /// Returns the string of an optional option, or `default`.
+    /// Returns the string in the option `name`. If the option is missing, returns `default`.
     fn optional_text(&self, name: &str, default: &'a str, why: &str) -> &'a str {
         if self.object.get(name).is_some() {
             self.text(name, why)

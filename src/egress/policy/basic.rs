@@ -48,7 +48,7 @@ impl Allowed {
         false
     }
 
-    /// Returns the access token that the request carries.
+    /// Returns the selector of the access token that the request carries.
     #[must_use]
     pub const fn token_selector(&self) -> TokenSelector {
         TokenSelector

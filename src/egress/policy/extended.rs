@@ -120,7 +120,7 @@ impl Allowed {
         self.options.caches
     }
 
-    /// Returns the access token that the request carries.
+    /// Returns the selector of the access token that the request carries.
     #[must_use]
     pub const fn token_selector(&self) -> TokenSelector {
         self.options.target

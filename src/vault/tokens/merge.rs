@@ -1,6 +1,6 @@
 //! The merge of this vault's session with the content of the store. If both are the same session, the later generation
-//! wins. If they are different sessions, the stored session wins, unless this vault's session is newer and is not
-//! stored yet.
+//! wins. If they are different sessions, the stored session wins, unless this vault's session is not stored yet, and
+//! began later than the stored session or replaced it.
 
 use crate::base::clock::Instant;
 use crate::prelude::*;
@@ -96,7 +96,7 @@ impl Tokens {
                 ctx.trace_generation("refresh_completed");
                 Merged::Renewed
             }
-            // This vault's session began after the stored session, and is not stored yet.
+            // This vault's session is not stored yet. It began after the stored session, or has replaced it.
             Some(ours)
                 if !self.persistence.is_stored
                     && (self.persistence.replaced.as_deref() == Some(theirs.sid())
@@ -132,7 +132,7 @@ impl Tokens {
             Some(ours) if ours.sid() == theirs.sid() => {
                 Merged::Overwritten(*theirs.times.beginning())
             }
-            // This vault's session began after the stored one.
+            // This vault's session is not stored yet, so the logout that the mark records is not its logout.
             Some(_) if !self.persistence.is_stored => Merged::Unchanged,
             Some(_) => Merged::Ended(EndReason::LoggedOut),
             None => {
