@@ -58,7 +58,7 @@ const CALLS: Record<string, Call> = {
   },
 }
 
-/** Returns a form with a repeated name and a file. */
+/** Returns a form that has two fields of one name, and a file. */
 function form(): FormData {
   const data = new FormData()
   data.append('tag', 'urgent')

@@ -47,7 +47,7 @@ export function setUpTimeline(auth: Strongroom): void {
   })
 }
 
-/** Adds a line about an event of the page itself. */
+/** Adds a line to the timeline. */
 export function note(title: string, detail = '', tone: Tone = 'plain', at = Date.now()): void {
   addLine(at, title, detail, tone)
 }

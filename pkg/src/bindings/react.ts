@@ -63,7 +63,7 @@ export interface RequireSessionProps {
   login?: LoginOptions | undefined
 }
 
-/** Shows its children if there is a session. Otherwise it signs the user in by `requireSession()`. */
+/** Shows its children if there is a session. Otherwise the component signs the user in by `requireSession()`. */
 export const RequireSession = ({ children, fallback, pending, login }: RequireSessionProps): ReactNode => {
   const { session, status, requireSession } = useAuth()
   const [mustDecide, setMustDecide] = useState(false)

@@ -51,7 +51,7 @@ export const useAuth = <Claims = DefaultClaims>(): Auth<Claims> => {
   return auth
 }
 
-/** Returns an accessor of the session, or of `null`. */
+/** Returns an accessor whose value is the session, or `null`. */
 export const useSession = <Claims = DefaultClaims>(): Accessor<Session<Claims> | null> => {
   const auth = useAuth<Claims>()
   return () => auth.state.session
@@ -79,7 +79,7 @@ interface ShowProps {
   children: JSX.Element
 }
 
-/** Shows its children if there is a session. Otherwise it signs the user in by `requireSession()`. */
+/** Shows its children if there is a session. Otherwise the component signs the user in by `requireSession()`. */
 export const RequireSession = (props: RequireSessionProps): JSX.Element => {
   const auth = useAuth()
   const session = createMemo(() => auth.state.session)

@@ -49,7 +49,7 @@ export const useAuth = <Claims = DefaultClaims>(): VueAuth<Claims> => {
 /** The part of a route that a guard needs. */
 interface Destination {
   fullPath: string
-  /** The path with the router's base. Vue Router sets this property, but its types do not declare it. */
+  /** The path, beginning with the router's base. Vue Router sets this property, but its types do not declare it. */
   href?: string
 }
 

@@ -26,8 +26,8 @@ export interface TokenHandlerConfig {
     /** The beginning of cookie names, after the prefix. Default `strongroom`. */
     name?: string
     /**
-     * `SameSite` of the session's cookie. Default `lax`. With `strict`, a page of the app forwards the browser after a
-     * login.
+     * `SameSite` of the session's cookie. Default `lax`. With `strict`, a page of the handler forwards the browser
+     * after a login.
      */
     sameSite?: 'lax' | 'strict'
     /**
@@ -38,7 +38,10 @@ export interface TokenHandlerConfig {
   }
   /** The limits and the storage of sessions. */
   session?: {
-    /** The session ends after this many seconds without a request that is not marked as background. Default 1800. */
+    /**
+     * The session ends if the user causes no request for this many seconds. Requests that are marked as background do
+     * not count. Default 1800.
+     */
     idle?: number
     /** The session ends this many seconds after the login. Default 43200. */
     absolute?: number
@@ -112,7 +115,8 @@ export interface TokenHandlerConfig {
   /** Called with each fault: a code of docs/errors.md and a sentence, never a secret. Default: `console.warn`. */
   log?: (fault: { code: string; message: string }) => void
   /**
-   * Called with each session that this isolate has ended, with its user's `sub`. Not called for back-channel logouts.
+   * Called when this isolate has ended a session, with the reason and the `sub` of the session's user. Not called for
+   * back-channel logouts.
    */
   onSessionEnd?: (end: { reason: string; sub: string }) => void
 }

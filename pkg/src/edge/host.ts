@@ -79,8 +79,8 @@ type Event =
   | { t: 'ended'; reason: string; sub: string }
 
 /**
- * Returns true for the steps that occur in every request. If the client disconnects during such a step, its request is
- * dropped.
+ * Returns true for the steps that occur in most requests. Until another step occurs, the handler does not ask the
+ * platform to keep running after a disconnect of the client.
  */
 const isUsual = (t: Step['t']): boolean => t === 'open' || t === 'forward'
 
@@ -295,7 +295,7 @@ export class Host {
 /** Thrown when the core has trapped. The handler responds with 500, and uses another instance for the next request. */
 export class Trap extends Error {}
 
-/** The line of `serializeRequest()` for each header. */
+/** The index of the line for each header in the result of `serializeRequest()`. */
 const LINES = new Map([
   ['x-strongroom', 5],
   ['origin', 6],

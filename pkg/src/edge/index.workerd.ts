@@ -7,5 +7,5 @@ import { handlerFactory } from './handler.js'
 
 export * from './exports.js'
 
-/** Creates a token handler. The configuration is read with the first request. */
+/** Creates a token handler. The configuration is read with the first request, or when the app calls `ready()`. */
 export const createTokenHandler = handlerFactory(() => module)

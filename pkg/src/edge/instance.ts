@@ -12,7 +12,7 @@ export interface Instance {
 let current: Instance | undefined
 let hasStarted = false
 
-/** Returns the current instance, and creates an instance if it does not exist yet. */
+/** Returns the current instance. Creates an instance if none exists. */
 export const instance = (module: WebAssembly.Module): Instance => (current ??= start(module))
 
 const start = (module: WebAssembly.Module): Instance => {

@@ -1,6 +1,6 @@
 /**
- * Reports events of the page to the vault, because workers do not get these events in Chromium. Activity of the user
- * extends the idle timeout. When the device is online again, the vault retries failed requests earlier.
+ * Reports events of the page to the vault, because the vault's worker does not get all of these events itself. Activity
+ * of the user extends the idle timeout. When the device is online again, the vault retries failed requests earlier.
  */
 import { REPORT_INTERVAL } from '../../glue/constants.js'
 import { listen } from './listen.js'

@@ -55,17 +55,17 @@ export interface Strongroom {
    * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
    *
    * `redirect` leaves the page; the promise settles only if the page is not left. If `handleCallback()` of this page is
-   * in flight, or begins in the same turn, `login()` waits for it first. `login()` resolves if the callback results in
-   * a session and `options` requires nothing beyond the finished login. If the callback fails, `login()` rejects with
-   * the callback's error. See docs/login.md. `popup` must be called in a click handler and resolves with the session.
-   * `device` is for screens without a keyboard (RFC 8628): `onCode` receives the code that the user types in on another
-   * device, and the promise resolves with the session.
+   * in flight, or begins in the same turn, `login()` waits for the callback first. `login()` resolves if the callback
+   * results in a session and `options` requires nothing beyond the finished login. If the callback fails, `login()`
+   * rejects with the callback's error. See docs/login.md. `popup` must be called in a click handler and resolves with
+   * the session. `device` is for screens without a keyboard (RFC 8628): `onCode` receives the code that the user types
+   * in on another device, and the promise resolves with the session.
    */
   login(options?: LoginOptions): Promise<Session>
   /**
    * Finishes a login if the page's URL is the configured redirect URI and contains a response, and removes the response
-   * from the URL immediately. Otherwise does nothing. Call this method once when the app starts. If it rejects, the
-   * error has `returnTo`, and the client stays usable.
+   * from the URL immediately. Otherwise does nothing. Call this method once when the app starts. If this method
+   * rejects, the client stays usable. The error has `returnTo` if the response belongs to a login that began here.
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
   /**
@@ -82,11 +82,11 @@ export interface Strongroom {
   /** Lists the tokens and logins that the vault holds, without values. Needs `inspect: true` in the configuration. */
   inspect(): Promise<Holding[]>
   /**
-   * Connects to a new vault after `failed`. Listeners stay, and a `change` announces the session of the new vault if it
-   * has one. Event sources and sockets are not reopened. `connect()` must have been given a function that makes the
-   * worker. Does nothing while the vault works, and after `close()`.
+   * Connects to a new vault after `failed`. Listeners stay, and a `change` event announces the session of the new
+   * vault, or `null`. Event sources and sockets are not reopened. `connect()` must have been given a function that
+   * makes the worker. Does nothing while the vault works, and after `close()`.
    *
-   * @throws {@link StrongroomError} As `connect()`.
+   * @throws {@link StrongroomError} The errors of `connect()`.
    */
   reconnect(): Promise<void>
   /** Disconnects from the vault. Pending calls reject with `closed`. */
@@ -111,18 +111,22 @@ export type Resumed =
 /** The events of {@link Strongroom.on}. */
 export interface Events {
   /**
-   * Fired when the session began, was refreshed or ended, when its vault is gone, or when `reconnect()` has connected
-   * to a new vault.
+   * Fired when the session began, was refreshed or ended, when activity of the user has postponed the end that
+   * `expiring` announced, when `elsewhere` has changed, when the session's vault is gone, or when `reconnect()` has
+   * connected to a new vault.
    */
   change: { session: Session | null; reason: EndReason | null }
   /**
-   * The session is about to end, `at` milliseconds since the Unix epoch. Fired a tenth of `session.idle` before that
-   * time, but at most a minute before. A `change` follows when the user is active, or when the session has ended.
+   * The session is about to end at the time `at`, in milliseconds since the Unix epoch. Fired a tenth of `session.idle`
+   * before that time, but at most a minute before. A `change` follows when the user is active, or when the session has
+   * ended.
    */
   expiring: { at: number }
   /** An event in the vault. Needs `inspect: true` in the configuration. */
   trace: TraceEvent
-  /** The vault has stopped. All further calls reject with this error. */
+  /**
+   * The vault has stopped. All further calls reject with this error until `reconnect()` has connected to a new vault.
+   */
   failed: StrongroomErrorLike
 }
 
@@ -142,8 +146,8 @@ export interface VaultRequestInit extends RequestInit {
 /**
  * The progress of a call, in bytes.
  *
- * `download`: decompressed bytes received so far. `total` is the value of `Content-Length`, or `null` once more bytes
- * than that have arrived.
+ * `download`: decompressed bytes received so far. `total` is the value of `Content-Length`. It is `null` if this header
+ * cannot be read, and after more bytes than the header says have arrived.
  *
  * `upload`: bytes handed over to the network. Browsers do not tell scripts how many of these bytes were sent. A stream
  * (`duplex: 'half'`) is reported chunk by chunk. Any other body is reported once, when the response begins.
@@ -198,11 +202,12 @@ export interface LoginOptions {
   /** The time limit of the login in seconds, which also ends a login whose popup was closed unnoticed. Default 600. */
   timeout?: number
   /**
-   * Rejects with `login_canceled` when the popup has looked closed for five seconds. Use it only if no page of the
-   * provider, or of providers behind it, is served with a `Cross-Origin-Opener-Policy`, and if your pages have no such
-   * policy or `same-origin-allow-popups` (HTML 7.1.3). With any other policy a popup looks closed while the user is
-   * signing in, and no script can tell the difference. Default `false`: a popup that was closed at the provider goes
-   * unnoticed until `signal` or `timeout`.
+   * Rejects with `login_canceled` when the popup has looked closed for five seconds. Use this option only if no page of
+   * the provider, or of another provider at which the user signs in on the way, is served with a
+   * `Cross-Origin-Opener-Policy`. Your own pages must have either no such policy or the policy
+   * `same-origin-allow-popups` (HTML 7.1.3). With any other policy a popup looks closed while the user is signing in,
+   * and no script can tell the difference. Default `false`: a popup that was closed at the provider goes unnoticed
+   * until `signal` or `timeout`.
    */
   detectClose?: boolean
 }
@@ -251,8 +256,8 @@ export interface ConnectOptions {
    *
    * `connect()` does not reject if the attempt fails: `session` and `resumed` show the result. After a failed attempt
    * there is no other attempt for five minutes in this tab, unless the user signs in. After `logout()`, after a limit
-   * of the session and after `security` there is no attempt until the user signs in. Pass the same value at the page of
-   * the redirect URI.
+   * of the session and after the end reason `security` there is no attempt until the user signs in. Pass the same value
+   * on the page of the redirect URI.
    */
   resume?: 'redirect' | 'iframe' | 'none'
 }
@@ -273,9 +278,9 @@ export interface StrongroomErrorLike extends Error {
   readonly returnTo?: string
   /**
    * With `login`, on errors of {@link Strongroom.fetch}: signs the user in as the API requires, and sends the request
-   * again. The default is a popup, so call it in a click handler. Rejects as `login` and `fetch` do, and with a
-   * `TypeError` if the request's body was a stream or came from a `Request`, since such a body can be sent only once.
-   * With `mode: 'redirect'` it leaves the page, and the request is lost.
+   * again. The default is a popup, so call this method in a click handler. Rejects as `login` and `fetch` do, and with
+   * a `TypeError` if the request's body was a stream or came from a `Request`, since such a body can be sent only once.
+   * With `mode: 'redirect'` the login leaves the page, and the request is lost.
    */
   readonly stepUp?: (options?: LoginOptions) => Promise<Response>
 }

@@ -13,7 +13,7 @@ import type {
 } from './api.js'
 
 /**
- * The app's workers. Each function contains a literal expression such as `new Worker(new URL(…))`, because bundlers
+ * The app's workers. Each function must contain a literal expression such as `new Worker(new URL(…))`, because bundlers
  * look for this expression.
  */
 export interface WorkerSource {
@@ -37,8 +37,9 @@ export type AuthSource =
 /** Options of `createAuth()`. */
 export interface AuthOptions extends ConnectOptions {
   /**
-   * Shows the page from which the user went to sign in, after a redirect login: a path with query and fragment. Called
-   * also if the login failed. Default: `history.replaceState`. An app with a router navigates to this path.
+   * Called after a redirect login, also if the login failed, to show the page from which the user went to sign in.
+   * `returnTo` is the path of this page, with query and fragment. Default: `history.replaceState`. An app with a router
+   * navigates to this path.
    */
   onReturn?: (returnTo: string) => void
 }
@@ -84,31 +85,32 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
   readonly state: AuthState<Claims>
   /**
    * Calls `listener` with the current state, and then with each new one. Returns a function that ends the subscription.
-   * With this method an `Auth` is a Svelte store, and `subscribe` and `state` are arguments for React's
-   * `useSyncExternalStore`. An error that a listener throws is reported, and does not stop other listeners.
+   * With this method an `Auth` is a Svelte store. React's `useSyncExternalStore` takes `auth.subscribe` and `() =>
+   * auth.state`. An error that a listener throws is reported, and does not stop other listeners.
    */
   readonly subscribe: (listener: (state: AuthState<Claims>) => void) => () => void
   /**
-   * As {@link Strongroom.login}. Before the vault is connected, and while a login is being finished, `login()` waits. A
-   * popup then opens after the click's task, which browsers allow for a few seconds. If the connection takes longer,
-   * the login fails with `popup_blocked`: enable the button when `status` is `connected`.
+   * Signs the user in, as {@link Strongroom.login} does. Before the vault is connected, and while a login is being
+   * finished, `login()` waits. A popup then opens after the click's task, which browsers allow for a few seconds. If
+   * the connection takes longer, the login fails with `popup_blocked`. To avoid this, enable the button only when
+   * `status` is `connected`.
    */
   login(options?: LoginOptions): Promise<Session<Claims>>
   /**
    * Resolves with the session. Without a session, this method signs the user in by redirect, which leaves the page.
-   * Concurrent calls share one login, with the options of the first call. Use it in route guards.
+   * Concurrent calls share one login, with the options of the first call. Use this method in route guards.
    *
    * Resolves with `null` if the user has to decide about a login: after a session ended with `logged_out`, `idle`,
    * `absolute` or `security` (also after a reload, until the user signs in), after an error, and after this method has
    * begun three logins in this tab within a minute. In these cases, show a page with a button for `login()`.
    *
-   * @throws {@link StrongroomError} As `connect()`, and the errors of `login()`.
+   * @throws {@link StrongroomError} The errors of `connect()` and of `login()`.
    */
   requireSession(options?: LoginOptions): Promise<Session<Claims> | null>
   /**
-   * Resolves with the client for everything else, such as `on('trace')` and `inspect()`.
+   * Resolves with the client, which has methods that an `Auth` lacks, such as `on()` and `inspect()`.
    *
-   * @throws {@link StrongroomError} As `connect()`.
+   * @throws {@link StrongroomError} The errors of `connect()`.
    */
   connect(): Promise<Strongroom>
   /**
@@ -116,7 +118,7 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
    * vault works. A vault that stops is replaced automatically. If the new vault stops within a minute too, `status`
    * becomes `failed`.
    *
-   * @throws {@link StrongroomError} As `connect()`.
+   * @throws {@link StrongroomError} The errors of `connect()`.
    */
   reconnect(): Promise<void>
   /**

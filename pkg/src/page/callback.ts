@@ -11,8 +11,9 @@ const NO_ADDRESS = '\x07h'
 type Result = Promise<CallbackResult | null>
 
 /**
- * Callbacks by URL, both with the response and without it. In development, frameworks run an app's start-up code twice,
- * and the second call gets the promise of the first.
+ * The results of `handleCallback()`, by the URL with the response. While a callback is in flight, its result is also
+ * stored by the URL without the response. In development, frameworks run an app's start-up code twice, and the second
+ * call gets the promise of the first.
  */
 export const handled = new Map<string, Result>()
 

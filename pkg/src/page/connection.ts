@@ -258,7 +258,7 @@ export const open = (
         // A worker that has sent the name of its lock runs the vault's code, and sends its own error.
         .then((why) => isOpen || connection.lock || connection.end('worker_failed', why))
     const stopWatching = listen(worker, 'error', onWorkerError)
-    // Later errors in the worker's file concern only the app, so this listener stops.
+    // Later errors in the worker's file concern only the app, so the page stops listening for errors.
     const opened = () => {
       isOpen = true
       clearTimeout(timer)
@@ -272,10 +272,10 @@ export const open = (
       const { port1, port2 } = new MessageChannel()
       port = port1
       port.onmessage = receive
-      // A page can end without sending `bye`, but the browser then releases the page's locks. The vault learns of the
-      // end by waiting for this lock. The number in the lock's name is a fraction, so that the number cannot be the id
-      // of a request. The page releases the lock when the user leaves the page, because browsers do not keep a page
-      // that holds locks in the back-forward cache.
+      // A page can end without sending `bye`, but the browser then releases the page's locks. Each page therefore holds
+      // a lock, and the vault learns of the page's end by waiting for this lock. The number in the lock's name is a
+      // fraction, so that the number cannot be the id of a request. The page releases the lock when the user leaves the
+      // page, because browsers do not keep a page that holds locks in the back-forward cache.
       const held = new Promise<void>((resolve) => (release = resolve))
       const name = Math.random()
       locks?.request(lockName(name), () => (port1.postMessage(name), held))

@@ -27,8 +27,7 @@ const createWorker = ({ shared, dedicated }: WorkerSource) => {
 
 /** Returns the client's part of the state, and stores the end reason in localStorage or takes it from there. */
 const view = ({ session, endReason, elsewhere }: Strongroom) => {
-  // The stored reason outlives the vault, so that a guard does not sign the user in without a click after a reload
-  // either.
+  // The stored reason outlives the vault, so that even after a reload no guard signs the user in without a click.
   try {
     if (session) delete localStorage[END_REASON]
     // `storage_lost` does not replace a stored reason: a tab that missed a logout reports `storage_lost`.
@@ -41,8 +40,8 @@ const view = ({ session, endReason, elsewhere }: Strongroom) => {
 }
 
 /**
- * Creates the object through which an app signs in and calls its APIs. Nothing happens until it is used, so a module
- * may create it, also on a server.
+ * Creates the object through which an app signs in and calls its APIs. Nothing happens until the object is used, so a
+ * module may create the object, also on a server.
  *
  * @param source The app's workers, or `{ frame }` with the URL of a vault on its own origin, or the path of a token
  *   handler such as `/auth`.

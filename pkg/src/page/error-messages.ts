@@ -63,7 +63,7 @@ export const expandMessage = (message: string): string =>
 /** Matches the core's message about an unknown option. The message's last line lists the known options. */
 const UNKNOWN = /^`([^]*)`: there is no such option[^]*\n([\w ]+)$/
 
-/** Replaces the list of known options in such a message with a suggestion. */
+/** Replaces the list of known options, in the core's message about an unknown option, with a suggestion. */
 const suggest = (message: string): string =>
   message.replace(UNKNOWN, (text, option: string, known: string) => {
     const meant = closest(option.includes('.') ? known : known + NESTED, lastName(option))

@@ -31,7 +31,7 @@ const loadInTime = (
 /**
  * Creates an error whose message says what happened and how to fix it.
  *
- * @param message The message, in which strings of the core are interned. Default: the message for `code`.
+ * @param message The message, in which short codes may stand for interned strings. Default: the message for `code`.
  */
 export const createError = async (code: string, message = ''): Promise<StrongroomError> => {
   const text = await loadInTime((messages) => messages.describeError(code, message))

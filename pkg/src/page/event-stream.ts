@@ -1,6 +1,6 @@
 /** Reads `text/event-stream` (HTML 9.2.5 and 9.2.6). */
 
-/** Receives the fields of a stream. */
+/** Receives a stream's events and its reconnection time. */
 export interface Sink {
   /** An event. `id` is the last event ID, of this event or an earlier one. */
   event(type: string, data: string, id: string): unknown

@@ -1,4 +1,4 @@
-/** The guard of pages that need a session. A page loads this file when it has no session. */
+/** The guard of pages that need a session. A page loads this file when `requireSession()` finds no session. */
 import type { LoginOptions, Session } from './api.js'
 import type { Auth } from './auth.js'
 import { needsUser } from './end-reason.js'

@@ -1,10 +1,10 @@
 /**
  * Popup logins. A page loads this file with the first popup login.
  *
- * If tabs do not share a worker, the opener's vault began the login. The popup's page passes the response to the opener
- * by a BroadcastChannel, since the provider may have separated the popup from its opener. The code in the response is
- * useless without the verifier in the opener's vault. A vault on an origin of its own gets the response on that origin,
- * without this channel.
+ * If tabs do not share a worker, only the opener's vault knows the login. The popup's page then passes the response to
+ * the opener by a BroadcastChannel, since the provider may have separated the popup from its opener. The code in the
+ * response is useless without the verifier in the opener's vault. A vault on an origin of its own gets the response on
+ * that origin, without this channel.
  */
 import { stateOf } from './address.js'
 import type { CallbackResult } from './api.js'

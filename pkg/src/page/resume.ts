@@ -22,7 +22,7 @@ interface Attempt {
   at: number
   /** The path of the page. */
   returnTo: string
-  /** The `state` of the attempt's response. */
+  /** The `state` of the attempt's authorization request, which the response repeats. */
   state?: string | null
   /** True if the attempt succeeded. */
   isDone?: boolean
@@ -49,8 +49,8 @@ const NAVIGATION_TIMEOUT = 30
 let inFlight: Promise<unknown> | undefined
 
 /**
- * Resolves with `how` if a session was resumed. Rejects only if `how` is not valid. connect.ts passes its own `handled`
- * and `refuse`, so that the bundle of this file does not contain copies of them.
+ * Resolves with `how` if a session was resumed. Rejects only if `how` is not valid or cannot be used here. connect.ts
+ * passes its own `handled` and `refuse`, so that the bundle of this file does not contain copies of them.
  */
 export const resume = async (
   auth: Strongroom,

@@ -2,9 +2,9 @@
 
 /** The stable identifier of an error. A released code is never renamed or reused. */
 export type Code =
-  /** The configuration passed to `vault()` is wrong; nothing was started. */
+  /** The configuration of the vault, of its frame or of the token handler is wrong. */
   | 'config_invalid'
-  /** A page sent a message that the vault does not accept. */
+  /** A message from the page, or an option of a call, is not valid. */
   | 'message_invalid'
   /** A documented limit on size or number was exceeded. */
   | 'limit_exceeded'
@@ -50,9 +50,9 @@ export type Code =
   | 'code_rejected'
   /** The ID token failed validation (OIDC Core 3.1.3.7 or 12.2). */
   | 'id_token_invalid'
-  /** The URL matches no rule in `apis`. */
+  /** The URL matches no rule in `apis`, or no route of the token handler. */
   | 'url_not_allowed'
-  /** The URL matches a rule, but not with this method. */
+  /** The URL is allowed, but not with this method. */
   | 'method_not_allowed'
   /** The page may not set this header. */
   | 'header_not_allowed'
@@ -72,15 +72,21 @@ export type Code =
   | 'step_up_failed'
   /** The worker's Content-Security-Policy blocks or reports a socket whose URL would contain the token. */
   | 'socket_blocked'
-  /** A request that only the app's own script may send came from another site. */
+  /**
+   * The token handler refused a request, because it was not shown to come from the app's own pages, or because its URL
+   * does not serve requests of this kind, such as navigations.
+   */
   | 'cross_site_request'
-  /** A cookie with the name of a handler's cookie was not written by the handler. */
+  /**
+   * The session's cookie cannot be used: it is incomplete, it was not written by this handler, or it was written before
+   * an update or a change of the option `dpop`.
+   */
   | 'cookie_invalid'
   /** Data is sealed with a key that is not configured. */
   | 'key_unknown'
-  /** The coordinator cannot be reached, or loses data. */
+  /** The coordinator cannot be reached, or returned invalid data. */
   | 'coordinator_unavailable'
-  /** A request carried a session cookie that was replaced long before. */
+  /** A request carried a session cookie that was replaced longer ago than the grace period. */
   | 'session_replayed'
   /** A logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0 section 2.6). */
   | 'logout_token_invalid'

@@ -1,6 +1,7 @@
 /**
- * All messages between page and vault. None of them can contain a token, a code, a verifier or a response of the
- * authorization server. Keep it that way.
+ * All messages between page and vault. No type below has a member for a token, a verifier or a response of the
+ * authorization server, with one exception: the page's message `callback` has the URL with the authorization code. Keep
+ * it that way.
  *
  * On the wire a message is an array:
  *
@@ -121,7 +122,7 @@ export type VaultMessage =
       version: number
       session: Session | null
       reason: EndReason | null
-      /** The place where the vault found the session, if it started with this page. */
+      /** The place where the vault found the session, if the vault started with this page. */
       from?: 'storage' | 'escrow'
       elsewhere?: boolean
     }
@@ -239,9 +240,15 @@ export type EndReason =
   | 'idle'
   /** The absolute limit was reached. */
   | 'absolute'
-  /** The provider responded for another user or issuer. All tokens were revoked. */
+  /**
+   * The provider responded for another user or issuer. Over a token handler also: a replaced cookie was used after the
+   * grace period. The refresh token is revoked.
+   */
   | 'security'
-  /** The stored session (`persist: 'sealed'`) is gone or cannot be read. */
+  /**
+   * The stored session (`persist: 'sealed'` or `'escrow'`) is gone or cannot be read. Over a token handler: the cookie
+   * or the session in the store is gone.
+   */
   | 'storage_lost'
   /** Over a token handler: the user has signed in again in the same browser. */
   | 'replaced'

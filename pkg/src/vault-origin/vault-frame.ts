@@ -34,7 +34,7 @@ import {
 import { listen } from '../page/listen.js'
 import { BYE, HANDSHAKE, type PageMessage, type VaultMessage } from '../protocol/messages.js'
 
-// Declares the worker options that TypeScript's library does not have.
+// api.ts also declares the worker options that TypeScript's library does not have.
 export type { StrongroomErrorLike } from '../page/api.js'
 export { StrongroomError }
 
@@ -69,7 +69,7 @@ const HANDSHAKE_TIMEOUT = 10
 const CLOSE_DELAY = 1
 
 /**
- * Match the name of the lock that a page holds (messages.ts), and the name of the lock by which pages detect the end of
+ * Patterns for two names: of the lock that a page holds (messages.ts), and of the lock by which pages detect the end of
  * the worker.
  */
 const PAGE_LOCK = /^strongroom \d(\.\d+)?(e-\d+)?$/
@@ -223,7 +223,7 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
     if (!isValidRequest(data)) return
     const id = data.id as number
     if (open.size >= MAX_OPEN && !open.has(id)) {
-      // A request for a lock is ignored. All other requests need a response.
+      // Only a request with `state` or `of` gets an error. Any other request is ignored.
       const message = `this page has ${MAX_OPEN} requests open at the vault's frame already`
       if (data.state || data.of) post(port, { t: 'error', id, code: 'limit_exceeded', message })
       return

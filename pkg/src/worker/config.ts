@@ -30,7 +30,7 @@ export interface VaultConfig {
   /**
    * The ID token's signing algorithm. Default: RS256, PS256 and ES256, if the metadata names them. This option loads
    * strongroom_extended_bg.wasm, which supports all these algorithms. If that module is loaded for another reason, all
-   * algorithms in the metadata are accepted. `none` and HMAC (HS256, …) are never accepted.
+   * of these algorithms that the metadata names are accepted. `none` and HMAC (HS256, …) are never accepted.
    */
   idTokenSignedResponseAlg?:
     | 'RS256'
@@ -143,9 +143,9 @@ export interface ApiRule {
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
    * Lets the browser keep responses in its HTTP cache. Default false: every call is sent with `cache: 'no-store'`,
-   * whatever the page asks for. Otherwise, if a response is refused because it contains the token, a page could read
-   * this response from the cache in pieces. The response would also be on the disk. `true` gives up that protection for
-   * the rule: it implies `reflection: 'allow'`, and any other `reflection` is an error. Needs
+   * whatever the page asks for. If the browser cached a response that is refused because it contains the token, a page
+   * could read this response from the cache in pieces. The response would also be on the disk. `true` gives up this
+   * protection for the rule: `true` implies `reflection: 'allow'`, and any other `reflection` is an error. Needs
    * strongroom_extended_bg.wasm.
    */
   cache?: boolean
@@ -161,12 +161,13 @@ export interface ApiRule {
   /**
    * The API's identifier (RFC 8707), an absolute URI. A rule with `resource`, `audience` or `scope` gets its own access
    * tokens for exactly these values. The vault requests them with the session's refresh token when a call first needs
-   * one. Rules with the same values share a token. All resources are named at login. A rule without these three options
-   * uses the login's access token. Needs strongroom_extended_bg.wasm and a refresh token.
+   * one. Rules with the same values share a token. Each login names the `resource` of all rules. A rule without these
+   * three options uses the login's access token. Needs strongroom_extended_bg.wasm and a refresh token.
    */
   resource?: string
   /**
-   * The API's identifier for providers that use the parameter `audience` instead. This parameter is not sent at login.
+   * The API's identifier for providers that use the parameter `audience` instead of `resource`. A login does not send
+   * `audience`.
    */
   audience?: string
   /**

@@ -70,8 +70,8 @@ export const generatePkce = (): Pkce => {
 }
 
 /**
- * Reads a token's times without checking its signature. This is enough to know that a new token is needed, but never
- * enough to trust the token.
+ * Reads a token's times without checking its signature. The times are enough to know that a new token is needed, but
+ * never enough to trust the token.
  *
  * @param token A signed JSON Web Token in compact form (RFC 7515 7.1).
  * @param now Seconds since the Unix epoch.
@@ -80,7 +80,8 @@ export const generatePkce = (): Pkce => {
 export const jwtStatus = (token: string, now = Date.now() / 1000, tolerance = 0): JwtStatus => {
   const core = loaded()
   const { written } = encoder.encodeInto(token, buffer)
-  // The core returns a time to which it adds a constant for each status except `valid`.
+  // The core adds a constant to the time of an expired token, and another to the time of a token that is not valid yet.
+  // A negative number is the length of the reason for which a token is malformed.
   const time = core.jwt_status(written, now, tolerance)
   if (time < 0) return { status: 'malformed', reason: take(-time) }
   if (time < EXPIRED) return { status: 'valid', until: time }

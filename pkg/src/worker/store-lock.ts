@@ -21,7 +21,10 @@ export interface StoreLock {
   close(): void
 }
 
-/** Uses Web Locks and a BroadcastChannel, whose messages are empty: a vault that receives one reads the store. */
+/**
+ * Uses Web Locks and two BroadcastChannels: one for changes of the store and one for hints. A message about a change
+ * has no content, because the vault that receives it reads the store.
+ */
 export const openStoreLock = (stop: () => void): StoreLock => {
   let hints: BroadcastChannel | undefined
   let channel: BroadcastChannel

@@ -109,8 +109,9 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
     core.start(json, location.href, self, onEvent, (storeLock = openStoreLock(stop)))
     for (const port of ports) core.connect(port)
   })
-  // A worker does not inherit the page's Content-Security-Policy, so warn the developer if the worker's own file has no
-  // `connect-src`. If the request for this file fails, a policy limits the worker.
+  // A worker does not inherit the page's Content-Security-Policy, so warn the developer if the policy of the worker's
+  // own file has neither `connect-src` nor `default-src`. If the request for this file fails, a policy may limit the
+  // worker already, so there is no warning.
   fetch(location.href).then(
     ({ headers }) =>
       /(connect|default)-src/.test(headers.get('content-security-policy')!) ||
@@ -210,7 +211,8 @@ if (isWorker) {
     const name = crypto.randomUUID()
     const hold = () => new Promise(() => held(name))
     const take = (): unknown =>
-      // Script of a page can steal the lock. Without a new lock, pages would believe that this worker is gone.
+      // Script of a page can steal the lock. The worker then requests the lock again. Otherwise, pages would believe
+      // that this worker is gone.
       navigator.locks?.request(name, hold).catch((e) => e.name === 'AbortError' && take())
     take()
   })

@@ -2,7 +2,7 @@
  * An adapter that runs a token handler inside a Next.js app.
  *
  * ```ts
- * // app/auth/[...path]/route.ts, and app/api/[...path]/route.ts for a route of the handler's
+ * // app/auth/[...path]/route.ts, and app/api/[...path]/route.ts for a route of the handler
  * import { strongroom } from 'strongroom/edge/next'
  *
  * export const { GET, HEAD, POST, PUT, PATCH, DELETE } = strongroom(handler)

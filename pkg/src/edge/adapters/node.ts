@@ -164,8 +164,8 @@ function requestOf(incoming: NodeRequest, origin: string | undefined, signal: Ab
 }
 
 /**
- * Returns true if a body may follow (RFC 9112 6.3). An HTTP/2 request may have a body without either header, so a body
- * is assumed. If the body is empty, this is harmless.
+ * Returns true if a body may follow (RFC 9112 6.3). An HTTP/2 request may have a body without `Transfer-Encoding` and
+ * `Content-Length`, so a body is assumed if both are missing. This is harmless if the body is empty.
  */
 const isSent = (headers: Headers) =>
   headers.has('transfer-encoding') || Number(headers.get('content-length') ?? 1) > 0

@@ -4,7 +4,7 @@ import { StrongroomError } from '../../page/error.js'
  * The store that coordinates the isolates of a token handler.
  *
  * The core decides which isolate may refresh, what the loser of a race gets, and when a replay ends a session. A
- * coordinator is a small linearizable store of sealed strings, which it cannot read.
+ * coordinator is a small linearizable store of strings. The strings are sealed, so the coordinator cannot read them.
  *
  * Each key is independent: no operation has to be atomic across keys. After a call that wrote a key has returned, every
  * call that begins later, in any isolate, sees that write or a later one. A call that rejects may have written. No call
@@ -23,8 +23,8 @@ export interface Coordinator {
    * several calls with the same version, at most one writes.
    *
    * @param value At most 60 KiB of ASCII, as sealed values are.
-   * @param ttl The time to live in seconds, renewed by each write. After that the key does not exist.
-   * @returns The new entry, or `null` when another call was first.
+   * @param ttl The time to live in seconds, renewed by each write. After this time the key does not exist.
+   * @returns The new entry, or `null` if the key's version is not `version`.
    */
   swap(key: string, version: string | null, value: string, ttl: number): Promise<Entry | null>
   /**

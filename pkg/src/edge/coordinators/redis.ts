@@ -35,12 +35,12 @@ type Command = (command: readonly string[]) => Promise<unknown>
  * createTokenHandler({ …, coordinator: redis(client) })
  * ```
  *
- * Scripts do all reads and writes, so a client that reads from replicas sends these to the primary. A failover to a
- * replica that was behind loses writes: at worst a session ends. Configure the client to fail fast
+ * Lua scripts do all reads and writes, so a client that usually reads from replicas sends them to the primary. A
+ * failover to a replica that was behind loses writes: at worst a session ends. Configure the client to fail fast
  * (`disableOfflineQueue` of node-redis, `maxRetriesPerRequest: 0` of ioredis, `enableOfflineQueue: false` of Bun). A
  * call rejects with the client's error.
  *
- * Waiting polls: after 20 ms, then at growing intervals of up to half a second.
+ * `wait()` polls: at once, after 20 ms, and then at growing intervals of up to half a second.
  */
 export function redis(
   client: RedisClient | ((env: any) => RedisClient),
@@ -77,7 +77,7 @@ export interface RedisRestOptions extends RedisOptions {
  * redisRest({ url: (env) => env.UPSTASH_REDIS_REST_URL, token: (env) => env.UPSTASH_REDIS_REST_TOKEN })
  * ```
  *
- * As with {@link redis}, waiting polls: about seven commands in the first second, and two commands in each further
+ * As with {@link redis}, `wait()` polls: about seven commands in the first second, and two commands in each further
  * second. Reads and writes are scripts, which a database with read regions runs in its primary region.
  *
  * A call rejects with the error of `fetch`, or with an `Error` that has the status and the store's message. Neither

@@ -96,8 +96,8 @@ export class Rules {
 }
 
 /**
- * Normalizes the name of a request header as CGI and similar interfaces do: some of them treat every character except
- * letters and digits as `-`.
+ * Normalizes a header's name as CGI and similar interfaces do: for some of them, all characters except letters and
+ * digits are the same.
  */
 const asRead = (name: string): string => name.replace(/[^a-z0-9]/g, '-')
 
@@ -177,7 +177,7 @@ export class Forwarded {
 
   /**
    * Returns true if a compressed body is forwarded without decoding. This requires that the body is not searched, and
-   * that the platform supports it.
+   * that the platform can leave a body compressed.
    */
   #passesCoded(): boolean {
     return this.#forward.reflection !== 'refuse' && CAN_PASS_CODED
@@ -191,7 +191,8 @@ export class Forwarded {
   }
 
   /**
-   * Responds with an error and returns its head, because only Cloudflare's `fetch` can open a WebSocket to an upstream.
+   * Creates an error response in place of the upstream's response, and returns the head of the error response. Only
+   * Cloudflare's `fetch` can open a WebSocket to an upstream.
    */
   #cannot(): string {
     const error = { code: 'unsupported', message: 'this platform cannot forward a WebSocket' }
@@ -287,14 +288,15 @@ const DECODED: string[] = [
 ]
 
 /**
- * True if `fetch` can leave a body compressed. Bun's `fetch` leaves the body compressed with `decompress: false`, and
- * Cloudflare's `fetch` unless script reads the body. The other platforms always decode the body.
+ * True if `fetch` can leave a body compressed. Bun's `fetch` leaves the body compressed if the option `decompress` is
+ * false. Cloudflare's `fetch` leaves the body compressed unless script reads it. The other platforms always decode the
+ * body.
  */
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
 
 /**
- * Returns a body with a known length. Cloudflare needs a special stream for this; on other platforms the header
- * `Content-Length` is enough.
+ * Returns a body with a known length. Cloudflare needs a special stream for a known length. On other platforms the
+ * header `Content-Length` is enough.
  */
 const ofLength = (body: ReadableStream<Uint8Array>, length?: string): ReadableStream<Uint8Array> => {
   const { FixedLengthStream } = globalThis as {
@@ -308,8 +310,8 @@ const PIECE = 64 * 1024
 
 /**
  * Returns true if the body is known to fit into one chunk. A short body is searched as a whole, which costs less than a
- * stream. If it contains the token, it is refused before any byte is forwarded. An encoded body (content or transfer
- * encoding, RFC 9112 6.3) may be longer than its `Content-Length` says.
+ * stream. A short body that contains the token is refused before any byte is forwarded. An encoded body (content or
+ * transfer encoding, RFC 9112 6.3) may be longer than its `Content-Length` says.
  */
 const isShort = ({ body, headers }: Response): boolean => {
   const length = headers.get('content-length') ?? ''
@@ -337,7 +339,10 @@ class Search {
     this.#instance = instance
   }
 
-  /** Returns the number of bytes that may be forwarded after this chunk, or -1 if the body contains the token. */
+  /**
+   * Adds a chunk to the search. Returns how many of the bytes that were not forwarded yet may now be forwarded, or -1
+   * if they contain the token.
+   */
   freeWith(piece: Uint8Array): number {
     const guard = this.#current()
     return inCore(this.#instance, () => {
@@ -357,7 +362,7 @@ class Search {
     return bytes
   }
 
-  /** Returns the bytes that were held back, to forward them at the end. */
+  /** Removes all bytes that were not forwarded yet from the search, and returns them. Called at the end of the body. */
   rest(): Uint8Array {
     return this.taken(this.#current().bytes_length())
   }
@@ -402,7 +407,7 @@ const NEEDS_BUFFER: boolean =
   typeof ReadableStreamBYOBReader !== 'undefined' && 'readAtLeast' in ReadableStreamBYOBReader.prototype
 
 /**
- * The size in bytes of the buffer for slow streams. It is small, because an isolate may have a thousand waiting
+ * The size in bytes of the buffer for slow streams. The buffer is small, because an isolate may have a thousand waiting
  * streams.
  */
 const LITTLE = 4 * 1024

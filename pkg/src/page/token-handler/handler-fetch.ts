@@ -127,10 +127,7 @@ const copyRequest = (
   return new Request(url, { ...common, ...init } as RequestInit)
 }
 
-/**
- * Returns the body for a copy of the request: files and forms as blobs, which are passed by reference; streams as they
- * are.
- */
+/** Returns the body for a copy of the request: a stream as it is, and any other body as a blob. */
 const bodyOf = async (
   request: Request,
   body: BodyInit | null | undefined,

@@ -17,7 +17,10 @@ export interface LoginContext {
   refuseOption: (call: string, name: string) => Promise<never>
 }
 
-/** Signs the user in. In redirect mode the browser leaves the page, and the promise settles only if this fails. */
+/**
+ * Signs the user in. In redirect mode the browser leaves the page, and the promise settles only if the page is not
+ * left.
+ */
 export const handlerLogin = async (context: LoginContext, options: LoginOptions = {}): Promise<Session> => {
   const { base, state, refuse, refuseOption } = context
   const { signal, timeout, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options

@@ -31,7 +31,7 @@ interface TabMessage {
 
 export type HandlerSession = ReturnType<typeof handlerSession>
 
-/** Tracks the session. Calls `onSessionEnded` when the session has ended or was replaced. */
+/** Tracks the session. Calls `onSessionEnded` when a session has begun, has ended or was replaced by another one. */
 export const handlerSession = (
   requests: HandlerRequests,
   config: HandlerConfig,
@@ -126,10 +126,7 @@ export const handlerSession = (
 
   let reading: ReturnType<typeof readOnce> | undefined
   let nextMark: string | undefined
-  /**
-   * Reads the session. Concurrent callers share one request. Callers that arrive during this request share a second
-   * request.
-   */
+  /** Reads the session. All calls during a request share a second request, which follows the first one. */
   const read = (mark: string = BACKGROUND): ReturnType<typeof readOnce> => {
     nextMark = nextMark === USER ? USER : mark
     return (reading ??= (async () => {
@@ -226,7 +223,7 @@ export const handlerSession = (
       const isDue = performance.now() - lastRead > READ_INTERVAL * 1000
       if (document.visibilityState === 'visible' && isDue) void read()
     },
-    /** Called when the user is active in the page without a request that the handler could see. */
+    /** Called when the user is active in the page. The handler learns of activity only by requests. */
     onUserActivity() {
       if (session && performance.now() - lastUserRequest > warningTime()) void read(USER)
     },
