@@ -1,5 +1,6 @@
-//! Checks the configurations in docs/providers against `tests/providers/*.json`: metadata and error responses. They are
-//! written from the documentation and source code of each provider, and are not copies of a live server's response.
+//! Checks the configurations in docs/providers against `tests/providers/*.json`: metadata and error responses. These
+//! files are written from the documentation and source code of each provider, and are not copies of a live server's
+//! responses.
 //!
 //! Each page's configuration is parsed by the parser of the vault or of the token handler. A login starts with the
 //! recorded metadata. Recorded refusals of a refresh are classified.
@@ -205,7 +206,8 @@ impl Guide {
         Some(serde_json::from_str(&text).expect(&self.name))
     }
 
-    /// Returns a world with this configuration and a signed-in user. Its provider has an issuer of its own.
+    /// Returns a world with this configuration and a signed-in user. The world's own provider replaces the provider of
+    /// the configuration.
     fn signed_in(&self) -> (World, PortId) {
         let mut config = self.config.clone();
         let members = config.as_object_mut().unwrap();
@@ -343,11 +345,11 @@ fn every_record_belongs_to_a_guide() {
 /// The first part of a login with a provider that responds with recorded metadata.
 #[derive(Default)]
 struct Login {
-    /// The addresses that the vault requested.
+    /// The URLs that the vault requested.
     requested: Vec<String>,
     /// The pushed parameters, if the vault pushed the request.
     pushed: Option<BTreeMap<String, String>>,
-    /// The address to which the page goes, or the error's code.
+    /// The URL to which the page navigates, or the error's code.
     end: Option<Result<String, String>>,
 }
 

@@ -22,9 +22,9 @@ pub(crate) struct Arrived {
 
 pub(crate) struct Provider {
     pub(crate) key: Pair,
-    /// JSON members that are added to the discovery document, or replace its own.
+    /// JSON members that are added to the discovery document, or replace members of the document.
     pub(crate) metadata: String,
-    /// JSON members that are added to the claims of ID tokens, or replace them.
+    /// JSON members that are added to the claims of ID tokens, or replace claims.
     pub(crate) claims: String,
     pub(crate) subject: String,
     /// A string at the end of each access token and refresh token.

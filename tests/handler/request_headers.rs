@@ -1,6 +1,6 @@
-//! The list of headers that a page may not set.
+//! Lists of request headers that the token handler must not forward.
 
 pub(crate) use kit::request_headers::{CREDENTIALS, FIXED, TRUSTED};
 
-/// Headers that the token handler removes for its own use.
+/// Headers that the token handler removes because it uses them itself.
 pub(crate) const HANDLERS_OWN: &[&str] = &["x-strongroom", "accept-encoding"];

@@ -1,6 +1,6 @@
-//! Input at and beyond the greatest permitted length and depth, in forms that make parsers slow. Each input must be
-//! accepted or rejected. A parser with quadratic time would not finish a megabyte. libFuzzer, which builds such input
-//! by itself, has a timeout of ten seconds.
+//! Tests input at and beyond the greatest permitted length and depth, in forms that make parsers slow. Each input must
+//! be accepted or rejected. A parser with quadratic time would not finish a megabyte. libFuzzer, which builds such
+//! input by itself, has a timeout of ten seconds.
 
 use crate::targets::ALL;
 use strongroom::base::http::MAX_BODY;

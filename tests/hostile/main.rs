@@ -21,7 +21,7 @@ use mutation::mutated;
 use std::panic::catch_unwind;
 use targets::{ALL, Target};
 
-/// The number of mutations for each target. Slow targets have fewer.
+/// The number of mutations for each target. Slow targets have fewer mutations.
 const MUTATIONS: usize = 4000;
 
 fn target(name: &str) -> &'static Target {

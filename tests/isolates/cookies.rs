@@ -1,5 +1,6 @@
-//! Cookies of earlier generations. If the browser may not have received a newer cookie, its old cookie gets the new
-//! session state. If the browser has already sent a newer cookie, the old cookie comes from a thief.
+//! Tests of cookies of earlier generations. If the browser may not have received a newer cookie, its old cookie gets
+//! the new session state. If the browser has sent a newer cookie and the grace period is over, the handler treats the
+//! old cookie as a thief's copy.
 
 use crate::{expired, served};
 use kit::isolates::provider::Endpoint;

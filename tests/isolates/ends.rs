@@ -38,7 +38,7 @@ fn logout_without_coordinator_takes_five_seconds_at_most() {
             let alice = world.signed_in("alice", 0);
             world.pass(pause);
             world.weather.coordinator_down = true;
-            // This is the time limit in pkg/src/edge/host.ts.
+            // This is `COORDINATOR_TIME`, which is the time limit of the real host.
             world.coordinator_timeout = 3000;
             let logout = world.log_out(alice, 0);
             world.answer_all();

@@ -32,8 +32,8 @@ const MAX_PAGES: usize = 5;
 /// consists of the longest delay between two of the vault's attempts, the time limit of a request, and a margin.
 const RECOVERY: u64 = (75 + 10 + 15) * SECOND;
 
-/// Additional time for persisted sessions: failed reads and writes are repeated after a minute at most, and a lock may
-/// be held for that long.
+/// Additional time for persisted sessions: failed reads and writes are repeated after a minute at most, and the vault
+/// waits up to 30 seconds for the lock.
 const STORE_RECOVERY: u64 = (60 + 30) * SECOND;
 
 /// The largest difference between the clocks with which a login must work if the provider does not send the time. The
@@ -191,7 +191,7 @@ impl Life {
         };
         let mut more_dice = Dice::new(seed.reverse_bits());
         let is_bound = more_dice.roll(4) == 0;
-        // The first API uses the login's token, or every API has its own.
+        // The APIs that have their own tokens: both APIs, only the second API, or none.
         let of_their_own = match more_dice.roll(8) {
             0 => &RESOURCES[..],
             1 => &RESOURCES[1..],
@@ -1366,7 +1366,7 @@ impl Life {
         for vault in 0..self.workers.len() {
             let page = self.pages_of(vault)[0];
             let found = self.works_again(page);
-            // Without refresh tokens, the session may have ended by now, and the login for the next one may be in
+            // Without refresh tokens, the session may have ended by now, and the login for the next session may be in
             // flight.
             let is_short =
                 !self.world.provider.issues_refresh_tokens || self.families().contains(&None);

@@ -1,4 +1,4 @@
-// The size gate lets a small package pass and stops one that is over either budget.
+// The size gate accepts a small package, and rejects a package in which one download exceeds its gate.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -47,7 +47,7 @@ for (const { name, page, createAuth = 0.1, binding = 0.3, wasm, extended = 60, e
     await writeFile(`${dist}/index.js`, script({ connect: page - createAuth, createAuth }))
     await writeFile(`${dist}/worker.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_bg.wasm`, randomBytes(wasm * KB))
-    // The budgets do not include these files, so their size does not matter.
+    // These files have no gate, so their size does not matter.
     await writeFile(`${dist}/error-messages.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/streaming.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/token-handler-client.js`, randomBytes(60 * KB))

@@ -144,7 +144,7 @@ fn pages_hear_nothing_between_warning_and_end() {
 }
 
 /// Returns the number of calls that waited for a token during ten minutes in which the user was active every fifteen
-/// seconds. Access tokens have this lifetime in seconds.
+/// seconds. `lifetime` is the lifetime of access tokens in seconds.
 fn calls_that_waited(lifetime: u64) -> usize {
     let mut world = World::new();
     world.provider.lifetime = Duration::from_secs(lifetime);

@@ -58,7 +58,7 @@ fn response_without_code(address: &str, more: &[(&str, &str)]) -> String {
     response_url(&[&[("state", state.as_str())], more].concat())
 }
 
-/// Returns the error code and the warnings in the response to a request.
+/// Returns the error code and the error message in the response to a request.
 #[track_caller]
 fn failure(world: &World, request: Request) -> [&str; 2] {
     match world.response(request) {

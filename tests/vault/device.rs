@@ -217,7 +217,8 @@ fn late_tokens_of_a_canceled_login_are_revoked() {
     }
 }
 
-/// The late tokens are not revoked, because many providers would also end the grant of the session.
+/// The tokens of a canceled login arrive late. They are not revoked, because many providers would then also end the
+/// grant of the page's existing session.
 #[test]
 fn late_tokens_beside_a_session_are_kept() {
     let (mut world, page) = world();

@@ -1,5 +1,5 @@
-//! Vaults of one issuer and client in several workers: sign-outs reach all vaults, and an outdated vault is replaced.
-//! The vaults send hints to each other, which any script of the origin can forge.
+//! Tests of vaults for one issuer and client in several workers. A sign-out reaches all of these vaults, and an
+//! outdated vault is replaced. The vaults send hints to each other, and any script of the origin can forge hints.
 
 use std::time::Duration;
 
@@ -313,7 +313,7 @@ fn login_after_an_early_logout_survives_a_clock_change() {
     let page = world.open();
     world.answer_all();
     world.logout(page);
-    // The store does not respond: the vault gives the read up after three seconds, and reads again a second after that.
+    // The store does not respond. The vault gives up the read after three seconds, and reads again a second later.
     world.advance(Duration::from_secs(3));
     world.release();
     world.sign_in(page);
@@ -401,7 +401,7 @@ fn forged_sign_outs_cause_one_look_a_second() {
         world.answer_all();
     }
     assert_eq!(world.count(Kind::Load), before + 1);
-    // The hints that arrived too early still cause one read after the second has passed.
+    // The hints that arrived within one second of the first read still cause one more read at the end of that second.
     world.advance(Duration::from_millis(1001));
     assert_eq!(world.count(Kind::Load), before + 2);
 }

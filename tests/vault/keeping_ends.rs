@@ -1,4 +1,4 @@
-//! Several vaults share a session. When one of them ends it, no other session ends.
+//! Several vaults share a session. When one vault ends this session, no other session ends.
 
 use std::time::Duration;
 

@@ -84,8 +84,8 @@ fn stale_read_does_not_undo_a_logout() {
     world.unhold_kind(Kind::Load);
     world.answer_all();
     assert_eq!(world.count(REFRESH), 1);
-    // The vault reads the store while its refresh is in flight. It receives the record that it read only after it has
-    // written its logout.
+    // The vault reads the store while its refresh is in flight. The vault receives the result of this read only after
+    // it has written its logout.
     world.reads_early = true;
     world.hold(&[Kind::Load]);
     world.say(page, r#"{"t":"active"}"#);

@@ -1,4 +1,5 @@
-//! Writing to the shared store: a change during a write is written after it, and a failed write is repeated.
+//! Tests of writing to the shared store. A change during a write is written after that write, and a failed write is
+//! repeated.
 
 use std::time::Duration;
 

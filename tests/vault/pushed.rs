@@ -96,7 +96,7 @@ fn par_false_fails_if_pushing_is_required() {
     assert_eq!(world.code(login), "unsupported");
 }
 
-/// Responses of a provider that accepts no pushed requests from this client. CORS hides the last one.
+/// Responses of a provider that accepts no pushed requests from this client. CORS hides the last response.
 const CLOSED: [Fault; 7] = [
     Fault::Refused("invalid_client"),
     Fault::Refused("unauthorized_client"),

@@ -217,7 +217,7 @@ fn backoff_grows_and_ends() {
     let moments = world.moments(REFRESH);
     assert_eq!(moments.len(), 10);
     let gaps: Vec<Duration> = moments.windows(2).map(|w| w[1] - w[0]).collect();
-    // The delays start at half a second and double up to a minute. Each may vary by a quarter.
+    // The delays start at half a second and double up to a minute. Each delay may vary by a quarter.
     let mut expected = Duration::from_millis(500);
     for gap in gaps {
         assert!(

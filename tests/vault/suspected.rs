@@ -277,8 +277,8 @@ fn calls_do_not_shorten_the_two_minutes() {
 #[test]
 fn cdn_error_without_cors_is_an_outage() {
     let (mut world, page) = World::expired();
-    // The CDN hides the provider's failure from the vault: it returns error responses without CORS headers at both
-    // endpoints.
+    // The CDN hides the provider's failure from the vault, because the CDN's error responses have no CORS headers at
+    // either endpoint.
     world.provider.outage(Endpoint::Refresh, Fault::Opaque);
     world.provider.outage(Endpoint::Probe, Fault::Opaque);
     keep_calling(&mut world, page, 900);

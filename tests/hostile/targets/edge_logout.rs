@@ -1,4 +1,4 @@
-//! Claims of signed logout tokens. A token that ends a session must meet all requirements of OpenID Connect
+//! Checks the claims of signed logout tokens. A token that ends a session must meet all requirements of OpenID Connect
 //! Back-Channel Logout 1.0 section 2.6. This file checks the requirements with another parser.
 
 use super::edge_cookie::answer;

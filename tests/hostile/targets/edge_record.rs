@@ -1,5 +1,5 @@
-//! Sealed session records with forged content. A record must be written as it was read, and the end of a session must
-//! apply to each generation.
+//! Checks sealed session records with forged content. A record must be written as it was read, and the end of a session
+//! must apply to each generation.
 
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::edge::session::Session;

@@ -1,4 +1,5 @@
-//! Sealed sessions with forged content. A session must be written as it was read, and its content must not be shown.
+//! Checks sealed sessions with forged content. A session must be written as it was read, and its content must not be
+//! shown.
 
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::config::Limits;

@@ -1,5 +1,5 @@
-//! URLs and the policy of `apis`. An allowed URL must be below the path of an `apis` entry even for a lenient server,
-//! and the vault must send exactly the URL that it checked.
+//! Checks URLs against the policy of `apis`. An allowed URL must be below the path of an `apis` entry even for a
+//! lenient server, and the vault must send exactly the URL that it checked.
 
 use super::assert_presentable;
 use strongroom::codec::url::Url;
@@ -88,7 +88,7 @@ pub fn check(input: &[u8]) {
 }
 
 fn is_below_the_rule(text: &str, sent: &str) {
-    // The url crate reads the original URL and the written URL in the same way with any base.
+    // The `url` crate parses the original URL to the same result with and without a base.
     let parsed = url::Url::parse(text).unwrap();
     for base in [
         "https://evil.test/a/b",

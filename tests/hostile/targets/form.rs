@@ -1,4 +1,4 @@
-//! Forms and base64url, compared with other implementations of the same standards.
+//! Compares the parsers of forms and base64url with other implementations of the same standards.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use strongroom::codec::base64url;

@@ -1,5 +1,5 @@
-//! ID tokens, as the JSON of a header and of claims. An accepted token must meet every rule of OpenID Connect Core
-//! sections 3.1.3.7 and 12.2. This file implements these rules a second time.
+//! Checks ID tokens, which the input gives as the JSON of a header and of claims. An accepted token must meet every
+//! rule of OpenID Connect Core sections 3.1.3.7 and 12.2. This file implements these rules a second time.
 
 use super::assert_presentable;
 use serde_json::{Map, Value};

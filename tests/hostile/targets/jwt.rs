@@ -1,5 +1,5 @@
-//! Signed tokens in compact form. An accepted token must be the only encoding of its content. Two parsers that share
-//! little code must agree about each token.
+//! Checks signed tokens in compact form. An accepted token must be the only encoding of its content. Two parsers that
+//! share little code must agree about each token.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use strongroom::oauth::jwt::{self, Jwt, Malformed, Status, StatusReader};

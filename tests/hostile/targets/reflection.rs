@@ -1,5 +1,5 @@
-//! Responses that may contain a token. The bytes that reach the page must not contain the token, neither plain nor in
-//! base64. They must be unchanged, and must not depend on the chunks in which the body arrives.
+//! Checks responses that may contain a token. The bytes that reach the page must not contain the token, neither plain
+//! nor in base64. These bytes must be unchanged, and must not depend on the chunks in which the body arrives.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use strongroom::egress::token_reflection::Guard;

@@ -1,5 +1,5 @@
-//! Responses of the token endpoint. Every member of an accepted response must be valid, only `invalid_grant` may end a
-//! session, and messages must not quote the response.
+//! Checks responses of the token endpoint. Every member of an accepted response must be valid, only `invalid_grant` may
+//! end a session, and messages must not quote the response.
 
 use strongroom::Secret;
 use strongroom::base::clock::Millis;

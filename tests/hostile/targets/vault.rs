@@ -1,5 +1,6 @@
-//! A vault with hostile pages, a hostile provider and a hostile API. No page must learn a secret. The vault must send
-//! requests only to the provider and the API, and tokens only to URLs that `apis` allows. It must also keep responding.
+//! Checks a vault with hostile pages, a hostile provider and a hostile API. No page must learn a secret. The vault must
+//! send requests only to the provider and the API, and tokens only to URLs that `apis` allows. The vault must also keep
+//! responding.
 //!
 //! The input is a script. A line is a message of the hostile page, unless it begins with
 //!

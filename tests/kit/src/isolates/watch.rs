@@ -61,7 +61,7 @@ pub struct Account {
     committed: BTreeMap<usize, u64>,
     /// The time at which a cookie of each generation was first presented.
     presented: BTreeMap<u64, u64>,
-    /// The time at which the coordinator first recorded each generation.
+    /// The time at which each generation was first recorded as presented.
     noted: BTreeMap<u64, u64>,
     /// The time at which a logout was requested.
     logout: Option<u64>,
@@ -146,8 +146,8 @@ pub struct Watch {
     sealed: BTreeMap<Vec<u8>, Sealed>,
     /// The last time at which the coordinator failed, for each isolate.
     failed: BTreeMap<usize, u64>,
-    /// The position of the newest refresh token that an isolate knows of each family. Isolates that have ended are left
-    /// out.
+    /// The position of the newest refresh token that an isolate knows of a family, by the isolate, its epoch and the
+    /// family.
     knows: BTreeMap<(usize, u32, usize), usize>,
     /// The sessions that were stored in the coordinator, by their access tokens.
     by_token: BTreeMap<String, Session>,
