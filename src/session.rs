@@ -44,8 +44,8 @@ const REPORTED: Millis = Millis(REPORT_INTERVAL.0 + 1000);
 /// refresh every few seconds.
 const SHORTEST_RENEWED_AHEAD: Millis = Millis::from_secs(30);
 
-/// Returns a tenth of the idle limit, at most a minute: the time by which pages are warned before a limit, and the
-/// longest time for which a user's activity is not recorded.
+/// Returns a tenth of the idle limit, but at most a minute. Pages are warned this long before a limit, and the token
+/// handler records a user's activity at most once in this time.
 pub fn idle_notice(idle: Millis) -> Millis {
     Millis(idle.0 / 10).min(Millis::from_secs(60))
 }
@@ -53,7 +53,7 @@ pub fn idle_notice(idle: Millis) -> Millis {
 /// The tokens and times of a signed-in user.
 #[derive(Debug)]
 pub struct Session {
-    /// The identifier, if the session is stored.
+    /// The identifier of the session, which is empty if sessions are not stored.
     sid: String,
     /// The ID token of the login. Refreshed ID tokens are compared with this token (OIDC Core 12.2).
     original: IdToken,
@@ -65,7 +65,7 @@ pub struct Session {
     /// The time of the request for the tokens. The tokens were issued later, so they count as older than they are.
     requested: Instant,
     generation: u64,
-    /// Replaced access tokens that may still be valid, one for each target.
+    /// For the login and for each target, the access token that was replaced last. APIs may still accept these tokens.
     former: FormerTokens,
     /// The start of the session, and the user's activity.
     pub times: Times,

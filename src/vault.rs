@@ -629,8 +629,8 @@ impl Vault {
     // Other vaults.
 
     /// Handles a sign-out in another vault at the time `at`. `is_stored` is true if the sign-out is or will be written
-    /// to a store. Reads the store if it also has this vault's session. Otherwise ends the session, unless the session
-    /// began after the sign-out, which is possible because a suspended vault receives the hint late.
+    /// to a store. If so, and if the store has this vault's session, reads the store. Otherwise ends the session,
+    /// unless the session began after the sign-out, which is possible because a suspended vault receives the hint late.
     fn signed_out_elsewhere(&mut self, at: UnixMillis, is_stored: bool) {
         let Self { ctx, tokens, .. } = self;
         let unstored = (!is_stored).then_some(at);
@@ -884,7 +884,7 @@ impl Vault {
             .plan_read(ctx, is_unavailable, is_refresh_sent);
     }
 
-    /// Handles the result of a read of the store.
+    /// Handles the result of a read of the store, with or without the lock.
     fn read_done(&mut self, purpose: Purpose, stored: Stored) {
         if purpose == Purpose::ReadUnlocked {
             return self.unlocked_read_done(stored);

@@ -302,7 +302,7 @@ impl Pending {
         }))
     }
 
-    /// Refuses a login that is older than [`LIFETIME`].
+    /// Refuses a login that is older than [`LIFETIME`], or that seems to start in the future.
     ///
     /// # Errors
     /// [`Code::LoginExpired`]

@@ -26,7 +26,7 @@ impl AuthorizationResponse {
     ///
     /// # Errors
     /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::CallbackInvalid`] for missing, repeated
-    /// or contradictory parameters; the error that the provider reports if the response has no `state`.
+    /// or contradictory parameters. For an error response without `state`, the error that the provider reports.
     pub fn parse(config: &Config, redirect_uri: &Url, url: &str) -> Result<Self> {
         let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
         let url = Url::parse(url).ok_or_else(|| invalid(msg!("the URL cannot be parsed")))?;

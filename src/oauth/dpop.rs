@@ -3,8 +3,8 @@
 //!
 //! The host creates an ES256 key pair, whose private key cannot be extracted, and passes the [`PublicKey`] to the core.
 //! A request with a token carries a proof: a JWT with the method, URL, time and a hash of the token, signed by the
-//! private key.
-//! The core writes the proof without its signature ([`UnsignedProof`]); the host signs it when it sends the request.
+//! private key. The core writes the proof without its signature ([`UnsignedProof`]). The host signs the proof when it
+//! sends the request.
 
 use crate::prelude::*;
 use alloc::rc::Rc;

@@ -94,8 +94,9 @@ pub struct Unverified {
 }
 
 impl Unverified {
-    /// Parses `token` and checks its header. `allowed` are the algorithms that both the configuration and the issuer's
-    /// metadata allow. Keys and key URLs in the header (`jwk`, `jku`, `x5c`, `x5u`) are ignored.
+    /// Parses `token` and checks its header. `allowed` is the configured signature algorithm. If none is configured,
+    /// `allowed` are the algorithms in the issuer's metadata. Keys and key URLs in the header (`jwk`, `jku`, `x5c`,
+    /// `x5u`) are ignored.
     ///
     /// # Errors
     /// [`Code::IdTokenInvalid`] if the token is [malformed](crate::oauth::jwt::Malformed), its `alg` is not

@@ -92,7 +92,8 @@ impl Jwk {
         &self.public_json
     }
 
-    /// Reads a key. Returns `None` if the key is private, malformed, or not for verification.
+    /// Reads a key. Returns `None` if the key is private, malformed, not for verification, or for an algorithm that
+    /// this build does not support.
     fn read(object: &Object) -> Option<Box<Self>> {
         if object.get("d").is_some() || !is_for_verifying(object) {
             return None;

@@ -107,8 +107,8 @@ pub fn authorization_url(
     with_query(&metadata.authorization_endpoint, &form.finish())
 }
 
-/// Returns the result of a push without a readable response. `is_reachable` is true if the provider's metadata could be
-/// fetched after the push.
+/// Returns the result of a push without a readable response. `is_reachable` is true if the provider's metadata or keys
+/// could be fetched after the push.
 pub(crate) fn after_probe(is_reachable: bool) -> PushOutcome {
     if is_reachable {
         PushOutcome::Unsupported(no_response())

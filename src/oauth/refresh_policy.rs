@@ -121,9 +121,9 @@ const FIRST_DELAY: Millis = Millis(500);
 const LONGEST_DELAY: Millis = Millis::from_secs(60);
 /// Shortest time between two attempts, even if pages report that the device is online.
 const LEAST_WAIT: Millis = Millis::from_secs(1);
-/// Longest `Retry-After` that is used.
+/// Limit on the wait that a provider asks for. A longer `Retry-After` is reduced to this limit.
 const LONGEST_WAIT: Millis = Millis::from_secs(600);
-/// Longest time that calls wait for the next attempt.
+/// Calls wait for the next attempt only if it may start within this time.
 const LONGEST_CALL_WAIT: Millis = Millis::from_secs(5);
 
 /// The schedule of refresh attempts: the next attempt is due a certain time after the last failure. The time is
@@ -252,8 +252,8 @@ impl Schedule {
         self.failed(now, jitter);
     }
 
-    /// Records that the provider's metadata could be fetched after an opaque failure, which may be a refusal hidden by
-    /// CORS. The fifth such failure in a row makes the session suspected, if the first of these failures is at least
+    /// Records that the provider could be reached after an opaque failure, so this failure may be a refusal that CORS
+    /// hides. The fifth such failure in a row makes the session suspected, if the first of these failures is at least
     /// two minutes old.
     pub fn reachable(&mut self, now: &Instant) {
         if self.hidden == 0 {
@@ -553,7 +553,7 @@ mod tests {
         assert!(!schedule.should_wait(&at(1000)));
     }
 
-    /// Returns a schedule with opaque failures at these seconds. The metadata could be fetched after each failure.
+    /// Returns a schedule with opaque failures at these seconds. The provider could be reached after each failure.
     fn hidden(seconds: &[u64]) -> Schedule {
         let mut schedule = Schedule::default();
         for second in seconds {

@@ -1,4 +1,5 @@
-//! Requests to the token and revocation endpoints, and their responses (RFC 6749 4.1.3, 5 and 6, RFC 7636 4.5, RFC 7009).
+//! Requests to the token and revocation endpoints, and their responses (RFC 6749 4.1.3, 5 and 6, RFC 7636 4.5, RFC
+//! 7009).
 //!
 //! A response contains either valid tokens or an error code, or it is [`TokenResponse::Unusable`]: it is malformed, or
 //! comes from a captive portal or proxy. Nothing of an unusable response is kept.
@@ -22,7 +23,7 @@ pub const MAX_TOKEN: usize = 16 * 1024;
 /// The assumed lifetime is short: a wrong guess costs a refresh instead of a refused call.
 pub const DEFAULT_LIFETIME: Millis = Millis::from_secs(300);
 
-/// Longest lifetime of an access token that is used.
+/// Limit on the lifetime of an access token. A longer `expires_in` is reduced to this limit.
 pub const MAX_LIFETIME: Millis = Millis::from_secs(30 * 24 * 3600);
 
 /// The authentication scheme of access tokens, and their required `token_type`.

@@ -1,4 +1,5 @@
-//! The parts of a session that need the Cargo feature `extended`: key-bound tokens, and access tokens of several targets.
+//! The parts of a session that need the Cargo feature `extended`: key-bound tokens, and access tokens of several
+//! targets.
 
 use super::kept::{number, write};
 use super::{Former, Session, after};
@@ -31,7 +32,7 @@ end_reasons! {
 /// Selects the login's access token.
 pub(super) const LOGIN: TokenSelector = None;
 
-/// The most access tokens that a response is searched for.
+/// The largest number of access tokens that a response is searched for.
 const MAX_SEARCHED: usize = 8;
 
 /// Additional state of a session.
@@ -41,7 +42,8 @@ pub(super) struct Extension {
     needs: Option<String>,
     /// The key that the tokens are bound to, if any.
     key: Option<PublicKey>,
-    /// The generation in which the login's access token was issued. Later generations may have issued other tokens.
+    /// The generation in which the login's access token was issued. In later generations, the provider may have issued
+    /// access tokens of other targets.
     issued: u64,
     /// The access tokens of other targets, each with the index of its target in the configuration. These tokens are not
     /// stored.
@@ -130,7 +132,7 @@ impl Session {
         self.extension.key.as_ref()
     }
 
-    /// Adds the tokens of targets other than `selector`, up to [`MAX_SEARCHED`] tokens.
+    /// Adds the access tokens that `selector` does not select, until `tokens` has [`MAX_SEARCHED`] tokens.
     pub(super) fn push_tokens_of_others(
         &self,
         selector: TokenSelector,

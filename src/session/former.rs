@@ -5,7 +5,7 @@ use crate::base::clock::{Instant, Millis};
 use crate::egress::policy::TokenSelector;
 use crate::prelude::*;
 
-/// A replaced access token of a target.
+/// A replaced access token of the login or of a target.
 #[derive(Clone, Debug)]
 pub(super) struct Former {
     pub(super) of: TokenSelector,
@@ -14,7 +14,7 @@ pub(super) struct Former {
     pub(super) requested: Instant,
 }
 
-/// The latest replaced access token of each target.
+/// For the login and for each target, the access token that was replaced last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FormerTokens(Vec<Former>);
 

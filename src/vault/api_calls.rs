@@ -469,8 +469,8 @@ fn head_text(id: RequestId, head: &ResponseHead) -> String {
         .finish()
 }
 
-/// Returns true if the call may succeed after a refresh. A 401 means that the API refused the token (RFC 6750 3.1),
-/// unless the API demands something that a refresh cannot provide.
+/// Returns true if the call may succeed after a refresh: the API has responded with 401, so it refused the token (RFC
+/// 6750 3.1), and the API demands nothing that a refresh cannot provide.
 fn is_worth_a_refresh(
     ctx: &Context,
     refresh: &Refresh,

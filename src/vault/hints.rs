@@ -13,8 +13,8 @@
 //! | sign-in | without a store: tells its pages that a user is signed in in another vault |
 //! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
 //!
-//! After a sign-out that is written to the store, a vault that has not greeted its pages yet waits until the store has
-//! the end of the session, and then greets them.
+//! A vault greets its pages with the message `ready`. If another vault announces a sign-out before that, and will write
+//! the sign-out to the store, the vault waits until the store has the end of the session, and then greets its pages.
 //!
 //! The host posts hints on a `BroadcastChannel` whose name contains the version of hints, the issuer and the client
 //! ([`channel`]), so the browser delivers a hint only to the vaults that it concerns. Every sign-out is handled.

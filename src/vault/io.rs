@@ -417,8 +417,8 @@ pub enum Output {
         /// The request.
         request: Box<ApiRequest>,
     },
-    /// Find out if the worker's Content-Security-Policy blocks or reports sockets to a URL, by a connection without a
-    /// token, and report [`Input::SocketProbed`]. The server need not accept this connection.
+    /// Connect to a URL without a token, to find out if the worker's Content-Security-Policy blocks or reports sockets
+    /// to this URL. Report [`Input::SocketProbed`]. The server need not accept this connection.
     #[cfg(feature = "extended")]
     ProbeSocket {
         /// The call.

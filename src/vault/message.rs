@@ -1,8 +1,8 @@
 //! The vault's side of the messages between page and vault. `pkg/src/protocol/messages.ts` is the page's side, and
 //! describes each message.
 //!
-//! A message of a page may be hostile. Its size is limited, and each member must have the exact type. Any other message
-//! is refused with `message_invalid`.
+//! A message of a page may be hostile. The size of a message is limited, and each member must have the expected type.
+//! Any other message is refused with `message_invalid`.
 
 use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, quote};

@@ -46,7 +46,7 @@ pub(super) struct Persistence {
     /// The identifier of the stored session that was replaced or ended in this vault before the last login. The store
     /// may still have that session until the new one is written.
     pub(super) replaced: Option<String>,
-    /// True if a write did not end in time, so the store may or may not have the session.
+    /// True if a write did not end within its time limit, so the store may or may not have the session.
     may_be_stored: bool,
     /// True if the refresh token in the store may already be consumed.
     is_behind: bool,
@@ -180,7 +180,7 @@ impl Persistence {
     }
 
     /// Records a sign-out in this or another vault while pages wait for the first read of the store. `at` is the time
-    /// of a sign-out that may never be written to the store.
+    /// of the sign-out, or `None` if another vault is about to write the sign-out to the store.
     pub(super) fn signed_out_while_loading(&mut self, ctx: &mut Context, at: Option<UnixMillis>) {
         self.reads.signed_out(ctx, at);
     }
@@ -372,7 +372,7 @@ impl Persistence {
         self.persist(ctx, op, state);
     }
 
-    /// Records that a write did not end in time. The store may still complete it.
+    /// Records that a write did not end within its time limit. The store may still complete this write.
     pub(super) const fn not_written(&mut self) {
         self.may_be_stored = true;
     }
@@ -439,8 +439,8 @@ impl Persistence {
         self.ended = Some(Box::new(ended));
     }
 
-    /// Prepares a logout to be written without the lock, because the lock was not granted in time. Returns false if
-    /// there is no unwritten logout, or if it was already prepared.
+    /// Prepares a logout to be written without the lock, because the lock was not granted within the time limit.
+    /// Returns false if there is no unwritten logout, or if the logout was already prepared.
     pub(super) fn end_without_lock(&mut self, ctx: &mut Context) -> bool {
         let Some(ended) = &mut self.ended else {
             return false;

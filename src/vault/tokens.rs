@@ -104,7 +104,7 @@ impl Tokens {
         self.start(ctx, start);
     }
 
-    /// Stores the new tokens before they are used.
+    /// Begins to store the new tokens. The session adopts these tokens when they are stored, or cannot be stored.
     pub(super) fn persist_refresh(
         &mut self,
         ctx: &mut Context,
@@ -220,8 +220,8 @@ impl Tokens {
         self.persistence.locked(ctx);
     }
 
-    /// Handles the case that the lock was not granted in time. Returns true if a logout must be written without the
-    /// lock.
+    /// Handles the case that the lock was not granted within the time limit. Returns true if a logout must be written
+    /// without the lock.
     pub(super) fn not_locked(&mut self, ctx: &mut Context) -> bool {
         self.persistence.lock = Lock::Free;
         if self.persistence.end_without_lock(ctx) {

@@ -15,13 +15,13 @@ const MAX_CALLS_OF_A_PAGE: usize = 512;
 /// Largest number of calls in flight of all pages together.
 pub(in crate::vault) const MAX_CALLS: usize = 1024;
 
-/// A request of a page.
+/// A page's request to an API, or its request for a socket to an API.
 pub(in crate::vault) struct Call {
     pub(in crate::vault) call: CallId,
     pub(in crate::vault) port: PortId,
     pub(in crate::vault) id: RequestId,
     pub(in crate::vault) allowed: Allowed,
-    /// See [`init`](crate::vault::ApiRequest::init).
+    /// The members of `RequestInit`: see [`init`](crate::vault::ApiRequest::init).
     pub(in crate::vault) init: String,
     pub(in crate::vault) body: Body,
     pub(in crate::vault) stage: CallStage,

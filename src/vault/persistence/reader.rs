@@ -10,8 +10,8 @@ use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{Loaded, Output, Taken};
 use crate::vault::persistence::tombstone::mark_of;
 
-/// The time limit for each step of a read without the lock. A page waits for the first read, and for repeated reads
-/// until this time has passed.
+/// The time limit for each step of a read without the lock. New pages wait for the first read of the store. If that
+/// read must be repeated, they wait for another read only until this time has passed since the first read began.
 const READ_LIMIT: Millis = Millis::from_secs(3);
 
 /// The result of a read of the store.

@@ -132,7 +132,7 @@ impl Tokens {
             Some(ours) if ours.sid() == theirs.sid() => {
                 Merged::Overwritten(*theirs.times.beginning())
             }
-            // This vault's session is not stored yet, so the logout that the mark records is not its logout.
+            // This vault's session is not stored yet, so it is not the session that was logged out.
             Some(_) if !self.persistence.is_stored => Merged::Unchanged,
             Some(_) => Merged::Ended(EndReason::LoggedOut),
             None => {
