@@ -150,8 +150,8 @@ impl Session {
     }
 
     /// Returns the access tokens that a response is searched for: the token of the request and the token that it
-    /// replaced, then the tokens of other targets, starting with the latest. All these tokens may be valid. At most
-    /// eight are returned.
+    /// replaced, then in the same way the tokens of the login and of other targets, the latest target first. All these
+    /// tokens may be valid. At most eight are returned.
     #[must_use]
     pub fn tokens_to_search(&self, selector: TokenSelector, now: &Instant) -> Vec<Secret> {
         let mut tokens = Vec::new();

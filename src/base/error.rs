@@ -96,7 +96,7 @@ codes! {
     /// The callback URL was opened a second time.
     LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
     /// More than ten minutes passed between `login()` and its callback, the login seems to begin in the future, or the
-    /// user did not finish a login on another device in time.
+    /// code for a login on another device expired.
     LoginExpired = "login_expired", "Call login() again.";
     /// The page gave up the login, another login replaced it, or the user logged out while the login was in flight.
     LoginCanceled = "login_canceled", "Offer to sign in again.";

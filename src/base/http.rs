@@ -35,7 +35,8 @@ pub struct HttpReply {
     pub content_type: Option<String>,
     /// The `Retry-After` header (RFC 9110 10.2.3), converted to a duration by the host.
     pub retry_after: Option<Millis>,
-    /// The `Date` header, if readable. A cross-origin provider must expose this header (CORS).
+    /// The `Date` header, if readable. In browsers, the header of a provider on another origin is readable only if the
+    /// provider's CORS headers expose it.
     pub date: Option<UnixMillis>,
     /// The body, or `None` if it was longer than [`MAX_BODY`] or not UTF-8.
     pub body: Option<Secret>,

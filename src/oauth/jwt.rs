@@ -328,7 +328,8 @@ fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..dot], &text[dot + 1..]))
 }
 
-/// Returns the offset of the first group of eight bytes that contains a dot.
+/// Returns the offset of the first group of eight bytes that contains a dot. If no group contains a dot, returns the
+/// offset after the last group.
 fn before_dot(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     let (eights, _) = text.as_chunks();

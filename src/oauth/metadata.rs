@@ -301,10 +301,10 @@ impl<'a> MetadataReader<'a> {
         Some(strings)
     }
 
-    /// Refuses a provider whose `code_challenge_methods_supported` lacks `S256`. If this array is absent, the provider
-    /// does not support PKCE by RFC 8414 section 2. OpenID Connect Discovery does not define the array, though, and
-    /// many providers with PKCE leave it out, so an absent array is accepted. If a provider ignores PKCE, the `nonce`
-    /// in the ID token still stops an injected code.
+    /// Refuses a provider whose `code_challenge_methods_supported` lacks `S256`. By RFC 8414 section 2, a provider
+    /// without this array does not support PKCE. OpenID Connect Discovery does not define the array, though, and many
+    /// providers with PKCE leave it out, so an absent array is accepted. If a provider ignores PKCE, the `nonce` in the
+    /// ID token still stops an injected code.
     fn check_pkce(&self) {
         const NAME: &str = "code_challenge_methods_supported";
         let methods = self.strings(NAME);

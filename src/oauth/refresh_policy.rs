@@ -114,12 +114,12 @@ const HIDDEN_SPAN: Millis = Millis::from_secs(120);
 
 /// The interval between attempts for a suspected session.
 const SUSPECTED_DELAY: Millis = Millis::from_secs(300);
-/// Shortest time between two attempts for a suspected session, even if pages report that the device is online.
+/// When the device wakes up or comes online, a longer wait for a suspected session is shortened to this time.
 const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
 
 const FIRST_DELAY: Millis = Millis(500);
 const LONGEST_DELAY: Millis = Millis::from_secs(60);
-/// Shortest time between two attempts, even if pages report that the device is online.
+/// When the device wakes up or comes online, a longer wait is shortened to this time.
 const LEAST_WAIT: Millis = Millis::from_secs(1);
 /// Limit on the wait that a provider asks for. A longer `Retry-After` is reduced to this limit.
 const LONGEST_WAIT: Millis = Millis::from_secs(600);

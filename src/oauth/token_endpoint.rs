@@ -1,8 +1,8 @@
 //! Requests to the token and revocation endpoints, and their responses (RFC 6749 4.1.3, 5 and 6, RFC 7636 4.5, RFC
 //! 7009).
 //!
-//! A response contains either valid tokens or an error code, or it is [`TokenResponse::Unusable`]: it is malformed, or
-//! comes from a captive portal or proxy. Nothing of an unusable response is kept.
+//! [`TokenResponse`] lists the kinds of responses. A response is [`TokenResponse::Unusable`] if it is malformed, or if
+//! a captive portal or proxy sent it. Nothing of an unusable response is kept.
 
 use crate::prelude::*;
 
@@ -156,7 +156,7 @@ pub enum TokenResponse {
     Wait(Option<Millis>),
     /// Another status 5xx, or 408. The server may have processed the request.
     ServerError,
-    /// Not a valid response of a token endpoint, with the reason.
+    /// The response is not a valid response of a token endpoint, for this reason.
     Unusable(&'static str),
 }
 

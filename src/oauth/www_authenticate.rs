@@ -71,7 +71,7 @@ impl Demand {
 
 /// Returns the demand of a response with this status and `WWW-Authenticate` (RFC 9470 3, RFC 6750 3.1). Several headers
 /// must be joined by commas (RFC 9110 5.3). The first challenge with a demand counts. Returns `None` if the header has
-/// two challenges of a scheme in [`CALL_SCHEMES`], because such a header is ambiguous.
+/// two challenges of a scheme in `CALL_SCHEMES`, because such a header is ambiguous.
 #[must_use]
 pub fn demand(status: u16, header: &str) -> Option<Demand> {
     let error = match status {
@@ -122,7 +122,7 @@ pub fn has_error(header: &str, error: &str) -> bool {
     }
 }
 
-/// Returns true if this `WWW-Authenticate` is valid and names only schemes in [`CALL_SCHEMES`]. For some other schemes,
+/// Returns true if this `WWW-Authenticate` is valid and names only schemes in `CALL_SCHEMES`. For some other schemes,
 /// browsers ask users for a password.
 #[must_use]
 pub fn has_only_call_schemes(header: &str) -> bool {

@@ -38,8 +38,8 @@ pub(super) struct Context {
     pub(super) has_read_store: bool,
     /// Is `Some` while the vault does not know if the session is still alive: the idle limit has passed since the last
     /// activity that this vault knows of, but the user may have been active in another vault. The value is true if the
-    /// user has become active here during the doubt. That activity counts only if a read of the store shows that the
-    /// session is alive.
+    /// user has become active here since the doubt began. That activity counts only if a read of the store shows that
+    /// the session is alive.
     pub(super) doubt: Option<bool>,
     /// True if a user signed in in another vault and not in this one. `None` before the first hint of a sign-in or
     /// sign-out.

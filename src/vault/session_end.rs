@@ -42,7 +42,7 @@ pub(super) fn end(
     revocation
 }
 
-/// Ends the session in this vault only: notifies its pages, rejects waiting calls and closes sockets. Returns `None` if
+/// Ends the session in this vault only: notifies the pages, rejects waiting calls and closes sockets. Returns `None` if
 /// there is no session.
 pub(super) fn close(
     ctx: &mut Context,

@@ -44,7 +44,7 @@ pub fn parse_u64(text: &str) -> Option<u64> {
         if digit > 9 {
             return None;
         }
-        // This is a comparison because `checked_mul` would multiply in 128 bits.
+        // The code compares instead of calling `checked_mul`, which would multiply in 128 bits.
         if number > u64::MAX / 10 {
             return None;
         }

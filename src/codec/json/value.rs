@@ -161,7 +161,7 @@ impl Object {
         member.map(|(_, value)| value)
     }
 
-    /// Returns the member `name`, if it is a string.
+    /// Returns the string in the member `name`. Returns `None` if the member is absent or not a string.
     #[must_use]
     pub fn str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)

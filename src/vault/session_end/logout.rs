@@ -16,7 +16,8 @@ use crate::vault::provider::Provider;
 #[derive(Default)]
 pub(in crate::vault) struct Logouts {
     in_flight: List<Logout>,
-    /// Logouts that wait for the provider's metadata, which contains the `end_session_endpoint` for the user's browser.
+    /// Logouts that wait for the provider's metadata. The metadata contains the `end_session_endpoint`, to which the
+    /// user's browser navigates.
     unaddressed: List<LogoutRequest>,
 }
 
