@@ -43,7 +43,7 @@ export async function startChromium() {
       const { id } = await (await ask(`new?${encodeURIComponent(url)}`, { method: 'PUT' })).json()
       return () => ask(`close/${id}`)
     },
-    /** Lets `action` drive a new tab, then detaches from it. The tab stays open. */
+    /** Lets `action` drive a new tab, and then detaches the driver. The tab stays open. */
     async drive(action) {
       const driver = await chromium.connectOverCDP(endpoint)
       try {

@@ -24,7 +24,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * The default download is page, worker and default wasm. The extended download has the extended wasm, which supports
  * all options, instead of the default wasm. The row of `createAuth` is the part of the page that apps without it do not
  * load. The remaining rows are files that only some apps load: error messages (with the first error), event sources and
- * sockets, the client of a token handler, and `strongroom/core`.
+ * sockets, the client of a token handler, `strongroom/core`, the bindings of frameworks, and the token handler for a
+ * server.
  *
  * The budgets of the default and the extended download are 48 and 78 KB. Both downloads exceed their budgets, by 4.0
  * and 5.4 KB, since the vault was split into parts and the browser's API got typed bindings: see "Size" in

@@ -1,5 +1,5 @@
 /**
- * Compares the bytes that a browser downloads with the project's budget.
+ * Compares the bytes that a browser downloads with the gates and aims in benches/downloads.mjs.
  *
  *   node benches/size.mjs [--peers] [--dist <folder>]
  *

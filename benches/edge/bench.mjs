@@ -29,8 +29,9 @@ const signIn = (visitor) =>
   visitor.signIn({ returnTo: '/home', until: ({ pathname }) => pathname === '/home' })
 
 /**
- * Resolves with a function that resolves with the cookie of a user who has signed in less than 25 seconds ago. If the
- * cookie were older than a minute, the handler would record the user's activity.
+ * Resolves with a function. This function resolves with the cookie of a user who signed in at most 25 seconds ago, and
+ * signs a user in if the last cookie is older. With a cookie that is older than a minute, the handler would also record
+ * the user's activity.
  */
 async function fresh(cookie) {
   let [current, since] = [await cookie(), performance.now()]

@@ -28,8 +28,8 @@ const aesKey = () =>
   crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
 
 /**
- * For each library, a function that seals a session. It resolves with the sealed session, and with a function that
- * opens a sealed session.
+ * For each library, a function that seals a session. The function resolves with the sealed session, and with a function
+ * that opens a sealed session.
  */
 const MAKERS = {
   async 'AES-GCM by hand'(session) {
@@ -70,7 +70,7 @@ const MAKERS = {
   },
 }
 
-/** The names of the handwritten handlers. The project's aim refers to the first of them. */
+/** The names of the handwritten handlers. The project's aim refers to the first handler. */
 export const BY_HAND = Object.keys(MAKERS)
 
 /** Returns a session of `length` bytes, which is the length of strongroom's session. */

@@ -67,7 +67,7 @@ async function guard(auth, { sizes, bodies }) {
   return inTurns(bodies, both)
 }
 
-/** Measures many small requests at once, until the last response. */
+/** Measures many small requests that start at the same time, until the last response has arrived. */
 async function parallel(auth, { requests, bursts }) {
   const burst = (fetcher) => async () => {
     const one = async (n) => (await fetcher(`${API}orders?call=${n}`)).arrayBuffer()

@@ -1,5 +1,5 @@
 // The vault forgets pages that the browser leaves, even if they are in the back-forward cache. The vault accepts pages
-// that come back.
+// that the browser restores from this cache.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

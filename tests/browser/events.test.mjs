@@ -181,7 +181,8 @@ for (const [name, act] of Object.entries(ANSWERS)) {
 }
 
 /**
- * Other members of the interface. Each case is code that runs with `make` and with the URL of a stream that stays open.
+ * Cases for the other members of the interface `EventSource`. Each case is code that runs with `make` and with the URL
+ * of a stream that stays open.
  */
 const INTERFACE = {
   'its constants': `(() => {

@@ -179,9 +179,9 @@ test('the detector does not find what was not planted', time, async () => {
 const CODE_MAY_BE_IN = ['heap', 'messages sent', 'performance', 'addresses']
 
 /**
- * The names of engine objects whose buffers the test cannot read. `QueueEntry` is in the queues of unread bodies. Their
- * bytes arrived in messages, which the test searches. `WrapperTypeInfo` is the engine's template of its own objects,
- * and contains no data of the page.
+ * The names of engine objects whose buffers the test cannot read. `QueueEntry` is an entry in the queue of an unread
+ * body. The bytes of such a body arrived in messages, which the test searches. `WrapperTypeInfo` is the engine's
+ * template of its own objects, and contains no data of the page.
  */
 const ENGINES_OWN = /ReadableByteStreamController::QueueEntry|WrapperTypeInfo/
 

@@ -35,7 +35,10 @@ after(() => app?.close())
 /** Returns the secrets without authorization codes, which arrive in the URL. leak.test.mjs searches for codes. */
 const tokens = () => app.ledger.secrets().filter(({ kind }) => kind !== 'authorization_code')
 
-/** Uses a socket, and stores everything that the page can read of it. This function runs in the page. */
+/**
+ * Uses a socket, and stores everything that the page can read from the socket and its events. This function runs in the
+ * page.
+ */
 function converse([url, protocols]) {
   globalThis.kept ??= []
   return new Promise((resolve) => {

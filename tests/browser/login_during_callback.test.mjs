@@ -1,5 +1,5 @@
-// A route guard calls login() when it finds no session. It may do this while handleCallback() is still exchanging the
-// code.
+// A route guard calls login() when it finds no session. The guard may do this while handleCallback() is still
+// exchanging the code.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, giveConsent, signIn, startApp } from '../support/app.mjs'

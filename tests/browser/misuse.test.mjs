@@ -163,7 +163,7 @@ async function warnings(address, script) {
   await page.evaluate(script)
   const warned = page.waitForEvent('console', { timeout: 3000 }).catch(() => null)
   await page.clock.fastForward(10_000)
-  // The timer's function does not load anything, so it has already run.
+  // The function of the warning's timer loads nothing, so it has completed by now.
   await page.evaluate(() => settle())
   return { logged, warned, page }
 }

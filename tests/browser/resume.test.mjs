@@ -145,7 +145,7 @@ async function tripsInCircle(forgetting = '') {
   await forgetAttempt(page)
   const before = trips(app)
   const usual = app.site.files['/page.js']
-  // The worker ends with each page, and its session with it.
+  // The worker and its session end with each page.
   app.site.files['/page.js'] = `${usual}
 boot.then(() => {
   const loads = Number(new URLSearchParams(location.search).get('loads') ?? 0)

@@ -1,6 +1,6 @@
 // These tests run attacks of script in the app's origin. The attacks succeed against a vault on the same origin, but
-// not against a vault on its own origin. Each attack runs against both vaults. Here the app's pages have no policies
-// and the site serves service workers, which are the best conditions for an attacker.
+// not against a vault on its own origin. Each attack runs against both vaults. In these tests the app's pages have no
+// policies and the site serves service workers, which are the best conditions for an attacker.
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { after, afterEach, before, test } from 'node:test'

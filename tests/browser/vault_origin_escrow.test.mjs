@@ -1,5 +1,5 @@
-// `persist: 'escrow'` with a vault on its own origin. The service worker, if there is one, belongs to the vault's
-// origin.
+// Tests of `persist: 'escrow'` with a vault on its own origin. The service worker, if there is one, belongs to the
+// vault's origin.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

@@ -118,7 +118,7 @@ function basics(name) {
   })
 }
 
-/** Starts a server with endless responses, which emits `asked` for each request. */
+/** Starts a server whose responses do not end. Its `events` emits `asked` for each request. */
 async function startEndless() {
   const events = new EventEmitter()
   const server = await listen({

@@ -237,7 +237,7 @@ fn error_without_state_has_the_providers_code() {
         assert!(page.contains(says), "{query}: {page}");
         assert!(page.contains(r#"<a href="/auth/login">"#), "{page}");
         assert!(host.provider.sent_to("/token").is_empty());
-        // Control experiment: the pending login still completes. Otherwise any site could cancel it by sending the
+        // Control experiment: the pending login still completes. Otherwise any site could cancel a login by sending the
         // browser to the callback.
         assert_eq!(host.arrive(&back).status, 303, "{query}");
     }

@@ -1,4 +1,4 @@
-//! Tests of valid and invalid configurations, and of the errors for invalid ones.
+//! Tests of valid and invalid configurations, and of the errors for invalid configurations.
 
 use serde_json::{Value, json};
 use strongroom::Code;

@@ -144,7 +144,7 @@ fn many_users(count: usize) -> (World, Vec<usize>) {
     (world, users)
 }
 
-/// Lets all users call in turn, some milliseconds apart, for this long.
+/// Lets all users call in turn for `millis` milliseconds, with a pause of `pause` milliseconds after each round.
 fn call_for(world: &mut World, users: &[usize], millis: u64, pause: u64) {
     let end = world.now + millis;
     while world.now < end {

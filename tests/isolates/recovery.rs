@@ -228,7 +228,7 @@ fn expired_successor_from_elsewhere_is_refreshed() {
     });
     let alice = world.signed_in("alice", 0);
     for _ in 0..2 {
-        // Isolate 0 knows an expired token and reads a newer one from the record. In the second round, the newer one
+        // Isolate 0 knows an expired token and reads a newer one from the record. In the second round, the newer token
         // has expired as well.
         world.call(alice, 0);
         world.answer_all();

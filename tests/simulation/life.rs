@@ -25,7 +25,7 @@ const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 
-/// The most pages that are open in one vault at once.
+/// The maximum number of pages that are open in one vault at the same time.
 const MAX_PAGES: usize = 5;
 
 /// Time after the last fault within which everything must work, unless the provider asked for a longer wait. The sum

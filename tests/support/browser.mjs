@@ -137,8 +137,8 @@ export async function shareBrowser(options) {
 }
 
 /**
- * Waits for servers and a browser that start at the same time. If one of the two fails, the other is closed. Otherwise
- * the test's process would not end.
+ * Waits for servers and a browser that start at the same time. If the servers or the browser do not start, this
+ * function closes the other part, because otherwise the test's process would not end.
  *
  * @template {{ close(): Promise<void> }} S
  * @param {Promise<S>} serving

@@ -1,4 +1,6 @@
-/** Events of a user's device: it goes offline, it sleeps, its clock is wrong, its browser crashes. */
+/**
+ * Simulates events of a user's device: the device goes offline or sleeps, its clock is wrong, or its browser crashes.
+ */
 import { once } from 'node:events'
 
 /** Signals that stop and resume a process. */

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { answerOf, Faults, waitFor } from './faults.mjs'
 
 /**
- * One request as it arrived. If a connection turns out to be closed, a browser may send the request of one `fetch`
- * twice. Both requests are recorded.
+ * One request as it arrived at the proxy. If a connection turns out to be closed, a browser may send the request of one
+ * `fetch` twice. Both requests are recorded.
  *
  * @typedef {object} WireRequest
  * @property {number} at Milliseconds since the Unix epoch.
@@ -78,7 +78,8 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
   }
 
   /**
-   * Forwards a request as if there were no proxy. When one side closes its connection, the proxy closes the other one.
+   * Forwards a request as if there were no proxy. When one side closes its connection, the proxy closes the other
+   * connection.
    */
   async function pass(request, response) {
     const answer = await ask(request, response)

@@ -8,7 +8,7 @@
 /** The most times that a scene runs. */
 const TAKES = 3
 
-/** A scene throws this error when the browser has failed in one of these ways. */
+/** A scene throws this error when the browser has failed in one of the two ways. */
 export class Again extends Error {}
 
 /** Returns a function that runs a scene, and repeats it after an `Again`. */

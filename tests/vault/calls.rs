@@ -1,5 +1,5 @@
-//! Requests of pages to APIs are allowed or rejected, and sent with the current token. Each request gets its own
-//! response, and only once.
+//! Requests of pages to APIs are allowed or rejected, and sent with the current token. Each request gets exactly one
+//! response, which belongs to this request.
 
 use std::time::Duration;
 

@@ -409,7 +409,7 @@ fn unlocked_read_during_locked_read_ends_no_session() {
     world.tick_of(0); // The vault reads the store, and asks for the lock to store the activity.
     world.hold(&[Kind::Load, Kind::Changed]);
     world.answer_all(); // The vault gets the lock and begins a second read.
-    world.answer_one(Kind::Load); // The first read finishes during the second.
+    world.answer_one(Kind::Load); // The first read finishes during the second read.
     world.release();
     world.advance(secs(1));
     assert!(

@@ -48,7 +48,7 @@ fn suspected() -> (World, PortId) {
     (world, page)
 }
 
-/// Calls once a second for this long, like an app with an impatient user.
+/// Calls once a second for `for_seconds` seconds, like an app with an impatient user.
 fn keep_calling(world: &mut World, page: PortId, for_seconds: u64) {
     for _ in 0..for_seconds {
         call(world, page);

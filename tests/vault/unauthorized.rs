@@ -67,7 +67,7 @@ fn persistent_401s_in_any_order_cause_no_storm() {
     let quick = world.fetch(page, "/never");
     world.answer_call(quick);
     world.answer_all();
-    // The API rejects the fast call with the third token, and the slow call with the second.
+    // The API rejects the fast call with the third token, and the slow call with the second token.
     world.answer_call(quick);
     world.answer_call(slow);
     world.answer_all();

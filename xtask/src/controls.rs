@@ -79,8 +79,8 @@ pub(crate) fn broken(
         let rule = breaks(name).with_context(|| format!("no broken variant for '{name}'"))?;
         let (place, before, after) = change(rule, found, &switch(name))
             .with_context(|| format!("no condition at '{name}', line {line}"))?;
-        // At the same position, an inner change's insertion comes before an outer one's, and the end of a change before
-        // the start of another.
+        // At the same position, the end of a change comes before the start of another change, and the end of an inner
+        // change comes before the end of an outer change.
         insertions.push(((place.end, 0, usize::MAX - place.start), after));
         insertions.push(((place.start, 1, place.start), before));
     }

@@ -41,7 +41,7 @@ pub(crate) fn redis() -> Need {
 }
 
 /// Adds the environment variables with the programs' paths to a process. Installs missing programs. If a program cannot
-/// be installed, the error ends with `otherwise`, which describes what can be done without it.
+/// be installed, the error ends with `otherwise`, which describes what can be done without the program.
 pub(crate) fn with_programs(process: Process, needs: &[Need], otherwise: &str) -> Result<Process> {
     let programs = || needs.iter().flat_map(|need| need.programs);
     let mut missing = Vec::new();

@@ -189,8 +189,8 @@ pub(crate) fn alone(manifest: &str) -> Result<String> {
     replaced("Cargo.toml", manifest, members, "members = [\"tests/kit\"]")
 }
 
-/// Changes the version in a manifest. Cargo would take two packages of the same name and version for one package, and
-/// replace one build with the other.
+/// Changes the version in a manifest. Cargo would treat two packages of the same name and version as one package, and
+/// one build would replace the other build.
 fn other_version(file: &str, manifest: &str) -> Result<String> {
     replaced(file, manifest, "\nversion = \"", "\nversion = \"9")
 }

@@ -7,7 +7,7 @@ import { startReports } from '../../support/reports.mjs'
 async function signedIn({ visit }) {
   const { tab } = await visit()
   // The test does not sign in by popup, because WebKitGTK may end a shared worker when a popup closes. Another row of
-  // the table covers this.
+  // the table covers this case.
   await signInByRedirect(tab)
   return tab
 }

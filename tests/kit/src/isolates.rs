@@ -160,7 +160,7 @@ pub struct Weather {
 
 pub struct Isolate {
     pub handler: Handler,
-    /// Number of times that this isolate was replaced by a new one.
+    /// Number of times that this isolate was replaced by a new isolate.
     epoch: u32,
     /// Index of the isolate's ring in `RINGS`.
     pub ring: usize,
@@ -434,7 +434,7 @@ impl World {
 
     // Running the world
 
-    /// Runs the next event. Returns true if there was one.
+    /// Runs the next event. Returns true if there was an event.
     pub fn step(&mut self) -> bool {
         let Some(((at, _), todo)) = self.agenda.pop_first() else {
             return false;

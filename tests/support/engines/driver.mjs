@@ -38,7 +38,7 @@ export const PATIENCE = 20_000
 /** The interval in milliseconds between two calls of a polled function. */
 const PAUSE = 25
 
-/** Calls `look` until it returns something. */
+/** Calls `look` until it resolves with a truthy value. */
 export async function poll(look, what, patience = PATIENCE) {
   const end = Date.now() + patience
   for (;;) {

@@ -804,7 +804,7 @@ impl Watch {
         }
     }
 
-    /// Records that a vault receives what it read from the store.
+    /// Records that a vault receives the result of a read of the store.
     pub fn loaded(
         &mut self,
         vault: usize,

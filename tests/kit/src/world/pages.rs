@@ -297,8 +297,8 @@ impl World {
         self.pages.closed.contains(&port)
     }
 
-    /// Returns the `elsewhere` member of the last message to a page about its session. It is true if another vault has
-    /// a session.
+    /// Returns the `elsewhere` member of the last message to a page about its session. The member is true if another
+    /// vault has a session.
     pub fn elsewhere(&self, port: PortId) -> Option<bool> {
         self.last_session_message(port)?.get("elsewhere")?.as_bool()
     }

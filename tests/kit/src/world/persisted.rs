@@ -559,7 +559,7 @@ impl PersistedSessions {
         self.seen(vault).holds_lock = false;
     }
 
-    /// Records that a vault receives what it read from the store.
+    /// Records that a vault receives the result of a read of the store.
     pub fn loaded(
         &mut self,
         vault: usize,

@@ -38,7 +38,7 @@ impl World {
         Some(proof)
     }
 
-    /// Checks the access token in this text of a socket, if the text contains a token.
+    /// Checks that the vault may send the access token in `text` on a socket, if `text` contains a token.
     pub(super) fn check_token_in(&mut self, text: &str) {
         if let Some(token) = sockets::token_in(text) {
             let family = self.provider.family_of_access(token);

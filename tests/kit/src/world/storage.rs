@@ -50,7 +50,8 @@ impl World {
             .is_some_and(|i| self.is_locked_out(&self.jobs.pending[i]))
     }
 
-    /// Lets a pending read return the store's content of this moment, although the vault receives the content later.
+    /// Lets a pending read return the store's present content, even if the content changes before the vault receives
+    /// it.
     pub fn read_now(&mut self, id: JobId) {
         let (loaded, record) = (self.store.session(), self.watch.stored_record());
         if let Some(i) = self.place_of(id)
