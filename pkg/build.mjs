@@ -1,6 +1,6 @@
 /**
- * Bundles pkg/src into pkg/dist, next to the wasm. `cargo xtask build` runs this script after it has written pkg/glue,
- * which is git-ignored. pkg/glue contains these files for each module:
+ * Bundles pkg/src into pkg/dist, next to the wasm. `cargo xtask build` writes pkg/glue, which is git-ignored, and then
+ * runs this script. pkg/glue contains these files for each module:
  *
  *   pkg/glue/<module>.js        wasm-bindgen's glue (target web)
  *   pkg/glue/<module>.d.ts      its types, generated from src/bindings
@@ -14,7 +14,7 @@
  *
  * Each entry becomes one file, without shared chunks. The page loads one file, and the worker loads one file and the
  * wasm, so neither page nor worker waits for a second round trip. Code that most pages never need is in separate files,
- * which a page imports when it needs them: see entries.mjs.
+ * which a page imports when it needs the code: see entries.mjs.
  */
 import { build } from 'esbuild'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -32,7 +32,10 @@ const MODULES = {
   edge: ['strongroom_edge'],
 }
 
-/** Copies a module to dist, beside the entry that loads it. */
+/**
+ * Copies a module to dist, where the entry that loads the module is. Throws if the entry's file no longer contains the
+ * module's URL.
+ */
 const copyModule = async (entry, module) => {
   await copyFile(at(`./glue/${module}_bg.wasm`), at(`./dist/${module}_bg.wasm`))
   const script = await readFile(at(`./dist/${entry}.js`), 'utf8')
@@ -77,8 +80,8 @@ const common = {
   outdir: 'dist',
   bundle: true,
   plugins: [{ name: 'lazy', setup: (build) => build.onResolve({ filter: LAZY_IMPORT }, lazy) }],
-  // Imports that are not bundled: wasm modules, which are in the same folder as the importing file, Node's own modules,
-  // and the frameworks.
+  // Imports that are not bundled: wasm modules (each is in the same folder as the file that imports it), Node's own
+  // modules, and the frameworks.
   external: ['*.wasm', '*.wasm?module', 'node:*', ...FRAMEWORKS],
   format: 'esm',
   target: 'es2022',
@@ -94,7 +97,7 @@ await build({ ...common, entryPoints: sources(SERVER) })
 for (const entry of Object.keys(browser)) await shrink(entry)
 await markAsClient('react')
 // Server files keep line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
-// because pages would have to download them.
+// because each line break is one more byte to download.
 for (const entry of Object.keys(SERVER)) await shrink(entry, 200)
 for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)

@@ -23,8 +23,8 @@ const { code } = await minify(glue, {
     defaults: false,
     // The glue's warnings are about ways to load a module that this package does not use.
     drop_console: true,
-    // wasm-bindgen's imports do not use `this`, and nothing calls them with `new`, so they can become arrow functions
-    // and methods.
+    // The functions that the glue passes to the module do not use `this`, and nothing calls them with `new`. They can
+    // therefore become arrow functions and methods.
     unsafe_arrows: true,
     unsafe_methods: true,
   },

@@ -78,8 +78,8 @@ pub struct Handler {
     tasks: Vec<Option<(TaskId, task::Running)>>,
     /// Free slots in `tasks`.
     free: Vec<usize>,
-    /// The number of tasks that this handler has started. It starts again at 0 before a [`TaskId`] could exceed 32
-    /// bits.
+    /// The number of tasks that this handler has started. The count starts again at 0 before a [`TaskId`] could exceed
+    /// 32 bits.
     count: usize,
 }
 
@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// Begins a login. Its first effect fetches the provider's metadata.
+    /// Begins a login. The login's first effect fetches the provider's metadata.
     fn begin(handler: &mut Handler, seconds: u64) -> TaskId {
         let request = Request {
             method: "GET".into(),

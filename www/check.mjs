@@ -1,6 +1,6 @@
 /**
  * Uses the demo as a person would, in a real browser, and compares what the page shows with the provider's ledger and
- * the API's records. `cargo xtask demo --check` runs it. Exits with 1 at the first step that fails.
+ * the API's records. `cargo xtask demo --check` runs this script. Exits with 1 at the first step that fails.
  */
 import assert from 'node:assert/strict'
 import { launchBrowser } from '../tests/support/browser.mjs'

@@ -140,7 +140,7 @@ function nameOfLogin(value: string, where: string): string | null {
 
 /**
  * Returns the random values that every login puts into a URL, with their meanings. The report names these values, so
- * that they are not mistaken for tokens. They are read from the messages `navigate` and `callback`.
+ * that they are not mistaken for tokens. The values are read from the messages `navigate` and `callback`.
  */
 function publicValues(): Map<string, string> {
   const known = new Map<string, string>()

@@ -455,8 +455,8 @@ impl Guard {
         self.0.take(length).as_mut_ptr()
     }
 
-    /// Returns the number of bytes that may be forwarded, counted from the first one that was not forwarded yet.
-    /// Returns -1 if the bytes contain the token.
+    /// Returns how many of the received bytes that were not forwarded yet may now be forwarded. Returns -1 if these
+    /// bytes contain the token.
     #[must_use]
     pub fn count_free(&self) -> i32 {
         self.0.free().map_or(-1, |count| count as i32)

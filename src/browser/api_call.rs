@@ -19,7 +19,7 @@ use crate::vault::{ApiRequest, CallId, Input, PortId, RequestId, ResponseHead};
 const WINDOW: u32 = 8;
 
 /// The number of chunks that the page requests with one message, after its reader has taken the same number. Most
-/// bodies have fewer chunks, so the page sends no message for them.
+/// bodies have fewer chunks than this, so the page sends no such message for them.
 const BATCH: u32 = 4;
 
 /// The calls in flight, with the payloads of the messages that began them.

@@ -1,5 +1,5 @@
-//! WebSocket connections to APIs. The core decides how a socket is opened and when the page learns that it is open. The
-//! host passes messages between the API and the page.
+//! WebSocket connections to APIs. The core decides how a socket is opened, and when the page learns that the socket is
+//! open. The host passes messages between the API and the page.
 //!
 //! The page sends a separate `MessagePort` with each request for a socket. All events and messages of the socket use
 //! this port, so that they keep their order. The messages on the port:
@@ -52,7 +52,8 @@ pub(super) struct Sockets {
     is_listening: bool,
 }
 
-/// A connection attempt without a token. It shows if the worker's Content-Security-Policy allows a socket to `url`.
+/// A connection attempt without a token. The attempt shows if the worker's Content-Security-Policy allows a socket to
+/// `url`.
 struct Probe {
     call: CallId,
     url: String,

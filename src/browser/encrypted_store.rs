@@ -7,8 +7,8 @@
 //! with the authorization code.
 //!
 //! A session is stored only if the configuration asks for it. The key that encrypts sessions is not extractable, so a
-//! copy of the disk or a backup does not reveal it in plain form. Scripts of the same origin can ask the browser to use
-//! the key. The key may be in escrow instead: see `escrow`.
+//! copy of the disk or a backup does not reveal the key in plain form. Scripts of the same origin can ask the browser
+//! to use the key. The key may be in escrow instead: see `escrow`.
 
 use crate::codec::base64url;
 use crate::oauth::pkce;

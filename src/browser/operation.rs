@@ -113,7 +113,7 @@ impl Operation {
     /// Returns the input that reports to the core that the operation has failed.
     fn failed(&self, op: OpId, scope: &WorkerScope) -> Input<'static> {
         match self {
-            // If the browser is online, it may have hidden the response because of CORS.
+            // If the device is online, the browser may have hidden the response because of CORS.
             Self::Request(request) => Input::Responded {
                 op,
                 outcome: if request.has_no_response() && scope.navigator().on_line() {

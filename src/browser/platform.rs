@@ -38,7 +38,7 @@ extern "C" {
     #[wasm_bindgen(extends = Function, extends = Object, typescript_type = "any")]
     pub type OnEvent;
 
-    /// Returns a function that calls this one with the first two arguments fixed.
+    /// Returns a function that calls this function with the first two arguments fixed.
     #[wasm_bindgen(method)]
     pub(super) fn bind(this: &OnEvent, this_argument: &JsValue, event: u32, id: u32) -> Function;
 
@@ -81,7 +81,7 @@ extern "C" {
 // string.
 #[wasm_bindgen]
 extern "C" {
-    /// A JavaScript string. It may be very long, so only a part of it is copied.
+    /// A JavaScript string. A page's string may be very long, so only a part is copied at a time.
     #[wasm_bindgen(extends = JsString, is_type_of = JsValue::is_string, typescript_type = "string")]
     pub type Text;
 
@@ -245,8 +245,8 @@ pub(super) fn dictionary<T: JsCast>(json: &'static str) -> T {
     JSON::parse(json).unwrap_or_default().unchecked_into()
 }
 
-/// A promise, request or transaction that the host waits for. It ends with one of the events `Fulfilled`, `Succeeded`
-/// and `Failed`.
+/// A promise, request or transaction that the host waits for. The wait ends with one of the events `Fulfilled`,
+/// `Succeeded` and `Failed`.
 pub(super) enum Awaited {
     Promise(Promise),
     Request(IdbRequest),

@@ -57,7 +57,7 @@ pub(super) fn is_socket(request: &Request) -> bool {
 }
 
 /// Checks that the response becomes data, media or a font in the page, but neither a document nor code. The header
-/// `X-Strongroom` alone does not show this, because a service worker can add the header to any request of a page.
+/// `X-Strongroom` alone is not enough, because a service worker can add this header to any request of a page.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]

@@ -43,8 +43,8 @@ pub struct Request {
     pub has_body: bool,
 }
 
-/// Longest time for which a host waits for the provider before it lets the task do something else, such as renewing the
-/// lease of a refresh.
+/// Longest time for which a host waits for the provider before the host lets the task do something else, such as
+/// renewing the lease of a refresh.
 pub const BEAT: Millis = Millis::from_secs(2);
 
 /// Length of a nonce of AES-GCM in bytes.
@@ -116,7 +116,7 @@ pub enum Effect {
     Send {
         /// The request.
         request: HttpRequest,
-        /// The `Authorization` header, if the client authenticates with one.
+        /// The `Authorization` header, if the client authenticates with this header.
         authorization: Option<Secret>,
         /// The signed proof for the `DPoP` header (RFC 9449 5). Only the vault in a browser uses the unsigned proof in
         /// [`HttpRequest`].
@@ -155,7 +155,7 @@ pub enum Effect {
     Forward(Forward),
 }
 
-/// A forwarded request. It has the method and the body of the browser's request, and the headers that the
+/// A forwarded request. The host adds the method and the body of the browser's request, and the headers that the
 /// [policy](crate::edge::policy) does not remove.
 #[derive(Debug)]
 pub struct Forward {
@@ -244,7 +244,7 @@ pub enum Response {
 }
 
 /// A response of the handler itself. Caches must not store the response, so the host adds the headers that the
-/// [policy](crate::edge::policy) has for such responses.
+/// [policy](crate::edge::policy) has for the handler's responses.
 #[derive(Clone, Debug, Default)]
 pub struct OwnResponse {
     /// The status.
@@ -280,7 +280,7 @@ pub enum Event {
         /// The `sub` of the session's user, for the operator's hook. The host must not log this value.
         subject: String,
     },
-    /// A refresh has finished, so tasks that wait for it continue.
+    /// A refresh has finished, so tasks that wait for the refresh continue.
     RefreshFinished(RefreshId),
 }
 

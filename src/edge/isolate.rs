@@ -23,7 +23,7 @@ pub(super) struct Isolate {
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
     pub(super) next_refresh: Cell<RefreshId>,
-    /// The name that distinguishes this isolate from others. It is generated on first use.
+    /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,
 }
 

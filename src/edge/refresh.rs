@@ -77,8 +77,8 @@ pub(super) async fn current_session(
 /// Refreshes a session whose access token has expired or will expire soon.
 pub(super) async fn renew(task: &Task, session: Rc<Session>) -> SessionResult {
     let mut renewed = session;
-    // Refresh a second time if the successor has expired already: another isolate may have committed it a while ago, or
-    // the commit may have taken long.
+    // Refresh a second time if the successor has expired already: another isolate may have committed the successor a
+    // while ago, or this isolate's commit may have taken long.
     for _ in 0..2 {
         renewed = boxed(renew_once(task, renewed)).await?;
         // control: expired_successor_is_refreshed
@@ -388,7 +388,8 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         if began.elapsed(&task.now()) >= longest {
             return RefreshOutcome::Transient(msg!("it took too long"));
         }
-        // Check the lease before the repetition: another isolate may have taken it over and recorded the successor.
+        // Check the lease before the repetition: another isolate may have taken the lease over and recorded the
+        // successor.
         boxed(lease::renew(task)).await;
         if !lease::is_held(task) {
             return RefreshOutcome::Transient(LEASE_LOST);

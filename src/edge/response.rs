@@ -1,5 +1,5 @@
 //! The handler's own responses: JSON for scripts, redirects and plain pages for people. Caches must not store these
-//! responses. The host adds the headers that all of them have: see [`headers`](crate::edge::proxy::headers).
+//! responses. The host adds the headers that all these responses have: see [`headers`](crate::edge::proxy::headers).
 
 use crate::prelude::*;
 

@@ -1,7 +1,7 @@
 //! A session on the server: its tokens, its times and its generation.
 //!
-//! Every refresh creates a new generation. A session's cookie contains the generation at which it was written, and the
-//! [`record`] contains the current generation.
+//! Every refresh creates a new generation. A session's cookie contains the generation that was current when the cookie
+//! was written, and the [`record`] contains the generation that is current now.
 
 pub(super) mod cache;
 pub(super) mod cookies;
@@ -42,7 +42,7 @@ pub struct Session {
     pub began: UnixMillis,
     /// The time of the user's last recorded activity.
     pub active: UnixMillis,
-    /// The time at which the tokens were requested. The tokens are not older than this.
+    /// The time at which the tokens were requested. The tokens are not older than this time.
     pub requested: UnixMillis,
     /// The lifetime of the access token, from `requested`.
     pub lifetime: Millis,

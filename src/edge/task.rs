@@ -99,7 +99,7 @@ impl Running {
             Poll::Ready(response) => Step::Done(response),
             Poll::Pending => match self.task.0.effect.take() {
                 Some(effect) => Step::Do(effect),
-                // This does not happen: only `perform` waits, and `perform` always sets an effect.
+                // This case does not occur: only `perform` waits, and `perform` always sets an effect.
                 None => Step::Done(Response::Own(response::failure())),
             },
         }
@@ -185,7 +185,7 @@ impl Future for PendingReply<'_> {
 }
 
 /// Boxes the future of a code path that few requests take. Without boxes, each request would reserve memory for all
-/// paths, and the first request would wait until all of them are compiled.
+/// paths, and the first request would wait until all paths are compiled.
 pub(super) fn boxed<'a, T>(
     part: impl Future<Output = T> + 'a,
 ) -> Pin<Box<dyn Future<Output = T> + 'a>> {

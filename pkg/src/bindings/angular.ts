@@ -121,7 +121,10 @@ export const authInterceptor =
     })
   }
 
-/** Returns the JSON value of a body, or the body itself if it is not JSON and `isStrict` is false. */
+/**
+ * Returns the JSON value of a body, or `null` for an empty body. Returns the body itself if it is not JSON, or throws
+ * if `isStrict` is true.
+ */
 const parse = (body: string, isStrict = false): unknown => {
   try {
     return body ? JSON.parse(body) : null

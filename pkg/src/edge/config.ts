@@ -18,9 +18,9 @@ export interface TokenHandlerConfig {
   /** The keys, names and attributes of cookies. */
   cookie: {
     /**
-     * Keys of 32 random bytes each, in base64 (`openssl rand -base64 32`): an array, or one string with spaces or
-     * commas between them. The handler seals with the first key, and opens with any key. To replace a key, first append
-     * the new key, and later move it to the front: see "Replace a key" in docs/edge.md.
+     * Keys of 32 random bytes each, in base64 (`openssl rand -base64 32`): an array, or one string in which spaces or
+     * commas separate the keys. The handler seals with the first key, and opens with any key. To replace a key, first
+     * append the new key, and later move it to the front: see "Replace a key" in docs/edge.md.
      */
     keys: FromEnv<string | string[]>
     /** The beginning of cookie names, after the prefix. Default `strongroom`. */
@@ -82,8 +82,8 @@ export interface TokenHandlerConfig {
   /** `'always'`: each login asks for consent (`prompt=consent`). Default `'provider'`: the provider decides. */
   consent?: 'provider' | 'always'
   /**
-   * `'warn'` (default) logs `scope_exceeded` if the provider grants scopes that the login did not request; `'refuse'`
-   * fails such a login.
+   * The reaction if the provider grants scopes that the login did not request. `'warn'` (default): the handler logs
+   * `scope_exceeded`. `'refuse'`: the login fails.
    */
   unrequestedScopes?: 'warn' | 'refuse'
   /** Audiences that an ID token may name besides the client although it has no `azp`. Default: none. */
@@ -106,7 +106,10 @@ export interface TokenHandlerConfig {
   postLogoutRedirectUri?: string
   /** The provider's metadata (RFC 8414), instead of discovery. */
   metadata?: Record<string, unknown>
-  /** The ID token's signing algorithm, if only one is to be accepted. */
+  /**
+   * The only signing algorithm of ID tokens that the handler accepts. Default: all supported algorithms in the
+   * metadata.
+   */
   idTokenSignedResponseAlg?: string
   /** Seconds by which the provider's clock may differ. Default 60. */
   clockTolerance?: number
@@ -164,9 +167,9 @@ export interface Route {
    */
   navigate?: boolean
   /**
-   * Tell pages which login an API demands when it refuses a call with `insufficient_user_authentication` (RFC 9470) or
-   * `insufficient_scope` (RFC 6750 3.1). Instead of the API's response, pages get the error `step_up_required` or
-   * `insufficient_scope`. Default false.
+   * Tell pages which login an API demands when the API refuses a call with `insufficient_user_authentication` (RFC
+   * 9470) or `insufficient_scope` (RFC 6750 3.1). Instead of the API's response, pages get the error `step_up_required`
+   * or `insufficient_scope`. Default false.
    */
   stepUp?: boolean
 }

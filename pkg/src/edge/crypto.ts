@@ -27,8 +27,8 @@ export class Keys {
       return key
     })
     for (const [i, key] of this.#keys.entries()) {
-      // An imported key replaces its promise, so that it is used without waiting. An import error is thrown when the
-      // key is used.
+      // An imported key replaces its promise, so that later uses need not wait. An import error is thrown when the key
+      // is used.
       Promise.resolve(key).then(
         (key) => (this.#keys[i] = key),
         () => {},

@@ -34,7 +34,7 @@ import {
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import { sendRequest, textOf } from './upstream/provider.js'
 
-/** The third argument that a platform passes to `fetch`. The handler uses `waitUntil` where it exists. */
+/** The third argument that a platform passes to `fetch`. The handler uses `waitUntil` if the platform has it. */
 export interface Context {
   waitUntil?(promise: Promise<unknown>): void
 }
@@ -245,7 +245,8 @@ export class Host {
     let step: Step
     try {
       step = JSON.parse(take())
-      // Copy the bytes at once: the next step, even a step of another request, overwrites them.
+      // Copy the bytes at once: the next step, even a step of another request, overwrites the bytes in the core's
+      // memory.
       if (hasBytes(step.t)) step.bytes = this.#bytes()
       for (let event = this.#edge.event(); event; event = this.#edge.event()) this.#tell(JSON.parse(event))
     } catch {
@@ -354,7 +355,8 @@ const withTimeLimit = async <T>(promise: Promise<T>, milliseconds: number): Prom
 }
 
 /**
- * Calls a function of the operator or the platform. Its exceptions are ignored, because they must not fail a request.
+ * Calls a function of the operator or the platform. Exceptions of the function are ignored, because they must not fail
+ * a request.
  */
 const quietly = (call: () => unknown): void => {
   try {

@@ -19,10 +19,10 @@ export interface Strongroom {
   readonly session: Session | null
   /** The source of the session with which `connect()` resolved; `null` if there was no session. */
   readonly resumed: Resumed | null
-  /** The reason why the last session ended; `null` before the first one ends. */
+  /** The reason why the last session ended; `null` before the first session ends. */
   readonly endReason: EndReason | null
   /**
-   * True if a user is signed in in another vault of this origin and client, but not in this one. The other vault
+   * True if a user is signed in in another vault of this origin and client, but not in this vault. The other vault
    * belongs to a deployment with another worker file, or is the dedicated worker of another tab. Always false unless
    * `persist` is `'memory'`. A `change` event follows each change of this value. Reload the page, or offer to sign in.
    * See docs/deployment.md.
@@ -69,8 +69,8 @@ export interface Strongroom {
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
   /**
-   * Ends the session in all tabs, and revokes its refresh token (RFC 7009) if the provider supports it and can be
-   * reached. The session ends even if the refresh token is not revoked.
+   * Ends the session in all tabs, and revokes its refresh token (RFC 7009) if the provider supports revocation and can
+   * be reached. The session ends even if the refresh token is not revoked.
    */
   logout(options?: LogoutOptions): Promise<LogoutResult>
   /**
@@ -251,8 +251,8 @@ export interface ConnectOptions {
    *
    * `'redirect'` takes the page to the provider and back to the same URL; `connect()` resolves in the page that comes
    * back. `'iframe'` uses a hidden frame, for ten seconds at most. The frame works only with a provider of the same
-   * site, since browsers block cookies in frames of another site, and only if the policies of page and redirect URI
-   * allow the frame.
+   * site, since browsers block cookies in frames of another site, and only if the Content-Security-Policy of the page,
+   * and the headers of the redirect URI's page, allow the frame.
    *
    * `connect()` does not reject if the attempt fails: `session` and `resumed` show the result. After a failed attempt
    * there is no other attempt for five minutes in this tab, unless the user signs in. After `logout()`, after a limit

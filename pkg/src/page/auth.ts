@@ -54,9 +54,9 @@ export interface AuthState<Claims = DefaultClaims> {
   /** The current session, or `null`. */
   readonly session: Session<Claims> | null
   /**
-   * The reason why the last session ended; `null` before the first one ends. The reason is kept in localStorage until
-   * the next session, so that it survives a reload. After `logout({ provider: true })` the reason is `logged_out` when
-   * the user returns from the provider. Apps of one origin share this entry of localStorage.
+   * The reason why the last session ended; `null` before the first session ends. The reason is kept in localStorage
+   * until the next session, so that it survives a reload. After `logout({ provider: true })` the reason is `logged_out`
+   * when the user returns from the provider. Apps of one origin share this entry of localStorage.
    */
   readonly endReason: EndReason | null
   /** See {@link Strongroom.elsewhere}. */
@@ -84,9 +84,9 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
   /** The current state. */
   readonly state: AuthState<Claims>
   /**
-   * Calls `listener` with the current state, and then with each new one. Returns a function that ends the subscription.
-   * With this method an `Auth` is a Svelte store. React's `useSyncExternalStore` takes `auth.subscribe` and `() =>
-   * auth.state`. An error that a listener throws is reported, and does not stop other listeners.
+   * Calls `listener` with the current state, and then with each new state. Returns a function that ends the
+   * subscription. With this method an `Auth` is a Svelte store. React's `useSyncExternalStore` takes `auth.subscribe`
+   * and `() => auth.state`. An error that a listener throws is reported, and does not stop other listeners.
    */
   readonly subscribe: (listener: (state: AuthState<Claims>) => void) => () => void
   /**

@@ -71,9 +71,12 @@ export interface FrameTransport extends EventTarget {
   locks: {
     request(name: string, options: object, granted?: () => unknown): Promise<unknown>
   }
-  /** Releases the frame: this connection no longer needs it. */
+  /** Releases the frame, which this connection no longer needs. */
   release(): void
-  /** Returns the `state` in the page's URL if the worker's origin has a response for it. */
+  /**
+   * Returns the `state` of the login that the fragment of the page's URL names, or `null`. The worker's origin should
+   * have the response to this login.
+   */
   pendingState(): string | null
   /** Implements `handleCallback()`. */
   callback(connection: Connection, url: URL): Promise<CallbackResult | null>
@@ -89,7 +92,7 @@ export interface FrameTransport extends EventTarget {
 
 /** A connection to a vault, after the handshake on its port. */
 export interface Connection {
-  /** The vault's worker. The page in a popup can connect to the same worker if it is a shared worker. */
+  /** The vault's worker. If this is a shared worker, the page in a popup can connect to the same worker. */
   at: SharedWorker | Worker | FrameTransport
   /** The lock that the vault's worker holds as long as it runs. */
   lock?: string
@@ -212,7 +215,7 @@ export const open = (
       const request = pending.get(id)
       if (id && !request) return
       const error = createError(code, message)
-      // This handler runs before `request.fail`, so that the request gets the error with all its members.
+      // These members are set before `request.fail` is called, so that the request gets the complete error.
       error.then((refusal) => Object.assign(refusal, more))
       if (request) error.then(request.fail)
       // An error without an id means that the vault could not read the id of a message, so it may concern any request.

@@ -25,7 +25,9 @@ const createWorker = ({ shared, dedicated }: WorkerSource) => {
   return dedicated && (isWebKit || !shared || !globalThis.SharedWorker) ? dedicated() : shared!()
 }
 
-/** Returns the client's part of the state, and stores the end reason in localStorage or takes it from there. */
+/**
+ * Returns the client's part of the state. Stores the end reason in localStorage, or takes the end reason from there.
+ */
 const view = ({ session, endReason, elsewhere }: Strongroom) => {
   // The stored reason outlives the vault, so that even after a reload no guard signs the user in without a click.
   try {

@@ -2,8 +2,8 @@
 import type { EndReason } from '../protocol/messages.js'
 
 /**
- * End reasons after which only the user may begin a new session. If the page could begin one by itself, the session's
- * limits would have no effect.
+ * End reasons after which only the user may begin a new session. If the page began a new session by itself, the
+ * session's limits would have no effect.
  */
 const FINAL = ['logged_out', 'idle', 'absolute', 'security']
 

@@ -1,4 +1,6 @@
-/** The error messages. A page loads this file with its first error. Until then it needs only codes and values. */
+/**
+ * The error messages. A page loads this file with its first error. Before that, the page needs only codes and values.
+ */
 import { advice, texts } from '../../glue/messages.js'
 
 /** Messages by error code, in which a value may replace `%`. */

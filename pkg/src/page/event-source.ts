@@ -10,7 +10,7 @@ const CLOSED = 2
 
 /** Milliseconds before reconnecting, unless the stream sets another delay. */
 const RETRY = 3000
-/** The maximum delay after several failures, unless the stream sets a longer one. */
+/** The maximum delay after several failures, unless the stream sets a longer delay. */
 const LONGEST = 60_000
 /** The minimum delay after a failure, and the maximum delay of a timer. */
 const MIN_DELAY = 1000
@@ -36,7 +36,7 @@ const isFinal = (error: unknown): boolean => {
 /** The maximum length of an id that is sent back to the server. The vault refuses calls with a longer header. */
 const LONGEST_ID = 8192
 
-/** Encodes an id as a header value: one character for each byte of its UTF-8. */
+/** Encodes an id as a header value: one character for each byte of the id's UTF-8 encoding. */
 const asHeader = (id: string): string =>
   Array.from(new TextEncoder().encode(id), (byte) => String.fromCharCode(byte)).join('')
 

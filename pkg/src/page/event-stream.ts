@@ -2,15 +2,15 @@
 
 /** Receives a stream's events and its reconnection time. */
 export interface Sink {
-  /** An event. `id` is the last event ID, of this event or an earlier one. */
+  /** An event. `id` is the last event ID, which this event or an earlier event has set. */
   event(type: string, data: string, id: string): unknown
   /** The delay before reconnecting, in milliseconds. */
   retry(delay: number): void
 }
 
 /**
- * Returns a function that parses a stream's bytes as they arrive. An incomplete event at the end is dropped: events end
- * with an empty line.
+ * Returns a function that parses a stream's bytes as they arrive. An incomplete event at the end of the stream is
+ * dropped: a complete event ends with an empty line.
  *
  * @param id The last event ID of the previous stream.
  */

@@ -76,8 +76,8 @@ export const vaultFetch = async (
 }
 
 /**
- * Creates the error with which `fetch` rejects. Its `cause` lists possible reasons, because the browser writes the
- * actual reason only to the worker's console.
+ * Creates the error with which `fetch` rejects. The error's `cause` lists possible reasons, because the browser writes
+ * the actual reason only to the worker's console.
  */
 const unreachable = async (url: string) =>
   new TypeError('Failed to fetch', {
@@ -96,8 +96,8 @@ const readBody = async (request: Request, body: BodyInit | null | undefined): Pr
     if ('duplex' in request) return body
     return refuse('unsupported', NO_STREAMS)
   }
-  // Not every engine has Request.body. In an engine without it, every request except GET and HEAD is treated as one
-  // with a body.
+  // Not every engine has Request.body. In an engine without `Request.body`, every request except GET and HEAD is
+  // treated as a request with a body.
   if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return
   if (!(body instanceof Blob || body instanceof FormData)) return request.arrayBuffer()
   return request.blob().catch(async (error) => {

@@ -1,6 +1,6 @@
 /**
- * Encodes a form with files, for engines in which `request.blob()` fails for such a form: WebKitGTK 2.50 rejects with
- * `InvalidStateError`.
+ * Encodes a form with files, for engines in which `request.blob()` fails for forms with files: WebKitGTK 2.50 rejects
+ * with `InvalidStateError`.
  */
 
 /** Escapes line ends and quotes in a header's value (HTML, "multipart/form-data encoding algorithm"). */

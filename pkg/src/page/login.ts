@@ -1,6 +1,6 @@
 /**
- * The page's part of the authorization code flow: it navigates the page or a popup. A page loads this file when it has
- * no session.
+ * The page's part of the authorization code flow, which navigates the page or a popup. A page loads this file when it
+ * has no session.
  */
 import { ownPath, type webUrl as WebUrl } from './address.js'
 import type { LoginOptions } from './api.js'
@@ -36,8 +36,8 @@ interface LoginContext {
  *
  * In redirect mode this function first waits for a callback of this page that is in flight, or begins in this turn. A
  * route guard may call `login()` during `handleCallback()`, for example. If the callback succeeds and `options`
- * requires nothing more, no other login starts. Otherwise guard and callback would send the page back and forth
- * forever.
+ * requires nothing more, no other login starts. If another login started, guard and callback would send the page back
+ * and forth forever.
  */
 export const login = (
   connection: Connection,
@@ -54,8 +54,8 @@ export const login = (
       detectClose,
       ...parameters
     } = options
-    // `loginHint` and `uiLocales` are left out: they only save the user some typing, and must not be stored, because
-    // they may identify the user.
+    // `loginHint` and `uiLocales` are left out, because they may identify the user and must not be stored. They only
+    // save the user some typing.
     const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
     const canceled = () => refuse('login_canceled')
     if (signal?.aborted) return resolve(canceled())

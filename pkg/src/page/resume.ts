@@ -2,8 +2,9 @@
  * Resumes a session without interaction, by a login with `prompt=none` (OpenID Connect Core 3.1.2.1), if `connect()`
  * finds no session. A page loads this file if it uses the option `resume`.
  *
- * Redirect loops cannot occur: each attempt is recorded in this tab before it begins. No attempt is made if it cannot
- * be recorded, if another attempt was made shortly before, or if the page's URL contains a response of the provider.
+ * Redirect loops cannot occur: each attempt is recorded in this tab before it begins. No attempt is made if the attempt
+ * cannot be recorded, if another attempt was made shortly before, or if the page's URL contains a response of the
+ * provider.
  */
 import { POPUP_MARK } from '../../glue/constants.js'
 import { isResponse, ownPath, stateOf, webUrl } from './address.js'
@@ -30,7 +31,9 @@ interface Attempt {
 
 /** In sessionStorage: the last attempt of this tab. */
 const ATTEMPT = 'strongroom.resume'
-/** In localStorage: the time at which a session ended for a reason after which only the user may begin another one. */
+/**
+ * In localStorage: the time at which a session ended for a reason after which only the user may begin another session.
+ */
 const ENDED = 'strongroom.ended'
 /** In localStorage: the times of the last attempts of all tabs, since an app may clear its sessionStorage. */
 const RECENT = 'strongroom.recent'
@@ -159,8 +162,8 @@ const write = (attempt: Attempt): boolean => {
 }
 
 /**
- * Records in localStorage that a session ended for a reason after which only the user may begin another one. The record
- * is deleted when the user signs in.
+ * Records in localStorage that a session ended for a reason after which only the user may begin another session. The
+ * record is deleted when the user signs in.
  */
 const recordEnds = (auth: Strongroom) => {
   const record = () => {

@@ -73,13 +73,13 @@ export type Code =
   /** The worker's Content-Security-Policy blocks or reports a socket whose URL would contain the token. */
   | 'socket_blocked'
   /**
-   * The token handler refused a request, because it was not shown to come from the app's own pages, or because its URL
-   * does not serve requests of this kind, such as navigations.
+   * The token handler refused a request. Either nothing proves that a page of the app sent the request, or the URL does
+   * not serve requests of this kind, such as navigations.
    */
   | 'cross_site_request'
   /**
-   * The session's cookie cannot be used: it is incomplete, it was not written by this handler, or it was written before
-   * an update or a change of the option `dpop`.
+   * The session's cookie cannot be used: it is incomplete, was not written by this handler, or is older than a change
+   * of the handler's version or option `dpop`.
    */
   | 'cookie_invalid'
   /** Data is sealed with a key that is not configured. */
@@ -108,7 +108,7 @@ export type Code =
   | 'wasm_failed'
   /** The worker's own Content-Security-Policy forbids WebAssembly. */
   | 'wasm_blocked'
-  /** The vault stopped because of an internal error, or its worker was terminated. Its secrets are gone. */
+  /** The vault stopped because of an internal error, or its worker was terminated. The vault's secrets are gone. */
   | 'vault_crashed'
   /** The user signed in in a newer version of the app, and the vault of this version has stopped. */
   | 'vault_outdated'

@@ -1,5 +1,5 @@
 /**
- * The messages between a page and its vault's frame. Calls do not pass through the frame: they use ports between the
+ * The messages between a page and its vault's frame. Calls do not pass through the frame: calls use ports between the
  * page and the worker (messages.ts).
  *
  * The page posts {@link FRAME_HANDSHAKE} with a port to the frame's window, for the frame's origin only. All other
@@ -22,7 +22,10 @@ export type FrameRequest =
   | { t: 'lock'; id: number; name: string }
   /** Releases the lock that request `id` got, or cancels this request. */
   | { t: 'unlock'; id: number }
-  /** The provider has responded to the login with this `state`, and the vault finishes it. Response: `settled`. */
+  /**
+   * The provider has responded to the login with this `state`, and the vault is to finish the login. Response:
+   * `settled`.
+   */
   | { t: 'callback'; id: number; state: string }
   /**
    * A popup shows the provider's page. The vault finishes the popup's login as soon as the provider has responded.
@@ -50,5 +53,5 @@ export type FrameResponse =
   | { t: 'settled'; id: number; returnTo: string | null }
   | { t: 'error'; id: number; code: string; message: string; returnTo?: string }
   | { t: 'looked'; id: number; isThere: boolean }
-  /** A warning of the vault about a login that the frame finishes. The page prints it on its console. */
+  /** A warning of the vault about a login that the frame finishes. The page prints the warning on its console. */
   | Warning

@@ -67,7 +67,7 @@ export type PageMessage =
 /** The parameters of an authorization request that a page may choose. */
 export interface LoginParameters extends Demand {
   mode: 'redirect' | 'popup' | 'device'
-  /** The path within the app where the user was. `handleCallback()` returns it. */
+  /** The path within the app where the user was. `handleCallback()` returns this path. */
   returnTo?: string
   loginHint?: string
   uiLocales?: string
@@ -82,7 +82,7 @@ export interface Demand {
   acrValues?: string
   /** Seconds. */
   maxAge?: number
-  /** Scopes besides the configured ones. The configuration's `loginScopes` must name them. */
+  /** Scopes besides the configured ones. The configuration's `loginScopes` must name these scopes. */
   scope?: string
 }
 
@@ -141,7 +141,7 @@ export type VaultMessage =
   | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
   /**
    * The session began, was refreshed, or ended (`null`, with the reason). Sent to every port. `elsewhere`: true if a
-   * user is signed in in another vault of this origin and client, and not in this one; absent if the vault does not
+   * user is signed in in another vault of this origin and client, and not in this vault; absent if the vault does not
    * know.
    */
   | {
@@ -224,7 +224,7 @@ export interface Session<Claims = DefaultClaims> {
   expiresAt: number
   /** The time at which the idle limit ends the session unless the user is active. */
   idleExpiresAt: number
-  /** The time at which the access token expires. The vault refreshes it by itself. */
+  /** The time at which the access token expires. The page need not refresh the token. */
   accessTokenExpiresAt: number
 }
 
@@ -232,7 +232,10 @@ export interface Session<Claims = DefaultClaims> {
 export type EndReason =
   /** `logout()` was called. */
   | 'logged_out'
-  /** The provider refused the refresh token, because it was revoked, has expired, or its session ended. */
+  /**
+   * The provider refused the refresh token, because the token was revoked or has expired, or because the provider's
+   * session ended.
+   */
   | 'provider_ended'
   /** The access token has expired, and there is no refresh token. */
   | 'expired'
@@ -275,8 +278,8 @@ export interface Holding {
   /** The first 8 hexadecimal digits of a salted hash; the salt never leaves the vault. */
   fingerprint: string | null
   /**
-   * The option of the same name in the rule to which the access token belongs (docs/resources.md), or `null`. The same
-   * holds for `audience` and `scope`.
+   * The option `resource` of the rule to which the access token belongs (docs/resources.md), or `null`. `audience` and
+   * `scope` are the rule's options of those names.
    */
   resource?: string | null
   audience?: string | null

@@ -1,9 +1,9 @@
 /**
  * Passes responses of the provider from the callback page to the vault's frame by cookies. Both pages have the vault's
- * origin, but some browsers (WebKit) partition their storage, since one is a top-level page and the other is a frame in
- * a page of the app. The frame can read the top-level page's cookies in all browsers. The cookies are valid for this
- * host only (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute. Neither the app's origin nor another
- * origin of the same site can read or set them.
+ * origin, but some browsers (WebKit) give them separate storage, since the callback page is a top-level page, and the
+ * frame is in a page of the app. The frame can read the top-level page's cookies in all browsers. The cookies are valid
+ * for this host only (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute. Neither the app's origin nor
+ * another origin of the same site can read or set these cookies.
  */
 import { POPUP_MARK } from '../../glue/constants.js'
 

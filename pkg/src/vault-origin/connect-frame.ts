@@ -58,7 +58,7 @@ export const connectFrame = async (
     if (frames.get(href) === left) frames.delete(href)
     left.frame.then(({ element }) => element.remove()).catch(() => {})
   }
-  /** Uses the page's frame, or a new one if the vault of that frame has failed or is outdated. */
+  /** Uses the page's frame, or a new frame if the vault of the page's frame has failed or is outdated. */
   const acquire = async () => {
     let next = frames.get(href)
     if (!next || next === shared) frames.set(href, (next = { frame: embed(href, timeout, refuse), users: 0 }))
@@ -78,7 +78,7 @@ export const connectFrame = async (
     }
     return await connect(make, options)
   } catch (error) {
-    // This frame is forgotten, so that the next attempt starts with a new frame.
+    // Forget this frame, so that the next attempt starts with a new frame.
     if (frames.get(href) === shared) frames.delete(href)
     if (shared) release(shared)
     throw error

@@ -318,9 +318,9 @@ const withoutDescription = (part: string): string =>
     .join('&')
 
 /**
- * Makes this page the redirect URI. The page stores the provider's response for the vault's frame, and then redirects
- * to the app, or closes if it is a popup. The app gets only the response's `state`, which it already knows, or a random
- * name if the response has no `state`.
+ * Makes this page the redirect URI. The page stores the provider's response for the vault's frame. Then the page
+ * redirects to the app, or closes itself if it is a popup. The app gets only the response's `state`, which the app
+ * already knows, or a random name if the response has no `state`.
  *
  * Register the same URL at the provider for the redirect after logout: if the URL contains no response, the page
  * redirects to the app.
@@ -332,10 +332,11 @@ export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
   if (!url || !isTrustworthy(url) || url.origin === location.origin) {
     throw invalid('`app` must be the URL of a page of the app, on another origin')
   }
-  // The policy of this page should forbid that other pages show it in a frame. In a frame, this page does nothing.
+  // The Content-Security-Policy of this page should forbid other pages to show this page in a frame. In a frame, this
+  // page does nothing.
   if (parent !== window) return
   const { hash, pathname, search } = location
-  // This comes first, so that the authorization code does not stay in the URL.
+  // The response is removed before anything else happens, so that the authorization code does not stay in the URL.
   history.replaceState(null, '', pathname)
   url.hash = ''
   const response = [search, hash]

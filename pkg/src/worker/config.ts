@@ -1,4 +1,4 @@
-/** The configuration of a vault. The worker's file sets it, and a page cannot change it. */
+/** The configuration of a vault. The worker's file sets the configuration, and a page cannot change it. */
 export interface VaultConfig {
   /** The provider's issuer identifier, exactly as its metadata says: an https URL. */
   issuer: string
@@ -53,9 +53,9 @@ export interface VaultConfig {
    * Bearer tokens is refused (`token_response_invalid`). Default false.
    *
    * The provider must support DPoP (`dpop_signing_alg_values_supported` with ES256), and so must every API in `apis`.
-   * The CORS configuration of both must allow the request headers `DPoP` and `Authorization`, and expose `DPoP-Nonce`
-   * and `WWW-Authenticate` if they use nonces. Sockets cannot carry a proof, so `webSocket` in a rule is refused. Needs
-   * strongroom_extended_bg.wasm.
+   * The CORS configuration of the provider and of each API must allow the request headers `DPoP` and `Authorization`.
+   * If a server uses nonces, its CORS configuration must also expose `DPoP-Nonce` and `WWW-Authenticate`. Sockets
+   * cannot carry a proof, so `webSocket` in a rule is refused. Needs strongroom_extended_bg.wasm.
    */
   dpop?: boolean
   /**
@@ -72,7 +72,7 @@ export interface VaultConfig {
   par?: boolean | 'auto'
   /**
    * `'provider'` (default): the provider decides whether to ask the user for consent. `'always'`: each login sends
-   * `prompt=consent`, besides the `prompt` of `login()`. Logins with `prompt: 'none'` do not send it.
+   * `prompt=consent`, besides the `prompt` of `login()`. Logins with `prompt: 'none'` do not send `prompt=consent`.
    *
    * Some providers issue a refresh token for `offline_access` only with `'always'` (OpenID Connect Core 11). The vault
    * warns with `refresh_token_missing` if no refresh token arrives. At other providers users cannot consent, and
@@ -103,7 +103,7 @@ export interface VaultConfig {
   /** Scopes that pages may ask for besides `scope`, by `login({ scope })`. Default: none. */
   loginScopes?: string[]
   /**
-   * Tells pages why the provider ended a session, if the provider reveals it (`refresh_expired`, `revoked`,
+   * Tells pages why the provider ended a session, if the provider reveals the reason (`refresh_expired`, `revoked`,
    * `reuse_detected`, `consent_withdrawn`, `mfa_required` instead of `provider_ended`), and the error code with which
    * the provider requires interaction (`session.needs`). See docs/sessions.md. Default false.
    */
@@ -116,8 +116,8 @@ export interface VaultConfig {
   requestTimeout?: number
   /**
    * Shows pages the vault's events and holdings, without values, for demos and debugging. Default false. Needs
-   * strongroom_extended_bg.wasm, which is loaded instead of strongroom_bg.wasm: serve it too if you serve the files by
-   * hand, and pass it if you pass `wasm` to `vault()`.
+   * strongroom_extended_bg.wasm, which is loaded instead of strongroom_bg.wasm: serve this file too if you serve the
+   * files by hand, and pass this file if you pass `wasm` to `vault()`.
    */
   inspect?: boolean
 }
@@ -151,8 +151,8 @@ export interface ApiRule {
   cache?: boolean
   /**
    * Request headers that pages may set although strongroom refuses them by default, such as `['X-Amzn-Trace-Id',
-   * 'Range']`. Allow a header only for an API that does not trust it. `_` counts as `-`. Some headers cannot be
-   * allowed, such as `Authorization` and `Cookie`. docs/fetch.md lists these headers. Needs
+   * 'Range']`. Allow a header only for an API that does not trust the header's value. `_` counts as `-`. Some headers
+   * cannot be allowed, such as `Authorization` and `Cookie`. docs/fetch.md lists these headers. Needs
    * strongroom_extended_bg.wasm, as does `denyHeaders`.
    */
   allowHeaders?: string[]

@@ -24,8 +24,8 @@ declare const self: ServiceWorkerGlobalScope
  * browser stops this service worker, half a minute after the last request. The vault sends the key again every twenty
  * seconds, until five minutes after the last activity of the user.
  *
- * @param vault The URL of the file that calls `vault()`, exactly as `new SharedWorker()` or `new Worker()` gets it,
- *   with its query if it has one. The URL must be in this service worker's scope.
+ * @param vault The URL of the file that calls `vault()`, exactly as `new SharedWorker()` or `new Worker()` gets this
+ * URL, including the query if there is one. The URL must be in this service worker's scope.
  */
 export const escrow = (vault: string | URL): void => {
   const { href } = withoutFragment(new URL(vault, location.href))

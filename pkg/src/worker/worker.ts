@@ -24,8 +24,8 @@ export { StrongroomError }
 export interface VaultOptions {
   /**
    * The core's module. Default: strongroom_bg.wasm beside this file, or strongroom_extended_bg.wasm if the
-   * configuration has an option that needs it (docs/deployment.md lists them). The extended module works with every
-   * configuration.
+   * configuration has an option that needs this larger module (docs/deployment.md lists these options). The extended
+   * module works with every configuration.
    */
   wasm?: WasmSource
 }
@@ -36,7 +36,7 @@ const needsExtended = (config: Partial<VaultConfig>): boolean =>
   [config.apis].flat().some((rule) => hasOneOf(EXTENDED_RULE_OPTIONS, rule)) ||
   (config.session?.persist ?? 'memory') !== 'memory'
 
-/** Returns true if one of these options has a value other than `false`. */
+/** Returns true if one of these options has a value that counts as true in JavaScript. */
 const hasOneOf = (names: string, options?: object): boolean =>
   names.split(' ').some((name) => options?.[name as keyof typeof options])
 

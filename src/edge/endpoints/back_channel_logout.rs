@@ -72,7 +72,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     }
 }
 
-/// Returns the parameter `logout_token` of a logout request (2.5). Returns `None` if it is missing or repeated.
+/// Returns the parameter `logout_token` of a logout request (2.5). Returns `None` if the parameter is missing or
+/// repeated.
 fn logout_token(body: &Secret) -> Option<Secret> {
     let parameters = form::parse(body.expose())?;
     let mut tokens = parameters.iter().filter(|(name, _)| name == "logout_token");

@@ -175,8 +175,9 @@ async fn pending(
     Ok((pending, key))
 }
 
-/// Ends the session that the browser had before. The refresh token of that session is revoked only if it belongs to
-/// another user. For the same user, many providers would also revoke the new token, which belongs to the same grant.
+/// Ends the session that the browser had before. The refresh token of that session is revoked only if the session
+/// belongs to another user. For the same user, many providers would also revoke the new token, which belongs to the
+/// same grant.
 async fn end_previous_session(context: &RequestContext, subject: &str) {
     let Ok(Some(before)) = context.presented().await else {
         return;

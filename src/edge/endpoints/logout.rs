@@ -36,7 +36,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let _guard = context.task.keep_alive();
     let session = match context.presented().await {
         Ok(session) => session,
-        // The session cannot be read now, so the handler must not claim that it ended.
+        // The session cannot be read now, so the handler must not claim that the session has ended.
         Err(refusal @ Refusal::Later(..)) => return context.refusal_response(&refusal),
         Err(_) => None,
     };
@@ -93,8 +93,8 @@ async fn logout_cookie(context: &RequestContext, hint: Secret) -> String {
         .unwrap_or_default();
     let jar = context.jar();
     if !fits(&jar.login(LOGOUT_COOKIE), &sealed) {
-        // The ID token is too long for a cookie. Without it as a hint, the provider asks the user to confirm the logout
-        // (OpenID Connect RP-Initiated Logout 1.0 2).
+        // The ID token is too long for a cookie. Without the ID token as a hint, the provider asks the user to confirm
+        // the logout (OpenID Connect RP-Initiated Logout 1.0 2).
         let none = seal::seal(&context.task, LOGOUT_COOKIE, Secret::default()).await;
         sealed = none.unwrap_or_default();
     }

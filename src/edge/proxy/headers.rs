@@ -4,7 +4,7 @@
 //! An upstream gets the browser's headers, except for the list in [`crate::egress::request_headers`] and the headers
 //! that `Connection` names (RFC 9110 7.6.1). A route can allow or deny more headers. `Range` is removed if response
 //! bodies are searched for the token, because the search does not recognize parts of a token. Without `Range`, a server
-//! sends the whole response, as it may do anyway (RFC 9110 14.2).
+//! sends the whole response. HTTP lets servers ignore `Range` anyway (RFC 9110 14.2).
 //!
 //! An upstream's response becomes a response of the app's own origin. Headers that affect the origin are therefore
 //! removed (cookies, CORS, service workers, reporting, transport security). The handler also removes headers by which

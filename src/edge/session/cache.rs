@@ -26,7 +26,8 @@ const REST: Millis = Millis::from_secs(1);
 pub(in crate::edge) struct CachedSession {
     /// The time of the last read from the coordinator.
     pub(in crate::edge) checked: Instant,
-    /// The coordinator's entry as this isolate last read or wrote it. The record is newer if it could not be written.
+    /// The coordinator's entry as this isolate last read or wrote it. A record that could not be written replaces the
+    /// record of the entry.
     pub(in crate::edge) stored: Stored,
     /// The schedule of the next refresh attempt.
     pub(in crate::edge) schedule: Schedule,

@@ -1,7 +1,7 @@
 //! The keyring for cookies and records. The first key seals and all keys open, so a key can be replaced while sessions
 //! continue.
 //!
-//! A key's ID is derived from its hash, so isolates with the same key use the same ID.
+//! A key's ID is derived from a hash of the key, so isolates with the same key use the same ID.
 
 use crate::prelude::*;
 use core::fmt;

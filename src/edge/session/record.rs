@@ -6,7 +6,7 @@
 //! exchanges the token with the provider. Finally the isolate commits: it writes the next generation with its tokens,
 //! for requests that still have the previous cookie.
 //!
-//! A cookie is valid until a cookie of a later generation was presented, and for a grace period after that: responses
+//! A cookie is valid until a cookie of a later generation is presented, and for a grace period afterwards: responses
 //! with a new cookie may be lost, more than once, and requests overtake each other. After the grace period, the browser
 //! has replaced the old cookie. A request with the old cookie then comes from a copy, so the session ends. RFC 9700
 //! 4.14.2 has the same rule for refresh tokens.
@@ -25,8 +25,8 @@ use crate::session::EndReason;
 
 const VERSION: &str = "1";
 
-/// A record keeps a presented generation for the grace period and this time after it, because a request with an earlier
-/// cookie may be in flight.
+/// A record keeps a presented generation for the grace period plus this time, because a request with an earlier cookie
+/// may be in flight.
 const REMEMBERED: Millis = Millis::from_secs(120);
 
 /// Most presented generations that a record keeps.

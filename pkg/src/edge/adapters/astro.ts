@@ -16,7 +16,7 @@ import type { Context } from '../host.js'
 
 export type { AdapterOptions } from './framework.js'
 
-/** The members of `locals` for the app: let `App.Locals` extend it. */
+/** The members of `locals` for the app: let `App.Locals` extend this interface. */
 export interface Locals {
   /**
    * The session of the request, or `null` without a session. The session is read when the promise is first awaited. The

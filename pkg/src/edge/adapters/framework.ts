@@ -20,8 +20,8 @@ export const sessionOf = (
 ): Promise<EdgeSession | null> => new Lazy(() => handler.session(request, env, context))
 
 /**
- * A promise whose work begins when it is first awaited. For TypeScript it is a promise, so `if (session)` without
- * `await` is an error.
+ * A promise whose work begins when the promise is first awaited. TypeScript reports `if (session)` without `await` as
+ * an error, because the type is a promise.
  */
 class Lazy<T> implements Promise<T> {
   readonly [Symbol.toStringTag] = 'Promise'

@@ -33,7 +33,7 @@ export const strongroom = (handler: TokenHandler, options: AdapterOptions = {}):
 }
 
 /**
- * Creates one function for `proxy.ts` (`middleware.ts` before Next.js 16). For URLs that are neither endpoints nor
+ * Creates the function for `proxy.ts` (`middleware.ts` before Next.js 16). For URLs that are neither endpoints nor
  * routes, the function returns `undefined`, and Next.js continues. Export a `matcher` for the proxy. For a proxy,
  * Next.js holds the first 10 MB of a body in memory and cuts off the rest, so use route handlers for large uploads.
  */
@@ -42,7 +42,8 @@ export const strongroomProxy =
   async (request: Request, event?: Context): Promise<Response | undefined> => {
     const response = await handler.handle(request, envOf(options), event)
     const location = response?.headers.get('location')
-    // Next.js fails on a relative `Location`, so this code makes the URL absolute. Next.js makes it relative again.
+    // Next.js fails on a relative `Location`, so this code makes the URL absolute. Next.js makes the URL relative
+    // again.
     if (location) response!.headers.set('location', new URL(location, request.url).href)
     return response
   }
@@ -66,8 +67,8 @@ export const sessionFrom = async (
   headers: Pick<Headers, 'get'>,
   options: AdapterOptions = {},
 ): Promise<EdgeSession | null> => {
-  // Next.js sets both headers, unless a proxy in front of Next.js has set them. The headers only select one of the
-  // handler's own cookie names.
+  // Next.js sets `X-Forwarded-Proto` and `Host`, unless a proxy in front of Next.js has set them. These headers only
+  // select one of the handler's own cookie names.
   const [scheme] = (headers.get('x-forwarded-proto') ?? 'https').split(',')
   const address = `${scheme}://${headers.get('host') ?? 'localhost'}`
   const cookie = headers.get('cookie') ?? ''

@@ -68,8 +68,8 @@ export interface NodeResponse {
 export interface NodeListener {
   (request: NodeRequest, response: NodeResponse): void
   /**
-   * Resolves when all requests have responses and all work that outlives them is done, such as a refresh whose client
-   * has disconnected. Await this promise after `server.close()` and before the process exits.
+   * Resolves when all requests have responses, and all work that outlives its request is done, such as a refresh whose
+   * client has disconnected. Await this promise after `server.close()` and before the process exits.
    */
   settled(): Promise<void>
 }
@@ -155,8 +155,8 @@ function requestOf(incoming: NodeRequest, origin: string | undefined, signal: Ab
     if (!hasBody) incoming.resume()
     const init: RequestInit & { duplex?: 'half' } = { method, headers, signal }
     if (hasBody) Object.assign(init, { body: bodyOf(incoming), duplex: 'half' })
-    // Concatenates the strings, because `//evil.test/` is a path here. Resolved as a relative URL, it would name a
-    // host.
+    // Concatenates the strings, because `//evil.test/` is a path here. A URL parser would read `//evil.test/`, relative
+    // to the base, as a host.
     return new Request(base + url, init)
   } catch {
     return /^(CONNECT|TRACE|TRACK)$/i.test(method) ? 501 : 400

@@ -16,7 +16,7 @@ import type { Context } from '../host.js'
 
 export type { AdapterOptions } from './framework.js'
 
-/** The members of `locals` for the app: let `App.Locals` extend it. */
+/** The members of `locals` for the app: let `App.Locals` extend this interface. */
 export interface Locals {
   /**
    * The session of the request, or `null` without a session. The session is read when the promise is first awaited. The
@@ -35,7 +35,7 @@ export interface SvelteKitEvent {
 /**
  * Creates a `handle` that responds to the handler's endpoints and routes, and lets the app handle everything else.
  *
- * The handler's `env` is `platform.env` if it exists, as on Cloudflare, and otherwise `process.env`.
+ * The handler's `env` is `platform.env` if that exists, as on Cloudflare, and otherwise `process.env`.
  */
 export const strongroom =
   (handler: TokenHandler, options: AdapterOptions = {}) =>

@@ -201,8 +201,9 @@ export function conformance(
         // The second write came after the first entry had expired. This is not a fault of the coordinator, so the check
         // starts again.
         if (!renewed && Date.now() - start >= 2000) continue
-        // The entry of `other` is written after the first entry of `key`, with the same time to live. Once it is gone,
-        // the entry of `key` would be gone too, unless the second write renewed its time to live.
+        // The entry of `other` is written after the first entry of `key`, with the same time to live. Once the entry of
+        // `other` is gone, the entry of `key` would be gone too, unless the second write renewed the time to live of
+        // `key`.
         must(await writer!.swap(other, null, 'x', 2))
         await untilGone(reader!, other)
         return same(
@@ -321,7 +322,8 @@ async function readOne(coordinator: Coordinator, key: string): Promise<Entry | n
 }
 
 /**
- * Makes a hundred parallel calls. Exactly one call may write, and the entry afterwards must be the entry of this call.
+ * Makes a hundred parallel calls of `swap()`. Exactly one call may write, and the entry afterwards must be the entry of
+ * this call.
  */
 async function contest(all: readonly Coordinator[], key: string, version: string | null): Promise<void> {
   const calls = Array.from({ length: 100 }, (_none, index) =>

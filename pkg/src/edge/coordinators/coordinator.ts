@@ -7,8 +7,8 @@ import { StrongroomError } from '../../page/error.js'
  * coordinator is a small linearizable store of strings. The strings are sealed, so the coordinator cannot read them.
  *
  * Each key is independent: no operation has to be atomic across keys. After a call that wrote a key has returned, every
- * call that begins later, in any isolate, sees that write or a later one. A call that rejects may have written. No call
- * has a time limit or retries: both are up to the caller.
+ * call that begins later, in any isolate, sees this write or a later write. A call that rejects may have written. A
+ * coordinator needs no time limits and no retries: the caller adds both.
  *
  * `strongroom/edge/conformance` tests implementations for these requirements.
  */

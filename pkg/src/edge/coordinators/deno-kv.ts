@@ -34,8 +34,8 @@ interface Held {
  * createTokenHandler({ …, coordinator: denoKv(Deno.openKv()) })
  * ```
  *
- * A call rejects with Deno's error. A local store is a file for one isolate. If two isolates write at the same time, as
- * with `deno serve --parallel`, one call rejects with "database is locked".
+ * A call rejects with Deno's error. A local store is a file, which only one isolate at a time can write. If two
+ * isolates write at the same time, as with `deno serve --parallel`, one call rejects with "database is locked".
  *
  * @param kv The store, or a promise of the store such as `Deno.openKv()` returns.
  * @param prefix The first part of all keys. Default `strongroom`.
@@ -125,7 +125,10 @@ async function untilOther(
   }
 }
 
-/** The version includes the expiry, so an expired entry cannot be swapped, whether it was deleted or not. */
+/**
+ * The version includes the time of expiry. An expired entry can therefore be recognized and is not replaced by
+ * `swap()`, even if Deno has not deleted it yet.
+ */
 const versionFrom = (versionstamp: string, expires: number) => `${versionstamp}:${expires}`
 const stampOf = (version: string) => version.split(':')[0]!
 const expiryOf = (version: string) => Number(version.split(':')[1])

@@ -29,7 +29,7 @@ type Operation =
   | { readonly op: 'wait'; readonly version: string | null; readonly milliseconds: number }
 
 /**
- * A coordinator in Cloudflare's Durable Objects: one object for each key, which all isolates can reach.
+ * A coordinator in Cloudflare's Durable Objects: each key has its own object, and all isolates can reach every object.
  *
  * ```ts
  * import { createTokenHandler, durableObject, StrongroomSessions } from 'strongroom/edge'

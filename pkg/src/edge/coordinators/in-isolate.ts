@@ -8,10 +8,10 @@ interface Held extends Entry {
 /**
  * A coordinator in this process's memory, **for one process only**: for a single server, or for development.
  *
- * Do not use it with several processes or isolates, as on Cloudflare Workers, Deno Deploy, Vercel or in a Node cluster.
- * Two processes would send the same refresh token, and a provider that rotates tokens would end the session. A logout
- * in one process would not end the session in the other process. The coordinator's entries are lost when the process
- * ends.
+ * Do not use this coordinator with several processes or isolates, as on Cloudflare Workers, Deno Deploy, Vercel or in a
+ * Node cluster. Two processes would send the same refresh token, and a provider that rotates tokens would end the
+ * session. A logout in one process would not end the session in the other process. The coordinator's entries are lost
+ * when the process ends.
  */
 export function inIsolate(): CoordinatorSource {
   const coordinator = memory()

@@ -26,7 +26,8 @@ export interface RedisOptions {
 type Command = (command: readonly string[]) => Promise<unknown>
 
 /**
- * A coordinator in Redis, for Node, Deno and Bun. Pass a connected client, or a function that returns one for `env`:
+ * A coordinator in Redis, for Node, Deno and Bun. Pass a connected client, or a function that returns a connected
+ * client for `env`:
  *
  * ```ts
  * // node-redis. Without a listener, a connection error would end the process.

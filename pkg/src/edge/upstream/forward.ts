@@ -102,8 +102,8 @@ export class Rules {
 const asRead = (name: string): string => name.replace(/[^a-z0-9]/g, '-')
 
 /**
- * Creates a regular expression that matches these names; `*` matches anything. One expression is faster than a
- * comparison with dozens of names.
+ * Creates one regular expression that matches all of these names. A `*` in a name matches anything. The expression is
+ * faster than a comparison with dozens of names.
  */
 const oneOf = (names: string[]): RegExp => new RegExp(`^(?:${names.join('|').replaceAll('*', '.*')})$`)
 
@@ -211,7 +211,7 @@ export class Forwarded {
     try {
       return await this.#passed(cookies, keepsChallenge)
     } catch {
-      // Set the cookies even after an error: they may be the only copy of the session.
+      // Set the cookies even after an error, because they may be the only copy of the session.
       this.drop()
       return failed(this.#rules, cookies, 500, 'handler_crashed', 'the handler stopped on an internal fault')
     }
@@ -418,7 +418,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
   try {
     byob = body.getReader({ mode: 'byob' })
   } catch {
-    // Other code has replaced the stream by one that does not support a BYOB reader.
+    // Other code, such as a replaced `fetch`, has returned a stream that does not support a BYOB reader.
     return body.getReader()
   }
   let buffer = new Uint8Array(LITTLE)

@@ -126,7 +126,7 @@ export const handlerSession = (
 
   let reading: ReturnType<typeof readOnce> | undefined
   let nextMark: string | undefined
-  /** Reads the session. All calls during a request share a second request, which follows the first one. */
+  /** Reads the session. All calls that arrive during a request share one further request, which follows. */
   const read = (mark: string = BACKGROUND): ReturnType<typeof readOnce> => {
     nextMark = nextMark === USER ? USER : mark
     return (reading ??= (async () => {
