@@ -3,8 +3,8 @@
 //!
 //! Browsers stop a service worker after half a minute without a request, and its memory is lost. The vault therefore
 //! sends the key to the service worker repeatedly: when a page connects, becomes hidden or visible, or leaves, and
-//! every twenty seconds until five minutes after the user was last active. A vault that starts later gets the key from
-//! the service worker.
+//! every twenty seconds until five minutes after the last sign that the user is present (see
+//! [`Escrow::record_presence`]). A vault that starts later gets the key from the service worker.
 
 use crate::base::clock::Millis;
 use crate::vault::context::Context;
@@ -14,8 +14,8 @@ use crate::vault::io::Output;
 /// service worker.
 const PAUSE: Millis = Millis::from_secs(20);
 
-/// The time after the user's last activity during which the key is sent once in each [`PAUSE`]. After that time the
-/// browser may stop the service worker to save power.
+/// The time after the last sign that the user is present during which the key is sent once in each [`PAUSE`]. After
+/// that time the browser may stop the service worker to save power.
 const PRESENCE: Millis = Millis::from_secs(300);
 
 /// The time at which the key was last sent to the service worker, and the time until which it is sent again.
@@ -26,8 +26,9 @@ pub(super) struct Escrow {
 }
 
 impl Escrow {
-    /// Records that a page has connected, or that the user was active. Sends the key to the service worker now, and
-    /// repeatedly until [`PRESENCE`] from now.
+    /// Records a sign that the user is present: a page has connected or has become visible or hidden, the device has
+    /// woken up, or the user was active. Sends the key to the service worker now, and repeatedly until [`PRESENCE`]
+    /// from now.
     pub(super) fn record_presence(&mut self, ctx: &mut Context) {
         self.until = ctx.now.monotonic + PRESENCE;
         self.hand_over(ctx);

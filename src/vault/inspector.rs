@@ -4,8 +4,8 @@
 //! token. The salt never leaves the vault, so two fingerprints reveal nothing except that their tokens differ or are
 //! the same.
 //!
-//! Few configurations use the inspector, but every user would download it. The wasm module for browsers is therefore
-//! built twice: with the Cargo feature `extended`, which includes the inspector, and without it. Without that feature,
+//! Few configurations use the inspector. If the only wasm module for browsers contained it, every user would download
+//! it. The module is therefore built twice: with the Cargo feature `extended`, and without it. Without that feature,
 //! [`Context::is_inspected`] always returns false, and the compiler removes the code that depends on it.
 
 use crate::Secret;
@@ -47,7 +47,7 @@ fn holdings<'a>(ctx: &Context, pending: impl Iterator<Item = &'a Pending>) -> Ve
         session.for_each_token(|kind, token| {
             let (since, expires_at) = match kind {
                 "access_token" => (since, Some(expires_at)),
-                // The refresh token was rotated when the access token was issued.
+                // The refresh token is usually issued together with the login's access token.
                 "refresh_token" => (since, None),
                 _ => (session.id_token_since(), None),
             };

@@ -43,7 +43,8 @@ impl StepUp {
             });
     }
 
-    /// Rejects a call if the API demands another authentication or more scope. Returns true if the call was rejected.
+    /// Rejects a call if the API demands another authentication or more scope, and the API's rule has `stepUp`. Returns
+    /// true if the call was rejected.
     pub(super) fn reject(
         &self,
         ctx: &mut Context,

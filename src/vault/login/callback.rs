@@ -30,7 +30,8 @@ pub(in crate::vault) struct Callback {
     page: CallbackPage,
     key: String,
     stage: CallbackStage,
-    /// True if the user logged out after the response arrived. The tokens of this login are then revoked.
+    /// True if the user logged out after the response arrived. The login then fails, and tokens that the provider has
+    /// issued for it are revoked.
     is_canceled: bool,
 }
 
