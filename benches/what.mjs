@@ -46,7 +46,7 @@ function path(name) {
     rest = rest.slice(digits.length + Number(digits))
   }
   // An implementation for a type counts where the type is defined. If that type is generic or from Rust's own crates,
-  // it counts where the trait is defined.
+  // the implementation counts where the trait is defined.
   const [type, trait] = (parts[0] ?? '')
     .split('$u20$as$u20$')
     .map((text) => /[\w.]*\.\.[\w.]*/.exec(text)?.[0])

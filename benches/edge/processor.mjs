@@ -20,7 +20,10 @@ const descendants = (pid) =>
 
 const threads = (pid) => readdirSync(`/proc/${pid}/task`)
 
-/** Reads the first number, which is nanoseconds on a processor. The thread may have ended in the meantime. */
+/**
+ * Returns the processor time of a process in milliseconds. The first number in `schedstat` is a thread's processor time
+ * in nanoseconds. A thread that has ended in the meantime counts as 0.
+ */
 const timeOf = (pid) =>
   threads(pid).reduce(
     (sum, thread) => sum + Number(read(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0]),

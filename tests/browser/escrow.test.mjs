@@ -228,7 +228,7 @@ test('only the vault gets the key', time, async (t) => {
   const { files } = app.site
   const vault = files['/auth.worker.js']
   files['/auth.worker.js'] = asking
-  // The app's policy is weak, so that it does not cause an attempt to fail.
+  // The app's policy is weak, so that the policy does not cause an attempt to fail.
   const { pageCsp } = app.site
   app.site.pageCsp = "default-src 'self'; script-src 'self' 'unsafe-eval'; worker-src 'self' blob:"
   const other = await app.open('/empty', page.context())

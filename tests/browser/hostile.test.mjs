@@ -166,7 +166,8 @@ const send = async (make) => {
   const { port1, port2 } = new MessageChannel()
   create.shared().port.postMessage('strongroom', [port2])
   const answered = new Promise((resolve) => {
-    // The first message is the name of the worker's lock and not a response. It is a string.
+    // The first message is the name of the worker's lock and not a response. This name is a string, and a response
+    // is an array.
     port1.onmessage = ({ data }) => Array.isArray(data) && resolve(JSON.parse(data[0]))
   })
   port1.postMessage(new Function(`return ${make}`)())

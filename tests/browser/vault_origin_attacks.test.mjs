@@ -293,7 +293,7 @@ test(
 test('attacker’s silent login in a popup, app’s redirect URI: code is read', time, async () => {
   const page = await openWith(plain)
   await signIn(page)
-  // The app's own script would remove the code from the URL immediately, so it does not run.
+  // The app's own script would remove the code from the URL immediately, so this script does not run.
   const release = plain.site.override('/page.js', { body: '' })
   try {
     const request = silentRequest(plain, `${plain.site.origin}/callback`)
@@ -334,7 +334,7 @@ async function ownLogin(app, redirectUri) {
 }
 
 test('attacker’s login by the user, app’s redirect URI: code is read and redeemed', time, async () => {
-  // The app's own script would remove the code from the URL immediately, so it does not run.
+  // The app's own script would remove the code from the URL immediately, so this script does not run.
   const release = plain.site.override('/callback', { body: '' })
   try {
     const { request, addresses } = await ownLogin(plain, `${plain.site.origin}/callback`)

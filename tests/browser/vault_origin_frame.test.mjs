@@ -17,7 +17,10 @@ import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Seconds within which the vault's origin responds, even on a slow machine. */
+/**
+ * The time limit in seconds for attempts to connect that must fail with `frame_blocked`. The vault's origin responds
+ * within this time, even on a slow machine.
+ */
 const BLOCKED = 4
 
 let app

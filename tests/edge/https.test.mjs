@@ -1,4 +1,4 @@
-// Cookies over https, as in production: their names have the prefix `__Host-`, which browsers enforce.
+// Tests of cookies over https, as in production: their names have the prefix `__Host-`, which browsers enforce.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { call } from '../support/app.mjs'

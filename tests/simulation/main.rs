@@ -322,7 +322,7 @@ fn run<L: Lives>(seeds: Range<u64>, shows_progress: bool) -> (L::Tally, Option<B
     (tally.into_inner().unwrap(), breach.into_inner().unwrap())
 }
 
-/// A progress line: replaced each second on a terminal, and repeated from time to time elsewhere.
+/// A progress line. It is replaced each second on a terminal, and repeated from time to time elsewhere.
 struct Progress {
     start: Instant,
     shown: Instant,

@@ -69,7 +69,7 @@ export const ROUTES = {
     await pipeline(Readable.from(blocks(size)), response).catch(() => {})
   },
 
-  /** `/v1/status/204`, `/v1/status/304`, …: only that status. */
+  /** `/v1/status/204`, `/v1/status/304`, …: respond with only that status. */
   status({ response, rest: [status] }) {
     const code = Number(status)
     if (!(code >= 200 && code <= 599)) return sendJson(response, 400, { error: 'no such status' })

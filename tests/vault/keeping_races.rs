@@ -195,7 +195,7 @@ fn clock_set_back_after_a_restore() {
     let (mut world, _) = World::signed_in_with(LONG);
     world.advance(secs(7000));
     world.restart();
-    world.now.monotonic = strongroom::base::clock::Millis((1 << 40) + 1000); // A new worker's clock starts like this.
+    world.now.monotonic = strongroom::base::clock::Millis((1 << 40) + 1000); // like the clock of a new worker
     let page = world.open();
     world.answer_all();
     world.set_clock_by(-7000);
@@ -390,8 +390,8 @@ fn limits_revoke_without_lock() {
 #[test]
 fn unlocked_read_during_locked_read_ends_no_session() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
-    // The user of `page` is active, and the vault would store this activity 15 seconds later. Before it does, its tab
-    // freezes until after the idle limit. The user of `other_page` stays active.
+    // The user of `page` is active, and the vault would store this activity 15 seconds later. Before the vault stores
+    // it, the tab of `page` freezes until after the idle limit. The user of `other_page` stays active.
     world.advance(secs(100));
     let _ = world.fetch(page, "/orders");
     world.answer_all();

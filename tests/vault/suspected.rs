@@ -1,6 +1,6 @@
-//! Refusals without a usable reason: an empty 400, `invalid_request`, or an `invalid_grant` without CORS headers. The
-//! vault then suspects that the session is over: it asks the user to sign in again, and any successful refresh restores
-//! the session.
+//! Tests of refusals without a usable reason: an empty 400, `invalid_request`, or an `invalid_grant` without CORS
+//! headers. The vault then suspects that the session is over. The vault asks the user to sign in again, and any
+//! successful refresh restores the session.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
