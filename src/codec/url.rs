@@ -173,7 +173,8 @@ impl Url {
     }
 }
 
-/// Returns the position of the first of `separators` in `text` from `start` on, or the end of `text`.
+/// Returns the position of the first byte in `text`, from `start` on, that is one of `separators`. If there is none,
+/// returns the end of `text`.
 #[inline(never)]
 fn find(text: &str, start: usize, separators: &[u8]) -> usize {
     let mut i = start;

@@ -308,8 +308,8 @@ impl Pending {
     /// [`Code::LoginExpired`]
     pub fn check_age(&self, now: UnixMillis) -> Result<()> {
         let age = Millis(now.saturating_sub(self.created_at));
-        // A login that seems to start in the future was stored when the clock showed another time. It is refused,
-        // because it would expire too late.
+        // A login that seems to start in the future was stored with another clock, or before the clock was set back. It
+        // is refused, because it would expire too late.
         if age <= LIFETIME && self.created_at <= now.saturating_add(CLOCK_STEP) {
             return Ok(());
         }

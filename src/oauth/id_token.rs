@@ -193,8 +193,8 @@ impl Unverified {
 pub struct IdToken(Box<Jwt>);
 
 impl IdToken {
-    /// Restores a token of a stored session. The token was verified before the session was encrypted, and only this
-    /// core can have encrypted the session.
+    /// Restores a token of a stored session. The token was verified before the session was encrypted and stored, so it
+    /// is not verified again.
     pub(crate) fn restored(token: &str) -> Option<Self> {
         Jwt::parse(token).ok().map(Self)
     }
@@ -223,7 +223,7 @@ impl IdToken {
         seconds(self.claims(), "auth_time")
     }
 
-    /// Returns the encoded token, which is used only as `id_token_hint`.
+    /// Returns the encoded token, to store the session, for fingerprints, and as `id_token_hint` in a server's logout.
     #[must_use]
     pub fn token(&self) -> &Secret {
         self.0.token()

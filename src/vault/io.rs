@@ -370,7 +370,8 @@ pub enum Output {
         /// The signature.
         signature: Vec<u8>,
     },
-    /// Store the state of the session, and report [`Input::Stored`]. The core uses new tokens only after this report.
+    /// Store the state of the session, and report [`Input::Stored`]. The core uses new tokens only after this report,
+    /// or after a time limit.
     Persist {
         /// The operation's number.
         op: OpId,
@@ -405,8 +406,9 @@ pub enum Output {
     /// Send the key that seals sessions to the service worker that holds this key in escrow. The vault repeats this
     /// output, because the service worker can lose the key. The host need not report the result.
     HandKeyOver,
-    /// Send a page's request to an API with the access token, and report [`Input::CallResponded`] or
-    /// [`Input::CallFailed`]. The host keeps the request's body, because the core may send the same call again.
+    /// Send a page's request to an API with the access token, and report [`Input::CallResponded`],
+    /// [`Input::CallReflected`] or [`Input::CallFailed`]. The host keeps the request's body, because the core may send
+    /// the same call again.
     Call {
         /// The call.
         call: CallId,

@@ -1,5 +1,5 @@
-//! The stored end of a session. The end of a session in this vault ends the session in all vaults. The end is written
-//! to the store under the lock, and replaces the session there.
+//! The stored end of a session. The end of a session in this vault ends the session in all vaults that share the store.
+//! The end is written to the store under the lock, and replaces the session there.
 //!
 //! If another vault holds the lock for too long, a logout is written without the lock, as a separate record beside the
 //! session: a mark. The vault that holds the lock, for instance because its tab was frozen during a refresh, may store
