@@ -183,7 +183,7 @@ function session(page) {
   return page.evaluate(() => auth.session)
 }
 
-/** Resolves with the values that are in the document, the storage or the URL of the page. */
+/** Resolves with the kinds of those secrets whose values are in the document, the storage or the URL of the page. */
 async function leaks(page, secrets) {
   const texts = await page.evaluate(() =>
     [

@@ -44,7 +44,8 @@ async function startEdgeDemo({ ports = {}, orNext, provider }) {
 }
 
 /**
- * Resolves with the first free port of `attempts` ports. Cloudflare's runtime does not search for a free port itself.
+ * Resolves with the first free port of the `attempts` ports that begin with `port`. Cloudflare's runtime does not
+ * search for a free port itself.
  */
 async function findFree(port, attempts = 20) {
   for (let candidate = port; candidate < port + attempts; candidate++) {

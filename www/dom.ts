@@ -17,7 +17,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return element
 }
 
-/** Returns the element with this id; the page always has it. */
+/** Returns the element with this id. Throws if the page has no such element. */
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   const element = document.getElementById(id)
   if (!element) throw new Error(`index.html has no element with the id ${id}`)

@@ -6,7 +6,10 @@
 export interface RecordedMessage {
   at: number
   direction: 'sent' | 'received'
-  /** The protocol's name of the message (`fetch`, `head`, …), or its JavaScript type. */
+  /**
+   * The protocol's name of the message (`fetch`, `head`, …), or the kind of a message without a name: `chunk`, `pull`,
+   * `port` or `other`.
+   */
   type: string
   /** The whole message as a string. */
   text: string

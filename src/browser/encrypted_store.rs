@@ -61,14 +61,16 @@ enum StoreStage {
     Begun,
     Opened,
     KeyImported,
-    /// A step of the search for the key of sessions. Has the record to decrypt, if the record was read before the key.
+    /// A step of the search for the key of sessions. The second value is the record to decrypt, if the record was read
+    /// before the key.
     SessionKey(SessionKeyStage, Option<Record>),
-    /// The content was encrypted. Has the record, which still lacks the ciphertext.
+    /// The content was encrypted. The value is the record, which still lacks the ciphertext.
     Sealed(Record),
-    /// The existing records were read, to delete the expired ones. Has the object store and the record to store.
+    /// The existing records were read, to delete the expired ones. The values are the object store and the record to
+    /// store.
     RecordsRead(IdbObjectStore, Record),
     RecordStored,
-    /// The record was read. Has the object store that it was read from.
+    /// The record was read. The value is the object store that the record was read from.
     RecordRead(IdbObjectStore),
     /// This record was replaced by a record without content.
     Marked(Record),

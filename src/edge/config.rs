@@ -137,7 +137,7 @@ pub struct Config {
     pub post_logout: Option<String>,
     /// True if the provider may end sessions (OpenID Connect Back-Channel Logout 1.0).
     pub back_channel_logout: bool,
-    /// True if authorization requests are pushed (RFC 9126).
+    /// True if authorization requests are pushed (RFC 9126) even if the provider does not require this.
     pub par: bool,
     /// The provider's metadata, if it is configured and not discovered.
     pub metadata: Option<Box<Metadata>>,

@@ -3,8 +3,7 @@
 //! Only an isolate that has written its intent to the session's record sends the refresh token, and no isolate sends a
 //! token whose successor is in the record. Other requests wait for the session's successor, which is its next
 //! generation with the new tokens. A valid access token remains in use even if the coordinator or the provider is down.
-//! Once that token has expired, requests fail with 503 and the session is kept: only the provider's response, a limit,
-//! or a replayed cookie ends a session.
+//! If that token expires during an outage, requests fail with 503, and the session is kept.
 
 pub(super) mod lease;
 pub(super) mod outage;

@@ -119,7 +119,8 @@ pub(super) fn login_required() -> OwnResponse {
     refuse(401, Code::LoginRequired, msg!("there is no session"))
 }
 
-/// Builds a page that runs no script and loads nothing. `title` is a plain string; `head` and `body` are HTML.
+/// Builds a page that loads nothing, and whose Content-Security-Policy forbids scripts. `title` is a plain string;
+/// `head` and `body` are HTML.
 pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> OwnResponse {
     let html = [
         r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>"#,

@@ -15,7 +15,7 @@ const LIFETIME = 60
  */
 const MAX_RESPONSES = 8
 
-/** The maximum length of a cookie. Most browsers store 4096 bytes. */
+/** The maximum length of a cookie. Most browsers store at most 4096 bytes. */
 const MAX_COOKIE = 4000
 
 /**

@@ -1,6 +1,6 @@
 /** The configuration of a vault. The worker's file sets the configuration, and a page cannot change it. */
 export interface VaultConfig {
-  /** The provider's issuer identifier, exactly as its metadata says: an https URL. */
+  /** The provider's issuer identifier, exactly as its metadata says: an https URL, or http on loopback. */
   issuer: string
   /** The client identifier (RFC 6749 2.2) of a public client: a browser cannot keep a client secret. */
   clientId: string
@@ -125,8 +125,8 @@ export interface VaultConfig {
 /** A rule of `apis`, which allows requests with the access token to the URLs of an API. */
 export interface ApiRule {
   /**
-   * An https URL whose path ends in `/`. The rule covers all URLs below this path. The URL is relative to the worker's
-   * URL.
+   * An https URL (http is allowed on loopback) whose path ends in `/`. The rule covers all URLs below this path. The
+   * URL is relative to the worker's URL.
    */
   url: string
   /** The allowed methods. Default `['GET', 'HEAD']`. */

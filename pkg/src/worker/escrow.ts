@@ -16,8 +16,8 @@ import { KEY_LEN, MARK } from '../../glue/constants.js'
 declare const self: ServiceWorkerGlobalScope
 
 /**
- * Stores the vault's key, and returns it to the vault. Call this function before all other code in the service worker's
- * file.
+ * Stores the vault's key, and returns the key when the vault requests it. Call this function before all other code in
+ * the service worker's file.
  *
  * The browser identifies the client: only a worker whose URL is exactly `vault` gets the key. A page or a frame at that
  * URL does not get the key, nor does a worker from another file. The key is in memory only, and is lost when the

@@ -11,8 +11,8 @@ use crate::edge::response;
 use crate::session::idle_notice;
 
 /// Tells the tabs of this origin that a login may have finished, and closes the popup.
-/// pkg/src/page/token-handler/token-handler-client.ts receives the message. The channel's name ends in the handler's
-/// base path, which is this page's path without `/popup`.
+/// pkg/src/page/token-handler/handler-session.ts receives the message. The channel's name ends in the handler's base
+/// path, which is this page's path without `/popup`.
 const SCRIPT: &str =
     "new BroadcastChannel('strongroom '+location.pathname.slice(0,-6)).postMessage(0);close()";
 
