@@ -147,7 +147,7 @@ impl Unverified {
         self.jwt.signature()
     }
 
-    /// Checks every claim, after the host has checked the signature. `valid` is the result of the signature check.
+    /// Checks the claims, after the host has checked the signature. `valid` is the result of the signature check.
     ///
     /// # Errors
     /// [`Rejected::Invalid`] if the signature or a claim is not valid; [`Rejected::OtherUser`] if the token is not for

@@ -80,7 +80,7 @@ pub(super) static ALGORITHMS: [(Algorithm, &str, &KeyKind); 11] = [
 ];
 
 impl Algorithm {
-    /// Every algorithm that this crate accepts.
+    /// Every algorithm that this build accepts.
     pub const ALL: [Self; 10] = [
         Self::Es256,
         Self::Rs256,

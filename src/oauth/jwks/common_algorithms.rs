@@ -40,7 +40,7 @@ pub(super) static ALGORITHMS: [(Algorithm, &str, &KeyKind); 3] = [
 ];
 
 impl Algorithm {
-    /// Every algorithm that this crate accepts.
+    /// Every algorithm that this build accepts.
     pub const ALL: [Self; 3] = [Self::Es256, Self::Rs256, Self::Ps256];
 
     /// Returns the hash of `bytes` by the algorithm's hash function, for `at_hash` (OIDC Core 3.1.3.8).
