@@ -7,7 +7,7 @@ import { byId, el, onClick } from './dom.js'
 import { clock, took } from './format.js'
 
 const LIMIT = 200
-/** Calls that begin within this time after the first call, in milliseconds, share a line. */
+/** Calls that begin within this many milliseconds after the first call of a line share this line. */
 const TOGETHER_MS = 120
 
 type Tone = 'plain' | 'good' | 'key' | 'wait' | 'bad'

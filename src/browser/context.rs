@@ -36,7 +36,7 @@ pub(super) enum Event {
     Tick,
     /// The browser granted the store's lock to operation `id`.
     Locked,
-    /// Another vault has changed the store that both share.
+    /// Another vault has changed the store that both vaults share.
     Changed,
     /// Another vault has posted a hint.
     Hinted,

@@ -1,10 +1,10 @@
 //! Pending logins and sessions in IndexedDB, sealed with AES-256-GCM. A stored login survives the redirect to the
 //! provider, and a stored session survives the end of its worker.
 //!
-//! The key of a login is derived from the login's `state`. This key is stored nowhere, because the provider returns the
-//! state. A derived key also works in shared workers of `WebKit`, which cannot store keys. A script of this origin that
-//! saw the URL of the login can decrypt the record. The record is useful for at most ten minutes, and only together
-//! with the authorization code.
+//! The key of a login is derived from the login's `state`. This key is not stored: the provider's response contains the
+//! state, from which the vault derives the key again. A derived key also works in shared workers of `WebKit`, which
+//! cannot store keys. A script of this origin that saw the URL of the login can decrypt the record. The record is
+//! useful for at most ten minutes, and only together with the authorization code.
 //!
 //! A session is stored only if the configuration asks for it. The key that encrypts sessions is not extractable, so a
 //! copy of the disk or a backup does not reveal the key in plain form. Scripts of the same origin can ask the browser

@@ -335,8 +335,8 @@ pub(super) fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name).ok()?
 }
 
-/// Returns the reader of a response's body, if the response has a body. The status is checked, because Chromium has an
-/// empty stream if a status such as 204 forbids a body, although Fetch requires `null`.
+/// Returns the reader of a response's body, if the response has a body. The status is checked, too: for a status that
+/// forbids a body, such as 204, Chromium has an empty stream, although Fetch requires `null`.
 pub(super) fn body_reader(response: &Response) -> Option<ReadableStreamDefaultReader> {
     let body = response.body().filter(|_| has_body_status(response))?;
     Some(body.get_reader().unchecked_into())

@@ -123,8 +123,8 @@ fn make_key(scope: &WorkerScope) -> Result<Promise, JsValue> {
     platform::subtle(scope)?.generate_key_with_object(&algorithm, false, &usages)
 }
 
-/// Returns the key that was read from the store, if the key can decrypt. Its ability to encrypt is not checked:
-/// encryption with an unsuitable key fails.
+/// Returns the key that was read from the store, if the key can decrypt. The key's ability to encrypt need not be
+/// checked, because encryption with an unsuitable key fails.
 fn stored_key(value: JsValue) -> Option<CryptoKey> {
     let key: CryptoKey = value.dyn_into().ok()?;
     key.usages().includes(&"decrypt".into(), 0).then_some(key)

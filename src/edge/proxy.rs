@@ -37,7 +37,7 @@ const MIN_TOKEN_AGE: Millis = Millis::from_secs(30);
 /// the response takes longer, the user may have signed in or out in another tab.
 const QUICK: Millis = Millis::from_secs(1);
 
-/// A response that takes longer than this sets no cookie that only records activity: a newer cookie may exist.
+/// A response that takes longer than this sets a cookie only for a new generation: the browser may have a newer cookie.
 const LATE: Millis = Millis::from_secs(20);
 
 /// Longest return path of a login. The path must fit into a cookie.

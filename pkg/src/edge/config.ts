@@ -92,7 +92,10 @@ export interface TokenHandlerConfig {
   authorizationParams?: Record<string, string>
   /** Names of parameters that pages may add to a login's URL. Default: none. */
   loginParams?: string[]
-  /** Push authorization requests to the provider (RFC 9126). Default: only if the provider requires it. */
+  /**
+   * Push authorization requests to the provider (RFC 9126). By default, requests are pushed only if the provider
+   * requires this.
+   */
   par?: boolean
   /**
    * Bind the tokens to a key (RFC 9449). Each login generates a key, which is sealed with its session, and proofs are

@@ -172,9 +172,9 @@ export interface LoginOptions {
   /** The path within the app to come back to, with query and fragment. Default: the path of the page. */
   returnTo?: string
   /**
-   * OpenID Connect Core 3.1.2.1: `none` alone, or one or more of `login`, `consent`, `select_account` and `create`
-   * (Initiating User Registration 1.0), separated by spaces. Anything else is refused. With
-   * `consent: 'always'` in the configuration `consent` is added, but not to `none`.
+   * The parameter `prompt` (OpenID Connect Core 3.1.2.1): `none` alone, or one or more of `login`, `consent`,
+   * `select_account` and `create` (Initiating User Registration 1.0), separated by spaces. Anything else is refused.
+   * With `consent: 'always'` in the configuration `consent` is added, but not to `none`.
    */
   prompt?: string
   /** The user's identifier, if known. */

@@ -17,8 +17,8 @@ const MIN_DELAY = 1000
 const MAX_DELAY = 2 ** 31 - 1
 
 /**
- * Codes of errors after which the source reconnects. After an error with any other code, and after a response that is
- * not an event stream, the source closes.
+ * Codes of errors after which the source reconnects. The source also reconnects after a network error, which has no
+ * code. After an error with any other code, and after a response that is not an event stream, the source closes.
  */
 const TRANSIENT = [
   'provider_unavailable',

@@ -100,7 +100,7 @@ export const settle = async (
   if ('port' in connection.at) announce(response)
   else if (await passResponse(response)) return closePopup()
   const settled = await connection.query({ t: 'callback', url: response.href }).catch((error) => {
-    // The popup closes, because the opener gets the same error.
+    // The popup closes without showing the error, because the opener gets the same error.
     window.close()
     throw error
   })

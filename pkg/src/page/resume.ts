@@ -176,7 +176,7 @@ const recordEnds = (auth: Strongroom) => {
       else if (session && session.startedAt > Number(localStorage.getItem(ENDED)))
         localStorage.removeItem(ENDED)
     } catch {
-      // Without storage no attempt is allowed.
+      // Nothing needs to be recorded, because `begin()` allows no attempt without storage.
     }
   }
   auth.on('change', record)

@@ -322,8 +322,8 @@ const withoutDescription = (part: string): string =>
  * redirects to the app, or closes itself if it is a popup. The app gets only the response's `state`, which the app
  * already knows, or a random name if the response has no `state`.
  *
- * Register the same URL at the provider for the redirect after logout: if the URL contains no response, the page
- * redirects to the app.
+ * Register this page's URL at the provider for the redirect after a logout, too: if the URL contains no response, the
+ * page redirects to the app.
  *
  * @throws {@link StrongroomError} `config_invalid` if `app` is not a URL of another origin.
  */

@@ -44,7 +44,7 @@ export const openStoreLock = (stop: () => void): StoreLock => {
           release = resolve
           granted()
         })
-      // An aborted lock request also rejects.
+      // An aborted request for the lock also rejects, but does not count as refused.
       const fail = ({ name }: Error) => name === 'AbortError' || refused()
       navigator.locks.request(channel.name, waiting, held).catch(fail)
     },

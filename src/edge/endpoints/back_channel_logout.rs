@@ -142,7 +142,8 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
         return Ok(false);
     }
     let (tombstone, at) = match (&logout.sid, &logout.subject) {
-        // The provider never reuses a session ID, so no later session can be meant.
+        // The provider never reuses a session ID, so the tombstone may end every session with this ID, whenever it
+        // began.
         (Some(sid), _) => (coordinator::key("sid", &[issuer, sid]), u64::MAX),
         // The user may sign in again at once, so only earlier sessions end.
         (None, Some(subject)) => (coordinator::key("subject", &[issuer, subject]), at),

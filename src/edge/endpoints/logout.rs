@@ -101,7 +101,7 @@ async fn logout_cookie(context: &RequestContext, hint: Secret) -> String {
     jar.set_login(LOGOUT_COOKIE, &sealed, LOGOUT_COOKIE_AGE)
 }
 
-/// Redirects a browser that has just logged out here to the provider's logout (OpenID Connect RP-Initiated Logout 1.0).
+/// Called after [`handle`]: redirects the browser to the provider's logout (OpenID Connect RP-Initiated Logout 1.0).
 pub(in crate::edge) async fn redirect_to_provider(context: &RequestContext) -> OwnResponse {
     let name = context.jar().login(LOGOUT_COOKIE);
     let home = context.task.config().post_logout.as_deref().unwrap_or("/");

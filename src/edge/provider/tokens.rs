@@ -1,4 +1,4 @@
-//! Requests that spend a session's refresh token: the refresh and the revocation.
+//! Requests that contain a session's refresh token: the refresh and the revocation.
 
 use crate::base::error::{Code, Result};
 use crate::base::http::Outcome;

@@ -44,7 +44,7 @@ pub(in crate::edge) fn interval(jitter: u8) -> Millis {
 }
 
 impl Outage {
-    /// Records that the refresh of a session failed, without a response or with a server error.
+    /// Records that the refresh of a session failed temporarily, such as without a response.
     pub(in crate::edge) fn failed(&mut self, sid: &str, now: &Instant, jitter: u8) {
         let is_other = self.failed.as_ref().is_some_and(|failed| failed != sid);
         if is_other && !self.is_down {

@@ -31,9 +31,9 @@ pub(in crate::edge) struct CachedSession {
     pub(in crate::edge) stored: Stored,
     /// The schedule of the next refresh attempt.
     pub(in crate::edge) schedule: Schedule,
-    /// The reason for which the provider refused the last attempt.
+    /// The error code if the provider refused the last refresh attempt but did not end the session.
     pub(in crate::edge) refused: Option<Code>,
-    /// The time at which the provider last failed to respond to a refresh.
+    /// The time of the last refresh that failed temporarily.
     pub(in crate::edge) failed: Option<Instant>,
     /// The session's generation at the last refresh attempt.
     pub(in crate::edge) generation: u64,

@@ -96,7 +96,8 @@ export function redisRest({ url, token, fetch: send, ...options }: RedisRestOpti
     }
     const headers = { authorization: `Bearer ${value(token, env)}`, 'content-type': 'application/json' }
     const command: Command = async (command) => {
-      // Redirects must not be followed with the token. Some platforms do not support `redirect: 'error'`.
+      // Redirects must not be followed with the token. `manual` is used, because some platforms do not support
+      // `redirect: 'error'`.
       const init: RequestInit = { method: 'POST', headers, body: JSON.stringify(command), redirect: 'manual' }
       const response = await (send ?? fetch)(address, init)
       const reply: { result?: unknown; error?: unknown } = await response.json().catch(() => ({}))

@@ -96,8 +96,8 @@ export class Rules {
 }
 
 /**
- * Normalizes a header's name as CGI and similar interfaces do: for some of them, all characters except letters and
- * digits are the same.
+ * Normalizes a header's name, because CGI and similar interfaces of servers may not distinguish characters other than
+ * letters and digits.
  */
 const asRead = (name: string): string => name.replace(/[^a-z0-9]/g, '-')
 
@@ -148,8 +148,8 @@ export class Forwarded {
     headers.set('authorization', authorization)
     if (proof) headers.set('dpop', proof)
     if (upgrade) {
-      // The header names only WebSocket. Other upgrades that the client offers concern only its connection to this
-      // server.
+      // The forwarded header names only WebSocket. Other upgrades that the client offers concern only the client's
+      // connection to this server.
       headers.set('upgrade', 'websocket')
       const protocols = this.#request.headers.get('sec-websocket-protocol')
       if (protocols) headers.set('sec-websocket-protocol', protocols)
