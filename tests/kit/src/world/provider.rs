@@ -166,7 +166,7 @@ pub struct Provider {
     pub dates_off: BTreeMap<Endpoint, i64>,
     /// The `name` claim of ID tokens.
     pub name: Option<&'static str>,
-    /// The `name` claim is the family's name, so that pages can distinguish sessions.
+    /// True if the `name` claim is the family's number, so that pages can distinguish sessions.
     pub names_families: bool,
     /// True if a refresh returns an ID token.
     pub id_token_on_refresh: bool,
