@@ -96,7 +96,7 @@ await build({ ...common, entryPoints: sources(browser) })
 await build({ ...common, entryPoints: sources(SERVER) })
 for (const entry of Object.keys(browser)) await shrink(entry)
 await markAsClient('react')
-// Server files keep line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
+// Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
 // because each line break is one more byte to download.
 for (const entry of Object.keys(SERVER)) await shrink(entry, 200)
 for (const [entry, modules] of Object.entries(MODULES)) {

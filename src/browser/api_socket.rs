@@ -27,7 +27,7 @@ use crate::vault::{CallId, Input};
 /// The largest message in either direction, in bytes, or in UTF-16 code units for a string.
 const MAX_MESSAGE: f64 = 16.0 * 1024.0 * 1024.0;
 
-/// The most bytes that may wait in a socket to be sent to the API.
+/// The largest number of bytes that may wait in a socket to be sent to the API.
 const MAX_WAITING: f64 = 64.0 * 1024.0 * 1024.0;
 
 /// The size of the slices in which a message is searched, in bytes, or in UTF-16 code units for a string.

@@ -223,8 +223,8 @@ extern "C" {
     pub(super) fn set_was_clean(this: &Closure, value: bool);
 }
 
-/// The most UTF-16 code units of a string that are copied. A page may send a string of any length. No valid message is
-/// cut off, because the core's own limit for messages is far lower.
+/// The largest number of UTF-16 code units of a string that are copied at a time. A page may send a string of any
+/// length. No valid message is cut off, because the core's own limit for messages is far lower.
 const MAX_STRING: u32 = 512 * 1024;
 
 impl Text {

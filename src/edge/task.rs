@@ -26,7 +26,7 @@ const STALE: Millis = Millis::from_secs(600);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(pub usize);
 
-/// Most tasks at a time.
+/// Largest number of tasks at a time.
 pub(super) const MOST_TASKS: usize = 1 << 14;
 
 impl TaskId {
@@ -185,7 +185,7 @@ impl Future for PendingReply<'_> {
 }
 
 /// Boxes the future of a code path that few requests take. Without boxes, each request would reserve memory for all
-/// paths, and the first request would wait until all paths are compiled.
+/// paths, and the first request would wait until the engine has compiled all paths.
 pub(super) fn boxed<'a, T>(
     part: impl Future<Output = T> + 'a,
 ) -> Pin<Box<dyn Future<Output = T> + 'a>> {

@@ -131,7 +131,7 @@ export const connect = async (
       // A page that called close() itself gets no event.
       if (error && wasSignedIn) emit('change', { session, reason })
       error?.then((failure) => {
-        // No event if the page has called close() in the meantime.
+        // Emit no event if the page has called close() in the meantime.
         if (!hasFailed) return
         const fail = () => emit('failed', failure)
         if (connection && failure.code === 'vault_outdated') auth.reconnect().catch(fail)

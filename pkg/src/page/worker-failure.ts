@@ -65,7 +65,7 @@ const urlMadeBy = (make: () => unknown): string | undefined => {
   try {
     make()
   } catch {
-    // The function may use more of the worker than a stub has.
+    // The error is ignored, because the function may use members of a worker that a stub lacks.
   } finally {
     names.forEach((name, i) => (scope[name] = genuine[i]))
   }

@@ -24,7 +24,7 @@ export type Code =
   | 'refresh_token_missing'
   /** The provider announces pushed authorization requests (RFC 9126) and does not let this client use them. */
   | 'login_not_pushed'
-  /** The callback's `state` does not belong to a login of this vault. */
+  /** The callback's `state` does not belong to a login of this vault or, over a token handler, of this browser. */
   | 'login_unknown'
   /** The callback URL was opened a second time. */
   | 'login_replayed'
@@ -90,7 +90,7 @@ export type Code =
   | 'session_replayed'
   /** A logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0 section 2.6). */
   | 'logout_token_invalid'
-  /** An upstream API did not respond. */
+  /** An upstream API did not respond, or the token handler cannot forward its response. */
   | 'upstream_unavailable'
   /** The user did not sign in within the login's time limit. */
   | 'timeout'
@@ -104,9 +104,9 @@ export type Code =
   | 'frame_timeout'
   /** The vault's frame does not serve pages of this origin. */
   | 'origin_not_allowed'
-  /** The WebAssembly module could not be fetched. */
+  /** The WebAssembly module could not be loaded. */
   | 'wasm_failed'
-  /** The worker's own Content-Security-Policy forbids WebAssembly. */
+  /** The Content-Security-Policy of the worker, or of the page that uses `strongroom/core`, forbids WebAssembly. */
   | 'wasm_blocked'
   /** The vault stopped because of an internal error, or its worker was terminated. The vault's secrets are gone. */
   | 'vault_crashed'

@@ -234,7 +234,7 @@ export type EndReason =
   | 'logged_out'
   /**
    * The provider refused the refresh token, because the token was revoked or has expired, or because the provider's
-   * session ended.
+   * session ended. Over a token handler also: the provider sent a back-channel logout.
    */
   | 'provider_ended'
   /** The access token has expired, and there is no refresh token. */

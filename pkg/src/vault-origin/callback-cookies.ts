@@ -28,7 +28,7 @@ const MAX_TOTAL = 6000
 const CHANNEL = 'strongroom response'
 
 const SECURE_PREFIX = '__Host-strongroom.'
-/** For plain http on loopback, if the browser does not accept `__Host-` there. */
+/** The prefix for plain http on loopback, if the browser does not accept `__Host-` there. */
 const PLAIN_PREFIX = 'strongroom.'
 
 /** Matches a `state` that src/oauth/authorization_request.rs creates. `POPUP_MARK` begins with a dot. */

@@ -25,7 +25,7 @@ use crate::edge::session::seal;
 use crate::oauth::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
 use crate::oauth::pushed_authorization::{self, PushOutcome};
 
-/// Most pending logins of one browser.
+/// Largest number of pending logins of one browser.
 const MOST: usize = 5;
 
 /// Length of the part of a login's key that is in the name of its cookie.

@@ -9,7 +9,7 @@ use crate::edge::session::Session;
 use crate::edge::task::Task;
 use crate::oauth::token_endpoint;
 
-/// Most attempts of a revocation.
+/// Largest number of attempts to revoke a refresh token.
 const REVOCATIONS: u32 = 2;
 
 /// Sends a refresh request with a session's refresh token.

@@ -18,7 +18,7 @@ use crate::edge::task::{Task, boxed};
 /// unless the lease is valid for longer than this.
 const COORDINATOR_TIME: Millis = Millis::from_secs(3);
 
-/// Most attempts to write a lease while other tasks write the same record.
+/// Largest number of attempts to write a lease while other tasks write the same record.
 const WRITES: u32 = 5;
 
 /// Returns a new intent of this isolate.

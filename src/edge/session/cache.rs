@@ -12,7 +12,7 @@ use crate::edge::refresh::outage::Outage;
 use crate::edge::session::record::Stored;
 use crate::oauth::refresh_policy::Schedule;
 
-/// Most cached sessions.
+/// Largest number of cached sessions.
 const MOST: usize = 4096;
 
 /// Longest time between two steps of a refresh. A host replies to each effect sooner than this.

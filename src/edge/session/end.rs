@@ -14,7 +14,7 @@ use crate::edge::session::record_store;
 use crate::edge::task::Task;
 use crate::session::EndReason;
 
-/// Most attempts to write the end.
+/// Largest number of attempts to write the end of a session.
 const ATTEMPTS: u32 = 5;
 
 /// The pause before the next attempt if the record could not be read.

@@ -14,7 +14,7 @@ use crate::oauth::pkce;
 /// Length of an AES-256 key in bytes.
 const LENGTH: usize = 32;
 
-/// Most keys in a keyring.
+/// Largest number of keys in a keyring.
 const MOST: usize = 16;
 
 /// A key for AES-256-GCM.

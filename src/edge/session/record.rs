@@ -29,7 +29,7 @@ const VERSION: &str = "1";
 /// may be in flight.
 const REMEMBERED: Millis = Millis::from_secs(120);
 
-/// Most presented generations that a record keeps.
+/// Largest number of presented generations that a record keeps.
 const MOST_PRESENTED: usize = 8;
 
 /// The life of an intent that is not renewed. A process that dies blocks its session for at most this long.

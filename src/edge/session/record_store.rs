@@ -20,7 +20,7 @@ use crate::session::EndReason;
 const A_MINUTE: Millis = Millis::from_secs(60);
 const A_DAY: Millis = Millis::from_secs(24 * 3600);
 
-/// Most attempts to write a user's activity while other isolates write the record, too.
+/// Largest number of attempts to write a user's activity while other isolates write the record, too.
 const TOUCHES: u32 = 3;
 
 /// The longest value that every store accepts, in bytes: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.

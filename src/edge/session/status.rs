@@ -14,7 +14,7 @@ use crate::edge::session::record_store;
 use crate::edge::task::{Task, boxed};
 use crate::session::EndReason;
 
-/// Most attempts to record a presented cookie while other isolates write the record, too.
+/// Largest number of attempts to record a presented cookie while other isolates write the record, too.
 const PRESENTED_WRITES: u32 = 3;
 
 /// The session with which a request continues, or the reason for a refusal.

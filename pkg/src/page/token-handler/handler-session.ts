@@ -205,7 +205,10 @@ export const handlerSession = (
     announce,
     openChannel,
     closeChannel,
-    /** Returns true if the handler must have refreshed the access token since the last read. */
+    /**
+     * Returns true if the access token of the last read has expired. The handler has then refreshed the token for the
+     * page's last call.
+     */
     isOutdated: () => !!session && session.accessTokenExpiresAt <= Date.now() + skew,
     /** Notes a request that extends the idle timeout. */
     noteUserRequest() {
