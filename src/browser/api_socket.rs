@@ -339,8 +339,8 @@ fn connect(url: &str, protocols: &JsValue) -> Option<Socket> {
     Some(socket.unchecked_into())
 }
 
-/// Returns the scheme and host of a URL. The platform or the core has serialized the URL, so the first slashes follow
-/// the scheme.
+/// Returns the scheme and host of a URL, or `None` for a string that is not a URL with a host. The platform or the core
+/// has serialized the URL, so the first slashes follow the scheme.
 fn origin_of(url: &str) -> Option<&str> {
     let host = strings::split_once(url, b'/').0.len() + 2;
     let path = strings::split_once(url.get(host..)?, b'/').0;

@@ -66,7 +66,7 @@ pub(super) const fn unsigned(call: CallId) -> Input<'static> {
     Input::CallUnsigned { call }
 }
 
-/// Returns the private key to store together with the record that `output` stores.
+/// Returns the private key to store together with the record that `output` stores, if any.
 pub(super) fn key_to_store(keys: &Keys, output: &Output) -> Option<StoredKey> {
     let (Output::Store { key_pair, .. } | Output::Persist { key_pair, .. }) = output else {
         return None;

@@ -157,7 +157,8 @@ fn head(response: &Response) -> Box<HttpReply> {
     })
 }
 
-/// Returns the delay in a `Retry-After` header. The header's value is a number of seconds or a date (RFC 9110 10.2.3).
+/// Returns the delay in a `Retry-After` header, or `None` if the value is not valid. A valid value is a number of
+/// seconds or a date (RFC 9110 10.2.3).
 fn retry_after(value: &str) -> Option<Millis> {
     if let Some(seconds) = json::parse_u64(value) {
         return Some(Millis::from_secs(seconds));

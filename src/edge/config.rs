@@ -227,7 +227,7 @@ impl Config {
         self.flow.scheme()
     }
 
-    /// Returns the route for a path of the app.
+    /// Returns the route for a path of the app, if any.
     #[must_use]
     pub fn route(&self, path: &str) -> Option<&Route> {
         let covering = self.routes.iter().filter(|r| path.starts_with(&r.prefix));

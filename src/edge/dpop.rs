@@ -112,7 +112,8 @@ pub(super) async fn send_proven(
     }
 }
 
-/// Creates the proof for a request to an upstream. Returns the proof and its nonce.
+/// Creates the proof for a request to an upstream. Returns the proof, and the proof's nonce if there is one. Returns
+/// `None` if the host could not sign the proof.
 pub(super) async fn prove_call(
     task: &Task,
     key: &Secret,

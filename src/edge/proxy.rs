@@ -270,7 +270,8 @@ async fn send(
     }
 }
 
-/// Builds the forwarded request with its token and proof. Returns the request and the nonce in the proof.
+/// Builds the forwarded request with its token and proof. Returns the request, and the nonce in the proof if there is
+/// one.
 async fn forward_with_token(
     context: &RequestContext,
     route: &Route,

@@ -243,7 +243,8 @@ impl Session {
         limits.absolute.saturating_sub(since(self.began, now))
     }
 
-    /// Returns the ID token, which was verified before it was sealed.
+    /// Returns the ID token, which was verified before it was sealed. Returns `None` if the session's tokens are
+    /// unknown.
     #[must_use]
     pub fn id_token(&self) -> Option<IdToken> {
         IdToken::restored(self.id_token.expose())

@@ -36,7 +36,7 @@ export class Keys {
     }
   }
 
-  /** Returns the plaintext, or nothing if the value is not authentic. */
+  /** Resolves with the plaintext, or with `undefined` if the value is not authentic. */
   async open(i: number, sealed: Uint8Array<ArrayBuffer>, aad: string): Promise<Uint8Array | undefined> {
     const key = this.#keys[i]!
     const parameters = this.#parameters(part(sealed, 0, NONCE_LEN), aad)
@@ -72,7 +72,7 @@ interface Signing {
   input: string
 }
 
-/** Returns true if a signature verifies with a public key. */
+/** Resolves with true if a signature verifies with a public key. */
 export const verify = async (
   { parameters, jwk, input }: Signing,
   signature: Uint8Array<ArrayBuffer>,

@@ -11,7 +11,7 @@ export interface TokenHandler {
    * @param env The value that the platform passes. The configuration's functions receive this value.
    */
   fetch(request: Request, env?: unknown, context?: Context): Promise<Response>
-  /** Responds as {@link fetch} does, but returns `undefined` for other URLs, which the app handles. */
+  /** Responds as {@link fetch} does, but resolves with `undefined` for other URLs, which the app handles. */
   handle(request: Request, env?: unknown, context?: Context): Promise<Response | undefined>
   /**
    * Returns the session of a request, for pages that are rendered on the server. Reading the session does not count as

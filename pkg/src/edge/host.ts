@@ -131,7 +131,7 @@ export class Host {
     return !isSound(this.#instance)
   }
 
-  /** Handles a request. Returns `undefined` for URLs that neither an endpoint nor a route covers. */
+  /** Handles a request. Resolves with `undefined` for URLs that neither an endpoint nor a route covers. */
   async respond(request: Request, context?: Context): Promise<Response | undefined> {
     let settle: (() => void) | undefined
     let forwarded: Forwarded | undefined

@@ -150,7 +150,8 @@ async fn exchange_code(
     token_endpoint::read_code_exchange(reply, task.config().scheme())
 }
 
-/// Returns the pending login for this response, and the key for its tokens.
+/// Returns the pending login for this response, and the private key for the login's tokens if they must be bound to a
+/// key.
 async fn pending(
     context: &RequestContext,
     authorization: &AuthorizationResponse,

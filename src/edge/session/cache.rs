@@ -121,7 +121,7 @@ impl SessionCache {
         self.coordinator_failed = None;
     }
 
-    /// Returns the refresh of a session that is in flight in this isolate.
+    /// Returns the session's refresh that is in flight in this isolate, if any.
     ///
     /// A refresh without a step for longer than [`SILENCE`] is ignored: the platform has dropped the refresh's request,
     /// so the refresh cannot complete.

@@ -33,7 +33,7 @@ pub(in crate::edge) async fn end_session(
     end_session_since(task, session, reason, task.now()).await
 }
 
-/// Ends a session as [`end_session`] does. [`END_BUDGET`] starts at `began`.
+/// Ends a session as [`end_session`] does, and returns the same value. [`END_BUDGET`] starts at `began`.
 pub(in crate::edge) async fn end_session_since(
     task: &Task,
     session: &Rc<Session>,

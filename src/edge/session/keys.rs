@@ -77,7 +77,7 @@ impl Keyring {
         self.0.first().map_or("", |key| &key.id)
     }
 
-    /// Returns the index of the key with this ID.
+    /// Returns the index of the key with this ID, if the keyring has the key.
     pub(in crate::edge) fn find(&self, id: &str) -> Option<usize> {
         // control: former_keys_still_open
         self.0.iter().position(|key| key.id == id)

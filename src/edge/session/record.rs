@@ -159,7 +159,8 @@ impl Record {
         is_new
     }
 
-    /// Returns the time at which a cookie of a later generation was first presented.
+    /// Returns the time at which a cookie of a later generation was first presented, or `None` if no such cookie was
+    /// presented.
     fn replaced_at(&self, generation: u64) -> Option<UnixMillis> {
         let later = self
             .presented

@@ -139,7 +139,7 @@ export class Forwarded {
     this.#instance = instance
   }
 
-  /** Sends the request. Returns the response's head as JSON. */
+  /** Sends the request. Resolves with the response's head as JSON. */
   async head(): Promise<string> {
     const { url, authorization, proof, upgrade } = this.#forward
     if (upgrade && !('WebSocketPair' in globalThis)) return this.#cannot()
@@ -206,7 +206,9 @@ export class Forwarded {
     this.#response = undefined
   }
 
-  /** Returns the upstream's response with the handler's cookies. */
+  /**
+   * Resolves with the upstream's response and the handler's cookies, or with an error response that has these cookies.
+   */
   async response(cookies: string[], keepsChallenge: boolean): Promise<Response> {
     try {
       return await this.#passed(cookies, keepsChallenge)

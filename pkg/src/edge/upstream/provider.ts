@@ -13,7 +13,7 @@ interface Sending {
   ms: number
 }
 
-/** Sends a request. Returns the response's head as one line of JSON, followed by its body. */
+/** Sends a request. Resolves with the response's head as one line of JSON, followed by the body. */
 export const sendRequest = async ({ url, form, authorization, proof, ms }: Sending): Promise<string> => {
   const headers = new Headers({ accept: 'application/json' })
   if (form != null) headers.set('content-type', 'application/x-www-form-urlencoded')
@@ -49,9 +49,7 @@ const retryAfter = (header: string | null): number | undefined => {
   return milliseconds >= 0 ? milliseconds : undefined
 }
 
-/**
- * Returns a body as a string, or nothing if the body is too long, is not UTF-8, or takes too long.
- */
+/** Resolves with a body as a string, or with `undefined` if the body is too long, is not UTF-8, or takes too long. */
 export const textOf = async (
   body: ReadableStream<Uint8Array> | null,
   limit: number,

@@ -122,7 +122,8 @@ export const connect = async (
 }
 
 /**
- * Returns the path of the handler's endpoints; rejects if `address` or `resume` cannot be used with a token handler.
+ * Resolves with the path of the handler's endpoints. Rejects if `address` or `resume` cannot be used with a token
+ * handler.
  */
 const basePath = async (
   address: string,
