@@ -172,7 +172,7 @@ codes! {
     FrameTimeout = "frame_timeout", "Open the frame's URL in a tab; if it loads, try again later.";
     /// The vault's frame does not serve pages of this origin.
     OriginNotAllowed = "origin_not_allowed", "Add the origin to apps in the frame's file, exactly as in the message, if it is one of your apps.";
-    /// The WebAssembly module could not be fetched.
+    /// The WebAssembly module could not be loaded.
     WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_extended_bg.wasm if the configuration needs it), or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
     /// The worker's own Content-Security-Policy forbids WebAssembly.
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";

@@ -53,8 +53,8 @@ export const strongroom =
   }
 
 /**
- * Returns `c.env` on Cloudflare, where it contains the bindings. On other platforms, `c.env` is the connection or the
- * server.
+ * Returns `c.env` on Cloudflare, where it contains the bindings. Returns `undefined` on other platforms, where `c.env`
+ * is the connection or the server.
  */
 const bindings = ({ env }: HonoContext): unknown =>
   globalThis.navigator?.userAgent === 'Cloudflare-Workers' ? env : undefined
