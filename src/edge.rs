@@ -30,10 +30,15 @@
 //! let mut handler = Handler::new(config, Box::new(Zeros));
 //! let now = Instant { monotonic: Millis::ZERO, wall: 1_790_000_000_000 };
 //!
-//! // A script sends a request without a session. let request = Request { method: "GET".into(), url:
-//! "https://app.example.com/api/orders".into(), marker: Some("1".into()), ..Request::default() }; let (_,
-//! Step::Done(Response::Own(response))) = handler.begin(now, request) else { panic!() }; assert_eq!(response.status,
-//! 401);
+//! // A script sends a request without a session.
+//! let request = Request {
+//!     method: "GET".into(),
+//!     url: "https://app.example.com/api/orders".into(),
+//!     marker: Some("1".into()),
+//!     ..Request::default()
+//! };
+//! let (_, Step::Done(Response::Own(response))) = handler.begin(now, request) else { panic!() };
+//! assert_eq!(response.status, 401);
 //! # Ok::<(), strongroom::Error>(())
 //! ```
 

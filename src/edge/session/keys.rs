@@ -31,7 +31,8 @@ pub struct Keyring(Vec<Key>);
 impl Keyring {
     /// Reads keys, each 32 bytes in base64 or base64url, with or without padding.
     ///
-    /// # Errors A message with the fault, and with the number of the invalid key if one key is invalid.
+    /// # Errors
+    /// A message with the fault, and with the number of the invalid key if one key is invalid.
     pub fn parse(texts: &[&str]) -> Result<Self, String> {
         if texts.len() > MOST {
             return Err(msg!("there are more than 16 keys").to_owned());
