@@ -1,11 +1,11 @@
 /**
- * Compares strongroom with other libraries, in one run:
+ * Compares strongroom with other libraries and with plain `fetch`, in one run:
  *
  *   cargo xtask bench [--only core|browser|peers|size] [--markdown]
  *
- * Each number is the median of several runs, with the lowest and the highest run in brackets. In each round both
- * contenders take turns, which gives a ratio for the round. The ratio in the table is the median of these ratios. ✓ and
- * ✗ show if this run meets the project's gate and aim. The command succeeds even if the run misses them.
+ * Each time and each speed is the median of several rounds, with the lowest and the highest value in brackets. In each
+ * round both contenders take turns, which gives a ratio for the round. The ratio in the table is the median of these
+ * ratios. ✓ and ✗ show if this run meets the project's gate and aim. The command succeeds even if the run misses them.
  */
 import { options, progress, run } from './sections.mjs'
 import { comparisonTable, table } from './table.mjs'

@@ -1,4 +1,7 @@
-/** Compares the vault, in a real browser, with plain `fetch` from the same page to the same API. */
+/**
+ * Compares the vault, in a real browser, with plain `fetch` from the same page to the same API. Also measures proofs
+ * (RFC 9449), the messages between page and vault, and the time until a page can use its vault.
+ */
 import { startChromium } from './chromium.mjs'
 import { watchMemory } from './memory.mjs'
 import { startBenchSite } from './site.mjs'
@@ -166,7 +169,10 @@ async function messageRows({ visits }) {
   }))
 }
 
-/** Measures the peak memory of the browser's pages and workers while one page reads slowly. */
+/**
+ * Measures the peak memory of the browser's pages and workers while one page reads slowly. Resolves with no rows on
+ * systems other than Linux, because `watchMemory()` works only there.
+ */
 async function memoryRows({ servers }) {
   if (process.platform !== 'linux') return []
   const peak = async (way, size) => {

@@ -59,7 +59,7 @@ export async function measureCore(progress) {
   return rows
 }
 
-/** Checks that all contenders return the correct result before they are measured. */
+/** Checks that all contenders for the status of a JWT consider this token valid. Runs before the measurement. */
 function checkAgreement(token) {
   const verdicts = status(token).contenders.map(({ run }) => run())
   if (verdicts.some((verdict) => verdict !== 1))

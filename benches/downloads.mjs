@@ -99,7 +99,7 @@ export function measureOwn(dist = `${root}pkg/dist`) {
   )
 }
 
-/** Returns a built file as a bundler makes it for an app that does not import `name`. */
+/** Resolves with the bytes of a built file as a bundler emits it for an app that does not import `name`. */
 async function bundleWithout(name, file) {
   const isLazy = { filter: LAZY_IMPORT }
   const lazy = {

@@ -77,7 +77,7 @@ function measureOnce({ servers }, chromium, contender) {
   return visits.signIn({ contender, what: 'measure', ...MEASURE })
 }
 
-/** Resolves with the number of refreshes and of successful calls, or with a note that the measurement failed. */
+/** Resolves with a text: the numbers of refreshes and of successful calls, or a note that the measurement failed. */
 async function storm({ servers }, chromium, contender) {
   servers.provider.settings.accessTokenSeconds = SHORT_LIVED
   const visits = new Visits(servers, chromium, 'peer')

@@ -1,6 +1,6 @@
 /**
- * An app for every platform. It contains the token handler of the tests, and the handlers that the bench compares with
- * it.
+ * Returns an app that runs on every platform. The app contains the token handler of the tests, and the handlers that
+ * the bench compares with this token handler.
  */
 import makeApp from '../../tests/edge/apps/handler.mjs'
 import { BY_HAND, byHand, decryption, plainProxy } from './contenders.mjs'

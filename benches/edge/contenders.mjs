@@ -1,8 +1,8 @@
 /**
- * Handwritten token handlers, without the network. For one request of a signed-in user, such a handler reads and
- * decrypts the cookie, checks the session's expiry, finds the route, sends the request on with the token, and returns
- * the response. Each handler decrypts the session with another library, as the library's documentation recommends, and
- * imports keys only once if possible.
+ * Contenders of the token handler: handwritten handlers, the decryption alone, and a proxy without sessions. For a
+ * request of a signed-in user, a handwritten handler reads and decrypts the cookie, checks the session's expiry and the
+ * path's prefix, sends the request on with the token, and returns the response. Each handwritten handler decrypts the
+ * session with another library, as the library's documentation recommends, and imports keys only once if possible.
  */
 import { decode, encode } from '@auth/core/jwt'
 import * as iron from 'iron-webcrypto'
@@ -28,8 +28,8 @@ const aesKey = () =>
   crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
 
 /**
- * For each library, a function that seals a session. The function resolves with the sealed session, and with a function
- * that opens a sealed session.
+ * For each library, a function that seals a session. The function resolves with two members: `sealed` is the sealed
+ * session, and the function `open` opens a sealed session.
  */
 const MAKERS = {
   async 'AES-GCM by hand'(session) {
@@ -90,7 +90,7 @@ const cookieOf = (header, name) => {
   return undefined
 }
 
-/** Resolves with a handwritten handler, and a request for it. */
+/** Resolves with the handwritten handler of this name (`handle`), and with a request for this handler (`request`). */
 export const byHand = async (name, { length, upstream, fields, prefix = '/api/' }) => {
   const { sealed, open } = await MAKERS[name](sessionOf(length))
   const request = new Request(`https://app.example.com${prefix}orders`, {
@@ -116,7 +116,7 @@ export const byHand = async (name, { length, upstream, fields, prefix = '/api/' 
   return { request, handle }
 }
 
-/** Resolves with a contender that only decrypts `length` bytes. */
+/** Resolves with a contender whose `handle()` only decrypts `length` bytes, without a request. */
 export const decryption = async ({ length }) => {
   const key = await aesKey()
   const iv = crypto.getRandomValues(new Uint8Array(12))

@@ -2,8 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import process from 'node:process'
 
 /**
- * Processor time in milliseconds of this program's children, including all threads. Unlike wall-clock time it excludes
- * other load on the machine. Only Linux reports this time; on other systems the function returns wall-clock time.
+ * Returns the processor time of this process's descendants in milliseconds, including all their threads. Unlike
+ * wall-clock time, processor time excludes other load on the machine. Only Linux reports processor time. On other
+ * systems this function returns wall-clock time.
  */
 export function processorTime() {
   try {

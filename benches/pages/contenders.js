@@ -1,5 +1,5 @@
 /**
- * The libraries to compare: each signs the user in, and calls an API with a token. Each library is set up as its
+ * The contenders. Each contender signs the user in, and calls an API with a token. Each library is set up as its
  * documentation recommends for keeping tokens away from the page.
  *
  * @typedef {object} Contender
@@ -72,7 +72,7 @@ export const CONTENDERS = {
     }
   },
 
-  /** Uses no library: the bench provides the token. */
+  /** Calls the API without a library, with a token from the bench. Only the login goes through the vault. */
   async plain() {
     const auth = await connectShared()
     let token

@@ -1,7 +1,7 @@
 /**
- * The page of several tabs that call the API at the same time, after the access token has expired. The first tab
- * coordinates: it waits for the other tabs and for the expiry, gives the signal, and reports when the last call has
- * completed.
+ * Several tabs show this page, and call the API at the same time after the access token has expired. The first tab
+ * coordinates the others: it waits until they have connected and the token has expired, gives the signal, and reports
+ * when the last call has completed.
  */
 import { connectShared, parameters, report, tokenFromBench } from './connect.js'
 
@@ -52,8 +52,8 @@ async function expired() {
 }
 
 /**
- * Lets all tabs call at the same time. Resolves with the number of successful calls and the milliseconds until the last
- * call has completed.
+ * Lets all tabs call at the same time. Resolves with `succeeded`, the number of successful calls of all tabs, and `ms`,
+ * the milliseconds until the last call has completed.
  */
 async function together(sign) {
   const start = performance.now()

@@ -1,7 +1,7 @@
 /**
- * Navigates to the provider and handles the return: with the vault that all tabs share, or with one new vault before
- * and another after the navigation, as in browsers that end the worker with its last page. Afterwards the page may run
- * comparisons, in the tab that started the worker.
+ * Navigates to the provider and handles the return. The parameter `vault` selects an entry of `VAULTS`. With `new`, the
+ * page uses one new vault before the navigation and another new vault after it, as in browsers that end a worker with
+ * its last page. After the return, the page runs the comparisons that the parameter `measures` names.
  */
 import { compare } from './compare.js'
 import { connectNew, connectProving, connectSealed, connectShared, parameters, report } from './connect.js'

@@ -58,7 +58,10 @@ before(async () => {
 })
 after(() => app?.close())
 
-/** Calls a function of a client in a page. Resolves with the outcome and the number of calls to the vault. */
+/**
+ * Calls a function of a client in a page. Resolves with the members that `outcome()` of clients.js returns, and with
+ * `calls`, the number of calls of the vault's `fetch`.
+ */
 const run = (page, name, [method, ...args]) =>
   page.evaluate(
     async ([client, base, action, given]) => {

@@ -129,7 +129,10 @@ channel.onmessage = ({ data }) => {
   channel.postMessage({ hasToken: text.includes(data), isZero: bytes.every((byte) => byte === 0) })
 }`
 
-/** Resolves with the result of a search in the core's memory. This function runs in the page. */
+/**
+ * Searches the core's memory for a token. Resolves with `hasToken`, and with `isZero`, which is true if every byte is
+ * zero. This function runs in the page.
+ */
 const searchMemory = (token) =>
   new Promise((resolve) => {
     const channel = new BroadcastChannel('memory')

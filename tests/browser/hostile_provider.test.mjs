@@ -19,8 +19,8 @@ afterEach(() => app.provider.faults.clear())
 const MEGABYTE = 1024 * 1024
 
 /**
- * Returns an object whose `make()` creates the stream. The object also has the number of bytes that were taken from the
- * stream, and a promise that tells if the stream was read to its end.
+ * Returns an object with three members. `make()` creates the stream. `bytes` is the number of bytes that were taken
+ * from the stream so far. `ended` resolves with `read` if the stream was read to its end, and otherwise with `given up`.
  */
 function watched(chunks) {
   const source = { bytes: 0 }

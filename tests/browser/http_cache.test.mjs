@@ -56,7 +56,10 @@ const open = (app) => (app.config.session?.persist === 'escrow' ? openWithEscrow
 const found = (app, ...values) =>
   search({ page: values.map((value) => JSON.stringify(value)) }, app.ledger.secrets())
 
-/** Calls in each cache mode. Resolves with the results, and the number of requests that reached the API. */
+/**
+ * Makes one call in each cache mode. Resolves with an array that has an entry for each call: its mode `cache`, its
+ * `outcome`, and the number of `requests` that reached the API.
+ */
 async function inEachMode(app, page, url, init) {
   const outcomes = []
   for (const cache of MODES) {

@@ -28,7 +28,10 @@ async function reloaded(session) {
   return { page, before, after: await seen() }
 }
 
-/** Resolves with the reason and the time when the page is told of the session's end. */
+/**
+ * Resolves when the page has no session any more, with the reason for the session's end, and with the time in
+ * milliseconds since the Unix epoch.
+ */
 const ended = (page) =>
   page.evaluate(
     () =>

@@ -62,7 +62,7 @@ test('connect() explains what its function must return', time, async () => {
   await page.context().close()
 })
 
-/** Resolves with the code and message of the error of a call, on a connected page. */
+/** Runs a function on a connected page. Resolves with the error of the function's result. */
 async function refusal(call) {
   const page = await app.open()
   await booted(page)
@@ -150,8 +150,9 @@ test('vault() in a page throws, and loads nothing', time, async () => {
 })
 
 /**
- * Resolves with the console warnings of a page at this URL. The page's clock advances beyond the time after which a
- * warning would be printed.
+ * Opens a page at this URL, runs `script` there, and advances the page's clock beyond the time after which a warning
+ * would be printed. Resolves with the `page`, the warnings in its console so far (`logged`), and a promise of the next
+ * console message (`warned`), which resolves with `null` after three seconds without a message.
  */
 async function warnings(address, script) {
   const page = await app.open('/empty')

@@ -12,7 +12,10 @@ before(async () => {
 })
 after(() => servers.close())
 
-/** Resolves with the provider's redirect for an authorization request of the reader's app with these parameters. */
+/**
+ * Sends an authorization request of the reader's app with these parameters. Resolves with the status and the `Location`
+ * of the provider's response.
+ */
 async function authorization(parameters) {
   const query = new URLSearchParams({
     client_id: OWN_CLIENT_ID,

@@ -25,7 +25,10 @@ before(async () => {
 after(() => app?.close())
 beforeEach(() => app.api.clear())
 
-/** Resolves with the progress reports of a call, and the number of bytes in its body. */
+/**
+ * Calls the API. Resolves with the progress reports (`told`), the number of bytes in the response's body
+ * (`byteLength`), and the response's URL.
+ */
 const told = (path, body = 'undefined') =>
   page.evaluate(`(async () => {
     const told = []

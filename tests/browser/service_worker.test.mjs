@@ -18,8 +18,12 @@ before(async () => {
 after(() => Promise.all([demo?.close(), browser?.close()]))
 
 /**
- * Tries to register a service worker. Resolves with the result, the directives that blocked the registration, and the
- * requests to the site.
+ * Tries to register the file at `path` as a service worker, in a page whose policy is the result of `pageCsp`.
+ *
+ * @returns {Promise<{ refused: boolean, forbiddenBy: string[], registered: number, asked: number[] }>} `refused`: true
+ *   if `register()` rejected. `forbiddenBy`: the policy directives that blocked the registration. `registered`: the
+ *   number of service workers that are registered afterwards. `asked`: the status of the response to each request for
+ *   the file.
  */
 async function register({ path, pageCsp }) {
   const { site } = demo

@@ -76,7 +76,7 @@ function prepare() {
     return `${kind} ${bytes.length > 20 ? `${bytes.length} bytes` : bytes.join()}`
   }
   /**
-   * Resolves with the events of a socket in order. Ends when the socket has closed or `enough` messages have arrived.
+   * Resolves when the socket has closed or `enough` messages have arrived, with the socket's events so far in order.
    */
   globalThis.watch = (socket, enough = Infinity) => {
     const said = []
@@ -336,7 +336,10 @@ test('its url is the page’s, without the token', time, async () => {
   assert.match(path, /\?a=1&access_token=ey/)
 })
 
-/** Resolves with a signed-in page that has its own vault. The API's entry in `apis` has this `webSocket`. */
+/**
+ * Resolves with a signed-in page that has its own vault (`other`), and with the records of `record()` (`recorded`). The
+ * API's entry in `apis` has this `webSocket`.
+ */
 async function withRule(webSocket, more = {}) {
   app.setConfig({ apis: [{ url: app.api.url, webSocket }], ...more })
   const context = await app.browser.newContext()

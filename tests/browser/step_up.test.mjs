@@ -38,7 +38,10 @@ beforeEach(() => {
 const url = () => `${app.api.url}on/guarded`
 const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
 
-/** Calls the API, stores the error in the page, and resolves with the login that the error offers. */
+/**
+ * Calls the API and stores the error in the page's variable `refusal`. Resolves with the error's `code`, `message` and
+ * `login`, and with the type of its `stepUp` (`offers`).
+ */
 const refused = (page, init) =>
   page.evaluate(
     async ([address, options]) => {

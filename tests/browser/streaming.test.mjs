@@ -38,7 +38,8 @@ function endless({ response, entry }) {
 }
 
 /**
- * Waits until the network has accepted no data for a second. Resolves with the number of bytes that it has accepted.
+ * Waits until the network has accepted no more bytes of `flow` for a second. Resolves with the number of bytes that the
+ * network has accepted.
  */
 async function stalled() {
   for (let before = -1; ;) {

@@ -187,8 +187,8 @@ async function redeem(app, code, { verifier, redirectUri }) {
 }
 
 /**
- * Loads the URL in a frame that runs no script, and resolves with the frame's final URL. This function runs in the
- * page.
+ * Loads the URL in a frame that runs no script. Resolves with the frame's final URL, or with the exception's name if
+ * script of the page cannot read this URL. This function runs in the page.
  */
 function askInFrame(url) {
   const frame = document.createElement('iframe')

@@ -62,7 +62,7 @@ async function openEmpty(origin = app.site.origin) {
   return page
 }
 
-/** Resolves with the result of `connectFrame()`: its error code, or `connected`. */
+/** Resolves with the error of `connectFrame()`, or with `{ code: 'connected' }` if there is no error. */
 const attempt = async (page, url = frame, options = { timeout: 8 }) => {
   const { error } = await page.evaluate(
     ([address, given]) => settle(connectFrame(address, given).then(() => 0)),
@@ -647,7 +647,10 @@ async function startSecure() {
 test('only plain http uses a cookie without the prefix', time, async () => {
   const secure = await startSecure()
   const release = app.site.override('/page.js', { body: '' })
-  /** Resolves with the names of the cookies that contain a response, and with their attribute `Secure`. */
+  /**
+   * Opens the callback page of an origin. Resolves with a string for each cookie that the page has set: the cookie's
+   * name without the login's `state`, and `true` if the cookie has the attribute `Secure`.
+   */
   const names = async (origin, script = () => {}) => {
     const context = await app.browser.newContext({ ignoreHTTPSErrors: true })
     await context.addInitScript(script)

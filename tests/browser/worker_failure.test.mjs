@@ -21,7 +21,10 @@ afterEach(() => {
   while (undo.length) undo.pop()()
 })
 
-/** Resolves with the error of `connect()` to a worker whose file is at `url`, in a new browser context. */
+/**
+ * Connects to a worker whose file is at `url`, in a new browser context. Resolves with the `error` of `connect()`, and
+ * with `isGenuine`, which is true if the page's worker constructors are the browser's own.
+ */
 async function outcome(kind, url = '/auth.worker.js', form = 'function') {
   const page = await app.open('/empty')
   const result = await page.evaluate(connecting, { kind, url, form })

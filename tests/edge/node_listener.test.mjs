@@ -19,7 +19,10 @@ async function serve(t, handler, options, create = createServer) {
   return { port, url: `http://127.0.0.1:${port}` }
 }
 
-/** Sends raw bytes. Returns the status of the response, and the URL that the handler got. */
+/**
+ * Sends raw bytes. Resolves with a string: the status of the response, and the URL that the handler got, or `-` if
+ * there is no such URL.
+ */
 async function raw(port, head) {
   const socket = connect(port, '127.0.0.1')
   socket.end(`${head}\r\nConnection: close\r\n\r\n`)
@@ -202,7 +205,7 @@ test('broken upload fails only its reader', async (t) => {
   assert.deepEqual(errors, [])
 })
 
-/** Waits until the number that `read` returns stops growing. */
+/** Waits until the number that `read` returns stops growing, and resolves with this number. */
 async function untilStill(read) {
   const end = Date.now() + 30_000
   for (let last = -1; ;) {

@@ -1,4 +1,4 @@
-// Coordinators whose store cannot be reached reject with the client library's error, and do not retry.
+// A coordinator rejects if its store cannot be reached or sends an unusable response. The coordinator does not retry.
 import assert from 'node:assert/strict'
 import { createClient } from '@redis/client'
 import { Redis } from 'ioredis'

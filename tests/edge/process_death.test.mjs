@@ -70,7 +70,12 @@ describe('a Node process that ends during a refresh', { timeout: 240_000 }, () =
   afterEach(() => release())
   after(() => app?.stop())
 
-  /** Resolves with a signed-in user whose access token has expired, and whose next refresh waits at the provider. */
+  /**
+   * Signs a user in and waits until the access token has expired. The next token request will wait at the provider.
+   *
+   * @returns The user's `visitor`, the function `refreshes`, which returns the refreshes since now, and `isHeld`, a
+   *   promise that resolves when the next token request has reached the provider.
+   */
   async function expired(fault = {}) {
     const visitor = app.visitor()
     settings.accessTokenSeconds = 2

@@ -50,7 +50,7 @@ const snippets = async () => {
   }))
 }
 
-/** Returns the compiler's messages for these files. */
+/** Resolves with the compiler's messages for these files, or with an empty string if the files compile. */
 async function compiled(files) {
   const config = { ...TSCONFIG, files: ['around.d.ts', ...files] }
   await writeFile(`${folder}/tsconfig.json`, JSON.stringify(config))

@@ -122,7 +122,10 @@ export function suite(name) {
   })
 }
 
-/** Returns the cell of a capability that is not tested in this engine, and the reason why it is not tested. */
+/**
+ * Returns the cell of a capability that is not tested in this engine, and the reason why it is not tested. Returns
+ * `undefined` for a capability that is tested.
+ */
 function exceptionOf({ not, varies, notAutomated }, engine) {
   const cells = Object.entries({ no: not, varies, 'not automated': notAutomated })
   const [cell, reasons] = cells.find(([, by]) => by?.[engine]) ?? []

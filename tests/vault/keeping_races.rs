@@ -489,7 +489,8 @@ fn lock_holder_does_not_undo_a_logout() {
     let logout = world.logout(page);
     world.advance(secs(6));
     assert!(world.response(logout).is_some());
-    // The vault that logged out is gone. The other vault was frozen during its refresh, and now writes the successor.
+    // The vault that logged out is gone. The other vault now gets the response to its refresh, which was held back, and
+    // writes the successor.
     world.kill(0);
     world.unhold_kind(REFRESH);
     world.answer_all();

@@ -49,7 +49,7 @@ const bundle = async (file, options, generate) => {
   return result.outputFiles[0].text
 }
 
-/** Returns the bundled script of an app. */
+/** Resolves with the bundled script of an app. */
 export const bundleApp = (file) =>
   bundle(file, { platform: 'browser', conditions: ['development', 'browser'] }, 'dom')
 

@@ -1,4 +1,7 @@
-/** An app that uses the same features of a platform as a token handler. */
+/**
+ * Returns a small app without a token handler. The app uses the features of a platform that a token handler needs, such
+ * as `env`, several cookies, streams and `waitUntil()`.
+ */
 export default () => {
   const seen = { later: 0 }
   const routes = {

@@ -33,7 +33,10 @@ async function startElsewhere(app) {
   app.close = () => Promise.all([close(), server.close()])
 }
 
-/** Resolves with the vault's decisions on URLs and methods, which the page sends as strings without parsing them. */
+/**
+ * Sends requests for these URLs and methods to the vault, without a session. The page does not parse the URLs. Resolves
+ * with the error code of each request.
+ */
 async function verdicts(tab, asked) {
   return tab.evaluate(
     (list) =>

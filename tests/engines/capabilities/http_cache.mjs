@@ -34,7 +34,10 @@ function prepare(app) {
 
 const nameOf = (header, kind = 'echo') => `${kind}-${header.replace(' ', '-')}`
 
-/** Calls one after the other. All calls are in one script, because starting a script in a page takes time. */
+/**
+ * Makes a call with each of `inits`, one after the other. Resolves with the outcome of each call. All calls are in one
+ * script, because starting a script in a page takes time.
+ */
 const callAll = (tab, url, inits) =>
   tab.evaluate(
     async (address, options) => {

@@ -1,4 +1,4 @@
-/** Checks of signatures that the vault does not make itself, because it relies on the platform. */
+/** Tests a check of signatures that the vault leaves to the platform. */
 import assert from 'node:assert/strict'
 
 const CURVES = { 'P-256': 'SHA-256', 'P-384': 'SHA-384', 'P-521': 'SHA-512' }
