@@ -1,4 +1,5 @@
-//! The foundation of all other modules: time, errors, secrets, strings, digests and the allocator.
+//! The foundation of all other modules: time, random numbers, errors and their messages, HTTP types, secrets, strings,
+//! digests and the allocator.
 
 // `messages` comes first because the other modules use its macros.
 #[macro_use]
@@ -15,6 +16,6 @@ pub mod strings;
 #[cfg(any(target_arch = "wasm32", test))]
 pub(crate) mod zeroing_alloc;
 
-/// True in the WebAssembly module of the token handler. The handler runs on servers, where speed counts more than the
-/// size of the code.
+/// True in builds with the Cargo feature `edge`: the WebAssembly module of the token handler, and native builds with
+/// default features. The handler runs on servers, where speed counts more than the size of the code.
 pub(crate) const IS_TOKEN_HANDLER: bool = cfg!(feature = "edge");

@@ -1,8 +1,8 @@
-//! The configuration, which is read once from JSON, validated as a whole, and then immutable.
+//! The configuration of a vault, which is read once from JSON and validated as a whole.
 //!
-//! The configuration is part of the worker file. Each error is reported as [`Code::ConfigInvalid`], with a message that
-//! names the option and says what to write instead. An unknown option is an error too, since a misspelled limit would
-//! have no effect. The options are documented for users in `pkg/src/worker/config.ts`.
+//! The configuration is part of the worker file. The first error is reported as [`Code::ConfigInvalid`], with a message
+//! that names the option and says what to write instead. An unknown option is an error too, since a misspelled limit
+//! would have no effect. The options are documented for users in `pkg/src/worker/config.ts`.
 
 mod apis;
 #[cfg_attr(not(feature = "extended"), path = "config/basic.rs")]
@@ -69,7 +69,8 @@ pub struct Limits {
 /// The option `par`, which decides if authorization requests are pushed to the provider (RFC 9126).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pushing {
-    /// Requests are pushed if the provider announces an endpoint for this, and the endpoint accepts this client.
+    /// Requests are pushed if the provider announces an endpoint for pushed requests, and the endpoint accepts this
+    /// client.
     #[default]
     Auto,
     /// Requests are always pushed. A login that cannot be pushed fails.
@@ -115,8 +116,8 @@ pub struct Config {
     pub request_timeout: Millis,
     /// The values of the options that need the Cargo feature `extended`.
     pub extended: Extended,
-    /// Fingerprint of this library's version, this configuration and the worker's address. A deployment that changes
-    /// one of these changes the fingerprint.
+    /// Fingerprint of this library's version, this configuration and the worker's address, in 16 bits. A deployment
+    /// that changes one of the three almost always changes the fingerprint.
     pub build: u16,
     /// True if the worker belongs to a single page. The host sets this member.
     pub is_dedicated: bool,
@@ -235,8 +236,8 @@ fn fingerprint(text: &str) -> u16 {
 /// code of its own to drop all values read before.
 pub(crate) struct Options<'a> {
     pub(crate) object: &'a Object,
-    /// The prefix of option names in messages, for example `session.` or `apis[0].`. Empty for options of the whole
-    /// configuration.
+    /// The prefix of option names in messages, for example `session.` or `apis[0].`. The prefix is empty for options of
+    /// the whole configuration.
     pub(crate) path: &'a str,
     pub(crate) fault: &'a OnceCell<Error>,
 }

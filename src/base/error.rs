@@ -2,8 +2,8 @@
 //!
 //! An [`Error`] has a message that says what happened ([`Error::message`]), and advice ([`Code::advice`]). The message
 //! quotes the invalid value, unless the value may be a secret. Programs match on the [`Code`]. A released code is never
-//! renamed or reused. `docs/errors.md` lists all codes, and a test compares that list with [`Code::ALL`]. The wasm
-//! modules leave out the strings of codes that only TypeScript uses.
+//! renamed or reused. `docs/errors.md` lists all codes, and a test compares that list with [`Code::ALL`]. Each wasm
+//! module leaves out the strings of codes that it cannot report.
 
 use crate::base::messages::ARE_INTERNED;
 use crate::base::{IS_TOKEN_HANDLER, strings};
@@ -53,7 +53,8 @@ macro_rules! codes {
     };
 }
 
-/// Number of codes that this build can report. A WebAssembly module leaves out the strings of the other codes.
+/// Number of codes whose strings this build contains. A WebAssembly module leaves out the strings of codes that it
+/// cannot report.
 const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
     Code::ALL.len()
 } else if IS_TOKEN_HANDLER {

@@ -66,7 +66,7 @@ impl From<HttpReply> for Outcome {
 }
 
 impl HttpReply {
-    /// Returns the body, if its content type is `application/json` or a `+json` type.
+    /// Returns the body, if its content type is `application/json` or `application/…+json`.
     #[must_use]
     pub fn json_text(&self) -> Option<&str> {
         let content_type = self.content_type.as_deref()?;

@@ -75,7 +75,8 @@ impl Drop for Secret {
     }
 }
 
-/// Wipes bytes that are about to be dropped.
+/// Wipes bytes that are about to be dropped. In the wasm modules this function does nothing, because the allocator
+/// wipes all freed memory.
 pub(crate) fn wipe(bytes: &mut Vec<u8>) {
     #[cfg(not(target_arch = "wasm32"))]
     bytes.zeroize();

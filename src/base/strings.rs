@@ -33,13 +33,13 @@ pub(crate) fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
 /// Returns true if `bytes` contains `byte`.
 #[allow(
     clippy::manual_contains,
-    reason = "the standard library's search is optimized for long slices, and larger"
+    reason = "the standard library's search is optimized for long slices, and its code is larger"
 )]
 pub(crate) fn contains_byte(bytes: &[u8], byte: u8) -> bool {
     bytes.iter().any(|one| *one == byte)
 }
 
-/// Returns true if `text` contains `part`.
+/// Returns true if `text` contains `part`, which must not be empty.
 #[must_use]
 pub fn contains(text: &str, part: &str) -> bool {
     text.as_bytes()
@@ -47,7 +47,7 @@ pub fn contains(text: &str, part: &str) -> bool {
         .any(|window| window == part.as_bytes())
 }
 
-/// Returns true if `word` is in a list of words separated by spaces.
+/// Returns true if `word` is one of `words`, which are separated by single spaces.
 pub(crate) fn contains_word(words: &str, word: &str) -> bool {
     split(words, b' ').any(|one| one == word)
 }
@@ -62,7 +62,7 @@ pub(crate) const fn joined_len(words: &[&str]) -> usize {
     len
 }
 
-/// Joins words at compile time, with a space after each.
+/// Joins words at compile time, with a space after each word.
 pub(crate) const fn joined<const N: usize>(words: &[&str]) -> [u8; N] {
     let mut bytes = [b' '; N];
     let (mut at, mut i) = (0, 0);

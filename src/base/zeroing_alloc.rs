@@ -4,10 +4,10 @@
 //! grows. The allocator does not need to know the types of the values, so no type can be forgotten.
 //!
 //! The size of a block is a power of two. Each size has its own free list, and blocks are never joined or split.
-//! Rounding wastes up to half of a block. Freed blocks serve only requests of their own size, so for each size the
-//! allocator keeps as many blocks as were ever in use at once. The limits of the core bound both kinds of waste. The
-//! allocator takes constant time and a third of a kilobyte of the download. An allocator that joins free blocks takes a
-//! whole kilobyte.
+//! Rounding wastes up to half of a block, and more of the smallest blocks. Freed blocks serve only requests of their
+//! own size, so for each size the allocator keeps as many blocks as were ever in use at once. The limits of the core
+//! bound both kinds of waste. The search for a block takes constant time, and the allocator's code takes a third of a
+//! kilobyte of the download. The code of an allocator that joins free blocks would take a whole kilobyte.
 
 #![allow(unsafe_code, reason = "an allocator hands out memory")]
 

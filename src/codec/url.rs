@@ -1,7 +1,7 @@
 //! URLs, parsed by the platform's own parser.
 //!
-//! In the browser this parser is `URL`, so the checked URL and the fetched URL cannot differ. Native builds use the
-//! `url` crate, which implements the same standard.
+//! In WebAssembly builds this parser is the host's `URL`, so the checked URL and the fetched URL cannot differ. Native
+//! builds use the `url` crate, which implements the same standard (WHATWG URL).
 //!
 //! The parser only returns the serialized URL. Splitting this URL into parts is safe: a part never contains the
 //! character that ends the part, because the serialization escapes that character (WHATWG URL 4.5).
@@ -173,8 +173,8 @@ impl Url {
     }
 }
 
-/// Returns the position of the first byte in `text`, from `start` on, that is one of `separators`. If there is none,
-/// returns the end of `text`.
+/// Searches `text` from `start` on, and returns the position of the first byte that is one of `separators`. If there is
+/// no such byte, returns the end of `text`.
 #[inline(never)]
 fn find(text: &str, start: usize, separators: &[u8]) -> usize {
     let mut i = start;

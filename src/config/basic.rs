@@ -49,49 +49,52 @@ impl Extended {
 }
 
 impl Config {
-    /// Returns true if tokens must be bound to a key (RFC 9449).
+    /// Returns false, because this build cannot bind tokens to a key (RFC 9449).
     #[must_use]
     pub const fn binds_tokens(&self) -> bool {
         false
     }
 
-    /// Returns true if pages may inspect the vault's events and state, without the values of tokens and other secrets.
+    /// Returns false, because in this build pages cannot inspect the vault's events and state.
     #[must_use]
     pub const fn may_inspect(&self) -> bool {
         false
     }
 
-    /// Returns true if pages learn the detailed reason when the provider ends a session or requires interaction.
+    /// Returns false, because this build does not tell pages the detailed reason when the provider ends a session or
+    /// requires interaction.
     #[must_use]
     pub const fn tells_reasons(&self) -> bool {
         false
     }
 
-    /// Returns true if a login fails when the provider grants scopes that the login did not request.
+    /// Returns false, because in this build a login succeeds even if the provider grants scopes that the login did not
+    /// request.
     #[must_use]
     pub const fn refuses_unrequested_scopes(&self) -> bool {
         false
     }
 
-    /// Returns the audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
+    /// Returns an empty array, because in this build an ID token without `azp` may have no audience in addition to this
+    /// client (OIDC Core 3.1.3.7).
     #[must_use]
     pub const fn trusted_audiences(&self) -> &[String] {
         &[]
     }
 
-    /// Returns the only accepted signing algorithm for ID tokens, if configured.
+    /// Returns `None`, because in this build the signing algorithm for ID tokens cannot be configured.
     #[must_use]
     pub const fn id_token_alg(&self) -> Option<&Algorithm> {
         None
     }
 
-    /// Returns true if the authorization response is in the fragment of the redirect URI.
+    /// Returns false, because in this build the authorization response is always in the query of the redirect URI.
     #[must_use]
     pub const fn uses_fragment(&self) -> bool {
         false
     }
 
-    /// Returns true if users may sign in on another device (RFC 8628).
+    /// Returns false, because this build does not support logins on another device (RFC 8628).
     #[must_use]
     pub const fn has_device_flow(&self) -> bool {
         false

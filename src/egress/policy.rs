@@ -25,7 +25,7 @@ pub const MAX_URL: usize = 8 * 1024;
 
 /// The largest number of headers that a page may set on a request.
 pub const MAX_HEADERS: usize = 100;
-/// The largest total size of these headers, names and values, in bytes.
+/// The largest total size of the names and values of these headers, in bytes.
 pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 
 /// A rule that allows requests below a path of an origin, with certain methods.
@@ -51,12 +51,13 @@ pub enum RuleFault {
     NoTrailingSlash,
     /// The path contains an escape or segment that is refused in requests.
     UnusablePath,
-    /// There are no methods, one is not in upper case, or one is a method that `fetch` refuses to send.
+    /// There are no methods, one has a character other than `A` to `Z`, or one is a method that `fetch` refuses to
+    /// send.
     Method,
 }
 
 impl Rule {
-    /// Creates a rule. `methods` must be in upper case, as normalized by `fetch`.
+    /// Creates a rule. `methods` must be in upper case.
     ///
     /// # Errors
     /// The first fault in the rule.
@@ -116,7 +117,8 @@ pub struct Allowed {
     url: String,
     method: String,
     reflection: Scope,
-    /// The index of the rule in [`EgressPolicy::rules`].
+    /// The index of the rule in [`EgressPolicy::rules`], by which [`EgressPolicy::check_headers`] finds the rule. A
+    /// page sets no headers on a socket, so for sockets the index is unused and always 0.
     rule: usize,
     options: RequestOptions,
 }
@@ -201,8 +203,8 @@ impl EgressPolicy {
     /// Authorizes a request, or refuses it.
     ///
     /// # Errors
-    /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`]. The message contains the parsed
-    /// URL without user name, password, query and fragment.
+    /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`]. The message quotes at most 60
+    /// characters of the parsed URL, without user name, password, query and fragment.
     pub fn authorize(&self, text: &str, method: &str) -> Result<Allowed> {
         self.check(text, |url| self.check_method(url, method))
             .map_err(|refusal| refusal_error(refusal, text, method))

@@ -1,5 +1,5 @@
-//! Request headers that a page may not set: one list for the vault, which refuses them, and for the token handler, which
-//! removes them.
+//! Request headers that a page may not set. The vault refuses a request with such a header. The token handler removes
+//! such headers, and also those in `exceptions.rs`.
 //!
 //! Names are in lower case. A name that ends in `*` stands for all names with that beginning. Servers behind CGI or a
 //! similar interface cannot distinguish `-` from `_`, and some servers cannot distinguish `-` from other punctuation.
@@ -13,8 +13,8 @@ use crate::prelude::*;
 
 pub use exceptions::Exceptions;
 
-/// Headers that no rule can allow: headers that carry the vault's own credentials, headers that frame a message, and
-/// headers that belong to one connection (RFC 9110 7.6.1).
+/// Headers that no rule can allow, such as headers that carry the vault's own credentials, headers that frame a
+/// message, and headers that belong to one connection (RFC 9110 7.6.1).
 const FIXED: &str = "\
     authorization dpop cookie cookie2 proxy-* host connection keep-alive te trailer transfer-encoding upgrade \
     http2-settings content-length expect sec-*";
@@ -38,7 +38,7 @@ const TRUSTED: &str = "\
 pub(crate) const RANGES: &str = "range if-range request-range x-ms-range";
 
 impl Exceptions {
-    /// Returns true if a page may not set this header.
+    /// Returns true if a page may not set this header. [`Self::refuse_range`] decides about the headers in [`RANGES`].
     #[must_use]
     pub fn refuse(&self, name: &str) -> bool {
         let name = as_read(name);
@@ -54,8 +54,8 @@ impl Exceptions {
     }
 }
 
-/// Returns the name as the least precise server reads it: in lower case, with `-` for each character that is not a letter
-/// or a digit.
+/// Returns the name as the least precise server reads it: in lower case, with `-` for each character that is not a
+/// letter or a digit.
 fn as_read(name: &str) -> String {
     let mut read = String::new();
     for byte in name.bytes() {

@@ -9,17 +9,19 @@
 //! escaped in JSON, is therefore skipped if at least [`SHORTEST_LINE`] characters of a token or of base64 precede it.
 //! Other line breaks end a token, so that a stream of short lines is not held back.
 //!
-//! Some characters are escaped in JSON or URLs, or differ between base64 and base64url. If a token contains such
-//! characters, the search looks for the token's longest part without them. A JWT contains no such characters, so the
-//! search looks for all of it.
+//! JSON and URLs escape some characters of tokens. If a token contains such characters, the search looks for the
+//! token's longest part without them. A JWT contains no such characters, so the search looks for the whole JWT. Two
+//! characters of base64 differ from those of base64url, so the search looks for the longest part of the encoded token
+//! without these characters.
 //!
 //! The last received bytes of a body are held back while they may be the beginning of a token. This decision depends on
 //! the set of characters in tokens, and not on the token itself: the page sees where a body is cut, and could otherwise
 //! learn how the token begins.
 //!
-//! The search does not find a shorter part of a token, nor a token that is encrypted, compressed, hashed, encoded
-//! twice, or written in hex, in UTF-16, with an escape for each character, as an array of numbers, or in shorter lines.
-//! The search catches mistakes, but it does not stop an API that gives tokens away on purpose.
+//! The search does not find a shorter part of a token than the one that it looks for. It also does not find a token
+//! that is encrypted, compressed, hashed, encoded twice, or written in hex, in UTF-16, with an escape for each
+//! character, as an array of numbers, or in lines shorter than [`SHORTEST_LINE`]. The search catches mistakes, but it
+//! does not stop an API that gives tokens away on purpose.
 //!
 //! The duration of the search depends on the length of the token, but not on its characters, because a page may choose
 //! the content of a body and measure the time. A window is as long as the shortest string that is searched for. The
@@ -65,7 +67,8 @@ pub struct Guard {
     wrapped: &'static Class,
     /// The buffer for received bytes that were not passed on yet.
     bytes: Vec<u8>,
-    /// The number of such bytes at the start of `bytes`. The rest of the buffer is reused for the next piece.
+    /// The number of bytes at the start of `bytes` that were not passed on yet. The rest of the buffer is reused for
+    /// the next piece.
     count: usize,
 }
 
@@ -74,7 +77,8 @@ struct Scan {
     is_found: bool,
     /// The start of the last characters that may be the beginning of a form.
     start: usize,
-    /// The position of the first byte that cannot be part of a form.
+    /// The position of the first byte that was not read: it follows a form, cannot be part of a form, or is the end of
+    /// the text.
     end: usize,
 }
 
@@ -169,7 +173,8 @@ impl Guard {
         false
     }
 
-    /// Reads from the beginning of `text` up to the first byte that no form contains.
+    /// Reads `text` from its beginning to the end of a form, or to the first byte that belongs neither to a form nor to
+    /// a line break.
     fn scan(&self, text: &[u8]) -> Scan {
         let (mut hash, mut count, mut line) = (0, 0, 0);
         let (mut start, mut oldest, mut end) = (0, 0, 0);

@@ -1,9 +1,10 @@
 //! Tokens of `WebSocket` connections. Script cannot set headers of the handshake (WHATWG `WebSockets` 3.1), so the
 //! vault puts the token into a sub-protocol, the first message, or the query, as the API's rule says.
 //!
-//! The page never sees the token: it sees only its own URL, sub-protocols and messages.
+//! The page never sees the token: of the URL and the sub-protocols, the page sees only the parts that it chose itself,
+//! and it does not see the first message.
 //!
-//! Few configurations use WebSocket connections, so this module requires the Cargo feature `extended`.
+//! Few configurations use WebSocket connections, so only builds with the Cargo feature `extended` use this module.
 
 use crate::prelude::*;
 
@@ -121,7 +122,8 @@ impl Place {
         })
     }
 
-    /// Returns the message with the token, which is sent before the page's messages.
+    /// Returns the first message, which contains the token and is sent before the page's messages. Returns `None` if
+    /// the token has another position.
     #[must_use]
     pub fn first_message(&self, token: &Secret) -> Option<Secret> {
         let Self::Message { before, after } = self else {

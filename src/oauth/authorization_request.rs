@@ -99,7 +99,7 @@ pub struct AuthorizationRequest {
 /// Builds an authorization request (RFC 6749 4.1.1, OIDC Core 3.1.2.1).
 ///
 /// # Errors
-/// [`Code::MessageInvalid`] if an option of the page is not allowed or malformed.
+/// [`Code::MessageInvalid`] if an option of the page is malformed or not allowed.
 pub fn build(
     config: &Config,
     redirect_uri: &Url,
@@ -201,9 +201,13 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
 /// alone. Providers show an error page for other values, or ignore them.
 const PROMPTS: &str = "login consent select_account create";
 
-/// Returns the `prompt` to send. Unless the page chooses a prompt, this is `consent` if the configuration has
-/// `consent: 'always'`. Otherwise no prompt is sent, and the provider decides whether `offline_access` needs consent
-/// (OIDC Core 11). At a provider where only administrators may consent, `prompt=consent` would keep every user out.
+/// Returns the `prompt` to send, or `None` to send no prompt. The configuration `consent: 'always'` adds `consent` to
+/// the page's choice, unless the choice is `none`. By default nothing is added, and the provider decides whether
+/// `offline_access` needs consent (OIDC Core 11): at a provider where only administrators may consent,
+/// `prompt=consent` would keep every user out.
+///
+/// # Errors
+/// [`Code::MessageInvalid`] if the page's choice is neither `none` nor a combination of `PROMPTS`.
 fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
     let Some(chosen) = chosen else {
         return Ok(config.asks_consent.then(|| "consent".to_owned()));
@@ -225,10 +229,12 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
     Ok(Some(prompt))
 }
 
-/// Returns `returnTo` as a path on the redirect URI's origin, which prevents open redirects (RFC 9700 4.11).
+/// Returns `returnTo` as a path on the redirect URI's origin, or `/` if the page chose no `returnTo`. The limitation to
+/// this origin prevents open redirects (RFC 9700 4.11).
 ///
 /// # Errors
-/// [`Code::MessageInvalid`] if the URL is on another origin.
+/// [`Code::MessageInvalid`] if `returnTo` is too long, is not a URL, is on another origin, or has user information or
+/// control characters.
 pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<String> {
     let Some(chosen) = chosen else {
         return Ok("/".to_owned());
@@ -302,7 +308,7 @@ impl Pending {
         }))
     }
 
-    /// Refuses a login that is older than [`LIFETIME`], or that seems to start in the future.
+    /// Refuses a login that is older than [`LIFETIME`], or that seems to start more than a minute in the future.
     ///
     /// # Errors
     /// [`Code::LoginExpired`]

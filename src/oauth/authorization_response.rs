@@ -25,8 +25,9 @@ impl AuthorizationResponse {
     /// `response_mode=fragment`, reads the response from the fragment instead, and ignores the query.
     ///
     /// # Errors
-    /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::CallbackInvalid`] for missing, repeated
-    /// or contradictory parameters. For an error response without `state`, the error that the provider reports.
+    /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::CallbackInvalid`] for a malformed URL
+    /// and for missing, repeated or contradictory parameters. If an error response has no `state`, the result is the
+    /// error that the provider reports, unless `iss` names another issuer.
     pub fn parse(config: &Config, redirect_uri: &Url, url: &str) -> Result<Self> {
         let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
         let url = Url::parse(url).ok_or_else(|| invalid(msg!("the URL cannot be parsed")))?;
@@ -85,8 +86,9 @@ impl AuthorizationResponse {
     /// This function compares `iss` before it uses the code or the error (RFC 9207 2.4).
     ///
     /// # Errors
-    /// [`Code::IssuerMismatch`]; [`Code::CallbackInvalid`] if `iss` is missing; for an error response
-    /// [`Code::LoginDenied`], [`Code::InteractionRequired`], [`Code::ProviderUnavailable`] or [`Code::LoginFailed`].
+    /// [`Code::IssuerMismatch`]; [`Code::CallbackInvalid`] if `iss` is missing, although the metadata announces it; for
+    /// an error response [`Code::LoginDenied`], [`Code::InteractionRequired`], [`Code::ProviderUnavailable`] or
+    /// [`Code::LoginFailed`].
     pub fn code(self, pending: &Pending, metadata: &Metadata) -> Result<Secret> {
         match &self.iss {
             Some(iss) if *iss != pending.issuer => Err(Error::new(

@@ -21,7 +21,8 @@ const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// Interval between polls in seconds, if the provider does not send one (RFC 8628 3.2).
 const DEFAULT_INTERVAL: u64 = 5;
-/// Longest interval that the provider's response can set, and longest interval after repeated failures, in seconds.
+/// Longest interval that the device authorization response can set, and longest interval to which repeated failures
+/// can lead, in seconds.
 const LONGEST_INTERVAL: u64 = 60;
 /// Time that `slow_down` adds to the interval (RFC 8628 3.5).
 const SLOW_DOWN: Millis = Millis::from_secs(5);
@@ -79,8 +80,8 @@ pub fn poll_request(endpoint: &str, client_id: &str, device_code: &Secret) -> Ht
 /// Reads the response of the device authorization endpoint (RFC 8628 3.2).
 ///
 /// # Errors
-/// [`Code::ProviderUnavailable`] without a response or after a server error, [`Code::ClientRejected`] for an error
-/// response, and [`Code::LoginFailed`] for a malformed response.
+/// [`Code::ProviderUnavailable`] if there is no response or its status is 408, 429 or 5xx, [`Code::ClientRejected`] for
+/// an error response, and [`Code::LoginFailed`] for a malformed response.
 pub fn read_authorization(outcome: &Outcome) -> Result<DeviceAuthorization> {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
     let Outcome::Reply(reply) = outcome else {
@@ -162,7 +163,7 @@ pub enum PollOutcome {
 #[must_use]
 pub fn read_poll(outcome: &Outcome, scheme: Scheme, interval: Millis) -> PollOutcome {
     let failed = |code, why: &str| PollOutcome::Failed(Error::new(code, why));
-    // After a failure without `Retry-After`, the interval is doubled.
+    // After a failure without `Retry-After`, the interval is doubled, up to `LONGEST_INTERVAL`.
     let slower = Millis(interval.0 * 2).min(Millis::from_secs(LONGEST_INTERVAL));
     let Outcome::Reply(reply) = outcome else {
         return PollOutcome::Pending(slower);

@@ -18,13 +18,13 @@ use crate::oauth::pkce;
 /// True if this module can bind tokens to a key.
 pub const IS_SUPPORTED: bool = true;
 
-/// Random bytes in the `jti` of a proof: 128 bits; RFC 9449 4.2 requires at least 96.
+/// Number of random bytes in the `jti` of a proof: 128 bits. RFC 9449 4.2 requires at least 96 bits.
 pub const JTI: usize = 16;
 
 /// Longest nonce that is accepted from a server, in bytes.
 pub const MAX_NONCE: usize = 1024;
 
-/// Largest number of servers whose nonces are remembered. A configuration has at most 100 API rules.
+/// Largest number of servers whose nonces a [`Nonces`] contains. A configuration has at most 100 API rules.
 const MAX_SERVERS: usize = 100;
 
 /// Bytes in a coordinate of a point on P-256.
@@ -44,8 +44,8 @@ struct KeyEncodings {
 }
 
 impl PublicKey {
-    /// Creates a key from its coordinates, in base64url. Returns `None` if the coordinates do not have the length of
-    /// P-256.
+    /// Creates a key from its coordinates, in base64url. Returns `None` if a coordinate is not base64url, or does not
+    /// have the length of P-256.
     #[must_use]
     pub fn new(x: &str, y: &str) -> Option<Self> {
         for coordinate in [x, y] {
@@ -191,7 +191,8 @@ fn is_unreserved(byte: u8) -> bool {
 /// The value of a `DPoP-Nonce` header.
 pub type Nonce = String;
 
-/// Reads the `DPoP-Nonce` header of a response (RFC 9449 8) with a function that returns a header's value.
+/// Returns the `DPoP-Nonce` header of a response (RFC 9449 8). The function `header` must return the value of the
+/// response's header with the given name.
 pub fn nonce_header(header: impl FnOnce(&str) -> Option<String>) -> Option<Nonce> {
     header("dpop-nonce")
 }
@@ -202,7 +203,8 @@ pub fn nonce_header(header: impl FnOnce(&str) -> Option<String>) -> Option<Nonce
 pub struct Nonces(Vec<(String, String)>);
 
 impl Nonces {
-    /// Records the `DPoP-Nonce` header of a response from `url`. The newest nonce replaces the previous one.
+    /// Records `header`, the `DPoP-Nonce` header of a response from `url`, in place of the server's previous nonce.
+    /// Ignores an invalid nonce. Once the nonces of 100 servers are known, ignores the nonces of other servers.
     pub fn record(&mut self, url: &str, header: Option<&str>) {
         let Some(nonce) = header.filter(|nonce| is_nonce(nonce)) else {
             return;

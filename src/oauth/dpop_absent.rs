@@ -6,7 +6,7 @@
 use crate::Secret;
 use crate::prelude::*;
 
-/// True if this module can bind tokens to a key.
+/// True if this build can bind tokens to a key.
 pub const IS_SUPPORTED: bool = false;
 
 /// The public key of a key pair.
@@ -37,7 +37,7 @@ impl UnsignedProof {
 #[derive(Clone, Debug)]
 pub enum Nonce {}
 
-/// Reads the `DPoP-Nonce` header of a response.
+/// Returns `None`, because this build does not use the `DPoP-Nonce` header.
 pub fn nonce_header(_: impl FnOnce(&str) -> Option<String>) -> Option<Nonce> {
     None
 }

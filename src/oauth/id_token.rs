@@ -1,7 +1,7 @@
 //! ID token validation: signature and claims (OpenID Connect Core 1.0 sections 3.1.3.7, 3.1.3.8 and 12.2, RFC 8725).
 //!
-//! A token has another type before its validation than after it. An [`Unverified`] is a token with a valid header. This
-//! type gives the host the input for the signature check, and does not expose claims. Only
+//! A token has one type before its validation, and another type after it. An [`Unverified`] is a token with a valid
+//! header. This type gives the host the input for the signature check, and does not expose claims. Only
 //! [`Unverified::signature_checked`] turns an [`Unverified`] into an [`IdToken`], after all claims have been checked.
 //! An unverified token therefore cannot be used as a verified one.
 
@@ -25,7 +25,7 @@ pub struct Expected<'a> {
     pub issuer: &'a str,
     /// This client's `client_id`.
     pub client_id: &'a str,
-    /// Audiences that the token may have in addition to this client, without an `azp`.
+    /// Audiences that the token may have in addition to this client, even if the token has no `azp`.
     pub trusted_audiences: &'a [String],
     /// The current time, in seconds since the Unix epoch.
     pub now_seconds: u64,
@@ -53,7 +53,8 @@ pub enum Occasion<'a> {
         /// The `max_age` of the authorization request, in seconds, if it asked for one.
         max_age_seconds: Option<u64>,
     },
-    /// A device code was redeemed (RFC 8628 3.5), without an authorization request and `nonce`.
+    /// A device code was redeemed (RFC 8628 3.5). There is no authorization request in this flow, so the ID token has
+    /// no `nonce`.
     DeviceGrant,
     /// A refresh token was redeemed (OpenID Connect Core 1.0 section 12.2).
     Refresh {
@@ -430,7 +431,7 @@ fn invalid(message: &[&str]) -> Error {
     Error::of(Code::IdTokenInvalid, message)
 }
 
-/// Returns the error for a claim, without quoting the token.
+/// Returns the error for a claim. The error's message does not quote the token.
 fn wrong(claim: &str, what: &str) -> Error {
     invalid(&[msg!("the ID token's "), claim, " ", what])
 }

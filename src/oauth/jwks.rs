@@ -22,7 +22,8 @@ pub const MAX_LEN: usize = 256 * 1024;
 /// Largest number of keys in a key set, including unusable keys.
 pub const MAX_KEYS: usize = 100;
 
-/// Length of RSA moduli in bits. RFC 7518 section 3.3 requires at least 2048; the upper limit bounds the cost.
+/// Accepted lengths of RSA moduli, in bits. RFC 7518 section 3.3 requires at least 2048. The upper limit bounds the
+/// cost of a signature check.
 const RSA_BITS: core::ops::RangeInclusive<usize> = 2048..=16384;
 
 /// A kind of public key: the members of its JWK, and the check of their values.
@@ -240,7 +241,7 @@ fn is_for_verifying(object: &Object) -> bool {
     usage && operations
 }
 
-/// Returns true if all members have the length of the curve, including leading zeros (RFC 7518 6.2.1.2).
+/// Returns true if each member has `LEN` bytes, including leading zeros (RFC 7518 6.2.1.2).
 fn all_of<const LEN: usize>(members: &[Vec<u8>]) -> bool {
     members.iter().all(|member| member.len() == LEN)
 }

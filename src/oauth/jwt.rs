@@ -187,8 +187,8 @@ pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {
     StatusReader::default().status(token.as_bytes(), now_seconds, tolerance_seconds)
 }
 
-/// A reader that returns the [`status`] of many tokens without an allocation for each. A token's header is parsed only
-/// if it differs from the header of the previous token.
+/// A reader that returns the [`status`] of many tokens. The reader reuses its buffers, and parses a token's header only
+/// if the header differs from the last accepted one.
 #[derive(Default)]
 pub struct StatusReader {
     /// The last accepted header, in base64url.
@@ -238,7 +238,7 @@ impl StatusReader {
     }
 }
 
-/// Returns `exp` and `nbf` of a payload.
+/// Returns `exp` and, if present, `nbf` of a payload.
 fn times(payload: &[u8]) -> Result<(u64, Option<u64>), Malformed> {
     let payload = core::str::from_utf8(payload).map_err(|_| Malformed::NotUtf8)?;
     let (mut exp, mut nbf) = (None, None);

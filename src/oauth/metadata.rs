@@ -385,7 +385,7 @@ pub(crate) fn read_document<'a>(
     };
     match outcome {
         Outcome::Failed | Outcome::Opaque => unavailable(no_response),
-        // This does not happen, because requests for metadata and keys have no DPoP proof.
+        // `KeyLost` does not occur here, because requests for metadata and keys have no DPoP proof.
         Outcome::KeyLost => unavailable(""),
         Outcome::Reply(reply) if reply.status != 200 => {
             let mut why = msg!("status ").to_owned();

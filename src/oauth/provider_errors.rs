@@ -12,7 +12,8 @@ use crate::session::EndReason;
 /// Longest description that is searched, in bytes.
 const MAX_LEN: usize = 1024;
 
-/// Phrases of `error_description` and `suberror` in lower case, and their reasons. The first match counts.
+/// Phrases of `error_description` and `suberror` in lower case, and their reasons. The first phrase in this array that
+/// occurs in the response counts.
 const PHRASES: &[(&str, EndReason)] = &[
     ("reuse", EndReason::ReuseDetected),
     ("already used", EndReason::ReuseDetected),

@@ -33,13 +33,13 @@ pub enum PushOutcome {
     Accepted(String),
     /// The provider does not accept pushed requests from this client.
     Unsupported(Error),
-    /// The endpoint did not respond, or CORS hides the response.
+    /// The device is online, but no response could be read: the network failed, or CORS hides the response.
     Unreadable(Error),
-    /// The provider refused this request, or failed.
+    /// The provider refused this request, failed or did not respond, or its response is malformed.
     Failed(Error),
 }
 
-/// Reads the response (RFC 9126 2.2 and 2.3).
+/// Classifies the outcome of a push (RFC 9126 2.2 and 2.3).
 ///
 /// The errors are [`Code::ProviderUnavailable`] without a usable response, [`Code::ClientRejected`] for a rejected
 /// client, [`Code::LoginFailed`] for a malformed response, or the error that an authorization response with the same
@@ -135,7 +135,7 @@ fn malformed() -> Error {
     )
 }
 
-/// Returns `request_uri` if all members of the response are valid (RFC 9126 2.2).
+/// Returns `request_uri` if the response's `request_uri` and `expires_in` are valid (RFC 9126 2.2).
 fn request_uri(response: &Value) -> Option<String> {
     let response = response.as_object()?;
     let uri = response.str("request_uri")?;

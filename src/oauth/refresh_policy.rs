@@ -29,7 +29,8 @@ pub enum RefreshOutcome {
     InteractionRequired(String),
     /// The provider rejected the client or its request, with this error code. A retry would also fail.
     Misconfigured(String),
-    /// The provider asks to wait for this time, with this status: 429 or 503.
+    /// The provider asks to wait. The first value is the status, 429 or 503. The second value is `Retry-After`, or five
+    /// seconds if the response does not have this header.
     Wait(u16, Millis),
     /// A temporary failure, with its reason.
     Transient(&'static str),
@@ -180,8 +181,8 @@ impl Schedule {
         self.can_retry_soon = false;
     }
 
-    /// Returns true if the previous attempt failed. In that case, a lost response may have contained a new refresh
-    /// token.
+    /// Returns true if an attempt has failed since the last [`Schedule::reset`] or [`Schedule::reopen`]. In that case,
+    /// a lost response may have contained a new refresh token.
     #[must_use]
     pub const fn has_failed(&self) -> bool {
         self.failures > 0

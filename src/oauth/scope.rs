@@ -2,7 +2,8 @@
 
 use crate::base::strings;
 
-/// Returns true for a valid scope token (RFC 6749 3.3): printable ASCII except `"` and `\`.
+/// Returns true for a valid scope token (RFC 6749 3.3): one or more printable ASCII characters other than space, `"`
+/// and `\`.
 pub(crate) fn is_scope_token(scope: &str) -> bool {
     !scope.is_empty()
         && scope

@@ -1,5 +1,5 @@
-//! Requests to the token and revocation endpoints, and their responses (RFC 6749 4.1.3, 5 and 6, RFC 7636 4.5, RFC
-//! 7009).
+//! Requests to the token and revocation endpoints, and responses of the token endpoint (RFC 6749 4.1.3, 5 and 6, RFC
+//! 7636 4.5, RFC 7009).
 //!
 //! [`TokenResponse`] lists the kinds of responses. A response is [`TokenResponse::Unusable`] if it is malformed, or if
 //! a captive portal or proxy sent it. Nothing of an unusable response is kept.
@@ -222,9 +222,9 @@ fn error_code(reply: &HttpReply) -> Option<String> {
     is_error_code(code).then(|| code.to_owned())
 }
 
-/// Returns true for an error code of at most 40 lower-case letters and underscores. RFC 6749 5.2 allows more, but all
-/// registered codes have this form. Error messages to the page contain the code, so a code must not be able to contain
-/// a token.
+/// Returns true for an error code of 1 to 40 lower-case letters and underscores. RFC 6749 5.2 allows other characters,
+/// but all registered codes have this form. Error messages to the page contain the code, so a code must not be able to
+/// contain a token.
 #[must_use]
 pub fn is_error_code(code: &str) -> bool {
     (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
@@ -309,8 +309,8 @@ impl<'a> TokenReader<'a> {
         Some(Secret::from(token))
     }
 
-    /// Returns `expires_in`. Some providers send a string of digits instead of a number. Zero and negative numbers mean
-    /// "expired".
+    /// Returns `expires_in`, at most [`MAX_LIFETIME`], or [`DEFAULT_LIFETIME`] if the response has no `expires_in`.
+    /// Some providers send a string of digits instead of a number. Zero and negative numbers mean "expired".
     fn lifetime(&mut self) -> Millis {
         let digits = match self.optional("expires_in") {
             None => return DEFAULT_LIFETIME,

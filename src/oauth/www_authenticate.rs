@@ -1,8 +1,8 @@
 //! Challenges in `WWW-Authenticate` (RFC 9110 11.6.1): an API that refuses a call may require another authentication
 //! (RFC 9470) or more scope (RFC 6750 3.1).
 //!
-//! The header is untrusted. A header that breaks the grammar, or requires something that a login cannot request, is
-//! ignored: the page gets the response unchanged.
+//! The header is untrusted. [`demand`] ignores a header that breaks the grammar, and a requirement that a login cannot
+//! request. In these cases the page gets the response unchanged.
 
 use crate::prelude::*;
 

@@ -29,8 +29,8 @@ macro_rules! embed_message {
 /// `cargo check`, all messages have the same code.
 const HASHES: Option<&str> = option_env!("STRONGROOM_MESSAGES");
 
-/// Returns the code of the message `text`, which encodes the message's position among all messages. Positions compress
-/// better than hashes, because consecutive positions often occur next to each other in the module.
+/// Returns the code of the message `text`. The code encodes the message's position among all messages. Positions
+/// compress better than hashes, because consecutive positions often occur next to each other in the module.
 pub(crate) const fn code(text: &str) -> [u8; 2] {
     let Some(hashes) = HASHES else {
         return *b"\x01!";
@@ -48,7 +48,7 @@ pub(crate) const fn code(text: &str) -> [u8; 2] {
     panic!("msg! takes a literal that `cargo xtask build` has found")
 }
 
-/// Returns the FNV-1a hash.
+/// Returns the FNV-1a hash of `text`.
 const fn hash(text: &[u8]) -> u32 {
     let mut hash = 0x811C_9DC5_u32;
     let mut i = 0;

@@ -13,7 +13,7 @@ pub const MAX_MEMBERS: usize = 512;
 /// The position and the reason of a syntax error. The error contains no part of the JSON text, which may be secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonError {
-    /// Offset of the offending byte.
+    /// Offset, in bytes, at which the parser noticed the error.
     pub at: usize,
     /// The reason for the error.
     pub reason: &'static str,

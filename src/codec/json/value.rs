@@ -111,8 +111,8 @@ impl Value {
         }
     }
 
-    /// Moves the object in the member `name` out of this object, and leaves an empty object in its place. Returns
-    /// `None` if the member is not an object.
+    /// Moves the object in the member `name` out of this value, and leaves an empty object in its place. Returns
+    /// `None` if this value or the member is not an object.
     pub(crate) fn take_object(&mut self, name: &str) -> Option<Object> {
         let Self::Object(members) = self else {
             return None;

@@ -47,7 +47,7 @@ impl RuleExtension {
 }
 
 impl<'a> Options<'a> {
-    /// `allowHeaders` and `denyHeaders`: exceptions from [`crate::egress::request_headers`].
+    /// Reads `allowHeaders` and `denyHeaders`, the exceptions from the lists in [`crate::egress::request_headers`].
     pub(crate) fn header_exceptions(&self) -> Exceptions {
         const WHY: &str = msg!(
             "it must be an array of header names such as ['X-Api-Key'], without those that no rule can change, such as Authorization, Cookie and Host"
@@ -72,7 +72,8 @@ impl<'a> Options<'a> {
         exceptions
     }
 
-    /// Returns the index of the rule's target in `targets`, if the rule has access tokens of its own.
+    /// Returns the index of the rule's target in `targets`, or `None` if the rule has no access tokens of its own. Adds
+    /// the target if `targets` does not contain it.
     fn target(&self, scope: &str, targets: &mut Vec<Target>) -> Option<usize> {
         let target = Target {
             resource: self.identifier(
@@ -110,7 +111,7 @@ impl<'a> Options<'a> {
         text.map(ToOwned::to_owned)
     }
 
-    /// Returns the position of the token in WebSocket connections.
+    /// Returns the position of the token in WebSocket connections, or `None` if the rule allows no such connections.
     fn socket(&self, binds_to_key: bool) -> Option<Place> {
         const OPTION: &str = "webSocket";
         const WHY: &str = msg!("it must be an object such as { token: 'protocol' }");

@@ -35,14 +35,14 @@ impl Targets {
 }
 
 impl EgressPolicy {
-    /// Returns the resources of all targets, without duplicates.
+    /// Returns no resources, because rules have no targets in this build.
     pub const fn resources(&self) -> core::iter::Empty<&str> {
         core::iter::empty()
     }
 }
 
 impl Allowed {
-    /// Returns true if the browser may keep the response in its HTTP cache.
+    /// Returns false, because in this build no rule lets the browser keep responses in its HTTP cache.
     #[must_use]
     pub const fn caches(&self) -> bool {
         false

@@ -9,7 +9,8 @@ use crate::egress::websocket::{self, Place};
 use crate::oauth::resource_indicators::Target;
 use crate::prelude::*;
 
-/// Selects one of a session's access tokens: the token of a [`Target`], or `None` for the token of the login.
+/// Selects one of a session's access tokens: the index of a [`Target`] in [`EgressPolicy::targets`], or `None` for the
+/// token of the login.
 pub type TokenSelector = Option<usize>;
 
 /// Additional properties of a rule.

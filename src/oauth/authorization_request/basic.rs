@@ -33,7 +33,7 @@ impl ExtendedPending {
 }
 
 impl LoginParams {
-    /// Returns true if the user signs in on another device (RFC 8628).
+    /// Returns false, because this build does not support logins on another device (RFC 8628).
     #[must_use]
     pub const fn is_device(&self) -> bool {
         false
@@ -41,25 +41,25 @@ impl LoginParams {
 }
 
 impl Pending {
-    /// Returns the key to which the tokens are bound, if they are bound to a key (RFC 9449).
+    /// Returns `None`, because this build does not bind tokens to a key (RFC 9449).
     #[must_use]
     pub const fn key(&self) -> Option<&PublicKey> {
         None
     }
 
-    /// Returns the requested scopes, if the page requested more than the configured scopes.
+    /// Returns `None`, because in this build a page cannot request more than the configured scopes.
     #[must_use]
     pub const fn scope(&self) -> Option<&str> {
         None
     }
 
-    /// Returns true for a login on another device (RFC 8628).
+    /// Returns false, because this build does not support logins on another device (RFC 8628).
     #[must_use]
     pub const fn is_device(&self) -> bool {
         false
     }
 
-    /// Removes the scopes of a stored login if a page may not request them. In this build, logins store no scopes.
+    /// Does nothing: in this build, logins store no scopes.
     pub const fn check_scope(&mut self, _: &Config) {}
 }
 

@@ -87,7 +87,8 @@ impl LoginParams {
     /// Returns the scopes to request, separated by spaces, if a page wants more than the configured scopes.
     ///
     /// # Errors
-    /// [`Code::MessageInvalid`] if `loginScopes` does not allow a scope.
+    /// [`Code::MessageInvalid`] if `loginScopes` does not allow a scope, or if the page's option is too long or has
+    /// control characters.
     pub fn requested_scope(&self, config: &Config) -> Result<Option<String>> {
         requested_scope(config, self.extended.scope.as_deref())
     }
