@@ -3,7 +3,8 @@
 //!
 //! Bindings only convert values. Errors become objects with `code` and `message`.
 //!
-//! `core`, `edge` and `vault` are each built as a separate wasm module, with the Cargo feature of the same name.
+//! `core`, `edge` and `vault` are built as separate wasm modules, each with the Cargo feature of the same name. `vault`
+//! is built into two modules: one with and one without the Cargo feature `extended`.
 
 #[cfg(feature = "core")]
 pub mod core;

@@ -5,7 +5,7 @@
 //! - `api_socket`: WebSocket connections to APIs, and the messages on these sockets.
 //! - `operation`: operations that the core requests and that take several asynchronous steps:
 //!   - `provider_request`: requests to the provider.
-//! - `encrypted_store`: stored logins and sessions. This module uses `database`, `sealing` and `session_key`.
+//!   - `encrypted_store`: stored logins and sessions. This module uses `database`, `sealing` and `session_key`.
 //!   - `signature`: verification of signatures by WebCrypto.
 //!   - `key_generation`: key pairs for DPoP.
 //! - `basic`: stubs for the modules that need the Cargo feature `extended`.

@@ -1,6 +1,6 @@
 /**
- * Bundles the demo's page and worker. As in an app's build, the bundles contain the servers' URLs, so the ports must be
- * known before the build.
+ * Bundles the scripts of the demo's pages and its worker. As in an app's build, the bundles contain the servers' URLs,
+ * so the ports must be known before the build.
  *
  * When run directly, this script checks the types, and writes the site for the demo's usual ports to www/dist.
  */

@@ -1,4 +1,4 @@
-/** URLs that the build inserts (build.mjs). */
+/** Values that the build inserts (build.mjs). */
 declare const ISSUER: string
 declare const CLIENT_ID: string
 declare const API: string
@@ -6,7 +6,7 @@ declare const API: string
 declare const FRAME: string
 /** The path of the token handler's endpoints if the demo has a token handler instead of a vault; otherwise empty. */
 declare const HANDLER: string
-/** The app's origin. */
+/** The app's origin, which only the scripts of a vault on its own origin use. */
 declare const APP: string
 
 /** Trusted Types, as far as the demo uses them; TypeScript's DOM library has no types for them. */

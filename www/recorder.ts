@@ -11,7 +11,10 @@ export interface RecordedMessage {
    * `port` or `other`.
    */
   type: string
-  /** The whole message as a string. */
+  /**
+   * The message as a string. A buffer is cut off after 64 KiB, and a blob or a stream is replaced by the name of its
+   * type.
+   */
   text: string
 }
 

@@ -338,8 +338,8 @@ pub(super) fn is_stream(payload: &JsValue) -> bool {
     payload.has_type::<ReadableStream>()
 }
 
-/// Returns the guard that searches the response for the session's tokens, unless the configuration turns the search off
-/// for this API.
+/// Returns the guard that searches the response for the session's tokens. Returns `None` if the configuration turns the
+/// search off for this API, or if all tokens are too short to search for.
 fn guard(request: &ApiRequest) -> Option<Box<Guard>> {
     if request.allowed.reflection() == Scope::Nothing {
         return None;

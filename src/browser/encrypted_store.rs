@@ -81,8 +81,8 @@ enum StoreStage {
 type Step = (Awaited, StoreStage);
 
 impl StoreOp {
-    /// Stores a login, or the mark that a session has ended. The record's name and its encryption key are derived from
-    /// `key`.
+    /// Stores a login, or the mark that a session has ended (`src/vault/persistence/tombstone.rs`). The record's name
+    /// and its encryption key are derived from `key`.
     pub(super) fn put(
         key: &str,
         value: Secret,
@@ -176,9 +176,9 @@ impl StoreOp {
         }
     }
 
-    /// Repeats an operation that failed with `error`, at most once. Before an operation that stores a record is
-    /// repeated, the database is deleted. If the key is in escrow, see [`Self::retry_with_another_key`]. Returns the
-    /// error if the operation must not be repeated.
+    /// Repeats an operation that failed with `error`, at most once. If the key is in escrow, see
+    /// [`Self::retry_with_another_key`]. Otherwise, repeats only an operation that stores a record, and deletes the
+    /// database first. Returns the error if the operation must not be repeated.
     pub(super) fn retry(&mut self, context: &Context, error: JsValue) -> Result<Progress, JsValue> {
         if self.session_key.is_escrowed() {
             return self.retry_with_another_key(context, error);

@@ -28,7 +28,7 @@ const DEFAULT_SCOPE: &str = "openid offline_access";
 
 const DEFAULT_METHODS: &str = "GET";
 
-/// The client's authentication at the token endpoint.
+/// The client's authentication at the provider's endpoints.
 #[derive(Debug)]
 pub enum ClientAuth {
     /// `client_secret_basic` (RFC 6749 2.3.1)
@@ -53,7 +53,7 @@ pub enum ClientAuth {
 pub struct Client {
     /// `client_id`
     pub id: String,
-    /// The client's authentication at the token endpoint.
+    /// The client's authentication at the provider's endpoints.
     pub auth: ClientAuth,
 }
 
@@ -69,7 +69,7 @@ pub enum Storage {
 /// `SameSite` of the session's cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// The cookie is sent with requests of the same site, and with navigations from other sites.
+    /// The cookie is sent with requests of the same site, and with top-level navigations from other sites.
     Lax,
     /// The cookie is sent with requests of the same site only.
     Strict,
@@ -582,7 +582,7 @@ fn indexed(i: usize) -> String {
 }
 
 impl<'a> Options<'a> {
-    /// Records an error for each unknown option. The error does not contain the option's value, which may be a secret.
+    /// Refuses options that are not in `known`. The error does not contain the option's value, which may be a secret.
     fn refuse_others(&self, known: &str) {
         for (name, _) in self.object.iter() {
             if !strings::contains_word(known, name) {
@@ -591,7 +591,8 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Records a fault of an option. The error does not contain the option's value, which may be a secret.
+    /// Records a fault of an option, unless a fault was recorded before. The error does not contain the option's value,
+    /// which may be a secret.
     fn refuse_unseen(&self, name: &str, why: &str) {
         let message = ["`", self.path, name, "`: ", why];
         self.fault.get_or_init(|| fault(&message));

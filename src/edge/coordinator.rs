@@ -1,4 +1,5 @@
-//! Access to the coordinator. The coordinator sees only hashed keys and sealed values.
+//! Access to the coordinator. The coordinator sees hashed keys and sealed values. Only the values that a back-channel
+//! logout writes are not sealed: the time of a tombstone, and the mark that a logout token was used.
 
 use crate::prelude::*;
 

@@ -1,5 +1,5 @@
-//! Checks of a request's sender. A browser sends its cookie with any request to this origin, so a request that uses the
-//! cookie must come from the app's own pages (RFC 10017 6.1.3.3).
+//! Checks of a request's sender. A browser may also send its cookie with a request that another site has caused, so a
+//! request that uses the cookie must come from the app's own pages (RFC 10017 6.1.3.3).
 //!
 //! A script of the app sends the header `X-Strongroom`. A form cannot set headers, and a script of another origin needs
 //! a CORS preflight, which the handler never grants. `Origin` and `Sec-Fetch-Site` (Fetch Metadata) must not contradict

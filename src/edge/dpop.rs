@@ -1,5 +1,5 @@
-//! DPoP on the server (RFC 9449): a key for each login and its session, a fresh proof for each request that obtains or
-//! carries a token, and the nonces that servers require in proofs.
+//! DPoP on the server (RFC 9449): a key for each login and its session, a fresh proof for each token request and each
+//! forwarded request, and the nonces that servers require in proofs.
 //!
 //! The private key is sealed in the login's cookie and later with the session, since any isolate may have to sign with
 //! it. The handler never falls back to bearer tokens.

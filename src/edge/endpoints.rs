@@ -1,4 +1,5 @@
-//! The endpoints under the base path: login, callback, logout, the session and the client's configuration.
+//! The endpoints under the base path: login, callback, logout by the user and by the provider, the session, the
+//! client's configuration, and the page that closes a popup.
 
 pub(super) mod back_channel_logout;
 pub(super) mod callback;

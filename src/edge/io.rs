@@ -210,7 +210,7 @@ pub enum Reply {
     Signed(Vec<u8>),
     /// Result of [`Effect::GenerateKey`]: the private key, a JWK.
     Key(Secret),
-    /// Result of [`Effect::Body`]: `None` if the body is too long or not UTF-8.
+    /// Result of [`Effect::Body`]: the body, or `None` if the body is too long or not UTF-8.
     Body(Option<Secret>),
     /// Result of [`Effect::Forward`].
     Head(Head),
@@ -273,7 +273,7 @@ impl RefreshId {
 pub enum Event {
     /// A fault that an operator should know about. The error contains neither secrets nor personal data.
     Fault(Error),
-    /// A session ended.
+    /// This isolate has ended a session.
     Ended {
         /// The reason.
         reason: EndReason,

@@ -94,7 +94,7 @@ fn may_navigate(context: &RequestContext, route: &Route) -> bool {
     route.navigate && csrf::is_own_navigation(&context.request)
 }
 
-/// Redirects a navigation without a session to the login.
+/// Redirects a navigation to the login, because there is no usable session.
 fn redirect_to_login(context: &RequestContext, route: &Route) -> OwnResponse {
     let here = context.url.relative_without_fragment();
     let target = if route.navigate && here.len() <= LONGEST_TARGET {
@@ -114,7 +114,7 @@ fn redirect_to_login(context: &RequestContext, route: &Route) -> OwnResponse {
     )
 }
 
-/// Checks the request's target and method against the route.
+/// Checks the size of the request's headers, and compares the request's target and method with the route.
 async fn authorize(context: &RequestContext, route: &Route) -> Result<Allowed, OwnResponse> {
     if context.request.header_count > MAX_HEADERS || context.request.header_bytes > MAX_HEADER_BYTES
     {
@@ -192,7 +192,7 @@ async fn forward(
         return Response::Own(response::refuse(
             502,
             Code::RedirectBlocked,
-            msg!("the API responded with a redirect, which is not followed with a token"),
+            msg!("the API responded with a redirect, which the handler does not follow"),
         ));
     }
     let demand = demand_of(route, allowed, &head, &session.access_token);

@@ -157,8 +157,8 @@ impl RequestContext {
         Ok(Some((session, is_new)))
     }
 
-    /// Returns true if the response must set a cookie: the user is active and the last recorded activity is old, or the
-    /// session must move to the configured storage.
+    /// Returns true if the session must be saved again: the user is active and the last recorded activity is old, or
+    /// the session must move to the configured storage.
     pub(super) fn is_cookie_due(&self, session: &Session) -> bool {
         self.is_moved() || self.is_activity_due(session)
     }
@@ -175,7 +175,8 @@ impl RequestContext {
     }
 
     /// Returns the cookies that the response sets: those of a new generation, of a session whose user is active, or of
-    /// a session that moves to another storage.
+    /// a session that moves to another storage. For a session that is and stays in the store, sets no cookie, and
+    /// records the user's activity in the store instead.
     pub(super) async fn updated_cookies(&self, session: Rc<Session>, is_new: bool) -> Vec<String> {
         if !is_new && !self.is_cookie_due(&session) {
             return Vec::new();

@@ -4,7 +4,10 @@ import { type CoordinatorSource, failed } from './coordinators/coordinator.js'
 /** A value, or a function that reads the value from the platform's `env`: `env => env.CLIENT_SECRET`. */
 export type FromEnv<T> = T | ((env: any) => T)
 
-/** The configuration of a token handler, which is read with the first request and cannot change afterwards. */
+/**
+ * The configuration of a token handler. The configuration is read with the first request or by `ready()`, and cannot
+ * change afterwards.
+ */
 export interface TokenHandlerConfig {
   /** The provider's issuer identifier, exactly as in its metadata: an https URL, or http on loopback. */
   issuer: FromEnv<string>

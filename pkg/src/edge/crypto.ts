@@ -1,6 +1,6 @@
 /**
- * Cryptography by WebCrypto: AES-256-GCM for sealed values, verification of the provider's signatures, and signatures
- * of the client.
+ * Cryptography by WebCrypto: AES-256-GCM for sealed values, verification of the provider's signatures, signatures of
+ * client assertions and DPoP proofs, and generation of DPoP keys.
  */
 import { NONCE_LEN } from '../../glue/constants.js'
 

@@ -1,13 +1,14 @@
 /**
  * Reports events of the page to the vault, because the vault's worker does not get all of these events itself. Activity
- * of the user extends the idle timeout. When the device is online again, the vault retries failed requests earlier.
+ * of the user extends the idle timeout. When the device is online again or the page is shown, the vault retries failed
+ * requests earlier.
  */
 import { REPORT_INTERVAL } from '../../glue/constants.js'
 import { listen } from './listen.js'
 
 /**
  * Calls `report` with `active` when the user is active, at most every fifteen seconds. Calls `report` with `woke` when
- * the device may have been offline or asleep. Returns a function that stops watching.
+ * the device is online again, and when the page's visibility changes. Returns a function that stops watching.
  */
 export const watchUser = (report: (what: 'active' | 'woke') => void): (() => void) => {
   let last = -Infinity

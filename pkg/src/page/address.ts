@@ -1,4 +1,4 @@
-/** Reads and changes the page's URL. */
+/** Reads and changes URLs: the page's URL, and the URLs of authorization requests and responses. */
 import { unsupported } from './error.js'
 
 /** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
@@ -15,7 +15,7 @@ const RESPONSE_PARAMETERS = [
 /** Returns the parameters of the URL's query and fragment. The vault decides which of these parameters it uses. */
 const responseOf = ({ search, hash }: URL) => new URLSearchParams(search + hash.replace('#', '&'))
 
-/** Returns the parameter `state` of an authorization request, or of an authorization response. */
+/** Returns the parameter `state` of an authorization request or response, or `null` if the URL has no `state`. */
 export const stateOf = (url: URL): string | null => responseOf(url).get('state')
 
 /** Returns true if this URL looks like the response to an authorization request. */
@@ -46,7 +46,10 @@ export const withoutResponse = (url: URL): URL => {
 /** Changes the page's URL without a new entry in the history. */
 export const showUrl = (url: string | URL): void => history.replaceState(history.state, '', url)
 
-/** Parses a URL for navigation. Rejects schemes such as `javascript:`, which would run code in this origin. */
+/**
+ * Parses a URL for navigation. Throws unless the scheme is `http:` or `https:`, because a `javascript:` URL would run
+ * code in this origin.
+ */
 export const webUrl = (address: string): URL => {
   const url = new URL(address)
   if (/^https?:$/.test(url.protocol)) return url

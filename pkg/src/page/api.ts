@@ -118,8 +118,8 @@ export interface Events {
   change: { session: Session | null; reason: EndReason | null }
   /**
    * The session is about to end at the time `at`, in milliseconds since the Unix epoch. Fired a tenth of `session.idle`
-   * before that time, but at most a minute before. A `change` follows when the user is active, or when the session has
-   * ended.
+   * before that time, but at most a minute before. A `change` follows when activity of the user has postponed the end,
+   * or when the session has ended.
    */
   expiring: { at: number }
   /** An event in the vault. Needs `inspect: true` in the configuration. */

@@ -63,8 +63,8 @@ export interface AuthState<Claims = DefaultClaims> {
   readonly elsewhere: boolean
   /**
    * The time at which the session is about to end, in milliseconds since the Unix epoch, or `null`. The value is set a
-   * tenth of `session.idle` before that time, but at most a minute before. The value becomes `null` again when the user
-   * is active, or when the session has ended.
+   * tenth of `session.idle` before that time, but at most a minute before. The value becomes `null` again when activity
+   * of the user has postponed the end, or when the session has ended.
    */
   readonly expiring: number | null
   /** The error with which the connection or the last redirect login failed; `null` once there is a session. */

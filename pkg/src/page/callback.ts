@@ -13,11 +13,11 @@ type Result = Promise<CallbackResult | null>
 /**
  * The results of `handleCallback()`, by the URL with the response. While a callback is in flight, its result is also
  * stored by the URL without the response. In development, frameworks run an app's start-up code twice, and the second
- * call gets the promise of the first.
+ * call of `handleCallback()` gets the promise of the first call.
  */
 export const handled = new Map<string, Result>()
 
-/** The callback that is in flight. `login()` waits for this callback. */
+/** The promise of the callback that is in flight, if any. `login()` waits for this callback. */
 export let inFlight: Result | undefined
 
 /** Remembers a callback until it is finished. */
@@ -29,7 +29,10 @@ const track = (result: Result): Result => {
   return (inFlight = result)
 }
 
-/** Finishes a login if the page's URL contains an authorization response. */
+/**
+ * Finishes a login if `address` contains an authorization response. By default, `address` is the page's URL. Resolves
+ * with `null` if there is no response, or if the response does not belong to a login of the vault.
+ */
 export const handleCallback = (connection: Connection, address: string | URL = location.href): Result => {
   // True if the app passed an object of options or an event instead of a URL.
   if (/^\[obj/.test(`${address}`)) return refuse('message_invalid', NO_ADDRESS)

@@ -81,8 +81,8 @@ export interface FrameTransport extends EventTarget {
   /** Implements `handleCallback()`. */
   callback(connection: Connection, url: URL): Promise<CallbackResult | null>
   /**
-   * Waits for the response to a popup's login, and passes this response to the vault. `hasArrived` resolves with true
-   * once the response has arrived.
+   * Waits for the response to a popup's login, and has the vault finish this login. `stop` ends the wait. `hasArrived`
+   * resolves with true if the response has arrived, and otherwise with false.
    */
   awaitResponse(
     state: string,
@@ -106,7 +106,7 @@ export interface Connection {
   more(id: number): void
   /** Sends a message that has no response. */
   notify(what: 'active' | 'woke'): void
-  /** Drops request `id`. With `how`, tells the vault to `abort` the call or `cancel` the login. */
+  /** Drops request `id`. With `how`, also tells the vault to abort the call or to cancel the login. */
   drop(id: number, how?: 'abort' | 'cancel'): void
   /** Ends the connection. All pending and later requests fail with this error. */
   end(code: string, message?: string): void

@@ -14,7 +14,7 @@ export const defineAttributes = (target: LazyTarget, types: string[], members: o
   }
   for (const type of types) {
     const name = `on${type}` as 'url'
-    // The handler that the page may have set before this file was loaded.
+    // The handler that the app may have set before this function was called.
     const early: unknown = target[name]
     let handler: Listener | null = null
     const callHandler = (event: Event) => handler?.call(target, event)

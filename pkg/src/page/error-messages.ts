@@ -1,5 +1,6 @@
 /**
- * The error messages. A page loads this file with its first error. Before that, the page needs only codes and values.
+ * The error messages. A page loads this file when its first error occurs. Before its first error, the page needs only
+ * codes and values.
  */
 import { advice, texts } from '../../glue/messages.js'
 

@@ -1,4 +1,4 @@
-/** Error messages, which are loaded when the first error occurs. */
+/** Creates errors with their messages. A page loads the messages (error-messages.ts) when the first error occurs. */
 import { StrongroomError, withoutInterned } from './error.js'
 
 /** Seconds after which an error is thrown without its message. */
@@ -8,8 +8,8 @@ const TIME_LIMIT = 2
 let isLate = false
 
 /**
- * Calls `describe` with the messages. Resolves with `undefined` if the messages cannot be loaded in time, or belong to
- * another version.
+ * Resolves with the result of `describe`, which is called with the messages. Resolves with `undefined` if the messages
+ * cannot be loaded within the time limit, or if `describe` throws.
  */
 const loadInTime = (
   describe: (messages: typeof import('./error-messages.js')) => string,
@@ -46,7 +46,7 @@ export const refuse = async (code: string, message?: string): Promise<never> => 
   throw await createError(code, message)
 }
 
-/** Expands the interned strings in the `detail` of a trace event. */
+/** Expands the interned strings in a message or in the `detail` of a trace event. Resolves with `null` for `null`. */
 export const expandMessage = async (detail: string | null): Promise<string | null> =>
   detail && withoutInterned(detail) !== detail
     ? ((await loadInTime((messages) => messages.expandMessage(detail))) ?? withoutInterned(detail))

@@ -36,7 +36,9 @@ export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Sessio
   return login
 }
 
-/** Records a login. Returns false if there were too many logins, or if the login cannot be recorded. */
+/**
+ * Records a login. Returns false if there were too many logins within the period, or if the login cannot be recorded.
+ */
 const record = () => {
   const now = Date.now()
   try {

@@ -1,6 +1,7 @@
 /**
- * The object that a page gets for an event source or a socket. The implementation is in a separate file,
- * src/page/streaming.ts, which is loaded with the first event source or socket.
+ * The object that a page gets for an event source or a socket. With a vault, the implementation is in a separate file,
+ * src/page/streaming.ts. A page loads that file when it first creates an event source or a socket, or first passes
+ * `onProgress`. With a token handler, src/page/token-handler/token-handler-client.ts implements the object.
  */
 import type { Strongroom } from './api.js'
 import type { Connection } from './connection.js'
@@ -44,7 +45,7 @@ export const failTarget = (target: LazyTarget, error: unknown): void => {
   target.dispatchEvent(failed)
 }
 
-/** Loads the implementation of a target. */
+/** Returns `target`, and implements it as soon as streaming.ts is loaded. */
 export const implementTarget = (
   kind: 'eventSource' | 'webSocket',
   target: LazyTarget,

@@ -1,6 +1,8 @@
 /**
- * The page's part of the authorization code flow, which navigates the page or a popup. A page loads this file when it
- * has no session.
+ * The page's part of a login: sends the page or a popup to the provider, or gives the app the code that the user types
+ * in on another device. A page loads this file when the vault reports that there is no session, when the app calls
+ * `login()`, when `resume` uses a frame whose page does not share a worker with this page, and when a popup or frame
+ * comes back from the provider.
  */
 import { ownPath, type webUrl as WebUrl } from './address.js'
 import type { LoginOptions } from './api.js'
@@ -22,17 +24,18 @@ const LAST_OPTIONS = 'strongroom.asked'
 interface LoginContext {
   /** The page's URL when the login began. */
   href: string
-  /** The window that the click opened, or `null` if the browser blocked it. Only with `mode: 'popup'`. */
+  /** With `mode: 'popup'`: the window that the click opened, or `null` if the browser blocked the window. */
   popup?: Window | null
   hasSession: () => unknown
-  /** Returns the callback that is in flight. */
+  /** Returns the promise of the callback that is in flight, or `undefined` if no callback is in flight. */
   callback: () => unknown
   refuse: typeof Refuse
   webUrl: typeof WebUrl
 }
 
 /**
- * Begins a login. Resolves when the login is complete; in redirect mode the browser has left the page by then.
+ * Begins a login. Resolves when the login is complete. In redirect mode, the browser usually leaves the page before the
+ * promise settles.
  *
  * In redirect mode this function first waits for a callback of this page that is in flight, or begins in this turn. A
  * route guard may call `login()` during `handleCallback()`, for example. If the callback succeeds and `options`

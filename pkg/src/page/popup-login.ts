@@ -1,10 +1,12 @@
 /**
- * Popup logins. A page loads this file with the first popup login.
+ * Popup logins: the code of the page that opened the popup, and the code of the page in the popup. login.ts imports
+ * this file statically, so the build bundles this file into login.js.
  *
  * If tabs do not share a worker, only the opener's vault knows the login. The popup's page then passes the response to
- * the opener by a BroadcastChannel, since the provider may have separated the popup from its opener. The code in the
- * response is useless without the verifier in the opener's vault. A vault on an origin of its own gets the response on
- * that origin, without this channel.
+ * the opener by a BroadcastChannel, because the popup has no `opener` (popup.ts). The code in the response is useless
+ * without the verifier in the opener's vault. If tabs share a worker, the popup's page passes the response to the vault
+ * itself, and uses the channel only to announce that it has come back. A vault on an origin of its own gets the
+ * response on that origin, without this channel.
  */
 import { stateOf } from './address.js'
 import type { CallbackResult } from './api.js'
@@ -24,10 +26,11 @@ interface AwaitedResponse {
 }
 
 /**
- * Runs in the opener after the popup was sent to the provider, and makes sure that the vault gets the response. Returns
- * a function that stops watching.
+ * Runs in the page that began the login, just before the popup or frame of the login is sent to the provider. Passes
+ * the response to the vault, unless the popup's page does this itself. With `watched`, also cancels the login when the
+ * popup looks closed. Returns a function that ends both.
  *
- * @param watched The popup, if the login is to be canceled when the popup looks closed.
+ * @param watched The popup, if the login is to be canceled when the popup looks closed; otherwise a falsy value.
  */
 export const follow = (
   connection: Connection,
@@ -63,7 +66,7 @@ export const follow = (
   }
 }
 
-/** Listens for a popup that connects to the same shared worker by itself. */
+/** Listens for the announcement of a popup whose page connects to the same shared worker. */
 const listenForPopup = (request: URL): AwaitedResponse => {
   const channel = openChannel()
   let isThere = false

@@ -5,7 +5,8 @@ import type { Connection } from './connection.js'
 /**
  * Opens a popup if `mode` is `popup`. The popup opens in the task of the click, because the browser would block it
  * otherwise. The popup opens before the request is sent, because Firefox delivers messages while it opens a window. No
- * popup opens if the login is canceled or the vault has ended.
+ * popup opens if the login is canceled or the vault has ended. Returns `null` if the browser blocked the popup, and
+ * `undefined` if this function opened no popup.
  */
 export const openPopup = (
   connection: Connection,
@@ -14,8 +15,8 @@ export const openPopup = (
   if (mode !== 'popup' || signal?.aborted || connection.hasEnded()) return
   const popup = window.open('', '_blank', 'popup,width=480,height=640')
   // With an opener, the provider's page could navigate the app's page. Without an opener, a popup that shows the
-  // provider's page stays open when the login is canceled. A Cross-Origin-Opener-Policy of the provider would have the
-  // same effect.
+  // provider's page stays open when the login is canceled. A Cross-Origin-Opener-Policy of the provider would also keep
+  // the popup open.
   if (popup) popup.opener = null
   return popup
 }

@@ -1,4 +1,4 @@
-/** Builds the `Response` of a call. It behaves like a response of the platform's `fetch`. */
+/** Builds the `Response` of a call. This `Response` behaves like a response of the platform's `fetch`. */
 import { BATCH } from '../../glue/constants.js'
 import type { Chunk, ResponseMessage } from './connection.js'
 

@@ -37,7 +37,7 @@ const ATTEMPT = 'strongroom.resume'
 const ENDED = 'strongroom.ended'
 /** In localStorage: the times of the last attempts of all tabs, since an app may clear its sessionStorage. */
 const RECENT = 'strongroom.recent'
-/** The maximum number of attempts in a minute. */
+/** The maximum number of attempts of all tabs in a minute. */
 const MAX_RECENT = 6
 
 /** The minimum number of seconds until the next attempt: after a failed attempt, and after a successful one. */

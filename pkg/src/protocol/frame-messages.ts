@@ -3,7 +3,7 @@
  * page and the worker (messages.ts).
  *
  * The page posts {@link FRAME_HANDSHAKE} with a port to the frame's window, for the frame's origin only. All other
- * messages use that port. No message contains a code, verifier or token.
+ * messages use that port. No message contains an authorization code, a verifier or a token.
  */
 
 import type { VaultMessage } from './messages.js'
@@ -32,7 +32,7 @@ export type FrameRequest =
    * Response: `settled`.
    */
   | { t: 'await'; id: number; state: string }
-  /** Asks if the response that request `of` awaits has arrived. Response: `looked`. */
+  /** Asks if the response that the `await` request with the id `of` awaits has arrived. Response: `looked`. */
   | { t: 'look'; id: number; of: number }
   /** Cancels request `id`. */
   | { t: 'forget'; id: number }

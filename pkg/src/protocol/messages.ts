@@ -1,12 +1,13 @@
 /**
  * All messages between page and vault. No type below has a member for a token, a verifier or a response of the
- * authorization server, with one exception: the page's message `callback` has the URL with the authorization code. Keep
- * it that way.
+ * authorization server, with two exceptions. The page's message `callback` has the URL with the authorization code. The
+ * vault's message `device` has the user code, the URLs and the expiry of a device authorization response, but not its
+ * device code. Add no other exception.
  *
  * On the wire a message is an array:
  *
- * - `[text]` or `[text, payload]`: control. `text` is the JSON of one of the types below; `payload` is a value that
- *   JSON cannot represent (a request's body, a response's header list).
+ * - `[text]` or `[text, payload]`: control. `text` is the JSON of one of the types below; `payload` is a request's
+ *   body, a response's header list, or a socket's port.
  * - `[id, chunk]`: a chunk of the body of call `id`: bytes, `null` at the end, `false` if the connection broke.
  * - a string, from the vault, once on every port: the name of a lock (Web Locks) that the vault's worker holds as long
  *   as it runs. A page that gets the lock knows that the worker is gone.
@@ -35,7 +36,10 @@ export type PageMessage =
    * the newer one.
    */
   | { t: 'hello'; version: number; loaded: number }
-  /** Begins a login. Response: `navigate`, and `done` in popup mode; in device mode `device` and `done`. */
+  /**
+   * Begins a login. Response: `navigate` in redirect mode, `navigate` and later `done` in popup mode, `device` and
+   * later `done` in device mode.
+   */
   | ({ t: 'login'; id: number } & LoginParameters)
   /** Cancels login `id`. */
   | { t: 'cancel'; id: number }
@@ -59,7 +63,7 @@ export type PageMessage =
   | { t: 'inspect'; id: number }
   /** The user is active in the page. Sent at most every 15 s. No response. */
   | { t: 'active' }
-  /** The device is online again, or the page is visible: failed requests may succeed now. No response. */
+  /** The device is online again, or the page's visibility has changed: failed requests may succeed now. No response. */
   | { t: 'woke' }
   /** The page is being left, and its port can be dropped. */
   | { t: 'bye' }
@@ -153,7 +157,10 @@ export type VaultMessage =
     }
   /** A warning for developers, once per vault. The page prints the warning on its console. */
   | { t: 'warning'; warning: string; message: string }
-  /** The session ends at this time unless the user is active. Sent to every port. */
+  /**
+   * The session ends at this time. Activity of the user postpones the end, unless this is the absolute limit. Sent to
+   * every port.
+   */
   | { t: 'expiring'; at: number }
   /** The head of call `id`'s response; the payload is its header list. */
   | {
@@ -167,8 +174,8 @@ export type VaultMessage =
       body: boolean
     }
   /**
-   * Socket `id` is open. Sent on its own port. `protocol`: the chosen sub-protocol if the page named it; otherwise
-   * empty.
+   * Socket `id` is open. Sent on the socket's own port. `protocol`: the chosen sub-protocol if the page named it;
+   * otherwise empty.
    */
   | { t: 'socket'; id: number; protocol: string }
   /** Call `id` failed with a network error, as in `fetch`. */
@@ -296,7 +303,7 @@ export interface TraceEvent {
     | 'login_completed'
     /** A request was sent to an API (`detail`: method and URL without its query). */
     | 'call_sent'
-    /** An API responded (`status`). */
+    /** An API responded (`status`), or a call failed without a response (`detail`). */
     | 'call_answered'
     /** A call waits for a refresh. */
     | 'call_waiting'

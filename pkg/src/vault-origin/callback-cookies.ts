@@ -2,8 +2,9 @@
  * Passes responses of the provider from the callback page to the vault's frame by cookies. Both pages have the vault's
  * origin, but some browsers (WebKit) give them separate storage, since the callback page is a top-level page, and the
  * frame is in a page of the app. The frame can read the top-level page's cookies in all browsers. The cookies are valid
- * for this host only (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute. Neither the app's origin nor
- * another origin of the same site can read or set these cookies.
+ * for this host only (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute. No other host of the same site,
+ * such as the app's host, can read or set these cookies. On plain http, which is for loopback only, the ports of one
+ * host share their cookies.
  */
 import { POPUP_MARK } from '../../glue/constants.js'
 

@@ -308,7 +308,10 @@ const finishLogin = (
     send({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
   })
 
-/** Removes the description of an error (RFC 6749 4.1.2.1), which is not used here and may be long. */
+/**
+ * Removes the parameters `error_description` and `error_uri` (RFC 6749 4.1.2.1), which are not used here and may be
+ * long.
+ */
 const withoutDescription = (part: string): string =>
   part.charAt(0) +
   part

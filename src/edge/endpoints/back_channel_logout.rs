@@ -86,7 +86,7 @@ fn logout_token(body: &Secret) -> Option<Secret> {
 
 /// The claims of a verified logout token.
 struct LogoutToken {
-    /// The provider's session ID. Without a session ID, all sessions of the subject end.
+    /// The provider's session ID. Without a session ID, all sessions of the subject that began before this logout end.
     sid: Option<String>,
     subject: Option<String>,
     issued_at: u64,
@@ -123,7 +123,8 @@ async fn verified_logout(task: &Task, token: &Secret) -> Result<LogoutToken> {
     Ok(logout)
 }
 
-/// Writes a tombstone for the sessions of the token. Returns false if the token was used before.
+/// Writes a tombstone for the sessions of the token, and marks the token as used. Returns false if the token was used
+/// before.
 async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool, Unreachable> {
     let issuer = task.config().flow.issuer.as_str();
     let used = coordinator::key("jti", &[issuer, &logout.jti]);

@@ -1,5 +1,6 @@
-//! Two endpoints for the client in the page. `GET <base>/config` is the configuration that `connect('/auth')` fetches:
-//! it contains the URLs by which pages may continue to call APIs. `GET <base>/popup` closes the popup of a login.
+//! Two endpoints for the client in the page. `GET <base>/config` is the configuration that `connect('/auth')` fetches.
+//! It contains the time between the warning and the end of a session, and the URLs by which pages may call routes. `GET
+//! <base>/popup` closes the popup of a login.
 
 use crate::prelude::*;
 
@@ -32,8 +33,8 @@ pub(in crate::edge) fn popup() -> OwnResponse {
     }
 }
 
-/// Responds with the configuration for pages: `GET <base>/config`. The configuration contains only the routes that name
-/// a URL for pages.
+/// Responds with the configuration for pages: `GET <base>/config`. Of the routes, the configuration contains only those
+/// that name a URL for pages.
 pub(in crate::edge) fn handle(context: &RequestContext) -> OwnResponse {
     if let Err(error) = csrf::check_script(&context.request, &context.origin) {
         return response::error(403, &error);

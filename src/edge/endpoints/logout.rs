@@ -24,9 +24,11 @@ const LOGOUT_COOKIE_AGE: Millis = Millis::from_secs(120);
 /// The key in the name of the logout cookie, and the purpose to which its value is bound.
 const LOGOUT_COOKIE: &str = "logout";
 
-/// Ends the session everywhere, and returns the URL at which the user is also signed out at the provider.
+/// Ends the session everywhere. A script gets the URL at which the user is also signed out at the provider. A form is
+/// redirected to this URL.
 ///
-/// The provider's URL contains the ID token, so scripts get a URL of this handler that redirects to the provider's URL.
+/// The provider's own URL contains the ID token, so this URL is a URL of the handler that redirects to the provider's
+/// URL.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let is_script = context.request.marker.is_some();
     if let Err(error) = check_sender(context, is_script) {

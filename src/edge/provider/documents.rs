@@ -45,8 +45,8 @@ pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
     Ok(metadata)
 }
 
-/// Returns the provider's keys. If `is_stale` is true, the keys are fetched again, unless they are younger than
-/// [`KEYS_MIN_AGE`].
+/// Returns the provider's keys. The keys are fetched on first use, and again at the age [`KEYS_MAX_AGE`]. If `is_stale`
+/// is true, the keys are fetched again unless they are younger than [`KEYS_MIN_AGE`].
 async fn keys(task: &Task, is_stale: bool) -> Result<Rc<Jwks>> {
     if let Some((keys, fetched)) = &mut task.isolate().provider.borrow_mut().keys {
         let age = fetched.elapsed(&task.now());
@@ -64,7 +64,8 @@ async fn keys(task: &Task, is_stale: bool) -> Result<Rc<Jwks>> {
     Ok(keys)
 }
 
-/// Returns the public key with this ID for this algorithm, as a JWK.
+/// Returns the public key for this algorithm and key ID, as a JWK. Fails if the key set has no such key, or more than
+/// one.
 pub(in crate::edge) async fn key(
     task: &Task,
     algorithm: Algorithm,

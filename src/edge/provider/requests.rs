@@ -40,7 +40,7 @@ pub(super) async fn send(
 /// The lifetime of a client assertion.
 const ASSERTION_SECONDS: u64 = 60;
 
-/// Sends a request with the client's authentication and this DPoP proof.
+/// Sends a request with the client's authentication, and with the DPoP proof `proof`, if there is one.
 pub(in crate::edge) async fn send_as_client(
     task: &Task,
     mut request: HttpRequest,

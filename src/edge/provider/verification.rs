@@ -66,8 +66,8 @@ async fn verify_signature(
     matches!(task.perform(effect).await, Reply::Verified(true))
 }
 
-/// Returns false if the ID token of a refresh belongs to another user than the session. An absent or invalid ID token
-/// does not count as another user's (OIDC Core 12.2).
+/// Returns false if the ID token of a refresh belongs to another user or issuer than the ID token of the session. An
+/// absent or invalid ID token does not count as another user's (OIDC Core 12.2).
 pub(in crate::edge) async fn is_same_user(
     task: &Task,
     session: &Session,

@@ -80,7 +80,8 @@ impl SessionCache {
         &mut self.sessions[place].1
     }
 
-    /// Removes sessions that were read longer ago than the average, or all sessions if all were read at the same time.
+    /// Removes the sessions that were read at least as long ago as the average session. If all sessions were read at
+    /// the same time, removes all of them.
     fn forget_oldest(&mut self, now: &Instant) {
         let age = |cached: &CachedSession| cached.checked.elapsed(now).0;
         let sum: u64 = self.sessions.iter().map(|(_, cached)| age(cached)).sum();

@@ -40,7 +40,7 @@ pub(in crate::edge) const LEASE: Millis = Millis::from_secs(8);
 pub struct Record {
     /// The current generation.
     pub generation: u64,
-    /// The time at which the current generation was committed.
+    /// The time at which the current generation was committed, or at which the session ended.
     pub committed_at: UnixMillis,
     /// The generations whose cookies were presented, in ascending order: the latest one, and earlier ones that are
     /// needed to check the grace period.

@@ -31,7 +31,7 @@ export interface ConformanceOptions {
 
 /**
  * Returns the checks, in an order that finds faults early. Checks may run in parallel, and on a store with other
- * entries: each check creates its own keys, which expire after a minute.
+ * entries: each check creates its own keys, whose entries expire at the latest a minute after their last write.
  *
  * @param make Creates the coordinator of a participant. All participants must share one store. Give each participant
  * its own connection, process or isolate if possible.

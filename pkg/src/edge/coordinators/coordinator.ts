@@ -4,7 +4,8 @@ import { StrongroomError } from '../../page/error.js'
  * The store that coordinates the isolates of a token handler.
  *
  * The core decides which isolate may refresh, what the loser of a race gets, and when a replay ends a session. A
- * coordinator is a small linearizable store of strings. The strings are sealed, so the coordinator cannot read them.
+ * coordinator is a small linearizable store of strings. Strings with session data are sealed, so the coordinator cannot
+ * read them.
  *
  * Each key is independent: no operation has to be atomic across keys. After a call that wrote a key has returned, every
  * call that begins later, in any isolate, sees this write or a later write. A call that rejects may have written. A

@@ -78,8 +78,8 @@ export interface RedisRestOptions extends RedisOptions {
  * redisRest({ url: (env) => env.UPSTASH_REDIS_REST_URL, token: (env) => env.UPSTASH_REDIS_REST_TOKEN })
  * ```
  *
- * As with {@link redis}, `wait()` polls: about seven commands in the first second, and two commands in each further
- * second. Reads and writes are scripts, which a database with read regions runs in its primary region.
+ * As with {@link redis}, `wait()` polls: at most nine commands in the first second, and about two commands in each
+ * further second. Reads and writes are scripts, which a database with read regions runs in its primary region.
  *
  * A call rejects with the error of `fetch`, or with an `Error` that has the status and the store's message. Neither
  * error contains the token.

@@ -42,7 +42,10 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
   }
 }
 
-/** Returns `Retry-After` (RFC 9110 10.2.3: seconds, or a date) in milliseconds from now. */
+/**
+ * Returns `Retry-After` (RFC 9110 10.2.3: seconds, or a date) in milliseconds from now, or `undefined` if the header is
+ * missing or not valid.
+ */
 const retryAfter = (header: string | null): number | undefined => {
   if (!header) return undefined
   const milliseconds = /^\d{1,9}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now()

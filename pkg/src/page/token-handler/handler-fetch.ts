@@ -1,4 +1,7 @@
-/** `fetch` over a token handler: sends each request to the route that covers its URL, with the session's cookie. */
+/**
+ * `fetch` over a token handler: sends each request with the session's cookie. A request for another origin goes to the
+ * route that covers its URL.
+ */
 import { BACKGROUND, USER } from '../../../glue/constants.js'
 import type { Demand, LoginOptions, Progress, Session, VaultRequestInit } from '../api.js'
 import type { StrongroomError } from '../error.js'
@@ -13,7 +16,10 @@ const ADVICE: Record<string, string> = {
   insufficient_scope: "Add it to scope in the handler's configuration.",
 }
 
-/** Rejects with an error of the handler, and with advice for the handler's configuration. */
+/**
+ * Rejects with an error. If `ADVICE` has the error's code, the message ends with advice for the handler's
+ * configuration.
+ */
 export const rejectWith = (refuse: typeof Refuse, code: string, message: string): Promise<never> =>
   refuse(code, message).catch((error: StrongroomError) => {
     if (ADVICE[code]) error.message = `${message}. ${ADVICE[code]}`
@@ -127,7 +133,10 @@ const copyRequest = (
   return new Request(url, { ...common, ...init } as RequestInit)
 }
 
-/** Returns the body for a copy of the request: a stream as it is, and any other body as a blob. */
+/**
+ * Returns the body for a copy of the request: a stream as it is, and any other body as a blob. Resolves with
+ * `undefined` if the request has no body.
+ */
 const bodyOf = async (
   request: Request,
   body: BodyInit | null | undefined,
@@ -149,7 +158,7 @@ const withUrl = (response: Response, url: string): Response => {
   })
 }
 
-/** Returns a response that reports its progress. */
+/** Reports the upload of `body` if it is a blob, and returns a response that reports its download. */
 const withProgress = (
   response: Response,
   url: string,

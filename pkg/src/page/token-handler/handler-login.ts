@@ -52,8 +52,8 @@ export const handlerLogin = async (context: LoginContext, options: LoginOptions 
 }
 
 /**
- * Sends the page or a popup to the login endpoint. Runs in the same turn as the click, because the browser would block
- * the popup otherwise.
+ * Sends the page or a popup to the login endpoint. Runs in the task of the click, because the browser would otherwise
+ * block the popup.
  */
 const openLogin = (
   { state, events, closed, refuse }: LoginContext,

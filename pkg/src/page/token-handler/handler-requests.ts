@@ -46,7 +46,10 @@ export const handlerRequests = (base: string, timeout: number, closed: AbortSign
     }),
 })
 
-/** Reads the handler's error from a response. Responses of upstream APIs do not have the header `x-strongroom`. */
+/**
+ * Reads the handler's error from a response. Resolves with `undefined` if the response is not an error of the handler.
+ * Responses of upstream APIs do not have the header `x-strongroom`.
+ */
 export const errorIn = async (response: Response): Promise<HandlerError | undefined> => {
   if (!response.headers.has(MARK)) return
   return ((await response.json().catch(() => null)) as { error: HandlerError } | null)?.error

@@ -1,13 +1,18 @@
 /**
- * The session as the page last read it from the token handler. The page reads the session again if another tab has
- * announced a change, if the page is shown again, or if a limit is near.
+ * The session as the page last read it from the token handler. The page reads the session again when another tab
+ * announces a change, when the page is shown or focused, when the device comes online, when the user is active, when a
+ * limit is near, and when a call finds that the access token of the last read has expired.
  */
 import { BACKGROUND, USER } from '../../../glue/constants.js'
 import type { EndReason, Events, Session } from '../api.js'
 import type { TraceEvent } from '../../protocol/messages.js'
 import { errorIn, type HandlerConfig, type HandlerError, type HandlerRequests } from './handler-requests.js'
 
-/** The minimum number of seconds between reads that happen only because the page is shown or focused. */
+/**
+ * Seconds that must have passed since the last read before the page reads again only because it is shown or focused, or
+ * because the device is online again. After a failed read whose response has no `Retry-After`, also the number of
+ * seconds until the next attempt.
+ */
 const READ_INTERVAL = 5
 
 /** The longest delay of a timer, in milliseconds. */
@@ -31,7 +36,10 @@ interface TabMessage {
 
 export type HandlerSession = ReturnType<typeof handlerSession>
 
-/** Tracks the session. Calls `onSessionEnded` when a session has begun, has ended or was replaced by another one. */
+/**
+ * Tracks the session. Calls `onSessionEnded` when a session has begun, when a session has ended, and when another
+ * session has replaced it.
+ */
 export const handlerSession = (
   requests: HandlerRequests,
   config: HandlerConfig,
@@ -126,7 +134,10 @@ export const handlerSession = (
 
   let reading: ReturnType<typeof readOnce> | undefined
   let nextMark: string | undefined
-  /** Reads the session. All calls that arrive during a request share one further request, which follows. */
+  /**
+   * Reads the session. All calls that arrive while a request is in flight share one further request, which follows that
+   * request. Resolves with `undefined` if the last request succeeded.
+   */
   const read = (mark: string = BACKGROUND): ReturnType<typeof readOnce> => {
     nextMark = nextMark === USER ? USER : mark
     return (reading ??= (async () => {
@@ -149,7 +160,10 @@ export const handlerSession = (
   const timeLeft = ({ expiresAt, idleExpiresAt }: Session) =>
     Math.min(expiresAt, idleExpiresAt) - (Date.now() + skew)
 
-  /** Sets the timer for the next check of the limits: shortly before the end, and then at the end. */
+  /**
+   * Sets the timer for the next check of the limits: first for the time of the warning, and then for the end of the
+   * session.
+   */
   const startTimer = () => {
     clearTimeout(timer)
     if (!session || isClosed) return

@@ -1,6 +1,6 @@
 /**
- * Implements a socket that an app created before the client was connected: a lazy target relays the browser's own
- * `WebSocket`.
+ * Implements a socket that an app created before the client was connected. The app has a lazy target (lazy-target.ts),
+ * which relays the browser's own `WebSocket`.
  */
 import { defineAttributes } from '../define-attributes.js'
 import type { LazyTarget } from '../lazy-target.js'
