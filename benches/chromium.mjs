@@ -1,8 +1,8 @@
 /**
  * Starts a headless Chromium without an attached driver. An attached driver receives an event for each request of a
  * page, which slows the request down. Requests of a SharedWorker are not slowed down, which would favor the vault.
- * Therefore the driver signs in and detaches. Pages are opened through the browser's own HTTP interface, measure themselves, and
- * report over HTTP.
+ * Therefore the driver signs in and detaches. Pages are opened through the browser's own HTTP interface, measure
+ * themselves, and report over HTTP.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

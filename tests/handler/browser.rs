@@ -1,4 +1,4 @@
-//! The cookie rules of browsers (RFC 6265bis) on which the handler depends.
+//! A simulated browser. It follows the cookie rules (RFC 6265bis) on which the handler depends.
 
 /// The page or site that caused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

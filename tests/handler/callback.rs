@@ -1,5 +1,5 @@
-//! `GET <base>/callback`: which authorization responses are accepted and how often, and the effect on an earlier
-//! session.
+//! Tests of `GET <base>/callback`: the authorization responses that the handler accepts, and the effect of a login on
+//! an earlier session. Each response is accepted once.
 
 use serde_json::json;
 use strongroom::Code;

@@ -1,5 +1,5 @@
-//! The handler's documents and headers for the client in the page: the URLs of routes, the page that closes a popup,
-//! and the header that marks the handler's own errors.
+//! Tests of the handler's documents and headers for the client in the page: the URLs of routes, the page that closes a
+//! popup, the header that marks the handler's own errors, and an API's demands for another login.
 
 use serde_json::{Value, json};
 use strongroom::edge::{Config, Head};

@@ -11,7 +11,8 @@ use crate::provider::json;
 const USUAL: &str = "/.well-known/openid-configuration";
 const OTHER: &str = "/.well-known/oauth-authorization-server";
 
-/// Creates a provider whose metadata is at the URL of RFC 8414. The usual URL returns the response `usual`.
+/// Creates a host whose provider has its metadata at the URL of RFC 8414. The provider responds with `usual` at the URL
+/// of OpenID Connect Discovery, or not at all if `usual` is `None`.
 fn elsewhere(usual: Option<HttpReply>) -> Host {
     let mut host = Host::new();
     let document = host.provider.discovery();

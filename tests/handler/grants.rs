@@ -17,7 +17,7 @@ fn granting(scope: &'static str, changes: &Value) -> (Host, String) {
     (host, back)
 }
 
-/// Returns the faults that were reported to the operator.
+/// Returns the faults that were reported to the operator, one in each line: `code: message`.
 fn log(host: &Host) -> String {
     let faults = host.events.iter().filter_map(|event| match event {
         Event::Fault(error) => Some(format!("{}: {}\n", error.code().as_str(), error.message())),

@@ -1,4 +1,4 @@
-//! The policy that tells a host which headers to forward.
+//! Tests of the policy that tells a host which headers to forward.
 
 use serde_json::{Value, json};
 use strongroom::edge::policy;

@@ -64,7 +64,7 @@ impl Answered {
         }
     }
 
-    /// Returns the `code` of an error in JSON.
+    /// Returns the error code in the response's JSON, or an empty string if the response has no error code.
     pub(crate) fn code(&self) -> String {
         let Self::Own(response) = self else {
             return String::new();
@@ -469,7 +469,7 @@ impl Host {
         self.request_elsewhere(request).own()
     }
 
-    /// Returns the codes of the faults that were reported to the operator since the last call.
+    /// Returns the codes of the faults that were reported to the operator since the last call of `faults`.
     pub(crate) fn faults(&mut self) -> Vec<Code> {
         let events = self.events.drain(..);
         let faults = events.filter_map(|event| match event {
@@ -479,7 +479,7 @@ impl Host {
         faults.collect()
     }
 
-    /// Returns the number of times that an effect was requested since the last call.
+    /// Returns the number of times that this effect was requested. Counts from the last call of `count` for any effect.
     pub(crate) fn count(&mut self, name: &str) -> usize {
         let effects = core::mem::take(&mut self.effects);
         effects.iter().filter(|known| *known == name).count()

@@ -1,4 +1,5 @@
-//! Tests of `GET <base>/session`, which returns the session data that a page may see.
+//! Tests of sessions: the data that `GET <base>/session` returns to a page, the end of a session, rejected refreshes,
+//! and changes of the option `session.storage`.
 
 use serde_json::{Value, json};
 use strongroom::Code;

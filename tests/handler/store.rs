@@ -1,4 +1,4 @@
-//! Sessions in the coordinator's store, to which other isolates write at the same time.
+//! Tests of sessions in the coordinator's store, to which other isolates write at the same time.
 
 use serde_json::{Value, json};
 use strongroom::Code;

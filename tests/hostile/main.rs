@@ -1,5 +1,5 @@
 //! Runs all targets with hostile input for a few seconds. `cargo xtask fuzz` runs the same targets for any length of
-//! time. The invariants are in `targets/`.
+//! time. The invariants are in `targets/`. The files `extremes`, `replies` and `tokens` test particular hostile inputs.
 
 #![allow(
     clippy::unwrap_used,

@@ -20,7 +20,8 @@ fn answer(status: u16, content_type: &str, body: &str) -> TokenResponse {
     token_endpoint::read(&reply, Scheme::Bearer)
 }
 
-/// Returns the default response with one member replaced or added.
+/// Returns the core's result for the default response, with one member replaced or added. An empty `value` removes the
+/// member.
 fn issued(name: &str, value: &str) -> TokenResponse {
     let usual = [("access_token", r#""at""#), ("token_type", r#""Bearer""#)];
     let others = usual.into_iter().filter(|(usual, _)| *usual != name);

@@ -1,5 +1,5 @@
-//! ID tokens of a hostile or broken provider, or of an impostor. Each token has one defect, and goes through the
-//! complete validation with real keys and signatures.
+//! Tests of ID tokens from a hostile or broken provider, or from an impostor. The tests change a valid token in one way
+//! at a time. The tokens go through the complete validation with real keys and signatures.
 
 use std::sync::LazyLock;
 

@@ -4,7 +4,7 @@ use crate::{both_storages, expired, served, took};
 use kit::isolates::provider::Endpoint;
 use kit::isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
 
-/// Returns the reason in the response to a request whose session has ended.
+/// Returns the reason for the session's end from the response to a request, or `None` if the response has no reason.
 fn ended(world: &World, visit: VisitId) -> Option<&str> {
     world.visits[visit].given.as_ref().unwrap().ended()
 }
@@ -299,7 +299,7 @@ fn stored_session_does_not_idle_out_by_stale_cache() {
     assert!(served(&world, call));
 }
 
-/// Returns the time of the idle limit that the response tells the page.
+/// Returns the time of the idle limit from a response, in milliseconds since the Unix epoch.
 fn told_idle_end(world: &World, visit: VisitId) -> u64 {
     let body = &world.visits[visit].given.as_ref().unwrap().body;
     let (_, rest) = body.split_once(r#""idleExpiresAt":"#).unwrap();

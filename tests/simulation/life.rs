@@ -121,7 +121,7 @@ pub(crate) struct Life {
     more_dice: Dice,
     /// True if tokens are bound to a key, and servers require nonces.
     is_bound: bool,
-    /// The APIs of this life. Several APIs, or one that is not [`API`], have their own tokens.
+    /// The APIs of this life: only [`API`], or both APIs. If there are both, at least one of them has its own tokens.
     apis: Vec<&'static str>,
     tally: Tally,
     agenda: BTreeMap<(u64, u64), Todo>,
@@ -1310,7 +1310,7 @@ impl Life {
         self.world.persists = true;
     }
 
-    /// Checks that every session that the provider accepts soon works again in every vault. If there is no session, a
+    /// Checks that soon, in every vault, each session that the provider accepts works again. If there is no session, a
     /// login must work.
     fn recovers(&mut self) {
         let mut found = Vec::new();

@@ -281,7 +281,7 @@ fn repeats_itself<L: Lives>(seed: u64) -> bool {
     story() == story()
 }
 
-/// Runs lives on all cores until one breaks an invariant.
+/// Runs the lives of these seeds on all cores, until a life breaks an invariant or all lives have run.
 fn run<L: Lives>(seeds: Range<u64>, shows_progress: bool) -> (L::Tally, Option<Breach>) {
     let next = AtomicU64::new(seeds.start);
     let is_over = AtomicBool::new(false);

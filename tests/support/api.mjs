@@ -125,7 +125,7 @@ export async function startApi({
       requests.length = 0
       preflights.length = 0
     },
-    /** The sockets that were opened below `/v1/live`, as described in sockets.mjs. */
+    /** The sockets below `/v1/live` that were opened or rejected: see sockets.mjs. */
     sockets: sockets.opened,
     /**
      * Adds a handler for `/v1/on/<name>`. Clients that cannot send a token, such as a page's own `EventSource`, reach
@@ -195,8 +195,9 @@ function note(request, response) {
 }
 
 /**
- * Returns a function that verifies a token. The function resolves with the token's claims, or with the error and
- * description of RFC 6750 section 3.1.
+ * Returns a function that verifies a token. The function resolves with `claims`, the claims of a valid token or `null`,
+ * and with `problem`, which is `null` for a valid token. Otherwise `problem` has the error and description of RFC 6750
+ * section 3.1, or no members if the request has no token.
  */
 function createVerifier({ issuer, provider, audience }) {
   let keys

@@ -1,4 +1,4 @@
-/** A small app that uses the built package in a browser, as real apps do, together with real servers. */
+/** Starts a small app that uses the built package in a browser, as real apps do, together with real servers. */
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { ACCOUNTS } from './accounts.mjs'
@@ -310,7 +310,10 @@ export async function waitUntil(page, isSo, argument, { timeout = 15_000, pollin
   }
 }
 
-/** Calls the API through the vault. Resolves with a summary of the response or error. */
+/**
+ * Calls the API through the vault. Resolves with the response as `{ value: { status, text } }`, or with
+ * `{ error }`.
+ */
 export function call(page, url, init) {
   return page.evaluate(
     ([address, options]) =>

@@ -18,7 +18,7 @@ export class DpopVerifier {
   #seen = new Set()
 
   /**
-   * Returns the error code (RFC 9449) for the proof of a request, or null if the proof is valid.
+   * Resolves with the error code (RFC 9449) for the proof of a request, or with null if the proof is valid.
    *
    * @param {object} request
    * @param {string | undefined} request.proof The header `DPoP`.

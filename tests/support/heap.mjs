@@ -1,5 +1,6 @@
 /**
- * Reads the JavaScript heap of a page from outside: every string, and the bytes of every buffer.
+ * Reads the JavaScript heap of a page from outside: every string, and the bytes of all buffers that the DevTools
+ * protocol can reach.
  *
  * Start the browser with HEAP_ARGS, or V8 truncates long strings in its snapshots.
  */
@@ -132,8 +133,8 @@ class Walker {
   }
 
   /**
-   * Resolves with a handle for a node. `path` contains the nodes on the way to this node, so that the search does not
-   * run in circles.
+   * Resolves with a handle for a node, or with undefined if the protocol cannot reach the node. `path` contains the
+   * nodes on the way to this node, so that the search does not run in circles.
    */
   async #handle(node, path) {
     if (path.has(node) || path.size === MAX_STEPS || INTERNAL.test(node.name)) return undefined
@@ -227,7 +228,7 @@ function member(name) {
   return this[name]
 }
 
-/** Returns the value of a resolved promise. `#call` waits for the result of this function. */
+/** Resolves with the value of a fulfilled promise, or with null if the promise is pending. `#call` awaits this. */
 function settled() {
   return Promise.race([this, null])
 }

@@ -1,8 +1,9 @@
 import { EventEmitter } from 'node:events'
 
 /**
- * Everything that the identity provider issued and every request that it received, in order and with all values. Tests
- * compare these values with the data that a page could read.
+ * Records the codes and tokens that the identity provider issued, and its authorization, token and revocation requests,
+ * in order and with all values. Also records revoked families, sign-ins and sign-outs. Tests compare the values with
+ * the data that a page could read.
  *
  * A *family* is one login: the tokens of one code exchange and of every refresh that descends from it. Families are
  * counted from 1, and so are the *generations* of refresh tokens within a family.

@@ -37,7 +37,7 @@ export const ENDPOINTS = {
 /**
  * Starts a real OpenID provider (oidc-provider, certified) on loopback: public clients with PKCE, rotating refresh
  * tokens whose reuse revokes the family, JWT access tokens, revocation (RFC 7009), `iss` in the authorization response
- * (RFC 9207), RP-initiated logout, and a ledger of all requests and tokens.
+ * (RFC 9207), RP-initiated logout, and a ledger of requests and tokens (see ledger.mjs).
  *
  * @param {object} options
  * @param {string} options.audience The API's identifier (RFC 8707), in the access tokens' `aud`.

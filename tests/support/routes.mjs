@@ -8,7 +8,8 @@ const BLOCK = Buffer.alloc(64 * 1024, 'strongroom ')
 
 /**
  * Routes of the API below `/v1/`, by the path's first segment. The API has verified the access token before it calls a
- * route. Each route gets the request, its whole body, the token's claims and the rest of the path.
+ * route. Each route gets an object with the request and its whole body, the response, the token's claims, the rest of
+ * the path (`rest`), and other members.
  */
 export const ROUTES = {
   /** `GET /v1/me` responds with the user of the access token. */

@@ -91,8 +91,8 @@ fn call_without_a_rule_is_not_sent() {
     assert_eq!(world.count(Kind::Call), 0);
 }
 
-/// Creates a provider whose endpoints are all below the URL of an `apis` entry. The vault learns the endpoints' URLs
-/// only by discovery.
+/// Creates a page whose provider has all its endpoints below the URL of an `apis` entry. The vault learns the
+/// endpoints' URLs only by discovery.
 fn below_a_rule() -> (World, PortId) {
     let rules = r#"{"apis":[{"url":"https://id.example.com/oauth/","methods":["GET","POST"]}]}"#;
     let mut world = World::with(rules);
@@ -101,7 +101,7 @@ fn below_a_rule() -> (World, PortId) {
     (world, page)
 }
 
-/// Returns the error of a call without a session: `login_required` if an `apis` entry allows the call.
+/// Sends a POST without a session, and returns the error code: `login_required` if an `apis` entry allows the call.
 fn verdict(world: &mut World, page: PortId, url: &str) -> String {
     let fetch = Fetch {
         url,

@@ -1,4 +1,5 @@
-//! Several vaults share a session. When one vault ends this session, no other session ends.
+//! Tests of the end of a session that several vaults share. Activity in another vault undoes an idle end. A logout in
+//! one vault also ends a session that another vault has started before this logout, but no later session.
 
 use std::time::Duration;
 

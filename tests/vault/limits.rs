@@ -1,4 +1,5 @@
-//! The number and size of a page's messages are limited. Every message gets a response or has no effect.
+//! Tests of malformed messages, and of the limits on the number and size of a page's messages. The vault rejects or
+//! ignores a message that breaks a rule.
 
 use strongroom::vault::{Body, PortId, RequestId};
 

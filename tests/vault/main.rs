@@ -1,8 +1,8 @@
 //! Tests of the vault in virtual time, with a provider that issues tokens and an API that checks them.
 //!
-//! Each file tests one behavior. All files share `tests/kit`. At the end of each test, its world checks that every
-//! request of a page got exactly one response, that no page received a secret, and that no consumed refresh token was
-//! sent again.
+//! Each file tests one behavior. All files share `tests/kit`. The world of each test checks invariants, most of them at
+//! each step. At the end it also checks that every request of a page got exactly one response, unless the page gave up
+//! the request, and that no page received a secret.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Every request of a page gets exactly one response. Each `World` checks this when it is dropped. The control in this
-//! file shows that the check works.
+//! Every request of a page gets exactly one response, unless the page gives up the request. Each `World` checks this
+//! when it is dropped. The tests in this file show that the check works.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

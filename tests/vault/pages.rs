@@ -1,4 +1,5 @@
-//! A vault serves at most 256 pages. An additional page replaces the page that was silent for the longest time.
+//! A vault serves at most 256 pages. An additional page replaces the page that was silent for the longest time. Pages
+//! with a call in flight are spared, unless all pages have one.
 
 use kit::world::{Kind, World};
 use strongroom::vault::PortId;

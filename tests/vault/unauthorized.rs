@@ -1,4 +1,4 @@
-//! A 401 from an API causes one refresh and one retry, and never many requests.
+//! A 401 from an API causes at most one refresh and one retry.
 
 use std::time::Duration;
 

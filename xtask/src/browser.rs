@@ -1,4 +1,4 @@
-//! Finds the browsers for tests. If a browser is missing, Debian's package is installed.
+//! Finds the browsers for tests. If a browser is missing, installs its Debian package.
 
 use crate::process::Process;
 use crate::programs::{Need, Program, with_programs};

@@ -1,8 +1,8 @@
 //! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
 //! measure | size`.
 //!
-//! On first use, each command installs the tools that it needs. A command skips steps whose inputs have not changed. If
-//! something cannot be installed, the error says how to install it.
+//! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
+//! If a tool is missing and cannot be installed, the error says how to install it.
 
 #![allow(
     clippy::print_stdout,

@@ -1,8 +1,9 @@
 //! Places similar functions of a wasm module side by side, because compressors encode the short distance to a similar
 //! function in fewer bits. The order of functions has no meaning for an engine.
 //!
-//! The similarity of two functions is the number of byte runs that they share. The most similar pairs are joined first,
-//! until all functions are in chains. The chain with the most code comes first.
+//! The similarity of two functions is the share of their byte runs that both functions contain. The most similar pairs
+//! are joined first. A function that shares no run with another function is a chain of its own. The chain with the most
+//! code comes first.
 
 use anyhow::Result;
 use std::cmp::Reverse;
@@ -45,10 +46,11 @@ pub(crate) fn by_similarity(wasm: &[u8], run: usize) -> Result<Vec<u8>> {
 }
 
 struct Reorder {
-    /// The former position of each function, in the new order.
+    /// For each position in the new order, the former position of the function there.
     order: Vec<usize>,
     imported: u32,
-    /// The new number of each function that is not imported, in the former order.
+    /// For each former position, the new number of the function. Only numbers count imported functions, which come
+    /// first.
     numbers: Vec<u32>,
 }
 
@@ -173,7 +175,7 @@ mod tests {
                 _ => {}
             }
         }
-        // The longest chain comes first.
+        // The chain with the most code comes first.
         assert_eq!(types, [0, 1, 2]);
         assert_eq!(exported, Some(2));
         assert_eq!(bodies[0], b"\x00\x10\x02\x1a\x10\x02\x1a\x01\x0b");

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The number of simulated lives within which a broken rule must be noticed.
+/// The number of lives within which the simulation must notice a broken rule.
 const SESSIONS: &str = "20000";
 
 /// The environment variable that names the broken rule.

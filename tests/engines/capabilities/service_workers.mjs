@@ -37,8 +37,8 @@ async function spy({ app, visit }) {
  * Tries to register the file at `path` as a service worker.
  *
  * @returns {Promise<{ refused: boolean, registered: number, asked: number[] }>} `refused`: true if `register()`
- *   rejected. `registered`: the number of service workers that are registered afterwards. `asked`: the status of the response to
- *   each request for the file.
+ *   rejected. `registered`: the number of service workers that are registered afterwards. `asked`: the status of the
+ *   response to each request for the file.
  */
 async function register(app, tab, path) {
   const since = app.site.requests.length

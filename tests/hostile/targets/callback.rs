@@ -1,5 +1,5 @@
-//! Callback URLs. A response is accepted only at the redirect URI and only if each parameter occurs once. No message
-//! contains the response's code.
+//! Checks callback URLs. A response is accepted only at the redirect URI and only if each parameter occurs once. No
+//! message contains the response's code.
 
 use super::assert_presentable;
 use std::sync::LazyLock;

@@ -1,5 +1,5 @@
-//! `WWW-Authenticate`. The demand that the vault reads must be in the header by the header's grammar. The vault must
-//! accept the login options that the page gets for this demand.
+//! Checks `WWW-Authenticate` headers. The demand that the vault reads must be in the header by the header's grammar.
+//! The vault must accept the login options that the page gets for this demand.
 
 use strongroom::codec::json::Value;
 use strongroom::oauth::www_authenticate::{Demand, MAX_LEN, demand as demanded};

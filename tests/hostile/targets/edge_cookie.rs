@@ -1,4 +1,4 @@
-//! The header `Cookie`. The token handler must find the same session cookie as a simple parser, must ignore cookies
+//! Checks `Cookie` headers. The token handler must find the same session cookie as a simple parser, must ignore cookies
 //! with the same name, and must not copy anything to `Set-Cookie` except the name of a login's cookie.
 
 use std::sync::LazyLock;

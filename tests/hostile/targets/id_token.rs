@@ -73,7 +73,8 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// Returns false for numbers that lose precision in the other parser's floats: those with an exponent or many decimals.
+/// Returns false if the JSON may have a number that loses precision in the other parser's floats: a number with an
+/// exponent, or with more than six decimals.
 fn has_plain_fractions(json: &str) -> bool {
     let bytes = json.as_bytes();
     let has_exponent = bytes
@@ -83,7 +84,8 @@ fn has_plain_fractions(json: &str) -> bool {
     !has_exponent && json.split('.').skip(1).all(|rest| digits(&rest) <= 6)
 }
 
-/// Returns the value of a `NumericDate`.
+/// Returns the `NumericDate` in a claim as whole seconds, or `None` if the claim is missing or invalid. A fraction is
+/// rounded up for `iat` and `nbf`, and down for other claims.
 fn numeric_date(claims: &Map<String, Value>, name: &str) -> Option<u64> {
     let value = claims.get(name)?;
     let seconds = value.as_u64().or_else(|| {

@@ -1,5 +1,5 @@
-//! JSON. Another parser must accept each text that the core accepts, with the same meaning. A value must be written as
-//! it was read.
+//! Checks JSON texts. Another parser must accept each text that the core accepts, and must find the same value. A value
+//! must be written as it was read.
 
 use serde_json::Value as Other;
 use strongroom::codec::json::{self, Object, Value};

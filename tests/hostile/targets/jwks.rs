@@ -1,5 +1,5 @@
-//! Key sets. A selected key must be a public key of the algorithm's type, and the host must get only the key's public
-//! members.
+//! Checks key sets. A selected key must be a public key of the algorithm's type, and the host must get only the key's
+//! public members.
 
 use super::assert_presentable;
 use strongroom::Code;

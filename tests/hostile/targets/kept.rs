@@ -1,5 +1,5 @@
-//! Stored sessions. A session must be written as it was read, must not become younger, and its view for pages must not
-//! contain a token.
+//! Checks stored sessions and stored pending logins. A session must be written as it was read, must not become younger,
+//! and its view for pages must not contain a token.
 
 use std::sync::LazyLock;
 use strongroom::base::clock::{Instant, Millis};

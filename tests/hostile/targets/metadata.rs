@@ -1,5 +1,5 @@
-//! Provider metadata. The metadata must belong to the configured issuer, its endpoints must be safe destinations for
-//! tokens, and pages must not be able to call these endpoints.
+//! Checks provider metadata. The metadata must belong to the configured issuer, its endpoints must be safe destinations
+//! for tokens, and pages must not be able to call these endpoints.
 
 use super::assert_presentable;
 use strongroom::Code;

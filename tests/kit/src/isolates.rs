@@ -21,7 +21,7 @@ use watch::Watch;
 pub const ORIGIN: &str = "https://app.example.com";
 pub const COOKIE: &str = "__Host-strongroom";
 
-/// The time at which every world starts.
+/// The time at which every world starts, in milliseconds since the Unix epoch.
 pub const START: u64 = 1_790_000_000_000;
 
 /// Milliseconds after which a host stops waiting for its coordinator.
@@ -54,7 +54,7 @@ pub type VisitId = usize;
 pub struct Setup {
     pub isolates: usize,
     pub in_store: bool,
-    /// The grace period in seconds. `recheck`, `idle` and `absolute` are in seconds too.
+    /// The grace period in seconds. `recheck`, `idle`, `absolute` and `request_timeout` are in seconds too.
     pub grace: u64,
     pub recheck: u64,
     pub idle: u64,
@@ -112,7 +112,7 @@ impl Setup {
     }
 }
 
-/// Destinations of the handler's requests.
+/// Operations that a host performs for the handler: a call of the coordinator, or a request to the provider or an API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Site {
     Read,
@@ -143,7 +143,7 @@ pub enum Fault {
     Slow(u64, u64),
 }
 
-/// Probabilities of faults.
+/// Probabilities of faults, and outages.
 #[derive(Clone, Debug, Default)]
 pub struct Weather {
     /// Percentage of requests that meet a fault.
@@ -329,7 +329,7 @@ pub struct World {
     pub story: Option<Vec<String>>,
     /// True if each login is by a different user. An event that names a user then concerns only one session.
     pub is_new_user: bool,
-    /// The faults of the next requests to each destination, in order.
+    /// The faults of the next operations of each kind, in order.
     faults: BTreeMap<Site, VecDeque<Option<Fault>>>,
     /// Families whose refreshes all fail with an error of the provider.
     pub failing: Vec<usize>,
@@ -492,8 +492,8 @@ impl World {
         self.watch.open.iter().any(is_open)
     }
 
-    /// Adds an entry to the queue of faults of this destination. Each later request to the destination takes one entry,
-    /// and has no fault if the entry is `None`.
+    /// Adds an entry to the queue of faults for this kind of operation. Each later operation of this kind takes one
+    /// entry, and has no fault if the entry is `None`.
     pub fn fault(&mut self, site: Site, fault: impl Into<Option<Fault>>) {
         self.faults.entry(site).or_default().push_back(fault.into());
     }

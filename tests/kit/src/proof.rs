@@ -1,4 +1,4 @@
-//! A DPoP proof as a server reads it (RFC 9449 4.3).
+//! Reads DPoP proofs as a server does (RFC 9449 section 4.3).
 
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use strongroom::codec::base64url;

@@ -1,4 +1,4 @@
-//! A response of the provider.
+//! Builds responses of the simulated provider.
 
 use strongroom::Secret;
 use strongroom::base::http::HttpReply;

@@ -22,7 +22,10 @@ Object.assign(process.env, { ASTRO_TELEMETRY_DISABLED: '1', NEXT_TELEMETRY_DISAB
 const workplace = `${root}target/frameworks`
 const tools = `${workplace}/node_modules`
 
-/** Installs the frameworks, unless they are already installed, and packs the package. */
+/**
+ * Installs the frameworks, unless they are already installed, and packs the package. Resolves with the path of the
+ * tarball.
+ */
 export async function prepare() {
   await mkdir(workplace, { recursive: true })
   const lock = await readFile(`${fixtures}package-lock.json`, 'utf8')
@@ -37,7 +40,7 @@ export async function prepare() {
   return (await pack(workplace)).path
 }
 
-/** Copies a fixture to a project's folder and installs the tarball there. */
+/** Copies a fixture to a project's folder and installs the tarball there. Resolves with the folder's path. */
 async function project(fixture, name, tarball) {
   const folder = `${workplace}/${name.replaceAll(' ', '-')}`
   await rm(folder, { recursive: true, force: true })

@@ -81,7 +81,7 @@ export class Visitor {
     return { address, response }
   }
 
-  /** Signs in. Returns the final URL. */
+  /** Signs in. Resolves with the last URL of the navigation (`address`), and with the last `response`. */
   async signIn({ account = 'alice', returnTo = '/', isolate = 0, until, query = '' } = {}) {
     const password = ACCOUNTS.find(({ username }) => username === account).password
     const start = `/auth/login?returnTo=${encodeURIComponent(returnTo)}${query}`
@@ -111,7 +111,7 @@ export class Visitor {
     })
   }
 
-  /** Resolves with the session data that the page may see. */
+  /** Resolves with the JSON of `/auth/session`, which has the session data that a page may see. */
   async session(options) {
     return (await this.call('/auth/session', options)).json()
   }

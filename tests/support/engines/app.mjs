@@ -81,7 +81,10 @@ export async function signIn(tab, options = {}, account = ACCOUNTS[0]) {
   return outcome
 }
 
-/** Calls the API through the vault. Resolves with a summary of the response or error. */
+/**
+ * Calls the API through the vault. Resolves with the response as `{ value: { status, text } }`, or with
+ * `{ error }`.
+ */
 export function call(tab, url, init) {
   return tab.evaluate(
     (address, options) =>
@@ -96,7 +99,7 @@ export function call(tab, url, init) {
   )
 }
 
-/** Returns the value of `auth.session`. */
+/** Resolves with the value of `auth.session`. */
 export const session = (tab) => tab.evaluate(() => auth.session)
 
 /** Waits until the page is told that the session ended. Resolves with the reason. */

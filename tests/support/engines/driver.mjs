@@ -38,7 +38,10 @@ export const PATIENCE = 20_000
 /** The interval in milliseconds between two calls of a polled function. */
 const PAUSE = 25
 
-/** Calls `look` until it resolves with a truthy value. */
+/**
+ * Calls `look` until it resolves with a truthy value, and resolves with this value. Rejects after `patience`
+ * milliseconds.
+ */
 export async function poll(look, what, patience = PATIENCE) {
   const end = Date.now() + patience
   for (;;) {
@@ -53,7 +56,7 @@ export async function poll(look, what, patience = PATIENCE) {
 export const expression = (script, parameters) =>
   `(${script})(${parameters.map((parameter) => JSON.stringify(parameter) ?? 'undefined').join(', ')})`
 
-/** Waits until `script` returns a truthy value in the page. The page may navigate during the wait. */
+/** Waits until `script` returns a truthy value in the page, and resolves with it. The page may navigate meanwhile. */
 export function waitFor(tab, script, ...parameters) {
   const look = () => tab.evaluate(script, ...parameters).catch(ignoreNavigation)
   return poll(look, String(script))

@@ -1,5 +1,5 @@
-//! An OpenID provider that rotates refresh tokens, and revokes the whole family when it receives a consumed refresh
-//! token again.
+//! An OpenID provider that rotates refresh tokens. If it receives a consumed refresh token again after the leeway, it
+//! revokes the whole family.
 //!
 //! The signatures of its ID tokens are only hashes, which the simulated host verifies.
 
@@ -240,7 +240,7 @@ impl Provider {
         self.access_until(access_token).is_some_and(|end| end > now)
     }
 
-    /// Returns the time at which an access token expires.
+    /// Returns the time at which an access token expires, or `None` if the provider did not issue the token.
     pub fn access_until(&self, access_token: &str) -> Option<u64> {
         self.access.get(access_token).copied()
     }

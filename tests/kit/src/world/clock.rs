@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// Lets the device sleep and wake up. Only the wall clock advances.
+    /// Lets the device sleep and wake up. During sleep the wall clock advances, and the monotonic clock stands still.
     pub fn sleep(&mut self, duration: Duration) {
         self.sleep_unanswered(duration);
         self.answer_all();
@@ -115,7 +115,8 @@ impl World {
         self.watch.hinder();
     }
 
-    /// Tells all vaults that the device is online again, or that a page is visible again.
+    /// Tells all vaults that are not frozen that the device is online again, or that a page is visible again. Then
+    /// completes the vaults' operations.
     pub fn wake(&mut self) {
         self.wake_unanswered();
         self.answer_all();

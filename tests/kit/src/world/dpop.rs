@@ -55,7 +55,7 @@ impl Keys {
         self.0.clear();
     }
 
-    /// Signs the proof if this worker has the key.
+    /// Returns the signed proof, or `None` if this worker does not have the proof's key.
     pub fn sign(&self, proof: &UnsignedProof) -> Option<String> {
         let input = proof.signing_input.expose().as_bytes();
         let signature = self.0.get(&proof.key)?.sign(&SystemRandom::new(), input);
@@ -119,7 +119,7 @@ impl Checker {
         }
     }
 
-    /// Returns the `DPoP-Nonce` header of every response.
+    /// Returns the `DPoP-Nonce` header of every response, or `None` if responses have no such header.
     pub fn header(&self) -> Option<String> {
         self.header.clone().or_else(|| self.nonce.clone())
     }

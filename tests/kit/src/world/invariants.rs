@@ -304,7 +304,7 @@ impl Watch {
         }
     }
 
-    /// Returns the family of the session that pages know.
+    /// Returns the family of the session that pages know, if vaults do not persist sessions.
     pub fn family(&self) -> Option<usize> {
         self.session.map(|session| session.family)
     }

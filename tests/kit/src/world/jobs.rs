@@ -33,7 +33,7 @@ pub(super) struct Jobs {
     pub(super) landing_late: BTreeSet<JobId>,
     /// Refresh tokens that were sent to each endpoint.
     pub(super) sent: BTreeMap<Endpoint, Vec<String>>,
-    /// The kind and time of each request.
+    /// The kind and time of each operation that a vault asked for.
     pub(super) moments: Vec<(Kind, Duration)>,
 }
 
@@ -113,7 +113,7 @@ impl World {
         });
     }
 
-    /// Returns the vault of a job.
+    /// Returns the vault of a pending job.
     pub fn vault_of(&self, id: JobId) -> Option<usize> {
         Some(self.jobs.pending[self.place_of(id)?].vault)
     }
@@ -127,7 +127,7 @@ impl World {
         self.jobs.pending.iter().position(|job| job.id == id)
     }
 
-    /// Returns the number of pending requests of this kind.
+    /// Returns the number of pending operations of this kind.
     pub fn outstanding(&self, kind: Kind) -> usize {
         self.jobs
             .pending
@@ -136,13 +136,13 @@ impl World {
             .count()
     }
 
-    /// Returns the number of requests of this kind that the vault has made.
+    /// Returns the number of operations of this kind that all vaults have asked for so far.
     pub fn count(&self, kind: Kind) -> usize {
         let is_it = |event: &&Event| **event == Event::Asked(kind);
         self.events.iter().filter(is_it).count()
     }
 
-    /// Returns the times of the vault's requests of this kind, relative to the first.
+    /// Returns the times at which vaults asked for operations of this kind, relative to the first of these times.
     pub fn moments(&self, kind: Kind) -> Vec<Duration> {
         let moments = self.jobs.moments.iter().filter(|(k, _)| *k == kind);
         let moments: Vec<Duration> = moments.map(|(_, at)| *at).collect();

@@ -1,4 +1,4 @@
-//! Input for vaults, and the tasks that vaults give to their host.
+//! Gives vaults their input, and accepts the tasks that vaults give to their host.
 
 use super::invariants::Invariant;
 use super::jobs::{Job, Task};
@@ -12,7 +12,7 @@ use strongroom::codec::json::Value;
 use strongroom::vault::{ApiRequest, CallId, Input, Loaded, OpId, Output, PortId, Taken};
 
 impl World {
-    /// Gives this input to every vault.
+    /// Gives this input to every vault that is not frozen.
     pub(super) fn each(&mut self, input: impl Fn() -> Input<'static>) {
         for vault in 0..self.workers.vaults.len() {
             if self.workers.frozen.contains(&vault) {

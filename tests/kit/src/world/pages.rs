@@ -72,7 +72,7 @@ impl World {
         port
     }
 
-    /// Connects a page that sends no message.
+    /// Connects a page to the first vault. The page sends no message.
     pub fn connect(&mut self) -> PortId {
         let port = self.pages.last_port.next();
         self.pages.last_port = port;

@@ -1,5 +1,6 @@
 //! An OpenID provider that behaves like a real one: it signs ID tokens, checks PKCE, rotates refresh tokens, and
-//! revokes a family when it receives a consumed token again. Tests set the faults of later requests.
+//! revokes a family when it receives a consumed refresh token again after the leeway. Tests set the faults of later
+//! requests.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::OnceLock;
@@ -103,7 +104,7 @@ pub enum Flaw {
     Missing,
 }
 
-/// A user's session with this client: all tokens that descend from one code.
+/// A user's session with this client: all tokens that descend from one authorization code or device code.
 struct Family {
     subject: String,
     nonce: String,
@@ -268,7 +269,7 @@ impl Provider {
         self.outages.remove(&endpoint);
     }
 
-    /// Removes all faults.
+    /// Removes all faults and ends all outages.
     pub fn repair(&mut self) {
         self.outages.clear();
         self.faults.clear();
@@ -350,7 +351,7 @@ impl Provider {
         self.families.iter().all(|family| family.is_revoked)
     }
 
-    /// Returns true if tokens were issued to this user and all of them are invalid.
+    /// Returns true if this user has signed in, and all families of the user are revoked.
     pub fn has_revoked_all_of(&self, subject: &str) -> bool {
         let mut families = self.families.iter().filter(|f| f.subject == subject);
         families.clone().count() > 0 && families.all(|family| family.is_revoked)

@@ -30,7 +30,7 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Returns the server's choice of sub-protocol.
+    /// Returns the sub-protocol that the server chooses for a socket, or an empty string if the server chooses none.
     pub fn choose(&self, request: Request) -> String {
         let (_, handshake) = self.opened.iter().rfind(|(r, _)| *r == request).unwrap();
         let last = protocols(handshake).pop();

@@ -89,7 +89,7 @@ impl World {
         self.watch.forget_ends();
     }
 
-    /// Damages every record in the store.
+    /// Makes the stored session unreadable. The oracle then no longer relies on the tombstones of ended sessions.
     pub fn damage_store(&mut self) {
         self.store.is_damaged = true;
         self.watch.forget_ends();

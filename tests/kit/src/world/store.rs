@@ -73,7 +73,7 @@ impl Store {
         self.records.insert(key.to_owned(), Some(text.into()));
     }
 
-    /// Returns the keys and values that a script with read access finds.
+    /// Returns the keys and values of all records that were not taken, as a script of the origin could read them.
     pub fn copy(&self) -> Vec<(String, String)> {
         let text = |secret: &Secret| secret.expose().to_owned();
         let records = self.records.iter();

@@ -45,12 +45,12 @@ impl Witness {
         self.debugged.iter().map(String::as_str).collect()
     }
 
-    /// Returns the number of strings that were searched.
+    /// Returns the number of recorded texts: messages to pages, and strings that a debugger or a log would show.
     pub fn texts(&self) -> usize {
         self.told.len() + self.debugged.len()
     }
 
-    /// Returns descriptions of the secrets that were found.
+    /// Returns the recorded texts that contain a secret.
     pub fn leaks(&self) -> Vec<String> {
         let plain = spellings(&self.secrets);
         let all = Needles::new([plain.clone(), spellings(&self.in_requests)].concat());
