@@ -1,8 +1,8 @@
 //! The session of a signed-in user: its tokens and times, and the part of it that a page may see.
 //!
 //! A [`Session`] can only be made from an [`IdToken`], which is always validated. A session measures its own age by
-//! both clocks and reports when a limit is reached. A timer never ends a session: it only makes the session check its
-//! limits again.
+//! both clocks and reports when a limit is reached. A timer never ends a session: it only makes the vault check the
+//! session's limits again.
 
 // `end_reason` comes first because the next module uses its macro.
 #[macro_use]
@@ -65,7 +65,8 @@ pub struct Session {
     /// The time of the request for the tokens. The tokens were issued later, so they count as older than they are.
     requested: Instant,
     generation: u64,
-    /// For the login and for each target, the access token that was replaced last. APIs may still accept these tokens.
+    /// For the login and for each target (see [`crate::oauth::resource_indicators::Target`]), the access token that was
+    /// replaced last. APIs may still accept these tokens.
     former: FormerTokens,
     /// The start of the session, and the user's activity.
     pub times: Times,
@@ -105,7 +106,8 @@ impl Session {
         }
     }
 
-    /// Removes and returns the provider's endpoints that were stored with the session. Calls must not reach them.
+    /// Removes and returns the provider's endpoints that were stored with the session. Calls must not reach these
+    /// endpoints.
     pub fn take_endpoints(&mut self) -> Vec<String> {
         core::mem::take(&mut self.endpoints)
     }
@@ -149,9 +151,9 @@ impl Session {
         }
     }
 
-    /// Returns the access tokens that a response is searched for: the token of the request and the token that it
-    /// replaced, then in the same way the tokens of the login and of other targets, the latest target first. All these
-    /// tokens may be valid. At most eight are returned.
+    /// Returns the access tokens to search a response for: at most eight tokens that have not expired. The token of the
+    /// request comes first, then the token that it replaced. The tokens of the login and of the other targets follow,
+    /// each with the token that it replaced. Of these targets, the one that was renewed last comes first.
     #[must_use]
     pub fn tokens_to_search(&self, selector: TokenSelector, now: &Instant) -> Vec<Secret> {
         let mut tokens = Vec::new();
@@ -258,7 +260,8 @@ impl Session {
         }
     }
 
-    /// Returns the limit that the session has reached, if any.
+    /// Returns the reason to end the session, if it has reached a limit, or if its access token has expired and there
+    /// is no refresh token.
     #[must_use]
     pub fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         if let Some(reason) = self.times.limit_reached(limits, now) {
@@ -270,7 +273,7 @@ impl Session {
         }
     }
 
-    /// Returns the time until a limit is reached without further activity.
+    /// Returns the time until [`Self::limit_reached`] returns a reason, if the user is not active until then.
     #[must_use]
     pub fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
         let expiry = match self.tokens.refresh_token {

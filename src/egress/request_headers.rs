@@ -38,7 +38,7 @@ const TRUSTED: &str = "\
 pub(crate) const RANGES: &str = "range if-range request-range x-ms-range";
 
 impl Exceptions {
-    /// Returns true if a page may not set this header. [`Self::refuse_range`] decides about the headers in [`RANGES`].
+    /// Returns true if a page may not set this header. [`Self::refuse_range`] decides about the headers in `RANGES`.
     #[must_use]
     pub fn refuse(&self, name: &str) -> bool {
         let name = as_read(name);

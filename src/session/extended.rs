@@ -1,5 +1,5 @@
-//! The parts of a session that need the Cargo feature `extended`: key-bound tokens, and access tokens of several
-//! targets.
+//! The parts of a session that need the Cargo feature `extended`: key-bound tokens, access tokens of several targets,
+//! additional reasons for the end of the session, and the error code with which the provider required interaction.
 
 use super::kept::{number, write};
 use super::{Former, Session, after};
@@ -75,7 +75,7 @@ impl Extension {
         self.needs = None;
     }
 
-    /// Copies the state that is not stored from `ours`, the session in this vault.
+    /// Takes over the state of `ours`, the session in this vault, that the store does not have.
     pub(super) fn succeed(&mut self, ours: &Self) {
         self.others.clone_from(&ours.others);
     }
@@ -185,7 +185,7 @@ impl Session {
         self.extension.others.push((target, other));
     }
 
-    /// Returns the access token of this target, unless it has expired or was never issued.
+    /// Returns the access token that `selector` selects, unless the token has expired or was never issued.
     #[must_use]
     pub fn access_token_of(&self, selector: TokenSelector, now: &Instant) -> Option<&Secret> {
         let Some(target) = selector else {
@@ -195,7 +195,8 @@ impl Session {
         (other.requested.elapsed(now) < other.expires_in).then_some(&other.access_token)
     }
 
-    /// Returns the access token of this target, even if expired, if one was ever issued.
+    /// Returns the access token that `selector` selects, even if the token has expired. Returns `None` if no such token
+    /// was issued.
     #[must_use]
     pub fn latest_access_token_of(&self, selector: TokenSelector) -> Option<&Secret> {
         match selector {
@@ -204,7 +205,7 @@ impl Session {
         }
     }
 
-    /// Returns true if the access token of this target should be renewed.
+    /// Returns true if the access token that `selector` selects should be renewed, or was never issued.
     #[must_use]
     pub fn is_stale_of(&self, selector: TokenSelector, now: &Instant) -> bool {
         let Some(target) = selector else {
@@ -216,7 +217,8 @@ impl Session {
         })
     }
 
-    /// Returns the generation in which the access token of this target was issued, or 0 if no token was issued.
+    /// Returns the generation in which the access token that `selector` selects was issued, or 0 if no such token was
+    /// issued.
     #[must_use]
     pub fn issued(&self, selector: TokenSelector) -> u64 {
         match selector {
@@ -236,7 +238,7 @@ impl Session {
     }
 }
 
-/// Returns the session's tokens after a refresh for another target, which leaves the login's access token in place.
+/// Returns the session's tokens after a refresh for a target. Such a refresh does not replace the login's access token.
 fn beside(session: &Session, tokens: &TokenSet) -> TokenSet {
     TokenSet {
         refresh_token: tokens.refresh_token.clone(),

@@ -80,7 +80,7 @@ impl Times {
         }
     }
 
-    /// Returns the limit that the session has reached, if any.
+    /// Returns the reason to end the session, if it has reached a limit.
     pub(super) fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         // control: absolute_limit_counts_sleep
         if self.started.elapsed(now) >= limits.absolute {
@@ -93,7 +93,7 @@ impl Times {
         }
     }
 
-    /// Returns the time until a limit is reached without further activity.
+    /// Returns the time until the session reaches a limit, if the user is not active until then.
     pub(super) fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
         let absolute = limits.absolute.saturating_sub(self.started.elapsed(now));
         let idle = limits.idle.saturating_sub(self.last_activity.elapsed(now));

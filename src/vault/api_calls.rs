@@ -41,7 +41,7 @@ pub(super) enum Waiters {
 
 /// The next step for a call after the head of its response has arrived.
 enum CallOutcome {
-    /// The response was delivered or rejected.
+    /// The response was delivered, rejected or ignored.
     Done,
     /// The call must be sent again with another nonce in its DPoP proof.
     Repeat,
@@ -443,8 +443,8 @@ impl Calls {
         true
     }
 
-    /// Rejects a call that could not be sent because the key for its proof is gone. Returns true if the call belongs to
-    /// the current session.
+    /// Rejects a call that could not be sent because the key for its proof is gone. Returns false if the call belongs
+    /// to a session that is over.
     #[cfg(feature = "extended")]
     pub(super) fn unsigned(&mut self, ctx: &mut Context, call: CallId) -> bool {
         let is_detached = self

@@ -38,8 +38,8 @@ const MAX_SOCKETS: usize = 128;
 /// registry of WebSocket close codes.
 const UNAUTHORIZED: u16 = 3000;
 
-/// The URLs to which the worker's Content-Security-Policy allows sockets, without their queries. The oldest comes
-/// first.
+/// The URLs, without their queries, to which the worker's Content-Security-Policy allows sockets. The URL that was
+/// added first comes first.
 #[derive(Default)]
 pub(super) struct Sockets {
     probed: Vec<String>,
@@ -189,7 +189,7 @@ impl Sockets {
         list.deliver(ctx, call, text);
     }
 
-    /// Closes the open sockets when their session is over. `reason` is `None` if another session replaces it.
+    /// Closes the open sockets when their session is over. `reason` is `None` if another session replaces that session.
     pub(super) fn close(ctx: &mut Context, list: &mut CallList, reason: Option<EndReason>) {
         let reason = reason.map_or("replaced", EndReason::as_str);
         let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, CallStage::Waiting);

@@ -36,10 +36,10 @@ pub(super) struct Context {
     pub(super) is_store_failing: bool,
     /// True if the store has been read once. Before that, no page gets the message `ready`.
     pub(super) has_read_store: bool,
-    /// Is `Some` while the vault does not know if the session is still alive: the idle limit has passed since the last
-    /// activity that this vault knows of, but the user may have been active in another vault. The value is true if the
-    /// user has become active here since the doubt began. That activity counts only if a read of the store shows that
-    /// the session is alive.
+    /// This member is `Some` while the vault does not know if the session is still alive: the idle limit has passed
+    /// since the last activity that this vault knows of, but the user may have been active in another vault. The value
+    /// is true if the user has become active here since the doubt began. That activity counts only if a read of the
+    /// store shows that the session is alive.
     pub(super) doubt: Option<bool>,
     /// True if a user signed in in another vault and not in this one. `None` before the first hint of a sign-in or
     /// sign-out.
@@ -336,7 +336,7 @@ impl Context {
         self.now.wall.saturating_add(self.config.limits.absolute.0)
     }
 
-    /// Returns an identifier for a new session, which is empty if sessions are not persisted.
+    /// Returns a random identifier for a new session, or an empty string if sessions are not persisted.
     pub(super) fn new_sid(&mut self) -> String {
         if !self.keeps() {
             return String::new();

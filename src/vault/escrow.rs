@@ -2,9 +2,9 @@
 //! service worker and of the vaults.
 //!
 //! Browsers stop a service worker after half a minute without a request, and its memory is lost. The vault therefore
-//! sends the key to the service worker repeatedly: when a page connects, becomes hidden or visible, or leaves, and
-//! every twenty seconds until five minutes after the last sign that the user is present (see
-//! [`Escrow::record_presence`]). A vault that starts later gets the key from the service worker.
+//! sends the key to the service worker repeatedly: at each sign that the user is present (see
+//! [`Escrow::record_presence`]), every twenty seconds until five minutes after the last such sign, and when a page
+//! leaves. A vault that starts later gets the key from the service worker.
 
 use crate::base::clock::Millis;
 use crate::vault::context::Context;

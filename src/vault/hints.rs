@@ -7,11 +7,13 @@
 //!
 //! | hint | what a vault does |
 //! |---|---|
-//! | sign-out, written to the store | reads the store, if the vault's own session is in the store and the store works. Otherwise ends its session, if the session began before the sign-out |
+//! | sign-out, written to the store | reads the store, if the vault's own session is in the store and the store works.
+//! Otherwise ends its session, if the session began before the sign-out |
 //! | sign-out, not written to a store | ends its own and the stored session, if they began before the sign-out |
 //! | sign-out that could not be written | with a store: the same as for a sign-out that was not written |
 //! | sign-in | without a store: tells its pages that a user is signed in in another vault |
-//! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
+//! | sign-in in a newer build | asks its pages to reconnect, and stops when they have left or [`STOP_AFTER`] has
+//! passed. A dedicated worker whose session is not stored continues |
 //!
 //! A vault greets its pages with the message `ready`. If another vault announces a sign-out before that, and will write
 //! the sign-out to the store, the vault waits until the store has the end of the session, and then greets its pages.
@@ -30,7 +32,7 @@ use crate::vault::message::message;
 /// Shortest time between two sign-ins that are handled, and between two reads of the store after sign-outs.
 const PAUSE: Millis = Millis::from_secs(1);
 
-/// The time after which an outdated vault stops. Before that its pages can finish their work.
+/// The time after which an outdated vault stops. Until then, its pages can finish their work.
 const STOP_AFTER: Millis = Millis::from_secs(300);
 
 /// Returns the name of the channel for hints. If the format of hints changes, the name must change too.
@@ -48,8 +50,8 @@ pub fn channel(config: &Config) -> String {
 /// The state for hints that this vault posts, and for hints from other vaults.
 #[derive(Default)]
 pub(super) struct Hints {
-    /// The time at which the newest page of this vault was loaded. If two vaults are of different builds, the vault
-    /// with the newer page has the newer build.
+    /// The time at which the newest page of this vault was loaded. If two vaults are of different builds, the build of
+    /// the vault with the newer page counts as newer.
     loaded: UnixMillis,
     next_sign_in: Millis,
     next_read: Millis,

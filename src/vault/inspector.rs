@@ -1,4 +1,5 @@
-//! Data for the session inspector: events, and the kind, age and fingerprint of each token, but never its value.
+//! Data for the session inspector: the kind, age and fingerprint of each token, but never its value, and the age of
+//! each pending login. [`Context::trace`] and similar functions report events to the inspector.
 //!
 //! The inspector is off unless the configuration has `inspect: true`. A fingerprint is the start of a salted hash of a
 //! token. The salt never leaves the vault, so two fingerprints reveal nothing except that their tokens differ or are

@@ -83,14 +83,14 @@ pub struct ResponseHead {
     pub dpop_nonce: Option<String>,
 }
 
-/// The result of [`Output::Take`], which takes a stored login out of the store.
+/// The result of [`Output::Take`], which takes a pending login, or the mark that a session has ended, out of the store.
 #[derive(Clone, Debug)]
 pub enum Taken {
-    /// The content of the login. The store no longer has it.
+    /// The content of the login or mark. The store no longer has it.
     Found(Secret),
-    /// The login was already taken out of the store.
+    /// The login or mark was already taken out of the store.
     Used,
-    /// The store has no usable login of this name.
+    /// The store has no usable login or mark of this name.
     Absent,
     /// The store does not work.
     Unavailable,
@@ -350,11 +350,12 @@ pub enum Output {
         #[cfg(feature = "extended")]
         key_pair: Option<String>,
     },
-    /// Take a pending login out of the store, so that no one can take it again, and report [`Input::Taken`].
+    /// Take a pending login, or the mark that a session has ended, out of the store, so that no one can take it again.
+    /// Report [`Input::Taken`].
     Take {
         /// The operation's number.
         op: OpId,
-        /// The name of the login.
+        /// The name of the login or mark.
         key: String,
     },
     /// Verify a signature, and report [`Input::Verified`].

@@ -414,8 +414,7 @@ pub(super) fn error(id: RequestId, error: &Error) -> String {
     with_fault(message("error").number("id", id.0), error)
 }
 
-/// Returns the `error` message for the page's callback `id`. `return_to` is the address that the user came from, if it
-/// is known.
+/// Returns the `error` message for the page's callback `id`. `return_to` is the address to return to, if it is known.
 pub(super) fn callback_error(id: RequestId, error: &Error, return_to: Option<&str>) -> String {
     let mut message = message("error");
     message.number("id", id.0);

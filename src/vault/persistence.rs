@@ -12,7 +12,8 @@
 //! - `tombstone`: the stored end of a session, which ends the session in all vaults.
 //! - `activity`: activity of the user, which keeps the session alive in all vaults.
 //!
-//! Only configurations with `session.persist` use this module. It is part of the Cargo feature `extended`.
+//! Only configurations with `persist: 'sealed'` or `persist: 'escrow'` use this module. Builds without the Cargo
+//! feature `extended` do not support these values, and the compiler drops the code of this module.
 
 pub(super) mod activity;
 pub(super) mod lock;
@@ -128,7 +129,8 @@ impl Persistence {
 
     // Activity.
 
-    /// Returns true if the end of the session must wait for a read of the store.
+    /// Returns true if the session must not end for `reason` before the store is read. In that case, begins to read the
+    /// store, unless a read is in flight.
     pub(super) fn doubts(&mut self, ctx: &mut Context, reason: EndReason) -> bool {
         // control: activity_in_other_tabs_counts
         if !ctx.keeps() || reason != EndReason::Idle || !self.is_stored || self.lock.has_read() {
@@ -190,8 +192,8 @@ impl Persistence {
         self.reads.retry_at = Some(at);
     }
 
-    /// Handles the content of the store. If the content is a session, returns `None` and first looks for a mark that
-    /// the session has ended.
+    /// Handles the content of the store. If the content is a session, returns `None` and first looks for a mark (see
+    /// `tombstone`) that the session has ended.
     pub(super) fn loaded(
         &mut self,
         ctx: &mut Context,
@@ -209,7 +211,8 @@ impl Persistence {
         None
     }
 
-    /// Handles the result of the search for the mark that a session has ended.
+    /// Handles the result of the search for the mark that a session has ended. Returns the result of the whole read, or
+    /// `None` if this vault no longer waits for it.
     pub(super) fn mark_taken(&mut self, purpose: Purpose, taken: &Taken) -> Option<Stored> {
         self.reading(purpose)?.end_taken(taken)
     }
@@ -348,7 +351,8 @@ impl Persistence {
         self.is_behind |= self.is_stored || self.may_be_stored;
     }
 
-    /// Returns true if the last write succeeded.
+    /// Returns true if no write, no read under the lock and no request for the lock has failed since the last
+    /// successful write.
     pub(super) const fn is_writable(&self) -> bool {
         self.failures == 0
     }
@@ -415,7 +419,8 @@ impl Persistence {
         }
     }
 
-    /// Plans another attempt after the lock was not granted, or a read or write failed.
+    /// Handles the case that the lock was not granted, or that a read or write failed. Plans another attempt if a
+    /// change must be written to the store.
     pub(super) fn plan_retry(&mut self, ctx: &Context) {
         let wait = back_off(self.failures);
         self.failures += 1;
@@ -425,7 +430,8 @@ impl Persistence {
 
     // Ends.
 
-    /// Records that a session ended in this vault, and must end in all vaults. `token` is the refresh token to revoke.
+    /// Records that a session ended in this vault, and must end in all vaults. `token` is the refresh token to revoke
+    /// once this vault has the lock, if any.
     pub(super) fn end(
         &mut self,
         ctx: &Context,
@@ -454,7 +460,8 @@ impl Persistence {
         true
     }
 
-    /// Writes the marks of the sessions that a logout ends, after the store was read.
+    /// Called after the store was read. Writes a mark for each session that a logout without the lock ends; a mark
+    /// records that its session has ended (see `tombstone`).
     pub(super) fn write_marks(&mut self, ctx: &mut Context) {
         let marks = self.ended.as_mut().and_then(|e| e.marks.as_mut());
         for sid in marks.map(core::mem::take).unwrap_or_default() {

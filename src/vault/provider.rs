@@ -1,8 +1,8 @@
 //! The provider's metadata and keys, which are fetched when they are first needed.
 //!
 //! If metadata or keys are missing, the part of the vault that needs them waits, and continues when they have arrived.
-//! If the fetch fails, all waiting parts get the error. The next part that needs the metadata or keys starts another
-//! fetch.
+//! If the fetch fails, the waiting parts fail, continue without the metadata or keys, or wait for the next fetch. The
+//! next part that needs the metadata or keys starts this fetch.
 
 use crate::base::error::Result;
 use crate::base::http::Outcome;

@@ -111,7 +111,7 @@ pub(super) enum RefreshStep {
     OtherUser(Box<TokenSet>),
     /// The session ended before it adopted these tokens.
     Unused(Box<TokenSet>),
-    /// The response belongs to a session that is over. Has the tokens to revoke, if there are any.
+    /// The response belongs to a session that is over. The value is the response's tokens, if they must be revoked.
     Detached(Option<Box<TokenSet>>),
 }
 
@@ -184,7 +184,7 @@ impl Refresh {
         Ok(())
     }
 
-    /// Returns an error if a call should not wait for the next refresh.
+    /// Returns an error if a call should not wait for the refresh in flight, or for the next one.
     pub(super) fn should_wait(&self, ctx: &Context) -> Result<(), Error> {
         if self.is_in_flight() || self.schedule.should_wait(&ctx.now) {
             Ok(())

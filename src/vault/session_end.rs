@@ -23,7 +23,8 @@ pub(super) struct Closed {
     successor: Option<Secret>,
 }
 
-/// Ends the session and revokes its refresh token. Returns the operation of the revocation, if one was sent.
+/// Ends the session. If `reason` calls for a revocation, revokes the session's refresh token. At a limit of a stored
+/// session, the revocation waits for the lock. Returns the operation of the revocation, if a request was sent.
 pub(super) fn end(
     ctx: &mut Context,
     tokens: &mut Tokens,

@@ -73,6 +73,10 @@ impl Verification {
     }
 
     /// Begins to check the signature if the key is known. Otherwise fetches the provider's keys.
+    ///
+    /// # Errors
+    /// [`Code::IdTokenInvalid`] if the key is unknown although the keys were fetched for this token, or if several keys
+    /// match.
     pub(super) fn advance(
         &mut self,
         ctx: &mut Context,

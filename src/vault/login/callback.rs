@@ -30,8 +30,8 @@ pub(in crate::vault) struct Callback {
     page: CallbackPage,
     key: String,
     stage: CallbackStage,
-    /// True if the user logged out after the response arrived. The login then fails, and tokens that the provider has
-    /// issued for it are revoked.
+    /// True if the user logged out after the response arrived, in this or another vault. The login then fails. If no
+    /// other session has begun, tokens that the provider has issued for this login are revoked.
     is_canceled: bool,
 }
 
@@ -126,7 +126,7 @@ impl Callbacks {
         error: &Error,
     ) {
         while let Some(callback) = self.take(CallbackStage::needs_metadata) {
-            // The login is still in the store, so the address that the user came from is not known yet.
+            // The login is still in the store, so the address to return to is not known yet.
             callback.page.fail(ctx, logins, &callback.key, None, error);
         }
     }
@@ -446,7 +446,7 @@ impl CallbackPage {
     }
 
     /// Tells the page that the login has failed. If the page is a popup, also tells the page that opened the popup. If
-    /// `pending` is given, the page also learns the address that the user came from.
+    /// `pending` is given, the page also learns the address to return to.
     fn fail(
         &self,
         ctx: &mut Context,
@@ -559,10 +559,10 @@ fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
 
 /// Compares the granted scopes with the scopes that the login requested. A script of the page can add scopes to a
 /// request that is not pushed. Additional scopes do not prove such a change, because many providers grant scopes that
-/// were not requested.
+/// were not requested. Warns the developer about additional scopes, and about a missing refresh token.
 ///
 /// # Errors
-/// [`Code::ScopeExceeded`] if the provider granted additional scopes and the configuration does not allow this.
+/// [`Code::ScopeExceeded`] if the provider granted additional scopes and the configuration refuses additional scopes.
 fn check_granted(
     ctx: &mut Context,
     tokens: &TokenSet,

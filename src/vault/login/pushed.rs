@@ -3,8 +3,8 @@
 //!
 //! With `par: 'auto'`, a provider that announces the endpoint may still not accept requests from this client: it may
 //! require client authentication, or its CORS headers may not allow this origin. In that case the vault stops pushing
-//! requests and warns once. After any other error the login fails. A fallback would help an attacker: a script of the
-//! page can change a request that is not pushed.
+//! requests and warns once, unless the provider's metadata requires pushed requests. After any other error the login
+//! fails. A fallback would help an attacker: a script of the page can change a request that is not pushed.
 
 use crate::base::error::{Code, Error};
 use crate::config::Pushing;

@@ -46,7 +46,7 @@ impl Reading {
         self.session = Some(session);
     }
 
-    /// Handles the end of the second step.
+    /// Handles the end of the second step. Returns the result of the read, or `None` if the second step has not begun.
     pub(super) fn end_taken(&mut self, taken: &Taken) -> Option<Stored> {
         let session = self.session.take()?;
         Some(match taken {

@@ -1,5 +1,5 @@
-//! Logouts that pages wait for. A logout is complete when the store has the end of the session, and the first attempt
-//! to revoke the refresh token has ended.
+//! Logouts that pages wait for. A logout is complete when the store has the end of the session or cannot be written,
+//! and the first attempt to revoke the refresh token has ended.
 
 use crate::prelude::*;
 
