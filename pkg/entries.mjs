@@ -17,7 +17,7 @@ export const LAZY = {
   // Error messages, which are loaded with the first error, and the search for the reason why a worker failed.
   'error-messages': 'page/error-messages',
   'worker-failure': 'page/worker-failure',
-  // Logins, and connecting to a new vault.
+  // Logins, resuming a session, the guard of `requireSession()`, and connecting to a new vault.
   login: 'page/login',
   resume: 'page/resume',
   guard: 'page/guard',

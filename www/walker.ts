@@ -1,7 +1,7 @@
 /**
- * Visits everything that script can reach: own and inherited properties, the entries of maps and sets, the source of
- * functions, and buffers. The search is breadth-first and begins at the given roots. Script cannot reach variables in
- * closures, and neither can this search. The project's tests search the whole heap with a debugger.
+ * Visits what script can reach: own and inherited properties, the entries of maps and sets, the source of functions,
+ * and buffers. The search is breadth-first and begins at the given roots. Script cannot reach variables in closures,
+ * and neither can this search. The project's tests search the whole heap with a debugger.
  */
 
 export interface Counts {

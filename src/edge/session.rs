@@ -1,7 +1,8 @@
 //! A session on the server: its tokens, its times and its generation.
 //!
-//! Every refresh creates a new generation. A session's cookie contains the generation that was current when the cookie
-//! was written, and the [`record`] contains the generation that is current now.
+//! Every refresh creates a new generation. The [`record`] contains the generation that is current now. If the session
+//! is sealed in its cookie, the cookie contains the generation that was current when the cookie was written. If the
+//! session is in the store, the cookie contains only the session's ID and start.
 
 pub(super) mod cache;
 pub(super) mod cookies;

@@ -56,7 +56,8 @@ export const handlerFactory =
       return new Host(config, env, isModule(given) ? given : await WebAssembly.compile(given))
     }
     /**
-     * Returns the error with which the start failed, which contains no secret. The next request tries to start again.
+     * Returns the error with which the start failed. This error contains no secret. The next request tries to start
+     * again.
      */
     const notStarted = (error: unknown): StrongroomError => {
       starting = undefined

@@ -257,7 +257,7 @@ export class Host {
     return step
   }
 
-  /** Returns the bytes of the last step. */
+  /** Returns a copy of the bytes that come with the core's last step. */
   #bytes(): Uint8Array<ArrayBuffer> {
     const start = this.#edge.bytes()
     return new Uint8Array(this.#instance.memory.buffer.slice(start, start + this.#edge.bytes_length()))

@@ -31,7 +31,7 @@ const track = (result: Result): Result => {
 
 /**
  * Finishes a login if `address` contains an authorization response. By default, `address` is the page's URL. Resolves
- * with `null` if there is no response, or if the response does not belong to a login of the vault.
+ * with `null` if there is no response, or if the response belongs to another library.
  */
 export const handleCallback = (connection: Connection, address: string | URL = location.href): Result => {
   // True if the app passed an object of options or an event instead of a URL.

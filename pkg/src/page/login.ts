@@ -133,8 +133,8 @@ export const login = (
     if (signal) stops.push(listen(signal, 'abort', () => giveUp(canceled())))
 
     if (popup) return
-    // Called when the user returns by the browser's back button. The user may go forward again, so the vault keeps the
-    // login.
+    // Ends the wait for the login when the user returns by the browser's back button. The user may go forward again, so
+    // the vault keeps the login.
     const back = (event: PageTransitionEvent) => {
       if (!event.persisted) return
       connection.drop(id)

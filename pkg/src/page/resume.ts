@@ -2,9 +2,9 @@
  * Resumes a session without interaction, by a login with `prompt=none` (OpenID Connect Core 3.1.2.1), if `connect()`
  * finds no session. A page loads this file if it uses the option `resume`.
  *
- * Redirect loops cannot occur: each attempt is recorded in this tab before it begins. No attempt is made if the attempt
- * cannot be recorded, if another attempt was made shortly before, or if the page's URL contains a response of the
- * provider.
+ * Redirect loops cannot occur: each attempt is recorded in this tab before it begins. In particular, no attempt is made
+ * if the attempt cannot be recorded, if another attempt was made shortly before, or if the page's URL contains a
+ * response of the provider.
  */
 import { POPUP_MARK } from '../../glue/constants.js'
 import { isResponse, ownPath, stateOf, webUrl } from './address.js'

@@ -1,7 +1,8 @@
 /**
- * The pages of a vault on its own origin. The origin is a subdomain that serves only two static pages, such as
- * vault.example.com for app.example.com. One page is a frame in the app's pages, and owns the worker, its storage, and
- * the provider's responses. The other page is the redirect URI. The app calls `connectFrame()`.
+ * The pages of a vault on its own origin. The origin is a subdomain, such as vault.example.com for app.example.com. It
+ * serves only two static pages with their scripts, and the vault's worker. One page is a frame in the app's pages. This
+ * page creates the worker, and passes the provider's responses to the worker. The other page is the redirect URI. The
+ * app calls `connectFrame()`.
  *
  * ```ts
  * // frame.ts, for https://vault.example.com/frame.html

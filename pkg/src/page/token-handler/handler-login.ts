@@ -80,7 +80,7 @@ const openLogin = (
     state.trace('login_started')
 
     if (!popup) {
-      // Called when the user has returned by the browser's back button.
+      // Cancels the login when the user has returned by the browser's back button.
       const onPageShow = ({ persisted }: PageTransitionEvent) => persisted && giveUp('login_canceled')
       stops.push(listen(window, 'pageshow', onPageShow))
       return location.assign(url)

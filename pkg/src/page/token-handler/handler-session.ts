@@ -1,7 +1,8 @@
 /**
  * The session as the page last read it from the token handler. The page reads the session again when another tab
  * announces a change, when the page is shown or focused, when the device comes online, when the user is active, when a
- * limit is near, and when a call finds that the access token of the last read has expired.
+ * limit is near, when the popup of a login looks closed, and when a call finds that the access token of the last read
+ * has expired.
  */
 import { BACKGROUND, USER } from '../../../glue/constants.js'
 import type { EndReason, Events, Session } from '../api.js'

@@ -45,6 +45,6 @@ export const relaySocket = (target: LazyTarget, socket: WebSocket): void => {
     send: (data: string | Blob | BufferSource) => socket.send(data as string),
     close: (code?: number, reason?: string) => socket.close(code, reason),
   })
-  // The app closed the target before the socket was created.
+  // If `readyState` is not 0, the app closed the target before the socket was created.
   if (readyState) socket.close()
 }
