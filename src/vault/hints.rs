@@ -7,13 +7,11 @@
 //!
 //! | hint | what a vault does |
 //! |---|---|
-//! | sign-out, written to the store | reads the store, if the vault's own session is in the store and the store works.
-//! Otherwise ends its session, if the session began before the sign-out |
+//! | sign-out, written to the store | reads the store, if the vault's own session is in the store and the store works. Otherwise ends its session, if the session began before the sign-out |
 //! | sign-out, not written to a store | ends its own and the stored session, if they began before the sign-out |
 //! | sign-out that could not be written | with a store: the same as for a sign-out that was not written |
 //! | sign-in | without a store: tells its pages that a user is signed in in another vault |
-//! | sign-in in a newer build | asks its pages to reconnect, and stops when they have left or [`STOP_AFTER`] has
-//! passed. A dedicated worker whose session is not stored continues |
+//! | sign-in in a newer build | asks its pages to reconnect, and stops when they have left or [`STOP_AFTER`] has passed. A dedicated worker whose session is not stored continues |
 //!
 //! A vault greets its pages with the message `ready`. If another vault announces a sign-out before that, and will write
 //! the sign-out to the store, the vault waits until the store has the end of the session, and then greets its pages.
