@@ -14,7 +14,7 @@ export const ENTRIES = {
 
 /** Files that the page imports only when it needs them. */
 export const LAZY = {
-  // Error messages, which are loaded with the first error, and the search for the reason why a worker failed.
+  // The texts of errors and warnings, and the search for the reason why a worker failed.
   'error-messages': 'page/error-messages',
   'worker-failure': 'page/worker-failure',
   // Logins, resuming a session, the guard of `requireSession()`, and connecting to a new vault.

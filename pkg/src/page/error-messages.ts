@@ -1,6 +1,6 @@
 /**
- * The error messages. A page loads this file when its first error occurs. Before its first error, the page needs only
- * codes and values.
+ * The texts of errors, of warnings and of the details of trace events. A page loads this file when it first needs one
+ * of these texts. Until then, the page has only codes and values.
  */
 import { advice, texts } from '../../glue/messages.js'
 
@@ -96,7 +96,10 @@ const suggestOption = (message: string): string =>
     return meant && meant !== name ? `${call}() has no option \`${name}\` (did you mean \`${meant}\`?)` : text
   })
 
-/** Returns true if two names differ only in spelling. Native builds use `is_close` in src/config.rs instead. */
+/**
+ * Returns true if one name may be a misspelling of the other name. Native builds use `is_close` in src/config.rs
+ * instead.
+ */
 const isClose = (one: string, other: string): boolean => {
   const [a, b] = [one, other].map((name) => [...name.toLowerCase().replaceAll('_', '')]) as [
     string[],

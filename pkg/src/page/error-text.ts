@@ -1,4 +1,4 @@
-/** Creates errors with their messages. A page loads the messages (error-messages.ts) when the first error occurs. */
+/** Creates errors with their messages. A page loads the messages (error-messages.ts) when it first needs one. */
 import { StrongroomError, withoutInterned } from './error.js'
 
 /** Seconds after which an error is thrown without its message. */

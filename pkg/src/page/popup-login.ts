@@ -27,7 +27,7 @@ interface AwaitedResponse {
 
 /**
  * Runs in the page that began the login, just before the popup or frame of the login is sent to the provider. Passes
- * the response to the vault, unless the popup's page does this itself. With `watched`, also cancels the login when the
+ * the response to the vault, unless the popup's page passes it itself. With `watched`, also cancels the login when the
  * popup looks closed. Returns a function that ends the wait for the response and the checks of the popup.
  *
  * @param watched The popup, if the login is to be canceled when the popup looks closed; otherwise a falsy value.
