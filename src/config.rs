@@ -94,7 +94,8 @@ pub struct Config {
     pub rules: EgressPolicy,
     /// The limits on the duration of a session.
     pub limits: Limits,
-    /// True if sessions are stored in encrypted form. Vaults of the same origin, issuer and client share their session.
+    /// True if sessions are stored in encrypted form. Vaults of the same origin, issuer and client share the stored
+    /// session.
     pub keeps: bool,
     /// True if a service worker holds the sealing key in escrow.
     pub is_escrowed: bool,

@@ -1,9 +1,10 @@
 //! An OAuth 2.0 and OpenID Connect client that keeps tokens out of the page.
 //!
-//! This crate is the core of [strongroom](https://www.npmjs.com/package/strongroom). Compiled to WebAssembly, it runs
-//! in a Web Worker. In the worker, the core signs the user in by the authorization code flow with PKCE, validates ID
-//! tokens, rotates refresh tokens, and adds the access token to requests for APIs. The page sends commands to the core
-//! and receives results, but never a token. On a server, a token handler ([`edge`]) follows the same rules for tokens.
+//! This crate is the core of [strongroom](https://www.npmjs.com/package/strongroom). In a browser, the core is compiled
+//! to WebAssembly and runs in a Web Worker. There it signs the user in by the authorization code flow with PKCE,
+//! validates ID tokens, rotates refresh tokens, and adds the access token to requests for APIs. The page sends commands
+//! to the core and receives results, but never a token. On a server, a token handler ([`edge`]) follows the same rules
+//! for tokens.
 //!
 //! # The core does no I/O
 //!

@@ -130,9 +130,9 @@ codes! {
     RedirectBlocked = "redirect_blocked", "Call the final URL.";
     /// The API's response contains an access token of the session.
     TokenReflected = "token_reflected", "Fix the API: it must not return the token of a request. If it has to, set reflection in its rule.";
-    /// The request needs a feature that this version or browser does not support.
+    /// The request needs something that this version, the platform, the provider or the configuration does not support.
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
-    /// The browser's storage refused to store required data.
+    /// The browser's storage refused to store required data, or has lost them.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
     // A module for browsers without the Cargo feature `extended` leaves out the codes from here on.
     /// The API requires another or a more recent authentication of the user (RFC 9470).

@@ -1,4 +1,4 @@
-//! The option `apis`: the rules for calls with the access token.
+//! The option `apis`: the rules for calls with an access token.
 
 use super::extended::{EXTENDED_RULE_OPTIONS, RuleExtension};
 use super::{NOT_HTTPS, Options, RULE_OPTIONS};

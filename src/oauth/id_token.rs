@@ -95,8 +95,8 @@ pub struct Unverified {
 }
 
 impl Unverified {
-    /// Parses `token` and checks its header. `allowed` is the configured signature algorithm. If none is configured,
-    /// `allowed` are the algorithms in the issuer's metadata. Keys and key URLs in the header (`jwk`, `jku`, `x5c`,
+    /// Parses `token` and checks its header. `allowed` contains only the configured signature algorithm, or, if none is
+    /// configured, the algorithms in the issuer's metadata. Keys and key URLs in the header (`jwk`, `jku`, `x5c`,
     /// `x5u`) are ignored.
     ///
     /// # Errors
@@ -224,7 +224,8 @@ impl IdToken {
         seconds(self.claims(), "auth_time")
     }
 
-    /// Returns the encoded token, to store the session, for fingerprints, and as `id_token_hint` in a server's logout.
+    /// Returns the encoded token. It is part of a stored session, an input for the inspector's fingerprints, and the
+    /// `id_token_hint` when a token handler sends the user to the provider's logout.
     #[must_use]
     pub fn token(&self) -> &Secret {
         self.0.token()

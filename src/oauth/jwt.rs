@@ -179,8 +179,8 @@ pub enum Status {
 /// Returns the validity of `token` at `now_seconds` since the Unix epoch, if clocks differ by at most
 /// `tolerance_seconds` (RFC 7519 sections 4.1.4 and 4.1.5).
 ///
-/// The signature is *not* checked. A token without a valid `exp` is malformed; it does not count as a token without
-/// expiry. Numbers with a sign or an exponent, or beyond [`MAX_SECONDS`], are not valid. Fractions are rounded against
+/// The signature is *not* checked. A token without a valid `exp` is malformed; it does not count as a token that never
+/// expires. Numbers with a sign or an exponent, or beyond [`MAX_SECONDS`], are not valid. Fractions are rounded against
 /// the token: `exp` down, and `nbf` up. A token that is both expired and not yet valid is reported as expired.
 #[must_use]
 pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {

@@ -1,4 +1,4 @@
-//! Replaced access tokens. Providers do not revoke them, so APIs accept them until they expire.
+//! Replaced access tokens. Most providers do not revoke these tokens, so APIs may accept them until they expire.
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};

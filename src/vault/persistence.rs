@@ -430,8 +430,8 @@ impl Persistence {
 
     // Ends.
 
-    /// Records that a session ended in this vault, and must end in all vaults. `token` is the refresh token to revoke
-    /// once this vault has the lock, if any.
+    /// Records that a session ended in this vault, and must end in all vaults. If `token` is given, it is a refresh
+    /// token to revoke once this vault has the lock.
     pub(super) fn end(
         &mut self,
         ctx: &Context,

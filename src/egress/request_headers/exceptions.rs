@@ -70,7 +70,7 @@ impl Exceptions {
     }
 }
 
-/// Returns true for headers that concern the token handler. Modules for browsers have no headers of this kind.
+/// Returns true for headers that concern the token handler. In modules for browsers, the result is always false.
 fn is_handlers_own(name: &str) -> bool {
     IS_TOKEN_HANDLER && is_among(HANDLERS_OWN, name)
 }

@@ -82,8 +82,8 @@ impl Revocations {
         }
     }
 
-    /// Handles the response to a revocation. Returns true if the refresh token is revoked, and false if not. Returns
-    /// `None` if the operation is not a revocation in flight.
+    /// Handles the response to a revocation. Returns true if the provider has confirmed the revocation, and false if
+    /// not. Returns `None` if the operation is not a revocation in flight.
     pub(in crate::vault) fn on_response(
         &mut self,
         ctx: &mut Context,

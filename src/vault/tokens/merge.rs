@@ -177,8 +177,8 @@ impl Tokens {
             marks.push(theirs.sid().to_owned());
         }
         // The stored refresh token differs from the one that was revoked at the end, so the stored token must be
-        // revoked too. Either another vault refreshed the session before it knew of the end, or this is another
-        // session.
+        // revoked too. Either another vault refreshed the session before it knew of the end, or the stored session is
+        // not the session that ended here.
         let is_newer = if is_same {
             theirs.generation() > ended.generation
         } else {
