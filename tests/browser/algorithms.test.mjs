@@ -1,5 +1,5 @@
-// Tests each signature algorithm that WebCrypto can verify. A real provider signs the ID tokens, and the vault verifies
-// them.
+// Tests each signature algorithm that the vault supports for ID tokens. A real provider signs the ID tokens, and the
+// vault verifies them. Two tests cover an algorithm that the configuration does not name.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { booted, signIn, startApp } from '../support/app.mjs'

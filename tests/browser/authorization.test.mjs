@@ -1,5 +1,5 @@
-// Authorization requests and responses beyond the default code flow: pushed requests, responses in the fragment, and
-// the parameters that a page may and may not set.
+// Tests of authorization requests and responses beyond the default code flow: pushed requests, responses in the
+// fragment, the choice of an account, the parameters that a page may and may not set, and a wrong `iss`.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { ACCOUNTS } from '../support/accounts.mjs'

@@ -1,4 +1,5 @@
-// Mistakes in the worker file are reported to the page immediately, with a distinct code. Nothing hangs.
+// Mistakes in the worker file, and faults of its wasm module, reach the page with an error code. Nothing hangs. The
+// tests also cover which options load the module with the Cargo feature `extended`.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'

@@ -44,7 +44,8 @@ globalThis.boot = Promise.all([first.started, second.started]).then(([, last]) =
 `
 
 /**
- * Returns the same script as `strict`, but the first effect is cleaned up only after it has called `handleCallback()`.
+ * Returns a script like that of `strict`, in which the first connection is closed only after it has called
+ * `handleCallback()`.
  */
 const strictLate = (kind) => `
 const worker = create.${kind}()

@@ -1,5 +1,5 @@
 // A vault may end by a trap, by its own `close()`, or because the system kills it. In each case no call hangs, and the
-// next vault starts without a session.
+// next vault starts without a session, unless the session was stored.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp, waitUntil } from '../support/app.mjs'

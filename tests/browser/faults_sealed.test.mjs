@@ -1,5 +1,5 @@
-// Tests with bad networks and several tabs, whose vaults share one store. One vault refreshes, and the other vaults
-// take the new tokens from the store, whatever happens to the first vault.
+// Tests with bad networks and several tabs, whose vaults share one store. One vault at a time refreshes, and the other
+// vaults take the new tokens from the store. If the tab of the refreshing vault is closed, another vault refreshes.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

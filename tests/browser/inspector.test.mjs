@@ -1,5 +1,5 @@
-// The inspector needs the module with the Cargo feature `extended`. Apps that do not use the inspector never load this
-// module, and apps that use the inspector load no other module.
+// The inspector needs the module with the Cargo feature `extended`. An app that uses neither the inspector nor another
+// option of this module never loads it. An app that uses the inspector loads no other module.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

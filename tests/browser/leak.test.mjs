@@ -1,5 +1,6 @@
-// No token, authorization code or code verifier can be found in the page: not in its heap, and not in stored data,
-// messages or the document. The first tests show that the detector finds a canary in each place.
+// No token and no code verifier can be found in the page: not in its heap, and not in stored data, messages or the
+// document. An authorization code can be found only in the places that `CODE_MAY_BE_IN` lists. The first tests show
+// that the detector finds a canary in each place.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'

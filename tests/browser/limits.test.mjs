@@ -1,5 +1,6 @@
-// The limits of a persisted session. A reload, a new worker or a script of the page cannot move the limits, and at the
-// session's end the vault revokes the refresh token.
+// Tests of the limits of a persisted session. A reload with its new worker moves neither limit, and calls do not move
+// the absolute limit. At the absolute limit the vault revokes the refresh token. If no worker runs at that time, the
+// next worker revokes the token.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'

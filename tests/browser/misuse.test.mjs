@@ -1,4 +1,4 @@
-// Mistakes in the use of the package. Each mistake is reported immediately, and the message tells how to fix it.
+// Mistakes in the use of the package. Each mistake is reported by an error or a warning that tells how to fix it.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'

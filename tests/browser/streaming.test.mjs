@@ -1,5 +1,5 @@
-// Tests of bodies of any size. The server does not send data that the page does not read, and stops when the page
-// cancels. A request that is repeated after a 401 has the same body.
+// Tests of bodies of any size. The server sends only a bounded amount of data before the page reads it, and stops when
+// the page cancels. A request that is repeated after a 401 has the same body.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,5 +1,5 @@
-// Several tabs share one vault in a SharedWorker. An action in one tab reaches all tabs, and the end of one tab does
-// not affect the other tabs.
+// Several tabs share one vault in a SharedWorker. An action in one tab reaches all tabs. The end of one tab does not
+// affect the other tabs, unless the worker crashes with this tab.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'

@@ -1,5 +1,6 @@
-// A vault on its own origin can do everything that a vault on the app's origin can do. The page reaches it through a
-// frame. The servers send the headers of docs/vault-origin.md.
+// A vault on its own origin can do everything that a vault on the app's origin can do, except resume a session by a
+// hidden frame. The page reaches this vault through the vault's frame. The servers send the headers of
+// docs/vault-origin.md.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import {

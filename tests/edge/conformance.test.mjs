@@ -1,5 +1,5 @@
-// Tests of the conformance checks for coordinators. A correct coordinator passes all checks, and each check detects a
-// faulty coordinator.
+// Tests of the conformance checks for coordinators. A correct coordinator passes all checks. Each check, except the
+// check of a read without keys, detects a faulty coordinator.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { inIsolate } from '../../pkg/dist/edge.js'

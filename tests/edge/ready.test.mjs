@@ -1,4 +1,5 @@
-// With `ready()`, a server reads its configuration before it accepts requests.
+// With `ready()`, a server reads its configuration before it accepts requests. The tests also cover a core that fails
+// to start, or traps.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'

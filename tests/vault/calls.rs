@@ -1,5 +1,5 @@
-//! Requests of pages to APIs are allowed or rejected, and sent with the current token. Each request gets exactly one
-//! response, which belongs to this request.
+//! Requests of pages to APIs are rejected, or are allowed and sent with the current token. Each request gets exactly
+//! one response, which belongs to this request, unless the page aborts the request.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! DPoP (RFC 9449): every request that contains or asks for a token has a new proof, signed with the session's key. A
-//! nonce that a server requires is sent in the next request. Tokens that are not bound to the key are rejected. If the
-//! key is lost, the session ends.
+//! DPoP (RFC 9449): every token request, and every request with an access token, has a new proof that is signed with
+//! the session's key. A nonce that a server requires is in the next proof for this server. Tokens that are not bound to
+//! the key are rejected. If the key is lost, the session ends.
 
 use std::time::Duration;
 

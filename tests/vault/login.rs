@@ -1,5 +1,5 @@
-//! Tests of starting a login: the vault fetches metadata once, stores the pending login, and sends the page to the
-//! provider.
+//! Tests of starting a login: the vault fetches metadata once, stores the pending login unless it uses a popup, and
+//! sends the page or its popup to the provider.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Successful refreshes run one at a time. Each persists the new tokens, adopts them, releases the waiting calls and
-//! tells the pages, in this order. These tests also cover the claims that the new ID token may change.
+//! Successful refreshes run one at a time. The vault first tries to persist the new tokens. It then adopts them,
+//! releases the waiting calls and tells the pages, in this order. These tests also cover the claims that the new ID
+//! token may change.
 
 use strongroom::base::digest::sha256;
 use strongroom::codec::json::{Object, Value};

@@ -190,7 +190,7 @@ fn edge() -> Result<()> {
     Suite::of("tests/edge")?.run(AtOnce::Two, prepare)
 }
 
-/// Runs the tests of the default build in Chromium.
+/// Runs the tests in `tests/browser`, which use Chromium. With `all`, sets the variable [`ALL`] for them.
 fn in_chromium(all: bool) -> Result<()> {
     let prepare = |process: Process| {
         let process = if all { process.env(ALL, "1") } else { process };

@@ -1,4 +1,7 @@
-/** Checks that no token, code or verifier can be found in the page, and that the detector finds a planted secret. */
+/**
+ * Checks that no token and no code verifier can be found in the page, and a code only in the places of
+ * `CODE_MAY_BE_IN`. Also checks that the detector finds planted secrets.
+ */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { booted, call, signIn, signInByRedirect } from '../../support/engines/app.mjs'
