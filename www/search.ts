@@ -130,8 +130,9 @@ const PUBLIC_PARAMETERS: Record<string, string> = {
 }
 
 /**
- * Returns a description if the value is the key of a stored login. The vault stores each login's sealed data under the
- * SHA-256 hash of the login's `state`. Only these keys are recognized; the stored values are searched as all others.
+ * Returns a description if the value is the key of a stored login, and otherwise `null`. The vault stores each login's
+ * sealed data under the SHA-256 hash of the login's `state`. Only these keys are recognized; the stored values are
+ * searched as all others.
  */
 function nameOfLogin(value: string, where: string): string | null {
   const isName = value.length === 43 && where.startsWith('keys of strongroom/logins.')

@@ -278,7 +278,7 @@ impl Sockets {
         context.report(Input::CallClosed { call });
     }
 
-    /// Closes the probe and the socket of a call whose page is gone, or no longer needs the socket.
+    /// Closes the probe and the socket of a call: the page is gone, or no longer needs the socket.
     pub(super) fn drop_call(&mut self, call: CallId) {
         self.forget_probe(call);
         if let Some(known) = self.forget(call) {

@@ -85,8 +85,8 @@ pub(super) fn discard_expired(store: &IdbObjectStore, records: &Array) -> Result
     }
 }
 
-/// Returns the record that was read, if it is an object. A script of this origin may have stored `null`, and reading a
-/// member of `null` throws.
+/// Returns the record that was read, or `None` if it is not an object. A script of this origin may have stored `null`,
+/// and reading a member of `null` throws.
 pub(super) fn as_record(value: JsValue) -> Option<Record> {
     value.is_object().then(|| value.unchecked_into())
 }

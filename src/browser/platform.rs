@@ -234,7 +234,7 @@ impl Text {
     }
 }
 
-/// Copies `value` if it is a string.
+/// Copies `value` if it is a string. Returns `None` for any other value.
 pub(super) fn to_string(value: &JsValue) -> Option<String> {
     value.dyn_ref::<Text>().map(Text::copy)
 }

@@ -26,7 +26,8 @@ pub(super) struct KeyPair {
 }
 
 impl KeyPair {
-    /// Reads a private JWK. Keeps only the members that ES256 needs, and writes them on one line.
+    /// Reads a private JWK. Keeps only the members that ES256 needs, and writes them on one line. Returns `None` if the
+    /// JWK is not a private key for ES256.
     pub(super) fn from_jwk(jwk: &str) -> Option<Self> {
         let value = Value::parse(jwk).ok()?;
         let jwk = value.as_object()?;
@@ -56,7 +57,7 @@ pub(super) fn asks_for_nonce(head: &Head) -> bool {
     head.status == 401 && www_authenticate::has_error(challenge, "use_dpop_nonce")
 }
 
-/// Generates a key pair for a login, if tokens must be bound to a key.
+/// Generates a key pair for a login. Returns `None` if tokens are not bound to a key.
 pub(super) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
     if !task.config().flow.binds_tokens() {
         return Ok(None);

@@ -61,7 +61,7 @@ impl Isolate {
         self.events.borrow_mut().push(event);
     }
 
-    /// Removes and returns the oldest event.
+    /// Removes and returns the oldest event, or returns `None` if there is no event.
     pub(super) fn next_event(&self) -> Option<Event> {
         let mut events = self.events.borrow_mut();
         (!events.is_empty()).then(|| events.remove(0))

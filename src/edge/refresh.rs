@@ -294,8 +294,8 @@ fn failed(task: &Task, session: &Rc<Session>, why: &str) -> Refusal {
     Refusal::Later(error, until_attempt(task, session))
 }
 
-/// Takes the lease by writing the intent, or returns the successor if another isolate has refreshed already. An expired
-/// intent is ignored, because the isolate that wrote it may have died.
+/// Takes the lease by writing the intent, and returns `None`. If another isolate has refreshed already, returns the
+/// successor instead. An expired intent is ignored, because the isolate that wrote it may have died.
 async fn acquire_lease(
     task: &Task,
     session: &Rc<Session>,

@@ -139,7 +139,7 @@ impl Session {
         Secret::new(out)
     }
 
-    /// Reads the output of [`Session::reference`].
+    /// Reads the output of [`Session::reference`]: the session's ID and start. Returns `None` for any other input.
     #[must_use]
     pub fn reference_from_text(text: &str) -> Option<(&str, UnixMillis)> {
         let mut lines = strings::split(text, b'\n');

@@ -132,7 +132,7 @@ impl Task {
         self.0.now.get()
     }
 
-    /// Returns the lease that this request holds while it refreshes its session.
+    /// Returns the cell with the lease that this request holds while it refreshes its session.
     pub(super) fn lease(&self) -> &RefCell<Option<Lease>> {
         &self.0.lease
     }

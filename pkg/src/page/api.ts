@@ -64,8 +64,9 @@ export interface Strongroom {
   login(options?: LoginOptions): Promise<Session>
   /**
    * Finishes a login if the page's URL is the configured redirect URI and contains a response, and removes the response
-   * from the URL immediately. Otherwise does nothing. Call this method once when the app starts. If this method
-   * rejects, the client stays usable. The error has `returnTo` if the response belongs to a login that began here.
+   * from the URL immediately. Otherwise does nothing, and resolves with `null`. Call this method once when the app
+   * starts. If this method rejects, the client stays usable. The error has `returnTo` if the response belongs to a
+   * login that began here.
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
   /**

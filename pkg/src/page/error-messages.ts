@@ -80,7 +80,10 @@ const NESTED = ' session.idle session.absolute session.persist'
 
 const lastName = (option: string): string => option.slice(option.lastIndexOf('.') + 1)
 
-/** Returns the first known option, in a list separated by spaces, that `name` may misspell. */
+/**
+ * Returns the first option in `known`, a list separated by spaces, that `name` may misspell. Returns `undefined` if
+ * there is no such option.
+ */
 const closest = (known: string, name: string): string | undefined =>
   known.split(' ').find((one) => one && isClose(lastName(one), name))
 

@@ -93,7 +93,7 @@ const awaitResponse = (
 
 /**
  * Runs in the popup: finishes the login, and closes the popup. Calls `notOurs` if the response belongs to another
- * library.
+ * library. Resolves with `null` if the page stays open.
  */
 export const settle = async (
   connection: Connection,
@@ -134,8 +134,9 @@ const passResponse = (response: URL): Promise<boolean> =>
   })
 
 /**
- * Closes the popup. If script may not close the window, the promise resolves after a second, and the page continues. In
- * a frame the promise stays pending: the surrounding page uses the frame to resume its session, and removes the frame.
+ * Closes the popup. If script may not close the window, the promise resolves with `null` after a second, and the page
+ * continues. In a frame the promise stays pending: the surrounding page uses the frame to resume its session, and
+ * removes the frame.
  */
 const closePopup = (): Promise<null> => {
   window.close()

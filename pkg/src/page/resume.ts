@@ -52,8 +52,9 @@ const NAVIGATION_TIMEOUT = 30
 let inFlight: Promise<unknown> | undefined
 
 /**
- * Resolves with `how` if a session was resumed. Rejects only if `how` is not valid or cannot be used here. connect.ts
- * passes its own `handled` and `refuse`, so that the bundle of this file does not contain copies of them.
+ * Resolves with `how` if a session was resumed, and otherwise with `undefined`. Rejects only if `how` is not valid or
+ * cannot be used here. connect.ts passes its own `handled` and `refuse`, so that the bundle of this file does not
+ * contain copies of them.
  */
 export const resume = async (
   auth: Strongroom,

@@ -44,8 +44,8 @@ export const explain = async (event: Event | undefined, make: unknown): Promise<
 }
 
 /**
- * Returns the URL of the worker that `make` creates. Calls `make` while stubs, which create no worker, replace the
- * constructors of workers.
+ * Returns the URL of the worker that `make` creates, or `undefined` if `make` creates no worker synchronously. Calls
+ * `make` while stubs, which create no worker, replace the constructors of workers.
  */
 const urlMadeBy = (make: () => unknown): string | undefined => {
   let url: string | undefined
@@ -72,7 +72,10 @@ const urlMadeBy = (make: () => unknown): string | undefined => {
   return url
 }
 
-/** Finds out what is wrong with the script at `url`, or with a script that it imports. */
+/**
+ * Finds out what is wrong with the script at `url`, or with a script that it imports. Resolves with `undefined` if
+ * nothing is found.
+ */
 const findFault = async (
   url: string,
   seen: Set<string>,

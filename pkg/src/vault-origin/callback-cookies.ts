@@ -90,7 +90,10 @@ export const storeResponse = (state: string, path: string): boolean => {
   return false
 }
 
-/** Called in the frame: returns the URL of the response to the login with this `state`, and deletes the cookie. */
+/**
+ * Called in the frame: returns the URL of the response to the login with this `state`, and deletes the cookie. Returns
+ * `undefined` if there is no such response.
+ */
 export const takeResponse = (state: string): string | undefined => {
   for (const prefix of prefixes()) {
     const value = read(prefix + state)

@@ -249,7 +249,9 @@ const isValidRequest = (data: unknown): data is Record<string, unknown> & { t: s
   return isKnown && hasId && typeof name === 'string' && (!needsState || isState(state))
 }
 
-/** Creates the worker. `make` may throw if the page's policy forbids the worker. */
+/**
+ * Creates the worker. Returns `undefined` if `make` throws, which it may do if the page's policy forbids the worker.
+ */
 const start = (make: () => AnyWorker, failed: (event: Event) => void): AnyWorker | undefined => {
   try {
     const worker = make()

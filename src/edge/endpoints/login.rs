@@ -206,7 +206,7 @@ fn to_text(pending: &Pending, pair: Option<&KeyPair>) -> Secret {
     }
 }
 
-/// Reads the string that `to_text` wrote.
+/// Reads the output of `to_text`: the login, and the private key if there is one. Returns `None` for any other input.
 pub(in crate::edge) fn from_text(text: &str) -> Option<(Box<Pending>, Option<Secret>)> {
     let (json, key) = strings::split_once(text, b'\n');
     let key = match key {

@@ -92,7 +92,8 @@ pub(in crate::edge) async fn send_as_client(
 }
 
 /// Creates the assertion for `private_key_jwt` (RFC 7523 3). The issuer is the assertion's only audience, and `typ`
-/// states the assertion's purpose (RFC 10070), so no other server accepts the assertion.
+/// states the assertion's purpose (RFC 10070), so no other server accepts the assertion. Returns `None` if the host
+/// could not sign.
 async fn assertion(
     task: &Task,
     jwk: &Secret,

@@ -44,7 +44,7 @@ pub(in crate::edge) fn hold(
     *task.lease().borrow_mut() = Some(lease);
 }
 
-/// Gives up the lease without a write, and returns it.
+/// Gives up the lease without a write. Returns the lease, or `None` if the task holds no lease.
 pub(in crate::edge) fn give_up(task: &Task) -> Option<Lease> {
     task.lease().borrow_mut().take()
 }

@@ -15,7 +15,7 @@ use crate::oauth::refresh_policy::Schedule;
 /// Largest number of cached sessions.
 const MOST: usize = 4096;
 
-/// Longest time between two steps of a refresh. A host replies to each effect sooner than this.
+/// Longest time between two steps of a refresh. A host replies to each effect of a refresh sooner than this.
 const SILENCE: Millis = Millis::from_secs(9);
 
 /// For this time after the coordinator failed, [`SessionCache::is_due`] returns false and no refresh begins.

@@ -13,7 +13,10 @@ export interface AdapterOptions {
 export const envOf = (options: AdapterOptions, platform?: unknown): unknown =>
   'env' in options ? options.env : (platform ?? (globalThis as any).process?.env)
 
-/** Returns the session of a request. The session is read once, when the promise is first awaited. */
+/**
+ * Returns a promise of a request's session, or of `null` without a session. The session is read once, when the promise
+ * is first awaited.
+ */
 export const sessionOf = (
   handler: TokenHandler,
   ...[request, env, context]: Parameters<TokenHandler['session']>
