@@ -99,7 +99,8 @@ codes! {
     /// More than ten minutes passed between `login()` and its callback, the login seems to begin in the future, or the
     /// code for a login on another device expired.
     LoginExpired = "login_expired", "Call login() again.";
-    /// The page gave up the login, another login replaced it, or the user logged out while the login was in flight.
+    /// The page canceled the login, or another login replaced it. Or the user closed the popup, returned from the
+    /// provider by the browser's back button, or logged out while the login was in flight.
     LoginCanceled = "login_canceled", "Offer to sign in again.";
     /// The callback's parameters are missing or malformed, or they contradict each other.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, check the provider's response.";
@@ -132,7 +133,7 @@ codes! {
     TokenReflected = "token_reflected", "Fix the API: it must not return the token of a request. If it has to, set reflection in its rule.";
     /// The request needs something that this version, the platform, the provider or the configuration does not support.
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
-    /// The browser's storage refused to store required data, or has lost them.
+    /// The browser's storage refused to store a login, or no longer has the DPoP key of a login.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
     // A module for browsers without the Cargo feature `extended` leaves out the codes from here on.
     /// The API requires another or a more recent authentication of the user (RFC 9470).

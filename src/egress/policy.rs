@@ -43,7 +43,7 @@ pub struct Rule {
 /// An error in a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleFault {
-    /// The URL is not an absolute https URL (or http on loopback).
+    /// The URL is neither an `https` URL nor an `http` URL on loopback.
     NotHttps,
     /// The URL has a user name, query or fragment.
     NotPlain,

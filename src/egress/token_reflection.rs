@@ -53,7 +53,8 @@ pub enum Scope {
     Nothing,
 }
 
-/// Searches one response for tokens. In this module, a *form* is a token itself or one of its encodings.
+/// Searches one response for tokens. In this module, a *form* is a string to search for: a token or one of its
+/// encodings, or the longest part of it without characters that can be written in several ways.
 pub struct Guard {
     /// The length of the shortest form.
     window: usize,

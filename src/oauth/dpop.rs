@@ -2,9 +2,9 @@
 //! the host.
 //!
 //! The host creates an ES256 key pair, whose private key cannot be extracted, and passes the [`PublicKey`] to the core.
-//! A request with a token carries a proof: a JWT with the method, URL, time and a hash of the token, signed by the
-//! private key. The core writes the proof without its signature ([`UnsignedProof`]). The host signs the proof when it
-//! sends the request.
+//! A token request, or a request with an access token, carries a proof: a JWT with the method, the URL, the time and,
+//! if there is an access token, its hash. The core writes the proof without its signature ([`UnsignedProof`]). The host
+//! signs the proof with the private key when it sends the request.
 
 use crate::prelude::*;
 use alloc::rc::Rc;

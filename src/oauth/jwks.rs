@@ -1,8 +1,8 @@
 //! Selection of one key for one algorithm from the issuer's key set (RFC 7517, RFC 8725 section 3.1).
 //!
-//! Parsing leaves out unusable keys: symmetric and private keys, encryption keys, short RSA keys and unknown curves.
-//! The provider may publish such keys next to usable ones. A token's `kid` selects among the remaining keys. The `kid`
-//! is compared with the IDs of the keys, and used for nothing else.
+//! Parsing leaves out unusable keys: symmetric and private keys, encryption keys, malformed keys, short RSA keys, and
+//! keys on unknown curves. The provider may publish such keys next to usable ones. A token's `kid` selects among the
+//! remaining keys. The `kid` is compared with the IDs of the keys, and used for nothing else.
 
 #[cfg_attr(not(feature = "extended"), path = "jwks/common_algorithms.rs")]
 mod algorithms;

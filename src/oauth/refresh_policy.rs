@@ -113,7 +113,7 @@ const MIN_REFUSALS: u32 = 3;
 const MIN_HIDDEN: u32 = 5;
 const HIDDEN_SPAN: Millis = Millis::from_secs(120);
 
-/// The interval between attempts for a suspected session.
+/// The shortest interval between attempts for a suspected session.
 const SUSPECTED_DELAY: Millis = Millis::from_secs(300);
 /// When the device wakes up or comes online, a longer wait for a suspected session is shortened to this time.
 const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
@@ -153,7 +153,7 @@ impl Schedule {
         self.failed_at.elapsed(now) >= self.wait
     }
 
-    /// Returns the time until an attempt may start.
+    /// Returns the time until an attempt may start, or zero if it may start now.
     #[must_use]
     pub fn left(&self, now: &Instant) -> Millis {
         self.wait.saturating_sub(self.failed_at.elapsed(now))

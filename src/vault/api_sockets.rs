@@ -34,8 +34,8 @@ const MAX_PROBED: usize = 64;
 /// Largest number of sockets of all pages at the same time.
 const MAX_SOCKETS: usize = 128;
 
-/// The close code if the session has ended, or if the token expired before it was sent: "Unauthorized" in IANA's
-/// registry of WebSocket close codes.
+/// The close code if the session has ended or was replaced, or if the token expired before it was sent: "Unauthorized"
+/// in IANA's registry of WebSocket close codes.
 const UNAUTHORIZED: u16 = 3000;
 
 /// The URLs, without their queries, to which the worker's Content-Security-Policy allows sockets. The URL that was

@@ -41,8 +41,8 @@ pub(super) struct Context {
     /// is true if the user has become active here since the doubt began. That activity counts only if a read of the
     /// store shows that the session is alive.
     pub(super) doubt: Option<bool>,
-    /// True if a user signed in in another vault and not in this one. `None` before the first hint of a sign-in or
-    /// sign-out.
+    /// True if a user signed in in another vault and not in this one. The value is `None` before the first hint of a
+    /// sign-in or sign-out.
     pub(super) elsewhere: Option<bool>,
     /// The salt for the fingerprints of tokens in the inspector.
     pub(super) fingerprint_salt: [u8; 16],
@@ -171,7 +171,7 @@ impl Context {
         self.begin_operation(purpose, Some(deadline))
     }
 
-    /// Lists an operation that has ended as in flight again, with the same number and a new deadline.
+    /// Adds an operation that has ended to the operations in flight again, with the same number and a new deadline.
     pub(super) fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
         let deadline = Some(self.now.monotonic + self.config.request_timeout);
         self.operations.push(Operation {

@@ -32,7 +32,7 @@ pub(in crate::vault) enum Stored {
 /// A read of the store that is in flight.
 #[derive(Default)]
 pub(in crate::vault) struct Reading {
-    /// During the second step, this is the session that the first step has read. Otherwise `None`.
+    /// During the second step, this is the session that the first step has read. During the first step, it is `None`.
     session: Option<Box<Session>>,
 }
 
