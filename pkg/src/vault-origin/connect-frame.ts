@@ -175,7 +175,8 @@ class Frame extends EventTarget implements FrameTransport {
         this.dispatchEvent(new CustomEvent('error', { detail: data.message }))
       else if (data.t === 'warning') refuse(data.warning, data.message).catch(print)
     }
-    // If script removes the frame from the page, the vault's worker ends too, so all pending requests end here.
+    // If script removes the frame from the page, this page can no longer reach or watch the vault's worker, so all
+    // pending requests end here.
     const removed = new MutationObserver(() => {
       if (element.isConnected) return
       removed.disconnect()
@@ -195,7 +196,8 @@ class Frame extends EventTarget implements FrameTransport {
           this.#pending.delete(id)
           this.#post({ t: 'unlock', id })
         }
-        // Called when the frame has granted the lock. Also called when the frame is gone: the worker is then gone too.
+        // Called when the frame has granted the lock. Also called when the frame is gone: the page then treats the
+        // worker as gone, too.
         const settle = async () => {
           this.#pending.delete(id)
           await granted()

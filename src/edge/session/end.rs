@@ -1,4 +1,5 @@
-//! The end of a session: the session's record is marked as ended, and its refresh token is revoked.
+//! The end of a session: the session's record is marked as ended, and its refresh token is revoked if the reason calls
+//! for a revocation.
 
 use crate::prelude::*;
 use alloc::rc::Rc;

@@ -313,8 +313,8 @@ pub(in crate::edge) fn wait_for_change<'a>(
     task.perform(effect)
 }
 
-/// Returns the keys of the tombstones by which the provider ends sessions: the key for this session, and the key for
-/// all sessions of this user.
+/// Returns the keys of the tombstones by which the provider ends sessions: the key for all sessions of this user, and
+/// the key for this session if its ID token has a `sid`. Returns no keys if the ID token is unknown.
 pub(in crate::edge) fn tombstones(session: &Session) -> Vec<String> {
     let Some(id_token) = session.id_token() else {
         return Vec::new();
