@@ -77,7 +77,10 @@ const ROWS = [
 /** Returns the size to which a download's gate and aim apply. */
 export const counted = (download) => download[download.counts ?? 'brotli']
 
-/** For each other library, the exports that an app imports. They are bundled as pkg/build.mjs bundles strongroom. */
+/**
+ * For each other library, the exports that an app imports. The bench bundles these exports as pkg/build.mjs bundles
+ * strongroom.
+ */
 const PEERS = [
   { name: 'auth0-spa-js', code: `export { createAuth0Client } from '@auth0/auth0-spa-js'` },
   { name: '@axa-fr/oidc-client, page', code: `export { OidcClient } from '@axa-fr/oidc-client'` },

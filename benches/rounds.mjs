@@ -31,7 +31,7 @@ export async function measureInTurns(contenders) {
   return times
 }
 
-/** Warms `run` up. Returns a function that runs a batch and resolves with microseconds per run. */
+/** Warms `run` up. Resolves with a function that runs a batch, and itself resolves with microseconds per run. */
 async function prepare(run) {
   const loop = run() instanceof Promise ? awaited : plain
   const start = performance.now()

@@ -23,7 +23,7 @@ const lastChange = (page) => page.evaluate(() => changes.at(-1))
 /** Resolves when the page has been told that the session ended. */
 const ended = (page) => page.waitForFunction(() => auth.session === null)
 
-/** Sends this many calls at once and waits for all of them. */
+/** Sends this many calls at once. Resolves with the status of each response. */
 const calls = (page, count) =>
   page.evaluate(
     async ([url, number]) => {

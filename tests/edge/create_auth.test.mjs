@@ -1,4 +1,5 @@
-// createAuth('/auth') returns the same object as with a worker, but over a token handler.
+// `createAuth('/auth')` returns an object that uses a token handler. The object behaves like the object that
+// `createAuth()` returns for a worker.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { giveConsent } from '../support/app.mjs'

@@ -1,5 +1,5 @@
 //! A life is a short random run of one vault, or of several vaults that share one store. Users sign in, open and close
-//! tabs and call an API, while the network, the provider, the device's clocks and its storage fail. Then the faults
+//! tabs and call an API, while the network, the provider, and the device's clocks and storage fail. Then the faults
 //! stop, and every session that the provider still accepts must work again. A seed determines everything.
 //!
 //! The vault's operations complete at random times, so that they overlap in every way. Times in the agenda are times of

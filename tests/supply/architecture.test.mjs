@@ -37,8 +37,8 @@ const defines = (source, name) =>
   new RegExp(`(fn|struct|enum|class|const|async) ${name}\\b|^    ${name}: MUTATIONS`, 'm').test(source)
 
 /**
- * Returns the paths that a document mentions and that do not exist, and the names that a document mentions and no
- * source defines.
+ * Resolves with the paths in a document that do not exist, and with `file: name` for each name that the document
+ * connects with a file which does not define this name.
  */
 const missing = async (text) => {
   const found = []

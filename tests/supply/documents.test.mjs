@@ -12,7 +12,7 @@ const exists = (path) =>
     () => false,
   )
 
-/** Returns the paths of all documents. */
+/** Resolves with the paths of the Markdown files in the root, in `docs/` and in `docs/providers/`. */
 const documents = async () => {
   const markdown = async (folder) =>
     (await readdir(new URL(folder, root))).filter((name) => name.endsWith('.md')).map((name) => folder + name)
@@ -32,7 +32,7 @@ const anchors = (text) =>
       .replaceAll(' ', '-'),
   )
 
-/** Returns the links of a document that lead nowhere. */
+/** Resolves with the links of a document that lead to a missing file or heading. External links are not checked. */
 const dead = async (path, text) => {
   const found = []
   for (const [, link] of prose(text).matchAll(/\]\(([^)\s]+)\)/g)) {

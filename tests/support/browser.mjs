@@ -99,8 +99,8 @@ const IDLE = 200
 const shared = new Map()
 
 /**
- * Returns a Chromium. All callers in this process with equal options share it, and each caller uses its own browser
- * contexts.
+ * Resolves with a Chromium. All callers in this process with equal options share it, and each caller uses its own
+ * browser contexts.
  *
  * @param {import('playwright-core').LaunchOptions} [options]
  * @returns {Promise<{ browser: import('playwright-core').Browser, close(): Promise<void> }>} `close()` ends this use.

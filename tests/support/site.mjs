@@ -62,7 +62,8 @@ export function workerCsp(connectSrc) {
 
 /**
  * Starts a static server, by default at `http://localhost:PORT`. The provider and the API are at `127.0.0.1`.
- * `127.0.0.1` is another host than `localhost`, so their cookies are separate from the site's, as in production.
+ * `127.0.0.1` is another host than `localhost`, so these servers' cookies are separate from the site's, as in
+ * production.
  *
  * Everything in the returned object may be changed while the server runs.
  *

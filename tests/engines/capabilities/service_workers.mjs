@@ -1,7 +1,7 @@
 /**
- * Shows which requests of the vault a service worker of the app's origin sees, and what prevents it. If the vault is on
- * the app's origin, the site's 403 or the page's `worker-src` prevents the registration. If the vault has its own
- * origin, the service worker does not see the vault's requests.
+ * Shows which requests of the vault a service worker of the app's origin sees, and what prevents such a service worker.
+ * If the vault is on the app's origin, the site's 403 or the page's `worker-src` prevents the registration. If the
+ * vault has its own origin, the service worker does not see the vault's requests.
  */
 import assert from 'node:assert/strict'
 import { call, signIn } from '../../support/engines/app.mjs'

@@ -7,7 +7,7 @@ const CALLS = 10
 
 const orders = (app) => `${app.api.url}orders`
 
-/** Sends this many calls at once and waits for all of them. */
+/** Sends `CALLS` calls at once. Resolves with the status of each response. */
 const calls = (tab, url) =>
   tab.evaluate(
     (address, count) =>

@@ -75,7 +75,7 @@ pub struct Family {
 pub struct Provider {
     /// Lifetime of access tokens in milliseconds.
     pub lifetime: u64,
-    /// Milliseconds after its use during which a consumed refresh token is accepted again.
+    /// After the use of a refresh token, the number of milliseconds during which the provider accepts the token again.
     pub leeway: u64,
     /// The next refresh returns the ID token of another user.
     pub next_is_other_user: bool,

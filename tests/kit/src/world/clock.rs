@@ -107,7 +107,7 @@ impl World {
         self.wake_unanswered();
     }
 
-    /// Lets the device sleep, without telling the vault that it woke up.
+    /// Lets the device sleep and wake up. The vaults are not told that the device woke up.
     pub fn sleep_unnoticed(&mut self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap();
         self.now.wall += millis;

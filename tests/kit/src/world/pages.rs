@@ -203,7 +203,7 @@ impl World {
         self.ask(port, &members)
     }
 
-    /// Returns true if the vault did not reject a call before sending it.
+    /// Returns false if the vault rejected a call instead of sending the call to the API.
     pub(super) fn is_admitted(&self, call: Request) -> bool {
         let refusals = [
             "login_required",

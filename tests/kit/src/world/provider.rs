@@ -140,7 +140,7 @@ pub struct Provider {
     refused: BTreeSet<usize>,
     /// True if the metadata has the revocation endpoint.
     pub announces_revocation: bool,
-    /// Time after its use during which a consumed refresh token is accepted again.
+    /// After the use of a refresh token, the time during which the provider accepts the token again.
     pub leeway: Duration,
     /// The API's response to calls of `/demanding`: a status and `WWW-Authenticate`.
     pub api_demands: Option<(u16, &'static str)>,

@@ -66,7 +66,7 @@ impl World {
         self.jobs.landing_late.insert(id);
     }
 
-    /// Completes a write without telling its vault yet.
+    /// Lets a pending write reach the store. The vault is not told yet.
     pub fn write_lands(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id)
             && let Task::Persist(_, Some(state), key) = &self.jobs.pending[i].task
