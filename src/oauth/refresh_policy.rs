@@ -113,7 +113,8 @@ const MIN_REFUSALS: u32 = 3;
 const MIN_HIDDEN: u32 = 5;
 const HIDDEN_SPAN: Millis = Millis::from_secs(120);
 
-/// The shortest interval between attempts for a suspected session.
+/// The least wait after a failed attempt for a suspected session. Only a wake-up or the return of the network shortens
+/// this wait, to [`SUSPECTED_LEAST_WAIT`].
 const SUSPECTED_DELAY: Millis = Millis::from_secs(300);
 /// When the device wakes up or comes online, a longer wait for a suspected session is shortened to this time.
 const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);

@@ -371,8 +371,8 @@ pub enum Output {
         /// The signature.
         signature: Vec<u8>,
     },
-    /// Store the state of the session, and report [`Input::Stored`]. The core uses new tokens only after this report,
-    /// or after a time limit.
+    /// Store the state of the session, and report [`Input::Stored`]. After a refresh, the core uses the new tokens only
+    /// after this report, or after a time limit.
     Persist {
         /// The operation's number.
         op: OpId,
@@ -408,8 +408,8 @@ pub enum Output {
     /// output, because the service worker can lose the key. The host need not report the result.
     HandKeyOver,
     /// Send a page's request to an API with the access token, and report [`Input::CallResponded`],
-    /// [`Input::CallReflected`] or [`Input::CallFailed`]. The host keeps the request's body, because the core may send
-    /// the same call again.
+    /// [`Input::CallReflected`] or [`Input::CallFailed`]. If the key for the proof is gone, report `CallUnsigned`
+    /// instead of these. The host keeps the request's body, because the core may send the same call again.
     Call {
         /// The call.
         call: CallId,
