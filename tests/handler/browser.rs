@@ -46,7 +46,7 @@ impl Browser {
         }
     }
 
-    /// Returns the `Cookie` header of a request from this source.
+    /// Returns the `Cookie` header of a request from this source, or `None` if the browser sends no cookie.
     pub(crate) fn header(&self, from: Source) -> Option<String> {
         let is_sent = |cookie: &&Cookie| {
             from == Source::App || cookie.attributes.contains(&"SameSite=Lax".to_owned())

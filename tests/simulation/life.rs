@@ -375,7 +375,8 @@ impl Life {
         self.world.pass(Millis(passed));
     }
 
-    /// Returns the next timer of a host, with its vault.
+    /// Returns the time of the next timer of a host, with the index of the timer's vault. Returns `None` if no timer is
+    /// set.
     fn next_alarm(&mut self) -> Option<(u64, usize)> {
         let vaults = 0..self.workers.len();
         let alarms = vaults.filter_map(|vault| Some((self.next_alarm_of(vault)?, vault)));
@@ -475,7 +476,8 @@ impl Life {
         }
     }
 
-    /// Returns the vault that a task concerns.
+    /// Returns the vault that receives a task and therefore must not be frozen. Returns `None` if no vault receives the
+    /// task.
     fn reaches(&self, todo: &Todo) -> Option<usize> {
         match todo {
             Todo::AnswerArrives(job) | Todo::NetworkFails(job) => self.world.vault_of(*job),

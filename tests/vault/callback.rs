@@ -879,7 +879,7 @@ fn at_provider() -> (World, PortId, String) {
     (world, page, address)
 }
 
-/// Returns the `returnTo` of the last error that the page received.
+/// Returns the `returnTo` of the last error that the page received, if any.
 fn return_to_of_error(world: &World, page: PortId) -> Option<&str> {
     let error = world.page(page).of_type("error").next_back()?;
     let return_to = error.get("returnTo")?;

@@ -4,7 +4,8 @@ use crate::keeping::SEALED;
 use kit::world::World;
 use strongroom::vault::PortId;
 
-/// Returns the place where the vault found the session, from the response to `hello`.
+/// Returns the place where the vault found the session, from the response to `hello`. Returns `None` if the response
+/// has no such place.
 fn from(world: &World, page: PortId) -> Option<&str> {
     world
         .page(page)

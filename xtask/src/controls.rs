@@ -119,7 +119,8 @@ fn below(text: &str, line: usize) -> usize {
             .count()
 }
 
-/// Returns the place of a change, and the code to insert before and after it.
+/// Returns the place of a change, and the code to insert before and after this place. Returns `None` if the change
+/// needs a condition and the marked code has none.
 fn change(rule: Break, found: &Marked, is_on: &str) -> Option<(Range<usize>, String, String)> {
     let (whole, value) = (|| found.whole.clone(), || found.value.clone());
     Some(match rule {

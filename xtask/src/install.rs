@@ -70,7 +70,7 @@ fn node() -> Result<()> {
     Ok(())
 }
 
-/// Returns the major and minor version, such as `(20, 19)` for `v20.19.5`.
+/// Returns the major and minor version, such as `(20, 19)` for `v20.19.5`, or `None` for another kind of string.
 fn parse_version(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.trim_start_matches('v').split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))

@@ -42,7 +42,7 @@ pub(crate) fn split(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
     Ok((without, texts))
 }
 
-/// Reads an unsigned number in LEB128. Returns the number, and the bytes after it.
+/// Reads an unsigned number in LEB128. Returns the number and the bytes after it, or `None` if the number does not end.
 fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let end = bytes.iter().position(|byte| byte & 0x80 == 0)?;
     let number = bytes[..=end]

@@ -53,7 +53,7 @@ pub(crate) fn run() -> Result<()> {
     bail!("these checks failed:\n  {}", unchecked.join("\n  "))
 }
 
-/// Returns the path of cargo-deny, from PATH or installed by this program.
+/// Returns the path of cargo-deny if it is on PATH or was installed by this program.
 fn deny() -> Option<PathBuf> {
     let known = [PathBuf::from("cargo-deny"), installed_deny()];
     known

@@ -327,7 +327,7 @@ fn bound() -> PathBuf {
     target("xtask/bound")
 }
 
-/// Returns the first part of `own` that `shared` lacks: an import or a function of the glue.
+/// Returns the first part of `own` that `shared` lacks, if any. A part is an import or a function of the glue.
 fn missing_part<'a>(shared: &str, own: &'a str) -> Option<&'a str> {
     let shared: Vec<_> = parts(shared).collect();
     parts(own).find(|part| !shared.contains(part))

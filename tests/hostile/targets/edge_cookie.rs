@@ -80,7 +80,7 @@ pub fn check(input: &[u8]) {
     nothing_else_is_written_back(text);
 }
 
-/// Returns the session cookie, as a simple parser finds it.
+/// Returns the session cookie that a simple parser finds, or `None` if the header has no complete session cookie.
 fn session(header: &str) -> Option<String> {
     let pairs: Vec<(&str, &str)> = header
         .split(';')

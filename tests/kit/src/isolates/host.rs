@@ -475,7 +475,7 @@ impl World {
         }
     }
 
-    /// Returns the content of a sealed string.
+    /// Returns the content of a string that a host of this world sealed, or `None` for any other string.
     pub fn unsealed(&self, text: &str) -> Option<String> {
         let sealed = base64url::decode(text.split('.').nth(2)?)?;
         self.watch.sealed_text(&sealed)

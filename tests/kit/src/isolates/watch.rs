@@ -257,7 +257,7 @@ fn family_of(body: &str) -> usize {
 }
 
 impl World {
-    /// Returns the content of a session cookie.
+    /// Returns the content of a session cookie, or `None` if no isolate sealed the cookie.
     pub fn reading(&self, cookie: &str) -> Option<Presented> {
         let plain = self.unsealed(cookie)?;
         if self.setup.in_store {
@@ -763,8 +763,8 @@ impl World {
             let is_gone = is_lost && self.is_past(account);
             if account.over.is_none() && !account.is_said_over && !is_gone {
                 self.may_end(id, &presented.sid, reason);
-                // An old copy of a cookie may have reached the idle limit while the session continues, so `Idle` does not
-                // mean that the session has ended.
+                // An old copy of a cookie may have reached the idle limit while the session continues, so `Idle` does
+                // not mean that the session has ended.
                 let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
                 account.is_said_over = reason != EndReason::Idle;
             }

@@ -16,7 +16,8 @@ impl World {
         }
     }
 
-    /// Returns the time at which this vault's timer is due, by the world's clock.
+    /// Returns the time at which this vault's timer is due, by the world's clock. Returns `None` if the vault needs no
+    /// timer or has stopped.
     pub fn tick_due(&self, vault: usize) -> Option<Millis> {
         if self.stopped.contains(&vault) {
             return None;

@@ -317,7 +317,7 @@ impl Watch {
         }
     }
 
-    /// Returns the family of the session that this vault's pages know.
+    /// Returns the family of the session that this vault's pages know, if any.
     pub fn family_in(&self, vault: usize) -> Option<usize> {
         match &self.persisted {
             Some(persisted) => persisted.told(vault),
@@ -756,7 +756,7 @@ impl Watch {
         }
     }
 
-    /// Returns the store's content as far as the oracle knows.
+    /// Returns the store's content as far as the oracle knows, or `None` if the store has no content or is not used.
     pub fn stored_record(&self) -> Option<Record> {
         self.persisted.as_ref().and_then(PersistedSessions::record)
     }

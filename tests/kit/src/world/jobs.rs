@@ -113,12 +113,12 @@ impl World {
         });
     }
 
-    /// Returns the vault of a pending job.
+    /// Returns the vault of a job, or `None` if the job is no longer pending.
     pub fn vault_of(&self, id: JobId) -> Option<usize> {
         Some(self.jobs.pending[self.place_of(id)?].vault)
     }
 
-    /// Returns the kind of a pending job.
+    /// Returns the kind of a job, or `None` if the job is no longer pending.
     pub fn kind_of(&self, id: JobId) -> Option<Kind> {
         Some(self.jobs.pending[self.place_of(id)?].kind)
     }

@@ -348,7 +348,7 @@ impl World {
     }
 }
 
-/// Returns the access token in a stored session that has not ended.
+/// Returns the access token in a stored session, or `None` if the session has ended.
 fn access_token_in(state: &str) -> Option<String> {
     let state = Value::parse(state).ok()?;
     Some(state.as_object()?.str("access_token")?.to_owned())

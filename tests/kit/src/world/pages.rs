@@ -242,7 +242,7 @@ impl World {
         responses.map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the last response to a request.
+    /// Returns the last response to a request, if any.
     pub fn response(&self, request: Request) -> Option<&PageResponse> {
         self.responses(request).last()
     }
@@ -264,7 +264,7 @@ impl World {
         }
     }
 
-    /// Returns the login options that the page was offered for a rejected call, as JSON.
+    /// Returns the login options that the page was offered for a rejected call, as JSON, if any.
     pub fn offered_login(&self, request: Request) -> Option<String> {
         let errors = self.pages.all[&request.port].of_type("error");
         let is_its = |m: &&Object| m.get("id").and_then(Value::as_u64) == Some(request.id.0);
@@ -317,7 +317,8 @@ impl World {
         self.last_session_message(port)?.get("session")?.as_object()
     }
 
-    /// Returns the reason why there is no session, from the last message to a page about its session.
+    /// Returns the reason for the session's end from the last message to a page about its session, if the message has a
+    /// reason.
     pub fn reason(&self, port: PortId) -> Option<&str> {
         self.last_session_message(port)?.str("reason")
     }

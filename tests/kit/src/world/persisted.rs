@@ -203,7 +203,7 @@ impl PersistedSessions {
         self.vaults.entry(vault).or_default()
     }
 
-    /// Returns the family of the session that a vault's pages know.
+    /// Returns the family of the session that a vault's pages know, if any.
     pub fn told(&self, vault: usize) -> Option<usize> {
         self.vaults.get(&vault)?.told
     }
@@ -776,7 +776,8 @@ impl Seen {
 }
 
 impl Record {
-    /// Returns the access token in the record, the time of the token request, and the token's lifetime.
+    /// Returns the access token in the record, the time of the token request, and the token's lifetime. Returns `None`
+    /// for a record without a token.
     pub fn token(&self, now: &Instant) -> Option<(String, Instant, Millis)> {
         let (token, age, lifetime) = self.token.as_ref()?;
         Some((token.clone(), before(now, self.kept_at, *age), *lifetime))

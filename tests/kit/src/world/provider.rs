@@ -316,14 +316,14 @@ impl Provider {
             })
     }
 
-    /// Returns the user of the access token in this `Authorization` header.
+    /// Returns the user of the access token in this `Authorization` header, or `None` for an unknown token.
     pub fn user_of(&self, authorization: &str) -> Option<&str> {
         let (_, access_token) = authorization.split_once(' ')?;
         let &(family, _) = self.access_tokens.get(access_token)?;
         Some(&self.families[family].subject)
     }
 
-    /// Returns the thumbprint of the key that this access token is bound to.
+    /// Returns the thumbprint of the key that this access token is bound to, or `None` for an unbound or unknown token.
     pub fn key_of(&self, access_token: &str) -> Option<&str> {
         let &(family, _) = self.access_tokens.get(access_token)?;
         self.families[family].jkt.as_deref()
@@ -334,7 +334,7 @@ impl Provider {
         Some(self.meant_for.get(access_token)?)
     }
 
-    /// Returns the thumbprint of the key that a family's tokens are bound to.
+    /// Returns the thumbprint of the key that a family's tokens are bound to, if they are bound to a key.
     pub fn key_of_family(&self, family: usize) -> Option<&str> {
         self.families[family].jkt.as_deref()
     }
@@ -357,12 +357,13 @@ impl Provider {
         families.clone().count() > 0 && families.all(|family| family.is_revoked)
     }
 
-    /// Returns the family of a refresh token, or of a redeemed code or device code.
+    /// Returns the family of a refresh token, or of a redeemed code or device code. Returns `None` for any other
+    /// string.
     pub fn family_of(&self, secret: &str) -> Option<usize> {
         self.family_of.get(secret).copied()
     }
 
-    /// Returns the family of an access token.
+    /// Returns the family of an access token, or `None` for an unknown token.
     pub fn family_of_access(&self, access_token: &str) -> Option<usize> {
         Some(self.access_tokens.get(access_token)?.0)
     }
@@ -377,7 +378,7 @@ impl Provider {
         is_own || verify(jwk, input, signature)
     }
 
-    /// Returns the facts of an ID token, by its signing input.
+    /// Returns the facts of the ID token with this signing input, or `None` if the provider did not sign this input.
     pub fn id_token_facts(&self, signing_input: &str) -> Option<&IdTokenFacts> {
         self.id_tokens.get(signing_input)
     }

@@ -14,7 +14,7 @@ pub(super) struct Lock {
 }
 
 impl World {
-    /// Returns the vault that holds the lock.
+    /// Returns the index of the vault that holds the lock, if any.
     pub fn lock_holder(&self) -> Option<usize> {
         self.lock.holder
     }

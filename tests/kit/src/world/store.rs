@@ -42,7 +42,7 @@ impl Store {
         works
     }
 
-    /// Returns the private key that was stored with a record, even after the record was taken.
+    /// Returns the private key that was stored with a record, if any, even after the record was taken.
     pub fn key_of(&self, key: &str) -> Option<&Named> {
         self.keys.get(key)
     }
