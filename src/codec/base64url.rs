@@ -100,8 +100,9 @@ pub fn is_valid(text: &[u8]) -> bool {
 
 /// Returns the 24 bits of four characters, and a byte with the bit [`INVALID`] set if one of the four is not in the
 /// alphabet.
-// The modules for servers inline this function, because a call for each group of four characters would double the time
-// of decoding. The vault's module does not inline it, because there smaller code is more important.
+// The modules of `strongroom/core` and of the token handler inline this function, because a call for each group of four
+// characters would double the time of decoding. The vault's modules do not inline this function, because for them
+// smaller code is more important.
 #[cfg_attr(any(feature = "core", feature = "edge"), inline(always))]
 #[cfg_attr(not(any(feature = "core", feature = "edge")), inline(never))]
 fn read(quad: [u8; 4]) -> (u32, u8) {

@@ -113,8 +113,7 @@ const MIN_REFUSALS: u32 = 3;
 const MIN_HIDDEN: u32 = 5;
 const HIDDEN_SPAN: Millis = Millis::from_secs(120);
 
-/// The least wait after a failed attempt for a suspected session. Only a wake-up or the return of the network shortens
-/// this wait, to [`SUSPECTED_LEAST_WAIT`].
+/// The least wait after a failed attempt for a suspected session, unless [`SUSPECTED_LEAST_WAIT`] applies.
 const SUSPECTED_DELAY: Millis = Millis::from_secs(300);
 /// When the device wakes up or comes online, a longer wait for a suspected session is shortened to this time.
 const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
