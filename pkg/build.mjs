@@ -28,6 +28,7 @@ const at = (path) => new URL(path, import.meta.url)
 /** The wasm modules of each entry. A running entry loads one of its modules. */
 const MODULES = {
   worker: ['strongroom', 'strongroom_extended'],
+  standalone: ['strongroom', 'strongroom_extended'],
   core: ['strongroom_core'],
   edge: ['strongroom_edge'],
 }
@@ -145,6 +146,7 @@ const PACKED = [
   'docs/performance.md',
   'docs/resources.md',
   'docs/sessions.md',
+  'docs/standalone.md',
   'docs/vault-origin.md',
   'docs/decisions.md',
 ]

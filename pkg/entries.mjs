@@ -6,8 +6,9 @@
 /** Files that an app imports, or loads as a worker or frame. */
 export const ENTRIES = {
   index: 'page/index',
-  worker: 'worker/worker',
-  core: 'worker/standalone',
+  worker: 'worker/index',
+  standalone: 'worker/standalone',
+  core: 'worker/core',
   escrow: 'worker/escrow',
   'vault-frame': 'vault-origin/vault-frame',
 }

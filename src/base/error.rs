@@ -174,6 +174,8 @@ codes! {
     FrameTimeout = "frame_timeout", "Open the frame's URL in a tab; if it loads, try again later.";
     /// The vault's frame does not serve pages of this origin.
     OriginNotAllowed = "origin_not_allowed", "Add the origin to apps in the frame's file, exactly as in the message, if it is one of your apps.";
+    /// The standalone worker could not fetch its configuration.
+    ConfigUnavailable = "config_unavailable", "Serve strongroom.json beside the standalone worker as application/json, without a redirect; the worker's connect-src must allow 'self'.";
     /// The WebAssembly module could not be loaded.
     WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_extended_bg.wasm if the configuration needs it), or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
     /// The worker's own Content-Security-Policy forbids WebAssembly.

@@ -9,6 +9,7 @@ import { install, node, pack, root } from './tarball.mjs'
 /** The entries of the package, each with the wasm modules that it may load. */
 const MODULES = {
   'dist/worker.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
+  'dist/standalone.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
   'dist/core.js': ['dist/strongroom_core_bg.wasm'],
   'dist/edge.js': ['dist/strongroom_edge_bg.wasm'],
 }
@@ -31,7 +32,7 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/edge\.(workerd|light)\.js$/,
     /^dist\/(page|worker|vault-origin|protocol|bindings|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_(core|edge|extended))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|hosting|login|migration|performance|resources|sessions|vault-origin)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|hosting|login|migration|performance|resources|sessions|standalone|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
@@ -100,7 +101,7 @@ test('has the inspector in one of the two modules only', async () => {
 test('has no top-level await', async () => {
   const supported = { 'top-level-await': false }
   await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
-  const onPage = ['index', 'worker', 'core', 'escrow', 'vault-frame']
+  const onPage = ['index', 'worker', 'standalone', 'core', 'escrow', 'vault-frame']
   for (const entry of [...onPage, 'edge', 'edge.workerd', 'edge.light', 'edge/node']) {
     await transform(await read(`dist/${entry}.js`), { format: 'esm', supported })
   }
@@ -109,6 +110,7 @@ test('has no top-level await', async () => {
 for (const entry of [
   'strongroom',
   'strongroom/worker',
+  'strongroom/standalone',
   'strongroom/core',
   'strongroom/escrow',
   'strongroom/vault-frame',
@@ -132,7 +134,9 @@ for (const entry of [
       const added = names().filter((name) => !before.includes(name))
       process.stdout.write(JSON.stringify({ exports: exports.length > 0, effects, added }))`
     const { stdout, stderr } = await node(project, '--input-type=module', '--eval', script)
-    assert.deepEqual(JSON.parse(stdout), { exports: true, effects: [], added: [] })
+    // The standalone worker's file is only run.
+    const exports = entry !== 'strongroom/standalone'
+    assert.deepEqual(JSON.parse(stdout), { exports, effects: [], added: [] })
     assert.equal(stderr, '')
   })
 }

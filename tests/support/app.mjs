@@ -25,6 +25,7 @@ export const PACKAGE = [
   'form.js',
   'escrow.js',
   'worker.js',
+  'standalone.js',
   'strongroom_bg.wasm',
   'strongroom_extended_bg.wasm',
 ]

@@ -104,6 +104,8 @@ export type Code =
   | 'frame_timeout'
   /** The vault's frame does not serve pages of this origin. */
   | 'origin_not_allowed'
+  /** The standalone worker could not fetch its configuration. */
+  | 'config_unavailable'
   /** The WebAssembly module could not be loaded. */
   | 'wasm_failed'
   /** The Content-Security-Policy of the worker, or of the page that uses `strongroom/core`, forbids WebAssembly. */

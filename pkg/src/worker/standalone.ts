@@ -1,106 +1,117 @@
 /**
- * PKCE and JSON Web Tokens on their own, without the rest of strongroom. Works in browsers, workers and Node.
+ * A complete worker file, which needs no bundler. It reads the vault's configuration from `strongroom.json` in its own
+ * folder:
+ *
+ * ```
+ * /strongroom/standalone.js
+ * /strongroom/strongroom_bg.wasm
+ * /strongroom/strongroom_extended_bg.wasm   if the configuration needs it
+ * /strongroom/strongroom.json               { "issuer": "https://id.example.com", "clientId": "spa", … }
+ * ```
+ *
+ * The configuration decides where tokens are sent. A script in the page can start this worker with any query, name or
+ * message, so none of these has an effect: the name of the file is fixed, and its folder is the folder of the worker's
+ * own URL. docs/standalone.md has the complete list of rules.
  *
  * @module
  */
-import { ENTROPY_LEN, EXPIRED, NOT_YET_VALID } from '../../glue/constants.js'
-import { Core, initSync } from '../../glue/strongroom_core.js'
-import { StrongroomError } from '../page/error.js'
-import { loadWasm, type WasmSource } from './wasm.js'
+import { end, vault, type VaultFailure } from './worker.js'
+import type { VaultConfig } from './config.js'
 
-export { StrongroomError }
-export type { WasmSource } from './wasm.js'
+/** The name of the configuration's file. */
+const NAME = 'strongroom.json'
 
-/** A verifier and its challenge (RFC 7636 4.1, 4.2). */
-export interface Pkce {
-  /** 32 random bytes as 43 characters of base64url. Keep this string, and send it with the authorization code. */
-  codeVerifier: string
-  /** The SHA-256 hash of `codeVerifier`, in base64url. */
-  codeChallenge: string
-  codeChallengeMethod: 'S256'
-}
+/** The maximum size of the configuration in bytes. */
+const MAX_SIZE = 65_536
 
-/** The status of a token by its `exp` and `nbf` (RFC 7519 4.1.4, 4.1.5). Times are in seconds. */
-export type JwtStatus =
-  | { status: 'valid'; until: number }
-  | { status: 'expired'; since: number }
-  | { status: 'not_yet_valid'; from: number }
-  /** The string is not a signed token, or one of its times is missing or not valid. Treat the token as expired. */
-  | { status: 'malformed'; reason: string }
+/** Seconds in which the configuration must arrive. This is less than the default time limit of `connect()`. */
+const TIME_LIMIT = 8
 
-let core: Core | undefined
-let memory: WebAssembly.Memory
-/** The buffer in the core's memory for strings and bytes. */
-let buffer = new Uint8Array()
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+const unavailable = (message: string): VaultFailure => ({ code: 'config_unavailable', message })
+const invalid = (message: string): VaultFailure => ({ code: 'config_invalid', message })
+const unsupported = (message: string): VaultFailure => ({ code: 'unsupported', message })
 
 /**
- * Loads the core. Call the other functions after this promise has resolved. A second call does nothing.
+ * Returns the configuration's URL.
  *
- * @param wasm Default: strongroom_core_bg.wasm beside this file. In Node, pass the bytes of this file.
- * @throws {@link StrongroomError} `wasm_failed` or `wasm_blocked`.
+ * This file must be the worker's own file. In another worker, such as one from a `blob:` URL, the folder would not be
+ * fixed. Some servers decode `%2F` before they look up a file. The browser does not, so the URL with such a slash would
+ * have another folder in the browser than on the server.
  */
-export const ready = async (
-  wasm: WasmSource = new URL('./strongroom_core_bg.wasm', import.meta.url),
-): Promise<void> => {
-  memory = await loadWasm(wasm, initSync).catch(({ code, message }) => {
-    throw new StrongroomError(code, code === 'wasm_blocked' ? BLOCKED : `${FAILED + message}. ${MISSING}`)
-  })
-  core ??= new Core()
+const locate = (): URL => {
+  const own = new URL(import.meta.url)
+  if (own.origin !== location.origin || own.pathname !== location.pathname) {
+    throw unsupported(
+      `${own.origin}${own.pathname} was imported by another worker: start a worker from this URL`,
+    )
+  }
+  if (/%(2f|5c)/i.test(own.pathname)) {
+    throw unsupported(`the path of the worker's URL has an encoded slash: ${own.pathname}`)
+  }
+  return new URL(NAME, own)
 }
 
-const BLOCKED =
-  "the Content-Security-Policy forbids WebAssembly. Add 'wasm-unsafe-eval' to script-src in the page's policy."
-const FAILED = 'the WebAssembly module could not be loaded: '
-const MISSING = 'Serve strongroom_core_bg.wasm beside the script, or pass its URL or its bytes to ready().'
+/**
+ * Requests the configuration. A redirect is not followed. The HTTP cache is not used, because it may contain an earlier
+ * version, and script of the page decides when a version is stored there.
+ */
+const request = async (url: URL, signal: AbortSignal): Promise<Response> => {
+  const response = await fetch(url, { mode: 'same-origin', redirect: 'manual', cache: 'no-store', signal })
+  if (response.type === 'opaqueredirect') throw unavailable(`the server redirects ${url}`)
+  if (!response.ok) throw unavailable(`the server responds to ${url} with ${response.status}`)
+  const type = response.headers.get('content-type') ?? ''
+  if (!/^application\/json *(;|$)/i.test(type)) {
+    throw unavailable(`${url} is served as '${type}' instead of 'application/json'`)
+  }
+  return response
+}
 
-/** Returns a new PKCE pair (RFC 7636) from the platform's random numbers. */
-export const generatePkce = (): Pkce => {
-  const core = loaded()
-  crypto.getRandomValues(buffer.subarray(0, ENTROPY_LEN))
-  core.make_pkce()
-  const pair = take(86)
-  return {
-    codeVerifier: pair.slice(0, 43),
-    codeChallenge: pair.slice(43),
-    codeChallengeMethod: 'S256',
+const read = async ({ body }: Response, url: URL): Promise<string> => {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  const reader = body!.getReader()
+  let text = ''
+  let size = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) break
+    size += value.length
+    if (size > MAX_SIZE) {
+      void reader.cancel()
+      throw unavailable(`${url} is larger than ${MAX_SIZE} bytes`)
+    }
+    text += decode(() => decoder.decode(value, { stream: true }), url)
+  }
+  return text + decode(() => decoder.decode(), url)
+}
+
+const decode = (decoded: () => string, url: URL): string => {
+  try {
+    return decoded()
+  } catch {
+    throw invalid(`${url} is not UTF-8`)
   }
 }
 
-/**
- * Reads a token's times without checking its signature. The times are enough to know that a new token is needed, but
- * never enough to trust the token.
- *
- * @param token A signed JSON Web Token in compact form (RFC 7515 7.1).
- * @param now Seconds since the Unix epoch.
- * @param tolerance Seconds by which the issuer's clock may differ.
- */
-export const jwtStatus = (token: string, now = Date.now() / 1000, tolerance = 0): JwtStatus => {
-  const core = loaded()
-  const { written } = encoder.encodeInto(token, buffer)
-  // The core adds a constant to the time of an expired token, and another to the time of a token that is not valid yet.
-  // A negative number is the length of the reason for which a token is malformed.
-  const time = core.jwt_status(written, now, tolerance)
-  if (time < 0) return { status: 'malformed', reason: take(-time) }
-  if (time < EXPIRED) return { status: 'valid', until: time }
-  if (time < NOT_YET_VALID) return { status: 'expired', since: time - EXPIRED }
-  return { status: 'not_yet_valid', from: time - NOT_YET_VALID }
+const parse = (text: string, url: URL): VaultConfig => {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw invalid(`${url} is not valid JSON: ${(error as Error).message}`)
+  }
 }
 
-/** Returns the core, and renews the view of its buffer: the view is empty after the memory has grown. */
-const loaded = (): Core => {
-  if (!core) throw new Error('strongroom/core is not loaded yet: await ready() first')
-  if (!buffer.length) buffer = new Uint8Array(memory.buffer, core.buffer(), core.buffer_length())
-  return core
+const load = async (): Promise<VaultConfig> => {
+  const url = locate()
+  try {
+    const signal = AbortSignal.timeout(TIME_LIMIT * 1000)
+    return parse(await read(await request(url, signal), url), url)
+  } catch (error) {
+    const { code, name, message } = error as VaultFailure & Error
+    if (typeof code === 'string') throw error
+    throw name === 'TimeoutError'
+      ? unavailable(`${url} did not arrive within ${TIME_LIMIT} s`)
+      : unavailable(`${url} could not be fetched: ${message}`)
+  }
 }
 
-/** Decodes a string from the buffer, and wipes that part of the buffer. */
-const take = (length: number): string => {
-  loaded()
-  const bytes = buffer.subarray(0, length)
-  const text = decoder.decode(bytes)
-  bytes.fill(0)
-  return text
-}
+if ('WorkerGlobalScope' in globalThis) load().then(vault, end)

@@ -1,13 +1,4 @@
-/**
- * The worker's side of strongroom, which runs the vault. The same file works as a SharedWorker and as a Worker.
- *
- * ```ts
- * import { vault } from 'strongroom/worker'
- * vault({ issuer: 'https://id.example.com', clientId: 'spa', redirectUri: '/callback', … })
- * ```
- *
- * @module
- */
+/** The vault of a worker, and its connections to pages. */
 import { EXTENDED_OPTIONS, EXTENDED_RULE_OPTIONS, MAX_PORTS, SAVED_FETCH } from '../../glue/constants.js'
 import * as core from '../../glue/strongroom.js'
 import { type StoreLock, openStoreLock } from './store-lock.js'
@@ -15,10 +6,6 @@ import type { VaultConfig } from './config.js'
 import { StrongroomError, withoutInterned } from '../page/error.js'
 import { BYE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
-
-export type * from './config.js'
-export type { WasmSource } from './wasm.js'
-export { StrongroomError }
 
 /** Options of {@link vault} that are not the vault's configuration. */
 export interface VaultOptions {
@@ -41,7 +28,7 @@ const hasOneOf = (names: string, options?: object): boolean =>
   names.split(' ').some((name) => options?.[name as keyof typeof options])
 
 /** An error for pages. A page adds the code's message and the advice. */
-type VaultFailure = Pick<StrongroomError, 'code' | 'message'>
+export type VaultFailure = Pick<StrongroomError, 'code' | 'message'>
 
 /** Keys of messages in src/page/error-messages.ts. */
 const A_FUNCTION = '\x07i'
@@ -172,7 +159,7 @@ const stop = () => {
 }
 
 /** Ends the vault. All connected and future pages receive the error. */
-const end = (fault: VaultFailure) => {
+export const end = (fault: VaultFailure) => {
   if (failure) return
   failure = fault
   // A dedicated worker keeps running after its vault has ended, and would keep the lock that other tabs wait for.
