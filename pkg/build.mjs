@@ -140,6 +140,7 @@ const PACKED = [
   'docs/fetch.md',
   'docs/frameworks.md',
   'docs/glossary.md',
+  'docs/headers.md',
   'docs/hosting.md',
   'docs/login.md',
   'docs/migration.md',

@@ -42,8 +42,9 @@ export const BINDINGS = {
 /** Import names of the frameworks' packages. */
 export const FRAMEWORKS = ['react', 'vue', 'solid-js', '@angular/*', 'rxjs']
 
-/** Files that run on a server. */
+/** Files that run on a server, or in an app's build. */
 export const SERVER = {
+  headers: 'headers',
   edge: 'edge/index',
   'edge.workerd': 'edge/index.workerd',
   'edge.light': 'edge/index.light',

@@ -30,9 +30,10 @@ test('contains only the build, the readme and the licenses', () => {
   const expected = [
     /^dist\/(edge\/)?[\w-]+\.js$/,
     /^dist\/edge\.(workerd|light)\.js$/,
+    /^dist\/headers\.d\.ts$/,
     /^dist\/(page|worker|vault-origin|protocol|bindings|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_(core|edge|extended))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|hosting|login|migration|performance|resources|sessions|standalone|vault-origin)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|headers|hosting|login|migration|performance|resources|sessions|standalone|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
@@ -114,6 +115,7 @@ for (const entry of [
   'strongroom/core',
   'strongroom/escrow',
   'strongroom/vault-frame',
+  'strongroom/headers',
   'strongroom/edge',
   'strongroom/edge/node',
   'strongroom/edge/conformance',

@@ -65,6 +65,8 @@ fn package() -> Result<()> {
         "worker/core.d.ts",
         "escrow.js",
         "worker/escrow.d.ts",
+        "headers.js",
+        "headers.d.ts",
         "edge.js",
         "edge.workerd.js",
         "edge.light.js",

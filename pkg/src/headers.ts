@@ -1,0 +1,358 @@
+/**
+ * The response headers of an app and its vault's worker, generated from the vault's configuration. These functions run
+ * in the app's build or on its server. docs/headers.md shows how to use them.
+ *
+ * ```ts
+ * import { securityHeaders } from 'strongroom/headers'
+ * import { config } from './auth.config.ts'   // the object that the worker's file passes to vault()
+ * securityHeaders(config, { origin: 'https://app.example.com', worker: '/auth.worker.js' }).worker
+ * // { 'Content-Security-Policy': "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src …", … }
+ * ```
+ *
+ * @module
+ */
+import { StrongroomError } from './page/error.js'
+import type { ApiRule, ProviderMetadata, VaultConfig } from './worker/config.js'
+
+export { StrongroomError }
+
+/** The part of the vault's configuration that decides the worker's `connect-src`. */
+export type HeaderConfig = Pick<VaultConfig, 'issuer' | 'metadata'> & {
+  apis: Pick<ApiRule, 'url' | 'webSocket'>[]
+}
+
+/** Options of {@link securityHeaders}. */
+export interface HeaderOptions {
+  /** The app's origin, such as `https://app.example.com`. */
+  origin: string
+  /**
+   * The path of the worker's file, such as `/auth.worker.js`. If its name contains a hash, give its folder with a slash
+   * at the end, such as `/assets/`. All files in the folder then get the worker's headers, and each of them may become
+   * a worker.
+   */
+  worker: string
+  /**
+   * The provider's metadata, if its endpoints have other origins than the issuer: the content of
+   * `/.well-known/openid-configuration`. The configuration's `metadata` replaces members of it.
+   */
+  metadata?: Partial<ProviderMetadata>
+  /**
+   * More sources of the page's policy, by directive: `{ 'img-src': ['https://cdn.example.com'] }`. A directive that is
+   * `'none'` without this option gets only these sources.
+   */
+  page?: Record<string, string[]>
+  /**
+   * Names of Trusted Types policies. With this option, strings become code or a worker's address only by one of these
+   * policies. docs/deployment.md shows the policy for the worker's address.
+   */
+  trustedTypes?: string[]
+  /** True if the page is cross-origin isolated. Default false. */
+  isolated?: boolean
+  /** The path of the app's service worker, if there is one (`strongroom/escrow`). */
+  serviceWorker?: string
+}
+
+/** Header values by name. */
+export type Headers = Record<string, string>
+
+/** The headers of the app's pages, and of the worker's file. */
+export interface SecurityHeaders {
+  page: Headers
+  worker: Headers
+}
+
+/** Policies by directive. */
+type Policy = Record<string, string[]>
+
+const invalid = (message: string) => new StrongroomError('config_invalid', `${message}.`)
+
+/** The endpoints that the worker requests. The page navigates to all others. */
+const ENDPOINTS = [
+  'token_endpoint',
+  'jwks_uri',
+  'revocation_endpoint',
+  'pushed_authorization_request_endpoint',
+  'device_authorization_endpoint',
+] as const
+
+/**
+ * Returns the headers of the app's pages and of the worker's file. The worker's policy allows the worker's own origin,
+ * and the origins of the issuer, of its configured endpoints, and of the APIs.
+ *
+ * @throws {@link StrongroomError} `config_invalid` if a value is not a URL that the vault accepts, or cannot be named in
+ *   a policy.
+ */
+export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
+  const { isolated = false } = options
+  const embedder: Headers = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
+  return {
+    page: {
+      'Content-Security-Policy': serialize(pagePolicy(options)),
+      'Cross-Origin-Opener-Policy': isolated ? 'same-origin' : 'same-origin-allow-popups',
+      ...embedder,
+      'Referrer-Policy': 'no-referrer',
+      'X-Content-Type-Options': 'nosniff',
+    },
+    worker: {
+      'Content-Security-Policy': serialize({
+        'default-src': ["'none'"],
+        'script-src': ["'self'", "'wasm-unsafe-eval'"],
+        'connect-src': ["'self'", ...workerOrigins(config, options)],
+      }),
+      ...embedder,
+      // Without a hash in its name, the file changes at the same address.
+      ...(options.worker.endsWith('/') ? {} : { 'Cache-Control': 'no-cache' }),
+      'X-Content-Type-Options': 'nosniff',
+    },
+  }
+}
+
+const pagePolicy = ({ origin, worker, serviceWorker, page = {}, trustedTypes }: HeaderOptions): Policy => {
+  const home = originOf('origin', origin)
+  if (home !== origin) throw invalid(`\`origin\` is '${origin}', and must be an origin such as '${home}'`)
+  const workers = [checkPath('worker', worker)]
+  if (serviceWorker !== undefined) workers.push(checkPath('serviceWorker', serviceWorker))
+  const policy: Policy = {
+    'default-src': ["'none'"],
+    'script-src': ["'self'"],
+    'worker-src': workers.map((path) => home + path),
+    'style-src': ["'self'"],
+    'img-src': ["'self'", 'data:'],
+    'base-uri': ["'none'"],
+    'form-action': ["'self'"],
+    'frame-ancestors': ["'none'"],
+    ...(trustedTypes && { 'require-trusted-types-for': ["'script'"], 'trusted-types': trustedTypes }),
+  }
+  for (const [directive, sources] of Object.entries(page)) {
+    const former = policy[directive]?.filter((source) => source !== "'none'") ?? []
+    policy[directive] = [...new Set([...former, ...sources])]
+  }
+  return policy
+}
+
+/** Returns the origins to which the worker connects, except its own. */
+const workerOrigins = (config: HeaderConfig, { origin, metadata }: HeaderOptions): string[] => {
+  const endpoints: Partial<ProviderMetadata> = { ...metadata, ...config.metadata }
+  const found = [originOf('issuer', config.issuer)]
+  for (const name of ENDPOINTS) {
+    const url = endpoints[name]
+    if (url != null) found.push(originOf(`metadata.${name}`, url))
+  }
+  for (const [i, { url, webSocket }] of config.apis.entries()) {
+    const api = originOf(`apis[${i}].url`, url, `${origin}/`)
+    found.push(api)
+    // An https source does not match wss, and 'self' does not in every engine.
+    if (webSocket) found.push(api.replace(/^http/, 'ws'))
+  }
+  return [...new Set(found)].filter((one) => one !== origin)
+}
+
+/**
+ * Returns a URL's origin. The URL must be https, or http on loopback, as in the vault's configuration. Characters that
+ * URLs allow in a host name, and that have a meaning in a policy, such as `*` and `;`, are refused.
+ */
+const originOf = (name: string, url: unknown, base?: string): string => {
+  const parsed = typeof url === 'string' && URL.canParse(url, base) ? new URL(url, base) : undefined
+  const isLoopback = /^((.+\.)?localhost|127(\.\d+){3})$/.test(parsed?.hostname ?? '')
+  if (!parsed || !(parsed.protocol === 'https:' || (parsed.protocol === 'http:' && isLoopback))) {
+    throw invalid(`\`${name}\` is ${JSON.stringify(url)}, and must be an https URL`)
+  }
+  if (!/^[a-z\d-]+(\.[a-z\d-]+)*$/.test(parsed.hostname)) {
+    throw invalid(`\`${name}\` is '${url}', and a Content-Security-Policy cannot name this host`)
+  }
+  return parsed.origin
+}
+
+/** Checks a path that is written to a policy and to the patterns of hosts. */
+const checkPath = (name: string, path: string): string => {
+  if (/^(\/[\w.~@-]+)*\/?$/.test(path) && !/\/\.{1,2}(\/|$)/.test(path) && path.length > 1) return path
+  throw invalid(
+    `\`${name}\` is ${JSON.stringify(path)}, and must be a path of letters, digits and ._~@-, such as '/auth.worker.js'`,
+  )
+}
+
+const serialize = (policy: Policy): string =>
+  Object.entries(policy)
+    .map(([directive, sources]) => {
+      if (!/^[a-z-]+$/.test(directive)) throw invalid(`'${directive}' is not the name of a directive`)
+      for (const source of sources) {
+        if (!/^[!#-+\--:<-[\]-~]+$/.test(source)) {
+          throw invalid(`\`page['${directive}']\` has the source ${JSON.stringify(source)}`)
+        }
+      }
+      return [directive, ...sources].join(' ')
+    })
+    .join('; ')
+
+/** A request and a response of Vite's server. */
+interface ViteRequest {
+  url?: string | undefined
+  headers: Record<string, string | string[] | undefined>
+  socket?: { encrypted?: boolean }
+}
+interface ViteResponse {
+  statusCode: number
+  setHeader(name: string, value: string): unknown
+  end(body?: string): unknown
+}
+type ViteHandler = (request: ViteRequest, response: ViteResponse, next: () => void) => void
+/** A server of Vite. */
+interface ViteServer {
+  middlewares: { use(handler: ViteHandler): unknown }
+}
+
+/** A plugin for Vite. */
+export interface VitePlugin {
+  name: string
+  configureServer(server: ViteServer): void
+  configurePreviewServer(server: ViteServer): void
+}
+
+/**
+ * Returns a plugin for Vite. `vite preview` then serves the headers of {@link securityHeaders}. The development server
+ * serves them without the page's policy, because Vite and its plugins put inline scripts and styles into the page.
+ *
+ * @param options The option `origin` is not needed, because the server knows its address.
+ */
+export const viteHeaders = (config: HeaderConfig, options: Omit<HeaderOptions, 'origin'>): VitePlugin => {
+  const { page, worker } = securityHeaders(config, { ...options, origin: `https://${ANY_HOST}` })
+  const use = (isPreview: boolean) => (server: ViteServer) => {
+    server.middlewares.use((request, response, next) => {
+      const [path = '/', query = ''] = (request.url ?? '/').split('?')
+      if (request.headers['service-worker'] && path !== options.serviceWorker) {
+        response.statusCode = 403
+        response.end()
+        return
+      }
+      // In development, the worker's address is the source file with this query.
+      const isWorker = isBelow(options.worker, path) || /(^|&)worker_file(&|$)/.test(query)
+      for (const [name, value] of Object.entries(isWorker ? worker : page)) {
+        if (isWorker || isPreview || name !== 'Content-Security-Policy') {
+          response.setHeader(name, withHost(value, request))
+        }
+      }
+      next()
+    })
+  }
+  return { name: 'strongroom-headers', configureServer: use(false), configurePreviewServer: use(true) }
+}
+
+/** Stands for the server's host in headers that are generated before a request. */
+const ANY_HOST = 'any-host.invalid'
+
+/** Inserts the server's own host, and the scheme that the server speaks. */
+const withHost = (value: string, { headers: { host }, socket }: ViteRequest): string => {
+  const secure = socket?.encrypted ? 's' : ''
+  const name = typeof host === 'string' && /^[\w.:[\]-]+$/.test(host) ? host : 'localhost'
+  return value
+    .replaceAll(`https://${ANY_HOST}`, `http${secure}://${name}`)
+    .replaceAll(`wss://${ANY_HOST}`, `ws${secure}://${name}`)
+}
+
+const isBelow = (worker: string, path: string): boolean =>
+  worker.endsWith('/') ? path.startsWith(worker) : path === worker
+
+/** A rule of Next's `headers()`, and of vercel.json. */
+export interface NextRule {
+  source: string
+  headers: { key: string; value: string }[]
+}
+
+/** Returns the rules for `headers()` in Next's configuration, and for `headers` in vercel.json. */
+export const nextHeaders = (config: HeaderConfig, options: HeaderOptions): NextRule[] => {
+  const { page, worker } = securityHeaders(config, options)
+  const list = (headers: Headers) => Object.entries(headers).map(([key, value]) => ({ key, value }))
+  const path = options.worker.slice(1).replace(/[.]/g, '\\.')
+  const isFolder = path.endsWith('/')
+  return [
+    // The rules do not overlap, so it does not matter which one counts.
+    { source: `/((?!${path}${isFolder ? '' : '$'}).*)`, headers: list(page) },
+    { source: isFolder ? `/${path}:file*` : `/${path}`, headers: list(worker) },
+  ]
+}
+
+/**
+ * Returns a `_headers` file for Cloudflare. Its rules combine: the worker's file matches both, so its rule removes the
+ * page's headers first.
+ */
+export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions): string => {
+  const { page, worker } = securityHeaders(config, options)
+  const removed = Object.keys(page).map((name) => `! ${name}`)
+  return block('/*', lines(page)) + block(pattern(options.worker), [...removed, ...lines(worker)])
+}
+
+/**
+ * Returns a `_headers` file for Netlify. Its rules combine, and none can remove a header, so the pages' paths must be
+ * listed.
+ *
+ * @param documents The paths of the app's pages, such as `['/', '/callback', '/orders/*']`.
+ */
+export const netlifyHeaders = (
+  config: HeaderConfig,
+  options: HeaderOptions & { documents: string[] },
+): string => {
+  const { page, worker } = securityHeaders(config, options)
+  const path = pattern(options.worker)
+  const pages = options.documents.map((document) => {
+    if (!/^\/([\w.~@:-]+\/)*([\w.~@:-]+|\*)?$/.test(document)) {
+      throw invalid(`\`documents\` has ${JSON.stringify(document)}, and must have paths such as '/orders/*'`)
+    }
+    const start = document.replace(/\*$/, '')
+    if (document === path || (start !== document && path.startsWith(start))) {
+      throw invalid(
+        `\`documents\` has '${document}', which is also the worker's path: Netlify would send it both policies`,
+      )
+    }
+    return block(document, lines(page))
+  })
+  return pages.join('') + block(path, lines(worker))
+}
+
+const pattern = (worker: string): string => (worker.endsWith('/') ? `${worker}*` : worker)
+
+const lines = (headers: Headers): string[] =>
+  Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+
+const block = (path: string, content: string[]): string =>
+  [path, ...content.map((line) => `  ${line}`), ''].join('\n')
+
+/** Parts of a configuration of nginx. */
+export interface NginxHeaders {
+  /** Belongs into the block `http`. Files in `conf.d` are in this block. */
+  http: string
+  /** Belongs into the block `server`. A block in it that has an `add_header` of its own inherits none. */
+  server: string
+}
+
+/** Returns the configuration of nginx. It also refuses the registration of foreign service workers. */
+export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): NginxHeaders => {
+  const { page, worker } = securityHeaders(config, options)
+  const quote = (value = '') => {
+    // nginx has no way to write this character in a string.
+    if (value.includes('$')) throw invalid(`nginx cannot send a header with '$': ${value}`)
+    return `"${value}"`
+  }
+  const path = options.worker.endsWith('/') ? `"~^${options.worker.replace(/[.]/g, '\\.')}"` : options.worker
+  const names = [...new Set([...Object.keys(page), ...Object.keys(worker)])]
+  const variable = (name: string) => `$strongroom_${name.toLowerCase().replaceAll('-', '_')}`
+  const map = (source: string, target: string, entries: string[]) =>
+    [`map ${source} ${target} {`, ...entries.map((entry) => `  ${entry};`), '}', ''].join('\n')
+  const maps = names.map((name) =>
+    // nginx does not send a header whose value is empty.
+    map('$uri', variable(name), [`default ${quote(page[name])}`, `${path} ${quote(worker[name])}`]),
+  )
+  const exempt =
+    options.serviceWorker === undefined
+      ? []
+      : [`"~^script:${options.serviceWorker.replace(/[.]/g, '\\.')}$" ""`]
+  const foreign = '$strongroom_service_worker'
+  maps.push(map('"$http_service_worker:$uri"', foreign, ['default "1"', '"~^:" ""', ...exempt]))
+  return {
+    http: maps.join(''),
+    server: [
+      `if (${foreign}) { return 403; }`,
+      ...names.map((name) => `add_header ${name} ${variable(name)} always;`),
+      '',
+    ].join('\n'),
+  }
+}

@@ -1,0 +1,373 @@
+// `strongroom/headers`: the generated policies in a browser, and the formats of hosts, on the hosts' own software where
+// it is a dependency.
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { Miniflare } from 'miniflare'
+import { createServer, preview } from 'vite'
+import {
+  cloudflareHeaders,
+  netlifyHeaders,
+  nextHeaders,
+  nginxHeaders,
+  securityHeaders,
+  viteHeaders,
+} from '../../pkg/dist/headers.js'
+import { call, signIn, startApp } from '../support/app.mjs'
+import { listen } from '../support/listen.mjs'
+
+const time = { timeout: 60_000 }
+const CSP = 'Content-Security-Policy'
+
+const CONFIG = {
+  issuer: 'https://id.example.com',
+  apis: [{ url: 'https://api.example.com/v1/' }],
+}
+const OPTIONS = { origin: 'https://app.example.com', worker: '/auth.worker.js' }
+
+const generate = (config = {}, options = {}) =>
+  securityHeaders({ ...CONFIG, ...config }, { ...OPTIONS, ...options })
+
+/** Returns the sources of a policy's directive. */
+const sources = (headers, directive) => {
+  const found = headers[CSP].split('; ').map((text) => text.split(' '))
+  return found.find(([name]) => name === directive)?.slice(1)
+}
+
+const connect = (config, options) => sources(generate(config, options).worker, 'connect-src')
+
+test('the headers are those of the guide', async () => {
+  const guide = await readFile(new URL('../../docs/deployment.md', import.meta.url), 'utf8')
+  const block = (name) => {
+    const [, text] = new RegExp(`\`\`\`http ${name}\\n([\\s\\S]*?)\n\`\`\``).exec(guide)
+    return Object.fromEntries(text.split('\n').map((line) => line.split(/: (.*)/).slice(0, 2)))
+  }
+  const { page, worker } = generate({}, { trustedTypes: ['auth-worker'] })
+  assert.deepEqual(page, block('page'))
+  const { 'Cache-Control': cache, ...rest } = worker
+  assert.deepEqual(rest, block('worker'))
+  assert.equal(cache, 'no-cache')
+  const isolated = generate({}, { isolated: true })
+  assert.deepEqual({ ...page, ...block('isolated'), [CSP]: isolated.page[CSP] }, isolated.page)
+  assert.equal(isolated.worker['Cross-Origin-Embedder-Policy'], 'require-corp')
+})
+
+test('the worker may reach exactly the origins of its configuration', () => {
+  assert.deepEqual(connect(), ["'self'", 'https://id.example.com', 'https://api.example.com'])
+  assert.deepEqual(connect({ issuer: 'https://id.example.com:8443/realms/a', apis: [] }), [
+    "'self'",
+    'https://id.example.com:8443',
+  ])
+  const api = (url, webSocket) => ({ apis: [{ url, webSocket }] })
+  assert.deepEqual(connect(api('https://id.example.com/api/')), ["'self'", 'https://id.example.com'])
+  assert.deepEqual(connect(api('/api/')), ["'self'", 'https://id.example.com'])
+  assert.deepEqual(connect(api('https://app.example.com/api/')), ["'self'", 'https://id.example.com'])
+  assert.deepEqual(connect(api('//other.example.com/')), [
+    "'self'",
+    'https://id.example.com',
+    'https://other.example.com',
+  ])
+  assert.deepEqual(connect(api('http://localhost:3000/')), [
+    "'self'",
+    'https://id.example.com',
+    'http://localhost:3000',
+  ])
+})
+
+test('a rule for sockets allows the API’s sockets', () => {
+  const apis = (url) => ({ apis: [{ url, webSocket: { token: 'protocol' } }] })
+  assert.deepEqual(connect(apis('https://api.example.com/')).slice(2), [
+    'https://api.example.com',
+    'wss://api.example.com',
+  ])
+  assert.deepEqual(connect(apis('http://127.0.0.1:3000/')).slice(2), [
+    'http://127.0.0.1:3000',
+    'ws://127.0.0.1:3000',
+  ])
+  assert.deepEqual(connect(apis('/live/')).slice(2), ['wss://app.example.com'])
+})
+
+test('metadata adds the endpoints that the worker requests', () => {
+  const discovered = {
+    issuer: 'https://id.example.com',
+    authorization_endpoint: 'https://a.example.com/',
+    end_session_endpoint: 'https://e.example.com/',
+    token_endpoint: 'https://t.example.com/',
+    jwks_uri: 'https://k.example.com/',
+    revocation_endpoint: 'https://r.example.com/',
+    pushed_authorization_request_endpoint: 'https://p.example.com/',
+    device_authorization_endpoint: 'https://d.example.com/',
+  }
+  const expected = ['id', 't', 'k', 'r', 'p', 'd'].map((name) => `https://${name}.example.com`)
+  const found = ["'self'", ...expected, 'https://api.example.com']
+  assert.deepEqual(connect({}, { metadata: discovered }), found)
+  assert.deepEqual(connect({ metadata: discovered }), found)
+  const token_endpoint = 'https://other.example.com/'
+  assert.ok(
+    !connect({ metadata: { token_endpoint } }, { metadata: discovered }).includes('https://t.example.com'),
+  )
+})
+
+test('the page gets the sources that the options add', () => {
+  const { page } = generate(
+    {},
+    {
+      serviceWorker: '/sw.js',
+      page: {
+        'img-src': ['https://cdn.example.com'],
+        'connect-src': ['https://logs.example.com'],
+        'frame-ancestors': ["'self'"],
+        'script-src': ["'nonce-abc='"],
+        'upgrade-insecure-requests': [],
+      },
+    },
+  )
+  assert.deepEqual(sources(page, 'img-src'), ["'self'", 'data:', 'https://cdn.example.com'])
+  assert.deepEqual(sources(page, 'connect-src'), ['https://logs.example.com'])
+  assert.deepEqual(sources(page, 'frame-ancestors'), ["'self'"])
+  assert.deepEqual(sources(page, 'script-src'), ["'self'", "'nonce-abc='"])
+  assert.deepEqual(sources(page, 'upgrade-insecure-requests'), [])
+  assert.deepEqual(sources(page, 'worker-src'), [
+    'https://app.example.com/auth.worker.js',
+    'https://app.example.com/sw.js',
+  ])
+  assert.equal(sources(page, 'require-trusted-types-for'), undefined)
+})
+
+/** Values that would change the meaning of a policy or of a host's file. */
+const REFUSED = {
+  'a wildcard': [{ apis: [{ url: 'https://*.example.com/' }] }],
+  'a semicolon': [{ apis: [{ url: 'https://a;script-src/' }] }],
+  'a comma': [{ issuer: 'https://a,b.example.com' }],
+  'an apostrophe': [{ issuer: "https://'self'" }],
+  'an IPv6 address': [{ issuer: 'http://[::1]:3000' }],
+  'an API over http': [{ apis: [{ url: 'http://api.example.com/' }] }],
+  'an API over another scheme': [{ apis: [{ url: 'data:text/plain,' }] }],
+  'an API without a URL': [{ apis: [{}] }],
+  'an issuer without a host': [{ issuer: '/id' }],
+  'an endpoint that is no URL': [{ metadata: { token_endpoint: 'token' } }],
+  'an origin with a path': [{}, { origin: 'https://app.example.com/' }],
+  'a worker without a slash': [{}, { worker: 'auth.worker.js' }],
+  'a worker of another origin': [{}, { worker: '//evil.example.com/w.js' }],
+  'any file as a worker': [{}, { worker: '/' }],
+  'a worker outside of its folder': [{}, { worker: '/a/../b.js' }],
+  'a worker with a pattern': [{}, { worker: '/*.js' }],
+  'a worker with a query': [{}, { worker: '/auth.worker.js?a' }],
+  'a second directive': [{}, { page: { 'img-src': ['data:; script-src *'] } }],
+  'a second policy': [{}, { page: { 'img-src': ['data:,default-src'] } }],
+  'a second line': [{}, { page: { 'img-src': ['data:\nX: y'] } }],
+  'a quotation mark': [{}, { page: { 'img-src': ['"'] } }],
+  'two sources in one': [{}, { page: { 'img-src': ['data: blob:'] } }],
+  'a directive with a space': [{}, { page: { 'img-src data:; script-src': ['*'] } }],
+  'a Trusted Types policy with a space': [{}, { trustedTypes: ['a b'] }],
+}
+
+for (const [name, [config, options]] of Object.entries(REFUSED)) {
+  test(`config_invalid: ${name}`, () => {
+    assert.throws(() => generate(config, options), { name: 'StrongroomError', code: 'config_invalid' })
+  })
+}
+
+test('Next’s rules match each path once', () => {
+  for (const [worker, ofWorker, ofPage] of [
+    ['/auth.worker.js', ['/auth.worker.js'], ['/', '/callback', '/authXworker.js', '/auth.worker.js/x']],
+    ['/_next/static/', ['/_next/static/a/b.js'], ['/', '/orders', '/_next/data/x.json']],
+  ]) {
+    const [page, script] = nextHeaders(CONFIG, { ...OPTIONS, worker })
+    const matches = ({ source }, path) => new RegExp(`^${source.replace(':file*', '.*')}$`).test(path)
+    for (const path of ofWorker) assert.deepEqual([matches(page, path), matches(script, path)], [false, true])
+    for (const path of ofPage) assert.deepEqual([matches(page, path), matches(script, path)], [true, false])
+    const expected = generate({}, { worker })
+    const list = (headers) => Object.entries(headers).map(([key, value]) => ({ key, value }))
+    assert.deepEqual([page.headers, script.headers], [list(expected.page), list(expected.worker)])
+  }
+})
+
+test('Netlify’s file has each header once per path', () => {
+  const { page, worker } = generate()
+  const lines = (headers) =>
+    Object.entries(headers)
+      .map(([name, value]) => `  ${name}: ${value}\n`)
+      .join('')
+  assert.equal(
+    netlifyHeaders(CONFIG, { ...OPTIONS, documents: ['/', '/orders/*'] }),
+    `/\n${lines(page)}/orders/*\n${lines(page)}/auth.worker.js\n${lines(worker)}`,
+  )
+  const refused = [
+    [OPTIONS.worker, '/*'],
+    [OPTIONS.worker, '/auth.worker.js'],
+    ['/assets/', '/assets/*'],
+    ['/assets/', '/*'],
+    [OPTIONS.worker, '/a b'],
+    [OPTIONS.worker, '/a\n/b'],
+  ]
+  for (const [file, path] of refused) {
+    const write = () => netlifyHeaders(CONFIG, { ...OPTIONS, worker: file, documents: [path] })
+    assert.throws(write, { code: 'config_invalid' })
+  }
+})
+
+test('nginx’s configuration chooses by path', () => {
+  const { page, worker } = generate()
+  const { http, server } = nginxHeaders(CONFIG, { ...OPTIONS, serviceWorker: '/sw.js' })
+  const map = (name) => new RegExp(`map \\$uri \\${name} \\{\n([^}]*)\\}`).exec(http)[1]
+  assert.equal(
+    map('$strongroom_content_security_policy').replace(/ https:\S+sw\.js/, ''),
+    `  default "${page[CSP]}";\n  /auth.worker.js "${worker[CSP]}";\n`,
+  )
+  assert.equal(map('$strongroom_cache_control'), '  default "";\n  /auth.worker.js "no-cache";\n')
+  assert.match(http, /"~\^script:\/sw\\\.js\$" "";/)
+  assert.match(server, /^if \(\$strongroom_service_worker\) \{ return 403; \}\n/)
+  for (const name of Object.keys({ ...page, ...worker })) {
+    const variable = `$strongroom_${name.toLowerCase().replaceAll('-', '_')}`
+    assert.ok(server.includes(`add_header ${name} ${variable} always;\n`), name)
+    assert.ok(http.includes(`map $uri ${variable} {`), name)
+  }
+  const folder = nginxHeaders(CONFIG, { ...OPTIONS, worker: '/as.sets/' })
+  assert.ok(folder.http.includes('  "~^/as\\.sets/" "'))
+  const dollar = { ...OPTIONS, page: { 'script-src': ["'nonce-$x'"] } }
+  assert.throws(() => nginxHeaders(CONFIG, dollar), { code: 'config_invalid' })
+})
+
+/** Calls `use` with a folder that contains the files of a small app. */
+async function withFiles(files, use) {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-headers-'))
+  try {
+    await mkdir(join(folder, 'assets'))
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+    await use(folder)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+const FILES = { 'index.html': '<!doctype html>', 'auth.worker.js': '', 'assets/worker-1a2b.js': '' }
+
+/** Returns those headers of a response that strongroom generates. */
+const received = (headers, { page, worker }) => {
+  const names = Object.keys({ ...page, ...worker })
+  return Object.fromEntries(names.flatMap((name) => (headers.has(name) ? [[name, headers.get(name)]] : [])))
+}
+
+for (const [worker, path] of [
+  ['/auth.worker.js', '/auth.worker.js'],
+  ['/assets/', '/assets/worker-1a2b.js'],
+]) {
+  test(`Cloudflare sends one policy per file; worker: ${worker}`, time, async () => {
+    const options = { ...OPTIONS, worker }
+    const expected = generate({}, { worker })
+    await withFiles({ ...FILES, _headers: cloudflareHeaders(CONFIG, options) }, async (directory) => {
+      const cloudflare = new Miniflare({ modules: true, script: 'export default {}', assets: { directory } })
+      try {
+        const get = async (at) => (await cloudflare.dispatchFetch(`https://app.example.com${at}`)).headers
+        assert.deepEqual(received(await get('/'), expected)[CSP], expected.page[CSP])
+        const { 'Cache-Control': _, ...onWorker } = received(await get(path), expected)
+        const { 'Cache-Control': __, ...expectedOnWorker } = expected.worker
+        assert.deepEqual(onWorker, expectedOnWorker)
+      } finally {
+        await cloudflare.dispose()
+      }
+    })
+  })
+}
+
+test('Vite’s preview sends all headers, its server all but the page’s policy', time, async () => {
+  await withFiles(FILES, async (root) => {
+    const shared = { root, configFile: false, logLevel: 'silent', plugins: [viteHeaders(CONFIG, OPTIONS)] }
+    const previewed = await preview({
+      ...shared,
+      build: { outDir: '.' },
+      preview: { port: 0, host: '127.0.0.1' },
+    })
+    const served = await createServer({
+      ...shared,
+      server: { port: 0, host: '127.0.0.1', hmr: false, ws: false },
+    })
+    try {
+      const { port } = previewed.httpServer.address()
+      const expected = generate({}, { origin: `http://127.0.0.1:${port}` })
+      const get = async (server, at, init) =>
+        fetch(`http://127.0.0.1:${server.httpServer.address().port}${at}`, init)
+      const page = await get(previewed, '/')
+      assert.deepEqual(received(page.headers, { page: expected.page }), expected.page)
+      const worker = await get(previewed, '/auth.worker.js')
+      assert.deepEqual(received(worker.headers, { worker: expected.worker }), expected.worker)
+      const foreign = await get(previewed, '/auth.worker.js', { headers: { 'Service-Worker': 'script' } })
+      assert.equal(foreign.status, 403)
+      await served.listen()
+      const developed = await get(served, '/')
+      const { [CSP]: policy, ...others } = expected.page
+      assert.ok(policy)
+      assert.deepEqual(received(developed.headers, { page: others }), others)
+      assert.equal(developed.headers.get(CSP), null)
+      const source = await get(served, '/auth.worker.js?worker_file&type=module')
+      assert.equal(source.headers.get(CSP), expected.worker[CSP])
+    } finally {
+      await Promise.all([new Promise((closed) => previewed.httpServer.close(closed)), served.close()])
+    }
+  })
+})
+
+/** In the browser, the vault's configuration has two APIs. */
+let app
+let elsewhere
+const seenElsewhere = []
+const WORKER = '/strongroom/standalone.js'
+
+before(async () => {
+  elsewhere = await listen({
+    handler(request, response) {
+      seenElsewhere.push(request.url)
+      response.writeHead(200, { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': '*' })
+      response.end()
+    },
+  })
+  app = await startApp({ provider: { accessTokenSeconds: 3600 } })
+  const { files } = app.site
+  // The standalone worker is one file, so `worker-src` needs to name no other.
+  files['/tools.js'] = files['/tools.js'].replaceAll('/auth.worker.js', WORKER)
+  files['/strongroom/strongroom.json'] = JSON.stringify({ ...app.config, apis: allApis() })
+})
+after(() => Promise.all([app?.close(), elsewhere?.close()]))
+
+const allApis = () => [...app.config.apis, { url: `${elsewhere.origin}/` }]
+
+/** Signs in under the headers for these APIs. Resolves with the outcomes of calls to both servers. */
+async function outcomes(apis) {
+  const { site, config, api } = app
+  const options = { origin: site.origin, worker: WORKER }
+  const generated = securityHeaders({ ...config, apis }, options)
+  const restore = [
+    site.override('/index.html', { headers: generated.page }),
+    site.override(WORKER, { headers: generated.worker }),
+  ]
+  seenElsewhere.length = 0
+  try {
+    const page = await app.open()
+    await signIn(page)
+    const results = [await call(page, `${api.url}me`), await call(page, `${elsewhere.origin}/me`)]
+    await page.evaluate(() => auth.logout())
+    await page.context().close()
+    return results
+  } finally {
+    for (const undo of restore) undo()
+  }
+}
+
+test('under its headers the worker reaches what is named only', time, async () => {
+  const [named, other] = await outcomes(app.config.apis)
+  assert.equal(named.value?.status, 200)
+  assert.ok(other.error?.isTypeError, JSON.stringify(other))
+  assert.deepEqual(seenElsewhere, [])
+})
+
+test('a control: under headers that name it, it is reached', time, async () => {
+  const results = await outcomes(allApis())
+  assert.deepEqual(
+    results.map(({ value }) => value?.status),
+    [200, 200],
+  )
+  assert.deepEqual([...new Set(seenElsewhere)], ['/me'])
+})
