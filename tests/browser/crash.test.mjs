@@ -101,8 +101,8 @@ for (const [how, kind, end] of ALL ? WAYS : [WAYS[0], WAYS[3], WAYS[4]]) {
     await end(app, page)
     await page.waitForFunction(() => heard.some(([type]) => type === 'failed'), null, { polling: 20 })
     const failure = [
-      ['change', null, null],
       ['failed', 'vault_crashed'],
+      ['change', null, null],
     ]
     assert.deepEqual(await page.evaluate(() => heard), failure)
     await page.evaluate(() => auth.reconnect())

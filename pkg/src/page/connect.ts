@@ -129,13 +129,14 @@ export const connect = async (
       stopWatching?.()
       hasFailed = !!error
       // A page that called close() itself gets no event.
-      if (error && wasSignedIn) emit('change', { session, reason })
       error?.then((failure) => {
         // Emit no event if the page has called close() in the meantime.
         if (!hasFailed) return
         const fail = () => emit('failed', failure)
         if (connection && failure.code === 'vault_outdated') auth.reconnect().catch(fail)
         else fail()
+        // This event is the second, so that no listener takes the end of the session for one in a vault that works.
+        if (wasSignedIn) emit('change', { session: null, reason })
       })
     },
   }
