@@ -1,4 +1,4 @@
-//! The rules of OAuth 2.0 and OpenID Connect as pure functions, about one specification per module.
+//! The rules of OAuth 2.0 and OpenID Connect as functions and types without I/O, about one specification per module.
 
 pub mod authorization_request;
 pub mod authorization_response;

@@ -1,5 +1,5 @@
-//! The items of `alloc` that the standard prelude would import. The wasm build is `no_std`, because the panic messages of
-//! the standard library alone take kilobytes.
+//! The items of `alloc` that most files use: items of the standard prelude, and `vec!`. The wasm build is `no_std`,
+//! because the panic messages of the standard library alone take kilobytes.
 
 pub(crate) use alloc::borrow::ToOwned;
 pub(crate) use alloc::boxed::Box;

@@ -1,4 +1,4 @@
-//! Digests of short messages (FIPS 180-4).
+//! SHA-256, SHA-384 and SHA-512 digests of short messages (FIPS 180-4).
 //!
 //! The compression functions are those of the `sha2` crate. The crate's code for incremental hashing is not used, since
 //! each message here is short and complete.

@@ -1,4 +1,4 @@
-//! Requests to the provider, which the host sends, and their responses.
+//! Requests to the provider, which the host sends, their responses, and the syntax of HTTP tokens.
 //!
 //! Requests to APIs have types of their own (see [`crate::vault`]). The core never sees the bodies of those requests.
 

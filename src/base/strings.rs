@@ -1,5 +1,6 @@
-//! Small replacements for string searches of the standard library. The standard library's functions support all of
-//! Unicode and are optimized for speed, which costs more than a kilobyte in the browser's module.
+//! Functions that search, split, join and convert strings. The searches replace those of the standard library, which
+//! support all of Unicode and are optimized for speed. The standard library's searches would add more than a kilobyte
+//! to the vault's module.
 
 use crate::base::{IS_TOKEN_HANDLER, secret};
 use crate::prelude::*;

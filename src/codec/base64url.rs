@@ -1,4 +1,5 @@
-//! base64url without padding (RFC 7515 section 2, RFC 4648 section 5), read strictly.
+//! A strict reader and a writer for base64url without padding (RFC 7515 section 2, RFC 4648 section 5), and a writer
+//! for plain base64.
 //!
 //! Each byte string has exactly one encoding. Padding, whitespace, the characters `+` and `/` of plain base64, and
 //! trailing bits other than zero are rejected. The same signed part or the same hash therefore cannot be written in two

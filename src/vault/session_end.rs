@@ -1,6 +1,6 @@
 //! The end of a session, which is caused by a logout, a limit, the provider or an error. In this vault, the session
-//! ends immediately. In the other vaults that use the same store, it ends as soon as they learn of the end. The
-//! revocation of the refresh token (RFC 7009) follows and may fail.
+//! ends immediately. In the other vaults that use the same store, the session ends as soon as they learn of the end.
+//! The revocation of the refresh token (RFC 7009) follows and may fail.
 
 pub(super) mod limits;
 pub(super) mod logout;

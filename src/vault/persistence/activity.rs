@@ -1,16 +1,17 @@
-//! The activity of the user, which is stored within fifteen seconds. Before a vault ends a stored session at the idle
-//! limit, it reads the store, because the user may have been active in another tab.
+//! The activity of the user. At most fifteen seconds after an activity, the vault begins to store it. Before a vault
+//! ends a stored session at the idle limit, the vault reads the store, because the user may have been active in another
+//! tab.
 
 use crate::base::clock::Millis;
 use crate::vault::context::Context;
 
-/// The longest time until an activity is stored.
+/// The longest time until the vault begins to store an activity.
 const DELAY: Millis = Millis::from_secs(15);
 
 /// The activity in this vault.
 #[derive(Default)]
 pub(in crate::vault) struct Activity {
-    /// The time at which the activity will be stored, unless another write stores it earlier.
+    /// The latest time at which the vault begins to store the activity.
     pub(in crate::vault) flush_at: Option<Millis>,
     /// True if the next write must include an activity of the user.
     pub(in crate::vault) is_new: bool,
