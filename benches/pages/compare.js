@@ -93,7 +93,10 @@ export async function compare(auth, { measures, ...parameters }) {
   return found
 }
 
-/** Runs two functions in turns and returns the time of each. The two functions take turns in starting. */
+/**
+ * Runs two functions in turns, `pairs` times each. Resolves with two arrays: the durations of each function. The
+ * functions also take turns in running first.
+ */
 async function inTurns(pairs, both) {
   const times = [[], []]
   for (let pair = 0; pair < pairs; pair++) {

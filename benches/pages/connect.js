@@ -3,20 +3,21 @@ import { connect } from '../../pkg/dist/index.js'
 
 const WORKER = '/auth.worker.js'
 
-/** Returns the vault that all tabs share. */
+/** Connects to the vault that all tabs share. Resolves with the client, as the other `connect…` functions do. */
 export const connectShared = () =>
   connect(new SharedWorker(WORKER, { type: 'module', extendedLifetime: true }))
 
 /**
- * Returns the vault called `name`. If no page has started this vault before, the vault starts with the stored session.
+ * Connects to the vault called `name`. If no page has started this vault before, the vault starts with the stored
+ * session.
  */
 export const connectSealed = (name) =>
   connect(new SharedWorker('/sealed.worker.js', { type: 'module', name }))
 
-/** Returns the vault whose tokens are bound to a key. */
+/** Connects to the vault whose tokens are bound to a key. */
 export const connectProving = () => connect(new SharedWorker('/dpop.worker.js', { type: 'module' }))
 
-/** Returns a vault that no page has started before, and that ends with its page. */
+/** Connects to a vault that no page has started before, and that ends with its page. */
 export const connectNew = (name) => connect(new SharedWorker(WORKER, { type: 'module', name }))
 
 /**

@@ -87,7 +87,7 @@ for (const [how, kind, end] of WAYS) {
   })
 }
 
-// The short list still contains each way in which a worker ends, and each kind of worker.
+// A usual run tests three entries of `WAYS`. They cover each way in which a worker ends, and both kinds of workers.
 for (const [how, kind, end] of ALL ? WAYS : [WAYS[0], WAYS[3], WAYS[4]]) {
   test(`change is emitted when a vault fails and on reconnect(), ${kind}, ${how}`, time, async () => {
     const app = apps[kind]

@@ -20,8 +20,8 @@ const MEGABYTE = 1024 * 1024
 
 /**
  * Returns an object with three members. `make()` creates the stream. `bytes` is the number of bytes that were taken
- * from the stream so far. `ended` resolves with `read` if the stream was read to its end, and otherwise with `given
- * up`.
+ * from the stream so far. `ended` resolves when the stream has closed: with `read` if the stream was read
+ * to its end, and otherwise with `given up`.
  */
 function watched(chunks) {
   const source = { bytes: 0 }

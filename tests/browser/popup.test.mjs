@@ -1,5 +1,6 @@
-// A login by popup does not need `window.opener`, so a Cross-Origin-Opener-Policy cannot break the login. If a user
-// closes the popup and the page can detect this, the login is canceled.
+// A login by popup does not need `window.opener`, so a Cross-Origin-Opener-Policy breaks only a login with the option
+// `detectClose`. If the user closes the popup before it navigates, the login is canceled. With `detectClose`, the login
+// is also canceled if the user closes the popup later.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent, signInByPopup, startApp } from '../support/app.mjs'

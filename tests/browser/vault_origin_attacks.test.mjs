@@ -353,7 +353,7 @@ test('attacker’s login by the user, vault’s redirect URI: code is out of rea
   assert.ok(await redeem(framed, code, request))
 })
 
-/** Replaces every worker of the page. This function runs before the page's own script. */
+/** Makes the page start the worker at `url` in place of each `SharedWorker`. Runs before the page's own script. */
 function replaceWorkers(url) {
   const { SharedWorker: Genuine } = window
   window.SharedWorker = function (_, options) {

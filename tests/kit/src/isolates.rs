@@ -153,7 +153,7 @@ pub struct Weather {
     /// True if operations take random times.
     pub uneven: bool,
     pub coordinator_down: bool,
-    /// The only isolate that cannot reach the coordinator.
+    /// The only isolate that cannot reach the coordinator, if any.
     pub cut_off: Option<usize>,
     pub provider_down: bool,
 }

@@ -197,7 +197,7 @@ pub struct Watch {
     /// For each vault, a period during which the vault must not send a refresh: the family, the start and the duration.
     told_to_wait: BTreeMap<usize, (usize, Instant, Millis)>,
     needs_user: BTreeMap<usize, usize>,
-    /// Families for which the provider has ever required the user to sign in. The stored session also records this.
+    /// Families for which the provider has ever required the user to sign in. A stored session records this fact too.
     asked_for_user: BTreeSet<usize>,
     /// For each vault, signs that a grant has ended although the provider's responses do not say so.
     suspicions: BTreeMap<usize, Suspicion>,

@@ -225,7 +225,7 @@ impl World {
         }
     }
 
-    /// Adds a task for each of the other vaults.
+    /// Adds a task for each vault except the vault that runs now.
     fn spread(&mut self, task: impl Fn() -> Task) {
         let here = self.workers.turn;
         for vault in (0..self.workers.vaults.len()).filter(|vault| *vault != here) {

@@ -196,7 +196,7 @@ pub struct Provider {
     access_tokens: HashMap<String, (usize, u64)>,
     /// The resource of each access token.
     meant_for: HashMap<String, String>,
-    /// The family of each code and refresh token.
+    /// The family of each refresh token, redeemed code and redeemed device code.
     family_of: HashMap<String, usize>,
     /// The key and signature of each signed string.
     signed: HashMap<String, (usize, Vec<u8>)>,
