@@ -1,8 +1,9 @@
 //! The configuration of a vault, which is read once from JSON and validated as a whole.
 //!
-//! The configuration is part of the worker file. The first error is reported as [`Code::ConfigInvalid`], with a message
-//! that names the option and says what to write instead. An unknown option is an error too, since a misspelled limit
-//! would have no effect. The options are documented for users in `pkg/src/worker/config.ts`.
+//! The configuration is part of the worker file, or of the file `strongroom.json` that the standalone worker fetches.
+//! The first error is reported as [`Code::ConfigInvalid`], with a message that names the option and says what to write
+//! instead. An unknown option is an error too, since a misspelled limit would have no effect. The options are
+//! documented for users in `pkg/src/worker/config.ts`.
 
 mod apis;
 #[cfg_attr(not(feature = "extended"), path = "config/basic.rs")]

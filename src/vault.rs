@@ -629,9 +629,9 @@ impl Vault {
     // Other vaults.
 
     /// Handles a sign-out in another vault at the time `at`. `is_stored` is true if the sign-out is or will be written
-    /// to a store. If `is_stored` is true, the store works and has this vault's session, reads the store. Otherwise
-    /// ends the session, unless the session began after the sign-out, which is possible because a suspended vault
-    /// receives the hint late.
+    /// to a store. Reads the store if `is_stored` is true, the store works, and the store has this vault's session.
+    /// Otherwise ends the session, unless the session began after the sign-out, which is possible because a suspended
+    /// vault receives the hint late.
     fn signed_out_elsewhere(&mut self, at: UnixMillis, is_stored: bool) {
         let Self { ctx, tokens, .. } = self;
         let unstored = (!is_stored).then_some(at);

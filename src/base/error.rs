@@ -99,8 +99,8 @@ codes! {
     /// More than ten minutes passed between `login()` and its callback, the login seems to begin in the future, or the
     /// code for a login on another device expired.
     LoginExpired = "login_expired", "Call login() again.";
-    /// The page canceled the login, or another login replaced it. Or the user closed the popup, returned from the
-    /// provider by the browser's back button, or logged out while the login was in flight.
+    /// The page canceled the login, another login replaced it, or the user logged out while the login was in flight.
+    /// This code also occurs if the user closed the popup, or returned from the provider by the browser's back button.
     LoginCanceled = "login_canceled", "Offer to sign in again.";
     /// The callback's parameters are missing or malformed, or they contradict each other.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, check the provider's response.";

@@ -75,7 +75,7 @@ impl Extension {
         self.needs = None;
     }
 
-    /// Takes over the state of `ours`, the session in this vault, that the store does not have.
+    /// Takes over from `ours`, the session in this vault, the state that the store does not have.
     pub(super) fn succeed(&mut self, ours: &Self) {
         self.others.clone_from(&ours.others);
     }

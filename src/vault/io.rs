@@ -408,8 +408,8 @@ pub enum Output {
     /// output, because the service worker can lose the key. The host need not report the result.
     HandKeyOver,
     /// Send a page's request to an API with the access token, and report [`Input::CallResponded`],
-    /// [`Input::CallReflected`] or [`Input::CallFailed`]. If the key for the proof is gone, report `CallUnsigned`
-    /// instead of these. The host keeps the request's body, because the core may send the same call again.
+    /// [`Input::CallReflected`] or [`Input::CallFailed`]. If the key for the proof is gone, do not send the request,
+    /// and report `CallUnsigned`. The host keeps the request's body, because the core may send the same call again.
     Call {
         /// The call.
         call: CallId,
