@@ -31,7 +31,7 @@ const KINDS = {
     const handshake = performance.now()
     return { handshake, firstByte: await firstByte(await auth.fetch(ORDERS)) }
   },
-  /** Measures a page without a vault, which has a token from the start. */
+  /** Measures a page that uses no vault and has a token from the start. */
   async plain({ token }) {
     const headers = { Authorization: `Bearer ${token}` }
     return { firstByte: await firstByte(await fetch(ORDERS, { headers })) }

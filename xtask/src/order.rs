@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn every_function_keeps_its_type_and_its_callers() {
-        // (import "m" "f" (func)) and three functions, each with its own type. The first function is exported, and the
-        // last function calls it.
+        // The module has the import `(import "m" "f" (func))` and three functions, each with its own type. The first
+        // function is exported, and the last function calls it.
         let wasm = [
             &b"\0asm\x01\0\0\0"[..],
             b"\x01\x0c\x03\x60\x00\x00\x60\x00\x01\x7f\x60\x01\x7f\x00",

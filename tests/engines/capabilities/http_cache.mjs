@@ -53,8 +53,8 @@ const callAll = (tab, url, inits) =>
   )
 
 /**
- * The options of several calls: a call without a range, and then calls for all ranges of its response, which the cache
- * may have stored by then.
+ * The options of several calls: a call without a range, and then calls for all ranges of its response. By then, the
+ * cache may have stored the whole response.
  */
 const IN_PIECES = [
   {},
