@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
-const NPM = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+export const NPM = process.platform === 'win32' ? 'npm.cmd' : 'npm'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 

@@ -72,7 +72,7 @@ enum Command {
         #[arg(long, value_enum, value_delimiter = ',')]
         engines: Vec<browser::Engine>,
         /// Also run the combinations that only repeat a behavior in another mode. These combinations take some minutes
-        /// more.
+        /// more. For the kind `packaging`: build an app with every bundler, and print a table.
         #[arg(long)]
         all: bool,
     },

@@ -41,7 +41,7 @@ pub(crate) enum Kind {
 const ALL: &str = "TEST_ALL";
 
 /// Runs one kind of tests, or all kinds until one fails. With `all`, the files in `tests/browser` also run the
-/// combinations that only repeat a behavior in another mode.
+/// combinations that only repeat a behavior in another mode, and `tests/packaging` builds an app with every bundler.
 pub(crate) fn run(kind: Option<Kind>, engines: &[Engine], all: bool) -> Result<()> {
     let kinds = kind
         .as_ref()
@@ -92,12 +92,8 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
             .and_then(|()| simulation::controls()),
         Kind::Size => size(),
         Kind::Supply => supply(),
-        Kind::Packaging => run_in_browsers(
-            Suite::of("tests/packaging")?,
-            AtOnce::One,
-            &[Engine::Chromium],
-        ),
-        Kind::Browser => in_chromium(all),
+        Kind::Packaging => in_chromium("tests/packaging", AtOnce::One, all),
+        Kind::Browser => in_chromium("tests/browser", AtOnce::Three, all),
         Kind::Edge => edge(),
         Kind::Engines => in_engines(engines),
         Kind::Demo => [(false, false), (true, false), (false, true)]
@@ -190,15 +186,15 @@ fn edge() -> Result<()> {
     Suite::of("tests/edge")?.run(AtOnce::Two, prepare)
 }
 
-/// Runs the tests in `tests/browser`, which use Chromium. With `all`, sets the variable [`ALL`] for them.
-fn in_chromium(all: bool) -> Result<()> {
+/// Runs the tests of a folder, which use Chromium. With `all`, sets the variable [`ALL`] for them.
+fn in_chromium(folder: &str, at_once: AtOnce, all: bool) -> Result<()> {
     let prepare = |process: Process| {
         let process = if all { process.env(ALL, "1") } else { process };
         with_chromium(process)
     };
     prepare(node(&[]))?;
     package::build()?;
-    Suite::of("tests/browser")?.run_in_browsers(AtOnce::Three, prepare)
+    Suite::of(folder)?.run_in_browsers(at_once, prepare)
 }
 
 /// Runs the test file of each of these engines.
