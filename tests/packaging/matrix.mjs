@@ -186,7 +186,7 @@ async function writeSources({ fixture, sources = '.', extension = 'ts' }, projec
     const file = `${folder}/${name}.${extension}`
     let text = await readFile(existsSync(file) ? file : `${fixtures}${name}.ts`, 'utf8')
     if (extension === 'js') {
-      text = text.replace("'./auth.worker.ts'", "'./auth.worker.js'").replace("'./auth'", "'./auth.js'")
+      text = text.replaceAll("'./auth.worker.ts'", "'./auth.worker.js'").replace("'./auth'", "'./auth.js'")
     }
     await writeFile(file, text.replaceAll(':4401', issuerPort).replaceAll(':4402', apiPort))
   }

@@ -109,7 +109,8 @@ async function signIn(site, built) {
     assert.deepEqual({ user, orders }, { user: 'Alice Liddell', orders: 200 })
     // Without a policy of the worker, the same request succeeds.
     assert.equal(unlisted, built ? 'TypeError' : 200)
-    return { signedIn: 'yes', file: file.replace(site.origin, ''), ...sizes }
+    const { pathname, hash } = new URL(file)
+    return { signedIn: 'yes', file: pathname + (hash && '#…'), ...sizes }
   } finally {
     await context.close()
   }

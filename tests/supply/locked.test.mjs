@@ -48,20 +48,25 @@ test('a control: a crate from elsewhere, or without a digest, is noticed', () =>
 
 /**
  * Returns true if an entry of package-lock.json lacks a SHA-512 digest or names a source other than npm's registry. For
- * the entry of the project itself, which is the empty path, returns false.
+ * the entry of the project itself, which is the empty path, returns false. The same is true of a bundled package, which
+ * is in the archive of the package around it.
  */
-const unpinned = ([path, { integrity, resolved }]) =>
+const unpinned = ([path, { integrity, resolved, inBundle }]) =>
   path !== '' &&
+  !(inBundle && path.lastIndexOf('/node_modules/') > 0) &&
   (!/^sha512-[\w+/]{86}==$/.test(integrity ?? '') ||
     (resolved !== undefined && !resolved.startsWith('https://registry.npmjs.org/')))
 
-/** Folders whose package.json has dependencies that are installed. */
 const APPS = 'tests/packaging/apps/'
 const apps = await readdir(new URL(APPS, root), { recursive: true })
+
+/** Folders whose package.json has dependencies that are installed. */
 const FOLDERS = [
   '',
   'tests/edge/frameworks/',
-  ...apps.filter((path) => /^[\w-]+.package-lock\.json$/.test(path)).map((path) => `${APPS}${dirname(path)}/`),
+  ...apps
+    .filter((path) => /^[\w-]+.package-lock\.json$/.test(path))
+    .map((path) => `${APPS}${dirname(path)}/`),
 ]
 
 for (const folder of FOLDERS) {
@@ -77,6 +82,8 @@ test('a control: a package from elsewhere, or without a digest, is noticed', () 
   const integrity = `sha512-${'A'.repeat(86)}==`
   assert.ok(!unpinned(['node_modules/x', { integrity }]))
   assert.ok(unpinned(['node_modules/x', {}]))
+  assert.ok(!unpinned(['node_modules/x/node_modules/y', { inBundle: true }]))
+  assert.ok(unpinned(['node_modules/x', { inBundle: true }]))
   assert.ok(unpinned(['node_modules/x', { integrity: `sha1-${'A'.repeat(27)}=` }]))
   assert.ok(unpinned(['node_modules/x', { integrity, resolved: 'https://evil.test/x.tgz' }]))
 })
