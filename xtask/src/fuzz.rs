@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: runs libFuzzer on the targets of `tests/hostile`.
 //!
 //! The command needs a C++ compiler for libFuzzer's own code. `cargo fuzz` uses the same compiler options to count
-//! covered code. The options work with a stable compiler as long as no sanitizer is used. The targets run no unsafe code
-//! of the core, so sanitizers would find nothing in it.
+//! covered code. The options work with a stable compiler as long as no sanitizer is used. The targets run no unsafe
+//! code of the core, so sanitizers would find nothing in it.
 //!
 //! Inputs that reach new code stay in `target/fuzz/corpus`, and the next run starts with them. An input that fails is
 //! stored in `target/fuzz/failed`. Add it to the target's seeds once the fault is fixed.
