@@ -491,9 +491,16 @@ impl PersistedSessions {
             is_old = seen.is_old(job, &record);
             // A vault that holds the lock uses only the read that it made for the lock.
             is_unused = seen.holds_lock && seen.read != Some(job);
-            if let (Taken::Absent, Some(family)) = (taken, record.family) {
-                seen.hears(&record, family, &at, now);
-                read = Some(family);
+            match (taken, record.family) {
+                (Taken::Absent, Some(family)) => {
+                    seen.hears(&record, family, &at, now);
+                    read = Some(family);
+                }
+                // The vault that wrote the tombstone had a reason, which was checked there.
+                (Taken::Found(_) | Taken::Used, Some(family)) if seen.told == Some(family) => {
+                    seen.justified.insert("logged_out");
+                }
+                _ => {}
             }
             if !is_old && !matches!(taken, Taken::Unavailable) {
                 seen.ends_read.extend(ended);
