@@ -104,12 +104,18 @@ for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)
 }
 
+/** Returns the README for npm: the command that installs the package, instead of the part about a clone. */
+const forNpm = (text) =>
+  text
+    .replace(/<!-- only in the repository -->.*?<!-- end -->\n+/s, '')
+    .replace('# strongroom\n', '# strongroom\n\n```sh\nnpm i strongroom\n```\n')
+
 /**
  * Returns a document as the package contains it, without images. A link to a packaged file stays. A link to a source
  * file becomes a link to the types of that file. Any other relative link is replaced by its label.
  */
 const pack = (file, text) =>
-  text
+  (file === 'README.md' ? forNpm(text) : text)
     .replace(/^!\[.*\]\(.*\)\n+/gm, '')
     .replace(/\[([^\]]+)\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)/g, (link, label, path) => {
       const target = join(dirname(file), path)
@@ -145,6 +151,7 @@ const PACKED = [
   'docs/login.md',
   'docs/migration.md',
   'docs/performance.md',
+  'docs/protection.md',
   'docs/resources.md',
   'docs/sessions.md',
   'docs/standalone.md',

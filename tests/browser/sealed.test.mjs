@@ -86,6 +86,21 @@ for (const kind of KINDS) {
   })
 }
 
+test('a reload of the only tab runs a changed worker file', time, async () => {
+  const app = apps.shared
+  const page = await app.open()
+  await signIn(page)
+  const added = 'https://added.example.com/'
+  const isAllowed = async () => (await call(page, added)).error.code !== 'url_not_allowed'
+  assert.equal(await isAllowed(), false)
+  app.setConfig({ apis: [...app.config.apis, { url: added }] })
+  await page.reload()
+  await booted(page)
+  app.setConfig({})
+  assert.equal((await session(page)).claims.sub, 'alice')
+  assert.equal(await isAllowed(), true)
+})
+
 test('the store has no token, and its key is not extractable', time, async () => {
   const app = apps.dedicated
   const page = await app.open()

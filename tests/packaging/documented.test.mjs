@@ -84,7 +84,9 @@ async function build(bundler, name, code) {
   await mkdir(folder, { recursive: true })
   await cp(`${project}/auth.worker.ts`, `${folder}/auth.worker.ts`)
   const before = /^import /m.test(code) ? '' : `import { connect, createAuth } from 'strongroom'\n`
-  await writeFile(`${folder}/page.ts`, before + code)
+  // A module that only creates `auth` connects nothing, because `auth` connects when it is first used.
+  const after = /^export const auth/m.test(code) ? '\nauth.connect()\n' : ''
+  await writeFile(`${folder}/page.ts`, before + code + after)
   await writeFile(`${folder}/index.html`, html('/page.ts', 'type="module"'))
   await BUNDLERS[bundler](folder)
   const built = `${folder}/built`
