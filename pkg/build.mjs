@@ -150,6 +150,7 @@ const PACKED = [
   'docs/hosting.md',
   'docs/login.md',
   'docs/migration.md',
+  'docs/options.md',
   'docs/performance.md',
   'docs/protection.md',
   'docs/resources.md',

@@ -1,5 +1,5 @@
 //! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
-//! measure | size`.
+//! measure | options | examples | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
 //! If a tool is missing and cannot be installed, the error says how to install it.
@@ -27,6 +27,7 @@ mod paths;
 mod process;
 mod programs;
 mod progress;
+mod release;
 mod simulation;
 mod stamp;
 mod suite;
@@ -122,6 +123,21 @@ enum Command {
     },
     /// Measure the readability of the sources: names, comments and dependencies.
     Measure(measure::Options),
+    /// Write the tables of docs/options.md from the TypeScript types.
+    Options,
+    /// Build the examples with the packed npm package. Needs the registry of npm.
+    Examples {
+        /// Names of examples. Default: all.
+        names: Vec<String>,
+        /// Also sign in to each example in a headless browser, and call the API.
+        #[arg(long)]
+        check: bool,
+        /// Write the lockfiles of the examples instead.
+        #[arg(long, conflicts_with = "check")]
+        lock: bool,
+    },
+    /// Check that a release can be published, and stop before it is published.
+    Release,
     /// Measure the bytes that a browser downloads. Fails if a size exceeds its gate.
     Size {
         /// Also bundle and measure other libraries.
@@ -177,6 +193,9 @@ fn run(command: &Command) -> Result<()> {
         Command::Miri => miri::run(),
         Command::Mutants(options) => mutants::run(options),
         Command::Measure(options) => measure::run(options),
+        Command::Options => process::node(&["pkg/options.mjs"]).run(),
+        Command::Examples { names, check, lock } => examples(names, *check, *lock),
+        Command::Release => release::check(),
         Command::Supply => supply::run(),
         Command::Modules { only } => wasm::modules(only.as_deref()),
         Command::Bench { options } => bench(options),
@@ -204,6 +223,18 @@ fn demo_check(options: &[&str]) -> Result<()> {
     let check = browser::with_chromium(process::node(&["www/check.mjs"]))?;
     package::build()?;
     check.args(options).run()
+}
+
+fn examples(names: &[String], check: bool, lock: bool) -> Result<()> {
+    let mut examples = process::node(&["examples/build.mjs"]).args(names);
+    if lock {
+        return examples.args(["--lock"]).run();
+    }
+    if check {
+        examples = browser::with_chromium(examples)?.args(["--check"]);
+    }
+    package::build()?;
+    examples.run()
 }
 
 fn bench(options: &[String]) -> Result<()> {

@@ -35,7 +35,7 @@ export interface TokenHandlerConfig {
     sameSite?: 'lax' | 'strict'
     /**
      * Use the prefix `__Host-Http-` instead of `__Host-`. In browsers that support this prefix, only HTTP responses can
-     * set such cookies.
+     * set such cookies. Default false.
      */
     httpPrefix?: boolean
   }
@@ -80,7 +80,10 @@ export interface TokenHandlerConfig {
    * The origin that browsers see. Set this option if a proxy terminates TLS and requests arrive with another origin.
    */
   origin?: FromEnv<string>
-  /** The ID token's claims that the page may see, besides `sub`. */
+  /**
+   * The ID token's claims that the page may see, besides `sub`. Default: name, email, preferred_username, picture,
+   * locale.
+   */
   claims?: string[]
   /** `'always'`: each login asks for consent (`prompt=consent`). Default `'provider'`: the provider decides. */
   consent?: 'provider' | 'always'
@@ -96,8 +99,7 @@ export interface TokenHandlerConfig {
   /** Names of parameters that pages may add to a login's URL. Default: none. */
   loginParams?: string[]
   /**
-   * Push authorization requests to the provider (RFC 9126). By default, requests are pushed only if the provider
-   * requires this.
+   * Push authorization requests to the provider (RFC 9126). Default: only if the provider requires it.
    */
   par?: boolean
   /**

@@ -135,6 +135,7 @@ export interface Events {
 export interface VaultRequestInit extends RequestInit {
   /**
    * True for a request that the user did not cause, such as a poll. Such a request does not extend the idle timeout.
+   * Default false.
    */
   background?: boolean
   /**
@@ -221,7 +222,9 @@ export interface CallbackResult {
 
 /** Options of {@link Strongroom.logout}. */
 export interface LogoutOptions {
-  /** Also ends the user's session at the provider (OpenID Connect RP-Initiated Logout). Leaves the page. */
+  /**
+   * Also ends the user's session at the provider (OpenID Connect RP-Initiated Logout). Leaves the page. Default false.
+   */
   provider?: boolean
   /**
    * With `provider`: the URL to come back to, which must be registered at the provider. A token handler uses its

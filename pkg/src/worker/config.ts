@@ -108,7 +108,7 @@ export interface VaultConfig {
    * the provider requires interaction (`session.needs`). See docs/sessions.md. Default false.
    */
   reasons?: boolean
-  /** Allows `login({ mode: 'device' })`, for signing in on another device (RFC 8628). */
+  /** Allows `login({ mode: 'device' })`, for signing in on another device (RFC 8628). Default false. */
   deviceFlow?: boolean
   /** Seconds by which the provider's clock may differ. Default 60. */
   clockTolerance?: number
@@ -184,8 +184,8 @@ export interface ApiRule {
    * Lets the vault read the header `WWW-Authenticate` of responses that refuse a call. The call rejects with
    * `step_up_required` if the API requires another or more recent authentication (RFC 9470), or with
    * `insufficient_scope` if it requires more scopes (RFC 6750 3.1). The error has the options of a login that satisfies
-   * the API. The API must expose the header (`Access-Control-Expose-Headers: WWW-Authenticate`). Needs
-   * strongroom_extended_bg.wasm.
+   * the API. The API must expose the header (`Access-Control-Expose-Headers: WWW-Authenticate`). Default
+   * false. Needs strongroom_extended_bg.wasm.
    */
   stepUp?: boolean
 }

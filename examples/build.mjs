@@ -1,0 +1,171 @@
+/**
+ * Builds the examples with the packed npm package, in copies below target/examples.
+ *
+ *   node examples/build.mjs [--check] [--lock] [<name> …]
+ *
+ * With `--check`, a browser signs in to each built example at the demo's provider, calls the API and signs out. With
+ * `--lock`, the lockfiles are written again instead.
+ */
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs, promisify } from 'node:util'
+import { npm, pack, root } from '../tests/packaging/tarball.mjs'
+import { giveConsent } from '../tests/support/app.mjs'
+import { launchBrowser } from '../tests/support/browser.mjs'
+import { startServers } from '../tests/support/servers.mjs'
+import { PORTS } from '../www/build.mjs'
+
+const run = promisify(execFile)
+const source = fileURLToPath(new URL('.', import.meta.url))
+const work = `${root}target/examples`
+
+const NAMES = ['react-vite', 'vue-vite', 'sveltekit', 'angular', 'next']
+
+/** The folders of the built files, except for Next.js, which has a server of its own. */
+const OUTPUT = { 'react-vite': 'dist', 'vue-vite': 'dist', sveltekit: 'build', angular: 'dist' }
+
+const TYPES = {
+  '.css': 'text/css',
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.wasm': 'application/wasm',
+}
+
+const options = { check: { type: 'boolean' }, lock: { type: 'boolean' } }
+const { values, positionals } = parseArgs({ options, allowPositionals: true })
+const unknown = positionals.find((name) => !NAMES.includes(name))
+if (unknown) throw new Error(`there is no example ${unknown}, only ${NAMES.join(', ')}`)
+const names = positionals.length ? positionals : NAMES
+
+/**
+ * Copies an example. The copy's package.json does not name strongroom, because the lockfile cannot contain the digest
+ * of a package that is built from these sources.
+ */
+async function copy(name) {
+  const folder = `${work}/${name}`
+  await rm(folder, { recursive: true, force: true })
+  await cp(`${source}${name}`, folder, { recursive: true })
+  const { dependencies, ...manifest } = JSON.parse(await readFile(`${folder}/package.json`, 'utf8'))
+  delete dependencies.strongroom
+  await writeFile(`${folder}/package.json`, JSON.stringify({ ...manifest, dependencies }, null, 2))
+  return folder
+}
+
+async function lock(name) {
+  const folder = await copy(name)
+  await npm(folder, 'install', '--package-lock-only', '--ignore-scripts')
+  await copyFile(`${folder}/package-lock.json`, `${source}${name}/package-lock.json`)
+}
+
+/** Installs the locked packages and the packed strongroom, and builds the example for these servers. */
+async function build(name, tarball, replaced = {}) {
+  const folder = await copy(name)
+  await npm(folder, 'ci', '--ignore-scripts')
+  await mkdir(`${folder}/node_modules/strongroom`)
+  await run('tar', ['-xzf', tarball, '-C', `${folder}/node_modules/strongroom`, '--strip-components=1'])
+  for (const path of await readdir(folder, { recursive: true })) {
+    if (path.startsWith('node_modules') || !/\.(tsx?|vue)$/.test(path)) continue
+    let text = await readFile(`${folder}/${path}`, 'utf8')
+    for (const [from, to] of Object.entries(replaced)) text = text.replaceAll(from, to)
+    await writeFile(`${folder}/${path}`, text)
+  }
+  const env = { ...process.env, CI: '1', NEXT_TELEMETRY_DISABLED: '1', NG_CLI_ANALYTICS: 'false' }
+  await run('npm', ['run', 'build'], { cwd: folder, env, shell: process.platform === 'win32' })
+  return folder
+}
+
+/** Serves a folder, and index.html for addresses without a file. */
+function serveFolder(folder) {
+  return createServer(async ({ url }, response) => {
+    const { pathname } = new URL(url, 'http://localhost')
+    const path = extname(pathname) ? pathname : '/index.html'
+    const bytes = await readFile(folder + decodeURIComponent(path)).catch(() => undefined)
+    response.writeHead(bytes ? 200 : 404, {
+      'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
+    })
+    response.end(bytes)
+  })
+}
+
+/** Starts an example's server on a port. Resolves with a function that stops the server. */
+async function start(name, folder, port) {
+  if (OUTPUT[name]) {
+    const server = serveFolder(`${folder}/${OUTPUT[name]}`).listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    return () => server.close()
+  }
+  const args = [`${folder}/node_modules/next/dist/bin/next`, 'start', '-p', `${port}`, '-H', '127.0.0.1']
+  const server = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
+  for await (const text of server.stdout) if (String(text).includes('Ready')) break
+  return () => server.kill()
+}
+
+/** Resolves with a free port. */
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** Signs in, waits for the API's orders, reloads the page, and signs out. */
+async function check(browser, origin) {
+  const context = await browser.newContext()
+  try {
+    const page = await context.newPage()
+    page.setDefaultTimeout(60_000)
+    await page.goto(origin)
+    await giveConsent(page)
+    await page.waitForSelector('li')
+    if (new URL(page.url()).pathname !== '/') throw new Error(`the login came back to ${page.url()}`)
+    await page.waitForSelector('h1:has-text("Orders of Alice")')
+    await page.reload()
+    await page.waitForSelector('li')
+    await page.click('button:has-text("Sign out")')
+    await page.waitForSelector('button:has-text("Sign in")')
+  } finally {
+    await context.close()
+  }
+}
+
+async function buildAndCheck(name, tarball, browser) {
+  const port = await freePort()
+  const origin = `http://127.0.0.1:${port}`
+  const servers = await startServers({ apps: [origin], provider: { accessTokenSeconds: 600 } })
+  let stop
+  try {
+    const replaced = {
+      [`http://127.0.0.1:${PORTS.provider}`]: servers.provider.issuer,
+      [`http://127.0.0.1:${PORTS.api}`]: servers.api.origin,
+    }
+    const folder = await build(name, tarball, replaced)
+    stop = await start(name, folder, port)
+    await check(browser, origin)
+  } finally {
+    stop?.()
+    await servers.close()
+  }
+}
+
+if (values.lock) for (const name of names) await lock(name)
+else {
+  await mkdir(work, { recursive: true })
+  const { path } = await pack(work)
+  const browser = values.check ? await launchBrowser() : undefined
+  try {
+    for (const name of names) {
+      const start = performance.now()
+      if (browser) await buildAndCheck(name, path, browser)
+      else await build(name, path)
+      const did = browser ? 'built; signed in, called the API, signed out' : 'built'
+      console.log(`  ✓ ${name}  ${did}  ${Math.round((performance.now() - start) / 1000)} s`)
+    }
+  } finally {
+    await browser?.close()
+  }
+}

@@ -1,0 +1,10 @@
+import { createAuth } from 'strongroom'
+
+export const auth = createAuth({
+  shared: () =>
+    new SharedWorker(new URL('./auth.worker.ts', import.meta.url), {
+      type: 'module',
+      extendedLifetime: location.protocol === 'https:',
+    }),
+  dedicated: () => new Worker(new URL('./auth.worker.ts', import.meta.url), { type: 'module' }),
+})

@@ -1,0 +1,14 @@
+import { createAuth } from 'strongroom'
+import { goto } from '$app/navigation'
+
+export const auth = createAuth(
+  {
+    shared: () =>
+      new SharedWorker(new URL('./auth.worker.ts', import.meta.url), {
+        type: 'module',
+        extendedLifetime: location.protocol === 'https:',
+      }),
+    dedicated: () => new Worker(new URL('./auth.worker.ts', import.meta.url), { type: 'module' }),
+  },
+  { onReturn: (path) => goto(path, { replaceState: true }) },
+)

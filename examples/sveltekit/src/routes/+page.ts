@@ -1,0 +1,8 @@
+import { auth } from '$lib/auth'
+
+export const load = async () => {
+  const session = await auth.requireSession()
+  if (!session) return { orders: [] }
+  const response = await auth.fetch('http://127.0.0.1:4402/v1/orders')
+  return { orders: (await response.json()) as { id: number; item: string }[] }
+}

@@ -1,0 +1,147 @@
+/**
+ * Writes the tables of docs/options.md. The names, types and descriptions are those of the TypeScript interfaces.
+ * Defaults are in their comments, and must equal the values in the core.
+ *
+ *   node pkg/options.mjs
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { pathToFileURL } from 'node:url'
+
+const root = new URL('../', import.meta.url)
+const read = (path) => readFile(new URL(path, root), 'utf8')
+
+const DOCUMENT = 'docs/options.md'
+
+/** The expressions in the core that contain defaults. The first group is the value. */
+const DEFAULTS = {
+  VaultConfig: {
+    claims: ['src/config.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
+    clockTolerance: ['src/config.rs', /seconds\("clockTolerance", (\d+)/],
+    requestTimeout: ['src/config.rs', /seconds\("requestTimeout", (\d+)/],
+  },
+  ApiRule: { methods: ['src/config/apis.rs', /strings\("methods", "(.*?)"/] },
+  SessionLimits: {
+    idle: ['src/config.rs', /HALF_HOUR: u64 = ([\d_]+)/],
+    absolute: ['src/config.rs', /HALF_DAY: u64 = ([\d_]+)/],
+  },
+  TokenHandlerConfig: {
+    claims: ['src/config.rs', /DEFAULT_CLAIMS: &str = "(.*?)"/],
+    'session.idle': ['src/edge/config.rs', /seconds\("idle", (\d+)/],
+    'session.absolute': ['src/edge/config.rs', /seconds\("absolute", ([\d_]+)/],
+    clockTolerance: ['src/edge/config.rs', /seconds\("clockTolerance", (\d+)/],
+    requestTimeout: ['src/edge/config.rs', /seconds\("requestTimeout", (\d+)/],
+  },
+  Route: { methods: ['src/edge/config.rs', /DEFAULT_METHODS: &str = "(.*?)"/] },
+}
+
+/** Returns the text of a doc comment in one line. */
+const commentText = (lines) =>
+  lines
+    .map((line) => line.replace(/^\s*(\/\*\*|\*\/|\*(?!\/))?\s?/, '').replace(/\s*\*\/$/, ''))
+    .join(' ')
+    .replace(/\{@link (\w+)[^}]*\}/g, '`$1`')
+    .replace(/\s+/g, ' ')
+    .trim()
+
+/**
+ * Returns the members of a block whose lines begin with `indent`. The members of a nested block follow the member that
+ * contains them.
+ */
+function members(lines, indent, path = '') {
+  const found = []
+  let comment = []
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i]
+    if (line.startsWith(`${indent}/**`)) {
+      const end = lines.findIndex((one, at) => at >= i && one.includes('*/'))
+      comment = lines.slice(i, end + 1)
+      i = end
+      continue
+    }
+    const [, name, optional, start] = new RegExp(`^${indent}(\\w+)(\\??): ?(.*)$`).exec(line) ?? []
+    if (!name) continue
+    const type = [start]
+    while (i + 1 < lines.length && lines[i + 1].startsWith(`${indent}  `)) type.push(lines[++i])
+    const member = { name: path + name, isOptional: !!optional, text: commentText(comment) }
+    if (start === '{') {
+      found.push({ ...member, type: 'object' }, ...members(type.slice(1), `${indent}  `, `${path}${name}.`))
+    } else
+      found.push({
+        ...member,
+        type: type
+          .join(' ')
+          .replace(/\s+/g, ' ')
+          .replace(/^ ?\| /, '')
+          .trim(),
+      })
+    comment = []
+  }
+  return found
+}
+
+/** Returns the members of an interface. */
+export function interfaceMembers(source, name) {
+  const body = new RegExp(`^export interface ${name}\\b[^{]*\\{\\n(.*?)^\\}`, 'ms').exec(source)?.[1]
+  if (!body) throw new Error(`there is no interface ${name}`)
+  return members(body.split('\n'), '  ')
+}
+
+/** Returns the default that a comment names. */
+export const defaultIn = (text) =>
+  /(?:^|\. )Default:? (.+?)(?:\. |\.$|: |; |, if )/.exec(text)?.[1] ?? /(`[^`]+`) \(default\)/.exec(text)?.[1]
+
+/** Returns the first sentence of a comment that is not about the default. */
+const summary = (text) => text.split(/(?<=\.) /).find((sentence) => !/^Default\b/.test(sentence)) ?? ''
+
+const cell = (text) => text.replaceAll('|', '\\|')
+
+const row = ({ name, isOptional, type, text }) => {
+  const stated = defaultIn(text)
+  const value = isOptional ? (stated ?? '') : '**required**'
+  return `| \`${name}\` | \`${cell(type)}\` | ${cell(value)} | ${cell(summary(text))} |`
+}
+
+/** Resolves with the table of an interface in the TypeScript file `path`. */
+async function table(path, name) {
+  const rows = interfaceMembers(await read(path), name)
+  await checkDefaults(name, rows)
+  return ['| option | type | default | |', '|---|---|---|---|', ...rows.map(row)].join('\n')
+}
+
+/** Reduces a list to its words, and a number to its digits. */
+const words = (text) =>
+  text
+    .replace(/[`'[\],]/g, ' ')
+    .replace(/(?<=\d)_/g, '')
+    .split(/\s+/)
+    .filter(Boolean)
+    .join(' ')
+
+async function checkDefaults(name, rows) {
+  const silent = rows.find((one) => one.isOptional && one.type === 'boolean' && !defaultIn(one.text))
+  if (silent)
+    throw new Error(`${name}.${silent.name}: the comment must name the default, such as "Default false."`)
+  for (const [option, [file, pattern]] of Object.entries(DEFAULTS[name] ?? {})) {
+    const value = pattern.exec(await read(file))?.[1]
+    const stated = defaultIn(rows.find((one) => one.name === option).text)
+    if (!value || words(value) !== words(stated)) {
+      throw new Error(`${name}.${option}: the default in ${file} is ${value}, and the comment says ${stated}`)
+    }
+  }
+}
+
+/** Resolves with the document as it must be. */
+export async function written(document) {
+  const parts = document.split(/(<!-- (?:\S+): (?:\w+) -->\n).*?(?=<!-- end -->)/s)
+  const texts = parts.map(async (part) => {
+    const [, path, name] = /^<!-- (\S+): (\w+) -->\n$/.exec(part) ?? []
+    return path ? `${part}\n${await table(path, name)}\n\n` : part
+  })
+  return (await Promise.all(texts)).join('')
+}
+
+export const readDocument = () => read(DOCUMENT)
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await writeFile(new URL(DOCUMENT, root), await written(await readDocument()))
+}

@@ -1,0 +1,138 @@
+//! Checks that a release can be published, and stops before anything is published.
+
+use crate::install::NPM;
+use crate::package;
+use crate::paths::at;
+use crate::process::{cargo, program};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+
+type Check = (&'static str, fn() -> Result<()>);
+
+const CHECKS: [Check; 5] = [
+    ("all changes are committed", clean_tree),
+    ("versions and CHANGELOG.md agree", versions),
+    ("the version has no tag yet", no_tag),
+    ("npm publish --dry-run", npm),
+    ("cargo publish --dry-run", crates_io),
+];
+
+/// Runs all checks, even if one fails.
+pub(crate) fn check() -> Result<()> {
+    package::build()?;
+    let mut failed = 0;
+    for (name, check) in CHECKS {
+        match check() {
+            Ok(()) => println!("  ✓ {name}"),
+            Err(error) => {
+                failed += 1;
+                println!("  ✗ {name}: {error:#}");
+            }
+        }
+    }
+    if failed > 0 {
+        bail!(
+            "{failed} of {} checks failed. Nothing was published",
+            CHECKS.len()
+        );
+    }
+    let version = version()?;
+    println!(
+        "\nNothing was published. After `cargo xtask test` and `cargo xtask supply`, publish with:\n\n  \
+         git tag v{version} && git push origin v{version}\n  npm publish ./pkg\n  cargo publish --package strongroom"
+    );
+    Ok(())
+}
+
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(at(path)).with_context(|| path.to_owned())
+}
+
+/// Returns the crate's version.
+fn version() -> Result<String> {
+    let manifest = read("Cargo.toml")?;
+    let version = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
+    Ok(version.context("Cargo.toml has no version")?.to_owned())
+}
+
+fn clean_tree() -> Result<()> {
+    let changed = program("git").args(["status", "--porcelain"]).read()?;
+    ensure!(
+        changed.is_empty(),
+        "commit or remove these files:\n{changed}"
+    );
+    Ok(())
+}
+
+fn versions() -> Result<()> {
+    let version = version()?;
+    let package = serde_json::from_str::<serde_json::Value>(&read("pkg/package.json")?)?;
+    let npm = package["version"].as_str().unwrap_or_default();
+    ensure!(
+        npm == version,
+        "Cargo.toml has {version}, and pkg/package.json has {npm}"
+    );
+    check_changelog(&read("CHANGELOG.md")?, &version)
+}
+
+/// Checks that the newest release in the changelog is this version, with a date, and that no change is unreleased.
+fn check_changelog(changelog: &str, version: &str) -> Result<()> {
+    let newest = changelog
+        .lines()
+        .find_map(|line| line.strip_prefix("## "))
+        .context("CHANGELOG.md has no sections")?;
+    let date = newest
+        .strip_prefix(version)
+        .map(|rest| rest.trim_matches([' ', '-']));
+    let is_date = |date: &str| {
+        let parts = date
+            .split('-')
+            .map(|part| (part.len(), part.parse::<u16>().is_ok()));
+        parts.eq([(4, true), (2, true), (2, true)])
+    };
+    ensure!(
+        date.is_some_and(is_date),
+        "the first section of CHANGELOG.md is `{newest}`; write `## {version} - <year>-<month>-<day>`"
+    );
+    Ok(())
+}
+
+fn no_tag() -> Result<()> {
+    let tag = format!("v{}", version()?);
+    let found = program("git").args(["tag", "--list", &tag]).read()?;
+    ensure!(found.is_empty(), "there is a tag {tag}");
+    Ok(())
+}
+
+fn npm() -> Result<()> {
+    program(NPM)
+        .args(["publish", "./pkg", "--dry-run", "--ignore-scripts"])
+        .run_quietly()
+}
+
+fn crates_io() -> Result<()> {
+    cargo()
+        .args(["publish", "--dry-run", "--quiet", "--package", "strongroom"])
+        .run_quietly()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_changelog;
+
+    #[test]
+    fn changelog_begins_with_the_dated_version() {
+        let passes = |section: &str| {
+            check_changelog(&format!("# Changelog\n\n## {section}\n"), "0.2.0").is_ok()
+        };
+        assert!(passes("0.2.0 - 2026-12-01"));
+        assert!(!passes("0.2.0"));
+        assert!(!passes("0.2.0 - soon"));
+        assert!(!passes("0.2.1 - 2026-12-01"));
+        assert!(!passes("0.2.01 - 2026-12-01"));
+        assert!(!passes("Unreleased"));
+        assert!(check_changelog("# Changelog\n", "0.2.0").is_err());
+    }
+}
