@@ -127,7 +127,7 @@ codes! {
     MethodNotAllowed = "method_not_allowed", "Add the method to the rule's methods in the worker file; a running worker keeps the old file.";
     /// The page may not set this header.
     HeaderNotAllowed = "header_not_allowed", "Leave the header out; the vault sets the headers that authorize the request.";
-    /// The API responded with a redirect, which is not followed with a token.
+    /// The API responded with a redirect, which the vault and the token handler do not follow.
     RedirectBlocked = "redirect_blocked", "Call the final URL.";
     /// The API's response contains an access token of the session.
     TokenReflected = "token_reflected", "Fix the API: it must not return the token of a request. If it has to, set reflection in its rule.";

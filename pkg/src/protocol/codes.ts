@@ -56,7 +56,7 @@ export type Code =
   | 'method_not_allowed'
   /** The page may not set this header. */
   | 'header_not_allowed'
-  /** The API responded with a redirect, which is not followed with a token. */
+  /** The API responded with a redirect, which the vault and the token handler do not follow. */
   | 'redirect_blocked'
   /** The API's response contains an access token of the session. */
   | 'token_reflected'
