@@ -1,6 +1,6 @@
 //! Two endpoints for the client in the page. `GET <base>/config` is the configuration that `connect('/auth')` fetches.
-//! It contains the time between the warning and the end of a session, and the URLs by which pages may call routes. `GET
-//! <base>/popup` closes the popup of a login.
+//! It contains the time between the warning and the end of a session, and the URLs by which pages may call routes.
+//! `GET <base>/popup` closes the popup of a login.
 
 use crate::prelude::*;
 
