@@ -91,7 +91,8 @@ const hasBytes = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t ==
 const COORDINATED: Step['t'][] = ['read', 'swap']
 
 /**
- * Returns the name of an error, such as ECONNREFUSED. The error's message is not used, because it may contain a secret.
+ * Returns the end of a message: a colon and the code or name of the error, such as `: ECONNREFUSED`, or an empty
+ * string. The error's message is not used, because it may contain a secret.
  */
 const nameOf = (error: unknown): string => {
   const { code, name } = Object(error) as { code?: unknown; name?: unknown }

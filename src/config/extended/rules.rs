@@ -79,7 +79,7 @@ impl<'a> Options<'a> {
             resource: self.identifier(
                 "resource",
                 is_resource,
-                msg!("it must be an absolute URI without fragment (RFC 8707 2)"),
+                msg!("it must be an absolute URI without a fragment (RFC 8707 2)"),
             ),
             audience: self.identifier(
                 "audience",
@@ -384,7 +384,7 @@ mod tests {
             ),
             (
                 r#""resource": "urn:a#b""#,
-                "an absolute URI without fragment",
+                "an absolute URI without a fragment",
             ),
             (r#""resource": ["urn:a"]"#, "`apis[0].resource`"),
             (r#""audience": """#, "`apis[0].audience` is \"\""),

@@ -38,7 +38,7 @@ pub(in crate::edge) struct Outage {
     is_awaited: bool,
 }
 
-/// Returns the time from a failed attempt to the next one. `jitter` is any byte of entropy.
+/// Returns [`INTERVAL`] plus a random time of up to [`JITTER`] milliseconds. `jitter` is any byte of entropy.
 pub(in crate::edge) fn interval(jitter: u8) -> Millis {
     INTERVAL + Millis(JITTER * u64::from(jitter) / 255)
 }

@@ -169,8 +169,8 @@ pub(in crate::edge) fn cached(task: &Task, sid: &str) -> Stored {
         .unwrap_or_default()
 }
 
-/// Replaces `version` of a session's record. Returns the new version, or `None` if the coordinator's entry has another
-/// version.
+/// Writes a session's record if the coordinator's entry still has this `version`, or if `version` is `None` and there
+/// is no entry. Returns the new version, or `None` if nothing was written.
 pub(in crate::edge) async fn write(
     task: &Task,
     session: &Session,

@@ -2,7 +2,8 @@
 
 macro_rules! invariants {
     ($($variant:ident = $name:literal, $sentence:literal;)+) => {
-        /// A rule that every world must obey.
+        /// A rule that must always hold in a simulated world. The modules `world` and `isolates` each define their own
+        /// rules.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Invariant { $($variant,)+ }
 
