@@ -94,12 +94,22 @@ const PEERS = [
 export function measureOwn(dist = `${root}pkg/dist`) {
   return Promise.all(
     ROWS.map(async ({ files, without, ...row }) => {
-      const sizes = (await Promise.all(files.map((file) => readFile(`${dist}/${file}`)))).map(measure)
+      const sizes = (await Promise.all(files.map((file) => read(`${dist}/${file}`)))).map(measure)
       const rest = without && measure(await bundleWithout(without, `${dist}/${files[0]}`))
       const sum = (key) => sizes.reduce((total, size) => total + size[key], 0) - (rest?.[key] ?? 0)
       return { ...row, raw: sum('raw'), gzip: sum('gzip'), brotli: sum('brotli') }
     }),
   )
+}
+
+/**
+ * Reads a file without the comment that names its source map, since bundlers remove this comment, and browsers load the
+ * map only for open developer tools.
+ */
+async function read(file) {
+  const bytes = await readFile(file)
+  const comment = bytes.lastIndexOf('\n//# sourceMappingURL=')
+  return comment < 0 ? bytes : bytes.subarray(0, comment)
 }
 
 /** Resolves with the bytes of a built file as a bundler emits it for an app that does not import `name`. */

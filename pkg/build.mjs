@@ -18,7 +18,7 @@
  */
 import { build } from 'esbuild'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
 import { BINDINGS, ENTRIES, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
@@ -49,24 +49,25 @@ const copyModule = async (entry, module) => {
 }
 
 /**
- * Minifies an entry's file again with Terser, which saves 4 to 5 % of esbuild's output. `lineLimit` is the approximate
- * maximum length of a line. By default the file has a single line.
+ * Minifies an entry's file again with Terser, which saves 4 to 5 % of esbuild's output, and writes its source map. The
+ * map contains the sources. `format` has options of Terser's output: by default the file has a single line, besides the
+ * comment that names the map.
  */
-const shrink = async (entry, lineLimit = false) => {
+const shrink = async (entry, format = {}) => {
   const file = at(`./dist/${entry}.js`)
-  const options = { module: true, ecma: 2022, compress: { passes: 3 }, format: { max_line_len: lineLimit } }
-  const { code } = await minify(await readFile(file, 'utf8'), options)
-  await writeFile(file, code)
+  const map = at(`./dist/${entry}.js.map`)
+  const sourceMap = { content: await readFile(map, 'utf8'), includeSources: true, url: `${basename(entry)}.js.map` }
+  const options = { module: true, ecma: 2022, compress: { passes: 3 }, format, sourceMap }
+  const minified = await minify(await readFile(file, 'utf8'), options)
+  await writeFile(file, minified.code)
+  await writeFile(map, minified.map)
 }
 
 /**
- * Adds the directive "use client", so that React's server components use this file only in the browser. esbuild would
- * drop the directive from the source.
+ * Directives at the start of a file, which esbuild drops from the source. With "use client", React's server components
+ * use the file only in the browser.
  */
-const markAsClient = async (entry) => {
-  const file = at(`./dist/${entry}.js`)
-  await writeFile(file, `"use client";${await readFile(file, 'utf8')}`)
-}
+const DIRECTIVES = { react: { preamble: '"use client";' } }
 
 /**
  * Resolves the import of a lazily loaded file to a file in the same folder, because all lazily loaded files are
@@ -90,16 +91,16 @@ const common = {
   legalComments: 'none',
   charset: 'utf8',
   logLevel: 'warning',
+  sourcemap: 'external',
 }
 const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out }))
 const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
 await build({ ...common, entryPoints: sources(browser) })
 await build({ ...common, entryPoints: sources(SERVER) })
-for (const entry of Object.keys(browser)) await shrink(entry)
-await markAsClient('react')
+for (const entry of Object.keys(browser)) await shrink(entry, DIRECTIVES[entry])
 // Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
 // because each line break is one more byte to download.
-for (const entry of Object.keys(SERVER)) await shrink(entry, 200)
+for (const entry of Object.keys(SERVER)) await shrink(entry, { max_line_len: 200 })
 for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)
 }

@@ -28,8 +28,8 @@ const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 
 test('contains only the build, the readme and the licenses', () => {
   const expected = [
-    /^dist\/(edge\/)?[\w-]+\.js$/,
-    /^dist\/edge\.(workerd|light)\.js$/,
+    /^dist\/(edge\/)?[\w-]+\.js(\.map)?$/,
+    /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
     /^dist\/headers\.d\.ts$/,
     /^dist\/(page|worker|vault-origin|protocol|bindings|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_(core|edge|extended))?_bg\.wasm$/,
