@@ -894,7 +894,7 @@ impl Vault {
         tokens.persistence.hold_lock();
         if matches!(stored, Stored::Unavailable) {
             persistence::set_store_failing(ctx, true);
-            if tokens.refresh.is_queued(ctx) && !tokens.persistence.is_stored {
+            if tokens.refresh.is_queued(ctx) && !tokens.persistence.may_be_in_store() {
                 // The session was never stored, so no other vault can have refreshed it.
                 return tokens.send_refresh(ctx);
             }

@@ -348,7 +348,12 @@ impl Persistence {
 
     /// Records that the refresh token in the store, if the store has one, may be consumed.
     pub(super) const fn fall_behind(&mut self) {
-        self.is_behind |= self.is_stored || self.may_be_stored;
+        self.is_behind |= self.may_be_in_store();
+    }
+
+    /// Returns true if the store may have this vault's session, so that another vault may have refreshed it.
+    pub(super) const fn may_be_in_store(&self) -> bool {
+        self.is_stored || self.may_be_stored
     }
 
     /// Returns true if no write, no read under the lock and no request for the lock has failed since the last

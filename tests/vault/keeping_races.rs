@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use strongroom::vault::Input;
+use strongroom::vault::{Input, PortId};
 
 use super::keeping::{SEALED, head, two_vaults_with};
 use kit::world::{EXCHANGE, Fetch, Kind, PageResponse, REFRESH, REVOKE, World};
@@ -46,8 +46,9 @@ fn logout_is_stored_before_it_is_done() {
     );
 }
 
-#[test]
-fn lock_is_kept_after_an_uncertain_write() {
+/// Returns a world whose vault gave up the write of its new session, and a page. If `lands` is true, the write reached
+/// the store.
+fn world_with_an_uncertain_write(lands: bool) -> (World, PortId) {
     let mut world = World::with(SEALED);
     let page = world.open();
     let address = world.begin_login(page, "popup");
@@ -57,19 +58,41 @@ fn lock_is_kept_after_an_uncertain_write() {
     world.callback(page, &response);
     world.answer_all();
     for (job, kind) in world.new_jobs() {
-        if kind == Kind::Persist {
+        if lands && kind == Kind::Persist {
             world.land_late(job);
         }
     }
-    world.advance(secs(10)); // The vault cancels the write, which still reaches the store.
+    world.advance(secs(10));
+    (world, page)
+}
+
+#[test]
+fn token_that_may_be_stored_waits_for_the_store() {
+    let (mut world, page) = world_with_an_uncertain_write(true);
     world.store.is_unavailable = true;
     world.expire_access_token();
     world.unhold_kind(Kind::Persist);
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.count(REFRESH), 0);
+    world.store.is_unavailable = false;
+    world.advance(secs(120));
+    assert_eq!(world.count(REFRESH), 1);
+    assert_eq!(head(&world, call), Some(200), "{:?}", world.response(call));
+}
+
+#[test]
+fn lock_is_kept_after_an_uncertain_write() {
+    let (mut world, page) = world_with_an_uncertain_write(false);
+    world.expire_access_token();
     world.fetch(page, "/orders");
     world.answer_all();
+    world.store.is_full = true;
+    world.unhold_kind(Kind::Persist);
+    world.advance(secs(3));
     assert_eq!(world.count(REFRESH), 1);
     assert!(world.lock_holder().is_some());
-    world.store.is_unavailable = false;
+    world.store.is_full = false;
     world.advance(secs(120));
     assert_eq!(world.lock_holder(), None);
 }
