@@ -21,6 +21,7 @@ import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
+import { buildTesting } from './build-testing.mjs'
 import { BINDINGS, ENTRIES, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
@@ -98,6 +99,7 @@ const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
 await build({ ...common, entryPoints: sources(browser) })
 await build({ ...common, entryPoints: sources(SERVER) })
 for (const entry of Object.keys(browser)) await shrink(entry, DIRECTIVES[entry])
+await buildTesting(common)
 // Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
 // because each line break is one more byte to download.
 for (const entry of Object.keys(SERVER)) await shrink(entry, { max_line_len: 200 })
@@ -157,6 +159,7 @@ const PACKED = [
   'docs/resources.md',
   'docs/sessions.md',
   'docs/standalone.md',
+  'docs/testing-your-app.md',
   'docs/vault-origin.md',
   'docs/decisions.md',
 ]

@@ -13,7 +13,13 @@ pub mod error;
 pub mod http;
 pub mod secret;
 pub mod strings;
-#[cfg(any(target_arch = "wasm32", test))]
+#[cfg(any(
+    all(
+        target_arch = "wasm32",
+        any(feature = "core", feature = "edge", feature = "vault")
+    ),
+    test
+))]
 pub(crate) mod zeroing_alloc;
 
 /// True in builds with the Cargo feature `edge`: the WebAssembly module of the token handler, and native builds with

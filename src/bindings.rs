@@ -10,6 +10,7 @@
 pub mod core;
 #[cfg(feature = "edge")]
 pub mod edge;
+#[cfg(any(feature = "core", feature = "edge", feature = "vault"))]
 mod no_std;
 #[cfg(feature = "vault")]
 pub mod vault;

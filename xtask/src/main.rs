@@ -33,6 +33,7 @@ mod stamp;
 mod suite;
 mod supply;
 mod test;
+mod testing;
 mod variants;
 mod wasm;
 

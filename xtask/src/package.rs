@@ -4,7 +4,7 @@ use crate::paths::at;
 use crate::process::node;
 use crate::progress::{Output, seconds, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{constants, install, wasm};
+use crate::{constants, install, testing, wasm};
 use anyhow::Result;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
@@ -28,6 +28,7 @@ pub(crate) fn build() -> Result<()> {
     println!("build");
     install::npm_packages()?;
     wasm::build()?;
+    testing::build()?;
     constants::write()?;
     package()?;
     site()?;
@@ -89,6 +90,8 @@ fn package() -> Result<()> {
         "form.js",
         "react.js",
         "bindings/react.d.ts",
+        "testing.js",
+        "testing/index.d.ts",
         "vue.js",
         "bindings/vue.d.ts",
         "solid.js",

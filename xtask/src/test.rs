@@ -6,7 +6,7 @@ use crate::programs::{self, with_programs};
 use crate::progress::seconds;
 use crate::simulation::Lives;
 use crate::suite::{AtOnce, Suite};
-use crate::{install, package, simulation, supply, wasm};
+use crate::{install, package, simulation, supply, testing, wasm};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::time::Instant;
@@ -140,6 +140,11 @@ fn lint() -> Result<()> {
             .args(deny)
             .run()?;
     }
+    cargo()
+        .args(["clippy", "--quiet"])
+        .args(testing::SELECTION)
+        .args(deny)
+        .run()?;
     cargo()
         .args([
             "doc",

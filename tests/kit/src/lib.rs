@@ -2,7 +2,8 @@
 //! the worlds in which the core runs in virtual time.
 //!
 //! [`world`] holds vaults with their pages, provider, APIs and store. [`isolates`] holds isolates of the token handler
-//! with their coordinator, provider and browsers. Both modules check their invariants at each step.
+//! with their coordinator, provider and browsers. Both modules check their invariants at each step. `bindings` (wasm32
+//! only) exports a world to the test double of apps, `strongroom/testing`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,10 +15,15 @@
     reason = "only tests use this library"
 )]
 
+#[cfg(target_arch = "wasm32")]
+pub mod bindings;
 pub mod dice;
+#[cfg(feature = "isolates")]
 pub mod isolates;
 pub mod proof;
 pub mod reply;
 pub mod request_headers;
 mod rules;
+#[cfg_attr(target_arch = "wasm32", path = "signer/stand_in.rs")]
+mod signer;
 pub mod world;

@@ -14,6 +14,7 @@ mod calls;
 mod clock;
 pub mod dpop;
 mod elapsed;
+pub mod external;
 pub mod invariants;
 mod jobs;
 pub mod ledger;
@@ -111,7 +112,7 @@ pub struct World {
     pub true_time: UnixMillis,
     /// How far the API's clock is ahead of the provider's, in milliseconds.
     pub api_ahead: i64,
-    config: String,
+    config: Settings,
     workers: Workers,
     pages: Pages,
     calls: Calls,
@@ -159,6 +160,8 @@ pub struct World {
     /// True while a vault handles the response to a refresh.
     answers_refresh: bool,
     has_ended: bool,
+    /// The output for pages and APIs outside of this world: see [`external`].
+    outgoing: Option<Vec<external::Outgoing>>,
 }
 
 impl World {
@@ -173,9 +176,14 @@ impl World {
 
     /// Creates a world with this seed for its random numbers.
     pub fn seeded(changes: &str, seed: u64) -> Self {
-        let config = configuration(changes);
+        let settings = Settings::usual(changes);
         let mut provider = Provider::new();
-        provider.names_families = parse(&config).keeps;
+        provider.names_families = settings.parse().keeps;
+        Self::start(settings, provider, seed)
+    }
+
+    fn start(config: Settings, provider: Provider, seed: u64) -> Self {
+        let parsed = config.parse();
         Self {
             now: BEGINNING,
             true_time: BEGINNING.wall,
@@ -190,7 +198,7 @@ impl World {
             sockets: sockets::Sockets::default(),
             ledger: Ledger::default(),
             witness: Witness::default(),
-            watch: Watch::new(parse(&config).limits, parse(&config).keeps),
+            watch: Watch::new(parsed.limits, parsed.keeps),
             events: Vec::new(),
             story: None,
             persists: true,
@@ -206,9 +214,10 @@ impl World {
             keys: vec![dpop::Keys::default()],
             makes_keys: true,
             checkers: BTreeMap::new(),
-            is_bound: parse(&config).binds_tokens(),
+            is_bound: parsed.binds_tokens(),
             answers_refresh: false,
             has_ended: false,
+            outgoing: None,
             config,
         }
     }
@@ -275,12 +284,28 @@ impl Drop for World {
     }
 }
 
-fn vault(config: &str, seed: u64) -> Vault {
-    Vault::new(parse(config), Box::new(Dice::new(seed)))
+fn vault(config: &Settings, seed: u64) -> Vault {
+    Vault::new(config.parse(), Box::new(Dice::new(seed)))
 }
 
-fn parse(config: &str) -> Config {
-    Config::parse(config, "https://app.example.com/worker.js").unwrap()
+/// A vault's configuration, and the address of its worker.
+struct Settings {
+    json: String,
+    base: String,
+}
+
+impl Settings {
+    /// Returns the usual configuration with these members added or replaced.
+    fn usual(changes: &str) -> Self {
+        Self {
+            json: configuration(changes),
+            base: "https://app.example.com/worker.js".to_owned(),
+        }
+    }
+
+    fn parse(&self) -> Config {
+        Config::parse(&self.json, &self.base).unwrap()
+    }
 }
 
 pub fn configuration(changes: &str) -> String {

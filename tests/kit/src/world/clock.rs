@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::invariants::Invariant;
-use super::{PROMPT, World, parse};
+use super::{PROMPT, Settings, World};
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::vault::Input;
 
@@ -142,9 +142,9 @@ impl World {
 
 /// Returns how far a worker's monotonic clock is ahead of the world's. With persistence, the worker's clock starts at
 /// `LONG_AGO`, as in `src/browser/host.rs`.
-pub(super) fn ahead(config: &str, now: &Instant) -> u64 {
+pub(super) fn ahead(config: &Settings, now: &Instant) -> u64 {
     const LONG_AGO: u64 = 1 << 40;
-    if parse(config).keeps {
+    if config.parse().keeps {
         LONG_AGO - now.monotonic.0
     } else {
         0

@@ -4,29 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use strongroom::codec::base64url;
 use strongroom::oauth::dpop::{PublicKey, UnsignedProof};
 use strongroom::oauth::pkce;
 
 pub use crate::proof::{Proof, read};
+use crate::signer::SigningKey;
 
 use super::invariants::Invariant;
 
 /// A private key and its name.
-pub type Named = (String, Rc<EcdsaKeyPair>);
+pub type Named = (String, Rc<SigningKey>);
 
 /// The private keys of one worker.
 #[derive(Clone, Default)]
-pub struct Keys(BTreeMap<String, Rc<EcdsaKeyPair>>);
+pub struct Keys(BTreeMap<String, Rc<SigningKey>>);
 
 impl Keys {
     pub fn make(&mut self) -> PublicKey {
-        let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap();
-        let point = pair.public_key().as_ref();
+        let pair = SigningKey::generate();
+        let point = pair.point();
         let coordinate = |at: usize| base64url::encode(&point[at..at + 32]);
         let key = PublicKey::new(&coordinate(1), &coordinate(33)).unwrap();
         self.0.insert(key.thumbprint().to_owned(), Rc::new(pair));
@@ -58,13 +55,8 @@ impl Keys {
     /// Returns the signed proof, or `None` if this worker does not have the proof's key.
     pub fn sign(&self, proof: &UnsignedProof) -> Option<String> {
         let input = proof.signing_input.expose().as_bytes();
-        let signature = self.0.get(&proof.key)?.sign(&SystemRandom::new(), input);
-        Some(
-            proof
-                .signed(signature.unwrap().as_ref())
-                .expose()
-                .to_owned(),
-        )
+        let signature = self.0.get(&proof.key)?.sign(input);
+        Some(proof.signed(&signature).expose().to_owned())
     }
 }
 

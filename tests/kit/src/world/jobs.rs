@@ -9,8 +9,8 @@ use super::elapsed::Since;
 use super::invariants::{Invariant, in_words};
 use super::page::Request;
 use super::persisted::Record;
-use super::provider::{Endpoint, Provider, form_of};
-use super::{Event, JobId, Kind, PROBE, PROMPT, REFRESH, World, api, dpop, provider};
+use super::provider::{Endpoint, form_of};
+use super::{Event, JobId, Kind, PROBE, PROMPT, REFRESH, World, api, dpop};
 use strongroom::Secret;
 use strongroom::base::clock::{Instant, UnixMillis};
 use strongroom::base::http::{HttpRequest, Outcome};
@@ -409,7 +409,8 @@ impl World {
         self.events.push(Event::Answered(kind));
         self.story(|world| match (&task, &outcome) {
             (Task::Send(_, request, _), Some(outcome)) => {
-                let (what, outcome) = (Provider::endpoint_of(request), in_words(outcome));
+                let what = world.provider.endpoint_of(request);
+                let outcome = in_words(outcome);
                 format!("vault learns of {what:?}: {outcome}")
             }
             (Task::Call(call, ..), _) => {
@@ -429,7 +430,7 @@ impl World {
                 }
                 if kind == PROBE && is_after_refresh {
                     let now = self.time_of(vault);
-                    let is_there = !is_from_cache && provider::is_metadata(&outcome);
+                    let is_there = !is_from_cache && self.provider.is_metadata(&outcome);
                     self.watch.probed(vault, is_there, &now);
                 }
                 self.replied(&request, &outcome, (asked_at, true_time));
@@ -565,7 +566,7 @@ impl World {
             && request.form.is_none()
             && let Some(outcome) = &mut job.outcome
         {
-            if provider::is_metadata(outcome) {
+            if self.provider.is_metadata(outcome) {
                 cache.insert(request.url.clone(), outcome.clone());
             } else if let Some(known) = cache.get(&request.url) {
                 *outcome = known.clone();

@@ -3,7 +3,7 @@
 use super::invariants::Invariant;
 use super::jobs::{Job, Task};
 use super::page::Request;
-use super::provider::{Provider, form_of};
+use super::provider::form_of;
 use super::{Kind, PROBE, REFRESH, World, sockets};
 use strongroom::Secret;
 use strongroom::base::clock::UnixMillis;
@@ -74,6 +74,7 @@ impl World {
 
     pub(super) fn carry_out(&mut self, output: Output) {
         self.witness.debugged(format!("{output:?}"));
+        self.note_outgoing(&output);
         match output {
             Output::Post { port, text } => self.tell(port, &text),
             Output::Close { port } => {
@@ -83,7 +84,7 @@ impl World {
                 self.pages.closed.push(port);
             }
             Output::Send { op, request } => {
-                let endpoint = Provider::endpoint_of(&request);
+                let endpoint = self.provider.endpoint_of(&request);
                 self.story(|world| format!("vault asks provider: {}", world.describe(&request)));
                 self.check_request(endpoint, &request);
                 let proof = self.sign(request.proof.as_ref());

@@ -9,17 +9,14 @@ use std::time::Duration;
 use super::dpop::Checker;
 use super::invariants::IdTokenFacts;
 use crate::reply::json;
-use ring::rand::SystemRandom;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
-    UnparsedPublicKey,
-};
+use crate::signer::{self, SigningKey};
 use strongroom::Secret;
 use strongroom::base::clock::Millis;
 use strongroom::base::http::{HttpReply, HttpRequest, Outcome};
 use strongroom::codec::base64url;
 use strongroom::codec::form;
 use strongroom::codec::json::{Object, Value};
+use strongroom::codec::url::Url;
 use strongroom::oauth::pkce;
 
 pub const ISSUER: &str = "https://id.example.com";
@@ -107,6 +104,7 @@ pub enum Flaw {
 /// A user's session with this client: all tokens that descend from one authorization code or device code.
 struct Family {
     subject: String,
+    claims: Object,
     nonce: String,
     login_at: u64,
     access_token: String,
@@ -122,12 +120,16 @@ struct Family {
 /// The grant that the user gave at the authorization endpoint.
 struct Consent {
     challenge: String,
+    claims: Object,
     nonce: String,
     subject: String,
     jkt: Option<String>,
 }
 
 pub struct Provider {
+    pub issuer: String,
+    pub client_id: String,
+    pub redirect_uri: String,
     /// The user who signs in.
     pub subject: String,
     /// Lifetime of access tokens, as in `expires_in`.
@@ -165,6 +167,8 @@ pub struct Provider {
     /// Errors of the `Date` header in milliseconds, by endpoint. Responses of other endpoints have the correct date if
     /// `tells_time` is true, and otherwise no date.
     pub dates_off: BTreeMap<Endpoint, i64>,
+    /// More claims of the user who signs in.
+    pub claims: Object,
     /// The `name` claim of ID tokens.
     pub name: Option<&'static str>,
     /// True if the `name` claim is the family's number, so that pages can distinguish sessions.
@@ -208,6 +212,9 @@ pub struct Provider {
 impl Provider {
     pub fn new() -> Self {
         Self {
+            issuer: ISSUER.to_owned(),
+            client_id: CLIENT_ID.to_owned(),
+            redirect_uri: REDIRECT_URI.to_owned(),
             subject: "alice".to_owned(),
             lifetime: Duration::from_secs(300),
             issues_refresh_tokens: true,
@@ -228,6 +235,7 @@ impl Provider {
             scope: None,
             tells_time: false,
             dates_off: BTreeMap::new(),
+            claims: Object::new(),
             name: Some("Alice"),
             names_families: false,
             id_token_on_refresh: true,
@@ -281,12 +289,12 @@ impl Provider {
         let mut params = params(query);
         assert!(!self.wants_pushed || params.contains_key("request_uri"));
         if let Some(reference) = params.get("request_uri") {
-            assert_eq!(params["client_id"], CLIENT_ID);
+            assert_eq!(params["client_id"], self.client_id);
             let pushed = self.pushed.remove(reference);
             params = self::params(&pushed.expect("each request_uri is used for one login"));
         }
-        assert_eq!(params["client_id"], CLIENT_ID);
-        assert_eq!(params["redirect_uri"], REDIRECT_URI);
+        assert_eq!(params["client_id"], self.client_id);
+        assert_eq!(params["redirect_uri"], self.redirect_uri);
         assert_eq!(params["response_type"], "code");
         assert_eq!(params["code_challenge_method"], "S256");
         let code = self.secret("code");
@@ -294,10 +302,11 @@ impl Provider {
             challenge: params["code_challenge"].clone(),
             nonce: params["nonce"].clone(),
             subject: self.subject.clone(),
+            claims: self.claims.clone(),
             jkt: params.get("dpop_jkt").cloned(),
         };
         self.consents.insert(code.clone(), consent);
-        response_url(&[("code", &code), ("state", &params["state"])])
+        self.response_url(&[("code", &code), ("state", &params["state"])])
     }
 
     /// Returns true if an API accepts this access token. The token must not be expired or revoked, and must be the
@@ -372,7 +381,7 @@ impl Provider {
     /// of a simulation.
     pub fn verify(&self, jwk: &str, input: &str, signature: &[u8]) -> bool {
         let is_own = self.signed.get(input).is_some_and(|(signer, made)| {
-            let point = keys()[*signer].public_key().as_ref();
+            let point = keys()[*signer].point();
             made == signature && jwk.contains(&base64url::encode(&point[1..33]))
         });
         is_own || verify(jwk, input, signature)
@@ -393,6 +402,10 @@ impl Provider {
         self.families[family].is_revoked = true;
     }
 
+    pub(super) const fn family_count(&self) -> usize {
+        self.families.len()
+    }
+
     /// Describes a refresh token by its position in its family.
     pub fn describe(&self, refresh_token: &str) -> String {
         let Some(i) = self.family_of(refresh_token) else {
@@ -411,9 +424,9 @@ impl Provider {
         self.families.iter().map(|f| f.consumed.len()).sum()
     }
 
-    pub fn endpoint_of(request: &HttpRequest) -> Endpoint {
+    pub fn endpoint_of(&self, request: &HttpRequest) -> Endpoint {
         let url = as_read(&request.url);
-        let path = url.strip_prefix(ISSUER).unwrap_or(&request.url);
+        let path = url.strip_prefix(self.root()).unwrap_or(&request.url);
         match path.strip_prefix(BASE).unwrap_or(path) {
             path if path.starts_with("/.well-known/openid-configuration?") => Endpoint::Probe,
             path if path.starts_with("/jwks?") => Endpoint::Probe,
@@ -434,6 +447,52 @@ impl Provider {
         }
     }
 
+    /// Returns the issuer without a slash at its end.
+    fn root(&self) -> &str {
+        self.issuer.trim_end_matches('/')
+    }
+
+    /// Returns the redirect URL with these parameters.
+    pub fn response_url(&self, params: &[(&str, &str)]) -> String {
+        let mut form = form::Form::new();
+        for (name, value) in params {
+            form.push(name, value);
+        }
+        if !params.iter().any(|(name, _)| *name == "iss") {
+            form.push("iss", &self.issuer);
+        }
+        [&self.redirect_uri, "?", &form.finish()].concat()
+    }
+
+    /// Returns true if a response is the provider's discovery document or key set.
+    pub fn is_metadata(&self, outcome: &Outcome) -> bool {
+        let Outcome::Reply(reply) = outcome else {
+            return false;
+        };
+        let document = reply.json_text().and_then(|text| Value::parse(text).ok());
+        let document = document.as_ref().and_then(Value::as_object);
+        let is_it = |d: &Object| d.str("issuer") == Some(&self.issuer) || d.get("keys").is_some();
+        reply.status == 200 && document.is_some_and(is_it)
+    }
+
+    /// Returns the members of the metadata that every test needs.
+    fn endpoints(&self) -> String {
+        let mut object = Object::new();
+        object.push("issuer", self.issuer.as_str().into());
+        for (name, path) in [
+            ("authorization_endpoint", "/authorize"),
+            ("token_endpoint", "/token"),
+            ("jwks_uri", "/jwks"),
+            ("revocation_endpoint", "/revoke"),
+            ("end_session_endpoint", "/logout"),
+        ] {
+            object.push(name, [self.root(), self.base, path].concat().into());
+        }
+        let iss = "authorization_response_iss_parameter_supported";
+        object.push(iss, true.into());
+        text(&object)
+    }
+
     /// Returns the response to a request, or `None` if no response will ever arrive.
     pub fn respond(
         &mut self,
@@ -441,7 +500,7 @@ impl Provider {
         request: &HttpRequest,
         proof: Option<&str>,
     ) -> Option<Outcome> {
-        let endpoint = Self::endpoint_of(request);
+        let endpoint = self.endpoint_of(request);
         let once = self.faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
         let Some(fault) = once.or_else(|| self.outages.get(&endpoint).copied()) else {
             let mut reply = self.act(now, endpoint, request, proof);
@@ -495,7 +554,7 @@ impl Provider {
                 let mut object = Object::new();
                 object.push("error", "invalid_client".into());
                 object.push("error_description", sent.into());
-                object.push("error_uri", [ISSUER, "/?", sent].concat().into());
+                object.push("error_uri", [self.root(), "/?", sent].concat().into());
                 Outcome::from(json(401, &text(&object)))
             }
             Fault::EchoAsCode => {
@@ -550,7 +609,7 @@ impl Provider {
     }
 
     fn metadata(&self) -> String {
-        let mut metadata = metadata(self.base);
+        let mut metadata = self.endpoints();
         if !self.more_metadata.is_empty() {
             metadata.pop();
             metadata.push_str(&self.more_metadata);
@@ -560,7 +619,7 @@ impl Provider {
             metadata = metadata.replace("revocation_endpoint", "x_revocation_endpoint");
         }
         if self.takes_pushed {
-            let endpoint = [ISSUER, self.base, "/par"].concat();
+            let endpoint = [self.root(), self.base, "/par"].concat();
             metadata.pop();
             metadata.push_str(&format!(
                 r#","pushed_authorization_request_endpoint":"{endpoint}","require_pushed_authorization_requests":{}}}"#,
@@ -568,7 +627,7 @@ impl Provider {
             ));
         }
         if self.knows_devices {
-            let endpoint = [ISSUER, self.base, "/device"].concat();
+            let endpoint = [self.root(), self.base, "/device"].concat();
             metadata.pop();
             metadata.push_str(&format!(
                 r#","device_authorization_endpoint":"{endpoint}"}}"#
@@ -585,7 +644,8 @@ impl Provider {
             200,
             &format!(
                 r#"{{"device_code":"{device_code}","user_code":"{user_code}",
-                "verification_uri":"{ISSUER}/activate","expires_in":600,"interval":5}}"#
+                "verification_uri":"{}/activate","expires_in":600,"interval":5}}"#,
+                self.root()
             ),
         )
     }
@@ -605,7 +665,8 @@ impl Provider {
                 self.devices.remove(device_code);
                 self.family_of
                     .insert(device_code.to_owned(), self.families.len());
-                self.begin_family(now, self.subject.clone(), String::new(), jkt)
+                let user = (self.subject.clone(), self.claims.clone());
+                self.begin_family(now, user, String::new(), jkt)
             }
         }
     }
@@ -674,25 +735,27 @@ impl Provider {
         };
         let hash = pkce::sha256(form["code_verifier"].as_bytes());
         if base64url::encode(&hash) != consent.challenge
-            || form["redirect_uri"] != REDIRECT_URI
+            || form["redirect_uri"] != self.redirect_uri
             || consent.jkt.is_some() && consent.jkt != jkt
         {
             return refusal("invalid_grant");
         }
         self.family_of
             .insert(form["code"].clone(), self.families.len());
-        self.begin_family(now, consent.subject, consent.nonce, jkt)
+        let user = (consent.subject, consent.claims);
+        self.begin_family(now, user, consent.nonce, jkt)
     }
 
     fn begin_family(
         &mut self,
         now: u64,
-        subject: String,
+        (subject, claims): (String, Object),
         nonce: String,
         jkt: Option<String>,
     ) -> HttpReply {
         self.families.push(Family {
             subject,
+            claims,
             nonce,
             login_at: now / 1000,
             access_token: String::new(),
@@ -791,9 +854,9 @@ impl Provider {
         let family = &self.families[i];
         let hash = pkce::sha256(family.access_token.as_bytes());
         let mut claims = vec![
-            ("iss", ISSUER.into()),
+            ("iss", self.issuer.as_str().into()),
             ("sub", family.subject.as_str().into()),
-            ("aud", CLIENT_ID.into()),
+            ("aud", self.client_id.as_str().into()),
             ("iat", (now / 1000).into()),
             ("exp", (now / 1000 + 3600).into()),
             ("auth_time", family.login_at.into()),
@@ -806,6 +869,9 @@ impl Provider {
             claims.push(("name", i.to_string().as_str().into()));
         } else if let Some(name) = self.name {
             claims.push(("name", name.into()));
+        }
+        for (name, value) in family.claims.iter() {
+            claims.push((name, value.clone()));
         }
         if let Some(Flaw::Claim(name, value)) = &self.flaw {
             claims.retain(|(known, _)| known != name);
@@ -839,12 +905,9 @@ impl Provider {
             is_of_another_user,
         };
         self.id_tokens.insert(input.clone(), facts);
-        let signature = keys()[signer]
-            .sign(&SystemRandom::new(), input.as_bytes())
-            .unwrap();
-        self.signed
-            .insert(input.clone(), (signer, signature.as_ref().to_vec()));
-        let token = [input, base64url::encode(signature.as_ref())].join(".");
+        let signature = keys()[signer].sign(input.as_bytes());
+        let token = [&*input, &base64url::encode(&signature)].join(".");
+        self.signed.insert(input, (signer, signature));
         self.issued.push(token.clone());
         token
     }
@@ -858,16 +921,9 @@ impl Provider {
     }
 }
 
-/// Returns the redirect URL with these parameters.
+/// Returns the usual provider's redirect URL with these parameters.
 pub fn response_url(params: &[(&str, &str)]) -> String {
-    let mut form = form::Form::new();
-    for (name, value) in params {
-        form.push(name, value);
-    }
-    if !params.iter().any(|(name, _)| *name == "iss") {
-        form.push("iss", ISSUER);
-    }
-    [REDIRECT_URI, "?", &form.finish()].concat()
+    Provider::new().response_url(params)
 }
 
 /// Returns the parameters of a query or form.
@@ -884,20 +940,12 @@ fn verify(jwk: &str, input: &str, signature: &[u8]) -> bool {
     let jwk = Value::parse(jwk).unwrap();
     let member = |name| base64url::decode(jwk.as_object().unwrap().str(name).unwrap()).unwrap();
     let point = [vec![4], member("x"), member("y")].concat();
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
-        .verify(input.as_bytes(), signature)
-        .is_ok()
+    signer::verify(&point, input.as_bytes(), signature)
 }
 
-fn keys() -> &'static [EcdsaKeyPair; 2] {
-    static KEYS: OnceLock<[EcdsaKeyPair; 2]> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        [(), ()].map(|()| {
-            let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
-            let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-            EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap()
-        })
-    })
+fn keys() -> &'static [SigningKey; 2] {
+    static KEYS: OnceLock<[SigningKey; 2]> = OnceLock::new();
+    KEYS.get_or_init(|| [(), ()].map(|()| SigningKey::generate()))
 }
 
 fn kid(key: usize) -> String {
@@ -906,7 +954,7 @@ fn kid(key: usize) -> String {
 
 fn key_set(published: &[usize]) -> String {
     let key = |&i: &usize| {
-        let point = keys()[i].public_key().as_ref();
+        let point = keys()[i].point();
         let mut key = Object::new();
         key.push("kty", "EC".into());
         key.push("crv", "P-256".into());
@@ -920,37 +968,9 @@ fn key_set(published: &[usize]) -> String {
     text(&set)
 }
 
-fn metadata(base: &str) -> String {
-    let mut object = Object::new();
-    object.push("issuer", ISSUER.into());
-    for (name, path) in [
-        ("authorization_endpoint", "/authorize"),
-        ("token_endpoint", "/token"),
-        ("jwks_uri", "/jwks"),
-        ("revocation_endpoint", "/revoke"),
-        ("end_session_endpoint", "/logout"),
-    ] {
-        object.push(name, [ISSUER, base, path].concat().into());
-    }
-    let iss = "authorization_response_iss_parameter_supported";
-    object.push(iss, true.into());
-    text(&object)
-}
-
 /// Returns a URL in the normal form of the WHATWG URL standard.
 fn as_read(url: &str) -> String {
-    url::Url::parse(url).expect("an address").into()
-}
-
-/// Returns true if a response is the provider's discovery document or key set.
-pub fn is_metadata(outcome: &Outcome) -> bool {
-    let Outcome::Reply(reply) = outcome else {
-        return false;
-    };
-    let document = reply.json_text().and_then(|text| Value::parse(text).ok());
-    let document = document.as_ref().and_then(Value::as_object);
-    let is_it = |d: &Object| d.str("issuer") == Some(ISSUER) || d.get("keys").is_some();
-    reply.status == 200 && document.is_some_and(is_it)
+    Url::parse(url).expect("an address").href().to_owned()
 }
 
 fn refusal(code: &str) -> HttpReply {

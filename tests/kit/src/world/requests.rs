@@ -2,7 +2,7 @@
 
 use super::invariants::Invariant;
 use super::jobs::{Job, Task};
-use super::provider::{Endpoint, Provider, form_of};
+use super::provider::{Endpoint, form_of};
 use super::{REFRESH, World, invariants, sockets};
 use strongroom::Secret;
 use strongroom::base::clock::{Instant, Millis, UnixMillis};
@@ -98,7 +98,7 @@ impl World {
         outcome: &Outcome,
         (asked_at, true_time): (Instant, UnixMillis),
     ) {
-        let endpoint = match Provider::endpoint_of(request) {
+        let endpoint = match self.provider.endpoint_of(request) {
             // A successful poll returns the same tokens as a code exchange.
             Endpoint::PollDevice => Endpoint::Exchange,
             endpoint => endpoint,
@@ -125,7 +125,7 @@ impl World {
 
     /// Describes a request to the provider in words.
     pub(super) fn describe(&self, request: &HttpRequest) -> String {
-        let endpoint = Provider::endpoint_of(request);
+        let endpoint = self.provider.endpoint_of(request);
         let form = form_of(request);
         match form.get("refresh_token").or_else(|| form.get("token")) {
             Some(token) => format!("{endpoint:?}, {}", self.provider.describe(token)),

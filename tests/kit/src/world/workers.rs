@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::clock::ahead;
 use super::jobs::{Job, Task};
 use super::provider::form_of;
-use super::{BEGINNING, REFRESH, World, configuration, dpop, parse, vault};
+use super::{BEGINNING, REFRESH, Settings, World, dpop, vault};
 use crate::dice::Dice;
 use strongroom::vault::{Hint, Input, PortId, Vault};
 
@@ -23,7 +23,7 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    pub(super) fn new(config: &str, seed: u64) -> Self {
+    pub(super) fn new(config: &Settings, seed: u64) -> Self {
         Self {
             vaults: vec![vault(config, seed)],
             turn: 0,
@@ -90,8 +90,8 @@ impl World {
 
     /// Sets the configuration of workers that start from now on.
     pub fn reconfigure(&mut self, changes: &str) {
-        self.config = configuration(changes);
-        self.is_bound = parse(&self.config).binds_tokens();
+        self.config = Settings::usual(changes);
+        self.is_bound = self.config.parse().binds_tokens();
     }
 
     /// Starts another worker that shares the store. Returns the index of its vault.
@@ -107,7 +107,7 @@ impl World {
 
     /// Restarts the first vault in a dedicated worker.
     pub fn make_dedicated(&mut self) {
-        let mut config = parse(&self.config);
+        let mut config = self.config.parse();
         config.is_dedicated = true;
         self.workers.vaults[0] = Vault::new(config, Box::new(Dice::new(self.workers.last_seed)));
     }

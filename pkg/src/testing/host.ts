@@ -1,0 +1,263 @@
+/**
+ * The host of the core: what src/browser/host.rs is in a worker. It passes pages' messages to the core, and carries out
+ * the core's output for pages and APIs.
+ */
+import { HANDSHAKE } from '../protocol/messages.js'
+import type { TestCore } from '../../glue/strongroom_testing.js'
+import { later, type Locks, type WorkerPort } from './ports.js'
+import type { TestApi, TestCall } from './world.js'
+
+/** Output of the core: see tests/kit/src/bindings.rs. */
+type Output =
+  | { t: 'post'; port: number; text: string }
+  | { t: 'close'; port: number }
+  | { t: 'deliver'; call: number; text: string }
+  | { t: 'drop'; call: number }
+  | ApiOutput
+interface ApiOutput {
+  t: 'call'
+  call: number
+  port: number
+  id: number
+  url: string
+  method: string
+  authorization: string
+  init: { headers: [string, string][] }
+  /** False if the access token has expired or is revoked. */
+  accepted: boolean
+}
+
+/** A call in flight. */
+interface Call {
+  output: ApiOutput
+  controller: AbortController
+  record: TestCall
+  response?: Response
+}
+
+const REDIRECTS = [301, 302, 303, 307, 308]
+
+/** Creates the error for a thing that only a browser can show. */
+export const onlyInBrowser = (what: string): string =>
+  `${what} is not part of strongroom/testing: test this in a browser. docs/testing-your-app.md says how.`
+
+export interface Host {
+  /** Runs a function of the core, and carries out the core's output. */
+  use<T>(act: (core: TestCore) => T): T
+  /** Creates the object that pages get as their worker. */
+  createWorker(): object
+  crash(): void
+  /** The number of events so far. */
+  activity(): number
+  readonly calls: TestCall[]
+  isOffline: boolean
+}
+
+export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefined): Host => {
+  const ports = new Map<number, WorkerPort>()
+  const payloads = new Map<number, unknown>()
+  const inFlight = new Map<number, Call>()
+  const calls: TestCall[] = []
+  let events = 0
+  let workers = 0
+  let failure: Error | undefined
+  let releaseLock = () => {}
+  let lockName = ''
+
+  /** The core must not be used again after it has thrown. */
+  const fail = (cause: unknown): never => {
+    const { message } = cause as Error
+    failure ??= new Error(
+      `strongroom broke one of its own rules, or its test double has a fault. Please report this: ${message}`,
+      { cause },
+    )
+    throw failure
+  }
+  const use = <T>(act: (core: TestCore) => T): T => {
+    if (failure) throw failure
+    let result: T
+    try {
+      result = act(core)
+    } catch (error) {
+      return fail(error)
+    }
+    carryOut()
+    return result
+  }
+  /** As `use()`, for events that no function of the test waits for. */
+  const handle = (act: (core: TestCore) => unknown) => {
+    try {
+      if (!failure) use(act)
+    } catch (error) {
+      console.error(error)
+    }
+  }
+
+  const carryOut = () => {
+    for (const output of JSON.parse(core.outgoing()) as Output[]) {
+      events++
+      if (output.t === 'post') ports.get(output.port)?.deliver([output.text])
+      else if (output.t === 'close') disconnect(output.port)
+      else if (output.t === 'call') begin(output)
+      else if (output.t === 'deliver') deliver(output.call, output.text)
+      else drop(output.call)
+    }
+  }
+  const disconnect = (port: number) => {
+    ports.get(port)?.close()
+    ports.delete(port)
+  }
+  const drop = (call: number) => {
+    inFlight.get(call)?.controller.abort()
+    inFlight.delete(call)
+    payloads.delete(call)
+  }
+
+  const begin = (output: ApiOutput) => {
+    const { call, method, url, init } = output
+    inFlight.get(call)?.controller.abort()
+    const record: TestCall = { method, url, headers: Object.fromEntries(init.headers), status: null }
+    calls.push(record)
+    const state: Call = { output, controller: new AbortController(), record }
+    inFlight.set(call, state)
+    respond(state).then(
+      (response) => isCurrent(state) && arrive(state, response),
+      (error) => {
+        if (!(error instanceof TypeError)) console.error(error)
+        if (isCurrent(state)) handle((core) => core.respond(call))
+      },
+    )
+  }
+  const isCurrent = (state: Call) => inFlight.get(state.output.call) === state
+
+  /** Lets the test's API respond, unless the network or the access token makes that impossible. */
+  const respond = async (state: Call): Promise<Response> => {
+    const { call, method, url, authorization, init, accepted, port, id } = state.output
+    if (host.isOffline) throw new TypeError('the device is offline')
+    if (!accepted) {
+      const headers = { 'www-authenticate': 'Bearer error="invalid_token"' }
+      return new Response(null, { status: 401, headers })
+    }
+    if (!api) {
+      const message = `testWorld() got no \`api\`, so nothing responds to ${method} ${url}. Pass a function that returns a Response.`
+      const refusal = { t: 'error', id, code: 'unsupported', message }
+      ports.get(port)?.deliver([JSON.stringify(refusal)])
+      throw new TypeError(message)
+    }
+    const body = payloads.get(call) as BodyInit | undefined
+    const duplex = body instanceof ReadableStream ? { duplex: 'half' } : {}
+    const request = new Request(url, { method, headers: init.headers, ...(body && { body }), ...duplex })
+    request.headers.set('authorization', authorization)
+    const response = await api(request)
+    if (typeof response?.status !== 'number') {
+      throw new Error(
+        `the function \`api\` of testWorld() returned ${String(response)} for ${method} ${url}: return a Response`,
+      )
+    }
+    // `Response.error()` is a network failure.
+    if (response.type === 'error') throw new TypeError('network error')
+    return response
+  }
+
+  const arrive = (state: Call, response: Response) => {
+    const { call, url } = state.output
+    events++
+    state.record.status = response.status
+    state.response = response
+    const head = [...response.headers].flat().join(',')
+    const isRedirect = REDIRECTS.includes(response.status)
+    handle((core) => {
+      if (core.isInHead(call, head + response.statusText)) return core.reflect(call)
+      core.respond(
+        call,
+        JSON.stringify({
+          // The vault's host never follows a redirect, and a response to a request that is not followed has status 0.
+          status: isRedirect ? 0 : response.status,
+          statusText: response.statusText,
+          url: response.url || url.replace(/#.*/, ''),
+          redirected: response.redirected,
+          hasBody: !!response.body,
+          wwwAuthenticate: response.headers.get('www-authenticate') ?? undefined,
+        }),
+      )
+    })
+  }
+
+  const deliver = (call: number, text: string) => {
+    const state = inFlight.get(call)
+    const response = state?.response
+    if (!response) return
+    ports.get(state.output.port)?.deliver([text, [...response.headers]])
+    later(() => (response.body ? sendBody(state, response.body) : handle((core) => core.endBody(call))))
+  }
+  const sendBody = async (state: Call, body: ReadableStream<Uint8Array>) => {
+    const { call, port, id } = state.output
+    const reader = body.getReader()
+    const post = (chunk: unknown) => {
+      events++
+      ports.get(port)?.deliver([id, chunk])
+    }
+    state.controller.signal.addEventListener('abort', () => void reader.cancel().catch(() => {}))
+    try {
+      for (let isLast = false; !isLast && isCurrent(state);) {
+        const { done, value } = await reader.read()
+        if (!isCurrent(state)) return
+        isLast = done
+        const passed = use((core) => core.passChunk(call, value))
+        if (!passed) return handle((core) => core.reflect(call))
+        if (passed.length) post(passed)
+        if (done) post(null)
+      }
+    } catch {
+      post(false)
+    }
+    handle((core) => core.endBody(call))
+  }
+
+  /** Handles a message of a page, as `Host::message` does. */
+  const receive = (port: number, data: unknown) => {
+    // Numbers ask for more chunks, which arrive without being asked for, or name the lock of the page.
+    if (!Array.isArray(data) || !ports.has(port)) return
+    const [text, payload] = data
+    events++
+    handle((core) => {
+      const call = core.say(port, text, payload instanceof ReadableStream)
+      if (payload !== undefined) payloads.set(call, payload)
+    })
+    if (text === '{"t":"bye"}') ports.delete(port)
+  }
+  const accept = (workerPort: WorkerPort) => {
+    workerPort.deliver(lockName)
+    const port = use((core) => core.connect())
+    ports.set(port, workerPort)
+    workerPort.receive = (data) => receive(port, data)
+  }
+  const startWorker = () => {
+    lockName = `strongroom test worker ${++workers}`
+    releaseLock = locks.hold(lockName)
+  }
+
+  const host: Host = {
+    use,
+    createWorker: () =>
+      Object.assign(new EventTarget(), {
+        locks,
+        postMessage(message: unknown, [port]: WorkerPort[]) {
+          if (message === HANDSHAKE && port) accept(port)
+        },
+      }),
+    crash() {
+      for (const port of ports.keys()) disconnect(port)
+      for (const call of inFlight.keys()) drop(call)
+      use((core) => core.crash())
+      const release = releaseLock
+      startWorker()
+      release()
+    },
+    activity: () => events,
+    calls,
+    isOffline: false,
+  }
+  startWorker()
+  return host
+}

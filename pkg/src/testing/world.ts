@@ -1,0 +1,402 @@
+/** Worlds for the tests of apps: see index.ts. */
+import type { Auth } from '../page/auth.js'
+import { StrongroomError, type AuthState, type DefaultClaims } from '../page/index.js'
+import type { VaultConfig } from '../worker/config.js'
+import { loadCore, loadPage } from './bundled.js'
+import { createClock, toMilliseconds, turn, type Clock } from './clock.js'
+import { createHost, onlyInBrowser, type Host } from './host.js'
+import {
+  createPlatform,
+  createStorage,
+  documentAddress,
+  ownAddress,
+  type Address,
+  type Platform,
+  type Surroundings,
+} from './platform.js'
+import { createBroadcastChannel, createLocks, later } from './ports.js'
+
+/**
+ * The API of a test. Returns the response to a request that carries a valid access token of the world. A rejection with
+ * `TypeError` is a network failure.
+ */
+export type TestApi = (request: Request) => Response | Promise<Response>
+
+/** Claims of a user. `sub` is derived from `name` if it is missing. */
+export interface TestUser extends DefaultClaims {
+  sub?: string
+  [claim: string]: unknown
+}
+
+/** A call that an API has received, or that has failed. */
+export interface TestCall {
+  method: string
+  url: string
+  /** The headers that the page has set. */
+  headers: Record<string, string>
+  /** `null` without a response. */
+  status: number | null
+}
+
+/** Options of {@link testWorld}. */
+export interface TestOptions {
+  /** Responds to calls. Without it, `auth.fetch` rejects with `unsupported`. */
+  api?: TestApi
+  /** As for `createAuth()`. */
+  onReturn?: (returnTo: string) => void
+  /**
+   * The reaction to a navigation to the provider. `'leave'` (default): as in reality, the page's code waits forever,
+   * and `world.navigations` has the URL. `'follow'`: the user signs in, and the page is loaded again at the redirect
+   * URI. `world.followRedirect()` does the same for one navigation.
+   */
+  redirects?: 'leave' | 'follow'
+  /** The page's URL, if the test does not run in a document. Default: `https://app.example.com/`. */
+  url?: string
+  /** The lifetime of access tokens in seconds. Default 300. */
+  accessTokenLifetime?: number
+  /** The time at which the world starts. Default: now. */
+  now?: number | Date
+  /** Allows the test double in a page that was served over https, such as a published Storybook. */
+  allowHttps?: boolean
+}
+
+/** The provider of a world. */
+export interface TestProvider {
+  /** Ends all sessions, as an administrator may. The vault notices with the next call or refresh. */
+  revoke(): void
+  /** Lets the provider respond to each request with status 503, until `up()`. */
+  down(): void
+  up(): void
+  /** Refuses the next login, with an error code of RFC 6749 4.1.2.1. Default: `access_denied`. */
+  deny(error?: string): void
+}
+
+/** A vault with its surroundings, in memory and in virtual time. */
+export interface TestWorld<Claims = DefaultClaims> {
+  /** The app's auth object, as `createAuth()` returns it. Its page is the page of the test. */
+  readonly auth: Auth<Claims>
+  readonly provider: TestProvider
+  /** The time in milliseconds since the Unix epoch. Only `advance()` changes it. */
+  readonly now: number
+  /** The number of refreshes that the vault has sent. */
+  readonly refreshes: number
+  /** All calls so far. */
+  readonly calls: readonly TestCall[]
+  /** The URLs to which the page has navigated. */
+  readonly navigations: readonly string[]
+  /**
+   * Signs a user in at once, as another tab of the app would do. This user also signs in with later logins. Default:
+   * Alice.
+   */
+  signIn(user?: TestUser): void
+  /** Sets the user who signs in with the next logins, without a login. */
+  setUser(user: TestUser): void
+  /** Reports activity of the user, which extends the idle limit. Events in the test's document count too. */
+  touch(): void
+  /**
+   * Lets time pass: milliseconds, or a string such as `'90s'`, `'31m'` or `'1h30m'`. Timers of the vault and of the
+   * page's code fire in order, and requests are answered.
+   */
+  advance(duration: string | number): Promise<void>
+  /** Waits until nothing happens any more at the current time. */
+  settle(): Promise<void>
+  /** Ends the vault's worker as a crash does. The page creates another one. */
+  crash(): void
+  /** Cuts the network, until `online()`. */
+  offline(): void
+  online(): void
+  /** Signs the user in after the last navigation, and loads the page again at the redirect URI. */
+  followRedirect(): Promise<void>
+  /** Loads the page again: pending promises of the old page never settle. */
+  reload(): Promise<void>
+  /** Disconnects the page. Call it at the end of each test. */
+  close(): void
+}
+
+/** The number of rounds without an event after which nothing more is expected to happen. */
+const QUIET_ROUNDS = 2
+const MAX_ROUNDS = 1000
+
+const BANNER =
+  'strongroom/testing: this is a test double. Users, tokens and the provider are made up, and nothing is protected.'
+let hasBanner = false
+
+const refuse = (message: string): never => {
+  throw new StrongroomError('unsupported', message)
+}
+
+/** Refuses to run where a user could take the test double for the real thing. */
+const checkPlace = (allowHttps: boolean | undefined) => {
+  const isNode = !!(globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node
+  if (!isNode && globalThis.location?.protocol === 'https:' && !allowHttps) {
+    refuse(
+      'strongroom/testing does not run in a page served over https, because nothing is protected there. For a published Storybook, pass { allowHttps: true }.',
+    )
+  }
+  if (hasBanner) return
+  hasBanner = true
+  console.info(BANNER)
+}
+
+/** Endpoints of the provider in the configuration's metadata. The test's provider has them at its own paths. */
+const PATHS: Record<string, string> = {
+  authorization_endpoint: '/authorize',
+  token_endpoint: '/token',
+  jwks_uri: '/jwks',
+  revocation_endpoint: '/revoke',
+  end_session_endpoint: '/logout',
+  pushed_authorization_request_endpoint: '/par',
+  device_authorization_endpoint: '/device',
+}
+
+/** Returns the configuration as the core gets it. */
+const adapt = (config: VaultConfig): string => {
+  if (config.dpop) refuse(onlyInBrowser('`dpop`'))
+  const { session, metadata, ...rest } = config
+  const issuer = config.issuer?.replace?.(/\/$/, '')
+  const members = Object.entries(metadata ?? {}).map(([name, value]) => [
+    name,
+    name in PATHS ? issuer + PATHS[name] : value,
+  ])
+  return JSON.stringify({
+    ...rest,
+    ...(metadata && { metadata: Object.fromEntries(members) }),
+    // There is one worker, whose memory outlives pages, so a stored session makes no difference.
+    ...(session && { session: { ...session, persist: session.persist && 'memory' } }),
+  })
+}
+
+/** A page of the world: an instance of the page's code. */
+interface Page {
+  auth: Auth<any>
+  platform: Platform
+}
+
+/** The part of a world that is independent of its public interface. */
+interface Stage {
+  clock: Clock
+  host: Host
+  around: Surroundings
+  /** The error code with which the provider refuses the next login. */
+  denial: { code?: string | undefined }
+}
+
+const openPage = (
+  { around, host }: Stage,
+  address: Address,
+  options: TestOptions,
+  close?: () => void,
+): Page => {
+  const platform = createPlatform(around, address, close)
+  const { createAuth } = loadPage(platform.globals)
+  const { onReturn } = options
+  const auth = createAuth({ shared: () => host.createWorker() as SharedWorker }, onReturn ? { onReturn } : {})
+  return { auth, platform }
+}
+
+/** Signs the user in at the URL of an authorization request, or refuses. Returns the URL of the redirect back. */
+const authorize = ({ host, denial }: Stage, url: string): string => {
+  const { code } = denial
+  denial.code = undefined
+  return host.use((core) => core.authorize(url, code))
+}
+
+/** Opens a window for a login. The user signs in there as soon as the window is sent to the provider. */
+const openPopup = (stage: Stage, options: TestOptions) => {
+  const popup = {
+    closed: false,
+    opener: null,
+    close() {
+      popup.closed = true
+    },
+    location: {
+      assign: (url: string | URL) =>
+        later(() => {
+          const address = ownAddress(authorize(stage, `${url}`))
+          const page = openPage(stage, address, options, () => {
+            popup.close()
+            later(() => page.platform.dispatch('pagehide'))
+          })
+          page.auth.connect().catch(() => {})
+        }),
+    },
+  }
+  return popup
+}
+
+/** Returns an `Auth` that stays the same when the page is loaded again. */
+const createFacade = (current: () => Auth<any>) => {
+  const subscriptions = new Set<{ listener: (state: AuthState<any>) => void; stop: () => void }>()
+  const auth: Auth<any> = {
+    get state() {
+      return current().state
+    },
+    subscribe(listener) {
+      const subscription = { listener, stop: current().subscribe(listener) }
+      subscriptions.add(subscription)
+      return () => {
+        subscription.stop()
+        subscriptions.delete(subscription)
+      }
+    },
+    fetch: (input, init) => current().fetch(input, init),
+    eventSource: (url, init) => current().eventSource(url, init),
+    webSocket: () => refuse(onlyInBrowser('auth.webSocket()')),
+    login: (options) =>
+      options?.mode === 'device'
+        ? Promise.reject(new StrongroomError('unsupported', onlyInBrowser(`login({ mode: 'device' })`)))
+        : current().login(options),
+    logout: (options) => current().logout(options),
+    requireSession: (options) => current().requireSession(options),
+    connect: () => current().connect(),
+    reconnect: () => current().reconnect(),
+    close: () => current().close(),
+  }
+  /** Moves all subscriptions to the page that has been loaded. */
+  const move = () => {
+    for (const subscription of subscriptions) {
+      subscription.stop()
+      subscription.stop = current().subscribe(subscription.listener)
+    }
+  }
+  return { auth, move }
+}
+
+const claimsOf = (user: TestUser) =>
+  JSON.stringify({ ...user, sub: user.sub ?? (user.name ?? 'alice').toLowerCase().replace(/\W+/g, '-') })
+
+/**
+ * Creates a world for the tests of an app: the vault's real core and the page's real code, with a provider and APIs in
+ * memory, and in virtual time. Nobody is signed in at first.
+ *
+ * @param config The configuration that the worker's file passes to `vault()`.
+ * @typeParam Claims The claims that the configuration's `claims` names.
+ * @throws {@link StrongroomError} `config_invalid`; `unsupported` for options that only a browser can show, and in a
+ *   page served over https.
+ */
+export const testWorld = async <Claims = DefaultClaims>(
+  config: VaultConfig,
+  options: TestOptions = {},
+): Promise<TestWorld<Claims>> => {
+  checkPlace(options.allowHttps)
+  const address = documentAddress() ?? ownAddress(options.url ?? 'https://app.example.com/')
+  const { TestCore } = await loadCore()
+  const createCore = () => {
+    try {
+      return new TestCore(
+        adapt(config),
+        new URL('/auth.worker.js', address.href).href,
+        Number(options.now ?? Date.now()),
+      )
+    } catch (error) {
+      if (typeof error !== 'string') throw error
+      throw new StrongroomError('config_invalid', error)
+    }
+  }
+  const core = createCore()
+  if (options.accessTokenLifetime) core.setLifetime(options.accessTokenLifetime)
+  const clock = createClock(() => core.now())
+  const locks = createLocks()
+  const host = createHost(core, locks, options.api)
+  const navigations: string[] = []
+  const around: Surroundings = {
+    clock,
+    locks,
+    BroadcastChannel: createBroadcastChannel(),
+    localStorage: createStorage(),
+    sessionStorage: createStorage(),
+    navigate(url) {
+      navigations.push(url)
+      if (options.redirects === 'follow') later(() => void world.followRedirect().catch(console.error))
+    },
+    open: () => openPopup(stage, options),
+  }
+  const stage: Stage = { clock, host, around, denial: {} }
+  let page = openPage(stage, address, options)
+  const facade = createFacade(() => page.auth)
+
+  const settle = async () => {
+    let quiet = 0
+    for (let round = 0; quiet < QUIET_ROUNDS && round < MAX_ROUNDS; round++) {
+      const before = host.activity()
+      await turn()
+      quiet = host.activity() === before ? quiet + 1 : 0
+    }
+    // Throws if the core has failed since the last call.
+    host.use(() => {})
+  }
+  const reload = async () => {
+    page.platform.dispatch('pagehide')
+    page = openPage(stage, address, options)
+    facade.move()
+    await page.auth.connect().catch(() => {})
+    await settle()
+  }
+  const failProvider = (status?: number) => host.use((core) => core.fail(status))
+
+  const world: TestWorld<Claims> = {
+    auth: facade.auth,
+    provider: {
+      revoke: () => host.use((core) => core.revoke()),
+      down: () => failProvider(503),
+      up: () => failProvider(),
+      deny(error = 'access_denied') {
+        stage.denial.code = error
+      },
+    },
+    get now() {
+      return core.now()
+    },
+    get refreshes() {
+      return core.refreshes()
+    },
+    calls: host.calls,
+    navigations,
+    signIn(user = { name: 'Alice' }) {
+      world.setUser(user)
+      const code = host.use((core) => core.signIn())
+      if (code) refuse(`signIn() failed with ${code}: is the provider down, or the device offline?`)
+    },
+    setUser: (user) => host.use((core) => core.setUser(claimsOf(user))),
+    touch: () => page.platform.dispatch('pointerdown'),
+    async advance(duration) {
+      let left = toMilliseconds(duration)
+      await settle()
+      for (let idle = 0; ;) {
+        const due = clock.next() ?? Infinity
+        const passed = host.use((core) => core.step(Math.min(left, Math.max(Math.ceil(due - core.now()), 0))))
+        left -= passed
+        clock.runDue()
+        await settle()
+        if (left <= 0) return
+        idle = passed ? 0 : idle + 1
+        if (idle > MAX_ROUNDS) throw new Error('timers without a delay keep the time from passing')
+      }
+    },
+    settle,
+    crash: () => host.crash(),
+    offline() {
+      host.isOffline = true
+      failProvider(0)
+    },
+    online() {
+      host.isOffline = false
+      failProvider()
+      page.platform.dispatch('online')
+    },
+    async followRedirect() {
+      const url = navigations.at(-1)
+      if (!url) return refuse('there is no redirect to follow: the page has not navigated')
+      const isLogin = new URL(url).pathname.endsWith('/authorize')
+      if (isLogin) address.replace(authorize(stage, url))
+      await reload()
+    },
+    reload,
+    close() {
+      page.auth.close()
+      page.platform.dispatch('pagehide')
+    },
+  }
+  await page.auth.connect()
+  return world
+}

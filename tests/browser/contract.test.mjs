@@ -1,0 +1,137 @@
+// One suite of behaviors, through strongroom/testing in Node and through a real vault in Chromium. The test double must
+// not differ from the vault.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { testWorld } from '../../pkg/dist/testing.js'
+import { ENDING, SIGNED_IN, SIGNED_OUT } from '../contract/cases.mjs'
+import { respond } from '../contract/api.mjs'
+import { giveConsent, startApp } from '../support/app.mjs'
+import { killWorkers } from '../support/device.mjs'
+
+const time = { timeout: 60_000 }
+const LIFETIME = 2
+
+/** Describes the outcome of a promise. An error of the vault has a code, and another error has a name. */
+const settle = (promise) =>
+  Promise.resolve(promise).then(
+    (value) => ({ value }),
+    ({ code, name }) => (name === 'StrongroomError' ? { code } : { name }),
+  )
+const untilOf = (auth) => (isSo) =>
+  new Promise((resolve) => {
+    const stop = auth.subscribe((state) => isSo(state) && queueMicrotask(() => (stop(), resolve(state))))
+  })
+
+describe('strongroom/testing', () => {
+  const api = 'https://api.example.com/v1/'
+  const config = {
+    issuer: 'https://id.example.com',
+    clientId: 'spa',
+    redirectUri: '/callback',
+    scope: 'openid profile email offline_access',
+    apis: [{ url: api, methods: ['GET', 'HEAD', 'POST'] }],
+  }
+
+  const runCase = async ({ run, expected }, isSignedIn) => {
+    const world = await testWorld(config, { api: respond, accessTokenLifetime: LIFETIME })
+    if (isSignedIn) world.signIn({ name: 'Alice' })
+    await world.settle()
+    const controls = {
+      expire: () => world.advance(LIFETIME * 1000),
+      refreshes: () => world.refreshes,
+      down: () => world.provider.down(),
+      up: () => world.provider.up(),
+      revoke: () => world.provider.revoke(),
+      crash: () => world.crash(),
+    }
+    const { auth } = world
+    const given = { auth, api, settle, until: untilOf(auth), world: controls }
+    const result = run(given)
+    // Time passes only here, so retries and time limits end.
+    const outcome = await Promise.race([result, passing(world, result)])
+    assert.deepEqual(outcome, expected)
+    world.close()
+  }
+  const passing = async (world, result) => {
+    let isOver = false
+    const end = () => (isOver = true)
+    result.then(end, end)
+    for (let i = 0; i < 100 && !isOver; i++) await world.settle()
+    for (let i = 0; i < 30 && !isOver; i++) await world.advance('1s')
+    return isOver ? result : 'no result'
+  }
+
+  for (const one of SIGNED_OUT) test(one.name, time, () => runCase(one, false))
+  for (const one of [...SIGNED_IN, ...ENDING]) test(one.name, time, () => runCase(one, true))
+})
+
+describe('vault in Chromium', () => {
+  let app
+  before(async () => {
+    app = await startApp({ provider: { accessTokenSeconds: LIFETIME } })
+    app.setConfig({ apis: [{ url: app.api.url, methods: ['GET', 'HEAD', 'POST'] }] })
+    app.site.files['/page.js'] = PAGE
+    app.api.on('reflect', ({ request, response }) => response.end(request.headers.authorization))
+    app.api.on('broken', ({ request }) => request.socket.destroy())
+  })
+  after(() => app.close())
+
+  const PAGE = `
+import '/tools.js'
+globalThis.auth = createAuth({ shared: create.shared })
+globalThis.settle = ${settle}
+globalThis.until = (${untilOf})(auth)
+await auth.connect()
+globalThis.isReady = true
+`
+  const open = async (isSignedIn) => {
+    const context = await app.browser.newContext()
+    const page = await app.open('/', context)
+    await page.exposeFunction('control', (name) => controls[name](page))
+    const ready = () => page.waitForFunction(() => globalThis.isReady)
+    await ready()
+    if (isSignedIn) {
+      await page.evaluate(() => void auth.login())
+      await giveConsent(page)
+      await page.waitForFunction(() => globalThis.auth?.state.session)
+    }
+    return page
+  }
+  const controls = {
+    expire: () => app.ledger.accessTokenExpired(),
+    refreshes: () => app.ledger.refreshes().length,
+    down: () => app.provider.faults.add('token', { times: 1000, answer: { status: 503 } }),
+    up: () => app.provider.faults.clear(),
+    revoke: () => (app.provider.settings.areAccountsBlocked = true),
+    crash: (page) => killWorkers(page),
+  }
+  const runCase = async (page, { run, expected }) => {
+    const outcome = await page.evaluate(
+      ([code, api]) => {
+        const names = ['expire', 'refreshes', 'down', 'up', 'revoke', 'crash']
+        const world = Object.fromEntries(names.map((name) => [name, () => control(name)]))
+        return (0, eval)(`(${code})`)({ auth, api, settle, until, world })
+      },
+      [String(run), app.api.url],
+    )
+    assert.deepEqual(outcome, expected)
+  }
+
+  for (const [cases, isSignedIn] of [
+    [SIGNED_OUT, false],
+    [SIGNED_IN, true],
+  ]) {
+    let opened
+    for (const one of cases) {
+      test(one.name, time, async () => runCase(await (opened ??= open(isSignedIn)), one))
+    }
+  }
+  for (const one of ENDING) {
+    test(one.name, time, async () => {
+      app.provider.settings.areAccountsBlocked = false
+      const page = await open(true)
+      await runCase(page, one)
+      await page.context().close()
+    })
+  }
+})

@@ -1,0 +1,19 @@
+/** The API of tests/support/api.mjs as a function, for strongroom/testing. It has only the routes that the cases use. */
+export const respond = async (request) => {
+  const path = new URL(request.url).pathname.replace('/v1/', '')
+  const [route, argument] = path.split('/')
+  switch (route) {
+    case 'orders':
+      return request.method === 'POST'
+        ? Response.json({ id: 1044, ...(await request.json()) }, { status: 201 })
+        : Response.json([{ id: 1041, item: 'Brass hinges, pair', quantity: 2 }])
+    case 'status':
+      return new Response(argument === '204' ? null : `status ${argument}\n`, { status: Number(argument) })
+    case 'redirect':
+      return new Response(null, { status: 302, headers: { Location: 'https://elsewhere.example/' } })
+    case 'on':
+      if (argument === 'reflect') return new Response(request.headers.get('authorization'))
+      throw new TypeError('the connection was cut')
+  }
+  return new Response(null, { status: 404 })
+}

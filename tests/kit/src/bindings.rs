@@ -1,0 +1,280 @@
+//! The exports of the module of `strongroom/testing`: a world with one vault, its pages and its provider.
+//!
+//! Structured values are JSON, like the messages between page and vault. A panic, such as a broken invariant, becomes a
+//! JavaScript error. The world must not be used after that.
+
+use std::collections::BTreeMap;
+use std::sync::Once;
+use std::time::Duration;
+
+use strongroom::codec::json::{Object, Value};
+use strongroom::egress::token_reflection::{Guard, Scope};
+use strongroom::vault::{ApiRequest, Body, CallId, PortId, ResponseHead};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsValue, throw_str};
+
+use crate::world::external::Outgoing;
+use crate::world::{Fault, REFRESH, World};
+
+/// A world for the tests of an app.
+#[wasm_bindgen]
+pub struct TestCore {
+    world: World,
+    /// The search of each call's response for access tokens.
+    guards: BTreeMap<CallId, (Guard, Scope)>,
+}
+
+#[wasm_bindgen]
+impl TestCore {
+    /// Creates a world for a vault's configuration. `base` is the worker's URL, and `now` the time.
+    ///
+    /// # Errors
+    /// The message of `config_invalid`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(config: &str, base: &str, now: f64) -> Result<TestCore, JsValue> {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| std::panic::set_hook(Box::new(|panic| throw_str(&panic.to_string()))));
+        let world = World::external(config, base, now as u64);
+        let world = world.map_err(|error| JsValue::from_str(error.message()))?;
+        Ok(Self {
+            world,
+            guards: BTreeMap::new(),
+        })
+    }
+
+    /// Connects a page. Returns the number of its port.
+    pub fn connect(&mut self) -> u32 {
+        self.world.connect().0
+    }
+
+    /// Delivers a page's message. Returns the number of the message, which is also the number of its call.
+    pub fn say(&mut self, port: u32, text: &str, has_stream: bool) -> u32 {
+        let body = if has_stream {
+            Body::OneShot
+        } else {
+            Body::Replayable
+        };
+        self.world.page_says(PortId(port), text, body).0
+    }
+
+    /// Takes the output for pages and APIs, as a JSON array.
+    pub fn outgoing(&mut self) -> String {
+        let outgoing = self.world.take_outgoing();
+        let outgoing: Vec<Value> = outgoing
+            .into_iter()
+            .map(|out| self.described(out))
+            .collect();
+        written(&Value::from(outgoing))
+    }
+
+    /// Returns true if the head of a response contains an access token.
+    #[wasm_bindgen(js_name = isInHead)]
+    pub fn is_in_head(&mut self, call: u32, head: &str) -> bool {
+        let guard = self.guards.get(&CallId(call));
+        let is_found = guard.is_some_and(|(guard, _)| guard.is_in(head.as_bytes()));
+        if guard.is_some_and(|(_, scope)| *scope != Scope::All) {
+            self.guards.remove(&CallId(call));
+        }
+        is_found
+    }
+
+    /// Returns the bytes that may go to the page after this chunk of a body, or after its end. Returns `undefined` if
+    /// the body contains an access token.
+    #[wasm_bindgen(js_name = passChunk)]
+    pub fn pass_chunk(&mut self, call: u32, chunk: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let Some((guard, _)) = self.guards.get_mut(&CallId(call)) else {
+            return Some(chunk.unwrap_or_default());
+        };
+        if let Some(chunk) = &chunk {
+            guard.take(chunk.len()).copy_from_slice(chunk);
+        }
+        let mut free = guard.free()?;
+        if chunk.is_none() {
+            free = guard.bytes().len();
+        }
+        let passed = guard.bytes()[..free].to_vec();
+        guard.forget(free);
+        Some(passed)
+    }
+
+    /// Reports the head of the API's response as JSON, or that the request failed.
+    pub fn respond(&mut self, call: u32, head: Option<String>) {
+        let head = head.map(|head| read_head(&head));
+        self.world.api_responds(CallId(call), head);
+    }
+
+    /// Reports that the response to a call contains an access token.
+    pub fn reflect(&mut self, call: u32) {
+        self.world.api_reflects(CallId(call));
+    }
+
+    /// Reports that the body of a call has ended.
+    #[wasm_bindgen(js_name = endBody)]
+    pub fn end_body(&mut self, call: u32) {
+        self.guards.remove(&CallId(call));
+        self.world.body_ends(CallId(call));
+    }
+
+    /// Lets time pass until the next timer, but at most this many milliseconds. Returns the time that has passed.
+    pub fn step(&mut self, limit: f64) -> f64 {
+        let passed = self.world.step(Duration::from_millis(limit as u64));
+        passed.as_millis() as f64
+    }
+
+    /// Returns the time in milliseconds since the Unix epoch.
+    pub fn now(&self) -> f64 {
+        self.world.now.wall as f64
+    }
+
+    /// Sets the user who signs in from now on, by the claims of the ID token.
+    #[wasm_bindgen(js_name = setUser)]
+    pub fn set_user(&mut self, claims: &str) {
+        if let Ok(Value::Object(claims)) = Value::parse(claims).as_ref() {
+            self.world.provider.set_user(claims);
+        }
+    }
+
+    /// Signs the user in from another page. Returns the code of the error with which that failed.
+    #[wasm_bindgen(js_name = signIn)]
+    pub fn sign_in(&mut self) -> Option<String> {
+        self.world.sign_in_elsewhere().err()
+    }
+
+    /// Signs the user in at the URL of an authorization request, or refuses the request with an error code. Returns the
+    /// URL of the redirect back.
+    #[wasm_bindgen(js_name = authorize)]
+    pub fn authorize(&mut self, url: &str, error: Option<String>) -> String {
+        match error {
+            Some(error) => self.world.provider.deny(url, &error),
+            None => self.world.provider.sign_in(url),
+        }
+    }
+
+    /// Ends all sessions at the provider.
+    pub fn revoke(&mut self) {
+        self.world.provider.revoke_all();
+    }
+
+    /// Lets all requests to the provider fail, with this status or, for 0, with a network error. `undefined` ends this.
+    pub fn fail(&mut self, status: Option<u16>) {
+        self.world.knows_offline = status == Some(0);
+        self.world.provider_fails(status.map(|status| match status {
+            0 => Fault::LostBefore,
+            status => Fault::Status(status),
+        }));
+    }
+
+    /// Tells the vault that the device is online again.
+    pub fn wake(&mut self) {
+        self.world.wake();
+    }
+
+    /// Sets the lifetime of access tokens, in seconds.
+    #[wasm_bindgen(js_name = setLifetime)]
+    pub fn set_lifetime(&mut self, seconds: f64) {
+        self.world.provider.lifetime = Duration::from_secs(seconds as u64);
+    }
+
+    /// Replaces the worker by a new one, which knows nothing of the old one.
+    pub fn crash(&mut self) {
+        self.guards.clear();
+        self.world.restart();
+    }
+
+    /// Returns the number of refreshes that were sent.
+    pub fn refreshes(&self) -> u32 {
+        self.world.count(REFRESH) as u32
+    }
+
+    fn described(&mut self, outgoing: Outgoing) -> Value {
+        match outgoing {
+            Outgoing::Post { port, text } => object(vec![
+                ("t", "post".into()),
+                ("port", u64::from(port.0).into()),
+                ("text", text.as_str().into()),
+            ]),
+            Outgoing::Close(port) => object(vec![
+                ("t", "close".into()),
+                ("port", u64::from(port.0).into()),
+            ]),
+            Outgoing::Deliver { call, text } => object(vec![
+                ("t", "deliver".into()),
+                ("call", u64::from(call.0).into()),
+                ("text", text.as_str().into()),
+            ]),
+            Outgoing::Drop(call) => {
+                self.guards.remove(&call);
+                object(vec![
+                    ("t", "drop".into()),
+                    ("call", u64::from(call.0).into()),
+                ])
+            }
+            Outgoing::Call {
+                call,
+                page,
+                request,
+                is_accepted,
+            } => {
+                self.search(call, &request);
+                object(vec![
+                    ("t", "call".into()),
+                    ("call", u64::from(call.0).into()),
+                    ("port", u64::from(page.port.0).into()),
+                    ("id", page.id.0.into()),
+                    ("url", request.allowed.url().into()),
+                    ("method", request.allowed.method().into()),
+                    ("authorization", request.authorization.expose().into()),
+                    ("init", Value::parse(&request.init).unwrap()),
+                    ("accepted", is_accepted.into()),
+                ])
+            }
+        }
+    }
+
+    /// Prepares the search of a call's response for access tokens.
+    fn search(&mut self, call: CallId, request: &ApiRequest) {
+        let scope = request.allowed.reflection();
+        let tokens: Vec<&str> = request
+            .searched
+            .iter()
+            .map(|token| token.expose())
+            .collect();
+        self.guards.remove(&call);
+        if scope != Scope::Nothing
+            && let Some(guard) = Guard::search_for(&tokens)
+        {
+            self.guards.insert(call, (guard, scope));
+        }
+    }
+}
+
+fn object(members: Vec<(&str, Value)>) -> Value {
+    let mut object = Object::new();
+    for (name, value) in members {
+        object.push(name, value);
+    }
+    object.into()
+}
+
+fn written(value: &Value) -> String {
+    let mut text = String::new();
+    value.write(&mut text);
+    text
+}
+
+fn read_head(head: &str) -> ResponseHead {
+    let head = Value::parse(head).unwrap();
+    let head = head.as_object().unwrap();
+    let text = |name| head.str(name).map(str::to_owned);
+    let is = |name| head.get(name).and_then(Value::as_bool).unwrap_or_default();
+    let status = head.get("status").and_then(Value::as_u64);
+    ResponseHead {
+        status: status.unwrap().try_into().unwrap(),
+        status_text: text("statusText").unwrap_or_default(),
+        url: text("url").unwrap_or_default(),
+        redirected: is("redirected"),
+        has_body: is("hasBody"),
+        www_authenticate: text("wwwAuthenticate"),
+        dpop_nonce: text("dpopNonce"),
+    }
+}

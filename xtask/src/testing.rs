@@ -1,0 +1,58 @@
+//! Builds the module of `strongroom/testing` from `tests/kit`. The module's size does not matter, so wasm-opt does not
+//! run.
+
+use crate::install::WASM_TARGET;
+use crate::paths::{at, target};
+use crate::process::cargo;
+use crate::progress::{Output, step, unchanged};
+use crate::stamp::Stamp;
+use anyhow::Result;
+use std::fs;
+use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
+
+const PACKAGE: &str = "strongroom-test-kit";
+/// The name of the module and of its glue in `pkg/glue`.
+const NAME: &str = "strongroom_testing";
+const PROFILE: &str = "testing";
+
+/// Returns the arguments with which Cargo selects the library and its features.
+pub(crate) const SELECTION: [&str; 6] = [
+    "--package",
+    PACKAGE,
+    "--lib",
+    "--no-default-features",
+    "--target",
+    WASM_TARGET,
+];
+
+/// Writes the module and its glue to `pkg/glue`.
+pub(crate) fn build() -> Result<()> {
+    step("testing: cargo rustc", Output::Loud, || {
+        cargo()
+            .args(["rustc", "--quiet"])
+            .args(SELECTION)
+            .args(["--crate-type", "cdylib", "--profile", PROFILE])
+            .run()
+    })?;
+    let compiled = target(&format!("{WASM_TARGET}/{PROFILE}/strongroom_test_kit.wasm"));
+    let inputs = [compiled.clone(), at("xtask/src/testing.rs")];
+    let outputs = [".js", ".d.ts", "_bg.wasm"].map(|end| at(&format!("pkg/glue/{NAME}{end}")));
+    let stamp = Stamp::of("glue-testing", &inputs, &[])?;
+    if stamp.is_fresh(&outputs) {
+        unchanged("testing: wasm-bindgen");
+        return Ok(());
+    }
+    step("testing: wasm-bindgen", Output::Quiet, || {
+        let module = fs::read(&compiled)?;
+        Bindgen::new()
+            .input_bytes(NAME, module)
+            .web(true)?
+            .typescript(true)
+            .encode_into(EncodeInto::Always)
+            .omit_default_module_path(true)
+            .remove_producers_section(true)
+            .generate_output()?
+            .emit(at("pkg/glue"))
+    })?;
+    stamp.write()
+}
