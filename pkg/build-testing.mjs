@@ -7,7 +7,7 @@
  * - `MODULE`, the core in base64, because test runners do not load files by URL.
  */
 import { build } from 'esbuild'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 
 /** The names of `PageGlobals` in src/testing/platform.ts. */
 const globals = async () => {
@@ -25,6 +25,7 @@ const bundle = async (common, entry) => {
     format: 'iife',
     globalName: 'exported',
     write: false,
+    sourcemap: false,
     // The glue never loads the module by URL.
     define: { 'import.meta.url': '""' },
   })
@@ -48,6 +49,7 @@ export const buildTesting = async (common) => {
     ...common,
     entryPoints: [{ in: 'src/testing/index.ts', out: 'testing' }],
     banner: { js: parts.join('\n') },
+    sourcemap: true,
     plugins: [
       {
         name: 'page',
@@ -56,4 +58,6 @@ export const buildTesting = async (common) => {
       },
     ],
   })
+  const file = new URL('./dist/testing.js', import.meta.url)
+  await writeFile(file, (await readFile(file, 'utf8')).trimEnd())
 }

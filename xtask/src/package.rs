@@ -42,6 +42,7 @@ fn package() -> Result<()> {
         "pkg/src",
         "pkg/glue",
         "pkg/build.mjs",
+        "pkg/build-testing.mjs",
         "pkg/entries.mjs",
         "pkg/package.json",
     ]
