@@ -84,7 +84,7 @@ export function compareColumn(title, version, rows, column) {
   assert.deepEqual(listed, [...reasons].sort(), hint)
 }
 
-/** Returns the version of an engine in the table's head, or an empty string if there is none. */
+/** Returns the version of an engine in the table's head. Returns an empty string if the head has no version. */
 const versionOf = (docs, title) => {
   const [head] = part(docs, 'what the engines do').text.split('\n')
   return new RegExp(`\\| ${title} ([\\d.]+)`).exec(head)?.[1] ?? ''
