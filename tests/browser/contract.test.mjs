@@ -1,12 +1,14 @@
 // One suite of behaviors, through strongroom/testing in Node and through a real vault in Chromium. The test double must
 // not differ from the vault.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { testWorld } from '../../pkg/dist/testing.js'
 import { ENDING, SIGNED_IN, SIGNED_OUT } from '../contract/cases.mjs'
 import { respond } from '../contract/api.mjs'
-import { giveConsent, startApp } from '../support/app.mjs'
+import { giveConsent, htmlWith, startApp } from '../support/app.mjs'
 import { killWorkers } from '../support/device.mjs'
+import { bundleApp } from './bindings/build.mjs'
 
 const time = { timeout: 60_000 }
 const LIFETIME = 2
@@ -116,6 +118,32 @@ globalThis.isReady = true
     )
     assert.deepEqual(outcome, expected)
   }
+
+  test('test double runs a guard of React in a page', time, async () => {
+    const script = await readFile(new URL('../../pkg/dist/testing.js', import.meta.url))
+    app.site.files['/strongroom/testing.js'] = script
+    app.site.files['/react.js'] = await bundleApp('react.js')
+    app.site.files['/double.js'] = `
+import { testWorld } from '/strongroom/testing.js'
+import { mount } from '/react.js'
+globalThis.world = await testWorld(${JSON.stringify({ ...app.config, redirectUri: '/callback' })})
+mount(world.auth, document.body, true)
+`
+    app.site.files['/double.html'] = htmlWith('/double.js')
+    app.site.routes['/double'] = '/double.html'
+    app.site.pageCsp = app.site.pageCsp.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+    const page = await app.open('/double')
+    await page.waitForSelector('#pending')
+    await page.waitForFunction(() => world.navigations.length === 1)
+    await page.evaluate(() => world.followRedirect())
+    await page.waitForSelector('#guarded')
+    assert.equal(await page.textContent('#user'), 'alice')
+    await page.evaluate(() => world.advance('31m'))
+    await page.waitForSelector('#fallback')
+    assert.equal(await page.textContent('#reason'), 'idle')
+    assert.equal(new URL(page.url()).pathname, '/double')
+    await page.context().close()
+  })
 
   for (const [cases, isSignedIn] of [
     [SIGNED_OUT, false],

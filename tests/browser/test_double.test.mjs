@@ -1,0 +1,246 @@
+// The test double's own rules: virtual time, logins, faults, and what it refuses. tests/browser/contract.test.mjs
+// compares it with a vault in a browser.
+import assert from 'node:assert/strict'
+import { afterEach, test } from 'node:test'
+import { StrongroomError } from '../../pkg/dist/index.js'
+import { testWorld } from '../../pkg/dist/testing.js'
+
+const time = { timeout: 20_000 }
+const API = 'https://api.example.com/v1/'
+const CONFIG = {
+  issuer: 'https://id.example.com/tenant/',
+  clientId: 'an app',
+  redirectUri: '/signed-in',
+  scope: 'openid profile email offline_access',
+  apis: [{ url: API, methods: ['GET', 'POST'] }],
+}
+
+let world
+const open = async (options, changes) =>
+  (world = await testWorld({ ...CONFIG, ...changes }, { api: () => Response.json({ ok: true }), ...options }))
+afterEach(() => world?.close())
+
+/** Asserts that a promise rejects with a `StrongroomError` with this code and a message like this. */
+const refuses = (promise, code, message = /./) =>
+  assert.rejects(promise, (error) => {
+    assert.ok(error instanceof StrongroomError, String(error))
+    assert.equal(error.code, code)
+    assert.match(error.message, message)
+    return true
+  })
+
+test('idle limit ends the session in virtual time', time, async () => {
+  await open()
+  world.signIn({ name: 'Alice', email: 'alice@example.com' })
+  assert.deepEqual(world.auth.state.session.claims, {
+    sub: 'alice',
+    name: 'Alice',
+    email: 'alice@example.com',
+  })
+  const before = world.now
+  await world.advance('29m 59s')
+  assert.equal(world.now - before, (29 * 60 + 59) * 1000)
+  assert.ok(world.auth.state.expiring)
+  assert.ok(world.auth.state.session)
+  await world.advance(1000)
+  assert.equal(world.auth.state.endReason, 'idle')
+})
+
+test('activity extends the session', time, async () => {
+  await open()
+  world.signIn()
+  await world.advance('20m')
+  world.touch()
+  await world.advance('20m')
+  assert.ok(world.auth.state.session)
+})
+
+test('configured limit is the one that counts', time, async () => {
+  await open({}, { session: { idle: 60, absolute: 90, persist: 'sealed' } })
+  world.signIn()
+  for (let i = 0; i < 4; i++) {
+    world.touch()
+    await world.advance('25s')
+  }
+  assert.equal(world.auth.state.endReason, 'absolute')
+})
+
+test('API gets request, body and a token', time, async () => {
+  const api = async (request) => {
+    assert.match(request.headers.get('authorization'), /^Bearer at-/)
+    return Response.json({ path: request.url.slice(API.length), body: await request.json() }, { status: 201 })
+  }
+  await open({ api })
+  world.signIn()
+  const body = JSON.stringify({ a: 1 })
+  const response = await world.auth.fetch(`${API}orders?b`, { method: 'POST', body, headers: { 'X-A': 'b' } })
+  assert.deepEqual(await response.json(), { path: 'orders?b', body: { a: 1 } })
+  const [{ headers, ...call }] = world.calls
+  assert.equal(headers['x-a'], 'b')
+  assert.equal(headers.authorization, undefined)
+  assert.deepEqual(call, { method: 'POST', url: `${API}orders?b`, status: 201 })
+})
+
+test('slow API responds when it is ready', time, async () => {
+  let respond
+  await open({ api: () => new Promise((resolve) => (respond = resolve)) })
+  world.signIn()
+  const call = world.auth.fetch(`${API}orders`)
+  await world.settle()
+  await world.advance('5s')
+  respond(new Response('late'))
+  assert.equal(await (await call).text(), 'late')
+})
+
+test('without api nothing responds', time, async () => {
+  await open({ api: undefined })
+  world.signIn()
+  await refuses(world.auth.fetch(`${API}orders`), 'unsupported', /no `api`.*GET https:\/\/api/)
+  await refuses(world.auth.fetch('https://other.example/'), 'url_not_allowed')
+})
+
+test('login by redirect leaves the page', time, async () => {
+  await open()
+  let isSettled = false
+  world.auth.login({ returnTo: '/orders' }).finally(() => (isSettled = true))
+  await world.advance('1m')
+  assert.equal(isSettled, false)
+  const [request] = world.navigations
+  assert.match(request, /^https:\/\/id\.example\.com\/tenant\/authorize\?/)
+  assert.equal(world.auth.state.session, null)
+
+  const states = []
+  world.auth.subscribe(({ status }) => states.push(status))
+  world.setUser({ name: 'Bob' })
+  await world.followRedirect()
+  assert.equal(world.auth.state.session.claims.sub, 'bob')
+  assert.deepEqual([...new Set(states)], ['connected', 'connecting'])
+})
+
+test('guard follows redirects if told so', time, async () => {
+  const returned = []
+  await open({
+    redirects: 'follow',
+    onReturn: (path) => returned.push(path),
+    url: 'https://app.example.com/a?b',
+  })
+  world.auth.requireSession()
+  await world.settle()
+  assert.equal(world.auth.state.session.claims.sub, 'alice')
+  assert.deepEqual(returned, ['/a?b'])
+})
+
+test('popup login resolves with the session', time, async () => {
+  await open()
+  const session = await world.auth.login({ mode: 'popup' })
+  assert.equal(session.claims.sub, 'alice')
+  assert.deepEqual(world.navigations, [])
+})
+
+test('denied login rejects, and the next one succeeds', time, async () => {
+  await open()
+  world.provider.deny()
+  await refuses(world.auth.login({ mode: 'popup' }), 'login_denied')
+  assert.ok(await world.auth.login({ mode: 'popup' }))
+
+  await world.auth.logout()
+  world.provider.deny()
+  world.auth.login()
+  await world.settle()
+  await world.followRedirect()
+  assert.equal(world.auth.state.error.code, 'login_denied')
+})
+
+test('revoked session ends with the next call', time, async () => {
+  await open()
+  world.signIn()
+  world.provider.revoke()
+  await refuses(world.auth.fetch(`${API}orders`), 'session_ended')
+  assert.equal(world.auth.state.endReason, 'provider_ended')
+})
+
+test('session survives an outage of the provider', time, async () => {
+  await open({ accessTokenLifetime: 60 })
+  world.signIn()
+  world.provider.down()
+  await world.advance('2m')
+  const call = assert.rejects(world.auth.fetch(`${API}orders`), { code: 'provider_unavailable' })
+  await world.advance('1m')
+  await call
+  world.provider.up()
+  await world.advance('2m')
+  assert.equal((await world.auth.fetch(`${API}orders`)).status, 200)
+  assert.ok(world.refreshes >= 2)
+})
+
+test('calls fail offline and succeed online', time, async () => {
+  await open()
+  world.signIn()
+  world.offline()
+  await assert.rejects(world.auth.fetch(`${API}orders`), TypeError)
+  world.online()
+  assert.equal((await world.auth.fetch(`${API}orders`)).status, 200)
+})
+
+test('crash ends the session, and the page reconnects', time, async () => {
+  await open()
+  world.signIn()
+  world.crash()
+  await world.settle()
+  const { status, session } = world.auth.state
+  assert.deepEqual({ status, session }, { status: 'connected', session: null })
+  world.signIn({ name: 'Bob' })
+  assert.equal(world.auth.state.session.claims.sub, 'bob')
+})
+
+test('session survives a reload', time, async () => {
+  await open()
+  world.signIn()
+  await world.reload()
+  assert.equal(world.auth.state.session.claims.sub, 'alice')
+})
+
+test('two worlds are independent', time, async () => {
+  await open()
+  const other = await testWorld(CONFIG)
+  world.signIn()
+  await other.settle()
+  assert.equal(other.auth.state.session, null)
+  other.close()
+})
+
+test('API with a resource gets its own token', time, async () => {
+  const tokens = []
+  const api = (request) => {
+    tokens.push(request.headers.get('authorization'))
+    return new Response('')
+  }
+  const apis = [
+    { url: API, resource: 'https://api.example.com' },
+    { url: '/own/', audience: 'own' },
+  ]
+  await open({ api }, { apis, metadata: { revocation_endpoint: 'https://id.example.com/revoke' } })
+  world.signIn()
+  await world.auth.fetch(`${API}orders`)
+  await world.auth.fetch('/own/orders')
+  assert.equal(new Set(tokens).size, 2)
+})
+
+test('what only a browser can show is refused', time, async () => {
+  await open()
+  const inBrowser = /test this in a browser/
+  assert.throws(() => world.auth.webSocket('wss://api.example.com/v1/'), inBrowser)
+  await refuses(world.auth.login({ mode: 'device', onCode() {} }), 'unsupported', inBrowser)
+  await refuses(testWorld({ ...CONFIG, dpop: true }), 'unsupported', inBrowser)
+})
+
+test('wrong configuration is refused', time, async () => {
+  await refuses(testWorld({ ...CONFIG, issuer: 'http://id.example.com' }), 'config_invalid', /issuer/)
+  await refuses(testWorld({ ...CONFIG, scopes: [] }), 'config_invalid', /scopes/)
+})
+
+test('wrong duration is refused', time, async () => {
+  await open()
+  await assert.rejects(world.advance('31 minutes'), TypeError)
+  await assert.rejects(world.advance(-1), TypeError)
+})
