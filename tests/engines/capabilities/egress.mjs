@@ -183,6 +183,49 @@ const reflection = {
   },
 }
 
+const standalone = {
+  name: 'the standalone worker reads one file, which the page cannot choose, and follows no redirect',
+  async see({ app, visit }) {
+    const { site } = app
+    const worker = '/strongroom/standalone.js'
+    const config = '/strongroom/strongroom.json'
+    const before = site.pageCsp
+    site.workers.push(worker)
+    site.files[config] = JSON.stringify(app.config)
+    site.pageCsp = before.replace("worker-src 'self'", "worker-src 'self' blob:")
+    try {
+      const { tab } = await visit('/empty')
+      const start = (query, imported) =>
+        tab.evaluate(
+          async (path, source) => {
+            const blob = new Blob([source ?? ''], { type: 'text/javascript' })
+            const instance = new Worker(source ? URL.createObjectURL(blob) : path, { type: 'module' })
+            const { error } = await settle(connect(instance, { timeout: 20 }))
+            instance.terminate()
+            return error?.code ?? 'connected'
+          },
+          worker + query,
+          imported && `import '${site.origin}${worker}'`,
+        )
+      const from = site.requests.length
+      assert.equal(await start('?config=/other.json#/other.json'), 'connected')
+      assert.equal(await start('', true), 'unsupported')
+      app.elsewhere.requests.length = 0
+      const undo = site.override(config, {
+        status: 302,
+        headers: { Location: `${app.elsewhere.origin}/config.json` },
+      })
+      assert.equal(await start(''), 'config_unavailable')
+      undo()
+      assert.deepEqual(app.elsewhere.requests, [])
+      const files = site.requests.slice(from).flatMap(({ path }) => (path.endsWith('.json') ? [path] : []))
+      assert.deepEqual(files, [config, config])
+    } finally {
+      site.pageCsp = before
+    }
+  },
+}
+
 /** @type {import('../suite.mjs').Group[]} */
 export const egress = [
   {
@@ -192,6 +235,6 @@ export const egress = [
       await startElsewhere(app)
       app.site.pageCsp += ` ${app.elsewhere.origin}`
     },
-    capabilities: [rules, redirects, followed, policy, pagePolicy, reflection],
+    capabilities: [rules, redirects, followed, policy, pagePolicy, reflection, standalone],
   },
 ]
