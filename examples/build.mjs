@@ -119,6 +119,8 @@ async function check(browser, origin) {
   try {
     const page = await context.newPage()
     page.setDefaultTimeout(60_000)
+    page.on('console', (message) => message.type() === 'error' && console.error(`    ${message.text()}`))
+    page.on('pageerror', (error) => console.error(`    ${error}`))
     await page.goto(origin)
     await giveConsent(page)
     await page.waitForSelector('li')

@@ -1,5 +1,4 @@
 import { createAuth } from 'strongroom'
-import { router } from './router'
 
 export const auth = createAuth(
   {
@@ -10,5 +9,6 @@ export const auth = createAuth(
       }),
     dedicated: () => new Worker(new URL('./auth.worker.ts', import.meta.url), { type: 'module' }),
   },
-  { onReturn: (path) => router.replace(path) },
+  // router.ts imports this file, so this file imports the router when it is needed.
+  { onReturn: async (path) => (await import('./router')).router.replace(path) },
 )
