@@ -57,6 +57,7 @@ async function copy(name) {
 
 async function lock(name) {
   const folder = await copy(name)
+  await rm(`${folder}/package-lock.json`, { force: true })
   await npm(folder, 'install', '--package-lock-only', '--ignore-scripts')
   await copyFile(`${folder}/package-lock.json`, `${source}${name}/package-lock.json`)
 }
@@ -162,9 +163,15 @@ else {
   try {
     for (const name of names) {
       const start = performance.now()
-      if (browser) await buildAndCheck(name, path, browser)
-      else await build(name, path)
-      const did = browser ? 'built; signed in, called the API, signed out' : 'built'
+      try {
+        if (browser) await buildAndCheck(name, path, browser)
+        else await build(name, path)
+      } catch (error) {
+        process.exitCode = 1
+        console.error(`  ✗ ${name}\n${`${error.stdout ?? ''}${error.stderr ?? error.stack}`.slice(-3000)}`)
+        continue
+      }
+      const did = browser ? 'built; signed in, called the API, reloaded, signed out' : 'built'
       console.log(`  ✓ ${name}  ${did}  ${Math.round((performance.now() - start) / 1000)} s`)
     }
   } finally {
