@@ -73,3 +73,25 @@ test('control: a phrase is found outside code', () => {
   const phrase = ['for', 'ever'].join(' ')
   assert.deepEqual(prose(`It runs ${phrase}. \`${phrase}\``).match(PHRASES), [phrase])
 })
+
+/** Returns the lines of code in a document's first block that contains `text`. */
+const codeLines = (document, text) => {
+  const blocks = [...document.matchAll(/^```tsx?\n(.*?)^```/gms)].map(([, code]) => code)
+  const code = blocks.find((block) => block.includes(text)) ?? ''
+  return code.split('\n').filter((line) => line.trim() && !line.trim().startsWith('//'))
+}
+
+test('README: a guarded React app needs at most 15 lines', async () => {
+  const readme = await read('README.md')
+  const [worker, auth, main] = ["'strongroom/worker'", 'createAuth({', 'createRoot('].map((text) =>
+    codeLines(readme, text),
+  )
+  const guard = main.filter((line) => /auth|RequireSession/i.test(line))
+  assert.ok(worker.length > 3 && auth.length > 3 && guard.length > 2)
+  assert.ok(worker.length + auth.length + guard.length <= 15)
+})
+
+test('README has at most 1375 words', async () => {
+  const words = (await read('README.md')).split(/\s+/).filter(Boolean)
+  assert.ok(words.length <= 1375, `${words.length} words`)
+})
