@@ -83,7 +83,7 @@ codes! {
     LoginDenied = "login_denied", "Offer to sign in again.";
     /// The provider refused the login with another error code, does not accept the pushed authorization request that it
     /// requires, or sent a malformed response to a pushed or device authorization request.
-    LoginFailed = "login_failed", "Look up the provider's error code; most often the scope or the client's registration is wrong.";
+    LoginFailed = "login_failed", "Look up the provider's error code; most often the scope or the redirect URI is not registered for this client.";
     /// The provider granted scopes that the login did not ask for.
     ScopeExceeded = "scope_exceeded", "Add the scopes to scope if the provider always grants them; otherwise find out what changed the request.";
     /// `offline_access` was requested, and the provider issued no refresh token.

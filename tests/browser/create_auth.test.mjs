@@ -237,6 +237,25 @@ test('failed connection is repeated by reconnect()', time, async () => {
   await page.context().close()
 })
 
+test('guard reports a login that fails before it leaves', time, async () => {
+  const app = apps.dedicated
+  app.setConfig({ issuer: 'http://127.0.0.1:9' })
+  const warnings = []
+  const page = await openApp('dedicated', '')
+  page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()))
+  const both = () => Promise.all([auth.requireSession(), auth.requireSession()].map(settle))
+  const codes = (await page.evaluate(both)).map(({ error }) => error.code)
+  assert.deepEqual(codes, ['provider_unavailable', 'provider_unavailable'])
+  const state = await page.evaluate(() => [auth.state.status, auth.state.error.code])
+  assert.deepEqual(state, ['connected', 'provider_unavailable'])
+  // The failed login is not repeated.
+  assert.equal((await page.evaluate(() => settle(auth.requireSession()))).value, null)
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0], /^strongroom: provider_unavailable: /)
+  app.setConfig({})
+  await page.context().close()
+})
+
 test('guard does not sign in after a logout and a reload', time, async () => {
   const page = await signedIn('dedicated')
   const before = trips('dedicated')

@@ -12,9 +12,14 @@ import { INITIAL_STATE } from '../page/initial-state.js'
 
 const Context = createContext<Auth<any> | null>(null)
 
-/** Makes `auth` available to the components and hooks of this module. */
-export const AuthProvider = ({ auth, children }: { auth: Auth<any>; children?: ReactNode }): ReactNode =>
-  createElement(Context.Provider, { value: auth }, children)
+/**
+ * Makes `auth` available to the components and hooks of this module, and connects it when the page has rendered. A page
+ * without any of them can therefore be the redirect URI.
+ */
+export const AuthProvider = ({ auth, children }: { auth: Auth<any>; children?: ReactNode }): ReactNode => {
+  useEffect(() => auth.subscribe(() => {}), [auth])
+  return createElement(Context.Provider, { value: auth }, children)
+}
 
 const useProvided = () => {
   const auth = useContext(Context)

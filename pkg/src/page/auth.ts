@@ -67,7 +67,10 @@ export interface AuthState<Claims = DefaultClaims> {
    * of the user has postponed the end, or when the session has ended.
    */
   readonly expiring: number | null
-  /** The error with which the connection or the last redirect login failed; `null` once there is a session. */
+  /**
+   * The error with which the connection, the last callback or a guard's login failed; `null` once there is a session.
+   * The error of `login()` is only in its promise.
+   */
   readonly error: StrongroomErrorLike | null
 }
 

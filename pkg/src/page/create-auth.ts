@@ -143,7 +143,7 @@ export const createAuth = <Claims = DefaultClaims>(
     logout: async (logout) => (await start()).logout(logout),
     async requireSession(login) {
       await start()
-      return state.session ?? (await import('./guard.js')).signIn(auth, login)
+      return state.session ?? (await import('./guard.js')).signIn(auth, (error) => update({ error }), login)
     },
     async reconnect() {
       if (state.status === 'failed') renew()

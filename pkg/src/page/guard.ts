@@ -1,5 +1,5 @@
 /** The guard of pages that need a session. A page loads this file when `requireSession()` finds no session. */
-import type { LoginOptions, Session } from './api.js'
+import type { LoginOptions, Session, StrongroomErrorLike } from './api.js'
 import type { Auth } from './auth.js'
 import { needsUser } from './end-reason.js'
 
@@ -17,9 +17,15 @@ const inFlight = new WeakMap<Auth, Promise<Session>>()
 
 /**
  * Signs the user in by redirect. Resolves with `null` if the user has to decide about a login, or if the last logins
- * did not lead to a session that this page can see.
+ * did not lead to a session that this page can see. Rejects if the login fails before it leaves the page.
+ *
+ * @param failed Receives the error of such a login once, even if several guards share the login.
  */
-export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Session | null> => {
+export const signIn = async (
+  auth: Auth,
+  failed: (error: StrongroomErrorLike) => void,
+  options?: LoginOptions,
+): Promise<Session | null> => {
   if (document.prerendering) {
     await new Promise((shown) => document.addEventListener('prerenderingchange', shown, { once: true }))
   }
@@ -31,7 +37,11 @@ export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Sessio
     login = auth.login(options)
     inFlight.set(auth, login)
     const end = () => inFlight.delete(auth)
-    login.then(end, end)
+    login.then(end, (error: StrongroomErrorLike) => {
+      end()
+      console.warn(`strongroom: ${error.code}: ${error.message}`)
+      failed(error)
+    })
   }
   return login
 }

@@ -46,4 +46,7 @@ export const mount = (auth, element, isGuarded) => {
   return () => root.unmount()
 }
 
+/** Mounts a page that uses no hook and no other component. */
+export const mountProvider = (auth, element) => createRoot(element).render(h(AuthProvider, { auth }))
+
 export const hydrate = (auth, element, isGuarded) => hydrateRoot(element, h(App, { auth, isGuarded }))
