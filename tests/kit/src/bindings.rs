@@ -237,7 +237,7 @@ impl TestCore {
         let tokens: Vec<&str> = request
             .searched
             .iter()
-            .map(|token| token.expose())
+            .map(strongroom::Secret::expose)
             .collect();
         self.guards.remove(&call);
         if scope != Scope::Nothing
