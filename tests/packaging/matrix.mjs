@@ -52,36 +52,44 @@ const workplace = `${root}target/packaging/apps`
  * @property {string} [built] The folder of the built files.
  * @property {string[]} [command] For a row without `built`: the script and arguments of a development server.
  * @property {string} [callback] The file that is served at `/callback`.
+ * @property {number} [pageLimit] The maximum size of the page's scripts in KB after brotli.
  * @property {boolean} [inline] True if the pages have inline scripts.
  * @property {string[]} [imports] Paths of modules that the worker imports.
  */
 
 /** The rows of `cargo xtask test packaging`. @type {Row[]} */
 export const QUICK = [
-  { name: 'Vite', tool: 'vite', fixture: 'vite', built: 'dist' },
+  { name: 'Vite', tool: 'vite', fixture: 'vite', built: 'dist', pageLimit: 7 },
   {
     name: 'Vite, development server',
     tool: 'vite',
     fixture: 'vite',
     command: ['vite/bin/vite.js', '--host=localhost', '--strictPort'],
   },
-  { name: 'webpack', tool: 'webpack', fixture: 'webpack', built: 'dist' },
-  { name: 'esbuild', tool: 'esbuild', fixture: 'esbuild', built: 'dist' },
+  { name: 'webpack', tool: 'webpack', fixture: 'webpack', built: 'dist', pageLimit: 7 },
+  { name: 'esbuild', tool: 'esbuild', fixture: 'esbuild', built: 'dist', pageLimit: 7 },
   { ...NEXT, name: 'Next, Turbopack' },
 ]
 
 /** The other rows, for `--all`. @type {Row[]} */
 export const OTHERS = [
   { ...NEXT, name: 'Next, webpack', script: 'webpack' },
+  {
+    name: 'esbuild without --splitting',
+    tool: 'esbuild',
+    fixture: 'esbuild',
+    script: 'whole',
+    built: 'dist',
+  },
   { name: 'Rspack', tool: '@rspack/core', fixture: 'rspack', built: 'dist' },
   { name: 'Rollup', tool: 'rollup', fixture: 'rollup', built: 'dist' },
-  { name: 'Parcel', tool: 'parcel', fixture: 'parcel', built: 'dist' },
+  { name: 'Parcel', tool: 'parcel', fixture: 'parcel', built: 'dist', inline: true },
   {
     name: 'Nuxt',
     tool: 'nuxt',
     fixture: 'nuxt',
     node: 22,
-    sources: 'app',
+    sources: 'app/lib',
     built: '.output/public',
     inline: true,
   },
@@ -112,6 +120,14 @@ export const OTHERS = [
     sources: 'src',
     built: 'dist',
   },
+  {
+    name: 'Angular, oldest, development server',
+    tool: '@angular/core',
+    fixture: 'angular-19',
+    sources: 'src',
+    command: ['@angular/cli/bin/ng.js', 'serve'],
+  },
+  { name: 'worker built apart', tool: 'esbuild', fixture: 'apart', built: 'dist' },
   {
     name: 'import map',
     tool: 'strongroom',
@@ -192,11 +208,15 @@ async function writeSources({ fixture, sources = '.', extension = 'ts' }, projec
   }
 }
 
-/** Installs a project's tools from its lockfile, if it has one that has changed since. */
+/**
+ * Installs a project's tools from its lockfile, if it has one that has changed since. npm removes unknown files from
+ * `node_modules`, so the mark is elsewhere.
+ */
 async function installTools(project) {
   const lock = await readFile(`${project}/package-lock.json`, 'utf8').catch(() => null)
-  const mark = `${project}/node_modules/of-lock.json`
-  if (lock === null || (await readFile(mark, 'utf8').catch(() => null)) === lock) return
+  const mark = `${project}-installed.json`
+  const installed = await readFile(mark, 'utf8').catch(() => null)
+  if (lock === null || (lock === installed && existsSync(`${project}/node_modules`))) return
   await npm(project, 'ci', '--ignore-scripts')
   await copyFile(`${project}/package-lock.json`, mark)
 }

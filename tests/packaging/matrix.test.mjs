@@ -46,6 +46,7 @@ for (const row of [...QUICK, ...(ALL ? OTHERS : [])]) {
       const site = await serve(row, built)
       try {
         Object.assign(line, await signIn(site, built))
+        assert.ok(line.page <= (row.pageLimit ?? Infinity), `${line.page} KB`)
         await connectDedicated(site, [line.file, ...(row.imports ?? [])])
       } finally {
         await site.close()
@@ -68,6 +69,19 @@ after(() => {
   console.log('| tool | version | built | signed in | page KB | worker KB | worker’s file |')
   console.log('|---|---|---|---|---|---|---|')
   for (const line of table) console.log(cells(line))
+})
+
+test('docs/bundlers.md contains the tested lines', async () => {
+  const guide = await readFile(new URL('../../docs/bundlers.md', import.meta.url), 'utf8')
+  const blocks = [...guide.matchAll(/```\w+\n(?:\/\/|<!--) (\S+\.\w+).*\n([^]*?)```/g)]
+  assert.ok(blocks.length > 8)
+  // The layout of the fixtures may differ.
+  const joined = (text) => text.replace(/\s+/g, '')
+  for (const [, path, code] of blocks) {
+    const fixture = await readFile(new URL(`apps/${path}`, import.meta.url), 'utf8')
+    assert.ok(joined(fixture).includes(joined(code)), `${path}: ${code}`)
+  }
+  for (const { name } of [...QUICK, ...OTHERS]) assert.ok(guide.includes(`| ${name}`), name)
 })
 
 /** Serves a built app. All scripts have the worker's policy, which browsers ignore for scripts of pages. */

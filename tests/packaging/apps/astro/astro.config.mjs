@@ -1,1 +1,6 @@
-export default { build: { format: 'file' } }
+export default {
+  build: { format: 'file' },
+  vite: {
+    worker: { format: 'es', rolldownOptions: { output: { entryFileNames: '_astro/[name].js' } } },
+  },
+}

@@ -1,4 +1,7 @@
 import adapter from '@sveltejs/adapter-static'
 import { sveltekit } from '@sveltejs/kit/vite'
 
-export default { plugins: [sveltekit({ adapter: adapter() })] }
+export default {
+  plugins: [sveltekit({ adapter: adapter() })],
+  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: '_app/[name].js' } } },
+}
