@@ -138,6 +138,7 @@ const PACKED = [
   'LICENSE-APACHE',
   'README.md',
   'docs/browsers.md',
+  'docs/bundlers.md',
   'docs/clients.md',
   'docs/comparison.md',
   'docs/debugging.md',

@@ -129,6 +129,14 @@ export const OTHERS = [
   },
   { name: 'worker built apart', tool: 'esbuild', fixture: 'apart', built: 'dist' },
   {
+    name: 'standalone worker',
+    tool: 'strongroom',
+    fixture: 'standalone',
+    extension: 'js',
+    built: 'dist',
+    inline: true,
+  },
+  {
     name: 'import map',
     tool: 'strongroom',
     fixture: 'importmap',
@@ -198,9 +206,11 @@ async function writeSources({ fixture, sources = '.', extension = 'ts' }, projec
   const folder = `${project}/${sources}`
   await mkdir(folder, { recursive: true })
   const [issuerPort, apiPort] = [issuer, api].map((url) => `:${new URL(url).port}`)
-  for (const name of SHARED) {
-    const file = `${folder}/${name}.${extension}`
-    let text = await readFile(existsSync(file) ? file : `${fixtures}${name}.ts`, 'utf8')
+  for (const name of [...SHARED.map((shared) => `${shared}.${extension}`), 'strongroom.json']) {
+    const file = `${folder}/${name}`
+    const source = [file, `${fixtures}${name.replace(/\.js$/, '.ts')}`].find(existsSync)
+    if (!source) continue
+    let text = await readFile(source, 'utf8')
     if (extension === 'js') {
       text = text.replaceAll("'./auth.worker.ts'", "'./auth.worker.js'").replace("'./auth'", "'./auth.js'")
     }

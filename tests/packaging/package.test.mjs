@@ -33,7 +33,7 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/headers\.d\.ts$/,
     /^dist\/(page|worker|vault-origin|protocol|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_(core|edge|extended))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|headers|hosting|login|migration|options|performance|protection|resources|sessions|standalone|testing-your-app|vault-origin)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|headers|hosting|login|migration|options|performance|protection|resources|sessions|standalone|testing-your-app|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])

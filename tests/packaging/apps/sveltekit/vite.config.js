@@ -1,7 +1,4 @@
 import adapter from '@sveltejs/adapter-static'
 import { sveltekit } from '@sveltejs/kit/vite'
 
-export default {
-  plugins: [sveltekit({ adapter: adapter() })],
-  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: '_app/[name].js' } } },
-}
+export default { plugins: [sveltekit({ adapter: adapter() })] }
