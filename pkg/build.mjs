@@ -57,7 +57,11 @@ const copyModule = async (entry, module) => {
 const shrink = async (entry, format = {}) => {
   const file = at(`./dist/${entry}.js`)
   const map = at(`./dist/${entry}.js.map`)
-  const sourceMap = { content: await readFile(map, 'utf8'), includeSources: true, url: `${basename(entry)}.js.map` }
+  const sourceMap = {
+    content: await readFile(map, 'utf8'),
+    includeSources: true,
+    url: `${basename(entry)}.js.map`,
+  }
   const options = { module: true, ecma: 2022, compress: { passes: 3 }, format, sourceMap }
   const minified = await minify(await readFile(file, 'utf8'), options)
   await writeFile(file, minified.code)
