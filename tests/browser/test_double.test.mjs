@@ -1,6 +1,7 @@
 // The test double's own rules: virtual time, logins, faults, and what it refuses. tests/browser/contract.test.mjs
 // compares it with a vault in a browser.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { afterEach, test } from 'node:test'
 import { StrongroomError } from '../../pkg/dist/index.js'
 import { testWorld } from '../../pkg/dist/testing.js'
@@ -237,6 +238,41 @@ test('what only a browser can show is refused', time, async () => {
 test('wrong configuration is refused', time, async () => {
   await refuses(testWorld({ ...CONFIG, issuer: 'http://id.example.com' }), 'config_invalid', /issuer/)
   await refuses(testWorld({ ...CONFIG, scopes: [] }), 'config_invalid', /scopes/)
+})
+
+test('world that has failed is not used again', time, async () => {
+  await open()
+  const other = await testWorld(CONFIG)
+  world.navigations.push('https://id.example.com/authorize?client_id=another')
+  const broken = /broke one of its own rules.*report this/
+  await assert.rejects(world.followRedirect(), broken)
+  assert.throws(() => world.signIn(), broken)
+  await assert.rejects(world.advance('1s'), broken)
+  other.signIn()
+  assert.ok(other.auth.state.session)
+  other.close()
+})
+
+test('page served over https is refused unless allowed', time, async (context) => {
+  const { versions } = process
+  context.after(() => {
+    Object.defineProperty(process, 'versions', { value: versions })
+    delete globalThis.location
+  })
+  Object.defineProperty(process, 'versions', { value: {} })
+  globalThis.location = new URL('https://storybook.example/')
+  await refuses(testWorld(CONFIG), 'unsupported', /allowHttps: true/)
+  await open({ allowHttps: true })
+  world.signIn()
+  assert.ok(world.auth.state.session)
+})
+
+test('banner is printed once', time, () => {
+  const script = `
+    import { testWorld } from ${JSON.stringify(new URL('../../pkg/dist/testing.js', import.meta.url).href)}
+    for (let i = 0; i < 2; i++) (await testWorld(${JSON.stringify(CONFIG)})).close()`
+  const said = execFileSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8' })
+  assert.equal(said.match(/test double/g).length, 1)
 })
 
 test('wrong duration is refused', time, async () => {
