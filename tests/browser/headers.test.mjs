@@ -142,7 +142,7 @@ const REFUSED = {
   'a semicolon': [{ apis: [{ url: 'https://a;script-src/' }] }],
   'a comma': [{ issuer: 'https://a,b.example.com' }],
   'an apostrophe': [{ issuer: "https://'self'" }],
-  'an IPv6 address': [{ issuer: 'http://[::1]:3000' }],
+  'an IPv6 address': [{ issuer: 'https://[2001:db8::1]' }],
   'an API over http': [{ apis: [{ url: 'http://api.example.com/' }] }],
   'an API over another scheme': [{ apis: [{ url: 'data:text/plain,' }] }],
   'an API without a URL': [{ apis: [{}] }],
