@@ -93,6 +93,23 @@ test('slow API responds when it is ready', time, async () => {
   assert.equal(await (await call).text(), 'late')
 })
 
+test('event source gets a streamed response', time, async () => {
+  const body = () =>
+    new ReadableStream({
+      start(controller) {
+        for (const text of ['one', 'two']) controller.enqueue(new TextEncoder().encode(`data: ${text}\n\n`))
+      },
+    })
+  await open({ api: () => new Response(body(), { headers: { 'Content-Type': 'text/event-stream' } }) })
+  world.signIn()
+  const events = []
+  const source = world.auth.eventSource(`${API}events`)
+  source.onmessage = ({ data }) => events.push(data)
+  await world.settle()
+  assert.deepEqual(events, ['one', 'two'])
+  source.close()
+})
+
 test('without api nothing responds', time, async () => {
   await open({ api: undefined })
   world.signIn()
@@ -233,6 +250,9 @@ test('what only a browser can show is refused', time, async () => {
   assert.throws(() => world.auth.webSocket('wss://api.example.com/v1/'), inBrowser)
   await refuses(world.auth.login({ mode: 'device', onCode() {} }), 'unsupported', inBrowser)
   await refuses(testWorld({ ...CONFIG, dpop: true }), 'unsupported', inBrowser)
+  world.close()
+  await open({}, { session: { persist: 'sealed' } })
+  assert.throws(() => world.crash(), inBrowser)
 })
 
 test('wrong configuration is refused', time, async () => {

@@ -374,7 +374,11 @@ export const testWorld = async <Claims = DefaultClaims>(
       }
     },
     settle,
-    crash: () => host.crash(),
+    crash() {
+      const { persist = 'memory' } = config.session ?? {}
+      if (persist !== 'memory') refuse(onlyInBrowser(`crash() with \`persist: '${persist}'\``))
+      host.crash()
+    },
     offline() {
       host.isOffline = true
       failProvider(0)
