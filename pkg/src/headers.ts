@@ -46,13 +46,13 @@ export interface HeaderOptions {
    * policies. docs/deployment.md shows the policy for the worker's address.
    */
   trustedTypes?: string[]
-  /** True if the page is cross-origin isolated. Default false. */
+  /** Adds the headers that make the page cross-origin isolated. Default false. */
   isolated?: boolean
   /** The path of the app's service worker, if there is one (`strongroom/escrow`). */
   serviceWorker?: string
 }
 
-/** Header values by name. */
+/** Header values by name: a plain object, not the platform's class `Headers`. */
 export type Headers = Record<string, string>
 
 /** The headers of the app's pages, and of the worker's file. */
@@ -77,7 +77,7 @@ const ENDPOINTS = [
 
 /**
  * Returns the headers of the app's pages and of the worker's file. The worker's policy allows the worker's own origin,
- * and the origins of the issuer, of its configured endpoints, and of the APIs.
+ * and the origins of the issuer, of the APIs, and of the endpoints in `metadata` that the worker requests.
  *
  * @throws {@link StrongroomError} `config_invalid` if a value is not a URL that the vault accepts, or cannot be named in
  *   a policy.
@@ -210,7 +210,8 @@ export interface VitePlugin {
 
 /**
  * Returns a plugin for Vite. `vite preview` then serves the headers of {@link securityHeaders}. The development server
- * serves them without the page's policy, because Vite and its plugins put inline scripts and styles into the page.
+ * omits the page's policy, because Vite and its plugins put inline scripts and styles into the page. Both servers
+ * refuse foreign service workers.
  *
  * @param options The option `origin` is not needed, because the server knows its address.
  */
@@ -237,7 +238,7 @@ export const viteHeaders = (config: HeaderConfig, options: Omit<HeaderOptions, '
   return { name: 'strongroom-headers', configureServer: use(false), configurePreviewServer: use(true) }
 }
 
-/** Stands for the server's host in headers that are generated before a request. */
+/** The placeholder for the server's host in headers that are generated before a request. */
 const ANY_HOST = 'any-host.invalid'
 
 /** Inserts the server's own host, and the scheme that the server speaks. */
@@ -272,8 +273,8 @@ export const nextHeaders = (config: HeaderConfig, options: HeaderOptions): NextR
 }
 
 /**
- * Returns a `_headers` file for Cloudflare. Its rules combine: the worker's file matches both, so its rule removes the
- * page's headers first.
+ * Returns a `_headers` file for Cloudflare, which combines all rules that match a path. The worker's file matches both
+ * rules, so its own rule first removes the page's headers.
  */
 export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions): string => {
   const { page, worker } = securityHeaders(config, options)
@@ -282,8 +283,8 @@ export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions):
 }
 
 /**
- * Returns a `_headers` file for Netlify. Its rules combine, and none can remove a header, so the pages' paths must be
- * listed.
+ * Returns a `_headers` file for Netlify, which combines all rules that match a path. No rule can remove a header, so the
+ * pages' paths must be listed.
  *
  * @param documents The paths of the app's pages, such as `['/', '/callback', '/orders/*']`.
  */
@@ -318,13 +319,13 @@ const block = (path: string, content: string[]): string =>
 
 /** Parts of a configuration of nginx. */
 export interface NginxHeaders {
-  /** Belongs into the block `http`. Files in `conf.d` are in this block. */
+  /** The part for the block `http`. Files in `conf.d` are in this block. */
   http: string
-  /** Belongs into the block `server`. A block in it that has an `add_header` of its own inherits none. */
+  /** The part for the block `server`. A `location` with an `add_header` of its own does not inherit these headers. */
   server: string
 }
 
-/** Returns the configuration of nginx. It also refuses the registration of foreign service workers. */
+/** Returns the configuration of nginx, which also refuses the registration of foreign service workers. */
 export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): NginxHeaders => {
   const { page, worker } = securityHeaders(config, options)
   const quote = (value = '') => {

@@ -9,6 +9,6 @@ export interface GuardOptions<Target> {
    * the path that the user wanted. Default: the navigation is canceled.
    */
   fallback?: Target | ((path: string) => Target) | undefined
-  /** Options of the login that the guard begins. `returnTo` is the path that the user wanted. */
+  /** Options of the login that the guard begins. The guard sets `returnTo` to the path that the user wanted. */
   login?: Omit<LoginOptions, 'returnTo'> | undefined
 }

@@ -13,8 +13,8 @@ import { INITIAL_STATE } from '../page/initial-state.js'
 const Context = createContext<Auth<any> | null>(null)
 
 /**
- * Makes `auth` available to the components and hooks of this module, and connects it when the page has rendered. A page
- * without any of them can therefore be the redirect URI.
+ * Makes `auth` available to the components and hooks of this module, and connects `auth` after the first rendering.
+ * The page of the redirect URI therefore needs no other component or hook of this module.
  */
 export const AuthProvider = ({ auth, children }: { auth: Auth<any>; children?: ReactNode }): ReactNode => {
   useEffect(() => auth.subscribe(() => {}), [auth])

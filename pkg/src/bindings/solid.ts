@@ -22,7 +22,7 @@ import { INITIAL_STATE } from '../page/initial-state.js'
 
 const Context = createContext<Auth<any>>()
 
-/** Makes `auth` available to the components and functions of this module. */
+/** Makes `auth` available to the components and functions of this module, and connects it when mounted. */
 export const AuthProvider = (props: { auth: Auth<any>; children?: JSX.Element }): JSX.Element => {
   const [state, setState] = createSignal<AuthState<any>>(INITIAL_STATE)
   onMount(() => onCleanup(props.auth.subscribe(setState)))

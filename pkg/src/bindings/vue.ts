@@ -1,6 +1,6 @@
 /**
  * A Vue plugin, a composable and a router guard for an `Auth`. On a server, and in the page until the first component
- * is mounted, the state is the initial one, in which the vault is not connected yet.
+ * that calls `useAuth()` is mounted, the state is the initial one, in which the vault is not connected yet.
  *
  * @module
  */

@@ -94,13 +94,13 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
   readonly subscribe: (listener: (state: AuthState<Claims>) => void) => () => void
   /**
    * Signs the user in, as {@link Strongroom.login} does. Before the vault is connected, and while a login is being
-   * finished, `login()` waits. A popup then opens after the click's task, which browsers allow for a few seconds. If
+   * finished, `login()` waits. A popup then opens some time after the click, which browsers allow for a few seconds. If
    * the connection takes longer, the login fails with `popup_blocked`. To avoid this, enable the button only when
    * `status` is `connected`.
    */
   login(options?: LoginOptions): Promise<Session<Claims>>
   /**
-   * Resolves with the session. Without a session, this method signs the user in by redirect, which leaves the page.
+   * Resolves with the session. Without a session, this method calls `login(options)`, which by default leaves the page.
    * Concurrent calls share one login, with the options of the first call. Use this method in route guards.
    *
    * Resolves with `null` if the user has to decide about a login: after a session ended with `logged_out`, `idle`,
@@ -111,9 +111,9 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
    */
   requireSession(options?: LoginOptions): Promise<Session<Claims> | null>
   /**
-   * Resolves with the client, which has methods that an `Auth` lacks, such as `on()` and `inspect()`.
+   * Connects, and resolves with the client, which has methods that an `Auth` lacks, such as `on()` and `inspect()`.
    *
-   * @throws {@link StrongroomError} The errors of `connect()`.
+   * @throws {@link StrongroomError} The errors of the function `connect()` of this package.
    */
   connect(): Promise<Strongroom>
   /**

@@ -37,7 +37,7 @@ interface Call {
 
 const REDIRECTS = [301, 302, 303, 307, 308]
 
-/** Creates the error for a thing that only a browser can show. */
+/** Returns the message for a feature that the test double lacks. */
 export const onlyInBrowser = (what: string): string =>
   `${what} is not part of strongroom/testing: test this in a browser. docs/testing-your-app.md says how.`
 
@@ -47,7 +47,7 @@ export interface Host {
   /** Creates the object that pages get as their worker. */
   createWorker(): object
   crash(): void
-  /** The number of events so far. */
+  /** Returns the number of events so far. `settle()` compares two values. */
   activity(): number
   readonly calls: TestCall[]
   isOffline: boolean
@@ -171,7 +171,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
       core.respond(
         call,
         JSON.stringify({
-          // The vault's host never follows a redirect, and a response to a request that is not followed has status 0.
+          // The vault's host never follows a redirect, and a redirect that is not followed has status 0.
           status: isRedirect ? 0 : response.status,
           statusText: response.statusText,
           url: response.url || url.replace(/#.*/, ''),
@@ -216,7 +216,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
 
   /** Handles a message of a page, as `Host::message` does. */
   const receive = (port: number, data: unknown) => {
-    // Numbers ask for more chunks, which arrive without being asked for, or name the lock of the page.
+    // Other messages ask for more chunks, which the test double sends without being asked, or name the page's lock.
     if (!Array.isArray(data) || !ports.has(port)) return
     const [text, payload] = data
     events++

@@ -1,6 +1,6 @@
 /**
  * A test double for apps: the vault's own core and the page's own code, with a provider and APIs in memory, in virtual
- * time. It runs in Node, in jsdom and in browsers. See docs/testing-your-app.md.
+ * time. It runs in Node, in jsdom or happy-dom, and in browsers. See docs/testing-your-app.md.
  *
  * ```ts
  * const world = await testWorld(config, { api: (request) => Response.json({ url: request.url }) })

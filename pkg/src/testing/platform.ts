@@ -46,7 +46,7 @@ export interface Surroundings {
   open(): unknown
 }
 
-/** Events of the user that the page's code listens for. A test's events are not trusted, and count all the same. */
+/** Events of the user that the page's code listens for. A test's events are not trusted, but count too. */
 const ACTIVITY = ['pointerdown', 'keydown', 'wheel', 'touchmove']
 const PARTS = ['origin', 'protocol', 'host', 'hostname', 'port', 'pathname', 'search', 'hash'] as const
 

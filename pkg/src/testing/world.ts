@@ -17,8 +17,8 @@ import {
 import { createBroadcastChannel, createLocks, later } from './ports.js'
 
 /**
- * The API of a test. Returns the response to a request that carries a valid access token of the world. A rejection with
- * `TypeError` is a network failure.
+ * The API of a test. Returns the response to a request that carries a valid access token of the world. A rejection is a
+ * network failure, as is `Response.error()`. An error other than `TypeError` is also printed.
  */
 export type TestApi = (request: Request) => Response | Promise<Response>
 
@@ -42,12 +42,12 @@ export interface TestCall {
 export interface TestOptions {
   /** Responds to calls. Without it, `auth.fetch` rejects with `unsupported`. */
   api?: TestApi
-  /** As for `createAuth()`. */
+  /** Called after a redirect login, as for `createAuth()`. */
   onReturn?: (returnTo: string) => void
   /**
-   * The reaction to a navigation to the provider. `'leave'` (default): as in reality, the page's code waits forever,
-   * and `world.navigations` has the URL. `'follow'`: the user signs in, and the page is loaded again at the redirect
-   * URI. `world.followRedirect()` does the same for one navigation.
+   * The reaction to a navigation to the provider. `'leave'` (default): the login's promise does not settle, as in a
+   * browser, and `world.navigations` has the URL. `'follow'`: the user signs in, and the page is loaded again at the
+   * redirect URI. `world.followRedirect()` does the same for one navigation.
    */
   redirects?: 'leave' | 'follow'
   /** The page's URL, if the test does not run in a document. Default: `https://app.example.com/`. */
@@ -64,7 +64,7 @@ export interface TestOptions {
 export interface TestProvider {
   /** Ends all sessions, as an administrator may. The vault notices with the next call or refresh. */
   revoke(): void
-  /** Lets the provider respond to each request with status 503, until `up()`. */
+  /** Lets the provider respond to each request with status 503, until `up()` or `online()`. */
   down(): void
   up(): void
   /** Refuses the next login, with an error code of RFC 6749 4.1.2.1. Default: `access_denied`. */
@@ -85,11 +85,13 @@ export interface TestWorld<Claims = DefaultClaims> {
   /** The URLs to which the page has navigated. */
   readonly navigations: readonly string[]
   /**
-   * Signs a user in at once, as another tab of the app would do. This user also signs in with later logins. Default:
+   * Signs a user in at once, as another tab of the app would do. This user is also the user of later logins. Default:
    * Alice.
+   *
+   * @throws {@link StrongroomError} `unsupported` if the login fails, for instance because the provider is down.
    */
   signIn(user?: TestUser): void
-  /** Sets the user who signs in with the next logins, without a login. */
+  /** Sets the user of later logins, and signs nobody in. */
   setUser(user: TestUser): void
   /** Reports activity of the user, which extends the idle limit. Events in the test's document count too. */
   touch(): void
@@ -98,14 +100,22 @@ export interface TestWorld<Claims = DefaultClaims> {
    * page's code fire in order, and requests are answered.
    */
   advance(duration: string | number): Promise<void>
-  /** Waits until nothing happens any more at the current time. */
+  /** Waits until nothing more happens at the current time. A call whose `api` has not responded stays pending. */
   settle(): Promise<void>
-  /** Ends the vault's worker as a crash does. The page creates another one. */
+  /**
+   * Ends the vault's worker and its session, as a crash does. The page creates another worker.
+   *
+   * @throws {@link StrongroomError} `unsupported` if the configuration stores the session (`persist`).
+   */
   crash(): void
   /** Cuts the network, until `online()`. */
   offline(): void
+  /** Restores the network. Also ends `provider.down()`. */
   online(): void
-  /** Signs the user in after the last navigation, and loads the page again at the redirect URI. */
+  /**
+   * Signs the user in at the URL of the last navigation, and loads the page again at the redirect URI. If the page has
+   * navigated to sign out, loads the page again at its current URL.
+   */
   followRedirect(): Promise<void>
   /** Loads the page again: pending promises of the old page never settle. */
   reload(): Promise<void>
@@ -172,7 +182,7 @@ interface Page {
   platform: Platform
 }
 
-/** The part of a world that is independent of its public interface. */
+/** The parts of a world that its pages and popups use. */
 interface Stage {
   clock: Clock
   host: Host
