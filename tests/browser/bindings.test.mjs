@@ -190,18 +190,6 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
   }
 }
 
-// The other frameworks' apps connect when a component or a guard uses `auth`.
-test('react: a page without hooks finishes a login', time, async () => {
-  app.site.files['/react.js'] ??= await bundleApp('react.js')
-  app.site.files['/page.js'] = pageScript('react', 'app.mountProvider(auth, document.body)')
-  const page = await app.open('/orders')
-  await page.evaluate(() => void auth.login())
-  await giveConsent(page)
-  await page.waitForFunction(() => globalThis.auth?.state.session, null, { polling: 20 })
-  assert.equal(new URL(page.url()).pathname, '/orders')
-  await page.context().close()
-})
-
 test('angular: requests of HttpClient go through the vault', time, async () => {
   const page = await app.open('/empty')
   await page.goto(`${app.site.origin}/orders`)
@@ -219,5 +207,17 @@ test('angular: requests of HttpClient go through the vault', time, async () => {
     [`${app.api.url}orders`, `${app.api.url}status/404`],
   )
   assert.deepEqual([status, error], [200, 404])
+  await page.context().close()
+})
+
+// The other frameworks' apps connect when a component or a guard uses `auth`.
+test('react: a page without hooks finishes a login', time, async () => {
+  app.site.files['/react.js'] ??= await bundleApp('react.js')
+  app.site.files['/page.js'] = pageScript('react', 'app.mountProvider(auth, document.body)')
+  const page = await app.open('/orders')
+  await page.evaluate(() => void auth.login())
+  await giveConsent(page)
+  await page.waitForFunction(() => globalThis.auth?.state.session, null, { polling: 20 })
+  assert.equal(new URL(page.url()).pathname, '/orders')
   await page.context().close()
 })

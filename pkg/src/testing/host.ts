@@ -22,10 +22,13 @@ interface ApiOutput {
   url: string
   method: string
   authorization: string
-  init: { headers: [string, string][] }
+  /** A `RequestInit`, as JSON. */
+  init: string
   /** False if the access token has expired or is revoked. */
   accepted: boolean
 }
+
+const headersOf = ({ init }: ApiOutput): [string, string][] => JSON.parse(init).headers
 
 /** A call in flight. */
 interface Call {
@@ -94,7 +97,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
   }
 
   const carryOut = () => {
-    for (const output of JSON.parse(core.outgoing()) as Output[]) {
+    for (const output of core.outgoing() as Output[]) {
       events++
       if (output.t === 'post') ports.get(output.port)?.deliver([output.text])
       else if (output.t === 'close') disconnect(output.port)
@@ -114,9 +117,9 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
   }
 
   const begin = (output: ApiOutput) => {
-    const { call, method, url, init } = output
+    const { call, method, url } = output
     inFlight.get(call)?.controller.abort()
-    const record: TestCall = { method, url, headers: Object.fromEntries(init.headers), status: null }
+    const record: TestCall = { method, url, headers: Object.fromEntries(headersOf(output)), status: null }
     calls.push(record)
     const state: Call = { output, controller: new AbortController(), record }
     inFlight.set(call, state)
@@ -124,7 +127,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
       (response) => isCurrent(state) && arrive(state, response),
       (error) => {
         if (!(error instanceof TypeError)) console.error(error)
-        if (isCurrent(state)) handle((core) => core.respond(call))
+        if (isCurrent(state)) handle((core) => core.respond(call, undefined))
       },
     )
   }
@@ -132,7 +135,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
 
   /** Lets the test's API respond, unless the network or the access token makes that impossible. */
   const respond = async (state: Call): Promise<Response> => {
-    const { call, method, url, authorization, init, accepted, port, id } = state.output
+    const { call, method, url, authorization, accepted, port, id } = state.output
     if (host.isOffline) throw new TypeError('the device is offline')
     if (!accepted) {
       const headers = { 'www-authenticate': 'Bearer error="invalid_token"' }
@@ -146,7 +149,8 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
     }
     const body = payloads.get(call) as BodyInit | undefined
     const duplex = body instanceof ReadableStream ? { duplex: 'half' } : {}
-    const request = new Request(url, { method, headers: init.headers, ...(body && { body }), ...duplex })
+    const headers = headersOf(state.output)
+    const request = new Request(url, { method, headers, ...(body && { body }), ...duplex })
     request.headers.set('authorization', authorization)
     const response = await api(request)
     if (typeof response?.status !== 'number') {
@@ -168,18 +172,15 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
     const isRedirect = REDIRECTS.includes(response.status)
     handle((core) => {
       if (core.isInHead(call, head + response.statusText)) return core.reflect(call)
-      core.respond(
-        call,
-        JSON.stringify({
-          // The vault's host never follows a redirect, and a redirect that is not followed has status 0.
-          status: isRedirect ? 0 : response.status,
-          statusText: response.statusText,
-          url: response.url || url.replace(/#.*/, ''),
-          redirected: response.redirected,
-          hasBody: !!response.body,
-          wwwAuthenticate: response.headers.get('www-authenticate') ?? undefined,
-        }),
-      )
+      core.respond(call, {
+        // The vault's host never follows a redirect, and a redirect that is not followed has status 0.
+        status: isRedirect ? 0 : response.status,
+        statusText: response.statusText,
+        url: response.url || url.replace(/#.*/, ''),
+        redirected: response.redirected,
+        hasBody: !!response.body,
+        wwwAuthenticate: response.headers.get('www-authenticate') ?? undefined,
+      })
     })
   }
 

@@ -1,13 +1,15 @@
 //! The exports of the module of `strongroom/testing`: a world with one vault, its pages and its provider.
 //!
-//! Structured values are JSON, like the messages between page and vault. A panic, such as a broken invariant, becomes a
-//! JavaScript error. The world must not be used after that.
+//! Structured values cross by serde-wasm-bindgen. Configuration, claims, and messages between page and vault are JSON
+//! strings, because the core parses them itself. A panic, such as a broken invariant, becomes a JavaScript error. The
+//! world must not be used after that.
 
 use std::collections::BTreeMap;
 use std::sync::Once;
 use std::time::Duration;
 
-use strongroom::codec::json::{Object, Value};
+use serde::{Deserialize, Serialize};
+use strongroom::codec::json::Value;
 use strongroom::egress::token_reflection::{Guard, Scope};
 use strongroom::vault::{ApiRequest, Body, CallId, PortId, ResponseHead};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -57,14 +59,14 @@ impl TestCore {
         self.world.page_says(PortId(port), text, body).0
     }
 
-    /// Takes the output for pages and APIs, as a JSON array.
-    pub fn outgoing(&mut self) -> String {
+    /// Takes the output for pages and APIs, as an array.
+    ///
+    /// # Errors
+    /// A number that JavaScript cannot represent.
+    pub fn outgoing(&mut self) -> Result<JsValue, JsValue> {
         let outgoing = self.world.take_outgoing();
-        let outgoing: Vec<Value> = outgoing
-            .into_iter()
-            .map(|out| self.described(out))
-            .collect();
-        written(&Value::from(outgoing))
+        let outgoing: Vec<Sent> = outgoing.into_iter().map(|out| self.sent(out)).collect();
+        Ok(serde_wasm_bindgen::to_value(&outgoing)?)
     }
 
     /// Returns true if the head of a response contains an access token.
@@ -97,10 +99,15 @@ impl TestCore {
         Some(passed)
     }
 
-    /// Reports the head of the API's response as JSON, or that the request failed.
-    pub fn respond(&mut self, call: u32, head: Option<String>) {
-        let head = head.map(|head| read_head(&head));
-        self.world.api_responds(CallId(call), head);
+    /// Reports the head of the API's response, or `undefined` if the request failed.
+    ///
+    /// # Errors
+    /// A member of the head is missing or has another type.
+    pub fn respond(&mut self, call: u32, head: JsValue) -> Result<(), JsValue> {
+        let head: Option<Head> = serde_wasm_bindgen::from_value(head)?;
+        self.world
+            .api_responds(CallId(call), head.map(ResponseHead::from));
+        Ok(())
     }
 
     /// Reports that the response to a call contains an access token.
@@ -186,28 +193,14 @@ impl TestCore {
         self.world.count(REFRESH) as u32
     }
 
-    fn described(&mut self, outgoing: Outgoing) -> Value {
+    fn sent(&mut self, outgoing: Outgoing) -> Sent {
         match outgoing {
-            Outgoing::Post { port, text } => object(vec![
-                ("t", "post".into()),
-                ("port", u64::from(port.0).into()),
-                ("text", text.as_str().into()),
-            ]),
-            Outgoing::Close(port) => object(vec![
-                ("t", "close".into()),
-                ("port", u64::from(port.0).into()),
-            ]),
-            Outgoing::Deliver { call, text } => object(vec![
-                ("t", "deliver".into()),
-                ("call", u64::from(call.0).into()),
-                ("text", text.as_str().into()),
-            ]),
+            Outgoing::Post { port, text } => Sent::Post { port: port.0, text },
+            Outgoing::Close(port) => Sent::Close { port: port.0 },
+            Outgoing::Deliver { call, text } => Sent::Deliver { call: call.0, text },
             Outgoing::Drop(call) => {
                 self.guards.remove(&call);
-                object(vec![
-                    ("t", "drop".into()),
-                    ("call", u64::from(call.0).into()),
-                ])
+                Sent::Drop { call: call.0 }
             }
             Outgoing::Call {
                 call,
@@ -216,17 +209,16 @@ impl TestCore {
                 is_accepted,
             } => {
                 self.search(call, &request);
-                object(vec![
-                    ("t", "call".into()),
-                    ("call", u64::from(call.0).into()),
-                    ("port", u64::from(page.port.0).into()),
-                    ("id", page.id.0.into()),
-                    ("url", request.allowed.url().into()),
-                    ("method", request.allowed.method().into()),
-                    ("authorization", request.authorization.expose().into()),
-                    ("init", Value::parse(&request.init).unwrap()),
-                    ("accepted", is_accepted.into()),
-                ])
+                Sent::Call {
+                    call: call.0,
+                    port: page.port.0,
+                    id: page.id.0,
+                    url: request.allowed.url().to_owned(),
+                    method: request.allowed.method().to_owned(),
+                    authorization: request.authorization.expose().to_owned(),
+                    init: request.init,
+                    accepted: is_accepted,
+                }
             }
         }
     }
@@ -248,33 +240,60 @@ impl TestCore {
     }
 }
 
-fn object(members: Vec<(&str, Value)>) -> Value {
-    let mut object = Object::new();
-    for (name, value) in members {
-        object.push(name, value);
-    }
-    object.into()
+/// Output for pages and APIs. `t` names the kind.
+#[derive(Serialize)]
+#[serde(tag = "t", rename_all = "camelCase")]
+enum Sent {
+    Post {
+        port: u32,
+        text: String,
+    },
+    Close {
+        port: u32,
+    },
+    Deliver {
+        call: u32,
+        text: String,
+    },
+    Drop {
+        call: u32,
+    },
+    Call {
+        call: u32,
+        port: u32,
+        id: u64,
+        url: String,
+        method: String,
+        authorization: String,
+        /// The request's `RequestInit`, as JSON.
+        init: String,
+        /// False if the access token has expired or is revoked.
+        accepted: bool,
+    },
 }
 
-fn written(value: &Value) -> String {
-    let mut text = String::new();
-    value.write(&mut text);
-    text
+/// The head of an API's response.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    status: u16,
+    status_text: String,
+    url: String,
+    redirected: bool,
+    has_body: bool,
+    www_authenticate: Option<String>,
 }
 
-fn read_head(head: &str) -> ResponseHead {
-    let head = Value::parse(head).unwrap();
-    let head = head.as_object().unwrap();
-    let text = |name| head.str(name).map(str::to_owned);
-    let is = |name| head.get(name).and_then(Value::as_bool).unwrap_or_default();
-    let status = head.get("status").and_then(Value::as_u64);
-    ResponseHead {
-        status: status.unwrap().try_into().unwrap(),
-        status_text: text("statusText").unwrap_or_default(),
-        url: text("url").unwrap_or_default(),
-        redirected: is("redirected"),
-        has_body: is("hasBody"),
-        www_authenticate: text("wwwAuthenticate"),
-        dpop_nonce: text("dpopNonce"),
+impl From<Head> for ResponseHead {
+    fn from(head: Head) -> Self {
+        Self {
+            status: head.status,
+            status_text: head.status_text,
+            url: head.url,
+            redirected: head.redirected,
+            has_body: head.has_body,
+            www_authenticate: head.www_authenticate,
+            dpop_nonce: None,
+        }
     }
 }
