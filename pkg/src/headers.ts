@@ -98,6 +98,11 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
         'default-src': ["'none'"],
         'script-src': ["'self'", "'wasm-unsafe-eval'"],
         'connect-src': ["'self'", ...workerOrigins(config, options)],
+        // Servers of single-page apps send the app's page for a missing file in the worker's folder.
+        'worker-src': ["'none'"],
+        'base-uri': ["'none'"],
+        'form-action': ["'none'"],
+        'frame-ancestors': ["'none'"],
       }),
       ...embedder,
       // Without a hash in its name, the file changes at the same address.
@@ -112,6 +117,9 @@ const pagePolicy = ({ origin, worker, serviceWorker, page = {}, trustedTypes }: 
   if (home !== origin) throw invalid(`\`origin\` is '${origin}', and must be an origin such as '${home}'`)
   const workers = [checkPath('worker', worker)]
   if (serviceWorker !== undefined) workers.push(checkPath('serviceWorker', serviceWorker))
+  if (trustedTypes && !Array.isArray(trustedTypes)) {
+    throw invalid('`trustedTypes` must be an array of names of policies')
+  }
   const policy: Policy = {
     'default-src': ["'none'"],
     'script-src': ["'self'"],
@@ -124,7 +132,10 @@ const pagePolicy = ({ origin, worker, serviceWorker, page = {}, trustedTypes }: 
     ...(trustedTypes && { 'require-trusted-types-for': ["'script'"], 'trusted-types': trustedTypes }),
   }
   for (const [directive, sources] of Object.entries(page)) {
-    const former = policy[directive]?.filter((source) => source !== "'none'") ?? []
+    // Spread, a string would become sources of one character each, such as `*`.
+    if (!Array.isArray(sources)) throw invalid(`\`page['${directive}']\` must be an array of sources`)
+    const known = Object.hasOwn(policy, directive) ? policy[directive]! : []
+    const former = known.filter((source) => source !== "'none'")
     policy[directive] = [...new Set([...former, ...sources])]
   }
   return policy
@@ -226,7 +237,8 @@ export const viteHeaders = (config: HeaderConfig, options: Omit<HeaderOptions, '
         return
       }
       // In development, the worker's address is the source file with this query.
-      const isWorker = isBelow(options.worker, path) || /(^|&)worker_file(&|$)/.test(query)
+      const isSource = !isPreview && /(^|&)worker_file(&|$)/.test(query)
+      const isWorker = isSource || isBelow(options.worker, path)
       for (const [name, value] of Object.entries(isWorker ? worker : page)) {
         if (isWorker || isPreview || name !== 'Content-Security-Policy') {
           response.setHeader(name, withHost(value, request))
@@ -272,6 +284,9 @@ export const nextHeaders = (config: HeaderConfig, options: HeaderOptions): NextR
   ]
 }
 
+/** The maximum length of a line in Cloudflare's `_headers`, with its indentation. */
+const CLOUDFLARE_LINE = 1998
+
 /**
  * Returns a `_headers` file for Cloudflare, which combines all rules that match a path. The worker's file matches both
  * rules, so its own rule first removes the page's headers.
@@ -279,6 +294,13 @@ export const nextHeaders = (config: HeaderConfig, options: HeaderOptions): NextR
 export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions): string => {
   const { page, worker } = securityHeaders(config, options)
   const removed = Object.keys(page).map((name) => `! ${name}`)
+  for (const line of [...lines(page), ...lines(worker)]) {
+    if (line.length > CLOUDFLARE_LINE) {
+      throw invalid(
+        `Cloudflare ignores lines of more than ${CLOUDFLARE_LINE} characters, and '${line.slice(0, 40)}…' has ${line.length}: send this header by a Worker or Pages function`,
+      )
+    }
+  }
   return block('/*', lines(page)) + block(pattern(options.worker), [...removed, ...lines(worker)])
 }
 

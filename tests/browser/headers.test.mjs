@@ -162,6 +162,9 @@ const REFUSED = {
   'two sources in one': [{}, { page: { 'img-src': ['data: blob:'] } }],
   'a directive with a space': [{}, { page: { 'img-src data:; script-src': ['*'] } }],
   'a Trusted Types policy with a space': [{}, { trustedTypes: ['a b'] }],
+  'sources as one string': [{}, { page: { 'script-src': 'https://*.example.com' } }],
+  'Trusted Types policies as one string': [{}, { trustedTypes: '*' }],
+  'a directive with the name of a method': [{}, { page: { constructor: [' '] } }],
 }
 
 for (const [name, [config, options]] of Object.entries(REFUSED)) {
@@ -273,6 +276,23 @@ for (const [worker, path] of [
   })
 }
 
+test('Cloudflare’s file has no line that Cloudflare ignores', () => {
+  const apis = (count) => Array.from({ length: count }, (_, i) => ({ url: `https://api${i}.example.com/` }))
+  const longest = (count) => {
+    const file = cloudflareHeaders({ ...CONFIG, apis: apis(count) }, OPTIONS)
+    return Math.max(...file.split('\n').map((line) => line.length))
+  }
+  assert.ok(longest(60) <= 2000)
+  assert.throws(() => longest(80), { name: 'StrongroomError', code: 'config_invalid' })
+})
+
+test('a page under the worker’s headers cannot be framed', () => {
+  const { worker } = generate({}, { worker: '/assets/' })
+  for (const directive of ['frame-ancestors', 'base-uri', 'form-action', 'worker-src']) {
+    assert.deepEqual(sources(worker, directive), ["'none'"])
+  }
+})
+
 test('Vite’s preview sends all headers, its server all but the page’s policy', time, async () => {
   await withFiles(FILES, async (root) => {
     const shared = { root, configFile: false, logLevel: 'silent', plugins: [viteHeaders(CONFIG, OPTIONS)] }
@@ -294,6 +314,8 @@ test('Vite’s preview sends all headers, its server all but the page’s policy
       assert.deepEqual(received(page.headers, { page: expected.page }), expected.page)
       const worker = await get(previewed, '/auth.worker.js')
       assert.deepEqual(received(worker.headers, { worker: expected.worker }), expected.worker)
+      const named = await get(previewed, '/?worker_file')
+      assert.equal(named.headers.get(CSP), expected.page[CSP])
       const foreign = await get(previewed, '/auth.worker.js', { headers: { 'Service-Worker': 'script' } })
       assert.equal(foreign.status, 403)
       await served.listen()

@@ -208,15 +208,17 @@ test('page cannot send a configuration by message', time, async () => {
   assert.equal(code, 'config_unavailable')
 })
 
-test('unsupported: a path that servers and browsers read differently', time, async () => {
-  // The browser takes `/uploads/` for the folder of this path.
-  const path = '/uploads/..%2Fstrongroom%2Fstandalone.js'
-  app.site.routes[path] = WORKER
-  app.site.workers.push(path)
-  app.site.files['/uploads/strongroom.json'] = JSON.stringify(app.config)
-  const paths = await requested(async () => assert.equal((await outcome(path)).code, 'unsupported'))
-  assert.deepEqual(paths, [])
-})
+for (const slash of ['%2F', '%252F', '%u002f', '%c0%af']) {
+  test(`unsupported: a path that servers and browsers read differently, ${slash}`, time, async () => {
+    // The browser takes `/uploads/` for the folder of this path.
+    const path = `/uploads/..${slash}strongroom${slash}standalone.js`
+    app.site.routes[path] = WORKER
+    app.site.workers.push(path)
+    app.site.files['/uploads/strongroom.json'] = JSON.stringify(app.config)
+    const paths = await requested(async () => assert.equal((await outcome(path)).code, 'unsupported'))
+    assert.deepEqual(paths, [])
+  })
+}
 
 for (const scheme of ['blob', 'data']) {
   test(`unsupported: a ${scheme}: worker that imports the file`, time, async () => {

@@ -285,6 +285,11 @@ test('page served over https is refused unless allowed', time, async (context) =
   await open({ allowHttps: true })
   world.signIn()
   assert.ok(world.auth.state.session)
+  // The URL of a frame with `srcdoc` is not https, but its origin is.
+  globalThis.location = new URL('about:srcdoc')
+  globalThis.origin = 'https://storybook.example'
+  context.after(() => delete globalThis.origin)
+  await refuses(testWorld(CONFIG), 'unsupported', /allowHttps: true/)
 })
 
 test('banner is printed once', time, () => {

@@ -35,8 +35,8 @@ const unsupported = (message: string): VaultFailure => ({ code: 'unsupported', m
  * Returns the configuration's URL.
  *
  * This file must be the worker's own file. In another worker, such as one from a `blob:` URL, the folder would not be
- * fixed. Some servers decode `%2F` before they look up a file. The browser does not, so the URL with such a slash would
- * have another folder in the browser than on the server.
+ * fixed. Some servers decode `%2F` before they look up a file, some even `%252F`. The browser does not, so the URL with
+ * such a slash would have another folder in the browser than on the server.
  */
 const locate = (): URL => {
   const own = new URL(import.meta.url)
@@ -45,8 +45,8 @@ const locate = (): URL => {
       `${own.origin}${own.pathname} was imported by another worker: start a worker from this URL`,
     )
   }
-  if (/%(2f|5c)/i.test(own.pathname)) {
-    throw unsupported(`the path of the worker's URL has an encoded slash: ${own.pathname}`)
+  if (own.pathname.includes('%')) {
+    throw unsupported(`the path of the worker's URL has an encoded character: ${own.pathname}`)
   }
   return new URL(NAME, own)
 }
