@@ -109,12 +109,11 @@ globalThis.isReady = true
   }
   const runCase = async (page, { run, expected }) => {
     const outcome = await page.evaluate(
-      ([code, api]) => {
-        const names = ['expire', 'refreshes', 'down', 'up', 'revoke', 'crash']
+      ([code, api, names]) => {
         const world = Object.fromEntries(names.map((name) => [name, () => control(name)]))
         return (0, eval)(`(${code})`)({ auth, api, settle, until, world })
       },
-      [String(run), app.api.url],
+      [String(run), app.api.url, Object.keys(controls)],
     )
     assert.deepEqual(outcome, expected)
   }

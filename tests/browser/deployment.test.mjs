@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
 import { ALL } from '../support/combinations.mjs'
+import { CLOCK, setClocks } from '../support/device.mjs'
 import { openWithEscrow, serveEscrow } from '../support/escrow.mjs'
 
 const time = { timeout: 60_000 }
@@ -194,6 +195,25 @@ for (const [names, kind, deploy] of CASES.slice(1)) {
     assert.ok(again.length >= 1, 'the old page has not created its worker again')
   })
 }
+
+test('vault that replaces a stopped one shows no end of the session', time, async () => {
+  const app = await start({ config: { session: { persist: 'sealed' } } })
+  app.site.files['/clock.js'] = CLOCK
+  app.setWorker(`import '/clock.js'\n${workerOf(app)}`)
+  const [old, fresh] = await twoTabs(app, deployHashed)
+  await signIn(fresh)
+  const { startedAt } = await session(fresh)
+  await old.waitForFunction((at) => auth.session?.startedAt === at, startedAt, { polling: 20 })
+  const { length } = await old.evaluate(() => changes)
+  const requests = () => app.site.requests.filter(({ path }) => path === OLD).length
+  const before = requests()
+  // An outdated vault stops after five minutes.
+  await setClocks(old, { monotonic: 301_000 })
+  while (requests() === before) await call(old, `${app.api.url}orders`)
+  await isSignedIn(old)
+  const sessions = await old.evaluate((from) => changes.slice(from).map(({ session }) => !!session), length)
+  assert.ok(sessions.length > 0 && sessions.every(Boolean), `the old page was told: ${sessions}`)
+})
 
 test('in memory a sign-in elsewhere sets elsewhere and replaces the worker', time, async () => {
   const app = await start({ kind: 'dedicated' })

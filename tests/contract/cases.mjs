@@ -4,10 +4,10 @@
 // in tests/support/api.mjs or its stand-in; `settle`, which describes the outcome of a promise; and `world`, whose
 // functions act on the surroundings. The value that a case returns must equal `expected`.
 
-/** Cases in which nobody is signed in. */
+/** Cases without a session. */
 export const SIGNED_OUT = [
   {
-    name: 'nobody is signed in at first',
+    name: 'there is no session at first',
     run: async ({ auth }) => {
       const { status, session, endReason, error } = auth.state
       return { status, session, endReason, error }

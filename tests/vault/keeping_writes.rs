@@ -191,9 +191,7 @@ fn logged_out_session_does_not_return_after_a_clock_change() {
     world.hold(&[Kind::Lock]);
     world.logout(page);
     world.provider.subject = "bob".to_owned();
-    let address = world.begin_login(page, "popup");
-    let response = world.provider.sign_in(&address);
-    world.callback(page, &response);
+    world.sign_in(page);
     world.advance(secs(2));
     world.release();
     world.advance(secs(120));

@@ -17,7 +17,7 @@ export interface TokenHandler {
    * Returns the session of a request, for pages that are rendered on the server. Reading the session does not count as
    * the user's activity, and sets no cookie.
    *
-   * @returns `null` if nobody is signed in.
+   * @returns `null` if there is no session.
    * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
    */
   session(request: Request, env?: unknown, context?: Context): Promise<EdgeSession | null>

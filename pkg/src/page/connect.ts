@@ -132,11 +132,14 @@ export const connect = async (
       error?.then((failure) => {
         // Emit no event if the page has called close() in the meantime.
         if (!hasFailed) return
-        const fail = () => emit('failed', failure)
+        const fail = () => {
+          emit('failed', failure)
+          // This event is the second, so that no listener takes the end of the session for one in a vault that works.
+          if (wasSignedIn) emit('change', { session: null, reason })
+        }
+        // A vault that replaces an outdated one emits `change` itself.
         if (connection && failure.code === 'vault_outdated') auth.reconnect().catch(fail)
         else fail()
-        // This event is the second, so that no listener takes the end of the session for one in a vault that works.
-        if (wasSignedIn) emit('change', { session: null, reason })
       })
     },
   }

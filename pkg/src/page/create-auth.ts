@@ -26,7 +26,8 @@ const createWorker = ({ shared, dedicated }: WorkerSource) => {
 }
 
 /**
- * Returns the client's part of the state. Stores the end reason in localStorage, or takes the end reason from there.
+ * Returns the client's part of the state. A session clears the error. Stores the end reason in localStorage, or takes
+ * the end reason from there.
  */
 const view = ({ session, endReason, elsewhere }: Strongroom) => {
   // The stored reason outlives the vault, so that even after a reload no guard signs the user in without a click.
@@ -38,7 +39,7 @@ const view = ({ session, endReason, elsewhere }: Strongroom) => {
   } catch {
     // Without localStorage, the reason is lost with the vault.
   }
-  return { session, endReason, elsewhere, expiring: null }
+  return { session, endReason, elsewhere, expiring: null, ...(session && { error: null }) }
 }
 
 /**
@@ -74,7 +75,7 @@ export const createAuth = <Claims = DefaultClaims>(
     const next: LazyClient = await (frame
       ? connectFrame(frame, options)
       : connect(typeof source === 'string' ? source : () => createWorker(source as WorkerSource), options))
-    next.on('change', ({ session }) => update({ ...view(next), ...(session && { error: null }) }))
+    next.on('change', () => update(view(next)))
     next.on('expiring', ({ at }) => update({ expiring: at }))
     next.on('failed', (error) => {
       if (performance.now() < nextRenewal) fail(error)

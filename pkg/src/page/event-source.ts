@@ -148,7 +148,7 @@ export const eventSource = (
   }
 
   // The stream belongs to the user who opened it. After a change of user the source reconnects, and gets the stream of
-  // the new user, or an error if nobody is signed in.
+  // the new user, or an error if there is no session.
   const stopListening = auth.on('change', ({ session }) => {
     if (session?.claims.sub !== user) connection.abort()
   })

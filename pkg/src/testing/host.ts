@@ -22,13 +22,11 @@ interface ApiOutput {
   url: string
   method: string
   authorization: string
-  /** A `RequestInit`, as JSON. */
+  /** A `RequestInit`, as JSON. Only its headers are used. */
   init: string
   /** False if the access token has expired or is revoked. */
   accepted: boolean
 }
-
-const headersOf = ({ init }: ApiOutput): [string, string][] => JSON.parse(init).headers
 
 /** A call in flight. */
 interface Call {
@@ -117,9 +115,10 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
   }
 
   const begin = (output: ApiOutput) => {
-    const { call, method, url } = output
+    const { call, method, url, init } = output
+    const { headers } = JSON.parse(init) as { headers: [string, string][] }
     inFlight.get(call)?.controller.abort()
-    const record: TestCall = { method, url, headers: Object.fromEntries(headersOf(output)), status: null }
+    const record: TestCall = { method, url, headers: Object.fromEntries(headers), status: null }
     calls.push(record)
     const state: Call = { output, controller: new AbortController(), record }
     inFlight.set(call, state)
@@ -135,6 +134,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
 
   /** Lets the test's API respond, unless the network or the access token makes that impossible. */
   const respond = async (state: Call): Promise<Response> => {
+    const { record } = state
     const { call, method, url, authorization, accepted, port, id } = state.output
     if (host.isOffline) throw new TypeError('the device is offline')
     if (!accepted) {
@@ -149,8 +149,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
     }
     const body = payloads.get(call) as BodyInit | undefined
     const duplex = body instanceof ReadableStream ? { duplex: 'half' } : {}
-    const headers = headersOf(state.output)
-    const request = new Request(url, { method, headers, ...(body && { body }), ...duplex })
+    const request = new Request(url, { method, headers: record.headers, ...(body && { body }), ...duplex })
     request.headers.set('authorization', authorization)
     const response = await api(request)
     if (typeof response?.status !== 'number') {

@@ -91,7 +91,7 @@ export interface TestWorld<Claims = DefaultClaims> {
    * @throws {@link StrongroomError} `unsupported` if the login fails, for instance because the provider is down.
    */
   signIn(user?: TestUser): void
-  /** Sets the user of later logins, and signs nobody in. */
+  /** Sets the user of later logins. The current session stays as it is. */
   setUser(user: TestUser): void
   /** Reports activity of the user, which extends the idle limit. Events in the test's document count too. */
   touch(): void
@@ -282,7 +282,7 @@ const claimsOf = (user: TestUser) =>
 
 /**
  * Creates a world for the tests of an app: the vault's real core and the page's real code, with a provider and APIs in
- * memory, and in virtual time. Nobody is signed in at first.
+ * memory, and in virtual time. At first there is no session.
  *
  * @param config The configuration that the worker's file passes to `vault()`.
  * @typeParam Claims The claims that the configuration's `claims` names.

@@ -59,7 +59,7 @@ export const strongroomProxy =
  * ```
  *
  * @param headers The result of `await headers()`.
- * @returns `null` if nobody is signed in.
+ * @returns `null` if there is no session.
  * @throws Error if the session cannot be read now. The session continues, and the caller may try again.
  */
 export const sessionFrom = async (
