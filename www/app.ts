@@ -4,6 +4,7 @@ import { connect, connectFrame, type Holding, type Strongroom } from 'strongroom
 import { showBoundary } from './boundary.js'
 import { byId } from './dom.js'
 import { setUpCalls } from './calls.js'
+import { setUpSample } from './sample.js'
 import { setUpSearch } from './search-panel.js'
 import { setUpSession, showSession } from './session-panel.js'
 import { note, setUpTimeline } from './timeline.js'
@@ -12,6 +13,7 @@ import { startWorker } from './worker-url.js'
 
 async function start(): Promise<void> {
   setUpSearch()
+  setUpSample()
   const auth = await (FRAME ? connectFrame(FRAME) : connect(HANDLER || startWorker()))
   Object.assign(window, { auth })
   setUpTimeline(auth)

@@ -9,6 +9,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
+import { escape } from '../tests/support/pages.mjs'
 import { CLIENT_ID } from '../tests/support/servers.mjs'
 
 /** The usual ports of `cargo xtask demo`. If a port is taken, the demo uses another one. */
@@ -61,7 +62,8 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
   const files = Object.fromEntries(
     outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents]),
   )
-  for (const name of ['index.html', 'style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html'])
+  files['/index.html'] = await withSample(await readFile(at('index.html'), 'utf8'))
+  for (const name of ['style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html'])
     files[`/${name}`] = await readFile(at(name))
   // The extended module, which the option `inspect` in auth.worker.ts needs.
   files['/strongroom_extended_bg.wasm'] = await readFile(new URL('strongroom_extended_bg.wasm', pkg))
@@ -73,6 +75,21 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
   return vault
     ? { site: take(ofApp), vault: take([...ofVault, ...pages]) }
     : { site: take([...ofApp, ...ofVault]), vault: {} }
+}
+
+/** Writes the files of the README's sample into the page's empty listings. */
+async function withSample(html) {
+  const readme = await readFile(at('../README.md'), 'utf8')
+  const blocks = [...readme.matchAll(/^```tsx?\n(\/\/ (src\/[\w.]+)[^]*?)^```$/gm)]
+  const sample = new Map(blocks.map(([, code, file]) => [file, code]))
+  const page = html.replace(/(<pre [^>]*aria-label="(src\/[\w.]+)">)(?=<\/pre>)/g, (start, _, file) => {
+    const code = sample.get(file)
+    if (!code) throw new Error(`README.md has no sample of ${file}, which index.html shows`)
+    sample.delete(file)
+    return start + escape(code)
+  })
+  if (sample.size) throw new Error(`index.html does not show ${[...sample.keys()].join(', ')} of README.md`)
+  return page
 }
 
 async function main() {

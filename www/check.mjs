@@ -3,6 +3,8 @@
  * the API's records. `cargo xtask demo --check` runs this script. Exits with 1 at the first step that fails.
  */
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { extname } from 'node:path'
 import { launchBrowser } from '../tests/support/browser.mjs'
 import { buildSite } from './build.mjs'
 import { startDemo } from './demo.mjs'
@@ -123,6 +125,36 @@ async function check(context) {
     const leaked = await leaks(page, secrets)
     assert.deepEqual(leaked, [], 'the page contains values that the provider issued')
     return `${objects}, none; ${secrets.length} values of the provider's ledger, none; the planted ones, all`
+  })
+
+  await steps.run('copied the sample from the keyboard: it is the README’s', async () => {
+    const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+    await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: site.origin })
+    const files = await page.locator('.listing figcaption > code').allTextContents()
+    for (const file of files) {
+      const listing = page.locator('.listing', { has: page.locator(`[aria-label="${file}"]`) })
+      await listing.getByRole('button', { name: `Copy ${file}` }).press('Enter')
+      await listing.getByRole('status').getByText('Copied').waitFor()
+      const copied = await page.evaluate(() => navigator.clipboard.readText())
+      assert.ok(copied.startsWith(`// ${file}`), copied)
+      assert.ok(readme.includes(`\n\`\`\`${extname(file).slice(1)}\n${copied}\`\`\`\n`), copied)
+    }
+    return files.join(', ')
+  })
+
+  await steps.run('clipboard refused: the sample is selected instead', async () => {
+    await page.evaluate(() => {
+      navigator.clipboard.writeText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))
+    })
+    const listing = page.locator('.listing').first()
+    await listing.getByRole('button').click()
+    await listing.getByRole('status').getByText('The lines are selected').waitFor()
+    const [selected, whole] = await page.evaluate(() => [
+      String(getSelection()),
+      document.querySelector('.listing pre').textContent,
+    ])
+    assert.equal(selected.trim(), whole.trim())
+    return `${selected.trim().split('\n').length} lines`
   })
 
   await steps.run('reloaded the only tab: the session is still there', async () => {

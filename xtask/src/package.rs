@@ -126,7 +126,13 @@ fn tsc(project: &str, options: &[&str]) -> Result<()> {
 
 /// Bundles the demo site, which uses the client name of the tests' servers.
 fn site() -> Result<()> {
-    let inputs = ["www", "pkg/dist", "tests/support", "package-lock.json"];
+    let inputs = [
+        "www",
+        "README.md",
+        "pkg/dist",
+        "tests/support",
+        "package-lock.json",
+    ];
     let stamp = Stamp::of("site", &inputs.map(at), &[])?;
     if stamp.is_fresh(&[at("www/dist/index.html")]) {
         unchanged("site: esbuild, tsc");
