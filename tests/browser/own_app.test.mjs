@@ -1,6 +1,8 @@
 // The demo's provider and API can also be used by an app that a reader of the docs has written.
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
 import { OWN_CLIENT_ID, startServers } from '../support/servers.mjs'
 
 const APP = 'http://localhost:5173'
@@ -62,3 +64,9 @@ for (const [name, request] of Object.entries(REQUESTS)) {
     assert.equal(await allowed('http://localhost:5174'), null)
   })
 }
+
+test('the provider starts without a warning', async () => {
+  const provider = JSON.stringify(new URL('../support/provider.mjs', import.meta.url))
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ['-e', `import(${provider})`])
+  assert.equal(stdout + stderr, '')
+})

@@ -1,0 +1,12 @@
+/**
+ * oidc-provider without its warning about Node 20. It works there, and all tests run with it, but it prints the warning
+ * whenever it is imported and has no option against it. Readers who try the demo with Node 20, which this project
+ * supports, would look for a mistake of theirs.
+ */
+const { warn } = console
+console.warn = (...values) => {
+  if (!String(values[0]).includes('oidc-provider WARNING: Unsupported runtime')) warn(...values)
+}
+export const { errors, interactionPolicy, Provider } = await import('oidc-provider').finally(() => {
+  console.warn = warn
+})
