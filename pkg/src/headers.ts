@@ -52,13 +52,13 @@ export interface HeaderOptions {
   serviceWorker?: string
 }
 
-/** Header values by name: a plain object, not the platform's class `Headers`. */
-export type Headers = Record<string, string>
+/** The values of response headers by name. */
+export type ResponseHeaders = Record<string, string>
 
 /** The headers of the app's pages, and of the worker's file. */
 export interface SecurityHeaders {
-  page: Headers
-  worker: Headers
+  page: ResponseHeaders
+  worker: ResponseHeaders
 }
 
 /** Policies by directive. */
@@ -84,7 +84,7 @@ const ENDPOINTS = [
  */
 export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): SecurityHeaders => {
   const { isolated = false } = options
-  const embedder: Headers = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
+  const embedder: ResponseHeaders = isolated ? { 'Cross-Origin-Embedder-Policy': 'require-corp' } : {}
   return {
     page: {
       'Content-Security-Policy': serialize(pagePolicy(options)),
@@ -274,7 +274,7 @@ export interface NextRule {
 /** Returns the rules for `headers()` in Next's configuration, and for `headers` in vercel.json. */
 export const nextHeaders = (config: HeaderConfig, options: HeaderOptions): NextRule[] => {
   const { page, worker } = securityHeaders(config, options)
-  const list = (headers: Headers) => Object.entries(headers).map(([key, value]) => ({ key, value }))
+  const list = (headers: ResponseHeaders) => Object.entries(headers).map(([key, value]) => ({ key, value }))
   const path = options.worker.slice(1).replace(/[.]/g, '\\.')
   const isFolder = path.endsWith('/')
   return [
@@ -293,15 +293,16 @@ const CLOUDFLARE_LINE = 1998
  */
 export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions): string => {
   const { page, worker } = securityHeaders(config, options)
+  const [ofPage, ofWorker] = [lines(page), lines(worker)]
   const removed = Object.keys(page).map((name) => `! ${name}`)
-  for (const line of [...lines(page), ...lines(worker)]) {
+  for (const line of [...ofPage, ...ofWorker]) {
     if (line.length > CLOUDFLARE_LINE) {
       throw invalid(
         `Cloudflare ignores lines of more than ${CLOUDFLARE_LINE} characters, and '${line.slice(0, 40)}…' has ${line.length}: send this header by a Worker or Pages function`,
       )
     }
   }
-  return block('/*', lines(page)) + block(pattern(options.worker), [...removed, ...lines(worker)])
+  return block('/*', ofPage) + block(pattern(options.worker), [...removed, ...ofWorker])
 }
 
 /**
@@ -333,7 +334,7 @@ export const netlifyHeaders = (
 
 const pattern = (worker: string): string => (worker.endsWith('/') ? `${worker}*` : worker)
 
-const lines = (headers: Headers): string[] =>
+const lines = (headers: ResponseHeaders): string[] =>
   Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
 
 const block = (path: string, content: string[]): string =>
