@@ -6,17 +6,18 @@
  * With `--check`, a browser signs in to each built example at the demo's provider, calls the API and signs out. With
  * `--lock`, the lockfiles are written again instead.
  */
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFile } from 'node:child_process'
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { npm, pack, root } from '../tests/packaging/tarball.mjs'
 import { giveConsent } from '../tests/support/app.mjs'
 import { launchBrowser } from '../tests/support/browser.mjs'
+import { start as startProgram } from '../tests/support/edge/child.mjs'
+import { freePort, listen } from '../tests/support/listen.mjs'
 import { startServers } from '../tests/support/servers.mjs'
+import { TYPES } from '../tests/support/site.mjs'
 import { PORTS } from '../www/build.mjs'
 
 const run = promisify(execFile)
@@ -27,13 +28,6 @@ const NAMES = ['react-vite', 'vue-vite', 'sveltekit', 'angular', 'next']
 
 /** The folders of the built files, except for Next.js, which has a server of its own. */
 const OUTPUT = { 'react-vite': 'dist', 'vue-vite': 'dist', sveltekit: 'build', angular: 'dist' }
-
-const TYPES = {
-  '.css': 'text/css',
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.wasm': 'application/wasm',
-}
 
 const options = { check: { type: 'boolean' }, lock: { type: 'boolean' } }
 const { values, positionals } = parseArgs({ options, allowPositionals: true })
@@ -80,38 +74,32 @@ async function build(name, tarball, replaced = {}) {
 }
 
 /** Serves a folder, and index.html for addresses without a file. */
-function serveFolder(folder) {
-  return createServer(async ({ url }, response) => {
-    const { pathname } = new URL(url, 'http://localhost')
-    const path = extname(pathname) ? pathname : '/index.html'
-    const bytes = await readFile(folder + decodeURIComponent(path)).catch(() => undefined)
-    response.writeHead(bytes ? 200 : 404, {
-      'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
-    })
-    response.end(bytes)
+function serve(folder, port) {
+  return listen({
+    port,
+    async handler({ url }, response) {
+      const { pathname } = new URL(url, 'http://localhost')
+      const path = extname(pathname) ? pathname : '/index.html'
+      const bytes = await readFile(folder + decodeURIComponent(path)).catch(() => undefined)
+      response.writeHead(bytes ? 200 : 404, {
+        'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
+      })
+      response.end(bytes)
+    },
   })
 }
 
 /** Starts an example's server on a port. Resolves with a function that stops the server. */
 async function start(name, folder, port) {
-  if (OUTPUT[name]) {
-    const server = serveFolder(`${folder}/${OUTPUT[name]}`).listen(port, '127.0.0.1')
-    await once(server, 'listening')
-    return () => server.close()
-  }
+  if (OUTPUT[name]) return (await serve(`${folder}/${OUTPUT[name]}`, port)).close
   const args = [`${folder}/node_modules/next/dist/bin/next`, 'start', '-p', `${port}`, '-H', '127.0.0.1']
-  const server = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
-  for await (const text of server.stdout) if (String(text).includes('Ready')) break
-  return () => server.kill()
-}
-
-/** Resolves with a free port. */
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  const { firstLine, stop } = startProgram(process.execPath, args, {
+    env: process.env,
+    cwd: folder,
+    isReady: (line) => line.includes('Ready'),
+  })
+  await firstLine
+  return stop
 }
 
 /** Signs in, waits for the API's orders, reloads the page, and signs out. */
@@ -150,7 +138,7 @@ async function buildAndCheck(name, tarball, browser) {
     stop = await start(name, folder, port)
     await check(browser, origin)
   } finally {
-    stop?.()
+    await stop?.()
     await servers.close()
   }
 }

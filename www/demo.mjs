@@ -1,5 +1,5 @@
-import { createServer } from 'node:http'
 import { startEdgeSite } from '../tests/support/edge/site.mjs'
+import { freePort } from '../tests/support/listen.mjs'
 import { startServers } from '../tests/support/servers.mjs'
 import { buildSite } from './build.mjs'
 
@@ -34,27 +34,12 @@ export async function startDemo({ edge = false, ...options } = {}) {
 
 /** Starts the demo with a token handler, which serves the page on its own origin. */
 async function startEdgeDemo({ ports = {}, orNext, provider }) {
-  const site = ports.site && (await findFree(ports.site))
+  // Cloudflare's runtime does not search for a free port itself.
+  const site = ports.site && (await freePort({ port: ports.site, orNext: true }))
   const servers = await startEdgeSite('workerd', { ports: { ...ports, site }, orNext, provider })
   servers.site.pageCsp += TRUSTED_TYPES
   const addresses = { issuer: servers.provider.issuer, api: servers.api.url, handler: HANDLER }
   const files = await buildSite(addresses)
   Object.assign(servers.site.files, files.site)
   return servers
-}
-
-/**
- * Resolves with the first free port of the `attempts` ports that begin with `port`. Cloudflare's runtime does not
- * search for a free port itself.
- */
-async function findFree(port, attempts = 20) {
-  for (let candidate = port; candidate < port + attempts; candidate++) {
-    const server = createServer()
-    const isFree = await new Promise((resolve) => {
-      server.once('error', () => resolve(false))
-      server.listen(candidate, '127.0.0.1', () => server.close(() => resolve(true)))
-    })
-    if (isFree) return candidate
-  }
-  throw new Error(`ports ${port} to ${port + attempts - 1} are taken: end the programs that listen there`)
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { after, before, test } from 'node:test'
 import { build } from 'esbuild'
 import { call, signIn, startApp } from '../support/app.mjs'
-import { listen } from '../support/listen.mjs'
+import { startElsewhere } from '../support/elsewhere.mjs'
 
 const time = { timeout: 30_000 }
 const at = (path) => new URL(`../../${path}`, import.meta.url)
@@ -13,16 +13,9 @@ const at = (path) => new URL(`../../${path}`, import.meta.url)
 let app
 let guide
 let elsewhere
-const seenElsewhere = []
 
 before(async () => {
-  elsewhere = await listen({
-    handler(request, response) {
-      seenElsewhere.push(request.url)
-      response.writeHead(200, { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': '*' })
-      response.end()
-    },
-  })
+  elsewhere = await startElsewhere()
   guide = await readFile(at('docs/deployment.md'), 'utf8')
   app = await startApp({ provider: { accessTokenSeconds: 3600 } })
   const { site } = app
@@ -149,21 +142,21 @@ test('the worker runs WebAssembly and no strings', time, async () => {
 })
 
 test('the worker’s connect-src blocks a rule that is too broad', time, async () => {
-  seenElsewhere.length = 0
+  elsewhere.paths.length = 0
   const { page, close } = await openServed()
   await signIn(page)
   const { error } = await call(page, `${elsewhere.origin}/me`)
   assert.ok(error?.isTypeError, JSON.stringify(error))
-  assert.deepEqual(seenElsewhere, [])
+  assert.deepEqual(elsewhere.paths, [])
   await close()
 })
 
 test('a control: without the worker’s header that rule sends the token', time, async () => {
-  seenElsewhere.length = 0
+  elsewhere.paths.length = 0
   const { page, close } = await openServed({}, { 'Content-Security-Policy': null })
   await signIn(page)
   assert.equal((await call(page, `${elsewhere.origin}/me`)).value?.status, 200)
-  assert.deepEqual([...new Set(seenElsewhere)], ['/me'])
+  assert.deepEqual([...new Set(elsewhere.paths)], ['/me'])
   await close()
 })
 

@@ -3,23 +3,16 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
-import { listen } from '../support/listen.mjs'
+import { startElsewhere } from '../support/elsewhere.mjs'
 
 const time = { timeout: 20_000 }
 
 let app
 let page
 let elsewhere
-const seenElsewhere = []
 
 before(async () => {
-  elsewhere = await listen({
-    handler(request, response) {
-      seenElsewhere.push(request)
-      response.writeHead(200, { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': '*' })
-      response.end()
-    },
-  })
+  elsewhere = await startElsewhere()
   app = await startApp({ provider: { accessTokenSeconds: 3600 } })
   const methods = ['GET', 'HEAD', 'POST']
   app.setConfig({ apis: [{ url: app.api.url, methods }, { url: `${elsewhere.origin}/` }] })
@@ -29,7 +22,7 @@ before(async () => {
 after(() => Promise.all([app?.close(), elsewhere?.close()]))
 beforeEach(() => {
   app.api.clear()
-  seenElsewhere.length = 0
+  elsewhere.paths.length = 0
 })
 
 const origin = () => new URL(app.api.url).origin
@@ -93,14 +86,14 @@ for (const status of [301, 302, 303, 307, 308]) {
     const { error } = await call(page, `${app.api.url}redirect?status=${status}&to=${to}`)
     assert.equal(error?.code, 'redirect_blocked')
     assert.equal(app.api.requests.length, 1)
-    assert.deepEqual(seenElsewhere, [])
+    assert.deepEqual(elsewhere.paths, [])
   })
 }
 
 test('the worker’s policy blocks requests that the rules allow', time, async () => {
   const { error } = await call(page, `${elsewhere.origin}/me`)
   assert.ok(error.isTypeError)
-  assert.deepEqual(seenElsewhere, [])
+  assert.deepEqual(elsewhere.paths, [])
 })
 
 test('limit_exceeded: too many headers', time, async () => {

@@ -16,7 +16,7 @@ import {
   viteHeaders,
 } from '../../pkg/dist/headers.js'
 import { call, signIn, startApp } from '../support/app.mjs'
-import { listen } from '../support/listen.mjs'
+import { startElsewhere } from '../support/elsewhere.mjs'
 
 const time = { timeout: 60_000 }
 const CSP = 'Content-Security-Policy'
@@ -335,17 +335,10 @@ test('Vite’s preview sends all headers, its server all but the page’s policy
 /** In the browser, the vault's configuration has two APIs. */
 let app
 let elsewhere
-const seenElsewhere = []
 const WORKER = '/strongroom/standalone.js'
 
 before(async () => {
-  elsewhere = await listen({
-    handler(request, response) {
-      seenElsewhere.push(request.url)
-      response.writeHead(200, { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': '*' })
-      response.end()
-    },
-  })
+  elsewhere = await startElsewhere()
   app = await startApp({ provider: { accessTokenSeconds: 3600 } })
   const { files } = app.site
   // The standalone worker is one file, so `worker-src` needs to name no other.
@@ -365,7 +358,7 @@ async function outcomes(apis) {
     site.override('/index.html', { headers: generated.page }),
     site.override(WORKER, { headers: generated.worker }),
   ]
-  seenElsewhere.length = 0
+  elsewhere.paths.length = 0
   try {
     const page = await app.open()
     await signIn(page)
@@ -382,7 +375,7 @@ test('under its headers the worker reaches what is named only', time, async () =
   const [named, other] = await outcomes(app.config.apis)
   assert.equal(named.value?.status, 200)
   assert.ok(other.error?.isTypeError, JSON.stringify(other))
-  assert.deepEqual(seenElsewhere, [])
+  assert.deepEqual(elsewhere.paths, [])
 })
 
 test('a control: under headers that name it, it is reached', time, async () => {
@@ -391,5 +384,5 @@ test('a control: under headers that name it, it is reached', time, async () => {
     results.map(({ value }) => value?.status),
     [200, 200],
   )
-  assert.deepEqual([...new Set(seenElsewhere)], ['/me'])
+  assert.deepEqual([...new Set(elsewhere.paths)], ['/me'])
 })

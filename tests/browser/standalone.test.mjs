@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { call, htmlWith, signIn, startApp, waitUntil } from '../support/app.mjs'
-import { listen } from '../support/listen.mjs'
+import { startElsewhere } from '../support/elsewhere.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -15,17 +15,10 @@ let app
 let blank
 /** A server of another origin, which would let this origin read its configuration. */
 let elsewhere
-const seenElsewhere = []
 
 before(async () => {
   app = await startApp()
-  elsewhere = await listen({
-    handler(request, response) {
-      seenElsewhere.push(request.url)
-      response.writeHead(200, { 'Access-Control-Allow-Origin': '*', 'Content-Type': 'application/json' })
-      response.end(JSON.stringify(app.config))
-    },
-  })
+  elsewhere = await startElsewhere(() => app.config)
   const { site } = app
   site.workers.push(WORKER)
   site.files[CONFIG] = JSON.stringify(app.config)
@@ -116,7 +109,7 @@ const UNAVAILABLE = {
 
 for (const [name, [change, message]] of Object.entries(UNAVAILABLE)) {
   test(`config_unavailable: the file ${name}`, time, async () => {
-    seenElsewhere.length = 0
+    elsewhere.paths.length = 0
     serve(change())
     serve(
       { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(app.config) },
@@ -128,7 +121,7 @@ for (const [name, [change, message]] of Object.entries(UNAVAILABLE)) {
     assert.match(error.message, message)
     assert.ok(error.isStrongroomError)
     assert.deepEqual(paths, [CONFIG])
-    assert.deepEqual(seenElsewhere, [])
+    assert.deepEqual(elsewhere.paths, [])
   })
 }
 

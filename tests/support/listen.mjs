@@ -38,9 +38,14 @@ export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, o
   }
 }
 
-/** Resolves with a port that was free a moment ago, for programs that cannot report which port they use. */
-export async function freePort() {
-  const { port, close } = await listen({ handler() {} })
+/**
+ * Resolves with a port that was free a moment ago, for programs that cannot search for a port or report which port they
+ * use.
+ *
+ * @param {{ port?: number, orNext?: boolean }} [options] As for `listen()`.
+ */
+export async function freePort(options) {
+  const { port, close } = await listen({ ...options, handler() {} })
   await close()
   return port
 }

@@ -3,7 +3,8 @@ import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { listen } from './listen.mjs'
 
-const TYPES = {
+/** Content types by the ending of a file's name. */
+export const TYPES = {
   '.css': 'text/css; charset=utf-8',
   '.html': 'text/html; charset=utf-8',
   '.ico': 'image/x-icon',
