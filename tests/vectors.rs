@@ -1,9 +1,12 @@
 //! Tests with the examples of the specifications, which are in `tests/vectors/`. In place of the host's WebCrypto,
-//! `ring` verifies signatures with the signing input and the key that the crate returns.
+//! `ring` verifies signatures with the signing input and the key that the crate returns. The signer of the test double
+//! is compared with `ring` too.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
 use strongroom::codec::base64url;
 use strongroom::codec::json::{Object, Value};
@@ -13,6 +16,12 @@ use strongroom::oauth::jwks::{Algorithm, Jwks};
 use strongroom::oauth::jwt::{self, Jwt, Malformed, Status};
 use strongroom::oauth::pkce::{self, Pkce};
 use strongroom::{Code, Secret};
+
+/// The signer of `strongroom/testing`, which native builds replace by `ring`.
+#[path = "kit/src/signer/p256.rs"]
+pub mod test_double_signer;
+
+use test_double_signer::SigningKey;
 
 const RFC_7515: &str = include_str!("vectors/rfc7515.json");
 const RFC_7519: &str = include_str!("vectors/rfc7519.json");
@@ -276,4 +285,49 @@ fn openid_connect_core_hashes() {
         let left = base64url::encode(&hash[..16]);
         assert_eq!(Some(left.as_str()), example.str(is));
     }
+}
+
+/// Returns copies of these bytes, each with one changed bit.
+fn damaged(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    (0..bytes.len()).map(|i| {
+        let mut copy = bytes.to_vec();
+        copy[i] ^= 1;
+        copy
+    })
+}
+
+#[test]
+fn ring_verifies_signatures_of_the_test_double() {
+    let (key, other) = (SigningKey::generate(), SigningKey::generate());
+    let input = b"header.payload";
+    let signature = key.sign(input);
+    let verify = |point: &[u8], input: &[u8], signature: &[u8]| {
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+        key.verify(input, signature).is_ok()
+    };
+    assert!(verify(key.point(), input, &signature));
+    assert!(!verify(other.point(), input, &signature));
+    assert!(damaged(&signature).all(|signature| !verify(key.point(), input, &signature)));
+    assert!(damaged(input).all(|input| !verify(key.point(), &input, &signature)));
+}
+
+#[test]
+fn test_double_verifies_signatures_of_ring() {
+    let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap();
+    let point = pair.public_key().as_ref();
+    let input = b"header.payload";
+    let signature = pair.sign(&random, input).unwrap();
+    let verify = test_double_signer::verify;
+    assert!(verify(point, input, signature.as_ref()));
+    assert!(!verify(
+        SigningKey::generate().point(),
+        input,
+        signature.as_ref()
+    ));
+    assert!(damaged(signature.as_ref()).all(|signature| !verify(point, input, &signature)));
+    assert!(damaged(input).all(|input| !verify(point, &input, signature.as_ref())));
+    assert!(damaged(point).all(|point| !verify(&point, input, signature.as_ref())));
+    assert!(!verify(point, input, &signature.as_ref()[1..]));
 }

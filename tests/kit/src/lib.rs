@@ -24,6 +24,6 @@ pub mod proof;
 pub mod reply;
 pub mod request_headers;
 mod rules;
-#[cfg_attr(target_arch = "wasm32", path = "signer/stand_in.rs")]
+#[cfg_attr(target_arch = "wasm32", path = "signer/p256.rs")]
 mod signer;
 pub mod world;
