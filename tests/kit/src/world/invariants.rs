@@ -3,19 +3,23 @@
 //! [`Watch`] sees the vault's input and output, and also the provider's state. It tracks the session independently of
 //! the vault's code, by the rules of the specification, and stops the test at the first broken rule.
 
+mod store;
+mod suspicion;
+mod token_response;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use strongroom::base::clock::{Instant, Millis, UnixMillis};
 use strongroom::base::http::Outcome;
-use strongroom::codec::json::Value;
 use strongroom::config::Limits;
-use strongroom::vault::{Loaded, OpId, Taken};
 
-use super::JobId;
 use super::elapsed::Since;
-use super::persisted::{PersistedSessions, Record};
+use super::persisted::PersistedSessions;
 use super::provider::Endpoint;
 use crate::rules::invariants;
+use suspicion::Suspicion;
+use token_response::{Reading, is_about_proof, is_misconfiguration, read};
+pub use token_response::{in_words, is_refusal_of_target};
 
 invariants! {
     SingleFlight = "single_flight",
@@ -99,18 +103,6 @@ pub struct IdTokenFacts {
     pub is_of_another_user: bool,
 }
 
-/// The meaning of a response of the token endpoint.
-enum Reading {
-    Tokens {
-        access_token: String,
-        refresh_token: Option<String>,
-        lifetime: Millis,
-    },
-    Refused(String),
-    Wait(Millis),
-    Nothing,
-}
-
 /// Numbers of sessions that have ended, by reason and by kind of loss.
 #[derive(Clone, Default)]
 pub struct Ends {
@@ -130,26 +122,6 @@ enum Loss {
     NoLeeway,
     BeyondLeeway,
     WithWorker,
-}
-
-/// Signs that a family's grant has ended, as one vault sees them.
-#[derive(Default)]
-struct Suspicion {
-    family: usize,
-    refusals: u32,
-    /// The number of consecutive rejections that CORS hides. `hidden_since` is the time at which the provider could be
-    /// reached after the first of these rejections.
-    hidden: u32,
-    hidden_since: Option<Instant>,
-    /// The last attempt failed without a readable response. This attempt counts as rejected if the next probe reaches
-    /// the provider.
-    is_open: bool,
-    is_confirmed: bool,
-    /// Another vault's refresh may have refuted the suspicion. This vault learns of that refresh from the store.
-    may_be_over: bool,
-    /// The provider rejected the proof, the resource or the scope of a request. The vault may or may not count the
-    /// hidden rejections before that response.
-    is_vague: bool,
 }
 
 /// Vaults that know that a refresh token or code must not be sent again.
@@ -592,118 +564,6 @@ impl Watch {
         }
     }
 
-    /// Returns true if this refresh began for a session that another session has replaced. The refresh then says
-    /// nothing about the vault's current session.
-    fn is_of_former_session(&self, vault: usize, family: Option<usize>) -> bool {
-        let known = self.suspicions.get(&vault).map(|known| known.family);
-        known.is_some() && known != family && known == self.family_in(vault)
-    }
-
-    /// Updates the suspicion after a failed refresh: CORS may hide a rejection, or the rejection may have no reason.
-    fn suspect(&mut self, family: usize, outcome: &Outcome, vault: usize) {
-        if self.is_of_former_session(vault, Some(family)) {
-            return;
-        }
-        let known = self.suspicions.entry(vault).or_default();
-        if known.family != family {
-            *known = Suspicion {
-                family,
-                ..Suspicion::default()
-            };
-        }
-        known.is_open = false;
-        if matches!(outcome, Outcome::Opaque) {
-            known.is_open = true;
-            return;
-        }
-        known.hidden = 0;
-        // After an error about the proof, the vault sends the request again, and only the second attempt counts. The
-        // vault may or may not count the hidden rejections before the first attempt.
-        let is_about_proof = matches!(
-            read(outcome),
-            Reading::Refused(code) if matches!(code.as_str(), "use_dpop_nonce" | "invalid_dpop_proof")
-        );
-        known.is_vague |= is_about_proof;
-        if is_unexplained(outcome) {
-            known.refusals += 1;
-            known.is_confirmed |= known.refusals >= 3;
-        }
-    }
-
-    /// Records that the vault has requested the provider's metadata to find out if the provider can be reached.
-    /// `is_there` is true if the provider itself responded.
-    pub fn probed(&mut self, vault: usize, is_there: bool, now: &Instant) {
-        let Some(known) = self.suspicions.get_mut(&vault) else {
-            return;
-        };
-        if !core::mem::take(&mut known.is_open) {
-            return;
-        }
-        if !is_there {
-            known.hidden = 0;
-            return;
-        }
-        if known.hidden == 0 {
-            known.hidden_since = Some(*now);
-        }
-        known.hidden += 1;
-        let span = known.hidden_since.map(|since| since.passed(now));
-        known.is_confirmed |= known.hidden >= 5 && span >= Some(Millis::from_secs(120));
-    }
-
-    /// Records that a page is told that the user must sign in again, or that this is no longer necessary.
-    pub fn told_state(&mut self, vault: usize, needs_user: bool) {
-        if needs_user {
-            self.told_to_interact.insert(vault);
-        } else {
-            self.told_to_interact.remove(&vault);
-        }
-    }
-
-    fn check_suspicion(&self, vault: usize) {
-        let Some(family) = self.family_in(vault) else {
-            return;
-        };
-        let is_told = self.told_to_interact.contains(&vault);
-        let known = self.suspicions.get(&vault);
-        let is_suspected = known.is_some_and(|s| s.is_confirmed && s.family == family);
-        // The vault has refreshed, but has not stored the new refresh token yet.
-        let is_adopting = self.unpersisted.contains_key(&vault);
-        let is_asked_for = self.asked_for_user.contains(&family)
-            || known.is_some_and(|known| known.is_vague && known.family == family);
-        Invariant::Suspicion.holds_if(
-            !is_told || is_suspected || is_asked_for || is_adopting,
-            || format!("vault {vault} says so of family {family} for no reason"),
-        );
-        let may_be_over = known.is_some_and(|known| known.may_be_over);
-        Invariant::Suspicion.holds_if(is_told || !is_suspected || may_be_over, || {
-            format!("vault {vault} does not say so of family {family}")
-        });
-    }
-
-    /// Returns true if the provider has required the user of this family to sign in.
-    pub fn has_asked_for_user(&self, family: usize) -> bool {
-        self.asked_for_user.contains(&family)
-    }
-
-    /// Records that the response to a refresh was readable, which ends a series of hidden rejections.
-    fn answered_readably(&mut self, vault: usize) {
-        if let Some(known) = self.suspicions.get_mut(&vault) {
-            (known.hidden, known.is_open) = (0, false);
-        }
-    }
-
-    /// Records that the provider rejected the requested resource or scope, and not the grant.
-    pub fn refused_target(&mut self, vault: usize, family: Option<usize>) {
-        if self.is_of_former_session(vault, family) {
-            return;
-        }
-        self.answered_readably(vault);
-        if let Some(known) = self.suspicions.get_mut(&vault) {
-            known.is_vague = true;
-        }
-    }
-
     /// Records that a refresh of this family timed out.
     pub fn timed_out(&mut self, vault: usize, family: Option<usize>) {
         if !self.is_of_former_session(vault, family) {
@@ -711,120 +571,6 @@ impl Watch {
         }
         self.note_failure(family);
         self.hinder();
-    }
-
-    /// Records that the store's response to a write reached a vault.
-    pub fn persisted(&mut self, vault: usize, ok: bool) {
-        self.unpersisted.remove(&vault);
-        if let Some(persisted) = self.persisted.as_mut().filter(|_| ok) {
-            persisted.told_written(vault);
-        }
-    }
-
-    /// Records that a vault asks to write `state`. `family` is the family of the access token in `state`.
-    pub fn writes(
-        &mut self,
-        vault: usize,
-        state: &str,
-        family: Option<usize>,
-        now: &Instant,
-        has_lock: bool,
-    ) {
-        Invariant::UnderLock.holds_if(has_lock, || "written without the lock".to_owned());
-        let Some(persisted) = &mut self.persisted else {
-            return;
-        };
-        let mut tokens = self.tokens.iter();
-        let token = tokens.find(|((holder, token), _)| *holder == vault && state.contains(token));
-        let token =
-            token.map(|((_, token), issued)| (token.clone(), issued.age(now), issued.lifetime));
-        persisted.writes(vault, state, family, now, token);
-    }
-
-    /// Records that a vault's write has succeeded or failed. The vault may not know the result yet.
-    pub fn written(&mut self, vault: usize, state: &str, works: bool) {
-        if works && state.contains("\"refresh_token\"") {
-            // Every vault that reads this state knows that the earlier refresh tokens are consumed.
-            let is_known = |knowers: &&mut Knowers| knowers.vaults.contains(&vault);
-            for knowers in self.dead.values_mut().filter(is_known) {
-                knowers.store = true;
-            }
-        }
-        self.unpersisted.remove(&vault);
-        if let Some(persisted) = &mut self.persisted {
-            persisted.written(vault, works);
-        }
-    }
-
-    /// Returns the store's content as far as the oracle knows, or `None` if the store has no content or is not used.
-    pub fn stored_record(&self) -> Option<Record> {
-        self.persisted.as_ref().and_then(PersistedSessions::record)
-    }
-
-    /// Records that a tombstone for the session with this ID is written.
-    pub fn marked(&mut self, sid: &str) {
-        if let Some(persisted) = &mut self.persisted {
-            persisted.marked(sid);
-        }
-    }
-
-    /// Records that a vault checks for the tombstone of the session that it has read.
-    pub fn asks_for_mark(&mut self, vault: usize, op: OpId) {
-        if let Some(persisted) = &mut self.persisted {
-            persisted.asks_for_mark(vault, op);
-        }
-    }
-
-    /// Records that a vault learns if the session in the store has a tombstone.
-    pub fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
-        if let Some(persisted) = &mut self.persisted {
-            persisted.mark_read(vault, op, taken, now);
-        }
-    }
-
-    /// Records that a vault got the lock and reads the store with the job `read`. The vault's earlier reads are
-    /// outdated.
-    pub fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
-        if let Some(persisted) = &mut self.persisted {
-            persisted.locked(vault, last_job, read);
-        }
-    }
-
-    /// Records that a vault's write has ended. Reads that the vault requested before may be outdated.
-    pub fn wrote(&mut self, vault: usize, last_job: JobId) {
-        if let Some(persisted) = &mut self.persisted {
-            persisted.wrote(vault, last_job);
-        }
-    }
-
-    /// Records that the vault no longer holds the lock.
-    pub fn unlocked(&mut self, vault: usize) {
-        if let Some(persisted) = &mut self.persisted {
-            persisted.unlocked(vault);
-        }
-    }
-
-    /// Records that a vault receives the result of a read of the store.
-    pub fn loaded(
-        &mut self,
-        vault: usize,
-        loaded: &Loaded,
-        record: Option<&Record>,
-        job: JobId,
-        now: &Instant,
-    ) {
-        let found = record.filter(|_| matches!(loaded, Loaded::Found(_)));
-        if let Some((token, requested, lifetime)) = found.and_then(|record| record.token(now)) {
-            // The vault may use its own time of the token request, or the time that follows from the age in the store.
-            let issued = self.tokens.entry((vault, token)).or_insert(Issued {
-                requested: Vec::new(),
-                lifetime,
-            });
-            issued.requested.push(requested);
-        }
-        if let Some(persisted) = &mut self.persisted {
-            persisted.loaded(vault, loaded, record, job, now);
-        }
     }
 
     /// Records that the signature of an ID token was checked.
@@ -1042,115 +788,4 @@ impl Watch {
         };
         self.reused.insert(family, loss);
     }
-}
-
-/// Returns true if the error concerns the proof and not the grant.
-fn is_about_proof(code: &str) -> bool {
-    matches!(code, "use_dpop_nonce" | "invalid_dpop_proof")
-}
-
-/// Returns true for the error codes of a misconfigured client.
-fn is_misconfiguration(code: &str) -> bool {
-    matches!(
-        code,
-        "invalid_client"
-            | "unauthorized_client"
-            | "unsupported_grant_type"
-            | "invalid_scope"
-            | "invalid_target"
-    )
-}
-
-/// Returns true for a rejection without a reason.
-fn is_unexplained(outcome: &Outcome) -> bool {
-    let Outcome::Reply(reply) = outcome else {
-        return false;
-    };
-    let is_explained = |code: &str| {
-        is_about_proof(code)
-            || is_misconfiguration(code)
-            || matches!(
-                code,
-                "invalid_grant"
-                    | "interaction_required"
-                    | "login_required"
-                    | "consent_required"
-                    | "mfa_required"
-                    | "temporarily_unavailable"
-                    | "server_error"
-                    | "slow_down"
-            )
-    };
-    matches!(reply.status, 400 | 401)
-        && match read(outcome) {
-            Reading::Refused(code) => !is_explained(&code),
-            _ => true,
-        }
-}
-
-/// Returns true if an error in the response to a request for a resource concerns only the resource or the scope, and
-/// not the session.
-pub fn is_refusal_of_target(outcome: &Outcome) -> bool {
-    let of_session = [
-        "invalid_grant",
-        "temporarily_unavailable",
-        "server_error",
-        "slow_down",
-    ];
-    is_unexplained(outcome)
-        || matches!(read(outcome), Reading::Refused(code) if !of_session.contains(&code.as_str()))
-}
-
-fn read(outcome: &Outcome) -> Reading {
-    let Outcome::Reply(reply) = outcome else {
-        return Reading::Nothing;
-    };
-    let wait = |told: Option<Millis>| {
-        // The vault waits for at least one second, and at most for ten minutes.
-        let wait = told.unwrap_or(Millis::from_secs(1));
-        wait.clamp(Millis::from_secs(1), Millis::from_secs(600))
-    };
-    match (reply.status, reply.retry_after) {
-        (429, told) | (503, told @ Some(_)) => return Reading::Wait(wait(told)),
-        _ => {}
-    }
-    let body = reply
-        .body
-        .as_ref()
-        .and_then(|body| Value::parse(body.expose()).ok());
-    let Some(object) = body.as_ref().and_then(Value::as_object) else {
-        return Reading::Nothing;
-    };
-    let text = |name| object.str(name).map(str::to_owned);
-    match (reply.status, text("access_token"), text("error")) {
-        (200, Some(access_token), _) => Reading::Tokens {
-            access_token,
-            refresh_token: text("refresh_token"),
-            lifetime: object
-                .get("expires_in")
-                .and_then(Value::as_u64)
-                .map_or(Millis::from_secs(300), Millis::from_secs),
-        },
-        (400..=499, _, Some(code)) if reply.status != 408 && is_word(&code) => {
-            Reading::Refused(code)
-        }
-        _ => Reading::Nothing,
-    }
-}
-
-/// Describes an outcome in words.
-pub fn in_words(outcome: &Outcome) -> String {
-    match (read(outcome), outcome) {
-        (Reading::Tokens { .. }, _) => "tokens".to_owned(),
-        (Reading::Refused(code), _) => format!("refused, {code}"),
-        (Reading::Wait(wait), _) => format!("told to wait for {} s", wait.as_secs()),
-        (Reading::Nothing, Outcome::Failed | Outcome::Opaque) => "the network failed".to_owned(),
-        (Reading::Nothing, Outcome::KeyLost) => "not sent: its key is gone".to_owned(),
-        (Reading::Nothing, Outcome::Reply(reply)) => format!("status {}", reply.status),
-    }
-}
-
-/// Returns true if a value is a single word. Any other value is not an error code, and may be a token.
-fn is_word(code: &str) -> bool {
-    (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }

@@ -1,0 +1,142 @@
+//! Suspicion that the provider has ended a grant although its responses do not say so.
+
+use strongroom::base::clock::{Instant, Millis};
+use strongroom::base::http::Outcome;
+
+use super::token_response::{Reading, is_unexplained, read};
+use super::{Invariant, Watch};
+use crate::world::elapsed::Since;
+
+/// Signs that a family's grant has ended, as one vault sees them.
+#[derive(Default)]
+pub(super) struct Suspicion {
+    pub(super) family: usize,
+    refusals: u32,
+    /// The number of consecutive rejections that CORS hides. `hidden_since` is the time at which the provider could be
+    /// reached after the first of these rejections.
+    hidden: u32,
+    hidden_since: Option<Instant>,
+    /// The last attempt failed without a readable response. This attempt counts as rejected if the next probe reaches
+    /// the provider.
+    is_open: bool,
+    is_confirmed: bool,
+    /// Another vault's refresh may have refuted the suspicion. This vault learns of that refresh from the store.
+    pub(super) may_be_over: bool,
+    /// The provider rejected the proof, the resource or the scope of a request. The vault may or may not count the
+    /// hidden rejections before that response.
+    is_vague: bool,
+}
+
+impl Watch {
+    /// Returns true if this refresh began for a session that another session has replaced. The refresh then says
+    /// nothing about the vault's current session.
+    pub(super) fn is_of_former_session(&self, vault: usize, family: Option<usize>) -> bool {
+        let known = self.suspicions.get(&vault).map(|known| known.family);
+        known.is_some() && known != family && known == self.family_in(vault)
+    }
+
+    /// Updates the suspicion after a failed refresh: CORS may hide a rejection, or the rejection may have no reason.
+    pub(super) fn suspect(&mut self, family: usize, outcome: &Outcome, vault: usize) {
+        if self.is_of_former_session(vault, Some(family)) {
+            return;
+        }
+        let known = self.suspicions.entry(vault).or_default();
+        if known.family != family {
+            *known = Suspicion {
+                family,
+                ..Suspicion::default()
+            };
+        }
+        known.is_open = false;
+        if matches!(outcome, Outcome::Opaque) {
+            known.is_open = true;
+            return;
+        }
+        known.hidden = 0;
+        // After an error about the proof, the vault sends the request again, and only the second attempt counts. The
+        // vault may or may not count the hidden rejections before the first attempt.
+        let is_about_proof = matches!(
+            read(outcome),
+            Reading::Refused(code) if matches!(code.as_str(), "use_dpop_nonce" | "invalid_dpop_proof")
+        );
+        known.is_vague |= is_about_proof;
+        if is_unexplained(outcome) {
+            known.refusals += 1;
+            known.is_confirmed |= known.refusals >= 3;
+        }
+    }
+
+    /// Records that the vault has requested the provider's metadata to find out if the provider can be reached.
+    /// `is_there` is true if the provider itself responded.
+    pub fn probed(&mut self, vault: usize, is_there: bool, now: &Instant) {
+        let Some(known) = self.suspicions.get_mut(&vault) else {
+            return;
+        };
+        if !core::mem::take(&mut known.is_open) {
+            return;
+        }
+        if !is_there {
+            known.hidden = 0;
+            return;
+        }
+        if known.hidden == 0 {
+            known.hidden_since = Some(*now);
+        }
+        known.hidden += 1;
+        let span = known.hidden_since.map(|since| since.passed(now));
+        known.is_confirmed |= known.hidden >= 5 && span >= Some(Millis::from_secs(120));
+    }
+
+    /// Records that a page is told that the user must sign in again, or that this is no longer necessary.
+    pub fn told_state(&mut self, vault: usize, needs_user: bool) {
+        if needs_user {
+            self.told_to_interact.insert(vault);
+        } else {
+            self.told_to_interact.remove(&vault);
+        }
+    }
+
+    pub(super) fn check_suspicion(&self, vault: usize) {
+        let Some(family) = self.family_in(vault) else {
+            return;
+        };
+        let is_told = self.told_to_interact.contains(&vault);
+        let known = self.suspicions.get(&vault);
+        let is_suspected = known.is_some_and(|s| s.is_confirmed && s.family == family);
+        // The vault has refreshed, but has not stored the new refresh token yet.
+        let is_adopting = self.unpersisted.contains_key(&vault);
+        let is_asked_for = self.asked_for_user.contains(&family)
+            || known.is_some_and(|known| known.is_vague && known.family == family);
+        Invariant::Suspicion.holds_if(
+            !is_told || is_suspected || is_asked_for || is_adopting,
+            || format!("vault {vault} says so of family {family} for no reason"),
+        );
+        let may_be_over = known.is_some_and(|known| known.may_be_over);
+        Invariant::Suspicion.holds_if(is_told || !is_suspected || may_be_over, || {
+            format!("vault {vault} does not say so of family {family}")
+        });
+    }
+
+    /// Returns true if the provider has required the user of this family to sign in.
+    pub fn has_asked_for_user(&self, family: usize) -> bool {
+        self.asked_for_user.contains(&family)
+    }
+
+    /// Records that the response to a refresh was readable, which ends a series of hidden rejections.
+    pub(super) fn answered_readably(&mut self, vault: usize) {
+        if let Some(known) = self.suspicions.get_mut(&vault) {
+            (known.hidden, known.is_open) = (0, false);
+        }
+    }
+
+    /// Records that the provider rejected the requested resource or scope, and not the grant.
+    pub fn refused_target(&mut self, vault: usize, family: Option<usize>) {
+        if self.is_of_former_session(vault, family) {
+            return;
+        }
+        self.answered_readably(vault);
+        if let Some(known) = self.suspicions.get_mut(&vault) {
+            known.is_vague = true;
+        }
+    }
+}

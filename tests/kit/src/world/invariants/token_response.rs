@@ -1,0 +1,128 @@
+//! The oracle's own reading of the token endpoint's responses.
+
+use strongroom::base::clock::Millis;
+use strongroom::base::http::Outcome;
+use strongroom::codec::json::Value;
+
+/// The meaning of a response of the token endpoint.
+pub(super) enum Reading {
+    Tokens {
+        access_token: String,
+        refresh_token: Option<String>,
+        lifetime: Millis,
+    },
+    Refused(String),
+    Wait(Millis),
+    Nothing,
+}
+
+/// Returns true if the error concerns the proof and not the grant.
+pub(super) fn is_about_proof(code: &str) -> bool {
+    matches!(code, "use_dpop_nonce" | "invalid_dpop_proof")
+}
+
+/// Returns true for the error codes of a misconfigured client.
+pub(super) fn is_misconfiguration(code: &str) -> bool {
+    matches!(
+        code,
+        "invalid_client"
+            | "unauthorized_client"
+            | "unsupported_grant_type"
+            | "invalid_scope"
+            | "invalid_target"
+    )
+}
+
+/// Returns true for a rejection without a reason.
+pub(super) fn is_unexplained(outcome: &Outcome) -> bool {
+    let Outcome::Reply(reply) = outcome else {
+        return false;
+    };
+    let is_explained = |code: &str| {
+        is_about_proof(code)
+            || is_misconfiguration(code)
+            || matches!(
+                code,
+                "invalid_grant"
+                    | "interaction_required"
+                    | "login_required"
+                    | "consent_required"
+                    | "mfa_required"
+                    | "temporarily_unavailable"
+                    | "server_error"
+                    | "slow_down"
+            )
+    };
+    matches!(reply.status, 400 | 401)
+        && match read(outcome) {
+            Reading::Refused(code) => !is_explained(&code),
+            _ => true,
+        }
+}
+
+/// Returns true if an error in the response to a request for a resource concerns only the resource or the scope, and
+/// not the session.
+pub fn is_refusal_of_target(outcome: &Outcome) -> bool {
+    let of_session = [
+        "invalid_grant",
+        "temporarily_unavailable",
+        "server_error",
+        "slow_down",
+    ];
+    is_unexplained(outcome)
+        || matches!(read(outcome), Reading::Refused(code) if !of_session.contains(&code.as_str()))
+}
+
+pub(super) fn read(outcome: &Outcome) -> Reading {
+    let Outcome::Reply(reply) = outcome else {
+        return Reading::Nothing;
+    };
+    let wait = |told: Option<Millis>| {
+        // The vault waits for at least one second, and at most for ten minutes.
+        let wait = told.unwrap_or(Millis::from_secs(1));
+        wait.clamp(Millis::from_secs(1), Millis::from_secs(600))
+    };
+    match (reply.status, reply.retry_after) {
+        (429, told) | (503, told @ Some(_)) => return Reading::Wait(wait(told)),
+        _ => {}
+    }
+    let body = reply
+        .body
+        .as_ref()
+        .and_then(|body| Value::parse(body.expose()).ok());
+    let Some(object) = body.as_ref().and_then(Value::as_object) else {
+        return Reading::Nothing;
+    };
+    let text = |name| object.str(name).map(str::to_owned);
+    match (reply.status, text("access_token"), text("error")) {
+        (200, Some(access_token), _) => Reading::Tokens {
+            access_token,
+            refresh_token: text("refresh_token"),
+            lifetime: object
+                .get("expires_in")
+                .and_then(Value::as_u64)
+                .map_or(Millis::from_secs(300), Millis::from_secs),
+        },
+        (400..=499, _, Some(code)) if reply.status != 408 && is_word(&code) => {
+            Reading::Refused(code)
+        }
+        _ => Reading::Nothing,
+    }
+}
+
+/// Describes an outcome in words.
+pub fn in_words(outcome: &Outcome) -> String {
+    match (read(outcome), outcome) {
+        (Reading::Tokens { .. }, _) => "tokens".to_owned(),
+        (Reading::Refused(code), _) => format!("refused, {code}"),
+        (Reading::Wait(wait), _) => format!("told to wait for {} s", wait.as_secs()),
+        (Reading::Nothing, Outcome::Failed | Outcome::Opaque) => "the network failed".to_owned(),
+        (Reading::Nothing, Outcome::KeyLost) => "not sent: its key is gone".to_owned(),
+        (Reading::Nothing, Outcome::Reply(reply)) => format!("status {}", reply.status),
+    }
+}
+
+/// Returns true if a value is a single word. Any other value is not an error code, and may be a token.
+fn is_word(code: &str) -> bool {
+    (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
