@@ -1,0 +1,185 @@
+//! Users and their tabs.
+
+use strongroom::vault::{Body, PortId};
+
+use super::{Home, Life, MAX_PAGES, MINUTE, SECOND, Todo};
+use kit::world::{Fetch, PageResponse, Request};
+
+impl Life {
+    pub(super) fn open(&mut self) -> PortId {
+        let awake = |vault: &usize| !self.world.is_frozen(*vault);
+        let awake: Vec<usize> = (0..self.workers.len()).filter(awake).collect();
+        let vault = self.dice.pick(&awake);
+        self.open_in(vault)
+    }
+
+    pub(super) fn open_in(&mut self, vault: usize) -> PortId {
+        let its: Vec<PortId> = self.pages_of(vault);
+        if its.len() == MAX_PAGES {
+            return self.dice.pick(&its);
+        }
+        let page = self.world.open_in(vault);
+        self.pages.push(page);
+        if self.home != Home::Memory && self.dice.roll(4) == 0 {
+            // The page sends a call before the vault has responded to its `hello`.
+            self.fetch(page);
+        }
+        page
+    }
+
+    pub(super) fn pages_of(&self, vault: usize) -> Vec<PortId> {
+        let is_its = |page: &&PortId| self.world.home(**page) == vault;
+        self.pages.iter().filter(is_its).copied().collect()
+    }
+
+    pub(super) fn some_page(&mut self) -> PortId {
+        let is_awake = |page: &&PortId| !self.world.is_frozen(self.world.home(**page));
+        let awake: Vec<PortId> = self.pages.iter().filter(is_awake).copied().collect();
+        if awake.is_empty() {
+            return self.open();
+        }
+        self.dice.pick(&awake)
+    }
+
+    /// Lets one page of each vault log out at the same time.
+    pub(super) fn log_out_everywhere(&mut self) {
+        for vault in 0..self.workers.len() {
+            if !self.world.is_frozen(vault)
+                && let Some(page) = self.pages_of(vault).first()
+            {
+                self.world.logout(*page);
+            }
+        }
+    }
+
+    /// Closes a tab that has its own worker.
+    pub(super) fn close_tab(&mut self, page: PortId) {
+        let vault = self.world.home(page);
+        self.tally.fault("tab closed with its worker");
+        self.end_worker(vault);
+        self.open_in(vault);
+    }
+
+    pub(super) fn close(&mut self, page: PortId) {
+        let Some(i) = self.pages.iter().position(|&p| p == page) else {
+            return;
+        };
+        if self.is_refreshing() {
+            self.tally.fault("tab closed in the middle of a refresh");
+        }
+        self.pages.swap_remove(i);
+        self.calls.retain(|call| call.port != page);
+        self.world.leave(page);
+    }
+
+    pub(super) fn fetch(&mut self, page: PortId) -> Request {
+        let path = self.dice.pick(&[
+            "orders",
+            "orders",
+            "orders",
+            "orders",
+            "orders",
+            "redirect",
+            "forbidden",
+            "never",
+        ]);
+        if self.dice.roll(6) == 0 {
+            self.world.say(page, r#"{"t":"active"}"#);
+        }
+        let background = self.dice.roll(4) == 0;
+        let body = match self.dice.roll(8) {
+            0 => Body::OneShot,
+            _ => Body::Replayable,
+        };
+        self.call(page, path, background, body)
+    }
+
+    fn call(&mut self, page: PortId, path: &str, background: bool, body: Body) -> Request {
+        let api = self.some_api();
+        self.call_of(page, api, path, background, body)
+    }
+
+    pub(super) fn call_of(
+        &mut self,
+        page: PortId,
+        api: &str,
+        path: &str,
+        background: bool,
+        body: Body,
+    ) -> Request {
+        self.tally.calls += 1;
+        let url = format!("{api}/{path}?{}", self.tally.calls);
+        let call = self.world.fetch_as(
+            page,
+            &Fetch {
+                url: &url,
+                background,
+                body,
+                ..Fetch::default()
+            },
+        );
+        self.calls.push(call);
+        call
+    }
+
+    pub(super) fn abort(&mut self) {
+        if !self.calls.is_empty() {
+            let call = self.dice.pick(&self.calls);
+            self.world.give_up(call, "abort");
+        }
+    }
+
+    pub(super) fn login(&mut self) {
+        let page = self.some_page();
+        let popup = self.dice.roll(2) == 0;
+        let mode = if popup { "popup" } else { "redirect" };
+        let login = self.world.login(page, mode);
+        let after = self
+            .dice
+            .pick(&[300, 3 * SECOND, 30 * SECOND, 3 * MINUTE, 11 * MINUTE]);
+        let time = self.now() + after;
+        self.at(time, Todo::SignIn { login, popup });
+    }
+
+    /// Lets the user sign in if the login has a URL. A redirect replaces the page. A popup is a separate page until its
+    /// response has been handled.
+    pub(super) fn user_comes_back(&mut self, login: Request, popup: bool) {
+        let Some(PageResponse::Navigate(address)) = self.world.responses(login).first() else {
+            return;
+        };
+        let address = address.clone();
+        self.world.provider.subject = self.dice.pick(&["alice", "alice", "bob"]).to_owned();
+        let response = self.world.provider.sign_in(&address);
+        let page = if popup {
+            // The popup handles its response in the vault of the tab that opened it.
+            let vault = self.world.home(login.port);
+            self.open_in(vault)
+        } else {
+            self.close(login.port);
+            self.open()
+        };
+        self.world.callback(page, &response);
+        if self.dice.roll(20) == 0 {
+            self.world.callback(page, &response);
+        }
+        if popup {
+            let time = self.now() + 5 * SECOND;
+            self.at(time, Todo::Leave(page));
+        }
+    }
+
+    pub(super) fn login_now(&mut self, page: PortId) {
+        let login = self.world.login(page, "popup");
+        self.run(3 * SECOND);
+        if !self.pages.contains(&page) {
+            return;
+        }
+        let Some(PageResponse::Navigate(address)) = self.world.responses(login).first() else {
+            return;
+        };
+        let address = address.clone();
+        let response = self.world.provider.sign_in(&address);
+        self.world.callback(page, &response);
+        self.run(3 * SECOND);
+    }
+}
