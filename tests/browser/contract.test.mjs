@@ -5,67 +5,14 @@ import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { testWorld } from '../../pkg/dist/testing.js'
 import { ENDING, SIGNED_IN, SIGNED_OUT } from '../contract/cases.mjs'
-import { respond } from '../contract/api.mjs'
+import { LIFETIME, settle, testCases, untilOf } from '../contract/double.mjs'
 import { giveConsent, htmlWith, startApp } from '../support/app.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { bundleApp } from './bindings/build.mjs'
 
 const time = { timeout: 60_000 }
-const LIFETIME = 2
 
-/** Describes the outcome of a promise. An error of the vault has a code, and another error has a name. */
-const settle = (promise) =>
-  Promise.resolve(promise).then(
-    (value) => ({ value }),
-    ({ code, name }) => (name === 'StrongroomError' ? { code } : { name }),
-  )
-const untilOf = (auth) => (isSo) =>
-  new Promise((resolve) => {
-    const stop = auth.subscribe((state) => isSo(state) && queueMicrotask(() => (stop(), resolve(state))))
-  })
-
-describe('strongroom/testing', () => {
-  const api = 'https://api.example.com/v1/'
-  const config = {
-    issuer: 'https://id.example.com',
-    clientId: 'spa',
-    redirectUri: '/callback',
-    scope: 'openid profile email offline_access',
-    apis: [{ url: api, methods: ['GET', 'HEAD', 'POST'] }],
-  }
-
-  const runCase = async ({ run, expected }, isSignedIn) => {
-    const world = await testWorld(config, { api: respond, accessTokenLifetime: LIFETIME })
-    if (isSignedIn) world.signIn({ name: 'Alice' })
-    await world.settle()
-    const controls = {
-      expire: () => world.advance(LIFETIME * 1000),
-      refreshes: () => world.refreshes,
-      down: () => world.provider.down(),
-      up: () => world.provider.up(),
-      revoke: () => world.provider.revoke(),
-      crash: () => world.crash(),
-    }
-    const { auth } = world
-    const given = { auth, api, settle, until: untilOf(auth), world: controls }
-    const result = run(given)
-    // Time passes only here, so retries and time limits end.
-    const outcome = await Promise.race([result, passing(world, result)])
-    assert.deepEqual(outcome, expected)
-    world.close()
-  }
-  const passing = async (world, result) => {
-    let isOver = false
-    const end = () => (isOver = true)
-    result.then(end, end)
-    for (let i = 0; i < 100 && !isOver; i++) await world.settle()
-    for (let i = 0; i < 30 && !isOver; i++) await world.advance('1s')
-    return isOver ? result : 'no result'
-  }
-
-  for (const one of SIGNED_OUT) test(one.name, time, () => runCase(one, false))
-  for (const one of [...SIGNED_IN, ...ENDING]) test(one.name, time, () => runCase(one, true))
-})
+describe('strongroom/testing', () => testCases(() => testWorld))
 
 describe('vault in Chromium', () => {
   let app
