@@ -249,7 +249,7 @@ async function folderOf(file, project) {
  * Returns the `PATH` for a row's commands. If the tool needs a newer Node than this one, a Node from the registry is
  * first. The registry package `node` would install it with a script, so its platform packages are used instead.
  */
-async function pathFor({ name, node = 20 }) {
+export async function pathFor({ name, node = 20 }) {
   const { PATH } = process.env
   if (Number.parseInt(process.versions.node) >= node) return PATH
   const project = `${workplace}/node`

@@ -57,8 +57,12 @@ const unpinned = ([path, { integrity, resolved, inBundle }]) =>
   (!/^sha512-[\w+/]{86}==$/.test(integrity ?? '') ||
     (resolved !== undefined && !resolved.startsWith('https://registry.npmjs.org/')))
 
-const APPS = 'tests/packaging/apps/'
-const apps = await readdir(new URL(APPS, root), { recursive: true })
+/** Resolves with the subfolders that have a lockfile. */
+async function lockedFolders(folder) {
+  const paths = await readdir(new URL(folder, root), { recursive: true })
+  const locks = paths.filter((path) => /^[\w-]+.package-lock\.json$/.test(path))
+  return locks.map((path) => `${folder}${dirname(path)}/`)
+}
 
 /** Examples are built with the packed strongroom, so their lockfiles do not contain it. */
 const EXAMPLES = ['react-vite', 'vue-vite', 'sveltekit', 'angular', 'next'].map((name) => `examples/${name}/`)
@@ -68,9 +72,8 @@ const FOLDERS = [
   '',
   ...EXAMPLES,
   'tests/edge/frameworks/',
-  ...apps
-    .filter((path) => /^[\w-]+.package-lock\.json$/.test(path))
-    .map((path) => `${APPS}${dirname(path)}/`),
+  ...(await lockedFolders('tests/packaging/apps/')),
+  ...(await lockedFolders('tests/recipes/')),
 ]
 
 for (const folder of FOLDERS) {
@@ -115,9 +118,10 @@ test('installing the tools runs none of their scripts', async () => {
   const frameworks = await read('tests/support/edge/frameworks.mjs')
   const matrix = await read('tests/packaging/matrix.mjs')
   const examples = await read('examples/build.mjs')
-  const lines = `${install}${packaging}${frameworks}${matrix}${examples}`.split('\n')
+  const recipes = await read('tests/recipes/project.mjs')
+  const lines = `${install}${packaging}${frameworks}${matrix}${examples}${recipes}`.split('\n')
   const calls = lines.filter((line) => /\["ci"|npm\(\w+, '(install|ci)'/.test(line))
-  assert.equal(calls.length, 8)
+  assert.equal(calls.length, 10)
   for (const call of calls) assert.match(call, /--ignore-scripts/)
 })
 

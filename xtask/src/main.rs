@@ -1,5 +1,5 @@
 //! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
-//! measure | options | examples | release | size`.
+//! measure | options | examples | recipes | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
 //! If a tool is missing and cannot be installed, the error says how to install it.
@@ -137,6 +137,15 @@ enum Command {
         #[arg(long, conflicts_with = "check")]
         lock: bool,
     },
+    /// Run the code of the guides about testing and HTTP clients, with the tools themselves and the packed npm package:
+    /// Vitest, Jest, Storybook, Playwright, MSW and each client. Prints a table. Needs the registry of npm.
+    Recipes {
+        /// Parts of names of recipes. Default: all.
+        names: Vec<String>,
+        /// Write the lockfiles of the recipes instead.
+        #[arg(long, conflicts_with = "names")]
+        lock: bool,
+    },
     /// Check that a release can be published, and stop before it is published.
     Release,
     /// Measure the bytes that a browser downloads. Fails if a size exceeds its gate.
@@ -196,6 +205,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Measure(options) => measure::run(options),
         Command::Options => process::node(&["pkg/options.mjs"]).run(),
         Command::Examples { names, check, lock } => examples(names, *check, *lock),
+        Command::Recipes { names, lock } => recipes(names, *lock),
         Command::Release => release::check(),
         Command::Supply => supply::run(),
         Command::Modules { only } => wasm::modules(only.as_deref()),
@@ -236,6 +246,16 @@ fn examples(names: &[String], check: bool, lock: bool) -> Result<()> {
     }
     package::build()?;
     examples.run()
+}
+
+fn recipes(names: &[String], lock: bool) -> Result<()> {
+    let recipes = process::node(&["tests/recipes/run.mjs"]).args(names);
+    if lock {
+        return recipes.args(["--lock"]).run();
+    }
+    let recipes = browser::with_chromium(recipes)?;
+    package::build()?;
+    recipes.run()
 }
 
 fn bench(options: &[String]) -> Result<()> {

@@ -1,0 +1,7 @@
+export const config = {
+  issuer: 'https://id.example.com',
+  clientId: 'spa',
+  redirectUri: '/callback',
+  scope: 'openid profile offline_access',
+  apis: [{ url: 'https://api.example.com/v1/', methods: ['GET', 'POST'] }],
+}

@@ -1,0 +1,86 @@
+/** Projects of users, with the packed strongroom and the tools of a fixture. */
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { pathFor } from '../packaging/matrix.mjs'
+import { npm, root } from '../packaging/tarball.mjs'
+
+const run = promisify(execFile)
+
+const fixtures = fileURLToPath(new URL('.', import.meta.url))
+
+/** The folder of the projects, from which tools find the root's packages in parent folders. */
+export const workplace = `${root}target/recipes`
+
+/** Stops the tools from reporting each run to their makers. */
+const SILENT = { STORYBOOK_DISABLE_TELEMETRY: '1', NO_COLOR: '1', CI: '1' }
+
+/**
+ * Copies a fixture and installs its tools from its lockfile, unless they are installed already, and the tarball.
+ * Resolves with the folder.
+ */
+export async function createProject(fixture, tarball) {
+  const folder = `${workplace}/${fixture}`
+  await mkdir(folder, { recursive: true })
+  for (const name of await readdir(folder)) {
+    if (name !== 'node_modules') await rm(`${folder}/${name}`, { recursive: true })
+  }
+  await cp(fixtures + fixture, folder, { recursive: true })
+  await installTools(folder)
+  const installed = `${folder}/node_modules/strongroom`
+  await rm(installed, { recursive: true, force: true })
+  await mkdir(installed, { recursive: true })
+  await run('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1'])
+  return folder
+}
+
+async function installTools(folder) {
+  const lock = await readFile(`${folder}/package-lock.json`, 'utf8').catch(() => null)
+  const mark = `${folder}-installed.json`
+  const installed = await readFile(mark, 'utf8').catch(() => null)
+  if (lock === null || (lock === installed && existsSync(`${folder}/node_modules`))) return
+  await npm(folder, 'ci', '--ignore-scripts')
+  await copyFile(`${folder}/package-lock.json`, mark)
+}
+
+/** Writes the lockfile of a fixture. */
+export async function writeLock(fixture) {
+  const folder = `${workplace}/lock-${fixture}`
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true })
+  await copyFile(`${fixtures}${fixture}/package.json`, `${folder}/package.json`)
+  await npm(folder, 'install', '--package-lock-only', '--ignore-scripts')
+  await copyFile(`${folder}/package-lock.json`, `${fixtures}${fixture}/package-lock.json`)
+}
+
+/** Writes files into a project. */
+export async function write(folder, files) {
+  for (const [path, text] of Object.entries(files)) {
+    const file = `${folder}/${path}`
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(file, text)
+  }
+}
+
+/**
+ * Runs a script of a package, or of the project, in a project. With `node: 24`, a Node from the registry runs it if
+ * this one is older. Resolves with the output, and rejects with it if the script fails.
+ */
+export async function runScript(folder, script, args, { node, env } = {}) {
+  const PATH = await pathFor({ name: script, node })
+  const options = { cwd: folder, env: { ...process.env, ...SILENT, ...env, PATH }, maxBuffer: 2 ** 26 }
+  try {
+    const { stdout, stderr } = await run('node', [script, ...args], options)
+    return stdout + stderr
+  } catch ({ stdout, stderr, message }) {
+    throw new Error(`${script} ${args.join(' ')} failed:\n${stdout ?? ''}\n${stderr ?? message}`)
+  }
+}
+
+/** Resolves with the version of a package that the project has installed. */
+export async function versionOf(folder, name) {
+  return JSON.parse(await readFile(`${folder}/node_modules/${name}/package.json`, 'utf8')).version
+}
