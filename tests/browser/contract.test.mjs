@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { testWorld } from '../../pkg/dist/testing.js'
-import { ENDING, SIGNED_IN, SIGNED_OUT } from '../contract/cases.mjs'
-import { LIFETIME, settle, testCases, untilOf } from '../contract/double.mjs'
+import { ENDING, SIGNED_IN, SIGNED_OUT, STORED } from '../contract/cases.mjs'
+import { LIFETIME, SEALED, settle, testCases, untilOf } from '../contract/double.mjs'
 import { giveConsent, htmlWith, startApp } from '../support/app.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { bundleApp } from './bindings/build.mjs'
@@ -16,9 +16,11 @@ describe('strongroom/testing', () => testCases(() => testWorld))
 
 describe('vault in Chromium', () => {
   let app
+  let apis
   before(async () => {
     app = await startApp({ provider: { accessTokenSeconds: LIFETIME } })
-    app.setConfig({ apis: [{ url: app.api.url, methods: ['GET', 'HEAD', 'POST'] }] })
+    apis = [{ url: app.api.url, methods: ['GET', 'HEAD', 'POST'] }]
+    app.setConfig({ apis })
     app.site.files['/page.js'] = PAGE
     app.api.on('reflect', ({ request, response }) => response.end(request.headers.authorization))
     app.api.on('broken', ({ request }) => request.socket.destroy())
@@ -100,9 +102,10 @@ mount(world.auth, document.body, true)
       test(one.name, time, async () => runCase(await (opened ??= open(isSignedIn)), one))
     }
   }
-  for (const one of ENDING) {
+  for (const one of [...ENDING, ...STORED]) {
     test(one.name, time, async () => {
       app.provider.settings.areAccountsBlocked = false
+      app.setConfig({ apis, ...(STORED.includes(one) && { session: SEALED }) })
       const page = await open(true)
       await runCase(page, one)
       await page.context().close()

@@ -191,6 +191,30 @@ test('session survives an outage of the provider', time, async () => {
   assert.ok(world.refreshes >= 2)
 })
 
+test('network and provider fail independently', time, async () => {
+  await open({ accessTokenLifetime: 60 })
+  const isUp = async () => {
+    await world.advance('1m')
+    const call = world.auth.fetch(`${API}orders`).then(
+      ({ ok }) => ok,
+      ({ code }) => assert.equal(code, 'provider_unavailable'),
+    )
+    await world.advance('1m')
+    return !!(await call)
+  }
+  world.signIn()
+  assert.equal(await isUp(), true)
+  world.provider.down()
+  world.offline()
+  world.online()
+  assert.equal(await isUp(), false)
+  world.offline()
+  world.provider.up()
+  assert.equal(await isUp(), false)
+  world.online()
+  assert.equal(await isUp(), true)
+})
+
 test('calls fail offline and succeed online', time, async () => {
   await open()
   world.signIn()
@@ -248,11 +272,163 @@ test('what only a browser can show is refused', time, async () => {
   await open()
   const inBrowser = /test this in a browser/
   assert.throws(() => world.auth.webSocket('wss://api.example.com/v1/'), inBrowser)
-  await refuses(world.auth.login({ mode: 'device', onCode() {} }), 'unsupported', inBrowser)
-  await refuses(testWorld({ ...CONFIG, dpop: true }), 'unsupported', inBrowser)
-  world.close()
+})
+
+for (const persist of ['sealed', 'escrow']) {
+  test(`session with persist '${persist}' survives a crash`, time, async () => {
+    await open({ accessTokenLifetime: 60 }, { session: { persist } })
+    world.signIn({ name: 'Alice' })
+    await world.advance('2m')
+    assert.equal((await world.auth.fetch(`${API}orders`)).status, 200)
+    const before = world.auth.state.session
+    world.crash()
+    await world.settle()
+    const { status, session, endReason } = world.auth.state
+    assert.deepEqual({ status, endReason }, { status: 'connected', endReason: null })
+    assert.equal(session.claims.sub, 'alice')
+    assert.equal(session.startedAt, before.startedAt)
+    // The provider revokes a session whose consumed refresh token it gets again, so the new worker has the last one.
+    const { refreshes } = world
+    await world.advance('2m')
+    assert.equal((await world.auth.fetch(`${API}orders`)).status, 200)
+    assert.ok(world.refreshes > refreshes)
+  })
+}
+
+test('limits of a stored session count across crashes', time, async () => {
+  await open({}, { session: { idle: 60, persist: 'sealed' } })
+  world.signIn()
+  await world.advance('40s')
+  world.crash()
+  await world.settle()
+  assert.ok(world.auth.state.session)
+  world.touch()
+  await world.advance('40s')
+  assert.ok(world.auth.state.session)
+  await world.advance('25s')
+  assert.equal(world.auth.state.endReason, 'idle')
+  world.crash()
+  await world.settle()
+  assert.equal(world.auth.state.session, null)
+})
+
+test('crash restores no session that has ended', time, async () => {
   await open({}, { session: { persist: 'sealed' } })
-  assert.throws(() => world.crash(), inBrowser)
+  world.signIn()
+  await world.auth.logout()
+  world.crash()
+  await world.settle()
+  assert.equal(world.auth.state.session, null)
+  assert.equal(world.auth.state.status, 'connected')
+  world.signIn({ name: 'Alice' })
+  world.signIn({ name: 'Bob' })
+  world.crash()
+  await world.reload()
+  assert.equal(world.auth.state.session.claims.sub, 'bob')
+  world.provider.revoke()
+  await refuses(world.auth.fetch(`${API}orders`), 'session_ended')
+  world.crash()
+  await world.settle()
+  assert.equal(world.auth.state.session, null)
+})
+
+test('device login resolves after the code was entered', time, async () => {
+  await open({}, { deviceFlow: true })
+  let code
+  const login = world.auth.login({ mode: 'device', onCode: (shown) => (code = shown) })
+  await world.advance('1m')
+  assert.equal(code.verificationUri, 'https://id.example.com/tenant/activate')
+  assert.equal(world.auth.state.session, null)
+  assert.throws(() => world.enterCode('another'), { code: 'unsupported', message: /no code 'another'/ })
+  world.setUser({ name: 'Bob' })
+  world.enterCode(code.userCode)
+  assert.throws(() => world.enterCode(code.userCode), { code: 'unsupported' })
+  await world.advance('5s')
+  assert.equal((await login).claims.sub, 'bob')
+  assert.deepEqual(world.navigations, [])
+})
+
+test('denied device login rejects', time, async () => {
+  await open({}, { deviceFlow: true })
+  let userCode
+  const login = () =>
+    world.auth.login({ mode: 'device', onCode: (code) => ({ userCode } = code), timeout: 900 })
+  const denied = refuses(login(), 'login_denied')
+  await world.settle()
+  world.provider.deny()
+  world.enterCode(userCode)
+  await world.advance('5s')
+  await denied
+
+  const expired = refuses(login(), 'login_expired')
+  await world.advance('11m')
+  await expired
+})
+
+test('device login needs its option', time, async () => {
+  await open()
+  await refuses(world.auth.login({ mode: 'device', onCode() {} }), 'unsupported', /deviceFlow/)
+})
+
+/** Verifies a DPoP proof (RFC 9449 4.3) with WebCrypto, and returns its header and claims. */
+const verifyProof = async (proof, damage = (bytes) => bytes) => {
+  const [header, claims, signature] = proof.split('.')
+  const decode = (part) => Buffer.from(part, 'base64url')
+  const { typ, alg, jwk } = JSON.parse(decode(header))
+  assert.deepEqual({ typ, alg }, { typ: 'dpop+jwt', alg: 'ES256' })
+  assert.equal(jwk.d, undefined)
+  const { subtle } = globalThis.crypto
+  const key = await subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['verify'])
+  const signed = damage(Buffer.from(`${header}.${claims}`))
+  const isValid = await subtle.verify({ name: 'ECDSA', hash: 'SHA-256' }, key, decode(signature), signed)
+  return { isValid, jwk, claims: JSON.parse(decode(claims)) }
+}
+
+test('API with DPoP gets proofs that WebCrypto verifies', time, async () => {
+  const requests = []
+  await open(
+    { accessTokenLifetime: 60, api: (request) => (requests.push(request), Response.json({})) },
+    { dpop: true, session: { persist: 'sealed' } },
+  )
+  world.signIn()
+  const call = () => world.auth.fetch(`${API}orders?page=2`, { method: 'POST', body: 'b' })
+  assert.equal((await call()).status, 200)
+  await world.advance('2m')
+  assert.equal((await call()).status, 200)
+  world.crash()
+  await world.settle()
+  assert.equal((await call()).status, 200)
+  const proofs = []
+  for (const { headers } of requests) {
+    const [scheme, token] = headers.get('authorization').split(' ')
+    assert.equal(scheme, 'DPoP')
+    const { isValid, jwk, claims } = await verifyProof(headers.get('dpop'))
+    assert.ok(isValid)
+    const { htm, htu, ath, jti } = claims
+    const digest = await globalThis.crypto.subtle.digest('SHA-256', Buffer.from(token))
+    const expected = { htm: 'POST', htu: `${API}orders`, ath: Buffer.from(digest).toString('base64url') }
+    assert.deepEqual({ htm, htu, ath }, expected)
+    proofs.push({ jti, x: jwk.x })
+  }
+  assert.equal(new Set(proofs.map(({ jti }) => jti)).size, 3)
+  assert.equal(new Set(proofs.map(({ x }) => x)).size, 1)
+  const damage = (bytes) => bytes.fill(65, 0, 1)
+  assert.equal((await verifyProof(requests[0].headers.get('dpop'), damage)).isValid, false)
+  assert.equal(world.calls[0].headers.dpop, undefined)
+})
+
+test('proof contains the nonce that the API requires', time, async () => {
+  const nonces = []
+  const api = async ({ headers }) => {
+    const { claims } = await verifyProof(headers.get('dpop'))
+    nonces.push(claims.nonce)
+    const challenge = { 'WWW-Authenticate': 'DPoP error="use_dpop_nonce"', 'DPoP-Nonce': 'n-1' }
+    return claims.nonce ? new Response('') : new Response('', { status: 401, headers: challenge })
+  }
+  await open({ api }, { dpop: true })
+  world.signIn()
+  assert.equal((await world.auth.fetch(`${API}orders`)).status, 200)
+  assert.deepEqual(nonces, [undefined, 'n-1'])
 })
 
 test('wrong configuration is refused', time, async () => {

@@ -138,6 +138,37 @@ export const SIGNED_IN = [
   },
 ]
 
+/** Cases in which a user is signed in, with `persist: 'sealed'`. */
+export const STORED = [
+  {
+    name: 'stored session survives a crash',
+    run: async ({ auth, world, until }) => {
+      const { startedAt } = auth.state.session
+      const isAway = until(({ status }) => status !== 'connected')
+      await world.crash()
+      await isAway
+      await until(({ status, session }) => status === 'connected' && session)
+      const { session, endReason } = auth.state
+      // The new worker derives the start from the session's age.
+      const isSame = Math.abs(session.startedAt - startedAt) < 1000
+      return { sub: session.claims.sub, isSame, endReason }
+    },
+    expected: { sub: 'alice', isSame: true, endReason: null },
+  },
+  {
+    name: 'crash restores no session after logout',
+    run: async ({ auth, world, until }) => {
+      await auth.logout()
+      const isAway = until(({ status }) => status !== 'connected')
+      await world.crash()
+      await isAway
+      await until(({ status }) => status === 'connected')
+      return { session: auth.state.session, error: auth.state.error }
+    },
+    expected: { session: null, error: null },
+  },
+]
+
 /** Cases that end the session. */
 export const ENDING = [
   {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { respond } from './api.mjs'
-import { ENDING, SIGNED_IN, SIGNED_OUT } from './cases.mjs'
+import { ENDING, SIGNED_IN, SIGNED_OUT, STORED } from './cases.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -17,6 +17,9 @@ const CONFIG = {
 
 /** The lifetime of access tokens in seconds. */
 export const LIFETIME = 2
+
+/** The option `session` for the cases in `STORED`. */
+export const SEALED = { persist: 'sealed' }
 
 /** Describes the outcome of a promise. An error of the vault has a code, and another error has a name. */
 export const settle = (promise) =>
@@ -65,11 +68,13 @@ async function passing(world, result) {
  *   begins.
  */
 export function testCases(getTestWorld) {
-  const define = (one, isSignedIn) =>
+  const define = (one, isSignedIn, session) =>
     test(one.name, time, async () => {
-      const world = await getTestWorld()(CONFIG, { api: respond, accessTokenLifetime: LIFETIME })
+      const options = { api: respond, accessTokenLifetime: LIFETIME }
+      const world = await getTestWorld()({ ...CONFIG, session }, options)
       await runCase(world, one, isSignedIn).finally(() => world.close())
     })
   for (const one of SIGNED_OUT) define(one, false)
   for (const one of [...SIGNED_IN, ...ENDING]) define(one, true)
+  for (const one of STORED) define(one, true, SEALED)
 }

@@ -22,6 +22,8 @@ interface ApiOutput {
   url: string
   method: string
   authorization: string
+  /** The DPoP proof, with `dpop: true`. */
+  proof?: string
   /** A `RequestInit`, as JSON. Only its headers are used. */
   init: string
   /** False if the access token has expired or is revoked. */
@@ -135,10 +137,10 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
   /** Lets the test's API respond, unless the network or the access token makes that impossible. */
   const respond = async (state: Call): Promise<Response> => {
     const { record } = state
-    const { call, method, url, authorization, accepted, port, id } = state.output
+    const { call, method, url, authorization, proof, accepted, port, id } = state.output
     if (host.isOffline) throw new TypeError('the device is offline')
     if (!accepted) {
-      const headers = { 'www-authenticate': 'Bearer error="invalid_token"' }
+      const headers = { 'www-authenticate': `${proof ? 'DPoP' : 'Bearer'} error="invalid_token"` }
       return new Response(null, { status: 401, headers })
     }
     if (!api) {
@@ -151,6 +153,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
     const duplex = body instanceof ReadableStream ? { duplex: 'half' } : {}
     const request = new Request(url, { method, headers: record.headers, ...(body && { body }), ...duplex })
     request.headers.set('authorization', authorization)
+    if (proof) request.headers.set('dpop', proof)
     const response = await api(request)
     if (typeof response?.status !== 'number') {
       throw new Error(
@@ -179,6 +182,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
         redirected: response.redirected,
         hasBody: !!response.body,
         wwwAuthenticate: response.headers.get('www-authenticate') ?? undefined,
+        dpopNonce: response.headers.get('dpop-nonce') ?? undefined,
       })
     })
   }

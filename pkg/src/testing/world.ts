@@ -64,7 +64,7 @@ export interface TestOptions {
 export interface TestProvider {
   /** Ends all sessions, as an administrator may. The vault notices with the next call or refresh. */
   revoke(): void
-  /** Lets the provider respond to each request with status 503, until `up()` or `online()`. */
+  /** Lets the provider respond to each request with status 503, until `up()`. */
   down(): void
   up(): void
   /** Refuses the next login, with an error code of RFC 6749 4.1.2.1. Default: `access_denied`. */
@@ -103,15 +103,21 @@ export interface TestWorld<Claims = DefaultClaims> {
   /** Waits until nothing more happens at the current time. A call whose `api` has not responded stays pending. */
   settle(): Promise<void>
   /**
-   * Ends the vault's worker and its session, as a crash does. The page creates another worker.
-   *
-   * @throws {@link StrongroomError} `unsupported` if the configuration stores the session (`persist`).
+   * Ends the vault's worker, as a crash does. The page creates another worker. With `persist: 'sealed'` or `'escrow'`
+   * the session continues there, and otherwise it ends.
    */
   crash(): void
   /** Cuts the network, until `online()`. */
   offline(): void
-  /** Restores the network. Also ends `provider.down()`. */
+  /** Restores the network. A provider that is down stays down. */
   online(): void
+  /**
+   * Signs the user in on another device with the code that `onCode` has received, as {@link Auth.login} with
+   * `mode: 'device'` needs it. The vault notices when it polls the provider: `advance('5s')`.
+   *
+   * @throws {@link StrongroomError} `unsupported` if the provider has not issued this code.
+   */
+  enterCode(userCode: string): void
   /**
    * Signs the user in at the URL of the last navigation, and loads the page again at the redirect URI. If the page has
    * navigated to sign out, loads the page again at its current URL.
@@ -166,19 +172,13 @@ const PATHS: Record<string, string> = {
 
 /** Returns the configuration as the core gets it. */
 const adapt = (config: VaultConfig): string => {
-  if (config.dpop) refuse(onlyInBrowser('`dpop`'))
-  const { session, metadata, ...rest } = config
+  const { metadata, ...rest } = config
   const issuer = config.issuer?.replace?.(/\/$/, '')
   const members = Object.entries(metadata ?? {}).map(([name, value]) => [
     name,
     name in PATHS ? issuer + PATHS[name] : value,
   ])
-  return JSON.stringify({
-    ...rest,
-    ...(metadata && { metadata: Object.fromEntries(members) }),
-    // There is one worker, whose memory outlives pages, so a stored session makes no difference.
-    ...(session && { session: { ...session, persist: session.persist && 'memory' } }),
-  })
+  return JSON.stringify({ ...rest, ...(metadata && { metadata: Object.fromEntries(members) }) })
 }
 
 /** A page of the world: an instance of the page's code. */
@@ -209,12 +209,16 @@ const openPage = (
   return { auth, platform }
 }
 
-/** Signs the user in at the URL of an authorization request, or refuses. Returns the URL of the redirect back. */
-const authorize = ({ host, denial }: Stage, url: string): string => {
+/** Returns the error code for the present login, which does not apply to later logins. */
+const takeDenial = ({ denial }: Stage) => {
   const { code } = denial
   denial.code = undefined
-  return host.use((core) => core.authorize(url, code))
+  return code
 }
+
+/** Signs the user in at the URL of an authorization request, or refuses. Returns the URL of the redirect back. */
+const authorize = (stage: Stage, url: string): string =>
+  stage.host.use((core) => core.authorize(url, takeDenial(stage)))
 
 /** Opens a window for a login. The user signs in there as soon as the window is sent to the provider. */
 const openPopup = (stage: Stage, options: TestOptions) => {
@@ -257,10 +261,7 @@ const createFacade = (current: () => Auth<any>) => {
     fetch: (input, init) => current().fetch(input, init),
     eventSource: (url, init) => current().eventSource(url, init),
     webSocket: () => refuse(onlyInBrowser('auth.webSocket()')),
-    login: (options) =>
-      options?.mode === 'device'
-        ? Promise.reject(new StrongroomError('unsupported', onlyInBrowser(`login({ mode: 'device' })`)))
-        : current().login(options),
+    login: (options) => current().login(options),
     logout: (options) => current().logout(options),
     requireSession: (options) => current().requireSession(options),
     connect: () => current().connect(),
@@ -347,14 +348,23 @@ export const testWorld = async <Claims = DefaultClaims>(
     await page.auth.connect().catch(() => {})
     await settle()
   }
-  const failProvider = (status?: number) => host.use((core) => core.fail(status))
+  let isDown = false
+  /** Makes requests to the provider fail as the network and the provider do now. */
+  const updateFaults = () => {
+    const status = host.isOffline ? 0 : isDown ? 503 : undefined
+    host.use((core) => core.fail(status))
+  }
+  const setDown = (value: boolean) => {
+    isDown = value
+    updateFaults()
+  }
 
   const world: TestWorld<Claims> = {
     auth: facade.auth,
     provider: {
       revoke: () => host.use((core) => core.revoke()),
-      down: () => failProvider(503),
-      up: () => failProvider(),
+      down: () => setDown(true),
+      up: () => setDown(false),
       deny(error = 'access_denied') {
         stage.denial.code = error
       },
@@ -389,19 +399,19 @@ export const testWorld = async <Claims = DefaultClaims>(
       }
     },
     settle,
-    crash() {
-      const { persist = 'memory' } = config.session ?? {}
-      if (persist !== 'memory') refuse(onlyInBrowser(`crash() with \`persist: '${persist}'\``))
-      host.crash()
-    },
+    crash: () => host.crash(),
     offline() {
       host.isOffline = true
-      failProvider(0)
+      updateFaults()
     },
     online() {
       host.isOffline = false
-      failProvider()
+      updateFaults()
       page.platform.dispatch('online')
+    },
+    enterCode(userCode) {
+      const isKnown = host.use((core) => core.enterCode(userCode, takeDenial(stage)))
+      if (!isKnown) refuse(`the provider has issued no code '${userCode}', or the code was used`)
     },
     async followRedirect() {
       const url = navigations.at(-1)

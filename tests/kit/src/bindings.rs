@@ -157,6 +157,13 @@ impl TestCore {
         }
     }
 
+    /// Signs in the user who has entered this code on another device, or refuses with an error code. Returns false if
+    /// no login waits for this code.
+    #[wasm_bindgen(js_name = enterCode)]
+    pub fn enter_code(&mut self, user_code: &str, error: Option<String>) -> bool {
+        self.world.provider.enter_code(user_code, error)
+    }
+
     /// Ends all sessions at the provider.
     pub fn revoke(&mut self) {
         self.world.provider.revoke_all();
@@ -182,7 +189,7 @@ impl TestCore {
         self.world.provider.lifetime = Duration::from_secs(seconds as u64);
     }
 
-    /// Replaces the worker by a new one, which knows nothing of the old one.
+    /// Replaces the worker by a new one, which has only what the old one has stored.
     pub fn crash(&mut self) {
         self.guards.clear();
         self.world.restart();
@@ -206,6 +213,7 @@ impl TestCore {
                 call,
                 page,
                 request,
+                proof,
                 is_accepted,
             } => {
                 self.search(call, &request);
@@ -216,6 +224,7 @@ impl TestCore {
                     url: request.allowed.url().to_owned(),
                     method: request.allowed.method().to_owned(),
                     authorization: request.authorization.expose().to_owned(),
+                    proof,
                     init: request.init,
                     accepted: is_accepted,
                 }
@@ -265,6 +274,8 @@ enum Sent {
         url: String,
         method: String,
         authorization: String,
+        /// The DPoP proof, if the token is bound to a key.
+        proof: Option<String>,
         /// The request's `RequestInit`, as JSON.
         init: String,
         /// False if the access token has expired or is revoked.
@@ -282,6 +293,7 @@ struct Head {
     redirected: bool,
     has_body: bool,
     www_authenticate: Option<String>,
+    dpop_nonce: Option<String>,
 }
 
 impl From<Head> for ResponseHead {
@@ -293,7 +305,7 @@ impl From<Head> for ResponseHead {
             redirected: head.redirected,
             has_body: head.has_body,
             www_authenticate: head.www_authenticate,
-            dpop_nonce: None,
+            dpop_nonce: head.dpop_nonce,
         }
     }
 }

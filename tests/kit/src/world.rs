@@ -160,8 +160,8 @@ pub struct World {
     /// True while a vault handles the response to a refresh.
     answers_refresh: bool,
     has_ended: bool,
-    /// The output for pages and APIs outside of this world: see [`external`].
-    outgoing: Option<Vec<external::Outgoing>>,
+    /// The pages and APIs outside of this world, if there are any: see [`external`].
+    outside: Option<external::Outside>,
 }
 
 impl World {
@@ -217,7 +217,7 @@ impl World {
             is_bound: parsed.binds_tokens(),
             answers_refresh: false,
             has_ended: false,
-            outgoing: None,
+            outside: None,
             config,
         }
     }

@@ -28,6 +28,8 @@ pub enum Outgoing {
         call: CallId,
         page: Request,
         request: Box<ApiRequest>,
+        /// The DPoP proof, if the token is bound to a key.
+        proof: Option<String>,
         /// True if the provider considers the access token valid.
         is_accepted: bool,
     },
@@ -36,6 +38,14 @@ pub enum Outgoing {
         text: String,
     },
     Drop(CallId),
+}
+
+/// The pages and APIs outside of a world.
+#[derive(Default)]
+pub(super) struct Outside {
+    outgoing: Vec<Outgoing>,
+    /// Checks the proofs in calls.
+    checker: dpop::Checker,
 }
 
 /// The provider's endpoints that a browser's vault uses.
@@ -66,6 +76,7 @@ impl World {
             .href()
             .clone_into(&mut provider.redirect_uri);
         provider.name = None;
+        provider.knows_devices = true;
         let checkers = resources(json, base);
         provider.resources = checkers
             .iter()
@@ -79,7 +90,7 @@ impl World {
         world.checkers = checkers.into_iter().collect();
         (world.now.wall, world.true_time) = (wall, wall);
         world.hold(&[Kind::Call, Kind::ResponseBody]);
-        world.outgoing = Some(Vec::new());
+        world.outside = Some(Outside::default());
         // The oracle's last checks wait for responses that an app's test need not wait for.
         world.has_ended = true;
         Ok(world)
@@ -87,38 +98,19 @@ impl World {
 
     /// Takes the output that was collected since the last call.
     pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
-        self.outgoing
-            .as_mut()
-            .map(std::mem::take)
+        let outside = self.outside.as_mut();
+        outside
+            .map(|outside| std::mem::take(&mut outside.outgoing))
             .unwrap_or_default()
     }
 
     pub(super) fn note_outgoing(&mut self, output: &Output) {
         let outgoing = match output {
-            _ if self.outgoing.is_none() => return,
             Output::Post { port, text } => Outgoing::Post {
                 port: *port,
                 text: text.clone(),
             },
             Output::Close { port } => Outgoing::Close(*port),
-            Output::Call {
-                call,
-                port,
-                id,
-                request,
-            } => {
-                let authorization = request.authorization.expose();
-                let (_, token) = authorization.split_once(' ').unwrap_or_default();
-                Outgoing::Call {
-                    call: *call,
-                    page: Request {
-                        port: *port,
-                        id: *id,
-                    },
-                    request: request.clone(),
-                    is_accepted: self.provider.accepts(token, self.true_time),
-                }
-            }
             Output::Deliver { call, text } => Outgoing::Deliver {
                 call: *call,
                 text: text.clone(),
@@ -126,7 +118,40 @@ impl World {
             Output::Drop { call } => Outgoing::Drop(*call),
             _ => return,
         };
-        self.outgoing.get_or_insert_default().push(outgoing);
+        if let Some(outside) = &mut self.outside {
+            outside.outgoing.push(outgoing);
+        }
+    }
+
+    /// Collects a call, if the APIs are outside.
+    pub(super) fn note_call(
+        &mut self,
+        call: CallId,
+        page: Request,
+        request: &ApiRequest,
+        proof: Option<&String>,
+    ) {
+        let Some(outside) = &mut self.outside else {
+            return;
+        };
+        let authorization = request.authorization.expose();
+        let (_, token) = authorization.split_once(' ').unwrap_or_default();
+        let key = self.provider.key_of(token);
+        let target = (request.allowed.method(), request.allowed.url());
+        let is_proven = proof.map_or(key.is_none(), |proof| {
+            let time = self.true_time;
+            let verdict = outside
+                .checker
+                .check(Some(proof), target, Some(token), time);
+            verdict.is_ok_and(|proof| key == Some(&proof.jkt))
+        });
+        outside.outgoing.push(Outgoing::Call {
+            call,
+            page,
+            request: Box::new(request.clone()),
+            proof: proof.cloned(),
+            is_accepted: is_proven && self.provider.accepts(token, self.true_time),
+        });
     }
 
     /// Delivers a message of a page outside. Returns the number of the message.

@@ -678,10 +678,18 @@ impl Watch {
         }
     }
 
-    /// Records that a page is told of a session that started at `started_at`, by the wall clock.
+    /// Records that a page is told of a session that started at `started_at`, by the wall clock. `name` is the number of
+    /// the session's family, if the provider names families.
     pub fn told_session(&mut self, vault: usize, started_at: u64, name: Option<&str>) {
         if let Some(persisted) = &mut self.persisted {
-            let family = name.and_then(|name| name.parse().ok()).unwrap();
+            let family = name.map_or_else(
+                || persisted.family_since(vault, started_at),
+                |name| name.parse().ok(),
+            );
+            let Some(family) = family else {
+                Invariant::ValidatedLogin
+                    .is_broken("a session appears that the vault cannot know".to_owned());
+            };
             self.logins += u64::from(persisted.told_session(vault, family));
             return;
         }

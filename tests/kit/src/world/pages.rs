@@ -354,6 +354,7 @@ impl World {
             let beginning = session.and_then(|s| s.get("startedAt")?.as_u64());
             self.pages.told_start.insert(port, beginning);
             let name = claims.and_then(|claims| claims.str("name"));
+            let name = name.filter(|_| self.provider.names_families);
             match beginning {
                 Some(started_at) => {
                     self.watch.told_session(home, started_at, name);

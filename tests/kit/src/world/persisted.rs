@@ -213,6 +213,14 @@ impl PersistedSessions {
         self.vaults.values().filter_map(|seen| seen.told).collect()
     }
 
+    /// Returns the family of the newest session that started at this time, by the wall clock, as far as a vault knows.
+    pub fn family_since(&self, vault: usize, started_at: UnixMillis) -> Option<usize> {
+        let holdings = self.vaults.get(&vault)?.holdings.iter();
+        let began = |holding: &Holding| holding.started.0.iter().any(|at| at.wall == started_at);
+        let families = holdings.filter_map(|(family, holding)| began(holding).then_some(*family));
+        families.max()
+    }
+
     pub fn record(&self) -> Option<Record> {
         let mut record = self.stored.clone()?;
         record.ends = self.ended.len();

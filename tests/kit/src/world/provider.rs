@@ -117,6 +117,19 @@ struct Family {
     of_resources: BTreeMap<String, String>,
 }
 
+/// A login on another device (RFC 8628).
+struct DeviceLogin {
+    user_code: String,
+    progress: DeviceProgress,
+}
+
+enum DeviceProgress {
+    Pending,
+    SignedIn,
+    /// The user or the provider has refused, with this error code.
+    Refused(String),
+}
+
 /// The grant that the user gave at the authorization endpoint.
 struct Consent {
     challenge: String,
@@ -148,8 +161,10 @@ pub struct Provider {
     pub api_demands: Option<(u16, &'static str)>,
     /// True if users can sign in on another device.
     pub knows_devices: bool,
-    /// Valid device codes. The value is true if the user has signed in.
-    pub devices: BTreeMap<String, bool>,
+    /// Logins on other devices, by device code.
+    devices: BTreeMap<String, DeviceLogin>,
+    /// Number of device codes that were issued.
+    device_codes: u32,
     /// True if authorization requests can be pushed.
     pub takes_pushed: bool,
     pub wants_pushed: bool,
@@ -226,6 +241,7 @@ impl Provider {
             api_demands: None,
             knows_devices: false,
             devices: BTreeMap::new(),
+            device_codes: 0,
             takes_pushed: false,
             wants_pushed: false,
             pushed: BTreeMap::new(),
@@ -638,8 +654,13 @@ impl Provider {
 
     fn ask_device(&mut self) -> HttpReply {
         let device_code = self.secret("dc");
-        self.devices.insert(device_code.clone(), false);
-        let user_code = format!("CODE-{}", self.devices.len());
+        self.device_codes += 1;
+        let user_code = format!("CODE-{}", self.device_codes);
+        let login = DeviceLogin {
+            user_code: user_code.clone(),
+            progress: DeviceProgress::Pending,
+        };
+        self.devices.insert(device_code.clone(), login);
         json(
             200,
             &format!(
@@ -652,16 +673,30 @@ impl Provider {
 
     /// Signs in the users of all device codes.
     pub fn sign_in_on_devices(&mut self) {
-        for is_through in self.devices.values_mut() {
-            *is_through = true;
+        for login in self.devices.values_mut() {
+            login.progress = DeviceProgress::SignedIn;
         }
     }
 
+    /// Signs in the user who has entered this code on another device, or refuses with an error code. Returns false if
+    /// no login waits for this code.
+    pub fn enter_code(&mut self, user_code: &str, error: Option<String>) -> bool {
+        let is_it = |login: &&mut DeviceLogin| {
+            login.user_code == user_code && matches!(login.progress, DeviceProgress::Pending)
+        };
+        let Some(login) = self.devices.values_mut().find(is_it) else {
+            return false;
+        };
+        login.progress = error.map_or(DeviceProgress::SignedIn, DeviceProgress::Refused);
+        true
+    }
+
     fn poll_device(&mut self, now: u64, device_code: &str, jkt: Option<String>) -> HttpReply {
-        match self.devices.get(device_code) {
+        match self.devices.get(device_code).map(|login| &login.progress) {
             None => refusal("invalid_grant"),
-            Some(false) => refusal("authorization_pending"),
-            Some(true) => {
+            Some(DeviceProgress::Pending) => refusal("authorization_pending"),
+            Some(DeviceProgress::Refused(error)) => refusal(error),
+            Some(DeviceProgress::SignedIn) => {
                 self.devices.remove(device_code);
                 self.family_of
                     .insert(device_code.to_owned(), self.families.len());
