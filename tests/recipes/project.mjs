@@ -18,6 +18,9 @@ export const workplace = `${root}target/recipes`
 /** Stops the tools from reporting each run to their makers. */
 const SILENT = { STORYBOOK_DISABLE_TELEMETRY: '1', NO_COLOR: '1', CI: '1' }
 
+/** The time limit of a script in milliseconds. */
+const LONGEST = 180_000
+
 /**
  * Copies a fixture and installs its tools from its lockfile, unless they are installed already, and the tarball.
  * Resolves with the folder.
@@ -71,7 +74,13 @@ export async function write(folder, files) {
  */
 export async function runScript(folder, script, args, { node, env } = {}) {
   const PATH = await pathFor({ name: script, node })
-  const options = { cwd: folder, env: { ...process.env, ...SILENT, ...env, PATH }, maxBuffer: 2 ** 26 }
+  const options = {
+    cwd: folder,
+    env: { ...process.env, ...SILENT, ...env, PATH },
+    maxBuffer: 2 ** 26,
+    timeout: LONGEST,
+    killSignal: 'SIGKILL',
+  }
   try {
     const { stdout, stderr } = await run('node', [script, ...args], options)
     return stdout + stderr

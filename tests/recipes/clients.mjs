@@ -1,0 +1,123 @@
+/** The clients of docs/clients.md that tests/browser/clients.test.mjs does not cover, with a world for each. */
+import { copyFile } from 'node:fs/promises'
+import { transform } from 'esbuild'
+import { readGuide } from './guide.mjs'
+import { createProject, runScript, versionOf, write } from './project.mjs'
+
+const guide = await readGuide('docs/clients.md')
+
+/** Returns the code of a client's configuration in the guide's table. */
+const configOf = (name) => guide.row(name)[0][0]
+
+/** Returns the code of the vault's error in the guide's table. */
+const errorIn = (name, place = 0) => guide.row(name)[1][place]
+
+const codes = () => {
+  const [rtkStatus, rtkExpected] = guide.row('RTK Query')[1]
+  return `
+import { Client, cacheExchange, fetchExchange } from '@urql/core'
+import { GraphQLClient } from 'graphql-request'
+import { httpLink } from '@trpc/client'
+import { fetchBaseQuery } from '@reduxjs/toolkit/query'
+
+export const createUrql = (auth, url) => ${configOf('urql')}
+export const createGraphqlRequest = (auth, url) => ${configOf('graphql-request')}
+export const createTrpcLink = (auth, url) => ${configOf('tRPC')}
+export const createRtkBaseQuery = (auth, baseUrl) => ${configOf('RTK Query')}
+export const poll = (auth) => ({ ${guide.inline('background: true })')} })
+export const errorOfTable = {
+  urql: (error) => ${errorIn('urql')},
+  'graphql-request': (error) => ${errorIn('graphql-request')},
+  tRPC: (error) => ${errorIn('tRPC')},
+  'RTK Query': (error) => [${rtkStatus}, '${rtkExpected}'],
+}
+`
+}
+
+/** The error's place differs between the versions of Apollo Client. */
+const apollo = (path, place) => `
+import { ApolloClient, gql, HttpLink, InMemoryCache } from '${path}'
+export { ApolloClient, gql, InMemoryCache }
+export const createLink = (auth, uri) => ${configOf('Apollo Client')}
+export const vaultError = (error) => ${errorIn('Apollo Client', place)}
+`
+
+const RETRY = 'new QueryClient('
+
+const tanstack = () => `
+${guide.block(RETRY, 'Retries').replace(RETRY, `export const createClient = () => ${RETRY}`)}
+export const options = (auth, url) => ({ ${configOf('TanStack Query')} })
+`
+
+/** The guide's class, whose `auth` is a parameter here. */
+async function signalr() {
+  const { code } = await transform(guide.block('class VaultHttpClient', 'SignalR'), { loader: 'ts' })
+  const [imports] = code.match(/^import [^]*? from .*$/m)
+  return `${imports}
+export const createHttpClient = (auth) => {
+${code.replace(imports, '')}
+return new VaultHttpClient()
+}
+`
+}
+
+/** Runs a test file of the fixture with a module that is written from the guide. */
+async function runClients(
+  { tarball },
+  { fixture = 'clients', file, module, code, tool, change = (text) => text },
+) {
+  const project = await createProject(fixture, tarball)
+  await write(project, { [module]: change(await code()) })
+  if (fixture !== 'clients') {
+    for (const name of [file, 'world.mjs']) {
+      await copyFile(new URL(`clients/${name}`, import.meta.url), `${project}/${name}`)
+    }
+  }
+  await runScript(project, '--test', [file])
+  return versionOf(project, tool)
+}
+
+const TABLE = { file: 'clients.test.mjs', module: 'codes.mjs', code: codes }
+const TANSTACK = {
+  file: 'tanstack.test.mjs',
+  module: 'tanstack.mjs',
+  code: tanstack,
+  tool: '@tanstack/react-query',
+}
+const APOLLO = { file: 'apollo.test.mjs', module: 'apollo.mjs', tool: '@apollo/client' }
+
+export const RECIPES = [
+  {
+    name: 'urql, graphql-request, tRPC, RTK Query',
+    run: (tools) => runClients(tools, { ...TABLE, tool: '@urql/core' }),
+  },
+  {
+    name: 'Apollo Client',
+    run: (tools) => runClients(tools, { ...APOLLO, code: () => apollo('@apollo/client', 0) }),
+  },
+  {
+    name: 'Apollo Client 3',
+    run: (tools) =>
+      runClients(tools, {
+        ...APOLLO,
+        fixture: 'apollo-3',
+        code: () => apollo('@apollo/client/core/index.js', 1),
+      }),
+  },
+  { name: 'TanStack Query', run: (tools) => runClients(tools, TANSTACK) },
+  {
+    name: 'TanStack Query without the option',
+    fails: /with the option, login_required reaches the app at once/,
+    run: (tools) => runClients(tools, { ...TANSTACK, change: (text) => text.replace(/retry: .* < 3/, '') }),
+  },
+  {
+    name: 'SignalR without sockets',
+    run: (tools) =>
+      runClients(tools, {
+        file: 'signalr.test.mjs',
+        module: 'signalr.mjs',
+        code: signalr,
+        tool: '@microsoft/signalr',
+      }),
+  },
+]
