@@ -11,7 +11,7 @@ import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/p
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
-import { npm, pack, root } from '../tests/packaging/tarball.mjs'
+import { npm, pack, root, unpack } from '../tests/packaging/tarball.mjs'
 import { giveConsent } from '../tests/support/app.mjs'
 import { launchBrowser } from '../tests/support/browser.mjs'
 import { start as startProgram } from '../tests/support/edge/child.mjs'
@@ -60,8 +60,7 @@ async function lock(name) {
 async function build(name, tarball, replaced = {}) {
   const folder = await copy(name)
   await npm(folder, 'ci', '--ignore-scripts')
-  await mkdir(`${folder}/node_modules/strongroom`)
-  await run('tar', ['-xzf', tarball, '-C', `${folder}/node_modules/strongroom`, '--strip-components=1'])
+  await unpack(folder, tarball)
   for (const path of await readdir(folder, { recursive: true })) {
     if (path.startsWith('node_modules') || !/\.(tsx?|vue)$/.test(path)) continue
     let text = await readFile(`${folder}/${path}`, 'utf8')

@@ -25,7 +25,6 @@ const BUNDLERS = {
     await viteBuild({
       root: project,
       logLevel: 'warn',
-      worker: { format: 'es' },
       build: { target: 'es2022' },
     })
     return `${project}/dist`

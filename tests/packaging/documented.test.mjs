@@ -21,7 +21,6 @@ const BUNDLERS = {
     await viteBuild({
       root: folder,
       logLevel: 'error',
-      worker: { format: 'es' },
       build: { target: 'es2022', outDir: 'built' },
     })
   },

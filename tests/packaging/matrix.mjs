@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { start } from '../support/edge/child.mjs'
 import { prepare as installFrameworks } from '../support/edge/frameworks.mjs'
-import { NPM, npm, root } from './tarball.mjs'
+import { NPM, npm, root, unpack } from './tarball.mjs'
 
 // Stops the tools from reporting each build to their makers.
 const SILENT = {
@@ -191,7 +191,7 @@ async function installApp(row, tarball, servers) {
   const project = `${row.ofFrameworks ? `${root}target/frameworks` : workplace}/${row.fixture}-app`
   await writeSources(row, project, servers)
   await installTools(project)
-  await npm(project, 'install', '--no-save', '--no-package-lock', '--offline', '--ignore-scripts', tarball)
+  await unpack(project, tarball)
   const env = { ...process.env, ...SILENT, NO_COLOR: '1', PATH: await pathFor(row) }
   return { project, env, version: await versionOf(row.tool, project) }
 }
@@ -246,20 +246,38 @@ async function folderOf(file, project) {
 }
 
 /**
- * Returns the `PATH` for a row's commands. If the tool needs a newer Node than this one, a Node from the registry is
- * first. The registry package `node` would install it with a script, so its platform packages are used instead.
+ * Resolves with the reason why a row cannot be built on this machine, or with `null`.
+ *
+ * @param {Row} row
  */
-export async function pathFor({ name, node = 20 }) {
-  const { PATH } = process.env
-  if (Number.parseInt(process.versions.node) >= node) return PATH
+export async function reasonToSkip({ node }) {
+  return (await folderOfNode(node)) === null ? lacks(node) : null
+}
+
+/** Resolves with the `PATH` for commands. If they need a newer Node than this one, that Node is first. */
+export async function pathFor({ name, node }) {
+  const folder = await folderOfNode(node)
+  if (folder === null) throw new Error(`${name}: ${lacks(node)}`)
+  return folder ? folder + delimiter + process.env.PATH : process.env.PATH
+}
+
+const lacks = (node) =>
+  `it needs Node ${node}, which the registry does not have for ${process.platform}-${process.arch}`
+
+/**
+ * Resolves with the folder of a Node from the registry, with an empty string if this Node is new enough, or with `null`
+ * if the registry has no Node for this machine. The registry package `node` would install it with a script, so its
+ * platform packages are used instead. npm installs only the one for this machine.
+ */
+async function folderOfNode(oldest = 20) {
+  if (Number.parseInt(process.versions.node) >= oldest) return ''
   const project = `${workplace}/node`
   await mkdir(project, { recursive: true })
   for (const file of ['package.json', 'package-lock.json']) {
     await copyFile(`${fixtures}node/${file}`, `${project}/${file}`)
   }
   await installTools(project)
-  const bin = `${project}/node_modules/node-${process.platform.replace('32', '')}-${process.arch}/bin`
-  if (!existsSync(bin))
-    throw new Error(`${name} needs Node ${node}, which the registry lacks for this machine`)
-  return bin + delimiter + PATH
+  const installed = await readdir(`${project}/node_modules`).catch(() => [])
+  const name = installed.find((folder) => folder.startsWith('node-'))
+  return name ? `${project}/node_modules/${name}/bin` : null
 }

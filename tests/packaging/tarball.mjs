@@ -37,6 +37,17 @@ export async function install(fixture, tarball) {
   return project
 }
 
+/**
+ * Puts the tarball's package into a project whose other packages are installed from a lockfile. `npm install` would ask
+ * the registry about all of them.
+ */
+export async function unpack(project, tarball) {
+  const folder = `${project}/node_modules/strongroom`
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true })
+  await run('tar', ['-xzf', tarball, '-C', folder, '--strip-components=1'])
+}
+
 /** Runs Node in `folder`. Resolves with the output, or rejects if Node fails. */
 export function node(folder, ...args) {
   return run(process.execPath, args, { cwd: folder })
