@@ -29,7 +29,7 @@ if (values.lock) {
 
 /** Resolves with the recipes whose names contain one of these names, or with all. */
 async function chosen(names) {
-  const files = ['vitest', 'jest', 'storybook', 'playwright', 'clients']
+  const files = ['vitest', 'jest', 'storybook', 'playwright', 'clients', 'sockets']
   const modules = await Promise.all(files.map((file) => import(`./${file}.mjs`)))
   /** @type {Recipe[]} */
   const recipes = modules.flatMap(({ RECIPES }) => RECIPES)
