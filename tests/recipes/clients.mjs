@@ -2,7 +2,7 @@
 import { copyFile } from 'node:fs/promises'
 import { transform } from 'esbuild'
 import { readGuide } from './guide.mjs'
-import { createProject, runScript, versionOf, write } from './project.mjs'
+import { checkTypes, createProject, runScript, versionOf, write } from './project.mjs'
 
 const guide = await readGuide('docs/clients.md')
 
@@ -42,6 +42,9 @@ export const createLink = (auth, uri) => ${configOf('Apollo Client')}
 export const vaultError = (error) => ${errorIn('Apollo Client', place)}
 `
 
+/** The rows whose first cell is an expression. */
+const NAMES = ['urql', 'Apollo Client', 'graphql-request', 'tRPC', 'RTK Query']
+
 const RETRY = 'new QueryClient('
 
 const tanstack = () => `
@@ -59,6 +62,34 @@ ${code.replace(imports, '')}
 return new VaultHttpClient()
 }
 `
+}
+
+/** All blocks and rows with their types. */
+const types = () => `
+import { HttpLink } from '@apollo/client'
+import { fetchBaseQuery } from '@reduxjs/toolkit/query'
+import { httpLink } from '@trpc/client'
+import { cacheExchange, Client, fetchExchange } from '@urql/core'
+import { GraphQLClient } from 'graphql-request'
+import type { Auth } from 'strongroom'
+
+declare const auth: Auth
+declare const url: string
+const uri = url
+const baseUrl = url
+export const clients = [${NAMES.map(configOf).join(',\n')}]
+export const query = new QueryClient().fetchQuery({ queryKey: [], ${configOf('TanStack Query')} })
+${guide.block(RETRY, 'Retries')}
+${guide.block('const VaultWebSocket')}
+${guide.block('const connection = new HubConnectionBuilder()')}
+${guide.block('class VaultHttpClient', 'SignalR')}
+export const used = [connection, VaultEventSource, VaultHttpClient]
+`
+
+async function checkClients({ tarball }) {
+  const project = await createProject('clients', tarball)
+  await write(project, { 'types.ts': types() })
+  return checkTypes(project, ['types.ts'])
 }
 
 /** Runs a test file of the fixture with a module that is written from the guide. */
@@ -110,6 +141,7 @@ export const RECIPES = [
     fails: /with the option, login_required reaches the app at once/,
     run: (tools) => runClients(tools, { ...TANSTACK, change: (text) => text.replace(/retry: .* < 3/, '') }),
   },
+  { name: 'types of docs/clients.md', run: checkClients },
   {
     name: 'SignalR without sockets',
     run: (tools) =>

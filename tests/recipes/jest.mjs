@@ -1,4 +1,5 @@
 /** Jest with the guide's configuration, in both environments and with both compilers. */
+import { rename } from 'node:fs/promises'
 import { readGuide } from './guide.mjs'
 import { createProject, runScript, versionOf, write } from './project.mjs'
 
@@ -39,7 +40,7 @@ const SWC = `import config from './jest.config.js'
 export default { ...config, transform: { '^.+\\\\.[jt]sx?$': '@swc/jest' } }
 `
 
-async function runJest({ tarball }, { compiler = 'babel-jest', environment, without }) {
+async function runJest({ tarball }, { compiler = 'babel-jest', environment, without, babelrc }) {
   const folder = await createProject('jest', tarball)
   const config = guide.block(CONFIG, 'Jest')
   const lines = config.split('\n').filter((line) => !without || !line.includes(without))
@@ -50,6 +51,7 @@ async function runJest({ tarball }, { compiler = 'babel-jest', environment, with
     'swc.config.js': SWC,
     'orders.test.js': guide.block('jest.mock(') + TESTS,
   })
+  if (babelrc) await rename(`${folder}/babel.config.json`, `${folder}/.babelrc.json`)
   const file = compiler === 'babel-jest' ? 'jest.config.js' : 'swc.config.js'
   const args = [`--config=${file}`, ...(environment ? [`--env=${environment}`] : [])]
   await runScript(folder, 'node_modules/jest/bin/jest.js', args)
@@ -64,6 +66,11 @@ export const RECIPES = [
     name: 'Jest without transformIgnorePatterns',
     fails: /The file contains ESM syntax/,
     run: (tools) => runJest(tools, { without: CONFIG }),
+  },
+  {
+    name: 'Jest with .babelrc.json',
+    fails: /The file contains ESM syntax|Cannot use import statement outside a module/,
+    run: (tools) => runJest(tools, { babelrc: true }),
   },
   {
     name: 'Jest with jest-environment-jsdom',

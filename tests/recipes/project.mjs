@@ -89,6 +89,24 @@ export async function runScript(folder, script, args, { node, env } = {}) {
   }
 }
 
+/** Checks the types of these files with the root's TypeScript. */
+export async function checkTypes(folder, files) {
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    target: 'es2022',
+    lib: ['es2023', 'dom', 'dom.iterable'],
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    jsx: 'react-jsx',
+    types: [],
+  }
+  await write(folder, { 'tsconfig.types.json': JSON.stringify({ compilerOptions, files }) })
+  await runScript(folder, `${root}node_modules/typescript/bin/tsc`, ['--project', 'tsconfig.types.json'])
+  return versionOf(root, 'typescript')
+}
+
 /** Resolves with the version of a package that the project has installed. */
 export async function versionOf(folder, name) {
   return JSON.parse(await readFile(`${folder}/node_modules/${name}/package.json`, 'utf8')).version

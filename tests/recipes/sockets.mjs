@@ -133,14 +133,14 @@ async function startApi(project, allowed) {
 async function buildApp(project, servers, api, impl) {
   const toLoopback = (text) => text.replaceAll(API, `${api.origin}/`)
   await write(project, {
-    'sockets/page.js': toLoopback(pageFile(impl)),
+    'sockets/page.ts': toLoopback(pageFile(impl)),
     'sockets/auth.worker.js': toLoopback(workerFile(servers)),
     'built/index.html':
       '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>',
   })
   await build({
     absWorkingDir: project,
-    entryPoints: ['sockets/page.js', 'sockets/auth.worker.js'],
+    entryPoints: ['sockets/page.ts', 'sockets/auth.worker.js'],
     bundle: true,
     splitting: true,
     format: 'esm',

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { launchBrowser } from '../support/browser.mjs'
 import { readGuide } from './guide.mjs'
-import { createProject, runScript, versionOf, write } from './project.mjs'
+import { checkTypes, createProject, runScript, versionOf, write } from './project.mjs'
 
 const guide = await readGuide('docs/testing-your-app.md')
 
@@ -22,6 +22,7 @@ const ALLOW = ', allowHttps: true'
 async function runStorybook({ tarball }, change = (preview) => preview) {
   const folder = await createProject('storybook', tarball)
   await write(folder, { '.storybook/preview.tsx': change(guide.block('loaders:', 'Storybook')) })
+  await checkTypes(folder, ['.storybook/preview.tsx'])
   await runScript(folder, 'node_modules/storybook/dist/bin/dispatcher.js', ['build', '--quiet'], { node: 24 })
   const browser = await launchBrowser()
   try {

@@ -1,6 +1,6 @@
 /** Vitest, in each environment, and the handlers of MSW in a unit test. */
 import { readGuide } from './guide.mjs'
-import { createProject, runScript, versionOf, write } from './project.mjs'
+import { checkTypes, createProject, runScript, versionOf, write } from './project.mjs'
 
 const guide = await readGuide('docs/testing-your-app.md')
 const readme = await readGuide('README.md')
@@ -123,6 +123,18 @@ async function runVitest({ tarball }, environment, changed = {}) {
   return versionOf(folder, 'vitest')
 }
 
+async function checkVitest({ tarball }) {
+  const folder = await createProject('vitest', tarball)
+  await write(folder, { ...files(), 'components.test.tsx': components() })
+  return checkTypes(folder, [
+    'auth.worker.ts',
+    'example.test.ts',
+    'orders.test.ts',
+    'msw.test.ts',
+    'components.test.tsx',
+  ])
+}
+
 const without = (text, line) => {
   if (!text.includes(line)) throw new Error(`no ${line}`)
   return text
@@ -136,6 +148,7 @@ export const RECIPES = [
     name: `Vitest, ${environment}`,
     run: (tools) => runVitest(tools, environment),
   })),
+  { name: 'types of docs/testing-your-app.md', run: checkVitest },
   {
     name: 'Vitest without vi.mock',
     fails: /modules get the auth of the world/,
