@@ -222,7 +222,7 @@ async function writeSources({ fixture, sources = '.', extension = 'ts' }, projec
  * Installs a project's tools from its lockfile, if it has one that has changed since. npm removes unknown files from
  * `node_modules`, so the mark is elsewhere.
  */
-async function installTools(project) {
+export async function installTools(project) {
   const lock = await readFile(`${project}/package-lock.json`, 'utf8').catch(() => null)
   const mark = `${project}-installed.json`
   const installed = await readFile(mark, 'utf8').catch(() => null)

@@ -1,6 +1,7 @@
 /** The clients of docs/clients.md that tests/browser/clients.test.mjs does not cover, with a world for each. */
 import { copyFile } from 'node:fs/promises'
 import { transform } from 'esbuild'
+import { root } from '../packaging/tarball.mjs'
 import { readGuide } from './guide.mjs'
 import { checkTypes, createProject, runScript, versionOf, write } from './project.mjs'
 
@@ -64,6 +65,12 @@ return new VaultHttpClient()
 `
 }
 
+const retries = () => `
+import ky from 'ky'
+import { StrongroomError } from 'strongroom'
+export const createKy = (auth) => ${guide.block('shouldRetry')}
+`
+
 /** All blocks and rows with their types. */
 const types = () => `
 import { HttpLink } from '@apollo/client'
@@ -105,7 +112,7 @@ async function runClients(
     }
   }
   await runScript(project, '--test', [file])
-  return versionOf(project, tool)
+  return versionOf(tool === 'ky' ? root : project, tool)
 }
 
 const TABLE = { file: 'clients.test.mjs', module: 'codes.mjs', code: codes }
@@ -140,6 +147,11 @@ export const RECIPES = [
     name: 'TanStack Query without the option',
     fails: /with the option, login_required reaches the app at once/,
     run: (tools) => runClients(tools, { ...TANSTACK, change: (text) => text.replace(/retry: .* < 3/, '') }),
+  },
+  {
+    name: 'ky and ofetch, retries',
+    run: (tools) =>
+      runClients(tools, { file: 'retries.test.mjs', module: 'retries.mjs', code: retries, tool: 'ky' }),
   },
   { name: 'types of docs/clients.md', run: checkClients },
   {

@@ -1,12 +1,11 @@
 /** Projects of users, with the packed strongroom and the tools of a fixture. */
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { pathFor } from '../packaging/matrix.mjs'
-import { npm, root } from '../packaging/tarball.mjs'
+import { installTools, pathFor } from '../packaging/matrix.mjs'
+import { npm, root, unpack } from '../packaging/tarball.mjs'
 
 const run = promisify(execFile)
 
@@ -33,20 +32,8 @@ export async function createProject(fixture, tarball) {
   }
   await cp(fixtures + fixture, folder, { recursive: true })
   await installTools(folder)
-  const installed = `${folder}/node_modules/strongroom`
-  await rm(installed, { recursive: true, force: true })
-  await mkdir(installed, { recursive: true })
-  await run('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1'])
+  await unpack(folder, tarball)
   return folder
-}
-
-async function installTools(folder) {
-  const lock = await readFile(`${folder}/package-lock.json`, 'utf8').catch(() => null)
-  const mark = `${folder}-installed.json`
-  const installed = await readFile(mark, 'utf8').catch(() => null)
-  if (lock === null || (lock === installed && existsSync(`${folder}/node_modules`))) return
-  await npm(folder, 'ci', '--ignore-scripts')
-  await copyFile(`${folder}/package-lock.json`, mark)
 }
 
 /** Writes the lockfile of a fixture. */
