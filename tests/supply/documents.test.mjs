@@ -81,6 +81,42 @@ const codeLines = (document, text) => {
   return code.split('\n').filter((line) => line.trim() && !line.trim().startsWith('//'))
 }
 
+/** The packages whose names differ from the names of their tools. */
+const PACKAGES = {
+  Vitest: 'vitest',
+  Jest: 'jest',
+  Storybook: 'storybook',
+  Playwright: 'playwright-core',
+  MSW: 'msw',
+  'Apollo Client': '@apollo/client',
+  tRPC: '@trpc/client',
+  'RTK Query': '@reduxjs/toolkit',
+  'TanStack Query': '@tanstack/react-query',
+  SignalR: '@microsoft/signalr',
+}
+
+test('guides name the versions that were run', async () => {
+  const folders = (await readdir(new URL('tests/recipes/', root))).filter((name) => !name.includes('.'))
+  const installed = new Set()
+  for (const folder of ['', ...folders.map((name) => `tests/recipes/${name}/`)]) {
+    const { devDependencies } = JSON.parse(await read(`${folder}package.json`))
+    for (const [name, version] of Object.entries(devDependencies)) {
+      installed.add(`${name} ${version.replace(/\.\d+$/, '')}`)
+    }
+  }
+  for (const path of ['docs/testing-your-app.md', 'docs/clients.md']) {
+    const [, list] = /^The code of this page was run with (.*)\.$/m.exec(await read(path))
+    const tools = list.split(/[,()]|\band\b/).flatMap((text) => text.trim() || [])
+    assert.ok(tools.length > 6)
+    let name
+    for (const tool of tools) {
+      const [, label, version] = /^(.*?) ?(\d+\.\d+)$/.exec(tool)
+      name = label ? (PACKAGES[label] ?? label) : name
+      assert.ok(installed.has(`${name} ${version}`), `${path}: ${name} ${version}`)
+    }
+  }
+})
+
 test('README: a guarded React app needs at most 15 lines', async () => {
   const readme = await read('README.md')
   const [worker, auth, main] = ["'strongroom/worker'", 'createAuth({', 'createRoot('].map((text) =>
