@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { testWorld } from '../../pkg/dist/testing.js'
-import { ENDING, SIGNED_IN, SIGNED_OUT, STORED } from '../contract/cases.mjs'
-import { LIFETIME, SEALED, settle, testCases, untilOf } from '../contract/double.mjs'
+import { ENDING, EXTENDED, SIGNED_IN, SIGNED_OUT, extend } from '../contract/cases.mjs'
+import { LIFETIME, settle, testCases, untilOf } from '../contract/double.mjs'
 import { giveConsent, htmlWith, startApp } from '../support/app.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { bundleApp } from './bindings/build.mjs'
@@ -21,6 +21,7 @@ describe('vault in Chromium', () => {
     app = await startApp({ provider: { accessTokenSeconds: LIFETIME } })
     apis = [{ url: app.api.url, methods: ['GET', 'HEAD', 'POST'] }]
     app.setConfig({ apis })
+    app.site.connectSrc.push(new URL(app.api.url).origin.replace('http', 'ws'))
     app.site.files['/page.js'] = PAGE
     app.api.on('reflect', ({ request, response }) => response.end(request.headers.authorization))
     app.api.on('broken', ({ request }) => request.socket.destroy())
@@ -102,10 +103,10 @@ mount(world.auth, document.body, true)
       test(one.name, time, async () => runCase(await (opened ??= open(isSignedIn)), one))
     }
   }
-  for (const one of [...ENDING, ...STORED]) {
+  for (const one of [...ENDING, ...EXTENDED]) {
     test(one.name, time, async () => {
       app.provider.settings.areAccountsBlocked = false
-      app.setConfig({ apis, ...(STORED.includes(one) && { session: SEALED }) })
+      app.setConfig({ apis, ...(EXTENDED.includes(one) && extend(apis[0])) })
       const page = await open(true)
       await runCase(page, one)
       await page.context().close()

@@ -268,10 +268,131 @@ test('API with a resource gets its own token', time, async () => {
   assert.equal(new Set(tokens).size, 2)
 })
 
-test('what only a browser can show is refused', time, async () => {
-  await open()
-  const inBrowser = /test this in a browser/
-  assert.throws(() => world.auth.webSocket('wss://api.example.com/v1/'), inBrowser)
+/** Opens a world whose rule says that this is the token's place in a socket. */
+const openForSockets = (webSocket, socket) =>
+  open({ socket, accessTokenLifetime: 3600 }, { apis: [{ url: API, webSocket }] })
+const PROTOCOL = { token: 'protocol', prefix: 'bearer.' }
+const LIVE = 'wss://api.example.com/v1/live'
+
+/** Returns a socket of the page, with a list of its events. */
+const listen = (socket, events = []) => {
+  for (const type of ['open', 'message', 'error', 'close']) {
+    socket.addEventListener(type, ({ data, code, reason, error }) =>
+      events.push(
+        { open: 'open', message: data, error: error?.code ?? 'error', close: `${code} ${reason}` }[type],
+      ),
+    )
+  }
+  return { socket, events }
+}
+
+test('socket carries messages both ways', time, async () => {
+  const seen = []
+  await openForSockets(PROTOCOL, (server) => {
+    seen.push(server.url, server.protocols)
+    server.protocol = 'chat.v2'
+    server.onmessage = (data) => server.send(`echo ${data}`)
+    server.onclose = (code, reason) => seen.push(`${code} ${reason}`)
+    server.send('welcome')
+  })
+  world.signIn()
+  const { socket, events } = listen(world.auth.webSocket(LIVE, ['chat.v2', 'chat.v1']))
+  await world.settle()
+  assert.equal(socket.protocol, 'chat.v2')
+  socket.send('one')
+  await world.settle()
+  socket.close(3001, 'done')
+  await world.settle()
+  assert.deepEqual(events, ['open', 'welcome', 'echo one', '3001 done'])
+  const [url, [v2, v1, bearer], end] = seen
+  assert.deepEqual([url, v2, v1, end], [LIVE, 'chat.v2', 'chat.v1', '3001 done'])
+  assert.match(bearer, /^bearer\.at-/)
+})
+
+test('end of the session closes its sockets', time, async () => {
+  const ends = []
+  await openForSockets(PROTOCOL, (server) => (server.onclose = (code, reason) => ends.push([code, reason])))
+  world.signIn()
+  const { events } = listen(world.auth.webSocket(LIVE))
+  await world.advance('31m')
+  assert.deepEqual(events, ['open', '3000 idle'])
+  assert.deepEqual(ends, [[3000, 'idle']])
+})
+
+test('socket sends its token first if configured', time, async () => {
+  const messages = []
+  await openForSockets({ token: 'message', message: '{"auth":"{token}"}' }, (server) => {
+    assert.deepEqual(server.protocols, [])
+    server.onmessage = (data) => messages.push(data)
+  })
+  world.signIn()
+  const { socket } = listen(world.auth.webSocket(LIVE))
+  socket.addEventListener('open', () => socket.send('hello'))
+  await world.settle()
+  assert.match(messages[0], /^{"auth":"at-.+"}$/)
+  assert.equal(messages[1], 'hello')
+})
+
+test('socket with its token in a message is closed', time, async () => {
+  let server
+  await openForSockets({ token: 'query' }, (accepted) => (server = accepted))
+  world.signIn()
+  const { events } = listen(world.auth.webSocket(LIVE))
+  await world.settle()
+  server.send(new TextEncoder().encode(new URL(server.url).search).buffer)
+  await world.settle()
+  assert.deepEqual(events, ['open', '4010 token_reflected'])
+})
+
+test('socket ends with its server, network or worker', time, async () => {
+  const servers = []
+  await openForSockets(PROTOCOL, (server) => servers.push(server))
+  const ends = []
+  const opened = async () => {
+    if (!world.auth.state.session) world.signIn()
+    const { events } = listen(world.auth.webSocket(LIVE))
+    await world.settle()
+    assert.deepEqual(events, ['open'])
+    servers.at(-1).onclose = (code) => ends.push(code)
+    return events
+  }
+  const byServer = await opened()
+  servers.at(-1).close(4000, 'full')
+  await world.settle()
+  assert.deepEqual(byServer, ['open', '4000 full'])
+  const byNetwork = await opened()
+  world.offline()
+  await world.settle()
+  assert.deepEqual(byNetwork, ['open', 'error', '1006 '])
+  world.online()
+  const byCrash = await opened()
+  world.crash()
+  await world.settle()
+  assert.deepEqual(byCrash, ['open', 'vault_crashed', '1006 '])
+  assert.deepEqual(ends, [1006, 1006])
+})
+
+test('refused handshake fails', time, async () => {
+  await openForSockets(PROTOCOL, () => {
+    throw new TypeError('no')
+  })
+  world.signIn()
+  const { events } = listen(world.auth.webSocket(LIVE))
+  await world.settle()
+  assert.deepEqual(events, ['error', '1006 '])
+  const other = listen(world.auth.webSocket('wss://elsewhere.example/'))
+  await world.settle()
+  assert.deepEqual(other.events, ['url_not_allowed', '1006 '])
+})
+
+test('socket without a server fails as unsupported', time, async () => {
+  await openForSockets(PROTOCOL)
+  world.signIn()
+  const { events } = listen(world.auth.webSocket(LIVE))
+  await world.settle()
+  assert.deepEqual(events, ['unsupported', '1006 '])
+  world.signIn({ name: 'Bob' })
+  assert.equal(world.auth.state.session.claims.sub, 'bob')
 })
 
 for (const persist of ['sealed', 'escrow']) {

@@ -1,3 +1,9 @@
+/** The sockets of tests/support/sockets.mjs as a function, for strongroom/testing. */
+export const echo = (socket) => {
+  socket.protocol = socket.protocols[0]
+  socket.onmessage = (data) => socket.send(data)
+}
+
 /** The API of tests/support/api.mjs as a function, for strongroom/testing. It has only the routes that the cases use. */
 export const respond = async (request) => {
   const path = new URL(request.url).pathname.replace('/v1/', '')

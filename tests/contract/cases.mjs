@@ -138,8 +138,14 @@ export const SIGNED_IN = [
   },
 ]
 
-/** Cases in which a user is signed in, with `persist: 'sealed'`. */
-export const STORED = [
+/** The options of EXTENDED. */
+export const extend = (rule) => ({
+  session: { persist: 'sealed' },
+  apis: [{ ...rule, webSocket: { token: 'protocol', prefix: 'bearer.' } }],
+})
+
+/** Cases in which a user is signed in, and the configuration has the options of `extend()`. */
+export const EXTENDED = [
   {
     name: 'stored session survives a crash',
     run: async ({ auth, world, until }) => {
@@ -166,6 +172,21 @@ export const STORED = [
       return { session: auth.state.session, error: auth.state.error }
     },
     expected: { session: null, error: null },
+  },
+  {
+    name: 'socket carries messages until logout',
+    run: async ({ auth, api }) => {
+      const socket = auth.webSocket(api + 'live/protocol', ['chat'])
+      const next = (type) => new Promise((resolve) => socket.addEventListener(type, resolve, { once: true }))
+      await next('open')
+      socket.send('hello')
+      const { data } = await next('message')
+      const closed = next('close')
+      await auth.logout()
+      const { code, reason, wasClean } = await closed
+      return { protocol: socket.protocol, data, code, reason, wasClean }
+    },
+    expected: { protocol: 'chat', data: 'hello', code: 3000, reason: 'logged_out', wasClean: true },
   },
 ]
 

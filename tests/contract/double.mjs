@@ -1,8 +1,8 @@
 /** Runs the cases of cases.mjs in a test double. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { respond } from './api.mjs'
-import { ENDING, SIGNED_IN, SIGNED_OUT, STORED } from './cases.mjs'
+import { echo, respond } from './api.mjs'
+import { ENDING, EXTENDED, SIGNED_IN, SIGNED_OUT, extend } from './cases.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -17,9 +17,6 @@ const CONFIG = {
 
 /** The lifetime of access tokens in seconds. */
 export const LIFETIME = 2
-
-/** The option `session` for the cases in `STORED`. */
-export const SEALED = { persist: 'sealed' }
 
 /** Describes the outcome of a promise. An error of the vault has a code, and another error has a name. */
 export const settle = (promise) =>
@@ -68,13 +65,13 @@ async function passing(world, result) {
  *   begins.
  */
 export function testCases(getTestWorld) {
-  const define = (one, isSignedIn, session) =>
+  const define = (one, isSignedIn, changes) =>
     test(one.name, time, async () => {
-      const options = { api: respond, accessTokenLifetime: LIFETIME }
-      const world = await getTestWorld()({ ...CONFIG, session }, options)
+      const options = { api: respond, socket: echo, accessTokenLifetime: LIFETIME }
+      const world = await getTestWorld()({ ...CONFIG, ...changes }, options)
       await runCase(world, one, isSignedIn).finally(() => world.close())
     })
   for (const one of SIGNED_OUT) define(one, false)
   for (const one of [...SIGNED_IN, ...ENDING]) define(one, true)
-  for (const one of STORED) define(one, true, SEALED)
+  for (const one of EXTENDED) define(one, true, extend(CONFIG.apis[0]))
 }

@@ -5,7 +5,8 @@
 import { HANDSHAKE } from '../protocol/messages.js'
 import type { TestCore } from '../../glue/strongroom_testing.js'
 import { later, type Locks, type WorkerPort } from './ports.js'
-import type { TestApi, TestCall } from './world.js'
+import { createSockets, type SocketOutput } from './sockets.js'
+import type { TestApi, TestCall, TestSocket } from './world.js'
 
 /** Output of the core: see tests/kit/src/bindings.rs. */
 type Output =
@@ -13,6 +14,9 @@ type Output =
   | { t: 'close'; port: number }
   | { t: 'deliver'; call: number; text: string }
   | { t: 'drop'; call: number }
+  | { t: 'first'; call: number; text: string }
+  | { t: 'closeSocket'; call: number; code: number; reason: string }
+  | SocketOutput
   | ApiOutput
 interface ApiOutput {
   t: 'call'
@@ -40,9 +44,11 @@ interface Call {
 
 const REDIRECTS = [301, 302, 303, 307, 308]
 
-/** Returns the message for a feature that the test double lacks. */
-export const onlyInBrowser = (what: string): string =>
-  `${what} is not part of strongroom/testing: test this in a browser. docs/testing-your-app.md says how.`
+/** The functions of a test that respond to pages. */
+export interface Servers {
+  api?: TestApi
+  socket?: (socket: TestSocket) => void
+}
 
 export interface Host {
   /** Runs a function of the core, and carries out the core's output. */
@@ -56,12 +62,13 @@ export interface Host {
   isOffline: boolean
 }
 
-export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefined): Host => {
+export const createHost = (core: TestCore, locks: Locks, { api, socket }: Servers): Host => {
   const ports = new Map<number, WorkerPort>()
   const payloads = new Map<number, unknown>()
   const inFlight = new Map<number, Call>()
   const calls: TestCall[] = []
   let events = 0
+  let isOffline = false
   let workers = 0
   let failure: Error | undefined
   let releaseLock = () => {}
@@ -103,8 +110,29 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
       else if (output.t === 'close') disconnect(output.port)
       else if (output.t === 'call') begin(output)
       else if (output.t === 'deliver') deliver(output.call, output.text)
+      else if (output.t === 'socket') openSocket(output)
+      else if (output.t === 'first') sockets.sendFirst(output.call, output.text)
+      else if (output.t === 'closeSocket') sockets.close(output.call, output.code, output.reason)
       else drop(output.call)
     }
+  }
+  /** Rejects a request of a page for which the test has no server. Returns the message. */
+  const refuse = (port: number, id: number, option: string, what: string) => {
+    const message = `testWorld() got no \`${option}\`, so nothing responds to ${what}. Pass ${option === 'api' ? 'a function that returns a Response' : 'a function that serves sockets'}.`
+    const refusal = { t: 'error', id, code: 'unsupported', message }
+    ports.get(port)?.deliver([JSON.stringify(refusal)])
+    return message
+  }
+  const sockets = createSockets({ handle, use, note: () => events++, serve: (server) => socket!(server) })
+  const openSocket = (output: SocketOutput) => {
+    const { call, port, id, url, accepted } = output
+    if (socket)
+      return sockets.open(
+        { ...output, accepted: accepted && !host.isOffline },
+        payloads.get(call) as WorkerPort,
+      )
+    refuse(port, id, 'socket', new URL(url).origin)
+    handle((core) => core.respondSocket(call, undefined))
   }
   const disconnect = (port: number) => {
     ports.get(port)?.close()
@@ -114,6 +142,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
     inFlight.get(call)?.controller.abort()
     inFlight.delete(call)
     payloads.delete(call)
+    sockets.drop(call)
   }
 
   const begin = (output: ApiOutput) => {
@@ -144,10 +173,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
       return new Response(null, { status: 401, headers })
     }
     if (!api) {
-      const message = `testWorld() got no \`api\`, so nothing responds to ${method} ${url}. Pass a function that returns a Response.`
-      const refusal = { t: 'error', id, code: 'unsupported', message }
-      ports.get(port)?.deliver([JSON.stringify(refusal)])
-      throw new TypeError(message)
+      throw new TypeError(refuse(port, id, 'api', `${method} ${url}`))
     }
     const body = payloads.get(call) as BodyInit | undefined
     const duplex = body instanceof ReadableStream ? { duplex: 'half' } : {}
@@ -188,6 +214,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
   }
 
   const deliver = (call: number, text: string) => {
+    if (sockets.deliver(call, text)) return
     const state = inFlight.get(call)
     const response = state?.response
     if (!response) return
@@ -253,6 +280,7 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
     crash() {
       for (const port of ports.keys()) disconnect(port)
       for (const call of inFlight.keys()) drop(call)
+      sockets.crash()
       use((core) => core.crash())
       const release = releaseLock
       startWorker()
@@ -260,7 +288,13 @@ export const createHost = (core: TestCore, locks: Locks, api: TestApi | undefine
     },
     activity: () => events,
     calls,
-    isOffline: false,
+    get isOffline() {
+      return isOffline
+    },
+    set isOffline(value) {
+      isOffline = value
+      if (value) sockets.cut()
+    },
   }
   startWorker()
   return host

@@ -12,4 +12,13 @@
  * @module
  */
 export { testWorld } from './world.js'
-export type { TestApi, TestCall, TestOptions, TestProvider, TestUser, TestWorld } from './world.js'
+export type {
+  SocketData,
+  TestApi,
+  TestCall,
+  TestOptions,
+  TestProvider,
+  TestSocket,
+  TestUser,
+  TestWorld,
+} from './world.js'

@@ -6,7 +6,9 @@ import { TestChannel, type Locks, type createBroadcastChannel } from './ports.js
 export interface PageGlobals {
   AbortSignal: unknown
   BroadcastChannel: unknown
+  CloseEvent: unknown
   Date: unknown
+  ErrorEvent: unknown
   MessageChannel: unknown
   Request: unknown
   addEventListener: unknown
@@ -74,6 +76,15 @@ export const documentAddress = (): Address | undefined => {
     replace: (url) => history.replaceState(history.state, '', url),
   }
 }
+
+/** Returns a class of events with these members. Node lacks some classes of browsers. */
+const eventClass = (defaults: object) =>
+  class extends Event {
+    constructor(type: string, init?: object) {
+      super(type)
+      Object.assign(this, defaults, init)
+    }
+  }
 
 /** Storage of a page, which ends with its world. */
 export const createStorage = (): object => {
@@ -151,7 +162,9 @@ export const createPlatform = (around: Surroundings, address: Address, close = (
       },
     },
     BroadcastChannel: around.BroadcastChannel,
+    CloseEvent: globalThis.CloseEvent ?? eventClass({ code: 0, reason: '', wasClean: false }),
     Date: { now: clock.now },
+    ErrorEvent: globalThis.ErrorEvent ?? eventClass({ error: undefined, message: '' }),
     MessageChannel: TestChannel,
     Request: createRequest(address),
     addEventListener: events.addEventListener,

@@ -4,7 +4,7 @@ import { StrongroomError, type AuthState, type DefaultClaims } from '../page/ind
 import type { VaultConfig } from '../worker/config.js'
 import { loadCore, loadPage } from './bundled.js'
 import { createClock, toMilliseconds, turn, type Clock } from './clock.js'
-import { createHost, onlyInBrowser, type Host } from './host.js'
+import { createHost, type Host } from './host.js'
 import {
   createPlatform,
   createStorage,
@@ -38,10 +38,33 @@ export interface TestCall {
   status: number | null
 }
 
+export type SocketData = string | ArrayBuffer
+
+/** The server's end of a socket that a page has opened with `auth.webSocket()`. */
+export interface TestSocket {
+  /** The URL of the handshake. Contains the access token if the rule says so. */
+  readonly url: string
+  /** The sub-protocols of the handshake. One contains the access token if the rule says so. */
+  readonly protocols: readonly string[]
+  /** The sub-protocol that the server chooses. Default: none. */
+  protocol: string
+  /** Called with each message of the page, and with the vault's first message if the rule says so. */
+  onmessage: ((data: SocketData | Blob) => void) | null
+  /** Called when the page or the vault closes the socket, or the network fails. */
+  onclose: ((code: number, reason: string) => void) | null
+  send(data: SocketData): void
+  close(code?: number, reason?: string): void
+}
+
 /** Options of {@link testWorld}. */
 export interface TestOptions {
   /** Responds to calls. Without it, `auth.fetch` rejects with `unsupported`. */
   api?: TestApi
+  /**
+   * Serves a socket, which opens when the function returns. If the function throws, the handshake fails. Without it, a
+   * socket fails with `unsupported`.
+   */
+  socket?: (socket: TestSocket) => void
   /** Called after a redirect login, as for `createAuth()`. */
   onReturn?: (returnTo: string) => void
   /**
@@ -260,7 +283,7 @@ const createFacade = (current: () => Auth<any>) => {
     },
     fetch: (input, init) => current().fetch(input, init),
     eventSource: (url, init) => current().eventSource(url, init),
-    webSocket: () => refuse(onlyInBrowser('auth.webSocket()')),
+    webSocket: (url, protocols) => current().webSocket(url, protocols),
     login: (options) => current().login(options),
     logout: (options) => current().logout(options),
     requireSession: (options) => current().requireSession(options),
@@ -287,8 +310,7 @@ const claimsOf = (user: TestUser) =>
  *
  * @param config The configuration that the worker's file passes to `vault()`.
  * @typeParam Claims The claims that the configuration's `claims` names.
- * @throws {@link StrongroomError} `config_invalid`; `unsupported` for options that only a browser can show, and in a
- *   page served over https.
+ * @throws {@link StrongroomError} `config_invalid`; `unsupported` in a page served over https.
  */
 export const testWorld = async <Claims = DefaultClaims>(
   config: VaultConfig,
@@ -313,7 +335,7 @@ export const testWorld = async <Claims = DefaultClaims>(
   if (options.accessTokenLifetime) core.setLifetime(options.accessTokenLifetime)
   const clock = createClock(() => core.now())
   const locks = createLocks()
-  const host = createHost(core, locks, options.api)
+  const host = createHost(core, locks, options)
   const navigations: string[] = []
   const around: Surroundings = {
     clock,

@@ -122,6 +122,26 @@ impl TestCore {
         self.world.body_ends(CallId(call));
     }
 
+    /// Reports that a socket is open with this sub-protocol, or `undefined` if its handshake failed.
+    #[wasm_bindgen(js_name = respondSocket)]
+    pub fn respond_socket(&mut self, call: u32, protocol: Option<String>) {
+        self.world.socket_responds(CallId(call), protocol);
+    }
+
+    /// Returns true if a message or close reason of a socket contains an access token.
+    #[wasm_bindgen(js_name = isInMessage)]
+    pub fn is_in_message(&self, call: u32, message: &[u8]) -> bool {
+        let guard = self.guards.get(&CallId(call));
+        guard.is_some_and(|(guard, _)| guard.is_in(message))
+    }
+
+    /// Reports that an open socket is closed.
+    #[wasm_bindgen(js_name = endSocket)]
+    pub fn end_socket(&mut self, call: u32) {
+        self.guards.remove(&CallId(call));
+        self.world.socket_ends(CallId(call));
+    }
+
     /// Lets time pass until the next timer, but at most this many milliseconds. Returns the time that has passed.
     pub fn step(&mut self, limit: f64) -> f64 {
         let passed = self.world.step(Duration::from_millis(limit as u64));
@@ -209,6 +229,31 @@ impl TestCore {
                 self.guards.remove(&call);
                 Sent::Drop { call: call.0 }
             }
+            Outgoing::OpenSocket {
+                call,
+                page,
+                handshake,
+                is_accepted,
+            } => {
+                self.guards.remove(&call);
+                let token = handshake.token.as_ref().map(strongroom::Secret::expose);
+                if let Some(guard) = token.and_then(Guard::new) {
+                    self.guards.insert(call, (guard, Scope::All));
+                }
+                Sent::Socket {
+                    call: call.0,
+                    port: page.port.0,
+                    id: page.id.0,
+                    url: handshake.url.expose().to_owned(),
+                    protocols: handshake.protocols.expose().to_owned(),
+                    accepted: is_accepted,
+                }
+            }
+            Outgoing::SendFirst { call, text } => Sent::First { call: call.0, text },
+            Outgoing::CloseSocket { call, code, reason } => {
+                let call = call.0;
+                Sent::CloseSocket { call, code, reason }
+            }
             Outgoing::Call {
                 call,
                 page,
@@ -280,6 +325,24 @@ enum Sent {
         init: String,
         /// False if the access token has expired or is revoked.
         accepted: bool,
+    },
+    Socket {
+        call: u32,
+        port: u32,
+        id: u64,
+        url: String,
+        /// The sub-protocols, as a JSON array.
+        protocols: String,
+        accepted: bool,
+    },
+    First {
+        call: u32,
+        text: String,
+    },
+    CloseSocket {
+        call: u32,
+        code: u16,
+        reason: String,
     },
 }
 

@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::jobs::Task;
 use super::page::Request;
 use super::provider::{Endpoint, Fault, Provider};
-use super::{Kind, PageResponse, Settings, World, dpop};
+use super::{Kind, PageResponse, Settings, World, dpop, sockets};
 use strongroom::Result;
 use strongroom::base::clock::{Millis, UnixMillis};
 use strongroom::codec::json::{Object, Value};
 use strongroom::codec::url::Url;
 use strongroom::config::Config;
+use strongroom::egress::websocket::Handshake;
 use strongroom::vault::{ApiRequest, Body, CallId, Input, Output, PortId, RequestId, ResponseHead};
 
 /// Output for pages and APIs outside.
@@ -38,6 +39,23 @@ pub enum Outgoing {
         text: String,
     },
     Drop(CallId),
+    OpenSocket {
+        call: CallId,
+        page: Request,
+        handshake: Box<Handshake>,
+        /// False if the provider considers the access token in the handshake invalid.
+        is_accepted: bool,
+    },
+    /// A message of the vault, before all messages of the page.
+    SendFirst {
+        call: CallId,
+        text: String,
+    },
+    CloseSocket {
+        call: CallId,
+        code: u16,
+        reason: String,
+    },
 }
 
 /// The pages and APIs outside of a world.
@@ -89,7 +107,7 @@ impl World {
         let mut world = Self::start(settings, provider, 1);
         world.checkers = checkers.into_iter().collect();
         (world.now.wall, world.true_time) = (wall, wall);
-        world.hold(&[Kind::Call, Kind::ResponseBody]);
+        world.hold(&[Kind::Call, Kind::ResponseBody, Kind::Socket]);
         world.outside = Some(Outside::default());
         // The oracle's last checks wait for responses that an app's test need not wait for.
         world.has_ended = true;
@@ -116,6 +134,26 @@ impl World {
                 text: text.clone(),
             },
             Output::Drop { call } => Outgoing::Drop(*call),
+            Output::OpenSocket { call, handshake } => {
+                let sent = [handshake.url.expose(), handshake.protocols.expose()].concat();
+                let token = sockets::token_in(&sent);
+                Outgoing::OpenSocket {
+                    call: *call,
+                    page: self.calls.requests[call],
+                    handshake: handshake.clone(),
+                    is_accepted: token
+                        .is_none_or(|token| self.provider.accepts(token, self.true_time)),
+                }
+            }
+            Output::SendFirst { call, text, .. } => Outgoing::SendFirst {
+                call: *call,
+                text: text.expose().to_owned(),
+            },
+            Output::CloseSocket { call, code, reason } => Outgoing::CloseSocket {
+                call: *call,
+                code: *code,
+                reason: reason.clone(),
+            },
             _ => return,
         };
         if let Some(outside) = &mut self.outside {
@@ -205,10 +243,32 @@ impl World {
         self.end_of_call(call, |call| Input::CallClosed { call });
     }
 
+    /// Reports that a socket is open with this sub-protocol, or that its handshake failed.
+    pub fn socket_responds(&mut self, call: CallId, protocol: Option<String>) {
+        let Some(request) = self.calls.requests.get(&call).copied() else {
+            return;
+        };
+        if protocol.is_none() {
+            self.ledger.answered(request);
+        }
+        self.end_of_call(call, |call| match protocol {
+            Some(protocol) => Input::SocketOpened { call, protocol },
+            None => Input::CallClosed { call },
+        });
+    }
+
+    /// Reports that an open socket is closed.
+    pub fn socket_ends(&mut self, call: CallId) {
+        if self.sockets.open.remove(&call) {
+            self.workers.turn = 0;
+            self.input(Input::CallClosed { call });
+            self.answer_all();
+        }
+    }
+
     /// Removes the pending operation of a call, if there is one, and reports its result.
     fn end_of_call(&mut self, call: CallId, input: impl FnOnce(CallId) -> Input<'static>) {
-        let is_it =
-            |task: &Task| matches!(task, Task::Call(c, ..) | Task::ResponseBody(c) if *c == call);
+        let is_it = |task: &Task| matches!(task, Task::Call(c, ..) | Task::ResponseBody(c) | Task::Socket(c) if *c == call);
         if let Some(i) = self.jobs.pending.iter().position(|job| is_it(&job.task)) {
             self.workers.turn = self.jobs.pending.remove(i).vault;
             self.input(input(call));
