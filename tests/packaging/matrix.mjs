@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { delimiter, dirname } from 'node:path'
+import { basename, delimiter, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { start } from '../support/edge/child.mjs'
@@ -114,6 +114,14 @@ export const OTHERS = [
   },
   { name: 'Angular', tool: '@angular/core', fixture: 'angular', node: 22, sources: 'src', built: 'dist' },
   {
+    name: 'Angular, development server',
+    tool: '@angular/core',
+    fixture: 'angular',
+    node: 22,
+    sources: 'src',
+    command: ['@angular/cli/bin/ng.js', 'serve'],
+  },
+  {
     name: 'Angular, oldest',
     tool: '@angular/core',
     fixture: 'angular-19',
@@ -176,7 +184,8 @@ export async function startDevelopment(row, tarball, servers, port) {
   const { project, env, version } = await installApp(row, tarball, servers)
   const [command, ...args] = row.command
   const file = `${await folderOf(command, project)}/${command}`
-  const { firstLine, stop } = start(process.execPath, [file, ...args, `--port=${port}`], {
+  const node = `${(await folderOfNode(row.node)) || dirname(process.execPath)}/${basename(process.execPath)}`
+  const { firstLine, stop } = start(node, [file, ...args, `--port=${port}`], {
     env,
     cwd: project,
     isReady: (line) => line.includes(`:${port}`),
