@@ -344,6 +344,19 @@ test('socket with its token in a message is closed', time, async () => {
   assert.deepEqual(events, ['open', '4010 token_reflected'])
 })
 
+test('token may contain any character of base64url', time, async () => {
+  const tokens = []
+  await openForSockets({ token: 'query' }, ({ url }) =>
+    tokens.push(new URL(url).searchParams.get('access_token')),
+  )
+  while (!tokens.some((token) => token.includes('_'))) {
+    world.signIn()
+    const { events } = listen(world.auth.webSocket(LIVE))
+    await world.settle()
+    assert.deepEqual(events, ['open'])
+  }
+})
+
 test('socket ends with its server, network or worker', time, async () => {
   const servers = []
   await openForSockets(PROTOCOL, (server) => servers.push(server))

@@ -31,7 +31,7 @@ interface Known {
   isOpen: boolean
 }
 
-/** Close codes, of which the last is the vault's own: see src/browser/api_socket.rs. */
+/** Close codes. The last one is the vault's own: see src/browser/api_socket.rs. */
 const [NORMAL, NO_CODE, ABNORMAL, REFLECTED] = [1000, 1005, 1006, 4010]
 
 const bytesOf = (data: SocketData) =>
