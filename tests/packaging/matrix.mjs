@@ -71,8 +71,20 @@ export const QUICK = [
   { ...NEXT, name: 'Next, Turbopack' },
 ]
 
-/** The other rows, for `--all`. @type {Row[]} */
-export const OTHERS = [
+/** The commands of development servers, by the name of the row with the production build. */
+const DEVELOPMENT = {
+  'Next, Turbopack': ['next/dist/bin/next', 'dev'],
+  'Next, webpack': ['next/dist/bin/next', 'dev', '--webpack'],
+  Nuxt: ['nuxt/bin/nuxt.mjs', 'dev'],
+  SvelteKit: ['vite/bin/vite.js', '--host=localhost', '--strictPort'],
+  Astro: ['astro/bin/astro.mjs', 'dev'],
+  Parcel: ['parcel/lib/bin.js', 'serve', 'index.html'],
+  Angular: ['@angular/cli/bin/ng.js', 'serve'],
+  'Angular, oldest': ['@angular/cli/bin/ng.js', 'serve'],
+}
+
+/** @type {Row[]} */
+const BUILDS = [
   { ...NEXT, name: 'Next, webpack', script: 'webpack' },
   {
     name: 'esbuild without --splitting',
@@ -114,26 +126,11 @@ export const OTHERS = [
   },
   { name: 'Angular', tool: '@angular/core', fixture: 'angular', node: 22, sources: 'src', built: 'dist' },
   {
-    name: 'Angular, development server',
-    tool: '@angular/core',
-    fixture: 'angular',
-    node: 22,
-    sources: 'src',
-    command: ['@angular/cli/bin/ng.js', 'serve'],
-  },
-  {
     name: 'Angular, oldest',
     tool: '@angular/core',
     fixture: 'angular-19',
     sources: 'src',
     built: 'dist',
-  },
-  {
-    name: 'Angular, oldest, development server',
-    tool: '@angular/core',
-    fixture: 'angular-19',
-    sources: 'src',
-    command: ['@angular/cli/bin/ng.js', 'serve'],
   },
   { name: 'worker built apart', tool: 'esbuild', fixture: 'apart', built: 'dist' },
   {
@@ -153,6 +150,15 @@ export const OTHERS = [
     inline: true,
     imports: ['/strongroom/worker.js'],
   },
+]
+
+/** The other rows, for `--all`. @type {Row[]} */
+export const OTHERS = [
+  ...BUILDS,
+  ...Object.entries(DEVELOPMENT).map(([name, command]) => {
+    const row = [...QUICK, ...BUILDS].find((built) => built.name === name)
+    return { ...row, name: `${name}, development server`, built: undefined, command }
+  }),
 ]
 
 /** Sources that all apps share. A fixture may replace them. */
@@ -185,13 +191,14 @@ export async function startDevelopment(row, tarball, servers, port) {
   const [command, ...args] = row.command
   const file = `${await folderOf(command, project)}/${command}`
   const node = `${(await folderOfNode(row.node)) || dirname(process.execPath)}/${basename(process.execPath)}`
-  const { firstLine, stop } = start(node, [file, ...args, `--port=${port}`], {
+  const { firstLine, end } = start(node, [file, ...args, `--port=${port}`], {
     env,
     cwd: project,
     isReady: (line) => line.includes(`:${port}`),
   })
   await firstLine
-  return { version, stop }
+  // At this signal, servers also end the processes that they have started.
+  return { version, stop: () => end('SIGTERM') }
 }
 
 /** Copies an app, and installs tool and tarball. */
