@@ -1,12 +1,11 @@
 /** The requests of a real vault that Playwright and MSW see, with the guide's line for builds that are tested. */
 import assert from 'node:assert/strict'
 import { copyFile } from 'node:fs/promises'
-import { build } from 'vite'
 import { giveConsent } from '../support/app.mjs'
 import { launchBrowser } from '../support/browser.mjs'
 import { CLIENT_ID, startServers } from '../support/servers.mjs'
 import { readGuide } from './guide.mjs'
-import { createProject, versionOf, write } from './project.mjs'
+import { createProject, runScript, versionOf, write } from './project.mjs'
 
 const guide = await readGuide('docs/testing-your-app.md')
 const readme = await readGuide('README.md')
@@ -58,8 +57,10 @@ async function buildApp(project, servers, env) {
     'auth.ts': `import { createAuth } from 'strongroom'\n${WORKERS.join('\n')}\nexport const auth = ${CREATE}`,
     'auth.worker.ts': workerFile(servers),
     '.env': env,
+    'vite.config.js': `export default { build: { target: 'es2022' }, worker: { format: 'es' } }`,
   })
-  await build({ root: folder, logLevel: 'error', build: { target: 'es2022' }, worker: { format: 'es' } })
+  // Vite sets NODE_ENV, so it needs a process of its own.
+  await runScript(project, 'node_modules/vite/bin/vite.js', ['build', 'e2e', '--logLevel=error'])
   await copyFile(
     `${project}/node_modules/msw/lib/mockServiceWorker.js`,
     `${folder}/dist/mockServiceWorker.js`,

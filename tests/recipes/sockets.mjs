@@ -171,17 +171,17 @@ async function callPage(browser, { origin }, name) {
 
 async function runPage({ tarball }, { name, path, tool, impl = 'VaultWebSocket' }) {
   const project = await createProject('clients', tarball)
-  const servers = await startServers()
-  const api = await startApi(project, servers.site.origin)
-  const browser = await launchBrowser()
+  const opened = []
+  const keep = (opening) => opening.then((closable) => opened.push(closable) && closable)
   try {
+    const servers = await keep(startServers())
+    const api = await keep(startApi(project, servers.site.origin))
+    const browser = await keep(launchBrowser())
     await buildApp(project, servers, api, impl)
     assert.deepEqual(await callPage(browser, servers.site, name), ORDERS)
     assert.deepEqual(new Set(api.admitted), new Set([path]))
   } finally {
-    await browser.close()
-    await api.close()
-    await servers.close()
+    for (const closable of opened.reverse()) await closable.close()
   }
   return versionOf(project, tool)
 }
