@@ -90,7 +90,7 @@ export interface TestProvider {
   /** Lets the provider respond to each request with status 503, until `up()`. */
   down(): void
   up(): void
-  /** Refuses the next login, with an error code of RFC 6749 4.1.2.1. Default: `access_denied`. */
+  /** Refuses the next login, with an error code of RFC 6749 4.1.2.1 or RFC 8628 3.5. Default: `access_denied`. */
   deny(error?: string): void
 }
 
