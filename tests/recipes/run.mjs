@@ -8,6 +8,7 @@
  */
 import { mkdir, readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { reasonToSkip } from '../packaging/matrix.mjs'
 import { pack } from '../packaging/tarball.mjs'
 import { workplace, writeLock } from './project.mjs'
 
@@ -17,6 +18,7 @@ import { workplace, writeLock } from './project.mjs'
  * @typedef {object} Recipe
  * @property {string} name
  * @property {(tools: { tarball: string }) => Promise<string>} run Resolves with the tool's version.
+ * @property {number} [node] The major version of Node that the tools need, if 20 is too old.
  * @property {RegExp} [fails] For a control, which must fail: a part of its error.
  */
 
@@ -48,9 +50,9 @@ async function runAll(recipes) {
   for (const recipe of recipes) {
     console.log(`  … ${recipe.name}`)
     const start = performance.now()
-    const { version, error } = await outcome(recipe, { tarball })
+    const { version, error, skipped } = await outcome(recipe, { tarball })
     const seconds = ((performance.now() - start) / 1000).toFixed(1)
-    const result = error ? 'FAILED' : recipe.fails ? 'fails, as it must' : 'passed'
+    const result = error ? 'FAILED' : (skipped ?? (recipe.fails ? 'fails, as it must' : 'passed'))
     console.log(`  ${error ? '✗' : '✓'} ${recipe.name}  ${result}  ${seconds} s`)
     if (error) {
       console.error(error.message.slice(-4000))
@@ -63,7 +65,9 @@ async function runAll(recipes) {
 }
 
 /** Runs a recipe. A control must fail for its own reason. */
-async function outcome({ run, fails }, tools) {
+async function outcome({ run, fails, node }, tools) {
+  const reason = await reasonToSkip({ node })
+  if (reason) return { skipped: `skipped: ${reason}` }
   try {
     const version = await run(tools)
     return fails ? { error: new Error('this must fail') } : { version }

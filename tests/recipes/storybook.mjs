@@ -55,9 +55,10 @@ async function textOf(page, id, expected = '') {
 }
 
 export const RECIPES = [
-  { name: 'Storybook', run: (tools) => runStorybook(tools) },
+  { name: 'Storybook', node: 24, run: (tools) => runStorybook(tools) },
   {
     name: 'Storybook without allowHttps',
+    node: 24,
     fails: /allowHttps: true/,
     run: (tools) =>
       runStorybook(tools, (preview) => {

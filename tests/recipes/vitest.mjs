@@ -146,16 +146,19 @@ const without = (text, line) => {
 export const RECIPES = [
   ...['node', 'jsdom', 'happy-dom'].map((environment) => ({
     name: `Vitest, ${environment}`,
+    node: 24,
     run: (tools) => runVitest(tools, environment),
   })),
   { name: 'types of docs/testing-your-app.md', run: checkVitest },
   {
     name: 'Vitest without vi.mock',
+    node: 24,
     fails: /modules get the auth of the world/,
     run: (tools) => runVitest(tools, 'node', { 'orders.test.ts': without(files()['orders.test.ts'], MOCK) }),
   },
   {
     name: 'Vitest without act()',
+    node: 24,
     fails: /Unable to find an element with the text: signed in/,
     run: (tools) =>
       runVitest(tools, 'jsdom', {
