@@ -196,23 +196,49 @@ for (const [names, kind, deploy] of CASES.slice(1)) {
   })
 }
 
-test('vault that replaces a stopped one shows no end of the session', time, async () => {
-  const app = await start({ config: { session: { persist: 'sealed' } } })
+/** Opens a page whose vault is outdated, and lets this vault stop. Resolves with the page and the new tab. */
+async function stopOutdated({ timeout, change = () => {} } = {}) {
+  const app = await start({ timeout, config: { session: { persist: 'sealed' } } })
   app.site.files['/clock.js'] = CLOCK
   app.setWorker(`import '/clock.js'\n${workerOf(app)}`)
-  const [old, fresh] = await twoTabs(app, deployHashed)
+  change(app)
+  const [old, fresh] = await twoTabs(app, deployHashed, { signsIn: false })
   await signIn(fresh)
-  const { startedAt } = await session(fresh)
-  await old.waitForFunction((at) => auth.session?.startedAt === at, startedAt, { polling: 20 })
+  await isSignedIn(old)
   const { length } = await old.evaluate(() => changes)
-  const requests = () => app.site.requests.filter(({ path }) => path === OLD).length
-  const before = requests()
   // An outdated vault stops after five minutes.
   await setClocks(old, { monotonic: 301_000 })
-  while (requests() === before) await call(old, `${app.api.url}orders`)
+  while ((await call(old, `${app.api.url}orders`)).error?.code !== 'vault_outdated');
+  return { old, fresh, since: () => old.evaluate((from) => changes.slice(from), length) }
+}
+
+test('vault that replaces a stopped one shows no end of the session', time, async () => {
+  const { old, since } = await stopOutdated()
   await isSignedIn(old)
-  const sessions = await old.evaluate((from) => changes.slice(from).map(({ session }) => !!session), length)
+  const sessions = (await since()).map(({ session }) => !!session)
   assert.ok(sessions.length > 0 && sessions.every(Boolean), `the old page was told: ${sessions}`)
+})
+
+test('page whose vault cannot be replaced in time shows no session', time, async () => {
+  const { old } = await stopOutdated({
+    timeout: 4,
+    change({ site }) {
+      site.files['/tools.js'] += `
+let isFirst = true
+create.once = () => isFirst ? (isFirst = false, create.shared()) : new Promise(() => {})`
+      site.files['/page.js'] = site.files['/page.js'].replaceAll('create.shared', 'create.once')
+    },
+  })
+  await old.waitForFunction(() => changes.at(-1).session === null, null, { polling: 20, timeout: 10_000 })
+  assert.deepEqual(await old.evaluate(() => failures), [])
+})
+
+test('logout while a stopped vault is replaced signs out', time, async () => {
+  const { old, fresh } = await stopOutdated()
+  const { error } = await old.evaluate(() => settle(auth.logout()))
+  assert.equal(error, undefined)
+  await isSignedIn(fresh, false)
+  assert.equal((await lastChange(old)).reason, 'logged_out')
 })
 
 test('in memory a sign-in elsewhere sets elsewhere and replaces the worker', time, async () => {

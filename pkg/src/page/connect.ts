@@ -79,6 +79,8 @@ export const connect = async (
   let connection: Connection
   let from: Resumed | undefined
   let hasFailed = false
+  /** Settles when an outdated vault has been replaced. */
+  let replaced: Promise<void> | undefined
   const events = new EventTarget()
   let session: Session | null = null
   let reason: EndReason | null = null
@@ -132,14 +134,18 @@ export const connect = async (
       error?.then((failure) => {
         // Emit no event if the page has called close() in the meantime.
         if (!hasFailed) return
+        const end = () => hasFailed && emit('change', { session, reason })
         const fail = () => {
           emit('failed', failure)
           // This event is the second, so that no listener takes the end of the session for one in a vault that works.
-          if (wasSignedIn) emit('change', { session: null, reason })
+          if (wasSignedIn) end()
         }
-        // A vault that replaces an outdated one emits `change` itself.
-        if (connection && failure.code === 'vault_outdated') auth.reconnect().catch(fail)
-        else fail()
+        // A vault that replaces an outdated one emits `change` itself. If this takes longer than the time limit, the
+        // page must not continue to show a session that may have ended.
+        if (connection && failure.code === 'vault_outdated') {
+          replaced = auth.reconnect().catch(fail)
+          setTimeout(end, timeout * 1000)
+        } else fail()
       })
     },
   }
@@ -203,6 +209,7 @@ export const connect = async (
     },
     async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
+      await replaced
       const back = returnTo && new URL(returnTo, location.href).href
       const done = await connection.query({ t: 'logout', provider, returnTo: back })
       if (done.url) location.assign(webUrl(done.url))
