@@ -600,6 +600,10 @@ test('page served over https is refused unless allowed', time, async (context) =
   globalThis.origin = 'https://storybook.example'
   context.after(() => delete globalThis.origin)
   await refuses(testWorld(CONFIG), 'unsupported', /allowHttps: true/)
+  // The origin of a sandboxed page is opaque, but its URL is https.
+  globalThis.location = new URL('https://storybook.example/')
+  globalThis.origin = 'null'
+  await refuses(testWorld(CONFIG), 'unsupported', /allowHttps: true/)
 })
 
 test('banner is printed once', time, () => {

@@ -167,12 +167,10 @@ const refuse = (message: string): never => {
 /** Refuses to run where a user could take the test double for the real thing. */
 const checkPlace = (allowHttps: boolean | undefined) => {
   const isNode = !!(globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node
-  // A frame without a URL of its own, and a worker from a `blob:` URL, have the origin of their page.
-  if (
-    !isNode &&
-    String(globalThis.origin ?? globalThis.location?.origin).startsWith('https:') &&
-    !allowHttps
-  ) {
+  // A frame without a URL of its own, and a worker from a `blob:` URL, have the origin of their page. A sandboxed page
+  // has an opaque origin, but its own URL.
+  const places = [globalThis.origin, globalThis.location?.origin]
+  if (!isNode && places.some((place) => place?.startsWith('https:')) && !allowHttps) {
     refuse(
       'strongroom/testing does not run in a page served over https, because nothing is protected there. For a published Storybook, pass { allowHttps: true }.',
     )
