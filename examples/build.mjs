@@ -101,7 +101,7 @@ async function start(name, folder, port) {
   return stop
 }
 
-/** Signs in, waits for the API's orders, reloads the page, and signs out. */
+/** Signs in, waits for the API's orders, reloads the page, opens a second tab, and signs out in it. */
 async function check(browser, origin) {
   const context = await browser.newContext()
   try {
@@ -116,8 +116,15 @@ async function check(browser, origin) {
     await page.waitForSelector('h1:has-text("Orders of Alice")')
     await page.reload()
     await page.waitForSelector('li')
-    await page.click('button:has-text("Sign out")')
-    await page.waitForSelector('button:has-text("Sign in")')
+    const second = await context.newPage()
+    second.setDefaultTimeout(60_000)
+    await second.goto(origin)
+    await second.waitForSelector('li')
+    await second.click('button:has-text("Sign out")')
+    for (const tab of [second, page]) {
+      await tab.waitForSelector('button:has-text("Sign in")')
+      if (await tab.$('li')) throw new Error('the orders are still shown after the session has ended')
+    }
   } finally {
     await context.close()
   }
@@ -158,7 +165,7 @@ else {
         console.error(`  ✗ ${name}\n${`${error.stdout ?? ''}${error.stderr ?? error.stack}`.slice(-3000)}`)
         continue
       }
-      const did = browser ? 'built; signed in, called the API, reloaded, signed out' : 'built'
+      const did = browser ? 'built; signed in, called the API, reloaded, signed out in a second tab' : 'built'
       console.log(`  ✓ ${name}  ${did}  ${Math.round((performance.now() - start) / 1000)} s`)
     }
   } finally {

@@ -136,7 +136,7 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
       await shows(tab, 'user', 'nobody')
       await shows(tab, 'reason', 'logged_out')
     }
-    if (!/vue|angular/.test(name)) await other.waitForSelector('#fallback')
+    for (const tab of [page, other]) await tab.waitForSelector('#fallback')
     assert.equal(trips(), before)
     await page.context().close()
   })

@@ -1,14 +1,13 @@
 import { provideHttpClient, withInterceptors } from '@angular/common/http'
-import { Component } from '@angular/core'
 import { bootstrapApplication } from '@angular/platform-browser'
-import { provideRouter, RouterOutlet } from '@angular/router'
+import { provideRouter, withComponentInputBinding } from '@angular/router'
 import { authInterceptor, provideAuth, sessionGuard } from 'strongroom/angular'
+import { App } from './app'
 import { auth } from './auth'
 import { Orders } from './orders'
 import { SignIn } from './sign-in'
 
-@Component({ selector: 'app-root', imports: [RouterOutlet], template: '<router-outlet />' })
-class App {}
+const guard = sessionGuard({ fallback: (to) => `/sign-in?to=${encodeURIComponent(to)}` })
 
 bootstrapApplication(App, {
   providers: [
@@ -16,9 +15,12 @@ bootstrapApplication(App, {
     provideHttpClient(
       withInterceptors([authInterceptor(({ origin }) => origin === 'http://127.0.0.1:4402')]),
     ),
-    provideRouter([
-      { path: 'sign-in', component: SignIn },
-      { path: '', component: Orders, canActivate: [sessionGuard({ fallback: '/sign-in' })] },
-    ]),
+    provideRouter(
+      [
+        { path: 'sign-in', component: SignIn },
+        { path: '', component: Orders, canActivate: [guard], runGuardsAndResolvers: 'always' },
+      ],
+      withComponentInputBinding(),
+    ),
   ],
 }).catch((error) => console.error(error))

@@ -1,6 +1,5 @@
 import { HttpClient } from '@angular/common/http'
 import { Component, inject, signal } from '@angular/core'
-import { Router } from '@angular/router'
 import { injectAuth } from 'strongroom/angular'
 
 interface Order {
@@ -17,20 +16,14 @@ interface Order {
         <li>{{ order.item }}</li>
       }
     </ul>
-    <button (click)="signOut()">Sign out</button>
+    <button (click)="auth.logout()">Sign out</button>
   `,
 })
 export class Orders {
   readonly auth = injectAuth()
   readonly orders = signal<Order[]>([])
-  private readonly router = inject(Router)
 
   constructor() {
     inject(HttpClient).get<Order[]>('http://127.0.0.1:4402/v1/orders').subscribe(this.orders.set)
-  }
-
-  async signOut() {
-    await this.auth.logout()
-    await this.router.navigateByUrl('/sign-in')
   }
 }

@@ -1,9 +1,9 @@
 // The app in Angular, with a guarded route. The browser compiles it.
 import '@angular/compiler'
 import { HttpClient, provideHttpClient, withInterceptors } from '@angular/common/http'
-import { Component, inject, provideZonelessChangeDetection } from '@angular/core'
+import { Component, effect, inject, provideZonelessChangeDetection } from '@angular/core'
 import { bootstrapApplication } from '@angular/platform-browser'
-import { provideRouter, RouterOutlet } from '@angular/router'
+import { provideRouter, Router, RouterOutlet } from '@angular/router'
 import { authInterceptor, injectAuth, provideAuth, sessionGuard } from 'strongroom/angular'
 
 const component = (options, type) => Component(options)(type) ?? type
@@ -29,6 +29,14 @@ const Root = component(
     names = ['login', 'logout', 'reconnect']
     constructor() {
       globalThis.http = inject(HttpClient)
+      const router = inject(Router)
+      let isSignedIn = false
+      // The recipe of docs/frameworks.md: the guard of the current page runs again.
+      effect(() => {
+        const session = this.auth.session()
+        if (isSignedIn && !session) void router.navigateByUrl(router.url, { onSameUrlNavigation: 'reload' })
+        isSignedIn = session !== null
+      })
     }
   },
 )
@@ -48,6 +56,7 @@ export const mount = async (auth, element, isGuarded) => {
           path: 'orders',
           component: view('guarded', 'Orders'),
           canActivate: isGuarded ? [sessionGuard({ fallback: '/sign-in' })] : [],
+          runGuardsAndResolvers: 'always',
         },
         { path: 'sign-in', component: view('fallback', 'Sign in') },
         { path: '**', component: view('other', '') },

@@ -1,11 +1,17 @@
 // The app in Vue, with a guarded route.
-import { createApp, createSSRApp, defineComponent, h } from 'vue'
-import { createRouter, createWebHistory, RouterView } from 'vue-router'
+import { createApp, createSSRApp, defineComponent, h, watch } from 'vue'
+import { createRouter, createWebHistory, RouterView, useRouter } from 'vue-router'
 import { authPlugin, sessionGuard, useAuth } from 'strongroom/vue'
 
 const Root = defineComponent({
   setup() {
     const auth = useAuth()
+    const router = useRouter()
+    // The recipe of docs/frameworks.md: the guard of the current page runs again.
+    watch(auth.session, (now) => {
+      const { path, query, hash } = router.currentRoute.value
+      if (!now) void router.replace({ path, query, hash, force: true })
+    })
     return () => [
       h('p', [
         h('b', { id: 'status' }, auth.state.value.status),
@@ -24,15 +30,16 @@ const view = (id, text) => ({ render: () => h('i', { id }, text) })
 
 /** Returns the app. If `isGuarded` is true, its route `/orders` is guarded. */
 export const makeApp = (auth, create, history, isGuarded) => {
-  const guard = isGuarded && { beforeEnter: sessionGuard(auth, { fallback: '/sign-in' }) }
   const router = createRouter({
     history,
     routes: [
-      { path: '/orders', component: view('guarded', 'Orders'), ...guard },
+      { path: '/orders', component: view('guarded', 'Orders'), meta: { isGuarded } },
       { path: '/sign-in', component: view('fallback', 'Sign in') },
       { path: '/:other(.*)', component: view('other', '') },
     ],
   })
+  const guard = sessionGuard(auth, { fallback: '/sign-in' })
+  router.beforeEach((to) => (to.meta.isGuarded ? guard(to) : true))
   const app = create(Root)
   app.use(authPlugin, auth)
   app.use(router)
