@@ -90,7 +90,7 @@ codes! {
     RefreshTokenMissing = "refresh_token_missing", "Set consent: 'always' if the provider issues refresh tokens only then; otherwise allow refresh tokens for this client at the provider.";
     /// The provider announces pushed authorization requests (RFC 9126) but does not accept them from this client or
     /// origin.
-    LoginNotPushed = "login_not_pushed", "Allow pushed requests for this client and origin at the provider, or set par: false.";
+    LoginNotPushed = "login_not_pushed", "Check clientId and redirectUri, and allow pushed requests for this client and origin at the provider, or set par: false.";
     /// The callback's `state` does not belong to a login that began in this browser, or the configuration was changed
     /// during the login.
     LoginUnknown = "login_unknown", "Begin with login(); a callback URL cannot be opened by hand or in another browser.";

@@ -55,6 +55,10 @@ const FAILURES = {
     () => override('/auth.worker.js', { status: 404, body: 'Not found' }),
     /auth\.worker\.js was not found: the server responds with 404/,
   ],
+  'fails on the server': [
+    () => override('/auth.worker.js', { status: 500, body: 'Syntax error' }),
+    /auth\.worker\.js was not served: the server responds with 500, and may log why/,
+  ],
   'is HTML': [() => override('/auth.worker.js', html), /auth\.worker\.js is HTML instead of JavaScript/],
   'imports a bare name': [
     source(`import { vault } from 'strongroom/worker'`),
