@@ -1,4 +1,4 @@
-/** Copies the files of the sample. */
+/** The copy buttons of the sample's files. */
 import { el } from './dom.js'
 
 const SHOWN_MILLISECONDS = 5000
@@ -21,7 +21,7 @@ async function copy(code: HTMLElement, status: HTMLElement): Promise<void> {
   } catch {
     code.focus()
     getSelection()?.selectAllChildren(code)
-    message = 'The browser refused. The lines are selected: press Ctrl+C or ⌘C.'
+    message = 'The browser did not allow copying. The lines are selected: press Ctrl+C or ⌘C.'
   }
   const shown = el('span', {}, message)
   status.replaceChildren(shown)

@@ -293,16 +293,16 @@ const CLOUDFLARE_LINE = 1998
  */
 export const cloudflareHeaders = (config: HeaderConfig, options: HeaderOptions): string => {
   const { page, worker } = securityHeaders(config, options)
-  const [ofPage, ofWorker] = [lines(page), lines(worker)]
+  const [pageLines, workerLines] = [lines(page), lines(worker)]
   const removed = Object.keys(page).map((name) => `! ${name}`)
-  for (const line of [...ofPage, ...ofWorker]) {
+  for (const line of [...pageLines, ...workerLines]) {
     if (line.length > CLOUDFLARE_LINE) {
       throw invalid(
         `Cloudflare ignores lines of more than ${CLOUDFLARE_LINE} characters, and '${line.slice(0, 40)}…' has ${line.length}: send this header by a Worker or Pages function`,
       )
     }
   }
-  return block('/*', ofPage) + block(pattern(options.worker), [...removed, ...ofWorker])
+  return block('/*', pageLines) + block(pattern(options.worker), [...removed, ...workerLines])
 }
 
 /**

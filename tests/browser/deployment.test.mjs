@@ -196,7 +196,10 @@ for (const [names, kind, deploy] of CASES.slice(1)) {
   })
 }
 
-/** Opens a page whose vault is outdated, and lets this vault stop. Resolves with the page and the new tab. */
+/**
+ * Opens a page whose vault is outdated, and lets this vault stop. Resolves with the page `old`, the new tab `fresh`, and
+ * the function `since`, which returns the `change` events of `old` since both were signed in.
+ */
 async function stopOutdated({ timeout, change = () => {} } = {}) {
   const app = await start({ timeout, config: { session: { persist: 'sealed' } } })
   app.site.files['/clock.js'] = CLOCK
@@ -212,7 +215,7 @@ async function stopOutdated({ timeout, change = () => {} } = {}) {
   return { old, fresh, since: () => old.evaluate((from) => changes.slice(from), length) }
 }
 
-test('vault that replaces a stopped one shows no end of the session', time, async () => {
+test('page keeps its session while a stopped vault is replaced', time, async () => {
   const { old, since } = await stopOutdated()
   await isSignedIn(old)
   const sessions = (await since()).map(({ session }) => !!session)
@@ -233,7 +236,7 @@ create.once = () => isFirst ? (isFirst = false, create.shared()) : new Promise((
   assert.deepEqual(await old.evaluate(() => failures), [])
 })
 
-test('logout while a stopped vault is replaced signs out', time, async () => {
+test('logout signs out while a stopped vault is replaced', time, async () => {
   const { old, fresh } = await stopOutdated()
   const { error } = await old.evaluate(() => settle(auth.logout()))
   assert.equal(error, undefined)

@@ -268,13 +268,13 @@ test('API with a resource gets its own token', time, async () => {
   assert.equal(new Set(tokens).size, 2)
 })
 
-/** Opens a world whose rule says that this is the token's place in a socket. */
+/** Opens a world with a rule that has this `webSocket` option. */
 const openForSockets = (webSocket, socket) =>
   open({ socket, accessTokenLifetime: 3600 }, { apis: [{ url: API, webSocket }] })
 const PROTOCOL = { token: 'protocol', prefix: 'bearer.' }
 const LIVE = 'wss://api.example.com/v1/live'
 
-/** Returns a socket of the page, with a list of its events. */
+/** Listens to a socket of the page. Returns the socket, and a list to which its events are added. */
 const listen = (socket, events = []) => {
   for (const type of ['open', 'message', 'error', 'close']) {
     socket.addEventListener(type, ({ data, code, reason, error }) =>
@@ -421,7 +421,8 @@ for (const persist of ['sealed', 'escrow']) {
     assert.deepEqual({ status, endReason }, { status: 'connected', endReason: null })
     assert.equal(session.claims.sub, 'alice')
     assert.equal(session.startedAt, before.startedAt)
-    // The provider revokes a session whose consumed refresh token it gets again, so the new worker has the last one.
+    // The provider revokes the session if a consumed refresh token is sent again. The next call shows that the new
+    // worker sends the newest one.
     const { refreshes } = world
     await world.advance('2m')
     assert.equal((await world.auth.fetch(`${API}orders`)).status, 200)
@@ -499,7 +500,7 @@ test('denied device login rejects', time, async () => {
   await expired
 })
 
-test('device login needs its option', time, async () => {
+test('device login needs the option deviceFlow', time, async () => {
   await open()
   await refuses(world.auth.login({ mode: 'device', onCode() {} }), 'unsupported', /deviceFlow/)
 })

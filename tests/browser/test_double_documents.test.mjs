@@ -1,5 +1,5 @@
-// The test double in the documents of test runners: jsdom and happy-dom, whose globals replace those of Node as in
-// Vitest. `cargo xtask recipes` runs the test runners themselves.
+// The test double in jsdom and happy-dom, the documents of test runners. As in Vitest, the globals of the document
+// replace those of Node. `cargo xtask recipes` runs the test runners themselves.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { runInNewContext } from 'node:vm'

@@ -57,7 +57,7 @@ const FAILURES = {
   ],
   'fails on the server': [
     () => override('/auth.worker.js', { status: 500, body: 'Syntax error' }),
-    /auth\.worker\.js was not served: the server responds with 500, and may log why/,
+    /auth\.worker\.js was not served: the server responds with 500; check its log/,
   ],
   'is HTML': [() => override('/auth.worker.js', html), /auth\.worker\.js is HTML instead of JavaScript/],
   'imports a bare name': [

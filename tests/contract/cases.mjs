@@ -138,7 +138,7 @@ export const SIGNED_IN = [
   },
 ]
 
-/** The options of EXTENDED. */
+/** Returns the configuration options for EXTENDED, whose APIs extend this rule. */
 export const extend = (rule) => ({
   session: { persist: 'sealed' },
   apis: [{ ...rule, webSocket: { token: 'protocol', prefix: 'bearer.' } }],
@@ -150,9 +150,9 @@ export const EXTENDED = [
     name: 'stored session survives a crash',
     run: async ({ auth, world, until }) => {
       const { startedAt } = auth.state.session
-      const isAway = until(({ status }) => status !== 'connected')
+      const disconnected = until(({ status }) => status !== 'connected')
       await world.crash()
-      await isAway
+      await disconnected
       await until(({ status, session }) => status === 'connected' && session)
       const { session, endReason } = auth.state
       // The new worker derives the start from the session's age.
@@ -165,9 +165,9 @@ export const EXTENDED = [
     name: 'crash restores no session after logout',
     run: async ({ auth, world, until }) => {
       await auth.logout()
-      const isAway = until(({ status }) => status !== 'connected')
+      const disconnected = until(({ status }) => status !== 'connected')
       await world.crash()
-      await isAway
+      await disconnected
       await until(({ status }) => status === 'connected')
       return { session: auth.state.session, error: auth.state.error }
     },

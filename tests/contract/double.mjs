@@ -1,4 +1,4 @@
-/** Runs the cases of cases.mjs in a test double. */
+/** Runs the cases of cases.mjs in strongroom/testing. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { echo, respond } from './api.mjs'

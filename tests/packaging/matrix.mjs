@@ -267,17 +267,17 @@ async function folderOf(file, project) {
  * @param {Row} row
  */
 export async function reasonToSkip({ node }) {
-  return (await folderOfNode(node)) === null ? lacks(node) : null
+  return (await folderOfNode(node)) === null ? missingNode(node) : null
 }
 
 /** Resolves with the `PATH` for commands. If they need a newer Node than this one, that Node is first. */
 export async function pathFor({ name, node }) {
   const folder = await folderOfNode(node)
-  if (folder === null) throw new Error(`${name}: ${lacks(node)}`)
+  if (folder === null) throw new Error(`${name}: ${missingNode(node)}`)
   return folder ? folder + delimiter + process.env.PATH : process.env.PATH
 }
 
-const lacks = (node) =>
+const missingNode = (node) =>
   `it needs Node ${node}, which the registry does not have for ${process.platform}-${process.arch}`
 
 /**

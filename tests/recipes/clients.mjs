@@ -35,7 +35,7 @@ export const errorOfTable = {
 `
 }
 
-/** The error's place differs between the versions of Apollo Client. */
+/** The property that contains the vault's error differs between the versions of Apollo Client. */
 const apollo = (path, place) => `
 import { ApolloClient, gql, HttpLink, InMemoryCache } from '${path}'
 export { ApolloClient, gql, InMemoryCache }
@@ -43,7 +43,7 @@ export const createLink = (auth, uri) => ${configOf('Apollo Client')}
 export const vaultError = (error) => ${errorIn('Apollo Client', place)}
 `
 
-/** The rows whose first cell is an expression. */
+/** The clients whose configuration in the table is an expression. */
 const NAMES = ['urql', 'Apollo Client', 'graphql-request', 'tRPC', 'RTK Query']
 
 const RETRY = 'new QueryClient('
@@ -71,7 +71,7 @@ import { StrongroomError } from 'strongroom'
 export const createKy = (auth) => ${guide.block('shouldRetry')}
 `
 
-/** All blocks and rows with their types. */
+/** A module with all blocks and rows, for the check of their types. */
 const types = () => `
 import { HttpLink } from '@apollo/client'
 import { fetchBaseQuery } from '@reduxjs/toolkit/query'

@@ -8,8 +8,9 @@ import { root } from '../packaging/tarball.mjs'
  * @typedef {object} Guide
  * @property {(part: string, heading?: string) => string} block Returns the only code block that contains `part`,
  *   below `heading` if it is given. The block's indentation is removed.
- * @property {(part: string) => string} inline Returns the only code in a sentence that contains `part`.
- * @property {(name: string) => string[][]} row Returns the codes in each further cell of a table's row.
+ * @property {(part: string) => string} inline Returns the only inline code outside of tables that contains `part`.
+ * @property {(name: string) => string[][]} row Returns the inline codes of each cell after the first, in
+ *   the table row of this name.
  */
 
 /** Reads a document. @returns {Promise<Guide>} */

@@ -1,4 +1,4 @@
-/** Jest with the guide's configuration, in both environments and with both compilers. */
+/** Jest with the guide's configuration, in both of its environments, and with Babel and SWC. */
 import { rename } from 'node:fs/promises'
 import { readGuide } from './guide.mjs'
 import { createProject, runScript, versionOf, write } from './project.mjs'
@@ -6,7 +6,7 @@ import { createProject, runScript, versionOf, write } from './project.mjs'
 const guide = await readGuide('docs/testing-your-app.md')
 const readme = await readGuide('README.md')
 
-/** Follows the guide's lines. */
+/** Tests that are appended to the guide's test file. */
 const TESTS = `
 import { loadOrders } from './orders'
 

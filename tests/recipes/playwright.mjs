@@ -1,4 +1,4 @@
-/** The requests of a real vault that Playwright and MSW see, with the guide's line for builds that are tested. */
+/** Checks which requests of a real vault Playwright and MSW see. The guide's code reads `VITE_E2E`. */
 import assert from 'node:assert/strict'
 import { copyFile } from 'node:fs/promises'
 import { giveConsent } from '../support/app.mjs'
@@ -138,7 +138,7 @@ export const RECIPES = [
     run: (tools) => runApp(tools, { env: E2E, expected: { playwright: 1, msw: 0, api: 1 } }),
   },
   {
-    name: 'Playwright does not see those of a shared worker',
+    name: 'Playwright does not see the requests of a shared worker',
     run: (tools) => runApp(tools, { expected: { playwright: 0, msw: 0, api: 1 } }),
   },
   ...[E2E, ''].map((env) => ({

@@ -1,4 +1,4 @@
-/** Projects of users, with the packed strongroom and the tools of a fixture. */
+/** Projects like those of users, with the packed strongroom and the tools of a fixture. */
 import { execFile } from 'node:child_process'
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -14,14 +14,14 @@ const fixtures = fileURLToPath(new URL('.', import.meta.url))
 /** The folder of the projects, from which tools find the root's packages in parent folders. */
 export const workplace = `${root}target/recipes`
 
-/** Stops the tools from reporting each run to their makers. */
+/** Turns off telemetry, colors and prompts of the tools. */
 const SILENT = { STORYBOOK_DISABLE_TELEMETRY: '1', NO_COLOR: '1', CI: '1' }
 
 /** The time limit of a script in milliseconds. */
 const LONGEST = 180_000
 
 /**
- * Copies a fixture and installs its tools from its lockfile, unless they are installed already, and the tarball.
+ * Copies a fixture. Installs its tools from its lockfile unless they are installed already, and then the tarball.
  * Resolves with the folder.
  */
 export async function createProject(fixture, tarball) {
@@ -57,7 +57,7 @@ export async function write(folder, files) {
 
 /**
  * Runs a script of a package, or of the project, in a project. With `node: 24`, a Node from the registry runs it if
- * this one is older. Resolves with the output, and rejects with it if the script fails.
+ * the current Node is older. Resolves with the output, and rejects with it if the script fails.
  */
 export async function runScript(folder, script, args, { node, env } = {}) {
   const PATH = await pathFor({ name: script, node })

@@ -4,7 +4,7 @@
  *
  *   node tests/recipes/run.mjs [--lock] [<name> …]
  *
- * Only recipes whose names contain one of the names run. With `--lock`, the lockfiles are written again instead.
+ * With names, runs only the recipes whose names contain one of them. With `--lock`, writes the lockfiles again instead.
  */
 import { mkdir, readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
@@ -19,7 +19,7 @@ import { workplace, writeLock } from './project.mjs'
  * @property {string} name
  * @property {(tools: { tarball: string }) => Promise<string>} run Resolves with the tool's version.
  * @property {number} [node] The major version of Node that the tools need, if 20 is too old.
- * @property {RegExp} [fails] For a control, which must fail: a part of its error.
+ * @property {RegExp} [fails] For a control, which must fail: matches the message of its error.
  */
 
 const { values, positionals } = parseArgs({ options: { lock: { type: 'boolean' } }, allowPositionals: true })
@@ -70,11 +70,11 @@ async function outcome({ run, fails, node }, tools) {
   if (reason) return { skipped: `skipped: ${reason}` }
   try {
     const version = await run(tools)
-    return fails ? { error: new Error('this must fail') } : { version }
+    return fails ? { error: new Error('this control must fail, but it passed') } : { version }
   } catch (error) {
     if (!fails) return { error }
     return fails.test(error.message)
       ? {}
-      : { error: new Error(`it fails for another reason: ${error.message}`) }
+      : { error: new Error(`the control fails for another reason: ${error.message}`) }
   }
 }

@@ -1,4 +1,4 @@
-/** Clients that take a class: graphql-ws, tRPC's subscriptions and SignalR, with a real vault in Chromium. */
+/** Clients that take a `WebSocket` or `EventSource` class, with a real vault in Chromium. */
 import assert from 'node:assert/strict'
 import { copyFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -90,7 +90,7 @@ const PROTOCOLS = {
   },
 }
 
-/** Starts the API: two kinds of sockets with a token in the query, and a subscription of tRPC with a token. */
+/** Starts the API: sockets that need a token in the query, and a subscription of tRPC that needs one in a header. */
 async function startApi(project, allowed) {
   const require = createRequire(`${project}/`)
   const { initTRPC } = require('@trpc/server')
@@ -157,7 +157,7 @@ async function buildApp(project, servers, api, impl) {
   site.pageCsp = "default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:"
 }
 
-/** Signs in and calls a function of the page. Resolves with what it resolves with. */
+/** Signs in and calls a function of the page. Resolves with the function's result. */
 async function callPage(browser, { origin }, name) {
   const page = await browser.newPage()
   page.setDefaultTimeout(20_000)

@@ -18,7 +18,7 @@ const TYPES = {
 }
 const ALLOW = ', allowHttps: true'
 
-/** Resolves with the text of two stories. */
+/** Builds Storybook and checks the text of two stories. Resolves with Storybook's version. */
 async function runStorybook({ tarball }, change = (preview) => preview) {
   const folder = await createProject('storybook', tarball)
   await write(folder, { '.storybook/preview.tsx': change(guide.block('loaders:', 'Storybook')) })

@@ -5,7 +5,7 @@ import { checkTypes, createProject, runScript, versionOf, write } from './projec
 const guide = await readGuide('docs/testing-your-app.md')
 const readme = await readGuide('README.md')
 
-/** Follows the guide's test: a module that imports `auth` gets the world's, and a click in a document is activity. */
+/** Tests that are appended to the guide's test file. */
 const FURTHER = `
 import { loadOrders } from './orders'
 
@@ -53,7 +53,7 @@ test('the guide’s first block', async () => {${body}})
 `
 }
 
-/** Components that get the world's `auth` from a provider, in the guide's `act()`. */
+/** A test of components that get the world's `auth` from a provider, with the guide's calls of `act()`. */
 const components = () => `
 import { act, render, screen } from '@testing-library/react'
 import { expect, test, vi } from 'vitest'

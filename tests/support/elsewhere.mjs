@@ -1,12 +1,12 @@
 import { listen } from './listen.mjs'
 
 /**
- * Starts a server of another origin. Pages and workers of all origins may call it and read its responses, so only a
+ * Starts a server at another origin. Pages and workers of all origins may call it and read its responses, so only a
  * policy or the vault's rules can stop a request to it.
  *
  * @param {() => unknown} [content] Returns the value that responses contain as JSON.
- * @returns {Promise<{ origin: string, paths: string[], close(): Promise<void> }>} `paths` are those of the requests so
- *   far, with their queries.
+ * @returns {Promise<{ origin: string, paths: string[], close(): Promise<void> }>} `paths` has the path and query of
+ *   each request so far.
  */
 export async function startElsewhere(content = () => null) {
   const paths = []

@@ -1,7 +1,7 @@
 /**
  * oidc-provider without its warning about Node 20. It works there, and all tests run with it, but it prints the warning
- * whenever it is imported and has no option against it. Readers who try the demo with Node 20, which this project
- * supports, would look for a mistake of theirs.
+ * whenever it is imported, and has no option that turns the warning off. This project supports Node 20, so someone who
+ * tries the demo with it would look for a mistake of their own.
  */
 const { warn } = console
 console.warn = (...values) => {

@@ -3,7 +3,7 @@ import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { listen } from './listen.mjs'
 
-/** Content types by the ending of a file's name. */
+/** Content types by file extension. */
 export const TYPES = {
   '.css': 'text/css; charset=utf-8',
   '.html': 'text/html; charset=utf-8',

@@ -138,9 +138,9 @@ enum Command {
         lock: bool,
     },
     /// Run the code of the guides about testing and HTTP clients, with the tools themselves and the packed npm package:
-    /// Vitest, Jest, Storybook, Playwright, MSW and each client. Prints a table. Needs the registry of npm.
+    /// Vitest, Jest, Storybook, Playwright, MSW and each client. Prints a table. Needs the npm registry.
     Recipes {
-        /// Parts of names of recipes. Default: all.
+        /// Run only the recipes whose names contain one of these strings. Default: all.
         names: Vec<String>,
         /// Write the lockfiles of the recipes instead.
         #[arg(long, conflicts_with = "names")]

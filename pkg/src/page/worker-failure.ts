@@ -94,7 +94,7 @@ const findFault = async (
     return isTypeScript ? raw : `${name} could not be loaded or run, and the page cannot look at it`
   }
   const { status, type, source } = file
-  if (status > 499) return `${name} was not served: the server responds with ${status}, and may log why`
+  if (status > 499) return `${name} was not served: the server responds with ${status}; check its log`
   if (status < 200 || status > 299) return `${name} was not found: the server responds with ${status}`
   if (/html/.test(type) || source.trimStart().startsWith('<')) {
     return `${name} is HTML instead of JavaScript, which many servers send for files that do not exist`

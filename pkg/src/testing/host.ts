@@ -116,14 +116,19 @@ export const createHost = (core: TestCore, locks: Locks, { api, socket }: Server
       else drop(output.call)
     }
   }
-  /** Rejects a request of a page for which the test has no server. Returns the message. */
+  /** Rejects a page's request, because the test has no function that responds to it. Returns the message. */
   const refuse = (port: number, id: number, option: string, what: string) => {
     const message = `testWorld() got no \`${option}\`, so nothing responds to ${what}. Pass ${option === 'api' ? 'a function that returns a Response' : 'a function that serves sockets'}.`
     const refusal = { t: 'error', id, code: 'unsupported', message }
     ports.get(port)?.deliver([JSON.stringify(refusal)])
     return message
   }
-  const sockets = createSockets({ handle, use, note: () => events++, serve: (server) => socket!(server) })
+  const sockets = createSockets({
+    handle,
+    use,
+    countEvent: () => events++,
+    serve: (server) => socket!(server),
+  })
   const openSocket = (output: SocketOutput) => {
     const { call, port, id, url, accepted } = output
     if (socket)

@@ -77,7 +77,7 @@ export const documentAddress = (): Address | undefined => {
   }
 }
 
-/** Returns a class of events with these members. Node lacks some classes of browsers. */
+/** Returns a class of events with these default members, in place of a browser's class that Node lacks. */
 const eventClass = (defaults: object) =>
   class extends Event {
     constructor(type: string, init?: object) {

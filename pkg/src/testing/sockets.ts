@@ -1,4 +1,4 @@
-/** Sockets between pages and the server of a test: what src/browser/api_socket.rs is in a worker. */
+/** Sockets between pages and the server of a test. In a browser, the worker's src/browser/api_socket.rs serves them. */
 import type { TestCore } from '../../glue/strongroom_testing.js'
 import { later, type WorkerPort } from './ports.js'
 import type { SocketData, TestSocket } from './world.js'
@@ -17,15 +17,14 @@ export interface SocketOutput {
 }
 
 /** Parts of the host that sockets use. */
-interface Uses {
+interface SocketHost {
   handle(act: (core: TestCore) => unknown): void
   use<T>(act: (core: TestCore) => T): T
-  /** Counts an event. */
-  note(): void
+  countEvent(): void
   serve(socket: TestSocket): void
 }
 
-interface Known {
+interface Connection {
   port: WorkerPort
   server: TestSocket
   isOpen: boolean
@@ -38,55 +37,56 @@ const bytesOf = (data: SocketData) =>
   typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)
 
 export interface Sockets {
-  /** Asks the server for a socket. `port` is the page's port for this socket. */
+  /** Starts the handshake with the server. `port` is the page's port for this socket. */
   open(output: SocketOutput, port: WorkerPort): void
   /** Sends the vault's first message. */
   sendFirst(call: number, text: string): void
   /** Tells the page that its socket is open. Returns false if the call is not a socket. */
   deliver(call: number, text: string): boolean
-  /** Closes a socket for the vault. */
+  /** Closes a socket because the vault closes it. */
   close(call: number, code: number, reason: string): void
   /** Closes a socket that the page no longer needs. */
   drop(call: number): void
   /** Cuts all connections. */
   cut(): void
-  /** Cuts all connections of a worker that has crashed. Pages learn of it from the crash. */
+  /** Cuts all connections of a worker that has crashed. Pages notice the crash themselves. */
   crash(): void
 }
 
-export const createSockets = ({ handle, use, note, serve }: Uses): Sockets => {
-  const all = new Map<number, Known>()
+export const createSockets = ({ handle, use, countEvent, serve }: SocketHost): Sockets => {
+  const all = new Map<number, Connection>()
 
-  /** Forgets a socket, and tells the page and, unless the server itself has closed the socket, the server. */
+  /** Removes a socket. Tells the page, and the server too unless the server itself has closed the socket. */
   const finish = (call: number, code: number, reason: string, isByServer = false) => {
-    const known = all.get(call)
-    if (!known) return
+    const connection = all.get(call)
+    if (!connection) return
     all.delete(call)
-    note()
-    if (code === ABNORMAL) known.port.deliver(null)
-    known.port.deliver({ code, reason, wasClean: code !== ABNORMAL })
-    if (!isByServer) known.server.onclose?.(code, reason)
-    return known
+    countEvent()
+    if (code === ABNORMAL) connection.port.deliver(null)
+    connection.port.deliver({ code, reason, wasClean: code !== ABNORMAL })
+    if (!isByServer) connection.server.onclose?.(code, reason)
+    return connection
   }
-  /** As `finish()`, for an end that the core does not know of yet. */
+  /** Calls `finish()`, and reports to the core that the socket has ended. */
   const end = (call: number, code: number, reason: string, isByServer?: boolean) => {
-    const known = finish(call, code, reason, isByServer)
-    if (known) handle((core) => (known.isOpen ? core.endSocket(call) : core.respondSocket(call, undefined)))
+    const connection = finish(call, code, reason, isByServer)
+    if (connection)
+      handle((core) => (connection.isOpen ? core.endSocket(call) : core.respondSocket(call, undefined)))
   }
-  /** Tells only the server. */
+  /** Removes a socket, and tells only the server. */
   const forget = (call: number, code: number) => {
-    const known = all.get(call)
+    const connection = all.get(call)
     all.delete(call)
-    known?.server.onclose?.(code, '')
+    connection?.server.onclose?.(code, '')
   }
   const isReflected = (call: number, data: SocketData) => use((core) => core.isInMessage(call, bytesOf(data)))
 
   const receive = (call: number, data: SocketData) => {
-    const known = all.get(call)
-    if (!known) return
+    const connection = all.get(call)
+    if (!connection) return
     if (isReflected(call, data)) return end(call, REFLECTED, 'token_reflected')
-    note()
-    known.port.deliver([data])
+    countEvent()
+    connection.port.deliver([data])
   }
   const closeByServer = (call: number, code: number, reason: string) => {
     if (!all.has(call)) return
@@ -95,23 +95,23 @@ export const createSockets = ({ handle, use, note, serve }: Uses): Sockets => {
   }
   /** Handles a message on the page's port: see src/browser/api_socket.rs. */
   const send = (call: number, message: number | [SocketData | Blob] | { code?: number; reason?: string }) => {
-    const known = all.get(call)
-    if (!known) return
-    note()
-    if (typeof message === 'number') known.port.deliver(0)
-    else if (Array.isArray(message)) known.server.onmessage?.(message[0])
+    const connection = all.get(call)
+    if (!connection) return
+    countEvent()
+    if (typeof message === 'number') connection.port.deliver(0)
+    else if (Array.isArray(message)) connection.server.onmessage?.(message[0])
     else end(call, message.code ?? NO_CODE, message.reason ?? '')
   }
-  const shake = (call: number, known: Known, isAccepted: boolean) => {
-    if (all.get(call) !== known) return
+  const completeHandshake = (call: number, connection: Connection, isAccepted: boolean) => {
+    if (all.get(call) !== connection) return
     try {
       if (!isAccepted) throw new TypeError('the access token is not valid')
-      serve(known.server)
+      serve(connection.server)
     } catch (error) {
       if (!(error instanceof TypeError)) console.error(error)
       return end(call, ABNORMAL, '')
     }
-    handle((core) => core.respondSocket(call, known.server.protocol))
+    handle((core) => core.respondSocket(call, connection.server.protocol))
   }
 
   return {
@@ -125,17 +125,17 @@ export const createSockets = ({ handle, use, note, serve }: Uses): Sockets => {
         send: (data) => later(() => receive(call, data)),
         close: (code = NORMAL, reason = '') => later(() => closeByServer(call, code, reason)),
       }
-      const known = { port, server, isOpen: false }
-      all.set(call, known)
-      later(() => shake(call, known, accepted))
+      const connection = { port, server, isOpen: false }
+      all.set(call, connection)
+      later(() => completeHandshake(call, connection, accepted))
     },
     sendFirst: (call, text) => later(() => all.get(call)?.server.onmessage?.(text)),
     deliver(call, text) {
-      const known = all.get(call)
-      if (!known) return false
-      known.isOpen = true
-      known.port.deliver(text)
-      known.port.receive = (message) => send(call, message)
+      const connection = all.get(call)
+      if (!connection) return false
+      connection.isOpen = true
+      connection.port.deliver(text)
+      connection.port.receive = (message) => send(call, message)
       return true
     },
     close: finish,

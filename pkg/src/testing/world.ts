@@ -61,8 +61,8 @@ export interface TestOptions {
   /** Responds to calls. Without it, `auth.fetch` rejects with `unsupported`. */
   api?: TestApi
   /**
-   * Serves a socket, which opens when the function returns. If the function throws, the handshake fails. Without it, a
-   * socket fails with `unsupported`.
+   * Serves a socket, which opens when the function returns. If the function throws, the handshake fails. Without
+   * this option, a socket fails with `unsupported`.
    */
   socket?: (socket: TestSocket) => void
   /** Called after a redirect login, as for `createAuth()`. */
@@ -135,10 +135,10 @@ export interface TestWorld<Claims = DefaultClaims> {
   /** Restores the network. A provider that is down stays down. */
   online(): void
   /**
-   * Signs the user in on another device with the code that `onCode` has received, as {@link Auth.login} with
-   * `mode: 'device'` needs it. The vault notices when it polls the provider: `advance('5s')`.
+   * Signs the user in on another device, for {@link Auth.login} with `mode: 'device'`. `userCode` is the code that
+   * `onCode` has received. The vault notices when it polls the provider: `advance('5s')`.
    *
-   * @throws {@link StrongroomError} `unsupported` if the provider has not issued this code.
+   * @throws {@link StrongroomError} `unsupported` if the provider has not issued this code, or if the code was used.
    */
   enterCode(userCode: string): void
   /**
@@ -168,9 +168,9 @@ const refuse = (message: string): never => {
 const checkPlace = (allowHttps: boolean | undefined) => {
   const isNode = !!(globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node
   // A frame without a URL of its own, and a worker from a `blob:` URL, have the origin of their page. A sandboxed page
-  // has an opaque origin, but its own URL.
-  const places = [globalThis.origin, globalThis.location?.origin]
-  if (!isNode && places.some((place) => place?.startsWith('https:')) && !allowHttps) {
+  // has an opaque origin, but `location` still has its URL.
+  const origins = [globalThis.origin, globalThis.location?.origin]
+  if (!isNode && origins.some((origin) => origin?.startsWith('https:')) && !allowHttps) {
     refuse(
       'strongroom/testing does not run in a page served over https, because nothing is protected there. For a published Storybook, pass { allowHttps: true }.',
     )
@@ -230,7 +230,7 @@ const openPage = (
   return { auth, platform }
 }
 
-/** Returns the error code for the present login, which does not apply to later logins. */
+/** Returns the error code that `deny()` has set, and clears it, so that it applies to one login only. */
 const takeDenial = ({ denial }: Stage) => {
   const { code } = denial
   denial.code = undefined
@@ -308,7 +308,8 @@ const claimsOf = (user: TestUser) =>
  *
  * @param config The configuration that the worker's file passes to `vault()`.
  * @typeParam Claims The claims that the configuration's `claims` names.
- * @throws {@link StrongroomError} `config_invalid`; `unsupported` in a page served over https.
+ * @throws {@link StrongroomError} `config_invalid`; `unsupported` in a page served over https without
+ *   `allowHttps`.
  */
 export const testWorld = async <Claims = DefaultClaims>(
   config: VaultConfig,

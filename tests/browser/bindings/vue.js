@@ -8,9 +8,9 @@ const Root = defineComponent({
     const auth = useAuth()
     const router = useRouter()
     // The recipe of docs/frameworks.md: the guard of the current page runs again.
-    watch(auth.session, (now) => {
+    watch(auth.session, (current) => {
       const { path, query, hash } = router.currentRoute.value
-      if (!now) void router.replace({ path, query, hash, force: true })
+      if (!current) void router.replace({ path, query, hash, force: true })
     })
     return () => [
       h('p', [

@@ -122,7 +122,7 @@ impl TestCore {
         self.world.body_ends(CallId(call));
     }
 
-    /// Reports that a socket is open with this sub-protocol, or `undefined` if its handshake failed.
+    /// Reports that a socket is open with this sub-protocol, or, without one, that its handshake failed.
     #[wasm_bindgen(js_name = respondSocket)]
     pub fn respond_socket(&mut self, call: u32, protocol: Option<String>) {
         self.world.socket_responds(CallId(call), protocol);

@@ -1,4 +1,4 @@
-// Retries of ky and ofetch, which are the root's. `retries.mjs` is written from the guide.
+// Retries of ky and ofetch, which the repository's root installs. `retries.mjs` is written from the guide.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import ky from 'ky'
@@ -36,13 +36,13 @@ test('control: ky without the option takes a second', time, async () => {
 })
 
 for (const [name, api] of Object.entries({ 'a 503 of the API': busy, 'a failure of the network': broken })) {
-  test(`ky with the option: ${name} is repeated`, time, async () => {
+  test(`ky with the option: repeats a call after ${name}`, time, async () => {
     const { calls } = await fail((auth) => createKy(auth).get(url), api)
     assert.ok(calls > 1, `${calls} calls`)
   })
 }
 
-test('ofetch repeats a GET once and at once', time, async () => {
+test('ofetch repeats a GET once, without a delay', time, async () => {
   const repeated = await fail((auth) => createFetch({ fetch: auth.fetch })(url), busy, false)
   assert.equal(repeated.error.cause.code, 'login_required')
   assert.equal(repeated.calls, 2)

@@ -60,7 +60,7 @@ for (const [name, api] of Object.entries({
   },
   'a 503 of the API': () => Response.json({ error: 'busy' }, { status: 503 }),
 })) {
-  test(`with the option, ${name} is repeated`, time, async () => {
+  test(`with the option, repeats a query after ${name}`, time, async () => {
     const { world, auth } = await open(api)
     await errorOf(query(createClient(), auth, { retryDelay: 1 }))
     assert.equal(auth.calls, 4)

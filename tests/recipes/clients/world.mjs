@@ -39,7 +39,7 @@ export const errorOf = (promise) =>
     (error) => error,
   )
 
-/** A GraphQL API that answers each query with the same orders. */
+/** A GraphQL API that responds to each query with the same orders. */
 export const graphql = () =>
   Response.json({ data: { orders: [{ __typename: 'Order', id: 1041 }] } }, { headers: { 'X-A': 'b' } })
 export const QUERY = 'query Orders { orders { id } }'

@@ -1,4 +1,4 @@
-//! Changes of the provider, of the APIs, and of the way to them.
+//! Changes of the provider, of the APIs, and of the network in front of the provider.
 
 use super::{Home, Life, MINUTE, RESOURCES, SECOND, TARGET_RECOVERY, Todo};
 use kit::world::api::API;

@@ -161,7 +161,7 @@ impl World {
         }
     }
 
-    /// Collects a call, if the APIs are outside.
+    /// Adds a call to the output if the APIs are outside of this world.
     pub(super) fn note_call(
         &mut self,
         call: CallId,

@@ -109,11 +109,11 @@ impl Watch {
             || known.is_some_and(|known| known.is_vague && known.family == family);
         Invariant::Suspicion.holds_if(
             !is_told || is_suspected || is_asked_for || is_adopting,
-            || format!("vault {vault} says so of family {family} for no reason"),
+            || format!("vault {vault} requires a login for family {family} without a reason"),
         );
         let may_be_over = known.is_some_and(|known| known.may_be_over);
         Invariant::Suspicion.holds_if(is_told || !is_suspected || may_be_over, || {
-            format!("vault {vault} does not say so of family {family}")
+            format!("vault {vault} does not require a login for family {family}")
         });
     }
 
