@@ -45,7 +45,9 @@ globalThis.isReady = true
     if (isSignedIn) {
       await page.evaluate(() => void auth.login())
       await giveConsent(page)
-      await page.waitForFunction(() => globalThis.auth?.state.session)
+      await page.waitForURL((url) => url.origin === app.site.origin)
+      // The page has a session before its callback is finished.
+      await ready()
     }
     return page
   }

@@ -148,7 +148,7 @@ export const extend = (rule) => ({
 export const EXTENDED = [
   {
     name: 'stored session survives a crash',
-    run: async ({ auth, world, until }) => {
+    run: async ({ auth, api, world, until }) => {
       const { startedAt } = auth.state.session
       const disconnected = until(({ status }) => status !== 'connected')
       await world.crash()
@@ -157,9 +157,10 @@ export const EXTENDED = [
       const { session, endReason } = auth.state
       // The new worker derives the start from the session's age.
       const isSame = Math.abs(session.startedAt - startedAt) < 1000
-      return { sub: session.claims.sub, isSame, endReason }
+      const call = (await auth.fetch(api + 'orders')).status
+      return { sub: session.claims.sub, isSame, endReason, call }
     },
-    expected: { sub: 'alice', isSame: true, endReason: null },
+    expected: { sub: 'alice', isSame: true, endReason: null, call: 200 },
   },
   {
     name: 'crash restores no session after logout',
