@@ -197,8 +197,8 @@ for (const [names, kind, deploy] of CASES.slice(1)) {
 }
 
 /**
- * Opens a page whose vault is outdated, and lets this vault stop. Resolves with the page `old`, the new tab `fresh`, and
- * the function `since`, which returns the `change` events of `old` since both were signed in.
+ * Opens a page whose vault is outdated, and lets this vault stop. Resolves with the page `old`, the new tab `fresh`,
+ * and the function `since`, which returns the `change` events of `old` since both were signed in.
  */
 async function stopOutdated({ timeout, change = () => {} } = {}) {
   const app = await start({ timeout, config: { session: { persist: 'sealed' } } })
