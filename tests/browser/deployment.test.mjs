@@ -212,7 +212,7 @@ async function stopOutdated({ timeout, change = () => {} } = {}) {
   // An outdated vault stops after five minutes.
   await setClocks(old, { monotonic: 301_000 })
   while ((await call(old, `${app.api.url}orders`)).error?.code !== 'vault_outdated');
-  return { old, fresh, since: () => old.evaluate((from) => changes.slice(from), length) }
+  return { app, old, fresh, since: () => old.evaluate((from) => changes.slice(from), length) }
 }
 
 test('page keeps its session while a stopped vault is replaced', time, async () => {
@@ -242,6 +242,13 @@ test('logout signs out while a stopped vault is replaced', time, async () => {
   assert.equal(error, undefined)
   await isSignedIn(fresh, false)
   assert.equal((await lastChange(old)).reason, 'logged_out')
+})
+
+test('reconnect() while a stopped vault is replaced makes one connection', time, async () => {
+  const { app, old } = await stopOutdated()
+  await old.evaluate(() => Promise.all([auth.reconnect(), auth.reconnect()]))
+  assert.equal((await call(old, `${app.api.url}orders`)).value?.status, 200)
+  assert.ok(await session(old))
 })
 
 test('in memory a sign-in elsewhere sets elsewhere and replaces the worker', time, async () => {

@@ -222,10 +222,12 @@ export const connect = async (
     async reconnect() {
       if (!hasFailed) return
       const { renew } = await import('./reconnect.js')
-      running = await renew(running, worker, connection.lock, refuse)
-      await connectWorker()
-      if (!hasFailed) connection.end('closed')
-      hasFailed = false
+      await renew(connection, running, worker, refuse, async (next) => {
+        running = next
+        await connectWorker()
+        if (!hasFailed) auth.close()
+        hasFailed = false
+      })
     },
     close() {
       hasFailed = false

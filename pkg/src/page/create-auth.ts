@@ -20,10 +20,8 @@ const END_REASON = 'strongroom.end'
  * Creates the app's worker. WebKit gets a dedicated worker, because its shared workers may end with a tab and cannot
  * store keys: docs/browsers.md.
  */
-const createWorker = ({ shared, dedicated }: WorkerSource) => {
-  const isWebKit = /^Apple/.test(navigator.vendor)
-  return dedicated && (isWebKit || !shared || !globalThis.SharedWorker) ? dedicated() : shared!()
-}
+const createWorker = ({ shared, dedicated }: WorkerSource) =>
+  dedicated && (!shared || !globalThis.SharedWorker || /^Apple/.test(navigator.vendor)) ? dedicated() : shared!()
 
 /**
  * Returns the client's part of the state. A session clears the error. Stores the end reason in localStorage, or takes
@@ -78,8 +76,8 @@ export const createAuth = <Claims = DefaultClaims>(
     next.on('change', () => update(view(next)))
     next.on('expiring', ({ at }) => update({ expiring: at }))
     next.on('failed', (error) => {
-      if (performance.now() < nextRenewal) fail(error)
-      else renew()
+      if (performance.now() >= nextRenewal) renew()
+      else fail(error)
     })
     return next
   }
@@ -100,7 +98,7 @@ export const createAuth = <Claims = DefaultClaims>(
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
       if (opening !== opened) return ready!
-      update({ status: 'connected', ...view(next), error })
+      update({ ...view(next), status: 'connected', error })
       return next
     }
     const opening = (opened = open())
@@ -151,7 +149,10 @@ export const createAuth = <Claims = DefaultClaims>(
       await start()
     },
     close() {
-      opened?.then((next) => next.close()).catch(() => {})
+      opened?.then(
+        (next) => next.close(),
+        () => {},
+      )
     },
   }
 

@@ -12,13 +12,40 @@ type Make = AnyWorker | (() => AnyWorker | Promise<AnyWorker>)
 /** Seconds to wait for a worker that ends by itself. A shared worker ends a second after its vault. */
 const TIME_LIMIT = 3
 
+/** Attempts in flight, by the connection that they replace. */
+const attempts = new WeakMap<Connection, Promise<void>>()
+
+/**
+ * Connects to a worker that `make` creates. If an attempt is in flight, returns this attempt, because a second
+ * connection would end the first one.
+ *
+ * @param failed The connection that has failed.
+ * @param before The worker of this connection, or of the last attempt.
+ * @param connect Connects to the new worker.
+ */
+export const renew = (
+  failed: Connection,
+  before: AnyWorker,
+  make: Make,
+  refuse: typeof Refuse,
+  connect: (next: AnyWorker) => Promise<void>,
+): Promise<void> => {
+  const inFlight = attempts.get(failed)
+  if (inFlight) return inFlight
+  const attempt = replace(before, make, failed.lock, refuse)
+    .then(connect)
+    .finally(() => attempts.delete(failed))
+  attempts.set(failed, attempt)
+  return attempt
+}
+
 /**
  * Creates a worker after the previous one has ended: a shared worker that is about to end does not respond to new
  * pages.
  *
  * @param lock The lock that the previous worker holds as long as it runs.
  */
-export const renew = async (
+const replace = async (
   before: AnyWorker,
   make: Make,
   lock: string | undefined,
