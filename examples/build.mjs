@@ -8,7 +8,7 @@
  */
 import { execFile } from 'node:child_process'
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { extname } from 'node:path'
+import { extname, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { npm, pack, root, unpack } from '../tests/packaging/tarball.mjs'
@@ -79,7 +79,9 @@ function serve(folder, port) {
     async handler({ url }, response) {
       const { pathname } = new URL(url, 'http://localhost')
       const path = extname(pathname) ? pathname : '/index.html'
-      const bytes = await readFile(folder + decodeURIComponent(path)).catch(() => undefined)
+      // `normalize` removes the `..` of a decoded path, so that the path stays in the folder.
+      const file = folder + normalize(decodeURIComponent(path))
+      const bytes = await readFile(file).catch(() => undefined)
       response.writeHead(bytes ? 200 : 404, {
         'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
       })

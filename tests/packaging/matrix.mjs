@@ -71,14 +71,17 @@ export const QUICK = [
   { ...NEXT, name: 'Next, Turbopack' },
 ]
 
-/** The commands of development servers, by the name of the row with the production build. */
+/**
+ * The commands of development servers, by the name of the row with the production build. Some servers listen on all
+ * interfaces by default.
+ */
 const DEVELOPMENT = {
-  'Next, Turbopack': ['next/dist/bin/next', 'dev'],
-  'Next, webpack': ['next/dist/bin/next', 'dev', '--webpack'],
-  Nuxt: ['nuxt/bin/nuxt.mjs', 'dev'],
+  'Next, Turbopack': ['next/dist/bin/next', 'dev', '--hostname=localhost'],
+  'Next, webpack': ['next/dist/bin/next', 'dev', '--webpack', '--hostname=localhost'],
+  Nuxt: ['nuxt/bin/nuxt.mjs', 'dev', '--host=localhost'],
   SvelteKit: ['vite/bin/vite.js', '--host=localhost', '--strictPort'],
   Astro: ['astro/bin/astro.mjs', 'dev'],
-  Parcel: ['parcel/lib/bin.js', 'serve', 'index.html'],
+  Parcel: ['parcel/lib/bin.js', 'serve', 'index.html', '--host=localhost'],
   Angular: ['@angular/cli/bin/ng.js', 'serve'],
   'Angular, oldest': ['@angular/cli/bin/ng.js', 'serve'],
 }
