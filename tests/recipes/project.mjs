@@ -18,7 +18,7 @@ export const workplace = `${root}target/recipes`
 const SILENT = { STORYBOOK_DISABLE_TELEMETRY: '1', NO_COLOR: '1', CI: '1' }
 
 /** The time limit of a script in milliseconds. */
-const LONGEST = 180_000
+const TIME_LIMIT = 180_000
 
 /**
  * Copies a fixture. Installs its tools from its lockfile unless they are installed already, and then the tarball.
@@ -65,7 +65,7 @@ export async function runScript(folder, script, args, { node, env } = {}) {
     cwd: folder,
     env: { ...process.env, ...SILENT, ...env, PATH },
     maxBuffer: 2 ** 26,
-    timeout: LONGEST,
+    timeout: TIME_LIMIT,
     killSignal: 'SIGKILL',
   }
   try {

@@ -21,7 +21,9 @@ const END_REASON = 'strongroom.end'
  * store keys: docs/browsers.md.
  */
 const createWorker = ({ shared, dedicated }: WorkerSource) =>
-  dedicated && (!shared || !globalThis.SharedWorker || /^Apple/.test(navigator.vendor)) ? dedicated() : shared!()
+  dedicated && (!shared || !globalThis.SharedWorker || /^Apple/.test(navigator.vendor))
+    ? dedicated()
+    : shared!()
 
 /**
  * Returns the client's part of the state. A session clears the error. Stores the end reason in localStorage, or takes

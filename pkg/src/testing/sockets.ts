@@ -79,7 +79,8 @@ export const createSockets = ({ handle, use, countEvent, serve }: SocketHost): S
     all.delete(call)
     connection?.server.onclose?.(code, '')
   }
-  const isReflected = (call: number, data: SocketData) => use((core) => core.isInMessage(call, bytesOf(data)))
+  const isReflected = (call: number, data: SocketData) =>
+    use((core) => core.containsToken(call, bytesOf(data)))
 
   const receive = (call: number, data: SocketData) => {
     const connection = all.get(call)

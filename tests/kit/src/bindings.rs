@@ -129,8 +129,8 @@ impl TestCore {
     }
 
     /// Returns true if a message or close reason of a socket contains an access token.
-    #[wasm_bindgen(js_name = isInMessage)]
-    pub fn is_in_message(&self, call: u32, message: &[u8]) -> bool {
+    #[wasm_bindgen(js_name = containsToken)]
+    pub fn contains_token(&self, call: u32, message: &[u8]) -> bool {
         let guard = self.guards.get(&CallId(call));
         guard.is_some_and(|(guard, _)| guard.is_in(message))
     }

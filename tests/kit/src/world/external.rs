@@ -162,7 +162,7 @@ impl World {
     }
 
     /// Adds a call to the output if the APIs are outside of this world.
-    pub(super) fn note_call(
+    pub(super) fn record_call(
         &mut self,
         call: CallId,
         page: Request,

@@ -345,7 +345,7 @@ impl World {
             format!("one for {meant:?} goes to {url}, which is {wanted:?}")
         });
         let proof = self.sign(request.proof.as_ref());
-        self.note_call(call, asked, &request, proof.as_ref());
+        self.record_call(call, asked, &request, proof.as_ref());
         self.job(Kind::Call, Task::Call(call, request, proof));
     }
 }

@@ -360,7 +360,7 @@ impl World {
                     self.watch.told_session(home, started_at, name);
                     let state = session.and_then(|s| s.str("state"));
                     self.watch
-                        .told_state(home, state == Some("interaction_required"));
+                        .told_needs_user(home, state == Some("interaction_required"));
                 }
                 None => {
                     self.watch

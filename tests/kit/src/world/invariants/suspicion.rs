@@ -88,7 +88,7 @@ impl Watch {
     }
 
     /// Records that a page is told that the user must sign in again, or that this is no longer necessary.
-    pub fn told_state(&mut self, vault: usize, needs_user: bool) {
+    pub fn told_needs_user(&mut self, vault: usize, needs_user: bool) {
         if needs_user {
             self.told_to_interact.insert(vault);
         } else {
