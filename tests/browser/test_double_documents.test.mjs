@@ -5,17 +5,10 @@ import { after, before, describe, test } from 'node:test'
 import { runInNewContext } from 'node:vm'
 import { Window } from 'happy-dom'
 import { JSDOM } from 'jsdom'
-import { testCases } from '../contract/double.mjs'
+import { CONFIG, testCases } from '../contract/double.mjs'
 
 const time = { timeout: 20_000 }
 const PAGE = 'http://localhost:3000/orders'
-const CONFIG = {
-  issuer: 'https://id.example.com',
-  clientId: 'spa',
-  redirectUri: '/callback',
-  scope: 'openid profile offline_access',
-  apis: [{ url: 'https://api.example.com/v1/' }],
-}
 
 /** Functions that return the window of a document. */
 const DOCUMENTS = {

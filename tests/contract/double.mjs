@@ -7,7 +7,7 @@ import { ENDING, EXTENDED, SIGNED_IN, SIGNED_OUT, extend } from './cases.mjs'
 const time = { timeout: 60_000 }
 
 const API = 'https://api.example.com/v1/'
-const CONFIG = {
+export const CONFIG = {
   issuer: 'https://id.example.com',
   clientId: 'spa',
   redirectUri: '/callback',
@@ -45,11 +45,11 @@ async function runCase(world, { run, expected }, isSignedIn) {
   const { auth } = world
   const result = run({ auth, api: API, settle, until: untilOf(auth), world: controls })
   // Time passes only here, so retries and time limits end.
-  const outcome = await Promise.race([result, passing(world, result)])
+  const outcome = await Promise.race([result, letTimePass(world, result)])
   assert.deepEqual(outcome, expected)
 }
 
-async function passing(world, result) {
+async function letTimePass(world, result) {
   let isOver = false
   const end = () => (isOver = true)
   result.then(end, end)

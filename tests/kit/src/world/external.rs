@@ -123,6 +123,9 @@ impl World {
     }
 
     pub(super) fn note_outgoing(&mut self, output: &Output) {
+        let Some(outside) = &mut self.outside else {
+            return;
+        };
         let outgoing = match output {
             Output::Post { port, text } => Outgoing::Post {
                 port: *port,
@@ -156,9 +159,7 @@ impl World {
             },
             _ => return,
         };
-        if let Some(outside) = &mut self.outside {
-            outside.outgoing.push(outgoing);
-        }
+        outside.outgoing.push(outgoing);
     }
 
     /// Adds a call to the output if the APIs are outside of this world.
