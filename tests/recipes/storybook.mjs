@@ -3,25 +3,23 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { launchBrowser } from '../support/browser.mjs'
-import { readGuide } from './guide.mjs'
+import { TYPES } from '../support/site.mjs'
+import { authConfig, readGuide } from './guide.mjs'
 import { checkTypes, createProject, runScript, versionOf, write } from './project.mjs'
 
 const guide = await readGuide('docs/testing-your-app.md')
 
 /** The origin of the published Storybook. The browser gets its files from the build. */
 const ORIGIN = 'https://storybook.example'
-const TYPES = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.json': 'application/json',
-}
 const ALLOW = ', allowHttps: true'
 
 /** Builds Storybook and checks the text of two stories. Resolves with Storybook's version. */
 async function runStorybook({ tarball }, change = (preview) => preview) {
   const folder = await createProject('storybook', tarball)
-  await write(folder, { '.storybook/preview.tsx': change(guide.block('loaders:', 'Storybook')) })
+  await write(folder, {
+    '.storybook/preview.tsx': change(guide.block('loaders:', 'Storybook')),
+    'src/auth.config.ts': await authConfig(),
+  })
   await checkTypes(folder, ['.storybook/preview.tsx'])
   await runScript(folder, 'node_modules/storybook/dist/bin/dispatcher.js', ['build', '--quiet'], { node: 24 })
   const browser = await launchBrowser()

@@ -1,5 +1,5 @@
 /** Vitest, in each environment, and the handlers of MSW in a unit test. */
-import { readGuide } from './guide.mjs'
+import { authConfig, readGuide } from './guide.mjs'
 import { checkTypes, createProject, runScript, versionOf, write } from './project.mjs'
 
 const guide = await readGuide('docs/testing-your-app.md')
@@ -101,7 +101,10 @@ test('handlers of MSW respond to a world', async () => {
 
 const MOCK = 'vi.mock('
 
+const config = await authConfig()
+
 const files = () => ({
+  'auth.config.ts': config,
   'auth.ts': readme.block('export const auth = createAuth'),
   'auth.worker.ts': readme.block('// src/auth.worker.ts'),
   'example.test.ts': example(),
