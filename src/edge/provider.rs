@@ -16,6 +16,8 @@ use crate::oauth::metadata::Metadata;
 /// The provider's metadata and keys.
 pub(super) struct Provider {
     metadata: Option<Rc<Metadata>>,
+    /// The time at which provisional metadata was fetched.
+    provisional_since: Option<Instant>,
     keys: Option<(Rc<Jwks>, Instant)>,
     /// The URLs of the issuer and of the known endpoints. Other URLs on the same origins may be endpoints, too.
     urls: Vec<Url>,
@@ -25,6 +27,7 @@ impl Provider {
     pub(super) fn new(issuer: &str, metadata: Option<Box<Metadata>>) -> Self {
         let mut provider = Self {
             metadata: None,
+            provisional_since: None,
             keys: None,
             urls: Url::parse(issuer).into_iter().collect(),
         };

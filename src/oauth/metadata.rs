@@ -163,25 +163,75 @@ pub fn discovery_url(issuer: &str) -> String {
     [base, "/.well-known/openid-configuration"].concat()
 }
 
-/// Returns the URL to try if there is no metadata at `url`. An issuer may publish its metadata at [`discovery_url`], or
-/// at the URL of RFC 8414 section 3.1, where the well-known path is inserted before the issuer's path.
-#[must_use]
-pub(crate) fn alternative_url(issuer: &str, url: &str) -> String {
-    let usual = discovery_url(issuer);
-    if url != usual {
-        return usual;
+/// Returns a location at which the issuer may publish its metadata, or `None` if there are only `n` locations:
+/// [`discovery_url`], and the location of RFC 8414 section 3.1, where the well-known path is inserted before the
+/// issuer's path. Some servers append that path to the issuer's path instead.
+pub(crate) fn location(issuer: &str, n: u8) -> Option<String> {
+    if n == 0 {
+        return Some(discovery_url(issuer));
     }
+    let base = issuer.strip_suffix('/').unwrap_or(issuer);
     // The issuer is a valid URL: its scheme is followed by two slashes.
-    let (scheme, rest) = strings::split_once(issuer, b'/');
+    let (scheme, rest) = strings::split_once(base, b'/');
     let (host, path) = strings::split_once(
         rest.and_then(|rest| rest.get(1..)).unwrap_or_default(),
         b'/',
     );
-    let path = path.unwrap_or_default();
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let joint = if path.is_empty() { "" } else { "/" };
     let well_known = "/.well-known/oauth-authorization-server";
-    [scheme, "//", host, well_known, joint, path].concat()
+    match (n, path) {
+        (1, None) => Some([base, well_known].concat()),
+        (1, Some(path)) => Some([scheme, "//", host, well_known, "/", path].concat()),
+        (2, Some(_)) => Some([base, well_known].concat()),
+        _ => None,
+    }
+}
+
+/// A search for the provider's metadata, at each [`location`] once. The first readable document counts, even if it is
+/// not valid.
+#[derive(Default)]
+pub(crate) struct Search {
+    /// The number of locations at which there was no readable document.
+    tried: u8,
+    /// True if the lack of a document at one of these locations may be temporary. The document that was found may then
+    /// be a poorer one than usual, such as one without a logout endpoint.
+    pub(crate) is_provisional: bool,
+    /// The error of the first location.
+    error: Option<Error>,
+}
+
+impl Search {
+    /// Returns the location that is tried now.
+    pub(crate) fn url(&self, issuer: &str) -> String {
+        location(issuer, self.tried).unwrap_or_default()
+    }
+
+    /// Reads the response from the current location. Returns `None` if the next location is to be tried, which is only
+    /// done if `may_continue` is true. `configured` and `no_response` are those of [`Metadata::parse_with`] and
+    /// [`read_document`].
+    pub(crate) fn read(
+        &mut self,
+        outcome: &Outcome,
+        issuer: &str,
+        configured: Option<&Object>,
+        no_response: &str,
+        may_continue: bool,
+    ) -> Option<Result<Box<Metadata>>> {
+        let url = self.url(issuer);
+        let what = msg!("discovery document");
+        match read_document(outcome, what, &url, no_response) {
+            Ok(text) => Some(Metadata::parse_with(configured, text, issuer)),
+            Err(error) => {
+                self.is_provisional |= !matches!(outcome, Outcome::Reply(r) if r.status < 429);
+                let first = self.error.take().unwrap_or(error);
+                self.tried += 1;
+                if !may_continue || location(issuer, self.tried).is_none() {
+                    return Some(Err(first));
+                }
+                self.error = Some(first);
+                None
+            }
+        }
+    }
 }
 
 /// Returns true if the provider responded with status 404.
@@ -402,6 +452,7 @@ pub(crate) fn read_document<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::http::tests::json_reply;
 
     const ISSUER: &str = "https://id.example.com";
 
@@ -702,9 +753,65 @@ mod tests {
                 "http://127.0.0.1:4401/.well-known/oauth-authorization-server/tenant",
             ),
         ] {
-            let usual = discovery_url(issuer);
-            assert_eq!(alternative_url(issuer, &usual), other);
-            assert_eq!(alternative_url(issuer, other), usual);
+            assert_eq!(location(issuer, 0), Some(discovery_url(issuer)));
+            assert_eq!(location(issuer, 1).as_deref(), Some(other));
+        }
+    }
+
+    #[test]
+    fn only_issuers_with_path_have_a_third_location() {
+        for issuer in ["https://id.example.com", "https://id.example.com/"] {
+            assert_eq!(location(issuer, 2), None);
+        }
+        for issuer in ["https://id.example.com/a/b", "https://id.example.com/a/b/"] {
+            let appended = "https://id.example.com/a/b/.well-known/oauth-authorization-server";
+            assert_eq!(location(issuer, 2).as_deref(), Some(appended));
+            assert_eq!(location(issuer, 3), None);
+        }
+    }
+
+    #[test]
+    fn each_location_is_tried_once() {
+        let issuer = "https://id.example.com/a";
+        let absent = Outcome::from(json_reply(404, ""));
+        let mut search = Search::default();
+        let mut tried = Vec::new();
+        let error = loop {
+            tried.push(search.url(issuer));
+            if let Some(found) = search.read(&absent, issuer, None, "", true) {
+                break found.unwrap_err();
+            }
+        };
+        let locations = (0..3).filter_map(|n| location(issuer, n));
+        assert!(tried.iter().eq(&locations.collect::<Vec<_>>()));
+        assert!(error.message().contains(&tried[0]), "{error}");
+    }
+
+    #[test]
+    fn temporary_failures_make_a_document_provisional() {
+        for (status, expected) in [
+            (404, false),
+            (403, false),
+            (200, false),
+            (429, true),
+            (500, true),
+        ] {
+            let mut search = Search::default();
+            let reply = Outcome::from(json_reply(status, ""));
+            let reply = match reply {
+                Outcome::Reply(mut reply) if status == 200 => {
+                    reply.content_type = None;
+                    Outcome::Reply(reply)
+                }
+                reply => reply,
+            };
+            assert!(search.read(&reply, ISSUER, None, "", true).is_none());
+            assert_eq!(search.is_provisional, expected, "{status}");
+        }
+        for outcome in [Outcome::Opaque, Outcome::Failed] {
+            let mut search = Search::default();
+            assert!(search.read(&outcome, ISSUER, None, "", true).is_none());
+            assert!(search.is_provisional);
         }
     }
 

@@ -47,7 +47,7 @@ impl Logins {
             stage: LoginStage::NeedsMetadata,
             key: None,
         }));
-        if provider.need_metadata(ctx) {
+        if provider.need_metadata_for_login(ctx) {
             self.resume(ctx, provider);
         }
     }

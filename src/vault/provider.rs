@@ -10,7 +10,7 @@ use crate::codec::base64url;
 use crate::codec::form::with_query;
 use crate::config::HAS_METADATA;
 use crate::oauth::jwks::Jwks;
-use crate::oauth::metadata::{self, Metadata};
+use crate::oauth::metadata::{self, Metadata, Search};
 use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::OpId;
@@ -21,9 +21,12 @@ const SILENT: &str = msg!("no response (is it up, and does its CORS allow this o
 /// The metadata and keys of the provider.
 pub(super) struct Provider {
     pub(super) metadata: Option<Box<Metadata>>,
-    /// The URL at which the metadata was found, or which is tried next. If the configuration contains the metadata, a
+    /// The URL at which the metadata was found, which probes use. If the configuration contains the metadata, a
     /// metadata document may not exist, and this is the URL of the keys.
     pub(super) metadata_url: String,
+    search: Search,
+    /// True if the next login searches for the metadata again: see [`Search::is_provisional`].
+    is_provisional: bool,
     pub(super) keys: Option<Jwks>,
 }
 
@@ -36,6 +39,8 @@ impl Provider {
         Self {
             metadata,
             metadata_url,
+            search: Search::default(),
+            is_provisional: false,
             keys: None,
         }
     }
@@ -47,8 +52,22 @@ impl Provider {
         if self.metadata.is_some() {
             return true;
         }
-        fetch_once(ctx, Purpose::Metadata, &self.metadata_url);
+        self.fetch_metadata(ctx);
         false
+    }
+
+    /// Returns true if the metadata that a new login needs is present. Otherwise starts to fetch it.
+    pub(super) fn need_metadata_for_login(&self, ctx: &mut Context) -> bool {
+        if self.is_provisional {
+            self.fetch_metadata(ctx);
+            return false;
+        }
+        self.need_metadata(ctx)
+    }
+
+    fn fetch_metadata(&self, ctx: &mut Context) {
+        let url = self.search.url(&ctx.config.issuer);
+        fetch_once(ctx, Purpose::Metadata, &url);
     }
 
     /// Returns true if the keys are present. Otherwise starts to fetch them.
@@ -76,30 +95,36 @@ impl Provider {
     }
 
     /// Handles the response with the metadata. Returns `None` if the metadata was not at this URL, and is now requested
-    /// from another URL.
+    /// from another URL. After a timeout, or if the device is offline, another URL would not help.
     pub(super) fn on_metadata(
         &mut self,
         ctx: &mut Context,
         outcome: &Outcome,
     ) -> Option<Result<()>> {
         let issuer = &ctx.config.issuer;
-        if metadata::is_absent(outcome) {
-            let url = metadata::alternative_url(issuer, &self.metadata_url);
-            let was_first = url != metadata::discovery_url(issuer);
-            self.metadata_url = url;
-            if was_first {
-                self.need_metadata(ctx);
-                return None;
-            }
-        }
-        let url = &self.metadata_url;
+        let url = self.search.url(issuer);
         let members = ctx.config.metadata_members();
-        let metadata = metadata::read_document(outcome, msg!("discovery document"), url, SILENT)
-            .and_then(|text| Metadata::parse_with(members, text, issuer));
-        Some(metadata.map(|metadata| {
-            ctx.config.rules.forbid(&metadata.endpoints());
-            self.metadata = Some(metadata);
-        }))
+        let may_continue = !matches!(outcome, Outcome::Failed);
+        let Some(found) = self
+            .search
+            .read(outcome, issuer, members, SILENT, may_continue)
+        else {
+            self.fetch_metadata(ctx);
+            return None;
+        };
+        let search = core::mem::take(&mut self.search);
+        Some(match found {
+            Ok(metadata) => {
+                ctx.config.rules.forbid(&metadata.endpoints());
+                self.metadata = Some(metadata);
+                self.metadata_url = url;
+                self.is_provisional = search.is_provisional;
+                Ok(())
+            }
+            // The provisional metadata remains in use.
+            Err(_) if self.metadata.is_some() => Ok(()),
+            Err(error) => Err(error),
+        })
     }
 
     /// Handles the response with the keys.

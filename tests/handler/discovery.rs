@@ -1,5 +1,5 @@
-//! The handler requests the provider's metadata at the URL of OpenID Connect Discovery and, after a 404, at the URL of
-//! RFC 8414.
+//! The handler requests the provider's metadata at the URL of OpenID Connect Discovery and, without a readable document
+//! there, at the URL of RFC 8414.
 
 use strongroom::Code;
 use strongroom::base::http::HttpReply;
@@ -31,30 +31,95 @@ fn asked(host: &Host) -> Vec<&str> {
 }
 
 #[test]
-fn rfc_8414_address_is_tried_after_a_404() {
-    let mut host = elsewhere(Some(json(404, "")));
-    let url = host.begin_login("/auth/login");
-    let back = host.provider.authorize(&url);
-    assert_eq!(host.arrive(&back).status, 303);
-    assert_eq!(asked(&host), [USUAL, OTHER], "and only once");
-    assert!(host.faults().is_empty());
-}
-
-#[test]
-fn outages_do_not_lead_to_the_rfc_8414_address() {
+fn unreadable_document_leads_to_rfc_8414_address() {
+    let html = HttpReply {
+        content_type: Some("text/html".to_owned()),
+        ..json(200, "<html>")
+    };
     for usual in [
         None,
+        Some(json(404, "")),
         Some(json(500, "")),
         Some(json(403, "")),
         Some(json(410, "")),
-        Some(json(200, "<html>")),
-        Some(json(200, "{}")),
+        Some(html),
     ] {
         let what = format!("{usual:?}");
         let mut host = elsewhere(usual);
+        let url = host.begin_login("/auth/login");
+        let back = host.provider.authorize(&url);
+        assert_eq!(host.arrive(&back).status, 303, "{what}");
+        assert_eq!(asked(&host), [USUAL, OTHER], "and only once: {what}");
+        assert!(host.faults().is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn first_readable_document_counts() {
+    for usual in [
+        json(200, "<html>"),
+        json(200, "{}"),
+        json(200, r#"{"issuer":"https://other.example.com"}"#),
+    ] {
+        let what = format!("{usual:?}");
+        let mut host = elsewhere(Some(usual));
         let status = host.go("/auth/login", Source::App).status();
         assert!(status >= 400, "{status} {what}");
         assert_eq!(asked(&host), [USUAL], "{what}");
+    }
+}
+
+#[test]
+fn outage_at_every_address_is_an_outage() {
+    let mut host = Host::new();
+    for path in [USUAL, OTHER] {
+        host.provider.replies.push_back((path, Some(json(503, ""))));
+    }
+    assert_eq!(host.go("/auth/login", Source::App).status(), 503);
+    assert_eq!(host.faults(), [Code::ProviderUnavailable]);
+    assert_eq!(asked(&host), [USUAL, OTHER]);
+}
+
+#[test]
+fn document_found_after_a_blip_is_replaced() {
+    for (usual, is_replaced) in [
+        (None, true),
+        (Some(json(503, "")), true),
+        (Some(json(404, "")), false),
+    ] {
+        let what = format!("{usual:?}");
+        let mut host = elsewhere(usual);
+        for _ in 0..2 {
+            host.begin_login("/auth/login");
+            assert_eq!(asked(&host), [USUAL, OTHER], "{what}");
+        }
+        host.pass(30);
+        // During another blip, the document that was found stays in use.
+        for path in [USUAL, OTHER] {
+            host.provider.replies.push_back((path, None));
+        }
+        host.begin_login("/auth/login");
+        let expected: &[&str] = if is_replaced {
+            &[USUAL, OTHER, USUAL, OTHER]
+        } else {
+            &[USUAL, OTHER]
+        };
+        assert_eq!(asked(&host), expected, "{what}");
+        host.provider.replies.clear();
+        host.pass(30);
+        for _ in 0..2 {
+            host.begin_login("/auth/login");
+        }
+        assert_eq!(
+            asked(&host).len(),
+            expected.len() + usize::from(is_replaced)
+        );
+        host.pass(30);
+        host.begin_login("/auth/login");
+        assert_eq!(
+            asked(&host).len(),
+            expected.len() + usize::from(is_replaced)
+        );
     }
 }
 

@@ -234,9 +234,10 @@ fn failed_discovery_does_not_consume_the_login() {
         // The new worker does not know the provider's metadata, so it must request the discovery document.
         world.restart();
         let page = world.open();
-        world.provider.fault(Endpoint::Discovery, &[fault]);
+        world.provider.outage(Endpoint::Discovery, fault);
         let callback = finish(&mut world, page, &response);
         assert_eq!(world.code(callback), code, "{fault:?}");
+        world.provider.repair();
         let again = finish(&mut world, page, &response);
         let settled = world.response(again);
         assert!(

@@ -105,27 +105,86 @@ fn failed_discovery_is_retried_by_the_next_login() {
         Fault::Silence,
     ] {
         let mut world = World::new();
-        world.provider.fault(Endpoint::Discovery, &[fault]);
+        world.provider.outage(Endpoint::Discovery, fault);
         let pages = [world.open(), world.open()];
         let logins = pages.map(|page| world.login(page, "redirect"));
         world.advance(Duration::from_secs(10));
         for login in logins {
             assert_eq!(world.code(login), "provider_unavailable", "{fault:?}");
         }
+        let before = world.count(DISCOVERY);
+        world.provider.repair();
         world.begin_login(pages[0], "redirect");
-        assert_eq!(world.count(DISCOVERY), 2);
+        assert_eq!(world.count(DISCOVERY), before + 1);
     }
 }
 
 #[test]
-fn tries_rfc_8414_location_after_404() {
+fn unreadable_document_leads_to_rfc_8414_location() {
+    for fault in [
+        Fault::Status(404),
+        Fault::Status(500),
+        Fault::Html,
+        Fault::Opaque,
+    ] {
+        let mut world = World::new();
+        world.provider.fault(Endpoint::Discovery, &[fault]);
+        let page = world.open();
+        world.sign_in(page);
+        assert!(world.session(page).is_some(), "{fault:?}");
+        assert_eq!(world.count(DISCOVERY), 2, "{fault:?}");
+    }
+}
+
+#[test]
+fn timeouts_and_readable_documents_end_the_search() {
+    for fault in [
+        Fault::Silence,
+        Fault::LostBefore,
+        Fault::Truncated,
+        Fault::Response(200, r#"{"issuer":"https://other.example.com"}"#),
+    ] {
+        let mut world = World::new();
+        world.provider.fault(Endpoint::Discovery, &[fault]);
+        let page = world.open();
+        let login = world.login(page, "redirect");
+        world.advance(Duration::from_secs(10));
+        assert!(matches!(
+            world.response(login),
+            Some(PageResponse::Error { .. })
+        ));
+        assert_eq!(world.count(DISCOVERY), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn document_found_after_a_blip_is_replaced() {
+    for (fault, fetches) in [
+        (Fault::Opaque, [2, 3, 3]),
+        (Fault::Status(503), [2, 3, 3]),
+        // A permanent error is not a blip, so the document stays.
+        (Fault::Status(404), [2, 2, 2]),
+    ] {
+        let mut world = World::new();
+        world.provider.fault(Endpoint::Discovery, &[fault]);
+        let page = world.open();
+        for expected in fetches {
+            world.sign_in(page);
+            assert_eq!(world.count(DISCOVERY), expected, "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn lasting_blip_keeps_the_document_that_was_found() {
     let mut world = World::new();
-    let absent = Fault::Status(404);
-    world.provider.fault(Endpoint::Discovery, &[absent]);
+    world.provider.fault(Endpoint::Discovery, &[Fault::Opaque]);
     let page = world.open();
     world.sign_in(page);
+    world.provider.outage(Endpoint::Discovery, Fault::Opaque);
+    world.sign_in(page);
     assert!(world.session(page).is_some());
-    assert_eq!(world.count(DISCOVERY), 2);
+    assert_eq!(world.count(DISCOVERY), 4);
 }
 
 #[test]

@@ -391,6 +391,26 @@ fn configured_metadata_is_probed_at_its_keys() {
 }
 
 #[test]
+fn probe_uses_the_location_of_the_metadata() {
+    let mut world = World::new();
+    let absent = Fault::Opaque;
+    world.provider.fault(Endpoint::Discovery, &[absent]);
+    let page = world.open();
+    world.sign_in(page);
+    world.expire_access_token();
+    world.provider.refusing = Refusing::Hidden;
+    world.provider.revoke_family(0);
+    world.service_worker = Some(BTreeMap::new());
+    call(&mut world, page);
+    world.advance(seconds(200));
+    assert_eq!(state(&world, page), "interaction_required");
+    let asked = world.service_worker.as_ref().unwrap();
+    assert!(asked.len() >= 5);
+    let location = "https://id.example.com/.well-known/oauth-authorization-server?";
+    assert!(asked.keys().all(|url| url.starts_with(location)));
+}
+
+#[test]
 fn probe_keeps_the_query_of_an_address() {
     let (mut world, _) = hidden_refusal_with_keys_at("https://id.example.com/jwks?tenant=one");
     world.advance(seconds(60));

@@ -6,42 +6,58 @@ use alloc::rc::Rc;
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result};
-use crate::base::http::HttpRequest;
+use crate::base::http::{HttpRequest, Outcome};
 use crate::edge::provider::requests;
 use crate::edge::task::Task;
 use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
-use crate::oauth::metadata::{self, Metadata};
+use crate::oauth::metadata::{self, Metadata, Search};
 
 /// The shortest age of the key set at which a token with an unknown key causes a new fetch. The limit exists because
 /// anyone can send tokens with an unknown key.
 const KEYS_MIN_AGE: Millis = Millis::from_secs(30);
 
+/// The end of the error message if there is no response.
+const NO_RESPONSE: &str = msg!("no response");
+
 /// The age at which the key set is fetched again, so a withdrawn key is no longer trusted.
 const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
 
-/// Returns the provider's metadata, which is fetched on first use.
+/// Returns the provider's metadata, which is fetched on first use. Provisional metadata is fetched again after
+/// [`KEYS_MIN_AGE`]: see [`Search::is_provisional`].
 pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
-    if let Some(metadata) = &task.isolate().provider.borrow().metadata {
-        return Ok(metadata.clone());
-    }
-    let issuer = &task.config().flow.issuer;
-    let usual = metadata::discovery_url(issuer);
-    let mut url = usual.clone();
-    let text = loop {
-        match document(task, msg!("discovery document"), &url).await {
-            Err(error) if error.code() == Code::MetadataInvalid && url == usual => {
-                url = metadata::alternative_url(issuer, &usual);
+    let began = task.now();
+    let known = {
+        let provider = &mut task.isolate().provider.borrow_mut();
+        match &mut provider.provisional_since {
+            Some(since) if since.elapsed(&began) >= KEYS_MIN_AGE => *since = began,
+            _ => {
+                if let Some(metadata) = &provider.metadata {
+                    return Ok(metadata.clone());
+                }
             }
-            document => break document?,
+        }
+        provider.metadata.clone()
+    };
+    let flow = &task.config().flow;
+    let mut search = Search::default();
+    let found = loop {
+        let outcome = get(task, &search.url(&flow.issuer)).await;
+        // A request must not wait for the time limit at each location.
+        let may_continue = began.elapsed(&task.now()) < flow.request_timeout;
+        let members = flow.metadata_members.as_ref();
+        if let Some(found) = search.read(&outcome, &flow.issuer, members, NO_RESPONSE, may_continue)
+        {
+            break found;
         }
     };
-    let members = task.config().flow.metadata_members.as_ref();
-    let metadata = Metadata::parse_with(members, text.expose(), issuer)?;
-    let metadata: Rc<Metadata> = metadata.into();
-    task.isolate()
-        .provider
-        .borrow_mut()
-        .set_metadata(metadata.clone());
+    let metadata: Rc<Metadata> = match (found, known) {
+        (Ok(metadata), _) => metadata.into(),
+        (Err(_), Some(known)) => return Ok(known),
+        (Err(error), None) => return Err(error),
+    };
+    let provider = &mut task.isolate().provider.borrow_mut();
+    provider.set_metadata(metadata.clone());
+    provider.provisional_since = search.is_provisional.then(|| task.now());
     Ok(metadata)
 }
 
@@ -86,14 +102,18 @@ pub(in crate::edge) async fn key(
 }
 
 async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
+    let outcome = get(task, url).await;
+    metadata::read_document(&outcome, what, url, NO_RESPONSE).map(Secret::from)
+}
+
+async fn get(task: &Task, url: &str) -> Outcome {
     let request = HttpRequest {
         url: url.to_owned(),
         form: None,
         keepalive: false,
         proof: None,
     };
-    let outcome = requests::send(task, request, None, None).await;
-    metadata::read_document(&outcome, what, url, msg!("no response")).map(Secret::from)
+    requests::send(task, request, None, None).await
 }
 
 /// Loads the provider's metadata and keys. Does not fail if only the keys cannot be loaded.

@@ -445,6 +445,7 @@ impl Provider {
         let path = url.strip_prefix(self.root()).unwrap_or(&request.url);
         match path.strip_prefix(BASE).unwrap_or(path) {
             path if path.starts_with("/.well-known/openid-configuration?") => Endpoint::Probe,
+            path if path.starts_with("/.well-known/oauth-authorization-server?") => Endpoint::Probe,
             path if path.starts_with("/jwks?") => Endpoint::Probe,
             "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server" => {
                 Endpoint::Discovery
