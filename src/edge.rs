@@ -67,7 +67,7 @@ use crate::vault::Entropy;
 
 pub use config::{Client, ClientAuth, Config, Storage};
 pub use io::{
-    BEAT, Effect, Entry, Event, Forward, Head, OwnResponse, RefreshId, Reply, Request, Response,
+    BEAT, Effect, Entry, Event, FlightId, Forward, Head, OwnResponse, Reply, Request, Response,
     Step,
 };
 use isolate::Isolate;

@@ -135,7 +135,7 @@ impl Edge {
     pub fn event(&mut self) -> Option<String> {
         let event = self.handler.poll_event()?;
         Some(match event {
-            Event::RefreshFinished(flight) => Writer::object()
+            Event::FlightFinished(flight) => Writer::object()
                 .text("t", "finished")
                 .number("flight", flight.0.into())
                 .finish(),

@@ -11,6 +11,9 @@ use crate::edge::io::{Effect, Entry, Reply};
 use crate::edge::task::Task;
 use crate::oauth::pkce;
 
+/// Longest time that the host gives a coordinator for a read or a write.
+pub(super) const COORDINATOR_TIME: Millis = Millis::from_secs(3);
+
 /// The coordinator did not respond, or its response was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreachable;

@@ -103,11 +103,11 @@ pub enum Effect {
         /// The longest time to wait.
         time: Millis,
     },
-    /// Waits until a refresh has finished ([`Event::RefreshFinished`]) or the time has passed. The reply is
+    /// Waits until a flight has finished ([`Event::FlightFinished`]) or the time has passed. The reply is
     /// [`Reply::Waited`].
     Sleep {
-        /// The refresh. `None`: only the time counts.
-        flight: Option<RefreshId>,
+        /// The flight. `None`: only the time counts.
+        flight: Option<FlightId>,
         /// The longest time to wait.
         time: Millis,
     },
@@ -257,11 +257,11 @@ pub struct OwnResponse {
     pub body: Option<(&'static str, String)>,
 }
 
-/// The number of a refresh that is in flight in this isolate.
+/// The number of a flight in this isolate: a refresh or a read in flight, for which other tasks wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RefreshId(pub u32);
+pub struct FlightId(pub u32);
 
-impl RefreshId {
+impl FlightId {
     /// Returns the next number. After the largest number, numbers start again at the smallest.
     pub(in crate::edge) const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
@@ -280,8 +280,8 @@ pub enum Event {
         /// The `sub` of the session's user, for the operator's hook. The host must not log this value.
         subject: String,
     },
-    /// A refresh has finished, so tasks that wait for the refresh continue.
-    RefreshFinished(RefreshId),
+    /// A flight has finished, so tasks that wait for it continue.
+    FlightFinished(FlightId),
 }
 
 /// Prints the variant's name without its contents.

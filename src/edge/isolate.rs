@@ -5,7 +5,7 @@ use core::cell::{Cell, OnceCell, RefCell};
 
 use crate::codec::base64url;
 use crate::edge::config::Config;
-use crate::edge::io::{Event, RefreshId};
+use crate::edge::io::{Event, FlightId};
 use crate::edge::provider::Provider;
 use crate::edge::session::cache::SessionCache;
 use crate::oauth::dpop::Nonces;
@@ -22,7 +22,7 @@ pub(super) struct Isolate {
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
-    pub(super) next_refresh: Cell<RefreshId>,
+    pub(super) next_flight: Cell<FlightId>,
     /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,
 }
@@ -39,7 +39,7 @@ impl Isolate {
             upstream_nonces: RefCell::default(),
             session_cache: RefCell::default(),
             events: RefCell::default(),
-            next_refresh: Cell::default(),
+            next_flight: Cell::default(),
             name: OnceCell::new(),
         }
     }

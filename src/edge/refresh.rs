@@ -26,7 +26,7 @@ use crate::edge::session::end;
 use crate::edge::session::record::{Record, Stored};
 use crate::edge::session::record_store;
 use crate::edge::session::status::{self, SessionResult};
-use crate::edge::task::{RefreshGuard, Task, boxed};
+use crate::edge::task::{FlightGuard, Task, boxed};
 use crate::oauth::refresh_policy::{self, RefreshOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;
@@ -152,7 +152,7 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
             return Ok(successor);
         }
     }
-    let _flight = RefreshGuard::begin(task, &session.sid);
+    let _flight = FlightGuard::begin(task, &session.sid);
     rotate(task, session, began).await
 }
 

@@ -13,7 +13,7 @@ use core::task::{Context, Poll, Waker};
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::edge::config::Config;
-use crate::edge::io::{Effect, Event, RefreshId, Reply, Response, Step};
+use crate::edge::io::{Effect, Event, FlightId, Reply, Response, Step};
 use crate::edge::isolate::Isolate;
 use crate::edge::response;
 use crate::edge::session::record::Lease;
@@ -203,22 +203,25 @@ impl Drop for KeepAliveGuard {
     }
 }
 
-/// A guard for a refresh that is in flight in this isolate. Dropping the guard marks the refresh as finished, so tasks
-/// that wait for the refresh cannot hang.
-pub(super) struct RefreshGuard {
+/// A guard for a flight in this isolate. Dropping the guard marks the flight as finished, so tasks that wait for the
+/// flight cannot hang.
+pub(super) struct FlightGuard {
     isolate: Rc<Isolate>,
-    id: RefreshId,
+    id: FlightId,
     _guard: KeepAliveGuard,
 }
 
-impl RefreshGuard {
-    /// Begins a refresh of a session that has no refresh in flight.
-    pub(super) fn begin(task: &Task, sid: &str) -> Self {
+impl FlightGuard {
+    /// Begins a flight with this name: the ID of the session that is refreshed, or the name of a read.
+    pub(super) fn begin(task: &Task, name: &str) -> Self {
         let isolate = task.0.isolate.clone();
-        let id = isolate.next_refresh.get();
-        isolate.next_refresh.set(id.next());
+        let id = isolate.next_flight.get();
+        isolate.next_flight.set(id.next());
         let last_step = task.0.now.clone();
-        isolate.session_cache.borrow_mut().begin(sid, id, last_step);
+        isolate
+            .session_cache
+            .borrow_mut()
+            .begin(name, id, last_step);
         Self {
             isolate,
             id,
@@ -227,9 +230,9 @@ impl RefreshGuard {
     }
 }
 
-impl Drop for RefreshGuard {
+impl Drop for FlightGuard {
     fn drop(&mut self) {
         self.isolate.session_cache.borrow_mut().finish(self.id);
-        self.isolate.emit(Event::RefreshFinished(self.id));
+        self.isolate.emit(Event::FlightFinished(self.id));
     }
 }

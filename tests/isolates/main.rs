@@ -11,6 +11,7 @@
 mod cookies;
 mod ends;
 mod outages;
+mod reads;
 mod recovery;
 mod rotation;
 

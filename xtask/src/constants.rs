@@ -42,7 +42,7 @@ const SHARED: [(&str, &[&str]); 16] = [
     ),
     ("src/edge/csrf.rs", &["BACKGROUND", "USER"]),
     ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),
-    ("src/edge/refresh/lease.rs", &["COORDINATOR_TIME"]),
+    ("src/edge/coordinator.rs", &["COORDINATOR_TIME"]),
     ("src/oauth/authorization_request.rs", &["POPUP_MARK"]),
     ("src/session.rs", &["REPORT_INTERVAL"]),
     ("src/vault.rs", &["MAX_PORTS"]),

@@ -110,7 +110,7 @@ export class Host {
   readonly #rules: Rules
   /** Requests to the provider that are in flight, by task number. */
   readonly #sending = new Map<number, Promise<string>>()
-  /** Callbacks of tasks that wait for a refresh, by the number of the refresh. */
+  /** Callbacks of tasks that wait for a flight (a refresh or a read), by the number of the flight. */
   readonly #sleeping = new Map<number, (() => void)[]>()
 
   /** @throws An object with `code` (`config_invalid`) and `message`. */
@@ -279,7 +279,7 @@ export class Host {
     quietly(() => log({ code, message }))
   }
 
-  /** Waits until a refresh has finished or the time has passed. */
+  /** Waits until a flight has finished or the time has passed. */
   #sleep(flight: number | null, milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds)

@@ -7,16 +7,12 @@
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use crate::base::clock::{Millis, UnixMillis};
-use crate::edge::coordinator::Unreachable;
+use crate::base::clock::UnixMillis;
+use crate::edge::coordinator::{COORDINATOR_TIME, Unreachable};
 use crate::edge::session::Session;
 use crate::edge::session::record::{Intent, LEASE, Lease, Record, Stored};
 use crate::edge::session::record_store;
 use crate::edge::task::{Task, boxed};
-
-/// Longest time that the host gives a coordinator for a read or a write. A refresh token is not sent a second time
-/// unless the lease is valid for longer than this.
-const COORDINATOR_TIME: Millis = Millis::from_secs(3);
 
 /// Largest number of attempts to write a lease while other tasks write the same record.
 const WRITES: u32 = 5;
@@ -49,7 +45,8 @@ pub(in crate::edge) fn give_up(task: &Task) -> Option<Lease> {
     task.lease().borrow_mut().take()
 }
 
-/// Returns true if the lease is held for long enough to send the refresh token once more.
+/// Returns true if the lease is held for long enough to send the refresh token once more: for longer than one more
+/// write takes.
 pub(in crate::edge) fn is_held(task: &Task) -> bool {
     held_until(task) > task.now().wall.saturating_add(COORDINATOR_TIME.0)
 }

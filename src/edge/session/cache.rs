@@ -7,7 +7,7 @@ use core::cell::Cell;
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
-use crate::edge::io::RefreshId;
+use crate::edge::io::FlightId;
 use crate::edge::refresh::outage::Outage;
 use crate::edge::session::record::Stored;
 use crate::oauth::refresh_policy::Schedule;
@@ -15,7 +15,7 @@ use crate::oauth::refresh_policy::Schedule;
 /// Largest number of cached sessions.
 const MOST: usize = 4096;
 
-/// Longest time between two steps of a refresh. A host replies to each effect of a refresh sooner than this.
+/// Longest time between two steps of a flight. A host replies to each effect of a flight sooner than this.
 const SILENCE: Millis = Millis::from_secs(9);
 
 /// For this time after the coordinator failed, [`SessionCache::is_due`] returns false and no refresh begins.
@@ -45,8 +45,8 @@ pub(in crate::edge) struct CachedSession {
 #[derive(Default)]
 pub(in crate::edge) struct SessionCache {
     sessions: Vec<(String, CachedSession)>,
-    /// Refreshes that are in flight in this isolate, each with the time of its task's last step.
-    flights: Vec<(String, RefreshId, Rc<Cell<Instant>>)>,
+    /// Flights of this isolate, each with its name and the time of its task's last step.
+    flights: Vec<(String, FlightId, Rc<Cell<Instant>>)>,
     coordinator_failed: Option<Instant>,
     /// The state of the provider as this isolate sees it.
     pub(in crate::edge) outage: Outage,
@@ -122,28 +122,28 @@ impl SessionCache {
         self.coordinator_failed = None;
     }
 
-    /// Returns the session's refresh that is in flight in this isolate, if any.
+    /// Returns the flight with this name, if any: see [`FlightGuard::begin`](crate::edge::task::FlightGuard::begin).
     ///
-    /// A refresh without a step for longer than [`SILENCE`] is ignored: the platform has dropped the refresh's request,
-    /// so the refresh cannot complete.
-    pub(in crate::edge) fn flight(&self, sid: &str, now: &Instant) -> Option<RefreshId> {
+    /// A flight without a step for longer than [`SILENCE`] is ignored: the platform has dropped the flight's request,
+    /// so the flight cannot complete.
+    pub(in crate::edge) fn flight(&self, name: &str, now: &Instant) -> Option<FlightId> {
         let mut flights = self.flights.iter();
         let of_it =
-            flights.find(|(known, _, last)| known == sid && last.get().elapsed(now) < SILENCE);
+            flights.find(|(known, _, last)| known == name && last.get().elapsed(now) < SILENCE);
         of_it.map(|(_, flight, _)| *flight)
     }
 
     pub(in crate::edge) fn begin(
         &mut self,
-        sid: &str,
-        flight: RefreshId,
+        name: &str,
+        flight: FlightId,
         last_step: Rc<Cell<Instant>>,
     ) {
         // control: isolate_refreshes_many_sessions
-        self.flights.push((sid.to_owned(), flight, last_step));
+        self.flights.push((name.to_owned(), flight, last_step));
     }
 
-    pub(in crate::edge) fn finish(&mut self, flight: RefreshId) {
+    pub(in crate::edge) fn finish(&mut self, flight: FlightId) {
         // control: finished_refresh_is_not_awaited
         self.flights.retain(|(_, known, _)| *known != flight);
     }
@@ -219,13 +219,13 @@ mod tests {
     fn refresh_without_steps_is_ignored() {
         let mut cache = SessionCache::default();
         let last_step = Rc::new(Cell::new(at(0)));
-        cache.begin("sid", RefreshId(1), last_step.clone());
+        cache.begin("sid", FlightId(1), last_step.clone());
         last_step.set(at(41));
-        assert_eq!(cache.flight("sid", &at(49)), Some(RefreshId(1)));
+        assert_eq!(cache.flight("sid", &at(49)), Some(FlightId(1)));
         assert_eq!(cache.flight("sid", &at(50)), None);
-        cache.begin("sid", RefreshId(2), Rc::new(Cell::new(at(50))));
-        assert_eq!(cache.flight("sid", &at(51)), Some(RefreshId(2)));
-        cache.finish(RefreshId(2));
+        cache.begin("sid", FlightId(2), Rc::new(Cell::new(at(50))));
+        assert_eq!(cache.flight("sid", &at(51)), Some(FlightId(2)));
+        cache.finish(FlightId(2));
         assert_eq!(cache.flight("sid", &at(51)), None);
     }
 }

@@ -6,13 +6,13 @@ use alloc::rc::Rc;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::codec::json;
-use crate::edge::coordinator::{self, Unreachable};
+use crate::edge::coordinator::{self, COORDINATOR_TIME, Unreachable};
 use crate::edge::io::{Effect, Entry};
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::edge::session::Session;
 use crate::edge::session::record::{LEASE, Record, Stored};
 use crate::edge::session::seal::{self, OpenError};
-use crate::edge::task::{PendingReply, Task, boxed};
+use crate::edge::task::{FlightGuard, PendingReply, Task, boxed};
 use crate::session::EndReason;
 
 /// A record is kept for a minute after the absolute limit of its session, or for a day after that limit if the session
@@ -102,6 +102,42 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
         cached.stored = stored.clone();
     }
     Ok(stored)
+}
+
+/// Reads the record of a session into the cache if the last read is older than `session.recheck`. Parallel requests
+/// share one read: the others wait until it has finished, but not longer than a read may take.
+pub(in crate::edge) async fn fetch_if_due(
+    task: &Task,
+    session: &Session,
+) -> Result<(), Unreachable> {
+    let recheck = task.config().recheck;
+    for has_waited in [false, true] {
+        let now = task.now();
+        let flight = {
+            let cache = task.isolate().session_cache.borrow();
+            if !cache.is_coordinator_up(&now) {
+                return Err(Unreachable);
+            }
+            if !cache.is_due(&session.sid, recheck, &now) {
+                return Ok(());
+            }
+            cache.flight(&read_flight(session), &now)
+        };
+        // Without a recheck period, each request reads the record.
+        let flight = flight.filter(|_| !has_waited && recheck > Millis::ZERO);
+        if flight.is_none() {
+            break;
+        }
+        let time = COORDINATOR_TIME;
+        task.perform(Effect::Sleep { flight, time }).await;
+    }
+    let _flight = FlightGuard::begin(task, &read_flight(session));
+    boxed(fetch(task, session)).await.map(|_| ())
+}
+
+/// Returns the name of the flight that reads this session's record.
+fn read_flight(session: &Session) -> String {
+    ["read ", &session.sid].concat()
 }
 
 async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Stored, Unreachable> {
@@ -216,24 +252,14 @@ pub(in crate::edge) async fn load_session(
     let Some((sid, began)) = Session::reference_from_text(number) else {
         return Err(Refusal::Ended(EndReason::StorageLost));
     };
-    let is_due = {
-        let cache = task.isolate().session_cache.borrow();
-        cache.is_due(sid, task.config().recheck, &task.now())
-    };
-    let is_up = coordinator::is_up(task);
-    let fetched = if is_due {
-        let unknown = Session::unknown(sid, began);
-        fetch(task, &unknown).await.map(|_| ())
-    } else {
-        Ok(())
-    };
+    let fetched = fetch_if_due(task, &Session::unknown(sid, began)).await;
     let record = cached(task, sid).record;
     if let Some(reason) = record.as_ref().and_then(|record| record.ended) {
         return Err(Refusal::Ended(reason));
     }
     match record.and_then(|record| record.session.clone()) {
         Some(session) => Ok(session),
-        _ if fetched.is_err() || !is_up => Err(unavailable(task, sid)),
+        _ if fetched.is_err() => Err(unavailable(task, sid)),
         _ => Err(Refusal::Ended(EndReason::StorageLost)),
     }
 }

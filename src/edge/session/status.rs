@@ -86,16 +86,8 @@ pub(in crate::edge) async fn sync_with_record(
     presented: Rc<Session>,
     found_in: Storage,
 ) -> SessionResult {
-    let recheck = task.config().recheck;
-    let is_due = task
-        .isolate()
-        .session_cache
-        .borrow()
-        .is_due(&presented.sid, recheck, &task.now());
-    if is_due {
-        // If the coordinator cannot be reached, the cached record decides, and a valid token remains in use.
-        let _ = boxed(record_store::fetch(task, &presented)).await;
-    }
+    // If the coordinator cannot be reached, the cached record decides, and a valid token remains in use.
+    let _ = record_store::fetch_if_due(task, &presented).await;
     let session = classify(task, presented.clone()).await?;
     if found_in == Storage::SealedInCookie {
         record_presented(task, &presented).await;

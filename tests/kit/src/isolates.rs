@@ -14,7 +14,7 @@ use crate::dice::Dice;
 use coordinator::Coordinator;
 use provider::{Endpoint, ISSUER, METADATA, Provider};
 use strongroom::base::clock::{Instant, Millis};
-use strongroom::edge::{Config, Effect, Handler, RefreshId, Reply, TaskId};
+use strongroom::edge::{Config, Effect, FlightId, Handler, Reply, TaskId};
 use strongroom::vault::Entropy;
 use watch::Watch;
 
@@ -167,7 +167,7 @@ pub struct Isolate {
     born: u64,
     skew: i64,
     running: BTreeMap<TaskId, VisitId>,
-    sleeping: Vec<(RefreshId, VisitId, u32)>,
+    sleeping: Vec<(FlightId, VisitId, u32)>,
 }
 
 /// Purposes of a request.

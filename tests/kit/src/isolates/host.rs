@@ -13,6 +13,9 @@ use strongroom::base::http::{HttpRequest, Outcome};
 use strongroom::codec::base64url;
 use strongroom::edge::{BEAT, Effect, Event, Head, Reply, Response, Step};
 
+/// Longest time for which a request waits for a read of another request.
+const COORDINATOR_TIME: Millis = Millis::from_secs(3);
+
 impl World {
     pub(super) fn arrive(&mut self, id: VisitId, serial: u32, reply: Reply, about: &About) {
         self.landed(id, serial, about);
@@ -79,7 +82,7 @@ impl World {
         while let Some(event) = self.isolates[isolate].handler.poll_event() {
             self.tell(|| format!("isolate {isolate}: {event:?}"));
             self.event(isolate, &event);
-            if let Event::RefreshFinished(flight) = event {
+            if let Event::FlightFinished(flight) = event {
                 let sleeping = std::mem::take(&mut self.isolates[isolate].sleeping);
                 for (waits_for, visit, serial) in sleeping {
                     if waits_for == flight {
@@ -222,7 +225,10 @@ impl World {
             }
             Effect::Sleep { flight, time } => {
                 if let Some(flight) = flight {
-                    self.waits_for_refresh(id);
+                    // A shorter wait may be for a read of the record, which each request needs.
+                    if *time > COORDINATOR_TIME {
+                        self.waits_for_refresh(id);
+                    }
                     let place = &mut self.isolates[isolate].sleeping;
                     place.push((*flight, id, serial));
                 }

@@ -1,0 +1,110 @@
+//! Parallel requests of a session share one read of its record.
+
+use crate::{both_storages, served, took};
+use kit::isolates::{Fault, Setup, Site, VisitId, World};
+
+/// Returns the number of reads that the coordinator got since the story began.
+fn reads(world: &mut World) -> usize {
+    let story = world.story.replace(Vec::new()).unwrap();
+    story.iter().filter(|line| line.contains(": Read ")).count()
+}
+
+/// Creates a world with a signed-in user whose access token stays valid.
+fn world(setup: Setup) -> (World, usize) {
+    let mut world = World::new(setup);
+    world.provider.lifetime = 300_000;
+    let alice = world.signed_in("alice", 0);
+    world.story = Some(Vec::new());
+    (world, alice)
+}
+
+fn calls(world: &mut World, browser: usize, isolate: usize) -> Vec<VisitId> {
+    (0..20).map(|_| world.call(browser, isolate)).collect()
+}
+
+#[test]
+fn parallel_requests_share_one_read() {
+    for setup in both_storages(3) {
+        let (mut world, alice) = world(setup);
+        world.call(alice, 1);
+        world.answer_all();
+        let once = reads(&mut world);
+        world.pass(10_001);
+        for isolate in [1, 2] {
+            let calls = calls(&mut world, alice, isolate);
+            world.answer_all();
+            assert!(calls.into_iter().all(|call| served(&world, call)));
+            assert_eq!(reads(&mut world), once);
+        }
+    }
+}
+
+#[test]
+fn each_request_reads_if_recheck_is_zero() {
+    for setup in both_storages(2) {
+        let (mut world, alice) = world(Setup {
+            recheck: 0,
+            ..setup
+        });
+        let calls = calls(&mut world, alice, 0);
+        world.answer_all();
+        assert!(calls.into_iter().all(|call| served(&world, call)));
+        assert!(reads(&mut world) >= 20);
+    }
+}
+
+#[test]
+fn requests_that_share_a_read_see_the_end() {
+    for setup in both_storages(2) {
+        let (mut world, alice) = world(setup);
+        let copy = world.copy_of(alice);
+        world.call(copy, 1);
+        world.answer_all();
+        world.log_out(alice, 0);
+        world.answer_all();
+        world.pass(10_001);
+        let calls = calls(&mut world, copy, 1);
+        world.answer_all();
+        for call in calls {
+            let given = world.visits[call].given.as_ref().unwrap();
+            assert_eq!(given.ended(), Some("logged_out"));
+        }
+    }
+}
+
+#[test]
+fn lost_read_delays_others_for_three_seconds() {
+    for setup in both_storages(2) {
+        let (mut world, alice) = world(setup);
+        world.coordinator_timeout = 20_000;
+        world.fault(Site::Read, Fault::LostBefore);
+        world.pass(11_000);
+        let lost = world.call(alice, 1);
+        world.pass(100);
+        world.drop_request(lost);
+        let calls = calls(&mut world, alice, 1);
+        world.answer_all();
+        for call in calls {
+            assert!(served(&world, call));
+            assert!((2900..3200).contains(&took(&world, call)));
+        }
+        let next = world.call(alice, 1);
+        world.answer_all();
+        assert!(took(&world, next) < 100);
+    }
+}
+
+#[test]
+fn failed_read_is_not_repeated_by_each_request() {
+    for setup in both_storages(2) {
+        let (mut world, alice) = world(setup);
+        world.weather.coordinator_down = true;
+        world.pass(11_000);
+        let calls = calls(&mut world, alice, 1);
+        world.answer_all();
+        for call in calls {
+            assert!(took(&world, call) < 1500);
+        }
+        assert_eq!(reads(&mut world), 1);
+    }
+}
