@@ -419,6 +419,8 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
         RefreshOutcome::Unexplained(_) => {
             schedule.suspect();
             schedule.failed(&now, jitter);
+            // In the handler, only calls cause attempts.
+            schedule.called();
         }
         RefreshOutcome::Transient(_) | RefreshOutcome::Opaque if schedule.has_failed() => {
             schedule.told_to_wait(&now, outage::interval(jitter));

@@ -8,8 +8,8 @@
 //!
 //! Some providers refuse an ended grant without saying so: with an empty 400, with `invalid_request`, or with an
 //! `invalid_grant` that CORS hides from the browser. After a limited number of attempts such a session is *suspected*:
-//! pages learn that the user has to sign in again, but the refresh token is kept and tried every five minutes, and any
-//! success restores the session.
+//! pages learn that the user has to sign in again, but the refresh token is kept and tried every five minutes, or every
+//! thirty seconds while the user causes calls. Any success restores the session.
 
 use crate::prelude::*;
 
@@ -115,6 +115,8 @@ const HIDDEN_SPAN: Millis = Millis::from_secs(120);
 
 /// The least wait after a failed attempt for a suspected session, unless [`SUSPECTED_LEAST_WAIT`] applies.
 const SUSPECTED_DELAY: Millis = Millis::from_secs(300);
+/// When the user causes a call, a longer wait for a suspected session is shortened to this time.
+const SUSPECTED_CALL_WAIT: Millis = Millis::from_secs(30);
 /// When the device wakes up or comes online, a longer wait for a suspected session is shortened to this time.
 const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
 
@@ -228,6 +230,14 @@ impl Schedule {
             self.wait = self.wait.min(least);
             // With the lower count, calls wait for this attempt.
             self.failures = self.failures.min(MAX_WAITED_FAILURES - 1);
+        }
+    }
+
+    /// Brings the next attempt for a suspected session forward, because the user has caused a call. The wait that a
+    /// provider asked for is not shortened.
+    pub fn called(&mut self) {
+        if self.is_suspected && self.can_retry_soon {
+            self.wait = self.wait.min(SUSPECTED_CALL_WAIT);
         }
     }
 
@@ -552,6 +562,24 @@ mod tests {
         schedule.retry_soon();
         assert_eq!(schedule.due(), Some(Millis(11_000)));
         assert!(!schedule.should_wait(&at(1000)));
+    }
+
+    #[test]
+    fn calls_bring_suspected_attempts_forward() {
+        let mut schedule = Schedule::default();
+        for _ in 0..2 {
+            schedule.refused(&at(1000), 0);
+        }
+        let due = schedule.due();
+        schedule.called();
+        assert_eq!(schedule.due(), due, "the session is not suspected");
+        schedule.refused(&at(1000), 0);
+        schedule.called();
+        assert_eq!(schedule.due(), Some(Millis(31_000)));
+        schedule.started();
+        schedule.told_to_wait(&at(31_000), Millis::from_secs(600));
+        schedule.called();
+        assert_eq!(schedule.due(), Some(Millis(631_000)));
     }
 
     /// Returns a schedule with opaque failures at these seconds. The provider could be reached after each failure.

@@ -72,6 +72,7 @@ impl Calls {
         // control: background_requests_are_not_activity
         if !request.background && admitted.is_ok() {
             tokens.persistence.touch(ctx);
+            tokens.refresh.schedule.called();
         }
         self.begin(ctx, tokens, page, call, admitted);
     }

@@ -234,9 +234,9 @@ fn unexplained_refusals_ask_for_the_user() {
         assert_eq!(host.session()["state"], "interaction_required");
         assert_eq!(host.faults(), [Code::InteractionRequired]);
         assert_eq!(host.browser.count(COOKIE), 1);
-        // The provider got one code exchange and three attempts to refresh, and no further attempt within five minutes.
+        // The provider got one code exchange and three attempts to refresh, and no further attempt within 30 seconds.
         assert_eq!(host.provider.sent_to("/token").len(), 4);
-        host.pass(299);
+        host.pass(29);
         let answered = host.call("GET", "/api/orders");
         assert_eq!(&*answered.code(), "interaction_required");
         assert_eq!(host.provider.sent_to("/token").len(), 4);

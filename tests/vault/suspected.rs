@@ -163,6 +163,56 @@ fn success_restores_a_suspected_session() {
     assert_eq!(world.status(last), 200);
 }
 
+/// Calls like [`call`], but without activity of the user, such as a poll.
+fn poll(world: &mut World, page: PortId) -> Request {
+    let poll = Fetch {
+        background: true,
+        ..Fetch::default()
+    };
+    let call = world.fetch_as(page, &poll);
+    world.answer_all();
+    call
+}
+
+#[test]
+fn users_call_tries_a_suspected_session() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::Status(400));
+    call(&mut world, page);
+    world.advance(seconds(4));
+    assert_eq!(state(&world, page), "interaction_required");
+    world.provider.repair();
+    world.advance(seconds(40));
+    assert_eq!(world.count(REFRESH), 3, "no call, no attempt");
+    let polled = poll(&mut world, page);
+    assert_eq!(world.code(polled), "interaction_required");
+    let next = call(&mut world, page);
+    assert_eq!(world.status(next), 200);
+    assert_eq!(state(&world, page), "active");
+}
+
+#[test]
+fn calls_try_a_suspected_session_every_thirty_seconds() {
+    let (mut world, page) = suspected();
+    keep_calling(&mut world, page, 300);
+    let moments = world.moments(REFRESH);
+    assert!((11..=13).contains(&moments.len()), "{moments:?}");
+    for gap in moments[2..].windows(2) {
+        assert!(gap[1] - gap[0] >= seconds(30), "{moments:?}");
+    }
+}
+
+#[test]
+fn calls_do_not_shorten_the_wait_of_retry_after() {
+    let (mut world, page) = suspected();
+    let busy = Fault::Busy(503, Some(120));
+    world.provider.fault(Endpoint::Refresh, &[busy]);
+    world.advance(seconds(300));
+    assert_eq!(world.count(REFRESH), 4);
+    keep_calling(&mut world, page, 119);
+    assert_eq!(world.count(REFRESH), 4);
+}
+
 #[test]
 fn waking_tries_a_suspected_session_at_once() {
     let (mut world, page) = World::expired();
