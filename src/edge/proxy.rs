@@ -58,12 +58,16 @@ pub(super) async fn handle(context: &RequestContext) -> Response {
         Err(response) => return Response::Own(response),
     };
     match context.current_session().await {
-        Ok(Some(_)) if is_navigation && !may_navigate(context, route) => {
-            Response::Own(response::refuse(
-                403,
-                Code::CrossSiteRequest,
-                msg!("this address is for scripts of the app, not for top-level navigations"),
-            ))
+        Ok(Some(_)) if is_navigation && !route.navigate => Response::Own(response::refuse(
+            403,
+            Code::CrossSiteRequest,
+            msg!("this address is for scripts of the app, not for top-level navigations"),
+        )),
+        Ok(Some(_)) if is_navigation && !csrf::is_own_navigation(&context.request) => {
+            // The path may begin with `//`, so the link needs the origin.
+            let href = context.url.without_fragment();
+            let path = Some(context.url.relative_without_fragment());
+            Response::Own(response::link_page(403, "Open this page", href, path))
         }
         Ok(Some((session, is_new))) => forward(context, route, &allowed, session, is_new).await,
         Ok(None) if is_navigation => Response::Own(redirect_to_login(context, route)),
@@ -87,11 +91,6 @@ fn check_sender(context: &RequestContext) -> Result<(), Error> {
     } else {
         csrf::check_script(&context.request, &context.origin)
     }
-}
-
-/// Returns true if windows may navigate to this route, and if the navigation comes from the app.
-fn may_navigate(context: &RequestContext, route: &Route) -> bool {
-    route.navigate && csrf::is_own_navigation(&context.request)
 }
 
 /// Redirects a navigation to the login, because there is no usable session.

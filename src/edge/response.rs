@@ -144,6 +144,27 @@ pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> OwnRespo
     }
 }
 
+/// Builds a page with a link to `href`. With a `path`, the page shows this path, and waits for the user's click, which is
+/// a navigation from the app itself. Without a `path`, the page forwards the browser at once.
+pub(super) fn link_page(status: u16, title: &str, href: &str, path: Option<&str>) -> OwnResponse {
+    let href = escaped(href);
+    let (mut head, mut text) = (String::new(), "Go on to the app".to_owned());
+    let mut begin = r#"<p><a href=""#;
+    if let Some(path) = path {
+        text = escaped(path);
+        begin = r#"<p>Continue only if you expected this address:</p><p><a href=""#;
+    } else {
+        head = [
+            r#"<meta http-equiv="refresh" content="0; url="#,
+            &href,
+            r#"">"#,
+        ]
+        .concat();
+    }
+    let body = [begin, &href, r#"">"#, &text, "</a></p>"];
+    page(status, title, &head, &body.concat())
+}
+
 /// Escapes a string for HTML.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::new();

@@ -15,6 +15,7 @@
  *
  * @typedef {object} Group Capabilities whose tests share an app.
  * @property {Parameters<typeof serveApp>[0]} [app]
+ * @property {() => Promise<object>} [serve] Starts another app in place of `serveApp(app)`.
  * @property {(app: object) => unknown} [prepare] Changes the app before anything is opened.
  * @property {Capability[]} capabilities
  *
@@ -43,6 +44,7 @@ import { httpCache } from './capabilities/http_cache.mjs'
 import { leaks } from './capabilities/leaks.mjs'
 import { live } from './capabilities/live.mjs'
 import { logins } from './capabilities/logins.mjs'
+import { navigations } from './capabilities/navigations.mjs'
 import { reloads } from './capabilities/reloads.mjs'
 import { serviceWorkers } from './capabilities/service_workers.mjs'
 import { signatures } from './capabilities/signatures.mjs'
@@ -63,6 +65,7 @@ const GROUPS = [
   ...signatures,
   ...leaks,
   ...vaultOrigin,
+  ...navigations,
 ]
 
 const TIMEOUT = 60_000
@@ -87,7 +90,7 @@ export function suite(name) {
       let app
       let common
       before(async () => {
-        app = await serveApp(group.app)
+        app = await (group.serve?.() ?? serveApp(group.app))
         await group.prepare?.(app)
         common = createVisits(engine, app)
       })

@@ -7,6 +7,8 @@ pub(crate) enum Source {
     App,
     /// A navigation that another site started.
     CrossSite,
+    /// A navigation that the browser began, such as a typed address. Redirects by other sites do not change this source.
+    Browser,
 }
 
 /// A stored cookie.
@@ -49,7 +51,7 @@ impl Browser {
     /// Returns the `Cookie` header of a request from this source, or `None` if the browser sends no cookie.
     pub(crate) fn header(&self, from: Source) -> Option<String> {
         let is_sent = |cookie: &&Cookie| {
-            from == Source::App || cookie.attributes.contains(&"SameSite=Lax".to_owned())
+            from != Source::CrossSite || cookie.attributes.contains(&"SameSite=Lax".to_owned())
         };
         let sent = self.0.iter().filter(is_sent);
         let pairs: Vec<String> = sent.map(|c| format!("{}={}", c.name, c.value)).collect();

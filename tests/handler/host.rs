@@ -219,6 +219,25 @@ impl Host {
         location(&response).to_owned()
     }
 
+    /// Navigates to a URL and signs in. The provider redirects the browser at once, so that a navigation that the browser
+    /// began remains one. Returns the last response.
+    #[track_caller]
+    pub(crate) fn go_through_login(&mut self, path: &str, from: Source) -> OwnResponse {
+        let mut response = self.go(path, from).own();
+        while location(&response).starts_with("/auth/login") {
+            let login = location(&response).to_owned();
+            response = self.go(&login, from).own();
+        }
+        let back = self.provider.authorize(location(&response));
+        let response = self.go(&back, from).own();
+        match &response.body {
+            Some((_, page)) if page.contains("Signing you in") => {
+                self.go(&[&back, "&again"].concat(), Source::App).own()
+            }
+            _ => response,
+        }
+    }
+
     /// Handles the redirect from the provider, including the handler's own intermediate page.
     #[track_caller]
     pub(crate) fn come_in(&mut self, back: &str) -> OwnResponse {
@@ -244,6 +263,7 @@ impl Host {
         let site = match from {
             Source::App => "same-origin",
             Source::CrossSite => "cross-site",
+            Source::Browser => "none",
         };
         Request {
             method: "GET".to_owned(),

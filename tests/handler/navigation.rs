@@ -3,7 +3,8 @@
 use crate::browser::Source;
 use crate::callback::refreshed_to;
 use crate::host::{Answered, COOKIE, Host, location};
-use serde_json::json;
+use serde_json::{Value, json};
+use strongroom::edge::OwnResponse;
 
 #[test]
 fn navigation_without_session_leads_through_login() {
@@ -30,32 +31,95 @@ fn navigation_without_session_leads_through_login() {
     assert_eq!(host.go(&target, Source::App).status(), 200);
 }
 
-#[test]
-fn cross_site_login_does_not_lead_to_route() {
+/// Both kinds of cookies, with both kinds of navigations that no page of the app began.
+fn from_outside() -> [(Value, Source); 4] {
     let strict = json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } });
-    for config in [json!({}), strict] {
+    [
+        (json!({}), Source::CrossSite),
+        (json!({}), Source::Browser),
+        (strict.clone(), Source::CrossSite),
+        (strict, Source::Browser),
+    ]
+}
+
+#[test]
+fn login_from_outside_the_app_ends_on_a_link() {
+    for (config, source) in from_outside() {
         for path in [
-            "/api/files/a",
-            "/auth/login?returnTo=/api/files/a",
-            "/auth/login?returnTo=/.//api/files/a",
-            "/auth/login?returnTo=/x/..//api/files/a",
-            "/auth/login?returnTo=/.///api/files/a",
-            "/auth/login?returnTo=https://app.example.com//api/files/a",
+            "/api/files/a?b=1",
+            "/auth/login?returnTo=/api/files/a?b=1",
+            "/auth/login?prompt=none&returnTo=/api/files/a?b=1",
+            "/auth/login?returnTo=/.//api/files/a?b=1",
+            "/auth/login?returnTo=/x/..//api/files/a?b=1",
+            "/auth/login?returnTo=/.///api/files/a?b=1",
+            "/auth/login?returnTo=https://app.example.com//api/files/a?b=1",
+        ] {
+            let mut host = Host::with(&config);
+            let response = host.go_through_login(path, source);
+            assert_eq!(link_in(&response), "/api/files/a?b=1", "{path} {source:?}");
+            assert!(page_of(&response).contains("<h1>You are signed in</h1>"));
+            assert!(host.upstream.is_empty());
+            // The user clicks the link.
+            assert_eq!(host.go("/api/files/a?b=1", Source::App).status(), 200);
+        }
+    }
+}
+
+#[test]
+fn login_from_outside_the_app_leads_to_no_other_login() {
+    for (config, source) in from_outside() {
+        for path in [
             "/auth/login?returnTo=/auth/login%3FreturnTo=/api/files/a",
             "/auth/login?returnTo=/.//auth/login%3FreturnTo=/api/files/a",
         ] {
             let mut host = Host::with(&config);
-            let mut response = host.go(path, Source::CrossSite).own();
-            if location(&response).starts_with("/auth/login") {
-                let login = location(&response).to_owned();
-                response = host.go(&login, Source::CrossSite).own();
-            }
-            let back = host.provider.authorize(location(&response));
-            let arrived = host.come_in(&back);
-            assert_eq!(location(&arrived), "/", "{path}");
-            assert!(host.upstream.is_empty());
+            let response = host.go_through_login(path, source);
+            let target = match response.status {
+                303 => location(&response).to_owned(),
+                _ => refreshed_to(&response),
+            };
+            assert_eq!(target, "/", "{path} {source:?}");
         }
     }
+}
+
+#[test]
+fn login_of_the_app_forwards_to_a_route() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login?returnTo=/api/files/a");
+    assert_eq!(refreshed_to(&host.arrive(&back)), "/api/files/a");
+}
+
+#[test]
+fn failed_login_from_outside_is_repeated_without_route() {
+    for (source, again) in [
+        (Source::App, "/auth/login?returnTo=%2Fapi%2Ffiles%2Fa"),
+        (Source::Browser, "/auth/login"),
+        (Source::CrossSite, "/auth/login"),
+    ] {
+        let mut host = Host::new();
+        let response = host.go("/auth/login?returnTo=/api/files/a", source).own();
+        let back = host.provider.authorize(location(&response));
+        host.provider.replies.push_back(("/token", None));
+        let response = host.arrive(&back);
+        assert_eq!(response.status, 503);
+        assert_eq!(link_in(&response), again, "{source:?}");
+    }
+}
+
+/// Returns the page in a response.
+fn page_of(response: &OwnResponse) -> &str {
+    let (kind, page) = response.body.as_ref().unwrap();
+    assert_eq!(*kind, "text/html; charset=utf-8");
+    page
+}
+
+/// Returns the target of the first link in a page that does not forward the browser.
+fn link_in(response: &OwnResponse) -> String {
+    let page = page_of(response);
+    assert!(!page.contains("http-equiv"), "{page}");
+    let (_, rest) = page.split_once(r#"<a href=""#).unwrap();
+    rest.split_once('"').unwrap().0.replace("&amp;", "&")
 }
 
 #[test]
@@ -74,25 +138,58 @@ fn return_path_too_long_for_a_cookie_is_dropped() {
 }
 
 #[test]
-fn navigation_with_session_reaches_navigable_routes() {
-    for (path, site, status) in [
-        ("/api/files/a", "same-origin", 200),
-        ("/api/files/a", "none", 200),
-        ("/api/files/a", "same-site", 403),
-        ("/api/files/a", "cross-site", 403),
-        ("/api/orders", "same-origin", 403),
-        ("/api/orders", "none", 403),
-    ] {
-        let mut host = Host::signed_in();
-        let mut request = host.navigation(path, Source::App);
-        request.site = Some(site.to_owned());
-        assert_eq!(host.request(request).status(), status, "{path} {site}");
-        assert_eq!(
-            host.upstream.len(),
-            usize::from(status == 200),
-            "{path} {site}"
-        );
+fn only_navigation_from_the_app_carries_a_token() {
+    let strict = json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } });
+    for config in [json!({}), strict] {
+        for (path, site, status) in [
+            ("/api/files/a", Some("same-origin"), 200),
+            ("/api/files/a", Some("none"), 403),
+            ("/api/files/a", Some("same-site"), 403),
+            ("/api/files/a", Some("cross-site"), 403),
+            ("/api/files/a", None, 403),
+            ("/api/orders", Some("same-origin"), 403),
+            ("/api/orders", Some("none"), 403),
+        ] {
+            let mut host = Host::signed_in_with(&config);
+            let mut request = host.navigation(path, Source::App);
+            request.site = site.map(str::to_owned);
+            let answered = host.request(request);
+            assert_eq!(answered.status(), status, "{path} {site:?}");
+            let sent = usize::from(status == 200);
+            assert_eq!(host.upstream.len(), sent, "{path} {site:?}");
+            if path == "/api/files/a" && status == 403 {
+                let link = link_in(&answered.own());
+                assert_eq!(link, "https://app.example.com/api/files/a");
+                assert_eq!(host.go(&link, Source::App).status(), 200);
+            }
+        }
     }
+}
+
+#[test]
+fn page_with_link_shows_the_address_as_text() {
+    let mut host = Host::signed_in();
+    host.restart(&json!({ "routes": [{
+        "prefix": "/",
+        "upstream": "https://files.example.com/",
+        "navigate": true,
+    }] }));
+    let url = crate::host::APP.to_owned() + "//evil.example/'x'?a=%3Cb%3E&c='d'#e";
+    let response = host.go(&url, Source::Browser).own();
+    let page = page_of(&response);
+    let shown = "//evil.example/&#39;x&#39;?a=%3Cb%3E&amp;c=%27d%27";
+    let link = format!(r#"<a href="https://app.example.com{shown}">{shown}</a>"#);
+    assert!(page.contains(&link), "{page}");
+    assert!(!page.contains("<script") && !page.contains("http-equiv"));
+    let csp = crate::host::header(&response, "content-security-policy").unwrap();
+    assert!(csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"));
+    assert!(!csp.contains("sandbox"), "{csp}");
+    assert!(
+        response
+            .headers
+            .iter()
+            .all(|(name, _)| *name != "cache-control")
+    );
 }
 
 #[test]
@@ -117,7 +214,7 @@ fn post_is_not_a_navigation() {
 }
 
 /// Returns a route that allows navigation, and POST requests of the app's script.
-fn routes() -> serde_json::Value {
+fn routes() -> Value {
     json!({ "routes": [{
         "prefix": "/api/files/",
         "upstream": "https://files.example.com/",

@@ -168,10 +168,10 @@ export interface Route {
   /** Additional request headers that the handler removes. */
   denyHeaders?: string[]
   /**
-   * Let users navigate to the route's URLs, by a link of the app or by typing the URL. Such a request is a GET without
-   * the header `X-Strongroom`. The response becomes a page in a sandbox without scripts, or a download. Without a
-   * session, users sign in first and return, if the path has at most 1024 characters and no other site started the
-   * navigation. Default false.
+   * Let users navigate to the route's URLs, by a link of the app. From elsewhere, such as the address bar or another
+   * site, users get a page with a link to the URL. Such a request is a GET without the header `X-Strongroom`. The
+   * response becomes a page in a sandbox without scripts, or a download. Without a session, users sign in first and
+   * return, if the path has at most 1024 characters. Default false.
    */
   navigate?: boolean
   /**

@@ -13,7 +13,7 @@ use crate::base::http::Outcome;
 use crate::codec::base64url;
 use crate::edge::config::SameSite;
 use crate::edge::dpop;
-use crate::edge::endpoints::login::{self, purpose};
+use crate::edge::endpoints::login::{self, PendingLogin, purpose};
 use crate::edge::io::OwnResponse;
 use crate::edge::provider::documents;
 use crate::edge::provider::tokens;
@@ -25,7 +25,7 @@ use crate::edge::session::cookies::CookieValue;
 use crate::edge::session::end;
 use crate::edge::session::seal;
 use crate::edge::session::{SID, Session};
-use crate::oauth::authorization_request::{self, Pending};
+use crate::oauth::authorization_request;
 use crate::oauth::authorization_response::AuthorizationResponse;
 use crate::oauth::id_token::Occasion;
 use crate::oauth::token_endpoint::{self, TokenSet};
@@ -44,7 +44,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         } else {
             "&"
         };
-        return forwarding_page("Signing you in", &[path, joint, REPEATED].concat());
+        let again = [path, joint, REPEATED].concat();
+        return response::link_page(200, "Signing you in", &again, None);
     }
     let flow = &context.task.config().flow;
     let authorization =
@@ -56,9 +57,13 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     // Clear the login's cookie even if the login fails.
     let used = context.jar().clear(&name);
     let mut response = match pending(context, &authorization, found).await {
-        Ok((pending, key)) => match finish_login(context, authorization, &pending, key).await {
+        Ok(mut login) => match finish_login(context, authorization, &mut login).await {
             Ok(response) => response,
-            Err(error) => login::failed(context, &error, Some(&pending.return_to)),
+            Err(error) => {
+                // A page of the app begins the next attempt, which would therefore forward the browser.
+                let kept = Some(login.pending.return_to.as_str()).filter(|_| !login.needs_click);
+                login::failed(context, &error, kept)
+            }
         },
         Err(error) => login::failed(context, &error, None),
     };
@@ -69,10 +74,11 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 async fn finish_login(
     context: &RequestContext,
     authorization: AuthorizationResponse,
-    pending: &Pending,
-    key: Option<Secret>,
+    login: &mut PendingLogin,
 ) -> Result<OwnResponse> {
     let task = &context.task;
+    let key = login.key.take();
+    let pending = &*login.pending;
     let flow = &task.config().flow;
     pending.check_age(task.now().wall)?;
     if pending.issuer != flow.issuer {
@@ -119,7 +125,7 @@ async fn finish_login(
     };
     // The previous session is ended last, because a failed login must not end it.
     end_previous_session(context, id_token.subject()).await;
-    let mut response = return_to_app(context, &pending.return_to);
+    let mut response = return_to_app(context, login);
     response.cookies = cookies;
     Ok(response)
 }
@@ -150,13 +156,12 @@ async fn exchange_code(
     token_endpoint::read_code_exchange(reply, task.config().scheme())
 }
 
-/// Returns the pending login for this response, and the private key for the login's tokens if they must be bound to a
-/// key.
+/// Returns the pending login for this response.
 async fn pending(
     context: &RequestContext,
     authorization: &AuthorizationResponse,
     found: CookieValue,
-) -> Result<(Box<Pending>, Option<Secret>)> {
+) -> Result<PendingLogin> {
     let unknown = || {
         Error::new(
             Code::LoginUnknown,
@@ -169,11 +174,12 @@ async fn pending(
     let opened = seal::open(&context.task, &purpose(&authorization.key), &sealed).await;
     let read = opened.ok().and_then(|text| login::from_text(text.expose()));
     let is_wanted = context.task.config().flow.binds_tokens();
-    let read = read.filter(|(_, key)| key.is_some() == is_wanted);
-    let (mut pending, key) = read.ok_or_else(unknown)?;
-    pending.return_to =
-        authorization_request::return_to(&context.redirect_uri(), Some(&pending.return_to))?;
-    Ok((pending, key))
+    let read = read.filter(|login| login.key.is_some() == is_wanted);
+    let mut login = read.ok_or_else(unknown)?;
+    let return_to = &mut login.pending.return_to;
+    *return_to = authorization_request::return_to(&context.redirect_uri(), Some(return_to))?;
+    login.needs_click &= login::leads_to_route(context, return_to);
+    Ok(login)
 }
 
 /// Ends the session that the browser had before. The refresh token of that session is revoked only if the session
@@ -202,15 +208,19 @@ fn is_cross_site(context: &RequestContext) -> bool {
 }
 
 /// Sends the browser to the page that the user came from. A page of this origin forwards the browser if the target is a
-/// route, or if the cookie is `SameSite=Strict`, which the browser would withhold after a redirect from the provider.
-fn return_to_app(context: &RequestContext, path: &str) -> OwnResponse {
+/// route, or if the cookie is `SameSite=Strict`, which the browser would withhold after a redirect from the provider. If
+/// another site or the browser began the login, this page has only a link to a route: otherwise any site could navigate
+/// the user's window to a route, with a token.
+fn return_to_app(context: &RequestContext, login: &PendingLogin) -> OwnResponse {
+    let path = login.pending.return_to.as_str();
     let is_strict = context.task.config().cookie.same_site == SameSite::Strict;
     let is_from_app = matches!(
         context.request.site.as_deref(),
         Some("same-origin" | "same-site")
     );
     if login::leads_to_route(context, path) || is_strict && !is_from_app {
-        forwarding_page("You are signed in", path)
+        let shown = Some(path).filter(|_| login.needs_click);
+        response::link_page(200, "You are signed in", path, shown)
     } else {
         response::redirect(path.to_owned())
     }
@@ -225,20 +235,4 @@ fn unsaved(refusal: Refusal) -> Error {
             msg!("the session is too long for cookies: set session.storage to 'in-store'"),
         ),
     }
-}
-
-/// Builds a page that forwards the browser to a path of the app.
-fn forwarding_page(title: &str, path: &str) -> OwnResponse {
-    let path = response::escaped(path);
-    response::page(
-        200,
-        title,
-        &[
-            r#"<meta http-equiv="refresh" content="0; url="#,
-            &path,
-            r#"">"#,
-        ]
-        .concat(),
-        &[r#"<p><a href=""#, &path, r#"">Go on to the app</a></p>"#].concat(),
-    )
 }

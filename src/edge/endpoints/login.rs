@@ -52,12 +52,12 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 async fn begin(context: &RequestContext) -> Result<OwnResponse> {
     let task = &context.task;
     let mut params = login_params(context.url.query(), &task.config().flow)?;
-    // Only the app may navigate to a route, so a login that another site started must not lead to a route either.
     let is_own = csrf::is_own_navigation(&context.request);
     let redirect_uri = context.redirect_uri();
     // Check the normalized form of `returnTo`, which the callback will use.
     let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
-    if !is_own && (leads_to_route(context, &target) || leads_to_login(context, &target)) {
+    // A page of the handler may forward the browser to the second login, which would then seem to come from the app.
+    if !is_own && leads_to_login(context, &target) {
         params.return_to = None;
     }
     let metadata = documents::metadata(task).await?;
@@ -77,7 +77,7 @@ async fn begin(context: &RequestContext) -> Result<OwnResponse> {
     // The API's step-up demand is not kept. Only the vault in a browser needs such demands, to remember which demands a
     // login did not satisfy.
     begun.pending.extended.demand = None;
-    let text = to_text(&begun.pending, pair.as_ref());
+    let text = to_text(&begun.pending, pair.as_ref(), is_own);
     let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
         return Err(Error::new(
             Code::Unsupported,
@@ -196,24 +196,41 @@ pub(in crate::edge) fn cookie(context: &RequestContext, key: &str) -> (String, C
     (name, found)
 }
 
-/// Builds the string to seal for a login: the login as JSON, and on a second line the private key to which the login's
-/// tokens will be bound.
-fn to_text(pending: &Pending, pair: Option<&KeyPair>) -> Secret {
-    let json = pending.to_json();
-    match pair {
-        Some(pair) => Secret::new([json.expose(), "\n", pair.private.expose()].concat()),
-        None => json,
-    }
+/// A login that waits for its authorization response.
+pub(in crate::edge) struct PendingLogin {
+    pub(in crate::edge) pending: Box<Pending>,
+    /// The private key for the login's tokens, if they are bound to a key.
+    pub(in crate::edge) key: Option<Secret>,
+    /// True if no page of the app began the login. The handler then must not forward the browser to a route.
+    pub(in crate::edge) needs_click: bool,
 }
 
-/// Reads the output of `to_text`: the login, and the private key if there is one. Returns `None` for any other input.
-pub(in crate::edge) fn from_text(text: &str) -> Option<(Box<Pending>, Option<Secret>)> {
+/// The beginning of a login's JSON if a page of the app began the login. Handlers of earlier versions ignore this
+/// member.
+const OWN: &str = r#"{"own":true,"#;
+
+/// Builds the string to seal for a login: the login as JSON, and on a second line the private key to which the login's
+/// tokens will be bound.
+fn to_text(pending: &Pending, pair: Option<&KeyPair>, is_own: bool) -> Secret {
+    let json = pending.to_json();
+    let members = json.expose().get(1..).unwrap_or_default();
+    let begin = if is_own { OWN } else { "{" };
+    let (end, key) = pair.map_or(("", ""), |pair| ("\n", pair.private.expose()));
+    Secret::new([begin, members, end, key].concat())
+}
+
+/// Reads the output of `to_text`. Returns `None` for any other input.
+pub(in crate::edge) fn from_text(text: &str) -> Option<PendingLogin> {
     let (json, key) = strings::split_once(text, b'\n');
     let key = match key {
         Some(key) => Some(KeyPair::from_jwk(key)?.private),
         None => None,
     };
-    Some((Pending::from_json(json)?, key))
+    Some(PendingLogin {
+        pending: Pending::from_json(json)?,
+        key,
+        needs_click: !json.starts_with(OWN),
+    })
 }
 
 /// Reads the options of a login from its query.
@@ -259,4 +276,26 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
         }
     }
     Ok(params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pending() -> Box<Pending> {
+        let json = r#"{"issuer":"i","nonce":"n","code_verifier":"v","return_to":"/","popup":false,"max_age":null,"created_at":1}"#;
+        Pending::from_json(json).unwrap()
+    }
+
+    #[test]
+    fn deployments_before_and_after_read_each_others_logins() {
+        for is_own in [true, false] {
+            let text = to_text(&pending(), None, is_own);
+            assert_ne!(from_text(text.expose()).unwrap().needs_click, is_own);
+            let read_before = Pending::from_json(text.expose()).unwrap();
+            assert_eq!(read_before.to_json().expose(), pending().to_json().expose());
+        }
+        let written_before = pending().to_json();
+        assert!(from_text(written_before.expose()).unwrap().needs_click);
+    }
 }
