@@ -30,6 +30,13 @@ pub(super) fn key(kind: &str, texts: &[&str]) -> String {
     [kind, ".", &base64url::encode(&pkce::sha256(all.as_bytes()))].concat()
 }
 
+/// Returns the key for a value of a logout token. The key names the client, because the logout tokens of one client say
+/// nothing about the sessions of another client of the same issuer, which may use the same store.
+pub(super) fn client_key(task: &Task, kind: &str, text: &str) -> String {
+    let flow = &task.config().flow;
+    key(kind, &[&flow.issuer, &flow.client_id, text])
+}
+
 pub(super) async fn read(
     task: &Task,
     keys: Vec<String>,

@@ -212,12 +212,6 @@ impl IdToken {
         self.claims().str("sub").unwrap_or_default()
     }
 
-    /// Returns `iss`: the configured issuer.
-    #[must_use]
-    pub fn issuer(&self) -> &str {
-        self.claims().str("iss").unwrap_or_default()
-    }
-
     /// Returns `auth_time`: the time of authentication in seconds since the Unix epoch, if the token contains it.
     #[must_use]
     pub fn auth_time(&self) -> Option<u64> {
@@ -536,7 +530,6 @@ mod tests {
     #[test]
     fn login_returns_the_user() {
         let id_token = login(&[("auth_time", "1799999000"), ("name", r#""Joe""#)]).unwrap();
-        assert_eq!(id_token.issuer(), ISSUER);
         assert_eq!(id_token.subject(), "joe");
         assert_eq!(id_token.auth_time(), Some(1_799_999_000));
         assert_eq!(id_token.claims().str("name"), Some("Joe"));

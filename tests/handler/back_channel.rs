@@ -370,6 +370,58 @@ fn sessions_of_other_users_continue() {
     }
 }
 
+/// Returns the change to the configuration that makes the isolate another client's, with the same store.
+fn client(id: &str) -> Value {
+    let auth = json!({ "method": "client_secret_basic", "secret": "s" });
+    json!({ "client": { "id": id, "auth": auth } })
+}
+
+#[test]
+fn clients_with_one_store_do_not_end_each_others_sessions() {
+    for changes in [json!({ "sub": null }), json!({ "sid": null }), json!({})] {
+        let mut host = Host::signed_in_with(&client("web"));
+        host.restart(&client("other"));
+        let mut for_other = changes.clone();
+        for_other["aud"] = json!("other");
+        let token_for_other = token(&host, &for_other);
+        assert_eq!(host.post_logout_token(&token_for_other).status, 200);
+        host.restart(&client("web"));
+        assert!(host.session().is_object(), "{changes}");
+        // Both tokens have the same `jti`.
+        let own = token(&host, &changes);
+        assert_eq!(host.post_logout_token(&own).status, 200, "{changes}");
+        assert!(host.session().is_null(), "{changes}");
+    }
+}
+
+#[test]
+fn handlers_of_one_client_share_its_logouts() {
+    let cookie = |name: &str| json!({ "cookie": { "keys": [crate::host::KEYS[0]], "name": name } });
+    let mut host = Host::signed_in_with(&cookie("one"));
+    host.restart(&cookie("two"));
+    host.restart(&json!({ "origin": "https://two.example.com" }));
+    let token = token_of(&host);
+    assert_eq!(host.post_logout_token(&token).status, 200);
+    host.restart(&cookie("one"));
+    host.restart(&json!({ "origin": crate::host::APP }));
+    assert!(host.session().is_null());
+}
+
+#[test]
+fn later_session_with_the_same_sid_continues() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let mut host = Host::signed_in_with(&json!({ "session": { "storage": storage } }));
+        host.pass(5);
+        let by_sid = token(&host, &json!({ "sub": null }));
+        assert_eq!(host.post_logout_token(&by_sid).status, 200);
+        assert!(host.session().is_null());
+        host.pass(1);
+        host.sign_in();
+        host.restart(&json!({}));
+        assert!(host.session().is_object(), "{storage}");
+    }
+}
+
 #[test]
 fn unwritten_logout_token_asks_for_retry() {
     for effect in ["Read", "Swap"] {

@@ -126,8 +126,7 @@ async fn verified_logout(task: &Task, token: &Secret) -> Result<LogoutToken> {
 /// Writes a tombstone for the sessions of the token, and marks the token as used. Returns false if the token was used
 /// before.
 async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool, Unreachable> {
-    let issuer = task.config().flow.issuer.as_str();
-    let used = coordinator::key("jti", &[issuer, &logout.jti]);
+    let used = coordinator::client_key(task, "jti", &logout.jti);
     let tolerance = task.config().flow.clock_tolerance;
     let kept = task.config().flow.limits.absolute + Millis(tolerance.0 * 2);
     // The tombstone ends sessions whose `began` is not after `at`. `at` is this server's time and not the token's
@@ -142,12 +141,10 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
     {
         return Ok(false);
     }
-    let (tombstone, at) = match (&logout.sid, &logout.subject) {
-        // The provider never reuses a session ID, so the tombstone may end every session with this ID, whenever it
-        // began.
-        (Some(sid), _) => (coordinator::key("sid", &[issuer, sid]), u64::MAX),
-        // The user may sign in again at once, so only earlier sessions end.
-        (None, Some(subject)) => (coordinator::key("subject", &[issuer, subject]), at),
+    // The user may sign in again at once, and some providers then use the same `sid` again.
+    let tombstone = match (&logout.sid, &logout.subject) {
+        (Some(sid), _) => coordinator::client_key(task, "sid", sid),
+        (None, Some(subject)) => coordinator::client_key(task, "subject", subject),
         (None, None) => return Ok(false),
     };
     // The tombstone is written before the token is marked as used. If this isolate stops in between, the provider gets

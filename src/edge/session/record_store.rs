@@ -45,7 +45,7 @@ fn record_key(sid: &str) -> String {
 pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Stored, Unreachable> {
     let mut keys = vec![record_key(&session.sid)];
     if task.config().back_channel_logout {
-        keys.extend(tombstones(session));
+        keys.extend(tombstones(task, session));
     }
     let asked = task.now();
     let mut entries = coordinator::read(task, keys).await?.into_iter();
@@ -61,7 +61,7 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
         && ends.is_empty()
         && task.config().back_channel_logout
     {
-        match coordinator::read(task, tombstones(kept)).await {
+        match coordinator::read(task, tombstones(task, kept)).await {
             Ok(entries) => ends = entries,
             Err(Unreachable) => is_all = false,
         }
@@ -341,14 +341,14 @@ pub(in crate::edge) fn wait_for_change<'a>(
 
 /// Returns the keys of the tombstones by which the provider ends sessions: the key for all sessions of this user, and
 /// the key for this session if its ID token has a `sid`. Returns no keys if the ID token is unknown.
-pub(in crate::edge) fn tombstones(session: &Session) -> Vec<String> {
+fn tombstones(task: &Task, session: &Session) -> Vec<String> {
     let Some(id_token) = session.id_token() else {
         return Vec::new();
     };
-    let issuer = id_token.issuer();
-    let mut keys = vec![coordinator::key("subject", &[issuer, id_token.subject()])];
+    let subject = id_token.subject();
+    let mut keys = vec![coordinator::client_key(task, "subject", subject)];
     if let Some(sid) = id_token.claims().str("sid") {
-        keys.push(coordinator::key("sid", &[issuer, sid]));
+        keys.push(coordinator::client_key(task, "sid", sid));
     }
     keys
 }
