@@ -52,7 +52,7 @@ export async function measureBrowser(progress) {
 
 async function measureAll(bench) {
   const { servers, visits, progress } = bench
-  const comparisons = { measures: 'small parallel large guard', ...SMALL, ...LARGE, ...PARALLEL }
+  const comparisons = { measures: 'small empty parallel large guard', ...SMALL, ...LARGE, ...PARALLEL }
   servers.settings.accessTokenSeconds = LONG_LIVED
   progress('requests and bodies, the only tab')
   const only = await visits.signIn({ vault: 'new', ...comparisons })
@@ -76,7 +76,9 @@ async function measureAll(bench) {
   const memory = await memoryRows(bench)
   const rows = [
     ...smallRows(only.small, 'only tab'),
+    emptyRow(only.empty, 'only tab'),
     ...smallRows(second.small, 'second tab'),
+    emptyRow(second.empty, 'second tab'),
     parallelRow(only.parallel, 'only tab'),
     parallelRow(second.parallel, 'second tab'),
     ...largeRows(only.large, 'only tab'),
@@ -107,6 +109,17 @@ function smallRows({ times, bytes }, where) {
       ...bounds,
     }
   })
+}
+
+/** Returns the row for responses without a body, which is the floor for small requests. */
+function emptyRow(times, where) {
+  const [own, plain] = [0, 1].map((side) => times.map((run) => percentile(run[side], 50)))
+  return {
+    what: `response without a body, p50, ${where}`,
+    own: milliseconds(spread(own)),
+    peer: `plain fetch ${milliseconds(spread(plain))}`,
+    ratio: timeRatio(ratios(own, plain)),
+  }
 }
 
 function parallelRow([own, plain], where) {

@@ -16,6 +16,12 @@ async function small(auth, { runs, pairs }) {
   return { times: await runsInTurns(both, { runs, pairs }), bytes }
 }
 
+/** Measures requests whose responses have no body. */
+async function empty(auth, { runs, pairs }) {
+  const read = (fetcher) => () => fetcher(`${API}status/204`)
+  return runsInTurns([read(auth.fetch), read(await plainFetch())], { runs, pairs })
+}
+
 /** Measures small operations in `runs` runs of `pairs` pairs, after a warm-up. */
 export async function runsInTurns(both, { runs, pairs }) {
   await inTurns(WARM_UP, both)
@@ -78,7 +84,7 @@ async function parallel(auth, { requests, bursts }) {
   return inTurns(bursts, both)
 }
 
-const MEASURES = { small, large, guard, parallel }
+const MEASURES = { small, empty, large, guard, parallel }
 
 /**
  * @param {{ measures: string }} parameters `measures` has the names of the measures, separated by spaces. The other

@@ -1,5 +1,6 @@
 //! Requests to APIs. The core decides what happens to the head of a response. The body goes from the network to the
-//! page in chunks. Most chunks are transferred to the page without a copy.
+//! page in chunks. Most chunks are transferred to the page without a copy. If the body is searched for tokens, the head
+//! waits a short time for the end of the body: see [`body_delivery`].
 
 use crate::prelude::*;
 use js_sys::{Array, JSON, Promise, Uint8Array};
@@ -10,6 +11,7 @@ use crate::Secret;
 use crate::browser::context::{Context, NO_WAIT, WaitId};
 use crate::browser::dpop;
 use crate::browser::platform::{self, FetchInit, ReadResult, Text, WorkerScope};
+use crate::egress::body_delivery;
 use crate::egress::token_reflection::{Guard, Scope};
 use crate::oauth::dpop::UnsignedProof;
 use crate::vault::{ApiRequest, CallId, Input, PortId, RequestId, ResponseHead};
@@ -36,12 +38,17 @@ struct Call {
     controller: Option<AbortController>,
     stage: CallStage,
     wait: WaitId,
+    /// The response, until its head is posted.
     response: Option<Response>,
+    /// The message with the head, while the head waits for the end of the body.
+    head: JsValue,
     reader: Option<ReadableStreamDefaultReader>,
     credit: u32,
     /// Searches the response's head for tokens, and also the body if `is_body_guarded` is true.
     guard: Option<Box<Guard>>,
     is_body_guarded: bool,
+    /// The timer that ends the head's wait for the end of the body; [`NO_WAIT`] if the head need not wait.
+    timer: WaitId,
 }
 
 /// The promise that a call waits for.
@@ -103,7 +110,7 @@ impl Calls {
         known.response = None;
         known.controller = AbortController::new().ok();
         known.guard = guard(&request);
-        known.is_body_guarded = request.allowed.reflection() == Scope::All;
+        known.is_body_guarded = known.guard.is_some() && request.allowed.reflection() == Scope::All;
         let Some(proof) = dpop::take_proof(&mut request) else {
             return known.fetch(context, &request, None);
         };
@@ -124,9 +131,17 @@ impl Calls {
         wait: WaitId,
         result: Result<JsValue, JsValue>,
     ) {
-        let Some(known) = self.0.iter_mut().find(|known| known.wait == wait) else {
+        let is_it = |known: &&mut Call| known.wait == wait || known.timer == wait;
+        let Some(known) = self.0.iter_mut().find(is_it) else {
             return;
         };
+        if known.timer == wait {
+            known.timer = NO_WAIT;
+            if known.reader.is_some() && known.response.is_some() {
+                known.pass(context, None, false);
+            }
+            return;
+        }
         known.wait = NO_WAIT;
         match core::mem::take(&mut known.stage) {
             CallStage::Signing(request, proof) => match result {
@@ -180,6 +195,7 @@ impl Call {
             controller.abort();
         }
         self.wait = NO_WAIT;
+        self.timer = NO_WAIT;
         self.stage = CallStage::Idle;
     }
 
@@ -234,12 +250,18 @@ impl Call {
             return context.report(Input::CallReflected { call });
         }
         let head = head(&response);
+        if self.is_body_guarded
+            && head.has_body
+            && body_delivery::may_wait(platform::header(&response, "content-type").as_deref())
+        {
+            self.timer = context.wait_for(body_delivery::TIME_LIMIT_MS);
+        }
         self.response = Some(response);
         context.report(Input::CallResponded { call, head });
     }
 
     fn deliver(&mut self, context: &mut Context, head: &str) {
-        let Some(response) = self.response.take() else {
+        let Some(response) = &self.response else {
             return;
         };
         self.payload = JsValue::UNDEFINED;
@@ -247,15 +269,56 @@ impl Call {
         if !self.is_body_guarded {
             self.guard = None;
         }
-        self.reader = platform::body_reader(&response);
-        let headers = platform::entries(&response.headers());
-        let message = Array::of2(&head.into(), &headers);
-        context.post(self.page.0, &message, &JsValue::UNDEFINED);
+        self.reader = platform::body_reader(response);
+        self.head = head.into();
+        if self.timer == NO_WAIT {
+            self.post_head(context, None);
+        }
         if self.reader.is_some() {
             self.read(context);
         } else {
             context.report(Input::CallClosed { call: self.call });
         }
+    }
+
+    /// Posts the head, with the whole body if `body` is not `None`. If bodies are searched and no byte comes with the
+    /// head, the head has no `Content-Length`. For a response to HEAD, Chromium may have an empty body in place of
+    /// `null`.
+    fn post_head(&mut self, context: &Context, body: Option<Uint8Array>) {
+        let Some(response) = self.response.take() else {
+            return;
+        };
+        let mut headers = platform::entries(&response.headers());
+        if self.is_body_guarded && body.as_ref().is_none_or(|body| body.length() == 0) {
+            headers = platform::without_length(&headers);
+        }
+        // The body is copied, because a copy of such a short body costs no more than a transfer.
+        let body = body.map_or(JsValue::UNDEFINED, Into::into);
+        let message = Array::of2(&self.head, &Array::of2(&headers, &body));
+        context.post(self.page.0, &message, &JsValue::UNDEFINED);
+    }
+
+    /// Searches what has arrived of the body, with the next chunk, and posts it, after the head if that was not posted
+    /// yet. Returns false if nothing more is to be posted, because the whole body was posted with the head, or because
+    /// the body contains a token.
+    fn pass(&mut self, context: &mut Context, chunk: Option<Uint8Array>, has_ended: bool) -> bool {
+        let Some(passed) = self.searched(chunk, has_ended) else {
+            context.report(Input::CallReflected { call: self.call });
+            return false;
+        };
+        if self.response.is_some() && has_ended {
+            self.post_head(context, passed);
+            context.report(Input::CallClosed { call: self.call });
+            return false;
+        }
+        self.post_head(context, None);
+        if let Some(chunk) = passed.filter(|chunk| chunk.length() > 0) {
+            self.credit = self.credit.saturating_sub(1);
+            let id = JsValue::from_f64(self.number());
+            let transfer = Array::of1(&chunk.buffer());
+            context.post(self.page.0, &Array::of2(&id, &chunk), &transfer);
+        }
+        true
     }
 
     /// Begins to read the next chunk of the body, if the page may get another chunk.
@@ -264,7 +327,6 @@ impl Call {
             && self.wait == NO_WAIT
             && self.credit > 0
         {
-            self.credit -= 1;
             self.stage = CallStage::Reading;
             self.wait = context.wait(&reader.read().into());
         }
@@ -273,22 +335,19 @@ impl Call {
     /// Posts the result of a read to the page: a chunk, the end of the body, or its failure.
     fn take_chunk(&mut self, context: &mut Context, result: Result<JsValue, JsValue>) {
         let is_whole = result.is_ok();
-        let chunk = result.ok().and_then(|read| {
+        let mut chunk = result.ok().and_then(|read| {
             let read: ReadResult = read.unchecked_into();
             read.value()
         });
         let is_last = chunk.is_none();
-        let Some(chunk) = self.searched(chunk, is_whole) else {
-            return context.report(Input::CallReflected { call: self.call });
-        };
-        let port = self.page.0;
-        let id = JsValue::from_f64(self.number());
-        match chunk.filter(|chunk| chunk.length() > 0) {
-            Some(chunk) => {
-                let transfer = Array::of1(&chunk.buffer());
-                context.post(port, &Array::of2(&id, &chunk), &transfer);
+        if self.response.is_some() {
+            let length = self.keep(chunk.take().as_ref());
+            if !is_last && length <= body_delivery::MAX_WHOLE {
+                return self.read(context);
             }
-            None => self.credit += 1,
+        }
+        if !self.pass(context, chunk, is_last && is_whole) {
+            return;
         }
         if !is_last {
             return self.read(context);
@@ -298,34 +357,40 @@ impl Call {
         } else {
             JsValue::FALSE
         };
-        context.post(port, &Array::of2(&id, &end), &JsValue::UNDEFINED);
+        let id = JsValue::from_f64(self.number());
+        context.post(self.page.0, &Array::of2(&id, &end), &JsValue::UNDEFINED);
         context.report(Input::CallClosed { call: self.call });
     }
 
-    /// Searches the next chunk of the body for tokens; `chunk` is `None` at the end of the body. Returns the bytes that
-    /// may now go to the page, or `None` if the body contains a token.
+    /// Adds a chunk to the bytes that the guard has not passed on. Returns the number of these bytes.
+    fn keep(&mut self, chunk: Option<&Uint8Array>) -> usize {
+        let Some(guard) = &mut self.guard else {
+            return 0;
+        };
+        if let Some(chunk) = chunk {
+            chunk.copy_to(guard.take(chunk.length() as usize));
+        }
+        guard.bytes().len()
+    }
+
+    /// Searches the next chunk of the body for tokens. Returns the bytes that may now go to the page, which are all
+    /// bytes if the body has ended, or `None` if the body contains a token.
     fn searched(
         &mut self,
         chunk: Option<Uint8Array>,
-        is_whole: bool,
+        has_ended: bool,
     ) -> Option<Option<Uint8Array>> {
+        let kept = self.keep(chunk.as_ref());
         let Some(guard) = &mut self.guard else {
             return Some(chunk);
         };
-        let length = chunk.as_ref().map_or(0, Uint8Array::length) as usize;
-        let taken = guard.take(length);
-        if let Some(chunk) = &chunk {
-            chunk.copy_to(taken);
-        }
-        let mut free = guard.free()?;
-        if chunk.is_none() {
-            free = if is_whole { guard.bytes().len() } else { 0 };
-        }
+        let free = guard.free()?;
+        let free = if has_ended { kept } else { free };
         let given = guard.bytes().get(..free).unwrap_or_default();
         // The chunk's own memory is used again if possible. New memory costs more than the search, mostly because the
         // garbage collector frees it late.
         let passed = match chunk {
-            Some(chunk) if free <= length => platform::refill(&chunk, given),
+            Some(chunk) if free <= chunk.length() as usize => platform::refill(&chunk, given),
             _ => Uint8Array::new_from_slice(given),
         };
         guard.forget(free);

@@ -130,6 +130,16 @@ impl Context {
         wait
     }
 
+    /// Starts a timer that fires after `ms` milliseconds with the returned number, as a promise that is fulfilled.
+    pub(super) fn wait_for(&mut self, ms: i32) -> WaitId {
+        self.last_wait.0 += 1;
+        let fired = self.listener(Event::Fulfilled, self.last_wait.0);
+        let timer = self
+            .scope
+            .set_timeout_with_callback_and_timeout_and_arguments_0(&fired, ms);
+        timer.map_or(NO_WAIT, |_| self.last_wait)
+    }
+
     /// Keeps `report` until the core can handle it.
     pub(super) fn report(&mut self, report: Input<'static>) {
         self.reports.push(report);

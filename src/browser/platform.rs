@@ -356,6 +356,17 @@ pub(super) fn entries(headers: &Headers) -> Array {
     Array::from(headers)
 }
 
+/// Returns a copy of `entries` without the header `content-length`.
+pub(super) fn without_length(entries: &Array) -> Array {
+    Headers::new_with_str_sequence_sequence(entries)
+        .and_then(|headers| {
+            headers
+                .delete("content-length")
+                .map(|()| self::entries(&headers))
+        })
+        .unwrap_or_default()
+}
+
 /// Returns `Date.now()`, the milliseconds since the Unix epoch.
 pub(super) fn wall_clock() -> f64 {
     js_sys::Date::now()

@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::vault::io::RequestId;
 
 /// The version of the protocol.
-pub(super) const PROTOCOL: u64 = 1;
+pub(super) const PROTOCOL: u64 = 2;
 
 /// The longest message that is parsed, in bytes.
 pub(super) const MAX_MESSAGE: usize = 128 * 1024;

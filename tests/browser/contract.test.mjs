@@ -24,6 +24,20 @@ describe('vault in Chromium', () => {
     app.site.connectSrc.push(new URL(app.api.url).origin.replace('http', 'ws'))
     app.site.files['/page.js'] = PAGE
     app.api.on('reflect', ({ request, response }) => response.end(request.headers.authorization))
+    app.api.on('length', ({ request, response }) => {
+      response.setHeader('Content-Length', 5)
+      response.end(request.method === 'HEAD' ? undefined : 'hello')
+    })
+    let late
+    app.api.on('late', ({ response }) => {
+      late = response
+      response.setHeader('Content-Length', 4)
+      response.flushHeaders()
+    })
+    app.api.on('go-on', ({ response }) => {
+      late.end('late')
+      response.writeHead(204).end()
+    })
     app.api.on('broken', ({ request }) => request.socket.destroy())
   })
   after(() => app.close())

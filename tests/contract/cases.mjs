@@ -107,6 +107,27 @@ export const SIGNED_IN = [
     expected: { code: 'token_reflected' },
   },
   {
+    name: 'length is told only with the whole body',
+    run: async ({ auth, api }) => {
+      const told = async (method) => {
+        const response = await auth.fetch(api + 'on/length', { method })
+        return [response.headers.get('content-length'), (await response.text()).length]
+      }
+      return { GET: await told('GET'), HEAD: await told('HEAD') }
+    },
+    expected: { GET: ['5', 5], HEAD: [null, 0] },
+  },
+  {
+    name: 'late body does not hold its head back',
+    run: async ({ auth, api }) => {
+      const response = await auth.fetch(api + 'on/late')
+      const length = response.headers.get('content-length')
+      await auth.fetch(api + 'on/go-on')
+      return { length, text: await response.text() }
+    },
+    expected: { length: null, text: 'late' },
+  },
+  {
     name: 'network failure rejects with TypeError',
     run: ({ auth, api, settle }) => settle(auth.fetch(api + 'on/broken')),
     expected: { name: 'TypeError' },

@@ -106,6 +106,15 @@ export function lengthsSuite(platform, coordinator, { measuresStreams, passesCod
         else assert.ok(isCoded || body.equals(TEXT))
       })
 
+      if (reflection === 'refuse') {
+        test('a compressed searched response is told no length', async () => {
+          for (const method of ['GET', 'HEAD']) {
+            const { headers } = await ask(method, `/${reflection}/coded`, { 'accept-encoding': 'gzip' })
+            assert.notEqual(headers['content-length'], `${CODED.length}`, method)
+          }
+        })
+      }
+
       test(`body is not compressed unless requested, with reflection ${reflection}`, async () => {
         const { headers, body } = await ask('GET', `/${reflection}/coded`)
         assert.equal(headers['content-encoding'], undefined)

@@ -18,7 +18,11 @@ fn first_message_must_be_hello() {
 
 #[test]
 fn other_protocol_version_is_reported() {
-    for hello in [r#"{"t":"hello","version":2}"#, r#"{"t":"hello"}"#] {
+    for hello in [
+        r#"{"t":"hello","version":1}"#,
+        r#"{"t":"hello","version":3}"#,
+        r#"{"t":"hello"}"#,
+    ] {
         let mut world = World::new();
         let page = world.connect();
         world.say(page, hello);
@@ -30,7 +34,7 @@ fn other_protocol_version_is_reported() {
 #[test]
 fn second_hello_changes_nothing() {
     let (mut world, page) = World::signed_in();
-    world.say(page, r#"{"t":"hello","version":1}"#);
+    world.say(page, r#"{"t":"hello","version":2}"#);
     let told_before = world.page(page).messages.len();
     world.hold(&[REFRESH]);
     world.expire_access_token();

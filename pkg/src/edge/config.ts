@@ -156,7 +156,8 @@ export interface Route {
   methods?: string[]
   /**
    * The check of responses for the access token. Default `refuse`: a response with the token fails with
-   * `token_reflected`. `headers`: only headers are searched. `allow`: nothing is searched.
+   * `token_reflected`. `headers`: only headers are searched. `allow`: nothing is searched. With both, the length of a
+   * compressed response reaches the page, so an API that echoes its request gives the token away.
    */
   reflection?: 'refuse' | 'headers' | 'allow'
   /**

@@ -149,7 +149,8 @@ export interface VaultRequestInit extends RequestInit {
  * The progress of a call, in bytes.
  *
  * `download`: decompressed bytes received so far. `total` is the value of `Content-Length`. It is `null` if this header
- * cannot be read, and after more bytes than the header says have arrived.
+ * cannot be read, and after more bytes than the header says have arrived. If the API's rule has `reflection: 'refuse'`,
+ * which is the default, the header can be read only for bodies of at most 64 KB that arrive at once.
  *
  * `upload`: bytes handed over to the network. Browsers do not tell scripts how many of these bytes were sent. A stream
  * (`duplex: 'half'`) is reported chunk by chunk. Any other body is reported once, when the response begins.

@@ -51,8 +51,12 @@ export type Announcement = Extract<
 >
 /** A value that JSON cannot represent: a request's body, a socket's port. */
 export type Payload = Blob | ArrayBuffer | ReadableStream | MessagePort | undefined
+/** The payload of `head`: the response's headers, and the whole body if it came with the head. */
+export type HeadPayload = [headers: [string, string][], body?: Bytes]
+/** Bytes of a body. */
+export type Bytes = Uint8Array<ArrayBuffer>
 /** A chunk of a body: `null` at its end, `false` where the connection broke. */
-export type Chunk = Uint8Array<ArrayBuffer> | null | false
+export type Chunk = Bytes | null | false
 
 /** A request that waits for its response. */
 export interface PendingRequest {

@@ -1,8 +1,8 @@
 /** Requests of `auth.fetch`, which the vault sends. src/page/response.ts builds the response. */
 import type { VaultRequestInit } from './api.js'
 import { listen } from './listen.js'
-import type { PendingRequest, Connection, Payload } from './connection.js'
-import { type Body, openBody, toResponse } from './response.js'
+import type { Connection, HeadPayload, Payload, PendingRequest } from './connection.js'
+import { type Body, openBody, toResponse, wholeBody } from './response.js'
 import { refuse, expandMessage } from './error-text.js'
 
 /** Keys of messages in src/page/error-messages.ts. */
@@ -40,10 +40,11 @@ export const vaultFetch = async (
     const pending: PendingRequest = {
       respond(head, payload) {
         if (head.t !== 'head') return void unreachable(url).then(fail)
-        if (head.body) stream = openBody(() => connection.more(id), cancel)
+        const [headers, whole] = payload as HeadPayload
+        if (head.body && !whole) stream = openBody(() => connection.more(id), cancel)
         else finish()
-        resolve(toResponse(head, payload as [string, string][], stream))
-        return head.body
+        resolve(toResponse(head, headers, whole ? wholeBody(whole, signal) : stream))
+        return stream
       },
       fail,
       chunk(chunk) {

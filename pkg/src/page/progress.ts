@@ -1,6 +1,6 @@
 /** Progress of calls: bytes handed over, and bytes received. */
 import type { Progress } from './api.js'
-import type { Connection, Payload } from './connection.js'
+import type { Chunk, Connection, HeadPayload, Payload } from './connection.js'
 
 /**
  * Returns a connection that reports the progress of its calls.
@@ -27,23 +27,26 @@ const watch = (connection: Connection, onProgress: (progress: Progress) => void)
     const uploaded = watchUpload(payload, report)
     let loaded = 0
     let total: number | null = null
+    /** Passes bytes on with `act`, which may detach them, and reports them. */
+    const pass = <T>(bytes: Chunk | undefined, act: () => T): T => {
+      const size = bytes ? bytes.length : 0
+      const result = act()
+      loaded += size
+      // For a compressed response, Content-Length is the compressed length, and `loaded` may exceed it.
+      if (total !== null && loaded > total) total = null
+      if (size) report({ type: 'download', loaded, total })
+      return result
+    }
     return connection.send(
       {
         ...request,
-        respond(head, headers) {
+        respond(head, payload) {
           uploaded.finish()
-          total = lengthOf(headers as [string, string][])
-          return request.respond(head, headers)
+          const [headers, body] = (payload ?? [[]]) as HeadPayload
+          total = lengthOf(headers)
+          return pass(body, () => request.respond(head, payload))
         },
-        chunk(chunk) {
-          if (chunk) {
-            loaded += chunk.length
-            // For a compressed response, Content-Length is the compressed length, and `loaded` may exceed it.
-            if (total !== null && loaded > total) total = null
-          }
-          request.chunk?.(chunk)
-          if (chunk) report({ type: 'download', loaded, total })
-        },
+        chunk: (chunk) => pass(chunk, () => request.chunk?.(chunk)),
       },
       message,
       uploaded.payload,
@@ -78,6 +81,6 @@ const watchUpload = (payload: Payload, report: (progress: Progress) => void) => 
 }
 
 const lengthOf = (headers: [string, string][]): number | null => {
-  const value = headers?.find(([name]) => name === 'content-length')?.[1]
+  const value = headers.find(([name]) => name === 'content-length')?.[1]
   return value === undefined ? null : Number(value)
 }

@@ -1,18 +1,22 @@
 /** Builds the `Response` of a call. This `Response` behaves like a response of the platform's `fetch`. */
 import { BATCH } from '../../glue/constants.js'
-import type { Chunk, ResponseMessage } from './connection.js'
+import type { Bytes, Chunk, ResponseMessage } from './connection.js'
 
 type Head = Extract<ResponseMessage, { t: 'head' }>
 
+/** The body of a response. */
+export interface Source {
+  readable: ReadableStream<Bytes> | Bytes
+  /** The error with which the body ended, if it ended with an error. */
+  readonly reason?: unknown
+}
+
 /** A body whose chunks arrive by message. */
-export interface Body {
-  readable: ReadableStream<Uint8Array<ArrayBuffer>>
+export interface Body extends Source {
   /** Adds the next chunk, or ends the body. */
   push(chunk: Exclude<Chunk, false>): void
   /** Ends the body with an error. */
   fail(reason: unknown): void
-  /** The error with which the body ended. */
-  reason?: unknown
 }
 
 /**
@@ -53,12 +57,20 @@ export const openBody = (more: () => void, cancel: () => void): Body => {
       }
     },
     fail(reason) {
-      body.reason = reason
+      Object.assign(body, { reason })
       controller.error(reason)
     },
   }
   return body
 }
+
+/** Returns a body that came with its head. As in `fetch`, an abort also ends a body that has arrived. */
+export const wholeBody = (readable: Bytes, signal: AbortSignal): Source => ({
+  readable,
+  get reason() {
+    return signal.aborted ? signal.reason : undefined
+  },
+})
 
 const READERS = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const
 
@@ -69,7 +81,7 @@ const READERS = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as 
 export const toResponse = (
   { status, statusText, url, redirected }: Head,
   headers: [string, string][],
-  body?: Body,
+  body?: Source,
 ): Response => {
   const decorate = (response: Response): Response => {
     const set = (name: string, value: unknown) => Object.defineProperty(response, name, { value })
@@ -80,10 +92,16 @@ export const toResponse = (
     set('clone', () => decorate(clone.call(response)))
     for (const name of READERS) {
       const read = response[name] as (() => Promise<unknown>) | undefined
-      const explain = (error: unknown) => {
-        throw body?.reason ?? error
-      }
-      if (read) set(name, () => read.call(response).catch(explain))
+      if (!read) continue
+      set(name, async () => {
+        try {
+          const value = await read.call(response)
+          if (!body?.reason) return value
+        } catch (error) {
+          if (!body?.reason) throw error
+        }
+        throw body.reason
+      })
     }
     return response
   }

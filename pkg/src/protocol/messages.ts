@@ -7,7 +7,7 @@
  * On the wire a message is an array:
  *
  * - `[text]` or `[text, payload]`: control. `text` is the JSON of one of the types below; `payload` is a request's
- *   body, a response's header list, or a socket's port.
+ *   body, a response's headers, or a socket's port.
  * - `[id, chunk]`: a chunk of the body of call `id`: bytes, `null` at the end, `false` if the connection broke.
  * - a string, from the vault, once on every port: the name of a lock (Web Locks) that the vault's worker holds as long
  *   as it runs. A page that gets the lock knows that the worker is gone.
@@ -162,7 +162,10 @@ export type VaultMessage =
    * every port.
    */
   | { t: 'expiring'; at: number }
-  /** The head of call `id`'s response; the payload is its header list. */
+  /**
+   * The head of call `id`'s response; the payload is an array of its header list and, if the whole body came with the
+   * head, the body's bytes (src/egress/body_delivery.rs).
+   */
   | {
       t: 'head'
       id: number
@@ -170,7 +173,7 @@ export type VaultMessage =
       statusText: string
       url: string
       redirected: boolean
-      /** True if `[id, chunk]` messages follow. */
+      /** True if the response has a body. Unless the body came with the head, `[id, chunk]` messages follow. */
       body: boolean
     }
   /**

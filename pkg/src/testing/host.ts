@@ -42,6 +42,29 @@ interface Call {
   response?: Response
 }
 
+/**
+ * The number of turns of the microtask queue for which a head waits for the end of the body. A vault waits for some
+ * milliseconds, but the time of a test may stand still.
+ */
+const PATIENCE = 100
+
+/** Posts a message to the page of a call. */
+type Post = (message: unknown) => void
+
+const turns = async (count: number) => {
+  while (count--) await null
+}
+
+const concat = (chunks: Uint8Array[]): Uint8Array => {
+  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, at)
+    at += chunk.length
+  }
+  return whole
+}
+
 const REDIRECTS = [301, 302, 303, 307, 308]
 
 /** The functions of a test that respond to pages. */
@@ -223,29 +246,67 @@ export const createHost = (core: TestCore, locks: Locks, { api, socket }: Server
     const state = inFlight.get(call)
     const response = state?.response
     if (!response) return
-    ports.get(state.output.port)?.deliver([text, [...response.headers]])
-    later(() => (response.body ? sendBody(state, response.body) : handle((core) => core.endBody(call))))
-  }
-  const sendBody = async (state: Call, body: ReadableStream<Uint8Array>) => {
-    const { call, port, id } = state.output
-    const reader = body.getReader()
-    const post = (chunk: unknown) => {
+    const { port } = state.output
+    const post: Post = (message) => {
       events++
-      ports.get(port)?.deliver([id, chunk])
+      ports.get(port)?.deliver(message)
+    }
+    const all = [...response.headers]
+    const isSearched = core.searchesBody(call)
+    const longest = core.longestWhole(call, response.headers.get('content-type') ?? undefined)
+    const postHead = (body?: Uint8Array) => {
+      const isTold = !isSearched || body?.length
+      post([text, [isTold ? all : all.filter(([name]) => name.toLowerCase() !== 'content-length'), body]])
+    }
+    if (!response.body || longest === undefined) postHead()
+    later(() =>
+      response.body
+        ? sendBody(state, response.body, post, longest === undefined ? undefined : { postHead, longest })
+        : handle((core) => core.endBody(call)),
+    )
+  }
+  /** Posts a body. If `head` is given, the head waits for the end of the body, as in src/egress/body_delivery.rs. */
+  const sendBody = async (
+    state: Call,
+    body: ReadableStream<Uint8Array>,
+    post: Post,
+    head?: { postHead: (body?: Uint8Array) => void; longest: number },
+  ) => {
+    const { call, id } = state.output
+    const reader = body.getReader()
+    const kept: Uint8Array[] = []
+    let length = 0
+    /** Posts the bytes that the core passes on. Returns false if the body contains a token. */
+    const pass = (chunk: Uint8Array | undefined): boolean => {
+      const passed = use((core) => core.passChunk(call, chunk))
+      if (!passed) handle((core) => core.reflect(call))
+      else if (head) kept.push(passed)
+      else if (passed.length) post([id, passed])
+      return !!passed
+    }
+    /** Posts the head without waiting longer, and then what has arrived of the body. */
+    const endWait = () => {
+      if (!head || !isCurrent(state)) return
+      head.postHead()
+      head = undefined
+      for (const chunk of kept) if (chunk.length) post([id, chunk])
     }
     state.controller.signal.addEventListener('abort', () => void reader.cancel().catch(() => {}))
+    void turns(PATIENCE).then(endWait)
     try {
-      for (let isLast = false; !isLast && isCurrent(state);) {
+      for (;;) {
         const { done, value } = await reader.read()
-        if (!isCurrent(state)) return
-        isLast = done
-        const passed = use((core) => core.passChunk(call, value))
-        if (!passed) return handle((core) => core.reflect(call))
-        if (passed.length) post(passed)
-        if (done) post(null)
+        if (!isCurrent(state) || !pass(value)) return
+        length += value?.length ?? 0
+        if (head && length > head.longest) endWait()
+        if (!done) continue
+        if (head) head.postHead(concat(kept))
+        else post([id, null])
+        break
       }
     } catch {
-      post(false)
+      endWait()
+      post([id, false])
     }
     handle((core) => core.endBody(call))
   }

@@ -1,6 +1,7 @@
 /** Tests of request and response bodies. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
 import { call } from '../../support/engines/app.mjs'
 import { waitFor } from '../../support/engines/driver.mjs'
 
@@ -69,6 +70,42 @@ const capabilities = [
         next()
       }
       await waitFor(tab, () => globalThis.isDone)
+    },
+  },
+  {
+    name: 'the length of a searched body reaches the page only with the whole body',
+    async see(scene) {
+      const tab = await scene.user()
+      const { api } = scene.app
+      let late
+      api.on('whole', ({ request, response }) => {
+        const body = gzipSync('x'.repeat(1000))
+        response.writeHead(200, { 'Content-Encoding': 'gzip', 'Content-Length': body.length })
+        response.end(request.method === 'HEAD' ? undefined : body)
+      })
+      api.on('late', ({ response }) => {
+        late = response
+        response.writeHead(200, { 'Content-Type': 'application/x-ndjson', 'Content-Length': 5 })
+        // Firefox reports the head of a response when the first byte of its body arrives.
+        response.write('l')
+      })
+      api.on('go-on', ({ response }) => {
+        late.end('ate\n')
+        response.writeHead(204).end()
+      })
+      const seen = await tab.evaluate(async (url) => {
+        const look = async (name, method, then) => {
+          const response = await auth.fetch(url + name, { method })
+          if (then) await auth.fetch(url + then)
+          return [response.headers.get('content-length') !== null, (await response.text()).length]
+        }
+        return {
+          GET: await look('whole', 'GET'),
+          HEAD: await look('whole', 'HEAD'),
+          late: await look('late', 'GET', 'go-on'),
+        }
+      }, `${api.url}on/`)
+      assert.deepEqual(seen, { GET: [true, 1000], HEAD: [false, 0], late: [false, 5] })
     },
   },
   {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use strongroom::codec::json::Value;
+use strongroom::egress::body_delivery;
 use strongroom::egress::token_reflection::{Guard, Scope};
 use strongroom::vault::{ApiRequest, Body, CallId, PortId, ResponseHead};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -97,6 +98,20 @@ impl TestCore {
         let passed = guard.bytes()[..free].to_vec();
         guard.forget(free);
         Some(passed)
+    }
+
+    /// Returns true if the body of a call's response is searched for access tokens.
+    #[wasm_bindgen(js_name = searchesBody)]
+    pub fn searches_body(&self, call: u32) -> bool {
+        matches!(self.guards.get(&CallId(call)), Some((_, Scope::All)))
+    }
+
+    /// Returns the length of the longest body that crosses together with its head. Returns `undefined` if the head of a
+    /// response with this `Content-Type` does not wait for its body.
+    #[wasm_bindgen(js_name = longestWhole)]
+    pub fn longest_whole(&self, call: u32, content_type: Option<String>) -> Option<u32> {
+        let may_wait = self.searches_body(call) && body_delivery::may_wait(content_type.as_deref());
+        may_wait.then_some(body_delivery::MAX_WHOLE as u32)
     }
 
     /// Reports the head of the API's response, or `undefined` if the request failed.

@@ -59,7 +59,7 @@ impl World {
     pub fn open_in(&mut self, vault: usize) -> PortId {
         let port = self.connect();
         self.pages.homes.insert(port, vault);
-        self.say(port, r#"{"t":"hello","version":1}"#);
+        self.say(port, r#"{"t":"hello","version":2}"#);
         port
     }
 
@@ -67,7 +67,7 @@ impl World {
     pub fn open_loaded_at(&mut self, loaded: u64, vault: usize) -> PortId {
         let port = self.connect();
         self.pages.homes.insert(port, vault);
-        let hello = format!(r#"{{"t":"hello","version":1,"loaded":{loaded}}}"#);
+        let hello = format!(r#"{{"t":"hello","version":2,"loaded":{loaded}}}"#);
         self.say(port, &hello);
         port
     }
