@@ -73,6 +73,24 @@ test('signs in and calls without a bundler', time, async () => {
   await page.context().close()
 })
 
+test('keeps the length of an echo from the page', time, async () => {
+  app.api.on('echo', ({ request, response, entry }) => {
+    const body = Buffer.from(entry.authorization)
+    response.writeHead(200, { 'Content-Length': body.length })
+    response.end(request.method === 'HEAD' ? undefined : body)
+  })
+  const page = await app.open()
+  await signIn(page)
+  const url = `${app.api.url}on/echo`
+  const told = await page.evaluate(
+    async (address) => (await auth.fetch(address, { method: 'HEAD' })).headers.get('content-length'),
+    url,
+  )
+  assert.equal(told, null)
+  assert.equal((await call(page, url)).error?.code, 'token_reflected')
+  await page.context().close()
+})
+
 test('loads the larger module if the configuration needs it', time, async () => {
   serve({ body: JSON.stringify({ ...app.config, inspect: true }) })
   const from = app.site.requests.length
