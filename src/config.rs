@@ -34,7 +34,7 @@ pub const MAX_LEN: usize = 64 * 1024;
 
 // Lists of names are strings with spaces, because a table of addresses and lengths compresses badly.
 const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance consent \
-    issuer par redirectUri requestTimeout scope session";
+    issuer par redirectUri refreshTimeout requestTimeout scope session";
 
 /// The options of a rule, which is an entry of `apis`.
 const RULE_OPTIONS: &str = "methods reflection url";
@@ -116,6 +116,9 @@ pub struct Config {
     pub clock_tolerance: Millis,
     /// The timeout of requests to the provider.
     pub request_timeout: Millis,
+    /// The timeout of a refresh request. It is longer than that of other requests, because the provider may have
+    /// consumed the refresh token that a repetition would send.
+    pub refresh_timeout: Millis,
     /// The values of the options that need the Cargo feature `extended`.
     pub extended: Extended,
     /// Fingerprint of this library's version, this configuration and the worker's address, in 16 bits. A deployment
@@ -193,6 +196,8 @@ impl Config {
             // The vault requests the escrowed sealing key from this URL.
             rules.forbid(&[base.href()]);
         }
+        let request_timeout = options.seconds("requestTimeout", 10, [1, 120]);
+        let refresh_timeout = options.seconds("refreshTimeout", 30, [1, 120]);
         let mut config = Self {
             rules,
             client_id: options.client_id(),
@@ -206,7 +211,8 @@ impl Config {
             pushing: options.pushing(),
             asks_consent: options.asks_consent(),
             clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
-            request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
+            request_timeout,
+            refresh_timeout: refresh_timeout.max(request_timeout),
             extended: Extended::read(&options),
             build,
             is_dedicated: false,
@@ -651,8 +657,22 @@ mod tests {
         assert_eq!(config.limits.absolute, Millis::from_secs(43_200));
         assert_eq!(config.clock_tolerance, Millis::from_secs(60));
         assert_eq!(config.request_timeout, Millis::from_secs(10));
+        assert_eq!(config.refresh_timeout, Millis::from_secs(30));
         assert!(config.claims.contains(&"email".to_owned()));
         assert!(!config.may_inspect());
+    }
+
+    #[test]
+    fn refreshes_take_at_least_as_long_as_requests() {
+        for (options, expected) in [
+            (r#"{"requestTimeout": 60}"#, 60),
+            (r#"{"requestTimeout": 60, "refreshTimeout": 90}"#, 90),
+            (r#"{"requestTimeout": 2, "refreshTimeout": 3}"#, 3),
+            (r#"{"refreshTimeout": 5}"#, 10),
+        ] {
+            let config = configured(options).unwrap();
+            assert_eq!(config.refresh_timeout, Millis::from_secs(expected));
+        }
     }
 
     #[test]
@@ -789,6 +809,7 @@ mod tests {
             (r#"{"authorizationParams": {"a": 1}}"#, "object of strings"),
             (r#"{"clockTolerance": -1}"#, "from 0 to 600"),
             (r#"{"requestTimeout": 0}"#, "from 1 to 120"),
+            (r#"{"refreshTimeout": 121}"#, "from 1 to 120"),
             (r#"{"inspect": "yes"}"#, "true or false"),
             (
                 r#"{"inspekt": false}"#,

@@ -499,7 +499,13 @@ impl Vault {
         tokens.tick(ctx);
         self.escrow.hand_over_on_time(ctx);
         if tokens.refresh.due().is_some_and(|at| at <= now.monotonic) {
-            tokens.start_refresh_of(ctx, tokens.refresh.targets.selected);
+            match tokens.refresh.stop_waiting(ctx) {
+                Some(error) => {
+                    let calls = &mut self.calls;
+                    calls.give_up_all(ctx, &mut tokens.dpop, Waiters::All, &error);
+                }
+                None => tokens.start_refresh_of(ctx, tokens.refresh.targets.selected),
+            }
         }
         let is_needed =
             |session: &Session| session.is_stale(&now) && session.is_renewed_ahead(&now);

@@ -262,6 +262,7 @@ fn shared_options(
         asks_consent: options.asks_consent(),
         clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
         request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
+        refresh_timeout: Millis::from_secs(30),
         extended: extended(options, dpop),
         build: 0,
         is_dedicated: false,

@@ -165,15 +165,23 @@ impl Context {
         self.last_op
     }
 
+    fn deadline(&self, purpose: Purpose) -> Option<Millis> {
+        let limit = match purpose {
+            Purpose::Refresh => self.config.refresh_timeout,
+            _ => self.config.request_timeout,
+        };
+        Some(self.now.monotonic + limit)
+    }
+
     /// Begins an operation with the time limit for requests to the provider.
     pub(super) fn begin_limited(&mut self, purpose: Purpose) -> OpId {
-        let deadline = self.now.monotonic + self.config.request_timeout;
-        self.begin_operation(purpose, Some(deadline))
+        let deadline = self.deadline(purpose);
+        self.begin_operation(purpose, deadline)
     }
 
     /// Adds an operation that has ended to the operations in flight again, with the same number and a new deadline.
     pub(super) fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
-        let deadline = Some(self.now.monotonic + self.config.request_timeout);
+        let deadline = self.deadline(purpose);
         self.operations.push(Operation {
             op,
             purpose,

@@ -29,6 +29,10 @@ use crate::vault::verification::{Verification, unverified};
 pub(super) struct Refresh {
     pub(super) schedule: Schedule,
     stage: RefreshStage,
+    /// The time until which calls wait for the refresh in flight. `None` if the refresh has taken so long that calls no
+    /// longer wait for it. The refresh then goes on, because its response may contain the successor of a refresh token
+    /// that the provider has already consumed.
+    waited_until: Option<Millis>,
     /// True if the last attempt failed before its request was sent, because metadata or the lock was missing.
     was_not_sent: bool,
     /// Refresh requests whose session ended while they were in flight. The refresh tokens in their responses will be
@@ -116,12 +120,19 @@ pub(super) enum RefreshStep {
 }
 
 impl Refresh {
-    /// Returns the time of the next planned attempt.
+    /// Returns the time of the next planned attempt, or the time until which calls wait for the refresh in flight.
     pub(super) fn due(&self) -> Option<Millis> {
         match self.stage {
             RefreshStage::Idle => self.schedule.due(),
-            _ => None,
+            _ => self.waited_until,
         }
+    }
+
+    /// Returns the error for the calls that have waited long enough for the refresh in flight. Returns `None` if no
+    /// refresh is in flight.
+    pub(super) fn stop_waiting(&mut self, ctx: &Context) -> Option<Error> {
+        self.waited_until = None;
+        self.is_in_flight().then(|| no_new_token(ctx))
     }
 
     /// Returns true if a call that received a 401 may begin a refresh, or wait for the one in flight.
@@ -186,7 +197,12 @@ impl Refresh {
 
     /// Returns an error if a call should not wait for the refresh in flight, or for the next one.
     pub(super) fn should_wait(&self, ctx: &Context) -> Result<(), Error> {
-        if self.is_in_flight() || self.schedule.should_wait(&ctx.now) {
+        let should_wait = if self.is_in_flight() {
+            self.waited_until.is_some()
+        } else {
+            self.schedule.should_wait(&ctx.now)
+        };
+        if should_wait {
             Ok(())
         } else {
             Err(no_new_token(ctx))
@@ -204,6 +220,7 @@ impl Refresh {
         if !may_start || session.interaction_required() || session.refresh_token().is_none() {
             return RefreshStart::No;
         }
+        self.waited_until = Some(ctx.now.monotonic + ctx.config.request_timeout);
         if !ctx.keeps() {
             return RefreshStart::Send;
         }
@@ -339,7 +356,11 @@ impl Refresh {
         requested: Instant,
     ) -> RefreshStep {
         match result {
-            RefreshOutcome::Renewed(tokens) => RefreshStep::Received(tokens, requested),
+            RefreshOutcome::Renewed(tokens) => {
+                // The next steps have time limits of their own.
+                self.waited_until = Some(Millis::MAX);
+                RefreshStep::Received(tokens, requested)
+            }
             RefreshOutcome::Ended => {
                 let reason = if ctx.config.tells_reasons() {
                     provider_errors::end_reason(outcome)

@@ -295,6 +295,7 @@ test('the smaller module supports all other options', time, async () => {
     authorizationParams: { audience: 'a' },
     clockTolerance: 1,
     requestTimeout: 5,
+    refreshTimeout: 20,
     inspect: false,
     apis: [{ url: 'https://api.example.com/', methods: ['GET'], reflection: 'headers', stepUp: false }],
   })

@@ -33,8 +33,8 @@ const HOUR: u64 = 60 * MINUTE;
 const MAX_PAGES: usize = 5;
 
 /// Time after the last fault within which everything must work, unless the provider asked for a longer wait. The sum
-/// consists of the longest delay between two of the vault's attempts, the time limit of a request, and a margin.
-const RECOVERY: u64 = (75 + 10 + 15) * SECOND;
+/// consists of the longest delay between two of the vault's attempts, the time limit of a refresh, and a margin.
+const RECOVERY: u64 = (75 + 30 + 15) * SECOND;
 
 /// Additional time for persisted sessions: failed reads and writes are repeated after a minute at most, and the vault
 /// waits up to 30 seconds for the lock.

@@ -149,6 +149,31 @@ fn two_vaults_refresh_once() {
 }
 
 #[test]
+fn two_vaults_await_a_slow_refresh() {
+    for (refresh_timeout, late) in [(30, 25), (120, 100)] {
+        let config =
+            format!(r#"{{"session":{{"persist":"sealed"}},"refreshTimeout":{refresh_timeout}}}"#);
+        let (mut world, page, other_page) = two_vaults_with(&config);
+        world.expire_access_token();
+        world.hold(&[REFRESH]);
+        let calls = [page, other_page].map(|page| world.fetch(page, "/orders"));
+        world.advance(Duration::from_secs(11));
+        for call in calls {
+            assert_eq!(world.code(call), "provider_unavailable");
+        }
+        world.advance(Duration::from_secs(late - 11));
+        // The second vault has waited for the lock, and did not send the consumed token.
+        assert_eq!(world.count(REFRESH), 1, "{config}");
+        world.release();
+        world.answer_all();
+        for page in [page, other_page] {
+            assert_eq!(status(&mut world, page), Some(200), "{config}");
+        }
+        assert_eq!(world.count(REFRESH), 1, "{config}");
+    }
+}
+
+#[test]
 fn refresh_of_a_dead_worker_is_taken_over() {
     for act_first in [false, true] {
         let (mut world, page, other_page) = two_vaults();

@@ -41,7 +41,16 @@ fn transient_fault_only_delays_calls() {
     for &fault in PASSING {
         let (mut world, page, call) = waiting(fault);
         world.advance(seconds(15));
-        assert_eq!(world.status(call), 200, "{fault:?}");
+        if matches!(fault, Fault::Silence) {
+            // A slow refresh is repeated after 30 seconds. Calls do not wait for it that long.
+            assert_eq!(world.code(call), "provider_unavailable");
+            world.advance(seconds(20));
+        } else {
+            assert_eq!(world.status(call), 200, "{fault:?}");
+        }
+        let next = world.fetch(page, "/orders");
+        world.answer_all();
+        assert_eq!(world.status(next), 200, "{fault:?}");
         assert_eq!(world.count(REFRESH), 2, "{fault:?}");
         assert!(world.session(page).is_some(), "{fault:?}");
     }
@@ -51,7 +60,8 @@ fn transient_fault_only_delays_calls() {
 fn transient_fault_is_retried_with_same_token() {
     for &fault in PASSING {
         let (mut world, _, _) = waiting(fault);
-        world.advance(seconds(15));
+        world.advance(seconds(35));
+        assert_eq!(world.count(REFRESH), 2, "{fault:?}");
         let mut sent = world.refresh_tokens_sent_to(Endpoint::Refresh).to_vec();
         sent.dedup();
         assert_eq!(sent.len(), 1, "{fault:?}");
@@ -394,16 +404,73 @@ fn retry_after_is_capped_at_ten_minutes() {
     assert_eq!(world.moments(REFRESH)[1], seconds(600));
 }
 
+/// Creates a page whose call waits for a refresh. The provider has rotated the refresh token, and its response is held
+/// back. `config` is added to the configuration.
+fn slow_refresh(config: &str) -> (World, PortId, Request) {
+    let (mut world, page) = World::signed_in_with(config);
+    world.expire_access_token();
+    world.hold(&[REFRESH]);
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.count(REFRESH), 1, "{config}");
+    (world, page, call)
+}
+
+const STORAGES: [&str; 2] = ["{}", r#"{"session":{"persist":"sealed"}}"#];
+
 #[test]
-fn unanswered_request_times_out() {
-    let (mut world, _, call) = waiting(Fault::Silence);
-    assert_eq!(world.outstanding(REFRESH), 1);
-    world.advance(Duration::from_millis(9_999));
-    assert_eq!(world.outstanding(REFRESH), 1);
-    world.advance(Duration::from_millis(1));
-    assert_eq!(world.outstanding(REFRESH), 0);
-    world.advance(seconds(1));
-    assert_eq!(world.status(call), 200);
+fn late_response_to_a_refresh_is_used() {
+    for config in STORAGES {
+        let (mut world, page, call) = slow_refresh(config);
+        world.advance(Duration::from_millis(9_999));
+        assert_eq!(world.response(call), None, "{config}");
+        world.advance(Duration::from_millis(1));
+        assert_eq!(world.code(call), "provider_unavailable", "{config}");
+        let other = world.fetch(page, "/orders");
+        world.answer_all();
+        assert_eq!(world.code(other), "provider_unavailable", "{config}");
+        world.advance(seconds(19));
+        world.release();
+        let next = world.fetch(page, "/orders");
+        world.answer_all();
+        assert_eq!(world.status(next), 200, "{config}");
+        assert_eq!(world.count(REFRESH), 1, "{config}");
+        assert!(world.session(page).is_some(), "{config}");
+    }
+}
+
+#[test]
+fn refresh_times_out_after_thirty_seconds() {
+    for (options, first) in [
+        ("", 30),
+        (r#""refreshTimeout":60,"#, 60),
+        (r#""refreshTimeout":2,"requestTimeout":1,"#, 2),
+    ] {
+        let config = ["{", options, r#""consent":"provider"}"#].concat();
+        let (mut world, page) = World::signed_in_with(&config);
+        world.expire_access_token();
+        world.provider.fault(Endpoint::Refresh, &[Fault::Silence]);
+        world.fetch(page, "/orders");
+        world.advance(seconds(first) - Duration::from_millis(1));
+        assert_eq!(world.outstanding(REFRESH), 1, "{config}");
+        world.advance(Duration::from_millis(1));
+        assert_eq!(world.outstanding(REFRESH), 0, "{config}");
+        let next = world.fetch(page, "/orders");
+        world.advance(seconds(1));
+        assert_eq!(world.count(REFRESH), 2, "{config}");
+        assert_eq!(world.status(next), 200, "calls wait for the repetition");
+    }
+}
+
+#[test]
+fn endless_silence_causes_a_limited_number_of_attempts() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::Silence);
+    let call = world.fetch(page, "/orders");
+    world.advance(seconds(1700));
+    assert_eq!(world.code(call), "provider_unavailable");
+    assert_eq!(world.count(REFRESH), 10);
+    assert!(world.session(page).is_some());
 }
 
 #[test]

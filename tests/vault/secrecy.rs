@@ -140,7 +140,7 @@ fn debug_output_shows_only_names() {
     world.expire_access_token();
     world.provider.fault(Endpoint::Refresh, &[Fault::Silence]);
     world.fetch(page, "/orders");
-    world.advance(Duration::from_secs(11));
+    world.advance(Duration::from_secs(31));
     let inputs = [
         "Message",
         "Disconnected",

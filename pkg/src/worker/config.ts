@@ -115,6 +115,11 @@ export interface VaultConfig {
   /** The time limit of a request to the provider in seconds. Default 10. */
   requestTimeout?: number
   /**
+   * The time limit of a refresh in seconds, at least `requestTimeout`. Calls wait for a refresh for at most
+   * `requestTimeout`. Default 30.
+   */
+  refreshTimeout?: number
+  /**
    * Shows pages the vault's events and holdings, without values, for demos and debugging. Default false. Needs
    * strongroom_extended_bg.wasm, which is loaded instead of strongroom_bg.wasm: serve this file too if you serve the
    * files by hand, and pass this file if you pass `wasm` to `vault()`.
