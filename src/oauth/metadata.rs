@@ -190,7 +190,7 @@ pub(crate) fn location(issuer: &str, n: u8) -> Option<String> {
 /// not valid.
 #[derive(Default)]
 pub(crate) struct Search {
-    /// The number of locations at which there was no readable document.
+    /// The number of locations at which the current search found no readable document.
     tried: u8,
     /// True if the lack of a document at one of these locations may be temporary. The document that was found may then
     /// be a poorer one than usual, such as one without a logout endpoint.
@@ -205,32 +205,37 @@ impl Search {
         location(issuer, self.tried).unwrap_or_default()
     }
 
-    /// Reads the response from the current location. Returns `None` if the next location is to be tried, which is only
-    /// done if `may_continue` is true. `configured` and `no_response` are those of [`Metadata::parse_with`] and
-    /// [`read_document`].
+    /// Reads the response from the current location, `url`. Returns `None` if the next location is to be tried, which
+    /// is only done if `may_continue` is true. After any other result, the next search begins at the first location.
+    /// `configured` and `no_response` are those of [`Metadata::parse_with`] and [`read_document`].
     pub(crate) fn read(
         &mut self,
         outcome: &Outcome,
         issuer: &str,
+        url: &str,
         configured: Option<&Object>,
         no_response: &str,
         may_continue: bool,
     ) -> Option<Result<Box<Metadata>>> {
-        let url = self.url(issuer);
-        let what = msg!("discovery document");
-        match read_document(outcome, what, &url, no_response) {
-            Ok(text) => Some(Metadata::parse_with(configured, text, issuer)),
+        if self.tried == 0 {
+            self.is_provisional = false;
+        }
+        let found = match read_document(outcome, msg!("discovery document"), url, no_response) {
+            Ok(text) => Metadata::parse_with(configured, text, issuer),
             Err(error) => {
                 self.is_provisional |= !matches!(outcome, Outcome::Reply(r) if r.status < 429);
-                let first = self.error.take().unwrap_or(error);
                 self.tried += 1;
-                if !may_continue || location(issuer, self.tried).is_none() {
-                    return Some(Err(first));
+                let first = self.error.take().unwrap_or(error);
+                if may_continue && location(issuer, self.tried).is_some() {
+                    self.error = Some(first);
+                    return None;
                 }
-                self.error = Some(first);
-                None
+                Err(first)
             }
-        }
+        };
+        self.tried = 0;
+        self.error = None;
+        Some(found)
     }
 }
 
@@ -778,7 +783,7 @@ mod tests {
         let mut tried = Vec::new();
         let error = loop {
             tried.push(search.url(issuer));
-            if let Some(found) = search.read(&absent, issuer, None, "", true) {
+            if let Some(found) = search.read(&absent, issuer, &search.url(issuer), None, "", true) {
                 break found.unwrap_err();
             }
         };
@@ -805,12 +810,12 @@ mod tests {
                 }
                 reply => reply,
             };
-            assert!(search.read(&reply, ISSUER, None, "", true).is_none());
+            assert!(search.read(&reply, ISSUER, "", None, "", true).is_none());
             assert_eq!(search.is_provisional, expected, "{status}");
         }
         for outcome in [Outcome::Opaque, Outcome::Failed] {
             let mut search = Search::default();
-            assert!(search.read(&outcome, ISSUER, None, "", true).is_none());
+            assert!(search.read(&outcome, ISSUER, "", None, "", true).is_none());
             assert!(search.is_provisional);
         }
     }

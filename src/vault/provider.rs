@@ -25,8 +25,6 @@ pub(super) struct Provider {
     /// metadata document may not exist, and this is the URL of the keys.
     pub(super) metadata_url: String,
     search: Search,
-    /// True if the next login searches for the metadata again: see [`Search::is_provisional`].
-    is_provisional: bool,
     pub(super) keys: Option<Jwks>,
 }
 
@@ -40,7 +38,6 @@ impl Provider {
             metadata,
             metadata_url,
             search: Search::default(),
-            is_provisional: false,
             keys: None,
         }
     }
@@ -49,25 +46,19 @@ impl Provider {
 impl Provider {
     /// Returns true if the metadata is present. Otherwise starts to fetch it.
     pub(super) fn need_metadata(&self, ctx: &mut Context) -> bool {
-        if self.metadata.is_some() {
-            return true;
-        }
-        self.fetch_metadata(ctx);
-        false
+        self.metadata.is_some() || self.fetch_metadata(ctx)
     }
 
-    /// Returns true if the metadata that a new login needs is present. Otherwise starts to fetch it.
+    /// Returns true if the metadata is present and not provisional. Otherwise starts to fetch it.
     pub(super) fn need_metadata_for_login(&self, ctx: &mut Context) -> bool {
-        if self.is_provisional {
-            self.fetch_metadata(ctx);
-            return false;
-        }
-        self.need_metadata(ctx)
+        self.metadata.is_some() && !self.search.is_provisional || self.fetch_metadata(ctx)
     }
 
-    fn fetch_metadata(&self, ctx: &mut Context) {
+    /// Starts to fetch the metadata. Returns false.
+    fn fetch_metadata(&self, ctx: &mut Context) -> bool {
         let url = self.search.url(&ctx.config.issuer);
         fetch_once(ctx, Purpose::Metadata, &url);
+        false
     }
 
     /// Returns true if the keys are present. Otherwise starts to fetch them.
@@ -105,26 +96,27 @@ impl Provider {
         let url = self.search.url(issuer);
         let members = ctx.config.metadata_members();
         let may_continue = !matches!(outcome, Outcome::Failed);
-        let Some(found) = self
+        let found = self
             .search
-            .read(outcome, issuer, members, SILENT, may_continue)
-        else {
-            self.fetch_metadata(ctx);
-            return None;
-        };
-        let search = core::mem::take(&mut self.search);
-        Some(match found {
-            Ok(metadata) => {
+            .read(outcome, issuer, &url, members, SILENT, may_continue);
+        match found {
+            None => {
+                self.fetch_metadata(ctx);
+                None
+            }
+            Some(Ok(metadata)) => {
                 ctx.config.rules.forbid(&metadata.endpoints());
                 self.metadata = Some(metadata);
                 self.metadata_url = url;
-                self.is_provisional = search.is_provisional;
-                Ok(())
+                Some(Ok(()))
             }
-            // The provisional metadata remains in use.
-            Err(_) if self.metadata.is_some() => Ok(()),
-            Err(error) => Err(error),
-        })
+            // Provisional metadata remains in use.
+            Some(Err(error)) => Some(if self.metadata.is_some() {
+                Ok(())
+            } else {
+                Err(error)
+            }),
+        }
     }
 
     /// Handles the response with the keys.

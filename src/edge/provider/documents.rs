@@ -4,11 +4,11 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 
 use crate::Secret;
-use crate::base::clock::Millis;
+use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::edge::provider::requests;
-use crate::edge::task::Task;
+use crate::edge::task::{Task, boxed};
 use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
 use crate::oauth::metadata::{self, Metadata, Search};
 
@@ -25,40 +25,50 @@ const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
 /// Returns the provider's metadata, which is fetched on first use. Provisional metadata is fetched again after
 /// [`KEYS_MIN_AGE`]: see [`Search::is_provisional`].
 pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
-    let began = task.now();
-    let known = {
+    let now = task.now();
+    {
         let provider = &mut task.isolate().provider.borrow_mut();
-        match &mut provider.provisional_since {
-            Some(since) if since.elapsed(&began) >= KEYS_MIN_AGE => *since = began,
-            _ => {
-                if let Some(metadata) = &provider.metadata {
-                    return Ok(metadata.clone());
-                }
-            }
+        let is_old = |since: &Instant| since.elapsed(&now) >= KEYS_MIN_AGE;
+        let since = &mut provider.provisional_since;
+        if since.take_if(|since| is_old(since)).is_none()
+            && let Some(metadata) = &provider.metadata
+        {
+            return Ok(metadata.clone());
         }
-        provider.metadata.clone()
-    };
+    }
+    boxed(search(task)).await
+}
+
+/// Searches for the metadata. If there is none, provisional metadata remains in use.
+async fn search(task: &Task) -> Result<Rc<Metadata>> {
+    let began = task.now();
     let flow = &task.config().flow;
+    let issuer = &flow.issuer;
+    let members = flow.metadata_members.as_ref();
     let mut search = Search::default();
     let found = loop {
-        let outcome = get(task, &search.url(&flow.issuer)).await;
+        let url = search.url(issuer);
+        let outcome = get(task, &url).await;
         // A request must not wait for the time limit at each location.
         let may_continue = began.elapsed(&task.now()) < flow.request_timeout;
-        let members = flow.metadata_members.as_ref();
-        if let Some(found) = search.read(&outcome, &flow.issuer, members, NO_RESPONSE, may_continue)
+        if let Some(found) = search.read(&outcome, issuer, &url, members, NO_RESPONSE, may_continue)
         {
             break found;
         }
     };
-    let metadata: Rc<Metadata> = match (found, known) {
-        (Ok(metadata), _) => metadata.into(),
-        (Err(_), Some(known)) => return Ok(known),
-        (Err(error), None) => return Err(error),
-    };
     let provider = &mut task.isolate().provider.borrow_mut();
-    provider.set_metadata(metadata.clone());
-    provider.provisional_since = search.is_provisional.then(|| task.now());
-    Ok(metadata)
+    if search.is_provisional {
+        provider.provisional_since = Some(task.now());
+    }
+    match (found, &provider.metadata) {
+        (Ok(metadata), _) => {
+            let metadata: Rc<Metadata> = metadata.into();
+            provider.set_metadata(metadata.clone());
+            Ok(metadata)
+        }
+        (Err(_), Some(known)) => Ok(known.clone()),
+        (Err(error), None) => Err(error),
+    }
 }
 
 /// Returns the provider's keys. The keys are fetched on first use, and again at the age [`KEYS_MAX_AGE`]. If `is_stale`
