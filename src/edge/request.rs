@@ -157,26 +157,17 @@ impl RequestContext {
         Ok(Some((session, is_new)))
     }
 
-    /// Returns true if the session must be saved again: the user is active and the last recorded activity is old, or
-    /// the session must move to the configured storage.
+    /// Returns true if the session must be saved again: the user is active and the last recorded activity is old.
     pub(super) fn is_cookie_due(&self, session: &Session) -> bool {
-        self.is_moved() || self.is_activity_due(session)
-    }
-
-    /// Returns true if the session was found in another storage than the configured one. The response then moves the
-    /// session.
-    fn is_moved(&self) -> bool {
-        self.found_in.get() != self.task.config().storage
-    }
-
-    fn is_activity_due(&self, session: &Session) -> bool {
         let limits = &self.task.config().flow.limits;
         !csrf::is_background(&self.request) && session.is_activity_due(limits, &self.task.now())
     }
 
-    /// Returns the cookies that the response sets: those of a new generation, of a session whose user is active, or of
-    /// a session that moves to another storage. For a session that is and stays in the store, sets no cookie, and
-    /// records the user's activity in the store instead.
+    /// Returns the cookies that the response sets: those of a new generation, or of a session whose user is active. For
+    /// a session that is and stays in the store, sets no cookie, and records the user's activity in the store instead.
+    ///
+    /// A session that was found in another storage than the configured one moves with these cookies. It does not move
+    /// at once, because requests may alternate between two deployments with different values of `session.storage`.
     pub(super) async fn updated_cookies(&self, session: Rc<Session>, is_new: bool) -> Vec<String> {
         if !is_new && !self.is_cookie_due(&session) {
             return Vec::new();
@@ -193,21 +184,26 @@ impl RequestContext {
             session.active
         };
         let session = session.active_since(active);
-        match self.task.config().storage {
-            Storage::InStore if !self.is_moved() => {
-                boxed(record_store::record_activity(&self.task, &session)).await;
-                Vec::new()
-            }
-            _ => boxed(self.save_session(&session)).await.unwrap_or_default(),
+        let (found_in, storage) = (self.found_in.get(), self.task.config().storage);
+        if (found_in, storage) == (Storage::InStore, Storage::InStore) {
+            boxed(record_store::record_activity(&self.task, &session)).await;
+            return Vec::new();
         }
+        let mut saved = boxed(self.save_session(&session, storage)).await;
+        // A session that cannot move stays where it was.
+        if saved.is_err() && found_in != storage {
+            saved = boxed(self.save_session(&session, found_in)).await;
+        }
+        saved.unwrap_or_default()
     }
 
-    /// Saves a session, and returns the cookies for it.
+    /// Saves a session in this storage, and returns the cookies for it.
     pub(super) async fn save_session(
         &self,
         session: &Rc<Session>,
+        storage: Storage,
     ) -> core::result::Result<Vec<String>, Refusal> {
-        let plain = match self.task.config().storage {
+        let plain = match storage {
             Storage::SealedInCookie => session.to_text(),
             Storage::InStore => {
                 record_store::store_session(&self.task, session).await?;

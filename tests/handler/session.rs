@@ -348,6 +348,7 @@ fn storage_change_keeps_sessions() {
             let before = host.browser.get(COOKIE).cloned();
             host.restart(&keeping(other(storage)));
             host.faults();
+            host.pass(60);
             assert_eq!(host.call("GET", "/api/orders").status(), 200);
             assert!(host.faults().is_empty());
             // The browser now has a cookie for the new storage.

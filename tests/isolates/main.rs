@@ -14,6 +14,7 @@ mod outages;
 mod reads;
 mod recovery;
 mod rotation;
+mod storage;
 
 use kit::isolates::{Setup, VisitId, World};
 

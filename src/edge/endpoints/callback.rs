@@ -113,7 +113,10 @@ async fn finish_login(
     }
     let kept = match exceeded.filter(|_| flow.refuses_unrequested_scopes()) {
         Some(exceeded) => Err(Refusal::Later(exceeded, Millis::ZERO)),
-        None => context.save_session(&session).await,
+        None => {
+            let storage = context.task.config().storage;
+            context.save_session(&session, storage).await
+        }
     };
     let cookies = match kept {
         Ok(cookies) => cookies,

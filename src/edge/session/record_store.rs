@@ -252,8 +252,14 @@ pub(in crate::edge) async fn load_session(
     let Some((sid, began)) = Session::reference_from_text(number) else {
         return Err(Refusal::Ended(EndReason::StorageLost));
     };
-    let fetched = fetch_if_due(task, &Session::unknown(sid, began)).await;
-    let record = cached(task, sid).record;
+    let unknown = Session::unknown(sid, began);
+    let mut fetched = fetch_if_due(task, &unknown).await;
+    let mut record = cached(task, sid).record;
+    // Another isolate may have stored the session after the last read, when the session was still in its cookie.
+    if fetched.is_ok() && record.is_none() {
+        fetched = boxed(fetch(task, &unknown)).await.map(|_| ());
+        record = cached(task, sid).record;
+    }
     if let Some(reason) = record.as_ref().and_then(|record| record.ended) {
         return Err(Refusal::Ended(reason));
     }
@@ -269,6 +275,12 @@ pub(in crate::edge) async fn store_session(
     task: &Task,
     session: &Rc<Session>,
 ) -> Result<(), Refusal> {
+    // The cached record of a refreshed session may be unwritten. A read writes it.
+    if session.generation > 0
+        && (boxed(fetch(task, session)).await.is_err() || coordinator::has_failed(task))
+    {
+        return Err(unavailable(task, &session.sid));
+    }
     let Stored { version, record } = cached(task, &session.sid);
     let has_it = |record: &Record| {
         let kept = record.session.as_ref();
