@@ -1,6 +1,6 @@
 /**
- * Renames the imports and exports of a wasm module to their short names in the module's glue. `cargo xtask build` runs
- * this script for each glue file:
+ * Renames the imports and exports of a wasm module to their short names in the module's glue, and removes code of the
+ * glue that this package does not use. `cargo xtask build` runs this script for each glue file:
  *
  *   node pkg/shorten-glue.mjs <glue of wasm-bindgen> <JSON: short names by long ones> <file to write>
  */
@@ -16,7 +16,34 @@ for (const [long, short] of Object.entries(JSON.parse(await readFile(names, 'utf
 // of the module, freeing an object throws an error that no code can catch.
 const glue = `const FinalizationRegistry = undefined;\n${await readFile(input, 'utf8')}`
 
-const { code } = await minify(glue, {
+/** Code of wasm-bindgen's glue, with its replacement. */
+const UNUSED = [
+  // Strings are encoded with one call, because the modules do not export the function that resizes memory.
+  [
+    /function passStringToWasm0\(arg, malloc, realloc\) \{\n {4}if \(realloc === undefined\) \{\n([^]*?return ptr;\n) {4}\}\n[^]*?\n\}\n/,
+    'function passStringToWasm0(arg, malloc) {\n$1}\n',
+  ],
+  // The buffer of a memory that has grown is another object.
+  [
+    /if \(cachedDataViewMemory0 === null \|\| [^\n]*\) \{\n/,
+    'if (cachedDataViewMemory0?.buffer !== wasm.memory.buffer) {\n',
+  ],
+  // `initSync()` is called once, with a compiled module.
+  [
+    /function initSync\(module\) \{[^]*?(?= {4}const instance)/,
+    'function initSync({ module }) {\n    const imports = __wbg_get_imports();\n',
+  ],
+]
+
+/** Returns the glue without unused code. Throws if the glue has a function in a form that is not known here. */
+const withoutUnused = (glue) =>
+  UNUSED.reduce((text, [pattern, replacement]) => {
+    const [, name] = /(\w+(?=\\\()|cached\w+)/.exec(pattern.source)
+    if (text.includes(name) && !pattern.test(text)) throw new Error(`wasm-bindgen's glue has another ${name}`)
+    return text.replace(pattern, replacement)
+  }, glue)
+
+const { code } = await minify(withoutUnused(glue), {
   module: true,
   ecma: 2022,
   compress: {
