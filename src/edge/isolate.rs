@@ -3,13 +3,18 @@
 use crate::prelude::*;
 use core::cell::{Cell, OnceCell, RefCell};
 
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::{Code, Error};
 use crate::codec::base64url;
+use crate::codec::json;
 use crate::edge::config::Config;
 use crate::edge::io::{Event, FlightId};
 use crate::edge::provider::Provider;
 use crate::edge::session::cache::SessionCache;
 use crate::oauth::dpop::Nonces;
 use crate::vault::Entropy;
+
+const A_MINUTE: Millis = Millis::from_secs(60);
 
 /// The configuration, the caches and the entropy of an isolate.
 pub(super) struct Isolate {
@@ -22,6 +27,8 @@ pub(super) struct Isolate {
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
+    /// Faults that anybody can cause, each with the time of its last report and the number of times since then.
+    seldom: RefCell<Vec<(&'static str, Instant, u64)>>,
     pub(super) next_flight: Cell<FlightId>,
     /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,
@@ -39,6 +46,7 @@ impl Isolate {
             upstream_nonces: RefCell::default(),
             session_cache: RefCell::default(),
             events: RefCell::default(),
+            seldom: RefCell::default(),
             next_flight: Cell::default(),
             name: OnceCell::new(),
         }
@@ -59,6 +67,30 @@ impl Isolate {
 
     pub(super) fn emit(&self, event: Event) {
         self.events.borrow_mut().push(event);
+    }
+
+    /// Reports a fault that anybody can cause, but not more often than once a minute. The next report has the number of
+    /// times that were not reported.
+    pub(super) fn report_seldom(&self, now: &Instant, code: Code, message: &'static str) {
+        let mut seldom = self.seldom.borrow_mut();
+        let place = seldom.iter().position(|(known, ..)| *known == message);
+        let place = place.unwrap_or_else(|| {
+            seldom.push((message, Instant::default(), 0));
+            seldom.len() - 1
+        });
+        let (_, at, unreported) = &mut seldom[place];
+        if at.elapsed(now) < A_MINUTE {
+            *unreported += 1;
+            return;
+        }
+        *at = *now;
+        let (mut joint, mut count) = ("", String::new());
+        if *unreported > 0 {
+            joint = msg!("; more of these since the last report: ");
+            json::write_number(&mut count, *unreported);
+            *unreported = 0;
+        }
+        self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));
     }
 
     /// Removes and returns the oldest event, or returns `None` if there is no event.

@@ -359,6 +359,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
     let mut pause = PAUSE;
     let mut attempt = 1;
     let mut refusals = 0;
+    let mut first_failure: Option<&str> = None;
     loop {
         let response = tokens::send_refresh(task, session).await;
         let outcome = match response {
@@ -367,6 +368,11 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
                 RefreshOutcome::Transient(msg!("the provider's metadata could not be loaded"))
             }
         };
+        // After an unusable response, the provider refuses the repeated request, because the refresh token is consumed.
+        if let (RefreshOutcome::Ended, Some(why)) = (&outcome, &first_failure) {
+            let message = [msg!("a refresh was refused after a failure: "), why];
+            task.fault_of(Code::ProviderUnavailable, &message);
+        }
         let is_unexplained = matches!(outcome, RefreshOutcome::Unexplained(_));
         refusals += u32::from(is_unexplained);
         let may_pass = is_unexplained || matches!(outcome, RefreshOutcome::Transient(_));
@@ -381,6 +387,10 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
             return outcome;
         }
         attempt += 1;
+        first_failure.get_or_insert(match outcome {
+            RefreshOutcome::Transient(why) => why,
+            _ => msg!("a refusal without a usable error code"),
+        });
         // control: refresh_retries_promptly
         task.pause(pause).await;
         pause = pause + pause;
@@ -464,6 +474,10 @@ async fn accept_tokens(
         lease::give_up(task);
         end::end_session(task, &successor, EndReason::Security).await;
         return Err(Refusal::Ended(EndReason::Security));
+    }
+    let known = [&session.scope, " ", &task.config().flow.scope].concat();
+    if let Some(exceeded) = tokens.scope_beyond(&known) {
+        task.fault(&exceeded);
     }
     let successor = session.renewed(tokens, requested);
     commit(task, Rc::new(successor)).await

@@ -95,12 +95,9 @@ impl RequestContext {
             CookieValue::Value(sealed) => sealed,
             CookieValue::Missing => return Ok(None),
             CookieValue::Malformed => {
-                self.task.fault_of(
-                    Code::CookieInvalid,
-                    &[msg!(
-                        "a browser sent two session cookies of one name, or parts of one"
-                    )],
-                );
+                let message =
+                    msg!("a browser sent two session cookies of one name, or parts of one");
+                self.task.fault_seldom(Code::CookieInvalid, message);
                 return Ok(None);
             }
         };
@@ -109,12 +106,12 @@ impl RequestContext {
             Err(OpenError::UnknownKey) => {
                 let message =
                     msg!("a session's cookie is sealed with a key that is not in cookie.keys");
-                self.task.fault_of(Code::KeyUnknown, &[message]);
+                self.task.fault_seldom(Code::KeyUnknown, message);
                 return Ok(None);
             }
             Err(OpenError::NotGenuine) => {
                 let message = msg!("a session's cookie was not sealed by this handler");
-                self.task.fault_of(Code::CookieInvalid, &[message]);
+                self.task.fault_seldom(Code::CookieInvalid, message);
                 return Ok(None);
             }
         };

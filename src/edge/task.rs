@@ -170,6 +170,11 @@ impl Task {
     pub(super) fn fault_of(&self, code: Code, message: &[&str]) {
         self.fault(&Error::of(code, message));
     }
+
+    /// Reports a fault that anybody can cause, at most once a minute.
+    pub(super) fn fault_seldom(&self, code: Code, message: &'static str) {
+        self.isolate().report_seldom(&self.now(), code, message);
+    }
 }
 
 /// The future of the host's reply.

@@ -132,7 +132,7 @@ export function handlerSuite(platform, coordinator) {
       const [thief, other] = [visitor.copy(), visitor.copy()]
       const response = await visitor.call('/auth/logout', { method: 'POST' })
       assert.equal(response.status, 200)
-      assert.deepEqual(await response.json(), { url: '/auth/logout/provider', revoked: true })
+      assert.deepEqual(await response.json(), { url: '/auth/logout/provider', ended: true, revoked: true })
       assert.deepEqual(await visitor.session(), { session: null })
       assert.equal((await thief.call('/api/me')).status, 401)
       const { session, reason } = await other.session({ isolate: 1 })

@@ -131,6 +131,8 @@ fn two_cookies_with_one_name_are_ignored() {
     ] {
         assert!(session_of(&mut host, &tossed).is_null(), "{tossed}");
         assert_eq!(host.faults(), [Code::CookieInvalid]);
+        // A repeated fault is reported once a minute.
+        host.pass(60);
     }
 }
 
@@ -182,6 +184,7 @@ fn tampered_cookie_does_not_open() {
         "x".repeat(100_000),
         String::new(),
     ]);
+    let began = host.now;
     for other in others {
         let cookie = [COOKIE, "=", &other].concat();
         assert!(session_of(&mut host, &cookie).is_null(), "{other}");
@@ -192,7 +195,10 @@ fn tampered_cookie_does_not_open() {
             matches!(fault, Code::CookieInvalid | Code::KeyUnknown),
             "{other}"
         );
+        // A repeated fault is reported once a minute.
+        host.pass(60);
     }
+    host.now = began;
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
 
@@ -209,6 +215,8 @@ fn sealed_value_opens_only_for_its_purpose() {
     for value in [&login.value, &leaving.value] {
         assert!(session_of(&mut host, &[COOKIE, "=", value].concat()).is_null());
         assert_eq!(host.faults(), [Code::CookieInvalid]);
+        // A repeated fault is reported once a minute.
+        host.pass(60);
     }
     // The session cookie is sent in place of the login cookie and of the logout cookie.
     for (name, url) in [
@@ -373,6 +381,8 @@ fn incomplete_cookie_pieces_are_ignored() {
             &cookie[..60.min(cookie.len())]
         );
         assert_eq!(host.faults(), [Code::CookieInvalid]);
+        // A repeated fault is reported once a minute.
+        host.pass(60);
     }
     // Two pieces of the session cookie have the same name.
     let doubled = [header(&[a, b, c]), format!("{COOKIE}.2=x")].join("; ");

@@ -19,7 +19,7 @@ fn logout_ends_the_session_everywhere() {
         let response = host.call("POST", "/auth/logout").own();
         assert_eq!(
             json_of(&response),
-            json!({ "url": "/auth/logout/provider", "revoked": true })
+            json!({ "url": "/auth/logout/provider", "ended": true, "revoked": true })
         );
         assert_eq!(host.browser.names(), [LEAVING]);
         let [revoked] = host.provider.sent_to("/revoke")[..] else {

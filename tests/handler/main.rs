@@ -26,6 +26,7 @@ mod headers;
 mod host;
 mod login;
 mod logout;
+mod logs;
 mod navigation;
 mod provider;
 mod proxy;

@@ -25,6 +25,7 @@ const SHARED: [(&str, &[&str]); 16] = [
             "BODY",
             "HEAD",
             "KEY",
+            "CLIENT_LEFT",
             "PENDING",
         ],
     ),

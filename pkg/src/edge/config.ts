@@ -126,8 +126,8 @@ export interface TokenHandlerConfig {
   /** Called with each fault: a code of docs/errors.md and a sentence, never a secret. Default: `console.warn`. */
   log?: (fault: { code: string; message: string }) => void
   /**
-   * Called when this isolate has ended a session, with the reason and the `sub` of the session's user. Not called for
-   * back-channel logouts.
+   * Called when this isolate has ended a session, with the reason and the `sub` of the session's user. With
+   * `storage_lost`, `sub` is empty. Not called for back-channel logouts.
    */
   onSessionEnd?: (end: { reason: string; sub: string }) => void
 }

@@ -4,7 +4,7 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::clock::Millis;
-use crate::base::error::Result;
+use crate::base::error::{Code, Result};
 use crate::codec::form::{Form, with_query};
 use crate::codec::json::Writer;
 use crate::edge::csrf;
@@ -36,11 +36,14 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     }
     // Finish the logout even if the client disconnects.
     let _guard = context.task.keep_alive();
-    let session = match context.presented().await {
-        Ok(session) => session,
+    let (session, has_ended) = match context.presented().await {
+        Ok(session) => {
+            let is_found = session.is_some();
+            (session, is_found)
+        }
         // The session cannot be read now, so the handler must not claim that the session has ended.
         Err(refusal @ Refusal::Later(..)) => return context.refusal_response(&refusal),
-        Err(_) => None,
+        Err(_) => (None, true),
     };
     let is_revoked = match &session {
         Some(session) => {
@@ -54,11 +57,16 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let hint = session.map(|session| session.id_token.clone());
     let hint = hint.unwrap_or_default();
     let mut cookies = context.jar().clear_session(&context.cookies());
+    if !has_ended && !cookies.is_empty() {
+        let message = msg!("a logout ended no session, because its cookie could not be opened");
+        context.task.fault_seldom(Code::CookieInvalid, message);
+    }
     cookies.push(logout_cookie(context, hint).await);
     let leave = [context.task.config().base.as_str(), "/logout/provider"].concat();
     let response = if is_script {
         let body = Writer::object()
             .text("url", &leave)
+            .flag("ended", has_ended)
             .flag("revoked", is_revoked)
             .finish();
         response::json(200, body)

@@ -39,6 +39,8 @@ pub(in crate::edge) struct CachedSession {
     pub(in crate::edge) generation: u64,
     /// True if the record is sealed with a key that this isolate does not have.
     pub(in crate::edge) is_sealed_elsewhere: bool,
+    /// True if this isolate has reported that the record is missing.
+    pub(in crate::edge) is_loss_reported: bool,
 }
 
 /// The cache, sorted by session ID.

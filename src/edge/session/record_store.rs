@@ -3,11 +3,11 @@
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use crate::base::clock::{Instant, Millis};
+use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
 use crate::codec::json;
 use crate::edge::coordinator::{self, COORDINATOR_TIME, Unreachable};
-use crate::edge::io::{Effect, Entry};
+use crate::edge::io::{Effect, Entry, Event};
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::edge::session::Session;
 use crate::edge::session::record::{LEASE, Record, Stored};
@@ -266,8 +266,33 @@ pub(in crate::edge) async fn load_session(
     match record.and_then(|record| record.session.clone()) {
         Some(session) => Ok(session),
         _ if fetched.is_err() => Err(unavailable(task, sid)),
-        _ => Err(Refusal::Ended(EndReason::StorageLost)),
+        _ => Err(Refusal::Ended(on_lost(task, sid, began))),
     }
+}
+
+/// Reports once that the record of a session is missing. Returns the reason for the session's end.
+fn on_lost(task: &Task, sid: &str, began: UnixMillis) -> EndReason {
+    let now = task.now();
+    // At this limit, the record expires.
+    if Session::unknown(sid, began).left(&task.config().flow.limits, &now) == Millis::ZERO {
+        return EndReason::Absolute;
+    }
+    let mut cache = task.isolate().session_cache.borrow_mut();
+    let cached = cache.entry(sid, &now);
+    if !cached.is_loss_reported {
+        cached.is_loss_reported = true;
+        task.fault_of(
+            Code::SessionEnded,
+            &[msg!(
+                "storage_lost: the coordinator no longer has a session's record"
+            )],
+        );
+        task.isolate().emit(Event::Ended {
+            reason: EndReason::StorageLost,
+            subject: String::new(),
+        });
+    }
+    EndReason::StorageLost
 }
 
 /// Writes a session to the store. The session is new, or was sealed in a cookie so far.

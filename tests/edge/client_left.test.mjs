@@ -1,0 +1,58 @@
+// A client that disconnects before its response is not reported as a fault of the upstream.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, test } from 'node:test'
+import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
+import { startInProcess } from '../support/edge/in_process.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
+import { listen } from '../support/listen.mjs'
+
+const time = { timeout: 60_000 }
+const faults = []
+let upstream, app, handler, alice, onRequest
+
+before(async () => {
+  upstream = await listen({ handler: (request, response) => onRequest(request, response) })
+  const create = (config) => (handler = createTokenHandler(config))
+  app = await startInProcess(create, {
+    accessTokenSeconds: 600,
+    handler: {
+      coordinator: inIsolate(),
+      routes: [{ prefix: '/api/', upstream: `${upstream.origin}/` }],
+      log: ({ code }) => faults.push(code),
+    },
+  })
+  alice = new Visitor(app.place)
+  await alice.signIn()
+  assert.deepEqual(faults, [])
+}, time)
+after(async () => {
+  await app?.close()
+  await upstream?.close()
+})
+
+/** Sends a request of the app's script to the upstream. */
+const call = (signal) => {
+  const cookie = [...alice.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  const headers = { cookie, 'x-strongroom': '1', 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }
+  return handler.fetch(new Request(`${app.place.origin}/api/a`, { headers, signal }))
+}
+
+test('client that leaves causes no line in the log', time, async () => {
+  const client = new AbortController()
+  let closed
+  onRequest = (_request, response) => {
+    closed = once(response, 'close')
+    client.abort()
+  }
+  await call(client.signal)
+  await closed
+  assert.deepEqual(faults, [])
+})
+
+test('upstream that breaks off is reported', time, async () => {
+  onRequest = (_request, response) => response.destroy()
+  const response = await call()
+  assert.equal(response.status, 502)
+  assert.deepEqual(faults, ['upstream_unavailable'])
+})

@@ -1,0 +1,211 @@
+//! The operator learns from the log why a session ended, once and without a flood of lines.
+
+use serde_json::json;
+use strongroom::Code;
+use strongroom::edge::{Event, Reply};
+use strongroom::session::EndReason;
+
+use crate::host::{COOKIE, Host, json_of};
+use crate::provider;
+
+/// Returns the lines of the log since the last call.
+fn lines(host: &mut Host) -> Vec<String> {
+    let events = host.events.drain(..);
+    let faults = events.filter_map(|event| match event {
+        Event::Fault(error) => Some(error.to_string()),
+        _ => None,
+    });
+    faults.collect()
+}
+
+#[test]
+fn failure_before_an_end_is_logged() {
+    let unusable = [
+        (
+            provider::json(200, r#"{"access_to"#),
+            "the text ends inside a string",
+        ),
+        (provider::json(200, "{}"), "token_type is missing"),
+        (provider::json(400, "{}"), "without a usable error code"),
+    ];
+    for (reply, named) in unusable {
+        let mut host = Host::signed_in();
+        host.pass(600);
+        host.provider.replies.push_back(("/token", Some(reply)));
+        let refused = provider::json(400, r#"{"error":"invalid_grant"}"#);
+        host.provider.replies.push_back(("/token", Some(refused)));
+        assert_eq!(host.call("GET", "/api/orders").code(), "session_ended");
+        let [line] = &lines(&mut host)[..] else {
+            panic!("not one line");
+        };
+        assert!(
+            line.contains("a refresh was refused after a failure: "),
+            "{line}"
+        );
+        assert!(line.contains(named), "{line}");
+    }
+}
+
+#[test]
+fn plain_refusal_is_not_a_fault() {
+    let mut host = Host::signed_in();
+    host.pass(600);
+    let refused = provider::json(400, r#"{"error":"invalid_grant"}"#);
+    host.provider.replies.push_back(("/token", Some(refused)));
+    assert_eq!(host.call("GET", "/api/orders").code(), "session_ended");
+    assert!(
+        host.events
+            .iter()
+            .any(|event| matches!(event, Event::Ended { .. }))
+    );
+    assert!(lines(&mut host).is_empty());
+}
+
+#[test]
+fn lost_record_is_reported_once() {
+    let mut host = Host::signed_in_with(&json!({ "session": { "storage": "in-store" } }));
+    host.pass(60);
+    host.store.clear();
+    for _ in 0..3 {
+        let request = host.by_script("GET", "/api/orders");
+        assert_eq!(host.request_elsewhere(request).code(), "session_ended");
+    }
+    let ended = Event::Ended {
+        reason: EndReason::StorageLost,
+        subject: String::new(),
+    };
+    let ends = host.events.iter().filter(|event| **event == ended).count();
+    assert_eq!(ends, 1);
+    let [line] = &lines(&mut host)[..] else {
+        panic!("not one line");
+    };
+    assert!(line.contains("storage_lost"), "{line}");
+}
+
+#[test]
+fn record_that_expired_at_the_limit_is_not_lost() {
+    let mut host = Host::signed_in_with(&json!({ "session": { "storage": "in-store" } }));
+    let request = host.by_script("GET", "/api/orders");
+    host.pass(43_200);
+    host.store.clear();
+    let response = host.request_elsewhere(request).own();
+    assert_eq!(json_of(&response)["error"]["reason"], "absolute");
+    assert!(
+        !host
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Ended { .. }))
+    );
+    assert!(lines(&mut host).is_empty());
+}
+
+#[test]
+fn forged_cookies_cause_one_line_a_minute() {
+    let forged = "1.AAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for value in [forged, "x"] {
+        let mut host = Host::new();
+        let mut request = host.by_script("GET", "/api/orders");
+        request.cookie = Some(format!("{COOKIE}={value}"));
+        for _ in 0..100 {
+            host.request_elsewhere(request.clone());
+        }
+        let first = lines(&mut host);
+        assert!(
+            matches!(&first[..], [line] if !line.contains("more")),
+            "{first:?}"
+        );
+        host.pass(59);
+        host.request_elsewhere(request.clone());
+        assert!(lines(&mut host).is_empty());
+        host.pass(1);
+        host.request_elsewhere(request);
+        let second = lines(&mut host);
+        assert!(
+            matches!(&second[..], [line] if line.contains("since the last report: 100.")),
+            "{second:?}"
+        );
+    }
+}
+
+#[test]
+fn different_cookie_faults_are_counted_apart() {
+    let mut host = Host::new();
+    for cookie in [format!("{COOKIE}=x"), format!("{COOKIE}=x; {COOKIE}=y")] {
+        let mut request = host.by_script("GET", "/api/orders");
+        request.cookie = Some(cookie);
+        host.request_elsewhere(request);
+        assert_eq!(host.faults(), [Code::CookieInvalid]);
+    }
+}
+
+#[test]
+fn client_that_leaves_is_no_fault_of_the_upstream() {
+    for (reply, faults) in [
+        (Reply::ClientLeft, &[][..]),
+        (Reply::Failed, &[Code::UpstreamUnavailable][..]),
+    ] {
+        let mut host = Host::signed_in();
+        host.wrong_replies.push_back(("Forward", reply));
+        host.call("GET", "/api/orders");
+        assert_eq!(host.faults(), faults);
+    }
+}
+
+#[test]
+fn scopes_that_a_refresh_adds_are_reported() {
+    let mut host = Host::signed_in();
+    for (scope, is_reported) in [
+        ("openid", false),
+        ("openid offline_access", false),
+        ("openid admin", true),
+        ("openid admin", false),
+    ] {
+        host.provider.scope = Some(scope);
+        host.pass(600);
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+        let log = lines(&mut host);
+        let is_told = log
+            .iter()
+            .any(|line| line.contains("scope_exceeded") && line.contains("admin"));
+        assert_eq!(
+            (is_told, log.len()),
+            (is_reported, usize::from(is_reported)),
+            "{log:?}"
+        );
+    }
+}
+
+#[test]
+fn logout_tells_whether_a_session_ended() {
+    for (change, expected, faults) in [
+        (None, json!([true, true]), 0),
+        // The response to the first logout was lost.
+        (Some("again"), json!([true, false]), 0),
+        (Some("forged"), json!([false, false]), 2),
+        (Some("none"), json!([false, false]), 0),
+    ] {
+        let mut host = Host::signed_in();
+        let mut request = host.by_script("POST", "/auth/logout");
+        match change {
+            Some("again") => drop(host.request_elsewhere(request.clone())),
+            Some("forged") => request.cookie = Some(format!("{COOKIE}=x")),
+            Some(_) => request.cookie = None,
+            None => {}
+        }
+        let has_cookie = request.cookie.is_some();
+        let response = host.request_elsewhere(request).own();
+        let body = json_of(&response);
+        assert_eq!(
+            json!([body["ended"], body["revoked"]]),
+            expected,
+            "{change:?}"
+        );
+        let cleared = format!("{COOKIE}=;");
+        let clears = response
+            .cookies
+            .iter()
+            .any(|cookie| cookie.starts_with(&cleared));
+        assert_eq!(clears, has_cookie, "{change:?}");
+        assert_eq!(lines(&mut host).len(), faults, "{change:?}");
+    }
+}
