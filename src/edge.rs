@@ -251,6 +251,16 @@ mod tests {
         id
     }
 
+    /// Fails each effect of a task. Returns the last step.
+    fn fail_all(handler: &mut Handler, seconds: u64, id: TaskId) -> Step {
+        loop {
+            let step = handler.resume(at(seconds), id, Reply::Failed);
+            if matches!(step, Step::Done(_)) {
+                return step;
+            }
+        }
+    }
+
     #[test]
     fn stale_tasks_free_their_slots() {
         let mut handler = handler();
@@ -269,7 +279,7 @@ mod tests {
             step,
             Step::Done(Response::Own(OwnResponse { status: 500, .. }))
         ));
-        let step = handler.resume(at(601), later, Reply::Failed);
+        let step = fail_all(&mut handler, 601, later);
         assert!(matches!(
             step,
             Step::Done(Response::Own(OwnResponse { status: 503, .. }))
@@ -282,7 +292,7 @@ mod tests {
         let silent = begin(&mut handler, 0);
         begin(&mut handler, 600);
         assert_eq!(handler.tasks.len(), 2);
-        let step = handler.resume(at(601), silent, Reply::Failed);
+        let step = fail_all(&mut handler, 601, silent);
         assert!(matches!(
             step,
             Step::Done(Response::Own(OwnResponse { status: 503, .. }))
@@ -294,7 +304,7 @@ mod tests {
         let mut handler = handler();
         for second in 0..3 {
             let id = begin(&mut handler, second);
-            handler.resume(at(second), id, Reply::Failed);
+            fail_all(&mut handler, second, id);
         }
         assert_eq!((handler.tasks.len(), handler.free.len()), (1, 1));
     }
