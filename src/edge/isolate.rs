@@ -86,7 +86,7 @@ impl Isolate {
         *at = *now;
         let (mut joint, mut count) = ("", String::new());
         if *unreported > 0 {
-            joint = msg!("; more of these since the last report: ");
+            joint = msg!("; more since the last report: ");
             json::write_number(&mut count, *unreported);
             *unreported = 0;
         }

@@ -54,6 +54,9 @@ const PAUSE: Millis = Millis(200);
 /// attempt that may start within this time.
 const SOON: Millis = Millis::from_secs(1);
 
+/// The error message for a refusal without a usable error code.
+const UNEXPLAINED: &str = msg!("it was refused without a usable error code");
+
 /// The error message for a refresh that was given up without the lease.
 const LEASE_LOST: &str = msg!("another isolate took over the refresh");
 
@@ -380,16 +383,14 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
             // The session is suspected only if all attempts were refused without a usable error code. Here, at least
             // one attempt failed for another reason.
             if is_unexplained && refusals < ATTEMPTS {
-                return RefreshOutcome::Transient(msg!(
-                    "it was refused without a usable error code"
-                ));
+                return RefreshOutcome::Transient(UNEXPLAINED);
             }
             return outcome;
         }
         attempt += 1;
         first_failure.get_or_insert(match outcome {
             RefreshOutcome::Transient(why) => why,
-            _ => msg!("a refusal without a usable error code"),
+            _ => UNEXPLAINED,
         });
         // control: refresh_retries_promptly
         task.pause(pause).await;

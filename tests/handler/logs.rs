@@ -121,7 +121,7 @@ fn forged_cookies_cause_one_line_a_minute() {
         host.request_elsewhere(request);
         let second = lines(&mut host);
         assert!(
-            matches!(&second[..], [line] if line.contains("since the last report: 100.")),
+            matches!(&second[..], [line] if line.contains("more since the last report: 100.")),
             "{second:?}"
         );
     }

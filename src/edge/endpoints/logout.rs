@@ -58,7 +58,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let hint = hint.unwrap_or_default();
     let mut cookies = context.jar().clear_session(&context.cookies());
     if !has_ended && !cookies.is_empty() {
-        let message = msg!("a logout ended no session, because its cookie could not be opened");
+        let message = msg!("a logout had a cookie that could not be opened");
         context.task.fault_seldom(Code::CookieInvalid, message);
     }
     cookies.push(logout_cookie(context, hint).await);

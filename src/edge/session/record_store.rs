@@ -283,9 +283,7 @@ fn on_lost(task: &Task, sid: &str, began: UnixMillis) -> EndReason {
         cached.is_loss_reported = true;
         task.fault_of(
             Code::SessionEnded,
-            &[msg!(
-                "storage_lost: the coordinator no longer has a session's record"
-            )],
+            &[msg!("storage_lost: a session's record is gone")],
         );
         task.isolate().emit(Event::Ended {
             reason: EndReason::StorageLost,
