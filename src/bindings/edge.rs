@@ -369,7 +369,6 @@ const BODY: u32 = 10;
 const HEAD: u32 = 11;
 const KEY: u32 = 12;
 const PENDING: u32 = 13;
-const CLIENT_LEFT: u32 = 14;
 
 fn read_reply(kind: u32, text: &str) -> Option<Reply> {
     Some(match kind {
@@ -383,7 +382,6 @@ fn read_reply(kind: u32, text: &str) -> Option<Reply> {
         HEAD => Reply::Head(read_head(text)?),
         KEY => Reply::Key(Secret::from(text)),
         PENDING => Reply::Pending,
-        CLIENT_LEFT => Reply::ClientLeft,
         _ => return None,
     })
 }

@@ -214,8 +214,6 @@ pub enum Reply {
     Body(Option<Secret>),
     /// Result of [`Effect::Forward`].
     Head(Head),
-    /// Result of [`Effect::Forward`] if the client disconnected before the upstream responded.
-    ClientLeft,
     /// Result of any effect that failed. A request may still have been sent.
     Failed,
 }

@@ -16,6 +16,19 @@ use crate::vault::Entropy;
 
 const A_MINUTE: Millis = Millis::from_secs(60);
 
+/// Faults that anybody can cause by sending a cookie.
+#[derive(Clone, Copy)]
+pub(super) enum Seldom {
+    /// Several cookies have the same name, or parts of a value are missing.
+    Malformed,
+    /// A cookie is sealed with an unknown key.
+    UnknownKey,
+    /// A cookie was not sealed by this handler.
+    NotGenuine,
+    /// A logout had a cookie that could not be opened.
+    Logout,
+}
+
 /// The configuration, the caches and the entropy of an isolate.
 pub(super) struct Isolate {
     pub(super) config: Config,
@@ -27,8 +40,8 @@ pub(super) struct Isolate {
     pub(super) upstream_nonces: RefCell<Nonces>,
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
-    /// Faults that anybody can cause, each with the time of its last report and the number of times since then.
-    seldom: RefCell<Vec<(&'static str, Instant, u64)>>,
+    /// The time of the last report of each of these faults, and the number of times since then.
+    seldom: [Cell<(Instant, u64)>; 4],
     pub(super) next_flight: Cell<FlightId>,
     /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,
@@ -46,7 +59,7 @@ impl Isolate {
             upstream_nonces: RefCell::default(),
             session_cache: RefCell::default(),
             events: RefCell::default(),
-            seldom: RefCell::default(),
+            seldom: Default::default(),
             next_flight: Cell::default(),
             name: OnceCell::new(),
         }
@@ -71,25 +84,22 @@ impl Isolate {
 
     /// Reports a fault that anybody can cause, but not more often than once a minute. The next report has the number of
     /// times that were not reported.
-    pub(super) fn report_seldom(&self, now: &Instant, code: Code, message: &'static str) {
-        let mut seldom = self.seldom.borrow_mut();
-        let place = seldom.iter().position(|(known, ..)| *known == message);
-        let place = place.unwrap_or_else(|| {
-            seldom.push((message, Instant::default(), 0));
-            seldom.len() - 1
-        });
-        let (_, at, unreported) = &mut seldom[place];
+    pub(super) fn report_seldom(&self, now: &Instant, fault: Seldom, message: &str) {
+        let place = &self.seldom[fault as usize];
+        let (at, unreported) = place.get();
         if at.elapsed(now) < A_MINUTE {
-            *unreported += 1;
-            return;
+            return place.set((at, unreported + 1));
         }
-        *at = *now;
+        place.set((*now, 0));
         let (mut joint, mut count) = ("", String::new());
-        if *unreported > 0 {
+        if unreported > 0 {
             joint = msg!("; more since the last report: ");
-            json::write_number(&mut count, *unreported);
-            *unreported = 0;
+            json::write_number(&mut count, unreported);
         }
+        let code = match fault {
+            Seldom::UnknownKey => Code::KeyUnknown,
+            _ => Code::CookieInvalid,
+        };
         self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));
     }
 

@@ -248,15 +248,12 @@ async fn send(
     let mut was_repeated = false;
     loop {
         let (forward, nonce) = forward_with_token(context, route, allowed, session).await?;
-        let reply = context.task.perform(Effect::Forward(forward)).await;
-        let Reply::Head(head) = reply else {
-            if !matches!(reply, Reply::ClientLeft) {
-                let error = Error::of(
-                    Code::UpstreamUnavailable,
-                    &[msg!("no response from "), route.upstream.href()],
-                );
-                context.task.fault(&error);
-            }
+        let Reply::Head(head) = context.task.perform(Effect::Forward(forward)).await else {
+            let error = Error::of(
+                Code::UpstreamUnavailable,
+                &[msg!("no response from "), route.upstream.href()],
+            );
+            context.task.fault(&error);
             return Err(response::refuse(
                 502,
                 Code::UpstreamUnavailable,

@@ -9,6 +9,7 @@ use crate::codec::url::Url;
 use crate::edge::config::Storage;
 use crate::edge::csrf;
 use crate::edge::io::{OwnResponse, Request};
+use crate::edge::isolate::Seldom;
 use crate::edge::refresh;
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::edge::response;
@@ -97,7 +98,7 @@ impl RequestContext {
             CookieValue::Malformed => {
                 let message =
                     msg!("a browser sent two session cookies of one name, or parts of one");
-                self.task.fault_seldom(Code::CookieInvalid, message);
+                self.task.fault_seldom(Seldom::Malformed, message);
                 return Ok(None);
             }
         };
@@ -106,12 +107,12 @@ impl RequestContext {
             Err(OpenError::UnknownKey) => {
                 let message =
                     msg!("a session's cookie is sealed with a key that is not in cookie.keys");
-                self.task.fault_seldom(Code::KeyUnknown, message);
+                self.task.fault_seldom(Seldom::UnknownKey, message);
                 return Ok(None);
             }
             Err(OpenError::NotGenuine) => {
                 let message = msg!("a session's cookie was not sealed by this handler");
-                self.task.fault_seldom(Code::CookieInvalid, message);
+                self.task.fault_seldom(Seldom::NotGenuine, message);
                 return Ok(None);
             }
         };

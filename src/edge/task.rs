@@ -14,7 +14,7 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::edge::config::Config;
 use crate::edge::io::{Effect, Event, FlightId, Reply, Response, Step};
-use crate::edge::isolate::Isolate;
+use crate::edge::isolate::{Isolate, Seldom};
 use crate::edge::response;
 use crate::edge::session::record::Lease;
 
@@ -172,8 +172,8 @@ impl Task {
     }
 
     /// Reports a fault that anybody can cause, at most once a minute.
-    pub(super) fn fault_seldom(&self, code: Code, message: &'static str) {
-        self.isolate().report_seldom(&self.now(), code, message);
+    pub(super) fn fault_seldom(&self, fault: Seldom, message: &str) {
+        self.isolate().report_seldom(&self.now(), fault, message);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use strongroom::Code;
-use strongroom::edge::{Event, Reply};
+use strongroom::edge::Event;
 use strongroom::session::EndReason;
 
 use crate::host::{COOKIE, Host, json_of};
@@ -135,19 +135,6 @@ fn different_cookie_faults_are_counted_apart() {
         request.cookie = Some(cookie);
         host.request_elsewhere(request);
         assert_eq!(host.faults(), [Code::CookieInvalid]);
-    }
-}
-
-#[test]
-fn client_that_leaves_is_no_fault_of_the_upstream() {
-    for (reply, faults) in [
-        (Reply::ClientLeft, &[][..]),
-        (Reply::Failed, &[Code::UpstreamUnavailable][..]),
-    ] {
-        let mut host = Host::signed_in();
-        host.wrong_replies.push_back(("Forward", reply));
-        host.call("GET", "/api/orders");
-        assert_eq!(host.faults(), faults);
     }
 }
 

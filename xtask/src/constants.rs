@@ -25,7 +25,6 @@ const SHARED: [(&str, &[&str]); 16] = [
             "BODY",
             "HEAD",
             "KEY",
-            "CLIENT_LEFT",
             "PENDING",
         ],
     ),

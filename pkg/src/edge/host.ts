@@ -4,7 +4,6 @@
 import {
   BEAT,
   BODY,
-  CLIENT_LEFT,
   COORDINATOR_TIME,
   ENTRIES,
   HEAD,
@@ -228,7 +227,6 @@ export class Host {
       if (error instanceof Trap) throw error
       if (COORDINATED.includes(step.t))
         this.#fault('coordinator_unavailable', `the coordinator failed${nameOf(error)}`)
-      if (step.t === 'forward' && request.signal.aborted) return this.#textIn(task, CLIENT_LEFT)
       // The core reports the failure itself, without the platform's message, which may contain a secret.
       return this.#textIn(task, FAILED)
     }

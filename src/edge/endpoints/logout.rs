@@ -4,11 +4,12 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::clock::Millis;
-use crate::base::error::{Code, Result};
+use crate::base::error::Result;
 use crate::codec::form::{Form, with_query};
 use crate::codec::json::Writer;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
+use crate::edge::isolate::Seldom;
 use crate::edge::provider::documents;
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
@@ -59,7 +60,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     let mut cookies = context.jar().clear_session(&context.cookies());
     if !has_ended && !cookies.is_empty() {
         let message = msg!("a logout had a cookie that could not be opened");
-        context.task.fault_seldom(Code::CookieInvalid, message);
+        context.task.fault_seldom(Seldom::Logout, message);
     }
     cookies.push(logout_cookie(context, hint).await);
     let leave = [context.task.config().base.as_str(), "/logout/provider"].concat();

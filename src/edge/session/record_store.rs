@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::codec::json;
 use crate::edge::coordinator::{self, COORDINATOR_TIME, Unreachable};
@@ -111,33 +111,28 @@ pub(in crate::edge) async fn fetch_if_due(
     session: &Session,
 ) -> Result<(), Unreachable> {
     let recheck = task.config().recheck;
-    for has_waited in [false, true] {
+    // Without a recheck period, each request reads the record.
+    let mut is_own = recheck == Millis::ZERO;
+    let _flight = loop {
         let now = task.now();
-        let flight = {
-            let cache = task.isolate().session_cache.borrow();
-            if !cache.is_coordinator_up(&now) {
-                return Err(Unreachable);
-            }
-            if !cache.is_due(&session.sid, recheck, &now) {
-                return Ok(());
-            }
-            cache.flight(&read_flight(session), &now)
-        };
-        // Without a recheck period, each request reads the record.
-        let flight = flight.filter(|_| !has_waited && recheck > Millis::ZERO);
-        if flight.is_none() {
-            break;
+        let cache = task.isolate().session_cache.borrow();
+        if !cache.is_coordinator_up(&now) {
+            return Err(Unreachable);
         }
+        if !cache.is_due(&session.sid, recheck, &now) {
+            return Ok(());
+        }
+        let name = ["read ", &session.sid].concat();
+        let flight = cache.flight(&name, &now);
+        drop(cache);
+        if is_own || flight.is_none() {
+            break FlightGuard::begin(task, &name);
+        }
+        is_own = true;
         let time = COORDINATOR_TIME;
         task.perform(Effect::Sleep { flight, time }).await;
-    }
-    let _flight = FlightGuard::begin(task, &read_flight(session));
+    };
     boxed(fetch(task, session)).await.map(|_| ())
-}
-
-/// Returns the name of the flight that reads this session's record.
-fn read_flight(session: &Session) -> String {
-    ["read ", &session.sid].concat()
 }
 
 async fn open_record(task: &Task, sid: &str, entry: Option<Entry>) -> Result<Stored, Unreachable> {
@@ -266,19 +261,19 @@ pub(in crate::edge) async fn load_session(
     match record.and_then(|record| record.session.clone()) {
         Some(session) => Ok(session),
         _ if fetched.is_err() => Err(unavailable(task, sid)),
-        _ => Err(Refusal::Ended(on_lost(task, sid, began))),
+        _ => Err(Refusal::Ended(on_lost(task, &unknown))),
     }
 }
 
 /// Reports once that the record of a session is missing. Returns the reason for the session's end.
-fn on_lost(task: &Task, sid: &str, began: UnixMillis) -> EndReason {
+fn on_lost(task: &Task, session: &Session) -> EndReason {
     let now = task.now();
     // At this limit, the record expires.
-    if Session::unknown(sid, began).left(&task.config().flow.limits, &now) == Millis::ZERO {
+    if session.left(&task.config().flow.limits, &now) == Millis::ZERO {
         return EndReason::Absolute;
     }
     let mut cache = task.isolate().session_cache.borrow_mut();
-    let cached = cache.entry(sid, &now);
+    let cached = cache.entry(&session.sid, &now);
     if !cached.is_loss_reported {
         cached.is_loss_reported = true;
         task.fault_of(

@@ -166,7 +166,11 @@ export class Forwarded {
       headers.set('accept-encoding', given.get('accept-encoding') ?? 'identity')
       Object.assign(init, { decompress: false })
     }
-    const response = await fetch(url, init)
+    const response = await fetch(url, init).catch((error: unknown) => {
+      // The client has disconnected, so the upstream is not at fault.
+      if (signal.aborted) return new Response(null, { status: 499 })
+      throw error
+    })
     this.#response = response
     return JSON.stringify({
       status: response.status,
