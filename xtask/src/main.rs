@@ -260,10 +260,11 @@ fn recipes(names: &[String], lock: bool) -> Result<()> {
 
 fn bench(options: &[String]) -> Result<()> {
     if let Some(("edge", options)) = options.split_first().map(|(first, rest)| (&**first, rest)) {
+        let bench = process::node(&["benches/edge/bench.mjs"]);
+        let otherwise = "`cargo xtask bench` measures the vault, and needs no Redis";
+        let bench = programs::with_programs(bench, &[programs::redis()], otherwise)?;
         package::build()?;
-        return process::node(&["benches/edge/bench.mjs"])
-            .args(options)
-            .run();
+        return bench.args(options).run();
     }
     let bench = browser::with_chromium(process::node(&["benches/bench.mjs"]))?;
     package::build()?;
