@@ -84,11 +84,11 @@ pub(super) fn is_navigation(request: &Request) -> bool {
     }
 }
 
-/// Returns true for a top-level navigation that a page of the app began, and that only the app's origin redirected. A
-/// navigation that the browser began, such as a typed address, does not count: its `Sec-Fetch-Site` is `none`, and stays
-/// `none` if another site redirects it (Fetch Metadata 2.4).
-pub(super) fn is_own_navigation(request: &Request) -> bool {
-    is_navigation(request) && request.site.as_deref() == Some("same-origin")
+/// Returns true if a page of the app began this navigation, and only the app's origin redirected it. A navigation that
+/// the browser began, such as a typed address, does not count: its `Sec-Fetch-Site` is `none`, and stays `none` if
+/// another site redirects it (Fetch Metadata 2.4).
+pub(super) fn is_begun_by_app(navigation: &Request) -> bool {
+    navigation.site.as_deref() == Some("same-origin")
 }
 
 /// Returns true for background requests, which do not count as activity of the user.

@@ -82,6 +82,36 @@ impl RequestContext {
         Url::parse(&callback).unwrap_or_else(|| config.flow.redirect_uri.clone())
     }
 
+    /// Returns the host name of the request without the port, which proxies change. Returns an empty string if `origin`
+    /// is configured.
+    pub(super) fn login_host(&self) -> &str {
+        if self.task.config().origin.is_some() {
+            return "";
+        }
+        let host = self.url.host();
+        let before_port = host.bytes().rposition(|byte| !byte.is_ascii_digit());
+        let name = before_port.and_then(|end| host.get(..=end)?.strip_suffix(':'));
+        name.unwrap_or(host)
+    }
+
+    /// Returns the session unless its login was at another host name. Without `origin`, any host name that leads to this
+    /// handler would accept a session's cookie. A session without a host name gets this request's.
+    fn of_this_host(&self, session: Rc<Session>) -> Option<Rc<Session>> {
+        let (host, before) = (self.login_host(), session.host());
+        if host.is_empty() || before == host {
+            return Some(session);
+        }
+        if before.is_empty() {
+            return Some(Rc::new(Session::clone(&session).at_host(host)));
+        }
+        let message = [
+            msg!("a session is used at another host than its login's (set `origin`): "),
+            host,
+        ];
+        self.task.fault_of(Code::CookieInvalid, &message);
+        None
+    }
+
     fn purpose(&self) -> String {
         let config = self.task.config();
         // The purpose names the issuer and the client, so that a session of another issuer or client does not open.
@@ -118,19 +148,19 @@ impl RequestContext {
         };
         // Isolates of two deployments may run at the same time with different values of `session.storage`, so the
         // cookie's content decides in which storage the session is.
-        if Session::reference_from_text(text.expose()).is_some() {
+        let session = if Session::reference_from_text(text.expose()).is_some() {
             self.found_in.set(Storage::InStore);
-            return boxed(record_store::load_session(&self.task, text.expose()))
-                .await
-                .map(Some);
-        }
-        self.found_in.set(Storage::SealedInCookie);
-        let session = Session::from_text(text.expose()).map(Rc::new);
-        if session.is_none() {
-            let message = msg!("a session's cookie has another version");
-            self.task.fault_of(Code::CookieInvalid, &[message]);
-        }
-        Ok(session)
+            Some(boxed(record_store::load_session(&self.task, text.expose())).await?)
+        } else {
+            self.found_in.set(Storage::SealedInCookie);
+            let session = Session::from_text(text.expose()).map(Rc::new);
+            if session.is_none() {
+                let message = msg!("a session's cookie has another version");
+                self.task.fault_of(Code::CookieInvalid, &[message]);
+            }
+            session
+        };
+        Ok(session.and_then(|session| self.of_this_host(session)))
     }
 
     /// Returns the session for the request, and true if its generation is newer than the presented one. Returns `None`

@@ -148,20 +148,23 @@ pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> OwnRespo
 /// a navigation from the app itself. Without a `path`, the page forwards the browser at once.
 pub(super) fn link_page(status: u16, title: &str, href: &str, path: Option<&str>) -> OwnResponse {
     let href = escaped(href);
-    let (mut head, mut text) = (String::new(), "Go on to the app".to_owned());
-    let mut begin = r#"<p><a href=""#;
-    if let Some(path) = path {
-        text = escaped(path);
-        begin = r#"<p>Continue only if you expected this address:</p><p><a href=""#;
-    } else {
-        head = [
+    let (refresh, target, end, ask) = match path {
+        Some(_) => (
+            "",
+            "",
+            "",
+            "<p>Continue only if you expected this address:</p>",
+        ),
+        None => (
             r#"<meta http-equiv="refresh" content="0; url="#,
-            &href,
+            &*href,
             r#"">"#,
-        ]
-        .concat();
-    }
-    let body = [begin, &href, r#"">"#, &text, "</a></p>"];
+            "",
+        ),
+    };
+    let head = [refresh, target, end].concat();
+    let text = escaped(path.unwrap_or("Go on to the app"));
+    let body = [ask, r#"<p><a href=""#, &href, r#"">"#, &text, "</a></p>"];
     page(status, title, &head, &body.concat())
 }
 

@@ -53,8 +53,9 @@ pub struct Session {
     pub refresh_token: Option<Secret>,
     /// The verified ID token of the login.
     pub id_token: Secret,
-    /// The granted scopes.
-    pub scope: String,
+    /// The granted scopes. The host name of the login may follow behind a tab, which no scope contains (RFC 6749 3.3).
+    /// Handlers of earlier versions accept no further line in [`Session::to_text`], and read the host name as a scope.
+    pub(super) scope: String,
     /// The private key (a JWK) to which the tokens are bound (RFC 9449).
     pub key: Option<Secret>,
 }
@@ -94,15 +95,41 @@ impl Session {
     /// one remains valid (RFC 6749 6).
     #[must_use]
     pub fn renewed(&self, tokens: TokenSet, requested: UnixMillis) -> Self {
-        Self {
+        let next = Self {
             generation: self.generation.saturating_add(1),
             requested,
             lifetime: tokens.expires_in,
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token.or_else(|| self.refresh_token.clone()),
-            scope: tokens.scope.unwrap_or_else(|| self.scope.clone()),
+            scope: tokens.scope.unwrap_or_else(|| self.scopes().to_owned()),
             ..self.clone()
+        };
+        next.at_host(self.host())
+    }
+
+    /// Returns the granted scopes.
+    #[must_use]
+    pub fn scopes(&self) -> &str {
+        strings::split_once(&self.scope, b'\t').0.trim_ascii_end()
+    }
+
+    /// Returns the host name of the login, without the port. Returns an empty string if `origin` is configured, or if
+    /// the host name is unknown.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        strings::split_once(&self.scope, b'\t')
+            .1
+            .unwrap_or_default()
+    }
+
+    /// Adds the host name of the login to a session that has no host name.
+    #[must_use]
+    pub fn at_host(mut self, host: &str) -> Self {
+        if !host.is_empty() {
+            self.scope.push_str(" \t");
+            self.scope.push_str(host);
         }
+        self
     }
 
     /// Returns the session with this time of the user's last activity.

@@ -78,6 +78,7 @@ export interface TokenHandlerConfig {
   base?: string
   /**
    * The origin that browsers see. Set this option if a proxy terminates TLS and requests arrive with another origin.
+   * Without this option, a session is valid only at the host name of its login, with any port.
    */
   origin?: FromEnv<string>
   /**

@@ -107,7 +107,7 @@ async fn finish_login(
     }
     let sid = base64url::encode(&task.isolate().random::<SID>());
     let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope).bound_to(key);
-    let session = Rc::new(session);
+    let session = Rc::new(session.at_host(context.login_host()));
     if let Some(exceeded) = &exceeded {
         task.fault(exceeded);
     }

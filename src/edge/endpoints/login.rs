@@ -52,7 +52,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 async fn begin(context: &RequestContext) -> Result<OwnResponse> {
     let task = &context.task;
     let mut params = login_params(context.url.query(), &task.config().flow)?;
-    let is_own = csrf::is_own_navigation(&context.request);
+    let is_own = csrf::is_begun_by_app(&context.request);
     let redirect_uri = context.redirect_uri();
     // Check the normalized form of `returnTo`, which the callback will use.
     let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;

@@ -66,7 +66,10 @@ fn view(context: &RequestContext, session: &Session, state: &str) -> String {
     let idle_expires_at = session.active.saturating_add(config.limits.idle.0);
     Writer::object()
         .json("claims", &claims.finish())
-        .json("scopes", &json::string_array(scope_tokens(&session.scope)))
+        .json(
+            "scopes",
+            &json::string_array(scope_tokens(session.scopes())),
+        )
         .text("state", state)
         .number("startedAt", session.began)
         .number("expiresAt", expires_at)

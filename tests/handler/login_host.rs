@@ -1,0 +1,134 @@
+//! The host name of a session's login, for handlers without `origin`.
+
+use serde_json::{Value, json};
+use strongroom::Code;
+use strongroom::edge::session::Session;
+use strongroom::edge::{Event, Request};
+
+use crate::host::{APP, COOKIE, Host, json_of};
+
+/// Returns the session in the response to a script of this origin.
+fn session_at(host: &mut Host, origin: &str) -> Value {
+    let request = Request {
+        url: [origin, "/auth/session"].concat(),
+        ..host.by_script("GET", "/auth/session")
+    };
+    let response = host.request(request).own();
+    assert_eq!(response.status, 200, "{response:?}");
+    json_of(&response)["session"].clone()
+}
+
+/// Returns the faults since the last clearing of the events.
+fn faults(host: &Host) -> Vec<(Code, String)> {
+    let fault = |event: &Event| match event {
+        Event::Fault(error) => Some((error.code(), error.message().to_owned())),
+        _ => None,
+    };
+    host.events.iter().filter_map(fault).collect()
+}
+
+fn stored_in(storage: &str) -> Value {
+    json!({ "session": { "storage": storage } })
+}
+
+const STORAGES: [&str; 2] = ["sealed-in-cookie", "in-store"];
+
+#[test]
+fn session_is_valid_only_at_the_host_of_its_login() {
+    for storage in STORAGES {
+        for other in [
+            "https://other.example.com",
+            "https://example.com",
+            "https://app.example.com.",
+            "https://app.example.com.evil.example",
+            "https://10.0.0.7:8080",
+        ] {
+            let mut host = Host::signed_in_with(&stored_in(storage));
+            host.events.clear();
+            assert!(session_at(&mut host, other).is_null(), "{other}");
+            let logged = faults(&host);
+            let [(Code::CookieInvalid, message)] = &*logged else {
+                panic!("{logged:?}");
+            };
+            assert!(message.contains("`origin`"), "{message}");
+            assert_eq!(host.browser.count(COOKIE), 1);
+            assert!(session_at(&mut host, APP).is_object(), "{other}");
+        }
+    }
+}
+
+/// A proxy in front of the handler ends TLS and listens at another port.
+#[test]
+fn session_is_valid_behind_a_proxy() {
+    let mut host = Host::signed_in();
+    assert!(session_at(&mut host, "https://app.example.com:8443").is_object());
+    let mut host = Host::new();
+    let back = host.come_back("http://localhost:3000/auth/login");
+    host.arrive(&back);
+    for origin in [
+        "http://localhost:3000",
+        "http://localhost:8080",
+        "http://localhost",
+    ] {
+        assert!(session_at(&mut host, origin).is_object(), "{origin}");
+    }
+    for origin in ["http://127.0.0.1:3000", "http://[::1]:3000"] {
+        assert!(session_at(&mut host, origin).is_null(), "{origin}");
+    }
+    let mut host = Host::new();
+    let back = host.come_back("http://[::1]:3000/auth/login");
+    host.arrive(&back);
+    assert!(session_at(&mut host, "http://[::1]:8080").is_object());
+}
+
+/// A server that renders pages may call the handler at an internal address, with the browser's cookie.
+#[test]
+fn origin_makes_internal_addresses_valid() {
+    for storage in STORAGES {
+        let mut host = Host::signed_in_with(&stored_in(storage));
+        assert!(session_at(&mut host, "https://web.internal:8443").is_null());
+        host.restart(&json!({ "origin": APP }));
+        host.events.clear();
+        for address in ["https://web.internal:8443", "http://10.0.0.7:8080"] {
+            assert!(session_at(&mut host, address).is_object(), "{address}");
+        }
+        assert_eq!(faults(&host), []);
+    }
+}
+
+/// With `origin`, and in earlier versions, a session does not have the host of its login.
+#[test]
+fn session_without_a_host_gets_one_at_its_next_refresh() {
+    for storage in STORAGES {
+        let mut before = Host::with(&stored_in(storage));
+        before.restart(&json!({ "origin": APP }));
+        before.sign_in();
+        let mut host = Host::with(&stored_in(storage));
+        (host.browser, host.store, host.provider) = (before.browser, before.store, before.provider);
+        assert!(session_at(&mut host, "https://other.example.com").is_object());
+        assert!(session_at(&mut host, APP).is_object());
+        host.pass(590);
+        assert!(session_at(&mut host, APP).is_object());
+        assert_eq!(host.provider.sent_to("/token").len(), 2, "refreshed");
+        assert!(session_at(&mut host, "https://other.example.com").is_null());
+        assert!(session_at(&mut host, APP).is_object());
+    }
+}
+
+/// During a rolling deployment, handlers of an earlier version read such a session, too: it has the lines that they
+/// expect, and they read the host name as another scope.
+#[test]
+fn earlier_versions_can_read_a_session_with_a_host() {
+    let before = "1\nsid\n1\n2\n3\n4\n5\naccess\nrefresh\nid\nopenid profile\n";
+    let session = Session::from_text(before).unwrap();
+    assert_eq!((session.scopes(), session.host()), ("openid profile", ""));
+    assert_eq!(session.to_text().expose(), before);
+    let text = session.at_host("app.example.com").to_text();
+    let expected = before.replace("profile", "profile \tapp.example.com");
+    assert_eq!(text.expose(), expected);
+    let read = Session::from_text(text.expose()).unwrap();
+    assert_eq!(
+        (read.scopes(), read.host()),
+        ("openid profile", "app.example.com")
+    );
+}
