@@ -329,8 +329,8 @@ async fn acquire_lease(
         // An intent of this isolate is ignored: it is left over from a write whose response was lost, or from a failed
         // refresh.
         // control: foreign_intent_is_honored
-        let intent = record.intent_at(&now);
-        if let Some(intent) = intent.filter(|intent| intent.holder != task.isolate().name()) {
+        let intent = lease::foreign_intent(task, &session.sid);
+        if let Some(intent) = intent {
             let left = MAX_WAIT.saturating_sub(began.elapsed(&now));
             let until = Millis(intent.until.saturating_sub(now.wall));
             if session.is_valid(&now) || left == Millis::ZERO {
@@ -486,7 +486,7 @@ async fn accept_tokens(
 
 async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
     let (mut version, mut before) = match lease::give_up(task) {
-        Some(lease) => (Some(lease.version), Some(lease.record)),
+        Some(lease) => (lease.version, Some(lease.record)),
         None => (None, None),
     };
     let mut pause = PAUSE;

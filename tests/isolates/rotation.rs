@@ -292,3 +292,53 @@ fn refresh_keeps_activity_written_by_another_isolate() {
     world.answer_all();
     assert!(served(&world, later));
 }
+
+/// Lets isolate 0 refresh with a provider that takes four seconds, and lets the coordinator lose its last writes
+/// `millis` milliseconds later. Isolate 1 waits meanwhile, and isolate 2 gets its first request after that.
+fn refresh_during_failover(setup: Setup, millis: u64) -> World {
+    let (mut world, alice) = expired(setup);
+    let earlier = world.coordinator.clone();
+    world.fault(REFRESH, Fault::Slow(1, 4000));
+    let mut calls = vec![world.call(alice, 0)];
+    world.pass(50);
+    calls.push(world.call(alice, 1));
+    world.pass(millis);
+    world.fail_over(&earlier);
+    // The holder renews its lease at the next beat.
+    world.pass(2500);
+    calls.push(world.call(alice, 2));
+    world.answer_all();
+    for call in calls {
+        assert!(served(&world, call), "{:?}", world.visits[call].given);
+    }
+    world
+}
+
+#[test]
+fn lost_intent_is_still_honored() {
+    for setup in both_storages(3) {
+        for millis in (100..4000).step_by(300) {
+            let world = refresh_during_failover(setup.clone(), millis);
+            assert_eq!(world.watch.rotations, 1);
+            assert!(world.watch.losses.is_empty() && world.watch.ends.is_empty());
+        }
+    }
+}
+
+#[test]
+fn lost_intent_of_dead_isolate_expires() {
+    for setup in both_storages(2) {
+        let (mut world, alice) = expired(setup);
+        let earlier = world.coordinator.clone();
+        world.fault(REFRESH, Fault::LostBefore);
+        world.call(alice, 0);
+        world.pass(50);
+        let call = world.call(alice, 1);
+        world.pass(50);
+        world.fail_over(&earlier);
+        world.kill(0);
+        world.answer_all();
+        assert!(served(&world, call));
+        assert!((7000..10_000).contains(&took(&world, call)));
+    }
+}

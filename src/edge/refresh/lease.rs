@@ -25,6 +25,15 @@ pub(in crate::edge) fn intent(task: &Task) -> Intent {
     }
 }
 
+/// Returns the latest intent in a session's record, if it is of another isolate and has not expired. The intent counts
+/// even if the store has lost it since this isolate read it.
+pub(in crate::edge) fn foreign_intent(task: &Task, sid: &str) -> Option<Intent> {
+    let cache = task.isolate().session_cache.borrow();
+    let (_, intent) = cache.get(sid)?.intent.as_ref()?;
+    let is_valid = intent.until > task.now().wall && intent.holder != task.isolate().name();
+    is_valid.then(|| intent.clone())
+}
+
 /// Notes that this task holds the lease: the coordinator has accepted `record`, which contains the task's intent.
 pub(in crate::edge) fn hold(
     task: &Task,
@@ -34,7 +43,7 @@ pub(in crate::edge) fn hold(
 ) {
     let lease = Lease {
         session: session.clone(),
-        version,
+        version: Some(version),
         record,
     };
     *task.lease().borrow_mut() = Some(lease);
@@ -59,14 +68,15 @@ fn held_until(task: &Task) -> UnixMillis {
     intent.map_or(0, |intent| intent.until)
 }
 
-/// Renews the lease, if this task holds one. The lease is lost if the record no longer contains this isolate's intent.
-/// If the coordinator is down, the lease remains unchanged.
+/// Renews the lease, if this task holds one. The lease is lost if another isolate holds it or has refreshed the
+/// session. If the coordinator is down, the lease remains unchanged.
 pub(in crate::edge) async fn renew(task: &Task) {
     // control: lease_is_renewed
     write(task, true).await;
 }
 
-/// Removes the intent from the record, so that the next refresh need not wait until the intent expires.
+/// Withdraws the intent, so that the next refresh need not wait until the intent expires. The record keeps the intent,
+/// with the present time. Without it, other isolates would have to assume that a store has lost the intent.
 pub(in crate::edge) async fn release(task: &Task) {
     // control: failed_refresh_withdraws_intent
     write(task, false).await;
@@ -79,10 +89,14 @@ async fn write(task: &Task, is_kept: bool) {
             return;
         };
         let mut record = lease.record.clone();
-        Rc::make_mut(&mut record).intent = is_kept.then(|| intent(task));
-        let version = Some(lease.version.clone());
+        let mut intent = intent(task);
+        if !is_kept {
+            intent.until = task.now().wall;
+        }
+        Rc::make_mut(&mut record).intent = Some(intent);
+        let version = lease.version.clone();
         let held = match boxed(record_store::write(task, &lease.session, version, &record)).await {
-            Ok(Some(version)) => Some(Lease {
+            Ok(version @ Some(_)) => Some(Lease {
                 version,
                 record,
                 ..lease
@@ -103,20 +117,26 @@ async fn write(task: &Task, is_kept: bool) {
     }
 }
 
-/// Returns the lease with the record's current version, or `None` if the record no longer contains an intent of this
-/// isolate. If the coordinator is down, returns the lease unchanged.
+/// Returns the lease with the record's current version, or `None` if another isolate holds it or the session has changed.
+/// The intent may have vanished, since a store that fails over may lose its last writes. If the coordinator is down,
+/// returns the lease unchanged.
 async fn found(task: &Task, lease: Lease) -> Option<Lease> {
     let Ok(Stored { version, record }) = boxed(record_store::fetch(task, &lease.session)).await
     else {
         return Some(lease);
     };
-    let record = record.filter(|record| {
-        let intent = record.intent.as_ref();
-        intent.is_some_and(|intent| intent.holder == task.isolate().name())
-    })?;
+    let is_ours = |record: &Rc<Record>| {
+        let intent = record.intent_at(&task.now());
+        record.ended.is_none()
+            && record.generation <= lease.session.generation
+            && intent.is_none_or(|intent| intent.holder == task.isolate().name())
+    };
+    if !record.as_ref().is_none_or(is_ours) {
+        return None;
+    }
     Some(Lease {
-        session: lease.session,
-        version: version?,
-        record,
+        version,
+        record: record.unwrap_or(lease.record),
+        ..lease
     })
 }

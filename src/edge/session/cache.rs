@@ -9,7 +9,7 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
 use crate::edge::io::FlightId;
 use crate::edge::refresh::outage::Outage;
-use crate::edge::session::record::Stored;
+use crate::edge::session::record::{Intent, LEASE, Record, Stored};
 use crate::oauth::refresh_policy::Schedule;
 
 /// Largest number of cached sessions.
@@ -37,10 +37,29 @@ pub(in crate::edge) struct CachedSession {
     pub(in crate::edge) failed: Option<Instant>,
     /// The session's generation at the last refresh attempt.
     pub(in crate::edge) generation: u64,
+    /// The latest intent that this isolate has read, with the record's generation: see [`CachedSession::note_intent`].
+    pub(in crate::edge) intent: Option<(u64, Intent)>,
     /// True if the record is sealed with a key that this isolate does not have.
     pub(in crate::edge) is_sealed_elsewhere: bool,
     /// True if this isolate has reported that the record is missing.
     pub(in crate::edge) is_loss_reported: bool,
+}
+
+impl CachedSession {
+    /// Notes the intent in a record that was read. A store that fails over may lose its last writes, so an intent that
+    /// has vanished counts until its time has passed. It no longer counts after the refresh has been committed, or if
+    /// a later intent was withdrawn: see [`lease::release`](crate::edge::refresh::lease::release).
+    pub(in crate::edge) fn note_intent(&mut self, record: &Record) {
+        let found = record.intent.as_ref();
+        let has_vanished = self.intent.as_ref().is_some_and(|(generation, seen)| {
+            let is_later =
+                found.is_some_and(|found| found.until.saturating_add(LEASE.0) >= seen.until);
+            record.generation <= *generation && !is_later
+        });
+        if !has_vanished {
+            self.intent = found.map(|found| (record.generation, found.clone()));
+        }
+    }
 }
 
 /// The cache, sorted by session ID.

@@ -67,15 +67,15 @@ pub struct Presented {
 pub struct Intent {
     /// The random name of the isolate.
     pub holder: String,
-    /// The time until which other isolates do not refresh the session.
+    /// The time until which other isolates do not refresh the session, or the time at which the intent was withdrawn.
     pub until: UnixMillis,
 }
 
 /// A written intent: the lease of the task that refreshes.
 pub(in crate::edge) struct Lease {
     pub(in crate::edge) session: Rc<Session>,
-    /// The version of the record that contains the intent.
-    pub(in crate::edge) version: String,
+    /// The version of the record that contains the intent, or `None` if the record has vanished.
+    pub(in crate::edge) version: Option<String>,
     /// The record that contains the intent.
     pub(in crate::edge) record: Rc<Record>,
 }

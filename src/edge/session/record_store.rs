@@ -90,6 +90,9 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     // An incomplete read is repeated on the next use. `asked` is the start of the read, so the cached state is at least
     // that new.
     cached.checked = if is_all { asked } else { Instant::default() };
+    if let Some(record) = &stored.record {
+        cached.note_intent(record);
+    }
     // During the read, this isolate may have committed a newer generation or seen later activity of the user. Keep
     // both.
     let ours = cached.stored.record.as_ref();

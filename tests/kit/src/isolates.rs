@@ -8,7 +8,7 @@ pub mod invariants;
 pub mod provider;
 pub mod watch;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::dice::Dice;
 use coordinator::Coordinator;
@@ -470,6 +470,15 @@ impl World {
             self.step();
         }
         self.now = self.now.max(time);
+    }
+
+    /// Replaces the coordinator by a replica with an earlier state. Requests that wait for a change are woken.
+    pub fn fail_over(&mut self, earlier: &Coordinator) {
+        self.coordinator.lose_writes_since(earlier);
+        let keys: BTreeSet<_> = self.waiting.iter().map(|(key, ..)| key.clone()).collect();
+        for key in keys {
+            self.wake(&key);
+        }
     }
 
     pub fn pass(&mut self, millis: u64) {

@@ -6,13 +6,14 @@ use strongroom::base::clock::Millis;
 use strongroom::edge::Entry;
 
 /// The entry of a key.
+#[derive(Clone)]
 struct Stored {
     entry: Entry,
     until: u64,
 }
 
 /// The coordinator's store. Each call of its methods is atomic.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Coordinator {
     stored: BTreeMap<String, Stored>,
     writes: u64,
@@ -22,6 +23,11 @@ impl Coordinator {
     pub fn read(&self, now: u64, key: &str) -> Option<Entry> {
         let stored = self.stored.get(key).filter(|stored| stored.until > now);
         stored.map(|stored| stored.entry.clone())
+    }
+
+    /// Returns to an earlier state, as a store does that loses its last writes. Versions are not used again.
+    pub fn lose_writes_since(&mut self, earlier: &Self) {
+        self.stored = earlier.stored.clone();
     }
 
     pub fn version(&self, now: u64, key: &str) -> Option<String> {

@@ -459,7 +459,8 @@ impl World {
         let mut accounts = self.watch.accounts.values();
         let left = accounts.find(|account| account.intended_by == Some(id));
         let left = left.filter(|account| !is_elsewhere(account.family));
-        let intent = left.and_then(|account| account.record.as_ref()?.intent.as_ref());
+        let clock = self.clock(self.visits[id].isolate);
+        let intent = left.and_then(|account| account.record.as_ref()?.intent_at(&clock));
         Invariant::Withdrawn.holds_if(intent.is_none(), || {
             format!("visit {id} is over, and its intent is there: {intent:?}")
         });
