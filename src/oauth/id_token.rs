@@ -206,7 +206,7 @@ impl IdToken {
         self.0.claims()
     }
 
-    /// Returns `sub`: the user, unique and never reassigned within the [issuer](Self::issuer).
+    /// Returns `sub`: the user, unique and never reassigned within the issuer.
     #[must_use]
     pub fn subject(&self) -> &str {
         self.claims().str("sub").unwrap_or_default()
