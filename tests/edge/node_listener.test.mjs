@@ -1,7 +1,7 @@
 // Tests of `toNodeListener()`, which connects Node's HTTP servers to a fetch-style handler.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, request as open } from 'node:http'
+import { Agent, createServer, request as open } from 'node:http'
 import { connect as connectHttp2, createServer as createHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { test } from 'node:test'
@@ -335,4 +335,139 @@ test('settled() waits for work after a disconnect', async () => {
   assert.equal(isSettled, false)
   finish()
   await settled
+})
+
+/** Starts a server whose idle connections would stay open for a minute. */
+async function startStoppable(t, handler, create = createServer) {
+  const listener = toNodeListener(handler)
+  const server = create(listener).listen(0, '127.0.0.1')
+  server.keepAliveTimeout = 65_000
+  await once(server, 'listening')
+  const agent = new Agent({ keepAlive: true })
+  t.after(() => {
+    agent.destroy()
+    server.closeAllConnections?.()
+  })
+  const ask = async (path = '/') => {
+    const request = open(`http://127.0.0.1:${server.address().port}${path}`, { agent })
+    request.end()
+    const [response] = await once(request, 'response')
+    return response
+  }
+  const closed = once(server, 'close')
+  return { listener, server, ask, closed }
+}
+
+/** A promise with the function that resolves it. */
+function gate() {
+  let open
+  const opened = new Promise((resolve) => (open = resolve))
+  return { opened, open }
+}
+
+test('stop() ends each connection without waiting for others', { timeout: 60_000 }, async (t) => {
+  const [arrived, held, rest] = [gate(), gate(), gate()]
+  const begunBody = async function* () {
+    yield new TextEncoder().encode('first, ')
+    await rest.opened
+    yield new TextEncoder().encode('rest')
+  }
+  const handler = async ({ url }) => {
+    if (url.endsWith('/idle')) return new Response('whole')
+    if (url.endsWith('/begun')) return new Response(ReadableStream.from(begunBody()))
+    arrived.open()
+    await held.opened
+    return new Response('whole')
+  }
+  const { listener, server, ask, closed } = await startStoppable(t, handler)
+  const begun = await ask('/begun')
+  const waiting = ask('/waiting')
+  await arrived.opened
+  const idle = await ask('/idle')
+  const { socket } = idle
+  assert.equal(idle.headers.connection, 'keep-alive')
+  await idle.toArray()
+  const isIdleClosed = once(socket, 'close')
+  const stopped = listener.stop(server, 60_000)
+  await isIdleClosed
+  const isBegunClosed = once(begun.socket, 'close')
+  rest.open()
+  assert.equal((await begun.toArray()).join(''), 'first, rest')
+  await isBegunClosed
+  held.open()
+  const response = await waiting
+  assert.equal(response.headers.connection, 'close')
+  assert.equal(String(await response.toArray()), 'whole')
+  await stopped
+  await closed
+})
+
+test('stop() lets a slow client read its response', { timeout: 60_000 }, async (t) => {
+  const length = 8 << 20
+  const { listener, server, ask, closed } = await startStoppable(
+    t,
+    () => new Response(new Uint8Array(length)),
+  )
+  const response = await ask()
+  const stopped = listener.stop(server, 60_000)
+  let read = 0
+  for await (const piece of response) read += piece.length
+  assert.equal(read, length)
+  await stopped
+  await closed
+})
+
+test('stop() cuts streams when the time is over', { timeout: 60_000 }, async (t) => {
+  const canceled = gate()
+  const body = () => new ReadableStream({ start: (c) => c.enqueue(new Uint8Array(1)), cancel: canceled.open })
+  const { listener, server, ask, closed } = await startStoppable(t, () => new Response(body()))
+  const response = await ask()
+  const began = performance.now()
+  const stopped = listener.stop(server, 300)
+  await assert.rejects(response.toArray(), { code: 'ECONNRESET' })
+  assert.ok(performance.now() - began >= 290)
+  await stopped
+  await closed
+  await canceled.opened
+})
+
+test('stop() waits for other work until its time is over', { timeout: 60_000 }, async (t) => {
+  const work = gate()
+  const handler = (_request, _env, context) => {
+    context.waitUntil(work.opened)
+    return new Response('whole')
+  }
+  const { listener, server, ask } = await startStoppable(t, handler)
+  await (await ask()).toArray()
+  let isStopped = false
+  const stopped = listener.stop(server, 60_000).then(() => (isStopped = true))
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(isStopped, false)
+  work.open()
+  await stopped
+  const endless = await startStoppable(t, (_request, _env, context) => {
+    context.waitUntil(new Promise(() => {}))
+    return new Response('whole')
+  })
+  await (await endless.ask()).toArray()
+  await endless.listener.stop(endless.server, 10)
+})
+
+test('stop() ends HTTP/2 sessions after their streams', { timeout: 60_000 }, async (t) => {
+  const [arrived, held] = [gate(), gate()]
+  const handler = async () => {
+    arrived.open()
+    await held.opened
+    return new Response('whole')
+  }
+  const { listener, server, closed } = await startStoppable(t, handler, createHttp2)
+  const client = connectHttp2(`http://127.0.0.1:${server.address().port}`)
+  t.after(() => client.destroy())
+  const stream = client.request({ ':path': '/' })
+  await arrived.opened
+  const stopped = listener.stop(server, 60_000)
+  held.open()
+  assert.equal(String(await stream.toArray()), 'whole')
+  await stopped
+  await closed
 })

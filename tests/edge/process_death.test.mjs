@@ -19,7 +19,7 @@ const TAKEN_OVER = 10_000
 const guide = readFileSync(new URL('../../docs/edge.md', import.meta.url), 'utf8')
 
 /** The guide's lines that stop a Node server. */
-const [ON_SIGTERM] = /^process\.once\('SIGTERM'[^]*?^}\)\)$/m.exec(guide)
+const [ON_SIGTERM] = /^process\.once\('SIGTERM'[^]*?^}\)$/m.exec(guide)
 
 /** Returns the platform Node with the guide's graceful stop. The platform adds its processes to `started`. */
 const node = (started) =>

@@ -69,9 +69,29 @@ export interface NodeListener {
   (request: NodeRequest, response: NodeResponse): void
   /**
    * Resolves when all requests have responses, and all work that outlives its request is done, such as a refresh whose
-   * client has disconnected. Await this promise after `server.close()` and before the process exits.
+   * client has disconnected.
    */
   settled(): Promise<void>
+  /**
+   * Stops the server. Idle connections end at once, and other connections after their response. Resolves when all
+   * requests have responses and all work that outlives its request is done, but after `milliseconds` at the latest.
+   * Connections that are then still open, such as event streams, are cut. Default: 10 000 ms.
+   */
+  stop(server: NodeServer, milliseconds?: number): Promise<void>
+}
+
+/** The part of Node's `Server` and `Http2Server` that `stop()` uses. */
+export interface NodeServer {
+  close(): unknown
+  closeIdleConnections?(): void
+  closeAllConnections?(): void
+}
+
+/** The part of Node's `Http2Session` that `stop()` uses. */
+interface Session {
+  close(): void
+  destroy(): void
+  once(event: 'close', listener: () => void): unknown
 }
 
 /**
@@ -107,7 +127,34 @@ export function toNodeListener(
     },
   }
 
+  let closeIdle: (() => void) | undefined
+  const inFlight = new Set<NodeResponse>()
+  const sessions = new Set<Session>()
+  /** Lets the connection end after this response. */
+  const endAfter = (outgoing: NodeResponse) => {
+    if (!outgoing.headersSent && !sessionOf(outgoing)) outgoing.setHeader('connection', 'close')
+  }
+  const remember = (outgoing: NodeResponse) => {
+    inFlight.add(outgoing)
+    const flushed = new Promise<void>((resolve) => {
+      outgoing.on('close', () => {
+        inFlight.delete(outgoing)
+        resolve()
+        // The connection becomes idle after this event.
+        if (closeIdle) setTimeout(closeIdle)
+      })
+    })
+    track(flushed)
+    const session = sessionOf(outgoing)
+    if (session && !sessions.has(session)) {
+      sessions.add(session)
+      session.once('close', () => sessions.delete(session))
+    }
+    if (closeIdle) endAfter(outgoing)
+  }
+
   const listener = (incoming: NodeRequest, outgoing: NodeResponse) => {
+    remember(outgoing)
     const gone = new AbortController()
     // Without a listener, an error of a closed connection would end the process.
     outgoing.on('error', () => {})
@@ -135,8 +182,27 @@ export function toNodeListener(
     // Pending work may begin more work.
     while (pending.size) await Promise.all(pending)
   }
-  return Object.assign(listener, { settled })
+  const stop = async (server: NodeServer, milliseconds = 10_000) => {
+    closeIdle = () => server.closeIdleConnections?.()
+    server.close()
+    closeIdle()
+    for (const outgoing of inFlight) endAfter(outgoing)
+    for (const session of sessions) session.close()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, milliseconds)
+    })
+    await Promise.race([settled(), late])
+    clearTimeout(timer)
+    server.closeAllConnections?.()
+    for (const session of sessions) session.destroy()
+  }
+  return Object.assign(listener, { settled, stop })
 }
+
+/** Returns the HTTP/2 session of a response, if there is one. */
+const sessionOf = (outgoing: NodeResponse): Session | undefined =>
+  (outgoing as { stream?: { session?: Session } }).stream?.session
 
 /** Returns the request, or the status of the response to an invalid request. */
 function requestOf(incoming: NodeRequest, origin: string | undefined, signal: AbortSignal): Request | number {
