@@ -39,7 +39,7 @@ pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
     boxed(search(task)).await
 }
 
-/// Searches for the metadata. If there is none, provisional metadata remains in use.
+/// Searches for the metadata. If it cannot be found, provisional metadata remains in use.
 async fn search(task: &Task) -> Result<Rc<Metadata>> {
     let began = task.now();
     let flow = &task.config().flow;

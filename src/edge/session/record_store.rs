@@ -118,16 +118,17 @@ pub(in crate::edge) async fn fetch_if_due(
     let mut is_own = recheck == Millis::ZERO;
     let _flight = loop {
         let now = task.now();
-        let cache = task.isolate().session_cache.borrow();
-        if !cache.is_coordinator_up(&now) {
-            return Err(Unreachable);
-        }
-        if !cache.is_due(&session.sid, recheck, &now) {
-            return Ok(());
-        }
         let name = ["read ", &session.sid].concat();
-        let flight = cache.flight(&name, &now);
-        drop(cache);
+        let flight = {
+            let cache = task.isolate().session_cache.borrow();
+            if !cache.is_coordinator_up(&now) {
+                return Err(Unreachable);
+            }
+            if !cache.is_due(&session.sid, recheck, &now) {
+                return Ok(());
+            }
+            cache.flight(&name, &now)
+        };
         if is_own || flight.is_none() {
             break FlightGuard::begin(task, &name);
         }

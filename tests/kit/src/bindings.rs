@@ -110,7 +110,8 @@ impl TestCore {
     /// response with this `Content-Type` does not wait for its body.
     #[wasm_bindgen(js_name = longestWhole)]
     pub fn longest_whole(&self, call: u32, content_type: Option<String>) -> Option<u32> {
-        let may_wait = self.searches_body(call) && body_delivery::may_wait(content_type.as_deref());
+        let may_wait = self.searches_body(call)
+            && content_type.is_none_or(|it| body_delivery::may_wait(Some(&it)));
         may_wait.then_some(body_delivery::MAX_WHOLE as u32)
     }
 
