@@ -410,6 +410,7 @@ impl Vault {
             }
             Purpose::Push | Purpose::ProbeForLogin => {
                 let pushed = if purpose == Purpose::Push {
+                    self.logins.log_push(ctx, op, outcome);
                     pushed_authorization::read(outcome)
                 } else {
                     pushed_authorization::after_probe(provider::is_reachable(ctx, outcome))

@@ -20,7 +20,7 @@ use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::Scheme;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
-    idTokenSignedResponseAlg issuer loginParams metadata origin par postLogoutRedirectUri requestTimeout routes \
+    idTokenSignedResponseAlg issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri requestTimeout routes \
     scope session trustedAudiences unrequestedScopes";
 
 /// The default scope: identifies the user and allows refreshes.
@@ -137,6 +137,8 @@ pub struct Config {
     pub post_logout: Option<String>,
     /// True if the provider may end sessions (OpenID Connect Back-Channel Logout 1.0).
     pub back_channel_logout: bool,
+    /// True if the provider's descriptions of errors are logged.
+    pub logs_descriptions: bool,
     /// True if authorization requests are pushed (RFC 9126) even if the provider does not require this.
     pub par: bool,
     /// The provider's metadata, if it is configured and not discovered.
@@ -214,6 +216,7 @@ impl Config {
             routes: routes(options),
             post_logout: path(options, "postLogoutRedirectUri"),
             back_channel_logout: options.boolean_or("backChannelLogout", true),
+            logs_descriptions: options.boolean_or("logDescriptions", true),
             par: options.boolean("par"),
             flow: shared_options(options, issuer, &client.id, limits(&session), dpop),
             client,

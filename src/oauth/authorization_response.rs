@@ -8,6 +8,7 @@ use crate::codec::form;
 use crate::codec::url::Url;
 use crate::config::Config;
 use crate::oauth::authorization_request::{Pending, storage_key};
+use crate::oauth::error_description::Description;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::is_error_code;
 
@@ -17,6 +18,8 @@ pub struct AuthorizationResponse {
     /// Name under which the login of this response is stored: a hash of `state`.
     pub key: String,
     iss: Option<String>,
+    /// The provider's `error_description`, and the secrets of this response.
+    pub(crate) description: Description,
     code: core::result::Result<Secret, String>,
 }
 
@@ -76,6 +79,7 @@ impl AuthorizationResponse {
         };
         Ok(Self {
             key: storage_key(state),
+            description: Description::of_parameters(&params),
             iss: iss.map(str::to_owned),
             code,
         })

@@ -11,6 +11,8 @@ use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::base64url;
 use crate::codec::json::Writer;
 use crate::config::{Config, HAS_PERSISTENCE};
+use crate::oauth::authorization_request::Pending;
+use crate::oauth::error_description::{self, Description};
 use crate::session::{self, EndReason, Session};
 use crate::vault::io::{CallId, Entropy, OpId, Output, PortId, RequestId};
 use crate::vault::message::{self, message};
@@ -380,6 +382,23 @@ impl Context {
             .text("message", warning.message())
             .finish();
         self.post(port, text);
+    }
+
+    /// Writes the provider's description of an error to the worker's console, unless the description contains a secret
+    /// of the login or of the session. No page and no inspector gets the description.
+    pub(super) fn log_description(&mut self, description: &mut Description, pending: &Pending) {
+        if !error_description::IS_LOGGED {
+            return;
+        }
+        description.add(pending.code_verifier.expose());
+        description.add(pending.nonce.expose());
+        if let Some(session) = &self.session {
+            session.for_each_token(|_, token| description.add(token.expose()));
+        }
+        if let Some(text) = description.quoted() {
+            let text = [msg!("strongroom: the provider says "), &text].concat();
+            self.outputs.push(Output::Log { text });
+        }
     }
 
     /// Returns true if the configuration allows the session inspector.

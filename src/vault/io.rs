@@ -404,6 +404,11 @@ pub enum Output {
     Hint(Hint),
     /// Stop this vault permanently, and refuse its pages with `vault_outdated`.
     Stop,
+    /// Write a text to the worker's console, for developers. Pages must not get the text.
+    Log {
+        /// The text.
+        text: String,
+    },
     /// Send the key that seals sessions to the service worker that holds this key in escrow. The vault repeats this
     /// output, because the service worker can lose the key. The host need not report the result.
     HandKeyOver,
@@ -551,6 +556,7 @@ impl fmt::Debug for Output {
             Self::Announce => "Announce",
             Self::Hint(_) => "Hint",
             Self::Stop => "Stop",
+            Self::Log { .. } => "Log",
             Self::HandKeyOver => "HandKeyOver",
             Self::Call { .. } => "Call",
             #[cfg(feature = "extended")]

@@ -195,6 +195,62 @@ fn provider_error_reaches_login_page() {
     }
 }
 
+/// Returns true if the handler has logged this description.
+fn has_logged(host: &Host, description: &str) -> bool {
+    let expected = format!("the provider says \"{description}\"");
+    host.fault_messages().contains(&expected)
+}
+
+#[test]
+fn description_of_a_response_is_logged() {
+    for is_on in [true, false] {
+        let mut host = Host::with(&json!({ "logDescriptions": is_on }));
+        let back = host.come_back("/auth/login");
+        let refused = with(&with(&back, "code", None), "error", Some("invalid_scope"));
+        let refused = with(
+            &refused,
+            "error_description",
+            Some("Turn on offline access"),
+        );
+        let response = host.arrive(&refused);
+        assert_eq!(has_logged(&host, "Turn on offline access"), is_on);
+        let (_, page) = response.body.as_ref().unwrap();
+        assert!(!page.contains("Turn on"), "{page}");
+    }
+}
+
+#[test]
+fn description_from_another_issuer_is_not_logged() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login");
+    let refused = with(&with(&back, "code", None), "error", Some("invalid_scope"));
+    let refused = with(&refused, "error_description", Some("Hello"));
+    host.arrive(&with(&refused, "iss", Some("https://evil.test")));
+    assert!(!has_logged(&host, "Hello"));
+}
+
+#[test]
+fn description_of_a_refused_code_is_logged() {
+    for (what, is_logged) in [
+        ("The code has expired", true),
+        // The code of the first login.
+        ("The code code-1 has expired", false),
+        ("The secret s3cret/+ is wrong", false),
+        ("The secret s3cret%2F%2B is wrong", false),
+    ] {
+        let auth = json!({ "method": "client_secret_post", "secret": "s3cret/+" });
+        let client = json!({ "id": "web", "auth": auth });
+        let mut host = Host::with(&json!({ "client": client }));
+        let back = host.come_back("/auth/login");
+        let body = json!({ "error": "invalid_grant", "error_description": what }).to_string();
+        let reply = provider::json(400, &body);
+        host.provider.replies.push_back(("/token", Some(reply)));
+        host.arrive(&back);
+        assert_eq!(has_logged(&host, what), is_logged, "{what}");
+        assert_eq!(host.fault_messages().len(), 1 + usize::from(is_logged));
+    }
+}
+
 #[test]
 fn error_without_state_has_the_providers_code() {
     for (query, status, code, says) in [

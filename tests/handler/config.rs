@@ -199,6 +199,7 @@ fn config_errors_name_option_without_secrets() {
         (json!({ "dpop": "yes" }), "`dpop`"),
         (json!({ "par": 1 }), "`par`"),
         (json!({ "backChannelLogout": 0 }), "`backChannelLogout`"),
+        (json!({ "logDescriptions": "no" }), "`logDescriptions`"),
         (json!({ "routes": {} }), "`routes`"),
         (json!({ "routes": ["/api/"] }), "`routes`"),
         (route(json!({ "prefix": "/a/" })), "`routes[0].upstream`"),

@@ -499,6 +499,15 @@ impl Host {
         faults.collect()
     }
 
+    /// Returns the messages of the faults that were reported since the last call of `faults`.
+    pub(crate) fn fault_messages(&self) -> Vec<String> {
+        let messages = self.events.iter().filter_map(|event| match event {
+            Event::Fault(error) => Some(error.message().to_owned()),
+            _ => None,
+        });
+        messages.collect()
+    }
+
     /// Returns the number of times that this effect was requested. Counts from the last call of `count` for any effect.
     pub(crate) fn count(&mut self, name: &str) -> usize {
         let effects = core::mem::take(&mut self.effects);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use strongroom::codec::json::Value;
+use strongroom::codec::json::{Object, Value};
 
 use kit::world::provider::{REDIRECT_URI, params, response_url};
 use kit::world::{
@@ -295,6 +295,77 @@ fn response_without_announced_iss_is_rejected() {
     let callback = finish(&mut world, page, without_iss);
     assert_eq!(world.code(callback), "callback_invalid");
     assert_eq!(world.count(EXCHANGE), 0);
+}
+
+/// The part of a log line before the provider's description.
+const SAYS: &str = "strongroom: the provider says ";
+
+fn has_told(world: &World, page: PortId, text: &str) -> bool {
+    let mut told = world.page(page).messages.iter().flat_map(Object::iter);
+    told.any(|(_, value)| value.as_str().is_some_and(|value| value.contains(text)))
+}
+
+#[test]
+fn description_of_a_response_is_logged() {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let params = [
+        ("error", "invalid_scope"),
+        ("error_description", "Turn on \"offline\" access"),
+    ];
+    let response = response_without_code(&address, &params);
+    let callback = finish(&mut world, page, &response);
+    assert_eq!(world.code(callback), "login_failed");
+    assert_eq!(world.log, [[SAYS, "\"Turn on ?offline? access\""].concat()]);
+    assert!(!has_told(&world, page, "Turn on"));
+    assert!(has_told(&world, page, "invalid_scope"), "control");
+}
+
+#[test]
+fn description_without_its_login_is_not_logged() {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let params = [("error", "invalid_scope"), ("error_description", "Hello")];
+    let response = response_without_code(&address, &params);
+    let (_, state) = response.split_once("state=").unwrap();
+    let state = state.split('&').next().unwrap();
+    let forged = response.replace(state, "another-state");
+    let other_issuer = response.replace("id.example.com", "evil.example.com");
+    for forged in [&forged, &other_issuer] {
+        finish(&mut world, page, forged);
+        assert!(world.log.is_empty(), "{forged}");
+    }
+}
+
+#[test]
+fn description_of_a_refused_code_is_logged() {
+    let (mut world, page, response) = at_callback();
+    let refused = Fault::RefusedSaying("The code has expired");
+    world.provider.fault(Endpoint::Exchange, &[refused]);
+    finish(&mut world, page, &response);
+    assert_eq!(world.log, [[SAYS, "\"The code has expired\""].concat()]);
+    assert!(!has_told(&world, page, "The code has expired"));
+}
+
+#[test]
+fn description_with_the_code_is_not_logged() {
+    let (mut world, page, response) = at_callback();
+    world.provider.fault(Endpoint::Exchange, &[Fault::Echo]);
+    finish(&mut world, page, &response);
+    assert!(world.log.is_empty(), "{:?}", world.log);
+}
+
+#[test]
+fn description_of_a_refused_refresh_is_not_logged() {
+    let (mut world, page) = World::expired();
+    let refused = Fault::RefusedSaying("The token of alice has expired");
+    world.provider.fault(Endpoint::Refresh, &[refused]);
+    world.fetch(page, "/orders");
+    world.answer_all();
+    assert!(world.session(page).is_none());
+    assert!(world.log.is_empty(), "{:?}", world.log);
 }
 
 #[test]

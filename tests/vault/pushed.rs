@@ -172,6 +172,26 @@ fn other_push_failures_cause_no_fallback() {
 }
 
 #[test]
+fn description_of_a_refused_push_is_logged() {
+    let mut world = world("{}");
+    let refused = Fault::Response(
+        400,
+        r#"{"error":"invalid_scope","error_description":"No scope offline_access"}"#,
+    );
+    world.provider.fault(Endpoint::Push, &[refused]);
+    let page = world.open();
+    let login = world.login(page, "redirect");
+    world.answer_all();
+    assert_eq!(world.code(login), "login_failed");
+    let expected = "strongroom: the provider says \"No scope offline_access\"";
+    assert_eq!(world.log, [expected]);
+    world.provider.fault(Endpoint::Push, &[Fault::Echo]);
+    world.login(page, "redirect");
+    world.answer_all();
+    assert_eq!(world.log.len(), 1, "the description contains state");
+}
+
+#[test]
 fn unreadable_push_counts_if_metadata_is_readable() {
     for outage in [
         Fault::LostBefore,

@@ -120,6 +120,11 @@ export interface TokenHandlerConfig {
    * metadata.
    */
   idTokenSignedResponseAlg?: string
+  /**
+   * Write the provider's `error_description` of a failed login to the log. It often names the remedy, and may contain
+   * personal data. Default true.
+   */
+  logDescriptions?: boolean
   /** Seconds by which the provider's clock may differ. Default 60. */
   clockTolerance?: number
   /** Seconds a request to the provider may take. Default 10. */

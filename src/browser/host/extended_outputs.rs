@@ -24,6 +24,7 @@ impl Host {
                 self.begin(op, Operation::MakeKey(KeyGeneration::default()));
             }
             Output::KeepKeys { names } => self.context.keys.keep(&names),
+            Output::Log { text } => web_sys::console::warn_1(&text.into()),
             Output::HandKeyOver => self.hand_key_over(),
             _ => {}
         }

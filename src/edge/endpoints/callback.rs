@@ -16,6 +16,7 @@ use crate::edge::dpop;
 use crate::edge::endpoints::login::{self, PendingLogin, purpose};
 use crate::edge::io::OwnResponse;
 use crate::edge::provider::documents;
+use crate::edge::provider::requests;
 use crate::edge::provider::tokens;
 use crate::edge::provider::verification;
 use crate::edge::refusal::Refusal;
@@ -25,8 +26,9 @@ use crate::edge::session::cookies::CookieValue;
 use crate::edge::session::end;
 use crate::edge::session::seal;
 use crate::edge::session::{SID, Session};
-use crate::oauth::authorization_request;
+use crate::oauth::authorization_request::{self, Pending};
 use crate::oauth::authorization_response::AuthorizationResponse;
+use crate::oauth::error_description::Description;
 use crate::oauth::id_token::Occasion;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::session::EndReason;
@@ -73,7 +75,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 
 async fn finish_login(
     context: &RequestContext,
-    authorization: AuthorizationResponse,
+    mut authorization: AuthorizationResponse,
     login: &mut PendingLogin,
 ) -> Result<OwnResponse> {
     let task = &context.task;
@@ -88,11 +90,18 @@ async fn finish_login(
         ));
     }
     let metadata = documents::metadata(task).await?;
-    let code = authorization.code(pending, &metadata)?;
+    let mut description = core::mem::take(&mut authorization.description);
+    let code = authorization
+        .code(pending, &metadata)
+        .inspect_err(|error| {
+            // The other codes mean that the response may not come from the provider.
+            if !matches!(error.code(), Code::IssuerMismatch | Code::CallbackInvalid) {
+                requests::log_description(task, &mut description, pending);
+            }
+        })?;
     let requested = task.now().wall;
     let endpoint = &metadata.token_endpoint;
-    let verifier = &pending.code_verifier;
-    let exchanged = exchange_code(context, endpoint, &code, verifier, key.as_ref());
+    let exchanged = exchange_code(context, endpoint, &code, pending, key.as_ref(), description);
     let tokens = exchanged.await?;
     let occasion = Occasion::CodeExchange {
         nonce: &pending.nonce,
@@ -138,8 +147,9 @@ async fn exchange_code(
     context: &RequestContext,
     endpoint: &str,
     code: &Secret,
-    verifier: &Secret,
+    pending: &Pending,
     key: Option<&Secret>,
+    mut description: Description,
 ) -> Result<Box<TokenSet>> {
     let task = &context.task;
     let request = token_endpoint::code_request(
@@ -147,9 +157,11 @@ async fn exchange_code(
         &task.config().flow.client_id,
         context.redirect_uri().href(),
         code,
-        verifier,
+        &pending.code_verifier,
     );
     let outcome = dpop::send_proven(task, request, key).await;
+    description.read(&outcome);
+    requests::log_description(task, &mut description, pending);
     let Outcome::Reply(reply) = &outcome else {
         return Err(Error::new(
             Code::ProviderUnavailable,

@@ -10,6 +10,8 @@ use crate::edge::config::ClientAuth;
 use crate::edge::io::{Effect, Reply};
 use crate::edge::refresh::lease;
 use crate::edge::task::{Task, boxed};
+use crate::oauth::authorization_request::Pending;
+use crate::oauth::error_description::Description;
 use crate::oauth::jwks::Algorithm;
 
 /// Sends a request. If the task holds the lease of a refresh, renews the lease while waiting for the response.
@@ -34,6 +36,26 @@ pub(super) async fn send(
     match reply {
         Reply::Sent(outcome) => outcome,
         _ => Outcome::Failed,
+    }
+}
+
+/// Logs the provider's description of an error that caused a login to fail, unless the description contains a secret of
+/// the login or of the client.
+pub(in crate::edge) fn log_description(
+    task: &Task,
+    description: &mut Description,
+    pending: &Pending,
+) {
+    let config = task.config();
+    if let ClientAuth::Basic(secret) | ClientAuth::Post(secret) = &config.client.auth {
+        description.add(secret.expose());
+    }
+    description.add(pending.code_verifier.expose());
+    description.add(pending.nonce.expose());
+    if config.logs_descriptions
+        && let Some(text) = description.quoted()
+    {
+        task.fault_of(Code::LoginFailed, &[msg!("the provider says "), &text]);
     }
 }
 

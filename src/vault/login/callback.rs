@@ -8,6 +8,7 @@ use crate::config::HAS_PERSISTENCE;
 use crate::oauth::authorization_request::{self, Pending};
 use crate::oauth::authorization_response::AuthorizationResponse;
 use crate::oauth::dpop::PublicKey;
+use crate::oauth::error_description::Description;
 use crate::oauth::id_token::{IdToken, Occasion};
 use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
 use crate::prelude::*;
@@ -40,7 +41,7 @@ enum CallbackStage {
     /// lost if the provider is unavailable.
     NeedsMetadata(Box<AuthorizationResponse>),
     Taking(OpId, Box<AuthorizationResponse>),
-    Exchanging(OpId, Box<Pending>, Instant),
+    Exchanging(OpId, Box<Pending>, Instant, Description),
     Verifying(Box<Pending>, Box<Verification>),
 }
 
@@ -48,7 +49,7 @@ impl Callback {
     /// Returns the key that the tokens of this login will be bound to.
     fn public_key(&self) -> Option<&PublicKey> {
         match &self.stage {
-            CallbackStage::Exchanging(_, pending, _) | CallbackStage::Verifying(pending, _) => {
+            CallbackStage::Exchanging(_, pending, ..) | CallbackStage::Verifying(pending, _) => {
                 pending.key()
             }
             CallbackStage::NeedsMetadata(_) | CallbackStage::Taking(..) => None,
@@ -144,7 +145,7 @@ impl Callbacks {
         let Some(mut callback) = callback else {
             return;
         };
-        let CallbackStage::Taking(_, authorization) = callback.stage else {
+        let CallbackStage::Taking(_, mut authorization) = callback.stage else {
             return;
         };
         // A canceled login is also marked as used, because it was taken out of the store.
@@ -154,18 +155,20 @@ impl Callbacks {
                 return callback.page.fail(ctx, logins, &callback.key, None, &error);
             }
         };
+        let mut description = core::mem::take(&mut authorization.description);
         let sent = if callback.is_canceled {
             Err(canceled())
         } else {
             check_login(ctx, &pending).and_then(|()| {
-                let code = exchange_request(ctx, provider, authorization, &pending)?;
+                let code =
+                    exchange_request(ctx, provider, authorization, &pending, &mut description)?;
                 let key = dpop::key_of_login(&pending);
                 Ok(dpop.send_proven(ctx, Purpose::Exchange, code, key))
             })
         };
         match sent {
             Ok(op) => {
-                callback.stage = CallbackStage::Exchanging(op, pending, ctx.now);
+                callback.stage = CallbackStage::Exchanging(op, pending, ctx.now, description);
                 self.in_flight.push(callback);
             }
             Err(error) => {
@@ -182,7 +185,7 @@ impl Callbacks {
         let mut is_wanted = false;
         for callback in &mut self.in_flight {
             match &mut callback.stage {
-                CallbackStage::Exchanging(o, _, requested) if *o == op => {
+                CallbackStage::Exchanging(o, _, requested, _) if *o == op => {
                     *requested = ctx.now;
                     is_wanted = !callback.is_canceled;
                 }
@@ -206,9 +209,12 @@ impl Callbacks {
         let Some(mut callback) = self.take(is_it) else {
             return CallbackOutcome::None;
         };
-        let CallbackStage::Exchanging(_, pending, requested) = callback.stage else {
+        let CallbackStage::Exchanging(_, pending, requested, mut description) = callback.stage
+        else {
             return CallbackOutcome::None;
         };
+        description.read(outcome);
+        ctx.log_description(&mut description, &pending);
         let mut unused = None;
         let verification = exchanged(outcome, ctx.config.scheme()).and_then(|tokens| {
             match unverified(ctx, provider, &tokens) {
@@ -482,10 +488,11 @@ fn fail_verification(
 /// Returns the request that exchanges the code for tokens.
 #[expect(clippy::boxed_local, reason = "moving a box is less code")]
 fn exchange_request(
-    ctx: &Context,
+    ctx: &mut Context,
     provider: &Provider,
     authorization: Box<AuthorizationResponse>,
     pending: &Pending,
+    description: &mut Description,
 ) -> Result<HttpRequest> {
     let Some(metadata) = &provider.metadata else {
         return Err(Error::new(
@@ -493,7 +500,12 @@ fn exchange_request(
             msg!("there is no metadata"),
         ));
     };
-    let code = authorization.code(pending, metadata)?;
+    let code = authorization.code(pending, metadata).inspect_err(|error| {
+        // The other codes mean that the response may not come from the provider.
+        if !matches!(error.code(), Code::IssuerMismatch | Code::CallbackInvalid) {
+            ctx.log_description(description, pending);
+        }
+    })?;
     Ok(token_endpoint::code_request(
         &metadata.token_endpoint,
         &ctx.config.client_id,

@@ -7,8 +7,10 @@
 //! fails. A fallback would help an attacker: a script of the page can change a request that is not pushed.
 
 use crate::base::error::{Code, Error};
+use crate::base::http::Outcome;
 use crate::config::Pushing;
 use crate::oauth::authorization_request::AuthorizationRequest;
+use crate::oauth::error_description::Description;
 use crate::oauth::pushed_authorization::{self, PushOutcome};
 use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
@@ -50,6 +52,20 @@ impl Logins {
             "pushed authorization requests are required, but par is false in the worker's file, or the provider has no pushed_authorization_request_endpoint"
         );
         ctx.decline(login.port, login.id, Code::Unsupported, why);
+    }
+
+    /// Logs the provider's description of an error that a push caused.
+    pub(in crate::vault) fn log_push(&self, ctx: &mut Context, op: OpId, outcome: &Outcome) {
+        for login in &self.in_flight {
+            if let LoginStage::Pushing(o, begun) = &login.stage
+                && *o == op
+            {
+                let mut description = Description::default();
+                description.add(&begun.state);
+                description.read(outcome);
+                ctx.log_description(&mut description, &begun.pending);
+            }
+        }
     }
 
     /// Handles the result of a push, or of the probe that follows a push without a readable response.

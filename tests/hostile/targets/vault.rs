@@ -223,6 +223,7 @@ impl Host {
                     protocol: String::new(),
                 });
             }
+            Output::Log { text } => assert!(!text.contains(CANARY), "{text}"),
             Output::MakeKey { op } => return Some(Input::KeyMade { op, key: None }),
             Output::Close { .. }
             | Output::KeepKeys { .. }

@@ -145,6 +145,8 @@ pub struct World {
     pub stopped: BTreeSet<usize>,
     /// Number of times the key in escrow was handed over.
     pub hand_overs: u32,
+    /// The texts that vaults wrote to their worker's console.
+    pub log: Vec<String>,
     /// True if a call was sent again with a new token and received another 401.
     pub has_refused_renewed: bool,
     /// The calls that the API received, with their headers and tokens.
@@ -209,6 +211,7 @@ impl World {
             hints: Vec::new(),
             stopped: BTreeSet::new(),
             hand_overs: 0,
+            log: Vec::new(),
             has_refused_renewed: false,
             seen_by_api: Vec::new(),
             keys: vec![dpop::Keys::default()],

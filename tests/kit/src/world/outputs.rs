@@ -95,6 +95,7 @@ impl World {
                 }
             }
             Output::Cancel { op } => self.cancel(op),
+            Output::Log { text } => self.log.push(text),
             Output::MakeKey { op } => self.job(Kind::MakeKey, Task::MakeKey(op)),
             Output::KeepKeys { names } => self.keys[self.workers.turn].keep(&names),
             Output::Store {
