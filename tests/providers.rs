@@ -491,6 +491,14 @@ fn documented_mismatches_are_refused() {
 }
 
 #[test]
+fn issuers_with_a_slash_keep_it_in_guides() {
+    for (name, has_slash) in [("auth0", true), ("lemonldap-ng", true), ("canaille", false)] {
+        let config = Guide::named(name).parse().unwrap();
+        assert_eq!(config.issuer.ends_with('/'), has_slash, "{name}");
+    }
+}
+
+#[test]
 fn recorded_refusals_of_a_refresh_are_classified() {
     let mut count = 0;
     for guide in guides() {
