@@ -46,6 +46,11 @@ export interface HeaderOptions {
    * policies. docs/deployment.md shows the policy for the worker's address.
    */
   trustedTypes?: string[]
+  /**
+   * Allows `<base>` elements with addresses of the app's origin, which the router of Angular needs. Default false: an
+   * injected `<base>` then cannot change what the page's relative addresses mean.
+   */
+  base?: boolean
   /** Adds the headers that make the page cross-origin isolated. Default false. */
   isolated?: boolean
   /** The path of the app's service worker, if there is one (`strongroom/escrow`). */
@@ -112,7 +117,8 @@ export const securityHeaders = (config: HeaderConfig, options: HeaderOptions): S
   }
 }
 
-const pagePolicy = ({ origin, worker, serviceWorker, page = {}, trustedTypes }: HeaderOptions): Policy => {
+const pagePolicy = (options: HeaderOptions): Policy => {
+  const { origin, worker, serviceWorker, page = {}, trustedTypes, base = false } = options
   const home = originOf('origin', origin)
   if (home !== origin) throw invalid(`\`origin\` is '${origin}', and must be an origin such as '${home}'`)
   const workers = [checkPath('worker', worker)]
@@ -126,7 +132,7 @@ const pagePolicy = ({ origin, worker, serviceWorker, page = {}, trustedTypes }: 
     'worker-src': workers.map((path) => home + path),
     'style-src': ["'self'"],
     'img-src': ["'self'", 'data:'],
-    'base-uri': ["'none'"],
+    'base-uri': [base ? "'self'" : "'none'"],
     'form-action': ["'self'"],
     'frame-ancestors': ["'none'"],
     ...(trustedTypes && { 'require-trusted-types-for': ["'script'"], 'trusted-types': trustedTypes }),

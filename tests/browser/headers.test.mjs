@@ -16,7 +16,9 @@ import {
   viteHeaders,
 } from '../../pkg/dist/headers.js'
 import { call, signIn, startApp } from '../support/app.mjs'
+import { shareBrowser } from '../support/browser.mjs'
 import { startElsewhere } from '../support/elsewhere.mjs'
+import { listen } from '../support/listen.mjs'
 
 const time = { timeout: 60_000 }
 const CSP = 'Content-Security-Policy'
@@ -135,6 +137,37 @@ test('the page gets the sources that the options add', () => {
   ])
   assert.equal(sources(page, 'require-trusted-types-for'), undefined)
 })
+
+for (const [base, loads] of [
+  [true, true],
+  [false, false],
+]) {
+  test(`base: ${base} lets <base> change the page’s addresses: ${loads}`, time, async () => {
+    let headers = {}
+    const files = {
+      '/main.js': "document.title = 'loaded'",
+      '/orders/7': '<!doctype html><base href="/"><script src="main.js"></script>',
+    }
+    const site = await listen({
+      handler: ({ url }, response) => {
+        const type = url.endsWith('.js') ? 'text/javascript' : 'text/html'
+        response.writeHead(files[url] ? 200 : 404, { ...headers, 'Content-Type': type }).end(files[url])
+      },
+    })
+    const origin = `http://127.0.0.1:${site.port}`
+    headers = generate({}, { base, origin }).page
+    const { browser, close } = await shareBrowser()
+    try {
+      const page = await browser.newPage()
+      await page.goto(`${origin}/orders/7`)
+      assert.equal(await page.title(), loads ? 'loaded' : '')
+      await page.close()
+    } finally {
+      await close()
+      await site.close()
+    }
+  })
+}
 
 /** Values that would change the meaning of a policy or of a host's file. */
 const REFUSED = {
