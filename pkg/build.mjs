@@ -31,7 +31,6 @@ const MODULES = {
   worker: ['strongroom', 'strongroom_extended'],
   standalone: ['strongroom', 'strongroom_extended'],
   core: ['strongroom_core'],
-  edge: ['strongroom_edge'],
 }
 
 /**
@@ -47,6 +46,13 @@ const copyModule = async (entry, module) => {
       `dist/${entry}.js has lost ${url}: bundlers will not find the wasm. Mend src/${entry}.ts.`,
     )
   }
+}
+
+/** Copies the module of the token handler, and writes it as base64 for servers whose code may be bundled. */
+const copyEdgeModule = async () => {
+  const bytes = await readFile(at('./glue/strongroom_edge_bg.wasm'))
+  await writeFile(at('./dist/strongroom_edge_bg.wasm'), bytes)
+  await writeFile(at('./dist/edge-module.js'), `export default '${bytes.toString('base64')}'\n`)
 }
 
 /**
@@ -87,9 +93,9 @@ const common = {
   outdir: 'dist',
   bundle: true,
   plugins: [{ name: 'lazy', setup: (build) => build.onResolve({ filter: LAZY_IMPORT }, lazy) }],
-  // Imports that are not bundled: wasm modules (each is in the same folder as the file that imports it), Node's own
-  // modules, and the frameworks.
-  external: ['*.wasm', '*.wasm?module', 'node:*', ...FRAMEWORKS],
+  // Imports that are not bundled: wasm modules, also as base64 (each is in the same folder as the file that imports it),
+  // Node's own modules, and the frameworks.
+  external: ['*.wasm', '*.wasm?module', './edge-module.js', 'node:*', ...FRAMEWORKS],
   format: 'esm',
   target: 'es2022',
   minify: true,
@@ -110,6 +116,7 @@ for (const entry of Object.keys(SERVER)) await shrink(entry, { max_line_len: 200
 for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)
 }
+await copyEdgeModule()
 
 /** Returns the README for npm: the command that installs the package, instead of the part about a clone. */
 const forNpm = (text) =>
@@ -158,6 +165,7 @@ const PACKED = [
   'docs/hosting.md',
   'docs/login.md',
   'docs/migration.md',
+  'docs/nextjs.md',
   'docs/options.md',
   'docs/performance.md',
   'docs/protection.md',

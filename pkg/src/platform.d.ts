@@ -9,7 +9,12 @@ declare module '*.wasm?module' {
   const module: WebAssembly.Module
   export default module
 }
-/** The functions of Node that the package uses. Bun and Deno also have these functions. */
-declare module 'node:fs/promises' {
-  export const readFile: (file: URL) => Promise<Uint8Array<ArrayBuffer>>
+/** The same bytes as base64, which `pkg/build.mjs` writes. */
+declare module '*/edge-module.js' {
+  const base64: string
+  export default base64
+}
+/** The function of Node that the package uses. Bun and Deno also have it. */
+declare module 'node:buffer' {
+  export const Buffer: { from(text: string, encoding: 'base64'): Uint8Array<ArrayBuffer> }
 }

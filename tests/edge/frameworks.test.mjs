@@ -3,8 +3,12 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
+import { giveConsent } from '../support/app.mjs'
+import { shareBrowser } from '../support/browser.mjs'
 import { startApp } from '../support/edge/app.mjs'
 import { framework, frameworks, prepare } from '../support/edge/frameworks.mjs'
+import { startEdgeSite } from '../support/edge/site.mjs'
+import { freePort } from '../support/listen.mjs'
 
 describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
   let tarball
@@ -89,23 +93,62 @@ describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
       })
     })
   }
+
+  for (const { name } of frameworks.filter(({ name }) => name.startsWith('next'))) {
+    test(`${name}: client and server show the session of all tabs`, async () => {
+      const site = await freePort()
+      const app = await startEdgeSite(framework(name, tarball), { ports: { site } })
+      const use = await shareBrowser()
+      const context = await use.browser.newContext()
+      try {
+        const errors = []
+        const open = async () => {
+          const page = await context.newPage()
+          page.on('pageerror', (error) => errors.push(error))
+          await page.goto(app.site.origin)
+          return page
+        }
+        const page = await open()
+        await page.waitForSelector('text=Hello, stranger')
+        await page.click('text=Sign in')
+        await giveConsent(page)
+        await page.waitForSelector('text=Hello, Alice Liddell')
+        await page.click('text=Show orders')
+        await page.waitForSelector('li')
+        const tab = await open()
+        await tab.waitForSelector('text=Hello, Alice Liddell')
+        await tab.click('text=Sign out')
+        for (const each of [tab, page]) await each.waitForSelector('text=Hello, stranger')
+        assert.deepEqual(errors, [])
+      } finally {
+        await context.close()
+        await use.close()
+        await app.close()
+      }
+    })
+  }
 })
 
+const read = (path) => readFile(new URL(`frameworks/${path}`, import.meta.url), 'utf8')
+const guide = (name) => readFile(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8')
+const blocks = (text) => [...text.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => code)
+/** Returns the code blocks that show these files of a fixture. */
+const shown = (fixture, files) =>
+  Promise.all(files.map(async (file) => `// ${file}\n${await read(`${fixture}/${file}`)}`))
+
 test('docs/edge.md contains the tested code', async () => {
-  const guide = await readFile(new URL('../../docs/edge.md', import.meta.url), 'utf8')
-  const [section] = guide.split('## In a framework')[1].split('\n## ')
-  const read = (path) => readFile(new URL(`frameworks/${path}`, import.meta.url), 'utf8')
-  const files = [
-    'sveltekit/src/hooks.server.js',
-    'astro/src/middleware.js',
-    'next/next.config.js',
-    'next/handler.js',
-  ]
-  files.push('next/app/auth/[...path]/route.js', 'next/app/page.js', 'next/proxy.js')
-  const shown = [...section.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => code)
-  const [hono, ...others] = shown
+  const [section] = (await guide('edge')).split('## In a framework')[1].split('\n## ')
   const app = await read('hono/app.js')
+  const [hono, ...others] = blocks(section)
   for (const line of hono.split('\n')) assert.ok(app.includes(line), line)
-  const expected = files.map(async (path) => `// ${path.replace(/^\w+\//, '')}\n${await read(path)}`)
-  assert.deepEqual(others, await Promise.all(expected))
+  assert.deepEqual(others, [
+    ...(await shown('sveltekit', ['src/hooks.server.js'])),
+    ...(await shown('astro', ['src/middleware.js'])),
+  ])
+})
+
+test('docs/nextjs.md contains the tested code', async () => {
+  const files = ['handler.js', 'app/auth/[...path]/route.js', 'app/api/[...path]/route.js']
+  files.push('app/account.js', 'app/page.js', 'proxy.js')
+  assert.deepEqual(blocks(await guide('nextjs')), await shown('next', files))
 })

@@ -11,7 +11,6 @@ const MODULES = {
   'dist/worker.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
   'dist/standalone.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
   'dist/core.js': ['dist/strongroom_core_bg.wasm'],
-  'dist/edge.js': ['dist/strongroom_edge_bg.wasm'],
 }
 
 let files, project, installed, manifest
@@ -33,12 +32,13 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/headers\.d\.ts$/,
     /^dist\/(page|worker|vault-origin|protocol|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_(core|edge|extended))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|headers|hosting|login|migration|options|performance|protection|resources|sessions|standalone|testing-your-app|vault-origin)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|options|performance|protection|resources|sessions|standalone|testing-your-app|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
   const texts = ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'docs/browsers.md']
-  for (const path of [...texts, ...Object.values(MODULES).flat()]) {
+  const modules = ['dist/strongroom_edge_bg.wasm', ...Object.values(MODULES).flat()]
+  for (const path of [...texts, ...modules]) {
     assert.ok(files.includes(path), `${path} is missing`)
   }
 })
@@ -83,12 +83,20 @@ test('has every file that its exports name', () => {
 
 test('keeps the wasm out of the page, and out of strings', async () => {
   assert.doesNotMatch(await read('dist/index.js'), /WebAssembly\.|\.wasm|import\.meta|^import /m)
-  // The size of the test double does not matter.
-  const scripts = files.filter((path) => path.endsWith('.js') && path !== 'dist/testing.js')
-  for (const path of scripts) {
-    // This is "\0asm", the start of a wasm module, in base64.
-    assert.doesNotMatch(await read(path), /AGFzbQ|data:application/, path)
+  // This is "\0asm", the start of a wasm module, in base64.
+  const embedded = /AGFzbQ|data:application/
+  // The size of the test double does not matter. The server's script has to survive a bundler.
+  const allowed = ['dist/testing.js', 'dist/edge-module.js']
+  for (const path of files.filter((path) => path.endsWith('.js') && !allowed.includes(path))) {
+    assert.doesNotMatch(await read(path), embedded, path)
   }
+  assert.match(await read('dist/edge-module.js'), embedded, 'the check itself')
+})
+
+test('has the server’s module twice with equal bytes', async () => {
+  const { default: base64 } = await import(`${installed}/dist/edge-module.js`)
+  const bytes = await readFile(`${installed}/dist/strongroom_edge_bg.wasm`)
+  assert.ok(bytes.equals(Buffer.from(base64, 'base64')))
 })
 
 test('keeps the wasm URL where bundlers look for it', async () => {

@@ -70,6 +70,7 @@ fn package() -> Result<()> {
         "headers.js",
         "headers.d.ts",
         "edge.js",
+        "edge-module.js",
         "edge.workerd.js",
         "edge.light.js",
         "edge/index.d.ts",

@@ -2,17 +2,18 @@
  * `strongroom/edge`: the token handler. Tokens stay on the server, and the browser has a sealed cookie. Importing this
  * module has no side effects.
  *
- * This entry is for Node, Bun and Deno, which read the core's module from the package's folder. Cloudflare's and
- * Vercel's platforms use other entries, which they select by the export conditions `workerd` and `edge-light`.
+ * This entry is for Node, Bun and Deno. It imports the core's module as base64: a bundler for servers moves this script
+ * away from the package's folder, but follows imports. Cloudflare's and Vercel's platforms use other entries, which they
+ * select by the export conditions `workerd` and `edge-light`.
  *
  * @module
  */
-import { readFile } from 'node:fs/promises'
+import { Buffer } from 'node:buffer'
 import { handlerFactory } from './handler.js'
 
 export * from './exports.js'
 
 /** Creates a token handler. The configuration is read with the first request, or when the app calls `ready()`. */
 export const createTokenHandler = handlerFactory(async () =>
-  WebAssembly.compile(await readFile(new URL('./strongroom_edge_bg.wasm', import.meta.url))),
+  WebAssembly.compile(Buffer.from((await import('./edge-module.js')).default, 'base64')),
 )

@@ -5,6 +5,7 @@
 import { copyFile, cp, mkdir, readFile, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { node, npm, pack, root } from '../../packaging/tarball.mjs'
+import { ALL } from '../combinations.mjs'
 import { bundle } from './bundle.mjs'
 import { start } from './child.mjs'
 import { serveWorkers, WORKERD_BUNDLING } from './workerd.mjs'
@@ -52,7 +53,7 @@ async function project(fixture, name, tarball) {
 
 /** Starts a server in a Node process. The server reads `HOST` and `PORT`, and its output tells when it listens. */
 async function serveNode(folder, args, env, isReady) {
-  const port = await freePort()
+  const port = env.PORT ?? (await freePort())
   const { ASTRO_TELEMETRY_DISABLED, NEXT_TELEMETRY_DISABLED, PATH } = process.env
   const own = {
     ASTRO_TELEMETRY_DISABLED,
@@ -72,6 +73,24 @@ async function serveNode(folder, args, env, isReady) {
   return { urls: [`http://127.0.0.1:${port}`], stop: child.stop }
 }
 
+/**
+ * Returns the commands of an app with Next.js.
+ *
+ * @param {{ build?: string[], without: string[], pages?: string[], isSlow?: boolean }} options `build` has options of
+ *   `next build`. `without` has paths of the fixture that this app does not contain. If `isSlow` is true, only `--all`
+ *   runs the app.
+ */
+const nextApp = ({ build = [], without, ...options }) => ({
+  ...options,
+  fixture: 'next',
+  async serve(folder, env) {
+    const next = `${tools}/next/dist/bin/next`
+    for (const path of without) await rm(`${folder}/${path}`, { recursive: true })
+    await node(folder, next, 'build', ...build)
+    return serveNode(folder, [next, 'start', '--hostname', '127.0.0.1'], env, /Ready/)
+  },
+})
+
 /** The build and start commands of each framework. */
 const FRAMEWORKS = {
   'hono on Node': {
@@ -86,15 +105,14 @@ const FRAMEWORKS = {
       return serveWorkers({ folder, ...built, env, isolates: 1 })
     },
   },
-  next: {
-    fixture: 'next',
+  next: nextApp({ without: ['proxy.js', 'app/edge'] }),
+  'next with webpack and a proxy': nextApp({ build: ['--webpack'], without: ['app/api', 'app/edge'] }),
+  // Next.js does not support the Edge Runtime together with Cache Components.
+  'next with the Edge Runtime': nextApp({
     pages: ['/', '/edge'],
-    async serve(folder, env) {
-      const next = `${tools}/next/dist/bin/next`
-      await node(folder, next, 'build')
-      return serveNode(folder, [next, 'start', '--hostname', '127.0.0.1'], env, /Ready/)
-    },
-  },
+    without: ['next.config.js', 'proxy.js'],
+    isSlow: true,
+  }),
   sveltekit: {
     fixture: 'sveltekit',
     async serve(folder, env) {
@@ -112,12 +130,15 @@ const FRAMEWORKS = {
 }
 
 /** The frameworks, each with the paths of its pages that show the signed-in user. */
-export const frameworks = Object.entries(FRAMEWORKS).map(([name, { pages = ['/'] }]) => ({ name, pages }))
+export const frameworks = Object.entries(FRAMEWORKS)
+  .filter(([, { isSlow }]) => ALL || !isSlow)
+  .map(([name, { pages = ['/'] }]) => ({ name, pages }))
 
 /** Returns a framework as a platform of `startApp()`. */
 export const framework = (name, tarball) => ({
-  async start({ env }) {
+  async start({ env, port }) {
     const { fixture, serve } = FRAMEWORKS[name]
-    return serve(await project(fixture, name, tarball), env)
+    const own = port ? { PORT: `${port}`, ORIGIN: `http://localhost:${port}` } : {}
+    return serve(await project(fixture, name, tarball), { ...env, ...own })
   },
 })

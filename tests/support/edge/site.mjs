@@ -14,7 +14,7 @@ const CONNECT = "; connect-src 'self'"
  * confidential client and an API are on other origins. Pages call the API by the API's own URL, which is the `url` of a
  * route.
  *
- * @param {keyof typeof PLATFORMS} platform
+ * @param {keyof typeof PLATFORMS | { start(options: object): Promise<object> }} platform
  * @param {object} [options]
  * @param {string} [options.coordinator]
  * @param {{ site?: number, provider?: number, api?: number }} [options.ports] Default: any free ports.
@@ -84,7 +84,7 @@ export async function startEdgeSite(
     const tls = secure ? await startTls() : undefined
     if (tls) ends.push(() => tls.close())
 
-    const running = await PLATFORMS[platform].start({
+    const running = await (PLATFORMS[platform] ?? platform).start({
       app: new URL('../../edge/apps/handler.mjs', import.meta.url),
       coordinator,
       port: ports.site,

@@ -1,1 +1,1 @@
-export default { serverExternalPackages: ['strongroom'] }
+export default { cacheComponents: true, partialPrefetching: true }

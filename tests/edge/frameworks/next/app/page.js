@@ -1,8 +1,28 @@
 import { headers } from 'next/headers'
+import { connection } from 'next/server'
+import { Suspense } from 'react'
 import { sessionFrom } from 'strongroom/edge/next'
 import { handler } from '../handler.js'
+import { Account, Auth } from './account.js'
 
-export default async function Page() {
+const Greeting = async () => {
+  await connection()
   const session = await sessionFrom(handler, await headers())
-  return <p>{`Hello, ${session?.claims.name ?? 'stranger'}`}</p>
+  const user = session?.claims
+  return (
+    <>
+      <p>{`Hello, ${user?.name ?? 'stranger'}`}</p>
+      <Account user={user?.sub} />
+    </>
+  )
+}
+
+export default function Page() {
+  return (
+    <Auth>
+      <Suspense fallback={<p>One moment …</p>}>
+        <Greeting />
+      </Suspense>
+    </Auth>
+  )
 }

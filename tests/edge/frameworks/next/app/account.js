@@ -1,0 +1,36 @@
+'use client'
+
+import { useRouter } from 'next/navigation'
+import { useEffect, useState } from 'react'
+import { createAuth } from 'strongroom'
+import { AuthProvider, useAuth } from 'strongroom/react'
+
+const auth = createAuth('/auth')
+
+export const Auth = ({ children }) => <AuthProvider auth={auth}>{children}</AuthProvider>
+
+/** `user` is the user for whom the server rendered the page. */
+export const Account = ({ user }) => {
+  const { session, status, login, logout, fetch } = useAuth()
+  const [orders, setOrders] = useState([])
+  const router = useRouter()
+  const current = session?.claims.sub
+  const isOutdated = status === 'connected' && current !== user
+  useEffect(() => {
+    if (isOutdated) router.refresh()
+  }, [isOutdated, current, router])
+
+  if (!session) return <button onClick={() => login()}>Sign in</button>
+  const load = async () => setOrders(await (await fetch('/api/orders')).json())
+  return (
+    <>
+      <button onClick={load}>Show orders</button>
+      <ul>
+        {orders.map(({ id, item }) => (
+          <li key={id}>{item}</li>
+        ))}
+      </ul>
+      <button onClick={() => logout()}>Sign out</button>
+    </>
+  )
+}

@@ -1,0 +1,4 @@
+import { strongroom } from 'strongroom/edge/next'
+import { handler } from '../../../handler.js'
+
+export const { GET, HEAD, POST, PUT, PATCH, DELETE } = strongroom(handler)
