@@ -47,6 +47,30 @@ test('idle limit ends the session in virtual time', time, async () => {
   assert.equal(world.auth.state.endReason, 'idle')
 })
 
+test('page that was left has no timers', time, async (context) => {
+  const warn = context.mock.method(console, 'warn', () => {})
+  const said = () => warn.mock.calls.map(({ arguments: [text] }) => text)
+  await open({}, { deviceFlow: true })
+  let isSettled = false
+  const settled = () => (isSettled = true)
+  const guard = () => void world.auth.requireSession().then(settled, settled)
+  guard()
+  await world.settle()
+  await world.advance('31m')
+  assert.deepEqual([world.navigations.length, isSettled, said()], [1, false, []])
+  await world.reload()
+  guard()
+  await world.settle()
+  await world.followRedirect()
+  await world.advance('31m')
+  assert.deepEqual([world.navigations.length, isSettled, said()], [2, false, []])
+  assert.equal(world.auth.state.endReason, 'idle')
+  // Control: a page that is open notices the time limit.
+  const login = refuses(world.auth.login({ mode: 'device', onCode() {}, timeout: 60 }), 'timeout')
+  await world.advance('1m')
+  await login
+})
+
 test('activity extends the session', time, async () => {
   await open()
   world.signIn()

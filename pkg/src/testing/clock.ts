@@ -1,12 +1,22 @@
 /** Virtual time of pages: timers run only when the test lets time pass. */
 
-/** The timers of all pages of a world. */
-export interface Clock {
-  /** Milliseconds since the Unix epoch. */
-  now(): number
+/** The timers of a page. */
+export interface Timers {
   setTimeout(action: (...args: unknown[]) => void, delay?: number, ...args: unknown[]): number
   setInterval(action: (...args: unknown[]) => void, delay?: number, ...args: unknown[]): number
   clear(timer?: number): void
+  /** Removes all timers, as a navigation of the page does. */
+  clearAll(): void
+  /** Removes all timers, and ignores later ones, because the page has ended. */
+  end(): void
+}
+
+/** The time of a world, with the timers of all its pages. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number
+  /** Returns the timers of a new page. */
+  createTimers(): Timers
   /** The time of the next timer. */
   next(): number | undefined
   /** Runs the timers that are due. */
@@ -16,6 +26,7 @@ export interface Clock {
 interface Timer {
   at: number
   action: () => void
+  page: object
   interval?: number
 }
 
@@ -30,12 +41,27 @@ export const createClock = (now: () => number): Clock => {
     const times = [...timers.values()].map(({ at }) => at)
     return times.length ? Math.min(...times) : undefined
   }
+  const createTimers = (): Timers => {
+    let hasEnded = false
+    const addOwn = (action: () => void, delay: number, interval?: number) =>
+      hasEnded ? 0 : add({ at: now() + delay, action, page, ...(interval && { interval }) })
+    const page: Timers = {
+      setTimeout: (action, delay = 0, ...args) => addOwn(() => action(...args), delay),
+      setInterval: (action, delay = 0, ...args) => addOwn(() => action(...args), delay, Math.max(delay, 1)),
+      clear: (timer) => void timers.delete(timer!),
+      clearAll() {
+        for (const [id, timer] of timers) if (timer.page === page) timers.delete(id)
+      },
+      end() {
+        hasEnded = true
+        page.clearAll()
+      },
+    }
+    return page
+  }
   return {
     now,
-    setTimeout: (action, delay = 0, ...args) => add({ at: now() + delay, action: () => action(...args) }),
-    setInterval: (action, delay = 0, ...args) =>
-      add({ at: now() + delay, action: () => action(...args), interval: Math.max(delay, 1) }),
-    clear: (timer) => void timers.delete(timer!),
+    createTimers,
     next,
     runDue() {
       for (const [id, timer] of [...timers]) {

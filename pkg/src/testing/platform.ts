@@ -149,7 +149,13 @@ export interface Platform {
 export const createPlatform = (around: Surroundings, address: Address, close = () => {}): Platform => {
   const { clock, locks, navigate, open } = around
   const start = clock.now()
+  const timers = clock.createTimers()
   const { dispatch, ...events } = createWindow(clock)
+  /** Navigates. The time limits of a page that was left must not pass, although the test still uses the page. */
+  const leave = (url: string) => {
+    timers.clearAll()
+    navigate(url)
+  }
   const window = { ...events, open, close }
   const document = { prerendering: false, addEventListener() {}, removeEventListener() {} }
   const globals: PageGlobals = {
@@ -157,7 +163,7 @@ export const createPlatform = (around: Surroundings, address: Address, close = (
     AbortSignal: {
       timeout(delay: number) {
         const controller = new AbortController()
-        clock.setTimeout(() => controller.abort(), delay)
+        timers.setTimeout(() => controller.abort(), delay)
         return controller.signal
       },
     },
@@ -168,8 +174,8 @@ export const createPlatform = (around: Surroundings, address: Address, close = (
     MessageChannel: TestChannel,
     Request: createRequest(address),
     addEventListener: events.addEventListener,
-    clearInterval: clock.clear,
-    clearTimeout: clock.clear,
+    clearInterval: timers.clear,
+    clearTimeout: timers.clear,
     document,
     globalThis: {
       isSecureContext: true,
@@ -181,15 +187,21 @@ export const createPlatform = (around: Surroundings, address: Address, close = (
       replaceState: (_state: unknown, _title: string, url: string | URL) => address.replace(url),
     },
     localStorage: around.localStorage,
-    location: createLocation(address, navigate),
+    location: createLocation(address, leave),
     navigator: { vendor: '', locks },
     parent: window,
     performance: { timeOrigin: start, now: () => clock.now() - start },
     reportError: (error: unknown) => console.error(error),
     sessionStorage: around.sessionStorage,
-    setInterval: clock.setInterval,
-    setTimeout: clock.setTimeout,
+    setInterval: timers.setInterval,
+    setTimeout: timers.setTimeout,
     window,
   }
-  return { globals, dispatch }
+  return {
+    globals,
+    dispatch(type) {
+      dispatch(type)
+      if (type === 'pagehide') timers.end()
+    },
+  }
 }
