@@ -72,6 +72,11 @@ globalThis.isReady = true
     up: () => app.provider.faults.clear(),
     revoke: () => (app.provider.settings.areAccountsBlocked = true),
     crash: (page) => killWorkers(page),
+    async signOut(page) {
+      const other = await app.open('/', page.context())
+      await other.waitForFunction(() => globalThis.isReady)
+      await other.evaluate(() => auth.logout())
+    },
   }
   const runCase = async (page, { run, expected }) => {
     const outcome = await page.evaluate(

@@ -47,6 +47,43 @@ test('idle limit ends the session in virtual time', time, async () => {
   assert.equal(world.auth.state.endReason, 'idle')
 })
 
+test('sign-out in another tab ends the session', time, async () => {
+  await open({}, { session: { persist: 'sealed' } })
+  world.signIn()
+  const reasons = []
+  world.auth.subscribe(({ endReason }) => reasons.push(endReason))
+  world.signOut()
+  const { session, endReason } = world.auth.state
+  assert.deepEqual({ session, endReason }, { session: null, endReason: 'logged_out' })
+  assert.deepEqual(reasons, [null, 'logged_out'])
+  await refuses(world.auth.fetch(`${API}orders`), 'login_required')
+  // A guard must not sign a user in again who has just signed out.
+  await world.reload()
+  assert.equal(await world.auth.requireSession(), null)
+  world.crash()
+  await world.settle()
+  assert.equal(world.auth.state.session, null)
+  assert.deepEqual(world.navigations, [])
+  world.signIn({ name: 'Bob' })
+  assert.equal(world.auth.state.session.claims.sub, 'bob')
+})
+
+test('sign-out needs neither session nor provider', time, async () => {
+  await open()
+  world.signOut()
+  assert.equal(world.auth.state.endReason, null)
+  world.signIn()
+  world.provider.down()
+  world.signOut()
+  assert.equal(world.auth.state.endReason, 'logged_out')
+  await world.advance('1h')
+  world.provider.up()
+  world.signIn()
+  world.offline()
+  world.signOut()
+  assert.equal(world.auth.state.session, null)
+})
+
 test('page that was left has no timers', time, async (context) => {
   const warn = context.mock.method(console, 'warn', () => {})
   const said = () => warn.mock.calls.map(({ arguments: [text] }) => text)

@@ -42,6 +42,7 @@ const actionsOn = (world, config, servers, dice, run) => {
   return [
     () => world.signIn({ name: ['Alice', 'Bob', '7'][dice(3)] }),
     () => run(auth.logout()),
+    () => world.signOut(),
     () => run(auth.login({ mode: 'popup' })),
     () => run(auth.login({ mode: 'device', onCode: ({ userCode }) => dice(2) && world.enterCode(userCode) })),
     () => run(auth.login()),

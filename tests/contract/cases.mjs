@@ -231,6 +231,17 @@ export const ENDING = [
     },
   },
   {
+    name: 'sign-out in another tab ends the session',
+    run: async ({ auth, api, settle, world, until }) => {
+      const isOver = until(({ session }) => !session)
+      await world.signOut()
+      const { session, endReason } = await isOver
+      const call = await settle(auth.fetch(api + 'orders'))
+      return { session, endReason, call, guard: await auth.requireSession() }
+    },
+    expected: { session: null, endReason: 'logged_out', call: { code: 'login_required' }, guard: null },
+  },
+  {
     name: 'revoked session ends at the next refresh',
     run: async ({ auth, api, settle, world }) => {
       await world.revoke()

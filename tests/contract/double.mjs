@@ -41,6 +41,7 @@ async function runCase(world, { run, expected }, isSignedIn) {
     up: () => world.provider.up(),
     revoke: () => world.provider.revoke(),
     crash: () => world.crash(),
+    signOut: () => world.signOut(),
   }
   const { auth } = world
   const result = run({ auth, api: API, settle, until: untilOf(auth), world: controls })

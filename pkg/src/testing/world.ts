@@ -114,6 +114,11 @@ export interface TestWorld<Claims = DefaultClaims> {
    * @throws {@link StrongroomError} `unsupported` if the login fails, for instance because the provider is down.
    */
   signIn(user?: TestUser): void
+  /**
+   * Signs the user out, as another tab of the app would do with `auth.logout()`. The session ends at once in all pages,
+   * with the end reason `logged_out`. The session at the provider goes on.
+   */
+  signOut(): void
   /** Sets the user of later logins. The current session stays as it is. */
   setUser(user: TestUser): void
   /** Reports activity of the user, which extends the idle limit. Events in the test's document count too. */
@@ -403,6 +408,7 @@ export const testWorld = async <Claims = DefaultClaims>(
       const code = host.use((core) => core.signIn())
       if (code) refuse(`signIn() failed with ${code}: is the provider down, or the device offline?`)
     },
+    signOut: () => host.use((core) => core.signOut()),
     setUser: (user) => host.use((core) => core.setUser(claimsOf(user))),
     touch: () => page.platform.dispatch('pointerdown'),
     async advance(duration) {

@@ -183,6 +183,12 @@ impl TestCore {
         self.world.sign_in_elsewhere().err()
     }
 
+    /// Signs the user out from another page.
+    #[wasm_bindgen(js_name = signOut)]
+    pub fn sign_out(&mut self) {
+        self.world.sign_out_elsewhere();
+    }
+
     /// Signs the user in at the URL of an authorization request, or refuses the request with an error code. Returns the
     /// URL of the redirect back.
     #[wasm_bindgen(js_name = authorize)]

@@ -304,6 +304,15 @@ impl World {
         done
     }
 
+    /// Signs the user out, as another page of the app would do.
+    pub fn sign_out_elsewhere(&mut self) {
+        let port = self.open();
+        self.logout(port);
+        self.answer_all();
+        self.leave(port);
+        self.answer_all();
+    }
+
     fn finish_elsewhere(
         &mut self,
         port: PortId,
