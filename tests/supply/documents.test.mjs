@@ -131,3 +131,16 @@ test('README has at most 1375 words', async () => {
   const words = (await read('README.md')).split(/\s+/).filter(Boolean)
   assert.ok(words.length <= 1375, `${words.length} words`)
 })
+
+test('sentences for users belong to documented codes', async () => {
+  const text = await read('docs/errors.md')
+  const [codes, sentences] = [0, 1].map((i) => text.split(/^## (?:Sentences for users|When .*)$/m)[i])
+  const documented = new Set([...codes.matchAll(/^\| `(\w+)`/gm)].map(([, code]) => code))
+  const named = [...sentences.matchAll(/`(\w+)`(?=.*\|.*\|$)/gm)].map(([, code]) => code)
+  assert.ok(named.length > 20)
+  assert.deepEqual(
+    named.filter((code) => !documented.has(code)),
+    [],
+  )
+  assert.equal(new Set(named).size, named.length, 'a code has two sentences')
+})
