@@ -20,8 +20,8 @@ use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::Scheme;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
-    idTokenSignedResponseAlg issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri requestTimeout routes \
-    scope session trustedAudiences unrequestedScopes";
+    idTokenSignedResponseAlg issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri \
+    refreshTimeout requestTimeout routes scope session trustedAudiences unrequestedScopes";
 
 /// The default scope: identifies the user and allows refreshes.
 const DEFAULT_SCOPE: &str = "openid offline_access";
@@ -246,6 +246,8 @@ fn shared_options(
     limits: Limits,
     dpop: bool,
 ) -> config::Config {
+    let request_timeout = options.seconds("requestTimeout", 10, [1, 120]);
+    let refresh_timeout = options.seconds("refreshTimeout", 30, [1, 120]);
     config::Config {
         client_id: client_id.to_owned(),
         redirect_uri: placeholder(),
@@ -264,8 +266,8 @@ fn shared_options(
         pushing: config::Pushing::default(),
         asks_consent: options.asks_consent(),
         clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
-        request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
-        refresh_timeout: Millis::from_secs(30),
+        request_timeout,
+        refresh_timeout: refresh_timeout.max(request_timeout),
         extended: extended(options, dpop),
         build: 0,
         is_dedicated: false,

@@ -31,9 +31,6 @@ use crate::oauth::refresh_policy::{self, RefreshOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;
 
-/// Longest time for which a request waits for tokens.
-const MAX_WAIT: Millis = Millis::from_secs(15);
-
 /// Largest number of attempts of one refresh.
 const ATTEMPTS: u32 = 3;
 
@@ -131,7 +128,7 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
             };
             // Wait if the next attempt may start soon.
             let waited = began.elapsed(&now) + left;
-            if session.is_valid(&now) || left > SOON || waited >= MAX_WAIT {
+            if session.is_valid(&now) || left > SOON || waited >= max_wait(task) {
                 return Err(refusal);
             }
             task.pause(left).await;
@@ -141,7 +138,7 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
         if session.is_valid(&now) {
             return Ok(session.clone());
         }
-        let left = MAX_WAIT.saturating_sub(began.elapsed(&now));
+        let left = max_wait(task).saturating_sub(began.elapsed(&now));
         if left == Millis::ZERO {
             // The request that refreshes the session may be waiting for the coordinator.
             if coordinator::has_failed(task) {
@@ -159,11 +156,16 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
     rotate(task, session, began).await
 }
 
+/// Returns the longest time for which a request waits for the refresh of another request.
+fn max_wait(task: &Task) -> Millis {
+    task.config().flow.request_timeout
+}
+
 /// Returns the longest time of one attempt. With DPoP, the provider may require a nonce and a second request.
 fn longest_attempt(task: &Task) -> Millis {
     let flow = &task.config().flow;
     let requests = if flow.binds_tokens() { 2 } else { 1 };
-    Millis(flow.request_timeout.0 * requests)
+    Millis(flow.refresh_timeout.0 * requests)
 }
 
 /// Lets this request try the refresh, unless an attempt failed in this isolate a moment ago or the provider is down.
@@ -331,7 +333,7 @@ async fn acquire_lease(
         // control: foreign_intent_is_honored
         let intent = lease::foreign_intent(task, &session.sid);
         if let Some(intent) = intent {
-            let left = MAX_WAIT.saturating_sub(began.elapsed(&now));
+            let left = max_wait(task).saturating_sub(began.elapsed(&now));
             let until = Millis(intent.until.saturating_sub(now.wall));
             if session.is_valid(&now) || left == Millis::ZERO {
                 let why = msg!("another isolate is refreshing the session");
@@ -398,6 +400,13 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
         if began.elapsed(&task.now()) >= longest {
             return RefreshOutcome::Transient(msg!("it took too long"));
         }
+        let must_wait = {
+            let cache = task.isolate().session_cache.borrow();
+            cache.outage.must_wait(&task.now())
+        };
+        if must_wait {
+            return outcome;
+        }
         // Check the lease before the repetition: another isolate may have taken the lease over and recorded the
         // successor.
         boxed(lease::renew(task)).await;
@@ -451,8 +460,10 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
             cached.failed = Some(now);
             cache.outage.failed(&session.sid, &now, jitter);
         }
-        // A `Retry-After` header may concern only this session or client, so it neither begins nor ends an outage.
-        RefreshOutcome::Wait(..) => {}
+        RefreshOutcome::Wait(status, time) => {
+            let outage = &mut cache.outage;
+            outage.told_to_wait(&session.sid, &now, *status, *time, jitter);
+        }
         _ => cache.outage.end(),
     }
 }

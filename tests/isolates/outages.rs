@@ -1,7 +1,7 @@
 //! A coordinator or a provider that is down: valid tokens stay in use, requests with other tokens get a 503, and nobody
 //! is logged out.
 
-use crate::{both_storages, expired, served};
+use crate::{both_storages, expired, served, took};
 use kit::isolates::provider::Endpoint;
 use kit::isolates::{COOKIE, Fault, Setup, Site, World};
 
@@ -356,10 +356,56 @@ fn two_unexplained_refusals_raise_no_suspicion() {
 }
 
 #[test]
-fn requests_wait_for_fifteen_seconds_in_all() {
+fn late_response_is_used_without_leeway() {
+    for setup in both_storages(2) {
+        let (mut world, alice) = expired(Setup {
+            request_timeout: 10,
+            refresh_timeout: 30,
+            ..setup
+        });
+        world.fault(REFRESH, Fault::Slow(1, 20_000));
+        let first = world.call(alice, 0);
+        let others = [1, 0].map(|isolate| {
+            world.pass(100);
+            world.call(alice, isolate)
+        });
+        world.answer_all();
+        for other in others {
+            assert_eq!(world.visits[other].given.as_ref().unwrap().status, 503);
+            assert!(took(&world, other) <= 10_100);
+        }
+        assert!(served(&world, first));
+        assert_eq!((world.watch.refreshes_sent, world.watch.rotations), (1, 1));
+        for isolate in [0, 1] {
+            let call = world.call(alice, isolate);
+            world.answer_all();
+            assert!(served(&world, call));
+        }
+    }
+}
+
+#[test]
+fn refresh_without_response_is_repeated_once() {
+    let (mut world, alice) = expired(Setup {
+        request_timeout: 10,
+        refresh_timeout: 30,
+        ..Setup::default()
+    });
+    for _ in 0..3 {
+        world.fault(REFRESH, Fault::LostBefore);
+    }
+    let call = world.call(alice, 0);
+    world.answer_all();
+    assert!(!served(&world, call));
+    assert_eq!(world.watch.refreshes_sent, 2);
+}
+
+#[test]
+fn requests_wait_for_a_request_timeout_in_all() {
     let mut world = World::new(Setup {
         isolates: 1,
         request_timeout: 7,
+        refresh_timeout: 7,
         ..Setup::default()
     });
     let alice = world.signed_in("alice", 0);
@@ -374,7 +420,7 @@ fn requests_wait_for_fifteen_seconds_in_all() {
     let visit = &world.visits[second];
     let given = visit.given.as_ref().unwrap();
     assert_eq!(given.status, 503);
-    assert!(given.at - visit.began < 15_000);
+    assert!(given.at - visit.began <= 7000);
 }
 
 #[test]
@@ -388,4 +434,77 @@ fn second_failure_is_followed_by_a_longer_pause() {
         let told = retry_after(&world, call);
         assert!(left.contains(&told), "{told}");
     }
+}
+
+/// Lets all further refreshes fail with this fault.
+fn always(world: &mut World, fault: Fault) {
+    for _ in 0..10_000 {
+        world.fault(REFRESH, fault);
+    }
+}
+
+#[test]
+fn retry_after_limits_calls_of_all_sessions() {
+    for seconds in [1, 2, 30] {
+        let (mut world, users) = many_users(50);
+        always(&mut world, Fault::Unavailable(seconds));
+        let calls: Vec<_> = users.iter().map(|user| world.call(*user, 0)).collect();
+        call_for(&mut world, &users, 10_000, 100);
+        world.answer_all();
+        assert!(
+            world.watch.refreshes_sent <= 70,
+            "{}",
+            world.watch.refreshes_sent
+        );
+        assert!((0..world.visits.len()).all(|visit| took(&world, visit) <= 10_000));
+        assert!(retry_after(&world, calls[0]) >= seconds);
+    }
+}
+
+#[test]
+fn limit_of_two_sessions_counts_for_all() {
+    for (limited, is_for_all) in [(1, false), (2, true)] {
+        let (mut world, users) = many_users(3);
+        for user in &users[..limited] {
+            world.fault(REFRESH, Fault::Busy(30));
+            world.call(*user, 0);
+            world.answer_all();
+        }
+        let call = world.call(users[2], 0);
+        world.answer_all();
+        assert_eq!(served(&world, call), !is_for_all);
+        world.pass(30_000);
+        let call = world.call(users[2], 0);
+        world.answer_all();
+        assert!(served(&world, call));
+    }
+}
+
+#[test]
+fn requests_of_one_session_do_not_repeat_together() {
+    for fault in [Fault::Unavailable(1), Fault::Busy(1)] {
+        let (mut world, users) = many_users(1);
+        always(&mut world, fault);
+        let before = world.visits.len();
+        let calls: Vec<_> = (0..100).map(|_| world.call(users[0], 0)).collect();
+        world.answer_all();
+        assert!(calls.iter().all(|call| took(&world, *call) <= 10_000));
+        assert_eq!(world.visits.len(), before + 100);
+        assert!(
+            world.watch.refreshes_sent <= 21,
+            "{}",
+            world.watch.refreshes_sent
+        );
+    }
+}
+
+#[test]
+fn repetition_obeys_retry_after_of_another_session() {
+    let (mut world, users) = many_users(2);
+    world.fault(REFRESH, Fault::Status(500));
+    world.fault(REFRESH, Fault::Unavailable(30));
+    let calls = [0, 1].map(|user| world.call(users[user], 0));
+    world.answer_all();
+    assert!(!calls.iter().any(|call| served(&world, *call)));
+    assert_eq!(world.watch.refreshes_sent, 2);
 }

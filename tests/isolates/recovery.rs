@@ -130,6 +130,7 @@ fn newer_cookie_advances_the_record() {
 fn holder_without_lease_does_not_resend() {
     let (mut world, alice) = expired(Setup {
         request_timeout: 10,
+        refresh_timeout: 10,
         ..Setup::default()
     });
     world.fault(REFRESH, Fault::LostBefore);
@@ -150,6 +151,7 @@ fn holder_without_lease_does_not_resend() {
 fn late_commit_leaves_a_newer_record_alone() {
     let mut world = World::new(Setup {
         request_timeout: 40,
+        refresh_timeout: 40,
         ..Setup::default()
     });
     world.provider.lifetime = 20_000;

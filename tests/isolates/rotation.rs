@@ -241,7 +241,11 @@ fn lease_renewal_survives_another_isolates_write() {
 #[test]
 fn lost_request_is_resent_under_renewed_lease() {
     for setup in both_storages(2) {
-        let (mut world, alice) = expired(setup);
+        let (mut world, alice) = expired(Setup {
+            request_timeout: 5,
+            refresh_timeout: 5,
+            ..setup
+        });
         world.fault(REFRESH, Fault::LostBefore);
         let call = world.call(alice, 0);
         world.answer_all();
@@ -253,7 +257,11 @@ fn lost_request_is_resent_under_renewed_lease() {
 #[test]
 fn two_slow_attempts_prevent_a_third() {
     for setup in both_storages(2) {
-        let (mut world, alice) = expired(setup);
+        let (mut world, alice) = expired(Setup {
+            request_timeout: 5,
+            refresh_timeout: 5,
+            ..setup
+        });
         for _ in 0..3 {
             world.fault(REFRESH, Fault::LostBefore);
         }

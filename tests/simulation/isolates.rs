@@ -154,6 +154,7 @@ impl Life {
             idle: dice.pick(&[400, 900, 3000]),
             absolute: dice.pick(&[600, 3000, 6000]),
             request_timeout: dice.pick(&[2, 5, 10]),
+            refresh_timeout: 10,
             skews: (0..isolates)
                 .map(|_| {
                     let skew = i64::try_from(dice.roll(2000)).unwrap() - 1000;

@@ -127,8 +127,10 @@ export interface TokenHandlerConfig {
   logDescriptions?: boolean
   /** Seconds by which the provider's clock may differ. Default 60. */
   clockTolerance?: number
-  /** Seconds a request to the provider may take. Default 10. */
+  /** Seconds a request to the provider may take, and for which a request waits for a refresh. Default 10. */
   requestTimeout?: number
+  /** Seconds a refresh may take, at least `requestTimeout`. Default 30. */
+  refreshTimeout?: number
   /** Called with each fault: a code of docs/errors.md and a sentence, never a secret. Default: `console.warn`. */
   log?: (fault: { code: string; message: string }) => void
   /**

@@ -14,14 +14,20 @@ use crate::oauth::authorization_request::Pending;
 use crate::oauth::error_description::Description;
 use crate::oauth::jwks::Algorithm;
 
-/// Sends a request. If the task holds the lease of a refresh, renews the lease while waiting for the response.
+/// Sends a request. If the task holds the lease of a refresh, waits longer, because the provider may have consumed the
+/// refresh token that a repetition would send, and renews the lease meanwhile.
 pub(super) async fn send(
     task: &Task,
     request: HttpRequest,
     authorization: Option<Secret>,
     proof: Option<Secret>,
 ) -> Outcome {
-    let timeout = task.config().flow.request_timeout;
+    let flow = &task.config().flow;
+    let timeout = if task.lease().borrow().is_some() {
+        flow.refresh_timeout
+    } else {
+        flow.request_timeout
+    };
     let effect = Effect::Send {
         request,
         authorization,

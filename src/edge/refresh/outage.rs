@@ -6,6 +6,8 @@
 //! nor a request to wait. Sessions therefore recover within five seconds of the provider's return, and the provider is
 //! not flooded with requests during the outage.
 //!
+//! A provider that asks to wait (`Retry-After`) is tried after that time, also by one refresh every few seconds.
+//!
 //! The provider may also be up and fail for a few sessions only. So a session whose refresh has just failed leaves the
 //! next attempt to another session, if the other session's client was told to come back.
 
@@ -17,6 +19,9 @@ use crate::base::clock::{Instant, Millis};
 /// attempt for one session. A random time of up to [`JITTER`] milliseconds is added.
 const INTERVAL: Millis = Millis::from_secs(3);
 const JITTER: u64 = 1000;
+
+/// The longest wait that a provider may ask for.
+const LONGEST: Millis = Millis::from_secs(600);
 
 /// The time after a probe during which the next probe is reserved for a session that was told to come back. A client
 /// may come back up to a second late, since `Retry-After` is in whole seconds.
@@ -36,6 +41,10 @@ pub(in crate::edge) struct Outage {
     interval: Millis,
     /// True if a session that has not failed lately was told to come back.
     is_awaited: bool,
+    /// True if the provider asked to wait for `interval`, and no attempt has started since then.
+    is_told: bool,
+    /// The ID of the session for which the provider last responded with 429.
+    limited: Option<String>,
 }
 
 /// Returns [`INTERVAL`] plus a random time of up to [`JITTER`] milliseconds. `jitter` is any byte of entropy.
@@ -51,8 +60,37 @@ impl Outage {
             self.is_down = true;
             self.probed = *now;
         }
-        self.interval = interval(jitter);
+        if !self.must_wait(now) {
+            self.interval = interval(jitter);
+        }
         self.failed = Some(sid.to_owned());
+    }
+
+    /// Records that the provider asked to wait: with 503 for all sessions, with 429 for this session. If another session
+    /// got a 429 before, and none a different response since, a 429 also counts for all sessions.
+    pub(in crate::edge) fn told_to_wait(
+        &mut self,
+        sid: &str,
+        now: &Instant,
+        status: u16,
+        wait: Millis,
+        jitter: u8,
+    ) {
+        let is_other = self.limited.as_ref().is_some_and(|limited| limited != sid);
+        if status == 503 || is_other {
+            self.is_down = true;
+            self.is_told = true;
+            self.probed = *now;
+            self.interval = wait.clamp(interval(jitter), LONGEST);
+        }
+        if status == 429 {
+            self.limited = Some(sid.to_owned());
+        }
+    }
+
+    /// Returns true if the provider asked to wait, and the time has not passed.
+    pub(in crate::edge) fn must_wait(&self, now: &Instant) -> bool {
+        self.is_told && self.probed.elapsed(now) < self.interval
     }
 
     /// Ends the outage: the provider has responded.
@@ -66,7 +104,7 @@ impl Outage {
     /// The time until the next attempt may start.
     pub(in crate::edge) fn probe(&mut self, now: &Instant, yields: bool) -> Result<(), Millis> {
         let pause = if yields && self.is_awaited {
-            RESERVED
+            RESERVED.max(self.interval)
         } else {
             self.interval
         };
@@ -77,6 +115,7 @@ impl Outage {
         }
         self.probed = *now;
         self.is_awaited = false;
+        self.is_told = false;
         Ok(())
     }
 }

@@ -54,12 +54,13 @@ pub type VisitId = usize;
 pub struct Setup {
     pub isolates: usize,
     pub in_store: bool,
-    /// The grace period in seconds. `recheck`, `idle`, `absolute` and `request_timeout` are in seconds too.
+    /// The grace period in seconds. The other times are in seconds too.
     pub grace: u64,
     pub recheck: u64,
     pub idle: u64,
     pub absolute: u64,
     pub request_timeout: u64,
+    pub refresh_timeout: u64,
     /// Offsets of the isolates' clocks in milliseconds.
     pub skews: Vec<i64>,
 }
@@ -73,7 +74,8 @@ impl Default for Setup {
             recheck: 10,
             idle: 1800,
             absolute: 43_200,
-            request_timeout: 5,
+            request_timeout: 10,
+            refresh_timeout: 10,
             skews: vec![0; 8],
         }
     }
@@ -104,9 +106,14 @@ impl Setup {
             "client":{{"id":"web","auth":{{"method":"none"}}}},
             "cookie":{{"keys":[{keys}]}},
             "session":{{"idle":{},"absolute":{},"grace":{},"recheck":{},"storage":"{storage}"}},
-            "requestTimeout":{},
+            "requestTimeout":{},"refreshTimeout":{},
             "routes":[{{"prefix":"/api/","upstream":"https://api.example.com/v1/"}}]}}"#,
-            self.idle, self.absolute, self.grace, self.recheck, self.request_timeout
+            self.idle,
+            self.absolute,
+            self.grace,
+            self.recheck,
+            self.request_timeout,
+            self.refresh_timeout
         );
         Config::parse(&json).unwrap()
     }
@@ -133,6 +140,8 @@ pub enum Fault {
     Status(u16),
     /// 429 with `Retry-After`, in seconds.
     Busy(u64),
+    /// 503 with `Retry-After`, in seconds.
+    Unavailable(u64),
     /// The provider rejects a refresh with an error that requires the user to sign in.
     Wanted,
     /// The provider rejects a refresh without a reason.

@@ -442,8 +442,9 @@ impl World {
             Some(Fault::Status(status)) => {
                 return Outcome::from(json(status, ""));
             }
-            Some(Fault::Busy(seconds)) => {
-                let mut reply = json(429, "");
+            Some(Fault::Busy(seconds) | Fault::Unavailable(seconds)) => {
+                let is_busy = matches!(fault, Some(Fault::Busy(_)));
+                let mut reply = json(if is_busy { 429 } else { 503 }, "");
                 reply.retry_after = Some(Millis::from_secs(seconds));
                 return Outcome::from(reply);
             }
