@@ -117,6 +117,17 @@ test('activity extends the session', time, async () => {
   assert.ok(world.auth.state.session)
 })
 
+test('call after the warning extends the session', time, async () => {
+  await open()
+  world.signIn()
+  const stop = world.auth.subscribe(({ expiring }) => expiring && world.auth.fetch(`${API}orders`))
+  await world.advance('31m')
+  assert.ok(world.auth.state.session)
+  stop()
+  await world.advance('31m')
+  assert.equal(world.auth.state.endReason, 'idle')
+})
+
 test('configured limit is the one that counts', time, async () => {
   await open({}, { session: { idle: 60, absolute: 90, persist: 'sealed' } })
   world.signIn()
