@@ -540,7 +540,12 @@ impl<'a> Options<'a> {
         let mut form = Form::new();
         for (name, _) in params.object.iter() {
             if strings::contains_word(PROTOCOL_PARAMS, name) || is_protocol_param(name) {
-                params.refuse(name, msg!("the flow sets this parameter itself"));
+                let why = if name == "prompt" {
+                    msg!("write consent: 'always', or pass it to login({ prompt })")
+                } else {
+                    msg!("the flow sets this parameter itself")
+                };
+                params.refuse(name, why);
             }
             form.push(name, params.text(name, WHY));
         }
@@ -805,6 +810,10 @@ mod tests {
             (
                 r#"{"authorizationParams": {"redirect_uri": "x"}}"#,
                 "the flow sets this parameter itself",
+            ),
+            (
+                r#"{"authorizationParams": {"prompt": "consent"}}"#,
+                "`authorizationParams.prompt` is \"consent\": write consent: 'always', or pass it to login({ prompt })",
             ),
             (r#"{"authorizationParams": {"a": 1}}"#, "object of strings"),
             (r#"{"clockTolerance": -1}"#, "from 0 to 600"),
