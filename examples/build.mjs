@@ -29,6 +29,9 @@ const NAMES = ['react-vite', 'vue-vite', 'sveltekit', 'angular', 'next']
 /** The folders of the built files, except for Next.js, which has a server of its own. */
 const OUTPUT = { 'react-vite': 'dist', 'vue-vite': 'dist', sveltekit: 'build', angular: 'dist' }
 
+/** An address of Angular's router that is not in the root, where relative URLs need `<base href>`. */
+const NESTED = { angular: '/orders/all' }
+
 const options = { check: { type: 'boolean' }, lock: { type: 'boolean' } }
 const { values, positionals } = parseArgs({ options, allowPositionals: true })
 const unknown = positionals.find((name) => !NAMES.includes(name))
@@ -62,7 +65,7 @@ async function build(name, tarball, replaced = {}) {
   await npm(folder, 'ci', '--ignore-scripts')
   await unpack(folder, tarball)
   for (const path of await readdir(folder, { recursive: true })) {
-    if (path.startsWith('node_modules') || !/\.(tsx?|vue)$/.test(path)) continue
+    if (path.startsWith('node_modules') || !/\.(tsx?|vue|json)$/.test(path)) continue
     let text = await readFile(`${folder}/${path}`, 'utf8')
     for (const [from, to] of Object.entries(replaced)) text = text.replaceAll(from, to)
     await writeFile(`${folder}/${path}`, text)
@@ -72,8 +75,26 @@ async function build(name, tarball, replaced = {}) {
   return folder
 }
 
+/**
+ * Returns the headers of a path. The Angular example has those that its own copy of strongroom/headers generates, with
+ * the options of docs/frameworks.md.
+ */
+async function headersOf(name, folder, origin) {
+  if (name !== 'angular') return () => ({})
+  const { securityHeaders } = await import(`${folder}/node_modules/strongroom/dist/headers.js`)
+  const config = JSON.parse(await readFile(`${folder}/public/strongroom/strongroom.json`, 'utf8'))
+  const path = '/strongroom/standalone.js'
+  const { page, worker } = securityHeaders(config, {
+    origin,
+    worker: path,
+    base: true,
+    page: { 'style-src': ["'unsafe-inline'"] },
+  })
+  return (pathname) => (pathname === path ? worker : page)
+}
+
 /** Serves a folder, and index.html for addresses without a file. */
-function serve(folder, port) {
+function serve(folder, port, headers) {
   return listen({
     port,
     async handler({ url }, response) {
@@ -83,6 +104,7 @@ function serve(folder, port) {
       const file = folder + normalize(decodeURIComponent(path))
       const bytes = await readFile(file).catch(() => undefined)
       response.writeHead(bytes ? 200 : 404, {
+        ...headers(pathname),
         'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
       })
       response.end(bytes)
@@ -92,7 +114,10 @@ function serve(folder, port) {
 
 /** Starts an example's server on a port. Resolves with a function that stops the server. */
 async function start(name, folder, port) {
-  if (OUTPUT[name]) return (await serve(`${folder}/${OUTPUT[name]}`, port)).close
+  if (OUTPUT[name]) {
+    const headers = await headersOf(name, folder, `http://127.0.0.1:${port}`)
+    return (await serve(`${folder}/${OUTPUT[name]}`, port, headers)).close
+  }
   const args = [`${folder}/node_modules/next/dist/bin/next`, 'start', '-p', `${port}`, '-H', '127.0.0.1']
   const { firstLine, stop } = startProgram(process.execPath, args, {
     env: process.env,
@@ -103,8 +128,8 @@ async function start(name, folder, port) {
   return stop
 }
 
-/** Signs in, waits for the API's orders, reloads the page, opens a second tab, and signs out in it. */
-async function check(browser, origin) {
+/** Signs in, waits for the API's orders, reloads the page, opens a second tab at a path, and signs out in it. */
+async function check(browser, origin, path = '/') {
   const context = await browser.newContext()
   try {
     const page = await context.newPage()
@@ -120,7 +145,7 @@ async function check(browser, origin) {
     await page.waitForSelector('li')
     const second = await context.newPage()
     second.setDefaultTimeout(60_000)
-    await second.goto(origin)
+    await second.goto(origin + path)
     await second.waitForSelector('li')
     await second.click('button:has-text("Sign out")')
     for (const tab of [second, page]) {
@@ -144,7 +169,7 @@ async function buildAndCheck(name, tarball, browser) {
     }
     const folder = await build(name, tarball, replaced)
     stop = await start(name, folder, port)
-    await check(browser, origin)
+    await check(browser, origin, NESTED[name])
   } finally {
     await stop?.()
     await servers.close()

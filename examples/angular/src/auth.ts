@@ -2,9 +2,9 @@ import { createAuth } from 'strongroom'
 
 export const auth = createAuth({
   shared: () =>
-    new SharedWorker(new URL('./auth.worker.ts', import.meta.url), {
+    new SharedWorker('/strongroom/standalone.js', {
       type: 'module',
       extendedLifetime: location.protocol === 'https:',
     }),
-  dedicated: () => new Worker(new URL('./auth.worker.ts', import.meta.url), { type: 'module' }),
+  dedicated: () => new Worker('/strongroom/standalone.js', { type: 'module' }),
 })

@@ -19,6 +19,7 @@ bootstrapApplication(App, {
       [
         { path: 'sign-in', component: SignIn },
         { path: '', component: Orders, canActivate: [guard], runGuardsAndResolvers: 'always' },
+        { path: 'orders/all', component: Orders, canActivate: [guard], runGuardsAndResolvers: 'always' },
       ],
       withComponentInputBinding(),
     ),
