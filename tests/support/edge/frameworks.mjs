@@ -73,6 +73,8 @@ async function serveNode(folder, args, env, isReady) {
   return { urls: [`http://127.0.0.1:${port}`], stop: child.stop }
 }
 
+const next = `${tools}/next/dist/bin/next`
+
 /**
  * Returns the commands of an app with Next.js.
  *
@@ -83,12 +85,11 @@ async function serveNode(folder, args, env, isReady) {
 const nextApp = ({ build = [], without, ...options }) => ({
   ...options,
   fixture: 'next',
-  async serve(folder, env) {
-    const next = `${tools}/next/dist/bin/next`
+  async build(folder) {
     for (const path of without) await rm(`${folder}/${path}`, { recursive: true })
     await node(folder, next, 'build', ...build)
-    return serveNode(folder, [next, 'start', '--hostname', '127.0.0.1'], env, /Ready/)
   },
+  serve: (folder, env) => serveNode(folder, [next, 'start', '--hostname', '127.0.0.1'], env, /Ready/),
 })
 
 /** The build and start commands of each framework. */
@@ -115,17 +116,13 @@ const FRAMEWORKS = {
   }),
   sveltekit: {
     fixture: 'sveltekit',
-    async serve(folder, env) {
-      await node(folder, `${tools}/vite/bin/vite.js`, 'build')
-      return serveNode(folder, ['build/index.js'], env, /^Listening on/)
-    },
+    build: (folder) => node(folder, `${tools}/vite/bin/vite.js`, 'build'),
+    serve: (folder, env) => serveNode(folder, ['build/index.js'], env, /^Listening on/),
   },
   astro: {
     fixture: 'astro',
-    async serve(folder, env) {
-      await node(folder, `${tools}/astro/astro.js`, 'build')
-      return serveNode(folder, ['dist/server/entry.mjs'], env, /listening on/)
-    },
+    build: (folder) => node(folder, `${tools}/astro/astro.js`, 'build'),
+    serve: (folder, env) => serveNode(folder, ['dist/server/entry.mjs'], env, /listening on/),
   },
 }
 
@@ -134,11 +131,22 @@ export const frameworks = Object.entries(FRAMEWORKS)
   .filter(([, { isSlow }]) => ALL || !isSlow)
   .map(([name, { pages = ['/'] }]) => ({ name, pages }))
 
+/** Builds an app of a framework. Resolves with its folder. */
+async function buildApp(name, tarball) {
+  const { fixture, build } = FRAMEWORKS[name]
+  const folder = await project(fixture, name, tarball)
+  await build?.(folder)
+  return folder
+}
+
+/** The promises of `buildApp()`. Servers with different environments use the same build. */
+const builds = new Map()
+
 /** Returns a framework as a platform of `startApp()`. */
 export const framework = (name, tarball) => ({
   async start({ env, port }) {
-    const { fixture, serve } = FRAMEWORKS[name]
     const own = port ? { PORT: `${port}`, ORIGIN: `http://localhost:${port}` } : {}
-    return serve(await project(fixture, name, tarball), { ...env, ...own })
+    if (!builds.has(name)) builds.set(name, buildApp(name, tarball))
+    return FRAMEWORKS[name].serve(await builds.get(name), { ...env, ...own })
   },
 })
