@@ -144,8 +144,13 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
   test(`${name}: reconnect() after a failure`, time, async () => {
     const page = await open('/')
     await shows(page, 'status', 'connected')
+    // The page may show `connecting` too briefly to be seen, so all states from here on are recorded.
+    await page.evaluate(() => {
+      globalThis.statuses = []
+      auth.subscribe(({ status }) => statuses.push(status))
+    })
     await killWorkers(page)
-    await shows(page, 'status', 'connecting')
+    await page.waitForFunction(() => statuses.includes('connecting') && statuses.at(-1) === 'connected')
     await shows(page, 'status', 'connected')
     await killWorkers(page)
     await shows(page, 'status', 'failed')
