@@ -405,7 +405,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
             cache.outage.must_wait(&task.now())
         };
         if must_wait {
-            return outcome;
+            return RefreshOutcome::Transient(msg!("the provider asked to wait"));
         }
         // Check the lease before the repetition: another isolate may have taken the lease over and recorded the
         // successor.

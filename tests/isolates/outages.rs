@@ -508,3 +508,34 @@ fn repetition_obeys_retry_after_of_another_session() {
     assert!(!calls.iter().any(|call| served(&world, *call)));
     assert_eq!(world.watch.refreshes_sent, 2);
 }
+
+#[test]
+fn told_wait_counts_once_though_probe_sends_nothing() {
+    let (mut world, users) = many_users(2);
+    world.fault(REFRESH, Fault::Unavailable(600));
+    world.call(users[0], 0);
+    world.answer_all();
+    world.pass(601_000);
+    // The first request after the wait probes, and cannot write its intent.
+    world.weather.coordinator_down = true;
+    world.call(users[0], 0);
+    world.answer_all();
+    world.weather.coordinator_down = false;
+    world.pass(10_000);
+    let call = world.call(users[1], 0);
+    world.answer_all();
+    assert!(served(&world, call), "{:?}", world.visits[call].given);
+}
+
+#[test]
+fn one_unexplained_refusal_before_wait_raises_no_suspicion() {
+    let (mut world, users) = many_users(2);
+    world.fault(REFRESH, Fault::Unexplained);
+    world.fault(REFRESH, Fault::Unavailable(30));
+    let calls = [0, 1].map(|user| world.call(users[user], 0));
+    world.answer_all();
+    for call in calls {
+        let given = world.visits[call].given.as_ref().unwrap();
+        assert_eq!(given.status, 503, "{}", given.body);
+    }
+}

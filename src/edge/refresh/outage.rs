@@ -115,7 +115,10 @@ impl Outage {
         }
         self.probed = *now;
         self.is_awaited = false;
-        self.is_told = false;
+        // The asked time counts once, even if the request sends no refresh after all.
+        if core::mem::take(&mut self.is_told) {
+            self.interval = INTERVAL;
+        }
         Ok(())
     }
 }
