@@ -1,3 +1,3 @@
-import { handler as made } from './auth.js'
+import { handler as made } from './auth'
 
 export const handler = (globalThis.tokenHandler ??= made)

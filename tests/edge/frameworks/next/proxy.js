@@ -1,5 +1,5 @@
 import { strongroomProxy } from 'strongroom/edge/next'
-import { handler } from './handler.js'
+import { handler } from './handler'
 
 export const proxy = strongroomProxy(handler)
 export const config = { matcher: '/api/:path*' }

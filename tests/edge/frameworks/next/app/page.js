@@ -2,8 +2,8 @@ import { headers } from 'next/headers'
 import { connection } from 'next/server'
 import { Suspense } from 'react'
 import { sessionFrom } from 'strongroom/edge/next'
-import { handler } from '../handler.js'
-import { Account, Auth } from './account.js'
+import { handler } from '../handler'
+import { Account, Auth } from './account'
 
 const Greeting = async () => {
   await connection()

@@ -1,4 +1,4 @@
 import { strongroom } from 'strongroom/edge/next'
-import { handler } from '../../../handler.js'
+import { handler } from '../../../handler'
 
 export const { GET, HEAD, POST, PUT, PATCH, DELETE } = strongroom(handler)
