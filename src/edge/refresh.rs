@@ -461,8 +461,10 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
             cache.outage.failed(&session.sid, &now, jitter);
         }
         RefreshOutcome::Wait(status, time) => {
+            let token = session.id_token();
+            let user = token.as_ref().map_or("", |token| token.subject());
             let outage = &mut cache.outage;
-            outage.told_to_wait(&session.sid, &now, *status, *time, jitter);
+            outage.told_to_wait(user, &now, *status, *time, jitter);
         }
         _ => cache.outage.end(),
     }

@@ -462,7 +462,45 @@ fn retry_after_limits_calls_of_all_sessions() {
 }
 
 #[test]
-fn limit_of_two_sessions_counts_for_all() {
+fn limit_of_one_user_spares_other_users() {
+    let mut world = World::new(Setup {
+        isolates: 1,
+        idle: 43_200,
+        ..Setup::default()
+    });
+    world.is_new_user = false;
+    let of_one = [(); 2].map(|()| world.signed_in("mallory", 0));
+    let other = world.signed_in("alice", 0);
+    world.pass(120_000);
+    for browser in of_one {
+        world.fault(REFRESH, Fault::Busy(600));
+        world.call(browser, 0);
+        world.answer_all();
+    }
+    assert_eq!(world.watch.refreshes_sent, 2);
+    let call = world.call(other, 0);
+    world.answer_all();
+    assert!(served(&world, call), "{:?}", world.visits[call].given);
+}
+
+#[test]
+fn limit_of_one_user_counts_until_its_time() {
+    for (pause, is_for_all) in [(20_000, true), (40_000, false)] {
+        let (mut world, users) = many_users(3);
+        for (user, pause) in [(users[0], pause), (users[1], 0)] {
+            world.fault(REFRESH, Fault::Busy(30));
+            world.call(user, 0);
+            world.answer_all();
+            world.pass(pause);
+        }
+        let call = world.call(users[2], 0);
+        world.answer_all();
+        assert_eq!(served(&world, call), !is_for_all);
+    }
+}
+
+#[test]
+fn limit_of_two_users_counts_for_all() {
     for (limited, is_for_all) in [(1, false), (2, true)] {
         let (mut world, users) = many_users(3);
         for user in &users[..limited] {

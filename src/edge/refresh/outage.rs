@@ -43,8 +43,8 @@ pub(in crate::edge) struct Outage {
     is_awaited: bool,
     /// True if the provider asked to wait for `interval`, and no attempt has started since then.
     is_told: bool,
-    /// The ID of the session for which the provider last responded with 429.
-    limited: Option<String>,
+    /// The user to whom the provider last responded with 429, the time of that response, and the asked wait.
+    limited: Option<(String, Instant, Millis)>,
 }
 
 /// Returns [`INTERVAL`] plus a random time of up to [`JITTER`] milliseconds. `jitter` is any byte of entropy.
@@ -66,25 +66,29 @@ impl Outage {
         self.failed = Some(sid.to_owned());
     }
 
-    /// Records that the provider asked to wait: with 503 for all sessions, with 429 for this session. If another session
-    /// got a 429 before, and none a different response since, a 429 also counts for all sessions.
+    /// Records that the provider asked to wait: with 503 for all sessions, with 429 for this session. If another user
+    /// is still asked to wait by a 429, and nobody got a different response since, a 429 also counts for all sessions.
     pub(in crate::edge) fn told_to_wait(
         &mut self,
-        sid: &str,
+        user: &str,
         now: &Instant,
         status: u16,
         wait: Millis,
         jitter: u8,
     ) {
-        let is_other = self.limited.as_ref().is_some_and(|limited| limited != sid);
+        let wait = wait.clamp(interval(jitter), LONGEST);
+        let is_other = self
+            .limited
+            .as_ref()
+            .is_some_and(|(other, since, wait)| other != user && since.elapsed(now) < *wait);
         if status == 503 || is_other {
             self.is_down = true;
             self.is_told = true;
             self.probed = *now;
-            self.interval = wait.clamp(interval(jitter), LONGEST);
+            self.interval = wait;
         }
         if status == 429 {
-            self.limited = Some(sid.to_owned());
+            self.limited = Some((user.to_owned(), *now, wait));
         }
     }
 
