@@ -278,6 +278,25 @@ fn back_channel_logout_reaches_isolates_after_recheck() {
 }
 
 #[test]
+fn back_channel_logout_soon_after_login_survives_clock_differences() {
+    for setup in both_storages(2) {
+        let mut world = World::new(Setup {
+            skews: vec![1000, -1000],
+            ..setup
+        });
+        world.provider.lifetime = 300_000;
+        let alice = world.signed_in("alice", 0);
+        world.pass(500);
+        world.back_channel(0, 1);
+        world.answer_all();
+        world.pass(60_000);
+        let call = world.call(alice, 1);
+        world.answer_all();
+        assert_eq!(ended(&world, call), Some("provider_ended"));
+    }
+}
+
+#[test]
 fn stored_session_does_not_idle_out_by_stale_cache() {
     let mut world = World::new(Setup {
         in_store: true,

@@ -3,8 +3,9 @@
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::base::clock::Millis;
+use crate::base::clock::{Millis, UnixMillis};
 use crate::base::error::{Code, Error, Result, quote};
+use crate::base::strings;
 use crate::codec::form;
 use crate::codec::json::{self, Value, Writer};
 use crate::edge::coordinator::{self, Unreachable};
@@ -129,10 +130,11 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
     let used = coordinator::client_key(task, "jti", &logout.jti);
     let tolerance = task.config().flow.clock_tolerance;
     let kept = task.config().flow.limits.absolute + Millis(tolerance.0 * 2);
-    // The tombstone ends sessions whose `began` is not after `at`. `at` is this server's time and not the token's
-    // `iat`, because `began` is also this server's time. Sessions that begin later continue, so the same token must not
-    // be accepted again.
-    let at = task.now().wall;
+    // Sessions that begin later continue, so the same token must not be accepted again.
+    let logout_times = LogoutTimes {
+        received: task.now().wall,
+        issued: logout.issued_at,
+    };
     if coordinator::read(task, vec![used.clone()])
         .await?
         .pop()
@@ -149,7 +151,7 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
     };
     // The tombstone is written before the token is marked as used. If this isolate stops in between, the provider gets
     // no response and sends the token again.
-    leave_tombstone(task, tombstone, at, kept).await?;
+    leave_tombstone(task, tombstone, logout_times, kept).await?;
     let is_first = coordinator::swap(task, used, None, "1".to_owned(), kept)
         .await?
         .is_some();
@@ -157,10 +159,45 @@ async fn end_all(task: &Task, logout: &LogoutToken) -> core::result::Result<bool
     Ok(is_first)
 }
 
+/// The times in a tombstone, which ends the sessions that began before them.
+#[derive(Clone, Copy)]
+pub(in crate::edge) struct LogoutTimes {
+    /// The time at which this server received the logout token.
+    received: UnixMillis,
+    /// The token's `iat`, in seconds by the provider's clock.
+    issued: u64,
+}
+
+impl LogoutTimes {
+    /// Reads a tombstone. Returns `None` for any other string.
+    pub(in crate::edge) fn from_text(text: &str) -> Option<Self> {
+        let (received, issued) = strings::split_once(text, b' ');
+        Some(Self {
+            received: json::parse_u64(received)?,
+            issued: json::parse_u64(issued?)?,
+        })
+    }
+
+    fn to_text(self) -> String {
+        let mut text = String::new();
+        json::write_number(&mut text, self.received);
+        text.push(' ');
+        json::write_number(&mut text, self.issued);
+        text
+    }
+
+    /// Returns true if these times end a session that began at `began`. `issued` is the `iat` of its ID token. The
+    /// clocks of two servers may differ, so a logout soon after a login may seem to be older than the login, but not by
+    /// the provider's clock.
+    pub(in crate::edge) fn end(self, began: UnixMillis, issued: Option<u64>) -> bool {
+        began <= self.received || issued.is_some_and(|issued| issued <= self.issued)
+    }
+}
+
 async fn leave_tombstone(
     task: &Task,
     key: String,
-    at: u64,
+    times: LogoutTimes,
     kept: Millis,
 ) -> core::result::Result<(), Unreachable> {
     for _ in 0..ATTEMPTS {
@@ -170,14 +207,13 @@ async fn leave_tombstone(
             .flatten();
         let before = found
             .as_ref()
-            .and_then(|entry| json::parse_u64(&entry.value));
-        if before.is_some_and(|before| before >= at) {
-            return Ok(());
-        }
-        let mut value = String::new();
-        json::write_number(&mut value, at);
+            .and_then(|entry| LogoutTimes::from_text(&entry.value));
+        let latest = before.map_or(times, |before| LogoutTimes {
+            received: times.received.max(before.received),
+            issued: times.issued.max(before.issued),
+        });
         let version = found.map(|entry| entry.version);
-        if coordinator::swap(task, key.clone(), version, value, kept)
+        if coordinator::swap(task, key.clone(), version, latest.to_text(), kept)
             .await?
             .is_some()
         {

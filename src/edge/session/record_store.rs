@@ -5,14 +5,15 @@ use alloc::rc::Rc;
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
-use crate::codec::json;
 use crate::edge::coordinator::{self, COORDINATOR_TIME, Unreachable};
+use crate::edge::endpoints::back_channel_logout::LogoutTimes;
 use crate::edge::io::{Effect, Entry, Event};
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::edge::session::Session;
 use crate::edge::session::record::{LEASE, Record, Stored};
 use crate::edge::session::seal::{self, OpenError};
 use crate::edge::task::{FlightGuard, PendingReply, Task, boxed};
+use crate::oauth::jwt;
 use crate::session::EndReason;
 
 /// A record is kept for a minute after the absolute limit of its session, or for a day after that limit if the session
@@ -52,6 +53,7 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
     let mut stored = open_record(task, &session.sid, entries.next().flatten()).await?;
     let mut ends: Vec<Option<Entry>> = entries.collect();
     let mut is_all = true;
+    let mut issued = issued_at(session);
     // The cookie of a stored session does not name the user. The keys of its tombstones are therefore known only after
     // the record was read.
     if let Some(kept) = stored
@@ -61,16 +63,16 @@ pub(in crate::edge) async fn fetch(task: &Task, session: &Session) -> Result<Sto
         && ends.is_empty()
         && task.config().back_channel_logout
     {
+        issued = issued_at(kept);
         match coordinator::read(task, tombstones(task, kept)).await {
             Ok(entries) => ends = entries,
             Err(Unreachable) => is_all = false,
         }
     }
     let now = task.now();
-    let is_over = ends
-        .iter()
-        .flatten()
-        .any(|entry| json::parse_u64(&entry.value).is_none_or(|at| session.began <= at));
+    let is_over = ends.iter().flatten().any(|entry| {
+        LogoutTimes::from_text(&entry.value).is_none_or(|it| it.end(session.began, issued))
+    });
     // control: back_channel_logout_is_found
     if is_over {
         let over = Record::of_ended(session, EndReason::ProviderEnded, now.wall);
@@ -371,6 +373,12 @@ pub(in crate::edge) fn wait_for_change<'a>(
         time,
     };
     task.perform(effect)
+}
+
+/// Returns the `iat` of the session's ID token.
+fn issued_at(session: &Session) -> Option<u64> {
+    let id_token = session.id_token()?;
+    jwt::seconds(id_token.claims(), "iat")
 }
 
 /// Returns the keys of the tombstones by which the provider ends sessions: the key for all sessions of this user, and
