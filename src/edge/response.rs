@@ -11,6 +11,9 @@ use crate::edge::refusal::Refusal;
 
 const JSON: &str = "application/json";
 
+/// Most characters of a path that a link shows. A longer path could push the link out of the window.
+const LONGEST_TEXT: usize = 200;
+
 /// Builds a JSON response.
 pub(super) fn json(status: u16, body: String) -> OwnResponse {
     OwnResponse {
@@ -144,13 +147,15 @@ pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> OwnRespo
     }
 }
 
-/// Builds a page with a link to `href`. With a `path`, the page shows this path, and waits for the user's click, which is
-/// a navigation from the app itself. Without a `path`, the page forwards the browser at once.
+/// Builds a page with a link to `href`. With a `path`, the page shows the beginning of this path, and waits for the user's
+/// click, which is a navigation from the app itself. A window that opened this page loses its control over it, and the
+/// link appears after a second, so that no click that the user meant for another page reaches the link. Without a `path`,
+/// the page forwards the browser at once.
 pub(super) fn link_page(status: u16, title: &str, href: &str, path: Option<&str>) -> OwnResponse {
     let href = escaped(href);
-    let (refresh, target, end, ask) = match path {
+    let (head, target, end, ask) = match path {
         Some(_) => (
-            "",
+            "<style>a{animation:a 1s step-end}@keyframes a{from{visibility:hidden}}</style>",
             "",
             "",
             "<p>Continue only if you expected this address:</p>",
@@ -162,10 +167,26 @@ pub(super) fn link_page(status: u16, title: &str, href: &str, path: Option<&str>
             "",
         ),
     };
-    let head = [refresh, target, end].concat();
-    let text = escaped(path.unwrap_or("Go on to the app"));
-    let body = [ask, r#"<p><a href=""#, &href, r#"">"#, &text, "</a></p>"];
-    page(status, title, &head, &body.concat())
+    let head = [head, target, end].concat();
+    let whole = path.unwrap_or("Go on to the app");
+    let mut text: String = whole.chars().take(LONGEST_TEXT).collect();
+    if text.len() < whole.len() {
+        text.push('…');
+    }
+    let body = [
+        ask,
+        r#"<p><a href=""#,
+        &href,
+        r#"">"#,
+        &escaped(&text),
+        "</a></p>",
+    ];
+    let mut response = page(status, title, &head, &body.concat());
+    if path.is_some() {
+        let policy = ("cross-origin-opener-policy", "same-origin".to_owned());
+        response.headers.push(policy);
+    }
+    response
 }
 
 /// Escapes a string for HTML.

@@ -193,6 +193,39 @@ fn page_with_link_shows_the_address_as_text() {
 }
 
 #[test]
+fn link_shows_only_the_beginning_of_long_paths() {
+    for (length, is_cut) in [(200, false), (201, true)] {
+        let mut host = Host::signed_in();
+        let path = "/api/files/".to_owned() + &"a".repeat(length - 11);
+        let response = host.go(&path, Source::CrossSite).own();
+        let link = link_in(&response);
+        assert_eq!(link, ["https://app.example.com", &path].concat());
+        let shown = [&path[..200], if is_cut { "…" } else { "" }].concat();
+        let shown = [">", &shown, "</a>"].concat();
+        assert!(page_of(&response).contains(&shown), "{length}");
+    }
+}
+
+#[test]
+fn window_opener_loses_pages_that_wait_for_clicks() {
+    let policy = |response: &OwnResponse| {
+        let is_late = page_of(response).contains("@keyframes");
+        let policy = crate::host::header(response, "cross-origin-opener-policy");
+        (is_late, policy.map(str::to_owned))
+    };
+    let alone = (true, Some("same-origin".to_owned()));
+    let mut host = Host::signed_in();
+    let response = host.go("/api/files/a", Source::CrossSite).own();
+    assert_eq!(policy(&response), alone);
+    let response = Host::new().go_through_login("/api/files/a", Source::CrossSite);
+    assert_eq!(policy(&response), alone);
+    // The opener of a login's window may wait for it.
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login?returnTo=/api/files/a");
+    assert_eq!(policy(&host.arrive(&back)), (false, None));
+}
+
+#[test]
 fn post_is_not_a_navigation() {
     for signed_in in [true, false] {
         for site in ["same-origin", "none", "cross-site"] {

@@ -28,12 +28,15 @@ const served = ({ api }) =>
     .filter(({ authorization }) => authorization)
     .map(({ path }) => new URL(path, api.origin).search)
 
-/** Waits for the handler's page with this title. Resolves with the text of its link. */
+/** Waits for the handler's page with this title, and for its link, which appears late. Resolves with the link's text. */
 const linkOn = (tab, title) =>
   waitFor(
     tab,
-    (wanted) =>
-      document.querySelector('h1')?.textContent === wanted && document.querySelector('a').textContent,
+    (wanted) => {
+      if (document.querySelector('h1')?.textContent !== wanted) return false
+      const link = document.querySelector('a')
+      return getComputedStyle(link).visibility === 'visible' && link.textContent
+    },
     title,
   )
 
