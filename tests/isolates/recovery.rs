@@ -316,3 +316,23 @@ fn commit_outlasts_activity_written_meanwhile() {
     assert!(served(&world, next), "{:?}", world.visits[next].given);
     assert_eq!(world.watch.rotations, 1);
 }
+
+#[test]
+fn withdrawn_intent_blocks_nobody_despite_clock_ahead() {
+    for skew in [0, 30_000] {
+        for setup in both_storages(2) {
+            let (mut world, alice) = expired(Setup {
+                skews: vec![skew, 0],
+                ..setup
+            });
+            for _ in 0..3 {
+                world.fault(Site::Provider(Endpoint::Refresh), Fault::Status(500));
+            }
+            world.call(alice, 0);
+            world.answer_all();
+            let call = world.call(alice, 1);
+            world.answer_all();
+            assert!(served(&world, call) && took(&world, call) < 1000, "{skew}");
+        }
+    }
+}

@@ -30,7 +30,7 @@ pub(in crate::edge) fn intent(task: &Task) -> Intent {
 pub(in crate::edge) fn foreign_intent(task: &Task, sid: &str) -> Option<Intent> {
     let cache = task.isolate().session_cache.borrow();
     let (_, intent) = cache.get(sid)?.intent.as_ref()?;
-    let is_valid = intent.until > task.now().wall && intent.holder != task.isolate().name();
+    let is_valid = intent.is_valid(&task.now()) && intent.holder != task.isolate().name();
     is_valid.then(|| intent.clone())
 }
 
@@ -76,7 +76,8 @@ pub(in crate::edge) async fn renew(task: &Task) {
 }
 
 /// Withdraws the intent, so that the next refresh need not wait until the intent expires. The record keeps the intent,
-/// with the present time. Without it, other isolates would have to assume that a store has lost the intent.
+/// without a holder and with the present time. Without it, other isolates would have to assume that a store has lost the
+/// intent.
 pub(in crate::edge) async fn release(task: &Task) {
     // control: failed_refresh_withdraws_intent
     write(task, false).await;
@@ -92,6 +93,7 @@ async fn write(task: &Task, is_kept: bool) {
         let mut intent = intent(task);
         if !is_kept {
             intent.until = task.now().wall;
+            intent.holder.clear();
         }
         Rc::make_mut(&mut record).intent = Some(intent);
         let version = lease.version.clone();

@@ -65,10 +65,18 @@ pub struct Presented {
 /// The intent of an isolate to refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
-    /// The random name of the isolate.
+    /// The random name of the isolate, or empty if the intent was withdrawn.
     pub holder: String,
     /// The time until which other isolates do not refresh the session, or the time at which the intent was withdrawn.
     pub until: UnixMillis,
+}
+
+impl Intent {
+    /// Returns true unless the intent has expired or was withdrawn. The clock of the isolate that withdrew the intent
+    /// may be ahead, so `until` alone does not tell.
+    pub(in crate::edge) fn is_valid(&self, now: &Instant) -> bool {
+        self.until > now.wall && !self.holder.is_empty()
+    }
 }
 
 /// A written intent: the lease of the task that refreshes.
@@ -205,12 +213,10 @@ impl Record {
         }
     }
 
-    /// Returns the intent, unless it has expired.
+    /// Returns the intent, unless it has expired or was withdrawn.
     #[must_use]
     pub fn intent_at(&self, now: &Instant) -> Option<&Intent> {
-        self.intent
-            .as_ref()
-            .filter(|intent| intent.until > now.wall)
+        self.intent.as_ref().filter(|intent| intent.is_valid(now))
     }
 
     /// Returns the string that is sealed for the coordinator.
