@@ -27,6 +27,8 @@ pub(super) enum Seldom {
     NotGenuine,
     /// A logout had a cookie that could not be opened.
     Logout,
+    /// A session was used at another host than its login's.
+    OtherHost,
 }
 
 /// The configuration, the caches and the entropy of an isolate.
@@ -41,7 +43,7 @@ pub(super) struct Isolate {
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
-    seldom: [Cell<(Instant, u64)>; 4],
+    seldom: [Cell<(Instant, u64)>; 5],
     pub(super) next_flight: Cell<FlightId>,
     /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,

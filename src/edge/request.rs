@@ -108,7 +108,7 @@ impl RequestContext {
             msg!("a session is used at another host than its login's (set `origin`): "),
             host,
         ];
-        self.task.fault_of(Code::CookieInvalid, &message);
+        self.task.fault_seldom(Seldom::OtherHost, &message.concat());
         None
     }
 

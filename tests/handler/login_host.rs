@@ -57,6 +57,16 @@ fn session_is_valid_only_at_the_host_of_its_login() {
     }
 }
 
+#[test]
+fn sessions_at_other_hosts_cause_one_line_a_minute() {
+    let mut host = Host::signed_in();
+    host.events.clear();
+    for _ in 0..100 {
+        assert!(session_at(&mut host, "https://other.example.com").is_null());
+    }
+    assert_eq!(faults(&host).len(), 1);
+}
+
 /// A proxy in front of the handler ends TLS and listens at another port.
 #[test]
 fn session_is_valid_behind_a_proxy() {
