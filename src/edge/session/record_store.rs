@@ -256,8 +256,9 @@ pub(in crate::edge) async fn load_session(
     let unknown = Session::unknown(sid, began);
     let mut fetched = fetch_if_due(task, &unknown).await;
     let mut record = cached(task, sid).record;
-    // Another isolate may have stored the session after the last read, when the session was still in its cookie.
-    if fetched.is_ok() && record.is_none() {
+    // Another isolate may have stored the session after the last read, when the session was still in its cookie. This
+    // isolate has read the record again before it reported the loss.
+    if fetched.is_ok() && record.is_none() && !is_loss_reported(task, sid) {
         fetched = boxed(fetch(task, &unknown)).await.map(|_| ());
         record = cached(task, sid).record;
     }
@@ -269,6 +270,11 @@ pub(in crate::edge) async fn load_session(
         _ if fetched.is_err() => Err(unavailable(task, sid)),
         _ => Err(Refusal::Ended(on_lost(task, &unknown))),
     }
+}
+
+fn is_loss_reported(task: &Task, sid: &str) -> bool {
+    let cache = task.isolate().session_cache.borrow();
+    cache.get(sid).is_some_and(|cached| cached.is_loss_reported)
 }
 
 /// Reports once that the record of a session is missing. Returns the reason for the session's end.
