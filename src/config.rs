@@ -37,7 +37,7 @@ const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance c
     issuer par redirectUri refreshTimeout requestTimeout scope session";
 
 /// The options of a rule, which is an entry of `apis`.
-const RULE_OPTIONS: &str = "methods reflection url";
+const RULE_OPTIONS: &str = "credentials methods reflection url";
 
 /// The claims that a page may see by default.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
@@ -890,6 +890,10 @@ mod tests {
             (
                 r#"{"apis": [{"url": "https://a.test/", "method": "GET"}]}"#,
                 "`methods`",
+            ),
+            (
+                r#"{"apis": [{"url": "https://a.test/", "credentials": "none"}]}"#,
+                "`apis[0].credentials` is \"none\": it must be 'same-origin', 'omit' or 'include'",
             ),
             (
                 r#"{"apis": [{"url": "https://a.test/", "websocket": {}}]}"#,

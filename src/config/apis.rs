@@ -4,7 +4,7 @@ use super::extended::{EXTENDED_RULE_OPTIONS, RuleExtension};
 use super::{NOT_HTTPS, Options, RULE_OPTIONS};
 use crate::codec::json::{self, Value};
 use crate::codec::url::Url;
-use crate::egress::policy::{EgressPolicy, Rule, RuleFault};
+use crate::egress::policy::{Credentials, EgressPolicy, Rule, RuleFault};
 use crate::egress::token_reflection::Scope;
 use crate::oauth::metadata::{self, Metadata};
 use crate::prelude::*;
@@ -58,6 +58,7 @@ impl<'a> Options<'a> {
             msg!("it must be an array of upper-case methods, without CONNECT and TRACE");
         self.refuse_unknown(RULE_OPTIONS, EXTENDED_RULE_OPTIONS);
         let reflection = self.reflection();
+        let credentials = self.credentials();
         let url = Url::parse_with_base(self.text("url", URL_WHY), base);
         let methods = self.strings("methods", "GET HEAD", METHODS_WHY);
         let Some(url) = url else {
@@ -66,7 +67,9 @@ impl<'a> Options<'a> {
         };
         let (option, why) = match Rule::new(url, methods) {
             Ok(rule) => {
-                let rule = rule.with_reflection(reflection);
+                let rule = rule
+                    .with_reflection(reflection)
+                    .with_credentials(credentials);
                 return Some(extension.extend(rule, whole, self, reflection));
             }
             Err(RuleFault::NotHttps) => ("url", NOT_HTTPS),
@@ -94,6 +97,20 @@ impl<'a> Options<'a> {
         }
         self.refuse(OPTION, msg!("it must be 'refuse', 'headers' or 'allow'"));
         Scope::All
+    }
+
+    fn credentials(&self) -> Credentials {
+        const OPTION: &str = "credentials";
+        match self.object.get(OPTION).map(Value::as_str) {
+            None | Some(Some("same-origin")) => {}
+            Some(Some("omit")) => return Credentials::Omit,
+            Some(Some("include")) => return Credentials::Include,
+            Some(_) => self.refuse(
+                OPTION,
+                msg!("it must be 'same-origin', 'omit' or 'include'"),
+            ),
+        }
+        Credentials::SameOrigin
     }
 
     /// Refuses rules that cover the authorization server. Such a rule would let a page send requests to the server's

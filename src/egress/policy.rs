@@ -36,8 +36,21 @@ pub struct Rule {
     url: Url,
     methods: Vec<String>,
     reflection: Scope,
+    credentials: Credentials,
     headers: Exceptions,
     options: RuleOptions,
+}
+
+/// The cookies of APIs that requests under a rule carry and accept, as in Fetch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// No cookies.
+    Omit,
+    /// The cookies of the worker's own origin, unless the page omits them.
+    #[default]
+    SameOrigin,
+    /// The page decides.
+    Include,
 }
 
 /// An error in a rule.
@@ -86,6 +99,7 @@ impl Rule {
             url,
             methods,
             reflection: Scope::default(),
+            credentials: Credentials::default(),
             headers: Exceptions::default(),
             options: RuleOptions::new(),
         })
@@ -95,6 +109,13 @@ impl Rule {
     #[must_use]
     pub const fn with_reflection(mut self, reflection: Scope) -> Self {
         self.reflection = reflection;
+        self
+    }
+
+    /// Sets the cookies that requests carry and accept.
+    #[must_use]
+    pub const fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
         self
     }
 
@@ -117,6 +138,7 @@ pub struct Allowed {
     url: String,
     method: String,
     reflection: Scope,
+    credentials: Credentials,
     /// The index of the rule in [`EgressPolicy::rules`], by which [`EgressPolicy::check_headers`] finds the rule. A
     /// page sets no headers on a socket, so for sockets the index is unused and always 0.
     rule: usize,
@@ -140,6 +162,22 @@ impl Allowed {
     #[must_use]
     pub const fn reflection(&self) -> Scope {
         self.reflection
+    }
+
+    /// Returns Fetch's `credentials` for the request, of which the page has asked for `asked`.
+    ///
+    /// # Errors
+    /// [`Code::Unsupported`] if the page asks for `include` and the rule does not allow it.
+    pub fn credentials<'a>(&self, asked: Option<&'a str>) -> Result<&'a str> {
+        let asked = asked.unwrap_or("same-origin");
+        if asked == "include" && self.credentials != Credentials::Include {
+            let message = msg!("credentials: 'include' needs the same option in the rule");
+            return Err(Error::new(Code::Unsupported, message));
+        }
+        Ok(match self.credentials {
+            Credentials::Omit => "omit",
+            _ => asked,
+        })
     }
 
     /// Returns the method and the URL without its query, for the inspector.
@@ -276,6 +314,7 @@ impl EgressPolicy {
             url: url.without_fragment().to_owned(),
             method: method.to_owned(),
             reflection: rule.reflection,
+            credentials: rule.credentials,
             rule: i,
             options: RequestOptions::of(rule, &self.rules, url),
         })

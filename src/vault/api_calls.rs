@@ -243,7 +243,10 @@ impl Calls {
         if ctx.session.is_none() {
             return Err(ctx.no_session());
         }
-        let init = request.init(allowed.caches());
+        let init = request.init(
+            allowed.caches(),
+            allowed.credentials(request.credentials())?,
+        );
         Ok(Box::new(Call::new(call, page, allowed, init, body, None)))
     }
 

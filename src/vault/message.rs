@@ -103,16 +103,11 @@ pub(super) struct SocketRequest {
 
 /// The members of Fetch's `RequestInit` that the message `fetch` may have: see `RequestHead` in
 /// `pkg/src/protocol/messages.ts`. All except `headers` and `keepalive` are strings.
-const INIT: &[&str] = &[
-    "headers",
-    "keepalive",
-    "credentials",
-    "integrity",
-    "priority",
-];
+const INIT: &[&str] = &["headers", "keepalive", "integrity", "priority"];
 
-/// The member of `RequestInit` whose value the vault may change.
+/// The members of `RequestInit` whose values the vault may change.
 const CACHE: &str = "cache";
+const CREDENTIALS: &str = "credentials";
 
 /// The members of the message `login`.
 const LOGIN: &str = if cfg!(feature = "extended") {
@@ -130,15 +125,20 @@ const NO_SUCH_LOGIN_OPTION: &str = if cfg!(feature = "extended") {
 };
 
 impl FetchRequest {
-    /// Serializes the `RequestInit` for the host: the members that the page chose, and the cache mode that the vault
-    /// chooses.
+    /// Returns the `credentials` that the page asked for.
+    pub(super) fn credentials(&self) -> Option<&str> {
+        self.members.str(CREDENTIALS)
+    }
+
+    /// Serializes the `RequestInit` for the host: the members that the page chose, and the cache mode and `credentials`
+    /// that the vault chooses.
     ///
     /// The HTTP cache would also keep a response that the vault rejects because it contains the token. A page could
     /// then read that response in parts by range requests (RFC 9111 3.3, RFC 9110 14.2), and the cache could return it
     /// to the next user. By default, the vault therefore lets the browser store no response. If `caches` is true,
     /// because the configuration allows caching for this API, the page's cache mode is used, except that `force-cache`
     /// becomes `default`.
-    pub(super) fn init(&self, caches: bool) -> String {
+    pub(super) fn init(&self, caches: bool, credentials: &str) -> String {
         let mut init = Writer::object();
         let mode = if !cfg!(feature = "extended") || !caches {
             "no-store"
@@ -151,6 +151,7 @@ impl FetchRequest {
             }
         };
         init.text(CACHE, mode);
+        init.text(CREDENTIALS, credentials);
         for name in INIT {
             if let Some(value) = self.members.get(name) {
                 init.value(name, value);
@@ -446,8 +447,8 @@ mod tests {
         assert_eq!(fetch.headers(), [("accept", "*/*")]);
         assert!(fetch.background);
         assert_eq!(
-            fetch.init(false),
-            r#"{"cache":"no-store","headers":[["accept","*/*"]],"keepalive":true}"#
+            fetch.init(false, "omit"),
+            r#"{"cache":"no-store","credentials":"omit","headers":[["accept","*/*"]],"keepalive":true}"#
         );
     }
 
@@ -467,9 +468,10 @@ mod tests {
             let Request::Fetch(fetch) = message.request else {
                 panic!("not a fetch");
             };
-            let init = |cache| format!(r#"{{"cache":"{cache}","headers":[]}}"#);
-            assert_eq!(fetch.init(false), init("no-store"));
-            assert_eq!(fetch.init(true), init(with_cache));
+            let init =
+                |cache| format!(r#"{{"cache":"{cache}","credentials":"omit","headers":[]}}"#);
+            assert_eq!(fetch.init(false, "omit"), init("no-store"));
+            assert_eq!(fetch.init(true, "omit"), init(with_cache));
         }
     }
 

@@ -15,6 +15,7 @@ let app, page, parse
 
 before(async () => {
   app = await startApp({ plainFetch: true, provider: { accessTokenSeconds: 3600 } })
+  app.setConfig({ apis: app.config.apis.map((rule) => ({ ...rule, credentials: 'include' })) })
   page = await app.open()
   await signIn(page)
   await page.evaluate(prepare)

@@ -22,7 +22,8 @@ before(async () => {
   const elsewhere = `${app.api.origin.replace('127.0.0.1', 'localhost')}/v1/`
   app.site.connectSrc.push(nobody, new URL(elsewhere).origin)
   app.site.pageCsp += ` ${nobody} data: blob:`
-  app.setConfig({ apis: [...app.config.apis, { url: nobody }, { url: elsewhere }] })
+  const apis = [...app.config.apis, { url: nobody }, { url: elsewhere }]
+  app.setConfig({ apis: apis.map((rule) => ({ ...rule, credentials: 'include' })) })
   addresses = { api: app.api.url, nobody, elsewhere: `${elsewhere}on/raw`, site: app.site.origin }
   serve(app.api)
   page = await app.open()

@@ -267,6 +267,60 @@ fn page_may_send_its_own_credentials() {
 }
 
 #[test]
+fn rule_limits_the_cookies_of_calls() {
+    let page_asks = |rule: &str, asked: Option<&str>| {
+        let rule = [r#"{"url":"https://api.example.com/v1/""#, rule, "}"].concat();
+        let (mut world, page) = World::signed_in_with(&[r#"{"apis":["#, &rule, "]}"].concat());
+        let fetch = Fetch {
+            credentials: asked.unwrap_or_default(),
+            ..Fetch::default()
+        };
+        world.fetch_as(page, &fetch);
+        world.answer_all();
+        let seen = world.seen_by_api.last()?;
+        let (_, after) = seen.init.split_once(r#""credentials":""#).unwrap();
+        Some(after.split_once('"').unwrap().0.to_owned())
+    };
+    let (omit, same_origin, include) = (r#""omit""#, r#""same-origin""#, r#""include""#);
+    for (rule, of_none, of_same_origin, of_include) in [
+        ("", "same-origin", "same-origin", None),
+        (
+            r#","credentials":"same-origin""#,
+            "same-origin",
+            "same-origin",
+            None,
+        ),
+        (r#","credentials":"omit""#, "omit", "omit", None),
+        (
+            r#","credentials":"include""#,
+            "same-origin",
+            "same-origin",
+            Some("include"),
+        ),
+    ] {
+        assert_eq!(page_asks(rule, None).as_deref(), Some(of_none), "{rule}");
+        assert_eq!(
+            page_asks(rule, Some(omit)).as_deref(),
+            Some("omit"),
+            "{rule}"
+        );
+        assert_eq!(
+            page_asks(rule, Some(same_origin)).as_deref(),
+            Some(of_same_origin),
+            "{rule}"
+        );
+        assert_eq!(
+            page_asks(rule, Some(include)).as_deref(),
+            of_include,
+            "{rule}"
+        );
+        // Fetch would convert an array with one string to this string.
+        let array = page_asks(rule, Some(r#"["include"]"#));
+        assert_eq!(array.as_deref(), Some(of_none), "{rule}");
+    }
+}
+
+#[test]
 fn rule_allows_and_denies_headers() {
     let (mut world, page) = World::signed_in_with(
         r#"{"apis": [{

@@ -148,6 +148,13 @@ export interface ApiRule {
    */
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
+   * The cookies of APIs that calls may carry and that responses may set. `'same-origin'` (default): those of the
+   * worker's own origin. `'omit'`: none, whatever the page asks for; recommended for an API on your own origin that sets
+   * readable cookies. `'include'`: those of any origin, if the page asks for `credentials: 'include'`, which is
+   * `unsupported` without this value. A WebSocket handshake always carries cookies.
+   */
+  credentials?: 'same-origin' | 'omit' | 'include'
+  /**
    * Lets the browser keep responses in its HTTP cache. Default false: every call is sent with `cache: 'no-store'`,
    * whatever the page asks for. If the browser cached a response that is refused because it contains the token, a page
    * could read this response from the cache in pieces. The response would also be on the disk. `true` gives up this

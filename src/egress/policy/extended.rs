@@ -1,6 +1,6 @@
 //! The parts of the policy that need the Cargo feature `extended`.
 
-use super::{Allowed, EgressPolicy, Refusal, Rule, refusal_error};
+use super::{Allowed, Credentials, EgressPolicy, Refusal, Rule, refusal_error};
 use crate::base::error::{Code, Result};
 use crate::codec::url::Url;
 use crate::egress::request_headers::Exceptions;
@@ -186,6 +186,7 @@ impl EgressPolicy {
             url: websocket::as_ws(url.without_fragment()),
             method: "GET".to_owned(),
             reflection,
+            credentials: Credentials::Include,
             rule: 0,
             options: RequestOptions {
                 steps_up: false,

@@ -34,6 +34,8 @@ pub struct Fetch<'a> {
     pub method: &'a str,
     pub headers: &'a [(&'a str, &'a str)],
     pub background: bool,
+    /// The member `credentials` as JSON, or an empty string.
+    pub credentials: &'a str,
     pub body: Body,
 }
 
@@ -44,6 +46,7 @@ impl Default for Fetch<'_> {
             method: "GET",
             headers: &[],
             background: false,
+            credentials: "",
             body: Body::Replayable,
         }
     }
@@ -212,6 +215,7 @@ impl World {
             "url_not_allowed",
             "method_not_allowed",
             "header_not_allowed",
+            "unsupported",
         ];
         !matches!(self.response(call), Some(PageResponse::Error { code, .. }) if refusals.contains(&code.as_str()))
     }
@@ -426,7 +430,11 @@ pub fn fetch_members(fetch: &Fetch<'_>) -> String {
     object.push("background", fetch.background.into());
     let mut text = String::new();
     object.write(&mut text);
-    text[1..text.len() - 1].to_owned()
+    let members = text[1..text.len() - 1].to_owned();
+    match fetch.credentials {
+        "" => members,
+        credentials => [&members, r#","credentials":"#, credentials].concat(),
+    }
 }
 
 /// Returns the type `t` in the members of a message.
