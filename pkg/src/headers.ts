@@ -346,6 +346,13 @@ const lines = (headers: ResponseHeaders): string[] =>
 const block = (path: string, content: string[]): string =>
   [path, ...content.map((line) => `  ${line}`), ''].join('\n')
 
+/** Returns a regular expression for a character of a path, which may also be escaped: browsers treat both as equal. */
+const escapedOrNot = (character: string): string => {
+  if (character === '/') return character
+  const code = character.charCodeAt(0).toString(16).padStart(2, '0')
+  return `(${character.replace(/[^\w-]/, '\\$&')}|%${code})`
+}
+
 /** Parts of a configuration of nginx. */
 export interface NginxHeaders {
   /** The part for the block `http`. Files in `conf.d` are in this block. */
@@ -377,10 +384,18 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
       : [`"~^script:${options.serviceWorker.replace(/[.]/g, '\\.')}$" ""`]
   const foreign = '$strongroom_service_worker'
   maps.push(map('"$http_service_worker:$uri"', foreign, ['default "1"', '"~^:" ""', ...exempt]))
+  const isFolder = options.worker.endsWith('/')
+  const outside = '$strongroom_outside'
+  if (isFolder) {
+    // For `worker-src`, `/assets/..%2fevil.js` is in the folder. nginx decodes the path and leaves the folder.
+    const folder = [...options.worker].map(escapedOrNot).join('')
+    maps.push(map('$request_uri', outside, ['default ""', `"~*^${folder}[^?]*%(2f|5c)" "1"`]))
+  }
   return {
     http: maps.join(''),
     server: [
       `if (${foreign}) { return 403; }`,
+      ...(isFolder ? [`if (${outside}) { return 403; }`] : []),
       ...names.map((name) => `add_header ${name} ${variable(name)} always;`),
       '',
     ].join('\n'),

@@ -245,6 +245,20 @@ test('Netlify’s file has each header once per path', () => {
   }
 })
 
+test('nginx refuses encoded slashes in the worker’s folder only', () => {
+  const { http, server } = nginxHeaders(CONFIG, { ...OPTIONS, worker: '/as.sets/' })
+  assert.match(server, /if \(\$strongroom_outside\) \{ return 403; \}/)
+  const [, pattern] = /"~\*(.+)" "1";/.exec(http)
+  const refused = new RegExp(pattern, 'i')
+  for (const path of ['/as.sets/..%2fup/evil.js', '/as.sets/..%5Cevil.js', '/%61s%2esets/x/..%2Fevil.js']) {
+    assert.match(path, refused)
+  }
+  for (const path of ['/as.sets/app.js', '/asXsets/..%2fa', '/v1/as.sets/a%2fb', '/as.sets/app.js?at=%2f']) {
+    assert.doesNotMatch(path, refused)
+  }
+  assert.doesNotMatch(nginxHeaders(CONFIG, OPTIONS).server, /outside/)
+})
+
 test('nginx’s configuration chooses by path', () => {
   const { page, worker } = generate()
   const { http, server } = nginxHeaders(CONFIG, { ...OPTIONS, serviceWorker: '/sw.js' })
