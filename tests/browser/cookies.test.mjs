@@ -54,8 +54,11 @@ test('unsupported: the page includes cookies, and the rule does not', time, asyn
 })
 
 test('credentials: ’include’ lets a page send cookies elsewhere', time, async () => {
-  const page = await withRules([{ url: app.api.url, credentials: 'include' }])
-  const sent = async (init) => (await call(page, `${app.api.url}on/cookies`, init)).value?.text
+  // This host is of the page's site, so that browsers send its cookies, and of another origin.
+  const elsewhere = app.api.url.replace('127.0.0.1', 'localhost')
+  app.site.connectSrc.push(new URL(elsewhere).origin)
+  const page = await withRules([{ url: elsewhere, credentials: 'include' }])
+  const sent = async (init) => (await call(page, `${elsewhere}on/cookies`, init)).value?.text
   await sent({ credentials: 'include' })
   assert.match(await sent({ credentials: 'include' }), /visited=yes/)
   assert.equal(await sent(), 'none')
