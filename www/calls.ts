@@ -100,6 +100,8 @@ function showStart({ request }: Call): void {
   byId('result').hidden = false
   byId('cancel').hidden = false
   byId('result-request').textContent = request
+  // On a phone, the result is below the screen.
+  byId('result').scrollIntoView({ block: 'nearest' })
   byId('result-body').textContent = ''
   setStatus('in flight', 'wait')
   const dots = byId('result-dots')

@@ -24,6 +24,16 @@ export interface Planted {
   remove(): Promise<void>
 }
 
+/** Stores one fake token in localStorage, as many apps store theirs. Returns a function that removes the token. */
+export function plantInLocalStorage(): () => void {
+  const token = fakeToken()
+  localStorage.setItem(NAME, token)
+  return () => {
+    localStorage.removeItem(NAME)
+    forget(token)
+  }
+}
+
 /** Plants a token in each place that the search covers. */
 export async function plant(): Promise<Planted> {
   const tokens: Record<string, string> = {}

@@ -1,7 +1,7 @@
 /** Handles the search button, and shows the report of the search. */
 import { byId, code, el, onClick, replace } from './dom.js'
 import { plural, took } from './format.js'
-import { plant, type Planted } from './plant.js'
+import { plant, plantInLocalStorage, type Planted } from './plant.js'
 import { searchPage, type PlaceReport, type Report } from './search.js'
 
 export function setUpSearch(): void {
@@ -15,7 +15,8 @@ async function run(): Promise<void> {
   button.textContent = 'Searching…'
   const plants = planted ? await plant() : null
   try {
-    show(await searchPage(), plants)
+    const report = await searchPage()
+    show(report, plants, plants ? null : await searchWithToken())
   } finally {
     await plants?.remove()
     button.disabled = false
@@ -23,14 +24,40 @@ async function run(): Promise<void> {
   }
 }
 
-function show(report: Report, plants: Planted | null): void {
+/** Searches this page again while localStorage has a fake token. */
+async function searchWithToken(): Promise<Report> {
+  const remove = plantInLocalStorage()
+  try {
+    return await searchPage()
+  } finally {
+    remove()
+  }
+}
+
+function show(report: Report, plants: Planted | null, other: Report | null): void {
   const [verdict, good] = plants ? verdictOnPlants(report, plants) : verdictOnPage(report)
   replace(
     byId('report'),
-    el('p', { class: `verdict ${good ? 'good' : 'bad'}` }, verdict),
+    el(
+      'div',
+      { class: 'compare' },
+      column('strongroom', verdict, good),
+      ...(other ? [otherColumn(other)] : []),
+    ),
     table(report.places),
     el('p', { class: 'small' }, footnote(report)),
   )
+}
+
+function column(title: string, verdict: string, good: boolean, ...more: HTMLElement[]): HTMLElement {
+  const shown = el('p', { class: `verdict ${good ? 'good' : 'bad'}` }, verdict)
+  return el('div', {}, el('p', { class: 'small' }, title), shown, ...more)
+}
+
+function otherColumn(report: Report): HTMLElement {
+  const tokens = report.places.flatMap(({ findings }) => findings.filter(({ known }) => !known))
+  const found = tokens.map(({ masked, where }) => el('p', { class: 'small' }, code(masked), ` at ${where}`))
+  return column('The same page, with a token in localStorage', ...verdictOnPage(report), ...found)
 }
 
 function verdictOnPage({ places }: Report): [string, boolean] {

@@ -46,6 +46,8 @@ async function attempt(action: Promise<unknown>): Promise<void> {
 export function showSession({ session, endReason }: Strongroom, holdings: Holding[] | null): void {
   document.body.dataset.state = session ? 'signed-in' : 'signed-out'
   byId('signed-in').hidden = !session
+  byId('calls-hint').hidden = Boolean(session)
+  for (const button of byId('calls').querySelectorAll('button')) button.disabled = !session
   byId('signed-out').hidden = Boolean(session)
   byId('facts').hidden = !session
   byId('who').textContent = session ? `Signed in as ${nameOf(session)}` : 'Signed out'
