@@ -164,7 +164,7 @@ impl Allowed {
         self.reflection
     }
 
-    /// Returns Fetch's `credentials` for the request, of which the page has asked for `asked`.
+    /// Returns Fetch's `credentials` for the request. `asked` is the value that the page asked for.
     ///
     /// # Errors
     /// [`Code::Unsupported`] if the page asks for `include` and the rule does not allow it.
