@@ -522,6 +522,25 @@ fn tombstones_outlive_any_session() {
 }
 
 #[test]
+fn tombstone_of_an_earlier_version_spares_later_sessions() {
+    for (pause, is_alive) in [(0, false), (60, true)] {
+        let mut host = Host::signed_in();
+        let token = token_of(&host);
+        assert_eq!(host.post_logout_token(&token).status, 200);
+        // Earlier versions wrote only the time at which the handler received the token.
+        for entry in host.store.values_mut() {
+            let received = entry.value.split(' ').next().unwrap();
+            entry.value = received.to_owned();
+        }
+        host.pass(pause);
+        let back = host.come_back("/auth/login");
+        host.come_in(&back);
+        host.restart(&json!({}));
+        assert_eq!(host.session().is_object(), is_alive);
+    }
+}
+
+#[test]
 fn configured_algorithm_applies_to_logout_tokens() {
     let with_alg = |alg: &str| json!({ "idTokenSignedResponseAlg": alg });
     let mut host = Host::signed_in_with(&with_alg("ES256"));

@@ -169,12 +169,12 @@ pub(in crate::edge) struct LogoutTimes {
 }
 
 impl LogoutTimes {
-    /// Reads a tombstone. Returns `None` for any other string.
+    /// Reads a tombstone. Returns `None` for any other string. Earlier versions did not write `issued`.
     pub(in crate::edge) fn from_text(text: &str) -> Option<Self> {
         let (received, issued) = strings::split_once(text, b' ');
         Some(Self {
             received: json::parse_u64(received)?,
-            issued: json::parse_u64(issued?)?,
+            issued: issued.map_or(Some(0), json::parse_u64)?,
         })
     }
 
