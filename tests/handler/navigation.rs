@@ -84,6 +84,19 @@ fn login_from_outside_the_app_leads_to_no_other_login() {
 }
 
 #[test]
+fn login_from_outside_forwards_beyond_own_routes() {
+    for (config, source) in from_outside() {
+        let mut host = Host::with(&config);
+        let response = host.go_through_login("/auth/login?returnTo=/other/files/a", source);
+        let target = match response.status {
+            303 => location(&response).to_owned(),
+            _ => refreshed_to(&response),
+        };
+        assert_eq!(target, "/other/files/a", "{source:?}");
+    }
+}
+
+#[test]
 fn login_of_the_app_forwards_to_a_route() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login?returnTo=/api/files/a");
