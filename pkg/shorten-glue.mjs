@@ -16,6 +16,9 @@ for (const [long, short] of Object.entries(JSON.parse(await readFile(names, 'utf
 // of the module, freeing an object throws an error that no code can catch.
 const glue = `const FinalizationRegistry = undefined;\n${await readFile(input, 'utf8')}`
 
+/** True if the glue can replace the module's instance, after which `initSync()` must return the new one. */
+const RESETS = glue.includes('function __wbg_reset_state')
+
 /** Code of wasm-bindgen's glue, with its replacement. */
 const UNUSED = [
   // Strings are encoded with one call, because the modules do not export the function that resizes memory.
@@ -28,10 +31,11 @@ const UNUSED = [
     /if \(cachedDataViewMemory0 === null \|\| [^\n]*\) \{\n/,
     'if (cachedDataViewMemory0?.buffer !== wasm.memory.buffer) {\n',
   ],
-  // `initSync()` is called once, with a compiled module.
+  // `initSync()` gets a compiled module, and is called once unless the glue can reset its state.
   [
-    /function initSync\(module\) \{[^]*?(?= {4}const instance)/,
-    'function initSync({ module }) {\n    const imports = __wbg_get_imports();\n',
+    /function initSync\(module\) \{(\n[^\n]*return wasm;\n)[^]*?(?= {4}const instance)/,
+    (_, known) =>
+      `function initSync({ module }) {${RESETS ? known : '\n'}    const imports = __wbg_get_imports();\n`,
   ],
 ]
 
