@@ -892,8 +892,8 @@ mod tests {
                 "`methods`",
             ),
             (
-                r#"{"apis": [{"url": "https://a.test/", "credentials": "none"}]}"#,
-                "`apis[0].credentials` is \"none\": it must be 'same-origin', 'omit' or 'include'",
+                r#"{"apis": [{"url": "https://a.test/", "credentials": "never"}]}"#,
+                "`apis[0].credentials` is \"never\": it must be 'same-origin', 'omit' or 'include'",
             ),
             (
                 r#"{"apis": [{"url": "https://a.test/", "websocket": {}}]}"#,
