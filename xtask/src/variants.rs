@@ -90,7 +90,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "suspected_session_is_retried",
         fault: "a suspected session is not retried",
         noticed_by: "recovery",
-        breaks: Instead("self.wait = Millis::from_secs(1 << 20);"),
+        breaks: Instead("self.failed_at = Instant { monotonic: Millis::from_secs(1 << 40), wall: 1 << 60 };"),
     },
     Variant {
         control: "retry_after_is_honored",
