@@ -360,7 +360,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "coordinator_is_asked_again",
         fault: "a session's record is read only once",
-        noticed_by: "isolates_definite_end",
+        noticed_by: "isolates_end_stays",
         breaks: Instead("self.is_coordinator_up(now) && checked.is_none()"),
     },
     Variant {
