@@ -1,4 +1,4 @@
-//! Compares codes, advice and end reasons with the documents and with the TypeScript unions.
+//! Compares end reasons with the documents.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,37 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use strongroom::Code;
 use strongroom::session::EndReason;
 
-const LIST: &str = include_str!("../docs/errors.md");
 const SESSIONS: &str = include_str!("../docs/sessions.md");
-const CODES: &str = include_str!("../pkg/src/protocol/codes.ts");
-const MESSAGES: &str = include_str!("../pkg/src/protocol/messages.ts");
-
-/// Returns the error code and the advice of each row in the table of errors: its first and last cells.
-fn rows() -> Vec<(&'static str, &'static str)> {
-    let table = LIST.split("\n## ").next().unwrap();
-    table
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `"))
-        .map(|row| {
-            let (code, rest) = row.split_once("` | ").unwrap();
-            let advice = rest.rsplit_once(" | ").unwrap().1;
-            (code, advice.strip_suffix(" |").unwrap())
-        })
-        .collect()
-}
-
-#[test]
-fn every_code_is_documented_in_order() {
-    let listed = rows();
-    let codes: Vec<_> = Code::ALL
-        .iter()
-        .map(|code| (code.as_str(), code.advice()))
-        .collect();
-    assert_eq!(listed, codes);
-}
 
 /// Returns the names in the first column of the tables of end reasons.
 fn end_reasons() -> BTreeSet<&'static str> {
@@ -58,28 +30,4 @@ fn every_end_reason_is_documented() {
     let documented = end_reasons();
     let all = EndReason::ALL.iter().map(|reason| reason.as_str());
     assert_eq!(documented, all.collect());
-}
-
-/// Returns the members of a union of strings in TypeScript.
-fn union(source: &'static str, name: &str) -> Vec<&'static str> {
-    let (_, rest) = source
-        .split_once(&format!("export type {name} =\n"))
-        .unwrap();
-    let lines = rest.lines().take_while(|line| line.starts_with("  "));
-    lines
-        .filter_map(|line| line.strip_prefix("  | '")?.strip_suffix('\''))
-        .collect()
-}
-
-#[test]
-fn type_of_codes_has_every_code() {
-    let codes = Code::ALL.iter().map(|code| code.as_str());
-    assert_eq!(union(CODES, "Code"), codes.collect::<Vec<_>>());
-}
-
-#[test]
-fn type_of_end_reasons_has_every_reason() {
-    let typed = union(MESSAGES, "EndReason").into_iter();
-    let all = EndReason::ALL.iter().map(|reason| reason.as_str());
-    assert_eq!(typed.collect::<BTreeSet<_>>(), all.collect());
 }

@@ -66,48 +66,62 @@ const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
 };
 
 codes! {
-    /// The configuration passed to `vault()` or to the token handler is wrong; nothing was started.
+    /// The configuration that was passed to `vault()`, `createTokenHandler()`, `vaultFrame()`, `vaultCallback()`, a
+    /// coordinator such as `redis()` or a function of `strongroom/headers` is wrong; nothing was started. Or
+    /// `strongroom.json` is wrong. Or a file called `vault()` or `vaultFrame()` twice; a second `vault()` also ends the
+    /// first vault.
     ConfigInvalid = "config_invalid", "Fix the named option in the worker file and reload.";
-    /// A message from the page, or an option of a call, is not valid.
+    /// A message on a port was not from strongroom's code in the page, or page and worker have different versions of
+    /// strongroom. Or a call had an unknown option, an option of the wrong type or a value that is not allowed. Or
+    /// `on()` was passed the name of an unknown event.
     MessageInvalid = "message_invalid", "Check the options of the call, and use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded.
     LimitExceeded = "limit_exceeded", "Send less, or fewer at once; docs/errors.md lists the limits.";
     /// There is no session.
     LoginRequired = "login_required", "Call login().";
-    /// The session ended while the call was waiting; the message gives the reason.
+    /// The session ended, or another user signed in, while the call was waiting. Over a token handler: the session of
+    /// the request's cookie has ended. The message gives the reason. In the handler's log: the coordinator has lost a
+    /// session's record (`storage_lost`).
     SessionEnded = "session_ended", "Call login() again.";
-    /// The provider wants the user to interact before it issues another token, or keeps refusing the refresh token
-    /// without a reason.
+    /// The provider wants the user to interact before it issues a token (also in response to a login without
+    /// interaction), or keeps refusing the refresh token without a reason
+    /// ([sessions.md](sessions.md#a-refusal-without-a-reason)).
     InteractionRequired = "interaction_required", "Call login() so that the user can do what the provider asks.";
-    /// The user or the provider denied the login, for example with `access_denied`.
+    /// The user, or the provider for the user, refused the login (`access_denied`, or `consent_required` in response to
+    /// a login that was not silent).
     LoginDenied = "login_denied", "Offer to sign in again.";
-    /// The provider refused the login with another error code, does not accept the pushed authorization request that it
-    /// requires, or sent a malformed response to a pushed or device authorization request.
+    /// The provider responded to the authorization request, or to the pushed request, with an error for which
+    /// table has no other code. Or its response to a pushed request or to a device authorization request was malformed.
+    /// Or the provider requires pushed requests and did not accept one.
     LoginFailed = "login_failed", "Look up the provider's error code; most often the scope or the redirect URI is not registered for this client.";
-    /// The provider granted scopes that the login did not ask for.
+    /// The provider granted scopes that the login did not request. With `unrequestedScopes: 'refuse'` the login fails.
+    /// Otherwise this is a warning, which appears once on the page's console or in the token handler's log, there also
+    /// if a refresh adds scopes.
     ScopeExceeded = "scope_exceeded", "Add the scopes to scope if the provider always grants them; otherwise find out what changed the request.";
-    /// `offline_access` was requested, and the provider issued no refresh token.
+    /// A warning: a login requested `offline_access`, and the provider issued no refresh token. There is no warning
+    /// with `consent: 'always'` or after a login without interaction.
     RefreshTokenMissing = "refresh_token_missing", "Set consent: 'always' if the provider issues refresh tokens only then; otherwise allow refresh tokens for this client at the provider.";
-    /// The provider announces pushed authorization requests (RFC 9126) but does not accept them from this client or
-    /// origin.
+    /// A warning: the provider announces pushed authorization requests (RFC 9126), but does not accept them from this
+    /// client or origin, so script can change the request.
     LoginNotPushed = "login_not_pushed", "Check clientId and redirectUri, and allow pushed requests for this client and origin at the provider, or set par: false.";
-    /// The callback's `state` does not belong to a login that began in this browser, or the configuration was changed
-    /// during the login.
+    /// The callback's `state` belongs to no login that began in this browser, or the option `dpop` has changed since
+    /// the login began.
     LoginUnknown = "login_unknown", "Begin with login(); a callback URL cannot be opened by hand or in another browser.";
     /// The callback URL was opened a second time.
     LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
-    /// More than ten minutes passed between `login()` and its callback, the login seems to begin in the future, or the
-    /// code for a login on another device expired.
+    /// More than ten minutes passed between `login()` and its callback. Or the code of a login on another device
+    /// expired. Or the login seems to begin in the future, because a clock was set back or the clocks of isolates
+    /// differ by more than a minute. The message names the case.
     LoginExpired = "login_expired", "Call login() again.";
-    /// The page canceled the login, another login replaced it, or the user logged out while the login was in flight.
-    /// This code also occurs if the user closed the popup, or returned from the provider by the browser's back button.
+    /// The page canceled the login, or another login replaced it. Or the user closed the popup, returned from the
+    /// provider by the browser's back button, or logged out while the login was in flight.
     LoginCanceled = "login_canceled", "Offer to sign in again.";
     /// The callback's parameters are missing or malformed, or they contradict each other.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, check the provider's response.";
     /// The page that called `handleCallback()` is not the configured `redirectUri`.
     RedirectUriMismatch = "redirect_uri_mismatch", "Set redirectUri to the URL that the provider redirects to, and register that URL.";
-    /// A response, the metadata, an ID token or a stored login names an issuer other than the configured one (RFC 9207,
-    /// OIDC Discovery).
+    /// A response, the metadata or an ID token came from an issuer other than the configured one (RFC 9207, OIDC
+    /// Discovery), or the login began before the option `issuer` was changed.
     IssuerMismatch = "issuer_mismatch", "Set issuer to exactly the value in the provider's metadata.";
     /// The provider could not be reached, responded with a temporary error, or sent a response that CORS hides.
     ProviderUnavailable = "provider_unavailable", "Check issuer and the worker's connect-src if it never worked; otherwise try again later.";
@@ -115,13 +129,18 @@ codes! {
     MetadataInvalid = "metadata_invalid", "Check the provider's discovery document, or configure metadata yourself.";
     /// The token endpoint's response is unusable.
     TokenResponseInvalid = "token_response_invalid", "Check the provider's token endpoint; no token was kept.";
-    /// An endpoint of the provider refused this client or its request.
+    /// The token endpoint, or the endpoint for pushed or device authorization requests, refused this client or its
+    /// request. Over a token handler the client authenticates by `client.auth`.
     ClientRejected = "client_rejected", "Compare clientId, scope and the client's registration at the provider.";
-    /// The authorization code or the device code was refused.
+    /// The token endpoint refused the authorization code, or the device code of a login on another device
+    /// (`invalid_grant`).
     CodeRejected = "code_rejected", "Call login() again.";
     /// The ID token failed validation (OIDC Core 3.1.3.7 or 12.2).
     IdTokenInvalid = "id_token_invalid", "Check issuer, clientId, the signing algorithm and the device's clock.";
-    /// The URL matches no rule in `apis`, or is one that no rule can allow, such as an endpoint of the provider.
+    /// The URL matches no rule in `apis`; over a token handler, the URL matches no route. Or no rule can allow the URL:
+    /// it is an endpoint of the provider, is not absolute, has a user name, or has a path that servers decode in
+    /// different ways. For a socket, the matching rule lacks `webSocket`, or the URL has the query parameter that is
+    /// reserved for the token. The message names the case.
     UrlNotAllowed = "url_not_allowed", "Add a rule to apis in the worker file if the page should reach the URL; a running worker keeps the old file.";
     /// The URL is allowed with other methods, but not with this method.
     MethodNotAllowed = "method_not_allowed", "Add the method to the rule's methods in the worker file; a running worker keeps the old file.";
@@ -129,71 +148,82 @@ codes! {
     HeaderNotAllowed = "header_not_allowed", "Leave the header out; the vault sets the headers that authorize the request.";
     /// The API responded with a redirect, which the vault and the token handler do not follow.
     RedirectBlocked = "redirect_blocked", "Call the final URL.";
-    /// The API's response contains an access token of the session.
+    /// The API's response contains one of the session's access tokens.
     TokenReflected = "token_reflected", "Fix the API: it must not return the token of a request. If it has to, set reflection in its rule.";
     /// The request needs something that this version, the platform, the provider or the configuration does not support.
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
     /// The browser's storage refused to store a login, or no longer has the DPoP key of a login.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
     // A module for browsers without the Cargo feature `extended` leaves out the codes from here on.
-    /// The API requires another or a more recent authentication of the user (RFC 9470).
+    /// The API requires another or a more recent authentication of the user (RFC 9470), and its rule has `stepUp`.
     StepUpRequired = "step_up_required", "Ask the user, then call the error's stepUp(), or login() with its login.";
-    /// The API requires a token with more scope (RFC 6750 3.1).
+    /// The API requires a token with more scope (RFC 6750 3.1), and its rule has `stepUp`.
     InsufficientScope = "insufficient_scope", "Ask the user, then call the error's stepUp(); if it has none, add the scope to loginScopes in the worker file.";
-    /// The API repeats the same challenge right after the user signed in for it.
+    /// The API repeats a challenge for which the user has signed in within the last minute.
     StepUpFailed = "step_up_failed", "Compare the tokens that the provider issues with what the API requires; another login does not help.";
-    /// The worker's Content-Security-Policy blocks or reports a socket whose URL would contain the token.
+    /// The worker's own Content-Security-Policy blocks or reports a socket whose URL would contain the token
+    /// ([fetch.md](fetch.md#a-token-in-the-query)).
     SocketBlocked = "socket_blocked", "Add the URL to connect-src in each policy that the worker file is served with, including report-only ones.";
     // Only the token handler and TypeScript report the codes from here on.
-    /// The headers of a request to the token handler do not show that the app may send the request to this address. For
-    /// example, the header `X-Strongroom` is missing, `Origin` is not the app's, or a script or frame requests an
-    /// address for top-level navigations.
+    /// The token handler refused a request that the app's own pages do not send in this way. The message names the
+    /// case: a request of script has no header `X-Strongroom`; its `Origin` is not the app's, or its `Sec-Fetch-Site`
+    /// is not `same-origin` (other origins of the same site are refused, too); a form or a WebSocket handshake has no
+    /// `Origin`; a window requested an address that is only for scripts, or a script requested an address that is only
+    /// for windows; or the browser would use the response as a document or as code (`Sec-Fetch-Dest`).
     CrossSiteRequest = "cross_site_request", "Send it with auth.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
-    /// A cookie with the name of a token handler's cookie was changed, or was not written by the handler.
+    /// In the token handler's log: the handler did not write this cookie, or it was changed. Reported once a minute,
+    /// with the number of further cases.
     CookieInvalid = "cookie_invalid", "Ignore rare cases, since the cookie is not used. Otherwise look for another app on the same host with the same cookie.name.";
-    /// A cookie or a session's record is sealed with a key that is not configured.
+    /// A cookie or a session's record is sealed with a key that is not configured. The code is in the token handler's
+    /// log, and for a record also in the response with 503 ([edge.md](edge.md#replace-a-key)).
     KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute.";
-    /// The coordinator cannot be reached, or loses data.
+    /// The token handler's coordinator cannot be reached, or does not store what the handler writes.
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";
-    /// A request carried a session cookie that was replaced longer ago than the grace period.
+    /// In the token handler's log: a request had a session cookie that was replaced longer ago than the grace period.
     SessionReplayed = "session_replayed", "Find out how a copy of the cookie leaked: the session was ended everywhere.";
-    /// A logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0 section 2.6).
+    /// A back-channel logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0, 2.6).
     LogoutTokenInvalid = "logout_token_invalid", "Compare issuer and client.id with the provider's; a forged token has no effect.";
-    /// An upstream did not respond.
+    /// A route's upstream did not respond, broke off its response, or used a `Content-Encoding` that the token handler
+    /// cannot search.
     UpstreamUnavailable = "upstream_unavailable", "Check the route's upstream.";
     // Only TypeScript reports the codes from here on.
     /// The user did not sign in within the login's time limit.
     Timeout = "timeout", "Try again.";
-    /// The worker's script could not be loaded, or threw before it called `vault()`.
+    /// The worker's script could not be loaded, or threw before it called `vault()`; the message names the cause
+    /// ([below](#when-the-worker-does-not-start)).
     WorkerFailed = "worker_failed", "Fix what the message names; check the URLs of the worker and its imports, its type 'module', and the page's worker-src.";
-    /// The worker did not respond to the handshake within the time limit.
+    /// The worker did not respond to the handshake within the time limit of `connect()`.
     WorkerTimeout = "worker_timeout", "Check the worker's URL and its console; its file must call vault().";
     /// The vault's frame did not load, or another document loaded in its place.
     FrameBlocked = "frame_blocked", "Check the console; compare the page's frame-src and the frame's frame-ancestors, Cross-Origin-Embedder-Policy and Cross-Origin-Resource-Policy with docs/vault-origin.md.";
-    /// The vault's frame did not respond within the time limit.
+    /// The vault's frame did not respond within the time limit of `connectFrame()`.
     FrameTimeout = "frame_timeout", "Open the frame's URL in a tab; if it loads, try again later.";
     /// The vault's frame does not serve pages of this origin.
     OriginNotAllowed = "origin_not_allowed", "Add the origin to apps in the frame's file, exactly as in the message, if it is one of your apps.";
-    /// The standalone worker could not fetch its configuration.
+    /// The [standalone worker](standalone.md) could not fetch `strongroom.json`; the message says why.
     ConfigUnavailable = "config_unavailable", "Serve strongroom.json beside the standalone worker as application/json, without a redirect; the worker's connect-src must allow 'self'.";
     /// The WebAssembly module could not be loaded.
     WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_extended_bg.wasm if the configuration needs it), or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
-    /// The worker's own Content-Security-Policy forbids WebAssembly.
+    /// The Content-Security-Policy of the worker, or of the page that uses `strongroom/core`, forbids WebAssembly.
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";
     /// The vault stopped because of an internal error, or its worker was terminated. The secrets in the vault's memory
     /// are gone.
     VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; if the core trapped, please report it.";
-    /// The user signed in in a newer version of the app, and the vault of this version has stopped.
+    /// A user signed in in a newer version of the app, and the vault of this version has stopped
+    /// ([deployment.md](deployment.md#a-new-deployment-while-tabs-are-open)).
     VaultOutdated = "vault_outdated", "Call reconnect(), or reload the page to get the newer version.";
     /// The browser blocked the popup window.
     PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";
-    /// The page was left during the operation, and restored from the back-forward cache.
+    /// The user left the page while the call was in flight, and the page has returned from the back-forward cache. A
+    /// request that was sent may have taken effect.
     PageLeft = "page_left", "Try again.";
     /// The token handler did not respond, or the response is not from a token handler.
     HandlerUnreachable = "handler_unreachable", "Check the path that was passed to connect(), and the handler's log.";
-    /// The token handler could not start, for a reason other than its configuration.
+    /// In the token handler's log: the handler could not start, for a reason other than its configuration. Requests get
+    /// 500.
     HandlerFailed = "handler_failed", "Fix what the message names; the next request tries again.";
-    /// The token handler stopped because of an internal error.
+    /// The token handler stopped because of an internal error. The code is in the handler's log, and also in the
+    /// response (500) if the handler was about to forward an upstream's response.
     HandlerCrashed = "handler_crashed", "Try again, since the handler starts again with the next request; please report it.";
     /// The client was closed by `close()`.
     Closed = "closed", "Call connect() again.";

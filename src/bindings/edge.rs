@@ -355,7 +355,7 @@ fn number(line: Option<String>) -> usize {
         .unwrap_or(usize::MAX)
 }
 
-// The kinds of replies. pkg/src/edge/host.ts gets these numbers from the build: xtask/src/constants.rs.
+// The kinds of replies. pkg/src/edge/host.ts gets these numbers from the build: xtask/src/facts/constants.rs.
 const OPENED: u32 = 1;
 const SEALED: u32 = 2;
 const SIGNED: u32 = 3;

@@ -40,19 +40,22 @@ macro_rules! end_reason_enum {
 macro_rules! end_reasons {
     ($($more:tt)*) => {
         end_reason_enum! {
-            /// A page called `logout()`.
+            /// `logout()` was called.
             LoggedOut = "logged_out", revokes: true;
-            /// The provider refused the refresh token, or sent a back-channel logout.
+            /// The provider refused the refresh token, because the token was revoked or has expired, or because the
+            /// provider's session ended. Over a token handler also: the provider sent a back-channel logout.
             ProviderEnded = "provider_ended", revokes: false;
-            /// The access token expired and there is no refresh token.
+            /// The access token has expired, and there is no refresh token.
             Expired = "expired", revokes: false;
             /// The idle limit was reached.
             Idle = "idle", revokes: true;
             /// The absolute limit was reached.
             Absolute = "absolute", revokes: true;
-            /// A response was for another user or issuer, or a replaced cookie was presented after its grace period.
+            /// The provider responded for another user or issuer. Over a token handler also: a replaced cookie was used
+            /// after the grace period. The refresh token is revoked.
             Security = "security", revokes: true;
-            /// The stored session, or the key that its tokens are bound to, is gone or cannot be read.
+            /// The stored session (`persist: 'sealed'` or `'escrow'`) is gone or cannot be read. Over a token handler:
+            /// the cookie or the session in the store is gone.
             StorageLost = "storage_lost", revokes: false;
             $($more)*
         }

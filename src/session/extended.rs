@@ -15,17 +15,18 @@ use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 
 end_reasons! {
-    /// The user signed in again in the same browser. The new session may share the grant, so nothing is revoked.
+    /// Over a token handler: the user has signed in again in the same browser.
+    // The new session may share the grant, so nothing is revoked.
     Replaced = "replaced", revokes: false;
-    /// The provider refused the refresh token and indicated that it had expired.
+    /// With `reasons: true`, instead of `provider_ended`: the refresh token had expired.
     RefreshExpired = "refresh_expired", revokes: false;
-    /// The provider indicated that the refresh token was revoked.
+    /// With `reasons: true`: the refresh token was revoked.
     Revoked = "revoked", revokes: false;
-    /// The provider indicated that a consumed refresh token was used again.
+    /// With `reasons: true`: a refresh token was used a second time.
     ReuseDetected = "reuse_detected", revokes: false;
-    /// The provider indicated that the user had withdrawn the consent.
+    /// With `reasons: true`: the user has withdrawn their consent.
     ConsentWithdrawn = "consent_withdrawn", revokes: false;
-    /// The provider indicated that it now requires a second factor.
+    /// With `reasons: true`: the provider now requires a second factor.
     MfaRequired = "mfa_required", revokes: false;
 }
 

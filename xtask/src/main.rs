@@ -11,9 +11,9 @@
 
 mod at_once;
 mod browser;
-mod constants;
 mod controls;
 mod exports;
+mod facts;
 mod fuzz;
 mod install;
 mod measure;
@@ -124,7 +124,7 @@ enum Command {
     },
     /// Measure the readability of the sources: names, comments and dependencies.
     Measure(measure::Options),
-    /// Write the tables of docs/options.md from the TypeScript types.
+    /// Write the tables of docs/options.md from the TypeScript types, and that of docs/errors.md from the codes.
     Options,
     /// Build the examples with the packed npm package. Needs the registry of npm.
     Examples {
@@ -203,7 +203,10 @@ fn run(command: &Command) -> Result<()> {
         Command::Miri => miri::run(),
         Command::Mutants(options) => mutants::run(options),
         Command::Measure(options) => measure::run(options),
-        Command::Options => process::node(&["pkg/options.mjs"]).run(),
+        Command::Options => {
+            facts::write_table()?;
+            process::node(&["pkg/options.mjs"]).run()
+        }
         Command::Examples { names, check, lock } => examples(names, *check, *lock),
         Command::Recipes { names, lock } => recipes(names, *lock),
         Command::Release => release::check(),

@@ -4,7 +4,7 @@ use crate::paths::at;
 use crate::process::node;
 use crate::progress::{Output, seconds, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{constants, install, testing, wasm};
+use crate::{facts, install, testing, wasm};
 use anyhow::Result;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
@@ -29,7 +29,7 @@ pub(crate) fn build() -> Result<()> {
     install::npm_packages()?;
     wasm::build()?;
     testing::build()?;
-    constants::write()?;
+    facts::write()?;
     package()?;
     site()?;
     println!("built in {}\n", seconds(start.elapsed()));

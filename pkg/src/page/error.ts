@@ -1,5 +1,5 @@
 import type { StrongroomErrorLike } from './api.js'
-import type { Code } from '../protocol/codes.js'
+import type { Code } from '../generated/codes.js'
 import type { Demand } from '../protocol/messages.js'
 
 /**

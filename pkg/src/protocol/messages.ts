@@ -17,6 +17,8 @@
  * The vault parses `text` with its own strict reader: src/vault/message.rs.
  */
 
+import type { EndReason } from '../generated/end-reasons.js'
+
 /** The message by which a page hands a port to the vault's worker. */
 export const HANDSHAKE = 'strongroom'
 
@@ -237,44 +239,6 @@ export interface Session<Claims = DefaultClaims> {
   /** The time at which the access token expires. The page need not refresh the token. */
   accessTokenExpiresAt: number
 }
-
-/** The reason why a session ended. */
-export type EndReason =
-  /** `logout()` was called. */
-  | 'logged_out'
-  /**
-   * The provider refused the refresh token, because the token was revoked or has expired, or because the provider's
-   * session ended. Over a token handler also: the provider sent a back-channel logout.
-   */
-  | 'provider_ended'
-  /** The access token has expired, and there is no refresh token. */
-  | 'expired'
-  /** The idle limit was reached. */
-  | 'idle'
-  /** The absolute limit was reached. */
-  | 'absolute'
-  /**
-   * The provider responded for another user or issuer. Over a token handler also: a replaced cookie was used after the
-   * grace period. The refresh token is revoked.
-   */
-  | 'security'
-  /**
-   * The stored session (`persist: 'sealed'` or `'escrow'`) is gone or cannot be read. Over a token handler: the cookie
-   * or the session in the store is gone.
-   */
-  | 'storage_lost'
-  /** Over a token handler: the user has signed in again in the same browser. */
-  | 'replaced'
-  /** With `reasons: true`, instead of `provider_ended`: the refresh token had expired. */
-  | 'refresh_expired'
-  /** With `reasons: true`: the refresh token was revoked. */
-  | 'revoked'
-  /** With `reasons: true`: a refresh token was used a second time. */
-  | 'reuse_detected'
-  /** With `reasons: true`: the user has withdrawn their consent. */
-  | 'consent_withdrawn'
-  /** With `reasons: true`: the provider now requires a second factor. */
-  | 'mfa_required'
 
 /** A token or pending login that the vault holds. */
 export interface Holding {

@@ -1,6 +1,6 @@
-//! Constants that Rust and TypeScript share. Rust defines them, and `cargo xtask build` writes `pkg/glue/constants.js`
-//! with their values.
+//! The values of constants, for `pkg/glue/constants.js`.
 
+use crate::facts::write_file;
 use crate::paths::at;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write;
@@ -51,7 +51,7 @@ const SHARED: [(&str, &[&str]); 16] = [
 ];
 
 /// Writes the constants and their types.
-pub(crate) fn write() -> Result<()> {
+pub(super) fn write() -> Result<()> {
     let mut script = String::new();
     let mut types = String::new();
     for (file, names) in SHARED {
@@ -68,15 +68,8 @@ pub(crate) fn write() -> Result<()> {
             )?;
         }
     }
-    fs::create_dir_all(at("pkg/glue"))?;
-    for (file, content) in [("constants.js", script), ("constants.d.ts", types)] {
-        let file = at("pkg/glue").join(file);
-        // An unchanged file is not written, so that its modification time stays the same.
-        if fs::read_to_string(&file).ok().as_ref() != Some(&content) {
-            fs::write(file, content)?;
-        }
-    }
-    Ok(())
+    write_file("pkg/glue/constants.js", &script)?;
+    write_file("pkg/glue/constants.d.ts", &types)
 }
 
 /// Returns the value of a constant as a JavaScript literal. A duration is in milliseconds. If there is no constant with

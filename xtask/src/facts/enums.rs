@@ -1,0 +1,240 @@
+//! Enums of Rust with a name for each variant, which become unions of strings in TypeScript.
+//!
+//! Macros define these enums: `/** description */ Variant = "name"`, followed by other values.
+
+use crate::facts::write_file;
+use crate::paths::at;
+use anyhow::{Context, Result, ensure};
+use proc_macro2::{TokenStream, TokenTree};
+use std::fmt::Write;
+use std::fs;
+
+/// An enum, and the union that is written from it.
+struct Union {
+    /// The files that define the enum.
+    sources: &'static [&'static str],
+    file: &'static str,
+    name: &'static str,
+    /// The description of the type.
+    about: &'static str,
+}
+
+const UNIONS: [Union; 2] = [
+    Union {
+        sources: &["src/base/error.rs"],
+        file: "pkg/src/generated/codes.ts",
+        name: "Code",
+        about: "The stable identifier of an error. A released code is never renamed or reused.",
+    },
+    Union {
+        sources: &["src/session/end_reason.rs", "src/session/extended.rs"],
+        file: "pkg/src/generated/end-reasons.ts",
+        name: "EndReason",
+        about: "The reason why a session ended.",
+    },
+];
+
+/// A variant: its name in TypeScript, its description, and the string that follows the name, if any.
+#[derive(Debug, PartialEq, Eq)]
+struct Named {
+    name: String,
+    description: String,
+    advice: Option<String>,
+}
+
+/// The document with the table of errors.
+const ERRORS: &str = "docs/errors.md";
+
+/// Writes the table of `docs/errors.md`.
+pub(crate) fn write_table() -> Result<()> {
+    write_file(ERRORS, &with_table(&fs::read_to_string(at(ERRORS))?)?)
+}
+
+/// Returns the document with the present codes in its first table.
+fn with_table(document: &str) -> Result<String> {
+    let is_row = |line: &&str| line.starts_with("| `");
+    let count = document.lines().take_while(|line| !is_row(line)).count();
+    let mut lines = document.lines();
+    let mut out: Vec<String> = lines.by_ref().take(count).map(str::to_owned).collect();
+    let source = UNIONS[0].sources[0];
+    for code in variants(&fs::read_to_string(at(source))?)? {
+        let advice = code
+            .advice
+            .with_context(|| format!("{} has no advice", code.name))?;
+        out.push(format!(
+            "| `{}` | {} | {advice} |",
+            code.name, code.description
+        ));
+    }
+    out.extend(lines.skip_while(is_row).map(str::to_owned));
+    Ok(out.join("\n") + "\n")
+}
+
+/// Writes the unions.
+pub(super) fn write() -> Result<()> {
+    for Union {
+        sources,
+        file,
+        name,
+        about,
+    } in UNIONS
+    {
+        let mut script = format!("/** {about} */\nexport type {name} =\n");
+        for source in sources {
+            let variants = variants(&fs::read_to_string(at(source))?).context(*source)?;
+            ensure!(!variants.is_empty(), "{source} defines no variant");
+            for Named {
+                name, description, ..
+            } in variants
+            {
+                let description = without_links(&description);
+                writeln!(script, "  /** {description} */\n  | '{name}'")?;
+            }
+        }
+        write_file(file, &script)?;
+    }
+    Ok(())
+}
+
+/// Returns all variants in a file, in its order.
+fn variants(source: &str) -> Result<Vec<Named>> {
+    let tokens: TokenStream = source.parse().ok().context("not Rust")?;
+    let mut found = Vec::new();
+    collect(tokens, &mut found)?;
+    Ok(found)
+}
+
+/// Adds the variants among the tokens and in their groups.
+fn collect(tokens: TokenStream, found: &mut Vec<Named>) -> Result<()> {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let mut description: Vec<String> = Vec::new();
+    for (i, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => match described(group.stream()) {
+                Some(line) => description.push(line),
+                None => collect(group.stream(), found)?,
+            },
+            TokenTree::Ident(_) => {
+                let lines = std::mem::take(&mut description);
+                let rest = tokens.get(i + 1..).unwrap_or_default();
+                if let [TokenTree::Punct(equals), TokenTree::Literal(name), ..] = rest
+                    && equals.as_char() == '='
+                    && let Ok(name) = syn::parse_str::<syn::LitStr>(&name.to_string())
+                    && !lines.is_empty()
+                {
+                    let advice = match rest.get(2..4) {
+                        Some([TokenTree::Punct(_), TokenTree::Literal(advice)]) => {
+                            syn::parse_str::<syn::LitStr>(&advice.to_string()).ok()
+                        }
+                        _ => None,
+                    };
+                    found.push(Named {
+                        name: name.value(),
+                        description: lines.join(" "),
+                        advice: advice.map(|advice| advice.value()),
+                    });
+                }
+            }
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Returns the line of a documentation comment: the tokens are the attribute `doc = "line"`.
+fn described(attribute: TokenStream) -> Option<String> {
+    let tokens: Vec<_> = attribute.into_iter().collect();
+    let [
+        TokenTree::Ident(doc),
+        TokenTree::Punct(_),
+        TokenTree::Literal(line),
+    ] = &*tokens
+    else {
+        return None;
+    };
+    let line = syn::parse_str::<syn::LitStr>(&line.to_string()).ok()?;
+    (doc == "doc").then(|| line.value().trim().to_owned())
+}
+
+/// Replaces the links of Markdown, which editors cannot follow, by the names of the documents.
+fn without_links(description: &str) -> String {
+    let mut out = String::new();
+    let mut rest = description;
+    while let Some((before, link)) = rest.split_once('[') {
+        let Some((label, (target, after))) = link
+            .split_once("](")
+            .and_then(|(label, link)| Some((label, link.split_once(')')?)))
+        else {
+            break;
+        };
+        let document = target.split('#').next().unwrap_or_default();
+        let is_name = label == document || document.is_empty();
+        out.push_str(before);
+        match (is_name, document) {
+            (true, "") => out.push_str("docs/errors.md"),
+            (true, name) => out.push_str(&format!("docs/{name}")),
+            (false, _) => out.push_str(label),
+        }
+        rest = after;
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_have_names_and_descriptions() {
+        let source = r#"
+            /// About the macro.
+            macro_rules! codes { ($($x:tt)*) => {
+                /// The enum.
+                pub enum Code { $(#[doc = $doc])+ }
+            }; }
+            codes! {
+                /// One line,
+                /// and another.
+                First = "first", "Advice.";
+                // Not a description.
+                /// More.
+                Second = "second", revokes: true;
+            }
+        "#;
+        let found = variants(source).unwrap();
+        let named = |name: &str, description: &str, advice: Option<&str>| Named {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            advice: advice.map(str::to_owned),
+        };
+        assert_eq!(
+            found,
+            [
+                named("first", "One line, and another.", Some("Advice.")),
+                named("second", "More.", None),
+            ]
+        );
+    }
+
+    #[test]
+    fn table_of_errors_has_the_present_codes() {
+        let document = fs::read_to_string(at(ERRORS)).unwrap();
+        let written = with_table(&document).unwrap();
+        assert!(
+            document == written,
+            "`cargo xtask options` writes the table"
+        );
+        // A document with another description differs.
+        let other = document.replacen("There is no session.", "There is one.", 1);
+        assert_ne!(other, document);
+        assert_eq!(with_table(&other).unwrap(), written);
+    }
+
+    #[test]
+    fn links_become_names_of_documents() {
+        let text = "Gone ([a.md](a.md#b)). The [worker](c.md) failed ([below](#d)).";
+        let plain = "Gone (docs/a.md). The worker failed (docs/errors.md).";
+        assert_eq!(without_links(text), plain);
+        assert_eq!(without_links("a[0] is"), "a[0] is");
+    }
+}
