@@ -1,12 +1,10 @@
 /** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
 import { POPUP_MARK } from '../../glue/constants.js'
+import { NO_ADDRESS } from '../protocol/message-keys.js'
 import { isResponse, lacksState, showUrl, stateOf, withoutResponse } from './address.js'
 import type { CallbackResult } from './api.js'
 import type { Connection } from './connection.js'
 import { refuse } from './error-text.js'
-
-/** The key of a message in src/page/error-messages.ts. */
-const NO_ADDRESS = '\x07h'
 
 type Result = Promise<CallbackResult | null>
 

@@ -8,16 +8,12 @@ import { watchUser } from './activity.js'
 import { listen } from './listen.js'
 import { openPopup } from './popup.js'
 import { type Connection, type Listener, open } from './connection.js'
+import { NO_CALLBACK, NO_OPTION, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { createTarget, implementTarget, type LazyClient } from './lazy-target.js'
 import { createError, refuse, expandMessage } from './error-text.js'
 
 /** A worker, or a frame that stands for one: src/vault-origin/connect-frame.ts. */
 type AnyWorker = SharedWorker | Worker
-
-/** Keys of messages in src/page/error-messages.ts. */
-const UNSUPPORTED_CONTEXT = '\x07c'
-const NO_CALLBACK = '\x07d'
-const NO_OPTION = '\x07g'
 
 /** All events: see `Events` in api.ts. */
 const EVENTS = ['change', 'expiring', 'failed', 'trace']

@@ -9,6 +9,7 @@ import { PROTOCOL } from '../../glue/constants.js'
 import type { CallbackResult } from './api.js'
 import type { StrongroomError } from './error.js'
 import { listen } from './listen.js'
+import { NO_WORKER } from '../protocol/message-keys.js'
 import {
   BYE,
   HANDSHAKE,
@@ -18,9 +19,6 @@ import {
   type VaultMessage,
 } from '../protocol/messages.js'
 import { createError } from './error-text.js'
-
-/** The key of a message in src/page/error-messages.ts. */
-const NO_WORKER = '\x07f'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
 

@@ -3,6 +3,20 @@
  * of these texts. Until then, the page has only codes and values.
  */
 import { advice, texts } from '../../glue/messages.js'
+import {
+  A_FUNCTION,
+  NO_ADDRESS,
+  NO_CALLBACK,
+  NO_OPTION,
+  NO_RESPONSE,
+  NO_STREAMS,
+  NO_TOKEN,
+  NO_WORKER,
+  THREW,
+  TRAPPED,
+  UNREADABLE,
+  UNSUPPORTED_CONTEXT,
+} from '../protocol/message-keys.js'
 
 /** Messages by error code, in which a value may replace `%`. */
 const BY_CODE: Record<string, string> = {
@@ -21,29 +35,29 @@ const BY_CODE: Record<string, string> = {
 }
 
 /**
- * The messages of the page and the worker, by the keys that stand for them in the source files. The keys of the core's
- * messages begin with other characters.
+ * The messages of the page and the worker.
  */
 const OWN: Record<string, string> = {
-  '\x07a': "a token needs a request of mode 'cors', which this is not: ",
-  '\x07b': 'this browser cannot send a stream as a body',
-  get '\x07c'() {
+  [NO_TOKEN]: "a token needs a request of mode 'cors', which this is not: ",
+  [NO_STREAMS]: 'this browser cannot send a stream as a body',
+  get [UNSUPPORTED_CONTEXT]() {
     return typeof document === 'undefined'
       ? 'connect() needs a browser: call it on the client only, not while a server renders the page'
       : `${location.origin} is not a secure context, so the browser offers no WebCrypto here: serve the page over https, or open it as http://localhost`
   },
-  '\x07d':
+  [NO_CALLBACK]:
     'strongroom: the address contains the response to a login (state, and code or error), and handleCallback() was not called. Call it once when the page of redirectUri starts.',
-  '\x07e':
+  [NO_RESPONSE]:
     "no response could be read: the API cannot be reached, or its CORS headers do not allow this origin and the Authorization header, or connect-src in the policy of the worker's file does not list ",
-  '\x07f':
+  [NO_WORKER]:
     " is not a worker: pass the worker itself, or a function that makes it, such as () => new SharedWorker(new URL('./auth.worker.js', import.meta.url), { type: 'module' })",
-  '\x07g': '() has no option ',
-  '\x07h': 'handleCallback() takes an address, and was passed an object of options or an event',
-  '\x07i': ' is a function: write the value that it returns, since the configuration is passed on as JSON',
-  '\x07j': 'the configuration cannot be read: ',
-  '\x07k': 'the core trapped',
-  '\x07l': "the worker's file threw: ",
+  [NO_OPTION]: '() has no option ',
+  [NO_ADDRESS]: 'handleCallback() takes an address, and was passed an object of options or an event',
+  [A_FUNCTION]:
+    ' is a function: write the value that it returns, since the configuration is passed on as JSON',
+  [UNREADABLE]: 'the configuration cannot be read: ',
+  [TRAPPED]: 'the core trapped',
+  [THREW]: "the worker's file threw: ",
 }
 
 /** Advice by message, for messages whose error code has advice that does not fit. */

@@ -2,13 +2,9 @@
 import type { VaultRequestInit } from './api.js'
 import { listen } from './listen.js'
 import type { Connection, HeadPayload, Payload, PendingRequest } from './connection.js'
+import { NO_RESPONSE, NO_STREAMS, NO_TOKEN } from '../protocol/message-keys.js'
 import { type Body, openBody, toResponse, wholeBody } from './response.js'
 import { refuse, expandMessage } from './error-text.js'
-
-/** Keys of messages in src/page/error-messages.ts. */
-const NO_TOKEN = '\x07a'
-const NO_STREAMS = '\x07b'
-const NO_RESPONSE = '\x07e'
 
 /**
  * Sends a request through the vault. The platform's own `Request` parses the arguments, so that they have the same

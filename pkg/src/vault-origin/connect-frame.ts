@@ -14,6 +14,7 @@ import {
   STATE_FRAGMENT,
   type FrameRequest,
 } from '../protocol/frame-messages.js'
+import { UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { listen } from '../page/listen.js'
 import type { FrameTransport, Connection } from '../page/connection.js'
 import type { HANDSHAKE } from '../protocol/messages.js'
@@ -44,7 +45,7 @@ export const connectFrame = async (
   connect: typeof Connect,
   refuse: typeof Refuse,
 ): Promise<Strongroom> => {
-  if (!globalThis.isSecureContext) return refuse('unsupported', '\x07c')
+  if (!globalThis.isSecureContext) return refuse('unsupported', UNSUPPORTED_CONTEXT)
   const { timeout = 10 } = options
   const { href, origin } = new URL(address, location.href)
   if (origin === location.origin) {

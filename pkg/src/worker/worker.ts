@@ -4,6 +4,7 @@ import * as core from '../../glue/strongroom.js'
 import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
 import { StrongroomError, withoutInterned } from '../page/error.js'
+import { A_FUNCTION, THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
 import { BYE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
@@ -29,12 +30,6 @@ const hasOneOf = (names: string, options?: object): boolean =>
 
 /** An error for pages. A page adds the code's message and the advice. */
 export type VaultFailure = Pick<StrongroomError, 'code' | 'message'>
-
-/** Keys of messages in src/page/error-messages.ts. */
-const A_FUNCTION = '\x07i'
-const UNREADABLE = '\x07j'
-const TRAPPED = '\x07k'
-const THREW = '\x07l'
 
 const configInvalid = (message: string): VaultFailure => ({ code: 'config_invalid', message })
 
