@@ -12,7 +12,7 @@ mod extended;
 mod former;
 mod kept;
 mod times;
-mod view;
+pub(crate) mod view;
 
 use crate::prelude::*;
 
@@ -31,7 +31,7 @@ use extended::{Extension, LOGIN};
 use former::{Former, FormerTokens};
 pub use kept::{Kept, ended, kept, kept_renewed, restore};
 pub use times::Times;
-pub use view::view;
+pub use view::{SessionState, SessionView, view};
 
 /// Time between two reports of the user's activity by a page.
 const REPORT_INTERVAL: Millis = Millis::from_secs(15);
@@ -537,7 +537,8 @@ mod tests {
         session.renew_other(7, &next, None, at(0));
         assert_eq!(session.access_token(&at(0)).unwrap().expose(), "at-1");
         assert_eq!(session.refresh_token().unwrap().expose(), "rt-2");
-        assert_eq!(view::scopes(&session), r#"["openid","email"]"#);
+        let view = view(&session, &config(), None, false);
+        assert_eq!(view.scopes, r#"["openid","email"]"#);
         assert_eq!((session.generation(), session.issued(None)), (4, 3));
         assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));
         // The login's access token is not renewed, so it has expired.
@@ -589,7 +590,8 @@ mod tests {
     fn page_sees_documented_times() {
         let config = config();
         let mut session = session(&[]);
-        let page = Value::parse(&view(&session, &config, None, false)).unwrap();
+        let page = view(&session, &config, None, false).to_json();
+        let page = Value::parse(&page).unwrap();
         let page = page.as_object().unwrap();
         let time = |name| page.get(name).and_then(Value::as_u64).unwrap();
         let began = at(0).wall - 1_000_000;
@@ -600,7 +602,7 @@ mod tests {
         assert_eq!(time("accessTokenExpiresAt"), at(200).wall);
         // A session does not outlast its absolute limit, however active the user is.
         session.times.last_activity.wall = began + config.limits.absolute.0 - 1;
-        let page = view(&session, &config, None, false);
+        let page = view(&session, &config, None, false).to_json();
         let end = began + config.limits.absolute.0;
         assert!(
             page.contains(&format!(r#""idleExpiresAt":{end}"#)),
@@ -613,7 +615,7 @@ mod tests {
         let latest = format!("{:?}", id_token(r#"{"sub":"joe","email":"j@x.test"}"#));
         let session = session(&[("latest_id_token", &latest)]);
         assert_eq!(
-            view::visible_claims(&session, &config()),
+            view(&session, &config(), None, false).claims,
             r#"{"sub":"joe","name":"Joe","email":"j@x.test"}"#
         );
     }

@@ -26,7 +26,9 @@ impl Extension {
 
     pub(super) const fn require(&mut self, _: Option<&str>) {}
 
-    pub(super) const fn write_view(&self, _: &mut Writer) {}
+    pub(super) const fn needs(&self) -> Option<&str> {
+        None
+    }
 
     pub(super) const fn write(&self, _: u64, _: &mut Writer) {}
 

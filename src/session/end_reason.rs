@@ -2,8 +2,7 @@
 
 macro_rules! end_reason_enum {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal;)+) => {
-        /// The reason for the end of a session. The names of the reasons are those of `EndReason` in
-        /// `pkg/src/protocol/messages.ts`.
+        /// The reason for the end of a session. The build writes the package's type `EndReason` from the names.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum EndReason {
             $($(#[doc = $doc])+ $variant,)+

@@ -93,10 +93,8 @@ impl Extension {
         }
     }
 
-    pub(super) fn write_view(&self, view: &mut Writer) {
-        if let Some(needs) = &self.needs {
-            view.text("needs", needs);
-        }
+    pub(super) fn needs(&self) -> Option<&str> {
+        self.needs.as_deref()
     }
 
     pub(super) fn write(&self, issued: u64, kept: &mut Writer) {

@@ -1,57 +1,121 @@
-//! The part of a session that a page may see.
+//! The part of a session that a page may see, in a vault and over a token handler.
 
 use super::{Session, after};
+use crate::base::clock::UnixMillis;
 use crate::codec::json::{self, Writer};
 use crate::config::Config;
+use crate::oauth::id_token::IdToken;
 use crate::oauth::scope::scope_tokens;
 use crate::prelude::*;
 
-/// Serializes the part that a page may see: `Session` in `pkg/src/protocol/messages.ts`. `is_kept` is `None` if the
-/// configuration does not store sessions, and otherwise true if the store accepts this session. `is_suspected` is true
-/// if the provider seems to have ended the session silently.
+/// The JSON of an object with the claims that a page may see.
+pub(super) type VisibleClaims = String;
+
+/// The JSON of an array of scopes.
+pub(super) type Scopes = String;
+
+/// The page's view of a session. Times are in milliseconds since the Unix epoch.
+///
+/// The build writes the type `Session` of the package from these members.
+#[derive(Debug)]
+pub struct SessionView<'a> {
+    /// Claims of the validated ID token.
+    pub claims: VisibleClaims,
+    /// The scopes that were granted (RFC 6749 3.3, 5.1).
+    pub scopes: Scopes,
+    /// `interaction_required`: the provider issues no access token until the user signs in there again.
+    pub state: SessionState,
+    /// With `interaction_required` and `reasons: true`: the provider's error code.
+    pub needs: Option<&'a str>,
+    /// With `persist`: `false` while the session cannot be stored, because the storage is full or denied, or because no
+    /// service worker takes the key in escrow. The session continues, and ends with its worker.
+    pub kept: Option<bool>,
+    /// The time at which the user signed in here.
+    pub started_at: UnixMillis,
+    /// The time at which the absolute limit ends the session.
+    pub expires_at: UnixMillis,
+    /// The time at which the idle limit ends the session unless the user is active.
+    pub idle_expires_at: UnixMillis,
+    /// The time at which the access token expires. The page need not refresh the token.
+    pub access_token_expires_at: UnixMillis,
+}
+
+/// The state of a session, as pages see it.
+#[derive(Clone, Copy, Debug)]
+pub enum SessionState {
+    /// Requests can be sent, after a refresh if necessary.
+    Active,
+    /// The provider issues no access token until the user signs in there again.
+    InteractionRequired,
+}
+
+impl SessionView<'_> {
+    /// Returns the JSON of the view.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let state = match self.state {
+            SessionState::Active => "active",
+            SessionState::InteractionRequired => "interaction_required",
+        };
+        let mut view = Writer::object();
+        if let Some(is_kept) = self.kept {
+            view.flag("kept", is_kept);
+        }
+        if let Some(needs) = self.needs {
+            view.text("needs", needs);
+        }
+        let idle_expires_at = self.idle_expires_at.min(self.expires_at);
+        view.json("claims", &self.claims)
+            .json("scopes", &self.scopes)
+            .text("state", state)
+            .number("startedAt", self.started_at)
+            .number("expiresAt", self.expires_at)
+            .number("idleExpiresAt", idle_expires_at)
+            .number("accessTokenExpiresAt", self.access_token_expires_at)
+            .finish()
+    }
+}
+
+/// Returns the view of a vault's session. `is_kept` is `None` if the configuration does not store sessions, and
+/// otherwise true if the store accepts this session. `is_suspected` is true if the provider seems to have ended the
+/// session silently.
 #[must_use]
-pub fn view(
-    session: &Session,
+pub fn view<'a>(
+    session: &'a Session,
     config: &Config,
     is_kept: Option<bool>,
     is_suspected: bool,
-) -> String {
-    let state = if session.interaction_required || is_suspected {
-        "interaction_required"
-    } else {
-        "active"
-    };
+) -> SessionView<'a> {
     let (_, access_token_expires_at) = session.access_token_times();
-    let expires_at = after(session.times.started.wall, config.limits.absolute);
-    let idle_expires_at = after(session.times.last_activity.wall, config.limits.idle);
-    let mut view = Writer::object();
-    if let Some(is_kept) = is_kept {
-        view.flag("kept", is_kept);
+    SessionView {
+        claims: visible_claims(&config.claims, session.latest.as_ref(), &session.original),
+        scopes: scopes(session.tokens.scope.as_deref().unwrap_or_default()),
+        state: if session.interaction_required || is_suspected {
+            SessionState::InteractionRequired
+        } else {
+            SessionState::Active
+        },
+        needs: session.extension.needs(),
+        kept: is_kept,
+        started_at: session.times.started.wall,
+        expires_at: after(session.times.started.wall, config.limits.absolute),
+        idle_expires_at: after(session.times.last_activity.wall, config.limits.idle),
+        access_token_expires_at,
     }
-    session.extension.write_view(&mut view);
-    view.json("claims", &visible_claims(session, config))
-        .json("scopes", &scopes(session))
-        .text("state", state)
-        .number("startedAt", session.times.started.wall)
-        .number("expiresAt", expires_at)
-        .number("idleExpiresAt", idle_expires_at.min(expires_at))
-        .number("accessTokenExpiresAt", access_token_expires_at)
-        .finish()
 }
 
-pub(super) fn visible_claims(session: &Session, config: &Config) -> String {
+/// Returns `sub` and the claims with these names. `latest` is the ID token of the last refresh, if it brought one.
+pub(crate) fn visible_claims(
+    names: &[String],
+    latest: Option<&IdToken>,
+    original: &IdToken,
+) -> VisibleClaims {
     let mut visible = Writer::object();
-    visible.text("sub", session.original.subject());
-    let claims = session
-        .latest
-        .as_ref()
-        .unwrap_or(&session.original)
-        .claims();
-    for name in &config.claims {
+    visible.text("sub", original.subject());
+    let claims = latest.unwrap_or(original).claims();
+    for name in names {
         // A provider may omit claims of the first ID token from refreshed ID tokens.
-        let value = claims
-            .get(name)
-            .or_else(|| session.original.claims().get(name));
+        let value = claims.get(name).or_else(|| original.claims().get(name));
         if let Some(value) = value {
             visible.value(name, value);
         }
@@ -59,8 +123,7 @@ pub(super) fn visible_claims(session: &Session, config: &Config) -> String {
     visible.finish()
 }
 
-pub(super) fn scopes(session: &Session) -> String {
-    json::string_array(scope_tokens(
-        session.tokens.scope.as_deref().unwrap_or_default(),
-    ))
+/// Returns the scopes of a string in which spaces separate them.
+pub(crate) fn scopes(granted: &str) -> Scopes {
+    json::string_array(scope_tokens(granted))
 }

@@ -295,7 +295,7 @@ impl Context {
         let view = self
             .session
             .as_ref()
-            .map(|s| session::view(s, &self.config, self.is_kept(), self.is_suspected));
+            .map(|s| session::view(s, &self.config, self.is_kept(), self.is_suspected).to_json());
         let reason = self.end_reason.map(EndReason::as_str);
         if let Some(elsewhere) = self.elsewhere {
             message.flag("elsewhere", elsewhere);

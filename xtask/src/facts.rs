@@ -3,6 +3,7 @@
 
 mod constants;
 mod enums;
+mod views;
 
 pub(crate) use enums::write_table;
 
@@ -13,7 +14,8 @@ use std::fs;
 /// Writes everything.
 pub(crate) fn write() -> Result<()> {
     constants::write()?;
-    enums::write()
+    enums::write()?;
+    views::write()
 }
 
 /// Writes a file, unless it has this content already: an unchanged file keeps its modification time.

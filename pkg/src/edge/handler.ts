@@ -1,3 +1,4 @@
+import type { Session } from '../generated/session.js'
 import { BACKGROUND } from '../../glue/constants.js'
 import { StrongroomError } from '../page/error.js'
 import type { TokenHandlerConfig } from './config.js'
@@ -31,17 +32,8 @@ export interface TokenHandler {
   ready(env?: unknown): Promise<void>
 }
 
-/** The session as pages get it from `GET <base>/session`. Times are milliseconds since the Unix epoch. */
-export interface EdgeSession {
-  claims: { sub: string; [name: string]: unknown }
-  scopes: string[]
-  /** `interaction_required`: the provider requires an interaction of the user before it issues another access token. */
-  state: 'active' | 'interaction_required'
-  startedAt: number
-  expiresAt: number
-  idleExpiresAt: number
-  accessTokenExpiresAt: number
-}
+/** The session as pages get it from `GET <base>/session`. */
+export type EdgeSession = Omit<Session<unknown>, 'kept' | 'needs'>
 
 /** Loads the core's module in the platform's way. */
 export type Load = () => WebAssembly.Module | Promise<WebAssembly.Module>

@@ -1,11 +1,13 @@
 /** The public interface of `strongroom` for pages. */
 import type { Code } from '../generated/codes.js'
 import type { EndReason } from '../generated/end-reasons.js'
-import type { Demand, DeviceCode, Holding, Session, TraceEvent } from '../protocol/messages.js'
+import type { Session } from '../generated/session.js'
+import type { Demand, DeviceCode, Holding, TraceEvent } from '../protocol/messages.js'
 
 export type { Code } from '../generated/codes.js'
 export type { EndReason } from '../generated/end-reasons.js'
-export type { DefaultClaims, Demand, DeviceCode, Holding, Session, TraceEvent } from '../protocol/messages.js'
+export type { Session } from '../generated/session.js'
+export type { DefaultClaims, Demand, DeviceCode, Holding, TraceEvent } from '../protocol/messages.js'
 
 /** A connection between one page and its vault. */
 export interface Strongroom {

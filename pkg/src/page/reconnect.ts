@@ -2,7 +2,7 @@
  * Replaces a worker whose vault has failed or is outdated. This code is in a separate file, because most pages never
  * need it.
  */
-import type { Session } from '../protocol/messages.js'
+import type { Session } from '../generated/session.js'
 import type { Announcement, FrameTransport, Connection, Listener, open as Open } from './connection.js'
 import type { refuse as Refuse } from './error-text.js'
 

@@ -18,6 +18,7 @@
  */
 
 import type { EndReason } from '../generated/end-reasons.js'
+import type { Session } from '../generated/session.js'
 
 /** The message by which a page hands a port to the vault's worker. */
 export const HANDSHAKE = 'strongroom'
@@ -209,35 +210,6 @@ export interface DefaultClaims {
   picture?: string
   /** A language tag such as `en-US` (RFC 5646). */
   locale?: string
-}
-
-/**
- * The page's view of a session. Times are in milliseconds since the Unix epoch.
- *
- * @typeParam Claims The claims that the configuration's `claims` names. The vault does not check their types.
- */
-export interface Session<Claims = DefaultClaims> {
-  /** Claims of the validated ID token. */
-  claims: Claims & { sub: string } & Record<string, unknown>
-  /** The scopes that were granted (RFC 6749 3.3, 5.1). */
-  scopes: string[]
-  /** `interaction_required`: the provider issues no access token until the user signs in there again. */
-  state: 'active' | 'interaction_required'
-  /** With `interaction_required` and `reasons: true`: the provider's error code. */
-  needs?: string
-  /**
-   * With `persist`: `false` while the session cannot be stored, because the storage is full or denied, or because no
-   * service worker takes the key in escrow. The session continues, and ends with its worker.
-   */
-  kept?: boolean
-  /** The time at which the user signed in here. */
-  startedAt: number
-  /** The time at which the absolute limit ends the session. */
-  expiresAt: number
-  /** The time at which the idle limit ends the session unless the user is active. */
-  idleExpiresAt: number
-  /** The time at which the access token expires. The page need not refresh the token. */
-  accessTokenExpiresAt: number
 }
 
 /** A token or pending login that the vault holds. */

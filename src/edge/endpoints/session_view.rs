@@ -2,14 +2,14 @@
 
 use crate::prelude::*;
 
-use crate::codec::json::{self, Writer};
+use crate::codec::json::Writer;
 use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::oauth::scope::scope_tokens;
+use crate::session::view::{SessionState, SessionView, scopes, visible_claims};
 
 /// Responds with the session as pages may see it: `GET <base>/session`.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
@@ -23,7 +23,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     match context.current_session().await {
         Ok(None) => said("null"),
         Ok(Some((session, is_new))) => {
-            let response = said(&view(context, &session, "active"));
+            let response = said(&view(context, &session, SessionState::Active));
             let cookies = context.updated_cookies(session, is_new).await;
             OwnResponse {
                 cookies,
@@ -32,7 +32,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         }
         // The session will continue after the interaction, so the response still shows the user.
         Err(Refusal::Interaction) => match context.presented().await {
-            Ok(Some(session)) => said(&view(context, &session, "interaction_required")),
+            Ok(Some(session)) => said(&view(context, &session, SessionState::InteractionRequired)),
             _ => context.refusal_response(&Refusal::Interaction),
         },
         Err(Refusal::Ended(reason)) => {
@@ -49,34 +49,24 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
     }
 }
 
-/// Builds the JSON of the type `Session` in `pkg/src/protocol/messages.ts`.
-fn view(context: &RequestContext, session: &Session, state: &str) -> String {
+/// Returns the JSON of the session as pages may see it.
+fn view(context: &RequestContext, session: &Session, state: SessionState) -> String {
     let config = &context.task.config().flow;
     let id_token = session.id_token();
-    let mut claims = Writer::object();
-    if let Some(id_token) = &id_token {
-        claims.text("sub", id_token.subject());
-        for name in &config.claims {
-            if let Some(value) = id_token.claims().get(name) {
-                claims.value(name, value);
-            }
-        }
+    let claims = id_token.as_ref().map_or_else(
+        || "{}".to_owned(),
+        |id_token| visible_claims(&config.claims, None, id_token),
+    );
+    SessionView {
+        claims,
+        scopes: scopes(session.scopes()),
+        state,
+        needs: None,
+        kept: None,
+        started_at: session.began,
+        expires_at: session.began.saturating_add(config.limits.absolute.0),
+        idle_expires_at: session.active.saturating_add(config.limits.idle.0),
+        access_token_expires_at: session.requested.saturating_add(session.lifetime.0),
     }
-    let expires_at = session.began.saturating_add(config.limits.absolute.0);
-    let idle_expires_at = session.active.saturating_add(config.limits.idle.0);
-    Writer::object()
-        .json("claims", &claims.finish())
-        .json(
-            "scopes",
-            &json::string_array(scope_tokens(session.scopes())),
-        )
-        .text("state", state)
-        .number("startedAt", session.began)
-        .number("expiresAt", expires_at)
-        .number("idleExpiresAt", idle_expires_at.min(expires_at))
-        .number(
-            "accessTokenExpiresAt",
-            session.requested.saturating_add(session.lifetime.0),
-        )
-        .finish()
+    .to_json()
 }

@@ -55,7 +55,7 @@ pub fn check(input: &[u8]) {
         again.expose()
     );
     assert_eq!(twin.limit_reached(limits, &NOW), reached);
-    let view = session::view(&session, config(), Some(true), false);
+    let view = session::view(&session, config(), Some(true), false).to_json();
     let shown = format!("{session:?}");
     session.for_each_token(|_, token| {
         let token = token.expose();
