@@ -228,16 +228,19 @@ export interface VitePlugin {
 /**
  * Returns a plugin for Vite. `vite preview` then serves the headers of {@link securityHeaders}. The development server
  * omits the page's policy, because Vite and its plugins put inline scripts and styles into the page. Both servers
- * refuse foreign service workers.
+ * refuse foreign service workers, and encoded slashes in the worker's folder.
  *
  * @param options The option `origin` is not needed, because the server knows its address.
  */
 export const viteHeaders = (config: HeaderConfig, options: Omit<HeaderOptions, 'origin'>): VitePlugin => {
   const { page, worker } = securityHeaders(config, { ...options, origin: `https://${ANY_HOST}` })
+  const leaving = leavingFolder(options.worker)
+  const outside = leaving ? new RegExp(leaving, 'i') : undefined
   const use = (isPreview: boolean) => (server: ViteServer) => {
     server.middlewares.use((request, response, next) => {
       const [path = '/', query = ''] = (request.url ?? '/').split('?')
-      if (request.headers['service-worker'] && path !== options.serviceWorker) {
+      const isForeign = request.headers['service-worker'] && path !== options.serviceWorker
+      if (isForeign || outside?.test(path)) {
         response.statusCode = 403
         response.end()
         return
@@ -327,15 +330,22 @@ export const netlifyHeaders = (
     if (!/^\/([\w.~@:-]+\/)*([\w.~@:-]+|\*)?$/.test(document)) {
       throw invalid(`\`documents\` has ${JSON.stringify(document)}, and must have paths such as '/orders/*'`)
     }
-    const start = document.replace(/\*$/, '')
-    if (document === path || (start !== document && path.startsWith(start))) {
+    if (overlap(document.split('/'), path.split('/'))) {
       throw invalid(
-        `\`documents\` has '${document}', which is also the worker's path: Netlify would send it both policies`,
+        `\`documents\` has '${document}', which also matches the worker's path: Netlify would send it both policies`,
       )
     }
     return block(document, lines(page))
   })
   return pages.join('') + block(path, lines(worker))
+}
+
+/** Returns true if a path can match both of Netlify's patterns, which are given by segments. */
+const overlap = ([a, ...as]: string[], [b, ...bs]: string[]): boolean => {
+  if (a === '*' || b === '*') return true
+  if (a === undefined || b === undefined) return a === b
+  // A segment with a colon is a placeholder.
+  return (a === b || /:/.test(a + b)) && overlap(as, bs)
 }
 
 const pattern = (worker: string): string => (worker.endsWith('/') ? `${worker}*` : worker)
@@ -346,9 +356,20 @@ const lines = (headers: ResponseHeaders): string[] =>
 const block = (path: string, content: string[]): string =>
   [path, ...content.map((line) => `  ${line}`), ''].join('\n')
 
+/**
+ * Returns a regular expression, in which case does not matter, for raw paths with an encoded slash or backslash in the
+ * worker's folder, also encoded several times. For `worker-src`, `/assets/..%2fevil.js` and `/assets%2f..%2fevil.js` are
+ * in `/assets/`. Servers that decode the path leave the folder. Returns `undefined` if `worker` is a file.
+ */
+const leavingFolder = (worker: string): string | undefined => {
+  if (!worker.endsWith('/')) return undefined
+  const folder = [...worker.slice(1)].map(escapedOrNot).join('')
+  // The slash at the folder's end may itself be the encoded one.
+  return `^/(?=${folder})[^?]*%(25)*(2f|5c)`
+}
+
 /** Returns a regular expression for a character of a path, which may also be escaped: browsers treat both as equal. */
 const escapedOrNot = (character: string): string => {
-  if (character === '/') return character
   const code = character.charCodeAt(0).toString(16).padStart(2, '0')
   return `(${character.replace(/[^\w-]/, '\\$&')}|%${code})`
 }
@@ -384,18 +405,14 @@ export const nginxHeaders = (config: HeaderConfig, options: HeaderOptions): Ngin
       : [`"~^script:${options.serviceWorker.replace(/[.]/g, '\\.')}$" ""`]
   const foreign = '$strongroom_service_worker'
   maps.push(map('"$http_service_worker:$uri"', foreign, ['default "1"', '"~^:" ""', ...exempt]))
-  const isFolder = options.worker.endsWith('/')
   const outside = '$strongroom_outside'
-  if (isFolder) {
-    // For `worker-src`, `/assets/..%2fevil.js` is in the folder. nginx decodes the path and leaves the folder.
-    const folder = [...options.worker].map(escapedOrNot).join('')
-    maps.push(map('$request_uri', outside, ['default ""', `"~*^${folder}[^?]*%(2f|5c)" "1"`]))
-  }
+  const leaving = leavingFolder(options.worker)
+  if (leaving) maps.push(map('$request_uri', outside, ['default ""', `"~*${leaving}" "1"`]))
   return {
     http: maps.join(''),
     server: [
       `if (${foreign}) { return 403; }`,
-      ...(isFolder ? [`if (${outside}) { return 403; }`] : []),
+      ...(leaving ? [`if (${outside}) { return 403; }`] : []),
       ...names.map((name) => `add_header ${name} ${variable(name)} always;`),
       '',
     ].join('\n'),

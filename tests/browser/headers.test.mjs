@@ -231,9 +231,14 @@ test('Netlify’s file has each header once per path', () => {
     netlifyHeaders(CONFIG, { ...OPTIONS, documents: ['/', '/orders/*'] }),
     `/\n${lines(page)}/orders/*\n${lines(page)}/auth.worker.js\n${lines(worker)}`,
   )
+  netlifyHeaders(CONFIG, { ...OPTIONS, documents: ['/orders/:id', '/:folder/page', '/:folder/'] })
   const refused = [
     [OPTIONS.worker, '/*'],
     [OPTIONS.worker, '/auth.worker.js'],
+    [OPTIONS.worker, '/:page'],
+    ['/a/b.js', '/:folder/*'],
+    ['/assets/', '/:folder/page'],
+    ['/assets/', '/assets/page'],
     ['/assets/', '/assets/*'],
     ['/assets/', '/*'],
     [OPTIONS.worker, '/a b'],
@@ -250,7 +255,15 @@ test('nginx refuses encoded slashes in the worker’s folder only', () => {
   assert.match(server, /if \(\$strongroom_outside\) \{ return 403; \}/)
   const [, pattern] = /"~\*(.+)" "1";/.exec(http)
   const refused = new RegExp(pattern, 'i')
-  for (const path of ['/as.sets/..%2fup/evil.js', '/as.sets/..%5Cevil.js', '/%61s%2esets/x/..%2Fevil.js']) {
+  for (const path of [
+    '/as.sets/..%2fup/evil.js',
+    '/as.sets/..%5Cevil.js',
+    '/%61s%2esets/x/..%2Fevil.js',
+    '/as.sets%2f..%2Fup/evil.js',
+    '/as%2Esets%2Fapp.js',
+    '/as.sets/..%252fup/evil.js',
+    '/as.sets/..%25255Cup/evil.js',
+  ]) {
     assert.match(path, refused)
   }
   for (const path of ['/as.sets/app.js', '/asXsets/..%2fa', '/v1/as.sets/a%2fb', '/as.sets/app.js?at=%2f']) {
@@ -311,11 +324,14 @@ for (const [worker, path] of [
     await withFiles({ ...FILES, _headers: cloudflareHeaders(CONFIG, options) }, async (directory) => {
       const cloudflare = new Miniflare({ modules: true, script: 'export default {}', assets: { directory } })
       try {
-        const get = async (at) => (await cloudflare.dispatchFetch(`https://app.example.com${at}`)).headers
+        const fetchFrom = (at) => cloudflare.dispatchFetch(`https://app.example.com${at}`)
+        const get = async (at) => (await fetchFrom(at)).headers
         assert.deepEqual(received(await get('/'), expected)[CSP], expected.page[CSP])
         const { 'Cache-Control': _, ...onWorker } = received(await get(path), expected)
         const { 'Cache-Control': __, ...expectedOnWorker } = expected.worker
         assert.deepEqual(onWorker, expectedOnWorker)
+        // This path would leave the folder if Cloudflare decoded it.
+        assert.equal((await fetchFrom('/assets/..%2fauth.worker.js')).status, 404)
       } finally {
         await cloudflare.dispose()
       }
@@ -378,6 +394,59 @@ test('Vite’s preview sends all headers, its server all but the page’s policy
     }
   })
 })
+
+for (const [name, guarded] of [
+  ['Vite refuses encoded slashes in the worker’s folder', true],
+  ['a control: a server that decodes them starts a file of another folder', false],
+]) {
+  test(name, time, async () => {
+    // A server that decodes the path, as nginx does.
+    const decoding = {
+      name: 'decoding',
+      configurePreviewServer({ middlewares }) {
+        middlewares.use((request, _, next) => {
+          request.url = new URL(decodeURIComponent(request.url), 'http://any').pathname
+          next()
+        })
+      },
+    }
+    const headers = viteHeaders(CONFIG, { worker: '/assets/' })
+    // In the control, the plugin sees only decoded paths.
+    const plugins = guarded ? [headers, decoding] : [decoding, headers]
+    const files = { ...FILES, 'assets/worker-1a2b.js': 'postMessage(1)', 'evil.js': 'postMessage(1)' }
+    await withFiles(files, async (root) => {
+      const shared = { root, configFile: false, logLevel: 'silent', plugins }
+      const server = await preview({
+        ...shared,
+        build: { outDir: '.' },
+        preview: { port: 0, host: '127.0.0.1' },
+      })
+      const { browser, close } = await shareBrowser()
+      try {
+        const page = await browser.newPage()
+        await page.goto(`http://127.0.0.1:${server.httpServer.address().port}/`)
+        const starts = (path) =>
+          page.evaluate(
+            (url) =>
+              new Promise((resolve) => {
+                const worker = new Worker(url)
+                worker.onmessage = () => resolve(true)
+                worker.onerror = () => resolve(false)
+              }),
+            path,
+          )
+        assert.equal(await starts('/assets/worker-1a2b.js'), true)
+        assert.equal(await starts('/evil.js'), false)
+        assert.equal(await starts('/assets/..%2fevil.js'), !guarded)
+        assert.equal(await starts('/%61ssets%2f..%2Fevil.js'), !guarded)
+        await page.close()
+      } finally {
+        await close()
+        await new Promise((closed) => server.httpServer.close(closed))
+      }
+    })
+  })
+}
 
 /** In the browser, the vault's configuration has two APIs. */
 let app
