@@ -85,3 +85,44 @@ test('a limit reached without a worker ends the session at the next start', time
   assert.equal(await again.evaluate(() => auth.endReason), 'absolute')
   await revoked
 })
+
+/** Makes the stored session a new one, with the stored key, as a script of the page could. */
+const rejuvenate = () =>
+  new Promise((resolve) => {
+    indexedDB.open('strongroom').onsuccess = ({ target: { result: db } }) => {
+      const reading = db.transaction(['keys', 'logins'])
+      const keys = reading.objectStore('keys').getAll()
+      const records = reading.objectStore('logins').getAll()
+      reading.oncomplete = async () => {
+        const record = records.result.find(({ name }) => name.startsWith('session '))
+        const additionalData = new TextEncoder().encode(record.name)
+        const algorithm = { name: 'AES-GCM', iv: record.iv, additionalData }
+        const key = keys.result.find((one) => one instanceof CryptoKey)
+        const plain = await crypto.subtle.decrypt(algorithm, key, record.sealed)
+        const session = { ...JSON.parse(new TextDecoder().decode(plain)), age: 0, kept_at: Date.now() }
+        record.sealed = await crypto.subtle.encrypt(
+          algorithm,
+          key,
+          new TextEncoder().encode(JSON.stringify(session)),
+        )
+        const writing = db.transaction('logins', 'readwrite')
+        writing.objectStore('logins').put(record)
+        writing.oncomplete = () => resolve(db.close())
+      }
+    }
+  })
+
+for (const [name, tamper, isExtended] of [
+  ['script with the key of a sealed session extends its absolute limit', rejuvenate, true],
+  ['a control: without a changed record, the limit stays', () => {}, false],
+]) {
+  test(name, time, async () => {
+    const { page, before } = await reloaded({ absolute: 900 })
+    await page.waitForFunction((at) => Date.now() > at, before.expiresAt - 899_000)
+    await page.evaluate(tamper)
+    await page.goto(`${app.site.origin}/`)
+    await booted(page)
+    const { expiresAt } = await page.evaluate(() => auth.session)
+    assert.equal(expiresAt - before.expiresAt > 500, isExtended, `${expiresAt - before.expiresAt} ms`)
+  })
+}
