@@ -206,6 +206,29 @@ for (const [name, choice] of Object.entries(CHOICES)) {
   })
 }
 
+test('page cannot choose the file by the name of a shared worker', time, async () => {
+  const paths = await requested(async () => {
+    const outcome = await blank.evaluate(async (url) => {
+      const worker = new SharedWorker(url, { type: 'module', name: '/other.json' })
+      const { value, error } = await settle(connect(worker, { timeout: 20 }))
+      value?.close()
+      return error ?? 'connected'
+    }, WORKER)
+    assert.equal(outcome, 'connected')
+  })
+  assert.deepEqual(paths, [CONFIG])
+})
+
+for (const member of ['__proto__', 'constructor']) {
+  test(`config_invalid: the file has the member ${member}`, time, async () => {
+    const own = JSON.stringify(app.config).slice(1)
+    serve({ body: `{"${member}":{"apis":[{"url":"${elsewhere.origin}/"}]},${own}` })
+    const error = await outcome()
+    assert.equal(error.code, 'config_invalid', JSON.stringify(error))
+    assert.ok(error.message.includes(member), error.message)
+  })
+}
+
 test('page cannot send a configuration by message', time, async () => {
   serve({ status: 404 })
   const config = { ...app.config, apis: [{ url: `${elsewhere.origin}/` }] }
