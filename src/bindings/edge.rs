@@ -268,6 +268,7 @@ fn write_forward(out: &mut Writer, forward: &Forward) {
         .text("url", &forward.url)
         .text("authorization", forward.authorization.expose())
         .optional_text("proof", forward.proof.as_ref().map(Secret::expose))
+        .text("others", forward.others.expose())
         .text("reflection", reflection)
         .text("keep", &forward.keep)
         .text("remove", &forward.remove)
@@ -430,21 +431,21 @@ fn status(head: &Object) -> Option<u16> {
     head.get("status")?.as_u64()?.try_into().ok()
 }
 
-/// Searches an upstream's response for a token: see [`crate::egress::token_reflection`].
+/// Searches an upstream's response for tokens: see [`crate::egress::token_reflection`].
 #[wasm_bindgen]
 pub struct Guard(crate::egress::token_reflection::Guard);
 
 #[wasm_bindgen]
 impl Guard {
-    /// Creates a guard for the token in `authorization`, the value of an `Authorization` header. Returns `None` if the
-    /// token is too short to search for.
+    /// Creates a guard for the token in `authorization`, the value of an `Authorization` header, and for each line of
+    /// `others`. Returns `None` if all tokens are too short to search for.
     #[must_use]
-    pub fn for_authorization(authorization: &str) -> Option<Self> {
+    pub fn for_authorization(authorization: &str, others: &str) -> Option<Self> {
         let (_, token) = strings::split_once(authorization, b' ');
-        crate::egress::token_reflection::Guard::new(token?).map(Self)
+        crate::egress::token_reflection::Guard::of_session(token?, others).map(Self)
     }
 
-    /// Returns true if `text` contains the token.
+    /// Returns true if `text` contains a token.
     #[must_use]
     pub fn is_in(&self, text: &str) -> bool {
         self.0.is_in(text.as_bytes())
@@ -456,7 +457,7 @@ impl Guard {
     }
 
     /// Returns how many of the received bytes that were not forwarded yet may now be forwarded. Returns -1 if these
-    /// bytes contain the token.
+    /// bytes contain a token.
     #[must_use]
     pub fn count_free(&self) -> i32 {
         self.0.free().map_or(-1, |count| count as i32)

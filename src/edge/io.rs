@@ -165,7 +165,9 @@ pub struct Forward {
     pub authorization: Secret,
     /// `DPoP`
     pub proof: Option<Secret>,
-    /// The part of the response that is searched for the token.
+    /// The session's other access tokens that may still be valid, one per line.
+    pub others: Secret,
+    /// The part of the response that is searched for these tokens.
     pub reflection: Scope,
     /// Names of headers that are sent although the policy removes them, separated by spaces.
     pub keep: String,

@@ -24,6 +24,7 @@ use crate::edge::refusal::{RETRY_AFTER, Refusal};
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
+use crate::edge::session::record_store;
 use crate::edge::session::status;
 use crate::edge::task::boxed;
 use crate::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
@@ -194,7 +195,7 @@ async fn forward(
             msg!("the API responded with a redirect, which the handler does not follow"),
         ));
     }
-    let demand = demand_of(route, allowed, &head, &session.access_token);
+    let demand = demand_of(context, route, allowed, &head, &session);
     let waited = began.elapsed(&context.task.now());
     let cookies = cookies_after(context, session, is_new, waited).await;
     match demand {
@@ -291,6 +292,7 @@ async fn forward_with_token(
         url: allowed.url().to_owned(),
         authorization: Secret::new([scheme, token.expose()].concat()),
         proof,
+        others: record_store::other_tokens(&context.task, session),
         reflection: route.reflection,
         keep: route.headers.kept().to_owned(),
         remove: route.headers.removed(route.reflection == Scope::All),
@@ -323,10 +325,18 @@ fn is_about_token(head: &Head) -> bool {
 }
 
 /// Returns the API's demand on the user (RFC 9470, RFC 6750 3.1), if the route passes demands to pages. A demand that
-/// contains the token is not passed: the host refuses such a response.
-fn demand_of(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> Option<Demand> {
+/// contains a token is not passed: the host refuses such a response.
+fn demand_of(
+    context: &RequestContext,
+    route: &Route,
+    allowed: &Allowed,
+    head: &Head,
+    session: &Session,
+) -> Option<Demand> {
     let challenge = head.challenge.as_deref().filter(|_| allowed.steps_up())?;
-    let guard = Guard::new(token.expose()).filter(|_| route.reflection != Scope::Nothing);
+    let others = record_store::other_tokens(&context.task, session);
+    let guard = Guard::of_session(session.access_token.expose(), others.expose())
+        .filter(|_| route.reflection != Scope::Nothing);
     if guard.is_some_and(|guard| guard.is_in(challenge.as_bytes())) {
         return None;
     }

@@ -30,6 +30,7 @@
 //! about partial matches. Strings longer than a window are found by their last bytes: base64 by its last three
 //! quarters.
 
+use crate::base::strings;
 use crate::codec::base64url;
 use crate::oauth::token_endpoint::MAX_TOKEN;
 use crate::prelude::*;
@@ -153,6 +154,15 @@ impl Guard {
             bytes: Vec::new(),
             count: 0,
         })
+    }
+
+    /// Creates a guard that searches for `token` and for each line of `others`.
+    #[must_use]
+    #[inline(never)]
+    pub fn of_session(token: &str, others: &str) -> Option<Self> {
+        let mut tokens = vec![token];
+        tokens.extend(strings::split(others, b'\n'));
+        Self::search_for(&tokens)
     }
 
     /// Returns true if `text` contains a token.

@@ -97,6 +97,8 @@ pub(crate) struct Sent {
     pub(crate) url: String,
     pub(crate) authorization: String,
     pub(crate) proof: Option<String>,
+    /// The session's other tokens, for which the host also searches.
+    pub(crate) others: String,
     pub(crate) is_upgrade: bool,
     /// Names of headers that the handler adds to the policy's list of kept headers, joined in one string.
     pub(crate) keep: String,
@@ -126,6 +128,8 @@ pub(crate) struct Host {
     pub(crate) latency: u64,
     /// Seconds that each response of an upstream takes.
     pub(crate) upstream_latency: u64,
+    /// The sealed values, each with its purpose and plaintext.
+    pub(crate) sealed: Vec<(String, String)>,
     /// The names of requested effects, in order.
     pub(crate) effects: Vec<String>,
     pub(crate) events: Vec<Event>,
@@ -159,6 +163,7 @@ impl Host {
             wrong_replies: VecDeque::new(),
             latency: 0,
             upstream_latency: 0,
+            sealed: Vec::new(),
             effects: Vec::new(),
             events: Vec::new(),
             config,
@@ -387,12 +392,11 @@ impl Host {
                 nonce,
                 plain,
                 bound_to,
-            } => Reply::Sealed(crypto::seal(
-                ring[0].bytes(),
-                nonce,
-                plain.expose(),
-                &bound_to,
-            )),
+            } => {
+                let sealed = crypto::seal(ring[0].bytes(), nonce, plain.expose(), &bound_to);
+                self.sealed.push((bound_to, plain.expose().to_owned()));
+                Reply::Sealed(sealed)
+            }
             Effect::Read(keys) => {
                 let entries = keys.iter().map(|key| self.store.get(key).cloned());
                 Reply::Entries(entries.collect())
@@ -462,6 +466,7 @@ impl Host {
             url: forward.url.clone(),
             authorization: forward.authorization.expose().to_owned(),
             proof: forward.proof.as_ref().map(|p| p.expose().to_owned()),
+            others: forward.others.expose().trim().to_owned(),
             is_upgrade: forward.is_upgrade,
             keep: forward.keep.clone(),
             remove: forward.remove.clone(),

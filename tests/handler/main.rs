@@ -29,6 +29,7 @@ mod login_host;
 mod logout;
 mod logs;
 mod navigation;
+mod previous_token;
 mod provider;
 mod proxy;
 mod request_headers;

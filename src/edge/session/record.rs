@@ -21,6 +21,7 @@ use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::strings;
 use crate::codec::json;
 use crate::edge::session::Session;
+use crate::oauth::token_endpoint::{DEFAULT_LIFETIME, MAX_LIFETIME};
 use crate::session::EndReason;
 
 const VERSION: &str = "1";
@@ -51,6 +52,8 @@ pub struct Record {
     pub ended: Option<EndReason>,
     /// The session in its current generation, with its tokens.
     pub session: Option<Rc<Session>>,
+    /// The access token that the current one replaced, behind the time of its expiry and a space.
+    pub(super) previous: Option<Secret>,
 }
 
 /// A generation with a presented cookie.
@@ -124,11 +127,23 @@ impl Record {
         }
     }
 
-    /// Returns this record with `successor` as the current generation, and without an intent.
+    /// Returns this record with `successor` as the current generation, and without an intent. The replaced access token
+    /// becomes the previous one.
     #[must_use]
+    #[inline(never)]
     pub fn followed_by(&self, successor: &Rc<Session>, committed_at: UnixMillis) -> Self {
+        let replaced = self.session.as_ref().filter(|session| {
+            // A provider may return the same token again.
+            !session
+                .access_token
+                .matches(successor.access_token.expose())
+        });
         Self {
             presented: self.presented.clone(),
+            previous: match replaced {
+                Some(session) => Some(as_previous(session)),
+                None => self.previous.clone(),
+            },
             ..Self::of(successor, committed_at)
         }
     }
@@ -219,9 +234,44 @@ impl Record {
         self.intent.as_ref().filter(|intent| intent.is_valid(now))
     }
 
+    /// Returns the previous access token, unless it has expired.
+    fn previous_at(&self, now: &Instant) -> Option<&str> {
+        let (until, token) = strings::split_once(self.previous.as_ref()?.expose(), b' ');
+        token.filter(|_| json::parse_u64(until).is_some_and(|until| until > now.wall))
+    }
+
+    /// Returns the access tokens besides that of `session` that may still be valid: one per line, with empty lines.
+    pub(super) fn other_tokens(&self, session: &Session, now: &Instant) -> Secret {
+        // `session` may be older or newer than the record.
+        let current = match &self.session {
+            Some(current) if current.generation != session.generation => {
+                current.access_token.expose()
+            }
+            _ => "",
+        };
+        let previous = self.previous_at(now).unwrap_or_default();
+        Secret::new([previous, "\n", current].concat())
+    }
+
     /// Returns the string that is sealed for the coordinator.
+    ///
+    /// The previous token follows the intent's holder behind a tab, which no holder contains. Handlers of earlier
+    /// versions accept no further line. They ignore this line if there is no intent, and otherwise take all of it for
+    /// the holder's name.
     #[must_use]
     pub fn to_text(&self) -> Secret {
+        self.text(self.previous.as_ref())
+    }
+
+    /// Returns the string as [`Record::to_text`] does, without an expired previous token.
+    pub(super) fn text_at(&self, now: &Instant) -> Secret {
+        let is_valid = self.previous_at(now).is_some();
+        self.text(self.previous.as_ref().filter(|_| is_valid))
+    }
+
+    /// Returns the string as [`Record::to_text`] does, but with this previous token.
+    #[inline(never)]
+    pub(super) fn text(&self, previous: Option<&Secret>) -> Secret {
         let mut out = VERSION.to_owned();
         let mut line = |text: &str| {
             out.push('\n');
@@ -245,7 +295,15 @@ impl Record {
             json::write_number(&mut presented, one.at);
         }
         line(&presented);
-        line(self.intent.as_ref().map_or("", |intent| &intent.holder));
+        let mut holder = String::new();
+        if let Some(intent) = &self.intent {
+            holder.push_str(&intent.holder);
+        }
+        if let Some(previous) = previous {
+            holder.push('\t');
+            holder.push_str(previous.expose());
+        }
+        line(&holder);
         line(self.ended.map_or("", EndReason::as_str));
         if let Some(session) = &self.session {
             line(session.to_text().expose());
@@ -274,7 +332,7 @@ impl Record {
                 at: json::parse_u64(at?)?,
             });
         }
-        let holder = lines.next()?.to_owned();
+        let (holder, previous) = strings::split_once(lines.next()?, b'\t');
         let ended = match lines.next()? {
             "" => None,
             name => Some(EndReason::from_name(name)?),
@@ -292,11 +350,30 @@ impl Record {
             generation,
             committed_at,
             presented,
-            intent: until.map(|until| Intent { holder, until }),
+            intent: until.map(|until| Intent {
+                holder: holder.to_owned(),
+                until,
+            }),
             ended,
             session,
+            previous: previous.map(Secret::from),
         })
     }
+}
+
+/// Returns the access token of a replaced session with the time of its expiry.
+fn as_previous(session: &Session) -> Secret {
+    // A token with an unknown lifetime is kept until the next token is replaced. The lifetime is zero if an API has
+    // refused the token: another API may still accept it.
+    let lifetime = match session.lifetime {
+        Millis::ZERO | DEFAULT_LIFETIME => MAX_LIFETIME,
+        known => known,
+    };
+    let mut out = String::new();
+    json::write_number(&mut out, session.requested.saturating_add(lifetime.0));
+    out.push(' ');
+    out.push_str(session.access_token.expose());
+    Secret::new(out)
 }
 
 #[cfg(test)]
@@ -397,6 +474,141 @@ mod tests {
         assert!(record.note_active(1));
         assert!(!record.note_active(1));
         assert_eq!(record.session.as_ref().unwrap().active, 1);
+    }
+
+    fn with_token(generation: u64, token: &str) -> Rc<Session> {
+        let mut session = session(generation);
+        Rc::make_mut(&mut session).access_token = token.into();
+        Rc::make_mut(&mut session).lifetime = Millis(600);
+        session
+    }
+
+    /// Creates a record whose previous token is `first` and expires at the time 600.
+    fn with_previous(intent: Option<Intent>) -> Record {
+        let mut record = Record::of(&with_token(0, "first"), 0);
+        record = record.followed_by(&with_token(1, "second"), 10);
+        Record { intent, ..record }
+    }
+
+    fn other_tokens(record: &Record, session: &Session, wall: UnixMillis) -> String {
+        let others = record.other_tokens(session, &at(wall));
+        others.expose().to_owned()
+    }
+
+    #[test]
+    fn previous_token_is_kept_until_it_expires() {
+        let record = with_previous(None);
+        assert_eq!(other_tokens(&record, &session(1), 599), "first\n");
+        assert_eq!(other_tokens(&record, &session(1), 600), "\n");
+    }
+
+    #[test]
+    fn only_the_last_previous_token_is_kept() {
+        let record = with_previous(None).followed_by(&with_token(2, "third"), 20);
+        assert_eq!(other_tokens(&record, &session(2), 30), "second\n");
+    }
+
+    #[test]
+    fn returned_token_does_not_replace_previous_one() {
+        let record = with_previous(None).followed_by(&with_token(2, "second"), 20);
+        assert_eq!(other_tokens(&record, &session(2), 30), "first\n");
+    }
+
+    #[test]
+    fn sessions_of_other_generations_see_the_current_token() {
+        let record = with_previous(None);
+        assert_eq!(other_tokens(&record, &session(0), 30), "first\nsecond");
+        assert_eq!(other_tokens(&record, &session(2), 30), "first\nsecond");
+    }
+
+    #[test]
+    fn token_of_unknown_lifetime_stays_until_next_refresh() {
+        for lifetime in [Millis::ZERO, DEFAULT_LIFETIME] {
+            let mut first = with_token(0, "first");
+            Rc::make_mut(&mut first).lifetime = lifetime;
+            let record = Record::of(&first, 0).followed_by(&with_token(1, "second"), 10);
+            let later = MAX_LIFETIME.0 - 1;
+            assert_eq!(other_tokens(&record, &session(1), later), "first\n");
+        }
+    }
+
+    #[test]
+    fn ended_record_has_no_token() {
+        let over = Record::of_ended(&session(1), EndReason::LoggedOut, 5);
+        assert!(over.previous.is_none());
+    }
+
+    fn some_intents() -> [Option<Intent>; 3] {
+        let intent = |holder: &str| Intent {
+            holder: holder.to_owned(),
+            until: 20,
+        };
+        [None, Some(intent("one")), Some(intent(""))]
+    }
+
+    #[test]
+    fn text_contains_the_previous_token() {
+        for intent in some_intents() {
+            let text = with_previous(intent.clone()).to_text();
+            let read = Record::from_text(text.expose()).unwrap();
+            assert_eq!(read.intent, intent);
+            assert_eq!(other_tokens(&read, &session(1), 30), "first\n");
+            assert_eq!(read.to_text().expose(), text.expose());
+        }
+    }
+
+    #[test]
+    fn records_without_previous_token_are_unchanged() {
+        for (intent, lines) in some_intents().into_iter().zip(["\n", "20\n", "20\n"]) {
+            let holder = intent
+                .as_ref()
+                .map_or(String::new(), |it| it.holder.clone());
+            let current = with_token(1, "second");
+            let record = Record {
+                intent,
+                ..Record::of(&current, 10)
+            };
+            let text = current.to_text();
+            let expected = ["1\n1\n10\n", lines, "\n", &holder, "\n\n", text.expose()].concat();
+            assert_eq!(record.to_text().expose(), expected);
+            let read = Record::from_text(&expected).unwrap();
+            assert_eq!(other_tokens(&read, &session(1), 30), "\n");
+        }
+    }
+
+    /// Reads a record as handlers did before records had a previous token: the intent's time and holder, and the session.
+    fn read_as_before(text: &str) -> (Option<(u64, &str)>, Option<Session>) {
+        let lines: Vec<&str> = text.splitn(8, '\n').collect();
+        let [
+            version,
+            generation,
+            committed,
+            until,
+            presented,
+            holder,
+            ended,
+            session,
+        ] = lines[..]
+        else {
+            panic!("other lines: {lines:?}");
+        };
+        let fixed = [version, generation, committed, presented, ended];
+        assert_eq!(fixed, ["1", "1", "10", "", ""]);
+        let until = (!until.is_empty()).then(|| json::parse_u64(until).unwrap());
+        let intent = until.map(|until| (until, holder));
+        (intent, Session::from_text(session))
+    }
+
+    #[test]
+    fn earlier_handlers_read_records_with_previous_tokens() {
+        for intent in some_intents() {
+            let text = with_previous(intent.clone()).to_text();
+            let (read, session) = read_as_before(text.expose());
+            assert_eq!(session.unwrap().access_token.expose(), "second");
+            // The holder's name is another one, so the intent belongs to another isolate, until the same time.
+            assert_eq!(read.map(|(until, _)| until), intent.map(|it| it.until));
+            assert!(read.is_none_or(|(_, holder)| holder.contains('\t')));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::prelude::*;
 use alloc::rc::Rc;
 
+use crate::Secret;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::edge::coordinator::{self, COORDINATOR_TIME, Unreachable};
@@ -36,6 +37,12 @@ fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
         Some(theirs) => ours.ended.is_some() || ours.generation > theirs.generation,
         None => ours.ended.is_some() || ours.generation > 0,
     }
+}
+
+/// Returns true if a record is too long for some store.
+fn is_too_long(text: &Secret) -> bool {
+    // Compare the size of the sealed value: base64, with the version, key ID, nonce and tag.
+    text.expose().len() * 4 / 3 + 100 > LONGEST
 }
 
 fn record_key(sid: &str) -> String {
@@ -206,6 +213,19 @@ pub(in crate::edge) fn cached(task: &Task, sid: &str) -> Stored {
         .unwrap_or_default()
 }
 
+/// Returns the session's other access tokens that may still be valid, one per line, as far as this isolate knows the
+/// session's record.
+#[inline(never)]
+pub(in crate::edge) fn other_tokens(task: &Task, session: &Session) -> Secret {
+    let cache = task.isolate().session_cache.borrow();
+    let cached = cache.get(&session.sid);
+    let record = cached.and_then(|cached| cached.stored.record.as_ref());
+    match record {
+        Some(record) => record.other_tokens(session, &task.now()),
+        None => Secret::from(""),
+    }
+}
+
 /// Writes a session's record if the coordinator's entry still has this `version`, or if `version` is `None` and there
 /// is no entry. Returns the new version, or `None` if nothing was written.
 pub(in crate::edge) async fn write(
@@ -215,7 +235,11 @@ pub(in crate::edge) async fn write(
     record: &Rc<Record>,
 ) -> Result<Option<String>, Unreachable> {
     let key = record_key(&session.sid);
-    let Some(value) = seal::seal(task, &key, record.to_text()).await else {
+    let mut text = record.text_at(&task.now());
+    if is_too_long(&text) {
+        text = record.text(None);
+    }
+    let Some(value) = seal::seal(task, &key, text).await else {
         return Err(Unreachable);
     };
     let left = session.left(&task.config().flow.limits, &task.now());
@@ -325,8 +349,7 @@ pub(in crate::edge) async fn store_session(
         None => Record::of(session, session.began),
     };
     let record = Rc::new(record);
-    // Compare the size of the sealed value: base64, with the version, key ID, nonce and tag.
-    if record.to_text().expose().len() * 4 / 3 + 100 > LONGEST {
+    if is_too_long(&record.to_text()) {
         let error = Error::new(
             Code::LimitExceeded,
             msg!("the session is too long for a coordinator: its tokens have more than 45 KB"),

@@ -11,6 +11,8 @@ export interface Forward {
   url: string
   authorization: string
   proof?: string | null
+  /** The session's other access tokens that may still be valid, one per line. */
+  others: string
   reflection: 'refuse' | 'headers' | 'allow'
   /** The names of headers that are sent although the policy removes them, separated by spaces. */
   keep: string
@@ -235,7 +237,7 @@ export class Forwarded {
     const { status, statusText } = response
     const socket = (response as { webSocket?: unknown }).webSocket
     if (socket) return new Response(null, { status, headers, webSocket: socket } as ResponseInit)
-    const { reflection, authorization } = this.#forward
+    const { reflection, authorization, others } = this.#forward
     // Builds the response from the status and headers above.
     const withBody = (body: BodyInit | null) => new Response(body, { status, statusText, headers })
     const instance = this.#instance
@@ -258,7 +260,7 @@ export class Forwarded {
     }
     // No `await` follows in this function, so no other request can replace the instance.
     if (!isSound(instance)) throw new Error('the handler has stopped meanwhile')
-    const guard = inCore(instance, () => Guard.for_authorization(authorization))
+    const guard = inCore(instance, () => Guard.for_authorization(authorization, others))
     if (!guard) return withBody(whole ?? response.body)
     const search = new Search(guard, instance)
     const isReflected = inCore(instance, () => guard.is_in([statusText, ...fields.flat()].join('\n')))
@@ -270,7 +272,7 @@ export class Forwarded {
         cookies,
         502,
         'token_reflected',
-        'the response contains the access token of its request',
+        'the response contains an access token of its session',
       )
     }
     if (whole || !response.body || reflection === 'headers') {
@@ -335,7 +337,7 @@ const inCore = <T>(instance: Instance, call: () => T): T => {
   }
 }
 
-/** Searches a body for the access token, chunk by chunk. */
+/** Searches a body for the access tokens, chunk by chunk. */
 class Search {
   #guard: Guard | undefined
   readonly #instance: Instance
@@ -347,7 +349,7 @@ class Search {
 
   /**
    * Adds a chunk to the search. Returns how many of the bytes that were not forwarded yet may now be forwarded, or -1
-   * if they contain the token.
+   * if they contain a token.
    */
   freeWith(piece: Uint8Array): number {
     const guard = this.#current()
@@ -442,7 +444,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
   }
 }
 
-/** Returns a body that holds bytes back until they cannot be a part of the token. */
+/** Returns a body that holds bytes back until they cannot be a part of a token. */
 const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStream<Uint8Array> => {
   const pieces = reader(body)
   const stream = new ReadableStream<Uint8Array>({
@@ -457,8 +459,7 @@ const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStr
             return controller.close()
           }
           const count = search.freeWith(piece!)
-          if (count < 0)
-            throw new StrongroomError('token_reflected', 'the response contains the access token')
+          if (count < 0) throw new StrongroomError('token_reflected', 'the response contains an access token')
           if (count > 0) return controller.enqueue(search.taken(count))
         }
       } catch (error) {
