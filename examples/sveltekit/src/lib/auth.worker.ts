@@ -7,5 +7,5 @@ vault({
   scope: 'openid profile offline_access orders',
   consent: 'always', // this provider issues refresh tokens only then
   apis: [{ url: 'http://127.0.0.1:4402/v1/' }],
-  session: { persist: location.protocol === 'https:' ? 'memory' : 'sealed' }, // keeps the session while you develop
+  session: { persist: 'sealed' }, // a reload keeps the session
 })
