@@ -115,6 +115,23 @@ test('has the inspector in one of the two modules only', async () => {
   }
 })
 
+test('without a bundler, the page needs only files that the guide copies', async () => {
+  const guide = await readFile(`${root}docs/standalone.md`, 'utf8')
+  assert.match(guide, /copy the other `\.js` files .*\(without its folders, and without `testing\.js`/)
+  const copied = files.filter((path) => /^dist\/[\w.-]+\.js$/.test(path) && path !== 'dist/testing.js')
+  const needed = new Set(['dist/index.js', 'dist/standalone.js'])
+  for (const path of needed) {
+    const script = await read(path)
+    for (const [, name] of script.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*["']([^"']+\.js)["']/g))
+      needed.add(join(dirname(path), name))
+  }
+  assert.ok(needed.size > 8, `a control: only ${needed.size} files were found`)
+  assert.deepEqual(
+    [...needed].filter((path) => !copied.includes(path)),
+    [],
+  )
+})
+
 test('has no top-level await', async () => {
   const supported = { 'top-level-await': false }
   await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
@@ -226,6 +243,52 @@ for (const [part, { in: document = 'README.md', lib, has, before }] of Object.en
     await tsc('tsconfig.readme.json', '--moduleResolution', 'bundler', '--module', 'esnext')
   })
 }
+
+/** The expression in a document that reads the protocol in a configuration. */
+async function documentedProtocol(document) {
+  const text = await readFile(`${root}${document}`, 'utf8')
+  return text.match(/\(globalThis as .*?\.location\?\.protocol/)?.[0]
+}
+
+/** Compiles a configuration as `vite.config.ts` of a new app does, without the types of the DOM. */
+async function compileInViteConfig(protocol) {
+  const guide = await readFile(`${root}docs/headers.md`, 'utf8')
+  const [, code] = guide.match(/```ts\n(\/\/ auth\.config\.ts\n.*?)```/s)
+  const session = `  session: { persist: ${protocol} === 'https:' ? 'memory' : 'sealed' },\n`
+  await writeFile(`${project}/auth.config.ts`, code.replace(/(?=^})/m, session))
+  await writeFile(
+    `${project}/vite.config.ts`,
+    "import { config } from './auth.config.ts'\nexport default config\n",
+  )
+  const compilerOptions = {
+    target: 'es2023',
+    lib: ['ES2023'],
+    types: [],
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    allowImportingTsExtensions: true,
+    verbatimModuleSyntax: true,
+    skipLibCheck: true,
+    strict: true,
+    noEmit: true,
+  }
+  await writeFile(
+    `${project}/tsconfig.node.json`,
+    JSON.stringify({ compilerOptions, files: ['vite.config.ts'] }),
+  )
+  await tsc('tsconfig.node.json')
+}
+
+for (const document of ['docs/debugging.md', 'docs/testing-your-app.md']) {
+  test(`${document}: the protocol compiles where vite.config.ts imports it`, async () => {
+    await compileInViteConfig(await documentedProtocol(document))
+  })
+}
+
+test('a control: vite.config.ts has no types of the DOM', async () => {
+  for (const protocol of ['location.protocol', 'globalThis.location?.protocol'])
+    await assert.rejects(compileInViteConfig(protocol), /auth\.config\.ts.* error TS/)
+})
 
 async function tsc(config, ...options) {
   try {
