@@ -33,8 +33,18 @@ export async function fallAsleep(browser) {
 export async function setOffline(page, isOffline) {
   const conditions = { offline: isOffline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 }
   workers.set(page, workers.get(page) ?? (await attachToWorkers(page)))
-  for (const send of workers.get(page)) await send('Network.emulateNetworkConditions', conditions)
+  for (const send of workers.get(page)) {
+    await send('Network.emulateNetworkConditions', conditions)
+    // The browser responds before its network process has the conditions, so a request could still overtake them.
+    while ((await isOnline(send)) === isOffline);
+  }
   await page.context().setOffline(isOffline)
+}
+
+/** Resolves with whether a worker can reach the site of its own file. */
+async function isOnline(send) {
+  const expression = "fetch(location.href, { cache: 'no-store' }).then(() => true, () => false)"
+  return (await send('Runtime.evaluate', { expression, awaitPromise: true })).result.value
 }
 
 /**
