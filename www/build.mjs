@@ -62,7 +62,7 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
   const files = Object.fromEntries(
     outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents]),
   )
-  files['/index.html'] = await withSample(await readFile(at('index.html'), 'utf8'))
+  files['/index.html'] = await withSample(await readFile(at('index.html'), 'utf8'), { issuer, api })
   for (const name of ['style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html'])
     files[`/${name}`] = await readFile(at(name))
   // The extended module, which the option `inspect` in auth.worker.ts needs.
@@ -77,11 +77,23 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
     : { site: take([...ofApp, ...ofVault]), vault: {} }
 }
 
-/** Writes the files of the README's sample into the page's empty listings. */
-async function withSample(html) {
+/**
+ * Writes the files of the README's sample into the page's empty listings. The worker's file gets the README's
+ * configuration for the demo, with the addresses of this demo, so that a reader can paste it.
+ */
+async function withSample(html, { issuer, api }) {
   const readme = await readFile(at('../README.md'), 'utf8')
   const blocks = [...readme.matchAll(/^```tsx?\n(\/\/ (src\/[\w.]+)[^]*?)^```$/gm)]
   const sample = new Map(blocks.map(([, code, file]) => [file, code]))
+  const worker = 'src/auth.worker.ts'
+  const [config] = readme.match(/^vault\(\{\n  issuer: 'http:[^]*?^\}\)\n/m)
+  const own = config
+    .replace(/http:\/\/127\.0\.0\.1:4402\/v1\//g, api)
+    .replace('http://127.0.0.1:4401', issuer)
+  sample.set(
+    worker,
+    sample.get(worker).replace(/^vault\([^]*/m, () => own),
+  )
   const page = html.replace(/(<pre [^>]*aria-label="(src\/[\w.]+)">)(?=<\/pre>)/g, (start, _, file) => {
     const code = sample.get(file)
     if (!code) throw new Error(`README.md has no sample of ${file}, which index.html shows`)

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { launchBrowser } from '../tests/support/browser.mjs'
-import { buildSite } from './build.mjs'
+import { buildSite, PORTS } from './build.mjs'
 import { startDemo } from './demo.mjs'
 import { clickCall, connected, openDemo, search, signIn } from './drive.mjs'
 import { Steps } from './steps.mjs'
@@ -127,7 +127,7 @@ async function check(context) {
     return `${objects}, none; ${secrets.length} values of the provider's ledger, none; the planted ones, all`
   })
 
-  await steps.run('copied the sample from the keyboard: it is the README’s', async () => {
+  await steps.run('copied the sample from the keyboard: it is the README’s, for this demo', async () => {
     const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: site.origin })
     const files = await page.locator('.listing figcaption > code').allTextContents()
@@ -137,7 +137,14 @@ async function check(context) {
       await listing.getByRole('status').getByText('Copied').waitFor()
       const copied = await page.evaluate(() => navigator.clipboard.readText())
       assert.ok(copied.startsWith(`// ${file}`), copied)
-      assert.ok(readme.includes(`\n\`\`\`${extname(file).slice(1)}\n${copied}\`\`\`\n`), copied)
+      const original = copied.replaceAll(demo.provider.issuer, `http://127.0.0.1:${PORTS.provider}`)
+      const text = original.replaceAll(api.url, `http://127.0.0.1:${PORTS.api}/v1/`)
+      if (file !== 'src/auth.worker.ts') {
+        assert.ok(readme.includes(`\n\`\`\`${extname(file).slice(1)}\n${copied}\`\`\`\n`), copied)
+        continue
+      }
+      assert.ok(copied.includes(`'${demo.provider.issuer}'`) && copied.includes(`'${api.url}'`), copied)
+      assert.ok(readme.includes(`\n\`\`\`ts\n${text.slice(text.indexOf('vault({'))}\`\`\`\n`), copied)
     }
     return files.join(', ')
   })
