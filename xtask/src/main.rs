@@ -11,6 +11,7 @@
 
 mod at_once;
 mod browser;
+mod closures;
 mod controls;
 mod exports;
 mod facts;

@@ -12,7 +12,7 @@ use crate::paths::{at, target};
 use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{exports, messages, order};
+use crate::{closures, exports, messages, order};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -98,8 +98,8 @@ const MODULES: [Module; 4] = [
 ///
 /// Functions of up to four instructions are always inlined, and longer functions never: LLVM has already inlined
 /// functions that are called once. `--dealign` removes alignment hints, which engines ignore. Without these hints,
-/// equal instructions are equal bytes.
-const SMALLEST: [&str; 14] = [
+/// equal instructions are equal bytes. The last round knows the effects of each function on its callers.
+const SMALLEST: [&str; 16] = [
     "--flatten",
     "--rereloop",
     "-Oz",
@@ -114,6 +114,8 @@ const SMALLEST: [&str; 14] = [
     "4",
     "--dealign",
     "--strip-target-features",
+    "--generate-global-effects",
+    "-Oz",
 ];
 
 /// An export that is removed. Without this export, the glue encodes each string with one call instead of character by
@@ -267,6 +269,7 @@ impl Module {
             Some(_) => Some(serde_json::from_slice(&fs::read(self.names_file())?)?),
             None => None,
         };
+        closures::remove(output.wasm_mut());
         let names = names::shorten(&mut output, shared.as_ref())?;
         output.emit(bound())?;
         if let Some(owner) = self.glue_of {
