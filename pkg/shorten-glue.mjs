@@ -26,6 +26,11 @@ const UNUSED = [
     /function passStringToWasm0\(arg, malloc, realloc\) \{\n {4}if \(realloc === undefined\) \{\n([^]*?return ptr;\n) {4}\}\n[^]*?\n\}\n/,
     'function passStringToWasm0(arg, malloc) {\n$1}\n',
   ],
+  // An import that catches errors is wrapped once, instead of by a second function that passes on its arguments.
+  [
+    /function handleError\(f, args\) \{\n {4}try \{\n {8}return f\.apply\(this, args\);\n {4}\} catch \(e\) \{\n([^]*?) {4}\}\n\}\n/,
+    'const handleError = (f) => (...args) => {\n    try {\n        return f(...args);\n    } catch (e) {\n$1    }\n}\n',
+  ],
   // The buffer of a memory that has grown is another object.
   [
     /if \(cachedDataViewMemory0 === null \|\| [^\n]*\) \{\n/,
@@ -39,6 +44,9 @@ const UNUSED = [
   ],
 ]
 
+/** An import that catches errors. */
+const CATCHING = /function\(\) \{ return handleError\((function [^]*?), arguments\); \}/g
+
 /** Returns the glue without unused code. Throws if the glue has a function in a form that is not known here. */
 const withoutUnused = (glue) =>
   UNUSED.reduce((text, [pattern, replacement]) => {
@@ -47,13 +55,14 @@ const withoutUnused = (glue) =>
     return text.replace(pattern, replacement)
   }, glue)
 
-const { code } = await minify(withoutUnused(glue), {
+const shorter = withoutUnused(glue).replace(CATCHING, 'handleError($1)')
+if (/\barguments\);/.test(shorter)) throw new Error("wasm-bindgen's glue has another call of handleError")
+
+const { code } = await minify(shorter, {
   module: true,
   ecma: 2022,
   compress: {
     defaults: false,
-    // The glue's warnings are about ways to load a module that this package does not use.
-    drop_console: true,
     // The functions that the glue passes to the module do not use `this`, and nothing calls them with `new`. They can
     // therefore become arrow functions and methods.
     unsafe_arrows: true,
