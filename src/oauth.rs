@@ -5,7 +5,6 @@ pub mod authorization_response;
 pub mod device_authorization;
 #[cfg_attr(not(feature = "extended"), path = "oauth/dpop_absent.rs")]
 pub mod dpop;
-#[cfg_attr(not(feature = "extended"), path = "oauth/error_description_absent.rs")]
 pub(crate) mod error_description;
 pub mod id_token;
 pub mod jwks;

@@ -298,7 +298,7 @@ impl Session {
 
     /// Passes the login's access token, the refresh token and the latest ID token to `see`, each with its kind. The
     /// inspector uses this function to make fingerprints.
-    pub fn for_each_token(&self, mut see: impl FnMut(&'static str, &Secret)) {
+    pub fn for_each_token<'a>(&'a self, mut see: impl FnMut(&'static str, &'a Secret)) {
         see("access_token", &self.tokens.access_token);
         if let Some(refresh_token) = &self.tokens.refresh_token {
             see("refresh_token", refresh_token);

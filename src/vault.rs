@@ -63,7 +63,7 @@ use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
 use crate::config::{Config, HAS_PERSISTENCE};
-use crate::oauth::pushed_authorization;
+use crate::oauth::{error_description, pushed_authorization};
 use crate::session::{EndReason, Session};
 use api_calls::{Calls, Waiters};
 use context::{Context, Purpose};
@@ -409,13 +409,15 @@ impl Vault {
                 self.advance_refresh(step);
             }
             Purpose::Push | Purpose::ProbeForLogin => {
+                let mut description = None;
                 let pushed = if purpose == Purpose::Push {
-                    self.logins.log_push(ctx, op, outcome);
+                    description = error_description::of_response(outcome);
                     pushed_authorization::read(outcome)
                 } else {
                     pushed_authorization::after_probe(provider::is_reachable(ctx, outcome))
                 };
-                self.logins.pushed(ctx, &tokens.provider, op, pushed);
+                self.logins
+                    .pushed(ctx, &tokens.provider, op, pushed, description.as_ref());
             }
             Purpose::Exchange => {
                 let (provider, logins) = (&tokens.provider, &mut self.logins);

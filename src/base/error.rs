@@ -303,24 +303,27 @@ pub(crate) fn quote(text: &str) -> String {
 /// Quotes a URL like `quote`, but cuts it after 2,000 characters, since only a complete URL is useful.
 #[must_use]
 pub(crate) fn quote_url(url: &str) -> String {
-    ["'", &printable(url, 2000), "'"].concat()
+    ["'", &printable(url, 2000, ""), "'"].concat()
 }
 
 /// Shortens a string as `quote` does, but adds no quotation marks.
 #[must_use]
 pub(crate) fn short(text: &str) -> String {
-    printable(text, 60)
+    printable(text, 60, "")
 }
 
+/// Cuts a string after `longest` characters. Characters that are not printable ASCII, or are among `others`, become
+/// question marks.
 #[inline(never)]
-fn printable(text: &str, longest: usize) -> String {
+pub(crate) fn printable(text: &str, longest: usize, others: &str) -> String {
     let mut out = String::new();
     for (i, c) in text.chars().enumerate() {
         if i == longest {
             out.push_str("...");
             break;
         }
-        out.push(if matches!(c, ' '..='~') { c } else { '?' });
+        let is_kept = matches!(c, ' '..='~') && !strings::contains_byte(others.as_bytes(), c as u8);
+        out.push(if is_kept { c } else { '?' });
     }
     out
 }

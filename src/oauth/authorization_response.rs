@@ -8,7 +8,6 @@ use crate::codec::form;
 use crate::codec::url::Url;
 use crate::config::Config;
 use crate::oauth::authorization_request::{Pending, storage_key};
-use crate::oauth::error_description::Description;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::is_error_code;
 
@@ -18,8 +17,9 @@ pub struct AuthorizationResponse {
     /// Name under which the login of this response is stored: a hash of `state`.
     pub key: String,
     iss: Option<String>,
-    /// The provider's `error_description`, and the secrets of this response.
-    pub(crate) description: Description,
+    state: Secret,
+    /// The provider's `error_description`.
+    pub(crate) description: Option<Secret>,
     code: core::result::Result<Secret, String>,
 }
 
@@ -52,8 +52,8 @@ impl AuthorizationResponse {
         let Some(params) = form::parse(response) else {
             return Err(invalid(msg!("the query is not UTF-8")));
         };
-        let names = ["state", "code", "error", "iss"];
-        let Some([state, code, error, iss]) = unique_values(&params, names) else {
+        let names = ["state", "code", "error", "iss", "error_description"];
+        let Some([state, code, error, iss, description]) = unique_values(&params, names) else {
             return Err(invalid(msg!(
                 "a parameter of the authorization response is repeated"
             )));
@@ -79,7 +79,8 @@ impl AuthorizationResponse {
         };
         Ok(Self {
             key: storage_key(state),
-            description: Description::of_parameters(&params),
+            state: Secret::from(state),
+            description: description.map(Secret::from),
             iss: iss.map(str::to_owned),
             code,
         })
@@ -93,7 +94,7 @@ impl AuthorizationResponse {
     /// [`Code::IssuerMismatch`]; [`Code::CallbackInvalid`] if `iss` is missing, although the metadata announces it; for
     /// an error response [`Code::LoginDenied`], [`Code::InteractionRequired`], [`Code::ProviderUnavailable`] or
     /// [`Code::LoginFailed`].
-    pub fn code(self, pending: &Pending, metadata: &Metadata) -> Result<Secret> {
+    pub fn code(&self, pending: &Pending, metadata: &Metadata) -> Result<&Secret> {
         match &self.iss {
             Some(iss) if *iss != pending.issuer => Err(Error::new(
                 Code::IssuerMismatch,
@@ -107,8 +108,15 @@ impl AuthorizationResponse {
             )),
             _ => self
                 .code
-                .map_err(|error| authorization_error(&error, pending.is_silent)),
+                .as_ref()
+                .map_err(|error| authorization_error(error, pending.is_silent)),
         }
+    }
+
+    /// Returns the secrets of this response: `state`, and the code or an empty string.
+    pub(crate) fn secrets(&self) -> [&str; 2] {
+        let code = self.code.as_ref().map_or("", Secret::expose);
+        [self.state.expose(), code]
     }
 }
 
@@ -159,7 +167,9 @@ mod tests {
     fn code_of(query: &str) -> Result<Secret> {
         let begun = start(&LoginParams::default()).unwrap();
         let config = config("");
-        parse(query)?.code(&begun.pending, config.metadata.as_ref().unwrap())
+        let response = parse(query)?;
+        let code = response.code(&begun.pending, config.metadata.as_ref().unwrap());
+        code.cloned()
     }
 
     #[test]
@@ -168,9 +178,8 @@ mod tests {
         for is_announced in [true, false] {
             let mut metadata = config("").metadata.unwrap();
             metadata.authorization_response_iss_parameter_supported = is_announced;
-            let code = parse("code=c&state=s")
-                .unwrap()
-                .code(&begun.pending, &metadata);
+            let response = parse("code=c&state=s").unwrap();
+            let code = response.code(&begun.pending, &metadata);
             assert_eq!(code.is_err(), is_announced);
         }
     }

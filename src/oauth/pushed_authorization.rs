@@ -53,8 +53,8 @@ pub fn read(outcome: &Outcome) -> PushOutcome {
         _ => return PushOutcome::Failed(no_response()),
     };
     if reply.status == 201 {
-        let text = reply.json_text().unwrap_or_default();
-        let uri = Value::parse(text).ok().as_ref().and_then(request_uri);
+        let response = token_endpoint::parse_object(reply).ok();
+        let uri = response.as_ref().and_then(request_uri);
         return uri.map_or_else(|| PushOutcome::Failed(malformed()), PushOutcome::Accepted);
     }
     let mut is_unsupported = matches!(reply.status, 401 | 403 | 404 | 405);

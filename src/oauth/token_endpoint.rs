@@ -209,7 +209,7 @@ pub(crate) fn read_code_exchange(
     })
 }
 
-fn parse_object(reply: &HttpReply) -> Result<Value, &'static str> {
+pub(crate) fn parse_object(reply: &HttpReply) -> Result<Value, &'static str> {
     let text = reply
         .json_text()
         .ok_or(msg!("not JSON by its Content-Type"))?;
@@ -217,9 +217,13 @@ fn parse_object(reply: &HttpReply) -> Result<Value, &'static str> {
 }
 
 fn error_code(reply: &HttpReply) -> Option<String> {
+    text_member(reply, "error").filter(|code| is_error_code(code))
+}
+
+/// Returns a member of a JSON response, if it is a string.
+pub(crate) fn text_member(reply: &HttpReply, name: &str) -> Option<String> {
     let value = parse_object(reply).ok()?;
-    let code = value.as_object()?.str("error")?;
-    is_error_code(code).then(|| code.to_owned())
+    value.as_object()?.str(name).map(str::to_owned)
 }
 
 /// Returns true for an error code of 1 to 40 lower-case letters and underscores. RFC 6749 5.2 allows other characters,

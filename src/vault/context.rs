@@ -5,6 +5,7 @@
 
 use crate::prelude::*;
 
+use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
@@ -12,7 +13,7 @@ use crate::codec::base64url;
 use crate::codec::json::Writer;
 use crate::config::{Config, HAS_PERSISTENCE};
 use crate::oauth::authorization_request::Pending;
-use crate::oauth::error_description::{self, Description};
+use crate::oauth::error_description::{self, IS_LOGGED};
 use crate::session::{self, EndReason, Session};
 use crate::vault::io::{CallId, Entropy, OpId, Output, PortId, RequestId};
 use crate::vault::message::{self, message};
@@ -384,18 +385,29 @@ impl Context {
         self.post(port, text);
     }
 
-    /// Writes the provider's description of an error to the worker's console, unless the description contains a secret
-    /// of the login or of the session. No page and no inspector gets the description.
-    pub(super) fn log_description(&mut self, description: &mut Description, pending: &Pending) {
-        if !error_description::IS_LOGGED {
+    /// Writes the provider's description of an error to the worker's console, unless the description contains one of
+    /// `secrets`, or another secret of the login or of the session. No page and no inspector gets the description.
+    pub(super) fn log_description(
+        &mut self,
+        description: Option<&Secret>,
+        secrets: &[&str],
+        pending: &Pending,
+    ) {
+        let Some(description) = description.filter(|_| IS_LOGGED) else {
             return;
-        }
-        description.add(pending.code_verifier.expose());
-        description.add(pending.nonce.expose());
+        };
+        let description = description.expose();
+        let mut is_secret = false;
+        let mut check = |secret: &str| {
+            is_secret |= error_description::repeats(description, secret);
+        };
+        secrets.iter().for_each(|secret| check(secret));
+        check(pending.code_verifier.expose());
+        check(pending.nonce.expose());
         if let Some(session) = &self.session {
-            session.for_each_token(|_, token| description.add(token.expose()));
+            session.for_each_token(|_, token| check(token.expose()));
         }
-        if let Some(text) = description.quoted() {
+        if !is_secret && let Some(text) = error_description::quoted(description) {
             let text = [msg!("strongroom: the provider says "), &text].concat();
             self.outputs.push(Output::Log { text });
         }

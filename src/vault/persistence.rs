@@ -22,6 +22,7 @@ pub(super) mod tombstone;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::config::HAS_PERSISTENCE;
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
 use crate::vault::context::{Context, Purpose};
@@ -484,7 +485,9 @@ impl Persistence {
 
     /// Limits the recorded end to sessions that had begun by the time `at`.
     pub(super) fn limit_end(&mut self, at: &Instant) {
-        if let Some(ended) = &mut self.ended {
+        if let Some(ended) = &mut self.ended
+            && HAS_PERSISTENCE
+        {
             ended.at = *at;
         }
     }

@@ -391,6 +391,29 @@ fn failed_push_leaves_no_cookie() {
 }
 
 #[test]
+fn description_of_a_refused_push_is_logged() {
+    for (is_on, what, is_logged) in [
+        (true, "No scope offline_access", true),
+        (false, "No scope offline_access", false),
+        (true, "The secret s3cret/+ is wrong", false),
+    ] {
+        let auth = json!({ "method": "client_secret_post", "secret": "s3cret/+" });
+        let client = json!({ "id": "web", "auth": auth });
+        let changes = json!({ "par": true, "client": client, "logDescriptions": is_on });
+        let mut host = Host::with(&changes);
+        let body = json!({ "error": "invalid_scope", "error_description": what }).to_string();
+        let reply = crate::provider::json(400, &body);
+        host.provider.replies.push_back(("/par", Some(reply)));
+        let response = host.go("/auth/login", Source::App).own();
+        let expected = format!("the provider says \"{what}\"");
+        assert_eq!(host.fault_messages().contains(&expected), is_logged);
+        assert_eq!(host.fault_messages().len(), 1 + usize::from(is_logged));
+        let (_, page) = response.body.as_ref().unwrap();
+        assert!(!page.contains(what), "{page}");
+    }
+}
+
+#[test]
 fn metadata_fetch_is_retried() {
     let mut host = Host::new();
     let path = "/.well-known/openid-configuration";

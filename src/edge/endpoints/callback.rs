@@ -28,7 +28,7 @@ use crate::edge::session::seal;
 use crate::edge::session::{SID, Session};
 use crate::oauth::authorization_request::{self, Pending};
 use crate::oauth::authorization_response::AuthorizationResponse;
-use crate::oauth::error_description::Description;
+use crate::oauth::error_description;
 use crate::oauth::id_token::Occasion;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::session::EndReason;
@@ -75,7 +75,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 
 async fn finish_login(
     context: &RequestContext,
-    mut authorization: AuthorizationResponse,
+    authorization: AuthorizationResponse,
     login: &mut PendingLogin,
 ) -> Result<OwnResponse> {
     let task = &context.task;
@@ -90,18 +90,25 @@ async fn finish_login(
         ));
     }
     let metadata = documents::metadata(task).await?;
-    let mut description = core::mem::take(&mut authorization.description);
     let code = authorization
         .code(pending, &metadata)
         .inspect_err(|error| {
             // The other codes mean that the response may not come from the provider.
             if !matches!(error.code(), Code::IssuerMismatch | Code::CallbackInvalid) {
-                requests::log_description(task, &mut description, pending);
+                let description = authorization.description.as_ref();
+                requests::log_description(task, description, authorization.secrets(), pending);
             }
         })?;
     let requested = task.now().wall;
     let endpoint = &metadata.token_endpoint;
-    let exchanged = exchange_code(context, endpoint, &code, pending, key.as_ref(), description);
+    let exchanged = exchange_code(
+        context,
+        endpoint,
+        code,
+        pending,
+        key.as_ref(),
+        authorization.secrets(),
+    );
     let tokens = exchanged.await?;
     let occasion = Occasion::CodeExchange {
         nonce: &pending.nonce,
@@ -149,7 +156,7 @@ async fn exchange_code(
     code: &Secret,
     pending: &Pending,
     key: Option<&Secret>,
-    mut description: Description,
+    secrets: [&str; 2],
 ) -> Result<Box<TokenSet>> {
     let task = &context.task;
     let request = token_endpoint::code_request(
@@ -160,8 +167,8 @@ async fn exchange_code(
         &pending.code_verifier,
     );
     let outcome = dpop::send_proven(task, request, key).await;
-    description.read(&outcome);
-    requests::log_description(task, &mut description, pending);
+    let description = error_description::of_response(&outcome);
+    requests::log_description(task, description.as_ref(), secrets, pending);
     let Outcome::Reply(reply) = &outcome else {
         return Err(Error::new(
             Code::ProviderUnavailable,

@@ -23,7 +23,7 @@ use crate::edge::response;
 use crate::edge::session::cookies::{CookieValue, fits};
 use crate::edge::session::seal;
 use crate::oauth::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
-use crate::oauth::error_description::Description;
+use crate::oauth::error_description;
 use crate::oauth::pushed_authorization::{self, PushOutcome};
 
 /// Largest number of pending logins of one browser.
@@ -139,10 +139,9 @@ async fn push(
         None,
     )
     .await;
-    let mut description = Description::default();
-    description.add(&begun.state);
-    description.read(&outcome);
-    requests::log_description(&context.task, &mut description, &begun.pending);
+    let description = error_description::of_response(&outcome);
+    let secrets = [begun.state.as_str(), ""];
+    requests::log_description(&context.task, description.as_ref(), secrets, &begun.pending);
     match pushed_authorization::read(&outcome) {
         PushOutcome::Accepted(uri) => {
             let client_id = &context.task.config().client.id;

@@ -11,7 +11,7 @@ use crate::edge::io::{Effect, Reply};
 use crate::edge::refresh::lease;
 use crate::edge::task::{Task, boxed};
 use crate::oauth::authorization_request::Pending;
-use crate::oauth::error_description::Description;
+use crate::oauth::error_description;
 use crate::oauth::jwks::Algorithm;
 
 /// Sends a request. If the task holds the lease of a refresh, waits longer, because the provider may have consumed the
@@ -45,21 +45,28 @@ pub(super) async fn send(
     }
 }
 
-/// Logs the provider's description of an error that caused a login to fail, unless the description contains a secret of
-/// the login or of the client.
+/// Logs the provider's description of an error that caused a login to fail, unless the description contains one of
+/// `secrets`, or another secret of the login or of the client.
 pub(in crate::edge) fn log_description(
     task: &Task,
-    description: &mut Description,
+    description: Option<&Secret>,
+    secrets: [&str; 2],
     pending: &Pending,
 ) {
     let config = task.config();
-    if let ClientAuth::Basic(secret) | ClientAuth::Post(secret) = &config.client.auth {
-        description.add(secret.expose());
-    }
-    description.add(pending.code_verifier.expose());
-    description.add(pending.nonce.expose());
+    let of_client = match &config.client.auth {
+        ClientAuth::Basic(secret) | ClientAuth::Post(secret) => secret.expose(),
+        _ => "",
+    };
+    let [verifier, nonce] = [&pending.code_verifier, &pending.nonce].map(Secret::expose);
+    let [state, code] = secrets;
+    let secrets = [state, code, of_client, verifier, nonce];
     if config.logs_descriptions
-        && let Some(text) = description.quoted()
+        && let Some(description) = description.map(Secret::expose)
+        && !secrets
+            .iter()
+            .any(|secret| error_description::repeats(description, secret))
+        && let Some(text) = error_description::quoted(description)
     {
         task.fault_of(Code::LoginFailed, &[msg!("the provider says "), &text]);
     }

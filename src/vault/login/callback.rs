@@ -8,7 +8,7 @@ use crate::config::HAS_PERSISTENCE;
 use crate::oauth::authorization_request::{self, Pending};
 use crate::oauth::authorization_response::AuthorizationResponse;
 use crate::oauth::dpop::PublicKey;
-use crate::oauth::error_description::Description;
+use crate::oauth::error_description;
 use crate::oauth::id_token::{IdToken, Occasion};
 use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
 use crate::prelude::*;
@@ -41,7 +41,7 @@ enum CallbackStage {
     /// lost if the provider is unavailable.
     NeedsMetadata(Box<AuthorizationResponse>),
     Taking(OpId, Box<AuthorizationResponse>),
-    Exchanging(OpId, Box<Pending>, Instant, Description),
+    Exchanging(OpId, Box<Pending>, Instant, Box<AuthorizationResponse>),
     Verifying(Box<Pending>, Box<Verification>),
 }
 
@@ -145,7 +145,7 @@ impl Callbacks {
         let Some(mut callback) = callback else {
             return;
         };
-        let CallbackStage::Taking(_, mut authorization) = callback.stage else {
+        let CallbackStage::Taking(_, authorization) = callback.stage else {
             return;
         };
         // A canceled login is also marked as used, because it was taken out of the store.
@@ -155,20 +155,18 @@ impl Callbacks {
                 return callback.page.fail(ctx, logins, &callback.key, None, &error);
             }
         };
-        let mut description = core::mem::take(&mut authorization.description);
         let sent = if callback.is_canceled {
             Err(canceled())
         } else {
             check_login(ctx, &pending).and_then(|()| {
-                let code =
-                    exchange_request(ctx, provider, authorization, &pending, &mut description)?;
+                let code = exchange_request(ctx, provider, &authorization, &pending)?;
                 let key = dpop::key_of_login(&pending);
                 Ok(dpop.send_proven(ctx, Purpose::Exchange, code, key))
             })
         };
         match sent {
             Ok(op) => {
-                callback.stage = CallbackStage::Exchanging(op, pending, ctx.now, description);
+                callback.stage = CallbackStage::Exchanging(op, pending, ctx.now, authorization);
                 self.in_flight.push(callback);
             }
             Err(error) => {
@@ -209,12 +207,11 @@ impl Callbacks {
         let Some(mut callback) = self.take(is_it) else {
             return CallbackOutcome::None;
         };
-        let CallbackStage::Exchanging(_, pending, requested, mut description) = callback.stage
-        else {
+        let CallbackStage::Exchanging(_, pending, requested, authorization) = callback.stage else {
             return CallbackOutcome::None;
         };
-        description.read(outcome);
-        ctx.log_description(&mut description, &pending);
+        let description = error_description::of_response(outcome);
+        ctx.log_description(description.as_ref(), &authorization.secrets(), &pending);
         let mut unused = None;
         let verification = exchanged(outcome, ctx.config.scheme()).and_then(|tokens| {
             match unverified(ctx, provider, &tokens) {
@@ -486,13 +483,11 @@ fn fail_verification(
 }
 
 /// Returns the request that exchanges the code for tokens.
-#[expect(clippy::boxed_local, reason = "moving a box is less code")]
 fn exchange_request(
     ctx: &mut Context,
     provider: &Provider,
-    authorization: Box<AuthorizationResponse>,
+    authorization: &AuthorizationResponse,
     pending: &Pending,
-    description: &mut Description,
 ) -> Result<HttpRequest> {
     let Some(metadata) = &provider.metadata else {
         return Err(Error::new(
@@ -503,14 +498,15 @@ fn exchange_request(
     let code = authorization.code(pending, metadata).inspect_err(|error| {
         // The other codes mean that the response may not come from the provider.
         if !matches!(error.code(), Code::IssuerMismatch | Code::CallbackInvalid) {
-            ctx.log_description(description, pending);
+            let description = authorization.description.as_ref();
+            ctx.log_description(description, &authorization.secrets(), pending);
         }
     })?;
     Ok(token_endpoint::code_request(
         &metadata.token_endpoint,
         &ctx.config.client_id,
         ctx.config.redirect_uri.href(),
-        &code,
+        code,
         &pending.code_verifier,
     ))
 }

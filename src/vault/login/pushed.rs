@@ -6,11 +6,10 @@
 //! requests and warns once, unless the provider's metadata requires pushed requests. After any other error the login
 //! fails. A fallback would help an attacker: a script of the page can change a request that is not pushed.
 
+use crate::Secret;
 use crate::base::error::{Code, Error};
-use crate::base::http::Outcome;
 use crate::config::Pushing;
 use crate::oauth::authorization_request::AuthorizationRequest;
-use crate::oauth::error_description::Description;
 use crate::oauth::pushed_authorization::{self, PushOutcome};
 use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
@@ -54,27 +53,15 @@ impl Logins {
         ctx.decline(login.port, login.id, Code::Unsupported, why);
     }
 
-    /// Logs the provider's description of an error that a push caused.
-    pub(in crate::vault) fn log_push(&self, ctx: &mut Context, op: OpId, outcome: &Outcome) {
-        for login in &self.in_flight {
-            if let LoginStage::Pushing(o, begun) = &login.stage
-                && *o == op
-            {
-                let mut description = Description::default();
-                description.add(&begun.state);
-                description.read(outcome);
-                ctx.log_description(&mut description, &begun.pending);
-            }
-        }
-    }
-
-    /// Handles the result of a push, or of the probe that follows a push without a readable response.
+    /// Handles the result of a push, or of the probe that follows a push without a readable response. Logs
+    /// `description`, the provider's description of an error.
     pub(in crate::vault) fn pushed(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
         op: OpId,
         pushed: PushOutcome,
+        description: Option<&Secret>,
     ) {
         let is_it = |login: &Login| matches!(login.stage, LoginStage::Pushing(o, _) if o == op);
         let Some(mut login) = self.take(is_it) else {
@@ -84,6 +71,7 @@ impl Logins {
         let (LoginStage::Pushing(_, begun), Some(metadata)) = (stage, &provider.metadata) else {
             return;
         };
+        ctx.log_description(description, &[&begun.state], &begun.pending);
         let is_required = metadata.require_pushed_authorization_requests;
         let is_optional = ctx.config.pushing == Pushing::Auto;
         let error = match pushed {
