@@ -1,4 +1,4 @@
-// Two Redis servers, of which the replica is promoted during refreshes and lacks the last writes. Two Node processes
+// Two Redis servers: the replica lacks the last writes, and is promoted during refreshes. Two Node processes
 // serve the sessions. The provider accepts each refresh token once.
 import { createClient } from '@redis/client'
 import assert from 'node:assert/strict'
