@@ -111,18 +111,26 @@ impl Handler {
 
     /// Starts a task for a request. The task's number is invalid after [`Step::Done`].
     pub fn begin(&mut self, now: Instant, request: Request) -> (TaskId, Step) {
-        let Some(place) = self.free_place(&now) else {
-            return (
-                TaskId::default(),
+        let task = Task::new(&self.isolate, now, now);
+        let response = Box::pin(router::handle(task.clone(), Box::new(request)));
+        match self.add(task::Running::new(task, response)) {
+            TaskId::NONE => (
+                TaskId::NONE,
                 Step::Done(Response::Own(response::empty(503))),
-            );
+            ),
+            id => (id, self.step(id)),
+        }
+    }
+
+    /// Adds a task, and returns its number. If there are too many tasks, drops the task and returns [`TaskId::NONE`].
+    fn add(&mut self, running: task::Running) -> TaskId {
+        let Some(place) = self.free_place(&running.now()) else {
+            return TaskId::NONE;
         };
         self.count = (self.count + 1) % (u32::MAX as usize / MOST_TASKS);
         let id = TaskId::new(self.count, place);
-        let task = Task::new(&self.isolate, now);
-        let response = Box::pin(router::handle(task.clone(), Box::new(request)));
-        self.tasks[place] = Some((id, task::Running::new(task, response)));
-        (id, self.step(id))
+        self.tasks[place] = Some((id, running));
+        id
     }
 
     /// Returns a slot for a task, or `None` if there are too many tasks.
@@ -174,7 +182,7 @@ impl Handler {
     }
 
     /// Handles the disconnect of a task's client. Usually removes the task and returns `true`. Returns `false` if the
-    /// task must finish, such as a refresh whose new tokens exist nowhere else. In that case, the host carries out the
+    /// task must finish, such as a logout. In that case, the host carries out the
     /// task's effects and [resumes](Handler::resume) the task until [`Step::Done`], and drops the response. Meanwhile,
     /// the platform's `waitUntil` keeps the isolate alive.
     pub fn abandon(&mut self, id: TaskId) -> bool {
@@ -195,13 +203,17 @@ impl Handler {
         let Some(running) = self.running(id) else {
             return Step::Done(Response::Own(response::failure()));
         };
-        let step = running.step();
-        let is_unneeded = running.is_unneeded();
-        if is_unneeded || matches!(step, Step::Done(_)) {
-            self.forget(id);
+        let mut step = running.step();
+        let other = running.started();
+        if running.is_unneeded() {
+            step = Step::Done(Response::Own(response::failure()));
         }
-        if is_unneeded {
-            return Step::Done(Response::Own(response::failure()));
+        match &mut step {
+            Step::Do(Effect::Sleep { started, .. }) => {
+                *started = other.map(|other| self.add(other));
+            }
+            Step::Do(_) => {}
+            Step::Done(_) => self.forget(id),
         }
         step
     }

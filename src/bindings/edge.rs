@@ -204,9 +204,14 @@ impl Edge {
                     .optional_text("version", version.as_deref())
                     .number("ms", time.0);
             }
-            Effect::Sleep { flight, time } => {
+            Effect::Sleep {
+                flight,
+                time,
+                started,
+            } => {
                 out.text("t", "sleep")
                     .optional_number("flight", flight.map(|flight| flight.0.into()))
+                    .optional_number("started", started.map(|task| task.0 as u64))
                     .number("ms", time.0);
             }
             Effect::Send {

@@ -7,6 +7,7 @@ use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::Error;
 use crate::base::http::{HttpRequest, Outcome};
+use crate::edge::task::TaskId;
 use crate::egress::token_reflection::Scope;
 use crate::oauth::jwks::Algorithm;
 use crate::session::EndReason;
@@ -104,12 +105,16 @@ pub enum Effect {
         time: Millis,
     },
     /// Waits until a flight has finished ([`Event::FlightFinished`]) or the time has passed. The reply is
-    /// [`Reply::Waited`].
+    /// [`Reply::Waited`]. The wait begins with the step: another task may finish the flight at any later time.
     Sleep {
         /// The flight. `None`: only the time counts.
         flight: Option<FlightId>,
         /// The longest time to wait.
         time: Millis,
+        /// A task that the host runs at the same time, even if the client of this task disconnects. The host
+        /// [resumes](crate::edge::Handler::resume) that task with [`Reply::Waited`], carries out its effects until
+        /// [`Step::Done`], and drops its response.
+        started: Option<TaskId>,
     },
     /// Sends a request to the provider, without following redirects. The reply is [`Reply::Sent`], or
     /// [`Reply::Pending`] after each [`BEAT`] without a response.

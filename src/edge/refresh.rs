@@ -16,7 +16,7 @@ use crate::base::error::{Code, Error};
 use crate::codec::json;
 use crate::edge::config::Storage;
 use crate::edge::coordinator::{self, Unreachable};
-use crate::edge::io::Effect;
+use crate::edge::io::{FlightId, Response};
 use crate::edge::provider::documents;
 use crate::edge::provider::tokens;
 use crate::edge::provider::verification;
@@ -26,7 +26,7 @@ use crate::edge::session::end;
 use crate::edge::session::record::{Record, Stored};
 use crate::edge::session::record_store;
 use crate::edge::session::status::{self, SessionResult};
-use crate::edge::task::{FlightGuard, Task, boxed};
+use crate::edge::task::{FlightGuard, Running, Task, boxed};
 use crate::oauth::refresh_policy::{self, RefreshOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;
@@ -115,48 +115,69 @@ async fn renew_once(task: &Task, session: Rc<Session>) -> SessionResult {
     refused
 }
 
+/// Waits for a refresh of the session, for at most [`max_wait`]. Starts the refresh unless it is in flight.
 async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionResult {
+    let mut is_own = false;
     loop {
+        if let Some(result) = task.refreshed().take() {
+            return result;
+        }
         let now = task.now();
-        let flight = {
+        let mut time = max_wait(task).saturating_sub(began.elapsed(&now));
+        let mut flight = {
             let cache = task.isolate().session_cache.borrow();
             cache.flight(&session.sid, &now)
         };
-        let Some(flight) = flight else {
-            let Err((refusal, left)) = may_attempt(task, session) else {
-                break;
-            };
-            // Wait if the next attempt may start soon.
-            let waited = began.elapsed(&now) + left;
-            if session.is_valid(&now) || left > SOON || waited >= max_wait(task) {
-                return Err(refusal);
-            }
-            task.pause(left).await;
-            continue;
-        };
         // control: valid_token_does_not_wait
-        if session.is_valid(&now) {
+        if flight.is_some() && !is_own && session.is_valid(&now) {
             return Ok(session.clone());
         }
-        let left = max_wait(task).saturating_sub(began.elapsed(&now));
-        if left == Millis::ZERO {
-            // The request that refreshes the session may be waiting for the coordinator.
+        if flight.is_none() && !is_own {
+            match may_attempt(task, session) {
+                Ok(()) => {
+                    is_own = true;
+                    // control: refresh_outlives_its_request
+                    flight = Some(start(task, session));
+                }
+                // Wait if the next attempt may start soon.
+                Err((refusal, left)) => {
+                    if session.is_valid(&now) || left > SOON || left >= time {
+                        return Err(refusal);
+                    }
+                    time = left;
+                }
+            }
+        } else if flight.is_none() || time == Millis::ZERO {
+            // The refresh may be waiting for the coordinator.
             if coordinator::has_failed(task) {
                 return Err(record_store::unavailable(task, &session.sid));
             }
-            return Err(later(msg!("another request is refreshing the session")));
+            return Err(later(msg!("the session is being refreshed")));
         }
-        let flight = Some(flight);
-        task.perform(Effect::Sleep { flight, time: left }).await;
-        if let Some(successor) = status::successor(task, session).await? {
+        task.sleep(flight, time).await;
+        if !is_own && let Some(successor) = status::successor(task, session).await? {
             return Ok(successor);
         }
     }
-    let _flight = FlightGuard::begin(task, &session.sid);
-    rotate(task, session, began).await
 }
 
-/// Returns the longest time for which a request waits for the refresh of another request.
+/// Starts the refresh as a task of its own, since the provider may respond when the request has ended. The task puts its
+/// result into [`Task::refreshed`]. Returns the task's flight.
+fn start(task: &Task, session: &Rc<Session>) -> FlightId {
+    let flight = FlightGuard::begin(task.split(), &session.sid);
+    let (part, id) = (flight.task.clone(), flight.id);
+    let (request, session) = (task.clone(), session.clone());
+    let work = async move {
+        flight.task.started().await;
+        let result = rotate(&flight.task, &session).await;
+        request.refreshed().set(Some(result));
+        Response::NotHandled
+    };
+    task.start(Running::new(part, Box::pin(work)));
+    id
+}
+
+/// Returns the longest time for which a request waits for a refresh.
 fn max_wait(task: &Task) -> Millis {
     task.config().flow.request_timeout
 }
@@ -186,7 +207,7 @@ fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Milli
         let (code, why) = match cached.refused {
             None => (
                 Code::ProviderUnavailable,
-                msg!("the last refresh of this session failed a moment ago"),
+                msg!("the last refresh failed a moment ago"),
             ),
             Some(Code::InteractionRequired) => return Err((Refusal::Interaction, Millis::MAX)),
             Some(code) => (code, msg!("the provider refused this client a moment ago")),
@@ -194,7 +215,7 @@ fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Milli
         return Err((Refusal::Later(Error::new(code, why), left), left));
     }
     cache.outage.probe(&now, yields).map_err(|left| {
-        let why = msg!("the provider does not respond; another request is trying it");
+        let why = msg!("the provider does not respond; another request tries it");
         let error = Error::new(Code::ProviderUnavailable, why);
         (Refusal::Later(error, left), left)
     })
@@ -208,14 +229,14 @@ fn until_attempt(task: &Task, session: &Rc<Session>) -> Millis {
 }
 
 /// Refreshes the session in three steps: writes the intent, exchanges the refresh token, and commits the new tokens.
-async fn rotate(task: &Task, session: &Rc<Session>, began: &Instant) -> SessionResult {
+async fn rotate(task: &Task, session: &Rc<Session>) -> SessionResult {
     // Metadata and keys are fetched before the intent is written, since these requests would use up the intent's time.
     if let Err(error) = documents::load(task).await {
         record_attempt(task, session, &RefreshOutcome::Transient(""));
         task.fault(&error);
         return Err(Refusal::Later(error, until_attempt(task, session)));
     }
-    if let Some(successor) = acquire_lease(task, session, began).await? {
+    if let Some(successor) = acquire_lease(task, session).await? {
         return Ok(successor);
     }
     let requested = task.now().wall;
@@ -301,11 +322,8 @@ fn failed(task: &Task, session: &Rc<Session>, why: &str) -> Refusal {
 
 /// Takes the lease by writing the intent, and returns `None`. If another isolate has refreshed already, returns the
 /// successor instead. An expired intent is ignored, because the isolate that wrote it may have died.
-async fn acquire_lease(
-    task: &Task,
-    session: &Rc<Session>,
-    began: &Instant,
-) -> Result<Option<Rc<Session>>, Refusal> {
+async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<Session>>, Refusal> {
+    let began = task.now();
     let is_up = coordinator::is_up(task);
     if !is_up {
         return Err(record_store::unavailable(task, &session.sid));
@@ -504,7 +522,7 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
     };
     let mut pause = PAUSE;
     let mut successor = successor;
-    for _ in 0..COMMITS {
+    for attempt in 1..=COMMITS {
         // Keep the later time of activity, since the user may have been active in the meantime.
         if let Some(kept) = before.as_ref().and_then(|record| record.session.as_ref()) {
             let active = successor.active.max(kept.active);
@@ -537,10 +555,11 @@ async fn commit(task: &Task, successor: Rc<Session>) -> SessionResult {
                 // control: commit_survives_other_writes
                 (version, before) = (found, record);
             }
-            Err(Unreachable) => {
+            Err(Unreachable) if attempt < COMMITS => {
                 task.pause(pause).await;
                 pause = pause + pause;
             }
+            Err(Unreachable) => {}
         }
     }
     // The record could not be written. The session's cookie gets the successor, so the session continues in the browser

@@ -15,7 +15,9 @@ use crate::base::error::{Code, Error};
 use crate::edge::config::Config;
 use crate::edge::io::{Effect, Event, FlightId, Reply, Response, Step};
 use crate::edge::isolate::{Isolate, Seldom};
+use crate::edge::refusal::Refusal;
 use crate::edge::response;
+use crate::edge::session::Session;
 use crate::edge::session::record::Lease;
 
 /// Tasks without a step for this long are removed if slots are needed, because a platform may drop a request without
@@ -30,6 +32,9 @@ pub struct TaskId(pub usize);
 pub(super) const MOST_TASKS: usize = 1 << 14;
 
 impl TaskId {
+    /// A number that no task has.
+    pub(super) const NONE: Self = Self(u32::MAX as usize);
+
     pub(super) const fn new(count: usize, slot: usize) -> Self {
         Self(count * MOST_TASKS + slot)
     }
@@ -48,9 +53,12 @@ struct Inner {
     arrived: Instant,
     now: Rc<Cell<Instant>>,
     lease: RefCell<Option<Lease>>,
+    refreshed: Cell<Option<Result<Rc<Session>, Refusal>>>,
     keep_alive_count: Cell<u32>,
     effect: Cell<Option<Effect>>,
     reply: Cell<Option<Reply>>,
+    /// The task that this task starts with its next effect, an [`Effect::Sleep`].
+    started: Cell<Option<Running>>,
 }
 
 /// A task and its suspended future.
@@ -72,7 +80,6 @@ impl Running {
     /// Marks the task as abandoned by its client. Returns true if the task has work that must be finished.
     pub(super) fn abandon(&mut self) -> bool {
         self.is_abandoned = true;
-        // control: refresh_outlives_its_request
         !self.is_unneeded()
     }
 
@@ -81,9 +88,19 @@ impl Running {
         self.is_abandoned && self.task.0.keep_alive_count.get() == 0
     }
 
+    /// Removes and returns the task that this task starts, if any.
+    pub(super) fn started(&self) -> Option<Self> {
+        self.task.0.started.take()
+    }
+
+    /// Returns the time of the task's last step.
+    pub(super) fn now(&self) -> Instant {
+        self.task.now()
+    }
+
     /// Returns true if the task had no step for so long that the platform must have dropped its request.
     pub(super) fn is_stale(&self, now: &Instant) -> bool {
-        self.task.now().elapsed(now) >= STALE
+        self.now().elapsed(now) >= STALE
     }
 
     /// Sets the reply that the task waits for.
@@ -107,16 +124,34 @@ impl Running {
 }
 
 impl Task {
-    pub(super) fn new(isolate: &Rc<Isolate>, now: Instant) -> Self {
+    /// Creates a task at the time `now`, for a request that arrived at `arrived`.
+    pub(super) fn new(isolate: &Rc<Isolate>, arrived: Instant, now: Instant) -> Self {
         Self(Rc::new(Inner {
             isolate: isolate.clone(),
-            arrived: now,
+            arrived,
             now: Rc::new(Cell::new(now)),
             lease: RefCell::default(),
+            refreshed: Cell::default(),
             keep_alive_count: Cell::new(0),
             effect: Cell::new(None),
             reply: Cell::new(None),
+            started: Cell::new(None),
         }))
+    }
+
+    /// Has the host run another task. The next effect of this task must be [`Effect::Sleep`].
+    pub(super) fn start(&self, other: Running) {
+        self.0.started.set(Some(other));
+    }
+
+    /// Waits until the host runs this task, if another task has started it.
+    pub(super) fn started(&self) -> PendingReply<'_> {
+        PendingReply(self)
+    }
+
+    /// Returns a task for a part of this task's work. The part belongs to the same request, but holds no lease.
+    pub(super) fn split(&self) -> Self {
+        Self::new(&self.0.isolate, self.0.arrived, self.now())
     }
 
     pub(super) fn isolate(&self) -> &Isolate {
@@ -135,6 +170,11 @@ impl Task {
     /// Returns the cell with the lease that this request holds while it refreshes its session.
     pub(super) fn lease(&self) -> &RefCell<Option<Lease>> {
         &self.0.lease
+    }
+
+    /// Returns the cell for the result of the refresh that this request has started.
+    pub(super) fn refreshed(&self) -> &Cell<Option<Result<Rc<Session>, Refusal>>> {
+        &self.0.refreshed
     }
 
     /// Returns the time at which the request arrived.
@@ -158,7 +198,16 @@ impl Task {
 
     /// Waits for `time`.
     pub(super) fn pause(&self, time: Millis) -> PendingReply<'_> {
-        self.perform(Effect::Sleep { flight: None, time })
+        self.sleep(None, time)
+    }
+
+    /// Waits until a flight has finished, but not longer than `time`.
+    pub(super) fn sleep(&self, flight: Option<FlightId>, time: Millis) -> PendingReply<'_> {
+        self.perform(Effect::Sleep {
+            flight,
+            time,
+            started: None,
+        })
     }
 
     /// Reports a fault to the operator.
@@ -197,8 +246,7 @@ pub(super) fn boxed<'a, T>(
     Box::pin(part)
 }
 
-/// A guard for work that must be finished even if the client disconnects, such as writing newly issued tokens or ending
-/// a session.
+/// A guard for work that must be finished even if the client disconnects, such as ending a session.
 pub(super) struct KeepAliveGuard(Task);
 
 impl Drop for KeepAliveGuard {
@@ -211,15 +259,14 @@ impl Drop for KeepAliveGuard {
 /// A guard for a flight in this isolate. Dropping the guard marks the flight as finished, so tasks that wait for the
 /// flight cannot hang.
 pub(super) struct FlightGuard {
-    isolate: Rc<Isolate>,
-    id: FlightId,
-    _guard: KeepAliveGuard,
+    pub(super) task: Task,
+    pub(super) id: FlightId,
 }
 
 impl FlightGuard {
     /// Begins a flight with this name: the ID of the session that is refreshed, or the name of a read.
-    pub(super) fn begin(task: &Task, name: &str) -> Self {
-        let isolate = task.0.isolate.clone();
+    pub(super) fn begin(task: Task, name: &str) -> Self {
+        let isolate = task.isolate();
         let id = isolate.next_flight.get();
         isolate.next_flight.set(id.next());
         let last_step = task.0.now.clone();
@@ -227,17 +274,14 @@ impl FlightGuard {
             .session_cache
             .borrow_mut()
             .begin(name, id, last_step);
-        Self {
-            isolate,
-            id,
-            _guard: task.keep_alive(),
-        }
+        Self { task, id }
     }
 }
 
 impl Drop for FlightGuard {
     fn drop(&mut self) {
-        self.isolate.session_cache.borrow_mut().finish(self.id);
-        self.isolate.emit(Event::FlightFinished(self.id));
+        let isolate = self.task.isolate();
+        isolate.session_cache.borrow_mut().finish(self.id);
+        isolate.emit(Event::FlightFinished(self.id));
     }
 }

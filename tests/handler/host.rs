@@ -420,6 +420,17 @@ impl Host {
                 self.store.insert(key, entry);
                 Reply::Swapped(Some(version))
             }
+            // The other task finishes the flight at once.
+            Effect::Sleep {
+                started: Some(id), ..
+            } => {
+                let mut step = self.handler.resume(self.now, id, Reply::Waited);
+                while let Step::Do(effect) = step {
+                    let reply = self.carry_out(effect);
+                    step = self.handler.resume(self.now, id, reply);
+                }
+                Reply::Waited
+            }
             Effect::Wait { time, .. } | Effect::Sleep { time, .. } => {
                 self.now.monotonic = self.now.monotonic + time;
                 self.now.wall += time.0;

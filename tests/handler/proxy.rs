@@ -516,7 +516,7 @@ fn request_given_up_during_a_refresh_ends_with_it() {
     let mut host = Host::signed_in();
     host.pass(600);
     let request = host.by_script("GET", "/api/orders");
-    host.give_up_during("Send", request);
+    host.give_up_during("Sleep", request);
     // The handler finished the refresh and stored the new tokens, but did not call the API.
     assert!(host.upstream.is_empty());
     host.pass(2);

@@ -364,23 +364,84 @@ fn late_response_is_used_without_leeway() {
             ..setup
         });
         world.fault(REFRESH, Fault::Slow(1, 20_000));
-        let first = world.call(alice, 0);
-        let others = [1, 0].map(|isolate| {
+        let calls = [0, 1, 0].map(|isolate| {
             world.pass(100);
             world.call(alice, isolate)
         });
-        world.answer_all();
-        for other in others {
-            assert_eq!(world.visits[other].given.as_ref().unwrap().status, 503);
-            assert!(took(&world, other) <= 10_100);
+        world.pass(11_000);
+        for call in calls {
+            assert!(retry_after(&world, call) <= 8);
+            assert!(took(&world, call) < 10_010);
         }
-        assert!(served(&world, first));
-        assert_eq!((world.watch.refreshes_sent, world.watch.rotations), (1, 1));
+        // The next requests wait for the same refresh.
         for isolate in [0, 1] {
             let call = world.call(alice, isolate);
             world.answer_all();
-            assert!(served(&world, call));
+            assert!(served(&world, call), "{:?}", world.visits[call].given);
         }
+        assert_eq!((world.watch.refreshes_sent, world.watch.rotations), (1, 1));
+    }
+}
+
+#[test]
+fn valid_token_is_used_while_its_refresh_goes_on() {
+    let mut world = World::new(Setup {
+        request_timeout: 2,
+        refresh_timeout: 30,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    world.pass(56_000);
+    world.fault(REFRESH, Fault::Slow(1, 5000));
+    let call = world.call(alice, 0);
+    world.pass(2100);
+    assert!(served(&world, call));
+    world.answer_all();
+    assert_eq!(world.watch.rotations, 1);
+}
+
+#[test]
+fn late_response_is_used_though_its_client_left() {
+    for setup in both_storages(2) {
+        let (mut world, alice) = expired(Setup {
+            refresh_timeout: 30,
+            ..setup
+        });
+        world.fault(REFRESH, Fault::Slow(1, 20_000));
+        let left = world.call(alice, 0);
+        world.pass(1000);
+        world.abandon(left);
+        world.pass(12_000);
+        let call = world.call(alice, 1);
+        world.answer_all();
+        assert!(served(&world, call), "{:?}", world.visits[call].given);
+        assert_eq!((world.watch.refreshes_sent, world.watch.rotations), (1, 1));
+    }
+}
+
+#[test]
+fn refreshing_request_waits_for_a_request_timeout() {
+    for setup in both_storages(2) {
+        let (mut world, alice) = expired(Setup {
+            request_timeout: 10,
+            refresh_timeout: 30,
+            ..setup
+        });
+        world.fault(REFRESH, Fault::LostBefore);
+        world.fault(REFRESH, Fault::LostBefore);
+        // The refresh ends after a minute.
+        for _ in 0..6 {
+            let call = world.call(alice, 0);
+            world.pass(10_010);
+            assert!(retry_after(&world, call) <= 2);
+            assert!((9990..10_010).contains(&took(&world, call)));
+        }
+        world.pass(1000);
+        assert_eq!(world.watch.refreshes_sent, 2);
+        let call = world.call(alice, 0);
+        world.answer_all();
+        assert!(served(&world, call), "{:?}", world.visits[call].given);
+        assert_eq!((world.watch.refreshes_sent, world.watch.rotations), (3, 1));
     }
 }
 
@@ -426,7 +487,7 @@ fn requests_wait_for_a_request_timeout_in_all() {
 #[test]
 fn second_failure_is_followed_by_a_longer_pause() {
     let (mut world, users) = many_users(1);
-    world.weather.provider_down = true;
+    always(&mut world, Fault::Status(502));
     for (pause, left) in [(0, 1..=1), (1000, 3..=4), (4000, 3..=4)] {
         world.pass(pause);
         let call = world.call(users[0], 0);
@@ -434,6 +495,11 @@ fn second_failure_is_followed_by_a_longer_pause() {
         let told = retry_after(&world, call);
         assert!(left.contains(&told), "{told}");
     }
+}
+
+/// Returns all requests of browsers.
+fn of_browsers(world: &World) -> impl Iterator<Item = usize> {
+    (0..world.visits.len()).filter(|visit| world.visits[*visit].browser.is_some())
 }
 
 /// Lets all further refreshes fail with this fault.
@@ -456,7 +522,7 @@ fn retry_after_limits_calls_of_all_sessions() {
             "{}",
             world.watch.refreshes_sent
         );
-        assert!((0..world.visits.len()).all(|visit| took(&world, visit) <= 10_000));
+        assert!(of_browsers(&world).all(|visit| took(&world, visit) <= 10_000));
         assert!(retry_after(&world, calls[0]) >= seconds);
     }
 }
@@ -523,11 +589,11 @@ fn requests_of_one_session_do_not_repeat_together() {
     for fault in [Fault::Unavailable(1), Fault::Busy(1)] {
         let (mut world, users) = many_users(1);
         always(&mut world, fault);
-        let before = world.visits.len();
+        let before = of_browsers(&world).count();
         let calls: Vec<_> = (0..100).map(|_| world.call(users[0], 0)).collect();
         world.answer_all();
         assert!(calls.iter().all(|call| took(&world, *call) <= 10_000));
-        assert_eq!(world.visits.len(), before + 100);
+        assert_eq!(of_browsers(&world).count(), before + 100);
         assert!(
             world.watch.refreshes_sent <= 21,
             "{}",

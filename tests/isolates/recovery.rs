@@ -142,7 +142,10 @@ fn holder_without_lease_does_not_resend() {
     world.pass(8500);
     world.weather.cut_off = None;
     world.answer_all();
-    assert!(served(&world, second) && served(&world, first));
+    assert_eq!(world.visits[first].given.as_ref().unwrap().status, 503);
+    let next = world.call(alice, 0);
+    world.answer_all();
+    assert!(served(&world, second) && served(&world, next));
     assert_eq!(world.watch.rotations, 1);
     assert!(world.watch.losses.is_empty());
 }

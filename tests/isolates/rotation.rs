@@ -247,10 +247,13 @@ fn lost_request_is_resent_under_renewed_lease() {
             ..setup
         });
         world.fault(REFRESH, Fault::LostBefore);
+        world.call(alice, 0);
+        world.pass(1000);
         let call = world.call(alice, 0);
         world.answer_all();
         assert!(served(&world, call), "{:?}", world.visits[call].given);
-        assert!((5000..6000).contains(&took(&world, call)));
+        assert!((4000..5000).contains(&took(&world, call)));
+        assert_eq!(world.watch.refreshes_sent, 2);
     }
 }
 

@@ -295,7 +295,9 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "refresh_outlives_its_request",
         fault: "a refresh stays half done when its request ends",
         noticed_by: "isolates_withdrawn",
-        breaks: Instead("false"),
+        breaks: Before(
+            "let _flight = FlightGuard::begin(task, &session.sid); return boxed(rotate(task, session)).await;",
+        ),
     },
     Variant {
         control: "valid_token_survives_failed_refresh",

@@ -52,7 +52,7 @@ type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'read'; keys: string[] }
   | { t: 'swap'; key: string; version: string | null; value: string; ttl: number }
   | { t: 'wait'; key: string; version: string | null; ms: number }
-  | { t: 'sleep'; flight: number | null; ms: number }
+  | { t: 'sleep'; flight: number | null; ms: number; started: number | null; waited: Promise<void> }
   | {
       t: 'send'
       url: string
@@ -151,6 +151,7 @@ export class Host {
         // Keep the platform running if the client disconnects: other requests may wait for the work that this request
         // has begun.
         if (!isUsual(step.t)) settle ??= keepAlive(context)
+        if (step.t === 'sleep' && step.started !== null) void this.#run(step.started, request, context)
         if (step.t === 'forward') {
           forwarded?.drop()
           forwarded = new Forwarded(request, fields, step, this.#rules, this.#instance)
@@ -160,6 +161,18 @@ export class Host {
     } finally {
       settle?.()
     }
+  }
+
+  /** Runs a task that a request has started, and that goes on when the request has ended. */
+  async #run(task: number, request: Request, context?: Context): Promise<void> {
+    const settle = keepAlive(context)
+    try {
+      let step = this.#textIn(task, WAITED)
+      while (step.t !== 'next' && step.t !== 'respond') step = await this.#carryOut(step, request)
+    } catch {
+      // The core has trapped, which is reported already.
+    }
+    settle()
   }
 
   async #carryOut(step: Step, request: Request, forwarded?: Forwarded): Promise<Step> {
@@ -190,7 +203,7 @@ export class Host {
           return this.#textIn(task, WAITED)
         }
         case 'sleep':
-          await this.#sleep(step.flight, step.ms)
+          await step.waited
           return this.#textIn(task, WAITED)
         case 'send':
         case 'await': {
@@ -249,6 +262,8 @@ export class Host {
       // Copy the bytes at once: the next step, even a step of another request, overwrites the bytes in the core's
       // memory.
       if (hasBytes(step.t)) step.bytes = this.#bytes()
+      // Begin to wait at once: the task of another request may finish the flight before this step is carried out.
+      if (step.t === 'sleep') step.waited = this.#sleep(step.flight, step.ms)
       for (let event = this.#edge.event(); event; event = this.#edge.event()) this.#tell(JSON.parse(event))
     } catch {
       giveUp(this.#instance)

@@ -139,11 +139,10 @@ pub(in crate::edge) async fn fetch_if_due(
             cache.flight(&name, &now)
         };
         if is_own || flight.is_none() {
-            break FlightGuard::begin(task, &name);
+            break FlightGuard::begin(task.clone(), &name);
         }
         is_own = true;
-        let time = COORDINATOR_TIME;
-        task.perform(Effect::Sleep { flight, time }).await;
+        task.sleep(flight, COORDINATOR_TIME).await;
     };
     boxed(fetch(task, session)).await.map(|_| ())
 }

@@ -189,21 +189,25 @@ pub enum Purpose {
     Callback,
     Logout,
     BackChannel,
+    /// A refresh, which a request has started.
+    Refresh,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Open,
-    /// The browser has disconnected, and the handler continues.
+    /// The browser has disconnected, and the handler continues. Also the state of a refresh.
     Abandoned,
     Answered,
     /// The isolate of the request has ended, or the platform has dropped the request.
     Dead,
 }
 
-/// A request to the handler.
+/// A request to the handler, or a task that a request has started.
 pub struct Visit {
     pub browser: Option<usize>,
+    /// The refresh that this request has started.
+    pub refresh: Option<VisitId>,
     pub isolate: usize,
     epoch: u32,
     task: TaskId,
@@ -494,7 +498,7 @@ impl World {
         self.run_until(self.now + millis);
     }
 
-    /// Runs events until all requests have their responses.
+    /// Runs events until all requests have their responses, and all refreshes have ended.
     pub fn answer_all(&mut self) {
         while self.is_busy() {
             assert!(self.step(), "a request waits for nothing");

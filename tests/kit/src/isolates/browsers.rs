@@ -1,9 +1,9 @@
 //! Browsers sign users in, call APIs, log out and disconnect.
 
-use super::{Browser, COOKIE, ORIGIN, Purpose, State, Visit, VisitId, World};
+use super::{About, Browser, COOKIE, ORIGIN, Purpose, State, Visit, VisitId, World};
 use std::collections::BTreeMap;
 use strongroom::codec::form;
-use strongroom::edge::{Request, TaskId};
+use strongroom::edge::{Reply, Request, TaskId};
 
 impl World {
     pub fn open_browser(&mut self, subject: &str) -> usize {
@@ -103,6 +103,7 @@ impl World {
         });
         self.visits.push(Visit {
             browser,
+            refresh: None,
             isolate,
             epoch: self.isolates[isolate].epoch,
             task: TaskId::default(),
@@ -128,6 +129,44 @@ impl World {
         self.isolates[isolate].running.insert(task, id);
         self.take(id, step);
         id
+    }
+
+    /// Runs the refresh that a request has started.
+    pub(super) fn start_refresh(&mut self, of: VisitId, task: TaskId) {
+        let id = self.visits.len();
+        self.tell(|| format!("visit {id}: the refresh of visit {of}"));
+        let visit = &mut self.visits[of];
+        visit.refresh = Some(id);
+        let refresh = Visit {
+            browser: None,
+            refresh: None,
+            isolate: visit.isolate,
+            epoch: visit.epoch,
+            task,
+            serial: 0,
+            purpose: Purpose::Refresh,
+            began: visit.began,
+            cookie: None,
+            state: State::Abandoned,
+            given: None,
+            body: None,
+            looked: visit.looked,
+            coordinator_failed: visit.coordinator_failed,
+            api_failed: visit.api_failed,
+            spent_elsewhere: 0,
+            asked_elsewhere: None,
+            sending: None,
+        };
+        let isolate = visit.isolate;
+        self.visits.push(refresh);
+        self.isolates[isolate].running.insert(task, id);
+        self.watch.started(of, id);
+        let delay = if self.weather.uneven {
+            self.up_to(1)
+        } else {
+            0
+        };
+        self.reply(id, 0, delay, Reply::Waited, About::Nothing);
     }
 
     /// Lets the browser disconnect before the response arrives.
@@ -157,12 +196,14 @@ impl World {
         }
     }
 
-    /// Drops a request without telling its isolate, as some platforms do.
+    /// Drops a request and its refresh without telling their isolate, as some platforms do.
     pub fn drop_request(&mut self, id: VisitId) {
-        let (isolate, task) = (self.visits[id].isolate, self.visits[id].task);
-        self.isolates[isolate].running.remove(&task);
-        self.visits[id].state = State::Dead;
-        self.watch.open.remove(&id);
+        for id in [Some(id), self.visits[id].refresh].into_iter().flatten() {
+            let (isolate, task) = (self.visits[id].isolate, self.visits[id].task);
+            self.isolates[isolate].running.remove(&task);
+            self.visits[id].state = State::Dead;
+            self.watch.open.remove(&id);
+        }
     }
 
     pub(super) fn finish(&mut self, id: VisitId, state: State) {

@@ -139,7 +139,11 @@ impl World {
                 body: String::new(),
                 at: self.now,
             },
-            Response::NotHandled => panic!("the handler ignores a request"),
+            // The result of a refresh stays in the handler.
+            Response::NotHandled => {
+                assert_eq!(self.visits[id].purpose, Purpose::Refresh);
+                return self.finish(id, State::Answered);
+            }
         };
         self.tell(|| {
             let cookies = given.cookies.len();
@@ -223,10 +227,19 @@ impl World {
                 let body = self.visits[id].body.as_deref().map(Secret::from);
                 return self.reply(id, serial, 0, Reply::Body(body), About::Nothing);
             }
-            Effect::Sleep { flight, time } => {
+            Effect::Sleep {
+                flight,
+                time,
+                started,
+            } => {
+                if let Some(task) = started {
+                    self.start_refresh(id, *task);
+                }
                 if let Some(flight) = flight {
-                    // A shorter wait may be for a read of the record, which each request needs.
-                    if *time > COORDINATOR_TIME {
+                    // A request may wait for its own refresh. A shorter wait may be for a read of the record, which
+                    // each request needs.
+                    let is_own = self.visits[id].refresh.is_some();
+                    if *time > COORDINATOR_TIME && !is_own {
                         self.waits_for_refresh(id);
                     }
                     let place = &mut self.isolates[isolate].sleeping;

@@ -238,6 +238,14 @@ impl Watch {
         self.failed.insert(isolate, now);
     }
 
+    /// Records that a request has started a refresh, which acts for the same session.
+    pub fn started(&mut self, id: VisitId, refresh: VisitId) {
+        self.open.insert(refresh);
+        if let Some(presented) = self.visits.get(&id).cloned() {
+            self.visits.insert(refresh, presented);
+        }
+    }
+
     pub fn presented(&self, id: VisitId) -> Option<&Presented> {
         self.visits.get(&id)
     }

@@ -1,0 +1,50 @@
+// A provider whose response to a refresh takes longer than a client waits. The client gets 503, and the refresh goes on:
+// its late response serves the next request.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { startApp } from '../support/edge/app.mjs'
+
+/** The time limit for a request in seconds (`requestTimeout`). */
+const LIMIT = 2
+
+for (const platform of ['node', 'workerd']) {
+  describe(`${platform}: a slow provider`, { timeout: 120_000 }, () => {
+    let app
+    let release = () => {}
+    before(async () => {
+      app = await startApp(platform, { isolates: 2, handler: { requestTimeout: LIMIT, refreshTimeout: 60 } })
+    })
+    after(() => {
+      release()
+      return app?.stop()
+    })
+
+    test('late response serves the next request', async () => {
+      const { faults, ledger, settings } = app.provider
+      const visitor = app.visitor()
+      settings.accessTokenSeconds = 2
+      await visitor.signIn()
+      await ledger.accessTokenExpired()
+      settings.accessTokenSeconds = 300
+      faults.add('token', { hold: new Promise((resolve) => (release = resolve)) })
+      const isHeld = faults.taken()
+      const since = Date.now()
+      const refused = await visitor.call('/api/me', { isolate: 0 })
+      const took = Date.now() - since
+      assert.equal(`${refused.status} ${refused.headers.get('x-strongroom')}`, '503 provider_unavailable')
+      assert.ok(refused.headers.has('retry-after'))
+      assert.ok(took > LIMIT * 900 && took < LIMIT * 2000, `${took} ms`)
+      await isHeld
+      // Another client waits for the same refresh.
+      const waiting = visitor.copy().call('/api/me', { isolate: 1 })
+      release()
+      for (const response of [await waiting, await visitor.call('/api/me', { isolate: 0 })])
+        assert.equal(response.status, 200)
+      assert.deepEqual(
+        ledger.refreshes().map(({ outcome }) => outcome),
+        ['issued'],
+      )
+      assert.deepEqual(await app.told(), [])
+    })
+  })
+}
