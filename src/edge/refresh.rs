@@ -323,7 +323,6 @@ fn failed(task: &Task, session: &Rc<Session>, why: &str) -> Refusal {
 /// Takes the lease by writing the intent, and returns `None`. If another isolate has refreshed already, returns the
 /// successor instead. An expired intent is ignored, because the isolate that wrote it may have died.
 async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<Session>>, Refusal> {
-    let began = task.now();
     let is_up = coordinator::is_up(task);
     if !is_up {
         return Err(record_store::unavailable(task, &session.sid));
@@ -351,14 +350,10 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
         // control: foreign_intent_is_honored
         let intent = lease::foreign_intent(task, &session.sid);
         if let Some(intent) = intent {
-            let left = max_wait(task).saturating_sub(began.elapsed(&now));
-            let until = Millis(intent.until.saturating_sub(now.wall));
-            if session.is_valid(&now) || left == Millis::ZERO {
-                let why = msg!("another isolate is refreshing the session");
-                let error = Error::new(Code::ProviderUnavailable, why);
-                return Err(Refusal::Later(error, until));
+            if session.is_valid(&now) {
+                return Err(later(msg!("another isolate is refreshing the session")));
             }
-            let time = left.min(until);
+            let time = Millis(intent.until.saturating_sub(now.wall));
             record_store::wait_for_change(task, &session.sid, version, time).await;
             continue;
         }
