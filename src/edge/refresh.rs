@@ -351,7 +351,7 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
         let intent = lease::foreign_intent(task, &session.sid);
         if let Some(intent) = intent {
             if session.is_valid(&now) {
-                return Err(later(msg!("another isolate is refreshing the session")));
+                return Err(later(msg!("the session is being refreshed")));
             }
             let time = Millis(intent.until.saturating_sub(now.wall));
             record_store::wait_for_change(task, &session.sid, version, time).await;
