@@ -69,7 +69,7 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 107.5 * KB,
+    gate: 108.5 * KB,
     aim: 60 * KB,
   },
 ]
