@@ -5,6 +5,7 @@ import { after, afterEach, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { clickLogin, giveConsent, startApp } from '../support/app.mjs'
 import { killWorkers } from '../support/device.mjs'
+import { played, told } from '../support/retries.mjs'
 
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated', 'vaultOrigin']
@@ -234,6 +235,68 @@ test('failed connection is repeated by reconnect()', time, async () => {
   app.setConfig({})
   await page.evaluate(() => auth.reconnect())
   assert.equal(await page.evaluate(() => auth.state.status), 'connected')
+  await page.context().close()
+})
+
+/** Faults that keep a connection from being made: the error's code, and the message that the page prints. */
+const FAULTS = {
+  config_invalid: [(app) => app.setConfig({ scope: '' }), /`scope`/],
+  worker_failed: [
+    (app) => app.site.override('/auth.worker.js', { status: 404, body: 'Not found' }),
+    /auth\.worker\.js was not found/,
+  ],
+  wasm_failed: [
+    (app) => app.site.override('/strongroom/strongroom_bg.wasm', { status: 404, body: 'Not found' }),
+    /strongroom_bg\.wasm with 404/,
+  ],
+}
+
+for (const kind of ['shared', 'dedicated']) {
+  for (const [code, [spoil, message]] of Object.entries(FAULTS)) {
+    for (const [listeners, script] of Object.entries({
+      'nobody looks at': 'auth.connect().catch(() => {})',
+      'two listeners look at': 'auth.subscribe(() => {}); auth.subscribe(() => {})',
+    })) {
+      const scene = async () => {
+        const app = apps[kind]
+        const undo = spoil(app)
+        const page = await openApp(kind, '')
+        const printed = []
+        page.on('console', (line) => line.text().startsWith('strongroom: ') && printed.push(line))
+        try {
+          await page.evaluate(script)
+          await page.waitForFunction(() => auth.state.status === 'failed')
+        } finally {
+          undo?.()
+          app.setConfig({})
+        }
+        assert.equal(told(await page.evaluate(() => auth.state.error.code)), code)
+        // A worker's own messages may arrive after the page's.
+        await page.evaluate(() => auth.connect().catch(() => {}))
+        assert.deepEqual(
+          printed.map((line) => [line.type(), line.text().match(/^strongroom: (\w+): /)?.[1]]),
+          [['error', code]],
+        )
+        assert.match(printed[0].text(), message)
+        await page.context().close()
+      }
+      test(`${code} is printed once if ${listeners} the state, ${kind}`, time, played(scene))
+    }
+  }
+}
+
+test('replaced vault that fails again is printed once more', time, async () => {
+  const page = await openApp('shared', 'globalThis.first = auth.connect().then(() => {})')
+  const printed = []
+  page.on('console', (line) => line.text().startsWith('strongroom: ') && printed.push(line.text()))
+  await page.evaluate(() => first)
+  await killWorkers(page)
+  await page.waitForFunction(() => made === 2 && auth.state.status === 'connected')
+  assert.deepEqual(printed, [])
+  await killWorkers(page)
+  await page.waitForFunction(() => auth.state.status === 'failed')
+  assert.equal(printed.length, 1)
+  assert.match(printed[0], /^strongroom: vault_crashed: /)
   await page.context().close()
 })
 

@@ -68,7 +68,12 @@ export const createAuth = <Claims = DefaultClaims>(
     state = { ...state, ...changes }
     events.dispatchEvent(new Event('change'))
   }
-  const fail = (error: StrongroomErrorLike) => update({ status: 'failed', error })
+  /** Prints the error, because an app may look neither at the state nor at the promises of its calls. */
+  const fail = (error: StrongroomErrorLike) => {
+    // Promises that depend on each other fail with the same error.
+    if (state.error !== error) console.error(`strongroom: ${error.code ?? error.name}: ${error.message}`)
+    update({ status: 'failed', error })
+  }
 
   const create = async () => {
     const { frame } = source as { frame?: string }

@@ -3,7 +3,7 @@ import { EXTENDED_OPTIONS, EXTENDED_RULE_OPTIONS, MAX_PORTS, SAVED_FETCH } from 
 import * as core from '../../glue/strongroom.js'
 import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
-import { StrongroomError, withoutInterned } from '../page/error.js'
+import { StrongroomError } from '../page/error.js'
 import { A_FUNCTION, THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
 import { BYE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
@@ -50,8 +50,7 @@ let lifetimeLock: Promise<string> | undefined
 /**
  * Starts the vault of this worker. Call this function once. Nothing can change the vault's configuration afterwards.
  *
- * Errors in the configuration, or while the core is loaded, are sent to every page that connects, and written to the
- * worker's console.
+ * Errors in the configuration, or while the core is loaded, are sent to every page that connects.
  *
  * @throws {@link StrongroomError} `unsupported` outside a worker; `config_invalid` if this function was called before.
  *   The first vault then ends too, since it is not clear which configuration was meant.
@@ -160,9 +159,6 @@ export const end = (fault: VaultFailure) => {
   // A dedicated worker keeps running after its vault has ended, and would keep the lock that other tabs wait for.
   storeLock?.close()
   for (const port of ports) refuse(port, fault)
-  console.error(
-    `strongroom: ${fault.code}: ${withoutInterned(fault.message) || '…'}. connect() rejects with the full message.`,
-  )
   // A shared worker closes, so that a reload starts a new vault from the current file even if other tabs are open. The
   // worker waits before it closes: a page that connects to a closing worker gets no response, and a page that received
   // the error may try again immediately.
