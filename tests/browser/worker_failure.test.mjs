@@ -25,19 +25,19 @@ afterEach(() => {
  * Connects to a worker whose file is at `url`, in a new browser context. Resolves with the `error` of `connect()`, and
  * with `isGenuine`, which is true if the page's worker constructors are the browser's own.
  */
-async function outcome(kind, url = '/auth.worker.js', form = 'function') {
+async function outcome(kind, url = '/auth.worker.js', form = 'function', options = { type: 'module' }) {
   const page = await app.open('/empty')
-  const result = await page.evaluate(connecting, { kind, url, form })
+  const result = await page.evaluate(connecting, { kind, url, form, options })
   await page.context().close()
   return result
 }
 
 /** This function runs in the page. */
-const connecting = async ({ kind, url, form }) => {
+const connecting = async ({ kind, url, form, options }) => {
   globalThis.made = 0
   const make = () => {
     made++
-    return kind === 'shared' ? new SharedWorker(url, { type: 'module' }) : new Worker(url, { type: 'module' })
+    return kind === 'shared' ? new SharedWorker(url, options) : new Worker(url, options)
   }
   const { error } = await settle(connect(form === 'function' ? make : make(), { timeout: 8 }))
   const isGenuine = /native code/.test(String(Worker)) && /native code/.test(String(SharedWorker))
@@ -47,6 +47,7 @@ const connecting = async ({ kind, url, form }) => {
 const override = (path, change) => undo.push(app.site.override(path, change))
 const source = (body) => () => app.setWorker(body)
 const html = { headers: { 'Content-Type': 'text/html' }, body: '<!doctype html><title>App</title>' }
+const NO_MODULE = /auth\.worker\.js uses import, but the worker was made without \{ type: 'module' \}: add it/
 const AS_ONE = /new SharedWorker\(new URL\([^)]*\), …\) as one expression/
 
 /** Faults of a worker file, each with the error message that reports it. */
@@ -132,11 +133,20 @@ for (const kind of KINDS) {
     }
   })
 
-  test(`worker_failed has the reason of a ${kind} worker that throws`, time, async () => {
+  for (const [name, options] of Object.entries({ 'without a type': {}, classic: { type: 'classic' } })) {
+    const scene = async () => {
+      const { error } = await outcome(kind, undefined, undefined, options)
+      assert.equal(kind === 'shared' ? told(error.code) : error.code, 'worker_failed')
+      assert.match(error.message, NO_MODULE)
+    }
+    test(`worker_failed asks for type 'module' of a ${kind} worker ${name}`, time, played(scene))
+  }
+
+  test(`worker_failed has reason, file and line of a ${kind} worker that throws`, time, async () => {
     app.setWorker(`${IMPORT}\nthrow new Error('a mistake of mine')`)
     const { error } = await outcome(kind)
     assert.equal(error.code, 'worker_failed')
-    assert.match(error.message, /the worker's file threw: .*a mistake of mine/)
+    assert.match(error.message, /the worker's file threw: .*a mistake of mine \(http\S+auth\.worker\.js:2\)/)
   })
 
   test(`worker_failed has the reason of a ${kind} worker whose import throws first`, time, async () => {
@@ -155,7 +165,7 @@ for (const kind of KINDS) {
     app.setWorker(`${IMPORT}\nawait fetch('/index.html')\nthrow new Error('no configuration')`)
     const { error } = await outcome(kind)
     assert.equal(error.code, 'worker_failed')
-    assert.match(error.message, /the worker's file threw: .*no configuration/)
+    assert.match(error.message, /the worker's file threw: .*no configuration \(http\S+auth\.worker\.js:3\)/)
   })
 
   test(`config_invalid: a ${kind} worker calls vault() twice and does not catch it`, time, async () => {
@@ -178,6 +188,11 @@ test('worker_failed asks for a function instead of a worker', time, async () => 
   const { error } = await outcome('dedicated', undefined, 'worker')
   assert.equal(error.code, 'worker_failed')
   assert.match(error.message, /pass connect\(\) a function that makes the worker/)
+})
+
+test("worker_failed asks for type 'module' if a worker was passed", time, async () => {
+  const { error } = await outcome('dedicated', undefined, 'worker', {})
+  assert.match(error.message, NO_MODULE)
 })
 
 test('worker_failed without its explanation is still worker_failed', time, async () => {

@@ -18,6 +18,11 @@ const MAX_FILES = 20
 const AS_ONE =
   "write new SharedWorker(new URL('./auth.worker.ts', import.meta.url), …) as one expression, by which bundlers find the file and compile it"
 
+const NOT_OF_TYPE = "uses import, but the worker was made without { type: 'module' }: add it"
+
+/** Matches the syntax errors of all engines for `import` in a classic script. */
+const NO_MODULE = /SyntaxError: .*(\b(im|ex)port\b.*\bmodules?\b|import call)/
+
 /**
  * Resolves with an explanation, or with an empty string.
  *
@@ -28,6 +33,7 @@ const AS_ONE =
 export const explain = async (event: Event | undefined, make: unknown): Promise<string> => {
   if (event instanceof CustomEvent) return event.detail
   const { message, filename, lineno } = (event ?? {}) as Partial<ErrorEvent>
+  if (message && NO_MODULE.test(message)) return `${withoutQuery(filename!)} ${NOT_OF_TYPE}`
   if (message) {
     await new Promise((resolve) => setTimeout(resolve, REASON_DELAY))
     return `the worker's file threw: ${message} (${filename}:${lineno})`
@@ -35,25 +41,28 @@ export const explain = async (event: Event | undefined, make: unknown): Promise<
   if (typeof make !== 'function') {
     return "the worker's script could not be loaded or run; pass connect() a function that makes the worker, and this error says why"
   }
-  const url = urlMadeBy(make as () => unknown)
+  const { url, isModule } = workerMadeBy(make as () => unknown)
   if (!url) return ''
   return (
-    (await findFault(url, new Set(), AbortSignal.timeout(TIME_LIMIT))) ??
+    (await findFault(url, isModule, new Set(), AbortSignal.timeout(TIME_LIMIT))) ??
     `${withoutQuery(url)} can be loaded, but does not run: it has a syntax error, or a shared worker from it is running with other options, or a policy forbids it`
   )
 }
 
 /**
- * Returns the URL of the worker that `make` creates, or `undefined` if `make` creates no worker synchronously. Calls
- * `make` while stubs, which create no worker, replace the constructors of workers.
+ * Returns URL and type of the worker that `make` creates. The URL is missing if `make` creates no worker synchronously.
+ * Calls `make` while stubs, which create no worker, replace the constructors of workers.
  */
-const urlMadeBy = (make: () => unknown): string | undefined => {
+const workerMadeBy = (make: () => unknown): { url?: string; isModule: boolean } => {
   let url: string | undefined
+  let isModule = false
   class Stub extends EventTarget {
     readonly port = new MessageChannel().port1
-    constructor(address: string | URL) {
+    constructor(address: string | URL, options?: WorkerOptions) {
       super()
-      url ??= new URL(address, document.baseURI).href
+      if (url) return
+      url = new URL(address, document.baseURI).href
+      isModule = options?.type === 'module'
     }
     postMessage() {}
     terminate() {}
@@ -69,15 +78,16 @@ const urlMadeBy = (make: () => unknown): string | undefined => {
   } finally {
     names.forEach((name, i) => (scope[name] = genuine[i]))
   }
-  return url
+  return { url, isModule }
 }
 
 /**
  * Finds out what is wrong with the script at `url`, or with a script that it imports. Resolves with `undefined` if
- * nothing is found.
+ * nothing is found. `isModule` is the type with which the worker was made.
  */
 const findFault = async (
   url: string,
+  isModule: boolean,
   seen: Set<string>,
   signal: AbortSignal,
 ): Promise<string | undefined> => {
@@ -102,11 +112,12 @@ const findFault = async (
   if (!/(java|ecma)script/.test(type)) {
     return isTypeScript ? raw : `${name} is served as '${type}', which browsers do not run`
   }
+  if (!isModule && (source.match(IMPORT) || source.includes('import.meta'))) return `${name} ${NOT_OF_TYPE}`
   for (const [, , specifier] of source.matchAll(IMPORT)) {
     if (!/^(\.{0,2}\/|[\w+.-]+:)/.test(specifier!)) {
       return `${name} imports '${specifier}', a bare name that browsers do not resolve in a worker: bundle the file (${AS_ONE})`
     }
-    const fault = await findFault(new URL(specifier!, url).href, seen, signal)
+    const fault = await findFault(new URL(specifier!, url).href, isModule, seen, signal)
     if (fault) return fault
   }
   return

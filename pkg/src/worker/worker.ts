@@ -203,7 +203,9 @@ if (isWorker) {
     if (isTrap(event.error)) {
       event.preventDefault()
       crash(event.error)
-    } else if (!started) end({ code: 'worker_failed', message: THREW + event.message })
+    } else if (!started) {
+      end({ code: 'worker_failed', message: `${THREW}${event.message} (${event.filename}:${event.lineno})` })
+    }
   })
   addEventListener('unhandledrejection', (event) => {
     if (event.reason instanceof WebAssembly.RuntimeError) crash(event.reason)
