@@ -2,7 +2,7 @@
 // response from the vault.
 import assert from 'node:assert/strict'
 import { build } from 'esbuild'
-import { cp, readdir } from 'node:fs/promises'
+import { cp, mkdir, readdir, rename, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
 import { build as viteBuild, createServer } from 'vite'
@@ -112,11 +112,24 @@ test("vite's development server, without and with what it has cached", async () 
   }
 })
 
-async function inDevelopment(project) {
+test("vite's development server with the package outside of server.fs.allow", async () => {
+  const project = await install('vite', tarball)
+  const root = `${project}/app`
+  await mkdir(root)
+  for (const name of ['index.html', 'page.ts', 'auth.worker.ts'])
+    await rename(`${project}/${name}`, `${root}/${name}`)
+  await writeFile(`${root}/package.json`, '{}')
+  const { code, message } = await inDevelopment(root)
+  assert.equal(code, 'wasm_failed')
+  assert.match(message, /strongroom_bg\.wasm with 403\. .*server\.fs\.allow/)
+  assert.deepEqual(await inDevelopment(root, { allow: [project] }), { session: null })
+})
+
+async function inDevelopment(root, fs) {
   const server = await createServer({
-    root: project,
+    root,
     logLevel: 'warn',
-    server: { port: 0, host: '127.0.0.1' },
+    server: { port: 0, host: '127.0.0.1', fs },
   })
   try {
     await server.listen()

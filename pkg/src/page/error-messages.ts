@@ -65,6 +65,9 @@ const ADVICE: Record<string, string> = {
   'vault() was called twice in one worker': 'Call it once per worker file, and reload.',
 }
 
+const FORBIDDEN_BY_VITE =
+  " Vite's development server responds with 403 to files outside of the folders in server.fs.allow: add the package's folder."
+
 /** The options of each call, which error messages suggest. */
 const OPTIONS: Record<string, string> = {
   connect: 'timeout resume',
@@ -137,5 +140,6 @@ const sharedStart = (a: string[], b: string[]): number => {
 export const describeError = (code: string, message: string): string => {
   const form = BY_CODE[code] ?? ''
   const text = form.includes('%') ? form.replace('%', () => message) : expandMessage(message) || form
-  return `${text}. ${ADVICE[message] ?? advice[code] ?? 'See docs/errors.md.'}`
+  const hint = code === 'wasm_failed' && message.endsWith(' 403') ? FORBIDDEN_BY_VITE : ''
+  return `${text}. ${ADVICE[message] ?? advice[code] ?? 'See docs/errors.md.'}${hint}`
 }
