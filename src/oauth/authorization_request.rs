@@ -319,12 +319,13 @@ impl Pending {
         if age <= LIFETIME && self.created_at <= now.saturating_add(CLOCK_STEP) {
             return Ok(());
         }
-        let why = if self.created_at > now {
-            msg!("the login began on a clock that is more than a minute ahead of this one")
-        } else {
-            msg!("the login began more than 10 minutes ago")
-        };
-        Err(Error::new(Code::LoginExpired, why))
+        let mut why = msg!("the login began more than 10 minutes ago").to_owned();
+        if self.created_at > now {
+            msg!("the login began on a clock that is ").clone_into(&mut why);
+            json::write_number(&mut why, Millis(self.created_at - now).as_secs());
+            why.push_str(msg!(" s ahead of this one"));
+        }
+        Err(Error::new(Code::LoginExpired, &why))
     }
 }
 
@@ -578,6 +579,8 @@ pub(in crate::oauth) mod tests {
         assert!(pending.check_age(1_000_000 - 60_000).is_ok());
         let error = pending.check_age(1_000_000 - 60_001).unwrap_err();
         assert_eq!(error.code(), Code::LoginExpired);
-        assert!(error.message().contains("ahead of this one"));
+        assert!(error.message().contains("60 s ahead of this one"));
+        let error = pending.check_age(1_000_000 - 3_600_000 / 10).unwrap_err();
+        assert!(error.message().contains("360 s ahead of this one"));
     }
 }

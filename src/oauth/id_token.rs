@@ -7,7 +7,7 @@
 
 use crate::base::error::quote;
 use crate::codec::base64url;
-use crate::codec::json::{Object, Value};
+use crate::codec::json::{self, Object, Value};
 use crate::oauth::jwks::{Algorithm, NOT_ALLOWED};
 use crate::oauth::jwt::{Jwt, seconds};
 use crate::prelude::*;
@@ -311,14 +311,15 @@ impl<'a> ClaimsCheck<'a> {
     fn times(&self) {
         let tolerance = self.expected.tolerance_seconds;
         let now = self.expected.now_seconds;
-        if now >= self.required_time("exp").saturating_add(tolerance) {
-            self.wrong("exp", msg!("is in the past"));
+        let expires = self.required_time("exp");
+        if now >= expires.saturating_add(tolerance) {
+            self.wrong_by("exp", msg!("is in the past by "), now - expires);
         }
         let latest = now.saturating_add(tolerance);
         self.required_time("iat");
         for name in ["iat", "nbf", "auth_time"] {
-            if self.time(name).is_some_and(|time| time > latest) {
-                self.wrong(name, msg!("is in the future"));
+            if let Some(time) = self.time(name).filter(|time| *time > latest) {
+                self.wrong_by(name, msg!("is in the future by "), time - now);
             }
         }
     }
@@ -414,6 +415,14 @@ impl<'a> ClaimsCheck<'a> {
     #[inline(never)]
     fn wrong(&self, claim: &str, what: &str) {
         self.reject(Rejected::Invalid(wrong(claim, what)));
+    }
+
+    /// Rejects a time. The message has the difference in seconds, by which a developer recognizes a wrong clock.
+    fn wrong_by(&self, claim: &str, what: &str, seconds: u64) {
+        let mut what = what.to_owned();
+        json::write_number(&mut what, seconds);
+        what.push_str(" s");
+        self.wrong(claim, &what);
     }
 
     /// Keeps the first rejection.
@@ -696,20 +705,20 @@ mod tests {
             ("exp", "-1", invalid_date),
             ("exp", "-1800000300.5", invalid_date),
             ("exp", "18e8", invalid_date),
-            ("exp", "1799999970.9", "is in the past"),
+            ("exp", "1799999970.9", "is in the past by 30 s"),
             ("exp", "1e400", invalid_date),
             ("exp", "1e20", invalid_date),
             ("exp", "1800000300000", invalid_date),
-            ("exp", "0", "is in the past"),
+            ("exp", "0", "is in the past by 1800000000 s"),
             ("iat", "", "is missing"),
             ("iat", r#""1800000000""#, invalid_date),
             ("iat", "1.8e9", invalid_date),
-            ("iat", "1800000031", "is in the future"),
-            ("iat", "1800000030.1", "is in the future"),
-            ("nbf", "1800000030.1", "is in the future"),
-            ("nbf", "1800000031", "is in the future"),
+            ("iat", "1800000031", "is in the future by 31 s"),
+            ("iat", "1800000030.1", "is in the future by 31 s"),
+            ("nbf", "1800000030.1", "is in the future by 31 s"),
+            ("nbf", "1800003600", "is in the future by 3600 s"),
             ("nbf", "null", invalid_date),
-            ("auth_time", "1800000031", "is in the future"),
+            ("auth_time", "1800000031", "is in the future by 31 s"),
             ("auth_time", r#""then""#, invalid_date),
             ("nonce", "", "is missing"),
             ("nonce", r#"["n-1"]"#, "is not a string"),
@@ -760,8 +769,9 @@ mod tests {
     #[test]
     fn id_token_expires_after_exp_and_tolerance() {
         assert!(login_at(&[], None, NOW + 329).is_ok());
-        assert_invalid(login_at(&[], None, NOW + 330), "exp is in the past");
-        assert_invalid(login_at(&[], None, u64::MAX), "exp is in the past");
+        assert_invalid(login_at(&[], None, NOW + 330), "exp is in the past by 30 s");
+        let reason = format!("exp is in the past by {} s", u64::MAX - NOW - 300);
+        assert_invalid(login_at(&[], None, u64::MAX), &reason);
     }
 
     #[test]
@@ -873,7 +883,7 @@ mod tests {
             (&[("azp", "")], "azp differs from that of the login"),
             (&[("azp", r#""api""#)], "azp is not 'spa'"),
             (&[azp, ("aud", r#""api""#)], "aud does not contain 'spa'"),
-            (&[azp, ("exp", "1799999970")], "exp is in the past"),
+            (&[azp, ("exp", "1799999970")], "exp is in the past by 30 s"),
             (
                 &[azp, ("at_hash", r#""x""#)],
                 "at_hash does not match the access token",

@@ -177,6 +177,24 @@ fn every_claim_of_a_logout_token_is_checked() {
 }
 
 #[test]
+fn wrong_clock_is_told_in_seconds() {
+    let now = Host::new().now.wall / 1000;
+    for (changes, expected) in [
+        (
+            json!({ "iat": now + 3600 }),
+            "its iat is in the future by 3600 s",
+        ),
+        (json!({ "exp": now - 61 }), "its exp is in the past by 61 s"),
+    ] {
+        let mut host = Host::signed_in();
+        let token = token(&host, &changes);
+        let body = json_of(&host.post_logout_token(&token));
+        let why = body["error_description"].as_str().unwrap();
+        assert!(why.contains(expected), "{why}");
+    }
+}
+
+#[test]
 fn clock_tolerance_applies_to_both_limits() {
     let now = Host::new().now.wall / 1000;
     for changes in [

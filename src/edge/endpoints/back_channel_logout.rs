@@ -275,6 +275,13 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
     })
 }
 
+/// Returns the error for a wrong time. The difference in seconds shows if a clock is wrong.
+fn off_by(what: &str, seconds: u64) -> Error {
+    let mut why = what.to_owned();
+    json::write_number(&mut why, seconds);
+    invalid(&[&why, " s"])
+}
+
 /// Checks the times of a logout token. Returns the token's `iat`.
 fn check_times(jwt: &Jwt, now: u64, tolerance: u64) -> Result<u64> {
     let claims = jwt.claims();
@@ -284,11 +291,14 @@ fn check_times(jwt: &Jwt, now: u64, tolerance: u64) -> Result<u64> {
         )]));
     };
     if issued_at > now + tolerance {
-        return Err(invalid(&[msg!("its iat is in the future")]));
+        return Err(off_by(
+            msg!("its iat is in the future by "),
+            issued_at - now,
+        ));
     }
     match seconds(claims, "exp") {
         Some(exp) if exp + tolerance <= now => {
-            return Err(invalid(&[msg!("it has expired")]));
+            return Err(off_by(msg!("its exp is in the past by "), now - exp));
         }
         None if claims.get("exp").is_some() => {
             return Err(invalid(&[msg!("its exp is not a valid NumericDate")]));
