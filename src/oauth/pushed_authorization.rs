@@ -6,7 +6,7 @@
 
 use crate::prelude::*;
 
-use crate::base::error::{Code, Error};
+use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::form::{Form, with_query};
 use crate::codec::json::Value;
@@ -84,6 +84,20 @@ pub fn read(outcome: &Outcome) -> PushOutcome {
     } else {
         PushOutcome::Failed(error)
     }
+}
+
+/// Adds `redirect_uri` to the error of a failed push. A provider's usual reason to refuse a request is that this URI is
+/// not registered, and its response does not say which URI it compared.
+pub(crate) fn with_redirect_uri(error: Error, redirect_uri: &str) -> Error {
+    if error.code() != Code::LoginFailed {
+        return error;
+    }
+    let message = [
+        error.message(),
+        msg!("; the redirect URI of the request was "),
+        &quote_url(redirect_uri),
+    ];
+    Error::of(Code::LoginFailed, &message)
 }
 
 /// Returns the authorization URL for a pushed request (RFC 9126 4).

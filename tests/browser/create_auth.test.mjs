@@ -300,6 +300,20 @@ test('replaced vault that fails again is printed once more', time, async () => {
   await page.context().close()
 })
 
+test('refused redirect URI is printed', time, async () => {
+  const app = apps.shared
+  app.setConfig({ redirectUri: '/signed-in' })
+  const printed = []
+  const page = await openApp('shared', '')
+  page.on('console', (line) => line.text().startsWith('strongroom: ') && printed.push(line.text()))
+  await page.goto(`${app.site.origin}/callback?code=abc&state=abc`)
+  await page.evaluate(() => auth.connect())
+  app.setConfig({})
+  assert.equal(printed.length, 1)
+  assert.match(printed[0], /^strongroom: redirect_uri_mismatch: .*\/callback.*\/signed-in/)
+  await page.context().close()
+})
+
 test('guard reports a login that fails before it leaves', time, async () => {
   const app = apps.dedicated
   app.setConfig({ issuer: 'http://127.0.0.1:9' })

@@ -172,6 +172,30 @@ fn other_push_failures_cause_no_fallback() {
 }
 
 #[test]
+fn refused_push_names_its_redirect_uri() {
+    for (error, is_named) in [
+        ("invalid_request", true),
+        ("invalid_redirect_uri", true),
+        ("access_denied", false),
+    ] {
+        let mut world = world("{}");
+        world
+            .provider
+            .fault(Endpoint::Push, &[Fault::Refused(error)]);
+        let page = world.open();
+        let login = world.login(page, "redirect");
+        world.answer_all();
+        let message = world.error_message(login);
+        assert!(
+            message.contains(&format!("responded with {error}")),
+            "{message}"
+        );
+        let named = "the redirect URI of the request was 'https://app.example.com/callback'";
+        assert_eq!(message.contains(named), is_named, "{message}");
+    }
+}
+
+#[test]
 fn description_of_a_refused_push_is_logged() {
     let mut world = world("{}");
     let refused = Fault::Response(

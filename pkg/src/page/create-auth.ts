@@ -68,10 +68,14 @@ export const createAuth = <Claims = DefaultClaims>(
     state = { ...state, ...changes }
     events.dispatchEvent(new Event('change'))
   }
-  /** Prints the error, because an app may look neither at the state nor at the promises of its calls. */
-  const fail = (error: StrongroomErrorLike) => {
+  /** Prints an error, because an app may look neither at the state nor at the promises of its calls. */
+  const print = (error: any) => {
     // Promises that depend on each other fail with the same error.
     if (state.error !== error) console.error(`strongroom: ${error.code ?? error.name}: ${error.message}`)
+    return error
+  }
+  const fail = (error: StrongroomErrorLike) => {
+    print(error)
     update({ status: 'failed', error })
   }
 
@@ -100,7 +104,7 @@ export const createAuth = <Claims = DefaultClaims>(
     }
     const finish = async (next: LazyClient) => {
       let error: StrongroomErrorLike | null = null
-      const back = await callback.catch((failure) => (error = failure))
+      const back = await callback.catch((failure) => (error = print(failure)))
       // An error that `onReturn` throws is reported as an unhandled rejection, and does not affect this connection.
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.

@@ -151,7 +151,11 @@ async fn push(
         }
         PushOutcome::Unsupported(error)
         | PushOutcome::Unreadable(error)
-        | PushOutcome::Failed(error) => Err(error),
+        | PushOutcome::Failed(error) => {
+            let redirect_uri = context.redirect_uri();
+            let error = pushed_authorization::with_redirect_uri(error, redirect_uri.href());
+            Err(error)
+        }
     }
 }
 

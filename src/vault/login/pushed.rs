@@ -114,7 +114,9 @@ impl Logins {
             }
             PushOutcome::Unsupported(error)
             | PushOutcome::Unreadable(error)
-            | PushOutcome::Failed(error) => error,
+            | PushOutcome::Failed(error) => {
+                pushed_authorization::with_redirect_uri(error, ctx.config.redirect_uri.href())
+            }
         };
         ctx.post_error(login.port, login.id, &error);
     }

@@ -286,6 +286,14 @@ impl World {
         }
     }
 
+    /// Returns the message of the error with which a request was rejected.
+    #[track_caller]
+    pub fn error_message(&self, request: Request) -> &str {
+        let mut errors = self.pages.all[&request.port].of_type("error");
+        let is_its = |m: &&Object| m.get("id").and_then(Value::as_u64) == Some(request.id.0);
+        errors.find(is_its).unwrap().str("message").unwrap()
+    }
+
     /// Returns the code in the last `failed` message to a page.
     pub fn failure(&self, port: PortId) -> &str {
         let failed = self.pages.all[&port].of_type("failed").next_back();
