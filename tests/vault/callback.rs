@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use strongroom::codec::json::{Object, Value};
 
-use kit::world::provider::{REDIRECT_URI, params, response_url};
+use kit::world::provider::{ISSUER, REDIRECT_URI, params, response_url};
 use kit::world::{
     DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, PageResponse, REVOKE, Request, World,
 };
@@ -496,6 +496,18 @@ fn failed_exchange_is_reported_and_not_repeated() {
         assert_eq!(world.count(EXCHANGE), 1, "{fault:?}");
         assert!(world.session(page).is_none());
     }
+}
+
+#[test]
+fn unreachable_token_endpoint_is_named_with_its_url() {
+    let (mut world, page, response) = at_callback();
+    world
+        .provider
+        .fault(Endpoint::Exchange, &[Fault::LostBefore]);
+    let callback = finish(&mut world, page, &response);
+    let url = format!("the token endpoint '{ISSUER}/token' did not respond");
+    let message = world.error_message(callback);
+    assert!(message.contains(&url), "{message}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! tokens, validates the ID token, and begins a session.
 
 use crate::base::clock::Instant;
-use crate::base::error::{Code, Error, Result};
+use crate::base::error::{Code, Error, Result, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::config::HAS_PERSISTENCE;
 use crate::oauth::authorization_request::{self, Pending};
@@ -213,7 +213,7 @@ impl Callbacks {
         let description = error_description::of_response(outcome);
         ctx.log_description(description.as_ref(), &authorization.secrets(), &pending);
         let mut unused = None;
-        let verification = exchanged(outcome, ctx.config.scheme()).and_then(|tokens| {
+        let verification = exchanged(outcome, ctx.config.scheme(), provider).and_then(|tokens| {
             match unverified(ctx, provider, &tokens) {
                 Ok(unverified) => Ok(Verification::new(tokens, requested, unverified)),
                 Err(error) => {
@@ -598,16 +598,20 @@ fn canceled() -> Error {
 }
 
 /// Returns the tokens in the response to a code exchange.
-fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
-    let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
+fn exchanged(outcome: &Outcome, scheme: Scheme, provider: &Provider) -> Result<Box<TokenSet>> {
     #[cfg(feature = "extended")]
     if matches!(outcome, Outcome::KeyLost) {
         return Err(crate::vault::dpop::key_lost(Code::StorageUnavailable));
     }
     let Outcome::Reply(reply) = outcome else {
-        return Err(unavailable(msg!(
-            "the token endpoint did not respond (is it up, and does its CORS allow this origin?)"
-        )));
+        let metadata = provider.metadata.as_ref();
+        let url = metadata.map_or("", |metadata| &metadata.token_endpoint);
+        let message = [
+            msg!("the token endpoint "),
+            &quote_url(url),
+            msg!(" did not respond (is it up, and does its CORS allow this origin?)"),
+        ];
+        return Err(Error::of(Code::ProviderUnavailable, &message));
     };
     token_endpoint::read_code_exchange(reply, scheme)
 }
