@@ -19,6 +19,8 @@ before(async () => {
     redirect: startApp({ ...options, resume: 'redirect' }),
     dedicated: startApp({ ...options, resume: 'redirect', kind: 'dedicated' }),
     iframe: startApp({ ...options, resume: 'iframe', provider: { ...options.provider, host: 'localhost' } }),
+    iframeElsewhere: startApp({ ...options, resume: 'iframe' }),
+    iframeElsewhereDedicated: startApp({ ...options, resume: 'iframe', kind: 'dedicated' }),
     iframeDedicated: startApp({
       ...options,
       resume: 'iframe',
@@ -27,7 +29,8 @@ before(async () => {
     }),
   }
   for (const [name, app] of Object.entries(started)) apps[name] = await app
-  for (const app of [apps.iframe, apps.iframeDedicated]) {
+  for (const [name, app] of Object.entries(apps)) {
+    if (!name.startsWith('iframe')) continue
     app.site.pageCsp += `; frame-src 'self' ${app.provider.issuer}`
   }
 })
@@ -360,6 +363,40 @@ for (const kind of ['iframe', 'iframeDedicated']) {
     assert.equal(framed, 0, 'the app has not started in the frame')
   })
 }
+
+/** Opens a page, and records the warnings on its console. */
+async function openWithWarnings(app) {
+  const page = await app.open('/empty')
+  const warnings = []
+  page.on('console', (line) => line.text().startsWith('strongroom: ') && warnings.push(line.text()))
+  return { page, warnings }
+}
+
+for (const kind of ['iframeElsewhere', 'iframeElsewhereDedicated']) {
+  test(`iframe: warns about a provider of another site, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const { page, warnings } = await openWithWarnings(app)
+    await page.goto(`${app.site.origin}/`)
+    await booted(page)
+    assert.equal(await session(page), null)
+    assert.equal(warnings.length, 1)
+    assert.match(warnings[0], /resume: 'iframe' found no session at http:\/\/127\.0\.0\.1:\d+.*'redirect'/)
+    // There is no warning without an attempt.
+    await reload(page, app)
+    await booted(page)
+    assert.equal(warnings.length, 1)
+  })
+}
+
+test('iframe: does not warn about a provider of this site', time, async () => {
+  const app = apps.iframe
+  const { page, warnings } = await openWithWarnings(app)
+  const before = trips(app)
+  await page.goto(`${app.site.origin}/`)
+  await booted(page)
+  assert.equal(trips(app) - before, 1)
+  assert.deepEqual(warnings, [])
+})
 
 test('iframe: the page starts if the provider forbids frames', time, async () => {
   const app = apps.iframe

@@ -48,6 +48,12 @@ const SHORT_PAUSE = 10
 const FRAME_TIMEOUT = 10
 const NAVIGATION_TIMEOUT = 30
 
+/**
+ * Returns the end of a host's name, which hosts of one site share. Hosts under a suffix such as co.uk share it too,
+ * although they are of different sites.
+ */
+const siteOf = ({ hostname }: Location | URL) => hostname.split('.').slice(-2).join('.')
+
 /** The attempt in flight. Several connections of a page share this attempt. */
 let inFlight: Promise<unknown> | undefined
 
@@ -242,10 +248,12 @@ const loginInFrame = (connection: Connection): Promise<void> =>
   new Promise((resolve) => {
     const frame = document.createElement('iframe')
     let stop: (() => void) | undefined
+    let provider: URL | undefined
     const end = () => {
       clearTimeout(timer)
       stopListening()
       stop?.()
+      provider = undefined
       frame.remove()
       resolve()
     }
@@ -253,10 +261,26 @@ const loginInFrame = (connection: Connection): Promise<void> =>
       connection.drop(id, 'cancel')
       end()
     }
+    /** Warns the developer if the provider asks for the user, perhaps because it has not received its cookies. */
+    const warn = (error: any) => {
+      if (error?.code === 'interaction_required' && provider && siteOf(provider) !== siteOf(location)) {
+        console.warn(
+          `strongroom: resume: 'iframe' found no session at ${provider.origin}, which is of another site: browsers keep its cookies from a frame in this page. Use resume: 'redirect'.`,
+        )
+      }
+    }
+    const fail = (error: unknown) => {
+      warn(error)
+      end()
+    }
     const go = async (url: URL) => {
+      provider = url
       if (!('port' in connection.at)) {
-        const fail = (failure: Promise<never>) => failure.catch(giveUp)
-        stop = (await import('./login.js')).follow(connection, url, fail)
+        const failed = (error: unknown) => {
+          warn(error)
+          giveUp()
+        }
+        stop = (await import('./login.js')).follow(connection, url, (failure) => void failure.catch(failed))
       }
       frame.hidden = true
       frame.src = url.href
@@ -269,7 +293,7 @@ const loginInFrame = (connection: Connection): Promise<void> =>
           go(webUrl(message.url)).catch(giveUp)
           return true
         },
-        fail: end,
+        fail,
       },
       { t: 'login', mode: 'popup', prompt: 'none' },
     )
