@@ -68,7 +68,8 @@ const shrink = async (entry, format = {}) => {
     includeSources: true,
     url: `${basename(entry)}.js.map`,
   }
-  const options = { module: true, ecma: 2022, compress: { passes: 3 }, format, sourceMap }
+  const compress = { passes: 3, if_return: false, pure_getters: true, unsafe_arrows: true }
+  const options = { module: true, ecma: 2022, compress, format, sourceMap }
   const minified = await minify(await readFile(file, 'utf8'), options)
   await writeFile(file, minified.code)
   await writeFile(map, minified.map)

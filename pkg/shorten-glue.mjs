@@ -55,7 +55,27 @@ const withoutUnused = (glue) =>
     return text.replace(pattern, replacement)
   }, glue)
 
-const shorter = withoutUnused(glue).replace(CATCHING, 'handleError($1)')
+/** An import that returns a string, or `undefined`. */
+const RETURNING_STRING =
+  /(?:const|var) ptr1 = [^\n]*passStringToWasm0\(ret, [^\n]*\n[^\n]*WASM_VECTOR_LEN;\n[^\n]*\(arg0 >>> 0\)[^\n]*len1, true\);\n[^\n]*ptr1, true\);\n/g
+
+/** Replaces the code of all imports that return a string. */
+const RETURN_STRING = `function returnString(address, text) {
+    const ptr = isLikeNone(text) ? 0 : passStringToWasm0(text, wasm.__wbindgen_malloc);
+    getDataViewMemory0().setInt32((address >>> 0) + 4, WASM_VECTOR_LEN, true);
+    getDataViewMemory0().setInt32(address >>> 0, ptr, true);
+}
+`
+
+/** A check of a class. All classes of these checks exist wherever the modules run. */
+const CHECKING_CLASS =
+  /let result;\n *try \{\n *(result = arg0 instanceof \w+;)\n *\} catch \(_\) \{\n *result = false;\n *\}\n/g
+
+const shorter =
+  withoutUnused(glue)
+    .replace(CATCHING, 'handleError($1)')
+    .replace(RETURNING_STRING, 'returnString(arg0, ret);\n')
+    .replace(CHECKING_CLASS, 'const $1\n') + (RETURNING_STRING.test(glue) ? RETURN_STRING : '')
 if (/\barguments\);/.test(shorter)) throw new Error("wasm-bindgen's glue has another call of handleError")
 
 const { code } = await minify(shorter, {
