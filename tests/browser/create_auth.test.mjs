@@ -13,7 +13,8 @@ const apps = {}
 
 /**
  * Returns the script of the app's page. Its variable `made` is the number of created workers, and `states` lists the
- * states that a listener received.
+ * states that a listener received. `mark()` starts a record of all states, and `until()` also looks at the states of this
+ * record, because a state may pass before a test begins to wait.
  */
 const pageWith = (source, script = 'globalThis.stop = auth.subscribe((state) => states.push(state))') => `
 import '/tools.js'
@@ -21,7 +22,16 @@ globalThis.made = 0
 globalThis.states = []
 const counted = (kind) => () => (made++, create[kind]())
 globalThis.auth = createAuth(${source})
+const record = []
+let isRecording = false
+globalThis.mark = () => {
+  if (!isRecording) auth.subscribe((state) => record.push(state))
+  isRecording = true
+  record.splice(0, record.length, auth.state)
+}
 globalThis.until = (isSo) => new Promise((resolve) => {
+  const passed = record.find(isSo)
+  if (passed) return resolve(passed)
   const stop = auth.subscribe((state) => isSo(state) && queueMicrotask(() => (stop(), resolve(state))))
 })
 ${script}
@@ -143,6 +153,21 @@ test('state is one object until something changes', time, async () => {
     statuses: states.map(({ status }) => status),
   }))
   assert.deepEqual(seen, { isSame: true, statuses: ['connecting', 'connected'] })
+  await page.context().close()
+})
+
+test('until() finds a state that has passed since the mark', time, async () => {
+  const page = await signedIn('shared')
+  const found = await page.evaluate(async () => {
+    mark()
+    await auth.logout()
+    const passed = await until(({ session }) => session)
+    mark()
+    // Control experiment: a state before the mark does not count.
+    const again = await Promise.race([until(({ session }) => session), Promise.resolve('nothing')])
+    return [passed.session.claims.sub, auth.state.session, again]
+  })
+  assert.deepEqual(found, ['alice', null, 'nothing'])
   await page.context().close()
 })
 
@@ -473,10 +498,12 @@ test('options of login() cannot make it another message', time, async () => {
 test('reconnect() twice makes one worker', time, async () => {
   const page = await openApp('shared', 'globalThis.first = settle(auth.connect())')
   await page.evaluate(() => first)
+  await page.evaluate(() => mark())
   await killWorkers(page)
   await page.evaluate(() => until(({ status }) => status === 'connecting'))
   await page.evaluate(() => Promise.all([auth.reconnect(), auth.reconnect()]))
   assert.deepEqual(await page.evaluate(() => [auth.state.status, made]), ['connected', 2])
+  await page.evaluate(() => mark())
   await killWorkers(page)
   await page.evaluate(() => until(({ status }) => status === 'failed'))
   await page.evaluate(() => Promise.all([auth.reconnect(), auth.reconnect()]))
