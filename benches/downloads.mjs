@@ -32,7 +32,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * downloads from growing further.
  */
 const ROWS = [
-  { name: 'page (main thread)', files: ['index.js'], gate: 5 * KB, aim: 4.5 * KB },
+  { name: 'page (main thread)', files: ['index.js'], gate: 5.2 * KB, aim: 4.5 * KB },
   {
     name: 'createAuth, on top of connect()',
     files: ['index.js'],

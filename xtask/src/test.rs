@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     /// Thousands of simulated lives of the core with all kinds of faults (`simulate`), and a check that the simulation
     /// notices broken rules.
     Simulation,
+    /// The states of a page's connection and the page's policies, in Node with fake ports.
+    Page,
     /// The size limits of downloads, and a check that exceeding a limit is noticed.
     Size,
     /// Dependencies: lockfiles, crates, licenses; and reproducible builds.
@@ -90,6 +92,7 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
             .into_iter()
             .try_for_each(|lives| simulation::run(lives, None, None))
             .and_then(|()| simulation::controls()),
+        Kind::Page => page(),
         Kind::Size => size(),
         Kind::Supply => supply(),
         Kind::Packaging => in_chromium("tests/packaging", AtOnce::One, all),
@@ -165,6 +168,12 @@ fn lint() -> Result<()> {
     ])
     .run()
     .context("the format of all other files; `npx prettier --write .` fixes it")
+}
+
+fn page() -> Result<()> {
+    // The tests bundle the page's sources, which import generated files.
+    package::build()?;
+    Suite::of("tests/page")?.run(AtOnce::One, Ok)
 }
 
 fn size() -> Result<()> {

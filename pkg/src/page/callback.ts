@@ -39,7 +39,10 @@ export const handleCallback = (connection: Connection, address: string | URL = l
   if (before) return before
   const { at } = connection
   if ('callback' in at) return track(at.callback(connection, url))
-  if (!isResponse(url)) return lacksState(url) ? track(withoutState(connection, url)) : Promise.resolve(null)
+  if (!isResponse(url)) {
+    if (!lacksState(url)) return Promise.resolve(null)
+    return track(import('./login.js').then(({ withoutState }) => withoutState(connection, url)))
+  }
 
   const clean = withoutResponse(url).href
   const shown = url.href === location.href
@@ -67,17 +70,3 @@ const finish = async (connection: Connection, url: URL, notOurs: () => void): Re
   notOurs()
   return null
 }
-
-/**
- * Handles a response without `state`. If the page is at the redirect URI, which only the vault knows, such a response
- * is an error. At any other URL the response is ignored.
- */
-const withoutState = (connection: Connection, url: URL): Result =>
-  connection.query({ t: 'callback', url: url.href }).then(
-    () => null,
-    (error) => {
-      if (error.code === 'redirect_uri_mismatch') return null
-      if (url.href === location.href) showUrl(withoutResponse(url))
-      throw error
-    },
-  )

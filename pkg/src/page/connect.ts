@@ -7,10 +7,11 @@ import { vaultFetch } from './fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
 import { openPopup } from './popup.js'
-import { type Connection, type Listener, open } from './connection.js'
-import { NO_CALLBACK, NO_OPTION, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
+import { type Client, type Connection, open } from './connection.js'
+import { NO_OPTION, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { createTarget, implementTarget, type LazyClient } from './lazy-target.js'
-import { createError, refuse, expandMessage } from './error-text.js'
+import { refuse } from './error-text.js'
+import type { Notice } from './error-messages.js'
 
 /** A worker, or a frame that stands for one: src/vault-origin/connect-frame.ts. */
 type AnyWorker = SharedWorker | Worker
@@ -71,17 +72,14 @@ export const connect = async (
     )
   }
   const resuming = resume && import('./resume.js')
-  let running: Connection['at'] = typeof worker === 'function' ? await worker() : worker
   let connection: Connection
   let from: Resumed | undefined
-  let hasFailed = false
-  /** Settles when an outdated vault has been replaced. */
-  let replaced: Promise<void> | undefined
   const events = new EventTarget()
   let session: Session | null = null
+  /** The session of the last event `change`. */
+  let shown: Session | null = null
   let reason: EndReason | null = null
   let elsewhere = false
-  let traced = Promise.resolve()
   let stopWatching: (() => void) | undefined
   // Declared here, because `resume()` may call handleCallback(), which clears this timer.
   let reminder: ReturnType<typeof setTimeout> | undefined
@@ -89,29 +87,23 @@ export const connect = async (
   const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
     events.dispatchEvent(new CustomEvent(type, { detail }))
   }
+  const tell = (message: Notice) =>
+    import('./error-messages.js').then(
+      (texts) => texts.tell(message, emit),
+      () => console.warn(message),
+    )
+  const emitChange = () => emit('change', { session: (shown = session), reason })
+  const use = (next: Connection) => {
+    connection = next
+    stopWatching?.()
+    stopWatching = watchUser((event) => session && connection.notify(event))
+  }
 
-  const listener: Listener = {
+  const client: Client = {
     announce(message) {
-      if (message.t === 'trace') {
-        // Trace events are emitted in order, although the text of an event's detail may have to be loaded first.
-        traced = traced.then(async () =>
-          emit(message.t, { ...message, detail: await expandMessage(message.detail) }),
-        )
-        return
-      }
-      if (message.t === 'warning') {
-        createError(message.warning, message.message).then(({ code, message }) =>
-          console.warn(`strongroom: ${code}: ${message}`),
-        )
-        return
-      }
+      if (message.t === 'trace' || message.t === 'warning') return void tell(message)
       if (message.t === 'expiring') return emit(message.t, { at: message.at })
-      if (message.t === 'outdated') {
-        import('./reconnect.js').then(({ move }) =>
-          move(connection, worker, timeout, open, listener, adopt, () => session),
-        )
-        return
-      }
+      if (message.t === 'outdated') return connection.on(message.t)
       const before = reason
       ;({ session, reason, from, elsewhere = elsewhere } = message)
       // Loads login.js early, because a login is likely and the app's next deployment may delete the file. If loading
@@ -119,41 +111,35 @@ export const connect = async (
       if (!session) import('./login.js').catch(() => {})
       // A new vault does not know why the session of the previous vault ended.
       if (!session) reason ??= before
-      emit('change', { session, reason })
+      emitChange()
     },
-    ended(error) {
-      const wasSignedIn = session
+    end() {
       session = null
       stopWatching?.()
-      hasFailed = !!error
-      // A page that called close() itself gets no event.
-      error?.then((failure) => {
-        // Emit no event if the page has called close() in the meantime.
-        if (!hasFailed) return
-        const end = () => hasFailed && emit('change', { session, reason })
-        const fail = () => {
-          emit('failed', failure)
-          // This event is the second, so that no listener takes the end of the session for one in a vault that works.
-          if (wasSignedIn) end()
-        }
-        // A vault that replaces an outdated one emits `change` itself. If this takes longer than the time limit, the
-        // page must not continue to show a session that may have ended.
-        if (connection && failure.code === 'vault_outdated') {
-          replaced = auth.reconnect().catch(fail)
-          setTimeout(end, timeout * 1000)
-        } else fail()
-      })
     },
+    hide: emitChange,
+    report: (ended) =>
+      ended.state.why!().then((failure) => {
+        // Emit no event if the page has called close() in the meantime.
+        if (ended.state.is === 'closed') return
+        emit('failed', failure)
+        // This event is the second, so that no listener takes the end of the session for one in a vault that works.
+        if (shown) emitChange()
+      }),
+    move: (old) => void succeed(old),
+    replace: (old) => (old.replacement = succeed(old)),
+    adopt: ({ successor }) => use(successor!),
   }
-  const adopt = (at: Connection['at'], next: Connection) => {
-    running = at
-    connection = next
-    stopWatching?.()
-    stopWatching = watchUser((event) => session && connection.notify(event))
+  /** Connects to the vault of another worker. Resolves when the client uses this vault. */
+  const succeed = (old: Connection) => {
+    const successor = import('./reconnect.js').then((loaded) =>
+      loaded.succeed(old, worker, open, timeout, client, refuse, () => session),
+    )
+    successor.catch(() => old.on('unreplaced'))
+    return successor
   }
-  const connectWorker = async () => adopt(running, await open(running, timeout, listener, worker))
 
-  await connectWorker()
+  use(await open(typeof worker === 'function' ? await worker() : worker, timeout, client, worker))
   let resumed: Resumed | null = session && (from ?? 'vault')
   const auth: LazyClient = {
     get session() {
@@ -205,7 +191,7 @@ export const connect = async (
     },
     async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
-      await replaced
+      await connection.replacement
       const back = returnTo && new URL(returnTo, location.href).href
       const done = await connection.query({ t: 'logout', provider, returnTo: back })
       if (done.url) location.assign(webUrl(done.url))
@@ -216,27 +202,17 @@ export const connect = async (
       return (await connection.query({ t: 'inspect' })).holdings
     },
     async reconnect() {
-      if (!hasFailed) return
-      const { renew } = await import('./reconnect.js')
-      await renew(connection, running, worker, refuse, async (next) => {
-        running = next
-        await connectWorker()
-        if (!hasFailed) auth.close()
-        hasFailed = false
-      })
+      connection.on('reconnect')
+      await connection.replacement
     },
     close() {
-      hasFailed = false
-      connection.end('closed')
+      connection.on('close', 'closed')
     },
   }
   if (resuming)
     resumed = (await (await resuming).resume(auth, connection!, resume, handled, refuse)) ?? resumed
   // Warns the developer if the URL still contains the response to a login after a few seconds.
-  reminder = setTimeout(
-    async () => isResponse(new URL(location.href)) && console.warn(await expandMessage(NO_CALLBACK)),
-    REMINDER,
-  )
+  reminder = setTimeout(() => isResponse(new URL(location.href)) && tell({ t: 'unhandled' }), REMINDER)
   return auth
 }
 

@@ -19,6 +19,7 @@ import {
   type VaultMessage,
 } from '../protocol/messages.js'
 import { createError } from './error-text.js'
+import { type Effect, type Event as ConnectionEvent, type State, transition } from './state.js'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
 
@@ -98,8 +99,8 @@ export interface Connection {
   at: SharedWorker | Worker | FrameTransport
   /** The lock that the vault's worker holds as long as it runs. */
   lock?: string
-  /** Returns true if the connection has ended. All requests fail after the end. */
-  hasEnded(): boolean
+  /** All requests fail in a state that has an error. */
+  state: State
   /** Sends a request and returns its id. If the vault is gone, returns 0, and the request fails. */
   send(request: PendingRequest, message: RequestMessage, payload?: Payload): number
   /** Sends a request that has exactly one response. */
@@ -110,17 +111,22 @@ export interface Connection {
   notify(what: 'active' | 'woke'): void
   /** Drops request `id`. With `how`, also tells the vault to abort the call or to cancel the login. */
   drop(id: number, how?: 'abort' | 'cancel'): void
-  /** Ends the connection. All pending and later requests fail with this error. */
-  end(code: string, message?: string): void
-  /** Stops announcements, ends the connection when no request is pending, and then calls `ended`. */
-  retire(ended: () => void): void
+  /**
+   * Passes an event to the connection: see state.ts. `code` and `message` describe the error with which requests fail
+   * after the event.
+   */
+  on(event: ConnectionEvent, code?: string, message?: string): void
+  /** The connection that takes the place of this one: for the effects `adopt` and `discard`. */
+  successor?: Connection
+  /** Ends the worker or removes the frame of a connection that is replaced: reconnect.ts. */
+  release?: () => void
+  /** Settles when the attempt to replace this connection has ended. */
+  replacement?: Promise<void>
 }
 
-/** Receives the messages that concern the whole page. */
-export interface Listener {
-  announce(announcement: Announcement): void
-  /** Called when the connection has ended. `error` is missing if the page has closed the connection. */
-  ended(error?: Promise<StrongroomError>): void
+/** Carries out the effects that a connection does not carry out itself, and receives the vault's announcements. */
+export type Client = Partial<Record<Effect, (connection: Connection) => void>> & {
+  announce?(announcement: Announcement): void
 }
 
 /**
@@ -136,20 +142,18 @@ export interface Listener {
 export const open = (
   worker: Connection['at'],
   timeout: number,
-  listener: Partial<Listener>,
+  client: Client,
   make: unknown,
 ): Promise<Connection> =>
   new Promise((resolve, reject) => {
     const pending = new Map<number, PendingRequest>()
     let last = 0
-    let failure: (() => Promise<StrongroomError>) | undefined
     let port: MessagePort
-    let release: () => void
+    let unlock: () => void
     let timer: ReturnType<typeof setTimeout>
     let watching: AbortController | undefined
-    let isOpen = false
     let stopWaiting: (() => void) | undefined
-    let hasRetired = false
+    let stopPagehide: () => void
     const target = (worker as Partial<SharedWorker> | undefined)?.port ?? (worker as Worker)
     if (!target?.postMessage) return void createError('unsupported', `${worker}${NO_WORKER}`).then(reject)
     const { locks = navigator.locks } = worker as Partial<FrameTransport>
@@ -164,14 +168,15 @@ export const open = (
     }
     const connection: Connection = {
       at: worker,
-      hasEnded: () => !!failure,
+      state: { is: 'connecting' },
       more: (id) => port.postMessage(id),
       send(request, message, payload) {
-        const id = ++last
-        if (failure) {
-          failure().then(request.fail)
+        const { why } = connection.state
+        if (why) {
+          why().then(request.fail)
           return 0
         }
+        const id = ++last
         post({ ...message, id }, payload)
         pending.set(id, request)
         return id
@@ -184,36 +189,37 @@ export const open = (
       drop(id, how) {
         if (forget(id) && how) post({ t: how, id })
       },
-      end(code, message) {
-        if (failure) return
+      on(event, code, message) {
         let error: Promise<StrongroomError> | undefined
-        failure = () => (error ??= createError(code, message))
-        stopPagehide()
-        disconnect()
-        if (pending.size) failAll(failure())
-        if (code === 'closed') return listener.ended?.()
-        failure().then(reject)
-        listener.ended?.(failure())
-      },
-      retire(ended) {
-        listener = { ended }
-        hasRetired = true
-        forget(0)
+        // One promise, so that a client learns of the end in the turn in which its requests fail.
+        const why = code ? () => (error ??= createError(code, message)) : undefined
+        const [state, effects] = transition(connection.state, event, why)
+        connection.state = state
+        for (const effect of effects) {
+          own[effect]?.()
+          client[effect]?.(connection)
+        }
       },
     }
 
     const forget = (id: number) => {
       const existed = pending.delete(id)
-      if (hasRetired && !pending.size) connection.end('closed')
+      own.drain!()
       return existed
     }
 
-    const failAll = (error: Promise<StrongroomError>) => {
-      for (const request of pending.values()) error.then(request.fail)
+    const end = () => {
+      own.leave!()
+      failAll()
+    }
+    /** Fails all requests with `error`, the error of the state, or `page_left`. */
+    const failAll = (error?: Promise<StrongroomError>) => {
+      if (pending.size) error ??= connection.state.why?.() ?? createError('page_left')
+      for (const request of pending.values()) error!.then(request.fail)
       pending.clear()
     }
     const refuse = ({ t, id, code, message, ...more }: ErrorMessage) => {
-      if (t === 'failed') return connection.end(code, message)
+      if (t === 'failed') return connection.on(code === 'vault_outdated' ? 'stopped' : 'ended', code, message)
       const request = pending.get(id)
       if (id && !request) return
       const error = createError(code, message)
@@ -234,16 +240,14 @@ export const open = (
         if (!request || !deliver(request, message, payload)) forget(message.id)
         return
       }
-      listener.announce?.(message)
-      if (message.t !== 'ready') return
-      opened()
-      resolve(connection)
+      if (connection.state.is !== 'retiring') client.announce?.(message)
+      if (message.t === 'ready') connection.on('ready')
     }
     /** Detects the end of the worker by the worker's lock, since the platform has no event for the end. */
     const watch = (name: string) => {
       watching?.abort()
       watching = new AbortController()
-      const gone = () => connection.end('vault_crashed')
+      const gone = () => connection.on('ended', 'vault_crashed')
       locks.request((connection.lock = name), watching, gone).catch(() => {})
     }
     const receive = ({ data }: MessageEvent) => {
@@ -254,56 +258,72 @@ export const open = (
       if (!payload) forget(head)
     }
 
-    const timedOut = () => connection.end('worker_timeout', `${timeout}`)
+    const timedOut = () => connection.on('ended', 'worker_timeout', `${timeout}`)
     const startTimer = () => (timer = setTimeout(timedOut, timeout * 1000))
     const onWorkerError = (event: Event) =>
       import('./worker-failure.js')
         .then(({ explain }) => explain(event, make))
         .catch(() => '')
         // A worker that has sent the name of its lock runs the vault's code, and sends its own error.
-        .then((why) => isOpen || connection.lock || connection.end('worker_failed', why))
+        .then((why) => connection.lock || connection.on('ended', 'worker_failed', why))
     const stopWatching = listen(worker, 'error', onWorkerError)
-    // Later errors in the worker's file concern only the app, so the page stops listening for errors.
+    /** Ends what only the handshake needs. Later errors in the worker's file concern only the app. */
     const opened = () => {
-      isOpen = true
       clearTimeout(timer)
       stopWaiting?.()
       stopWatching()
     }
 
-    const connect = () => {
-      if (failure) return
-      if (pending.size) failAll(createError('page_left'))
-      const { port1, port2 } = new MessageChannel()
-      port = port1
-      port.onmessage = receive
-      // A page can end without sending `bye`, but the browser then releases the page's locks. Each page therefore holds
-      // a lock, and the vault learns of the page's end by waiting for this lock. The number in the lock's name is a
-      // fraction, so that the number cannot be the id of a request. The page releases the lock when the user leaves the
-      // page, because browsers do not keep a page that holds locks in the back-forward cache.
-      const held = new Promise<void>((resolve) => (release = resolve))
-      const name = Math.random()
-      locks?.request(lockName(name), () => (port1.postMessage(name), held))
-      // A prerendered page gets its worker only when it is shown, so the timer starts then.
-      if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', startTimer)
-      else startTimer()
-      target.postMessage(HANDSHAKE, [port2])
-      post({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
-      // The worker may have ended while the page was in the back-forward cache.
-      if (connection.lock) watch(connection.lock)
+    /** The effects that a connection carries out itself. */
+    const own: Partial<Record<Effect, () => void>> = {
+      greet() {
+        failAll()
+        const { port1, port2 } = new MessageChannel()
+        port = port1
+        port.onmessage = receive
+        // A page can end without sending `bye`, but the browser then releases the page's locks. Each page therefore
+        // holds a lock, and the vault learns of the page's end by waiting for this lock. The number in the lock's name
+        // is a fraction, so that the number cannot be the id of a request. The page releases the lock when the user
+        // leaves the page, because browsers do not keep a page that holds locks in the back-forward cache.
+        const held = new Promise<void>((resolve) => (unlock = resolve))
+        const name = Math.random()
+        locks?.request(lockName(name), () => (port1.postMessage(name), held))
+        // A prerendered page gets its worker only when it is shown, so the timer starts then.
+        if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', startTimer)
+        else startTimer()
+        target.postMessage(HANDSHAKE, [port2])
+        post({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
+        // The worker may have ended while the page was in the back-forward cache.
+        if (connection.lock) watch(connection.lock)
+        stopPagehide = listen(window, 'pagehide', () => {
+          connection.on('left')
+          addEventListener('pageshow', () => connection.on('restored'), { once: true })
+        })
+      },
+      open() {
+        opened()
+        resolve(connection)
+      },
+      leave() {
+        opened()
+        stopPagehide()
+        watching?.abort()
+        port.postMessage([BYE])
+        port.close()
+        unlock()
+      },
+      end,
+      part() {
+        end()
+        connection.release?.()
+      },
+      report: () => connection.state.why!().then(reject),
+      discard: () => connection.successor!.on('close', 'closed'),
+      drain() {
+        if (!pending.size) connection.on('idle')
+      },
     }
-    const disconnect = () => {
-      opened()
-      watching?.abort()
-      port.postMessage([BYE])
-      port.close()
-      release()
-    }
-    const stopPagehide = listen(window, 'pagehide', () => {
-      disconnect()
-      addEventListener('pageshow', connect, { once: true })
-    })
-    connect()
+    own.greet!()
   })
 
 /** Passes a response to its request. Returns true if more messages follow. The request fails if its handler throws. */

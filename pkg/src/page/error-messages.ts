@@ -3,6 +3,8 @@
  * of these texts. Until then, the page has only codes and values.
  */
 import { advice, texts } from '../../glue/messages.js'
+import type { TraceEvent } from './api.js'
+import type { Announcement } from './connection.js'
 import {
   A_FUNCTION,
   NO_ADDRESS,
@@ -134,6 +136,17 @@ const sharedStart = (a: string[], b: string[]): number => {
   let i = 0
   while (i < a.length && a[i] === b[i]) i++
   return i
+}
+
+/** A message to the developer. `unhandled`: the URL has a response, and `handleCallback()` was not called. */
+export type Notice = Extract<Announcement, { t: 'trace' | 'warning' }> | { t: 'unhandled' }
+
+/** Prints a warning, or emits a trace event. */
+export const tell = (message: Notice, emit: (type: 'trace', event: TraceEvent) => void): void => {
+  if (message.t === 'unhandled') console.warn(expandMessage(NO_CALLBACK))
+  else if (message.t === 'warning') {
+    console.warn(`strongroom: ${message.warning}: ${describeError(message.warning, message.message)}`)
+  } else emit(message.t, { ...message, detail: message.detail && expandMessage(message.detail) })
 }
 
 /** Returns the complete error message: what happened, and how to fix it. */

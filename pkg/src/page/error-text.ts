@@ -46,8 +46,6 @@ export const refuse = async (code: string, message?: string): Promise<never> => 
   throw await createError(code, message)
 }
 
-/** Expands the interned strings in a message or in the `detail` of a trace event. Resolves with `null` for `null`. */
-export const expandMessage = async (detail: string | null): Promise<string | null> =>
-  detail && withoutInterned(detail) !== detail
-    ? ((await loadInTime((messages) => messages.expandMessage(detail))) ?? withoutInterned(detail))
-    : detail
+/** Expands the interned strings in a message. */
+export const expandMessage = async (message: string): Promise<string> =>
+  (await loadInTime((messages) => messages.expandMessage(message))) ?? withoutInterned(message)

@@ -78,7 +78,7 @@ export const vaultFetch = async (
  */
 const unreachable = async (url: string) =>
   new TypeError('Failed to fetch', {
-    cause: Error((await expandMessage(NO_RESPONSE + new URL(url).origin))!),
+    cause: Error(await expandMessage(NO_RESPONSE + new URL(url).origin)),
   })
 
 /**

@@ -1,10 +1,10 @@
 /**
  * The page's part of a login: sends the page or a popup to the provider, or gives the app the code that the user types
  * in on another device. A page loads this file when the vault reports that there is no session, when the app calls
- * `login()`, when `resume` uses a frame whose page does not share a worker with this page, and when a popup or frame
- * comes back from the provider.
+ * `login()`, when `resume` uses a frame whose page does not share a worker with this page, when a popup or frame comes
+ * back from the provider, and when a response has no `state`.
  */
-import { ownPath, type webUrl as WebUrl } from './address.js'
+import { ownPath, showUrl, withoutResponse, type webUrl as WebUrl } from './address.js'
 import type { LoginOptions } from './api.js'
 import { listen } from './listen.js'
 import type { DeviceCode } from '../protocol/messages.js'
@@ -142,3 +142,17 @@ export const login = (
     }
     stops.push(listen(window, 'pageshow', back))
   })
+
+/**
+ * Handles a response without `state`. If the page is at the redirect URI, which only the vault knows, such a response
+ * is an error. At any other URL the response is ignored.
+ */
+export const withoutState = (connection: Connection, url: URL): Promise<null> =>
+  connection.query({ t: 'callback', url: url.href }).then(
+    () => null,
+    (error) => {
+      if (error.code === 'redirect_uri_mismatch') return null
+      if (url.href === location.href) showUrl(withoutResponse(url))
+      throw error
+    },
+  )

@@ -12,7 +12,7 @@ export const openPopup = (
   connection: Connection,
   { mode, signal }: LoginOptions = {},
 ): Window | null | undefined => {
-  if (mode !== 'popup' || signal?.aborted || connection.hasEnded()) return
+  if (mode !== 'popup' || signal?.aborted || connection.state.why) return
   const popup = window.open('', '_blank', 'popup,width=480,height=640')
   // With an opener, the provider's page could navigate the app's page. Without an opener, a popup that shows the
   // provider's page stays open when the login is canceled. A Cross-Origin-Opener-Policy of the provider would also keep

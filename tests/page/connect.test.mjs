@@ -1,0 +1,152 @@
+// A client with fake ports: it fails, is replaced, is closed, and comes back from the back-forward cache.
+import assert from 'node:assert/strict'
+import { mock, test } from 'node:test'
+import { FakeWorker, fakePage } from '../support/fake_page.mjs'
+import { load } from '../support/page_module.mjs'
+
+const page = fakePage()
+// No time passes, except where a test says so.
+mock.timers.enable({ apis: ['setTimeout'] })
+const { connect } = await load('page/connect.ts')
+
+/** Lets all messages arrive, and all promises settle. */
+const settled = async () => {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Connects to the first of these workers. Each new connection takes the next one. */
+async function start(...workers) {
+  const made = []
+  const events = []
+  const make = () => (made.push(workers[made.length]), made.at(-1))
+  const client = await connect(make, { timeout: 10 })
+  client.on('change', ({ session }) => events.push(session ? session.claims.sub : null))
+  client.on('failed', ({ code }) => events.push(code))
+  return { client, made, events }
+}
+
+const codeOf = (promise) =>
+  promise.then(
+    () => 'none',
+    ({ code }) => code,
+  )
+
+test('several calls of reconnect() make one worker', async () => {
+  const { client, made, events } = await start(
+    new FakeWorker({ user: 'alice' }),
+    new FakeWorker({ user: 'bob' }),
+  )
+  made[0].fail('vault_crashed')
+  await settled()
+  assert.deepEqual(events, ['vault_crashed', null])
+  await Promise.all([client.reconnect(), client.reconnect(), client.reconnect()])
+  assert.equal(made.length, 2)
+  assert.deepEqual(events, ['vault_crashed', null, 'bob'])
+  await client.reconnect()
+  assert.equal(made.length, 2)
+  client.close()
+})
+
+test('close() during reconnect() emits no event', async () => {
+  const next = new FakeWorker({ user: 'bob', responds: false })
+  const { client, made, events } = await start(new FakeWorker({ user: 'alice' }), next)
+  made[0].fail('vault_crashed')
+  await settled()
+  const again = client.reconnect()
+  await settled()
+  client.close()
+  next.ready()
+  await again
+  await settled()
+  assert.deepEqual(events, ['vault_crashed', null])
+  assert.equal(client.session, null)
+  assert.equal(await codeOf(client.inspect()), 'closed')
+  assert.ok(next.isEnded)
+})
+
+test('close() during a move emits no event', async () => {
+  const next = new FakeWorker({ user: 'bob', responds: false })
+  const { client, made, events } = await start(new FakeWorker({ user: 'alice' }), next)
+  made[0].announce({ t: 'outdated' })
+  await settled()
+  client.close()
+  next.ready()
+  await settled()
+  assert.deepEqual(events, [])
+  assert.equal(client.session, null)
+})
+
+test('move keeps calls in flight with the old vault', async () => {
+  const next = new FakeWorker({ user: 'alice' })
+  const { client, made, events } = await start(new FakeWorker({ user: 'alice' }), next)
+  const pending = client.inspect()
+  await settled()
+  made[0].announce({ t: 'outdated' })
+  await settled()
+  assert.deepEqual(events, ['alice'])
+  assert.equal(made[0].isEnded, false)
+  const { id } = made[0].received.at(-1)
+  made[0].announce({ t: 'inspection', id, holdings: ['one'] })
+  assert.deepEqual(await pending, ['one'])
+  await settled()
+  assert.ok(made[0].isEnded)
+  client.close()
+})
+
+test('logout() during a replacement reaches the new vault', async () => {
+  const next = new FakeWorker({ user: 'alice', responds: false })
+  const { client, made, events } = await start(new FakeWorker({ user: 'alice' }), next)
+  made[0].fail('vault_outdated')
+  await settled()
+  const logout = client.logout()
+  await settled()
+  next.ready()
+  assert.deepEqual(await logout, { revoked: true })
+  assert.ok(next.received.some(({ t }) => t === 'logout'))
+  assert.deepEqual(events, ['alice', null])
+  client.close()
+})
+
+test('attempt that fails rejects, and may be repeated', async () => {
+  const refused = new FakeWorker({ responds: false })
+  const { client, made, events } = await start(new FakeWorker(), refused, new FakeWorker({ user: 'alice' }))
+  made[0].fail('vault_crashed')
+  await settled()
+  const attempts = [client.reconnect(), client.reconnect()].map(codeOf)
+  await settled()
+  refused.fail('config_invalid')
+  assert.deepEqual(await Promise.all(attempts), ['config_invalid', 'config_invalid'])
+  assert.deepEqual(events, ['vault_crashed'])
+  await client.reconnect()
+  assert.ok(refused.isEnded)
+  assert.deepEqual(events, ['vault_crashed', 'alice'])
+  client.close()
+})
+
+test('handshake without a response rejects after the time limit', async () => {
+  const silent = new FakeWorker({ responds: false })
+  const code = codeOf(connect(() => silent, { timeout: 10 }))
+  await settled()
+  mock.timers.tick(10_000)
+  assert.equal(await code, 'worker_timeout')
+})
+
+test('restored page loses its requests and connects again', async () => {
+  const worker = new FakeWorker({ user: 'alice' })
+  const { client, events } = await start(worker)
+  const pending = client.inspect()
+  await settled()
+  page.leave()
+  await settled()
+  assert.equal(worker.received.at(-1).t, 'bye')
+  page.restore()
+  assert.equal(await codeOf(pending), 'page_left')
+  await settled()
+  assert.deepEqual(events, ['alice'])
+  assert.equal(worker.received.filter(({ t }) => t === 'hello').length, 2)
+  client.close()
+  page.leave()
+  page.restore()
+  await settled()
+  assert.equal(worker.received.filter(({ t }) => t === 'hello').length, 2)
+})

@@ -1,0 +1,23 @@
+/** Loads modules of pkg/src in Node, which does not run TypeScript. */
+import { build } from 'esbuild'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+/**
+ * Resolves with the exports of these modules. All of them are in one bundle, so they share their state.
+ *
+ * @param {...string} names Paths below pkg/src, such as `page/state.ts`.
+ */
+export async function load(...names) {
+  const { outputFiles } = await build({
+    stdin: {
+      contents: names.map((name) => `export * from './pkg/src/${name}'`).join('\n'),
+      resolveDir: root,
+    },
+    bundle: true,
+    format: 'esm',
+    write: false,
+  })
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`)
+}
