@@ -408,7 +408,6 @@ impl Context {
             session.for_each_token(|_, token| check(token.expose()));
         }
         if !is_secret && let Some(text) = error_description::quoted(description) {
-            let text = [msg!("strongroom: the provider says "), &text].concat();
             self.outputs.push(Output::Log { text });
         }
     }

@@ -404,9 +404,9 @@ pub enum Output {
     Hint(Hint),
     /// Stop this vault permanently, and refuse its pages with `vault_outdated`.
     Stop,
-    /// Write a text to the worker's console, for developers. Pages must not get the text.
+    /// Write to the worker's console that the provider says this, for developers. Pages must not get the text.
     Log {
-        /// The text.
+        /// The provider's description of an error, in quotation marks.
         text: String,
     },
     /// Send the key that seals sessions to the service worker that holds this key in escrow. The vault repeats this

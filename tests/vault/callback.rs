@@ -297,9 +297,6 @@ fn response_without_announced_iss_is_rejected() {
     assert_eq!(world.count(EXCHANGE), 0);
 }
 
-/// The part of a log line before the provider's description.
-const SAYS: &str = "strongroom: the provider says ";
-
 fn has_told(world: &World, page: PortId, text: &str) -> bool {
     let mut told = world.page(page).messages.iter().flat_map(Object::iter);
     told.any(|(_, value)| value.as_str().is_some_and(|value| value.contains(text)))
@@ -317,7 +314,7 @@ fn description_of_a_response_is_logged() {
     let response = response_without_code(&address, &params);
     let callback = finish(&mut world, page, &response);
     assert_eq!(world.code(callback), "login_failed");
-    assert_eq!(world.log, [[SAYS, "\"Turn on ?offline? access\""].concat()]);
+    assert_eq!(world.log, ["\"Turn on ?offline? access\""]);
     assert!(!has_told(&world, page, "Turn on"));
     assert!(has_told(&world, page, "invalid_scope"), "control");
 }
@@ -345,7 +342,7 @@ fn description_of_a_refused_code_is_logged() {
     let refused = Fault::RefusedSaying("The code has expired");
     world.provider.fault(Endpoint::Exchange, &[refused]);
     finish(&mut world, page, &response);
-    assert_eq!(world.log, [[SAYS, "\"The code has expired\""].concat()]);
+    assert_eq!(world.log, ["\"The code has expired\""]);
     assert!(!has_told(&world, page, "The code has expired"));
 }
 

@@ -207,7 +207,7 @@ fn description_of_a_refused_push_is_logged() {
     let login = world.login(page, "redirect");
     world.answer_all();
     assert_eq!(world.code(login), "login_failed");
-    let expected = "strongroom: the provider says \"No scope offline_access\"";
+    let expected = "\"No scope offline_access\"";
     assert_eq!(world.log, [expected]);
     world.provider.fault(Endpoint::Push, &[Fault::Echo]);
     world.login(page, "redirect");
