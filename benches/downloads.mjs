@@ -45,7 +45,7 @@ const ROWS = [
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 52.9 * KB,
+    gate: 53.2 * KB,
     aim: 50 * KB,
   },
   {
