@@ -346,14 +346,47 @@ test('guard reports a login that fails before it leaves', time, async () => {
   const page = await openApp('dedicated', '')
   page.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()))
   const both = () => Promise.all([auth.requireSession(), auth.requireSession()].map(settle))
-  const codes = (await page.evaluate(both)).map(({ error }) => error.code)
-  assert.deepEqual(codes, ['provider_unavailable', 'provider_unavailable'])
+  assert.deepEqual(await page.evaluate(both), [{ value: null }, { value: null }])
   const state = await page.evaluate(() => [auth.state.status, auth.state.error.code])
   assert.deepEqual(state, ['connected', 'provider_unavailable'])
   // The failed login is not repeated.
   assert.equal((await page.evaluate(() => settle(auth.requireSession()))).value, null)
   assert.equal(warnings.length, 1)
   assert.match(warnings[0], /^strongroom: provider_unavailable: /)
+  app.setConfig({})
+  await page.context().close()
+})
+
+test('failed login is in the state until the next attempt', time, async () => {
+  const app = apps.dedicated
+  app.setConfig({ issuer: 'http://127.0.0.1:9' })
+  const page = await openApp('dedicated')
+  const uncaught = []
+  page.on('pageerror', (error) => uncaught.push(error.message))
+  await page.evaluate(() => until(({ status }) => status === 'connected'))
+  const codes = await page.evaluate(async () => {
+    // As in a click handler that ignores the promise.
+    auth.login()
+    await until(({ error }) => error)
+    states.length = 0
+    await settle(auth.login({ mode: 'popup', signal: AbortSignal.abort() }))
+    await settle(auth.login())
+    await until(({ error }) => error)
+    return states.map(({ error }) => error?.code ?? null)
+  })
+  assert.deepEqual(codes, [null, 'provider_unavailable'])
+  assert.deepEqual(uncaught, [])
+  app.setConfig({})
+  await page.context().close()
+})
+
+test('guard resolves with null if the connection fails', time, async () => {
+  const app = apps.dedicated
+  app.setConfig({ nonsense: true })
+  const page = await openApp('dedicated', GUARD)
+  assert.deepEqual(await page.evaluate(() => guarded), { value: null })
+  assert.equal(await page.evaluate(() => auth.state.error.code), 'config_invalid')
+  assert.deepEqual(await page.evaluate(() => settle(auth.requireSession())), { value: null })
   app.setConfig({})
   await page.context().close()
 })

@@ -44,6 +44,11 @@ export function fakePage() {
   }
 }
 
+/** Lets all messages arrive, and all promises settle. */
+export async function settled() {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
 const session = (sub, startedAt = 1) => ({ claims: { sub }, startedAt })
 
 /**

@@ -68,8 +68,8 @@ export interface AuthState<Claims = DefaultClaims> {
    */
   readonly expiring: number | null
   /**
-   * The error with which the connection, the last callback or a guard's login failed; `null` once there is a session.
-   * The error of `login()` is only in its promise.
+   * The error with which the connection, the last callback or the last login failed; `null` once there is a session, and
+   * when another login begins. A login that was canceled (`login_canceled`) leaves no error here.
    */
   readonly error: StrongroomErrorLike | null
 }
@@ -97,6 +97,8 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
    * finished, `login()` waits. A popup then opens some time after the click, which browsers allow for a few seconds. If
    * the connection takes longer, the login fails with `popup_blocked`. To avoid this, enable the button only when
    * `status` is `connected`.
+   *
+   * If the login fails, `state.error` has the error too, so the promise may be ignored.
    */
   login(options?: LoginOptions): Promise<Session<Claims>>
   /**
@@ -104,10 +106,9 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
    * Concurrent calls share one login, with the options of the first call. Use this method in route guards.
    *
    * Resolves with `null` if the user has to decide about a login: after a session ended with `logged_out`, `idle`,
-   * `absolute` or `security` (also after a reload, until the user signs in), after an error, and after this method has
-   * begun three logins in this tab within a minute. In these cases, show a page with a button for `login()`.
-   *
-   * @throws {@link StrongroomError} The errors of `connect()` and of `login()`.
+   * `absolute` or `security` (also after a reload, until the user signs in), after the connection or a login has failed
+   * (see `state.error`), and after this method has begun three logins in this tab within a minute. In these cases, show
+   * a page with a button for `login()`.
    */
   requireSession(options?: LoginOptions): Promise<Session<Claims> | null>
   /**

@@ -63,8 +63,10 @@ export const createAuth = <Claims = DefaultClaims>(
   let ready: Promise<LazyClient> | undefined
   let callback: ReturnType<Strongroom['handleCallback']>
   let nextRenewal = 0
+  let isClosed = false
 
   const update = (changes: Partial<AuthState>) => {
+    if (isClosed) return
     state = { ...state, ...changes }
     events.dispatchEvent(new Event('change'))
   }
@@ -144,22 +146,31 @@ export const createAuth = <Claims = DefaultClaims>(
     eventSource: (url, init) => live('eventSource', url, init),
     webSocket: (url, protocols) => live('webSocket', url, protocols),
     login(login?: LoginOptions) {
-      // Calls `login()` in the task of the click, so that the browser lets the popup open.
-      if (state.status === 'connected') return client!.login(login)
-      start()
-      // Calls `login()` in the turn in which the callback begins, so that the login waits for the callback.
-      return opened!.then((next) => next.login(login))
+      if (state.error) update({ error: null })
+      // Calls `login()` in the task of the click, so that the browser lets the popup open. Before the connection, calls
+      // it in the turn in which the callback begins, so that the login waits for the callback.
+      const attempt =
+        state.status === 'connected'
+          ? client!.login(login)
+          : (start(), opened!.then((next) => next.login(login)))
+      // With this handler, an app may also ignore the promise.
+      attempt.catch((error) => error.code === 'login_canceled' || update({ error }))
+      return attempt
     },
     logout: async (logout) => (await start()).logout(logout),
     async requireSession(login) {
-      await start()
-      return state.session ?? (await import('./guard.js')).signIn(auth, (error) => update({ error }), login)
+      // If the connection fails, the error is in the state.
+      await start().catch(() => {})
+      // If the vault has stopped, waits for the vault that takes its place.
+      if (state.session) await client!.reconnect().catch(() => {})
+      return state.session ?? (await import('./guard.js')).signIn(auth, login)
     },
     async reconnect() {
       if (state.status === 'failed') renew()
       await start()
     },
     close() {
+      isClosed = !!opened
       opened?.then(
         (next) => next.close(),
         () => {},

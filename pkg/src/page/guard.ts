@@ -13,20 +13,14 @@ const MAX_RECENT = 3
 const PERIOD = 60_000
 
 /** Logins in flight. Several guards of a page share one login. */
-const inFlight = new WeakMap<Auth, Promise<Session>>()
+const inFlight = new WeakMap<Auth, Promise<Session | null>>()
 
 /**
- * Signs the user in by redirect. Resolves with `null` if the user has to decide about a login, or if the last logins
- * did not lead to a session that this page can see. Rejects if the login fails before it leaves the page.
- *
- * @param failed Receives the error of such a login once, even if several guards share the login.
+ * Signs the user in by redirect. Resolves with `null` if the user has to decide about a login, if the connection or the
+ * login has failed, or if the last logins did not lead to a session that this page can see.
  */
-export const signIn = async (
-  auth: Auth,
-  failed: (error: StrongroomErrorLike) => void,
-  options?: LoginOptions,
-): Promise<Session | null> => {
-  if (document.prerendering) {
+export const signIn = async (auth: Auth, options?: LoginOptions): Promise<Session | null> => {
+  if (globalThis.document?.prerendering) {
     await new Promise((shown) => document.addEventListener('prerenderingchange', shown, { once: true }))
   }
   const { status, session, error, endReason } = auth.state
@@ -34,14 +28,12 @@ export const signIn = async (
   let login = inFlight.get(auth)
   if (!login) {
     if (!record()) return null
-    login = auth.login(options)
-    inFlight.set(auth, login)
-    const end = () => inFlight.delete(auth)
-    login.then(end, (error: StrongroomErrorLike) => {
-      end()
+    login = auth.login(options).catch((error: StrongroomErrorLike) => {
       console.warn(`strongroom: ${error.code}: ${error.message}`)
-      failed(error)
+      return null
     })
+    inFlight.set(auth, login)
+    login.then(() => inFlight.delete(auth))
   }
   return login
 }
