@@ -61,7 +61,7 @@ const ROWS = [
   ...Object.keys(BINDINGS).map((name) => ({
     name: `strongroom/${name}`,
     files: [`${name}.js`],
-    gate: (name === 'angular' ? 0.9 : 0.5) * KB,
+    gate: (name === 'angular' ? 1 : 0.55) * KB,
     aim: (name === 'angular' ? 0.8 : 0.4) * KB,
   })),
   // This gate applies to the size with gzip, because platforms limit that size.

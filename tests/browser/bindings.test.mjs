@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { createAuth } from '../../pkg/dist/index.js'
+import { ACCOUNTS } from '../support/accounts.mjs'
 import { giveConsent, htmlWith, startApp } from '../support/app.mjs'
 import { ALL } from '../support/combinations.mjs'
 import { killWorkers } from '../support/device.mjs'
@@ -46,13 +47,17 @@ after(() => app.close())
 
 const trips = () => app.ledger.authorizationRequests().length
 
-/** Returns the page's script. Its variable `active` is the number of subscriptions, and `stop` unmounts the app. */
+/**
+ * Returns the page's script. Its variable `active` is the number of subscriptions, `userChanges` the number of reported
+ * changes of the user, and `stop` unmounts the app.
+ */
 const pageScript = (name, start) => `
 import '/tools.js'
 import * as app from '/${name}.js'
 globalThis.apiPort = '${new URL(app.api.url).port}'
 globalThis.auth = createAuth({ shared: create.shared }, app.onReturn && { onReturn: app.onReturn })
 globalThis.active = 0
+globalThis.userChanges = 0
 const { subscribe } = auth
 auth.subscribe = (listener) => {
   active++
@@ -138,6 +143,26 @@ for (const [name, { file, server, scripts = '' }] of Object.entries(APPS)) {
     }
     for (const tab of [page, other]) await tab.waitForSelector('#fallback')
     assert.equal(trips(), before)
+    await page.context().close()
+  })
+
+  test(`${name}: another user is reported in other tabs`, time, async () => {
+    const page = await signedIn()
+    const other = await open('/orders', page.context())
+    await other.waitForSelector('#guarded')
+    await page.click('#logout')
+    await shows(other, 'user', 'nobody')
+    await page.evaluate(() => void auth.login({ prompt: 'login' }))
+    await giveConsent(page, ACCOUNTS[0])
+    await shows(other, 'user', 'alice')
+    // Control experiment: a sign-in of the same user is not a change.
+    assert.equal(await other.evaluate(() => userChanges), 0)
+    await page.click('#logout')
+    await shows(other, 'user', 'nobody')
+    await page.evaluate(() => void auth.login({ prompt: 'login' }))
+    await giveConsent(page, ACCOUNTS[1])
+    await shows(other, 'user', 'bob')
+    assert.equal(await other.evaluate(() => userChanges), 1)
     await page.context().close()
   })
 

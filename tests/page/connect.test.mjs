@@ -1,18 +1,13 @@
 // A client with fake ports: it fails, is replaced, is closed, and comes back from the back-forward cache.
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
-import { FakeWorker, fakePage } from '../support/fake_page.mjs'
+import { FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
 const page = fakePage()
 // No time passes, except where a test says so.
 mock.timers.enable({ apis: ['setTimeout'] })
 const { connect } = await load('page/connect.ts')
-
-/** Lets all messages arrive, and all promises settle. */
-const settled = async () => {
-  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
-}
 
 /** Connects to the first of these workers. Each new connection takes the next one. */
 async function start(...workers) {
@@ -90,6 +85,28 @@ test('move keeps calls in flight with the old vault', async () => {
   assert.deepEqual(await pending, ['one'])
   await settled()
   assert.ok(made[0].isEnded)
+  client.close()
+})
+
+test('session of another user has userChanged', async () => {
+  const [first, second] = [new FakeWorker({ user: 'alice' }), new FakeWorker({ user: 'bob' })]
+  const { client } = await start(first, second)
+  const changes = []
+  client.on('change', ({ session, userChanged }) => changes.push([session?.claims.sub, userChanged]))
+  const session = (sub) => first.announce({ t: 'session', session: { claims: { sub } }, reason: null })
+  session('alice')
+  first.announce({ t: 'session', session: null, reason: 'logged_out' })
+  session('alice')
+  await settled()
+  // There is no event between the two sessions.
+  first.announce({ t: 'outdated' })
+  await settled()
+  assert.deepEqual(changes, [
+    ['alice', undefined],
+    [undefined, undefined],
+    ['alice', undefined],
+    ['bob', true],
+  ])
   client.close()
 })
 

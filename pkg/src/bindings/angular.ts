@@ -22,6 +22,7 @@ import type { DefaultClaims, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth.js'
 import { INITIAL_STATE } from '../page/initial-state.js'
 import type { GuardOptions } from './guard-options.js'
+import { watchUser } from './user-change.js'
 
 /** The methods of an `Auth`, and its state as signals. */
 export interface AngularAuth<Claims = DefaultClaims> extends Omit<Auth<Claims>, 'state'> {
@@ -59,6 +60,15 @@ export const provideAuth = (auth: Auth<any>): EnvironmentProviders =>
  * @typeParam Claims The claims that the configuration's `claims` names.
  */
 export const injectAuth = <Claims = DefaultClaims>(): AngularAuth<Claims> => inject(AUTH)
+
+/**
+ * Calls `listener` when another user has signed in, also in another tab, before the page shows the new session. Use it to
+ * clear the cached data of the first user (docs/clients.md). Call it in an injection context of a part
+ * that always exists, such as the root component.
+ */
+export const onUserChange = (listener: () => void): void => {
+  inject(DestroyRef).onDestroy(watchUser(injectAuth(), listener))
+}
 
 /**
  * Returns a guard, as in `canActivate: [sessionGuard()]`. The guard signs the user in if there is no session. On a

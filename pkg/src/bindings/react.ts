@@ -4,11 +4,20 @@
  *
  * @module
  */
-import { createContext, createElement, useContext, useEffect, useState, useSyncExternalStore } from 'react'
+import {
+  createContext,
+  createElement,
+  useContext,
+  useEffect,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from 'react'
 import type { ReactNode } from 'react'
 import type { DefaultClaims, LoginOptions, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth.js'
 import { INITIAL_STATE } from '../page/initial-state.js'
+import { watchUser } from './user-change.js'
 
 const Context = createContext<Auth<any> | null>(null)
 
@@ -51,6 +60,17 @@ export const useSession = <Claims = DefaultClaims>(): Session<Claims> | null => 
     () => auth.state.session,
     () => null,
   )
+}
+
+/**
+ * Calls `listener` when another user has signed in, also in another tab, before the page shows the new session. Use it to
+ * clear the cached data of the first user (docs/clients.md). Use it in a component that is always mounted.
+ */
+export const useUserChange = (listener: () => void): void => {
+  const auth = useProvided()
+  const latest = useRef(listener)
+  latest.current = listener
+  useEffect(() => watchUser(auth, () => latest.current()), [auth])
 }
 
 /** Properties of {@link RequireSession}. */

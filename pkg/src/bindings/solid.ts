@@ -19,6 +19,7 @@ import type { Accessor, Component, JSX } from 'solid-js'
 import type { DefaultClaims, LoginOptions, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth.js'
 import { INITIAL_STATE } from '../page/initial-state.js'
+import { watchUser } from './user-change.js'
 
 const Context = createContext<Auth<any>>()
 
@@ -55,6 +56,15 @@ export const useAuth = <Claims = DefaultClaims>(): Auth<Claims> => {
 export const useSession = <Claims = DefaultClaims>(): Accessor<Session<Claims> | null> => {
   const auth = useAuth<Claims>()
   return () => auth.state.session
+}
+
+/**
+ * Calls `listener` when another user has signed in, also in another tab, before the page shows the new session. Use it to
+ * clear the cached data of the first user (docs/clients.md). Call it in a component that is always mounted.
+ */
+export const useUserChange = (listener: () => void): void => {
+  const auth = useAuth()
+  onMount(() => onCleanup(watchUser(auth, listener)))
 }
 
 /** Properties of {@link RequireSession}. */

@@ -4,12 +4,13 @@
  *
  * @module
  */
-import { computed, inject, onMounted, shallowRef } from 'vue'
+import { computed, inject, onMounted, onUnmounted, shallowRef } from 'vue'
 import type { App, ComputedRef, InjectionKey, ShallowRef } from 'vue'
 import type { DefaultClaims, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth.js'
 import { INITIAL_STATE } from '../page/initial-state.js'
 import type { GuardOptions } from './guard-options.js'
+import { watchUser } from './user-change.js'
 
 /** The methods of an `Auth`, and its state as refs. */
 export interface VueAuth<Claims = DefaultClaims> extends Omit<Auth<Claims>, 'state'> {
@@ -44,6 +45,18 @@ export const useAuth = <Claims = DefaultClaims>(): VueAuth<Claims> => {
   // The subscription starts after mounting, so that the first rendering equals the server's.
   onMounted(provided.start)
   return provided.auth
+}
+
+/**
+ * Calls `listener` when another user has signed in, also in another tab, before the page shows the new session. Use it to
+ * clear the cached data of the first user (docs/clients.md). Call it in `setup` of a component that is
+ * always mounted.
+ */
+export const useUserChange = (listener: () => void): void => {
+  const auth = useAuth()
+  let stop: (() => void) | undefined
+  onMounted(() => (stop = watchUser(auth, listener)))
+  onUnmounted(() => stop?.())
 }
 
 /** The part of a route that a guard needs. */

@@ -112,7 +112,15 @@ export interface Events {
    * `expiring` announced, when `elsewhere` has changed, when the session's vault is gone, or when `reconnect()` has
    * connected to a new vault.
    */
-  change: { session: Session | null; reason: EndReason | null }
+  change: {
+    session: Session | null
+    reason: EndReason | null
+    /**
+     * Present if the session belongs to another user than the last session of this page. There may have been no event
+     * between the two sessions. Clear everything that the page keeps of the first user: see docs/clients.md.
+     */
+    userChanged?: true
+  }
   /**
    * The session is about to end at the time `at`, in milliseconds since the Unix epoch. Fired a tenth of `session.idle`
    * before that time, but at most a minute before. A `change` follows when activity of the user has postponed the end,

@@ -78,6 +78,8 @@ export const connect = async (
   let session: Session | null = null
   /** The session of the last event `change`. */
   let shown: Session | null = null
+  /** The user of the last session. */
+  let user: string | undefined
   let reason: EndReason | null = null
   let elsewhere = false
   let stopWatching: (() => void) | undefined
@@ -92,7 +94,12 @@ export const connect = async (
       (texts) => texts.tell(message, emit),
       () => console.warn(message),
     )
-  const emitChange = () => emit('change', { session: (shown = session), reason })
+  const emitChange = () => {
+    const before = user
+    user = session?.claims.sub ?? user
+    shown = session
+    emit('change', { session, reason, ...(before && before !== user && { userChanged: true }) })
+  }
   const use = (next: Connection) => {
     connection = next
     stopWatching?.()

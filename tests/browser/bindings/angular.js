@@ -4,7 +4,7 @@ import { HttpClient, provideHttpClient, withInterceptors } from '@angular/common
 import { Component, effect, inject, provideZonelessChangeDetection } from '@angular/core'
 import { bootstrapApplication } from '@angular/platform-browser'
 import { provideRouter, Router, RouterOutlet } from '@angular/router'
-import { authInterceptor, injectAuth, provideAuth, sessionGuard } from 'strongroom/angular'
+import { authInterceptor, injectAuth, onUserChange, provideAuth, sessionGuard } from 'strongroom/angular'
 
 const component = (options, type) => Component(options)(type) ?? type
 
@@ -29,6 +29,7 @@ const Root = component(
     names = ['login', 'logout', 'reconnect']
     constructor() {
       globalThis.http = inject(HttpClient)
+      onUserChange(() => userChanges++)
       const router = inject(Router)
       let isSignedIn = false
       // The recipe of docs/frameworks.md: the guard of the current page runs again.

@@ -1,11 +1,12 @@
 // The app in React.
 import { createElement as h, StrictMode } from 'react'
 import { createRoot, hydrateRoot } from 'react-dom/client'
-import { AuthProvider, RequireSession, useAuth, useSession } from 'strongroom/react'
+import { AuthProvider, RequireSession, useAuth, useSession, useUserChange } from 'strongroom/react'
 
 const State = () => {
   const { status, endReason } = useAuth()
   const session = useSession()
+  useUserChange(() => userChanges++)
   return h(
     'p',
     null,

@@ -1,11 +1,12 @@
 // The app in Solid.
 import { For, Show } from 'solid-js'
 import { hydrate as hydrateApp, render } from 'solid-js/web'
-import { AuthProvider, RequireSession, useAuth, useSession } from 'strongroom/solid'
+import { AuthProvider, RequireSession, useAuth, useSession, useUserChange } from 'strongroom/solid'
 
 const State = () => {
   const auth = useAuth()
   const session = useSession()
+  useUserChange(() => userChanges++)
   return (
     <p>
       <b id="status">{auth.state.status}</b>

@@ -1,12 +1,13 @@
 // The app in Vue, with a guarded route.
 import { createApp, createSSRApp, defineComponent, h, watch } from 'vue'
 import { createRouter, createWebHistory, RouterView, useRouter } from 'vue-router'
-import { authPlugin, sessionGuard, useAuth } from 'strongroom/vue'
+import { authPlugin, sessionGuard, useAuth, useUserChange } from 'strongroom/vue'
 
 const Root = defineComponent({
   setup() {
     const auth = useAuth()
     const router = useRouter()
+    useUserChange(() => userChanges++)
     // The recipe of docs/frameworks.md: the guard of the current page runs again.
     watch(auth.session, (current) => {
       const { path, query, hash } = router.currentRoute.value

@@ -48,6 +48,8 @@ export const handlerSession = (
   onSessionEnded: (reason: EndReason | null) => void,
 ) => {
   let session: Session | null = null
+  /** The user of the last session. */
+  let user: string | undefined
   let reason: EndReason | null = null
   /** The end reason that another tab has announced. */
   let announcedReason: EndReason | null = null
@@ -97,7 +99,10 @@ export const handlerSession = (
     }
     announcedReason = null
     startTimer()
-    if (JSON.stringify([session, reason]) !== stateBefore) emit('change', { session, reason })
+    if (JSON.stringify([session, reason]) === stateBefore) return
+    const userBefore = user
+    user = session?.claims.sub ?? user
+    emit('change', { session, reason, ...(userBefore && userBefore !== user && { userChanged: true }) })
   }
 
   /** Ends the session in this page because a response, or `logout()`, has ended it. */
