@@ -18,7 +18,7 @@ pub(crate) fn remove(module: &mut Module) {
         .funcs
         .iter()
         .filter(|function| is_invoke(function.name.as_deref()))
-        .map(|function| function.id())
+        .map(walrus::Function::id)
         .collect();
     let mut trap = FunctionBuilder::new(&mut module.types, &[], &[]);
     trap.func_body().unreachable();
