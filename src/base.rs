@@ -5,6 +5,7 @@
 #[macro_use]
 pub(crate) mod messages;
 
+pub mod capability;
 pub mod clock;
 pub mod digest;
 #[cfg(all(target_arch = "wasm32", any(feature = "vault", feature = "edge")))]

@@ -12,6 +12,7 @@ mod extended;
 use crate::prelude::*;
 use core::cell::OnceCell;
 
+use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result, short};
 use crate::base::messages::ARE_INTERNED;
@@ -27,7 +28,16 @@ use crate::oauth::token_endpoint::Scheme;
 
 pub use extended::Extended;
 use extended::{EXTENDED_OPTIONS, NO_SUCH_OPTION, NOT_KEPT, is_off, is_protocol_param};
-pub(crate) use extended::{HAS_DEVICE_FLOW, HAS_METADATA, HAS_PERSISTENCE};
+
+/// True if this build has the option `metadata`.
+pub(crate) const HAS_METADATA: bool = capability::Metadata::WITNESS.is_some();
+
+/// True if this build has the option `deviceFlow`.
+pub(crate) const HAS_DEVICE_FLOW: bool = capability::DeviceLogin::WITNESS.is_some();
+
+/// True if this build can persist sessions. In builds where the constant is false, the compiler drops all code that
+/// only persisted sessions need.
+pub(crate) const HAS_PERSISTENCE: bool = capability::StoredSessions::WITNESS.is_some();
 
 /// The longest configuration, in bytes of JSON.
 pub const MAX_LEN: usize = 64 * 1024;
@@ -610,6 +620,7 @@ mod tests {
         Config::parse(&json, BASE)
     }
 
+    #[cfg(feature = "extended")]
     #[test]
     fn dpop_option_binds_tokens_to_a_key() {
         assert!(!configured("{}").unwrap().binds_tokens());
@@ -633,6 +644,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "extended")]
     #[test]
     fn api_rules_cannot_reach_the_escrow_address() {
         let call = |persist: &str, path: &str| {
@@ -697,6 +709,7 @@ mod tests {
         assert_eq!(config.claims, ["email", "name"]);
     }
 
+    #[cfg(feature = "extended")]
     #[test]
     fn trusted_audiences_are_read() {
         let audiences =
@@ -803,11 +816,6 @@ mod tests {
             (r#"{"claims": ["c_hash"]}"#, "stay in the vault"),
             (r#"{"claims": ["s_hash"]}"#, "stay in the vault"),
             (
-                r#"{"idTokenSignedResponseAlg": "HS256"}"#,
-                "HMAC are not accepted",
-            ),
-            (r#"{"idTokenSignedResponseAlg": "none"}"#, "`none` and HMAC"),
-            (
                 r#"{"authorizationParams": {"redirect_uri": "x"}}"#,
                 "the flow sets this parameter itself",
             ),
@@ -819,7 +827,6 @@ mod tests {
             (r#"{"clockTolerance": -1}"#, "from 0 to 600"),
             (r#"{"requestTimeout": 0}"#, "from 1 to 120"),
             (r#"{"refreshTimeout": 121}"#, "from 1 to 120"),
-            (r#"{"inspect": "yes"}"#, "true or false"),
             (
                 r#"{"inspekt": false}"#,
                 "`inspekt`: there is no such option",
@@ -843,11 +850,29 @@ mod tests {
                 "`apis[0]` is \"https://a.test/\": it must be a rule such as { url: 'https://api.example.com/v1/' }",
             ),
             (r#"{"scope": ["openid"]}"#, "it must be a string of scopes"),
+        ];
+        are_refused(&table);
+    }
+
+    #[cfg(feature = "extended")]
+    #[test]
+    fn invalid_values_of_further_options_are_named() {
+        are_refused(&[
+            (
+                r#"{"idTokenSignedResponseAlg": "HS256"}"#,
+                "HMAC are not accepted",
+            ),
+            (r#"{"idTokenSignedResponseAlg": "none"}"#, "`none` and HMAC"),
+            (r#"{"inspect": "yes"}"#, "true or false"),
             (
                 r#"{"metadata": {"issuer": "https://other.test", "authorization_endpoint": "", "token_endpoint": "", "jwks_uri": ""}}"#,
                 "`metadata`: ",
             ),
-        ];
+        ]);
+    }
+
+    /// Checks that each of these changes makes the configuration invalid, with a message that contains the text.
+    fn are_refused(table: &[(&str, &str)]) {
         for (changes, expected) in table {
             let error = configured(changes).expect_err(changes);
             assert_eq!(error.code(), Code::ConfigInvalid, "{changes}");
@@ -859,6 +884,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "extended")]
     #[test]
     fn unknown_options_suggest_the_closest_known_one() {
         for (option, meant) in [
@@ -916,6 +942,26 @@ mod tests {
         table.lines().filter_map(cell).collect()
     }
 
+    #[cfg(not(feature = "extended"))]
+    #[test]
+    fn larger_modules_options_are_refused_with_its_name() {
+        for option in documented() {
+            let changes = match option.split_once('.') {
+                Some(("session", name)) => format!(r#"{{"session":{{"{name}":"sealed"}}}}"#),
+                Some((_, name)) => {
+                    format!(r#"{{"apis":[{{"url":"https://a.test/","{name}":true}}]}}"#)
+                }
+                None => format!(r#"{{"{option}":true}}"#),
+            };
+            let error = configured(&changes).unwrap_err();
+            assert_eq!(error.code(), Code::ConfigInvalid);
+            let message = error.message();
+            assert!(message.contains("strongroom_extended_bg.wasm"), "{message}");
+            assert!(message.contains(&option.replace("[]", "[0]")), "{message}");
+        }
+    }
+
+    #[cfg(feature = "extended")]
     #[test]
     fn larger_modules_options_are_documented() {
         let mut options = vec!["session.persist".to_owned()];

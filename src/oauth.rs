@@ -3,7 +3,6 @@
 pub mod authorization_request;
 pub mod authorization_response;
 pub mod device_authorization;
-#[cfg_attr(not(feature = "extended"), path = "oauth/dpop_absent.rs")]
 pub mod dpop;
 pub(crate) mod error_description;
 pub mod id_token;

@@ -468,97 +468,26 @@ mod tests {
     }
 
     #[test]
-    fn successor_keeps_the_tokens_of_other_apis() {
-        let mut ours = session(&[]);
-        ours.renew_other(7, &tokens("other", 300), None, at(0));
-        let mut theirs = session(&[]);
-        theirs.succeed(&ours, &at(0));
-        let token = theirs.access_token_of(Some(7), &at(0)).unwrap();
-        assert_eq!(token.expose(), "other");
-    }
-
-    #[test]
     fn responses_are_searched_for_the_token_before_a_successor() {
         let ours = session(&[]);
         let mut same = session(&[]);
         same.succeed(&ours, &at(0));
-        assert_eq!(searched(&same, None, &at(0)), ["at-1"]);
+        assert_eq!(searched(&same, LOGIN, &at(0)), ["at-1"]);
         let mut next = session(&[("access_token", r#""at-2""#)]);
         next.succeed(&ours, &at(0));
-        assert_eq!(searched(&next, None, &at(0)), ["at-2", "at-1"]);
+        assert_eq!(searched(&next, LOGIN, &at(0)), ["at-2", "at-1"]);
     }
 
     #[test]
     fn replaced_token_is_searched_for_until_it_expires() {
         let mut session = session(&[]);
         session.renew(tokens("at-2", 300), None, at(0));
-        assert_eq!(searched(&session, None, &at(199)), ["at-2", "at-1"]);
-        assert_eq!(searched(&session, None, &at(200)), ["at-2"]);
+        assert_eq!(searched(&session, LOGIN, &at(199)), ["at-2", "at-1"]);
+        assert_eq!(searched(&session, LOGIN, &at(200)), ["at-2"]);
         session.renew(tokens("at-2", 300), None, at(0));
-        assert_eq!(searched(&session, None, &at(0)), ["at-2", "at-1"]);
+        assert_eq!(searched(&session, LOGIN, &at(0)), ["at-2", "at-1"]);
         session.renew(tokens("at-3", 300), None, at(0));
-        assert_eq!(searched(&session, None, &at(0)), ["at-3", "at-2"]);
-    }
-
-    #[test]
-    fn at_most_eight_tokens_are_searched_for() {
-        let mut session = session(&[]);
-        for target in 0..9 {
-            let name = format!("other-{target}");
-            session.renew_other(target, &tokens(&name, 300), None, at(0));
-        }
-        let all = searched(&session, Some(4), &at(0));
-        assert_eq!(
-            all,
-            [
-                "other-4", "at-1", "other-8", "other-7", "other-6", "other-5", "other-3", "other-2"
-            ]
-        );
-        assert_eq!(searched(&session, None, &at(0)).len(), 8);
-    }
-
-    #[test]
-    fn replaced_token_of_a_rule_is_searched_for_until_it_expires() {
-        let mut session = session(&[]);
-        session.renew_other(7, &tokens("other-1", 60), None, at(0));
-        session.renew_other(8, &tokens("third", 60), None, at(0));
-        session.renew_other(7, &tokens("other-2", 300), None, at(10));
-        let all = searched(&session, Some(7), &at(59));
-        assert_eq!(all, ["other-2", "other-1", "at-1", "third"]);
-        let all = searched(&session, Some(7), &at(60));
-        assert_eq!(all, ["other-2", "at-1"]);
-    }
-
-    #[test]
-    fn token_of_a_rule_leaves_the_logins_own_alone() {
-        let mut session = session(&[]);
-        let mut next = tokens("other", 60);
-        next.refresh_token = Some(Secret::from("rt-2"));
-        session.renew_other(7, &next, None, at(0));
-        assert_eq!(session.access_token(&at(0)).unwrap().expose(), "at-1");
-        assert_eq!(session.refresh_token().unwrap().expose(), "rt-2");
-        let view = view(&session, &config(), None, false);
-        assert_eq!(view.scopes, r#"["openid","email"]"#);
-        assert_eq!((session.generation(), session.issued(None)), (4, 3));
-        assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));
-        // The login's access token is not renewed, so it has expired.
-        assert!(session.access_token(&at(200)).is_none());
-    }
-
-    #[test]
-    fn token_of_a_rule_expires_and_is_stale_before() {
-        let mut session = session(&[]);
-        assert!(session.is_stale_of(Some(7), &at(0)));
-        assert!(session.access_token_of(Some(7), &at(0)).is_none());
-        session.renew_other(7, &tokens("other", 300), None, at(0));
-        let margin = refresh_policy::refresh_margin(Millis::from_secs(300)).as_secs();
-        assert!(!session.is_stale_of(Some(7), &at(299 - margin)));
-        assert!(session.is_stale_of(Some(7), &at(300 - margin)));
-        assert!(session.access_token_of(Some(7), &at(299)).is_some());
-        assert!(session.access_token_of(Some(7), &at(300)).is_none());
-        let latest = session.latest_access_token_of(Some(7)).unwrap();
-        assert_eq!(latest.expose(), "other");
-        assert!(session.latest_access_token_of(Some(8)).is_none());
+        assert_eq!(searched(&session, LOGIN, &at(0)), ["at-3", "at-2"]);
     }
 
     #[test]
@@ -648,10 +577,18 @@ mod tests {
         for reason in [LoggedOut, Idle, Absolute, Security] {
             assert!(reason.calls_for_revocation(), "{reason:?}");
         }
+        for reason in [ProviderEnded, Expired, StorageLost] {
+            assert!(!reason.calls_for_revocation(), "{reason:?}");
+            assert_eq!(EndReason::from_name(reason.as_str()), Some(reason));
+        }
+        assert_eq!(EndReason::from_name("tired"), None);
+    }
+
+    #[cfg(feature = "extended")]
+    #[test]
+    fn detailed_reasons_do_not_call_for_revocation() {
+        use EndReason::*;
         for reason in [
-            ProviderEnded,
-            Expired,
-            StorageLost,
             RefreshExpired,
             Revoked,
             ReuseDetected,
@@ -661,6 +598,83 @@ mod tests {
             assert!(!reason.calls_for_revocation(), "{reason:?}");
             assert_eq!(EndReason::from_name(reason.as_str()), Some(reason));
         }
-        assert_eq!(EndReason::from_name("tired"), None);
+    }
+
+    /// Tokens of single APIs.
+    #[cfg(feature = "extended")]
+    mod targets {
+        use super::*;
+
+        #[test]
+        fn successor_keeps_the_tokens_of_other_apis() {
+            let mut ours = session(&[]);
+            ours.renew_other(7, &tokens("other", 300), None, at(0));
+            let mut theirs = session(&[]);
+            theirs.succeed(&ours, &at(0));
+            let token = theirs.access_token_of(Some(7), &at(0)).unwrap();
+            assert_eq!(token.expose(), "other");
+        }
+
+        #[test]
+        fn at_most_eight_tokens_are_searched_for() {
+            let mut session = session(&[]);
+            for target in 0..9 {
+                let name = format!("other-{target}");
+                session.renew_other(target, &tokens(&name, 300), None, at(0));
+            }
+            let all = searched(&session, Some(4), &at(0));
+            assert_eq!(
+                all,
+                [
+                    "other-4", "at-1", "other-8", "other-7", "other-6", "other-5", "other-3",
+                    "other-2"
+                ]
+            );
+            assert_eq!(searched(&session, LOGIN, &at(0)).len(), 8);
+        }
+
+        #[test]
+        fn replaced_token_of_a_rule_is_searched_for_until_it_expires() {
+            let mut session = session(&[]);
+            session.renew_other(7, &tokens("other-1", 60), None, at(0));
+            session.renew_other(8, &tokens("third", 60), None, at(0));
+            session.renew_other(7, &tokens("other-2", 300), None, at(10));
+            let all = searched(&session, Some(7), &at(59));
+            assert_eq!(all, ["other-2", "other-1", "at-1", "third"]);
+            let all = searched(&session, Some(7), &at(60));
+            assert_eq!(all, ["other-2", "at-1"]);
+        }
+
+        #[test]
+        fn token_of_a_rule_leaves_the_logins_own_alone() {
+            let mut session = session(&[]);
+            let mut next = tokens("other", 60);
+            next.refresh_token = Some(Secret::from("rt-2"));
+            session.renew_other(7, &next, None, at(0));
+            assert_eq!(session.access_token(&at(0)).unwrap().expose(), "at-1");
+            assert_eq!(session.refresh_token().unwrap().expose(), "rt-2");
+            let view = view(&session, &config(), None, false);
+            assert_eq!(view.scopes, r#"["openid","email"]"#);
+            assert_eq!((session.generation(), session.issued(None)), (4, 3));
+            assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));
+            // The login's access token is not renewed, so it has expired.
+            assert!(session.access_token(&at(200)).is_none());
+        }
+
+        #[test]
+        fn token_of_a_rule_expires_and_is_stale_before() {
+            let mut session = session(&[]);
+            assert!(session.is_stale_of(Some(7), &at(0)));
+            assert!(session.access_token_of(Some(7), &at(0)).is_none());
+            session.renew_other(7, &tokens("other", 300), None, at(0));
+            let margin = refresh_policy::refresh_margin(Millis::from_secs(300)).as_secs();
+            assert!(!session.is_stale_of(Some(7), &at(299 - margin)));
+            assert!(session.is_stale_of(Some(7), &at(300 - margin)));
+            assert!(session.access_token_of(Some(7), &at(299)).is_some());
+            assert!(session.access_token_of(Some(7), &at(300)).is_none());
+            let latest = session.latest_access_token_of(Some(7)).unwrap();
+            assert_eq!(latest.expose(), "other");
+            assert!(session.latest_access_token_of(Some(8)).is_none());
+        }
     }
 }

@@ -167,13 +167,15 @@ impl Vault {
             Input::CallReflected { call } => calls.list.reflected(ctx, call),
             Input::CallClosed { call } => calls.list.closed(ctx, call),
             #[cfg(feature = "extended")]
-            Input::CallUnsigned { call } => {
+            Input::CallUnsigned { call, .. } => {
                 if calls.unsigned(ctx, call) {
                     self.refresh_stopped(RefreshStep::KeyLost);
                 }
             }
             #[cfg(feature = "extended")]
-            Input::SocketProbed { call, is_blocked } => {
+            Input::SocketProbed {
+                call, is_blocked, ..
+            } => {
                 let Calls { list, sockets, .. } = calls;
                 if sockets.handle_probe(ctx, list, call, is_blocked) {
                     calls.send_or_wait(ctx, tokens, call);
@@ -198,7 +200,6 @@ impl Vault {
             | Input::Verified { op, .. }
             | Input::Loaded { op, .. }
             | Input::Locked { op } => *op,
-            #[cfg(feature = "extended")]
             Input::KeyMade { op, .. } => *op,
             _ => return,
         };

@@ -10,6 +10,7 @@
 //! - from the page: `[data]` for a message to the API, any number to ask how many bytes wait to be sent, or an object
 //!   with the `code` and `reason` to close the socket with.
 
+use crate::base::capability;
 use crate::prelude::*;
 use js_sys::{Array, ArrayBuffer, JSON, JsString};
 use wasm_bindgen::{JsCast, JsValue};
@@ -23,6 +24,9 @@ use crate::browser::platform::{self, Closure, Socket, Text};
 use crate::egress::token_reflection::Guard;
 use crate::egress::websocket::Handshake;
 use crate::vault::{CallId, Input};
+
+/// The witness of the capability.
+const HAS: capability::Sockets = capability::Sockets::HERE;
 
 /// The largest message in either direction, in bytes, or in UTF-16 code units for a string.
 const MAX_MESSAGE: f64 = 16.0 * 1024.0 * 1024.0;
@@ -88,6 +92,7 @@ impl Sockets {
         let socket = socket.filter(|socket| socket.ready_state() != WebSocket::CLOSED);
         let Some(socket) = socket else {
             return context.report(Input::SocketProbed {
+                has: HAS,
                 call,
                 is_blocked: true,
             });
@@ -117,7 +122,11 @@ impl Sockets {
 
     fn probe_ended(&mut self, context: &mut Context, call: CallId, is_blocked: bool) {
         if self.forget_probe(call) {
-            context.report(Input::SocketProbed { call, is_blocked });
+            context.report(Input::SocketProbed {
+                call,
+                is_blocked,
+                has: HAS,
+            });
         }
     }
 
@@ -173,7 +182,10 @@ impl Sockets {
             Event::SocketOpened => {
                 known.is_open = true;
                 let protocol = known.socket.protocol();
-                context.report(Input::SocketOpened { call, protocol });
+                context.report(Input::SocketOpened {
+                    call,
+                    protocol: HAS.with(protocol),
+                });
             }
             Event::SocketReceived => self.receive(context, call, &value.unchecked_into()),
             // A failed handshake is reported at once: if the worker's Content-Security-Policy blocks the socket,

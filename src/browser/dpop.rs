@@ -4,6 +4,7 @@
 //! The record of a login or session also stores its private key, because IndexedDB can store a key that is not
 //! extractable.
 
+use crate::base::capability;
 use crate::prelude::*;
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
@@ -63,7 +64,10 @@ pub(super) const fn take_proof(request: &mut ApiRequest) -> Option<UnsignedProof
 
 /// Returns the input that reports that a call was not sent, because the key for its proof is gone.
 pub(super) const fn unsigned(call: CallId) -> Input<'static> {
-    Input::CallUnsigned { call }
+    Input::CallUnsigned {
+        call,
+        has: capability::Dpop::HERE,
+    }
 }
 
 /// Returns the private key to store together with the record that `output` stores, if any.
@@ -71,7 +75,7 @@ pub(super) fn key_to_store(keys: &Keys, output: &Output) -> Option<StoredKey> {
     let (Output::Store { key_pair, .. } | Output::Persist { key_pair, .. }) = output else {
         return None;
     };
-    keys.find(key_pair.as_deref()?).cloned()
+    keys.find(key_pair.as_ref()?.thumbprint()).cloned()
 }
 
 /// Returns the 64 bytes of a signature that WebCrypto made (RFC 7518 3.4).

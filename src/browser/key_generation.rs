@@ -4,6 +4,7 @@ use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CryptoKey, CryptoKeyPair, EcKeyGenParams, JsonWebKey};
 
+use crate::base::capability;
 use crate::browser::context::{Context, Progress};
 use crate::browser::dpop::StoredKey;
 use crate::browser::platform;
@@ -29,7 +30,11 @@ enum GenerationStage {
 impl KeyGeneration {
     /// Returns the input that reports to the core that the operation has failed.
     pub(super) const fn failed(&self, op: OpId) -> Input<'static> {
-        Input::KeyMade { op, key: None }
+        Input::KeyMade {
+            op,
+            key: None,
+            has: capability::Dpop::HERE,
+        }
     }
 
     pub(super) fn advance(
@@ -66,7 +71,11 @@ impl KeyGeneration {
                         key: private,
                     });
                 }
-                return Ok(Progress::Done(Input::KeyMade { op, key }));
+                return Ok(Progress::Done(Input::KeyMade {
+                    op,
+                    key,
+                    has: capability::Dpop::HERE,
+                }));
             }
         };
         self.stage = stage;

@@ -12,12 +12,6 @@ pub(super) const EXTENDED_OPTIONS: &str = "";
 
 pub(super) const EXTENDED_RULE_OPTIONS: &str = "";
 
-pub(crate) const HAS_METADATA: bool = false;
-
-pub(crate) const HAS_DEVICE_FLOW: bool = false;
-
-pub(crate) const HAS_PERSISTENCE: bool = false;
-
 /// Boolean options that need the Cargo feature `extended`, including options of rules. This build accepts these options
 /// if they are `false`.
 const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";

@@ -22,16 +22,6 @@ pub(super) const EXTENDED_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponse
 pub(super) const EXTENDED_RULE_OPTIONS: &str =
     "allowHeaders audience cache denyHeaders resource scope stepUp webSocket";
 
-/// True if the option `metadata` is built in.
-pub(crate) const HAS_METADATA: bool = true;
-
-/// True if the option `deviceFlow` is built in.
-pub(crate) const HAS_DEVICE_FLOW: bool = true;
-
-/// True if this build can persist sessions. In builds where the constant is false, the compiler drops all code that
-/// only persisted sessions need.
-pub(crate) const HAS_PERSISTENCE: bool = true;
-
 pub(super) const NO_SUCH_OPTION: &str = msg!("there is no such option");
 
 pub(super) const NOT_KEPT: &str = msg!("it must be 'memory', 'sealed' or 'escrow'");

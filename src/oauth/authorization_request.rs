@@ -339,14 +339,16 @@ pub(in crate::oauth) mod tests {
     pub(in crate::oauth) fn config(more: &str) -> Config {
         let json = [
             r#"{"issuer":"https://id.test","clientId":"spa","redirectUri":"/callback",
-                "scope":"openid offline_access","apis":[],
-                "metadata":{"issuer":"https://id.test","authorization_endpoint":"https://id.test/auth?tenant=1",
-                "token_endpoint":"https://id.test/token","jwks_uri":"https://id.test/jwks",
-                "authorization_response_iss_parameter_supported":true}"#,
+                "scope":"openid offline_access","apis":[]"#,
             more,
             "}",
         ];
-        Config::parse(&json.concat(), BASE).unwrap()
+        let mut config = Config::parse(&json.concat(), BASE).unwrap();
+        let metadata = r#"{"issuer":"https://id.test","authorization_endpoint":"https://id.test/auth?tenant=1",
+            "token_endpoint":"https://id.test/token","jwks_uri":"https://id.test/jwks",
+            "authorization_response_iss_parameter_supported":true}"#;
+        config.metadata = Some(Metadata::parse(metadata, "https://id.test").unwrap());
+        config
     }
 
     pub(in crate::oauth) fn start(params: &LoginParams) -> Result<Box<AuthorizationRequest>> {
@@ -491,6 +493,7 @@ pub(in crate::oauth) mod tests {
         }
     }
 
+    #[cfg(feature = "extended")]
     #[test]
     fn page_parameters_are_passed_on_and_limited() {
         let params = sent(&LoginParams {

@@ -155,8 +155,8 @@ pub(crate) fn authorization_error(error: &str, is_silent: bool) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::authorization_request::LoginParams;
     use crate::oauth::authorization_request::tests::{config, start, value};
-    use crate::oauth::authorization_request::{ENTROPY, LoginParams, build};
 
     fn parse(query: &str) -> Result<AuthorizationResponse> {
         let config = config("");
@@ -184,8 +184,11 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "extended")]
     #[test]
     fn response_is_read_from_the_requested_place() {
+        use crate::oauth::authorization_request::{ENTROPY, build};
+
         let config = config(r#","responseMode":"fragment""#);
         let metadata = config.metadata.as_ref().unwrap();
         let params = LoginParams::default();

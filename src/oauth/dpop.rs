@@ -10,13 +10,13 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 
 use crate::Secret;
-use crate::base::strings;
+use crate::base::{capability, strings};
 use crate::codec::base64url;
 use crate::codec::json::{Object, Writer};
 use crate::oauth::pkce;
 
-/// True if this module can bind tokens to a key.
-pub const IS_SUPPORTED: bool = true;
+/// True if this build can bind tokens to a key.
+pub const IS_SUPPORTED: bool = capability::Dpop::WITNESS.is_some();
 
 /// Number of random bytes in the `jti` of a proof: 128 bits. RFC 9449 4.2 requires at least 96 bits.
 pub const JTI: usize = 16;
@@ -33,7 +33,7 @@ const COORDINATE: usize = 32;
 /// The public key of an ES256 key pair (RFC 7518 3.4). Clones share one allocation, because the login, the session and
 /// each token request have a clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey(Rc<KeyEncodings>);
+pub struct PublicKey(capability::Dpop<Rc<KeyEncodings>>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct KeyEncodings {
@@ -45,9 +45,10 @@ struct KeyEncodings {
 
 impl PublicKey {
     /// Creates a key from its coordinates, in base64url. Returns `None` if a coordinate is not base64url, or does not
-    /// have the length of P-256.
+    /// have the length of P-256, and in a build without the capability.
     #[must_use]
     pub fn new(x: &str, y: &str) -> Option<Self> {
+        let has = capability::Dpop::WITNESS?;
         for coordinate in [x, y] {
             base64url::decode(coordinate).filter(|bytes| bytes.len() == COORDINATE)?;
         }
@@ -63,11 +64,12 @@ impl PublicKey {
             .text("alg", "ES256")
             .json("jwk", &jwk)
             .finish();
-        Some(Self(Rc::new(KeyEncodings {
+        let encodings = KeyEncodings {
             thumbprint: base64url::encode(&pkce::sha256(jwk.as_bytes())),
             header: base64url::encode(header.as_bytes()),
             jwk,
-        })))
+        };
+        Some(Self(has.with(Rc::new(encodings))))
     }
 
     /// Parses the output of [`Self::jwk`].
@@ -109,11 +111,23 @@ pub struct ProofParams<'a> {
 
 /// A proof without its signature.
 #[derive(Clone, Debug)]
-pub struct UnsignedProof {
+pub struct UnsignedProof(capability::Dpop<ProofToSign>);
+
+/// The parts of an [`UnsignedProof`].
+#[derive(Clone, Debug)]
+pub struct ProofToSign {
     /// The thumbprint of the key to sign with.
     pub key: String,
     /// The JWS signing input (RFC 7515 5.1).
     pub signing_input: Secret,
+}
+
+impl core::ops::Deref for UnsignedProof {
+    type Target = ProofToSign;
+
+    fn deref(&self) -> &ProofToSign {
+        &self.0
+    }
 }
 
 impl UnsignedProof {
@@ -136,10 +150,16 @@ impl UnsignedProof {
             }
         }
         let claims = base64url::encode(claims.finish().as_bytes());
-        Self {
+        Self(key.0.witness().with(ProofToSign {
             key: key.thumbprint().to_owned(),
             signing_input: Secret::new([&key.0.header, ".", &claims].concat()),
-        }
+        }))
+    }
+
+    /// Returns the witness of the capability.
+    #[must_use]
+    pub const fn witness(&self) -> capability::Dpop {
+        self.0.witness()
     }
 
     /// Returns the complete proof, which is the value of the `DPoP` header.
@@ -189,12 +209,30 @@ fn is_unreserved(byte: u8) -> bool {
 }
 
 /// The value of a `DPoP-Nonce` header.
-pub type Nonce = String;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nonce(capability::Dpop<String>);
+
+impl Nonce {
+    /// Creates a nonce. Returns `None` in a build without the capability.
+    #[must_use]
+    pub fn new(text: String) -> Option<Self> {
+        Some(Self(capability::Dpop::WITNESS?.with(text)))
+    }
+}
+
+impl core::ops::Deref for Nonce {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
 
 /// Returns the `DPoP-Nonce` header of a response (RFC 9449 8). The function `header` must return the value of the
-/// response's header with the given name.
+/// response's header with the given name. A build without the capability does not read the header.
 pub fn nonce_header(header: impl FnOnce(&str) -> Option<String>) -> Option<Nonce> {
-    header("dpop-nonce")
+    let has = capability::Dpop::WITNESS?;
+    Some(Nonce(has.with(header("dpop-nonce")?)))
 }
 
 /// The last nonce of each server, by origin (RFC 9449 8 and 9). The provider's nonces and the APIs' nonces are kept in
@@ -241,7 +279,7 @@ fn origin(url: &str) -> &str {
     url.get(..third).unwrap_or_default()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "extended"))]
 mod tests {
     use super::*;
     use crate::codec::json::Value;

@@ -555,7 +555,7 @@ mod tests {
             let allowed = [Algorithm::Es256, Algorithm::Rs256];
             let error = Unverified::parse(&token, &allowed).unwrap_err();
             assert_eq!(error.code(), Code::IdTokenInvalid);
-            let start = format!("the ID token's alg is '{alg}', which neither the");
+            let start = format!("the ID token's alg is '{alg}'{NOT_ALLOWED}");
             assert!(error.message().starts_with(&start), "{error}");
             assert!(error.message().contains("idTokenSignedResponseAlg"));
         }
@@ -594,10 +594,10 @@ mod tests {
     #[test]
     fn keys_in_the_header_are_ignored() {
         let header =
-            r#"{"alg":"EdDSA","kid":"../x","jku":"https://evil.test","jwk":{"kty":"oct"}}"#;
+            r#"{"alg":"ES256","kid":"../x","jku":"https://evil.test","jwk":{"kty":"oct"}}"#;
         let token = token(header, &claims(&[]));
         let unverified = Unverified::parse(&token, &Algorithm::ALL).unwrap();
-        assert_eq!(unverified.algorithm(), Algorithm::EdDsa);
+        assert_eq!(unverified.algorithm(), Algorithm::Es256);
         assert_eq!(unverified.kid(), Some("../x"));
         assert_eq!(unverified.signature(), b"signature");
         assert!(token.starts_with(unverified.signing_input()));

@@ -535,10 +535,10 @@ mod tests {
             Some("https://id.example.com/e")
         );
         assert!(metadata.authorization_response_iss_parameter_supported);
-        assert_eq!(
-            metadata.id_token_signing_algorithms,
-            [Algorithm::Rs256, Algorithm::EdDsa]
-        );
+        let known = ["RS256", "EdDSA"]
+            .into_iter()
+            .filter_map(Algorithm::from_name);
+        assert!(metadata.id_token_signing_algorithms.into_iter().eq(known));
     }
 
     #[test]
@@ -600,6 +600,9 @@ mod tests {
             "pushed_authorization_request_endpoint",
             "device_authorization_endpoint",
         ] {
+            if name == "device_authorization_endpoint" && !HAS_DEVICE_FLOW {
+                continue;
+            }
             for bad in [
                 "",
                 "/token",

@@ -593,6 +593,7 @@ mod tests {
         schedule
     }
 
+    #[cfg(feature = "extended")]
     #[test]
     fn repeated_nonce_demand_is_transient() {
         let verdict = refusal("use_dpop_nonce");

@@ -6,6 +6,7 @@ use crate::base::clock::Instant;
 use crate::codec::json::{Object, Writer};
 use crate::config::Config;
 use crate::egress::policy::TokenSelector;
+use crate::oauth::dpop::PublicKey;
 use crate::prelude::*;
 
 end_reasons! {}
@@ -38,6 +39,12 @@ impl Extension {
 }
 
 impl Session {
+    /// Returns `None`, because this build does not bind tokens to a key (RFC 9449).
+    #[must_use]
+    pub const fn key(&self) -> Option<&PublicKey> {
+        None
+    }
+
     pub(super) const fn push_tokens_of_others(
         &self,
         _: TokenSelector,

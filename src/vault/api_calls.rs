@@ -300,7 +300,10 @@ impl Calls {
             dpop.prove_call(ctx, &known.allowed, &mut known.proven)
         };
         #[cfg(not(feature = "extended"))]
-        let _ = dpop;
+        let proof = {
+            let _ = dpop;
+            None
+        };
         let Some(session) = &ctx.session else {
             return true;
         };
@@ -335,7 +338,6 @@ impl Calls {
                 allowed: known.allowed.clone(),
                 authorization,
                 searched,
-                #[cfg(feature = "extended")]
                 proof,
                 init: known.init.clone(),
             }),

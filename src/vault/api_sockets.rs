@@ -12,6 +12,7 @@
 //! A script cannot learn why a handshake failed (WHATWG `WebSockets` 3.1): a 401 looks like a network failure. The
 //! vault therefore does not repeat a failed handshake.
 
+use crate::base::capability;
 use crate::prelude::*;
 
 use crate::base::error::{Code, Error, Result};
@@ -25,6 +26,9 @@ use crate::vault::context::Context;
 use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
 use crate::vault::list;
 use crate::vault::message::{SocketRequest, message};
+
+/// The witness of the capability.
+const HAS: capability::Sockets = capability::Sockets::HERE;
 
 /// Largest number of sockets of one page at the same time.
 const MAX_SOCKETS_OF_A_PAGE: usize = 32;
@@ -97,7 +101,10 @@ impl Sockets {
                 if socket.probe == Probe::None {
                     socket.probe = Probe::Pending;
                     let url = address.to_owned();
-                    ctx.outputs.push(Output::ProbeSocket { call, url });
+                    ctx.outputs.push(Output::ProbeSocket {
+                        call,
+                        url: HAS.with(url),
+                    });
                 }
                 return true;
             }
@@ -116,7 +123,10 @@ impl Sockets {
                     generation: session.issued(selector),
                 };
                 let handshake = Box::new(handshake);
-                ctx.outputs.push(Output::OpenSocket { call, handshake });
+                ctx.outputs.push(Output::OpenSocket {
+                    call,
+                    handshake: HAS.with(handshake),
+                });
                 ctx.trace_call("call_sent", call, None, detail.as_deref());
             }
             Err(error) => list.reject(ctx, call, &error),
@@ -183,7 +193,11 @@ impl Sockets {
                 return send_close(ctx, call, "token_expired");
             }
             let token = token.clone();
-            ctx.outputs.push(Output::SendFirst { call, text, token });
+            ctx.outputs.push(Output::SendFirst {
+                call,
+                text: HAS.with(text),
+                token: HAS.with(token),
+            });
         }
         ctx.trace_call("call_answered", call, Some(101), None);
         list.deliver(ctx, call, text);
@@ -207,7 +221,7 @@ fn send_close(ctx: &mut Context, call: CallId, reason: &str) {
     ctx.outputs.push(Output::CloseSocket {
         call,
         code: UNAUTHORIZED,
-        reason: reason.to_owned(),
+        reason: HAS.with(reason.to_owned()),
     });
     ctx.drop_call(call);
 }

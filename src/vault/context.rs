@@ -6,6 +6,7 @@
 use crate::prelude::*;
 
 use crate::Secret;
+use crate::base::capability;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
@@ -19,7 +20,7 @@ use crate::vault::io::{CallId, Entropy, OpId, Output, PortId, RequestId};
 use crate::vault::message::{self, message};
 
 /// True if this build has the session inspector.
-pub(super) const HAS_INSPECTOR: bool = cfg!(feature = "extended");
+pub(super) const HAS_INSPECTOR: bool = capability::Inspector::WITNESS.is_some();
 
 /// State that all parts share. See the [module](self).
 pub(super) struct Context {

@@ -6,6 +6,7 @@
 //!
 //! Revocation requests have no proof, because RFC 9449 defines proofs only for token requests and for requests to APIs.
 
+use crate::base::capability;
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::url::Url;
@@ -214,7 +215,9 @@ impl Dpop {
     pub(super) fn keep_keys(&mut self, ctx: &mut Context, names: Vec<String>) {
         if names != self.kept {
             self.kept.clone_from(&names);
-            ctx.outputs.push(Output::KeepKeys { names });
+            ctx.outputs.push(Output::KeepKeys {
+                names: capability::Dpop::HERE.with(names),
+            });
         }
     }
 }
@@ -222,7 +225,10 @@ impl Dpop {
 /// Asks the host for a new key.
 pub(super) fn make_key(ctx: &mut Context) -> OpId {
     let op = ctx.begin_limited(Purpose::MakeKey);
-    ctx.outputs.push(Output::MakeKey { op });
+    ctx.outputs.push(Output::MakeKey {
+        op,
+        has: capability::Dpop::HERE,
+    });
     op
 }
 

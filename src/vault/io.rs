@@ -4,13 +4,12 @@ use crate::prelude::*;
 use core::fmt;
 
 use crate::Secret;
+use crate::base::capability;
 use crate::base::clock::UnixMillis;
 use crate::base::http::{HttpRequest, Outcome};
 use crate::egress::policy::Allowed;
-#[cfg(feature = "extended")]
 use crate::egress::websocket::Handshake;
-#[cfg(feature = "extended")]
-use crate::oauth::dpop::{PublicKey, UnsignedProof};
+use crate::oauth::dpop::{Nonce, PublicKey, UnsignedProof};
 use crate::oauth::jwks::Algorithm;
 
 /// The number of a page's connection. The host assigns it.
@@ -79,8 +78,7 @@ pub struct ResponseHead {
     /// The `WWW-Authenticate` header, if the API's CORS headers expose it.
     pub www_authenticate: Option<String>,
     /// The `DPoP-Nonce` header (RFC 9449 8), if the API's CORS headers expose it.
-    #[cfg(feature = "extended")]
-    pub dpop_nonce: Option<String>,
+    pub dpop_nonce: Option<Nonce>,
 }
 
 /// The result of [`Output::Take`], which takes a pending login, or the mark that a session has ended, out of the store.
@@ -262,34 +260,36 @@ pub enum Input<'a> {
         call: CallId,
     },
     /// The operation of [`Output::MakeKey`] has ended.
-    #[cfg(feature = "extended")]
     KeyMade {
         /// The operation.
         op: OpId,
         /// The public key; `None` if the platform cannot create such keys.
         key: Option<PublicKey>,
+        /// The capability.
+        has: capability::Dpop,
     },
     /// [`Output::Call`] was not sent, because the private key for its proof is gone.
-    #[cfg(feature = "extended")]
     CallUnsigned {
         /// The call.
         call: CallId,
+        /// The capability.
+        has: capability::Dpop,
     },
     /// The probe of [`Output::ProbeSocket`] has ended.
-    #[cfg(feature = "extended")]
     SocketProbed {
         /// The call that needs the probed socket.
         call: CallId,
         /// True if the worker's Content-Security-Policy blocked the probe, or caused a report about it.
         is_blocked: bool,
+        /// The capability.
+        has: capability::Sockets,
     },
     /// The socket of [`Output::OpenSocket`] is open.
-    #[cfg(feature = "extended")]
     SocketOpened {
         /// The call.
         call: CallId,
         /// The sub-protocol that the server chose, or an empty string.
-        protocol: String,
+        protocol: capability::Sockets<String>,
     },
     /// The timer fired. It may fire early or late.
     Tick,
@@ -325,16 +325,16 @@ pub enum Output {
     },
     /// Create a key pair for ES256 whose private key is not extractable, keep the private key under the thumbprint of
     /// the public key, and report [`Input::KeyMade`].
-    #[cfg(feature = "extended")]
     MakeKey {
         /// The operation's number.
         op: OpId,
+        /// The capability.
+        has: capability::Dpop,
     },
     /// Forget all private keys except those with these thumbprints.
-    #[cfg(feature = "extended")]
     KeepKeys {
         /// The thumbprints.
-        names: Vec<String>,
+        names: capability::Dpop<Vec<String>>,
     },
     /// Seal and store a pending login, or the mark that a session has ended, and report [`Input::Stored`].
     Store {
@@ -346,9 +346,8 @@ pub enum Output {
         value: Secret,
         /// The time after which the record may be deleted.
         expires_at: UnixMillis,
-        /// The thumbprint of the private key to store with the login. [`Output::Take`] restores this key.
-        #[cfg(feature = "extended")]
-        key_pair: Option<String>,
+        /// The key pair whose private key is stored with the login. [`Output::Take`] restores this key.
+        key_pair: Option<PublicKey>,
     },
     /// Take a pending login, or the mark that a session has ended, out of the store, so that no one can take it again.
     /// Report [`Input::Taken`].
@@ -381,9 +380,8 @@ pub enum Output {
         state: Option<Secret>,
         /// The time after which the record may be deleted.
         expires_at: UnixMillis,
-        /// The thumbprint of the private key to store with the state. [`Output::Load`] restores this key.
-        #[cfg(feature = "extended")]
-        key_pair: Option<String>,
+        /// The key pair whose private key is stored with the state. [`Output::Load`] restores this key.
+        key_pair: Option<PublicKey>,
     },
     /// Read the state that was stored last, and report [`Input::Loaded`].
     Load {
@@ -427,42 +425,38 @@ pub enum Output {
     },
     /// Connect to a URL without a token, to find out if the worker's Content-Security-Policy blocks or reports sockets
     /// to this URL. Report [`Input::SocketProbed`]. The server need not accept this connection.
-    #[cfg(feature = "extended")]
     ProbeSocket {
         /// The call.
         call: CallId,
         /// The URL, without its query.
-        url: String,
+        url: capability::Sockets<String>,
     },
     /// Open a socket, and report [`Input::SocketOpened`] or [`Input::CallClosed`]. A `MessagePort` came with the page's
     /// message. The page uses this port to send and receive messages, and learns there how the socket was closed. The
     /// host accepts messages from the page only after [`Output::Deliver`].
-    #[cfg(feature = "extended")]
     OpenSocket {
         /// The call.
         call: CallId,
         /// The handshake.
-        handshake: Box<Handshake>,
+        handshake: capability::Sockets<Box<Handshake>>,
     },
     /// Send a message of the vault on a socket, before any message of the page.
-    #[cfg(feature = "extended")]
     SendFirst {
         /// The call.
         call: CallId,
         /// The message.
-        text: Secret,
+        text: capability::Sockets<Secret>,
         /// The token that the message contains.
-        token: Secret,
+        token: capability::Sockets<Secret>,
     },
     /// Close a socket with a code and a reason (RFC 6455 7.4), and tell the page.
-    #[cfg(feature = "extended")]
     CloseSocket {
         /// The call.
         call: CallId,
         /// The code.
         code: u16,
         /// The reason.
-        reason: String,
+        reason: capability::Sockets<String>,
     },
     /// Deliver to the page the response that the host holds: first `text`, then the body. For a socket, post `text`,
     /// and then pass messages between the page and the API.
@@ -490,7 +484,6 @@ pub struct ApiRequest {
     /// that may still be valid.
     pub searched: Vec<Secret>,
     /// The unsigned proof for the `DPoP` header (RFC 9449 7.1). The host signs it.
-    #[cfg(feature = "extended")]
     pub proof: Option<UnsignedProof>,
     /// The members of Fetch's `RequestInit` that the page chose, as JSON: `headers`, `cache`, `credentials`,
     /// `integrity`, `keepalive` and `priority`. `headers` is an array of pairs, to which the host adds the
@@ -521,13 +514,9 @@ impl fmt::Debug for Input<'_> {
             Self::CallFailed { .. } => "CallFailed",
             Self::CallReflected { .. } => "CallReflected",
             Self::CallClosed { .. } => "CallClosed",
-            #[cfg(feature = "extended")]
             Self::KeyMade { .. } => "KeyMade",
-            #[cfg(feature = "extended")]
             Self::CallUnsigned { .. } => "CallUnsigned",
-            #[cfg(feature = "extended")]
             Self::SocketProbed { .. } => "SocketProbed",
-            #[cfg(feature = "extended")]
             Self::SocketOpened { .. } => "SocketOpened",
             Self::Tick => "Tick",
             Self::Woke => "Woke",
@@ -542,9 +531,7 @@ impl fmt::Debug for Output {
             Self::Close { .. } => "Close",
             Self::Send { .. } => "Send",
             Self::Cancel { .. } => "Cancel",
-            #[cfg(feature = "extended")]
             Self::MakeKey { .. } => "MakeKey",
-            #[cfg(feature = "extended")]
             Self::KeepKeys { .. } => "KeepKeys",
             Self::Store { .. } => "Store",
             Self::Take { .. } => "Take",
@@ -559,13 +546,9 @@ impl fmt::Debug for Output {
             Self::Log { .. } => "Log",
             Self::HandKeyOver => "HandKeyOver",
             Self::Call { .. } => "Call",
-            #[cfg(feature = "extended")]
             Self::ProbeSocket { .. } => "ProbeSocket",
-            #[cfg(feature = "extended")]
             Self::OpenSocket { .. } => "OpenSocket",
-            #[cfg(feature = "extended")]
             Self::SendFirst { .. } => "SendFirst",
-            #[cfg(feature = "extended")]
             Self::CloseSocket { .. } => "CloseSocket",
             Self::Deliver { .. } => "Deliver",
             Self::Drop { .. } => "Drop",

@@ -452,6 +452,7 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "extended")]
     #[test]
     fn only_caching_rules_use_the_pages_cache_mode() {
         for (asked, with_cache) in [
@@ -501,7 +502,7 @@ mod tests {
             let Unreadable { id, error } = PageMessage::parse(&text.concat()).err().unwrap();
             assert_eq!(id, RequestId(3));
             assert_eq!(error.code(), Code::MessageInvalid);
-            let expected = ["login() has no option ", shown].concat();
+            let expected = [NO_SUCH_LOGIN_OPTION, shown].concat();
             assert_eq!(error.message(), expected);
             assert!(!error.message().contains("s3cret"));
         }

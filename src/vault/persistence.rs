@@ -372,8 +372,7 @@ impl Persistence {
             op,
             state: Some(state),
             expires_at,
-            #[cfg(feature = "extended")]
-            key_pair: ctx.session.as_deref().and_then(key_name),
+            key_pair: ctx.session.as_deref().and_then(Session::key).cloned(),
         });
     }
 
@@ -477,7 +476,6 @@ impl Persistence {
                 key: mark_of(&sid),
                 value: Secret::new(sid),
                 expires_at: ctx.kept_until(),
-                #[cfg(feature = "extended")]
                 key_pair: None,
             });
         }
@@ -506,12 +504,6 @@ pub(super) fn set_store_failing(ctx: &mut Context, is_store_failing: bool) {
             ctx.broadcast_session();
         }
     }
-}
-
-/// Returns the thumbprint of the key that the session's tokens are bound to.
-#[cfg(feature = "extended")]
-fn key_name(session: &Session) -> Option<String> {
-    Some(session.key()?.thumbprint().to_owned())
 }
 
 /// Returns the wait before the next attempt, after this number of earlier failures.

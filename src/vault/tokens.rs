@@ -143,7 +143,6 @@ impl Tokens {
                 op,
                 state: None,
                 expires_at: 0,
-                #[cfg(feature = "extended")]
                 key_pair: None,
             }),
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use strongroom::Secret;
 use strongroom::base::http::{HttpReply, HttpRequest};
 use strongroom::codec::form;
+use strongroom::oauth::dpop::Nonce;
 
 use crate::crypto::Pair;
 pub(crate) use kit::reply::json;
@@ -138,7 +139,7 @@ impl Provider {
             _ => json(404, ""),
         };
         let nonce = self.dpop_nonce.as_ref().or(self.announced_nonce.as_ref());
-        reply.dpop_nonce = nonce.cloned();
+        reply.dpop_nonce = nonce.cloned().and_then(Nonce::new);
         Some(reply)
     }
 

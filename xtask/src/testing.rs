@@ -16,11 +16,13 @@ const NAME: &str = "strongroom_testing";
 const PROFILE: &str = "testing";
 
 /// Returns the arguments with which Cargo selects the library and its features.
-pub(crate) const SELECTION: [&str; 6] = [
+pub(crate) const SELECTION: [&str; 8] = [
     "--package",
     PACKAGE,
     "--lib",
     "--no-default-features",
+    "--features",
+    "strongroom/extended",
     "--target",
     WASM_TARGET,
 ];

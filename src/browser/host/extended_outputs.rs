@@ -8,7 +8,9 @@ use crate::vault::Output;
 impl Host {
     pub(super) fn carry_out_extended(&mut self, output: Output) {
         match output {
-            Output::ProbeSocket { call, url } => self.sockets.probe(&mut self.context, call, url),
+            Output::ProbeSocket { call, url } => {
+                self.sockets.probe(&mut self.context, call, url.into_data());
+            }
             Output::OpenSocket { call, handshake } => {
                 let payload = self.calls.take_payload(call);
                 self.sockets
@@ -20,7 +22,7 @@ impl Host {
             Output::CloseSocket { call, code, reason } => {
                 self.sockets.close_socket(call, code, &reason);
             }
-            Output::MakeKey { op } => {
+            Output::MakeKey { op, .. } => {
                 self.begin(op, Operation::MakeKey(KeyGeneration::default()));
             }
             Output::KeepKeys { names } => self.context.keys.keep(&names),

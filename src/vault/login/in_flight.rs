@@ -160,8 +160,7 @@ impl Logins {
                 key: key.clone(),
                 value: pending.to_json(),
                 expires_at: ctx.now.wall.saturating_add(LIFETIME.0),
-                #[cfg(feature = "extended")]
-                key_pair: pending.key().map(|key| key.thumbprint().to_owned()),
+                key_pair: pending.key().cloned(),
             });
             login.stage = LoginStage::Storing { op, url };
         }

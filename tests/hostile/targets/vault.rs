@@ -21,15 +21,36 @@ use strongroom::vault::{
     Body, CallId, Entropy, Input, Loaded, OpId, Output, PortId, ResponseHead, Taken, Vault,
 };
 
-const CONFIG: &str = r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
-    "scope":"openid offline_access","inspect":true,"deviceFlow":true,
-    "apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"],"stepUp":true,"webSocket":{"token":"query","parameter":"t"}}],
-    "metadata":{"issuer":"https://id.example.com",
+macro_rules! metadata {
+    () => {
+        r#"{"issuer":"https://id.example.com","code_challenge_methods_supported":["S256"],
         "authorization_endpoint":"https://id.example.com/authorize",
         "token_endpoint":"https://id.example.com/token","jwks_uri":"https://id.example.com/jwks",
         "revocation_endpoint":"https://id.example.com/revoke",
         "device_authorization_endpoint":"https://id.example.com/device",
-        "end_session_endpoint":"https://id.example.com/end"}}"#;
+        "end_session_endpoint":"https://id.example.com/end"}"#
+    };
+}
+
+/// A configuration with the options that this build supports. The provider's metadata is in the configuration, or is
+/// requested.
+const CONFIG: &str = if cfg!(feature = "extended") {
+    concat!(
+        r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
+    "scope":"openid offline_access","inspect":true,"deviceFlow":true,
+    "apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"],"stepUp":true,"webSocket":{"token":"query","parameter":"t"}}],
+    "metadata":"#,
+        metadata!(),
+        "}"
+    )
+} else {
+    r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
+    "scope":"openid offline_access",
+    "apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"]}]}"#
+};
+
+/// The path of the provider's metadata, without the first slash.
+const METADATA_PATH: &str = ".well-known/openid-configuration";
 
 /// The marker that all secrets, and only secrets, contain.
 const CANARY: &str = "5ecre7";
@@ -211,20 +232,28 @@ impl Host {
                 return Some(self.api(call, url));
             }
             Output::ProbeSocket { call, url } => {
-                assert!(url.starts_with("wss://api.example.com/v1/"), "{url}");
+                let has = url.witness();
+                assert!(url.starts_with("wss://api.example.com/v1/"), "{url:?}");
                 let is_blocked = false;
-                return Some(Input::SocketProbed { call, is_blocked });
+                return Some(Input::SocketProbed {
+                    call,
+                    is_blocked,
+                    has,
+                });
             }
             Output::OpenSocket { call, handshake } => {
                 let url = handshake.url.expose();
                 assert!(url.starts_with("wss://api.example.com/v1/"), "{url}");
                 return Some(Input::SocketOpened {
                     call,
-                    protocol: String::new(),
+                    protocol: handshake.witness().with(String::new()),
                 });
             }
             Output::Log { text } => assert!(!text.contains(CANARY), "{text}"),
-            Output::MakeKey { op } => return Some(Input::KeyMade { op, key: None }),
+            Output::MakeKey { op, has } => {
+                let key = None;
+                return Some(Input::KeyMade { op, key, has });
+            }
             Output::Close { .. }
             | Output::KeepKeys { .. }
             | Output::Cancel { .. }
@@ -258,11 +287,10 @@ impl Host {
 
     fn provider(&mut self, op: OpId, request: &HttpRequest) -> Input<'static> {
         let path = request.url.strip_prefix("https://id.example.com/").unwrap();
-        assert!(
-            ["token", "jwks", "revoke", "device"].contains(&path),
-            "{path}"
-        );
-        assert_eq!(request.form.is_some(), path != "jwks");
+        let is_read = [METADATA_PATH, "jwks"].contains(&path);
+        let is_sent = ["token", "revoke", "device"].contains(&path);
+        assert!(is_read || is_sent, "{path}");
+        assert_eq!(request.form.is_some(), is_sent);
         let scripted = self.provider_answers.pop_front();
         let (status, content_type, body) = match &scripted {
             Some(line) => {
@@ -300,6 +328,7 @@ impl Host {
                         "refresh_token":"{CANARY}-rt-{n}","id_token":"{id_token}"}}"#
                 )
             }
+            METADATA_PATH => metadata!().to_owned(),
             "jwks" => {
                 let x = base64url::encode(&[7; 32]);
                 format!(r#"{{"keys":[{{"kty":"EC","crv":"P-256","x":"{x}","y":"{x}"}}]}}"#)
@@ -366,8 +395,10 @@ impl Host {
 #[cfg(test)]
 mod controls {
     use super::{CANARY, CONFIG, GOOD, Host};
+    use std::collections::BTreeMap;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use strongroom::codec::base64url;
+    use strongroom::vault::PortId;
 
     #[test]
     fn control_leaked_secret_is_detected() {
@@ -383,34 +414,40 @@ mod controls {
         )));
     }
 
+    /// Returns what pages are told by a vault whose tokens have an ending of this length.
+    fn told(config: &str, length: usize) -> BTreeMap<PortId, Vec<String>> {
+        let mut host = Host::with(config, &"x".repeat(length));
+        let fetch = r#""url":"https://api.example.com/v1/a","method":"GET","headers":[]}"#;
+        host.say(GOOD, &[r#"{"t":"fetch","id":7,"#, fetch].concat());
+        host.pass(400_000);
+        host.say(GOOD, &[r#"{"t":"fetch","id":8,"#, fetch].concat());
+        for answer in [
+            "500 text/html x",
+            "400 application/json {\"error\":\"invalid_grant\"}",
+        ] {
+            host.pass(400_000);
+            host.provider_answers.push_back(answer.to_owned());
+            host.say(GOOD, &[r#"{"t":"fetch","id":9,"#, fetch].concat());
+        }
+        host.say(GOOD, r#"{"t":"inspect","id":10}"#);
+        host.say(GOOD, r#"{"t":"logout","id":11,"provider":false}"#);
+        assert!(host.issued >= 2);
+        host.told
+    }
+
     #[test]
     fn token_length_does_not_change_page_messages() {
         let config = CONFIG.replace(r#""inspect":true,"#, "");
-        let told = |config: &str, length: usize| {
-            let mut host = Host::with(config, &"x".repeat(length));
-            let fetch = r#""url":"https://api.example.com/v1/a","method":"GET","headers":[]}"#;
-            host.say(GOOD, &[r#"{"t":"fetch","id":7,"#, fetch].concat());
-            host.pass(400_000);
-            host.say(GOOD, &[r#"{"t":"fetch","id":8,"#, fetch].concat());
-            for answer in [
-                "500 text/html x",
-                "400 application/json {\"error\":\"invalid_grant\"}",
-            ] {
-                host.pass(400_000);
-                host.provider_answers.push_back(answer.to_owned());
-                host.say(GOOD, &[r#"{"t":"fetch","id":9,"#, fetch].concat());
-            }
-            host.say(GOOD, r#"{"t":"inspect","id":10}"#);
-            host.say(GOOD, r#"{"t":"logout","id":11,"provider":false}"#);
-            assert!(host.issued >= 2);
-            host.told
-        };
         let short = told(&config, 1);
         assert!(short[&GOOD].len() > 8);
         for length in [2, 100, 16_000] {
             assert_eq!(told(&config, length), short, "{length}");
         }
-        // Control: the inspector shows fingerprints of tokens, which do differ.
+    }
+
+    #[cfg(feature = "extended")]
+    #[test]
+    fn control_inspector_tells_fingerprints_of_tokens() {
         assert_ne!(told(CONFIG, 2), told(CONFIG, 1));
     }
 
@@ -426,6 +463,7 @@ mod controls {
         host.still_answers();
     }
 
+    #[cfg(feature = "extended")]
     #[test]
     fn scripts_reach_their_features() {
         let mut host = Host::signed_in();

@@ -34,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::dice::Dice;
+use strongroom::base::capability;
 use strongroom::base::clock::{Instant, Millis, UnixMillis};
 use strongroom::base::http::Outcome;
 use strongroom::codec::json::{Object, Value};
@@ -93,6 +94,32 @@ pub const PROBE: Kind = Kind::Provider(Endpoint::Probe);
 pub const REVOKE: Kind = Kind::Provider(Endpoint::Revoke);
 pub const KEYS: Kind = Kind::Provider(Endpoint::Keys);
 pub const DISCOVERY: Kind = Kind::Provider(Endpoint::Discovery);
+
+/// The stages of a refresh at which a vault of this build waits.
+pub const REFRESH_STAGES: &[Kind] = if has_store() {
+    &[REFRESH, Kind::Verify, Kind::Persist]
+} else {
+    &[REFRESH, Kind::Verify]
+};
+
+/// Persists sessions, in a build that can do so.
+pub const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
+/// Configurations for each place in which a vault of this build can keep a session.
+pub const STORAGES: &[&str] = if has_store() {
+    &["{}", SEALED]
+} else {
+    &["{}"]
+};
+/// Turns the inspector on, if this build has one.
+pub const INSPECTED: &str = if capability::Inspector::WITNESS.is_some() {
+    r#"{"inspect":true}"#
+} else {
+    "{}"
+};
+
+const fn has_store() -> bool {
+    capability::StoredSessions::WITNESS.is_some()
+}
 
 /// Events in the order in which they happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

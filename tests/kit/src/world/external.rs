@@ -143,7 +143,7 @@ impl World {
                 Outgoing::OpenSocket {
                     call: *call,
                     page: self.calls.requests[call],
-                    handshake: handshake.clone(),
+                    handshake: handshake.clone().into_data(),
                     is_accepted: token
                         .is_none_or(|token| self.provider.accepts(token, self.true_time)),
                 }
@@ -155,7 +155,7 @@ impl World {
             Output::CloseSocket { call, code, reason } => Outgoing::CloseSocket {
                 call: *call,
                 code: *code,
-                reason: reason.clone(),
+                reason: reason.to_string(),
             },
             _ => return,
         };
@@ -228,7 +228,7 @@ impl World {
 
     /// Delivers the API's response to a call, or its failure.
     pub fn api_responds(&mut self, call: CallId, head: Option<ResponseHead>) {
-        self.end_of_call(call, |call| match head {
+        self.end_of_call(call, |_| match head {
             Some(head) => Input::CallResponded { call, head },
             None => Input::CallFailed { call },
         });
@@ -236,12 +236,12 @@ impl World {
 
     /// Reports that the response to a call contains an access token.
     pub fn api_reflects(&mut self, call: CallId) {
-        self.end_of_call(call, |call| Input::CallReflected { call });
+        self.end_of_call(call, |_| Input::CallReflected { call });
     }
 
     /// Reports that the response's body was delivered.
     pub fn body_ends(&mut self, call: CallId) {
-        self.end_of_call(call, |call| Input::CallClosed { call });
+        self.end_of_call(call, |_| Input::CallClosed { call });
     }
 
     /// Reports that a socket is open with this sub-protocol, or that its handshake failed.
@@ -252,9 +252,12 @@ impl World {
         if protocol.is_none() {
             self.ledger.answered(request);
         }
-        self.end_of_call(call, |call| match protocol {
-            Some(protocol) => Input::SocketOpened { call, protocol },
-            None => Input::CallClosed { call },
+        self.end_of_call(call, |task| match (protocol, task) {
+            (Some(protocol), Task::Socket(call, has)) => Input::SocketOpened {
+                call,
+                protocol: has.with(protocol),
+            },
+            _ => Input::CallClosed { call },
         });
     }
 
@@ -268,11 +271,12 @@ impl World {
     }
 
     /// Removes the pending operation of a call, if there is one, and reports its result.
-    fn end_of_call(&mut self, call: CallId, input: impl FnOnce(CallId) -> Input<'static>) {
-        let is_it = |task: &Task| matches!(task, Task::Call(c, ..) | Task::ResponseBody(c) | Task::Socket(c) if *c == call);
+    fn end_of_call(&mut self, call: CallId, input: impl FnOnce(Task) -> Input<'static>) {
+        let is_it = |task: &Task| matches!(task, Task::Call(c, ..) | Task::ResponseBody(c) | Task::Socket(c, _) if *c == call);
         if let Some(i) = self.jobs.pending.iter().position(|job| is_it(&job.task)) {
-            self.workers.turn = self.jobs.pending.remove(i).vault;
-            self.input(input(call));
+            let job = self.jobs.pending.remove(i);
+            self.workers.turn = job.vault;
+            self.input(input(job.task));
             self.answer_all();
         }
     }

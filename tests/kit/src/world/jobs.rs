@@ -12,6 +12,7 @@ use super::persisted::Record;
 use super::provider::{Endpoint, form_of};
 use super::{Event, JobId, Kind, PROBE, PROMPT, REFRESH, World, api, dpop};
 use strongroom::Secret;
+use strongroom::base::capability;
 use strongroom::base::clock::{Instant, UnixMillis};
 use strongroom::base::http::{HttpRequest, Outcome};
 use strongroom::vault::{ApiRequest, CallId, Hint, Input, Loaded, News, OpId, Taken};
@@ -62,7 +63,7 @@ pub(super) struct Job {
 pub(super) enum Task {
     /// A request to the provider, with its DPoP proof if it has one.
     Send(OpId, HttpRequest, Option<String>),
-    MakeKey(OpId),
+    MakeKey(OpId, capability::Dpop),
     Store(OpId, String, Secret, Option<dpop::Named>),
     Take(OpId, String),
     Verify {
@@ -80,8 +81,8 @@ pub(super) enum Task {
     Hinted(Hint),
     /// A call of an API, with its DPoP proof if it has one. A call without its required proof is not sent.
     Call(CallId, Box<ApiRequest>, Option<String>),
-    Probe(CallId),
-    Socket(CallId),
+    Probe(CallId, capability::Sockets),
+    Socket(CallId, capability::Sockets),
     ResponseBody(CallId),
 }
 
@@ -111,6 +112,15 @@ impl World {
             is_from_cache: false,
             is_after_refresh: self.answers_refresh,
         });
+    }
+
+    /// Returns true if a vault waits for the verification of an ID token.
+    pub(super) fn is_verifying(&self, vault: usize) -> bool {
+        let is_it = |job: &Job| {
+            let is_part = matches!(job.kind, Kind::Verify | Kind::Provider(Endpoint::Keys));
+            job.vault == vault && is_part
+        };
+        self.jobs.pending.iter().any(is_it)
     }
 
     /// Returns the vault of a job, or `None` if the job is no longer pending.
@@ -245,7 +255,7 @@ impl World {
 
     /// Fails the handshake of a socket.
     pub fn refuse_socket(&mut self, request: Request) {
-        let is_it = |job: &Job| matches!(&job.task, Task::Socket(call) if self.calls.requests.get(call) == Some(&request));
+        let is_it = |job: &Job| matches!(&job.task, Task::Socket(call, _) if self.calls.requests.get(call) == Some(&request));
         let i = self
             .jobs
             .pending
@@ -255,7 +265,7 @@ impl World {
         let job = self.jobs.pending.remove(i);
         self.workers.turn = job.vault;
         self.ledger.answered(request);
-        if let Task::Socket(call) = job.task {
+        if let Task::Socket(call, _) = job.task {
             self.input(Input::CallClosed { call });
         }
     }
@@ -438,9 +448,9 @@ impl World {
                 self.input(Input::Responded { op, outcome });
                 self.answers_refresh = false;
             }
-            Task::MakeKey(op) => {
+            Task::MakeKey(op, has) => {
                 let key = self.makes_keys.then(|| self.keys[vault].make());
-                self.input(Input::KeyMade { op, key });
+                self.input(Input::KeyMade { op, key, has });
             }
             Task::Store(op, key, value, pair) => {
                 let ok = self.store.put_with(key.clone(), value, pair);
@@ -524,12 +534,13 @@ impl World {
                 self.input(Input::Hinted(hint));
             }
             Task::Call(call, request, None) if request.proof.is_some() => {
+                let has = request.proof.as_ref().unwrap().witness();
                 let authorization = request.authorization.expose();
                 let (_, token) = authorization.split_once(' ').unwrap();
                 if let Some(family) = self.provider.family_of_access(token) {
                     self.watch.key_lost(vault, family);
                 }
-                self.input(Input::CallUnsigned { call });
+                self.input(Input::CallUnsigned { call, has });
             }
             Task::Call(call, request, proof) => {
                 let api_time = self.true_time.saturating_add_signed(self.api_ahead);
@@ -547,13 +558,20 @@ impl World {
                 });
             }
             Task::ResponseBody(call) => self.input(Input::CallClosed { call }),
-            Task::Probe(call) => {
+            Task::Probe(call, has) => {
                 let is_blocked = self.sockets.are_blocked;
-                self.input(Input::SocketProbed { call, is_blocked });
+                self.input(Input::SocketProbed {
+                    call,
+                    is_blocked,
+                    has,
+                });
             }
-            Task::Socket(call) => {
+            Task::Socket(call, has) => {
                 let protocol = self.sockets.choose(self.calls.requests[&call]);
-                self.input(Input::SocketOpened { call, protocol });
+                self.input(Input::SocketOpened {
+                    call,
+                    protocol: has.with(protocol),
+                });
             }
         }
     }

@@ -6,9 +6,11 @@ use super::page::Request;
 use super::provider::form_of;
 use super::{Kind, PROBE, REFRESH, World, sockets};
 use strongroom::Secret;
+use strongroom::base::capability;
 use strongroom::base::clock::UnixMillis;
 use strongroom::base::http::Outcome;
 use strongroom::codec::json::Value;
+use strongroom::oauth::dpop::PublicKey;
 use strongroom::vault::{ApiRequest, CallId, Input, Loaded, OpId, Output, PortId, Taken};
 
 impl World {
@@ -47,6 +49,9 @@ impl World {
         }
         if self.stopped.contains(&turn) {
             return self.watch.killed(turn);
+        }
+        if capability::StoredSessions::WITNESS.is_none() && !self.is_verifying(turn) {
+            self.watch.adopted(turn);
         }
         let is_admitted = |world: &mut Self, call| world.is_admitted(call);
         let touching = self.calls.touching.take();
@@ -96,7 +101,7 @@ impl World {
             }
             Output::Cancel { op } => self.cancel(op),
             Output::Log { text } => self.log.push(text),
-            Output::MakeKey { op } => self.job(Kind::MakeKey, Task::MakeKey(op)),
+            Output::MakeKey { op, has } => self.job(Kind::MakeKey, Task::MakeKey(op, has)),
             Output::KeepKeys { names } => self.keys[self.workers.turn].keep(&names),
             Output::Store {
                 op,
@@ -174,18 +179,20 @@ impl World {
                 request,
             } => self.call(call, Request { port, id }, request),
             Output::ProbeSocket { call, url } => {
+                let has = url.witness();
                 let has_token = sockets::token_in(&url).is_some();
                 assert!(!has_token, "a probe carries a token");
-                self.sockets.probed.push(url);
-                self.job(Kind::Probe, Task::Probe(call));
+                self.sockets.probed.push(url.into_data());
+                self.job(Kind::Probe, Task::Probe(call, has));
             }
             Output::OpenSocket { call, handshake } => {
+                let has = handshake.witness();
                 let (url, protocols) = (handshake.url.expose(), handshake.protocols.expose());
                 self.check_token_in(&[url, protocols].concat());
                 self.sockets
                     .opened
-                    .push((self.calls.requests[&call], *handshake));
-                self.job(Kind::Socket, Task::Socket(call));
+                    .push((self.calls.requests[&call], *handshake.into_data()));
+                self.job(Kind::Socket, Task::Socket(call, has));
             }
             Output::SendFirst { call, text, .. } => {
                 self.check_token_in(text.expose());
@@ -194,12 +201,14 @@ impl World {
             }
             Output::CloseSocket { call, code, reason } => {
                 let request = self.calls.requests[&call];
-                self.witness.told(&format!(r#"{{"reason":"{reason}"}}"#));
+                self.witness.told(&format!(r#"{{"reason":"{}"}}"#, *reason));
                 // The page learns of the closing through the socket's own port, even if the socket never opened.
                 if !self.sockets.open.contains(&call) {
                     self.ledger.answered(request);
                 }
-                self.sockets.closed.push((request, code, reason));
+                self.sockets
+                    .closed
+                    .push((request, code, reason.into_data()));
             }
             Output::Deliver { call, text } if self.sockets.has(self.calls.requests[&call]) => {
                 self.sockets.open.insert(call);
@@ -213,8 +222,8 @@ impl World {
             Output::Drop { call } => {
                 let is_its = |task: &Task| match task {
                     Task::Call(c, ..)
-                    | Task::Probe(c)
-                    | Task::Socket(c)
+                    | Task::Probe(c, _)
+                    | Task::Socket(c, _)
                     | Task::ResponseBody(c) => *c == call,
                     _ => false,
                 };
@@ -243,7 +252,7 @@ impl World {
         let is_it = |job: &Job| {
             let its = match &job.task {
                 Task::Send(op, ..)
-                | Task::MakeKey(op)
+                | Task::MakeKey(op, _)
                 | Task::Store(op, ..)
                 | Task::Take(op, _)
                 | Task::Persist(op, ..)
@@ -300,7 +309,7 @@ impl World {
         &mut self,
         op: OpId,
         state: Option<Secret>,
-        key_pair: Option<String>,
+        key_pair: Option<PublicKey>,
         expires_at: UnixMillis,
     ) {
         let is_kept = self.lock.holder == Some(self.workers.turn);

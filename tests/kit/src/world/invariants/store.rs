@@ -16,6 +16,11 @@ impl Watch {
         }
     }
 
+    /// Records that a vault without a store has adopted the tokens of its last refresh.
+    pub fn adopted(&mut self, vault: usize) {
+        self.unpersisted.remove(&vault);
+    }
+
     /// Records that a vault asks to write `state`. `family` is the family of the access token in `state`.
     pub fn writes(
         &mut self,
