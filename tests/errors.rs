@@ -1,5 +1,6 @@
 //! Compares end reasons with the documents.
 
+#![cfg(feature = "extended")]
 #![allow(
     clippy::unwrap_used,
     reason = "a test may panic on anything unexpected"

@@ -8,14 +8,14 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256};
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
+use strongroom::Code;
 use strongroom::codec::base64url;
 use strongroom::codec::json::{Object, Value};
-use strongroom::oauth::dpop::{self, JTI, ProofParams, PublicKey, UnsignedProof};
+use strongroom::oauth::dpop;
 use strongroom::oauth::id_token::Unverified;
 use strongroom::oauth::jwks::{Algorithm, Jwks};
 use strongroom::oauth::jwt::{self, Jwt, Malformed, Status};
 use strongroom::oauth::pkce::{self, Pkce};
-use strongroom::{Code, Secret};
 
 /// The signer of `strongroom/testing`, which native builds replace by `ring`.
 #[path = "kit/src/signer/p256.rs"]
@@ -173,6 +173,7 @@ fn rfc_7638_thumbprints() {
     }
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn rfc_8037_signature_verifies_with_selected_key() {
     let example = object(RFC_8037);
@@ -226,27 +227,29 @@ fn rfc_9449_access_token_hash() {
     assert_eq!(cnf.str("jkt"), example.str("jkt"));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn rfc_9449_key_thumbprint() {
     let example = object(RFC_9449);
-    let key = PublicKey::from_jwk(example.get("jwk").unwrap().as_object().unwrap());
+    let key = dpop::PublicKey::from_jwk(example.get("jwk").unwrap().as_object().unwrap());
     assert_eq!(Some(key.unwrap().thumbprint()), example.str("jkt"));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn rfc_9449_resource_proof_contains_token_hash() {
     let example = object(RFC_9449);
-    let key = PublicKey::from_jwk(example.get("jwk").unwrap().as_object().unwrap()).unwrap();
-    let access_token = Secret::from(example.str("opaque_access_token").unwrap());
-    let purpose = ProofParams {
+    let key = dpop::PublicKey::from_jwk(example.get("jwk").unwrap().as_object().unwrap()).unwrap();
+    let access_token = strongroom::Secret::from(example.str("opaque_access_token").unwrap());
+    let purpose = dpop::ProofParams {
         method: "GET",
         url: "https://resource.example.org/protectedresource",
         access_token: Some(&access_token),
         nonce: None,
         issued_at: 1_562_262_618,
-        jti: [0; JTI],
+        jti: [0; dpop::JTI],
     };
-    let proof = UnsignedProof::new(&key, &purpose).signed(&[0; 64]);
+    let proof = dpop::UnsignedProof::new(&key, &purpose).signed(&[0; 64]);
     let proof = Jwt::parse(proof.expose()).unwrap();
     assert_eq!(proof.claims().str("ath"), example.str("ath"));
 }

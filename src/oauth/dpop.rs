@@ -279,7 +279,8 @@ fn origin(url: &str) -> &str {
     url.get(..third).unwrap_or_default()
 }
 
-#[cfg(all(test, feature = "extended"))]
+#[cfg(test)]
+#[cfg(feature = "extended")]
 mod tests {
     use super::*;
     use crate::codec::json::Value;

@@ -48,7 +48,6 @@ pub(crate) fn quoted(description: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::http::tests::json_reply;
 
     fn of(text: &str, secrets: &[&str]) -> Option<String> {
         let is_secret = secrets.iter().any(|secret| repeats(text, secret));
@@ -80,8 +79,11 @@ mod tests {
         assert!(of("No such scope", &["", "c/0+1"]).is_some());
     }
 
+    #[cfg(feature = "extended")]
     #[test]
     fn only_error_responses_are_described() {
+        use crate::base::http::tests::json_reply;
+
         let described = |reply| of_response(&Outcome::from(reply)).is_some();
         let body = r#"{"error":"x","error_description":"Turn it on"}"#;
         for (status, expected) in [(400, true), (200, false), (401, true)] {

@@ -50,15 +50,16 @@ fn run(name: &str, mutations: usize) {
 }
 
 macro_rules! mutations_of {
-    ($($name:ident: $mutations:expr),+ $(,)?) => {
-        $(#[test]
+    ($($(#[$needs:meta])? $name:ident: $mutations:expr),+ $(,)?) => {
+        $($(#[$needs])?
+        #[test]
         fn $name() {
             run(stringify!($name), $mutations);
         })+
 
         #[test]
         fn every_target_is_run() {
-            let run = [$(stringify!($name)),+];
+            let run = [$($(#[$needs])? stringify!($name)),+];
             assert!(ALL.iter().map(|target| target.name).eq(run));
         }
     };
@@ -66,10 +67,15 @@ macro_rules! mutations_of {
 
 mutations_of! {
     callback: MUTATIONS,
+    #[cfg(feature = "extended")]
     challenge: MUTATIONS,
+    #[cfg(feature = "edge")]
     edge_cookie: MUTATIONS,
+    #[cfg(feature = "edge")]
     edge_logout: MUTATIONS,
+    #[cfg(feature = "edge")]
     edge_record: MUTATIONS,
+    #[cfg(feature = "edge")]
     edge_session: MUTATIONS,
     egress: MUTATIONS,
     form: MUTATIONS,
@@ -77,9 +83,12 @@ mutations_of! {
     json: MUTATIONS,
     jwks: MUTATIONS,
     jwt: MUTATIONS,
+    #[cfg(feature = "extended")]
     kept: MUTATIONS,
     metadata: MUTATIONS,
     reflection: MUTATIONS,
+    #[cfg(feature = "extended")]
+    socket: MUTATIONS,
     token_reply: MUTATIONS,
     vault: MUTATIONS / 8,
 }

@@ -182,7 +182,11 @@ fn hmac_with_public_key_is_rejected() {
 #[test]
 fn keys_are_bound_to_their_algorithm() {
     let header = |alg: &str, kid: &str| format!(r#"{{"alg":"{alg}","kid":"{kid}"}}"#);
-    for alg in ["RS256", "PS512", "EdDSA", "ES384", "ES512"] {
+    for alg in Algorithm::ALL
+        .into_iter()
+        .filter(|alg| *alg != Algorithm::Es256)
+    {
+        let alg = alg.name();
         assert_refused([of(&header(alg, "ec"), CLAIMS)], "Unknown");
     }
     // The only RSA key has no `kid`, so the validation selects it, but another key made the signature.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use crate::Lives;
 use kit::dice::Dice;
 use kit::isolates::invariants::Invariant;
 use kit::isolates::watch::{Loss, SKEW};
@@ -15,6 +16,38 @@ use kit::isolates::{COOKIE, REPLACED, RETIRED, Setup, State, VisitId, World};
 /// Milliseconds after the faults within which every wait ends: an intent expires, a `Retry-After` passes, and a pause
 /// after a rejection ends.
 const RECOVERY: u64 = 90_000;
+
+/// Lives of isolates of the token handler.
+pub(crate) struct Isolates;
+
+impl Lives for Isolates {
+    type Tally = Tally;
+    const ENOUGH: u64 = 6000;
+    const SANITY: (&'static str, &'static str) =
+        (Invariant::Sanity.name(), Invariant::Sanity.sentence());
+    const COUNTED_FROM: &'static str = "the beginning";
+
+    fn live(seed: u64) -> Self::Tally {
+        live(seed)
+    }
+
+    fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Self::Tally {
+        tell(seed, line)
+    }
+
+    fn add(sum: &mut Self::Tally, more: &Self::Tally) {
+        sum.add(more);
+    }
+
+    fn count(tally: &Self::Tally) -> u64 {
+        tally.lives
+    }
+}
+
+/// Returns the names of the invariants of isolates.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    Invariant::ALL.iter().map(|invariant| invariant.name())
+}
 
 /// Events counted over many lives.
 #[derive(Default)]

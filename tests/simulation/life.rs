@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
+use strongroom::base::capability;
 use strongroom::base::clock::Millis;
 use strongroom::vault::PortId;
 
@@ -183,6 +184,7 @@ impl Life {
             .pick(&[600, 3600, 43_200, 43_200, 43_200, 43_200])
             .max(idle);
         let home = match dice.roll(10) {
+            _ if capability::StoredSessions::WITNESS.is_none() => Home::Memory,
             0..4 => Home::Memory,
             4..6 => Home::Store { vaults: 1 },
             _ => Home::Store {
@@ -194,9 +196,10 @@ impl Life {
             Home::Store { vaults } => ("sealed", vaults),
         };
         let mut more_dice = Dice::new(seed.reverse_bits());
-        let is_bound = more_dice.roll(4) == 0;
+        let is_bound = more_dice.roll(4) == 0 && capability::Dpop::WITNESS.is_some();
         // The APIs that have their own tokens: both APIs, only the second API, or none.
         let of_their_own = match more_dice.roll(8) {
+            _ if capability::ResourceTokens::WITNESS.is_none() => &[],
             0 => &RESOURCES[..],
             1 => &RESOURCES[1..],
             _ => &[],

@@ -15,6 +15,7 @@
     reason = "a command line tool prints for a person"
 )]
 
+#[cfg(feature = "edge")]
 mod isolates;
 mod life;
 mod tally;
@@ -30,7 +31,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kit::isolates::invariants::Invariant as IsolatesInvariant;
 use kit::world::invariants::Invariant;
 
 const USAGE: &str = "usage: cargo xtask simulate [--isolates] [--sessions N] [--seed S]";
@@ -81,37 +81,12 @@ impl Lives for Vaults {
     }
 }
 
-/// Lives of isolates of the token handler.
-struct Isolates;
-
-impl Lives for Isolates {
-    type Tally = isolates::Tally;
-    const ENOUGH: u64 = 6000;
-    const SANITY: (&'static str, &'static str) = (
-        IsolatesInvariant::Sanity.name(),
-        IsolatesInvariant::Sanity.sentence(),
-    );
-    const COUNTED_FROM: &'static str = "the beginning";
-
-    fn live(seed: u64) -> Self::Tally {
-        isolates::live(seed)
-    }
-
-    fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Self::Tally {
-        isolates::tell(seed, line)
-    }
-
-    fn add(sum: &mut Self::Tally, more: &Self::Tally) {
-        sum.add(more);
-    }
-
-    fn count(tally: &Self::Tally) -> u64 {
-        tally.lives
-    }
-}
-
 struct Options {
     /// Runs isolates instead of vaults.
+    #[cfg_attr(
+        not(feature = "edge"),
+        expect(dead_code, reason = "it has no isolates")
+    )]
     isolates: bool,
     sessions: Option<u64>,
     seed: Option<u64>,
@@ -141,17 +116,19 @@ fn main() -> ExitCode {
         let place = panic.location().map(ToString::to_string);
         PLACE.with(|kept| *kept.borrow_mut() = place.unwrap_or_default());
     }));
+    #[cfg(feature = "edge")]
     if options.isolates {
-        follow::<Isolates>(&options)
-    } else {
-        follow::<Vaults>(&options)
+        return follow::<isolates::Isolates>(&options);
     }
+    follow::<Vaults>(&options)
 }
 
-/// Returns the names of all invariants of both kinds.
+/// Returns the names of all invariants of the lives that this build has.
 fn names() -> impl Iterator<Item = &'static str> {
     let vaults = Invariant::ALL.iter().map(|invariant| invariant.name());
-    vaults.chain(IsolatesInvariant::ALL.iter().map(|one| one.name()))
+    #[cfg(feature = "edge")]
+    let vaults = vaults.chain(isolates::names());
+    vaults
 }
 
 fn follow<L: Lives>(options: &Options) -> ExitCode {
@@ -170,7 +147,7 @@ impl Options {
         let (mut sessions, mut seed, mut expected) = (None, None, None);
         let mut isolates = false;
         while let Some(name) = arguments.next() {
-            if name == "--isolates" {
+            if name == "--isolates" && cfg!(feature = "edge") {
                 isolates = true;
                 continue;
             }

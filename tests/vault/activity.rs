@@ -85,7 +85,7 @@ fn pages_are_warned_once_ahead_of_the_end() {
     let (mut world, page) = World::signed_in();
     let began = world.now.wall;
     world.advance(Duration::from_secs(1739));
-    assert_eq!(warnings(&world, page), []);
+    assert_eq!(warnings(&world, page), [0; 0]);
     world.advance(Duration::from_secs(1));
     assert_eq!(warnings(&world, page), [began + 1_800_000]);
     world.advance(Duration::from_secs(59));
@@ -126,7 +126,7 @@ fn pages_are_warned_of_the_absolute_limit() {
 fn warns_a_tenth_of_idle_limit_ahead() {
     let (mut world, page) = World::signed_in_with(r#"{"session":{"idle":100}}"#);
     world.advance(Duration::from_secs(89));
-    assert_eq!(warnings(&world, page), []);
+    assert_eq!(warnings(&world, page), [0; 0]);
     world.advance(Duration::from_secs(1));
     assert_eq!(warnings(&world, page).len(), 1);
 }

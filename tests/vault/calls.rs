@@ -7,7 +7,9 @@ use strongroom::egress::token_reflection::Scope;
 
 use kit::request_headers::{CREDENTIALS, FIXED, TRUSTED};
 use kit::world::provider::BASE;
-use kit::world::{API, Endpoint, Event, Fault, Fetch, Kind, PageResponse, REFRESH, Request, World};
+use kit::world::{
+    API, Endpoint, Event, Fault, Fetch, Kind, PageResponse, REFRESH, REFRESH_STAGES, Request, World,
+};
 use strongroom::vault::PortId;
 
 #[test]
@@ -146,6 +148,7 @@ fn discovered_endpoints_are_blocked_despite_rules() {
     assert_eq!(verdict(&mut world, page, beside), "login_required");
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn configured_endpoints_are_blocked() {
     let mut world = World::with(
@@ -320,6 +323,7 @@ fn rule_limits_the_cookies_of_calls() {
     }
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn rule_allows_and_denies_headers() {
     let (mut world, page) = World::signed_in_with(
@@ -430,9 +434,9 @@ fn fifty_calls_cause_one_refresh() {
 #[test]
 fn calls_join_a_refresh_at_each_stage() {
     let (mut world, page) = World::expired();
-    world.hold(&[REFRESH, Kind::Verify, Kind::Persist]);
+    world.hold(REFRESH_STAGES);
     let mut calls = vec![world.fetch(page, "/1")];
-    for stage in [REFRESH, Kind::Verify, Kind::Persist] {
+    for &stage in REFRESH_STAGES {
         calls.push(world.fetch(page, "/more"));
         world.answer_one(stage);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kit::world::{Endpoint, Fetch, Kind, REFRESH, REVOKE, World};
+use kit::world::{Endpoint, Fetch, Kind, REFRESH, REFRESH_STAGES, REVOKE, World};
 use strongroom::vault::PortId;
 
 const IDLE: Duration = Duration::from_secs(1800);
@@ -160,7 +160,7 @@ fn session_ends_with_its_only_token() {
 
 #[test]
 fn limit_during_refresh_revokes_the_successor() {
-    for stage in [REFRESH, Kind::Verify, Kind::Persist] {
+    for &stage in REFRESH_STAGES {
         let limits = r#"{"session":{"idle":301}}"#;
         let (mut world, page) = World::signed_in_with(limits);
         world.expire_access_token();

@@ -8,10 +8,11 @@ use strongroom::codec::json::Value;
 use strongroom::config::Config;
 use strongroom::vault::{Hint, News, PortId, hints_channel};
 
-use kit::world::{EXCHANGE, Kind, PageResponse, REFRESH, REVOKE, World, configuration};
+use kit::world::{
+    EXCHANGE, Kind, PageResponse, REFRESH, REVOKE, SEALED, STORAGES, World, configuration,
+};
 
 const MEMORY: &str = "{}";
-const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
 /// The configuration of a newer build of the app, with the same client.
 const NEWER: &str = r#"{"clockTolerance":30}"#;
 const NEWER_SEALED: &str = r#"{"clockTolerance":30,"session":{"persist":"sealed"}}"#;
@@ -67,7 +68,7 @@ fn calls_api(world: &mut World, page: PortId) -> bool {
 
 #[test]
 fn sign_out_elsewhere_ends_the_session_here() {
-    for from in [MEMORY, NEWER, SEALED] {
+    for &from in STORAGES.iter().chain(&[NEWER]) {
         let (mut world, page) = signed_in(MEMORY, 0);
         let other = world.open();
         world.hint_of_logout(0, sign_out(from));
@@ -105,6 +106,7 @@ fn no_page_silences_the_hints_of_its_vault() {
     assert!(heard.time < 1 << 42, "a page is younger than now");
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn storeless_sign_out_ends_a_sealed_session() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -128,6 +130,7 @@ fn signed_in_unread(world: &mut World) -> PortId {
     other_page
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn late_storeless_sign_out_spares_a_newer_session() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -144,7 +147,7 @@ fn late_storeless_sign_out_spares_a_newer_session() {
 
 #[test]
 fn late_sign_out_spares_a_newer_session_of_the_same_vault() {
-    for config in [MEMORY, SEALED] {
+    for &config in STORAGES {
         let (mut world, page) = signed_in(config, 0);
         for news in [News::SignedOut, News::NotStored] {
             let hint = Hint {
@@ -161,7 +164,7 @@ fn late_sign_out_spares_a_newer_session_of_the_same_vault() {
 
 #[test]
 fn sign_out_counts_although_the_clock_was_set_back() {
-    for config in [MEMORY, SEALED] {
+    for &config in STORAGES {
         let (mut world, page) = signed_in(config, 0);
         world.pass(Millis::from_secs(1));
         world.now.wall -= 3_600_000;
@@ -175,6 +178,7 @@ fn sign_out_counts_although_the_clock_was_set_back() {
     }
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn storeless_sign_out_ends_an_earlier_unread_session() {
     let (mut world, _) = signed_in(SEALED, 0);
@@ -188,6 +192,7 @@ fn storeless_sign_out_ends_an_earlier_unread_session() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn stored_sign_out_is_verified_in_store() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -205,6 +210,7 @@ fn stored_sign_out_is_verified_in_store() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn store_refutes_a_forged_sign_out() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -214,6 +220,7 @@ fn store_refutes_a_forged_sign_out() {
     assert!(calls_api(&mut world, page));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn stored_sign_out_counts_if_store_fails() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -249,6 +256,7 @@ fn assert_logged_out_unseen(world: &World, page: PortId) {
     assert!(!was_told_of_a_session(world, page));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn pages_are_not_greeted_with_an_ended_session() {
     let (mut world, page, _, other_page) = loading();
@@ -260,6 +268,7 @@ fn pages_are_not_greeted_with_an_ended_session() {
     assert_logged_out_unseen(&world, other_page);
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn storeless_sign_out_counts_before_pages_are_greeted() {
     for is_slow in [false, true] {
@@ -281,6 +290,7 @@ fn storeless_sign_out_counts_before_pages_are_greeted() {
     }
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn logout_before_pages_are_greeted_ends_the_stored_session() {
     let (mut world, page, _, other_page) = loading();
@@ -291,6 +301,7 @@ fn logout_before_pages_are_greeted_ends_the_stored_session() {
     assert_logged_out_unseen(&world, other_page);
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn storeless_sign_out_does_not_end_next_session() {
     let mut world = World::with(SEALED);
@@ -306,6 +317,7 @@ fn storeless_sign_out_does_not_end_next_session() {
     assert!(world.session(other_page).is_some());
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn login_after_an_early_logout_survives_a_clock_change() {
     let mut world = World::with(SEALED);
@@ -322,6 +334,7 @@ fn login_after_an_early_logout_survives_a_clock_change() {
     assert!(world.session(page).is_some());
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn announced_end_is_awaited_before_pages_are_greeted() {
     let (mut world, page, other, other_page) = loading();
@@ -337,6 +350,7 @@ fn announced_end_is_awaited_before_pages_are_greeted() {
     assert_logged_out_unseen(&world, other_page);
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn forged_sign_outs_delay_pages_by_three_seconds() {
     let (mut world, _, other, other_page) = loading();
@@ -349,6 +363,7 @@ fn forged_sign_outs_delay_pages_by_three_seconds() {
     assert!(world.session(other_page).is_some());
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn failed_write_ends_the_session_elsewhere() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -362,6 +377,7 @@ fn failed_write_ends_the_session_elsewhere() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn failed_write_spares_later_sessions() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -378,6 +394,7 @@ fn failed_write_spares_later_sessions() {
     assert!(calls_api(&mut world, other_page));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn stuck_store_ends_the_session_elsewhere() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -391,6 +408,7 @@ fn stuck_store_ends_the_session_elsewhere() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn forged_sign_outs_cause_one_look_a_second() {
     let (mut world, _) = signed_in(SEALED, 0);
@@ -406,6 +424,7 @@ fn forged_sign_outs_cause_one_look_a_second() {
     assert_eq!(world.count(Kind::Load), before + 2);
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn sign_out_after_one_second_is_read_at_once() {
     let (mut world, _) = signed_in(SEALED, 0);
@@ -419,6 +438,7 @@ fn sign_out_after_one_second_is_read_at_once() {
     }
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn sign_out_that_another_vault_stored_is_not_announced_as_lost() {
     let (mut world, page) = signed_in(SEALED, 0);
@@ -577,6 +597,7 @@ fn forged_sign_ins_tell_pages_once_a_second() {
     assert_eq!(told(&world), 3);
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn sealed_session_comes_from_store_not_hint() {
     let (mut world, page) = with_page(SEALED, 0);
@@ -586,7 +607,7 @@ fn sealed_session_comes_from_store_not_hint() {
 
 #[test]
 fn newer_builds_sign_in_makes_pages_reconnect() {
-    for (config, newer) in [(MEMORY, NEWER), (SEALED, NEWER_SEALED)] {
+    for (&config, newer) in STORAGES.iter().zip([NEWER, NEWER_SEALED]) {
         let (mut world, page) = signed_in(config, 10_000);
         world.hint(0, sign_in(newer, 20_000));
         assert!(is_told(&world, page, "outdated"), "{config}");
@@ -617,6 +638,7 @@ fn outdated_vault_stops_with_its_last_page() {
     assert_eq!(world.count(REVOKE), 0);
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn stopped_vault_leaves_its_sealed_session() {
     let (mut world, page) = signed_in(SEALED, 10_000);
@@ -629,6 +651,7 @@ fn stopped_vault_leaves_its_sealed_session() {
     assert!(calls_api(&mut world, page));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn vault_does_not_stop_during_a_stored_refresh() {
     let (mut world, page) = signed_in(SEALED, 10_000);
@@ -684,7 +707,7 @@ fn dedicated_worker_keeps_its_session_in_memory() {
 #[test]
 fn channels_differ_by_issuer_and_client_only() {
     let channel = |changes: &str| hints_channel(&configured(changes));
-    assert_eq!(channel(MEMORY), channel(NEWER_SEALED));
+    assert_eq!(channel(MEMORY), channel(NEWER));
     assert_ne!(channel(MEMORY), channel(r#"{"clientId":"other"}"#));
     assert_ne!(
         channel(MEMORY),

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use kit::dice::Dice;
-use kit::world::{API, Endpoint, Fault, Fetch, Flaw, PageResponse, Request, World};
+use kit::world::{API, Endpoint, Fault, Fetch, Flaw, INSPECTED, PageResponse, Request, World};
 
 const SEEDS: u64 = 150;
 const STEPS: u32 = 150;
@@ -39,7 +39,7 @@ const FAULTS: &[Fault] = &[
 const PATHS: &[&str] = &["/orders", "/orders", "/never", "/redirect", "/unreachable"];
 
 fn live(seed: u64) -> World {
-    live_with(r#"{"inspect":true}"#, seed, &mut |_, _| {})
+    live_with(INSPECTED, seed, &mut |_, _| {})
 }
 
 /// Runs random events with these changes to the configuration. `happen` may add events at each step.
@@ -118,6 +118,7 @@ fn invariants_hold_in_any_order() {
     }
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn invariants_hold_with_dpop_and_nonces() {
     let mut proven = 0;

@@ -18,6 +18,7 @@ fn login_by_redirect_sends_page_to_provider() {
     assert!(!params.contains_key("code_verifier"));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn configured_login_params_reach_the_provider() {
     let mut world = World::with(r#"{"loginParams":["kc_idp_hint"]}"#);
@@ -82,6 +83,7 @@ fn concurrent_logins_share_one_discovery() {
     }
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn configured_metadata_is_not_discovered() {
     let mut world = World::with(

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use strongroom::codec::json::Value;
 
-use crate::keeping::SEALED;
 use kit::world::provider::{ISSUER, params};
 use kit::world::{
-    DISCOVERY, EXCHANGE, Endpoint, Fault, KEYS, Kind, PageResponse, REFRESH, REVOKE, World,
+    DISCOVERY, EXCHANGE, Endpoint, Fault, KEYS, Kind, PageResponse, REFRESH, REFRESH_STAGES,
+    REVOKE, SEALED, STORAGES, World,
 };
 use strongroom::vault::PortId;
 
@@ -53,7 +53,7 @@ fn concurrent_logouts_revoke_once() {
 
 #[test]
 fn logout_during_a_refresh_revokes_the_successor_too() {
-    for stage in [REFRESH, Kind::Verify, Kind::Persist] {
+    for &stage in REFRESH_STAGES {
         let (mut world, page) = World::expired();
         let other = world.open();
         world.hold(&[stage]);
@@ -231,6 +231,7 @@ fn logout_with_a_forbidden_return_still_ends() {
     assert!(world.provider.has_revoked_everything());
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn missing_provider_logout_is_reported() {
     let metadata = r#"{"metadata":{"issuer":"https://id.example.com",
@@ -357,6 +358,7 @@ fn login_after_a_logout_continues() {
     assert!(world.session(page).is_some());
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn logout_survives_another_pages_end() {
     for config in ["{}", SEALED] {
@@ -384,9 +386,8 @@ fn logout_reports_the_revocation() {
         (Some(Fault::LostBefore), false),
         (Some(Fault::Silence), false),
     ] {
-        for persist in ["memory", "sealed"] {
-            let session = format!(r#"{{"session":{{"persist":"{persist}"}}}}"#);
-            let (mut world, page) = World::signed_in_with(&session);
+        for session in STORAGES {
+            let (mut world, page) = World::signed_in_with(session);
             let faults: Vec<Fault> = fault.into_iter().collect();
             world.provider.fault(Endpoint::Revoke, &faults);
             let logout = world.logout(page);
@@ -394,11 +395,12 @@ fn logout_reports_the_revocation() {
             assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
             let done = world.page(page).of_type("done").next_back().unwrap();
             let told = done.get("revoked").and_then(Value::as_bool);
-            assert_eq!(told, Some(revoked), "{fault:?}, {persist}");
+            assert_eq!(told, Some(revoked), "{fault:?}, {session}");
         }
     }
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn stored_logout_still_waits_for_the_revocation() {
     let (mut world, page) = World::signed_in_with(SEALED);
@@ -410,6 +412,7 @@ fn stored_logout_still_waits_for_the_revocation() {
     assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn waiting_logout_survives_another_pages_end() {
     let (mut world, _) = World::signed_in_with(SEALED);
@@ -454,6 +457,7 @@ fn logout_without_a_refresh_token_revokes_nothing() {
     assert_eq!(done.get("revoked").and_then(Value::as_bool), Some(false));
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn configured_endpoint_extends_discovery() {
     let metadata = r#"{"metadata":{"revocation_endpoint":"https://id.example.com/oauth/revoke"}}"#;

@@ -8,20 +8,35 @@
     clippy::unwrap_used,
     reason = "a test may panic on anything unexpected"
 )]
+#![cfg_attr(
+    not(feature = "extended"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "only tests that need the larger module use them"
+    )
+)]
 
 mod activity;
 mod callback;
 mod calls;
+#[cfg(feature = "extended")]
 mod device;
+#[cfg(feature = "extended")]
 mod dpop;
 mod end;
+#[cfg(feature = "extended")]
 mod escrow;
 mod forged_logins;
 mod hints;
 mod interleavings;
+#[cfg(feature = "extended")]
 mod keeping;
+#[cfg(feature = "extended")]
 mod keeping_ends;
+#[cfg(feature = "extended")]
 mod keeping_races;
+#[cfg(feature = "extended")]
 mod keeping_writes;
 mod limits;
 mod login;
@@ -30,13 +45,18 @@ mod nothing_hangs;
 mod pages;
 mod provider_time;
 mod pushed;
+#[cfg(feature = "extended")]
 mod reasons;
 mod refresh;
 mod refresh_failures;
+#[cfg(feature = "extended")]
 mod resources;
+#[cfg(feature = "extended")]
 mod resumed;
 mod secrecy;
+#[cfg(feature = "extended")]
 mod sockets;
+#[cfg(feature = "extended")]
 mod step_up;
 mod stuck_store;
 mod suspected;

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use kit::world::ledger::Ledger;
-use kit::world::{Kind, REFRESH, Request, World};
+use kit::world::{Kind, REFRESH_STAGES, Request, World};
 use strongroom::vault::{PortId, RequestId};
 
 const ONE: Request = Request {
@@ -50,7 +50,7 @@ fn aborted_request_gets_one_response_at_most() {
 
 #[test]
 fn waiting_call_counts_as_unanswered() {
-    for kind in [REFRESH, Kind::Persist, Kind::Call] {
+    for kind in REFRESH_STAGES.iter().copied().chain([Kind::Call]) {
         let (mut world, page) = World::expired();
         world.hold(&[kind]);
         world.fetch(page, "/orders");

@@ -171,6 +171,7 @@ fn other_push_failures_cause_no_fallback() {
     }
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn refused_push_names_its_redirect_uri() {
     for (error, is_named) in [
@@ -195,6 +196,7 @@ fn refused_push_names_its_redirect_uri() {
     }
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn description_of_a_refused_push_is_logged() {
     let mut world = world("{}");
@@ -345,6 +347,7 @@ fn page_cannot_reach_the_endpoint_itself() {
     assert_eq!(world.code(call), "url_not_allowed");
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn pushed_request_names_the_dpop_key() {
     let mut world = world(r#"{"par":true,"dpop":true}"#);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kit::world::{Endpoint, Fault, REFRESH, REVOKE, Request, World};
+use kit::world::{Endpoint, Fault, REFRESH, REVOKE, Request, STORAGES, World};
 use strongroom::vault::PortId;
 
 const PASSING: &[Fault] = &[
@@ -363,6 +363,7 @@ fn clock_set_back_does_not_prolong_waits() {
     assert_eq!(world.status(call), 200);
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn malformed_refresh_error_is_not_shown() {
     for fault in [
@@ -416,11 +417,9 @@ fn slow_refresh(config: &str) -> (World, PortId, Request) {
     (world, page, call)
 }
 
-const STORAGES: [&str; 2] = ["{}", r#"{"session":{"persist":"sealed"}}"#];
-
 #[test]
 fn late_response_to_a_refresh_is_used() {
-    for config in STORAGES {
+    for &config in STORAGES {
         let (mut world, page, call) = slow_refresh(config);
         world.advance(Duration::from_millis(9_999));
         assert_eq!(world.response(call), None, "{config}");

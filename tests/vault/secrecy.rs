@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kit::world::provider::{params, response_url};
 use kit::world::witness::Witness;
-use kit::world::{Endpoint, Fault, Flaw, PageResponse, World};
+use kit::world::{Endpoint, Fault, Flaw, INSPECTED, PageResponse, SEALED, STORAGES, World};
 use strongroom::vault::PortId;
 
 const FAULTS: &[Fault] = &[
@@ -24,7 +24,7 @@ const FLAWS: &[Flaw] = &[Flaw::Signature, Flaw::UnknownKey, Flaw::Missing];
 
 /// Runs a successful session with all its events, and records all messages.
 fn a_whole_life() -> World {
-    let mut world = World::with(r#"{"inspect":true}"#);
+    let mut world = World::with(INSPECTED);
     let [page, popup] = [world.open(), world.open()];
     world.sign_in(page);
     let address = world.begin_login(page, "popup");
@@ -99,15 +99,12 @@ fn page_sees_exactly_these_members_of_a_session() {
         ]
         .concat()
     };
-    // With persistence, the provider's name for the user is the number of the login.
-    for (config, kept, name) in [
-        ("{}", "", "Alice"),
-        (
-            r#"{"session":{"persist":"sealed"}}"#,
-            r#""kept":true,"#,
-            "0",
-        ),
-    ] {
+    for &config in STORAGES {
+        // With persistence, the provider's name for the user is the number of the login.
+        let (kept, name) = match config {
+            SEALED => (r#""kept":true,"#, "0"),
+            _ => ("", "Alice"),
+        };
         let (mut world, page) = World::signed_in_with(config);
         let other = world.open();
         let members = view(kept, name);
@@ -155,10 +152,12 @@ fn debug_output_shows_only_names() {
         "Woke",
     ];
     let outputs = [
-        "Post", "Close", "Send", "Cancel", "Store", "Take", "Verify", "Persist", "Call", "Deliver",
-        "Drop", "Hint",
+        "Post", "Close", "Send", "Cancel", "Store", "Take", "Verify", "Call", "Deliver", "Drop",
+        "Hint",
     ];
-    let names: BTreeSet<&str> = inputs.into_iter().chain(outputs).collect();
+    let persist = STORAGES.contains(&SEALED).then_some("Persist");
+    let names = inputs.into_iter().chain(outputs).chain(persist);
+    let names: BTreeSet<&str> = names.collect();
     assert_eq!(world.witness.debug_texts(), names);
 }
 
@@ -199,7 +198,7 @@ fn nonce_appears_only_in_the_login_url() {
 #[test]
 fn failed_login_shows_no_secret() {
     for fault in FAULTS {
-        let mut world = World::with(r#"{"inspect":true}"#);
+        let mut world = World::with(INSPECTED);
         let page = world.open();
         let address = world.begin_login(page, "redirect");
         let response = world.provider.sign_in(&address);
@@ -213,7 +212,7 @@ fn failed_login_shows_no_secret() {
         assert_eq!(world.witness.leaks(), [""; 0], "{fault:?}");
     }
     for flaw in FLAWS {
-        let mut world = World::with(r#"{"inspect":true}"#);
+        let mut world = World::with(INSPECTED);
         let page = world.open();
         world.provider.flaw = Some(flaw.clone());
         world.sign_in(page);
@@ -242,7 +241,7 @@ fn malformed_callback_does_not_show_its_code() {
 #[test]
 fn failed_refresh_shows_no_secret() {
     for fault in FAULTS {
-        let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+        let (mut world, page) = World::signed_in_with(INSPECTED);
         world.expire_access_token();
         world.provider.outage(Endpoint::Refresh, *fault);
         world.fetch(page, "/orders");
@@ -250,7 +249,7 @@ fn failed_refresh_shows_no_secret() {
         assert_eq!(world.witness.leaks(), [""; 0], "{fault:?}");
     }
     for flaw in FLAWS {
-        let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+        let (mut world, page) = World::signed_in_with(INSPECTED);
         world.expire_access_token();
         world.provider.flaw = Some(flaw.clone());
         world.fetch(page, "/orders");
@@ -261,16 +260,17 @@ fn failed_refresh_shows_no_secret() {
 
 #[test]
 fn failed_revocation_shows_no_secret() {
-    let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+    let (mut world, page) = World::signed_in_with(INSPECTED);
     world.provider.outage(Endpoint::Revoke, Fault::Echo);
     world.logout(page);
     world.advance(Duration::from_secs(30));
     assert_eq!(world.witness.leaks(), [""; 0]);
 }
 
+#[cfg(feature = "extended")]
 #[test]
 fn inspector_timeline_hides_queries() {
-    let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+    let (mut world, page) = World::signed_in_with(INSPECTED);
     world.fetch(page, "/orders?card=4111");
     world.answer_all();
     let traces = world.page(page).of_type("trace");

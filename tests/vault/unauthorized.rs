@@ -131,6 +131,14 @@ fn error_in_description_does_not_suppress_the_refresh() {
 }
 
 #[test]
+fn longer_error_name_does_not_suppress_the_refresh() {
+    let (mut world, page) = refused();
+    world.provider.api_demands = Some((401, "Bearer error=insufficient_scope_x"));
+    call(&mut world, page, "/demanding");
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
 fn scope_challenge_does_not_stop_later_refreshes() {
     let (mut world, page) = World::signed_in();
     let refused = call(&mut world, page, "/admin");

@@ -5,8 +5,9 @@ use super::assert_presentable;
 use std::sync::LazyLock;
 use strongroom::codec::base64url;
 use strongroom::config::Config;
-use strongroom::oauth::authorization_request::{ExtendedPending, Pending};
+use strongroom::oauth::authorization_request::Pending;
 use strongroom::oauth::authorization_response::AuthorizationResponse;
+use strongroom::oauth::metadata::Metadata;
 use strongroom::oauth::pkce;
 use strongroom::{Code, Secret};
 
@@ -15,11 +16,14 @@ const ISSUER: &str = "https://id.example.com";
 fn config() -> &'static Config {
     static CONFIG: LazyLock<Config> = LazyLock::new(|| {
         let json = r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
-            "scope":"openid","apis":[],"metadata":{"issuer":"https://id.example.com",
+            "scope":"openid","apis":[]}"#;
+        let mut config = Config::parse(json, "https://app.example.com/auth.worker.js").unwrap();
+        let metadata = r#"{"issuer":"https://id.example.com",
             "authorization_endpoint":"https://id.example.com/authorize",
             "token_endpoint":"https://id.example.com/token","jwks_uri":"https://id.example.com/jwks",
-            "authorization_response_iss_parameter_supported":true}}"#;
-        Config::parse(json, "https://app.example.com/auth.worker.js").unwrap()
+            "authorization_response_iss_parameter_supported":true}"#;
+        config.metadata = Some(Metadata::parse(metadata, ISSUER).unwrap());
+        config
     });
     &CONFIG
 }
@@ -91,7 +95,7 @@ pub fn check(input: &[u8]) {
         is_silent: false,
         max_age: None,
         created_at: 0,
-        extended: ExtendedPending::default(),
+        extended: Default::default(),
     };
     let metadata = config().metadata.as_ref().unwrap();
     match answer.code(&pending, metadata) {

@@ -7,10 +7,15 @@
 //! input, and that messages do not contain secrets.
 
 pub mod callback;
+#[cfg(feature = "extended")]
 pub mod challenge;
+#[cfg(feature = "edge")]
 pub mod edge_cookie;
+#[cfg(feature = "edge")]
 pub mod edge_logout;
+#[cfg(feature = "edge")]
 pub mod edge_record;
+#[cfg(feature = "edge")]
 pub mod edge_session;
 pub mod egress;
 pub mod form;
@@ -18,9 +23,12 @@ pub mod id_token;
 pub mod json;
 pub mod jwks;
 pub mod jwt;
+#[cfg(feature = "extended")]
 pub mod kept;
 pub mod metadata;
 pub mod reflection;
+#[cfg(feature = "extended")]
+pub mod socket;
 pub mod token_reply;
 pub mod vault;
 
@@ -35,9 +43,9 @@ pub struct Target {
 }
 
 macro_rules! targets {
-    ($($name:ident),+ $(,)?) => {
+    ($($(#[$needs:meta])? $name:ident),+ $(,)?) => {
         /// All kinds of input.
-        pub const ALL: &[Target] = &[$(Target {
+        pub const ALL: &[Target] = &[$($(#[$needs])? Target {
             name: stringify!($name),
             check: $name::check,
             seeds: include_str!(concat!("../seeds/", stringify!($name), ".txt")),
@@ -47,10 +55,15 @@ macro_rules! targets {
 
 targets![
     callback,
+    #[cfg(feature = "extended")]
     challenge,
+    #[cfg(feature = "edge")]
     edge_cookie,
+    #[cfg(feature = "edge")]
     edge_logout,
+    #[cfg(feature = "edge")]
     edge_record,
+    #[cfg(feature = "edge")]
     edge_session,
     egress,
     form,
@@ -58,9 +71,12 @@ targets![
     json,
     jwks,
     jwt,
+    #[cfg(feature = "extended")]
     kept,
     metadata,
     reflection,
+    #[cfg(feature = "extended")]
+    socket,
     token_reply,
     vault,
 ];
