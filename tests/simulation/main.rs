@@ -33,7 +33,8 @@ use std::time::{Duration, Instant};
 
 use kit::world::invariants::Invariant;
 
-const USAGE: &str = "usage: cargo xtask simulate [--isolates] [--sessions N] [--seed S]";
+const USAGE: &str =
+    "usage: cargo xtask simulate [--isolates | --default-module] [--sessions N] [--seed S]";
 
 /// Number of lives that run twice, to check that a seed always leads to the same life.
 const REPEATED: u64 = 20;
@@ -199,7 +200,8 @@ fn simulate<L: Lives>(seeds: Range<u64>) -> ExitCode {
         breach.seed, breach.what
     );
     let kind = std::env::args().find(|name| name == "--isolates");
-    let kind = kind.map(|name| name + " ").unwrap_or_default();
+    let set = (!cfg!(feature = "extended")).then(|| "--default-module".to_owned());
+    let kind: String = kind.into_iter().chain(set).map(|name| name + " ").collect();
     println!(
         "  step by step: cargo xtask simulate {kind}--seed {}",
         breach.seed

@@ -44,11 +44,38 @@ impl Lives {
     }
 }
 
+/// Sets of capabilities.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Set {
+    /// All capabilities, with the token handler.
+    Full,
+    /// The capabilities of the vault's smaller module, which most users run.
+    Default,
+}
+
+impl Set {
+    /// Returns the arguments with which Cargo selects the features of this set.
+    pub(crate) const fn features(self) -> &'static [&'static str] {
+        match self {
+            Self::Full => &[],
+            Self::Default => &["--no-default-features", "--features", "vault"],
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "all capabilities",
+            Self::Default => "the default module",
+        }
+    }
+}
+
 /// Builds the simulation, and runs `sessions` lives. The first life has the seed `seed`, and each further life the next
 /// seed.
-pub(crate) fn run(lives: Lives, sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
-    step("simulation: build", Output::Quiet, || {
-        simulation().args(["--no-run"]).run_quietly()
+pub(crate) fn run(lives: Lives, set: Set, sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
+    let label = format!("simulation: build with {}", set.name());
+    step(&label, Output::Quiet, || {
+        simulation(set).args(["--no-run"]).run_quietly()
     })?;
     let mut options = Vec::new();
     for (name, value) in [("--sessions", sessions), ("--seed", seed)] {
@@ -56,7 +83,7 @@ pub(crate) fn run(lives: Lives, sessions: Option<u64>, seed: Option<u64>) -> Res
             options.extend([name.to_owned(), value.to_string()]);
         }
     }
-    simulation()
+    simulation(set)
         .args(["--"])
         .args(lives.option())
         .args(options)
@@ -121,16 +148,19 @@ fn check_markers() -> Result<()> {
     controls::check(markers, VARIANTS.iter().map(|variant| variant.control))
 }
 
-fn simulation() -> Process {
+fn simulation(set: Set) -> Process {
     let target = ["--profile", "simulation", "--test", "simulation"];
-    cargo().args(["test", "--quiet"]).args(target)
+    cargo()
+        .args(["test", "--quiet"])
+        .args(target)
+        .args(set.features())
 }
 
 /// Returns the command that runs the simulation of the copy. The builds of the package and of the copy share their
 /// compiled dependencies.
 fn broken(copy: &Path) -> Process {
     let manifest = copy.join("Cargo.toml");
-    simulation()
+    simulation(Set::Full)
         .args(["--manifest-path".as_ref(), manifest.as_os_str()])
         .args(["--target-dir".as_ref(), target("").as_os_str()])
 }

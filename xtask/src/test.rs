@@ -4,7 +4,7 @@ use crate::browser::{Engine, with_chromium, with_engines};
 use crate::process::{Process, cargo, node};
 use crate::programs::{self, with_programs};
 use crate::progress::seconds;
-use crate::simulation::Lives;
+use crate::simulation::{Lives, Set};
 use crate::suite::{AtOnce, Suite};
 use crate::{install, package, simulation, supply, testing, wasm};
 use anyhow::{Context, Result};
@@ -87,11 +87,8 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
     let start = Instant::now();
     let result = match kind {
         Kind::Lint => lint(),
-        Kind::Native => cargo().args(["test", "--quiet", "--workspace"]).run(),
-        Kind::Simulation => [Lives::Vaults, Lives::Isolates]
-            .into_iter()
-            .try_for_each(|lives| simulation::run(lives, None, None))
-            .and_then(|()| simulation::controls()),
+        Kind::Native => native(),
+        Kind::Simulation => simulate(),
         Kind::Page => page(),
         Kind::Size => size(),
         Kind::Supply => supply(),
@@ -116,6 +113,30 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
         seconds(start.elapsed())
     );
     result.with_context(|| format!("`cargo xtask test {name}`"))
+}
+
+/// Tests the core with each set of capabilities.
+fn native() -> Result<()> {
+    let test = ["test", "--quiet"];
+    cargo().args(test).args(["--workspace"]).run()?;
+    let package = ["--package", "strongroom"];
+    cargo()
+        .args(test)
+        .args(package)
+        .args(Set::Default.features())
+        .run()
+}
+
+/// Simulates lives of vaults with each set of capabilities, and lives of isolates.
+fn simulate() -> Result<()> {
+    for (lives, set) in [
+        (Lives::Vaults, Set::Full),
+        (Lives::Vaults, Set::Default),
+        (Lives::Isolates, Set::Full),
+    ] {
+        simulation::run(lives, set, None, None)?;
+    }
+    simulation::controls()
 }
 
 fn lint() -> Result<()> {
