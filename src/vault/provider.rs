@@ -44,6 +44,14 @@ impl Provider {
 }
 
 impl Provider {
+    /// Returns the URL of the token endpoint, or of the metadata if the metadata is missing.
+    pub(super) fn token_url(&self) -> &str {
+        match &self.metadata {
+            Some(metadata) => &metadata.token_endpoint,
+            None => &self.metadata_url,
+        }
+    }
+
     /// Returns true if the metadata is present. Otherwise starts to fetch it.
     pub(super) fn need_metadata(&self, ctx: &mut Context) -> bool {
         self.metadata.is_some() || self.fetch_metadata(ctx)

@@ -8,7 +8,7 @@
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
-use crate::base::error::{Code, Error};
+use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::Outcome;
 use crate::egress::policy::TokenSelector;
 use crate::oauth::id_token::{IdToken, Occasion, Rejected};
@@ -49,6 +49,8 @@ pub(super) struct Refresh {
     /// True while a probe is in flight. After a refresh without a readable response, a probe shows if the provider can
     /// be reached.
     is_probing: bool,
+    /// The URL of the token endpoint, or of the metadata that is missing, for the message if it cannot be reached.
+    provider_url: String,
 }
 
 /// The largest number of refreshes that may begin because of a 401 within [`WINDOW`]. Without this limit, an API that
@@ -132,7 +134,7 @@ impl Refresh {
     /// refresh is in flight.
     pub(super) fn stop_waiting(&mut self, ctx: &Context) -> Option<Error> {
         self.waited_until = None;
-        self.is_in_flight().then(|| no_new_token(ctx))
+        self.is_in_flight().then(|| self.no_new_token(ctx))
     }
 
     /// Returns true if a call that received a 401 may begin a refresh, or wait for the one in flight.
@@ -205,7 +207,7 @@ impl Refresh {
         if should_wait {
             Ok(())
         } else {
-            Err(no_new_token(ctx))
+            Err(self.no_new_token(ctx))
         }
     }
 
@@ -221,6 +223,7 @@ impl Refresh {
             return RefreshStart::No;
         }
         self.waited_until = Some(ctx.now.monotonic + ctx.config.request_timeout);
+        provider.token_url().clone_into(&mut self.provider_url);
         if !ctx.keeps() {
             return RefreshStart::Send;
         }
@@ -446,12 +449,26 @@ impl Refresh {
         self.postponed(ctx, why)
     }
 
+    /// Returns the error for a call that cannot get a new access token now.
+    fn no_new_token(&self, ctx: &Context) -> Error {
+        if ctx.is_suspected {
+            return suspected();
+        }
+        let message = [
+            msg!(
+                "the access token has expired and the provider cannot be reached for a new one, or it refused and its CORS headers are missing on errors; the session is kept; the URL is "
+            ),
+            &quote_url(&self.provider_url),
+        ];
+        Error::of(Code::ProviderUnavailable, &message)
+    }
+
     fn postponed(&self, ctx: &mut Context, why: &str) -> RefreshStep {
         ctx.trace("refresh_failed", Some(why));
         if self.schedule.should_wait(&ctx.now) {
             RefreshStep::Wait
         } else {
-            RefreshStep::GiveUp(no_new_token(ctx))
+            RefreshStep::GiveUp(self.no_new_token(ctx))
         }
     }
 
@@ -644,24 +661,6 @@ fn without_id_token(
 ) -> RefreshStep {
     ctx.trace("refresh_failed", Some(error.code().as_str()));
     verified(tokens, None, requested)
-}
-
-/// Returns the error for a call that cannot get a new access token now.
-fn no_new_token(ctx: &Context) -> Error {
-    if ctx.is_suspected {
-        suspected()
-    } else {
-        unavailable()
-    }
-}
-
-fn unavailable() -> Error {
-    Error::new(
-        Code::ProviderUnavailable,
-        msg!(
-            "the access token has expired and the provider cannot be reached for a new one, or it refused and its CORS headers are missing on errors; the session is kept"
-        ),
-    )
 }
 
 fn suspected() -> Error {

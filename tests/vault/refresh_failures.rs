@@ -37,6 +37,19 @@ fn waiting(fault: Fault) -> (World, PortId, Request) {
 }
 
 #[test]
+fn unreachable_token_endpoint_is_named_in_calls() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
+    let call = world.fetch(page, "/orders");
+    world.advance(seconds(60));
+    let message = world.error_message(call);
+    assert!(
+        message.ends_with("'https://id.example.com/token'"),
+        "{message}"
+    );
+}
+
+#[test]
 fn transient_fault_only_delays_calls() {
     for &fault in PASSING {
         let (mut world, page, call) = waiting(fault);

@@ -604,11 +604,9 @@ fn exchanged(outcome: &Outcome, scheme: Scheme, provider: &Provider) -> Result<B
         return Err(crate::vault::dpop::key_lost(Code::StorageUnavailable));
     }
     let Outcome::Reply(reply) = outcome else {
-        let metadata = provider.metadata.as_ref();
-        let url = metadata.map_or("", |metadata| &metadata.token_endpoint);
         let message = [
             msg!("the token endpoint "),
-            &quote_url(url),
+            &quote_url(provider.token_url()),
             msg!(" did not respond (is it up, and does its CORS allow this origin?)"),
         ];
         return Err(Error::of(Code::ProviderUnavailable, &message));
