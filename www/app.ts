@@ -2,8 +2,9 @@
 import './recorder.js'
 import { connect, connectFrame, type Holding, type Strongroom } from 'strongroom'
 import { showBoundary } from './boundary.js'
-import { byId } from './dom.js'
 import { setUpCalls } from './calls.js'
+import { setUpComparison } from './comparison.js'
+import { byId } from './dom.js'
 import { setUpSample } from './sample.js'
 import { setUpSearch } from './search-panel.js'
 import { setUpSession, showSession } from './session-panel.js'
@@ -13,6 +14,7 @@ import { startWorker } from './worker-url.js'
 
 async function start(): Promise<void> {
   setUpSearch()
+  setUpComparison()
   setUpSample()
   const auth = await (FRAME ? connectFrame(FRAME) : connect(HANDLER || startWorker()))
   Object.assign(window, { auth })

@@ -13,7 +13,10 @@ import { escape } from '../tests/support/pages.mjs'
 import { CLIENT_ID } from '../tests/support/servers.mjs'
 
 /** The usual ports of `cargo xtask demo`. If a port is taken, the demo uses another one. */
-export const PORTS = { site: 4400, provider: 4401, api: 4402, vault: 4403 }
+export const PORTS = { site: 4400, provider: 4401, api: 4402, vault: 4403, comparison: 4404 }
+
+/** The comparison's client at the provider. */
+export const COMPARISON_ID = 'local-storage'
 
 const at = (path) => new URL(path, import.meta.url)
 const pkg = at('../pkg/dist/')
@@ -22,18 +25,19 @@ const pkg = at('../pkg/dist/')
  * @param {object} addresses
  * @param {string} addresses.issuer
  * @param {string} addresses.api The API's base URL, ending in `/`.
+ * @param {string} addresses.comparison The comparison's origin.
  * @param {string} [addresses.app] The app's origin, if the vault has its own origin.
  * @param {string} [addresses.vault] The vault's origin, if the vault has its own origin.
  * @param {string} [addresses.handler] Path of the token handler's endpoints, if the demo has a token handler instead of
  *   a vault.
- * @returns {Promise<{ site: Files, vault: Files }>} The files of each origin, by path.
+ * @returns {Promise<{ site: Files, vault: Files, comparison: Files }>} The files of each origin, by path.
  *
  * @typedef {Record<string, string | Uint8Array>} Files
  */
-export async function buildSite({ issuer, api, app = '', vault, handler = '' }) {
+export async function buildSite({ issuer, api, comparison, app = '', vault, handler = '' }) {
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(at('.')),
-    entryPoints: ['app.ts', 'auth.worker.ts', 'frame.ts', 'callback.ts'],
+    entryPoints: ['app.ts', 'auth.worker.ts', 'frame.ts', 'callback.ts', 'local-storage.ts'],
     outdir: 'dist',
     bundle: true,
     write: false,
@@ -52,6 +56,8 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
     define: {
       ISSUER: JSON.stringify(issuer),
       CLIENT_ID: JSON.stringify(CLIENT_ID),
+      COMPARISON: JSON.stringify(comparison),
+      COMPARISON_ID: JSON.stringify(COMPARISON_ID),
       API: JSON.stringify(api),
       APP: JSON.stringify(app),
       FRAME: JSON.stringify(vault ? `${vault}/frame.html` : ''),
@@ -63,18 +69,19 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
     outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents]),
   )
   files['/index.html'] = await withSample(await readFile(at('index.html'), 'utf8'), { issuer, api })
-  for (const name of ['style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html'])
-    files[`/${name}`] = await readFile(at(name))
+  const names = ['style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html', 'local-storage.html']
+  for (const name of names) files[`/${name}`] = await readFile(at(name))
   // The extended module, which the option `inspect` in auth.worker.ts needs.
   files['/strongroom_extended_bg.wasm'] = await readFile(new URL('strongroom_extended_bg.wasm', pkg))
   const take = (paths) => Object.fromEntries(paths.map((path) => [path, files[path]]))
   const ofApp = ['/index.html', '/style.css', '/icon.svg', '/dial.svg', '/app.js']
   const ofVault = ['/auth.worker.js', '/strongroom_extended_bg.wasm']
-  if (handler) return { site: take(ofApp), vault: {} }
   const pages = ['/frame.html', '/frame.js', '/callback.html', '/callback.js']
-  return vault
-    ? { site: take(ofApp), vault: take([...ofVault, ...pages]) }
-    : { site: take([...ofApp, ...ofVault]), vault: {} }
+  return {
+    site: take(vault || handler ? ofApp : [...ofApp, ...ofVault]),
+    vault: vault ? take([...ofVault, ...pages]) : {},
+    comparison: take(['/local-storage.html', '/local-storage.js', '/style.css']),
+  }
 }
 
 /**
@@ -108,7 +115,8 @@ async function main() {
   const tsc = fileURLToPath(at('../node_modules/typescript/bin/tsc'))
   const check = promisify(execFile)(process.execPath, [tsc, '--project', fileURLToPath(at('.'))])
   const [issuer, api] = [PORTS.provider, PORTS.api].map((port) => `http://127.0.0.1:${port}`)
-  const { site: files } = await buildSite({ issuer, api: `${api}/v1/` })
+  const comparison = `http://localhost:${PORTS.comparison}`
+  const { site: files } = await buildSite({ issuer, api: `${api}/v1/`, comparison })
   await rm(at('dist'), { recursive: true, force: true })
   await mkdir(at('dist'))
   for (const [path, bytes] of Object.entries(files)) await writeFile(at(`dist${path}`), bytes)

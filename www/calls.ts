@@ -92,7 +92,7 @@ async function perform(auth: Strongroom, call: Call): Promise<void> {
   } catch (error) {
     if (running === controller) showFailure(error)
   } finally {
-    if (running === controller) byId('cancel').hidden = true
+    if (running === controller) showEnd()
   }
 }
 
@@ -107,6 +107,14 @@ function showStart({ request }: Call): void {
   const dots = byId('result-dots')
   dots.hidden = !request.startsWith(String(MANY))
   dots.replaceChildren(...(dots.hidden ? [] : Array.from({ length: MANY }, () => el('li'))))
+}
+
+/** Scrolls to the whole result on a phone, unless the user has scrolled away from it. */
+function showEnd(): void {
+  const result = byId('result')
+  byId('cancel').hidden = true
+  const { top } = result.getBoundingClientRect()
+  if (top >= 0 && top < innerHeight) result.scrollIntoView({ block: 'nearest' })
 }
 
 async function showResponse(response: Response, elapsed: () => string): Promise<void> {

@@ -8,7 +8,7 @@ import { extname } from 'node:path'
 import { launchBrowser } from '../tests/support/browser.mjs'
 import { buildSite, PORTS } from './build.mjs'
 import { startDemo } from './demo.mjs'
-import { clickCall, connected, openDemo, search, signIn } from './drive.mjs'
+import { clickCall, connected, openDemo, search, signIn, signInAtComparison } from './drive.mjs'
 import { Steps } from './steps.mjs'
 
 const MANY = 10
@@ -30,14 +30,15 @@ try {
 }
 
 async function check(context) {
-  const { ledger, api, site } = demo
+  const { ledger, api, site, comparison } = demo
   let page
   let second
 
   if (edge) {
     await steps.run('the page is the one with a vault, except for one line', async () => {
       const lines = async (handler) => {
-        const { site } = await buildSite({ issuer: demo.provider.issuer, api: api.url, handler })
+        const { issuer } = demo.provider
+        const { site } = await buildSite({ issuer, api: api.url, comparison: comparison.origin, handler })
         return new TextDecoder().decode(site['/app.js']).split('\n')
       }
       const [over, usual] = await Promise.all([lines('/auth'), lines('')])
@@ -119,12 +120,36 @@ async function check(context) {
     await page.bringToFront()
     const planted = await search(page, { planted: true })
     assert.match(planted.verdict, /^Found all/, 'the search does not find what was planted')
-    const { verdict, objects, found } = await search(page, { planted: false })
-    assert.equal(found, 0, verdict)
+    const { objects, found } = await search(page, { planted: false })
+    assert.deepEqual(found, [])
     const secrets = ledger.secrets()
     const leaked = await leaks(page, secrets)
     assert.deepEqual(leaked, [], 'the page contains values that the provider issued')
     return `${objects}, none; ${secrets.length} values of the provider's ledger, none; the planted ones, all`
+  })
+
+  await steps.run('searched the same app with a token in localStorage', async () => {
+    const own = ledger.secrets()
+    const [logins, requests] = [ledger.authorizationRequests().length, api.requests.length]
+    const frame = await signInAtComparison(page)
+    assert.equal(ledger.authorizationRequests().length, logins + 1)
+    assert.ok(ledger.tokenRequests().at(-1).codeVerifier, 'its login has no PKCE')
+    await frame.click('#call')
+    assert.match(await frame.textContent('#result .pill'), /200/)
+    assert.equal(api.requests.length, requests + 1)
+    const { value } = ledger.newest('access_token')
+    assert.equal(api.requests.at(-1).authorization, `Bearer ${value}`)
+    // The button of the demo's page searches both.
+    const { found } = await search(page, { planted: false })
+    assert.deepEqual(found, [])
+    assert.match(await frame.textContent('.verdict'), /^1 token/)
+    const shown = await frame.textContent('#verdict code')
+    assert.equal(shown, `${value.slice(0, 8)}… (${value.length} characters)`)
+    // The control: the same detector finds this token where it is, and nothing in the demo's page.
+    assert.deepEqual(await leaks(frame, ledger.secrets()), ['access_token'])
+    assert.deepEqual(await leaks(frame, own), [], "the comparison contains the vault's tokens")
+    assert.deepEqual(await leaks(page, ledger.secrets()), [])
+    return `there 1, ${shown}; here none`
   })
 
   await steps.run('copied the sample from the keyboard: it is the README’s, for this demo', async () => {
@@ -222,14 +247,17 @@ function session(page) {
   return page.evaluate(() => auth.session)
 }
 
-/** Resolves with the kinds of those secrets whose values are in the document, the storage or the URL of the page. */
+/**
+ * Resolves with the kinds of those secrets whose values are in the document, the storage or the URL of a page or of a
+ * frame.
+ */
 async function leaks(page, secrets) {
   const texts = await page.evaluate(() =>
     [
       document.documentElement.outerHTML,
       document.cookie,
       location.href,
-      JSON.stringify([history.state, { ...localStorage }, { ...sessionStorage }, auth.session]),
+      JSON.stringify([history.state, { ...localStorage }, { ...sessionStorage }, globalThis.auth?.session]),
     ].join('\n'),
   )
   return secrets.filter(({ value }) => texts.includes(value)).map(({ kind }) => kind)

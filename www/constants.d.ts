@@ -2,6 +2,9 @@
 declare const ISSUER: string
 declare const CLIENT_ID: string
 declare const API: string
+/** The origin of the comparison (local-storage.ts), and its client. */
+declare const COMPARISON: string
+declare const COMPARISON_ID: string
 /** The URL of the vault's frame if the vault has its own origin; otherwise empty. */
 declare const FRAME: string
 /** The path of the token handler's endpoints if the demo has a token handler instead of a vault; otherwise empty. */

@@ -1,7 +1,8 @@
 import { startEdgeSite } from '../tests/support/edge/site.mjs'
 import { freePort } from '../tests/support/listen.mjs'
 import { startServers } from '../tests/support/servers.mjs'
-import { buildSite } from './build.mjs'
+import { pageCsp, startSite } from '../tests/support/site.mjs'
+import { buildSite, COMPARISON_ID } from './build.mjs'
 
 /**
  * An addition to the page's Content-Security-Policy: only the page's own Trusted Types policy may turn strings into
@@ -13,33 +14,66 @@ const TRUSTED_TYPES = `; require-trusted-types-for 'script'; trusted-types auth-
 const HANDLER = '/auth'
 
 /**
- * Starts the whole demo: provider, API and the site with its files. With `vaultOrigin` the vault has its own origin,
- * and the site has no worker. With `edge` a token handler in Cloudflare's runtime replaces the vault.
+ * Starts the whole demo: provider, API, the site with its files, and the comparison, an app on another origin with its
+ * token in localStorage. With `vaultOrigin` the vault has its own origin, and the site has no worker. With `edge` a
+ * token handler in Cloudflare's runtime replaces the vault.
  *
  * @param {Parameters<typeof startServers>[0] & { edge?: boolean }} [options]
  */
-export async function startDemo({ edge = false, ...options } = {}) {
-  if (edge) return startEdgeDemo(options)
+export async function startDemo({ edge = false, provider, ...options } = {}) {
+  const { ports = {}, orNext } = options
+  const comparison = await startComparison({ port: ports.comparison, orNext })
+  try {
+    const client = {
+      client_id: COMPARISON_ID,
+      client_name: 'the comparison',
+      redirect_uris: [`${comparison.origin}/callback`],
+    }
+    const servers = await (edge ? startEdgeDemo : startVaultDemo)({
+      ...options,
+      clients: [client],
+      provider: { trusted: { [COMPARISON_ID]: { accessTokenSeconds: 3600 } }, ...provider },
+    })
+    const close = () => Promise.all([servers.close(), comparison.close()])
+    const demo = { ...servers, comparison, close }
+    await fill(demo, edge)
+    return demo
+  } catch (error) {
+    await comparison.close()
+    throw error
+  }
+}
+
+async function startComparison(options) {
+  const page = '/local-storage.html'
+  const site = await startSite({ ...options, workers: [], routes: { '/': page, '/callback': page } })
+  // The callback sends the code to the page that opened it, which the usual header could prevent.
+  site.headers[page] = { 'Cross-Origin-Opener-Policy': null }
+  return site
+}
+
+function startVaultDemo(options) {
   const workers = options.vaultOrigin ? { site: { workers: [] } } : {}
-  const servers = await startServers({ ...workers, ...options })
-  const { site, vault, provider, api } = servers
-  site.pageCsp += TRUSTED_TYPES
-  if (vault) site.pageCsp += `; frame-src ${vault.origin}`
-  const addresses = { issuer: provider.issuer, api: api.url, app: site.origin, vault: vault?.origin }
-  const files = await buildSite(addresses)
-  Object.assign(site.files, files.site)
-  if (vault) Object.assign(vault.files, files.vault)
-  return servers
+  return startServers({ ...workers, ...options })
 }
 
 /** Starts the demo with a token handler, which serves the page on its own origin. */
-async function startEdgeDemo({ ports = {}, orNext, provider }) {
+async function startEdgeDemo({ ports = {}, orNext, clients, provider }) {
   // Cloudflare's runtime does not search for a free port itself.
   const site = ports.site && (await freePort({ port: ports.site, orNext: true }))
-  const servers = await startEdgeSite('workerd', { ports: { ...ports, site }, orNext, provider })
-  servers.site.pageCsp += TRUSTED_TYPES
-  const addresses = { issuer: servers.provider.issuer, api: servers.api.url, handler: HANDLER }
-  const files = await buildSite(addresses)
-  Object.assign(servers.site.files, files.site)
-  return servers
+  return startEdgeSite('workerd', { ports: { ...ports, site }, orNext, clients, provider })
+}
+
+/** Builds the files of the servers, and completes the policies. */
+async function fill({ site, vault, comparison, provider, api }, edge) {
+  const { issuer } = provider
+  const frames = [comparison.origin, ...(vault ? [vault.origin] : [])]
+  site.pageCsp += `${TRUSTED_TYPES}; frame-src ${frames.join(' ')}`
+  const policy = pageCsp(comparison.origin, []).replace(/(?<=frame-ancestors )'none'/, site.origin)
+  comparison.pageCsp = `${policy}${TRUSTED_TYPES}; connect-src ${issuer} ${api.origin}`
+  const own = edge ? { handler: HANDLER } : { app: site.origin, vault: vault?.origin }
+  const files = await buildSite({ issuer, api: api.url, comparison: comparison.origin, ...own })
+  Object.assign(site.files, files.site)
+  Object.assign(comparison.files, files.comparison)
+  if (vault) Object.assign(vault.files, files.vault)
 }

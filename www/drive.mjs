@@ -32,15 +32,28 @@ export async function clickCall(page, name) {
 }
 
 /**
+ * Signs in at the comparison. If the user is signed in at the provider, its popup closes by itself. Resolves with the
+ * comparison's frame.
+ */
+export async function signInAtComparison(page) {
+  const frame = await (await page.$('#comparison')).contentFrame()
+  await frame.click('#login')
+  await frame.waitForSelector('#logout:visible')
+  return frame
+}
+
+/**
  * Searches the page, with or without planted tokens. Resolves with the verdict, the number of searched objects as the
- * page shows it, and the number of places where tokens were found.
+ * page shows it, and the rows of the places where tokens were found.
  */
 export async function search(page, { planted }) {
   await page.setChecked('#plant', planted)
-  await page.evaluate(() => document.getElementById('report').replaceChildren())
+  await page.evaluate(() => {
+    for (const id of ['verdict', 'report']) document.getElementById(id).replaceChildren()
+  })
   await page.click('#search')
   const verdict = await page.textContent('.verdict')
   const objects = await page.textContent('.report tbody tr:first-child td')
-  const found = await page.locator('.report .pill.bad').count()
+  const found = await page.locator('.report tr:has(.pill.bad)').allTextContents()
   return { verdict, objects, found }
 }

@@ -1,4 +1,4 @@
-/** Formats times and sizes for people. */
+/** Formats times and sizes for people, and bytes as strings. */
 
 const CLOCK = new Intl.DateTimeFormat(undefined, {
   hour: '2-digit',
@@ -46,4 +46,12 @@ export function count(value: number): string {
 /** Formats a number with its noun, as in `1 message` or `2 messages`. */
 export function plural(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
+}
+
+/** Encodes bytes as RFC 4648 section 5 describes, without padding. */
+export function base64url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')
 }

@@ -1,4 +1,5 @@
 /** Puts a new fake token into each place that the search covers, to show that the search finds the tokens. */
+import { base64url } from './format.js'
 import { PLACES } from './places.js'
 import { forget } from './recorder.js'
 
@@ -10,28 +11,11 @@ function fakeToken(): string {
   return `${base64url(new TextEncoder().encode('{"alg":"none"}'))}.${part(48)}.${part(64)}`
 }
 
-function base64url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll('+', '-')
-    .replaceAll('/', '_')
-    .replaceAll('=', '')
-}
-
 export interface Planted {
   /** The planted tokens, by the names of places in the report. */
   tokens: Record<string, string>
   /** Removes all planted tokens. */
   remove(): Promise<void>
-}
-
-/** Stores one fake token in localStorage, as many apps store theirs. Returns a function that removes the token. */
-export function plantInLocalStorage(): () => void {
-  const token = fakeToken()
-  localStorage.setItem(NAME, token)
-  return () => {
-    localStorage.removeItem(NAME)
-    forget(token)
-  }
 }
 
 /** Plants a token in each place that the search covers. */

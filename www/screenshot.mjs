@@ -10,11 +10,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { launchBrowser } from '../tests/support/browser.mjs'
 import { startDemo } from './demo.mjs'
-import { clickCall, openDemo, signIn } from './drive.mjs'
+import { clickCall, openDemo, search, signIn, signInAtComparison } from './drive.mjs'
 
 const SIZES = [
   { name: 'demo', viewport: { width: 1440, height: 900 }, deviceScaleFactor: 1, downTo: '.boundary' },
-  { name: 'demo-narrow', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, downTo: '#facts' },
+  { name: 'demo-narrow', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, downTo: '.compare' },
 ]
 
 const edge = process.argv.includes('--edge')
@@ -38,6 +38,9 @@ async function picture({ name, downTo, ...size }, colorScheme) {
   const context = await browser.newContext({ ...size, colorScheme, locale: 'en' })
   const page = await openDemo(context, demo)
   await signIn(page)
+  const comparison = await signInAtComparison(page)
+  await search(page, { planted: false })
+  await comparison.waitForSelector('.verdict')
   await clickCall(page, 'orders')
   await clickCall(page, 'outside')
   await clickCall(page, 'rejected')
@@ -58,6 +61,9 @@ async function picture({ name, downTo, ...size }, colorScheme) {
     width: size.viewport.width,
     height: Math.max(y + height + 24, size.viewport.height),
   }
+  // The browser does not draw a frame outside the viewport.
+  await page.setViewportSize({ width: clip.width, height: Math.ceil(clip.height) })
+  await comparison.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => resolve())))
   await page.screenshot({ path, fullPage: true, clip: folder ? undefined : clip, animations: 'disabled' })
   console.log(path)
   await context.close()

@@ -1,8 +1,9 @@
 /** Handles the search button, and shows the report of the search. */
-import { byId, code, el, onClick, replace } from './dom.js'
-import { plural, took } from './format.js'
-import { plant, plantInLocalStorage, type Planted } from './plant.js'
-import { searchPage, type PlaceReport, type Report } from './search.js'
+import { searchComparison } from './comparison.js'
+import { byId, el, onClick, replace } from './dom.js'
+import { plant, type Planted } from './plant.js'
+import { footnote, table, tokensIn, verdict, verdictOnPage } from './report.js'
+import { searchPage, type Report } from './search.js'
 
 export function setUpSearch(): void {
   onClick('search', () => void run())
@@ -14,9 +15,9 @@ async function run(): Promise<void> {
   button.disabled = true
   button.textContent = 'Searching…'
   const plants = planted ? await plant() : null
+  if (!planted) searchComparison()
   try {
-    const report = await searchPage()
-    show(report, plants, plants ? null : await searchWithToken())
+    show(await searchPage(), plants)
   } finally {
     await plants?.remove()
     button.disabled = false
@@ -24,96 +25,29 @@ async function run(): Promise<void> {
   }
 }
 
-/** Searches this page again while localStorage has a fake token. */
-async function searchWithToken(): Promise<Report> {
-  const remove = plantInLocalStorage()
-  try {
-    return await searchPage()
-  } finally {
-    remove()
-  }
-}
-
-function show(report: Report, plants: Planted | null, other: Report | null): void {
-  const [verdict, good] = plants ? verdictOnPlants(report, plants) : verdictOnPage(report)
+function show(report: Report, plants: Planted | null): void {
+  replace(byId('verdict'), plants ? verdictOnPlants(report, plants) : verdictOnPage(report))
+  const open = byId('report').querySelector('details')?.open ?? false
   replace(
     byId('report'),
     el(
-      'div',
-      { class: 'compare' },
-      column('strongroom', verdict, good),
-      ...(other ? [otherColumn(other)] : []),
+      'details',
+      { open: open || Boolean(tokensIn(report).length) },
+      el('summary', {}, 'Where it searched'),
+      table(report.places),
+      el('p', { class: 'small' }, footnote(report)),
     ),
-    table(report.places),
-    el('p', { class: 'small' }, footnote(report)),
   )
 }
 
-function column(title: string, verdict: string, good: boolean, ...more: HTMLElement[]): HTMLElement {
-  const shown = el('p', { class: `verdict ${good ? 'good' : 'bad'}` }, verdict)
-  return el('div', {}, el('p', { class: 'small' }, title), shown, ...more)
-}
-
-function otherColumn(report: Report): HTMLElement {
-  const tokens = report.places.flatMap(({ findings }) => findings.filter(({ known }) => !known))
-  const found = tokens.map(({ masked, where }) => el('p', { class: 'small' }, code(masked), ` at ${where}`))
-  return column('The same page, with a token in localStorage', ...verdictOnPage(report), ...found)
-}
-
-function verdictOnPage({ places }: Report): [string, boolean] {
-  const tokens = places.flatMap(({ findings }) => findings.filter(({ known }) => !known))
-  if (!tokens.length) return ['No token in this page.', true]
-  return [`${plural(tokens.length, 'token-shaped string')} in this page.`, false]
-}
-
-function verdictOnPlants({ places }: Report, { tokens }: Planted): [string, boolean] {
+function verdictOnPlants({ places }: Report, { tokens }: Planted): HTMLElement {
   const planted = Object.entries(tokens)
   const missed = planted.filter(([name, token]) => {
     const findings = places.find(({ place }) => place === name)?.findings ?? []
     return !findings.some(({ value }) => value === token)
   })
-  if (!missed.length) return [`Found all ${planted.length} planted tokens, and removed them again.`, true]
-  return [
-    `The search is broken: it missed what was planted in ${missed.map(([name]) => name).join(', ')}.`,
-    false,
-  ]
-}
-
-function footnote({ milliseconds, cut }: Report): string {
-  const end = cut ? ' There were more objects than the search’s limit.' : ''
-  return `Took ${took(milliseconds)}. Script cannot reach variables in closures, so this search cannot either. The project’s tests search the whole heap with a debugger.${end}`
-}
-
-function table(places: PlaceReport[]): HTMLElement {
-  const head = ['Place', 'Looked at', 'Found'].map((text) => el('th', { scope: 'col' }, text))
-  return el(
-    'table',
-    { class: 'report' },
-    el('thead', {}, el('tr', {}, ...head)),
-    el('tbody', {}, ...places.map(row)),
-  )
-}
-
-function row({ place, looked, unit, findings }: PlaceReport): HTMLElement {
-  const tokens = findings.filter(({ known }) => !known)
-  const known = findings.filter((finding) => finding.known)
-  return el(
-    'tr',
-    {},
-    el('th', { scope: 'row' }, place),
-    el('td', {}, plural(looked, unit).replace('entrys', 'entries')),
-    el(
-      'td',
-      {},
-      el(
-        'span',
-        { class: `pill ${tokens.length ? 'bad' : 'good'}` },
-        tokens.length ? plural(tokens.length, 'token') : 'none',
-      ),
-      ...tokens.map(({ shape, masked, where }) =>
-        el('p', { class: 'small' }, `${shape} `, code(masked), ` at ${where}`),
-      ),
-      ...known.map(({ known, masked }) => el('p', { class: 'small soft' }, code(masked), ` is ${known}`)),
-    ),
-  )
+  if (!missed.length)
+    return verdict(`Found all ${planted.length} planted tokens, and removed them again.`, true)
+  const names = missed.map(([name]) => name).join(', ')
+  return verdict(`The search is broken: it missed what was planted in ${names}.`, false)
 }

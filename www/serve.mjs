@@ -40,7 +40,8 @@ console.log(`
   sign in as        ${account.username}, password ${account.password}
   access tokens     last ${demo.provider.settings.accessTokenSeconds} seconds
   provider          ${demo.provider.issuer}
-  API               ${demo.api.url}${more}
+  API               ${demo.api.url}
+  the comparison    ${demo.comparison.origin}, an app with its token in localStorage${more}
 
   Ctrl-C ends it.
 `)

@@ -51,6 +51,8 @@ export const ENDPOINTS = {
  * @param {number} [options.leewaySeconds] Seconds for which a rotated refresh token is still accepted. Default 0: reuse
  *   revokes the family at once.
  * @param {string} [options.publicOrigin] The provider's public origin, if it is behind a proxy.
+ * @param {Record<string, { accessTokenSeconds: number }>} [options.trusted] Clients, by id, that need no consent, as at
+ *   a company's provider for the company's own apps.
  * @param {string[]} [options.algorithms] JWS algorithms, each with its own signing key. Access tokens are signed with
  *   the first algorithm, and ID tokens with the client's algorithm.
  * @param {boolean} [options.wantsPushed] True if authorization requests must be pushed (RFC 9126). Without this option
@@ -75,6 +77,7 @@ export async function startProvider({
   refreshTokenSeconds = 14 * DAY_SECONDS,
   leewaySeconds = 0,
   publicOrigin,
+  trusted = {},
   algorithms = ['ES256'],
   resources,
   dpop = false,
@@ -184,14 +187,14 @@ export async function startProvider({
           enabled: true,
           defaultResource: (_ctx, _client, oneOf) => oneOf?.[0] ?? audience,
           useGrantedResource: () => true,
-          getResourceServerInfo(_ctx, resource) {
+          getResourceServerInfo(_ctx, resource, { clientId }) {
             const scope = resources?.[resource]
             if (resources && !scope) throw new errors.InvalidTarget()
             return {
               audience: resources ? resource : audience,
               scope: scope ?? 'openid profile email offline_access orders',
               accessTokenFormat: 'jwt',
-              accessTokenTTL: settings.accessTokenSeconds,
+              accessTokenTTL: (trusted[clientId] ?? settings).accessTokenSeconds,
               jwt: { sign: { alg: algorithms[0] } },
             }
           },
@@ -206,9 +209,23 @@ export async function startProvider({
         RefreshToken: () => settings.refreshTokenSeconds,
         Session: DAY_SECONDS,
       },
+      loadExistingGrant: findGrant,
       interactions: { url: (_ctx, { uid }) => `/interaction/${uid}`, policy: policy() },
       renderError,
     }
+  }
+
+  /** Returns the user's grant to the client. Trusted clients get a new grant. */
+  async function findGrant({ oidc: { client, params, provider, result, session } }) {
+    const { clientId } = client
+    const id = result?.consent?.grantId ?? session.grantIdFor(clientId)
+    if (id) return provider.Grant.find(id)
+    if (!trusted[clientId]) return undefined
+    const grant = new provider.Grant({ accountId: session.accountId, clientId })
+    grant.addOIDCScope(params.scope)
+    grant.addResourceScope(audience, params.scope)
+    await grant.save()
+    return grant
   }
 
   await changeKeys()

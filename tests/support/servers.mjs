@@ -30,6 +30,7 @@ export const OWN_HANDLER = { id: 'my-handler', secret: 'a-secret-that-everybody-
  * `/callback`, and the API allows these origins.
  * @param {string[]} [options.handlers] Origins of apps with a token handler. The provider has a confidential client for
  * each, with the redirect URI `/auth/callback`.
+ * @param {object[]} [options.clients] Metadata of more public clients. Provider and API allow their redirect URIs' origins.
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.site] More options of `startSite()`.
  * @param {object} [options.client] More metadata of the client.
@@ -45,6 +46,7 @@ export async function startServers({
   orNext = false,
   apps = [],
   handlers = [],
+  clients = [],
   provider = {},
   site = {},
   client = {},
@@ -60,7 +62,7 @@ export async function startServers({
   const vault = vaultOrigin ? await startVaultSite({ port: ports.vault, orNext }) : undefined
   const { origin } = siteServer
   const home = vault ?? siteServer
-  const allowedOrigins = [home.origin, ...apps]
+  const allowedOrigins = [home.origin, ...apps, ...originsOf(clients)]
   const providerServer = await startProvider({
     port: ports.provider,
     orNext,
@@ -77,6 +79,7 @@ export async function startServers({
       }),
       ...(apps.length ? [ownClient(apps)] : []),
       ...(handlers.length ? [ownHandler(handlers)] : []),
+      ...clients.map(publicClient),
     ],
     ...provider,
   })
@@ -109,6 +112,10 @@ export async function startServers({
     },
   }
 }
+
+/** Returns the origins of the redirect URIs of clients. */
+export const originsOf = (clients) =>
+  clients.flatMap(({ redirect_uris }) => redirect_uris.map((uri) => new URL(uri).origin))
 
 /** Starts the vault's origin: two pages, and the worker file. */
 const startVaultSite = (options) =>

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { startApi } from '../api.mjs'
-import { startProvider } from '../provider.mjs'
-import { AUDIENCE } from '../servers.mjs'
+import { publicClient, startProvider } from '../provider.mjs'
+import { AUDIENCE, originsOf } from '../servers.mjs'
 import { startSite } from '../site.mjs'
 import { PLATFORMS } from './platforms.mjs'
 import { startTls } from './tls.mjs'
@@ -19,6 +19,7 @@ const CONNECT = "; connect-src 'self'"
  * @param {string} [options.coordinator]
  * @param {{ site?: number, provider?: number, api?: number }} [options.ports] Default: any free ports.
  * @param {boolean} [options.orNext] If the port of the provider or of the API is taken, try the next ports.
+ * @param {object[]} [options.clients] Metadata of public clients. Provider and API allow their redirect URIs' origins.
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.api] More options of `startApi()`.
  * @param {object} [options.handler] Additional or changed options of `createTokenHandler()` that are JSON.
@@ -32,6 +33,7 @@ export async function startEdgeSite(
     coordinator,
     ports = {},
     orNext = false,
+    clients = [],
     provider = {},
     api = {},
     handler = {},
@@ -62,19 +64,19 @@ export async function startEdgeSite(
       port: ports.provider,
       orNext,
       audience: AUDIENCE,
-      allowedOrigins: [],
-      clients: [client],
+      allowedOrigins: originsOf(clients),
+      clients: [client, ...clients.map(publicClient)],
       ...provider,
     })
     ends.push(() => providerServer.close())
     const { issuer, ledger } = providerServer
-    // CORS allows no origin, because browsers do not call this API.
+    // CORS allows only the origins of `clients`, because the app's pages do not call this API.
     const apiServer = await startApi({
       port: ports.api,
       orNext,
       issuer,
       audience: AUDIENCE,
-      allowedOrigins: [],
+      allowedOrigins: originsOf(clients),
       ...api,
     })
     ends.push(() => apiServer.close())
