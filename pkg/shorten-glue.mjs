@@ -61,7 +61,7 @@ const RETURNING_STRING =
 
 /** Replaces the code of all imports that return a string. */
 const RETURN_STRING = `function returnString(address, text) {
-    const ptr = isLikeNone(text) ? 0 : passStringToWasm0(text, wasm.__wbindgen_malloc);
+    const ptr = text == null ? 0 : passStringToWasm0(text, wasm.__wbindgen_malloc);
     getDataViewMemory0().setInt32((address >>> 0) + 4, WASM_VECTOR_LEN, true);
     getDataViewMemory0().setInt32(address >>> 0, ptr, true);
 }
