@@ -355,6 +355,10 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
             }
             let time = Millis(intent.until.saturating_sub(now.wall));
             record_store::wait_for_change(task, &session.sid, version, time).await;
+            // A coordinator may return early, and must not be asked again without a pause.
+            if now.elapsed(&task.now()) < PAUSE {
+                task.pause(PAUSE).await;
+            }
             continue;
         }
         Rc::make_mut(&mut record).intent = Some(lease::intent(task));

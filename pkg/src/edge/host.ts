@@ -267,6 +267,8 @@ export class Host {
       for (let event = this.#edge.event(); event; event = this.#edge.event()) this.#tell(JSON.parse(event))
     } catch {
       giveUp(this.#instance)
+      // The flights of this instance will not finish.
+      for (const flight of this.#sleeping.keys()) this.#wake(flight)
       this.#fault('handler_crashed', 'the handler stopped on an internal fault and starts again')
       throw new Trap()
     }
@@ -285,8 +287,13 @@ export class Host {
       const { reason, sub } = event
       return quietly(() => this.#config.onSessionEnd?.({ reason, sub }))
     }
-    for (const resume of this.#sleeping.get(event.flight) ?? []) resume()
-    this.#sleeping.delete(event.flight)
+    this.#wake(event.flight)
+  }
+
+  /** Ends the waits for a flight. */
+  #wake(flight: number): void {
+    for (const resume of this.#sleeping.get(flight) ?? []) resume()
+    this.#sleeping.delete(flight)
   }
 
   #fault(code: string, message: string): void {
@@ -371,11 +378,9 @@ const withTimeLimit = async <T>(promise: Promise<T>, milliseconds: number): Prom
 }
 
 /**
- * Calls a function of the operator or the platform. Exceptions of the function are ignored, because they must not fail
- * a request.
+ * Calls a function of the operator or the platform. Exceptions are ignored, because they must not fail a request, and so
+ * are rejections, which would end a process of Node.
  */
 const quietly = (call: () => unknown): void => {
-  try {
-    call()
-  } catch {}
+  void (async () => call())().catch(() => {})
 }
