@@ -23,7 +23,7 @@ use crate::edge::provider::verification;
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
 use crate::edge::session::Session;
 use crate::edge::session::end;
-use crate::edge::session::record::{Record, Stored};
+use crate::edge::session::record::{LEASE, Record, Stored};
 use crate::edge::session::record_store;
 use crate::edge::session::status::{self, SessionResult};
 use crate::edge::task::{FlightGuard, Running, Task, boxed};
@@ -353,7 +353,8 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
             if session.is_valid(&now) {
                 return Err(later(msg!("the session is being refreshed")));
             }
-            let time = Millis(intent.until.saturating_sub(now.wall));
+            // The holder's clock may be ahead. A longer wait would count as a flight without progress.
+            let time = Millis(intent.until.saturating_sub(now.wall)).min(LEASE);
             record_store::wait_for_change(task, &session.sid, version, time).await;
             // A coordinator may return early, and must not be asked again without a pause.
             if now.elapsed(&task.now()) < PAUSE {

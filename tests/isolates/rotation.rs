@@ -143,6 +143,31 @@ fn dead_isolate_blocks_for_under_ten_seconds() {
 }
 
 #[test]
+fn clock_ahead_causes_no_second_refresh() {
+    for setup in both_storages(2) {
+        let (mut world, alice) = expired(Setup {
+            request_timeout: 20,
+            skews: vec![0, 2000],
+            ..setup
+        });
+        world.fault(REFRESH, Fault::LostBefore);
+        world.call(alice, 1);
+        world.pass(100);
+        let first = world.call(alice, 0);
+        world.pass(50);
+        world.kill(1);
+        world.fault(REFRESH, Fault::Slow(1, 2000));
+        world.fault(REFRESH, Fault::Slow(1, 2000));
+        // The intent of isolate 1 expires after 10 s by the clock of isolate 0.
+        world.pass(9300);
+        let second = world.call(alice, 0);
+        world.answer_all();
+        assert!(served(&world, first) && served(&world, second));
+        assert_eq!(world.watch.refreshes_sent, 2);
+    }
+}
+
+#[test]
 fn dropped_request_blocks_for_under_ten_seconds() {
     for setup in both_storages(1) {
         let (mut world, alice) = expired(setup);
