@@ -1,7 +1,7 @@
 //! Code that several test targets share: random numbers from a seed, responses, proofs, lists of request headers, and
 //! the worlds in which the core runs in virtual time.
 //!
-//! [`world`] holds vaults with their pages, provider, APIs and store. [`isolates`] holds isolates of the token handler
+//! [`world`] holds vaults with their pages, provider, APIs and store. `isolates` (feature `isolates`) holds isolates of the token handler
 //! with their coordinator, provider and browsers. Both modules check their invariants at each step. `bindings` (wasm32
 //! only) exports a world to the test double of apps, `strongroom/testing`.
 
