@@ -45,7 +45,7 @@ const ROWS = [
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 53.2 * KB,
+    gate: 53.28 * KB,
     aim: 50 * KB,
   },
   {
