@@ -30,7 +30,7 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/(edge\/)?[\w-]+\.js(\.map)?$/,
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
     /^dist\/headers\.d\.ts$/,
-    /^dist\/(page|worker|vault-origin|protocol|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
+    /^dist\/(page|worker|vault-origin|protocol|generated|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_(core|edge|extended))?_bg\.wasm$/,
     /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|options|performance|protection|resources|sessions|standalone|testing-your-app|vault-origin)\.md)$/,
   ]

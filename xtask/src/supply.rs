@@ -154,9 +154,10 @@ fn sources() -> Result<Vec<String>> {
             "package*.json",
         ])
         .args(["pkg/shorten-glue.mjs"])
-        // The manifests name a test target and binaries, whose files must exist.
+        // The manifests name test targets and binaries, whose files must exist.
         .args(["README.md", "src", "xtask", "fuzz"])
-        .args(["tests/kit", "tests/simulation"])
+        .args(["tests/kit", "tests/simulation", "tests/handler"])
+        .args(["tests/isolates", "tests/providers.rs"])
         .read()
         .context("git lists the source files")?;
     let known: Vec<String> = known.lines().map(str::to_owned).collect();
