@@ -166,8 +166,14 @@ fn broken(copy: &Path) -> Process {
 }
 
 fn write_copy(copy: &Path) -> Result<()> {
-    let mut files = vec![at("Cargo.toml"), at("Cargo.lock")];
-    for folder in ["src", "tests/kit", "tests/simulation"] {
+    let mut files = vec![at("Cargo.toml"), at("Cargo.lock"), at("tests/providers.rs")];
+    for folder in [
+        "src",
+        "tests/kit",
+        "tests/simulation",
+        "tests/handler",
+        "tests/isolates",
+    ] {
         files_below(&at(folder), &mut files)?;
     }
     let switch = copy.join("src/broken.rs");
