@@ -154,6 +154,7 @@ async fn refresh_or_wait(task: &Task, session: &Rc<Session>, began: &Instant) ->
             }
             return Err(later(msg!("the session is being refreshed")));
         }
+        // control: wait_for_refresh_is_limited
         task.sleep(flight, time).await;
         if !is_own && let Some(successor) = status::successor(task, session).await? {
             return Ok(successor);

@@ -379,9 +379,15 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         control: "refresh_retries_promptly",
-        fault: "a refresh is retried although nobody waits for it any more",
-        noticed_by: "isolates_answered",
+        fault: "a refresh is retried so late that its intent has expired",
+        noticed_by: "isolates_single_flight",
         breaks: Instead("task.pause(Millis::from_secs(300)).await;"),
+    },
+    Variant {
+        control: "wait_for_refresh_is_limited",
+        fault: "a request waits for minutes for a refresh",
+        noticed_by: "isolates_answered",
+        breaks: Before("task.pause(Millis::from_secs(300)).await;"),
     },
     Variant {
         control: "events_name_no_token",
