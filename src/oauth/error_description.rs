@@ -29,16 +29,15 @@ pub(crate) fn of_response(outcome: &Outcome) -> Option<Secret> {
     token_endpoint::text_member(reply, "error_description").map(Secret::new)
 }
 
-/// Returns true if a description contains this secret, also form-encoded. An empty string is not a secret.
-pub(crate) fn repeats(description: &str, secret: &str) -> bool {
+/// Returns the text to log: the description in quotation marks, in which characters that RFC 6749 does not allow become
+/// question marks. Returns `None` if the description is empty, or contains the beginning of a JWT or one of `secrets`,
+/// also form-encoded. Empty strings are not secrets.
+pub(crate) fn loggable(description: &str, secrets: &[&str]) -> Option<String> {
     let is_in = |secret: &str| strings::contains(description, secret);
-    !secret.is_empty() && (is_in(secret) || is_in(&form::encoded(secret)))
-}
-
-/// Returns a description in quotation marks. Characters that RFC 6749 does not allow become question marks. Returns
-/// `None` if the description is empty, or contains the beginning of a JWT.
-pub(crate) fn quoted(description: &str) -> Option<String> {
-    if description.is_empty() || strings::contains(description, "eyJ") {
+    let is_secret = secrets
+        .iter()
+        .any(|secret| !secret.is_empty() && (is_in(secret) || is_in(&form::encoded(secret))));
+    if is_secret || description.is_empty() || is_in("eyJ") {
         return None;
     }
     let text = printable(description, MAX_LEN, "\"\\");
@@ -49,18 +48,16 @@ pub(crate) fn quoted(description: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn of(text: &str, secrets: &[&str]) -> Option<String> {
-        let is_secret = secrets.iter().any(|secret| repeats(text, secret));
-        quoted(text).filter(|_| !is_secret)
-    }
-
     #[test]
     fn description_is_quoted_cut_and_printable() {
-        assert_eq!(of("No such scope", &[]).unwrap(), "\"No such scope\"");
-        assert_eq!(of("a\"b\\c\r\n\u{202e}é", &[]).unwrap(), "\"a?b?c????\"");
+        assert_eq!(loggable("No such scope", &[]).unwrap(), "\"No such scope\"");
+        assert_eq!(
+            loggable("a\"b\\c\r\n\u{202e}é", &[]).unwrap(),
+            "\"a?b?c????\""
+        );
         let cut = ["\"", &"x".repeat(200), "...\""].concat();
-        assert_eq!(of(&"x".repeat(201), &[]).unwrap(), cut);
-        assert_eq!(of("", &[]), None);
+        assert_eq!(loggable(&"x".repeat(201), &[]).unwrap(), cut);
+        assert_eq!(loggable("", &[]), None);
     }
 
     #[test]
@@ -73,10 +70,10 @@ mod tests {
             // The secret is after the place at which the text is cut.
             &["x".repeat(300), "c/0+1".to_owned()].concat(),
         ] {
-            assert_eq!(of(text, &["st-4711", "c/0+1"]), None, "{text}");
+            assert_eq!(loggable(text, &["st-4711", "c/0+1"]), None, "{text}");
         }
         // An absent secret does not drop every description.
-        assert!(of("No such scope", &["", "c/0+1"]).is_some());
+        assert!(loggable("No such scope", &["", "c/0+1"]).is_some());
     }
 
     #[cfg(feature = "extended")]

@@ -45,12 +45,12 @@ pub(super) async fn send(
     }
 }
 
-/// Logs the provider's description of an error that caused a login to fail, unless the description contains one of
-/// `secrets`, or another secret of the login or of the client.
+/// Logs the provider's description of an error that caused a login to fail, unless the description contains `state`,
+/// the code (which may be empty), or another secret of the login or of the client.
 pub(in crate::edge) fn log_description(
     task: &Task,
     description: Option<&Secret>,
-    secrets: [&str; 2],
+    [state, code]: [&str; 2],
     pending: &Pending,
 ) {
     let config = task.config();
@@ -59,14 +59,10 @@ pub(in crate::edge) fn log_description(
         _ => "",
     };
     let [verifier, nonce] = [&pending.code_verifier, &pending.nonce].map(Secret::expose);
-    let [state, code] = secrets;
     let secrets = [state, code, of_client, verifier, nonce];
     if config.logs_descriptions
-        && let Some(description) = description.map(Secret::expose)
-        && !secrets
-            .iter()
-            .any(|secret| error_description::repeats(description, secret))
-        && let Some(text) = error_description::quoted(description)
+        && let Some(description) = description
+        && let Some(text) = error_description::loggable(description.expose(), &secrets)
     {
         task.fault_of(Code::LoginFailed, &[msg!("the provider says "), &text]);
     }
