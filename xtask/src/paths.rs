@@ -6,6 +6,16 @@ use std::sync::LazyLock;
 /// The environment variable that names another root, such as a copy of the sources that is built for comparison.
 pub(crate) const ROOT: &str = "STRONGROOM_ROOT";
 
+/// The files and folders below `tests` that the package's manifest names. A copy of the package needs them, because
+/// Cargo refuses a manifest whose test targets do not exist.
+pub(crate) const TESTS_OF_THE_MANIFEST: [&str; 5] = [
+    "tests/kit",
+    "tests/simulation",
+    "tests/handler",
+    "tests/isolates",
+    "tests/providers.rs",
+];
+
 /// Returns the repository's root.
 pub(crate) fn root() -> &'static Path {
     static OTHER: LazyLock<Option<PathBuf>> =

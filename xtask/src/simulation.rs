@@ -2,7 +2,7 @@
 //! which one rule of the core at a time can be broken. One build of this copy contains all broken rules.
 
 use crate::controls;
-use crate::paths::{at, target};
+use crate::paths::{TESTS_OF_THE_MANIFEST, at, target};
 use crate::process::{Process, cargo};
 use crate::progress::{Output, step};
 use crate::variants::VARIANTS;
@@ -166,15 +166,15 @@ fn broken(copy: &Path) -> Process {
 }
 
 fn write_copy(copy: &Path) -> Result<()> {
-    let mut files = vec![at("Cargo.toml"), at("Cargo.lock"), at("tests/providers.rs")];
-    for folder in [
-        "src",
-        "tests/kit",
-        "tests/simulation",
-        "tests/handler",
-        "tests/isolates",
-    ] {
-        files_below(&at(folder), &mut files)?;
+    let mut files = vec![at("Cargo.toml"), at("Cargo.lock")];
+    files_below(&at("src"), &mut files)?;
+    for tests in TESTS_OF_THE_MANIFEST {
+        let tests = at(tests);
+        if tests.is_dir() {
+            files_below(&tests, &mut files)?;
+        } else {
+            files.push(tests);
+        }
     }
     let switch = copy.join("src/broken.rs");
     write_if_changed(&switch, &SWITCH.replace("VARIABLE", VARIABLE))?;

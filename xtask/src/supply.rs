@@ -154,10 +154,9 @@ fn sources() -> Result<Vec<String>> {
             "package*.json",
         ])
         .args(["pkg/shorten-glue.mjs"])
-        // The manifests name test targets and binaries, whose files must exist.
+        // The manifests name binaries, whose files must exist.
         .args(["README.md", "src", "xtask", "fuzz"])
-        .args(["tests/kit", "tests/simulation", "tests/handler"])
-        .args(["tests/isolates", "tests/providers.rs"])
+        .args(paths::TESTS_OF_THE_MANIFEST)
         .read()
         .context("git lists the source files")?;
     let known: Vec<String> = known.lines().map(str::to_owned).collect();
