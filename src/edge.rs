@@ -182,9 +182,9 @@ impl Handler {
     }
 
     /// Handles the disconnect of a task's client. Usually removes the task and returns `true`. Returns `false` if the
-    /// task must finish, such as a logout. In that case, the host carries out the
-    /// task's effects and [resumes](Handler::resume) the task until [`Step::Done`], and drops the response. Meanwhile,
-    /// the platform's `waitUntil` keeps the isolate alive.
+    /// task must finish, such as a logout. In that case, the host carries out the task's effects and
+    /// [resumes](Handler::resume) the task until [`Step::Done`], and drops the response. Meanwhile, the platform's
+    /// `waitUntil` keeps the isolate alive.
     pub fn abandon(&mut self, id: TaskId) -> bool {
         let goes_on = self.running(id).is_some_and(task::Running::abandon);
         if !goes_on {
@@ -204,7 +204,7 @@ impl Handler {
             return Step::Done(Response::Own(response::failure()));
         };
         let mut step = running.step();
-        let other = running.started();
+        let other = running.take_started();
         if running.is_unneeded() {
             step = Step::Done(Response::Own(response::failure()));
         }

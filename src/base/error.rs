@@ -90,9 +90,9 @@ codes! {
     /// The user, or the provider for the user, refused the login (`access_denied`, or `consent_required` in response to
     /// a login that was not silent).
     LoginDenied = "login_denied", "Offer to sign in again.";
-    /// The provider responded to the authorization request, or to the pushed request, with an error for which
-    /// table has no other code. Or its response to a pushed request or to a device authorization request was malformed.
-    /// Or the provider requires pushed requests and did not accept one.
+    /// The provider responded to the authorization request, or to the pushed request, with an error that has no code of
+    /// its own. Or its response to a pushed request or to a device authorization request was malformed. Or the
+    /// provider requires pushed requests and did not accept one.
     LoginFailed = "login_failed", "Look up the provider's error code; most often the scope or the redirect URI is not registered for this client.";
     /// The provider granted scopes that the login did not request. With `unrequestedScopes: 'refuse'` the login fails.
     /// Otherwise this is a warning, which appears once on the page's console or in the token handler's log, there also

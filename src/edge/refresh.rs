@@ -169,7 +169,7 @@ fn start(task: &Task, session: &Rc<Session>) -> FlightId {
     let (part, id) = (flight.task.clone(), flight.id);
     let (request, session) = (task.clone(), session.clone());
     let work = async move {
-        flight.task.started().await;
+        flight.task.until_run().await;
         let result = rotate(&flight.task, &session).await;
         request.refreshed().set(Some(result));
         Response::NotHandled
@@ -216,7 +216,7 @@ fn may_attempt(task: &Task, session: &Rc<Session>) -> Result<(), (Refusal, Milli
         return Err((Refusal::Later(Error::new(code, why), left), left));
     }
     cache.outage.probe(&now, yields).map_err(|left| {
-        let why = msg!("the provider does not respond; another request tries it");
+        let why = msg!("the provider does not respond; another request is trying it");
         let error = Error::new(Code::ProviderUnavailable, why);
         (Refusal::Later(error, left), left)
     })

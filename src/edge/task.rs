@@ -89,7 +89,7 @@ impl Running {
     }
 
     /// Removes and returns the task that this task starts, if any.
-    pub(super) fn started(&self) -> Option<Self> {
+    pub(super) fn take_started(&self) -> Option<Self> {
         self.task.0.started.take()
     }
 
@@ -145,7 +145,7 @@ impl Task {
     }
 
     /// Waits until the host runs this task, if another task has started it.
-    pub(super) fn started(&self) -> PendingReply<'_> {
+    pub(super) fn until_run(&self) -> PendingReply<'_> {
         PendingReply(self)
     }
 

@@ -1,5 +1,5 @@
-// A provider whose response to a refresh takes longer than a client waits. The client gets 503, and the refresh goes on:
-// its late response serves the next request.
+// A provider whose response to a refresh takes longer than a client waits. The client gets 503. The
+// refresh continues, and its late response serves the next request.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { startApp } from '../support/edge/app.mjs'

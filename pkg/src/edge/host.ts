@@ -163,7 +163,7 @@ export class Host {
     }
   }
 
-  /** Runs a task that a request has started, and that goes on when the request has ended. */
+  /** Runs a task that a request has started. The task may outlive the request. */
   async #run(task: number, request: Request, context?: Context): Promise<void> {
     const settle = keepAlive(context)
     try {

@@ -139,7 +139,7 @@ const TRANSITIONS: Record<Name, Partial<Record<Event, Row>>> = {
 
 /**
  * Returns the state after an event, and the effects to carry out in this order. A state ignores events that it does not
- * list, except that nobody waits for a successor that arrives too late.
+ * list, except that no caller waits for a successor that arrives too late.
  *
  * @param why The event's error. Default: the error of the state before.
  */
