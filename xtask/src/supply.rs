@@ -153,7 +153,7 @@ fn sources() -> Result<Vec<String>> {
             "rust-toolchain.toml",
             "package*.json",
         ])
-        .args(["pkg/shorten-glue.mjs"])
+        .args(["pkg/shorten-glue.mjs", "pkg/smallest.mjs"])
         // The manifests name binaries, whose files must exist.
         .args(["README.md", "src", "xtask", "fuzz"])
         .args(paths::TESTS_OF_THE_MANIFEST)

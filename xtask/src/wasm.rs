@@ -35,8 +35,9 @@ struct Module {
     glue: &'static str,
     /// The label of the earlier module whose glue loads this module, or `None` if this module has its own glue.
     glue_of: Option<&'static str>,
-    /// True if a small download matters more than speed.
-    is_small: bool,
+    /// The format in which the module's download is counted: `brotli` or `gzip`. `None` if speed matters more than a
+    /// small download.
+    counted: Option<&'static str>,
     /// True if the module can be instantiated again, after a trap.
     restarts: bool,
     wasm_opt: &'static [&'static str],
@@ -50,7 +51,7 @@ const MODULES: [Module; 4] = [
         name: "strongroom_extended",
         glue: "strongroom",
         glue_of: None,
-        is_small: true,
+        counted: Some("brotli"),
         restarts: false,
         wasm_opt: &SMALLEST,
     },
@@ -61,7 +62,7 @@ const MODULES: [Module; 4] = [
         name: "strongroom",
         glue: "strongroom",
         glue_of: Some("extended"),
-        is_small: true,
+        counted: Some("brotli"),
         restarts: false,
         wasm_opt: &SMALLEST,
     },
@@ -72,7 +73,7 @@ const MODULES: [Module; 4] = [
         name: "strongroom_core",
         glue: "strongroom_core",
         glue_of: None,
-        is_small: false,
+        counted: None,
         restarts: false,
         wasm_opt: &["-O3"],
     },
@@ -83,7 +84,7 @@ const MODULES: [Module; 4] = [
         name: "strongroom_edge",
         glue: "strongroom_edge",
         glue_of: None,
-        is_small: true,
+        counted: Some("gzip"),
         restarts: true,
         wasm_opt: &SMALLEST,
     },
@@ -96,7 +97,7 @@ const MODULES: [Module; 4] = [
 /// linker places only the stack there, with its low end at address 0. If the stack were elsewhere, statics would begin
 /// at 1024. A stack overflow that would otherwise go unnoticed may trap.
 ///
-/// Functions of up to four instructions are always inlined, and longer functions never: LLVM has already inlined
+/// Functions of up to five instructions are always inlined, and longer functions never: LLVM has already inlined
 /// functions that are called once. `--dealign` removes alignment hints, which engines ignore. Without these hints,
 /// equal instructions are equal bytes. The last round knows the effects of each function on its callers.
 const SMALLEST: [&str; 16] = [
@@ -111,7 +112,7 @@ const SMALLEST: [&str; 16] = [
     "--one-caller-inline-max-function-size",
     "0",
     "--always-inline-max-function-size",
-    "4",
+    "5",
     "--dealign",
     "--strip-target-features",
     "--generate-global-effects",
@@ -123,9 +124,9 @@ const SMALLEST: [&str; 16] = [
 /// slowly.
 const REALLOC: &str = "__wbindgen_realloc";
 
-/// The number of bytes in a run, by which functions are compared: see `order`. Of the values 3 to 6, this value gives
-/// the smallest download.
-const SIMILAR_RUN: usize = 4;
+/// The numbers of bytes in a run, by which functions are compared: see `order`. Which number gives the smallest download
+/// changes with the code, so all are tried, each once and twice. With any other number the download is larger.
+const SIMILAR_RUNS: [usize; 3] = [3, 4, 5];
 
 /// Returns the Cargo features of each module.
 pub(crate) fn features() -> impl Iterator<Item = &'static str> {
@@ -214,7 +215,13 @@ impl Module {
         let Self {
             label, wasm_opt, ..
         } = self;
-        let inputs = ["package-lock.json", "pkg/shorten-glue.mjs", "xtask/src"].map(at);
+        let inputs = [
+            "package-lock.json",
+            "pkg/shorten-glue.mjs",
+            "pkg/smallest.mjs",
+            "xtask/src",
+        ]
+        .map(at);
         let mut inputs = [vec![self.compiled()], inputs.to_vec()].concat();
         let mut outputs = vec![self.file()];
         let glue = [".js", ".d.ts"].map(|end| at(&format!("pkg/glue/{}{end}", self.glue)));
@@ -316,12 +323,27 @@ impl Module {
                 .run_quietly()?;
             Ok(())
         })?;
-        let mut reordered = fs::read(&optimized)?;
-        if self.is_small {
-            reordered = order::by_similarity(&reordered, SIMILAR_RUN)?;
-        }
-        fs::write(module, reordered)?;
+        match self.counted {
+            Some(format) => fs::copy(self.smallest_order(&optimized, format)?, module)?,
+            None => fs::copy(&optimized, module)?,
+        };
         Ok(fs::remove_file(optimized)?)
+    }
+
+    /// Writes the module in several orders of its functions. Returns the file whose compressed size is smallest.
+    fn smallest_order(&self, optimized: &Path, format: &str) -> Result<PathBuf> {
+        let mut files = Vec::new();
+        for run in SIMILAR_RUNS {
+            let mut wasm = fs::read(optimized)?;
+            for time in ["once", "twice"] {
+                wasm = order::by_similarity(&wasm, run)?;
+                let file = bound().join(format!("{}-{run}-{time}.wasm", self.name));
+                fs::write(&file, &wasm)?;
+                files.push(file);
+            }
+        }
+        let smallest = node(&["pkg/smallest.mjs", format]).args(&files).read()?;
+        Ok(PathBuf::from(smallest))
     }
 }
 
