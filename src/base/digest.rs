@@ -85,7 +85,7 @@ fn padded(bytes: &[u8], block: usize) -> Vec<u8> {
     let end = (bytes.len() + block / 8) / block * block + block;
     let mut padded = Vec::with_capacity(end);
     padded.extend_from_slice(bytes);
-    padded.push(0x80);
+    padded.extend_from_slice(&[0x80]);
     padded.resize(end - 8, 0);
     padded.extend_from_slice(&(bytes.len() as u64 * 8).to_be_bytes());
     padded

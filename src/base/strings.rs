@@ -90,20 +90,49 @@ pub fn split_list(text: &str) -> Vec<&str> {
     words
 }
 
-/// Converts UTF-8 bytes to a string. Wipes the bytes if they are not UTF-8, since most byte strings here hold a secret.
+/// Converts UTF-8 bytes to a string. Wipes the bytes, or passes them on in the string, since most byte strings here hold
+/// a secret.
 pub(crate) fn from_utf8(bytes: Vec<u8>) -> Option<String> {
-    match String::from_utf8(bytes) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            secret::wipe(&mut error.into_bytes());
-            None
-        }
+    if cfg!(any(feature = "core", feature = "edge")) {
+        return String::from_utf8(bytes)
+            .map_err(|error| secret::wipe(&mut error.into_bytes()))
+            .ok();
     }
+    from_whole_chunk(bytes)
+}
+
+/// Does the same as [`from_utf8`]. It is slower than the standard library's validation, which prefers speed to size.
+fn from_whole_chunk(mut bytes: Vec<u8>) -> Option<String> {
+    let first = bytes.utf8_chunks().next();
+    let valid = first.map_or("", |chunk| chunk.valid());
+    let text = (valid.len() == bytes.len()).then(|| valid.to_owned());
+    secret::wipe(&mut bytes);
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_utf8_validations_agree() {
+        for bytes in [
+            &b""[..],
+            b"abc",
+            "a\u{e9}\u{20ac}\u{1f600}z".as_bytes(),
+            b"\xff",
+            b"ab\x80",
+            b"\xc0\x80",
+            b"\xed\xa0\x80",
+            b"\xf4\x90\x80\x80",
+            b"\xe2\x82",
+            b"\xe2\x82a",
+        ] {
+            let expected = core::str::from_utf8(bytes).ok().map(str::to_owned);
+            assert_eq!(from_utf8(bytes.to_vec()), expected, "{bytes:?}");
+            assert_eq!(from_whole_chunk(bytes.to_vec()), expected, "{bytes:?}");
+        }
+    }
 
     #[test]
     fn split_agrees_with_std() {

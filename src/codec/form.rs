@@ -93,21 +93,17 @@ pub(crate) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     loop {
-        rest = match rest {
+        let (byte, tail) = match rest {
             [] => return strings::from_utf8(out),
             [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                out.push(hex_digit(*high) << 4 | hex_digit(*low));
-                tail
+                (hex_digit(*high) << 4 | hex_digit(*low), tail)
             }
-            [b'+', tail @ ..] => {
-                out.push(b' ');
-                tail
-            }
-            [byte, tail @ ..] => {
-                out.push(*byte);
-                tail
-            }
+            [b'+', tail @ ..] => (b' ', tail),
+            [byte, tail @ ..] => (*byte, tail),
         };
+        // `push` would add another function that lets a list of bytes grow.
+        out.extend_from_slice(&[byte]);
+        rest = tail;
     }
 }
 
