@@ -12,6 +12,7 @@ pub mod digest;
 pub(crate) mod entropy;
 pub mod error;
 pub mod http;
+pub(crate) mod list;
 pub mod secret;
 pub mod strings;
 #[cfg(any(

@@ -42,7 +42,6 @@ mod escrow;
 mod hints;
 mod inspector;
 mod io;
-mod list;
 mod login;
 mod message;
 mod pages;
@@ -63,7 +62,6 @@ use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
 use crate::config::{Config, HAS_PERSISTENCE};
-use crate::oauth::{error_description, pushed_authorization};
 use crate::session::{EndReason, Session};
 use api_calls::{Calls, Waiters};
 use context::{Context, Purpose};
@@ -410,15 +408,8 @@ impl Vault {
                 self.advance_refresh(step);
             }
             Purpose::Push | Purpose::ProbeForLogin => {
-                let mut description = None;
-                let pushed = if purpose == Purpose::Push {
-                    description = error_description::of_response(outcome);
-                    pushed_authorization::read(outcome)
-                } else {
-                    pushed_authorization::after_probe(provider::is_reachable(ctx, outcome))
-                };
                 self.logins
-                    .pushed(ctx, &tokens.provider, op, pushed, description.as_ref());
+                    .pushed(ctx, &tokens.provider, op, purpose, outcome);
             }
             Purpose::Exchange => {
                 let (provider, logins) = (&tokens.provider, &mut self.logins);

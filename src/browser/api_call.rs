@@ -8,6 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AbortController, Headers, ReadableStream, ReadableStreamDefaultReader, Response};
 
 use crate::Secret;
+use crate::base::list::{self, List};
 use crate::browser::context::{Context, NO_WAIT, WaitId};
 use crate::browser::dpop;
 use crate::browser::platform::{self, FetchInit, ReadResult, Text, WorkerScope};
@@ -26,7 +27,7 @@ const BATCH: u32 = 4;
 
 /// The calls in flight, with the payloads of the messages that began them.
 #[derive(Default)]
-pub(super) struct Calls(Vec<Call>);
+pub(super) struct Calls(List<Call>);
 
 #[derive(Default)]
 struct Call {
@@ -67,11 +68,11 @@ enum CallStage {
 impl Calls {
     /// Keeps the payload of a page's message, because the call may be sent again with the same body.
     pub(super) fn keep_payload(&mut self, call: CallId, payload: JsValue) {
-        self.0.push(Call {
+        self.0.push(Box::new(Call {
             call,
             payload,
             ..Call::default()
-        });
+        }));
     }
 
     /// Takes the payload of the page's message that began the call.
@@ -83,7 +84,7 @@ impl Calls {
     }
 
     fn find(&mut self, call: CallId) -> Option<&mut Call> {
-        self.0.iter_mut().find(|known| known.call == call)
+        list::find(&mut self.0, |known| known.call == call)
     }
 
     fn find_or_insert(&mut self, call: CallId) -> &mut Call {
@@ -131,8 +132,8 @@ impl Calls {
         wait: WaitId,
         result: Result<JsValue, JsValue>,
     ) {
-        let is_it = |known: &&mut Call| known.wait == wait || known.timer == wait;
-        let Some(known) = self.0.iter_mut().find(is_it) else {
+        let is_it = |known: &Call| known.wait == wait || known.timer == wait;
+        let Some(known) = list::find(&mut self.0, is_it) else {
             return;
         };
         if known.timer == wait {
@@ -168,8 +169,8 @@ impl Calls {
     /// Allows [`BATCH`] more chunks to be sent to a page. `id` is the page's number for the call. The page posted this
     /// number directly to the host, so the core has not checked the number.
     pub(super) fn grant(&mut self, context: &mut Context, port: PortId, id: f64) {
-        let is_it = |known: &&mut Call| known.page.0 == port && known.number() == id;
-        if let Some(known) = self.0.iter_mut().find(is_it) {
+        let is_it = |known: &Call| known.page.0 == port && known.number() == id;
+        if let Some(known) = list::find(&mut self.0, is_it) {
             known.credit = known.credit.saturating_add(BATCH).min(2 * WINDOW);
             known.read(context);
         }
@@ -177,8 +178,8 @@ impl Calls {
 
     /// Forgets a call, and aborts its request if it is in flight.
     pub(super) fn forget(&mut self, call: CallId) {
-        if let Some(i) = self.0.iter().position(|known| known.call == call) {
-            self.0.swap_remove(i).stop();
+        if let Some(mut known) = list::take(&mut self.0, |known| known.call == call) {
+            known.stop();
         }
     }
 }

@@ -6,6 +6,7 @@ use js_sys::{Array, Function};
 use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
 
+use crate::base::list::{self, List};
 use crate::browser::dpop::Keys;
 use crate::browser::escrow::Escrow;
 use crate::browser::platform::{Awaited, OnEvent, WorkerScope};
@@ -92,7 +93,7 @@ pub(super) struct Context {
     pub(super) keys: Keys,
     /// The escrow for the key that encrypts stored sessions, if the configuration has one.
     pub(super) escrow: Option<Escrow>,
-    ports: Vec<(PortId, MessagePort)>,
+    ports: List<(PortId, MessagePort)>,
     last_port: PortId,
     last_wait: WaitId,
     /// Inputs that the core has not handled yet.
@@ -154,18 +155,23 @@ impl Context {
         self.last_port = self.last_port.next();
         // Setting the listener also starts the port, which has queued the page's first messages.
         port.set_onmessage(Some(&self.listener(Event::Message, self.last_port.0)));
-        self.ports.push((self.last_port, port));
+        self.ports.push(Box::new((self.last_port, port)));
     }
 
     pub(super) fn close_port(&mut self, port: PortId) {
-        if let Some(i) = self.ports.iter().position(|(p, _)| *p == port) {
-            self.ports.swap_remove(i).1.close();
+        if let Some(page) = list::take(&mut self.ports, |(p, _)| *p == port) {
+            page.1.close();
         }
     }
 
     /// Posts `message` to a page, and transfers the objects in the array `transfer`. Does nothing if the page is gone.
     pub(super) fn post(&self, port: PortId, message: &Array, transfer: &JsValue) {
-        if let Some((_, port)) = self.ports.iter().find(|(p, _)| *p == port) {
+        if let Some((_, port)) = self
+            .ports
+            .iter()
+            .map(|page| &**page)
+            .find(|(p, _)| *p == port)
+        {
             // A message that cannot be cloned is dropped.
             let _ = port.post_message_with_transferable(message, transfer);
         }

@@ -270,6 +270,11 @@ impl Host {
                 let _ = self.store_lock.hint(hint.to_number());
             }
             Output::Stop => self.store_lock.stop(),
+            Output::Log { text } => {
+                // No `msg!`, because the console gets a text and not a code.
+                let text = ["strongroom: the provider says ", &text].concat();
+                web_sys::console::warn_1(&text.into());
+            }
             output if HAS_PERSISTENCE => self.carry_out_session(output, key_pair),
             _ => {}
         }

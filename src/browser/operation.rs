@@ -4,7 +4,8 @@ use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
 use crate::base::http::Outcome;
-use crate::browser::context::{Context, Progress, WaitId};
+use crate::base::list::{self, List};
+use crate::browser::context::{Context, NO_WAIT, Progress, WaitId};
 use crate::browser::encrypted_store::StoreOp;
 use crate::browser::key_generation::KeyGeneration;
 use crate::browser::platform::WorkerScope;
@@ -27,17 +28,22 @@ pub(super) enum Operation {
 
 /// The operations in flight.
 #[derive(Default)]
-pub(super) struct Operations(Vec<Running>);
+pub(super) struct Operations(List<Running>);
 
 struct Running {
     op: OpId,
     wait: WaitId,
-    operation: Box<Operation>,
+    operation: Operation,
 }
 
 impl Operations {
     pub(super) fn begin(&mut self, context: &mut Context, op: OpId, operation: Operation) {
-        self.advance(context, op, Box::new(operation), Ok(JsValue::UNDEFINED));
+        let running = Box::new(Running {
+            op,
+            wait: NO_WAIT,
+            operation,
+        });
+        self.advance(context, running, Ok(JsValue::UNDEFINED));
     }
 
     /// Continues the operation that waited under the number `wait`, with the result of its step. Returns the result if
@@ -48,48 +54,45 @@ impl Operations {
         wait: WaitId,
         result: Result<JsValue, JsValue>,
     ) -> Option<Result<JsValue, JsValue>> {
-        let Some(i) = self.0.iter().position(|running| running.wait == wait) else {
+        let Some(running) = list::take(&mut self.0, |running| running.wait == wait) else {
             return Some(result);
         };
-        let Running { op, operation, .. } = self.0.swap_remove(i);
-        self.advance(context, op, operation, result);
+        self.advance(context, running, result);
         None
     }
 
     /// Cancels an operation. Returns false if the operation is not in flight.
     pub(super) fn cancel(&mut self, op: OpId) -> bool {
-        let Some(i) = self.0.iter().position(|running| running.op == op) else {
-            return false;
-        };
-        self.0.swap_remove(i).operation.end();
-        true
+        let running = list::take(&mut self.0, |running| running.op == op);
+        running.map(|running| running.operation.end()).is_some()
     }
 
     fn advance(
         &mut self,
         context: &mut Context,
-        op: OpId,
-        mut operation: Box<Operation>,
+        mut running: Box<Running>,
         result: Result<JsValue, JsValue>,
     ) {
-        let progress = result.and_then(|value| match &mut *operation {
+        let Running {
+            op,
+            wait,
+            operation,
+        } = &mut *running;
+        let op = *op;
+        let progress = result.and_then(|value| match operation {
             Operation::Request(request) => request.advance(op, context, value),
             Operation::Store(store) => store.advance(op, context, value),
             Operation::Verify(verification) => verification.advance(op, &context.scope, value),
             Operation::MakeKey(generation) => generation.advance(op, context, value),
         });
-        let progress = progress.or_else(|error| match &mut *operation {
+        let progress = progress.or_else(|error| match operation {
             Operation::Store(store) => store.retry(context, error),
             _ => Err(error),
         });
         let end = match progress {
             Ok(Progress::Wait(awaited)) => {
-                let wait = context.wait(&awaited);
-                return self.0.push(Running {
-                    op,
-                    wait,
-                    operation,
-                });
+                *wait = context.wait(&awaited);
+                return self.0.push(running);
             }
             Ok(Progress::Done(end)) => end,
             Err(_) => operation.failed(op, &context.scope),

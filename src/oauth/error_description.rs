@@ -12,9 +12,6 @@ use crate::base::strings;
 use crate::codec::form;
 use crate::oauth::token_endpoint;
 
-/// True if this build logs descriptions.
-pub(crate) const IS_LOGGED: bool = cfg!(feature = "extended");
-
 /// Longest description that is logged, in characters. A longer one is cut.
 const MAX_LEN: usize = 200;
 
@@ -23,21 +20,24 @@ pub(crate) fn of_response(outcome: &Outcome) -> Option<Secret> {
     let Outcome::Reply(reply) = outcome else {
         return None;
     };
-    if !IS_LOGGED || reply.status < 400 {
+    if reply.status < 400 {
         return None;
     }
     token_endpoint::text_member(reply, "error_description").map(Secret::new)
 }
 
-/// Returns the text to log: the description in quotation marks, in which characters that RFC 6749 does not allow become
-/// question marks. Returns `None` if the description is empty, or contains the beginning of a JWT or one of `secrets`,
-/// also form-encoded. Empty strings are not secrets.
-pub(crate) fn loggable(description: &str, secrets: &[&str]) -> Option<String> {
+/// Returns true if a description contains `secret`, also form-encoded. An empty string is not a secret.
+#[inline(never)]
+pub(crate) fn repeats(description: &str, secret: &str) -> bool {
     let is_in = |secret: &str| strings::contains(description, secret);
-    let is_secret = secrets
-        .iter()
-        .any(|secret| !secret.is_empty() && (is_in(secret) || is_in(&form::encoded(secret))));
-    if is_secret || description.is_empty() || is_in("eyJ") {
+    !secret.is_empty() && (is_in(secret) || is_in(&form::encoded(secret)))
+}
+
+/// Returns the text to log for a description that repeats no secret: the description in quotation marks, in which
+/// characters that RFC 6749 does not allow become question marks. Returns `None` if the description is empty, or
+/// contains the beginning of a JWT.
+pub(crate) fn loggable(description: &str) -> Option<String> {
+    if description.is_empty() || strings::contains(description, "eyJ") {
         return None;
     }
     let text = printable(description, MAX_LEN, "\"\\");
@@ -48,16 +48,21 @@ pub(crate) fn loggable(description: &str, secrets: &[&str]) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn logged(description: &str, secrets: &[&str]) -> Option<String> {
+        let is_secret = secrets.iter().any(|secret| repeats(description, secret));
+        loggable(description).filter(|_| !is_secret)
+    }
+
     #[test]
     fn description_is_quoted_cut_and_printable() {
-        assert_eq!(loggable("No such scope", &[]).unwrap(), "\"No such scope\"");
+        assert_eq!(logged("No such scope", &[]).unwrap(), "\"No such scope\"");
         assert_eq!(
-            loggable("a\"b\\c\r\n\u{202e}é", &[]).unwrap(),
+            logged("a\"b\\c\r\n\u{202e}é", &[]).unwrap(),
             "\"a?b?c????\""
         );
         let cut = ["\"", &"x".repeat(200), "...\""].concat();
-        assert_eq!(loggable(&"x".repeat(201), &[]).unwrap(), cut);
-        assert_eq!(loggable("", &[]), None);
+        assert_eq!(logged(&"x".repeat(201), &[]).unwrap(), cut);
+        assert_eq!(logged("", &[]), None);
     }
 
     #[test]
@@ -70,13 +75,12 @@ mod tests {
             // The secret is after the place at which the text is cut.
             &["x".repeat(300), "c/0+1".to_owned()].concat(),
         ] {
-            assert_eq!(loggable(text, &["st-4711", "c/0+1"]), None, "{text}");
+            assert_eq!(logged(text, &["st-4711", "c/0+1"]), None, "{text}");
         }
         // An absent secret does not drop every description.
-        assert!(loggable("No such scope", &["", "c/0+1"]).is_some());
+        assert!(logged("No such scope", &["", "c/0+1"]).is_some());
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn only_error_responses_are_described() {
         use crate::base::http::tests::json_reply;

@@ -13,6 +13,7 @@ pub(super) mod socket;
 
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
+use crate::base::list;
 use crate::egress::policy::TokenSelector;
 use crate::oauth::token_endpoint::Scheme;
 use crate::oauth::www_authenticate;
@@ -23,7 +24,6 @@ use crate::vault::api_sockets::Sockets;
 use crate::vault::context::Context;
 use crate::vault::dpop::Dpop;
 use crate::vault::io::{ApiRequest, Body, CallId, Output, PortId, RequestId, ResponseHead};
-use crate::vault::list;
 use crate::vault::message::{FetchRequest, message};
 use crate::vault::refresh::Refresh;
 use crate::vault::step_up::StepUp;

@@ -16,6 +16,7 @@ use crate::base::capability;
 use crate::prelude::*;
 
 use crate::base::error::{Code, Error, Result};
+use crate::base::list;
 use crate::base::strings;
 use crate::egress::token_reflection::Scope;
 use crate::egress::websocket::{self, Place};
@@ -24,7 +25,6 @@ use crate::vault::api_calls::call_list::{Call, CallList, CallStage};
 use crate::vault::api_calls::socket::{Probe, Socket};
 use crate::vault::context::Context;
 use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
-use crate::vault::list;
 use crate::vault::message::{SocketRequest, message};
 
 /// The witness of the capability.

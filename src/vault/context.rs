@@ -10,11 +10,12 @@ use crate::base::capability;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
+use crate::base::list::{self, List};
 use crate::codec::base64url;
 use crate::codec::json::Writer;
 use crate::config::{Config, HAS_PERSISTENCE};
 use crate::oauth::authorization_request::Pending;
-use crate::oauth::error_description::{self, IS_LOGGED};
+use crate::oauth::error_description;
 use crate::session::{self, EndReason, Session};
 use crate::vault::io::{CallId, Entropy, OpId, Output, PortId, RequestId};
 use crate::vault::message::{self, message};
@@ -54,7 +55,7 @@ pub(super) struct Context {
     /// `Date` header.
     pub(super) clock_offset: i64,
     shown_warnings: Vec<Code>,
-    operations: Vec<Operation>,
+    operations: List<Operation>,
     last_op: OpId,
 }
 
@@ -161,11 +162,11 @@ impl Context {
 
     pub(super) fn begin_operation(&mut self, purpose: Purpose, deadline: Option<Millis>) -> OpId {
         self.last_op = self.last_op.next();
-        self.operations.push(Operation {
+        self.operations.push(Box::new(Operation {
             op: self.last_op,
             purpose,
             deadline,
-        });
+        }));
         self.last_op
     }
 
@@ -186,32 +187,30 @@ impl Context {
     /// Adds an operation that has ended to the operations in flight again, with the same number and a new deadline.
     pub(super) fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
         let deadline = self.deadline(purpose);
-        self.operations.push(Operation {
+        self.operations.push(Box::new(Operation {
             op,
             purpose,
             deadline,
-        });
+        }));
     }
 
     /// Ends an operation and returns its purpose. Returns `None` if the operation has already ended, or never began.
     pub(super) fn finish_operation(&mut self, op: OpId) -> Option<Purpose> {
-        let i = self.operations.iter().position(|o| o.op == op)?;
-        Some(self.operations.swap_remove(i).purpose)
+        list::take(&mut self.operations, |o| o.op == op).map(|o| o.purpose)
     }
 
     /// Ends one operation whose deadline has passed, if there is one.
     pub(super) fn expire_operation(&mut self) -> Option<(OpId, Purpose)> {
         let now = self.now.monotonic;
         let is_over = |o: &Operation| o.deadline.is_some_and(|at| at <= now);
-        let i = self.operations.iter().position(is_over)?;
-        let Operation { op, purpose, .. } = self.operations.swap_remove(i);
+        let Operation { op, purpose, .. } = *list::take(&mut self.operations, is_over)?;
         self.outputs.push(Output::Cancel { op });
         Some((op, purpose))
     }
 
     /// Moves the deadline of an operation to `at`, if `at` is earlier.
     pub(super) fn shorten_deadline(&mut self, op: OpId, at: Millis) {
-        if let Some(operation) = self.operations.iter_mut().find(|o| o.op == op) {
+        if let Some(operation) = list::find(&mut self.operations, |o| o.op == op) {
             operation.deadline = operation.deadline.map(|deadline| deadline.min(at));
         }
     }
@@ -386,23 +385,33 @@ impl Context {
         self.post(port, text);
     }
 
+    /// Writes the provider's description in an error response to the worker's console: see [`Context::log_description`].
+    pub(super) fn log_error(&mut self, outcome: &Outcome, secrets: &[&str], pending: &Pending) {
+        if let Some(description) = error_description::of_response(outcome) {
+            self.log_description(&description, secrets, pending);
+        }
+    }
+
     /// Writes the provider's description of an error to the worker's console, unless the description contains one of
     /// `secrets`, or another secret of the login or of the session. No page and no inspector gets the description.
     pub(super) fn log_description(
         &mut self,
-        description: Option<&Secret>,
+        description: &Secret,
         secrets: &[&str],
         pending: &Pending,
     ) {
-        let Some(description) = description.filter(|_| IS_LOGGED) else {
-            return;
-        };
-        let mut secrets = secrets.to_vec();
-        secrets.extend([&pending.code_verifier, &pending.nonce].map(Secret::expose));
-        if let Some(session) = &self.session {
-            session.for_each_token(|_, token| secrets.push(token.expose()));
+        let description = description.expose();
+        let mut is_secret = false;
+        let mut check = |secret: &str| is_secret |= error_description::repeats(description, secret);
+        for secret in secrets {
+            check(secret);
         }
-        if let Some(text) = error_description::loggable(description.expose(), &secrets) {
+        check(pending.code_verifier.expose());
+        check(pending.nonce.expose());
+        if let Some(session) = &self.session {
+            session.for_each_token(|_, token| check(token.expose()));
+        }
+        if !is_secret && let Some(text) = error_description::loggable(description) {
             self.outputs.push(Output::Log { text });
         }
     }

@@ -14,12 +14,12 @@ use crate::prelude::*;
 
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Result};
+use crate::base::list;
 use crate::oauth::authorization_request::{self, AuthorizationRequest, LIFETIME, LoginParams};
 use crate::oauth::dpop::PublicKey;
 use crate::vault::context::Context;
 use crate::vault::dpop;
 use crate::vault::io::{OpId, PortId, RequestId};
-use crate::vault::list;
 use crate::vault::login::in_flight::{Login, LoginStage, Logins};
 use crate::vault::provider::Provider;
 use zeroize::Zeroize;

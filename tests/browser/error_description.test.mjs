@@ -1,13 +1,13 @@
-// The extended module writes the provider's `error_description` to the worker's console, and never if it contains a
-// secret of the login.
+// The vault writes the provider's `error_description` to the worker's console, and never if it contains a secret of the
+// login.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, signIn, startApp, startLogin } from '../support/app.mjs'
 
 const time = { timeout: 40_000 }
 
-/** The modules that write descriptions, each with a configuration that needs it. */
-const MODULES = { 'strongroom_extended_bg.wasm': { inspect: true } }
+/** The vault's modules, each with a configuration that needs it. */
+const MODULES = { 'strongroom_bg.wasm': {}, 'strongroom_extended_bg.wasm': { inspect: true } }
 
 let app
 

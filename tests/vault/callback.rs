@@ -303,7 +303,6 @@ fn has_told(world: &World, page: PortId, text: &str) -> bool {
     told.any(|(_, value)| value.as_str().is_some_and(|value| value.contains(text)))
 }
 
-#[cfg(feature = "extended")]
 #[test]
 fn description_of_a_response_is_logged() {
     let mut world = World::new();
@@ -338,7 +337,6 @@ fn description_without_its_login_is_not_logged() {
     }
 }
 
-#[cfg(feature = "extended")]
 #[test]
 fn description_of_a_refused_code_is_logged() {
     let (mut world, page, response) = at_callback();

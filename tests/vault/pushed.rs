@@ -196,7 +196,6 @@ fn refused_push_names_its_redirect_uri() {
     }
 }
 
-#[cfg(feature = "extended")]
 #[test]
 fn description_of_a_refused_push_is_logged() {
     let mut world = world("{}");

@@ -26,11 +26,6 @@ impl Host {
                 self.begin(op, Operation::MakeKey(KeyGeneration::default()));
             }
             Output::KeepKeys { names } => self.context.keys.keep(&names),
-            Output::Log { text } => {
-                // No `msg!`, because the console gets a text and not a code.
-                let text = ["strongroom: the provider says ", &text].concat();
-                web_sys::console::warn_1(&text.into());
-            }
             Output::HandKeyOver => self.hand_key_over(),
             _ => {}
         }

@@ -61,8 +61,11 @@ pub(in crate::edge) fn log_description(
     let [verifier, nonce] = [&pending.code_verifier, &pending.nonce].map(Secret::expose);
     let secrets = [state, code, of_client, verifier, nonce];
     if config.logs_descriptions
-        && let Some(description) = description
-        && let Some(text) = error_description::loggable(description.expose(), &secrets)
+        && let Some(description) = description.map(Secret::expose)
+        && let Some(text) = error_description::loggable(description)
+        && !secrets
+            .iter()
+            .any(|secret| error_description::repeats(description, secret))
     {
         task.fault_of(Code::LoginFailed, &[msg!("the provider says "), &text]);
     }

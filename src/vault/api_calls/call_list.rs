@@ -1,13 +1,13 @@
 //! The calls in flight, sockets among them.
 
 use crate::base::error::{Code, Error, Result};
+use crate::base::list::{self, List};
 use crate::egress::policy::{Allowed, TokenSelector};
 use crate::prelude::*;
 use crate::vault::api_calls::socket::BoxedSocket;
 use crate::vault::context::Context;
 use crate::vault::dpop::Proven;
 use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
-use crate::vault::list::{self, List};
 use crate::vault::message::message;
 
 /// Largest number of calls in flight of one page, so that other pages can also make calls.

@@ -4,18 +4,17 @@
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
+use crate::base::list::{self, List};
 use crate::config::HAS_PERSISTENCE;
 use crate::oauth::authorization_request::{self, Pending};
 use crate::oauth::authorization_response::AuthorizationResponse;
 use crate::oauth::dpop::PublicKey;
-use crate::oauth::error_description;
 use crate::oauth::id_token::{IdToken, Occasion};
 use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
 use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::dpop::{self, Dpop};
 use crate::vault::io::{OpId, Output, PortId, RequestId, Taken};
-use crate::vault::list::{self, List};
 use crate::vault::login::in_flight::Logins;
 use crate::vault::message::{callback_error, message};
 use crate::vault::provider::Provider;
@@ -210,8 +209,7 @@ impl Callbacks {
         let CallbackStage::Exchanging(_, pending, requested, authorization) = callback.stage else {
             return CallbackOutcome::None;
         };
-        let description = error_description::of_response(outcome);
-        ctx.log_description(description.as_ref(), &authorization.secrets(), &pending);
+        ctx.log_error(outcome, &authorization.secrets(), &pending);
         let mut unused = None;
         let verification = exchanged(outcome, ctx.config.scheme(), provider).and_then(|tokens| {
             match unverified(ctx, provider, &tokens) {
@@ -498,8 +496,9 @@ fn exchange_request(
     let code = authorization.code(pending, metadata).inspect_err(|error| {
         // The other codes mean that the response may not come from the provider.
         if !matches!(error.code(), Code::IssuerMismatch | Code::CallbackInvalid) {
-            let description = authorization.description.as_ref();
-            ctx.log_description(description, &authorization.secrets(), pending);
+            if let Some(description) = &authorization.description {
+                ctx.log_description(description, &authorization.secrets(), pending);
+            }
         }
     })?;
     Ok(token_endpoint::code_request(

@@ -4,11 +4,11 @@ use crate::prelude::*;
 
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
+use crate::base::list::{self, List};
 use crate::oauth::authorization_request::{AuthorizationRequest, LIFETIME, LoginParams, Pending};
 use crate::oauth::dpop::PublicKey;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output, PortId, RequestId};
-use crate::vault::list::{self, List};
 use crate::vault::login::device_stage::Device;
 use crate::vault::message::message;
 
@@ -23,7 +23,7 @@ pub(in crate::vault) struct Logins {
     pub(super) in_flight: List<Login>,
     /// Copies of the pending logins, by name. They are preferred to the store, which may not work and which scripts of
     /// this origin can change.
-    remembered: Vec<(String, Box<Pending>)>,
+    remembered: List<(String, Box<Pending>)>,
     /// The names of logins that have received their authorization response. A second response to such a login gets
     /// another error than a response to an unknown login.
     used: Vec<String>,
@@ -82,8 +82,8 @@ impl Logins {
 
     /// Removes and returns the copy of the pending login `key`, if there is one.
     pub(in crate::vault) fn recall(&mut self, key: &str) -> Option<Box<Pending>> {
-        let i = self.remembered.iter().position(|(k, _)| k == key)?;
-        Some(self.remembered.swap_remove(i).1)
+        let (_, pending) = *list::take(&mut self.remembered, |(k, _)| k == key)?;
+        Some(pending)
     }
 
     /// Records that the login `key` has received its authorization response. Returns true if it had already received
@@ -112,7 +112,7 @@ impl Logins {
     }
 
     pub(in crate::vault) fn pending(&self) -> impl Iterator<Item = &Pending> {
-        self.remembered.iter().map(|(_, pending)| &**pending)
+        self.remembered.iter().map(|login| &*login.1)
     }
 
     pub(in crate::vault) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
@@ -127,7 +127,7 @@ impl Logins {
     /// Keeps a copy of a pending login in memory. No copy is removed to make room for another: without the copy, the
     /// vault would have to trust the store, to which scripts of this origin can write.
     fn remember(&mut self, key: String, pending: Box<Pending>) {
-        self.remembered.push((key, pending));
+        self.remembered.push(Box::new((key, pending)));
     }
 
     /// Returns true if the page must not begin another login.
@@ -200,11 +200,9 @@ impl Logins {
             msg!("no response came within 10 minutes"),
         );
         self.fail(ctx, &error, |login| login.deadline <= now.monotonic);
-        let remembered = &mut self.remembered;
-        let is_old = |(_, pending): &(String, Box<Pending>)| pending.check_age(now.wall).is_err();
-        while let Some(i) = remembered.iter().position(is_old) {
-            remembered.swap_remove(i);
-        }
+        list::discard(&mut self.remembered, |(_, pending)| {
+            pending.check_age(now.wall).is_err()
+        });
     }
 
     fn fail(&mut self, ctx: &mut Context, error: &Error, is_over: impl Fn(&Login) -> bool) {

@@ -6,8 +6,8 @@
 //! requests and warns once, unless the provider's metadata requires pushed requests. After any other error the login
 //! fails. A fallback would help an attacker: a script of the page can change a request that is not pushed.
 
-use crate::Secret;
 use crate::base::error::{Code, Error};
+use crate::base::http::Outcome;
 use crate::config::Pushing;
 use crate::oauth::authorization_request::AuthorizationRequest;
 use crate::oauth::pushed_authorization::{self, PushOutcome};
@@ -15,7 +15,7 @@ use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::OpId;
 use crate::vault::login::in_flight::{Login, LoginStage, Logins};
-use crate::vault::provider::Provider;
+use crate::vault::provider::{Provider, is_reachable};
 
 impl Logins {
     /// Pushes the authorization request of a login, or continues the login without a push.
@@ -53,15 +53,14 @@ impl Logins {
         ctx.decline(login.port, login.id, Code::Unsupported, why);
     }
 
-    /// Handles the result of a push, or of the probe that follows a push without a readable response. Logs
-    /// `description`, the provider's description of an error.
+    /// Handles the response to a push, or to the probe that follows a push without a readable response.
     pub(in crate::vault) fn pushed(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
         op: OpId,
-        pushed: PushOutcome,
-        description: Option<&Secret>,
+        purpose: Purpose,
+        outcome: &Outcome,
     ) {
         let is_it = |login: &Login| matches!(login.stage, LoginStage::Pushing(o, _) if o == op);
         let Some(mut login) = self.take(is_it) else {
@@ -71,7 +70,12 @@ impl Logins {
         let (LoginStage::Pushing(_, begun), Some(metadata)) = (stage, &provider.metadata) else {
             return;
         };
-        ctx.log_description(description, &[&begun.state], &begun.pending);
+        let pushed = if purpose == Purpose::Push {
+            ctx.log_error(outcome, &[&begun.state], &begun.pending);
+            pushed_authorization::read(outcome)
+        } else {
+            pushed_authorization::after_probe(is_reachable(ctx, outcome))
+        };
         let is_required = metadata.require_pushed_authorization_requests;
         let is_optional = ctx.config.pushing == Pushing::Auto;
         let error = match pushed {

@@ -4,12 +4,12 @@
 use crate::prelude::*;
 
 use crate::base::error::{Code, Error, Result};
+use crate::base::list::{self, List};
 use crate::codec::form::{Form, with_query};
 use crate::codec::url::Url;
 use crate::config::HAS_PERSISTENCE;
 use crate::vault::context::Context;
 use crate::vault::io::{OpId, PortId, RequestId};
-use crate::vault::list::{self, List};
 use crate::vault::provider::Provider;
 
 /// The logouts that are not complete.

@@ -5,10 +5,10 @@ use crate::prelude::*;
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::http::{HttpRequest, Outcome};
+use crate::base::list::{self, List};
 use crate::oauth::token_endpoint;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::OpId;
-use crate::vault::list::{self, List};
 use crate::vault::provider::Provider;
 
 /// The largest number of attempts at a revocation.

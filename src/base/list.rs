@@ -10,22 +10,22 @@
 use crate::prelude::*;
 
 /// A list of operations in flight. An item that is taken out and put back moves to the end.
-pub(super) type List<T> = Vec<Box<T>>;
+pub(crate) type List<T> = Vec<Box<T>>;
 
 /// Returns the first item for which `is_it` is true.
-pub(super) fn find<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) -> Option<&mut T> {
+pub(crate) fn find<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) -> Option<&mut T> {
     list.iter_mut()
         .map(|item| &mut **item)
         .find(|item| is_it(item))
 }
 
 /// Discards all items for which `is_it` is true.
-pub(super) fn discard<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) {
+pub(crate) fn discard<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) {
     while take(list, &is_it).is_some() {}
 }
 
 /// Removes and returns the first item for which `is_it` is true.
-pub(super) fn take<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) -> Option<Box<T>> {
+pub(crate) fn take<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) -> Option<Box<T>> {
     let i = list.iter().position(|item| is_it(item))?;
     Some(list.remove(i))
 }
