@@ -495,10 +495,10 @@ fn exchange_request(
     };
     let code = authorization.code(pending, metadata).inspect_err(|error| {
         // The other codes mean that the response may not come from the provider.
-        if !matches!(error.code(), Code::IssuerMismatch | Code::CallbackInvalid) {
-            if let Some(description) = &authorization.description {
-                ctx.log_description(description, &authorization.secrets(), pending);
-            }
+        if !matches!(error.code(), Code::IssuerMismatch | Code::CallbackInvalid)
+            && let Some(description) = &authorization.description
+        {
+            ctx.log_description(description, &authorization.secrets(), pending);
         }
     })?;
     Ok(token_endpoint::code_request(
