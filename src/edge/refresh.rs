@@ -44,6 +44,10 @@ const COMMITS: u32 = 5;
 /// Largest number of attempts to write an intent while the coordinator fails.
 const INTENTS: u32 = 3;
 
+/// Largest number of intents that a store may refuse because of other writes. A store that refuses every write would
+/// otherwise be asked without end.
+const CONFLICTS: u32 = 20;
+
 /// The first pause between two attempts. In [`exchange`] and [`commit`], each further pause is twice as long.
 const PAUSE: Millis = Millis(200);
 
@@ -328,7 +332,7 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
     if !is_up {
         return Err(record_store::unavailable(task, &session.sid));
     }
-    let mut failures = 0;
+    let (mut failures, mut conflicts) = (0, 0);
     loop {
         if failures > 0 {
             if failures == INTENTS || session.is_valid(&task.now()) {
@@ -369,7 +373,13 @@ async fn acquire_lease(task: &Task, session: &Rc<Session>) -> Result<Option<Rc<S
                 lease::hold(task, session, version, record);
                 return Ok(None);
             }
-            Ok(None) => {}
+            Ok(None) => {
+                conflicts += 1;
+                if conflicts == CONFLICTS {
+                    coordinator::failed(task, msg!("it refuses every write"));
+                    return Err(record_store::unavailable(task, &session.sid));
+                }
+            }
             Err(Unreachable) => failures += 1,
         }
     }

@@ -101,6 +101,26 @@ fn store_that_omits_entries_counts_as_down() {
 }
 
 #[test]
+fn store_that_refuses_every_write_is_not_asked_without_end() {
+    for (refused, status, written) in [(19, 200, 21), (1000, 503, 20)] {
+        let mut host = Host::signed_in();
+        host.pass(600);
+        for _ in 0..refused {
+            let reply = Reply::Swapped(None);
+            host.wrong_replies.push_back(("Swap", reply));
+        }
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(answered.status(), status, "{answered:?}");
+        assert_eq!(host.count("Swap"), written);
+        if status == 503 {
+            assert_eq!(answered.code(), "coordinator_unavailable");
+            let events = format!("{:?}", host.events);
+            assert!(events.contains("it refuses every write"), "{events}");
+        }
+    }
+}
+
+#[test]
 fn stored_session_outlasts_a_coordinator_failure() {
     let mut host = Host::signed_in_with(&in_store());
     host.restart(&in_store());
