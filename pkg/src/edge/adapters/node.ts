@@ -304,6 +304,10 @@ async function pump(body: ReadableStream<Uint8Array>, outgoing: NodeResponse): P
       if (done) return void outgoing.end()
       if (!outgoing.write(value)) await drained(outgoing)
     }
+  } catch (error) {
+    // The error of Node's `fetch` contains bytes of a malformed response, perhaps a token, and may be written to a log.
+    Reflect.deleteProperty(Object((Object(error) as Error).cause) as object, 'data')
+    throw error
   } finally {
     outgoing.off('close', cancel)
   }

@@ -465,6 +465,8 @@ const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStr
       } catch (error) {
         search.end()
         pieces.cancel(error).catch(() => {})
+        // Node's error contains bytes of a malformed response, perhaps a token, and may be written to a log.
+        Reflect.deleteProperty(Object((Object(error) as Error).cause) as object, 'data')
         throw error
       }
     },
