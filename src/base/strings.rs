@@ -53,6 +53,35 @@ pub(crate) fn contains_word(words: &str, word: &str) -> bool {
     split(words, b' ').any(|one| one == word)
 }
 
+/// Returns the index of `word` in `words`, which are separated by single spaces.
+///
+/// # Panics
+/// If the word is not there. At compile time this is an error.
+#[allow(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "only constants call this function"
+)]
+#[must_use]
+pub const fn index_of(words: &str, word: &str) -> usize {
+    let (words, word) = (words.as_bytes(), word.as_bytes());
+    let (mut start, mut index) = (0, 0);
+    while start < words.len() {
+        let mut len = 0;
+        let mut is_same = true;
+        while start + len < words.len() && words[start + len] != b' ' {
+            is_same = is_same && len < word.len() && words[start + len] == word[len];
+            len += 1;
+        }
+        if is_same && len == word.len() {
+            return index;
+        }
+        start += len + 1;
+        index += 1;
+    }
+    panic!("this word is not in the list")
+}
+
 /// Returns the length of the array that [`joined`] builds from `words`.
 pub(crate) const fn joined_len(words: &[&str]) -> usize {
     let (mut len, mut i) = (0, 0);
@@ -132,6 +161,20 @@ mod tests {
             assert_eq!(from_utf8(bytes.to_vec()), expected, "{bytes:?}");
             assert_eq!(from_whole_chunk(bytes.to_vec()), expected, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn words_are_found_by_index() {
+        assert_eq!(
+            ["aa", "b", "a"].map(|word| index_of("aa b a", word)),
+            [0, 1, 2]
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "not in the list")]
+    fn part_of_a_word_has_no_index() {
+        let _ = index_of("aa b", "a");
     }
 
     #[test]

@@ -330,28 +330,45 @@ fn instant(monotonic: f64, wall: f64) -> Instant {
     }
 }
 
+/// The first lines of a request. The host gets this list and the next one from the build.
+const REQUEST_PARTS: &str = "method url hasBody headerCount headerBytes";
+
+/// The headers that the handler reads, which are the other lines of a request. An absent header is an empty line.
+/// Neither URLs nor headers contain line breaks.
+const REQUEST_HEADERS: &str =
+    "x-strongroom origin sec-fetch-site sec-fetch-mode sec-fetch-dest accept upgrade cookie";
+
+const PARTS: usize = strings::index_of(REQUEST_PARTS, "headerBytes") + 1;
+
+/// Returns the line of a part. A name that is not in the list does not compile.
+const fn part(name: &str) -> usize {
+    strings::index_of(REQUEST_PARTS, name)
+}
+
+/// Returns the line of a header. A name that is not in the list does not compile.
+const fn header(name: &str) -> usize {
+    PARTS + strings::index_of(REQUEST_HEADERS, name)
+}
+
 fn read_request(text: &str) -> Request {
-    let mut lines = strings::split(text, b'\n');
-    let mut line = || {
-        lines
-            .next()
-            .filter(|line| !line.is_empty())
-            .map(str::to_owned)
+    let text = |line: usize| {
+        let text = strings::split(text, b'\n').nth(line);
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
     };
     Request {
-        method: line().unwrap_or_default(),
-        url: line().unwrap_or_default(),
-        has_body: line().is_some(),
-        header_count: number(line()),
-        header_bytes: number(line()),
-        marker: line(),
-        origin: line(),
-        site: line(),
-        mode: line(),
-        dest: line(),
-        accept: line(),
-        upgrade: line(),
-        cookie: line(),
+        method: text(const { part("method") }).unwrap_or_default(),
+        url: text(const { part("url") }).unwrap_or_default(),
+        has_body: text(const { part("hasBody") }).is_some(),
+        header_count: number(text(const { part("headerCount") })),
+        header_bytes: number(text(const { part("headerBytes") })),
+        marker: text(const { header("x-strongroom") }),
+        origin: text(const { header("origin") }),
+        site: text(const { header("sec-fetch-site") }),
+        mode: text(const { header("sec-fetch-mode") }),
+        dest: text(const { header("sec-fetch-dest") }),
+        accept: text(const { header("accept") }),
+        upgrade: text(const { header("upgrade") }),
+        cookie: text(const { header("cookie") }),
     }
 }
 

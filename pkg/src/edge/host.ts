@@ -11,6 +11,8 @@ import {
   NOT_OPENED,
   OPENED,
   PENDING,
+  REQUEST_HEADERS,
+  REQUEST_PARTS,
   SEALED,
   SENT,
   SIGNED,
@@ -319,35 +321,21 @@ export class Host {
 /** Thrown when the core has trapped. The handler responds with 500, and uses another instance for the next request. */
 export class Trap extends Error {}
 
-/** The index of the line for each header in the result of `serializeRequest()`. */
-const LINES = new Map([
-  ['x-strongroom', 5],
-  ['origin', 6],
-  ['sec-fetch-site', 7],
-  ['sec-fetch-mode', 8],
-  ['sec-fetch-dest', 9],
-  ['accept', 10],
-  ['upgrade', 11],
-  ['cookie', 12],
-])
+const PARTS = REQUEST_PARTS.split(' ')
+const HEADERS = REQUEST_HEADERS.split(' ')
 
-/**
- * Returns the parts of a request that the core reads, one per line. `Request` in src/edge/io.rs reads these lines.
- * Neither URLs nor headers contain line breaks.
- */
+/** Returns the parts and headers of a request that the core reads, one per line. */
 const serializeRequest = ({ method, url, body }: Request, fields: Fields): string => {
-  const lines: string[] = [method, url, body ? '1' : '', '', '', '', '', '', '', '', '', '', '']
-  let [count, bytes] = [0, 0]
+  const headers = new Map<string, string>()
+  let [headerCount, headerBytes] = [0, 0]
   for (const [name, value] of fields) {
-    const line = LINES.get(name)
-    if (line) lines[line] = value
+    if (HEADERS.includes(name)) headers.set(name, value)
     if (name === 'cookie') continue
-    count++
-    bytes += name.length + value.length
+    headerCount++
+    headerBytes += name.length + value.length
   }
-  lines[3] = `${count}`
-  lines[4] = `${bytes}`
-  return lines.join('\n')
+  const parts: Record<string, unknown> = { method, url, hasBody: body && 1, headerCount, headerBytes }
+  return [...PARTS.map((name) => parts[name]), ...HEADERS.map((name) => headers.get(name))].join('\n')
 }
 
 /** Keeps the platform running until the returned function is called, even if the client disconnects. */

@@ -13,6 +13,8 @@ const SHARED: [(&str, &[&str]); 16] = [
     (
         "src/bindings/edge.rs",
         &[
+            "REQUEST_PARTS",
+            "REQUEST_HEADERS",
             "OPENED",
             "SEALED",
             "SIGNED",
