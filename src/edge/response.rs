@@ -149,8 +149,8 @@ pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> OwnRespo
 
 /// Builds a page with a link to `href`. With a `path`, the page shows the beginning of this path, and waits for the user's
 /// click, which is a navigation from the app itself. A window that opened this page loses its control over it, and the
-/// link appears after a second, so that no click that the user meant for another page reaches the link. Without a `path`,
-/// the page forwards the browser at once.
+/// link appears a second after the page, so that a click that the user meant for the previous page does not reach the
+/// link. Without a `path`, the page forwards the browser at once.
 pub(super) fn link_page(status: u16, title: &str, href: &str, path: Option<&str>) -> OwnResponse {
     let href = escaped(href);
     let (head, target, end, ask) = match path {
