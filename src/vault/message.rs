@@ -1,5 +1,6 @@
 //! The vault's side of the messages between page and vault. `pkg/src/protocol/messages.ts` is the page's side, and
-//! describes each message.
+//! describes each message. The build reads the kinds of messages from the sources of the vault, and checks that this
+//! description has the same kinds.
 //!
 //! A message of a page may be hostile. The size of a message is limited, and each member must have the expected type.
 //! Any other message is refused with `message_invalid`.

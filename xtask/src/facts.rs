@@ -3,6 +3,7 @@
 
 mod constants;
 mod enums;
+mod kinds;
 mod views;
 
 pub(crate) use enums::write_table;
@@ -15,6 +16,7 @@ use std::fs;
 pub(crate) fn write() -> Result<()> {
     constants::write()?;
     enums::write()?;
+    kinds::write()?;
     views::write()
 }
 

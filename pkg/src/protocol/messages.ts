@@ -18,6 +18,7 @@
  */
 
 import type { EndReason } from '../generated/end-reasons.js'
+import type { PageKind, VaultKind } from '../generated/kinds.js'
 import type { Session } from '../generated/session.js'
 
 /** The message by which a page hands a port to the vault's worker. */
@@ -200,6 +201,19 @@ export type VaultMessage =
   | { t: 'inspection'; id: number; holdings: Holding[] }
   /** An event for the session inspector. This message is sent only with `inspect: true` in the configuration. */
   | ({ t: 'trace' } & TraceEvent)
+
+/** Compiles only if `Some` is a part of `All`. */
+type PartOf<All, Some extends All> = Some
+
+/**
+ * The kinds of all messages. The build reads the kinds from the core's sources. This type does not compile if a message
+ * above has another kind, or if a kind has no message.
+ */
+export type Kind =
+  | PartOf<PageKind, PageMessage['t']>
+  | PartOf<PageMessage['t'], PageKind>
+  | PartOf<VaultKind, VaultMessage['t']>
+  | PartOf<VaultMessage['t'], VaultKind>
 
 /** The claims that pages see by default, besides `sub` (OpenID Connect Core 5.1). */
 export interface DefaultClaims {
