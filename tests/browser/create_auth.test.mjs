@@ -402,6 +402,25 @@ test('guard does not sign in after a logout and a reload', time, async () => {
   await page.context().close()
 })
 
+test('sign-out of another app does not stop the guard', time, async () => {
+  const app = apps.dedicated
+  const page = await signedIn('dedicated')
+  await page.evaluate(() => auth.logout())
+  const [own] = await page.evaluate(() =>
+    Object.keys(localStorage).filter((key) => /^strongroom.end/.test(key)),
+  )
+  assert.match(own, /^strongroom\.end \d+$/)
+  app.setConfig({ clientId: 'another' })
+  const reasons = await page.evaluate(async () => {
+    const other = createAuth({ dedicated: create.dedicated })
+    await other.connect()
+    return [other.state.endReason, auth.state.endReason]
+  })
+  assert.deepEqual(reasons, [null, 'logged_out'])
+  app.setConfig({})
+  await page.context().close()
+})
+
 test('guard stops if its logins bring no session', time, async () => {
   const app = apps.dedicated
   const before = trips('dedicated')

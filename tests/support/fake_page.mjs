@@ -100,7 +100,7 @@ export class FakeWorker extends EventTarget {
 
   ready(port = this.ports.at(-1)) {
     this.responds = true
-    this.send(port, { t: 'ready', version: 2, ...this.#state })
+    this.send(port, { t: 'ready', version: 2, app: this.app, ...this.#state })
   }
 
   /** Tells the page that the vault has failed. */

@@ -110,7 +110,7 @@ fn page_sees_exactly_these_members_of_a_session() {
         let members = view(kept, name);
         let session = [r#"{"t":"session","#, &members, r#","reason":null}"#].concat();
         let ready = [
-            r#"{"t":"ready","version":2,"#,
+            r#"{"t":"ready","version":2,"app":2432258006,"#,
             &members,
             r#","reason":null}"#,
         ]
@@ -285,4 +285,16 @@ fn inspector_needs_its_option() {
     let inspection = world.ask(page, r#""t":"inspect""#);
     assert_eq!(world.code(inspection), "unsupported");
     assert_eq!(world.page(page).of_type("trace").count(), 0);
+}
+
+#[test]
+fn each_client_has_its_own_hash() {
+    let app = |config| {
+        let mut world = World::with(config);
+        let page = world.open();
+        let ready = last_message(&world, page, "ready");
+        ready.split(',').nth(2).unwrap().to_owned()
+    };
+    assert_eq!(app("{}"), app(r#"{"scope":"openid"}"#));
+    assert_ne!(app("{}"), app(r#"{"clientId":"another"}"#));
 }

@@ -56,7 +56,7 @@ export interface AuthState<Claims = DefaultClaims> {
   /**
    * The reason why the last session ended; `null` before the first session ends. The reason is kept in localStorage
    * until the next session, so that it survives a reload. After `logout({ provider: true })` the reason is `logged_out`
-   * when the user returns from the provider. Apps of one origin share this entry of localStorage.
+   * when the user returns from the provider.
    */
   readonly endReason: EndReason | null
   /** See {@link Strongroom.elsewhere}. */

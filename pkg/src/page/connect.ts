@@ -7,6 +7,7 @@ import { vaultFetch } from './fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
 import { openPopup } from './popup.js'
+import { recordEnd } from './end-record.js'
 import { type Client, type Connection, open } from './connection.js'
 import { NO_OPTION, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { createTarget, implementTarget, type LazyClient } from './lazy-target.js'
@@ -82,6 +83,7 @@ export const connect = async (
   let user: string | undefined
   let reason: EndReason | null = null
   let elsewhere = false
+  let app = 0
   let stopWatching: (() => void) | undefined
   // Declared here, because `resume()` may call handleCallback(), which clears this timer.
   let reminder: ReturnType<typeof setTimeout> | undefined
@@ -112,7 +114,13 @@ export const connect = async (
       if (message.t === 'expiring') return emit(message.t, { at: message.at })
       if (message.t === 'outdated') return connection.on(message.t)
       const before = reason
-      ;({ session, reason, from, elsewhere = elsewhere } = message)
+      ;({
+        session,
+        reason,
+        from,
+        app = app,
+        elsewhere = elsewhere,
+      } = message as typeof message & { app?: number })
       // Loads login.js early, because a login is likely and the app's next deployment may delete the file. If loading
       // fails, the login itself reports the failure.
       if (!session) import('./login.js').catch(() => {})
@@ -205,6 +213,7 @@ export const connect = async (
       return { revoked: done.revoked }
     },
     on: createOn(events),
+    recordEnd: () => recordEnd(app, auth),
     async inspect() {
       return (await connection.query({ t: 'inspect' })).holdings
     },

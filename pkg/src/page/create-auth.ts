@@ -13,9 +13,6 @@ import { createTarget, failTarget, type LazyClient } from './lazy-target.js'
 /** Milliseconds. A vault that fails within this time after it has replaced another vault is not replaced. */
 const PAUSE = 60_000
 
-/** The key in localStorage of the reason why the last session ended. */
-const END_REASON = 'strongroom.end'
-
 /**
  * Creates the app's worker. WebKit gets a dedicated worker, because its shared workers may end with a tab and cannot
  * store keys: docs/browsers.md.
@@ -25,21 +22,16 @@ const createWorker = ({ shared, dedicated }: WorkerSource) =>
     ? dedicated()
     : shared!()
 
-/**
- * Returns the client's part of the state. A session clears the error. Stores the end reason in localStorage, or takes
- * the end reason from there.
- */
-const view = ({ session, endReason, elsewhere }: Strongroom) => {
-  // The stored reason outlives the vault, so that even after a reload no guard signs the user in without a click.
-  try {
-    if (session) delete localStorage[END_REASON]
-    // `storage_lost` does not replace a stored reason: a tab that missed a logout reports `storage_lost`.
-    else if (endReason && endReason !== 'storage_lost') localStorage[END_REASON] = endReason
-    else endReason = localStorage[END_REASON] ?? endReason
-  } catch {
-    // Without localStorage, the reason is lost with the vault.
+/** Returns the client's part of the state. A session clears the error. */
+const view = (client: LazyClient) => {
+  const { session, elsewhere } = client
+  return {
+    session,
+    endReason: client.recordEnd(),
+    elsewhere,
+    expiring: null,
+    ...(session && { error: null }),
   }
-  return { session, endReason, elsewhere, expiring: null, ...(session && { error: null }) }
 }
 
 /**
@@ -83,9 +75,12 @@ export const createAuth = <Claims = DefaultClaims>(
 
   const create = async () => {
     const { frame } = source as { frame?: string }
-    const next: LazyClient = await (frame
+    const next = (await (frame
       ? connectFrame(frame, options)
-      : connect(typeof source === 'string' ? source : () => createWorker(source as WorkerSource), options))
+      : connect(
+          typeof source === 'string' ? source : () => createWorker(source as WorkerSource),
+          options,
+        ))) as LazyClient
     next.on('change', () => update(view(next)))
     next.on('expiring', ({ at }) => update({ expiring: at }))
     next.on('failed', (error) => {

@@ -3,7 +3,7 @@
  * src/page/streaming.ts. A page loads that file when it first creates an event source or a socket, or first passes
  * `onProgress`. With a token handler, src/page/token-handler/token-handler-client.ts implements the object.
  */
-import type { Strongroom } from './api.js'
+import type { EndReason, Strongroom } from './api.js'
 import type { Connection } from './connection.js'
 
 /** The attributes that exist before the implementation is loaded. */
@@ -19,6 +19,8 @@ export interface LazyTarget extends EventTarget {
 export interface LazyClient extends Strongroom {
   eventSource(url: string | URL, init?: EventSourceInit, target?: LazyTarget): EventSource
   webSocket(url: string | URL, protocols?: string | string[], target?: LazyTarget): WebSocket
+  /** Records the end or the begin of a session, and returns the reason of the last end: see end-record.ts. */
+  recordEnd(): EndReason | null
 }
 
 /**

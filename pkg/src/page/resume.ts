@@ -12,6 +12,7 @@ import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.
 import { needsUser } from './end-reason.js'
 import { listen } from './listen.js'
 import type { Connection } from './connection.js'
+import type { LazyClient } from './lazy-target.js'
 import type { refuse as Refuse } from './error-text.js'
 
 /** The results of `handleCallback()` by URL. */
@@ -31,10 +32,6 @@ interface Attempt {
 
 /** In sessionStorage: the last attempt of this tab. */
 const ATTEMPT = 'strongroom.resume'
-/**
- * In localStorage: the time at which a session ended for a reason after which only the user may begin another session.
- */
-const ENDED = 'strongroom.ended'
 /** In localStorage: the times of the last attempts of all tabs, since an app may clear its sessionStorage. */
 const RECENT = 'strongroom.recent'
 /** The maximum number of attempts of all tabs in a minute. */
@@ -63,7 +60,7 @@ let inFlight: Promise<unknown> | undefined
  * contain copies of them.
  */
 export const resume = async (
-  auth: Strongroom,
+  auth: LazyClient,
   connection: Connection,
   how: ConnectOptions['resume'],
   handled: Handled,
@@ -76,7 +73,8 @@ export const resume = async (
       `connect() cannot resume by '${how}', only by 'redirect', 'iframe' or 'none'`,
     )
   }
-  recordEnds(auth)
+  auth.on('change', auth.recordEnd)
+  auth.recordEnd()
   recordLogins(auth)
   const { at } = connection
   const isFramed = 'pendingState' in at
@@ -97,7 +95,7 @@ export const resume = async (
       inFlight = takeResponse(auth, attempt, handled)
     } else {
       if (document.prerendering) await shown()
-      if (auth.session || !begin()) return
+      if (auth.session || needsUser(auth.recordEnd()) || !begin()) return
       inFlight = how === 'redirect' ? leavePage(connection) : loginInFrame(connection)
     }
   }
@@ -138,7 +136,7 @@ const begin = (): boolean => {
   if (last && Math.abs(now - last.at) < pause * 1000) return false
   try {
     // No attempt is made in a frame, because the frame itself would be redirected.
-    if (parent !== window || localStorage.getItem(ENDED)) return false
+    if (parent !== window) return false
     const times: number[] = JSON.parse(localStorage.getItem(RECENT) ?? '[]')
     const recent = times.filter((at) => Math.abs(now - at) < 60_000)
     if (recent.length >= MAX_RECENT) return false
@@ -166,28 +164,6 @@ const write = (attempt: Attempt): boolean => {
   } catch {
     return false
   }
-}
-
-/**
- * Records in localStorage that a session ended for a reason after which only the user may begin another session. The
- * record is deleted when the user signs in.
- */
-const recordEnds = (auth: Strongroom) => {
-  const record = () => {
-    try {
-      const { session, endReason, elsewhere } = auth
-      // A user has signed in through another worker since this session ended.
-      if (elsewhere) return
-      if (needsUser(endReason)) localStorage.setItem(ENDED, `${Date.now()}`)
-      // A session that began earlier may belong to another worker, and does not show that the user has signed in.
-      else if (session && session.startedAt > Number(localStorage.getItem(ENDED)))
-        localStorage.removeItem(ENDED)
-    } catch {
-      // Nothing needs to be recorded, because `begin()` allows no attempt without storage.
-    }
-  }
-  auth.on('change', record)
-  record()
 }
 
 /**

@@ -128,6 +128,8 @@ export type VaultMessage =
   | {
       t: 'ready'
       version: number
+      /** A hash of issuer and client, by which a page names the app's records. */
+      app: number
       session: Session | null
       reason: EndReason | null
       /** The place where the vault found the session, if the vault started with this page. */

@@ -8,6 +8,7 @@ import { BACKGROUND, UNAUTHORIZED, USER } from '../../../glue/constants.js'
 import { watchUser } from '../activity.js'
 import type { ConnectOptions, LogoutOptions, Strongroom } from '../api.js'
 import type { refuse as Refuse } from '../error-text.js'
+import { recordEnd } from '../end-record.js'
 import { eventSource } from '../event-source.js'
 import { createTarget, failTarget, type LazyClient } from '../lazy-target.js'
 import { listen } from '../listen.js'
@@ -98,6 +99,7 @@ export const connect = async (
       return { revoked }
     },
     on: createOn(events),
+    recordEnd: () => recordEnd(base, auth),
     inspect: () => refuse('unsupported', 'a token handler shows no page what it holds'),
     async reconnect() {},
     close() {

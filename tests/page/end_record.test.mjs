@@ -1,0 +1,72 @@
+// The record of the last session's end, after which no guard and no `resume` signs the user in without a click.
+import assert from 'node:assert/strict'
+import { beforeEach, test } from 'node:test'
+import { load } from '../support/page_module.mjs'
+
+const { recordEnd, needsUser } = await load('page/end-record.ts', 'page/end-reason.ts')
+
+const OLD = 'strongroom.end'
+const ended = (endReason, more = {}) => ({ session: null, endReason, elsewhere: false, ...more })
+const signedIn = (startedAt = Date.now() + 1) => ended(null, { session: { startedAt } })
+
+beforeEach(() => {
+  globalThis.localStorage = Object.create(null)
+})
+
+test('reason survives the vault until the user signs in', () => {
+  assert.equal(recordEnd('one', ended('logged_out')), 'logged_out')
+  assert.equal(recordEnd('one', ended(null)), 'logged_out')
+  assert.equal(recordEnd('one', signedIn()), null)
+  assert.equal(recordEnd('one', ended(null)), null)
+})
+
+test('each app has its own record', () => {
+  recordEnd('one', ended('logged_out'))
+  recordEnd('two', signedIn())
+  assert.equal(recordEnd('two', ended(null)), null)
+  assert.equal(recordEnd('one', ended(null)), 'logged_out')
+})
+
+test('older session does not delete the record', () => {
+  recordEnd('one', ended('logged_out'))
+  recordEnd('one', signedIn(1))
+  assert.equal(recordEnd('one', ended(null)), 'logged_out')
+})
+
+test('lost storage does not replace a reason', () => {
+  assert.equal(recordEnd('one', ended('storage_lost')), 'storage_lost')
+  assert.equal(recordEnd('one', ended(null)), null)
+  recordEnd('one', ended('idle'))
+  assert.equal(recordEnd('one', ended('storage_lost')), 'idle')
+})
+
+test('end is not recorded while a user is signed in elsewhere', () => {
+  assert.equal(recordEnd('one', ended('logged_out', { elsewhere: true })), 'logged_out')
+  assert.equal(recordEnd('one', ended(null)), null)
+})
+
+test('record of an earlier version is read once', () => {
+  localStorage[OLD] = 'logged_out'
+  for (const app of ['one', 'two']) assert.equal(recordEnd(app, ended(null)), 'logged_out')
+  recordEnd('one', signedIn())
+  assert.equal(recordEnd('one', ended(null)), null)
+  assert.equal(recordEnd('two', ended(null)), 'logged_out')
+})
+
+test('without localStorage the vault’s reason remains', () => {
+  globalThis.localStorage = new Proxy(
+    {},
+    {
+      get() {
+        throw new Error('denied')
+      },
+    },
+  )
+  assert.equal(recordEnd('one', ended('logged_out')), 'logged_out')
+  assert.equal(recordEnd('one', ended(null)), null)
+})
+
+test('only the user may sign in after these reasons', () => {
+  for (const reason of ['logged_out', 'idle', 'absolute', 'security']) assert.ok(needsUser(reason), reason)
+  for (const reason of ['expired', 'storage_lost', 'provider_ended', null]) assert.ok(!needsUser(reason))
+})
