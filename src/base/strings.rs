@@ -16,7 +16,7 @@ pub(crate) fn split_once(text: &str, separator: u8) -> (&str, Option<&str>) {
         };
     }
     match text.bytes().position(|byte| byte == separator) {
-        Some(at) => (text.get(..at).unwrap_or(text), text.get(at + 1..)),
+        Some(at) => (part(text, 0, at), Some(part(text, at + 1, text.len()))),
         None => (text, None),
     }
 }
@@ -104,6 +104,14 @@ pub(crate) const fn joined<const N: usize>(words: &[&str]) -> [u8; N] {
         i += 1;
     }
     bytes
+}
+
+/// Returns the bytes from `start` to before `end` of a text. Returns an empty text if there is no such part, or if a
+/// character crosses one of its ends. Indexing would add code for a panic, and each other form of `str::get` another
+/// function.
+#[inline(never)]
+pub(crate) fn part(text: &str, start: usize, end: usize) -> &str {
+    text.get(start..end).unwrap_or_default()
 }
 
 /// Splits a list at spaces, line breaks and commas. Empty items are left out.

@@ -8,6 +8,8 @@
 
 use crate::prelude::*;
 
+use crate::base::strings;
+
 /// An absolute URL with an authority, as parsed and serialized by the WHATWG URL standard. `data:`, `blob:` and
 /// `javascript:` URLs cannot be represented.
 ///
@@ -72,10 +74,9 @@ impl Url {
         })))
     }
 
-    // One function returns all parts, to save code. The offsets are always character boundaries, so `get` succeeds.
-    #[inline(never)]
+    // The offsets are always character boundaries.
     fn part(&self, start: usize, end: usize) -> &str {
-        self.0.href.get(start..end).unwrap_or_default()
+        strings::part(&self.0.href, start, end)
     }
 
     /// Returns the serialized URL with its fragment.
@@ -200,7 +201,7 @@ fn is_loopback(host: &str) -> bool {
     let bytes = host.as_bytes();
     let port = bytes.iter().rposition(|b| !b.is_ascii_digit());
     let name = match port.filter(|&i| bytes.get(i) == Some(&b':')) {
-        Some(colon) => host.get(..colon).unwrap_or_default(),
+        Some(colon) => strings::part(host, 0, colon),
         None => host,
     };
     if let Some(below) = name.strip_suffix("localhost") {

@@ -408,10 +408,8 @@ fn is_plainly_written(text: &str) -> bool {
     if text.bytes().any(|b| b <= b' ' || b == b'\\' || b == 0x7f) {
         return false;
     }
-    let begins_with = |scheme: &&str| {
-        let start = text.get(..scheme.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    };
+    let begins_with =
+        |scheme: &&str| strings::part(text, 0, scheme.len()).eq_ignore_ascii_case(scheme);
     let Some(scheme) = ["https://", "http://"].into_iter().find(begins_with) else {
         return false;
     };

@@ -245,7 +245,7 @@ pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<Stri
         Some(url) => {
             let mut path = url.relative();
             while path.starts_with("//") {
-                path = path.get(1..).unwrap_or_default();
+                path = strings::part(path, 1, path.len());
             }
             Ok(path.to_owned())
         }

@@ -146,8 +146,7 @@ impl Jwt {
     #[must_use]
     pub fn signing_input(&self) -> &str {
         let token = self.token.expose();
-        // `get` is used here, because indexing would add a panic message to the module.
-        token.get(..self.signing_input_len).unwrap_or_default()
+        strings::part(token, 0, self.signing_input_len)
     }
 
     /// Returns the decoded signature.

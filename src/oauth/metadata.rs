@@ -173,10 +173,8 @@ pub(crate) fn location(issuer: &str, n: u8) -> Option<String> {
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
     // The issuer is a valid URL: its scheme is followed by two slashes.
     let (scheme, rest) = strings::split_once(base, b'/');
-    let (host, path) = strings::split_once(
-        rest.and_then(|rest| rest.get(1..)).unwrap_or_default(),
-        b'/',
-    );
+    let rest = rest.unwrap_or_default();
+    let (host, path) = strings::split_once(strings::part(rest, 1, rest.len()), b'/');
     let well_known = "/.well-known/oauth-authorization-server";
     match (n, path) {
         (1, None) => Some([base, well_known].concat()),

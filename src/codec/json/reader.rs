@@ -2,6 +2,8 @@
 
 use super::{Object, Value};
 use crate::prelude::*;
+
+use crate::base::strings;
 use alloc::borrow::Cow;
 
 /// The deepest nesting of arrays and objects.
@@ -101,7 +103,7 @@ impl<'a> JsonReader<'a> {
 
     /// Returns the text from `start` to the current position. Both positions are boundaries of characters.
     fn since(&self, start: usize) -> &'a str {
-        self.text.get(start..self.at).unwrap_or_default()
+        strings::part(self.text, start, self.at)
     }
 
     fn skip_whitespace(&mut self) {
