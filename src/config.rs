@@ -288,11 +288,9 @@ impl<'a> Options<'a> {
     }
 
     fn refuse_unknown(&self, known: &str, more: &str) {
+        let known = [known, " ", more].concat();
         for (name, value) in self.object.iter() {
-            if strings::contains_word(known, name)
-                || strings::contains_word(more, name)
-                || is_off(name, value)
-            {
+            if strings::contains_word(&known, name) || is_off(name, value) {
                 continue;
             }
             self.refuse_unsupported(name);
@@ -300,7 +298,6 @@ impl<'a> Options<'a> {
                 self.record(&["`audience`: ", NOT_AUDIENCE]);
             }
             // The value is not part of the message, because it may be a secret.
-            let known = [known, " ", more].concat();
             if ARE_INTERNED {
                 // pkg/src/page/error-messages.ts suggests the closest option.
                 self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION, "\n", &known]);
