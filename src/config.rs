@@ -191,7 +191,7 @@ impl Config {
         let Some(base) = Url::parse(base.strip_prefix("blob:").unwrap_or(base)) else {
             return Err(fault(&[msg!("the worker's URL has no origin")]));
         };
-        let build = fingerprint(&[env!("CARGO_PKG_VERSION"), base.href(), json].concat());
+        let build = fingerprint(&[env!("CARGO_PKG_VERSION"), base.href(), json].concat()) as u16;
         let first_fault = OnceCell::new();
         let options = Options {
             object,
@@ -242,11 +242,11 @@ impl Config {
     }
 }
 
-/// Returns the fingerprint of a build. The fingerprint only distinguishes builds, so it does not have to be hard to
-/// forge.
-fn fingerprint(text: &str) -> u16 {
-    let [high, low, ..] = pkce::sha256(text.as_bytes());
-    u16::from_be_bytes([high, low])
+/// Returns the fingerprint of a build or of an app. It only distinguishes builds and apps, so it does not have to be
+/// hard to forge.
+pub(crate) fn fingerprint(text: &str) -> u32 {
+    let [first, second, third, fourth, ..] = pkce::sha256(text.as_bytes());
+    u32::from_be_bytes([first, second, third, fourth])
 }
 
 /// The options in one object. An error does not stop the parser: the parser records the first error and uses a

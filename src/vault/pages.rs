@@ -1,25 +1,19 @@
 //! The greeting of pages, which is the message `ready`, and the choice of a page to disconnect.
 
-use crate::base::digest::sha256;
-use crate::config::Config;
+use crate::config::fingerprint;
 use crate::vault::api_calls::call_list::CallList;
 use crate::vault::context::Context;
 use crate::vault::hints::{self, Hints};
 use crate::vault::io::PortId;
 use crate::vault::message::{PROTOCOL, message};
 
-/// Returns a hash of issuer and client. Pages name the records of this app by it, since apps of one origin share
-/// localStorage.
-fn app(config: &Config) -> u64 {
-    let [first, second, third, fourth, ..] = sha256(hints::channel(config).as_bytes());
-    u32::from_be_bytes([first, second, third, fourth]).into()
-}
-
 /// Greets a page. The page learns if there is a session, and if this vault is about to stop.
 pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {
     let mut ready = message("ready");
     ready.number("version", PROTOCOL);
-    ready.number("app", app(&ctx.config));
+    // Pages name the records of this app by a hash of issuer and client, since apps of one origin share localStorage.
+    let app = fingerprint(&hints::channel(&ctx.config));
+    ready.number("app", app.into());
     // While the store is being loaded, a session can only come from the store.
     if ctx.is_loading() && ctx.session.is_some() {
         let is_escrowed = ctx.config.is_escrowed;
