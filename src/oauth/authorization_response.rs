@@ -19,7 +19,7 @@ pub struct AuthorizationResponse {
     iss: Option<String>,
     state: Secret,
     /// The provider's `error_description`.
-    pub(crate) description: Option<Secret>,
+    description: Option<Secret>,
     code: core::result::Result<Secret, String>,
 }
 
@@ -110,6 +110,16 @@ impl AuthorizationResponse {
                 .code
                 .as_ref()
                 .map_err(|error| authorization_error(error, pending.is_silent)),
+        }
+    }
+
+    /// Returns the description to log after [`AuthorizationResponse::code`] has failed with `error`. Returns `None` if the
+    /// response may not come from the provider, or if a silent login needs the user, which is not a failure.
+    pub(crate) fn fault(&self, error: &Error, pending: &Pending) -> Option<&Secret> {
+        match error.code() {
+            Code::IssuerMismatch | Code::CallbackInvalid => None,
+            Code::InteractionRequired if pending.is_silent => None,
+            _ => self.description.as_ref(),
         }
     }
 
@@ -328,6 +338,38 @@ mod tests {
             let config = config("");
             let error = response.code(&stored, config.metadata.as_ref().unwrap());
             assert_eq!(error.unwrap_err().code(), code, "{prompt:?}");
+        }
+    }
+
+    #[test]
+    fn only_failures_reported_by_the_provider_are_described() {
+        for (query, prompt, is_described) in [
+            ("iss=https://id.test&error=invalid_scope", None, true),
+            ("iss=https://id.test&error=login_required", None, true),
+            (
+                "iss=https://id.test&error=access_denied",
+                Some("none"),
+                true,
+            ),
+            (
+                "iss=https://id.test&error=login_required",
+                Some("none"),
+                false,
+            ),
+            ("iss=https://evil.test&error=invalid_scope", None, false),
+            ("error=invalid_scope", None, false),
+        ] {
+            let params = LoginParams {
+                prompt: prompt.map(str::to_owned),
+                ..LoginParams::default()
+            };
+            let pending = start(&params).unwrap().pending;
+            let query = [query, "&state=s&error_description=Why"].concat();
+            let response = parse(&query).unwrap();
+            let config = config("");
+            let error = response.code(&pending, config.metadata.as_ref().unwrap());
+            let description = response.fault(&error.unwrap_err(), &pending);
+            assert_eq!(description.is_some(), is_described, "{query}");
         }
     }
 

@@ -93,11 +93,8 @@ async fn finish_login(
     let code = authorization
         .code(pending, &metadata)
         .inspect_err(|error| {
-            // The other codes mean that the response may not come from the provider.
-            if !matches!(error.code(), Code::IssuerMismatch | Code::CallbackInvalid) {
-                let description = authorization.description.as_ref();
-                requests::log_description(task, description, authorization.secrets(), pending);
-            }
+            let description = authorization.fault(error, pending);
+            requests::log_description(task, description, authorization.secrets(), pending);
         })?;
     let requested = task.now().wall;
     let endpoint = &metadata.token_endpoint;

@@ -494,10 +494,7 @@ fn exchange_request(
         ));
     };
     let code = authorization.code(pending, metadata).inspect_err(|error| {
-        // The other codes mean that the response may not come from the provider.
-        if !matches!(error.code(), Code::IssuerMismatch | Code::CallbackInvalid)
-            && let Some(description) = &authorization.description
-        {
+        if let Some(description) = authorization.fault(error, pending) {
             ctx.log_description(description, &authorization.secrets(), pending);
         }
     })?;
