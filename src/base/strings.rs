@@ -192,7 +192,7 @@ mod tests {
         // All pairs of bytes, alone and before the ends of longer characters.
         for pair in 0..=u16::MAX {
             let [first, second] = pair.to_be_bytes();
-            for end in [&[][..], &[0x80], &[0xbf, 0xbf], &[0x80, 0xc0], &[b'a']] {
+            for end in [&[][..], &[0x80], &[0xbf, 0xbf], &[0x80, 0xc0], b"a"] {
                 agree(&[&[first, second], end].concat());
             }
         }
