@@ -2,13 +2,13 @@
  * Resumes a session without interaction, by a login with `prompt=none` (OpenID Connect Core 3.1.2.1), if `connect()`
  * finds no session. A page loads this file if it uses the option `resume`.
  *
- * Redirect loops cannot occur: each attempt is recorded in this tab before it begins. In particular, no attempt is made
- * if the attempt cannot be recorded, if another attempt was made shortly before, or if the page's URL contains a
+ * Redirect loops cannot occur: attempts.ts limits the attempts, and no attempt is made if the page's URL contains a
  * response of the provider.
  */
 import { POPUP_MARK } from '../../glue/constants.js'
 import { isResponse, ownPath, stateOf, webUrl } from './address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
+import { type Attempt, begin, lastAttempt, recordLogins, write } from './attempts.js'
 import { needsUser } from './end-reason.js'
 import { listen } from './listen.js'
 import type { Connection } from './connection.js'
@@ -17,29 +17,6 @@ import type { refuse as Refuse } from './error-text.js'
 
 /** The results of `handleCallback()` by URL. */
 type Handled = Map<string, Promise<CallbackResult | null>>
-
-/** The record of an attempt. */
-interface Attempt {
-  /** Milliseconds since the Unix epoch. */
-  at: number
-  /** The path of the page. */
-  returnTo: string
-  /** The `state` of the attempt's authorization request, which the response repeats. */
-  state?: string | null
-  /** True if the attempt succeeded. */
-  isDone?: boolean
-}
-
-/** In sessionStorage: the last attempt of this tab. */
-const ATTEMPT = 'strongroom.resume'
-/** In localStorage: the times of the last attempts of all tabs, since an app may clear its sessionStorage. */
-const RECENT = 'strongroom.recent'
-/** The maximum number of attempts of all tabs in a minute. */
-const MAX_RECENT = 6
-
-/** The minimum number of seconds until the next attempt: after a failed attempt, and after a successful one. */
-const PAUSE = 300
-const SHORT_PAUSE = 10
 
 /** The maximum duration in seconds of a login in a frame, and of leaving the page. */
 const FRAME_TIMEOUT = 10
@@ -125,58 +102,6 @@ const takeResponse = async (auth: Strongroom, { returnTo }: Attempt, handled: Ha
   history.replaceState(history.state, '', result.returnTo)
   // The app's own handleCallback() gets the same result.
   handled.set(location.href, Promise.resolve(result))
-}
-
-/** Records an attempt. Returns false if no attempt is allowed. */
-const begin = (): boolean => {
-  const now = Date.now()
-  const last = lastAttempt()
-  const pause = last?.isDone ? SHORT_PAUSE : PAUSE
-  // Uses the absolute difference, in case the clock was set back.
-  if (last && Math.abs(now - last.at) < pause * 1000) return false
-  try {
-    // No attempt is made in a frame, because the frame itself would be redirected.
-    if (parent !== window) return false
-    const times: number[] = JSON.parse(localStorage.getItem(RECENT) ?? '[]')
-    const recent = times.filter((at) => Math.abs(now - at) < 60_000)
-    if (recent.length >= MAX_RECENT) return false
-    localStorage.setItem(RECENT, JSON.stringify([...recent, now]))
-  } catch {
-    return false
-  }
-  return write({ at: now, returnTo: ownPath() })
-}
-
-const lastAttempt = (): Attempt | null => {
-  try {
-    return JSON.parse(sessionStorage.getItem(ATTEMPT)!)
-  } catch {
-    return null
-  }
-}
-
-/** Writes the record. Returns true if the record can be read back. */
-const write = (attempt: Attempt): boolean => {
-  const text = JSON.stringify(attempt)
-  try {
-    sessionStorage.setItem(ATTEMPT, text)
-    return sessionStorage.getItem(ATTEMPT) === text
-  } catch {
-    return false
-  }
-}
-
-/**
- * Deletes the record of a failed attempt when the user has signed in. `resume` writes a new record after a successful
- * attempt.
- */
-const recordLogins = (auth: Strongroom) => {
-  const record = () => {
-    const last = auth.session && lastAttempt()
-    if (last && !last.isDone && !last.state) sessionStorage.removeItem(ATTEMPT)
-  }
-  auth.on('change', record)
-  record()
 }
 
 /** Returns true if the URL is the response to a login that another page began with a popup or frame. */
