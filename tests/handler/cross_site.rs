@@ -117,7 +117,7 @@ fn requests_not_by_app_script_are_refused() {
                 continue;
             }
             let mut host = Host::signed_in();
-            host.count("");
+            host.effects.clear();
             let mut request = host.by_script(method, path);
             set(&mut request, *change);
             let answered = host.request(request);

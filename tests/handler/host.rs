@@ -130,7 +130,7 @@ pub(crate) struct Host {
     pub(crate) upstream_latency: u64,
     /// The sealed values, each with its purpose and plaintext.
     pub(crate) sealed: Vec<(String, String)>,
-    /// The names of requested effects, in order.
+    /// The names of requested effects, in order. Tests may clear this list to count from then on.
     pub(crate) effects: Vec<String>,
     pub(crate) events: Vec<Event>,
     config: Value,
@@ -524,10 +524,9 @@ impl Host {
         messages.collect()
     }
 
-    /// Returns the number of times that this effect was requested. Counts from the last call of `count` for any effect.
-    pub(crate) fn count(&mut self, name: &str) -> usize {
-        let effects = core::mem::take(&mut self.effects);
-        effects.iter().filter(|known| *known == name).count()
+    /// Returns the number of times that this effect is in `effects`.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        self.effects.iter().filter(|known| *known == name).count()
     }
 }
 

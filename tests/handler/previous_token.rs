@@ -81,7 +81,7 @@ fn other_isolates_read_previous_token_from_record() {
 #[test]
 fn search_for_previous_token_needs_no_read() {
     let mut host = refreshed();
-    host.count("Read");
+    host.effects.clear();
     assert_eq!(others(&mut host), FIRST);
     assert_eq!(host.count("Read"), 0);
 }
