@@ -5,7 +5,7 @@ use crate::controls;
 use crate::paths::{TESTS_OF_THE_MANIFEST, at, target};
 use crate::process::{Process, cargo};
 use crate::progress::{Output, step};
-use crate::variants::VARIANTS;
+use crate::variants::{BEYOND_DEFAULT, VARIANTS, Variant};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,16 @@ impl Set {
         }
     }
 
+    /// Returns true if a build with this set has the rule that the variant breaks.
+    fn has(self, variant: &Variant) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Default => {
+                !variant.is_of_isolates() && !BEYOND_DEFAULT.contains(&variant.control)
+            }
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Full => "all capabilities",
@@ -90,48 +100,56 @@ pub(crate) fn run(lives: Lives, set: Set, sessions: Option<u64>, seed: Option<u6
         .run()
 }
 
-/// Runs the simulation once with each broken rule. The simulation must notice each broken rule.
+/// Runs the simulation once with each broken rule. The simulation must notice each broken rule, also with the
+/// capabilities of the default module, if they have the rule.
 pub(crate) fn controls() -> Result<()> {
     check_markers()?;
     let copy = target("simulation-broken");
-    step(
-        "simulation: build the broken variants",
-        Output::Quiet,
-        || {
+    for set in [Set::Full, Set::Default] {
+        let name = set.name();
+        let label = format!("simulation: build the broken variants with {name}");
+        step(&label, Output::Quiet, || {
             write_copy(&copy)?;
-            broken(&copy).args(["--no-run"]).run_quietly()
-        },
-    )?;
-    let invariants = broken(&copy).args(["--", "--invariants"]).read()?;
+            broken(&copy, set).args(["--no-run"]).run_quietly()
+        })?;
+        if set == Set::Full {
+            check_invariants(&broken(&copy, set).args(["--", "--invariants"]).read()?)?;
+        }
+        // This step shows that the copy works as long as no rule is broken. Otherwise the steps below could fail because
+        // of the switches themselves.
+        let label = format!("nothing is noticed without a broken rule, with {name}");
+        step(&label, Output::Quiet, || {
+            let vaults = ["--", "--sessions", "2000"];
+            broken(&copy, set).args(vaults).run_quietly()?;
+            if set == Set::Full {
+                let isolates = ["--", "--isolates", "--sessions", "500"];
+                broken(&copy, set).args(isolates).run_quietly()?;
+            }
+            Ok(())
+        })?;
+        for variant in VARIANTS.iter().filter(|variant| set.has(variant)) {
+            let lives = match variant.is_of_isolates() {
+                true => Lives::Isolates,
+                false => Lives::Vaults,
+            };
+            let options = ["--sessions", SESSIONS, "--expect", variant.noticed_by];
+            let options = [&["--"], lives.option(), &options].concat();
+            let label = format!("noticed with {name}: {}", variant.fault);
+            step(&label, Output::Quiet, || {
+                let run = broken(&copy, set).args(options);
+                run.env(VARIABLE, variant.control).run_quietly()
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that some broken rule is noticed by each of the simulation's invariants.
+fn check_invariants(invariants: &str) -> Result<()> {
     for invariant in invariants.lines() {
         if !VARIANTS.iter().any(|v| v.noticed_by == invariant) {
             bail!("no broken variant in xtask/src/variants.rs is noticed by {invariant}");
         }
-    }
-    // This step shows that the copy works as long as no rule is broken. Otherwise the steps below could fail because of
-    // the switches themselves.
-    step(
-        "nothing is noticed without a broken rule",
-        Output::Quiet,
-        || {
-            let vaults = ["--", "--sessions", "2000"];
-            let isolates = ["--", "--isolates", "--sessions", "500"];
-            broken(&copy).args(vaults).run_quietly()?;
-            broken(&copy).args(isolates).run_quietly()
-        },
-    )?;
-    for variant in VARIANTS {
-        let lives = match variant.is_of_isolates() {
-            true => Lives::Isolates,
-            false => Lives::Vaults,
-        };
-        let options = ["--sessions", SESSIONS, "--expect", variant.noticed_by];
-        let options = [&["--"], lives.option(), &options].concat();
-        let label = format!("noticed: {}", variant.fault);
-        step(&label, Output::Quiet, || {
-            let run = broken(&copy).args(options).env(VARIABLE, variant.control);
-            run.run_quietly()
-        })?;
     }
     Ok(())
 }
@@ -158,9 +176,9 @@ fn simulation(set: Set) -> Process {
 
 /// Returns the command that runs the simulation of the copy. The builds of the package and of the copy share their
 /// compiled dependencies.
-fn broken(copy: &Path) -> Process {
+fn broken(copy: &Path, set: Set) -> Process {
     let manifest = copy.join("Cargo.toml");
-    simulation(Set::Full)
+    simulation(set)
         .args(["--manifest-path".as_ref(), manifest.as_os_str()])
         .args(["--target-dir".as_ref(), target("").as_os_str()])
 }
@@ -274,6 +292,14 @@ mod tests {
     #[test]
     fn every_control_has_its_marker() {
         check_markers().unwrap();
+    }
+
+    #[test]
+    fn rules_beyond_the_default_module_exist() {
+        for rule in BEYOND_DEFAULT {
+            let variant = VARIANTS.iter().find(|variant| variant.control == *rule);
+            assert!(!variant.unwrap().is_of_isolates(), "{rule}");
+        }
     }
 
     #[test]

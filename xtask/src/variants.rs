@@ -25,6 +25,25 @@ impl Variant {
     }
 }
 
+/// The rules of vaults that the default module does not have: those of stored sessions, of tokens for single APIs, and of
+/// DPoP.
+pub(crate) const BEYOND_DEFAULT: &[&str] = &[
+    "adoption_waits_for_persistence",
+    "refresh_takes_the_lock",
+    "adoption_waits_for_the_store",
+    "store_is_read_before_refresh",
+    "newer_record_is_adopted",
+    "lock_is_held_until_stored",
+    "overwritten_logout_is_found",
+    "logout_is_stored",
+    "activity_in_other_tabs_counts",
+    "api_gets_its_own_token",
+    "proofs_are_unique",
+    "proof_matches_its_token",
+    "provider_nonce_is_used",
+    "lost_key_ends_session",
+];
+
 pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         control: "refresh_single_flight",
@@ -217,7 +236,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "api_gets_its_own_token",
         fault: "an API gets the login's token instead of its own",
         noticed_by: "own_token",
-        breaks: Instead("session.latest_access_token_of(None)"),
+        breaks: Instead("session.latest_access_token_of(Default::default())"),
     },
     Variant {
         control: "proofs_are_unique",
@@ -229,7 +248,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "proof_matches_its_token",
         fault: "a proof is always for the login's token",
         noticed_by: "proven",
-        breaks: Instead("session.latest_access_token_of(None)"),
+        breaks: Instead("session.latest_access_token_of(Default::default())"),
     },
     Variant {
         control: "provider_nonce_is_used",
