@@ -8,6 +8,7 @@
 mod apis;
 #[cfg_attr(not(feature = "extended"), path = "config/basic.rs")]
 mod extended;
+mod options;
 
 use crate::prelude::*;
 use core::cell::OnceCell;
@@ -27,7 +28,8 @@ use crate::oauth::scope::is_scope_token;
 use crate::oauth::token_endpoint::Scheme;
 
 pub use extended::Extended;
-use extended::{EXTENDED_OPTIONS, NO_SUCH_OPTION, NOT_KEPT, is_off, is_protocol_param};
+use extended::{NO_SUCH_OPTION, NOT_KEPT, is_protocol_param};
+use options::is_off;
 
 /// True if this build has the option `metadata`.
 pub(crate) const HAS_METADATA: bool = capability::Metadata::WITNESS.is_some();
@@ -43,11 +45,6 @@ pub(crate) const HAS_PERSISTENCE: bool = capability::StoredSessions::WITNESS.is_
 pub const MAX_LEN: usize = 64 * 1024;
 
 // Lists of names are strings with spaces, because a table of addresses and lengths compresses badly.
-const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance consent \
-    issuer par redirectUri refreshTimeout requestTimeout scope session";
-
-/// The options of a rule, which is an entry of `apis`.
-const RULE_OPTIONS: &str = "credentials methods reflection url";
 
 /// The claims that a page may see by default.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
@@ -198,7 +195,7 @@ impl Config {
             path: "",
             fault: &first_fault,
         };
-        options.refuse_unknown(OPTIONS, EXTENDED_OPTIONS);
+        options.refuse_unknown(options::OF_VAULT);
         let issuer = options.issuer();
         let metadata = options.metadata(&issuer);
         let mut rules = options.rules(&base, &issuer, metadata.as_deref());
@@ -287,10 +284,11 @@ impl<'a> Options<'a> {
         ]);
     }
 
-    fn refuse_unknown(&self, known: &str, more: &str) {
-        let known = [known, " ", more].concat();
+    /// Refuses options other than those in `known`, a list of names separated by spaces.
+    #[inline(never)]
+    fn refuse_unknown(&self, known: &str) {
         for (name, value) in self.object.iter() {
-            if strings::contains_word(&known, name) || is_off(name, value) {
+            if strings::contains_word(known, name) || is_off(name, value) {
                 continue;
             }
             self.refuse_unsupported(name);
@@ -300,8 +298,8 @@ impl<'a> Options<'a> {
             // The value is not part of the message, because it may be a secret.
             if ARE_INTERNED {
                 // pkg/src/page/error-messages.ts suggests the closest option.
-                self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION, "\n", &known]);
-            } else if let Some(meant) = strings::split(&known, b' ').find(|one| is_close(one, name))
+                self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION, "\n", known]);
+            } else if let Some(meant) = strings::split(known, b' ').find(|one| is_close(one, name))
             {
                 let why = "there is no such option (did you mean `";
                 self.record(&["`", self.path, name, "`: ", why, meant, "`?)"]);
@@ -460,7 +458,7 @@ impl<'a> Options<'a> {
         const HALF_DAY: u64 = 43_200;
         const WHY: &str = msg!("it must be an object such as { idle: 1800 }");
         let session = self.nested("session", "session.", WHY);
-        session.refuse_unknown("idle absolute persist", "");
+        session.refuse_unknown(options::OF_SESSION);
         let absolute = session.seconds("absolute", HALF_DAY, [1, YEAR]);
         let default_idle = HALF_HOUR.min(absolute.as_secs());
         let idle = session.seconds("idle", default_idle, [1, YEAR]);
@@ -591,6 +589,7 @@ fn shown(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use options::Named;
 
     const BASE: &str = "https://app.example.com/assets/auth.worker.js";
 
@@ -928,56 +927,77 @@ mod tests {
         }
     }
 
-    /// Returns the option names in docs/deployment.md: the first column of the table between two HTML comments.
-    fn documented() -> Vec<&'static str> {
-        let document = include_str!("../docs/deployment.md");
-        let (_, after) = document
-            .split_once("<!-- options of the larger module -->")
-            .unwrap();
-        let (table, _) = after.split_once("<!-- end -->").unwrap();
-        let cell = |line: &'static str| Some(line.strip_prefix("| `")?.split_once('`')?.0);
-        table.lines().filter_map(cell).collect()
-    }
-
     #[cfg(not(feature = "extended"))]
     #[test]
     fn larger_modules_options_are_refused_with_its_name() {
-        for option in documented() {
-            let changes = match option.split_once('.') {
-                Some(("session", name)) => format!(r#"{{"session":{{"{name}":"sealed"}}}}"#),
-                Some((_, name)) => {
-                    format!(r#"{{"apis":[{{"url":"https://a.test/","{name}":true}}]}}"#)
-                }
-                None => format!(r#"{{"{option}":true}}"#),
-            };
-            let error = configured(&changes).unwrap_err();
+        let absent = all_options().filter(|(_, option)| !option.is_here);
+        let mut paths = Vec::new();
+        for (path, option) in absent {
+            let changes = changes(path, option, "true");
+            let error = configured(&changes).expect_err(&changes);
             assert_eq!(error.code(), Code::ConfigInvalid);
             let message = error.message();
             assert!(message.contains("strongroom_extended_bg.wasm"), "{message}");
-            assert!(message.contains(&option.replace("[]", "[0]")), "{message}");
+            let name = [path, option.name].concat();
+            assert!(message.contains(&name), "{message}");
+            paths.push(path);
+        }
+        paths.dedup();
+        assert_eq!(paths.len(), 3, "options of each list");
+    }
+
+    #[test]
+    fn options_need_no_capability_with_the_value_off() {
+        let switches = all_options().filter(|(_, option)| !option.off.is_empty());
+        let mut count = 0;
+        for (path, option) in switches {
+            let changes = changes(path, option, option.off);
+            let config = configured(&changes);
+            assert!(config.is_ok(), "{changes}: {config:?}");
+            count += 1;
+        }
+        assert!(count > 5);
+    }
+
+    #[test]
+    fn names_of_absent_options_are_not_suggested() {
+        for (path, option) in all_options() {
+            let known = match path {
+                "" => options::OF_VAULT,
+                "session." => options::OF_SESSION,
+                _ => options::OF_RULE,
+            };
+            let is_known = strings::contains_word(known, option.name);
+            assert_eq!(is_known, option.is_here || option.name == "persist");
+            assert!(!strings::contains_word(known, ""));
+        }
+        assert!(configured(r#"{"": false}"#).is_err());
+    }
+
+    /// Returns all options with their path in messages.
+    fn all_options() -> impl Iterator<Item = (&'static str, &'static Named)> {
+        let lists = [
+            ("", options::VAULT),
+            ("session.", options::SESSION),
+            ("apis[0].", options::RULE),
+        ];
+        let with_path = |(path, list): (_, &'static [_])| list.iter().map(move |one| (path, one));
+        lists.into_iter().flat_map(with_path)
+    }
+
+    /// Returns changes of the configuration that give an option this value.
+    fn changes(path: &str, option: &Named, value: &str) -> String {
+        let member = ["\"", option.name, "\":", value].concat();
+        match path {
+            "" => format!("{{{member}}}"),
+            "session." => format!(r#"{{"session":{{{member}}}}}"#),
+            _ => format!(r#"{{"apis":[{{"url":"https://a.test/",{member}}}]}}"#),
         }
     }
 
-    #[cfg(feature = "extended")]
     #[test]
-    fn larger_modules_options_are_documented() {
-        let mut options = vec!["session.persist".to_owned()];
-        options.extend(strings::split(EXTENDED_OPTIONS, b' ').map(str::to_owned));
-        let of_rules = strings::split(extended::EXTENDED_RULE_OPTIONS, b' ');
-        options.extend(of_rules.map(|option| ["apis[].", option].concat()));
-        let mut documented = documented();
-        documented.sort_unstable();
-        options.sort_unstable();
-        assert_eq!(documented, options);
-    }
-
-    #[test]
-    fn extended_switches_may_be_false_everywhere() {
-        let config = configured(
-            r#"{"deviceFlow":false,"dpop":false,"inspect":false,"par":false,"reasons":false,
-                "apis":[{"url":"https://a.test/","cache":false,"stepUp":false}]}"#,
-        );
-        assert!(config.is_ok(), "{config:?}");
+    fn option_par_may_be_false() {
+        assert!(configured(r#"{"par":false}"#).is_ok());
     }
 
     #[test]

@@ -84,18 +84,28 @@ macro_rules! capabilities {
 }
 
 capabilities! {
+    /// Further signing algorithms of ID tokens.
+    Algorithms: "extended",
     /// Logins on another device (RFC 8628).
     DeviceLogin: "extended",
     /// Tokens that are bound to a key (RFC 9449).
     Dpop: "extended",
     /// The session inspector.
     Inspector: "extended",
+    /// Options of logins that few providers need.
+    LoginOptions: "extended",
     /// The provider's metadata in the configuration.
     Metadata: "extended",
+    /// The reason why the provider ends a session.
+    Reasons: "extended",
     /// Access tokens of their own for single APIs (RFC 8707).
     ResourceTokens: "extended",
+    /// Further options of API rules.
+    RuleOptions: "extended",
     /// WebSocket connections to APIs.
     Sockets: "extended",
+    /// Stronger or more recent authentication, when an API asks for it (RFC 9470).
+    StepUp: "extended",
     /// Sessions that outlive the vault's worker.
     StoredSessions: "extended",
 }

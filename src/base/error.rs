@@ -31,11 +31,7 @@ macro_rules! codes {
             pub fn as_str(self) -> &'static str {
                 const CODES: &[&str] = [$($code,)+].split_at(REPORTED).0;
                 // The codes are joined into one string, because a table of string addresses compresses badly.
-                const BYTES: [u8; strings::joined_len(CODES)] = strings::joined(CODES);
-                const JOINED: &str = match core::str::from_utf8(&BYTES) {
-                    Ok(text) => text,
-                    Err(_) => unreachable!(),
-                };
+                const JOINED: &str = strings::join!(CODES);
                 strings::split(JOINED, b' ').nth(self as usize).unwrap_or_default()
             }
 

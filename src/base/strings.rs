@@ -82,25 +82,44 @@ pub const fn index_of(words: &str, word: &str) -> usize {
     panic!("this word is not in the list")
 }
 
+/// Joins words at compile time, with single spaces. Empty words are left out.
+macro_rules! join {
+    ($words:expr) => {{
+        const WORDS: &[&str] = $words;
+        const BYTES: [u8; $crate::base::strings::joined_len(WORDS)] =
+            $crate::base::strings::joined(WORDS);
+        match core::str::from_utf8(&BYTES) {
+            Ok(text) => text,
+            Err(_) => unreachable!(),
+        }
+    }};
+}
+pub(crate) use join;
+
 /// Returns the length of the array that [`joined`] builds from `words`.
 pub(crate) const fn joined_len(words: &[&str]) -> usize {
     let (mut len, mut i) = (0, 0);
     while i < words.len() {
-        len += words[i].len() + 1;
+        if !words[i].is_empty() {
+            len += words[i].len() + if len > 0 { 1 } else { 0 };
+        }
         i += 1;
     }
     len
 }
 
-/// Joins words at compile time, with a space after each word.
+/// The bytes of [`join`].
 pub(crate) const fn joined<const N: usize>(words: &[&str]) -> [u8; N] {
     let mut bytes = [b' '; N];
     let (mut at, mut i) = (0, 0);
     while i < words.len() {
-        let (_, rest) = bytes.split_at_mut(at);
-        let (word, _) = rest.split_at_mut(words[i].len());
-        word.copy_from_slice(words[i].as_bytes());
-        at += words[i].len() + 1;
+        if !words[i].is_empty() {
+            at += if at > 0 { 1 } else { 0 };
+            let (_, rest) = bytes.split_at_mut(at);
+            let (word, _) = rest.split_at_mut(words[i].len());
+            word.copy_from_slice(words[i].as_bytes());
+            at += words[i].len();
+        }
         i += 1;
     }
     bytes

@@ -1,7 +1,8 @@
 //! The option `apis`: the rules for calls with an access token.
 
-use super::extended::{EXTENDED_RULE_OPTIONS, RuleExtension};
-use super::{NOT_HTTPS, Options, RULE_OPTIONS};
+use super::extended::RuleExtension;
+use super::options::OF_RULE;
+use super::{NOT_HTTPS, Options};
 use crate::codec::json::{self, Value};
 use crate::codec::url::Url;
 use crate::egress::policy::{Credentials, EgressPolicy, Rule, RuleFault};
@@ -56,7 +57,7 @@ impl<'a> Options<'a> {
         const URL_WHY: &str = msg!("it must be a URL whose path ends in `/`");
         const METHODS_WHY: &str =
             msg!("it must be an array of upper-case methods, without CONNECT and TRACE");
-        self.refuse_unknown(RULE_OPTIONS, EXTENDED_RULE_OPTIONS);
+        self.refuse_unknown(OF_RULE);
         let reflection = self.reflection();
         let credentials = self.credentials();
         let url = Url::parse_with_base(self.text("url", URL_WHY), base);

@@ -1,20 +1,10 @@
 //! Stand-ins for the options that need the Cargo feature `extended`.
 
 use super::{Config, Options};
-use crate::base::strings;
-use crate::codec::json::Value;
 use crate::egress::policy::{EgressPolicy, Rule};
 use crate::egress::token_reflection::Scope;
 use crate::oauth::jwks::Algorithm;
 use crate::prelude::*;
-
-pub(super) const EXTENDED_OPTIONS: &str = "";
-
-pub(super) const EXTENDED_RULE_OPTIONS: &str = "";
-
-/// Boolean options that need the Cargo feature `extended`, including options of rules. This build accepts these options
-/// if they are `false`.
-const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";
 
 pub(super) const NO_SUCH_OPTION: &str = msg!(
     "there is no such option, or it needs strongroom_extended_bg.wasm (there is no option for a client secret, since a browser cannot keep one: register a public client; nor for flows other than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
@@ -23,10 +13,6 @@ pub(super) const NO_SUCH_OPTION: &str = msg!(
 pub(super) const NOT_KEPT: &str = msg!(
     "it must be 'memory', 'sealed' or 'escrow'; the last two need strongroom_extended_bg.wasm"
 );
-
-pub(super) fn is_off(name: &str, value: &Value) -> bool {
-    matches!(value, Value::Bool(false)) && strings::contains_word(SWITCHES, name)
-}
 
 pub(super) const fn is_protocol_param(_: &str) -> bool {
     false

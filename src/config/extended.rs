@@ -14,14 +14,6 @@ use crate::prelude::*;
 use flows::Flows;
 pub(super) use rules::RuleExtension;
 
-/// The additional options. docs/deployment.md also lists these options, and a test compares the two lists.
-pub(super) const EXTENDED_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes metadata responseMode \
-    reasons trustedAudiences unrequestedScopes";
-
-/// The additional options of a rule.
-pub(super) const EXTENDED_RULE_OPTIONS: &str =
-    "allowHeaders audience cache denyHeaders resource scope stepUp webSocket";
-
 pub(super) const NO_SUCH_OPTION: &str = msg!("there is no such option");
 
 pub(super) const NOT_KEPT: &str = msg!("it must be 'memory', 'sealed' or 'escrow'");
@@ -29,12 +21,6 @@ pub(super) const NOT_KEPT: &str = msg!("it must be 'memory', 'sealed' or 'escrow
 const NOT_AN_ALGORITHM: &str = msg!(
     "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
 );
-
-/// Returns true for an option that this build does not support, but accepts if its value is `false`. This build
-/// supports all options, so the result is always false.
-pub(super) const fn is_off(_: &str, _: &Value) -> bool {
-    false
-}
 
 /// Returns true for authorization request parameters that only builds with the Cargo feature `extended` set themselves
 /// (RFC 9449 10). `authorizationParams` and `loginParams` must not contain these parameters.

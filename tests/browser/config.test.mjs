@@ -1,7 +1,6 @@
 // Mistakes in the worker file, and faults of its wasm module, reach the page with an error code. Nothing hangs. The
 // tests also cover which options load the module with the Cargo feature `extended`.
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'
 import { played, told } from '../support/retries.mjs'
@@ -228,45 +227,19 @@ vault(${JSON.stringify(app.config)})`)
 })
 
 /**
- * A configuration for each option that requires the Cargo feature `extended`. The keys are the option names in
- * docs/deployment.md.
+ * A configuration for each place that can have an option of the larger module. tests/page/modules.test.mjs tests the
+ * choice for every option, and the tests of src/config.rs that the smaller module refuses every option.
  */
 const LARGER = {
-  inspect: { inspect: true },
-  'session.persist': { session: { persist: 'sealed' } },
-  dpop: { dpop: true },
-  trustedAudiences: { trustedAudiences: ['https://api.example.com'] },
   unrequestedScopes: { unrequestedScopes: 'refuse' },
-  responseMode: { responseMode: 'fragment' },
-  loginParams: { loginParams: ['display'] },
-  loginScopes: { loginScopes: ['orders:write'] },
-  metadata: { metadata: { revocation_endpoint: 'https://id.example.com/revoke' } },
-  deviceFlow: { deviceFlow: true },
-  idTokenSignedResponseAlg: { idTokenSignedResponseAlg: 'RS512' },
-  reasons: { reasons: true },
-  'apis[].resource': ofRule({ resource: 'urn:a' }),
-  'apis[].audience': ofRule({ audience: 'a' }),
-  'apis[].scope': ofRule({ scope: 'orders' }),
-  'apis[].stepUp': ofRule({ stepUp: true }),
-  'apis[].webSocket': ofRule({ webSocket: { token: 'protocol' } }),
-  'apis[].cache': ofRule({ cache: true }),
-  'apis[].allowHeaders': ofRule({ allowHeaders: ['X-Forwarded-For'] }),
-  'apis[].denyHeaders': ofRule({ denyHeaders: ['X-Api-Key'] }),
-}
-
-function ofRule(options) {
-  return { apis: [{ url: 'https://api.example.com/v1/', ...options }] }
+  'session.persist': { session: { persist: 'sealed' } },
+  'apis[].denyHeaders': {
+    apis: [{ url: 'https://api.example.com/v1/', denyHeaders: ['X-Api-Key'] }],
+  },
 }
 
 const modules = () =>
   app.site.requests.map(({ path }) => /\w+_bg\.wasm$/.exec(path)?.[0]).filter((name) => name)
-
-test('docs/deployment.md lists the options that load the larger module', async () => {
-  const document = await readFile(new URL('../../docs/deployment.md', import.meta.url), 'utf8')
-  const [, table] = /<!-- options of the larger module -->(.*?)<!-- end -->/s.exec(document)
-  const options = [...table.matchAll(/^\| `(.*?)` /gm)].map(([, option]) => option)
-  assert.deepEqual(options.sort(), Object.keys(LARGER).sort())
-})
 
 for (const [option, config] of Object.entries(LARGER)) {
   test(`${option} loads the larger module, and the smaller one refuses it`, time, async () => {

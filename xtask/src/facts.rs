@@ -4,12 +4,12 @@
 mod constants;
 mod enums;
 mod kinds;
+mod options;
 mod views;
-
-pub(crate) use enums::write_table;
 
 use crate::paths::at;
 use anyhow::Result;
+use proc_macro2::{TokenStream, TokenTree};
 use std::fs;
 
 /// Writes everything.
@@ -17,7 +17,29 @@ pub(crate) fn write() -> Result<()> {
     constants::write()?;
     enums::write()?;
     kinds::write()?;
+    options::write()?;
     views::write()
+}
+
+/// Writes the tables of documents.
+pub(crate) fn write_tables() -> Result<()> {
+    enums::write_table()?;
+    options::write_table()
+}
+
+/// Returns the line of a documentation comment: the tokens are the attribute `doc = "line"`.
+fn described(attribute: TokenStream) -> Option<String> {
+    let tokens: Vec<_> = attribute.into_iter().collect();
+    let [
+        TokenTree::Ident(doc),
+        TokenTree::Punct(_),
+        TokenTree::Literal(line),
+    ] = &*tokens
+    else {
+        return None;
+    };
+    let line = syn::parse_str::<syn::LitStr>(&line.to_string()).ok()?;
+    (doc == "doc").then(|| line.value().trim().to_owned())
 }
 
 /// Writes a file, unless it has this content already: an unchanged file keeps its modification time.

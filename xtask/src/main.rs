@@ -213,7 +213,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Mutants(options) => mutants::run(options),
         Command::Measure(options) => measure::run(options),
         Command::Options => {
-            facts::write_table()?;
+            facts::write_tables()?;
             process::node(&["pkg/options.mjs"]).run()
         }
         Command::Examples { names, check, lock } => examples(names, *check, *lock),

@@ -1,8 +1,9 @@
 /** The vault of a worker, and its connections to pages. */
-import { EXTENDED_OPTIONS, EXTENDED_RULE_OPTIONS, MAX_PORTS, SAVED_FETCH } from '../../glue/constants.js'
+import { MAX_PORTS, SAVED_FETCH } from '../../glue/constants.js'
 import * as core from '../../glue/strongroom.js'
 import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
+import { needsExtended } from './modules.js'
 import { StrongroomError } from '../page/error.js'
 import { A_FUNCTION, THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
 import { BYE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
@@ -17,16 +18,6 @@ export interface VaultOptions {
    */
   wasm?: WasmSource
 }
-
-/** Returns true if the configuration has an option that only the extended module supports. */
-const needsExtended = (config: Partial<VaultConfig>): boolean =>
-  hasOneOf(EXTENDED_OPTIONS, config) ||
-  [config.apis].flat().some((rule) => hasOneOf(EXTENDED_RULE_OPTIONS, rule)) ||
-  (config.session?.persist ?? 'memory') !== 'memory'
-
-/** Returns true if one of these options has a value that counts as true in JavaScript. */
-const hasOneOf = (names: string, options?: object): boolean =>
-  names.split(' ').some((name) => options?.[name as keyof typeof options])
 
 /** An error for pages. A page adds the code's message and the advice. */
 export type VaultFailure = Pick<StrongroomError, 'code' | 'message'>
@@ -81,7 +72,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
       return value
     }) ?? 'null'
   // Bundlers look for exactly these expressions.
-  wasm ??= needsExtended(JSON.parse(json) ?? {})
+  wasm ??= needsExtended(JSON.parse(json))
     ? new URL('./strongroom_extended_bg.wasm', import.meta.url)
     : new URL('./strongroom_bg.wasm', import.meta.url)
   memory = await loadWasm(wasm, core.initSync)

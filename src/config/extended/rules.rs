@@ -167,7 +167,7 @@ fn is_cacheable(options: &Options<'_>, reflection: Scope) -> bool {
 fn place(options: &Options<'_>) -> Option<Place> {
     match options.object.str("token") {
         Some("protocol") => {
-            options.refuse_unknown("token prefix encoding", "");
+            options.refuse_unknown("token prefix encoding");
             let why = msg!(
                 "it must be a string of characters that are allowed in the name of a sub-protocol (RFC 9110 5.6.2)"
             );
@@ -185,7 +185,7 @@ fn place(options: &Options<'_>) -> Option<Place> {
             })
         }
         Some("message") => {
-            options.refuse_unknown("token message", "");
+            options.refuse_unknown("token message");
             let why = msg!("it must be a string that contains {token} once");
             let place = Place::message(options.text("message", why));
             if place.is_none() {
@@ -194,7 +194,7 @@ fn place(options: &Options<'_>) -> Option<Place> {
             place
         }
         Some("query") => {
-            options.refuse_unknown("token parameter", "");
+            options.refuse_unknown("token parameter");
             let why = msg!("it must be the name of a parameter");
             let parameter = options.optional_text("parameter", "access_token", why);
             if parameter.is_empty() {

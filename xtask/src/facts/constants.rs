@@ -8,7 +8,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 16] = [
+const SHARED: [(&str, &[&str]); 15] = [
     ("src/base/http.rs", &["MAX_BODY"]),
     (
         "src/bindings/edge.rs",
@@ -38,10 +38,6 @@ const SHARED: [(&str, &[&str]); 16] = [
     ("src/browser/escrow.rs", &["MARK"]),
     ("src/browser/platform.rs", &["SAVED_FETCH"]),
     ("src/browser/sealing.rs", &["KEY_LEN"]),
-    (
-        "src/config/extended.rs",
-        &["EXTENDED_OPTIONS", "EXTENDED_RULE_OPTIONS"],
-    ),
     ("src/edge/csrf.rs", &["BACKGROUND", "USER"]),
     ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),
     ("src/edge/coordinator.rs", &["COORDINATOR_TIME"]),

@@ -2,7 +2,7 @@
 //!
 //! Macros define these enums: `/** description */ Variant = "name"`, followed by other values.
 
-use crate::facts::write_file;
+use crate::facts::{described, write_file};
 use crate::paths::at;
 use anyhow::{Context, Result, ensure};
 use proc_macro2::{TokenStream, TokenTree};
@@ -46,7 +46,7 @@ struct Named {
 const ERRORS: &str = "docs/errors.md";
 
 /// Writes the table of `docs/errors.md`.
-pub(crate) fn write_table() -> Result<()> {
+pub(super) fn write_table() -> Result<()> {
     write_file(ERRORS, &with_table(&fs::read_to_string(at(ERRORS))?)?)
 }
 
@@ -139,21 +139,6 @@ fn collect(tokens: TokenStream, found: &mut Vec<Named>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Returns the line of a documentation comment: the tokens are the attribute `doc = "line"`.
-fn described(attribute: TokenStream) -> Option<String> {
-    let tokens: Vec<_> = attribute.into_iter().collect();
-    let [
-        TokenTree::Ident(doc),
-        TokenTree::Punct(_),
-        TokenTree::Literal(line),
-    ] = &*tokens
-    else {
-        return None;
-    };
-    let line = syn::parse_str::<syn::LitStr>(&line.to_string()).ok()?;
-    (doc == "doc").then(|| line.value().trim().to_owned())
 }
 
 /// Replaces the links of Markdown, which editors cannot follow, by the names of the documents.

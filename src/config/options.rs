@@ -1,0 +1,165 @@
+//! All options of the vault's configuration, with the capability that each option needs.
+//!
+//! An option with a capability has its purpose as a comment, and some need the capability `unless` they have a certain
+//! value. From this table, `cargo xtask build` writes `pkg/src/generated/options.ts`, by which the worker chooses its
+//! module, and `cargo xtask options` writes the table in `docs/deployment.md`.
+
+use crate::base::{capability, strings};
+use crate::codec::json::Value;
+
+/// An option.
+#[derive(Clone, Copy)]
+pub(super) struct Named {
+    pub(super) name: &'static str,
+    /// True if this build has the capability that the option needs.
+    pub(super) is_here: bool,
+    /// The value, as JSON, with which the option needs no capability. An empty string stands for no value.
+    pub(super) off: &'static str,
+}
+
+macro_rules! options {
+    ($($(#[$about:meta])* $list:ident $path:literal {$(
+        $(#[doc = $purpose:literal])*
+        $name:literal $(: $capability:ident $(unless $off:literal)?)?;
+    )+})+) => {$(
+        $(#[$about])*
+        pub(super) const $list: &[Named] = &[$(Named {
+            name: $name,
+            is_here: true $(&& capability::$capability::WITNESS.is_some())?,
+            off: concat!($($(stringify!($off))?)?),
+        }),+];
+    )+};
+}
+
+options! {
+    /// The options of the whole configuration.
+    VAULT "" {
+        "apis";
+        "authorizationParams";
+        "claims";
+        "clientId";
+        "clockTolerance";
+        "consent";
+        "issuer";
+        "par";
+        "redirectUri";
+        "refreshTimeout";
+        "requestTimeout";
+        "scope";
+        "session";
+        /// events and state for demos and debugging
+        "inspect": Inspector unless false;
+        /// tokens that are bound to a key
+        "dpop": Dpop unless false;
+        /// the provider's response in the fragment
+        "responseMode": LoginOptions;
+        /// parameters that pages may add: [login.md](login.md)
+        "loginParams": LoginOptions;
+        /// scopes that pages may add: [login.md](login.md)
+        "loginScopes": ResourceTokens;
+        /// members of the provider's metadata that are missing or wrong in its discovery document
+        "metadata": Metadata;
+        /// signing in on another device: [login.md](login.md)
+        "deviceFlow": DeviceLogin unless false;
+        /// one signing algorithm for ID tokens; more algorithms than the smaller module has
+        "idTokenSignedResponseAlg": Algorithms;
+        /// audiences of ID tokens in addition to this client: [login.md](login.md#the-id-token)
+        "trustedAudiences": LoginOptions;
+        /// logins that fail if more scopes are granted: [login.md](login.md#scopes-beyond-the-request)
+        "unrequestedScopes": LoginOptions;
+        /// the reason why the provider ended a session: [sessions.md](sessions.md)
+        "reasons": Reasons unless false;
+    }
+
+    /// The options in `session`.
+    SESSION "session." {
+        "idle";
+        "absolute";
+        /// sessions that outlive the worker: [sessions.md](sessions.md)
+        "persist": StoredSessions unless "memory";
+    }
+
+    /// The options of a rule, which is an entry of `apis`.
+    RULE "apis[]." {
+        "credentials";
+        "methods";
+        "reflection";
+        "url";
+        /// a separate access token for each API (RFC 8707)
+        "resource": ResourceTokens;
+        /// a separate access token for each API, by the parameter that some providers have instead
+        "audience": ResourceTokens;
+        /// a separate access token for each API, with some of the login's scopes
+        "scope": ResourceTokens;
+        /// stronger or more recent authentication, when an API asks for it
+        "stepUp": StepUp unless false;
+        /// sockets: [fetch.md](fetch.md)
+        "webSocket": Sockets;
+        /// responses in the browser's HTTP cache: [fetch.md](fetch.md#the-http-cache)
+        "cache": RuleOptions unless false;
+        /// request headers that pages may set although they are refused by default: [fetch.md](fetch.md#request-headers)
+        "allowHeaders": RuleOptions;
+        /// more request headers that pages may not set
+        "denyHeaders": RuleOptions;
+    }
+}
+
+/// The names of the options of the whole configuration, separated by spaces.
+pub(super) const OF_VAULT: &str = strings::join!(&known::<{ VAULT.len() }>(VAULT));
+
+/// The names of the options in `session`, separated by spaces.
+pub(super) const OF_SESSION: &str = strings::join!(&known::<{ SESSION.len() }>(SESSION));
+
+/// The names of the options of a rule, separated by spaces.
+pub(super) const OF_RULE: &str = strings::join!(&known::<{ RULE.len() }>(RULE));
+
+/// The names of options that this build accepts only with the value `false`.
+const SWITCHES: &str = strings::join!(&[
+    strings::join!(&switches::<{ VAULT.len() }>(VAULT)),
+    strings::join!(&switches::<{ RULE.len() }>(RULE)),
+]);
+
+/// Returns true for an option that this build lacks, with the value `false`.
+pub(super) fn is_off(name: &str, value: &Value) -> bool {
+    !SWITCHES.is_empty()
+        && matches!(value, Value::Bool(false))
+        && strings::contains_word(SWITCHES, name)
+}
+
+impl Named {
+    const fn is_switch(&self) -> bool {
+        matches!(self.off.as_bytes(), b"false")
+    }
+
+    /// Returns true if this build knows the option. If this build lacks the capability, and a value other than `false`
+    /// needs no capability, then the function that reads the option refuses other values.
+    const fn is_known(&self) -> bool {
+        self.is_here || !(self.off.is_empty() || self.is_switch())
+    }
+}
+
+/// Returns the names of the known options, and empty strings for other options.
+const fn known<const N: usize>(options: &[Named]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut i = 0;
+    while i < N {
+        if options[i].is_known() {
+            names[i] = options[i].name;
+        }
+        i += 1;
+    }
+    names
+}
+
+/// Returns the names of the options that are accepted only with the value `false`, and empty strings for other options.
+const fn switches<const N: usize>(options: &[Named]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut i = 0;
+    while i < N {
+        if options[i].is_switch() && !options[i].is_known() {
+            names[i] = options[i].name;
+        }
+        i += 1;
+    }
+    names
+}

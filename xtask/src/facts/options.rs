@@ -1,0 +1,236 @@
+//! The options of the vault that need a larger module: a list for the worker, which chooses the module, and the table in
+//! docs/deployment.md.
+
+use crate::facts::{described, write_file};
+use crate::paths::at;
+use anyhow::{Context, Result, ensure};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::collections::BTreeMap;
+use std::fs;
+
+const SOURCE: &str = "src/config/options.rs";
+const CAPABILITIES: &str = "src/base/capability.rs";
+const FILE: &str = "pkg/src/generated/options.ts";
+const DOCUMENT: &str = "docs/deployment.md";
+
+/// An option that needs a capability.
+#[derive(Debug, PartialEq, Eq)]
+struct Needing {
+    /// The name with its path, such as `apis[].cache`.
+    name: String,
+    purpose: String,
+    capability: String,
+    /// The value with which the option needs no capability.
+    off: Option<String>,
+}
+
+/// Writes a list for each Cargo feature: the options that need the feature.
+pub(super) fn write() -> Result<()> {
+    let features = features(&fs::read_to_string(at(CAPABILITIES))?)?;
+    let mut lists: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for option in options(&fs::read_to_string(at(SOURCE))?)? {
+        let feature = features
+            .get(&option.capability)
+            .with_context(|| format!("{CAPABILITIES} has no {}", option.capability))?;
+        lists.entry(feature).or_default().push(short(&option));
+    }
+    let mut script = String::new();
+    for (feature, options) in lists {
+        let constant = feature.to_uppercase().replace('-', "_");
+        script += &format!(
+            "/**\n * The options that need the Cargo feature `{feature}`, separated by spaces. After `=` is the value with which an\n \
+             * option does not need the feature. No option needs the feature with a value that counts as false in JavaScript.\n */\n\
+             export const {constant}_OPTIONS = '{}'\n",
+            options.join(" ")
+        );
+    }
+    write_file(FILE, &script)
+}
+
+/// Returns an option as in the list for the worker. A value that counts as false in JavaScript is left out.
+fn short(option: &Needing) -> String {
+    let name = option.name.replace("[]", "");
+    match option.off.as_deref() {
+        None | Some("false") => name,
+        Some(off) => format!("{name}={}", off.trim_matches('"')),
+    }
+}
+
+/// Writes the table of `docs/deployment.md`.
+pub(super) fn write_table() -> Result<()> {
+    write_file(DOCUMENT, &with_table(&fs::read_to_string(at(DOCUMENT))?)?)
+}
+
+/// Returns the document with the present options in its table.
+fn with_table(document: &str) -> Result<String> {
+    const BEGIN: &str = "<!-- options of the larger module -->";
+    const END: &str = "<!-- end -->";
+    let (before, rest) = document.split_once(BEGIN).context("no table")?;
+    let (_, after) = rest.split_once(END).context("no end of the table")?;
+    let mut table = "| option | purpose |\n|---|---|\n".to_owned();
+    for option in options(&fs::read_to_string(at(SOURCE))?)? {
+        table += &format!("| `{}` | {} |\n", option.name, option.purpose);
+    }
+    Ok(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
+}
+
+/// Returns the Cargo feature of each capability.
+fn features(source: &str) -> Result<BTreeMap<String, String>> {
+    let mut features = BTreeMap::new();
+    for entry in entries(body(source, "capabilities")?, ',') {
+        if let [
+            ..,
+            TokenTree::Ident(name),
+            TokenTree::Punct(_),
+            TokenTree::Literal(feature),
+        ] = &*entry
+        {
+            features.insert(name.to_string(), text(feature)?);
+        }
+    }
+    ensure!(!features.is_empty(), "{CAPABILITIES} defines no capability");
+    Ok(features)
+}
+
+/// Returns the options that need a capability.
+fn options(source: &str) -> Result<Vec<Needing>> {
+    let mut found = Vec::new();
+    let mut path = String::new();
+    for token in body(source, "options")? {
+        match token {
+            TokenTree::Literal(literal) => path = text(&literal)?,
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                for entry in entries(group.stream(), ';') {
+                    found.extend(needing(&path, &entry)?);
+                }
+            }
+            _ => {}
+        }
+    }
+    ensure!(!found.is_empty(), "no option needs a capability");
+    Ok(found)
+}
+
+/// Reads one option. Returns `None` if it needs no capability.
+fn needing(path: &str, entry: &[TokenTree]) -> Result<Option<Needing>> {
+    let mut purpose = Vec::new();
+    let mut rest = entry;
+    while let [TokenTree::Punct(_), TokenTree::Group(attribute), after @ ..] = rest {
+        purpose.extend(described(attribute.stream()));
+        rest = after;
+    }
+    let [
+        TokenTree::Literal(name),
+        TokenTree::Punct(_),
+        TokenTree::Ident(capability),
+        rest @ ..,
+    ] = rest
+    else {
+        return Ok(None);
+    };
+    let name = [path, &text(name)?].concat();
+    ensure!(!purpose.is_empty(), "{name} has no purpose");
+    Ok(Some(Needing {
+        name,
+        purpose: purpose.join(" "),
+        capability: capability.to_string(),
+        off: rest.get(1).map(ToString::to_string),
+    }))
+}
+
+/// Returns the tokens in the braces of a macro's call.
+fn body(source: &str, name: &str) -> Result<TokenStream> {
+    let tokens: TokenStream = source.parse().ok().context("not Rust")?;
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let body = tokens.windows(3).find_map(|three| match three {
+        [
+            TokenTree::Ident(called),
+            TokenTree::Punct(_),
+            TokenTree::Group(body),
+        ] if called == name => Some(body.stream()),
+        _ => None,
+    });
+    body.with_context(|| format!("there is no {name}!"))
+}
+
+/// Splits tokens at a separator.
+fn entries(tokens: TokenStream, separator: char) -> Vec<Vec<TokenTree>> {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let is_end = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == separator);
+    tokens.split(is_end).map(<[_]>::to_vec).collect()
+}
+
+fn text(literal: &proc_macro2::Literal) -> Result<String> {
+    let literal: syn::LitStr = syn::parse_str(&literal.to_string())?;
+    Ok(literal.value())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_with_a_capability_are_found() {
+        let source = r#"
+            macro_rules! options { () => { "x": Not; } }
+            options! {
+                /// About the list.
+                VAULT "" {
+                    "scope";
+                    /// keys
+                    "dpop": Dpop unless false;
+                }
+                RULE "apis[]." {
+                    /// audiences,
+                    /// of APIs
+                    "audience": Tokens;
+                    /// storage
+                    "store": Store unless "memory";
+                }
+            }
+        "#;
+        let found = options(source).unwrap();
+        let shown: Vec<_> = found
+            .iter()
+            .map(|one| format!("{}: {} ({})", short(one), one.purpose, one.capability))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "dpop: keys (Dpop)",
+                "apis.audience: audiences, of APIs (Tokens)",
+                "apis.store=memory: storage (Store)"
+            ]
+        );
+        assert!(
+            options(r#"options! { VAULT "" { "a": A; } }"#).is_err(),
+            "no purpose"
+        );
+    }
+
+    #[test]
+    fn features_of_capabilities_are_found() {
+        let source = r#"capabilities! {
+            /// One.
+            One: "extended",
+            /// Two.
+            Two: "stored",
+        }"#;
+        let found = features(source).unwrap();
+        assert_eq!(found.get("Two").unwrap(), "stored");
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn table_of_larger_modules_options_is_up_to_date() {
+        let document = fs::read_to_string(at(DOCUMENT)).unwrap();
+        let written = with_table(&document).unwrap();
+        assert!(
+            document == written,
+            "`cargo xtask options` writes the table"
+        );
+        let other = document.replacen("| `dpop` |", "| `dpap` |", 1);
+        assert_ne!(other, document);
+        assert_eq!(with_table(&other).unwrap(), written);
+    }
+}
