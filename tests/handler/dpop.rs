@@ -90,7 +90,7 @@ fn every_session_has_its_own_key() {
         .collect();
     assert_eq!(keys.len(), 3);
     // Control experiment: without `dpop` the handler creates no key.
-    let mut host = Host::signed_in();
+    let host = Host::signed_in();
     assert_eq!(host.count("GenerateKey"), 0);
     assert!(host.provider.sent_to("/token")[0].proof.is_none());
 }
