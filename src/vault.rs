@@ -516,18 +516,20 @@ impl Vault {
         let Some(result) = tokens.provider.on_metadata(ctx, outcome) else {
             return;
         };
+        let mut revocation = None;
         match &result {
             Ok(()) => {
                 self.logins.resume(ctx, &tokens.provider);
                 self.callbacks.resume(ctx);
                 tokens.resume_refresh(ctx);
-                tokens.revocations.resume(ctx, &tokens.provider);
+                revocation = tokens.revocations.resume(ctx, &tokens.provider);
             }
             Err(_) => self.refresh_not_locked(),
         }
         let Self { ctx, tokens, .. } = self;
         let awaits_store = tokens.persistence.has_unwritten_end(ctx);
-        self.logouts.resume(ctx, &tokens.provider, awaits_store);
+        self.logouts
+            .resume(ctx, &tokens.provider, revocation, awaits_store);
         if let Err(error) = result {
             self.logins.fail_waiting(ctx, &error);
             self.callbacks.fail_waiting(ctx, &mut self.logins, &error);
@@ -720,8 +722,15 @@ impl Vault {
         let revocation = self.end_session(EndReason::LoggedOut);
         let Self { ctx, tokens, .. } = self;
         let awaits_store = tokens.persistence.has_unwritten_end(ctx);
-        self.logouts
-            .begin(ctx, &tokens.provider, request, revocation, awaits_store);
+        let awaits_metadata = tokens.revocations.awaits_metadata(ctx);
+        self.logouts.begin(
+            ctx,
+            &tokens.provider,
+            request,
+            revocation,
+            awaits_store,
+            awaits_metadata,
+        );
     }
 
     /// Replaces the previous session, if any. The previous refresh token is revoked only if it belongs to another user:

@@ -6,7 +6,10 @@ use std::time::Duration;
 use strongroom::vault::{Input, PortId};
 
 use super::keeping::{SEALED, head, two_vaults_with};
-use kit::world::{EXCHANGE, Fetch, Kind, PageResponse, REFRESH, REVOKE, World};
+use kit::world::{
+    DISCOVERY, EXCHANGE, Endpoint, Fault, Fetch, Kind, PageResponse, REFRESH, REVOKE, World,
+};
+use strongroom::codec::json::Value;
 
 const LONG: &str = r#"{"session":{"persist":"sealed","idle":7200,"absolute":7200}}"#;
 
@@ -239,6 +242,45 @@ fn logout_at_the_provider_after_a_restart() {
         "{:?}",
         world.response(logout)
     );
+}
+
+#[test]
+fn logout_after_a_restart_waits_for_the_revocation() {
+    for provider in ["false", "true"] {
+        // The vault knows the revocation endpoint from the metadata.
+        for stage in [DISCOVERY, REVOKE] {
+            let (mut world, _) = World::signed_in_with(SEALED);
+            world.restart();
+            let page = world.open();
+            world.answer_all();
+            world.hold(&[stage]);
+            let logout = world.ask(page, &[r#""t":"logout","provider":"#, provider].concat());
+            world.answer_all();
+            assert_eq!(world.response(logout), None, "{provider}, {stage:?}");
+            world.release();
+            assert!(
+                world.provider.has_revoked_everything(),
+                "{provider}, {stage:?}"
+            );
+            let done = world.page(page).of_type("done").next_back().unwrap();
+            let told = done.get("revoked").and_then(Value::as_bool);
+            assert_eq!(told, Some(true), "{provider}, {stage:?}");
+        }
+    }
+}
+
+#[test]
+fn logout_after_a_restart_ends_without_metadata() {
+    let (mut world, _) = World::signed_in_with(SEALED);
+    world.restart();
+    let page = world.open();
+    world.answer_all();
+    world
+        .provider
+        .outage(Endpoint::Discovery, Fault::LostBefore);
+    let logout = world.logout(page);
+    world.answer_all();
+    assert_eq!(world.response(logout), Some(&PageResponse::Done(None)));
 }
 
 #[test]

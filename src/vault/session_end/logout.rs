@@ -17,7 +17,7 @@ use crate::vault::provider::Provider;
 pub(in crate::vault) struct Logouts {
     in_flight: List<Logout>,
     /// Logouts that wait for the provider's metadata. The metadata contains the `end_session_endpoint`, to which the
-    /// user's browser navigates.
+    /// user's browser navigates, and the `revocation_endpoint`.
     unaddressed: List<LogoutRequest>,
 }
 
@@ -53,7 +53,8 @@ impl Logouts {
     }
 
     /// Continues a logout after the session has ended in this vault. `op` is the revocation in flight, if there is one.
-    /// `awaits_store` is true if the store does not have the end of the session yet.
+    /// `awaits_store` is true if the store does not have the end of the session yet, and `awaits_metadata` if a
+    /// revocation waits for the provider's metadata.
     pub(in crate::vault) fn begin(
         &mut self,
         ctx: &mut Context,
@@ -61,24 +62,29 @@ impl Logouts {
         request: LogoutRequest,
         op: Option<OpId>,
         awaits_store: bool,
+        awaits_metadata: bool,
     ) {
-        // A vault that restored its session from the store may not have fetched the metadata yet.
-        if ctx.keeps() && request.provider && !provider.need_metadata(ctx) {
+        // A vault that restored its session from the store may not have fetched the metadata yet. The page must wait
+        // also for a revocation, because it may navigate away after the logout, which ends a dedicated worker.
+        let needs_metadata = request.provider || awaits_metadata;
+        if ctx.keeps() && needs_metadata && !provider.need_metadata(ctx) {
             return self.unaddressed.push(Box::new(request));
         }
         self.conclude(ctx, provider, &request, op, awaits_store);
     }
 
-    /// Continues the logouts that waited for metadata, even if the metadata could not be fetched.
+    /// Continues the logouts that waited for metadata, even if the metadata could not be fetched. `op` is the revocation
+    /// that waited for the metadata, too.
     pub(in crate::vault) fn resume(
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
+        op: Option<OpId>,
         awaits_store: bool,
     ) {
         if ctx.keeps() {
             for request in core::mem::take(&mut self.unaddressed) {
-                self.conclude(ctx, provider, &request, None, awaits_store);
+                self.conclude(ctx, provider, &request, op, awaits_store);
             }
         }
     }
@@ -129,11 +135,12 @@ impl Logouts {
         op: OpId,
         is_revoked: bool,
     ) {
+        // Several logouts may have waited for the same metadata.
         let is_its = |logout: &Logout| logout.op == Some(op);
-        if let Some(logout) = list::find(&mut self.in_flight, is_its) {
+        while let Some(logout) = list::find(&mut self.in_flight, is_its) {
             (logout.op, logout.is_revoked) = (None, is_revoked);
-            self.complete(ctx);
         }
+        self.complete(ctx);
     }
 
     fn complete(&mut self, ctx: &mut Context) {

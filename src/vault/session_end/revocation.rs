@@ -73,13 +73,24 @@ impl Revocations {
         Some(op)
     }
 
-    /// Sends the revocations that waited for the provider's metadata.
-    pub(in crate::vault) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
+    /// Returns true if a revocation waits for the provider's metadata.
+    pub(in crate::vault) fn awaits_metadata(&self, ctx: &Context) -> bool {
+        ctx.keeps() && !self.waiting.is_empty()
+    }
+
+    /// Sends the revocations that waited for the provider's metadata. Returns the operation of the last one.
+    pub(in crate::vault) fn resume(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+    ) -> Option<OpId> {
+        let mut last = None;
         if ctx.keeps() {
             for token in core::mem::take(&mut self.waiting) {
-                self.revoke(ctx, provider, &token);
+                last = self.revoke(ctx, provider, &token).or(last);
             }
         }
+        last
     }
 
     /// Handles the response to a revocation. Returns true if the provider has confirmed the revocation, and false if
