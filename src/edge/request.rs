@@ -219,7 +219,7 @@ impl RequestContext {
         }
         let mut saved = boxed(self.save_session(&session, storage)).await;
         // A session that cannot move stays where it was.
-        if saved.is_err() && found_in != storage {
+        if found_in != storage && matches!(saved, Err(Refusal::Later(..))) {
             saved = boxed(self.save_session(&session, found_in)).await;
         }
         saved.unwrap_or_default()

@@ -100,3 +100,22 @@ fn refreshed_session_moves_only_if_written() {
     }
     assert_eq!(world.watch.rotations, 1);
 }
+
+#[test]
+fn session_that_ended_during_its_move_stays_ended() {
+    let (mut world, alice) = half_deployed(&Setup::default());
+    let copy = world.copy_of(alice);
+    world.pass(61_000);
+    world.fault(Site::Api, Fault::Slow(200, 200));
+    let moving = world.call(alice, 1);
+    world.pass(100);
+    world.log_out(alice, 0);
+    world.answer_all();
+    assert!(served(&world, moving));
+    assert!(!world.browsers[alice].jar.contains_key(COOKIE));
+    // An isolate without a cache reads the record.
+    world.kill(1);
+    let call = world.call(copy, 1);
+    world.answer_all();
+    assert!(!served(&world, call));
+}

@@ -323,7 +323,8 @@ fn on_lost(task: &Task, session: &Session) -> EndReason {
     EndReason::StorageLost
 }
 
-/// Writes a session to the store. The session is new, or was sealed in a cookie so far.
+/// Writes a session to the store. The session is new, or was sealed in a cookie so far. A session that has ended stays
+/// ended.
 pub(in crate::edge) async fn store_session(
     task: &Task,
     session: &Rc<Session>,
@@ -335,13 +336,12 @@ pub(in crate::edge) async fn store_session(
         return Err(unavailable(task, &session.sid));
     }
     let Stored { version, record } = cached(task, &session.sid);
-    let has_it = |record: &Record| {
-        let kept = record.session.as_ref();
-        kept.is_some_and(|kept| kept.generation >= session.generation)
-    };
-    if record.as_deref().is_some_and(has_it) {
+    if let Some(known) = record
+        .as_deref()
+        .and_then(|record| already_stored(record, session))
+    {
         boxed(record_activity(task, session)).await;
-        return Ok(());
+        return known;
     }
     let record = match record {
         Some(record) => record.followed_by(session, task.now().wall),
@@ -357,16 +357,24 @@ pub(in crate::edge) async fn store_session(
     }
     match write(task, session, version, &record).await {
         Ok(Some(_)) => Ok(()),
-        // A parallel request has already stored the record.
-        Ok(None)
-            if boxed(fetch(task, session))
-                .await
-                .is_ok_and(|s| s.record.as_deref().is_some_and(has_it)) =>
-        {
-            Ok(())
+        // A parallel request may have stored the session, or ended it.
+        Ok(None) => {
+            let fetched = boxed(fetch(task, session)).await.ok();
+            let record = fetched.and_then(|fetched| fetched.record);
+            let known = record.and_then(|record| already_stored(&record, session));
+            known.unwrap_or_else(|| Err(unavailable(task, &session.sid)))
         }
-        _ => Err(unavailable(task, &session.sid)),
+        Err(Unreachable) => Err(unavailable(task, &session.sid)),
     }
+}
+
+/// Returns the result of [`store_session`] if the record already has the session or its end.
+fn already_stored(record: &Record, session: &Session) -> Option<Result<(), Refusal>> {
+    if let Some(reason) = record.ended {
+        return Some(Err(Refusal::Ended(reason)));
+    }
+    let kept = record.session.as_ref()?;
+    (kept.generation >= session.generation).then_some(Ok(()))
 }
 
 /// Records that a session's user is active.
