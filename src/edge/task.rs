@@ -51,6 +51,7 @@ pub(super) struct Task(Rc<Inner>);
 struct Inner {
     isolate: Rc<Isolate>,
     arrived: Instant,
+    grace: Cell<Millis>,
     now: Rc<Cell<Instant>>,
     lease: RefCell<Option<Lease>>,
     refreshed: Cell<Option<Result<Rc<Session>, Refusal>>>,
@@ -129,6 +130,7 @@ impl Task {
         Self(Rc::new(Inner {
             isolate: isolate.clone(),
             arrived,
+            grace: Cell::new(isolate.config.grace),
             now: Rc::new(Cell::new(now)),
             lease: RefCell::default(),
             refreshed: Cell::default(),
@@ -151,7 +153,9 @@ impl Task {
 
     /// Returns a task for a part of this task's work. The part belongs to the same request, but holds no lease.
     pub(super) fn split(&self) -> Self {
-        Self::new(&self.0.isolate, self.0.arrived, self.now())
+        let part = Self::new(&self.0.isolate, self.0.arrived, self.now());
+        part.0.grace.set(self.grace());
+        part
     }
 
     pub(super) fn isolate(&self) -> &Isolate {
@@ -180,6 +184,17 @@ impl Task {
     /// Returns the time at which the request arrived.
     pub(super) fn arrived(&self) -> Instant {
         self.0.arrived
+    }
+
+    /// Returns the time for which the request's cookie remains valid after a later one was presented.
+    pub(super) fn grace(&self) -> Millis {
+        self.0.grace.get()
+    }
+
+    /// Notes that the request's cookie refers to a stored session. Such a cookie has no generation, so no later one
+    /// replaces it, even if this isolate only knows an early generation of the session.
+    pub(super) fn has_reference(&self) {
+        self.0.grace.set(Millis::MAX);
     }
 
     /// Keeps the task running until the guard is dropped, even if the client disconnects.

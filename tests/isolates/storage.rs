@@ -119,3 +119,30 @@ fn session_that_ended_during_its_move_stays_ended() {
     world.answer_all();
     assert!(!served(&world, call));
 }
+
+#[test]
+fn reference_to_a_moved_session_is_never_replayed() {
+    let mut world = World::new(Setup {
+        isolates: 3,
+        recheck: 3600,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    // Isolate 2 knows the first successor, and isolate 0 the second one. Both were in cookies.
+    for isolate in [2, 0] {
+        world.pass(61_000);
+        for _ in 0..2 {
+            let call = world.call(alice, isolate);
+            world.answer_all();
+            assert!(served(&world, call));
+        }
+    }
+    world.setup.in_store = true;
+    world.kill(1);
+    world.pass(61_000);
+    for isolate in [1, 2] {
+        let call = world.call(alice, isolate);
+        world.answer_all();
+        assert!(served(&world, call));
+    }
+}

@@ -153,7 +153,7 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
     let Some(record) = record_store::cached(task, &presented.sid).record else {
         return Ok(presented);
     };
-    match record.status(&presented, task.config().grace, &task.arrived()) {
+    match record.status(&presented, task.grace(), &task.arrived()) {
         GenerationStatus::Ended(reason) => Err(Refusal::Ended(reason)),
         GenerationStatus::Succeeded(session) => {
             let active = session.active.max(presented.active);
