@@ -59,6 +59,8 @@ pub(crate) struct Tally {
     wanted: u64,
     rotations: u64,
     deaths: u64,
+    /// Intents that the coordinator lost.
+    lost_intents: u64,
     /// Lives in which the sealing key was replaced. The next field counts those in which the old key was also removed.
     replaced: u64,
     retired: u64,
@@ -78,6 +80,7 @@ impl Tally {
             (&mut self.rotations, other.rotations),
             (&mut self.wanted, other.wanted),
             (&mut self.deaths, other.deaths),
+            (&mut self.lost_intents, other.lost_intents),
             (&mut self.replaced, other.replaced),
             (&mut self.retired, other.retired),
             (&mut self.kept, other.kept),
@@ -103,6 +106,7 @@ impl fmt::Display for Tally {
             wanted,
             rotations,
             deaths,
+            lost_intents,
             replaced,
             retired,
             kept,
@@ -110,7 +114,7 @@ impl fmt::Display for Tally {
         } = self;
         writeln!(
             f,
-            "  {lives} lives of isolates: {visits} requests ({served} served, {later} put off, of them {wanted} until the user has been at the provider), {rotations} rotations, {deaths} isolates died"
+            "  {lives} lives of isolates: {visits} requests ({served} served, {later} put off, of them {wanted} until the user has been at the provider), {rotations} rotations, {deaths} isolates died, {lost_intents} intents lost by the coordinator"
         )?;
         writeln!(
             f,
@@ -129,11 +133,12 @@ impl fmt::Display for Tally {
         let lost = |loss| self.losses.get(&loss).copied().unwrap_or_default();
         write!(
             f,
-            "  allowed losses of a successor: {} with the provider's response and beyond its leeway, {} with an isolate that died, {} that the coordinator did not take, {} that came after the intent had run out, {} by a request that the next one overtook",
+            "  allowed losses of a successor: {} with the provider's response and beyond its leeway, {} with an isolate that died, {} that the coordinator did not take, {} that came after the intent had run out, {} by an isolate that could not know of a lost intent, {} by a request that the next one overtook",
             lost(Loss::Response),
             lost(Loss::Isolate),
             lost(Loss::Commit),
             lost(Loss::Slow),
+            lost(Loss::Intent),
             lost(Loss::Overtaken)
         )
     }
@@ -165,6 +170,7 @@ struct Life {
     users: Vec<usize>,
     thieves: Vec<usize>,
     deaths: u64,
+    lost_intents: u64,
     kept: u64,
     /// The time at which all isolates had stopped sealing with the old key.
     replaced: Option<u64>,
@@ -172,6 +178,9 @@ struct Life {
     is_restless: bool,
     /// True if faults are rare. Some lives have no faults at all.
     is_calm: bool,
+    /// True if deployments change `session.storage`. Nobody copies cookies then, because the handler does not recognize
+    /// a copy of a sealed cookie that was replaced by a reference.
+    changes_storage: bool,
 }
 
 impl Life {
@@ -209,16 +218,19 @@ impl Life {
             world.weather.lost_responses = dice.pick(&[0, 10, 40]);
         }
         let is_restless = dice.roll(8) == 0;
+        let changes_storage = dice.roll(4) == 0;
         Self {
             world,
             dice,
             users: Vec::new(),
             thieves: Vec::new(),
             deaths: 0,
+            lost_intents: 0,
             kept: 0,
             replaced: None,
             is_restless,
             is_calm,
+            changes_storage,
         }
     }
 
@@ -233,6 +245,7 @@ impl Life {
             wanted: watch.wanted,
             rotations: watch.rotations,
             deaths: self.deaths,
+            lost_intents: self.lost_intents,
             replaced: u64::from(step >= REPLACED),
             retired: u64::from(step == RETIRED),
             kept: self.kept,
@@ -281,7 +294,7 @@ impl Life {
             65..72 => {
                 self.world.ask_session(user, isolate);
             }
-            72..75 => {
+            72..75 if !self.changes_storage => {
                 let thief = self.world.copy_of(user);
                 self.thieves.push(thief);
             }
@@ -329,6 +342,16 @@ impl Life {
                 self.world.step();
             }
         }
+        if !self.is_calm && self.dice.roll(3) == 0 {
+            // The store fails over as soon as this loses an intent that other isolates honor.
+            for _ in 0..self.dice.roll(100) {
+                if self.world.lose_intent() {
+                    self.lost_intents += 1;
+                    break;
+                }
+                self.world.step();
+            }
+        }
         if !self.is_calm && self.dice.roll(12) == 0 {
             for _ in 0..self.dice.roll(40) {
                 self.world.step();
@@ -339,9 +362,21 @@ impl Life {
         }
     }
 
+    /// Replaces an isolate by one with the other `session.storage`. Later isolates have this storage, too.
+    fn replace_storage(&mut self) {
+        let isolate = self.isolate();
+        self.world.setup.in_store = !self.world.setup.in_store;
+        self.world.kill(isolate);
+        self.deaths += 1;
+    }
+
     /// Continues replacing the key: one more isolate gets the current list of keys, or the next list becomes current.
     /// The old key is removed when everything that it sealed has expired.
     fn deploy(&mut self) {
+        if self.changes_storage && self.dice.roll(2) == 0 {
+            self.replace_storage();
+            return;
+        }
         let (now, step) = (self.world.now, self.world.ring);
         let mut isolates = self.world.isolates.iter();
         if let Some(old) = isolates.position(|isolate| isolate.ring < step) {

@@ -305,10 +305,22 @@ pub(crate) const VARIANTS: &[Variant] = &[
         breaks: Instead("false"),
     },
     Variant {
+        control: "absent_record_is_read_again",
+        fault: "a record that was absent before a change of session.storage counts as lost",
+        noticed_by: "isolates_definite_end",
+        breaks: Never,
+    },
+    Variant {
         control: "foreign_intent_is_honored",
         fault: "the intent of another isolate is ignored",
         noticed_by: "isolates_single_flight",
         breaks: Instead("None"),
+    },
+    Variant {
+        control: "lost_intent_is_honored",
+        fault: "an intent is ignored once the coordinator has lost it",
+        noticed_by: "isolates_single_flight",
+        breaks: Always,
     },
     Variant {
         control: "refresh_outlives_its_request",
@@ -329,6 +341,12 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "the response lacks Retry-After",
         noticed_by: "isolates_later",
         breaks: Skip,
+    },
+    Variant {
+        control: "wait_applies_to_all_sessions",
+        fault: "Retry-After in a 503 response limits only one session",
+        noticed_by: "isolates_heeded",
+        breaks: Condition("is_other"),
     },
     Variant {
         control: "provider_failure_keeps_session",

@@ -81,6 +81,7 @@ impl Outage {
             .limited
             .as_ref()
             .is_some_and(|(other, since, wait)| other != user && since.elapsed(now) < *wait);
+        // control: wait_applies_to_all_sessions
         if status == 503 || is_other {
             self.is_down = true;
             self.is_told = true;

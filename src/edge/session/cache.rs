@@ -56,6 +56,7 @@ impl CachedSession {
                 found.is_some_and(|found| found.until.saturating_add(LEASE.0) >= seen.until);
             record.generation <= *generation && !is_later
         });
+        // control: lost_intent_is_honored
         if !has_vanished {
             self.intent = found.map(|found| (record.generation, found.clone()));
         }

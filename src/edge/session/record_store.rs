@@ -282,6 +282,7 @@ pub(in crate::edge) async fn load_session(
     let mut record = cached(task, sid).record;
     // Another isolate may have stored the session after the last read, when the session was still in its cookie. This
     // isolate has read the record again before it reported the loss.
+    // control: absent_record_is_read_again
     if fetched.is_ok() && record.is_none() && !is_loss_reported(task, sid) {
         fetched = boxed(fetch(task, &unknown)).await.map(|_| ());
         record = cached(task, sid).record;

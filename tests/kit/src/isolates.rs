@@ -14,6 +14,7 @@ use crate::dice::Dice;
 use coordinator::Coordinator;
 use provider::{Endpoint, ISSUER, METADATA, Provider};
 use strongroom::base::clock::{Instant, Millis};
+use strongroom::edge::session::record::Record;
 use strongroom::edge::{Config, Effect, FlightId, Handler, Reply, TaskId};
 use strongroom::vault::Entropy;
 use watch::Watch;
@@ -174,6 +175,8 @@ pub struct Isolate {
     /// Index of the isolate's ring in `RINGS`.
     pub ring: usize,
     born: u64,
+    /// The time at which the isolate started.
+    began: u64,
     skew: i64,
     running: BTreeMap<TaskId, VisitId>,
     sleeping: Vec<(FlightId, VisitId, u32)>,
@@ -398,6 +401,7 @@ impl World {
             epoch,
             ring: self.ring,
             born: self.now.saturating_sub(1000),
+            began: self.now,
             skew: self.setup.skews.get(i).copied().unwrap_or_default(),
             running: BTreeMap::new(),
             sleeping: Vec::new(),
@@ -492,6 +496,42 @@ impl World {
         for key in keys {
             self.wake(&key);
         }
+    }
+
+    /// Lets the coordinator lose its last write if this write only added an intent to a record, and all other isolates
+    /// have read the intent. Returns true if the coordinator has lost the intent.
+    pub fn lose_intent(&mut self) -> bool {
+        let Some((key, earlier)) = self.coordinator.before_last_write() else {
+            return false;
+        };
+        let record = |coordinator: &Coordinator| {
+            let entry = coordinator.read(self.now, &key)?;
+            Record::from_text(&self.unsealed(&entry.value)?)
+        };
+        let (Some(before), Some(mut after)) = (record(&earlier), record(&self.coordinator)) else {
+            return false;
+        };
+        let has_added = before.intent.is_none() && after.intent.take().is_some();
+        if !has_added || before.to_text().expose() != after.to_text().expose() {
+            return false;
+        }
+        let Some(holder) = self.watch.holder(&before) else {
+            return false;
+        };
+        // An isolate waits for a change of the record after it has read an intent.
+        let knows = |i: usize| {
+            let is_of_it = |visit: &Visit| visit.isolate == i && visit.state != State::Dead;
+            let mut waiting = self.waiting.iter();
+            let is_waiting = waiting.any(|(k, id, _)| *k == key && is_of_it(&self.visits[*id]));
+            is_waiting || is_of_it(&self.visits[holder])
+        };
+        if self.isolates.len() == 1 || !(0..self.isolates.len()).all(knows) {
+            return false;
+        }
+        self.tell(|| "the coordinator loses the last intent".to_owned());
+        self.fail_over(&earlier);
+        self.watch.lost_intent(before, self.now);
+        true
     }
 
     pub fn pass(&mut self, millis: u64) {

@@ -17,6 +17,8 @@ struct Stored {
 pub struct Coordinator {
     stored: BTreeMap<String, Stored>,
     writes: u64,
+    /// The key of the last write, with the entry that this write replaced.
+    last: Option<(String, Stored)>,
 }
 
 impl Coordinator {
@@ -28,6 +30,15 @@ impl Coordinator {
     /// Returns to an earlier state, as a store does that loses its last writes. Versions are not used again.
     pub fn lose_writes_since(&mut self, earlier: &Self) {
         self.stored = earlier.stored.clone();
+        self.last = None;
+    }
+
+    /// Returns the key of the last write, and the state before this write. Returns `None` if the key had no entry.
+    pub fn before_last_write(&self) -> Option<(String, Self)> {
+        let (key, replaced) = self.last.clone()?;
+        let mut earlier = self.clone();
+        earlier.stored.insert(key.clone(), replaced);
+        Some((key, earlier))
     }
 
     pub fn version(&self, now: u64, key: &str) -> Option<String> {
@@ -54,7 +65,8 @@ impl Coordinator {
             version: version.clone(),
         };
         let until = now.saturating_add(lifetime.0);
-        self.stored.insert(key.to_owned(), Stored { entry, until });
+        let replaced = self.stored.insert(key.to_owned(), Stored { entry, until });
+        self.last = replaced.map(|replaced| (key.to_owned(), replaced));
         Some(version)
     }
 }

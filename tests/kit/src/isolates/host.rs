@@ -370,7 +370,11 @@ impl World {
                 0 => Fault::LostBefore,
                 1 => Fault::LostAfter,
                 2 => Fault::Status(503),
-                3 => Fault::Busy(1 + self.up_to(8)),
+                3 => {
+                    let seconds = 1 + self.up_to(8);
+                    self.dice
+                        .pick(&[Fault::Busy(seconds), Fault::Unavailable(seconds)])
+                }
                 4 if endpoint == Endpoint::Refresh => {
                     self.dice.pick(&[Fault::Wanted, Fault::Unexplained])
                 }

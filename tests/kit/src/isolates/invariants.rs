@@ -19,6 +19,8 @@ invariants! {
         "a cookie that was replaced before the grace period ends the session";
     EndStays = "isolates_end_stays",
         "an ended session has ended in every isolate that reads its record again, at the latest after the recheck period";
+    Heeded = "isolates_heeded",
+        "after a 503 response with Retry-After, an isolate starts no refresh of any session before the time has passed";
     Answered = "isolates_answered",
         "every request is answered within a bounded time";
     Prompt = "isolates_prompt",

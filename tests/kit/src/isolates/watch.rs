@@ -120,6 +120,8 @@ pub enum Loss {
     Commit,
     /// The refresh took longer than the lifetime of its intent.
     Slow,
+    /// The coordinator lost the intent, and a later isolate could not know it.
+    Intent,
     /// No successor was lost: a repeated request reached the provider before an earlier request, for which the host no
     /// longer waited.
     Overtaken,
@@ -151,12 +153,17 @@ pub struct Watch {
     knows: BTreeMap<(usize, u32, usize), usize>,
     /// The sessions that were stored in the coordinator, by their access tokens.
     by_token: BTreeMap<String, Session>,
-    /// The latest state of each stored session that an isolate has used.
+    /// The latest state of each stored session that an isolate has used for a cookie that refers to the session's record.
     held: BTreeMap<(usize, u32, String), Session>,
     /// For each isolate and stored session, the time at which the isolate last served an active user.
     seen: BTreeMap<(usize, u32, String), u64>,
     /// Users of the sessions whose end an isolate has reported.
     told_of: BTreeSet<String>,
+    /// The time of the provider's last response with 503 and `Retry-After`, and the end of the time to wait, by the
+    /// isolate and its epoch. Any other response to a refresh ends the wait.
+    told_to_wait: BTreeMap<(usize, u32), (u64, u64)>,
+    /// The last time at which the coordinator lost an intent, by the family.
+    lost_intents: BTreeMap<usize, u64>,
     /// Requests whose refresh token was rejected, with the family and position of that token.
     refused: BTreeMap<VisitId, (usize, usize)>,
     pub losses: BTreeMap<Loss, u64>,
@@ -190,6 +197,8 @@ impl Watch {
             held: BTreeMap::new(),
             seen: BTreeMap::new(),
             told_of: BTreeSet::new(),
+            told_to_wait: BTreeMap::new(),
+            lost_intents: BTreeMap::new(),
             refused: BTreeMap::new(),
             losses: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -244,6 +253,21 @@ impl Watch {
         if let Some(presented) = self.visits.get(&id).cloned() {
             self.visits.insert(refresh, presented);
         }
+    }
+
+    /// Returns the request whose intent is in the record of this session.
+    pub fn holder(&self, record: &Record) -> Option<VisitId> {
+        let session = record.session.as_ref()?;
+        self.accounts.get(&session.sid)?.intended_by
+    }
+
+    /// Records that the coordinator has lost an intent, so that `record` is a session's record again.
+    pub fn lost_intent(&mut self, record: Record, now: u64) {
+        let session = record.session.clone().unwrap();
+        let account = self.accounts.get_mut(&session.sid).unwrap();
+        account.intended_by = None;
+        account.record = Some(record);
+        self.lost_intents.insert(account.family, now);
     }
 
     pub fn presented(&self, id: VisitId) -> Option<&Presented> {
@@ -313,6 +337,12 @@ impl World {
         let (family, place) = Provider::place(token);
         let visit = &self.visits[id];
         let (isolate, epoch, looked) = (visit.isolate, visit.epoch, visit.looked);
+        // A refresh that is in flight when the provider asks to wait may continue.
+        let told = self.watch.told_to_wait.get(&(isolate, epoch));
+        let told = told.filter(|(told, until)| visit.began > *told && self.now < *until);
+        Invariant::Heeded.holds_if(told.is_none(), || {
+            format!("visit {id} sends {token}, and isolate {isolate} was told to wait: {told:?}")
+        });
         let watch = &self.watch;
         let account = watch
             .accounts
@@ -338,7 +368,8 @@ impl World {
             let is_alive = matches!(holder.state, State::Open | State::Abandoned);
             let keeps_lease = is_alive && !holder.coordinator_failed;
             let has_lapsed = other.until < self.now + SKEW && !keeps_lease;
-            Invariant::SingleFlight.holds_if(!is_same || has_lapsed, || {
+            let is_allowed = has_lapsed || self.cannot_know_intent(id, family);
+            Invariant::SingleFlight.holds_if(!is_same || is_allowed, || {
                 format!(
                     "visit {id} sends {token}, which visit {} is sending",
                     other.visit
@@ -355,6 +386,13 @@ impl World {
             serial,
             until,
         });
+    }
+
+    /// Returns true if the coordinator has lost an intent of this family, and the isolate of this request began later.
+    fn cannot_know_intent(&self, id: VisitId, family: usize) -> bool {
+        let lost = self.watch.lost_intents.get(&family);
+        let isolate = &self.isolates[self.visits[id].isolate];
+        lost.is_some_and(|at| *at <= isolate.began && self.now <= at + LONGEST)
     }
 
     /// Records that the provider has acted on a refresh token.
@@ -398,6 +436,11 @@ impl World {
                     && now >= rotated.sent + self.watch.lease - SKEW
                 {
                     Some(Loss::Slow)
+                } else if [id, rotated.by]
+                    .iter()
+                    .any(|id| self.cannot_know_intent(*id, i))
+                {
+                    Some(Loss::Intent)
                 } else {
                     None
                 };
@@ -420,6 +463,20 @@ impl World {
 
     /// Records that a response to a refresh reaches the task that sent the request.
     pub(super) fn refreshed(&mut self, id: VisitId, token: &str, reply: &Reply) {
+        if let Reply::Sent(Outcome::Reply(response)) = reply {
+            let visit = &self.visits[id];
+            let isolate = (visit.isolate, visit.epoch);
+            let told = &mut self.watch.told_to_wait;
+            match response.retry_after {
+                Some(time) if response.status == 503 => {
+                    told.insert(isolate, (self.now, self.now + time.0));
+                }
+                None if response.status >= 500 => {}
+                _ => {
+                    told.remove(&isolate);
+                }
+            }
+        }
         if let Reply::Sent(Outcome::Reply(response)) = reply
             && response.status == 400
             && let Some(body) = &response.body
@@ -555,6 +612,10 @@ impl World {
         let Some(presented) = self.watch.visits.get(&id) else {
             return;
         };
+        // The isolate caches records. It does not cache a session that it has seen only in a sealed cookie.
+        if presented.session.is_some() {
+            return;
+        }
         let Some(session) = self.watch.by_token.get(access_token) else {
             return;
         };
