@@ -121,6 +121,23 @@ fn store_that_refuses_every_write_is_not_asked_without_end() {
 }
 
 #[test]
+fn coordinator_that_does_not_wait_is_asked_at_intervals() {
+    let mut host = Host::signed_in();
+    host.pass(600);
+    // The refresh of another isolate stops after its intent was written.
+    host.before_write = Some(|host| host.failing = vec!["Swap", "Send"]);
+    let request = host.by_script("GET", "/api/orders");
+    assert_eq!(host.request_to_other_isolate(request).status(), 503);
+    host.failing.clear();
+    for _ in 0..1000 {
+        host.wrong_replies.push_back(("Wait", Reply::Waited));
+    }
+    host.effects.clear();
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert!((2..100).contains(&host.count("Wait")));
+}
+
+#[test]
 fn stored_session_outlasts_a_coordinator_failure() {
     let mut host = Host::signed_in_with(&in_store());
     host.restart(&in_store());
