@@ -1,9 +1,11 @@
 // With `ready()`, a server reads its configuration before it accepts requests. The tests also cover a core that fails
-// to start, or traps.
+// to start, or traps, and functions of the operator that fail.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { createTokenHandler, durableObject, inIsolate, redis } from '../../pkg/dist/edge.js'
+import { startInProcess } from '../support/edge/in_process.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
 
 const handler = (more, faults = [], create = createTokenHandler) =>
   create({
@@ -131,25 +133,35 @@ const trap = () => {
   return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports.f
 }
 
-test('trapped core is replaced at the next request', async (t) => {
-  // The query makes Node load another copy of the package. Its core will trap.
-  const copy = await import('../../pkg/dist/edge.js?trap')
+/**
+ * Lets a test break cores of a copy of the package. Returns the cores: one with `hasFault` traps at its next request.
+ *
+ * @param {import('node:test').TestContext} t
+ */
+const breakable = (t) => {
   const { Instance } = WebAssembly
   const fail = trap()
-  const instances = []
+  const cores = []
   t.after(() => (WebAssembly.Instance = Instance))
   WebAssembly.Instance = function (...args) {
     const { exports } = new Instance(...args)
-    const instance = { hasFault: false }
-    instances.push(instance)
-    const edge_begin = (...args) => (instance.hasFault ? fail() : exports.edge_begin(...args))
+    const core = { hasFault: false }
+    cores.push(core)
+    const edge_begin = (...args) => (core.hasFault ? fail() : exports.edge_begin(...args))
     return { exports: { ...exports, edge_begin } }
   }
+  return cores
+}
+
+test('trapped core is replaced at the next request', async (t) => {
+  // The query makes Node load another copy of the package. Its core will trap.
+  const copy = await import('../../pkg/dist/edge.js?trap')
+  const cores = breakable(t)
   const faults = []
   const [made, other] = [0, 1].map(() => handler({}, faults, copy.createTokenHandler))
   for (const each of [made, other]) assert.equal(await statusOf(each, env), 404)
-  assert.equal(instances.length, 1, 'handlers of an isolate share the core')
-  instances[0].hasFault = true
+  assert.equal(cores.length, 1, 'handlers of an isolate share the core')
+  cores[0].hasFault = true
   assert.equal(await statusOf(made, env), 500)
   assert.deepEqual(
     faults.map(({ code }) => code),
@@ -157,6 +169,57 @@ test('trapped core is replaced at the next request', async (t) => {
   )
   // Both handlers continue with one new core, which they share.
   for (const each of [made, other]) assert.equal(await statusOf(each, env), 404)
-  assert.equal(instances.length, 2)
+  assert.equal(cores.length, 2)
   assert.equal(faults.length, 1)
+})
+
+test('trap ends the waits of other requests', { timeout: 30_000 }, async (t) => {
+  const copy = await import('../../pkg/dist/edge.js?waits')
+  const cores = breakable(t)
+  const app = await startInProcess(copy.createTokenHandler, {
+    accessTokenSeconds: 2,
+    // The request would wait longer for its refresh than this test may take.
+    handler: { coordinator: inIsolate(), requestTimeout: 120, log() {} },
+  })
+  const alice = new Visitor(app.place)
+  await alice.signIn()
+  await app.provider.ledger.accessTokenExpired()
+  let release
+  const hold = new Promise((resolve) => (release = resolve))
+  t.after(async () => {
+    release()
+    await app.close()
+  })
+  const taken = app.provider.faults.taken()
+  app.provider.faults.add('token', { hold })
+  const waiting = alice.call('/auth/session')
+  await taken
+  cores[0].hasFault = true
+  assert.equal((await alice.copy().call('/auth/session')).status, 500)
+  assert.equal((await waiting).status, 500)
+})
+
+test('rejections of log and onSessionEnd are caught', async (t) => {
+  const called = []
+  const unhandled = []
+  const note = (error) => unhandled.push(error)
+  process.prependListener('unhandledRejection', note)
+  t.after(() => process.off('unhandledRejection', note))
+  const fails = (name) => async () => {
+    called.push(name)
+    throw new Error('the server is down')
+  }
+  const app = await startInProcess(createTokenHandler, {
+    accessTokenSeconds: 600,
+    handler: { coordinator: inIsolate(), log: fails('log'), onSessionEnd: fails('onSessionEnd') },
+  })
+  t.after(() => app.close())
+  const alice = new Visitor(app.place)
+  await alice.signIn()
+  assert.equal((await alice.call('/auth/logout', { method: 'POST' })).status, 200)
+  const headers = { cookie: '__Host-strongroom=forged' }
+  assert.equal((await alice.copy().call('/auth/session', { headers })).status, 200)
+  await new Promise(setImmediate)
+  assert.deepEqual(called, ['onSessionEnd', 'log'])
+  assert.deepEqual(unhandled, [])
 })
