@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
 import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
+import { crash } from '../support/device.mjs'
 import { collect, search } from '../support/leak.mjs'
 import { played } from '../support/retries.mjs'
 
@@ -61,10 +62,9 @@ test('a crashed tab does not affect the others', time, async () => {
   await signIn(page)
   const other = await app.open('/', page.context())
   await booted(other)
-  const crashed = new Promise((resolve) => other.on('crash', resolve))
-  const devtools = await page.context().newCDPSession(other)
-  void devtools.send('Page.crash').catch(() => {})
-  await crashed
+  // Control: both tabs use one vault.
+  assert.equal((await session(other)).claims.sub, 'alice')
+  await crash(other)
   assert.equal((await call(page, orders(app))).value.status, 200)
 })
 
