@@ -29,7 +29,9 @@ after(async () => {
   await app?.close()
   report.print()
 })
-afterEach(() => {
+afterEach(async () => {
+  // A vault whose refresh has failed tries again later. Its request would count as a request of another test.
+  await Promise.all(app.browser.contexts().map((context) => context.close()))
   for (const { faults } of Object.values(proxies)) faults.clear()
   Object.assign(app.provider.settings, { leewaySeconds: 0, accessTokenSeconds: LIFETIME })
   app.setConfig({})
