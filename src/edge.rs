@@ -63,6 +63,7 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 
 use crate::base::clock::Instant;
+use crate::base::error::{Code, Error};
 use crate::vault::Entropy;
 
 pub use config::{Client, ClientAuth, Config, Storage};
@@ -70,8 +71,9 @@ pub use io::{
     BEAT, Effect, Entry, Event, FlightId, Forward, Head, OwnResponse, Reply, Request, Response,
     Step,
 };
-use isolate::Isolate;
+use isolate::{Isolate, Seldom};
 pub use proxy::headers::policy;
+use refusal::RETRY_AFTER;
 pub use session::keys::{Key, Keyring};
 pub use task::TaskId;
 use task::{MOST_TASKS, Task};
@@ -114,12 +116,17 @@ impl Handler {
         let task = Task::new(&self.isolate, now, now);
         let response = Box::pin(router::handle(task.clone(), Box::new(request)));
         match self.add(task::Running::new(task, response)) {
-            TaskId::NONE => (
-                TaskId::NONE,
-                Step::Done(Response::Own(response::empty(503))),
-            ),
+            TaskId::NONE => (TaskId::NONE, Step::Done(Response::Own(self.too_many(&now)))),
             id => (id, self.step(id)),
         }
+    }
+
+    /// Reports that too many requests are in flight, and returns the response to one more request.
+    fn too_many(&self, now: &Instant) -> OwnResponse {
+        let message = msg!("too many requests are in flight in this process");
+        self.isolate
+            .report_seldom(now, Seldom::ManyRequests, message);
+        response::later(&Error::new(Code::LimitExceeded, message), RETRY_AFTER)
     }
 
     /// Adds a task, and returns its number. If there are too many tasks, drops the task and returns [`TaskId::NONE`].
@@ -336,10 +343,19 @@ mod tests {
         for _ in 0..MOST_TASKS {
             begin(&mut handler, 0);
         }
-        let (_, step) = handler.begin(at(1), Request::default());
-        assert!(matches!(
-            step,
-            Step::Done(Response::Own(OwnResponse { status: 503, .. }))
-        ));
+        for second in [60, 61] {
+            let (_, step) = handler.begin(at(second), Request::default());
+            let Step::Done(Response::Own(response)) = step else {
+                panic!("not refused");
+            };
+            assert_eq!(response.status, 503);
+            let retry = ("retry-after", "2".to_owned());
+            assert!(response.headers.contains(&retry), "{response:?}");
+        }
+        let Some(Event::Fault(fault)) = handler.poll_event() else {
+            panic!("not reported");
+        };
+        assert_eq!(fault.code(), Code::LimitExceeded);
+        assert_eq!(handler.poll_event(), None, "one line a minute");
     }
 }

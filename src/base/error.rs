@@ -177,7 +177,8 @@ codes! {
     CoordinatorUnavailable = "coordinator_unavailable", "Check the coordinator: sessions are kept, but cannot be refreshed without it.";
     /// In the token handler's log: a request had a session cookie that was replaced longer ago than the grace period.
     SessionReplayed = "session_replayed", "Find out how a copy of the cookie leaked: the session was ended everywhere.";
-    /// A back-channel logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0, 2.6).
+    /// A back-channel logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0, 2.6). Logged once a minute,
+    /// with the number of further cases; tokens that the provider did not sign are counted apart.
     LogoutTokenInvalid = "logout_token_invalid", "Compare issuer and client.id with the provider's; a forged token has no effect.";
     /// A route's upstream did not respond, broke off its response, or used a `Content-Encoding` that the token handler
     /// cannot search.

@@ -16,7 +16,7 @@ use crate::vault::Entropy;
 
 const A_MINUTE: Millis = Millis::from_secs(60);
 
-/// Faults that anybody can cause by sending a cookie.
+/// Faults that anybody can cause by sending a cookie or a logout token, or many requests.
 #[derive(Clone, Copy)]
 pub(super) enum Seldom {
     /// Several cookies have the same name, or parts of a value are missing.
@@ -29,6 +29,12 @@ pub(super) enum Seldom {
     Logout,
     /// A session was used at another host than its login's.
     OtherHost,
+    /// A request to end sessions had no logout token, or one that the provider did not sign.
+    UnsignedLogout,
+    /// A logout token of the provider was refused.
+    LogoutToken,
+    /// A request was refused because too many requests were in flight.
+    ManyRequests,
 }
 
 /// The configuration, the caches and the entropy of an isolate.
@@ -43,7 +49,7 @@ pub(super) struct Isolate {
     pub(super) session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
     /// The time of the last report of each of these faults, and the number of times since then.
-    seldom: [Cell<(Instant, u64)>; 5],
+    seldom: [Cell<(Instant, u64)>; 8],
     pub(super) next_flight: Cell<FlightId>,
     /// The name that distinguishes this isolate from others. The name is generated on first use.
     name: OnceCell<String>,
@@ -100,6 +106,8 @@ impl Isolate {
         }
         let code = match fault {
             Seldom::UnknownKey => Code::KeyUnknown,
+            Seldom::UnsignedLogout | Seldom::LogoutToken => Code::LogoutTokenInvalid,
+            Seldom::ManyRequests => Code::LimitExceeded,
             _ => Code::CookieInvalid,
         };
         self.emit(Event::Fault(Error::of(code, &[message, joint, &count])));

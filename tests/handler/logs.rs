@@ -128,6 +128,39 @@ fn forged_cookies_cause_one_line_a_minute() {
 }
 
 #[test]
+fn forged_logout_tokens_cause_one_line_a_minute() {
+    for body in ["", "logout_token=x"] {
+        let mut host = Host::signed_in();
+        for _ in 0..100 {
+            assert_eq!(host.post_back_channel(body).status, 400);
+        }
+        let first = lines(&mut host);
+        assert!(
+            matches!(&first[..], [line] if line.contains("logout_token_invalid")),
+            "{first:?}"
+        );
+        // A forged token does not hide a refused token of the provider.
+        let signed = host.provider.key.jwt(r#"{"alg":"ES256","kid":"1"}"#, "{}");
+        assert_eq!(host.post_logout_token(&signed).status, 400);
+        let refused = lines(&mut host);
+        assert!(
+            matches!(&refused[..], [line] if line.contains("its iss")),
+            "{refused:?}"
+        );
+        host.pass(59);
+        host.post_back_channel(body);
+        assert!(lines(&mut host).is_empty());
+        host.pass(1);
+        host.post_back_channel(body);
+        let second = lines(&mut host);
+        assert!(
+            matches!(&second[..], [line] if line.contains("more since the last report: 100.")),
+            "{second:?}"
+        );
+    }
+}
+
+#[test]
 fn different_cookie_faults_are_counted_apart() {
     let mut host = Host::new();
     for cookie in [format!("{COOKIE}=x"), format!("{COOKIE}=x; {COOKIE}=y")] {

@@ -10,6 +10,7 @@ use crate::codec::form;
 use crate::codec::json::{self, Value, Writer};
 use crate::edge::coordinator::{self, Unreachable};
 use crate::edge::io::{Effect, OwnResponse, Reply};
+use crate::edge::isolate::Seldom;
 use crate::edge::provider::verification;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
@@ -31,8 +32,9 @@ const ATTEMPTS: u32 = 5;
 /// Handles a logout by the provider (2.5). The request has neither a cookie nor `X-Strongroom`: the logout token
 /// authenticates the request.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
-    let refuse = |error: &Error| {
-        context.task.fault(error);
+    // A forged token must not fill the log, or hide a refused token of the provider.
+    let refuse = |fault: Seldom, error: &Error| {
+        context.task.fault_seldom(fault, error.message());
         let body = Writer::object()
             .text("error", "invalid_request")
             .text("error_description", error.message())
@@ -44,12 +46,11 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         _ => None,
     };
     let Some(token) = token else {
-        return refuse(&invalid(&[msg!(
-            "the body must have exactly one logout_token"
-        )]));
+        let error = invalid(&[msg!("the body must have exactly one logout_token")]);
+        return refuse(Seldom::UnsignedLogout, &error);
     };
-    let logout = match verified_logout(&context.task, &token).await {
-        Ok(logout) => logout,
+    let jwt = match signed_token(&context.task, &token).await {
+        Ok(jwt) => jwt,
         Err(error)
             if matches!(
                 error.code(),
@@ -58,11 +59,18 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         {
             return response::later(&error, Millis::from_secs(2));
         }
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(Seldom::UnsignedLogout, &error),
+    };
+    let logout = match verified_logout(&context.task, &jwt) {
+        Ok(logout) => logout,
+        Err(error) => return refuse(Seldom::LogoutToken, &error),
     };
     match end_all(&context.task, &logout).await {
         Ok(true) => response::empty(200),
-        Ok(false) => refuse(&invalid(&[msg!("its jti was used before")])),
+        Ok(false) => {
+            let error = invalid(&[msg!("its jti was used before")]);
+            refuse(Seldom::LogoutToken, &error)
+        }
         Err(Unreachable) => {
             let error = Error::new(
                 Code::CoordinatorUnavailable,
@@ -94,8 +102,8 @@ struct LogoutToken {
     jti: String,
 }
 
-/// Verifies a logout token (2.6): its signature, then every claim.
-async fn verified_logout(task: &Task, token: &Secret) -> Result<LogoutToken> {
+/// Parses a logout token, and verifies its signature (2.6).
+async fn signed_token(task: &Task, token: &Secret) -> Result<Box<Jwt>> {
     let jwt =
         Jwt::parse(token.expose()).map_err(|reason| invalid(&[msg!("it "), reason.as_str()]))?;
     if jwt.typ().is_some_and(|typ| {
@@ -107,10 +115,15 @@ async fn verified_logout(task: &Task, token: &Secret) -> Result<LogoutToken> {
         ]));
     }
     verification::check_signature(task, &jwt).await?;
+    Ok(jwt)
+}
+
+/// Verifies every claim of a logout token (2.6) whose signature was verified.
+fn verified_logout(task: &Task, jwt: &Jwt) -> Result<LogoutToken> {
     let flow = &task.config().flow;
     let now = task.now().wall / 1000;
     let logout = read(
-        &jwt,
+        jwt,
         &flow.issuer,
         &flow.client_id,
         now,
