@@ -185,7 +185,9 @@ impl Host {
     /// Replaces the isolate by a new isolate, whose configuration has these changes.
     pub(crate) fn restart(&mut self, changes: &Value) {
         merge(&mut self.config, changes);
-        self.handler = handler(&self.config, 2);
+        // Each isolate has its own random numbers.
+        self.versions += 1;
+        self.handler = handler(&self.config, 10 + self.versions);
     }
 
     /// Sends a request to another isolate. The browser does not store the cookies of the response.

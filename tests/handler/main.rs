@@ -27,6 +27,7 @@ mod host;
 mod login;
 mod login_host;
 mod logout;
+mod logout_tokens_random;
 mod logs;
 mod navigation;
 mod previous_token;
