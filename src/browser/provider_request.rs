@@ -160,8 +160,11 @@ fn head(response: &Response) -> Box<HttpReply> {
 /// Returns the delay in a `Retry-After` header, or `None` if the value is not valid. A valid value is a number of
 /// seconds or a date (RFC 9110 10.2.3).
 fn retry_after(value: &str) -> Option<Millis> {
-    if let Some(seconds) = json::parse_u64(value) {
-        return Some(Millis::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that is too long for 64 bits stands for the longest wait.
+        return Some(Millis::from_secs(
+            json::parse_u64(value).unwrap_or(u64::MAX),
+        ));
     }
     let now = platform::wall_clock() as u64;
     milliseconds(value).map(|at| Millis(at.saturating_sub(now)))

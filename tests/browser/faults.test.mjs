@@ -227,17 +227,27 @@ for (const { what, fault, requests, leeway = 0, config = {} } of LASTING) {
   })
 }
 
-test('429 for a minute: calls are refused without a request', time, async () => {
-  const { page, count } = await expired()
-  const answer = { status: 429, headers: { 'Retry-After': '60' }, body: { error: 'slow_down' } }
-  proxies.provider.faults.add('token', { answer })
-  const calls = []
-  for (let n = 0; n < 20; n++) calls.push(await outcome(page))
-  report.add('429, Retry-After: 60', [...new Set(calls)].join(), 'goes on', `${count()} for 20 calls`)
-  assert.deepEqual([...new Set(calls)], ['provider_unavailable'])
-  assert.equal(count(), 1)
-  assert.equal(await endReason(page), false)
-})
+for (const [what, seconds] of [
+  ['for a minute', '60'],
+  ['for a number of seconds over 64 bits', '9'.repeat(22)],
+]) {
+  test(`429 ${what}: calls are refused without a request`, time, async () => {
+    const { page, count } = await expired()
+    const answer = { status: 429, headers: { 'Retry-After': seconds }, body: { error: 'slow_down' } }
+    proxies.provider.faults.add('token', { answer })
+    const calls = []
+    for (let n = 0; n < 20; n++) calls.push(await outcome(page))
+    report.add(
+      `429, Retry-After: ${seconds}`,
+      [...new Set(calls)].join(),
+      'goes on',
+      `${count()} for 20 calls`,
+    )
+    assert.deepEqual([...new Set(calls)], ['provider_unavailable'])
+    assert.equal(count(), 1)
+    assert.equal(await endReason(page), false)
+  })
+}
 
 test(
   'a response after 20 s, provider without leeway: calls are refused, the response is used',

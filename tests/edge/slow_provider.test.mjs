@@ -46,5 +46,30 @@ for (const platform of ['node', 'workerd']) {
       )
       assert.deepEqual(await app.told(), [])
     })
+
+    test('Retry-After in the past is no wait', async () => {
+      const headers = { 'Retry-After': 'Sun, 06 Nov 1994 08:49:37 GMT' }
+      const response = await refreshed({ status: 503, headers, body: 'Busy' })
+      assert.equal(response.status, 200)
+    })
+
+    test('Retry-After of any length is a wait', async () => {
+      const headers = { 'Retry-After': '9'.repeat(22) }
+      const response = await refreshed({ status: 503, headers, body: 'Busy' })
+      assert.equal(response.status, 503)
+      assert.ok(Number(response.headers.get('retry-after')) > 500, 'ten minutes')
+    })
+
+    /** Resolves with the response to a request whose refresh first gets `answer`. */
+    async function refreshed(answer) {
+      const { faults, ledger, settings } = app.provider
+      const visitor = app.visitor()
+      settings.accessTokenSeconds = 2
+      await visitor.signIn()
+      await ledger.accessTokenExpired()
+      settings.accessTokenSeconds = 300
+      faults.add('token', { answer })
+      return visitor.call('/api/me', { isolate: 0 })
+    }
   })
 }

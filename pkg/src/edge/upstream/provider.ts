@@ -42,14 +42,17 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
   }
 }
 
+/** The longest `Retry-After` in milliseconds that the core gets. The core reduces it further. */
+const LONGEST_WAIT = 86_400_000
+
 /**
  * Returns `Retry-After` (RFC 9110 10.2.3: seconds, or a date) in milliseconds from now, or `undefined` if the header is
- * missing or not valid.
+ * missing or not valid. A date in the past is no wait.
  */
 const retryAfter = (header: string | null): number | undefined => {
   if (!header) return undefined
-  const milliseconds = /^\d{1,9}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now()
-  return milliseconds >= 0 ? milliseconds : undefined
+  const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now()
+  return Number.isNaN(milliseconds) ? undefined : Math.min(Math.max(milliseconds, 0), LONGEST_WAIT)
 }
 
 /** Resolves with a body as a string, or with `undefined` if the body is too long, is not UTF-8, or takes too long. */
