@@ -5,8 +5,8 @@
 import { build } from 'esbuild'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import { minify } from 'terser'
+import { brotliSize, gzipSize } from '../pkg/compressed.mjs'
 import { BINDINGS, LAZY_IMPORT } from '../pkg/entries.mjs'
 import { table } from './table.mjs'
 
@@ -155,18 +155,7 @@ async function measurePeer({ name, code }) {
   return { name, ...measure(outputFiles[0].contents) }
 }
 
-function measure(bytes) {
-  const brotli = {
-    [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
-    [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
-    [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
-  }
-  return {
-    raw: bytes.length,
-    gzip: gzipSync(bytes, { level: constants.Z_BEST_COMPRESSION }).length,
-    brotli: brotliCompressSync(bytes, { params: brotli }).length,
-  }
-}
+const measure = (bytes) => ({ raw: bytes.length, gzip: gzipSize(bytes), brotli: brotliSize(bytes) })
 
 /** @param {Download[]} downloads */
 export function downloadTable(downloads, options) {

@@ -5,13 +5,9 @@
  *   node pkg/smallest.mjs <brotli | gzip> <file>...
  */
 import { readFileSync } from 'node:fs'
-import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
+import { brotliSize, gzipSize } from './compressed.mjs'
 
 const [format, ...files] = process.argv.slice(2)
-const brotli = { [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS }
-const compress = {
-  brotli: (bytes) => brotliCompressSync(bytes, { params: brotli }),
-  gzip: (bytes) => gzipSync(bytes, { level: constants.Z_BEST_COMPRESSION }),
-}[format]
-const sizes = files.map((file) => compress(readFileSync(file)).length)
+const size = { brotli: brotliSize, gzip: gzipSize }[format]
+const sizes = files.map((file) => size(readFileSync(file)))
 console.log(files[sizes.indexOf(Math.min(...sizes))])

@@ -105,18 +105,19 @@ options! {
 }
 
 /// The names of the options of the whole configuration, separated by spaces.
-pub(super) const OF_VAULT: &str = strings::join!(&known::<{ VAULT.len() }>(VAULT));
+pub(super) const OF_VAULT: &str = strings::join!(&names::<{ VAULT.len() }>(VAULT, List::Known));
 
 /// The names of the options in `session`, separated by spaces.
-pub(super) const OF_SESSION: &str = strings::join!(&known::<{ SESSION.len() }>(SESSION));
+pub(super) const OF_SESSION: &str =
+    strings::join!(&names::<{ SESSION.len() }>(SESSION, List::Known));
 
 /// The names of the options of a rule, separated by spaces.
-pub(super) const OF_RULE: &str = strings::join!(&known::<{ RULE.len() }>(RULE));
+pub(super) const OF_RULE: &str = strings::join!(&names::<{ RULE.len() }>(RULE, List::Known));
 
 /// The names of options that this build accepts only with the value `false`.
 const SWITCHES: &str = strings::join!(&[
-    strings::join!(&switches::<{ VAULT.len() }>(VAULT)),
-    strings::join!(&switches::<{ RULE.len() }>(RULE)),
+    strings::join!(&names::<{ VAULT.len() }>(VAULT, List::Switches)),
+    strings::join!(&names::<{ RULE.len() }>(RULE, List::Switches)),
 ]);
 
 /// Returns true for an option that this build lacks, with the value `false`.
@@ -126,37 +127,33 @@ pub(super) fn is_off(name: &str, value: &Value) -> bool {
         && strings::contains_word(SWITCHES, name)
 }
 
-impl Named {
-    const fn is_switch(&self) -> bool {
-        matches!(self.off.as_bytes(), b"false")
-    }
-
-    /// Returns true if this build knows the option. If this build lacks the capability, and a value other than `false`
+/// A list of options.
+#[derive(Clone, Copy)]
+enum List {
+    /// The options that this build knows. If this build lacks an option's capability, and a value other than `false`
     /// needs no capability, then the function that reads the option refuses other values.
-    const fn is_known(&self) -> bool {
-        self.is_here || !(self.off.is_empty() || self.is_switch())
-    }
+    Known,
+    /// The options that this build accepts only with the value `false`.
+    Switches,
 }
 
-/// Returns the names of the known options, and empty strings for other options.
-const fn known<const N: usize>(options: &[Named]) -> [&'static str; N] {
-    let mut names = [""; N];
-    let mut i = 0;
-    while i < N {
-        if options[i].is_known() {
-            names[i] = options[i].name;
+impl Named {
+    const fn is_in(&self, list: List) -> bool {
+        let is_switch = matches!(self.off.as_bytes(), b"false");
+        let is_known = self.is_here || !(self.off.is_empty() || is_switch);
+        match list {
+            List::Known => is_known,
+            List::Switches => is_switch && !is_known,
         }
-        i += 1;
     }
-    names
 }
 
-/// Returns the names of the options that are accepted only with the value `false`, and empty strings for other options.
-const fn switches<const N: usize>(options: &[Named]) -> [&'static str; N] {
+/// Returns the names of the known options or of the switches, and empty strings for other options.
+const fn names<const N: usize>(options: &[Named], list: List) -> [&'static str; N] {
     let mut names = [""; N];
     let mut i = 0;
     while i < N {
-        if options[i].is_switch() && !options[i].is_known() {
+        if options[i].is_in(list) {
             names[i] = options[i].name;
         }
         i += 1;

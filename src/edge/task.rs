@@ -193,7 +193,7 @@ impl Task {
 
     /// Notes that the request's cookie refers to a stored session. Such a cookie has no generation, so no later one
     /// replaces it, even if this isolate only knows an early generation of the session.
-    pub(super) fn has_reference(&self) {
+    pub(super) fn note_reference(&self) {
         self.0.grace.set(Millis::MAX);
     }
 

@@ -20,12 +20,8 @@ for (const platform of ['node', 'workerd']) {
     })
 
     test('late response serves the next request', async () => {
-      const { faults, ledger, settings } = app.provider
-      const visitor = app.visitor()
-      settings.accessTokenSeconds = 2
-      await visitor.signIn()
-      await ledger.accessTokenExpired()
-      settings.accessTokenSeconds = 300
+      const { faults, ledger } = app.provider
+      const visitor = await visitorWithExpiredToken()
       faults.add('token', { hold: new Promise((resolve) => (release = resolve)) })
       const isHeld = faults.taken()
       const since = Date.now()
@@ -60,15 +56,20 @@ for (const platform of ['node', 'workerd']) {
       assert.ok(Number(response.headers.get('retry-after')) > 500, 'ten minutes')
     })
 
-    /** Resolves with the response to a request whose refresh first gets `answer`. */
-    async function refreshed(answer) {
-      const { faults, ledger, settings } = app.provider
+    async function visitorWithExpiredToken() {
+      const { ledger, settings } = app.provider
       const visitor = app.visitor()
       settings.accessTokenSeconds = 2
       await visitor.signIn()
       await ledger.accessTokenExpired()
       settings.accessTokenSeconds = 300
-      faults.add('token', { answer })
+      return visitor
+    }
+
+    /** Resolves with the response to a request whose refresh first gets `answer`. */
+    async function refreshed(answer) {
+      const visitor = await visitorWithExpiredToken()
+      app.provider.faults.add('token', { answer })
       return visitor.call('/api/me', { isolate: 0 })
     }
   })

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, mock, test } from 'node:test'
 import { fakePage } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
-const { begin, lastAttempt, recordLogins, write } = await load('page/attempts.ts')
+const { beginAttempt, lastAttempt, recordLogins, recordAttempt } = await load('page/attempts.ts')
 
 const START = 1_800_000_000_000
 
@@ -45,72 +45,72 @@ function client() {
 }
 
 test('failed attempt is followed by a pause of five minutes', () => {
-  assert.ok(begin())
+  assert.ok(beginAttempt())
   after(299)
-  assert.ok(!begin())
+  assert.ok(!beginAttempt())
   after(300)
-  assert.ok(begin())
+  assert.ok(beginAttempt())
 })
 
 test('successful attempt is followed by a pause of ten seconds', () => {
-  write({ at: START, returnTo: '/', isDone: true })
+  recordAttempt({ at: START, returnTo: '/', isDone: true })
   after(9)
-  assert.ok(!begin())
+  assert.ok(!beginAttempt())
   after(10)
-  assert.ok(begin())
+  assert.ok(beginAttempt())
 })
 
 test('attempt in the future counts as one before', () => {
-  assert.ok(begin())
+  assert.ok(beginAttempt())
   after(-299)
-  assert.ok(!begin())
+  assert.ok(!beginAttempt())
   after(-300)
-  assert.ok(begin())
+  assert.ok(beginAttempt())
 })
 
 test('tabs together make six attempts in a minute', () => {
   for (let tab = 0; tab < 6; tab++) {
     newTab()
     after(tab)
-    assert.ok(begin(), `${tab}`)
+    assert.ok(beginAttempt(), `${tab}`)
   }
   newTab()
   after(59)
-  assert.ok(!begin())
+  assert.ok(!beginAttempt())
   after(60)
-  assert.ok(begin(), 'the first attempt is a minute old')
+  assert.ok(beginAttempt(), 'the first attempt is a minute old')
   newTab()
-  assert.ok(!begin())
+  assert.ok(!beginAttempt())
 })
 
 test('frame makes no attempt', () => {
   globalThis.parent = {}
-  assert.ok(!begin())
+  assert.ok(!beginAttempt())
 })
 
 for (const name of ['localStorage', 'sessionStorage']) {
   test(`no attempt without ${name}`, () => {
     globalThis[name] = new Proxy({}, { get: () => assert.fail('SecurityError') })
-    assert.ok(!begin())
+    assert.ok(!beginAttempt())
   })
 }
 
 test('no attempt if its record cannot be read back', () => {
   globalThis.sessionStorage = { getItem: () => null, setItem() {} }
-  assert.ok(!begin())
+  assert.ok(!beginAttempt())
 })
 
 test('record is unreadable: an attempt replaces it', () => {
   sessionStorage.setItem('strongroom.resume', '{')
   assert.equal(lastAttempt(), null)
-  assert.ok(begin())
+  assert.ok(beginAttempt())
   assert.equal(lastAttempt().at, START)
 })
 
 test('login of the user ends the pause after a failed attempt', () => {
   const auth = client()
   recordLogins(auth)
-  begin()
+  beginAttempt()
   assert.ok(lastAttempt())
   auth.signIn()
   assert.equal(lastAttempt(), null)
@@ -120,7 +120,7 @@ for (const kept of [{ isDone: true }, { state: 'in flight' }]) {
   test(`login of the user keeps the record of an attempt with ${Object.keys(kept)}`, () => {
     const auth = client()
     recordLogins(auth)
-    write({ at: START, returnTo: '/', ...kept })
+    recordAttempt({ at: START, returnTo: '/', ...kept })
     auth.signIn()
     assert.ok(lastAttempt())
   })

@@ -178,8 +178,8 @@ struct Life {
     is_restless: bool,
     /// True if faults are rare. Some lives have no faults at all.
     is_calm: bool,
-    /// True if deployments change `session.storage`. Nobody copies cookies then, because the handler does not recognize
-    /// a copy of a sealed cookie that was replaced by a reference.
+    /// True if deployments change `session.storage`. In such a life nobody copies cookies, because the handler does not
+    /// recognize a copy of a sealed cookie that was replaced by a reference.
     changes_storage: bool,
 }
 

@@ -9,7 +9,7 @@ mod views;
 
 use crate::paths::at;
 use anyhow::Result;
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Literal, TokenStream, TokenTree};
 use std::fs;
 
 /// Writes everything.
@@ -38,8 +38,14 @@ fn described(attribute: TokenStream) -> Option<String> {
     else {
         return None;
     };
-    let line = syn::parse_str::<syn::LitStr>(&line.to_string()).ok()?;
-    (doc == "doc").then(|| line.value().trim().to_owned())
+    let line = text(line).ok()?;
+    (doc == "doc").then(|| line.trim().to_owned())
+}
+
+/// Returns the value of a string literal.
+fn text(literal: &Literal) -> Result<String> {
+    let literal: syn::LitStr = syn::parse_str(&literal.to_string())?;
+    Ok(literal.value())
 }
 
 /// Writes a file, unless it has this content already: an unchanged file keeps its modification time.

@@ -105,11 +105,11 @@ pub(crate) fn run(lives: Lives, set: Set, sessions: Option<u64>, seed: Option<u6
 pub(crate) fn controls() -> Result<()> {
     check_markers()?;
     let copy = target("simulation-broken");
+    write_copy(&copy)?;
     for set in [Set::Full, Set::Default] {
         let name = set.name();
         let label = format!("simulation: build the broken variants with {name}");
         step(&label, Output::Quiet, || {
-            write_copy(&copy)?;
             broken(&copy, set).args(["--no-run"]).run_quietly()
         })?;
         if set == Set::Full {

@@ -154,6 +154,7 @@ fn sources() -> Result<Vec<String>> {
             "package*.json",
         ])
         .args(["pkg/shorten-glue.mjs", "pkg/smallest.mjs"])
+        .args(["pkg/compressed.mjs"])
         // The manifests name binaries, whose files must exist.
         .args(["README.md", "src", "xtask", "fuzz"])
         .args(paths::TESTS_OF_THE_MANIFEST)

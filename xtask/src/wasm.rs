@@ -219,6 +219,7 @@ impl Module {
             "package-lock.json",
             "pkg/shorten-glue.mjs",
             "pkg/smallest.mjs",
+            "pkg/compressed.mjs",
             "xtask/src",
         ]
         .map(at);

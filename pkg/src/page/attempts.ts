@@ -29,7 +29,7 @@ const PAUSE = 300
 const SHORT_PAUSE = 10
 
 /** Records an attempt. Returns false if no attempt is allowed. */
-export const begin = (): boolean => {
+export const beginAttempt = (): boolean => {
   const now = Date.now()
   const last = lastAttempt()
   const pause = last?.isDone ? SHORT_PAUSE : PAUSE
@@ -45,9 +45,10 @@ export const begin = (): boolean => {
   } catch {
     return false
   }
-  return write({ at: now, returnTo: ownPath() })
+  return recordAttempt({ at: now, returnTo: ownPath() })
 }
 
+/** Returns the last attempt, if its record can be read. */
 export const lastAttempt = (): Attempt | null => {
   try {
     return JSON.parse(sessionStorage.getItem(ATTEMPT)!)
@@ -57,7 +58,7 @@ export const lastAttempt = (): Attempt | null => {
 }
 
 /** Writes the record. Returns true if the record can be read back. */
-export const write = (attempt: Attempt): boolean => {
+export const recordAttempt = (attempt: Attempt): boolean => {
   const text = JSON.stringify(attempt)
   try {
     sessionStorage.setItem(ATTEMPT, text)

@@ -114,13 +114,8 @@ export const connect = async (
       if (message.t === 'expiring') return emit(message.t, { at: message.at })
       if (message.t === 'outdated') return connection.on(message.t)
       const before = reason
-      ;({
-        session,
-        reason,
-        from,
-        app = app,
-        elsewhere = elsewhere,
-      } = message as typeof message & { app?: number })
+      ;({ session, reason, from, elsewhere = elsewhere } = message)
+      if (message.t === 'ready') app = message.app
       // Loads login.js early, because a login is likely and the app's next deployment may delete the file. If loading
       // fails, the login itself reports the failure.
       if (!session) import('./login.js').catch(() => {})

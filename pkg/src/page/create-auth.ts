@@ -23,16 +23,13 @@ const createWorker = ({ shared, dedicated }: WorkerSource) =>
     : shared!()
 
 /** Returns the client's part of the state. A session clears the error. */
-const view = (client: LazyClient) => {
-  const { session, elsewhere } = client
-  return {
-    session,
-    endReason: client.recordEnd(),
-    elsewhere,
-    expiring: null,
-    ...(session && { error: null }),
-  }
-}
+const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
+  session,
+  endReason: recordEnd(),
+  elsewhere,
+  expiring: null,
+  ...(session && { error: null }),
+})
 
 /**
  * Creates the object through which an app signs in and calls its APIs. Nothing happens until the object is used, so a

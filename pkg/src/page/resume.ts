@@ -8,7 +8,7 @@
 import { POPUP_MARK } from '../../glue/constants.js'
 import { isResponse, ownPath, stateOf, webUrl } from './address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
-import { type Attempt, begin, lastAttempt, recordLogins, write } from './attempts.js'
+import { type Attempt, beginAttempt, lastAttempt, recordLogins, recordAttempt } from './attempts.js'
 import { needsUser } from './end-reason.js'
 import { listen } from './listen.js'
 import type { Connection } from './connection.js'
@@ -72,7 +72,7 @@ export const resume = async (
       inFlight = takeResponse(auth, attempt, handled)
     } else {
       if (document.prerendering) await shown()
-      if (auth.session || needsUser(auth.recordEnd()) || !begin()) return
+      if (auth.session || needsUser(auth.recordEnd()) || !beginAttempt()) return
       inFlight = how === 'redirect' ? leavePage(connection) : loginInFrame(connection)
     }
   }
@@ -80,7 +80,7 @@ export const resume = async (
   // A failed attempt must not keep the app from starting.
   await done.catch(() => {})
   if (inFlight === done) inFlight = undefined
-  if (!isBegun && auth.session) write({ at: Date.now(), returnTo: ownPath(), isDone: true })
+  if (!isBegun && auth.session) recordAttempt({ at: Date.now(), returnTo: ownPath(), isDone: true })
   // If another connection of this page has resumed a session, the vault announces this session. The response to
   // `inspect` arrives after this announcement.
   if (isBegun) await connection.query({ t: 'inspect' }).catch(() => {})
@@ -98,7 +98,7 @@ const takeResponse = async (auth: Strongroom, { returnTo }: Attempt, handled: Ha
     return { returnTo }
   })
   if (!result) return
-  write({ at: Date.now(), returnTo })
+  recordAttempt({ at: Date.now(), returnTo })
   history.replaceState(history.state, '', result.returnTo)
   // The app's own handleCallback() gets the same result.
   handled.set(location.href, Promise.resolve(result))
@@ -130,7 +130,7 @@ const leavePage = (connection: Connection): Promise<void> =>
           if (message.t !== 'navigate') return resolve()
           const url = webUrl(message.url)
           const attempt = { at: Date.now(), returnTo, state: stateOf(url) }
-          if (!write(attempt)) return resolve()
+          if (!recordAttempt(attempt)) return resolve()
           location.replace(url)
           return true
         },

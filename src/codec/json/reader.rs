@@ -1,9 +1,8 @@
 //! The JSON parser.
 
 use super::{Object, Value};
-use crate::prelude::*;
-
 use crate::base::strings;
+use crate::prelude::*;
 use alloc::borrow::Cow;
 
 /// The deepest nesting of arrays and objects.

@@ -276,7 +276,7 @@ pub(in crate::edge) async fn load_session(
     let Some((sid, began)) = Session::reference_from_text(number) else {
         return Err(Refusal::Ended(EndReason::StorageLost));
     };
-    task.has_reference();
+    task.note_reference();
     let unknown = Session::unknown(sid, began);
     let mut fetched = fetch_if_due(task, &unknown).await;
     let mut record = cached(task, sid).record;

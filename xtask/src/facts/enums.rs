@@ -2,7 +2,7 @@
 //!
 //! Macros define these enums: `/** description */ Variant = "name"`, followed by other values.
 
-use crate::facts::{described, write_file};
+use crate::facts::{described, text, write_file};
 use crate::paths::at;
 use anyhow::{Context, Result, ensure};
 use proc_macro2::{TokenStream, TokenTree};
@@ -119,19 +119,19 @@ fn collect(tokens: TokenStream, found: &mut Vec<Named>) -> Result<()> {
                 let rest = tokens.get(i + 1..).unwrap_or_default();
                 if let [TokenTree::Punct(equals), TokenTree::Literal(name), ..] = rest
                     && equals.as_char() == '='
-                    && let Ok(name) = syn::parse_str::<syn::LitStr>(&name.to_string())
+                    && let Ok(name) = text(name)
                     && !lines.is_empty()
                 {
                     let advice = match rest.get(2..4) {
                         Some([TokenTree::Punct(_), TokenTree::Literal(advice)]) => {
-                            syn::parse_str::<syn::LitStr>(&advice.to_string()).ok()
+                            text(advice).ok()
                         }
                         _ => None,
                     };
                     found.push(Named {
-                        name: name.value(),
+                        name,
                         description: lines.join(" "),
-                        advice: advice.map(|advice| advice.value()),
+                        advice,
                     });
                 }
             }

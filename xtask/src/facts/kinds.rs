@@ -4,12 +4,12 @@
 
 use crate::facts::write_file;
 use crate::paths::at;
+use crate::simulation::files_below;
 use anyhow::{Result, ensure};
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
 
 /// The file that reads the messages of pages. The vault's messages are created in the folder of this file.
 const READER: &str = "src/vault/message.rs";
@@ -19,8 +19,12 @@ const FILE: &str = "pkg/src/generated/kinds.ts";
 /// Writes the unions.
 pub(super) fn write() -> Result<()> {
     let read = kinds(&fs::read_to_string(at(READER))?, is_read)?;
+    let mut files = Vec::new();
+    files_below(&at("src/vault"), &mut files)?;
     let mut sent = BTreeSet::new();
-    add_sent(&at("src/vault"), &mut sent)?;
+    for file in files {
+        sent.extend(kinds(&fs::read_to_string(file)?, is_sent)?);
+    }
     let mut unions = Vec::new();
     for (name, about, kinds) in [
         ("PageKind", "that a page sends to the vault", read),
@@ -34,19 +38,6 @@ pub(super) fn write() -> Result<()> {
         unions.push(union);
     }
     write_file(FILE, &unions.join("\n"))
-}
-
-/// Adds the kinds of all messages that the files in a folder create.
-fn add_sent(folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            add_sent(&path, found)?;
-        } else {
-            found.extend(kinds(&fs::read_to_string(&path)?, is_sent)?);
-        }
-    }
-    Ok(())
 }
 
 /// Returns the strings for which `is_kind` accepts the tokens before and after the string.

@@ -1,7 +1,7 @@
 //! The options of the vault that need a larger module: a list for the worker, which chooses the module, and the table in
 //! docs/deployment.md.
 
-use crate::facts::{described, write_file};
+use crate::facts::{described, text, write_file};
 use crate::paths::at;
 use anyhow::{Context, Result, ensure};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -158,11 +158,6 @@ fn entries(tokens: TokenStream, separator: char) -> Vec<Vec<TokenTree>> {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let is_end = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == separator);
     tokens.split(is_end).map(<[_]>::to_vec).collect()
-}
-
-fn text(literal: &proc_macro2::Literal) -> Result<String> {
-    let literal: syn::LitStr = syn::parse_str(&literal.to_string())?;
-    Ok(literal.value())
 }
 
 #[cfg(test)]

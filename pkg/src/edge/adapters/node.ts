@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { withoutBytes } from '../upstream/malformed.js'
 
 /** The handler that a platform calls with each request. */
 export interface FetchHandler {
@@ -305,9 +306,7 @@ async function pump(body: ReadableStream<Uint8Array>, outgoing: NodeResponse): P
       if (!outgoing.write(value)) await drained(outgoing)
     }
   } catch (error) {
-    // The error of Node's `fetch` contains bytes of a malformed response, perhaps a token, and may be written to a log.
-    Reflect.deleteProperty(Object((Object(error) as Error).cause) as object, 'data')
-    throw error
+    throw withoutBytes(error)
   } finally {
     outgoing.off('close', cancel)
   }

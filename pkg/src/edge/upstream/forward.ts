@@ -5,6 +5,7 @@
 import { Guard } from '../../../glue/strongroom_edge.js'
 import { StrongroomError } from '../../page/error.js'
 import { giveUp, type Instance, isSound } from '../instance.js'
+import { withoutBytes } from './malformed.js'
 
 /** A request for an upstream. */
 export interface Forward {
@@ -465,9 +466,7 @@ const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStr
       } catch (error) {
         search.end()
         pieces.cancel(error).catch(() => {})
-        // Node's error contains bytes of a malformed response, perhaps a token, and may be written to a log.
-        Reflect.deleteProperty(Object((Object(error) as Error).cause) as object, 'data')
-        throw error
+        throw withoutBytes(error)
       }
     },
     cancel(why) {
