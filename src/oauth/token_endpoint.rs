@@ -152,7 +152,7 @@ pub enum TokenResponse {
     Tokens(Box<TokenSet>),
     /// An error response with this `error` code (RFC 6749 5.2).
     Refused(String),
-    /// Status 429, or 503 with a `Retry-After` in the future: retry after this time, if the response has `Retry-After`.
+    /// Status 429, or 503 with `Retry-After`: retry after this time, if the response has `Retry-After`.
     Wait(Option<Millis>),
     /// Another status 5xx, or 408. The server may have processed the request.
     ServerError,
@@ -170,7 +170,7 @@ pub fn read(reply: &HttpReply, scheme: Scheme) -> TokenResponse {
             Err(why) => TokenResponse::Unusable(why),
         },
         429 => TokenResponse::Wait(reply.retry_after),
-        503 if reply.retry_after > Some(Millis::ZERO) => TokenResponse::Wait(reply.retry_after),
+        503 if reply.retry_after.is_some() => TokenResponse::Wait(reply.retry_after),
         400..=499 if reply.status != 408 => match error_code(reply) {
             Some(code) => TokenResponse::Refused(code),
             None => TokenResponse::Unusable(msg!("a 4xx response without an error code")),
@@ -561,14 +561,13 @@ mod tests {
         assert!(
             matches!(read(&later, Scheme::Bearer), TokenResponse::Wait(Some(d)) if d.as_secs() == 7)
         );
-        let no_wait = HttpReply {
+        let zero = HttpReply {
             retry_after: Some(Millis::ZERO),
             ..later
         };
-        assert!(matches!(
-            read(&no_wait, Scheme::Bearer),
-            TokenResponse::ServerError
-        ));
+        assert!(
+            matches!(read(&zero, Scheme::Bearer), TokenResponse::Wait(Some(d)) if d == Millis::ZERO)
+        );
         assert!(matches!(response(429, ""), TokenResponse::Wait(None)));
     }
 }

@@ -47,12 +47,12 @@ const LONGEST_WAIT = 86_400_000
 
 /**
  * Returns `Retry-After` (RFC 9110 10.2.3: seconds, or a date) in milliseconds from now, or `undefined` if the header is
- * missing or not valid. A date in the past is no wait.
+ * missing, not valid, or a date in the past.
  */
 const retryAfter = (header: string | null): number | undefined => {
   if (!header) return undefined
   const milliseconds = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now()
-  return Number.isNaN(milliseconds) ? undefined : Math.min(Math.max(milliseconds, 0), LONGEST_WAIT)
+  return milliseconds >= 0 ? Math.min(milliseconds, LONGEST_WAIT) : undefined
 }
 
 /** Resolves with a body as a string, or with `undefined` if the body is too long, is not UTF-8, or takes too long. */
