@@ -1,7 +1,7 @@
 /**
  * Compares strongroom with other libraries and with plain `fetch`, in one run:
  *
- *   cargo xtask bench [--only core|browser|peers|size] [--markdown]
+ *   cargo xtask bench [--only functions|browser|peers|size] [--markdown]
  *
  * Each time and each speed is the median of several rounds, with the lowest and the highest value in brackets. In each
  * round both contenders take turns, which gives a ratio for the round. The ratio in the table is the median of these
@@ -12,9 +12,10 @@ import { comparisonTable, table } from './table.mjs'
 
 /** The sections are imported one at a time, so that no section runs with the code of another section in memory. */
 const SECTIONS = {
-  async core() {
-    const { measureCore } = await import('./core.mjs')
-    return { title: 'strongroom/core in Node', body: comparisonTable(await measureCore(progress), options) }
+  async functions() {
+    const { measureFunctions } = await import('./functions.mjs')
+    const body = comparisonTable(await measureFunctions(progress), options)
+    return { title: 'Functions of the core, native, compared with libraries in Node', body }
   },
   async browser() {
     const { measureBrowser } = await import('./browser.mjs')

@@ -24,8 +24,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * The default download is page, worker and default wasm. The extended download has the extended wasm, which supports
  * all options, instead of the default wasm. The row of `createAuth` is the part of the page that apps without it do not
  * load. The remaining rows are files that only some apps load: error messages (with the first error), event sources and
- * sockets, the client of a token handler, `strongroom/core`, the bindings of frameworks, and the token handler for a
- * server.
+ * sockets, the client of a token handler, the bindings of frameworks, and the token handler for a server.
  *
  * The aims of the default and the extended download are 50 and 80 KB. Both downloads exceed their aims, since the vault
  * was split into parts and the browser's API got typed bindings: see "Size" in docs/decisions.md. The gates keep the
@@ -57,7 +56,6 @@ const ROWS = [
   { name: 'error messages, with the first error', files: ['error-messages.js'] },
   { name: 'live, with the first socket', files: ['streaming.js'] },
   { name: 'client over a token handler', files: ['token-handler-client.js'] },
-  { name: 'strongroom/core, by itself', files: ['core.js', 'strongroom_core_bg.wasm'] },
   ...Object.keys(BINDINGS).map((name) => ({
     name: `strongroom/${name}`,
     files: [`${name}.js`],

@@ -14,7 +14,9 @@ export let sink = 0
 /**
  * @typedef {object} Contender
  * @property {string} name
- * @property {() => number | Promise<number>} run Does the work once and returns a number that depends on the result.
+ * @property {() => number | Promise<number>} [run] Does the work once and returns a number that depends on the result.
+ * @property {(count: number) => Promise<number>} [measure] Does the work `count` times and resolves with the
+ *   microseconds. Needed without `run`.
  */
 
 /**
@@ -23,7 +25,7 @@ export let sink = 0
  */
 export async function measureInTurns(contenders) {
   const batches = []
-  for (const { run } of contenders) batches.push(await prepare(run))
+  for (const { run, measure = timed(run) } of contenders) batches.push(await prepare(measure))
   const times = contenders.map(() => [])
   for (let round = 0; round < ROUNDS; round++) {
     for (const [i, batch] of batches.entries()) times[i].push(await batch())
@@ -31,20 +33,25 @@ export async function measureInTurns(contenders) {
   return times
 }
 
-/** Warms `run` up. Resolves with a function that runs a batch, and itself resolves with microseconds per run. */
-async function prepare(run) {
-  const loop = run() instanceof Promise ? awaited : plain
+/** Warms a contender up. Resolves with a function that runs a batch, and itself resolves with microseconds per run. */
+async function prepare(measure) {
   const start = performance.now()
   let count = 0
   while (performance.now() - start < WARM_UP) {
-    await loop(run, 100)
+    await measure(100)
     count += 100
   }
   const size = Math.ceil((count * BATCH) / (performance.now() - start))
-  return async () => {
+  return async () => (await measure(size)) / size
+}
+
+/** Returns a function that runs `run` `count` times, and resolves with the microseconds. */
+function timed(run) {
+  const loop = run() instanceof Promise ? awaited : plain
+  return async (count) => {
     const before = performance.now()
-    await loop(run, size)
-    return ((performance.now() - before) * 1000) / size
+    await loop(run, count)
+    return (performance.now() - before) * 1000
   }
 }
 

@@ -39,6 +39,3 @@ const compact = (claims) =>
   [base64url({ alg: 'RS256', typ: 'at+jwt', kid: '2026-11-key' }), base64url(claims), SIGNATURE].join('.')
 
 export const TOKENS = [compact(CLAIMS), compact(GENEROUS)]
-
-/** A time in seconds at which the tokens are valid. */
-export const NOW = ISSUED_AT + 60

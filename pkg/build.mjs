@@ -30,7 +30,6 @@ const at = (path) => new URL(path, import.meta.url)
 const MODULES = {
   worker: ['strongroom', 'strongroom_extended'],
   standalone: ['strongroom', 'strongroom_extended'],
-  core: ['strongroom_core'],
 }
 
 /**

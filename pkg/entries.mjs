@@ -8,7 +8,6 @@ export const ENTRIES = {
   index: 'page/index',
   worker: 'worker/index',
   standalone: 'worker/standalone',
-  core: 'worker/core',
   escrow: 'worker/escrow',
   'vault-frame': 'vault-origin/vault-frame',
 }

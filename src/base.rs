@@ -16,10 +16,7 @@ pub(crate) mod list;
 pub mod secret;
 pub mod strings;
 #[cfg(any(
-    all(
-        target_arch = "wasm32",
-        any(feature = "core", feature = "edge", feature = "vault")
-    ),
+    all(target_arch = "wasm32", any(feature = "edge", feature = "vault")),
     test
 ))]
 pub(crate) mod zeroing_alloc;

@@ -3,14 +3,12 @@
 //!
 //! Bindings only convert values. Errors become objects with `code` and `message`.
 //!
-//! `core`, `edge` and `vault` are built as separate wasm modules, each with the Cargo feature of the same name. `vault`
-//! is built into two modules: one with and one without the Cargo feature `extended`.
+//! `edge` and `vault` are built as separate wasm modules, each with the Cargo feature of the same name. `vault` is built
+//! into two modules: one with and one without the Cargo feature `extended`.
 
-#[cfg(feature = "core")]
-pub mod core;
 #[cfg(feature = "edge")]
 pub mod edge;
-#[cfg(any(feature = "core", feature = "edge", feature = "vault"))]
+#[cfg(any(feature = "edge", feature = "vault"))]
 mod no_std;
 #[cfg(feature = "vault")]
 pub mod vault;

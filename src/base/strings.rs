@@ -149,7 +149,7 @@ pub fn split_list(text: &str) -> Vec<&str> {
 /// Converts UTF-8 bytes to a string. Wipes the bytes, or passes them on in the string, since most byte strings here hold
 /// a secret.
 pub(crate) fn from_utf8(bytes: Vec<u8>) -> Option<String> {
-    if cfg!(any(feature = "core", feature = "edge")) {
+    if IS_TOKEN_HANDLER {
         return String::from_utf8(bytes)
             .map_err(|error| secret::wipe(&mut error.into_bytes()))
             .ok();

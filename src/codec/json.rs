@@ -10,6 +10,6 @@ mod reader;
 mod value;
 mod writer;
 
-pub use reader::{JsonError, MAX_DEPTH, MAX_MEMBERS, members, parse_u64};
+pub use reader::{JsonError, MAX_DEPTH, MAX_MEMBERS, parse_u64};
 pub use value::{Object, Value};
 pub use writer::{Writer, string_array, write_number, write_string};

@@ -1,9 +1,8 @@
 //! Strict parsing of JSON Web Tokens (RFC 7515, RFC 7519, RFC 8725).
 //!
 //! [`Jwt::parse`] parses the compact serialization of a *signed* token. This function does not check the signature:
-//! [`crate::oauth::id_token`] says how the signatures of ID tokens are checked. [`status`] compares the token's own
-//! `exp` and `nbf` with the time. The result of [`status`] is a hint, and must not be used to decide about trust. Both
-//! functions reject malformed tokens, with a reason in [`Malformed`].
+//! [`crate::oauth::id_token`] says how the signatures of ID tokens are checked. A malformed token is rejected with a
+//! reason in [`Malformed`].
 
 use crate::Secret;
 use crate::base::strings;
@@ -45,10 +44,6 @@ pub enum Malformed {
     UnencodedPayload,
     /// `kid` or `typ` is present and not a string (RFC 7515 sections 4.1.4 and 4.1.9).
     WrongHeader,
-    /// `exp` is missing, or not a valid `NumericDate`: see [`seconds`].
-    NoExpiry,
-    /// `nbf` is present and not a valid `NumericDate`: see [`seconds`].
-    WrongNotBefore,
 }
 
 impl Malformed {
@@ -67,8 +62,6 @@ impl Malformed {
             Self::Critical => msg!("has crit, which is not supported"),
             Self::UnencodedPayload => msg!("has b64, which is not supported"),
             Self::WrongHeader => msg!("has a kid or typ that is not a string"),
-            Self::NoExpiry => msg!("has no exp, or one that is not a valid NumericDate"),
-            Self::WrongNotBefore => msg!("has an nbf that is not a valid NumericDate"),
         }
     }
 }
@@ -162,100 +155,6 @@ impl fmt::Debug for Jwt {
     }
 }
 
-/// The validity of a token by its `exp` and `nbf`, in seconds since the Unix epoch. The signature has not been checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// The token may be used until this `exp`.
-    ValidUntil(u64),
-    /// The token expired at this `exp`.
-    ExpiredSince(u64),
-    /// The token may not be used before this `nbf`.
-    NotYetValid(u64),
-    /// The string is not a signed token, or its times are not valid.
-    Malformed(Malformed),
-}
-
-/// Returns the validity of `token` at `now_seconds` since the Unix epoch, if clocks differ by at most
-/// `tolerance_seconds` (RFC 7519 sections 4.1.4 and 4.1.5).
-///
-/// The signature is *not* checked. A token without a valid `exp` is malformed; it does not count as a token that never
-/// expires. Numbers with a sign or an exponent, or beyond [`MAX_SECONDS`], are not valid. Fractions are rounded against
-/// the token: `exp` down, and `nbf` up. A token that is both expired and not yet valid is reported as expired.
-#[must_use]
-pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {
-    StatusReader::default().status(token.as_bytes(), now_seconds, tolerance_seconds)
-}
-
-/// A reader that returns the [`status`] of many tokens. The reader reuses its buffers, and parses a token's header only
-/// if the header differs from the last accepted one.
-#[derive(Default)]
-pub struct StatusReader {
-    /// The last accepted header, in base64url.
-    header: Vec<u8>,
-    /// Buffer for a payload, which is zeroed after each call.
-    payload: Vec<u8>,
-}
-
-impl StatusReader {
-    /// Returns the [`status`] of a token, which need not be UTF-8.
-    #[must_use]
-    pub fn status(&mut self, token: &[u8], now_seconds: u64, tolerance_seconds: u64) -> Status {
-        let (exp, nbf) = match self.times(token) {
-            Ok(times) => times,
-            Err(malformed) => return Status::Malformed(malformed),
-        };
-        if now_seconds >= exp.saturating_add(tolerance_seconds) {
-            return Status::ExpiredSince(exp);
-        }
-        match nbf {
-            Some(nbf) if nbf > now_seconds.saturating_add(tolerance_seconds) => {
-                Status::NotYetValid(nbf)
-            }
-            _ => Status::ValidUntil(exp),
-        }
-    }
-
-    fn times(&mut self, token: &[u8]) -> Result<(u64, Option<u64>), Malformed> {
-        let parts = CompactParts::split(token)?;
-        if self.header.is_empty() || self.header != parts.header {
-            check_header(&object(parts.header)?)?;
-            self.header.clear();
-            self.header.extend_from_slice(parts.header);
-        }
-        if !base64url::is_valid(parts.signature) {
-            return Err(Malformed::NotBase64url);
-        }
-        let times = if base64url::decode_into(parts.payload, &mut self.payload) {
-            times(&self.payload)
-        } else {
-            Err(Malformed::NotBase64url)
-        };
-        self.payload.fill(0);
-        // This call keeps the compiler from removing the zeroing.
-        core::hint::black_box(&self.payload);
-        times
-    }
-}
-
-/// Returns `exp` and, if present, `nbf` of a payload.
-fn times(payload: &[u8]) -> Result<(u64, Option<u64>), Malformed> {
-    let payload = core::str::from_utf8(payload).map_err(|_| Malformed::NotUtf8)?;
-    let (mut exp, mut nbf) = (None, None);
-    json::members(payload, |name, value| match name {
-        "exp" => exp = Some(value),
-        "nbf" => nbf = Some(value),
-        _ => {}
-    })
-    .map_err(|_| Malformed::NotJsonObject)?;
-    let exp = exp.and_then(|exp| numeric_date("exp", exp));
-    let exp = exp.ok_or(Malformed::NoExpiry)?;
-    match nbf.map(|nbf| numeric_date("nbf", nbf)) {
-        None => Ok((exp, None)),
-        Some(Some(nbf)) => Ok((exp, Some(nbf))),
-        Some(None) => Err(Malformed::WrongNotBefore),
-    }
-}
-
 /// Returns the `NumericDate` claim `name` (RFC 7519 section 2) in seconds since the Unix epoch, if it is present and
 /// valid: digits and at most a fraction, up to [`MAX_SECONDS`]. Fractions are rounded against the token: `nbf` and
 /// `iat` up, all others down.
@@ -317,27 +216,8 @@ impl<'a> CompactParts<'a> {
 
 /// Splits `text` at the first dot.
 fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    // The fast search is for `strongroom/core`, where many tokens are parsed.
-    let start = if cfg!(feature = "core") {
-        before_dot(text)
-    } else {
-        0
-    };
-    let dot = start + text[start..].iter().position(|byte| *byte == b'.')?;
+    let dot = text.iter().position(|byte| *byte == b'.')?;
     Some((&text[..dot], &text[dot + 1..]))
-}
-
-/// Returns the offset of the first group of eight bytes that contains a dot. If no group contains a dot, returns the
-/// offset after the last group.
-fn before_dot(text: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    let (eights, _) = text.as_chunks();
-    let eight = eights.iter().position(|eight| {
-        // The XOR turns each dot into a zero byte. The last line is true if `zeros` has a zero byte.
-        let zeros = u64::from_le_bytes(*eight) ^ (ONES * b'.' as u64);
-        zeros.wrapping_sub(ONES) & !zeros & (ONES << 7) != 0
-    });
-    eight.unwrap_or(eights.len()) * 8
 }
 
 fn object(part: &[u8]) -> Result<Object, Malformed> {
@@ -398,18 +278,15 @@ mod tests {
         token(HEADER.as_bytes(), claims.as_bytes())
     }
 
-    fn status_at_1000(claims: &str) -> Status {
-        status(&with_claims(claims), 1000, 0)
+    /// Returns the time `name` of a token with these claims.
+    fn time(claims: &str, name: &str) -> Option<u64> {
+        let jwt = Jwt::parse(&with_claims(claims)).unwrap();
+        seconds(jwt.claims(), name)
     }
 
     #[track_caller]
     fn assert_malformed(token: &str, reason: Malformed) {
         assert_eq!(Jwt::parse(token).err(), Some(reason), "{token:.80}");
-        assert_eq!(
-            status(token, 0, 0),
-            Status::Malformed(reason),
-            "{token:.80}"
-        );
     }
 
     #[test]
@@ -580,76 +457,8 @@ mod tests {
     }
 
     #[test]
-    fn token_is_valid_until_its_exp() {
-        let token = with_claims(CLAIMS);
-        for (now, tolerance, expected) in [
-            (0, 0, Status::ValidUntil(2000)),
-            (1999, 0, Status::ValidUntil(2000)),
-            (2000, 0, Status::ExpiredSince(2000)),
-            (2029, 30, Status::ValidUntil(2000)),
-            (2030, 30, Status::ExpiredSince(2000)),
-            (u64::MAX, 30, Status::ExpiredSince(2000)),
-            (5, u64::MAX, Status::ValidUntil(2000)),
-        ] {
-            assert_eq!(status(&token, now, tolerance), expected);
-        }
-    }
-
-    #[test]
-    fn status_does_not_depend_on_previous_tokens() {
-        let [none, crit, kid] = [
-            r#"{"alg":"none"}"#,
-            r#"{"alg":"ES256","crit":[]}"#,
-            r#"{"alg":"ES256","kid":"a"}"#,
-        ];
-        let mut tokens = vec![String::new(), "..".to_owned(), ".e30.c2ln".to_owned()];
-        for header in [HEADER, none, crit, kid, "", "{"] {
-            for claims in [CLAIMS, r#"{"exp":500,"sub":"longer"}"#, "{}", "[", ""] {
-                let token = with_header(header);
-                let (header, _) = token.split_once('.').unwrap();
-                let claims = base64url::encode(claims.as_bytes());
-                tokens.push([header, &claims, "c2ln"].join("."));
-                tokens.push([header, &claims, "c2lu="].join("."));
-                tokens.push([header, &claims[1.min(claims.len())..], "c2ln"].join("."));
-            }
-        }
-        let mut reader = StatusReader::default();
-        for first in &tokens {
-            for second in &tokens {
-                for token in [first, second] {
-                    let actual = reader.status(token.as_bytes(), 1000, 0);
-                    assert_eq!(actual, status(token, 1000, 0), "{first} {second}");
-                    assert!(reader.payload.iter().all(|byte| *byte == 0));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn token_is_not_valid_before_its_nbf() {
-        let token = with_claims(r#"{"nbf":1000,"exp":2000}"#);
-        for (now, tolerance, expected) in [
-            (999, 0, Status::NotYetValid(1000)),
-            (1000, 0, Status::ValidUntil(2000)),
-            (969, 30, Status::NotYetValid(1000)),
-            (970, 30, Status::ValidUntil(2000)),
-            (2000, 0, Status::ExpiredSince(2000)),
-        ] {
-            assert_eq!(status(&token, now, tolerance), expected);
-        }
-        assert_eq!(
-            status_at_1000(r#"{"nbf":3000,"exp":500}"#),
-            Status::ExpiredSince(500)
-        );
-    }
-
-    #[test]
-    fn invalid_times_are_malformed() {
-        assert_eq!(
-            status_at_1000("{}"),
-            Status::Malformed(Malformed::NoExpiry),
-            "exp is missing"
-        );
+    fn invalid_times_are_rejected() {
+        assert_eq!(time("{}", "exp"), None, "exp is missing");
         for value in [
             "\"2000\"",
             "null",
@@ -676,52 +485,30 @@ mod tests {
             "18446744073709551616",
             "99999999999999999999999999999999999999",
         ] {
-            assert_eq!(
-                status_at_1000(&format!(r#"{{"exp":{value}}}"#)),
-                Status::Malformed(Malformed::NoExpiry),
-                "exp {value}"
-            );
-            assert_eq!(
-                status_at_1000(&format!(r#"{{"exp":2000,"nbf":{value}}}"#)),
-                Status::Malformed(Malformed::WrongNotBefore),
-                "nbf {value}"
-            );
+            for name in ["exp", "nbf"] {
+                let claims = format!(r#"{{"{name}":{value}}}"#);
+                assert_eq!(time(&claims, name), None, "{claims}");
+            }
         }
-        assert_eq!(
-            status_at_1000(r#"{"exp":NaN}"#),
-            Status::Malformed(Malformed::NotJsonObject)
-        );
-        assert_eq!(
-            status_at_1000(r#"{"exp":253402300799}"#),
-            Status::ValidUntil(MAX_SECONDS)
-        );
-        assert_eq!(status_at_1000(r#"{"exp":0}"#), Status::ExpiredSince(0));
+        assert_malformed(&with_claims(r#"{"exp":NaN}"#), Malformed::NotJsonObject);
+        let last = r#"{"exp":253402300799}"#;
+        assert_eq!(time(last, "exp"), Some(MAX_SECONDS));
+        assert_eq!(time(r#"{"exp":0}"#, "exp"), Some(0));
     }
 
     #[test]
     fn fractional_times_round_against_the_token() {
-        for (times, expected) in [
-            (r#""exp":1000.999"#, Status::ExpiredSince(1000)),
-            (r#""exp":1001.0"#, Status::ValidUntil(1001)),
-            (
-                r#""exp":1795262980.923858"#,
-                Status::ValidUntil(1_795_262_980),
-            ),
-            (r#""exp":2000,"nbf":1000.0"#, Status::ValidUntil(2000)),
-            (r#""exp":2000,"nbf":1000.00001"#, Status::NotYetValid(1001)),
-            (r#""exp":253402300799.9"#, Status::ValidUntil(MAX_SECONDS)),
+        for (value, down, up) in [
+            ("1000.999", 1000, Some(1001)),
+            ("1001.0", 1001, Some(1001)),
+            ("1000.00001", 1000, Some(1001)),
+            ("1795262980.923858", 1_795_262_980, Some(1_795_262_981)),
+            ("253402300799.9", MAX_SECONDS, None),
         ] {
-            assert_eq!(
-                status_at_1000(&["{", times, "}"].concat()),
-                expected,
-                "{times}"
-            );
+            let claims = format!(r#"{{"exp":{value},"nbf":{value}}}"#);
+            assert_eq!(time(&claims, "exp"), Some(down), "{claims}");
+            assert_eq!(time(&claims, "nbf"), up, "{claims}");
         }
-        let beyond = r#"{"exp":2000,"nbf":253402300799.9}"#;
-        assert_eq!(
-            status_at_1000(beyond),
-            Status::Malformed(Malformed::WrongNotBefore)
-        );
     }
 
     #[test]

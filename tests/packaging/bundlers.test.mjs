@@ -44,7 +44,7 @@ const BUNDLERS = {
       logLevel: 'warning',
     })
     const { resolve } = createRequire(`${project}/page.ts`)
-    for (const wasm of ['strongroom_bg.wasm', 'strongroom_extended_bg.wasm', 'strongroom_core_bg.wasm'])
+    for (const wasm of ['strongroom_bg.wasm', 'strongroom_extended_bg.wasm'])
       await cp(resolve(`strongroom/${wasm}`), `${outdir}/${wasm}`)
     await cp(`${project}/index.html`, `${outdir}/index.html`)
     return outdir
@@ -84,16 +84,6 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
       const requests = wasmRequests(site).slice(loaded)
       assert.equal(requests.length, 1)
       assert.match(requests[0].path, /strongroom_extended_bg/)
-    })
-
-    test('PKCE in the page by a separate module', async () => {
-      const loaded = wasmRequests(site).length
-      const pair = await result(browser, `${site.origin}/?core`)
-      assert.match(pair.codeVerifier, /^[\w-]{43}$/)
-      assert.match(pair.codeChallenge, /^[\w-]{43}$/)
-      const paths = wasmRequests(site).map(({ path }) => path)
-      assert.equal(paths.length, loaded + 1)
-      assert.match(paths.at(-1), /strongroom_core_bg/)
     })
 
     test('a missing wasm file is reported with advice', async () => {
@@ -140,10 +130,7 @@ async function inDevelopment(root, fs) {
   }
 }
 
-/**
- * Serves a folder with the policies that the documentation recommends. The page may also compile wasm, for
- * `strongroom/core`.
- */
+/** Serves a folder with the policies that the documentation recommends. */
 async function serve(folder) {
   const scripts = (await readdir(folder, { recursive: true })).filter((path) => path.endsWith('.js'))
   const workers = scripts.filter((path) => path.includes('auth.worker')).map((path) => `/${path}`)
@@ -152,7 +139,7 @@ async function serve(folder) {
   // Browsers apply the page's `worker-src` also to the modules that a worker imports.
   const modules = scripts.filter((path) => path.endsWith('/worker.js')).map((path) => `/${path}`)
   const allowed = [...workers, ...modules].map((path) => site.origin + path).join(' ')
-  site.pageCsp = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src ${allowed}; connect-src 'self'`
+  site.pageCsp = `default-src 'none'; script-src 'self'; worker-src ${allowed}; connect-src 'self'`
   return site
 }
 

@@ -10,7 +10,6 @@ import { install, node, pack, root } from './tarball.mjs'
 const MODULES = {
   'dist/worker.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
   'dist/standalone.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
-  'dist/core.js': ['dist/strongroom_core_bg.wasm'],
 }
 
 let files, project, installed, manifest
@@ -31,7 +30,7 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
     /^dist\/headers\.d\.ts$/,
     /^dist\/(page|worker|vault-origin|protocol|generated|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
-    /^dist\/strongroom(_(core|edge|extended))?_bg\.wasm$/,
+    /^dist\/strongroom(_(edge|extended))?_bg\.wasm$/,
     /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|options|performance|protection|resources|sessions|standalone|testing-your-app|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
@@ -135,7 +134,7 @@ test('without a bundler, the page needs only files that the guide copies', async
 test('has no top-level await', async () => {
   const supported = { 'top-level-await': false }
   await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
-  const onPage = ['index', 'worker', 'standalone', 'core', 'escrow', 'vault-frame']
+  const onPage = ['index', 'worker', 'standalone', 'escrow', 'vault-frame']
   for (const entry of [...onPage, 'edge', 'edge.workerd', 'edge.light', 'edge/node']) {
     await transform(await read(`dist/${entry}.js`), { format: 'esm', supported })
   }
@@ -145,7 +144,6 @@ for (const entry of [
   'strongroom',
   'strongroom/worker',
   'strongroom/standalone',
-  'strongroom/core',
   'strongroom/escrow',
   'strongroom/vault-frame',
   'strongroom/headers',

@@ -55,10 +55,8 @@ for (const { name, page, createAuth = 0.1, binding = 0.3, wasm, extended = 60, e
       await writeFile(`${dist}/${name}.js`, randomBytes(binding * KB))
     }
     await writeFile(`${dist}/strongroom_extended_bg.wasm`, randomBytes(extended * KB))
-    await writeFile(`${dist}/core.js`, randomBytes(KB))
     await writeFile(`${dist}/edge.workerd.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_edge_bg.wasm`, randomBytes(edge * KB))
-    await writeFile(`${dist}/strongroom_core_bg.wasm`, randomBytes(60 * KB))
     const { code, stderr } = await size('--dist', dist)
     assert.equal(code, over ? 1 : 0)
     assert.match(stderr, over ?? /^$/)

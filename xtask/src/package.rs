@@ -63,8 +63,6 @@ fn package() -> Result<()> {
         "worker/index.d.ts",
         "standalone.js",
         "worker/standalone.d.ts",
-        "core.js",
-        "worker/core.d.ts",
         "escrow.js",
         "worker/escrow.d.ts",
         "headers.js",
@@ -102,7 +100,6 @@ fn package() -> Result<()> {
         "bindings/angular.d.ts",
         "strongroom_bg.wasm",
         "strongroom_extended_bg.wasm",
-        "strongroom_core_bg.wasm",
         "strongroom_edge_bg.wasm",
     ]
     .map(|name| at("pkg/dist").join(name));

@@ -35,15 +35,13 @@ struct Module {
     glue: &'static str,
     /// The label of the earlier module whose glue loads this module, or `None` if this module has its own glue.
     glue_of: Option<&'static str>,
-    /// The format in which the module's download is counted: `brotli` or `gzip`. `None` if speed matters more than a
-    /// small download.
-    counted: Option<&'static str>,
+    /// The format in which the module's download is counted: `brotli` or `gzip`.
+    counted: &'static str,
     /// True if the module can be instantiated again, after a trap.
     restarts: bool,
-    wasm_opt: &'static [&'static str],
 }
 
-const MODULES: [Module; 4] = [
+const MODULES: [Module; 3] = [
     Module {
         label: "extended",
         features: "vault,interned-messages,extended",
@@ -51,9 +49,8 @@ const MODULES: [Module; 4] = [
         name: "strongroom_extended",
         glue: "strongroom",
         glue_of: None,
-        counted: Some("brotli"),
+        counted: "brotli",
         restarts: false,
-        wasm_opt: &SMALLEST,
     },
     Module {
         label: "vault",
@@ -62,20 +59,8 @@ const MODULES: [Module; 4] = [
         name: "strongroom",
         glue: "strongroom",
         glue_of: Some("extended"),
-        counted: Some("brotli"),
+        counted: "brotli",
         restarts: false,
-        wasm_opt: &SMALLEST,
-    },
-    Module {
-        label: "core",
-        features: "core",
-        profile: "speed",
-        name: "strongroom_core",
-        glue: "strongroom_core",
-        glue_of: None,
-        counted: None,
-        restarts: false,
-        wasm_opt: &["-O3"],
     },
     Module {
         label: "edge",
@@ -84,9 +69,8 @@ const MODULES: [Module; 4] = [
         name: "strongroom_edge",
         glue: "strongroom_edge",
         glue_of: None,
-        counted: Some("gzip"),
+        counted: "gzip",
         restarts: true,
-        wasm_opt: &SMALLEST,
     },
 ];
 
@@ -212,9 +196,7 @@ impl Module {
     /// Runs wasm-bindgen, unless the outputs are up to date. Returns the stamp that the caller must write after the
     /// module is optimized, or `None` if nothing has to be done.
     fn bind(&self) -> Result<Option<Stamp>> {
-        let Self {
-            label, wasm_opt, ..
-        } = self;
+        let label = self.label;
         let inputs = [
             "package-lock.json",
             "pkg/shorten-glue.mjs",
@@ -232,7 +214,7 @@ impl Module {
         } else {
             outputs.extend(glue);
         }
-        let stamp = Stamp::of(&format!("glue-{label}"), &inputs, wasm_opt)?;
+        let stamp = Stamp::of(&format!("glue-{label}"), &inputs, &SMALLEST)?;
         if stamp.is_fresh(&outputs) {
             unchanged(&format!("{label}: wasm-bindgen, wasm-opt"));
             return Ok(None);
@@ -319,20 +301,17 @@ impl Module {
         let optimized = module.with_extension("opt");
         step(&format!("{}: wasm-opt", self.label), Output::Loud, || {
             node(&["node_modules/binaryen/bin/wasm-opt"])
-                .args(self.wasm_opt)
+                .args(SMALLEST)
                 .args([module, Path::new("-o"), &optimized])
                 .run_quietly()?;
             Ok(())
         })?;
-        match self.counted {
-            Some(format) => fs::copy(self.smallest_order(&optimized, format)?, module)?,
-            None => fs::copy(&optimized, module)?,
-        };
+        fs::copy(self.smallest_order(&optimized)?, module)?;
         Ok(fs::remove_file(optimized)?)
     }
 
     /// Writes the module in several orders of its functions. Returns the file whose compressed size is smallest.
-    fn smallest_order(&self, optimized: &Path, format: &str) -> Result<PathBuf> {
+    fn smallest_order(&self, optimized: &Path) -> Result<PathBuf> {
         let mut files = Vec::new();
         for run in SIMILAR_RUNS {
             let mut wasm = fs::read(optimized)?;
@@ -343,7 +322,9 @@ impl Module {
                 files.push(file);
             }
         }
-        let smallest = node(&["pkg/smallest.mjs", format]).args(&files).read()?;
+        let smallest = node(&["pkg/smallest.mjs", self.counted])
+            .args(&files)
+            .read()?;
         Ok(PathBuf::from(smallest))
     }
 }

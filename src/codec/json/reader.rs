@@ -3,7 +3,6 @@
 use super::{Object, Value};
 use crate::base::strings;
 use crate::prelude::*;
-use alloc::borrow::Cow;
 
 /// The deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 32;
@@ -18,21 +17,6 @@ pub struct JsonError {
     pub at: usize,
     /// The reason for the error.
     pub reason: &'static str,
-}
-
-/// Parses a JSON object, as strictly as [`Value::parse`]. Passes the name of each member, and its value as JSON text,
-/// to `visit`. This function builds no [`Value`], so it is cheaper for JSON that is read only once.
-///
-/// # Errors
-/// The position and the reason of the first error. The members before the error have already been passed to `visit`.
-pub fn members<'a>(text: &'a str, mut visit: impl FnMut(&str, &'a str)) -> Result<(), JsonError> {
-    let mut reader = JsonReader::new(text);
-    let read = if reader.peek() == Some(b'{') {
-        reader.skip_object(&mut Vec::with_capacity(16), &mut visit)
-    } else {
-        reader.fail(msg!("not an object"))
-    };
-    reader.finish(read)
 }
 
 /// Parses a number that consists of digits only. Returns `None` for other text, and for a number that does not fit into
@@ -135,7 +119,7 @@ impl<'a> JsonReader<'a> {
         let mut object = Object::new();
         let mut goes_on = self.enter(b'}')?;
         while goes_on {
-            let name = self.member_name(object.0.len(), Self::string)?;
+            let name = self.member_name(object.0.len())?;
             if object.get(&name).is_some() {
                 return self.fail(REPEATED);
             }
@@ -153,50 +137,6 @@ impl<'a> JsonReader<'a> {
             goes_on = self.goes_on(b']')?;
         }
         Some(items)
-    }
-
-    /// Skips a value. `names` are the member names read so far in the objects that contain the value.
-    fn skip_value(&mut self, names: &mut Vec<Cow<'a, str>>) -> Option<()> {
-        match self.peek() {
-            Some(b'"') => self.skip_string(),
-            Some(b'-' | b'0'..=b'9') => self.number().map(|_| ()),
-            Some(b'{') => self.skip_object(names, &mut |_, _| {}),
-            Some(b'[') => self.skip_array(names),
-            _ => self.value().map(|_| ()),
-        }
-    }
-
-    fn skip_object(
-        &mut self,
-        names: &mut Vec<Cow<'a, str>>,
-        visit: &mut dyn FnMut(&str, &'a str),
-    ) -> Option<()> {
-        let around = names.len();
-        let mut goes_on = self.enter(b'}')?;
-        while goes_on {
-            let name = self.member_name(names.len() - around, Self::borrowed_string)?;
-            if names.iter().skip(around).any(|known| *known == name) {
-                return self.fail(REPEATED);
-            }
-            names.push(name);
-            let start = self.at;
-            self.skip_value(names)?;
-            if let Some(name) = names.last() {
-                visit(name, self.since(start));
-            }
-            goes_on = self.goes_on(b'}')?;
-        }
-        names.truncate(around);
-        Some(())
-    }
-
-    fn skip_array(&mut self, names: &mut Vec<Cow<'a, str>>) -> Option<()> {
-        let mut goes_on = self.enter(b']')?;
-        while goes_on {
-            self.skip_value(names)?;
-            goes_on = self.goes_on(b']')?;
-        }
-        Some(())
     }
 
     /// Enters an object or array that is closed by `end`. Returns false if the object or array is empty.
@@ -235,14 +175,14 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Reads the name of a member, up to its value. `before` is the number of members before this one.
-    fn member_name<T>(&mut self, before: usize, read: fn(&mut Self) -> Option<T>) -> Option<T> {
+    fn member_name(&mut self, before: usize) -> Option<String> {
         if before == MAX_MEMBERS {
             return self.fail(msg!("an object has too many members"));
         }
         if self.peek() != Some(b'"') {
             return self.fail(msg!("a member name should be here"));
         }
-        let name = read(self)?;
+        let name = self.string()?;
         self.skip_whitespace();
         if !self.take(b':') {
             return self.fail(msg!("a ':' should be here"));
@@ -298,31 +238,6 @@ impl<'a> JsonReader<'a> {
             }
             text.push(self.escape()?);
         }
-    }
-
-    /// Reads a string, and borrows it if it contains no escapes.
-    fn borrowed_string(&mut self) -> Option<Cow<'a, str>> {
-        self.at += 1;
-        let mut unescaped = String::new();
-        loop {
-            let (run, ends) = self.run()?;
-            if ends && unescaped.is_empty() {
-                return Some(Cow::Borrowed(run));
-            }
-            unescaped.push_str(run);
-            if ends {
-                return Some(Cow::Owned(unescaped));
-            }
-            unescaped.push(self.escape()?);
-        }
-    }
-
-    fn skip_string(&mut self) -> Option<()> {
-        self.at += 1;
-        while !self.run()?.1 {
-            self.escape()?;
-        }
-        Some(())
     }
 
     /// Reads the rest of a string up to its end or the next escape. Returns the part that was read, and true if the
@@ -398,12 +313,6 @@ impl<'a> JsonReader<'a> {
 mod tests {
     use super::*;
 
-    fn shown(text: &str) -> Result<Vec<(String, &str)>, JsonError> {
-        let mut all = Vec::new();
-        members(text, |name, json| all.push((name.to_owned(), json)))?;
-        Ok(all)
-    }
-
     #[test]
     fn missing_end_is_named() {
         let reason = |text| Value::parse(text).unwrap_err().reason;
@@ -459,48 +368,6 @@ mod tests {
     }
 
     #[test]
-    fn members_are_visited_in_order() {
-        let text = r#" { "a" : "x\ny", "b":12 , "c":{"d":[1, {"a":{}}]}, "\u0065":"","f":-1.0e2,"g":null } "#;
-        let members = shown(text).unwrap();
-        let value = Value::parse(text).unwrap();
-        let object = value.as_object().unwrap();
-        let as_values: Vec<_> = members
-            .iter()
-            .map(|(name, json)| (name.as_str(), Value::parse(json).unwrap()))
-            .collect();
-        let expected: Vec<_> = object.iter().map(|(n, v)| (n, v.clone())).collect();
-        assert_eq!(as_values, expected);
-        assert_eq!(members[2].1, r#"{"d":[1, {"a":{}}]}"#);
-    }
-
-    #[test]
-    fn members_are_read_as_strictly_as_values() {
-        for text in [
-            "",
-            "1",
-            "[]",
-            "{",
-            "{}{}",
-            "\u{feff}{}",
-            r#"{"a":1,}"#,
-            r#"{"a":01}"#,
-            r#"{"a":tru}"#,
-            r#"{"a":"\x"}"#,
-            r#"{"a":{"b":1,"b":2}}"#,
-            r#"{"a":1,"a":2}"#,
-            r#"{"iss":1,"\u0069ss":2}"#,
-        ] {
-            assert!(shown(text).is_err(), "{text:?} was accepted");
-        }
-        let nested = |depth: usize| {
-            let deep = "[".repeat(depth - 1) + &"]".repeat(depth - 1);
-            format!(r#"{{"a":{deep}}}"#)
-        };
-        assert!(shown(&nested(MAX_DEPTH)).is_ok());
-        assert!(shown(&nested(MAX_DEPTH + 1)).is_err());
-    }
-
-    #[test]
     fn object_has_at_most_512_members() {
         let members = |count: usize| {
             let members = (0..count).map(|i| format!(r#""{i}":{i}"#));
@@ -508,32 +375,11 @@ mod tests {
         };
         let full = format!("{{{}}}", members(MAX_MEMBERS));
         assert!(Value::parse(&full).is_ok());
-        assert!(shown(&full).is_ok());
         // The limit applies to each nested object separately.
         let nested = format!(r#"{{"a":{full},"b":[{full},{full}]}}"#);
         assert!(Value::parse(&nested).is_ok());
-        assert!(shown(&nested).is_ok());
         let over = [&full[..full.len() - 1], ", no JSON"].concat();
         let too_many = |error: JsonError| error.reason == "an object has too many members";
         assert!(Value::parse(&over).is_err_and(too_many));
-        assert!(shown(&over).is_err_and(too_many));
-    }
-
-    #[test]
-    fn members_and_values_agree_on_mutated_objects() {
-        let text = r#"{"a":"x\n\ud83d\ude00é","b":[-1.5e3,{"c":{},"\u0064":[]},true],"e":null}"#;
-        let bytes = text.as_bytes();
-        for at in 1..bytes.len() {
-            for change in *b"\"\\{}[]:,0-.eabcd \n\x1f" {
-                for insert in [0, 1] {
-                    let changed = [&bytes[..at], &[change], &bytes[at + 1 - insert..]].concat();
-                    let Ok(changed) = core::str::from_utf8(&changed) else {
-                        continue;
-                    };
-                    let expected = Value::parse(changed).err();
-                    assert_eq!(shown(changed).err(), expected, "{changed}");
-                }
-            }
-        }
     }
 }

@@ -13,7 +13,6 @@ pub fn check(input: &[u8]) {
     };
     let bytes = base64url::decode(text);
     assert_eq!(bytes, Base64UrlUnpadded::decode_vec(text).ok(), "{text}");
-    assert_eq!(base64url::is_valid(input), bytes.is_some());
     if let Some(bytes) = bytes {
         assert_eq!(base64url::encode(&bytes), text);
     }

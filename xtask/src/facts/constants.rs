@@ -8,7 +8,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 15] = [
+const SHARED: [(&str, &[&str]); 14] = [
     ("src/base/http.rs", &["MAX_BODY"]),
     (
         "src/bindings/edge.rs",
@@ -29,10 +29,6 @@ const SHARED: [(&str, &[&str]); 15] = [
             "KEY",
             "PENDING",
         ],
-    ),
-    (
-        "src/bindings/core.rs",
-        &["ENTROPY_LEN", "EXPIRED", "NOT_YET_VALID"],
     ),
     ("src/browser/api_call.rs", &["BATCH"]),
     ("src/browser/escrow.rs", &["MARK"]),
