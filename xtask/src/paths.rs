@@ -6,9 +6,10 @@ use std::sync::LazyLock;
 /// The environment variable that names another root, such as a copy of the sources that is built for comparison.
 pub(crate) const ROOT: &str = "STRONGROOM_ROOT";
 
-/// The files and folders below `tests` that the package's manifest names. A copy of the package needs them, because
-/// Cargo refuses a manifest whose test targets do not exist.
-pub(crate) const TESTS_OF_THE_MANIFEST: [&str; 5] = [
+/// The files and folders of tests and benches that the package's manifest names. A copy of the package needs them,
+/// because Cargo refuses a manifest whose targets do not exist.
+pub(crate) const TARGETS_OF_THE_MANIFEST: [&str; 6] = [
+    "benches/native.rs",
     "tests/kit",
     "tests/simulation",
     "tests/handler",

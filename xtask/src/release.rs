@@ -3,18 +3,17 @@
 use crate::install::NPM;
 use crate::package;
 use crate::paths::at;
-use crate::process::{cargo, program};
+use crate::process::program;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: [Check; 5] = [
+const CHECKS: [Check; 4] = [
     ("all changes are committed", clean_tree),
     ("versions and CHANGELOG.md agree", versions),
     ("the version has no tag yet", no_tag),
     ("npm publish --dry-run", npm),
-    ("cargo publish --dry-run", crates_io),
 ];
 
 /// Runs all checks, even if one fails.
@@ -39,7 +38,7 @@ pub(crate) fn check() -> Result<()> {
     let version = version()?;
     println!(
         "\nNothing was published. After `cargo xtask test` and `cargo xtask supply`, publish with:\n\n  \
-         git tag v{version} && git push origin v{version}\n  npm publish ./pkg\n  cargo publish --package strongroom"
+         git tag v{version} && git push origin v{version}\n  npm publish ./pkg"
     );
     Ok(())
 }
@@ -109,12 +108,6 @@ fn no_tag() -> Result<()> {
 fn npm() -> Result<()> {
     program(NPM)
         .args(["publish", "./pkg", "--dry-run", "--ignore-scripts"])
-        .run_quietly()
-}
-
-fn crates_io() -> Result<()> {
-    cargo()
-        .args(["publish", "--dry-run", "--quiet", "--package", "strongroom"])
         .run_quietly()
 }
 

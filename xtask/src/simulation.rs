@@ -2,7 +2,7 @@
 //! which one rule of the core at a time can be broken. One build of this copy contains all broken rules.
 
 use crate::controls;
-use crate::paths::{TESTS_OF_THE_MANIFEST, at, target};
+use crate::paths::{TARGETS_OF_THE_MANIFEST, at, target};
 use crate::process::{Process, cargo};
 use crate::progress::{Output, step};
 use crate::variants::{BEYOND_DEFAULT, VARIANTS, Variant};
@@ -186,7 +186,7 @@ fn broken(copy: &Path, set: Set) -> Process {
 fn write_copy(copy: &Path) -> Result<()> {
     let mut files = vec![at("Cargo.toml"), at("Cargo.lock")];
     files_below(&at("src"), &mut files)?;
-    for tests in TESTS_OF_THE_MANIFEST {
+    for tests in TARGETS_OF_THE_MANIFEST {
         let tests = at(tests);
         if tests.is_dir() {
             files_below(&tests, &mut files)?;

@@ -70,7 +70,7 @@ impl Tree {
             root: target("mutants").join(name),
         };
         let mut files = vec![at("Cargo.toml"), at("Cargo.lock")];
-        files.extend([at("tests/egress.rs"), at("tests/vectors.rs")]);
+        files.extend(["benches/native.rs", "tests/egress.rs", "tests/vectors.rs"].map(at));
         for folder in FOLDERS {
             files_below(&at(folder), &mut files)?;
         }
