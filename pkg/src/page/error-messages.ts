@@ -119,8 +119,8 @@ const suggestOption = (message: string): string =>
   })
 
 /**
- * Returns true if one name may be a misspelling of the other name. Native builds use `is_close` in src/config.rs
- * instead.
+ * Returns true if one name may be a misspelling of the other: they differ only in case, in underscores, or in one or two
+ * letters in one place.
  */
 const isClose = (one: string, other: string): boolean => {
   const [a, b] = [one, other].map((name) => [...name.toLowerCase().replaceAll('_', '')]) as [
