@@ -53,6 +53,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut rows = vec![
         doc_openings(&texts),
         test_names(&everything),
+        code_lines(&everything, "src/", 22_000),
+        code_lines(&everything, "xtask/", 5_800),
         feature_lines(&sources),
         methods(&sources),
         long_functions(&sources),
@@ -200,6 +202,24 @@ fn test_names(sources: &[Source]) -> Row {
         names.len()
     );
     ("words in names of Rust tests".into(), value, long)
+}
+
+fn code_lines(sources: &[Source], folder: &str, aim: usize) -> Row {
+    let mut files: Vec<_> = sources
+        .iter()
+        .filter(|source| source.path.starts_with(folder))
+        .map(|source| (source.code_lines, &source.path))
+        .collect();
+    files.sort_by(|one, other| other.cmp(one));
+    let total: usize = files.iter().map(|(lines, _)| lines).sum();
+    let places = files
+        .iter()
+        .map(|(lines, path)| format!("{lines:>4} {path}"));
+    (
+        format!("lines of Rust in {folder} without tests and comments"),
+        format!("{total} (aim {aim})"),
+        places.collect(),
+    )
 }
 
 fn feature_lines(sources: &[Source]) -> Row {

@@ -1,6 +1,7 @@
 //! Reads Rust sources with `syn`: types, methods, functions, tests, and the dependencies between files.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use proc_macro2::{TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use syn::spanned::Spanned;
@@ -22,6 +23,8 @@ pub(crate) struct Source {
     /// Lines with a condition on a Cargo feature.
     pub(crate) feature_lines: usize,
     pub(crate) lines: usize,
+    /// Lines with code outside tests, without comments.
+    pub(crate) code_lines: usize,
     /// The files of each module that has several files. A Cargo feature chooses one of these files.
     pub(crate) alternatives: Vec<Vec<String>>,
     /// The paths in the code, such as `crate::vault::login::Login`, as lists of segments.
@@ -50,10 +53,53 @@ pub(crate) fn read(path: &str, text: &str) -> Result<Source> {
         path: path.to_owned(),
         feature_lines: text.lines().filter(has_condition).count(),
         lines: text.lines().count(),
+        code_lines: code_lines(path, text)?,
         ..Source::default()
     };
     source.visit_file(&file);
     Ok(source)
+}
+
+/// Counts the lines of a file that have code, without comments and without the items that only tests contain.
+fn code_lines(path: &str, text: &str) -> Result<usize> {
+    let tokens: TokenStream = text.parse().map_err(|error| anyhow!("{path}: {error}"))?;
+    let mut lines = BTreeSet::new();
+    add_lines(tokens, &mut lines);
+    Ok(lines.len())
+}
+
+fn add_lines(tokens: TokenStream, lines: &mut BTreeSet<usize>) {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        if token.to_string() == "#" {
+            tokens.next_if(|next| next.to_string() == "!");
+            let attribute = tokens.peek().map(ToString::to_string).unwrap_or_default();
+            let is_test = ["[cfg (test)]", "[cfg (all (test"].map(|cfg| attribute.starts_with(cfg));
+            if attribute.starts_with("[doc =") || is_test.contains(&true) {
+                tokens.next();
+            }
+            if is_test.contains(&true) {
+                // The item ends at its block, or at a semicolon.
+                while tokens.next_if(|next| !ends_item(next)).is_some() {}
+                tokens.next();
+            }
+            continue;
+        }
+        if let TokenTree::Group(group) = token {
+            lines.extend([group.span_open(), group.span_close()].map(|span| span.start().line));
+            add_lines(group.stream(), lines);
+        } else {
+            lines.extend(token.span().start().line..=token.span().end().line);
+        }
+    }
+}
+
+/// Returns true for a block and for a semicolon.
+fn ends_item(token: &TokenTree) -> bool {
+    match token {
+        TokenTree::Group(group) => group.delimiter() == proc_macro2::Delimiter::Brace,
+        token => token.to_string() == ";",
+    }
 }
 
 /// Returns the files of a module that has conditional `path` attributes. If there is only one such attribute, the
@@ -496,6 +542,18 @@ mod tests {
                 "{one} {other}"
             );
         }
+    }
+
+    #[test]
+    fn code_lines_are_those_without_tests_and_comments() {
+        let code =
+            "/// Doc.\n#[must_use]\npub fn f() -> u8 {\n    // No code.\n\n    1 // One.\n}\n";
+        let string = "const A: &str = \"a\n\n// b\";\n";
+        let test = "#[cfg(test)]\nmod tests {\n    //! Doc.\n    fn g() {}\n}\n";
+        let lines = |texts: &[&str]| code_lines("", &texts.concat()).unwrap();
+        assert_eq!(lines(&[code]), 4);
+        assert_eq!(lines(&[string]), 3);
+        assert_eq!(lines(&["//! Doc.\n", test, code, test, string]), 7);
     }
 
     #[test]
