@@ -13,7 +13,6 @@ mod at_once;
 mod browser;
 mod closures;
 mod controls;
-mod exports;
 mod facts;
 mod fuzz;
 mod install;

@@ -6,12 +6,11 @@ pub(crate) mod lint;
 mod scan;
 
 use crate::paths::{at, root};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use code::Source;
 use scan::{Kind, Language, Piece};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::Command;
 
 /// The arguments of the command.
 #[derive(clap::Args)]
@@ -38,17 +37,11 @@ struct Text {
 
 /// Prints the table and the sample.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let files = tracked_files()?;
+    let files = files_below("")?;
     let texts = read_texts(&files)?;
-    let is_core = |path: &str| path.starts_with("src/");
-    let core: Vec<String> = files.iter().filter(|path| is_core(path)).cloned().collect();
-    let sources = code::read_all(root(), &core)?;
-    let all: Vec<String> = files
-        .iter()
-        .filter(|path| path.ends_with(".rs"))
-        .cloned()
-        .collect();
-    let everything = code::read_all(root(), &all)?;
+    let everything = code::read_all(root(), &files)?;
+    let is_core = |source: &&Source| source.path.starts_with("src/");
+    let sources: Vec<_> = everything.iter().filter(is_core).collect();
 
     let mut rows = vec![
         doc_openings(&texts),
@@ -57,14 +50,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         code_lines(&everything, "xtask/", 5_800),
         feature_lines(&sources),
         methods(&sources),
-        long_functions(&sources),
-        shared_names(&sources),
         forbidden(&texts),
     ];
     for folder in ["src/vault", "src/browser", "src/edge"] {
         rows.extend(cycles(&sources, folder));
     }
-    rows.extend(commit_subjects()?);
     for (name, value, places) in rows {
         println!("{name:<62} {value}");
         if options.places {
@@ -86,48 +76,33 @@ fn first_line(piece: &Piece) -> &str {
     piece.text.lines().next().unwrap_or_default()
 }
 
-fn tracked_files() -> Result<Vec<String>> {
-    let output = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root())
-        .output()
-        .context("git ls-files")?;
-    let listed = String::from_utf8(output.stdout)?;
-    let mut files: Vec<String> = listed
-        .lines()
-        .filter(|path| at(path).is_file())
-        .map(str::to_owned)
-        .collect();
-    if files.is_empty() {
-        files = walk("")?;
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Lists files if there is no git repository, as in an unpacked archive.
-fn walk(folder: &str) -> Result<Vec<String>> {
+/// Lists the files below a folder, without those that are installed or built. In the root, paths begin without a slash.
+fn files_below(folder: &str) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(at(folder))? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if matches!(
-            name.as_str(),
-            "node_modules" | "target" | ".git" | "dist" | "glue"
-        ) {
+        let path = [folder, &name].join("/");
+        let path = path.trim_start_matches('/');
+        if [
+            "node_modules",
+            "target",
+            ".git",
+            "dist",
+            "glue",
+            "generated",
+        ]
+        .contains(&name.as_str())
+        {
             continue;
         }
-        let path = if folder.is_empty() {
-            name
-        } else {
-            format!("{folder}/{name}")
-        };
         if entry.file_type()?.is_dir() {
-            files.extend(walk(&path)?);
+            files.extend(files_below(path)?);
         } else {
-            files.push(path);
+            files.push(path.to_owned());
         }
     }
+    files.sort();
     Ok(files)
 }
 
@@ -212,34 +187,32 @@ fn code_lines(sources: &[Source], folder: &str, aim: usize) -> Row {
         .collect();
     files.sort_by(|one, other| other.cmp(one));
     let total: usize = files.iter().map(|(lines, _)| lines).sum();
-    let places = files
-        .iter()
-        .map(|(lines, path)| format!("{lines:>4} {path}"));
     (
         format!("lines of Rust in {folder} without tests and comments"),
         format!("{total} (aim {aim})"),
-        places.collect(),
+        ranked(&files),
     )
 }
 
-fn feature_lines(sources: &[Source]) -> Row {
-    let count: usize = sources.iter().map(|source| source.feature_lines).sum();
-    let lines: usize = sources.iter().map(|source| source.lines).sum();
-    let share = 1000.0 * count as f64 / lines.max(1) as f64;
+fn feature_lines(sources: &[&Source]) -> Row {
     let mut places: Vec<_> = sources
         .iter()
         .filter(|source| source.feature_lines > 0)
+        .map(|source| (source.feature_lines, &source.path))
         .collect();
-    places.sort_by_key(|source| std::cmp::Reverse(source.feature_lines));
-    let places = places
-        .iter()
-        .map(|source| format!("{:>4} {}", source.feature_lines, source.path))
-        .collect();
+    places.sort_by(|one, other| other.cmp(one));
+    let count: usize = places.iter().map(|(count, _)| count).sum();
     (
-        "lines with a Cargo feature, per 1,000 lines of src".into(),
-        format!("{share:.1} ({count} of {lines})"),
-        places,
+        "lines of src/ with a Cargo feature".into(),
+        count.to_string(),
+        ranked(&places),
     )
+}
+
+/// Returns a line for each file with its number.
+fn ranked(places: &[(usize, &String)]) -> Vec<String> {
+    let line = |(count, path): &(usize, &String)| format!("{count:>4} {path}");
+    places.iter().map(line).collect()
 }
 
 /// Returns the module tree of a file: `src/vault/login.rs` and `src/vault.rs` are in `vault`.
@@ -251,8 +224,7 @@ fn tree(path: &str) -> &str {
         .trim_end_matches(".rs")
 }
 
-fn methods(sources: &[Source]) -> Row {
-    // Alternative files of one module may define the same method, which counts once.
+fn methods(sources: &[&Source]) -> Row {
     let mut methods: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for source in sources {
         for (name, method) in &source.methods {
@@ -279,7 +251,7 @@ fn methods(sources: &[Source]) -> Row {
     ("methods per type".into(), value, list(25))
 }
 
-fn cycles(sources: &[Source], folder: &str) -> Option<Row> {
+fn cycles(sources: &[&Source], folder: &str) -> Option<Row> {
     let edges = code::dependencies(sources, folder);
     if edges.is_empty() {
         return None;
@@ -305,67 +277,6 @@ fn cycles(sources: &[Source], folder: &str) -> Option<Row> {
     ))
 }
 
-fn long_functions(sources: &[Source]) -> Row {
-    let mut functions: Vec<(usize, String)> = sources
-        .iter()
-        .flat_map(|source| {
-            source
-                .functions
-                .iter()
-                .map(|(name, lines)| (*lines, format!("{}: {name}", source.path)))
-        })
-        .collect();
-    functions.sort();
-    let median = functions
-        .get(functions.len() / 2)
-        .map_or(0, |(lines, _)| *lines);
-    let long: Vec<String> = functions
-        .iter()
-        .filter(|(lines, _)| *lines > 60)
-        .map(|(lines, name)| format!("{lines} {name}"))
-        .collect();
-    (
-        "functions over 60 lines; median length".into(),
-        format!("{}; {median}", long.len()),
-        long,
-    )
-}
-
-/// Returns true if two of these files can belong to the same build.
-fn clash(sources: &[Source], files: &BTreeSet<&str>) -> bool {
-    files.iter().any(|one| {
-        let mut others = files.iter().filter(|other| *other != one);
-        others.any(|other| !code::are_alternatives(sources, one, other))
-    })
-}
-
-fn shared_names(sources: &[Source]) -> Row {
-    let mut names: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-    for source in sources {
-        for name in &source.types {
-            names
-                .entry((tree(&source.path), name))
-                .or_default()
-                .insert(&source.path);
-        }
-    }
-    let shared: Vec<String> = names
-        .iter()
-        .filter(|(_, files)| clash(sources, files))
-        .map(|((_, name), files)| {
-            format!(
-                "{name}: {}",
-                files.iter().copied().collect::<Vec<_>>().join(" ")
-            )
-        })
-        .collect();
-    (
-        "type names that two files of a module tree share".into(),
-        shared.len().to_string(),
-        shared,
-    )
-}
-
 fn forbidden(texts: &[Text]) -> Row {
     let mut places = Vec::new();
     for text in texts {
@@ -387,30 +298,6 @@ fn forbidden(texts: &[Text]) -> Row {
     )
 }
 
-fn commit_subjects() -> Result<Option<Row>> {
-    let output = Command::new("git")
-        .args(["log", "--format=%h %s"])
-        .current_dir(root())
-        .output()?;
-    let log = String::from_utf8(output.stdout)?;
-    let subjects: Vec<&str> = log
-        .lines()
-        .filter_map(|line| line.split_once(' ').map(|(_, subject)| subject))
-        .collect();
-    if subjects.is_empty() {
-        return Ok(None);
-    }
-    let is_long = |subject: &&&str| subject.chars().count() > 72;
-    let newest = subjects.iter().take(60).filter(is_long).count();
-    let all = subjects.iter().filter(is_long).count();
-    let value = format!("{newest} of the newest 60; {all} of {}", subjects.len());
-    Ok(Some((
-        "commit subjects over 72 characters".into(),
-        value,
-        Vec::new(),
-    )))
-}
-
 /// Returns sentences with their places, in a random order that depends on the seed.
 fn sample(texts: &[Text], files: &[String], options: &Options) -> Result<Vec<String>> {
     let mut all = Vec::new();
@@ -430,7 +317,8 @@ fn sample(texts: &[Text], files: &[String], options: &Options) -> Result<Vec<Str
             }
         }
     }
-    for path in files.iter().filter(|path| path.ends_with(".md")) {
+    let is_document = |path: &&String| path.ends_with(".md") && !path.starts_with("pkg/");
+    for path in files.iter().filter(is_document) {
         let text = fs::read_to_string(at(path))?;
         all.extend(
             english::sentences(&text)

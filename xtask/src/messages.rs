@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use wasmparser::{Parser, Payload};
 
 /// The variable that passes the messages' hashes to the core's build.
 pub(crate) const VARIABLE: &str = "STRONGROOM_MESSAGES";
@@ -15,41 +16,21 @@ pub(crate) const VARIABLE: &str = "STRONGROOM_MESSAGES";
 const PRINTABLE: usize = 94;
 const MOST: usize = 6 * PRINTABLE;
 
-const SECTION: &[u8] = b"strongroom.messages";
+/// The name of the section in which a compiled module has its messages.
+pub(crate) const SECTION: &str = "strongroom.messages";
 
-/// The length of a module's magic number and version, which precede the first section.
-const PREAMBLE: usize = 8;
-
-/// Removes the section of messages from a module. Returns the module without this section, and the messages.
-pub(crate) fn split(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
-    let cut_short = || "the module is cut short";
-    let (preamble, mut rest) = module.split_at_checked(PREAMBLE).with_context(cut_short)?;
-    let mut without = preamble.to_vec();
+/// Returns the messages in a compiled module.
+pub(crate) fn of(module: &[u8]) -> Result<Vec<String>> {
     let mut texts = Vec::new();
-    while let Some((&id, after_id)) = rest.split_first() {
-        let (len, content) = leb128(after_id).with_context(cut_short)?;
-        let (content, next) = content.split_at_checked(len).with_context(cut_short)?;
-        let messages = leb128(content).and_then(|(_, named)| named.strip_prefix(SECTION));
-        match messages {
-            Some(messages) if id == 0 => {
-                let messages = std::str::from_utf8(messages)?;
-                texts.extend(messages.split_terminator('\0').map(str::to_owned));
-            }
-            _ => without.extend(&rest[..rest.len() - next.len()]),
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::CustomSection(section) = payload?
+            && section.name() == SECTION
+        {
+            let messages = std::str::from_utf8(section.data())?;
+            texts.extend(messages.split_terminator('\0').map(str::to_owned));
         }
-        rest = next;
     }
-    Ok((without, texts))
-}
-
-/// Reads an unsigned number in LEB128. Returns the number and the bytes after it, or `None` if the number does not end.
-fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let end = bytes.iter().position(|byte| byte & 0x80 == 0)?;
-    let number = bytes[..=end]
-        .iter()
-        .rev()
-        .fold(0, |number, byte| number << 7 | usize::from(byte & 0x7F));
-    Some((number, &bytes[end + 1..]))
+    Ok(texts)
 }
 
 /// Returns all messages of the sources, each once, in the order of the files.
@@ -185,21 +166,12 @@ fn object(members: &BTreeMap<String, &str>) -> String {
 mod tests {
     use super::*;
 
-    fn section(id: u8, content: &[u8]) -> Vec<u8> {
-        let mut section = vec![id, content.len() as u8];
-        section.extend(content);
-        section
-    }
-
     #[test]
-    fn messages_are_split_from_the_module() {
-        let (magic, other) = (b"\0asm\x01\0\0\0".to_vec(), section(0, b"\x04nameX"));
-        let messages = section(0, b"\x13strongroom.messagesis past\0is missing\0");
-        let code = section(10, &[0]);
-        let module = [magic.clone(), other.clone(), messages, code.clone()].concat();
-        let (without, texts) = split(&module).unwrap();
-        assert_eq!(without, [magic, other, code].concat());
-        assert_eq!(texts, ["is past", "is missing"]);
+    fn messages_are_found_in_the_module() {
+        let module =
+            b"\0asm\x01\0\0\0\x00\x06\x04nameX\x00\x27\x13strongroom.messagesis past\0is missing\0";
+        assert_eq!(of(module).unwrap(), ["is past", "is missing"]);
+        assert!(of(&module[..40]).is_err());
     }
 
     #[test]
@@ -225,10 +197,5 @@ mod tests {
             codes.iter().all(|code| code.as_bytes()[0] < 7),
             "7 is for the page's own messages"
         );
-    }
-
-    #[test]
-    fn truncated_module_is_rejected() {
-        assert!(split(b"\0asm\x01\0\0\0\x00\x10\x10strong").is_err());
     }
 }

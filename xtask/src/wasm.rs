@@ -12,10 +12,11 @@ use crate::paths::{at, target};
 use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{closures, exports, messages, order};
+use crate::{closures, messages, order};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
+use walrus::ModuleConfig;
 use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
 
 const PACKAGE: &str = "strongroom";
@@ -126,7 +127,7 @@ pub(crate) fn build() -> Result<()> {
     // All modules share one file of messages, and each module may have messages of its own.
     let mut sections = Vec::new();
     for module in &MODULES {
-        sections.extend(messages::split(&fs::read(module.compiled())?)?.1);
+        sections.extend(messages::of(&fs::read(module.compiled())?)?);
     }
     messages::write(&texts, &sections)
 }
@@ -241,19 +242,23 @@ impl Module {
     }
 
     fn write_glue(&self) -> Result<()> {
-        let (module, _) = messages::split(&fs::read(self.compiled())?)?;
+        let mut module = ModuleConfig::new()
+            .strict_validate(false)
+            .generate_name_section(false)
+            .generate_producers_section(false)
+            .parse_file(self.compiled())?;
+        module.customs.remove_raw(messages::SECTION);
+        module.exports.remove(REALLOC).ok();
         fs::create_dir_all(bound())?;
         fs::create_dir_all(at("pkg/glue"))?;
         let mut output = Bindgen::new()
-            .input_bytes(self.name, exports::without(&module, REALLOC)?)
+            .input_module(self.name, module)
             .web(true)?
             .typescript(true)
             .encode_into(EncodeInto::Always)
             .reset_state_function(self.restarts)
             // pkg/src passes the URL of the wasm file to the glue, so the glue needs no default URL.
             .omit_default_module_path(true)
-            .remove_name_section(true)
-            .remove_producers_section(true)
             .generate_output()?;
         let shared = match self.glue_of {
             Some(_) => Some(serde_json::from_slice(&fs::read(self.names_file())?)?),

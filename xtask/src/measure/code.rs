@@ -4,7 +4,6 @@ use anyhow::{Context, Result, anyhow};
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 /// The facts about one file that the measures need.
@@ -12,21 +11,14 @@ use syn::visit::{self, Visit};
 pub(crate) struct Source {
     /// Path relative to the root, such as `src/vault/login.rs`.
     pub(crate) path: String,
-    /// Names of structs, enums, traits and type aliases outside tests.
-    pub(crate) types: Vec<String>,
     /// Inherent methods and associated functions: type and name.
     pub(crate) methods: Vec<(String, String)>,
-    /// Functions outside tests: name and lines.
-    pub(crate) functions: Vec<(String, usize)>,
     /// Names of functions with the attribute `#[test]`.
     pub(crate) tests: Vec<String>,
     /// Lines with a condition on a Cargo feature.
     pub(crate) feature_lines: usize,
-    pub(crate) lines: usize,
     /// Lines with code outside tests, without comments.
     pub(crate) code_lines: usize,
-    /// The files of each module that has several files. A Cargo feature chooses one of these files.
-    pub(crate) alternatives: Vec<Vec<String>>,
     /// The paths in the code, such as `crate::vault::login::Login`, as lists of segments.
     paths: BTreeSet<Vec<String>>,
     /// The names of the methods that the code calls.
@@ -52,7 +44,6 @@ pub(crate) fn read(path: &str, text: &str) -> Result<Source> {
     let mut source = Source {
         path: path.to_owned(),
         feature_lines: text.lines().filter(has_condition).count(),
-        lines: text.lines().count(),
         code_lines: code_lines(path, text)?,
         ..Source::default()
     };
@@ -102,47 +93,6 @@ fn ends_item(token: &TokenTree) -> bool {
     }
 }
 
-/// Returns the files of a module that has conditional `path` attributes. If there is only one such attribute, the
-/// module's default file is the second file.
-fn files_of_module(parent: &str, item: &syn::ItemMod) -> Vec<String> {
-    let (folder, file) = parent.rsplit_once('/').unwrap_or(("", parent));
-    let mut files = Vec::new();
-    for attribute in &item.attrs {
-        let syn::Meta::List(list) = &attribute.meta else {
-            continue;
-        };
-        let text = list.tokens.to_string().replace(' ', "");
-        if list.path.is_ident("cfg_attr")
-            && let Some((_, path)) = text.split_once("path=\"")
-        {
-            files.push(format!("{folder}/{}", path.trim_end_matches('"')));
-        }
-    }
-    if files.len() == 1 {
-        let children = match file.trim_end_matches(".rs") {
-            "lib" | "main" | "mod" => folder.to_owned(),
-            stem => format!("{folder}/{stem}"),
-        };
-        files.push(format!("{children}/{}.rs", item.ident));
-    }
-    files
-}
-
-/// Returns true if two files never belong to the same build, because they belong to different alternatives of one
-/// module: each is a file of the alternative, or a file of a child module.
-pub(crate) fn are_alternatives(sources: &[Source], one: &str, other: &str) -> bool {
-    let is_part = |path: &str, file: &str| {
-        let children = format!("{}/", file.trim_end_matches(".rs"));
-        path == file || path.starts_with(&children)
-    };
-    let place = |files: &[String], path: &str| files.iter().position(|file| is_part(path, file));
-    let mut groups = sources.iter().flat_map(|source| &source.alternatives);
-    groups.any(|files| match (place(files, one), place(files, other)) {
-        (Some(one), Some(other)) => one != other,
-        _ => false,
-    })
-}
-
 fn is_test_module(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
@@ -153,27 +103,12 @@ fn is_test_module(attributes: &[syn::Attribute]) -> bool {
 }
 
 impl Source {
-    fn function(
-        &mut self,
-        signature: &syn::Signature,
-        attributes: &[syn::Attribute],
-        body: &syn::Block,
-    ) {
-        let name = signature.ident.to_string();
+    fn function(&mut self, name: &syn::Ident, attributes: &[syn::Attribute]) {
         if attributes
             .iter()
             .any(|attribute| attribute.path().is_ident("test"))
         {
-            self.tests.push(name);
-        } else if !self.is_in_test {
-            let lines = body.span().end().line + 1 - signature.span().start().line;
-            self.functions.push((name, lines));
-        }
-    }
-
-    fn type_name(&mut self, name: &syn::Ident) {
-        if !self.is_in_test {
-            self.types.push(name.to_string());
+            self.tests.push(name.to_string());
         }
     }
 
@@ -214,10 +149,6 @@ impl Source {
 
 impl<'ast> Visit<'ast> for Source {
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        let files = files_of_module(&self.path, item);
-        if files.len() > 1 {
-            self.alternatives.push(files);
-        }
         let was_in_test = self.is_in_test;
         self.is_in_test |= is_test_module(&item.attrs);
         visit::visit_item_mod(self, item);
@@ -240,34 +171,9 @@ impl<'ast> Visit<'ast> for Source {
         visit::visit_item_impl(self, item);
     }
 
-    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        self.function(&item.sig, &item.attrs, &item.block);
-        visit::visit_impl_item_fn(self, item);
-    }
-
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
-        self.function(&item.sig, &item.attrs, &item.block);
+        self.function(&item.sig.ident, &item.attrs);
         visit::visit_item_fn(self, item);
-    }
-
-    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
-        self.type_name(&item.ident);
-        visit::visit_item_struct(self, item);
-    }
-
-    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
-        self.type_name(&item.ident);
-        visit::visit_item_enum(self, item);
-    }
-
-    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
-        self.type_name(&item.ident);
-        visit::visit_item_trait(self, item);
-    }
-
-    fn visit_item_type(&mut self, item: &'ast syn::ItemType) {
-        self.type_name(&item.ident);
-        visit::visit_item_type(self, item);
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
@@ -303,9 +209,12 @@ impl<'ast> Visit<'ast> for Source {
 ///
 /// A method call counts only if a single file of the folder defines a method of this name, and if the standard library
 /// does not use the name. A re-export does not count as a dependency.
-pub(crate) fn dependencies(sources: &[Source], folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+pub(crate) fn dependencies(
+    sources: &[&Source],
+    folder: &str,
+) -> BTreeMap<String, BTreeSet<String>> {
     let prefix = format!("{folder}/");
-    let files: Vec<&Source> = sources
+    let files: Vec<&&Source> = sources
         .iter()
         .filter(|source| source.path.starts_with(&prefix) || source.path == format!("{folder}.rs"))
         .collect();
@@ -331,7 +240,7 @@ pub(crate) fn dependencies(sources: &[Source], folder: &str) -> BTreeMap<String,
         for call in &file.calls {
             let owner = owners.get(call.as_str()).copied().flatten();
             if let Some(owner) =
-                owner.filter(|owner| *owner != i && !COMMON.contains(&call.as_str()))
+                owner.filter(|owner| *owner != i && !COMMON.split(' ').any(|one| one == call))
             {
                 targets.insert(files[owner].path.clone());
             }
@@ -341,57 +250,8 @@ pub(crate) fn dependencies(sources: &[Source], folder: &str) -> BTreeMap<String,
     edges
 }
 
-/// Method names that the standard library uses too.
-const COMMON: &[&str] = &[
-    "new",
-    "len",
-    "is_empty",
-    "push",
-    "pop",
-    "get",
-    "iter",
-    "insert",
-    "remove",
-    "take",
-    "next",
-    "as_str",
-    "clear",
-    "contains",
-    "drop",
-    "find",
-    "map",
-    "parse",
-    "find_map",
-    "extend",
-    "retain",
-    "to_string",
-    "clone",
-    "write",
-    "read",
-    "end",
-    "get_mut",
-    "first",
-    "last",
-    "set",
-    "split",
-    "join",
-    "wait",
-    "poll",
-    "store",
-    "send",
-    "abort",
-    "forget",
-    "replace",
-    "is_some",
-    "is_none",
-    "then",
-    "number",
-    "text",
-    "state",
-    "min",
-    "max",
-    "eq",
-];
+/// Method names that the standard library uses too, separated by spaces.
+const COMMON: &str = "new len is_empty push pop get iter insert remove take next as_str clear contains drop find map parse find_map extend retain to_string clone write read end get_mut first last set split join wait poll store send abort forget replace is_some is_none then number text state min max eq";
 
 /// Returns the index of the module that a path in the module `from` names, or `None` for a path outside `modules`.
 fn resolve(path: &[String], from: &[&str], modules: &[Vec<&str>]) -> Option<usize> {
@@ -510,38 +370,12 @@ mod tests {
                 "use super::a; fn g() { crate::vault::b::h() }",
             ),
         ]);
+        let files: Vec<_> = files.iter().collect();
         let found = cycles(&dependencies(&files, "src/vault"));
         assert_eq!(found.len(), 1);
         let mut group = found[0].clone();
         group.sort();
         assert_eq!(group, ["src/vault/a.rs", "src/vault/b.rs"]);
-    }
-
-    #[test]
-    fn files_of_one_module_are_alternatives() {
-        let files = sources(&[
-            (
-                "src/vault.rs",
-                "#[cfg_attr(not(feature = \"x\"), path = \"vault/basic/a.rs\")] mod a; mod b;",
-            ),
-            (
-                "src/lib.rs",
-                "#[cfg_attr(feature = \"x\", path = \"one.rs\")] #[cfg_attr(not(feature = \"x\"), path = \"two.rs\")] mod c;",
-            ),
-        ]);
-        for (one, other, expected) in [
-            ("src/vault/a.rs", "src/vault/basic/a.rs", true),
-            ("src/vault/a/child.rs", "src/vault/basic/a.rs", true),
-            ("src/vault/a/child.rs", "src/vault/a.rs", false),
-            ("src/vault/a.rs", "src/vault/b.rs", false),
-            ("src/one.rs", "src/two.rs", true),
-        ] {
-            assert_eq!(
-                are_alternatives(&files, one, other),
-                expected,
-                "{one} {other}"
-            );
-        }
     }
 
     #[test]
@@ -557,11 +391,8 @@ mod tests {
     }
 
     #[test]
-    fn leaves_out_tests_when_it_counts_types_and_functions() {
-        let text = "struct A; fn f() {\n}\n#[cfg(test)] mod tests { struct B; fn g() {} #[test] fn is_right() {} }";
-        let source = read("src/a.rs", text).unwrap();
-        assert_eq!(source.types, ["A"]);
-        assert_eq!(source.functions, [("f".to_owned(), 2)]);
-        assert_eq!(source.tests, ["is_right"]);
+    fn tests_are_found_by_their_attribute() {
+        let text = "fn f() {}\n#[cfg(test)] mod tests { fn g() {} #[test] fn is_right() {} }";
+        assert_eq!(read("src/a.rs", text).unwrap().tests, ["is_right"]);
     }
 }

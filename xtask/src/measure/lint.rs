@@ -1,27 +1,22 @@
 //! The measures that `cargo xtask test lint` enforces: plain English, and the length of commit subjects.
 
-use super::english;
-use super::{Text, doc_texts, first_line, forbidden, read_texts, tracked_files};
-use crate::paths::root;
+use super::{Text, doc_openings, files_below, forbidden, read_texts};
+use crate::process::program;
 use anyhow::{Result, bail};
-use std::process::Command;
 
-/// The first commit to check. Its subject and the subjects of all later commits have at most [`LONGEST_SUBJECT`]
-/// characters.
-const FIRST_COMMIT: &str = "8c997e6";
+/// The number of commits whose subjects are checked: the newest ones.
+const COMMITS: &str = "-100";
 
 /// The maximum number of characters in the subject of a commit.
 const LONGEST_SUBJECT: usize = 72;
 
-/// The largest share of doc comments that may start with a question word, in percent.
-const MOST_OPENINGS: usize = 5;
-
 /// Fails if a rule is broken.
 pub(crate) fn check() -> Result<()> {
-    let mut faults = english_faults(&read_texts(&tracked_files()?)?);
-    match subjects()? {
-        Some(subjects) => faults.extend(long_subjects(&subjects)),
-        None => println!("  no history: the subjects of commits are not checked"),
+    let mut faults = english_faults(&read_texts(&files_below("")?)?);
+    let log = program("git").args(["log", COMMITS, "--format=%h %s"]);
+    match log.read() {
+        Ok(log) => faults.extend(long_subjects(&log)),
+        Err(_) => println!("  no history: the subjects of commits are not checked"),
     }
     if !faults.is_empty() {
         bail!("{}", faults.join("\n"));
@@ -29,39 +24,12 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Returns the places with forbidden phrases. If too many doc comments open with a question word, the places of these
-/// doc comments follow.
+/// Returns the places with forbidden phrases, and the doc comments that open with a question word.
 fn english_faults(texts: &[Text]) -> Vec<String> {
-    let (_, _, mut faults) = forbidden(texts);
-    let total = doc_texts(texts).count();
-    let opened: Vec<_> = doc_texts(texts)
-        .filter(|(_, piece)| english::opens_with_question(&piece.text))
-        .collect();
-    if opened.len() * 100 > total * MOST_OPENINGS {
-        faults.extend(opened.iter().map(|(path, piece)| {
-            format!(
-                "{path}:{}: a doc comment starts with a noun or a verb: {}",
-                piece.line,
-                first_line(piece)
-            )
-        }));
-    }
+    let ((_, _, mut faults), (_, _, opened)) = (forbidden(texts), doc_openings(texts));
+    let message = |place| format!("{place}: a doc comment starts with a noun or a verb");
+    faults.extend(opened.into_iter().map(message));
     faults
-}
-
-/// Returns the abbreviated hashes and subjects of the commits since [`FIRST_COMMIT`], or `None` if the repository does
-/// not have that commit.
-fn subjects() -> Result<Option<String>> {
-    let range = format!("{FIRST_COMMIT}^..HEAD");
-    let output = Command::new("git")
-        .args(["log", "--format=%h %s", &range])
-        .current_dir(root())
-        .output()?;
-    Ok(if output.status.success() {
-        Some(String::from_utf8(output.stdout)?)
-    } else {
-        None
-    })
 }
 
 fn long_subjects(log: &str) -> Vec<String> {
@@ -78,6 +46,7 @@ fn long_subjects(log: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::english;
     use crate::measure::scan::{Language, pieces};
 
     fn text(path: &str, language: Language, source: &str) -> Text {
@@ -133,21 +102,24 @@ mod tests {
         }
     }
 
-    /// Control: the check fails above the limit for question words, and not at it.
+    /// Control: the check reports each question word, and no other opening.
     #[test]
-    fn reports_too_many_question_openings() {
+    fn reports_each_question_opening() {
         let is_phrase = |opening: &str| english::PHRASES.contains(&&*opening.to_lowercase());
         for opening in english::OPENINGS.iter().filter(|one| !is_phrase(one)) {
             for (language, path) in [
                 (Language::Rust, "src/a.rs"),
                 (Language::Script, "pkg/src/a.ts"),
             ] {
-                let comments = |others: usize| {
-                    let good = "/** The length. */\nconst A: u8 = 1;\n".repeat(others);
-                    let source = format!("/** {opening} it is so. */\nconst B: u8 = 1;\n{good}");
+                let faults = |opening: &str| {
+                    let source = format!("/** {opening} it is so. */\nconst B: u8 = 1;\n");
                     english_faults(&[text(path, language, &source)]).len()
                 };
-                assert_eq!((comments(19), comments(18)), (0, 1), "{opening} {path}");
+                assert_eq!(
+                    (faults("True if"), faults(opening)),
+                    (0, 1),
+                    "{opening} {path}"
+                );
             }
         }
     }
