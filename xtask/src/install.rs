@@ -2,11 +2,11 @@
 //! part.
 
 use crate::paths;
-use crate::process::program;
+use crate::process::{cargo, program};
 use crate::progress::{Output, step};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The target that the core is compiled to.
@@ -54,6 +54,28 @@ pub(crate) fn npm_packages() -> Result<()> {
     let ci = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
     step("npm ci", Output::Quiet, || program(NPM).args(ci).run_quietly())
         .context("the tools in package.json are missing; `npm ci --ignore-scripts` needs npm and its registry")
+}
+
+/// Returns the path of a tool of Cargo that `is_it` accepts: on PATH, or where [`tool`] installs it.
+pub(crate) fn find_tool(name: &str, is_it: impl Fn(&PathBuf) -> bool) -> Option<PathBuf> {
+    [name.into(), installed(name)].into_iter().find(is_it)
+}
+
+fn installed(name: &str) -> PathBuf {
+    paths::target("tools").join("bin").join(name)
+}
+
+/// Installs a tool of Cargo below `target`, and returns its path.
+pub(crate) fn tool(name: &str, version: &str) -> Result<PathBuf> {
+    let title = format!("cargo install {name}, which takes some minutes");
+    step(&title, Output::Quiet, || {
+        cargo()
+            .args(["install", name, "--locked", "--debug"])
+            .args(["--version", version, "--root"])
+            .args([paths::target("tools")])
+            .run_quietly()
+    })?;
+    Ok(installed(name))
 }
 
 /// Checks that Node is installed and new enough.

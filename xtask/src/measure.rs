@@ -5,7 +5,7 @@ mod english;
 pub(crate) mod lint;
 mod scan;
 
-use crate::paths::{at, root};
+use crate::paths::{at, files_below, root};
 use anyhow::Result;
 use code::Source;
 use scan::{Kind, Language, Piece};
@@ -37,7 +37,7 @@ struct Text {
 
 /// Prints the table and the sample.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let files = files_below("")?;
+    let files = files_below(root(), "")?;
     let texts = read_texts(&files)?;
     let everything = code::read_all(root(), &files)?;
     let is_core = |source: &&Source| source.path.starts_with("src/");
@@ -74,36 +74,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn first_line(piece: &Piece) -> &str {
     piece.text.lines().next().unwrap_or_default()
-}
-
-/// Lists the files below a folder, without those that are installed or built. In the root, paths begin without a slash.
-fn files_below(folder: &str) -> Result<Vec<String>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(at(folder))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let path = [folder, &name].join("/");
-        let path = path.trim_start_matches('/');
-        if [
-            "node_modules",
-            "target",
-            ".git",
-            "dist",
-            "glue",
-            "generated",
-        ]
-        .contains(&name.as_str())
-        {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
-            files.extend(files_below(path)?);
-        } else {
-            files.push(path.to_owned());
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn read_texts(files: &[String]) -> Result<Vec<Text>> {

@@ -1,11 +1,10 @@
 //! Keeps the texts of messages out of the compiled core (see `src/base/messages.rs`). The core contains a code for each
 //! message, and the messages are written to `pkg/glue/messages.js`.
 
-use crate::paths::at;
+use crate::paths::{at, files_below, root};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use wasmparser::{Parser, Payload};
 
 /// The variable that passes the messages' hashes to the core's build.
@@ -36,7 +35,13 @@ pub(crate) fn of(module: &[u8]) -> Result<Vec<String>> {
 /// Returns all messages of the sources, each once, in the order of the files.
 pub(crate) fn all() -> Result<Vec<String>> {
     let mut texts = Vec::new();
-    read_folder(&at("src"), &mut texts)?;
+    for file in files_below(root(), "src")? {
+        for text in literals(&fs::read_to_string(at(&file))?).with_context(|| file.clone())? {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+    }
     let mut hashes: Vec<u32> = texts.iter().map(|text| hash(text)).collect();
     hashes.sort_unstable();
     if let Some(twice) = hashes.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -50,26 +55,6 @@ pub(crate) fn all() -> Result<Vec<String>> {
         bail!("{} messages are more than there are codes", texts.len());
     }
     Ok(texts)
-}
-
-fn read_folder(folder: &Path, texts: &mut Vec<String>) -> Result<()> {
-    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
-    let mut entries = entries.collect::<Result<Vec<_>>>()?;
-    entries.sort();
-    for entry in entries {
-        if entry.is_dir() {
-            read_folder(&entry, texts)?;
-        } else {
-            let found = literals(&fs::read_to_string(&entry)?)
-                .with_context(|| format!("in {}", entry.display()))?;
-            for text in found {
-                if !texts.contains(&text) {
-                    texts.push(text);
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Returns the literals of all `msg!("…")`.

@@ -14,7 +14,7 @@ mod splice;
 mod tests;
 
 use crate::at_once;
-use crate::paths::{at, target};
+use crate::paths::{at, files_below, root, target};
 use crate::progress::{Output, seconds, step};
 use accepted::Accepted;
 use anyhow::{Context, Result, bail};
@@ -92,13 +92,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Returns the files below `src` that match `names`.
 fn chosen_files(names: &[String]) -> Result<Vec<String>> {
-    let mut known = Vec::new();
-    crate::simulation::files_below(&at("src"), &mut known)?;
-    let mut known: Vec<String> = known
-        .iter()
-        .filter_map(|path| path.strip_prefix(at("")).ok())
-        .map(|path| path.to_string_lossy().replace('\\', "/"))
-        .collect();
+    let mut known = files_below(root(), "src")?;
     known.sort();
     if names.is_empty() {
         return Ok(known);

@@ -1,5 +1,7 @@
 //! Paths relative to the repository's root, independent of the working directory.
 
+use anyhow::{Context, Result};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -15,6 +17,16 @@ pub(crate) const TARGETS_OF_THE_MANIFEST: [&str; 6] = [
     "tests/handler",
     "tests/isolates",
     "tests/providers.rs",
+];
+
+/// Folders whose files are installed or built.
+const BUILT: [&str; 6] = [
+    "node_modules",
+    "target",
+    ".git",
+    "dist",
+    "glue",
+    "generated",
 ];
 
 /// Returns the repository's root.
@@ -35,4 +47,22 @@ pub(crate) fn at(relative: &str) -> PathBuf {
 pub(crate) fn target(relative: &str) -> PathBuf {
     let directory = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     root().join(directory).join(relative)
+}
+
+/// Returns the files below a folder, in order, without those that are installed or built. The paths are relative to
+/// `base`, as is the folder.
+pub(crate) fn files_below(base: &Path, folder: &str) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(base.join(folder)).with_context(|| folder.to_owned())? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let path = [folder, &name].join("/");
+        let path = path.trim_start_matches('/');
+        if !base.join(path).is_dir() {
+            files.push(path.to_owned());
+        } else if !BUILT.contains(&&*name) {
+            files.extend(files_below(base, path)?);
+        }
+    }
+    files.sort_by(|one, other| Path::new(one).cmp(Path::new(other)));
+    Ok(files)
 }

@@ -2,13 +2,13 @@
 //! which one rule of the core at a time can be broken. One build of this copy contains all broken rules.
 
 use crate::controls;
-use crate::paths::{TARGETS_OF_THE_MANIFEST, at, target};
+use crate::paths::{TARGETS_OF_THE_MANIFEST, at, files_below, root, target};
 use crate::process::{Process, cargo};
 use crate::progress::{Output, step};
 use crate::variants::{BEYOND_DEFAULT, VARIANTS, Variant};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The number of lives within which the simulation must notice a broken rule.
 const SESSIONS: &str = "20000";
@@ -156,11 +156,9 @@ fn check_invariants(invariants: &str) -> Result<()> {
 
 /// Checks that `src` marks exactly the rules that the variants break, each once.
 fn check_markers() -> Result<()> {
-    let mut files = Vec::new();
-    files_below(&at("src"), &mut files)?;
-    let texts: Vec<String> = files
+    let texts: Vec<String> = files_below(root(), "src")?
         .iter()
-        .map(fs::read_to_string)
+        .map(|file| fs::read_to_string(at(file)))
         .collect::<std::io::Result<_>>()?;
     let markers = texts.iter().flat_map(|text| controls::names(text));
     controls::check(markers, VARIANTS.iter().map(|variant| variant.control))
@@ -184,32 +182,35 @@ fn broken(copy: &Path, set: Set) -> Process {
 }
 
 fn write_copy(copy: &Path) -> Result<()> {
-    let mut files = vec![at("Cargo.toml"), at("Cargo.lock")];
-    files_below(&at("src"), &mut files)?;
-    for tests in TARGETS_OF_THE_MANIFEST {
-        let tests = at(tests);
-        if tests.is_dir() {
-            files_below(&tests, &mut files)?;
+    let mut files = files_below(root(), "src")?;
+    files.extend(["Cargo.toml", "Cargo.lock"].map(str::to_owned));
+    for target in TARGETS_OF_THE_MANIFEST {
+        if at(target).is_dir() {
+            files.extend(files_below(root(), target)?);
         } else {
-            files.push(tests);
+            files.push(target.to_owned());
         }
     }
-    let switch = copy.join("src/broken.rs");
-    write_if_changed(&switch, &SWITCH.replace("VARIABLE", VARIABLE))?;
-    let mut wanted = vec![switch];
-    for file in files {
-        let name = file.strip_prefix(at(""))?;
-        let text = fs::read_to_string(&file)?;
-        let text = altered(&name.to_string_lossy().replace('\\', "/"), &text)?;
-        write_if_changed(&copy.join(name), &text)?;
-        wanted.push(copy.join(name));
+    for file in &files {
+        let text = altered(file, &fs::read_to_string(at(file))?)?;
+        write_if_changed(&copy.join(file), &text)?;
     }
-    // Removes files from the copy that the package no longer has.
-    let mut there = Vec::new();
-    files_below(&copy.join("src"), &mut there)?;
-    files_below(&copy.join("tests"), &mut there)?;
-    there.retain(|file| !wanted.contains(file));
-    there.iter().try_for_each(fs::remove_file)?;
+    let switch = "src/broken.rs".to_owned();
+    write_if_changed(&copy.join(&switch), &SWITCH.replace("VARIABLE", VARIABLE))?;
+    files.push(switch);
+    remove_others(copy, &files)
+}
+
+/// Removes the files below `src` and `tests` of a copy that the package no longer has.
+pub(crate) fn remove_others(copy: &Path, wanted: &[String]) -> Result<()> {
+    let folders = ["src", "tests"].into_iter();
+    for folder in folders.filter(|folder| copy.join(folder).exists()) {
+        let mut there = files_below(copy, folder)?;
+        there.retain(|file| !wanted.contains(file));
+        there
+            .iter()
+            .try_for_each(|file| fs::remove_file(copy.join(file)))?;
+    }
     Ok(())
 }
 
@@ -257,22 +258,6 @@ pub(crate) fn replaced(file: &str, text: &str, find: &str, replacement: &str) ->
     }
 }
 
-/// Adds all files below `folder` to `files`.
-pub(crate) fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    if !folder.exists() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files_below(&path, files)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
 /// Writes a file if its content has changed. Cargo compares modification times, so an unchanged file must keep its
 /// time.
 pub(crate) fn write_if_changed(file: &Path, text: &str) -> Result<()> {
@@ -304,15 +289,11 @@ mod tests {
 
     #[test]
     fn every_marked_rule_can_be_broken() {
-        let mut files = Vec::new();
-        files_below(&at("src"), &mut files).unwrap();
-        for file in files {
-            let name = file.strip_prefix(at("")).unwrap();
-            let text = fs::read_to_string(&file).unwrap();
-            let text = altered(&name.to_string_lossy().replace('\\', "/"), &text).unwrap();
-            if let Err(error) = syn::parse_file(&text) {
+        for file in files_below(root(), "src").unwrap() {
+            let text = fs::read_to_string(at(&file)).unwrap();
+            if let Err(error) = syn::parse_file(&altered(&file, &text).unwrap()) {
                 let at = error.span().start().line;
-                panic!("{}, line {at}: {error}", name.display());
+                panic!("{file}, line {at}: {error}");
             }
         }
     }

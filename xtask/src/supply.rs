@@ -4,7 +4,7 @@
 //! A check that cannot run, because a registry or a database is unreachable, is reported and fails the command.
 
 use crate::paths;
-use crate::process::{cargo, program};
+use crate::process::program;
 use crate::progress::{Output, step};
 use crate::stamp::Stamp;
 use crate::{install, package, wasm};
@@ -30,7 +30,7 @@ pub(crate) fn what_is_there() -> Result<()> {
 /// Runs all checks.
 pub(crate) fn run() -> Result<()> {
     package::build()?;
-    let deny = deny().map_or_else(install_deny, Ok)?;
+    let deny = deny().map_or_else(|| install::tool("cargo-deny", DENY_VERSION), Ok)?;
     check_with(&deny)?;
     let mut unchecked = Vec::new();
     if !program(&deny).args(["check", "advisories"]).succeeds() {
@@ -55,27 +55,9 @@ pub(crate) fn run() -> Result<()> {
 
 /// Returns the path of cargo-deny if it is on PATH or was installed by this program.
 fn deny() -> Option<PathBuf> {
-    let known = [PathBuf::from("cargo-deny"), installed_deny()];
-    known
-        .into_iter()
-        .find(|path| program(path).args(["--version"]).succeeds())
-}
-
-fn installed_deny() -> PathBuf {
-    paths::target("tools").join("bin/cargo-deny")
-}
-
-fn install_deny() -> Result<PathBuf> {
-    let install = || {
-        cargo()
-            .args(["install", "cargo-deny", "--locked", "--debug"])
-            .args(["--version", DENY_VERSION, "--root"])
-            .args([paths::target("tools")])
-            .run_quietly()
-    };
-    let title = "cargo install cargo-deny, which takes some minutes";
-    step(title, Output::Quiet, install)?;
-    Ok(installed_deny())
+    install::find_tool("cargo-deny", |path| {
+        program(path).args(["--version"]).succeeds()
+    })
 }
 
 fn check_with(deny: &Path) -> Result<()> {
@@ -210,6 +192,7 @@ fn first_difference(one: &[u8], other: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::install::WASM_TARGET;
+    use crate::process::cargo;
     use std::collections::BTreeSet;
 
     /// Returns the crates in the core's modules for browsers, with their versions.

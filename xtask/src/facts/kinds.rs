@@ -3,8 +3,7 @@
 //! `pkg/src/protocol/messages.ts` describes a message for each kind, and does not compile with other kinds than these.
 
 use crate::facts::write_file;
-use crate::paths::at;
-use crate::simulation::files_below;
+use crate::paths::{at, files_below, root};
 use anyhow::{Result, ensure};
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
@@ -19,11 +18,9 @@ const FILE: &str = "pkg/src/generated/kinds.ts";
 /// Writes the unions.
 pub(super) fn write() -> Result<()> {
     let read = kinds(&fs::read_to_string(at(READER))?, is_read)?;
-    let mut files = Vec::new();
-    files_below(&at("src/vault"), &mut files)?;
     let mut sent = BTreeSet::new();
-    for file in files {
-        sent.extend(kinds(&fs::read_to_string(file)?, is_sent)?);
+    for file in files_below(root(), "src/vault")? {
+        sent.extend(kinds(&fs::read_to_string(at(&file))?, is_sent)?);
     }
     let mut unions = Vec::new();
     for (name, about, kinds) in [

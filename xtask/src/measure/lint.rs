@@ -1,6 +1,7 @@
 //! The measures that `cargo xtask test lint` enforces: plain English, and the length of commit subjects.
 
-use super::{Text, doc_openings, files_below, forbidden, read_texts};
+use super::{Text, doc_openings, forbidden, read_texts};
+use crate::paths::{files_below, root};
 use crate::process::program;
 use anyhow::{Result, bail};
 
@@ -12,7 +13,7 @@ const LONGEST_SUBJECT: usize = 72;
 
 /// Fails if a rule is broken.
 pub(crate) fn check() -> Result<()> {
-    let mut faults = english_faults(&read_texts(&files_below("")?)?);
+    let mut faults = english_faults(&read_texts(&files_below(root(), "")?)?);
     let log = program("git").args(["log", COMMITS, "--format=%h %s"]);
     match log.read() {
         Ok(log) => faults.extend(long_subjects(&log)),

@@ -2,18 +2,28 @@
 
 use super::list::Mutant;
 use super::splice::{self, Spliced};
-use crate::paths::{at, target};
-use crate::simulation::{alone, files_below, replaced, write_if_changed};
+use crate::paths::{at, files_below, root, target};
+use crate::simulation::{alone, remove_others, replaced, write_if_changed};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The test targets to run, fast ones first.
 const TESTS: [&str; 6] = [
     "egress", "vectors", "vault", "handler", "isolates", "hostile",
+];
+
+/// The files from which these tests are built, and those that the manifest names.
+const FILES: [&str; 6] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "benches/native.rs",
+    "tests/egress.rs",
+    "tests/providers.rs",
+    "tests/vectors.rs",
 ];
 
 /// The folders from which these tests are built, or that the tests read.
@@ -69,32 +79,24 @@ impl Tree {
         let tree = Self {
             root: target("mutants").join(name),
         };
-        let mut files = vec![at("Cargo.toml"), at("Cargo.lock")];
-        files.extend(["benches/native.rs", "tests/egress.rs", "tests/vectors.rs"].map(at));
+        let mut files = FILES.map(str::to_owned).to_vec();
         for folder in FOLDERS {
-            files_below(&at(folder), &mut files)?;
+            files.extend(files_below(root(), folder)?);
         }
         // Tests read documents in `docs`, but not its images.
-        files.retain(|file| file.extension().is_none_or(|kind| kind != "png"));
-        let mut wanted = vec![tree.root.join("src/mutant.rs")];
+        files.retain(|file| !file.ends_with(".png"));
         for file in &files {
-            let name = file.strip_prefix(at(""))?;
-            let mut text = fs::read_to_string(file)?;
-            if name == Path::new("Cargo.toml") {
+            let mut text = fs::read_to_string(at(file))?;
+            if file == "Cargo.toml" {
                 text = alone(&text)?;
             }
-            let copy = tree.root.join(name);
             // `write` writes the files of the core, with their mutants.
-            if !name.starts_with("src") {
-                write_if_changed(&copy, &text)?;
+            if !file.starts_with("src/") {
+                write_if_changed(&tree.root.join(file), &text)?;
             }
-            wanted.push(copy);
         }
-        let mut there = Vec::new();
-        files_below(&tree.root.join("src"), &mut there)?;
-        files_below(&tree.root.join("tests"), &mut there)?;
-        there.retain(|file| !wanted.contains(file));
-        there.iter().try_for_each(fs::remove_file)?;
+        files.push("src/mutant.rs".to_owned());
+        remove_others(&tree.root, &files)?;
         Ok(tree)
     }
 
@@ -165,13 +167,9 @@ impl Tree {
                     .push((i, mutant));
             }
         }
-        let mut files = Vec::new();
-        files_below(&at("src"), &mut files)?;
         let mut all = BTreeMap::new();
-        for file in files {
-            let name = file.strip_prefix(at(""))?;
-            let name = name.to_string_lossy().replace('\\', "/");
-            let mut text = fs::read_to_string(&file)?;
+        for name in files_below(root(), "src")? {
+            let mut text = fs::read_to_string(at(&name))?;
             if name == "src/lib.rs" {
                 let modules = "extern crate alloc;\n#[doc(hidden)]\npub mod mutant;";
                 text = replaced(&name, &text, "extern crate alloc;", modules)?;

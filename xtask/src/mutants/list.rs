@@ -1,8 +1,8 @@
 //! Reads the list of the core's mutants from cargo-mutants.
 
-use crate::paths::{self, at};
-use crate::process::{cargo, program};
-use crate::progress::{Output, step};
+use crate::install;
+use crate::paths::at;
+use crate::process::program;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -52,24 +52,11 @@ impl Mutant {
 
 /// Returns the path of cargo-mutants, from PATH or below `target`. Installs the tool below `target` if it is missing.
 pub(crate) fn tool() -> Result<PathBuf> {
-    let installed = paths::target("tools").join("bin/cargo-mutants");
-    let is_it = |path: &PathBuf| {
+    let found = install::find_tool("cargo-mutants", |path| {
         let version = program(path).args(["mutants", "--version"]).read();
         version.is_ok_and(|version| version.ends_with(VERSION))
-    };
-    let known = [PathBuf::from("cargo-mutants"), installed.clone()];
-    if let Some(tool) = known.into_iter().find(is_it) {
-        return Ok(tool);
-    }
-    let title = "cargo install cargo-mutants, which takes some minutes";
-    step(title, Output::Quiet, || {
-        cargo()
-            .args(["install", "cargo-mutants", "--locked", "--debug"])
-            .args(["--version", VERSION, "--root"])
-            .args([paths::target("tools")])
-            .run_quietly()
-    })?;
-    Ok(installed)
+    });
+    found.map_or_else(|| install::tool("cargo-mutants", VERSION), Ok)
 }
 
 /// Lists the mutants of `files`, in the order of `files`, without those that `.cargo/mutants.toml` excludes.
