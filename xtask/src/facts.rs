@@ -7,10 +7,8 @@ mod kinds;
 mod options;
 mod views;
 
-use crate::paths::at;
 use anyhow::Result;
 use proc_macro2::{Literal, TokenStream, TokenTree};
-use std::fs;
 
 /// Writes everything.
 pub(crate) fn write() -> Result<()> {
@@ -46,16 +44,4 @@ fn described(attribute: TokenStream) -> Option<String> {
 fn text(literal: &Literal) -> Result<String> {
     let literal: syn::LitStr = syn::parse_str(&literal.to_string())?;
     Ok(literal.value())
-}
-
-/// Writes a file, unless it has this content already: an unchanged file keeps its modification time.
-fn write_file(file: &str, content: &str) -> Result<()> {
-    let file = at(file);
-    if fs::read_to_string(&file).is_ok_and(|written| written == content) {
-        return Ok(());
-    }
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    Ok(fs::write(file, content)?)
 }

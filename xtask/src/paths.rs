@@ -66,3 +66,15 @@ pub(crate) fn files_below(base: &Path, folder: &str) -> Result<Vec<String>> {
     files.sort_by(|one, other| Path::new(one).cmp(Path::new(other)));
     Ok(files)
 }
+
+/// Writes a file if its content has changed. Cargo compares modification times, so an unchanged file must keep its
+/// time.
+pub(crate) fn write_if_changed(file: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(file).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(file, text).with_context(|| format!("{} could not be written", file.display()))
+}

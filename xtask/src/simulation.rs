@@ -2,7 +2,7 @@
 //! which one rule of the core at a time can be broken. One build of this copy contains all broken rules.
 
 use crate::controls;
-use crate::paths::{TARGETS_OF_THE_MANIFEST, at, files_below, root, target};
+use crate::paths::{TARGETS_OF_THE_MANIFEST, at, files_below, root, target, write_if_changed};
 use crate::process::{Process, cargo};
 use crate::progress::{Output, step};
 use crate::variants::{BEYOND_DEFAULT, VARIANTS, Variant};
@@ -256,18 +256,6 @@ pub(crate) fn replaced(file: &str, text: &str, find: &str, replacement: &str) ->
         1 => Ok(text.replace(find, replacement)),
         times => bail!("{file} has this {times} times, not once: {find}"),
     }
-}
-
-/// Writes a file if its content has changed. Cargo compares modification times, so an unchanged file must keep its
-/// time.
-pub(crate) fn write_if_changed(file: &Path, text: &str) -> Result<()> {
-    if fs::read_to_string(file).is_ok_and(|there| there == text) {
-        return Ok(());
-    }
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(file, text).with_context(|| format!("{} could not be written", file.display()))
 }
 
 #[cfg(test)]

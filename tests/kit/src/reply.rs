@@ -13,3 +13,8 @@ pub fn json(status: u16, body: &str) -> HttpReply {
         dpop_nonce: None,
     }
 }
+
+/// Returns the error response of a token endpoint with this code.
+pub fn refusal(code: &str) -> HttpReply {
+    json(400, &format!(r#"{{"error":"{code}"}}"#))
+}

@@ -1,7 +1,6 @@
 //! The values of constants, for `pkg/glue/constants.js`.
 
-use crate::facts::write_file;
-use crate::paths::at;
+use crate::paths::{at, write_if_changed};
 use anyhow::{Context, Result, bail};
 use std::fmt::Write;
 use std::fs;
@@ -62,8 +61,8 @@ pub(super) fn write() -> Result<()> {
             )?;
         }
     }
-    write_file("pkg/glue/constants.js", &script)?;
-    write_file("pkg/glue/constants.d.ts", &types)
+    write_if_changed(&at("pkg/glue/constants.js"), &script)?;
+    write_if_changed(&at("pkg/glue/constants.d.ts"), &types)
 }
 
 /// Returns the value of a constant as a JavaScript literal. A duration is in milliseconds. If there is no constant with

@@ -2,8 +2,8 @@
 //!
 //! Macros define these enums: `/** description */ Variant = "name"`, followed by other values.
 
-use crate::facts::{described, text, write_file};
-use crate::paths::at;
+use crate::facts::{described, text};
+use crate::paths::{at, write_if_changed};
 use anyhow::{Context, Result, ensure};
 use proc_macro2::{TokenStream, TokenTree};
 use std::fmt::Write;
@@ -47,7 +47,7 @@ const ERRORS: &str = "docs/errors.md";
 
 /// Writes the table of `docs/errors.md`.
 pub(super) fn write_table() -> Result<()> {
-    write_file(ERRORS, &with_table(&fs::read_to_string(at(ERRORS))?)?)
+    write_if_changed(&at(ERRORS), &with_table(&fs::read_to_string(at(ERRORS))?)?)
 }
 
 /// Returns the document with the present codes in its first table.
@@ -91,7 +91,7 @@ pub(super) fn write() -> Result<()> {
                 writeln!(script, "  /** {description} */\n  | '{name}'")?;
             }
         }
-        write_file(file, &script)?;
+        write_if_changed(&at(file), &script)?;
     }
     Ok(())
 }

@@ -2,8 +2,7 @@
 //!
 //! `pkg/src/protocol/messages.ts` describes a message for each kind, and does not compile with other kinds than these.
 
-use crate::facts::write_file;
-use crate::paths::{at, files_below, root};
+use crate::paths::{at, files_below, root, write_if_changed};
 use anyhow::{Result, ensure};
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::BTreeSet;
@@ -34,7 +33,7 @@ pub(super) fn write() -> Result<()> {
         }
         unions.push(union);
     }
-    write_file(FILE, &unions.join("\n"))
+    write_if_changed(&at(FILE), &unions.join("\n"))
 }
 
 /// Returns the strings for which `is_kind` accepts the tokens before and after the string.

@@ -1,8 +1,8 @@
 //! The options of the vault that need a larger module: a list for the worker, which chooses the module, and the table in
 //! docs/deployment.md.
 
-use crate::facts::{described, text, write_file};
-use crate::paths::at;
+use crate::facts::{described, text};
+use crate::paths::{at, write_if_changed};
 use anyhow::{Context, Result, ensure};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub(super) fn write() -> Result<()> {
             options.join(" ")
         );
     }
-    write_file(FILE, &script)
+    write_if_changed(&at(FILE), &script)
 }
 
 /// Returns an option as in the list for the worker. A value that counts as false in JavaScript is left out.
@@ -58,7 +58,10 @@ fn short(option: &Needing) -> String {
 
 /// Writes the table of `docs/deployment.md`.
 pub(super) fn write_table() -> Result<()> {
-    write_file(DOCUMENT, &with_table(&fs::read_to_string(at(DOCUMENT))?)?)
+    write_if_changed(
+        &at(DOCUMENT),
+        &with_table(&fs::read_to_string(at(DOCUMENT))?)?,
+    )
 }
 
 /// Returns the document with the present options in its table.

@@ -1,7 +1,6 @@
 //! Structs that Rust serializes for pages, which become interfaces in TypeScript.
 
-use crate::facts::write_file;
-use crate::paths::at;
+use crate::paths::{at, write_if_changed};
 use anyhow::{Context, Result, bail};
 use std::fmt::Write;
 use std::fs;
@@ -25,8 +24,8 @@ export interface Session<Claims = DefaultClaims> {
 pub(super) fn write() -> Result<()> {
     let source = fs::read_to_string(at(SOURCE))?;
     let members = members(&source, "SessionView").context(SOURCE)?;
-    write_file(
-        "pkg/src/generated/session.ts",
+    write_if_changed(
+        &at("pkg/src/generated/session.ts"),
         &[HEAD, &members, "}\n"].concat(),
     )
 }

@@ -2,8 +2,8 @@
 
 use super::list::Mutant;
 use super::splice::{self, Spliced};
-use crate::paths::{at, files_below, root, target};
-use crate::simulation::{alone, remove_others, replaced, write_if_changed};
+use crate::paths::{at, files_below, root, target, write_if_changed};
+use crate::simulation::{alone, remove_others, replaced};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

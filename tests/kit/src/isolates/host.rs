@@ -5,7 +5,7 @@ use super::{
     API_TIMEOUT, About, Fault, Given, Purpose, RINGS, Sending, Site, State, Todo, VisitId, World,
     provider,
 };
-use crate::reply::json;
+use crate::reply::{json, refusal};
 use std::collections::VecDeque;
 use strongroom::Secret;
 use strongroom::base::clock::Millis;
@@ -467,14 +467,14 @@ impl World {
             }
             Some(Fault::Wanted) => {
                 self.wanted(&provider::field(request, "refresh_token"));
-                return Outcome::from(provider::refusal("interaction_required"));
+                return Outcome::from(refusal("interaction_required"));
             }
             Some(Fault::Unexplained) => {
                 self.unexplained(id, &provider::field(request, "refresh_token"));
                 return Outcome::from(json(400, ""));
             }
             Some(Fault::Refusal(code)) => {
-                return Outcome::from(provider::refusal(code));
+                return Outcome::from(refusal(code));
             }
             _ => {}
         }

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::reply::json;
-use strongroom::Secret;
+use crate::reply::{json, refusal};
+use crate::world::provider::form_of;
 use strongroom::base::http::{HttpReply, HttpRequest};
 use strongroom::codec::base64url;
-use strongroom::codec::form;
 use strongroom::oauth::pkce;
 
 pub const ISSUER: &str = "https://id.example.com";
@@ -253,10 +252,7 @@ impl Provider {
 
 /// Returns a parameter of the request's form, or an empty string.
 pub fn field(request: &HttpRequest, name: &str) -> String {
-    let form = request.form.as_ref().map_or("", Secret::expose);
-    let fields = form::parse(form).unwrap();
-    let found = fields.into_iter().find(|(known, _)| known == name);
-    found.map(|(_, value)| value).unwrap_or_default()
+    form_of(request).remove(name).unwrap_or_default()
 }
 
 fn sign(claims: &str) -> String {
@@ -270,8 +266,4 @@ fn sign(claims: &str) -> String {
 pub fn signature_of(input: &str) -> Vec<u8> {
     let hash = pkce::sha256(input.as_bytes());
     [hash, hash].concat()
-}
-
-pub fn refusal(code: &str) -> HttpReply {
-    json(400, &format!(r#"{{"error":"{code}"}}"#))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::dpop::Checker;
 use super::invariants::IdTokenFacts;
-use crate::reply::json;
+use crate::reply::{json, refusal};
 use crate::signer::{self, SigningKey};
 use strongroom::Secret;
 use strongroom::base::clock::Millis;
@@ -1007,10 +1007,6 @@ fn key_set(published: &[usize]) -> String {
 /// Returns a URL in the normal form of the WHATWG URL standard.
 fn as_read(url: &str) -> String {
     Url::parse(url).expect("an address").href().to_owned()
-}
-
-fn refusal(code: &str) -> HttpReply {
-    json(400, &format!(r#"{{"error":"{code}"}}"#))
 }
 
 fn text(object: &Object) -> String {
