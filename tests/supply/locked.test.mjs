@@ -124,10 +124,3 @@ test('installing the tools runs none of their scripts', async () => {
   assert.equal(calls.length, 8)
   for (const call of calls) assert.match(call, /--ignore-scripts/)
 })
-
-test('the crate contains no file of a dependency', async () => {
-  const [, include] = /^include = \[(.*)\]$/m.exec(await read('Cargo.toml'))
-  const patterns = include.split(', ').map((pattern) => JSON.parse(pattern))
-  // A pattern without a leading slash also matches files in node_modules.
-  assert.deepEqual(patterns, ['/src/**', '/README.md', '/LICENSE-*'])
-})
