@@ -1,11 +1,12 @@
 //! The foundation of all other modules: time, random numbers, errors and their messages, HTTP types, secrets, strings,
 //! digests and the allocator.
 
-// `messages` comes first because the other modules use its macros.
+// These modules come first because the others use their macros.
 #[macro_use]
 pub(crate) mod messages;
-
+#[macro_use]
 pub mod capability;
+
 pub mod clock;
 pub mod digest;
 #[cfg(all(target_arch = "wasm32", any(feature = "vault", feature = "edge")))]

@@ -3,8 +3,8 @@
 //!
 //! Bindings only convert values. Errors become objects with `code` and `message`.
 //!
-//! `edge` and `vault` are built as separate wasm modules, each with the Cargo feature of the same name. `vault` is built
-//! into two modules: one with and one without the Cargo feature `extended`.
+//! `edge` and `vault` are built as separate wasm modules, each with the Cargo feature of the same name. The modules with
+//! `vault` differ in their [capabilities](crate::base::capability).
 
 #[cfg(feature = "edge")]
 pub mod edge;

@@ -8,30 +8,24 @@
 //!   - `encrypted_store`: stored logins and sessions. This module uses `database`, `sealing` and `session_key`.
 //!   - `signature`: verification of signatures by WebCrypto.
 //!   - `key_generation`: key pairs for DPoP.
-//! - `basic`: stubs for the modules that need the Cargo feature `extended`.
 //! - `context`: the state that all parts share, and the events.
 //! - `dpop`: the keys that tokens are bound to, and signatures with these keys.
 //! - `escrow`: the key that encrypts stored sessions, if a service worker holds that key.
 //! - `platform`: the JavaScript imports that `web_sys` and `js_sys` lack.
 
 mod api_call;
-#[cfg_attr(not(feature = "extended"), path = "browser/basic/api_socket.rs")]
 mod api_socket;
 mod context;
 mod database;
-#[cfg_attr(not(feature = "extended"), path = "browser/basic/dpop.rs")]
 mod dpop;
 mod encrypted_store;
-#[cfg_attr(not(feature = "extended"), path = "browser/basic/escrow.rs")]
 mod escrow;
 mod host;
-#[cfg_attr(not(feature = "extended"), path = "browser/basic/key_generation.rs")]
 mod key_generation;
 mod operation;
 pub(crate) mod platform;
 mod provider_request;
 mod sealing;
-#[cfg_attr(not(feature = "extended"), path = "browser/basic/session_key.rs")]
 mod session_key;
 mod signature;
 

@@ -6,7 +6,6 @@
 //! documented for users in `pkg/src/worker/config.ts`.
 
 mod apis;
-#[cfg_attr(not(feature = "extended"), path = "config/basic.rs")]
 mod extended;
 mod options;
 
@@ -26,7 +25,7 @@ use crate::oauth::pkce;
 use crate::oauth::scope::is_scope_token;
 use crate::oauth::token_endpoint::Scheme;
 
-pub use extended::Extended;
+pub use extended::{Extended, LoginOptions};
 use extended::{NO_SUCH_OPTION, NOT_KEPT, is_protocol_param};
 use options::is_off;
 
@@ -104,8 +103,8 @@ pub struct Config {
     /// True if sessions are stored in encrypted form. Vaults of the same origin, issuer and client share the stored
     /// session.
     pub keeps: bool,
-    /// True if a service worker holds the sealing key in escrow.
-    pub is_escrowed: bool,
+    /// Present if a service worker holds the sealing key in escrow.
+    pub escrow: Option<capability::Escrow>,
     /// The claims that a page may see, besides `sub`.
     pub claims: Vec<String>,
     /// The provider's metadata, if it is configured instead of discovered.
@@ -125,7 +124,7 @@ pub struct Config {
     /// The timeout of a refresh request. It is longer than that of other requests, because the provider may have
     /// consumed the refresh token that a repetition would send.
     pub refresh_timeout: Millis,
-    /// The values of the options that need the Cargo feature `extended`.
+    /// The values of the options that need a capability.
     pub extended: Extended,
     /// Fingerprint of this library's version, this configuration and the worker's address, in 16 bits. A deployment
     /// that changes one of the three almost always changes the fingerprint.
@@ -198,7 +197,8 @@ impl Config {
         let issuer = options.issuer();
         let metadata = options.metadata(&issuer);
         let mut rules = options.rules(&base, &issuer, metadata.as_deref());
-        if options.is_escrowed() {
+        let escrow = options.escrow();
+        if escrow.is_some() {
             // The vault requests the escrowed sealing key from this URL.
             rules.forbid(&[base.href()]);
         }
@@ -211,7 +211,7 @@ impl Config {
             scope: options.scope(),
             limits: options.limits(),
             keeps: options.keeps(),
-            is_escrowed: options.is_escrowed(),
+            escrow,
             claims: options.claims(),
             authorization_params: options.authorization_params(),
             pushing: options.pushing(),
@@ -466,15 +466,16 @@ impl<'a> Options<'a> {
         let persist = session.object.get("persist").map(Value::as_str);
         match persist {
             None | Some(Some("memory")) => return false,
-            Some(Some("sealed" | "escrow")) if HAS_PERSISTENCE => return true,
+            Some(Some("sealed")) if HAS_PERSISTENCE => return true,
+            Some(Some("escrow")) if capability::Escrow::WITNESS.is_some() => return true,
             Some(_) => session.refuse("persist", NOT_KEPT),
         }
         false
     }
 
-    fn is_escrowed(&self) -> bool {
+    fn escrow(&self) -> Option<capability::Escrow> {
         let session = || self.object.get("session")?.as_object()?.str("persist");
-        HAS_PERSISTENCE && session() == Some("escrow")
+        capability::Escrow::WITNESS.filter(|_| session() == Some("escrow"))
     }
 
     pub(crate) fn claims(&self) -> Vec<String> {
@@ -590,9 +591,10 @@ mod tests {
         Config::parse(&json, BASE)
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn dpop_option_binds_tokens_to_a_key() {
+        needs!(Dpop);
+        needs!(Sockets);
         assert!(!configured("{}").unwrap().binds_tokens());
         assert_eq!(configured("{}").unwrap().scheme(), Scheme::Bearer);
         let bound = configured(r#"{"dpop":true}"#).unwrap();
@@ -614,9 +616,9 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn api_rules_cannot_reach_the_escrow_address() {
+        needs!(Escrow);
         let call = |persist: &str, path: &str| {
             let apis = r#""apis": [{ "url": "https://app.example.com/" }]"#;
             let session = [r#""session": { "persist": ""#, persist, r#"" }"#].concat();
@@ -679,11 +681,11 @@ mod tests {
         assert_eq!(config.claims, ["email", "name"]);
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn trusted_audiences_are_read() {
+        needs!(LoginOptions);
         let audiences =
-            |changes| configured(changes).map(|config| config.extended.trusted_audiences);
+            |changes| configured(changes).map(|config| config.trusted_audiences().to_vec());
         assert_eq!(audiences("{}").unwrap(), [""; 0]);
         let two = audiences(r#"{"trustedAudiences": ["one", "two"]}"#);
         assert_eq!(two.unwrap(), ["one", "two"]);

@@ -85,10 +85,6 @@
 //! Start with [`vault`], [`oauth::refresh_policy`], [`egress::policy`] and [`edge`].
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
-#![allow(
-    clippy::default_constructed_unit_structs,
-    reason = "the smaller module has unit structs in place of extended parts"
-)]
 
 extern crate alloc;
 

@@ -4,10 +4,7 @@
 //! both clocks and reports when a limit is reached. A timer never ends a session: it only makes the vault check the
 //! session's limits again.
 
-// `end_reason` comes first because the next module uses its macro.
-#[macro_use]
 mod end_reason;
-#[cfg_attr(not(feature = "extended"), path = "session/basic.rs")]
 mod extended;
 mod former;
 mod kept;
@@ -24,8 +21,7 @@ use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy;
 use crate::oauth::token_endpoint::TokenSet;
 
-pub use extended::EndReason;
-#[cfg(feature = "extended")]
+pub use end_reason::EndReason;
 pub use extended::kept_renewed_other;
 use extended::{Extension, LOGIN};
 use former::{Former, FormerTokens};
@@ -584,9 +580,9 @@ mod tests {
         assert_eq!(EndReason::from_name("tired"), None);
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn detailed_reasons_do_not_call_for_revocation() {
+        needs!(Reasons);
         use EndReason::*;
         for reason in [
             RefreshExpired,
@@ -601,28 +597,34 @@ mod tests {
     }
 
     /// Tokens of single APIs.
-    #[cfg(feature = "extended")]
     mod targets {
         use super::*;
+        use crate::base::capability::ResourceTokens;
+
+        fn target(index: usize) -> ResourceTokens<usize> {
+            ResourceTokens::WITNESS.unwrap().with(index)
+        }
 
         #[test]
         fn successor_keeps_the_tokens_of_other_apis() {
+            needs!(ResourceTokens);
             let mut ours = session(&[]);
-            ours.renew_other(7, &tokens("other", 300), None, at(0));
+            ours.renew_other(target(7), &tokens("other", 300), None, at(0));
             let mut theirs = session(&[]);
             theirs.succeed(&ours, &at(0));
-            let token = theirs.access_token_of(Some(7), &at(0)).unwrap();
+            let token = theirs.access_token_of(Some(target(7)), &at(0)).unwrap();
             assert_eq!(token.expose(), "other");
         }
 
         #[test]
         fn at_most_eight_tokens_are_searched_for() {
+            needs!(ResourceTokens);
             let mut session = session(&[]);
-            for target in 0..9 {
-                let name = format!("other-{target}");
-                session.renew_other(target, &tokens(&name, 300), None, at(0));
+            for index in 0..9 {
+                let name = format!("other-{index}");
+                session.renew_other(target(index), &tokens(&name, 300), None, at(0));
             }
-            let all = searched(&session, Some(4), &at(0));
+            let all = searched(&session, Some(target(4)), &at(0));
             assert_eq!(
                 all,
                 [
@@ -635,46 +637,55 @@ mod tests {
 
         #[test]
         fn replaced_token_of_a_rule_is_searched_for_until_it_expires() {
+            needs!(ResourceTokens);
             let mut session = session(&[]);
-            session.renew_other(7, &tokens("other-1", 60), None, at(0));
-            session.renew_other(8, &tokens("third", 60), None, at(0));
-            session.renew_other(7, &tokens("other-2", 300), None, at(10));
-            let all = searched(&session, Some(7), &at(59));
+            session.renew_other(target(7), &tokens("other-1", 60), None, at(0));
+            session.renew_other(target(8), &tokens("third", 60), None, at(0));
+            session.renew_other(target(7), &tokens("other-2", 300), None, at(10));
+            let all = searched(&session, Some(target(7)), &at(59));
             assert_eq!(all, ["other-2", "other-1", "at-1", "third"]);
-            let all = searched(&session, Some(7), &at(60));
+            let all = searched(&session, Some(target(7)), &at(60));
             assert_eq!(all, ["other-2", "at-1"]);
         }
 
         #[test]
         fn token_of_a_rule_leaves_the_logins_own_alone() {
+            needs!(ResourceTokens);
             let mut session = session(&[]);
             let mut next = tokens("other", 60);
             next.refresh_token = Some(Secret::from("rt-2"));
-            session.renew_other(7, &next, None, at(0));
+            session.renew_other(target(7), &next, None, at(0));
             assert_eq!(session.access_token(&at(0)).unwrap().expose(), "at-1");
             assert_eq!(session.refresh_token().unwrap().expose(), "rt-2");
             let view = view(&session, &config(), None, false);
             assert_eq!(view.scopes, r#"["openid","email"]"#);
             assert_eq!((session.generation(), session.issued(None)), (4, 3));
-            assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));
+            assert_eq!(
+                (
+                    session.issued(Some(target(7))),
+                    session.issued(Some(target(8)))
+                ),
+                (4, 0)
+            );
             // The login's access token is not renewed, so it has expired.
             assert!(session.access_token(&at(200)).is_none());
         }
 
         #[test]
         fn token_of_a_rule_expires_and_is_stale_before() {
+            needs!(ResourceTokens);
             let mut session = session(&[]);
-            assert!(session.is_stale_of(Some(7), &at(0)));
-            assert!(session.access_token_of(Some(7), &at(0)).is_none());
-            session.renew_other(7, &tokens("other", 300), None, at(0));
+            assert!(session.is_stale_of(Some(target(7)), &at(0)));
+            assert!(session.access_token_of(Some(target(7)), &at(0)).is_none());
+            session.renew_other(target(7), &tokens("other", 300), None, at(0));
             let margin = refresh_policy::refresh_margin(Millis::from_secs(300)).as_secs();
-            assert!(!session.is_stale_of(Some(7), &at(299 - margin)));
-            assert!(session.is_stale_of(Some(7), &at(300 - margin)));
-            assert!(session.access_token_of(Some(7), &at(299)).is_some());
-            assert!(session.access_token_of(Some(7), &at(300)).is_none());
-            let latest = session.latest_access_token_of(Some(7)).unwrap();
+            assert!(!session.is_stale_of(Some(target(7)), &at(299 - margin)));
+            assert!(session.is_stale_of(Some(target(7)), &at(300 - margin)));
+            assert!(session.access_token_of(Some(target(7)), &at(299)).is_some());
+            assert!(session.access_token_of(Some(target(7)), &at(300)).is_none());
+            let latest = session.latest_access_token_of(Some(target(7))).unwrap();
             assert_eq!(latest.expose(), "other");
-            assert!(session.latest_access_token_of(Some(8)).is_none());
+            assert!(session.latest_access_token_of(Some(target(8))).is_none());
         }
     }
 }

@@ -4,12 +4,24 @@
 //! capability carries such a value, for example a variant of an enum. In a build without the capability such a variant
 //! cannot exist, so the compiler removes it, and all code behind it, without another `cfg`.
 //!
+//! `If…` is state of a capability that exists whenever the build has the capability, such as `IfDpop<Proofs>`.
+//!
 //! The type of a capability may contain data. In a build without the capability it has no size, so an `Option` of it
 //! has no size either. `Box`, `Rc`, `Vec` and references to a type without values have values, so they must be inside:
 //! `Dpop<Rc<T>>`, not `Rc<Dpop<T>>`.
 
+/// Ends a test in builds without the capability.
+#[cfg(test)]
+macro_rules! needs {
+    ($capability:ident) => {
+        if $crate::base::capability::$capability::WITNESS.is_none() {
+            return;
+        }
+    };
+}
+
 macro_rules! capabilities {
-    ($($(#[$doc:meta])* $name:ident: $feature:literal,)+) => {$(
+    ($($(#[$doc:meta])* $name:ident as $part:ident: $feature:literal,)+) => {$(
         $(#[$doc])*
         #[cfg(feature = $feature)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +86,61 @@ macro_rules! capabilities {
                 match self.0 {}
             }
         }
+
+        impl<T> core::ops::DerefMut for $name<T> {
+            fn deref_mut(&mut self) -> &mut T {
+                #[cfg(feature = $feature)]
+                return &mut self.0;
+                #[cfg(not(feature = $feature))]
+                match self.0 {}
+            }
+        }
+
+        /// State that exists in builds with the capability. In other builds it has no size.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $part<T>(
+            #[cfg(feature = $feature)] T,
+            #[cfg(not(feature = $feature))] core::marker::PhantomData<T>,
+        );
+
+        impl<T> $part<T> {
+            /// Returns the state that `make` creates. In a build without the capability, `make` is not called.
+            pub fn new(make: impl FnOnce() -> T) -> Self {
+                #[cfg(feature = $feature)]
+                return Self(make());
+                #[cfg(not(feature = $feature))]
+                {
+                    let _ = make;
+                    Self(core::marker::PhantomData)
+                }
+            }
+
+            /// Returns the state.
+            pub const fn get(&self) -> Option<&T> {
+                #[cfg(feature = $feature)]
+                return Some(&self.0);
+                #[cfg(not(feature = $feature))]
+                None
+            }
+
+            /// Returns the state.
+            pub const fn get_mut(&mut self) -> Option<&mut T> {
+                #[cfg(feature = $feature)]
+                return Some(&mut self.0);
+                #[cfg(not(feature = $feature))]
+                None
+            }
+        }
+
+        impl<T: Default> Default for $part<T> {
+            fn default() -> Self {
+                Self::new(T::default)
+            }
+        }
     )+
+
+        /// True if this build has all capabilities.
+        pub(crate) const HAS_ALL: bool = true $(&& $name::WITNESS.is_some())+;
 
         /// Returns the name of each capability, and whether this build has it.
         pub fn all() -> impl Iterator<Item = (&'static str, bool)> {
@@ -85,27 +151,29 @@ macro_rules! capabilities {
 
 capabilities! {
     /// Further signing algorithms of ID tokens.
-    Algorithms: "extended",
+    Algorithms as IfAlgorithms: "algorithms",
     /// Logins on another device (RFC 8628).
-    DeviceLogin: "extended",
+    DeviceLogin as IfDeviceLogin: "device-login",
     /// Tokens that are bound to a key (RFC 9449).
-    Dpop: "extended",
+    Dpop as IfDpop: "dpop",
+    /// Stored sessions whose key is in escrow.
+    Escrow as IfEscrow: "escrow",
     /// The session inspector.
-    Inspector: "extended",
+    Inspector as IfInspector: "inspector",
     /// Options of logins that few providers need.
-    LoginOptions: "extended",
+    LoginOptions as IfLoginOptions: "login-options",
     /// The provider's metadata in the configuration.
-    Metadata: "extended",
+    Metadata as IfMetadata: "metadata",
     /// The reason why the provider ends a session.
-    Reasons: "extended",
+    Reasons as IfReasons: "reasons",
     /// Access tokens of their own for single APIs (RFC 8707).
-    ResourceTokens: "extended",
+    ResourceTokens as IfResourceTokens: "resource-tokens",
     /// Further options of API rules.
-    RuleOptions: "extended",
+    RuleOptions as IfRuleOptions: "rule-options",
     /// WebSocket connections to APIs.
-    Sockets: "extended",
+    Sockets as IfSockets: "sockets",
     /// Stronger or more recent authentication, when an API asks for it (RFC 9470).
-    StepUp: "extended",
+    StepUp as IfStepUp: "step-up",
     /// Sessions that outlive the vault's worker.
-    StoredSessions: "extended",
+    StoredSessions as IfStoredSessions: "stored-sessions",
 }

@@ -6,7 +6,7 @@
 //! module leaves out the strings of codes that it cannot report.
 
 use crate::base::messages::ARE_INTERNED;
-use crate::base::{IS_TOKEN_HANDLER, strings};
+use crate::base::{IS_TOKEN_HANDLER, capability, strings};
 use crate::prelude::*;
 use core::fmt;
 
@@ -55,7 +55,7 @@ const REPORTED: usize = if cfg!(not(target_arch = "wasm32")) {
     Code::ALL.len()
 } else if IS_TOKEN_HANDLER {
     Code::Timeout as usize
-} else if cfg!(feature = "extended") {
+} else if capability::StepUp::WITNESS.is_some() || capability::Sockets::WITNESS.is_some() {
     Code::CrossSiteRequest as usize
 } else {
     Code::StepUpRequired as usize
@@ -150,7 +150,7 @@ codes! {
     Unsupported = "unsupported", "Change what the message names, or do not use it.";
     /// The browser's storage refused to store a login, or no longer has the DPoP key of a login.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
-    // A module for browsers without the Cargo feature `extended` leaves out the codes from here on.
+    // A module for browsers without step-up and sockets leaves out the codes from here on.
     /// The API requires another or a more recent authentication of the user (RFC 9470), and its rule has `stepUp`.
     StepUpRequired = "step_up_required", "Ask the user, then call the error's stepUp(), or login() with its login.";
     /// The API requires a token with more scope (RFC 6750 3.1), and its rule has `stepUp`.

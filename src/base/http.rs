@@ -6,7 +6,7 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
-use crate::base::strings;
+use crate::base::{capability, strings};
 use crate::oauth::dpop::{Nonce, UnsignedProof};
 
 /// The longest response body of the provider that a host should read, in bytes. A longer body is discarded.
@@ -56,7 +56,7 @@ pub enum Outcome {
     /// CORS hides the response. The provider may have received the request. Only browsers report this outcome.
     Opaque,
     /// The request was not sent, because the private key for its DPoP proof is lost.
-    KeyLost,
+    KeyLost(capability::Dpop),
 }
 
 impl From<HttpReply> for Outcome {

@@ -76,7 +76,6 @@ impl Calls {
     }
 
     /// Takes the payload of the page's message that began the call.
-    #[cfg(feature = "extended")]
     pub(super) fn take_payload(&mut self, call: CallId) -> JsValue {
         self.find(call).map_or(JsValue::UNDEFINED, |known| {
             core::mem::take(&mut known.payload)
@@ -112,7 +111,7 @@ impl Calls {
         known.controller = AbortController::new().ok();
         known.guard = guard(&request);
         known.is_body_guarded = known.guard.is_some() && request.allowed.reflection() == Scope::All;
-        let Some(proof) = dpop::take_proof(&mut request) else {
+        let Some(proof) = request.proof.take() else {
             return known.fetch(context, &request, None);
         };
         match context.keys.sign(&context.scope, &proof) {
@@ -121,7 +120,10 @@ impl Calls {
                 known.wait = context.wait(&promise.into());
             }
             Some(Err(_)) => context.report(Input::CallFailed { call }),
-            None => context.report(dpop::unsigned(call)),
+            None => context.report(Input::CallUnsigned {
+                call,
+                has: proof.witness(),
+            }),
         }
     }
 

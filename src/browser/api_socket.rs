@@ -25,9 +25,6 @@ use crate::egress::token_reflection::Guard;
 use crate::egress::websocket::Handshake;
 use crate::vault::{CallId, Input};
 
-/// The witness of the capability.
-const HAS: capability::Sockets = capability::Sockets::HERE;
-
 /// The largest message in either direction, in bytes, or in UTF-16 code units for a string.
 const MAX_MESSAGE: f64 = 16.0 * 1024.0 * 1024.0;
 
@@ -91,11 +88,7 @@ impl Sockets {
         let socket = connect(&url, &JsValue::UNDEFINED);
         let socket = socket.filter(|socket| socket.ready_state() != WebSocket::CLOSED);
         let Some(socket) = socket else {
-            return context.report(Input::SocketProbed {
-                has: HAS,
-                call,
-                is_blocked: true,
-            });
+            return report_probed(context, call, true);
         };
         let ended = context.listener(Event::ProbeEnded, call.0);
         socket.set_onopen(Some(&ended));
@@ -122,11 +115,7 @@ impl Sockets {
 
     fn probe_ended(&mut self, context: &mut Context, call: CallId, is_blocked: bool) {
         if self.forget_probe(call) {
-            context.report(Input::SocketProbed {
-                call,
-                is_blocked,
-                has: HAS,
-            });
+            report_probed(context, call, is_blocked);
         }
     }
 
@@ -182,10 +171,10 @@ impl Sockets {
             Event::SocketOpened => {
                 known.is_open = true;
                 let protocol = known.socket.protocol();
-                context.report(Input::SocketOpened {
-                    call,
-                    protocol: HAS.with(protocol),
-                });
+                if let Some(has) = capability::Sockets::WITNESS {
+                    let protocol = has.with(protocol);
+                    context.report(Input::SocketOpened { call, protocol });
+                }
             }
             Event::SocketReceived => self.receive(context, call, &value.unchecked_into()),
             // A failed handshake is reported at once: if the worker's Content-Security-Policy blocks the socket,
@@ -342,6 +331,16 @@ impl ApiSocket {
         let (code, reason) = (closure.code(), closure.reason());
         let is_list = |value| Array::is_array(value) || ArrayBuffer::is_view(value);
         !is_list(&code) && !is_list(&reason) && self.socket.close_with(&code, &reason).is_ok()
+    }
+}
+
+fn report_probed(context: &mut Context, call: CallId, is_blocked: bool) {
+    if let Some(has) = capability::Sockets::WITNESS {
+        context.report(Input::SocketProbed {
+            call,
+            is_blocked,
+            has,
+        });
     }
 }
 

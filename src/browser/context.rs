@@ -6,6 +6,7 @@ use js_sys::{Array, Function};
 use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
 
+use crate::base::capability;
 use crate::base::list::{self, List};
 use crate::browser::dpop::Keys;
 use crate::browser::escrow::Escrow;
@@ -92,7 +93,7 @@ pub(super) struct Context {
     /// The keys that tokens are bound to.
     pub(super) keys: Keys,
     /// The escrow for the key that encrypts stored sessions, if the configuration has one.
-    pub(super) escrow: Option<Escrow>,
+    pub(super) escrow: Option<capability::Escrow<Escrow>>,
     ports: List<(PortId, MessagePort)>,
     last_port: PortId,
     last_wait: WaitId,
@@ -101,9 +102,13 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(scope: WorkerScope, on_event: OnEvent, is_escrowed: bool) -> Self {
+    pub(super) fn new(
+        scope: WorkerScope,
+        on_event: OnEvent,
+        escrow: Option<capability::Escrow>,
+    ) -> Self {
         Self {
-            escrow: Escrow::new(&scope, is_escrowed),
+            escrow: escrow.map(|has| has.with(Escrow::new(&scope))),
             scope,
             on_event,
             keys: Keys::default(),

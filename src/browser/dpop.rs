@@ -12,32 +12,40 @@ use web_sys::{CryptoKey, EcdsaParams};
 
 use crate::browser::platform::{self, Record, WorkerScope};
 use crate::oauth::dpop::UnsignedProof;
-use crate::vault::{ApiRequest, CallId, Input, Output};
+use crate::vault::Output;
 
 /// Private keys by their thumbprints.
 #[derive(Default)]
-pub(super) struct Keys(Vec<StoredKey>);
+pub(super) struct Keys(capability::IfDpop<Vec<StoredKey>>);
+
+/// A private key that tokens are bound to.
+pub(super) type StoredKey = capability::Dpop<PrivateKey>;
 
 /// A private key and its thumbprint.
 #[derive(Clone)]
-pub(super) struct StoredKey {
+pub(super) struct PrivateKey {
     pub(super) thumbprint: String,
     pub(super) key: CryptoKey,
 }
 
 impl Keys {
     pub(super) fn insert(&mut self, key: StoredKey) {
-        self.0.retain(|known| known.thumbprint != key.thumbprint);
-        self.0.push(key);
+        if let Some(keys) = self.0.get_mut() {
+            keys.retain(|known| known.thumbprint != key.thumbprint);
+            keys.push(key);
+        }
     }
 
     fn find(&self, thumbprint: &str) -> Option<&StoredKey> {
-        self.0.iter().find(|key| key.thumbprint == thumbprint)
+        let mut keys = self.0.get()?.iter();
+        keys.find(|key| key.thumbprint == thumbprint)
     }
 
     /// Forgets all keys except those with these thumbprints.
     pub(super) fn keep(&mut self, thumbprints: &[String]) {
-        self.0.retain(|key| thumbprints.contains(&key.thumbprint));
+        if let Some(keys) = self.0.get_mut() {
+            keys.retain(|key| thumbprints.contains(&key.thumbprint));
+        }
     }
 
     /// Begins to sign a proof. Returns `None` if the host does not have the proof's key.
@@ -54,19 +62,6 @@ impl Keys {
                 subtle.sign_with_object_and_u8_array(&algorithm, &known.key, input)
             }),
         )
-    }
-}
-
-/// Takes the unsigned proof out of a request, if the request has one.
-pub(super) const fn take_proof(request: &mut ApiRequest) -> Option<UnsignedProof> {
-    request.proof.take()
-}
-
-/// Returns the input that reports that a call was not sent, because the key for its proof is gone.
-pub(super) const fn unsigned(call: CallId) -> Input<'static> {
-    Input::CallUnsigned {
-        call,
-        has: capability::Dpop::HERE,
     }
 }
 
@@ -93,6 +88,9 @@ impl StoredKey {
     /// Returns the key in a record, if the record names one. Fails if the record names a key but does not contain a
     /// private key.
     pub(super) fn of(record: &Record) -> Result<Option<Self>, ()> {
+        let Some(has) = capability::Dpop::WITNESS else {
+            return Ok(None);
+        };
         let Some(thumbprint) = platform::to_string(&record.jkt()) else {
             return Ok(None);
         };
@@ -100,6 +98,6 @@ impl StoredKey {
         if key.type_() != "private" {
             return Err(());
         }
-        Ok(Some(Self { thumbprint, key }))
+        Ok(Some(has.with(PrivateKey { thumbprint, key })))
     }
 }

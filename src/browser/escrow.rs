@@ -51,20 +51,16 @@ pub(super) enum KeySearch {
 }
 
 impl Escrow {
-    /// Creates the escrow's state. Returns `None` if the configuration does not put the key in escrow.
-    pub(super) fn new(scope: &WorkerScope, is_escrowed: bool) -> Option<Self> {
-        if !is_escrowed {
-            return None;
-        }
+    pub(super) fn new(scope: &WorkerScope) -> Self {
         let href = scope.location().href();
         let url = strings::split_once(&href, b'#').0;
         let (_, query) = strings::split_once(url, b'?');
         let separator = if query.is_some() { "&" } else { "?" };
-        Some(Self {
+        Self {
             url: [url, separator, MARK].concat(),
             key: None,
             is_absent: false,
-        })
+        }
     }
 
     /// Begins to look for the key. If `another` is true, requests the key from the escrow even if this vault has a key.

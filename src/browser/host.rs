@@ -11,6 +11,7 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MessageEvent, MessagePort, Performance};
 
+use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::entropy;
 use crate::base::http::Outcome;
@@ -30,7 +31,6 @@ use crate::vault::{
     Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault, hints_channel,
 };
 
-#[cfg_attr(not(feature = "extended"), path = "basic/extended_outputs.rs")]
 mod extended_outputs;
 
 /// The host of a vault in this worker.
@@ -39,7 +39,7 @@ pub struct Host {
     context: Context,
     operations: Operations,
     calls: Calls,
-    sockets: Sockets,
+    sockets: capability::IfSockets<Sockets>,
     store_lock: StoreLock,
     /// The name of the stored session's record; empty if the configuration does not persist sessions.
     session_name: String,
@@ -77,7 +77,7 @@ impl Host {
         let hints = hints_channel(&config);
         config.is_dedicated = scope.on_connect().is_undefined();
         let clock = scope.performance();
-        let context = Context::new(scope, on_event, config.is_escrowed);
+        let context = Context::new(scope, on_event, config.escrow);
         let session_name = session_name(&config);
         // Errors are ignored: if the platform lacks Web Locks or a `BroadcastChannel`, each wait for another vault ends
         // at its time limit.
@@ -92,7 +92,7 @@ impl Host {
             context,
             operations: Operations::default(),
             calls: Calls::default(),
-            sockets: Sockets::default(),
+            sockets: capability::IfSockets::default(),
             store_lock,
             session_name,
             lock_op: OpId(0),
@@ -137,8 +137,9 @@ impl Host {
                 outcome: Outcome::Failed,
             }),
             _ => {
-                let call = CallId(id);
-                self.sockets.on_event(&mut self.context, event, call, value);
+                if let Some(sockets) = self.sockets.get_mut() {
+                    sockets.on_event(&mut self.context, event, CallId(id), value);
+                }
             }
         }
         if let Some(report) = self.context.next_report() {
@@ -219,12 +220,15 @@ impl Host {
                 self.calls.send(&mut self.context, call, page, request);
             }
             Output::Deliver { call, text } => {
-                if !self.sockets.deliver(&self.context, call, &text) {
+                let sockets = self.sockets.get_mut();
+                if !sockets.is_some_and(|sockets| sockets.deliver(&self.context, call, &text)) {
                     self.calls.deliver(&mut self.context, call, &text);
                 }
             }
             Output::Drop { call } => {
-                self.sockets.drop_call(call);
+                if let Some(sockets) = self.sockets.get_mut() {
+                    sockets.drop_call(call);
+                }
                 self.calls.forget(call);
             }
             output => self.carry_out_operation(output),
@@ -232,7 +236,7 @@ impl Host {
     }
 
     /// Performs an output that concerns the provider, logins in the store, or other vaults. Passes any other output to
-    /// [`Self::carry_out_session`].
+    /// [`Self::carry_out_extended`].
     fn carry_out_operation(&mut self, output: Output) {
         let key_pair = dpop::key_to_store(&self.context.keys, &output);
         match output {
@@ -275,12 +279,11 @@ impl Host {
                 let text = ["strongroom: the provider says ", &text].concat();
                 web_sys::console::warn_1(&text.into());
             }
-            output if HAS_PERSISTENCE => self.carry_out_session(output, key_pair),
-            _ => {}
+            output => self.carry_out_extended(output, key_pair),
         }
     }
 
-    /// Performs an output that concerns stored sessions. Passes any other output to `carry_out_extended`.
+    /// Performs an output that concerns stored sessions.
     fn carry_out_session(&mut self, output: Output, key_pair: Option<StoredKey>) {
         match output {
             // If sessions are not persisted, nothing is stored, and the core need not wait.
@@ -315,7 +318,7 @@ impl Host {
             Output::Announce => {
                 let _ = self.store_lock.tell();
             }
-            output => self.carry_out_extended(output),
+            _ => {}
         }
     }
 

@@ -6,20 +6,17 @@ use web_sys::{CryptoKey, CryptoKeyPair, EcKeyGenParams, JsonWebKey};
 
 use crate::base::capability;
 use crate::browser::context::{Context, Progress};
-use crate::browser::dpop::StoredKey;
+use crate::browser::dpop::PrivateKey;
 use crate::browser::platform;
 use crate::oauth::dpop::PublicKey;
 use crate::prelude::*;
 use crate::vault::{Input, OpId};
 
 /// The creation of a key pair.
-#[derive(Default)]
-pub(super) struct KeyGeneration {
-    stage: GenerationStage,
-}
+pub(super) type KeyGeneration = capability::Dpop<GenerationStage>;
 
 #[derive(Default)]
-enum GenerationStage {
+pub(super) enum GenerationStage {
     #[default]
     Begun,
     Made,
@@ -33,7 +30,7 @@ impl KeyGeneration {
         Input::KeyMade {
             op,
             key: None,
-            has: capability::Dpop::HERE,
+            has: self.witness(),
         }
     }
 
@@ -44,7 +41,7 @@ impl KeyGeneration {
         value: JsValue,
     ) -> Result<Progress, JsValue> {
         let subtle = platform::subtle(&context.scope)?;
-        let (promise, stage): (Promise, _) = match core::mem::take(&mut self.stage) {
+        let (promise, stage): (Promise, _) = match core::mem::take(&mut **self) {
             GenerationStage::Begun => {
                 let algorithm: EcKeyGenParams =
                     platform::dictionary(r#"{"name":"ECDSA","namedCurve":"P-256"}"#);
@@ -66,19 +63,19 @@ impl KeyGeneration {
                 let coordinate = |coordinate: Option<String>| coordinate.unwrap_or_default();
                 let key = PublicKey::new(&coordinate(jwk.get_x()), &coordinate(jwk.get_y()));
                 if let Some(key) = &key {
-                    context.keys.insert(StoredKey {
+                    context.keys.insert(self.witness().with(PrivateKey {
                         thumbprint: key.thumbprint().to_owned(),
                         key: private,
-                    });
+                    }));
                 }
                 return Ok(Progress::Done(Input::KeyMade {
                     op,
                     key,
-                    has: capability::Dpop::HERE,
+                    has: self.witness(),
                 }));
             }
         };
-        self.stage = stage;
+        **self = stage;
         Ok(Progress::Wait(promise.into()))
     }
 }

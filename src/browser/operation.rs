@@ -15,10 +15,6 @@ use crate::vault::{Input, OpId};
 
 /// An operation. Its method `advance` takes the result of the last step, or `undefined` for the first step. If a step
 /// fails, `advance` is not called.
-#[cfg_attr(
-    not(feature = "extended"),
-    expect(dead_code, reason = "no keys are made")
-)]
 pub(super) enum Operation {
     Request(ProviderRequest),
     Store(StoreOp),

@@ -167,8 +167,7 @@ extern "C" {
     pub(super) fn set_sealed(this: &Record, value: &Object);
 }
 
-// Members that are used only with the Cargo feature `extended`.
-#[cfg(feature = "extended")]
+// Members that need a capability. If no code of a module calls them, the module does not import them.
 #[wasm_bindgen]
 extern "C" {
     /// Returns the thumbprint of the public key that belongs to the private key in `dpop`.

@@ -70,7 +70,7 @@ impl ProviderRequest {
             RequestStage::Begun(mut request) => match request.proof.take() {
                 Some(proof) => {
                     let Some(signing) = context.keys.sign(&context.scope, &proof) else {
-                        let outcome = Outcome::KeyLost;
+                        let outcome = Outcome::KeyLost(proof.witness());
                         return Ok(Progress::Done(Input::Responded { op, outcome }));
                     };
                     self.stage = RequestStage::Signing(request, proof);

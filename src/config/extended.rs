@@ -1,62 +1,71 @@
-//! The options that need the Cargo feature `extended`.
-//!
-//! A build without this feature uses `basic.rs` instead of this file.
+//! The options that need a capability.
 
 mod flows;
 mod rules;
 
 use super::{Config, Options};
-use crate::base::strings;
+use crate::base::{capability, strings};
 use crate::codec::json::Value;
 use crate::oauth::jwks::Algorithm;
 use crate::prelude::*;
 
-use flows::Flows;
+pub use flows::LoginOptions;
 pub(super) use rules::RuleExtension;
 
-pub(super) const NO_SUCH_OPTION: &str = msg!("there is no such option");
+pub(super) const NO_SUCH_OPTION: &str = if capability::HAS_ALL {
+    msg!("there is no such option")
+} else {
+    msg!(
+        "there is no such option, or it needs strongroom_extended_bg.wasm (there is no option for a client secret, since a browser cannot keep one: register a public client; nor for flows other than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
+    )
+};
 
-pub(super) const NOT_KEPT: &str = msg!("it must be 'memory', 'sealed' or 'escrow'");
+pub(super) const NOT_KEPT: &str = if capability::StoredSessions::WITNESS.is_some() {
+    msg!("it must be 'memory', 'sealed' or 'escrow'")
+} else {
+    msg!("it must be 'memory', 'sealed' or 'escrow'; the last two need strongroom_extended_bg.wasm")
+};
 
 const NOT_AN_ALGORITHM: &str = msg!(
     "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
 );
 
-/// Returns true for authorization request parameters that only builds with the Cargo feature `extended` set themselves
-/// (RFC 9449 10). `authorizationParams` and `loginParams` must not contain these parameters.
+/// Returns true for authorization request parameters that only builds with a certain capability set themselves (RFC
+/// 9449 10). `authorizationParams` and `loginParams` must not contain these parameters.
 pub(super) fn is_protocol_param(name: &str) -> bool {
-    name == "dpop_jkt"
+    capability::Dpop::WITNESS.is_some() && name == "dpop_jkt"
 }
 
-/// The values of the additional options.
+/// The values of the options that need a capability.
 #[derive(Clone, Debug, Default)]
 pub struct Extended {
     /// The only accepted signing algorithm for ID tokens, if configured.
-    pub(crate) id_token_alg: Option<Algorithm>,
-    /// True if a login fails when the provider grants scopes that the login did not request.
-    pub(crate) refuses_unrequested_scopes: bool,
-    /// The audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
-    pub(crate) trusted_audiences: Vec<String>,
-    /// The options for logins.
-    pub(crate) flows: Flows,
-    /// True if pages may inspect the vault's events and state, without the values of tokens and other secrets.
-    pub(crate) inspect: bool,
-    /// True if pages learn the detailed reason when the provider ends a session or requires interaction.
-    pub(crate) tells_reasons: bool,
-    /// True if tokens must be bound to a key (RFC 9449).
-    pub(crate) dpop: bool,
+    pub(crate) id_token_alg: Option<capability::Algorithms<Algorithm>>,
+    /// The options for logins that few providers need.
+    pub(crate) login: capability::IfLoginOptions<LoginOptions>,
+    /// The scopes that pages may request besides the option `scope`.
+    pub(crate) login_scopes: capability::IfResourceTokens<Vec<String>>,
+    /// Present if users may sign in on another device (RFC 8628).
+    pub(crate) device_flow: Option<capability::DeviceLogin>,
+    /// Present if pages may inspect the vault's events and state, without the values of tokens and other secrets.
+    pub(crate) inspect: Option<capability::Inspector>,
+    /// Present if pages learn the detailed reason when the provider ends a session or requires interaction.
+    pub(crate) reasons: Option<capability::Reasons>,
+    /// Present if tokens must be bound to a key (RFC 9449).
+    pub(crate) dpop: Option<capability::Dpop>,
 }
 
 impl Extended {
     pub(super) fn read(options: &Options<'_>) -> Self {
         Self {
-            id_token_alg: options.id_token_alg(),
-            refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
-            trusted_audiences: options.trusted_audiences(),
-            flows: options.flows(),
-            inspect: options.boolean("inspect"),
-            dpop: options.boolean("dpop"),
-            tells_reasons: options.boolean("reasons"),
+            id_token_alg: capability::Algorithms::WITNESS
+                .and_then(|has| Some(has.with(options.id_token_alg()?))),
+            login: capability::IfLoginOptions::new(|| options.login_options()),
+            login_scopes: capability::IfResourceTokens::new(|| options.login_scopes()),
+            device_flow: capability::DeviceLogin::WITNESS.filter(|_| options.boolean("deviceFlow")),
+            inspect: capability::Inspector::WITNESS.filter(|_| options.boolean("inspect")),
+            reasons: capability::Reasons::WITNESS.filter(|_| options.boolean("reasons")),
+            dpop: capability::Dpop::WITNESS.filter(|_| options.boolean("dpop")),
         }
     }
 }
@@ -65,69 +74,77 @@ impl Config {
     /// Returns true if tokens must be bound to a key (RFC 9449).
     #[must_use]
     pub const fn binds_tokens(&self) -> bool {
-        self.extended.dpop
+        self.extended.dpop.is_some()
     }
 
     /// Returns true if pages may inspect the vault's events and state, without the values of tokens and other secrets.
     #[must_use]
     pub const fn may_inspect(&self) -> bool {
-        self.extended.inspect
+        self.extended.inspect.is_some()
     }
 
     /// Returns true if pages learn the detailed reason when the provider ends a session or requires interaction.
     #[must_use]
     pub const fn tells_reasons(&self) -> bool {
-        self.extended.tells_reasons
+        self.extended.reasons.is_some()
     }
 
     /// Returns true if a login fails when the provider grants scopes that the login did not request.
     #[must_use]
-    pub const fn refuses_unrequested_scopes(&self) -> bool {
-        self.extended.refuses_unrequested_scopes
+    pub fn refuses_unrequested_scopes(&self) -> bool {
+        let login = self.extended.login.get();
+        login.is_some_and(|login| login.refuses_unrequested_scopes)
     }
 
     /// Returns the audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
     #[must_use]
     pub fn trusted_audiences(&self) -> &[String] {
-        &self.extended.trusted_audiences
+        let login = self.extended.login.get();
+        login.map_or(&[], |login| &*login.trusted_audiences)
     }
 
     /// Returns the only accepted signing algorithm for ID tokens, if configured.
     #[must_use]
-    pub const fn id_token_alg(&self) -> Option<&Algorithm> {
-        self.extended.id_token_alg.as_ref()
+    pub fn id_token_alg(&self) -> Option<&Algorithm> {
+        self.extended.id_token_alg.as_deref()
     }
 
     /// Returns true if the authorization response is in the fragment of the redirect URI.
     #[must_use]
-    pub const fn uses_fragment(&self) -> bool {
-        self.extended.flows.uses_fragment
+    pub fn uses_fragment(&self) -> bool {
+        let login = self.extended.login.get();
+        login.is_some_and(|login| login.uses_fragment)
     }
 
     /// Returns true if users may sign in on another device (RFC 8628).
     #[must_use]
     pub const fn has_device_flow(&self) -> bool {
-        self.extended.flows.has_device
+        self.extended.device_flow.is_some()
     }
 
     /// Returns true if pages may add this parameter to an authorization request.
     #[must_use]
     pub fn may_add(&self, parameter: &str) -> bool {
-        let allowed = &self.extended.flows.login_params;
-        allowed.iter().any(|one| one == parameter)
+        let login = self.extended.login.get();
+        login.is_some_and(|login| login.params.iter().any(|one| one == parameter))
     }
 
     /// Returns true if a login may request this scope.
     #[must_use]
     pub fn may_ask(&self, scope: &str) -> bool {
-        let more = &self.extended.flows.login_scopes;
-        strings::contains_word(&self.scope, scope) || more.iter().any(|one| one == scope)
+        let more = self.extended.login_scopes.get();
+        strings::contains_word(&self.scope, scope)
+            || more.is_some_and(|more| more.iter().any(|one| one == scope))
     }
 }
 
 impl Options<'_> {
     /// Records the reason why an option is not supported, if there is a more specific reason than "no such option".
     pub(super) fn refuse_unsupported(&self, name: &str) {
+        if !capability::HAS_ALL {
+            // In a smaller module, `NO_SUCH_OPTION` names all these reasons.
+            return;
+        }
         if self.path.is_empty()
             && let Some(why) = flows::refusal(name)
         {

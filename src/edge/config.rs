@@ -5,12 +5,13 @@ use crate::prelude::*;
 use core::cell::OnceCell;
 
 use crate::Secret;
+use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::Result;
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
-use crate::config::{self, Limits, Options, fault};
+use crate::config::{self, Limits, LoginOptions, Options, fault};
 use crate::edge::session::keys::Keyring;
 use crate::egress::policy::{EgressPolicy, Rule, RuleFault};
 use crate::egress::request_headers::Exceptions;
@@ -258,7 +259,7 @@ fn shared_options(
         rules: EgressPolicy::new(Vec::new()),
         limits,
         keeps: false,
-        is_escrowed: false,
+        escrow: None,
         claims: options.claims(),
         metadata: None,
         metadata_members: None,
@@ -280,17 +281,21 @@ fn placeholder() -> Url {
     Url::parse("http://localhost/").unwrap_or_else(|| unreachable!("a URL"))
 }
 
-/// Reads the options that the handler has and that the vault has only with the Cargo feature `extended`.
+/// Reads the options that the handler has and that the vault has only with certain capabilities.
 fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
-    let mut extended = config::Extended {
-        id_token_alg: options.id_token_alg(),
-        refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
-        trusted_audiences: options.trusted_audiences(),
-        dpop,
+    config::Extended {
+        id_token_alg: options
+            .id_token_alg()
+            .map(|alg| capability::Algorithms::HERE.with(alg)),
+        login: capability::IfLoginOptions::new(|| LoginOptions {
+            uses_fragment: false,
+            params: options.login_params(),
+            refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
+            trusted_audiences: options.trusted_audiences(),
+        }),
+        dpop: capability::Dpop::WITNESS.filter(|_| dpop),
         ..config::Extended::default()
-    };
-    extended.flows.login_params = options.login_params();
-    extended
+    }
 }
 
 fn limits(session: &Options<'_>) -> Limits {
@@ -534,7 +539,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
         msg!("it must be an array of methods such as ['GET', 'POST']"),
     );
     let navigate = route.boolean("navigate");
-    let steps_up = route.boolean("stepUp");
+    let steps_up = capability::StepUp::WITNESS.filter(|_| route.boolean("stepUp"));
     let url = page_url(route, object);
     let (prefix, upstream) = (prefix?, upstream?);
     let rule = match Rule::new(upstream.clone(), methods.clone()) {

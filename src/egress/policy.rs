@@ -1,6 +1,6 @@
 //! The egress policy: a request carries a token only if a rule allows its parsed URL and its method.
 //!
-//! Only [`EgressPolicy::authorize`] and, with the Cargo feature `extended`, `authorize_socket` create an [`Allowed`]. A
+//! Only [`EgressPolicy::authorize`] and [`EgressPolicy::authorize_socket`] create an [`Allowed`]. A
 //! request with a token can only be made from an [`Allowed`]. Code that sends a token without such a check therefore
 //! does not compile. A URL is checked twice: first as a string, which must not contain anything that parsers interpret
 //! differently, and then as parsed by the platform's parser. The request goes to the URL that this parser serializes.
@@ -14,7 +14,6 @@ use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
 use crate::prelude::*;
 
-#[cfg_attr(not(feature = "extended"), path = "policy/basic.rs")]
 mod extended;
 
 pub use extended::TokenSelector;
@@ -132,7 +131,7 @@ impl Rule {
     }
 }
 
-/// A request that a rule allows. Only [`EgressPolicy::authorize`] and `authorize_socket` create this type.
+/// A request that a rule allows. Only [`EgressPolicy::authorize`] and [`EgressPolicy::authorize_socket`] create this type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowed {
     url: String,
@@ -200,11 +199,11 @@ pub struct EgressPolicy {
 impl EgressPolicy {
     /// Creates a policy of these rules.
     #[must_use]
-    pub const fn new(rules: Vec<Rule>) -> Self {
+    pub fn new(rules: Vec<Rule>) -> Self {
         Self {
             rules,
             forbidden: Vec::new(),
-            targets: Targets::new(),
+            targets: Targets::default(),
         }
     }
 

@@ -5,7 +5,6 @@
 //! similar interface cannot distinguish `-` from `_`, and some servers cannot distinguish `-` from other punctuation.
 //! Each character that is not a letter or a digit therefore counts as `-`.
 
-#[cfg_attr(not(feature = "extended"), path = "request_headers/no_exceptions.rs")]
 mod exceptions;
 
 use crate::base::strings;

@@ -3,8 +3,6 @@
 //!
 //! The page never sees the token: of the URL and the sub-protocols, the page sees only the parts that it chose itself,
 //! and it does not see the first message.
-//!
-//! Few configurations use WebSocket connections, so only builds with the Cargo feature `extended` use this module.
 
 use crate::prelude::*;
 

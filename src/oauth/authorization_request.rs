@@ -4,12 +4,12 @@
 //! `code_verifier`, lasts at most ten minutes, and accepts one [response](crate::oauth::authorization_response) (RFC
 //! 9700 2.1 and 4.7, RFC 6749 4.1.1, RFC 7636, OIDC Core 3.1.2.1).
 
-#[cfg_attr(not(feature = "extended"), path = "authorization_request/basic.rs")]
 mod extended;
 
 use crate::prelude::*;
 
 use crate::Secret;
+use crate::base::capability;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
@@ -18,10 +18,9 @@ use crate::codec::form::{Form, with_query};
 use crate::codec::json::{self, Value, Writer};
 use crate::codec::url::Url;
 use crate::config::Config;
+use crate::oauth::dpop::PublicKey;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::pkce::{self, Pkce};
-
-pub use extended::{ExtendedParams, ExtendedPending};
 
 /// Longest time between an authorization request and its response.
 pub const LIFETIME: Millis = Millis::from_secs(600);
@@ -56,8 +55,12 @@ pub struct LoginParams {
     pub acr_values: Option<String>,
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
-    /// The options that need the Cargo feature `extended`.
-    pub extended: ExtendedParams,
+    /// Additional parameters, as name and value. The configuration must allow each name (`loginParams`).
+    pub more: capability::IfLoginOptions<Vec<(String, String)>>,
+    /// Additional scopes, separated by spaces. The configuration must allow each scope (`loginScopes`).
+    pub scope: Option<capability::ResourceTokens<String>>,
+    /// Present if the user signs in on another device (RFC 8628).
+    pub device: Option<capability::DeviceLogin>,
 }
 
 /// A login that waits for its authorization response.
@@ -79,8 +82,16 @@ pub struct Pending {
     pub is_silent: bool,
     /// Start of the login, in milliseconds since the Unix epoch.
     pub created_at: UnixMillis,
-    /// The part of the login's state that needs the Cargo feature `extended`.
-    pub extended: ExtendedPending,
+    /// The key that the tokens are bound to, if they are bound to a key (RFC 9449).
+    pub key: Option<PublicKey>,
+    /// The requested scopes, if the page requested more than the configured scopes.
+    pub scope: Option<capability::ResourceTokens<String>>,
+    /// The options that satisfy an API's demand, as [`Demand::login`](crate::oauth::www_authenticate::Demand::login)
+    /// writes them.
+    pub demand: Option<capability::StepUp<String>>,
+    /// Present for a login on another device, whose ID token contains no `nonce`. In a stored login, this is always
+    /// `None`.
+    pub device: Option<capability::DeviceLogin>,
 }
 
 /// An authorization request, and the state of its login.
@@ -127,8 +138,11 @@ pub fn build(
         json::write_number(&mut seconds, max_age);
         chosen.push("max_age", &seconds);
     }
-    let extended = ExtendedPending::read(config, params, &mut chosen)?;
-    let scope = extended.scope().unwrap_or(&config.scope);
+    if let Some(more) = params.more.get() {
+        extended::add_more(config, more, &mut chosen)?;
+    }
+    let more_scope = params.requested_scope(config)?;
+    let scope = more_scope.as_deref().unwrap_or(&config.scope);
     let (verifier_entropy, rest) = entropy.split_at(32);
     let (state_entropy, nonce_entropy) = rest.split_at(24);
     let mut verifier = [0; 32];
@@ -170,7 +184,10 @@ pub fn build(
             max_age: params.max_age,
             is_silent: params.prompt.as_deref() == Some("none"),
             created_at: now,
-            extended,
+            key: None,
+            scope: more_scope,
+            demand: extended::demand(params),
+            device: None,
         }),
     }))
 }
@@ -267,7 +284,7 @@ impl Pending {
     #[must_use]
     pub fn to_json(&self) -> Secret {
         let mut writer = Writer::object();
-        self.extended.write(&mut writer);
+        self.write_optional(&mut writer);
         let text = writer
             .text("issuer", &self.issuer)
             .text("nonce", self.nonce.expose())
@@ -304,7 +321,13 @@ impl Pending {
             max_age,
             is_silent,
             created_at,
-            extended: ExtendedPending::from_object(object),
+            key: capability::Dpop::WITNESS
+                .and_then(|_| PublicKey::from_jwk(object.get("dpop")?.as_object()?)),
+            scope: capability::ResourceTokens::WITNESS
+                .and_then(|has| Some(has.with(object.str("scope")?.to_owned()))),
+            demand: capability::StepUp::WITNESS
+                .and_then(|has| Some(has.with(object.str("demand")?.to_owned()))),
+            device: None,
         }))
     }
 
@@ -493,9 +516,9 @@ pub(in crate::oauth) mod tests {
         }
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn page_parameters_are_passed_on_and_limited() {
+        needs!(StepUp);
         let params = sent(&LoginParams {
             login_hint: Some("alice@example.com".to_owned()),
             ui_locales: Some("de fr".to_owned()),

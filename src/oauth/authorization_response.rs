@@ -194,9 +194,9 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn response_is_read_from_the_requested_place() {
+        needs!(LoginOptions);
         use crate::oauth::authorization_request::{ENTROPY, build};
 
         let config = config(r#","responseMode":"fragment""#);

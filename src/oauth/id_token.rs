@@ -6,7 +6,6 @@
 //! An unverified token therefore cannot be used as a verified one.
 
 use crate::base::error::quote;
-use crate::codec::base64url;
 use crate::codec::json::{self, Object, Value};
 use crate::oauth::jwks::{Algorithm, NOT_ALLOWED};
 use crate::oauth::jwt::{Jwt, seconds};
@@ -331,8 +330,7 @@ impl<'a> ClaimsCheck<'a> {
             return;
         };
         let access_token = self.expected.access_token.expose().as_bytes();
-        let hash = algorithm.hash(access_token);
-        if at_hash != base64url::encode(&hash[..hash.len() / 2]) {
+        if at_hash != algorithm.at_hash(access_token) {
             self.wrong("at_hash", msg!("does not match the access token"));
         }
     }
@@ -443,6 +441,7 @@ fn wrong(claim: &str, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::base64url;
 
     const ISSUER: &str = "https://id.example.com";
     const NOW: u64 = 1_800_000_000;

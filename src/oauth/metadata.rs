@@ -439,7 +439,7 @@ pub(crate) fn read_document<'a>(
     match outcome {
         Outcome::Failed | Outcome::Opaque => unavailable(no_response),
         // `KeyLost` does not occur here, because requests for metadata and keys have no DPoP proof.
-        Outcome::KeyLost => unavailable(""),
+        Outcome::KeyLost(_) => unavailable(""),
         Outcome::Reply(reply) if reply.status != 200 => {
             let mut why = msg!("status ").to_owned();
             json::write_number(&mut why, reply.status.into());

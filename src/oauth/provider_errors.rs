@@ -76,6 +76,7 @@ mod tests {
 
     #[test]
     fn maps_known_descriptions_to_reasons() {
+        needs!(Reasons);
         for (description, expected) in [
             // Keycloak
             ("Token is not active", "refresh_expired"),
@@ -123,6 +124,7 @@ mod tests {
 
     #[test]
     fn other_responses_have_no_reason() {
+        needs!(Reasons);
         // `length` includes the space that the search appends to the description.
         let described = |length| {
             let description = ["revoked", &*"x".repeat(length - 8)].concat();

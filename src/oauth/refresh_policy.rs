@@ -593,9 +593,9 @@ mod tests {
         schedule
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn repeated_nonce_demand_is_transient() {
+        needs!(Dpop);
         let verdict = refusal("use_dpop_nonce");
         assert!(
             matches!(verdict, RefreshOutcome::Transient(_)),

@@ -1,7 +1,9 @@
 //! The reasons for the end of a session.
 
-macro_rules! end_reason_enum {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal;)+) => {
+use crate::base::{IS_TOKEN_HANDLER, capability};
+
+macro_rules! end_reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal $(, if $has:ident)?;)+) => {
         /// The reason for the end of a session. The build writes the package's type `EndReason` from the names.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum EndReason {
@@ -9,13 +11,15 @@ macro_rules! end_reason_enum {
         }
 
         impl EndReason {
-            /// Every reason that this build reports.
+            /// Every reason.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// Returns the name of the reason, as pages see it.
+            /// Returns the name of the reason, as pages see it; an empty string for a reason that this build cannot
+            /// report.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
+                const NAMES: &[&str] = &[$(if true $(&& $has)? { $name } else { "" },)+];
+                NAMES[self as usize]
             }
 
             /// Returns true if the refresh token may still be valid and should be revoked.
@@ -27,36 +31,47 @@ macro_rules! end_reason_enum {
             /// Returns the reason with this [name](Self::as_str).
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
-                let mut all = Self::ALL.iter().copied();
+                let mut all = Self::ALL.iter().copied().filter(|_| !name.is_empty());
                 all.find(|reason| reason.as_str() == name)
             }
         }
     };
 }
 
-/// Defines the enum with the reasons that all builds report, and with `$more`, the reasons that only some builds
-/// report.
-macro_rules! end_reasons {
-    ($($more:tt)*) => {
-        end_reason_enum! {
-            /// `logout()` was called.
-            LoggedOut = "logged_out", revokes: true;
-            /// The provider refused the refresh token, because the token was revoked or has expired, or because the
-            /// provider's session ended. Over a token handler also: the provider sent a back-channel logout.
-            ProviderEnded = "provider_ended", revokes: false;
-            /// The access token has expired, and there is no refresh token.
-            Expired = "expired", revokes: false;
-            /// The idle limit was reached.
-            Idle = "idle", revokes: true;
-            /// The absolute limit was reached.
-            Absolute = "absolute", revokes: true;
-            /// The provider responded for another user or issuer. Over a token handler also: a replaced cookie was used
-            /// after the grace period. The refresh token is revoked.
-            Security = "security", revokes: true;
-            /// The stored session (`persist: 'sealed'` or `'escrow'`) is gone or cannot be read. Over a token handler:
-            /// the cookie or the session in the store is gone.
-            StorageLost = "storage_lost", revokes: false;
-            $($more)*
-        }
-    };
+/// True if this build can report or read all reasons. Another module may have written the end of a stored session.
+const KNOWS_ALL: bool = IS_TOKEN_HANDLER
+    || capability::Reasons::WITNESS.is_some()
+    || capability::StoredSessions::WITNESS.is_some();
+
+end_reasons! {
+    /// `logout()` was called.
+    LoggedOut = "logged_out", revokes: true;
+    /// The provider refused the refresh token, because the token was revoked or has expired, or because the
+    /// provider's session ended. Over a token handler also: the provider sent a back-channel logout.
+    ProviderEnded = "provider_ended", revokes: false;
+    /// The access token has expired, and there is no refresh token.
+    Expired = "expired", revokes: false;
+    /// The idle limit was reached.
+    Idle = "idle", revokes: true;
+    /// The absolute limit was reached.
+    Absolute = "absolute", revokes: true;
+    /// The provider responded for another user or issuer. Over a token handler also: a replaced cookie was used
+    /// after the grace period. The refresh token is revoked.
+    Security = "security", revokes: true;
+    /// The stored session (`persist: 'sealed'` or `'escrow'`) is gone or cannot be read. Over a token handler:
+    /// the cookie or the session in the store is gone.
+    StorageLost = "storage_lost", revokes: false;
+    /// Over a token handler: the user has signed in again in the same browser.
+    // The new session may share the grant, so nothing is revoked.
+    Replaced = "replaced", revokes: false, if KNOWS_ALL;
+    /// With `reasons: true`, instead of `provider_ended`: the refresh token had expired.
+    RefreshExpired = "refresh_expired", revokes: false, if KNOWS_ALL;
+    /// With `reasons: true`: the refresh token was revoked.
+    Revoked = "revoked", revokes: false, if KNOWS_ALL;
+    /// With `reasons: true`: a refresh token was used a second time.
+    ReuseDetected = "reuse_detected", revokes: false, if KNOWS_ALL;
+    /// With `reasons: true`: the user has withdrawn their consent.
+    ConsentWithdrawn = "consent_withdrawn", revokes: false, if KNOWS_ALL;
+    /// With `reasons: true`: the provider now requires a second factor.
+    MfaRequired = "mfa_required", revokes: false, if KNOWS_ALL;
 }

@@ -1,9 +1,10 @@
-//! The parts of a session that need the Cargo feature `extended`: key-bound tokens, access tokens of several targets,
-//! additional reasons for the end of the session, and the error code with which the provider required interaction.
+//! The parts of a session that need a capability: key-bound tokens, access tokens of several targets, and the error
+//! code with which the provider required interaction.
 
 use super::kept::{number, write};
 use super::{Former, Session, after};
 use crate::Secret;
+use crate::base::capability;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{Object, Writer};
 use crate::config::Config;
@@ -13,22 +14,6 @@ use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
-
-end_reasons! {
-    /// Over a token handler: the user has signed in again in the same browser.
-    // The new session may share the grant, so nothing is revoked.
-    Replaced = "replaced", revokes: false;
-    /// With `reasons: true`, instead of `provider_ended`: the refresh token had expired.
-    RefreshExpired = "refresh_expired", revokes: false;
-    /// With `reasons: true`: the refresh token was revoked.
-    Revoked = "revoked", revokes: false;
-    /// With `reasons: true`: a refresh token was used a second time.
-    ReuseDetected = "reuse_detected", revokes: false;
-    /// With `reasons: true`: the user has withdrawn their consent.
-    ConsentWithdrawn = "consent_withdrawn", revokes: false;
-    /// With `reasons: true`: the provider now requires a second factor.
-    MfaRequired = "mfa_required", revokes: false;
-}
 
 /// Selects the login's access token.
 pub(super) const LOGIN: TokenSelector = None;
@@ -40,15 +25,21 @@ const MAX_SEARCHED: usize = 8;
 #[derive(Debug)]
 pub(super) struct Extension {
     /// The error code with which the provider required interaction, if pages may see it.
-    needs: Option<String>,
+    needs: Option<capability::Reasons<String>>,
     /// The key that the tokens are bound to, if any.
     key: Option<PublicKey>,
+    /// The access tokens of other targets.
+    others: capability::IfResourceTokens<Others>,
+}
+
+/// The access tokens of other targets than the login's.
+#[derive(Clone, Debug)]
+struct Others {
     /// The generation in which the login's access token was issued. In later generations, the provider may have issued
     /// access tokens of other targets.
-    issued: u64,
-    /// The access tokens of other targets, each with the index of its target in the configuration. These tokens are not
-    /// stored.
-    others: Vec<(usize, Other)>,
+    login_issued: u64,
+    /// The tokens, each with the index of its target in the configuration. They are not stored.
+    tokens: Vec<(usize, Other)>,
 }
 
 /// The access token of a target.
@@ -61,40 +52,55 @@ struct Other {
 }
 
 impl Extension {
-    pub(super) const fn new(generation: u64) -> Self {
+    pub(super) fn new(generation: u64) -> Self {
         Self {
             needs: None,
             key: None,
-            issued: generation,
-            others: Vec::new(),
+            others: capability::IfResourceTokens::new(|| Others {
+                login_issued: generation,
+                tokens: Vec::new(),
+            }),
         }
     }
 
     /// Records that the login's access token was renewed in this generation.
     pub(super) fn renew(&mut self, generation: u64) {
-        self.issued = generation;
+        self.set_issued(generation);
         self.needs = None;
     }
 
     /// Takes over from `ours`, the session in this vault, the state that the store does not have.
     pub(super) fn succeed(&mut self, ours: &Self) {
-        self.others.clone_from(&ours.others);
+        if let (Some(others), Some(ours)) = (self.others.get_mut(), ours.others.get()) {
+            others.tokens.clone_from(&ours.tokens);
+        }
     }
 
-    fn other(&self, target: usize) -> Option<&Other> {
-        let (_, other) = self.others.iter().find(|(of, _)| *of == target)?;
+    fn set_issued(&mut self, generation: u64) {
+        if let Some(others) = self.others.get_mut() {
+            others.login_issued = generation;
+        }
+    }
+
+    fn others(&self) -> &[(usize, Other)] {
+        let others = self.others.get();
+        others.map_or(&[], |others| &*others.tokens)
+    }
+
+    fn other(&self, target: capability::ResourceTokens<usize>) -> Option<&Other> {
+        let (_, other) = self.others().iter().find(|(of, _)| *of == *target)?;
         Some(other)
     }
 
     /// Records the error code with which the provider required interaction.
     pub(super) fn require(&mut self, code: Option<&str>) {
-        if let Some(code) = code {
-            self.needs = Some(code.to_owned());
+        if let (Some(code), Some(has)) = (code, capability::Reasons::WITNESS) {
+            self.needs = Some(has.with(code.to_owned()));
         }
     }
 
     pub(super) fn needs(&self) -> Option<&str> {
-        self.needs.as_deref()
+        self.needs.as_deref().map(String::as_str)
     }
 
     pub(super) fn write(&self, issued: u64, kept: &mut Writer) {
@@ -141,9 +147,16 @@ impl Session {
         if selector.is_some() {
             self.push_tokens_to_search(None, now, tokens);
         }
-        for (target, _) in self.extension.others.iter().rev() {
-            if selector != Some(*target) {
-                self.push_tokens_to_search(Some(*target), now, tokens);
+        let (Some(others), Some(has)) = (
+            self.extension.others.get(),
+            capability::ResourceTokens::WITNESS,
+        ) else {
+            return;
+        };
+        for (target, _) in others.tokens.iter().rev() {
+            let other = Some(has.with(*target));
+            if selector != other {
+                self.push_tokens_to_search(other, now, tokens);
             }
         }
         tokens.truncate(MAX_SEARCHED);
@@ -152,7 +165,7 @@ impl Session {
     /// Adopts the tokens of a refresh for the access token of `target`.
     pub fn renew_other(
         &mut self,
-        target: usize,
+        target: capability::ResourceTokens<usize>,
         tokens: &TokenSet,
         id_token: Option<IdToken>,
         requested: Instant,
@@ -164,16 +177,15 @@ impl Session {
             issued: self.generation + 1,
         };
         let own = Box::new(beside(self, tokens));
-        let (own_requested, issued) = (self.requested, self.extension.issued);
+        let (own_requested, issued) = (self.requested, self.issued(LOGIN));
         self.renew(own, id_token, own_requested);
-        self.extension.issued = issued;
-        if let Some(i) = self
-            .extension
-            .others
-            .iter()
-            .position(|(of, _)| *of == target)
-        {
-            let (_, before) = self.extension.others.remove(i);
+        self.extension.set_issued(issued);
+        let Some(others) = self.extension.others.get_mut() else {
+            return;
+        };
+        let mut known = others.tokens.iter();
+        if let Some(i) = known.position(|(of, _)| *of == *target) {
+            let (_, before) = others.tokens.remove(i);
             self.former.remember(Former {
                 of: Some(target),
                 access_token: before.access_token,
@@ -181,7 +193,7 @@ impl Session {
                 requested: before.requested,
             });
         }
-        self.extension.others.push((target, other));
+        others.tokens.push((*target, other));
     }
 
     /// Returns the access token that `selector` selects, unless the token has expired or was never issued.
@@ -221,7 +233,10 @@ impl Session {
     #[must_use]
     pub fn issued(&self, selector: TokenSelector) -> u64 {
         match selector {
-            None => self.extension.issued,
+            None => {
+                let others = self.extension.others.get();
+                others.map_or(self.generation, |others| others.login_issued)
+            }
             Some(target) => self.extension.other(target).map_or(0, |other| other.issued),
         }
     }
@@ -229,7 +244,7 @@ impl Session {
     /// Returns the access tokens of other targets: the index of the target, the token, its issue and expiry times, and
     /// the generation in which it was issued.
     pub fn others(&self) -> impl Iterator<Item = (usize, &Secret, UnixMillis, UnixMillis, u64)> {
-        self.extension.others.iter().map(|(target, other)| {
+        self.extension.others().iter().map(|(target, other)| {
             let since = other.requested.wall;
             let until = after(since, other.expires_in);
             (*target, &other.access_token, since, until, other.issued)
@@ -256,7 +271,7 @@ pub fn kept_renewed_other(
     now: &Instant,
 ) -> Secret {
     let latest = id_token.or(session.latest.as_ref());
-    let generation = [session.generation + 1, session.extension.issued];
+    let generation = [session.generation + 1, session.issued(LOGIN)];
     let tokens = beside(session, tokens);
     let requested = &session.requested;
     write(session, &tokens, latest, requested, generation, config, now)

@@ -8,10 +8,10 @@
 //! - `call_list`: the calls in flight. `socket`: the state of a call that opens a socket.
 
 pub(super) mod call_list;
-#[cfg_attr(not(feature = "extended"), path = "basic/socket.rs")]
 pub(super) mod socket;
 
 use crate::Secret;
+use crate::base::capability;
 use crate::base::error::{Code, Error, Result};
 use crate::base::list;
 use crate::egress::policy::TokenSelector;
@@ -168,7 +168,6 @@ impl Calls {
 
     /// Sends every call that waited for a token.
     pub(super) fn release(&mut self, ctx: &mut Context, tokens: &mut Tokens) {
-        #[cfg(feature = "extended")]
         if !ctx.config.rules.targets().is_empty() {
             return self.resume(ctx, tokens);
         }
@@ -292,16 +291,12 @@ impl Calls {
         if self.sockets.open(ctx, &mut self.list, call) {
             return true;
         }
-        #[cfg(feature = "extended")]
-        let proof = {
+        let proof = if ctx.config.binds_tokens() {
             let Some(known) = list::find(&mut self.list.calls, |c| c.call == call) else {
                 return true;
             };
             dpop.prove_call(ctx, &known.allowed, &mut known.proven)
-        };
-        #[cfg(not(feature = "extended"))]
-        let proof = {
-            let _ = dpop;
+        } else {
             None
         };
         let Some(session) = &ctx.session else {
@@ -451,7 +446,6 @@ impl Calls {
 
     /// Rejects a call that could not be sent because the key for its proof is gone. Returns false if the call belongs
     /// to a session that is over.
-    #[cfg(feature = "extended")]
     pub(super) fn unsigned(&mut self, ctx: &mut Context, call: CallId) -> bool {
         let is_detached = self
             .list
@@ -491,12 +485,12 @@ fn is_worth_a_refresh(
     let has_error = |error: &str| www_authenticate::has_error(challenge, error);
     let wants_more =
         has_error("insufficient_scope") || has_error("insufficient_user_authentication");
-    #[cfg(feature = "extended")]
-    let wants_more = wants_more || has_error("invalid_dpop_proof") || has_error("use_dpop_nonce");
+    let refuses_proof = capability::Dpop::WITNESS.is_some()
+        && (has_error("invalid_dpop_proof") || has_error("use_dpop_nonce"));
     let can_repeat = !call.was_retried && !call.is_detached && call.body == Body::Replayable;
     let is_renewed_already = session.issued(call.allowed.token_selector()) > generation;
     let can_renew = session.refresh_token().is_some()
         && !session.interaction_required()
         && refresh.refused_generation != Some(generation);
-    can_repeat && !wants_more && (is_renewed_already || can_renew)
+    can_repeat && !wants_more && !refuses_proof && (is_renewed_already || can_renew)
 }

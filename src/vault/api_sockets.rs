@@ -27,9 +27,6 @@ use crate::vault::context::Context;
 use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
 use crate::vault::message::{SocketRequest, message};
 
-/// The witness of the capability.
-const HAS: capability::Sockets = capability::Sockets::HERE;
-
 /// Largest number of sockets of one page at the same time.
 const MAX_SOCKETS_OF_A_PAGE: usize = 32;
 /// Largest number of URLs that are remembered as allowed. If there are more, the oldest URL is forgotten, and the next
@@ -46,41 +43,41 @@ const UNAUTHORIZED: u16 = 3000;
 /// added first comes first.
 #[derive(Default)]
 pub(super) struct Sockets {
-    probed: Vec<String>,
+    probed: capability::IfSockets<Vec<String>>,
+}
+
+/// Checks a request for a socket. Returns a call that waits for a token.
+pub(super) fn admit(
+    ctx: &Context,
+    list: &CallList,
+    page: (PortId, RequestId),
+    call: CallId,
+    request: capability::Sockets<SocketRequest>,
+) -> Result<Box<Call>> {
+    let (allowed, place) = ctx.config.rules.authorize_socket(&request.url)?;
+    websocket::check_protocols(&request.protocols)?;
+    let (place, has) = (place.clone(), request.witness());
+    list.find_room(page)?;
+    let sockets = || list.calls.iter().filter(|call| call.socket.is_some());
+    let of_this_page = sockets().filter(|call| call.port == page.0).count();
+    if of_this_page >= MAX_SOCKETS_OF_A_PAGE || sockets().count() >= MAX_SOCKETS {
+        let message = msg!("32 sockets of this page, or 128 of all, are open already");
+        return Err(Error::new(Code::LimitExceeded, message));
+    }
+    if ctx.session.is_none() {
+        return Err(ctx.no_session());
+    }
+    let socket = Box::new(Socket {
+        place,
+        protocols: request.into_data().protocols,
+        probe: Probe::None,
+    });
+    let (init, body) = (String::new(), Body::OneShot);
+    let call = Call::new(call, page, allowed, init, body, Some(has.with(socket)));
+    Ok(Box::new(call))
 }
 
 impl Sockets {
-    /// Checks a request for a socket. Returns a call that waits for a token.
-    pub(super) fn admit(
-        ctx: &Context,
-        list: &CallList,
-        page: (PortId, RequestId),
-        call: CallId,
-        request: SocketRequest,
-    ) -> Result<Box<Call>> {
-        let (allowed, place) = ctx.config.rules.authorize_socket(&request.url)?;
-        websocket::check_protocols(&request.protocols)?;
-        let place = place.clone();
-        list.find_room(page)?;
-        let sockets = || list.calls.iter().filter(|call| call.socket.is_some());
-        let of_this_page = sockets().filter(|call| call.port == page.0).count();
-        if of_this_page >= MAX_SOCKETS_OF_A_PAGE || sockets().count() >= MAX_SOCKETS {
-            let message = msg!("32 sockets of this page, or 128 of all, are open already");
-            return Err(Error::new(Code::LimitExceeded, message));
-        }
-        if ctx.session.is_none() {
-            return Err(ctx.no_session());
-        }
-        let socket = Box::new(Socket {
-            place,
-            protocols: request.protocols,
-            probe: Probe::None,
-        });
-        let (init, body) = (String::new(), Body::OneShot);
-        let call = Call::new(call, page, allowed, init, body, Some(socket));
-        Ok(Box::new(call))
-    }
-
     /// Opens the call's socket, or begins its probe. Returns false if the call is not for a socket.
     pub(super) fn open(&self, ctx: &mut Context, list: &mut CallList, call: CallId) -> bool {
         let is_inspected = ctx.is_inspected();
@@ -93,17 +90,19 @@ impl Sockets {
         let Some(socket) = &mut known.socket else {
             return false;
         };
+        let has = socket.witness();
         let url = known.allowed.url();
         if matches!(socket.place, Place::Query { .. }) && socket.probe != Probe::Passed {
             let address = without_query(url);
-            if !self.probed.iter().any(|probed| probed == address) {
+            let probed = self.probed.get();
+            if !probed.is_some_and(|probed| probed.iter().any(|url| url == address)) {
                 // The probe may already be in flight, because `open` is also called at the end of a refresh.
                 if socket.probe == Probe::None {
                     socket.probe = Probe::Pending;
                     let url = address.to_owned();
                     ctx.outputs.push(Output::ProbeSocket {
                         call,
-                        url: HAS.with(url),
+                        url: has.with(url),
                     });
                 }
                 return true;
@@ -125,7 +124,7 @@ impl Sockets {
                 let handshake = Box::new(handshake);
                 ctx.outputs.push(Output::OpenSocket {
                     call,
-                    handshake: HAS.with(handshake),
+                    handshake: has.with(handshake),
                 });
                 ctx.trace_call("call_sent", call, None, detail.as_deref());
             }
@@ -159,56 +158,63 @@ impl Sockets {
         if let Some(socket) = &mut known.socket {
             socket.probe = Probe::Passed;
         }
-        if self.probed.len() == MAX_PROBED {
-            self.probed.remove(0);
+        if let Some(probed) = self.probed.get_mut() {
+            if probed.len() == MAX_PROBED {
+                probed.remove(0);
+            }
+            probed.push(address);
         }
-        self.probed.push(address);
         true
     }
+}
 
-    /// Handles the event that a socket is open.
-    pub(super) fn opened(ctx: &mut Context, list: &mut CallList, call: CallId, protocol: &str) {
-        let is_it = |c: &Call| c.call == call && matches!(c.stage, CallStage::Sent { .. });
-        let (Some(known), Some(session)) = (list::find(&mut list.calls, is_it), &ctx.session)
-        else {
-            return ctx.drop_call(call);
-        };
-        let Some(socket) = &known.socket else {
-            return;
-        };
-        let text = message("socket")
-            .number("id", known.id.0)
-            .text("protocol", websocket::visible(protocol, &socket.protocols))
-            .finish();
-        // The first message contains the current token, because the handshake may have taken so long that its token has
-        // expired.
-        let selector = known.allowed.token_selector();
-        if let Some(token) = session.latest_access_token_of(selector)
-            && let Some(text) = socket.place.first_message(token)
-        {
-            if session.access_token_of(selector, &ctx.now).is_none() {
-                // The socket does not wait for a refresh: the server could send messages in the meantime, and the page
-                // does not know yet that the socket is open.
-                list.forget(call);
-                return send_close(ctx, call, "token_expired");
-            }
-            let token = token.clone();
-            ctx.outputs.push(Output::SendFirst {
-                call,
-                text: HAS.with(text),
-                token: HAS.with(token),
-            });
+/// Handles the event that a socket is open.
+pub(super) fn opened(ctx: &mut Context, list: &mut CallList, call: CallId, protocol: &str) {
+    let is_it = |c: &Call| c.call == call && matches!(c.stage, CallStage::Sent { .. });
+    let (Some(known), Some(session)) = (list::find(&mut list.calls, is_it), &ctx.session) else {
+        return ctx.drop_call(call);
+    };
+    let Some(socket) = &known.socket else {
+        return;
+    };
+    let has = socket.witness();
+    let text = message("socket")
+        .number("id", known.id.0)
+        .text("protocol", websocket::visible(protocol, &socket.protocols))
+        .finish();
+    // The first message contains the current token, because the handshake may have taken so long that its token has
+    // expired.
+    let selector = known.allowed.token_selector();
+    if let Some(token) = session.latest_access_token_of(selector)
+        && let Some(text) = socket.place.first_message(token)
+    {
+        if session.access_token_of(selector, &ctx.now).is_none() {
+            // The socket does not wait for a refresh: the server could send messages in the meantime, and the page
+            // does not know yet that the socket is open.
+            list.forget(call);
+            return send_close(has, ctx, call, "token_expired");
         }
-        ctx.trace_call("call_answered", call, Some(101), None);
-        list.deliver(ctx, call, text);
+        let token = token.clone();
+        ctx.outputs.push(Output::SendFirst {
+            call,
+            text: has.with(text),
+            token: has.with(token),
+        });
     }
+    ctx.trace_call("call_answered", call, Some(101), None);
+    list.deliver(ctx, call, text);
+}
 
-    /// Closes the open sockets when their session is over. `reason` is `None` if another session replaces that session.
-    pub(super) fn close(ctx: &mut Context, list: &mut CallList, reason: Option<EndReason>) {
-        let reason = reason.map_or("replaced", EndReason::as_str);
-        let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, CallStage::Waiting);
-        while let Some(known) = list::take(&mut list.calls, is_open) {
-            send_close(ctx, known.call, reason);
+/// Closes the open sockets when their session is over. `reason` is `None` if another session replaces that session.
+pub(super) fn close(ctx: &mut Context, list: &mut CallList, reason: Option<EndReason>) {
+    if capability::Sockets::WITNESS.is_none() {
+        return;
+    }
+    let reason = reason.map_or("replaced", EndReason::as_str);
+    let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, CallStage::Waiting);
+    while let Some(known) = list::take(&mut list.calls, is_open) {
+        if let Some(socket) = &known.socket {
+            send_close(socket.witness(), ctx, known.call, reason);
         }
     }
 }
@@ -217,11 +223,11 @@ fn without_query(url: &str) -> &str {
     strings::split_once(url, b'?').0
 }
 
-fn send_close(ctx: &mut Context, call: CallId, reason: &str) {
+fn send_close(has: capability::Sockets, ctx: &mut Context, call: CallId, reason: &str) {
     ctx.outputs.push(Output::CloseSocket {
         call,
         code: UNAUTHORIZED,
-        reason: HAS.with(reason.to_owned()),
+        reason: has.with(reason.to_owned()),
     });
     ctx.drop_call(call);
 }

@@ -78,10 +78,10 @@ pub(super) enum Purpose {
     /// Checks, for a login, that the provider can be reached, after a pushed authorization request got no readable
     /// response.
     ProbeForLogin,
-    MakeKey,
+    MakeKey(capability::Dpop),
     Push,
-    AskDevice,
-    PollDevice,
+    AskDevice(capability::DeviceLogin),
+    PollDevice(capability::DeviceLogin),
     StoreLogin,
     TakeLogin,
     Exchange,
@@ -103,7 +103,7 @@ pub(super) enum Purpose {
 impl Purpose {
     /// Returns true if the operation is a request to the token endpoint that may return tokens.
     const fn brings_tokens(self) -> bool {
-        matches!(self, Self::Exchange | Self::Refresh | Self::PollDevice)
+        matches!(self, Self::Exchange | Self::Refresh | Self::PollDevice(_))
     }
 }
 

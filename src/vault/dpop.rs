@@ -24,9 +24,13 @@ use crate::vault::io::{OpId, Output, ResponseHead};
 /// again.
 const CLOCK_STEP: u64 = 1000;
 
+/// DPoP, if this build has it.
+#[derive(Default)]
+pub(super) struct Dpop(capability::IfDpop<Proofs>);
+
 /// State for DPoP: nonces, keys, and token requests that carry a proof.
 #[derive(Default)]
-pub(super) struct Dpop {
+struct Proofs {
     provider_nonces: Nonces,
     api_nonces: Nonces,
     /// The token requests with a proof that are in flight.
@@ -48,13 +52,10 @@ pub(super) struct TokenRequest {
     was_repeated: bool,
 }
 
-/// The key that tokens are bound to.
-pub(super) type BindingKey = PublicKey;
-
 /// The state of the DPoP proof of one call.
 pub(super) struct Proven {
     /// The nonce in the proof.
-    nonce: Option<String>,
+    nonce: Option<capability::Dpop<String>>,
     /// True if the request was already sent a second time, with another nonce.
     was_repeated: bool,
 }
@@ -76,29 +77,141 @@ impl Dpop {
         request: HttpRequest,
         key: Option<PublicKey>,
     ) -> OpId {
+        let (Some(proofs), Some(key)) = (self.0.get_mut(), key) else {
+            return ctx.send(purpose, request);
+        };
         let op = ctx.begin_limited(purpose);
-        match key {
-            Some(key) => self.send_with_proof(
-                ctx,
-                TokenRequest {
-                    op,
-                    htu: match Url::parse(&request.url) {
-                        Some(url) => url.href().to_owned(),
-                        None => request.url.clone(),
-                    },
-                    request,
-                    key,
-                    nonce: None,
-                    clock_offset: 0,
-                    was_repeated: false,
-                },
-            ),
-            None => ctx.outputs.push(Output::Send { op, request }),
-        }
+        let sent = TokenRequest {
+            op,
+            htu: match Url::parse(&request.url) {
+                Some(url) => url.href().to_owned(),
+                None => request.url.clone(),
+            },
+            request,
+            key,
+            nonce: None,
+            clock_offset: 0,
+            was_repeated: false,
+        };
+        proofs.send(ctx, sent);
         op
     }
 
-    fn send_with_proof(&mut self, ctx: &mut Context, mut sent: TokenRequest) {
+    /// Handles the response to a token request with a proof. Returns the request if it was refused but may succeed when
+    /// it is sent again, because the provider requires a new nonce (RFC 9449 8), or because the response has shown that
+    /// the provider's clock differs from the time in the proof.
+    pub(super) fn on_response(
+        &mut self,
+        ctx: &Context,
+        op: OpId,
+        outcome: &Outcome,
+    ) -> Option<TokenRequest> {
+        let proofs = self.0.get_mut()?;
+        let i = proofs.sent.iter().position(|sent| sent.op == op)?;
+        let sent = proofs.sent.swap_remove(i);
+        let Outcome::Reply(reply) = outcome else {
+            return None;
+        };
+        let url = &*sent.htu;
+        // control: provider_nonce_is_used
+        proofs
+            .provider_nonces
+            .record(url, reply.dpop_nonce.as_deref());
+        let TokenResponse::Refused(code) = token_endpoint::read(reply, Scheme::Dpop) else {
+            return None;
+        };
+        let may_help = match code.as_str() {
+            "use_dpop_nonce" => {
+                let nonce = proofs.provider_nonces.get(url);
+                nonce.is_some() && nonce != sent.nonce.as_deref()
+            }
+            "invalid_dpop_proof" => sent.clock_offset.abs_diff(ctx.clock_offset) >= CLOCK_STEP,
+            _ => false,
+        };
+        (may_help && !sent.was_repeated).then_some(sent)
+    }
+
+    /// Sends a token request again, under the same operation number.
+    pub(super) fn repeat(&mut self, ctx: &mut Context, purpose: Purpose, mut sent: TokenRequest) {
+        sent.was_repeated = true;
+        ctx.resume_operation(sent.op, purpose);
+        if let Some(proofs) = self.0.get_mut() {
+            proofs.send(ctx, sent);
+        }
+    }
+
+    /// Builds the proof for a call that is about to be sent with an access token of the session.
+    pub(super) fn prove_call(
+        &self,
+        ctx: &mut Context,
+        allowed: &Allowed,
+        proven: &mut Proven,
+    ) -> Option<UnsignedProof> {
+        let proofs = self.0.get()?;
+        let jti = ctx.config.binds_tokens().then(|| jti(ctx))?;
+        let session = ctx.session.as_deref()?;
+        let url = allowed.url();
+        let nonce = proofs.api_nonces.get(url);
+        let proof = UnsignedProof::new(
+            session.key()?,
+            &ProofParams {
+                method: allowed.method(),
+                url,
+                // control: proof_matches_its_token
+                access_token: session.latest_access_token_of(allowed.token_selector()),
+                nonce,
+                issued_at: ctx.provider_seconds(),
+                jti,
+            },
+        );
+        proven.nonce = nonce.map(|nonce| proof.witness().with(nonce.to_owned()));
+        Some(proof)
+    }
+
+    /// Handles the response to a call. Returns true if the API requires another nonce (RFC 9449 9), and the call may
+    /// succeed when it is sent again with that nonce. `can_repeat` is true if the call can be sent again.
+    pub(super) fn on_call_response(
+        &mut self,
+        url: &str,
+        proven: &mut Proven,
+        head: &ResponseHead,
+        can_repeat: bool,
+    ) -> bool {
+        let Some(proofs) = self.0.get_mut() else {
+            return false;
+        };
+        proofs.api_nonces.record(url, head.dpop_nonce.as_deref());
+        let nonce = proofs.api_nonces.get(url);
+        // If the API's CORS headers do not expose `WWW-Authenticate`, a `DPoP-Nonce` header counts as the demand for a
+        // nonce.
+        let asks = match &head.www_authenticate {
+            Some(challenge) => www_authenticate::has_error(challenge, "use_dpop_nonce"),
+            None => head.dpop_nonce.is_some(),
+        };
+        let may_help = head.status == 401
+            && asks
+            && nonce.is_some()
+            && nonce != proven.nonce.as_deref().map(String::as_str)
+            && can_repeat;
+        may_help && !core::mem::replace(&mut proven.was_repeated, true)
+    }
+
+    /// Tells the host which keys to keep, if the list has changed. `names` are the thumbprints of these keys.
+    pub(super) fn keep_keys(&mut self, ctx: &mut Context, names: Vec<String>) {
+        let (Some(proofs), Some(has)) = (self.0.get_mut(), capability::Dpop::WITNESS) else {
+            return;
+        };
+        if names != proofs.kept {
+            proofs.kept.clone_from(&names);
+            let names = has.with(names);
+            ctx.outputs.push(Output::KeepKeys { names });
+        }
+    }
+}
+
+impl Proofs {
+    /// Sends a token request with a proof.
+    fn send(&mut self, ctx: &mut Context, mut sent: TokenRequest) {
         let url = &*sent.htu;
         sent.nonce = self.provider_nonces.get(url).map(ToOwned::to_owned);
         sent.clock_offset = ctx.clock_offset;
@@ -119,126 +232,22 @@ impl Dpop {
         self.sent.push(sent);
         ctx.outputs.push(Output::Send { op, request });
     }
-
-    /// Handles the response to a token request with a proof. Returns the request if it was refused but may succeed when
-    /// it is sent again, because the provider requires a new nonce (RFC 9449 8), or because the response has shown that
-    /// the provider's clock differs from the time in the proof.
-    pub(super) fn on_response(
-        &mut self,
-        ctx: &Context,
-        op: OpId,
-        outcome: &Outcome,
-    ) -> Option<TokenRequest> {
-        let i = self.sent.iter().position(|sent| sent.op == op)?;
-        let sent = self.sent.swap_remove(i);
-        let Outcome::Reply(reply) = outcome else {
-            return None;
-        };
-        let url = &*sent.htu;
-        // control: provider_nonce_is_used
-        self.provider_nonces
-            .record(url, reply.dpop_nonce.as_deref());
-        let TokenResponse::Refused(code) = token_endpoint::read(reply, Scheme::Dpop) else {
-            return None;
-        };
-        let may_help = match code.as_str() {
-            "use_dpop_nonce" => {
-                let nonce = self.provider_nonces.get(url);
-                nonce.is_some() && nonce != sent.nonce.as_deref()
-            }
-            "invalid_dpop_proof" => sent.clock_offset.abs_diff(ctx.clock_offset) >= CLOCK_STEP,
-            _ => false,
-        };
-        (may_help && !sent.was_repeated).then_some(sent)
-    }
-
-    /// Sends a token request again, under the same operation number.
-    pub(super) fn repeat(&mut self, ctx: &mut Context, purpose: Purpose, mut sent: TokenRequest) {
-        sent.was_repeated = true;
-        ctx.resume_operation(sent.op, purpose);
-        self.send_with_proof(ctx, sent);
-    }
-
-    /// Builds the proof for a call that is about to be sent with an access token of the session.
-    pub(super) fn prove_call(
-        &self,
-        ctx: &mut Context,
-        allowed: &Allowed,
-        proven: &mut Proven,
-    ) -> Option<UnsignedProof> {
-        let jti = ctx.config.binds_tokens().then(|| jti(ctx))?;
-        let session = ctx.session.as_deref()?;
-        let url = allowed.url();
-        let nonce = self.api_nonces.get(url);
-        let proof = UnsignedProof::new(
-            session.key()?,
-            &ProofParams {
-                method: allowed.method(),
-                url,
-                // control: proof_matches_its_token
-                access_token: session.latest_access_token_of(allowed.token_selector()),
-                nonce,
-                issued_at: ctx.provider_seconds(),
-                jti,
-            },
-        );
-        proven.nonce = nonce.map(ToOwned::to_owned);
-        Some(proof)
-    }
-
-    /// Handles the response to a call. Returns true if the API requires another nonce (RFC 9449 9), and the call may
-    /// succeed when it is sent again with that nonce. `can_repeat` is true if the call can be sent again.
-    pub(super) fn on_call_response(
-        &mut self,
-        url: &str,
-        proven: &mut Proven,
-        head: &ResponseHead,
-        can_repeat: bool,
-    ) -> bool {
-        self.api_nonces.record(url, head.dpop_nonce.as_deref());
-        let nonce = self.api_nonces.get(url);
-        // If the API's CORS headers do not expose `WWW-Authenticate`, a `DPoP-Nonce` header counts as the demand for a
-        // nonce.
-        let asks = match &head.www_authenticate {
-            Some(challenge) => www_authenticate::has_error(challenge, "use_dpop_nonce"),
-            None => head.dpop_nonce.is_some(),
-        };
-        let may_help = head.status == 401
-            && asks
-            && nonce.is_some()
-            && nonce != proven.nonce.as_deref()
-            && can_repeat;
-        may_help && !core::mem::replace(&mut proven.was_repeated, true)
-    }
-
-    /// Tells the host which keys to keep, if the list has changed. `names` are the thumbprints of these keys.
-    pub(super) fn keep_keys(&mut self, ctx: &mut Context, names: Vec<String>) {
-        if names != self.kept {
-            self.kept.clone_from(&names);
-            ctx.outputs.push(Output::KeepKeys {
-                names: capability::Dpop::HERE.with(names),
-            });
-        }
-    }
 }
 
 /// Asks the host for a new key.
-pub(super) fn make_key(ctx: &mut Context) -> OpId {
-    let op = ctx.begin_limited(Purpose::MakeKey);
-    ctx.outputs.push(Output::MakeKey {
-        op,
-        has: capability::Dpop::HERE,
-    });
+pub(super) fn make_key(has: capability::Dpop, ctx: &mut Context) -> OpId {
+    let op = ctx.begin_limited(Purpose::MakeKey(has));
+    ctx.outputs.push(Output::MakeKey { op, has });
     op
 }
 
 /// Returns the key that the tokens of a session are bound to.
-pub(super) fn key_of_session(session: &Session) -> Option<BindingKey> {
+pub(super) fn key_of_session(session: &Session) -> Option<PublicKey> {
     session.key().cloned()
 }
 
 /// Returns the key that the tokens of a login will be bound to.
-pub(super) fn key_of_login(pending: &Pending) -> Option<BindingKey> {
+pub(super) fn key_of_login(pending: &Pending) -> Option<PublicKey> {
     pending.key().cloned()
 }
 

@@ -6,7 +6,9 @@
 //! [`Escrow::record_presence`]), every twenty seconds until five minutes after the last such sign, and when a page
 //! leaves. A vault that starts later gets the key from the service worker.
 
+use crate::base::capability;
 use crate::base::clock::Millis;
+use crate::config::Config;
 use crate::vault::context::Context;
 use crate::vault::io::Output;
 
@@ -18,41 +20,60 @@ const PAUSE: Millis = Millis::from_secs(20);
 /// that time the browser may stop the service worker to save power.
 const PRESENCE: Millis = Millis::from_secs(300);
 
+/// The escrow, if the configuration has one.
+pub(super) struct Escrow(Option<capability::Escrow<Times>>);
+
 /// The time at which the key was last sent to the service worker, and the time until which it is sent again.
 #[derive(Default)]
-pub(super) struct Escrow {
+struct Times {
     last: Millis,
     until: Millis,
 }
 
 impl Escrow {
+    pub(super) fn new(config: &Config) -> Self {
+        Self(config.escrow.map(|has| has.with(Times::default())))
+    }
+
     /// Records a sign that the user is present: a page has connected or has become visible or hidden, the device has
     /// woken up, or the user was active. Sends the key to the service worker now, and repeatedly until [`PRESENCE`]
     /// from now.
     pub(super) fn record_presence(&mut self, ctx: &mut Context) {
-        self.until = ctx.now.monotonic + PRESENCE;
-        self.hand_over(ctx);
+        if let Some(times) = &mut self.0 {
+            times.until = ctx.now.monotonic + PRESENCE;
+            times.hand_over(ctx);
+        }
     }
 
     pub(super) fn hand_over(&mut self, ctx: &mut Context) {
-        if is_needed(ctx) {
-            ctx.outputs.push(Output::HandKeyOver);
-            self.last = ctx.now.monotonic;
+        if let Some(times) = &mut self.0 {
+            times.hand_over(ctx);
         }
     }
 
     /// Returns the time at which the key must be sent to the service worker again.
     pub(super) fn due(&self, ctx: &Context) -> Option<Millis> {
-        Some(self.last + PAUSE).filter(|due| is_needed(ctx) && *due <= self.until)
+        self.0.as_ref()?.due(ctx)
     }
 
     pub(super) fn hand_over_on_time(&mut self, ctx: &mut Context) {
-        if self.due(ctx).is_some_and(|due| due <= ctx.now.monotonic) {
-            self.hand_over(ctx);
+        if let Some(times) = &mut self.0
+            && times.due(ctx).is_some_and(|due| due <= ctx.now.monotonic)
+        {
+            times.hand_over(ctx);
         }
     }
 }
 
-const fn is_needed(ctx: &Context) -> bool {
-    ctx.config.is_escrowed && ctx.session.is_some()
+impl Times {
+    fn hand_over(&mut self, ctx: &mut Context) {
+        if ctx.session.is_some() {
+            ctx.outputs.push(Output::HandKeyOver);
+            self.last = ctx.now.monotonic;
+        }
+    }
+
+    fn due(&self, ctx: &Context) -> Option<Millis> {
+        Some(self.last + PAUSE).filter(|due| ctx.session.is_some() && *due <= self.until)
+    }
 }

@@ -5,9 +5,8 @@
 //! token. The salt never leaves the vault, so two fingerprints reveal nothing except that their tokens differ or are
 //! the same.
 //!
-//! Few configurations use the inspector. If the only wasm module for browsers contained it, every user would download
-//! it. The module is therefore built twice: with the Cargo feature `extended`, and without it. Without that feature,
-//! [`Context::is_inspected`] always returns false, and the compiler removes the code that depends on it.
+//! In a build without the capability `Inspector`, [`Context::is_inspected`] always returns false, and the compiler
+//! removes the code that depends on it.
 
 use crate::Secret;
 use crate::base::clock::UnixMillis;
@@ -57,7 +56,6 @@ fn holdings<'a>(ctx: &Context, pending: impl Iterator<Item = &'a Pending>) -> Ve
             let fingerprint = Some(fingerprint.as_str());
             holdings.push(holding(kind, since, expires_at, generation, fingerprint).finish());
         });
-        #[cfg(feature = "extended")]
         for (target, token, since, until, generation) in session.others() {
             let target = &ctx.config.rules.targets()[target];
             let fingerprint = Some(fingerprint(ctx, token));

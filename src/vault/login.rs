@@ -3,9 +3,7 @@
 //! navigate to.
 
 pub(super) mod callback;
-#[cfg_attr(not(feature = "extended"), path = "basic/device.rs")]
 pub(super) mod device;
-#[cfg_attr(not(feature = "extended"), path = "basic/device_stage.rs")]
 pub(super) mod device_stage;
 pub(super) mod in_flight;
 pub(super) mod pushed;
@@ -55,8 +53,8 @@ impl Logins {
     /// Continues the logins that waited for metadata.
     pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
         while let Some(mut login) = list::take(&mut self.in_flight, Login::needs_metadata) {
-            if ctx.config.binds_tokens() {
-                login.stage = LoginStage::MakingKey(dpop::make_key(ctx));
+            if let Some(has) = ctx.config.extended.dpop {
+                login.stage = LoginStage::MakingKey(dpop::make_key(has, ctx));
                 self.in_flight.push(login);
             } else {
                 self.begin_with_key(ctx, provider, login, None);
@@ -72,9 +70,9 @@ impl Logins {
         mut login: Box<Login>,
         key: Option<PublicKey>,
     ) {
-        if login.params.is_device() {
+        if let Some(has) = login.params.device {
             login.key = key;
-            return self.begin_device(ctx, provider, login);
+            return self.begin_device(has, ctx, provider, login);
         }
         let bound = |begun: Box<AuthorizationRequest>| match key {
             Some(key) => begun.bound_to(key),

@@ -5,11 +5,12 @@
 //! A message of a page may be hostile. The size of a message is limited, and each member must have the expected type.
 //! Any other message is refused with `message_invalid`.
 
+use crate::base::capability;
 use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, quote};
 use crate::base::strings;
 use crate::codec::json::{Object, Value, Writer};
-use crate::oauth::authorization_request::{ExtendedParams, LoginParams};
+use crate::oauth::authorization_request::LoginParams;
 use crate::prelude::*;
 use crate::vault::io::RequestId;
 
@@ -48,8 +49,7 @@ pub(super) enum Request {
     /// `fetch`
     Fetch(FetchRequest),
     /// `socket`
-    #[cfg(feature = "extended")]
-    Socket(SocketRequest),
+    Socket(capability::Sockets<SocketRequest>),
     /// `abort`
     Abort,
     /// `logout`
@@ -70,14 +70,23 @@ pub(super) enum Request {
 }
 
 impl Request {
+    /// Reads `socket`, if this build has sockets.
+    fn socket(members: &mut Members<'_>) -> Self {
+        match capability::Sockets::WITNESS {
+            Some(has) => Self::Socket(has.with(members.socket())),
+            None => Self::unknown(members),
+        }
+    }
+
+    /// Refuses a message of an unknown kind.
+    const fn unknown(members: &mut Members<'_>) -> Self {
+        members.are_sound = false;
+        Self::Bye
+    }
+
     /// Returns true if the request uses the body that came with its message.
     pub(super) const fn has_payload(&self) -> bool {
-        match self {
-            Self::Fetch(_) => true,
-            #[cfg(feature = "extended")]
-            Self::Socket(_) => true,
-            _ => false,
-        }
+        matches!(self, Self::Fetch(_) | Self::Socket(_))
     }
 }
 
@@ -94,7 +103,6 @@ pub(super) struct FetchRequest {
 }
 
 /// A request for a socket, which has not been authorized yet.
-#[cfg(feature = "extended")]
 pub(super) struct SocketRequest {
     /// The URL as the page wrote it.
     pub url: String,
@@ -111,13 +119,16 @@ const CACHE: &str = "cache";
 const CREDENTIALS: &str = "credentials";
 
 /// The members of the message `login`.
-const LOGIN: &str = if cfg!(feature = "extended") {
-    "acrValues id loginHint maxAge mode params prompt returnTo scope t uiLocales"
-} else {
-    "acrValues id loginHint maxAge mode prompt returnTo t uiLocales"
-};
+const LOGIN: &str = strings::join!(&[
+    "acrValues id loginHint maxAge mode prompt returnTo t uiLocales",
+    if HAS_PARAMS { "params" } else { "" },
+    if HAS_SCOPE { "scope" } else { "" },
+]);
 
-const NO_SUCH_LOGIN_OPTION: &str = if cfg!(feature = "extended") {
+const HAS_PARAMS: bool = capability::LoginOptions::WITNESS.is_some();
+const HAS_SCOPE: bool = capability::ResourceTokens::WITNESS.is_some();
+
+const NO_SUCH_LOGIN_OPTION: &str = if HAS_PARAMS && HAS_SCOPE {
     msg!("login() has no option ")
 } else {
     msg!(
@@ -141,7 +152,7 @@ impl FetchRequest {
     /// becomes `default`.
     pub(super) fn init(&self, caches: bool, credentials: &str) -> String {
         let mut init = Writer::object();
-        let mode = if !cfg!(feature = "extended") || !caches {
+        let mode = if capability::RuleOptions::WITNESS.is_none() || !caches {
             "no-store"
         } else {
             let asked = self.members.str(CACHE).unwrap_or("default");
@@ -253,8 +264,7 @@ impl Members<'_> {
                 url: self.required("url"),
             },
             "fetch" => Request::Fetch(self.fetch()),
-            #[cfg(feature = "extended")]
-            "socket" => Request::Socket(self.socket()),
+            "socket" => Request::socket(self),
             "logout" => Request::Logout {
                 provider: self.flag("provider"),
                 return_to: self.text("returnTo"),
@@ -265,20 +275,16 @@ impl Members<'_> {
             "active" => Request::Active,
             "woke" => Request::Woke,
             "bye" => Request::Bye,
-            _ => {
-                self.are_sound = false;
-                Request::Bye
-            }
+            _ => Request::unknown(self),
         }
     }
 
     fn login(&mut self) -> Box<LoginParams> {
-        #[cfg(feature = "extended")]
-        let device = self.object.str("mode") == Some("device");
-        let popup = match self.object.str("mode") {
+        let mode = self.object.str("mode");
+        let device = capability::DeviceLogin::WITNESS.filter(|_| mode == Some("device"));
+        let popup = match mode {
             Some("popup") => true,
-            #[cfg(feature = "extended")]
-            Some("device") => false,
+            _ if device.is_some() => false,
             mode => {
                 self.are_sound &= mode == Some("redirect");
                 self.why = msg!(
@@ -303,19 +309,14 @@ impl Members<'_> {
             ui_locales: self.text("uiLocales"),
             acr_values: self.text("acrValues"),
             max_age: self.number("maxAge"),
-            #[cfg(feature = "extended")]
-            extended: ExtendedParams {
-                more: self.more(),
-                scope: self.text("scope"),
-                device,
-            },
-            #[cfg(not(feature = "extended"))]
-            extended: ExtendedParams,
+            more: capability::IfLoginOptions::new(|| self.more()),
+            scope: capability::ResourceTokens::WITNESS
+                .and_then(|has| Some(has.with(self.text("scope")?))),
+            device,
         })
     }
 
     /// Reads `params`, an object of strings.
-    #[cfg(feature = "extended")]
     fn more(&mut self) -> Vec<(String, String)> {
         let mut more = Vec::new();
         let Some(value) = self.object.get("params") else {
@@ -352,7 +353,6 @@ impl Members<'_> {
         }
     }
 
-    #[cfg(feature = "extended")]
     fn socket(&mut self) -> SocketRequest {
         let names = self.object.get("protocols").and_then(Value::as_array);
         self.are_sound &= names.is_some();
@@ -453,9 +453,9 @@ mod tests {
         );
     }
 
-    #[cfg(feature = "extended")]
     #[test]
     fn only_caching_rules_use_the_pages_cache_mode() {
+        needs!(RuleOptions);
         for (asked, with_cache) in [
             ("default", "default"),
             ("no-store", "no-store"),

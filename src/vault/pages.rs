@@ -16,7 +16,7 @@ pub(super) fn greet(ctx: &mut Context, hints: &Hints, port: PortId) {
     ready.number("app", app.into());
     // While the store is being loaded, a session can only come from the store.
     if ctx.is_loading() && ctx.session.is_some() {
-        let is_escrowed = ctx.config.is_escrowed;
+        let is_escrowed = ctx.config.escrow.is_some();
         ready.text("from", if is_escrowed { "escrow" } else { "storage" });
     }
     let text = ctx.session_message(&mut ready);

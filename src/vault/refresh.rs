@@ -7,6 +7,7 @@
 //! before that successor has replaced the token that was sent. If no response arrives, the same token is sent again.
 
 use crate::Secret;
+use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::Outcome;
@@ -110,7 +111,7 @@ pub(super) enum RefreshStep {
     /// The provider refused to issue the access token for one target, and the session continues.
     TargetRefused(TargetRefusal),
     /// The private key that the tokens are bound to is gone.
-    KeyLost,
+    KeyLost(capability::Dpop),
     /// The provider has ended the grant, so the session ends.
     Ended(EndReason),
     /// The response contains the tokens of another user.
@@ -328,9 +329,8 @@ impl Refresh {
             _ => return self.on_detached_response(op, result),
         };
         self.stage = RefreshStage::Idle;
-        #[cfg(feature = "extended")]
-        if matches!(outcome, Outcome::KeyLost) {
-            return RefreshStep::KeyLost;
+        if let Outcome::KeyLost(has) = outcome {
+            return RefreshStep::KeyLost(*has);
         }
         if !matches!(result, RefreshOutcome::Opaque) {
             self.is_probing = false;

@@ -11,7 +11,7 @@ use crate::base::error::{Code, Error};
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
 use crate::vault::api_calls::{Calls, Waiters};
-use crate::vault::api_sockets::Sockets;
+use crate::vault::api_sockets;
 use crate::vault::context::Context;
 use crate::vault::io::OpId;
 use crate::vault::tokens::Tokens;
@@ -59,7 +59,7 @@ pub(super) fn close(
     let message = [msg!("the session has ended: "), reason.as_str()];
     let error = Error::of(Code::SessionEnded, &message);
     calls.give_up_all(ctx, &mut tokens.dpop, Waiters::SessionEnded, &error);
-    Sockets::close(ctx, &mut calls.list, Some(reason));
+    api_sockets::close(ctx, &mut calls.list, Some(reason));
     Some(Closed { session, successor })
 }
 
@@ -95,7 +95,7 @@ pub(super) fn replace(
     }
     tokens.refresh.abandon(ctx);
     calls.list.detach();
-    Sockets::close(ctx, &mut calls.list, None);
+    api_sockets::close(ctx, &mut calls.list, None);
     ctx.session = Some(session);
     ctx.end_reason = None;
     detached

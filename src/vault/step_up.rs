@@ -5,6 +5,7 @@
 //! If the API makes the same demand immediately after such a login, the page gets another error, which says that a
 //! further login will not help. Otherwise a page could repeat logins without end.
 
+use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
 use crate::base::strings;
@@ -22,7 +23,7 @@ const FRESH: Millis = Millis::from_secs(60);
 /// The demand that the last login was meant to satisfy.
 #[derive(Default)]
 pub(super) struct StepUp {
-    done: Option<CompletedStepUp>,
+    done: Option<capability::StepUp<CompletedStepUp>>,
 }
 
 struct CompletedStepUp {
@@ -33,14 +34,12 @@ struct CompletedStepUp {
 impl StepUp {
     /// Records the demand that a completed login was meant to satisfy, if there was one.
     pub(super) fn record_login(&mut self, ctx: &Context, pending: &Pending) {
-        self.done = pending
-            .extended
-            .demand
-            .as_ref()
-            .map(|login| CompletedStepUp {
-                login: login.clone(),
+        self.done = pending.demand.as_ref().map(|login| {
+            login.witness().with(CompletedStepUp {
+                login: (**login).clone(),
                 at: ctx.now,
-            });
+            })
+        });
     }
 
     /// Rejects a call if the API demands another authentication or more scope, and the API's rule has `stepUp`. Returns
@@ -55,9 +54,11 @@ impl StepUp {
         let Some(known) = list.calls.iter().find(|c| c.call == call) else {
             return false;
         };
-        let is_ours = known.allowed.steps_up() && !known.is_detached && ctx.session.is_some();
+        if !known.allowed.steps_up() || known.is_detached || ctx.session.is_none() {
+            return false;
+        }
         let header = head.www_authenticate.as_deref().unwrap_or_default();
-        let Some(demand) = www_authenticate::demand(head.status, header).filter(|_| is_ours) else {
+        let Some(demand) = www_authenticate::demand(head.status, header) else {
             return false;
         };
         let (code, why) = match demand {

@@ -10,12 +10,11 @@ use crate::Secret;
 use crate::base::error::Result;
 use crate::config::HAS_PERSISTENCE;
 use crate::egress::policy::TokenSelector;
+use crate::oauth::dpop::PublicKey;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 use crate::session::{self, EndReason, Session};
 use crate::vault::context::{Context, Purpose};
-#[cfg(feature = "extended")]
-use crate::vault::dpop::BindingKey;
 use crate::vault::dpop::Dpop;
 use crate::vault::io::{OpId, Output};
 use crate::vault::persistence::Persistence;
@@ -189,18 +188,17 @@ impl Tokens {
     }
 
     /// Tells the host which private keys are still needed. `of_logins` are the keys of the logins in flight.
-    #[cfg(feature = "extended")]
     pub(super) fn keep_keys<'a>(
         &mut self,
         ctx: &mut Context,
-        of_logins: impl Iterator<Item = &'a BindingKey>,
+        of_logins: impl Iterator<Item = &'a PublicKey>,
     ) {
         if !ctx.config.binds_tokens() {
             return;
         }
         let sessions = ctx.session.as_deref().into_iter();
         let sessions = sessions.chain(self.persistence.sessions_being_read());
-        let name = |key: &BindingKey| key.thumbprint().to_owned();
+        let name = |key: &PublicKey| key.thumbprint().to_owned();
         let mut names: Vec<String> = sessions.filter_map(Session::key).map(name).collect();
         names.extend(of_logins.map(name));
         self.dpop.keep_keys(ctx, names);

@@ -6,7 +6,7 @@ import { booted, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
-/** Algorithms that the default module supports. This module is built without the Cargo feature `extended`. */
+/** Algorithms that the default module supports. Further ones are a capability of the larger module. */
 const LEAN = ['RS256', 'PS256', 'ES256']
 const EXTENDED = ['EdDSA', 'RS384', 'RS512', 'PS384', 'PS512', 'ES384', 'ES512']
 
@@ -35,7 +35,7 @@ for (const algorithm of [...LEAN, ...EXTENDED]) {
 const appWithoutOption = (algorithms) =>
   startApp({ provider: { algorithms }, client: { id_token_signed_response_alg: 'RS512' } })
 
-/** Asserts that the worker loaded the default module, and not the module with the Cargo feature `extended`. */
+/** Asserts that the worker loaded the default module, and not the larger one. */
 const assertIsSmaller = ({ site }) =>
   assert.deepEqual(
     site.requests.map(({ path }) => path.split('/').at(-1)).filter((name) => name.endsWith('.wasm')),

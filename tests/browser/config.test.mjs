@@ -1,5 +1,5 @@
 // Mistakes in the worker file, and faults of its wasm module, reach the page with an error code. Nothing hangs. The
-// tests also cover which options load the module with the Cargo feature `extended`.
+// tests also cover which options load the larger module.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'

@@ -1,4 +1,4 @@
-// The inspector needs the module with the Cargo feature `extended`. An app that uses neither the inspector nor another
+// The inspector needs the larger module. An app that uses neither the inspector nor another
 // option of this module never loads it. An app that uses the inspector loads no other module.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'

@@ -25,7 +25,7 @@ const PACKAGE: &str = "strongroom";
 struct Module {
     /// The module's name in progress lines.
     label: &'static str,
-    /// The Cargo features: they select the bindings, interned messages, and the extended options.
+    /// The Cargo features: they select the bindings, interned messages, and the capabilities.
     features: &'static str,
     /// The Cargo profile. Each module has its own profile, since a build replaces the previous build of the same
     /// profile.

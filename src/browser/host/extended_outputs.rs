@@ -1,32 +1,35 @@
-//! Performs the outputs that need the Cargo feature `extended`.
+//! Performs the outputs that need a capability.
 
 use super::Host;
-use crate::browser::key_generation::KeyGeneration;
+use crate::browser::dpop::StoredKey;
+use crate::browser::key_generation::GenerationStage;
 use crate::browser::operation::Operation;
+use crate::config::HAS_PERSISTENCE;
 use crate::vault::Output;
 
 impl Host {
-    pub(super) fn carry_out_extended(&mut self, output: Output) {
-        match output {
-            Output::ProbeSocket { call, url } => {
-                self.sockets.probe(&mut self.context, call, url.into_data());
+    /// Performs an output that needs a capability. Passes any other output to [`Self::carry_out_session`].
+    pub(super) fn carry_out_extended(&mut self, output: Output, key_pair: Option<StoredKey>) {
+        match (output, self.sockets.get_mut()) {
+            (Output::ProbeSocket { call, url }, Some(sockets)) => {
+                sockets.probe(&mut self.context, call, url.into_data());
             }
-            Output::OpenSocket { call, handshake } => {
+            (Output::OpenSocket { call, handshake }, Some(sockets)) => {
                 let payload = self.calls.take_payload(call);
-                self.sockets
-                    .open(&mut self.context, call, &handshake, payload);
+                sockets.open(&mut self.context, call, &handshake, payload);
             }
-            Output::SendFirst { call, text, token } => {
-                self.sockets.send_first(call, text.expose(), token.expose());
+            (Output::SendFirst { call, text, token }, Some(sockets)) => {
+                sockets.send_first(call, text.expose(), token.expose());
             }
-            Output::CloseSocket { call, code, reason } => {
-                self.sockets.close_socket(call, code, &reason);
+            (Output::CloseSocket { call, code, reason }, Some(sockets)) => {
+                sockets.close_socket(call, code, &reason);
             }
-            Output::MakeKey { op, .. } => {
-                self.begin(op, Operation::MakeKey(KeyGeneration::default()));
+            (Output::MakeKey { op, has }, _) => {
+                self.begin(op, Operation::MakeKey(has.with(GenerationStage::default())));
             }
-            Output::KeepKeys { names } => self.context.keys.keep(&names),
-            Output::HandKeyOver => self.hand_key_over(),
+            (Output::KeepKeys { names }, _) => self.context.keys.keep(&names),
+            (Output::HandKeyOver, _) => self.hand_key_over(),
+            (output, _) if HAS_PERSISTENCE => self.carry_out_session(output, key_pair),
             _ => {}
         }
     }

@@ -10,18 +10,18 @@ use crate::prelude::*;
 /// The largest number of names in the option `loginParams`.
 const MAX_PARAMS: usize = 16;
 
-/// The options for logins.
+/// The options for logins that few providers need.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Flows {
+pub struct LoginOptions {
     /// True if the authorization response is in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type
     /// Encoding Practices 2.1). In that case, a response in the query is ignored.
     pub(crate) uses_fragment: bool,
-    /// True if users may sign in on another device (RFC 8628).
-    pub(crate) has_device: bool,
-    /// The scopes that pages may request besides the option `scope`.
-    pub(crate) login_scopes: Vec<String>,
     /// The names of parameters that pages may add to an authorization request.
-    pub(crate) login_params: Vec<String>,
+    pub(crate) params: Vec<String>,
+    /// True if a login fails when the provider grants scopes that the login did not request.
+    pub(crate) refuses_unrequested_scopes: bool,
+    /// The audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
+    pub(crate) trusted_audiences: Vec<String>,
 }
 
 /// Returns the reason why an option of another flow is not supported, or `None` for other unknown options.
@@ -39,12 +39,12 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
 }
 
 impl Options<'_> {
-    pub(super) fn flows(&self) -> Flows {
-        Flows {
+    pub(super) fn login_options(&self) -> LoginOptions {
+        LoginOptions {
             uses_fragment: self.uses_fragment(),
-            has_device: self.boolean("deviceFlow"),
-            login_scopes: self.login_scopes(),
-            login_params: self.login_params(),
+            params: self.login_params(),
+            refuses_unrequested_scopes: self.refuses_unrequested_scopes(),
+            trusted_audiences: self.trusted_audiences(),
         }
     }
 
@@ -63,7 +63,7 @@ impl Options<'_> {
         }
     }
 
-    fn login_scopes(&self) -> Vec<String> {
+    pub(super) fn login_scopes(&self) -> Vec<String> {
         const OPTION: &str = "loginScopes";
         const WHY: &str = msg!("it must be an array of scopes (RFC 6749 3.3)");
         if self.object.get(OPTION).is_none() {
@@ -111,27 +111,36 @@ impl Options<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::super::tests::configured;
+    use crate::base::capability;
 
     #[test]
     fn options_are_off_by_default() {
-        let flows = configured("{}").unwrap().extended.flows;
-        assert!(!flows.uses_fragment && flows.login_params.is_empty());
+        needs!(LoginOptions);
+        let config = configured("{}").unwrap();
+        let login = config.extended.login.get().unwrap();
+        assert!(!login.uses_fragment && login.params.is_empty());
     }
 
     #[test]
     fn each_option_is_read() {
-        let flows = configured(
+        needs!(LoginOptions);
+        needs!(ResourceTokens);
+        let config = configured(
             r#"{"responseMode": "fragment", "loginScopes": ["orders:write"],
                 "loginParams": ["kc_idp_hint", "display"]}"#,
         );
-        let flows = flows.unwrap().extended.flows;
-        assert_eq!(flows.login_scopes, ["orders:write"]);
-        assert!(flows.uses_fragment);
-        assert_eq!(flows.login_params, ["kc_idp_hint", "display"]);
+        let extended = config.unwrap().extended;
+        assert_eq!(*extended.login_scopes.get().unwrap(), ["orders:write"]);
+        let login = extended.login.get().unwrap();
+        assert!(login.uses_fragment);
+        assert_eq!(login.params, ["kc_idp_hint", "display"]);
     }
 
     #[test]
     fn rejects_invalid_flow_options() {
+        needs!(LoginOptions);
+        needs!(ResourceTokens);
+        needs!(Dpop);
         for (options, expected) in [
             (r#"{"responseMode": "form_post"}"#, "'query' or 'fragment'"),
             (r#"{"responseMode": "jwt"}"#, "JARM"),
@@ -186,6 +195,9 @@ mod tests {
 
     #[test]
     fn unsupported_flows_are_refused_with_reason() {
+        if !capability::HAS_ALL {
+            return;
+        }
         for (name, section) in [
             ("responseType", "RFC 9700 2.1.2"),
             ("response_type", "RFC 9700 2.1.2"),

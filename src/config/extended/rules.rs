@@ -2,6 +2,7 @@
 //! in WebSocket connections.
 
 use super::super::Options;
+use crate::base::capability;
 use crate::base::http::is_token;
 use crate::codec::json::Value;
 use crate::egress::policy::{EgressPolicy, Rule};
@@ -16,7 +17,7 @@ use crate::prelude::*;
 #[derive(Default)]
 pub(in super::super) struct RuleExtension {
     /// The targets of rules that have access tokens of their own.
-    targets: Vec<Target>,
+    targets: capability::IfResourceTokens<Vec<Target>>,
 }
 
 impl RuleExtension {
@@ -28,17 +29,26 @@ impl RuleExtension {
         options: &Options<'_>,
         reflection: Scope,
     ) -> Rule {
-        let rule = rule
-            .with_socket(options.socket(whole.boolean("dpop")))
-            .with_step_up(options.boolean("stepUp"))
-            .with_headers(options.header_exceptions());
-        let rule = if is_cacheable(options, reflection) {
-            rule.with_cache()
-        } else {
-            rule
-        };
-        let scope = whole.object.str("scope").unwrap_or_default();
-        rule.with_target(options.target(scope, &mut self.targets))
+        let mut rule = rule
+            .with_socket(
+                capability::Sockets::WITNESS
+                    .and_then(|has| Some(has.with(options.socket(whole.boolean("dpop"))?))),
+            )
+            .with_step_up(capability::StepUp::WITNESS.filter(|_| options.boolean("stepUp")));
+        if let Some(has) = capability::RuleOptions::WITNESS {
+            rule = rule.with_headers(options.header_exceptions());
+            if is_cacheable(options, reflection) {
+                rule = rule.with_cache(has);
+            }
+        }
+        if let (Some(has), Some(targets)) =
+            (capability::ResourceTokens::WITNESS, self.targets.get_mut())
+        {
+            let scope = whole.object.str("scope").unwrap_or_default();
+            let target = options.target(scope, targets);
+            rule = rule.with_target(target.map(|target| has.with(target)));
+        }
+        rule
     }
 
     pub(in super::super) fn finish(self, rules: Vec<Rule>) -> EgressPolicy {
@@ -229,6 +239,7 @@ mod tests {
 
     #[test]
     fn web_socket_option_is_validated() {
+        needs!(Sockets);
         let rule = |place: &str| {
             configured(
                 &[
@@ -290,6 +301,7 @@ mod tests {
 
     #[test]
     fn caching_rules_search_no_responses() {
+        needs!(RuleOptions);
         let rule = |options: &str| {
             let rule = [r#"{"apis": [{"url": "https://a.test/", "#, options, "}]}"].concat();
             let allowed = configured(&rule)?
@@ -336,6 +348,7 @@ mod tests {
 
     #[test]
     fn header_names_are_validated() {
+        needs!(RuleOptions);
         for (options, expected) in [
             (r#""allowHeaders": "Range""#, "`apis[0].allowHeaders` is"),
             (r#""allowHeaders": ["a b"]"#, "`apis[0].allowHeaders` is"),
@@ -359,6 +372,7 @@ mod tests {
 
     #[test]
     fn resource_options_are_validated_and_distinguished() {
+        needs!(ResourceTokens);
         let config = configured(
             r#"{"scope": "openid a b", "apis": [
                 {"url": "https://a.test/", "resource": "urn:a"},
@@ -372,9 +386,10 @@ mod tests {
         let rules = config.unwrap().rules;
         let which = |url| rules.authorize(url, "GET").unwrap().token_selector();
         assert_eq!(which("https://a.test/"), which("https://c.test/"));
-        assert_eq!(which("https://b.test/"), Some(1));
-        assert_eq!(which("https://e.test/"), Some(3));
-        assert_eq!(which("https://f.test/"), None);
+        let index = |url| which(url).map(|target| *target);
+        assert_eq!(index("https://b.test/"), Some(1));
+        assert_eq!(index("https://e.test/"), Some(3));
+        assert_eq!(index("https://f.test/"), None);
         assert_eq!(rules.targets().len(), 4);
         assert_eq!(rules.resources(), ["urn:a", "urn:b"]);
         for (option, expected) in [
@@ -399,6 +414,7 @@ mod tests {
 
     #[test]
     fn first_matching_rule_selects_the_token() {
+        needs!(ResourceTokens);
         let config = configured(
             r#"{"apis": [
                 {"url": "https://a.test/x/", "methods": ["POST"], "resource": "urn:a"},
@@ -411,6 +427,7 @@ mod tests {
                 .authorize("https://a.test/x/y", method)
                 .unwrap()
                 .token_selector()
+                .map(|target| *target)
         };
         assert_eq!((which("POST"), which("GET")), (Some(0), Some(1)));
     }

@@ -6,6 +6,7 @@
 use crate::prelude::*;
 
 use crate::Secret;
+use crate::base::capability;
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
 use crate::codec::form::{self, Form};
@@ -77,7 +78,7 @@ async fn begin(context: &RequestContext) -> Result<OwnResponse> {
     };
     // The API's step-up demand is not kept. Only the vault in a browser needs such demands, to remember which demands a
     // login did not satisfy.
-    begun.pending.extended.demand = None;
+    begun.pending.demand = None;
     let text = to_text(&begun.pending, pair.as_ref(), is_own);
     let Some(sealed) = seal::seal(task, &purpose(&begun.key), text).await else {
         return Err(Error::new(
@@ -248,6 +249,7 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
         return invalid(&[msg!("the query is not UTF-8")]);
     };
     let mut params = Box::new(LoginParams::default());
+    let mut more: Vec<(String, String)> = Vec::new();
     for (name, value) in given {
         let known = match name.as_str() {
             "returnTo" => &mut params.return_to,
@@ -263,10 +265,8 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
                 params.max_age = Some(seconds);
                 continue;
             }
-            _ if config.may_add(&name)
-                && params.extended.more.iter().all(|(known, _)| *known != name) =>
-            {
-                params.extended.more.push((name, value));
+            _ if config.may_add(&name) && more.iter().all(|(known, _)| *known != name) => {
+                more.push((name, value));
                 continue;
             }
             _ => {
@@ -283,6 +283,7 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
             return invalid(&[msg!("login option "), &name, msg!(" is given twice")]);
         }
     }
+    params.more = capability::IfLoginOptions::new(|| more);
     Ok(params)
 }
 

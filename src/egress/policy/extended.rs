@@ -1,6 +1,7 @@
-//! The parts of the policy that need the Cargo feature `extended`.
+//! The parts of the policy that need a capability.
 
 use super::{Allowed, Credentials, EgressPolicy, Refusal, Rule, refusal_error};
+use crate::base::capability;
 use crate::base::error::{Code, Result};
 use crate::codec::url::Url;
 use crate::egress::request_headers::Exceptions;
@@ -11,17 +12,17 @@ use crate::prelude::*;
 
 /// Selects one of a session's access tokens: the index of a [`Target`] in [`EgressPolicy::targets`], or `None` for the
 /// token of the login.
-pub type TokenSelector = Option<usize>;
+pub type TokenSelector = Option<capability::ResourceTokens<usize>>;
 
 /// Additional properties of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RuleOptions {
-    /// True if the browser may keep responses in its HTTP cache.
-    caches: bool,
+    /// Present if the browser may keep responses in its HTTP cache.
+    caches: Option<capability::RuleOptions>,
     /// The position of the token in WebSocket connections, if the rule allows such connections.
-    socket: Option<Place>,
-    /// True if pages learn about step-up challenges of the API.
-    steps_up: bool,
+    socket: Option<capability::Sockets<Place>>,
+    /// Present if pages learn about step-up challenges of the API.
+    steps_up: Option<capability::StepUp>,
     /// The index in [`EgressPolicy::targets`], if the rule has access tokens of its own.
     target: TokenSelector,
 }
@@ -29,21 +30,21 @@ pub(super) struct RuleOptions {
 /// Additional properties of an authorized request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestOptions {
-    steps_up: bool,
-    caches: bool,
+    steps_up: Option<capability::StepUp>,
+    caches: Option<capability::RuleOptions>,
     target: TokenSelector,
 }
 
 /// The targets of access tokens that belong to rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Targets(Vec<Target>);
+pub(super) struct Targets(capability::IfResourceTokens<Vec<Target>>);
 
 impl RuleOptions {
     pub(super) const fn new() -> Self {
         Self {
-            caches: false,
+            caches: None,
             socket: None,
-            steps_up: false,
+            steps_up: None,
             target: None,
         }
     }
@@ -54,18 +55,13 @@ impl RequestOptions {
     /// that covers the URL asks for them.
     pub(super) fn of(rule: &Rule, rules: &[Rule], url: &Url) -> Self {
         Self {
-            steps_up: rules
-                .iter()
-                .any(|rule| rule.options.steps_up && rule.covers(url)),
+            steps_up: capability::StepUp::WITNESS.filter(|_| {
+                let mut rules = rules.iter();
+                rules.any(|rule| rule.options.steps_up.is_some() && rule.covers(url))
+            }),
             caches: rule.options.caches,
             target: rule.options.target,
         }
-    }
-}
-
-impl Targets {
-    pub(super) const fn new() -> Self {
-        Self(Vec::new())
     }
 }
 
@@ -73,8 +69,8 @@ impl Rule {
     /// Lets the browser keep responses under this rule in its HTTP cache. These responses are not searched for the
     /// token, because a page can read them from the cache piece by piece.
     #[must_use]
-    pub const fn with_cache(mut self) -> Self {
-        self.options.caches = true;
+    pub const fn with_cache(mut self, has: capability::RuleOptions) -> Self {
+        self.options.caches = Some(has);
         self.reflection = Scope::Nothing;
         self
     }
@@ -95,14 +91,14 @@ impl Rule {
 
     /// Allows WebSocket connections if `socket` has a value, which is the position of the token.
     #[must_use]
-    pub fn with_socket(mut self, socket: Option<Place>) -> Self {
+    pub fn with_socket(mut self, socket: Option<capability::Sockets<Place>>) -> Self {
         self.options.socket = socket;
         self
     }
 
-    /// Sets whether pages learn about step-up challenges: see [`crate::oauth::www_authenticate`].
+    /// If `steps_up` has a value, pages learn about step-up challenges: see [`crate::oauth::www_authenticate`].
     #[must_use]
-    pub fn with_step_up(mut self, steps_up: bool) -> Self {
+    pub const fn with_step_up(mut self, steps_up: Option<capability::StepUp>) -> Self {
         self.options.steps_up = steps_up;
         self
     }
@@ -112,13 +108,13 @@ impl Allowed {
     /// Returns true if the page learns about step-up challenges.
     #[must_use]
     pub const fn steps_up(&self) -> bool {
-        self.options.steps_up
+        self.options.steps_up.is_some()
     }
 
     /// Returns true if the browser may keep the response in its HTTP cache.
     #[must_use]
     pub const fn caches(&self) -> bool {
-        self.options.caches
+        self.options.caches.is_some()
     }
 
     /// Returns the selector of the access token that the request carries.
@@ -131,7 +127,7 @@ impl Allowed {
 impl EgressPolicy {
     /// Sets the targets of access tokens that belong to rules.
     #[must_use]
-    pub fn with_targets(mut self, targets: Vec<Target>) -> Self {
+    pub fn with_targets(mut self, targets: capability::IfResourceTokens<Vec<Target>>) -> Self {
         self.targets = Targets(targets);
         self
     }
@@ -140,7 +136,8 @@ impl EgressPolicy {
     #[must_use]
     pub fn resources(&self) -> Vec<&str> {
         let mut resources = Vec::new();
-        for resource in self.targets.0.iter().filter_map(|t| t.resource.as_deref()) {
+        let targets = self.targets().iter();
+        for resource in targets.filter_map(|target| target.resource.as_deref()) {
             if !resources.contains(&resource) {
                 resources.push(resource);
             }
@@ -151,7 +148,7 @@ impl EgressPolicy {
     /// Returns the targets of access tokens that belong to rules.
     #[must_use]
     pub fn targets(&self) -> &[Target] {
-        &self.targets.0
+        self.targets.0.get().map_or(&[], Vec::as_slice)
     }
 
     /// Authorizes a WebSocket connection, or refuses it. The URL is checked as if its scheme were `https` (or `http` on
@@ -169,7 +166,7 @@ impl EgressPolicy {
         let mut covering = self.rules.iter().filter(|rule| rule.covers(url));
         let with_socket = covering.find_map(|rule| {
             Some((
-                rule.options.socket.as_ref()?,
+                rule.options.socket.as_deref()?,
                 rule.reflection,
                 rule.options.target,
             ))
@@ -189,8 +186,8 @@ impl EgressPolicy {
             credentials: Credentials::Include,
             rule: 0,
             options: RequestOptions {
-                steps_up: false,
-                caches: false,
+                steps_up: None,
+                caches: None,
                 target,
             },
         };

@@ -1,87 +1,24 @@
-//! The parts of a login that need the Cargo feature `extended`: additional parameters and scopes, the key that tokens
-//! are bound to, step-up demands of APIs, and logins on another device.
-//!
-//! A build without this feature uses `basic.rs` instead of this file.
+//! The parts of a login that need a capability: additional parameters and scopes, the key that tokens are bound to,
+//! step-up demands of APIs, and logins on another device.
 
 use super::{AuthorizationRequest, LoginParams, Pending, checked};
 use crate::Secret;
+use crate::base::capability;
 use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, Result, quote};
 use crate::base::strings;
 use crate::codec::form::Form;
-use crate::codec::json::{Object, Writer};
+use crate::codec::json::Writer;
 use crate::config::Config;
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::www_authenticate::Demand;
 use crate::prelude::*;
 
-/// Additional login options that a page may choose.
-#[derive(Clone, Debug, Default)]
-pub struct ExtendedParams {
-    /// Additional parameters, as name and value. The configuration must allow each name (`loginParams`).
-    pub more: Vec<(String, String)>,
-    /// Additional scopes, separated by spaces. The configuration must allow each scope (`loginScopes`).
-    pub scope: Option<String>,
-    /// True if the user signs in on another device (RFC 8628).
-    pub device: bool,
-}
-
-/// Additional state of a login.
-#[derive(Clone, Debug, Default)]
-pub struct ExtendedPending {
-    /// The key that the tokens are bound to, if they are bound to a key (RFC 9449).
-    pub key: Option<PublicKey>,
-    /// The requested scopes, if the page requested more than the configured scopes.
-    pub scope: Option<String>,
-    /// The options that satisfy an API's demand, as [`Demand::login`] writes them.
-    pub demand: Option<String>,
-    /// True for a login on another device, whose ID token contains no `nonce`. In a stored login, this value is always
-    /// false.
-    pub is_device: bool,
-}
-
-impl ExtendedPending {
-    /// Checks the additional options of a page, and adds the page's parameters to the request.
-    pub(super) fn read(config: &Config, params: &LoginParams, chosen: &mut Form) -> Result<Self> {
-        add_more(config, &params.extended.more, chosen)?;
-        Ok(Self {
-            key: None,
-            scope: params.requested_scope(config)?,
-            demand: demand(params),
-            is_device: false,
-        })
-    }
-
-    /// Reads the members that [`Self::write`] writes.
-    pub(super) fn from_object(object: &Object) -> Self {
-        let key = object.get("dpop").and_then(|jwk| jwk.as_object());
-        Self {
-            key: key.and_then(PublicKey::from_jwk),
-            scope: object.str("scope").map(str::to_owned),
-            demand: object.str("demand").map(str::to_owned),
-            is_device: false,
-        }
-    }
-
-    pub(super) fn write(&self, writer: &mut Writer) {
-        writer
-            .optional_text("scope", self.scope.as_deref())
-            .optional_text("demand", self.demand.as_deref());
-        if let Some(key) = &self.key {
-            writer.json("dpop", key.jwk());
-        }
-    }
-
-    pub(super) fn scope(&self) -> Option<&str> {
-        self.scope.as_deref()
-    }
-}
-
 impl LoginParams {
     /// Returns true if the user signs in on another device (RFC 8628).
     #[must_use]
     pub const fn is_device(&self) -> bool {
-        self.extended.device
+        self.device.is_some()
     }
 
     /// Returns the scopes to request, separated by spaces, if a page wants more than the configured scopes.
@@ -89,8 +26,11 @@ impl LoginParams {
     /// # Errors
     /// [`Code::MessageInvalid`] if `loginScopes` does not allow a scope, or if the page's option is too long or has
     /// control characters.
-    pub fn requested_scope(&self, config: &Config) -> Result<Option<String>> {
-        requested_scope(config, self.extended.scope.as_deref())
+    pub fn requested_scope(
+        &self,
+        config: &Config,
+    ) -> Result<Option<capability::ResourceTokens<String>>> {
+        requested_scope(config, self.scope.as_ref())
     }
 }
 
@@ -98,30 +38,42 @@ impl Pending {
     /// Returns the key to which the tokens are bound, if they are bound to a key (RFC 9449).
     #[must_use]
     pub const fn key(&self) -> Option<&PublicKey> {
-        self.extended.key.as_ref()
+        self.key.as_ref()
     }
 
     /// Returns the requested scopes, if the page requested more than the configured scopes.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
-        self.extended.scope()
+        self.scope.as_deref().map(String::as_str)
     }
 
     /// Returns true for a login on another device (RFC 8628).
     #[must_use]
     pub const fn is_device(&self) -> bool {
-        self.extended.is_device
+        self.device.is_some()
+    }
+
+    /// Writes the members that need a capability.
+    pub(super) fn write_optional(&self, writer: &mut Writer) {
+        writer.optional_text("scope", self.scope());
+        if let Some(demand) = &self.demand {
+            writer.text("demand", demand);
+        }
+        if let Some(key) = &self.key {
+            writer.json("dpop", key.jwk());
+        }
     }
 
     /// Removes the scopes of a stored login if a page may not request them. This check is needed because a script of
     /// this origin can write to the store.
     pub fn check_scope(&mut self, config: &Config) {
-        let requested = requested_scope(config, self.extended.scope.as_deref());
-        self.extended.scope = requested.unwrap_or_default();
+        let requested = requested_scope(config, self.scope.as_ref());
+        self.scope = requested.unwrap_or_default();
     }
 
     /// Creates the state of a login that the user has finished on another device (RFC 8628).
     pub(crate) fn of_device(
+        has: capability::DeviceLogin,
         config: &Config,
         params: &LoginParams,
         now: UnixMillis,
@@ -136,12 +88,10 @@ impl Pending {
             max_age: None,
             is_silent: false,
             created_at: now,
-            extended: ExtendedPending {
-                key,
-                scope: params.requested_scope(config).unwrap_or_default(),
-                demand: None,
-                is_device: true,
-            },
+            key,
+            scope: params.requested_scope(config).unwrap_or_default(),
+            demand: None,
+            device: Some(has),
         }
     }
 }
@@ -153,14 +103,20 @@ impl AuthorizationRequest {
         let mut form = Form::new();
         form.push("dpop_jkt", key.thumbprint());
         self.parameters = [&self.parameters, "&", &form.finish()].concat();
-        self.pending.extended.key = Some(key);
+        self.pending.key = Some(key);
         self
     }
 }
 
-fn requested_scope(config: &Config, more: Option<&str>) -> Result<Option<String>> {
+fn requested_scope(
+    config: &Config,
+    more: Option<&capability::ResourceTokens<String>>,
+) -> Result<Option<capability::ResourceTokens<String>>> {
+    let Some(more) = more else {
+        return Ok(None);
+    };
     let mut scope = config.scope.clone();
-    for one in strings::split(checked("scope", more.unwrap_or_default())?, b' ') {
+    for one in strings::split(checked("scope", more)?, b' ') {
         if one.is_empty() || strings::contains_word(&scope, one) {
             continue;
         }
@@ -175,13 +131,14 @@ fn requested_scope(config: &Config, more: Option<&str>) -> Result<Option<String>
         scope.push(' ');
         scope.push_str(one);
     }
-    Ok((scope.len() > config.scope.len()).then_some(scope))
+    Ok((scope.len() > config.scope.len()).then(|| more.witness().with(scope)))
 }
 
 /// Returns the login options that an API may have demanded, as [`Demand::login`] writes them.
-fn demand(params: &LoginParams) -> Option<String> {
-    if let Some(scope) = &params.extended.scope {
-        return Some(Demand::Scope(scope.clone()).login());
+pub(super) fn demand(params: &LoginParams) -> Option<capability::StepUp<String>> {
+    let has = capability::StepUp::WITNESS?;
+    if let Some(scope) = &params.scope {
+        return Some(has.with(Demand::Scope((**scope).clone()).login()));
     }
     let asks_to_log_in = params.prompt.as_deref() == Some("login");
     if params.acr_values.is_none() && params.max_age.is_none() && !asks_to_log_in {
@@ -191,12 +148,16 @@ fn demand(params: &LoginParams) -> Option<String> {
         acr_values: params.acr_values.clone(),
         max_age: params.max_age,
     };
-    Some(demand.login())
+    Some(has.with(demand.login()))
 }
 
 /// Adds the page's additional parameters, which `loginParams` must allow. Names cannot repeat: the page's object has
 /// each name once, and `loginParams` cannot contain parameters of the flow or of `authorizationParams`.
-fn add_more(config: &Config, more: &[(String, String)], chosen: &mut Form) -> Result<()> {
+pub(super) fn add_more(
+    config: &Config,
+    more: &[(String, String)],
+    chosen: &mut Form,
+) -> Result<()> {
     for (name, value) in more {
         if !config.may_add(name) {
             let message = [
@@ -218,18 +179,20 @@ mod tests {
     use super::*;
     use crate::codec::form;
 
+    fn more_scope(scope: Option<&str>) -> Option<capability::ResourceTokens<String>> {
+        Some(capability::ResourceTokens::WITNESS?.with(scope?.to_owned()))
+    }
+
     #[test]
     fn only_stricter_logins_count_as_demanded() {
         let text = |value: &str| Some(value.to_owned());
-        let is_demanded = |scope, acr_values, max_age, prompt| {
+        needs!(StepUp);
+        let is_demanded = |scope: Option<&str>, acr_values, max_age, prompt| {
             let params = LoginParams {
                 acr_values,
                 max_age,
                 prompt,
-                extended: ExtendedParams {
-                    scope,
-                    ..ExtendedParams::default()
-                },
+                scope: more_scope(scope),
                 ..LoginParams::default()
             };
             demand(&params).is_some()
@@ -239,28 +202,28 @@ mod tests {
         assert!(is_demanded(None, None, None, text("login")));
         assert!(is_demanded(None, text("mfa"), None, None));
         assert!(is_demanded(None, None, Some(60), None));
-        assert!(is_demanded(text("openid more"), None, None, None));
+        assert!(is_demanded(Some("openid more"), None, None, None));
     }
 
     #[test]
     fn configured_scopes_are_not_additional() {
         let config = config("");
         assert_eq!(requested_scope(&config, None).unwrap(), None);
-        assert_eq!(requested_scope(&config, Some("openid")).unwrap(), None);
+        let more = more_scope(Some("openid"));
+        assert_eq!(requested_scope(&config, more.as_ref()).unwrap(), None);
     }
 
     #[test]
     fn login_options_add_only_configured_parameters() {
+        needs!(LoginOptions);
         let config = config(r#","loginParams":["kc_idp_hint","display"]"#);
         let begun = |more: &[(&str, &str)]| {
             let params = LoginParams {
-                extended: ExtendedParams {
-                    more: more
-                        .iter()
+                more: capability::IfLoginOptions::new(|| {
+                    more.iter()
                         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                        .collect(),
-                    ..ExtendedParams::default()
-                },
+                        .collect()
+                }),
                 ..LoginParams::default()
             };
             build(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0)

@@ -1,10 +1,11 @@
 //! The calls in flight, sockets among them.
 
+use crate::base::capability;
 use crate::base::error::{Code, Error, Result};
 use crate::base::list::{self, List};
 use crate::egress::policy::{Allowed, TokenSelector};
 use crate::prelude::*;
-use crate::vault::api_calls::socket::BoxedSocket;
+use crate::vault::api_calls::socket::Socket;
 use crate::vault::context::Context;
 use crate::vault::dpop::Proven;
 use crate::vault::io::{Body, CallId, Output, PortId, RequestId};
@@ -29,7 +30,7 @@ pub(in crate::vault) struct Call {
     /// True if the call was sent with a token of a session that is over.
     pub(in crate::vault) is_detached: bool,
     /// The socket to open, if the call is not a request.
-    pub(in crate::vault) socket: Option<BoxedSocket>,
+    pub(in crate::vault) socket: Option<capability::Sockets<Box<Socket>>>,
     pub(in crate::vault) proven: Proven,
 }
 
@@ -63,7 +64,7 @@ impl Call {
         allowed: Allowed,
         init: String,
         body: Body,
-        socket: Option<BoxedSocket>,
+        socket: Option<capability::Sockets<Box<Socket>>>,
     ) -> Self {
         Self {
             call,

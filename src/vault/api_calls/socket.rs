@@ -11,9 +11,6 @@ pub(in crate::vault) struct Socket {
     pub(in crate::vault) probe: Probe,
 }
 
-/// A socket, in the form in which a call stores it.
-pub(in crate::vault) type BoxedSocket = Box<Socket>;
-
 /// The state of the probe, which is an attempt to connect without a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::vault) enum Probe {

@@ -595,8 +595,7 @@ fn canceled() -> Error {
 
 /// Returns the tokens in the response to a code exchange.
 fn exchanged(outcome: &Outcome, scheme: Scheme, provider: &Provider) -> Result<Box<TokenSet>> {
-    #[cfg(feature = "extended")]
-    if matches!(outcome, Outcome::KeyLost) {
+    if matches!(outcome, Outcome::KeyLost(_)) {
         return Err(crate::vault::dpop::key_lost(Code::StorageUnavailable));
     }
     let Outcome::Reply(reply) = outcome else {

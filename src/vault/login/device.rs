@@ -1,6 +1,7 @@
 //! A login on another device (RFC 8628). The rest of the vault handles it like the login of a popup: a page waits for
 //! the result, and the tokens are verified in the same way as those of an authorization response.
 
+use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
@@ -32,13 +33,14 @@ impl Logins {
     /// Requests the device code and the user code. The caller has already fetched the provider's metadata.
     pub(super) fn begin_device(
         &mut self,
+        has: capability::DeviceLogin,
         ctx: &mut Context,
         provider: &Provider,
         mut login: Box<Login>,
     ) {
-        match device_request(ctx, provider, &login) {
+        match device_request(has, ctx, provider, &login) {
             Ok(op) => {
-                login.stage = LoginStage::AtDevice(Device::Asked(op));
+                login.stage = LoginStage::AtDevice(has.with(Device::Asked(op)));
                 // The lifetime of the codes limits this login instead of the deadline.
                 login.deadline = Millis::MAX;
                 self.put(login);
@@ -77,7 +79,9 @@ impl Logins {
             asked_at: ctx.now,
             op: None,
         };
-        login.stage = LoginStage::AtDevice(Device::Shown(Box::new(shown), timing));
+        if let LoginStage::AtDevice(device) = &mut login.stage {
+            **device = Device::Shown(Box::new(shown), timing);
+        }
         self.put(login);
     }
 
@@ -94,7 +98,11 @@ impl Logins {
             _ => false,
         };
         while let Some(mut login) = self.take(is_due) {
-            let LoginStage::AtDevice(Device::Shown(shown, timing)) = &mut login.stage else {
+            let LoginStage::AtDevice(device) = &mut login.stage else {
+                return;
+            };
+            let has = device.witness();
+            let Device::Shown(shown, timing) = &mut **device else {
                 return;
             };
             if timing.shown_at.elapsed(&now) >= shown.expires_in {
@@ -112,8 +120,8 @@ impl Logins {
                 &shown.device_code,
             );
             timing.asked_at = now;
-            timing.op =
-                Some(dpop.send_proven(ctx, Purpose::PollDevice, request, login.key.clone()));
+            let purpose = Purpose::PollDevice(has);
+            timing.op = Some(dpop.send_proven(ctx, purpose, request, login.key.clone()));
             self.put(login);
         }
     }
@@ -136,7 +144,11 @@ impl Logins {
                 _ => CallbackOutcome::None,
             };
         };
-        let LoginStage::AtDevice(Device::Shown(_, timing)) = &mut login.stage else {
+        let LoginStage::AtDevice(device) = &mut login.stage else {
+            return CallbackOutcome::None;
+        };
+        let has = device.witness();
+        let Device::Shown(_, timing) = &mut **device else {
             return CallbackOutcome::None;
         };
         match device_authorization::read_poll(outcome, ctx.config.scheme(), timing.interval) {
@@ -151,7 +163,8 @@ impl Logins {
             PollOutcome::Failed(error) => ctx.post_error(login.port, login.id, &error),
             PollOutcome::Tokens(tokens) => {
                 let requested = timing.asked_at;
-                return match self.device_granted(ctx, provider, op, login, tokens, requested) {
+                return match self.device_granted(ctx, provider, (op, has), login, tokens, requested)
+                {
                     Ok((key, pending, verification)) => {
                         callbacks.begin_detached(ctx, provider, self, key, pending, verification)
                     }
@@ -166,7 +179,7 @@ impl Logins {
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
-        op: OpId,
+        (op, has): (OpId, capability::DeviceLogin),
         mut login: Box<Login>,
         tokens: Box<TokenSet>,
         requested: Instant,
@@ -182,8 +195,13 @@ impl Logins {
         // equal.
         let mut key = "device ".to_owned();
         json::write_number(&mut key, op.0.into());
-        let pending =
-            Pending::of_device(&ctx.config, &login.params, ctx.now.wall, login.key.take());
+        let pending = Pending::of_device(
+            has,
+            &ctx.config,
+            &login.params,
+            ctx.now.wall,
+            login.key.take(),
+        );
         login.stage = LoginStage::AtProvider { key: key.clone() };
         self.put(login);
         let verification = Verification::new(tokens, requested, unverified);
@@ -191,7 +209,12 @@ impl Logins {
     }
 }
 
-fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Result<OpId> {
+fn device_request(
+    has: capability::DeviceLogin,
+    ctx: &mut Context,
+    provider: &Provider,
+    login: &Login,
+) -> Result<OpId> {
     let endpoint = provider.metadata.as_ref();
     let endpoint = endpoint.and_then(|m| m.device_authorization_endpoint.as_deref());
     let (true, Some(endpoint)) = (ctx.config.has_device_flow(), endpoint) else {
@@ -204,7 +227,7 @@ fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Resu
     if params.prompt.is_some()
         || params.acr_values.is_some()
         || params.max_age.is_some()
-        || !params.extended.more.is_empty()
+        || params.more.get().is_some_and(|more| !more.is_empty())
     {
         // The device authorization request has no such parameters (RFC 8628 3.1), so the provider would ignore these
         // options.
@@ -216,5 +239,5 @@ fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Resu
     let more = login.params.requested_scope(&ctx.config)?;
     let scope = more.as_deref().unwrap_or(&ctx.config.scope);
     let request = device_authorization::request(endpoint, &ctx.config, scope);
-    Ok(ctx.send(Purpose::AskDevice, request))
+    Ok(ctx.send(Purpose::AskDevice(has), request))
 }

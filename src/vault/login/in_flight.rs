@@ -2,6 +2,7 @@
 
 use crate::prelude::*;
 
+use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::base::list::{self, List};
@@ -53,7 +54,7 @@ pub(in crate::vault) enum LoginStage {
         url: String,
     },
     /// The user logs in on another device.
-    AtDevice(Device),
+    AtDevice(capability::DeviceLogin<Device>),
     /// A popup is at the provider, and the page that opened the popup waits. A login on another device is in this stage
     /// while its tokens are verified.
     AtProvider {

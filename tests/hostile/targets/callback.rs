@@ -95,7 +95,10 @@ pub fn check(input: &[u8]) {
         is_silent: false,
         max_age: None,
         created_at: 0,
-        extended: Default::default(),
+        key: None,
+        scope: None,
+        demand: None,
+        device: None,
     };
     let metadata = config().metadata.as_ref().unwrap();
     match answer.code(&pending, metadata) {

@@ -11,8 +11,8 @@ use std::fs;
 
 /// An enum, and the union that is written from it.
 struct Union {
-    /// The files that define the enum.
-    sources: &'static [&'static str],
+    /// The file that defines the enum.
+    source: &'static str,
     file: &'static str,
     name: &'static str,
     /// The description of the type.
@@ -21,13 +21,13 @@ struct Union {
 
 const UNIONS: [Union; 2] = [
     Union {
-        sources: &["src/base/error.rs"],
+        source: "src/base/error.rs",
         file: "pkg/src/generated/codes.ts",
         name: "Code",
         about: "The stable identifier of an error. A released code is never renamed or reused.",
     },
     Union {
-        sources: &["src/session/end_reason.rs", "src/session/extended.rs"],
+        source: "src/session/end_reason.rs",
         file: "pkg/src/generated/end-reasons.ts",
         name: "EndReason",
         about: "The reason why a session ended.",
@@ -56,7 +56,7 @@ fn with_table(document: &str) -> Result<String> {
     let count = document.lines().take_while(|line| !is_row(line)).count();
     let mut lines = document.lines();
     let mut out: Vec<String> = lines.by_ref().take(count).map(str::to_owned).collect();
-    let source = UNIONS[0].sources[0];
+    let source = UNIONS[0].source;
     for code in variants(&fs::read_to_string(at(source))?)? {
         let advice = code
             .advice
@@ -73,23 +73,21 @@ fn with_table(document: &str) -> Result<String> {
 /// Writes the unions.
 pub(super) fn write() -> Result<()> {
     for Union {
-        sources,
+        source,
         file,
         name,
         about,
     } in UNIONS
     {
         let mut script = format!("/** {about} */\nexport type {name} =\n");
-        for source in sources {
-            let variants = variants(&fs::read_to_string(at(source))?).context(*source)?;
-            ensure!(!variants.is_empty(), "{source} defines no variant");
-            for Named {
-                name, description, ..
-            } in variants
-            {
-                let description = without_links(&description);
-                writeln!(script, "  /** {description} */\n  | '{name}'")?;
-            }
+        let variants = variants(&fs::read_to_string(at(source))?).context(source)?;
+        ensure!(!variants.is_empty(), "{source} defines no variant");
+        for Named {
+            name, description, ..
+        } in variants
+        {
+            let description = without_links(&description);
+            writeln!(script, "  /** {description} */\n  | '{name}'")?;
         }
         write_if_changed(&at(file), &script)?;
     }

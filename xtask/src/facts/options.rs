@@ -5,11 +5,9 @@ use crate::facts::{described, text};
 use crate::paths::{at, write_if_changed};
 use anyhow::{Context, Result, ensure};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use std::collections::BTreeMap;
 use std::fs;
 
 const SOURCE: &str = "src/config/options.rs";
-const CAPABILITIES: &str = "src/base/capability.rs";
 const FILE: &str = "pkg/src/generated/options.ts";
 const DOCUMENT: &str = "docs/deployment.md";
 
@@ -24,26 +22,16 @@ struct Needing {
     off: Option<String>,
 }
 
-/// Writes a list for each Cargo feature: the options that need the feature.
+/// Writes the list of the options that need a capability. The default module has no capability.
 pub(super) fn write() -> Result<()> {
-    let features = features(&fs::read_to_string(at(CAPABILITIES))?)?;
-    let mut lists: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for option in options(&fs::read_to_string(at(SOURCE))?)? {
-        let feature = features
-            .get(&option.capability)
-            .with_context(|| format!("{CAPABILITIES} has no {}", option.capability))?;
-        lists.entry(feature).or_default().push(short(&option));
-    }
-    let mut script = String::new();
-    for (feature, options) in lists {
-        let constant = feature.to_uppercase().replace('-', "_");
-        script += &format!(
-            "/**\n * The options that need the Cargo feature `{feature}`, separated by spaces. After `=` is the value with which an\n \
-             * option does not need the feature. No option needs the feature with a value that counts as false in JavaScript.\n */\n\
-             export const {constant}_OPTIONS = '{}'\n",
-            options.join(" ")
-        );
-    }
+    let options = options(&fs::read_to_string(at(SOURCE))?)?;
+    let names: Vec<_> = options.iter().map(short).collect();
+    let script = format!(
+        "/**\n * The options that need the larger module, separated by spaces. After `=` is the value with which an option does not\n \
+         * need it. No option needs it with a value that counts as false in JavaScript.\n */\n\
+         export const EXTENDED_OPTIONS = '{}'\n",
+        names.join(" ")
+    );
     write_if_changed(&at(FILE), &script)
 }
 
@@ -75,24 +63,6 @@ fn with_table(document: &str) -> Result<String> {
         table += &format!("| `{}` | {} |\n", option.name, option.purpose);
     }
     Ok(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
-}
-
-/// Returns the Cargo feature of each capability.
-fn features(source: &str) -> Result<BTreeMap<String, String>> {
-    let mut features = BTreeMap::new();
-    for entry in entries(body(source, "capabilities")?, ',') {
-        if let [
-            ..,
-            TokenTree::Ident(name),
-            TokenTree::Punct(_),
-            TokenTree::Literal(feature),
-        ] = &*entry
-        {
-            features.insert(name.to_string(), text(feature)?);
-        }
-    }
-    ensure!(!features.is_empty(), "{CAPABILITIES} defines no capability");
-    Ok(features)
 }
 
 /// Returns the options that need a capability.
@@ -204,19 +174,6 @@ mod tests {
             options(r#"options! { VAULT "" { "a": A; } }"#).is_err(),
             "no purpose"
         );
-    }
-
-    #[test]
-    fn features_of_capabilities_are_found() {
-        let source = r#"capabilities! {
-            /// One.
-            One: "extended",
-            /// Two.
-            Two: "stored",
-        }"#;
-        let found = features(source).unwrap();
-        assert_eq!(found.get("Two").unwrap(), "stored");
-        assert_eq!(found.len(), 2);
     }
 
     #[test]

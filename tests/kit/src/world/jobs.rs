@@ -435,7 +435,7 @@ impl World {
                 let outcome = outcome.unwrap();
                 let sent = form_of(&request).remove("refresh_token");
                 let family = sent.and_then(|token| self.provider.family_of(&token));
-                if let (Outcome::KeyLost, Some(family)) = (&outcome, family) {
+                if let (Outcome::KeyLost(_), Some(family)) = (&outcome, family) {
                     self.watch.key_lost(vault, family);
                 }
                 if kind == PROBE && is_after_refresh {

@@ -10,7 +10,7 @@ use strongroom::base::capability;
 use strongroom::base::clock::UnixMillis;
 use strongroom::base::http::Outcome;
 use strongroom::codec::json::Value;
-use strongroom::oauth::dpop::PublicKey;
+use strongroom::oauth::dpop::{PublicKey, UnsignedProof};
 use strongroom::vault::{ApiRequest, CallId, Input, Loaded, OpId, Output, PortId, Taken};
 
 impl World {
@@ -93,10 +93,11 @@ impl World {
                 self.story(|world| format!("vault asks provider: {}", world.describe(&request)));
                 self.check_request(endpoint, &request);
                 let proof = self.sign(request.proof.as_ref());
-                let is_unsigned = request.proof.is_some() && proof.is_none();
+                let unsigned = request.proof.as_ref().filter(|_| proof.is_none());
+                let unsigned = unsigned.map(UnsignedProof::witness);
                 self.job(Kind::Provider(endpoint), Task::Send(op, request, proof));
-                if is_unsigned && let Some(job) = self.jobs.pending.last_mut() {
-                    job.outcome = Some(Outcome::KeyLost);
+                if let (Some(has), Some(job)) = (unsigned, self.jobs.pending.last_mut()) {
+                    job.outcome = Some(Outcome::KeyLost(has));
                 }
             }
             Output::Cancel { op } => self.cancel(op),
