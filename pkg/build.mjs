@@ -6,7 +6,7 @@
  *   pkg/glue/<module>.d.ts      its types, generated from src/bindings
  *   pkg/glue/<module>_bg.wasm   the core, after wasm-opt
  *
- * strongroom_extended has no glue of its own: the glue of strongroom loads either module.
+ * strongroom_stored and strongroom_extended have no glue of their own: the glue of strongroom loads each of the three.
  *
  * An entry imports its module's glue by a relative path, such as '../glue/strongroom.js', so that esbuild, tsc and
  * editors find the glue without an alias. The entry passes `new URL('./strongroom_bg.wasm', import.meta.url)` to the
@@ -28,8 +28,8 @@ const at = (path) => new URL(path, import.meta.url)
 
 /** The wasm modules of each entry. A running entry loads one of its modules. */
 const MODULES = {
-  worker: ['strongroom', 'strongroom_extended'],
-  standalone: ['strongroom', 'strongroom_extended'],
+  worker: ['strongroom', 'strongroom_stored', 'strongroom_extended'],
+  standalone: ['strongroom', 'strongroom_stored', 'strongroom_extended'],
 }
 
 /**

@@ -200,7 +200,7 @@ codes! {
     /// The [standalone worker](standalone.md) could not fetch `strongroom.json`; the message says why.
     ConfigUnavailable = "config_unavailable", "Serve strongroom.json beside the standalone worker as application/json, without a redirect; the worker's connect-src must allow 'self'.";
     /// The WebAssembly module could not be loaded.
-    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_extended_bg.wasm if the configuration needs it), or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
+    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_stored_bg.wasm or strongroom_extended_bg.wasm if the configuration needs it), or pass its URL as vault(config, { wasm }); the worker's connect-src must allow 'self'.";
     /// The Content-Security-Policy of the worker forbids WebAssembly.
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker file is served with.";
     /// The vault stopped because of an internal error, or its worker was terminated. The secrets in the vault's memory

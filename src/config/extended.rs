@@ -20,10 +20,12 @@ pub(super) const NO_SUCH_OPTION: &str = if capability::HAS_ALL {
     )
 };
 
-pub(super) const NOT_KEPT: &str = if capability::StoredSessions::WITNESS.is_some() {
+pub(super) const NOT_KEPT: &str = if capability::Escrow::WITNESS.is_some() {
     msg!("it must be 'memory', 'sealed' or 'escrow'")
 } else {
-    msg!("it must be 'memory', 'sealed' or 'escrow'; the last two need strongroom_extended_bg.wasm")
+    msg!(
+        "it must be 'memory', 'sealed' (which needs strongroom_stored_bg.wasm) or 'escrow' (which needs strongroom_extended_bg.wasm)"
+    )
 };
 
 const NOT_AN_ALGORITHM: &str = msg!(

@@ -1,7 +1,7 @@
 //! All options of the vault's configuration, with the capability that each option needs.
 //!
 //! An option with a capability has its purpose as a comment, and some need the capability `unless` they have a certain
-//! value. From this table, `cargo xtask build` writes `pkg/src/generated/options.ts`, by which the worker chooses its
+//! value. An option may need another capability, `unless` it has one of these values. From this table, `cargo xtask build` writes `pkg/src/generated/options.ts`, by which the worker chooses its
 //! module, and `cargo xtask options` writes the table in `docs/deployment.md`.
 
 use crate::base::{capability, strings};
@@ -20,7 +20,7 @@ pub(super) struct Named {
 macro_rules! options {
     ($($(#[$about:meta])* $list:ident $path:literal {$(
         $(#[doc = $purpose:literal])*
-        $name:literal $(: $capability:ident $(unless $off:literal)?)?;
+        $name:literal $(: $capability:ident $(unless $off:literal)? $(, $other:ident unless $less:literal)?)?;
     )+})+) => {$(
         $(#[$about])*
         pub(super) const $list: &[Named] = &[$(Named {
@@ -61,7 +61,7 @@ options! {
         "metadata": Metadata;
         /// signing in on another device: [login.md](login.md)
         "deviceFlow": DeviceLogin unless false;
-        /// one signing algorithm for ID tokens; more algorithms than the smaller module has
+        /// one signing algorithm for ID tokens; more algorithms than the default module has
         "idTokenSignedResponseAlg": Algorithms;
         /// audiences of ID tokens in addition to this client: [login.md](login.md#the-id-token)
         "trustedAudiences": LoginOptions;
@@ -76,7 +76,7 @@ options! {
         "idle";
         "absolute";
         /// sessions that outlive the worker: [sessions.md](sessions.md)
-        "persist": StoredSessions unless "memory";
+        "persist": StoredSessions unless "memory", Escrow unless "sealed";
     }
 
     /// The options of a rule, which is an entry of `apis`.

@@ -227,26 +227,27 @@ vault(${JSON.stringify(app.config)})`)
 })
 
 /**
- * A configuration for each place that can have an option of the larger module. tests/page/modules.test.mjs tests the
- * choice for every option, and the tests of src/config.rs that the smaller module refuses every option.
+ * A configuration for each place that can have an option of a larger module, and the module. tests/page/modules.test.mjs
+ * tests the choice for every option, and the tests of src/config.rs that the smaller modules refuse every option.
  */
 const LARGER = {
-  unrequestedScopes: { unrequestedScopes: 'refuse' },
-  'session.persist': { session: { persist: 'sealed' } },
-  'apis[].denyHeaders': {
-    apis: [{ url: 'https://api.example.com/v1/', denyHeaders: ['X-Api-Key'] }],
-  },
+  unrequestedScopes: ['extended', { unrequestedScopes: 'refuse' }],
+  'session.persist': ['stored', { session: { persist: 'sealed' } }],
+  'apis[].denyHeaders': [
+    'extended',
+    { apis: [{ url: 'https://api.example.com/v1/', denyHeaders: ['X-Api-Key'] }] },
+  ],
 }
 
 const modules = () =>
   app.site.requests.map(({ path }) => /\w+_bg\.wasm$/.exec(path)?.[0]).filter((name) => name)
 
-for (const [option, config] of Object.entries(LARGER)) {
-  test(`${option} loads the larger module, and the smaller one refuses it`, time, async () => {
+for (const [option, [module, config]] of Object.entries(LARGER)) {
+  test(`${option} loads the ${module} module, and the default one refuses it`, time, async () => {
     app.site.requests.length = 0
     app.setConfig(config)
     assert.equal(await outcomeHere(), undefined)
-    assert.deepEqual(modules(), ['strongroom_extended_bg.wasm'])
+    assert.deepEqual(modules(), [`strongroom_${module}_bg.wasm`])
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${WASM}' })`)
     const error = await outcomeHere()

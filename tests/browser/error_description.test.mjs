@@ -7,7 +7,11 @@ import { booted, signIn, startApp, startLogin } from '../support/app.mjs'
 const time = { timeout: 40_000 }
 
 /** The vault's modules, each with a configuration that needs it. */
-const MODULES = { 'strongroom_bg.wasm': {}, 'strongroom_extended_bg.wasm': { inspect: true } }
+const MODULES = {
+  'strongroom_bg.wasm': {},
+  'strongroom_stored_bg.wasm': { session: { persist: 'sealed' } },
+  'strongroom_extended_bg.wasm': { inspect: true },
+}
 
 let app
 

@@ -44,7 +44,7 @@ const BUNDLERS = {
       logLevel: 'warning',
     })
     const { resolve } = createRequire(`${project}/page.ts`)
-    for (const wasm of ['strongroom_bg.wasm', 'strongroom_extended_bg.wasm'])
+    for (const wasm of ['strongroom_bg.wasm', 'strongroom_stored_bg.wasm', 'strongroom_extended_bg.wasm'])
       await cp(resolve(`strongroom/${wasm}`), `${outdir}/${wasm}`)
     await cp(`${project}/index.html`, `${outdir}/index.html`)
     return outdir

@@ -8,8 +8,8 @@ import { install, node, pack, root } from './tarball.mjs'
 
 /** The entries of the package, each with the wasm modules that it may load. */
 const MODULES = {
-  'dist/worker.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
-  'dist/standalone.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
+  'dist/worker.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_stored_bg.wasm', 'dist/strongroom_bg.wasm'],
+  'dist/standalone.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_stored_bg.wasm', 'dist/strongroom_bg.wasm'],
 }
 
 let files, project, installed, manifest
@@ -30,7 +30,7 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
     /^dist\/headers\.d\.ts$/,
     /^dist\/(page|worker|vault-origin|protocol|generated|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
-    /^dist\/strongroom(_(edge|extended))?_bg\.wasm$/,
+    /^dist\/strongroom(_(edge|extended|stored))?_bg\.wasm$/,
     /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|options|performance|protection|resources|sessions|standalone|testing-your-app|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
@@ -106,11 +106,11 @@ test('keeps the wasm URL where bundlers look for it', async () => {
   }
 })
 
-test('has the inspector in one of the two modules only', async () => {
+test('has the inspector in the extended module only', async () => {
   for (const word of ['call_answered', 'fingerprint', 'pending_login']) {
     const has = async (module) => (await readFile(`${installed}/dist/${module}_bg.wasm`)).includes(word)
     assert.ok(await has('strongroom_extended'), word)
-    assert.ok(!(await has('strongroom')), word)
+    for (const smaller of ['strongroom', 'strongroom_stored']) assert.ok(!(await has(smaller)), word)
   }
 })
 

@@ -1,10 +1,10 @@
-// The worker's choice of its module, for each option in src/config/options.rs that needs the larger module.
+// The worker's choice of its module, for each option in src/config/options.rs that needs a larger module.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { load } from '../support/page_module.mjs'
 
-const { needsExtended, EXTENDED_OPTIONS } = await load('worker/modules.ts', 'generated/options.ts')
+const { moduleFor, EXTENDED_OPTIONS, STORED_OPTIONS } = await load('worker/modules.ts', 'generated/options.ts')
 
 /** Returns a configuration with this value in the option at `path`. */
 const configured = (path, value) => {
@@ -15,20 +15,30 @@ const configured = (path, value) => {
 }
 
 for (const option of EXTENDED_OPTIONS.split(' ')) {
-  const [path, off] = option.split('=')
+  const [path, off = ''] = option.split('=')
 
-  test(`${path} needs the larger module`, () => {
-    for (const value of [true, 'x', [], {}]) assert.equal(needsExtended(configured(path, value)), true)
+  test(`${path} needs the extended module`, () => {
+    for (const value of [true, 'x', [], {}]) assert.equal(moduleFor(configured(path, value)), 'extended')
   })
 
-  test(`${path} needs no larger module while it is off`, () => {
-    for (const value of [undefined, false, off]) assert.equal(needsExtended(configured(path, value)), false)
+  test(`${path} does not need the extended module while it is off`, () => {
+    for (const value of [undefined, false, ...off.split('|')])
+      assert.notEqual(moduleFor(configured(path, value)), 'extended')
   })
 }
 
-test('control: the options that need the larger module are listed', () => {
+test('each kind of persistence has its module', () => {
+  const of = (persist) => moduleFor({ session: { persist } })
+  assert.deepEqual(['memory', 'sealed', 'escrow'].map(of), ['default', 'stored', 'extended'])
+})
+
+test('a configuration with options of two modules needs the larger one', () => {
+  assert.equal(moduleFor({ session: { persist: 'sealed' }, dpop: true }), 'extended')
+})
+
+test('control: the options that need a larger module are listed', () => {
   assert.ok(EXTENDED_OPTIONS.split(' ').length > 15)
-  assert.ok(EXTENDED_OPTIONS.includes('session.persist=memory'))
+  assert.equal(STORED_OPTIONS, 'session.persist=memory')
 })
 
 test('options that every module has need no larger module', async () => {
@@ -38,7 +48,7 @@ test('options that every module has need no larger module', async () => {
   for (const [, list, name] of source.matchAll(/^ {4}[A-Z]+ "(.*?)" \{$|^ {8}"(\w+)";$/gm)) {
     if (name === undefined) path = list.replace('[]', '')
     else {
-      assert.equal(needsExtended(configured(path + name, 'x')), false, name)
+      assert.equal(moduleFor(configured(path + name, 'x')), 'default', name)
       count++
     }
   }
@@ -56,5 +66,5 @@ test('a malformed configuration needs no larger module', () => {
     { apis: [null, 1] },
     { session: 1 },
   ])
-    assert.equal(needsExtended(config), false, JSON.stringify(config))
+    assert.equal(moduleFor(config), 'default', JSON.stringify(config))
 })

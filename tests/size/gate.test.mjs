@@ -26,6 +26,13 @@ const cases = [
   { name: 'a binding that is too large', page: 1, binding: 0.6, wasm: 10, over: /^strongroom\/vue: 0\.6/m },
   { name: 'a wasm that is too large', page: 1, wasm: 52, over: /^total: 54\./m },
   {
+    name: 'a wasm with stored sessions that is too large',
+    page: 1,
+    wasm: 10,
+    stored: 65,
+    over: /^with stored sessions: 67\./m,
+  },
+  {
     name: 'an extended wasm that is too large',
     page: 1,
     wasm: 10,
@@ -41,7 +48,9 @@ const cases = [
   },
 ]
 
-for (const { name, page, createAuth = 0.1, binding = 0.3, wasm, extended = 60, edge = 10, over } of cases) {
+for (const options of cases) {
+  const { name, page, createAuth = 0.1, binding = 0.3, wasm, stored = 20, extended = 60, edge = 10, over } = options
+
   test(name, async () => {
     // Random bytes do not compress, so these sizes are also the compressed sizes.
     await writeFile(`${dist}/index.js`, script({ connect: page - createAuth, createAuth }))
@@ -54,6 +63,7 @@ for (const { name, page, createAuth = 0.1, binding = 0.3, wasm, extended = 60, e
     for (const name of ['react', 'vue', 'solid', 'angular']) {
       await writeFile(`${dist}/${name}.js`, randomBytes(binding * KB))
     }
+    await writeFile(`${dist}/strongroom_stored_bg.wasm`, randomBytes(stored * KB))
     await writeFile(`${dist}/strongroom_extended_bg.wasm`, randomBytes(extended * KB))
     await writeFile(`${dist}/edge.workerd.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_edge_bg.wasm`, randomBytes(edge * KB))

@@ -42,7 +42,7 @@ struct Module {
     restarts: bool,
 }
 
-const MODULES: [Module; 3] = [
+const MODULES: [Module; 4] = [
     Module {
         label: "extended",
         features: "vault,interned-messages,extended",
@@ -50,6 +50,16 @@ const MODULES: [Module; 3] = [
         name: "strongroom_extended",
         glue: "strongroom",
         glue_of: None,
+        counted: "brotli",
+        restarts: false,
+    },
+    Module {
+        label: "stored",
+        features: "vault,interned-messages,stored-sessions",
+        profile: "stored",
+        name: "strongroom_stored",
+        glue: "strongroom",
+        glue_of: Some("extended"),
         counted: "brotli",
         restarts: false,
     },

@@ -231,7 +231,7 @@ export interface SessionLimits {
    * several tabs share it. The encryption protects the session on disks, in backups and from other origins, but not
    * from script in this origin, which can use the key. `'escrow'`: also in IndexedDB, encrypted with a key in the
    * memory of your service worker, which gives the key only to the vault: see `strongroom/escrow`. The session survives
-   * a reload, but not a restart of the browser. `'sealed'` and `'escrow'` need strongroom_extended_bg.wasm.
+   * a reload, but not a restart of the browser. `'sealed'` needs strongroom_stored_bg.wasm, and `'escrow'` strongroom_extended_bg.wasm.
    */
   persist?: 'memory' | 'sealed' | 'escrow'
 }

@@ -5,7 +5,8 @@
  * ```
  * /strongroom/standalone.js
  * /strongroom/strongroom_bg.wasm
- * /strongroom/strongroom_extended_bg.wasm   if the configuration needs it
+ * /strongroom/strongroom_stored_bg.wasm     instead, if the configuration needs it
+ * /strongroom/strongroom_extended_bg.wasm   instead, if the configuration needs it
  * /strongroom/strongroom.json               { "issuer": "https://id.example.com", "clientId": "spa", … }
  * ```
  *

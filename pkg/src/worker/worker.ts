@@ -3,7 +3,7 @@ import { MAX_PORTS, SAVED_FETCH } from '../../glue/constants.js'
 import * as core from '../../glue/strongroom.js'
 import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
-import { needsExtended } from './modules.js'
+import { moduleFor } from './modules.js'
 import { StrongroomError } from '../page/error.js'
 import { A_FUNCTION, THREW, TRAPPED, UNREADABLE } from '../protocol/message-keys.js'
 import { BYE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
@@ -12,9 +12,9 @@ import { loadWasm, type WasmSource } from './wasm.js'
 /** Options of {@link vault} that are not the vault's configuration. */
 export interface VaultOptions {
   /**
-   * The core's module. Default: strongroom_bg.wasm beside this file, or strongroom_extended_bg.wasm if the
-   * configuration has an option that needs this larger module (docs/deployment.md lists these options). The extended
-   * module works with every configuration.
+   * The core's module. Default: strongroom_bg.wasm beside this file, or strongroom_stored_bg.wasm or
+   * strongroom_extended_bg.wasm if the configuration has an option that needs this larger module (docs/deployment.md
+   * lists these options). The extended module works with every configuration.
    */
   wasm?: WasmSource
 }
@@ -72,9 +72,13 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
       return value
     }) ?? 'null'
   // Bundlers look for exactly these expressions.
-  wasm ??= needsExtended(JSON.parse(json))
-    ? new URL('./strongroom_extended_bg.wasm', import.meta.url)
-    : new URL('./strongroom_bg.wasm', import.meta.url)
+  const module = moduleFor(JSON.parse(json))
+  wasm ??=
+    module === 'extended'
+      ? new URL('./strongroom_extended_bg.wasm', import.meta.url)
+      : module === 'stored'
+        ? new URL('./strongroom_stored_bg.wasm', import.meta.url)
+        : new URL('./strongroom_bg.wasm', import.meta.url)
   memory = await loadWasm(wasm, core.initSync)
   guard(() => {
     const onEvent = (event: number, id: number, value: unknown) => guard(() => core.onEvent(event, id, value))

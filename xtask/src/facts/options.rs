@@ -17,31 +17,58 @@ struct Needing {
     /// The name with its path, such as `apis[].cache`.
     name: String,
     purpose: String,
-    capability: String,
-    /// The value with which the option needs no capability.
-    off: Option<String>,
+    /// The capabilities, each with the value with which the option does not need it.
+    needs: Vec<(String, Option<String>)>,
 }
 
-/// Writes the list of the options that need a capability. The default module has no capability.
+/// The larger modules, the smallest one first, each with its capabilities. The last one has all capabilities.
+const MODULES: [(&str, &[&str]); 2] = [("STORED", &["StoredSessions"]), ("EXTENDED", &[])];
+
+/// Writes for each larger module a list of the options that it supports and for which the smaller modules do not suffice.
+/// The default module has no capability.
 pub(super) fn write() -> Result<()> {
     let options = options(&fs::read_to_string(at(SOURCE))?)?;
-    let names: Vec<_> = options.iter().map(short).collect();
-    let script = format!(
-        "/**\n * The options that need the larger module, separated by spaces. After `=` is the value with which an option does not\n \
-         * need it. No option needs it with a value that counts as false in JavaScript.\n */\n\
-         export const EXTENDED_OPTIONS = '{}'\n",
-        names.join(" ")
-    );
+    let mut script = String::new();
+    let mut smaller: &[&str] = &[];
+    for (module, capabilities) in MODULES {
+        let names: Vec<_> = options
+            .iter()
+            .filter(|option| {
+                let mut needs = option.needs.iter();
+                capabilities.is_empty() || needs.any(|(need, _)| capabilities.contains(&&**need))
+            })
+            .filter_map(|option| short(option, smaller))
+            .collect();
+        script += &format!(
+            "/**\n * The options that need the {} module, separated by spaces. After `=` are the values with which an option does not\n \
+             * need it. No option needs it with a value that counts as false in JavaScript.\n */\n\
+             export const {module}_OPTIONS = '{}'\n",
+            module.to_lowercase(),
+            names.join(" ")
+        );
+        smaller = capabilities;
+    }
     write_if_changed(&at(FILE), &script)
 }
 
-/// Returns an option as in the list for the worker. A value that counts as false in JavaScript is left out.
-fn short(option: &Needing) -> String {
+/// Returns an option as in the list for the worker, or `None` if a module with the capabilities `present` suffices. A
+/// value that counts as false in JavaScript is left out.
+fn short(option: &Needing, present: &[&str]) -> Option<String> {
+    let is_absent = |(capability, _): &&(String, Option<String>)| !present.contains(&&**capability);
+    option.needs.iter().find(is_absent)?;
     let name = option.name.replace("[]", "");
-    match option.off.as_deref() {
-        None | Some("false") => name,
-        Some(off) => format!("{name}={}", off.trim_matches('"')),
+    // A module with a capability also supports the values that need no capability.
+    let mut values = Vec::new();
+    for (capability, off) in &option.needs {
+        values.extend(off.as_deref().filter(|off| *off != "false"));
+        if !present.contains(&&**capability) {
+            break;
+        }
     }
+    Some(match &*values {
+        [] => name,
+        values => format!("{name}={}", values.join("|").replace('"', "")),
+    })
 }
 
 /// Writes the table of `docs/deployment.md`.
@@ -58,11 +85,37 @@ fn with_table(document: &str) -> Result<String> {
     const END: &str = "<!-- end -->";
     let (before, rest) = document.split_once(BEGIN).context("no table")?;
     let (_, after) = rest.split_once(END).context("no end of the table")?;
-    let mut table = "| option | purpose |\n|---|---|\n".to_owned();
+    let mut table = "| option | purpose | module |\n|---|---|---|\n".to_owned();
     for option in options(&fs::read_to_string(at(SOURCE))?)? {
-        table += &format!("| `{}` | {} |\n", option.name, option.purpose);
+        table += &format!(
+            "| `{}` | {} | {} |\n",
+            option.name,
+            option.purpose,
+            smallest(&option)
+        );
     }
     Ok(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
+}
+
+/// Returns the smallest module that supports the option.
+fn smallest(option: &Needing) -> String {
+    let [(stored, capabilities), _] = MODULES;
+    let (needs, value) = match &*option.needs {
+        [(first, _), (_, Some(value))] => (first, Some(value)),
+        [(first, _), ..] => (first, None),
+        [] => return String::new(),
+    };
+    if !capabilities.contains(&&**needs) {
+        return "extended".to_owned();
+    }
+    let stored = stored.to_lowercase();
+    match value {
+        Some(value) => format!(
+            "{stored} for `{}`, otherwise extended",
+            value.replace('"', "'")
+        ),
+        None => stored,
+    }
 }
 
 /// Returns the options that need a capability.
@@ -92,22 +145,21 @@ fn needing(path: &str, entry: &[TokenTree]) -> Result<Option<Needing>> {
         purpose.extend(described(attribute.stream()));
         rest = after;
     }
-    let [
-        TokenTree::Literal(name),
-        TokenTree::Punct(_),
-        TokenTree::Ident(capability),
-        rest @ ..,
-    ] = rest
-    else {
+    let [TokenTree::Literal(name), TokenTree::Punct(_), rest @ ..] = rest else {
         return Ok(None);
     };
     let name = [path, &text(name)?].concat();
     ensure!(!purpose.is_empty(), "{name} has no purpose");
+    let is_comma =
+        |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
+    let needs = rest.split(is_comma).filter_map(|need| {
+        let off = need.get(2).map(ToString::to_string);
+        Some((need.first()?.to_string(), off))
+    });
     Ok(Some(Needing {
         name,
         purpose: purpose.join(" "),
-        capability: capability.to_string(),
-        off: rest.get(1).map(ToString::to_string),
+        needs: needs.collect(),
     }))
 }
 
@@ -153,23 +205,28 @@ mod tests {
                     /// of APIs
                     "audience": Tokens;
                     /// storage
-                    "store": Store unless "memory";
+                    "store": Store unless "memory", Escrow unless "sealed";
                 }
             }
         "#;
         let found = options(source).unwrap();
         let shown: Vec<_> = found
             .iter()
-            .map(|one| format!("{}: {} ({})", short(one), one.purpose, one.capability))
+            .filter_map(|one| Some(format!("{}: {}", short(one, &[])?, one.purpose)))
             .collect();
         assert_eq!(
             shown,
             [
-                "dpop: keys (Dpop)",
-                "apis.audience: audiences, of APIs (Tokens)",
-                "apis.store=memory: storage (Store)"
+                "dpop: keys",
+                "apis.audience: audiences, of APIs",
+                "apis.store=memory: storage"
             ]
         );
+        let with_store: Vec<_> = found
+            .iter()
+            .filter_map(|one| short(one, &["Store", "Dpop"]))
+            .collect();
+        assert_eq!(with_store, ["apis.audience", "apis.store=memory|sealed"]);
         assert!(
             options(r#"options! { VAULT "" { "a": A; } }"#).is_err(),
             "no purpose"
