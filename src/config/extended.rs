@@ -24,7 +24,7 @@ pub(super) const NOT_KEPT: &str = if capability::Escrow::WITNESS.is_some() {
     msg!("it must be 'memory', 'sealed' or 'escrow'")
 } else {
     msg!(
-        "it must be 'memory', 'sealed' (which needs strongroom_stored_bg.wasm) or 'escrow' (which needs strongroom_extended_bg.wasm)"
+        "it must be 'memory', 'sealed' or 'escrow'; 'sealed' needs strongroom_stored_bg.wasm, and 'escrow' strongroom_extended_bg.wasm"
     )
 };
 

@@ -67,7 +67,7 @@ macro_rules! mutations_of {
 
 mutations_of! {
     callback: MUTATIONS,
-    #[cfg(feature = "extended")]
+    #[cfg(feature = "step-up")]
     challenge: MUTATIONS,
     #[cfg(feature = "edge")]
     edge_cookie: MUTATIONS,
@@ -83,11 +83,11 @@ mutations_of! {
     json: MUTATIONS,
     jwks: MUTATIONS,
     jwt: MUTATIONS,
-    #[cfg(feature = "extended")]
+    #[cfg(feature = "stored-sessions")]
     kept: MUTATIONS,
     metadata: MUTATIONS,
     reflection: MUTATIONS,
-    #[cfg(feature = "extended")]
+    #[cfg(feature = "sockets")]
     socket: MUTATIONS,
     token_reply: MUTATIONS,
     vault: MUTATIONS / 8,

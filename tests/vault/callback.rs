@@ -936,7 +936,7 @@ fn accepts_fractional_id_token_times() {
     assert_eq!(world.status(call), 200);
 }
 
-#[cfg(feature = "extended")]
+#[cfg(feature = "login-options")]
 #[test]
 fn trusted_audiences_are_accepted_without_azp() {
     for (config, is_accepted) in [

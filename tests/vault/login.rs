@@ -18,7 +18,7 @@ fn login_by_redirect_sends_page_to_provider() {
     assert!(!params.contains_key("code_verifier"));
 }
 
-#[cfg(feature = "extended")]
+#[cfg(feature = "login-options")]
 #[test]
 fn configured_login_params_reach_the_provider() {
     let mut world = World::with(r#"{"loginParams":["kc_idp_hint"]}"#);
@@ -83,7 +83,7 @@ fn concurrent_logins_share_one_discovery() {
     }
 }
 
-#[cfg(feature = "extended")]
+#[cfg(feature = "metadata")]
 #[test]
 fn configured_metadata_is_not_discovered() {
     let mut world = World::with(

@@ -20,23 +20,23 @@
 mod activity;
 mod callback;
 mod calls;
-#[cfg(feature = "extended")]
+#[cfg(feature = "device-login")]
 mod device;
-#[cfg(feature = "extended")]
+#[cfg(feature = "dpop")]
 mod dpop;
 mod end;
-#[cfg(feature = "extended")]
+#[cfg(feature = "escrow")]
 mod escrow;
 mod forged_logins;
 mod hints;
 mod interleavings;
-#[cfg(feature = "extended")]
+#[cfg(feature = "stored-sessions")]
 mod keeping;
-#[cfg(feature = "extended")]
+#[cfg(feature = "stored-sessions")]
 mod keeping_ends;
-#[cfg(feature = "extended")]
+#[cfg(feature = "stored-sessions")]
 mod keeping_races;
-#[cfg(feature = "extended")]
+#[cfg(feature = "stored-sessions")]
 mod keeping_writes;
 mod limits;
 mod login;
@@ -45,18 +45,18 @@ mod nothing_hangs;
 mod pages;
 mod provider_time;
 mod pushed;
-#[cfg(feature = "extended")]
+#[cfg(feature = "reasons")]
 mod reasons;
 mod refresh;
 mod refresh_failures;
-#[cfg(feature = "extended")]
+#[cfg(feature = "resource-tokens")]
 mod resources;
-#[cfg(feature = "extended")]
+#[cfg(feature = "stored-sessions")]
 mod resumed;
 mod secrecy;
-#[cfg(feature = "extended")]
+#[cfg(feature = "sockets")]
 mod sockets;
-#[cfg(feature = "extended")]
+#[cfg(feature = "step-up")]
 mod step_up;
 mod stuck_store;
 mod suspected;

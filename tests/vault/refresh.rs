@@ -27,7 +27,7 @@ fn generation(holding: &Value) -> Option<u64> {
     holding.as_object()?.get("generation")?.as_u64()
 }
 
-#[cfg(feature = "extended")]
+#[cfg(feature = "stored-sessions")]
 #[test]
 fn successor_is_persisted_before_it_is_used() {
     let (mut world, page) = World::expired();
@@ -47,7 +47,7 @@ fn successor_is_persisted_before_it_is_used() {
     assert_eq!(world.events[..order.len()], order);
 }
 
-#[cfg(feature = "extended")]
+#[cfg(feature = "stored-sessions")]
 #[test]
 fn unpersisted_successor_is_not_used() {
     let (mut world, page) = World::expired();
@@ -58,7 +58,7 @@ fn unpersisted_successor_is_not_used() {
     assert!(!world.events.iter().any(is_told));
 }
 
-#[cfg(feature = "extended")]
+#[cfg(feature = "stored-sessions")]
 #[test]
 fn old_token_serves_until_persisted() {
     let (mut world, page) = World::signed_in();
@@ -267,7 +267,7 @@ fn unsigned_user_change_is_ignored() {
     assert_eq!(world.count(REVOKE), 0);
 }
 
-#[cfg(feature = "extended")]
+#[cfg(feature = "inspector")]
 #[test]
 fn fingerprint_is_the_start_of_a_salted_hash() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
@@ -288,7 +288,7 @@ fn fingerprint_is_the_start_of_a_salted_hash() {
     assert_eq!(holding.str("fingerprint"), Some(&*digits));
 }
 
-#[cfg(feature = "extended")]
+#[cfg(feature = "inspector")]
 #[test]
 fn inspector_timeline_names_the_new_generation() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
@@ -303,7 +303,7 @@ fn inspector_timeline_names_the_new_generation() {
     assert_eq!(generations, [Some(2)]);
 }
 
-#[cfg(feature = "extended")]
+#[cfg(feature = "inspector")]
 #[test]
 fn inspector_sees_generations_and_fingerprints() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);

@@ -376,7 +376,7 @@ fn clock_set_back_does_not_prolong_waits() {
     assert_eq!(world.status(call), 200);
 }
 
-#[cfg(feature = "extended")]
+#[cfg(feature = "inspector")]
 #[test]
 fn malformed_refresh_error_is_not_shown() {
     for fault in [

@@ -119,12 +119,14 @@ fn run_kind(kind: Kind, engines: &[Engine], all: bool) -> Result<()> {
 fn native() -> Result<()> {
     let test = ["test", "--quiet"];
     cargo().args(test).args(["--workspace"]).run()?;
-    let package = ["--package", "strongroom"];
-    cargo()
-        .args(test)
-        .args(package)
-        .args(Set::Default.features())
-        .run()
+    for features in wasm::smaller_sets() {
+        cargo()
+            .args(test)
+            .args(["--package", "strongroom"])
+            .args(["--no-default-features", "--features", &features])
+            .run()?;
+    }
+    Ok(())
 }
 
 /// Simulates lives of vaults with each set of capabilities, and lives of isolates.
@@ -163,6 +165,16 @@ fn lint() -> Result<()> {
             .args(["--target", install::WASM_TARGET])
             .args(deny)
             .run()?;
+    }
+    // A capability must not need another one.
+    for capability in wasm::capabilities()? {
+        cargo()
+            .args(["check", "--quiet", "--package", "strongroom", "--lib"])
+            .args(["--no-default-features", "--features"])
+            .args([format!("vault,{capability}")])
+            .args(["--target", install::WASM_TARGET])
+            .run()
+            .with_context(|| format!("the capability {capability} alone"))?;
     }
     cargo()
         .args(["clippy", "--quiet"])

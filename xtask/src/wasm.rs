@@ -128,6 +128,26 @@ pub(crate) fn features() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|module| module.features)
 }
 
+/// Returns the Cargo features of each module that has not all capabilities, for native builds, which intern no messages.
+pub(crate) fn smaller_sets() -> impl Iterator<Item = String> {
+    let smaller = MODULES.iter().filter(|module| module.glue_of.is_some());
+    smaller.map(|module| module.features.replace(",interned-messages", ""))
+}
+
+/// Returns the Cargo features of the capabilities.
+pub(crate) fn capabilities() -> Result<Vec<String>> {
+    let manifest = fs::read_to_string(at("Cargo.toml"))?;
+    let (_, list) = manifest
+        .split_once("extended = [")
+        .context("Cargo.toml has no feature extended")?;
+    let (list, _) = list.split_once(']').context("the list has no end")?;
+    let names = list.split(',').map(|name| name.trim().trim_matches('"'));
+    Ok(names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
 /// Writes `pkg/glue`.
 pub(crate) fn build() -> Result<()> {
     install::wasm_target()?;

@@ -7,7 +7,7 @@
 //! input, and that messages do not contain secrets.
 
 pub mod callback;
-#[cfg(feature = "extended")]
+#[cfg(feature = "step-up")]
 pub mod challenge;
 #[cfg(feature = "edge")]
 pub mod edge_cookie;
@@ -23,11 +23,11 @@ pub mod id_token;
 pub mod json;
 pub mod jwks;
 pub mod jwt;
-#[cfg(feature = "extended")]
+#[cfg(feature = "stored-sessions")]
 pub mod kept;
 pub mod metadata;
 pub mod reflection;
-#[cfg(feature = "extended")]
+#[cfg(feature = "sockets")]
 pub mod socket;
 pub mod token_reply;
 pub mod vault;
@@ -55,7 +55,7 @@ macro_rules! targets {
 
 targets![
     callback,
-    #[cfg(feature = "extended")]
+    #[cfg(feature = "step-up")]
     challenge,
     #[cfg(feature = "edge")]
     edge_cookie,
@@ -71,11 +71,11 @@ targets![
     json,
     jwks,
     jwt,
-    #[cfg(feature = "extended")]
+    #[cfg(feature = "stored-sessions")]
     kept,
     metadata,
     reflection,
-    #[cfg(feature = "extended")]
+    #[cfg(feature = "sockets")]
     socket,
     token_reply,
     vault,

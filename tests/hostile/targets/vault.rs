@@ -445,7 +445,7 @@ mod controls {
         }
     }
 
-    #[cfg(feature = "extended")]
+    #[cfg(feature = "inspector")]
     #[test]
     fn control_inspector_tells_fingerprints_of_tokens() {
         assert_ne!(told(CONFIG, 2), told(CONFIG, 1));
@@ -463,7 +463,7 @@ mod controls {
         host.still_answers();
     }
 
-    #[cfg(feature = "extended")]
+    #[cfg(all(feature = "inspector", feature = "sockets", feature = "device-login"))]
     #[test]
     fn scripts_reach_their_features() {
         let mut host = Host::signed_in();

@@ -81,7 +81,7 @@ pub(super) fn write_table() -> Result<()> {
 
 /// Returns the document with the present options in its table.
 fn with_table(document: &str) -> Result<String> {
-    const BEGIN: &str = "<!-- options of the larger module -->";
+    const BEGIN: &str = "<!-- options of the larger modules -->";
     const END: &str = "<!-- end -->";
     let (before, rest) = document.split_once(BEGIN).context("no table")?;
     let (_, after) = rest.split_once(END).context("no end of the table")?;
