@@ -8,8 +8,16 @@ import { install, node, pack, root } from './tarball.mjs'
 
 /** The entries of the package, each with the wasm modules that it may load. */
 const MODULES = {
-  'dist/worker.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_stored_bg.wasm', 'dist/strongroom_bg.wasm'],
-  'dist/standalone.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_stored_bg.wasm', 'dist/strongroom_bg.wasm'],
+  'dist/worker.js': [
+    'dist/strongroom_extended_bg.wasm',
+    'dist/strongroom_stored_bg.wasm',
+    'dist/strongroom_bg.wasm',
+  ],
+  'dist/standalone.js': [
+    'dist/strongroom_extended_bg.wasm',
+    'dist/strongroom_stored_bg.wasm',
+    'dist/strongroom_bg.wasm',
+  ],
 }
 
 let files, project, installed, manifest

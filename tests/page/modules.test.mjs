@@ -4,7 +4,10 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { load } from '../support/page_module.mjs'
 
-const { moduleFor, EXTENDED_OPTIONS, STORED_OPTIONS } = await load('worker/modules.ts', 'generated/options.ts')
+const { moduleFor, EXTENDED_OPTIONS, STORED_OPTIONS } = await load(
+  'worker/modules.ts',
+  'generated/options.ts',
+)
 
 /** Returns a configuration with this value in the option at `path`. */
 const configured = (path, value) => {

@@ -49,7 +49,17 @@ const cases = [
 ]
 
 for (const options of cases) {
-  const { name, page, createAuth = 0.1, binding = 0.3, wasm, stored = 20, extended = 60, edge = 10, over } = options
+  const {
+    name,
+    page,
+    createAuth = 0.1,
+    binding = 0.3,
+    wasm,
+    stored = 20,
+    extended = 60,
+    edge = 10,
+    over,
+  } = options
 
   test(name, async () => {
     // Random bytes do not compress, so these sizes are also the compressed sizes.
