@@ -288,6 +288,34 @@ test('with a full disk the session continues, and kept is false', time, async ()
   assert.equal((await session(page)).claims.sub, 'alice')
 })
 
+test('a change to memory keeps the record until it is deleted', time, async () => {
+  const app = await startApp({ kind: 'dedicated', config: { session: { persist: 'sealed' } } })
+  try {
+    const page = await app.open()
+    await signIn(page)
+    const reopen = async (persist) => {
+      app.setConfig({ session: { persist } })
+      await page.goto(`${app.site.origin}/`)
+      await booted(page)
+      const records = (await page.evaluate(stored)).filter(({ key }) => key.startsWith('session '))
+      return [!!(await session(page)), records.length]
+    }
+    assert.deepEqual(await reopen('memory'), [false, 1])
+    assert.deepEqual(await reopen('sealed'), [true, 1], 'it continues after a change back')
+    assert.deepEqual(await reopen('memory'), [false, 1])
+    await page.evaluate(
+      () =>
+        new Promise((resolve, reject) => {
+          const deletion = indexedDB.deleteDatabase('strongroom')
+          Object.assign(deletion, { onsuccess: resolve, onerror: reject, onblocked: reject })
+        }),
+    )
+    assert.deepEqual(await reopen('sealed'), [false, 0])
+  } finally {
+    await app.close()
+  }
+})
+
 test('the smaller module refuses it', time, async () => {
   const app = apps.dedicated
   app.setWorker(`import { vault } from '/strongroom/worker.js'
