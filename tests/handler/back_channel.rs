@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 use strongroom::Code;
 use strongroom::base::clock::Millis;
+use strongroom::edge::Request;
 
 use crate::crypto::Pair;
-use crate::host::{Host, json_of};
+use crate::host::{APP, Host, json_of};
 use crate::provider::ISSUER;
 
 const HEADER: &str = r#"{"alg":"ES256","kid":"1","typ":"logout+jwt"}"#;
@@ -439,6 +440,43 @@ fn later_session_with_the_same_sid_continues() {
         host.sign_in();
         host.restart(&json!({}));
         assert!(host.session().is_object(), "{storage}");
+    }
+}
+
+/// Another isolate receives a logout token, issued by a clock that is 50 seconds behind.
+fn log_out_elsewhere(host: &mut Host) {
+    let iat = host.now.wall / 1000 - 50;
+    let token = token(host, &json!({ "sub": null, "iat": iat }));
+    host.body = Some(format!("logout_token={token}"));
+    let request = Request {
+        method: "POST".to_owned(),
+        url: format!("{APP}/auth/backchannel-logout"),
+        has_body: true,
+        ..Request::default()
+    };
+    assert_eq!(host.request_to_other_isolate(request).status(), 200);
+}
+
+#[test]
+fn logout_token_before_the_first_write_ends_the_session() {
+    let mut host = Host::with(&json!({ "session": { "storage": "in-store" } }));
+    host.before_write = Some(log_out_elsewhere);
+    host.sign_in();
+    assert!(host.before_write.is_none());
+    host.restart(&json!({}));
+    assert!(host.session().is_null());
+}
+
+#[test]
+fn logout_token_during_a_refresh_ends_the_session() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let mut host = Host::signed_in_with(&json!({ "session": { "storage": storage } }));
+        host.pass(600);
+        host.before_write = Some(log_out_elsewhere);
+        host.call("GET", "/api/orders");
+        assert!(host.before_write.is_none());
+        host.restart(&json!({}));
+        assert!(host.session().is_null(), "{storage}");
     }
 }
 
