@@ -16,6 +16,7 @@ use crate::edge::{
     Config, Effect, Entry, Event, Forward, Handler, Head, OwnResponse, Reply, Request, Response,
     Step, TaskId,
 };
+use crate::egress::request_headers::pattern;
 use crate::egress::token_reflection::Scope;
 use crate::vault::Entropy;
 
@@ -276,8 +277,8 @@ fn write_forward(out: &mut Writer, forward: &Forward) {
         .optional_text("proof", forward.proof.as_ref().map(Secret::expose))
         .text("others", forward.others.expose())
         .text("reflection", reflection)
-        .text("keep", &forward.keep)
-        .text("remove", &forward.remove)
+        .text("keep", &pattern(&forward.keep))
+        .text("remove", &pattern(&forward.remove))
         .flag("upgrade", forward.is_upgrade);
 }
 

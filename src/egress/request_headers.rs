@@ -1,13 +1,14 @@
 //! Request headers that a page may not set. The vault refuses a request with such a header. The token handler removes
 //! such headers, and also those in `exceptions.rs`.
 //!
-//! Names are in lower case. A name that ends in `*` stands for all names with that beginning. Servers behind CGI or a
-//! similar interface cannot distinguish `-` from `_`, and some servers cannot distinguish `-` from other punctuation.
-//! Each character that is not a letter or a digit therefore counts as `-`.
+//! Names are in lower case. A name that ends in `*` stands for all names with that beginning, and in the token handler
+//! a name that begins with `*` stands for all names with that end. Servers behind CGI or a similar interface cannot
+//! distinguish `-` from `_`, and some servers cannot distinguish `-` from other punctuation. Each character that is not
+//! a letter or a digit therefore counts as `-`. [`pattern`] is the same rule as a regular expression.
 
 mod exceptions;
 
-use crate::base::strings;
+use crate::base::{IS_TOKEN_HANDLER, strings};
 use crate::prelude::*;
 
 pub use exceptions::Exceptions;
@@ -72,13 +73,66 @@ fn as_read(name: &str) -> String {
 fn is_among(names: &str, name: &str) -> bool {
     strings::split(names, b' ').any(|one| match one.as_bytes() {
         [start @ .., b'*'] => name.as_bytes().starts_with(start),
+        [b'*', end @ ..] if IS_TOKEN_HANDLER => name.as_bytes().ends_with(end),
         whole => name.as_bytes() == whole,
     })
+}
+
+/// Returns a regular expression of JavaScript that matches the headers in `names`, which are separated by spaces. The
+/// token handler's host compares names in lower case with it.
+#[must_use]
+pub fn pattern(names: &str) -> String {
+    let mut pattern = String::from("^(?:");
+    for char in names.chars() {
+        match char {
+            ' ' => pattern.push('|'),
+            '*' => pattern.push_str(".*"),
+            '-' => pattern.push_str("[^a-z0-9]"),
+            char => pattern.push(char),
+        }
+    }
+    pattern.push_str(")$");
+    pattern
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    #[cfg(feature = "edge")]
+    #[test]
+    fn pattern_matches_the_names_of_the_list() {
+        use kit::dice::Dice;
+        use kit::request_headers::is_matched;
+
+        let lists = [FIXED, TRUSTED, RANGES, "*cdn-cache-control x-sendfile", ""];
+        let mut dice = Dice::new(7);
+        let mut counts = [0_u32; 2];
+        for list in lists {
+            let pattern = pattern(list);
+            let names = strings::split(list, b' ').flat_map(|name| [name; 200]);
+            for listed in names.chain(["accept"; 20]) {
+                let mut name = listed.replace('*', "").into_bytes();
+                for _ in 0..dice.roll(4) {
+                    let at = dice.roll(name.len() + 1);
+                    let byte = dice.pick(b"-_.~!#$%&'*+^`|ax09");
+                    match (dice.roll(3), at < name.len()) {
+                        (0, true) => drop(name.remove(at)),
+                        (1, true) => drop(core::mem::replace(&mut name[at], byte)),
+                        _ => name.insert(at, byte),
+                    }
+                }
+                let name = String::from_utf8(name).unwrap();
+                let is_listed = is_among(list, &as_read(&name));
+                // No header has an empty name.
+                if !name.is_empty() {
+                    assert_eq!(is_matched(&pattern, &name), is_listed, "{name}: {pattern}");
+                    counts[usize::from(is_listed)] += 1;
+                }
+            }
+        }
+        assert!(counts[0] > 2000 && counts[1] > 2000, "{counts:?}");
+    }
 
     #[test]
     fn punctuation_counts_as_a_hyphen() {

@@ -6,6 +6,7 @@ use strongroom::edge::{Config, Head};
 
 use crate::browser::Source;
 use crate::host::{Answered, Host, configuration, header, json_of};
+use crate::request_headers::is_matched;
 
 const API: &str = "https://api.example.com/v1/";
 
@@ -103,8 +104,8 @@ fn own_errors_are_marked_by_header() {
     let response = host.call("GET", "/api/orders").own();
     assert_eq!(header(&response, "x-strongroom"), Some("login_required"));
     let policy: Value = serde_json::from_str(&strongroom::edge::policy()).unwrap();
-    let removed = policy["response"]["remove"].as_array().unwrap();
-    assert!(removed.contains(&json!("x-strongroom")));
+    let removed = policy["response"].as_str().unwrap();
+    assert!(is_matched(removed, "x-strongroom"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The header policy: the headers that the handler removes and sets, as data that the host applies with the platform's
-//! own `Headers`. Names are in lower case. A `*` at the beginning or the end of a name matches anything.
+//! own `Headers`. [`crate::egress::request_headers`] says how names are compared.
 //!
 //! An upstream gets the browser's headers, except for the list in [`crate::egress::request_headers`] and the headers
 //! that `Connection` names (RFC 9110 7.6.1). A route can allow or deny more headers. `Range` is removed if response
@@ -15,9 +15,8 @@
 
 use crate::prelude::*;
 
-use crate::base::strings;
 use crate::codec::json;
-use crate::egress::request_headers::Exceptions;
+use crate::egress::request_headers::{Exceptions, pattern};
 
 /// Headers removed from upstreams' responses.
 const RESPONSE: &str = "\
@@ -59,35 +58,30 @@ const OWN: &[(&str, &str)] = &[
 ///
 /// ```json
 /// {
-///   "request": { "remove": ["cookie", "proxy-*"] },
-///   "response": { "remove": ["set-cookie", "*cdn-cache-control"], "set": { "vary": "Cookie" } },
+///   "request": "^(?:cookie|proxy[^a-z0-9].*)$",
+///   "response": "^(?:set[^a-z0-9]cookie|.*cdn[^a-z0-9]cache[^a-z0-9]control|vary)$",
+///   "passed": { "vary": "Cookie" },
 ///   "own": { "vary": "Cookie" }
 /// }
 /// ```
 ///
-/// A `*` at the beginning or the end of a name matches anything. In names of request headers, `_` counts as `-`:
-/// servers behind CGI and similar interfaces cannot distinguish the two characters. Headers named by a request's
-/// `Connection` are also removed. [`Forward`](crate::edge::Forward) contains a route's changes to the policy. `set`
-/// replaces existing headers; `own` is for [responses of the handler itself](crate::edge::OwnResponse), where existing
-/// headers stay.
+/// `request` and `response` match the headers to remove, by their names in lower case ([`pattern`]). Headers named by
+/// `Connection` are also removed. [`Forward`](crate::edge::Forward) contains a route's changes to the policy. `passed`
+/// is added to upstreams' responses; `own` is for [responses of the handler itself](crate::edge::OwnResponse), where
+/// existing headers stay.
 #[must_use]
 pub fn policy() -> String {
-    let request = json::Writer::object()
-        .json("remove", &list(&Exceptions::removed_by_default()))
-        .finish();
-    let response = json::Writer::object()
-        .json("remove", &list(RESPONSE))
-        .json("set", &fields(PASSED))
-        .finish();
+    let mut removed = RESPONSE.to_owned();
+    for (name, _) in PASSED {
+        removed.push(' ');
+        removed.push_str(name);
+    }
     json::Writer::object()
-        .json("request", &request)
-        .json("response", &response)
+        .text("request", &pattern(&Exceptions::removed_by_default()))
+        .text("response", &pattern(&removed))
+        .json("passed", &fields(PASSED))
         .json("own", &fields(OWN))
         .finish()
-}
-
-fn list(names: &str) -> String {
-    json::string_array(strings::split_list(names))
 }
 
 fn fields(fields: &[(&str, &str)]) -> String {

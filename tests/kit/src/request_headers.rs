@@ -123,3 +123,32 @@ pub const CREDENTIALS: &[&str] = &[
     "ocp-apim-subscription-key",
     "x-amz-security-token",
 ];
+
+/// Returns true if a regular expression matches a name. The expression consists of alternatives in `^(?:` and `)$`. An
+/// alternative consists of letters and digits, `[^a-z0-9]` and `.*`.
+pub fn is_matched(pattern: &str, name: &str) -> bool {
+    alternatives(pattern).any(|one| is_whole(one, name.as_bytes()))
+}
+
+/// Returns the alternatives of a regular expression.
+pub fn alternatives(pattern: &str) -> impl Iterator<Item = &str> {
+    let pattern = pattern.strip_prefix("^(?:").unwrap();
+    pattern.strip_suffix(")$").unwrap().split('|')
+}
+
+fn is_whole(alternative: &str, name: &[u8]) -> bool {
+    if let Some(rest) = alternative.strip_prefix(".*") {
+        return (0..=name.len()).any(|at| is_whole(rest, &name[at..]));
+    }
+    let Some((byte, rest)) = name.split_first() else {
+        return alternative.is_empty();
+    };
+    if let Some(after) = alternative.strip_prefix("[^a-z0-9]") {
+        return !byte.is_ascii_lowercase() && !byte.is_ascii_digit() && is_whole(after, rest);
+    }
+    let Some(first) = alternative.as_bytes().first() else {
+        return false;
+    };
+    assert!(first.is_ascii_alphanumeric(), "{alternative}");
+    first == byte && is_whole(&alternative[1..], rest)
+}

@@ -15,9 +15,9 @@ export interface Forward {
   /** The session's other access tokens that may still be valid, one per line. */
   others: string
   reflection: 'refuse' | 'headers' | 'allow'
-  /** The names of headers that are sent although the policy removes them, separated by spaces. */
+  /** The headers that are sent although the policy removes them, as a regular expression. */
   keep: string
-  /** The names of additional headers that are removed, separated by spaces. */
+  /** Additional headers that are removed, as a regular expression. */
   remove: string
   /** True if the request is the handshake of a WebSocket. */
   upgrade: boolean
@@ -32,10 +32,11 @@ export interface Responded {
   body?: string
 }
 
-/** The header policy, which src/edge/proxy/headers.rs defines. */
+/** The header policy, which src/edge/proxy/headers.rs describes. */
 export interface Policy {
-  request: { remove: string[] }
-  response: { remove: string[]; set: Record<string, string> }
+  request: string
+  response: string
+  passed: Record<string, string>
   own: Record<string, string>
 }
 
@@ -57,23 +58,23 @@ export const fieldsOf = (headers: Headers): Fields => {
 export class Rules {
   readonly #request: RegExp
   readonly #response: RegExp
-  readonly #set: Fields
+  readonly #passed: Fields
   readonly #own: Record<string, string>
 
-  constructor({ request, response, own }: Policy) {
-    this.#request = oneOf(request.remove)
-    this.#response = oneOf([...response.remove, ...Object.keys(response.set)])
-    this.#set = Object.entries(response.set)
+  constructor({ request, response, passed, own }: Policy) {
+    this.#request = new RegExp(request)
+    this.#response = new RegExp(response)
+    this.#passed = Object.entries(passed)
     this.#own = own
   }
 
   /** Returns the headers of a forwarded request. */
   sentOn(headers: Headers, fields: Fields, { keep, remove }: Forward): Headers {
-    const [kept, removed] = [keep.split(' '), remove.split(' ')]
+    const [kept, removed] = [new RegExp(keep), new RegExp(remove)]
     return without(
       headers,
       fields,
-      (name) => (this.#request.test(name) && !kept.includes(name)) || removed.includes(name),
+      (name) => (this.#request.test(name) && !kept.test(name)) || removed.test(name),
     )
   }
 
@@ -86,7 +87,7 @@ export class Rules {
       if (keepsChallenge) passed.set('www-authenticate', challenge)
       else passed.delete('www-authenticate')
     }
-    for (const [name, value] of this.#set) passed.set(name, value)
+    for (const [name, value] of this.#passed) passed.set(name, value)
     return passed
   }
 
@@ -99,18 +100,6 @@ export class Rules {
 }
 
 /**
- * Normalizes a header's name, because CGI and similar interfaces of servers may not distinguish characters other than
- * letters and digits.
- */
-const asRead = (name: string): string => name.replace(/[^a-z0-9]/g, '-')
-
-/**
- * Creates one regular expression that matches all of these names. A `*` in a name matches anything. The expression is
- * faster than a comparison with dozens of names.
- */
-const oneOf = (names: string[]): RegExp => new RegExp(`^(?:${names.join('|').replaceAll('*', '.*')})$`)
-
-/**
  * Returns a copy of the headers without those whose name `isRemoved` accepts, and without those that the `Connection`
  * header names (RFC 9110 7.6.1). Deleting from a copy is five times as fast in workerd as creating headers from an
  * array.
@@ -121,7 +110,7 @@ const without = (headers: Headers, fields: Fields, isRemoved: (name: string) => 
     .get('connection')
     ?.toLowerCase()
     .split(/[\s,]+/)
-  for (const [name] of fields) if (isRemoved(asRead(name)) || named?.includes(name)) copy.delete(name)
+  for (const [name] of fields) if (isRemoved(name) || named?.includes(name)) copy.delete(name)
   return copy
 }
 
