@@ -40,7 +40,7 @@ pub(crate) const HAS_DEVICE_FLOW: bool = capability::DeviceLogin::WITNESS.is_som
 pub(crate) const HAS_PERSISTENCE: bool = capability::StoredSessions::WITNESS.is_some();
 
 /// The longest configuration, in bytes of JSON.
-pub const MAX_LEN: usize = 64 * 1024;
+pub const MAX_CONFIG: usize = 64 * 1024;
 
 // Lists of names are strings with spaces, because a table of addresses and lengths compresses badly.
 
@@ -165,7 +165,7 @@ impl Config {
     /// # Errors
     /// [`Code::ConfigInvalid`] with the first fault that is found.
     pub fn parse(json: &str, base: &str) -> Result<Self> {
-        if json.len() > MAX_LEN {
+        if json.len() > MAX_CONFIG {
             return Err(fault(&[msg!(
                 "the configuration is longer than 65536 bytes"
             )]));

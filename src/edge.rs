@@ -67,6 +67,7 @@ use crate::base::error::{Code, Error};
 use crate::vault::Entropy;
 
 pub use config::{Client, ClientAuth, Config, Storage};
+pub use csrf::HANDLER_HEADER;
 pub use io::{
     BEAT, Effect, Entry, Event, FlightId, Forward, Head, OwnResponse, Reply, Request, Response,
     Step,

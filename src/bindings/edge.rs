@@ -13,8 +13,8 @@ use crate::base::http::{HttpReply, Outcome};
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value, Writer};
 use crate::edge::{
-    Config, Effect, Entry, Event, Forward, Handler, Head, OwnResponse, Reply, Request, Response,
-    Step, TaskId,
+    Config, Effect, Entry, Event, Forward, HANDLER_HEADER, Handler, Head, OwnResponse, Reply,
+    Request, Response, Step, TaskId,
 };
 use crate::egress::request_headers::pattern;
 use crate::egress::token_reflection::Scope;
@@ -362,7 +362,7 @@ fn read_request(text: &str) -> Request {
         has_body: text(const { part("hasBody") }).is_some(),
         header_count: number(text(const { part("headerCount") })),
         header_bytes: number(text(const { part("headerBytes") })),
-        marker: text(const { header("x-strongroom") }),
+        marker: text(const { header(HANDLER_HEADER) }),
         origin: text(const { header("origin") }),
         site: text(const { header("sec-fetch-site") }),
         mode: text(const { header("sec-fetch-mode") }),

@@ -29,6 +29,9 @@ const DEFAULT_SCOPE: &str = "openid offline_access";
 
 const DEFAULT_METHODS: &str = "GET";
 
+/// The default path of the endpoints.
+const DEFAULT_BASE: &str = "/auth";
+
 /// The client's authentication at the provider's endpoints.
 #[derive(Debug)]
 pub enum ClientAuth {
@@ -152,7 +155,7 @@ impl Config {
     /// # Errors
     /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with the first fault.
     pub fn parse(json: &str) -> Result<Self> {
-        if json.len() > config::MAX_LEN {
+        if json.len() > config::MAX_CONFIG {
             return Err(fault(&[msg!(
                 "the configuration is longer than 65536 bytes"
             )]));
@@ -453,7 +456,7 @@ fn base(options: &Options<'_>) -> String {
     let base = options
         .object
         .get("base")
-        .map_or(Some("/auth"), Value::as_str);
+        .map_or(Some(DEFAULT_BASE), Value::as_str);
     let sound =
         base.filter(|base| is_path(base) && !base.ends_with('/') && !has_one_of(base, b"?#"));
     if sound.is_none() {

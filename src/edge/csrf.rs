@@ -9,6 +9,9 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
 use crate::edge::io::Request;
 
+/// The header that marks requests of the app's scripts, and errors of the handler itself.
+pub const HANDLER_HEADER: &str = "x-strongroom";
+
 /// Value of `X-Strongroom` for requests that the user caused.
 const USER: &str = "1";
 

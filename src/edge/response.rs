@@ -6,6 +6,7 @@ use crate::prelude::*;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::codec::json::{self, Writer};
+use crate::edge::csrf::HANDLER_HEADER;
 use crate::edge::io::OwnResponse;
 use crate::edge::refusal::Refusal;
 
@@ -62,7 +63,7 @@ pub(super) fn error_with(
         Writer::object().json("error", &fault.finish()).finish(),
     );
     let code = error.code().as_str().to_owned();
-    response.headers.push(("x-strongroom", code));
+    response.headers.push((HANDLER_HEADER, code));
     response
 }
 

@@ -1,5 +1,5 @@
 import type { Session } from '../generated/session.js'
-import { BACKGROUND } from '../../glue/constants.js'
+import { BACKGROUND, DEFAULT_BASE, HANDLER_HEADER } from '../../glue/constants.js'
 import { StrongroomError } from '../page/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type Context, Host } from './host.js'
@@ -83,8 +83,8 @@ export const handlerFactory =
         }
       },
       async session(request, env, context) {
-        const address = new URL(`${config.base ?? '/auth'}/session`, request.url)
-        const headers = { 'x-strongroom': BACKGROUND, cookie: request.headers.get('cookie') ?? '' }
+        const address = new URL(`${config.base ?? DEFAULT_BASE}/session`, request.url)
+        const headers = { [HANDLER_HEADER]: BACKGROUND, cookie: request.headers.get('cookie') ?? '' }
         const response = await handle(new Request(address, { headers }), env, context)
         if (!response?.ok) throw new Error(`the session cannot be read: ${response?.status}`)
         return ((await response.json()) as { session: EdgeSession | null }).session

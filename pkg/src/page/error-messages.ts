@@ -3,6 +3,7 @@
  * of these texts. Until then, the page has only codes and values.
  */
 import { advice, texts } from '../../glue/messages.js'
+import { SESSION_OPTIONS } from '../generated/options.js'
 import type { TraceEvent } from './api.js'
 import type { Announcement } from './connection.js'
 import {
@@ -88,14 +89,13 @@ const UNKNOWN = /^`([^]*)`: there is no such option[^]*\n([\w ]+)$/
 /** Replaces the list of known options, in the core's message about an unknown option, with a suggestion. */
 const suggest = (message: string): string =>
   message.replace(UNKNOWN, (text, option: string, known: string) => {
-    const meant = closest(option.includes('.') ? known : known + NESTED, lastName(option))
+    // An option of `session` may be written outside of `session`.
+    const all = option.includes('.') ? known : `${known} ${SESSION_OPTIONS}`
+    const meant = closest(all, lastName(option))
     return meant
       ? `\`${option}\`: there is no such option (did you mean \`${meant}\`?)`
       : text.slice(0, -known.length - 1)
   })
-
-/** Options of `session`, which the error message suggests if one of them is written outside of `session`. */
-const NESTED = ' session.idle session.absolute session.persist'
 
 const lastName = (option: string): string => option.slice(option.lastIndexOf('.') + 1)
 

@@ -1,4 +1,5 @@
 /** Sockets between pages and the server of a test. In a browser, the worker's src/browser/api_socket.rs serves them. */
+import { REFLECTED } from '../../glue/constants.js'
 import type { TestCore } from '../../glue/strongroom_testing.js'
 import { later, type WorkerPort } from './ports.js'
 import type { SocketData, TestSocket } from './world.js'
@@ -30,8 +31,8 @@ interface Connection {
   isOpen: boolean
 }
 
-/** Close codes. The last one is the vault's own: see src/browser/api_socket.rs. */
-const [NORMAL, NO_CODE, ABNORMAL, REFLECTED] = [1000, 1005, 1006, 4010]
+/** Close codes (RFC 6455 7.4.1). */
+const [NORMAL, NO_CODE, ABNORMAL] = [1000, 1005, 1006]
 
 const bytesOf = (data: SocketData) =>
   typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)

@@ -16,14 +16,12 @@
  *
  * @module
  */
+import { MAX_CONFIG } from '../../glue/constants.js'
 import { end, vault, type VaultFailure } from './worker.js'
 import type { VaultConfig } from './config.js'
 
 /** The name of the configuration's file. */
 const NAME = 'strongroom.json'
-
-/** The maximum size of the configuration in bytes. */
-const MAX_SIZE = 65_536
 
 /** Seconds in which the configuration must arrive. This is less than the default time limit of `connect()`. */
 const TIME_LIMIT = 8
@@ -76,9 +74,9 @@ const read = async ({ body }: Response, url: URL): Promise<string> => {
     const { done, value } = await reader.read()
     if (done) break
     size += value.length
-    if (size > MAX_SIZE) {
+    if (size > MAX_CONFIG) {
       void reader.cancel()
-      throw unavailable(`${url} is larger than ${MAX_SIZE} bytes`)
+      throw unavailable(`${url} is larger than ${MAX_CONFIG} bytes`)
     }
     text += decode(() => decoder.decode(value, { stream: true }), url)
   }

@@ -26,7 +26,7 @@ const A_DAY: Millis = Millis::from_secs(24 * 3600);
 const TOUCHES: u32 = 3;
 
 /// The longest value that every store accepts, in bytes: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
-const LONGEST: usize = 60 * 1024;
+const LONGEST_VALUE: usize = 60 * 1024;
 
 /// Returns true if this isolate's record is newer than the coordinator's: this isolate could not commit the session's
 /// latest generation, or could not write the end of the session.
@@ -42,7 +42,7 @@ fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
 /// Returns true if a record is too long for some store.
 fn is_too_long(text: &Secret) -> bool {
     // Compare the size of the sealed value: base64, with the version, key ID, nonce and tag.
-    text.expose().len() * 4 / 3 + 100 > LONGEST
+    text.expose().len() * 4 / 3 + 100 > LONGEST_VALUE
 }
 
 fn record_key(sid: &str) -> String {

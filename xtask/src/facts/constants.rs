@@ -7,7 +7,7 @@ use std::fs;
 use syn::{BinOp, Expr, ForeignItem, Ident, Item, Lit};
 
 /// The names of the constants in each file of `src`.
-const SHARED: [(&str, &[&str]); 14] = [
+const SHARED: [(&str, &[&str]); 18] = [
     ("src/base/http.rs", &["MAX_BODY"]),
     (
         "src/bindings/edge.rs",
@@ -30,12 +30,19 @@ const SHARED: [(&str, &[&str]); 14] = [
         ],
     ),
     ("src/browser/api_call.rs", &["BATCH"]),
+    ("src/browser/api_socket.rs", &["REFLECTED"]),
     ("src/browser/escrow.rs", &["MARK"]),
     ("src/browser/platform.rs", &["SAVED_FETCH"]),
     ("src/browser/sealing.rs", &["KEY_LEN"]),
-    ("src/edge/csrf.rs", &["BACKGROUND", "USER"]),
+    ("src/config.rs", &["MAX_CONFIG"]),
+    ("src/edge/config.rs", &["DEFAULT_BASE"]),
+    (
+        "src/edge/csrf.rs",
+        &["BACKGROUND", "HANDLER_HEADER", "USER"],
+    ),
     ("src/edge/io.rs", &["BEAT", "NONCE_LEN"]),
     ("src/edge/coordinator.rs", &["COORDINATOR_TIME"]),
+    ("src/edge/session/record_store.rs", &["LONGEST_VALUE"]),
     ("src/oauth/authorization_request.rs", &["POPUP_MARK"]),
     ("src/session.rs", &["REPORT_INTERVAL"]),
     ("src/vault.rs", &["MAX_PORTS"]),

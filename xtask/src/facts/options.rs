@@ -11,13 +11,13 @@ const SOURCE: &str = "src/config/options.rs";
 const FILE: &str = "pkg/src/generated/options.ts";
 const DOCUMENT: &str = "docs/deployment.md";
 
-/// An option that needs a capability.
+/// An option.
 #[derive(Debug, PartialEq, Eq)]
-struct Needing {
+struct Listed {
     /// The name with its path, such as `apis[].cache`.
     name: String,
     purpose: String,
-    /// The capabilities, each with the value with which the option does not need it.
+    /// The capabilities that the option needs, each with the value with which the option does not need it.
     needs: Vec<(String, Option<String>)>,
 }
 
@@ -48,12 +48,19 @@ pub(super) fn write() -> Result<()> {
         );
         smaller = capabilities;
     }
+    let session = options.iter().map(|option| &*option.name);
+    let session = session.filter(|name| name.starts_with("session."));
+    script += &format!(
+        "/** The options in `session`, separated by spaces. */\n\
+         export const SESSION_OPTIONS = '{}'\n",
+        session.collect::<Vec<_>>().join(" ")
+    );
     write_if_changed(&at(FILE), &script)
 }
 
 /// Returns an option as in the list for the worker, or `None` if a module with the capabilities `present` suffices. A
 /// value that counts as false in JavaScript is left out.
-fn short(option: &Needing, present: &[&str]) -> Option<String> {
+fn short(option: &Listed, present: &[&str]) -> Option<String> {
     let is_absent = |(capability, _): &&(String, Option<String>)| !present.contains(&&**capability);
     option.needs.iter().find(is_absent)?;
     let name = option.name.replace("[]", "");
@@ -87,18 +94,20 @@ fn with_table(document: &str) -> Result<String> {
     let (_, after) = rest.split_once(END).context("no end of the table")?;
     let mut table = "| option | purpose | module |\n|---|---|---|\n".to_owned();
     for option in options(&fs::read_to_string(at(SOURCE))?)? {
-        table += &format!(
-            "| `{}` | {} | {} |\n",
-            option.name,
-            option.purpose,
-            smallest(&option)
-        );
+        if !option.needs.is_empty() {
+            table += &format!(
+                "| `{}` | {} | {} |\n",
+                option.name,
+                option.purpose,
+                smallest(&option)
+            );
+        }
     }
     Ok(format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))
 }
 
 /// Returns the smallest module that supports the option.
-fn smallest(option: &Needing) -> String {
+fn smallest(option: &Listed) -> String {
     let [(stored, capabilities), _] = MODULES;
     let (needs, value) = match &*option.needs {
         [(first, _), (_, Some(value))] => (first, Some(value)),
@@ -118,8 +127,8 @@ fn smallest(option: &Needing) -> String {
     }
 }
 
-/// Returns the options that need a capability.
-fn options(source: &str) -> Result<Vec<Needing>> {
+/// Returns all options.
+fn options(source: &str) -> Result<Vec<Listed>> {
     let mut found = Vec::new();
     let mut path = String::new();
     for token in body(source, "options")? {
@@ -127,36 +136,43 @@ fn options(source: &str) -> Result<Vec<Needing>> {
             TokenTree::Literal(literal) => path = text(&literal)?,
             TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
                 for entry in entries(group.stream(), ';') {
-                    found.extend(needing(&path, &entry)?);
+                    found.extend(listed(&path, &entry)?);
                 }
             }
             _ => {}
         }
     }
-    ensure!(!found.is_empty(), "no option needs a capability");
+    ensure!(!found.is_empty(), "{SOURCE} lists no option");
     Ok(found)
 }
 
-/// Reads one option. Returns `None` if it needs no capability.
-fn needing(path: &str, entry: &[TokenTree]) -> Result<Option<Needing>> {
+/// Reads one option. Returns `None` after the last option.
+fn listed(path: &str, entry: &[TokenTree]) -> Result<Option<Listed>> {
     let mut purpose = Vec::new();
     let mut rest = entry;
     while let [TokenTree::Punct(_), TokenTree::Group(attribute), after @ ..] = rest {
         purpose.extend(described(attribute.stream()));
         rest = after;
     }
-    let [TokenTree::Literal(name), TokenTree::Punct(_), rest @ ..] = rest else {
+    let [TokenTree::Literal(name), rest @ ..] = rest else {
         return Ok(None);
     };
     let name = [path, &text(name)?].concat();
-    ensure!(!purpose.is_empty(), "{name} has no purpose");
+    ensure!(
+        rest.is_empty() || !purpose.is_empty(),
+        "{name} has no purpose"
+    );
     let is_comma =
         |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
-    let needs = rest.split(is_comma).filter_map(|need| {
-        let off = need.get(2).map(ToString::to_string);
-        Some((need.first()?.to_string(), off))
-    });
-    Ok(Some(Needing {
+    let needs = rest
+        .get(1..)
+        .unwrap_or_default()
+        .split(is_comma)
+        .filter_map(|need| {
+            let off = need.get(2).map(ToString::to_string);
+            Some((need.first()?.to_string(), off))
+        });
+    Ok(Some(Listed {
         name,
         purpose: purpose.join(" "),
         needs: needs.collect(),
@@ -192,23 +208,23 @@ mod tests {
     #[test]
     fn options_with_a_capability_are_found() {
         let source = r#"
-            macro_rules! options { () => { "x": Not; } }
-            options! {
-                /// About the list.
-                VAULT "" {
-                    "scope";
-                    /// keys
-                    "dpop": Dpop unless false;
+                macro_rules! options { () => { "x": Not; } }
+                options! {
+                    /// About the list.
+                    VAULT "" {
+                        "scope";
+                        /// keys
+                        "dpop": Dpop unless false;
+                    }
+                    RULE "apis[]." {
+                        /// audiences,
+                        /// of APIs
+                        "audience": Tokens;
+                        /// storage
+                        "store": Store unless "memory", Escrow unless "sealed";
+                    }
                 }
-                RULE "apis[]." {
-                    /// audiences,
-                    /// of APIs
-                    "audience": Tokens;
-                    /// storage
-                    "store": Store unless "memory", Escrow unless "sealed";
-                }
-            }
-        "#;
+            "#;
         let found = options(source).unwrap();
         let shown: Vec<_> = found
             .iter()

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { LONGEST_VALUE } from '../../../glue/constants.js'
 import type { Coordinator, Entry } from './coordinator.js'
 
 export type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
@@ -309,7 +310,7 @@ const VALUES = [
   'null',
   '"{}',
   'ünïcødé ✓ 🂡',
-  'x'.repeat(60 * 1024),
+  'x'.repeat(LONGEST_VALUE),
 ]
 
 const newKey = (): string => `conformance-${crypto.randomUUID()}`

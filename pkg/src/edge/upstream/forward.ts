@@ -2,6 +2,7 @@
  * Forwards a request to an upstream, and the upstream's response to the client. The core decides which headers are
  * forwarded.
  */
+import { HANDLER_HEADER } from '../../../glue/constants.js'
 import { Guard } from '../../../glue/strongroom_edge.js'
 import { StrongroomError } from '../../page/error.js'
 import { giveUp, type Instance, isSound } from '../instance.js'
@@ -471,7 +472,7 @@ const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStr
 const failed = (rules: Rules, cookies: string[], status: number, code: string, message: string): Response =>
   respond(rules, {
     status,
-    headers: [['x-strongroom', code]],
+    headers: [[HANDLER_HEADER, code]],
     cookies,
     type: 'application/json',
     body: JSON.stringify({ error: { code, message } }),

@@ -2,11 +2,11 @@
  * `fetch` over a token handler: sends each request with the session's cookie. A request for another origin goes to the
  * route that covers its URL.
  */
-import { BACKGROUND, USER } from '../../../glue/constants.js'
+import { BACKGROUND, HANDLER_HEADER, USER } from '../../../glue/constants.js'
 import type { Demand, LoginOptions, Progress, Session, VaultRequestInit } from '../api.js'
 import type { StrongroomError } from '../error.js'
 import type { refuse as Refuse } from '../error-text.js'
-import { errorIn, MARK, type HandlerConfig, type HandlerError } from './handler-requests.js'
+import { errorIn, type HandlerConfig, type HandlerError } from './handler-requests.js'
 import type { HandlerSession } from './handler-session.js'
 
 /** Advice for codes whose usual advice is about a worker file. */
@@ -63,7 +63,7 @@ export const handlerFetch = (
       )
     }
     const headers = new Headers(request.headers)
-    headers.set(MARK, background ? BACKGROUND : USER)
+    headers.set(HANDLER_HEADER, background ? BACKGROUND : USER)
     if (!background) state.noteUserRequest()
     const common = {
       headers,

@@ -1,11 +1,6 @@
 /** Requests to the endpoints of a token handler (`strongroom/edge`), and the errors in its responses. */
+import { HANDLER_HEADER } from '../../../glue/constants.js'
 import type { Demand, EndReason } from '../api.js'
-
-/**
- * The header that marks requests of the app's scripts (src/edge/csrf.rs), and errors of the handler itself
- * (src/edge/response.rs).
- */
-export const MARK = 'x-strongroom'
 
 /** An error of the handler itself, not of an upstream: src/edge/response.rs. */
 export interface HandlerError {
@@ -40,7 +35,7 @@ export const handlerRequests = (base: string, timeout: number, closed: AbortSign
       cache: 'no-store',
       credentials: 'same-origin',
       redirect: 'error',
-      headers: { [MARK]: mark },
+      headers: { [HANDLER_HEADER]: mark },
       signal: AbortSignal.any([closed, AbortSignal.timeout(timeout * 1000)]),
       ...init,
     }),
@@ -51,6 +46,6 @@ export const handlerRequests = (base: string, timeout: number, closed: AbortSign
  * Responses of upstream APIs do not have the header `x-strongroom`.
  */
 export const errorIn = async (response: Response): Promise<HandlerError | undefined> => {
-  if (!response.headers.has(MARK)) return
+  if (!response.headers.has(HANDLER_HEADER)) return
   return ((await response.json().catch(() => null)) as { error: HandlerError } | null)?.error
 }
