@@ -1,6 +1,6 @@
-// createAuth() with fake ports: which session and which error it shows, and when.
+// createAuth() with fake ports: its states, the replacement of vaults, and which session and error it shows.
 import assert from 'node:assert/strict'
-import { mock, test } from 'node:test'
+import { afterEach, mock, test } from 'node:test'
 import { FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
@@ -8,14 +8,252 @@ fakePage()
 mock.timers.enable({ apis: ['setTimeout'] })
 const { createAuth } = await load('page/create-auth.ts')
 
+/** The page's clock in milliseconds. */
+let now = 0
+mock.method(performance, 'now', () => now)
+const MINUTE = 60_000
+
+/** The errors that the page has printed, by their codes. */
+const printed = []
+mock.method(console, 'error', (text) => printed.push(text.match(/^strongroom: (\w+): /)?.[1]))
+
+const opened = []
+
+afterEach(async () => {
+  for (const auth of opened.splice(0)) auth.close()
+  await settled()
+  printed.length = 0
+  now += MINUTE
+  location.href = 'https://app.example/'
+  globalThis.localStorage = Object.create(null)
+})
+
+/** Creates an `Auth` that is closed after the test, so that a test that fails does not keep the process alive. */
+function create(...options) {
+  const auth = createAuth(...options)
+  opened.push(auth)
+  return auth
+}
+
 /** Creates an `Auth` whose connections take these workers. `states` lists its states. */
 function start(...workers) {
   const all = [...workers]
-  const auth = createAuth({ dedicated: () => workers.shift() })
+  const auth = create({ dedicated: () => workers.shift() })
   const states = []
   auth.subscribe((state) => states.push(state))
-  return { auth, states, workers: all }
+  return { auth, states, workers: all, unused: workers }
 }
+
+const codeOf = (promise) =>
+  promise.then(
+    () => 'none',
+    ({ code }) => code,
+  )
+
+/** The members of a state that the tests compare. */
+const shown = ({ status, session, error }) => [status, session?.claims.sub ?? null, error?.code ?? null]
+
+/** Passes an error to the last request of this type that the worker has received. */
+const refuse = (worker, type, code, more) => {
+  const { id } = worker.received.findLast(({ t }) => t === type)
+  worker.announce({ t: 'error', id, code, message: '', ...more })
+}
+
+const signIn = (worker, sub, startedAt = Date.now() + 1) =>
+  worker.announce({ t: 'session', session: { claims: { sub }, startedAt }, reason: null })
+
+test('vault that fails is replaced once a minute', async () => {
+  const { auth, workers, unused } = start(
+    ...Array.from({ length: 4 }, () => new FakeWorker({ user: 'alice' })),
+  )
+  await auth.connect()
+  const fail = async (worker) => {
+    worker.fail('vault_crashed')
+    await settled()
+    return [unused.length, ...shown(auth.state)]
+  }
+  assert.deepEqual(await fail(workers[0]), [2, 'connected', 'alice', null])
+  now += MINUTE - 1
+  assert.deepEqual(await fail(workers[1]), [2, 'failed', null, 'vault_crashed'])
+  // reconnect() is a replacement too.
+  await auth.reconnect()
+  assert.deepEqual(shown(auth.state), ['connected', 'alice', null])
+  now += MINUTE
+  assert.deepEqual(await fail(workers[2]), [0, 'connected', 'alice', null])
+  now += MINUTE - 1
+  assert.deepEqual(await fail(workers[3]), [0, 'failed', null, 'vault_crashed'])
+  assert.deepEqual(printed, ['vault_crashed', 'vault_crashed'])
+})
+
+test('replacement shows no connected state without a session', async () => {
+  const { auth, states, workers } = start(
+    new FakeWorker({ user: 'alice' }),
+    new FakeWorker({ user: 'alice' }),
+  )
+  await auth.connect()
+  const { length } = states
+  workers[0].fail('vault_crashed')
+  await settled()
+  // A guard would sign in if it saw a connected state without a session.
+  const seen = states.slice(length).map(shown)
+  assert.deepEqual(seen[0], ['connecting', 'alice', null])
+  assert.deepEqual(seen.at(-1), ['connected', 'alice', null])
+  assert.ok(seen.some(([, user]) => !user))
+  for (const [status, user] of seen) assert.ok(user || status === 'connecting')
+})
+
+test('connection that fails is printed once, and repeated by reconnect()', async () => {
+  const refused = new FakeWorker({ responds: false })
+  const { auth, unused } = start(refused, new FakeWorker({ user: 'alice' }))
+  const calls = [auth.connect(), auth.fetch('/orders'), auth.logout(), auth.login()].map(codeOf)
+  const guard = auth.requireSession()
+  await settled()
+  refused.fail('config_invalid')
+  assert.deepEqual(await Promise.all(calls), Array(4).fill('config_invalid'))
+  assert.equal(await guard, null)
+  assert.deepEqual(shown(auth.state), ['failed', null, 'config_invalid'])
+  assert.deepEqual(printed, ['config_invalid'])
+  assert.equal(await codeOf(auth.connect()), 'config_invalid')
+  assert.equal(unused.length, 1)
+  const again = auth.reconnect()
+  assert.deepEqual(shown(auth.state), ['connecting', null, null])
+  await again
+  assert.deepEqual(shown(auth.state), ['connected', 'alice', null])
+  assert.deepEqual(printed, ['config_invalid'])
+})
+
+test('reconnect() of a working vault changes no state', async () => {
+  const { auth, states, unused } = start(new FakeWorker({ user: 'alice' }), new FakeWorker())
+  await auth.connect()
+  const { length } = states
+  await auth.reconnect()
+  assert.deepEqual(states.slice(length), [])
+  assert.equal(unused.length, 1)
+})
+
+test('login that fails is shown until the next attempt', async () => {
+  const { auth, workers } = start(new FakeWorker())
+  await auth.connect()
+  const attempt = auth.login()
+  await settled()
+  refuse(workers[0], 'login', 'provider_unavailable')
+  assert.equal(await codeOf(attempt), 'provider_unavailable')
+  assert.deepEqual(shown(auth.state), ['connected', null, 'provider_unavailable'])
+  const controller = new AbortController()
+  const next = auth.login({ signal: controller.signal })
+  assert.deepEqual(shown(auth.state), ['connected', null, null])
+  await settled()
+  controller.abort()
+  assert.equal(await codeOf(next), 'login_canceled')
+  assert.deepEqual(shown(auth.state), ['connected', null, null])
+})
+
+test('session ends the display of an error', async () => {
+  const { auth, workers } = start(new FakeWorker())
+  await auth.connect()
+  const attempt = codeOf(auth.login())
+  await settled()
+  refuse(workers[0], 'login', 'login_denied')
+  await attempt
+  // The user signs in in another tab.
+  signIn(workers[0], 'alice')
+  await settled()
+  assert.deepEqual(shown(auth.state), ['connected', 'alice', null])
+})
+
+test('callback that fails leaves the client usable', async () => {
+  location.href = 'https://app.example/callback?code=1&state=2'
+  const returned = []
+  const worker = new FakeWorker()
+  const auth = create({ dedicated: () => worker }, { onReturn: (path) => returned.push(path) })
+  const connection = auth.connect()
+  await settled()
+  assert.equal(auth.state.status, 'connecting')
+  refuse(worker, 'callback', 'login_denied', { returnTo: '/orders' })
+  await connection
+  assert.deepEqual(shown(auth.state), ['connected', null, 'login_denied'])
+  assert.deepEqual(returned, ['/orders'])
+  assert.deepEqual(printed, ['login_denied'])
+})
+
+test('call during a callback waits for the replacement', async () => {
+  for (const fails of [false, true]) {
+    location.href = `https://app.example/callback?code=1&state=${fails}`
+    const next = new FakeWorker({ user: 'alice', responds: false })
+    const { auth, states, workers } = start(new FakeWorker(), next)
+    const call = auth.connect().then(
+      () => shown(auth.state),
+      ({ code }) => code,
+    )
+    await settled()
+    workers[0].fail('vault_crashed')
+    await settled()
+    // The first vault's connection does not count any more.
+    assert.ok(states.every(({ status }) => status === 'connecting'))
+    if (fails) next.fail('config_invalid')
+    else next.ready()
+    assert.deepEqual(await call, fails ? 'config_invalid' : ['connected', 'alice', null])
+    // Both attempts fail with the error of the second one.
+    assert.deepEqual(printed.splice(0), fails ? ['vault_crashed', 'config_invalid'] : ['vault_crashed'])
+    now += MINUTE
+  }
+})
+
+test('end reason outlives the vault until the next session', async () => {
+  const { auth } = start(new FakeWorker({ user: 'alice' }))
+  await auth.connect()
+  await auth.logout()
+  assert.equal(auth.state.endReason, 'logged_out')
+  auth.close()
+  // The page was loaded again, and the new vault knows of no session.
+  const { auth: next, workers } = start(new FakeWorker())
+  await next.connect()
+  assert.equal(next.state.endReason, 'logged_out')
+  assert.equal(await next.requireSession(), null)
+  assert.ok(!workers[0].received.some(({ t }) => t === 'login'))
+  signIn(workers[0], 'alice')
+  await settled()
+  assert.equal(next.state.endReason, null)
+  next.close()
+  const { auth: last } = start(new FakeWorker())
+  await last.connect()
+  assert.equal(last.state.endReason, null)
+})
+
+test('announced end is shown until the next change', async () => {
+  const { auth, workers } = start(new FakeWorker({ user: 'alice' }))
+  await auth.connect()
+  assert.equal(auth.state.expiring, null)
+  workers[0].announce({ t: 'expiring', at: 1041 })
+  await settled()
+  assert.equal(auth.state.expiring, 1041)
+  signIn(workers[0], 'alice')
+  await settled()
+  assert.equal(auth.state.expiring, null)
+})
+
+test('WebKit gets a dedicated worker if there is one', async () => {
+  const { vendor } = navigator
+  const madeBy = async (vendor, hasShared, ...kinds) => {
+    navigator.vendor = vendor
+    if (hasShared) globalThis.SharedWorker = class {}
+    else delete globalThis.SharedWorker
+    const made = []
+    const worker = (kind) => () => (made.push(kind), new FakeWorker())
+    const auth = create(Object.fromEntries(kinds.map((kind) => [kind, worker(kind)])))
+    await auth.connect()
+    return made.join()
+  }
+  const apple = 'Apple Computer, Inc.'
+  assert.equal(await madeBy('Google Inc.', true, 'shared', 'dedicated'), 'shared')
+  assert.equal(await madeBy('', true, 'shared', 'dedicated'), 'shared')
+  assert.equal(await madeBy(apple, true, 'shared', 'dedicated'), 'dedicated')
+  assert.equal(await madeBy('Google Inc.', false, 'shared', 'dedicated'), 'dedicated')
+  assert.equal(await madeBy('Google Inc.', true, 'dedicated'), 'dedicated')
+  assert.equal(await madeBy(apple, true, 'shared'), 'shared')
+  navigator.vendor = vendor
+  delete globalThis.SharedWorker
+})
 
 test('requireSession() waits while the vault is replaced', async () => {
   const next = new FakeWorker({ user: 'bob', responds: false })
@@ -29,7 +267,6 @@ test('requireSession() waits while the vault is replaced', async () => {
   await settled()
   next.ready()
   assert.equal((await session).claims.sub, 'bob')
-  auth.close()
 })
 
 test('state does not change after close()', async () => {

@@ -31,7 +31,7 @@ export function fakePage() {
     document: Object.assign(new EventTarget(), { prerendering: false }),
     navigator: { locks: new Locks(), vendor: '' },
     location: new URL('https://app.example/'),
-    history: { state: null, replaceState() {} },
+    history: { state: null, replaceState: (_, __, url) => (location.href = new URL(url, location).href) },
     localStorage: storage(),
     sessionStorage: storage(),
     isSecureContext: true,
