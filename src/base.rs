@@ -9,11 +9,11 @@ pub mod capability;
 
 pub mod clock;
 pub mod digest;
-#[cfg(all(target_arch = "wasm32", any(feature = "vault", feature = "edge")))]
-pub(crate) mod entropy;
+pub mod entropy;
 pub mod error;
 pub mod http;
 pub(crate) mod list;
+pub mod proof;
 pub mod secret;
 pub mod strings;
 #[cfg(any(

@@ -32,9 +32,6 @@ use options::is_off;
 /// True if this build has the option `metadata`.
 pub(crate) const HAS_METADATA: bool = capability::Metadata::WITNESS.is_some();
 
-/// True if this build has the option `deviceFlow`.
-pub(crate) const HAS_DEVICE_FLOW: bool = capability::DeviceLogin::WITNESS.is_some();
-
 /// True if this build can persist sessions. In builds where the constant is false, the compiler drops all code that
 /// only persisted sessions need.
 pub(crate) const HAS_PERSISTENCE: bool = capability::StoredSessions::WITNESS.is_some();

@@ -18,7 +18,7 @@
 //! use strongroom::base::clock::{Instant, Millis};
 //! use strongroom::edge::{Response, Config, Handler, Request, Step};
 //! # struct Zeros;
-//! # impl strongroom::vault::Entropy for Zeros {
+//! # impl strongroom::base::entropy::Entropy for Zeros {
 //! #     fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0); }
 //! # }
 //! let config = Config::parse(r#"{
@@ -63,8 +63,8 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 
 use crate::base::clock::Instant;
+use crate::base::entropy::Entropy;
 use crate::base::error::{Code, Error};
-use crate::vault::Entropy;
 
 pub use config::{Client, ClientAuth, Config, Storage};
 pub use csrf::HANDLER_HEADER;

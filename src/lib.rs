@@ -97,6 +97,7 @@ pub mod config;
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod egress;
+pub mod login;
 pub mod oauth;
 pub mod session;
 pub mod vault;

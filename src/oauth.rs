@@ -1,8 +1,6 @@
-//! The rules of OAuth 2.0 and OpenID Connect as functions and types without I/O, about one specification per module.
+//! The rules of OAuth 2.0 and OpenID Connect without I/O and without the configuration, about one specification per
+//! module.
 
-pub mod authorization_request;
-pub mod authorization_response;
-pub mod device_authorization;
 pub mod dpop;
 pub(crate) mod error_description;
 pub mod id_token;
@@ -10,8 +8,6 @@ pub mod jwks;
 pub mod jwt;
 pub mod metadata;
 pub mod pkce;
-pub mod provider_errors;
-pub mod pushed_authorization;
 pub mod refresh_policy;
 pub mod resource_indicators;
 pub mod scope;

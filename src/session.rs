@@ -8,6 +8,7 @@ mod end_reason;
 mod extended;
 mod former;
 mod kept;
+pub mod provider_errors;
 mod times;
 pub(crate) mod view;
 

@@ -70,9 +70,10 @@ use session_end::logout::{LogoutRequest, Logouts};
 use tokens::Tokens;
 use tokens::merge::Merged;
 
+pub use crate::base::entropy::Entropy;
 pub use hints::channel as hints_channel;
 pub use io::{
-    ApiRequest, Body, CallId, Entropy, Hint, Input, Loaded, News, OpId, Output, PortId, RequestId,
+    ApiRequest, Body, CallId, Hint, Input, Loaded, News, OpId, Output, PortId, RequestId,
     ResponseHead, Taken,
 };
 pub use message::failed;

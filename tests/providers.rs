@@ -26,9 +26,9 @@ use strongroom::codec::form;
 use strongroom::config::Config;
 use strongroom::edge;
 use strongroom::oauth::metadata::Metadata;
-use strongroom::oauth::provider_errors;
 use strongroom::oauth::refresh_policy::{RefreshOutcome, classify};
 use strongroom::oauth::token_endpoint::Scheme;
+use strongroom::session::provider_errors;
 use strongroom::vault::{Body, CallId, Input, Output, PortId, Vault};
 
 const WORKER: &str = "https://app.example.com/auth.worker.js";

@@ -1,9 +1,16 @@
-//! Random numbers from the platform.
+//! Random numbers.
+
+/// A source of unpredictable bytes, which the host provides.
+pub trait Entropy {
+    /// Fills `bytes` with bytes from a cryptographically secure source.
+    fn fill(&mut self, bytes: &mut [u8]);
+}
 
 /// Fills `bytes` from `crypto.getRandomValues`.
 ///
 /// # Panics
 /// Panics if the platform provides no random numbers, since a vault is not safe without them.
+#[cfg(target_arch = "wasm32")]
 pub(crate) fn fill(bytes: &mut [u8]) {
     #[expect(
         clippy::panic,

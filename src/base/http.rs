@@ -1,13 +1,13 @@
 //! Requests to the provider, which the host sends, their responses, and the syntax of HTTP tokens.
 //!
-//! Requests to APIs have types of their own (see [`crate::vault`]). The core never sees the bodies of those requests.
+//! Requests to APIs have types of their own (see `vault/io.rs`). The core never sees the bodies of those requests.
 
 use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
+use crate::base::proof::{Nonce, UnsignedProof};
 use crate::base::{capability, strings};
-use crate::oauth::dpop::{Nonce, UnsignedProof};
 
 /// The longest response body of the provider that a host should read, in bytes. A longer body is discarded.
 pub const MAX_BODY: usize = 1024 * 1024;

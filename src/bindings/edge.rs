@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
-use crate::base::entropy;
+use crate::base::entropy::{self, Entropy};
 use crate::base::http::{HttpReply, Outcome};
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value, Writer};
@@ -18,7 +18,6 @@ use crate::edge::{
 };
 use crate::egress::request_headers::pattern;
 use crate::egress::token_reflection::Scope;
-use crate::vault::Entropy;
 
 /// The token handler of one server isolate, for JavaScript.
 #[wasm_bindgen]

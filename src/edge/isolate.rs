@@ -4,6 +4,7 @@ use crate::prelude::*;
 use core::cell::{Cell, OnceCell, RefCell};
 
 use crate::base::clock::{Instant, Millis};
+use crate::base::entropy::Entropy;
 use crate::base::error::{Code, Error};
 use crate::codec::base64url;
 use crate::codec::json;
@@ -12,7 +13,6 @@ use crate::edge::io::{Event, FlightId};
 use crate::edge::provider::Provider;
 use crate::edge::session::cache::SessionCache;
 use crate::oauth::dpop::Nonces;
-use crate::vault::Entropy;
 
 const A_MINUTE: Millis = Millis::from_secs(60);
 

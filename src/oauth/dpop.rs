@@ -15,6 +15,8 @@ use crate::codec::base64url;
 use crate::codec::json::{Object, Writer};
 use crate::oauth::pkce;
 
+pub use crate::base::proof::{Nonce, ProofToSign, UnsignedProof};
+
 /// True if this build can bind tokens to a key.
 pub const IS_SUPPORTED: bool = capability::Dpop::WITNESS.is_some();
 
@@ -109,27 +111,6 @@ pub struct ProofParams<'a> {
     pub jti: [u8; JTI],
 }
 
-/// A proof without its signature.
-#[derive(Clone, Debug)]
-pub struct UnsignedProof(capability::Dpop<ProofToSign>);
-
-/// The parts of an [`UnsignedProof`].
-#[derive(Clone, Debug)]
-pub struct ProofToSign {
-    /// The thumbprint of the key to sign with.
-    pub key: String,
-    /// The JWS signing input (RFC 7515 5.1).
-    pub signing_input: Secret,
-}
-
-impl core::ops::Deref for UnsignedProof {
-    type Target = ProofToSign;
-
-    fn deref(&self) -> &ProofToSign {
-        &self.0
-    }
-}
-
 impl UnsignedProof {
     /// Writes a proof of possession of `key`.
     #[must_use]
@@ -150,16 +131,10 @@ impl UnsignedProof {
             }
         }
         let claims = base64url::encode(claims.finish().as_bytes());
-        Self(key.0.witness().with(ProofToSign {
+        Self::of(key.0.witness().with(ProofToSign {
             key: key.thumbprint().to_owned(),
             signing_input: Secret::new([&key.0.header, ".", &claims].concat()),
         }))
-    }
-
-    /// Returns the witness of the capability.
-    #[must_use]
-    pub const fn witness(&self) -> capability::Dpop {
-        self.0.witness()
     }
 
     /// Returns the complete proof, which is the value of the `DPoP` header.
@@ -208,31 +183,11 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || strings::contains_byte(b"-._~", byte)
 }
 
-/// The value of a `DPoP-Nonce` header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nonce(capability::Dpop<String>);
-
-impl Nonce {
-    /// Creates a nonce. Returns `None` in a build without the capability.
-    #[must_use]
-    pub fn new(text: String) -> Option<Self> {
-        Some(Self(capability::Dpop::WITNESS?.with(text)))
-    }
-}
-
-impl core::ops::Deref for Nonce {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
 /// Returns the `DPoP-Nonce` header of a response (RFC 9449 8). The function `header` must return the value of the
 /// response's header with the given name. A build without the capability does not read the header.
 pub fn nonce_header(header: impl FnOnce(&str) -> Option<String>) -> Option<Nonce> {
-    let has = capability::Dpop::WITNESS?;
-    Some(Nonce(has.with(header("dpop-nonce")?)))
+    capability::Dpop::WITNESS?;
+    Nonce::new(header("dpop-nonce")?)
 }
 
 /// The last nonce of each server, by origin (RFC 9449 8 and 9). The provider's nonces and the APIs' nonces are kept in

@@ -2,12 +2,12 @@
 //!
 //! The same checks apply to configured and to discovered metadata.
 
+use crate::base::capability;
 use crate::base::error::quote_url;
 use crate::base::http::Outcome;
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url;
-use crate::config::HAS_DEVICE_FLOW;
 use crate::oauth::jwks::{Algorithm, NONE_SUPPORTED};
 use crate::oauth::pkce;
 use crate::prelude::*;
@@ -126,7 +126,7 @@ impl Metadata {
                 .optional_endpoint("pushed_authorization_request_endpoint"),
             require_pushed_authorization_requests: reader
                 .flag("require_pushed_authorization_requests"),
-            device_authorization_endpoint: if HAS_DEVICE_FLOW {
+            device_authorization_endpoint: if capability::DeviceLogin::WITNESS.is_some() {
                 reader.optional_endpoint("device_authorization_endpoint")
             } else {
                 None
@@ -598,7 +598,8 @@ mod tests {
             "pushed_authorization_request_endpoint",
             "device_authorization_endpoint",
         ] {
-            if name == "device_authorization_endpoint" && !HAS_DEVICE_FLOW {
+            if name == "device_authorization_endpoint" && capability::DeviceLogin::WITNESS.is_none()
+            {
                 continue;
             }
             for bad in [

@@ -8,16 +8,17 @@ use crate::prelude::*;
 use crate::Secret;
 use crate::base::capability;
 use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::base::entropy::Entropy;
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::base::list::{self, List};
 use crate::codec::base64url;
 use crate::codec::json::Writer;
 use crate::config::{Config, HAS_PERSISTENCE};
-use crate::oauth::authorization_request::Pending;
+use crate::login::authorization_request::Pending;
 use crate::oauth::error_description;
 use crate::session::{self, EndReason, Session};
-use crate::vault::io::{CallId, Entropy, OpId, Output, PortId, RequestId};
+use crate::vault::io::{CallId, OpId, Output, PortId, RequestId};
 use crate::vault::message::{self, message};
 
 /// True if this build has the session inspector.

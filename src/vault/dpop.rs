@@ -11,7 +11,7 @@ use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::url::Url;
 use crate::egress::policy::Allowed;
-use crate::oauth::authorization_request::Pending;
+use crate::login::authorization_request::Pending;
 use crate::oauth::dpop::{JTI, Nonces, ProofParams, PublicKey, UnsignedProof};
 use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
 use crate::oauth::www_authenticate;

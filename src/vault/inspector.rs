@@ -13,7 +13,7 @@ use crate::base::clock::UnixMillis;
 use crate::base::error::Code;
 use crate::base::secret;
 use crate::codec::json::Writer;
-use crate::oauth::authorization_request::Pending;
+use crate::login::authorization_request::Pending;
 use crate::oauth::pkce;
 use crate::prelude::*;
 use crate::vault::context::Context;

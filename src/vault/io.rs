@@ -491,12 +491,6 @@ pub struct ApiRequest {
     pub init: String,
 }
 
-/// A source of unpredictable bytes, which the host provides.
-pub trait Entropy {
-    /// Fills `bytes` with bytes from a cryptographically secure source.
-    fn fill(&mut self, bytes: &mut [u8]);
-}
-
 impl fmt::Debug for Input<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

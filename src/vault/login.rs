@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Result};
 use crate::base::list;
-use crate::oauth::authorization_request::{self, AuthorizationRequest, LIFETIME, LoginParams};
+use crate::login::authorization_request::{self, AuthorizationRequest, LIFETIME, LoginParams};
 use crate::oauth::dpop::PublicKey;
 use crate::vault::context::Context;
 use crate::vault::dpop;

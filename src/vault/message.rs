@@ -10,7 +10,7 @@ use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, quote};
 use crate::base::strings;
 use crate::codec::json::{Object, Value, Writer};
-use crate::oauth::authorization_request::LoginParams;
+use crate::login::authorization_request::LoginParams;
 use crate::prelude::*;
 use crate::vault::io::RequestId;
 

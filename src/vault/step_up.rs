@@ -9,7 +9,7 @@ use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
 use crate::base::strings;
-use crate::oauth::authorization_request::Pending;
+use crate::login::authorization_request::Pending;
 use crate::oauth::www_authenticate::{self, Demand};
 use crate::prelude::*;
 use crate::vault::api_calls::call_list::{Call, CallList};

@@ -32,7 +32,7 @@ const SECURE_PREFIX = '__Host-strongroom.'
 /** The prefix for plain http on loopback, if the browser does not accept `__Host-` there. */
 const PLAIN_PREFIX = 'strongroom.'
 
-/** Matches a `state` that src/oauth/authorization_request.rs creates. `POPUP_MARK` begins with a dot. */
+/** Matches a `state` that src/login/authorization_request.rs creates. `POPUP_MARK` begins with a dot. */
 const STATE = new RegExp(`^[\\w-]{16,128}(\\${POPUP_MARK})?$`)
 
 /** Returns true if `text` has the form of a login's `state`. */

@@ -23,9 +23,9 @@ use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::cookies::{CookieValue, fits};
 use crate::edge::session::seal;
-use crate::oauth::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
+use crate::login::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
+use crate::login::pushed_authorization::{self, PushOutcome};
 use crate::oauth::error_description;
-use crate::oauth::pushed_authorization::{self, PushOutcome};
 
 /// Largest number of pending logins of one browser.
 const MOST: usize = 5;

@@ -10,7 +10,7 @@ use crate::edge::config::ClientAuth;
 use crate::edge::io::{Effect, Reply};
 use crate::edge::refresh::lease;
 use crate::edge::task::{Task, boxed};
-use crate::oauth::authorization_request::Pending;
+use crate::login::authorization_request::Pending;
 use crate::oauth::error_description;
 use crate::oauth::jwks::Algorithm;
 

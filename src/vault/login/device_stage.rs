@@ -1,7 +1,7 @@
 //! The stage of a login on another device.
 
 use crate::base::clock::{Instant, Millis};
-use crate::oauth::device_authorization::DeviceAuthorization;
+use crate::login::device_authorization::DeviceAuthorization;
 use crate::prelude::*;
 use crate::vault::io::OpId;
 

@@ -6,7 +6,7 @@ use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::base::list::{self, List};
-use crate::oauth::authorization_request::{AuthorizationRequest, LIFETIME, LoginParams, Pending};
+use crate::login::authorization_request::{AuthorizationRequest, LIFETIME, LoginParams, Pending};
 use crate::oauth::dpop::PublicKey;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output, PortId, RequestId};

@@ -9,8 +9,8 @@
 use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
 use crate::config::Pushing;
-use crate::oauth::authorization_request::AuthorizationRequest;
-use crate::oauth::pushed_authorization::{self, PushOutcome};
+use crate::login::authorization_request::AuthorizationRequest;
+use crate::login::pushed_authorization::{self, PushOutcome};
 use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::OpId;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::codec::json::Value;
 use strongroom::config::Config;
-use strongroom::oauth::authorization_request::Pending;
+use strongroom::login::authorization_request::Pending;
 use strongroom::session::{self, Kept, restore};
 
 fn config() -> &'static Config {

@@ -1,7 +1,7 @@
 //! The authorization request: code flow, PKCE, `state` and `nonce`.
 //!
 //! Each login is a transaction of its own ([`Pending`]). A transaction has its own `state`, `nonce` and
-//! `code_verifier`, lasts at most ten minutes, and accepts one [response](crate::oauth::authorization_response) (RFC
+//! `code_verifier`, lasts at most ten minutes, and accepts one [response](crate::login::authorization_response) (RFC
 //! 9700 2.1 and 4.7, RFC 6749 4.1.1, RFC 7636, OIDC Core 3.1.2.1).
 
 mod extended;
@@ -353,13 +353,13 @@ impl Pending {
 }
 
 #[cfg(test)]
-pub(in crate::oauth) mod tests {
+pub(in crate::login) mod tests {
     use super::*;
     use crate::codec::form;
 
     const BASE: &str = "https://app.test/worker.js";
 
-    pub(in crate::oauth) fn config(more: &str) -> Config {
+    pub(in crate::login) fn config(more: &str) -> Config {
         let json = [
             r#"{"issuer":"https://id.test","clientId":"spa","redirectUri":"/callback",
                 "scope":"openid offline_access","apis":[]"#,
@@ -374,7 +374,7 @@ pub(in crate::oauth) mod tests {
         config
     }
 
-    pub(in crate::oauth) fn start(params: &LoginParams) -> Result<Box<AuthorizationRequest>> {
+    pub(in crate::login) fn start(params: &LoginParams) -> Result<Box<AuthorizationRequest>> {
         let config = config(r#","authorizationParams":{"audience":"https://api.test"}"#);
         build(
             &config,
@@ -392,7 +392,7 @@ pub(in crate::oauth) mod tests {
         form::parse(url.split_once('?').unwrap().1).unwrap()
     }
 
-    pub(in crate::oauth) fn value<'a>(
+    pub(in crate::login) fn value<'a>(
         params: &'a [(String, String)],
         name: &str,
     ) -> Option<&'a str> {

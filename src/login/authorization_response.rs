@@ -7,7 +7,7 @@ use crate::base::error::{Code, Error, Result};
 use crate::codec::form;
 use crate::codec::url::Url;
 use crate::config::Config;
-use crate::oauth::authorization_request::{Pending, storage_key};
+use crate::login::authorization_request::{Pending, storage_key};
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::is_error_code;
 
@@ -165,8 +165,8 @@ pub(crate) fn authorization_error(error: &str, is_silent: bool) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::authorization_request::LoginParams;
-    use crate::oauth::authorization_request::tests::{config, start, value};
+    use crate::login::authorization_request::LoginParams;
+    use crate::login::authorization_request::tests::{config, start, value};
 
     fn parse(query: &str) -> Result<AuthorizationResponse> {
         let config = config("");
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn response_is_read_from_the_requested_place() {
         needs!(LoginOptions);
-        use crate::oauth::authorization_request::{ENTROPY, build};
+        use crate::login::authorization_request::{ENTROPY, build};
 
         let config = config(r#","responseMode":"fragment""#);
         let metadata = config.metadata.as_ref().unwrap();

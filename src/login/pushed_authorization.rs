@@ -10,8 +10,8 @@ use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::form::{Form, with_query};
 use crate::codec::json::Value;
-use crate::oauth::authorization_request::AuthorizationRequest;
-use crate::oauth::authorization_response::authorization_error;
+use crate::login::authorization_request::AuthorizationRequest;
+use crate::login::authorization_response::authorization_error;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::{self, Scheme};
 

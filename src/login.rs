@@ -1,0 +1,7 @@
+//! The rules of a login, with the configuration: the authorization request, which may be pushed, its response, and a login
+//! on another device.
+
+pub mod authorization_request;
+pub mod authorization_response;
+pub mod device_authorization;
+pub mod pushed_authorization;
