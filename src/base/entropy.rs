@@ -10,7 +10,7 @@ pub trait Entropy {
 ///
 /// # Panics
 /// Panics if the platform provides no random numbers, since a vault is not safe without them.
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", any(feature = "vault", feature = "edge")))]
 pub(crate) fn fill(bytes: &mut [u8]) {
     #[expect(
         clippy::panic,
