@@ -21,6 +21,7 @@ use crate::browser::context::{Context, Event, WaitId};
 use crate::browser::database;
 use crate::browser::dpop::{self, StoredKey};
 use crate::browser::encrypted_store::StoreOp;
+use crate::browser::key_generation::GenerationStage;
 use crate::browser::operation::{Operation, Operations};
 use crate::browser::platform::{self, OnEvent, StoreLock, WorkerScope};
 use crate::browser::provider_request::ProviderRequest;
@@ -30,8 +31,6 @@ use crate::config::{Config, HAS_PERSISTENCE};
 use crate::vault::{
     Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault, hints_channel,
 };
-
-mod extended_outputs;
 
 /// The host of a vault in this worker.
 pub struct Host {
@@ -236,7 +235,7 @@ impl Host {
     }
 
     /// Performs an output that concerns the provider, logins in the store, or other vaults. Passes any other output to
-    /// [`Self::carry_out_extended`].
+    /// [`Self::carry_out_session`].
     fn carry_out_operation(&mut self, output: Output) {
         let key_pair = dpop::key_to_store(&self.context.keys, &output);
         match output {
@@ -279,11 +278,12 @@ impl Host {
                 let text = ["strongroom: the provider says ", &text].concat();
                 web_sys::console::warn_1(&text.into());
             }
-            output => self.carry_out_extended(output, key_pair),
+            output if HAS_PERSISTENCE => self.carry_out_session(output, key_pair),
+            output => self.carry_out_extended(output),
         }
     }
 
-    /// Performs an output that concerns stored sessions.
+    /// Performs an output that concerns stored sessions. Passes any other output to [`Self::carry_out_extended`].
     fn carry_out_session(&mut self, output: Output, key_pair: Option<StoredKey>) {
         match output {
             // If sessions are not persisted, nothing is stored, and the core need not wait.
@@ -318,7 +318,43 @@ impl Host {
             Output::Announce => {
                 let _ = self.store_lock.tell();
             }
+            output => self.carry_out_extended(output),
+        }
+    }
+
+    /// Performs an output that needs a capability.
+    fn carry_out_extended(&mut self, output: Output) {
+        match (output, self.sockets.get_mut()) {
+            (Output::ProbeSocket { call, url }, Some(sockets)) => {
+                sockets.probe(&mut self.context, call, url.into_data());
+            }
+            (Output::OpenSocket { call, handshake }, Some(sockets)) => {
+                let payload = self.calls.take_payload(call);
+                sockets.open(&mut self.context, call, &handshake, payload);
+            }
+            (Output::SendFirst { call, text, token }, Some(sockets)) => {
+                sockets.send_first(call, text.expose(), token.expose());
+            }
+            (Output::CloseSocket { call, code, reason }, Some(sockets)) => {
+                sockets.close_socket(call, code, &reason);
+            }
+            (Output::MakeKey { op, has }, _) => {
+                self.begin(op, Operation::MakeKey(has.with(GenerationStage::default())));
+            }
+            (Output::KeepKeys { names }, _) => self.context.keys.keep(&names),
+            (Output::HandKeyOver, _) => self.hand_key_over(),
             _ => {}
+        }
+    }
+
+    /// Sends the key that encrypts sessions to the escrow again, without waiting for the result.
+    fn hand_key_over(&mut self) {
+        let scope = &self.context.scope;
+        let escrow = self.context.escrow.as_ref();
+        if let Some(promise) = escrow.and_then(|escrow| escrow.hand_over(scope)) {
+            // The result is not used, but a promise without a listener for its rejection would report an unhandled
+            // error.
+            self.context.wait(&promise.into());
         }
     }
 
