@@ -22,7 +22,7 @@ import type { DefaultClaims, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth.js'
 import { INITIAL_STATE } from '../page/initial-state.js'
 import type { GuardOptions } from './guard-options.js'
-import { watchUser } from './user-change.js'
+import { subscribeToUserChange } from './user-change.js'
 
 /** The methods of an `Auth`, and its state as signals. */
 export interface AngularAuth<Claims = DefaultClaims> extends Omit<Auth<Claims>, 'state'> {
@@ -67,7 +67,7 @@ export const injectAuth = <Claims = DefaultClaims>(): AngularAuth<Claims> => inj
  * that always exists, such as the root component.
  */
 export const onUserChange = (listener: () => void): void => {
-  inject(DestroyRef).onDestroy(watchUser(injectAuth(), listener))
+  inject(DestroyRef).onDestroy(subscribeToUserChange(injectAuth(), listener))
 }
 
 /**

@@ -17,7 +17,7 @@ import type { ReactNode } from 'react'
 import type { DefaultClaims, LoginOptions, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth.js'
 import { INITIAL_STATE } from '../page/initial-state.js'
-import { watchUser } from './user-change.js'
+import { subscribeToUserChange } from './user-change.js'
 
 const Context = createContext<Auth<any> | null>(null)
 
@@ -70,7 +70,7 @@ export const useUserChange = (listener: () => void): void => {
   const auth = useProvided()
   const latest = useRef(listener)
   latest.current = listener
-  useEffect(() => watchUser(auth, () => latest.current()), [auth])
+  useEffect(() => subscribeToUserChange(auth, () => latest.current()), [auth])
 }
 
 /** Properties of {@link RequireSession}. */

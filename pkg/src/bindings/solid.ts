@@ -19,7 +19,7 @@ import type { Accessor, Component, JSX } from 'solid-js'
 import type { DefaultClaims, LoginOptions, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth.js'
 import { INITIAL_STATE } from '../page/initial-state.js'
-import { watchUser } from './user-change.js'
+import { subscribeToUserChange } from './user-change.js'
 
 const Context = createContext<Auth<any>>()
 
@@ -64,7 +64,7 @@ export const useSession = <Claims = DefaultClaims>(): Accessor<Session<Claims> |
  */
 export const useUserChange = (listener: () => void): void => {
   const auth = useAuth()
-  onMount(() => onCleanup(watchUser(auth, listener)))
+  onMount(() => onCleanup(subscribeToUserChange(auth, listener)))
 }
 
 /** Properties of {@link RequireSession}. */

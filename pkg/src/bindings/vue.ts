@@ -10,7 +10,7 @@ import type { DefaultClaims, Session } from '../page/api.js'
 import type { Auth, AuthState } from '../page/auth.js'
 import { INITIAL_STATE } from '../page/initial-state.js'
 import type { GuardOptions } from './guard-options.js'
-import { watchUser } from './user-change.js'
+import { subscribeToUserChange } from './user-change.js'
 
 /** The methods of an `Auth`, and its state as refs. */
 export interface VueAuth<Claims = DefaultClaims> extends Omit<Auth<Claims>, 'state'> {
@@ -55,7 +55,7 @@ export const useAuth = <Claims = DefaultClaims>(): VueAuth<Claims> => {
 export const useUserChange = (listener: () => void): void => {
   const auth = useAuth()
   let stop: (() => void) | undefined
-  onMounted(() => (stop = watchUser(auth, listener)))
+  onMounted(() => (stop = subscribeToUserChange(auth, listener)))
   onUnmounted(() => stop?.())
 }
 

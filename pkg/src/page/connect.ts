@@ -12,6 +12,7 @@ import { type Client, type Connection, open } from './connection.js'
 import { NO_OPTION, UNSUPPORTED_CONTEXT } from '../protocol/message-keys.js'
 import { createTarget, implementTarget, type LazyClient } from './lazy-target.js'
 import { refuse } from './error-text.js'
+import { createUserComparison } from './user-comparison.js'
 import type { Notice } from './error-messages.js'
 
 /** A worker, or a frame that stands for one: src/vault-origin/connect-frame.ts. */
@@ -79,8 +80,7 @@ export const connect = async (
   let session: Session | null = null
   /** The session of the last event `change`. */
   let shown: Session | null = null
-  /** The user of the last session. */
-  let user: string | undefined
+  const isOtherUser = createUserComparison()
   let reason: EndReason | null = null
   let elsewhere = false
   let app = 0
@@ -97,10 +97,8 @@ export const connect = async (
       () => console.warn(message),
     )
   const emitChange = () => {
-    const before = user
-    user = session?.claims.sub ?? user
     shown = session
-    emit('change', { session, reason, ...(before && before !== user && { userChanged: true }) })
+    emit('change', { session, reason, ...(isOtherUser(session) && { userChanged: true }) })
   }
   const use = (next: Connection) => {
     connection = next

@@ -7,6 +7,7 @@
 import { BACKGROUND, USER } from '../../../glue/constants.js'
 import type { EndReason, Events, Session } from '../api.js'
 import type { TraceEvent } from '../../protocol/messages.js'
+import { createUserComparison } from '../user-comparison.js'
 import { errorIn, type HandlerConfig, type HandlerError, type HandlerRequests } from './handler-requests.js'
 
 /**
@@ -48,8 +49,7 @@ export const handlerSession = (
   onSessionEnded: (reason: EndReason | null) => void,
 ) => {
   let session: Session | null = null
-  /** The user of the last session. */
-  let user: string | undefined
+  const isOtherUser = createUserComparison()
   let reason: EndReason | null = null
   /** The end reason that another tab has announced. */
   let announcedReason: EndReason | null = null
@@ -100,9 +100,7 @@ export const handlerSession = (
     announcedReason = null
     startTimer()
     if (JSON.stringify([session, reason]) === stateBefore) return
-    const userBefore = user
-    user = session?.claims.sub ?? user
-    emit('change', { session, reason, ...(userBefore && userBefore !== user && { userChanged: true }) })
+    emit('change', { session, reason, ...(isOtherUser(session) && { userChanged: true }) })
   }
 
   /** Ends the session in this page because a response, or `logout()`, has ended it. */
