@@ -7,14 +7,17 @@ import { checkTypes, createProject, runScript, versionOf, write } from './projec
 
 const guide = await readGuide('docs/clients.md')
 
+const TITLE = 'HTTP clients'
+const CACHES = 'Clear caches when the user changes'
+
 /** Returns the code of a client's configuration in the guide's table. */
-const configOf = (name) => guide.row(name)[0][0]
+const configOf = (name) => guide.row(name, TITLE)[0][0]
 
 /** Returns the code of the vault's error in the guide's table. */
-const errorIn = (name, place = 0) => guide.row(name)[1][place]
+const errorIn = (name, place = 0) => guide.row(name, TITLE)[1][place]
 
 const codes = () => {
-  const [rtkStatus, rtkExpected] = guide.row('RTK Query')[1]
+  const [rtkStatus, rtkExpected] = guide.row('RTK Query', TITLE)[1]
   return `
 import { Client, cacheExchange, fetchExchange } from '@urql/core'
 import { GraphQLClient } from 'graphql-request'
@@ -45,6 +48,42 @@ export const vaultError = (error) => ${errorIn('Apollo Client', place)}
 
 /** The clients whose configuration in the table is an expression. */
 const NAMES = ['urql', 'Apollo Client', 'graphql-request', 'tRPC', 'RTK Query']
+
+/** The names by which the guide's code reads each cache. */
+const CACHE_NAMES = {
+  'TanStack Query': 'queryClient',
+  SWR: 'mutate',
+  'Apollo Client': 'apollo',
+  'RTK Query': 'store, api',
+}
+
+/**
+ * The guide's two ways to clear each of these caches: by a hook of the bindings, and by an event.
+ *
+ * @param {string[]} names
+ * @param {string} core The modules of Apollo Client, whose paths differ between its versions.
+ * @param {string} react
+ */
+const caches = (names, core, react) => {
+  const lineOf = (name) => guide.row(name, CACHES)[0][0]
+  const block = guide.block('useUserChange', CACHES)
+  const hook = /^useUserChange\(.*\)(?= +\/\/)/m.exec(block)[0]
+  const event = guide.inline('userChanged })').replace('…', 'clear()')
+  const entries = names.map(
+    (name) => `
+  '${name}': {
+    hook: ({ ${CACHE_NAMES[name]} }) => ${hook.replace(lineOf('TanStack Query'), lineOf(name))},
+    clear: ({ ${CACHE_NAMES[name]} }) => ${lineOf(name)},
+  },`,
+  )
+  return `
+${/^import .* from '[^']*'/m.exec(block)[0]}
+export const loadApollo = async () => ({ ...(await import('${core}')), ...(await import('${react}')) })
+export const onEvent = async (auth, clear) => { ${event} }
+export const caches = {${entries.join('')}
+}
+`
+}
 
 const RETRY = 'new QueryClient('
 
@@ -122,6 +161,7 @@ const TANSTACK = {
   code: tanstack,
   tool: '@tanstack/react-query',
 }
+const CACHE = { file: 'caches.test.mjs', module: 'caches.mjs', tool: 'swr' }
 const APOLLO = { file: 'apollo.test.mjs', module: 'apollo.mjs', tool: '@apollo/client' }
 
 export const RECIPES = [
@@ -140,6 +180,25 @@ export const RECIPES = [
         ...APOLLO,
         fixture: 'apollo-3',
         code: () => apollo('@apollo/client/core/index.js', 1),
+      }),
+  },
+  {
+    name: 'caches of two users',
+    run: (tools) =>
+      runClients(tools, {
+        ...CACHE,
+        code: () => caches(Object.keys(CACHE_NAMES), '@apollo/client', '@apollo/client/react'),
+      }),
+  },
+  {
+    name: 'caches of two users, Apollo Client 3',
+    run: (tools) =>
+      runClients(tools, {
+        ...CACHE,
+        fixture: 'apollo-3',
+        tool: '@apollo/client',
+        code: () =>
+          caches(['Apollo Client'], '@apollo/client/core/index.js', '@apollo/client/react/index.js'),
       }),
   },
   { name: 'TanStack Query', run: (tools) => runClients(tools, TANSTACK) },

@@ -9,14 +9,15 @@ import { root } from '../packaging/tarball.mjs'
  * @property {(part: string, heading?: string) => string} block Returns the only code block that contains `part`,
  *   below `heading` if it is given. The block's indentation is removed.
  * @property {(part: string) => string} inline Returns the only inline code outside of tables that contains `part`.
- * @property {(name: string) => string[][]} row Returns the inline codes of each cell after the first, in
- *   the table row of this name.
+ * @property {(name: string, heading?: string) => string[][]} row Returns the inline codes of each cell after the first,
+ *   in the only table row of this name, below `heading` if it is given.
  */
 
 /** Reads a document. @returns {Promise<Guide>} */
 export async function readGuide(path) {
   const { blocks, prose } = parse(await readFile(root + path, 'utf8'))
-  const sentences = prose.filter((line) => !line.startsWith('|')).join('\n')
+  const lines = prose.map(({ line }) => line)
+  const sentences = lines.filter((line) => !line.startsWith('|')).join('\n')
   const codes = codesOf(sentences)
   return {
     block: (part, heading) => {
@@ -30,9 +31,11 @@ export async function readGuide(path) {
         codes.filter((code) => code.includes(part)),
         `${path}: code with ${part}`,
       ),
-    row(name) {
-      const rows = prose.filter((line) => line.startsWith(`| ${name} |`))
-      const [, , ...cells] = only(rows, `${path}: row ${name}`).split(/(?<!\\)\|/)
+    row(name, heading) {
+      const rows = prose.filter(
+        (row) => row.line.startsWith(`| ${name} |`) && (!heading || row.heading === heading),
+      )
+      const [, , ...cells] = only(rows, `${path}: row ${name}`).line.split(/(?<!\\)\|/)
       return cells.slice(0, -1).map(codesOf)
     },
   }
@@ -63,7 +66,7 @@ function parse(text) {
     else if (fence) open = { indent: new RegExp(`^${fence[1]}`), lines: [] }
     else {
       heading = /^#+ (.*)/.exec(line)?.[1] ?? heading
-      prose.push(line)
+      prose.push({ heading, line })
     }
   }
   return { blocks, prose }
