@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { load } from '../support/page_module.mjs'
 
-const { createUserComparison, subscribeToUserChange } = await load(
+const { createUserComparison, handlerSession, subscribeToUserChange } = await load(
   'page/user-comparison.ts',
+  'page/token-handler/handler-session.ts',
   'bindings/user-change.ts',
 )
 
@@ -43,4 +44,28 @@ test('subscription reports another user before it ends', () => {
   stop()
   notify('alice')
   assert.equal(count, 1)
+})
+
+test('session of a handler has userChanged for another user', async () => {
+  let answer
+  const requests = { base: '/auth', send: async () => Response.json({ session: answer }) }
+  const events = new EventTarget()
+  const changes = []
+  events.addEventListener('change', ({ detail }) =>
+    changes.push([detail.session?.claims.sub, detail.userChanged]),
+  )
+  const handler = handlerSession(requests, { notice: 60_000, routes: [] }, events, () => {})
+  const expiresAt = Date.now() + 3_600_000
+  // Bob's session follows Alice's without a state between, as if he had signed in in another tab.
+  for (const [startedAt, sub] of ['alice', null, 'alice', 'bob'].entries()) {
+    answer = sub && { ...session(sub), startedAt, expiresAt, idleExpiresAt: expiresAt }
+    await handler.read()
+  }
+  handler.close()
+  assert.deepEqual(changes, [
+    ['alice', undefined],
+    [undefined, undefined],
+    ['alice', undefined],
+    ['bob', true],
+  ])
 })

@@ -92,6 +92,7 @@ const PACKAGES = {
   tRPC: '@trpc/client',
   'RTK Query': '@reduxjs/toolkit',
   'TanStack Query': '@tanstack/react-query',
+  SWR: 'swr',
   SignalR: '@microsoft/signalr',
 }
 
