@@ -148,6 +148,20 @@ test('login that fails is shown until the next attempt', async () => {
   assert.deepEqual(shown(auth.state), ['connected', null, null])
 })
 
+test('promise of a login may be ignored', async () => {
+  const rejected = mock.fn()
+  process.on('unhandledRejection', rejected)
+  const { auth, workers } = start(new FakeWorker())
+  await auth.connect()
+  auth.login()
+  await settled()
+  refuse(workers[0], 'login', 'login_denied')
+  await settled()
+  process.off('unhandledRejection', rejected)
+  assert.equal(rejected.mock.callCount(), 0)
+  assert.equal(auth.state.error.code, 'login_denied')
+})
+
 test('session ends the display of an error', async () => {
   const { auth, workers } = start(new FakeWorker())
   await auth.connect()
