@@ -1,6 +1,6 @@
 //! Checks the configurations in docs/providers against `tests/providers/*.json`: metadata and error responses. These
 //! files are written from the documentation and source code of each provider, and are not copies of a live server's
-//! responses.
+//! responses, except for canaille's.
 //!
 //! Each page's configuration is parsed by the parser of the vault or of the token handler. A login starts with the
 //! recorded metadata. Recorded refusals of a refresh are classified.
