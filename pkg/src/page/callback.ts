@@ -29,7 +29,7 @@ const track = (result: Result): Result => {
 
 /**
  * Finishes a login if `address` contains an authorization response. By default, `address` is the page's URL. Resolves
- * with `null` if there is no response, or if the response belongs to another library.
+ * with `null` if there is no response.
  */
 export const handleCallback = (connection: Connection, address: string | URL = location.href): Result => {
   // True if the app passed an object of options or an event instead of a URL.
@@ -45,28 +45,19 @@ export const handleCallback = (connection: Connection, address: string | URL = l
   }
 
   const clean = withoutResponse(url).href
-  const shown = url.href === location.href
   // The response is removed before anything else happens, so that the authorization code does not stay in the URL, the
   // history or a Referer.
-  if (shown) showUrl(clean)
-  const giveBack = () => {
-    handled.delete(url.href)
-    if (shown && location.href === clean) showUrl(url)
-  }
-  const result = finish(connection, url, giveBack)
+  if (url.href === location.href) showUrl(clean)
+  const result = finish(connection, url)
   const done = () => handled.delete(clean)
   handled.set(url.href, result).set(clean, result)
   result.then(done, done)
   return track(result)
 }
 
-/** Passes the response to the vault. Calls `notOurs` if the response belongs to another library on this page. */
-const finish = async (connection: Connection, url: URL, notOurs: () => void): Result => {
-  if (stateOf(url)!.endsWith(POPUP_MARK)) {
-    return (await import('./login.js')).settle(connection, url, notOurs)
-  }
-  const settled = await connection.query({ t: 'callback', url: url.href })
-  if (settled.callback) return { returnTo: settled.returnTo ?? '/' }
-  notOurs()
-  return null
+/** Passes the response to the vault. */
+const finish = async (connection: Connection, url: URL): Result => {
+  if (stateOf(url)!.endsWith(POPUP_MARK)) return (await import('./login.js')).settle(connection, url)
+  const { returnTo } = await connection.query({ t: 'callback', url: url.href })
+  return { returnTo }
 }

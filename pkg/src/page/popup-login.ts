@@ -9,7 +9,6 @@
  * response on that origin, without this channel.
  */
 import { stateOf } from './address.js'
-import type { CallbackResult } from './api.js'
 import type { Connection } from './connection.js'
 import { CHECK_INTERVAL, MIN_CHECKS } from './popup-checks.js'
 
@@ -92,24 +91,17 @@ const awaitResponse = (
 }
 
 /**
- * Runs in the popup: finishes the login, and closes the popup. Calls `notOurs` if the response belongs to another
- * library. Resolves with `null` if the page stays open.
+ * Runs in the popup: finishes the login, and closes the popup. Resolves with `null` if the page stays open.
  */
-export const settle = async (
-  connection: Connection,
-  response: URL,
-  notOurs: () => void,
-): Promise<CallbackResult | null> => {
+export const settle = async (connection: Connection, response: URL): Promise<null> => {
   if ('port' in connection.at) announce(response)
   else if (await passResponse(response)) return closePopup()
-  const settled = await connection.query({ t: 'callback', url: response.href }).catch((error) => {
+  await connection.query({ t: 'callback', url: response.href }).catch((error) => {
     // The popup closes without showing the error, because the opener gets the same error.
     window.close()
     throw error
   })
-  if (settled.callback) return closePopup()
-  notOurs()
-  return null
+  return closePopup()
 }
 
 /** Tells the opener that the popup has come back. */
