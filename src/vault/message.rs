@@ -1,6 +1,6 @@
 //! The vault's side of the messages between page and vault. `pkg/src/protocol/messages.ts` is the page's side, and
-//! describes each message. The build reads the kinds of messages from the sources of the vault, and checks that this
-//! description has the same kinds.
+//! describes each message. The build reads kinds and members of all messages from the sources of the vault, and checks
+//! that this description has the same ones (`xtask/src/facts/members.rs`).
 //!
 //! A message of a page may be hostile. The size of a message is limited, and each member must have the expected type.
 //! Any other message is refused with `message_invalid`.

@@ -1,9 +1,9 @@
 //! Facts that Rust and TypeScript share. Rust defines them, and `cargo xtask build` writes TypeScript: constants to
-//! `pkg/glue`, and public types to `pkg/src/generated`, from where they get into the package's types.
+//! `pkg/glue`, and types to `pkg/src/generated`, from where they get into the package's types.
 
 mod constants;
 mod enums;
-mod kinds;
+mod members;
 mod options;
 mod views;
 
@@ -14,7 +14,7 @@ use proc_macro2::{Literal, TokenStream, TokenTree};
 pub(crate) fn write() -> Result<()> {
     constants::write()?;
     enums::write()?;
-    kinds::write()?;
+    members::write()?;
     options::write()?;
     views::write()
 }

@@ -21,8 +21,9 @@ import {
   WAITED,
 } from '../../glue/constants.js'
 import { Edge } from '../../glue/strongroom_edge.js'
+import type { DifferingWritten, EventMembers, ReplyMembers, Same, StepMembers } from '../generated/members.js'
 import { configJson, type TokenHandlerConfig } from './config.js'
-import { type Coordinator, createCoordinator } from './coordinators/coordinator.js'
+import { type Coordinator, createCoordinator, type Entry } from './coordinators/coordinator.js'
 import { generateKey, Keys, type Parameters, sign, verify } from './crypto.js'
 import {
   type Fields,
@@ -79,6 +80,16 @@ type Event =
   | { t: 'finished'; flight: number }
   | { t: 'fault'; code: string; message: string }
   | { t: 'ended'; reason: string; sub: string }
+
+/**
+ * The build reads kinds and members of steps and events from src/bindings/edge.rs. This type does not compile if a kind
+ * above, or the entry of a coordinator, differs: the error message names the kind. The host adds `bytes` and `waited`.
+ */
+export type DifferingKinds = Same<
+  | DifferingWritten<Step, StepMembers, 't' | 'task' | 'bytes' | 'waited'>
+  | DifferingWritten<Event, EventMembers>
+  | Exclude<keyof ReplyMembers['ENTRIES'], keyof Entry>
+>
 
 /**
  * Returns true for the steps that occur in most requests. Until another step occurs, the handler does not ask the

@@ -18,7 +18,7 @@
  */
 
 import type { EndReason } from '../generated/end-reasons.js'
-import type { PageKind, VaultKind } from '../generated/kinds.js'
+import type { Differing, DifferingWritten, PageMembers, Same, VaultMembers } from '../generated/members.js'
 import type { Session } from '../generated/session.js'
 
 /** The message by which a page hands a port to the vault's worker. */
@@ -147,8 +147,11 @@ export type VaultMessage =
   | { t: 'navigate'; id: number; url: string }
   /** The code for login `id`, which the user types in on another device. */
   | ({ t: 'device'; id: number } & DeviceCode)
-  /** The vault has processed a callback. `popup`: the login belongs to another page, and this popup must close. */
-  | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
+  /**
+   * The vault has processed a callback. `callback` is always true: earlier pages read it. `popup`: the login belongs to
+   * another page, and this popup must close.
+   */
+  | { t: 'settled'; id: number; callback: true; returnTo: string; popup: boolean }
   /**
    * The session began, was refreshed, or ended (`null`, with the reason). Sent to every port. `elsewhere`: true if a
    * user is signed in in another vault of this origin and client, and not in this vault; absent if the vault does not
@@ -204,18 +207,13 @@ export type VaultMessage =
   /** An event for the session inspector. This message is sent only with `inspect: true` in the configuration. */
   | ({ t: 'trace' } & TraceEvent)
 
-/** Compiles only if `Some` is a part of `All`. */
-type PartOf<All, Some extends All> = Some
-
 /**
- * The kinds of all messages. The build reads the kinds from the core's sources. This type does not compile if a message
- * above has another kind, or if a kind has no message.
+ * The build reads kinds and members of all messages from the core's sources. This type does not compile if a kind above
+ * differs: the error message names the kind.
  */
-export type Kind =
-  | PartOf<PageKind, PageMessage['t']>
-  | PartOf<PageMessage['t'], PageKind>
-  | PartOf<VaultKind, VaultMessage['t']>
-  | PartOf<VaultMessage['t'], VaultKind>
+export type DifferingKinds = Same<
+  Differing<PageMessage, PageMembers, 't' | 'id'> | DifferingWritten<VaultMessage, VaultMembers>
+>
 
 /** The claims that pages see by default, besides `sub` (OpenID Connect Core 5.1). */
 export interface DefaultClaims {

@@ -4,6 +4,7 @@
  */
 import { HANDLER_HEADER } from '../../../glue/constants.js'
 import { Guard } from '../../../glue/strongroom_edge.js'
+import type { ReplyMembers } from '../../generated/members.js'
 import { StrongroomError } from '../../page/error.js'
 import { giveUp, type Instance, isSound } from '../instance.js'
 import { withoutBytes } from './malformed.js'
@@ -12,7 +13,7 @@ import { withoutBytes } from './malformed.js'
 export interface Forward {
   url: string
   authorization: string
-  proof?: string | null
+  proof: string | null
   /** The session's other access tokens that may still be valid, one per line. */
   others: string
   reflection: 'refuse' | 'headers' | 'allow'
@@ -169,7 +170,7 @@ export class Forwarded {
       status: response.status,
       challenge: response.headers.get('www-authenticate') ?? undefined,
       nonce: response.headers.get('dpop-nonce') ?? undefined,
-    })
+    } satisfies Record<keyof ReplyMembers['HEAD'], unknown>)
   }
 
   /**

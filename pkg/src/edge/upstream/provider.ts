@@ -4,6 +4,7 @@
  */
 
 import { MAX_BODY } from '../../../glue/constants.js'
+import type { ReplyMembers } from '../../generated/members.js'
 
 interface Sending {
   url: string
@@ -34,7 +35,7 @@ export const sendRequest = async ({ url, form, authorization, proof, ms }: Sendi
       type: response.headers.get('content-type') ?? undefined,
       retryAfter: retryAfter(response.headers.get('retry-after')),
       nonce: response.headers.get('dpop-nonce') ?? undefined,
-    })
+    } satisfies Record<keyof ReplyMembers['SENT'], unknown>)
     const body = await textOf(response.body, MAX_BODY)
     return body === undefined ? head : `${head}\n${body}`
   } finally {
