@@ -3,15 +3,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, signIn, startApp, startLogin } from '../support/app.mjs'
+import { MODULES } from '../support/modules.mjs'
 
 const time = { timeout: 40_000 }
-
-/** The vault's modules, each with a configuration that needs it. */
-const MODULES = {
-  'strongroom_bg.wasm': {},
-  'strongroom_stored_bg.wasm': { session: { persist: 'sealed' } },
-  'strongroom_extended_bg.wasm': { inspect: true },
-}
 
 let app
 
