@@ -1,7 +1,8 @@
 //! URLs, parsed by the platform's own parser.
 //!
 //! In WebAssembly builds this parser is the host's `URL`, so the checked URL and the fetched URL cannot differ. Native
-//! builds use the `url` crate, which implements the same standard (WHATWG URL).
+//! builds use the `url` crate, which follows the same standard (WHATWG URL) except in rare cases: for example, `..` does
+//! not remove a segment like `c:`.
 //!
 //! The parser only returns the serialized URL. Splitting this URL into parts is safe: a part never contains the
 //! character that ends the part, because the serialization escapes that character (WHATWG URL 4.5).

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { BINDINGS } from '../../pkg/entries.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const dist = `${root}target/size-gate`
@@ -70,7 +71,7 @@ for (const options of cases) {
     await writeFile(`${dist}/error-messages.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/streaming.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/token-handler-client.js`, randomBytes(60 * KB))
-    for (const name of ['react', 'vue', 'solid', 'angular']) {
+    for (const name of Object.keys(BINDINGS)) {
       await writeFile(`${dist}/${name}.js`, randomBytes(binding * KB))
     }
     await writeFile(`${dist}/strongroom_stored_bg.wasm`, randomBytes(stored * KB))
