@@ -19,7 +19,7 @@ use crate::browser::api_call::{self, Calls};
 use crate::browser::api_socket::Sockets;
 use crate::browser::context::{Context, Event, WaitId};
 use crate::browser::database;
-use crate::browser::dpop::{self, StoredKey};
+use crate::browser::dpop;
 use crate::browser::encrypted_store::StoreOp;
 use crate::browser::key_generation::GenerationStage;
 use crate::browser::operation::{Operation, Operations};
@@ -201,136 +201,118 @@ impl Host {
         self.set_timer(now);
     }
 
-    /// Performs an output that concerns a page or a call. Passes any other output to [`Self::carry_out_operation`].
+    /// Performs an output of the core.
     fn carry_out(&mut self, output: Output) {
-        match output {
-            Output::Post { port, text } => {
+        let context = &mut self.context;
+        let key_pair = dpop::key_to_store(&context.keys, &output);
+        match (output, self.sockets.get_mut()) {
+            (Output::Post { port, text }, _) => {
                 let message = Array::of1(&text.as_str().into());
-                self.context.post(port, &message, &JsValue::UNDEFINED);
+                context.post(port, &message, &JsValue::UNDEFINED);
             }
-            Output::Close { port } => self.context.close_port(port),
-            Output::Call {
-                call,
-                port,
-                id,
-                request,
-            } => {
-                let page = (port, id);
-                self.calls.send(&mut self.context, call, page, request);
-            }
-            Output::Deliver { call, text } => {
-                let sockets = self.sockets.get_mut();
-                if !sockets.is_some_and(|sockets| sockets.deliver(&self.context, call, &text)) {
-                    self.calls.deliver(&mut self.context, call, &text);
+            (Output::Close { port }, _) => context.close_port(port),
+            (
+                Output::Call {
+                    call,
+                    port,
+                    id,
+                    request,
+                },
+                _,
+            ) => self.calls.send(context, call, (port, id), request),
+            (Output::Deliver { call, text }, sockets) => {
+                let is_socket =
+                    sockets.is_some_and(|sockets| sockets.deliver(context, call, &text));
+                if !is_socket {
+                    self.calls.deliver(context, call, &text);
                 }
             }
-            Output::Drop { call } => {
-                if let Some(sockets) = self.sockets.get_mut() {
+            (Output::Drop { call }, sockets) => {
+                if let Some(sockets) = sockets {
                     sockets.drop_call(call);
                 }
                 self.calls.forget(call);
             }
-            output => self.carry_out_operation(output),
-        }
-    }
 
-    /// Performs an output that concerns the provider, logins in the store, or other vaults. Passes any other output to
-    /// [`Self::carry_out_session`].
-    fn carry_out_operation(&mut self, output: Output) {
-        let key_pair = dpop::key_to_store(&self.context.keys, &output);
-        match output {
-            Output::Send { op, request } => {
+            (Output::Send { op, request }, _) => {
                 self.begin(op, Operation::Request(ProviderRequest::new(request)));
             }
-            Output::Cancel { op } => {
-                let is_canceled = self.operations.cancel(op);
-                if HAS_PERSISTENCE && !is_canceled && op == self.lock_op {
-                    self.store_lock.give_up();
-                }
-            }
-            Output::Verify {
-                op,
-                algorithm,
-                jwk,
-                signing_input,
-                signature,
-            } => {
+            (Output::Cancel { op }, _) => self.cancel(op),
+            (
+                Output::Verify {
+                    op,
+                    algorithm,
+                    jwk,
+                    signing_input,
+                    signature,
+                },
+                _,
+            ) => {
                 let verification = Verification::new(algorithm, jwk, signing_input, signature);
                 self.begin(op, Operation::Verify(verification));
             }
-            Output::Store {
-                op,
-                key,
-                value,
-                expires_at,
-                ..
-            } => {
+            (
+                Output::Store {
+                    op,
+                    key,
+                    value,
+                    expires_at,
+                    ..
+                },
+                _,
+            ) => {
                 let store = StoreOp::put(&key, value, expires_at, key_pair);
                 self.begin(op, Operation::Store(store));
             }
-            Output::Take { op, key } => self.begin(op, Operation::Store(StoreOp::take(&key))),
-            Output::Hint(hint) => {
+            (Output::Take { op, key }, _) => self.begin(op, Operation::Store(StoreOp::take(&key))),
+            (Output::Hint(hint), _) => {
                 let _ = self.store_lock.hint(hint.to_number());
             }
-            Output::Stop => self.store_lock.stop(),
-            Output::Log { text } => {
+            (Output::Stop, _) => self.store_lock.stop(),
+            (Output::Log { text }, _) => {
                 // No `msg!`, because the console gets a text and not a code.
                 let text = ["strongroom: the provider says ", &text].concat();
                 web_sys::console::warn_1(&text.into());
             }
-            output if HAS_PERSISTENCE => self.carry_out_session(output, key_pair),
-            output => self.carry_out_extended(output),
-        }
-    }
 
-    /// Performs an output that concerns stored sessions. Passes any other output to [`Self::carry_out_extended`].
-    fn carry_out_session(&mut self, output: Output, key_pair: Option<StoredKey>) {
-        match output {
             // If sessions are not persisted, nothing is stored, and the core need not wait.
-            Output::Persist {
-                op, state: None, ..
-            } => self.context.report(Input::Stored { op, ok: true }),
-            Output::Persist {
-                op,
-                state: Some(state),
-                expires_at,
-                ..
-            } => {
-                let key = SessionKey::of_session(&self.context);
+            (
+                Output::Persist {
+                    op, state: None, ..
+                },
+                _,
+            ) if HAS_PERSISTENCE => context.report(Input::Stored { op, ok: true }),
+            (
+                Output::Persist {
+                    op,
+                    state: Some(state),
+                    expires_at,
+                    ..
+                },
+                _,
+            ) if HAS_PERSISTENCE => {
+                let key = SessionKey::of_session(context);
                 let name = self.session_name.clone();
                 let store = StoreOp::put_session(name, key, state, expires_at, key_pair);
                 self.begin(op, Operation::Store(store));
             }
-            Output::Load { op } => {
-                let key = SessionKey::of_session(&self.context);
+            (Output::Load { op }, _) if HAS_PERSISTENCE => {
+                let key = SessionKey::of_session(context);
                 let store = StoreOp::load_session(self.session_name.clone(), key);
                 self.begin(op, Operation::Store(store));
             }
-            Output::Lock { op } => {
-                self.lock_op = op;
-                let granted = self.context.listener(Event::Locked, op.0);
-                let refused = self.context.listener(Event::Refused, op.0);
-                // An error is ignored: if the lock is neither granted nor refused, the core stops waiting after a time
-                // limit.
-                let _ = self.store_lock.lock(&granted, &refused);
-            }
-            Output::Unlock => self.store_lock.unlock(),
-            Output::Announce => {
+            (Output::Lock { op }, _) if HAS_PERSISTENCE => self.lock(op),
+            (Output::Unlock, _) if HAS_PERSISTENCE => self.store_lock.unlock(),
+            (Output::Announce, _) if HAS_PERSISTENCE => {
                 let _ = self.store_lock.tell();
             }
-            output => self.carry_out_extended(output),
-        }
-    }
 
-    /// Performs an output that needs a capability.
-    fn carry_out_extended(&mut self, output: Output) {
-        match (output, self.sockets.get_mut()) {
             (Output::ProbeSocket { call, url }, Some(sockets)) => {
-                sockets.probe(&mut self.context, call, url.into_data());
+                sockets.probe(context, call, url.into_data());
             }
             (Output::OpenSocket { call, handshake }, Some(sockets)) => {
                 let payload = self.calls.take_payload(call);
-                sockets.open(&mut self.context, call, &handshake, payload);
+                sockets.open(context, call, &handshake, payload);
             }
             (Output::SendFirst { call, text, token }, Some(sockets)) => {
                 sockets.send_first(call, text.expose(), token.expose());
@@ -341,10 +323,25 @@ impl Host {
             (Output::MakeKey { op, has }, _) => {
                 self.begin(op, Operation::MakeKey(has.with(GenerationStage::default())));
             }
-            (Output::KeepKeys { names }, _) => self.context.keys.keep(&names),
+            (Output::KeepKeys { names }, _) => context.keys.keep(&names),
             (Output::HandKeyOver, _) => self.hand_key_over(),
             _ => {}
         }
+    }
+
+    fn cancel(&mut self, op: OpId) {
+        let is_canceled = self.operations.cancel(op);
+        if HAS_PERSISTENCE && !is_canceled && op == self.lock_op {
+            self.store_lock.give_up();
+        }
+    }
+
+    fn lock(&mut self, op: OpId) {
+        self.lock_op = op;
+        let granted = self.context.listener(Event::Locked, op.0);
+        let refused = self.context.listener(Event::Refused, op.0);
+        // An error is ignored: if the lock is neither granted nor refused, the core stops waiting after a time limit.
+        let _ = self.store_lock.lock(&granted, &refused);
     }
 
     /// Sends the key that encrypts sessions to the escrow again, without waiting for the result.
