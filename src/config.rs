@@ -899,6 +899,24 @@ mod tests {
     }
 
     #[test]
+    fn sessions_are_stored_only_with_the_capability() {
+        for (persist, is_here) in [
+            ("sealed", capability::StoredSessions::WITNESS.is_some()),
+            ("escrow", capability::Escrow::WITNESS.is_some()),
+        ] {
+            let changes = format!(r#"{{"session":{{"persist":"{persist}"}}}}"#);
+            match configured(&changes) {
+                Ok(config) => assert!(is_here && config.keeps, "{persist}"),
+                Err(error) => {
+                    assert!(!is_here, "{error}");
+                    let module = "'escrow' strongroom_extended_bg.wasm";
+                    assert!(error.message().contains(module), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn options_need_no_capability_with_the_value_off() {
         let switches = all_options().filter(|(_, option)| !option.off.is_empty());
         let mut count = 0;

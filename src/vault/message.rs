@@ -510,6 +510,24 @@ mod tests {
     }
 
     #[test]
+    fn larger_modules_messages_are_refused() {
+        let login = |member: &str| [r#"{"t":"login","id":3,"mode":"#, member, "}"].concat();
+        let socket = r#"{"t":"socket","id":3,"url":"wss://a.test/","protocols":[]}"#;
+        let device = capability::DeviceLogin::WITNESS.is_some();
+        let params = capability::LoginOptions::WITNESS.is_some();
+        let scope = capability::ResourceTokens::WITNESS.is_some();
+        for (text, is_here) in [
+            (socket.to_owned(), capability::Sockets::WITNESS.is_some()),
+            (login(r#""device""#), device),
+            (login(r#""popup","params":{"display":"page"}"#), params),
+            (login(r#""popup","scope":"openid""#), scope),
+            (login(r#""popup""#), true),
+        ] {
+            assert_eq!(PageMessage::parse(&text).is_ok(), is_here, "{text}");
+        }
+    }
+
+    #[test]
     fn messages_are_limited_to_131072_bytes() {
         for (length, is_read) in [(MAX_MESSAGE, true), (MAX_MESSAGE + 1, false)] {
             let mut text = r#"{"t":"logout","id":3}"#.to_owned();

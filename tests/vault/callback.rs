@@ -952,6 +952,30 @@ fn trusted_audiences_are_accepted_without_azp() {
     }
 }
 
+#[cfg(feature = "algorithms")]
+#[test]
+fn configured_algorithm_replaces_the_announced_ones() {
+    let ours = r#"{"idTokenSignedResponseAlg":"ES256"}"#;
+    let other = r#"{"idTokenSignedResponseAlg":"PS256"}"#;
+    for (announced, config, is_accepted) in [
+        ("ES256", "{}", true),
+        ("ES256", other, false),
+        ("PS256", "{}", false),
+        ("PS256", ours, true),
+    ] {
+        let mut world = World::with(config);
+        let member = format!(r#","id_token_signing_alg_values_supported":["{announced}"]"#);
+        world.provider.more_metadata = member;
+        let page = world.open();
+        let callback = world.sign_in(page);
+        if is_accepted {
+            assert!(world.session(page).is_some(), "{announced}, {config}");
+        } else {
+            assert_eq!(world.code(callback), "id_token_invalid");
+        }
+    }
+}
+
 /// The URL of the page that started a login.
 const RETURN_TO: &str = "/orders?tab=2#top";
 

@@ -27,8 +27,8 @@ fn demanding(config: &str, demand: (u16, &'static str)) -> (World, PortId, Reque
     (world, page, call)
 }
 
-/// Performs the login that the page was offered. Returns the URL of the authorization request.
-fn satisfy(world: &mut World, page: PortId, call: Request, mode: &str) -> String {
+/// Begins the login that the page was offered. Returns the URL of the authorization request.
+fn begin(world: &mut World, page: PortId, call: Request, mode: &str) -> String {
     let options = world.offered_login(call).unwrap();
     let members = format!(
         r#""t":"login","mode":"{mode}",{}"#,
@@ -36,7 +36,12 @@ fn satisfy(world: &mut World, page: PortId, call: Request, mode: &str) -> String
     );
     let login = world.ask(page, &members);
     world.answer_all();
-    let address = world.address(login);
+    world.address(login)
+}
+
+/// Performs the login that the page was offered. Returns the URL of the authorization request.
+fn satisfy(world: &mut World, page: PortId, call: Request, mode: &str) -> String {
+    let address = begin(world, page, call, mode);
     let response = world.provider.sign_in(&address);
     world.callback(page, &response);
     world.answer_all();
@@ -74,6 +79,38 @@ fn scope_challenge_offers_a_login() {
     let address = satisfy(&mut world, page, refused, "redirect");
     let asked = params(address.split_once('?').unwrap().1);
     assert_eq!(asked["scope"], "openid profile offline_access orders:write");
+    let mut scopes = String::new();
+    let session = world.session(page).unwrap();
+    session.get("scopes").unwrap().write(&mut scopes);
+    assert!(scopes.contains("orders:write"), "{scopes}");
+}
+
+/// Performs the login that the page was offered, and completes it in another worker. Returns the new page.
+fn satisfy_in_another_worker(world: &mut World, page: PortId, call: Request) -> PortId {
+    let address = begin(world, page, call, "redirect");
+    let response = world.provider.sign_in(&address);
+    world.restart();
+    let page = world.open();
+    world.callback(page, &response);
+    world.answer_all();
+    page
+}
+
+#[test]
+fn demand_is_known_after_a_login_in_another_worker() {
+    for demand in [STRONGER, WIDER] {
+        let (mut world, page, refused) = demanding(RULE, demand);
+        let page = satisfy_in_another_worker(&mut world, page, refused);
+        let repeated = call(&mut world, page);
+        assert_eq!(world.code(repeated), "step_up_failed", "{demand:?}");
+    }
+}
+
+/// A provider that grants all requested scopes need not name them (RFC 6749 5.1).
+#[test]
+fn requested_scope_is_known_in_another_worker() {
+    let (mut world, page, refused) = demanding(RULE, WIDER);
+    let page = satisfy_in_another_worker(&mut world, page, refused);
     let mut scopes = String::new();
     let session = world.session(page).unwrap();
     session.get("scopes").unwrap().write(&mut scopes);
