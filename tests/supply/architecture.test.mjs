@@ -1,4 +1,4 @@
-// Checks that the files, functions and tests that ARCHITECTURE.md names exist.
+// Checks that the files, functions and tests that ARCHITECTURE.md names exist, and the places in CONTRIBUTING.md.
 import assert from 'node:assert/strict'
 import { access, readFile } from 'node:fs/promises'
 import { test } from 'node:test'
@@ -53,6 +53,31 @@ test('every file, function and test exists', async () => {
   const text = await read('ARCHITECTURE.md')
   assert.ok(names(text).length > 120)
   assert.deepEqual(await missing(text), [])
+})
+
+/** Resolves with the places in recipes that do not exist: a file, or the name in `` `name` in `file` ``. */
+const lost = async (text) => {
+  const files = quoted(text).filter((inner) => /^(src|pkg|tests|docs|www|xtask)\/[\w./-]+$/.test(inner))
+  const found = []
+  for (const file of files) if (!(await exists(file))) found.push(file)
+  for (const [, name, other, file] of text.matchAll(/`([\w:]+)!?`(?: and `(\w+)`)? in `([\w./-]+\.\w+)`/g)) {
+    if (!(await exists(file))) continue
+    const source = await read(file)
+    const missing = [name, other].filter((name) => name && !source.includes(name.split('::').pop()))
+    found.push(...missing.map((name) => `${file}: ${name}`))
+  }
+  return found
+}
+
+test('every place that a recipe names exists', async () => {
+  const [, recipes] = (await read('CONTRIBUTING.md')).split('\n## Recipes')
+  assert.ok(quoted(recipes).length > 60)
+  assert.deepEqual(await lost(recipes), [])
+})
+
+test('control: a place that does not exist is reported', async () => {
+  const row = '| `codes!` in `src/base/error.rs`, `ALL` and `neither` in `src/base/error.rs`, `src/none.rs` |'
+  assert.deepEqual(await lost(row), ['src/none.rs', 'src/base/error.rs: neither'])
 })
 
 test('no journey enters a file twice', async () => {
