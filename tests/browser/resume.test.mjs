@@ -185,8 +185,9 @@ test('redirect: no attempt for five minutes after a failed one', time, async () 
   const before = trips(app)
   const age = (seconds) =>
     page.evaluate((by) => {
-      const attempt = JSON.parse(sessionStorage['strongroom.resume'])
-      sessionStorage['strongroom.resume'] = JSON.stringify({ ...attempt, at: attempt.at - by * 1000 })
+      const key = Object.keys(sessionStorage).find((name) => name.startsWith('strongroom.resume '))
+      const attempt = JSON.parse(sessionStorage[key])
+      sessionStorage[key] = JSON.stringify({ ...attempt, at: attempt.at - by * 1000 })
     }, seconds)
   await age(295)
   await reload(page, app)

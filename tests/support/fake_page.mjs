@@ -17,6 +17,20 @@ class Locks {
   }
 }
 
+/** Returns an empty localStorage or sessionStorage. */
+export const storage = () =>
+  Object.create({
+    getItem(key) {
+      return this[key] ?? null
+    },
+    setItem(key, value) {
+      this[key] = `${value}`
+    },
+    removeItem(key) {
+      delete this[key]
+    },
+  })
+
 /** Defines the globals that the page's code needs. Returns functions that leave and restore the page. */
 export function fakePage() {
   const window = new EventTarget()
@@ -25,9 +39,9 @@ export function fakePage() {
       Object.defineProperty(globalThis, name, { value, configurable: true, writable: true })
     }
   }
-  const storage = () => Object.create(null)
   define({
     window,
+    parent: window,
     document: Object.assign(new EventTarget(), { prerendering: false }),
     navigator: { locks: new Locks(), vendor: '' },
     location: new URL('https://app.example/'),

@@ -17,9 +17,9 @@ export interface Attempt {
   isDone?: boolean
 }
 
-/** In sessionStorage: the last attempt of this tab. */
+/** In sessionStorage, followed by the app's hash: the last attempt of this tab. Apps of one origin share storage. */
 const ATTEMPT = 'strongroom.resume'
-/** In localStorage: the times of the last attempts of all tabs, since an app may clear its sessionStorage. */
+/** In localStorage: the times of the last attempts of all tabs and apps, since an app may clear its sessionStorage. */
 const RECENT = 'strongroom.recent'
 /** The maximum number of attempts of all tabs in a minute. */
 const MAX_RECENT = 6
@@ -28,10 +28,16 @@ const MAX_RECENT = 6
 const PAUSE = 300
 const SHORT_PAUSE = 10
 
-/** Records an attempt. Returns false if no attempt is allowed. */
-export const beginAttempt = (): boolean => {
+const keyOf = (app: number) => `${ATTEMPT} ${app}`
+
+/**
+ * Records an attempt. Returns false if no attempt is allowed.
+ *
+ * @param app The hash of issuer and client that the vault sends.
+ */
+export const beginAttempt = (app: number): boolean => {
   const now = Date.now()
-  const last = lastAttempt()
+  const last = lastAttempt(app)
   const pause = last?.isDone ? SHORT_PAUSE : PAUSE
   // Uses the absolute difference, in case the clock was set back.
   if (last && Math.abs(now - last.at) < pause * 1000) return false
@@ -45,24 +51,24 @@ export const beginAttempt = (): boolean => {
   } catch {
     return false
   }
-  return recordAttempt({ at: now, returnTo: ownPath() })
+  return recordAttempt(app, { at: now, returnTo: ownPath() })
 }
 
 /** Returns the last attempt, if its record can be read. */
-export const lastAttempt = (): Attempt | null => {
+export const lastAttempt = (app: number): Attempt | null => {
   try {
-    return JSON.parse(sessionStorage.getItem(ATTEMPT)!)
+    return JSON.parse(sessionStorage.getItem(keyOf(app))!)
   } catch {
     return null
   }
 }
 
 /** Writes the record. Returns true if the record can be read back. */
-export const recordAttempt = (attempt: Attempt): boolean => {
+export const recordAttempt = (app: number, attempt: Attempt): boolean => {
   const text = JSON.stringify(attempt)
   try {
-    sessionStorage.setItem(ATTEMPT, text)
-    return sessionStorage.getItem(ATTEMPT) === text
+    sessionStorage.setItem(keyOf(app), text)
+    return sessionStorage.getItem(keyOf(app)) === text
   } catch {
     return false
   }
@@ -72,10 +78,10 @@ export const recordAttempt = (attempt: Attempt): boolean => {
  * Deletes the record of a failed attempt when the user has signed in. `resume` writes a new record after a successful
  * attempt.
  */
-export const recordLogins = (auth: Strongroom) => {
+export const recordLogins = (app: number, auth: Strongroom) => {
   const record = () => {
-    const last = auth.session && lastAttempt()
-    if (last && !last.isDone && !last.state) sessionStorage.removeItem(ATTEMPT)
+    const last = auth.session && lastAttempt(app)
+    if (last && !last.isDone && !last.state) sessionStorage.removeItem(keyOf(app))
   }
   auth.on('change', record)
   record()

@@ -219,7 +219,7 @@ export const connect = async (
     },
   }
   if (resuming)
-    resumed = (await (await resuming).resume(auth, connection!, resume, handled, refuse)) ?? resumed
+    resumed = (await (await resuming).resume(auth, connection!, resume, handled, refuse, app)) ?? resumed
   // Warns the developer if the URL still contains the response to a login after a few seconds.
   reminder = setTimeout(() => isResponse(new URL(location.href)) && tell({ t: 'unhandled' }), REMINDER)
   return auth

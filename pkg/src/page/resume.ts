@@ -42,6 +42,7 @@ export const resume = async (
   how: ConnectOptions['resume'],
   handled: Handled,
   refuse: typeof Refuse,
+  app: number,
 ): Promise<Resumed | undefined> => {
   if (how === 'none') return
   if (how !== 'redirect' && how !== 'iframe') {
@@ -52,7 +53,7 @@ export const resume = async (
   }
   auth.on('change', auth.recordEnd)
   auth.recordEnd()
-  recordLogins(auth)
+  recordLogins(app, auth)
   const { at } = connection
   const isFramed = 'pendingState' in at
   if (isFramed && how === 'iframe') {
@@ -67,20 +68,20 @@ export const resume = async (
   if (!isBegun) {
     const state = isFramed ? at.pendingState() : isResponse(here) ? stateOf(here) : null
     if (state !== null) {
-      const attempt = lastAttempt()
+      const attempt = lastAttempt(app)
       if (!attempt?.state || attempt.state !== state) return
-      inFlight = takeResponse(auth, attempt, handled)
+      inFlight = takeResponse(auth, app, attempt, handled)
     } else {
       if (document.prerendering) await shown()
-      if (auth.session || needsUser(auth.recordEnd()) || !beginAttempt()) return
-      inFlight = how === 'redirect' ? leavePage(connection) : loginInFrame(connection)
+      if (auth.session || needsUser(auth.recordEnd()) || !beginAttempt(app)) return
+      inFlight = how === 'redirect' ? leavePage(connection, app) : loginInFrame(connection)
     }
   }
   const done = inFlight!
   // A failed attempt must not keep the app from starting.
   await done.catch(() => {})
   if (inFlight === done) inFlight = undefined
-  if (!isBegun && auth.session) recordAttempt({ at: Date.now(), returnTo: ownPath(), isDone: true })
+  if (!isBegun && auth.session) recordAttempt(app, { at: Date.now(), returnTo: ownPath(), isDone: true })
   // If another connection of this page has resumed a session, the vault announces this session. The response to
   // `inspect` arrives after this announcement.
   if (isBegun) await connection.query({ t: 'inspect' }).catch(() => {})
@@ -92,13 +93,13 @@ const shown = () =>
   new Promise((resolve) => document.addEventListener('prerenderingchange', resolve, { once: true }))
 
 /** Processes the provider's response after a redirect: a code, or an error if the provider needs the user. */
-const takeResponse = async (auth: Strongroom, { returnTo }: Attempt, handled: Handled) => {
+const takeResponse = async (auth: Strongroom, app: number, { returnTo }: Attempt, handled: Handled) => {
   const result = await auth.handleCallback().catch((error) => {
     console.info(`strongroom: no session was resumed: ${error.message}`)
     return { returnTo }
   })
   if (!result) return
-  recordAttempt({ at: Date.now(), returnTo })
+  recordAttempt(app, { at: Date.now(), returnTo })
   history.replaceState(history.state, '', result.returnTo)
   // The app's own handleCallback() gets the same result.
   handled.set(location.href, Promise.resolve(result))
@@ -120,7 +121,7 @@ const handToParent = (auth: Strongroom): Promise<never> => {
  * Redirects the page to the provider, and replaces its history entry. Resolves only if the browser does not leave the
  * page.
  */
-const leavePage = (connection: Connection): Promise<void> =>
+const leavePage = (connection: Connection, app: number): Promise<void> =>
   new Promise((resolve) => {
     const returnTo = ownPath()
     setTimeout(resolve, NAVIGATION_TIMEOUT * 1000)
@@ -130,7 +131,7 @@ const leavePage = (connection: Connection): Promise<void> =>
           if (message.t !== 'navigate') return resolve()
           const url = webUrl(message.url)
           const attempt = { at: Date.now(), returnTo, state: stateOf(url) }
-          if (!recordAttempt(attempt)) return resolve()
+          if (!recordAttempt(app, attempt)) return resolve()
           location.replace(url)
           return true
         },

@@ -1,0 +1,58 @@
+// Apps of one origin share its storage, but neither the attempts to resume a session nor the end of the last session.
+import assert from 'node:assert/strict'
+import { beforeEach, mock, test } from 'node:test'
+import { FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
+import { load } from '../support/page_module.mjs'
+
+// No time passes.
+mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_800_000_000_000 })
+const { connect } = await load('page/connect.ts')
+
+beforeEach(() => void fakePage())
+
+/** Opens a page of an app, which resumes by redirect. Its attempt to resume a session fails. */
+async function open(app, user) {
+  const worker = Object.assign(new FakeWorker({ user }), { app })
+  const connected = connect(worker, { resume: 'redirect' })
+  await settled()
+  const login = worker.received.find(({ t }) => t === 'login')
+  if (login) worker.announce({ t: 'error', id: login.id, code: 'provider_unavailable', message: '' })
+  return { worker, auth: await connected, attempted: !!login }
+}
+
+/** Opens a page of an app. Resolves with whether it tried to resume a session. */
+async function attempts(app) {
+  const { auth, attempted } = await open(app)
+  auth.close()
+  return attempted
+}
+
+test('failed attempt of an app does not delay another app', async () => {
+  assert.equal(await attempts('one'), true)
+  assert.equal(await attempts('one'), false)
+  assert.equal(await attempts('two'), true)
+  assert.equal(await attempts('two'), false)
+})
+
+test('logout of an app does not keep another from resuming', async () => {
+  const { auth } = await open('one', 'alice')
+  await auth.logout()
+  await settled()
+  auth.close()
+  assert.equal(await attempts('one'), false)
+  assert.equal(await attempts('two'), true)
+})
+
+test('login in an app does not undo the logout of another', async () => {
+  const { auth } = await open('one', 'alice')
+  await auth.logout()
+  await settled()
+  auth.close()
+  const other = await open('two')
+  mock.timers.tick(1000)
+  other.worker.announce({ t: 'session', session: { claims: {}, startedAt: Date.now() }, reason: null })
+  await settled()
+  assert.ok(other.auth.session)
+  other.auth.close()
+  assert.equal(await attempts('one'), false)
+})
