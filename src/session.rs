@@ -87,6 +87,7 @@ impl Session {
     ) -> Self {
         // If the response contains no scope, the granted scope is the requested one (RFC 6749 5.1).
         tokens.scope.get_or_insert_with(|| config.scope.clone());
+        let longest = config.limits.absolute.min(id_token.session_lifetime());
         Self {
             sid,
             original: id_token,
@@ -96,7 +97,7 @@ impl Session {
             requested,
             generation: 1,
             former: FormerTokens::default(),
-            times: Times::begin(requested),
+            times: Times::begin(requested, longest),
             interaction_required: false,
             endpoints: Vec::new(),
             extension: Extension::new(1),
@@ -121,14 +122,20 @@ impl Session {
         if self.tokens.scope.is_none() {
             self.tokens.scope = before.scope;
         }
-        if id_token.is_some() {
-            self.latest = id_token;
-            self.id_token_requested = requested.wall;
-        }
+        self.take_id_token(id_token, requested);
         self.requested = requested;
         self.generation += 1;
         self.interaction_required = false;
         self.extension.renew(self.generation);
+    }
+
+    /// Adopts the ID token of a refresh, if the response had one.
+    fn take_id_token(&mut self, id_token: Option<IdToken>, requested: Instant) {
+        if let Some(id_token) = id_token {
+            self.times.longest = self.times.longest_with(&id_token, &requested);
+            self.latest = Some(id_token);
+            self.id_token_requested = requested.wall;
+        }
     }
 
     /// Remembers the login's access token if `next` replaces it.
@@ -500,16 +507,34 @@ mod tests {
         let alone: (&str, &str) = ("refresh_token", "null");
         for (changes, seconds, reason) in [
             (vec![("idle", "0")], 200, EndReason::Absolute),
+            (
+                vec![("idle", "0"), ("longest", "1150000")],
+                150,
+                EndReason::SessionExpired,
+            ),
             (vec![], 100, EndReason::Idle),
             (vec![alone, ("token_age", "250000")], 50, EndReason::Expired),
         ] {
-            let session = session(&changes);
+            let mut session = session(&changes);
+            session.times.longest = session.times.longest.min(limits.absolute);
             let end = at(seconds);
             assert_eq!(session.limit_reached(&limits, &end), Some(reason));
             assert_eq!(session.limit_reached(&limits, &before(end)), None);
             let left = session.until_limit(&limits, &at(10));
             assert_eq!(left, Millis::from_secs(seconds - 10), "{reason:?}");
         }
+    }
+
+    #[test]
+    fn earliest_stated_end_counts_after_a_merge() {
+        let longest = |stored: &str, ours: &str| {
+            let mut session_read = session(&[("longest", stored)]);
+            session_read.succeed(&session(&[("longest", ours)]), &at(0));
+            session_read.times.longest.as_secs()
+        };
+        assert_eq!(longest("2000000", "3000000"), 2000);
+        assert_eq!(longest("3000000", "2000000"), 2000);
+        assert_eq!(session(&[]).times.longest, config().limits.absolute);
     }
 
     #[test]

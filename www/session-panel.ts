@@ -11,6 +11,7 @@ const REASONS: Record<EndReason, string> = {
   expired: 'The session expired.',
   idle: 'The session ended because you were inactive for a while.',
   absolute: 'The session reached its maximum time.',
+  session_expired: 'The provider wanted the session to end now.',
   storage_lost: 'The stored session is gone.',
   replaced: 'You have signed in again.',
   security: 'The session was ended because the provider responded for another user.',

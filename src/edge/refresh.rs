@@ -506,7 +506,7 @@ async fn accept_tokens(
     tokens: TokenSet,
     requested: u64,
 ) -> SessionResult {
-    if !verification::is_same_user(task, session, &tokens).await {
+    let Ok(id_token) = verification::verify_refreshed(task, session, &tokens).await else {
         let successor = Rc::new(session.renewed(tokens, requested));
         task.fault_of(
             Code::IdTokenInvalid,
@@ -517,12 +517,15 @@ async fn accept_tokens(
         lease::give_up(task);
         end::end_session(task, &successor, EndReason::Security).await;
         return Err(Refusal::Ended(EndReason::Security));
-    }
+    };
     let known = [&session.scope, " ", &task.config().flow.scope].concat();
     if let Some(exceeded) = tokens.scope_beyond(&known) {
         task.fault(&exceeded);
     }
-    let successor = session.renewed(tokens, requested);
+    let mut successor = session.renewed(tokens, requested);
+    if let Some(id_token) = id_token {
+        successor = successor.ending_with(&id_token, requested);
+    }
     commit(task, Rc::new(successor)).await
 }
 

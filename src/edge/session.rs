@@ -53,8 +53,9 @@ pub struct Session {
     pub refresh_token: Option<Secret>,
     /// The verified ID token of the login.
     pub id_token: Secret,
-    /// The granted scopes. The host name of the login may follow behind a tab, which no scope contains (RFC 6749 3.3).
-    /// Handlers of earlier versions accept no further line in [`Session::to_text`], and read the host name as a scope.
+    /// The granted scopes. The host name of the login and the end that the provider has stated may follow, each behind a
+    /// tab, which no scope contains (RFC 6749 3.3). Handlers of earlier versions accept no further line in
+    /// [`Session::to_text`], and read the host name as a scope.
     pub(super) scope: String,
     /// The private key (a JWK) to which the tokens are bound (RFC 9449).
     pub key: Option<Secret>,
@@ -104,7 +105,7 @@ impl Session {
             scope: tokens.scope.unwrap_or_else(|| self.scopes().to_owned()),
             ..self.clone()
         };
-        next.at_host(self.host())
+        next.annexed(self.host(), self.ends())
     }
 
     /// Returns the granted scopes.
@@ -117,17 +118,52 @@ impl Session {
     /// the host name is unknown.
     #[must_use]
     pub fn host(&self) -> &str {
+        strings::split_once(self.annex(), b'\t').0
+    }
+
+    /// Returns the time at which the provider wants the session to end, if it has stated one.
+    #[must_use]
+    pub fn ends(&self) -> Option<UnixMillis> {
+        json::parse_u64(strings::split_once(self.annex(), b'\t').1?)
+    }
+
+    /// Adds the host name of the login.
+    #[must_use]
+    pub fn at_host(self, host: &str) -> Self {
+        let ends = self.ends();
+        self.annexed(host, ends)
+    }
+
+    /// Adds the end that an ID token states, which was requested at `requested`. The earliest end that the provider has
+    /// stated in this session counts.
+    #[must_use]
+    pub fn ending_with(self, id_token: &IdToken, requested: UnixMillis) -> Self {
+        let lifetime = id_token.session_lifetime();
+        if lifetime == Millis::MAX {
+            return self;
+        }
+        let stated = requested.saturating_add(lifetime.0);
+        let ends = self.ends().map_or(stated, |ends| ends.min(stated));
+        let host = self.host().to_owned();
+        self.annexed(&host, Some(ends))
+    }
+
+    /// Returns what follows the scopes.
+    fn annex(&self) -> &str {
         strings::split_once(&self.scope, b'\t')
             .1
             .unwrap_or_default()
     }
 
-    /// Adds the host name of the login to a session that has no host name.
-    #[must_use]
-    pub fn at_host(mut self, host: &str) -> Self {
-        if !host.is_empty() {
+    fn annexed(mut self, host: &str, ends: Option<UnixMillis>) -> Self {
+        self.scope.truncate(self.scopes().len());
+        if !host.is_empty() || ends.is_some() {
             self.scope.push_str(" \t");
             self.scope.push_str(host);
+        }
+        if let Some(ends) = ends {
+            self.scope.push('\t');
+            json::write_number(&mut self.scope, ends);
         }
         self
     }
@@ -238,8 +274,13 @@ impl Session {
     /// Returns the limit that the session has reached, if any.
     #[must_use]
     pub fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
-        if since(self.began, now) >= limits.absolute {
-            Some(EndReason::Absolute)
+        let longest = self.longest(limits);
+        if since(self.began, now) >= longest {
+            Some(if longest < limits.absolute {
+                EndReason::SessionExpired
+            } else {
+                EndReason::Absolute
+            })
         } else if since(self.active, now) >= limits.idle {
             Some(EndReason::Idle)
         } else {
@@ -265,10 +306,19 @@ impl Session {
         since(self.active, now) >= idle_notice(limits.idle)
     }
 
-    /// Returns the time left until the absolute limit.
+    /// Returns the maximum time of the session.
+    #[must_use]
+    pub fn longest(&self, limits: &Limits) -> Millis {
+        let stated = self.ends().map(|ends| ends.saturating_sub(self.began));
+        stated.map_or(limits.absolute, |stated| {
+            limits.absolute.min(Millis(stated))
+        })
+    }
+
+    /// Returns the time left until the session has lasted for its maximum time.
     #[must_use]
     pub fn left(&self, limits: &Limits, now: &Instant) -> Millis {
-        limits.absolute.saturating_sub(since(self.began, now))
+        self.longest(limits).saturating_sub(since(self.began, now))
     }
 
     /// Returns the ID token, which was verified before it was sealed. Returns `None` if the session's tokens are

@@ -5,6 +5,7 @@
 //! [`Unverified::signature_checked`] turns an [`Unverified`] into an [`IdToken`], after all claims have been checked.
 //! An unverified token therefore cannot be used as a verified one.
 
+use crate::base::clock::Millis;
 use crate::base::error::quote;
 use crate::codec::json::{self, Object, Value};
 use crate::oauth::jwks::{Algorithm, NOT_ALLOWED};
@@ -173,6 +174,7 @@ impl Unverified {
         check.subject();
         check.audience();
         check.times();
+        check.session_expiry();
         check.access_token_hash(self.algorithm);
         match expected.occasion {
             Occasion::CodeExchange {
@@ -217,6 +219,20 @@ impl IdToken {
         seconds(self.claims(), "auth_time")
     }
 
+    /// Returns the time from the token's issue to the end of the session, if the provider states this end
+    /// (`session_expiry` of the IPSIE profiles). Returns [`Millis::MAX`] if the claim is absent or not valid.
+    #[must_use]
+    pub fn session_lifetime(&self) -> Millis {
+        session_lifetime(self.claims())
+    }
+
+    /// Returns true if the token states the end of the session in a way that is not valid. Only a refreshed ID token
+    /// can do this, because a login fails with such a token.
+    #[must_use]
+    pub fn has_unusable_session_expiry(&self) -> bool {
+        self.claims().get(SESSION_EXPIRY).is_some() && self.session_lifetime() == Millis::MAX
+    }
+
     /// Returns the encoded token. It is part of a stored session, an input for the inspector's fingerprints, and the
     /// `id_token_hint` when a token handler sends the user to the provider's logout.
     #[must_use]
@@ -229,6 +245,27 @@ impl fmt::Debug for IdToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("IdToken(…)")
     }
+}
+
+/// The claim with the time at which the provider's session ends at the latest.
+const SESSION_EXPIRY: &str = "session_expiry";
+/// A hundred years, in seconds.
+const LONGEST: u64 = 100 * 366 * 24 * 3600;
+const NOT_AFTER_IAT: &str = msg!("is not an integer after iat");
+
+/// Returns the time from the issue of the token to `session_expiry`; [`Millis::MAX`] if the claim is not valid.
+fn session_lifetime(claims: &Object) -> Millis {
+    let ends = claims.get(SESSION_EXPIRY).and_then(Value::as_u64);
+    match (ends, seconds(claims, "iat")) {
+        // No session lasts as long as the limit. A multiplication that could overflow would be more code.
+        (Some(ends), Some(issued)) if ends > issued => Millis((ends - issued).min(LONGEST) * 1000),
+        _ => Millis::MAX,
+    }
+}
+
+/// Returns the warning about a refreshed ID token that states the end of the session in a way that is not valid.
+pub(crate) fn unusable_session_expiry() -> Error {
+    wrong(SESSION_EXPIRY, NOT_AFTER_IAT)
 }
 
 /// The checks of the claims. The first error is kept, and returned after all checks: early returns would be more code.
@@ -320,6 +357,18 @@ impl<'a> ClaimsCheck<'a> {
             if let Some(time) = self.time(name).filter(|time| *time > latest) {
                 self.wrong_by(name, msg!("is in the future by "), time - now);
             }
+        }
+    }
+
+    /// Checks `session_expiry`. A refresh must not fail because of this claim: its refresh token is consumed, and the
+    /// session's end stays as it was.
+    fn session_expiry(&self) {
+        let is_refresh = matches!(self.expected.occasion, Occasion::Refresh { .. });
+        if !is_refresh
+            && self.claims.get(SESSION_EXPIRY).is_some()
+            && session_lifetime(self.claims) == Millis::MAX
+        {
+            self.wrong(SESSION_EXPIRY, NOT_AFTER_IAT);
         }
     }
 

@@ -55,6 +55,8 @@ end_reasons! {
     Idle = "idle", revokes: true;
     /// The absolute limit was reached.
     Absolute = "absolute", revokes: true;
+    /// The time was reached at which the provider wanted the session to end (`session_expiry` of an ID token).
+    SessionExpired = "session_expired", revokes: true;
     /// The provider responded for another user or issuer. Over a token handler also: a replaced cookie was used
     /// after the grace period. The refresh token is revoked.
     Security = "security", revokes: true;

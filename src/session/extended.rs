@@ -1,7 +1,7 @@
 //! The parts of a session that need a capability: key-bound tokens, access tokens of several targets, and the error
 //! code with which the provider required interaction.
 
-use super::kept::{number, write};
+use super::kept::{longest_with, number, write};
 use super::{Former, Session, after};
 use crate::Secret;
 use crate::base::capability;
@@ -178,7 +178,8 @@ impl Session {
         };
         let own = Box::new(beside(self, tokens));
         let (own_requested, issued) = (self.requested, self.issued(LOGIN));
-        self.renew(own, id_token, own_requested);
+        self.renew(own, None, own_requested);
+        self.take_id_token(id_token, requested);
         self.extension.set_issued(issued);
         let Some(others) = self.extension.others.get_mut() else {
             return;
@@ -267,12 +268,18 @@ pub fn kept_renewed_other(
     session: &Session,
     tokens: &TokenSet,
     id_token: Option<&IdToken>,
+    requested: &Instant,
     config: &Config,
     now: &Instant,
 ) -> Secret {
-    let latest = id_token.or(session.latest.as_ref());
+    let id_tokens = (
+        id_token.or(session.latest.as_ref()),
+        longest_with(session, id_token, requested),
+    );
     let generation = [session.generation + 1, session.issued(LOGIN)];
     let tokens = beside(session, tokens);
     let requested = &session.requested;
-    write(session, &tokens, latest, requested, generation, config, now)
+    write(
+        session, &tokens, id_tokens, requested, generation, config, now,
+    )
 }

@@ -35,12 +35,12 @@ impl Session {
 /// Serializes the session.
 #[must_use]
 pub fn kept(session: &Session, config: &Config, now: &Instant) -> Secret {
-    let latest = session.latest.as_ref();
+    let id_tokens = (session.latest.as_ref(), session.times.longest);
     let generation = [session.generation, session.issued(LOGIN)];
     write(
         session,
         &session.tokens,
-        latest,
+        id_tokens,
         &session.requested,
         generation,
         config,
@@ -58,17 +58,34 @@ pub fn kept_renewed(
     config: &Config,
     now: &Instant,
 ) -> Secret {
-    let latest = id_token.or(session.latest.as_ref());
+    let id_tokens = (
+        id_token.or(session.latest.as_ref()),
+        longest_with(session, id_token, requested),
+    );
     let generation = [session.generation + 1; 2];
-    write(session, tokens, latest, requested, generation, config, now)
+    write(
+        session, tokens, id_tokens, requested, generation, config, now,
+    )
 }
 
-/// Serializes the session with these tokens. `generation` is the latest generation, and `issued` is the generation in
+/// Returns the maximum time of the session after a refresh that was sent at `requested` and may have brought an ID token.
+pub(super) fn longest_with(
+    session: &Session,
+    id_token: Option<&IdToken>,
+    requested: &Instant,
+) -> Millis {
+    let times = &session.times;
+    id_token.map_or(times.longest, |id_token| {
+        times.longest_with(id_token, requested)
+    })
+}
+
+/// Serializes the session with these tokens, the latest ID token and the maximum time of the session. `generation` is the latest generation, and `issued` is the generation in
 /// which the login's access token was issued.
 pub(super) fn write(
     session: &Session,
     tokens: &TokenSet,
-    latest: Option<&IdToken>,
+    (latest, longest): (Option<&IdToken>, Millis),
     requested: &Instant,
     [generation, issued]: [u64; 2],
     config: &Config,
@@ -81,6 +98,9 @@ pub(super) fn write(
     let latest = text(latest.map(IdToken::token));
     let mut kept = beginning(&session.sid, config);
     session.extension.write(issued, &mut kept);
+    if longest < config.limits.absolute {
+        kept.number("longest", longest.0);
+    }
     let kept = kept
         .number("generation", generation)
         .number("kept_at", now.wall)
@@ -144,6 +164,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     let extension = Extension::restore(object, config)?;
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
+    let absolute = config.limits.absolute;
     Some(Kept::Session(Box::new(Session {
         sid,
         original: IdToken::restored(object.str("id_token")?)?,
@@ -156,6 +177,8 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
             started: ago("age")?,
             last_activity: ago("idle")?,
             touches: number(object, "touches")?,
+            longest: number(object, "longest")
+                .map_or(absolute, |stated| absolute.min(Millis(stated))),
         },
         interaction_required: object.get("interaction_required")?.as_bool()?,
         endpoints: {

@@ -2,6 +2,7 @@
 
 use crate::base::clock::{Instant, Millis};
 use crate::config::Limits;
+use crate::oauth::id_token::IdToken;
 use crate::session::EndReason;
 
 /// The times that a session's limits depend on.
@@ -11,15 +12,18 @@ pub struct Times {
     pub(super) last_activity: Instant,
     /// The number of stored activities. The vault with the higher number knows the later activity.
     pub(super) touches: u64,
+    /// The maximum time of the session: the absolute limit, or less if the provider has stated an earlier end.
+    pub(super) longest: Millis,
 }
 
 impl Times {
-    /// Returns the times of a session that begins.
-    pub(super) const fn begin(now: Instant) -> Self {
+    /// Returns the times of a session that begins, and lasts for at most `longest`.
+    pub(super) const fn begin(now: Instant, longest: Millis) -> Self {
         Self {
             started: now,
             last_activity: now,
             touches: 0,
+            longest,
         }
     }
 
@@ -33,6 +37,13 @@ impl Times {
     #[must_use]
     pub fn began_after(&self, at: &Instant, now: &Instant) -> bool {
         self.started.elapsed(now) < at.elapsed(now)
+    }
+
+    /// Returns the maximum time of the session after an ID token that was requested at `requested`. The earliest end that
+    /// the provider has stated in this session counts.
+    pub(super) fn longest_with(&self, id_token: &IdToken, requested: &Instant) -> Millis {
+        let before = self.started.elapsed(requested);
+        self.longest.min(before + id_token.session_lifetime())
     }
 
     /// Records activity of the user.
@@ -78,13 +89,18 @@ impl Times {
         if ours.last_activity.elapsed(now) <= self.last_activity.elapsed(now) {
             self.last_activity = ours.last_activity;
         }
+        self.longest = self.longest.min(ours.longest);
     }
 
     /// Returns the reason to end the session, if it has reached a limit.
     pub(super) fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         // control: absolute_limit_counts_sleep
-        if self.started.elapsed(now) >= limits.absolute {
-            Some(EndReason::Absolute)
+        if self.started.elapsed(now) >= self.longest {
+            Some(if self.longest < limits.absolute {
+                EndReason::SessionExpired
+            } else {
+                EndReason::Absolute
+            })
         } else if self.last_activity.elapsed(now) >= limits.idle {
             // control: idle_limit
             Some(EndReason::Idle)
@@ -95,7 +111,7 @@ impl Times {
 
     /// Returns the time until the session reaches a limit, if the user is not active until then.
     pub(super) fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
-        let absolute = limits.absolute.saturating_sub(self.started.elapsed(now));
+        let absolute = self.longest.saturating_sub(self.started.elapsed(now));
         let idle = limits.idle.saturating_sub(self.last_activity.elapsed(now));
         absolute.min(idle)
     }

@@ -123,7 +123,7 @@ impl ResourceTokens {
         now: &Instant,
     ) -> Secret {
         if self.selected.is_some() {
-            return session::kept_renewed_other(session, tokens, id_token, config, now);
+            return session::kept_renewed_other(session, tokens, id_token, requested, config, now);
         }
         session::kept_renewed(session, tokens, id_token, requested, config, now)
     }

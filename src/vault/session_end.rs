@@ -34,7 +34,12 @@ pub(super) fn end(
     let Closed { session, successor } = close(ctx, tokens, calls, reason)?;
     let token = successor.as_ref().or(session.refresh_token());
     let token = token.filter(|_| reason.calls_for_revocation());
-    if ctx.keeps() && matches!(reason, EndReason::Idle | EndReason::Absolute) {
+    if ctx.keeps()
+        && matches!(
+            reason,
+            EndReason::Idle | EndReason::Absolute | EndReason::SessionExpired
+        )
+    {
         tokens.record_end(ctx, &session, reason, token.cloned());
         return None;
     }

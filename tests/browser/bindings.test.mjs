@@ -23,7 +23,7 @@ const APPS = {
   angular: { file: 'angular.js', scripts: "'unsafe-eval' 'unsafe-inline'" },
 }
 /** End reasons after which a guard must not start a login by itself. */
-const FINAL = ['logged_out', 'idle', 'absolute', 'security']
+const FINAL = ['logged_out', 'idle', 'absolute', 'session_expired', 'security']
 const OTHER = [
   'provider_ended',
   'expired',

@@ -62,6 +62,24 @@ test('absolute: calls and reloads do not extend it, and the end revokes', time, 
   assert.equal(error.code, 'login_required')
 })
 
+test('the provider’s end counts, and neither calls, refreshes nor reloads move it', time, async () => {
+  app.provider.settings.sessionSeconds = 9
+  const { page, before, after } = await reloaded({})
+  app.provider.settings.sessionSeconds = undefined
+  const left = (before.expiresAt - before.startedAt) / 1000
+  assert.ok(left > 7 && left <= 9, `${left} s`)
+  assert.ok(Math.abs(after.expiresAt - before.expiresAt) < 100)
+  await page.evaluate((url) => {
+    setInterval(() => auth.fetch(url).catch(() => {}), 500)
+  }, `${app.api.url}orders`)
+  const revoked = app.ledger.until(({ type }) => type === 'revocation')
+  const { reason, at } = await ended(page)
+  assert.equal(reason, 'session_expired')
+  assert.ok(Math.abs(at - before.expiresAt) < 1000, `it ended ${at - before.expiresAt} ms late`)
+  await revoked
+  assert.ok(app.ledger.familyRevoked())
+})
+
 test('idle: a reload is not activity', time, async () => {
   const { page, before, after } = await reloaded({ idle: 6 })
   assert.ok(

@@ -35,4 +35,5 @@ mod provider;
 mod proxy;
 mod request_headers;
 mod session;
+mod session_expiry;
 mod store;

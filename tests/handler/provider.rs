@@ -35,6 +35,8 @@ pub(crate) struct Provider {
     /// The `scope` in token responses, if any.
     pub(crate) scope: Option<&'static str>,
     pub(crate) issues_refresh_tokens: bool,
+    /// True if the response to a refresh has an ID token.
+    pub(crate) renews_id_tokens: bool,
     /// The login's nonce for each issued code.
     codes: BTreeMap<String, String>,
     pushed: BTreeMap<String, String>,
@@ -60,6 +62,7 @@ impl Provider {
             expires_in: 600,
             scope: None,
             issues_refresh_tokens: true,
+            renews_id_tokens: false,
             codes: BTreeMap::new(),
             pushed: BTreeMap::new(),
             requests: Vec::new(),
@@ -178,7 +181,7 @@ impl Provider {
         };
         self.issued += 1;
         let n = self.issued;
-        let id_token = if nonce.is_empty() {
+        let id_token = if nonce.is_empty() && !self.renews_id_tokens {
             String::new()
         } else {
             let token = self.id_token(&nonce, now);
@@ -204,8 +207,11 @@ impl Provider {
         let subject = &self.subject;
         let mut claims = serde_json::json!({
             "iss": ISSUER, "sub": subject, "aud": "web", "iat": now, "exp": now + 300,
-            "nonce": nonce, "sid": format!("op-session-{subject}"),
+            "sid": format!("op-session-{subject}"),
         });
+        if !nonce.is_empty() {
+            claims["nonce"] = nonce.into();
+        }
         let more = format!("{{{}}}", self.claims.trim_start_matches(','));
         let more: serde_json::Map<_, _> = serde_json::from_str(&more).unwrap();
         claims.as_object_mut().unwrap().extend(more);

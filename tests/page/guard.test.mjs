@@ -60,7 +60,7 @@ test('guard starts no login after an error', async () => {
 })
 
 test('only the user may sign in after final reasons', async () => {
-  for (const endReason of ['logged_out', 'idle', 'absolute', 'security']) {
+  for (const endReason of ['logged_out', 'idle', 'absolute', 'session_expired', 'security']) {
     const auth = authWith({ endReason })
     await signIn(auth)
     assert.equal(auth.logins, 0, endReason)

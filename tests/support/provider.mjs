@@ -90,6 +90,8 @@ export async function startProvider({
     accessTokenSeconds,
     refreshTokenSeconds,
     leewaySeconds,
+    /** The `session_expiry` of ID tokens, in seconds after the token's issue. By default, they have none. */
+    sessionSeconds: undefined,
     /** Headers of every response, including pages for the user. */
     headers: {},
     /** Rejects refreshes for every account with `invalid_grant`. */
@@ -149,7 +151,8 @@ export async function startProvider({
     return {
       adapter,
       clients,
-      findAccount: (ctx, subject) => (settings.areAccountsBlocked ? undefined : findAccount(ctx, subject)),
+      findAccount: (ctx, subject) =>
+        settings.areAccountsBlocked ? undefined : findAccount(ctx, subject, settings.sessionSeconds),
       jwks: { keys },
       cookies: { keys: cookieKeys },
       pkce: { required: () => true },
@@ -158,7 +161,7 @@ export async function startProvider({
       routes: ROUTES,
       scopes: ['openid', 'offline_access'],
       claims: {
-        openid: ['sub'],
+        openid: ['sub', 'session_expiry'],
         profile: ['name', 'preferred_username', 'locale'],
         email: ['email', 'email_verified'],
       },

@@ -54,6 +54,7 @@ mod resources;
 #[cfg(feature = "stored-sessions")]
 mod resumed;
 mod secrecy;
+mod session_expiry;
 #[cfg(feature = "sockets")]
 mod sockets;
 #[cfg(feature = "step-up")]

@@ -146,7 +146,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "the absolute limit does not count sleep",
         noticed_by: "limits",
         breaks: Condition(
-            "now.monotonic.saturating_sub(self.started.monotonic) >= limits.absolute",
+            "now.monotonic.saturating_sub(self.started.monotonic) >= self.longest",
         ),
     },
     Variant {

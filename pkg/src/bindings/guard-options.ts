@@ -5,8 +5,8 @@ import type { LoginOptions } from '../page/api.js'
 export interface GuardOptions<Target> {
   /**
    * The route to show instead if the user has to decide about a login: after a session ended with `logged_out`, `idle`,
-   * `absolute` or `security`, and after an error. This route needs a button that calls `login()`. A function receives
-   * the path that the user wanted. Default: the navigation is canceled.
+   * `absolute`, `session_expired` or `security`, and after an error. This route needs a button that calls `login()`. A
+   * function receives the path that the user wanted. Default: the navigation is canceled.
    */
   fallback?: Target | ((path: string) => Target) | undefined
   /** Options of the login that the guard begins. The guard sets `returnTo` to the path that the user wanted. */

@@ -106,9 +106,9 @@ export interface Auth<Claims = DefaultClaims> extends Pick<
    * Concurrent calls share one login, with the options of the first call. Use this method in route guards.
    *
    * Resolves with `null` if the user has to decide about a login: after a session ended with `logged_out`, `idle`,
-   * `absolute` or `security` (also after a reload, until the user signs in), after the connection or a login has failed
-   * (see `state.error`), and after this method has begun three logins in this tab within a minute. In these cases, show
-   * a page with a button for `login()`.
+   * `absolute`, `session_expired` or `security` (also after a reload, until the user signs in), after the connection or
+   * a login has failed (see `state.error`), and after this method has begun three logins in this tab within a minute.
+   * In these cases, show a page with a button for `login()`.
    */
   requireSession(options?: LoginOptions): Promise<Session<Claims> | null>
   /**

@@ -64,7 +64,9 @@ fn view(context: &RequestContext, session: &Session, state: SessionState) -> Str
         needs: None,
         kept: None,
         started_at: session.began,
-        expires_at: session.began.saturating_add(config.limits.absolute.0),
+        expires_at: session
+            .began
+            .saturating_add(session.longest(&config.limits).0),
         idle_expires_at: session.active.saturating_add(config.limits.idle.0),
         access_token_expires_at: session.requested.saturating_add(session.lifetime.0),
     }

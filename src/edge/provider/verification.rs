@@ -7,7 +7,7 @@ use crate::edge::io::{Effect, Reply};
 use crate::edge::provider::documents;
 use crate::edge::session::Session;
 use crate::edge::task::Task;
-use crate::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
+use crate::oauth::id_token::{self, Expected, IdToken, Occasion, Rejected, Unverified};
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::token_endpoint::TokenSet;
 
@@ -66,25 +66,32 @@ async fn verify_signature(
     matches!(task.perform(effect).await, Reply::Verified(true))
 }
 
-/// Returns false if the ID token of a refresh belongs to another user or issuer than the ID token of the session. An
-/// absent or invalid ID token does not count as another user's (OIDC Core 12.2).
-pub(in crate::edge) async fn is_same_user(
+/// The ID token of a refresh belongs to another user or issuer than the ID token of the session.
+pub(in crate::edge) struct OtherUser;
+
+/// Verifies the ID token of a refresh. An absent or invalid ID token does not count as another user's (OIDC Core 12.2).
+pub(in crate::edge) async fn verify_refreshed(
     task: &Task,
     session: &Session,
     tokens: &TokenSet,
-) -> bool {
+) -> core::result::Result<Option<IdToken>, OtherUser> {
     let Some(original) = session.id_token().filter(|_| tokens.id_token.is_some()) else {
-        return true;
+        return Ok(None);
     };
     let occasion = Occasion::Refresh {
         original: &original,
     };
     match verify_id_token(task, tokens, occasion).await {
-        Ok(_) => true,
-        Err(Rejected::OtherUser(_)) => false,
+        Ok(id_token) => {
+            if id_token.has_unusable_session_expiry() {
+                task.fault(&id_token::unusable_session_expiry());
+            }
+            Ok(Some(id_token))
+        }
+        Err(Rejected::OtherUser(_)) => Err(OtherUser),
         Err(Rejected::Invalid(error)) => {
             task.fault(&error);
-            true
+            Ok(None)
         }
     }
 }

@@ -95,6 +95,9 @@ struct Session {
     ends_with_token: Option<(Instant, Millis)>,
 }
 
+/// The reason for the end of a session whose end the provider has stated. The oracle does not know when that is.
+pub const STATED_END: &str = "session_expired";
+
 /// Facts about an ID token.
 #[derive(Clone)]
 pub struct IdTokenFacts {
@@ -165,6 +168,8 @@ pub struct Watch {
     unseen: Option<Session>,
     /// The reasons for which the session may end.
     justified: BTreeSet<&'static str>,
+    /// True if the provider has stated when a session ends.
+    states_ends: bool,
     /// The reason for which the session must end during the current input, if any.
     must_end: Option<&'static str>,
     /// For each vault, a period during which the vault must not send a refresh: the family, the start and the duration.
@@ -211,6 +216,7 @@ impl Watch {
             session: None,
             unseen: None,
             justified: BTreeSet::new(),
+            states_ends: false,
             must_end: None,
             told_to_wait: BTreeMap::new(),
             needs_user: BTreeMap::new(),
@@ -296,6 +302,15 @@ impl Watch {
             Some(persisted) => persisted.told(vault),
             None => self.family(),
         }
+    }
+
+    /// Accepts sessions that end because the provider has stated their end.
+    pub fn accept_stated_ends(&mut self) {
+        self.states_ends = true;
+        let persisted = self.persisted.as_mut();
+        persisted
+            .into_iter()
+            .for_each(PersistedSessions::accept_stated_ends);
     }
 
     // Inputs
@@ -750,7 +765,8 @@ impl Watch {
             return;
         };
         let reason = reason.unwrap_or("no reason");
-        Invariant::DefiniteVerdict.holds_if(self.justified.contains(reason), || {
+        let is_stated = self.states_ends && reason == STATED_END;
+        Invariant::DefiniteVerdict.holds_if(is_stated || self.justified.contains(reason), || {
             format!("it ended for {reason} without one")
         });
         self.count_end(session.family, reason);

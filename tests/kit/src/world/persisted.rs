@@ -13,7 +13,7 @@ use strongroom::vault::{Loaded, OpId, Taken};
 
 use super::JobId;
 use super::elapsed::Since;
-use super::invariants::Invariant;
+use super::invariants::{Invariant, STATED_END};
 
 /// The longest time until a vault has stored activity: fifteen seconds, and a second for the write.
 const STORED_WITHIN: Millis = Millis::from_secs(16);
@@ -126,6 +126,8 @@ struct Seen {
 
 pub struct PersistedSessions {
     limits: Limits,
+    /// True if the provider has stated when a session ends.
+    states_ends: bool,
     vaults: BTreeMap<usize, Seen>,
     stored: Option<Record>,
     /// For each session that started with a valid ID token, the time of the token request by the provider's clock. A
@@ -186,6 +188,7 @@ impl PersistedSessions {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            states_ends: false,
             vaults: BTreeMap::new(),
             stored: None,
             begun: HashMap::new(),
@@ -457,6 +460,10 @@ impl PersistedSessions {
     }
 
     /// Records that the store was cleared or damaged, and the tombstones of ended sessions are lost.
+    pub fn accept_stated_ends(&mut self) {
+        self.states_ends = true;
+    }
+
     pub fn forget_ends(&mut self) {
         self.ended.clear();
         self.marked.clear();
@@ -658,7 +665,8 @@ impl PersistedSessions {
         let seen = self.vaults.entry(vault).or_default();
         let family = seen.told.take()?;
         let was_logged_out = reason == "logged_out" && logouts >= begun.get(&family).copied();
-        let is_justified = was_logged_out || seen.justified.contains(reason);
+        let is_stated = self.states_ends && reason == STATED_END;
+        let is_justified = was_logged_out || is_stated || seen.justified.contains(reason);
         let looked = || {
             let since = seen.looked_at.map(|at| at.monotonic);
             let h = seen.holdings.get(&family).map(|h| {
@@ -812,12 +820,13 @@ impl Record {
 }
 
 fn reason(name: &str) -> &'static str {
-    const ALL: [&str; 7] = [
+    const ALL: [&str; 8] = [
         "logged_out",
         "provider_ended",
         "expired",
         "idle",
         "absolute",
+        STATED_END,
         "security",
         "storage_lost",
     ];

@@ -190,6 +190,8 @@ pub struct Provider {
     pub names_families: bool,
     /// True if a refresh returns an ID token.
     pub id_token_on_refresh: bool,
+    /// True if the response to a refresh for a resource has an ID token, too.
+    pub id_token_for_resources: bool,
     pub flaw: Option<Flaw>,
     /// The number of the signing key: 0 or 1.
     pub signing_key: usize,
@@ -255,6 +257,7 @@ impl Provider {
             name: Some("Alice"),
             names_families: false,
             id_token_on_refresh: true,
+            id_token_for_resources: false,
             flaw: None,
             signing_key: 0,
             published_keys: vec![0],
@@ -866,7 +869,9 @@ impl Provider {
         if let Some(scope) = self.scope {
             object.push("scope", scope.into());
         }
-        let is_for_resource = resource.is_some();
+        let has_id_token = is_login
+            || self.id_token_on_refresh && (resource.is_none() || self.id_token_for_resources);
+        let hash = pkce::sha256(access_token.as_bytes());
         match resource {
             Some(resource) => {
                 self.meant_for
@@ -880,15 +885,15 @@ impl Provider {
         if let (true, Some(Flaw::Claim("sub", Value::String(user)))) = (is_login, &self.flaw) {
             self.families[i].subject.clone_from(user);
         }
-        if !is_missing && (is_login || self.id_token_on_refresh && !is_for_resource) {
-            object.push("id_token", self.id_token(now, i, is_login).into());
+        if !is_missing && has_id_token {
+            object.push("id_token", self.id_token(now, i, is_login, hash).into());
         }
         json(200, &text(&object))
     }
 
-    fn id_token(&mut self, now: u64, i: usize, is_login: bool) -> String {
+    /// Returns an ID token of this family. `hash` is the hash of the access token in the same response.
+    fn id_token(&mut self, now: u64, i: usize, is_login: bool, hash: [u8; 32]) -> String {
         let family = &self.families[i];
-        let hash = pkce::sha256(family.access_token.as_bytes());
         let mut claims = vec![
             ("iss", self.issuer.as_str().into()),
             ("sub", family.subject.as_str().into()),

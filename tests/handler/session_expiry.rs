@@ -1,0 +1,136 @@
+//! The provider may state when a session ends at the latest, by `session_expiry` in an ID token (IPSIE).
+
+use serde_json::{Value, json};
+use strongroom::Code;
+use strongroom::edge::Event;
+use strongroom::edge::session::Session;
+
+use crate::host::{COOKIE, Host, json_of};
+
+const HOUR: u64 = 3600;
+
+/// ID tokens from now on state that the session ends this many seconds from now.
+fn state(host: &mut Host, seconds: u64) {
+    state_as(host, &json!(host.now.wall / 1000 + seconds));
+}
+
+/// ID tokens from now on have this `session_expiry`.
+fn state_as(host: &mut Host, value: &Value) {
+    host.provider.claims = format!(r#","session_expiry":{value}"#);
+}
+
+/// Signs in at a provider that states an end `seconds` after the login.
+fn signed_in(config: &Value, seconds: u64) -> Host {
+    let mut host = Host::with(config);
+    host.provider.renews_id_tokens = true;
+    state(&mut host, seconds);
+    host.sign_in();
+    host
+}
+
+/// Uses the session until it ends. Returns the seconds since `began`, and the reason.
+fn end_of(host: &mut Host, began: u64) -> (u64, String) {
+    loop {
+        host.pass(60);
+        let response = host.call("GET", "/auth/session").own();
+        if let Some(reason) = json_of(&response)["reason"].as_str() {
+            return ((host.now.wall - began) / 1000, reason.to_owned());
+        }
+    }
+}
+
+fn storages() -> [Value; 2] {
+    ["sealed-in-cookie", "in-store"].map(|storage| json!({ "session": { "storage": storage } }))
+}
+
+#[test]
+fn session_ends_when_the_provider_wants() {
+    for config in storages() {
+        let mut host = signed_in(&config, HOUR);
+        let began = host.now.wall;
+        assert_eq!(host.session()["expiresAt"], json!(began + HOUR * 1000));
+        let end = end_of(&mut host, began);
+        assert_eq!(end, (HOUR, "session_expired".to_owned()), "{config}");
+        assert_eq!(host.browser.count(COOKIE), 0);
+        assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+    }
+}
+
+#[test]
+fn own_limit_counts_if_it_is_earlier() {
+    let mut host = signed_in(
+        &json!({ "session": { "idle": 1800, "absolute": 1800 } }),
+        HOUR,
+    );
+    let began = host.now.wall;
+    assert_eq!(end_of(&mut host, began), (1800, "absolute".to_owned()));
+}
+
+#[test]
+fn earliest_stated_end_counts() {
+    for config in storages() {
+        for (at_refresh, end) in [(HOUR, 600 + HOUR), (9 * HOUR, 2 * HOUR)] {
+            let mut host = signed_in(&config, 2 * HOUR);
+            let began = host.now.wall;
+            host.pass(600);
+            state(&mut host, at_refresh);
+            assert!(host.session().is_object());
+            host.call("GET", "/api/orders");
+            assert_eq!(host.provider.sent_to("/token").len(), 2);
+            host.provider.claims.clear();
+            let expected = (end, "session_expired".to_owned());
+            assert_eq!(end_of(&mut host, began), expected, "{config}");
+        }
+    }
+}
+
+#[test]
+fn unusable_stated_end_fails_a_login() {
+    for value in [
+        json!("1"),
+        json!(9e9),
+        json!(9_000_000_000.5),
+        Value::Null,
+        json!(1),
+    ] {
+        let mut host = Host::new();
+        state_as(&mut host, &value);
+        let back = host.come_back("/auth/login");
+        let (_, page) = host.come_in(&back).body.unwrap();
+        assert!(page.contains("id_token_invalid"), "{value}: {page}");
+        assert_eq!(host.browser.count(COOKIE), 0);
+    }
+}
+
+#[test]
+fn unusable_stated_end_of_a_refresh_is_logged() {
+    let mut host = signed_in(&json!({}), 2 * HOUR);
+    let began = host.now.wall;
+    host.pass(600);
+    state_as(&mut host, &json!("soon"));
+    host.call("GET", "/api/orders");
+    let is_logged = |event: &Event| {
+        matches!(event, Event::Fault(error)
+            if error.code() == Code::IdTokenInvalid && error.message().contains("session_expiry"))
+    };
+    assert!(host.events.iter().any(is_logged), "{:?}", host.events);
+    host.provider.claims.clear();
+    assert_eq!(
+        end_of(&mut host, began),
+        (2 * HOUR, "session_expired".to_owned())
+    );
+}
+
+/// During a rolling deployment, handlers of an earlier version read such a session, too.
+#[test]
+fn earlier_versions_can_read_a_session_with_a_stated_end() {
+    let text = |scope: &str| format!("1\nsid\n1\n2\n3\n4\n5\naccess\nrefresh\nid\n{scope}\n");
+    for (host, suffix) in [("", " \t\t7"), ("app.example.com", " \tapp.example.com\t7")] {
+        let session = Session::from_text(&text(&["openid profile", suffix].concat())).unwrap();
+        assert_eq!((session.scopes(), session.host()), ("openid profile", host));
+        assert_eq!(session.ends(), Some(7));
+        let again = session.at_host(host).to_text();
+        assert_eq!(again.expose().lines().count(), 11);
+        assert_eq!(again.expose(), text(&["openid profile", suffix].concat()));
+    }
+}

@@ -1,0 +1,221 @@
+//! The provider may state when a session ends at the latest, by `session_expiry` in an ID token (IPSIE).
+
+use std::time::Duration;
+
+use kit::world::{Flaw, World};
+use strongroom::codec::json::Value;
+use strongroom::vault::PortId;
+
+const HOUR: u64 = 3600;
+
+/// ID tokens from now on state that the session ends this many seconds from now.
+fn state(world: &mut World, seconds: u64) {
+    let now = world.true_time / 1000;
+    state_as(world, (now + seconds).into());
+}
+
+/// ID tokens from now on have this `session_expiry`.
+fn state_as(world: &mut World, value: Value) {
+    world.provider.flaw = Some(Flaw::Claim("session_expiry", value));
+    world.watch.accept_stated_ends();
+}
+
+/// Returns a world with a session whose end is stated `seconds` after the login.
+fn signed_in(config: &str, seconds: u64) -> (World, PortId) {
+    let mut world = World::with(config);
+    state(&mut world, seconds);
+    let page = world.open();
+    world.sign_in(page);
+    world.provider.flaw = None;
+    (world, page)
+}
+
+/// Refreshes the tokens.
+fn refresh(world: &mut World, page: PortId) {
+    world.expire_access_token();
+    world.fetch(page, "/orders");
+    world.answer_all();
+}
+
+/// Uses the session until it ends. Returns the number of seconds from the login to this end.
+fn end_of(world: &mut World, page: PortId) -> u64 {
+    let session = world.session(page).unwrap();
+    let began = session.get("startedAt").unwrap().as_u64().unwrap();
+    while world.session(page).is_some() {
+        world.advance(Duration::from_secs(60));
+        world.fetch(page, "/orders");
+        world.answer_all();
+    }
+    (world.now.wall - began) / 1000
+}
+
+#[test]
+fn session_ends_when_the_provider_wants() {
+    let (mut world, page) = signed_in("{}", HOUR);
+    let other = world.open();
+    let session = world.session(page).unwrap();
+    let time = |name| session.get(name).unwrap().as_u64().unwrap();
+    assert_eq!(time("expiresAt"), time("startedAt") + HOUR * 1000);
+    assert_eq!(end_of(&mut world, page), HOUR);
+    for page in [page, other] {
+        assert_eq!(world.reason(page), Some("session_expired"));
+    }
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn own_limit_counts_if_it_is_earlier() {
+    let (mut world, page) = signed_in(r#"{"session":{"idle":1800,"absolute":1800}}"#, HOUR);
+    assert_eq!(end_of(&mut world, page), 1800);
+    assert_eq!(world.reason(page), Some("absolute"));
+}
+
+#[test]
+fn earliest_stated_end_counts() {
+    for (at_refresh, end) in [(HOUR, HOUR), (9 * HOUR, 2 * HOUR)] {
+        let (mut world, page) = signed_in("{}", 2 * HOUR);
+        state(&mut world, at_refresh);
+        refresh(&mut world, page);
+        world.provider.flaw = None;
+        assert_eq!(end_of(&mut world, page), end);
+        assert_eq!(world.reason(page), Some("session_expired"));
+    }
+}
+
+#[test]
+fn pages_are_warned_of_the_stated_end() {
+    let (mut world, page) = signed_in("{}", HOUR);
+    end_of(&mut world, page);
+    let warning = world.page(page).of_type("expiring").next_back().unwrap();
+    let at = warning.get("at").unwrap().as_u64().unwrap();
+    assert_eq!(at, world.now.wall);
+}
+
+#[test]
+fn unusable_stated_end_fails_a_login() {
+    let at_the_issue = Value::from(World::new().true_time / 1000);
+    for value in [
+        at_the_issue,
+        Value::from("1"),
+        Value::parse("9e9").unwrap(),
+        Value::parse("9000000000.5").unwrap(),
+        Value::Null,
+        Value::from(1_u64),
+    ] {
+        let mut world = World::new();
+        state_as(&mut world, value.clone());
+        let page = world.open();
+        let callback = world.sign_in(page);
+        assert_eq!(world.code(callback), "id_token_invalid", "{value:?}");
+    }
+}
+
+#[test]
+fn unusable_stated_end_of_a_refresh_is_ignored() {
+    let (mut world, page) = signed_in("{}", 2 * HOUR);
+    state_as(&mut world, "soon".into());
+    refresh(&mut world, page);
+    world.provider.flaw = None;
+    assert_eq!(end_of(&mut world, page), 2 * HOUR);
+}
+
+#[test]
+fn stated_end_is_relative_to_the_issue() {
+    for off in [-50, 50] {
+        let mut world = World::new();
+        state(&mut world, HOUR);
+        world.set_clock_by(off);
+        let page = world.open();
+        world.sign_in(page);
+        assert_eq!(end_of(&mut world, page), HOUR, "{off}");
+    }
+}
+
+#[cfg(feature = "stored-sessions")]
+mod stored {
+    use super::*;
+    use kit::world::REVOKE;
+
+    const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
+
+    /// Ends the worker, and opens the app again.
+    fn restart(world: &mut World) -> PortId {
+        world.restart();
+        let page = world.open();
+        world.answer_all();
+        page
+    }
+
+    #[test]
+    fn stored_session_keeps_its_stated_end() {
+        let (mut world, _) = signed_in(SEALED, HOUR);
+        world.advance(Duration::from_secs(600));
+        let page = restart(&mut world);
+        assert_eq!(end_of(&mut world, page), HOUR);
+        assert_eq!(world.reason(page), Some("session_expired"));
+        assert_eq!(world.count(REVOKE), 1);
+    }
+
+    #[test]
+    fn stated_end_of_a_refresh_is_stored() {
+        let (mut world, page) = signed_in(SEALED, 9 * HOUR);
+        state(&mut world, HOUR);
+        refresh(&mut world, page);
+        world.provider.flaw = None;
+        let page = restart(&mut world);
+        assert_eq!(end_of(&mut world, page), HOUR);
+    }
+
+    #[test]
+    fn stated_end_passes_while_no_worker_runs() {
+        let (mut world, _) = signed_in(SEALED, 1200);
+        world.restart();
+        world.sleep_unnoticed(Duration::from_secs(1200));
+        let page = world.open();
+        world.answer_all();
+        assert_eq!(world.reason(page), Some("session_expired"));
+    }
+}
+
+#[cfg(feature = "resource-tokens")]
+mod of_apis {
+    use super::*;
+    use kit::world::Fetch;
+    use kit::world::api::OTHER_API;
+
+    const BILLS: &str = "urn:bills";
+    /// The token for the second API is requested when it is first needed, long after the login's token.
+    const APIS: &str = r#"{"session": {"persist": "sealed"}, "scope": "openid offline_access bills", "apis": [
+        { "url": "https://api.example.com/v1/" },
+        { "url": "https://other.example.com/v1/", "resource": "urn:bills" }
+    ]}"#;
+
+    #[test]
+    fn stated_end_of_an_apis_token_is_relative_to_its_request() {
+        for restarts in [false, true] {
+            let (mut world, mut page) = signed_in(APIS, 9 * HOUR);
+            world.provider.resources = vec![BILLS];
+            world.provider.id_token_for_resources = true;
+            world.checkers.entry(OTHER_API).or_default().resource = Some(BILLS);
+            world.advance(Duration::from_secs(240));
+            state(&mut world, HOUR);
+            let url = &[OTHER_API, "/orders"].concat();
+            let call = world.fetch_as(
+                page,
+                &Fetch {
+                    url,
+                    ..Fetch::default()
+                },
+            );
+            world.answer_all();
+            assert_eq!(world.status(call), 200);
+            world.provider.flaw = None;
+            if restarts {
+                world.restart();
+                page = world.open();
+                world.answer_all();
+            }
+            assert_eq!(end_of(&mut world, page), 240 + HOUR, "{restarts}");
+        }
+    }
+}
