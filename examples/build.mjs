@@ -3,8 +3,8 @@
  *
  *   node examples/build.mjs [--check] [--lock] [<name> …]
  *
- * With `--check`, a browser signs in to each built example at the demo's provider, calls the API and signs out. With
- * `--lock`, the lockfiles are written again instead.
+ * With `--check`, a browser signs in to each built example at the demo's provider, calls the API and signs out. No error
+ * may be unhandled, even if a sign-in fails. With `--lock`, the lockfiles are written again instead.
  */
 import { execFile } from 'node:child_process'
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -128,14 +128,29 @@ async function start(name, folder, port) {
   return stop
 }
 
-/** Signs in, waits for the API's orders, reloads the page, opens a second tab at a path, and signs out in it. */
-async function check(browser, origin, path = '/') {
+/** Runs `use` with a page in a new browser context. Throws if a page of the context leaves an error unhandled. */
+async function withPage(browser, use) {
   const context = await browser.newContext()
+  const uncaught = []
+  context.on('weberror', (error) => uncaught.push(String(error.error())))
   try {
     const page = await context.newPage()
     page.setDefaultTimeout(60_000)
     page.on('console', (message) => message.type() === 'error' && console.error(`    ${message.text()}`))
-    page.on('pageerror', (error) => console.error(`    ${error}`))
+    await use(page, context)
+    // Control experiment: a rejection that nobody handles is noticed, and so were earlier ones.
+    const noticed = context.waitForEvent('weberror', (error) => error.error().message === 'control')
+    await page.evaluate(() => void Promise.reject(new Error('control')))
+    await noticed
+    if (uncaught.length !== 1) throw new Error(`errors that nobody handles: ${uncaught.join(', ')}`)
+  } finally {
+    await context.close()
+  }
+}
+
+/** Signs in, waits for the API's orders, reloads the page, opens a second tab at a path, and signs out in it. */
+const check = (browser, origin, path = '/') =>
+  withPage(browser, async (page, context) => {
     await page.goto(origin)
     await giveConsent(page)
     await page.waitForSelector('li')
@@ -152,10 +167,20 @@ async function check(browser, origin, path = '/') {
       await tab.waitForSelector('button:has-text("Sign in")')
       if (await tab.$('li')) throw new Error('the orders are still shown after the session has ended')
     }
-  } finally {
-    await context.close()
-  }
-}
+  })
+
+/** Signs in while the provider responds with errors. */
+const checkFailure = (browser, origin, { faults }) =>
+  withPage(browser, async (page) => {
+    faults.add('discovery', { answer: { status: 503, body: 'Busy' }, times: 100 })
+    await page.goto(origin)
+    // A click has failed when the next one causes a request of its own.
+    for (let click = 0; click < 3; click++) {
+      const taken = faults.taken()
+      await page.click('button:has-text("Sign in")')
+      await taken
+    }
+  })
 
 async function buildAndCheck(name, tarball, browser) {
   const port = await freePort()
@@ -170,6 +195,7 @@ async function buildAndCheck(name, tarball, browser) {
     const folder = await build(name, tarball, replaced)
     stop = await start(name, folder, port)
     await check(browser, origin, NESTED[name])
+    await checkFailure(browser, origin, servers.provider)
   } finally {
     await stop?.()
     await servers.close()
@@ -192,7 +218,9 @@ else {
         console.error(`  ✗ ${name}\n${`${error.stdout ?? ''}${error.stderr ?? error.stack}`.slice(-3000)}`)
         continue
       }
-      const did = browser ? 'built; signed in, called the API, reloaded, signed out in a second tab' : 'built'
+      const did = browser
+        ? 'built; signed in, called the API, reloaded, signed out in a second tab; failed to sign in'
+        : 'built'
       console.log(`  ✓ ${name}  ${did}  ${Math.round((performance.now() - start) / 1000)} s`)
     }
   } finally {
