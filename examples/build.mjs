@@ -169,6 +169,18 @@ const check = (browser, origin, path = '/') =>
     }
   })
 
+/** Opens the app of a user who is signed in while the API cannot be reached. The page shows the failure of the call. */
+const checkApiFailure = (browser, origin, { api }) =>
+  withPage(browser, async (page) => {
+    await page.goto(origin)
+    await giveConsent(page)
+    await page.waitForSelector('li')
+    await api.close()
+    await page.reload()
+    // SvelteKit shows its own page if a `load` function fails.
+    await page.waitForSelector('[role=alert]:not(:empty), h1:has-text("500")')
+  })
+
 /** Signs in while the provider responds with errors. */
 const checkFailure = (browser, origin, { faults }) =>
   withPage(browser, async (page) => {
@@ -196,6 +208,8 @@ async function buildAndCheck(name, tarball, browser) {
     stop = await start(name, folder, port)
     await check(browser, origin, NESTED[name])
     await checkFailure(browser, origin, servers.provider)
+    servers.provider.faults.clear()
+    await checkApiFailure(browser, origin, servers)
   } finally {
     await stop?.()
     await servers.close()
@@ -219,7 +233,7 @@ else {
         continue
       }
       const did = browser
-        ? 'built; signed in, called the API, reloaded, signed out in a second tab; failed to sign in'
+        ? 'built; signed in, called the API, reloaded, signed out in a second tab; failed to sign in and to call the API'
         : 'built'
       console.log(`  ✓ ${name}  ${did}  ${Math.round((performance.now() - start) / 1000)} s`)
     }

@@ -11,6 +11,7 @@ interface Order {
   selector: 'app-orders',
   template: `
     <h1>Orders of {{ auth.session()?.claims?.name }}</h1>
+    <p role="alert">{{ trouble() }}</p>
     <ul>
       @for (order of orders(); track order.id) {
         <li>{{ order.item }}</li>
@@ -22,8 +23,11 @@ interface Order {
 export class Orders {
   readonly auth = injectAuth()
   readonly orders = signal<Order[]>([])
+  readonly trouble = signal('')
 
   constructor() {
-    inject(HttpClient).get<Order[]>('http://127.0.0.1:4402/v1/orders').subscribe(this.orders.set)
+    inject(HttpClient)
+      .get<Order[]>('http://127.0.0.1:4402/v1/orders')
+      .subscribe({ next: this.orders.set, error: ({ message }) => this.trouble.set(message) })
   }
 }
