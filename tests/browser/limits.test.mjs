@@ -43,21 +43,26 @@ const ended = (page) =>
       }),
   )
 
+/** Calls the API until the session ends. Checks the reason and the time of the end, and that it revokes the grant. */
+async function endsOnTime(page, { expiresAt }, expected) {
+  await page.evaluate((url) => {
+    setInterval(() => auth.fetch(url).catch(() => {}), 500)
+  }, `${app.api.url}orders`)
+  const revoked = app.ledger.until(({ type }) => type === 'revocation')
+  const { reason, at } = await ended(page)
+  assert.equal(reason, expected)
+  assert.ok(Math.abs(at - expiresAt) < 1000, `it ended ${at - expiresAt} ms late`)
+  await revoked
+  assert.ok(app.ledger.familyRevoked())
+}
+
 test('absolute: calls and reloads do not extend it, and the end revokes', time, async () => {
   const { page, before, after } = await reloaded({ absolute: 9 })
   assert.ok(
     Math.abs(after.expiresAt - before.expiresAt) < 100,
     `${before.expiresAt} became ${after.expiresAt}`,
   )
-  await page.evaluate((url) => {
-    setInterval(() => auth.fetch(url).catch(() => {}), 500)
-  }, `${app.api.url}orders`)
-  const revoked = app.ledger.until(({ type }) => type === 'revocation')
-  const { reason, at } = await ended(page)
-  assert.equal(reason, 'absolute')
-  assert.ok(Math.abs(at - before.expiresAt) < 1000, `it ended ${at - before.expiresAt} ms late`)
-  await revoked
-  assert.ok(app.ledger.familyRevoked())
+  await endsOnTime(page, before, 'absolute')
   const { error } = await call(page, `${app.api.url}orders`)
   assert.equal(error.code, 'login_required')
 })
@@ -68,16 +73,11 @@ test('the provider’s end counts, and neither calls, refreshes nor reloads move
   app.provider.settings.sessionSeconds = undefined
   const left = (before.expiresAt - before.startedAt) / 1000
   assert.ok(left > 7 && left <= 9, `${left} s`)
-  assert.ok(Math.abs(after.expiresAt - before.expiresAt) < 100)
-  await page.evaluate((url) => {
-    setInterval(() => auth.fetch(url).catch(() => {}), 500)
-  }, `${app.api.url}orders`)
-  const revoked = app.ledger.until(({ type }) => type === 'revocation')
-  const { reason, at } = await ended(page)
-  assert.equal(reason, 'session_expired')
-  assert.ok(Math.abs(at - before.expiresAt) < 1000, `it ended ${at - before.expiresAt} ms late`)
-  await revoked
-  assert.ok(app.ledger.familyRevoked())
+  assert.ok(
+    Math.abs(after.expiresAt - before.expiresAt) < 100,
+    `${before.expiresAt} became ${after.expiresAt}`,
+  )
+  await endsOnTime(page, before, 'session_expired')
 })
 
 test('idle: a reload is not activity', time, async () => {

@@ -20,11 +20,19 @@ async function open(app, user) {
   return { worker, auth: await connected, attempted: !!login }
 }
 
-/** Opens a page of an app. Resolves with whether it tried to resume a session. */
+/** Opens a page of an app. Resolves with true if it tried to resume a session. */
 async function attempts(app) {
   const { auth, attempted } = await open(app)
   auth.close()
   return attempted
+}
+
+/** Signs the user of an app out. */
+async function signOut(app) {
+  const { auth } = await open(app, 'alice')
+  await auth.logout()
+  await settled()
+  auth.close()
 }
 
 test('failed attempt of an app does not delay another app', async () => {
@@ -35,19 +43,13 @@ test('failed attempt of an app does not delay another app', async () => {
 })
 
 test('logout of an app does not keep another from resuming', async () => {
-  const { auth } = await open('one', 'alice')
-  await auth.logout()
-  await settled()
-  auth.close()
+  await signOut('one')
   assert.equal(await attempts('one'), false)
   assert.equal(await attempts('two'), true)
 })
 
 test('login in an app does not undo the logout of another', async () => {
-  const { auth } = await open('one', 'alice')
-  await auth.logout()
-  await settled()
-  auth.close()
+  await signOut('one')
   const other = await open('two')
   mock.timers.tick(1000)
   other.worker.announce({ t: 'session', session: { claims: {}, startedAt: Date.now() }, reason: null })

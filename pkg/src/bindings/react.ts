@@ -78,8 +78,8 @@ export interface RequireSessionProps {
   /** The part of the page that needs a session. */
   children?: ReactNode
   /**
-   * Shown if the user has to decide about a login: after a session ended with `logged_out`, `idle`,
-   * `absolute`, `session_expired` or `security`, and after an error. The fallback needs a button that calls `login()`.
+   * Shown if the user has to decide about a login: after a session ended with `logged_out`, `idle`, `absolute`,
+   * `session_expired` or `security`, and after an error. The fallback needs a button that calls `login()`.
    */
   fallback?: ReactNode
   /** Shown while the vault connects, and until a login leaves the page. */
