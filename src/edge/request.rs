@@ -97,7 +97,7 @@ impl RequestContext {
     /// Returns the session unless its login was at another host name. Without `origin`, any host name that leads to this
     /// handler would accept a session's cookie. A session without a host name gets this request's.
     fn of_this_host(&self, session: Rc<Session>) -> Option<Rc<Session>> {
-        let (host, before) = (self.login_host(), session.host());
+        let (host, before) = (self.login_host(), &*session.host);
         if host.is_empty() || before == host {
             return Some(session);
         }

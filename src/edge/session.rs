@@ -53,10 +53,12 @@ pub struct Session {
     pub refresh_token: Option<Secret>,
     /// The verified ID token of the login.
     pub id_token: Secret,
-    /// The granted scopes. The host name of the login and the end that the provider has stated may follow, each behind a
-    /// tab, which no scope contains (RFC 6749 3.3). Handlers of earlier versions accept no further line in
-    /// [`Session::to_text`], and read the host name as a scope.
-    pub(super) scope: String,
+    /// The granted scopes.
+    pub scope: String,
+    /// The host name of the login, without the port; empty if `origin` is configured, or if the host name is unknown.
+    pub host: String,
+    /// The time at which the provider wants the session to end, if it has stated one.
+    pub ends: Option<UnixMillis>,
     /// The private key (a JWK) to which the tokens are bound (RFC 9449).
     pub key: Option<Secret>,
 }
@@ -82,8 +84,11 @@ impl Session {
             refresh_token: tokens.refresh_token,
             id_token: id_token.token().clone(),
             scope: tokens.scope.unwrap_or_else(|| scope.to_owned()),
+            host: String::new(),
+            ends: None,
             key: None,
         }
+        .ending_with(id_token, requested)
     }
 
     /// Binds the session to a DPoP key.
@@ -96,74 +101,32 @@ impl Session {
     /// one remains valid (RFC 6749 6).
     #[must_use]
     pub fn renewed(&self, tokens: TokenSet, requested: UnixMillis) -> Self {
-        let next = Self {
+        Self {
             generation: self.generation.saturating_add(1),
             requested,
             lifetime: tokens.expires_in,
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token.or_else(|| self.refresh_token.clone()),
-            scope: tokens.scope.unwrap_or_else(|| self.scopes().to_owned()),
+            scope: tokens.scope.unwrap_or_else(|| self.scope.clone()),
             ..self.clone()
-        };
-        next.annexed(self.host(), self.ends())
+        }
     }
 
-    /// Returns the granted scopes.
-    #[must_use]
-    pub fn scopes(&self) -> &str {
-        strings::split_once(&self.scope, b'\t').0.trim_ascii_end()
-    }
-
-    /// Returns the host name of the login, without the port. Returns an empty string if `origin` is configured, or if
-    /// the host name is unknown.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        strings::split_once(self.annex(), b'\t').0
-    }
-
-    /// Returns the time at which the provider wants the session to end, if it has stated one.
-    #[must_use]
-    pub fn ends(&self) -> Option<UnixMillis> {
-        json::parse_u64(strings::split_once(self.annex(), b'\t').1?)
-    }
-
-    /// Adds the host name of the login.
+    /// Sets the host name of the login.
     #[must_use]
     pub fn at_host(self, host: &str) -> Self {
-        let ends = self.ends();
-        self.annexed(host, ends)
+        let host = host.to_owned();
+        Self { host, ..self }
     }
 
     /// Adds the end that an ID token states, which was requested at `requested`. The earliest end that the provider has
     /// stated in this session counts.
     #[must_use]
-    pub fn ending_with(self, id_token: &IdToken, requested: UnixMillis) -> Self {
+    pub fn ending_with(mut self, id_token: &IdToken, requested: UnixMillis) -> Self {
         let lifetime = id_token.session_lifetime();
-        if lifetime == Millis::MAX {
-            return self;
-        }
-        let stated = requested.saturating_add(lifetime.0);
-        let ends = self.ends().map_or(stated, |ends| ends.min(stated));
-        let host = self.host().to_owned();
-        self.annexed(&host, Some(ends))
-    }
-
-    /// Returns what follows the scopes.
-    fn annex(&self) -> &str {
-        strings::split_once(&self.scope, b'\t')
-            .1
-            .unwrap_or_default()
-    }
-
-    fn annexed(mut self, host: &str, ends: Option<UnixMillis>) -> Self {
-        self.scope.truncate(self.scopes().len());
-        if !host.is_empty() || ends.is_some() {
-            self.scope.push_str(" \t");
-            self.scope.push_str(host);
-        }
-        if let Some(ends) = ends {
-            self.scope.push('\t');
-            json::write_number(&mut self.scope, ends);
+        if lifetime != Millis::MAX {
+            let stated = requested.saturating_add(lifetime.0);
+            self.ends = Some(self.ends.map_or(stated, |ends| ends.min(stated)));
         }
         self
     }
@@ -190,6 +153,8 @@ impl Session {
             refresh_token: None,
             id_token: Secret::default(),
             scope: String::new(),
+            host: String::new(),
+            ends: None,
             key: None,
         }
     }
@@ -235,9 +200,24 @@ impl Session {
         line(self.access_token.expose());
         line(self.refresh_token.as_ref().map_or("", Secret::expose));
         line(self.id_token.expose());
-        line(&self.scope);
+        line(&self.scope_line());
         line(self.key.as_ref().map_or("", Secret::expose));
         Secret::new(out)
+    }
+
+    /// Returns the scopes, the host name and the stated end, with a tab before each of the last two. No scope contains
+    /// a tab (RFC 6749 3.3). Handlers of earlier versions accept no further line, and read the host name as a scope.
+    fn scope_line(&self) -> String {
+        let mut line = self.scope.clone();
+        if !self.host.is_empty() || self.ends.is_some() {
+            line.push_str(" \t");
+            line.push_str(&self.host);
+        }
+        if let Some(ends) = self.ends {
+            line.push('\t');
+            json::write_number(&mut line, ends);
+        }
+        line
     }
 
     /// Reads the output of [`Session::to_text`]. Returns `None` for any other input.
@@ -254,6 +234,8 @@ impl Session {
         let access_token = Secret::from(lines.next()?);
         let (refresh_token, id_token, scope, key) =
             (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
+        let (scope, more) = strings::split_once(scope, b'\t');
+        let (host, ends) = strings::split_once(more.unwrap_or_default(), b'\t');
         let optional = |text: &str| (!text.is_empty()).then(|| Secret::from(text));
         let session = Self {
             sid,
@@ -265,7 +247,9 @@ impl Session {
             access_token,
             refresh_token: optional(refresh_token),
             id_token: id_token.into(),
-            scope: scope.to_owned(),
+            scope: scope.trim_ascii_end().to_owned(),
+            host: host.to_owned(),
+            ends: ends.and_then(json::parse_u64),
             key: optional(key),
         };
         lines.next().is_none().then_some(session)
@@ -276,11 +260,7 @@ impl Session {
     pub fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         let longest = self.longest(limits);
         if since(self.began, now) >= longest {
-            Some(if longest < limits.absolute {
-                EndReason::SessionExpired
-            } else {
-                EndReason::Absolute
-            })
+            Some(EndReason::at_maximum_time(longest, limits))
         } else if since(self.active, now) >= limits.idle {
             Some(EndReason::Idle)
         } else {
@@ -309,7 +289,7 @@ impl Session {
     /// Returns the maximum time of the session.
     #[must_use]
     pub fn longest(&self, limits: &Limits) -> Millis {
-        let stated = self.ends().map(|ends| ends.saturating_sub(self.began));
+        let stated = self.ends.map(|ends| ends.saturating_sub(self.began));
         stated.map_or(limits.absolute, |stated| {
             limits.absolute.min(Millis(stated))
         })

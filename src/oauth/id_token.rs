@@ -226,11 +226,10 @@ impl IdToken {
         session_lifetime(self.claims())
     }
 
-    /// Returns true if the token states the end of the session in a way that is not valid. Only a refreshed ID token
-    /// can do this, because a login fails with such a token.
-    #[must_use]
-    pub fn has_unusable_session_expiry(&self) -> bool {
-        self.claims().get(SESSION_EXPIRY).is_some() && self.session_lifetime() == Millis::MAX
+    /// Returns a warning if the token states the end of the session in a way that is not valid. Only a refreshed ID
+    /// token can do this, because a login fails with such a token.
+    pub(crate) fn session_expiry_warning(&self) -> Option<Error> {
+        has_invalid_session_expiry(self.claims()).then(|| wrong(SESSION_EXPIRY, NOT_AFTER_IAT))
     }
 
     /// Returns the encoded token. It is part of a stored session, an input for the inspector's fingerprints, and the
@@ -263,9 +262,8 @@ fn session_lifetime(claims: &Object) -> Millis {
     }
 }
 
-/// Returns the warning about a refreshed ID token that states the end of the session in a way that is not valid.
-pub(crate) fn unusable_session_expiry() -> Error {
-    wrong(SESSION_EXPIRY, NOT_AFTER_IAT)
+fn has_invalid_session_expiry(claims: &Object) -> bool {
+    claims.get(SESSION_EXPIRY).is_some() && session_lifetime(claims) == Millis::MAX
 }
 
 /// The checks of the claims. The first error is kept, and returned after all checks: early returns would be more code.
@@ -364,10 +362,7 @@ impl<'a> ClaimsCheck<'a> {
     /// session's end stays as it was.
     fn session_expiry(&self) {
         let is_refresh = matches!(self.expected.occasion, Occasion::Refresh { .. });
-        if !is_refresh
-            && self.claims.get(SESSION_EXPIRY).is_some()
-            && session_lifetime(self.claims) == Millis::MAX
-        {
+        if !is_refresh && has_invalid_session_expiry(self.claims) {
             self.wrong(SESSION_EXPIRY, NOT_AFTER_IAT);
         }
     }

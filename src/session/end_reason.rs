@@ -1,6 +1,8 @@
 //! The reasons for the end of a session.
 
+use crate::base::clock::Millis;
 use crate::base::{IS_TOKEN_HANDLER, capability};
+use crate::config::Limits;
 
 macro_rules! end_reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, revokes: $revokes:literal $(, if $has:ident)?;)+) => {
@@ -36,6 +38,18 @@ macro_rules! end_reasons {
             }
         }
     };
+}
+
+impl EndReason {
+    /// Returns the reason for the end of a session after `longest`, its maximum time. This time is shorter than the
+    /// absolute limit only if the provider has stated an earlier end.
+    pub(crate) fn at_maximum_time(longest: Millis, limits: &Limits) -> Self {
+        if longest < limits.absolute {
+            Self::SessionExpired
+        } else {
+            Self::Absolute
+        }
+    }
 }
 
 /// True if this build can report or read all reasons. Another module may have written the end of a stored session.

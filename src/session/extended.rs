@@ -1,7 +1,7 @@
 //! The parts of a session that need a capability: key-bound tokens, access tokens of several targets, and the error
 //! code with which the provider required interaction.
 
-use super::kept::{longest_with, number, write};
+use super::kept::{number, with_id_token, write};
 use super::{Former, Session, after};
 use crate::Secret;
 use crate::base::capability;
@@ -272,10 +272,7 @@ pub fn kept_renewed_other(
     config: &Config,
     now: &Instant,
 ) -> Secret {
-    let id_tokens = (
-        id_token.or(session.latest.as_ref()),
-        longest_with(session, id_token, requested),
-    );
+    let id_tokens = with_id_token(session, id_token, requested);
     let generation = [session.generation + 1, session.issued(LOGIN)];
     let tokens = beside(session, tokens);
     let requested = &session.requested;

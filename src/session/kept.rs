@@ -58,30 +58,29 @@ pub fn kept_renewed(
     config: &Config,
     now: &Instant,
 ) -> Secret {
-    let id_tokens = (
-        id_token.or(session.latest.as_ref()),
-        longest_with(session, id_token, requested),
-    );
+    let id_tokens = with_id_token(session, id_token, requested);
     let generation = [session.generation + 1; 2];
     write(
         session, tokens, id_tokens, requested, generation, config, now,
     )
 }
 
-/// Returns the maximum time of the session after a refresh that was sent at `requested` and may have brought an ID token.
-pub(super) fn longest_with(
-    session: &Session,
-    id_token: Option<&IdToken>,
+/// Returns the latest ID token and the maximum time of the session after a refresh. The refresh was sent at
+/// `requested`, and its response may have an ID token.
+pub(super) fn with_id_token<'a>(
+    session: &'a Session,
+    id_token: Option<&'a IdToken>,
     requested: &Instant,
-) -> Millis {
+) -> (Option<&'a IdToken>, Millis) {
     let times = &session.times;
-    id_token.map_or(times.longest, |id_token| {
-        times.longest_with(id_token, requested)
-    })
+    match id_token {
+        Some(latest) => (Some(latest), times.longest_with(latest, requested)),
+        None => (session.latest.as_ref(), times.longest),
+    }
 }
 
-/// Serializes the session with these tokens, the latest ID token and the maximum time of the session. `generation` is the latest generation, and `issued` is the generation in
-/// which the login's access token was issued.
+/// Serializes the session with these tokens, this latest ID token and this maximum time. `generation` is the latest
+/// generation, and `issued` is the generation in which the login's access token was issued.
 pub(super) fn write(
     session: &Session,
     tokens: &TokenSet,

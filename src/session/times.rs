@@ -39,8 +39,8 @@ impl Times {
         self.started.elapsed(now) < at.elapsed(now)
     }
 
-    /// Returns the maximum time of the session after an ID token that was requested at `requested`. The earliest end that
-    /// the provider has stated in this session counts.
+    /// Returns the maximum time of the session after an ID token that was requested at `requested`. The earliest end
+    /// that the provider has stated in this session counts.
     pub(super) fn longest_with(&self, id_token: &IdToken, requested: &Instant) -> Millis {
         let before = self.started.elapsed(requested);
         self.longest.min(before + id_token.session_lifetime())
@@ -96,11 +96,7 @@ impl Times {
     pub(super) fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         // control: absolute_limit_counts_sleep
         if self.started.elapsed(now) >= self.longest {
-            Some(if self.longest < limits.absolute {
-                EndReason::SessionExpired
-            } else {
-                EndReason::Absolute
-            })
+            Some(EndReason::at_maximum_time(self.longest, limits))
         } else if self.last_activity.elapsed(now) >= limits.idle {
             // control: idle_limit
             Some(EndReason::Idle)

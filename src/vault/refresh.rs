@@ -12,7 +12,7 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::Outcome;
 use crate::egress::policy::TokenSelector;
-use crate::oauth::id_token::{self, IdToken, Occasion, Rejected};
+use crate::oauth::id_token::{IdToken, Occasion, Rejected};
 use crate::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
@@ -557,8 +557,10 @@ impl Refresh {
         match verification.conclude(ctx, valid, occasion) {
             (tokens, Ok(id_token)) => {
                 // Only inspectors see a warning that concerns no page.
-                if ctx.is_inspected() && id_token.has_unusable_session_expiry() {
-                    ctx.warn_developer(None, &id_token::unusable_session_expiry());
+                if ctx.is_inspected()
+                    && let Some(warning) = id_token.session_expiry_warning()
+                {
+                    ctx.warn_developer(None, &warning);
                 }
                 verified(tokens, Some(id_token), requested)
             }

@@ -131,14 +131,14 @@ fn session_without_a_host_gets_one_at_its_next_refresh() {
 fn earlier_versions_can_read_a_session_with_a_host() {
     let before = "1\nsid\n1\n2\n3\n4\n5\naccess\nrefresh\nid\nopenid profile\n";
     let session = Session::from_text(before).unwrap();
-    assert_eq!((session.scopes(), session.host()), ("openid profile", ""));
+    assert_eq!((&*session.scope, &*session.host), ("openid profile", ""));
     assert_eq!(session.to_text().expose(), before);
     let text = session.at_host("app.example.com").to_text();
     let expected = before.replace("profile", "profile \tapp.example.com");
     assert_eq!(text.expose(), expected);
     let read = Session::from_text(text.expose()).unwrap();
     assert_eq!(
-        (read.scopes(), read.host()),
+        (&*read.scope, &*read.host),
         ("openid profile", "app.example.com")
     );
 }

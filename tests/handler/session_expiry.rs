@@ -127,8 +127,8 @@ fn earlier_versions_can_read_a_session_with_a_stated_end() {
     let text = |scope: &str| format!("1\nsid\n1\n2\n3\n4\n5\naccess\nrefresh\nid\n{scope}\n");
     for (host, suffix) in [("", " \t\t7"), ("app.example.com", " \tapp.example.com\t7")] {
         let session = Session::from_text(&text(&["openid profile", suffix].concat())).unwrap();
-        assert_eq!((session.scopes(), session.host()), ("openid profile", host));
-        assert_eq!(session.ends(), Some(7));
+        assert_eq!((&*session.scope, &*session.host), ("openid profile", host));
+        assert_eq!(session.ends, Some(7));
         let again = session.at_host(host).to_text();
         assert_eq!(again.expose().lines().count(), 11);
         assert_eq!(again.expose(), text(&["openid profile", suffix].concat()));

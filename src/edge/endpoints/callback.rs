@@ -119,9 +119,7 @@ async fn finish_login(
         task.fault(&token_endpoint::no_refresh_token());
     }
     let sid = base64url::encode(&task.isolate().random::<SID>());
-    let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope)
-        .ending_with(&id_token, requested)
-        .bound_to(key);
+    let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope).bound_to(key);
     let session = Rc::new(session.at_host(context.login_host()));
     if let Some(exceeded) = &exceeded {
         task.fault(exceeded);

@@ -59,7 +59,7 @@ fn view(context: &RequestContext, session: &Session, state: SessionState) -> Str
     );
     SessionView {
         claims,
-        scopes: scopes(session.scopes()),
+        scopes: scopes(&session.scope),
         state,
         needs: None,
         kept: None,

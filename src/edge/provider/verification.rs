@@ -7,7 +7,7 @@ use crate::edge::io::{Effect, Reply};
 use crate::edge::provider::documents;
 use crate::edge::session::Session;
 use crate::edge::task::Task;
-use crate::oauth::id_token::{self, Expected, IdToken, Occasion, Rejected, Unverified};
+use crate::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::token_endpoint::TokenSet;
 
@@ -83,8 +83,8 @@ pub(in crate::edge) async fn verify_refreshed(
     };
     match verify_id_token(task, tokens, occasion).await {
         Ok(id_token) => {
-            if id_token.has_unusable_session_expiry() {
-                task.fault(&id_token::unusable_session_expiry());
+            if let Some(warning) = id_token.session_expiry_warning() {
+                task.fault(&warning);
             }
             Ok(Some(id_token))
         }

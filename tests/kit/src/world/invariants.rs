@@ -307,10 +307,6 @@ impl Watch {
     /// Accepts sessions that end because the provider has stated their end.
     pub fn accept_stated_ends(&mut self) {
         self.states_ends = true;
-        let persisted = self.persisted.as_mut();
-        persisted
-            .into_iter()
-            .for_each(PersistedSessions::accept_stated_ends);
     }
 
     // Inputs
@@ -744,6 +740,8 @@ impl Watch {
 
     /// Records that a page is told that it has no session.
     pub fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
+        let reason = reason.unwrap_or("no reason");
+        let is_stated = self.states_ends && reason == STATED_END;
         if let Some(persisted) = &mut self.persisted {
             // The vault has also forgotten the session's waiting times. The session may continue in another vault and
             // come back through the store.
@@ -751,8 +749,7 @@ impl Watch {
             self.needs_user.remove(&vault);
             self.suspicions.remove(&vault);
             self.told_to_interact.remove(&vault);
-            let reason = reason.unwrap_or("no reason");
-            if let Some(family) = persisted.told_none(vault, reason) {
+            if let Some(family) = persisted.told_none(vault, reason, is_stated) {
                 self.count_end(family, reason);
             }
             return;
@@ -764,8 +761,6 @@ impl Watch {
         let Some(session) = self.session.take() else {
             return;
         };
-        let reason = reason.unwrap_or("no reason");
-        let is_stated = self.states_ends && reason == STATED_END;
         Invariant::DefiniteVerdict.holds_if(is_stated || self.justified.contains(reason), || {
             format!("it ended for {reason} without one")
         });

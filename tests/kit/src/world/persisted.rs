@@ -126,8 +126,6 @@ struct Seen {
 
 pub struct PersistedSessions {
     limits: Limits,
-    /// True if the provider has stated when a session ends.
-    states_ends: bool,
     vaults: BTreeMap<usize, Seen>,
     stored: Option<Record>,
     /// For each session that started with a valid ID token, the time of the token request by the provider's clock. A
@@ -188,7 +186,6 @@ impl PersistedSessions {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            states_ends: false,
             vaults: BTreeMap::new(),
             stored: None,
             begun: HashMap::new(),
@@ -460,10 +457,6 @@ impl PersistedSessions {
     }
 
     /// Records that the store was cleared or damaged, and the tombstones of ended sessions are lost.
-    pub fn accept_stated_ends(&mut self) {
-        self.states_ends = true;
-    }
-
     pub fn forget_ends(&mut self) {
         self.ended.clear();
         self.marked.clear();
@@ -657,15 +650,14 @@ impl PersistedSessions {
         self.known.insert(family)
     }
 
-    /// Records that a page is told that it has no session. Returns the family of the page's former session, if its end
-    /// was not reported before.
-    pub fn told_none(&mut self, vault: usize, reason: &str) -> Option<usize> {
+    /// Records that a page is told that it has no session. `is_stated` is true if the reason is an end that the provider
+    /// has stated. Returns the family of the page's former session, if its end was not reported before.
+    pub fn told_none(&mut self, vault: usize, reason: &str, is_stated: bool) -> Option<usize> {
         let logouts = self.logouts.last().copied();
         let begun = &self.begun;
         let seen = self.vaults.entry(vault).or_default();
         let family = seen.told.take()?;
         let was_logged_out = reason == "logged_out" && logouts >= begun.get(&family).copied();
-        let is_stated = self.states_ends && reason == STATED_END;
         let is_justified = was_logged_out || is_stated || seen.justified.contains(reason);
         let looked = || {
             let since = seen.looked_at.map(|at| at.monotonic);
