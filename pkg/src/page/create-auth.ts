@@ -5,6 +5,7 @@
 import { showUrl } from './address.js'
 import type { DefaultClaims, LoginOptions, Strongroom, StrongroomErrorLike } from './api.js'
 import type { Auth, AuthOptions, AuthSource, AuthState, WorkerSource } from './auth.js'
+import { type AuthEvent, nextState } from './auth-state.js'
 import { connect, connectFrame } from './connect.js'
 import { INITIAL_STATE } from './initial-state.js'
 import { listen } from './listen.js'
@@ -22,13 +23,12 @@ const createWorker = ({ shared, dedicated }: WorkerSource) =>
     ? dedicated()
     : shared!()
 
-/** Returns the client's part of the state. A session clears the error. */
+/** Returns the client's part of the state. */
 const view = ({ session, elsewhere, recordEnd }: LazyClient) => ({
   session,
   endReason: recordEnd(),
   elsewhere,
   expiring: null,
-  ...(session && { error: null }),
 })
 
 /**
@@ -54,9 +54,9 @@ export const createAuth = <Claims = DefaultClaims>(
   let nextRenewal = 0
   let isClosed = false
 
-  const update = (changes: Partial<AuthState>) => {
+  const on = (event: AuthEvent) => {
     if (isClosed) return
-    state = { ...state, ...changes }
+    state = nextState(state, event)
     events.dispatchEvent(new Event('change'))
   }
   /** Prints an error, because an app may look neither at the state nor at the promises of its calls. */
@@ -67,7 +67,7 @@ export const createAuth = <Claims = DefaultClaims>(
   }
   const fail = (error: StrongroomErrorLike) => {
     print(error)
-    update({ status: 'failed', error })
+    on({ status: 'failed', error })
   }
 
   const create = async () => {
@@ -78,8 +78,8 @@ export const createAuth = <Claims = DefaultClaims>(
           typeof source === 'string' ? source : () => createWorker(source as WorkerSource),
           options,
         ))) as LazyClient
-    next.on('change', () => update(view(next)))
-    next.on('expiring', ({ at }) => update({ expiring: at }))
+    next.on('change', () => on(view(next)))
+    next.on('expiring', ({ at }) => on({ expiring: at }))
     next.on('failed', (error) => {
       if (performance.now() >= nextRenewal) renew()
       else fail(error)
@@ -103,7 +103,7 @@ export const createAuth = <Claims = DefaultClaims>(
       if (back?.returnTo) (async () => onReturn(back.returnTo))()
       // If the vault has failed in the meantime and is being replaced, wait for the new vault.
       if (opening !== opened) return ready!
-      update({ ...view(next), status: 'connected', error })
+      on({ status: 'connected', ...view(next), error })
       return next
     }
     const opening = (opened = open())
@@ -117,7 +117,7 @@ export const createAuth = <Claims = DefaultClaims>(
   const renew = () => {
     nextRenewal = performance.now() + PAUSE
     begin()
-    update({ status: 'connecting', error: null })
+    on({ status: 'connecting', error: null })
   }
 
   const auth: Auth<any> = {
@@ -138,7 +138,7 @@ export const createAuth = <Claims = DefaultClaims>(
     eventSource: (url, init) => live('eventSource', url, init),
     webSocket: (url, protocols) => live('webSocket', url, protocols),
     login(login?: LoginOptions) {
-      if (state.error) update({ error: null })
+      if (state.error) on({ error: null })
       // Calls `login()` in the task of the click, so that the browser lets the popup open. Before the connection, calls
       // it in the turn in which the callback begins, so that the login waits for the callback.
       const attempt =
@@ -146,7 +146,7 @@ export const createAuth = <Claims = DefaultClaims>(
           ? client!.login(login)
           : (start(), opened!.then((next) => next.login(login)))
       // With this handler, an app may also ignore the promise.
-      attempt.catch((error) => error.code === 'login_canceled' || update({ error }))
+      attempt.catch((error) => error.code === 'login_canceled' || on({ error }))
       return attempt
     },
     logout: async (logout) => (await start()).logout(logout),
