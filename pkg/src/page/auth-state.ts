@@ -16,7 +16,7 @@
 import type { StrongroomErrorLike } from './api.js'
 import type { AuthState } from './auth.js'
 
-/** What a client shows of its session. The time at which the session is about to end comes with another event. */
+/** The client's part of the state. The time at which the session is about to end comes with another event. */
 type View = Pick<AuthState, 'session' | 'endReason' | 'elsewhere'> & { expiring: null }
 
 /** An event. Its members are the new values of members of the state, and the state keeps the others. */
