@@ -444,6 +444,32 @@ mod tests {
     }
 
     #[test]
+    fn delays_vary_by_a_quarter() {
+        for (jitter, delay) in [(0, 375), (102, 475), (255, 625)] {
+            let mut schedule = Schedule::default();
+            schedule.failed(&at(0), jitter);
+            assert_eq!(schedule.due(), Some(Millis(delay)), "{jitter}");
+        }
+    }
+
+    #[test]
+    fn unusable_tokens_do_not_shorten_the_wait() {
+        let mut schedule = Schedule::default();
+        schedule.failed(&at(10_000), 0);
+        schedule.grant_confirmed();
+        assert!(!schedule.is_open(&at(10_374)));
+        assert!(schedule.is_open(&at(10_375)));
+    }
+
+    #[test]
+    fn codes_of_dpop_are_unknown_without_dpop() {
+        let unknown = |code| matches!(refusal(code), RefreshOutcome::Unexplained(_));
+        for code in ["use_dpop_nonce", "invalid_target", "invalid_dpop_proof"] {
+            assert_eq!(unknown(code), !dpop::IS_SUPPORTED, "{code}");
+        }
+    }
+
+    #[test]
     fn calls_wait_for_the_first_attempts_only() {
         let mut schedule = Schedule::default();
         let now = at(1000);
