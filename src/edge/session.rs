@@ -295,10 +295,11 @@ impl Session {
         })
     }
 
-    /// Returns the time left until the session has lasted for its maximum time.
+    /// Returns the time left until the absolute limit. No copy of the session's cookie is valid after this limit. An end
+    /// that the provider has stated counts only for copies that have it.
     #[must_use]
     pub fn left(&self, limits: &Limits, now: &Instant) -> Millis {
-        self.longest(limits).saturating_sub(since(self.began, now))
+        limits.absolute.saturating_sub(since(self.began, now))
     }
 
     /// Returns the ID token, which was verified before it was sealed. Returns `None` if the session's tokens are

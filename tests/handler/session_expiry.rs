@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use strongroom::Code;
+use strongroom::base::clock::Millis;
 use strongroom::edge::Event;
 use strongroom::edge::session::Session;
 
@@ -133,4 +134,68 @@ fn earlier_versions_can_read_a_session_with_a_stated_end() {
         assert_eq!(again.expose().lines().count(), 11);
         assert_eq!(again.expose(), text(&["openid profile", suffix].concat()));
     }
+}
+
+/// Removes the entries of the store whose lifetime is over, if all of them were written `seconds` ago.
+fn expire_entries(host: &mut Host, seconds: u64) {
+    let lifetimes = host.lifetimes.clone();
+    let age = Millis::from_secs(seconds);
+    host.store.retain(|key, _| lifetimes[key] > age);
+}
+
+#[test]
+fn stored_session_is_found_after_its_stated_end() {
+    let mut host = signed_in(&json!({ "session": { "storage": "in-store" } }), HOUR);
+    host.pass(2 * HOUR);
+    expire_entries(&mut host, 2 * HOUR);
+    let response = host.call("GET", "/auth/session").own();
+    assert_eq!(json_of(&response)["reason"], "session_expired");
+    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+}
+
+/// The response with the new cookie was lost, so the browser still has the cookie of the login.
+#[test]
+fn stated_end_of_a_refresh_counts_for_an_earlier_cookie() {
+    let mut host = Host::with(&json!({ "session": { "idle": 43200 } }));
+    host.provider.renews_id_tokens = true;
+    host.sign_in();
+    host.pass(600);
+    state(&mut host, HOUR);
+    let lost = host.by_script("GET", "/api/orders");
+    assert_eq!(host.request_elsewhere(lost).status(), 200);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    host.provider.claims.clear();
+    host.pass(HOUR + 30);
+    let response = host.call("GET", "/api/orders").own();
+    assert_eq!(json_of(&response)["error"]["reason"], "session_expired");
+    assert_eq!(host.upstream.len(), 1);
+    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+}
+
+/// A copy of the login's cookie was made before the provider stated an end.
+#[test]
+fn earlier_cookie_is_refused_after_the_end() {
+    const DAY: u64 = 24 * HOUR;
+    let limits = json!({ "session": { "idle": 30 * DAY, "absolute": 30 * DAY } });
+    let mut host = Host::with(&limits);
+    host.provider.renews_id_tokens = true;
+    host.sign_in();
+    let copy = host.by_script("GET", "/api/orders");
+    host.pass(600);
+    state(&mut host, HOUR);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    host.provider.claims.clear();
+    let began = host.now.wall;
+    assert_eq!(end_of(&mut host, began).1, "session_expired");
+    host.pass(2 * DAY);
+    expire_entries(&mut host, 2 * DAY);
+    host.restart(&json!({}));
+    let tokens = host.provider.sent_to("/token").len();
+    let answered = host.request_elsewhere(copy);
+    assert_eq!(
+        host.provider.sent_to("/token").len(),
+        tokens,
+        "{answered:?}"
+    );
+    assert_eq!(answered.code(), "session_ended");
 }

@@ -157,7 +157,16 @@ pub(in crate::edge) async fn classify(task: &Task, presented: Rc<Session>) -> Se
         GenerationStatus::Ended(reason) => Err(Refusal::Ended(reason)),
         GenerationStatus::Succeeded(session) => {
             let active = session.active.max(presented.active);
-            Ok(session.clone().active_since(active))
+            let session = session.clone().active_since(active);
+            // The refresh may have brought an earlier end than the one in the presented cookie.
+            let reached = session.limit_reached(&task.config().flow.limits, &task.now());
+            match reached.filter(|reason| *reason != EndReason::Idle) {
+                None => Ok(session),
+                Some(reason) => {
+                    boxed(end::end_session(task, &session, reason)).await;
+                    Err(Refusal::Ended(reason))
+                }
+            }
         }
         // control: replayed_cookie_ends_session
         GenerationStatus::Replayed => {
