@@ -4,6 +4,7 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::Cell;
 
+use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::codec::url::Url;
 use crate::edge::config::Storage;
@@ -18,6 +19,10 @@ use crate::edge::session::cookies::{CookieValue, Cookies, Jar};
 use crate::edge::session::record_store;
 use crate::edge::session::seal::{self, OpenError};
 use crate::edge::task::{Task, boxed};
+
+/// A browser keeps the session's cookie for a day after the absolute limit. Otherwise, the cookie would be gone at this
+/// limit, so the page would not learn the reason, and a guard would sign the user in without a click.
+const KEPT: Millis = Millis::from_secs(24 * 3600);
 
 /// A request with its URL and origin.
 pub(super) struct RequestContext {
@@ -239,7 +244,7 @@ impl RequestContext {
             }
         };
         let limits = &self.task.config().flow.limits;
-        let age = session.left(limits, &self.task.now());
+        let age = session.left(limits, &self.task.now()) + KEPT;
         let sealed = seal::seal(&self.task, &self.purpose(), plain).await;
         let set = sealed.and_then(|sealed| self.jar().set_session(&self.cookies(), &sealed, age));
         set.ok_or_else(|| {

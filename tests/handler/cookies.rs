@@ -67,7 +67,7 @@ fn cookie_is_host_only_secure_and_http_only() {
         let cookie = host.browser.get(name).unwrap();
         assert_eq!(
             cookie.attributes,
-            ["Path=/", "HttpOnly", same_site, "Secure", "Max-Age=43200"]
+            ["Path=/", "HttpOnly", same_site, "Secure", "Max-Age=129600"]
         );
     }
 }
@@ -87,7 +87,7 @@ fn loopback_http_cookies_have_no_prefix() {
         let cookie = host.browser.get("strongroom").unwrap();
         assert_eq!(
             cookie.attributes,
-            ["Path=/", "HttpOnly", "SameSite=Lax", "Max-Age=43200"]
+            ["Path=/", "HttpOnly", "SameSite=Lax", "Max-Age=129600"]
         );
     }
 }
@@ -498,5 +498,22 @@ fn cookie_is_set_only_on_change() {
             panic!("refused");
         };
         assert_eq!(cookies.len(), count, "{after} {marker}");
+    }
+}
+
+/// The page learns the reason only if its browser still sends the cookie.
+#[test]
+fn cookie_is_sent_after_the_absolute_limit() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let limits = json!({ "idle": 600, "absolute": 600, "storage": storage });
+        let mut host = Host::signed_in_with(&json!({ "session": limits }));
+        let cookie = host.browser.get(COOKIE).unwrap();
+        let ages = cookie.attributes.iter();
+        let age = ages.filter_map(|one| one.strip_prefix("Max-Age=")).next();
+        assert!(age.unwrap().parse::<u64>().unwrap() > 600, "{cookie:?}");
+        host.pass(600);
+        let response = host.call("GET", "/auth/session").own();
+        assert_eq!(json_of(&response)["reason"], "absolute");
+        assert_eq!(host.provider.sent_to("/revoke").len(), 1);
     }
 }
