@@ -87,7 +87,7 @@ impl Session {
     ) -> Self {
         // If the response contains no scope, the granted scope is the requested one (RFC 6749 5.1).
         tokens.scope.get_or_insert_with(|| config.scope.clone());
-        let longest = config.limits.absolute.min(id_token.session_lifetime());
+        let longest = id_token.session_lifetime();
         Self {
             sid,
             original: id_token,
@@ -515,8 +515,7 @@ mod tests {
             (vec![], 100, EndReason::Idle),
             (vec![alone, ("token_age", "250000")], 50, EndReason::Expired),
         ] {
-            let mut session = session(&changes);
-            session.times.longest = session.times.longest.min(limits.absolute);
+            let session = session(&changes);
             let end = at(seconds);
             assert_eq!(session.limit_reached(&limits, &end), Some(reason));
             assert_eq!(session.limit_reached(&limits, &before(end)), None);
@@ -534,7 +533,7 @@ mod tests {
         };
         assert_eq!(longest("2000000", "3000000"), 2000);
         assert_eq!(longest("3000000", "2000000"), 2000);
-        assert_eq!(session(&[]).times.longest, config().limits.absolute);
+        assert_eq!(session(&[]).times.longest, Millis::MAX);
     }
 
     #[test]

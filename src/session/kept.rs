@@ -65,7 +65,7 @@ pub fn kept_renewed(
     )
 }
 
-/// Returns the latest ID token and the maximum time of the session after a refresh. The refresh was sent at
+/// Returns the latest ID token and the time to the stated end of the session after a refresh. The refresh was sent at
 /// `requested`, and its response may have an ID token.
 pub(super) fn with_id_token<'a>(
     session: &'a Session,
@@ -79,7 +79,7 @@ pub(super) fn with_id_token<'a>(
     }
 }
 
-/// Serializes the session with these tokens, this latest ID token and this maximum time. `generation` is the latest
+/// Serializes the session with these tokens, this latest ID token and this time to the stated end. `generation` is the latest
 /// generation, and `issued` is the generation in which the login's access token was issued.
 pub(super) fn write(
     session: &Session,
@@ -97,7 +97,7 @@ pub(super) fn write(
     let latest = text(latest.map(IdToken::token));
     let mut kept = beginning(&session.sid, config);
     session.extension.write(issued, &mut kept);
-    if longest < config.limits.absolute {
+    if longest < Millis::MAX {
         kept.number("longest", longest.0);
     }
     let kept = kept
@@ -163,7 +163,6 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     let extension = Extension::restore(object, config)?;
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
-    let absolute = config.limits.absolute;
     Some(Kept::Session(Box::new(Session {
         sid,
         original: IdToken::restored(object.str("id_token")?)?,
@@ -176,8 +175,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
             started: ago("age")?,
             last_activity: ago("idle")?,
             touches: number(object, "touches")?,
-            longest: number(object, "longest")
-                .map_or(absolute, |stated| absolute.min(Millis(stated))),
+            longest: number(object, "longest").map_or(Millis::MAX, Millis),
         },
         interaction_required: object.get("interaction_required")?.as_bool()?,
         endpoints: {

@@ -12,12 +12,13 @@ pub struct Times {
     pub(super) last_activity: Instant,
     /// The number of stored activities. The vault with the higher number knows the later activity.
     pub(super) touches: u64,
-    /// The maximum time of the session: the absolute limit, or less if the provider has stated an earlier end.
+    /// The time from the session's start to the end that the provider has stated, or [`Millis::MAX`]. The absolute limit
+    /// is not included, because a later deployment may have a longer limit.
     pub(super) longest: Millis,
 }
 
 impl Times {
-    /// Returns the times of a session that begins, and lasts for at most `longest`.
+    /// Returns the times of a session that begins. The provider has stated that it lasts for at most `longest`.
     pub(super) const fn begin(now: Instant, longest: Millis) -> Self {
         Self {
             started: now,
@@ -39,8 +40,13 @@ impl Times {
         self.started.elapsed(now) < at.elapsed(now)
     }
 
-    /// Returns the maximum time of the session after an ID token that was requested at `requested`. The earliest end
-    /// that the provider has stated in this session counts.
+    /// Returns the maximum time of the session.
+    pub(super) fn maximum(&self, limits: &Limits) -> Millis {
+        self.longest.min(limits.absolute)
+    }
+
+    /// Returns the time to the stated end after an ID token that was requested at `requested`. The earliest end that the
+    /// provider has stated in this session counts.
     pub(super) fn longest_with(&self, id_token: &IdToken, requested: &Instant) -> Millis {
         let before = self.started.elapsed(requested);
         self.longest.min(before + id_token.session_lifetime())
@@ -95,8 +101,9 @@ impl Times {
     /// Returns the reason to end the session, if it has reached a limit.
     pub(super) fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         // control: absolute_limit_counts_sleep
-        if self.started.elapsed(now) >= self.longest {
-            Some(EndReason::at_maximum_time(self.longest, limits))
+        let maximum = self.maximum(limits);
+        if self.started.elapsed(now) >= maximum {
+            Some(EndReason::at_maximum_time(maximum, limits))
         } else if self.last_activity.elapsed(now) >= limits.idle {
             // control: idle_limit
             Some(EndReason::Idle)
@@ -107,7 +114,8 @@ impl Times {
 
     /// Returns the time until the session reaches a limit, if the user is not active until then.
     pub(super) fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
-        let absolute = self.longest.saturating_sub(self.started.elapsed(now));
+        let maximum = self.maximum(limits);
+        let absolute = maximum.saturating_sub(self.started.elapsed(now));
         let idle = limits.idle.saturating_sub(self.last_activity.elapsed(now));
         absolute.min(idle)
     }

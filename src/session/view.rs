@@ -98,7 +98,10 @@ pub fn view<'a>(
         needs: session.extension.needs(),
         kept: is_kept,
         started_at: session.times.started.wall,
-        expires_at: after(session.times.started.wall, session.times.longest),
+        expires_at: after(
+            session.times.started.wall,
+            session.times.maximum(&config.limits),
+        ),
         idle_expires_at: after(session.times.last_activity.wall, config.limits.idle),
         access_token_expires_at,
     }

@@ -167,6 +167,17 @@ mod stored {
     }
 
     #[test]
+    fn stated_end_counts_after_a_change_of_the_absolute_limit() {
+        let shorter = r#"{"session":{"persist":"sealed","idle":1800,"absolute":1800}}"#;
+        let (mut world, _) = signed_in(shorter, 2 * HOUR);
+        world.reconfigure(SEALED);
+        let page = restart(&mut world);
+        let session = world.session(page).unwrap();
+        let time = |name| session.get(name).unwrap().as_u64().unwrap();
+        assert_eq!(time("expiresAt"), time("startedAt") + 2 * HOUR * 1000);
+    }
+
+    #[test]
     fn stated_end_passes_while_no_worker_runs() {
         let (mut world, _) = signed_in(SEALED, 1200);
         world.restart();
