@@ -347,6 +347,14 @@ mod tests {
     /// Returns a session that is 1000 s old, has seen no activity for 500 s, and whose token is 100 s old and lives for
     /// 300 s.
     fn session(changes: &[(&str, &str)]) -> Session {
+        match restore(&stored(changes), &config(), &at(0)) {
+            Some(Kept::Session(session)) => *session,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Returns the stored form of [`session`].
+    fn stored(changes: &[(&str, &str)]) -> String {
         let id_token = format!("{:?}", id_token(r#"{"sub":"joe","name":"Joe"}"#));
         let wall = at(0).wall.to_string();
         let usual = [
@@ -375,10 +383,7 @@ mod tests {
         for (name, value) in kept.chain(changes) {
             text.json(name, value);
         }
-        match restore(&text.finish(), &config(), &at(0)) {
-            Some(Kept::Session(session)) => *session,
-            other => panic!("{other:?}"),
-        }
+        text.finish()
     }
 
     fn tokens(access_token: &str, lifetime: u64) -> Box<TokenSet> {
@@ -402,6 +407,17 @@ mod tests {
     fn searched(session: &Session, selector: TokenSelector, now: &Instant) -> Vec<String> {
         let tokens = session.tokens_to_search(selector, now);
         tokens.iter().map(|t| t.expose().to_owned()).collect()
+    }
+
+    /// A build without the capability cannot read the key, and must not take the tokens for unbound ones.
+    #[test]
+    fn bound_session_is_not_restored_as_unbound() {
+        let zeros = "A".repeat(43);
+        let jwk = format!(r#"{{"kty":"EC","crv":"P-256","x":"{zeros}","y":"{zeros}"}}"#);
+        for key in [jwk.as_str(), "{}"] {
+            let text = stored(&[("dpop", key)]);
+            assert!(restore(&text, &config(), &at(0)).is_none(), "{key}");
+        }
     }
 
     #[test]

@@ -111,10 +111,11 @@ impl Extension {
     }
 
     pub(super) fn restore(object: &Object, config: &Config) -> Option<Self> {
-        let key = object
-            .get("dpop")
-            .and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));
-        if key.is_some() != config.binds_tokens() {
+        let jwk = object.get("dpop");
+        let key = jwk.and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));
+        // A build without the capability cannot read the key, but the tokens are bound to it.
+        let is_bound = config.binds_tokens();
+        if key.is_some() != is_bound || jwk.is_some() != is_bound {
             return None;
         }
         let mut extension = Self::new(number(object, "issued")?);
