@@ -88,6 +88,26 @@ test('move keeps calls in flight with the old vault', async () => {
   client.close()
 })
 
+test('logout() that a move overtakes ends the session in the page', async () => {
+  const next = new FakeWorker({ user: 'alice', responds: false })
+  const { client, made, events } = await start(new FakeWorker({ user: 'alice' }), next)
+  const [port] = made[0].ports
+  const receive = port.onmessage
+  const held = []
+  port.onmessage = (event) => held.push(event)
+  made[0].announce({ t: 'outdated' })
+  const logout = client.logout()
+  await settled()
+  next.ready()
+  await settled()
+  held.forEach(receive)
+  assert.deepEqual(await logout, { revoked: true })
+  assert.equal(client.session, null)
+  assert.equal(client.endReason, 'logged_out')
+  assert.deepEqual(events, ['alice', null])
+  client.close()
+})
+
 test('session of another user has userChanged', async () => {
   const [first, second] = [new FakeWorker({ user: 'alice' }), new FakeWorker({ user: 'bob' })]
   const { client } = await start(first, second)

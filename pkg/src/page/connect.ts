@@ -201,7 +201,14 @@ export const connect = async (
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
       await connection.replacement
       const back = returnTo && new URL(returnTo, location.href).href
+      const before = session
       const done = await connection.query({ t: 'logout', provider, returnTo: back })
+      // If the page has moved to a newer vault in the meantime, that vault may not know of the logout yet.
+      if (before && session?.startedAt === before.startedAt) {
+        session = null
+        reason = 'logged_out'
+        emitChange()
+      }
       if (done.url) location.assign(webUrl(done.url))
       return { revoked: done.revoked }
     },
