@@ -108,6 +108,20 @@ test('logout() that a move overtakes ends the session in the page', async () => 
   client.close()
 })
 
+test('move shows the session if the old vault stops before it', async () => {
+  const [moved, replaced] = [1, 2].map(() => new FakeWorker({ user: 'alice', responds: false }))
+  const { client, made, events } = await start(new FakeWorker({ user: 'alice' }), moved, replaced)
+  made[0].announce({ t: 'outdated' })
+  await settled()
+  made[0].fail('vault_outdated')
+  await settled()
+  moved.ready()
+  await settled()
+  assert.equal(client.session?.claims.sub, 'alice')
+  assert.deepEqual(events, ['alice'])
+  client.close()
+})
+
 test('session of another user has userChanged', async () => {
   const [first, second] = [new FakeWorker({ user: 'alice' }), new FakeWorker({ user: 'bob' })]
   const { client } = await start(first, second)

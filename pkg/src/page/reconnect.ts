@@ -45,7 +45,8 @@ export const succeed = async (
   if (isGone) setTimeout(() => old.on('late'), timeout * 1000)
   const next = isGone ? await replace(old, make, connect) : await move(old, make, connect)
   if (!next) return
-  const ended = current() ? undefined : before?.startedAt
+  // The page also has no session if the old vault has failed or stopped during the move.
+  const ended = current() || old.state.why ? undefined : before?.startedAt
   old.successor = next
   old.on('arrived')
   // The page has called close() in the meantime.
