@@ -100,8 +100,8 @@ impl Times {
 
     /// Returns the reason to end the session, if it has reached a limit.
     pub(super) fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
-        // control: absolute_limit_counts_sleep
         let maximum = self.maximum(limits);
+        // control: absolute_limit_counts_sleep
         if self.started.elapsed(now) >= maximum {
             Some(EndReason::at_maximum_time(maximum, limits))
         } else if self.last_activity.elapsed(now) >= limits.idle {

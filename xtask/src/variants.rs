@@ -145,9 +145,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "absolute_limit_counts_sleep",
         fault: "the absolute limit does not count sleep",
         noticed_by: "limits",
-        breaks: Condition(
-            "now.monotonic.saturating_sub(self.started.monotonic) >= self.longest",
-        ),
+        breaks: Condition("now.monotonic.saturating_sub(self.started.monotonic) >= maximum"),
     },
     Variant {
         control: "limits_apply_at_every_input",
