@@ -337,11 +337,15 @@ impl<'a> Options<'a> {
         };
         let seconds = value.as_u64().unwrap_or(u64::MAX);
         if !(least..=most).contains(&seconds) {
-            let mut why = msg!("it must be a whole number of seconds from ").to_owned();
-            json::write_number(&mut why, least);
-            why.push_str(" to ");
-            json::write_number(&mut why, most);
-            self.refuse(name, &why);
+            let why = match most {
+                120 => msg!("it must be a whole number of seconds from 1 to 120"),
+                600 => msg!("it must be a whole number of seconds from 0 to 600"),
+                3600 if cfg!(feature = "edge") => {
+                    msg!("it must be a whole number of seconds from 0 to 3600")
+                }
+                _ => msg!("it must be a whole number of seconds from 1 to 31536000, a year"),
+            };
+            self.refuse(name, why);
         }
         Millis::from_secs(seconds)
     }

@@ -159,29 +159,28 @@ impl Metadata {
 /// is appended to the issuer's path.
 #[must_use]
 pub fn discovery_url(issuer: &str) -> String {
-    let base = issuer.strip_suffix('/').unwrap_or(issuer);
-    [base, "/.well-known/openid-configuration"].concat()
+    Search::default().url(issuer)
 }
 
 /// Returns a location at which the issuer may publish its metadata, or `None` if there are only `n` locations:
 /// [`discovery_url`], and the location of RFC 8414 section 3.1, where the well-known path is inserted before the
 /// issuer's path. Some servers append that path to the issuer's path instead.
 pub(crate) fn location(issuer: &str, n: u8) -> Option<String> {
-    if n == 0 {
-        return Some(discovery_url(issuer));
-    }
+    const OPENID: &str = "/.well-known/openid-configuration";
+    const OAUTH: &str = "/.well-known/oauth-authorization-server";
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
-    // The issuer is a valid URL: its scheme is followed by two slashes.
-    let (scheme, rest) = strings::split_once(base, b'/');
-    let rest = rest.unwrap_or_default();
-    let (host, path) = strings::split_once(strings::part(rest, 1, rest.len()), b'/');
-    let well_known = "/.well-known/oauth-authorization-server";
-    match (n, path) {
-        (1, None) => Some([base, well_known].concat()),
-        (1, Some(path)) => Some([scheme, "//", host, well_known, "/", path].concat()),
-        (2, Some(_)) => Some([base, well_known].concat()),
-        _ => None,
-    }
+    let end = base.len();
+    // The issuer is a valid URL, so the third slash, if any, begins its path.
+    let mut slashes = base.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+    let (path, _) = slashes.nth(2).unwrap_or((end, 0));
+    let (at, well_known) = match n {
+        0 => (end, OPENID),
+        1 => (path, OAUTH),
+        2 if path < end => (end, OAUTH),
+        _ => return None,
+    };
+    let (before, after) = (strings::part(base, 0, at), strings::part(base, at, end));
+    Some([before, well_known, after].concat())
 }
 
 /// A search for the provider's metadata, at each [`location`] once. The first readable document counts, even if it is
@@ -199,6 +198,7 @@ pub(crate) struct Search {
 
 impl Search {
     /// Returns the location that is tried now.
+    #[inline(never)]
     pub(crate) fn url(&self, issuer: &str) -> String {
         location(issuer, self.tried).unwrap_or_default()
     }
