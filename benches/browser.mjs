@@ -52,7 +52,12 @@ export async function measureBrowser(progress) {
 
 async function measureAll(bench) {
   const { servers, visits, progress } = bench
-  const comparisons = { measures: 'small empty parallel large guard', ...SMALL, ...LARGE, ...PARALLEL }
+  const comparisons = {
+    measures: 'small uncached write empty parallel large guard',
+    ...SMALL,
+    ...LARGE,
+    ...PARALLEL,
+  }
   servers.settings.accessTokenSeconds = LONG_LIVED
   progress('requests and bodies, the only tab')
   const only = await visits.signIn({ vault: 'new', ...comparisons })
@@ -76,9 +81,13 @@ async function measureAll(bench) {
   const memory = await memoryRows(bench)
   const rows = [
     ...smallRows(only.small, 'only tab'),
-    emptyRow(only.empty, 'only tab'),
+    pairRow('the same, plain fetch without the cache', only.uncached, 'only tab'),
+    pairRow('small POST', only.write, 'only tab', { gate: 1.3, aim: 1.15 }),
+    pairRow('response without a body', only.empty, 'only tab'),
     ...smallRows(second.small, 'second tab'),
-    emptyRow(second.empty, 'second tab'),
+    pairRow('the same, plain fetch without the cache', second.uncached, 'second tab'),
+    pairRow('small POST', second.write, 'second tab', { gate: 1.3, aim: 1.15 }),
+    pairRow('response without a body', second.empty, 'second tab'),
     parallelRow(only.parallel, 'only tab'),
     parallelRow(second.parallel, 'second tab'),
     ...largeRows(only.large, 'only tab'),
@@ -111,14 +120,15 @@ function smallRows({ times, bytes }, where) {
   })
 }
 
-/** Returns the row for responses without a body, which is the floor for small requests. */
-function emptyRow(times, where) {
+/** Returns the row for requests of one kind. A response without a body is the floor for small requests. */
+function pairRow(what, times, where, bounds = {}) {
   const [own, plain] = [0, 1].map((side) => times.map((run) => percentile(run[side], 50)))
   return {
-    what: `response without a body, p50, ${where}`,
+    what: `${what}, p50, ${where}`,
     own: milliseconds(spread(own)),
     peer: `plain fetch ${milliseconds(spread(plain))}`,
     ratio: timeRatio(ratios(own, plain)),
+    ...bounds,
   }
 }
 

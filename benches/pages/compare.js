@@ -3,9 +3,9 @@ import { tokenFromBench } from './connect.js'
 
 const WARM_UP = 50
 
-async function plainFetch() {
+async function plainFetch(options) {
   const headers = { Authorization: `Bearer ${await tokenFromBench()}` }
-  return (url) => fetch(url, { headers })
+  return (url, init) => fetch(url, { headers, ...options, ...init })
 }
 
 /** Measures small requests one after the other, including the parsing of their JSON. */
@@ -14,6 +14,19 @@ async function small(auth, { runs, pairs }) {
   const both = [read(auth.fetch), read(await plainFetch())]
   const bytes = JSON.stringify(await both[0]()).length
   return { times: await runsInTurns(both, { runs, pairs }), bytes }
+}
+
+/** Measures the same requests beside `fetch` in the cache mode of the vault. */
+async function uncached(auth, { runs, pairs }) {
+  const read = (fetcher) => async () => (await fetcher(`${API}orders`)).json()
+  return runsInTurns([read(auth.fetch), read(await plainFetch({ cache: 'no-store' }))], { runs, pairs })
+}
+
+/** Measures small requests with a body. */
+async function write(auth, { runs, pairs }) {
+  const init = { method: 'POST', body: 'item=lamp' }
+  const read = (fetcher) => async () => (await fetcher(`${API}echo`, init)).json()
+  return runsInTurns([read(auth.fetch), read(await plainFetch())], { runs, pairs })
 }
 
 /** Measures requests whose responses have no body. */
@@ -84,7 +97,7 @@ async function parallel(auth, { requests, bursts }) {
   return inTurns(bursts, both)
 }
 
-const MEASURES = { small, empty, large, guard, parallel }
+const MEASURES = { small, uncached, write, empty, large, guard, parallel }
 
 /**
  * @param {{ measures: string }} parameters `measures` has the names of the measures, separated by spaces. The other

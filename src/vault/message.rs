@@ -8,6 +8,7 @@
 use crate::base::capability;
 use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, quote};
+use crate::base::http;
 use crate::base::strings;
 use crate::codec::json::{Object, Value, Writer};
 use crate::login::authorization_request::LoginParams;
@@ -147,20 +148,21 @@ impl FetchRequest {
     ///
     /// The HTTP cache would also keep a response that the vault rejects because it contains the token. A page could
     /// then read that response in parts by range requests (RFC 9111 3.3, RFC 9110 14.2), and the cache could return it
-    /// to the next user. By default, the vault therefore lets the browser store no response. If `caches` is true,
-    /// because the configuration allows caching for this API, the page's cache mode is used, except that `force-cache`
-    /// becomes `default`.
+    /// to the next user. By default, the vault therefore lets the browser store no response. Browsers store
+    /// no response to a [write](http::is_write) in any case, and with `no-store` Chromium would send a preflight for
+    /// each request. If `caches` is true, because the configuration allows caching for this API, the page's cache mode is
+    /// used, except that `force-cache` becomes `default`.
     pub(super) fn init(&self, caches: bool, credentials: &str) -> String {
         let mut init = Writer::object();
-        let mode = if capability::RuleOptions::WITNESS.is_none() || !caches {
-            "no-store"
-        } else {
-            let asked = self.members.str(CACHE).unwrap_or("default");
-            if asked == "force-cache" {
-                "default"
-            } else {
-                asked
+        let mode = if capability::RuleOptions::WITNESS.is_some() && caches {
+            match self.members.str(CACHE) {
+                None | Some("force-cache") => "default",
+                Some(asked) => asked,
             }
+        } else if http::is_write(&self.method) {
+            "default"
+        } else {
+            "no-store"
         };
         init.text(CACHE, mode);
         init.text(CREDENTIALS, credentials);
@@ -449,8 +451,35 @@ mod tests {
         assert!(fetch.background);
         assert_eq!(
             fetch.init(false, "omit"),
-            r#"{"cache":"no-store","credentials":"omit","headers":[["accept","*/*"]],"keepalive":true}"#
+            r#"{"cache":"default","credentials":"omit","headers":[["accept","*/*"]],"keepalive":true}"#
         );
+    }
+
+    #[test]
+    fn only_methods_that_browsers_cache_need_no_store() {
+        for (method, mode) in [
+            ("GET", "no-store"),
+            ("HEAD", "no-store"),
+            ("QUERY", "no-store"),
+            ("post", "no-store"),
+            ("POST", "default"),
+            ("PUT", "default"),
+            ("PATCH", "default"),
+            ("DELETE", "default"),
+        ] {
+            let text = format!(
+                r#"{{"t":"fetch","id":7,"url":"https://a.test/","method":"{method}","headers":[],"cache":"reload"}}"#
+            );
+            let message = PageMessage::parse(&text).ok().unwrap();
+            let Request::Fetch(fetch) = message.request else {
+                panic!("not a fetch");
+            };
+            let init = fetch.init(false, "omit");
+            assert!(
+                init.starts_with(&format!(r#"{{"cache":"{mode}""#)),
+                "{method}: {init}"
+            );
+        }
     }
 
     #[test]

@@ -172,6 +172,19 @@ describe('cache options that a page may set', () => {
     assert.deepEqual(value, { status: 304, text: '' })
   })
 
+  test('a preflight is reused for POST, but not for GET', time, async () => {
+    const preflights = async (name, method) => {
+      app.api.clear()
+      for (let time = 0; time < 3; time++) {
+        assert.equal((await call(page, `${app.api.url}on/who-3?${name}`, { method })).value?.status, 200)
+      }
+      return app.api.preflights.length
+    }
+    assert.equal(await preflights('post', 'POST'), 1)
+    // Chromium uses no stored preflight for a request with `no-store`.
+    assert.equal(await preflights('get', 'GET'), 3)
+  })
+
   test('a cache mode in a message has no effect', time, async () => {
     const url = `${app.api.url}on/who-3`
     assert.match((await call(page, url)).value.text, /alice/)
@@ -275,13 +288,19 @@ describe('the profile on disk', () => {
 
   const PLANTED = 'planted-5b1f6f0e9c3d4a7f8e2b1c0d9a8b7c6d'
 
+  /** GET is the last, because a write removes the stored response to a GET. */
+  const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE', 'GET']
+
   async function visit(app, page) {
     await startLogin(page)
     await giveConsent(page)
     await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
     await booted(page)
-    for (const index of Object.keys(Object.keys(CACHEABLE)))
-      await call(page, `${app.api.url}on/echo-${index}`)
+    for (const index of Object.keys(Object.keys(CACHEABLE))) {
+      for (const method of METHODS) await call(page, `${app.api.url}on/echo-${index}`, { method })
+    }
+    const sent = new Set(app.api.requests.map((request) => request.method))
+    assert.deepEqual([...sent], METHODS)
     // Control experiment: the page fetches this response without the vault, and the cache on disk then contains it
     // uncompressed.
     const planted = await page.evaluate(
@@ -311,7 +330,10 @@ describe('the profile on disk', () => {
 
   for (const persist of ['memory', 'sealed']) {
     test(`no token is on the disk after a session, ${persist}`, time, async () => {
-      const app = await serve(() => ({ session: { persist } }))
+      const app = await serve(({ api }) => ({
+        session: { persist },
+        apis: [{ url: api.url, methods: METHODS }],
+      }))
       try {
         const files = await filesAfter(app, (page) => visit(app, page))
         assert.deepEqual(kindsIn(files, secrets(app)), ['planted'])
@@ -322,7 +344,7 @@ describe('the profile on disk', () => {
   }
 
   test('control: with cache: true the echoed token is on the disk', time, async () => {
-    const app = await serve(({ api }) => ({ apis: [{ url: api.url, cache: true }] }))
+    const app = await serve(({ api }) => ({ apis: [{ url: api.url, methods: METHODS, cache: true }] }))
     try {
       const files = await filesAfter(app, (page) => visit(app, page))
       assert.deepEqual(kindsIn(files, secrets(app)).sort(), ['access_token', 'planted'])

@@ -20,9 +20,11 @@ const PIECE = 300
 
 function prepare(app) {
   for (const [name, headers] of Object.entries(CACHEABLE)) {
-    const answer = ({ response, entry }) => {
+    const answer = ({ request, response, entry }) => {
       const body = `You sent ${entry.authorization}. `.padEnd(LENGTH, '.')
       const length = { 'Content-Type': 'text/plain', 'Content-Length': body.length }
+      // With this header, a response to POST may be stored for later requests with GET (RFC 9110 9.3.3).
+      if (request.method !== 'GET') response.setHeader('Content-Location', request.url)
       response.writeHead(200, { ...length, ...headers }).end(body)
     }
     app.api.on(nameOf(name), answer)
@@ -127,6 +129,40 @@ const afterRefresh = {
   },
 }
 
+const WRITES = ['POST', 'PUT', 'PATCH', 'DELETE']
+
+/** Makes requests of the page itself, without the vault, for whatever the engine has stored of a response. */
+const fromCache = (tab, url) =>
+  tab.evaluate(
+    async (address, methods) => {
+      const texts = []
+      for (const method of methods) {
+        const response = await fetch(address, { method, cache: 'force-cache' })
+        texts.push(await response.text())
+      }
+      return texts
+    },
+    url,
+    ['GET', ...WRITES],
+  )
+
+const writes = {
+  name: 'the HTTP cache stores no echo in a response to POST, PUT, PATCH or DELETE',
+  async see(scene) {
+    const { app } = scene
+    const tab = await signedIn(scene, { methods: WRITES })
+    const url = `${app.api.url}on/${nameOf('max-age')}`
+    for (const method of WRITES) {
+      const { error } = await call(tab, url, { method, body: method === 'DELETE' ? undefined : 'x' })
+      assert.equal(error?.code, 'token_reflected', method)
+      app.api.clear()
+      const texts = await fromCache(tab, url)
+      assert.deepEqual(found(app, texts.join('\n')), [], method)
+      assert.equal(app.api.requests.length, texts.length, `${method}: some came from the cache`)
+    }
+  },
+}
+
 const nextUser = {
   name: 'the HTTP cache serves no response of one user to the next',
   async see(scene) {
@@ -204,6 +240,6 @@ export const httpCache = [
     name: 'the HTTP cache',
     app: { plainFetch: true, provider: { accessTokenSeconds: 3600 } },
     prepare,
-    capabilities: [vault, afterRefresh, nextUser, control, allowed, nextUserControl],
+    capabilities: [vault, afterRefresh, writes, nextUser, control, allowed, nextUserControl],
   },
 ]
