@@ -17,7 +17,7 @@ use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result, short};
 use crate::base::strings;
 use crate::codec::form::Form;
-use crate::codec::json::{self, Object, Value};
+use crate::codec::json::{Object, Value};
 use crate::codec::url::Url;
 use crate::egress::policy::EgressPolicy;
 use crate::oauth::metadata::Metadata;
