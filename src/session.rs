@@ -409,6 +409,36 @@ mod tests {
         tokens.iter().map(|t| t.expose().to_owned()).collect()
     }
 
+    /// Review V1: the monotonic clock and the wall clock are cut to milliseconds at different moments.
+    #[test]
+    fn review_restored_session_may_start_a_millisecond_earlier() {
+        let now = |monotonic, wall| Instant {
+            monotonic: Millis(monotonic),
+            wall,
+        };
+        let mut session = session(&[]);
+        session.times.started = now(1_000, 1_800_000_000_000);
+        session.times.last_activity = session.times.started;
+        session.requested = session.times.started;
+        // 9.x ms by the wall clock, 10 ms by the monotonic clock.
+        let text = kept(&session, &config(), &now(1_010, 1_800_000_000_009));
+        let Some(Kept::Session(again)) =
+            restore(text.expose(), &config(), &now(50, 1_800_000_000_030))
+        else {
+            panic!()
+        };
+        // The start may move to an earlier millisecond, so pages must not compare starts by `===`.
+        assert_eq!(again.times.started.wall, session.times.started.wall - 1);
+    }
+
+    /// Review V2: an earlier version stored the session, or renewed it, and did not know the claim.
+    #[test]
+    fn review_stated_end_of_the_id_token_counts_without_the_stored_one() {
+        let token = id_token(r#"{"sub":"joe","iat":1799999000,"session_expiry":1800002600}"#);
+        let session = session(&[("id_token", &format!("{token:?}"))]);
+        assert_eq!(session.times.longest, Millis::from_secs(3600));
+    }
+
     /// A build without the capability cannot read the key, and must not take the tokens for unbound ones.
     #[test]
     fn bound_session_is_not_restored_as_unbound() {

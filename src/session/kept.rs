@@ -163,9 +163,13 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     let extension = Extension::restore(object, config)?;
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
+    let original = IdToken::restored(object.str("id_token")?)?;
+    // A vault of an earlier version stores the session without the stated end.
+    let stated = original.session_lifetime();
+    let longest = number(object, "longest").map_or(stated, |longest| stated.min(Millis(longest)));
     Some(Kept::Session(Box::new(Session {
         sid,
-        original: IdToken::restored(object.str("id_token")?)?,
+        original,
         latest: latest.and_then(IdToken::restored),
         id_token_requested: requested.wall,
         tokens: Box::new(tokens),
@@ -175,7 +179,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
             started: ago("age")?,
             last_activity: ago("idle")?,
             touches: number(object, "touches")?,
-            longest: number(object, "longest").map_or(Millis::MAX, Millis),
+            longest,
         },
         interaction_required: object.get("interaction_required")?.as_bool()?,
         endpoints: {

@@ -199,3 +199,32 @@ fn earlier_cookie_is_refused_after_the_end() {
     );
     assert_eq!(answered.code(), "session_ended");
 }
+
+/// R1: the user comes back an hour after the absolute limit; by then the store has removed the record.
+#[test]
+fn review_stored_session_is_revoked_after_the_absolute_limit() {
+    let limits = json!({ "idle": 600, "absolute": 600, "storage": "in-store" });
+    let mut host = Host::signed_in_with(&json!({ "session": limits }));
+    host.pass(HOUR);
+    expire_entries(&mut host, HOUR);
+    let response = host.call("GET", "/auth/session").own();
+    assert_eq!(json_of(&response)["reason"], "absolute");
+    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+}
+
+/// R4: the record has reached its stated end, but the presented copy looks idle.
+#[test]
+fn review_idle_copy_of_an_expired_session_is_ended() {
+    let mut host = Host::with(&json!({ "session": { "idle": 1200 } }));
+    host.provider.renews_id_tokens = true;
+    host.sign_in();
+    host.pass(600);
+    state(&mut host, 700);
+    let lost = host.by_script("GET", "/api/orders");
+    assert_eq!(host.request_elsewhere(lost).status(), 200);
+    host.provider.claims.clear();
+    host.pass(2000);
+    let response = host.call("GET", "/auth/session").own();
+    assert_eq!(json_of(&response)["reason"], "session_expired");
+    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+}

@@ -177,6 +177,26 @@ mod stored {
         assert_eq!(time("expiresAt"), time("startedAt") + 2 * HOUR * 1000);
     }
 
+    /// Review V4: the user closes the browser after the login, and comes back the next day.
+    #[test]
+    fn review_limit_is_reported_the_next_day() {
+        for (seconds, reason) in [
+            (12 * HOUR - 60, "idle"),
+            (12 * HOUR + 60, "absolute"),
+            (20 * HOUR, "absolute"),
+        ] {
+            let mut world = World::with(SEALED);
+            let page = world.open();
+            world.sign_in(page);
+            world.restart();
+            world.sleep_unnoticed(Duration::from_secs(seconds));
+            let page = world.open();
+            world.answer_all();
+            assert_eq!(world.reason(page), Some(reason), "{seconds}");
+            assert_eq!(world.count(REVOKE), 1, "{seconds}");
+        }
+    }
+
     #[test]
     fn stated_end_passes_while_no_worker_runs() {
         let (mut world, _) = signed_in(SEALED, 1200);

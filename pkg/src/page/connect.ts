@@ -75,6 +75,8 @@ export const connect = async (
   }
   const resuming = resume && import('./resume.js')
   let connection: Connection
+  /** Settles when the last attempt to replace a vault has ended. */
+  let replacement: Promise<void> | undefined
   let from: Resumed | undefined
   const events = new EventTarget()
   let session: Session | null = null
@@ -135,17 +137,24 @@ export const connect = async (
         if (shown) emitChange()
       }),
     move: (old) => void succeed(old),
-    replace: (old) => (old.replacement = succeed(old)),
+    replace: (old) => (replacement = succeed(old)),
     adopt: ({ successor }) => use(successor!),
   }
   /** Connects to the vault of another worker. Resolves when the client uses this vault. */
   const succeed = (old: Connection) => {
     const successor = import('./reconnect.js').then((loaded) =>
-      loaded.succeed(old, worker, open, timeout, client, refuse, () => session),
+      loaded.succeed(old, worker, open, timeout, client, refuse, () => session, events),
     )
     successor.catch(() => old.on('unreplaced'))
     return successor
   }
+
+  /** Waits until the vault is not being replaced. Rejects if it has no successor. */
+  const replaced = () =>
+    replacement?.catch((error) => {
+      // A move that began earlier may have succeeded.
+      if (connection.state.why) throw error
+    })
 
   use(await open(typeof worker === 'function' ? await worker() : worker, timeout, client, worker))
   let resumed: Resumed | null = session && (from ?? 'vault')
@@ -171,7 +180,7 @@ export const connect = async (
         if (error instanceof StrongroomError && error.login) {
           error.stepUp = async (options) => {
             await auth.login({ mode: 'popup', ...error.login, ...options })
-            return auth.fetch(input, init)
+            return vaultFetch(connection, input, init)
           }
         }
         throw error
@@ -199,12 +208,13 @@ export const connect = async (
     },
     async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
-      await connection.replacement
+      await replaced()
       const back = returnTo && new URL(returnTo, location.href).href
       const before = session
       const done = await connection.query({ t: 'logout', provider, returnTo: back })
-      // If the page has moved to a newer vault in the meantime, that vault may not know of the logout yet.
-      if (before && session?.startedAt === before.startedAt) {
+      // If the page has moved to a newer vault in the meantime, that vault may not know of the logout yet. In that
+      // vault, the same session may begin some milliseconds earlier, by another clock.
+      if (session?.startedAt! <= before?.startedAt!) {
         session = null
         reason = 'logged_out'
         emitChange()
@@ -219,7 +229,9 @@ export const connect = async (
     },
     async reconnect() {
       connection.on('reconnect')
-      await connection.replacement
+      await replaced()
+      // The successor may have failed in the meantime.
+      if (connection.state.is === 'failed') throw await connection.state.why()
     },
     close() {
       connection.on('close', 'closed')

@@ -120,8 +120,6 @@ export interface Connection {
   successor?: Connection
   /** Ends the worker or removes the frame of a connection that is replaced: reconnect.ts. */
   release?: () => void
-  /** Settles when the attempt to replace this connection has ended. */
-  replacement?: Promise<void>
 }
 
 /** Carries out the effects that a connection does not carry out itself, and receives the vault's announcements. */
@@ -320,7 +318,8 @@ export const open = (
       report: () => connection.state.why!().then(reject),
       discard: () => connection.successor!.on('close', 'closed'),
       drain() {
-        if (!pending.size) connection.on('idle')
+        // A call may still be prepared for this vault, while the page has moved to a newer one.
+        if (!pending.size) connection.on('idle', 'vault_outdated')
       },
     }
     own.greet!()

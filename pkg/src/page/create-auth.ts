@@ -158,7 +158,7 @@ export const createAuth = <Claims = DefaultClaims>(
       return state.session ?? (await import('./guard.js')).signIn(auth, login)
     },
     async reconnect() {
-      if (state.status === 'failed') renew()
+      if (state.status === 'failed' && !isClosed) renew()
       await start()
     },
     close() {

@@ -19,6 +19,7 @@ const TIME_LIMIT = 3
  * connect.ts passes in `open` and `refuse`, so that the bundle of this file does not contain copies of them.
  *
  * @param current Returns the client's session.
+ * @param events Gets the client's event `change`.
  */
 export const succeed = async (
   old: Connection,
@@ -28,6 +29,7 @@ export const succeed = async (
   client: Client,
   refuse: typeof Refuse,
   current: () => Session | null,
+  events: EventTarget,
 ): Promise<void> => {
   const isGone = !!old.state.why
   if (typeof make !== 'function') {
@@ -41,21 +43,37 @@ export const succeed = async (
   /** Keeps the announcements of the new vault until the page uses this vault. */
   const relay: Client = { announce: (announcement) => announcements.push(announcement) }
   const connect = (at: AnyWorker) => open(at, timeout, relay, make)
-  const before = current()
+  let shown = current()
+  /** The start of a session that has ended during the move, or that another session has replaced. */
+  let over = 0
+  const watch = () => {
+    const now = current()
+    // The page also has no session if the old vault has failed or stopped. The same session may begin some milliseconds
+    // earlier in another vault, by another clock.
+    if (shown && !old.state.why && !(now?.startedAt! <= shown.startedAt)) over = shown.startedAt
+    shown = now
+  }
+  events.addEventListener('change', watch)
   if (isGone) setTimeout(() => old.on('late'), timeout * 1000)
-  const next = isGone ? await replace(old, make, connect) : await move(old, make, connect)
+  const next = await (isGone ? replace : move)(old, make, connect).finally(() =>
+    events.removeEventListener('change', watch),
+  )
   if (!next) return
-  // The page also has no session if the old vault has failed or stopped during the move.
-  const ended = current() || old.state.why ? undefined : before?.startedAt
   old.successor = next
   old.on('arrived')
   // The page has called close() in the meantime.
   if (next.state.why) return release(next.at)
+  const { on } = next
+  next.on = (event, ...error) => {
+    on(event, ...error)
+    // Calls may still be in flight in the vault that the page has moved away from.
+    if (event === 'close') old.on(event, ...error)
+  }
   Object.assign(relay, client)
-  // If the user has signed out during the move, the new vault may have read the session before its end was written. The
-  // new vault then announces the end a moment later, and the page ignores that session.
+  // If a session has ended during the move, the new vault may have read it before its end was written. The new vault
+  // then announces the end a moment later, and the page ignores that session.
   const isOver = (announcement: Announcement) =>
-    'session' in announcement && announcement.session && announcement.session.startedAt <= ended!
+    'session' in announcement && announcement.session && announcement.session.startedAt <= over
   announcements.filter((announcement) => !isOver(announcement)).forEach(client.announce!)
 }
 
@@ -78,7 +96,11 @@ const replace = async (
   release(at)
   // If this attempt fails, the next attempt ends this worker.
   old.at = next
-  return connect(next)
+  return connect(next).catch((error) => {
+    // No further attempt follows if the page uses another vault, or has called close().
+    if (old.state.is === 'closed') release(next)
+    throw error
+  })
 }
 
 /**

@@ -53,7 +53,7 @@ export type State =
   /** The page has closed the connection, or uses another one instead. */
   | { is: 'closed'; why?: Why }
 
-/** An event. `ended`, `stopped` and `close` come with an error. */
+/** An event. `ended`, `stopped`, `idle` and `close` come with an error. */
 export type Event =
   /** The vault has responded to the handshake. */
   | 'ready'
@@ -130,7 +130,7 @@ const TRANSITIONS: Record<Name, Partial<Record<Event, Row>>> = {
     close: CLOSE,
   },
   away: { restored: ['connected', 'greet'], close: CLOSE },
-  retiring: { idle: PART, ended: PART, stopped: PART, left: PART },
+  retiring: { idle: PART, ended: PART, stopped: PART, left: PART, close: PART },
   failed: { reconnect: ['replacing', 'replace'], close: CLOSE },
   replacing: { arrived: ADOPT, unreplaced: ['failed'], close: CLOSE },
   updating: { arrived: ADOPT, unreplaced: ['failed', 'report'], late: ['updating', 'hide'], close: CLOSE },

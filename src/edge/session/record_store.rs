@@ -17,9 +17,8 @@ use crate::edge::task::{FlightGuard, PendingReply, Task, boxed};
 use crate::oauth::jwt;
 use crate::session::EndReason;
 
-/// A record is kept for a minute after the absolute limit of its session, or for a day after that limit if the session
-/// has ended.
-const A_MINUTE: Millis = Millis::from_secs(60);
+/// A record is kept for a day after the absolute limit of its session, like the cookie. Its refresh token is revoked when
+/// the user comes back in this time.
 const A_DAY: Millis = Millis::from_secs(24 * 3600);
 
 /// Largest number of attempts to write a user's activity while other isolates write the record, too.
@@ -243,13 +242,8 @@ pub(in crate::edge) async fn write(
     };
     let left = session.left(&task.config().flow.limits, &task.now());
     // Keep the record longer than the session. Otherwise, an old copy of the session's cookie would end the session a
-    // second time and report the end again.
-    let lifetime = left
-        + if record.ended.is_some() {
-            A_DAY
-        } else {
-            A_MINUTE
-        };
+    // second time and report the end again, and the refresh token of a stored session could not be revoked.
+    let lifetime = left + A_DAY;
     let written = coordinator::swap(task, key, version, value, lifetime).await?;
     if let Some(version) = &written {
         let now = task.now();
@@ -305,7 +299,7 @@ fn is_loss_reported(task: &Task, sid: &str) -> bool {
 /// Reports once that the record of a session is missing. Returns the reason for the session's end.
 fn on_lost(task: &Task, session: &Session) -> EndReason {
     let now = task.now();
-    // At this limit, the record expires.
+    // The record expires a day after this limit.
     if session.left(&task.config().flow.limits, &now) == Millis::ZERO {
         return EndReason::Absolute;
     }

@@ -52,8 +52,17 @@ async fn on_limit(
     }
     // If the session ended earlier, return the reason of that end.
     let record = record_store::cached(task, &presented.sid).record;
-    if let Some(before) = record.and_then(|record| record.ended) {
+    if let Some(before) = record.as_ref().and_then(|record| record.ended) {
         return Err(Refusal::Ended(before));
+    }
+    // The presented copy only seems idle. The session has reached another limit, perhaps one that a refresh has stated.
+    if let Some(latest) = record.and_then(|record| record.session.clone())
+        && latest.generation >= presented.generation
+        && let Some(reached) = latest.limit_reached(&task.config().flow.limits, &task.now())
+        && reached != EndReason::Idle
+    {
+        end::end_session(task, &latest, reached).await;
+        return Err(Refusal::Ended(reached));
     }
     // Only a stored session is ended here, because its data is current. A cookie may be an older copy of a session that
     // continues.
