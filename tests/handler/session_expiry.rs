@@ -202,7 +202,7 @@ fn earlier_cookie_is_refused_after_the_end() {
 
 /// R1: the user comes back an hour after the absolute limit; by then the store has removed the record.
 #[test]
-fn review_stored_session_is_revoked_after_the_absolute_limit() {
+fn stored_session_is_revoked_after_the_absolute_limit() {
     let limits = json!({ "idle": 600, "absolute": 600, "storage": "in-store" });
     let mut host = Host::signed_in_with(&json!({ "session": limits }));
     host.pass(HOUR);
@@ -214,7 +214,7 @@ fn review_stored_session_is_revoked_after_the_absolute_limit() {
 
 /// R4: the record has reached its stated end, but the presented copy looks idle.
 #[test]
-fn review_idle_copy_of_an_expired_session_is_ended() {
+fn idle_copy_of_an_expired_session_is_ended() {
     let mut host = Host::with(&json!({ "session": { "idle": 1200 } }));
     host.provider.renews_id_tokens = true;
     host.sign_in();
