@@ -409,9 +409,9 @@ mod tests {
         tokens.iter().map(|t| t.expose().to_owned()).collect()
     }
 
-    /// Review V1: the monotonic clock and the wall clock are cut to milliseconds at different moments.
+    /// The monotonic clock and the wall clock are cut to milliseconds at different moments.
     #[test]
-    fn review_restored_session_may_start_a_millisecond_earlier() {
+    fn restored_session_may_start_a_millisecond_earlier() {
         let now = |monotonic, wall| Instant {
             monotonic: Millis(monotonic),
             wall,
@@ -431,9 +431,9 @@ mod tests {
         assert_eq!(again.times.started.wall, session.times.started.wall - 1);
     }
 
-    /// Review V2: an earlier version stored the session, or renewed it, and did not know the claim.
+    /// An earlier version, which did not know the claim, may have stored the session or renewed it.
     #[test]
-    fn review_stated_end_of_the_id_token_counts_without_the_stored_one() {
+    fn end_in_the_id_token_counts_without_a_stored_end() {
         let token = id_token(r#"{"sub":"joe","iat":1799999000,"session_expiry":1800002600}"#);
         let session = session(&[("id_token", &format!("{token:?}"))]);
         assert_eq!(session.times.longest, Millis::from_secs(3600));

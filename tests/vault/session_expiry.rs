@@ -177,9 +177,9 @@ mod stored {
         assert_eq!(time("expiresAt"), time("startedAt") + 2 * HOUR * 1000);
     }
 
-    /// Review V4: the user closes the browser after the login, and comes back the next day.
+    /// The user closes the browser after the login, and comes back the next day.
     #[test]
-    fn review_limit_is_reported_the_next_day() {
+    fn limit_is_reported_the_next_day() {
         for (seconds, reason) in [
             (12 * HOUR - 60, "idle"),
             (12 * HOUR + 60, "absolute"),
