@@ -199,12 +199,12 @@ impl Config {
             // The vault requests the escrowed sealing key from this URL.
             rules.forbid(&[base.href()]);
         }
+        let redirect_uri = options.redirect_uri(&base);
         let request_timeout = options.seconds("requestTimeout", 10, [1, 120]);
         let refresh_timeout = options.seconds("refreshTimeout", 30, [1, 120]);
         let mut config = Self {
             rules,
             client_id: options.client_id(),
-            redirect_uri: options.redirect_uri(base),
             scope: options.scope(),
             limits: options.limits(),
             keeps: options.keeps(),
@@ -216,7 +216,8 @@ impl Config {
             clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
             request_timeout,
             refresh_timeout: refresh_timeout.max(request_timeout),
-            extended: Extended::read(&options),
+            extended: Extended::read(&options, !redirect_uri.is_same_origin(&base)),
+            redirect_uri,
             build,
             is_dedicated: false,
             issuer,
@@ -407,22 +408,23 @@ impl<'a> Options<'a> {
         client_id.to_owned()
     }
 
-    fn redirect_uri(&self, base: Url) -> Url {
+    fn redirect_uri(&self, base: &Url) -> Url {
         const OPTION: &str = "redirectUri";
         const WHY: &str =
             msg!("it must be a URL, or a path on the worker's origin, without fragment");
-        let url = Url::parse_with_base(self.text(OPTION, WHY), &base);
+        let is_custom = self.custom_login().is_some();
+        let url = Url::parse_with_base(self.text(OPTION, WHY), base);
         let Some(url) = url.filter(|url| !url.has_fragment() && !url.has_userinfo()) else {
             self.refuse(OPTION, WHY);
-            return base;
+            return base.clone();
         };
-        if !url.is_trustworthy() {
+        if !(url.is_trustworthy() || is_custom && url.is_private_use()) {
             self.refuse(OPTION, NOT_HTTPS);
         }
-        if !url.is_same_origin(&base) {
+        if !url.is_same_origin(base) && !is_custom {
             self.refuse(
                 OPTION,
-                msg!("it must be on the origin that serves the worker file, or the response goes to a page that cannot reach the vault"),
+                msg!("it must be on the origin that serves the worker file, or the response goes to a page that cannot reach the vault (an app in a shell can set customLogin: true)"),
             );
         }
         url

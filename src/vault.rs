@@ -322,7 +322,8 @@ impl Vault {
             }
             Request::Cancel => self.logins.cancel(port, id),
             Request::Callback { url } => {
-                self.callbacks.begin(ctx, &tokens.provider, port, id, &url);
+                self.callbacks
+                    .begin(ctx, &tokens.provider, &self.logins, port, id, &url);
             }
             Request::Fetch(request) => calls.fetch(ctx, tokens, page, call, &request, body),
             Request::Socket(request) => {

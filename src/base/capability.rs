@@ -152,6 +152,8 @@ macro_rules! capabilities {
 capabilities! {
     /// Further signing algorithms of ID tokens.
     Algorithms as IfAlgorithms: "algorithms",
+    /// Logins whose authorization URL the app opens itself.
+    CustomLogin as IfCustomLogin: "custom-login",
     /// Logins on another device (RFC 8628).
     DeviceLogin as IfDeviceLogin: "device-login",
     /// Tokens that are bound to a key (RFC 9449).

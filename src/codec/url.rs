@@ -9,10 +9,11 @@
 
 use crate::prelude::*;
 
-use crate::base::strings;
+use crate::base::{capability, strings};
 
 /// An absolute URL with an authority, as parsed and serialized by the WHATWG URL standard. `data:`, `blob:` and
-/// `javascript:` URLs cannot be represented.
+/// `javascript:` URLs cannot be represented. In builds with [`capability::CustomLogin`], a URL of a private-use scheme
+/// may have a path without an authority, such as `com.example.app:/callback`.
 ///
 /// The type is one pointer wide: without the box, each place that passes a URL on would need code to move all offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +53,12 @@ impl Url {
     fn split(href: String) -> Option<Self> {
         const SEPARATOR: &[u8] = b"://";
         let scheme_end = find(&href, 0, b":");
-        let authority_start = scheme_end + SEPARATOR.len();
+        let mut authority_start = scheme_end + SEPARATOR.len();
         if href.as_bytes().get(scheme_end..authority_start) != Some(SEPARATOR) {
-            return None;
+            if !has_private_path(&href, scheme_end) {
+                return None;
+            }
+            authority_start = scheme_end + 1;
         }
         let path_start = find(&href, authority_start, b"/?#");
         let userinfo_end = find(&href, authority_start, b"@");
@@ -137,7 +141,18 @@ impl Url {
     /// Returns the origin and path: the URL without user information, query and fragment.
     #[must_use]
     pub fn without_query(&self) -> String {
-        [self.scheme(), "://", self.host(), self.path()].concat()
+        let separator = if self.has_authority() { "://" } else { ":" };
+        [self.scheme(), separator, self.host(), self.path()].concat()
+    }
+
+    const fn has_authority(&self) -> bool {
+        capability::CustomLogin::WITNESS.is_none() || self.0.host_start > self.0.scheme_end + 1
+    }
+
+    /// Returns true if the scheme is a domain name in reverse order, which an app uses in private (RFC 8252 7.1).
+    #[must_use]
+    pub fn is_private_use(&self) -> bool {
+        strings::contains_byte(self.scheme().as_bytes(), b'.')
     }
 
     /// Returns true if there is a user name or password.
@@ -173,6 +188,13 @@ impl Url {
             _ => false,
         }
     }
+}
+
+/// Returns true for the URL of a private-use scheme that has a path and no authority.
+fn has_private_path(href: &str, scheme_end: usize) -> bool {
+    capability::CustomLogin::WITNESS.is_some()
+        && strings::contains_byte(strings::part(href, 0, scheme_end).as_bytes(), b'.')
+        && href.as_bytes().get(scheme_end + 1) == Some(&b'/')
 }
 
 /// Searches `text` from `start` on, and returns the position of the first byte that is one of `separators`. If there is
@@ -326,6 +348,28 @@ mod tests {
             "mailto:a@b.test",
         ] {
             assert!(Url::parse(text).is_none_or(|url| !url.is_trustworthy()));
+        }
+    }
+
+    #[test]
+    fn only_private_use_urls_lack_an_authority() {
+        needs!(CustomLogin);
+        let url = Url::parse("com.example.app:/callback/a?b=c#d").unwrap();
+        assert_eq!((url.scheme(), url.host()), ("com.example.app", ""));
+        assert_eq!((url.path(), url.query()), ("/callback/a", "b=c"));
+        assert_eq!(url.without_query(), "com.example.app:/callback/a");
+        assert!(url.is_private_use() && !url.is_trustworthy() && !url.has_userinfo());
+        let other = Url::parse("com.example.app://callback/a").unwrap();
+        assert_eq!(other.without_query(), "com.example.app://callback/a");
+        assert!(!other.is_same_origin(&url));
+        for text in [
+            "app:/callback",
+            "com.example.app:callback",
+            "com.example.app:",
+            "javascript:alert(1)",
+            "data:/a.b",
+        ] {
+            assert_eq!(Url::parse(text), None, "{text}");
         }
     }
 

@@ -47,6 +47,9 @@ pub struct Extended {
     pub(crate) login: capability::IfLoginOptions<LoginOptions>,
     /// The scopes that pages may request besides the option `scope`.
     pub(crate) login_scopes: capability::IfResourceTokens<Vec<String>>,
+    /// Present if an app may open authorization URLs itself. True if it must, because the redirect URI is not on the
+    /// worker's origin.
+    pub(crate) custom_login: Option<capability::CustomLogin<bool>>,
     /// Present if users may sign in on another device (RFC 8628).
     pub(crate) device_flow: Option<capability::DeviceLogin>,
     /// Present if pages may inspect the vault's events and state, without the values of tokens and other secrets.
@@ -58,12 +61,15 @@ pub struct Extended {
 }
 
 impl Extended {
-    pub(super) fn read(options: &Options<'_>) -> Self {
+    pub(super) fn read(options: &Options<'_>, is_redirected_elsewhere: bool) -> Self {
         Self {
             id_token_alg: capability::Algorithms::WITNESS
                 .and_then(|has| Some(has.with(options.id_token_alg()?))),
             login: capability::IfLoginOptions::new(|| options.login_options()),
             login_scopes: capability::IfResourceTokens::new(|| options.login_scopes()),
+            custom_login: options
+                .custom_login()
+                .map(|has| has.with(is_redirected_elsewhere)),
             device_flow: capability::DeviceLogin::WITNESS.filter(|_| options.boolean("deviceFlow")),
             inspect: capability::Inspector::WITNESS.filter(|_| options.boolean("inspect")),
             reasons: capability::Reasons::WITNESS.filter(|_| options.boolean("reasons")),
@@ -118,6 +124,12 @@ impl Config {
         login.is_some_and(|login| login.uses_fragment)
     }
 
+    /// Returns the capability of custom logins if an app may open authorization URLs itself, with true if it must.
+    #[must_use]
+    pub const fn custom_login(&self) -> Option<&capability::CustomLogin<bool>> {
+        self.extended.custom_login.as_ref()
+    }
+
     /// Returns true if users may sign in on another device (RFC 8628).
     #[must_use]
     pub const fn has_device_flow(&self) -> bool {
@@ -167,6 +179,10 @@ impl Options<'_> {
                 false
             }
         }
+    }
+
+    pub(super) fn custom_login(&self) -> Option<capability::CustomLogin> {
+        capability::CustomLogin::WITNESS.filter(|_| self.boolean("customLogin"))
     }
 
     pub(crate) fn refuses_unrequested_scopes(&self) -> bool {

@@ -59,6 +59,8 @@ options! {
         "loginScopes": ResourceTokens;
         /// members of the provider's metadata that are missing or wrong in its discovery document
         "metadata": Metadata;
+        /// signing in by `mode: 'custom'`, also with a redirect URI of another origin: [login.md](login.md#in-a-shell)
+        "customLogin": CustomLogin unless false;
         /// signing in on another device: [login.md](login.md)
         "deviceFlow": DeviceLogin unless false;
         /// one signing algorithm for ID tokens; more algorithms than the default module has

@@ -61,6 +61,10 @@ pub struct LoginParams {
     pub scope: Option<capability::ResourceTokens<String>>,
     /// Present if the user signs in on another device (RFC 8628).
     pub device: Option<capability::DeviceLogin>,
+    /// Present if the app opens the authorization URL itself.
+    pub custom: Option<capability::CustomLogin>,
+    /// The port of a redirect URI with a loopback address (RFC 8252 7.3), for a custom login.
+    pub port: Option<capability::CustomLogin<u64>>,
 }
 
 /// A login that waits for its authorization response.
@@ -92,6 +96,8 @@ pub struct Pending {
     /// Present for a login on another device, whose ID token contains no `nonce`. In a stored login, this is always
     /// `None`.
     pub device: Option<capability::DeviceLogin>,
+    /// The redirect URI of the request, if the app chose its port. In a stored login, this is always `None`.
+    pub redirect_uri: Option<capability::CustomLogin<Url>>,
 }
 
 /// An authorization request, and the state of its login.
@@ -188,6 +194,7 @@ pub fn build(
             scope: more_scope,
             demand: extended::demand(params),
             device: None,
+            redirect_uri: None,
         }),
     }))
 }
@@ -328,6 +335,7 @@ impl Pending {
             demand: capability::StepUp::WITNESS
                 .and_then(|has| Some(has.with(object.str("demand")?.to_owned()))),
             device: None,
+            redirect_uri: None,
         }))
     }
 

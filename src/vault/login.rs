@@ -108,15 +108,19 @@ fn authorization_request(
     ctx: &mut Context,
     params: &LoginParams,
 ) -> Result<Box<AuthorizationRequest>> {
+    let redirect_uri = params.redirect_uri(&ctx.config)?;
     let mut entropy = [0; authorization_request::ENTROPY];
     ctx.entropy.fill(&mut entropy);
-    let begun = authorization_request::build(
+    let mut begun = authorization_request::build(
         &ctx.config,
-        &ctx.config.redirect_uri,
+        redirect_uri.as_deref().unwrap_or(&ctx.config.redirect_uri),
         params,
         &entropy,
         ctx.now.wall,
     );
     entropy.zeroize();
+    if let Ok(begun) = &mut begun {
+        begun.pending.redirect_uri = redirect_uri;
+    }
     begun
 }

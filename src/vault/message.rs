@@ -123,9 +123,11 @@ const CREDENTIALS: &str = "credentials";
 const LOGIN: &str = strings::join!(&[
     "acrValues id loginHint maxAge mode prompt returnTo t uiLocales",
     if HAS_PARAMS { "params" } else { "" },
+    if HAS_CUSTOM { "port" } else { "" },
     if HAS_SCOPE { "scope" } else { "" },
 ]);
 
+const HAS_CUSTOM: bool = capability::CustomLogin::WITNESS.is_some();
 const HAS_PARAMS: bool = capability::LoginOptions::WITNESS.is_some();
 const HAS_SCOPE: bool = capability::ResourceTokens::WITNESS.is_some();
 
@@ -284,13 +286,16 @@ impl Members<'_> {
     fn login(&mut self) -> Box<LoginParams> {
         let mode = self.object.str("mode");
         let device = capability::DeviceLogin::WITNESS.filter(|_| mode == Some("device"));
+        let custom = capability::CustomLogin::WITNESS.filter(|_| mode == Some("custom"));
         let popup = match mode {
             Some("popup") => true,
+            // The page waits for the response, as the opener of a popup does.
+            _ if custom.is_some() => true,
             _ if device.is_some() => false,
             mode => {
                 self.are_sound &= mode == Some("redirect");
                 self.why = msg!(
-                    "login option mode must be 'redirect' or 'popup' (or 'device', with deviceFlow: true in the worker's file), or another option is of a wrong type"
+                    "login option mode must be 'redirect' or 'popup' (or 'device' or 'custom', with deviceFlow or customLogin: true in the worker's file), or another option is of a wrong type"
                 );
                 false
             }
@@ -315,6 +320,9 @@ impl Members<'_> {
             scope: capability::ResourceTokens::WITNESS
                 .and_then(|has| Some(has.with(self.text("scope")?))),
             device,
+            custom,
+            port: capability::CustomLogin::WITNESS
+                .and_then(|has| Some(has.with(self.number("port")?))),
         })
     }
 

@@ -138,6 +138,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const login = async (options) =>
         (await page.evaluate((given) => settle(auth.login(given)), options)).error.code
       assert.equal(await login({ mode: 'device' }), 'unsupported')
+      assert.equal(await login({ mode: 'custom' }), 'unsupported')
       assert.equal(await login({ scope: 'more' }), 'unsupported')
       assert.equal(await login({ hint: 'alice' }), 'message_invalid')
       const misspelled = await page.evaluate(async () => [

@@ -20,6 +20,8 @@
 mod activity;
 mod callback;
 mod calls;
+#[cfg(feature = "custom-login")]
+mod custom_login;
 #[cfg(feature = "device-login")]
 mod device;
 #[cfg(feature = "dpop")]

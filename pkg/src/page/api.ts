@@ -55,7 +55,8 @@ export interface Strongroom {
    * results in a session and `options` requires nothing beyond the finished login. If the callback fails, `login()`
    * rejects with the callback's error. See docs/login.md. `popup` must be called in a click handler and resolves with
    * the session. `device` is for screens without a keyboard (RFC 8628): `onCode` receives the code that the user types
-   * in on another device, and the promise resolves with the session.
+   * in on another device, and the promise resolves with the session. `custom` is for shells such as Electron, Tauri,
+   * Capacitor and browser extensions: `open` shows the provider's page, and the promise resolves with the session.
    */
   login(options?: LoginOptions): Promise<Session>
   /**
@@ -170,10 +171,18 @@ export interface Progress {
 export interface LoginOptions {
   /**
    * The way in which the user gets to the provider. Default `'redirect'`. `'device'` needs `deviceFlow: true` in the
-   * configuration, and uses only the options `scope`, `signal` and `timeout`. A token handler does not support
-   * `'device'`.
+   * configuration, and uses only the options `scope`, `signal` and `timeout`. `'custom'` needs `customLogin: true` in
+   * the configuration, and the option `open`. A token handler supports neither `'device'` nor `'custom'`.
    */
-  mode?: 'redirect' | 'popup' | 'device'
+  mode?: 'redirect' | 'popup' | 'device' | 'custom'
+  /** With `mode: 'custom'`: opens the authorization URL, and resolves with the address of the response. */
+  open?: OpenAuthorization
+  /**
+   * With `mode: 'custom'`: the port at which the app waits for the response (RFC 8252 7.3), an integer from 1 to 65535.
+   * The configuration's `redirectUri` must be `http://127.0.0.1` or `http://[::1]` with a path. Default: the port in
+   * `redirectUri`.
+   */
+  port?: number
   /** With `mode: 'device'`: called once, with the code to show to the user. */
   onCode?: (code: DeviceCode) => void
   /** The path within the app to come back to, with query and fragment. Default: the path of the page. */
@@ -218,6 +227,17 @@ export interface LoginOptions {
    */
   detectClose?: boolean
 }
+
+/**
+ * Opens an authorization URL for {@link Strongroom.login} with `mode: 'custom'`: in a window, a browser or another view
+ * of the shell. Resolves with the whole address to which the provider has redirected, which is the redirect URI with the
+ * provider's response. The vault checks this address in the same way as that of a callback.
+ *
+ * If the function rejects, or resolves without an address, the login rejects with `login_canceled`. `signal` is aborted
+ * if the login ends while the function is pending: by the option `signal` of `login()`, by its `timeout`, or because the
+ * vault is gone.
+ */
+export type OpenAuthorization = (url: string, options: { signal: AbortSignal }) => string | Promise<string>
 
 /** The result of {@link Strongroom.handleCallback}. */
 export interface CallbackResult {

@@ -75,7 +75,7 @@ const FORBIDDEN_BY_VITE =
 const OPTIONS: Record<string, string> = {
   connect: 'timeout resume',
   login:
-    'mode onCode returnTo prompt loginHint uiLocales acrValues maxAge scope params signal timeout detectClose',
+    'mode open port onCode returnTo prompt loginHint uiLocales acrValues maxAge scope params signal timeout detectClose',
   logout: 'provider returnTo',
 }
 

@@ -1,14 +1,15 @@
 /**
- * The page's part of a login: sends the page or a popup to the provider, or gives the app the code that the user types
- * in on another device. A page loads this file when the vault reports that there is no session, when the app calls
- * `login()`, when `resume` uses a frame whose page does not share a worker with this page, when a popup or frame comes
- * back from the provider, and when a response has no `state`.
+ * The page's part of a login: sends the page or a popup to the provider, lets the app open the provider's page, or gives
+ * the app the code that the user types in on another device. A page loads this file when the vault reports that there is
+ * no session, when the app calls `login()`, when `resume` uses a frame whose page does not share a worker with this
+ * page, when a popup or frame comes back from the provider, and when a response has no `state`.
  */
 import { ownPath, showUrl, withoutResponse, type webUrl as WebUrl } from './address.js'
 import type { LoginOptions } from './api.js'
 import { listen } from './listen.js'
 import type { DeviceCode } from '../protocol/messages.js'
 import type { Connection } from './connection.js'
+import { openByApp } from './custom-login.js'
 import type { refuse as Refuse } from './error-text.js'
 import { follow } from './popup-login.js'
 
@@ -55,6 +56,7 @@ export const login = (
       returnTo = href,
       onCode,
       detectClose,
+      open,
       ...parameters
     } = options
     // `loginHint` and `uiLocales` are left out, because they may identify the user and must not be stored. They only
@@ -62,6 +64,11 @@ export const login = (
     const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
     const canceled = () => refuse('login_canceled')
     if (signal?.aborted) return resolve(canceled())
+    if (mode === 'custom' ? typeof open !== 'function' : open) {
+      return resolve(
+        refuse('message_invalid', "login() takes the option open, a function, with mode: 'custom' only"),
+      )
+    }
     if (popup === null) return resolve(refuse('popup_blocked'))
 
     /** Functions that are called when the login ends. */
@@ -81,6 +88,7 @@ export const login = (
     }
     const fail = (error: unknown) => end(Promise.reject(error))
     const go = async (url: URL) => {
+      if (open) return void stops.push(openByApp(connection, url, open, giveUp, refuse))
       if (!popup) {
         try {
           sessionStorage.setItem(LAST_OPTIONS, demand)

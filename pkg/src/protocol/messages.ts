@@ -41,13 +41,13 @@ export type PageMessage =
    */
   | { t: 'hello'; version: number; loaded: number }
   /**
-   * Begins a login. Response: `navigate` in redirect mode, `navigate` and later `done` in popup mode, `device` and
-   * later `done` in device mode.
+   * Begins a login. Response: `navigate` in redirect mode, `navigate` and later `done` in popup and custom mode, `device`
+   * and later `done` in device mode.
    */
   | ({ t: 'login'; id: number } & LoginParameters)
   /** Cancels login `id`. */
   | { t: 'cancel'; id: number }
-  /** The page's URL may be the redirect URI. Response: `settled`. */
+  /** The page's URL, or the URL that `open` of a custom login returned, may be a response. Response: `settled`. */
   | { t: 'callback'; id: number; url: string }
   /** A request to an API; the payload is its body. Response: `head`, `network_error` or `error`. */
   | ({ t: 'fetch'; id: number } & RequestHead)
@@ -74,7 +74,9 @@ export type PageMessage =
 
 /** The parameters of an authorization request that a page may choose. */
 export interface LoginParameters extends Demand {
-  mode: 'redirect' | 'popup' | 'device'
+  mode: 'redirect' | 'popup' | 'device' | 'custom'
+  /** With mode `custom`: the port of a loopback redirect URI (RFC 8252 7.3). */
+  port?: number
   /** The path within the app where the user was. `handleCallback()` returns this path. */
   returnTo?: string
   loginHint?: string

@@ -5,7 +5,8 @@ export interface VaultConfig {
   /** The client identifier (RFC 6749 2.2) of a public client: a browser cannot keep a client secret. */
   clientId: string
   /**
-   * The URL to which the provider sends its response, relative to the worker's URL. It must have the worker's origin.
+   * The URL to which the provider sends its response, relative to the worker's URL. It must have the worker's origin,
+   * except with `customLogin`.
    */
   redirectUri: string
   /**
@@ -108,6 +109,15 @@ export interface VaultConfig {
    * the provider requires interaction (`session.needs`). See docs/sessions.md. Default false.
    */
   reasons?: boolean
+  /**
+   * Allows `login({ mode: 'custom' })`, by which an app in a shell opens the provider's page itself. Default false.
+   *
+   * `redirectUri` may then be of another origin: an https URL such as `https://<id>.chromiumapp.org/callback`, a URL of a
+   * private-use scheme with a dot such as `com.example.app:/callback` (RFC 8252 7.1), or `http://127.0.0.1/callback` or
+   * `http://[::1]/callback` (RFC 8252 7.3). With such a redirect URI, `'redirect'` and `'popup'` are refused. Needs
+   * strongroom_extended_bg.wasm.
+   */
+  customLogin?: boolean
   /** Allows `login({ mode: 'device' })`, for signing in on another device (RFC 8628). Default false. */
   deviceFlow?: boolean
   /** Seconds by which the provider's clock may differ. Default 60. */

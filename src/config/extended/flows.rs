@@ -112,6 +112,61 @@ impl Options<'_> {
 mod tests {
     use super::super::super::tests::configured;
     use crate::base::capability;
+    use crate::base::error::{Code, Result};
+
+    /// Returns true if the app must open authorization URLs itself with this redirect URI.
+    fn is_custom_login_required(redirect_uri: &str) -> Result<bool> {
+        let options = format!(r#"{{"customLogin": true, "redirectUri": "{redirect_uri}"}}"#);
+        configured(&options).map(|config| **config.custom_login().unwrap())
+    }
+
+    #[test]
+    fn shells_redirect_uris_are_accepted() {
+        needs!(CustomLogin);
+        for uri in [
+            "com.example.app:/callback",
+            "com.example.app:/",
+            "com.example.app://callback",
+            "com.example-2.app:/callback?a=b",
+            "https://abcdef.chromiumapp.org/callback",
+            "http://127.0.0.1/callback",
+            "http://127.0.0.1:8400/",
+            "http://[::1]/callback",
+        ] {
+            assert!(is_custom_login_required(uri).unwrap(), "{uri}");
+            let without_option = format!(r#"{{"redirectUri": "{uri}"}}"#);
+            assert!(configured(&without_option).is_err(), "{uri}");
+        }
+        for uri in ["/callback", "https://app.example.com/callback"] {
+            assert!(!is_custom_login_required(uri).unwrap(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn other_redirect_uris_are_refused() {
+        needs!(CustomLogin);
+        for uri in [
+            "app:/callback",
+            "com.example.app:callback",
+            "com.example.app:",
+            "com.example.app:/callback#a",
+            "com.example.app://user@callback",
+            "javascript:alert(1)",
+            "javascript://a.b/",
+            "data:text/html,a.b",
+            "file:///a.b/callback",
+            "http://127.0.0.1.evil.test/callback",
+            "http://evil.test/callback",
+            "ws://127.0.0.1/callback",
+            "https://u@evil.test/callback",
+            "https://evil.test/callback#a",
+            "/callback#a",
+        ] {
+            let error = is_custom_login_required(uri).expect_err(uri);
+            assert_eq!(error.code(), Code::ConfigInvalid, "{uri}");
+            assert!(error.message().starts_with("`redirectUri` is"), "{error}");
+        }
+    }
 
     #[test]
     fn options_are_off_by_default() {

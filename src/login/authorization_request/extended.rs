@@ -8,7 +8,8 @@ use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, Result, quote};
 use crate::base::strings;
 use crate::codec::form::Form;
-use crate::codec::json::Writer;
+use crate::codec::json::{self, Writer};
+use crate::codec::url::Url;
 use crate::config::Config;
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::www_authenticate::Demand;
@@ -19,6 +20,35 @@ impl LoginParams {
     #[must_use]
     pub const fn is_device(&self) -> bool {
         self.device.is_some()
+    }
+
+    /// Returns the redirect URI of the request, if the app chose its port (RFC 8252 7.3).
+    ///
+    /// # Errors
+    /// [`Code::Unsupported`] if the configuration does not allow this mode; [`Code::MessageInvalid`] if the port is not
+    /// valid, or if the configured redirect URI has no loopback address.
+    pub fn redirect_uri(&self, config: &Config) -> Result<Option<capability::CustomLogin<Url>>> {
+        let configured = config.custom_login();
+        let is_allowed = match self.custom {
+            Some(_) => configured.is_some(),
+            None => self.port.is_none() && !configured.is_some_and(|is_required| **is_required),
+        };
+        if !is_allowed {
+            let why = msg!(
+                "login({ mode: 'custom' }) needs customLogin: true in the worker's file; only this mode works if redirectUri there is of another origin, and only this mode takes a port"
+            );
+            return Err(Error::new(Code::Unsupported, why));
+        }
+        let Some(port) = &self.port else {
+            return Ok(None);
+        };
+        let Some(url) = with_port(&config.redirect_uri, **port) else {
+            let why = msg!(
+                "login option port must be an integer from 1 to 65535, and needs a redirectUri of http://127.0.0.1 or http://[::1] in the worker's file"
+            );
+            return Err(Error::new(Code::MessageInvalid, why));
+        };
+        Ok(Some(port.witness().with(url)))
     }
 
     /// Returns the scopes to request, separated by spaces, if a page wants more than the configured scopes.
@@ -51,6 +81,12 @@ impl Pending {
     #[must_use]
     pub const fn is_device(&self) -> bool {
         self.device.is_some()
+    }
+
+    /// Returns the redirect URI of the request.
+    #[must_use]
+    pub fn redirect_uri<'a>(&'a self, config: &'a Config) -> &'a Url {
+        self.redirect_uri.as_deref().unwrap_or(&config.redirect_uri)
     }
 
     /// Writes the members that need a capability.
@@ -92,6 +128,7 @@ impl Pending {
             scope: params.requested_scope(config).unwrap_or_default(),
             demand: None,
             device: Some(has),
+            redirect_uri: None,
         }
     }
 }
@@ -106,6 +143,21 @@ impl AuthorizationRequest {
         self.pending.key = Some(key);
         self
     }
+}
+
+/// Replaces the port of a loopback address, or returns `None` for other URLs and if the port is not valid.
+fn with_port(url: &Url, port: u64) -> Option<Url> {
+    let start = match (url.scheme(), strings::split_once(url.host(), b':').0) {
+        ("http", "127.0.0.1") => "http://127.0.0.1:",
+        // The only IPv6 address that a configuration may have with this scheme.
+        ("http", "[") => "http://[::1]:",
+        _ => return None,
+    };
+    let mut text = start.to_owned();
+    json::write_number(&mut text, port);
+    text.push_str(url.relative());
+    // The parser refuses a port above 65535.
+    Url::parse(&text).filter(|_| port > 0)
 }
 
 fn requested_scope(

@@ -76,6 +76,7 @@ impl Callbacks {
         &mut self,
         ctx: &mut Context,
         provider: &Provider,
+        logins: &Logins,
         port: PortId,
         id: RequestId,
         url: &str,
@@ -84,11 +85,11 @@ impl Callbacks {
             let why = msg!("32 callbacks are in flight already");
             return ctx.decline(port, id, Code::LimitExceeded, why);
         }
-        let authorization =
-            match AuthorizationResponse::parse(&ctx.config, &ctx.config.redirect_uri, url) {
-                Ok(authorization) => Box::new(authorization),
-                Err(error) => return ctx.post_error(port, id, &error),
-            };
+        let redirect_uri = logins.redirect_uri(&ctx.config, url);
+        let authorization = match AuthorizationResponse::parse(&ctx.config, redirect_uri, url) {
+            Ok(authorization) => Box::new(authorization),
+            Err(error) => return ctx.post_error(port, id, &error),
+        };
         self.in_flight.push(Box::new(Callback {
             page: CallbackPage(Some((port, id))),
             key: authorization.key.clone(),
@@ -501,7 +502,7 @@ fn exchange_request(
     Ok(token_endpoint::code_request(
         &metadata.token_endpoint,
         &ctx.config.client_id,
-        ctx.config.redirect_uri.href(),
+        pending.redirect_uri(&ctx.config).href(),
         code,
         &pending.code_verifier,
     ))

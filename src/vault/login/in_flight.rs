@@ -6,7 +6,10 @@ use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::base::list::{self, List};
+use crate::codec::url::Url;
+use crate::config::Config;
 use crate::login::authorization_request::{AuthorizationRequest, LIFETIME, LoginParams, Pending};
+use crate::login::authorization_response::AuthorizationResponse;
 use crate::oauth::dpop::PublicKey;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output, PortId, RequestId};
@@ -85,6 +88,20 @@ impl Logins {
     pub(in crate::vault) fn recall(&mut self, key: &str) -> Option<Box<Pending>> {
         let (_, pending) = *list::take(&mut self.remembered, |(k, _)| k == key)?;
         Some(pending)
+    }
+
+    /// Returns the redirect URI of the login to which the response in `url` claims to belong. It is not the configured
+    /// redirect URI if the app chose its port.
+    pub(in crate::vault) fn redirect_uri<'a>(&'a self, config: &'a Config, url: &str) -> &'a Url {
+        let own = capability::CustomLogin::WITNESS.and_then(|_| {
+            let response = AuthorizationResponse::parse(config, &Url::parse(url)?, url).ok()?;
+            let login = self
+                .remembered
+                .iter()
+                .find(|login| login.0 == response.key)?;
+            Some(login.1.redirect_uri(config))
+        });
+        own.unwrap_or(&config.redirect_uri)
     }
 
     /// Records that the login `key` has received its authorization response. Returns true if it had already received

@@ -119,7 +119,8 @@ impl Logins {
             PushOutcome::Unsupported(error)
             | PushOutcome::Unreadable(error)
             | PushOutcome::Failed(error) => {
-                pushed_authorization::with_redirect_uri(error, ctx.config.redirect_uri.href())
+                let redirect_uri = begun.pending.redirect_uri(&ctx.config);
+                pushed_authorization::with_redirect_uri(error, redirect_uri.href())
             }
         };
         ctx.post_error(login.port, login.id, &error);

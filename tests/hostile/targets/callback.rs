@@ -99,6 +99,7 @@ pub fn check(input: &[u8]) {
         scope: None,
         demand: None,
         device: None,
+        redirect_uri: None,
     };
     let metadata = config().metadata.as_ref().unwrap();
     match answer.code(&pending, metadata) {

@@ -23,12 +23,25 @@ export interface LoginContext {
  */
 export const handlerLogin = async (context: LoginContext, options: LoginOptions = {}): Promise<Session> => {
   const { base, state, refuse, refuseOption } = context
-  const { signal, timeout, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options
+  const {
+    signal,
+    timeout,
+    mode = 'redirect',
+    returnTo,
+    onCode,
+    detectClose,
+    open,
+    port,
+    ...parameters
+  } = options
   const { prompt, loginHint, uiLocales, acrValues, maxAge, scope, params = {}, ...unknown } = parameters
   const [unknownOption] = Object.keys(unknown)
   if (unknownOption) return refuseOption('login', unknownOption)
   if (mode === 'device' || onCode) {
     return refuse('unsupported', 'a login on another device needs a vault in the browser')
+  }
+  if (mode === 'custom' || open || port !== undefined) {
+    return refuse('unsupported', "login({ mode: 'custom' }) needs a vault in the browser")
   }
   if (scope !== undefined) {
     return refuse('unsupported', "login option scope: the handler's configuration has the scope")
