@@ -539,6 +539,40 @@ test('crash restores no session that has ended', time, async () => {
   assert.equal(world.auth.state.session, null)
 })
 
+test('custom login resolves with the session', time, async () => {
+  for (const redirectUri of ['com.example.app:/callback', 'http://127.0.0.1/callback', '/callback']) {
+    await open({}, { customLogin: true, redirectUri })
+    world.setUser({ name: 'Bob' })
+    const session = await world.auth.login({ mode: 'custom', open: world.authorize })
+    assert.equal(session.claims.sub, 'bob', redirectUri)
+    assert.deepEqual(world.navigations, [])
+    assert.equal((await world.auth.fetch(`${API}orders`)).status, 200)
+    world.signOut()
+    world.signIn()
+    assert.ok(world.auth.state.session)
+    world.close()
+  }
+})
+
+test('custom login with a port', time, async () => {
+  await open({}, { customLogin: true, redirectUri: 'http://127.0.0.1/callback' })
+  const login = (port, open = world.authorize) => world.auth.login({ mode: 'custom', port, open })
+  const session = await login(8400, (url) => {
+    const response = world.authorize(url)
+    assert.match(response, /^http:\/\/127\.0\.0\.1:8400\/callback\?/)
+    return response
+  })
+  assert.equal(session.claims.sub, 'alice')
+  await refuses(login(0), 'message_invalid', /port/)
+})
+
+test('denied custom login rejects', time, async () => {
+  await open({}, { customLogin: true, redirectUri: 'com.example.app:/callback' })
+  world.provider.deny()
+  await refuses(world.auth.login({ mode: 'custom', open: world.authorize }), 'login_denied')
+  await refuses(world.auth.login(), 'unsupported', /mode: 'custom'/)
+})
+
 test('device login resolves after the code was entered', time, async () => {
   await open({}, { deviceFlow: true })
   let code

@@ -140,6 +140,11 @@ export interface TestWorld<Claims = DefaultClaims> {
   /** Restores the network. A provider that is down stays down. */
   online(): void
   /**
+   * Signs the user in at an authorization URL. Returns the address of the redirect back, for {@link Auth.login} with
+   * `mode: 'custom'`: `open: (url) => world.authorize(url)`.
+   */
+  authorize(url: string): string
+  /**
    * Signs the user in on another device, for {@link Auth.login} with `mode: 'device'`. `userCode` is the code that
    * `onCode` has received. The vault notices when it polls the provider: `advance('5s')`.
    *
@@ -436,6 +441,7 @@ export const testWorld = async <Claims = DefaultClaims>(
       updateFaults()
       page.platform.dispatch('online')
     },
+    authorize: (url) => authorize(stage, url),
     enterCode(userCode) {
       const isKnown = host.use((core) => core.enterCode(userCode, takeDenial(stage)))
       if (!isKnown) refuse(`the provider has issued no code '${userCode}', or the code was used`)

@@ -93,6 +93,7 @@ impl World {
             .redirect_uri
             .href()
             .clone_into(&mut provider.redirect_uri);
+        provider.takes_any_port = config.redirect_uri.scheme() == "http";
         provider.name = None;
         provider.knows_devices = true;
         let checkers = resources(json, base);
@@ -300,7 +301,8 @@ impl World {
     /// The code of the error that the other page gets.
     pub fn sign_in_elsewhere(&mut self) -> std::result::Result<(), String> {
         let port = self.open();
-        let request = self.login(port, "redirect");
+        let is_custom = self.config.parse().custom_login().is_some();
+        let request = self.login(port, if is_custom { "custom" } else { "redirect" });
         self.answer_all();
         let done = self.finish_elsewhere(port, request);
         self.leave(port);

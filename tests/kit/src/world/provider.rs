@@ -143,6 +143,8 @@ pub struct Provider {
     pub issuer: String,
     pub client_id: String,
     pub redirect_uri: String,
+    /// True if the redirect URI has a loopback address, with which any port is allowed (RFC 8252 7.3).
+    pub takes_any_port: bool,
     /// The user who signs in.
     pub subject: String,
     /// Lifetime of access tokens, as in `expires_in`.
@@ -232,6 +234,7 @@ impl Provider {
             issuer: ISSUER.to_owned(),
             client_id: CLIENT_ID.to_owned(),
             redirect_uri: REDIRECT_URI.to_owned(),
+            takes_any_port: false,
             subject: "alice".to_owned(),
             lifetime: Duration::from_secs(300),
             issues_refresh_tokens: true,
@@ -313,6 +316,9 @@ impl Provider {
             params = self::params(&pushed.expect("each request_uri is used for one login"));
         }
         assert_eq!(params["client_id"], self.client_id);
+        if self.takes_any_port {
+            self.redirect_uri.clone_from(&params["redirect_uri"]);
+        }
         assert_eq!(params["redirect_uri"], self.redirect_uri);
         assert_eq!(params["response_type"], "code");
         assert_eq!(params["code_challenge_method"], "S256");
