@@ -73,16 +73,22 @@ async function saveGrant(provider, { grantId, session, params, prompt: { details
   return grant.save()
 }
 
+/** Returns the source expression by which a policy allows a redirect URI: its origin, or its private-use scheme. */
+function formTarget(uri) {
+  const { origin, protocol } = new URL(uri)
+  return origin === 'null' ? protocol : origin
+}
+
 async function showStep(ctx, provider, details, rejected) {
   const client = await provider.Client.find(details.params.client_id)
   const view = {
     app: client.clientName ?? client.clientId,
-    origins: client.redirectUris.map((uri) => new URL(uri).origin),
+    targets: [...client.redirectUris, details.params.redirect_uri].filter(Boolean).map(formTarget),
   }
   const body = details.prompt.name === 'consent' ? consent(view, details) : login(view, details, rejected)
   // The response to this form redirects to the app. Browsers apply `form-action` to such redirects too, so the policy
   // must allow the app's origins.
-  sendPage(ctx, { ...body, formAction: view.origins, status: rejected ? 401 : 200 })
+  sendPage(ctx, { ...body, formAction: view.targets, status: rejected ? 401 : 200 })
 }
 
 function login({ app }, { params }, rejected) {

@@ -10,7 +10,7 @@ export function escape(text) {
  * @param {string} page.title
  * @param {string} page.body HTML.
  * @param {number} [page.status]
- * @param {string[]} [page.formAction] Origins to which the page's forms may lead, in addition to the provider's own
+ * @param {string[]} [page.formAction] Origins or schemes to which the page's forms may lead, in addition to the provider's own
  *   origin.
  */
 export function sendPage(ctx, { title, body, status = 200, formAction = [] }) {
