@@ -199,7 +199,7 @@ impl Config {
             // The vault requests the escrowed sealing key from this URL.
             rules.forbid(&[base.href()]);
         }
-        let redirect_uri = options.redirect_uri(&base);
+        let (redirect_uri, is_elsewhere) = options.redirect_uri(base);
         let request_timeout = options.seconds("requestTimeout", 10, [1, 120]);
         let refresh_timeout = options.seconds("refreshTimeout", 30, [1, 120]);
         let mut config = Self {
@@ -216,7 +216,7 @@ impl Config {
             clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
             request_timeout,
             refresh_timeout: refresh_timeout.max(request_timeout),
-            extended: Extended::read(&options, !redirect_uri.is_same_origin(&base)),
+            extended: Extended::read(&options, is_elsewhere),
             redirect_uri,
             build,
             is_dedicated: false,
@@ -408,26 +408,28 @@ impl<'a> Options<'a> {
         client_id.to_owned()
     }
 
-    fn redirect_uri(&self, base: &Url) -> Url {
+    /// Returns the redirect URI, and true if it is not on the origin that serves the worker file.
+    fn redirect_uri(&self, base: Url) -> (Url, bool) {
         const OPTION: &str = "redirectUri";
         const WHY: &str =
             msg!("it must be a URL, or a path on the worker's origin, without fragment");
         let is_custom = self.custom_login().is_some();
-        let url = Url::parse_with_base(self.text(OPTION, WHY), base);
+        let url = Url::parse_with_base(self.text(OPTION, WHY), &base);
         let Some(url) = url.filter(|url| !url.has_fragment() && !url.has_userinfo()) else {
             self.refuse(OPTION, WHY);
-            return base.clone();
+            return (base, false);
         };
         if !(url.is_trustworthy() || is_custom && url.is_private_use()) {
             self.refuse(OPTION, NOT_HTTPS);
         }
-        if !url.is_same_origin(base) && !is_custom {
+        let is_elsewhere = !url.is_same_origin(&base);
+        if is_elsewhere && !is_custom {
             self.refuse(
                 OPTION,
                 msg!("it must be on the origin that serves the worker file, or the response goes to a page that cannot reach the vault (an app in a shell can set customLogin: true)"),
             );
         }
-        url
+        (url, is_elsewhere)
     }
 
     pub(crate) fn scope(&self) -> String {
