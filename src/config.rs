@@ -7,6 +7,7 @@
 
 mod apis;
 mod extended;
+mod identity;
 mod options;
 
 use crate::prelude::*;
@@ -20,10 +21,11 @@ use crate::codec::form::Form;
 use crate::codec::json::{Object, Value};
 use crate::codec::url::Url;
 use crate::egress::policy::EgressPolicy;
-use crate::oauth::metadata::Metadata;
+use crate::oauth::identity::Members;
+use crate::oauth::metadata::{self, Metadata};
 use crate::oauth::pkce;
 use crate::oauth::scope::is_scope_token;
-use crate::oauth::token_endpoint::Scheme;
+use crate::oauth::token_endpoint::{Scheme, Wanted};
 
 pub use extended::{Extended, LoginOptions};
 use extended::{NO_SUCH_OPTION, NOT_KEPT, is_protocol_param};
@@ -44,8 +46,13 @@ pub const MAX_CONFIG: usize = 64 * 1024;
 /// The claims that a page may see by default.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
 
-/// Claims that bind the ID token to secrets of the login. Pages do not need these claims.
-const PROTOCOL_CLAIMS: &str = "nonce at_hash c_hash s_hash";
+/// Claims that bind the ID token to secrets of the login, and members of a token response that are secrets. Pages do
+/// not need them.
+const HIDDEN_CLAIMS: &str = if capability::PlainOauth::WITNESS.is_some() {
+    "nonce at_hash c_hash s_hash access_token refresh_token id_token"
+} else {
+    "nonce at_hash c_hash s_hash"
+};
 
 /// Authorization request parameters that `authorizationParams` and `loginParams` must not contain. The flow itself
 /// decides about these parameters (RFC 6749, RFC 7636, RFC 9101, OIDC Core 3.1.2.1), or `login()` takes them as
@@ -104,6 +111,8 @@ pub struct Config {
     pub escrow: Option<capability::Escrow>,
     /// The claims that a page may see, besides `sub`.
     pub claims: Vec<String>,
+    /// Without OpenID Connect, the members of a response that say who the user is.
+    pub identity: Option<capability::PlainOauth<Members>>,
     /// The provider's metadata, if it is configured instead of discovered.
     pub metadata: Option<Box<Metadata>>,
     /// Members that replace or extend the discovered metadata.
@@ -138,6 +147,33 @@ impl Config {
             Scheme::Dpop
         } else {
             Scheme::Bearer
+        }
+    }
+
+    /// Returns true if a login has an ID token (OIDC Core 3.1.2.1).
+    #[must_use]
+    pub const fn has_openid(&self) -> bool {
+        self.identity.is_none()
+    }
+
+    /// Returns the response that this client wants from the token endpoint.
+    #[must_use]
+    pub fn wanted_tokens(&self) -> Wanted<'_> {
+        let members = self.identity.as_ref();
+        Wanted {
+            scheme: self.scheme(),
+            members: members
+                .map(|members| members.witness().with((&**members, self.claims.as_slice()))),
+        }
+    }
+
+    /// Returns the metadata that this client expects.
+    #[must_use]
+    pub fn expected_metadata(&self) -> metadata::Expected<'_> {
+        metadata::Expected {
+            issuer: &self.issuer,
+            configured: self.metadata_members(),
+            plain: self.identity.as_ref().map(capability::PlainOauth::witness),
         }
     }
 
@@ -192,7 +228,11 @@ impl Config {
         };
         options.refuse_unknown(options::OF_VAULT);
         let issuer = options.issuer();
-        let metadata = options.metadata(&issuer);
+        let identity = capability::PlainOauth::WITNESS.and_then(|has| options.identity(has));
+        let has_openid = identity.is_none();
+        options.refuse_with_identity("claims");
+        let plain = identity.as_ref().map(capability::PlainOauth::witness);
+        let metadata = options.metadata(&issuer, plain);
         let mut rules = options.rules(&base, &issuer, metadata.as_deref());
         let escrow = options.escrow();
         if escrow.is_some() {
@@ -205,11 +245,12 @@ impl Config {
         let mut config = Self {
             rules,
             client_id: options.client_id(),
-            scope: options.scope(),
+            scope: options.scope(has_openid),
+            identity: None,
             limits: options.limits(),
             keeps: options.keeps(),
             escrow,
-            claims: options.claims(),
+            claims: identity.as_deref().unwrap_or(&options).claims(has_openid),
             authorization_params: options.authorization_params(),
             pushing: options.pushing(),
             asks_consent: options.asks_consent(),
@@ -224,6 +265,10 @@ impl Config {
             metadata,
             metadata_members: None,
         };
+        if let Some(identity) = identity {
+            let members = identity.members(&config.scope);
+            config.identity = Some(identity.witness().with(members));
+        }
         match first_fault.into_inner() {
             None => {
                 if HAS_METADATA {
@@ -432,17 +477,22 @@ impl<'a> Options<'a> {
         (url, is_elsewhere)
     }
 
-    pub(crate) fn scope(&self) -> String {
-        const WHY: &str =
-            msg!("it must be a string of scopes separated by single spaces, with `openid`");
+    pub(crate) fn scope(&self, has_openid: bool) -> String {
+        const WHY: &str = msg!("it must be a string of scopes separated by single spaces");
+        // Some servers without OpenID Connect have no scopes.
+        if !has_openid && self.object.get("scope").is_none() {
+            return String::new();
+        }
         let scope = self.text("scope", WHY);
         if !strings::split(scope, b' ').all(is_scope_token) {
             self.refuse("scope", WHY);
         }
-        if !strings::contains_word(scope, "openid") {
+        if strings::contains_word(scope, "openid") != has_openid {
             self.refuse(
                 "scope",
-                msg!("it must contain `openid`, or the provider issues no ID token"),
+                msg!(
+                    "it must contain `openid`, so that an ID token identifies the user; or, for a server without OpenID Connect, `identity` must say who the user is (not both): 'none', or { from: 'token_response', sub: 'user_id' } with the name of a member of the token response"
+                ),
             );
         }
         scope.to_owned()
@@ -483,7 +533,11 @@ impl<'a> Options<'a> {
         capability::Escrow::WITNESS.filter(|_| session() == Some("escrow"))
     }
 
-    pub(crate) fn claims(&self) -> Vec<String> {
+    /// Returns the option `claims`.
+    pub(crate) fn claims(&self, has_openid: bool) -> Vec<String> {
+        if !has_openid && self.object.get("claims").is_none() {
+            return Vec::new();
+        }
         let named = self.strings(
             "claims",
             DEFAULT_CLAIMS,
@@ -491,8 +545,8 @@ impl<'a> Options<'a> {
         );
         let mut claims = Vec::new();
         for claim in named {
-            if strings::contains_word(PROTOCOL_CLAIMS, &claim) {
-                let why = msg!("nonce, at_hash, c_hash and s_hash stay in the vault");
+            if strings::contains_word(HIDDEN_CLAIMS, &claim) {
+                let why = msg!("hashes, the nonce and tokens stay in the vault");
                 self.refuse("claims", why);
             }
             // `sub` is not added, because pages always see it.
@@ -515,7 +569,11 @@ impl<'a> Options<'a> {
         self.one_of("consent", r#""provider" "always""#) == r#""always""#
     }
 
-    pub(crate) fn metadata(&self, issuer: &str) -> Option<Box<Metadata>> {
+    pub(crate) fn metadata(
+        &self,
+        issuer: &str,
+        plain: Option<capability::PlainOauth>,
+    ) -> Option<Box<Metadata>> {
         if !HAS_METADATA {
             return None;
         }
@@ -524,10 +582,15 @@ impl<'a> Options<'a> {
             self.refuse("metadata", msg!("it must be an object (RFC 8414 2)"));
             return None;
         };
-        if !Metadata::is_complete(document) {
+        if !Metadata::is_complete(document, plain) {
             return None;
         }
-        match Metadata::from_object(document, issuer) {
+        let expected = metadata::Expected {
+            issuer,
+            configured: None,
+            plain,
+        };
+        match Metadata::from_object(document, &expected) {
             Ok(metadata) => Some(metadata),
             Err(error) => {
                 self.record(&["`metadata`: ", error.message()]);
@@ -678,6 +741,24 @@ mod tests {
         assert_eq!(limits(r#""absolute": 31536000"#), [1800, 31_536_000]);
         assert_eq!(limits(r#""idle": 60, "absolute": 60"#), [60, 60]);
         assert_eq!(limits(r#""absolute": 60"#), [60, 60]);
+    }
+
+    #[test]
+    fn identity_replaces_the_id_token() {
+        needs!(PlainOauth);
+        let changes = |identity: &str| {
+            configured(&["{\"scope\": \"read,write\", \"identity\": ", identity, "}"].concat())
+        };
+        let named = changes(r#"{"from": "token_response", "sub": "id", "claims": ["login"]}"#);
+        let named = named.unwrap();
+        assert!(!named.has_openid());
+        assert_eq!(named.claims, ["login"]);
+        let members = named.identity.as_deref().unwrap();
+        assert_eq!(members.sub, "id");
+        assert!(members.scope_has_commas);
+        let nobody = changes(r#""none""#).unwrap();
+        assert_eq!(nobody.identity.as_deref().unwrap().sub, "");
+        assert!(nobody.claims.is_empty());
     }
 
     #[test]
@@ -840,6 +921,34 @@ mod tests {
                 "HMAC are not accepted",
             ),
             (r#"{"idTokenSignedResponseAlg": "none"}"#, "`none` and HMAC"),
+            (r#"{"identity": "none"}"#, "(not both)"),
+            (
+                r#"{"scope": "a", "identity": "none", "trustedAudiences": ["a"]}"#,
+                "`trustedAudiences` is [\"a\"]: a login with `identity`",
+            ),
+            (
+                r#"{"identity": "none", "claims": ["name"]}"#,
+                "`claims` is [\"name\"]: a login with `identity`",
+            ),
+            (r#"{"identity": "sub"}"#, "it must be 'none'"),
+            (r#"{"identity": {}}"#, "`identity.sub` is missing"),
+            (r#"{"identity": {"sub": ""}}"#, "`identity.sub` is"),
+            (
+                r#"{"identity": {"sub": "access_token"}}"#,
+                "`identity.sub` is",
+            ),
+            (
+                r#"{"identity": {"sub": "id", "from": "id_token"}}"#,
+                "`identity.from` is",
+            ),
+            (
+                r#"{"scope": "a", "identity": {"sub": "id", "claims": ["refresh_token"]}}"#,
+                "tokens stay in the vault",
+            ),
+            (
+                r#"{"identity": {"sub": "id", "name": "x"}}"#,
+                "`identity.name`",
+            ),
             (r#"{"inspect": "yes"}"#, "true or false"),
             (
                 r#"{"metadata": {"issuer": "https://other.test", "authorization_endpoint": "", "token_endpoint": "", "jwks_uri": ""}}"#,

@@ -4,6 +4,7 @@
 pub mod dpop;
 pub(crate) mod error_description;
 pub mod id_token;
+pub mod identity;
 pub mod jwks;
 pub mod jwt;
 pub mod metadata;

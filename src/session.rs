@@ -1,6 +1,7 @@
 //! The session of a signed-in user: its tokens and times, and the part of it that a page may see.
 //!
-//! A [`Session`] can only be made from an [`IdToken`], which is always validated. A session measures its own age by
+//! A [`Session`] can only be made from an [`Identity`]: a validated ID token or, without OpenID Connect, members of the
+//! token response that were searched for tokens. A session measures its own age by
 //! both clocks and reports when a limit is reached. A timer never ends a session: it only makes the vault check the
 //! session's limits again.
 
@@ -8,6 +9,7 @@ mod end_reason;
 mod extended;
 mod former;
 mod kept;
+pub(crate) mod named;
 pub mod provider_errors;
 mod times;
 pub(crate) mod view;
@@ -15,12 +17,13 @@ pub(crate) mod view;
 use crate::prelude::*;
 
 use crate::Secret;
+use crate::base::capability;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::config::{Config, Limits};
 use crate::egress::policy::TokenSelector;
-use crate::oauth::id_token::IdToken;
+use crate::oauth::identity::Identity;
 use crate::oauth::refresh_policy;
-use crate::oauth::token_endpoint::TokenSet;
+use crate::oauth::token_endpoint::{TokenSet, UNLIMITED};
 
 pub use end_reason::EndReason;
 pub use extended::kept_renewed_other;
@@ -52,10 +55,10 @@ pub fn idle_notice(idle: Millis) -> Millis {
 pub struct Session {
     /// The identifier of the session, which is empty if sessions are not stored.
     sid: String,
-    /// The ID token of the login. Refreshed ID tokens are compared with this token (OIDC Core 12.2).
-    original: IdToken,
-    /// The latest ID token of a refresh response.
-    latest: Option<IdToken>,
+    /// The user by the login's response. Refreshed ID tokens are compared with the login's (OIDC Core 12.2).
+    original: Identity,
+    /// The user by the latest refresh response with an ID token. Without OpenID Connect, every response counts.
+    latest: Option<Identity>,
     /// The time of the request for the latest ID token.
     id_token_requested: UnixMillis,
     tokens: Box<TokenSet>,
@@ -79,7 +82,7 @@ impl Session {
     /// among vaults that share a store.
     #[must_use]
     pub fn begin(
-        id_token: IdToken,
+        user: Identity,
         mut tokens: Box<TokenSet>,
         config: &Config,
         requested: Instant,
@@ -87,10 +90,10 @@ impl Session {
     ) -> Self {
         // If the response contains no scope, the granted scope is the requested one (RFC 6749 5.1).
         tokens.scope.get_or_insert_with(|| config.scope.clone());
-        let longest = id_token.session_lifetime();
+        let longest = user.session_lifetime();
         Self {
             sid,
-            original: id_token,
+            original: user,
             latest: None,
             id_token_requested: requested.wall,
             tokens,
@@ -111,7 +114,7 @@ impl Session {
     }
 
     /// Adopts the tokens of a refresh that was sent at `requested`.
-    pub fn renew(&mut self, tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant) {
+    pub fn renew(&mut self, tokens: Box<TokenSet>, user: Option<Identity>, requested: Instant) {
         self.retire(&tokens.access_token);
         let before = core::mem::replace(&mut self.tokens, tokens);
         // If the response contains no new refresh token or no scope, the old one stays valid (RFC 6749 6).
@@ -122,7 +125,7 @@ impl Session {
         if self.tokens.scope.is_none() {
             self.tokens.scope = before.scope;
         }
-        self.take_id_token(id_token, requested);
+        self.take_user(user, requested);
         self.requested = requested;
         self.generation += 1;
         self.interaction_required = false;
@@ -130,10 +133,10 @@ impl Session {
     }
 
     /// Adopts the ID token of a refresh, if the response had one.
-    fn take_id_token(&mut self, id_token: Option<IdToken>, requested: Instant) {
-        if let Some(id_token) = id_token {
-            self.times.longest = self.times.longest_with(&id_token, &requested);
-            self.latest = Some(id_token);
+    fn take_user(&mut self, user: Option<Identity>, requested: Instant) {
+        if let Some(user) = user {
+            self.times.longest = self.times.longest_with(&user, &requested);
+            self.latest = Some(user);
             self.id_token_requested = requested.wall;
         }
     }
@@ -224,9 +227,18 @@ impl Session {
         self.tokens.refresh_token.as_ref()
     }
 
-    /// Returns the ID token of the login.
+    /// Returns true if the access token is used until an API refuses it: the server has told no lifetime, and issued no
+    /// refresh token.
     #[must_use]
-    pub const fn original(&self) -> &IdToken {
+    pub fn lasts_until_refused(&self) -> bool {
+        capability::PlainOauth::WITNESS.is_some()
+            && self.tokens.refresh_token.is_none()
+            && self.tokens.expires_in == UNLIMITED
+    }
+
+    /// Returns the user who has signed in.
+    #[must_use]
+    pub const fn original(&self) -> &Identity {
         &self.original
     }
 
@@ -307,10 +319,9 @@ impl Session {
         if let Some(refresh_token) = &self.tokens.refresh_token {
             see("refresh_token", refresh_token);
         }
-        see(
-            "id_token",
-            self.latest.as_ref().unwrap_or(&self.original).token(),
-        );
+        if let Some(id_token) = self.latest.as_ref().unwrap_or(&self.original).id_token() {
+            see("id_token", id_token);
+        }
     }
 }
 
@@ -391,8 +402,9 @@ mod tests {
             access_token: Secret::from(access_token),
             expires_in: Millis::from_secs(lifetime),
             refresh_token: None,
-            id_token: None,
+            identity: None,
             scope: None,
+            lacks_type: None,
         })
     }
 

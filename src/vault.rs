@@ -574,7 +574,7 @@ impl Vault {
         let VerifiedLogin {
             login,
             mut tokens,
-            id_token,
+            user,
             requested,
         } = verified;
         // The provider may leave `scope` out of the response if it granted the requested scope (RFC 6749 5.1).
@@ -583,7 +583,7 @@ impl Vault {
         }
         self.calls.step_up.record_login(&self.ctx, &login.pending);
         let sid = self.ctx.new_sid();
-        let session = Session::begin(id_token, tokens, &self.ctx.config, requested, sid);
+        let session = Session::begin(user, tokens, &self.ctx.config, requested, sid);
         let session = session.bound_to(login.pending.key().cloned());
         self.adopt_session(Box::new(session));
         if self.ctx.keeps() && self.tokens.persistence.needs_save {

@@ -509,7 +509,7 @@ fn recorded_refusals_of_a_refresh_are_classified() {
         } in guide.refusals()
         {
             let outcome = Outcome::from(reply(status, &body));
-            match (classify(&outcome, Scheme::Bearer), reason) {
+            match (classify(&outcome, Scheme::Bearer.into()), reason) {
                 (RefreshOutcome::Ended, Some(reason)) => {
                     let end = provider_errors::end_reason(&outcome).as_str();
                     assert_eq!(end, reason, "{body}");

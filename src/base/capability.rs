@@ -166,6 +166,8 @@ capabilities! {
     LoginOptions as IfLoginOptions: "login-options",
     /// The provider's metadata in the configuration.
     Metadata as IfMetadata: "metadata",
+    /// Servers without OpenID Connect.
+    PlainOauth as IfPlainOauth: "plain-oauth",
     /// The reason why the provider ends a session.
     Reasons as IfReasons: "reasons",
     /// Access tokens of their own for single APIs (RFC 8707).

@@ -191,6 +191,7 @@ impl Options<'_> {
 
     pub(crate) fn trusted_audiences(&self) -> Vec<String> {
         const OPTION: &str = "trustedAudiences";
+        self.refuse_with_identity(OPTION);
         if self.object.get(OPTION).is_none() {
             return Vec::new();
         }
@@ -200,6 +201,7 @@ impl Options<'_> {
 
     pub(crate) fn id_token_alg(&self) -> Option<Algorithm> {
         const OPTION: &str = "idTokenSignedResponseAlg";
+        self.refuse_with_identity(OPTION);
         let algorithm = self
             .object
             .get(OPTION)?

@@ -47,6 +47,8 @@ options! {
         "requestTimeout";
         "scope";
         "session";
+        /// the user of a server without OpenID Connect: [oauth.md](oauth.md)
+        "identity": PlainOauth;
         /// events and state for demos and debugging
         "inspect": Inspector unless false;
         /// tokens that are bound to a key
@@ -81,6 +83,13 @@ options! {
         "persist": StoredSessions unless "memory", Escrow unless "sealed";
     }
 
+    /// The options in `identity`.
+    IDENTITY "identity." {
+        "claims";
+        "from";
+        "sub";
+    }
+
     /// The options of a rule, which is an entry of `apis`.
     RULE "apis[]." {
         "credentials";
@@ -112,6 +121,10 @@ pub(super) const OF_VAULT: &str = strings::join!(&names::<{ VAULT.len() }>(VAULT
 /// The names of the options in `session`, separated by spaces.
 pub(super) const OF_SESSION: &str =
     strings::join!(&names::<{ SESSION.len() }>(SESSION, List::Known));
+
+/// The names of the options in `identity`, separated by spaces.
+pub(super) const OF_IDENTITY: &str =
+    strings::join!(&names::<{ IDENTITY.len() }>(IDENTITY, List::Known));
 
 /// The names of the options of a rule, separated by spaces.
 pub(super) const OF_RULE: &str = strings::join!(&names::<{ RULE.len() }>(RULE, List::Known));

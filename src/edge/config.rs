@@ -21,7 +21,7 @@ use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::Scheme;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
-    idTokenSignedResponseAlg issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri \
+    idTokenSignedResponseAlg identity issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri \
     refreshTimeout requestTimeout routes scope session trustedAudiences unrequestedScopes";
 
 /// The default scope: identifies the user and allows refreshes.
@@ -184,7 +184,12 @@ impl Config {
 
     fn read(options: &Options<'_>) -> Self {
         let issuer = options.issuer();
-        let metadata = options.metadata(&issuer);
+        let identity = options.identity(capability::PlainOauth::HERE);
+        for name in ["backChannelLogout", "claims"] {
+            options.refuse_with_identity(name);
+        }
+        let plain = identity.as_ref().map(capability::PlainOauth::witness);
+        let metadata = options.metadata(&issuer, plain);
         let client = client(options);
         let session = options.nested(
             "session",
@@ -219,10 +224,16 @@ impl Config {
             grace: session.seconds("grace", 60, [0, 3600]),
             routes: routes(options),
             post_logout: path(options, "postLogoutRedirectUri"),
-            back_channel_logout: options.boolean_or("backChannelLogout", true),
+            back_channel_logout: options.boolean_or("backChannelLogout", identity.is_none()),
             logs_descriptions: options.boolean_or("logDescriptions", true),
             par: options.boolean("par"),
-            flow: shared_options(options, issuer, &client.id, limits(&session), dpop),
+            flow: shared_options(
+                options,
+                (issuer, identity),
+                &client.id,
+                limits(&session),
+                dpop,
+            ),
             client,
             metadata,
         }
@@ -245,25 +256,28 @@ impl Config {
 /// Reads the options that the browser's vault also has.
 fn shared_options(
     options: &Options<'_>,
-    issuer: String,
+    (issuer, identity): (String, Option<capability::PlainOauth<Options<'_>>>),
     client_id: &str,
     limits: Limits,
     dpop: bool,
 ) -> config::Config {
     let request_timeout = options.seconds("requestTimeout", 10, [1, 120]);
     let refresh_timeout = options.seconds("refreshTimeout", 30, [1, 120]);
+    let has_openid = identity.is_none();
+    let scope = match options.object.get("scope") {
+        None if has_openid => DEFAULT_SCOPE.to_owned(),
+        _ => options.scope(has_openid),
+    };
     config::Config {
         client_id: client_id.to_owned(),
         redirect_uri: placeholder(),
-        scope: match options.object.get("scope") {
-            Some(_) => options.scope(),
-            None => DEFAULT_SCOPE.to_owned(),
-        },
         rules: EgressPolicy::new(Vec::new()),
         limits,
         keeps: false,
         escrow: None,
-        claims: options.claims(),
+        claims: identity.as_deref().unwrap_or(options).claims(has_openid),
+        identity: identity.map(|identity| identity.witness().with(identity.members(&scope))),
+        scope,
         metadata: None,
         metadata_members: None,
         authorization_params: options.authorization_params(),

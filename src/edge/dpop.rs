@@ -102,7 +102,7 @@ pub(super) async fn send_proven(
         };
         nonces.borrow_mut().record(url, reply.dpop_nonce.as_deref());
         let is_asked = matches!(
-            token_endpoint::read(reply, Scheme::Dpop),
+            token_endpoint::read(reply, Scheme::Dpop.into()),
             TokenResponse::Refused(code) if code == "use_dpop_nonce"
         );
         let is_new = nonces.borrow().get(url) != nonce.as_deref();

@@ -188,6 +188,9 @@ async fn forward(
             Err(response) => return Response::Own(response),
         };
     }
+    if head.status == 401 && is_about_token(&head) && session.lasts_until_refused() {
+        return Response::Own(context.refusal_response(&Refusal::Interaction));
+    }
     if (300..400).contains(&head.status) && head.status != 304 {
         return Response::Own(response::refuse(
             502,

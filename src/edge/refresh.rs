@@ -397,7 +397,7 @@ async fn exchange(task: &Task, session: &Rc<Session>) -> RefreshOutcome {
     loop {
         let response = tokens::send_refresh(task, session).await;
         let outcome = match response {
-            Ok(response) => refresh_policy::classify(&response, task.config().scheme()),
+            Ok(response) => refresh_policy::classify(&response, task.config().flow.wanted_tokens()),
             Err(_) => {
                 RefreshOutcome::Transient(msg!("the provider's metadata could not be loaded"))
             }
@@ -490,8 +490,9 @@ fn record_attempt(task: &Task, session: &Rc<Session>, outcome: &RefreshOutcome) 
             cache.outage.failed(&session.sid, &now, jitter);
         }
         RefreshOutcome::Wait(status, time) => {
-            let token = session.id_token();
-            let user = token.as_ref().map_or("", |token| token.subject());
+            let user = session.user();
+            let user = user.as_ref().map_or("", |user| user.subject());
+            let user = if user.is_empty() { &session.sid } else { user };
             let outage = &mut cache.outage;
             outage.told_to_wait(user, &now, *status, *time, jitter);
         }

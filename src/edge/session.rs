@@ -22,9 +22,9 @@ use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::strings;
 use crate::codec::json;
 use crate::config::Limits;
-use crate::oauth::id_token::IdToken;
+use crate::oauth::identity::Identity;
 use crate::oauth::refresh_policy;
-use crate::oauth::token_endpoint::TokenSet;
+use crate::oauth::token_endpoint::{TokenSet, UNLIMITED};
 use crate::session::{EndReason, idle_notice};
 
 /// Length of a session ID in bytes.
@@ -51,8 +51,8 @@ pub struct Session {
     pub access_token: Secret,
     /// The refresh token, if there is one.
     pub refresh_token: Option<Secret>,
-    /// The verified ID token of the login.
-    pub id_token: Secret,
+    /// The verified ID token of the login. Without OpenID Connect, the user's claims: see [`Identity::text`].
+    pub identity: Secret,
     /// The granted scopes.
     pub scope: String,
     /// The host name of the login, without the port; empty if `origin` is configured, or if the host name is unknown.
@@ -68,7 +68,7 @@ impl Session {
     #[must_use]
     pub fn begin(
         sid: String,
-        id_token: &IdToken,
+        id_token: &Identity,
         tokens: TokenSet,
         requested: UnixMillis,
         scope: &str,
@@ -82,7 +82,7 @@ impl Session {
             lifetime: tokens.expires_in,
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token,
-            id_token: id_token.token().clone(),
+            identity: id_token.text().clone(),
             scope: tokens.scope.unwrap_or_else(|| scope.to_owned()),
             host: String::new(),
             ends: None,
@@ -122,7 +122,7 @@ impl Session {
     /// Adds the end that an ID token states, which was requested at `requested`. The earliest end that the provider has
     /// stated in this session counts.
     #[must_use]
-    pub fn ending_with(mut self, id_token: &IdToken, requested: UnixMillis) -> Self {
+    pub fn ending_with(mut self, id_token: &Identity, requested: UnixMillis) -> Self {
         let lifetime = id_token.session_lifetime();
         if lifetime != Millis::MAX {
             let stated = requested.saturating_add(lifetime.0);
@@ -151,7 +151,7 @@ impl Session {
             lifetime: Millis::ZERO,
             access_token: Secret::default(),
             refresh_token: None,
-            id_token: Secret::default(),
+            identity: Secret::default(),
             scope: String::new(),
             host: String::new(),
             ends: None,
@@ -199,7 +199,7 @@ impl Session {
         }
         line(self.access_token.expose());
         line(self.refresh_token.as_ref().map_or("", Secret::expose));
-        line(self.id_token.expose());
+        line(self.identity.expose());
         line(&self.scope_line());
         line(self.key.as_ref().map_or("", Secret::expose));
         Secret::new(out)
@@ -232,7 +232,7 @@ impl Session {
         let (generation, began, active, requested, lifetime) =
             (number()?, number()?, number()?, number()?, number()?);
         let access_token = Secret::from(lines.next()?);
-        let (refresh_token, id_token, scope, key) =
+        let (refresh_token, identity, scope, key) =
             (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
         let (scope, more) = strings::split_once(scope, b'\t');
         let (host, ends) = strings::split_once(more.unwrap_or_default(), b'\t');
@@ -246,7 +246,7 @@ impl Session {
             lifetime: Millis(lifetime),
             access_token,
             refresh_token: optional(refresh_token),
-            id_token: id_token.into(),
+            identity: identity.into(),
             scope: scope.trim_ascii_end().to_owned(),
             host: host.to_owned(),
             ends: ends.and_then(json::parse_u64),
@@ -272,6 +272,13 @@ impl Session {
     #[must_use]
     pub fn is_valid(&self, now: &Instant) -> bool {
         since(self.requested, now) < self.lifetime
+    }
+
+    /// Returns true if the access token is used until an API refuses it: the server has told no lifetime, and issued no
+    /// refresh token.
+    #[must_use]
+    pub fn lasts_until_refused(&self) -> bool {
+        self.refresh_token.is_none() && self.lifetime == UNLIMITED
     }
 
     /// Returns true if the access token is due for a refresh.
@@ -302,11 +309,11 @@ impl Session {
         limits.absolute.saturating_sub(since(self.began, now))
     }
 
-    /// Returns the ID token, which was verified before it was sealed. Returns `None` if the session's tokens are
+    /// Returns the user, who was identified before the session was sealed. Returns `None` if the session's tokens are
     /// unknown.
     #[must_use]
-    pub fn id_token(&self) -> Option<IdToken> {
-        IdToken::restored(self.id_token.expose())
+    pub fn user(&self) -> Option<Identity> {
+        Identity::from_text(self.identity.expose())
     }
 }
 

@@ -167,6 +167,7 @@ impl Guard {
 
     /// Returns true if `text` contains a token.
     #[must_use]
+    #[inline(never)]
     pub fn is_in(&self, mut text: &[u8]) -> bool {
         while let Some(window) = text.get(..self.window) {
             let is_other = |byte: &u8| !is_of(self.wrapped, *byte);

@@ -126,6 +126,9 @@ pub fn build(
 ) -> Result<Box<AuthorizationRequest>> {
     // All options of the page are validated first, so that nothing after these checks can fail.
     let return_to = return_to(redirect_uri, params.return_to.as_deref())?;
+    if !config.has_openid() {
+        params.check_without_openid()?;
+    }
     let prompt = prompt(config, params.prompt.as_deref())?;
     let optional = [
         ("prompt", prompt.as_deref()),
@@ -162,10 +165,14 @@ pub fn build(
     let mut form = Form::new();
     form.push("response_type", "code")
         .push("client_id", &config.client_id)
-        .push("redirect_uri", redirect_uri.href())
-        .push("scope", scope)
-        .push("state", &state)
-        .push("nonce", &nonce)
+        .push("redirect_uri", redirect_uri.href());
+    if config.has_openid() {
+        form.push("nonce", &nonce);
+    }
+    if config.has_openid() || !scope.is_empty() {
+        form.push("scope", scope);
+    }
+    form.push("state", &state)
         .push("code_challenge", &pkce.challenge)
         .push("code_challenge_method", pkce::CHALLENGE_METHOD);
     if config.uses_fragment() {
@@ -204,6 +211,25 @@ impl AuthorizationRequest {
     #[must_use]
     pub fn url(&self, metadata: &Metadata) -> String {
         with_query(&metadata.authorization_endpoint, &self.parameters)
+    }
+}
+
+impl LoginParams {
+    /// Refuses the options that a server without OpenID Connect does not know.
+    ///
+    /// # Errors
+    /// [`Code::MessageInvalid`]
+    fn check_without_openid(&self) -> Result<()> {
+        let needs_openid = self.prompt.as_deref() == Some("none")
+            || self.acr_values.is_some()
+            || self.max_age.is_some();
+        if needs_openid {
+            let why = msg!(
+                "prompt: 'none' (also of resume), acrValues and maxAge need OpenID Connect, so `openid` in scope: without it, they would have no effect"
+            );
+            return Err(Error::new(Code::MessageInvalid, why));
+        }
+        Ok(())
     }
 }
 

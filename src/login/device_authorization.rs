@@ -14,7 +14,7 @@ use crate::codec::form::Form;
 use crate::codec::json::{Object, Value};
 use crate::codec::url;
 use crate::config::Config;
-use crate::oauth::token_endpoint::{self, Scheme, TokenResponse, TokenSet};
+use crate::oauth::token_endpoint::{self, Scheme, TokenResponse, TokenSet, Wanted};
 
 /// `grant_type` of a poll (RFC 8628 3.4).
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -58,9 +58,11 @@ pub struct DeviceAuthorization {
 #[must_use]
 pub fn request(endpoint: &str, config: &Config, scope: &str) -> HttpRequest {
     let mut form = Form::new();
-    form.push("client_id", &config.client_id)
-        .push("scope", scope)
-        .push_encoded(&config.authorization_params);
+    form.push("client_id", &config.client_id);
+    if !scope.is_empty() {
+        form.push("scope", scope);
+    }
+    form.push_encoded(&config.authorization_params);
     for resource in config.rules.resources() {
         form.push("resource", resource);
     }
@@ -98,7 +100,7 @@ pub fn read_authorization(outcome: &Outcome) -> Result<DeviceAuthorization> {
             .and_then(read);
         return read.ok_or_else(malformed);
     }
-    Err(match token_endpoint::read(reply, Scheme::Bearer) {
+    Err(match token_endpoint::read(reply, Scheme::Bearer.into()) {
         TokenResponse::Refused(code) => Error::of(
             Code::ClientRejected,
             &[
@@ -158,17 +160,16 @@ pub enum PollOutcome {
     Failed(Error),
 }
 
-/// Reads the response to a poll (RFC 8628 3.5). `interval` is the current interval between polls; `scheme` is the
-/// required token type.
+/// Reads the response to a poll (RFC 8628 3.5). `interval` is the current interval between polls.
 #[must_use]
-pub fn read_poll(outcome: &Outcome, scheme: Scheme, interval: Millis) -> PollOutcome {
+pub fn read_poll(outcome: &Outcome, wanted: Wanted<'_>, interval: Millis) -> PollOutcome {
     let failed = |code, why: &str| PollOutcome::Failed(Error::new(code, why));
     // After a failure without `Retry-After`, the interval is doubled, up to `LONGEST_INTERVAL`.
     let slower = Millis(interval.0 * 2).min(Millis::from_secs(LONGEST_INTERVAL));
     let Outcome::Reply(reply) = outcome else {
         return PollOutcome::Pending(slower);
     };
-    match token_endpoint::read(reply, scheme) {
+    match token_endpoint::read(reply, wanted) {
         TokenResponse::Tokens(tokens) => PollOutcome::Tokens(tokens),
         TokenResponse::Refused(code) => match code.as_str() {
             "authorization_pending" => PollOutcome::Pending(interval),
@@ -321,7 +322,7 @@ mod tests {
     fn provider_may_lengthen_the_interval() {
         let after = |outcome: &Outcome, interval| match read_poll(
             outcome,
-            Scheme::Bearer,
+            Scheme::Bearer.into(),
             Millis::from_secs(interval),
         ) {
             PollOutcome::Pending(interval) => interval.as_secs(),
@@ -341,7 +342,7 @@ mod tests {
     #[test]
     fn classifies_poll_responses() {
         let interval = Millis::from_secs(5);
-        let again = |outcome: &Outcome| match read_poll(outcome, Scheme::Bearer, interval) {
+        let again = |outcome: &Outcome| match read_poll(outcome, Scheme::Bearer.into(), interval) {
             PollOutcome::Pending(interval) => interval.as_secs(),
             other => panic!("{other:?}"),
         };
@@ -362,7 +363,7 @@ mod tests {
             ("unsupported_grant_type", Code::ClientRejected),
             ("unheard_of", Code::ClientRejected),
         ] {
-            match read_poll(&refused(code), Scheme::Bearer, interval) {
+            match read_poll(&refused(code), Scheme::Bearer.into(), interval) {
                 PollOutcome::Failed(error) => assert_eq!(error.code(), expected, "{code}"),
                 other => panic!("{code}: {other:?}"),
             }

@@ -58,7 +58,7 @@ pub fn read(outcome: &Outcome) -> PushOutcome {
         return uri.map_or_else(|| PushOutcome::Failed(malformed()), PushOutcome::Accepted);
     }
     let mut is_unsupported = matches!(reply.status, 401 | 403 | 404 | 405);
-    let error = match token_endpoint::read(reply, Scheme::Bearer) {
+    let error = match token_endpoint::read(reply, Scheme::Bearer.into()) {
         token_endpoint::TokenResponse::Refused(code) => match code.as_str() {
             "invalid_client" | "unauthorized_client" => {
                 is_unsupported = true;

@@ -2,18 +2,18 @@
 //!
 //! A token has one type before its validation, and another type after it. An [`Unverified`] is a token with a valid
 //! header. This type gives the host the input for the signature check, and does not expose claims. Only
-//! [`Unverified::signature_checked`] turns an [`Unverified`] into an [`IdToken`], after all claims have been checked.
+//! [`Unverified::signature_checked`] turns an [`Unverified`] into an [`Identity`], after all claims have been checked.
 //! An unverified token therefore cannot be used as a verified one.
 
 use crate::base::clock::Millis;
 use crate::base::error::quote;
 use crate::codec::json::{self, Object, Value};
+use crate::oauth::identity::{Identity, SESSION_EXPIRY, session_lifetime};
 use crate::oauth::jwks::{Algorithm, NOT_ALLOWED};
 use crate::oauth::jwt::{Jwt, seconds};
 use crate::prelude::*;
 use crate::{Code, Error, Result, Secret};
 use core::cell::OnceCell;
-use core::fmt;
 
 /// Longest `sub`, in ASCII characters (OpenID Connect Core 1.0 section 2).
 const MAX_SUB_LEN: usize = 255;
@@ -59,7 +59,7 @@ pub enum Occasion<'a> {
     /// A refresh token was redeemed (OpenID Connect Core 1.0 section 12.2).
     Refresh {
         /// The ID token of the login, not the ID token of a later refresh.
-        original: &'a IdToken,
+        original: &'a Identity,
     },
 }
 
@@ -157,7 +157,7 @@ impl Unverified {
         self,
         valid: bool,
         expected: &Expected<'_>,
-    ) -> core::result::Result<IdToken, Rejected> {
+    ) -> core::result::Result<Identity, Rejected> {
         // control: id_token_signature_is_checked
         if !valid {
             return Err(invalid(&[msg!(
@@ -185,81 +185,18 @@ impl Unverified {
             Occasion::Refresh { original } => check.refresh(original),
         }
         match check.rejection.into_inner() {
-            None => Ok(IdToken(self.jwt)),
+            None => Ok(Identity::of_id_token(self.jwt)),
             Some(rejected) => Err(rejected),
         }
     }
 }
 
-/// A verified ID token: its signature and all claims with rules have been checked.
-pub struct IdToken(Box<Jwt>);
-
-impl IdToken {
-    /// Restores a token of a stored session. The token was verified before the session was encrypted and stored, so it
-    /// is not verified again.
-    pub(crate) fn restored(token: &str) -> Option<Self> {
-        Jwt::parse(token).ok().map(Self)
-    }
-
-    /// Returns all claims. Claims without a rule in OpenID Connect Core are not checked.
-    #[must_use]
-    pub fn claims(&self) -> &Object {
-        self.0.claims()
-    }
-
-    /// Returns `sub`: the user, unique and never reassigned within the issuer.
-    #[must_use]
-    pub fn subject(&self) -> &str {
-        self.claims().str("sub").unwrap_or_default()
-    }
-
-    /// Returns `auth_time`: the time of authentication in seconds since the Unix epoch, if the token contains it.
-    #[must_use]
-    pub fn auth_time(&self) -> Option<u64> {
-        seconds(self.claims(), "auth_time")
-    }
-
-    /// Returns the time from the token's issue to the end of the session, if the provider states this end
-    /// (`session_expiry` of the IPSIE profiles). Returns [`Millis::MAX`] if the claim is absent or not valid.
-    #[must_use]
-    pub fn session_lifetime(&self) -> Millis {
-        session_lifetime(self.claims())
-    }
-
-    /// Returns a warning if the token states the end of the session in a way that is not valid. Only a refreshed ID
-    /// token can do this, because a login fails with such a token.
-    pub(crate) fn session_expiry_warning(&self) -> Option<Error> {
-        has_invalid_session_expiry(self.claims()).then(|| wrong(SESSION_EXPIRY, NOT_AFTER_IAT))
-    }
-
-    /// Returns the encoded token. It is part of a stored session, an input for the inspector's fingerprints, and the
-    /// `id_token_hint` when a token handler sends the user to the provider's logout.
-    #[must_use]
-    pub fn token(&self) -> &Secret {
-        self.0.token()
-    }
-}
-
-impl fmt::Debug for IdToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("IdToken(…)")
-    }
-}
-
-/// The claim with the time at which the provider's session ends at the latest.
-const SESSION_EXPIRY: &str = "session_expiry";
-/// A hundred years, in seconds.
-const LONGEST: u64 = 100 * 366 * 24 * 3600;
 const NOT_AFTER_IAT: &str = msg!("is not an integer after iat");
 
-/// Returns the time from the issue of the token to `session_expiry`; [`Millis::MAX`] if the claim is not valid.
-fn session_lifetime(claims: &Object) -> Millis {
-    let ends = claims.get(SESSION_EXPIRY).and_then(Value::as_u64);
-    match (ends, seconds(claims, "iat")) {
-        // No session lasts as long as the limit. A multiplication that could overflow would be more code.
-        (Some(ends), Some(issued)) if ends > issued => Millis((ends - issued).min(LONGEST) * 1000),
-        _ => Millis::MAX,
-    }
+/// Returns a warning if the token of a refresh states the end of the session in a way that is not valid. A login fails
+/// with such a token.
+pub(crate) fn session_expiry_warning(refreshed: &Identity) -> Option<Error> {
+    has_invalid_session_expiry(refreshed.claims()).then(|| wrong(SESSION_EXPIRY, NOT_AFTER_IAT))
 }
 
 fn has_invalid_session_expiry(claims: &Object) -> bool {
@@ -396,7 +333,7 @@ impl<'a> ClaimsCheck<'a> {
     }
 
     /// Checks the rules of OpenID Connect Core 1.0 section 12.2, except the rules for `iss`, `sub` and `aud`.
-    fn refresh(&self, original: &IdToken) {
+    fn refresh(&self, original: &Identity) {
         const OTHER: &str = msg!("differs from that of the login");
         // The servers of one issuer may have different clocks, so `iat` is compared with a tolerance.
         let issued = self
@@ -527,7 +464,7 @@ mod tests {
         Unverified::parse(&token, &Algorithm::ALL).unwrap()
     }
 
-    type Checked = core::result::Result<IdToken, Rejected>;
+    type Checked = core::result::Result<Identity, Rejected>;
 
     fn expected<'a>(access_token: &'a Secret, occasion: Occasion<'a>) -> Expected<'a> {
         Expected {
@@ -585,8 +522,8 @@ mod tests {
         assert_eq!(id_token.subject(), "joe");
         assert_eq!(id_token.auth_time(), Some(1_799_999_000));
         assert_eq!(id_token.claims().str("name"), Some("Joe"));
-        assert_eq!(id_token.token().expose().split('.').count(), 3);
-        assert_eq!(format!("{id_token:?}"), "IdToken(…)");
+        assert_eq!(id_token.id_token().unwrap().expose().split('.').count(), 3);
+        assert_eq!(format!("{id_token:?}"), "Identity(…)");
     }
 
     #[test]

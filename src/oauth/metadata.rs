@@ -17,6 +17,18 @@ use core::cell::OnceCell;
 /// Longest discovery document that is accepted, in bytes.
 pub const MAX_LEN: usize = 128 * 1024;
 
+/// The metadata that a client expects.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The configured issuer identifier.
+    pub issuer: &'a str,
+    /// Configured members, which are added to the members of a document or replace them. `issuer` is never replaced,
+    /// because it shows to which issuer the document belongs.
+    pub configured: Option<&'a Object>,
+    /// Present if the client needs no ID tokens, and so no keys.
+    pub plain: Option<capability::PlainOauth>,
+}
+
 /// The members of a provider's metadata that this crate uses. Every endpoint is an absolute `https` URL without user
 /// information and fragment; only an issuer on loopback may have `http` endpoints, which must be on loopback, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +39,7 @@ pub struct Metadata {
     pub authorization_endpoint: String,
     /// Token endpoint (RFC 6749 3.2).
     pub token_endpoint: String,
-    /// URL of the issuer's key set: see [`crate::oauth::jwks`].
+    /// URL of the issuer's key set: see [`crate::oauth::jwks`]. Empty if a server without OpenID Connect has none.
     pub jwks_uri: String,
     /// Revocation endpoint (RFC 7009).
     pub revocation_endpoint: Option<String>,
@@ -49,26 +61,30 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Reads the discovery document of `issuer`.
+    /// Reads the discovery document of an issuer with OpenID Connect.
+    ///
+    /// # Errors
+    /// The errors of [`Metadata::parse_expected`].
+    pub fn parse(json: &str, issuer: &str) -> Result<Box<Self>> {
+        let expected = Expected {
+            issuer,
+            configured: None,
+            plain: None,
+        };
+        Self::parse_expected(json, &expected)
+    }
+
+    /// Reads a discovery document.
     ///
     /// # Errors
     /// [`Code::MetadataInvalid`] if the document is longer than [`MAX_LEN`] or not a strict JSON object, and the errors
     /// of [`Metadata::from_object`].
-    pub fn parse(json: &str, issuer: &str) -> Result<Box<Self>> {
-        Self::parse_with(None, json, issuer)
-    }
-
-    /// Reads the discovery document of `issuer`. Configured members are added to the document or replace its members.
-    /// The document's `issuer` is never replaced, because it shows to which issuer the document belongs.
-    ///
-    /// # Errors
-    /// The errors of [`Metadata::parse`].
-    pub fn parse_with(configured: Option<&Object>, json: &str, issuer: &str) -> Result<Box<Self>> {
+    pub fn parse_expected(json: &str, expected: &Expected<'_>) -> Result<Box<Self>> {
         if json.len() > MAX_LEN {
             return Err(invalid(&[msg!("it is longer than 128 KiB")]));
         }
         match Value::parse(json) {
-            Ok(Value::Object(ref document)) => Self::read(configured, document, issuer),
+            Ok(Value::Object(ref document)) => Self::from_object(document, expected),
             Ok(_) => Err(invalid(&[msg!("it is not a JSON object")])),
             Err(_) => Err(invalid(&[msg!("it is not strict JSON")])),
         }
@@ -76,34 +92,34 @@ impl Metadata {
 
     /// Returns true if configured metadata has all required members, so that discovery is not needed.
     #[must_use]
-    pub fn is_complete(document: &Object) -> bool {
-        let mut needed = [
-            "issuer",
-            "authorization_endpoint",
-            "token_endpoint",
-            "jwks_uri",
-        ]
-        .iter();
-        needed.all(|name| document.get(name).is_some())
+    pub fn is_complete(document: &Object, plain: Option<capability::PlainOauth>) -> bool {
+        let has = |name| document.get(name).is_some();
+        let has_endpoints = has("authorization_endpoint") && has("token_endpoint");
+        has_endpoints && (plain.is_some() || has("issuer") && has("jwks_uri"))
     }
 
-    /// Reads metadata, discovered or configured, for `issuer`.
+    /// Reads metadata, discovered or configured.
     ///
     /// # Errors
-    /// [`Code::IssuerMismatch`] if the `issuer` in `document` is not exactly the argument `issuer` (RFC 8414 section
-    /// 3.3); [`Code::MetadataInvalid`] with the name of the member if one is missing or not valid.
-    pub fn from_object(document: &Object, issuer: &str) -> Result<Box<Self>> {
-        Self::read(None, document, issuer)
-    }
-
-    fn read(configured: Option<&Object>, document: &Object, issuer: &str) -> Result<Box<Self>> {
-        let reader = MetadataReader {
+    /// [`Code::IssuerMismatch`] if the `issuer` in `document` is not exactly the expected one (RFC 8414 section 3.3);
+    /// [`Code::MetadataInvalid`] with the name of the member if one is missing or not valid.
+    pub fn from_object(document: &Object, expected: &Expected<'_>) -> Result<Box<Self>> {
+        let Expected {
+            issuer,
             configured,
+            plain,
+        } = *expected;
+        let reader = MetadataReader {
+            configured: configured.filter(|_| capability::Metadata::WITNESS.is_some()),
             document,
             is_https: issuer.starts_with("https:"),
             error: OnceCell::new(),
         };
-        let actual = reader.required("issuer");
+        let actual = if plain.is_some() && reader.get("issuer").is_none() {
+            issuer
+        } else {
+            reader.required("issuer")
+        };
         if actual != issuer {
             let message = [
                 msg!("the issuer in the provider's metadata is "),
@@ -119,7 +135,10 @@ impl Metadata {
             issuer: issuer.to_owned(),
             authorization_endpoint: reader.endpoint("authorization_endpoint"),
             token_endpoint: reader.endpoint("token_endpoint"),
-            jwks_uri: reader.endpoint("jwks_uri"),
+            jwks_uri: match plain {
+                None => reader.endpoint("jwks_uri"),
+                Some(_) => String::new(),
+            },
             revocation_endpoint: reader.optional_endpoint("revocation_endpoint"),
             end_session_endpoint: reader.optional_endpoint("end_session_endpoint"),
             pushed_authorization_request_endpoint: reader
@@ -134,7 +153,10 @@ impl Metadata {
             endpoints: reader.endpoints(),
             authorization_response_iss_parameter_supported: reader
                 .flag("authorization_response_iss_parameter_supported"),
-            id_token_signing_algorithms: reader.signing_algorithms(),
+            id_token_signing_algorithms: match plain {
+                None => reader.signing_algorithms(),
+                Some(_) => Vec::new(),
+            },
         });
         match reader.error.into_inner() {
             None => Ok(metadata),
@@ -148,6 +170,9 @@ impl Metadata {
     #[must_use]
     pub fn endpoints(&self) -> Vec<&str> {
         let mut endpoints: Vec<&str> = vec![&self.jwks_uri];
+        if capability::PlainOauth::WITNESS.is_some() && self.jwks_uri.is_empty() {
+            endpoints.clear();
+        }
         for endpoint in &self.endpoints {
             endpoints.push(endpoint);
         }
@@ -205,13 +230,12 @@ impl Search {
 
     /// Reads the response from the current location, `url`. Returns `None` if the next location is to be tried, which
     /// is only done if `may_continue` is true. After any other result, the next search begins at the first location.
-    /// `configured` and `no_response` are those of [`Metadata::parse_with`] and [`read_document`].
+    /// `no_response` is that of [`read_document`].
     pub(crate) fn read(
         &mut self,
         outcome: &Outcome,
-        issuer: &str,
+        expected: &Expected<'_>,
         url: &str,
-        configured: Option<&Object>,
         no_response: &str,
         may_continue: bool,
     ) -> Option<Result<Box<Metadata>>> {
@@ -219,12 +243,12 @@ impl Search {
             self.is_provisional = false;
         }
         let found = match read_document(outcome, msg!("discovery document"), url, no_response) {
-            Ok(text) => Metadata::parse_with(configured, text, issuer),
+            Ok(text) => Metadata::parse_expected(text, expected),
             Err(error) => {
                 self.is_provisional |= !matches!(outcome, Outcome::Reply(r) if r.status < 429);
                 self.tried += 1;
                 let first = self.error.take().unwrap_or(error);
-                if may_continue && location(issuer, self.tried).is_some() {
+                if may_continue && location(expected.issuer, self.tried).is_some() {
                     self.error = Some(first);
                     return None;
                 }
@@ -779,6 +803,14 @@ mod tests {
         }
     }
 
+    fn expected(issuer: &str) -> Expected<'_> {
+        Expected {
+            issuer,
+            configured: None,
+            plain: None,
+        }
+    }
+
     #[test]
     fn each_location_is_tried_once() {
         let issuer = "https://id.example.com/a";
@@ -787,7 +819,9 @@ mod tests {
         let mut tried = Vec::new();
         let error = loop {
             tried.push(search.url(issuer));
-            if let Some(found) = search.read(&absent, issuer, &search.url(issuer), None, "", true) {
+            if let Some(found) =
+                search.read(&absent, &expected(issuer), &search.url(issuer), "", true)
+            {
                 break found.unwrap_err();
             }
         };
@@ -798,7 +832,7 @@ mod tests {
 
     #[test]
     fn temporary_failures_make_a_document_provisional() {
-        for (status, expected) in [
+        for (status, is_provisional) in [
             (404, false),
             (403, false),
             (200, false),
@@ -814,12 +848,20 @@ mod tests {
                 }
                 reply => reply,
             };
-            assert!(search.read(&reply, ISSUER, "", None, "", true).is_none());
-            assert_eq!(search.is_provisional, expected, "{status}");
+            assert!(
+                search
+                    .read(&reply, &expected(ISSUER), "", "", true)
+                    .is_none()
+            );
+            assert_eq!(search.is_provisional, is_provisional, "{status}");
         }
         for outcome in [Outcome::Opaque, Outcome::Failed] {
             let mut search = Search::default();
-            assert!(search.read(&outcome, ISSUER, "", None, "", true).is_none());
+            assert!(
+                search
+                    .read(&outcome, &expected(ISSUER), "", "", true)
+                    .is_none()
+            );
             assert!(search.is_provisional);
         }
     }
@@ -851,16 +893,19 @@ mod tests {
         );
         let discovered = r#"{"issuer":"https://id.example.com","authorization_endpoint":"https://id.example.com/a",
             "token_endpoint":"https://id.example.com/t","jwks_uri":"https://id.example.com/k"}"#;
-        let issuer = "https://id.example.com";
-        let metadata = Metadata::parse_with(Some(&configured), discovered, issuer).unwrap();
-        let expected = Some("https://id.example.com/revoke");
-        assert_eq!(metadata.revocation_endpoint.as_deref(), expected);
+        let with = |configured| Expected {
+            configured: Some(configured),
+            ..expected("https://id.example.com")
+        };
+        let metadata = Metadata::parse_expected(discovered, &with(&configured)).unwrap();
+        let revocation = Some("https://id.example.com/revoke");
+        assert_eq!(metadata.revocation_endpoint.as_deref(), revocation);
         assert_eq!(metadata.token_endpoint, "https://id.example.com/own");
         assert_eq!(metadata.jwks_uri, "https://id.example.com/k");
         // Configuration cannot replace the `issuer` of the document.
         let others = discovered.replace("id.example.com\",", "evil.example.com\",");
         let own = object(r#"{"issuer":"https://id.example.com"}"#);
-        let error = Metadata::parse_with(Some(&own), &others, issuer).unwrap_err();
+        let error = Metadata::parse_expected(&others, &with(&own)).unwrap_err();
         assert_eq!(error.code(), Code::IssuerMismatch);
     }
 
@@ -868,7 +913,7 @@ mod tests {
     fn incomplete_metadata_needs_discovery() {
         let complete =
             r#"{"issuer":"","authorization_endpoint":"","token_endpoint":"","jwks_uri":""}"#;
-        assert!(Metadata::is_complete(&object(complete)));
+        assert!(Metadata::is_complete(&object(complete), None));
         for name in [
             "issuer",
             "authorization_endpoint",
@@ -876,7 +921,7 @@ mod tests {
             "jwks_uri",
         ] {
             let without = complete.replace(&format!("\"{name}\""), "\"unknown\"");
-            assert!(!Metadata::is_complete(&object(&without)), "{name}");
+            assert!(!Metadata::is_complete(&object(&without), None), "{name}");
         }
     }
 

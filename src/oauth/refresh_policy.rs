@@ -13,10 +13,13 @@
 
 use crate::prelude::*;
 
+use crate::base::capability;
 use crate::base::clock::{Instant, Millis};
 use crate::base::http::Outcome;
 use crate::oauth::dpop;
-use crate::oauth::token_endpoint::{self, Scheme, TokenResponse, TokenSet};
+use crate::oauth::token_endpoint::{
+    self, DEFAULT_LIFETIME, TokenResponse, TokenSet, UNLIMITED, Wanted,
+};
 
 /// The meaning of a response to a refresh request.
 #[derive(Debug)]
@@ -41,9 +44,9 @@ pub enum RefreshOutcome {
     Opaque,
 }
 
-/// Classifies the outcome of a refresh request. `scheme` is the required token type.
+/// Classifies the outcome of a refresh request.
 #[must_use]
-pub fn classify(outcome: &Outcome, scheme: Scheme) -> RefreshOutcome {
+pub fn classify(outcome: &Outcome, wanted: Wanted<'_>) -> RefreshOutcome {
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
         Outcome::Opaque => return RefreshOutcome::Opaque,
@@ -51,9 +54,16 @@ pub fn classify(outcome: &Outcome, scheme: Scheme) -> RefreshOutcome {
     };
     // These are the statuses with which a token endpoint refuses a refresh token (RFC 6749 5.2).
     let is_refusal = matches!(reply.status, 400 | 401);
-    match token_endpoint::read(reply, scheme) {
-        TokenResponse::Tokens(tokens) => RefreshOutcome::Renewed(tokens),
-        TokenResponse::Refused(code) => refused(code, is_refusal),
+    match token_endpoint::read(reply, wanted) {
+        TokenResponse::Tokens(mut tokens) => {
+            if capability::PlainOauth::WITNESS.is_some() && tokens.expires_in == UNLIMITED {
+                // The refresh token that was sent stays valid.
+                tokens.expires_in = DEFAULT_LIFETIME;
+            }
+            RefreshOutcome::Renewed(tokens)
+        }
+        // Servers without OpenID Connect may also refuse with 200.
+        TokenResponse::Refused(code) => refused(code, is_refusal || wanted.members.is_some()),
         TokenResponse::Wait(after) => {
             RefreshOutcome::Wait(reply.status, after.unwrap_or(Millis::from_secs(5)))
         }
@@ -328,6 +338,7 @@ mod tests {
     use super::*;
     use crate::base::http::HttpReply;
     use crate::base::http::tests::json_reply;
+    use crate::oauth::token_endpoint::Scheme;
 
     /// Returns the instant this many milliseconds after the start, by both clocks.
     fn at(millis: u64) -> Instant {
@@ -338,7 +349,7 @@ mod tests {
     }
 
     fn of(reply: HttpReply) -> RefreshOutcome {
-        classify(&Outcome::from(reply), Scheme::Bearer)
+        classify(&Outcome::from(reply), Scheme::Bearer.into())
     }
 
     fn refusal(code: &str) -> RefreshOutcome {
@@ -380,11 +391,11 @@ mod tests {
             RefreshOutcome::Transient(_)
         ));
         assert!(matches!(
-            classify(&Outcome::Failed, Scheme::Bearer),
+            classify(&Outcome::Failed, Scheme::Bearer.into()),
             RefreshOutcome::Transient(_)
         ));
         assert!(matches!(
-            classify(&Outcome::Opaque, Scheme::Bearer),
+            classify(&Outcome::Opaque, Scheme::Bearer.into()),
             RefreshOutcome::Opaque
         ));
         for status in [400, 401] {

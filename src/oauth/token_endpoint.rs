@@ -7,12 +7,14 @@
 use crate::prelude::*;
 
 use crate::Secret;
+use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, short};
 use crate::base::http::{HttpReply, HttpRequest};
 use crate::base::strings;
 use crate::codec::form::Form;
 use crate::codec::json::{self, Object, Value};
+use crate::oauth::identity::Members;
 use crate::oauth::resource_indicators::Target;
 use crate::oauth::scope::{is_scope_token, scope_tokens};
 
@@ -26,6 +28,10 @@ pub const DEFAULT_LIFETIME: Millis = Millis::from_secs(300);
 /// Limit on the lifetime of an access token. A longer `expires_in` is reduced to this limit.
 pub const MAX_LIFETIME: Millis = Millis::from_secs(30 * 24 * 3600);
 
+/// The lifetime of an access token that is used until an API refuses it. Without OpenID Connect, a login without
+/// `expires_in` and without refresh token has such a token.
+pub const UNLIMITED: Millis = Millis::MAX;
+
 /// The authentication scheme of access tokens, and their required `token_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -33,6 +39,27 @@ pub enum Scheme {
     Bearer,
     /// Tokens bound to a key, sent with a proof of possession (RFC 9449 7.1).
     Dpop,
+}
+
+/// The response that a client wants from the token endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The required type of tokens.
+    pub scheme: Scheme,
+    /// Without OpenID Connect, the members of the response that say who the user is, and the names of those that become
+    /// claims. Such a response may then also deviate from RFC 6749 5 as common servers do: a member may be missing,
+    /// commas may separate the scopes, and an error may have status 200.
+    pub members: Option<capability::PlainOauth<(&'a Members, &'a [String])>>,
+}
+
+impl From<Scheme> for Wanted<'_> {
+    /// Wants the response of a server with OpenID Connect.
+    fn from(scheme: Scheme) -> Self {
+        Self {
+            scheme,
+            members: None,
+        }
+    }
 }
 
 /// Builds the request that exchanges an authorization code (RFC 6749 4.1.3, RFC 7636 4.5).
@@ -108,10 +135,12 @@ pub struct TokenSet {
     pub expires_in: Millis,
     /// The refresh token. If a refresh does not return a new refresh token, the previous one stays valid.
     pub refresh_token: Option<Secret>,
-    /// The ID token, not parsed yet.
-    pub id_token: Option<Secret>,
+    /// The ID token, not parsed yet. Without OpenID Connect, the output of [`Members::of`], not searched yet.
+    pub identity: Option<Secret>,
     /// The granted scopes, separated by spaces, if the response contains them.
     pub scope: Option<String>,
+    /// Present if the response has no `token_type`, which only servers without OpenID Connect may omit.
+    pub lacks_type: Option<capability::PlainOauth>,
 }
 
 impl TokenSet {
@@ -145,6 +174,12 @@ pub(crate) fn no_refresh_token() -> Error {
     Error::new(Code::RefreshTokenMissing, message)
 }
 
+/// Returns the warning about a missing token type.
+pub(crate) fn no_token_type() -> Error {
+    let message = msg!("token_type is missing, and counts as Bearer (RFC 6749 5.1 requires it)");
+    Error::new(Code::TokenResponseInvalid, message)
+}
+
 /// A classified response of the token endpoint.
 #[derive(Clone, Debug)]
 pub enum TokenResponse {
@@ -160,12 +195,22 @@ pub enum TokenResponse {
     Unusable(&'static str),
 }
 
-/// Reads a response of the token endpoint. Tokens of another type than `scheme` are unusable, such as bearer tokens
-/// if DPoP is required (RFC 9449 5).
+/// Reads a response of the token endpoint. Tokens of another type than the required one are unusable, such as bearer
+/// tokens if DPoP is required (RFC 9449 5).
 #[must_use]
-pub fn read(reply: &HttpReply, scheme: Scheme) -> TokenResponse {
+pub fn read(reply: &HttpReply, wanted: Wanted<'_>) -> TokenResponse {
+    if wanted.members.is_some() && reply.status == 200 {
+        // Servers without OpenID Connect may refuse with status 200, as GitHub does.
+        match error_code(reply) {
+            Some(code) if strings::contains_word(OF_GITHUB, &code) => {
+                return TokenResponse::Refused("invalid_grant".to_owned());
+            }
+            Some(code) => return TokenResponse::Refused(code),
+            None => {}
+        }
+    }
     match reply.status {
-        200 => match tokens(reply, scheme) {
+        200 => match tokens(reply, wanted) {
             Ok(tokens) => TokenResponse::Tokens(tokens),
             Err(why) => TokenResponse::Unusable(why),
         },
@@ -180,6 +225,9 @@ pub fn read(reply: &HttpReply, scheme: Scheme) -> TokenResponse {
     }
 }
 
+/// The names of `invalid_grant` at GitHub.
+const OF_GITHUB: &str = "bad_refresh_token bad_verification_code";
+
 /// Reads the response to the exchange of an authorization code (RFC 6749 4.1.4).
 ///
 /// # Errors
@@ -187,10 +235,10 @@ pub fn read(reply: &HttpReply, scheme: Scheme) -> TokenResponse {
 /// [`Code::ProviderUnavailable`] if the server failed, and [`Code::TokenResponseInvalid`] for an unusable response.
 pub(crate) fn read_code_exchange(
     reply: &HttpReply,
-    scheme: Scheme,
+    wanted: Wanted<'_>,
 ) -> crate::Result<Box<TokenSet>> {
     let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
-    Err(match read(reply, scheme) {
+    Err(match read(reply, wanted) {
         TokenResponse::Tokens(tokens) => return Ok(tokens),
         TokenResponse::Refused(code) if code == "invalid_grant" => Error::new(
             Code::CodeRejected,
@@ -234,7 +282,8 @@ pub fn is_error_code(code: &str) -> bool {
     (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static str> {
+fn tokens(reply: &HttpReply, wanted: Wanted<'_>) -> Result<Box<TokenSet>, &'static str> {
+    let scheme = wanted.scheme;
     let value = parse_object(reply)?;
     let object = value.as_object().ok_or(msg!("not a JSON object"))?;
     let mut reader = TokenReader {
@@ -248,6 +297,8 @@ fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static s
         Scheme::Bearer => "bearer",
         Scheme::Dpop => "dpop",
     };
+    let members = wanted.members;
+    let mut lacks_type = None;
     match object.str("token_type") {
         Some(name) if name.eq_ignore_ascii_case(token_type) => {}
         Some(_) => reader.refuse(match scheme {
@@ -256,18 +307,29 @@ fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static s
                 msg!("token_type is not DPoP: does the provider support it, for this client?")
             }
         }),
-        None => reader.refuse(msg!("token_type is missing")),
+        None => match members {
+            Some(members) if scheme == Scheme::Bearer => lacks_type = Some(members.witness()),
+            _ => reader.refuse(msg!("token_type is missing")),
+        },
     }
     let access_token = reader.token("access_token");
     if access_token.is_none() {
         reader.refuse(msg!("access_token is missing"));
     }
+    let may_have_commas = members.is_some_and(|members| !members.0.scope_has_commas);
     let tokens = Box::new(TokenSet {
         access_token: access_token.unwrap_or_default(),
-        expires_in: reader.lifetime(),
+        expires_in: match members {
+            Some(_) if reader.is_unlimited() => UNLIMITED,
+            _ => reader.lifetime(),
+        },
         refresh_token: reader.token("refresh_token"),
-        id_token: reader.token("id_token"),
-        scope: reader.scope(),
+        identity: match members {
+            Some(members) => Some(members.0.of(object, members.1)),
+            None => reader.token("id_token"),
+        },
+        scope: reader.scope(may_have_commas),
+        lacks_type,
     });
     match reader.error {
         None => Ok(tokens),
@@ -313,6 +375,11 @@ impl<'a> TokenReader<'a> {
         Some(Secret::from(token))
     }
 
+    /// Returns true if the response tells no lifetime, and nothing can renew the token.
+    fn is_unlimited(&mut self) -> bool {
+        self.optional("expires_in").is_none() && self.optional("refresh_token").is_none()
+    }
+
     /// Returns `expires_in`, at most [`MAX_LIFETIME`], or [`DEFAULT_LIFETIME`] if the response has no `expires_in`.
     /// Some providers send a string of digits instead of a number. Zero and negative numbers mean "expired".
     fn lifetime(&mut self) -> Millis {
@@ -333,7 +400,8 @@ impl<'a> TokenReader<'a> {
         Millis::from_secs(seconds).min(MAX_LIFETIME)
     }
 
-    fn scope(&mut self) -> Option<String> {
+    /// Returns the scopes, separated by spaces. With `may_have_commas`, commas separate scopes unless spaces do.
+    fn scope(&mut self, may_have_commas: bool) -> Option<String> {
         let Some(scope) = self.optional("scope")?.as_str() else {
             self.refuse(msg!("scope is not a string"));
             return None;
@@ -341,7 +409,19 @@ impl<'a> TokenReader<'a> {
         if !scope_tokens(scope).all(is_scope_token) {
             self.refuse(msg!("scope has invalid characters"));
         }
-        Some(scope.to_owned())
+        let is_separator = |byte| byte == b',' && !strings::contains_byte(scope.as_bytes(), b' ');
+        if !may_have_commas {
+            return Some(scope.to_owned());
+        }
+        let mut scopes = String::new();
+        for byte in scope.bytes() {
+            scopes.push(if is_separator(byte) {
+                ' '
+            } else {
+                char::from(byte)
+            });
+        }
+        Some(scopes)
     }
 }
 
@@ -351,7 +431,7 @@ mod tests {
     use crate::base::http::tests::json_reply;
 
     fn response(status: u16, body: &str) -> TokenResponse {
-        read(&json_reply(status, body), Scheme::Bearer)
+        read(&json_reply(status, body), Scheme::Bearer.into())
     }
 
     fn issued(members: &str) -> Option<Box<TokenSet>> {
@@ -360,6 +440,104 @@ mod tests {
             TokenResponse::Tokens(tokens) => Some(tokens),
             _ => None,
         }
+    }
+
+    /// Reads a response of a server without OpenID Connect.
+    fn plain(status: u16, body: &str, scheme: Scheme, scope_has_commas: bool) -> TokenResponse {
+        let members = Members {
+            sub: "id".to_owned(),
+            scope_has_commas,
+        };
+        let names = ["login".to_owned()];
+        let has = capability::PlainOauth::WITNESS.unwrap();
+        let wanted = Wanted {
+            scheme,
+            members: Some(has.with((&members, &names))),
+        };
+        read(&json_reply(status, body), wanted)
+    }
+
+    fn plainly_issued(members: &str) -> Option<Box<TokenSet>> {
+        let body = r#"{"access_token":"at""#.to_owned() + members + "}";
+        match plain(200, &body, Scheme::Bearer, false) {
+            TokenResponse::Tokens(tokens) => Some(tokens),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn named_members_identify_the_user() {
+        needs!(PlainOauth);
+        let identity = |members| {
+            let tokens = plainly_issued(members).unwrap();
+            tokens.identity.unwrap().expose().to_owned()
+        };
+        let user = r#","id":42,"login":"ann","email":"x","id_token":"a.b.c""#;
+        assert_eq!(identity(user), r#"{"sub":"42","login":"ann"}"#);
+        assert_eq!(identity(r#","id":"ann""#), r#"{"sub":"ann"}"#);
+        assert_eq!(identity(r#","id":{}"#), "{}");
+    }
+
+    #[test]
+    fn missing_token_type_counts_as_bearer_but_not_as_dpop() {
+        needs!(PlainOauth);
+        assert!(plainly_issued("").unwrap().lacks_type.is_some());
+        let typed = plainly_issued(r#","token_type":"bearer""#).unwrap();
+        assert!(typed.lacks_type.is_none());
+        assert!(plainly_issued(r#","token_type":"mac""#).is_none());
+        let bound = plain(200, r#"{"access_token":"at"}"#, Scheme::Dpop, false);
+        assert!(matches!(bound, TokenResponse::Unusable(_)), "{bound:?}");
+        let openid = response(200, r#"{"access_token":"at"}"#);
+        assert!(matches!(openid, TokenResponse::Unusable(_)), "{openid:?}");
+    }
+
+    #[test]
+    fn token_without_lifetime_and_refresh_token_is_unlimited() {
+        needs!(PlainOauth);
+        let lifetime = |members| plainly_issued(members).unwrap().expires_in;
+        assert_eq!(lifetime(""), UNLIMITED);
+        assert_eq!(lifetime(r#","expires_in":null"#), UNLIMITED);
+        assert_eq!(lifetime(r#","refresh_token":"rt""#), DEFAULT_LIFETIME);
+        assert_eq!(lifetime(r#","expires_in":60"#), Millis::from_secs(60));
+        assert_eq!(issued("").unwrap().expires_in, DEFAULT_LIFETIME);
+    }
+
+    #[test]
+    fn commas_separate_scopes_only_without_spaces() {
+        needs!(PlainOauth);
+        let scope = |members| plainly_issued(members).unwrap().scope.unwrap();
+        assert_eq!(scope(r#","scope":"repo,user:email""#), "repo user:email");
+        assert_eq!(scope(r#","scope":"read,write all""#), "read,write all");
+        assert_eq!(scope(r#","scope":"""#), "");
+        let body = r#"{"access_token":"at","scope":"read,write"}"#;
+        let TokenResponse::Tokens(tokens) = plain(200, body, Scheme::Bearer, true) else {
+            panic!("the response is usable");
+        };
+        assert_eq!(tokens.scope.unwrap(), "read,write");
+        let openid = issued(r#","scope":"read,write""#).unwrap();
+        assert_eq!(openid.scope.unwrap(), "read,write");
+    }
+
+    #[test]
+    fn errors_may_have_status_200() {
+        needs!(PlainOauth);
+        for (error, code) in [
+            ("bad_refresh_token", "invalid_grant"),
+            ("bad_verification_code", "invalid_grant"),
+            ("invalid_client", "invalid_client"),
+        ] {
+            let body = [r#"{"error":""#, error, r#""}"#].concat();
+            let refused = plain(200, &body, Scheme::Bearer, false);
+            assert!(
+                matches!(&refused, TokenResponse::Refused(found) if found == code),
+                "{error}: {refused:?}"
+            );
+            let openid = response(200, &body);
+            assert!(matches!(openid, TokenResponse::Unusable(_)), "{openid:?}");
+        }
+        // An error that is no code is not a refusal.
+        let odd = plain(200, r#"{"error":"Ä"}"#, Scheme::Bearer, false);
+        assert!(matches!(odd, TokenResponse::Unusable(_)), "{odd:?}");
     }
 
     #[test]
@@ -397,7 +575,7 @@ mod tests {
         assert_eq!(tokens.access_token.expose(), "at");
         assert_eq!(tokens.expires_in, Millis::from_secs(3600));
         assert_eq!(tokens.refresh_token.unwrap().expose(), "rt");
-        assert_eq!(tokens.id_token.unwrap().expose(), "a.b.c");
+        assert_eq!(tokens.identity.unwrap().expose(), "a.b.c");
         assert_eq!(tokens.scope.unwrap(), "openid email");
     }
 
@@ -460,7 +638,7 @@ mod tests {
             ("null", false),
         ] {
             let body = r#"{"access_token":"at","token_type":"#.to_owned() + token_type + "}";
-            let read = read(&json_reply(200, &body), Scheme::Dpop);
+            let read = read(&json_reply(200, &body), Scheme::Dpop.into());
             let is_tokens = matches!(read, TokenResponse::Tokens(_));
             assert_eq!(is_tokens, accepted, "{token_type}");
         }
@@ -518,7 +696,7 @@ mod tests {
             ..json_reply(200, good)
         };
         assert!(matches!(
-            read(&html, Scheme::Bearer),
+            read(&html, Scheme::Bearer.into()),
             TokenResponse::Unusable(_)
         ));
         let too_large = HttpReply {
@@ -526,7 +704,7 @@ mod tests {
             ..json_reply(200, good)
         };
         assert!(matches!(
-            read(&too_large, Scheme::Bearer),
+            read(&too_large, Scheme::Bearer.into()),
             TokenResponse::Unusable(_)
         ));
     }
@@ -559,14 +737,14 @@ mod tests {
             ..json_reply(503, "")
         };
         assert!(
-            matches!(read(&later, Scheme::Bearer), TokenResponse::Wait(Some(d)) if d.as_secs() == 7)
+            matches!(read(&later, Scheme::Bearer.into()), TokenResponse::Wait(Some(d)) if d.as_secs() == 7)
         );
         let zero = HttpReply {
             retry_after: Some(Millis::ZERO),
             ..later
         };
         assert!(
-            matches!(read(&zero, Scheme::Bearer), TokenResponse::Wait(Some(d)) if d == Millis::ZERO)
+            matches!(read(&zero, Scheme::Bearer.into()), TokenResponse::Wait(Some(d)) if d == Millis::ZERO)
         );
         assert!(matches!(response(429, ""), TokenResponse::Wait(None)));
     }

@@ -1,7 +1,7 @@
 //! The parts of a session that need a capability: key-bound tokens, access tokens of several targets, and the error
 //! code with which the provider required interaction.
 
-use super::kept::{number, with_id_token, write};
+use super::kept::{number, with_user, write};
 use super::{Former, Session, after};
 use crate::Secret;
 use crate::base::capability;
@@ -10,7 +10,7 @@ use crate::codec::json::{Object, Writer};
 use crate::config::Config;
 use crate::egress::policy::TokenSelector;
 use crate::oauth::dpop::PublicKey;
-use crate::oauth::id_token::IdToken;
+use crate::oauth::identity::Identity;
 use crate::oauth::refresh_policy;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
@@ -168,7 +168,7 @@ impl Session {
         &mut self,
         target: capability::ResourceTokens<usize>,
         tokens: &TokenSet,
-        id_token: Option<IdToken>,
+        user: Option<Identity>,
         requested: Instant,
     ) {
         let other = Other {
@@ -180,7 +180,7 @@ impl Session {
         let own = Box::new(beside(self, tokens));
         let (own_requested, issued) = (self.requested, self.issued(LOGIN));
         self.renew(own, None, own_requested);
-        self.take_id_token(id_token, requested);
+        self.take_user(user, requested);
         self.extension.set_issued(issued);
         let Some(others) = self.extension.others.get_mut() else {
             return;
@@ -258,7 +258,7 @@ impl Session {
 fn beside(session: &Session, tokens: &TokenSet) -> TokenSet {
     TokenSet {
         refresh_token: tokens.refresh_token.clone(),
-        id_token: None,
+        identity: None,
         ..(*session.tokens).clone()
     }
 }
@@ -268,16 +268,14 @@ fn beside(session: &Session, tokens: &TokenSet) -> TokenSet {
 pub fn kept_renewed_other(
     session: &Session,
     tokens: &TokenSet,
-    id_token: Option<&IdToken>,
+    user: Option<&Identity>,
     requested: &Instant,
     config: &Config,
     now: &Instant,
 ) -> Secret {
-    let id_tokens = with_id_token(session, id_token, requested);
+    let users = with_user(session, user, requested);
     let generation = [session.generation + 1, session.issued(LOGIN)];
     let tokens = beside(session, tokens);
     let requested = &session.requested;
-    write(
-        session, &tokens, id_tokens, requested, generation, config, now,
-    )
+    write(session, &tokens, users, requested, generation, config, now)
 }

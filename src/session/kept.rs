@@ -8,7 +8,7 @@ use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{Object, Value, Writer};
 use crate::config::Config;
-use crate::oauth::id_token::IdToken;
+use crate::oauth::identity::Identity;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 
@@ -35,12 +35,12 @@ impl Session {
 /// Serializes the session.
 #[must_use]
 pub fn kept(session: &Session, config: &Config, now: &Instant) -> Secret {
-    let id_tokens = (session.latest.as_ref(), session.times.longest);
+    let users = (session.latest.as_ref(), session.times.longest);
     let generation = [session.generation, session.issued(LOGIN)];
     write(
         session,
         &session.tokens,
-        id_tokens,
+        users,
         &session.requested,
         generation,
         config,
@@ -53,27 +53,25 @@ pub fn kept(session: &Session, config: &Config, now: &Instant) -> Secret {
 pub fn kept_renewed(
     session: &Session,
     tokens: &TokenSet,
-    id_token: Option<&IdToken>,
+    user: Option<&Identity>,
     requested: &Instant,
     config: &Config,
     now: &Instant,
 ) -> Secret {
-    let id_tokens = with_id_token(session, id_token, requested);
+    let users = with_user(session, user, requested);
     let generation = [session.generation + 1; 2];
-    write(
-        session, tokens, id_tokens, requested, generation, config, now,
-    )
+    write(session, tokens, users, requested, generation, config, now)
 }
 
 /// Returns the latest ID token and the time to the stated end of the session after a refresh. The refresh was sent at
 /// `requested`, and its response may have an ID token.
-pub(super) fn with_id_token<'a>(
+pub(super) fn with_user<'a>(
     session: &'a Session,
-    id_token: Option<&'a IdToken>,
+    user: Option<&'a Identity>,
     requested: &Instant,
-) -> (Option<&'a IdToken>, Millis) {
+) -> (Option<&'a Identity>, Millis) {
     let times = &session.times;
-    match id_token {
+    match user {
         Some(latest) => (Some(latest), times.longest_with(latest, requested)),
         None => (session.latest.as_ref(), times.longest),
     }
@@ -84,7 +82,7 @@ pub(super) fn with_id_token<'a>(
 pub(super) fn write(
     session: &Session,
     tokens: &TokenSet,
-    (latest, longest): (Option<&IdToken>, Millis),
+    (latest, longest): (Option<&Identity>, Millis),
     requested: &Instant,
     [generation, issued]: [u64; 2],
     config: &Config,
@@ -94,7 +92,7 @@ pub(super) fn write(
     let refresh_token = tokens.refresh_token.as_ref();
     let refresh_token = text(refresh_token.or(session.tokens.refresh_token.as_ref()));
     let scope = tokens.scope.as_deref().or(session.tokens.scope.as_deref());
-    let latest = text(latest.map(IdToken::token));
+    let latest = text(latest.map(Identity::text));
     let mut kept = beginning(&session.sid, config);
     session.extension.write(issued, &mut kept);
     if longest < Millis::MAX {
@@ -111,7 +109,7 @@ pub(super) fn write(
         .number("expires_in", tokens.expires_in.0)
         .optional_text("refresh_token", refresh_token.as_deref())
         .optional_text("scope", scope)
-        .text("id_token", session.original.token().expose())
+        .text("id_token", session.original.text().expose())
         .optional_text("latest_id_token", latest.as_deref())
         .flag("interaction_required", session.interaction_required)
         .value("endpoints", &Value::from(config.rules.forbidden().to_vec()))
@@ -157,20 +155,24 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         access_token: secret("access_token")?,
         expires_in: Millis(number(object, "expires_in")?),
         refresh_token: secret("refresh_token"),
-        id_token: None,
+        identity: None,
         scope: object.str("scope").map(ToOwned::to_owned),
+        lacks_type: None,
     };
     let extension = Extension::restore(object, config)?;
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
-    let original = IdToken::restored(object.str("id_token")?)?;
+    let original = Identity::from_text(object.str("id_token")?)?;
+    if original.id_token().is_some() != config.has_openid() {
+        return None;
+    }
     // A vault of an earlier version stores the session without the stated end.
     let stated = original.session_lifetime();
     let longest = number(object, "longest").map_or(stated, |longest| stated.min(Millis(longest)));
     Some(Kept::Session(Box::new(Session {
         sid,
         original,
-        latest: latest.and_then(IdToken::restored),
+        latest: latest.and_then(Identity::from_text),
         id_token_requested: requested.wall,
         tokens: Box::new(tokens),
         requested,

@@ -2,7 +2,7 @@
 
 use crate::base::clock::{Instant, Millis};
 use crate::config::Limits;
-use crate::oauth::id_token::IdToken;
+use crate::oauth::identity::Identity;
 use crate::session::EndReason;
 
 /// The times that a session's limits depend on.
@@ -47,9 +47,9 @@ impl Times {
 
     /// Returns the time to the stated end after an ID token that was requested at `requested`. The earliest end that the
     /// provider has stated in this session counts.
-    pub(super) fn longest_with(&self, id_token: &IdToken, requested: &Instant) -> Millis {
+    pub(super) fn longest_with(&self, user: &Identity, requested: &Instant) -> Millis {
         let before = self.started.elapsed(requested);
-        self.longest.min(before + id_token.session_lifetime())
+        self.longest.min(before + user.session_lifetime())
     }
 
     /// Records activity of the user.

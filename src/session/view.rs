@@ -1,10 +1,11 @@
 //! The part of a session that a page may see, in a vault and over a token handler.
 
 use super::{Session, after};
+use crate::base::capability;
 use crate::base::clock::UnixMillis;
 use crate::codec::json::{self, Writer};
 use crate::config::Config;
-use crate::oauth::id_token::IdToken;
+use crate::oauth::identity::Identity;
 use crate::oauth::scope::scope_tokens;
 use crate::prelude::*;
 
@@ -19,7 +20,7 @@ pub(super) type Scopes = String;
 /// The build writes the type `Session` of the package from these members.
 #[derive(Debug)]
 pub struct SessionView<'a> {
-    /// Claims of the validated ID token.
+    /// Claims of the validated ID token. Without OpenID Connect, the members of the token response that `identity` names.
     pub claims: VisibleClaims,
     /// The scopes that were granted (RFC 6749 3.3, 5.1).
     pub scopes: Scopes,
@@ -36,7 +37,8 @@ pub struct SessionView<'a> {
     pub expires_at: UnixMillis,
     /// The time at which the idle limit ends the session unless the user is active.
     pub idle_expires_at: UnixMillis,
-    /// The time at which the access token expires. The page need not refresh the token.
+    /// The time at which the access token expires, or `expiresAt` if the server has told no time. The page need not
+    /// refresh the token.
     pub access_token_expires_at: UnixMillis,
 }
 
@@ -64,6 +66,10 @@ impl SessionView<'_> {
         if let Some(needs) = self.needs {
             view.text("needs", needs);
         }
+        let access_token_expires_at = match self.access_token_expires_at {
+            UnixMillis::MAX if capability::PlainOauth::WITNESS.is_some() => self.expires_at,
+            expires_at => expires_at,
+        };
         let idle_expires_at = self.idle_expires_at.min(self.expires_at);
         view.json("claims", &self.claims)
             .json("scopes", &self.scopes)
@@ -71,7 +77,7 @@ impl SessionView<'_> {
             .number("startedAt", self.started_at)
             .number("expiresAt", self.expires_at)
             .number("idleExpiresAt", idle_expires_at)
-            .number("accessTokenExpiresAt", self.access_token_expires_at)
+            .number("accessTokenExpiresAt", access_token_expires_at)
             .finish()
     }
 }
@@ -110,11 +116,14 @@ pub fn view<'a>(
 /// Returns `sub` and the claims with these names. `latest` is the ID token of the last refresh, if it brought one.
 pub(crate) fn visible_claims(
     names: &[String],
-    latest: Option<&IdToken>,
-    original: &IdToken,
+    latest: Option<&Identity>,
+    original: &Identity,
 ) -> VisibleClaims {
     let mut visible = Writer::object();
-    visible.text("sub", original.subject());
+    let sub = original.subject();
+    if capability::PlainOauth::WITNESS.is_none() || !sub.is_empty() {
+        visible.text("sub", sub);
+    }
     let claims = latest.unwrap_or(original).claims();
     for name in names {
         // A provider may omit claims of the first ID token from refreshed ID tokens.

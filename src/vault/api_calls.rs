@@ -400,6 +400,13 @@ impl Calls {
                 head: text,
             };
         } else {
+            if let Some(session) = &mut ctx.session
+                && session.lasts_until_refused()
+                && refuses_token(head)
+            {
+                session.require_interaction(None);
+                ctx.broadcast_session();
+            }
             if head.status == 401 && was_retried {
                 let known = refresh.refused_generation;
                 refresh.refused_generation = known.max(Some(generation));
@@ -469,8 +476,7 @@ fn head_text(id: RequestId, head: &ResponseHead) -> String {
         .finish()
 }
 
-/// Returns true if the call may succeed after a refresh: the API has responded with 401, so it refused the token (RFC
-/// 6750 3.1), and the API demands nothing that a refresh cannot provide.
+/// Returns true if the call may succeed after a refresh.
 fn is_worth_a_refresh(
     ctx: &Context,
     refresh: &Refresh,
@@ -478,19 +484,28 @@ fn is_worth_a_refresh(
     generation: u64,
     head: &ResponseHead,
 ) -> bool {
-    let Some(session) = ctx.session.as_deref().filter(|_| head.status == 401) else {
+    let Some(session) = &ctx.session else {
         return false;
     };
+    let can_repeat = !call.was_retried && !call.is_detached && call.body == Body::Replayable;
+    let is_renewed_already = session.issued(call.allowed.token_selector()) > generation;
+    let can_renew = session.refresh_token().is_some()
+        && !session.interaction_required()
+        && refresh.refused_generation != Some(generation);
+    can_repeat && (is_renewed_already || can_renew) && refuses_token(head)
+}
+
+/// Returns true if the API refuses the token (RFC 6750 3.1), and does not demand something that a new token would not
+/// provide.
+fn refuses_token(head: &ResponseHead) -> bool {
+    if head.status != 401 {
+        return false;
+    }
     let challenge = head.www_authenticate.as_deref().unwrap_or_default();
     let has_error = |error: &str| www_authenticate::has_error(challenge, error);
     let wants_more =
         has_error("insufficient_scope") || has_error("insufficient_user_authentication");
     let refuses_proof = capability::Dpop::WITNESS.is_some()
         && (has_error("invalid_dpop_proof") || has_error("use_dpop_nonce"));
-    let can_repeat = !call.was_retried && !call.is_detached && call.body == Body::Replayable;
-    let is_renewed_already = session.issued(call.allowed.token_selector()) > generation;
-    let can_renew = session.refresh_token().is_some()
-        && !session.interaction_required()
-        && refresh.refused_generation != Some(generation);
-    can_repeat && !wants_more && !refuses_proof && (is_renewed_already || can_renew)
+    !wants_more && !refuses_proof
 }

@@ -117,7 +117,7 @@ impl Dpop {
         proofs
             .provider_nonces
             .record(url, reply.dpop_nonce.as_deref());
-        let TokenResponse::Refused(code) = token_endpoint::read(reply, Scheme::Dpop) else {
+        let TokenResponse::Refused(code) = token_endpoint::read(reply, Scheme::Dpop.into()) else {
             return None;
         };
         let may_help = match code.as_str() {

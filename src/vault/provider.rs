@@ -4,6 +4,7 @@
 //! If the fetch fails, the waiting parts fail, continue without the metadata or keys, or wait for the next fetch. The
 //! next part that needs the metadata or keys starts this fetch.
 
+use crate::base::capability;
 use crate::base::error::Result;
 use crate::base::http::Outcome;
 use crate::codec::base64url;
@@ -18,6 +19,9 @@ use crate::vault::io::OpId;
 /// The error message, with likely reasons, if there is no response.
 const SILENT: &str = msg!("no response (is it up, and does its CORS allow this origin?)");
 
+/// True if every provider has keys in this build.
+const HAS_KEYS: bool = capability::PlainOauth::WITNESS.is_none();
+
 /// The metadata and keys of the provider.
 pub(super) struct Provider {
     pub(super) metadata: Option<Box<Metadata>>,
@@ -31,8 +35,10 @@ pub(super) struct Provider {
 impl Provider {
     pub(super) fn new(issuer: &str, metadata: Option<Box<Metadata>>) -> Self {
         let metadata_url = match metadata.as_ref().filter(|_| HAS_METADATA) {
-            Some(metadata) => metadata.jwks_uri.clone(),
-            None => metadata::discovery_url(issuer),
+            Some(metadata) if HAS_KEYS || !metadata.jwks_uri.is_empty() => {
+                metadata.jwks_uri.clone()
+            }
+            _ => metadata::discovery_url(issuer),
         };
         Self {
             metadata,
@@ -69,12 +75,12 @@ impl Provider {
         false
     }
 
-    /// Returns true if the keys are present. Otherwise starts to fetch them.
+    /// Returns true if the keys are present, or there are no ID tokens. Otherwise starts to fetch the keys.
     pub(super) fn need_keys(&self, ctx: &mut Context) -> bool {
-        if self.keys.is_none() {
+        if self.keys.is_none() && ctx.config.has_openid() {
             self.fetch_keys(ctx);
         }
-        self.keys.is_some()
+        self.keys.is_some() || !ctx.config.has_openid()
     }
 
     /// Starts to fetch the keys, even if the vault already has some.
@@ -100,13 +106,12 @@ impl Provider {
         ctx: &mut Context,
         outcome: &Outcome,
     ) -> Option<Result<()>> {
-        let issuer = &ctx.config.issuer;
-        let url = self.search.url(issuer);
-        let members = ctx.config.metadata_members();
+        let expected = ctx.config.expected_metadata();
+        let url = self.search.url(expected.issuer);
         let may_continue = !matches!(outcome, Outcome::Failed);
         let found = self
             .search
-            .read(outcome, issuer, &url, members, SILENT, may_continue);
+            .read(outcome, &expected, &url, SILENT, may_continue);
         match found {
             None => {
                 self.fetch_metadata(ctx);
@@ -146,9 +151,8 @@ fn fetch_once(ctx: &mut Context, purpose: Purpose, url: &str) {
 
 /// Returns true if the response to a probe contains the provider's metadata or keys.
 pub(super) fn is_reachable(ctx: &Context, probe: &Outcome) -> bool {
-    let members = ctx.config.metadata_members();
     metadata::read_document(probe, "", "", "").is_ok_and(|text| {
-        Metadata::parse_with(members, text, &ctx.config.issuer).is_ok()
+        Metadata::parse_expected(text, &ctx.config.expected_metadata()).is_ok()
             || HAS_METADATA && Jwks::parse(text).is_ok()
     })
 }

@@ -12,7 +12,8 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::Outcome;
 use crate::egress::policy::TokenSelector;
-use crate::oauth::id_token::{IdToken, Occasion, Rejected};
+use crate::oauth::id_token::{self, Occasion, Rejected};
+use crate::oauth::identity::Identity;
 use crate::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
@@ -23,7 +24,7 @@ use crate::vault::dpop::{self, Dpop};
 use crate::vault::io::OpId;
 use crate::vault::provider::{self, Provider};
 use crate::vault::resource_tokens::{ResourceTokens, TargetRefusal};
-use crate::vault::verification::{Verification, unverified};
+use crate::vault::verification::{Next, Verification, evidence};
 
 /// The state of the refresh.
 #[derive(Default)]
@@ -75,8 +76,9 @@ enum RefreshStage {
 /// The tokens that a refresh has returned.
 pub(super) struct Refreshed {
     pub(super) tokens: Box<TokenSet>,
-    /// The ID token that came with the tokens, if the response contained a valid one.
-    pub(super) id_token: Option<IdToken>,
+    /// The user by the ID token in the response, if there was a valid one. Without OpenID Connect, the user by the
+    /// response itself.
+    pub(super) user: Option<Identity>,
     /// The time at which the tokens were requested.
     pub(super) requested: Instant,
 }
@@ -323,7 +325,7 @@ impl Refresh {
         op: OpId,
         outcome: &Outcome,
     ) -> RefreshStep {
-        let result = refresh_policy::classify(outcome, ctx.config.scheme());
+        let result = refresh_policy::classify(outcome, ctx.config.wanted_tokens());
         let requested = match self.stage {
             RefreshStage::Sent(sent, requested) if sent == op => requested,
             _ => return self.on_detached_response(op, result),
@@ -480,12 +482,12 @@ impl Refresh {
         tokens: Box<TokenSet>,
         requested: Instant,
     ) -> RefreshStep {
-        if tokens.id_token.is_none() {
+        if tokens.identity.is_none() {
             return verified(tokens, None, requested);
         }
-        match unverified(ctx, provider, &tokens) {
-            Ok(unverified) => {
-                let verification = Verification::new(tokens, requested, unverified);
+        match evidence(ctx, provider, &tokens) {
+            Ok(evidence) => {
+                let verification = Verification::new(tokens, requested, evidence);
                 self.advance_verification(ctx, provider, Box::new(verification))
             }
             Err(error) => without_id_token(ctx, tokens, requested, &error),
@@ -499,7 +501,8 @@ impl Refresh {
         mut verification: Box<Verification>,
     ) -> RefreshStep {
         match verification.advance(ctx, provider, Purpose::VerifyRefresh) {
-            Ok(()) => {
+            Ok(Next::Conclude(_)) => conclude(ctx, verification, true),
+            Ok(Next::Wait) => {
                 self.stage = RefreshStage::Verifying(verification);
                 RefreshStep::Wait
             }
@@ -547,28 +550,7 @@ impl Refresh {
                 return RefreshStep::Wait;
             }
         };
-        let Some(session) = &ctx.session else {
-            return RefreshStep::Wait;
-        };
-        let requested = verification.requested;
-        let occasion = Occasion::Refresh {
-            original: session.original(),
-        };
-        match verification.conclude(ctx, valid, occasion) {
-            (tokens, Ok(id_token)) => {
-                // Only inspectors see a warning that concerns no page.
-                if ctx.is_inspected()
-                    && let Some(warning) = id_token.session_expiry_warning()
-                {
-                    ctx.warn_developer(None, &warning);
-                }
-                verified(tokens, Some(id_token), requested)
-            }
-            (tokens, Err(Rejected::Invalid(error))) => {
-                without_id_token(ctx, tokens, requested, &error)
-            }
-            (tokens, Err(Rejected::OtherUser(_))) => RefreshStep::OtherUser(tokens),
-        }
+        conclude(ctx, verification, valid)
     }
 
     /// Records that the refresh waits until the store has the new tokens.
@@ -592,13 +574,13 @@ impl Refresh {
     pub(super) fn adopt(&mut self, ctx: &mut Context, refreshed: Refreshed) -> RefreshStep {
         let Refreshed {
             tokens,
-            id_token,
+            user,
             requested,
         } = refreshed;
         let Some(session) = &mut ctx.session else {
             return RefreshStep::Unused(tokens);
         };
-        self.targets.renew(session, tokens, id_token, requested);
+        self.targets.renew(session, tokens, user, requested);
         let selected = self.targets.selected;
         let is_valid = session.access_token_of(selected, &ctx.now).is_some();
         ctx.trace_generation("refresh_completed");
@@ -650,10 +632,34 @@ impl Refresh {
     }
 }
 
-fn verified(tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant) -> RefreshStep {
+/// Decides on the next step after the check of the ID token's signature.
+fn conclude(ctx: &mut Context, verification: Box<Verification>, valid: bool) -> RefreshStep {
+    let Some(session) = &ctx.session else {
+        return RefreshStep::Wait;
+    };
+    let requested = verification.requested;
+    let occasion = Occasion::Refresh {
+        original: session.original(),
+    };
+    match verification.conclude(ctx, valid, occasion) {
+        (tokens, Ok(user)) => {
+            // Only inspectors see a warning that concerns no page.
+            if ctx.is_inspected()
+                && let Some(warning) = id_token::session_expiry_warning(&user)
+            {
+                ctx.warn_developer(None, &warning);
+            }
+            verified(tokens, Some(user), requested)
+        }
+        (tokens, Err(Rejected::Invalid(error))) => without_id_token(ctx, tokens, requested, &error),
+        (tokens, Err(Rejected::OtherUser(_))) => RefreshStep::OtherUser(tokens),
+    }
+}
+
+fn verified(tokens: Box<TokenSet>, user: Option<Identity>, requested: Instant) -> RefreshStep {
     RefreshStep::Verified(Box::new(Refreshed {
         tokens,
-        id_token,
+        user,
         requested,
     }))
 }

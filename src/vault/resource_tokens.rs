@@ -13,7 +13,7 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::http::HttpRequest;
 use crate::config::Config;
 use crate::egress::policy::TokenSelector;
-use crate::oauth::id_token::IdToken;
+use crate::oauth::identity::Identity;
 use crate::oauth::refresh_policy::RefreshOutcome;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::prelude::*;
@@ -103,12 +103,12 @@ impl ResourceTokens {
         &self,
         session: &mut Session,
         tokens: Box<TokenSet>,
-        id_token: Option<IdToken>,
+        user: Option<Identity>,
         requested: Instant,
     ) {
         match self.selected {
-            Some(target) => session.renew_other(target, &tokens, id_token, requested),
-            None => session.renew(tokens, id_token, requested),
+            Some(target) => session.renew_other(target, &tokens, user, requested),
+            None => session.renew(tokens, user, requested),
         }
     }
 
@@ -117,15 +117,15 @@ impl ResourceTokens {
         &self,
         session: &Session,
         tokens: &TokenSet,
-        id_token: Option<&IdToken>,
+        user: Option<&Identity>,
         requested: &Instant,
         config: &Config,
         now: &Instant,
     ) -> Secret {
         if self.selected.is_some() {
-            return session::kept_renewed_other(session, tokens, id_token, requested, config, now);
+            return session::kept_renewed_other(session, tokens, user, requested, config, now);
         }
-        session::kept_renewed(session, tokens, id_token, requested, config, now)
+        session::kept_renewed(session, tokens, user, requested, config, now)
     }
 
     /// Checks if the provider refused only to issue the token for a target. In that case returns the refusal as an

@@ -90,7 +90,9 @@ pub(super) fn replace(
         }
     }
     if let Some(before) = ctx.session.take()
-        && before.original().subject() != session.original().subject()
+        && before
+            .original()
+            .may_be_other_user(session.original().subject())
     {
         let successor = tokens.refresh.end(ctx);
         let error = Error::new(Code::SessionEnded, msg!("another user has signed in"));

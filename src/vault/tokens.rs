@@ -119,12 +119,12 @@ impl Tokens {
         let state = ctx.keeps().then(|| {
             let Refreshed {
                 tokens,
-                id_token,
+                user,
                 requested,
             } = &*refreshed;
             let (config, now) = (&ctx.config, &ctx.now);
             let targets = &self.refresh.targets;
-            targets.serialize_renewed(session, tokens, id_token.as_ref(), requested, config, now)
+            targets.serialize_renewed(session, tokens, user.as_ref(), requested, config, now)
         });
         // If the store hangs, the tokens are adopted at this deadline.
         let limit = ctx.now.monotonic + ctx.config.request_timeout;

@@ -1,15 +1,20 @@
-//! Validation of an ID token. The vault selects the key, the host verifies the signature with this key, and the vault
-//! then checks the claims.
+//! Validation of what a token response says about the user.
+//!
+//! With OpenID Connect, the response has an ID token. The vault selects the key, the host verifies the signature with
+//! this key, and the vault then checks the claims.
 //!
 //! If the provider's known keys do not include the token's key, the key may be new. The keys are then fetched again, at
 //! most once for each token.
 
+use crate::base::capability;
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
-use crate::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
+use crate::oauth::id_token::{Expected, Occasion, Rejected, Unverified};
+use crate::oauth::identity::Identity;
 use crate::oauth::jwks::SelectError;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
+use crate::session::named;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::{OpId, Output};
 use crate::vault::provider::Provider;
@@ -19,10 +24,26 @@ pub(super) struct Verification {
     pub(super) tokens: Box<TokenSet>,
     /// The time at which the tokens were requested.
     pub(super) requested: Instant,
-    unverified: Unverified,
+    evidence: Evidence,
     /// The check of the signature that is in flight; `None` while the ID token waits for keys.
     check: Option<OpId>,
     keys_were_fetched: bool,
+}
+
+/// The part of a response that says who the user is.
+pub(super) enum Evidence {
+    /// An ID token whose signature has to be checked.
+    IdToken(Unverified),
+    /// Members of the response. The response comes directly from the token endpoint, so nothing is signed.
+    Members(capability::PlainOauth),
+}
+
+/// The next step of a verification.
+pub(super) enum Next {
+    /// Wait for the host's check of the signature, or for keys.
+    Wait,
+    /// Conclude at once, since there is no signature.
+    Conclude(capability::PlainOauth),
 }
 
 impl Verification {
@@ -34,17 +55,13 @@ impl Verification {
         self.check.is_none()
     }
 
-    /// Creates the verification of the ID token in `tokens`. `requested` is the time at which the tokens were
+    /// Creates the verification of what `tokens` say about the user. `requested` is the time at which the tokens were
     /// requested.
-    pub(super) const fn new(
-        tokens: Box<TokenSet>,
-        requested: Instant,
-        unverified: Unverified,
-    ) -> Self {
+    pub(super) const fn new(tokens: Box<TokenSet>, requested: Instant, evidence: Evidence) -> Self {
         Self {
             tokens,
             requested,
-            unverified,
+            evidence,
             check: None,
             keys_were_fetched: false,
         }
@@ -58,7 +75,17 @@ impl Verification {
         ctx: &Context,
         valid: bool,
         occasion: Occasion<'_>,
-    ) -> (Box<TokenSet>, core::result::Result<IdToken, Rejected>) {
+    ) -> (Box<TokenSet>, core::result::Result<Identity, Rejected>) {
+        let unverified = match self.evidence {
+            Evidence::IdToken(unverified) => unverified,
+            Evidence::Members(_) => {
+                let user = match ctx.config.wanted_tokens().members {
+                    Some(members) => named::user(members, &self.tokens, &occasion),
+                    None => Err(no_id_token().into()),
+                };
+                return (self.tokens, user);
+            }
+        };
         let expected = Expected {
             issuer: &ctx.config.issuer,
             client_id: &ctx.config.client_id,
@@ -68,7 +95,7 @@ impl Verification {
             access_token: &self.tokens.access_token,
             occasion,
         };
-        let verdict = self.unverified.signature_checked(valid, &expected);
+        let verdict = unverified.signature_checked(valid, &expected);
         (self.tokens, verdict)
     }
 
@@ -82,8 +109,11 @@ impl Verification {
         ctx: &mut Context,
         provider: &Provider,
         purpose: Purpose,
-    ) -> Result<()> {
-        let unverified = &self.unverified;
+    ) -> Result<Next> {
+        let unverified = match &self.evidence {
+            Evidence::IdToken(unverified) => unverified,
+            Evidence::Members(has) => return Ok(Next::Conclude(*has)),
+        };
         let selected = match &provider.keys {
             Some(keys) => keys.select(unverified.algorithm(), unverified.kid()),
             None => Err(SelectError::Unknown),
@@ -100,12 +130,12 @@ impl Verification {
                     signing_input: unverified.signing_input().into(),
                     signature: unverified.signature().to_vec(),
                 });
-                Ok(())
+                Ok(Next::Wait)
             }
             Err(SelectError::Unknown) if !self.keys_were_fetched => {
                 self.keys_were_fetched = true;
                 provider.fetch_keys(ctx);
-                Ok(())
+                Ok(Next::Wait)
             }
             Err(SelectError::Unknown) => Err(Error::new(
                 Code::IdTokenInvalid,
@@ -119,16 +149,14 @@ impl Verification {
     }
 }
 
-/// Returns the ID token in `tokens`, which is not verified yet. Returns an error if there is no ID token or its header
-/// is not acceptable.
-pub(super) fn unverified(
-    ctx: &Context,
-    provider: &Provider,
-    tokens: &TokenSet,
-) -> Result<Unverified> {
-    let Some(id_token) = &tokens.id_token else {
-        let message = msg!("the token endpoint's response has no ID token");
-        return Err(Error::new(Code::TokenResponseInvalid, message));
+/// Returns what `tokens` say about the user, which is not verified yet. Returns an error if the ID token is missing or its
+/// header is not acceptable.
+pub(super) fn evidence(ctx: &Context, provider: &Provider, tokens: &TokenSet) -> Result<Evidence> {
+    if let Some(members) = &ctx.config.identity {
+        return Ok(Evidence::Members(members.witness()));
+    }
+    let Some(id_token) = &tokens.identity else {
+        return Err(no_id_token());
     };
     let allowed = match &provider.metadata {
         Some(metadata) => metadata.id_token_signing_algorithms.as_slice(),
@@ -138,5 +166,10 @@ pub(super) fn unverified(
         Some(alg) => core::slice::from_ref(alg),
         None => allowed,
     };
-    Unverified::parse(id_token.expose(), allowed)
+    Unverified::parse(id_token.expose(), allowed).map(Evidence::IdToken)
+}
+
+fn no_id_token() -> Error {
+    let message = msg!("the token endpoint's response has no ID token");
+    Error::new(Code::TokenResponseInvalid, message)
 }

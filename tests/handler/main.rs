@@ -30,6 +30,7 @@ mod logout;
 mod logout_tokens_random;
 mod logs;
 mod navigation;
+mod plain_oauth;
 mod previous_token;
 mod provider;
 mod proxy;

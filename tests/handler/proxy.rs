@@ -10,7 +10,7 @@ use strongroom::egress::policy::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL};
 use crate::browser::Source;
 use crate::host::{Answered, Host, configuration, header};
 
-fn head(status: u16) -> Head {
+pub(crate) fn head(status: u16) -> Head {
     Head {
         status,
         ..Head::default()

@@ -17,7 +17,7 @@ fn answer(status: u16, content_type: &str, body: &str) -> TokenResponse {
         body: Some(Secret::from(body)),
         dpop_nonce: None,
     };
-    token_endpoint::read(&reply, Scheme::Bearer)
+    token_endpoint::read(&reply, Scheme::Bearer.into())
 }
 
 /// Returns the core's result for the default response, with one member replaced or added. An empty `value` removes the
@@ -127,7 +127,7 @@ fn missing_and_empty_members_differ() {
         panic!("refused");
     };
     assert_eq!(tokens.scope.as_deref(), Some("openid"));
-    assert!(tokens.refresh_token.is_none() && tokens.id_token.is_none());
+    assert!(tokens.refresh_token.is_none() && tokens.identity.is_none());
     assert_useless(&issued("access_token", ""), "no access token");
 }
 

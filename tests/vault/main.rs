@@ -45,6 +45,8 @@ mod login;
 mod logout;
 mod nothing_hangs;
 mod pages;
+#[cfg(feature = "plain-oauth")]
+mod plain_oauth;
 mod provider_time;
 mod pushed;
 #[cfg(feature = "reasons")]

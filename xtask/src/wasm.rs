@@ -55,7 +55,7 @@ const MODULES: [Module; 4] = [
     },
     Module {
         label: "stored",
-        features: "vault,interned-messages,stored-sessions",
+        features: "vault,interned-messages,plain-oauth,stored-sessions",
         profile: "stored",
         name: "strongroom_stored",
         glue: "strongroom",

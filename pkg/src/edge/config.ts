@@ -1,4 +1,5 @@
 import { StrongroomError } from '../page/error.js'
+import type { TokenResponseIdentity } from '../worker/config.js'
 import { type CoordinatorSource, failed } from './coordinators/coordinator.js'
 
 /** A value, or a function that reads the value from the platform's `env`: `env => env.CLIENT_SECRET`. */
@@ -72,8 +73,16 @@ export interface TokenHandlerConfig {
    * `inIsolate()`.
    */
   coordinator: CoordinatorSource
-  /** The scopes of a login, separated by spaces. They must contain `openid`. Default `openid offline_access`. */
+  /**
+   * The scopes of a login, separated by spaces. They must contain `openid`, except with `identity`. Default `openid
+   * offline_access`, with `identity` none.
+   */
   scope?: string
+  /**
+   * The user of a server without OpenID Connect, which issues no ID tokens: `'none'`, or the names of members of the
+   * token response. See docs/oauth.md.
+   */
+  identity?: 'none' | TokenResponseIdentity
   /** The path of the handler's own endpoints. Default `/auth`. */
   base?: string
   /**

@@ -10,13 +10,21 @@ export interface VaultConfig {
    */
   redirectUri: string
   /**
-   * The scopes of a login, separated by spaces. They must contain `openid`. `offline_access` asks for a refresh token.
+   * The scopes of a login, separated by spaces. They must contain `openid`, except with `identity`. `offline_access`
+   * asks for a refresh token.
    */
   scope: string
   /** The APIs that may be called with the access token. All other requests are refused. */
   apis: ApiRule[]
   /** Limits of the session. */
   session?: SessionLimits
+  /**
+   * The user of a server without OpenID Connect, which issues no ID tokens. `'none'`: nothing says who the user is, so
+   * `session.claims` is empty, and every login counts as the login of another user. An object names members of the token
+   * response. `scope` must not contain `openid`; an empty string requests no scope. Needs strongroom_stored_bg.wasm. See
+   * docs/oauth.md.
+   */
+  identity?: 'none' | TokenResponseIdentity
   /**
    * The ID token's claims that the page may see, besides `sub`. Default: name, email, preferred_username, picture,
    * locale.
@@ -260,4 +268,17 @@ export interface ProviderMetadata {
   authorization_response_iss_parameter_supported?: boolean
   id_token_signing_alg_values_supported?: string[]
   code_challenge_methods_supported?: string[]
+}
+
+/** The members of token responses that say who the user is (RFC 6749 5.1 allows such members). */
+export interface TokenResponseIdentity {
+  /** The response that has the members. */
+  from: 'token_response'
+  /**
+   * The member that identifies the user: a string or a number, unique and never reassigned at this server. It becomes
+   * `session.claims.sub`, a number as its digits. A login without this member fails.
+   */
+  sub: string
+  /** More members that become claims. Default: none. */
+  claims?: string[]
 }

@@ -111,6 +111,14 @@ impl Value {
         }
     }
 
+    /// Returns the object, if the value is one.
+    pub(crate) fn into_object(mut self) -> Option<Object> {
+        match &mut self {
+            Self::Object(object) => Some(core::mem::take(object)),
+            _ => None,
+        }
+    }
+
     /// Moves the object in the member `name` out of this value, and leaves an empty object in its place. Returns
     /// `None` if this value or the member is not an object.
     pub(crate) fn take_object(&mut self, name: &str) -> Option<Object> {

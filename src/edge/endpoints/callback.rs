@@ -172,7 +172,7 @@ async fn exchange_code(
             msg!("the token endpoint did not respond"),
         ));
     };
-    token_endpoint::read_code_exchange(reply, task.config().scheme())
+    token_endpoint::read_code_exchange(reply, task.config().flow.wanted_tokens())
 }
 
 /// Returns the pending login for this response.
@@ -209,8 +209,8 @@ async fn end_previous_session(context: &RequestContext, subject: &str) {
         return;
     };
     let is_same = before
-        .id_token()
-        .is_some_and(|token| token.subject() == subject);
+        .user()
+        .is_some_and(|user| !user.may_be_other_user(subject));
     let reason = if is_same {
         EndReason::Replaced
     } else {

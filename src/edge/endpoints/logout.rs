@@ -14,6 +14,7 @@ use crate::edge::provider::documents;
 use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
+use crate::edge::session::Session;
 use crate::edge::session::cookies::{CookieValue, fits};
 use crate::edge::session::end;
 use crate::edge::session::seal;
@@ -55,7 +56,8 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         }
         None => false,
     };
-    let hint = session.map(|session| session.id_token.clone());
+    let user = session.as_deref().and_then(Session::user);
+    let hint = user.and_then(|user| user.id_token().cloned());
     let hint = hint.unwrap_or_default();
     let mut cookies = context.jar().clear_session(&context.cookies());
     if !has_ended && !cookies.is_empty() {

@@ -43,16 +43,14 @@ pub(in crate::edge) async fn metadata(task: &Task) -> Result<Rc<Metadata>> {
 async fn search(task: &Task) -> Result<Rc<Metadata>> {
     let began = task.now();
     let flow = &task.config().flow;
-    let issuer = &flow.issuer;
-    let members = flow.metadata_members.as_ref();
+    let expected = flow.expected_metadata();
     let mut search = Search::default();
     let found = loop {
-        let url = search.url(issuer);
+        let url = search.url(expected.issuer);
         let outcome = get(task, &url).await;
         // A request must not wait for the time limit at each location.
         let may_continue = began.elapsed(&task.now()) < flow.request_timeout;
-        if let Some(found) = search.read(&outcome, issuer, &url, members, NO_RESPONSE, may_continue)
-        {
+        if let Some(found) = search.read(&outcome, &expected, &url, NO_RESPONSE, may_continue) {
             break found;
         }
     };
@@ -129,6 +127,8 @@ async fn get(task: &Task, url: &str) -> Outcome {
 /// Loads the provider's metadata and keys. Does not fail if only the keys cannot be loaded.
 pub(in crate::edge) async fn load(task: &Task) -> Result<()> {
     metadata(task).await?;
-    let _ = keys(task, false).await;
+    if task.config().flow.has_openid() {
+        let _ = keys(task, false).await;
+    }
     Ok(())
 }

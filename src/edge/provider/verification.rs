@@ -7,17 +7,22 @@ use crate::edge::io::{Effect, Reply};
 use crate::edge::provider::documents;
 use crate::edge::session::Session;
 use crate::edge::task::Task;
-use crate::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
+use crate::oauth::id_token::{self, Expected, Occasion, Rejected, Unverified};
+use crate::oauth::identity::Identity;
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::token_endpoint::TokenSet;
+use crate::session::named;
 
 /// Verifies the ID token of a token response: its signature, and every claim.
 pub(in crate::edge) async fn verify_id_token(
     task: &Task,
     tokens: &TokenSet,
     occasion: Occasion<'_>,
-) -> core::result::Result<IdToken, Rejected> {
-    let Some(id_token) = &tokens.id_token else {
+) -> core::result::Result<Identity, Rejected> {
+    if let Some(members) = task.config().flow.wanted_tokens().members {
+        return named::user(members, tokens, &occasion);
+    }
+    let Some(id_token) = &tokens.identity else {
         let message = msg!("the token endpoint's response has no ID token");
         return Err(Error::new(Code::TokenResponseInvalid, message).into());
     };
@@ -74,8 +79,8 @@ pub(in crate::edge) async fn verify_refreshed(
     task: &Task,
     session: &Session,
     tokens: &TokenSet,
-) -> core::result::Result<Option<IdToken>, OtherUser> {
-    let Some(original) = session.id_token().filter(|_| tokens.id_token.is_some()) else {
+) -> core::result::Result<Option<Identity>, OtherUser> {
+    let Some(original) = session.user().filter(|_| tokens.identity.is_some()) else {
         return Ok(None);
     };
     let occasion = Occasion::Refresh {
@@ -83,7 +88,7 @@ pub(in crate::edge) async fn verify_refreshed(
     };
     match verify_id_token(task, tokens, occasion).await {
         Ok(id_token) => {
-            if let Some(warning) = id_token.session_expiry_warning() {
+            if let Some(warning) = id_token::session_expiry_warning(&id_token) {
                 task.fault(&warning);
             }
             Ok(Some(id_token))

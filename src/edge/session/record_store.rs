@@ -409,14 +409,15 @@ pub(in crate::edge) fn wait_for_change<'a>(
 
 /// Returns the `iat` of the session's ID token.
 fn issued_at(session: &Session) -> Option<u64> {
-    let id_token = session.id_token()?;
+    let id_token = session.user()?;
     jwt::seconds(id_token.claims(), "iat")
 }
 
 /// Returns the keys of the tombstones by which the provider ends sessions: the key for all sessions of this user, and
 /// the key for this session if its ID token has a `sid`. Returns no keys if the ID token is unknown.
 fn tombstones(task: &Task, session: &Session) -> Vec<String> {
-    let Some(id_token) = session.id_token() else {
+    // Without OpenID Connect, the provider cannot end sessions.
+    let Some(id_token) = session.user().filter(|user| user.id_token().is_some()) else {
         return Vec::new();
     };
     let subject = id_token.subject();

@@ -9,8 +9,9 @@ use crate::config::HAS_PERSISTENCE;
 use crate::login::authorization_request::{self, Pending};
 use crate::login::authorization_response::AuthorizationResponse;
 use crate::oauth::dpop::PublicKey;
-use crate::oauth::id_token::{IdToken, Occasion};
-use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
+use crate::oauth::id_token::Occasion;
+use crate::oauth::identity::Identity;
+use crate::oauth::token_endpoint::{self, TokenSet, Wanted};
 use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::dpop::{self, Dpop};
@@ -18,7 +19,7 @@ use crate::vault::io::{OpId, Output, PortId, RequestId, Taken};
 use crate::vault::login::in_flight::Logins;
 use crate::vault::message::{callback_error, message};
 use crate::vault::provider::Provider;
-use crate::vault::verification::{Verification, unverified};
+use crate::vault::verification::{Next, Verification, evidence};
 
 /// Largest number of authorization responses that are processed at the same time.
 const MAX_CALLBACKS: usize = 32;
@@ -212,15 +213,16 @@ impl Callbacks {
         };
         ctx.log_error(outcome, &authorization.secrets(), &pending);
         let mut unused = None;
-        let verification = exchanged(outcome, ctx.config.scheme(), provider).and_then(|tokens| {
-            match unverified(ctx, provider, &tokens) {
-                Ok(unverified) => Ok(Verification::new(tokens, requested, unverified)),
-                Err(error) => {
-                    unused = Some(tokens);
-                    Err(error)
+        let verification =
+            exchanged(outcome, ctx.config.wanted_tokens(), provider).and_then(|tokens| {
+                match evidence(ctx, provider, &tokens) {
+                    Ok(evidence) => Ok(Verification::new(tokens, requested, evidence)),
+                    Err(error) => {
+                        unused = Some(tokens);
+                        Err(error)
+                    }
                 }
-            }
-        });
+            });
         match verification {
             Ok(verification) => {
                 callback.stage = CallbackStage::Verifying(pending, Box::new(verification));
@@ -268,7 +270,8 @@ impl Callbacks {
             return CallbackOutcome::None;
         };
         match verification.advance(ctx, provider, Purpose::VerifyLogin) {
-            Ok(()) => {
+            Ok(Next::Conclude(_)) => verified(ctx, logins, callback, true),
+            Ok(Next::Wait) => {
                 self.in_flight.push(callback);
                 CallbackOutcome::None
             }
@@ -322,43 +325,7 @@ impl Callbacks {
         let Some(callback) = self.take(is_it) else {
             return CallbackOutcome::None;
         };
-        let Callback {
-            page,
-            key,
-            stage: CallbackStage::Verifying(pending, verification),
-            is_canceled,
-        } = *callback
-        else {
-            return CallbackOutcome::None;
-        };
-        let occasion = Occasion::CodeExchange {
-            nonce: &pending.nonce,
-            max_age_seconds: pending.max_age,
-        };
-        let occasion = if pending.is_device() {
-            Occasion::DeviceGrant
-        } else {
-            occasion
-        };
-        let requested = verification.requested;
-        let (tokens, verified) = verification.conclude(ctx, valid, occasion);
-        let checked = match verified {
-            Ok(_) if is_canceled => Err(canceled()),
-            Ok(id_token) => check_granted(ctx, &tokens, &pending, page.port()).map(|()| id_token),
-            Err(rejected) => Err(rejected.into()),
-        };
-        match checked {
-            Ok(id_token) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
-                login: CompletedLogin { page, key, pending },
-                tokens,
-                id_token,
-                requested,
-            })),
-            Err(error) => {
-                page.fail(ctx, logins, &key, Some(&pending), &error);
-                CallbackOutcome::Unused(tokens)
-            }
-        }
+        verified(ctx, logins, callback, valid)
     }
 
     pub(in crate::vault) fn forget_port(&mut self, port: PortId) {
@@ -407,7 +374,7 @@ pub(in crate::vault) enum CallbackOutcome {
 pub(in crate::vault) struct VerifiedLogin {
     pub(in crate::vault) login: CompletedLogin,
     pub(in crate::vault) tokens: Box<TokenSet>,
-    pub(in crate::vault) id_token: IdToken,
+    pub(in crate::vault) user: Identity,
     /// The time at which the tokens were requested.
     pub(in crate::vault) requested: Instant,
 }
@@ -462,6 +429,53 @@ impl CallbackPage {
             ctx.post(port, callback_error(id, error, return_to));
         }
         logins.complete_opener(ctx, key, Err(error));
+    }
+}
+
+/// Decides whether the login succeeds. `valid` is the result of the check of the ID token's signature.
+#[expect(clippy::boxed_local, reason = "moving a box is less code")]
+fn verified(
+    ctx: &mut Context,
+    logins: &mut Logins,
+    callback: Box<Callback>,
+    valid: bool,
+) -> CallbackOutcome {
+    let Callback {
+        page,
+        key,
+        stage: CallbackStage::Verifying(pending, verification),
+        is_canceled,
+    } = *callback
+    else {
+        return CallbackOutcome::None;
+    };
+    let occasion = Occasion::CodeExchange {
+        nonce: &pending.nonce,
+        max_age_seconds: pending.max_age,
+    };
+    let occasion = if pending.is_device() {
+        Occasion::DeviceGrant
+    } else {
+        occasion
+    };
+    let requested = verification.requested;
+    let (tokens, user) = verification.conclude(ctx, valid, occasion);
+    let checked = match user {
+        Ok(_) if is_canceled => Err(canceled()),
+        Ok(user) => check_granted(ctx, &tokens, &pending, page.port()).map(|()| user),
+        Err(rejected) => Err(rejected.into()),
+    };
+    match checked {
+        Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
+            login: CompletedLogin { page, key, pending },
+            tokens,
+            user,
+            requested,
+        })),
+        Err(error) => {
+            page.fail(ctx, logins, &key, Some(&pending), &error);
+            CallbackOutcome::Unused(tokens)
+        }
     }
 }
 
@@ -587,6 +601,9 @@ fn check_granted(
     if misses_refresh_token {
         ctx.warn_developer(port, &token_endpoint::no_refresh_token());
     }
+    if tokens.lacks_type.is_some() {
+        ctx.warn_developer(port, &token_endpoint::no_token_type());
+    }
     Ok(())
 }
 
@@ -595,7 +612,7 @@ fn canceled() -> Error {
 }
 
 /// Returns the tokens in the response to a code exchange.
-fn exchanged(outcome: &Outcome, scheme: Scheme, provider: &Provider) -> Result<Box<TokenSet>> {
+fn exchanged(outcome: &Outcome, wanted: Wanted<'_>, provider: &Provider) -> Result<Box<TokenSet>> {
     if matches!(outcome, Outcome::KeyLost(_)) {
         return Err(crate::vault::dpop::key_lost(Code::StorageUnavailable));
     }
@@ -607,5 +624,5 @@ fn exchanged(outcome: &Outcome, scheme: Scheme, provider: &Provider) -> Result<B
         ];
         return Err(Error::of(Code::ProviderUnavailable, &message));
     };
-    token_endpoint::read_code_exchange(reply, scheme)
+    token_endpoint::read_code_exchange(reply, wanted)
 }

@@ -18,7 +18,7 @@ use crate::vault::login::device_stage::{Device, Timing};
 use crate::vault::login::in_flight::{Login, LoginStage, Logins};
 use crate::vault::message::message;
 use crate::vault::provider::Provider;
-use crate::vault::verification::{Verification, unverified};
+use crate::vault::verification::{Verification, evidence};
 
 /// The name of a login, the pending login, and the login's tokens, whose ID token is to be verified.
 type Granted = (String, Box<Pending>, Box<Verification>);
@@ -138,7 +138,7 @@ impl Logins {
         let Some(mut login) = self.take(|login| login.is_of(op)) else {
             // The login was canceled during the poll, so its tokens are not needed.
             let verdict =
-                device_authorization::read_poll(outcome, ctx.config.scheme(), Millis::ZERO);
+                device_authorization::read_poll(outcome, ctx.config.wanted_tokens(), Millis::ZERO);
             return match verdict {
                 PollOutcome::Tokens(tokens) => CallbackOutcome::Unused(tokens),
                 _ => CallbackOutcome::None,
@@ -151,7 +151,8 @@ impl Logins {
         let Device::Shown(_, timing) = &mut **device else {
             return CallbackOutcome::None;
         };
-        match device_authorization::read_poll(outcome, ctx.config.scheme(), timing.interval) {
+        match device_authorization::read_poll(outcome, ctx.config.wanted_tokens(), timing.interval)
+        {
             PollOutcome::Pending(interval) => {
                 timing.op = None;
                 timing.interval = interval;
@@ -184,8 +185,8 @@ impl Logins {
         tokens: Box<TokenSet>,
         requested: Instant,
     ) -> core::result::Result<Granted, Box<TokenSet>> {
-        let unverified = match unverified(ctx, provider, &tokens) {
-            Ok(unverified) => unverified,
+        let evidence = match evidence(ctx, provider, &tokens) {
+            Ok(evidence) => evidence,
             Err(error) => {
                 ctx.post_error(login.port, login.id, &error);
                 return Err(tokens);
@@ -204,7 +205,7 @@ impl Logins {
         );
         login.stage = LoginStage::AtProvider { key: key.clone() };
         self.put(login);
-        let verification = Verification::new(tokens, requested, unverified);
+        let verification = Verification::new(tokens, requested, evidence);
         Ok((key, Box::new(pending), Box::new(verification)))
     }
 }

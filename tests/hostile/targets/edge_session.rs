@@ -44,5 +44,5 @@ pub fn check(input: &[u8]) {
         assert!(session.left(&LIMITS, &now) <= LIMITS.absolute);
         let _ = session.is_activity_due(&LIMITS, &now);
     }
-    let _ = session.id_token();
+    let _ = session.user();
 }

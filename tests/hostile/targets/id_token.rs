@@ -5,7 +5,8 @@ use super::assert_presentable;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
 use strongroom::codec::base64url;
-use strongroom::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
+use strongroom::oauth::id_token::{Expected, Occasion, Rejected, Unverified};
+use strongroom::oauth::identity::Identity;
 use strongroom::oauth::jwks::Algorithm;
 use strongroom::{Code, Secret};
 
@@ -109,13 +110,13 @@ fn written(header: &str, claims: &str) -> String {
     [&header, ".", &claims, ".c2lnbmF0dXJl"].concat()
 }
 
-fn original() -> IdToken {
+fn original() -> Identity {
     let token = written(r#"{"alg":"ES256"}"#, LOGIN);
     let unverified = Unverified::parse(&token, &Algorithm::ALL).unwrap();
     unverified.signature_checked(true, &expected(None)).unwrap()
 }
 
-fn expected(original: Option<&IdToken>) -> Expected<'_> {
+fn expected(original: Option<&Identity>) -> Expected<'_> {
     static SECRETS: LazyLock<(Secret, Secret)> =
         LazyLock::new(|| (Secret::from(NONCE), Secret::from(ACCESS_TOKEN)));
     let (nonce, access_token) = &*SECRETS;

@@ -39,9 +39,9 @@ pub fn check(input: &[u8]) {
     });
     let other = serde_json::from_str::<serde_json::Value>(body).ok();
     let error = other.as_ref().and_then(|o| o.get("error")?.as_str());
-    let answer = token_endpoint::read(&reply, Scheme::Bearer);
+    let answer = token_endpoint::read(&reply, Scheme::Bearer.into());
     if let (TokenResponse::Tokens(_), TokenResponse::Tokens(_)) =
-        (&answer, token_endpoint::read(&reply, Scheme::Dpop))
+        (&answer, token_endpoint::read(&reply, Scheme::Dpop.into()))
     {
         panic!("tokens that anybody may use are bound to a key");
     }
@@ -66,7 +66,7 @@ pub fn check(input: &[u8]) {
         TokenResponse::ServerError => assert!(status == 408 || (500..600).contains(&status)),
         TokenResponse::Unusable(why) => assert!(why.len() < 100),
     }
-    let verdict = classify(&Outcome::from(reply), Scheme::Bearer);
+    let verdict = classify(&Outcome::from(reply), Scheme::Bearer.into());
     let is_end = matches!(verdict, RefreshOutcome::Ended);
     let says_so = (400..500).contains(&status) && ![408, 429].contains(&status);
     let is_said = says_so && is_json && error == Some("invalid_grant");
@@ -78,7 +78,7 @@ fn are_sound(tokens: &TokenSet, other: Option<&serde_json::Value>) {
     let all = [
         ("access_token", Some(&tokens.access_token)),
         ("refresh_token", tokens.refresh_token.as_ref()),
-        ("id_token", tokens.id_token.as_ref()),
+        ("id_token", tokens.identity.as_ref()),
     ];
     for (name, token) in all {
         let Some(token) = token.map(Secret::expose) else {

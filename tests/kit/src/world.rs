@@ -22,6 +22,7 @@ mod outputs;
 pub mod page;
 mod pages;
 pub mod persisted;
+mod plain;
 pub mod provider;
 mod requests;
 pub mod sockets;
@@ -207,7 +208,9 @@ impl World {
     pub fn seeded(changes: &str, seed: u64) -> Self {
         let settings = Settings::usual(changes);
         let mut provider = Provider::new();
-        provider.names_families = settings.parse().keeps;
+        let config = settings.parse();
+        provider.names_families = config.keeps;
+        provider.is_plain = !config.has_openid();
         Self::start(settings, provider, seed)
     }
 

@@ -22,7 +22,10 @@ struct Listed {
 }
 
 /// The larger modules, the smallest one first, each with its capabilities. The last one has all capabilities.
-const MODULES: [(&str, &[&str]); 2] = [("STORED", &["StoredSessions"]), ("EXTENDED", &[])];
+const MODULES: [(&str, &[&str]); 2] = [
+    ("STORED", &["StoredSessions", "PlainOauth"]),
+    ("EXTENDED", &[]),
+];
 
 /// Writes for each larger module a list of the options that it supports and for which the smaller modules do not suffice.
 /// The default module has no capability.

@@ -145,6 +145,10 @@ pub struct Provider {
     pub redirect_uri: String,
     /// True if the redirect URI has a loopback address, with which any port is allowed (RFC 8252 7.3).
     pub takes_any_port: bool,
+    /// True for a server without OpenID Connect. Its token responses identify the user by `user_id`.
+    pub is_plain: bool,
+    /// Members that token responses have in addition, or with another value. The value `null` removes a member.
+    pub more_members: Object,
     /// The user who signs in.
     pub subject: String,
     /// Lifetime of access tokens, as in `expires_in`.
@@ -235,6 +239,8 @@ impl Provider {
             client_id: CLIENT_ID.to_owned(),
             redirect_uri: REDIRECT_URI.to_owned(),
             takes_any_port: false,
+            is_plain: false,
+            more_members: Object::new(),
             subject: "alice".to_owned(),
             lifetime: Duration::from_secs(300),
             issues_refresh_tokens: true,
@@ -322,10 +328,15 @@ impl Provider {
         assert_eq!(params["redirect_uri"], self.redirect_uri);
         assert_eq!(params["response_type"], "code");
         assert_eq!(params["code_challenge_method"], "S256");
+        for of_openid in ["nonce", "max_age", "id_token_hint", "claims"] {
+            let is_forbidden = self.is_plain && params.contains_key(of_openid);
+            assert!(!is_forbidden, "{of_openid}");
+        }
+        assert_eq!(params.contains_key("nonce"), !self.is_plain);
         let code = self.secret("code");
         let consent = Consent {
             challenge: params["code_challenge"].clone(),
-            nonce: params["nonce"].clone(),
+            nonce: params.get("nonce").cloned().unwrap_or_default(),
             subject: self.subject.clone(),
             claims: self.claims.clone(),
             jkt: params.get("dpop_jkt").cloned(),
@@ -389,6 +400,11 @@ impl Provider {
     pub fn has_revoked_all_of(&self, subject: &str) -> bool {
         let mut families = self.families.iter().filter(|f| f.subject == subject);
         families.clone().count() > 0 && families.all(|family| family.is_revoked)
+    }
+
+    /// Returns the user of a family.
+    pub fn subject_of(&self, family: usize) -> &str {
+        &self.families[family].subject
     }
 
     /// Returns the family of a refresh token, or of a redeemed code or device code. Returns `None` for any other
@@ -512,7 +528,9 @@ impl Provider {
             ("revocation_endpoint", "/revoke"),
             ("end_session_endpoint", "/logout"),
         ] {
-            object.push(name, [self.root(), self.base, path].concat().into());
+            if name != "jwks_uri" || !self.is_plain {
+                object.push(name, [self.root(), self.base, path].concat().into());
+            }
         }
         let iss = "authorization_response_iss_parameter_supported";
         object.push(iss, true.into());
@@ -891,10 +909,27 @@ impl Provider {
         if let (true, Some(Flaw::Claim("sub", Value::String(user)))) = (is_login, &self.flaw) {
             self.families[i].subject.clone_from(user);
         }
-        if !is_missing && has_id_token {
+        if self.is_plain {
+            let subject = self.families[i].subject.as_str();
+            object.push("user_id", subject.into());
+            if self.names_families {
+                object.push("name", i.to_string().as_str().into());
+            } else if let Some(name) = self.name {
+                object.push("name", name.into());
+            }
+        } else if !is_missing && has_id_token {
             object.push("id_token", self.id_token(now, i, is_login, hash).into());
         }
-        json(200, &text(&object))
+        let mut response = Object::new();
+        let kept = object
+            .iter()
+            .filter(|(name, _)| self.more_members.get(name).is_none());
+        for (name, value) in kept.chain(self.more_members.iter()) {
+            if *value != Value::Null {
+                response.push(name, value.clone());
+            }
+        }
+        json(200, &text(&response))
     }
 
     /// Returns an ID token of this family. `hash` is the hash of the access token in the same response.
@@ -1020,7 +1055,7 @@ fn as_read(url: &str) -> String {
     Url::parse(url).expect("an address").href().to_owned()
 }
 
-fn text(object: &Object) -> String {
+pub(super) fn text(object: &Object) -> String {
     let mut text = String::new();
     object.write(&mut text);
     text

@@ -1,9 +1,9 @@
 //! Checks the requests that a vault sends, and the tokens in them.
 
-use super::invariants::Invariant;
+use super::invariants::{IdTokenFacts, Invariant};
 use super::jobs::{Job, Task};
 use super::provider::{Endpoint, form_of};
-use super::{REFRESH, World, invariants, sockets};
+use super::{REFRESH, World, invariants, plain, sockets};
 use strongroom::Secret;
 use strongroom::base::clock::{Instant, Millis, UnixMillis};
 use strongroom::base::http::{HttpRequest, Outcome};
@@ -119,8 +119,27 @@ impl World {
             // The error concerns this resource and not the session (RFC 8707 section 2).
             return self.watch.refused_target(self.workers.turn, family);
         }
+        if !self.provider.is_plain {
+            return self
+                .watch
+                .replied(endpoint, sent, family, outcome, to, true_time);
+        }
+        let outcome = plain::in_usual_form(outcome, endpoint);
         self.watch
-            .replied(endpoint, sent, family, outcome, to, true_time);
+            .replied(endpoint, sent, family, &outcome, to, true_time);
+        // The response itself identifies the user, instead of a signed ID token.
+        if let (Outcome::Reply(reply), Some(family)) = (&outcome, family)
+            && let Some(object) = plain::tokens(reply)
+        {
+            let user = object.str("user_id");
+            let facts = IdTokenFacts {
+                family,
+                is_login: endpoint == Endpoint::Exchange,
+                is_of_another_user: user
+                    .is_some_and(|user| user != self.provider.subject_of(family)),
+            };
+            self.watch.verified(self.workers.turn, &facts, true, &now);
+        }
     }
 
     /// Describes a request to the provider in words.

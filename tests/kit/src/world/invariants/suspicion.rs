@@ -96,6 +96,11 @@ impl Watch {
         }
     }
 
+    /// Expects that pages are asked for the user, because an API refuses a token that cannot be renewed.
+    pub fn expect_request_for_user(&mut self) {
+        self.asked_for_user.extend(self.family());
+    }
+
     pub(super) fn check_suspicion(&self, vault: usize) {
         let Some(family) = self.family_in(vault) else {
             return;

@@ -1,0 +1,145 @@
+//! The user of a session, as the authorization server has identified them.
+
+use crate::Secret;
+use crate::base::capability;
+use crate::base::clock::Millis;
+use crate::codec::json::{Object, Value, Writer};
+use crate::oauth::jwt::{Jwt, seconds};
+use crate::prelude::*;
+use core::fmt;
+
+/// The claim with the time at which the provider's session ends at the latest.
+pub(super) const SESSION_EXPIRY: &str = "session_expiry";
+/// A hundred years, in seconds.
+const LONGEST: u64 = 100 * 366 * 24 * 3600;
+
+/// The members of a response that say who the user is, without OpenID Connect: the option `identity`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// The name of the member that identifies the user. An empty name means that no member does.
+    pub sub: String,
+    /// True if a requested scope contains a comma, so that commas do not separate scopes.
+    pub scope_has_commas: bool,
+}
+
+impl Members {
+    /// Returns the claims that a response contains, as JSON: the member that identifies the user, as `sub`, and the
+    /// members with these `names`. A number that identifies the user becomes its digits.
+    #[must_use]
+    pub fn of(&self, response: &Object, names: &[String]) -> Secret {
+        let mut claims = Writer::object();
+        if let Some(Value::String(sub) | Value::Number(sub)) = response.get(&self.sub) {
+            claims.text("sub", sub);
+        }
+        for name in names {
+            if let Some(value) = response.get(name) {
+                claims.value(name, value);
+            }
+        }
+        Secret::new(claims.finish())
+    }
+}
+
+/// The user, as a server identifies them.
+pub struct Identity(Kind);
+
+enum Kind {
+    /// A verified ID token: its signature and all claims with rules have been checked.
+    IdToken(Box<Jwt>),
+    /// The claims that [`Members::of`] has found in a response, as JSON and parsed.
+    Members(capability::PlainOauth<(Secret, Object)>),
+}
+
+impl Identity {
+    /// Creates the identity from an ID token whose signature and claims have been checked.
+    pub(super) const fn of_id_token(jwt: Box<Jwt>) -> Self {
+        Self(Kind::IdToken(jwt))
+    }
+
+    /// Reads the output of [`Members::of`].
+    pub(crate) fn of_claims(has: capability::PlainOauth, json: &Secret) -> Option<Self> {
+        let claims = Value::parse(json.expose()).ok()?.into_object()?;
+        Some(Self(Kind::Members(has.with((json.clone(), claims)))))
+    }
+
+    /// Reads the identity of a stored session. An ID token was verified before the session was encrypted and stored, so
+    /// it is not verified again.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        match capability::PlainOauth::WITNESS {
+            Some(has) if text.starts_with('{') => Self::of_claims(has, &text.into()),
+            _ => Jwt::parse(text).ok().map(Self::of_id_token),
+        }
+    }
+
+    /// Returns the form in which a session stores the identity: the encoded ID token, or the claims as JSON, which
+    /// begins with a brace.
+    #[must_use]
+    pub fn text(&self) -> &Secret {
+        match &self.0 {
+            Kind::IdToken(jwt) => jwt.token(),
+            Kind::Members(members) => &members.0,
+        }
+    }
+
+    /// Returns the encoded ID token, if there is one. It is an input for the inspector's fingerprints, and the
+    /// `id_token_hint` when a token handler sends the user to the provider's logout.
+    #[must_use]
+    pub fn id_token(&self) -> Option<&Secret> {
+        match &self.0 {
+            Kind::IdToken(jwt) => Some(jwt.token()),
+            Kind::Members(_) => None,
+        }
+    }
+
+    /// Returns all claims. Claims without a rule in OpenID Connect Core are not checked.
+    #[must_use]
+    pub fn claims(&self) -> &Object {
+        match &self.0 {
+            Kind::IdToken(jwt) => jwt.claims(),
+            Kind::Members(members) => &members.1,
+        }
+    }
+
+    /// Returns `sub`: the user, unique and never reassigned within the issuer. The string is empty if nothing
+    /// identifies the user, which needs `identity: 'none'`.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.claims().str("sub").unwrap_or_default()
+    }
+
+    /// Returns true unless `subject` is this user. A user whom nothing identifies may be anyone.
+    #[must_use]
+    pub fn may_be_other_user(&self, subject: &str) -> bool {
+        let known = self.subject();
+        known != subject || capability::PlainOauth::WITNESS.is_some() && known.is_empty()
+    }
+
+    /// Returns `auth_time`: the time of authentication in seconds since the Unix epoch, if the token contains it.
+    #[must_use]
+    pub fn auth_time(&self) -> Option<u64> {
+        seconds(self.claims(), "auth_time")
+    }
+
+    /// Returns the time from the token's issue to the end of the session, if the provider states this end
+    /// (`session_expiry` of the IPSIE profiles). Returns [`Millis::MAX`] if the claim is absent or not valid.
+    #[must_use]
+    pub fn session_lifetime(&self) -> Millis {
+        session_lifetime(self.claims())
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(…)")
+    }
+}
+
+/// Returns the time from the issue of the token to `session_expiry`; [`Millis::MAX`] if the claim is not valid.
+pub(super) fn session_lifetime(claims: &Object) -> Millis {
+    let ends = claims.get(SESSION_EXPIRY).and_then(Value::as_u64);
+    match (ends, seconds(claims, "iat")) {
+        // No session lasts as long as the limit. A multiplication that could overflow would be more code.
+        (Some(ends), Some(issued)) if ends > issued => Millis((ends - issued).min(LONGEST) * 1000),
+        _ => Millis::MAX,
+    }
+}

@@ -1,0 +1,129 @@
+//! The user of a session at a server without OpenID Connect, by the members of its token responses that the
+//! configuration names.
+
+use crate::Secret;
+use crate::base::capability;
+use crate::base::error::{Code, Error};
+use crate::egress::token_reflection::Guard;
+use crate::oauth::id_token::{Occasion, Rejected};
+use crate::oauth::identity::{Identity, Members};
+use crate::prelude::*;
+
+use crate::oauth::token_endpoint::TokenSet;
+
+/// Returns the user by a token response. After a login the response must contain the member that identifies the
+/// user. After a refresh, it need not identify the user.
+///
+/// # Errors
+/// [`Rejected::OtherUser`] if a refresh identifies another user than the session's. [`Rejected::Invalid`] if a member
+/// that pages would see contains a token, or if a login does not identify the user.
+pub(crate) fn user(
+    members: capability::PlainOauth<(&Members, &[String])>,
+    tokens: &TokenSet,
+    occasion: &Occasion<'_>,
+) -> core::result::Result<Identity, Rejected> {
+    let claims = tokens.identity.clone().unwrap_or_default();
+    let refresh_token = tokens.refresh_token.as_ref().map_or("", Secret::expose);
+    let guard = Guard::search_for(&[tokens.access_token.expose(), refresh_token]);
+    let mut is_other = false;
+    let why = if guard.is_some_and(|guard| guard.is_in(claims.expose().as_bytes())) {
+        msg!("a member that `identity` names contains a token")
+    } else if let Some(user) = Identity::of_claims(members.witness(), &claims) {
+        let sub = user.subject();
+        let is_accepted = if let Occasion::Refresh { original } = occasion {
+            is_other = !sub.is_empty() && sub != original.subject();
+            !is_other
+        } else {
+            !sub.is_empty() || members.0.sub.is_empty()
+        };
+        if is_accepted {
+            return Ok(user);
+        }
+        msg!(
+            "the token endpoint's response has no string or number of the name that `identity.sub` gives, or names another user"
+        )
+    } else {
+        ""
+    };
+    let error = Error::new(Code::TokenResponseInvalid, why);
+    Err(if is_other {
+        Rejected::OtherUser(error)
+    } else {
+        Rejected::Invalid(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Millis;
+
+    const ACCESS_TOKEN: &str = "the-access-token-0123456789";
+
+    fn user_of(
+        claims: &str,
+        sub: &str,
+        occasion: &Occasion<'_>,
+    ) -> core::result::Result<Identity, Rejected> {
+        let members = Members {
+            sub: sub.to_owned(),
+            scope_has_commas: false,
+        };
+        let has = capability::PlainOauth::WITNESS.unwrap();
+        let tokens = TokenSet {
+            access_token: Secret::from(ACCESS_TOKEN),
+            expires_in: Millis::from_secs(60),
+            refresh_token: Some(Secret::from("the-refresh-token-0123456789")),
+            identity: Some(Secret::from(claims)),
+            scope: None,
+            lacks_type: None,
+        };
+        user(has.with((&members, &[])), &tokens, occasion)
+    }
+
+    #[test]
+    fn login_must_identify_the_user_unless_nobody_is_named() {
+        needs!(PlainOauth);
+        let login = Occasion::DeviceGrant;
+        let ann = user_of(r#"{"sub":"ann"}"#, "id", &login).unwrap();
+        assert_eq!(ann.subject(), "ann");
+        assert!(ann.id_token().is_none());
+        for claims in ["{}", r#"{"sub":""}"#] {
+            let refused = user_of(claims, "id", &login).unwrap_err();
+            assert!(matches!(refused, Rejected::Invalid(_)), "{claims}");
+        }
+        assert_eq!(user_of("{}", "", &login).unwrap().subject(), "");
+    }
+
+    #[test]
+    fn refresh_may_not_identify_another_user() {
+        needs!(PlainOauth);
+        let original = user_of(r#"{"sub":"ann"}"#, "id", &Occasion::DeviceGrant).unwrap();
+        let refresh = Occasion::Refresh {
+            original: &original,
+        };
+        assert!(user_of("{}", "id", &refresh).is_ok());
+        assert!(user_of(r#"{"sub":"ann"}"#, "id", &refresh).is_ok());
+        let other = user_of(r#"{"sub":"eve"}"#, "id", &refresh).unwrap_err();
+        assert!(matches!(other, Rejected::OtherUser(_)), "{other:?}");
+    }
+
+    #[test]
+    fn claims_contain_no_token() {
+        needs!(PlainOauth);
+        for token in [ACCESS_TOKEN, "the-refresh-token-0123456789"] {
+            let claims = [r#"{"sub":"ann","note":"x "#, token, r#""}"#].concat();
+            let refused = user_of(&claims, "id", &Occasion::DeviceGrant).unwrap_err();
+            assert!(Error::from(refused).message().contains("contains a token"));
+        }
+    }
+
+    #[test]
+    fn unidentified_users_may_differ() {
+        needs!(PlainOauth);
+        let nobody = user_of("{}", "", &Occasion::DeviceGrant).unwrap();
+        assert!(nobody.may_be_other_user(""));
+        let ann = user_of(r#"{"sub":"ann"}"#, "id", &Occasion::DeviceGrant).unwrap();
+        assert!(!ann.may_be_other_user("ann") && ann.may_be_other_user("eve"));
+    }
+}

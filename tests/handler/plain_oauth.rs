@@ -1,0 +1,132 @@
+//! Servers without OpenID Connect: the option `identity`.
+
+use serde_json::{Value, json};
+use strongroom::Code;
+use strongroom::edge::Config;
+
+use crate::host::{Answered, COOKIE, Host, configuration, json_of};
+use crate::proxy::head;
+
+fn named() -> Value {
+    json!({
+        "scope": "read",
+        "identity": { "from": "token_response", "sub": "user_id", "claims": ["name"] },
+    })
+}
+
+fn nobody() -> Value {
+    json!({ "identity": "none" })
+}
+
+/// Returns a host whose server has these members in token responses. `null` stands for a member that is left out.
+fn host_with(config: &Value, members: Value) -> Host {
+    let mut host = Host::with(config);
+    host.provider.plain = Some(members);
+    host
+}
+
+/// Expires the access token, and makes a call.
+fn refresh(host: &mut Host) -> Answered {
+    host.pass(700);
+    host.call("GET", "/api/orders")
+}
+
+/// Returns the reason in the response to a call whose refresh ends the session.
+fn end_of(host: &mut Host) -> Value {
+    let response = refresh(host).own();
+    assert_eq!(response.status, 401);
+    json_of(&response)["error"].clone()
+}
+
+#[test]
+fn named_members_are_the_claims() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let mut config = named();
+        config["session"] = json!({ "storage": storage });
+        let mut host = host_with(
+            &config,
+            json!({ "user_id": 42, "name": "Ann", "email": "a@b" }),
+        );
+        host.sign_in();
+        let claims = json!({ "sub": "42", "name": "Ann" });
+        assert_eq!(host.session()["claims"], claims);
+        assert_eq!(refresh(&mut host).status(), 200);
+        assert_eq!(host.session()["claims"], claims);
+    }
+}
+
+#[test]
+fn nobody_has_no_claims() {
+    let mut host = host_with(&nobody(), json!({ "user_id": 42 }));
+    host.sign_in();
+    assert_eq!(host.session()["claims"], json!({}));
+    assert_eq!(refresh(&mut host).status(), 200);
+}
+
+#[test]
+fn login_needs_the_named_member() {
+    let mut host = host_with(&named(), json!({}));
+    let back = host.come_back("/auth/login");
+    host.come_in(&back);
+    assert_eq!(host.faults(), [Code::TokenResponseInvalid]);
+    assert_eq!(host.browser.count(COOKIE), 0);
+}
+
+#[test]
+fn token_without_lifetime_is_used_until_refused() {
+    // GitHub's OAuth apps respond like this.
+    let members = json!({ "expires_in": null, "refresh_token": null, "scope": "repo,user" });
+    let mut host = host_with(&nobody(), members);
+    host.sign_in();
+    assert_eq!(host.session()["scopes"], json!(["repo", "user"]));
+    for _ in 0..10 {
+        host.pass(1000);
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    }
+    let session = host.session();
+    assert_eq!(session["accessTokenExpiresAt"], session["expiresAt"]);
+    host.heads.push_back(head(401));
+    assert_eq!(
+        host.call("GET", "/api/orders").code(),
+        "interaction_required"
+    );
+}
+
+#[test]
+fn refusal_with_status_200_ends_the_session() {
+    let mut host = host_with(&nobody(), json!({}));
+    host.sign_in();
+    host.provider.plain = Some(json!({ "error": "bad_refresh_token" }));
+    assert_eq!(end_of(&mut host)["reason"], "provider_ended");
+}
+
+#[test]
+fn refresh_for_another_user_ends_the_session() {
+    let mut host = host_with(&named(), json!({ "user_id": "ann" }));
+    host.sign_in();
+    host.provider.plain = Some(json!({ "user_id": "mallory" }));
+    assert_eq!(end_of(&mut host)["reason"], "security");
+}
+
+#[test]
+fn logout_at_the_provider_has_no_hint() {
+    let mut host = host_with(&named(), json!({ "user_id": "ann" }));
+    host.sign_in();
+    let response = host.call("POST", "/auth/logout?provider").own();
+    assert!(!json_of(&response).to_string().contains("id_token_hint"));
+    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+}
+
+#[test]
+fn options_of_openid_connect_are_refused() {
+    for changes in [
+        json!({ "identity": "none", "scope": "openid" }),
+        json!({ "identity": "none", "backChannelLogout": true }),
+        json!({ "identity": "none", "claims": ["name"] }),
+        json!({ "scope": "read" }),
+    ] {
+        let config = configuration(&changes).to_string();
+        let error = Config::parse(&config).unwrap_err();
+        assert!(error.message().contains("identity"), "{changes}: {error}");
+    }
+}

@@ -1,0 +1,46 @@
+//! The oracle's reading of the responses of a server without OpenID Connect.
+
+use strongroom::base::http::{HttpReply, Outcome};
+use strongroom::codec::json::{Object, Value};
+
+use super::provider::Endpoint;
+use super::provider::text;
+use crate::reply::{json, refusal};
+
+/// Returns the tokens of a successful response.
+pub(super) fn tokens(reply: &HttpReply) -> Option<Object> {
+    match Value::parse(reply.body.as_ref()?.expose()) {
+        Ok(Value::Object(ref object)) if reply.status == 200 => {
+            object.str("access_token").map(|_| object.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Returns the outcome as a server with OpenID Connect would have sent it: a refusal has status 400 and the code of RFC
+/// 6749, and a token that has no end has a very late one.
+pub(super) fn in_usual_form(outcome: &Outcome, endpoint: Endpoint) -> Outcome {
+    let Outcome::Reply(reply) = outcome else {
+        return outcome.clone();
+    };
+    if let Some(mut object) = tokens(reply) {
+        let is_absent = |name| object.get(name).is_none();
+        let is_login = endpoint == Endpoint::Exchange;
+        if is_login && is_absent("refresh_token") && is_absent("expires_in") {
+            object.push("expires_in", (1_u64 << 40).into());
+        }
+        return Outcome::from(json(200, &text(&object)));
+    }
+    let body = reply.body.as_ref().map_or("", |body| body.expose());
+    let body = Value::parse(body).ok();
+    match body
+        .as_ref()
+        .and_then(|body| body.as_object()?.str("error"))
+    {
+        Some("bad_refresh_token" | "bad_verification_code") if reply.status == 200 => {
+            Outcome::from(refusal("invalid_grant"))
+        }
+        Some(code) if reply.status == 200 => Outcome::from(refusal(code)),
+        _ => outcome.clone(),
+    }
+}
