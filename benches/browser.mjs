@@ -82,11 +82,11 @@ async function measureAll(bench) {
   const rows = [
     ...smallRows(only.small, 'only tab'),
     pairRow('the same, plain fetch without the cache', only.uncached, 'only tab'),
-    pairRow('small POST', only.write, 'only tab', { gate: 1.3, aim: 1.15 }),
+    pairRow('small PUT', only.write, 'only tab', { gate: 1.3, aim: 1.15 }),
     pairRow('response without a body', only.empty, 'only tab'),
     ...smallRows(second.small, 'second tab'),
     pairRow('the same, plain fetch without the cache', second.uncached, 'second tab'),
-    pairRow('small POST', second.write, 'second tab', { gate: 1.3, aim: 1.15 }),
+    pairRow('small PUT', second.write, 'second tab', { gate: 1.3, aim: 1.15 }),
     pairRow('response without a body', second.empty, 'second tab'),
     parallelRow(only.parallel, 'only tab'),
     parallelRow(second.parallel, 'second tab'),

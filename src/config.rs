@@ -480,7 +480,12 @@ impl<'a> Options<'a> {
     pub(crate) fn scope(&self, has_openid: bool) -> String {
         const WHY: &str = msg!("it must be a string of scopes separated by single spaces");
         // Some servers without OpenID Connect have no scopes.
-        if !has_openid && self.object.get("scope").is_none() {
+        if !has_openid
+            && matches!(
+                self.object.get("scope").map(Value::as_str),
+                None | Some(Some(""))
+            )
+        {
             return String::new();
         }
         let scope = self.text("scope", WHY);

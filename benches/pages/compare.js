@@ -24,7 +24,7 @@ async function uncached(auth, { runs, pairs }) {
 
 /** Measures small requests with a body. */
 async function write(auth, { runs, pairs }) {
-  const init = { method: 'POST', body: 'item=lamp' }
+  const init = { method: 'PUT', body: 'item=lamp' }
   const read = (fetcher) => async () => (await fetcher(`${API}echo`, init)).json()
   return runsInTurns([read(auth.fetch), read(await plainFetch())], { runs, pairs })
 }

@@ -24,7 +24,7 @@ pub struct Members {
 
 impl Members {
     /// Returns the claims that a response contains, as JSON: the member that identifies the user, as `sub`, and the
-    /// members with these `names`. A number that identifies the user becomes its digits.
+    /// members with these `names`, except objects and arrays. A number that identifies the user becomes its digits.
     #[must_use]
     pub fn of(&self, response: &Object, names: &[String]) -> Secret {
         let mut claims = Writer::object();
@@ -32,12 +32,17 @@ impl Members {
             claims.text("sub", sub);
         }
         for name in names {
-            if let Some(value) = response.get(name) {
+            // An object may contain tokens that nobody searches for.
+            if let Some(value) = response.get(name).filter(|value| is_simple(value)) {
                 claims.value(name, value);
             }
         }
         Secret::new(claims.finish())
     }
+}
+
+const fn is_simple(value: &Value) -> bool {
+    !matches!(value, Value::Object(_) | Value::Array(_))
 }
 
 /// The user, as a server identifies them.

@@ -888,6 +888,7 @@ mod tests {
 
     #[test]
     fn configured_members_extend_the_discovered_ones() {
+        needs!(Metadata);
         let configured = object(
             r#"{"issuer":"https://other.test","revocation_endpoint":"https://id.example.com/revoke","token_endpoint":"https://id.example.com/own"}"#,
         );

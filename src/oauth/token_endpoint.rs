@@ -476,6 +476,9 @@ mod tests {
         assert_eq!(identity(user), r#"{"sub":"42","login":"ann"}"#);
         assert_eq!(identity(r#","id":"ann""#), r#"{"sub":"ann"}"#);
         assert_eq!(identity(r#","id":{}"#), "{}");
+        // An object may contain tokens of its own.
+        let nested = r#","id":"ann","login":{"access_token":"other"}"#;
+        assert_eq!(identity(nested), r#"{"sub":"ann"}"#);
     }
 
     #[test]

@@ -98,6 +98,9 @@ pub(super) fn write(
     if longest < Millis::MAX {
         kept.number("longest", longest.0);
     }
+    if let Some(members) = &config.identity {
+        kept.text("sub_of", &members.sub);
+    }
     let kept = kept
         .number("generation", generation)
         .number("kept_at", now.wall)
@@ -163,7 +166,9 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
     let original = Identity::from_text(object.str("id_token")?)?;
-    if original.id_token().is_some() != config.has_openid() {
+    // After a change of `identity`, the claims have another meaning.
+    let sub_of = config.identity.as_ref().map(|members| &*members.sub);
+    if original.id_token().is_some() != config.has_openid() || object.str("sub_of") != sub_of {
         return None;
     }
     // A vault of an earlier version stores the session without the stated end.

@@ -388,6 +388,7 @@ impl Calls {
         };
         let is_worth_a_refresh = is_worth_a_refresh(ctx, refresh, known, generation, head);
         let was_retried = known.was_retried && !known.is_detached;
+        let is_detached = known.is_detached;
         let text = head_text(known.id, head);
         ctx.trace_call("call_answered", call, Some(head.status), None);
         if head.status == 0 {
@@ -402,6 +403,7 @@ impl Calls {
         } else {
             if let Some(session) = &mut ctx.session
                 && session.lasts_until_refused()
+                && !is_detached
                 && refuses_token(head)
             {
                 session.require_interaction(None);

@@ -151,8 +151,8 @@ impl FetchRequest {
     /// The HTTP cache would also keep a response that the vault rejects because it contains the token. A page could
     /// then read that response in parts by range requests (RFC 9111 3.3, RFC 9110 14.2), and the cache could return it
     /// to the next user. By default, the vault therefore lets the browser store no response. Browsers store
-    /// no response to a [write](http::is_write) in any case, and with `no-store` Chromium would send a preflight for
-    /// each request. If `caches` is true, because the configuration allows caching for this API, the page's cache mode is
+    /// no response to [some methods](http::is_never_stored) in any case, and with `no-store` Chromium would send a
+    /// preflight for each request. If `caches` is true, because the configuration allows caching for this API, the page's cache mode is
     /// used, except that `force-cache` becomes `default`.
     pub(super) fn init(&self, caches: bool, credentials: &str) -> String {
         let mut init = Writer::object();
@@ -161,7 +161,7 @@ impl FetchRequest {
                 None | Some("force-cache") => "default",
                 Some(asked) => asked,
             }
-        } else if http::is_write(&self.method) {
+        } else if http::is_never_stored(&self.method) {
             "default"
         } else {
             "no-store"
@@ -470,9 +470,9 @@ mod tests {
             ("HEAD", "no-store"),
             ("QUERY", "no-store"),
             ("post", "no-store"),
-            ("POST", "default"),
+            ("POST", "no-store"),
+            ("PATCH", "no-store"),
             ("PUT", "default"),
-            ("PATCH", "default"),
             ("DELETE", "default"),
         ] {
             let text = format!(

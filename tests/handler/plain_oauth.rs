@@ -109,6 +109,18 @@ fn refresh_for_another_user_ends_the_session() {
 }
 
 #[test]
+fn cookie_does_not_open_after_a_change_of_identity() {
+    let mut host = host_with(&named(), json!({ "user_id": "ann" }));
+    host.sign_in();
+    for changes in [nobody(), json!({ "scope": "openid" })] {
+        let mut other = Host::with(&changes);
+        other.browser = host.browser.clone();
+        assert_eq!(other.session(), json!(null), "{changes}");
+    }
+    assert_eq!(host.session()["claims"]["sub"], "ann");
+}
+
+#[test]
 fn logout_at_the_provider_has_no_hint() {
     let mut host = host_with(&named(), json!({ "user_id": "ann" }));
     host.sign_in();

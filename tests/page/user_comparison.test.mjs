@@ -27,6 +27,12 @@ test('same user and missing sessions are not changes', () => {
   assert.deepEqual(changes(null, 'alice', 'alice', null, null, 'alice'), [])
 })
 
+test('each session without `sub` is another user’s', () => {
+  const isOther = createUserComparison()
+  const unnamed = (startedAt) => isOther({ claims: {}, startedAt })
+  assert.deepEqual([1, 1, 2].map(unnamed), [false, false, true])
+})
+
 test('subscription reports another user before it ends', () => {
   let notify
   let isSubscribed = true

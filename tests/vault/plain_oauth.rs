@@ -188,6 +188,25 @@ fn stored_session_keeps_its_claims() {
 }
 
 #[test]
+fn session_does_not_continue_with_another_sub() {
+    let sealed = |config: &str| config.replacen('{', r#"{ "session": { "persist": "sealed" },"#, 1);
+    let (mut world, _) = World::signed_in_with(&sealed(NAMED));
+    world.reconfigure(&sealed(&NAMED.replace("user_id", "name")));
+    world.restart();
+    let page = world.open();
+    world.answer_all();
+    assert!(world.session(page).is_none());
+}
+
+#[test]
+fn empty_scope_requests_no_scope() {
+    let mut world = World::with(r#"{ "scope": "", "identity": "none" }"#);
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(claims(&world, page), "{}");
+}
+
+#[test]
 fn session_of_openid_connect_does_not_continue_without_it() {
     let (mut world, _) = World::signed_in_with(r#"{ "session": { "persist": "sealed" } }"#);
     world.reconfigure(&NAMED.replacen('{', r#"{ "session": { "persist": "sealed" },"#, 1));

@@ -6,10 +6,11 @@ import type { Session } from '../generated/session.js'
  * another user than the last session before it.
  */
 export const createUserComparison = (): ((session: Session | null) => boolean) => {
-  let user: string | undefined
+  let user: string | number | undefined
   return (session) => {
     const before = user
-    user = session?.claims.sub ?? user
+    // Without `sub`, every login counts as another user's.
+    user = session?.claims.sub ?? session?.startedAt ?? user
     return !!before && before !== user
   }
 }

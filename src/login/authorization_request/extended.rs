@@ -180,7 +180,9 @@ fn requested_scope(
             ];
             return Err(Error::of(Code::MessageInvalid, &message));
         }
-        scope.push(' ');
+        if !scope.is_empty() {
+            scope.push(' ');
+        }
         scope.push_str(one);
     }
     Ok((scope.len() > config.scope.len()).then(|| more.witness().with(scope)))
