@@ -46,6 +46,31 @@ pub const MAX_CONFIG: usize = 64 * 1024;
 /// The claims that a page may see by default.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
 
+/// The allowed values of an option in seconds, and the text of its error, which names them.
+pub(crate) struct Seconds {
+    pub(crate) least: u64,
+    pub(crate) most: u64,
+    pub(crate) why: &'static str,
+}
+
+pub(crate) const TIME_LIMIT: Seconds = Seconds {
+    least: 1,
+    most: 120,
+    why: msg!("it must be a whole number of seconds from 1 to 120"),
+};
+
+pub(crate) const TOLERANCE: Seconds = Seconds {
+    least: 0,
+    most: 600,
+    why: msg!("it must be a whole number of seconds from 0 to 600"),
+};
+
+pub(crate) const SESSION_LIMIT: Seconds = Seconds {
+    least: 1,
+    most: 365 * 24 * 3600,
+    why: msg!("it must be a whole number of seconds from 1 to 31536000, a year"),
+};
+
 /// Claims that bind the ID token to secrets of the login, and members of a token response that are secrets. Pages do
 /// not need them.
 const HIDDEN_CLAIMS: &str = if capability::PlainOauth::WITNESS.is_some() {
@@ -172,7 +197,10 @@ impl Config {
     pub fn expected_metadata(&self) -> metadata::Expected<'_> {
         metadata::Expected {
             issuer: &self.issuer,
-            configured: self.metadata_members(),
+            configured: capability::Metadata::WITNESS.and_then(|has| {
+                let members = self.metadata_members.as_ref()?;
+                Some(has.with(members))
+            }),
             plain: self.identity.as_ref().map(capability::PlainOauth::witness),
         }
     }
@@ -185,12 +213,6 @@ impl Config {
         } else {
             None
         }
-    }
-
-    /// Returns the configured members of the provider's metadata.
-    #[must_use]
-    pub fn metadata_members(&self) -> Option<&Object> {
-        self.metadata_members.as_ref().filter(|_| HAS_METADATA)
     }
 
     /// Reads a configuration. Relative URLs are resolved against `base`, the worker's address.
@@ -240,8 +262,8 @@ impl Config {
             rules.forbid(&[base.href()]);
         }
         let (redirect_uri, is_elsewhere) = options.redirect_uri(base);
-        let request_timeout = options.seconds("requestTimeout", 10, [1, 120]);
-        let refresh_timeout = options.seconds("refreshTimeout", 30, [1, 120]);
+        let request_timeout = options.seconds("requestTimeout", 10, &TIME_LIMIT);
+        let refresh_timeout = options.seconds("refreshTimeout", 30, &TIME_LIMIT);
         let mut config = Self {
             rules,
             client_id: options.client_id(),
@@ -254,7 +276,7 @@ impl Config {
             authorization_params: options.authorization_params(),
             pushing: options.pushing(),
             asks_consent: options.asks_consent(),
-            clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
+            clock_tolerance: options.seconds("clockTolerance", 60, &TOLERANCE),
             request_timeout,
             refresh_timeout: refresh_timeout.max(request_timeout),
             extended: Extended::read(&options, is_elsewhere),
@@ -377,21 +399,13 @@ impl<'a> Options<'a> {
     }
 
     #[inline(never)]
-    pub(crate) fn seconds(&self, name: &str, default: u64, [least, most]: [u64; 2]) -> Millis {
+    pub(crate) fn seconds(&self, name: &str, default: u64, range: &Seconds) -> Millis {
         let Some(value) = self.object.get(name) else {
             return Millis::from_secs(default);
         };
         let seconds = value.as_u64().unwrap_or(u64::MAX);
-        if !(least..=most).contains(&seconds) {
-            let why = match most {
-                120 => msg!("it must be a whole number of seconds from 1 to 120"),
-                600 => msg!("it must be a whole number of seconds from 0 to 600"),
-                3600 if cfg!(feature = "edge") => {
-                    msg!("it must be a whole number of seconds from 0 to 3600")
-                }
-                _ => msg!("it must be a whole number of seconds from 1 to 31536000, a year"),
-            };
-            self.refuse(name, why);
+        if !(range.least..=range.most).contains(&seconds) {
+            self.refuse(name, range.why);
         }
         Millis::from_secs(seconds)
     }
@@ -504,15 +518,14 @@ impl<'a> Options<'a> {
     }
 
     fn limits(&self) -> Limits {
-        const YEAR: u64 = 365 * 24 * 3600;
         const HALF_HOUR: u64 = 1800;
         const HALF_DAY: u64 = 43_200;
         const WHY: &str = msg!("it must be an object such as { idle: 1800 }");
         let session = self.nested("session", "session.", WHY);
         session.refuse_unknown(options::OF_SESSION);
-        let absolute = session.seconds("absolute", HALF_DAY, [1, YEAR]);
+        let absolute = session.seconds("absolute", HALF_DAY, &SESSION_LIMIT);
         let default_idle = HALF_HOUR.min(absolute.as_secs());
-        let idle = session.seconds("idle", default_idle, [1, YEAR]);
+        let idle = session.seconds("idle", default_idle, &SESSION_LIMIT);
         if idle > absolute {
             let why =
                 msg!("it must not be longer than `session.absolute`, or it never takes effect");
@@ -591,9 +604,8 @@ impl<'a> Options<'a> {
             return None;
         }
         let expected = metadata::Expected {
-            issuer,
-            configured: None,
             plain,
+            ..metadata::Expected::of(issuer)
         };
         match Metadata::from_object(document, &expected) {
             Ok(metadata) => Some(metadata),

@@ -24,6 +24,12 @@ const OPTIONS: &str = "authorizationParams backChannelLogout base claims client 
     idTokenSignedResponseAlg identity issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri \
     refreshTimeout requestTimeout routes scope session trustedAudiences unrequestedScopes";
 
+const AN_HOUR: config::Seconds = config::Seconds {
+    least: 0,
+    most: 3600,
+    why: msg!("it must be a whole number of seconds from 0 to 3600"),
+};
+
 /// The default scope: identifies the user and allows refreshes.
 const DEFAULT_SCOPE: &str = "openid offline_access";
 
@@ -220,8 +226,8 @@ impl Config {
                 r#""in-store""# => Storage::InStore,
                 _ => Storage::SealedInCookie,
             },
-            recheck: session.seconds("recheck", 10, [0, 3600]),
-            grace: session.seconds("grace", 60, [0, 3600]),
+            recheck: session.seconds("recheck", 10, &AN_HOUR),
+            grace: session.seconds("grace", 60, &AN_HOUR),
             routes: routes(options),
             post_logout: path(options, "postLogoutRedirectUri"),
             back_channel_logout: options.boolean_or("backChannelLogout", identity.is_none()),
@@ -261,8 +267,8 @@ fn shared_options(
     limits: Limits,
     dpop: bool,
 ) -> config::Config {
-    let request_timeout = options.seconds("requestTimeout", 10, [1, 120]);
-    let refresh_timeout = options.seconds("refreshTimeout", 30, [1, 120]);
+    let request_timeout = options.seconds("requestTimeout", 10, &config::TIME_LIMIT);
+    let refresh_timeout = options.seconds("refreshTimeout", 30, &config::TIME_LIMIT);
     let has_openid = identity.is_none();
     let scope = match options.object.get("scope") {
         None if has_openid => DEFAULT_SCOPE.to_owned(),
@@ -283,7 +289,7 @@ fn shared_options(
         authorization_params: options.authorization_params(),
         pushing: config::Pushing::default(),
         asks_consent: options.asks_consent(),
-        clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
+        clock_tolerance: options.seconds("clockTolerance", 60, &config::TOLERANCE),
         request_timeout,
         refresh_timeout: refresh_timeout.max(request_timeout),
         extended: extended(options, dpop),
@@ -316,9 +322,8 @@ fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
 }
 
 fn limits(session: &Options<'_>) -> Limits {
-    const YEAR: u64 = 365 * 24 * 3600;
-    let absolute = session.seconds("absolute", 43_200, [1, YEAR]);
-    let idle = session.seconds("idle", 1800.min(absolute.as_secs()), [1, YEAR]);
+    let absolute = session.seconds("absolute", 43_200, &config::SESSION_LIMIT);
+    let idle = session.seconds("idle", 1800.min(absolute.as_secs()), &config::SESSION_LIMIT);
     if idle > absolute {
         session.refuse(
             "idle",

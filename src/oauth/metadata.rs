@@ -24,9 +24,21 @@ pub struct Expected<'a> {
     pub issuer: &'a str,
     /// Configured members, which are added to the members of a document or replace them. `issuer` is never replaced,
     /// because it shows to which issuer the document belongs.
-    pub configured: Option<&'a Object>,
+    pub configured: Option<capability::Metadata<&'a Object>>,
     /// Present if the client needs no ID tokens, and so no keys.
     pub plain: Option<capability::PlainOauth>,
+}
+
+impl<'a> Expected<'a> {
+    /// Expects the metadata of an issuer with OpenID Connect, as the issuer publishes them.
+    #[must_use]
+    pub const fn of(issuer: &'a str) -> Self {
+        Self {
+            issuer,
+            configured: None,
+            plain: None,
+        }
+    }
 }
 
 /// The members of a provider's metadata that this crate uses. Every endpoint is an absolute `https` URL without user
@@ -66,12 +78,7 @@ impl Metadata {
     /// # Errors
     /// The errors of [`Metadata::parse_expected`].
     pub fn parse(json: &str, issuer: &str) -> Result<Box<Self>> {
-        let expected = Expected {
-            issuer,
-            configured: None,
-            plain: None,
-        };
-        Self::parse_expected(json, &expected)
+        Self::parse_expected(json, &Expected::of(issuer))
     }
 
     /// Reads a discovery document.
@@ -110,7 +117,7 @@ impl Metadata {
             plain,
         } = *expected;
         let reader = MetadataReader {
-            configured: configured.filter(|_| capability::Metadata::WITNESS.is_some()),
+            configured,
             document,
             is_https: issuer.starts_with("https:"),
             error: OnceCell::new(),
@@ -222,7 +229,7 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// Returns the location that is tried now.
+    /// Returns the location that is tried now. Inlined, it would be more code.
     #[inline(never)]
     pub(crate) fn url(&self, issuer: &str) -> String {
         location(issuer, self.tried).unwrap_or_default()
@@ -270,7 +277,7 @@ pub(crate) fn is_absent(outcome: &Outcome) -> bool {
 /// each member would need code to drop the values read before.
 struct MetadataReader<'a> {
     /// Configured members, which are added to the members of the document or replace them.
-    configured: Option<&'a Object>,
+    configured: Option<capability::Metadata<&'a Object>>,
     document: &'a Object,
     /// True if the issuer is an `https` URL.
     is_https: bool,
@@ -287,7 +294,7 @@ impl<'a> MetadataReader<'a> {
     /// members.
     fn get(&self, name: &str) -> Option<&'a Value> {
         let configured = self.configured.filter(|_| name != "issuer");
-        let configured = configured.and_then(|members| members.get(name));
+        let configured = configured.and_then(|members| members.into_data().get(name));
         match configured.or_else(|| self.document.get(name)) {
             None | Some(Value::Null) => None,
             value => value,
@@ -349,7 +356,7 @@ impl<'a> MetadataReader<'a> {
         let mut endpoints = Vec::new();
         read_endpoints(self.document, &mut endpoints);
         if let Some(configured) = self.configured {
-            read_endpoints(configured, &mut endpoints);
+            read_endpoints(&configured, &mut endpoints);
         }
         endpoints
     }
@@ -803,14 +810,6 @@ mod tests {
         }
     }
 
-    fn expected(issuer: &str) -> Expected<'_> {
-        Expected {
-            issuer,
-            configured: None,
-            plain: None,
-        }
-    }
-
     #[test]
     fn each_location_is_tried_once() {
         let issuer = "https://id.example.com/a";
@@ -819,9 +818,13 @@ mod tests {
         let mut tried = Vec::new();
         let error = loop {
             tried.push(search.url(issuer));
-            if let Some(found) =
-                search.read(&absent, &expected(issuer), &search.url(issuer), "", true)
-            {
+            if let Some(found) = search.read(
+                &absent,
+                &Expected::of(issuer),
+                &search.url(issuer),
+                "",
+                true,
+            ) {
                 break found.unwrap_err();
             }
         };
@@ -850,7 +853,7 @@ mod tests {
             };
             assert!(
                 search
-                    .read(&reply, &expected(ISSUER), "", "", true)
+                    .read(&reply, &Expected::of(ISSUER), "", "", true)
                     .is_none()
             );
             assert_eq!(search.is_provisional, is_provisional, "{status}");
@@ -859,7 +862,7 @@ mod tests {
             let mut search = Search::default();
             assert!(
                 search
-                    .read(&outcome, &expected(ISSUER), "", "", true)
+                    .read(&outcome, &Expected::of(ISSUER), "", "", true)
                     .is_none()
             );
             assert!(search.is_provisional);
@@ -894,9 +897,10 @@ mod tests {
         );
         let discovered = r#"{"issuer":"https://id.example.com","authorization_endpoint":"https://id.example.com/a",
             "token_endpoint":"https://id.example.com/t","jwks_uri":"https://id.example.com/k"}"#;
+        let has = capability::Metadata::WITNESS.unwrap();
         let with = |configured| Expected {
-            configured: Some(configured),
-            ..expected("https://id.example.com")
+            configured: Some(has.with(configured)),
+            ..Expected::of("https://id.example.com")
         };
         let metadata = Metadata::parse_expected(discovered, &with(&configured)).unwrap();
         let revocation = Some("https://id.example.com/revoke");

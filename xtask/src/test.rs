@@ -126,7 +126,12 @@ fn native() -> Result<()> {
             .args(["--no-default-features", "--features", &features])
             .run()?;
     }
-    Ok(())
+    // The token handler's module has a set of its own.
+    cargo()
+        .args(test)
+        .args(["--package", "strongroom", "--test", "handler", "--test", "isolates"])
+        .args(["--no-default-features", "--features", "edge"])
+        .run()
 }
 
 /// Simulates lives of vaults with each set of capabilities, and lives of isolates.
