@@ -41,7 +41,11 @@ test('a configuration with options of two modules needs the larger one', () => {
 
 test('control: the options that need a larger module are listed', () => {
   assert.ok(EXTENDED_OPTIONS.split(' ').length > 15)
-  assert.equal(STORED_OPTIONS, 'session.persist=memory')
+  assert.equal(STORED_OPTIONS, 'identity session.persist=memory')
+})
+
+test('identity needs the stored module', () => {
+  for (const identity of ['none', { sub: 'id' }]) assert.equal(moduleFor({ identity }), 'stored')
 })
 
 test('options that every module has need no larger module', async () => {
@@ -51,7 +55,9 @@ test('options that every module has need no larger module', async () => {
   for (const [, list, name] of source.matchAll(/^ {4}[A-Z]+ "(.*?)" \{$|^ {8}"(\w+)";$/gm)) {
     if (name === undefined) path = list.replace('[]', '')
     else {
-      assert.equal(moduleFor(configured(path + name, 'x')), 'default', name)
+      // The options in `identity` come with `identity`.
+      const smallest = path === 'identity.' ? 'stored' : 'default'
+      assert.equal(moduleFor(configured(path + name, 'x')), smallest, name)
       count++
     }
   }
