@@ -91,13 +91,6 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || strings::contains_byte(b"!#$%&'*+-.^_`|~", byte)
 }
 
-/// Returns true for a method whose responses no browser stores in its HTTP cache. Firefox stores those to POST and PATCH,
-/// although no page can get them from the cache. Methods are case-sensitive (RFC 9110 9.1), and `fetch` changes the case
-/// of some.
-pub(crate) fn is_never_stored(method: &str) -> bool {
-    strings::contains_word("PUT DELETE", method)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

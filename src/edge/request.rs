@@ -20,9 +20,10 @@ use crate::edge::session::record_store;
 use crate::edge::session::seal::{self, OpenError};
 use crate::edge::task::{Task, boxed};
 
-/// A browser keeps the session's cookie for a day after the absolute limit. Otherwise, the cookie would be gone at this
-/// limit, so the page would not learn the reason, and a guard would sign the user in without a click.
-const KEPT: Millis = Millis::from_secs(24 * 3600);
+/// A browser keeps the session's cookie, and the coordinator its record, for a day after the absolute limit. Otherwise,
+/// they would be gone at this limit: the page would not learn the reason, a guard would sign the user in without a click,
+/// and the refresh token of a stored session could not be revoked.
+pub(super) const KEPT: Millis = Millis::from_secs(24 * 3600);
 
 /// A request with its URL and origin.
 pub(super) struct RequestContext {

@@ -68,7 +68,7 @@ impl Session {
     #[must_use]
     pub fn begin(
         sid: String,
-        id_token: &Identity,
+        user: &Identity,
         tokens: TokenSet,
         requested: UnixMillis,
         scope: &str,
@@ -82,13 +82,13 @@ impl Session {
             lifetime: tokens.expires_in,
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token,
-            identity: id_token.text().clone(),
+            identity: user.text().clone(),
             scope: tokens.scope.unwrap_or_else(|| scope.to_owned()),
             host: String::new(),
             ends: None,
             key: None,
         }
-        .ending_with(id_token, requested)
+        .ending_with(user, requested)
     }
 
     /// Binds the session to a DPoP key.
@@ -122,8 +122,8 @@ impl Session {
     /// Adds the end that an ID token states, which was requested at `requested`. The earliest end that the provider has
     /// stated in this session counts.
     #[must_use]
-    pub fn ending_with(mut self, id_token: &Identity, requested: UnixMillis) -> Self {
-        let lifetime = id_token.session_lifetime();
+    pub fn ending_with(mut self, user: &Identity, requested: UnixMillis) -> Self {
+        let lifetime = user.session_lifetime();
         if lifetime != Millis::MAX {
             let stated = requested.saturating_add(lifetime.0);
             self.ends = Some(self.ends.map_or(stated, |ends| ends.min(stated)));

@@ -169,7 +169,7 @@ pub fn build(
     if config.has_openid() {
         form.push("nonce", &nonce);
     }
-    if config.has_openid() || !scope.is_empty() {
+    if !scope.is_empty() {
         form.push("scope", scope);
     }
     form.push("state", &state)

@@ -32,7 +32,7 @@ impl Members {
             claims.text("sub", sub);
         }
         for name in names {
-            // An object may contain tokens that nobody searches for.
+            // An object may contain other tokens, which the search does not know.
             if let Some(value) = response.get(name).filter(|value| is_simple(value)) {
                 claims.value(name, value);
             }

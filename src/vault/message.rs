@@ -8,7 +8,6 @@
 use crate::base::capability;
 use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, quote};
-use crate::base::http;
 use crate::base::strings;
 use crate::codec::json::{Object, Value, Writer};
 use crate::login::authorization_request::LoginParams;
@@ -150,10 +149,11 @@ impl FetchRequest {
     ///
     /// The HTTP cache would also keep a response that the vault rejects because it contains the token. A page could
     /// then read that response in parts by range requests (RFC 9111 3.3, RFC 9110 14.2), and the cache could return it
-    /// to the next user. By default, the vault therefore lets the browser store no response. Browsers store
-    /// no response to [some methods](http::is_never_stored) in any case, and with `no-store` Chromium would send a
-    /// preflight for each request. If `caches` is true, because the configuration allows caching for this API, the page's cache mode is
-    /// used, except that `force-cache` becomes `default`.
+    /// to the next user. By default, the vault therefore lets the browser store no response. No browser stores a
+    /// response to `PUT` or `DELETE` in any case, and with `no-store` Chromium would send a preflight for each request.
+    /// Firefox stores responses to `POST` and `PATCH`, although no page can get them from the cache. If `caches` is
+    /// true, because the configuration allows caching for this API, the page's cache mode is used, except that
+    /// `force-cache` becomes `default`.
     pub(super) fn init(&self, caches: bool, credentials: &str) -> String {
         let mut init = Writer::object();
         let mode = if capability::RuleOptions::WITNESS.is_some() && caches {
@@ -161,7 +161,7 @@ impl FetchRequest {
                 None | Some("force-cache") => "default",
                 Some(asked) => asked,
             }
-        } else if http::is_never_stored(&self.method) {
+        } else if matches!(&*self.method, "PUT" | "DELETE") {
             "default"
         } else {
             "no-store"

@@ -1,7 +1,7 @@
 // A client with fake ports: it fails, is replaced, is closed, and comes back from the back-forward cache.
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
-import { FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
+import { connectTo, FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
 const page = fakePage()
@@ -9,16 +9,7 @@ const page = fakePage()
 mock.timers.enable({ apis: ['setTimeout'] })
 const { connect } = await load('page/connect.ts')
 
-/** Connects to the first of these workers. Each new connection takes the next one. */
-async function start(...workers) {
-  const made = []
-  const events = []
-  const make = () => (made.push(workers[made.length]), made.at(-1))
-  const client = await connect(make, { timeout: 10 })
-  client.on('change', ({ session }) => events.push(session ? session.claims.sub : null))
-  client.on('failed', ({ code }) => events.push(code))
-  return { client, made, events }
-}
+const start = (...workers) => connectTo(connect, ...workers)
 
 const codeOf = (promise) =>
   promise.then(

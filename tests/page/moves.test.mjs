@@ -1,22 +1,14 @@
 // Moves to a newer vault and replacements of a failed one, while calls, logins, sign-outs and close() are in flight.
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
-import { FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
+import { connectTo, FakeWorker, fakePage, settled } from '../support/fake_page.mjs'
 import { load } from '../support/page_module.mjs'
 
 const page = fakePage()
 mock.timers.enable({ apis: ['setTimeout'] })
 const { connect, createAuth } = await load('page/connect.ts', 'page/create-auth.ts')
 
-async function start(...workers) {
-  const made = []
-  const events = []
-  const make = () => (made.push(workers[made.length]), made.at(-1))
-  const client = await connect(make, { timeout: 10 })
-  client.on('change', ({ session }) => events.push(session ? session.claims.sub : null))
-  client.on('failed', ({ code }) => events.push(code))
-  return { client, made, events }
-}
+const start = (...workers) => connectTo(connect, ...workers)
 
 /** Resolves with how the promise has settled, or with 'pending'. */
 async function stateOf(promise) {

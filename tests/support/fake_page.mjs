@@ -128,3 +128,17 @@ export class FakeWorker extends EventTarget {
     for (const port of this.ports) port.close()
   }
 }
+
+/**
+ * Connects with `connect` to the first of these workers; each new connection takes the next one. Resolves with the client,
+ * the workers that were made, and the users and codes of the client's events.
+ */
+export async function connectTo(connect, ...workers) {
+  const made = []
+  const events = []
+  const make = () => (made.push(workers[made.length]), made.at(-1))
+  const client = await connect(make, { timeout: 10 })
+  client.on('change', ({ session }) => events.push(session ? session.claims.sub : null))
+  client.on('failed', ({ code }) => events.push(code))
+  return { client, made, events }
+}

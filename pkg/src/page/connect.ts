@@ -214,7 +214,7 @@ export const connect = async (
       const done = await connection.query({ t: 'logout', provider, returnTo: back })
       // If the page has moved to a newer vault in the meantime, that vault may not know of the logout yet. In that
       // vault, the same session may begin some milliseconds earlier, by another clock.
-      if (session?.startedAt! <= before?.startedAt!) {
+      if (session && before && session.startedAt <= before.startedAt) {
         session = null
         reason = 'logged_out'
         emitChange()

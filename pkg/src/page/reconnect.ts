@@ -50,7 +50,8 @@ export const succeed = async (
     const now = current()
     // The page also has no session if the old vault has failed or stopped. The same session may begin some milliseconds
     // earlier in another vault, by another clock.
-    if (shown && !old.state.why && !(now?.startedAt! <= shown.startedAt)) over = shown.startedAt
+    const isSame = shown && now && now.startedAt <= shown.startedAt
+    if (shown && !isSame && !old.state.why) over = shown.startedAt
     shown = now
   }
   events.addEventListener('change', watch)

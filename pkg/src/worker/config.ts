@@ -174,9 +174,9 @@ export interface ApiRule {
   credentials?: 'same-origin' | 'omit' | 'include'
   /**
    * Lets the browser keep responses in its HTTP cache. Default false: every call, except `PUT` and `DELETE`, is sent
-   * with `cache: 'no-store'`, whatever the page asks for. If the browser cached a response that is refused because it contains the token, a page
-   * could read this response from the cache in pieces. The response would also be on the disk. `true` gives up this
-   * protection for the rule: `true` implies `reflection: 'allow'`, and any other `reflection` is an error. Needs
+   * with `cache: 'no-store'`, whatever the page asks for. If the browser cached a response that is refused because it
+   * contains the token, a page could read this response from the cache in pieces. The response would also be on the
+   * disk. `true` gives up this protection for the rule: `true` implies `reflection: 'allow'`, and any other `reflection` is an error. Needs
    * strongroom_extended_bg.wasm.
    */
   cache?: boolean

@@ -52,10 +52,10 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
 /// Returns the JSON of the session as pages may see it.
 fn view(context: &RequestContext, session: &Session, state: SessionState) -> String {
     let config = &context.task.config().flow;
-    let id_token = session.user();
-    let claims = id_token.as_ref().map_or_else(
+    let user = session.user();
+    let claims = user.as_ref().map_or_else(
         || "{}".to_owned(),
-        |id_token| visible_claims(&config.claims, None, id_token),
+        |user| visible_claims(&config.claims, None, user),
     );
     SessionView {
         claims,

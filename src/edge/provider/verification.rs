@@ -87,11 +87,11 @@ pub(in crate::edge) async fn verify_refreshed(
         original: &original,
     };
     match verify_id_token(task, tokens, occasion).await {
-        Ok(id_token) => {
-            if let Some(warning) = id_token::session_expiry_warning(&id_token) {
+        Ok(user) => {
+            if let Some(warning) = id_token::session_expiry_warning(&user) {
                 task.fault(&warning);
             }
-            Ok(Some(id_token))
+            Ok(Some(user))
         }
         Err(Rejected::OtherUser(_)) => Err(OtherUser),
         Err(Rejected::Invalid(error)) => {

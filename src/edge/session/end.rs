@@ -103,7 +103,7 @@ async fn write_end(
     if !is_written {
         cache_end(task, &latest, reason);
     }
-    let subject = latest.user().map(|token| token.subject().to_owned());
+    let subject = latest.user().map(|user| user.subject().to_owned());
     task.isolate().emit(Event::Ended {
         reason,
         subject: subject.unwrap_or_default(),

@@ -10,16 +10,13 @@ use crate::edge::coordinator::{self, COORDINATOR_TIME, Unreachable};
 use crate::edge::endpoints::back_channel_logout::LogoutTimes;
 use crate::edge::io::{Effect, Entry, Event};
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, RETRY_AFTER, Refusal};
+use crate::edge::request::KEPT;
 use crate::edge::session::Session;
 use crate::edge::session::record::{LEASE, Record, Stored};
 use crate::edge::session::seal::{self, OpenError};
 use crate::edge::task::{FlightGuard, PendingReply, Task, boxed};
 use crate::oauth::jwt;
 use crate::session::EndReason;
-
-/// A record is kept for a day after the absolute limit of its session, like the cookie. Its refresh token is revoked when
-/// the user comes back in this time.
-const A_DAY: Millis = Millis::from_secs(24 * 3600);
 
 /// Largest number of attempts to write a user's activity while other isolates write the record, too.
 const TOUCHES: u32 = 3;
@@ -243,7 +240,7 @@ pub(in crate::edge) async fn write(
     let left = session.left(&task.config().flow.limits, &task.now());
     // Keep the record longer than the session. Otherwise, an old copy of the session's cookie would end the session a
     // second time and report the end again, and the refresh token of a stored session could not be revoked.
-    let lifetime = left + A_DAY;
+    let lifetime = left + KEPT;
     let written = coordinator::swap(task, key, version, value, lifetime).await?;
     if let Some(version) = &written {
         let now = task.now();
@@ -299,7 +296,7 @@ fn is_loss_reported(task: &Task, sid: &str) -> bool {
 /// Reports once that the record of a session is missing. Returns the reason for the session's end.
 fn on_lost(task: &Task, session: &Session) -> EndReason {
     let now = task.now();
-    // The record expires a day after this limit.
+    // The record expires some time after this limit.
     if session.left(&task.config().flow.limits, &now) == Millis::ZERO {
         return EndReason::Absolute;
     }
@@ -409,20 +406,19 @@ pub(in crate::edge) fn wait_for_change<'a>(
 
 /// Returns the `iat` of the session's ID token.
 fn issued_at(session: &Session) -> Option<u64> {
-    let id_token = session.user()?;
-    jwt::seconds(id_token.claims(), "iat")
+    jwt::seconds(session.user()?.claims(), "iat")
 }
 
 /// Returns the keys of the tombstones by which the provider ends sessions: the key for all sessions of this user, and
 /// the key for this session if its ID token has a `sid`. Returns no keys if the ID token is unknown.
 fn tombstones(task: &Task, session: &Session) -> Vec<String> {
     // Without OpenID Connect, the provider cannot end sessions.
-    let Some(id_token) = session.user().filter(|user| user.id_token().is_some()) else {
+    let Some(user) = session.user().filter(|user| user.id_token().is_some()) else {
         return Vec::new();
     };
-    let subject = id_token.subject();
+    let subject = user.subject();
     let mut keys = vec![coordinator::client_key(task, "subject", subject)];
-    if let Some(sid) = id_token.claims().str("sid") {
+    if let Some(sid) = user.claims().str("sid") {
         keys.push(coordinator::client_key(task, "sid", sid));
     }
     keys
