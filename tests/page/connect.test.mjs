@@ -192,3 +192,28 @@ test('restored page loses its requests and connects again', async () => {
   await settled()
   assert.equal(worker.received.filter(({ t }) => t === 'hello').length, 2)
 })
+
+test('call that follows a step-up can be refused in the same way', async (t) => {
+  const { client, made } = await start(new FakeWorker({ user: 'alice' }))
+  t.after(() => client.close())
+  const [vault] = made
+  const last = (type) => vault.received.findLast(({ t }) => t === type)?.id
+  const refuse = () =>
+    vault.announce({
+      t: 'error',
+      id: last('fetch'),
+      code: 'step_up_required',
+      message: '',
+      login: { acrValues: 'gold' },
+    })
+  const call = client.fetch('https://app.example/orders').catch((error) => error)
+  await settled()
+  refuse()
+  const first = await call
+  const again = first.stepUp({ mode: 'device', onCode() {} }).catch((error) => error)
+  await settled()
+  vault.announce({ t: 'done', id: last('login') })
+  await settled()
+  refuse()
+  assert.equal(typeof (await again).stepUp, 'function')
+})

@@ -180,7 +180,7 @@ export const connect = async (
         if (error instanceof StrongroomError && error.login) {
           error.stepUp = async (options) => {
             await auth.login({ mode: 'popup', ...error.login, ...options })
-            return vaultFetch(connection, input, init)
+            return auth.fetch(input, init)
           }
         }
         throw error
