@@ -129,7 +129,14 @@ fn native() -> Result<()> {
     // The token handler's module has a set of its own.
     cargo()
         .args(test)
-        .args(["--package", "strongroom", "--test", "handler", "--test", "isolates"])
+        .args([
+            "--package",
+            "strongroom",
+            "--test",
+            "handler",
+            "--test",
+            "isolates",
+        ])
         .args(["--no-default-features", "--features", "edge"])
         .run()
 }
