@@ -77,10 +77,11 @@ impl Provider {
 
     /// Returns true if the keys are present, or there are no ID tokens. Otherwise starts to fetch the keys.
     pub(super) fn need_keys(&self, ctx: &mut Context) -> bool {
-        if self.keys.is_none() && ctx.config.has_openid() {
+        let has_all = self.keys.is_some() || !ctx.config.has_openid();
+        if !has_all {
             self.fetch_keys(ctx);
         }
-        self.keys.is_some() || !ctx.config.has_openid()
+        has_all
     }
 
     /// Starts to fetch the keys, even if the vault already has some.
