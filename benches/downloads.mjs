@@ -78,6 +78,9 @@ const ROWS = [
   },
 ]
 
+/** Returns the gate of the download with this name, in KB. */
+export const gateOf = (name) => ROWS.find((row) => row.name === name).gate / KB
+
 /** Returns the size to which a download's gate and aim apply. */
 export const counted = (download) => download[download.counts ?? 'brotli']
 
