@@ -202,7 +202,16 @@ impl Config {
                 Some(has.with(members))
             }),
             plain: self.identity.as_ref().map(capability::PlainOauth::witness),
+            profile: self
+                .profile()
+                .map(|profile| profile.witness().with(&**profile)),
         }
+    }
+
+    /// Returns the address that says who the user is, if the configuration has one.
+    #[must_use]
+    pub fn profile(&self) -> Option<&capability::ProfileAddress<Url>> {
+        self.identity.as_ref()?.profile.as_ref()
     }
 
     /// Takes the provider's metadata out of the configuration. Returns `None` if the configuration contains no
@@ -254,7 +263,8 @@ impl Config {
         let has_openid = identity.is_none();
         options.refuse_with_identity("claims");
         let plain = identity.as_ref().map(capability::PlainOauth::witness);
-        let metadata = options.metadata(&issuer, plain);
+        let profile = identity.as_deref().and_then(Options::profile_address);
+        let metadata = options.metadata(&issuer, plain, profile.as_ref());
         let mut rules = options.rules(&base, &issuer, metadata.as_deref());
         let escrow = options.escrow();
         if escrow.is_some() {
@@ -288,7 +298,7 @@ impl Config {
             metadata_members: None,
         };
         if let Some(identity) = identity {
-            let members = identity.members(&config.scope);
+            let members = identity.members(&config.scope, profile);
             config.identity = Some(identity.witness().with(members));
         }
         match first_fault.into_inner() {
@@ -591,6 +601,7 @@ impl<'a> Options<'a> {
         &self,
         issuer: &str,
         plain: Option<capability::PlainOauth>,
+        profile: Option<&capability::ProfileAddress<Url>>,
     ) -> Option<Box<Metadata>> {
         if !HAS_METADATA {
             return None;
@@ -605,6 +616,7 @@ impl<'a> Options<'a> {
         }
         let expected = metadata::Expected {
             plain,
+            profile: profile.map(|profile| profile.witness().with(&**profile)),
             ..metadata::Expected::of(issuer)
         };
         match Metadata::from_object(document, &expected) {

@@ -10,6 +10,7 @@ mod extended;
 mod former;
 mod kept;
 pub(crate) mod named;
+pub(crate) mod profile;
 pub mod provider_errors;
 mod times;
 pub(crate) mod view;

@@ -405,6 +405,11 @@ impl Vault {
                 let outcome = self.callbacks.exchanged(ctx, provider, logins, op, outcome);
                 self.callback_advanced(outcome);
             }
+            Purpose::AskProfile(_) => {
+                let logins = &mut self.logins;
+                let outcome = self.callbacks.profile_received(ctx, logins, op, outcome);
+                self.callback_advanced(outcome);
+            }
             Purpose::Refresh => self.on_refresh_response(op, outcome),
             Purpose::AskDevice(_) => self.logins.device_asked(ctx, op, outcome),
             Purpose::PollDevice(_) => {
@@ -561,6 +566,10 @@ impl Vault {
     fn callback_advanced(&mut self, outcome: CallbackOutcome) {
         match outcome {
             CallbackOutcome::None => {}
+            CallbackOutcome::NeedsProfile(callback) => {
+                let Self { ctx, tokens, .. } = self;
+                self.callbacks.ask_profile(ctx, &mut tokens.dpop, callback);
+            }
             // The unused tokens are not revoked: many providers would also revoke the tokens of the current session,
             // which belong to the same grant.
             CallbackOutcome::Unused(_) if self.ctx.session.is_some() => {}

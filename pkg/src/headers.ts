@@ -17,7 +17,7 @@ import type { ApiRule, ProviderMetadata, VaultConfig } from './worker/config.js'
 export { StrongroomError }
 
 /** The part of the vault's configuration that decides the worker's `connect-src`. */
-export type HeaderConfig = Pick<VaultConfig, 'issuer' | 'metadata'> & {
+export type HeaderConfig = Pick<VaultConfig, 'identity' | 'issuer' | 'metadata'> & {
   apis: Pick<ApiRule, 'url' | 'webSocket'>[]
 }
 
@@ -82,7 +82,8 @@ const ENDPOINTS = [
 
 /**
  * Returns the headers of the app's pages and of the worker's file. The worker's policy allows the worker's own origin,
- * and the origins of the issuer, of the APIs, and of the endpoints in `metadata` that the worker requests.
+ * and the origins of the issuer, of the APIs, of the profile address, and of the endpoints in `metadata` that the worker
+ * requests.
  *
  * @throws {@link StrongroomError} `config_invalid` if a value is not a URL that the vault accepts, or cannot be named in
  *   a policy.
@@ -154,6 +155,9 @@ const workerOrigins = (config: HeaderConfig, { origin, metadata }: HeaderOptions
   for (const name of ENDPOINTS) {
     const url = endpoints[name]
     if (url != null) found.push(originOf(`metadata.${name}`, url))
+  }
+  if (typeof config.identity === 'object' && 'url' in config.identity) {
+    found.push(originOf('identity.url', config.identity.url))
   }
   for (const [i, { url, webSocket }] of config.apis.entries()) {
     const api = originOf(`apis[${i}].url`, url, `${origin}/`)

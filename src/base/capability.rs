@@ -168,6 +168,8 @@ capabilities! {
     Metadata as IfMetadata: "metadata",
     /// Servers without OpenID Connect.
     PlainOauth as IfPlainOauth: "plain-oauth",
+    /// An API that says who the user is, at servers without OpenID Connect.
+    ProfileAddress as IfProfileAddress: "profile-address",
     /// The reason why the provider ends a session.
     Reasons as IfReasons: "reasons",
     /// Access tokens of their own for single APIs (RFC 8707).

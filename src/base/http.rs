@@ -24,6 +24,28 @@ pub struct HttpRequest {
     pub keepalive: bool,
     /// The unsigned proof for the `DPoP` header (RFC 9449 5).
     pub proof: Option<UnsignedProof>,
+    /// The access token for the `Authorization` header. Its scheme is DPoP if there is a proof, and otherwise Bearer.
+    pub access_token: Option<capability::ProfileAddress<Secret>>,
+}
+
+impl HttpRequest {
+    /// Creates a GET request.
+    #[must_use]
+    pub const fn get(url: String) -> Self {
+        Self {
+            url,
+            form: None,
+            keepalive: false,
+            proof: None,
+            access_token: None,
+        }
+    }
+
+    /// Returns the method.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        if self.form.is_some() { "POST" } else { "GET" }
+    }
 }
 
 /// The provider's response.

@@ -114,15 +114,22 @@ impl ProviderRequest {
         request: &HttpRequest,
         proof: Option<&Secret>,
     ) -> Result<Promise, JsValue> {
-        // A GET fetches metadata, or keys that the vault does not have. A cached response may be too old to contain a
-        // new key, so the browser must ask the provider if the cached response is current.
+        // A GET without a token fetches metadata, or keys that the vault does not have. A cached response may be too old to
+        // contain a new key, so the browser must ask the provider if the cached response is current.
         let init: FetchInit = platform::dictionary(if request.form.is_some() {
             r#"{"method":"POST","cache":"no-store","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
+        } else if request.access_token.is_some() {
+            // The response may echo the token, and is about the user.
+            r#"{"cache":"no-store","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
         } else {
             r#"{"cache":"no-cache","credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#
         });
         let headers = Headers::new_with_str_sequence_sequence(&JsValue::UNDEFINED)?;
         headers.set("accept", "application/json")?;
+        if let Some(token) = &request.access_token {
+            let scheme = if proof.is_some() { "DPoP " } else { "Bearer " };
+            headers.set("authorization", &[scheme, token.expose()].concat())?;
+        }
         if let Some(proof) = proof {
             headers.set("dpop", proof.expose())?;
         }

@@ -88,6 +88,8 @@ options! {
         "claims";
         "from";
         "sub";
+        /// an API that says who the user is: [oauth.md](oauth.md)
+        "url": ProfileAddress;
     }
 
     /// The options of a rule, which is an entry of `apis`.

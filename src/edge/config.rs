@@ -195,7 +195,8 @@ impl Config {
             options.refuse_with_identity(name);
         }
         let plain = identity.as_ref().map(capability::PlainOauth::witness);
-        let metadata = options.metadata(&issuer, plain);
+        let profile = identity.as_deref().and_then(Options::profile_address);
+        let metadata = options.metadata(&issuer, plain, profile.as_ref());
         let client = client(options);
         let session = options.nested(
             "session",
@@ -235,7 +236,7 @@ impl Config {
             par: options.boolean("par"),
             flow: shared_options(
                 options,
-                (issuer, identity),
+                (issuer, identity, profile),
                 &client.id,
                 limits(&session),
                 dpop,
@@ -262,7 +263,11 @@ impl Config {
 /// Reads the options that the browser's vault also has.
 fn shared_options(
     options: &Options<'_>,
-    (issuer, identity): (String, Option<capability::PlainOauth<Options<'_>>>),
+    (issuer, identity, profile): (
+        String,
+        Option<capability::PlainOauth<Options<'_>>>,
+        Option<capability::ProfileAddress<Url>>,
+    ),
     client_id: &str,
     limits: Limits,
     dpop: bool,
@@ -282,7 +287,8 @@ fn shared_options(
         keeps: false,
         escrow: None,
         claims: identity.as_deref().unwrap_or(options).claims(has_openid),
-        identity: identity.map(|identity| identity.witness().with(identity.members(&scope))),
+        identity: identity
+            .map(|identity| identity.witness().with(identity.members(&scope, profile))),
         scope,
         metadata: None,
         metadata_members: None,

@@ -113,6 +113,42 @@ pub(super) async fn send_proven(
     }
 }
 
+/// Sends a request with an access token to an address other than an upstream, with a proof if the token is bound to a
+/// key. If the server asks for a new nonce, repeats the request once, with that nonce (RFC 9449 9).
+pub(super) async fn send_with_token(
+    task: &Task,
+    request: HttpRequest,
+    access_token: &Secret,
+    key: Option<&Secret>,
+) -> Outcome {
+    let authorization = |scheme| Secret::new([scheme, access_token.expose()].concat());
+    let Some(key) = key else {
+        return requests::send(task, request, Some(authorization("Bearer ")), None).await;
+    };
+    let mut was_repeated = false;
+    loop {
+        let target = (request.method(), &*request.url);
+        let Some((proof, nonce)) = prove_call(task, key, target, access_token).await else {
+            return Outcome::Failed;
+        };
+        let with_token = Some(authorization("DPoP "));
+        let outcome = requests::send(task, request.clone(), with_token, Some(proof)).await;
+        let Outcome::Reply(reply) = &outcome else {
+            return outcome;
+        };
+        let is_new = note_nonce(
+            task,
+            &request.url,
+            reply.dpop_nonce.as_deref(),
+            nonce.as_deref(),
+        );
+        if was_repeated || reply.status != 401 || !is_new {
+            return outcome;
+        }
+        was_repeated = true;
+    }
+}
+
 /// Creates the proof for a request to an upstream. Returns the proof, and the proof's nonce if there is one. Returns
 /// `None` if the host could not sign the proof.
 pub(super) async fn prove_call(
@@ -127,11 +163,16 @@ pub(super) async fn prove_call(
     Some((proof, nonce))
 }
 
-/// Stores the nonce of an upstream's response. Returns true if the nonce for the next proof differs from `sent`, the
-/// nonce in the last proof.
-pub(super) fn note_nonce(task: &Task, url: &str, head: &Head, sent: Option<&str>) -> bool {
+/// Stores the nonce in the response from `url`, if the response has one. Returns true if the nonce for the next proof
+/// differs from `sent`, the nonce in the last proof.
+pub(super) fn note_nonce(
+    task: &Task,
+    url: &str,
+    received: Option<&str>,
+    sent: Option<&str>,
+) -> bool {
     let mut nonces = task.isolate().upstream_nonces.borrow_mut();
-    nonces.record(url, head.dpop_nonce.as_deref());
+    nonces.record(url, received);
     nonces.get(url).is_some_and(|nonce| Some(nonce) != sent)
 }
 

@@ -265,7 +265,12 @@ async fn send(
             ));
         };
         let is_new = session.key.is_some()
-            && dpop::note_nonce(&context.task, allowed.url(), &head, nonce.as_deref());
+            && dpop::note_nonce(
+                &context.task,
+                allowed.url(),
+                head.dpop_nonce.as_deref(),
+                nonce.as_deref(),
+            );
         if was_repeated || !is_new || !asks_for_nonce(&head) || context.request.has_body {
             return Ok(head);
         }

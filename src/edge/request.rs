@@ -124,7 +124,7 @@ impl RequestContext {
         // also says what identifies the user without OpenID Connect, so that no claim gets another meaning.
         let (issuer, client) = (&config.flow.issuer, &config.client.id);
         let identity = match &config.flow.identity {
-            Some(members) => [" identity ", &members.sub].concat(),
+            Some(members) => [" identity ", &members.source()].concat(),
             None => String::new(),
         };
         let cookie = self.jar().session();

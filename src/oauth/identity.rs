@@ -4,6 +4,7 @@ use crate::Secret;
 use crate::base::capability;
 use crate::base::clock::Millis;
 use crate::codec::json::{Object, Value, Writer};
+use crate::codec::url::Url;
 use crate::oauth::jwt::{Jwt, seconds};
 use crate::prelude::*;
 use core::fmt;
@@ -18,6 +19,8 @@ const LONGEST: u64 = 100 * 366 * 24 * 3600;
 pub struct Members {
     /// The name of the member that identifies the user. An empty name means that no member does.
     pub sub: String,
+    /// The profile address, if a response of this address and not the token response has the members.
+    pub profile: Option<capability::ProfileAddress<Url>>,
     /// True if a requested scope contains a comma, so that commas do not separate scopes.
     pub scope_has_commas: bool,
 }
@@ -28,8 +31,15 @@ impl Members {
     #[must_use]
     pub fn of(&self, response: &Object, names: &[String]) -> Secret {
         let mut claims = Writer::object();
-        if let Some(Value::String(sub) | Value::Number(sub)) = response.get(&self.sub) {
-            claims.text("sub", sub);
+        match response.get(&self.sub) {
+            Some(Value::String(sub)) => {
+                claims.text("sub", sub);
+            }
+            // Another writing of the same number, such as `1e2`, would be another user.
+            Some(Value::Number(sub)) if sub.bytes().all(|byte| byte.is_ascii_digit()) => {
+                claims.text("sub", sub);
+            }
+            _ => {}
         }
         for name in names {
             // An object may contain other tokens, which the search does not know.
@@ -38,6 +48,16 @@ impl Members {
             }
         }
         Secret::new(claims.finish())
+    }
+
+    /// Returns what identifies users, in one string. Sessions of another configuration are not continued, because their
+    /// claims have another meaning.
+    #[must_use]
+    pub fn source(&self) -> String {
+        match &self.profile {
+            Some(profile) => [&self.sub, " ", profile.href()].concat(),
+            None => self.sub.clone(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::base::error::quote_url;
 use crate::base::http::Outcome;
 use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
-use crate::codec::url;
+use crate::codec::url::{self, Url};
 use crate::oauth::jwks::{Algorithm, NONE_SUPPORTED};
 use crate::oauth::pkce;
 use crate::prelude::*;
@@ -27,6 +27,9 @@ pub struct Expected<'a> {
     pub configured: Option<capability::Metadata<&'a Object>>,
     /// Present if the client needs no ID tokens, and so no keys.
     pub plain: Option<capability::PlainOauth>,
+    /// The address that says who the user is. It receives the access token, so it must not be one of the endpoints in
+    /// [`Metadata::endpoints`].
+    pub profile: Option<capability::ProfileAddress<&'a Url>>,
 }
 
 impl<'a> Expected<'a> {
@@ -37,6 +40,7 @@ impl<'a> Expected<'a> {
             issuer,
             configured: None,
             plain: None,
+            profile: None,
         }
     }
 }
@@ -115,6 +119,7 @@ impl Metadata {
             issuer,
             configured,
             plain,
+            profile,
         } = *expected;
         let reader = MetadataReader {
             configured,
@@ -165,6 +170,9 @@ impl Metadata {
                 Some(_) => Vec::new(),
             },
         });
+        if let Some(profile) = profile {
+            reader.refuse_profile(&profile, &metadata.endpoints());
+        }
         match reader.error.into_inner() {
             None => Ok(metadata),
             Some(error) => Err(error),
@@ -288,6 +296,22 @@ impl<'a> MetadataReader<'a> {
     #[inline(never)]
     fn refuse(&self, reason: &[&str]) {
         self.error.get_or_init(|| invalid(reason));
+    }
+
+    /// Refuses a profile address that is one of these endpoints.
+    fn refuse_profile(&self, profile: &Url, endpoints: &[&str]) {
+        let is_same =
+            |endpoint: &Url| endpoint.is_same_origin(profile) && endpoint.path() == profile.path();
+        if endpoints
+            .iter()
+            .any(|endpoint| Url::parse(endpoint).is_some_and(|url| is_same(&url)))
+        {
+            let message = msg!(
+                "`identity.url` is an endpoint of the authorization server that expects no access token"
+            );
+            self.error
+                .get_or_init(|| Error::new(Code::ConfigInvalid, message));
+        }
     }
 
     /// Returns the member `name`. The value `null` counts as absent, because some providers send `null` for absent

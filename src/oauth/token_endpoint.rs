@@ -123,6 +123,7 @@ pub(crate) fn post(endpoint: &str, mut form: Form) -> HttpRequest {
         form: Some(Secret::new(form.finish())),
         keepalive: true,
         proof: None,
+        access_token: None,
     }
 }
 
@@ -325,6 +326,8 @@ fn tokens(reply: &HttpReply, wanted: Wanted<'_>) -> Result<Box<TokenSet>, &'stat
         },
         refresh_token: reader.token("refresh_token"),
         identity: match members {
+            // After a login, the profile address says who the user is.
+            Some(members) if members.0.profile.is_some() => None,
             Some(members) => Some(members.0.of(object, members.1)),
             None => reader.token("id_token"),
         },
@@ -445,6 +448,7 @@ mod tests {
     /// Reads a response of a server without OpenID Connect.
     fn plain(status: u16, body: &str, scheme: Scheme, scope_has_commas: bool) -> TokenResponse {
         let members = Members {
+            profile: None,
             sub: "id".to_owned(),
             scope_has_commas,
         };

@@ -99,7 +99,7 @@ pub(super) fn write(
         kept.number("longest", longest.0);
     }
     if let Some(members) = &config.identity {
-        kept.text("sub_of", &members.sub);
+        kept.text("sub_of", &members.source());
     }
     let kept = kept
         .number("generation", generation)
@@ -167,8 +167,10 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     let latest = object.str("latest_id_token");
     let original = Identity::from_text(object.str("id_token")?)?;
     // After a change of `identity`, the claims have another meaning.
-    let sub_of = config.identity.as_ref().map(|members| &*members.sub);
-    if original.id_token().is_some() != config.has_openid() || object.str("sub_of") != sub_of {
+    let sub_of = config.identity.as_ref().map(|members| members.source());
+    if original.id_token().is_some() != config.has_openid()
+        || object.str("sub_of") != sub_of.as_deref()
+    {
         return None;
     }
     // A vault of an earlier version stores the session without the stated end.

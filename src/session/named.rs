@@ -11,24 +11,24 @@ use crate::prelude::*;
 
 use crate::oauth::token_endpoint::TokenSet;
 
-/// Returns the user by a token response. After a login the response must contain the member that identifies the
-/// user. After a refresh, it need not identify the user.
+/// Returns the user by `claims`, the output of [`Members::of`]. After a login they must identify the user. After a
+/// refresh, they need not.
 ///
 /// # Errors
 /// [`Rejected::OtherUser`] if a refresh identifies another user than the session's. [`Rejected::Invalid`] if a member
 /// that pages would see contains a token, or if a login does not identify the user.
 pub(crate) fn user(
     members: capability::PlainOauth<(&Members, &[String])>,
+    claims: &Secret,
     tokens: &TokenSet,
     occasion: &Occasion<'_>,
 ) -> core::result::Result<Identity, Rejected> {
-    let claims = tokens.identity.clone().unwrap_or_default();
     let refresh_token = tokens.refresh_token.as_ref().map_or("", Secret::expose);
     let guard = Guard::search_for(&[tokens.access_token.expose(), refresh_token]);
     let mut is_other = false;
     let why = if guard.is_some_and(|guard| guard.is_in(claims.expose().as_bytes())) {
         msg!("a member that `identity` names contains a token")
-    } else if let Some(user) = Identity::of_claims(members.witness(), &claims) {
+    } else if let Some(user) = Identity::of_claims(members.witness(), claims) {
         let sub = user.subject();
         let is_accepted = if let Occasion::Refresh { original } = occasion {
             is_other = !sub.is_empty() && sub != original.subject();
@@ -67,6 +67,7 @@ mod tests {
     ) -> core::result::Result<Identity, Rejected> {
         let members = Members {
             sub: sub.to_owned(),
+            profile: None,
             scope_has_commas: false,
         };
         let has = capability::PlainOauth::WITNESS.unwrap();
@@ -74,11 +75,11 @@ mod tests {
             access_token: Secret::from(ACCESS_TOKEN),
             expires_in: Millis::from_secs(60),
             refresh_token: Some(Secret::from("the-refresh-token-0123456789")),
-            identity: Some(Secret::from(claims)),
+            identity: None,
             scope: None,
             lacks_type: None,
         };
-        user(has.with((&members, &[])), &tokens, occasion)
+        user(has.with((&members, &[])), &claims.into(), &tokens, occasion)
     }
 
     #[test]

@@ -86,6 +86,7 @@ pub(super) enum Purpose {
     StoreLogin,
     TakeLogin,
     Exchange,
+    AskProfile(capability::ProfileAddress),
     VerifyLogin,
     Refresh,
     VerifyRefresh,
@@ -236,13 +237,7 @@ impl Context {
 
     /// Sends a GET request to the provider. The host does not accept a cached response without validation.
     pub(super) fn get(&mut self, purpose: Purpose, url: String) -> OpId {
-        let request = HttpRequest {
-            proof: None,
-            url,
-            form: None,
-            keepalive: false,
-        };
-        self.send(purpose, request)
+        self.send(purpose, HttpRequest::get(url))
     }
 
     // Messages to pages.

@@ -39,7 +39,7 @@ struct Proofs {
     kept: Vec<String>,
 }
 
-/// A token request with a proof.
+/// A token request with a proof, or the request for a profile.
 pub(super) struct TokenRequest {
     op: OpId,
     request: HttpRequest,
@@ -69,7 +69,8 @@ impl Proven {
 }
 
 impl Dpop {
-    /// Sends a token request. If `key` is given, the request has a proof, and the tokens will be bound to that key.
+    /// Sends a token request, or the request for a profile. If `key` is given, the request has a proof. The tokens of a
+    /// token request will be bound to that key.
     pub(super) fn send_proven(
         &mut self,
         ctx: &mut Context,
@@ -113,6 +114,12 @@ impl Dpop {
             return None;
         };
         let url = &*sent.htu;
+        if sent.request.access_token.is_some() {
+            proofs.api_nonces.record(url, reply.dpop_nonce.as_deref());
+            let nonce = proofs.api_nonces.get(url);
+            let may_help = reply.status == 401 && nonce.is_some() && nonce != sent.nonce.as_deref();
+            return (may_help && !sent.was_repeated).then_some(sent);
+        }
         // control: provider_nonce_is_used
         proofs
             .provider_nonces
@@ -213,14 +220,19 @@ impl Proofs {
     /// Sends a token request with a proof.
     fn send(&mut self, ctx: &mut Context, mut sent: TokenRequest) {
         let url = &*sent.htu;
-        sent.nonce = self.provider_nonces.get(url).map(ToOwned::to_owned);
+        let access_token = sent.request.access_token.as_deref();
+        let nonces = match access_token {
+            Some(_) => &self.api_nonces,
+            None => &self.provider_nonces,
+        };
+        sent.nonce = nonces.get(url).map(ToOwned::to_owned);
         sent.clock_offset = ctx.clock_offset;
         let proof = UnsignedProof::new(
             &sent.key,
             &ProofParams {
-                method: "POST",
+                method: sent.request.method(),
                 url,
-                access_token: None,
+                access_token,
                 nonce: sent.nonce.as_deref(),
                 issued_at: ctx.provider_seconds(),
                 jti: jti(ctx),

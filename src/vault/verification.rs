@@ -25,7 +25,8 @@ pub(super) struct Verification {
     /// The time at which the tokens were requested.
     pub(super) requested: Instant,
     evidence: Evidence,
-    /// The check of the signature that is in flight; `None` while the ID token waits for keys.
+    /// The check of the signature, or the request for the profile, that is in flight; `None` while the ID token waits for
+    /// keys.
     check: Option<OpId>,
     keys_were_fetched: bool,
 }
@@ -34,7 +35,7 @@ pub(super) struct Verification {
 pub(super) enum Evidence {
     /// An ID token whose signature has to be checked.
     IdToken(Unverified),
-    /// Members of the response. The response comes directly from the token endpoint, so nothing is signed.
+    /// Members of the response, or of the profile. The responses come directly from their servers, so nothing is signed.
     Members(capability::PlainOauth),
 }
 
@@ -67,6 +68,16 @@ impl Verification {
         }
     }
 
+    /// Returns true if the profile address must say who the user is, and has not yet.
+    pub(super) fn needs_profile(&self, ctx: &Context) -> bool {
+        ctx.config.profile().is_some() && self.tokens.identity.is_none()
+    }
+
+    /// Begins to wait for the profile that the request `op` asks for.
+    pub(super) const fn await_profile(&mut self, op: OpId) {
+        self.check = Some(op);
+    }
+
     /// Checks the claims. `valid` is the result of the signature check. Returns the tokens even if the ID token is
     /// rejected.
     #[expect(clippy::boxed_local, reason = "moving a box is less code")]
@@ -79,8 +90,9 @@ impl Verification {
         let unverified = match self.evidence {
             Evidence::IdToken(unverified) => unverified,
             Evidence::Members(_) => {
+                let claims = self.tokens.identity.clone().unwrap_or_default();
                 let user = match ctx.config.wanted_tokens().members {
-                    Some(members) => named::user(members, &self.tokens, &occasion),
+                    Some(members) => named::user(members, &claims, &self.tokens, &occasion),
                     None => Err(no_id_token().into()),
                 };
                 return (self.tokens, user);

@@ -32,6 +32,7 @@ mod logs;
 mod navigation;
 mod plain_oauth;
 mod previous_token;
+mod profile_address;
 mod provider;
 mod proxy;
 mod request_headers;

@@ -47,6 +47,8 @@ mod nothing_hangs;
 mod pages;
 #[cfg(feature = "plain-oauth")]
 mod plain_oauth;
+#[cfg(feature = "profile-address")]
+mod profile_address;
 mod provider_time;
 mod pushed;
 #[cfg(feature = "reasons")]

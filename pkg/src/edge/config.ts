@@ -1,5 +1,5 @@
 import { StrongroomError } from '../page/error.js'
-import type { TokenResponseIdentity } from '../worker/config.js'
+import type { ProfileIdentity, TokenResponseIdentity } from '../worker/config.js'
 import { type CoordinatorSource, failed } from './coordinators/coordinator.js'
 
 /** A value, or a function that reads the value from the platform's `env`: `env => env.CLIENT_SECRET`. */
@@ -80,9 +80,9 @@ export interface TokenHandlerConfig {
   scope?: string
   /**
    * The user of a server without OpenID Connect, which issues no ID tokens: `'none'`, or the names of members of the
-   * token response. See docs/oauth.md.
+   * token response or of the response of a profile address. See docs/oauth.md.
    */
-  identity?: 'none' | TokenResponseIdentity
+  identity?: 'none' | TokenResponseIdentity | ProfileIdentity
   /** The path of the handler's own endpoints. Default `/auth`. */
   base?: string
   /**

@@ -21,10 +21,10 @@ export interface VaultConfig {
   /**
    * The user of a server without OpenID Connect, which issues no ID tokens. `'none'`: nothing says who the user is, so
    * `session.claims` is empty, and every login counts as the login of another user. An object names members of the token
-   * response. `scope` must not contain `openid`; an empty string requests no scope. Needs strongroom_stored_bg.wasm. See
-   * docs/oauth.md.
+   * response, or of the response of a profile address. `scope` must not contain `openid`; an empty string requests no
+   * scope. Needs strongroom_stored_bg.wasm, and with `url` strongroom_extended_bg.wasm. See docs/oauth.md.
    */
-  identity?: 'none' | TokenResponseIdentity
+  identity?: 'none' | TokenResponseIdentity | ProfileIdentity
   /**
    * The ID token's claims that the page may see, besides `sub`. Default: name, email, preferred_username, picture,
    * locale.
@@ -271,14 +271,28 @@ export interface ProviderMetadata {
 }
 
 /** The members of token responses that say who the user is (RFC 6749 5.1 allows such members). */
-export interface TokenResponseIdentity {
+export interface TokenResponseIdentity extends UserMembers {
   /** The response that has the members. */
   from: 'token_response'
+}
+
+/** The members of a response that say who the user is. */
+export interface UserMembers {
   /**
-   * The member that identifies the user: a string or a number, unique and never reassigned at this server. It becomes
-   * `session.claims.sub`, a number as its digits. A login without this member fails.
+   * The member that identifies the user: a string or a whole number, unique and never reassigned at this server. It
+   * becomes `session.claims.sub`, a number as its digits. A login without this member fails.
    */
   sub: string
-  /** More members that become claims. Default: none. */
+  /** More members that become claims, except objects and arrays. Default: none. */
   claims?: string[]
+}
+
+/** The user is who a profile address says. */
+export interface ProfileIdentity extends UserMembers {
+  /**
+   * The profile address: an https URL, or http on loopback, that is no endpoint of the server except its UserInfo
+   * endpoint. After each login it gets a GET request with the access token. It must respond with status 200 and a JSON
+   * object of at most 64 KB; a redirect is not followed.
+   */
+  url: string
 }

@@ -111,15 +111,24 @@ async fn finish_login(
         nonce: &pending.nonce,
         max_age_seconds: pending.max_age,
     };
-    let id_token = verification::verify_id_token(task, &tokens, occasion)
-        .await
-        .map_err(Error::from)?;
+    let verified = verification::verify_login(task, &tokens, key.as_ref(), occasion).await;
+    let user = match verified {
+        Ok(user) => user,
+        Err(rejected) => {
+            // Many providers would also revoke the tokens of a session that the browser already has, which belong to
+            // the same grant.
+            if !matches!(context.presented().await, Ok(Some(_))) {
+                tokens::revoke_refresh_token(task, tokens.refresh_token.as_ref()).await;
+            }
+            return Err(rejected.into());
+        }
+    };
     let exceeded = tokens.scope_beyond(&flow.scope);
     if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !pending.is_silent {
         task.fault(&token_endpoint::no_refresh_token());
     }
     let sid = base64url::encode(&task.isolate().random::<SID>());
-    let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope).bound_to(key);
+    let session = Session::begin(sid, &user, *tokens, requested, &flow.scope).bound_to(key);
     let session = Rc::new(session.at_host(context.login_host()));
     if let Some(exceeded) = &exceeded {
         task.fault(exceeded);
@@ -140,7 +149,7 @@ async fn finish_login(
         }
     };
     // The previous session is ended last, because a failed login must not end it.
-    end_previous_session(context, id_token.subject()).await;
+    end_previous_session(context, user.subject()).await;
     let mut response = return_to_app(context, login);
     response.cookies = cookies;
     Ok(response)

@@ -115,13 +115,7 @@ async fn document(task: &Task, what: &str, url: &str) -> Result<Secret> {
 }
 
 async fn get(task: &Task, url: &str) -> Outcome {
-    let request = HttpRequest {
-        url: url.to_owned(),
-        form: None,
-        keepalive: false,
-        proof: None,
-    };
-    requests::send(task, request, None, None).await
+    requests::send(task, HttpRequest::get(url.to_owned()), None, None).await
 }
 
 /// Loads the provider's metadata and keys. Does not fail if only the keys cannot be loaded.

@@ -16,7 +16,7 @@ use crate::oauth::jwks::Algorithm;
 
 /// Sends a request. If the task holds the lease of a refresh, waits longer, because the provider may have consumed the
 /// refresh token that a repetition would send, and renews the lease meanwhile.
-pub(super) async fn send(
+pub(in crate::edge) async fn send(
     task: &Task,
     request: HttpRequest,
     authorization: Option<Secret>,

@@ -1,5 +1,6 @@
 //! Requests that contain a session's refresh token: the refresh and the revocation.
 
+use crate::Secret;
 use crate::base::error::{Code, Result};
 use crate::base::http::Outcome;
 use crate::edge::dpop;
@@ -24,10 +25,18 @@ pub(in crate::edge) async fn send_refresh(task: &Task, session: &Session) -> Res
     Ok(dpop::send_proven(task, request, session.key.as_ref()).await)
 }
 
-/// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for revocations. Returns true if the
-/// provider has confirmed the revocation. The session is over even if the revocation fails.
+/// Revokes a session's refresh token: see [`revoke_refresh_token`]. The session is over even if the revocation fails.
 pub(in crate::edge) async fn revoke(task: &Task, session: &Session) -> bool {
-    let Some(refresh_token) = &session.refresh_token else {
+    revoke_refresh_token(task, session.refresh_token.as_ref()).await
+}
+
+/// Revokes a refresh token (RFC 7009), if the provider has an endpoint for revocations. Returns true if the provider has
+/// confirmed the revocation.
+pub(in crate::edge) async fn revoke_refresh_token(
+    task: &Task,
+    refresh_token: Option<&Secret>,
+) -> bool {
+    let Some(refresh_token) = refresh_token else {
         return false;
     };
     let Ok(metadata) = documents::metadata(task).await else {

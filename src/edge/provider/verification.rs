@@ -2,29 +2,67 @@
 
 use crate::prelude::*;
 
+use crate::Secret;
 use crate::base::error::{Code, Error, Result};
+use crate::edge::dpop;
 use crate::edge::io::{Effect, Reply};
 use crate::edge::provider::documents;
 use crate::edge::session::Session;
-use crate::edge::task::Task;
+use crate::edge::task::{Task, boxed};
 use crate::oauth::id_token::{self, Expected, Occasion, Rejected, Unverified};
 use crate::oauth::identity::Identity;
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::token_endpoint::TokenSet;
-use crate::session::named;
+use crate::session::{named, profile};
+
+/// Returns the user by the response to a code exchange: verifies its ID token, or asks the profile address. `key` is the
+/// key that the tokens are bound to.
+pub(in crate::edge) async fn verify_login(
+    task: &Task,
+    tokens: &TokenSet,
+    key: Option<&Secret>,
+    occasion: Occasion<'_>,
+) -> core::result::Result<Identity, Rejected> {
+    let flow = &task.config().flow;
+    let Some(request) = profile::request(flow, &tokens.access_token) else {
+        return verify_id_token(task, tokens, occasion).await;
+    };
+    let outcome = boxed(dpop::send_with_token(
+        task,
+        request,
+        &tokens.access_token,
+        key,
+    ))
+    .await;
+    let claims = profile::read(flow, &outcome, tokens)?;
+    verify_named(task, &claims, tokens, &occasion)
+}
+
+/// Returns the user by the members of a response that the configuration names.
+fn verify_named(
+    task: &Task,
+    claims: &Secret,
+    tokens: &TokenSet,
+    occasion: &Occasion<'_>,
+) -> core::result::Result<Identity, Rejected> {
+    match task.config().flow.wanted_tokens().members {
+        Some(members) => named::user(members, claims, tokens, occasion),
+        None => Err(no_id_token().into()),
+    }
+}
 
 /// Verifies the ID token of a token response: its signature, and every claim.
-pub(in crate::edge) async fn verify_id_token(
+async fn verify_id_token(
     task: &Task,
     tokens: &TokenSet,
     occasion: Occasion<'_>,
 ) -> core::result::Result<Identity, Rejected> {
-    if let Some(members) = task.config().flow.wanted_tokens().members {
-        return named::user(members, tokens, &occasion);
+    if !task.config().flow.has_openid() {
+        let claims = tokens.identity.clone().unwrap_or_default();
+        return verify_named(task, &claims, tokens, &occasion);
     }
     let Some(id_token) = &tokens.identity else {
-        let message = msg!("the token endpoint's response has no ID token");
-        return Err(Error::new(Code::TokenResponseInvalid, message).into());
+        return Err(no_id_token().into());
     };
     let metadata = documents::metadata(task).await?;
     let fixed = task.config().flow.id_token_alg();
@@ -53,6 +91,11 @@ pub(in crate::edge) async fn verify_id_token(
         occasion,
     };
     unverified.signature_checked(is_valid, &expected)
+}
+
+fn no_id_token() -> Error {
+    let message = msg!("the token endpoint's response has no ID token");
+    Error::new(Code::TokenResponseInvalid, message)
 }
 
 async fn verify_signature(

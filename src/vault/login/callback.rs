@@ -1,6 +1,7 @@
 //! The end of a login. The vault matches the authorization response with its pending login, exchanges the code for
 //! tokens, validates the ID token, and begins a session.
 
+use crate::base::capability;
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
@@ -13,6 +14,7 @@ use crate::oauth::id_token::Occasion;
 use crate::oauth::identity::Identity;
 use crate::oauth::token_endpoint::{self, TokenSet, Wanted};
 use crate::prelude::*;
+use crate::session::profile;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::dpop::{self, Dpop};
 use crate::vault::io::{OpId, Output, PortId, RequestId, Taken};
@@ -269,6 +271,11 @@ impl Callbacks {
         let CallbackStage::Verifying(_, verification) = &mut callback.stage else {
             return CallbackOutcome::None;
         };
+        if let Some(profile) = ctx.config.profile()
+            && verification.needs_profile(ctx)
+        {
+            return CallbackOutcome::NeedsProfile(profile.witness().with(callback));
+        }
         match verification.advance(ctx, provider, Purpose::VerifyLogin) {
             Ok(Next::Conclude(_)) => verified(ctx, logins, callback, true),
             Ok(Next::Wait) => {
@@ -276,6 +283,53 @@ impl Callbacks {
                 CallbackOutcome::None
             }
             Err(error) => fail_verification(ctx, logins, callback, &error),
+        }
+    }
+
+    /// Requests the profile of the user who has logged in.
+    pub(in crate::vault) fn ask_profile(
+        &mut self,
+        ctx: &mut Context,
+        dpop: &mut Dpop,
+        callback: capability::ProfileAddress<Box<Callback>>,
+    ) {
+        let purpose = Purpose::AskProfile(callback.witness());
+        let mut callback = callback.into_data();
+        if let CallbackStage::Verifying(pending, verification) = &mut callback.stage
+            && let Some(request) = profile::request(&ctx.config, &verification.tokens.access_token)
+        {
+            let key = dpop::key_of_login(pending);
+            verification.await_profile(dpop.send_proven(ctx, purpose, request, key));
+            self.in_flight.push(callback);
+        }
+    }
+
+    /// Handles the response of the profile address.
+    pub(in crate::vault) fn profile_received(
+        &mut self,
+        ctx: &mut Context,
+        logins: &mut Logins,
+        op: OpId,
+        outcome: &Outcome,
+    ) -> CallbackOutcome {
+        let is_it =
+            |stage: &CallbackStage| matches!(stage, CallbackStage::Verifying(_, v) if v.awaits(op));
+        let Some(mut callback) = self.take(is_it) else {
+            return CallbackOutcome::None;
+        };
+        let CallbackStage::Verifying(_, verification) = &mut callback.stage else {
+            return CallbackOutcome::None;
+        };
+        match profile::read(&ctx.config, outcome, &verification.tokens) {
+            Ok(claims) => {
+                verification.tokens.identity = Some(claims);
+                verified(ctx, logins, callback, true)
+            }
+            Err(error) => {
+                let was_stopped = callback.is_canceled;
+                let error = if was_stopped { canceled() } else { error };
+                fail_verification(ctx, logins, callback, &error)
+            }
         }
     }
 
@@ -364,6 +418,8 @@ impl Callbacks {
 pub(in crate::vault) enum CallbackOutcome {
     /// No further step is needed now.
     None,
+    /// The profile address must say who the user of this login is.
+    NeedsProfile(capability::ProfileAddress<Box<Callback>>),
     /// A login failed after the provider had issued these tokens.
     Unused(Box<TokenSet>),
     /// A login whose tokens were accepted.

@@ -211,6 +211,7 @@ impl World {
         let config = settings.parse();
         provider.names_families = config.keeps;
         provider.is_plain = !config.has_openid();
+        provider.has_profile = config.profile().is_some();
         Self::start(settings, provider, seed)
     }
 

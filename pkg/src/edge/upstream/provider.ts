@@ -16,7 +16,8 @@ interface Sending {
 
 /** Sends a request. Resolves with the response's head as one line of JSON, followed by the body. */
 export const sendRequest = async ({ url, form, authorization, proof, ms }: Sending): Promise<string> => {
-  const headers = new Headers({ accept: 'application/json' })
+  // Some platforms send no User-Agent, and GitHub's API refuses requests without it.
+  const headers = new Headers({ accept: 'application/json', 'user-agent': 'strongroom' })
   if (form != null) headers.set('content-type', 'application/x-www-form-urlencoded')
   if (authorization) headers.set('authorization', authorization)
   if (proof) headers.set('dpop', proof)

@@ -67,13 +67,14 @@ pub(super) struct Outside {
 }
 
 /// The provider's endpoints that a browser's vault uses.
-const ENDPOINTS: [Endpoint; 9] = [
+const ENDPOINTS: [Endpoint; 10] = [
     Endpoint::Discovery,
     Endpoint::Probe,
     Endpoint::Keys,
     Endpoint::Exchange,
     Endpoint::Refresh,
     Endpoint::Revoke,
+    Endpoint::Profile,
     Endpoint::Push,
     Endpoint::AskDevice,
     Endpoint::PollDevice,

@@ -9,10 +9,20 @@ use crate::reply::{json, refusal};
 
 /// Returns the tokens of a successful response.
 pub(super) fn tokens(reply: &HttpReply) -> Option<Object> {
+    successful(reply).filter(|object| object.str("access_token").is_some())
+}
+
+/// Returns the JSON object in a successful response.
+pub(super) fn object(outcome: &Outcome) -> Option<Object> {
+    match outcome {
+        Outcome::Reply(reply) => successful(reply),
+        _ => None,
+    }
+}
+
+fn successful(reply: &HttpReply) -> Option<Object> {
     match Value::parse(reply.body.as_ref()?.expose()) {
-        Ok(Value::Object(ref object)) if reply.status == 200 => {
-            object.str("access_token").map(|_| object.clone())
-        }
+        Ok(Value::Object(ref object)) if reply.status == 200 => Some(object.clone()),
         _ => None,
     }
 }

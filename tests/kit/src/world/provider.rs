@@ -36,6 +36,8 @@ pub enum Endpoint {
     Exchange,
     Refresh,
     Revoke,
+    /// An API that says who the user is.
+    Profile,
     Push,
     AskDevice,
     PollDevice,
@@ -147,8 +149,14 @@ pub struct Provider {
     pub takes_any_port: bool,
     /// True for a server without OpenID Connect. Its token responses identify the user by `user_id`.
     pub is_plain: bool,
+    /// True if the profile address identifies the user, instead of token responses.
+    pub has_profile: bool,
     /// Members that token responses have in addition, or with another value. The value `null` removes a member.
     pub more_members: Object,
+    /// Members of profiles besides `user_id`.
+    pub more_profile: Object,
+    /// The profile address's requirements for proofs.
+    pub profile_proofs: Checker,
     /// The user who signs in.
     pub subject: String,
     /// Lifetime of access tokens, as in `expires_in`.
@@ -240,7 +248,10 @@ impl Provider {
             redirect_uri: REDIRECT_URI.to_owned(),
             takes_any_port: false,
             is_plain: false,
+            has_profile: false,
             more_members: Object::new(),
+            more_profile: Object::new(),
+            profile_proofs: Checker::default(),
             subject: "alice".to_owned(),
             lifetime: Duration::from_secs(300),
             issues_refresh_tokens: true,
@@ -477,6 +488,7 @@ impl Provider {
             }
             "/jwks" => Endpoint::Keys,
             "/revoke" => Endpoint::Revoke,
+            "/profile" => Endpoint::Profile,
             "/par" => Endpoint::Push,
             "/device" => Endpoint::AskDevice,
             "/token" => match form_of(request)["grant_type"].as_str() {
@@ -635,7 +647,36 @@ impl Provider {
                 self.token(now, endpoint, request, proof)
             }
             Endpoint::Revoke => self.revoke(&form_of(request)["token"]),
+            Endpoint::Profile => self.profile(now, request, proof),
         }
+    }
+
+    /// Returns the profile of the user to whom the request's access token was issued.
+    fn profile(&mut self, now: u64, request: &HttpRequest, proof: Option<&str>) -> HttpReply {
+        assert!(request.form.is_none() && !request.keepalive);
+        let token = request.access_token.as_ref().expect("a token").expose();
+        if !self.accepts(token, now) {
+            return refusal("invalid_token");
+        }
+        let i = self.access_tokens[token].0;
+        if let (Some(key), false) = (self.families[i].jkt.clone(), self.ignores_dpop) {
+            let target = ("GET", request.url.as_str());
+            let checked = self.profile_proofs.check(proof, target, Some(token), now);
+            let dpop_nonce = self.profile_proofs.header();
+            if checked.as_ref().map(|proof| &proof.jkt) != Ok(&key) {
+                let refused = json(401, "{}");
+                return HttpReply {
+                    dpop_nonce,
+                    ..refused
+                };
+            }
+        }
+        let mut profile = self.more_profile.clone();
+        profile.push("user_id", self.families[i].subject.as_str().into());
+        if self.names_families {
+            profile.push("name", i.to_string().as_str().into());
+        }
+        json(200, &text(&profile))
     }
 
     /// Returns the error response in the form that `refusing` selects.

@@ -127,8 +127,12 @@ impl World {
         let outcome = plain::in_usual_form(outcome, endpoint);
         self.watch
             .replied(endpoint, sent, family, &outcome, to, true_time);
+        if endpoint == Endpoint::Profile {
+            return self.profile_replied(request, &outcome, &now);
+        }
         // The response itself identifies the user, instead of a signed ID token.
         if let (Outcome::Reply(reply), Some(family)) = (&outcome, family)
+            && !self.provider.has_profile
             && let Some(object) = plain::tokens(reply)
         {
             let user = object.str("user_id");
@@ -140,6 +144,22 @@ impl World {
             };
             self.watch.verified(self.workers.turn, &facts, true, &now);
         }
+    }
+
+    /// Records the response of the profile address, which identifies the user after a login.
+    fn profile_replied(&mut self, request: &HttpRequest, outcome: &Outcome, now: &Instant) {
+        let token = request.access_token.as_deref().map_or("", Secret::expose);
+        let Some(family) = self.provider.family_of_access(token) else {
+            return;
+        };
+        let facts = IdTokenFacts {
+            family,
+            is_login: true,
+            is_of_another_user: false,
+        };
+        let is_profile = plain::object(outcome).is_some();
+        self.watch
+            .verified(self.workers.turn, &facts, is_profile, now);
     }
 
     /// Describes a request to the provider in words.

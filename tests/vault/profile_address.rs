@@ -1,0 +1,287 @@
+//! Servers without OpenID Connect: a profile address says who the user is.
+
+use kit::world::{Endpoint, Fault, Kind, World};
+use strongroom::codec::json::{Object, Value};
+use strongroom::vault::PortId;
+
+const PROFILE: Kind = Kind::Provider(Endpoint::Profile);
+
+const CONFIG: &str = r#"{
+    "scope": "read",
+    "identity": { "url": "https://id.example.com/profile", "sub": "user_id", "claims": ["name"] }
+}"#;
+
+/// Returns the configuration with these members added.
+fn with(members: &str) -> String {
+    CONFIG.replacen('{', &["{", members, ","].concat(), 1)
+}
+
+/// Returns a world whose profile address has these members besides `user_id`.
+fn world_with(config: &str, profile: &str) -> World {
+    let mut world = World::with(config);
+    world.provider.more_profile = object(profile);
+    world
+}
+
+fn object(json: &str) -> Object {
+    match Value::parse(json) {
+        Ok(Value::Object(ref object)) => object.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn claims(world: &World, page: PortId) -> String {
+    let session = world.session(page).expect("there is a session");
+    let mut text = String::new();
+    session.get("claims").unwrap().write(&mut text);
+    text
+}
+
+/// Signs in, and returns the error's message. Checks that the issued tokens are revoked.
+fn refused(world: &mut World) -> String {
+    let page = world.open();
+    let login = world.sign_in(page);
+    assert_eq!(world.code(login), "profile_failed");
+    assert!(world.session(page).is_none());
+    assert!(world.provider.has_revoked_everything());
+    world.error_message(login).to_owned()
+}
+
+#[test]
+fn named_members_are_the_claims() {
+    let mut world = world_with(CONFIG, r#"{"name": "Alice", "email": "a@b"}"#);
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(claims(&world, page), r#"{"sub":"alice","name":"Alice"}"#);
+}
+
+#[test]
+fn refresh_keeps_the_claims() {
+    let mut world = world_with(CONFIG, r#"{"name": "Alice"}"#);
+    let page = world.open();
+    world.sign_in(page);
+    world.provider.more_profile = object(r#"{"name": "Other"}"#);
+    world.expire_access_token();
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
+    assert_eq!(claims(&world, page), r#"{"sub":"alice","name":"Alice"}"#);
+}
+
+#[test]
+fn token_response_does_not_say_who_the_user_is() {
+    let mut world = world_with(CONFIG, "{}");
+    world.provider.more_members = object(r#"{"name": "Mallory"}"#);
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(claims(&world, page), r#"{"sub":"alice"}"#);
+}
+
+#[test]
+fn only_whole_numbers_identify_users() {
+    for (number, sub) in [
+        ("12345678901234567890", Some("12345678901234567890")),
+        ("0", Some("0")),
+        ("1e2", None),
+        ("1.0", None),
+        ("-1", None),
+    ] {
+        let config = CONFIG.replace("user_id", "id");
+        let mut world = world_with(&config, &[r#"{"id": "#, number, "}"].concat());
+        match sub {
+            None => assert!(refused(&mut world).contains("identity.sub")),
+            Some(sub) => {
+                let page = world.open();
+                world.sign_in(page);
+                assert_eq!(claims(&world, page), [r#"{"sub":""#, sub, r#""}"#].concat());
+            }
+        }
+    }
+}
+
+#[test]
+fn failed_request_fails_the_login() {
+    for (fault, why) in [
+        (Fault::LostBefore, "did not respond"),
+        (Fault::Opaque, "did not respond"),
+        (Fault::Status(403), "responded with status 403"),
+        (Fault::Status(302), "redirect"),
+        (Fault::Status(0), "redirect"),
+        (Fault::Html, "JSON object"),
+        (Fault::Response(200, "[]"), "JSON object"),
+        (Fault::Response(200, r#"{"user_id":{}}"#), "identity.sub"),
+        (Fault::Response(200, r#"{"user_id":""}"#), "identity.sub"),
+        (Fault::Response(200, r#"{"sub":"alice"}"#), "identity.sub"),
+    ] {
+        let mut world = World::with(CONFIG);
+        world.provider.fault(Endpoint::Profile, &[fault]);
+        let message = refused(&mut world);
+        assert!(message.contains(why), "{fault:?}: {message}");
+    }
+}
+
+#[test]
+fn silent_profile_address_fails_the_login_in_time() {
+    let mut world = World::with(CONFIG);
+    world.provider.fault(Endpoint::Profile, &[Fault::Silence]);
+    let page = world.open();
+    let login = world.sign_in(page);
+    world.advance(std::time::Duration::from_secs(10));
+    world.answer_all();
+    assert_eq!(world.code(login), "profile_failed");
+}
+
+#[test]
+fn profile_is_at_most_64_kilobytes() {
+    for (filler, is_accepted) in [(65_000, true), (65_536, false)] {
+        let note = "x".repeat(filler);
+        let profile = [r#"{"note": ""#, &note, r#""}"#].concat();
+        let mut world = world_with(CONFIG, &profile);
+        if is_accepted {
+            let page = world.open();
+            world.sign_in(page);
+            assert_eq!(claims(&world, page), r#"{"sub":"alice"}"#);
+        } else {
+            assert!(refused(&mut world).contains("64 KB"));
+        }
+    }
+}
+
+#[test]
+fn profile_with_a_token_fails_the_login() {
+    for profile in [
+        r#"{"user_id": "alice", "name": "x the-token-that-repeats"}"#,
+        // A member that does not become a claim.
+        r#"{"user_id": "alice", "note": ["the-refresh-token-that-repeats"]}"#,
+    ] {
+        let mut world = World::with(CONFIG);
+        world.provider.more_members = object(
+            r#"{"access_token": "the-token-that-repeats", "refresh_token": "the-refresh-token-that-repeats"}"#,
+        );
+        let fault = Fault::Response(200, profile);
+        world.provider.fault(Endpoint::Profile, &[fault]);
+        let page = world.open();
+        let login = world.sign_in(page);
+        assert_eq!(world.code(login), "profile_failed");
+        assert!(
+            world
+                .error_message(login)
+                .contains("responded with a token")
+        );
+    }
+}
+
+#[test]
+fn failed_login_keeps_the_session_that_is_there() {
+    let mut world = world_with(CONFIG, "{}");
+    let page = world.open();
+    world.sign_in(page);
+    world
+        .provider
+        .fault(Endpoint::Profile, &[Fault::Status(500)]);
+    let login = world.sign_in(page);
+    assert_eq!(world.code(login), "profile_failed");
+    assert_eq!(claims(&world, page), r#"{"sub":"alice"}"#);
+    assert!(!world.provider.has_revoked_everything());
+}
+
+#[test]
+fn logout_cancels_the_login_whose_profile_is_requested() {
+    let mut world = World::with(CONFIG);
+    world.hold(&[PROFILE]);
+    let page = world.open();
+    let login = world.sign_in(page);
+    let other = world.open();
+    world.logout(other);
+    world.release();
+    assert_eq!(world.code(login), "login_canceled");
+    assert!(world.session(page).is_none());
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn bound_token_is_proven_to_the_profile_address() {
+    let mut world = World::with(&with(r#""dpop": true"#));
+    world.provider.profile_proofs.nonce = Some("n-1".to_owned());
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(claims(&world, page), r#"{"sub":"alice"}"#);
+    // The first request had no nonce. The server asked for one, once.
+    let proofs = &world.provider.profile_proofs.proofs;
+    let nonces: Vec<_> = proofs.iter().map(|proof| proof.nonce.as_deref()).collect();
+    assert_eq!(nonces, [None, Some("n-1")]);
+    assert!(
+        proofs
+            .iter()
+            .all(|proof| proof.ath.is_some() && proof.htm == "GET")
+    );
+}
+
+#[test]
+fn nonce_is_requested_only_once() {
+    let mut world = World::with(&with(r#""dpop": true"#));
+    world.provider.profile_proofs.nonce = Some("n-1".to_owned());
+    world.provider.profile_proofs.header = Some("n-2".to_owned());
+    assert!(refused(&mut world).contains("status 401"));
+    assert_eq!(world.provider.profile_proofs.proofs.len(), 2);
+}
+
+#[test]
+fn login_on_another_device_asks_the_profile_address() {
+    let mut world = world_with(&with(r#""deviceFlow": true"#), "{}");
+    world.provider.knows_devices = true;
+    let page = world.open();
+    world.login(page, "device");
+    world.answer_all();
+    world.provider.sign_in_on_devices();
+    world.advance(std::time::Duration::from_secs(10));
+    assert_eq!(claims(&world, page), r#"{"sub":"alice"}"#);
+}
+
+#[test]
+fn stored_session_keeps_its_claims() {
+    let config = with(r#""session": { "persist": "sealed" }"#);
+    let mut world = World::with(&config);
+    let page = world.open();
+    world.sign_in(page);
+    world.restart();
+    let page = world.open();
+    world.answer_all();
+    assert_eq!(claims(&world, page), r#"{"sub":"alice","name":"0"}"#);
+}
+
+#[test]
+fn session_does_not_continue_with_another_profile_address() {
+    let config = with(r#""session": { "persist": "sealed" }"#);
+    let mut world = world_with(&config, "{}");
+    let page = world.open();
+    world.sign_in(page);
+    world.reconfigure(&config.replace("/profile", "/profile?v=2"));
+    world.restart();
+    let page = world.open();
+    world.answer_all();
+    assert!(world.session(page).is_none());
+}
+
+#[test]
+fn profile_address_is_no_endpoint_of_the_server() {
+    for endpoint in ["token", "revoke", "authorize", "token?x"] {
+        let config = CONFIG.replace("/profile", &["/", endpoint].concat());
+        let mut world = World::with(&config);
+        let page = world.open();
+        let login = world.login(page, "redirect");
+        world.answer_all();
+        assert_eq!(world.code(login), "config_invalid", "{endpoint}");
+        assert!(world.error_message(login).contains("identity.url"));
+    }
+}
+
+#[test]
+fn userinfo_endpoint_may_be_the_profile_address() {
+    let mut world = world_with(CONFIG, "{}");
+    world.provider.more_metadata =
+        r#","userinfo_endpoint":"https://id.example.com/profile""#.to_owned();
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(claims(&world, page), r#"{"sub":"alice"}"#);
+}
