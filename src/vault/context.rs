@@ -86,7 +86,6 @@ pub(super) enum Purpose {
     StoreLogin,
     TakeLogin,
     Exchange,
-    AskProfile(capability::ProfileAddress),
     VerifyLogin,
     Refresh,
     VerifyRefresh,
@@ -100,6 +99,7 @@ pub(super) enum Purpose {
     Write,
     /// Stores a mark that a session has ended. The mark is a separate record beside the stored session.
     Mark,
+    AskProfile(capability::ProfileAddress),
 }
 
 impl Purpose {

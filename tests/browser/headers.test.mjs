@@ -112,6 +112,12 @@ test('metadata adds the endpoints that the worker requests', () => {
   )
 })
 
+test('the worker may reach the profile address', () => {
+  const identity = { url: 'https://people.example.com/me', sub: 'id' }
+  assert.deepEqual(connect({ identity }).slice(2), ['https://people.example.com', 'https://api.example.com'])
+  assert.deepEqual(connect({ identity: 'none' }), connect({}))
+})
+
 test('the page gets the sources that the options add', () => {
   const { page } = generate(
     {},

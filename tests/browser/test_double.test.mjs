@@ -554,6 +554,26 @@ test('custom login resolves with the session', time, async () => {
   }
 })
 
+test('login without OpenID Connect names the user as configured', time, async () => {
+  const identified = { sub: 'user_id', claims: ['email'] }
+  const claims = { sub: 'bob', email: 'b@example.com' }
+  for (const [identity, expected] of [
+    ['none', {}],
+    [{ from: 'token_response', ...identified }, claims],
+    [{ url: 'https://people.example.com/me?fields=all', ...identified }, claims],
+  ]) {
+    await open({}, { scope: 'orders', identity })
+    world.signIn({ name: 'Bob', email: 'b@example.com' })
+    await world.settle()
+    assert.deepEqual(world.auth.state.session.claims, expected)
+    await world.advance('6m')
+    assert.equal((await world.auth.fetch(`${API}orders`)).status, 200)
+    assert.equal(world.refreshes, 1)
+    assert.deepEqual(world.auth.state.session.claims, expected)
+    world.close()
+  }
+})
+
 test('custom login with a port', time, async () => {
   await open({}, { customLogin: true, redirectUri: 'http://127.0.0.1/callback' })
   const login = (port, open = world.authorize) => world.auth.login({ mode: 'custom', port, open })

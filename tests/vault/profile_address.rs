@@ -19,6 +19,7 @@ fn with(members: &str) -> String {
 /// Returns a world whose profile address has these members besides `user_id`.
 fn world_with(config: &str, profile: &str) -> World {
     let mut world = World::with(config);
+    world.provider.name = None;
     world.provider.more_profile = object(profile);
     world
 }
@@ -187,21 +188,24 @@ fn failed_login_keeps_the_session_that_is_there() {
 
 #[test]
 fn logout_cancels_the_login_whose_profile_is_requested() {
-    let mut world = World::with(CONFIG);
-    world.hold(&[PROFILE]);
-    let page = world.open();
-    let login = world.sign_in(page);
-    let other = world.open();
-    world.logout(other);
-    world.release();
-    assert_eq!(world.code(login), "login_canceled");
-    assert!(world.session(page).is_none());
-    assert!(world.provider.has_revoked_everything());
+    for fault in [None, Some(Fault::Status(500))] {
+        let mut world = World::with(CONFIG);
+        world.provider.fault(Endpoint::Profile, fault.as_slice());
+        world.hold(&[PROFILE]);
+        let page = world.open();
+        let login = world.sign_in(page);
+        let other = world.open();
+        world.logout(other);
+        world.release();
+        assert_eq!(world.code(login), "login_canceled");
+        assert!(world.session(page).is_none());
+        assert!(world.provider.has_revoked_everything());
+    }
 }
 
 #[test]
 fn bound_token_is_proven_to_the_profile_address() {
-    let mut world = World::with(&with(r#""dpop": true"#));
+    let mut world = world_with(&with(r#""dpop": true"#), "{}");
     world.provider.profile_proofs.nonce = Some("n-1".to_owned());
     let page = world.open();
     world.sign_in(page);
@@ -219,11 +223,20 @@ fn bound_token_is_proven_to_the_profile_address() {
 
 #[test]
 fn nonce_is_requested_only_once() {
-    let mut world = World::with(&with(r#""dpop": true"#));
-    world.provider.profile_proofs.nonce = Some("n-1".to_owned());
-    world.provider.profile_proofs.header = Some("n-2".to_owned());
-    assert!(refused(&mut world).contains("status 401"));
+    let mut world = world_with(&with(r#""dpop": true"#), "{}");
+    world.provider.profile_proofs.nonce = Some("never-sent".to_owned());
+    world.hold(&[PROFILE]);
+    let page = world.open();
+    let login = world.sign_in(page);
+    // Each response asks for another nonce.
+    for nonce in ["n-1", "n-2", "n-3"] {
+        world.provider.profile_proofs.header = Some(nonce.to_owned());
+        for (job, _) in world.new_jobs() {
+            world.answer_arrives(job);
+        }
+    }
     assert_eq!(world.provider.profile_proofs.proofs.len(), 2);
+    assert!(world.error_message(login).contains("status 401"));
 }
 
 #[test]

@@ -418,12 +418,12 @@ impl Callbacks {
 pub(in crate::vault) enum CallbackOutcome {
     /// No further step is needed now.
     None,
-    /// The profile address must say who the user of this login is.
-    NeedsProfile(capability::ProfileAddress<Box<Callback>>),
     /// A login failed after the provider had issued these tokens.
     Unused(Box<TokenSet>),
     /// A login whose tokens were accepted.
     Verified(Box<VerifiedLogin>),
+    /// The profile address must say who the user of this login is.
+    NeedsProfile(capability::ProfileAddress<Box<Callback>>),
 }
 
 /// A login whose tokens were accepted.

@@ -210,8 +210,7 @@ impl World {
         let mut provider = Provider::new();
         let config = settings.parse();
         provider.names_families = config.keeps;
-        provider.is_plain = !config.has_openid();
-        provider.has_profile = config.profile().is_some();
+        provider.identify_users_as(&config);
         Self::start(settings, provider, seed)
     }
 

@@ -96,6 +96,10 @@ impl World {
             .clone_into(&mut provider.redirect_uri);
         provider.takes_any_port = config.redirect_uri.scheme() == "http";
         provider.name = None;
+        provider.identify_users_as(&config);
+        if let Some(identity) = &config.identity {
+            provider.sub_member.clone_from(&identity.sub);
+        }
         provider.knows_devices = true;
         let checkers = resources(json, base);
         provider.resources = checkers

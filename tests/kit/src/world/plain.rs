@@ -2,10 +2,21 @@
 
 use strongroom::base::http::{HttpReply, Outcome};
 use strongroom::codec::json::{Object, Value};
+use strongroom::config::Config;
 
-use super::provider::Endpoint;
 use super::provider::text;
+use super::provider::{Endpoint, Provider};
 use crate::reply::{json, refusal};
+
+impl Provider {
+    /// Makes the server identify users in the way that the configuration expects.
+    pub(super) fn identify_users_as(&mut self, config: &Config) {
+        self.is_plain = !config.has_openid();
+        self.profile_url = config
+            .profile()
+            .map(|profile| profile.without_fragment().to_owned());
+    }
+}
 
 /// Returns the tokens of a successful response.
 pub(super) fn tokens(reply: &HttpReply) -> Option<Object> {

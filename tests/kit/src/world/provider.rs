@@ -147,10 +147,12 @@ pub struct Provider {
     pub redirect_uri: String,
     /// True if the redirect URI has a loopback address, with which any port is allowed (RFC 8252 7.3).
     pub takes_any_port: bool,
-    /// True for a server without OpenID Connect. Its token responses identify the user by `user_id`.
+    /// True for a server without OpenID Connect. Its token responses identify the user by `sub_member`.
     pub is_plain: bool,
-    /// True if the profile address identifies the user, instead of token responses.
-    pub has_profile: bool,
+    /// The name of the member that identifies the user, without OpenID Connect. An empty name stands for no member.
+    pub sub_member: String,
+    /// The profile address, if it identifies the user instead of token responses.
+    pub profile_url: Option<String>,
     /// Members that token responses have in addition, or with another value. The value `null` removes a member.
     pub more_members: Object,
     /// Members of profiles besides `user_id`.
@@ -248,7 +250,8 @@ impl Provider {
             redirect_uri: REDIRECT_URI.to_owned(),
             takes_any_port: false,
             is_plain: false,
-            has_profile: false,
+            sub_member: "user_id".to_owned(),
+            profile_url: None,
             more_members: Object::new(),
             more_profile: Object::new(),
             profile_proofs: Checker::default(),
@@ -477,6 +480,9 @@ impl Provider {
     }
 
     pub fn endpoint_of(&self, request: &HttpRequest) -> Endpoint {
+        if request.access_token.is_some() && self.profile_url.as_ref() == Some(&request.url) {
+            return Endpoint::Profile;
+        }
         let url = as_read(&request.url);
         let path = url.strip_prefix(self.root()).unwrap_or(&request.url);
         match path.strip_prefix(BASE).unwrap_or(path) {
@@ -488,7 +494,6 @@ impl Provider {
             }
             "/jwks" => Endpoint::Keys,
             "/revoke" => Endpoint::Revoke,
-            "/profile" => Endpoint::Profile,
             "/par" => Endpoint::Push,
             "/device" => Endpoint::AskDevice,
             "/token" => match form_of(request)["grant_type"].as_str() {
@@ -672,11 +677,31 @@ impl Provider {
             }
         }
         let mut profile = self.more_profile.clone();
-        profile.push("user_id", self.families[i].subject.as_str().into());
-        if self.names_families {
-            profile.push("name", i.to_string().as_str().into());
-        }
+        self.push_user(i, &mut profile);
         json(200, &text(&profile))
+    }
+
+    /// Adds the members that identify the user of a family without OpenID Connect, and the user's claims. Members that
+    /// the response already has are kept.
+    fn push_user(&self, i: usize, response: &mut Object) {
+        let family = &self.families[i];
+        let name = match self.name {
+            _ if self.names_families => Some(i.to_string()),
+            name => name.map(str::to_owned),
+        };
+        let subject = Value::from(family.subject.as_str());
+        let name = name.map(|name| Value::from(name.as_str()));
+        let own = [
+            (self.sub_member.as_str(), Some(&subject)),
+            ("name", name.as_ref()),
+        ];
+        let own = own.into_iter().filter(|(name, _)| !name.is_empty());
+        let claims = family.claims.iter();
+        for (name, value) in own.chain(claims.map(|(name, value)| (name, Some(value)))) {
+            if let (None, Some(value)) = (response.get(name), value) {
+                response.push(name, value.clone());
+            }
+        }
     }
 
     /// Returns the error response in the form that `refusing` selects.
@@ -951,13 +976,7 @@ impl Provider {
             self.families[i].subject.clone_from(user);
         }
         if self.is_plain {
-            let subject = self.families[i].subject.as_str();
-            object.push("user_id", subject.into());
-            if self.names_families {
-                object.push("name", i.to_string().as_str().into());
-            } else if let Some(name) = self.name {
-                object.push("name", name.into());
-            }
+            self.push_user(i, &mut object);
         } else if !is_missing && has_id_token {
             object.push("id_token", self.id_token(now, i, is_login, hash).into());
         }

@@ -132,10 +132,10 @@ impl World {
         }
         // The response itself identifies the user, instead of a signed ID token.
         if let (Outcome::Reply(reply), Some(family)) = (&outcome, family)
-            && !self.provider.has_profile
+            && self.provider.profile_url.is_none()
             && let Some(object) = plain::tokens(reply)
         {
-            let user = object.str("user_id");
+            let user = object.str(&self.provider.sub_member);
             let facts = IdTokenFacts {
                 family,
                 is_login: endpoint == Endpoint::Exchange,
