@@ -63,6 +63,14 @@ const PROOF_TOLERANCE: u64 = 60;
 /// The longest time for any request. A login takes longest, and may take ten minutes.
 const LONGEST_WAIT: u64 = 11 * MINUTE;
 
+/// Values of `identity`. The claim `name` distinguishes sessions in a store, so only the last value needs one vault without
+/// a store.
+const IDENTITIES: [&str; 3] = [
+    r#"{"from":"token_response","sub":"user_id","claims":["name"]}"#,
+    r#"{"url":"https://id.example.com/profile","sub":"user_id","claims":["name"]}"#,
+    r#""none""#,
+];
+
 #[derive(Clone, Copy)]
 enum Todo {
     ProviderActs(JobId),
@@ -126,6 +134,8 @@ pub(crate) struct Life {
     more_dice: Dice,
     /// True if tokens are bound to a key, and servers require nonces.
     is_bound: bool,
+    /// The option `identity`, for a server without OpenID Connect.
+    identity: Option<&'static str>,
     /// The APIs of this life: only [`API`], or both APIs. If there are both, at least one of them has its own tokens.
     apis: Vec<&'static str>,
     tally: Tally,
@@ -176,6 +186,18 @@ pub(crate) fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Tally {
     }
 }
 
+/// Returns a value of `identity` for some seeds.
+fn some_identity(seed: u64, home: Home) -> Option<&'static str> {
+    // Lives of other seeds do not change when this feature changes.
+    let mut dice = Dice::new(seed.rotate_left(13));
+    let values = match capability::ProfileAddress::WITNESS {
+        None => &IDENTITIES[..0],
+        Some(_) if home == Home::Memory => &IDENTITIES[..],
+        Some(_) => &IDENTITIES[..2],
+    };
+    (dice.roll(5) == 0 && !values.is_empty()).then(|| dice.pick(values))
+}
+
 impl Life {
     fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
@@ -216,8 +238,12 @@ impl Life {
             });
             format!(r#"{{"url":"{api}/","methods":["GET","POST"]{resource}}}"#)
         });
+        let identity = some_identity(seed, home);
+        let of_server = identity.map_or(String::new(), |identity| {
+            format!(r#""scope":"read offline_access","identity":{identity},"#)
+        });
         let config = format!(
-            r#"{{"session":{{"idle":{idle},"absolute":{absolute},"persist":"{persist}"}},"dpop":{is_bound},"apis":[{}]}}"#,
+            r#"{{{of_server}"session":{{"idle":{idle},"absolute":{absolute},"persist":"{persist}"}},"dpop":{is_bound},"apis":[{}]}}"#,
             rules.collect::<Vec<_>>().join(",")
         );
         let mut world = World::seeded(&config, seed);
@@ -266,6 +292,7 @@ impl Life {
             dice,
             more_dice,
             is_bound,
+            identity,
             apis,
             tally: Tally::default(),
             agenda: BTreeMap::new(),
@@ -305,6 +332,9 @@ impl Life {
         }
         if self.has_own_tokens() {
             self.tell("an API has its own tokens");
+        }
+        if let Some(identity) = self.identity {
+            self.tell(&format!("no OpenID Connect, identity {identity}"));
         }
         self.begin();
         for _ in 0..10 + self.dice.roll(50) {

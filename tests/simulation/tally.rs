@@ -10,6 +10,8 @@ pub(crate) struct Tally {
     pub(crate) sessions: u64,
     /// Lives in which tokens are bound to a key.
     pub(crate) bound: u64,
+    /// Lives with a server that issues no ID tokens.
+    pub(crate) plain: u64,
     /// Lives in which an API has its own tokens.
     pub(crate) with_own_tokens: u64,
     pub(crate) steps: u64,
@@ -35,6 +37,7 @@ impl Tally {
         for (sum, more) in [
             (&mut self.sessions, other.sessions),
             (&mut self.bound, other.bound),
+            (&mut self.plain, other.plain),
             (&mut self.with_own_tokens, other.with_own_tokens),
             (&mut self.steps, other.steps),
             (&mut self.calls, other.calls),
@@ -69,6 +72,7 @@ impl fmt::Display for Tally {
         let Self {
             sessions,
             bound,
+            plain,
             with_own_tokens,
             steps,
             calls,
@@ -86,7 +90,7 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "  of them {bound} with tokens that are bound to a key, {with_own_tokens} with an API that has tokens of its own"
+            "  of them {bound} with tokens that are bound to a key, {with_own_tokens} with an API that has tokens of its own, {plain} with a server that issues no ID tokens"
         )?;
         writeln!(
             f,

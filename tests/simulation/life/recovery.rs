@@ -222,6 +222,7 @@ impl Life {
     pub(super) fn count(&mut self) {
         self.tally.sessions = 1;
         self.tally.bound = u64::from(self.is_bound);
+        self.tally.plain = u64::from(self.identity.is_some());
         self.tally.with_own_tokens = u64::from(self.has_own_tokens());
         self.tally.refreshes = self.world.count(REFRESH) as u64;
         self.tally.logins = self.world.watch.logins;

@@ -97,9 +97,6 @@ impl World {
         provider.takes_any_port = config.redirect_uri.scheme() == "http";
         provider.name = None;
         provider.identify_users_as(&config);
-        if let Some(identity) = &config.identity {
-            provider.sub_member.clone_from(&identity.sub);
-        }
         provider.knows_devices = true;
         let checkers = resources(json, base);
         provider.resources = checkers

@@ -11,7 +11,10 @@ use crate::reply::{json, refusal};
 impl Provider {
     /// Makes the server identify users in the way that the configuration expects.
     pub(super) fn identify_users_as(&mut self, config: &Config) {
-        self.is_plain = !config.has_openid();
+        if let Some(identity) = &config.identity {
+            self.is_plain = true;
+            self.sub_member.clone_from(&identity.sub);
+        }
         self.profile_url = config
             .profile()
             .map(|profile| profile.without_fragment().to_owned());

@@ -976,6 +976,9 @@ impl Provider {
             self.families[i].subject.clone_from(user);
         }
         if self.is_plain {
+            if let (false, Some(Flaw::Claim("sub", other))) = (is_login, &self.flaw) {
+                object.push(&self.sub_member, other.clone());
+            }
             self.push_user(i, &mut object);
         } else if !is_missing && has_id_token {
             object.push("id_token", self.id_token(now, i, is_login, hash).into());

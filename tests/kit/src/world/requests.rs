@@ -48,10 +48,16 @@ impl World {
     }
 
     pub(super) fn check_request(&mut self, endpoint: Endpoint, request: &HttpRequest) {
+        let token = |request: &HttpRequest| {
+            request
+                .access_token
+                .clone()
+                .map(|token| token.into_data().expose().to_owned())
+        };
         let is_same = |job: &Job| {
             job.vault == self.workers.turn
                 && matches!(&job.task, Task::Send(_, other, _)
-                if other.url == request.url && form_of(other) == form_of(request))
+                if other.url == request.url && form_of(other) == form_of(request) && token(other) == token(request))
         };
         // A probe after a refresh and a probe after a pushed request may be in flight at the same time.
         let is_single = endpoint == Endpoint::Probe || !self.jobs.pending.iter().any(is_same);
