@@ -31,6 +31,7 @@ pub(crate) fn user(
     } else if let Some(user) = Identity::of_claims(members.witness(), claims) {
         let sub = user.subject();
         let is_accepted = if let Occasion::Refresh { original } = occasion {
+            // control: refresh_keeps_the_named_user
             is_other = !sub.is_empty() && sub != original.subject();
             !is_other
         } else {

@@ -25,8 +25,8 @@ impl Variant {
     }
 }
 
-/// The rules of vaults that the default module does not have: those of stored sessions, of tokens for single APIs, and of
-/// DPoP.
+/// The rules of vaults that the default module does not have: those of stored sessions, of tokens for single APIs, of
+/// DPoP, and of servers without OpenID Connect.
 pub(crate) const BEYOND_DEFAULT: &[&str] = &[
     "adoption_waits_for_persistence",
     "refresh_takes_the_lock",
@@ -42,6 +42,7 @@ pub(crate) const BEYOND_DEFAULT: &[&str] = &[
     "proof_matches_its_token",
     "provider_nonce_is_used",
     "lost_key_ends_session",
+    "refresh_keeps_the_named_user",
 ];
 
 pub(crate) const VARIANTS: &[Variant] = &[
@@ -128,6 +129,12 @@ pub(crate) const VARIANTS: &[Variant] = &[
         fault: "the signature of an ID token is not checked",
         noticed_by: "validated_login",
         breaks: Never,
+    },
+    Variant {
+        control: "refresh_keeps_the_named_user",
+        fault: "a refresh may name another user, without OpenID Connect",
+        noticed_by: "definite_verdict",
+        breaks: Skip,
     },
     Variant {
         control: "idle_limit",
