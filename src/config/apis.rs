@@ -3,6 +3,7 @@
 use super::extended::RuleExtension;
 use super::options::OF_RULE;
 use super::{NOT_HTTPS, Options};
+use crate::base::capability;
 use crate::codec::json::{self, Value};
 use crate::codec::url::Url;
 use crate::egress::policy::{Credentials, EgressPolicy, Rule, RuleFault};
@@ -66,7 +67,11 @@ impl<'a> Options<'a> {
             self.refuse("url", URL_WHY);
             return None;
         };
-        let (option, why) = match Rule::new(url, methods) {
+        let made = match capability::RuleOptions::WITNESS.filter(|_| self.boolean("exact")) {
+            Some(has) => Rule::exact(has, url, methods),
+            None => Rule::new(url, methods),
+        };
+        let (option, why) = match made {
             Ok(rule) => {
                 let rule = rule
                     .with_reflection(reflection)
@@ -77,7 +82,12 @@ impl<'a> Options<'a> {
             Err(RuleFault::NotPlain) => {
                 ("url", msg!("it must have no user name, query or fragment"))
             }
-            Err(RuleFault::NoTrailingSlash) => ("url", msg!("its path must end in `/`")),
+            Err(RuleFault::NoTrailingSlash) => (
+                "url",
+                msg!(
+                    "its path must end in `/`, or the rule must be for this URL only: exact: true"
+                ),
+            ),
             Err(RuleFault::UnusablePath) => (
                 "url",
                 msg!("its path has an escaped dot, slash or control character"),

@@ -110,6 +110,8 @@ options! {
         "webSocket": Sockets;
         /// responses in the browser's HTTP cache: [fetch.md](fetch.md#the-http-cache)
         "cache": RuleOptions unless false;
+        /// a rule for one URL instead of a folder: [fetch.md](fetch.md#one-url)
+        "exact": RuleOptions unless false;
         /// request headers that pages may set although they are refused by default: [fetch.md](fetch.md#request-headers)
         "allowHeaders": RuleOptions;
         /// more request headers that pages may not set

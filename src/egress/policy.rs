@@ -27,11 +27,11 @@ pub const MAX_HEADERS: usize = 100;
 /// The largest total size of the names and values of these headers, in bytes.
 pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 
-/// A rule that allows requests below a path of an origin, with certain methods.
+/// A rule that allows requests below a path of an origin, or to one path, with certain methods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// The URL below which requests are allowed. Its path starts and ends with `/`, so that a match ends at the
-    /// boundary of a path segment.
+    /// boundary of a path segment. An exact rule allows only this URL, with any query.
     url: Url,
     methods: Vec<String>,
     reflection: Scope,
@@ -59,7 +59,7 @@ pub enum RuleFault {
     NotHttps,
     /// The URL has a user name, query or fragment.
     NotPlain,
-    /// The path does not end in `/`.
+    /// The path does not end in `/`, and the rule is not exact.
     NoTrailingSlash,
     /// The path contains an escape or segment that is refused in requests.
     UnusablePath,
@@ -74,13 +74,21 @@ impl Rule {
     /// # Errors
     /// The first fault in the rule.
     pub fn new(url: Url, methods: Vec<String>) -> core::result::Result<Self, RuleFault> {
+        Self::with_options(url, methods, RuleOptions::new())
+    }
+
+    fn with_options(
+        url: Url,
+        methods: Vec<String>,
+        options: RuleOptions,
+    ) -> core::result::Result<Self, RuleFault> {
         if !url.is_trustworthy() {
             return Err(RuleFault::NotHttps);
         }
         if !url.is_plain() {
             return Err(RuleFault::NotPlain);
         }
-        if !url.path().ends_with('/') {
+        if !options.is_exact() && !url.path().ends_with('/') {
             return Err(RuleFault::NoTrailingSlash);
         }
         if has_ambiguous_path(url.path()) {
@@ -100,7 +108,7 @@ impl Rule {
             reflection: Scope::default(),
             credentials: Credentials::default(),
             headers: Exceptions::default(),
-            options: RuleOptions::new(),
+            options,
         })
     }
 
@@ -124,10 +132,15 @@ impl Rule {
         &self.url
     }
 
-    /// Returns true if `url` is below the rule's URL.
+    /// Returns true if `url` is below the rule's URL, or if the rule is exact and the paths are equal.
     #[must_use]
     pub fn covers(&self, url: &Url) -> bool {
-        url.is_same_origin(&self.url) && url.path().starts_with(self.url.path())
+        let is_at = if self.options.is_exact() {
+            url.path() == self.url.path()
+        } else {
+            url.path().starts_with(self.url.path())
+        };
+        url.is_same_origin(&self.url) && is_at
     }
 }
 
@@ -293,8 +306,9 @@ impl EgressPolicy {
     fn check_method(&self, url: &Url, method: &str) -> core::result::Result<Allowed, Refusal> {
         let method = normalized_method(method);
         let (mut is_covered, mut allowing) = (false, None);
+        let only_exact = self.has_exact_rule_for(url);
         for (i, rule) in self.rules.iter().enumerate() {
-            if rule.covers(url) {
+            if rule.covers(url) && rule.options.is_exact() == only_exact {
                 is_covered = true;
                 let is_allowed = rule.methods.iter().any(|allowed| allowed == method);
                 allowing = allowing.or(is_allowed.then_some((i, rule)));
@@ -470,6 +484,8 @@ fn is_refused_escape(digits: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::capability;
+    use crate::egress::websocket::Place;
 
     fn rules(urls: &[&str], methods: &[&str]) -> EgressPolicy {
         let methods: Vec<String> = methods.iter().map(|&m| m.to_owned()).collect();
@@ -619,6 +635,87 @@ mod tests {
         let rules = EgressPolicy::new(vec![get, put]);
         assert!(rules.authorize("https://a.test/files/1", "PUT").is_ok());
         assert!(rules.authorize("https://a.test/other", "PUT").is_err());
+    }
+
+    /// Returns a policy with a rule for one URL between two rules for folders.
+    fn with_exact(url: &str, methods: &[&str]) -> Option<EgressPolicy> {
+        let has = capability::RuleOptions::WITNESS?;
+        let parsed = |url: &str| Url::parse(url).unwrap();
+        let methods = methods.iter().map(|&m| m.to_owned()).collect();
+        let folder = |url: &str| Rule::new(parsed(url), vec!["PUT".to_owned()]).unwrap();
+        Some(EgressPolicy::new(vec![
+            folder("https://a.test/"),
+            Rule::exact(has, parsed(url), methods).unwrap(),
+            folder("https://a.test/me/"),
+        ]))
+    }
+
+    #[test]
+    fn exact_rule_allows_one_path_with_any_query() {
+        needs!(RuleOptions);
+        let rules = with_exact("https://a.test/me", &["GET"]).unwrap();
+        for url in [
+            "https://a.test/me",
+            "https://a.test/me?fields=all",
+            "https://a.test/x/../me",
+        ] {
+            assert!(rules.authorize(url, "GET").is_ok(), "{url}");
+        }
+        for url in [
+            "https://a.test/me/",
+            "https://a.test/me/x",
+            "https://a.test/men",
+            "https://a.test/m",
+            "https://a.test/Me",
+            "https://a.test/%6De",
+            "https://a.test//me",
+            "https://a.test:8443/me",
+            "https://b.test/me",
+        ] {
+            assert!(rules.authorize(url, "GET").is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn exact_rule_decides_before_folders() {
+        needs!(RuleOptions);
+        let rules = with_exact("https://a.test/me", &["GET"]).unwrap();
+        let error = rules.authorize("https://a.test/me", "PUT").unwrap_err();
+        assert_eq!(error.code(), Code::MethodNotAllowed);
+        assert!(rules.authorize("https://a.test/me/x", "PUT").is_ok());
+    }
+
+    #[test]
+    fn exact_rule_does_not_allow_forbidden_endpoints() {
+        needs!(RuleOptions);
+        let mut rules = with_exact("https://a.test/token", &["GET"]).unwrap();
+        assert!(rules.authorize("https://a.test/token", "GET").is_ok());
+        rules.forbid(&["https://a.test/token"]);
+        let error = rules.authorize("https://a.test/token", "GET").unwrap_err();
+        assert_eq!(error.code(), Code::UrlNotAllowed);
+    }
+
+    #[test]
+    fn exact_rule_decides_about_sockets_and_step_up() {
+        needs!(RuleOptions);
+        let (Some(sockets), Some(steps)) =
+            (capability::Sockets::WITNESS, capability::StepUp::WITNESS)
+        else {
+            return;
+        };
+        let mut rules = with_exact("https://a.test/me", &["GET"]).unwrap();
+        let place = sockets.with(Place::Protocol {
+            prefix: String::new(),
+            is_encoded: true,
+        });
+        rules.rules[0] = rules.rules[0]
+            .clone()
+            .with_socket(Some(place))
+            .with_step_up(Some(steps));
+        assert!(rules.authorize_socket("wss://a.test/other").is_ok());
+        assert!(rules.authorize_socket("wss://a.test/me").is_err());
+        let allowed = rules.authorize("https://a.test/me", "GET").unwrap();
+        assert!(!allowed.steps_up());
     }
 
     #[test]

@@ -148,10 +148,16 @@ export interface VaultConfig {
 /** A rule of `apis`, which allows requests with the access token to the URLs of an API. */
 export interface ApiRule {
   /**
-   * An https URL (http is allowed on loopback) whose path ends in `/`. The rule covers all URLs below this path. The
-   * URL is relative to the worker's URL.
+   * An https URL (http is allowed on loopback) whose path ends in `/`. The rule covers all URLs below this path, except
+   * with `exact`. The URL is relative to the worker's URL.
    */
   url: string
+  /**
+   * The rule is for this URL only, with any query, and not for URLs below it. Its path need not end in `/`, and must be
+   * written as in the calls. Other rules that cover this URL do not apply. Needs strongroom_extended_bg.wasm. Default
+   * false.
+   */
+  exact?: boolean
   /** The allowed methods. Default `['GET', 'HEAD']`. */
   methods?: string[]
   /**

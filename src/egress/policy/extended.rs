@@ -1,6 +1,6 @@
 //! The parts of the policy that need a capability.
 
-use super::{Allowed, Credentials, EgressPolicy, Refusal, Rule, refusal_error};
+use super::{Allowed, Credentials, EgressPolicy, Refusal, Rule, RuleFault, refusal_error};
 use crate::base::capability;
 use crate::base::error::{Code, Result};
 use crate::codec::url::Url;
@@ -19,6 +19,8 @@ pub type TokenSelector = Option<capability::ResourceTokens<usize>>;
 pub(super) struct RuleOptions {
     /// Present if the browser may keep responses in its HTTP cache.
     caches: Option<capability::RuleOptions>,
+    /// Present if the rule allows only its URL, with any query, and nothing below it.
+    exact: Option<capability::RuleOptions>,
     /// The position of the token in WebSocket connections, if the rule allows such connections.
     socket: Option<capability::Sockets<Place>>,
     /// Present if pages learn about step-up challenges of the API.
@@ -43,21 +45,29 @@ impl RuleOptions {
     pub(super) const fn new() -> Self {
         Self {
             caches: None,
+            exact: None,
             socket: None,
             steps_up: None,
             target: None,
         }
     }
+
+    pub(super) const fn is_exact(&self) -> bool {
+        self.exact.is_some()
+    }
 }
 
 impl RequestOptions {
-    /// Returns the properties of a request that `rule` allows. The page learns about step-up challenges if any rule
-    /// that covers the URL asks for them.
+    /// Returns the properties of a request that `rule` allows. The page learns about step-up challenges if any rule of the
+    /// same kind that covers the URL asks for them.
     pub(super) fn of(rule: &Rule, rules: &[Rule], url: &Url) -> Self {
         Self {
             steps_up: capability::StepUp::WITNESS.filter(|_| {
                 let mut rules = rules.iter();
-                rules.any(|rule| rule.options.steps_up.is_some() && rule.covers(url))
+                rules.any(|other| {
+                    let is_same_kind = other.options.is_exact() == rule.options.is_exact();
+                    other.options.steps_up.is_some() && is_same_kind && other.covers(url)
+                })
             }),
             caches: rule.options.caches,
             target: rule.options.target,
@@ -66,6 +76,21 @@ impl RequestOptions {
 }
 
 impl Rule {
+    /// Creates a rule for requests to exactly this origin and path, with any query. `methods` must be in upper case. No
+    /// other rule then applies to this URL, unless it is exact, too.
+    ///
+    /// # Errors
+    /// The first fault in the rule.
+    pub fn exact(
+        has: capability::RuleOptions,
+        url: Url,
+        methods: Vec<String>,
+    ) -> core::result::Result<Self, RuleFault> {
+        let mut options = RuleOptions::new();
+        options.exact = Some(has);
+        Self::with_options(url, methods, options)
+    }
+
     /// Lets the browser keep responses under this rule in its HTTP cache. These responses are not searched for the
     /// token, because a page can read them from the cache piece by piece.
     #[must_use]
@@ -125,6 +150,12 @@ impl Allowed {
 }
 
 impl EgressPolicy {
+    /// Returns true if exact rules decide about `url`.
+    pub(super) fn has_exact_rule_for(&self, url: &Url) -> bool {
+        let is_it = |rule: &Rule| rule.options.is_exact() && rule.covers(url);
+        capability::RuleOptions::WITNESS.is_some() && self.rules.iter().any(is_it)
+    }
+
     /// Sets the targets of access tokens that belong to rules.
     #[must_use]
     pub fn with_targets(mut self, targets: capability::IfResourceTokens<Vec<Target>>) -> Self {
@@ -163,7 +194,9 @@ impl EgressPolicy {
     }
 
     fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Refusal> {
-        let mut covering = self.rules.iter().filter(|rule| rule.covers(url));
+        let only_exact = self.has_exact_rule_for(url);
+        let is_it = |rule: &&Rule| rule.covers(url) && rule.options.is_exact() == only_exact;
+        let mut covering = self.rules.iter().filter(is_it);
         let with_socket = covering.find_map(|rule| {
             Some((
                 rule.options.socket.as_deref()?,
