@@ -318,6 +318,10 @@ impl Vault {
         match request {
             Request::Hello { .. } | Request::Bye => {}
             Request::Login(params) => {
+                // The user need not sign in at a provider whose UserInfo endpoint cannot be asked.
+                if let Err(error) = tokens.provider.profile_address(ctx) {
+                    return ctx.post_error(port, id, &error);
+                }
                 self.logins.begin(ctx, &tokens.provider, port, id, params);
             }
             Request::Cancel => self.logins.cancel(port, id),
@@ -514,6 +518,9 @@ impl Vault {
         let mut revocation = None;
         match &result {
             Ok(()) => {
+                if let Err(error) = tokens.provider.profile_address(ctx) {
+                    self.logins.fail_waiting(ctx, &error);
+                }
                 self.logins.resume(ctx, &tokens.provider);
                 self.callbacks.resume(ctx);
                 tokens.resume_refresh(ctx);
@@ -568,7 +575,10 @@ impl Vault {
             CallbackOutcome::None => {}
             CallbackOutcome::NeedsProfile(callback) => {
                 let Self { ctx, tokens, .. } = self;
-                self.callbacks.ask_profile(ctx, &mut tokens.dpop, callback);
+                let server = (&tokens.provider, &mut tokens.dpop);
+                let logins = &mut self.logins;
+                let outcome = self.callbacks.ask_profile(ctx, server, logins, callback);
+                self.callback_advanced(outcome);
             }
             // The unused tokens are not revoked: many providers would also revoke the tokens of the current session,
             // which belong to the same grant.

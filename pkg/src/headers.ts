@@ -17,7 +17,7 @@ import type { ApiRule, ProviderMetadata, VaultConfig } from './worker/config.js'
 export { StrongroomError }
 
 /** The part of the vault's configuration that decides the worker's `connect-src`. */
-export type HeaderConfig = Pick<VaultConfig, 'identity' | 'issuer' | 'metadata'> & {
+export type HeaderConfig = Pick<VaultConfig, 'identity' | 'issuer' | 'metadata' | 'userInfo'> & {
   apis: Pick<ApiRule, 'url' | 'webSocket'>[]
 }
 
@@ -152,7 +152,7 @@ const pagePolicy = (options: HeaderOptions): Policy => {
 const workerOrigins = (config: HeaderConfig, { origin, metadata }: HeaderOptions): string[] => {
   const endpoints: Partial<ProviderMetadata> = { ...metadata, ...config.metadata }
   const found = [originOf('issuer', config.issuer)]
-  for (const name of ENDPOINTS) {
+  for (const name of [...ENDPOINTS, ...(config.userInfo ? ['userinfo_endpoint' as const] : [])]) {
     const url = endpoints[name]
     if (url != null) found.push(originOf(`metadata.${name}`, url))
   }

@@ -168,7 +168,7 @@ capabilities! {
     Metadata as IfMetadata: "metadata",
     /// Servers without OpenID Connect.
     PlainOauth as IfPlainOauth: "plain-oauth",
-    /// An API that says who the user is, at servers without OpenID Connect.
+    /// An API that says who the user is, without OpenID Connect, or the UserInfo endpoint (OIDC Core 5.3).
     ProfileAddress as IfProfileAddress: "profile-address",
     /// The reason why the provider ends a session.
     Reasons as IfReasons: "reasons",

@@ -160,8 +160,9 @@ codes! {
     /// The worker's own Content-Security-Policy blocks or reports a socket whose URL would contain the token
     /// ([fetch.md](fetch.md#a-token-in-the-query)).
     SocketBlocked = "socket_blocked", "Add the URL to connect-src in each policy that the worker file is served with, including report-only ones.";
-    /// Without OpenID Connect: the profile address (`identity.url`) did not say who the user is. The message says why.
-    ProfileFailed = "profile_failed", "Check identity.url and identity.sub, and that the API accepts the token, and the app's origin (CORS).";
+    /// The profile address (`identity.url`), or with `userInfo` the provider's UserInfo endpoint, did not say who the user
+    /// is, or named another user than the ID token. The message says why.
+    ProfileFailed = "profile_failed", "Check the address and the member that the message names, and that the server accepts the token, and the app's origin (CORS).";
     // Only the token handler and TypeScript report the codes from here on.
     /// The token handler refused a request that the app's own pages do not send in this way. The message names the
     /// case: a request of script has no header `X-Strongroom`; its `Origin` is not the app's, or its `Sec-Fetch-Site`

@@ -58,6 +58,8 @@ pub struct Extended {
     pub(crate) reasons: Option<capability::Reasons>,
     /// Present if tokens must be bound to a key (RFC 9449).
     pub(crate) dpop: Option<capability::Dpop>,
+    /// Present if the UserInfo endpoint is asked for claims after each login (OIDC Core 5.3).
+    pub(crate) user_info: Option<capability::ProfileAddress>,
 }
 
 impl Extended {
@@ -74,6 +76,7 @@ impl Extended {
             inspect: capability::Inspector::WITNESS.filter(|_| options.boolean("inspect")),
             reasons: capability::Reasons::WITNESS.filter(|_| options.boolean("reasons")),
             dpop: capability::Dpop::WITNESS.filter(|_| options.boolean("dpop")),
+            user_info: options.user_info(),
         }
     }
 }
@@ -83,6 +86,12 @@ impl Config {
     #[must_use]
     pub const fn binds_tokens(&self) -> bool {
         self.extended.dpop.is_some()
+    }
+
+    /// Returns the capability if the UserInfo endpoint is asked for claims after each login.
+    #[must_use]
+    pub const fn user_info(&self) -> Option<capability::ProfileAddress> {
+        self.extended.user_info
     }
 
     /// Returns true if pages may inspect the vault's events and state, without the values of tokens and other secrets.
@@ -179,6 +188,11 @@ impl Options<'_> {
                 false
             }
         }
+    }
+
+    pub(crate) fn user_info(&self) -> Option<capability::ProfileAddress> {
+        self.refuse_with_identity("userInfo");
+        capability::ProfileAddress::WITNESS.filter(|_| self.boolean("userInfo"))
     }
 
     pub(super) fn custom_login(&self) -> Option<capability::CustomLogin> {

@@ -73,6 +73,8 @@ options! {
         "unrequestedScopes": LoginOptions;
         /// the reason why the provider ended a session: [sessions.md](sessions.md)
         "reasons": Reasons unless false;
+        /// claims from the provider's UserInfo endpoint: [login.md](login.md#userinfo)
+        "userInfo": ProfileAddress unless false;
     }
 
     /// The options in `session`.

@@ -22,7 +22,7 @@ use crate::oauth::token_endpoint::Scheme;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
     idTokenSignedResponseAlg identity issuer logDescriptions loginParams metadata origin par postLogoutRedirectUri \
-    refreshTimeout requestTimeout routes scope session trustedAudiences unrequestedScopes";
+    refreshTimeout requestTimeout routes scope session trustedAudiences unrequestedScopes userInfo";
 
 const AN_HOUR: config::Seconds = config::Seconds {
     least: 0,
@@ -323,6 +323,7 @@ fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
             trusted_audiences: options.trusted_audiences(),
         }),
         dpop: capability::Dpop::WITNESS.filter(|_| dpop),
+        user_info: options.user_info(),
         ..config::Extended::default()
     }
 }

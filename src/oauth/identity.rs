@@ -3,6 +3,7 @@
 use crate::Secret;
 use crate::base::capability;
 use crate::base::clock::Millis;
+use crate::base::strings;
 use crate::codec::json::{Object, Value, Writer};
 use crate::codec::url::Url;
 use crate::oauth::jwt::{Jwt, seconds};
@@ -71,9 +72,24 @@ pub struct Identity(Kind);
 enum Kind {
     /// A verified ID token: its signature and all claims with rules have been checked.
     IdToken(Box<Jwt>),
+    /// A verified ID token, with claims of a UserInfo response.
+    WithUserInfo(capability::ProfileAddress<Box<WithUserInfo>>),
     /// The claims that [`Members::of`] has found in a response, as JSON and parsed.
     Members(capability::PlainOauth<(Secret, Object)>),
 }
+
+/// A verified ID token, with claims of a UserInfo response.
+struct WithUserInfo {
+    id_token: Jwt,
+    /// The encoded ID token, a space, and the claims of the response as JSON.
+    text: Secret,
+    /// The claims of the ID token, and those of the response that the ID token lacks.
+    claims: Object,
+}
+
+/// Claims that only an ID token may state.
+const OF_ID_TOKEN: &str = "_claim_names _claim_sources acr amr at_hash aud auth_time azp c_hash cnf exp iat iss jti nbf \
+    nonce s_hash session_expiry sid sub";
 
 impl Identity {
     /// Creates the identity from an ID token whose signature and claims have been checked.
@@ -87,21 +103,68 @@ impl Identity {
         Some(Self(Kind::Members(has.with((json.clone(), claims)))))
     }
 
+    /// Adds the claims with these `names` of a UserInfo response, except those that the ID token states, or that only an
+    /// ID token may state. The response's `sub` was compared with the ID token's (OIDC Core 5.3.2).
+    #[must_use]
+    pub(crate) fn with_user_info(
+        self,
+        has: capability::ProfileAddress,
+        response: &Object,
+        names: &[String],
+    ) -> Self {
+        let Kind::IdToken(id_token) = self.0 else {
+            return self;
+        };
+        let mut more = Object::new();
+        for name in names {
+            if !strings::contains_word(OF_ID_TOKEN, name)
+                && id_token.claims().get(name).is_none()
+                && let Some(value) = response.get(name)
+            {
+                more.push(name, value.clone());
+            }
+        }
+        Self::with_claims(has, *id_token, more)
+    }
+
+    fn with_claims(has: capability::ProfileAddress, id_token: Jwt, more: Object) -> Self {
+        let mut text = [id_token.token().expose(), " "].concat();
+        more.write(&mut text);
+        let mut claims = id_token.claims().clone();
+        for (name, value) in more.iter() {
+            claims.push(name, value.clone());
+        }
+        Self(Kind::WithUserInfo(has.with(Box::new(WithUserInfo {
+            id_token,
+            text: Secret::new(text),
+            claims,
+        }))))
+    }
+
     /// Reads the identity of a stored session. An ID token was verified before the session was encrypted and stored, so
     /// it is not verified again.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
-        match capability::PlainOauth::WITNESS {
-            Some(has) if text.starts_with('{') => Self::of_claims(has, &text.into()),
-            _ => Jwt::parse(text).ok().map(Self::of_id_token),
+        if let Some(has) = capability::PlainOauth::WITNESS
+            && text.starts_with('{')
+        {
+            return Self::of_claims(has, &text.into());
         }
+        if let Some(has) = capability::ProfileAddress::WITNESS
+            && let (id_token, Some(more)) = strings::split_once(text, b' ')
+        {
+            let more = Value::parse(more).ok()?.into_object()?;
+            return Some(Self::with_claims(has, *Jwt::parse(id_token).ok()?, more));
+        }
+        Jwt::parse(text).ok().map(Self::of_id_token)
     }
 
-    /// Returns the form in which a session stores the identity: the encoded ID token, or the claims as JSON, which
-    /// begins with a brace.
+    /// Returns the form in which a session stores the identity: the encoded ID token, which UserInfo claims in JSON may
+    /// follow after a space, or only claims as JSON, which begins with a brace.
     #[must_use]
     pub fn text(&self) -> &Secret {
         match &self.0 {
             Kind::IdToken(jwt) => jwt.token(),
+            Kind::WithUserInfo(with) => &with.text,
             Kind::Members(members) => &members.0,
         }
     }
@@ -112,6 +175,7 @@ impl Identity {
     pub fn id_token(&self) -> Option<&Secret> {
         match &self.0 {
             Kind::IdToken(jwt) => Some(jwt.token()),
+            Kind::WithUserInfo(with) => Some(with.id_token.token()),
             Kind::Members(_) => None,
         }
     }
@@ -121,6 +185,7 @@ impl Identity {
     pub fn claims(&self) -> &Object {
         match &self.0 {
             Kind::IdToken(jwt) => jwt.claims(),
+            Kind::WithUserInfo(with) => &with.claims,
             Kind::Members(members) => &members.1,
         }
     }

@@ -67,6 +67,8 @@ pub struct Metadata {
     pub require_pushed_authorization_requests: bool,
     /// Device authorization endpoint (RFC 8628 4).
     pub device_authorization_endpoint: Option<String>,
+    /// UserInfo endpoint (OpenID Connect Core 1.0 section 5.3).
+    pub userinfo_endpoint: Option<capability::ProfileAddress<String>>,
     /// The endpoints of [`Metadata::endpoints`] without `jwks_uri`.
     endpoints: Vec<String>,
     /// True if an authorization response without `iss` must be refused (RFC 9207 section 2.4).
@@ -162,6 +164,8 @@ impl Metadata {
             } else {
                 None
             },
+            userinfo_endpoint: capability::ProfileAddress::WITNESS
+                .and_then(|has| Some(has.with(reader.optional_endpoint("userinfo_endpoint")?))),
             endpoints: reader.endpoints(),
             authorization_response_iss_parameter_supported: reader
                 .flag("authorization_response_iss_parameter_supported"),

@@ -1,27 +1,69 @@
-//! The profile address: an API that says who the user is, at a server without OpenID Connect (`identity.url`). It is
-//! requested once after each login, with the access token.
+//! The profile address: an API that says who the user is, at a server without OpenID Connect (`identity.url`), or the
+//! provider's UserInfo endpoint (`userInfo`, OIDC Core 5.3). It is requested once after each login, with the access
+//! token.
 
 use crate::Secret;
+use crate::base::capability::ProfileAddress;
 use crate::base::error::{Code, Error, Result, quote_url};
 use crate::base::http::{HttpReply, HttpRequest, Outcome};
-use crate::codec::json::{self, Value};
+use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
 use crate::config::Config;
 use crate::egress::token_reflection::Guard;
-use crate::oauth::identity::Members;
+use crate::oauth::identity::{Identity, Members};
+use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::prelude::*;
 
 /// The longest profile that is accepted, in bytes.
 const MAX_PROFILE: usize = 64 * 1024;
 
-/// Builds the request for the profile of the user to whom `access_token` was issued. Returns `None` without a profile
-/// address.
-pub(crate) fn request(config: &Config, access_token: &Secret) -> Option<HttpRequest> {
-    let profile = config.profile()?;
-    let mut request = HttpRequest::get(profile.without_fragment().to_owned());
-    request.access_token = Some(profile.witness().with(access_token.clone()));
-    Some(request)
+/// Returns the address of the profile. Returns `None` if the configuration asks for no profile.
+///
+/// # Errors
+/// [`Code::ProfileFailed`] if `metadata` has no UserInfo endpoint, or has one that must not get the token.
+pub(crate) fn address(
+    config: &Config,
+    metadata: &Metadata,
+) -> Result<Option<ProfileAddress<String>>> {
+    if let Some(profile) = config.profile() {
+        let url = profile.without_fragment().to_owned();
+        return Ok(Some(profile.witness().with(url)));
+    }
+    let Some(has) = config.user_info() else {
+        return Ok(None);
+    };
+    let Some(endpoint) = metadata.userinfo_endpoint.as_deref() else {
+        let why = msg!("the provider's metadata has no userinfo_endpoint");
+        return Err(Error::new(Code::ProfileFailed, why));
+    };
+    // The worker's connect-src was written for the origins that the configuration names.
+    let is_configured = || {
+        let members = config.metadata_members.as_ref();
+        members.is_some_and(|members| members.get("userinfo_endpoint").is_some())
+    };
+    let parsed = |text: &str| Url::parse(text);
+    match (parsed(endpoint), parsed(&config.issuer)) {
+        (Some(url), Some(issuer)) if url.is_same_origin(&issuer) || is_configured() => {
+            Ok(Some(has.with(url.without_fragment().to_owned())))
+        }
+        _ => Err(Error::of(
+            Code::ProfileFailed,
+            &[
+                msg!("the UserInfo endpoint is on another origin than the issuer: "),
+                &quote_url(endpoint),
+                msg!(" (if that is right, name it in metadata.userinfo_endpoint)"),
+            ],
+        )),
+    }
+}
+
+/// Builds the request for the profile of the user to whom `access_token` was issued.
+pub(crate) fn request(address: ProfileAddress<String>, access_token: &Secret) -> HttpRequest {
+    let access_token = address.witness().with(access_token.clone());
+    let mut request = HttpRequest::get(address.into_data());
+    request.access_token = Some(access_token);
+    request
 }
 
 /// Returns the claims in the response of the profile address, in the form of [`Members::of`].
@@ -32,35 +74,46 @@ pub(crate) fn read(config: &Config, outcome: &Outcome, tokens: &TokenSet) -> Res
     let Some(identity) = &config.identity else {
         return Err(Error::new(Code::ProfileFailed, ""));
     };
-    claims(identity, &config.claims, outcome, tokens).map_err(|why| {
-        let mut status = String::new();
-        if let (Outcome::Reply(reply), true) = (outcome, why.ends_with(' ')) {
-            json::write_number(&mut status, reply.status.into());
-        }
-        let url = identity.profile.as_deref().map_or("", Url::href);
-        let message = [
-            msg!("the profile address "),
-            &quote_url(url),
-            " ",
-            why,
-            &status,
-        ];
-        Error::of(Code::ProfileFailed, &message)
-    })
+    let claims = profile(outcome, tokens)
+        .and_then(|profile| identified(identity, &config.claims, &profile).map_err(str::to_owned));
+    let url = identity.profile.as_deref().map_or("", Url::href);
+    claims.map_err(|why| failed(&[msg!("the profile address "), &quote_url(url), " ", &why]))
 }
 
-/// Returns the claims, or the reason why there are none. A reason that ends in a space is followed by the status.
-fn claims(
-    members: &Members,
-    names: &[String],
+/// Returns the user by a verified ID token, with the claims of a UserInfo response.
+///
+/// # Errors
+/// [`Code::ProfileFailed`] if the response is not a UserInfo response, contains a token, or is about another user (OIDC
+/// Core 5.3.2).
+pub(crate) fn with_user_info(
+    has: ProfileAddress,
+    config: &Config,
     outcome: &Outcome,
     tokens: &TokenSet,
-) -> core::result::Result<Secret, &'static str> {
+    user: Identity,
+) -> Result<Identity> {
+    let why = match profile(outcome, tokens) {
+        Ok(info) if info.str("sub") == Some(user.subject()) => {
+            return Ok(user.with_user_info(has, &info, &config.claims));
+        }
+        Ok(_) => msg!("named another user than the ID token").to_owned(),
+        Err(why) => why,
+    };
+    Err(failed(&[msg!("the UserInfo endpoint "), &why]))
+}
+
+fn failed(message: &[&str]) -> Error {
+    Error::of(Code::ProfileFailed, message)
+}
+
+/// Returns the members of a profile, or the reason why there are none.
+fn profile(outcome: &Outcome, tokens: &TokenSet) -> core::result::Result<Object, String> {
+    let because = |why: &str| Err(why.to_owned());
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
-        Outcome::KeyLost(_) => return Err(msg!("needs a key that is gone")),
+        Outcome::KeyLost(_) => return because(msg!("needs a key that is gone")),
         Outcome::Failed | Outcome::Opaque => {
-            return Err(msg!(
+            return because(msg!(
                 "did not respond (is it up, and does its CORS allow this origin and the header Authorization?)"
             ));
         }
@@ -68,19 +121,35 @@ fn claims(
     match reply.status {
         200 => {}
         // Browsers hide the status of a redirect that was not followed.
-        0 | 300..=399 => return Err(msg!("responded with a redirect, which is not followed")),
-        _ => return Err(msg!("responded with status ")),
+        0 | 300..=399 => return because(msg!("responded with a redirect, which is not followed")),
+        status => {
+            let mut why = msg!("responded with status ").to_owned();
+            json::write_number(&mut why, status.into());
+            return Err(why);
+        }
     }
-    let body =
-        short_body(reply).ok_or(msg!("responded with more than 64 KB, or not with UTF-8"))?;
+    let Some(body) = short_body(reply) else {
+        return because(msg!("responded with more than 64 KB, or not with UTF-8"));
+    };
     let refresh_token = tokens.refresh_token.as_ref().map_or("", Secret::expose);
     let guard = Guard::search_for(&[tokens.access_token.expose(), refresh_token]);
     if guard.is_some_and(|guard| guard.is_in(body.as_bytes())) {
-        return Err(msg!("responded with a token"));
+        return because(msg!("responded with a token"));
     }
-    let Ok(Value::Object(ref profile)) = token_endpoint::parse_object(reply) else {
-        return Err(msg!("did not respond with a JSON object"));
-    };
+    match token_endpoint::parse_object(reply).map(Value::into_object) {
+        Ok(Some(profile)) => Ok(profile),
+        _ if is_jwt(reply) => because(msg!(
+            "responded with application/jwt: signed and encrypted responses are not supported"
+        )),
+        _ => because(msg!("did not respond with a JSON object")),
+    }
+}
+
+fn identified(
+    members: &Members,
+    names: &[String],
+    profile: &Object,
+) -> core::result::Result<Secret, &'static str> {
     let claims = members.of(profile, names);
     let is_identified = Value::parse(claims.expose())
         .ok()
@@ -98,4 +167,11 @@ fn claims(
 fn short_body(reply: &HttpReply) -> Option<&str> {
     let body = reply.body.as_ref()?.expose();
     (body.len() <= MAX_PROFILE).then_some(body)
+}
+
+fn is_jwt(reply: &HttpReply) -> bool {
+    let content_type = reply.content_type.as_deref().unwrap_or_default();
+    content_type
+        .to_ascii_lowercase()
+        .starts_with("application/jwt")
 }

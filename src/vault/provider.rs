@@ -13,6 +13,7 @@ use crate::config::HAS_METADATA;
 use crate::oauth::jwks::Jwks;
 use crate::oauth::metadata::{self, Metadata, Search};
 use crate::prelude::*;
+use crate::session::profile;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::OpId;
 
@@ -55,6 +56,17 @@ impl Provider {
         match &self.metadata {
             Some(metadata) => &metadata.token_endpoint,
             None => &self.metadata_url,
+        }
+    }
+
+    /// Returns the address of the user's profile: see [`profile::address`].
+    pub(super) fn profile_address(
+        &self,
+        ctx: &Context,
+    ) -> Result<Option<capability::ProfileAddress<String>>> {
+        match &self.metadata {
+            Some(metadata) => profile::address(&ctx.config, metadata),
+            None => Ok(None),
         }
     }
 

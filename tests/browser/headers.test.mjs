@@ -112,6 +112,14 @@ test('metadata adds the endpoints that the worker requests', () => {
   )
 })
 
+test('the worker may reach the UserInfo endpoint if it asks it', () => {
+  const metadata = { userinfo_endpoint: 'https://people.example.com/me' }
+  const [people, api] = ['https://people.example.com', 'https://api.example.com']
+  assert.deepEqual(connect({ userInfo: true }, { metadata }).slice(2), [people, api])
+  assert.deepEqual(connect({ userInfo: true, metadata }).slice(2), [people, api])
+  assert.deepEqual(connect({}, { metadata }).slice(2), [api])
+})
+
 test('the worker may reach the profile address', () => {
   const identity = { url: 'https://people.example.com/me', sub: 'id' }
   assert.deepEqual(connect({ identity }).slice(2), ['https://people.example.com', 'https://api.example.com'])

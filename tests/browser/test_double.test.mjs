@@ -574,6 +574,13 @@ test('login without OpenID Connect names the user as configured', time, async ()
   }
 })
 
+test('UserInfo adds the claims that the configuration names', time, async () => {
+  await open({}, { userInfo: true, claims: ['email'] })
+  world.signIn({ name: 'Bob', email: 'b@example.com' })
+  await world.settle()
+  assert.deepEqual(world.auth.state.session.claims, { sub: 'bob', email: 'b@example.com' })
+})
+
 test('custom login with a port', time, async () => {
   await open({}, { customLogin: true, redirectUri: 'http://127.0.0.1/callback' })
   const login = (port, open = world.authorize) => world.auth.login({ mode: 'custom', port, open })

@@ -39,3 +39,4 @@ mod request_headers;
 mod session;
 mod session_expiry;
 mod store;
+mod user_info;

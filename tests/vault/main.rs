@@ -69,3 +69,5 @@ mod stuck_store;
 mod suspected;
 mod tampered_requests;
 mod unauthorized;
+#[cfg(feature = "profile-address")]
+mod user_info;

@@ -83,6 +83,11 @@ export interface TokenHandlerConfig {
    * token response or of the response of a profile address. See docs/oauth.md.
    */
   identity?: 'none' | TokenResponseIdentity | ProfileIdentity
+  /**
+   * Asks the provider's UserInfo endpoint for claims after each login. The page sees those that `claims` names and the
+   * ID token lacks. Default false. See docs/login.md.
+   */
+  userInfo?: boolean
   /** The path of the handler's own endpoints. Default `/auth`. */
   base?: string
   /**

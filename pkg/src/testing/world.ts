@@ -199,6 +199,7 @@ const PATHS: Record<string, string> = {
   end_session_endpoint: '/logout',
   pushed_authorization_request_endpoint: '/par',
   device_authorization_endpoint: '/device',
+  userinfo_endpoint: '/userinfo',
 }
 
 /** Returns the configuration as the core gets it. */

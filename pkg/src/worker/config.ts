@@ -31,6 +31,12 @@ export interface VaultConfig {
    */
   claims?: string[]
   /**
+   * Asks the provider's UserInfo endpoint for claims after each login (OpenID Connect Core 5.3). The page sees those that
+   * `claims` names and the ID token lacks. The login fails with `profile_failed` if the request fails, or its response is
+   * about another user. Default false. Needs strongroom_extended_bg.wasm. See docs/login.md.
+   */
+  userInfo?: boolean
+  /**
    * Members of the provider's metadata (RFC 8414), which replace or extend the discovered ones, such as a
    * `revocation_endpoint` that the provider does not announce. If `issuer`, `authorization_endpoint`, `token_endpoint`
    * and `jwks_uri` are given, there is no discovery. Needs strongroom_extended_bg.wasm.
@@ -271,6 +277,7 @@ export interface ProviderMetadata {
   pushed_authorization_request_endpoint?: string
   require_pushed_authorization_requests?: boolean
   device_authorization_endpoint?: string
+  userinfo_endpoint?: string
   authorization_response_iss_parameter_supported?: boolean
   id_token_signing_alg_values_supported?: string[]
   code_challenge_methods_supported?: string[]

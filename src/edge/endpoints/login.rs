@@ -26,6 +26,7 @@ use crate::edge::session::seal;
 use crate::login::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
 use crate::login::pushed_authorization::{self, PushOutcome};
 use crate::oauth::error_description;
+use crate::session::profile;
 
 /// Largest number of pending logins of one browser.
 const MOST: usize = 5;
@@ -63,6 +64,8 @@ async fn begin(context: &RequestContext) -> Result<OwnResponse> {
         params.return_to = None;
     }
     let metadata = documents::metadata(task).await?;
+    // The user need not sign in at a provider whose UserInfo endpoint cannot be asked.
+    profile::address(&task.config().flow, &metadata)?;
     let entropy = task.isolate().random();
     let flow = &task.config().flow;
     let now = task.now().wall;

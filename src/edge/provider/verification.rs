@@ -15,7 +15,8 @@ use crate::oauth::jwks::Algorithm;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::{named, profile};
 
-/// Returns the user by the response to a code exchange: verifies its ID token, or asks the profile address. `key` is the
+/// Returns the user by the response to a code exchange: verifies its ID token and asks the UserInfo endpoint if
+/// configured, or asks the profile address. `key` is the
 /// key that the tokens are bound to.
 pub(in crate::edge) async fn verify_login(
     task: &Task,
@@ -24,18 +25,25 @@ pub(in crate::edge) async fn verify_login(
     occasion: Occasion<'_>,
 ) -> core::result::Result<Identity, Rejected> {
     let flow = &task.config().flow;
-    let Some(request) = profile::request(flow, &tokens.access_token) else {
-        return verify_id_token(task, tokens, occasion).await;
+    let user = match flow.profile() {
+        None => Some(verify_id_token(task, tokens, occasion).await?),
+        Some(_) => None,
     };
-    let outcome = boxed(dpop::send_with_token(
-        task,
-        request,
-        &tokens.access_token,
-        key,
-    ))
-    .await;
-    let claims = profile::read(flow, &outcome, tokens)?;
-    verify_named(task, &claims, tokens, &occasion)
+    let metadata = documents::metadata(task).await?;
+    let Some(address) = profile::address(flow, &metadata)? else {
+        return user.ok_or_else(|| no_id_token().into());
+    };
+    let has = address.witness();
+    let request = profile::request(address, &tokens.access_token);
+    let sent = dpop::send_with_token(task, request, &tokens.access_token, key);
+    let outcome = boxed(sent).await;
+    match user {
+        Some(user) => Ok(profile::with_user_info(has, flow, &outcome, tokens, user)?),
+        None => {
+            let claims = profile::read(flow, &outcome, tokens)?;
+            verify_named(task, &claims, tokens, &occasion)
+        }
+    }
 }
 
 /// Returns the user by the members of a response that the configuration names.

@@ -45,12 +45,24 @@ enum CallbackStage {
     Taking(OpId, Box<AuthorizationResponse>),
     Exchanging(OpId, Box<Pending>, Instant, Box<AuthorizationResponse>),
     Verifying(Box<Pending>, Box<Verification>),
+    /// Waits for the UserInfo response.
+    Identified(capability::ProfileAddress<Box<Identified>>),
+}
+
+/// A login whose ID token was accepted, and whose UserInfo response has not arrived.
+struct Identified {
+    op: OpId,
+    pending: Box<Pending>,
+    tokens: Box<TokenSet>,
+    user: Identity,
+    requested: Instant,
 }
 
 impl Callback {
     /// Returns the key that the tokens of this login will be bound to.
     fn public_key(&self) -> Option<&PublicKey> {
         match &self.stage {
+            CallbackStage::Identified(identified) => identified.pending.key(),
             CallbackStage::Exchanging(_, pending, ..) | CallbackStage::Verifying(pending, _) => {
                 pending.key()
             }
@@ -290,18 +302,32 @@ impl Callbacks {
     pub(in crate::vault) fn ask_profile(
         &mut self,
         ctx: &mut Context,
-        dpop: &mut Dpop,
+        (provider, dpop): (&Provider, &mut Dpop),
+        logins: &mut Logins,
         callback: capability::ProfileAddress<Box<Callback>>,
-    ) {
+    ) -> CallbackOutcome {
         let purpose = Purpose::AskProfile(callback.witness());
         let mut callback = callback.into_data();
-        if let CallbackStage::Verifying(pending, verification) = &mut callback.stage
-            && let Some(request) = profile::request(&ctx.config, &verification.tokens.access_token)
-        {
-            let key = dpop::key_of_login(pending);
-            verification.await_profile(dpop.send_proven(ctx, purpose, request, key));
-            self.in_flight.push(callback);
+        let address = match provider.profile_address(ctx) {
+            Ok(Some(address)) => address,
+            Ok(None) => return CallbackOutcome::None,
+            Err(error) => return fail_verification(ctx, logins, callback, &error),
+        };
+        match &mut callback.stage {
+            CallbackStage::Verifying(pending, verification) => {
+                let request = profile::request(address, &verification.tokens.access_token);
+                let key = dpop::key_of_login(pending);
+                verification.await_profile(dpop.send_proven(ctx, purpose, request, key));
+            }
+            CallbackStage::Identified(login) => {
+                let request = profile::request(address, &login.tokens.access_token);
+                let key = dpop::key_of_login(&login.pending);
+                login.op = dpop.send_proven(ctx, purpose, request, key);
+            }
+            _ => {}
         }
+        self.in_flight.push(callback);
+        CallbackOutcome::None
     }
 
     /// Handles the response of the profile address.
@@ -312,11 +338,23 @@ impl Callbacks {
         op: OpId,
         outcome: &Outcome,
     ) -> CallbackOutcome {
-        let is_it =
-            |stage: &CallbackStage| matches!(stage, CallbackStage::Verifying(_, v) if v.awaits(op));
+        let is_it = |stage: &CallbackStage| match stage {
+            CallbackStage::Verifying(_, verification) => verification.awaits(op),
+            CallbackStage::Identified(login) => login.op == op,
+            _ => false,
+        };
         let Some(mut callback) = self.take(is_it) else {
             return CallbackOutcome::None;
         };
+        if let CallbackStage::Identified(login) = callback.stage {
+            let Callback {
+                page,
+                key,
+                is_canceled,
+                ..
+            } = *callback;
+            return user_info_received(ctx, logins, (page, key, is_canceled), login, outcome);
+        }
         let CallbackStage::Verifying(_, verification) = &mut callback.stage else {
             return CallbackOutcome::None;
         };
@@ -522,12 +560,29 @@ fn verified(
         Err(rejected) => Err(rejected.into()),
     };
     match checked {
-        Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
-            login: CompletedLogin { page, key, pending },
-            tokens,
-            user,
-            requested,
-        })),
+        Ok(user) => match ctx.config.user_info() {
+            None => CallbackOutcome::Verified(Box::new(VerifiedLogin {
+                login: CompletedLogin { page, key, pending },
+                tokens,
+                user,
+                requested,
+            })),
+            Some(has) => {
+                let login = Box::new(Identified {
+                    op: OpId(0),
+                    pending,
+                    tokens,
+                    user,
+                    requested,
+                });
+                CallbackOutcome::NeedsProfile(has.with(Box::new(Callback {
+                    page,
+                    key,
+                    stage: CallbackStage::Identified(has.with(login)),
+                    is_canceled,
+                })))
+            }
+        },
         Err(error) => {
             page.fail(ctx, logins, &key, Some(&pending), &error);
             CallbackOutcome::Unused(tokens)
@@ -542,13 +597,53 @@ fn fail_verification(
     callback: Box<Callback>,
     error: &Error,
 ) -> CallbackOutcome {
-    let CallbackStage::Verifying(pending, verification) = callback.stage else {
-        return CallbackOutcome::None;
+    let (pending, tokens) = match callback.stage {
+        CallbackStage::Verifying(pending, verification) => (pending, verification.tokens),
+        CallbackStage::Identified(login) => {
+            let login = login.into_data();
+            (login.pending, login.tokens)
+        }
+        _ => return CallbackOutcome::None,
     };
     callback
         .page
         .fail(ctx, logins, &callback.key, Some(&pending), error);
-    CallbackOutcome::Unused(verification.tokens)
+    CallbackOutcome::Unused(tokens)
+}
+
+/// Completes a login with the UserInfo response.
+fn user_info_received(
+    ctx: &mut Context,
+    logins: &mut Logins,
+    (page, key, is_canceled): (CallbackPage, String, bool),
+    login: capability::ProfileAddress<Box<Identified>>,
+    outcome: &Outcome,
+) -> CallbackOutcome {
+    let has = login.witness();
+    let Identified {
+        pending,
+        tokens,
+        user,
+        requested,
+        ..
+    } = *login.into_data();
+    let user = if is_canceled {
+        Err(canceled())
+    } else {
+        profile::with_user_info(has, &ctx.config, outcome, &tokens, user)
+    };
+    match user {
+        Ok(user) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
+            login: CompletedLogin { page, key, pending },
+            tokens,
+            user,
+            requested,
+        })),
+        Err(error) => {
+            page.fail(ctx, logins, &key, Some(&pending), &error);
+            CallbackOutcome::Unused(tokens)
+        }
+    }
 }
 
 /// Returns the request that exchanges the code for tokens.

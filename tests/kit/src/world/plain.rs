@@ -15,9 +15,15 @@ impl Provider {
             self.is_plain = true;
             self.sub_member.clone_from(&identity.sub);
         }
+        let user_info = config.user_info().map(|_| {
+            let endpoint = [&*config.issuer, "/userinfo"].concat();
+            self.more_metadata = format!(r#","userinfo_endpoint":"{endpoint}""#);
+            endpoint
+        });
         self.profile_url = config
             .profile()
-            .map(|profile| profile.without_fragment().to_owned());
+            .map(|profile| profile.without_fragment().to_owned())
+            .or(user_info);
     }
 }
 

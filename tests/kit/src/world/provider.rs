@@ -155,7 +155,7 @@ pub struct Provider {
     pub profile_url: Option<String>,
     /// Members that token responses have in addition, or with another value. The value `null` removes a member.
     pub more_members: Object,
-    /// Members of profiles besides `user_id`.
+    /// Members of profiles besides the one that identifies the user.
     pub more_profile: Object,
     /// The profile address's requirements for proofs.
     pub profile_proofs: Checker,
@@ -403,6 +403,13 @@ impl Provider {
         for (_, end) in self.access_tokens.values_mut() {
             *end = 0;
         }
+    }
+
+    /// Returns the access token that was issued last.
+    pub fn newest_access_token(&self) -> &str {
+        self.families
+            .last()
+            .map_or("", |family| &family.access_token)
     }
 
     /// Returns true if all families are revoked.
@@ -677,7 +684,11 @@ impl Provider {
             }
         }
         let mut profile = self.more_profile.clone();
-        self.push_user(i, &mut profile);
+        if self.is_plain {
+            self.push_user(i, &mut profile);
+        } else if profile.get("sub").is_none() {
+            profile.push("sub", self.families[i].subject.as_str().into());
+        }
         json(200, &text(&profile))
     }
 

@@ -126,9 +126,12 @@ impl World {
             return self.watch.refused_target(self.workers.turn, family);
         }
         if !self.provider.is_plain {
-            return self
-                .watch
+            self.watch
                 .replied(endpoint, sent, family, outcome, to, true_time);
+            if endpoint == Endpoint::Profile {
+                self.profile_replied(request, outcome, &now);
+            }
+            return;
         }
         let outcome = plain::in_usual_form(outcome, endpoint);
         self.watch

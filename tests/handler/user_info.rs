@@ -1,0 +1,88 @@
+//! Claims from the provider's UserInfo endpoint (OIDC Core 5.3).
+
+use serde_json::{Value, json};
+use strongroom::Code;
+
+use crate::browser::Source;
+use crate::host::{COOKIE, Host, location};
+use crate::provider::{self, ISSUER};
+
+/// Returns a host whose UserInfo endpoint sends these responses, one for each request.
+fn host_with(changes: &Value, responses: &[(u16, Value)]) -> Host {
+    let mut config = json!({ "userInfo": true, "claims": ["name", "email", "acr"] });
+    for (name, value) in changes.as_object().unwrap() {
+        config[name] = value.clone();
+    }
+    let mut host = Host::with(&config);
+    host.provider.metadata = format!(r#","userinfo_endpoint":"{ISSUER}/userinfo""#);
+    for (status, body) in responses {
+        let reply = provider::json(*status, &body.to_string());
+        host.provider.replies.push_back(("/userinfo", Some(reply)));
+    }
+    host
+}
+
+#[test]
+fn configured_claims_are_added() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let info = json!({ "sub": "ann", "email": "a@b", "acr": "taken", "phone": "1" });
+        let config = json!({ "session": { "storage": storage } });
+        let mut host = host_with(&config, &[(200, info)]);
+        host.sign_in();
+        let claims = json!({ "sub": "ann", "email": "a@b" });
+        assert_eq!(host.session()["claims"], claims);
+        host.pass(700);
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+        assert_eq!(host.session()["claims"], claims);
+        assert_eq!(host.provider.sent_to("/userinfo").len(), 1);
+    }
+}
+
+#[test]
+fn failed_request_fails_the_login() {
+    for (status, body) in [
+        (500, json!({})),
+        (200, json!({})),
+        (200, json!({ "sub": "eve" })),
+    ] {
+        let mut host = host_with(&json!({}), &[(status, body)]);
+        let back = host.come_back("/auth/login");
+        host.come_in(&back);
+        assert_eq!(host.faults(), [Code::ProfileFailed]);
+        assert_eq!(host.browser.count(COOKIE), 0);
+        assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+    }
+}
+
+#[test]
+fn signed_response_is_refused_by_name() {
+    let mut host = host_with(&json!({}), &[]);
+    let mut signed = provider::json(200, "eyJhbGciOiJFUzI1NiJ9.e30.c2ln");
+    signed.content_type = Some("application/jwt".to_owned());
+    host.provider.replies.push_back(("/userinfo", Some(signed)));
+    let back = host.come_back("/auth/login");
+    host.come_in(&back);
+    let said = format!("{:?}", host.events);
+    assert!(said.contains("application/jwt"), "{said}");
+}
+
+#[test]
+fn logout_hint_is_the_id_token_alone() {
+    let info = json!({ "sub": "ann", "email": "a@b" });
+    let mut host = host_with(&json!({}), &[(200, info)]);
+    host.sign_in();
+    host.call("POST", "/auth/logout");
+    let response = host.go("/auth/logout/provider", Source::App).own();
+    let (_, query) = location(&response).split_once('?').unwrap();
+    let hint = &provider::parameters(query)["id_token_hint"];
+    assert_eq!(hint.split('.').count(), 3);
+    assert!(!hint.contains([' ', '{']), "{hint}");
+}
+
+#[test]
+fn missing_endpoint_is_told_before_the_user_signs_in() {
+    let mut host = host_with(&json!({}), &[]);
+    host.provider.metadata = String::new();
+    host.go("/auth/login", Source::App);
+    assert_eq!(host.faults(), [Code::ProfileFailed]);
+}

@@ -1,0 +1,236 @@
+//! Claims from the provider's UserInfo endpoint (OIDC Core 5.3).
+
+use kit::world::{Endpoint, Fault, Kind, World};
+use strongroom::codec::json::{Object, Value};
+use strongroom::vault::PortId;
+
+const PROFILE: Kind = Kind::Provider(Endpoint::Profile);
+
+/// Returns a world whose UserInfo responses have these members besides `sub`.
+fn world_with(config: &str, info: &str) -> World {
+    let mut config = object(config);
+    config.push("userInfo", true.into());
+    let mut text = String::new();
+    config.write(&mut text);
+    let mut world = World::with(&text);
+    world.provider.name = None;
+    world.provider.more_profile = object(info);
+    world
+}
+
+fn object(json: &str) -> Object {
+    match Value::parse(json) {
+        Ok(Value::Object(ref object)) => object.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn claims(world: &World, page: PortId) -> String {
+    let session = world.session(page).expect("there is a session");
+    let mut text = String::new();
+    session.get("claims").unwrap().write(&mut text);
+    text
+}
+
+/// Signs in, and returns the error's message. Checks that the issued tokens are revoked.
+fn refused(world: &mut World) -> String {
+    let page = world.open();
+    let login = world.sign_in(page);
+    assert_eq!(world.code(login), "profile_failed");
+    assert!(world.session(page).is_none());
+    assert!(world.provider.has_revoked_everything());
+    world.error_message(login).to_owned()
+}
+
+#[test]
+fn configured_claims_are_added() {
+    let mut world = world_with(
+        r#"{"claims": ["name", "address"]}"#,
+        r#"{"name": "Alice", "address": {"locality": "X"}, "email": "a@b"}"#,
+    );
+    let page = world.open();
+    world.sign_in(page);
+    let expected = r#"{"sub":"alice","name":"Alice","address":{"locality":"X"}}"#;
+    assert_eq!(claims(&world, page), expected);
+}
+
+#[test]
+fn id_token_wins() {
+    let mut world = world_with(r#"{"claims": ["name", "email"]}"#, r#"{"name": "Other"}"#);
+    world.provider.name = Some("Alice");
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(claims(&world, page), r#"{"sub":"alice","name":"Alice"}"#);
+}
+
+#[test]
+fn protocol_claims_are_not_taken() {
+    for claim in [
+        "iss",
+        "aud",
+        "exp",
+        "iat",
+        "acr",
+        "amr",
+        "auth_time",
+        "sid",
+        "session_expiry",
+        "azp",
+        "nbf",
+        "jti",
+        "cnf",
+        "_claim_names",
+        "_claim_sources",
+    ] {
+        let config = [r#"{"claims": ["x", ""#, claim, r#""]}"#].concat();
+        let info = [r#"{""#, claim, r#"": "taken", "x": 1}"#].concat();
+        let mut world = world_with(&config, &info);
+        let page = world.open();
+        world.sign_in(page);
+        let shown = claims(&world, page);
+        assert!(
+            !shown.contains("taken") && shown.contains(r#""x":1"#),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn refresh_keeps_the_claims() {
+    let mut world = world_with("{}", r#"{"email": "a@b"}"#);
+    world.provider.id_token_on_refresh = true;
+    let page = world.open();
+    world.sign_in(page);
+    world.provider.more_profile = object(r#"{"email": "c@d"}"#);
+    world.expire_access_token();
+    world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(claims(&world, page), r#"{"sub":"alice","email":"a@b"}"#);
+}
+
+#[test]
+fn other_subject_fails_the_login() {
+    for info in [r#"{"sub": "mallory"}"#, r#"{"sub": null}"#, r#"{"sub": 7}"#] {
+        let mut world = world_with("{}", info);
+        assert!(refused(&mut world).contains("another user"), "{info}");
+    }
+}
+
+#[test]
+fn failed_request_fails_the_login() {
+    for (fault, why) in [
+        (Fault::Opaque, "did not respond"),
+        (Fault::Status(403), "status 403"),
+        (Fault::Status(302), "redirect"),
+        (Fault::Html, "JSON object"),
+    ] {
+        let mut world = world_with("{}", "{}");
+        world.provider.fault(Endpoint::Profile, &[fault]);
+        assert!(refused(&mut world).contains(why), "{fault:?}");
+    }
+}
+
+#[test]
+fn response_with_a_token_fails_the_login() {
+    let mut world = world_with("{}", "{}");
+    world.provider.more_members = object("{}");
+    let page = world.open();
+    world.hold(&[PROFILE]);
+    let login = world.sign_in(page);
+    let token = world.provider.newest_access_token().to_owned();
+    world
+        .provider
+        .more_profile
+        .push("note", token.as_str().into());
+    world.release();
+    assert_eq!(world.code(login), "profile_failed");
+    assert!(
+        world
+            .error_message(login)
+            .contains("responded with a token")
+    );
+}
+
+#[test]
+fn failed_login_keeps_the_session_that_is_there() {
+    let mut world = world_with("{}", r#"{"email": "a@b"}"#);
+    let page = world.open();
+    world.sign_in(page);
+    world
+        .provider
+        .fault(Endpoint::Profile, &[Fault::Status(500)]);
+    let login = world.sign_in(page);
+    assert_eq!(world.code(login), "profile_failed");
+    assert_eq!(claims(&world, page), r#"{"sub":"alice","email":"a@b"}"#);
+    assert!(!world.provider.has_revoked_everything());
+}
+
+#[test]
+fn logout_cancels_the_login() {
+    let mut world = world_with("{}", "{}");
+    world.hold(&[PROFILE]);
+    let page = world.open();
+    let login = world.sign_in(page);
+    let other = world.open();
+    world.logout(other);
+    world.release();
+    assert_eq!(world.code(login), "login_canceled");
+    assert!(world.session(page).is_none());
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn bound_token_is_proven() {
+    let mut world = world_with(r#"{"dpop": true}"#, r#"{"email": "a@b"}"#);
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(claims(&world, page), r#"{"sub":"alice","email":"a@b"}"#);
+    assert!(world.provider.profile_proofs.proofs[0].ath.is_some());
+}
+
+#[test]
+fn stored_session_keeps_its_claims() {
+    let config = r#"{"session": {"persist": "sealed"}}"#;
+    let mut world = world_with(config, r#"{"email": "a@b"}"#);
+    let page = world.open();
+    world.sign_in(page);
+    world.restart();
+    let page = world.open();
+    world.answer_all();
+    assert_eq!(
+        claims(&world, page),
+        r#"{"sub":"alice","name":"0","email":"a@b"}"#
+    );
+    // The session goes on as usual.
+    world.expire_access_token();
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn endpoint_elsewhere_must_be_configured() {
+    for (endpoint, why) in [
+        (
+            r#","userinfo_endpoint":"https://api.example.com/userinfo""#,
+            "another origin",
+        ),
+        ("", "no userinfo_endpoint"),
+    ] {
+        let mut world = world_with("{}", "{}");
+        world.provider.more_metadata = endpoint.to_owned();
+        let page = world.open();
+        for _ in 0..2 {
+            let login = world.login(page, "redirect");
+            world.answer_all();
+            assert_eq!(world.code(login), "profile_failed");
+            assert!(world.error_message(login).contains(why));
+        }
+    }
+    let config = r#"{"metadata": {"userinfo_endpoint": "https://api.example.com/userinfo"}}"#;
+    let mut world = world_with(config, r#"{"email": "a@b"}"#);
+    world.provider.profile_url = Some("https://api.example.com/userinfo".to_owned());
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(claims(&world, page), r#"{"sub":"alice","email":"a@b"}"#);
+}
