@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use strongroom::Code;
 use strongroom::edge::Config;
 
-use crate::host::{Answered, COOKIE, Host, configuration, json_of};
+use crate::browser::Source;
+use crate::host::{Answered, COOKIE, Host, configuration, json_of, location};
 use crate::proxy::head;
 
 fn named() -> Value {
@@ -124,8 +125,10 @@ fn cookie_does_not_open_after_a_change_of_identity() {
 fn logout_at_the_provider_has_no_hint() {
     let mut host = host_with(&named(), json!({ "user_id": "ann" }));
     host.sign_in();
-    let response = host.call("POST", "/auth/logout?provider").own();
-    assert!(!json_of(&response).to_string().contains("id_token_hint"));
+    host.call("POST", "/auth/logout");
+    let response = host.go("/auth/logout/provider", Source::App).own();
+    let (_, query) = location(&response).split_once('?').unwrap();
+    assert!(!query.contains("id_token_hint") && query.contains("client_id=web"));
     assert_eq!(host.provider.sent_to("/revoke").len(), 1);
 }
 
