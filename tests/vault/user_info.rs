@@ -186,6 +186,10 @@ fn bound_token_is_proven() {
     world.sign_in(page);
     assert_eq!(claims(&world, page), r#"{"sub":"alice","email":"a@b"}"#);
     assert!(world.provider.profile_proofs.proofs[0].ath.is_some());
+    // The key was kept while the request was in flight.
+    let call = world.fetch(page, "/orders");
+    world.answer_all();
+    assert_eq!(world.status(call), 200);
 }
 
 #[test]
