@@ -243,6 +243,12 @@ impl Session {
         &self.original
     }
 
+    /// Returns the latest ID token that was verified, if there is one.
+    #[must_use]
+    pub fn latest_id_token(&self) -> Option<&Secret> {
+        self.latest.as_ref().unwrap_or(&self.original).id_token()
+    }
+
     /// Returns the number of times that tokens were issued to this session.
     #[must_use]
     pub const fn generation(&self) -> u64 {
@@ -320,7 +326,7 @@ impl Session {
         if let Some(refresh_token) = &self.tokens.refresh_token {
             see("refresh_token", refresh_token);
         }
-        if let Some(id_token) = self.latest.as_ref().unwrap_or(&self.original).id_token() {
+        if let Some(id_token) = self.latest_id_token() {
             see("id_token", id_token);
         }
     }

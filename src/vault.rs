@@ -284,7 +284,14 @@ impl Vault {
             self.ctx.drop_call(call);
         }
         match message.request {
-            Request::Hello { version, loaded } => self.hello(port, version, loaded),
+            Request::Hello {
+                version,
+                loaded,
+                framed,
+            } => {
+                self.ctx.framed = self.ctx.framed.or(framed);
+                self.hello(port, version, loaded);
+            }
             Request::Bye => {
                 self.escrow.hand_over(&mut self.ctx);
                 self.disconnected(port);
@@ -338,12 +345,21 @@ impl Vault {
             Request::Logout {
                 provider,
                 return_to,
-            } => self.logout(LogoutRequest {
-                port,
-                id,
-                provider,
-                return_to,
-            }),
+            } => {
+                // The session ends before the address is made.
+                let hint = ctx.config.id_token_hint().filter(|_| provider);
+                let hint = hint.and_then(|has| {
+                    let session = ctx.session.as_deref()?;
+                    Some(has.with(session.latest_id_token()?.clone()))
+                });
+                self.logout(LogoutRequest {
+                    port,
+                    id,
+                    provider,
+                    return_to,
+                    hint,
+                });
+            }
             Request::Inspect => inspector::inspect(ctx, self.logins.pending(), port, id),
             Request::Active => {
                 self.escrow.record_presence(ctx);
@@ -357,6 +373,12 @@ impl Vault {
         if version != PROTOCOL {
             let why = msg!("page and worker are of different versions of strongroom");
             return self.refuse(port, Code::MessageInvalid, why);
+        }
+        if self.ctx.framed.is_some() && self.ctx.config.id_token_hint().is_some() {
+            let why = msg!(
+                "`idTokenHint` cannot be used with a vault on an origin of its own: the app's page would see the ID token"
+            );
+            return self.refuse(port, Code::ConfigInvalid, why);
         }
         self.hints.record_page(&self.ctx, loaded);
         self.ctx.forget_port(port);

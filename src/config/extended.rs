@@ -113,6 +113,14 @@ impl Config {
         login.is_some_and(|login| login.refuses_unrequested_scopes)
     }
 
+    /// Returns the capability if the address of a logout at the provider contains an ID token.
+    #[must_use]
+    pub fn id_token_hint(&self) -> Option<capability::LoginOptions> {
+        let login = self.extended.login.get();
+        let is_sent = login.is_some_and(|login| login.sends_id_token_hint);
+        capability::LoginOptions::WITNESS.filter(|_| is_sent)
+    }
+
     /// Returns the audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
     #[must_use]
     pub fn trusted_audiences(&self) -> &[String] {

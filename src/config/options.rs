@@ -65,6 +65,8 @@ options! {
         "customLogin": CustomLogin unless false;
         /// signing in on another device: [login.md](login.md)
         "deviceFlow": DeviceLogin unless false;
+        /// the ID token in the address of a logout at the provider: [login.md](login.md#a-logout-at-the-provider)
+        "idTokenHint": LoginOptions unless false;
         /// one signing algorithm for ID tokens; more algorithms than the default module has
         "idTokenSignedResponseAlg": Algorithms;
         /// audiences of ID tokens in addition to this client: [login.md](login.md#the-id-token)

@@ -320,6 +320,8 @@ fn extended(options: &Options<'_>, dpop: bool) -> config::Extended {
             uses_fragment: false,
             params: options.login_params(),
             refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
+            // The handler always sends the hint, because no script sees its redirect.
+            sends_id_token_hint: false,
             trusted_audiences: options.trusted_audiences(),
         }),
         dpop: capability::Dpop::WITNESS.filter(|_| dpop),

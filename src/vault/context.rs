@@ -50,6 +50,8 @@ pub(super) struct Context {
     /// True if a user signed in in another vault and not in this one. The value is `None` before the first hint of a
     /// sign-in or sign-out.
     pub(super) elsewhere: Option<bool>,
+    /// Present if the frame of a vault origin uses this vault.
+    pub(super) framed: Option<capability::LoginOptions>,
     /// The salt for the fingerprints of tokens in the inspector.
     pub(super) fingerprint_salt: [u8; 16],
     /// The provider's time minus the device's time, in milliseconds; 0 if the vault could not read the provider's
@@ -128,6 +130,7 @@ impl Context {
             has_read_store: false,
             doubt: None,
             elsewhere: None,
+            framed: None,
             fingerprint_salt,
             clock_offset: 0,
             shown_warnings: Vec::new(),

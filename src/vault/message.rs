@@ -36,6 +36,8 @@ pub(super) enum Request {
         version: u64,
         /// The time at which the page was loaded; 0 if the page does not say.
         loaded: UnixMillis,
+        /// Present if the sender is the frame of a vault origin.
+        framed: Option<capability::LoginOptions>,
     },
     /// `login`
     Login(Box<LoginParams>),
@@ -262,6 +264,7 @@ impl Members<'_> {
             "hello" => Request::Hello {
                 version: self.number("version").unwrap_or_default(),
                 loaded: self.number("loaded").unwrap_or_default(),
+                framed: capability::LoginOptions::WITNESS.filter(|_| self.flag("framed")),
             },
             "login" => Request::Login(self.login()),
             "callback" => Request::Callback {

@@ -31,6 +31,8 @@ mod end;
 mod escrow;
 mod forged_logins;
 mod hints;
+#[cfg(feature = "login-options")]
+mod id_token_hint;
 mod interleavings;
 #[cfg(feature = "stored-sessions")]
 mod keeping;

@@ -39,7 +39,7 @@ export type PageMessage =
    * at which the page was loaded, in milliseconds since the Unix epoch. The deployment whose page was loaded last is
    * the newer one.
    */
-  | { t: 'hello'; version: number; loaded: number }
+  | { t: 'hello'; version: number; loaded: number; framed?: true }
   /**
    * Begins a login. Response: `navigate` in redirect mode, `navigate` and later `done` in popup and custom mode, `device`
    * and later `done` in device mode.

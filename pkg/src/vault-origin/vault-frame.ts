@@ -141,6 +141,7 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
       .catch(() => '')
       .then((message) => post(port, { t: 'worker_failed', message }))
   const worker = start(make, failed)
+  const announced = announce(worker)
   const open: Open = new Map()
   const awaited = new Map<number, string>()
   let stopWatching: (() => void) | undefined
@@ -180,7 +181,7 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
   } = {
     connect(_, given) {
       if (!worker) failed()
-      else if (given) passPort(worker, given)
+      else if (given) announced.then(() => passPort(worker, given))
     },
     lock({ id, name }) {
       end(id)
@@ -262,6 +263,31 @@ const start = (make: () => AnyWorker, failed: (event: Event) => void): AnyWorker
     return undefined
   }
 }
+
+/**
+ * Tells the vault that pages of another origin use it through this frame. Resolves when the vault knows, or refuses. A
+ * page that connects before that would not be refused for an option that frames do not allow.
+ */
+const announce = (worker: AnyWorker | undefined): Promise<void> =>
+  new Promise((resolve) => {
+    if (!worker) return resolve()
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = ({ data }) => {
+      // The worker's first message is the name of a lock.
+      if (typeof data === 'string') return
+      port1.postMessage([BYE])
+      port1.close()
+      resolve()
+    }
+    passPort(worker, port2)
+    const hello: PageMessage = {
+      t: 'hello',
+      version: PROTOCOL,
+      loaded: Math.trunc(performance.timeOrigin),
+      framed: true,
+    }
+    port1.postMessage([JSON.stringify(hello)])
+  })
 
 const passPort = (worker: AnyWorker, port: MessagePort) => {
   const target = 'port' in worker ? worker.port : worker

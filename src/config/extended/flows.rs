@@ -20,6 +20,8 @@ pub struct LoginOptions {
     pub(crate) params: Vec<String>,
     /// True if a login fails when the provider grants scopes that the login did not request.
     pub(crate) refuses_unrequested_scopes: bool,
+    /// True if the address of a logout at the provider contains the ID token of the session that the logout has ended.
+    pub(crate) sends_id_token_hint: bool,
     /// The audiences that an ID token without `azp` may have in addition to this client (OIDC Core 3.1.3.7).
     pub(crate) trusted_audiences: Vec<String>,
 }
@@ -44,8 +46,15 @@ impl Options<'_> {
             uses_fragment: self.uses_fragment(),
             params: self.login_params(),
             refuses_unrequested_scopes: self.refuses_unrequested_scopes(),
+            sends_id_token_hint: self.sends_id_token_hint(),
             trusted_audiences: self.trusted_audiences(),
         }
+    }
+
+    fn sends_id_token_hint(&self) -> bool {
+        const OPTION: &str = "idTokenHint";
+        self.refuse_with_identity(OPTION);
+        self.boolean(OPTION)
     }
 
     fn uses_fragment(&self) -> bool {

@@ -3,6 +3,8 @@
 
 use crate::prelude::*;
 
+use crate::Secret;
+use crate::base::capability;
 use crate::base::error::{Code, Error, Result};
 use crate::base::list::{self, List};
 use crate::codec::form::{Form, with_query};
@@ -28,6 +30,8 @@ pub(in crate::vault) struct LogoutRequest {
     /// True if the user also wants to log out at the provider.
     pub(in crate::vault) provider: bool,
     pub(in crate::vault) return_to: Option<String>,
+    /// The ID token of the session that this logout has ended, if the address of the provider's logout contains it.
+    pub(in crate::vault) hint: Option<capability::LoginOptions<Secret>>,
 }
 
 /// A page that waits for its logout.
@@ -98,10 +102,9 @@ impl Logouts {
         awaits_store: bool,
     ) {
         let &LogoutRequest { port, id, .. } = request;
-        let return_to = request.return_to.as_deref();
         let url = request
             .provider
-            .then(|| end_session_url(ctx, provider, return_to))
+            .then(|| end_session_url(ctx, provider, request))
             .transpose();
         let url = match url {
             Ok(url) => url,
@@ -152,9 +155,9 @@ impl Logouts {
     }
 }
 
-/// Returns the URL for a logout at the provider (OIDC RP-Initiated Logout 2). The URL contains `client_id` instead of
-/// `id_token_hint`, because the page sees the URL and must not see an ID token.
-fn end_session_url(ctx: &Context, provider: &Provider, return_to: Option<&str>) -> Result<String> {
+/// Returns the URL for a logout at the provider (OIDC RP-Initiated Logout 2). By default the URL contains `client_id` and
+/// no `id_token_hint`, because the page sees the URL and must not see an ID token.
+fn end_session_url(ctx: &Context, provider: &Provider, request: &LogoutRequest) -> Result<String> {
     let metadata = provider.metadata.as_ref();
     let Some(endpoint) = metadata.and_then(|m| m.end_session_endpoint.as_deref()) else {
         let message = msg!("the provider has no end_session_endpoint, or nobody was signed in");
@@ -162,7 +165,10 @@ fn end_session_url(ctx: &Context, provider: &Provider, return_to: Option<&str>) 
     };
     let mut form = Form::new();
     form.push("client_id", &ctx.config.client_id);
-    if let Some(return_to) = return_to {
+    if let Some(hint) = &request.hint {
+        form.push("id_token_hint", hint.expose());
+    }
+    if let Some(return_to) = request.return_to.as_deref() {
         // The address may be of another origin than the redirect URI, because a vault may serve an app of another
         // origin. The provider accepts only addresses that are registered for the client.
         let url = Url::parse_with_base(return_to, &ctx.config.redirect_uri);

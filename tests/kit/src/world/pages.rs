@@ -66,6 +66,14 @@ impl World {
         port
     }
 
+    /// Connects a page to the first vault. The page sends this message.
+    pub fn open_saying(&mut self, hello: &str) -> PortId {
+        let port = self.connect();
+        self.pages.homes.insert(port, 0);
+        self.say(port, hello);
+        port
+    }
+
     /// Connects a page to this vault. The page sends `hello` with the time at which the page was loaded.
     pub fn open_loaded_at(&mut self, loaded: u64, vault: usize) -> PortId {
         let port = self.connect();
@@ -294,6 +302,11 @@ impl World {
         errors.find(is_its).unwrap().str("message").unwrap()
     }
 
+    /// Returns true if the vault has refused to serve a page.
+    pub fn has_failed(&self, port: PortId) -> bool {
+        self.pages.all[&port].of_type("failed").next().is_some()
+    }
+
     /// Returns the code in the last `failed` message to a page.
     pub fn failure(&self, port: PortId) -> &str {
         let failed = self.pages.all[&port].of_type("failed").next_back();
@@ -345,11 +358,20 @@ impl World {
         !self.calls.requests.contains_key(&self.calls.last)
     }
 
+    /// Returns true if the address of a logout may contain an ID token.
+    fn settings_allow_hint(&self) -> bool {
+        self.config.parse().id_token_hint().is_some()
+    }
+
     pub(super) fn tell(&mut self, port: PortId, text: &str) {
         Invariant::OwnResponse.holds_if(!self.pages.gone.contains(&port), || {
             format!("page {} is closed and receives a message", port.0)
         });
-        self.witness.told(text);
+        let searched = match self.settings_allow_hint() {
+            true => without_hint(text),
+            false => text.to_owned(),
+        };
+        self.witness.told(&searched);
         let page = self.pages.all.get_mut(&port).unwrap();
         let answered = page.told(text);
         let message = page.messages.last().unwrap();
@@ -458,5 +480,17 @@ fn plain_reason(reason: &str) -> &str {
             "provider_ended"
         }
         other => other,
+    }
+}
+
+/// Returns the message `done` of a logout without the value of `id_token_hint`. Other messages are returned unchanged.
+fn without_hint(text: &str) -> String {
+    const NAME: &str = "&id_token_hint=";
+    match text.split_once(NAME) {
+        Some((before, after)) if before.starts_with(r#"{"t":"done""#) => {
+            let end = after.find(['&', '"']).unwrap_or(after.len());
+            [before, NAME, &after[end..]].concat()
+        }
+        _ => text.to_owned(),
     }
 }

@@ -237,6 +237,7 @@ pub struct Provider {
     family_of: HashMap<String, usize>,
     /// The key and signature of each signed string.
     signed: HashMap<String, (usize, Vec<u8>)>,
+    last_id_token: String,
     /// ID tokens, by their signing inputs.
     id_tokens: HashMap<String, IdTokenFacts>,
     count: u64,
@@ -298,6 +299,7 @@ impl Provider {
             meant_for: HashMap::new(),
             family_of: HashMap::new(),
             signed: HashMap::new(),
+            last_id_token: String::new(),
             id_tokens: HashMap::new(),
             count: 0,
         }
@@ -410,6 +412,11 @@ impl Provider {
         self.families
             .last()
             .map_or("", |family| &family.access_token)
+    }
+
+    /// Returns the ID token that was issued last.
+    pub fn newest_id_token(&self) -> &str {
+        &self.last_id_token
     }
 
     /// Returns true if all families are revoked.
@@ -1065,6 +1072,7 @@ impl Provider {
         let token = [&*input, &base64url::encode(&signature)].join(".");
         self.signed.insert(input, (signer, signature));
         self.issued.push(token.clone());
+        self.last_id_token.clone_from(&token);
         token
     }
 
