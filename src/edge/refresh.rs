@@ -525,7 +525,9 @@ async fn accept_tokens(
     }
     let mut successor = session.renewed(tokens, requested);
     if let Some(id_token) = id_token {
-        successor = successor.ending_with(&id_token, requested);
+        successor = successor
+            .ending_with(&id_token, requested)
+            .with_latest(&id_token);
     }
     commit(task, Rc::new(successor)).await
 }

@@ -4,6 +4,7 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::Cell;
 
+use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::codec::url::Url;
@@ -252,8 +253,15 @@ impl RequestContext {
         };
         let limits = &self.task.config().flow.limits;
         let age = session.left(limits, &self.task.now()) + KEPT;
-        let sealed = seal::seal(&self.task, &self.purpose(), plain).await;
-        let set = sealed.and_then(|sealed| self.jar().set_session(&self.cookies(), &sealed, age));
+        let mut set = self.sealed_cookies(plain, age).await;
+        if set.is_none() && storage == Storage::SealedInCookie && session.latest.is_some() {
+            // The session goes on without the hint for the logout at the provider.
+            let shorter = Session {
+                latest: None,
+                ..Session::clone(session)
+            };
+            set = boxed(self.sealed_cookies(shorter.to_text(), age)).await;
+        }
         set.ok_or_else(|| {
             let error = Error::new(
                 Code::LimitExceeded,
@@ -262,6 +270,11 @@ impl RequestContext {
             self.task.fault(&error);
             Refusal::Later(error, OPERATOR_RETRY_AFTER)
         })
+    }
+
+    async fn sealed_cookies(&self, plain: Secret, age: Millis) -> Option<Vec<String>> {
+        let sealed = seal::seal(&self.task, &self.purpose(), plain).await?;
+        self.jar().set_session(&self.cookies(), &sealed, age)
     }
 
     /// Builds the response for a script whose request gets no session. Clears the cookie if the session has ended.

@@ -53,6 +53,8 @@ pub struct Session {
     pub refresh_token: Option<Secret>,
     /// The verified ID token of the login. Without OpenID Connect, the user's claims: see [`Identity::text`].
     pub identity: Secret,
+    /// The verified ID token of the latest refresh that had one, for the logout at the provider. A long one is not kept.
+    pub latest: Option<Secret>,
     /// The granted scopes.
     pub scope: String,
     /// The host name of the login, without the port; empty if `origin` is configured, or if the host name is unknown.
@@ -62,6 +64,9 @@ pub struct Session {
     /// The private key (a JWK) to which the tokens are bound (RFC 9449).
     pub key: Option<Secret>,
 }
+
+/// The longest ID token, in bytes, that fits into the cookie of a logout.
+const LONGEST_HINT: usize = 2900;
 
 impl Session {
     /// Creates the session of a login.
@@ -83,6 +88,7 @@ impl Session {
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token,
             identity: user.text().clone(),
+            latest: None,
             scope: tokens.scope.unwrap_or_else(|| scope.to_owned()),
             host: String::new(),
             ends: None,
@@ -131,6 +137,28 @@ impl Session {
         self
     }
 
+    /// Remembers the ID token of a refresh as the hint for the logout at the provider. Some providers accept only the
+    /// latest one. The login's ID token is kept, too, because refreshes are compared with it (OIDC Core 12.2).
+    #[must_use]
+    pub fn with_latest(mut self, user: &Identity) -> Self {
+        let latest = user
+            .id_token()
+            .filter(|token| token.expose().len() <= LONGEST_HINT);
+        if let Some(latest) = latest {
+            self.latest = Some(latest.clone());
+        }
+        self
+    }
+
+    /// Returns the ID token for the logout at the provider, if there is one.
+    #[must_use]
+    pub fn id_token_hint(&self) -> Option<Secret> {
+        match &self.latest {
+            Some(latest) => Some(latest.clone()),
+            None => self.user()?.id_token().cloned(),
+        }
+    }
+
     /// Returns the session with this time of the user's last activity.
     #[must_use]
     pub(super) fn active_since(mut self: Rc<Self>, active: UnixMillis) -> Rc<Self> {
@@ -152,6 +180,7 @@ impl Session {
             access_token: Secret::default(),
             refresh_token: None,
             identity: Secret::default(),
+            latest: None,
             scope: String::new(),
             host: String::new(),
             ends: None,
@@ -205,17 +234,25 @@ impl Session {
         Secret::new(out)
     }
 
-    /// Returns the scopes, the host name and the stated end, with a tab before each of the last two. No scope contains
-    /// a tab (RFC 6749 3.3). Handlers of earlier versions accept no further line, and read the host name as a scope.
+    /// Returns the scopes, the host name, the stated end and the latest ID token, with a tab before each of the last three.
+    /// No scope contains a tab (RFC 6749 3.3). Handlers of earlier versions accept no further line, and read the host name
+    /// as a scope.
     fn scope_line(&self) -> String {
         let mut line = self.scope.clone();
-        if !self.host.is_empty() || self.ends.is_some() {
+        let has_more = self.ends.is_some() || self.latest.is_some();
+        if !self.host.is_empty() || has_more {
             line.push_str(" \t");
             line.push_str(&self.host);
         }
-        if let Some(ends) = self.ends {
+        if has_more {
             line.push('\t');
+        }
+        if let Some(ends) = self.ends {
             json::write_number(&mut line, ends);
+        }
+        if let Some(latest) = &self.latest {
+            line.push('\t');
+            line.push_str(latest.expose());
         }
         line
     }
@@ -235,7 +272,8 @@ impl Session {
         let (refresh_token, identity, scope, key) =
             (lines.next()?, lines.next()?, lines.next()?, lines.next()?);
         let (scope, more) = strings::split_once(scope, b'\t');
-        let (host, ends) = strings::split_once(more.unwrap_or_default(), b'\t');
+        let (host, more) = strings::split_once(more.unwrap_or_default(), b'\t');
+        let (ends, latest) = strings::split_once(more.unwrap_or_default(), b'\t');
         let optional = |text: &str| (!text.is_empty()).then(|| Secret::from(text));
         let session = Self {
             sid,
@@ -247,9 +285,10 @@ impl Session {
             access_token,
             refresh_token: optional(refresh_token),
             identity: identity.into(),
+            latest: latest.and_then(optional),
             scope: scope.trim_ascii_end().to_owned(),
             host: host.to_owned(),
-            ends: ends.and_then(json::parse_u64),
+            ends: json::parse_u64(ends),
             key: optional(key),
         };
         lines.next().is_none().then_some(session)

@@ -67,7 +67,7 @@ pub struct Metadata {
     pub require_pushed_authorization_requests: bool,
     /// Device authorization endpoint (RFC 8628 4).
     pub device_authorization_endpoint: Option<String>,
-    /// UserInfo endpoint (OpenID Connect Core 1.0 section 5.3).
+    /// UserInfo endpoint (OpenID Connect Core 1.0 section 5.3), which is not checked.
     pub userinfo_endpoint: Option<capability::ProfileAddress<String>>,
     /// The endpoints of [`Metadata::endpoints`] without `jwks_uri`.
     endpoints: Vec<String>,
@@ -164,8 +164,11 @@ impl Metadata {
             } else {
                 None
             },
-            userinfo_endpoint: capability::ProfileAddress::WITNESS
-                .and_then(|has| Some(has.with(reader.optional_endpoint("userinfo_endpoint")?))),
+            // Most clients do not use this endpoint, so a malformed one is no error here.
+            userinfo_endpoint: capability::ProfileAddress::WITNESS.and_then(|has| {
+                let endpoint = reader.get("userinfo_endpoint")?.as_str()?;
+                Some(has.with(endpoint.to_owned()))
+            }),
             endpoints: reader.endpoints(),
             authorization_response_iss_parameter_supported: reader
                 .flag("authorization_response_iss_parameter_supported"),
@@ -560,6 +563,7 @@ mod tests {
                 end_session_endpoint: None,
                 pushed_authorization_request_endpoint: None,
                 require_pushed_authorization_requests: false,
+                userinfo_endpoint: None,
                 device_authorization_endpoint: None,
                 endpoints: [
                     "https://id.example.com/a".to_owned(),

@@ -42,18 +42,21 @@ pub(crate) fn address(
         let members = config.metadata_members.as_ref();
         members.is_some_and(|members| members.get("userinfo_endpoint").is_some())
     };
-    let parsed = |text: &str| Url::parse(text);
-    match (parsed(endpoint), parsed(&config.issuer)) {
+    let refused = |why| {
+        Err(failed(&[
+            msg!("the UserInfo endpoint "),
+            &quote_url(endpoint),
+            why,
+        ]))
+    };
+    let url = Url::parse(endpoint).filter(|url| url.is_trustworthy() && !url.has_userinfo());
+    match (url, Url::parse(&config.issuer)) {
         (Some(url), Some(issuer)) if url.is_same_origin(&issuer) || is_configured() => {
             Ok(Some(has.with(url.without_fragment().to_owned())))
         }
-        _ => Err(Error::of(
-            Code::ProfileFailed,
-            &[
-                msg!("the UserInfo endpoint is on another origin than the issuer: "),
-                &quote_url(endpoint),
-                msg!(" (if that is right, name it in metadata.userinfo_endpoint)"),
-            ],
+        (None, _) => refused(msg!(" is not an https URL")),
+        _ => refused(msg!(
+            " is on another origin than the issuer (if that is right, name it in metadata.userinfo_endpoint)"
         )),
     }
 }

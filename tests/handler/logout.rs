@@ -1,9 +1,10 @@
 //! Tests of `POST <base>/logout`, and of the redirect to the provider's own logout.
 
 use serde_json::json;
-use strongroom::Code;
 use strongroom::edge::Event;
+use strongroom::edge::session::Session;
 use strongroom::session::EndReason;
+use strongroom::{Code, Secret};
 
 use crate::browser::Source;
 use crate::host::{COOKIE, Host, header, json_of, location};
@@ -101,6 +102,80 @@ fn logout_without_provider_endpoint_leads_home() {
     assert_eq!(host.faults(), [Code::ProviderUnavailable]);
     let response = host.go("/auth/logout/provider", Source::App).own();
     assert_eq!(location(&response), "/");
+}
+
+/// Returns the hint in the redirect to the provider's logout.
+fn hint_of_logout(host: &mut Host) -> String {
+    host.call("POST", "/auth/logout");
+    let response = host.go("/auth/logout/provider", Source::App).own();
+    let (_, query) = location(&response).split_once('?').unwrap();
+    provider::parameters(query)["id_token_hint"].clone()
+}
+
+#[test]
+fn hint_is_the_latest_id_token() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let mut host = Host::with(&json!({ "session": { "storage": storage } }));
+        host.provider.renews_id_tokens = true;
+        host.sign_in();
+        let first = host.session();
+        host.provider.claims = r#","jti":"second""#.to_owned();
+        host.pass(700);
+        host.call("GET", "/api/orders");
+        // The claims are still the login's.
+        assert_eq!(host.session()["claims"], first["claims"]);
+        let hint = hint_of_logout(&mut host);
+        let payload = hint.split('.').nth(1).unwrap();
+        let payload = strongroom::codec::base64url::decode(payload).unwrap();
+        assert!(
+            String::from_utf8(payload).unwrap().contains("second"),
+            "{storage}"
+        );
+    }
+}
+
+/// During a rolling deployment, handlers of an earlier version read such a session, too.
+#[test]
+fn latest_id_token_is_beside_the_scopes() {
+    let text = |scope: &str| format!("1\nsid\n1\n2\n3\n4\n5\naccess\nrefresh\nid\n{scope}\n");
+    for (scope, ends) in [
+        ("openid \t\t\tlatest", None),
+        ("openid \thost\t7\tlatest", Some(7)),
+    ] {
+        let session = Session::from_text(&text(scope)).unwrap();
+        assert_eq!(session.latest.as_ref().map(Secret::expose), Some("latest"));
+        assert_eq!((&*session.scope, session.ends), ("openid", ends));
+        assert_eq!(session.to_text().expose(), text(scope));
+    }
+}
+
+#[test]
+fn refused_id_token_is_no_hint() {
+    let mut host = Host::new();
+    host.provider.renews_id_tokens = true;
+    host.sign_in();
+    host.provider.claims = r#","aud":"another","jti":"second""#.to_owned();
+    host.pass(700);
+    host.call("GET", "/api/orders");
+    let hint = hint_of_logout(&mut host);
+    let payload = hint.split('.').nth(1).unwrap();
+    let payload = strongroom::codec::base64url::decode(payload).unwrap();
+    assert!(!String::from_utf8(payload).unwrap().contains("second"));
+}
+
+#[test]
+fn long_session_goes_on_without_the_latest_id_token() {
+    let mut host = Host::new();
+    host.provider.renews_id_tokens = true;
+    // The session fits into its cookies, and would not with another ID token.
+    host.provider.padding = "p".repeat(5_400);
+    host.provider.claims = format!(r#","x":"{}""#, "x".repeat(1500));
+    host.sign_in();
+    host.provider.claims = format!(r#","jti":"second","x":"{}""#, "x".repeat(1500));
+    host.pass(700);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_ne!(host.session(), json!(null));
+    assert!(host.faults().is_empty(), "{:?}", host.faults());
 }
 
 #[test]

@@ -220,6 +220,11 @@ fn endpoint_elsewhere_must_be_configured() {
             "another origin",
         ),
         ("", "no userinfo_endpoint"),
+        (
+            r#","userinfo_endpoint":"http://id.example.com/userinfo""#,
+            "not an https URL",
+        ),
+        (r#","userinfo_endpoint":7"#, "no userinfo_endpoint"),
     ] {
         let mut world = world_with("{}", "{}");
         world.provider.more_metadata = endpoint.to_owned();

@@ -56,8 +56,7 @@ pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
         }
         None => false,
     };
-    let user = session.as_deref().and_then(Session::user);
-    let hint = user.and_then(|user| user.id_token().cloned());
+    let hint = session.as_deref().and_then(Session::id_token_hint);
     let hint = hint.unwrap_or_default();
     let mut cookies = context.jar().clear_session(&context.cookies());
     if !has_ended && !cookies.is_empty() {
