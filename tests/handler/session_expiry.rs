@@ -130,7 +130,7 @@ fn earlier_versions_can_read_a_session_with_a_stated_end() {
         let session = Session::from_text(&text(&["openid profile", suffix].concat())).unwrap();
         assert_eq!((&*session.scope, &*session.host), ("openid profile", host));
         assert_eq!(session.ends, Some(7));
-        assert_eq!(session.latest, None);
+        assert!(session.latest.is_none());
         let again = session.at_host(host).to_text();
         assert_eq!(again.expose().lines().count(), 11);
         assert_eq!(again.expose(), text(&["openid profile", suffix].concat()));
