@@ -65,7 +65,7 @@ options! {
         "customLogin": CustomLogin unless false;
         /// signing in on another device: [login.md](login.md)
         "deviceFlow": DeviceLogin unless false;
-        /// the ID token in the address of a logout at the provider: [login.md](login.md#a-logout-at-the-provider)
+        /// the ID token in the address of a logout at the provider: [login.md](login.md#the-hint-at-a-logout)
         "idTokenHint": LoginOptions unless false;
         /// one signing algorithm for ID tokens; more algorithms than the default module has
         "idTokenSignedResponseAlg": Algorithms;

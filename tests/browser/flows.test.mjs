@@ -199,6 +199,27 @@ test('logout at the provider leaves the page and ends the session there', time, 
   assert.equal(await session(page), null)
 })
 
+test('logout with idTokenHint shows the provider an ID token of the session', time, async () => {
+  app.setConfig({ idTokenHint: true })
+  try {
+    const page = await app.open()
+    await signIn(page)
+    const { sub } = (await session(page)).claims
+    await page.evaluate(() => void auth.logout({ provider: true, returnTo: '/' }))
+    await page.waitForURL(/\/session\/end/)
+    const hint = new URL(page.url()).searchParams.get('id_token_hint')
+    const claims = JSON.parse(Buffer.from(hint.split('.')[1], 'base64url'))
+    assert.equal(claims.sub, sub)
+    await page.click('button[name=logout]')
+    await page.waitForURL(`${app.site.origin}/**`)
+    // The address of the app has no token.
+    assert.doesNotMatch(page.url(), /token/)
+    assert.equal(await session(page), null)
+  } finally {
+    app.setConfig({})
+  }
+})
+
 test('a reload keeps the session', time, async () => {
   const page = await app.open()
   await signIn(page)

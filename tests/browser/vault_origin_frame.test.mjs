@@ -370,6 +370,18 @@ test('after a failure the next attempt uses a new frame', time, async () => {
   assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
 })
 
+test('config_invalid: idTokenHint is refused in a frame', time, async () => {
+  app.setConfig({ idTokenHint: true })
+  try {
+    const page = await openEmpty()
+    const { code, message } = await attempt(page)
+    assert.equal(code, 'config_invalid')
+    assert.match(message, /`idTokenHint` cannot be used with a vault on an origin of its own/)
+  } finally {
+    app.setConfig({})
+  }
+})
+
 test('a frame of the page’s own origin is refused', time, async () => {
   const { code } = await attempt(await openEmpty(), '/frame.html')
   assert.equal(code, 'unsupported')

@@ -31,6 +31,12 @@ export interface VaultConfig {
    */
   claims?: string[]
   /**
+   * Puts the session's latest ID token into the address of a logout at the provider (`id_token_hint`), for providers that
+   * refuse a logout without it. The page sees this address. Default false. Cannot be used with a vault on an origin of
+   * its own. Needs strongroom_extended_bg.wasm. See docs/login.md.
+   */
+  idTokenHint?: boolean
+  /**
    * Asks the provider's UserInfo endpoint for claims after each login (OpenID Connect Core 5.3). The page sees those that
    * `claims` names and the ID token lacks. The login fails with `profile_failed` if the request fails, or its response is
    * about another user. Default false. Needs strongroom_extended_bg.wasm. See docs/login.md.
