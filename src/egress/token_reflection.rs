@@ -14,6 +14,9 @@
 //! characters of base64 differ from those of base64url, so the search looks for the longest part of the encoded token
 //! without these characters.
 //!
+//! Only access tokens are searched for, which have no spaces. A token with spaces, which forms write as `+` or `%20`, is
+//! found by its longest part, if that part has at least [`SHORTEST`] characters.
+//!
 //! The last received bytes of a body are held back while they may be the beginning of a token. This decision depends on
 //! the set of characters in tokens, and not on the token itself: the page sees where a body is cut, and could otherwise
 //! learn how the token begins.
@@ -737,6 +740,17 @@ mod tests {
             let (given, is_broken) = through(&token, body.as_bytes().chunks(1024));
             assert!(is_broken && given.len() <= 5000 + BEFORE, "{how}");
         }
+    }
+
+    #[test]
+    fn finds_token_with_spaces_in_each_spelling() {
+        let token = "UegLVbIfq7TpX612769\\|:)\\ ";
+        let guard = Guard::new(token).unwrap();
+        for (how, form) in written(token) {
+            assert!(guard.is_in(form.as_bytes()), "{how}");
+            assert!(guard.is_in(form.replace("%20", "+").as_bytes()), "{how}");
+        }
+        assert!(!guard.is_in(b"UegLVbIfq7TpX612768%5C%7C%3A%29%5C+"));
     }
 
     #[test]

@@ -26,11 +26,13 @@ pub(crate) fn of_response(outcome: &Outcome) -> Option<Secret> {
     token_endpoint::text_member(reply, "error_description").map(Secret::new)
 }
 
-/// Returns true if a description contains `secret`, also form-encoded. An empty string is not a secret.
+/// Returns true if a description contains `secret`, also form-encoded in any spelling, such as `+` or `%20` for a space.
+/// An empty string is not a secret.
 #[inline(never)]
 pub(crate) fn repeats(description: &str, secret: &str) -> bool {
-    let is_in = |secret: &str| strings::contains(description, secret);
-    !secret.is_empty() && (is_in(secret) || is_in(&form::encoded(secret)))
+    let is_in = |text: &str| strings::contains(text, secret);
+    !secret.is_empty()
+        && (is_in(description) || form::decode(description).is_none_or(|text| is_in(&text)))
 }
 
 /// Returns the text to log for a description that repeats no secret: the description in quotation marks, in which
@@ -77,6 +79,18 @@ mod tests {
         ] {
             assert_eq!(logged(text, &["st-4711", "c/0+1"]), None, "{text}");
         }
+        // A refresh token with a space, in the spellings of several encoders.
+        let token = "a b|:)\\";
+        for text in [
+            "token a b|:)\\ was used",
+            "token=a+b%7C%3A%29%5C was used",
+            "token=a%20b%7C%3A%29%5C was used",
+            "token=a%20b%7c%3a)%5c was used",
+            "token=a%20b%7C%3A%29%5C and a%FF",
+        ] {
+            assert_eq!(logged(text, &[token]), None, "{text}");
+        }
+        assert!(logged("token a b was used", &[token]).is_some());
         // An absent secret does not drop every description.
         assert!(logged("No such scope", &["", "c/0+1"]).is_some());
     }

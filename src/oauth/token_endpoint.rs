@@ -313,7 +313,7 @@ fn tokens(reply: &HttpReply, wanted: Wanted<'_>) -> Result<Box<TokenSet>, &'stat
             _ => reader.refuse(msg!("token_type is missing")),
         },
     }
-    let access_token = reader.token("access_token");
+    let access_token = reader.token("access_token", b'!');
     if access_token.is_none() {
         reader.refuse(msg!("access_token is missing"));
     }
@@ -324,12 +324,12 @@ fn tokens(reply: &HttpReply, wanted: Wanted<'_>) -> Result<Box<TokenSet>, &'stat
             Some(_) if reader.is_unlimited() => UNLIMITED,
             _ => reader.lifetime(),
         },
-        refresh_token: reader.token("refresh_token"),
+        refresh_token: reader.token("refresh_token", b' '),
         identity: match members {
             // After a login, the profile address says who the user is.
             Some(members) if members.0.profile.is_some() => None,
             Some(members) => Some(members.0.of(object, members.1)),
-            None => reader.token("id_token"),
+            None => reader.token("id_token", b'!'),
         },
         scope: reader.scope(may_have_commas),
         lacks_type,
@@ -361,15 +361,16 @@ impl<'a> TokenReader<'a> {
         }
     }
 
-    fn token(&mut self, name: &str) -> Option<Secret> {
+    /// Returns a token, which consists of VSCHAR (RFC 6749 A.12 and A.17): the characters from space to `~`. `first` is
+    /// the first of these characters that the token may contain. A space in an access token would change the meaning of
+    /// a header, and an ID token has no space.
+    fn token(&mut self, name: &str, first: u8) -> Option<Secret> {
         let Some(token) = self.object.get(name)?.as_str() else {
             self.refuse(msg!("a token is not a string"));
             return None;
         };
-        // A token consists of VSCHAR (RFC 6749 A.12). Spaces are also refused here, because a space or line break would
-        // change the meaning of a header.
-        let is_valid =
-            (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+        let is_valid = (1..=MAX_TOKEN).contains(&token.len())
+            && token.bytes().all(|b| (first..=b'~').contains(&b));
         if !is_valid {
             self.refuse(msg!(
                 "a token is empty, too long, or has invalid characters"
@@ -651,11 +652,64 @@ mod tests {
         }
     }
 
+    /// Each single character of VSCHAR, and all of them, in an order that begins with each.
+    fn of_visible_characters() -> impl Iterator<Item = String> {
+        let all: String = (' '..='~').collect();
+        (0..all.len()).flat_map(move |i| {
+            let (before, rest) = all.split_at(i);
+            [rest[..1].to_owned(), [rest, before].concat()]
+        })
+    }
+
+    #[test]
+    fn refresh_token_and_code_may_have_any_visible_character() {
+        for text in of_visible_characters() {
+            let member = [r#","refresh_token":"#, &format!("{text:?}")].concat();
+            let tokens = issued(&member).unwrap_or_else(|| panic!("{text}"));
+            let token = tokens.refresh_token.unwrap();
+            assert_eq!(token.expose(), text);
+            let sent = |request: HttpRequest, name: &str| {
+                let form = request.form.unwrap();
+                let params = crate::codec::form::parse(form.expose()).unwrap();
+                let mut values = params.into_iter().filter(|(known, _)| known == name);
+                values.next().map(|(_, value)| value)
+            };
+            let request = refresh_request("https://id.test/token", "spa", &token);
+            assert_eq!(sent(request, "refresh_token"), Some(text.clone()));
+            let request = revocation_request("https://id.test/revoke", "spa", &token);
+            assert_eq!(sent(request, "token"), Some(text.clone()));
+            let verifier = Secret::from("v");
+            let request = code_request("https://id.test/token", "spa", "/cb", &token, &verifier);
+            assert_eq!(sent(request, "code"), Some(text));
+        }
+    }
+
+    #[test]
+    fn other_tokens_must_not_have_a_space() {
+        for name in ["access_token", "id_token"] {
+            let body = |token: &str| {
+                let others = r#"{"token_type":"Bearer","#;
+                match name {
+                    "id_token" => [others, r#""access_token":"a","id_token":""#, token, "\"}"],
+                    _ => [others, r#""access_token":""#, token, "\"}"],
+                }
+                .concat()
+            };
+            let accepts =
+                |token: &str| matches!(response(200, &body(token)), TokenResponse::Tokens(_));
+            assert!(accepts("a!~"), "{name}");
+            for token in ["a b", " a", "a "] {
+                assert!(!accepts(token), "{name} {token:?}");
+            }
+        }
+    }
+
     #[test]
     fn rejects_tokens_with_invalid_characters() {
         for token in [
             "\"\"",
-            "\"a b\"",
+            "\"a\\u007f\"",
+            "\"a\\tb\"",
             "\"a\\r\\nX: 1\"",
             "\"\\u00e9\"",
             "1",

@@ -233,8 +233,16 @@ fn description_from_another_issuer_is_not_logged() {
 fn description_of_a_refused_code_is_logged() {
     for (what, is_logged) in [
         ("The code has expired", true),
-        // The code of the first login.
-        ("The code code-1 has expired", false),
+        // The code of the first login is `code-1` and the provider's ending.
+        (r#"The code code-1 |:)\"+%20&=~  has expired"#, false),
+        (
+            "code=code-1+%7C%3A%29%5C%22%2B%2520%26%3D%7E+ has expired",
+            false,
+        ),
+        (
+            "code=code-1%20%7c:)%5c%22%2B%2520%26%3D~%20 has expired",
+            false,
+        ),
         ("The secret s3cret/+ is wrong", false),
         ("The secret s3cret%2F%2B is wrong", false),
     ] {

@@ -26,7 +26,8 @@ fn logout_ends_the_session_everywhere() {
         let [revoked] = host.provider.sent_to("/revoke")[..] else {
             panic!("not one revocation");
         };
-        assert_eq!(revoked.params["token"], "refresh-2");
+        let token = ["refresh-2", &host.provider.ending].concat();
+        assert_eq!(revoked.params["token"], token);
         assert!(host.events.contains(&Event::Ended {
             reason: EndReason::LoggedOut,
             subject: "ann".to_owned()

@@ -30,6 +30,8 @@ pub(crate) struct Provider {
     pub(crate) subject: String,
     /// A string at the end of each access token and refresh token.
     pub(crate) padding: String,
+    /// A string at the end of each code and each refresh token. The default has characters that JSON or forms encode.
+    pub(crate) ending: String,
     pub(crate) token_type: &'static str,
     pub(crate) expires_in: u64,
     /// The `scope` in token responses, if any.
@@ -60,6 +62,7 @@ impl Provider {
             claims: String::new(),
             subject: "ann".to_owned(),
             padding: String::new(),
+            ending: r#" |:)\"+%20&=~ "#.to_owned(),
             token_type: "Bearer",
             expires_in: 600,
             scope: None,
@@ -80,7 +83,7 @@ impl Provider {
     pub(crate) fn authorize(&mut self, url: &str) -> String {
         let params = self.parameters(url);
         self.issued += 1;
-        let code = format!("code-{}", self.issued);
+        let code = format!("code-{}{}", self.issued, self.ending);
         assert_eq!(params.contains_key("nonce"), self.plain.is_none());
         let nonce = params.get("nonce").map_or("none", String::as_str);
         self.codes.insert(code.clone(), nonce.to_owned());
@@ -189,7 +192,7 @@ impl Provider {
         if let Some(members) = &self.plain {
             let mut response = serde_json::json!({
                 "access_token": format!("access-token-number-{n}"), "token_type": self.token_type,
-                "expires_in": self.expires_in, "refresh_token": format!("refresh-{n}"),
+                "expires_in": self.expires_in, "refresh_token": format!("refresh-{n}{}", self.ending),
             });
             for (name, value) in members.as_object().unwrap() {
                 match value {
@@ -214,7 +217,9 @@ impl Provider {
             more.push_str(&format!(r#","scope":"{scope}""#));
         }
         if self.issues_refresh_tokens {
-            more.push_str(&format!(r#","refresh_token":"refresh-{n}{padding}""#));
+            let refresh_token = format!("refresh-{n}{padding}{}", self.ending);
+            let refresh_token = serde_json::Value::from(refresh_token);
+            more.push_str(&format!(r#","refresh_token":{refresh_token}"#));
         }
         json(
             200,

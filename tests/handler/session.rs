@@ -397,3 +397,25 @@ fn old_sealed_cookie_does_not_end_stored_session() {
     host.pass(2);
     assert_eq!(host.call("GET", "/api/orders").status(), 200);
 }
+
+#[test]
+fn refresh_token_may_have_any_visible_character() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        for first in [' ', '!', '&', '~'] {
+            let mut host = Host::with(&json!({ "session": { "storage": storage } }));
+            host.provider.ending = (first..='~').chain(' '..first).collect();
+            host.sign_in();
+            for _ in 0..2 {
+                host.pass(600);
+                assert_eq!(host.call("GET", "/api/orders").status(), 200, "{first:?}");
+            }
+            assert_eq!(host.call("POST", "/auth/logout").status(), 200);
+            let tokens = host.provider.sent_to("/token").into_iter().skip(1);
+            let mut sent: Vec<_> = tokens.map(|r| &r.params["refresh_token"]).collect();
+            assert_eq!(sent.len(), 2, "{storage} {first:?}");
+            sent.push(&host.provider.sent_to("/revoke")[0].params["token"]);
+            let is_whole = |token: &&String| token.ends_with(&host.provider.ending);
+            assert!(sent.iter().all(is_whole), "{sent:?}");
+        }
+    }
+}

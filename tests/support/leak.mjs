@@ -39,6 +39,8 @@ const FORMS = {
   hex: (text) => mapBytes(text, hex),
   HEX: (text) => mapBytes(text, hex).toUpperCase(),
   percent: (text) => mapBytes(text, (byte) => `%${hex(byte)}`),
+  'of a form': (text) => new URLSearchParams({ '': text }).toString().slice(1),
+  'of a URL': (text) => encodeURIComponent(text),
   PERCENT: (text) => mapBytes(text, (byte) => `%${hex(byte).toUpperCase()}`),
   'escaped in JSON': (text) => mapBytes(text, (byte) => `\\u00${hex(byte)}`),
   'a list of numbers': (text) => mapBytes(text, String, ','),

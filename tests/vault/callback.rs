@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use strongroom::codec::form;
 use strongroom::codec::json::{Object, Value};
 
 use kit::world::provider::{ISSUER, REDIRECT_URI, params, response_url};
@@ -353,6 +354,26 @@ fn description_with_the_code_is_not_logged() {
     world.provider.fault(Endpoint::Exchange, &[Fault::Echo]);
     finish(&mut world, page, &response);
     assert!(world.log.is_empty(), "{:?}", world.log);
+}
+
+#[test]
+fn description_with_the_refresh_token_is_not_logged() {
+    for space in ["+", "%20"] {
+        let (mut world, page) = World::signed_in();
+        let issued = world.provider.latest_refresh_token().to_owned();
+        let encoded = form::encoded(&issued).replace("%20", space);
+        for (token, is_logged) in [(issued, false), (encoded, false), ("rt-1".to_owned(), true)] {
+            let address = world.begin_login(page, "redirect");
+            let description = ["The token is ", &token].concat();
+            let params = [
+                ("error", "login_failed"),
+                ("error_description", &description),
+            ];
+            let response = response_without_code(&address, &params);
+            finish(&mut world, page, &response);
+            assert_eq!(!world.log.is_empty(), is_logged, "{:?}", world.log);
+        }
+    }
 }
 
 #[test]

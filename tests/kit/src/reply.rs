@@ -2,6 +2,7 @@
 
 use strongroom::Secret;
 use strongroom::base::http::HttpReply;
+use strongroom::codec::json::Writer;
 
 pub fn json(status: u16, body: &str) -> HttpReply {
     HttpReply {
@@ -16,5 +17,5 @@ pub fn json(status: u16, body: &str) -> HttpReply {
 
 /// Returns the error response of a token endpoint with this code.
 pub fn refusal(code: &str) -> HttpReply {
-    json(400, &format!(r#"{{"error":"{code}"}}"#))
+    json(400, &Writer::object().text("error", code).finish())
 }

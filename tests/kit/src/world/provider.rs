@@ -165,6 +165,8 @@ pub struct Provider {
     pub lifetime: Duration,
     /// True if the provider issues refresh tokens.
     pub issues_refresh_tokens: bool,
+    /// The end of each code and each refresh token. The default has characters that JSON or forms encode.
+    pub ending: String,
     pub rotates: bool,
     pub refusing: Refusing,
     /// Families whose refresh token the provider has rejected, for instance because of its key.
@@ -259,6 +261,7 @@ impl Provider {
             subject: "alice".to_owned(),
             lifetime: Duration::from_secs(300),
             issues_refresh_tokens: true,
+            ending: r#" |:)\"+%20&=~ "#.to_owned(),
             rotates: true,
             refusing: Refusing::Plainly,
             refused: BTreeSet::new(),
@@ -473,6 +476,13 @@ impl Provider {
 
     pub(super) const fn family_count(&self) -> usize {
         self.families.len()
+    }
+
+    /// Returns the refresh token of the latest login.
+    pub fn latest_refresh_token(&self) -> &str {
+        let family = self.families.last();
+        let token = family.and_then(|family| family.refresh_token.as_deref());
+        token.expect("a refresh token")
     }
 
     /// Describes a refresh token by its position in its family.
@@ -1079,7 +1089,13 @@ impl Provider {
     fn secret(&mut self, kind: &str) -> String {
         self.count += 1;
         let hash = pkce::sha256(&self.count.to_be_bytes());
-        let secret = [kind, "-", &base64url::encode(&hash[..18])].concat();
+        // Access tokens go into headers, so they have no spaces.
+        let ending = if matches!(kind, "code" | "rt") {
+            &self.ending
+        } else {
+            ""
+        };
+        let secret = [kind, "-", &base64url::encode(&hash[..18]), ending].concat();
         self.issued.push(secret.clone());
         secret
     }

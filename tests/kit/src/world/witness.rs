@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use strongroom::codec::base64url;
 use strongroom::codec::form;
-use strongroom::codec::json::{Object, Value};
+use strongroom::codec::json::{Object, Value, Writer};
 
 /// Messages to pages, and the secrets that must not occur in them.
 #[derive(Clone, Default)]
@@ -132,7 +132,9 @@ fn spellings(secrets: &[String]) -> Vec<String> {
             text[..text.len() - 4].to_owned()
         });
         let mut forms: Vec<String> = shifted.collect();
-        forms.extend([secret.clone(), hex, encoded(secret)]);
+        let encoded = encoded(secret);
+        forms.extend([secret.clone(), hex, encoded.replace("%20", "+"), encoded]);
+        forms.push(in_json(secret));
         forms
     };
     let mut all: Vec<String> = secrets.iter().flat_map(spell).collect();
@@ -143,6 +145,12 @@ fn spellings(secrets: &[String]) -> Vec<String> {
 
 fn encoded(text: &str) -> String {
     form::Form::new().push("", text).finish()[1..].to_owned()
+}
+
+/// Returns a string as JSON writes it, without the quotation marks.
+fn in_json(text: &str) -> String {
+    let json = Writer::object().text("", text).finish();
+    json[r#"{"":""#.len()..json.len() - r#""}"#.len()].to_owned()
 }
 
 /// Splits a `navigate` message into its URL and the rest of the message.
