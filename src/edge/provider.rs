@@ -10,7 +10,7 @@ use alloc::rc::Rc;
 
 use crate::base::clock::Instant;
 use crate::codec::url::Url;
-use crate::oauth::jwks::Jwks;
+use crate::oauth::jwks::{Algorithm, Jwks};
 use crate::oauth::metadata::Metadata;
 
 /// The provider's metadata and keys.
@@ -18,7 +18,11 @@ pub(super) struct Provider {
     metadata: Option<Rc<Metadata>>,
     /// The time at which provisional metadata was fetched.
     provisional_since: Option<Instant>,
+    /// The time at which the metadata was last requested. `None` if the configuration contains the metadata.
+    requested: Option<Instant>,
     keys: Option<(Rc<Jwks>, Instant)>,
+    /// The algorithm of the ID token that was verified last.
+    id_token_algorithm: Option<Algorithm>,
     /// The URLs of the issuer and of the known endpoints. Other URLs on the same origins may be endpoints, too.
     urls: Vec<Url>,
 }
@@ -28,7 +32,9 @@ impl Provider {
         let mut provider = Self {
             metadata: None,
             provisional_since: None,
+            requested: None,
             keys: None,
+            id_token_algorithm: None,
             urls: Url::parse(issuer).into_iter().collect(),
         };
         if let Some(metadata) = metadata {

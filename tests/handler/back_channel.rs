@@ -4,11 +4,12 @@
 use serde_json::{Value, json};
 use strongroom::Code;
 use strongroom::base::clock::Millis;
-use strongroom::edge::Request;
+use strongroom::codec::base64url;
+use strongroom::edge::{Reply, Request};
 
 use crate::crypto::Pair;
 use crate::host::{APP, Host, json_of};
-use crate::provider::ISSUER;
+use crate::provider::{ISSUER, json as json_reply};
 
 const HEADER: &str = r#"{"alg":"ES256","kid":"1","typ":"logout+jwt"}"#;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -608,4 +609,109 @@ fn configured_algorithm_applies_to_logout_tokens() {
     host.restart(&with_alg("ES256"));
     assert_eq!(host.post_logout_token(&first).status, 200);
     assert!(host.session().is_null());
+}
+
+const ES384: &str = r#"{"alg":"ES384","kid":"2"}"#;
+
+/// Lets the provider's next documents announce these algorithms, with a key for ES384 in addition to the usual one.
+fn announce(host: &mut Host, algorithms: &str) {
+    let x = base64url::encode(&[7; 48]);
+    let key = host.provider.key.public_jwk(r#","kid":"1""#);
+    let keys =
+        format!(r#"{{"keys":[{key},{{"kty":"EC","crv":"P-384","kid":"2","x":"{x}","y":"{x}"}}]}}"#);
+    let document = host
+        .provider
+        .discovery()
+        .replace(r#"["ES256"]"#, algorithms);
+    host.provider.replies.clear();
+    for (path, body) in [
+        ("/.well-known/openid-configuration", document),
+        ("/jwks", keys),
+    ] {
+        let reply = (path, Some(json_reply(200, &body)));
+        host.provider.replies.push_back(reply);
+    }
+}
+
+/// Creates a host whose provider announces two algorithms, and signs in with an ID token of ES256.
+fn with_two_algorithms() -> Host {
+    let mut host = Host::new();
+    announce(&mut host, r#"["ES256","ES384"]"#);
+    host.sign_in();
+    host
+}
+
+/// Returns the response's status for a logout token with ES384 and a valid signature.
+fn post_es384(host: &mut Host) -> u16 {
+    let token = host.provider.key.jwt(ES384, &claims(host, &json!({})));
+    host.wrong_replies.clear();
+    host.wrong_replies
+        .push_back(("Verify", Reply::Verified(true)));
+    host.post_logout_token(&token).status
+}
+
+#[test]
+fn logout_token_must_have_the_algorithm_of_id_tokens() {
+    let mut host = with_two_algorithms();
+    assert_eq!(post_es384(&mut host), 400);
+    assert_eq!(host.faults(), [Code::LogoutTokenInvalid]);
+    assert!(host.session().is_object());
+    // An isolate that has verified no ID token accepts each algorithm in the metadata.
+    announce(&mut host, r#"["ES256","ES384"]"#);
+    host.restart(&json!({}));
+    assert_eq!(post_es384(&mut host), 200);
+}
+
+#[test]
+fn withdrawn_algorithm_does_not_refuse_logouts() {
+    let mut host = with_two_algorithms();
+    host.pass(60);
+    announce(&mut host, r#"["ES384"]"#);
+    assert_eq!(post_es384(&mut host), 200);
+}
+
+#[test]
+fn next_id_token_sets_the_algorithm_of_logouts() {
+    let mut host = Host::signed_in();
+    host.pass(60);
+    announce(&mut host, r#"["ES256","ES384"]"#);
+    assert_eq!(post_es384(&mut host), 400);
+    // The refused token has made the isolate fetch metadata and keys with which it accepts the next ID token, whose
+    // signature counts as valid because `post_es384` has left a reply.
+    host.provider.header = ES384;
+    host.provider.renews_id_tokens = true;
+    host.pass(600);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(host.faults(), [Code::LogoutTokenInvalid]);
+    assert_eq!(post_es384(&mut host), 200);
+}
+
+#[test]
+fn foreign_algorithms_cause_few_requests() {
+    let mut host = Host::signed_in();
+    let documents = |host: &Host| {
+        host.provider
+            .sent_to("/.well-known/openid-configuration")
+            .len()
+    };
+    assert_eq!(documents(&host), 1);
+    for expected in [1, 2, 3] {
+        for _ in 0..20 {
+            assert_eq!(post_es384(&mut host), 400);
+        }
+        assert_eq!(documents(&host), expected);
+        host.pass(30);
+    }
+}
+
+#[test]
+fn metadata_of_the_configuration_is_not_fetched() {
+    let mut host = Host::new();
+    let document: Value = serde_json::from_str(&host.provider.discovery()).unwrap();
+    host.restart(&json!({ "metadata": document }));
+    host.sign_in();
+    host.pass(60);
+    assert_eq!(post_es384(&mut host), 400);
+    let path = "/.well-known/openid-configuration";
+    assert!(host.provider.sent_to(path).is_empty());
 }

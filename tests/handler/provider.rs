@@ -27,6 +27,8 @@ pub(crate) struct Provider {
     pub(crate) metadata: String,
     /// JSON members that are added to the claims of ID tokens, or replace claims.
     pub(crate) claims: String,
+    /// The header of ID tokens.
+    pub(crate) header: &'static str,
     pub(crate) subject: String,
     /// A string at the end of each access token and refresh token.
     pub(crate) padding: String,
@@ -60,6 +62,7 @@ impl Provider {
             key: Pair::generate(),
             metadata: String::new(),
             claims: String::new(),
+            header: r#"{"alg":"ES256","kid":"1"}"#,
             subject: "ann".to_owned(),
             padding: String::new(),
             ending: r#" |:)\"+%20&=~ "#.to_owned(),
@@ -241,8 +244,7 @@ impl Provider {
         let more = format!("{{{}}}", self.claims.trim_start_matches(','));
         let more: serde_json::Map<_, _> = serde_json::from_str(&more).unwrap();
         claims.as_object_mut().unwrap().extend(more);
-        self.key
-            .jwt(r#"{"alg":"ES256","kid":"1"}"#, &claims.to_string())
+        self.key.jwt(self.header, &claims.to_string())
     }
 
     /// Returns the requests to this path.

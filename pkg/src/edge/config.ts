@@ -130,8 +130,9 @@ export interface TokenHandlerConfig {
   /** The provider's metadata (RFC 8414), instead of discovery. */
   metadata?: Record<string, unknown>
   /**
-   * The only signing algorithm of ID tokens that the handler accepts. Default: all supported algorithms in the
-   * metadata.
+   * The only signing algorithm of ID tokens and logout tokens that the handler accepts. Default: all supported
+   * algorithms in the metadata. Without this option, a logout token must have the algorithm of the ID token that the
+   * isolate has verified last, if it has verified one.
    */
   idTokenSignedResponseAlg?: string
   /**

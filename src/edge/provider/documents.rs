@@ -55,6 +55,7 @@ async fn search(task: &Task) -> Result<Rc<Metadata>> {
         }
     };
     let provider = &mut task.isolate().provider.borrow_mut();
+    provider.requested = Some(task.now());
     if search.is_provisional {
         provider.provisional_since = Some(task.now());
     }
@@ -67,6 +68,35 @@ async fn search(task: &Task) -> Result<Rc<Metadata>> {
         (Err(_), Some(known)) => Ok(known.clone()),
         (Err(error), None) => Err(error),
     }
+}
+
+/// Lets metadata and keys be fetched again at their next use, unless the metadata was requested within the last
+/// [`KEYS_MIN_AGE`] or is in the configuration. Returns true if they will be fetched. The limit exists because anyone
+/// can send a token with another algorithm.
+pub(in crate::edge) fn expire(task: &Task) -> bool {
+    let now = task.now();
+    let provider = &mut *task.isolate().provider.borrow_mut();
+    let is_old = |since: &mut Instant| since.elapsed(&now) >= KEYS_MIN_AGE;
+    if provider.requested.take_if(is_old).is_none() {
+        return false;
+    }
+    // Set the time before the request, for the tokens that arrive meanwhile.
+    provider.requested = Some(now);
+    provider.provisional_since = Some(Instant::default());
+    if let Some((_, fetched)) = &mut provider.keys {
+        *fetched = Instant::default();
+    }
+    true
+}
+
+/// Returns the algorithm of the ID token that this isolate has verified last.
+pub(in crate::edge) fn id_token_algorithm(task: &Task) -> Option<Algorithm> {
+    task.isolate().provider.borrow().id_token_algorithm
+}
+
+/// Remembers the algorithm of the ID token that this isolate has verified last, or forgets it.
+pub(in crate::edge) fn set_id_token_algorithm(task: &Task, algorithm: Option<Algorithm>) {
+    task.isolate().provider.borrow_mut().id_token_algorithm = algorithm;
 }
 
 /// Returns the provider's keys. The keys are fetched on first use, and again at the age [`KEYS_MAX_AGE`]. If `is_stale`

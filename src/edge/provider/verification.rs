@@ -3,7 +3,7 @@
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::base::error::{Code, Error, Result};
+use crate::base::error::{Code, Error, Result, quote};
 use crate::edge::dpop;
 use crate::edge::io::{Effect, Reply};
 use crate::edge::provider::documents;
@@ -79,10 +79,11 @@ async fn verify_id_token(
         None => &metadata.id_token_signing_algorithms,
     };
     let unverified = Unverified::parse(id_token.expose(), allowed)?;
-    let jwk = documents::key(task, unverified.algorithm(), unverified.kid()).await?;
+    let algorithm = unverified.algorithm();
+    let jwk = documents::key(task, algorithm, unverified.kid()).await?;
     let is_valid = verify_signature(
         task,
-        unverified.algorithm(),
+        algorithm,
         jwk,
         unverified.signing_input(),
         unverified.signature(),
@@ -98,7 +99,9 @@ async fn verify_id_token(
         access_token: &tokens.access_token,
         occasion,
     };
-    unverified.signature_checked(is_valid, &expected)
+    let user = unverified.signature_checked(is_valid, &expected)?;
+    documents::set_id_token_algorithm(task, Some(algorithm));
+    Ok(user)
 }
 
 fn no_id_token() -> Error {
@@ -152,22 +155,45 @@ pub(in crate::edge) async fn verify_refreshed(
     }
 }
 
-/// Verifies the signature of a token other than an ID token. The token's claims remain unchecked.
+/// Verifies the signature of a logout token. The token's claims remain unchecked.
+///
+/// The algorithm must be that of the client's ID tokens (Back-Channel Logout 2.6): the configured one, or else that of
+/// the ID token that this isolate has verified last, or else any in the metadata. A token with another algorithm makes
+/// the isolate fetch metadata and keys again. The remembered algorithm no longer counts if the provider has withdrawn
+/// it. Otherwise the token is refused until an ID token with its algorithm has been verified, which the new metadata
+/// and keys allow.
 pub(in crate::edge) async fn check_signature(
     task: &Task,
     jwt: &crate::oauth::jwt::Jwt,
 ) -> Result<()> {
-    let metadata = documents::metadata(task).await?;
-    let fixed = task.config().flow.id_token_alg();
-    let algorithm = Algorithm::from_name(jwt.alg()).filter(|algorithm| match fixed {
-        Some(fixed) => fixed == algorithm,
-        None => metadata.id_token_signing_algorithms.contains(algorithm),
-    });
-    let Some(algorithm) = algorithm else {
-        return Err(Error::new(
-            Code::LogoutTokenInvalid,
-            msg!("its alg is not allowed for this provider"),
-        ));
+    let found = Algorithm::from_name(jwt.alg());
+    let (metadata, only) = loop {
+        let metadata = documents::metadata(task).await?;
+        let mut only = task.config().flow.id_token_alg().copied();
+        if only.is_none()
+            && let Some(remembered) = documents::id_token_algorithm(task)
+        {
+            only = Some(remembered);
+            if found != only && documents::expire(task) {
+                continue;
+            }
+            if !metadata.id_token_signing_algorithms.contains(&remembered) {
+                documents::set_id_token_algorithm(task, None);
+                only = None;
+            }
+        }
+        break (metadata, only);
+    };
+    let Some(algorithm) = found.filter(|found| match only {
+        Some(only) => only == *found,
+        None => metadata.id_token_signing_algorithms.contains(found),
+    }) else {
+        let message = [
+            msg!("its alg is "),
+            &quote(jwt.alg()),
+            msg!(", and not that of this provider's ID tokens"),
+        ];
+        return Err(Error::of(Code::LogoutTokenInvalid, &message));
     };
     let jwk = documents::key(task, algorithm, jwt.kid()).await?;
     if verify_signature(task, algorithm, jwk, jwt.signing_input(), jwt.signature()).await {
