@@ -66,7 +66,7 @@ use crate::base::clock::Instant;
 use crate::base::entropy::Entropy;
 use crate::base::error::{Code, Error};
 
-pub use config::{Client, ClientAuth, Config, Storage};
+pub use config::{Audience, Client, ClientAuth, Config, Storage};
 pub use csrf::HANDLER_HEADER;
 pub use io::{
     BEAT, Effect, Entry, Event, FlightId, Forward, Head, OwnResponse, Reply, Request, Response,

@@ -53,9 +53,20 @@ pub enum ClientAuth {
         kid: Option<String>,
         /// The signature algorithm.
         algorithm: Algorithm,
+        /// The audience of the assertions.
+        audience: Audience,
     },
     /// `none`: a public client, protected by PKCE alone.
     None,
+}
+
+/// The audience of client assertions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The issuer, as RFC 10070 requires.
+    Issuer,
+    /// The URL of the token endpoint, also at other endpoints (RFC 7523 3).
+    TokenEndpoint,
 }
 
 /// The client as registered with the provider.
@@ -356,7 +367,7 @@ fn client(options: &Options<'_>) -> Client {
         );
     }
     let auth = client.nested("auth", "client.auth.", WHY);
-    auth.refuse_others("alg key method secret");
+    auth.refuse_others("alg audience key method secret");
     let secret = || {
         let secret = auth.secret("secret", msg!("it is missing: it must be the client's secret, or a function that takes it from env, where it must be set"));
         // A client secret consists of VSCHAR characters (RFC 6749 A.2).
@@ -404,6 +415,10 @@ fn private_key(auth: &Options<'_>) -> ClientAuth {
         jwk: Secret::new(jwk),
         kid: private.str("kid").map(str::to_owned),
         algorithm,
+        audience: match &*auth.one_of("audience", r#""issuer" "token-endpoint""#) {
+            r#""token-endpoint""# => Audience::TokenEndpoint,
+            _ => Audience::Issuer,
+        },
     }
 }
 

@@ -52,6 +52,12 @@ impl Provider {
         self.metadata = Some(metadata);
     }
 
+    /// Returns the URL of the token endpoint, or an empty string if it is unknown.
+    fn token_endpoint(&self) -> String {
+        let metadata = self.metadata.as_ref();
+        metadata.map_or_else(String::new, |metadata| metadata.token_endpoint.clone())
+    }
+
     /// Returns true if a URL is on a known origin of the provider.
     pub(super) fn is_on_origin_of(&self, url: &Url) -> bool {
         self.urls.iter().any(|known| known.is_same_origin(url))

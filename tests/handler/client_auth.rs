@@ -156,6 +156,74 @@ fn client_assertion_has_required_claims() {
     }
 }
 
+/// Returns the configuration of a client that authenticates with a new key and these options.
+fn with_key(options: &Value) -> Value {
+    let jwk: Value = serde_json::from_str(&Pair::generate().private_jwk("")).unwrap();
+    let mut auth = json!({ "method": "private_key_jwt", "key": jwk, "alg": "ES256" });
+    let options = options.as_object().unwrap().clone();
+    auth.as_object_mut().unwrap().extend(options);
+    client("web", &auth)
+}
+
+#[test]
+fn audience_of_assertions_may_be_the_token_endpoint() {
+    let mut changes = with_key(&json!({ "audience": "token-endpoint" }));
+    changes["par"] = json!(true);
+    let mut host = Host::with(&changes);
+    through_all(&mut host);
+    for (path, count) in [("/par", 1), ("/token", 2), ("/revoke", 1)] {
+        let sent = host.provider.sent_to(path);
+        assert_eq!(sent.len(), count, "{path}");
+        for sent in sent {
+            let mut parts = sent.params["client_assertion"].split('.').map(|part| {
+                let json = base64url::decode(part).unwrap();
+                serde_json::from_slice(&json).unwrap_or(Value::Null)
+            });
+            // `typ` belongs to assertions whose only audience is the issuer (RFC 10070).
+            assert_eq!(parts.next(), Some(json!({ "alg": "ES256" })), "{path}");
+            let audience = &parts.next().unwrap()["aud"];
+            assert_eq!(*audience, format!("{ISSUER}/token"), "{path}");
+        }
+    }
+}
+
+#[test]
+fn unknown_audience_is_refused() {
+    let config = crate::host::configuration(&with_key(&json!({ "audience": "both" })));
+    let error = strongroom::edge::Config::parse(&config.to_string()).unwrap_err();
+    let message = error.message();
+    assert!(message.contains("`client.auth.audience`"), "{message}");
+}
+
+#[test]
+fn refused_assertion_is_logged_with_the_option() {
+    let names_option = |host: &mut Host| {
+        let mut messages = host.fault_messages().into_iter();
+        messages.any(|text| text.contains("client.auth.audience to 'token-endpoint'"))
+    };
+    let refuse = |host: &mut Host, error: &str| {
+        let body = json!({ "error": error }).to_string();
+        let answer = ("/token", Some(reply(401, &body)));
+        host.provider.replies.push_back(answer);
+        let back = host.come_back("/auth/login");
+        host.arrive(&back);
+    };
+    for (changes, error, expected) in [
+        (with_key(&json!({})), "invalid_client", true),
+        (with_key(&json!({})), "invalid_grant", false),
+        (
+            with_key(&json!({ "audience": "token-endpoint" })),
+            "invalid_client",
+            false,
+        ),
+        (json!({}), "invalid_client", false),
+    ] {
+        let mut host = Host::with(&changes);
+        refuse(&mut host, error);
+        assert_eq!(names_option(&mut host), expected, "{error} {changes}");
+    }
+}
+
 #[test]
 fn unusable_client_key_is_reported_to_operator() {
     let key = Pair::generate();

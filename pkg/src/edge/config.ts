@@ -158,8 +158,17 @@ export interface TokenHandlerConfig {
 /** The client's authentication (OpenID Connect Core 9). */
 export type ClientAuth =
   | { method: 'client_secret_basic' | 'client_secret_post'; secret: FromEnv<string> }
-  /** The private key is a JWK; `alg` defaults to the `alg` of the key. */
-  | { method: 'private_key_jwt'; key: FromEnv<JsonWebKey & { kid?: string }>; alg?: string }
+  /**
+   * The private key is a JWK; `alg` defaults to the `alg` of the key. `audience` is the audience of the client's
+   * assertions: `'issuer'` (default), or `'token-endpoint'` for providers that require the URL of their token endpoint
+   * there, such as Ory Hydra.
+   */
+  | {
+      method: 'private_key_jwt'
+      key: FromEnv<JsonWebKey & { kid?: string }>
+      alg?: string
+      audience?: 'issuer' | 'token-endpoint'
+    }
   /** A public client, which does not authenticate: only PKCE protects its codes. */
   | { method: 'none' }
 

@@ -6,13 +6,14 @@ use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::base64url;
 use crate::codec::form::{Form, encoded};
 use crate::codec::json::Writer;
-use crate::edge::config::ClientAuth;
+use crate::edge::config::{Audience, ClientAuth};
 use crate::edge::io::{Effect, Reply};
 use crate::edge::refresh::lease;
 use crate::edge::task::{Task, boxed};
 use crate::login::authorization_request::Pending;
 use crate::oauth::error_description;
 use crate::oauth::jwks::Algorithm;
+use crate::oauth::token_endpoint;
 
 /// Sends a request. If the task holds the lease of a refresh, waits longer, because the provider may have consumed the
 /// refresh token that a repetition would send, and renews the lease meanwhile.
@@ -83,6 +84,7 @@ pub(in crate::edge) async fn send_as_client(
     let client = &task.config().client;
     let mut more = Form::new();
     let mut authorization = None;
+    let mut refused = None;
     match &client.auth {
         ClientAuth::None => {}
         // The client's ID and secret are form-encoded before they become user name and password (RFC 6749 2.3.1).
@@ -98,8 +100,17 @@ pub(in crate::edge) async fn send_as_client(
             jwk,
             kid,
             algorithm,
+            audience,
         } => {
-            let assertion = assertion(task, jwk, kid.as_deref(), *algorithm).await;
+            refused = Some(match audience {
+                Audience::Issuer => msg!(
+                    "the provider refused the client's assertion, whose audience is the issuer; if the provider requires its token endpoint there, set client.auth.audience to 'token-endpoint'"
+                ),
+                Audience::TokenEndpoint => msg!(
+                    "the provider refused the client's assertion, whose audience is the token endpoint as client.auth.audience says"
+                ),
+            });
+            let assertion = assertion(task, jwk, kid.as_deref(), *algorithm, *audience).await;
             let Some(assertion) = assertion else {
                 task.fault_of(
                     Code::ConfigInvalid,
@@ -122,29 +133,48 @@ pub(in crate::edge) async fn send_as_client(
             request.form = Some(Secret::new([form.expose(), "&", more.expose()].concat()));
         }
     }
-    send(task, request, authorization, proof).await
+    let outcome = send(task, request, authorization, proof).await;
+    if let (Some(why), Outcome::Reply(reply)) = (refused, &outcome)
+        && token_endpoint::text_member(reply, "error").as_deref() == Some("invalid_client")
+    {
+        task.fault_of(Code::ClientRejected, &[why]);
+    }
+    outcome
 }
 
-/// Creates the assertion for `private_key_jwt` (RFC 7523 3). The issuer is the assertion's only audience, and `typ`
-/// states the assertion's purpose (RFC 10070), so no other server accepts the assertion. Returns `None` if the host
-/// could not sign.
+/// Creates the assertion for `private_key_jwt` (RFC 7523 3). By default the issuer is the assertion's only audience, and
+/// `typ` states the assertion's purpose (RFC 10070), so no other server accepts the assertion. Returns `None` if the
+/// host could not sign.
 async fn assertion(
     task: &Task,
     jwk: &Secret,
     kid: Option<&str>,
     algorithm: Algorithm,
+    audience: Audience,
 ) -> Option<Secret> {
+    // The request's own endpoint comes from the metadata, so the metadata is known.
+    let endpoint = task.isolate().provider.borrow().token_endpoint();
+    let (typ, audience) = match audience {
+        Audience::TokenEndpoint => (None, endpoint),
+        Audience::Issuer => (
+            Some("client-authentication+jwt"),
+            task.config().flow.issuer.clone(),
+        ),
+    };
     let now = task.now().wall / 1000;
     let id = &task.config().client.id;
-    let header = Writer::object()
-        .text("alg", algorithm.name())
-        .text("typ", "client-authentication+jwt")
-        .optional_text("kid", kid)
-        .finish();
+    let mut header = Writer::object();
+    header.text("alg", algorithm.name());
+    for (name, value) in [("typ", typ), ("kid", kid)] {
+        if let Some(value) = value {
+            header.text(name, value);
+        }
+    }
+    let header = header.finish();
     let claims = Writer::object()
         .text("iss", id)
         .text("sub", id)
-        .text("aud", &task.config().flow.issuer)
+        .text("aud", &audience)
         .text("jti", &base64url::encode(&task.isolate().random::<16>()))
         .number("iat", now)
         .number("exp", now + ASSERTION_SECONDS)
