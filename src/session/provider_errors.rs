@@ -24,8 +24,16 @@ const PHRASES: &[(&str, EndReason)] = &[
     ("mfa", EndReason::MfaRequired),
     ("revoked", EndReason::Revoked),
     ("expired", EndReason::RefreshExpired),
-    ("not active", EndReason::RefreshExpired),
 ];
+
+/// Keycloak's description of an expired refresh token, in lower case. If an administrator or the user has ended the
+/// session, it says "Session not active". Only the whole description tells these two apart. The space separates it from
+/// the `suberror`, which Keycloak does not send.
+const EXPIRED_AT_KEYCLOAK: &[u8] = b"token is not active ";
+
+/// The reasons of RFC 6749 5.2, in lower case. Ory Hydra and other servers write this sentence of the specification in
+/// front of the actual reason, or instead of it.
+const ANY_REASON: &[u8] = b"invalid, expired, revoked";
 
 /// `error_codes` of Microsoft Entra ID for a changed password or a revoked session. The codes are needed because each
 /// of these errors has a description that matches two phrases.
@@ -54,7 +62,18 @@ fn stated_reason(outcome: &Outcome) -> Option<EndReason> {
     if text.len() > MAX_LEN {
         return None;
     }
-    let text = text.to_ascii_lowercase();
+    let mut text = text.into_bytes();
+    text.make_ascii_lowercase();
+    if text == EXPIRED_AT_KEYCLOAK {
+        return Some(EndReason::RefreshExpired);
+    }
+    let is_sentence = |part: &[u8]| part == ANY_REASON;
+    if let Some(start) = text.windows(ANY_REASON.len()).position(is_sentence)
+        && let Some(part) = text.get_mut(start..start + ANY_REASON.len())
+    {
+        part.fill(b' ');
+    }
+    let text = strings::from_utf8(text)?;
     // A description such as "expired or revoked" does not say which of the two happened.
     let has = |phrase: &str| strings::contains(&text, phrase);
     if has("expired") && has("revoked") {
@@ -77,14 +96,34 @@ mod tests {
     #[test]
     fn maps_known_descriptions_to_reasons() {
         needs!(Reasons);
+        let hydra = |hint: &str| {
+            [
+                "The provided authorization grant (e.g., authorization code, resource owner credentials) or refresh token is invalid, expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client. ",
+                hint,
+            ]
+            .concat()
+        };
         for (description, expected) in [
             // Keycloak
             ("Token is not active", "refresh_expired"),
-            ("Session not active", "refresh_expired"),
+            ("Session not active", "provider_ended"),
+            ("Session doesn't have required client", "provider_ended"),
+            ("The token is not active any more", "provider_ended"),
             (
                 "Maximum allowed refresh token reuse exceeded",
                 "reuse_detected",
             ),
+            // Ory Hydra
+            (
+                &hydra("The refresh token was already used."),
+                "reuse_detected",
+            ),
+            (&hydra("The refresh token expired."), "refresh_expired"),
+            (
+                &hydra("The refresh token is malformed or not valid."),
+                "provider_ended",
+            ),
+            (&hydra(""), "provider_ended"),
             // Amazon Cognito
             ("Refresh Token has expired", "refresh_expired"),
             ("Refresh Token has been revoked", "revoked"),

@@ -53,6 +53,8 @@ pub(super) struct Refresh {
     is_probing: bool,
     /// The URL of the token endpoint, or of the metadata that is missing, for the message if it cannot be reached.
     provider_url: String,
+    /// The error for calls, if the last response was a readable refusal.
+    refusal: Option<Error>,
 }
 
 /// The largest number of refreshes that may begin because of a 401 within [`WINDOW`]. Without this limit, an API that
@@ -331,6 +333,7 @@ impl Refresh {
             _ => return self.on_detached_response(op, result),
         };
         self.stage = RefreshStage::Idle;
+        self.refusal = None;
         if let Outcome::KeyLost(has) = outcome {
             return RefreshStep::KeyLost(*has);
         }
@@ -400,6 +403,15 @@ impl Refresh {
                 let [jitter] = ctx.random();
                 self.schedule.refused(&ctx.now, jitter);
                 self.update_suspicion(ctx);
+                if ctx.is_suspected {
+                    let message = [
+                        msg!(
+                            "the provider keeps refusing the refresh token, without invalid_grant; the last response: "
+                        ),
+                        &why,
+                    ];
+                    self.refusal = Some(Error::of(Code::InteractionRequired, &message));
+                }
                 self.postponed(ctx, &why)
             }
             RefreshOutcome::Opaque => {
@@ -453,6 +465,9 @@ impl Refresh {
 
     /// Returns the error for a call that cannot get a new access token now.
     fn no_new_token(&self, ctx: &Context) -> Error {
+        if let Some(refusal) = &self.refusal {
+            return refusal.clone();
+        }
         if ctx.is_suspected {
             return suspected();
         }

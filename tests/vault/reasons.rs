@@ -21,6 +21,11 @@ fn ended(config: &str, why: &'static str) -> (World, PortId) {
 fn every_known_reason_is_reported() {
     for (why, reason) in [
         ("Token is not active", "refresh_expired"),
+        ("Session not active", "provider_ended"),
+        (
+            "The refresh token is invalid, expired, revoked or malformed. The refresh token was already used.",
+            "reuse_detected",
+        ),
         ("Refresh Token has been revoked", "revoked"),
         (
             "Maximum allowed refresh token reuse exceeded",

@@ -75,6 +75,27 @@ fn third_unexplained_refusal_asks_for_the_user() {
 }
 
 #[test]
+fn suspected_session_names_the_response() {
+    for (refusing, named, is_about_cors) in [
+        (Refusing::InvalidRequest, "invalid_request", false),
+        (
+            Refusing::Empty,
+            "a 4xx response without an error code",
+            false,
+        ),
+        (Refusing::Hidden, "its CORS headers are missing", true),
+    ] {
+        let (mut world, page) = revoked(refusing);
+        keep_calling(&mut world, page, 400);
+        let next = call(&mut world, page);
+        assert_eq!(world.code(next), "interaction_required", "{refusing:?}");
+        let message = world.error_message(next);
+        assert!(message.contains(named), "{message}");
+        assert_eq!(message.contains("CORS"), is_about_cors, "{message}");
+    }
+}
+
+#[test]
 fn two_unexplained_refusals_are_not_enough() {
     for fault in [
         Fault::Status(400),
