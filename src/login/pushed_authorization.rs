@@ -9,7 +9,7 @@ use crate::prelude::*;
 use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::form::{Form, with_query};
-use crate::codec::json::Value;
+use crate::codec::json::{self, Value};
 use crate::login::authorization_request::AuthorizationRequest;
 use crate::login::authorization_response::authorization_error;
 use crate::oauth::metadata::Metadata;
@@ -39,13 +39,14 @@ pub enum PushOutcome {
     Failed(Error),
 }
 
-/// Classifies the outcome of a push (RFC 9126 2.2 and 2.3).
+/// Classifies the outcome of a push to `endpoint` (RFC 9126 2.2 and 2.3). `is_public` is true if the client did not
+/// authenticate.
 ///
 /// The errors are [`Code::ProviderUnavailable`] without a usable response, [`Code::ClientRejected`] for a rejected
 /// client, [`Code::LoginFailed`] for a malformed response, or the error that an authorization response with the same
 /// `error` would cause.
 #[must_use]
-pub fn read(outcome: &Outcome) -> PushOutcome {
+pub fn read(outcome: &Outcome, endpoint: &str, is_public: bool) -> PushOutcome {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
@@ -74,6 +75,9 @@ pub fn read(outcome: &Outcome) -> PushOutcome {
         },
         token_endpoint::TokenResponse::Wait(_) | token_endpoint::TokenResponse::ServerError => {
             unavailable(msg!("the pushed authorization request endpoint failed"))
+        }
+        token_endpoint::TokenResponse::Unusable(_) if reply.status >= 400 => {
+            refused(reply.status, endpoint, is_public)
         }
         token_endpoint::TokenResponse::Tokens(_) | token_endpoint::TokenResponse::Unusable(_) => {
             malformed()
@@ -140,6 +144,31 @@ fn no_response() -> Error {
     )
 }
 
+/// Returns the error for a refusal without an error code.
+fn refused(status: u16, endpoint: &str, is_public: bool) -> Error {
+    let mut number = String::new();
+    json::write_number(&mut number, status.into());
+    let is_unauthorized = status == 401;
+    let question = if is_unauthorized && is_public {
+        msg!("; does it accept public clients?")
+    } else {
+        ""
+    };
+    let message = [
+        msg!("the pushed authorization request endpoint "),
+        &quote_url(endpoint),
+        msg!(" responded without an error code, with status "),
+        &number,
+        question,
+    ];
+    let code = if is_unauthorized {
+        Code::ClientRejected
+    } else {
+        Code::LoginFailed
+    };
+    Error::of(code, &message)
+}
+
 fn malformed() -> Error {
     Error::new(
         Code::LoginFailed,
@@ -163,8 +192,10 @@ mod tests {
     use super::*;
     use crate::base::http::tests::json_reply;
 
+    const ENDPOINT: &str = "https://id.test/par";
+
     fn pushed(status: u16, body: &str) -> PushOutcome {
-        super::read(&Outcome::from(json_reply(status, body)))
+        super::read(&Outcome::from(json_reply(status, body)), ENDPOINT, true)
     }
 
     fn read(status: u16, body: &str) -> crate::Result<String> {
@@ -214,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn refusal_without_code_names_status_and_endpoint() {
+        for (status, is_public, asks) in
+            [(401, true, true), (401, false, false), (404, true, false)]
+        {
+            let outcome = Outcome::from(json_reply(status, ""));
+            let PushOutcome::Unsupported(error) = super::read(&outcome, ENDPOINT, is_public) else {
+                panic!("not unsupported");
+            };
+            let message = error.message();
+            assert!(message.contains(ENDPOINT), "{message}");
+            assert!(message.contains(&format!("status {status}")), "{message}");
+            let has_question = message.contains("public clients?");
+            assert_eq!(has_question, asks, "{message}");
+        }
+    }
+
+    #[test]
     fn only_client_errors_mean_unsupported() {
         let is_unsupported =
             |status, body: &str| matches!(pushed(status, body), PushOutcome::Unsupported(_));
@@ -244,11 +292,11 @@ mod tests {
             assert!(!is_unsupported(status, body), "{status} {body}");
         }
         assert!(matches!(
-            super::read(&Outcome::Failed),
+            super::read(&Outcome::Failed, ENDPOINT, true),
             PushOutcome::Failed(_)
         ));
         assert!(matches!(
-            super::read(&Outcome::Opaque),
+            super::read(&Outcome::Opaque, ENDPOINT, true),
             PushOutcome::Unreadable(_)
         ));
     }
@@ -260,6 +308,7 @@ mod tests {
             (400, r#"{"error":"invalid_scope"}"#, Code::LoginFailed),
             (403, r#"{"error":"access_denied"}"#, Code::LoginDenied),
             (401, r#"{"error":"invalid_client"}"#, Code::ClientRejected),
+            (401, "", Code::ClientRejected),
             (
                 400,
                 r#"{"error":"unauthorized_client"}"#,
@@ -282,7 +331,7 @@ mod tests {
                 "{status} {body}"
             );
         }
-        let PushOutcome::Failed(failed) = super::read(&Outcome::Failed) else {
+        let PushOutcome::Failed(failed) = super::read(&Outcome::Failed, ENDPOINT, true) else {
             panic!("not failed");
         };
         assert_eq!(failed.code(), Code::ProviderUnavailable);

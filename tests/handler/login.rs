@@ -391,6 +391,44 @@ fn failed_push_leaves_no_cookie() {
 }
 
 #[test]
+fn refused_push_without_code_is_explained() {
+    for (auth, asks) in [
+        (json!({ "method": "none" }), true),
+        (
+            json!({ "method": "client_secret_post", "secret": "s3cret" }),
+            false,
+        ),
+    ] {
+        let client = json!({ "id": "web", "auth": auth });
+        let mut host = Host::with(&json!({ "par": true, "client": client }));
+        let reply = crate::provider::json(401, "");
+        host.provider.replies.push_back(("/par", Some(reply)));
+        let response = host.go("/auth/login", Source::App).own();
+        assert_eq!(response.status, 502);
+        let message = host.fault_messages().remove(0);
+        assert!(message.contains("https://id.example.com/par"), "{message}");
+        assert!(message.contains("401"), "{message}");
+        assert_eq!(message.contains("public clients?"), asks, "{message}");
+    }
+}
+
+#[test]
+fn missing_push_endpoint_is_explained() {
+    for (is_asked_for, named) in [(true, "`par` is set"), (false, "metadata requires")] {
+        let mut host = Host::with(&json!({ "par": is_asked_for }));
+        host.provider.metadata = r#","require_pushed_authorization_requests":true"#.to_owned();
+        let document = host.provider.discovery();
+        let document = document.replace("pushed_authorization_request_endpoint", "x");
+        let reply = crate::provider::json(200, &document);
+        let path = "/.well-known/openid-configuration";
+        host.provider.replies.push_back((path, Some(reply)));
+        host.go("/auth/login", Source::App);
+        let message = host.fault_messages().remove(0);
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+#[test]
 fn description_of_a_refused_push_is_logged() {
     for (is_on, what, is_logged) in [
         (true, "No scope offline_access", true),

@@ -87,13 +87,46 @@ fn par_false_pushes_nothing() {
 }
 
 #[test]
-fn par_false_fails_if_pushing_is_required() {
-    let mut world = world(r#"{"par":false}"#);
-    world.provider.wants_pushed = true;
+fn impossible_push_is_explained() {
+    for (config, is_required, named, not_named) in [
+        (
+            r#"{"par":false}"#,
+            true,
+            "par is false",
+            "no pushed_authorization_request_endpoint",
+        ),
+        (
+            r#"{"par":true}"#,
+            false,
+            "no pushed_authorization_request_endpoint",
+            "par is false",
+        ),
+    ] {
+        let mut world = World::with(config);
+        world.provider.takes_pushed = is_required;
+        world.provider.wants_pushed = is_required;
+        let page = world.open();
+        let login = world.login(page, "redirect");
+        world.answer_all();
+        assert_eq!(world.code(login), "unsupported");
+        let message = world.error_message(login);
+        assert!(message.contains(named), "{message}");
+        assert!(!message.contains(not_named), "{message}");
+    }
+}
+
+#[test]
+fn refused_push_without_code_is_explained() {
+    let mut world = world(r#"{"par":true}"#);
+    world.provider.outage(Endpoint::Push, Fault::Status(401));
     let page = world.open();
     let login = world.login(page, "redirect");
     world.answer_all();
-    assert_eq!(world.code(login), "unsupported");
+    assert_eq!(world.code(login), "client_rejected");
+    let message = world.error_message(login);
+    for part in ["https://id.example.com/par", "401", "public clients?"] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 /// Responses of a provider that accepts no pushed requests from this client. CORS hides the last response.

@@ -13,6 +13,7 @@ use crate::codec::form::{self, Form};
 use crate::codec::json;
 use crate::codec::url::Url;
 use crate::config;
+use crate::edge::config::ClientAuth;
 use crate::edge::csrf;
 use crate::edge::dpop;
 use crate::edge::dpop::KeyPair;
@@ -132,10 +133,14 @@ async fn push(
     metadata: &crate::oauth::metadata::Metadata,
 ) -> Result<String> {
     let Some(endpoint) = &metadata.pushed_authorization_request_endpoint else {
-        return Err(Error::new(
-            Code::MetadataInvalid,
-            msg!("`par` is set, but the provider has no pushed_authorization_request_endpoint"),
-        ));
+        let why = if context.task.config().par {
+            msg!("`par` is set, but the provider has no pushed_authorization_request_endpoint")
+        } else {
+            msg!(
+                "the provider's metadata requires pushed authorization requests, but has no pushed_authorization_request_endpoint"
+            )
+        };
+        return Err(Error::new(Code::MetadataInvalid, why));
     };
     let outcome = requests::send_as_client(
         &context.task,
@@ -146,7 +151,8 @@ async fn push(
     let description = error_description::of_response(&outcome);
     let secrets = [begun.state.as_str(), ""];
     requests::log_description(&context.task, description.as_ref(), secrets, &begun.pending);
-    match pushed_authorization::read(&outcome) {
+    let is_public = matches!(context.task.config().client.auth, ClientAuth::None);
+    match pushed_authorization::read(&outcome, endpoint, is_public) {
         PushOutcome::Accepted(uri) => {
             let client_id = &context.task.config().client.id;
             Ok(pushed_authorization::authorization_url(

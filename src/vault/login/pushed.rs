@@ -47,9 +47,15 @@ impl Logins {
             login.stage = LoginStage::Pushing(op, begun);
             return self.put(login);
         }
-        let why = msg!(
-            "pushed authorization requests are required, but par is false in the worker's file, or the provider has no pushed_authorization_request_endpoint"
-        );
+        let why = if ctx.config.pushing == Pushing::Never {
+            msg!(
+                "the provider requires pushed authorization requests, but par is false in the worker's file"
+            )
+        } else {
+            msg!(
+                "the provider has no pushed_authorization_request_endpoint, but par is true in the worker's file, or the provider's metadata requires pushed requests"
+            )
+        };
         ctx.decline(login.port, login.id, Code::Unsupported, why);
     }
 
@@ -72,7 +78,9 @@ impl Logins {
         };
         let pushed = if purpose == Purpose::Push {
             ctx.log_error(outcome, &[&begun.state], &begun.pending);
-            pushed_authorization::read(outcome)
+            let endpoint = metadata.pushed_authorization_request_endpoint.as_deref();
+            // A vault is a public client.
+            pushed_authorization::read(outcome, endpoint.unwrap_or_default(), true)
         } else {
             pushed_authorization::after_probe(is_reachable(ctx, outcome))
         };
