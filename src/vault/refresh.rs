@@ -229,6 +229,7 @@ impl Refresh {
         }
         self.waited_until = Some(ctx.now.monotonic + ctx.config.request_timeout);
         provider.token_url().clone_into(&mut self.provider_url);
+        self.refusal = None;
         if !ctx.keeps() {
             return RefreshStart::Send;
         }
@@ -333,7 +334,6 @@ impl Refresh {
             _ => return self.on_detached_response(op, result),
         };
         self.stage = RefreshStage::Idle;
-        self.refusal = None;
         if let Outcome::KeyLost(has) = outcome {
             return RefreshStep::KeyLost(*has);
         }
@@ -392,7 +392,9 @@ impl Refresh {
                 ctx.trace("refresh_failed", Some(&code));
                 // control: errors_name_no_token
                 let message = [msg!("the token endpoint responded with "), &code];
-                RefreshStep::GiveUp(Error::of(Code::ClientRejected, &message))
+                let error = Error::of(Code::ClientRejected, &message);
+                self.refusal = Some(error.clone());
+                RefreshStep::GiveUp(error)
             }
             RefreshOutcome::Wait(_, wait) => {
                 self.schedule.told_to_wait(&ctx.now, wait);

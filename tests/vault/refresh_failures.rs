@@ -189,7 +189,8 @@ fn misconfigured_client_is_reported_without_a_storm() {
         assert_eq!(world.code(call), "client_rejected", "{error}");
         for _ in 0..59 {
             let call = world.fetch(page, "/orders");
-            assert_eq!(world.code(call), "provider_unavailable", "{error}");
+            assert_eq!(world.code(call), "client_rejected", "{error}");
+            assert!(world.error_message(call).contains(error), "{error}");
             world.wake();
             world.advance(seconds(1));
         }
@@ -200,6 +201,22 @@ fn misconfigured_client_is_reported_without_a_storm() {
         let call = world.fetch(page, "/orders");
         world.answer_all();
         assert_eq!(world.status(call), 200, "{error}");
+    }
+}
+
+#[test]
+fn outage_after_a_rejected_client_is_an_outage() {
+    let (mut world, page) = World::expired();
+    let rejected = Fault::Response(401, r#"{"error":"invalid_client"}"#);
+    world.provider.fault(Endpoint::Refresh, &[rejected]);
+    world.provider.outage(Endpoint::Refresh, Fault::Status(500));
+    for expected in ["client_rejected", "provider_unavailable"] {
+        for _ in 0..2 {
+            let call = world.fetch(page, "/orders");
+            world.answer_all();
+            assert_eq!(world.code(call), expected);
+        }
+        world.advance(seconds(60));
     }
 }
 
@@ -327,7 +344,11 @@ fn unfinished_wait_blocks_the_next_call() {
         let before = world.count(REFRESH);
         let call = world.fetch(page, "/orders");
         world.answer_all();
-        assert_eq!(world.code(call), "provider_unavailable", "{wait:?}");
+        let code = match wait.as_secs() {
+            60 => "client_rejected",
+            _ => "provider_unavailable",
+        };
+        assert_eq!(world.code(call), code, "{wait:?}");
         assert_eq!(world.count(REFRESH), before, "{wait:?}");
     }
 }
