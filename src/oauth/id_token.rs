@@ -66,7 +66,7 @@ pub enum Occasion<'a> {
 /// The reason for which an ID token is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejected {
-    /// The token is invalid: [`Code::IdTokenInvalid`] or [`Code::IssuerMismatch`].
+    /// The token is invalid: [`Code::IdTokenInvalid`], [`Code::IssuerMismatch`] or [`Code::SignInNotRepeated`].
     Invalid(Error),
     /// A refresh returned a correctly signed ID token for another user (`sub`) or from another issuer (`iss`). The
     /// session must end.
@@ -327,7 +327,13 @@ impl<'a> ClaimsCheck<'a> {
             .required_time("auth_time")
             .saturating_add(max_age)
             .saturating_add(self.expected.tolerance_seconds);
-        if self.expected.now_seconds > oldest {
+        if self.required_time("iat") > oldest {
+            // By the provider's own clock, so the clock of this device is not the reason.
+            let message =
+                msg!("the ID token's auth_time is longer before its iat than max_age allows");
+            let error = Error::new(Code::SignInNotRepeated, message);
+            self.reject(Rejected::Invalid(error));
+        } else if self.expected.now_seconds > oldest {
             self.wrong("auth_time", msg!("is longer ago than max_age allows"));
         }
     }
@@ -777,7 +783,19 @@ mod tests {
         };
         assert!(at(NOW).is_ok());
         assert!(at(NOW - 90).is_ok());
-        assert_invalid(at(NOW - 91), "auth_time is longer ago than max_age allows");
+        // By the provider's own clock, the user has not signed in again.
+        let Err(Rejected::Invalid(error)) = at(NOW - 91) else {
+            panic!("not rejected");
+        };
+        assert_eq!(error.code(), Code::SignInNotRepeated, "{error}");
+        // The token was issued in time, so this device's clock may be wrong.
+        let iat = (NOW - 1).to_string();
+        let auth_time = (NOW - 91).to_string();
+        let changes = [("auth_time", &*auth_time), ("iat", &*iat)];
+        assert_invalid(
+            login_at(&changes, Some(60), NOW),
+            "auth_time is longer ago than max_age allows",
+        );
         assert!(login_at(&[("auth_time", "0")], Some(u64::MAX), NOW).is_ok());
         assert!(login_at(&[("auth_time", "0")], None, NOW).is_ok());
     }

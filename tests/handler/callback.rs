@@ -260,6 +260,23 @@ fn description_of_a_refused_code_is_logged() {
 }
 
 #[test]
+fn ignored_max_age_is_no_clock_error() {
+    for (age, status) in [(121, 502), (120, 303)] {
+        let mut host = Host::new();
+        let back = host.come_back("/auth/login?max_age=60");
+        let auth_time = host.now.wall / 1000 - age;
+        host.provider.claims = format!(r#","auth_time":{auth_time}"#);
+        let response = host.arrive(&back);
+        assert_eq!(response.status, status, "{age}");
+        let expected: &[Code] = match status {
+            303 => &[],
+            _ => &[Code::SignInNotRepeated],
+        };
+        assert_eq!(host.faults(), expected, "{age}");
+    }
+}
+
+#[test]
 fn error_without_state_has_the_providers_code() {
     for (query, status, code, says) in [
         (

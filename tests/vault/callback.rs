@@ -388,6 +388,19 @@ fn description_of_a_refused_refresh_is_not_logged() {
 }
 
 #[test]
+fn ignored_max_age_is_no_clock_error() {
+    let mut world = World::new();
+    let page = world.open();
+    let login = world.ask(page, r#""t":"login","mode":"redirect","maxAge":60"#);
+    world.answer_all();
+    let response = world.provider.sign_in(&world.address(login));
+    let now = world.now.wall / 1000;
+    world.provider.flaw = Some(Flaw::Claim("auth_time", (now - 121).into()));
+    let callback = finish(&mut world, page, &response);
+    assert_eq!(world.code(callback), "sign_in_not_repeated");
+}
+
+#[test]
 fn error_without_state_has_the_providers_code() {
     for (query, code, said) in [
         ("error=access_denied", "login_denied", "access_denied"),

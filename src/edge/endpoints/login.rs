@@ -199,6 +199,7 @@ pub(in crate::edge) fn failed(
         // Another login would not fix these errors: the session is too long, or the host lacks a feature.
         Code::LimitExceeded | Code::Unsupported => 500,
         Code::ClientRejected
+        | Code::SignInNotRepeated
         | Code::MetadataInvalid
         | Code::ScopeExceeded
         | Code::TokenResponseInvalid => 502,
