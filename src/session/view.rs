@@ -33,7 +33,8 @@ pub struct SessionView<'a> {
     pub kept: Option<bool>,
     /// The time at which the user signed in here.
     pub started_at: UnixMillis,
-    /// The time at which the absolute limit ends the session.
+    /// The time at which the absolute limit ends the session. Without a refresh token, the time at which the access token
+    /// expires, if that is earlier.
     pub expires_at: UnixMillis,
     /// The time at which the idle limit ends the session unless the user is active.
     pub idle_expires_at: UnixMillis,
@@ -93,6 +94,10 @@ pub fn view<'a>(
     is_suspected: bool,
 ) -> SessionView<'a> {
     let (_, access_token_expires_at) = session.access_token_times();
+    let limit = after(
+        session.times.started.wall,
+        session.times.maximum(&config.limits),
+    );
     SessionView {
         claims: visible_claims(&config.claims, session.latest.as_ref(), &session.original),
         scopes: scopes(session.tokens.scope.as_deref().unwrap_or_default()),
@@ -104,10 +109,10 @@ pub fn view<'a>(
         needs: session.extension.needs(),
         kept: is_kept,
         started_at: session.times.started.wall,
-        expires_at: after(
-            session.times.started.wall,
-            session.times.maximum(&config.limits),
-        ),
+        expires_at: match session.tokens.refresh_token {
+            None => limit.min(access_token_expires_at),
+            Some(_) => limit,
+        },
         idle_expires_at: after(session.times.last_activity.wall, config.limits.idle),
         access_token_expires_at,
     }

@@ -57,6 +57,10 @@ fn view(context: &RequestContext, session: &Session, state: SessionState) -> Str
         || "{}".to_owned(),
         |user| visible_claims(&config.claims, None, user),
     );
+    let limit = session
+        .began
+        .saturating_add(session.longest(&config.limits).0);
+    let access_token_expires_at = session.requested.saturating_add(session.lifetime.0);
     SessionView {
         claims,
         scopes: scopes(&session.scope),
@@ -64,11 +68,12 @@ fn view(context: &RequestContext, session: &Session, state: SessionState) -> Str
         needs: None,
         kept: None,
         started_at: session.began,
-        expires_at: session
-            .began
-            .saturating_add(session.longest(&config.limits).0),
+        expires_at: match session.refresh_token {
+            None => limit.min(access_token_expires_at),
+            Some(_) => limit,
+        },
         idle_expires_at: session.active.saturating_add(config.limits.idle.0),
-        access_token_expires_at: session.requested.saturating_add(session.lifetime.0),
+        access_token_expires_at,
     }
     .to_json()
 }
