@@ -94,9 +94,10 @@ codes! {
     /// Otherwise this is a warning, which appears once on the page's console or in the token handler's log, there also
     /// if a refresh adds scopes.
     ScopeExceeded = "scope_exceeded", "Add the scopes to scope if the provider always grants them; otherwise find out what changed the request.";
-    /// A warning: a login requested `offline_access`, and the provider issued no refresh token. There is no warning
-    /// with `consent: 'always'` or after a login without interaction.
-    RefreshTokenMissing = "refresh_token_missing", "Set consent: 'always' if the provider issues refresh tokens only then; otherwise allow refresh tokens for this client at the provider.";
+    /// A warning: the provider issued no refresh token. There is no warning with `consent: 'always'`, after a login
+    /// without interaction, or, over a token handler and without OpenID Connect, if the login did not request
+    /// `offline_access`. Some providers issue refresh tokens to a [token handler](edge.md) only.
+    RefreshTokenMissing = "refresh_token_missing", "Request offline_access; set consent: 'always' if the provider issues refresh tokens only then; otherwise allow refresh tokens for this client at the provider.";
     /// A warning: the provider announces pushed authorization requests (RFC 9126), but does not accept them from this
     /// client or origin, so script can change the request.
     LoginNotPushed = "login_not_pushed", "Check clientId and redirectUri, and allow pushed requests for this client and origin at the provider, or set par: false.";

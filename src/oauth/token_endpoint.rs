@@ -169,12 +169,6 @@ impl TokenSet {
     }
 }
 
-/// Returns the warning about a missing refresh token.
-pub(crate) fn no_refresh_token() -> Error {
-    let message = msg!("offline_access was requested, and the provider issued no refresh token");
-    Error::new(Code::RefreshTokenMissing, message)
-}
-
 /// Returns the warning about a missing token type.
 pub(crate) fn no_token_type() -> Error {
     let message = msg!("token_type is missing, and counts as Bearer (RFC 6749 5.1 requires it)");

@@ -106,8 +106,9 @@ fn planted_scopes_do_not_count_as_requested() {
 fn missing_refresh_token_is_reported_once() {
     for (config, expected) in [
         ("{}", &["refresh_token_missing"][..]),
+        // Some providers issue no refresh tokens to public clients, whatever the login requests.
+        (r#"{"scope":"openid"}"#, &["refresh_token_missing"][..]),
         (r#"{"consent":"always"}"#, &[]),
-        (r#"{"scope":"openid"}"#, &[]),
     ] {
         let mut world = World::with(config);
         world.provider.issues_refresh_tokens = false;
@@ -116,6 +117,17 @@ fn missing_refresh_token_is_reported_once() {
         world.sign_in(page);
         assert_eq!(world.warnings(page), expected, "{config}");
     }
+}
+
+#[test]
+fn missing_refresh_token_leads_to_the_token_handler() {
+    let mut world = World::new();
+    world.provider.issues_refresh_tokens = false;
+    let page = world.open();
+    world.sign_in(page);
+    let messages = &world.page(page).messages;
+    let mut texts = messages.iter().filter_map(|message| message.str("message"));
+    assert!(texts.any(|text| text.contains("token handler")));
 }
 
 #[test]

@@ -125,7 +125,9 @@ async fn finish_login(
     };
     let exceeded = tokens.scope_beyond(&flow.scope);
     if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !pending.is_silent {
-        task.fault(&token_endpoint::no_refresh_token());
+        let message =
+            msg!("offline_access was requested, and the provider issued no refresh token");
+        task.fault_of(Code::RefreshTokenMissing, &[message]);
     }
     let sid = base64url::encode(&task.isolate().random::<SID>());
     let session = Session::begin(sid, &user, *tokens, requested, &flow.scope).bound_to(key);

@@ -741,8 +741,11 @@ fn check_granted(
 ) -> Result<()> {
     let requested = ctx.config.scope.as_str();
     let requested = pending.scope().unwrap_or(requested);
-    let misses_refresh_token =
-        tokens.misses_refresh_token(requested) && !ctx.config.asks_consent && !pending.is_silent;
+    // Without OpenID Connect, a server that issues no refresh tokens is not unusual.
+    let misses_refresh_token = tokens.refresh_token.is_none()
+        && (ctx.config.has_openid() || tokens.misses_refresh_token(requested))
+        && !ctx.config.asks_consent
+        && !pending.is_silent;
     if let Some(exceeded) = tokens.scope_beyond(requested) {
         if ctx.config.refuses_unrequested_scopes() {
             return Err(exceeded);
@@ -750,7 +753,10 @@ fn check_granted(
         ctx.warn_developer(port, &exceeded);
     }
     if misses_refresh_token {
-        ctx.warn_developer(port, &token_endpoint::no_refresh_token());
+        let message = msg!(
+            "the provider issued no refresh token, so the session ends with its access token; some providers, such as Spring Authorization Server, issue no refresh tokens to public clients, and need a token handler"
+        );
+        ctx.warn_developer(port, &Error::new(Code::RefreshTokenMissing, message));
     }
     if tokens.lacks_type.is_some() {
         ctx.warn_developer(port, &token_endpoint::no_token_type());
