@@ -135,7 +135,9 @@ codes! {
     /// The ID token failed validation (OIDC Core 3.1.3.7 or 12.2).
     IdTokenInvalid = "id_token_invalid", "Check issuer, clientId, the signing algorithm and the device's clock.";
     /// The provider did not ask the user to sign in again, although the login requested it with `maxAge`: by the provider's
-    /// own clock, the user signed in longer ago than the login allows. The device's clock is not the reason.
+    /// own clock, the user signed in longer ago than the login allows. The device's clock is not the reason. Also a
+    /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session, so
+    /// `session.authenticatedAt` has not changed.
     SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
     /// The URL matches no rule in `apis`; over a token handler, the URL matches no route. Or no rule can allow the URL:
     /// it is an endpoint of the provider, is not absolute, has a user name, or has a path that servers decode in

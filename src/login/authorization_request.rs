@@ -19,6 +19,8 @@ use crate::codec::json::{self, Value, Writer};
 use crate::codec::url::Url;
 use crate::config::Config;
 use crate::oauth::dpop::PublicKey;
+use crate::oauth::identity::Identity;
+use crate::oauth::jwt::seconds;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::pkce::{self, Pkce};
 
@@ -84,6 +86,8 @@ pub struct Pending {
     pub max_age: Option<u64>,
     /// True if the request contained `prompt=none`, so that the provider could not show a page.
     pub is_silent: bool,
+    /// True if the request contained `prompt=login`, by which the provider asks the user to sign in again.
+    pub is_fresh: bool,
     /// Start of the login, in milliseconds since the Unix epoch.
     pub created_at: UnixMillis,
     /// The key that the tokens are bound to, if they are bound to a key (RFC 9449).
@@ -196,6 +200,7 @@ pub fn build(
             popup: params.popup,
             max_age: params.max_age,
             is_silent: params.prompt.as_deref() == Some("none"),
+            is_fresh: strings::contains_word(params.prompt.as_deref().unwrap_or_default(), "login"),
             created_at: now,
             key: None,
             scope: more_scope,
@@ -325,6 +330,7 @@ impl Pending {
             .text("return_to", &self.return_to)
             .flag("popup", self.popup)
             .flag("silent", self.is_silent)
+            .flag("fresh", self.is_fresh)
             .optional_number("max_age", self.max_age)
             .number("created_at", self.created_at)
             .finish();
@@ -343,7 +349,7 @@ impl Pending {
         let return_to = object.str("return_to")?;
         let popup = object.get("popup")?.as_bool()?;
         let max_age = object.get("max_age")?.as_u64();
-        let is_silent = object.get("silent").and_then(Value::as_bool) == Some(true);
+        let is_set = |name| object.get(name).and_then(Value::as_bool) == Some(true);
         let created_at = object.get("created_at")?.as_u64()?;
         Some(Box::new(Self {
             issuer: issuer.to_owned(),
@@ -352,7 +358,8 @@ impl Pending {
             return_to: return_to.to_owned(),
             popup,
             max_age,
-            is_silent,
+            is_silent: is_set("silent"),
+            is_fresh: is_set("fresh"),
             created_at,
             key: capability::Dpop::WITNESS
                 .and_then(|_| PublicKey::from_jwk(object.get("dpop")?.as_object()?)),
@@ -363,6 +370,19 @@ impl Pending {
             device: None,
             redirect_uri: None,
         }))
+    }
+
+    /// Returns a warning if this login requested that `user` signs in again, but the time of the authentication is still
+    /// that of `before`, the user of the previous session.
+    pub(crate) fn sign_in_warning(&self, before: &Identity, user: &Identity) -> Option<Error> {
+        let auth_time = user.auth_time()?;
+        let age = seconds(user.claims(), "iat")?.saturating_sub(auth_time);
+        let is_requested = self.is_fresh || self.max_age.is_some_and(|max_age| age > max_age);
+        let is_same = before.subject() == user.subject() && before.auth_time() == Some(auth_time);
+        let message = msg!(
+            "the login requested that the user signs in again, but the ID token has the auth_time of the previous session"
+        );
+        (is_requested && is_same).then(|| Error::new(Code::SignInNotRepeated, message))
     }
 
     /// Refuses a login that is older than [`LIFETIME`], or that seems to start more than a minute in the future.

@@ -33,6 +33,9 @@ pub struct SessionView<'a> {
     pub kept: Option<bool>,
     /// The time at which the user signed in here.
     pub started_at: UnixMillis,
+    /// The time at which the user signed in at the provider, by its `auth_time`, if the provider has told it. If a login
+    /// was to make the user sign in again and this time has not changed, the provider did not ask the user.
+    pub authenticated_at: Option<UnixMillis>,
     /// The time at which the absolute limit ends the session. Without a refresh token, the time at which the access token
     /// expires, if that is earlier.
     pub expires_at: UnixMillis,
@@ -66,6 +69,9 @@ impl SessionView<'_> {
         }
         if let Some(needs) = self.needs {
             view.text("needs", needs);
+        }
+        if let Some(at) = self.authenticated_at {
+            view.number("authenticatedAt", at);
         }
         let access_token_expires_at = match self.access_token_expires_at {
             UnixMillis::MAX if capability::PlainOauth::WITNESS.is_some() => self.expires_at,
@@ -109,6 +115,7 @@ pub fn view<'a>(
         needs: session.extension.needs(),
         kept: is_kept,
         started_at: session.times.started.wall,
+        authenticated_at: authenticated_at(&session.original),
         expires_at: match session.tokens.refresh_token {
             None => limit.min(access_token_expires_at),
             Some(_) => limit,
@@ -138,6 +145,11 @@ pub(crate) fn visible_claims(
         }
     }
     visible.finish()
+}
+
+/// Returns the time at which the user signed in at the provider.
+pub(crate) fn authenticated_at(user: &Identity) -> Option<UnixMillis> {
+    user.auth_time().map(|seconds| seconds * 1000)
 }
 
 /// Returns the scopes of a string in which spaces separate them.

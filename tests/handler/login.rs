@@ -1,6 +1,7 @@
 //! Tests of `GET <base>/login`: the authorization request, the login cookie, and the pages to which a login may return.
 
 use serde_json::{Value, json};
+use strongroom::Code;
 use strongroom::base::clock::Millis;
 use strongroom::codec::base64url;
 use strongroom::codec::url::Url;
@@ -479,4 +480,35 @@ fn metadata_of_another_issuer_is_refused() {
     }
     host.now.monotonic = host.now.monotonic + Millis::from_secs(60);
     host.sign_in();
+}
+
+#[test]
+fn sign_in_that_was_not_repeated_is_reported() {
+    for (query, same_time, is_reported) in [
+        ("?prompt=login", true, true),
+        ("?max_age=5", true, true),
+        ("?prompt=login", false, false),
+        ("", true, false),
+    ] {
+        let mut host = Host::new();
+        let auth_time = host.now.wall / 1000;
+        host.provider.claims = format!(r#","auth_time":{auth_time}"#);
+        host.sign_in();
+        let authenticated_at = |host: &mut Host| host.session()["authenticatedAt"].as_u64();
+        assert_eq!(authenticated_at(&mut host), Some(auth_time * 1000));
+        host.pass(10);
+        if !same_time {
+            host.provider.claims = format!(r#","auth_time":{}"#, auth_time + 10);
+        }
+        let back = host.come_back(&["/auth/login", query].concat());
+        assert_eq!(host.come_in(&back).status, 303);
+        let expected: &[Code] = if is_reported {
+            &[Code::SignInNotRepeated]
+        } else {
+            &[]
+        };
+        assert_eq!(host.faults(), expected, "{query} {same_time}");
+        let is_same = authenticated_at(&mut host) == Some(auth_time * 1000);
+        assert_eq!(is_same, same_time, "{query}");
+    }
 }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use kit::world::provider::params;
-use kit::world::{DISCOVERY, Endpoint, Fault, Kind, PageResponse, World};
+use kit::world::{DISCOVERY, Endpoint, Fault, Flaw, Kind, PageResponse, World};
+use strongroom::codec::json::Value;
 
 #[test]
 fn login_by_redirect_sends_page_to_provider() {
@@ -417,4 +418,57 @@ fn login_of_a_popup_is_not_stored() {
     world.answer_all();
     assert!(world.session(opener).is_some());
     assert_eq!(world.count(Kind::Store), 0);
+}
+
+#[test]
+fn sign_in_that_was_not_repeated_is_reported() {
+    for (options, same_time, is_reported) in [
+        (r#","prompt":"login""#, true, true),
+        (r#","prompt":"login consent""#, true, true),
+        (r#","maxAge":5"#, true, true),
+        (r#","prompt":"login""#, false, false),
+        (r#","maxAge":60"#, true, false),
+        ("", true, false),
+    ] {
+        let (mut world, page) = World::signed_in();
+        let authenticated_at = |world: &World| {
+            let session = world.session(page).unwrap();
+            session
+                .get("authenticatedAt")
+                .and_then(Value::as_u64)
+                .unwrap()
+        };
+        let before = authenticated_at(&world);
+        world.advance(Duration::from_secs(10));
+        if same_time {
+            world.provider.flaw = Some(Flaw::Claim("auth_time", (before / 1000).into()));
+        }
+        let login = world.ask(page, &format!(r#""t":"login","mode":"redirect"{options}"#));
+        world.answer_all();
+        let response = world.provider.sign_in(&world.address(login));
+        world.callback(page, &response);
+        world.answer_all();
+        let expected: &[&str] = if is_reported {
+            &["sign_in_not_repeated"]
+        } else {
+            &[]
+        };
+        assert_eq!(world.warnings(page), expected, "{options} {same_time}");
+        assert_eq!(authenticated_at(&world) == before, same_time, "{options}");
+    }
+}
+
+#[test]
+fn sign_in_of_another_user_is_not_compared() {
+    let (mut world, page) = World::signed_in();
+    let auth_time = world.now.wall / 1000;
+    world.advance(Duration::from_secs(10));
+    world.provider.subject = "bob".to_owned();
+    world.provider.flaw = Some(Flaw::Claim("auth_time", auth_time.into()));
+    let login = world.ask(page, r#""t":"login","mode":"redirect","prompt":"login""#);
+    world.answer_all();
+    let response = world.provider.sign_in(&world.address(login));
+    world.callback(page, &response);
+    world.answer_all();
+    assert_eq!(world.warnings(page).len(), 0);
 }

@@ -30,6 +30,7 @@ use crate::login::authorization_request::{self, Pending};
 use crate::login::authorization_response::AuthorizationResponse;
 use crate::oauth::error_description;
 use crate::oauth::id_token::Occasion;
+use crate::oauth::identity::Identity;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::session::EndReason;
 
@@ -151,7 +152,7 @@ async fn finish_login(
         }
     };
     // The previous session is ended last, because a failed login must not end it.
-    end_previous_session(context, user.subject()).await;
+    end_previous_session(context, pending, &user).await;
     let mut response = return_to_app(context, login);
     response.cookies = cookies;
     Ok(response)
@@ -212,16 +213,20 @@ async fn pending(
     Ok(login)
 }
 
-/// Ends the session that the browser had before. The refresh token of that session is revoked only if the session
+/// Ends the session that the browser had before, and warns if the user should have signed in again. The refresh token of that session is revoked only if the session
 /// belongs to another user. For the same user, many providers would also revoke the new token, which belongs to the
 /// same grant.
-async fn end_previous_session(context: &RequestContext, subject: &str) {
+async fn end_previous_session(context: &RequestContext, pending: &Pending, user: &Identity) {
     let Ok(Some(before)) = context.presented().await else {
         return;
     };
-    let is_same = before
-        .user()
-        .is_some_and(|user| !user.may_be_other_user(subject));
+    let previous = before.user();
+    if let Some(previous) = &previous
+        && let Some(warning) = pending.sign_in_warning(previous, user)
+    {
+        context.task.fault(&warning);
+    }
+    let is_same = previous.is_some_and(|previous| !previous.may_be_other_user(user.subject()));
     let reason = if is_same {
         EndReason::Replaced
     } else {

@@ -554,6 +554,11 @@ fn verified(
     };
     let requested = verification.requested;
     let (tokens, user) = verification.conclude(ctx, valid, occasion);
+    if let (Ok(user), Some(session)) = (&user, &ctx.session)
+        && let Some(warning) = pending.sign_in_warning(session.original(), user)
+    {
+        ctx.warn_developer(page.port(), &warning);
+    }
     let checked = match user {
         Ok(_) if is_canceled => Err(canceled()),
         Ok(user) => check_granted(ctx, &tokens, &pending, page.port()).map(|()| user),
