@@ -22,7 +22,7 @@ import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
 import { buildTesting } from './build-testing.mjs'
-import { BINDINGS, ENTRIES, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
+import { BINDINGS, ENTRIES, EXTENSION, FRAMEWORKS, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
 
@@ -108,7 +108,15 @@ const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ i
 const browser = { ...ENTRIES, ...LAZY, ...BINDINGS }
 await build({ ...common, entryPoints: sources(browser) })
 await build({ ...common, entryPoints: sources(SERVER) })
-for (const entry of Object.keys(browser)) await shrink(entry, DIRECTIVES[entry])
+await build({
+  ...common,
+  entryPoints: sources(EXTENSION),
+  // Nothing is loaded lazily, and the globals of a document exist in a service worker, too.
+  plugins: [],
+  inject: ['src/extension/globals.ts'],
+  define: { 'globalThis.document': 'document' },
+})
+for (const entry of Object.keys({ ...browser, ...EXTENSION })) await shrink(entry, DIRECTIVES[entry])
 await buildTesting(common)
 // Server files have line breaks, so that the line number in a stack trace is useful. Browser files have no line breaks,
 // because each line break is one more byte to download.

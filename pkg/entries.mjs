@@ -30,6 +30,12 @@ export const LAZY = {
   form: 'page/form',
 }
 
+/**
+ * Files for browser extensions. Each contains everything that it imports, because a service worker cannot load files
+ * lazily.
+ */
+export const EXTENSION = { extension: 'extension/index' }
+
 /** Bindings for frameworks. The app's bundler resolves their imports of the framework. */
 export const BINDINGS = {
   react: 'bindings/react',

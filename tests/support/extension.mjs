@@ -1,0 +1,143 @@
+/** An unpacked browser extension (Manifest V3) with the built package, in a Chromium of its own. */
+import { createHash, generateKeyPairSync } from 'node:crypto'
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { chromium } from 'playwright-core'
+import { ARGS, findBrowser } from './browser.mjs'
+import { startServers } from './servers.mjs'
+
+const dist = new URL('../../pkg/dist/', import.meta.url)
+
+/** The files of the package that the extension contains. */
+const PACKAGE = [
+  'extension.js',
+  'worker.js',
+  'strongroom_bg.wasm',
+  'strongroom_stored_bg.wasm',
+  'strongroom_extended_bg.wasm',
+]
+
+/** Returns a new public key for a manifest, and the id that Chromium derives from it. */
+function createId() {
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const key = publicKey.export({ type: 'spki', format: 'der' })
+  const digits = createHash('sha256').update(key).digest('hex').slice(0, 32)
+  const id = digits.replace(/./g, (digit) => String.fromCharCode(97 + parseInt(digit, 16)))
+  return { key: key.toString('base64'), id }
+}
+
+const page = (script) => `<!doctype html><meta charset="utf-8"><title>${script}</title>
+<script type="module" src="${script}"></script>
+`
+
+/** Code of the service worker and of all pages of the extension. Tests use its global variables. */
+const AUTH = `
+import { createExtensionAuth, isOwnSender, StrongroomError } from './extension.js'
+
+const describe = (error) => ({
+  name: error?.name,
+  code: error?.code,
+  message: error?.message,
+  isStrongroomError: error instanceof StrongroomError,
+})
+const settle = (promise) => promise.then((value) => ({ value }), (error) => ({ error: describe(error) }))
+const auth = createExtensionAuth({ offscreen: 'offscreen.html' })
+const changes = []
+Object.assign(globalThis, { auth, changes, describe, isOwnSender, settle })
+`
+
+const OFFSCREEN = `
+import { serveVault } from './extension.js'
+serveVault(() => new Worker(new URL('./auth.worker.js', import.meta.url), { type: 'module' }))
+`
+
+/**
+ * Starts the servers, and a Chromium with the extension.
+ *
+ * @param {object} [options]
+ * @param {object} [options.config] Additional or changed options of the vault.
+ * @param {object} [options.manifest] Additional or changed members of the manifest.
+ * @param {Record<string, string | ((origin: string) => string)>} [options.files] More files of the extension.
+ * @param {object} [options.servers] More options of `startServers()`.
+ */
+export async function startExtension({ config = {}, manifest = {}, files = {}, servers: options = {} } = {}) {
+  const { id, key } = createId()
+  const origin = `chrome-extension://${id}`
+  const redirectUri = `https://${id}.chromiumapp.org/callback`
+  const servers = await startServers({
+    client: { redirect_uris: [redirectUri] },
+    apps: [origin],
+    ...options,
+  })
+  const { provider, api } = servers
+  const usual = {
+    issuer: provider.issuer,
+    clientId: servers.clientId,
+    redirectUri,
+    customLogin: true,
+    scope: 'openid profile email offline_access orders',
+    consent: 'always',
+    apis: [{ url: api.url, methods: ['GET', 'POST'] }],
+    ...config,
+  }
+  const content = {
+    'manifest.json': JSON.stringify({
+      manifest_version: 3,
+      name: "A test's extension",
+      version: '1.0',
+      key,
+      permissions: ['identity', 'offscreen'],
+      background: { service_worker: 'background.js', type: 'module' },
+      content_security_policy: {
+        extension_pages: `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${provider.issuer} ${api.origin}`,
+      },
+      ...manifest,
+    }),
+    'auth.js': AUTH,
+    'background.js': "import './auth.js'",
+    'popup.js': "import './auth.js'",
+    'popup.html': page('popup.js'),
+    'offscreen.js': OFFSCREEN,
+    'offscreen.html': page('offscreen.js'),
+    'auth.worker.js': `import { vault } from './worker.js'\nvault(${JSON.stringify(usual)})\n`,
+    ...files,
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-extension-'))
+  const path = (name) => join(folder, name)
+  await Promise.all([
+    ...Object.entries(content).map(([name, text]) => writeFile(path(name), text)),
+    ...PACKAGE.map((name) => copyFile(new URL(name, dist), path(name))),
+  ])
+  const context = await chromium.launchPersistentContext('', {
+    executablePath: findBrowser(),
+    args: [...ARGS, `--load-extension=${folder}`, `--disable-extensions-except=${folder}`],
+    ignoreDefaultArgs: ['--disable-extensions'],
+  })
+  context.setDefaultTimeout(15_000)
+  const cdp = await context.browser()?.newBrowserCDPSession()
+
+  return {
+    ...servers,
+    id,
+    origin,
+    redirectUri,
+    context,
+    cdp,
+    /** Resolves with the extension's service worker, which starts if necessary. */
+    async background() {
+      return context.serviceWorkers()[0] ?? context.waitForEvent('serviceworker')
+    },
+    /** Opens a page of the extension in a tab. */
+    async open(name = 'popup.html') {
+      const opened = await context.newPage()
+      await opened.goto(`${origin}/${name}`)
+      return opened
+    },
+    async close() {
+      await context.close()
+      await servers.close()
+      await rm(folder, { recursive: true })
+    },
+  }
+}
