@@ -43,8 +43,19 @@ const describe = (error) => ({
 })
 const settle = (promise) => promise.then((value) => ({ value }), (error) => ({ error: describe(error) }))
 const auth = createExtensionAuth({ offscreen: 'offscreen.html' })
-const changes = []
-Object.assign(globalThis, { auth, changes, describe, isOwnSender, settle })
+const states = []
+auth.subscribe(({ session }) => states.push(session?.claims.sub ?? null))
+Object.assign(globalThis, { auth, describe, isOwnSender, settle, states })
+`
+
+/** The service worker. A message starts it, and its answer tells when the script began. */
+const BACKGROUND = `
+import './auth.js'
+
+const started = performance.timeOrigin
+chrome.runtime.onMessage.addListener((message, sender, respond) => {
+  if (message === 'wake') respond(started)
+})
 `
 
 const OFFSCREEN = `
@@ -95,7 +106,7 @@ export async function startExtension({ config = {}, manifest = {}, files = {}, s
       ...manifest,
     }),
     'auth.js': AUTH,
-    'background.js': "import './auth.js'",
+    'background.js': BACKGROUND,
     'popup.js': "import './auth.js'",
     'popup.html': page('popup.js'),
     'offscreen.js': OFFSCREEN,
@@ -115,7 +126,6 @@ export async function startExtension({ config = {}, manifest = {}, files = {}, s
     ignoreDefaultArgs: ['--disable-extensions'],
   })
   context.setDefaultTimeout(15_000)
-  const cdp = await context.browser()?.newBrowserCDPSession()
 
   return {
     ...servers,
@@ -123,11 +133,28 @@ export async function startExtension({ config = {}, manifest = {}, files = {}, s
     origin,
     redirectUri,
     context,
-    cdp,
     /** Resolves with the extension's service worker, which starts if necessary. */
     async background() {
       return context.serviceWorkers()[0] ?? context.waitForEvent('serviceworker')
     },
+    /**
+     * Ends the service worker, as Chromium does when it is idle. `page` is a page of the extension. The worker that
+     * `background()` resolves with also stands for the next one.
+     */
+    async stopBackground(page) {
+      const session = await context.newCDPSession(page)
+      const stopped = new Promise((resolve) =>
+        session.on('ServiceWorker.workerVersionUpdated', ({ versions }) => {
+          if (versions.some(({ runningStatus }) => runningStatus === 'stopped')) resolve()
+        }),
+      )
+      await session.send('ServiceWorker.enable')
+      await session.send('ServiceWorker.stopAllWorkers')
+      await stopped
+      await session.detach()
+    },
+    /** Starts the service worker by a message of this page. Resolves with the time at which it began. */
+    wakeBackground: (page) => page.evaluate(() => chrome.runtime.sendMessage('wake')),
     /** Opens a page of the extension in a tab. */
     async open(name = 'popup.html') {
       const opened = await context.newPage()

@@ -2,11 +2,19 @@
  * The bridge's end in the extension's service worker and pages. For the page's code it looks like a worker, so that all
  * of src/page works unchanged.
  */
-import type { Code, LoginOptions, OpenAuthorization, VaultRequestInit } from '../page/api.js'
+import type {
+  Code,
+  DefaultClaims,
+  LoginOptions,
+  LogoutOptions,
+  OpenAuthorization,
+  Session,
+  VaultRequestInit,
+} from '../page/api.js'
 import type { Auth, AuthOptions } from '../page/auth.js'
-import type { DefaultClaims } from '../page/api.js'
 import { createAuth } from '../page/create-auth.js'
 import { StrongroomError } from '../page/error.js'
+import { refuse } from '../page/error-text.js'
 import { BYE, type HANDSHAKE, type VaultMessage } from '../protocol/messages.js'
 import { extensionApi } from './chrome.js'
 import { MAX_BODY, pack, PORT_NAME, unpack } from './wire.js'
@@ -29,6 +37,9 @@ export interface ExtensionAuthOptions extends Pick<AuthOptions, 'timeout'> {
 const RETRY_DELAYS = [50, 100, 200, 400, 800, 1600]
 
 const JUSTIFICATION = 'Runs the web worker that keeps the OAuth tokens.'
+
+const NO_WINDOW = "in an extension login() opens no page of its own: leave out the option mode, or use 'device'"
+const NO_PROVIDER = 'in an extension logout() cannot go to the provider: leave out the option provider'
 
 const launchWebAuthFlow: OpenAuthorization = async (url) => {
   const { identity } = extensionApi()!
@@ -61,10 +72,18 @@ export const createExtensionAuth = <Claims = DefaultClaims>({
   }
   const dedicated = () => new OffscreenWorker(offscreen) as unknown as Worker
   const auth = createAuth<Claims>({ dedicated }, options)
-  const { fetch, login } = auth
+  const { fetch, login, logout } = auth
   const custom = { mode: 'custom', open } as const
   return Object.assign(auth, {
-    login: (given?: LoginOptions) => login(given?.mode ? given : { ...custom, ...given }),
+    async login(given?: LoginOptions): Promise<Session<Claims>> {
+      // A service worker has no window, and the extension has no page at the redirect URI.
+      if (/^(redirect|popup)$/.test(given?.mode ?? '')) return refuse('unsupported', NO_WINDOW)
+      return login({ ...(!given?.mode && custom), ...given })
+    },
+    async logout(given?: LogoutOptions) {
+      if (given?.provider) return refuse('unsupported', NO_PROVIDER)
+      return logout(given)
+    },
     fetch: (input: RequestInfo | URL, init?: VaultRequestInit) =>
       fetch(input, init).catch((error) => {
         const { stepUp } = error
