@@ -63,6 +63,24 @@ import { serveVault } from './extension.js'
 serveVault(() => new Worker(new URL('./auth.worker.js', import.meta.url), { type: 'module' }))
 `
 
+/** The manifest of another extension. */
+const OTHER = JSON.stringify({
+  manifest_version: 3,
+  name: 'Another extension',
+  version: '1.0',
+  background: { service_worker: 'background.js' },
+})
+
+/** Writes files, and copies files of the package. Resolves with the path of their folder. */
+async function write(content, copied = []) {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-extension-'))
+  await Promise.all([
+    ...Object.entries(content).map(([name, text]) => writeFile(join(folder, name), text)),
+    ...copied.map((name) => copyFile(new URL(name, dist), join(folder, name))),
+  ])
+  return folder
+}
+
 /**
  * Starts the servers, and a Chromium with the extension.
  *
@@ -70,9 +88,16 @@ serveVault(() => new Worker(new URL('./auth.worker.js', import.meta.url), { type
  * @param {object} [options.config] Additional or changed options of the vault.
  * @param {object} [options.manifest] Additional or changed members of the manifest.
  * @param {Record<string, string | ((origin: string) => string)>} [options.files] More files of the extension.
+ * @param {Record<string, string>} [options.others] Files of another extension, which is loaded too.
  * @param {object} [options.servers] More options of `startServers()`.
  */
-export async function startExtension({ config = {}, manifest = {}, files = {}, servers: options = {} } = {}) {
+export async function startExtension({
+  config = {},
+  manifest = {},
+  files = {},
+  others,
+  servers: options = {},
+} = {}) {
   const { id, key } = createId()
   const origin = `chrome-extension://${id}`
   const redirectUri = `https://${id}.chromiumapp.org/callback`
@@ -114,15 +139,12 @@ export async function startExtension({ config = {}, manifest = {}, files = {}, s
     'auth.worker.js': `import { vault } from './worker.js'\nvault(${JSON.stringify(usual)})\n`,
     ...files,
   }
-  const folder = await mkdtemp(join(tmpdir(), 'strongroom-extension-'))
-  const path = (name) => join(folder, name)
-  await Promise.all([
-    ...Object.entries(content).map(([name, text]) => writeFile(path(name), text)),
-    ...PACKAGE.map((name) => copyFile(new URL(name, dist), path(name))),
-  ])
+  const folder = await write(content, PACKAGE)
+  const other = others && (await write({ 'manifest.json': OTHER, ...others }))
+  const folders = [folder, other].filter(Boolean)
   const context = await chromium.launchPersistentContext('', {
     executablePath: findBrowser(),
-    args: [...ARGS, `--load-extension=${folder}`, `--disable-extensions-except=${folder}`],
+    args: [...ARGS, `--load-extension=${folders}`, `--disable-extensions-except=${folders}`],
     ignoreDefaultArgs: ['--disable-extensions'],
   })
   context.setDefaultTimeout(15_000)
@@ -135,7 +157,8 @@ export async function startExtension({ config = {}, manifest = {}, files = {}, s
     context,
     /** Resolves with the extension's service worker, which starts if necessary. */
     async background() {
-      return context.serviceWorkers()[0] ?? context.waitForEvent('serviceworker')
+      const isOwn = (worker) => worker.url().startsWith(origin)
+      return context.serviceWorkers().find(isOwn) ?? context.waitForEvent('serviceworker', isOwn)
     },
     /**
      * Ends the service worker, as Chromium does when it is idle. `page` is a page of the extension. The worker that
@@ -164,7 +187,7 @@ export async function startExtension({ config = {}, manifest = {}, files = {}, s
     async close() {
       await context.close()
       await servers.close()
-      await rm(folder, { recursive: true })
+      await Promise.all(folders.map((written) => rm(written, { recursive: true })))
     },
   }
 }
