@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test'
 import { call, giveConsent, waitUntil } from '../support/app.mjs'
 import { startExtension } from '../support/extension.mjs'
 
-const time = { timeout: 25_000 }
+const time = { timeout: 60_000 }
 
 let extension, background, popup
 

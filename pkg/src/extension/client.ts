@@ -16,7 +16,7 @@ import { createAuth } from '../page/create-auth.js'
 import { StrongroomError } from '../page/error.js'
 import { refuse } from '../page/error-text.js'
 import { BYE, type HANDSHAKE, type VaultMessage } from '../protocol/messages.js'
-import { extensionApi } from './chrome.js'
+import { extensionApi, type Port } from './chrome.js'
 import { MAX_BODY, pack, PORT_NAME, unpack } from './wire.js'
 
 /** Options of {@link createExtensionAuth}. */
@@ -32,7 +32,7 @@ export interface ExtensionAuthOptions extends Pick<AuthOptions, 'timeout'> {
 
 /**
  * Milliseconds between attempts to connect. Another context may have created the offscreen document, whose script has
- * not run yet.
+ * not run yet. Or the document is being closed.
  */
 const RETRY_DELAYS = [50, 100, 200, 400, 800, 1600]
 
@@ -93,18 +93,17 @@ export const createExtensionAuth = <Claims = DefaultClaims>({
   })
 }
 
-/** Creates the offscreen document, unless it exists. */
+/**
+ * Creates the offscreen document, unless it exists. Rejects if another context is creating it, because an extension can
+ * have only one.
+ */
 const ensureDocument = async (path: string) => {
   const { offscreen, runtime } = extensionApi()!
-  const exists = async () =>
-    (await runtime.getContexts({ contextTypes: ['OFFSCREEN_DOCUMENT'] })).length > 0
-  if (await exists()) return
+  const existing = await runtime.getContexts({ contextTypes: ['OFFSCREEN_DOCUMENT'] })
+  if (existing.length) return
   if (!offscreen) throw new Error('the manifest has no permission "offscreen"')
   const url = runtime.getURL(path)
-  await offscreen.createDocument({ url, reasons: ['WORKERS'], justification: JUSTIFICATION }).catch(async (error) => {
-    // Another context may have created the document in the meantime. An extension can have only one.
-    if (!(await exists())) throw error
-  })
+  await offscreen.createDocument({ url, reasons: ['WORKERS'], justification: JUSTIFICATION })
 }
 
 /** Stands for the worker in the offscreen document. */
@@ -152,41 +151,52 @@ const relay = (page: MessagePort, path: string, onEnd: () => void): (() => void)
     tell({ t: 'failed', code, message })
     onEnd()
   }
+  /** The port of the bridge, as soon as the vault's worker has sent its first message: the name of its lock. */
+  let ready: Port | undefined
+  /** Messages of the page that wait for the vault's worker. */
+  const waiting: unknown[] = []
+  let last: Promise<unknown> = Promise.resolve()
+  const send = async (data: unknown) => {
+    const message = await readMessage(data)
+    if (isOver) return
+    if ('refusal' in message) tell(message.refusal)
+    else if (ready) ready.postMessage(message.wire)
+    else waiting.push(message.wire)
+    if ((data as unknown[])[0] === BYE) onEnd()
+  }
+  // A blob is read asynchronously, and the messages must keep their order.
+  page.onmessage = ({ data }) => {
+    last = last.then(() => send(data)).catch((error) => fail('vault_crashed', error.message))
+  }
   const connect = (attempt: number) => {
     if (isOver) return
     const port = runtime.connect({ name: PORT_NAME })
-    let hasArrived = false
-    let last: Promise<unknown> = Promise.resolve()
     disconnect = () => port.disconnect()
     port.onMessage.addListener((message) => {
-      hasArrived = true
-      if (!isOver) page.postMessage(unpack(message))
+      if (isOver) return
+      page.postMessage(unpack(message))
+      if (ready) return
+      ready = port
+      for (const held of waiting) port.postMessage(held)
     })
     port.onDisconnect.addListener(() => {
-      // Chrome prints an error that is not read.
-      const reason = runtime.lastError?.message ?? 'the offscreen document has closed the connection'
-      if (hasArrived) return fail('vault_crashed', '')
-      const delay = RETRY_DELAYS[attempt]
-      page.onmessage = null
-      if (delay) setTimeout(connect, delay, attempt + 1)
-      else fail('worker_failed', `${path}: ${reason}`)
+      // Chromium prints an error that is not read.
+      const reason = runtime.lastError?.message ?? 'it has closed the connection'
+      if (ready) fail('vault_crashed', 'the offscreen document has gone')
+      else retry(attempt, reason)
     })
-    const send = async (data: unknown) => {
-      const message = await readMessage(data)
-      if (isOver) return
-      if ('refusal' in message) tell(message.refusal)
-      else port.postMessage(message.wire)
-      if ((data as unknown[])[0] === BYE) onEnd()
-    }
-    // A blob is read asynchronously, and the messages must keep their order.
-    page.onmessage = ({ data }) => {
-      last = last.then(() => send(data)).catch((error) => fail('vault_crashed', error.message))
-    }
   }
-  ensureDocument(path).then(
-    () => connect(0),
-    (error) => fail('worker_failed', error.message),
-  )
+  const retry = (attempt: number, reason: string) => {
+    const delay = RETRY_DELAYS[attempt]
+    if (delay) setTimeout(begin, delay, attempt + 1)
+    else fail('worker_failed', `${path}: ${reason}`)
+  }
+  const begin = (attempt: number) =>
+    ensureDocument(path).then(
+      () => connect(attempt),
+      (error) => retry(attempt, error.message),
+    )
+  begin(0)
   return stop
 }
 

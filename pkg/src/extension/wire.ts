@@ -34,8 +34,13 @@ const encode = (bytes: Uint8Array): Encoded => {
   return { base64: btoa(text) }
 }
 
-const decode = ({ base64 }: Encoded): Uint8Array<ArrayBuffer> =>
-  Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
+const decode = ({ base64 }: Encoded): Uint8Array<ArrayBuffer> => {
+  const text = atob(base64)
+  const bytes = new Uint8Array(text.length)
+  // This loop is several times faster than Uint8Array.from().
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at)
+  return bytes
+}
 
 const isEncoded = (value: unknown): value is Encoded =>
   typeof (value as Encoded | null | undefined)?.base64 === 'string'

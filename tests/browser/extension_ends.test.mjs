@@ -1,0 +1,75 @@
+// The end of a part of an extension: the offscreen document, the vault's worker, or the service worker during a login.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { call, giveConsent, waitUntil } from '../support/app.mjs'
+import { startExtension } from '../support/extension.mjs'
+
+const time = { timeout: 60_000 }
+
+/** An offscreen document that a test can tell to end the vault's worker, as Chromium does if memory is short. */
+const OFFSCREEN = `
+import { serveVault } from './extension.js'
+let worker
+serveVault(() => (worker = new Worker(new URL('./auth.worker.js', import.meta.url), { type: 'module' })))
+chrome.runtime.onMessage.addListener((message) => void (message === 'terminate' && worker.terminate()))
+`
+
+let extension, background, popup
+
+before(async () => {
+  extension = await startExtension({
+    config: { session: { persist: 'sealed' } },
+    files: { 'offscreen.js': OFFSCREEN },
+  })
+  background = await extension.background()
+  popup = await extension.open()
+})
+after(() => extension?.close())
+
+const me = () => `${extension.api.url}me`
+
+test('a login that the end of the service worker interrupts can be repeated', time, async () => {
+  const interrupted = extension.context.waitForEvent('page')
+  background.evaluate(() => settle(auth.login())).catch(() => {})
+  const lost = await interrupted
+  await extension.stopBackground(popup)
+  await lost.close()
+  await extension.wakeBackground(popup)
+  const opened = extension.context.waitForEvent('page')
+  const login = background.evaluate(() => settle(auth.login()))
+  await giveConsent(await opened)
+  assert.equal((await login).value.claims.sub, 'alice')
+})
+
+test('a session that is kept outlives the offscreen document', time, async () => {
+  assert.equal((await call(popup, me())).value.status, 200)
+  await background.evaluate(() => chrome.offscreen.closeDocument())
+  await waitUntil(popup, () => auth.state.status === 'connected' && auth.state.session)
+  assert.equal((await call(popup, me())).value.status, 200)
+  assert.equal((await call(background, me())).value.status, 200)
+})
+
+test('a worker that ends is replaced', time, async () => {
+  // A vault that ends twice within a minute is not replaced, so that another page has to notice its end.
+  const page = await extension.open()
+  assert.equal((await call(page, me())).value.status, 200)
+  await page.evaluate(() => chrome.runtime.sendMessage('terminate').catch(() => {}))
+  await waitUntil(page, () => auth.state.status === 'connected' && auth.state.session)
+  assert.equal((await call(page, me())).value.status, 200)
+})
+
+test('one connection more than the limit is refused', time, async () => {
+  const codes = await popup.evaluate(async () => {
+    const ports = Array.from({ length: 257 }, () => chrome.runtime.connect({ name: 'strongroom' }))
+    const code = await new Promise((resolve) =>
+      ports.at(-1).onMessage.addListener((message) => {
+        if (Array.isArray(message)) resolve(JSON.parse(message[0]).code)
+      }),
+    )
+    for (const port of ports) port.disconnect()
+    return code
+  })
+  assert.equal(codes, 'limit_exceeded')
+  const page = await extension.open()
+  assert.equal((await call(page, me())).value.status, 200)
+})
