@@ -10,13 +10,13 @@ const { connect } = await load('page/connect.ts')
 
 beforeEach(() => void fakePage())
 
-/** Opens a page of an app, which resumes by redirect. Its attempt to resume a session fails. */
-async function open(app, user) {
+/** Opens a page of an app, which resumes by redirect. Its attempt to resume a session fails with the error `code`. */
+async function open(app, user, code = 'provider_unavailable') {
   const worker = Object.assign(new FakeWorker({ user }), { app })
   const connected = connect(worker, { resume: 'redirect' })
   await settled()
   const login = worker.received.find(({ t }) => t === 'login')
-  if (login) worker.announce({ t: 'error', id: login.id, code: 'provider_unavailable', message: '' })
+  if (login) worker.announce({ t: 'error', id: login.id, code, message: '' })
   return { worker, auth: await connected, attempted: !!login }
 }
 
@@ -57,4 +57,14 @@ test('login in an app does not undo the logout of another', async () => {
   assert.ok(other.auth.session)
   other.auth.close()
   assert.equal(await attempts('one'), false)
+})
+
+test('attempt that cannot succeed is reported on the console', async (t) => {
+  const warn = t.mock.method(console, 'warn', () => {})
+  for (const code of ['provider_unavailable', 'unsupported']) {
+    const { auth } = await open(code, undefined, code)
+    auth.close()
+  }
+  assert.equal(warn.mock.callCount(), 1)
+  assert.match(warn.mock.calls[0].arguments[0], /leave out the option resume/)
 })

@@ -92,6 +92,16 @@ export const resume = async (
 const shown = () =>
   new Promise((resolve) => document.addEventListener('prerenderingchange', resolve, { once: true }))
 
+/**
+ * Warns the developer if no attempt can ever succeed: with a redirect URI of another origin, the response would not
+ * reach this page.
+ */
+const warnIfUnsupported = (error: any) => {
+  if (error?.code === 'unsupported') {
+    console.warn(`strongroom: no session was resumed, so leave out the option resume: ${error.message}`)
+  }
+}
+
 /** Processes the provider's response after a redirect: a code, or an error if the provider needs the user. */
 const takeResponse = async (auth: Strongroom, app: number, { returnTo }: Attempt, handled: Handled) => {
   const result = await auth.handleCallback().catch((error) => {
@@ -136,7 +146,10 @@ const leavePage = (connection: Connection, app: number): Promise<void> =>
           return true
         },
         // If the vault cannot begin a login, the promise resolves. The app's own login gets the reason.
-        fail: () => resolve(),
+        fail(error) {
+          warnIfUnsupported(error)
+          resolve()
+        },
       },
       { t: 'login', mode: 'redirect', prompt: 'none', returnTo },
     )
@@ -173,6 +186,7 @@ const loginInFrame = (connection: Connection): Promise<void> =>
     }
     const fail = (error: unknown) => {
       warn(error)
+      warnIfUnsupported(error)
       end()
     }
     const go = async (url: URL) => {
