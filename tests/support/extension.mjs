@@ -44,7 +44,7 @@ const describe = (error) => ({
 const settle = (promise) => promise.then((value) => ({ value }), (error) => ({ error: describe(error) }))
 const auth = createExtensionAuth({ offscreen: 'offscreen.html' })
 const states = []
-auth.subscribe(({ session }) => states.push(session?.claims.sub ?? null))
+auth.subscribe(({ session, status }) => states.push(session?.claims.sub ?? status))
 Object.assign(globalThis, { auth, describe, isOwnSender, settle, states })
 `
 
@@ -87,7 +87,9 @@ async function write(content, copied = []) {
  * @param {object} [options]
  * @param {object} [options.config] Additional or changed options of the vault.
  * @param {object} [options.manifest] Additional or changed members of the manifest.
- * @param {Record<string, string | ((origin: string) => string)>} [options.files] More files of the extension.
+ * @param {Record<string, string>} [options.files] More or changed files of the extension.
+ * @param {(text: string, servers: object) => string} [options.adapt] Changes the text of each file. The second argument
+ *   contains the servers and the extension's id.
  * @param {Record<string, string>} [options.others] Files of another extension, which is loaded too.
  * @param {object} [options.servers] More options of `startServers()`.
  */
@@ -95,6 +97,7 @@ export async function startExtension({
   config = {},
   manifest = {},
   files = {},
+  adapt = (text) => text,
   others,
   servers: options = {},
 } = {}) {
@@ -139,7 +142,8 @@ export async function startExtension({
     'auth.worker.js': `import { vault } from './worker.js'\nvault(${JSON.stringify(usual)})\n`,
     ...files,
   }
-  const folder = await write(content, PACKAGE)
+  const adapted = Object.entries(content).map(([name, text]) => [name, adapt(text, { ...servers, id })])
+  const folder = await write(Object.fromEntries(adapted), PACKAGE)
   const other = others && (await write({ 'manifest.json': OTHER, ...others }))
   const folders = [folder, other].filter(Boolean)
   const context = await chromium.launchPersistentContext('', {
