@@ -1,5 +1,5 @@
-// The scripts of docs/extensions.md, bundled as the guide says, in a real extension. The provider and the API do not allow
-// the extension's origin, so the manifest lists them in `host_permissions`.
+// The scripts of docs/extensions.md, bundled as the guide says, in a real extension. The API does not allow the extension's
+// origin (CORS), so the manifest lists it in `host_permissions`.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
@@ -60,7 +60,7 @@ before(async () => {
   const names = ['auth.worker.js', 'offscreen.js', 'background.js', 'popup.js']
   const bundled = await Promise.all(names.map((name) => bundle(scripts, name)))
   extension = await startExtension({
-    servers: { apps: [] },
+    servers: { api: { allowedOrigins: [] } },
     manifest: { ...manifest, host_permissions: ['http://127.0.0.1/*'] },
     files: { ...Object.fromEntries(names.map((name, i) => [name, bundled[i]])), 'popup.html': POPUP },
     adapt: (text, { id, provider, api, clientId }) =>
