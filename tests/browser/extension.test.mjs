@@ -78,7 +78,7 @@ test('chunks of a stream arrive before its end', time, async () => {
     const response = await auth.fetch(address)
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
     const times = []
-    for (let read; !(read = await reader.read()).done; ) times.push(performance.now())
+    for (let read; !(read = await reader.read()).done;) times.push(performance.now())
     return times.at(-1) - times[0]
   }, url('stream?n=3&interval=300'))
   assert.ok(lines >= 300, `${lines}`)
@@ -88,7 +88,8 @@ test('a large body arrives unchanged in both directions', time, async () => {
   const size = 5_000_000
   const { sent, digest } = await popup.evaluate(
     async ([upload, bytes, length]) => {
-      const hex = (buffer) => Array.from(new Uint8Array(buffer), (b) => b.toString(16).padStart(2, '0')).join('')
+      const hex = (buffer) =>
+        Array.from(new Uint8Array(buffer), (b) => b.toString(16).padStart(2, '0')).join('')
       const body = new Uint8Array(length).map((_, i) => i * 31)
       const response = await auth.fetch(upload, { method: 'POST', body: new Blob([body]) })
       const received = await (await auth.fetch(bytes)).arrayBuffer()
@@ -152,7 +153,16 @@ test('what cannot cross the bridge is refused', time, async () => {
 })
 
 test('a malformed message ends only its own connection', time, async () => {
-  for (const message of [null, 'text', {}, [], [1], ['{}', {}, 1], ['{}', { base64: '?' }], ['{'.repeat(300_000)]]) {
+  for (const message of [
+    null,
+    'text',
+    {},
+    [],
+    [1],
+    ['{}', {}, 1],
+    ['{}', { base64: '?' }],
+    ['{'.repeat(300_000)],
+  ]) {
     const received = await popup.evaluate(
       (sent) =>
         new Promise((resolve) => {
@@ -164,7 +174,11 @@ test('a malformed message ends only its own connection', time, async () => {
         }),
       message,
     )
-    assert.equal(JSON.parse(received.at(-1)[0]).code, 'message_invalid', JSON.stringify(message)?.slice(0, 40))
+    assert.equal(
+      JSON.parse(received.at(-1)[0]).code,
+      'message_invalid',
+      JSON.stringify(message)?.slice(0, 40),
+    )
   }
   assert.equal((await call(popup, url('me'))).value.status, 200)
 })

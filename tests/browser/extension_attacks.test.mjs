@@ -15,7 +15,9 @@ const time = { timeout: 60_000 }
  */
 function attack({ version, url, id }) {
   return new Promise((resolve) => {
-    const port = id ? chrome.runtime.connect(id, { name: 'strongroom' }) : chrome.runtime.connect({ name: 'strongroom' })
+    const port = id
+      ? chrome.runtime.connect(id, { name: 'strongroom' })
+      : chrome.runtime.connect({ name: 'strongroom' })
     const kinds = []
     const send = (message) => port.postMessage([JSON.stringify(message)])
     port.onDisconnect.addListener(() => resolve([...kinds, 'closed']))
@@ -49,7 +51,9 @@ serveVault(() => new Worker(new URL('./auth.worker.js', import.meta.url), { type
 `
 
 const MANIFEST = {
-  content_scripts: [{ matches: ['http://localhost/*'], js: ['content.js'], all_frames: true, match_origin_as_fallback: true }],
+  content_scripts: [
+    { matches: ['http://localhost/*'], js: ['content.js'], all_frames: true, match_origin_as_fallback: true },
+  ],
   externally_connectable: { matches: ['http://localhost/*'], ids: ['*'] },
   web_accessible_resources: [{ resources: ['popup.html'], matches: ['http://localhost/*'] }],
 }
@@ -157,8 +161,36 @@ test('web page that may connect is refused', time, async () => {
 })
 
 test('another extension is refused', time, async () => {
-  const other = extension.context.serviceWorkers().find((worker) => !worker.url().startsWith(extension.origin))
+  const other = extension.context
+    .serviceWorkers()
+    .find((worker) => !worker.url().startsWith(extension.origin))
   await fails(() => other.evaluate(attack, plan(extension, true)))
+})
+
+test('no token crosses the bridge', time, async () => {
+  const popup = await extension.open()
+  const wire = await popup.evaluate(
+    ({ version, url }) =>
+      new Promise((resolve) => {
+        const port = chrome.runtime.connect({ name: 'strongroom' })
+        const received = []
+        port.onMessage.addListener((message) => {
+          received.push(message)
+          const [text, [, body] = []] = Array.isArray(message) ? message : ['']
+          if (!body) return
+          received.push(atob(body.base64), text)
+          resolve(JSON.stringify(received))
+        })
+        port.postMessage([JSON.stringify({ t: 'hello', version, loaded: 1 })])
+        port.postMessage([JSON.stringify({ t: 'fetch', id: 1, url, method: 'GET', headers: [] })])
+      }),
+    plan(extension),
+  )
+  const [, token] = extension.api.requests.at(-1).authorization.split(' ')
+  assert.ok(token.length > 100)
+  assert.equal(wire.includes(token), false)
+  // Control: the search finds what the API has responded.
+  assert.ok(wire.includes('alice'))
 })
 
 test('the attacks have not disturbed the vault', time, async () => {

@@ -38,7 +38,8 @@ const RETRY_DELAYS = [50, 100, 200, 400, 800, 1600]
 
 const JUSTIFICATION = 'Runs the web worker that keeps the OAuth tokens.'
 
-const NO_WINDOW = "in an extension login() opens no page of its own: leave out the option mode, or use 'device'"
+const NO_WINDOW =
+  "in an extension login() opens no page of its own: leave out the option mode, or use 'device'"
 const NO_PROVIDER = 'in an extension logout() cannot go to the provider: leave out the option provider'
 
 const launchWebAuthFlow: OpenAuthorization = async (url) => {
@@ -207,13 +208,17 @@ const readMessage = async (data: unknown): Promise<{ wire: unknown } | { refusal
   const refuse = (code: Code, message: string) => ({
     refusal: { t: 'error', id: JSON.parse(text).id, code, message } as const,
   })
-  if (body instanceof MessagePort) return refuse('unsupported', 'no socket crosses the bridge of an extension')
+  if (body instanceof MessagePort)
+    return refuse('unsupported', 'no socket crosses the bridge of an extension')
   if (body instanceof ReadableStream) {
     return refuse('unsupported', 'no streamed body crosses the bridge of an extension')
   }
   const size = body?.size ?? body?.byteLength ?? 0
   if (size > MAX_BODY) {
-    return refuse('limit_exceeded', `the body has ${size} bytes, and ${MAX_BODY} can cross the bridge of an extension`)
+    return refuse(
+      'limit_exceeded',
+      `the body has ${size} bytes, and ${MAX_BODY} can cross the bridge of an extension`,
+    )
   }
   return { wire: pack(body instanceof Blob ? [text, await body.arrayBuffer()] : body ? data : [text]) }
 }

@@ -69,7 +69,8 @@ export const serveVault = (create: () => Worker): void => {
     if (!isOwnSender(port.sender)) return port.disconnect()
     const client = new Client(port, () => clients.delete(client))
     clients.add(client)
-    if (clients.size > MAX_PORTS) return client.fail('limit_exceeded', `${MAX_PORTS} other pages are connected`)
+    if (clients.size > MAX_PORTS)
+      return client.fail('limit_exceeded', `${MAX_PORTS} other pages are connected`)
     try {
       client.connect((current ??= start()))
     } catch (error) {
