@@ -37,9 +37,9 @@ test('contains only the build, the readme and the licenses', () => {
     /^dist\/(edge\/)?[\w-]+\.js(\.map)?$/,
     /^dist\/edge\.(workerd|light)\.js(\.map)?$/,
     /^dist\/headers\.d\.ts$/,
-    /^dist\/(page|worker|vault-origin|protocol|generated|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
+    /^dist\/(page|worker|vault-origin|extension|protocol|generated|bindings|testing|edge)\/([\w-]+\/)?[\w.-]+\.d\.ts$/,
     /^dist\/strongroom(_(edge|extended|stored))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|options|performance|protection|resources|sessions|standalone|testing-your-app|vault-origin)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|bundlers|clients|comparison|debugging|decisions|deployment|dpop|edge|errors|extensions|faq|fetch|frameworks|glossary|headers|hosting|login|migration|nextjs|options|performance|protection|resources|sessions|shells|standalone|testing-your-app|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
