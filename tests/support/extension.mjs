@@ -1,4 +1,7 @@
-/** An unpacked browser extension (Manifest V3) with the built package, in a Chromium of its own. */
+/**
+ * An unpacked browser extension (Manifest V3) with the built package, in a Chromium of its own. Google Chrome itself
+ * ignores `--load-extension`, so these tests need Chromium.
+ */
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

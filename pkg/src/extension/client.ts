@@ -193,10 +193,9 @@ const relay = (page: MessagePort, path: string, onEnd: () => void): (() => void)
     else fail('worker_failed', `${path}: ${reason}`)
   }
   const begin = (attempt: number) =>
-    ensureDocument(path).then(
-      () => connect(attempt),
-      (error) => retry(attempt, error.message),
-    )
+    ensureDocument(path)
+      .then(() => connect(attempt))
+      .catch((error) => retry(attempt, error.message))
   begin(0)
   return stop
 }
