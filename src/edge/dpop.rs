@@ -79,9 +79,10 @@ pub(super) async fn generate_key_pair(task: &Task) -> Result<Option<KeyPair>> {
 /// provider asks for a new nonce, repeats the request once, with that nonce (RFC 9449 8).
 pub(super) async fn send_proven(
     task: &Task,
-    request: HttpRequest,
+    mut request: HttpRequest,
     key: Option<&Secret>,
 ) -> Outcome {
+    requests::name_client_once(task, &mut request);
     let Some(key) = key else {
         return requests::send_as_client(task, request, None).await;
     };

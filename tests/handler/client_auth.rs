@@ -63,6 +63,20 @@ fn basic_credentials_are_form_encoded_first() {
 }
 
 #[test]
+fn basic_credentials_name_the_client_once() {
+    // RFC 6749 section 2.3 forbids a second method, and some servers take `client_id` for one.
+    let auth = json!({ "method": "client_secret_basic", "secret": "s" });
+    let mut host = Host::with(&client("web", &auth));
+    through_all(&mut host);
+    let sent = ["/token", "/revoke"].map(|path| host.provider.sent_to(path));
+    assert_eq!(sent.each_ref().map(Vec::len), [2, 1]);
+    for sent in sent.concat() {
+        assert!(sent.authorization.is_some());
+        assert!(!sent.params.contains_key("client_id"), "{:?}", sent.params);
+    }
+}
+
+#[test]
 fn invalid_client_secret_is_refused_and_hidden() {
     for secret in ["", "géheim", "a\nb", "a\u{7f}", "密"] {
         let auth = json!({ "method": "client_secret_basic", "secret": secret });

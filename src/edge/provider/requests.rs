@@ -3,6 +3,7 @@
 use crate::Secret;
 use crate::base::error::Code;
 use crate::base::http::{HttpRequest, Outcome};
+use crate::base::strings;
 use crate::codec::base64url;
 use crate::codec::form::{Form, encoded};
 use crate::codec::json::Writer;
@@ -69,6 +70,21 @@ pub(in crate::edge) fn log_description(
             .any(|secret| error_description::repeats(description, secret))
     {
         task.fault_of(Code::LoginFailed, &[msg!("the provider says "), &text]);
+    }
+}
+
+/// Removes `client_id` from the form of a request to the token or revocation endpoint if the client's ID is in the
+/// header `Authorization`. The parameter is only for other clients (RFC 6749 4.1.3), and some servers count it as a
+/// second method of authentication, which is not allowed (RFC 6749 2.3).
+pub(in crate::edge) fn name_client_once(task: &Task, request: &mut HttpRequest) {
+    if let (ClientAuth::Basic(_), Some(form)) = (&task.config().client.auth, &request.form) {
+        let mut others = Form::new();
+        for parameter in strings::split(form.expose(), b'&') {
+            if !parameter.starts_with("client_id=") {
+                others.push_encoded(parameter);
+            }
+        }
+        request.form = Some(Secret::new(others.finish()));
     }
 }
 

@@ -47,7 +47,8 @@ pub(in crate::edge) async fn revoke_refresh_token(
     };
     for _ in 0..REVOCATIONS {
         let client_id = &task.config().client.id;
-        let request = token_endpoint::revocation_request(endpoint, client_id, refresh_token);
+        let mut request = token_endpoint::revocation_request(endpoint, client_id, refresh_token);
+        requests::name_client_once(task, &mut request);
         match requests::send_as_client(task, request, None).await {
             Outcome::Reply(reply) if reply.status == 200 => return true,
             Outcome::Reply(reply) if reply.status < 500 => break,
