@@ -14,6 +14,8 @@ import { answerOf, Faults, waitFor } from './faults.mjs'
  * @property {string} endpoint The name that `nameOf` returns.
  * @property {import('./faults.mjs').Fault | null} fault The fault that was applied.
  * @property {number} status The response's status, or 0 if there is no response yet.
+ * @property {string} sent The body of the request so far, if the proxy keeps bodies.
+ * @property {string} received The body of the server's response so far, if the proxy keeps bodies.
  * @property {Promise<void>} closed Resolves when the exchange has ended in any way.
  */
 
@@ -24,13 +26,15 @@ import { answerOf, Faults, waitFor } from './faults.mjs'
  *
  * @param {(path: string) => string} [nameOf] Returns the name of a path in `faults` and `requests`.
  * @param {Record<string, string>} [renamed] The server's own path for each path that the proxy renames.
+ * @param {{ keepsBodies?: boolean }} [options] With `keepsBodies`, responses are not compressed.
  */
-export async function startProxy(nameOf = (path) => path, renamed = {}) {
+export async function startProxy(nameOf = (path) => path, renamed = {}, { keepsBodies = false } = {}) {
   const faults = new Faults()
   /** @type {WireRequest[]} All requests except CORS preflights, oldest first. */
   const requests = []
   const server = createServer(serve)
   let target
+  let others = {}
 
   async function serve(request, response) {
     const [path] = request.url.split('?')
@@ -41,7 +45,18 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
       entry.status = response.headersSent ? response.statusCode : 0
     })
     const { method, url, headers } = request
-    const entry = { at: Date.now(), method, path: url, headers, endpoint, status: 0, closed }
+    const entry = {
+      at: Date.now(),
+      method,
+      path: url,
+      headers,
+      endpoint,
+      status: 0,
+      sent: '',
+      received: '',
+      closed,
+    }
+    if (keepsBodies) keep(request, entry, 'sent')
     entry.fault = fault ?? null
     if (!isPreflight) requests.push(entry)
     // When one side cuts the connection, the error on the other side must not fail the test.
@@ -49,7 +64,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
     request.on('error', () => {})
     try {
       if (fault) await disturb(request, response, fault)
-      else await pass(request, response)
+      else await pass(request, response, entry)
     } catch {
       response.destroy()
     }
@@ -81,21 +96,23 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
    * Forwards a request as if there were no proxy. When one side closes its connection, the proxy closes the other
    * connection.
    */
-  async function pass(request, response) {
+  async function pass(request, response, entry) {
     const answer = await ask(request, response)
+    if (entry && keepsBodies) keep(answer, entry, 'received')
     response.writeHead(answer.statusCode, answer.rawHeaders)
     answer.on('error', () => response.destroy())
     answer.pipe(response)
   }
 
   async function ask(request, response) {
-    const { hostname, port } = new URL(target)
+    const [path] = request.url.split('?')
+    const { hostname, port } = new URL(others[nameOf(path)] ?? target)
     const asked = forward({
       hostname,
       port,
       method: request.method,
       path: request.url.replace(/^[^?]*/, (path) => renamed[path] ?? path),
-      headers: request.headers,
+      headers: keepsBodies ? { ...request.headers, 'accept-encoding': 'identity' } : request.headers,
       agent: false,
     })
     response?.on('close', () => asked.destroy())
@@ -133,11 +150,26 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
     cut,
     refuse,
     accept: () => listen(port),
-    /** @param {string} origin The origin of the server behind the proxy. */
-    forwardTo(origin) {
+    /**
+     * @param {string} origin The origin of the server behind the proxy.
+     * @param {Record<string, string>} [ofOthers] The origins of other servers, by the name of the paths for which they
+     *   are.
+     */
+    forwardTo(origin, ofOthers = {}) {
       target = origin
+      others = ofOthers
     },
     close: () => (server.listening ? refuse() : undefined),
+  }
+}
+
+/** Adds a body to an entry as it passes. */
+const keep = (stream, entry, member) => {
+  const { emit } = stream
+  // A listener would start the stream before it is piped.
+  stream.emit = function (event, chunk) {
+    if (event === 'data') entry[member] += chunk
+    return emit.apply(this, arguments)
   }
 }
 

@@ -1,5 +1,5 @@
 //! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
-//! measure | options | examples | recipes | release | size`.
+//! measure | options | examples | recipes | servers | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
 //! If a tool is missing and cannot be installed, the error says how to install it.
@@ -149,6 +149,15 @@ enum Command {
         #[arg(long, conflicts_with = "names")]
         lock: bool,
     },
+    /// Start real authorization servers on loopback, and sign in to each: with a vault in a headless browser, and with a
+    /// token handler. Prints a table of servers and steps. Needs the npm registry, and for some servers python3.
+    Servers {
+        /// Run only the servers whose names contain one of these strings. Default: all.
+        names: Vec<String>,
+        /// Write the lockfiles of the servers instead.
+        #[arg(long, conflicts_with = "names")]
+        lock: bool,
+    },
     /// Check that a release can be published, and stop before it is published.
     Release,
     /// Measure the bytes that a browser downloads. Fails if a size exceeds its gate.
@@ -216,7 +225,8 @@ fn run(command: &Command) -> Result<()> {
             process::node(&["pkg/options.mjs"]).run()
         }
         Command::Examples { names, check, lock } => examples(names, *check, *lock),
-        Command::Recipes { names, lock } => recipes(names, *lock),
+        Command::Recipes { names, lock } => with_lockfiles("tests/recipes/run.mjs", names, *lock),
+        Command::Servers { names, lock } => with_lockfiles("tests/servers/run.mjs", names, *lock),
         Command::Release => release::check(),
         Command::Supply => supply::run(),
         Command::Modules { only } => wasm::modules(only.as_deref()),
@@ -259,14 +269,16 @@ fn examples(names: &[String], check: bool, lock: bool) -> Result<()> {
     examples.run()
 }
 
-fn recipes(names: &[String], lock: bool) -> Result<()> {
-    let recipes = process::node(&["tests/recipes/run.mjs"]).args(names);
+/// Runs a script that installs what it tests from lockfiles, and drives a browser. With `lock`, the script writes the
+/// lockfiles instead.
+fn with_lockfiles(script: &str, names: &[String], lock: bool) -> Result<()> {
+    let script = process::node(&[script]).args(names);
     if lock {
-        return recipes.args(["--lock"]).run();
+        return script.args(["--lock"]).run();
     }
-    let recipes = browser::with_chromium(recipes)?;
+    let script = browser::with_chromium(script)?;
     package::build()?;
-    recipes.run()
+    script.run()
 }
 
 fn bench(options: &[String]) -> Result<()> {

@@ -1,0 +1,28 @@
+// The driver of `cargo xtask servers`, with the one server that needs no installation.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { KINDS, runServer, STEPS } from '../servers/driver.mjs'
+import { oidcProvider } from '../servers/oidc_provider.mjs'
+import { launchBrowser } from '../support/browser.mjs'
+
+const time = { timeout: 60_000 }
+let browser
+
+before(async () => {
+  browser = await launchBrowser()
+})
+after(() => browser.close())
+
+for (const kind of KINDS) {
+  test(`session with oidc-provider takes all steps: ${kind}`, time, async () => {
+    const { cells, error } = await runServer(oidcProvider, kind, browser)
+    assert.ifError(error)
+    assert.equal(cells.length, STEPS.length)
+  })
+}
+
+test('a control: an unexpected finding is an error', time, async () => {
+  const server = { ...oidcProvider, expected: { ...oidcProvider.expected, claims: 'sub: mallory' } }
+  const { error } = await runServer(server, 'vault', browser)
+  assert.match(error.message, /step "claims" found 'sub: alice/)
+})

@@ -1,0 +1,41 @@
+import { startInstalled } from './install.mjs'
+import { USER } from './sign_in.mjs'
+
+const SCOPE = 'atproto transition:generic'
+
+/** @type {import('./driver.mjs').Server} */
+export const pds = {
+  name: '@atproto/pds',
+  // The PDS is at this host, and clients on loopback are at another one.
+  host: 'localhost',
+  start: (setup) => startInstalled('pds', setup, { node: 22 }),
+  signIn,
+  // A client on loopback has no document: its identifier contains what would be in it.
+  clientId: ({ redirectUri }) =>
+    `http://localhost?${new URLSearchParams({ redirect_uri: redirectUri, scope: SCOPE })}`,
+  hasSecrets: false,
+  config: () => ({
+    scope: SCOPE,
+    identity: { from: 'token_response', sub: 'sub' },
+    dpop: true,
+    par: true,
+  }),
+  api: '/xrpc/com.atproto.server.getSession',
+  expected: {
+    claims: /^sub: did:plc:[a-z2-7]{24}$/,
+    refresh: 'rotates',
+    'second refresh': 'rotates',
+    'old refresh token': 'not tried: bound to a key',
+    'refresh after it': 'works',
+    logout: 'revokes',
+  },
+}
+
+/** Signs in, unless the server remembers the user, and allows the access. */
+async function signIn(page) {
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.fill('input[name=username]', `${USER.username}.test`)
+  await page.fill('input[name=password]', USER.password)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('button', { name: 'Authorize' }).click()
+}
