@@ -1,5 +1,5 @@
-// `strongroom/headers`: the generated policies in a browser, and the formats of hosts, on the hosts' own software where
-// it is a dependency.
+// `strongroom/headers`: the generated policies in a browser, the formats of hosts, on the hosts' own software where it is
+// a dependency, and the document of a client.
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test'
 import { Miniflare } from 'miniflare'
 import { createServer, preview } from 'vite'
 import {
+  clientMetadata,
   cloudflareHeaders,
   netlifyHeaders,
   nextHeaders,
@@ -515,4 +516,95 @@ test('a control: under headers that name it, it is reached', time, async () => {
     [200, 200],
   )
   assert.deepEqual([...new Set(elsewhere.paths)], ['/me'])
+})
+
+const CLIENT = {
+  clientId: 'https://app.example.com/client.json',
+  redirectUri: '/callback',
+  scope: 'atproto transition:generic',
+  dpop: true,
+}
+
+const describeClient = (config = {}, names = {}) =>
+  clientMetadata({ ...CLIENT, ...config }, { name: 'The app', ...names })
+
+test('the document of a client states its configuration', () => {
+  const names = { logoUri: 'https://cdn.example.com/logo.png', tosUri: 'https://app.example.com/terms' }
+  assert.deepEqual(describeClient({ loginScopes: ['email', 'atproto'] }, names), {
+    client_id: 'https://app.example.com/client.json',
+    client_name: 'The app',
+    client_uri: 'https://app.example.com/',
+    logo_uri: 'https://cdn.example.com/logo.png',
+    tos_uri: 'https://app.example.com/terms',
+    application_type: 'web',
+    redirect_uris: ['https://app.example.com/callback'],
+    response_types: ['code'],
+    grant_types: ['authorization_code', 'refresh_token'],
+    scope: 'atproto transition:generic email',
+    token_endpoint_auth_method: 'none',
+    dpop_bound_access_tokens: true,
+  })
+})
+
+test('the document of a client has no scope if none is requested', () => {
+  assert.ok(!('scope' in describeClient({ scope: '' })))
+  const { grant_types: grants } = describeClient({ deviceFlow: true })
+  assert.equal(grants.at(-1), 'urn:ietf:params:oauth:grant-type:device_code')
+})
+
+test('the redirect URI of a shell makes a native client', () => {
+  for (const redirectUri of ['com.example.app:/callback', 'http://127.0.0.1/callback']) {
+    const document = describeClient({ redirectUri, customLogin: true })
+    assert.equal(document.application_type, 'native')
+    assert.deepEqual(document.redirect_uris, [redirectUri])
+  }
+  const elsewhere = 'https://id.chromiumapp.org/callback'
+  const document = describeClient({ redirectUri: elsewhere, customLogin: true })
+  assert.deepEqual([document.application_type, document.redirect_uris], ['web', [elsewhere]])
+})
+
+const REFUSED_CLIENTS = [
+  'spa',
+  'http://app.example.com/client.json',
+  'http://localhost/client.json',
+  'https://app.example.com',
+  'https://app.example.com/',
+  'https://app.example.com/a/../client.json',
+  'https://app.example.com:443/client.json',
+  'https://APP.example.com/client.json',
+  'https://user@app.example.com/client.json',
+  'https://app.example.com/client.json#',
+]
+
+for (const clientId of REFUSED_CLIENTS) {
+  test(`a client has no document: ${clientId}`, () => {
+    assert.throws(() => describeClient({ clientId }), { code: 'config_invalid', message: /`clientId` is/ })
+  })
+}
+
+const CONTRADICTIONS = {
+  name: [{}, { name: '' }],
+  uri: [{}, { uri: 'https://www.example.com/' }],
+  logoUri: [{}, { logoUri: 'http://app.example.com/logo.png' }],
+  policyUri: [{}, { policyUri: '/privacy' }],
+  origin: [{}, { origin: 'http://app.example.com' }],
+  'redirectUri, relative': [{ redirectUri: 'callback' }],
+  'redirectUri, of another host': [{ redirectUri: '//evil.example/callback' }],
+  'redirectUri, of another origin': [{ redirectUri: 'https://other.example.com/callback' }],
+  'redirectUri, on loopback': [{ redirectUri: 'http://127.0.0.1/callback' }],
+  'redirectUri, with another scheme': [{ redirectUri: 'com.example.other:/callback', customLogin: true }],
+  'redirectUri, on a named loopback': [{ redirectUri: 'http://localhost/callback', customLogin: true }],
+  'redirectUri, with a fragment': [{ redirectUri: '/callback#a' }],
+}
+
+for (const [what, [config, names]] of Object.entries(CONTRADICTIONS)) {
+  test(`a document that contradicts itself is refused: ${what}`, () => {
+    const name = new RegExp(`\`${what.split(',')[0]}\` is`)
+    assert.throws(() => describeClient(config, names), { code: 'config_invalid', message: name })
+  })
+}
+
+test('the document may be on another origin than the worker', () => {
+  const { redirect_uris: uris } = describeClient({}, { origin: 'https://spa.example.com' })
+  assert.deepEqual(uris, ['https://spa.example.com/callback'])
 })
