@@ -45,6 +45,7 @@ const RECORDED: &[&str] = &[
     "authentik",
     "cognito",
     "entra-id",
+    "github",
     "google",
     "keycloak",
     "logto",
@@ -471,7 +472,7 @@ fn handlers_accept_recorded_metadata() {
     for guide in guides().iter().filter(|guide| guide.is_handler) {
         let config = guide.parse().unwrap();
         let metadata = guide.facts().unwrap()["metadata"].to_string();
-        Metadata::parse(&metadata, &config.issuer).unwrap();
+        Metadata::parse_expected(&metadata, &config.expected_metadata()).unwrap();
     }
 }
 

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
 import { toNodeListener } from '../../pkg/dist/edge/node.js'
 import { call, htmlWith, PACKAGE, pageScript, tools } from '../support/app.mjs'
+import { setClocks } from '../support/clocks.mjs'
 import { listen } from '../support/listen.mjs'
 import { startProxy } from '../support/proxy.mjs'
 import { startSite } from '../support/site.mjs'
@@ -257,14 +258,6 @@ const refreshes = (life) => tokenRequests(life, 'refresh_token')
 
 /** A token handler does not renew an access token that is younger than this. */
 const MIN_TOKEN_AGE = 30_000
-
-const CLOCKS = { performance: performance.now, Date: Date.now }
-
-/** Moves the clocks of this process, in which the token handler runs, to this time after the real one. */
-function setClocks(ms) {
-  performance.now = () => CLOCKS.performance.call(performance) + ms
-  Date.now = () => CLOCKS.Date() + ms
-}
 
 /** Lets the API refuse the access token once. Resolves with the outcome of the call. */
 const callRefused = (life) => {

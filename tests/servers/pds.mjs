@@ -1,14 +1,26 @@
+import { clientMetadata } from '../../pkg/dist/headers.js'
 import { startInstalled } from './install.mjs'
 import { USER } from './sign_in.mjs'
 
 const SCOPE = 'atproto transition:generic'
+
+/** The document of a client that is not on loopback, which the PDS checks when it starts. */
+const DOCUMENT = clientMetadata(
+  {
+    clientId: 'https://app.example.com/oauth-client-metadata.json',
+    redirectUri: '/callback',
+    scope: SCOPE,
+    dpop: true,
+  },
+  { name: 'The app', logoUri: 'https://app.example.com/logo.png' },
+)
 
 /** @type {import('./driver.mjs').Server} */
 export const pds = {
   name: '@atproto/pds',
   // The PDS is at this host, and clients on loopback are at another one.
   host: 'localhost',
-  start: (setup) => startInstalled('pds', setup, { node: 22 }),
+  start: (setup) => startInstalled('pds', { ...setup, document: DOCUMENT }, { node: 22 }),
   signIn,
   // A client on loopback has no document: its identifier contains what would be in it.
   clientId: ({ redirectUri }) =>

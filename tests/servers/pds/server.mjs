@@ -5,7 +5,7 @@ import { registerHooks } from 'node:module'
 import { join } from 'node:path'
 import { startDirectory } from './plc.mjs'
 
-const { origin, user } = JSON.parse(process.env.SETUP)
+const { origin, user, document } = JSON.parse(process.env.SETUP)
 const folder = process.env.FOLDER
 
 registerHooks({
@@ -34,6 +34,8 @@ const environment = {
   plcRotationKeyK256PrivateKeyHex: random(),
 }
 const pds = await PDS.create(envToCfg(environment), envToSecrets(environment))
+// This throws if the document is not valid.
+pds.ctx.oauthProvider.clientManager.validateClientMetadata(document.client_id, document)
 await pds.ctx.sequencer.start()
 // `pds.start()` would listen on all interfaces.
 const server = createServer(pds.app)
