@@ -29,7 +29,7 @@ async function signedIn(options) {
     issuer: github.origin,
     origin: ORIGIN,
     client: { id: CLIENT.id, auth: { method: 'client_secret_post', secret: CLIENT.secret } },
-    identity: 'none',
+    identity: { url: `${github.api}user`, sub: 'id', claims: ['login', 'name'] },
     scope: 'repo gist',
     metadata: github.metadata,
     cookie: { keys: randomBytes(32).toString('base64') },
@@ -53,12 +53,14 @@ const user = async (visitor) => {
 test('OAuth app: the token is used until GitHub refuses it', async () => {
   const { github, visitor, faults } = await signedIn()
   assert.deepEqual(faults, [])
-  const { scopes, accessTokenExpiresAt, expiresAt } = (await visitor.session()).session
+  const { claims, scopes, accessTokenExpiresAt, expiresAt } = (await visitor.session()).session
+  assert.deepEqual(claims, { sub: '583231', login: 'octocat', name: 'The Octocat' })
   assert.deepEqual(scopes, ['repo', 'gist'])
   assert.equal(accessTokenExpiresAt, expiresAt)
   setClocks(NINE_HOURS)
   assert.deepEqual((await user(visitor)).body.login, 'octocat')
-  assert.deepEqual(github.agents, ['Mozilla/5.0'])
+  // The first request was for the profile.
+  assert.deepEqual(github.agents, ['strongroom', 'Mozilla/5.0'])
   github.withdraw()
   const { status, body } = await user(visitor)
   assert.deepEqual([status, body.error.code], [401, 'interaction_required'])
