@@ -134,11 +134,6 @@ codes! {
     CodeRejected = "code_rejected", "Call login() again.";
     /// The ID token failed validation (OIDC Core 3.1.3.7 or 12.2).
     IdTokenInvalid = "id_token_invalid", "Check issuer, clientId, the signing algorithm and the device's clock.";
-    /// The provider did not ask the user to sign in again, although the login requested it with `maxAge`: by the provider's
-    /// own clock, the user signed in longer ago than the login allows. The device's clock is not the reason. Also a
-    /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session, so
-    /// `session.authenticatedAt` has not changed.
-    SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
     /// The URL matches no rule in `apis`; over a token handler, the URL matches no route. Or no rule can allow the URL:
     /// it is an endpoint of the provider, is not absolute, has a user name, or has a path that servers decode in
     /// different ways. For a socket, the matching rule lacks `webSocket`, or the URL has the query parameter that is
@@ -169,6 +164,11 @@ codes! {
     /// The profile address (`identity.url`), or with `userInfo` the provider's UserInfo endpoint, did not say who the user
     /// is, or named another user than the ID token. The message says why.
     ProfileFailed = "profile_failed", "Check the address and the member that the message names, and that the server accepts the token, and the app's origin (CORS).";
+    /// The provider did not ask the user to sign in again, although the login requested it with `maxAge`: by the provider's
+    /// own clock, the user signed in longer ago than the login allows. The device's clock is not the reason. Also a
+    /// warning: a login with `prompt: 'login'` or `maxAge` brought the `auth_time` of the previous session. If `claims`
+    /// names `auth_time`, pages can compare it. The smaller modules report `id_token_invalid`, and no warning.
+    SignInNotRepeated = "sign_in_not_repeated", "Find out if the provider supports max_age and prompt=login (OIDC Core 3.1.2.1): some providers ignore one or both.";
     // Only the token handler and TypeScript report the codes from here on.
     /// The token handler refused a request that the app's own pages do not send in this way. The message names the
     /// case: a request of script has no header `X-Strongroom`; its `Origin` is not the app's, or its `Sec-Fetch-Site`

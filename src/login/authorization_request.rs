@@ -86,8 +86,8 @@ pub struct Pending {
     pub max_age: Option<u64>,
     /// True if the request contained `prompt=none`, so that the provider could not show a page.
     pub is_silent: bool,
-    /// True if the request contained `prompt=login`, by which the provider asks the user to sign in again.
-    pub is_fresh: bool,
+    /// Present if the request contained `prompt=login`, by which the provider asks the user to sign in again.
+    pub is_fresh: Option<capability::StepUp>,
     /// Start of the login, in milliseconds since the Unix epoch.
     pub created_at: UnixMillis,
     /// The key that the tokens are bound to, if they are bound to a key (RFC 9449).
@@ -200,7 +200,10 @@ pub fn build(
             popup: params.popup,
             max_age: params.max_age,
             is_silent: params.prompt.as_deref() == Some("none"),
-            is_fresh: strings::contains_word(params.prompt.as_deref().unwrap_or_default(), "login"),
+            is_fresh: capability::StepUp::WITNESS.filter(|_| {
+                let prompt = params.prompt.as_deref().unwrap_or_default();
+                strings::contains_word(prompt, "login")
+            }),
             created_at: now,
             key: None,
             scope: more_scope,
@@ -323,6 +326,9 @@ impl Pending {
     pub fn to_json(&self) -> Secret {
         let mut writer = Writer::object();
         self.write_optional(&mut writer);
+        if self.is_fresh.is_some() {
+            writer.flag("fresh", true);
+        }
         let text = writer
             .text("issuer", &self.issuer)
             .text("nonce", self.nonce.expose())
@@ -330,7 +336,6 @@ impl Pending {
             .text("return_to", &self.return_to)
             .flag("popup", self.popup)
             .flag("silent", self.is_silent)
-            .flag("fresh", self.is_fresh)
             .optional_number("max_age", self.max_age)
             .number("created_at", self.created_at)
             .finish();
@@ -349,7 +354,7 @@ impl Pending {
         let return_to = object.str("return_to")?;
         let popup = object.get("popup")?.as_bool()?;
         let max_age = object.get("max_age")?.as_u64();
-        let is_set = |name| object.get(name).and_then(Value::as_bool) == Some(true);
+        let is_silent = object.get("silent").and_then(Value::as_bool) == Some(true);
         let created_at = object.get("created_at")?.as_u64()?;
         Some(Box::new(Self {
             issuer: issuer.to_owned(),
@@ -358,8 +363,8 @@ impl Pending {
             return_to: return_to.to_owned(),
             popup,
             max_age,
-            is_silent: is_set("silent"),
-            is_fresh: is_set("fresh"),
+            is_silent,
+            is_fresh: capability::StepUp::WITNESS.filter(|_| object.get("fresh").is_some()),
             created_at,
             key: capability::Dpop::WITNESS
                 .and_then(|_| PublicKey::from_jwk(object.get("dpop")?.as_object()?)),
@@ -375,9 +380,11 @@ impl Pending {
     /// Returns a warning if this login requested that `user` signs in again, but the time of the authentication is still
     /// that of `before`, the user of the previous session.
     pub(crate) fn sign_in_warning(&self, before: &Identity, user: &Identity) -> Option<Error> {
+        capability::StepUp::WITNESS?;
         let auth_time = user.auth_time()?;
         let age = seconds(user.claims(), "iat")?.saturating_sub(auth_time);
-        let is_requested = self.is_fresh || self.max_age.is_some_and(|max_age| age > max_age);
+        let is_requested =
+            self.is_fresh.is_some() || self.max_age.is_some_and(|max_age| age > max_age);
         let is_same = before.subject() == user.subject() && before.auth_time() == Some(auth_time);
         let message = msg!(
             "the login requested that the user signs in again, but the ID token has the auth_time of the previous session"

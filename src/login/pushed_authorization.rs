@@ -6,6 +6,7 @@
 
 use crate::prelude::*;
 
+use crate::base::capability;
 use crate::base::error::{Code, Error, quote_url};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::form::{Form, with_query};
@@ -76,7 +77,10 @@ pub fn read(outcome: &Outcome, endpoint: &str, is_public: bool) -> PushOutcome {
         token_endpoint::TokenResponse::Wait(_) | token_endpoint::TokenResponse::ServerError => {
             unavailable(msg!("the pushed authorization request endpoint failed"))
         }
-        token_endpoint::TokenResponse::Unusable(_) if reply.status >= 400 => {
+        // The smaller modules have no room for the details of this error.
+        token_endpoint::TokenResponse::Unusable(_)
+            if reply.status >= 400 && capability::LoginOptions::WITNESS.is_some() =>
+        {
             refused(reply.status, endpoint, is_public)
         }
         token_endpoint::TokenResponse::Tokens(_) | token_endpoint::TokenResponse::Unusable(_) => {
@@ -246,6 +250,7 @@ mod tests {
 
     #[test]
     fn refusal_without_code_names_status_and_endpoint() {
+        needs!(LoginOptions);
         for (status, is_public, asks) in
             [(401, true, true), (401, false, false), (404, true, false)]
         {

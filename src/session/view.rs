@@ -33,11 +33,8 @@ pub struct SessionView<'a> {
     pub kept: Option<bool>,
     /// The time at which the user signed in here.
     pub started_at: UnixMillis,
-    /// The time at which the user signed in at the provider, by its `auth_time`, if the provider has told it. If a login
-    /// was to make the user sign in again and this time has not changed, the provider did not ask the user.
-    pub authenticated_at: Option<UnixMillis>,
     /// The time at which the absolute limit ends the session. Without a refresh token, the time at which the access token
-    /// expires, if that is earlier.
+    /// expires, if that is earlier, except in the default module.
     pub expires_at: UnixMillis,
     /// The time at which the idle limit ends the session unless the user is active.
     pub idle_expires_at: UnixMillis,
@@ -69,9 +66,6 @@ impl SessionView<'_> {
         }
         if let Some(needs) = self.needs {
             view.text("needs", needs);
-        }
-        if let Some(at) = self.authenticated_at {
-            view.number("authenticatedAt", at);
         }
         let access_token_expires_at = match self.access_token_expires_at {
             UnixMillis::MAX if capability::PlainOauth::WITNESS.is_some() => self.expires_at,
@@ -115,10 +109,10 @@ pub fn view<'a>(
         needs: session.extension.needs(),
         kept: is_kept,
         started_at: session.times.started.wall,
-        authenticated_at: authenticated_at(&session.original),
+        // The default module has no room for this.
         expires_at: match session.tokens.refresh_token {
-            None => limit.min(access_token_expires_at),
-            Some(_) => limit,
+            None if capability::PlainOauth::WITNESS.is_some() => limit.min(access_token_expires_at),
+            _ => limit,
         },
         idle_expires_at: after(session.times.last_activity.wall, config.limits.idle),
         access_token_expires_at,
@@ -145,11 +139,6 @@ pub(crate) fn visible_claims(
         }
     }
     visible.finish()
-}
-
-/// Returns the time at which the user signed in at the provider.
-pub(crate) fn authenticated_at(user: &Identity) -> Option<UnixMillis> {
-    user.auth_time().map(|seconds| seconds * 1000)
 }
 
 /// Returns the scopes of a string in which spaces separate them.

@@ -53,8 +53,10 @@ pub(super) struct Refresh {
     is_probing: bool,
     /// The URL of the token endpoint, or of the metadata that is missing, for the message if it cannot be reached.
     provider_url: String,
-    /// The error for calls, if the last response was a readable refusal.
-    refusal: Option<Error>,
+    /// The provider's error code, if its last response was a refusal that concerns this client.
+    rejection: Option<capability::Reasons<String>>,
+    /// The last response that made the session suspected.
+    unexplained: Option<capability::Reasons<String>>,
 }
 
 /// The largest number of refreshes that may begin because of a 401 within [`WINDOW`]. Without this limit, an API that
@@ -229,7 +231,8 @@ impl Refresh {
         }
         self.waited_until = Some(ctx.now.monotonic + ctx.config.request_timeout);
         provider.token_url().clone_into(&mut self.provider_url);
-        self.refusal = None;
+        self.rejection = None;
+        self.unexplained = None;
         if !ctx.keeps() {
             return RefreshStart::Send;
         }
@@ -393,7 +396,7 @@ impl Refresh {
                 // control: errors_name_no_token
                 let message = [msg!("the token endpoint responded with "), &code];
                 let error = Error::of(Code::ClientRejected, &message);
-                self.refusal = Some(error.clone());
+                self.rejection = capability::Reasons::WITNESS.map(|has| has.with(code));
                 RefreshStep::GiveUp(error)
             }
             RefreshOutcome::Wait(_, wait) => {
@@ -405,15 +408,7 @@ impl Refresh {
                 let [jitter] = ctx.random();
                 self.schedule.refused(&ctx.now, jitter);
                 self.update_suspicion(ctx);
-                if ctx.is_suspected {
-                    let message = [
-                        msg!(
-                            "the provider keeps refusing the refresh token, without invalid_grant; the last response: "
-                        ),
-                        &why,
-                    ];
-                    self.refusal = Some(Error::of(Code::InteractionRequired, &message));
-                }
+                self.unexplained = capability::Reasons::WITNESS.map(|has| has.with(why.clone()));
                 self.postponed(ctx, &why)
             }
             RefreshOutcome::Opaque => {
@@ -443,7 +438,7 @@ impl Refresh {
         self.schedule.reachable(&ctx.now);
         self.update_suspicion(ctx);
         if ctx.is_suspected && !self.is_in_flight() {
-            RefreshStep::GiveUp(suspected())
+            RefreshStep::GiveUp(suspected(None))
         } else {
             RefreshStep::Wait
         }
@@ -467,11 +462,12 @@ impl Refresh {
 
     /// Returns the error for a call that cannot get a new access token now.
     fn no_new_token(&self, ctx: &Context) -> Error {
-        if let Some(refusal) = &self.refusal {
-            return refusal.clone();
+        if let Some(code) = &self.rejection {
+            let message = [msg!("the token endpoint responded with "), &**code];
+            return Error::of(Code::ClientRejected, &message);
         }
         if ctx.is_suspected {
-            return suspected();
+            return suspected(self.unexplained.as_deref());
         }
         let message = [
             msg!(
@@ -694,13 +690,25 @@ fn without_id_token(
     verified(tokens, None, requested)
 }
 
-fn suspected() -> Error {
-    Error::new(
-        Code::InteractionRequired,
-        msg!(
-            "the provider keeps refusing the refresh token without a usable error code, or it refused and its CORS headers are missing on errors"
+/// `response` describes the last response, in builds that remember it.
+fn suspected(response: Option<&String>) -> Error {
+    match response {
+        Some(response) => Error::of(
+            Code::InteractionRequired,
+            &[
+                msg!(
+                    "the provider keeps refusing the refresh token, without invalid_grant; the last response: "
+                ),
+                response,
+            ],
         ),
-    )
+        None => Error::new(
+            Code::InteractionRequired,
+            msg!(
+                "the provider keeps refusing the refresh token without invalid_grant (with another error code, without one, or without CORS headers on its errors)"
+            ),
+        ),
+    }
 }
 
 fn interaction_required() -> Error {

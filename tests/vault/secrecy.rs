@@ -91,7 +91,6 @@ fn page_sees_exactly_these_members_of_a_session() {
         [
             r#""session":{"#,
             kept,
-            r#""authenticatedAt":1800000000000,"#,
             r#""claims":{"sub":"alice","name":""#,
             name,
             r#""},"scopes":["openid","profile","offline_access"],"state":"active","#,

@@ -121,7 +121,7 @@ const REALLOC: &str = "__wbindgen_realloc";
 
 /// The numbers of bytes in a run, by which functions are compared: see `order`. Which number gives the smallest download
 /// changes with the code, so all are tried, each several times: the order by a number depends on the order before.
-const SIMILAR_RUNS: [usize; 4] = [2, 3, 4, 5];
+const SIMILAR_RUNS: [usize; 3] = [2, 3, 4];
 
 /// Returns the Cargo features of each module.
 pub(crate) fn features() -> impl Iterator<Item = &'static str> {
@@ -350,7 +350,7 @@ impl Module {
         let mut files = Vec::new();
         for run in SIMILAR_RUNS {
             let mut wasm = fs::read(optimized)?;
-            for time in 1..=4 {
+            for time in 1..=16 {
                 wasm = order::by_similarity(&wasm, run)?;
                 let file = bound().join(format!("{}-{run}-{time}.wasm", self.name));
                 fs::write(&file, &wasm)?;

@@ -49,7 +49,7 @@ let lifetimeLock: Promise<string> | undefined
 export const vault = (config: VaultConfig, options: VaultOptions = {}): void => {
   if (!isWorker) {
     const message =
-      'vault() was called outside a worker. Call it in a separate file, and start the worker from that file.'
+      'vault() was called outside a worker. Call it in a worker file.'
     throw new StrongroomError('unsupported', message)
   }
   if (started) {

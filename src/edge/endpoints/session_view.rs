@@ -9,7 +9,7 @@ use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::session::view::{SessionState, SessionView, authenticated_at, scopes, visible_claims};
+use crate::session::view::{SessionState, SessionView, scopes, visible_claims};
 
 /// Responds with the session as pages may see it: `GET <base>/session`.
 pub(in crate::edge) async fn handle(context: &RequestContext) -> OwnResponse {
@@ -68,7 +68,6 @@ fn view(context: &RequestContext, session: &Session, state: SessionState) -> Str
         needs: None,
         kept: None,
         started_at: session.began,
-        authenticated_at: user.as_ref().and_then(authenticated_at),
         expires_at: match session.refresh_token {
             None => limit.min(access_token_expires_at),
             Some(_) => limit,
