@@ -1,0 +1,114 @@
+// Tests of `cargo xtask conformance`, with a small stand-in for the suite.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { get } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { acceptOwnCertificates, browserArguments } from '../conformance/loopback.mjs'
+import { startStandIn } from '../conformance/stand_in.mjs'
+import { launchBrowser } from '../support/browser.mjs'
+
+const time = { timeout: 60_000 }
+const script = fileURLToPath(new URL('../conformance/run.mjs', import.meta.url))
+
+let folder
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'conformance-'))
+})
+after(() => rm(folder, { recursive: true }))
+
+/** Runs the command against a stand-in. Resolves with its exit code and what it printed. */
+async function run(options, ...args) {
+  const suite = await startStandIn(options)
+  try {
+    return await new Promise((resolve) =>
+      execFile(process.execPath, [script, suite.origin, ...args], (error, stdout, stderr) =>
+        resolve({ code: error?.code ?? 0, text: stdout + stderr }),
+      ),
+    )
+  } finally {
+    await suite.close()
+  }
+}
+
+test('expected results are printed and written', time, async () => {
+  const document = join(folder, 'results.md')
+  await writeFile(
+    document,
+    'before\n<!-- results: written by `cargo xtask conformance` -->\nold\n<!-- end -->\nafter\n',
+  )
+  const names = ['config', 'comprehensive', 'vault refresh', 'handler rp-init']
+  const { code, text } = await run({}, ...names, '--document', document)
+  assert.equal(code, 0, text)
+  const written = await readFile(document, 'utf8')
+  assert.match(written, /^before\n[^]*<!-- end -->\nafter\n$/)
+  assert.doesNotMatch(written, /old/)
+  for (const table of [text, written]) {
+    assert.match(table, /^\| Suite 0\.0\.0, \d+ \w+ \d{4} \| vault \| token handler \|$/m)
+    assert.match(table, /^\| comprehensive client test \| 2 passed, 1 not run \| 2 passed, 1 not run \|$/m)
+    assert.match(table, /\| `discovery-openid-config` \| PASSED \| PASSED \|  \|$/m)
+    assert.match(table, /\| `invalid-iss` \| PASSED \| PASSED \|  \|$/m)
+    assert.match(table, /\| `idtoken-sig-none` \| SKIPPED \| SKIPPED \| an ID token without a signature/m)
+    assert.match(table, /\| `refresh-token` \| PASSED \| – \|  \|$/m)
+    assert.match(table, /\| `rp-init-logout` \| – \| PASSED \|  \|$/m)
+  }
+})
+
+test('a control: an unexpected result fails the command', time, async () => {
+  const { code, text } = await run({ honest: true }, 'vault comprehensive')
+  assert.equal(code, 1, text)
+  assert.match(text, /FAILURE StandIn: the client went on/)
+  assert.match(text, /1 of 3 modules do not have the expected result:\n.*invalid-iss is FAILED, not PASSED/)
+})
+
+test('without a suite the error says so', time, async () => {
+  const suite = await startStandIn()
+  await suite.close()
+  await new Promise((resolve) =>
+    execFile(process.execPath, [script, suite.origin], (error, _, stderr) => {
+      assert.equal(error?.code, 1)
+      assert.match(stderr, new RegExp(`no suite answers at ${suite.origin} \\(ECONNREFUSED\\): start one`))
+      resolve()
+    }),
+  )
+})
+
+test('a self-signed certificate is accepted on loopback only', time, async () => {
+  acceptOwnCertificates()
+  const suite = await startStandIn()
+  const { port } = new URL(suite.origin)
+  /** Sends a request to the stand-in by one of its names. Resolves with the status, or with the code of the error. */
+  const request = (host) =>
+    new Promise((resolve) => {
+      const lookup = (_, { all }, found) =>
+        all ? found(null, [ADDRESS]) : found(null, ADDRESS.address, ADDRESS.family)
+      const options = { host, port, path: '/api/server', lookup }
+      get(options, (response) => resolve(response.resume().statusCode)).on('error', ({ code }) =>
+        resolve(code),
+      )
+    })
+  try {
+    assert.equal(await request('localhost'), 200)
+    assert.equal(await request('suite.example'), 'DEPTH_ZERO_SELF_SIGNED_CERT')
+  } finally {
+    await suite.close()
+  }
+})
+const ADDRESS = { address: '127.0.0.1', family: 4 }
+
+test('the browser that accepts such certificates finds no other host', time, async () => {
+  const suite = await startStandIn()
+  const browser = await launchBrowser({ args: browserArguments(suite.origin) })
+  try {
+    const page = await browser.newPage()
+    assert.equal((await page.goto(`${suite.origin}/api/server`)).status(), 200)
+    await assert.rejects(page.goto('https://suite.example/'), /ERR_NAME_NOT_RESOLVED/)
+    assert.deepEqual(browserArguments('https://suite.example'), [])
+  } finally {
+    await browser.close()
+    await suite.close()
+  }
+})

@@ -1,0 +1,107 @@
+import { startHandler } from './handler.mjs'
+import { shortName, stepsOf } from './plans.mjs'
+import { startVault } from './vault.mjs'
+
+const SECRET = 'a-secret-of-more-than-thirty-two-characters-0123456789'
+const CLIENT_ID = 'strongroom'
+
+/** Seconds for which the suite waits for a request that a correct client does not send. */
+const SILENCE = 3
+
+/** Milliseconds for which a module may take after the client's part. */
+const PATIENCE = (SILENCE + 12) * 1000
+
+/**
+ * The outcome of a module.
+ *
+ * @typedef {object} Row
+ * @property {import('./plans.mjs').Plan} plan
+ * @property {string} module The short name.
+ * @property {string} result
+ * @property {string} expected
+ * @property {string} [reason] Why PASSED is not expected, or why the module was not run.
+ * @property {string[]} faults What the suite objects to.
+ * @property {string[]} notes What the client did.
+ */
+
+/**
+ * Runs a plan with its client. Calls `report` with each row.
+ *
+ * @param {{ plan: import('./plans.mjs').Plan, suite: ReturnType<typeof import('./suite.mjs').connectSuite>, browser:
+ * import('playwright-core').Browser, report: (row: Row) => void }} options
+ */
+export async function runPlan({ plan, suite, browser, report }) {
+  const alias = `strongroom-${plan.client}`
+  const app = await (plan.client === 'vault' ? startVault({ suite }) : startHandler(plan))
+  try {
+    const { id, modules } = await suite.createPlan({
+      ...plan,
+      configuration: configuration(plan, app, alias),
+    })
+    const issuer = `${suite.origin}/test/a/${alias}/`
+    for (const module of modules) {
+      const name = shortName(module.testModule)
+      const reason = plan.left?.[name]
+      if (reason)
+        report({ plan, module: name, result: 'not run', expected: 'not run', reason, faults: [], notes: [] })
+      else report(await runModule({ plan, id, module, issuer, suite, browser, app }))
+    }
+  } finally {
+    await app.close()
+  }
+}
+
+function configuration({ configuration: more, client: kind, https }, { origin, redirectUri }, alias) {
+  return {
+    alias,
+    description: `strongroom, ${kind}`,
+    waitTimeoutSeconds: SILENCE,
+    ...more?.suite,
+    client: {
+      client_id: CLIENT_ID,
+      client_secret: SECRET,
+      redirect_uri: redirectUri,
+      post_logout_redirect_uri: `${origin}/`,
+      ...(kind === 'handler' && { backchannel_logout_uri: `${origin}/auth/backchannel-logout` }),
+      ...(https && { initiate_login_uri: `${origin}/auth/login` }),
+      ...more?.client,
+    },
+  }
+}
+
+async function runModule({ plan, id, module, issuer, suite, browser, app }) {
+  const name = shortName(module.testModule)
+  const [expected, reason] = plan.expected?.[name] ?? ['PASSED']
+  const notes = []
+  const note = (line) => notes.push(line.slice(0, 400))
+  const steps = stepsOf(module.testModule)
+  const row = { plan, module: name, expected, reason, notes }
+  try {
+    const instance = await suite.start(id, module)
+    for (let login = 0; login < steps.logins; login++) {
+      // A browser that has seen nothing: no session, no keys of the module before.
+      const context = await browser.newContext()
+      try {
+        await app.run({
+          context,
+          issuer,
+          clientId: CLIENT_ID,
+          client: { id: CLIENT_ID, auth: plan.auth ?? { method: 'client_secret_basic', secret: SECRET } },
+          scope: plan.scope ?? 'openid profile email',
+          steps,
+          note,
+          options: plan.options,
+          resource: plan.resource,
+          startAt: steps.elsewhere ? await suite.visit(instance) : undefined,
+        })
+      } catch (error) {
+        note(`driver: ${error.message}`)
+      } finally {
+        await context.close()
+      }
+    }
+    return { ...row, ...(await suite.finish(instance, PATIENCE)) }
+  } catch (error) {
+    return { ...row, result: 'ERROR', faults: [error.message] }
+  }
+}

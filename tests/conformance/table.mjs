@@ -1,0 +1,81 @@
+import { readFile, writeFile } from 'node:fs/promises'
+
+const BEGIN = '<!-- results: written by `cargo xtask conformance` -->'
+const END = '<!-- end -->'
+
+/** The order of results in a summary. */
+const RESULTS = [
+  'PASSED',
+  'WARNING',
+  'REVIEW',
+  'SKIPPED',
+  'FAILED',
+  'WAITING',
+  'INTERRUPTED',
+  'ERROR',
+  'not run',
+]
+const CLIENTS = ['vault', 'handler']
+
+const heading = ({ version, date }) => `Suite ${version}, ${day(date)}`
+const day = (date) => date.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' })
+const line = (cells) => `| ${cells.join(' | ')} |`
+
+/** Returns the values of a key in their first order. */
+const distinct = (rows, key) => [...new Set(rows.map(key))]
+
+/** Returns a table with the number of each result, by plan and client. */
+export function plansTable({ version, date, rows }) {
+  const counts = (title, client) => {
+    const own = rows.filter(({ plan }) => plan.title === title && plan.client === client)
+    const parts = RESULTS.map((result) => [
+      own.filter((row) => row.result === result).length,
+      result.toLowerCase(),
+    ])
+    return (
+      parts
+        .filter(([count]) => count)
+        .map((part) => part.join(' '))
+        .join(', ') || '–'
+    )
+  }
+  const body = distinct(rows, ({ plan }) => plan.title).map((title) =>
+    line([title, ...CLIENTS.map((client) => counts(title, client))]),
+  )
+  return [line([heading({ version, date }), 'vault', 'token handler']), '|---|---|---|', ...body].join('\n')
+}
+
+/** Returns a table with the result of each module, and the reason of each that is not passed. */
+export function modulesTable({ rows }) {
+  const body = []
+  for (const title of distinct(rows, ({ plan }) => plan.title)) {
+    const ofPlan = rows.filter(({ plan }) => plan.title === title)
+    for (const module of distinct(ofPlan, (row) => row.module)) {
+      const [vault, handler] = CLIENTS.map((client) =>
+        ofPlan.find((row) => row.module === module && row.plan.client === client),
+      )
+      const reasons = [vault, handler].map((row) => row?.reason).filter(Boolean)
+      body.push(
+        line([
+          title,
+          `\`${module}\``,
+          vault?.result ?? '–',
+          handler?.result ?? '–',
+          [...new Set(reasons)].join('; '),
+        ]),
+      )
+    }
+  }
+  const names = ['plan', 'module', 'vault', 'token handler', 'reason']
+  return [line(names), line(names.map(() => '---')).replaceAll(' ', ''), ...body].join('\n')
+}
+
+/** Writes both tables between the marks of a document. */
+export async function write(document, results) {
+  const text = await readFile(document, 'utf8')
+  const [before, rest] = text.split(BEGIN)
+  const after = rest?.slice(rest.indexOf(END))
+  if (!after?.startsWith(END)) throw new Error(`${document} has no lines ${BEGIN} and ${END}`)
+  const tables = `${plansTable(results)}\n\n${modulesTable(results)}`
+  await writeFile(document, `${before}${BEGIN}\n\n${tables}\n\n${after}`)
+}

@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises'
+import { booted, call, htmlWith, PACKAGE, pageScript, tools } from '../support/app.mjs'
+import { startSite } from '../support/site.mjs'
+import { backAt, TOKEN_REFUSED } from './visits.mjs'
+
+const dist = new URL('../../pkg/dist/', import.meta.url)
+const WORKER = '/auth.worker.js'
+
+/**
+ * Starts an app with a vault.
+ *
+ * @param {{ suite: { origin: string } }} options
+ */
+export async function startVault({ suite }) {
+  const site = await startSite({ connectSrc: [suite.origin] })
+  // The worker is not bundled, so it also loads the package's files.
+  site.pageCsp = "default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:; base-uri 'none'"
+  Object.assign(site.files, {
+    '/index.html': htmlWith('/page.js'),
+    '/page.js': pageScript({ kind: 'shared', timeout: 10 }),
+    '/tools.js': tools(true),
+  })
+  for (const name of PACKAGE) site.files[`/strongroom/${name}`] = await readFile(new URL(name, dist))
+  const expired = `${site.origin}/expired/`
+  site.override('/expired/token', TOKEN_REFUSED)
+
+  return {
+    origin: site.origin,
+    redirectUri: `${site.origin}/callback`,
+    /** Plays the user's part in a module: signs in, and does what `steps` says. */
+    async run({ context, issuer, clientId, scope, steps, note, options }) {
+      const userInfo = `${issuer}userinfo`
+      site.files[WORKER] = workerScript({
+        issuer,
+        clientId,
+        scope,
+        redirectUri: '/callback',
+        userInfo: steps.userInfo,
+        apis: [{ url: userInfo, exact: true }, { url: expired }],
+        ...options,
+      })
+      const page = await context.newPage()
+      page.on('console', (message) => note(`console: ${message.text()}`))
+      await page.goto(site.origin)
+      const login = await signIn(page, site.origin, steps)
+      note(`login: ${JSON.stringify(login)}`)
+      if (login.error || login.stopped) return
+      if (steps.refresh) {
+        // This API refuses each token, so the vault gets another one.
+        note(`refresh: ${JSON.stringify(await call(page, `${expired}token`))}`)
+        note(`UserInfo: ${JSON.stringify(await call(page, userInfo))}`)
+      }
+      if (steps.logout) {
+        const left = backAt(page, site.origin)
+        await page.evaluate(() => void auth.logout({ provider: true, returnTo: '/' }).catch(() => {}))
+        note(`logout: ${await left}`)
+      }
+    },
+    close: site.close,
+  }
+}
+
+const workerScript = (config) => `
+import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(config)})
+`
+
+/** Resolves with the result of `handleCallback()`, or with the error of `login()`. */
+async function signIn(page, origin, { stopsBeforeLogin }) {
+  const start = await booted(page)
+  if (start.error) return start
+  if (stopsBeforeLogin) {
+    const reached = page.waitForRequest(/\/authorize\?/, { timeout: 10_000 })
+    await page.route(/\/authorize\?/, (route) => route.abort())
+    await page.evaluate(() => void auth.login().catch(() => {}))
+    return reached.then(
+      () => ({ stopped: 'at the authorization request' }),
+      () => ({ error: 'no authorization request' }),
+    )
+  }
+  const back = backAt(page, `${origin}/callback`)
+  // A login that succeeds leaves the page, and with it this function.
+  const refused = page
+    .evaluate(() => settle(auth.login()))
+    .then(
+      ({ error }) => error && { error },
+      () => undefined,
+    )
+  const first = await Promise.race([refused.then((error) => error ?? back), back])
+  if (first?.error) return first
+  return first === 'back' ? booted(page) : { error: first }
+}
