@@ -34,10 +34,7 @@ export async function runPlan({ plan, suite, browser, report }) {
   const alias = `strongroom-${plan.client}`
   const app = await (plan.client === 'vault' ? startVault({ suite }) : startHandler(plan))
   try {
-    const { id, modules } = await suite.createPlan({
-      ...plan,
-      configuration: configuration(plan, app, alias),
-    })
+    const { id, modules } = await suite.createPlan({ ...plan, configuration: configuration(plan, app, alias) })
     const issuer = `${suite.origin}/test/a/${alias}/`
     for (const module of modules) {
       const name = shortName(module.testModule)
@@ -51,7 +48,7 @@ export async function runPlan({ plan, suite, browser, report }) {
   }
 }
 
-function configuration({ configuration: more, client: kind, https }, { origin, redirectUri }, alias) {
+function configuration({ configuration: more, client: kind, https, scope }, { origin, redirectUri }, alias) {
   return {
     alias,
     description: `strongroom, ${kind}`,
@@ -60,6 +57,7 @@ function configuration({ configuration: more, client: kind, https }, { origin, r
     client: {
       client_id: CLIENT_ID,
       client_secret: SECRET,
+      scope,
       redirect_uri: redirectUri,
       post_logout_redirect_uri: `${origin}/`,
       ...(kind === 'handler' && { backchannel_logout_uri: `${origin}/auth/backchannel-logout` }),

@@ -26,7 +26,7 @@ export async function startHandler({ https = false }) {
     host: 'localhost',
     handler(request, response) {
       const path = request.url.split('?')[0]
-      if (path === '/expired/token') {
+      if (path === '/upstream/token') {
         response.writeHead(TOKEN_REFUSED.status, TOKEN_REFUSED.headers).end()
       } else if (path === '/') {
         response.writeHead(200, { 'content-type': 'text/html', 'cache-control': 'no-store' }).end(PAGE)
@@ -50,7 +50,7 @@ export async function startHandler({ https = false }) {
         origin,
         userInfo: steps.userInfo && !resource,
         routes: [
-          { prefix: '/expired/', upstream: `${server.origin}/expired/` },
+          { prefix: '/expired/', upstream: `${server.origin}/upstream/` },
           { prefix: '/provider/', upstream: `${issuer}${resource?.folder ?? ''}` },
         ],
         postLogoutRedirectUri: '/',

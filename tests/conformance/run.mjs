@@ -58,7 +58,10 @@ async function runAll(plans) {
   try {
     for (const plan of plans) {
       console.log(`${plan.client}: ${plan.title}`)
-      await runPlan({ plan, suite, browser, report: (row) => rows.push(report(row)) })
+      const add = (row) => rows.push(report(row))
+      await runPlan({ plan, suite, browser, report: add }).catch(({ message }) =>
+        add({ plan, module: 'the whole plan', result: 'ERROR', expected: 'PASSED', faults: [message], notes: [] }),
+      )
     }
   } finally {
     await browser.close()

@@ -57,8 +57,13 @@ export function connectSuite(origin) {
     },
     /** Resolves with the URL that the module wants the user's browser to open, and says that the browser opened it. */
     async visit(id) {
-      const { browser } = await request('GET', `runner/${id}`)
-      const [url] = browser?.urls ?? []
+      const urls = async () => (await request('GET', `runner/${id}`)).browser?.urls ?? []
+      const deadline = Date.now() + 10_000
+      let [url] = await urls()
+      while (!url && Date.now() < deadline) {
+        await wait(INTERVAL)
+        ;[url] = await urls()
+      }
       if (!url) throw new Error('the module has no URL to open')
       await request('POST', `runner/browser/${id}/visit`, { query: { url } })
       return url

@@ -1,5 +1,5 @@
 //! The project's commands: `cargo xtask build | demo | test | simulate | fuzz | miri | mutants | supply | bench |
-//! measure | options | examples | recipes | servers | release | size`.
+//! measure | options | examples | recipes | servers | conformance | release | size`.
 //!
 //! On first use, most commands install the tools that they need. A command skips steps whose inputs have not changed.
 //! If a tool is missing and cannot be installed, the error says how to install it.
@@ -158,6 +158,15 @@ enum Command {
         #[arg(long, conflicts_with = "names")]
         lock: bool,
     },
+    /// Run the plans for relying parties of a running conformance suite of the OpenID Foundation: the vault in Chromium,
+    /// the token handler on Node. Writes docs/conformance-suite.md. Fails if a module does not have the expected result.
+    Conformance {
+        /// The suite, such as https://localhost:8443. Its own documentation says how to start it.
+        url: String,
+        /// Run only the plans whose client or title contains one of these strings, such as `vault` or `logout`, and
+        /// write nothing. Default: all.
+        names: Vec<String>,
+    },
     /// Check that a release can be published, and stop before it is published.
     Release,
     /// Measure the bytes that a browser downloads. Fails if a size exceeds its gate.
@@ -227,6 +236,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Examples { names, check, lock } => examples(names, *check, *lock),
         Command::Recipes { names, lock } => with_lockfiles("tests/recipes/run.mjs", names, *lock),
         Command::Servers { names, lock } => with_lockfiles("tests/servers/run.mjs", names, *lock),
+        Command::Conformance { url, names } => conformance(url, names),
         Command::Release => release::check(),
         Command::Supply => supply::run(),
         Command::Modules { only } => wasm::modules(only.as_deref()),
@@ -279,6 +289,13 @@ fn with_lockfiles(script: &str, names: &[String], lock: bool) -> Result<()> {
     let script = browser::with_chromium(script)?;
     package::build()?;
     script.run()
+}
+
+fn conformance(url: &str, names: &[String]) -> Result<()> {
+    let run = process::node(&["tests/conformance/run.mjs", url]).args(names);
+    let run = browser::with_chromium(run)?;
+    package::build()?;
+    run.run()
 }
 
 fn bench(options: &[String]) -> Result<()> {
