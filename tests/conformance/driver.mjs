@@ -34,7 +34,10 @@ export async function runPlan({ plan, suite, browser, report }) {
   const alias = `strongroom-${plan.client}`
   const app = await (plan.client === 'vault' ? startVault({ suite }) : startHandler(plan))
   try {
-    const { id, modules } = await suite.createPlan({ ...plan, configuration: configuration(plan, app, alias) })
+    const { id, modules } = await suite.createPlan({
+      ...plan,
+      configuration: configuration(plan, app, alias),
+    })
     const issuer = `${suite.origin}/test/a/${alias}/`
     for (const module of modules) {
       const name = shortName(module.testModule)

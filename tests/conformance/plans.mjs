@@ -112,7 +112,13 @@ export const PLANS = [
         left: client === 'vault' ? { ...LEFT, 'client-secret-basic': 'a vault is a public client' } : LEFT,
       },
       { title: 'refresh tokens', client, plan: REFRESH, variant },
-      { title: 'RP-Initiated Logout', client, plan: LOGOUT, variant: withoutType(variant), expected: LOGOUTS[client] },
+      {
+        title: 'RP-Initiated Logout',
+        client,
+        plan: LOGOUT,
+        variant: withoutType(variant),
+        expected: LOGOUTS[client],
+      },
     ]
   }),
   {
@@ -120,6 +126,12 @@ export const PLANS = [
     client: 'handler',
     plan: 'oidcc-client-back-channel-logout-rp-basic',
     variant: withoutType(SECRET),
+    expected: {
+      'rp-backchannel-rpinitlogout-wrong-alg': [
+        'FAILED',
+        'each algorithm of the metadata is accepted, unless `idTokenSignedResponseAlg` names one',
+      ],
+    },
   },
   {
     title: 'third-party-initiated login',
@@ -127,6 +139,7 @@ export const PLANS = [
     plan: 'oidcc-client-test-3rd-party-init-login-test-plan',
     variant: SECRET,
     https: true,
+    expected: { '3rd-party-init-login': ['WAITING', 'a login that another site begins is refused'] },
   },
   {
     title: 'FAPI 2.0 Security Profile, DPoP, `private_key_jwt`',

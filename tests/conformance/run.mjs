@@ -60,7 +60,14 @@ async function runAll(plans) {
       console.log(`${plan.client}: ${plan.title}`)
       const add = (row) => rows.push(report(row))
       await runPlan({ plan, suite, browser, report: add }).catch(({ message }) =>
-        add({ plan, module: 'the whole plan', result: 'ERROR', expected: 'PASSED', faults: [message], notes: [] }),
+        add({
+          plan,
+          module: 'the whole plan',
+          result: 'ERROR',
+          expected: 'PASSED',
+          faults: [message],
+          notes: [],
+        }),
       )
     }
   } finally {

@@ -161,7 +161,7 @@ enum Command {
     /// Run the plans for relying parties of a running conformance suite of the OpenID Foundation: the vault in Chromium,
     /// the token handler on Node. Writes docs/conformance-suite.md. Fails if a module does not have the expected result.
     Conformance {
-        /// The suite, such as https://localhost:8443. Its own documentation says how to start it.
+        /// The suite, such as `https://localhost:8443`. Its own documentation says how to start it.
         url: String,
         /// Run only the plans whose client or title contains one of these strings, such as `vault` or `logout`, and
         /// write nothing. Default: all.
