@@ -22,6 +22,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 })
 const [url, ...names] = positionals
+if (!URL.canParse(url)) throw new Error(`'${url}' is not the URL of a suite, such as https://localhost:8443`)
 const { origin } = new URL(url)
 acceptOwnCertificates()
 

@@ -24,6 +24,9 @@ const line = (cells) => `| ${cells.join(' | ')} |`
 /** Returns the values of a key in their first order. */
 const distinct = (rows, key) => [...new Set(rows.map(key))]
 
+/** Returns the reason of a result that is not PASSED. An unexpected result has none, and the table says so. */
+const reasonOf = (row) => (row && row.result !== row.expected ? `expected: ${row.expected}` : row?.reason)
+
 /** Returns a table with the number of each result, by plan and client. */
 export function plansTable({ version, date, rows }) {
   const counts = (title, client) => {
@@ -54,7 +57,7 @@ export function modulesTable({ rows }) {
       const [vault, handler] = CLIENTS.map((client) =>
         ofPlan.find((row) => row.module === module && row.plan.client === client),
       )
-      const reasons = [vault, handler].map((row) => row?.reason).filter(Boolean)
+      const reasons = [vault, handler].map(reasonOf).filter(Boolean)
       body.push(
         line([
           title,
