@@ -81,6 +81,9 @@ pub use message::failed;
 /// Largest number of pages that are connected to a vault at the same time.
 pub const MAX_PORTS: usize = 256;
 
+/// The longest ID token, in bytes, that the address of a logout may contain.
+const LONGEST_HINT: usize = 4096;
+
 /// The state machine. See the [module](self).
 pub struct Vault {
     ctx: Context,
@@ -347,10 +350,13 @@ impl Vault {
                 return_to,
             } => {
                 // The session ends before the address is made.
-                let hint = ctx.config.id_token_hint().filter(|_| provider);
+                let hint = ctx.config.id_token_hint();
+                let hint = hint.filter(|_| provider && ctx.framed.is_none());
                 let hint = hint.and_then(|has| {
                     let session = ctx.session.as_deref()?;
-                    Some(has.with(session.latest_id_token()?.clone()))
+                    let token = session.latest_id_token()?;
+                    // Servers refuse longer addresses.
+                    (token.expose().len() <= LONGEST_HINT).then(|| has.with(token.clone()))
                 });
                 self.logout(LogoutRequest {
                     port,
@@ -648,6 +654,7 @@ impl Vault {
         let is_wanted = match purpose {
             Purpose::Exchange => self.callbacks.exchange_sent_again(&self.ctx, op),
             Purpose::Refresh => refresh.sent_again(&self.ctx, op),
+            Purpose::AskProfile(_) => self.callbacks.wants_profile(op),
             _ => true,
         };
         if is_wanted {

@@ -4,7 +4,6 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::Cell;
 
-use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::codec::url::Url;
@@ -16,7 +15,7 @@ use crate::edge::refresh;
 use crate::edge::refusal::{OPERATOR_RETRY_AFTER, Refusal};
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::edge::session::cookies::{CookieValue, Cookies, Jar};
+use crate::edge::session::cookies::{CookieValue, Cookies, Jar, PIECE};
 use crate::edge::session::record_store;
 use crate::edge::session::seal::{self, OpenError};
 use crate::edge::task::{Task, boxed};
@@ -126,6 +125,8 @@ impl RequestContext {
         let (issuer, client) = (&config.flow.issuer, &config.client.id);
         let identity = match &config.flow.identity {
             Some(members) => [" identity ", &members.source()].concat(),
+            // Handlers of earlier versions cannot read an ID token with UserInfo claims.
+            None if config.flow.user_info().is_some() => " userinfo".to_owned(),
             None => String::new(),
         };
         let cookie = self.jar().session();
@@ -253,15 +254,19 @@ impl RequestContext {
         };
         let limits = &self.task.config().flow.limits;
         let age = session.left(limits, &self.task.now()) + KEPT;
-        let mut set = self.sealed_cookies(plain, age).await;
-        if set.is_none() && storage == Storage::SealedInCookie && session.latest.is_some() {
-            // The session goes on without the hint for the logout at the provider.
-            let shorter = Session {
-                latest: None,
-                ..Session::clone(session)
-            };
-            set = boxed(self.sealed_cookies(shorter.to_text(), age)).await;
-        }
+        let sealed = seal::seal(&self.task, &self.purpose(), plain).await;
+        let sealed = match sealed.filter(|sealed| !needs_cookie_for_hint(sealed, session)) {
+            None if storage == Storage::SealedInCookie && session.latest.is_some() => {
+                // The session goes on without the hint for the logout at the provider.
+                let shorter = Session {
+                    latest: None,
+                    ..Session::clone(session)
+                };
+                boxed(seal::seal(&self.task, &self.purpose(), shorter.to_text())).await
+            }
+            sealed => sealed,
+        };
+        let set = sealed.and_then(|sealed| self.jar().set_session(&self.cookies(), &sealed, age));
         set.ok_or_else(|| {
             let error = Error::new(
                 Code::LimitExceeded,
@@ -270,11 +275,6 @@ impl RequestContext {
             self.task.fault(&error);
             Refusal::Later(error, OPERATOR_RETRY_AFTER)
         })
-    }
-
-    async fn sealed_cookies(&self, plain: Secret, age: Millis) -> Option<Vec<String>> {
-        let sealed = seal::seal(&self.task, &self.purpose(), plain).await?;
-        self.jar().set_session(&self.cookies(), &sealed, age)
     }
 
     /// Builds the response for a script whose request gets no session. Clears the cookie if the session has ended.
@@ -286,4 +286,15 @@ impl RequestContext {
         }
         response
     }
+}
+
+/// Returns true if the latest ID token needs a cookie of its own, in addition to those that the session needs anyway.
+/// Servers limit the length of all cookies together.
+fn needs_cookie_for_hint(sealed: &str, session: &Session) -> bool {
+    let latest = session
+        .latest
+        .as_ref()
+        .map_or(0, |latest| latest.expose().len());
+    let without = sealed.len().saturating_sub(latest * 4 / 3);
+    latest > 0 && sealed.len() / PIECE > without / PIECE
 }

@@ -144,9 +144,8 @@ impl Session {
         let latest = user
             .id_token()
             .filter(|token| token.expose().len() <= LONGEST_HINT);
-        if let Some(latest) = latest {
-            self.latest = Some(latest.clone());
-        }
+        // Handlers of earlier versions, which may run during a deployment, would not find the stated end before it.
+        self.latest = latest.filter(|_| self.ends.is_none()).cloned();
         self
     }
 

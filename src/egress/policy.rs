@@ -306,6 +306,7 @@ impl EgressPolicy {
     fn check_method(&self, url: &Url, method: &str) -> core::result::Result<Allowed, Refusal> {
         let method = normalized_method(method);
         let (mut is_covered, mut allowing) = (false, None);
+        self.refuse_other_spelling(url)?;
         let only_exact = self.has_exact_rule_for(url);
         for (i, rule) in self.rules.iter().enumerate() {
             if rule.covers(url) && rule.options.is_exact() == only_exact {
@@ -683,6 +684,12 @@ mod tests {
         let error = rules.authorize("https://a.test/me", "PUT").unwrap_err();
         assert_eq!(error.code(), Code::MethodNotAllowed);
         assert!(rules.authorize("https://a.test/me/x", "PUT").is_ok());
+        // A server may read these as the same path, so the rules of folders do not decide about them.
+        for other in ["%6De", "%6de", "me;x", "Me", "me/", "/me"] {
+            let url = ["https://a.test/", other].concat();
+            let error = rules.authorize(&url, "PUT").unwrap_err();
+            assert_eq!(error.code(), Code::UrlNotAllowed, "{url}");
+        }
     }
 
     #[test]

@@ -802,7 +802,7 @@ mod tests {
         let changes = [("auth_time", &*auth_time), ("iat", &*iat)];
         assert_invalid(
             login_at(&changes, Some(60), NOW),
-            "auth_time is longer ago than max_age allows",
+            "auth_time is longer ago than max_age allows: the provider did not ask the user to sign in again, or a clock is wrong",
         );
         assert!(login_at(&[("auth_time", "0")], Some(u64::MAX), NOW).is_ok());
         assert!(login_at(&[("auth_time", "0")], None, NOW).is_ok());

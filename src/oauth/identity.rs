@@ -117,17 +117,20 @@ impl Identity {
         };
         let mut more = Object::new();
         for name in names {
+            // `email_verified` says something about the `email` of the same source only.
+            let about = name.strip_suffix("_verified").unwrap_or(name);
             if !strings::contains_word(OF_ID_TOKEN, name)
                 && id_token.claims().get(name).is_none()
+                && id_token.claims().get(about).is_none()
                 && let Some(value) = response.get(name)
             {
                 more.push(name, value.clone());
             }
         }
-        Self::with_claims(has, *id_token, more)
+        Self::with_claims(has, *id_token, &more)
     }
 
-    fn with_claims(has: capability::ProfileAddress, id_token: Jwt, more: Object) -> Self {
+    fn with_claims(has: capability::ProfileAddress, id_token: Jwt, more: &Object) -> Self {
         let mut text = [id_token.token().expose(), " "].concat();
         more.write(&mut text);
         let mut claims = id_token.claims().clone();
@@ -139,6 +142,29 @@ impl Identity {
             text: Secret::new(text),
             claims,
         }))))
+    }
+
+    /// Returns the claims of a UserInfo response, as JSON; an empty string if there are none.
+    #[must_use]
+    pub(crate) fn user_info(&self) -> String {
+        match &self.0 {
+            Kind::WithUserInfo(with) => {
+                let (_, more) = strings::split_once(with.text.expose(), b' ');
+                more.unwrap_or_default().to_owned()
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Adds claims of a UserInfo response that were stored apart from the ID token.
+    #[must_use]
+    pub(crate) fn with_stored_info(self, more: Option<&Object>) -> Self {
+        match (self.0, capability::ProfileAddress::WITNESS, more) {
+            (Kind::IdToken(id_token), Some(has), Some(more)) => {
+                Self::with_claims(has, *id_token, more)
+            }
+            (kind, ..) => Self(kind),
+        }
     }
 
     /// Reads the identity of a stored session. An ID token was verified before the session was encrypted and stored, so
@@ -153,7 +179,7 @@ impl Identity {
             && let (id_token, Some(more)) = strings::split_once(text, b' ')
         {
             let more = Value::parse(more).ok()?.into_object()?;
-            return Some(Self::with_claims(has, *Jwt::parse(id_token).ok()?, more));
+            return Some(Self::with_claims(has, *Jwt::parse(id_token).ok()?, &more));
         }
         Jwt::parse(text).ok().map(Self::of_id_token)
     }

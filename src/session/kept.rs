@@ -98,6 +98,11 @@ pub(super) fn write(
     if longest < Millis::MAX {
         kept.number("longest", longest.0);
     }
+    // Vaults of earlier versions read the ID token alone.
+    let user_info = session.original.user_info();
+    if !user_info.is_empty() {
+        kept.json("user_info", &user_info);
+    }
     if let Some(members) = &config.identity {
         kept.text("sub_of", &members.source());
     }
@@ -112,7 +117,14 @@ pub(super) fn write(
         .number("expires_in", tokens.expires_in.0)
         .optional_text("refresh_token", refresh_token.as_deref())
         .optional_text("scope", scope)
-        .text("id_token", session.original.text().expose())
+        .text(
+            "id_token",
+            session
+                .original
+                .id_token()
+                .unwrap_or(session.original.text())
+                .expose(),
+        )
         .optional_text("latest_id_token", latest.as_deref())
         .flag("interaction_required", session.interaction_required)
         .value("endpoints", &Value::from(config.rules.forbidden().to_vec()))
@@ -166,6 +178,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
     let original = Identity::from_text(object.str("id_token")?)?;
+    let original = original.with_stored_info(object.get("user_info").and_then(Value::as_object));
     // After a change of `identity`, the claims have another meaning.
     let sub_of = config.identity.as_ref().map(|members| members.source());
     if original.id_token().is_some() != config.has_openid()

@@ -4,12 +4,29 @@
 use crate::Secret;
 use crate::base::capability;
 use crate::base::error::{Code, Error};
-use crate::egress::token_reflection::Guard;
+use crate::base::strings;
+use crate::egress::token_reflection::{Guard, SHORTEST};
 use crate::oauth::id_token::{Occasion, Rejected};
 use crate::oauth::identity::{Identity, Members};
 use crate::prelude::*;
 
 use crate::oauth::token_endpoint::TokenSet;
+
+/// Returns true if `text` contains a token of the response, in any encoding that [`Guard`] finds. A refresh token with
+/// spaces is also found as it is.
+pub(crate) fn contains_token(text: &str, tokens: &TokenSet) -> bool {
+    let identity = tokens.identity.as_ref();
+    let all = [
+        Some(&tokens.access_token),
+        tokens.refresh_token.as_ref(),
+        // Without OpenID Connect, this member has claims instead of an ID token.
+        identity.filter(|text| !text.expose().starts_with('{')),
+    ];
+    let all: Vec<&str> = all.into_iter().flatten().map(Secret::expose).collect();
+    let is_there = |token: &&str| token.len() >= SHORTEST && strings::contains(text, token);
+    all.iter().any(is_there)
+        || Guard::search_for(&all).is_some_and(|guard| guard.is_in(text.as_bytes()))
+}
 
 /// Returns the user by `claims`, the output of [`Members::of`]. After a login they must identify the user. After a
 /// refresh, they need not.
@@ -23,10 +40,8 @@ pub(crate) fn user(
     tokens: &TokenSet,
     occasion: &Occasion<'_>,
 ) -> core::result::Result<Identity, Rejected> {
-    let refresh_token = tokens.refresh_token.as_ref().map_or("", Secret::expose);
-    let guard = Guard::search_for(&[tokens.access_token.expose(), refresh_token]);
     let mut is_other = false;
-    let why = if guard.is_some_and(|guard| guard.is_in(claims.expose().as_bytes())) {
+    let why = if contains_token(claims.expose(), tokens) {
         msg!("a member that `identity` names contains a token")
     } else if let Some(user) = Identity::of_claims(members.witness(), claims) {
         let sub = user.subject();

@@ -9,11 +9,13 @@ use crate::base::http::{HttpReply, HttpRequest, Outcome};
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
 use crate::config::Config;
-use crate::egress::token_reflection::Guard;
 use crate::oauth::identity::{Identity, Members};
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::prelude::*;
+use crate::session::named;
+
+const TOKEN: &str = msg!("responded with a token");
 
 /// The longest profile that is accepted, in bytes.
 const MAX_PROFILE: usize = 64 * 1024;
@@ -97,7 +99,12 @@ pub(crate) fn with_user_info(
 ) -> Result<Identity> {
     let why = match profile(outcome, tokens) {
         Ok(info) if info.str("sub") == Some(user.subject()) => {
-            return Ok(user.with_user_info(has, &info, &config.claims));
+            let user = user.with_user_info(has, &info, &config.claims);
+            // The claims may contain a token that was escaped in the response.
+            if !named::contains_token(&user.user_info(), tokens) {
+                return Ok(user);
+            }
+            TOKEN.to_owned()
         }
         Ok(_) => msg!("named another user than the ID token").to_owned(),
         Err(why) => why,
@@ -134,10 +141,8 @@ fn profile(outcome: &Outcome, tokens: &TokenSet) -> core::result::Result<Object,
     let Some(body) = short_body(reply) else {
         return because(msg!("responded with more than 64 KB, or not with UTF-8"));
     };
-    let refresh_token = tokens.refresh_token.as_ref().map_or("", Secret::expose);
-    let guard = Guard::search_for(&[tokens.access_token.expose(), refresh_token]);
-    if guard.is_some_and(|guard| guard.is_in(body.as_bytes())) {
-        return because(msg!("responded with a token"));
+    if named::contains_token(body, tokens) {
+        return because(TOKEN);
     }
     match token_endpoint::parse_object(reply).map(Value::into_object) {
         Ok(Some(profile)) => Ok(profile),

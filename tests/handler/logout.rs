@@ -165,6 +165,19 @@ fn refused_id_token_is_no_hint() {
 }
 
 #[test]
+fn latest_id_token_needs_no_cookie_of_its_own() {
+    let mut host = Host::new();
+    host.provider.renews_id_tokens = true;
+    host.provider.claims = format!(r#","x":"{}""#, "x".repeat(1000));
+    host.sign_in();
+    let before = host.browser.count(COOKIE);
+    host.pass(700);
+    host.call("GET", "/api/orders");
+    host.session();
+    assert_eq!(host.browser.count(COOKIE), before);
+}
+
+#[test]
 fn long_session_goes_on_without_the_latest_id_token() {
     let mut host = Host::new();
     host.provider.renews_id_tokens = true;

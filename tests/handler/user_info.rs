@@ -80,6 +80,16 @@ fn logout_hint_is_the_id_token_alone() {
 }
 
 #[test]
+fn cookie_does_not_open_without_the_option() {
+    let info = json!({ "sub": "ann", "email": "a@b" });
+    let mut host = host_with(&json!({}), &[(200, info)]);
+    host.sign_in();
+    let mut other = Host::with(&json!({ "claims": ["name", "email", "acr"] }));
+    other.browser = host.browser.clone();
+    assert_eq!(other.session(), json!(null));
+}
+
+#[test]
 fn missing_endpoint_is_told_before_the_user_signs_in() {
     let mut host = host_with(&json!({}), &[]);
     host.provider.metadata = String::new();

@@ -152,6 +152,50 @@ fn response_with_a_token_fails_the_login() {
 }
 
 #[test]
+fn escaped_token_in_a_claim_fails_the_login() {
+    let mut world = world_with("{}", "{}");
+    world.hold(&[PROFILE]);
+    let page = world.open();
+    let login = world.sign_in(page);
+    let token = world.provider.newest_access_token().to_owned();
+    let escaped = format!("\\u{:04x}{}", token.as_bytes()[0], &token[1..]);
+    let body = format!(r#"{{"sub":"alice","name":"{escaped}"}}"#);
+    world
+        .provider
+        .fault(Endpoint::Profile, &[Fault::Response(200, body.leak())]);
+    world.release();
+    assert_eq!(world.code(login), "profile_failed");
+}
+
+#[test]
+fn verification_is_about_the_claim_of_the_same_response() {
+    let config = r#"{"claims": ["email", "email_verified"]}"#;
+    let info = r#"{"email": "new@x.test", "email_verified": true}"#;
+    let mut world = world_with(config, info);
+    world.provider.claims = object(r#"{"email": "old@x.test"}"#);
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(
+        claims(&world, page),
+        r#"{"sub":"alice","email":"old@x.test"}"#
+    );
+}
+
+#[test]
+fn canceled_login_asks_no_second_time() {
+    let mut world = world_with(r#"{"dpop": true}"#, "{}");
+    world.provider.profile_proofs.nonce = Some("n-1".to_owned());
+    world.hold(&[PROFILE]);
+    let page = world.open();
+    let login = world.sign_in(page);
+    let other = world.open();
+    world.logout(other);
+    world.release();
+    assert_eq!(world.provider.profile_proofs.proofs.len(), 1);
+    assert_eq!(world.code(login), "login_canceled");
+}
+
+#[test]
 fn failed_login_keeps_the_session_that_is_there() {
     let mut world = world_with("{}", r#"{"email": "a@b"}"#);
     let page = world.open();

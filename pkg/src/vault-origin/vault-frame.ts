@@ -272,9 +272,12 @@ const announce = (worker: AnyWorker | undefined): Promise<void> =>
   new Promise((resolve) => {
     if (!worker) return resolve()
     const { port1, port2 } = new MessageChannel()
+    // Without a response, no page is connected: its own time limit ends its attempt.
+    const timer = setTimeout(() => port1.close(), HANDSHAKE_TIMEOUT * 1000)
     port1.onmessage = ({ data }) => {
       // The worker's first message is the name of a lock.
       if (typeof data === 'string') return
+      clearTimeout(timer)
       port1.postMessage([BYE])
       port1.close()
       resolve()

@@ -118,7 +118,7 @@ async fn finish_login(
         Err(rejected) => {
             // Many providers would also revoke the tokens of a session that the browser already has, which belong to
             // the same grant.
-            if !matches!(context.presented().await, Ok(Some(_))) {
+            if matches!(context.presented().await, Ok(None)) {
                 tokens::revoke_refresh_token(task, tokens.refresh_token.as_ref()).await;
             }
             return Err(rejected.into());

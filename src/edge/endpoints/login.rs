@@ -201,6 +201,7 @@ pub(in crate::edge) fn failed(
         Code::ClientRejected
         | Code::SignInNotRepeated
         | Code::MetadataInvalid
+        | Code::ProfileFailed
         | Code::ScopeExceeded
         | Code::TokenResponseInvalid => 502,
         _ => 400,

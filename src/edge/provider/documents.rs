@@ -82,10 +82,9 @@ pub(in crate::edge) fn expire(task: &Task) -> bool {
     }
     // Set the time before the request, for the tokens that arrive meanwhile.
     provider.requested = Some(now);
+    // The keys are fetched again for an unknown key only. Otherwise anyone could make this isolate forget them, and a
+    // refresh during an outage would not be able to verify its ID token.
     provider.provisional_since = Some(Instant::default());
-    if let Some((_, fetched)) = &mut provider.keys {
-        *fetched = Instant::default();
-    }
     true
 }
 

@@ -13,7 +13,7 @@ use crate::codec::json;
 use crate::edge::config::{Config, SameSite};
 
 /// Longest value in one cookie. Browsers accept at least 4096 bytes of name, value and attributes (RFC 6265 6.1).
-const PIECE: usize = 3600;
+pub(in crate::edge) const PIECE: usize = 3600;
 
 /// Maximum number of cookies for one value.
 const MOST_PIECES: usize = 5;

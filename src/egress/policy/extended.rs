@@ -1,6 +1,8 @@
 //! The parts of the policy that need a capability.
 
-use super::{Allowed, Credentials, EgressPolicy, Refusal, Rule, RuleFault, refusal_error};
+use super::{
+    Allowed, Credentials, EgressPolicy, Refusal, Rule, RuleFault, normalized, refusal_error,
+};
 use crate::base::capability;
 use crate::base::error::{Code, Result};
 use crate::codec::url::Url;
@@ -156,6 +158,23 @@ impl EgressPolicy {
         capability::RuleOptions::WITNESS.is_some() && self.rules.iter().any(is_it)
     }
 
+    /// Refuses a URL that a server may read as the URL of an exact rule, but that is written in another way. Otherwise the
+    /// rule of a folder would decide about it.
+    pub(super) fn refuse_other_spelling(&self, url: &Url) -> core::result::Result<(), Refusal> {
+        if capability::RuleOptions::WITNESS.is_none() {
+            return Ok(());
+        }
+        let read = normalized(url);
+        let is_other = |rule: &Rule| {
+            rule.options.is_exact() && !rule.covers(url) && normalized(&rule.url) == read
+        };
+        if self.rules.iter().any(is_other) {
+            let why = msg!("the URL is another spelling of the URL of an exact rule");
+            return Err((Code::UrlNotAllowed, why));
+        }
+        Ok(())
+    }
+
     /// Sets the targets of access tokens that belong to rules.
     #[must_use]
     pub fn with_targets(mut self, targets: capability::IfResourceTokens<Vec<Target>>) -> Self {
@@ -194,6 +213,7 @@ impl EgressPolicy {
     }
 
     fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Refusal> {
+        self.refuse_other_spelling(url)?;
         let only_exact = self.has_exact_rule_for(url);
         let is_it = |rule: &&Rule| rule.covers(url) && rule.options.is_exact() == only_exact;
         let mut covering = self.rules.iter().filter(is_it);

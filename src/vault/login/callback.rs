@@ -83,6 +83,14 @@ impl CallbackStage {
     const fn needs_metadata(&self) -> bool {
         matches!(self, Self::NeedsMetadata(_))
     }
+
+    fn awaits_profile(&self, op: OpId) -> bool {
+        match self {
+            Self::Verifying(_, verification) => verification.awaits(op),
+            Self::Identified(login) => login.op == op,
+            _ => false,
+        }
+    }
 }
 
 impl Callbacks {
@@ -330,6 +338,12 @@ impl Callbacks {
         CallbackOutcome::None
     }
 
+    /// Returns true if the login that waits for this profile was not canceled.
+    pub(in crate::vault) fn wants_profile(&self, op: OpId) -> bool {
+        let mut callbacks = self.in_flight.iter();
+        callbacks.any(|callback| callback.stage.awaits_profile(op) && !callback.is_canceled)
+    }
+
     /// Handles the response of the profile address.
     pub(in crate::vault) fn profile_received(
         &mut self,
@@ -338,11 +352,7 @@ impl Callbacks {
         op: OpId,
         outcome: &Outcome,
     ) -> CallbackOutcome {
-        let is_it = |stage: &CallbackStage| match stage {
-            CallbackStage::Verifying(_, verification) => verification.awaits(op),
-            CallbackStage::Identified(login) => login.op == op,
-            _ => false,
-        };
+        let is_it = |stage: &CallbackStage| stage.awaits_profile(op);
         let Some(mut callback) = self.take(is_it) else {
             return CallbackOutcome::None;
         };
