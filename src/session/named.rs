@@ -12,20 +12,14 @@ use crate::prelude::*;
 
 use crate::oauth::token_endpoint::TokenSet;
 
-/// Returns true if `text` contains a token of the response, in any encoding that [`Guard`] finds. A refresh token with
-/// spaces is also found as it is.
-pub(crate) fn contains_token(text: &str, tokens: &TokenSet) -> bool {
-    let identity = tokens.identity.as_ref();
-    let all = [
-        Some(&tokens.access_token),
-        tokens.refresh_token.as_ref(),
-        // Without OpenID Connect, this member has claims instead of an ID token.
-        identity.filter(|text| !text.expose().starts_with('{')),
-    ];
-    let all: Vec<&str> = all.into_iter().flatten().map(Secret::expose).collect();
+/// Returns true if `text` contains one of these tokens, in any encoding that [`Guard`] finds. A refresh token with spaces
+/// is also found as it is.
+pub(crate) fn contains_token(text: &str, tokens: &[Option<&Secret>]) -> bool {
+    let tokens = tokens.iter().flatten();
+    let tokens: Vec<&str> = tokens.map(|token| token.expose()).collect();
     let is_there = |token: &&str| token.len() >= SHORTEST && strings::contains(text, token);
-    all.iter().any(is_there)
-        || Guard::search_for(&all).is_some_and(|guard| guard.is_in(text.as_bytes()))
+    tokens.iter().any(is_there)
+        || Guard::search_for(&tokens).is_some_and(|guard| guard.is_in(text.as_bytes()))
 }
 
 /// Returns the user by `claims`, the output of [`Members::of`]. After a login they must identify the user. After a
@@ -41,7 +35,10 @@ pub(crate) fn user(
     occasion: &Occasion<'_>,
 ) -> core::result::Result<Identity, Rejected> {
     let mut is_other = false;
-    let why = if contains_token(claims.expose(), tokens) {
+    let why = if contains_token(
+        claims.expose(),
+        &[Some(&tokens.access_token), tokens.refresh_token.as_ref()],
+    ) {
         msg!("a member that `identity` names contains a token")
     } else if let Some(user) = Identity::of_claims(members.witness(), claims) {
         let sub = user.subject();

@@ -101,7 +101,7 @@ pub(crate) fn with_user_info(
         Ok(info) if info.str("sub") == Some(user.subject()) => {
             let user = user.with_user_info(has, &info, &config.claims);
             // The claims may contain a token that was escaped in the response.
-            if !named::contains_token(&user.user_info(), tokens) {
+            if !named::contains_token(&user.user_info(), &all_of(tokens)) {
                 return Ok(user);
             }
             TOKEN.to_owned()
@@ -141,7 +141,7 @@ fn profile(outcome: &Outcome, tokens: &TokenSet) -> core::result::Result<Object,
     let Some(body) = short_body(reply) else {
         return because(msg!("responded with more than 64 KB, or not with UTF-8"));
     };
-    if named::contains_token(body, tokens) {
+    if named::contains_token(body, &all_of(tokens)) {
         return because(TOKEN);
     }
     match token_endpoint::parse_object(reply).map(Value::into_object) {
@@ -151,6 +151,16 @@ fn profile(outcome: &Outcome, tokens: &TokenSet) -> core::result::Result<Object,
         )),
         _ => because(msg!("did not respond with a JSON object")),
     }
+}
+
+/// Returns the tokens that no profile may contain.
+const fn all_of(tokens: &TokenSet) -> [Option<&Secret>; 3] {
+    [
+        Some(&tokens.access_token),
+        tokens.refresh_token.as_ref(),
+        // The ID token. Without OpenID Connect, this member is empty until there is a profile.
+        tokens.identity.as_ref(),
+    ]
 }
 
 fn identified(

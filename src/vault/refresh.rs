@@ -705,7 +705,7 @@ fn suspected(response: Option<&String>) -> Error {
         None => Error::new(
             Code::InteractionRequired,
             msg!(
-                "the provider keeps refusing the refresh token without invalid_grant (with another error code, without one, or without CORS headers on its errors)"
+                "the provider keeps refusing the refresh token without a usable error code, or it refused and its CORS headers are missing on errors"
             ),
         ),
     }
