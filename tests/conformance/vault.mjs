@@ -36,6 +36,7 @@ export async function startVault({ suite }) {
         scope,
         redirectUri: '/callback',
         userInfo: steps.userInfo,
+        idTokenHint: true,
         apis: [{ url: userInfo, exact: true }, { url: expired }],
         ...options,
       })

@@ -53,7 +53,7 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
     throw new StrongroomError('unsupported', message)
   }
   if (started) {
-    const fault = configInvalid('vault() was called twice in one worker')
+    const fault = configInvalid('vault() was called twice')
     end(fault)
     throw new StrongroomError(fault.code, `${fault.message}. Call it once per worker file.`)
   }
