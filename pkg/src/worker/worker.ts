@@ -49,7 +49,7 @@ let lifetimeLock: Promise<string> | undefined
 export const vault = (config: VaultConfig, options: VaultOptions = {}): void => {
   if (!isWorker) {
     const message =
-      'vault() was called outside a worker. Call it in a worker file.'
+      'vault() was called outside a worker. Call it in one.'
     throw new StrongroomError('unsupported', message)
   }
   if (started) {
