@@ -29,7 +29,7 @@ fn host_with(config: &Value, responses: &[HttpReply]) -> Host {
     host
 }
 
-fn profile(members: Value) -> HttpReply {
+fn profile(members: &Value) -> HttpReply {
     provider::json(200, &members.to_string())
 }
 
@@ -46,7 +46,7 @@ fn assert_refused(response: Option<HttpReply>) {
 
 #[test]
 fn named_members_are_the_claims() {
-    let ann = profile(json!({ "id": 42, "login": "ann", "email": "a@b" }));
+    let ann = profile(&json!({ "id": 42, "login": "ann", "email": "a@b" }));
     let mut host = host_with(&config(), &[ann]);
     host.sign_in();
     let claims = json!({ "sub": "42", "login": "ann" });
@@ -80,7 +80,7 @@ fn failed_request_fails_the_login() {
 
 #[test]
 fn failed_login_keeps_the_session_that_is_there() {
-    let ann = profile(json!({ "id": 42 }));
+    let ann = profile(&json!({ "id": 42 }));
     let mut host = host_with(&config(), &[ann, provider::json(500, "{}")]);
     host.sign_in();
     let back = host.come_back("/auth/login");
@@ -96,7 +96,7 @@ fn bound_token_is_proven_to_the_profile_address() {
     config["dpop"] = json!(true);
     let mut wanted = provider::json(401, "{}");
     wanted.dpop_nonce = Nonce::new("n-1".to_owned());
-    let mut host = host_with(&config, &[wanted, profile(json!({ "id": 42 }))]);
+    let mut host = host_with(&config, &[wanted, profile(&json!({ "id": 42 }))]);
     host.provider.token_type = "DPoP";
     host.sign_in();
     let sent = host.provider.sent_to("/profile");
@@ -131,7 +131,7 @@ fn nonce_is_requested_only_once() {
 
 #[test]
 fn cookie_does_not_open_with_another_profile_address() {
-    let mut host = host_with(&config(), &[profile(json!({ "id": 42 }))]);
+    let mut host = host_with(&config(), &[profile(&json!({ "id": 42 }))]);
     host.sign_in();
     let mut other = config();
     other["identity"]["url"] = json!("https://id.example.com/profile/v2");

@@ -34,7 +34,7 @@ pub(super) fn write() -> Result<()> {
     let mut script = String::new();
     let mut smaller: &[&str] = &[];
     for (module, capabilities) in MODULES {
-        let names: Vec<_> = options
+        let mut names: Vec<_> = options
             .iter()
             .filter(|option| {
                 let mut needs = option.needs.iter();
@@ -42,6 +42,8 @@ pub(super) fn write() -> Result<()> {
             })
             .filter_map(|option| short(option, smaller))
             .collect();
+        // In this order the list compresses best.
+        names.sort_by_key(String::len);
         script += &format!(
             "/**\n * The options that need the {} module, separated by spaces. After `=` are the values with which an option does not\n \
              * need it. No option needs it with a value that counts as false in JavaScript.\n */\n\
