@@ -63,7 +63,10 @@ function configuration({ configuration: more, client: kind, https, scope }, { or
       scope,
       redirect_uri: redirectUri,
       post_logout_redirect_uri: `${origin}/`,
-      ...(kind === 'handler' && { backchannel_logout_uri: `${origin}/auth/backchannel-logout` }),
+      // The logout plan demands one of these addresses, also of a client that it does not notify.
+      ...(kind === 'handler'
+        ? { backchannel_logout_uri: `${origin}/auth/backchannel-logout` }
+        : { frontchannel_logout_uri: `${origin}/` }),
       ...(https && { initiate_login_uri: `${origin}/auth/login` }),
       ...more?.client,
     },

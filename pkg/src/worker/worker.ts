@@ -48,8 +48,7 @@ let lifetimeLock: Promise<string> | undefined
  */
 export const vault = (config: VaultConfig, options: VaultOptions = {}): void => {
   if (!isWorker) {
-    const message =
-      'vault() was called outside a worker. Call it once per worker file.'
+    const message = 'vault() was called outside a worker. Call it once per worker file.'
     throw new StrongroomError('unsupported', message)
   }
   if (started) {
