@@ -313,7 +313,14 @@ mod tests {
             (400, r#"{"error":"invalid_scope"}"#, Code::LoginFailed),
             (403, r#"{"error":"access_denied"}"#, Code::LoginDenied),
             (401, r#"{"error":"invalid_client"}"#, Code::ClientRejected),
-            (401, "", Code::ClientRejected),
+            (
+                401,
+                "",
+                match capability::LoginOptions::WITNESS {
+                    Some(_) => Code::ClientRejected,
+                    None => Code::LoginFailed,
+                },
+            ),
             (
                 400,
                 r#"{"error":"unauthorized_client"}"#,

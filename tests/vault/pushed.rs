@@ -86,6 +86,7 @@ fn par_false_pushes_nothing() {
     assert!(world.session(page).is_some());
 }
 
+#[cfg(feature = "login-options")]
 #[test]
 fn impossible_push_is_explained() {
     for (config, is_required, named, not_named) in [
@@ -115,6 +116,7 @@ fn impossible_push_is_explained() {
     }
 }
 
+#[cfg(feature = "login-options")]
 #[test]
 fn refused_push_without_code_is_explained() {
     let mut world = world(r#"{"par":true}"#);
