@@ -65,7 +65,7 @@ const OWN: Record<string, string> = {
 
 /** Advice by message, for messages whose error code has advice that does not fit. */
 const ADVICE: Record<string, string> = {
-  'vault() was called twice in one worker': 'Call it once per worker file, and reload.',
+  'vault() was called twice': 'Call it once per worker file, and reload.',
 }
 
 const FORBIDDEN_BY_VITE =

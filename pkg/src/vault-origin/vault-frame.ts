@@ -265,8 +265,8 @@ const start = (make: () => AnyWorker, failed: (event: Event) => void): AnyWorker
 }
 
 /**
- * Tells the vault that pages of another origin use it through this frame. Resolves when the vault knows, or refuses. A
- * page that connects before that would not be refused for an option that frames do not allow.
+ * Tells the vault that pages of another origin use it through this frame. Resolves when the worker has the message, so
+ * that pages connect later, and are refused if an option does not allow frames.
  */
 const announce = (worker: AnyWorker | undefined): Promise<void> =>
   new Promise((resolve) => {
@@ -274,9 +274,9 @@ const announce = (worker: AnyWorker | undefined): Promise<void> =>
     const { port1, port2 } = new MessageChannel()
     // Without a response, no page is connected: its own time limit ends its attempt.
     const timer = setTimeout(() => port1.close(), HANDSHAKE_TIMEOUT * 1000)
-    port1.onmessage = ({ data }) => {
-      // The worker's first message is the name of a lock.
-      if (typeof data === 'string') return
+    // The worker's first message is the name of a lock. The worker then has this port, and hears it before the pages'
+    // ports. Waiting for the vault's response would mean waiting for its store.
+    port1.onmessage = () => {
       clearTimeout(timer)
       port1.postMessage([BYE])
       port1.close()
