@@ -8,7 +8,7 @@ use strongroom::edge::Config;
 use strongroom::oauth::dpop::Nonce;
 
 use crate::browser::Source;
-use crate::host::{COOKIE, Host, configuration};
+use crate::host::{Host, configuration};
 use crate::provider;
 
 fn config() -> Value {
@@ -37,11 +37,7 @@ fn profile(members: &Value) -> HttpReply {
 fn assert_refused(response: Option<HttpReply>) {
     let mut host = host_with(&config(), &[]);
     host.provider.replies.push_back(("/profile", response));
-    let back = host.come_back("/auth/login");
-    host.come_in(&back);
-    assert_eq!(host.faults(), [Code::ProfileFailed]);
-    assert_eq!(host.browser.count(COOKIE), 0);
-    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+    host.assert_profile_fails();
 }
 
 #[test]

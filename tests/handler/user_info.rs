@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use strongroom::Code;
 
 use crate::browser::Source;
-use crate::host::{COOKIE, Host, location};
+use crate::host::{Host, location};
 use crate::provider::{self, ISSUER};
 
 /// Returns a host whose UserInfo endpoint sends these responses, one for each request.
@@ -46,11 +46,7 @@ fn failed_request_fails_the_login() {
         (200, json!({ "sub": "eve" })),
     ] {
         let mut host = host_with(&json!({}), &[(status, body)]);
-        let back = host.come_back("/auth/login");
-        host.come_in(&back);
-        assert_eq!(host.faults(), [Code::ProfileFailed]);
-        assert_eq!(host.browser.count(COOKIE), 0);
-        assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+        host.assert_profile_fails();
     }
 }
 

@@ -20,6 +20,8 @@
 mod activity;
 mod callback;
 mod calls;
+#[cfg(any(feature = "plain-oauth", feature = "profile-address"))]
+mod claims;
 #[cfg(feature = "custom-login")]
 mod custom_login;
 #[cfg(feature = "device-login")]

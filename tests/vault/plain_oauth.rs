@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use kit::world::{Endpoint, Fault, World};
 use strongroom::Code;
-use strongroom::codec::json::{Object, Value};
 use strongroom::vault::PortId;
+
+use crate::claims::{claims, object};
 
 const NAMED: &str = r#"{
     "scope": "read",
@@ -13,26 +14,11 @@ const NAMED: &str = r#"{
 }"#;
 const NOBODY: &str = r#"{ "scope": "read", "identity": "none" }"#;
 
-/// Returns a JSON object.
-fn object(json: &str) -> Object {
-    match Value::parse(json) {
-        Ok(Value::Object(ref object)) => object.clone(),
-        other => panic!("{other:?}"),
-    }
-}
-
 /// Returns a world in which token responses have these members in addition, or without those that are `null`.
 fn world_with(config: &str, members: &str) -> World {
     let mut world = World::with(config);
     world.provider.more_members = object(members);
     world
-}
-
-fn claims(world: &World, page: PortId) -> String {
-    let session = world.session(page).expect("there is a session");
-    let mut text = String::new();
-    session.get("claims").unwrap().write(&mut text);
-    text
 }
 
 fn refresh(world: &mut World, page: PortId) {

@@ -1,8 +1,8 @@
 //! Servers without OpenID Connect: a profile address says who the user is.
 
 use kit::world::{Endpoint, Fault, Kind, World};
-use strongroom::codec::json::{Object, Value};
-use strongroom::vault::PortId;
+
+use crate::claims::{claims, object, refused};
 
 const PROFILE: Kind = Kind::Provider(Endpoint::Profile);
 
@@ -22,30 +22,6 @@ fn world_with(config: &str, profile: &str) -> World {
     world.provider.name = None;
     world.provider.more_profile = object(profile);
     world
-}
-
-fn object(json: &str) -> Object {
-    match Value::parse(json) {
-        Ok(Value::Object(ref object)) => object.clone(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn claims(world: &World, page: PortId) -> String {
-    let session = world.session(page).expect("there is a session");
-    let mut text = String::new();
-    session.get("claims").unwrap().write(&mut text);
-    text
-}
-
-/// Signs in, and returns the error's message. Checks that the issued tokens are revoked.
-fn refused(world: &mut World) -> String {
-    let page = world.open();
-    let login = world.sign_in(page);
-    assert_eq!(world.code(login), "profile_failed");
-    assert!(world.session(page).is_none());
-    assert!(world.provider.has_revoked_everything());
-    world.error_message(login).to_owned()
 }
 
 #[test]

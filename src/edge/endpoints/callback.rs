@@ -213,9 +213,9 @@ async fn pending(
     Ok(login)
 }
 
-/// Ends the session that the browser had before, and warns if the user should have signed in again. The refresh token of that session is revoked only if the session
-/// belongs to another user. For the same user, many providers would also revoke the new token, which belongs to the
-/// same grant.
+/// Ends the session that the browser had before, and warns if the user should have signed in again. The refresh token
+/// of that session is revoked only if the session belongs to another user. For the same user, many providers would also
+/// revoke the new token, which belongs to the same grant.
 async fn end_previous_session(context: &RequestContext, pending: &Pending, user: &Identity) {
     let Ok(Some(before)) = context.presented().await else {
         return;
