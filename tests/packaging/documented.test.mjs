@@ -63,7 +63,10 @@ after(() => browser?.close())
 /** The part of an error message of the package that shows how to create a worker. */
 const ADVICE = /write new SharedWorker\(new URL\(\\?'\.\/auth\.worker\.ts/
 
-/** Resolves with the snippets that create a worker, with their locations. */
+/**
+ * Resolves with the snippets that create a worker in a page, with their locations. Snippets of browser extensions, whose
+ * worker has no page, run in tests/browser/extension_guide.test.mjs.
+ */
 async function snippets() {
   const documents = ['README.md', ...(await readdir(`${root}docs`)).map((name) => `docs/${name}`)]
   const found = []
@@ -71,7 +74,8 @@ async function snippets() {
     const text = await readFile(`${root}${document}`, 'utf8')
     for (const { 1: code, index } of text.matchAll(/```[jt]sx?\n(.*?)```/gs)) {
       const line = text.slice(0, index).split('\n').length
-      if (code.includes('import.meta.url')) found.push({ name: `${document}:${line}`, code })
+      const inPage = !code.includes(`'strongroom/extension'`)
+      if (inPage && code.includes('import.meta.url')) found.push({ name: `${document}:${line}`, code })
     }
   }
   return found
@@ -99,14 +103,18 @@ async function build(bundler, name, code) {
   return { built, workers }
 }
 
-/** Opens a built page. Resolves with the status of the response to the worker's request for its wasm module. */
-async function moduleStatus(built, workers) {
+/**
+ * Opens a built page. Resolves with the status of the response to the worker's request for its wasm module. Rejects if
+ * `signal` aborts before, because an open site would keep the whole run from ending.
+ */
+async function moduleStatus(built, workers, signal) {
   const site = await startSite({ roots: [built], workers })
   const context = await browser.newContext()
   try {
     site.pageCsp = "default-src 'none'; script-src 'self'; worker-src 'self'"
     // The requests of a worker are visible only to the site.
-    const asked = new Promise((resolve) => {
+    const asked = new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(new Error('the worker did not request its module')))
       site.requests.push = (entry) => {
         if (entry.path.endsWith('.wasm')) resolve(entry.status)
         return Array.prototype.push.call(site.requests, entry)
@@ -123,13 +131,13 @@ async function moduleStatus(built, workers) {
 
 for (const { name, code } of await snippets()) {
   for (const bundler of Object.keys(BUNDLERS)) {
-    test(`${name} is built by ${bundler}, worker and all`, time, async () => {
+    test(`${name} is built by ${bundler}, worker and all`, time, async ({ signal }) => {
       const { built, workers } = await build(bundler, name, code)
       assert.ok(workers.length > 0, 'there is no worker in the build')
       // Two kinds of snippets are built but not run: a vault frame, which starts its vault only when an app embeds it,
       // and `import.meta.env` outside Vite.
       const runs = !code.includes('vaultFrame(') && (bundler === 'vite' || !code.includes('import.meta.env'))
-      if (runs) assert.equal(await moduleStatus(built, workers), 200)
+      if (runs) assert.equal(await moduleStatus(built, workers, signal), 200)
     })
   }
 }

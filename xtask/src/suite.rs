@@ -24,6 +24,10 @@ const LONG: [&str; 11] = [
     "faults_device.test.mjs",
 ];
 
+/// Node ends a file after ten minutes, because a test that timed out may leave a server that keeps its process alive. The
+/// longest file takes three minutes.
+const LIMIT: &str = "--test-timeout=600000";
+
 /// The number of files that run at the same time.
 #[derive(Clone, Copy)]
 pub(crate) enum AtOnce {
@@ -149,7 +153,7 @@ fn place(name: &str) -> usize {
 /// Runs a file. Prints a line if it passes, and its whole output if it fails.
 fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result<()> {
     let start = Instant::now();
-    let process = prepare(node(&["--test", "--test-reporter=spec"]).args([file]))
+    let process = prepare(node(&["--test", "--test-reporter=spec", LIMIT]).args([file]))
         .with_context(|| file.to_owned());
     let result = process.and_then(Process::read);
     let took = seconds(start.elapsed());
