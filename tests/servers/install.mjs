@@ -1,11 +1,15 @@
 /** Installs servers from their lockfiles, and starts them as processes. */
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { copyFile, cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { delimiter, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { installTools, pathFor, reasonToSkip } from '../packaging/matrix.mjs'
 import { npm, root } from '../packaging/tarball.mjs'
 import { startServer } from '../support/edge/child.mjs'
+
+const run = promisify(execFile)
 
 const fixtures = fileURLToPath(new URL('.', import.meta.url))
 
@@ -39,14 +43,53 @@ export async function startInstalled(name, setup, { node } = {}) {
 }
 
 /**
+ * Installs the packages that the requirements.txt of a server's folder names, with their digests. Resolves with the path
+ * of Python.
+ */
+export async function installPython(name) {
+  const folder = `${workplace}/${name}/venv`
+  const python = `${folder}/bin/python`
+  const file = `${fixtures}${name}/requirements.txt`
+  const requirements = await readFile(file, 'utf8')
+  const mark = `${folder}/installed.txt`
+  if ((await readFile(mark, 'utf8').catch(() => '')) === requirements) return python
+  console.log(`    installing ${name}`)
+  await run('python3', ['-m', 'venv', '--clear', folder]).catch((error) => {
+    throw new Missing(
+      `it needs python3 with the module venv, and \`python3 -m venv\` failed: ${error.message}`,
+    )
+  })
+  const options = ['--quiet', '--require-hashes', '--only-binary=:all:', '--disable-pip-version-check']
+  await run(python, ['-m', 'pip', 'install', ...options, '-r', file])
+  await writeFile(mark, requirements)
+  return python
+}
+
+/** Builds the Go module of a server's folder. Resolves with the path of the program. */
+export async function buildGo(name) {
+  const program = `${workplace}/${name}/server`
+  if (!existsSync(program)) console.log(`    building ${name}`)
+  // Go itself knows if the program must be built again.
+  await run('go', ['build', '-o', program, '.'], { cwd: fixtures + name }).catch((error) => {
+    const isMissing = error.code === 'ENOENT' || /requires go >=/.test(error.stderr)
+    throw isMissing ? new Missing(`it needs Go, and \`go build\` failed: ${error.message}`) : error
+  })
+  return program
+}
+
+/**
  * Starts a server as a process, in a new folder for its data. The environment has `SETUP`, which is JSON, and `FOLDER`.
  * The server's first line on standard output is JSON with its port.
+ *
+ * @param {string} program
+ * @param {string | undefined} file The script, if the program is an interpreter.
+ * @param {object} setup
  */
 export async function startProcess(program, file, setup) {
   const data = await mkdtemp(`${workplace}/data-`)
   const remove = () => rm(data, { recursive: true, force: true, maxRetries: 5 })
-  const options = { cwd: dirname(file), env: { SETUP: JSON.stringify(setup), FOLDER: data } }
-  const server = await startServer(program, [file], options).catch(async (error) => {
+  const options = { cwd: dirname(file ?? program), env: { SETUP: JSON.stringify(setup), FOLDER: data } }
+  const server = await startServer(program, file ? [file] : [], options).catch(async (error) => {
     await remove()
     throw error
   })
