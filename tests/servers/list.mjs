@@ -1,3 +1,4 @@
+import { betterAuth } from './better-auth.mjs'
 import { django } from './django.mjs'
 import { jmondi } from './jmondi.mjs'
 import { oidcProvider } from './oidc_provider.mjs'
@@ -6,4 +7,4 @@ import { workers } from './workers.mjs'
 import { zitadel } from './zitadel.mjs'
 
 /** The servers of `cargo xtask servers`. */
-export const SERVERS = [oidcProvider, jmondi, workers, django, pds, zitadel]
+export const SERVERS = [oidcProvider, jmondi, workers, django, pds, zitadel, betterAuth]
