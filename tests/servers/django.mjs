@@ -1,13 +1,10 @@
-import { fileURLToPath } from 'node:url'
-import { installPython, startProcess } from './install.mjs'
+import { startPython } from './install.mjs'
 import { fillForm } from './sign_in.mjs'
-
-const fixture = fileURLToPath(new URL('django', import.meta.url))
 
 /** @type {import('./driver.mjs').Server} */
 export const django = {
   name: 'django-oauth-toolkit',
-  start: async (setup) => startProcess(await installPython('django'), `${fixture}/server.py`, setup),
+  start: (setup) => startPython('django', setup, { packageName: 'django-oauth-toolkit' }),
   signIn: fillForm,
   config: ({ issuer }) => ({
     scope: 'orders',

@@ -26,31 +26,49 @@ export async function install(name) {
   return folder
 }
 
+/** Resolves with the installed version of a server's package. */
+export async function versionOf(name, packageName) {
+  const file = `${workplace}/${name}/node_modules/${packageName}/package.json`
+  return JSON.parse(await readFile(file, 'utf8')).version
+}
+
 /**
  * Installs a server and starts it.
  *
  * @param {string} name The server's folder.
  * @param {object} setup What the server must know.
- * @param {{ node?: number }} [options] `node`: the major version of Node that the server needs, if 20 is too old.
+ * @param {{ packageName: string, node?: number }} options `packageName`: the package whose version is the server's.
+ *   `node`: the major version of Node that the server needs, if 20 is too old.
  */
-export async function startInstalled(name, setup, { node } = {}) {
+export async function startInstalled(name, setup, { packageName, node }) {
   const reason = await reasonToSkip({ node })
   if (reason) throw new Missing(reason)
   const folder = await install(name)
   const [first] = (await pathFor({ name, node })).split(delimiter)
   const program = node > Number.parseInt(process.versions.node) ? `${first}/node` : process.execPath
-  return startProcess(program, `${folder}/server.mjs`, setup)
+  const started = await startProcess(program, `${folder}/server.mjs`, setup)
+  return { ...started, version: await versionOf(name, packageName) }
 }
 
 /**
- * Installs the packages that the requirements.txt of a server's folder names, with their digests. Resolves with the path
- * of Python.
+ * Installs a server and starts it, with the packages that requirements.txt in its folder names with their digests.
+ *
+ * @param {string} name The server's folder.
+ * @param {object} setup What the server must know.
+ * @param {{ packageName: string }} options The package whose version is the server's.
  */
-export async function installPython(name) {
+export async function startPython(name, setup, { packageName }) {
+  const requirements = await readFile(`${fixtures}${name}/requirements.txt`, 'utf8')
+  const python = await installPython(name, requirements)
+  const started = await startProcess(python, `${fixtures}${name}/server.py`, setup)
+  const [version] = requirements.split(`\n${packageName}==`)[1].split(' ')
+  return { ...started, version }
+}
+
+/** Installs these packages in a virtual environment. Resolves with the path of Python. */
+async function installPython(name, requirements) {
   const folder = `${workplace}/${name}/venv`
   const python = `${folder}/bin/python`
-  const file = `${fixtures}${name}/requirements.txt`
-  const requirements = await readFile(file, 'utf8')
   const mark = `${folder}/installed.txt`
   if ((await readFile(mark, 'utf8').catch(() => '')) === requirements) return python
   console.log(`    installing ${name}`)
@@ -60,21 +78,31 @@ export async function installPython(name) {
     )
   })
   const options = ['--quiet', '--require-hashes', '--only-binary=:all:', '--disable-pip-version-check']
-  await run(python, ['-m', 'pip', 'install', ...options, '-r', file])
+  await run(python, ['-m', 'pip', 'install', ...options, '-r', `${fixtures}${name}/requirements.txt`])
   await writeFile(mark, requirements)
   return python
 }
 
-/** Builds the Go module of a server's folder. Resolves with the path of the program. */
-export async function buildGo(name) {
-  const program = `${workplace}/${name}/server`
+/**
+ * Builds the Go module in a server's folder, and starts it.
+ *
+ * @param {string} name The server's folder.
+ * @param {object} setup What the server must know.
+ * @param {{ moduleName: string }} options The module whose version is the server's.
+ */
+export async function startGo(name, setup, { moduleName }) {
+  const folder = `${workplace}/${name}`
+  const program = `${folder}/server`
   if (!existsSync(program)) console.log(`    building ${name}`)
-  // Go itself knows if the program must be built again.
+  await mkdir(folder, { recursive: true })
   await run('go', ['build', '-o', program, '.'], { cwd: fixtures + name }).catch((error) => {
-    const isMissing = error.code === 'ENOENT' || /requires go >=/.test(error.stderr)
+    const isMissing = error.code === 'ENOENT' || error.stderr.includes('requires go >=')
     throw isMissing ? new Missing(`it needs Go, and \`go build\` failed: ${error.message}`) : error
   })
-  return program
+  const [version] = (await readFile(`${fixtures}${name}/go.mod`, 'utf8'))
+    .split(`${moduleName} v`)[1]
+    .split(/\s/)
+  return { ...(await startProcess(program, undefined, setup)), version }
 }
 
 /**

@@ -1,10 +1,10 @@
-import { buildGo, startProcess } from './install.mjs'
+import { startGo } from './install.mjs'
 import { fillForm } from './sign_in.mjs'
 
 /** The example server of Zitadel's library. @type {import('./driver.mjs').Server} */
 export const zitadel = {
   name: 'zitadel/oidc',
-  start: async (setup) => startProcess(await buildGo('zitadel'), undefined, setup),
+  start: (setup) => startGo('zitadel', setup, { moduleName: 'github.com/zitadel/oidc/v3' }),
   signIn: fillForm,
   config: () => ({ scope: 'openid profile offline_access' }),
   api: '/api/me',

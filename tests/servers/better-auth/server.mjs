@@ -37,15 +37,24 @@ const auth = betterAuth(options)
 for (const model in getAuthTables(options)) store[model] = []
 
 const { username, password } = user
-await auth.api.signUpEmail({ body: { name: 'Alice Liddell', email: emailOf(username), password } })
-for (const { redirectUri, secret } of clients) {
-  await auth.api.adminCreateOAuthClient({
-    body: {
-      redirect_uris: [redirectUri],
-      token_endpoint_auth_method: secret ? 'client_secret_basic' : 'none',
-      skip_consent: true,
-    },
-  })
+const signedUp = await auth.api.signUpEmail({
+  body: { name: 'Alice Liddell', email: emailOf(username), password },
+  returnHeaders: true,
+})
+// Only a user may create clients.
+const headers = {
+  cookie: signedUp.headers
+    .getSetCookie()
+    .map((cookie) => cookie.split(';')[0])
+    .join('; '),
+}
+for (const { auth: method, redirectUri } of clients) {
+  const body = {
+    redirect_uris: [redirectUri],
+    token_endpoint_auth_method: method,
+    skip_consent: true,
+  }
+  await auth.api.adminCreateOAuthClient({ headers, body })
 }
 
 const ask = (path, init) => auth.handler(new Request(`${origin}${path}`, init))
