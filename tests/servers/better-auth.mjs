@@ -4,8 +4,6 @@ import { fillForm } from './sign_in.mjs'
 /** @type {import('./driver.mjs').Server} */
 export const betterAuth = {
   name: 'better-auth',
-  // A web client at `localhost` would need https, and one at 127.0.0.1 does not.
-  host: 'localhost',
   start: (setup) => startInstalled('better-auth', setup, { packageName: 'better-auth' }),
   signIn: fillForm,
   config: ({ issuer }) => ({
@@ -14,5 +12,13 @@ export const betterAuth = {
     idTokenSignedResponseAlg: 'EdDSA',
   }),
   api: '/v1/me',
-  expected: {},
+  expected: {
+    claims: /^sub: [A-Za-z0-9]{32}$/,
+    refresh: 'rotates',
+    'second refresh': 'rotates',
+    // The token was replaced within `refreshTokenReuseInterval`.
+    'old refresh token': 'accepted',
+    'refresh after it': 'works',
+    logout: 'revokes: 400 invalid_grant',
+  },
 }

@@ -51,6 +51,8 @@ const headers = {
 for (const { auth: method, redirectUri } of clients) {
   const body = {
     redirect_uris: [redirectUri],
+    // A client of type `web` cannot be on loopback.
+    application_type: 'native',
     token_endpoint_auth_method: method,
     skip_consent: true,
   }
