@@ -3,7 +3,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -11,21 +13,28 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/zitadel/oidc/v3/example/server/exampleop"
 	"github.com/zitadel/oidc/v3/example/server/storage"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
 type setup struct {
 	Origin  string
-	Clients []struct {
-		ID, Secret, RedirectURI string
-	}
-	User struct {
+	Clients []*registration
+	User    struct {
 		Username, Password string
 	}
 }
 
-// users has one user.
+type registration struct {
+	ID, Secret, RedirectURI, PostLogoutRedirectURI string
+	Auth                                           oidc.AuthMethod
+	PublicKey                                      *jose.JSONWebKey
+}
+
+// users is a store with one user.
 type users struct{ *storage.User }
 
 func (u users) GetUserByID(id string) *storage.User {
@@ -41,29 +50,68 @@ func (u users) GetUserByUsername(name string) *storage.User {
 
 func (users) ExampleClientID() string { return storage.ServiceUserID }
 
+// client is a client of the example with settings that the example does not have.
+type client struct {
+	op.Client
+	told *registration
+}
+
+func (c client) AuthMethod() oidc.AuthMethod { return c.told.Auth }
+
+func (c client) PostLogoutRedirectURIs() []string {
+	return []string{c.told.PostLogoutRedirectURI}
+}
+
+func (c client) GrantTypes() []oidc.GrantType {
+	return append(c.Client.GrantTypes(), oidc.GrantTypeDeviceCode)
+}
+
+// store is the example's storage with these clients.
+type store struct {
+	*storage.Storage
+	clients map[string]*registration
+}
+
+func (s store) GetClientByClientID(ctx context.Context, id string) (op.Client, error) {
+	found, err := s.Storage.GetClientByClientID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return client{found, s.clients[id]}, nil
+}
+
+func (s store) GetKeyByIDAndClientID(_ context.Context, kid, id string) (*jose.JSONWebKey, error) {
+	told := s.clients[id]
+	if told == nil || told.PublicKey == nil || told.PublicKey.KeyID != kid {
+		return nil, errors.New("no such key")
+	}
+	return told.PublicKey, nil
+}
+
 func main() {
 	var told setup
 	if err := json.Unmarshal([]byte(os.Getenv("SETUP")), &told); err != nil {
 		log.Fatal(err)
 	}
-	for _, client := range told.Clients {
-		// A web client has a secret. A native one has none.
-		registered := storage.NativeClient(client.ID, client.RedirectURI)
-		if client.Secret != "" {
-			registered = storage.WebClient(client.ID, client.Secret, client.RedirectURI)
+	clients := map[string]*registration{}
+	for _, c := range told.Clients {
+		clients[c.ID] = c
+		registered := storage.WebClient(c.ID, c.Secret, c.RedirectURI)
+		if c.Auth == oidc.AuthMethodNone {
+			registered = storage.NativeClient(c.ID, c.RedirectURI)
 		}
 		storage.RegisterClients(registered)
 	}
-	known := storage.NewStorage(users{&storage.User{
+	alice := users{&storage.User{
 		ID:        told.User.Username,
 		Username:  told.User.Username,
 		Password:  told.User.Password,
 		FirstName: "Alice",
 		LastName:  "Liddell",
-	}})
+	}}
 	// The example logs every request.
 	quiet := slog.New(slog.DiscardHandler)
-	router := exampleop.SetupServer(told.Origin, known, quiet, false)
+	router := exampleop.SetupServer(told.Origin, store{storage.NewStorage(alice), clients}, quiet, false)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/me" {
 			r.URL.Path = "/userinfo"
