@@ -32,7 +32,8 @@ export function serve(endpoints, apps, otherwise = () => new Response(null, { st
     const { origin, host } = incoming.headers
     if (apps.includes(origin)) {
       outgoing.setHeader('Access-Control-Allow-Origin', origin)
-      outgoing.setHeader('Access-Control-Allow-Headers', 'authorization, content-type')
+      outgoing.setHeader('Access-Control-Allow-Headers', 'authorization, content-type, dpop')
+      outgoing.setHeader('Access-Control-Expose-Headers', 'DPoP-Nonce, WWW-Authenticate')
     }
     if (incoming.method === 'OPTIONS') return outgoing.writeHead(204).end()
     const chunks = []
