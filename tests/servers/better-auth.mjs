@@ -10,6 +10,7 @@ export const betterAuth = {
     issuer: `${issuer}/api/auth`,
     scope: 'openid profile email offline_access',
     idTokenSignedResponseAlg: 'EdDSA',
+    idTokenHint: true,
     userInfo: true,
     claims: ['name', 'email'],
   }),
