@@ -12,7 +12,11 @@ const fixture = fileURLToPath(new URL('django', import.meta.url))
 /** @type {import('./driver.mjs').Server} */
 export const django = {
   name: 'django-oauth-toolkit',
-  start: async (setup) => startProcess(await install(), `${fixture}/server.py`, setup),
+  async start(setup) {
+    const started = await startProcess(await install(), `${fixture}/server.py`, setup)
+    const requirements = await readFile(`${fixture}/requirements.txt`, 'utf8')
+    return { ...started, version: /^django-oauth-toolkit==(\S+)/m.exec(requirements)[1] }
+  },
   signIn: fillForm,
   config: ({ issuer }) => ({
     scope: 'orders',

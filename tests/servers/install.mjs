@@ -1,6 +1,6 @@
 /** Installs servers from their lockfiles, and starts them as processes. */
 import { existsSync } from 'node:fs'
-import { copyFile, cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { delimiter, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { installTools, pathFor, reasonToSkip } from '../packaging/matrix.mjs'
@@ -22,20 +22,28 @@ export async function install(name) {
   return folder
 }
 
+/** Resolves with the installed version of a server's package. */
+export async function versionOf(name, packageName) {
+  const file = `${workplace}/${name}/node_modules/${packageName}/package.json`
+  return JSON.parse(await readFile(file, 'utf8')).version
+}
+
 /**
  * Installs a server and starts it.
  *
  * @param {string} name The server's folder.
  * @param {object} setup What the server must know.
- * @param {{ node?: number }} [options] `node`: the major version of Node that the server needs, if 20 is too old.
+ * @param {{ packageName: string, node?: number }} options `packageName`: the package whose version is the server's.
+ *   `node`: the major version of Node that the server needs, if 20 is too old.
  */
-export async function startInstalled(name, setup, { node } = {}) {
+export async function startInstalled(name, setup, { packageName, node }) {
   const reason = await reasonToSkip({ node })
   if (reason) throw new Missing(reason)
   const folder = await install(name)
   const [first] = (await pathFor({ name, node })).split(delimiter)
   const program = node > Number.parseInt(process.versions.node) ? `${first}/node` : process.execPath
-  return startProcess(program, `${folder}/server.mjs`, setup)
+  const started = await startProcess(program, `${folder}/server.mjs`, setup)
+  return { ...started, version: await versionOf(name, packageName) }
 }
 
 /**

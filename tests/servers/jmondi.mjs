@@ -4,7 +4,7 @@ import { startInstalled } from './install.mjs'
 /** @type {import('./driver.mjs').Server} */
 export const jmondi = {
   name: '@jmondi/oauth2-server',
-  start: (setup) => startInstalled('jmondi', setup),
+  start: (setup) => startInstalled('jmondi', setup, { packageName: '@jmondi/oauth2-server' }),
   signIn: fillForm,
   config: ({ issuer }) => ({
     scope: 'orders',

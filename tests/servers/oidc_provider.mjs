@@ -1,6 +1,9 @@
+import { createRequire } from 'node:module'
 import { startApi } from '../support/api.mjs'
 import { giveConsent } from '../support/app.mjs'
 import { publicClient, startProvider } from '../support/provider.mjs'
+
+const { version } = createRequire(import.meta.url)('oidc-provider/package.json')
 
 const AUDIENCE = 'urn:strongroom:test:orders'
 
@@ -29,13 +32,7 @@ async function start({ origin, apps, clients }) {
     audience: AUDIENCE,
     allowedOrigins: apps,
     accessTokenSeconds: 3600,
-    clients: clients.map(({ id, secret, redirectUri }) =>
-      publicClient({
-        client_id: id,
-        redirect_uris: [redirectUri],
-        ...(secret && { client_secret: secret, token_endpoint_auth_method: 'client_secret_basic' }),
-      }),
-    ),
+    clients: clients.map(metadata),
   })
   const api = await startApi({
     issuer: origin,
@@ -45,6 +42,7 @@ async function start({ origin, apps, clients }) {
   })
   return {
     origin: provider.origin,
+    version,
     api: api.origin,
     async stop() {
       await api.close()
@@ -52,3 +50,14 @@ async function start({ origin, apps, clients }) {
     },
   }
 }
+
+/** Returns the metadata of a client (RFC 7591). */
+const metadata = ({ id, auth, secret, publicKey, redirectUri, postLogoutRedirectUri }) =>
+  publicClient({
+    client_id: id,
+    redirect_uris: [redirectUri],
+    post_logout_redirect_uris: [postLogoutRedirectUri],
+    token_endpoint_auth_method: auth,
+    ...(secret && { client_secret: secret }),
+    ...(publicKey && { jwks: { keys: [publicKey] } }),
+  })

@@ -1,6 +1,6 @@
 import { build } from 'esbuild'
 import { Miniflare } from 'miniflare'
-import { install } from './install.mjs'
+import { install, versionOf } from './install.mjs'
 import { fillForm } from './sign_in.mjs'
 
 /** @type {import('./driver.mjs').Server} */
@@ -42,6 +42,7 @@ async function start(setup) {
     handleStructuredLogs() {},
   })
   const { origin } = await runtime.ready
-  const [client] = await (await fetch(`${origin}/clients`)).json()
-  return { origin, client, stop: () => runtime.dispose() }
+  const clients = await (await fetch(`${origin}/clients`)).json()
+  const version = await versionOf('workers', '@cloudflare/workers-oauth-provider')
+  return { origin, version, clients, stop: () => runtime.dispose() }
 }
