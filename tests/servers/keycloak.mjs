@@ -25,21 +25,47 @@ export const keycloak = {
   signIn,
   config: ({ issuer }) => ({ issuer: `${issuer}/realms/${REALM}`, scope: 'openid profile email' }),
   api: '/v1/me',
+  features: {
+    clientAuth: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+    pushed: true,
+    maxAge: true,
+    providerLogout,
+    backChannelLogout,
+  },
   expected: {
-    claims: /^sub: /,
+    claims: /^sub: [0-9a-f-]{36}, name: Alice Liddell, email: alice@example\.com, preferred_username: alice$/,
     refresh: 'rotates',
     'second refresh': 'rotates',
     'old refresh token': '400 invalid_grant',
-    'refresh after it': 'works',
+    // A token that was replaced twice ends the whole grant, even with a maximum reuse of 1.
+    'refresh after it': 'provider_ended',
     logout: 'revokes: 400 invalid_grant',
   },
 }
 
-/** Fills in the sign-in page. */
+/** Fills in the sign-in page, unless Keycloak knows the user. The app has another host than Keycloak. */
 async function signIn(page) {
-  await page.fill('#username', USER.username)
+  const isBack = page.waitForURL(({ hostname }) => hostname === 'localhost').then(() => true)
+  const hasForm = page.waitForSelector('#password').then(() => false)
+  if (await Promise.any([isBack, hasForm])) return
+  if (await page.isVisible('#username')) await page.fill('#username', USER.username)
   await page.fill('#password', USER.password)
   await page.click('#kc-login')
+}
+
+/** Confirms the logout if Keycloak asks. */
+async function providerLogout(page) {
+  const isBack = page.waitForURL(({ hostname }) => hostname === 'localhost').then(() => true)
+  const asks = page.waitForSelector('#kc-logout').then(() => false)
+  if (await Promise.any([isBack, asks])) return
+  await page.click('#kc-logout')
+}
+
+/** Signs out on Keycloak's own page. */
+async function backChannelLogout(page, { issuer }) {
+  await page.goto(`${issuer}/realms/${REALM}/protocol/openid-connect/logout`)
+  await page.click('#kc-logout')
+  await page.waitForSelector('text=You are logged out')
 }
 
 async function start(setup) {
@@ -63,6 +89,7 @@ async function start(setup) {
   })
   return {
     origin,
+    version: VERSION,
     api: api.origin,
     async stop() {
       await api.close()
@@ -109,25 +136,35 @@ const realm = ({ clients, user }) => ({
       credentials: [{ type: 'password', value: user.password }],
     },
   ],
-  clients: clients.map(({ id, secret, redirectUri }) => ({
-    clientId: id,
-    publicClient: !secret,
-    secret,
-    redirectUris: [redirectUri],
-    webOrigins: ['+'],
-    directAccessGrantsEnabled: false,
-    frontchannelLogout: false,
-    attributes: {
-      'pkce.code.challenge.method': 'S256',
-      'access.token.header.type.rfc9068': 'true',
+  clients: clients.map(representation),
+})
+
+/** Returns Keycloak's representation of a client. */
+const representation = ({ id, auth, secret, publicKey, redirectUri, postLogoutRedirectUri, ...client }) => ({
+  clientId: id,
+  publicClient: auth === 'none',
+  clientAuthenticatorType: auth === 'private_key_jwt' ? 'client-jwt' : 'client-secret',
+  secret,
+  redirectUris: [redirectUri],
+  webOrigins: ['+'],
+  directAccessGrantsEnabled: false,
+  frontchannelLogout: false,
+  attributes: {
+    'pkce.code.challenge.method': 'S256',
+    'post.logout.redirect.uris': postLogoutRedirectUri,
+    'access.token.header.type.rfc9068': 'true',
+    ...(publicKey && { 'use.jwks.string': 'true', 'jwks.string': JSON.stringify({ keys: [publicKey] }) }),
+    ...(client.backChannelLogoutUri && {
+      'backchannel.logout.url': client.backChannelLogoutUri,
+      'backchannel.logout.session.required': 'true',
+    }),
+  },
+  protocolMappers: [
+    {
+      name: 'audience',
+      protocol: 'openid-connect',
+      protocolMapper: 'oidc-audience-mapper',
+      config: { 'included.custom.audience': AUDIENCE, 'access.token.claim': 'true' },
     },
-    protocolMappers: [
-      {
-        name: 'audience',
-        protocol: 'openid-connect',
-        protocolMapper: 'oidc-audience-mapper',
-        config: { 'included.custom.audience': AUDIENCE, 'access.token.claim': 'true' },
-      },
-    ],
-  })),
+  ],
 })

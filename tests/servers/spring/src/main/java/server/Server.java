@@ -20,7 +20,7 @@ public class Server {
 
     /** Lets apps in browsers use the server. */
     @Bean
-    UrlBasedCorsConfigurationSource cors(@Value("${apps}") List<String> apps) {
+    UrlBasedCorsConfigurationSource corsConfigurationSource(@Value("${apps}") List<String> apps) {
         var cors = new CorsConfiguration();
         cors.setAllowedOrigins(apps);
         cors.addAllowedHeader("*");
