@@ -1,11 +1,17 @@
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { cp, mkdir, readFile, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { startApi } from '../support/api.mjs'
 import { start as startProgram } from '../support/edge/child.mjs'
+import { listen } from '../support/listen.mjs'
+import { sendJson } from '../support/responses.mjs'
 import { workplace } from './install.mjs'
 import { jdk, maven, needJava } from './java.mjs'
 import { fillForm } from './sign_in.mjs'
+
+const run = promisify(execFile)
 
 const AUDIENCE = 'urn:strongroom:test:orders'
 
@@ -16,8 +22,18 @@ export const spring = {
   name: 'Spring Authorization Server',
   start,
   signIn: fillForm,
-  config: () => ({ scope: 'openid profile', par: false }),
+  config: ({ kind }) => ({
+    scope: 'openid profile',
+    // A handler always sends the hint.
+    ...(kind === 'vault' && { idTokenHint: true }),
+  }),
   api: '/v1/me',
+  features: {
+    clientAuth: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+    dpop: true,
+    // With the hint, Spring does not ask.
+    providerLogout() {},
+  },
   expected: {
     claims: 'sub: alice',
     refresh: 'token stays',
@@ -30,9 +46,11 @@ export const spring = {
 
 async function start(setup) {
   const jar = await install()
+  const keys = await serveKeys(setup.clients)
+  const settings = properties(setup, keys.origin)
   const server = startProgram('/usr/bin/env', [jdk('java'), '-jar', jar], {
     cwd: workplace,
-    env: { ...process.env, SPRING_APPLICATION_JSON: JSON.stringify(properties(setup)) },
+    env: { ...process.env, SPRING_APPLICATION_JSON: JSON.stringify(settings) },
     isReady: (line) => line.includes('Tomcat started on port '),
   })
   const [, port] = /started on port (\d+)/.exec(await server.firstLine)
@@ -45,9 +63,11 @@ async function start(setup) {
   })
   return {
     origin,
+    version: await version(jar),
     api: api.origin,
     async stop() {
       await api.close()
+      await keys.close()
       await server.stop()
     },
   }
@@ -76,8 +96,21 @@ async function install() {
   return jar
 }
 
+/** Resolves with the version of Spring Security, which contains the server. */
+async function version(jar) {
+  const { stdout } = await run(jdk('jar'), ['--list', '--file', jar])
+  return /spring-security-oauth2-authorization-server-(.+)\.jar/.exec(stdout)[1]
+}
+
+/** Serves the public keys of clients. */
+const serveKeys = (clients) =>
+  listen({
+    handler: (_request, response) =>
+      sendJson(response, 200, { keys: clients.flatMap(({ publicKey }) => publicKey ?? []) }),
+  })
+
 /** Returns the properties of Spring Boot, as docs/providers/spring-authorization-server.md describes them. */
-const properties = ({ origin, apps, clients, user }) => ({
+const properties = ({ origin, apps, clients, user }, keys) => ({
   server: { address: '127.0.0.1', port: 0 },
   spring: {
     main: { 'banner-mode': 'off' },
@@ -86,7 +119,7 @@ const properties = ({ origin, apps, clients, user }) => ({
       oauth2: {
         authorizationserver: {
           issuer: origin,
-          client: Object.fromEntries(clients.map((client) => [client.id, registration(client)])),
+          client: Object.fromEntries(clients.map((client) => [client.id, propertiesOf(client, keys)])),
         },
       },
     },
@@ -95,15 +128,20 @@ const properties = ({ origin, apps, clients, user }) => ({
   audience: AUDIENCE,
 })
 
-const registration = ({ id, secret, redirectUri }) => ({
+const propertiesOf = ({ id, auth, secret, redirectUri, postLogoutRedirectUri }, keys) => ({
   registration: {
     'client-id': id,
     ...(secret && { 'client-secret': `{noop}${secret}` }),
-    'client-authentication-methods': [secret ? 'client_secret_basic' : 'none'],
+    'client-authentication-methods': [auth],
     'authorization-grant-types': ['authorization_code', 'refresh_token'],
     'redirect-uris': [redirectUri],
+    'post-logout-redirect-uris': [postLogoutRedirectUri],
     scopes: ['openid', 'profile'],
   },
   'require-proof-key': true,
+  ...(auth === 'private_key_jwt' && {
+    'jwk-set-uri': keys,
+    'token-endpoint-authentication-signing-algorithm': 'ES256',
+  }),
   token: { 'refresh-token-time-to-live': '12h' },
 })
