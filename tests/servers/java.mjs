@@ -24,11 +24,10 @@ export async function needJava() {
   })
 }
 
-/** Runs Maven in a folder. A failure becomes `Missing`, because Maven downloads what it needs. */
+/** Runs Maven in a folder. Rejects with `Missing` if Maven cannot download what it needs. */
 export async function maven(folder, ...args) {
-  await run('mvn', ['--batch-mode', '--quiet', ...args], { cwd: folder }).catch(({ message, stdout }) => {
-    throw new Missing(
-      `Maven failed: ${stdout?.split('\n').find((line) => line.includes('ERROR')) ?? message}`,
-    )
+  await run('mvn', ['--batch-mode', '--quiet', ...args], { cwd: folder }).catch((error) => {
+    const [reason] = /Could not (transfer|find) .+/.exec(error.stdout) ?? []
+    throw reason ? new Missing(`Maven reports: ${reason}`) : new Error(error.message + error.stdout)
   })
 }

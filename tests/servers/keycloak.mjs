@@ -28,8 +28,15 @@ export const keycloak = {
   features: {
     clientAuth: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     pushed: true,
+    dpop: true,
     maxAge: true,
     providerLogout,
+    device,
+    profile: {
+      url: `/realms/${REALM}/protocol/openid-connect/userinfo`,
+      sub: 'sub',
+      claims: ['preferred_username'],
+    },
     backChannelLogout,
   },
   expected: {
@@ -61,6 +68,15 @@ async function providerLogout(page) {
   await page.click('#kc-logout')
 }
 
+/** Enters the code, signs in, and allows the access. */
+async function device(page, { userCode }) {
+  await page.fill('#device-user-code', userCode)
+  await page.click('input[type=submit]')
+  await signIn(page)
+  await page.click('input[name=accept]')
+  await page.waitForSelector('text=Device Login Successful')
+}
+
 /** Signs out on Keycloak's own page. */
 async function backChannelLogout(page, { issuer }) {
   await page.goto(`${issuer}/realms/${REALM}/protocol/openid-connect/logout`)
@@ -85,12 +101,14 @@ async function start(setup) {
     issuer: `${setup.origin}/realms/${REALM}`,
     provider: `${origin}/realms/${REALM}`,
     audience: AUDIENCE,
+    publicOrigin: setup.origin,
     allowedOrigins: setup.apps,
+    dpop: 'optional',
   })
   return {
     origin,
     version: VERSION,
-    api: api.origin,
+    api: api.address,
     async stop() {
       await api.close()
       await server.stop()

@@ -33,6 +33,7 @@ export const spring = {
     dpop: true,
     // With the hint, Spring does not ask.
     providerLogout() {},
+    profile: { url: '/userinfo', sub: 'sub', claims: [] },
   },
   expected: {
     claims: 'sub: alice',
@@ -59,12 +60,14 @@ async function start(setup) {
     issuer: setup.origin,
     provider: origin,
     audience: AUDIENCE,
+    publicOrigin: setup.origin,
     allowedOrigins: setup.apps,
+    dpop: 'optional',
   })
   return {
     origin,
     version: await version(jar),
-    api: api.origin,
+    api: api.address,
     async stop() {
       await api.close()
       await keys.close()
