@@ -186,7 +186,7 @@ async function servePage(site, options) {
 }
 
 /** Serves the app's page and the token handler on one origin. Resolves with the listener of Node's server. */
-async function serveHandler({ site, client, config, app, faults, arrived }, api) {
+async function serveHandler({ site, client, config, features, app, faults, arrived }, api) {
   const { auth: method, secret, key } = client
   const handler = createTokenHandler({
     ...config,
@@ -194,6 +194,7 @@ async function serveHandler({ site, client, config, app, faults, arrived }, api)
     client: { id: client.id, auth: { method, ...(secret && { secret }), ...(key && { key }) } },
     cookie: { keys: randomBytes(32).toString('base64') },
     routes: [{ prefix: '/api/', url: api, upstream: api, stepUp: true }],
+    ...(features.providerLogout && { postLogoutRedirectUri: '/' }),
     coordinator: inIsolate(),
     log: (fault) => faults.push(fault),
   })

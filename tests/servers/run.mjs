@@ -66,7 +66,7 @@ async function cells(name, run, steps) {
     `  ${error ? '✗' : '✓'} ${name}  ${(Number(process.hrtime.bigint() - start) / 1e9).toFixed(1)} s`,
   )
   if (error) {
-    console.error(error.stack.slice(-4000))
+    console.error(`${error.message}\n${error.stack.slice(-4000)}`)
     if (outcome.cells.length < steps) row[outcome.cells.length] = 'FAILED'
     process.exitCode = 1
   }

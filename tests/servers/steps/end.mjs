@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { call } from '../../support/app.mjs'
+import { started } from '../life.mjs'
 import { present } from '../wire.mjs'
+import { until } from './refresh.mjs'
 import { ensureSession } from './sign_in.mjs'
 
 /** Signs out. A revoked refresh token must be refused. */
 export async function logout(life) {
-  const { page, proxy, since } = life
   await ensureSession(life)
+  const { page, proxy, since } = life
   const { revoked } = await page.evaluate(() => auth.logout())
   assert.equal(await page.evaluate(() => auth.session), null)
   if (!revoked) return 'revokes nothing'
@@ -15,4 +18,62 @@ export async function logout(life) {
   const found = await present(life, token)
   assert.notEqual(found, 'accepted')
   return `revokes: ${found}`
+}
+
+/** Signs out at the provider, too. The provider must then ask for a password again. */
+export async function providerLogout(life) {
+  await ensureSession(life)
+  const { page, app, kind, faults, features } = life
+  assert.equal(await silentLogin(life), undefined, 'the server knows the user')
+  await ensureSession(life)
+  await page.evaluate(
+    (returnTo) => {
+      globalThis.isLeaving = true
+      void auth.logout({ provider: true, ...(returnTo && { returnTo }) }).catch(() => {})
+    },
+    kind === 'vault' ? '/' : undefined,
+  )
+  await features.providerLogout(page)
+  await backInApp(page, app)
+  await started(page, faults)
+  assert.equal(await page.evaluate(() => auth.session), null)
+  assert.equal(await silentLogin(life), 'interaction_required', 'the server has forgotten the user')
+}
+
+/** Tries to sign in without the user. Resolves with the error's code, if it fails. */
+async function silentLogin({ page, app, faults }) {
+  faults.length = 0
+  await page.evaluate(() => {
+    globalThis.isLeaving = true
+    void auth.login({ prompt: 'none' }).catch(() => {})
+  })
+  await backInApp(page, app)
+  const outcome = await page.evaluate(() => globalThis.boot)
+  // If a login fails, a token handler shows a page of its own.
+  const code = outcome ? outcome.error?.code : faults.at(-1).code
+  await page.goto(app)
+  return code
+}
+
+/** Waits until a page that is leaving has come back to the app. */
+const backInApp = (page, app) =>
+  page.waitForFunction(
+    (origin) => !globalThis.isLeaving && location.origin === origin && document.readyState === 'complete',
+    app,
+  )
+
+/** Ends the user's session at the server, which sends a logout token to the handler. */
+export async function backChannelLogout(life) {
+  await ensureSession(life)
+  const { page, features, issuer, arrived } = life
+  const before = arrived.length
+  const other = await page.context().newPage()
+  await features.backChannelLogout(other, { issuer })
+  const received = () => arrived.slice(before).find(({ path }) => path === '/auth/backchannel-logout')
+  await until(received)
+  assert.equal(received().status, 200)
+  const { error } = await call(page, issuer + life.server.api)
+  assert.equal(error?.code, 'session_ended')
+  assert.equal(await page.evaluate(() => auth.endReason), 'provider_ended')
+  await other.close()
 }

@@ -1,21 +1,67 @@
-import { callApi, claims, signIn } from './sign_in.mjs'
-import { presentOldToken, refresh, refreshAfterReuse, refreshAgain } from './refresh.mjs'
-import { logout } from './end.mjs'
+import { authenticatesBy } from './client_auth.mjs'
+import { backChannelLogout, logout, providerLogout } from './end.mjs'
+import { dpop } from './dpop.mjs'
+import { refresh, refreshAgain, refreshInTwoTabs } from './refresh.mjs'
+import {
+  callApi,
+  claims,
+  firstSignIn,
+  profile,
+  signInByPopup,
+  signInOnDevice,
+  signInPushed,
+} from './sign_in.mjs'
+import { stepUp } from './step_up.mjs'
+import { loseResponse, outage, presentOldToken, refreshAfterReuse, refusedRefresh } from './trouble.mjs'
+
+const isVault = ({ kind }) => kind === 'vault'
+
+/** Returns the step with a client authentication method. */
+const clientAuth = (method) => ({
+  name: method,
+  applies: ({ clients }) => clients.some(({ auth }) => auth === method),
+  run: authenticatesBy(method),
+})
 
 /**
- * The steps, in order. Each resolves with what it found, for the table, or with nothing. A step that has no `applies`
- * applies to all servers.
+ * A step resolves with what it found, for the table, or with nothing. A step without `applies` applies to all servers.
  *
- * @type {{ name: string, applies?: (life: import('../life.mjs').Life) => unknown, run: (life:
- *   import('../life.mjs').Life) => Promise<string | void> }[]}
+ * @typedef {object} Step
+ * @property {string} name
+ * @property {(life: import('../life.mjs').Life) => unknown} [applies]
+ * @property {(life: import('../life.mjs').Life) => Promise<string | void>} run
  */
+
+/** @type {Step[]} The steps, in order. */
 export const STEPS = [
-  { name: 'sign-in', run: signIn },
+  { name: 'sign-in', run: firstSignIn },
   { name: 'claims', run: claims },
   { name: 'API call', run: callApi },
   { name: 'refresh', run: refresh },
   { name: 'second refresh', run: refreshAgain },
+  { name: 'two tabs refresh at once', run: refreshInTwoTabs },
   { name: 'old refresh token', run: presentOldToken },
   { name: 'refresh after it', run: refreshAfterReuse },
+  { name: 'lost response', run: loseResponse },
+  { name: 'outage of 30 s', run: outage },
+  { name: 'revoked at the server', applies: canRevoke, run: refusedRefresh },
+  { name: 'step-up', applies: ({ features }) => features.maxAge, run: stepUp },
   { name: 'logout', run: logout },
+  { name: 'provider’s logout', applies: ({ features }) => features.providerLogout, run: providerLogout },
+  {
+    name: 'back-channel logout',
+    applies: (life) => !isVault(life) && life.features.backChannelLogout,
+    run: backChannelLogout,
+  },
+  { name: 'popup', run: signInByPopup },
+  { name: 'pushed request', applies: ({ features }) => features.pushed, run: signInPushed },
+  { name: 'device', applies: (life) => isVault(life) && life.features.device, run: signInOnDevice },
+  { name: 'DPoP', applies: ({ features }) => features.dpop, run: dpop },
+  { name: 'profile address', applies: ({ features }) => features.profile, run: profile },
+  ...['client_secret_basic', 'client_secret_post', 'private_key_jwt'].map(clientAuth),
 ]
+
+/** Returns true if the driver can revoke the client's tokens, which it cannot do with a proof. */
+function canRevoke({ features, config }) {
+  return features.revocation !== false && !config.dpop
+}

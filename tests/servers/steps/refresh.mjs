@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
 import { call } from '../../support/app.mjs'
-import { advance } from '../life.mjs'
-import { currentRefreshToken, present, refreshes } from '../wire.mjs'
+import { advance, openTab, started } from '../life.mjs'
+import { currentRefreshToken, refreshes } from '../wire.mjs'
 import { ensureSession } from './sign_in.mjs'
 
 /** A token handler does not renew an access token that is younger than this. */
 const MIN_TOKEN_AGE = 30_000
 
 /** Lets the API refuse the access token for so many calls. */
-export async function refuseToken(life, times = 1) {
+export async function refuseToken(life, { times = 1, hold } = {}) {
   if (life.kind === 'handler') await advance(life, MIN_TOKEN_AGE)
   const headers = { 'WWW-Authenticate': 'Bearer error="invalid_token"' }
-  life.proxy.faults.add('api', { times, answer: { status: 401, headers, body: {} } })
+  life.proxy.faults.add('api', { times, hold, answer: { status: 401, headers, body: {} } })
 }
 
 /** Lets the API refuse the access token once. Resolves with the outcome of the call. */
@@ -20,17 +20,21 @@ export async function callRefused(life) {
   return call(life.page, life.issuer + life.server.api)
 }
 
+/** Returns the refreshes since an earlier one, as a client counts them: with DPoP, a server may first give a nonce. */
+const refreshesSince = (life, before) =>
+  refreshes(life)
+    .slice(before)
+    .filter(({ body }) => body.error !== 'use_dpop_nonce')
+
 /** Refreshes once. */
 export async function refresh(life) {
   const before = refreshes(life).length
   const { value, error } = await callRefused(life)
   assert.deepEqual(error ?? {}, {})
   assert.equal(value.status, 200, value.text)
-  const sent = refreshes(life).slice(before)
-  // With DPoP, a server may refuse the first proof of an endpoint, to give it a nonce.
-  const answered = sent.filter(({ body }) => body.error !== 'use_dpop_nonce')
-  assert.equal(answered.length, 1, 'refresh requests')
-  const [{ form, body }] = answered
+  const sent = refreshesSince(life, before)
+  assert.equal(sent.length, 1, 'refresh requests')
+  const [{ form, body }] = sent
   const next = body.refresh_token
   if (next === undefined) return 'token stays, unnamed'
   return next === form.get('refresh_token') ? 'token stays' : 'rotates'
@@ -44,25 +48,36 @@ export async function refreshAgain(life) {
   return found
 }
 
-/** Presents the refresh token that was replaced two refreshes ago. */
-export async function presentOldToken(life) {
-  if (life.config.dpop) return 'not tried: bound to a key'
-  const [first] = refreshes(life)
-  return present(life, first.form.get('refresh_token'))
-}
-
-/** Refreshes after a replaced token was presented. If the session ends, signs in again. */
-export async function refreshAfterReuse(life) {
-  const { value } = await callRefused(life)
-  const found = value?.status === 200 ? 'works' : await endReason(life)
+/** Calls the API from two tabs, and refuses both calls at the same time. There must be one refresh. */
+export async function refreshInTwoTabs(life) {
   await ensureSession(life)
-  return found
+  const second = await openTab(life)
+  await started(second, life.faults)
+  const before = refreshes(life).length
+  const calls = () => life.proxy.requests.filter(({ endpoint }) => endpoint === 'api').length
+  const earlier = calls()
+  const hold = until(() => calls() === earlier + 2)
+  await refuseToken(life, { times: 2, hold })
+  // A browser sends the same address only once at a time, in case it may keep the response.
+  const address = (i) => `${life.issuer}${life.server.api}?tab=${i}`
+  const outcomes = await Promise.all([life.page, second].map((tab, i) => call(tab, address(i))))
+  for (const { value, error } of outcomes) {
+    assert.deepEqual(error ?? {}, {})
+    assert.equal(value.status, 200, value.text)
+  }
+  assert.equal(refreshesSince(life, before).length, 1, 'refresh requests')
+  assert.equal(calls(), earlier + 4, 'calls of two tabs, each sent twice')
+  await second.close()
 }
 
-/** Waits for the end of a session whose refresh was refused. Resolves with the reason. */
-export async function endReason({ page, issuer, server }) {
-  // A token handler passes the API's own response on, and reports the end to the next call.
-  await call(page, issuer + server.api)
-  await page.waitForFunction(() => auth.endReason)
-  return page.evaluate(() => auth.endReason)
+/** Waits until a function of this process returns true. */
+export async function until(isSo, { timeout = 15_000 } = {}) {
+  const start = process.hrtime.bigint()
+  while (!isSo()) {
+    // The driver moves the other clocks.
+    if (process.hrtime.bigint() - start > BigInt(timeout) * 1_000_000n) {
+      throw new Error(`not so within ${timeout} ms: ${isSo}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
 }
