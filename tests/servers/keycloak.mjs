@@ -16,6 +16,7 @@ const SHA256 = '27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f
 const MAVEN_PLUGIN = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1'
 
 const REALM = 'acme'
+const DEVICE_CLIENT = 'tv'
 const AUDIENCE = 'urn:strongroom:test:orders'
 
 /** @type {import('./driver.mjs').Server} */
@@ -32,11 +33,7 @@ export const keycloak = {
     maxAge: true,
     providerLogout,
     device,
-    profile: {
-      url: `/realms/${REALM}/protocol/openid-connect/userinfo`,
-      sub: 'sub',
-      claims: ['preferred_username'],
-    },
+    deviceConfig: { clientId: DEVICE_CLIENT },
     backChannelLogout,
   },
   expected: {
@@ -46,6 +43,8 @@ export const keycloak = {
     'old refresh token': '400 invalid_grant',
     // A token that was replaced twice ends the whole grant, even with a maximum reuse of 1.
     'refresh after it': 'provider_ended',
+    'lost response': 'goes on',
+    'revoked at the server': '400 invalid_grant: provider_ended',
     logout: 'revokes: 400 invalid_grant',
   },
 }
@@ -154,7 +153,17 @@ const realm = ({ clients, user }) => ({
       credentials: [{ type: 'password', value: user.password }],
     },
   ],
-  clients: clients.map(representation),
+  clients: [...clients.map(representation), deviceClient(clients[0])],
+})
+
+/** Returns the client for the device flow, which does not work with a client that has a PKCE method. */
+const deviceClient = ({ redirectUri }) => ({
+  ...representation({ id: DEVICE_CLIENT, auth: 'none', redirectUri }),
+  standardFlowEnabled: false,
+  attributes: {
+    'oauth2.device.authorization.grant.enabled': 'true',
+    'access.token.header.type.rfc9068': 'true',
+  },
 })
 
 /** Returns Keycloak's representation of a client. */

@@ -33,15 +33,18 @@ export const spring = {
     dpop: true,
     // With the hint, Spring does not ask.
     providerLogout() {},
-    profile: { url: '/userinfo', sub: 'sub', claims: [] },
   },
   expected: {
     claims: 'sub: alice',
-    refresh: 'token stays',
+    // Spring issues no refresh tokens to public clients.
+    refresh: { vault: 'no refresh token', handler: 'token stays' },
     'second refresh': 'token stays',
     'old refresh token': 'accepted',
     'refresh after it': 'works',
-    logout: 'revokes: 400 invalid_grant',
+    'lost response': 'goes on',
+    'revoked at the server': '400 invalid_grant: provider_ended',
+    logout: { vault: 'revokes nothing', handler: 'revokes: 400 invalid_grant' },
+    'provider’s logout': 'prompt=none shows a page',
   },
 }
 
