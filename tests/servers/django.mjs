@@ -28,11 +28,18 @@ export const django = {
     },
   }),
   api: '/api/me',
+  features: {
+    clientAuth: ['client_secret_basic', 'client_secret_post'],
+    profile: { url: '/api/profile', sub: 'id', claims: ['username'] },
+  },
   expected: {
+    'profile address': 'sub: 1, username: alice',
     refresh: 'rotates',
     'second refresh': 'rotates',
     'old refresh token': '400 invalid_grant',
     'refresh after it': 'works',
+    'lost response': 'provider_ended',
+    'revoked at the server': '400 invalid_grant: provider_ended',
     logout: 'revokes: 400 invalid_grant',
   },
 }

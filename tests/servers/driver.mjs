@@ -53,8 +53,8 @@ export { STEPS }
  * @property {object} [deviceConfig] Options of the vault for the device flow, such as the identifier of another client.
  * @property {(page: Page, place: { issuer: string }) => Promise<void>} [backChannelLogout] Back-channel logout. Ends
  *   the user's session at the server, on another page of the browser in which the user signed in.
- * @property {{ url: string, sub: string, claims: string[], found: string }} [profile] An address with the user's
- *   profile, as in the option `identity`: its path, its members, and the claims as in the table.
+ * @property {{ url: string, sub: string, claims: string[] }} [profile] An address with the user's profile, as in the
+ *   option `identity`: its path, and the names of its members.
  */
 
 /** @typedef {'none' | 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'} ClientAuth */

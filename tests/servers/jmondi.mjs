@@ -17,11 +17,14 @@ export const jmondi = {
     },
   }),
   api: '/api/me',
+  features: { clientAuth: ['client_secret_basic', 'client_secret_post'] },
   expected: {
     refresh: 'rotates',
     'second refresh': 'rotates',
     'old refresh token': '400 invalid_request',
     'refresh after it': 'works',
+    'lost response': '?',
+    'revoked at the server': '?',
     logout: 'revokes: 400 invalid_request',
   },
 }

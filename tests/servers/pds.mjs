@@ -26,7 +26,7 @@ export const pds = {
   // A client on loopback has no document: its identifier contains what would be in it.
   clientId: ({ redirectUri }) =>
     `http://localhost?${new URLSearchParams({ redirect_uri: redirectUri, scope: SCOPE })}`,
-  features: { clientAuth: ['none'] },
+  features: { clientAuth: ['none'], pushed: true, dpop: true },
   config: () => ({
     scope: SCOPE,
     identity: { from: 'token_response', sub: 'sub' },
@@ -35,11 +35,13 @@ export const pds = {
   }),
   api: '/xrpc/com.atproto.server.getSession',
   expected: {
+    'sign-in': 'pushed',
     claims: /^sub: did:plc:[a-z2-7]{24}$/,
     refresh: 'rotates',
     'second refresh': 'rotates',
     'old refresh token': 'not tried: bound to a key',
     'refresh after it': 'works',
+    'lost response': '?',
     logout: 'revokes',
   },
 }

@@ -10,11 +10,14 @@ export const workers = {
   signIn: fillForm,
   config: () => ({ scope: 'orders', identity: 'none' }),
   api: '/api/me',
+  features: { clientAuth: ['client_secret_basic', 'client_secret_post'] },
   expected: {
     refresh: 'rotates',
     'second refresh': 'rotates',
     'old refresh token': '400 invalid_grant',
     'refresh after it': 'works',
+    'lost response': 'goes on',
+    'revoked at the server': '400 invalid_grant: provider_ended',
     logout: 'revokes: 400 invalid_grant',
   },
 }

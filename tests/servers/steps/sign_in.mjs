@@ -34,7 +34,7 @@ async function begin(life) {
   life.since = proxy.requests.length
 }
 
-const hasSession = ({ page }) => page.evaluate(() => auth.session !== null)
+const hasSession = ({ page }) => page.evaluate(() => auth.session?.state === 'active')
 
 /** Signs in, unless the user is signed in. */
 export async function ensureSession(life) {

@@ -18,15 +18,22 @@ export async function presentOldToken(life) {
 /** Refreshes after a replaced token was presented. */
 export async function refreshAfterReuse(life) {
   const { value } = await callRefused(life)
-  return value?.status === 200 ? 'works' : endReason(life)
+  return value?.status === 200 ? 'works' : learned(life)
 }
 
-/** Waits for the end of a session whose refresh was refused. Resolves with the reason. */
-async function endReason({ page, issuer, server }) {
-  // A token handler passes the API's own response on, and reports the end to the next call.
-  await call(page, issuer + server.api)
-  await page.waitForFunction(() => auth.endReason)
-  return page.evaluate(() => auth.endReason)
+/** Refreshes until the page learns something from the refusals: the reason of the end, or the state of the session. */
+async function learned(life) {
+  const { page, server, issuer } = life
+  for (let attempt = 0; attempt < 10; attempt++) {
+    if (attempt) await advance(life, LONG_WAIT)
+    await callRefused(life)
+    life.proxy.faults.clear()
+    // A token handler passes the API's own response on, and reports the end to the next call.
+    if (life.kind === 'handler') await call(page, issuer + server.api)
+    const found = await page.evaluate(() => auth.endReason ?? auth.session.state)
+    if (found !== 'active') return found
+  }
+  return 'nothing'
 }
 
 /**
@@ -44,7 +51,7 @@ export async function loseResponse(life) {
   const [first, ...again] = sent()
   assert.equal(first.status, 0, 'the status of the lost response')
   for (const { form } of again) assert.ok(form.get('refresh_token') === lost, 'the lost token is sent again')
-  if (!again.at(-1).body.access_token) return endReason(life)
+  if (!again.at(-1).body.access_token) return learned(life)
   const { value } = await call(life.page, life.issuer + life.server.api)
   assert.equal(value?.status, 200)
   return 'goes on'
@@ -80,18 +87,8 @@ export async function outage(life) {
 /** Revokes the session's refresh token at the server. Resolves with the server's refusal and with what a page learns. */
 export async function refusedRefresh(life) {
   await ensureSession(life)
-  const { page } = life
   assert.equal(await revoke(life, currentRefreshToken(life)), 'accepted')
-  let learned
-  for (let attempt = 0; attempt < 10 && !learned; attempt++) {
-    if (attempt) await advance(life, LONG_WAIT)
-    await callRefused(life)
-    life.proxy.faults.clear()
-    if (life.kind === 'handler') await call(page, life.issuer + life.server.api)
-    learned = await page.evaluate(
-      () => auth.endReason ?? (auth.session.state === 'active' ? undefined : auth.session.state),
-    )
-  }
+  const found = await learned(life)
   const { status, body } = refreshes(life).at(-1)
-  return `${status} ${body.error ?? 'without a code'}: ${learned ?? 'nothing'}`
+  return `${status} ${body.error ?? 'without a code'}: ${found}`
 }
