@@ -25,7 +25,7 @@ export { STEPS }
  * @property {string} name The name of its package or product.
  * @property {(setup: Setup) => Promise<Running>} start
  * @property {(page: import('playwright-core').Page) => Promise<void>} signIn Fills in the server's pages.
- * @property {(place: { issuer: string, app: string }) => object} config Options that vault and handler have in common.
+ * @property {(place: { issuer: string, app: string, kind: 'vault' | 'handler' }) => object} config Options that vault and handler have in common.
  * @property {string} api The path of an API of the server that needs the access token.
  * @property {(client: { redirectUri: string }) => string} [clientId] The identifier of a client. Default: a short name.
  * @property {string} [host] The public host. Default `127.0.0.1`; the app then is at `localhost`.
@@ -50,6 +50,7 @@ export { STEPS }
  *   asks.
  * @property {(page: Page, code: { userCode: string, verificationUri: string }) => Promise<void>} [device] The device
  *   flow (RFC 8628). Enters the code and signs in, on a page that is at `verificationUri`.
+ * @property {object} [deviceConfig] Options of the vault for the device flow, such as the identifier of another client.
  * @property {(page: Page, place: { issuer: string }) => Promise<void>} [backChannelLogout] Back-channel logout. Ends
  *   the user's session at the server, on another page of the browser in which the user signed in.
  * @property {{ url: string, sub: string, claims: string[] }} [profile] An address with the user's profile, as in the

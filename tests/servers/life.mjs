@@ -112,7 +112,8 @@ const publicPart = ({ key, ...client }) => client
  */
 export async function openApp(place, { config: more, client = place.clients[0] } = {}) {
   const { server, kind, browser, proxy, issuer, site, app } = place
-  const config = { issuer, par: false, session: SESSION, ...server.config({ issuer, app }), ...more }
+  const common = server.config({ issuer, app, kind })
+  const config = { issuer, par: false, session: SESSION, ...common, ...more }
   const life = { ...place, config, client, faults: [], arrived: [], passed: 0, since: proxy.requests.length }
   // A rule must not cover the server's own endpoints.
   const api = new URL('.', issuer + server.api).href

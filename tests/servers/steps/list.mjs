@@ -1,3 +1,4 @@
+import { signInResponse } from '../wire.mjs'
 import { authenticatesBy } from './client_auth.mjs'
 import { backChannelLogout, logout, providerLogout } from './end.mjs'
 import { dpop } from './dpop.mjs'
@@ -13,6 +14,9 @@ import {
 } from './sign_in.mjs'
 import { stepUp } from './step_up.mjs'
 import { loseResponse, outage, presentOldToken, refreshAfterReuse, refusedRefresh } from './trouble.mjs'
+
+/** Returns true if the latest sign-in has a refresh token. */
+const canRefresh = (life) => Boolean(signInResponse(life).refresh_token)
 
 const isVault = ({ kind }) => kind === 'vault'
 
@@ -38,12 +42,12 @@ export const STEPS = [
   { name: 'claims', run: claims },
   { name: 'API call', run: callApi },
   { name: 'refresh', run: refresh },
-  { name: 'second refresh', run: refreshAgain },
-  { name: 'two tabs refresh at once', run: refreshInTwoTabs },
-  { name: 'old refresh token', run: presentOldToken },
-  { name: 'refresh after it', run: refreshAfterReuse },
-  { name: 'lost response', run: loseResponse },
-  { name: 'outage of 30 s', run: outage },
+  { name: 'second refresh', applies: canRefresh, run: refreshAgain },
+  { name: 'two tabs refresh at once', applies: canRefresh, run: refreshInTwoTabs },
+  { name: 'old refresh token', applies: canRefresh, run: presentOldToken },
+  { name: 'refresh after it', applies: canRefresh, run: refreshAfterReuse },
+  { name: 'lost response', applies: canRefresh, run: loseResponse },
+  { name: 'outage of 30 s', applies: canRefresh, run: outage },
   { name: 'revoked at the server', applies: canRevoke, run: refusedRefresh },
   { name: 'step-up', applies: ({ features }) => features.maxAge, run: stepUp },
   { name: 'logout', run: logout },
@@ -62,6 +66,7 @@ export const STEPS = [
 ]
 
 /** Returns true if the driver can revoke the client's tokens, which it cannot do with a proof. */
-function canRevoke({ features, config }) {
-  return features.revocation !== false && !config.dpop
+function canRevoke(life) {
+  const { features, config } = life
+  return canRefresh(life) && features.revocation !== false && !config.dpop
 }

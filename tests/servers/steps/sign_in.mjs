@@ -82,7 +82,7 @@ export async function signInByPopup(life) {
 
 /** Signs in on another device (RFC 8628). */
 export const signInOnDevice = (life) =>
-  withApp(life, { config: { deviceFlow: true } }, async (other) => {
+  withApp(life, { config: { deviceFlow: true, ...life.features.deviceConfig } }, async (other) => {
     const { page, features, browser } = other
     await begin(other)
     const code = await page.evaluate(
