@@ -8,9 +8,16 @@ import { ensureSession } from './sign_in.mjs'
 /** A token handler does not renew an access token that is younger than this. */
 const MIN_TOKEN_AGE = 30_000
 
+/** Lets a token handler's access token become old enough for a refresh. */
+function letTokenAge(life) {
+  const { features, config, client } = life
+  const sendsTimes = config.dpop || client.auth === 'private_key_jwt'
+  return features.strictClock && sendsTimes ? pause(MIN_TOKEN_AGE) : advance(life, MIN_TOKEN_AGE)
+}
+
 /** Lets the API refuse the access token for so many calls. */
 export async function refuseToken(life, { times = 1, hold } = {}) {
-  if (life.kind === 'handler') await advance(life, MIN_TOKEN_AGE)
+  if (life.kind === 'handler') await letTokenAge(life)
   const headers = { 'WWW-Authenticate': 'Bearer error="invalid_token"' }
   life.proxy.faults.add('api', { times, hold, answer: { status: 401, headers, body: {} } })
 }
