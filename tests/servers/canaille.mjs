@@ -31,10 +31,18 @@ export const canaille = {
   },
 }
 
-/** Signs in on two pages. There is no page for the consent, because canaille trusts clients on loopback. */
+/**
+ * Signs in on two pages, or on the second one if canaille knows the user. There is no page for the consent, because
+ * canaille trusts clients on loopback.
+ */
 async function signIn(page) {
-  await page.fill('input[name=login]', USER.username)
-  await page.click('button[name=answer]')
-  await page.fill('input[name=password]', USER.password)
+  const name = page.locator('input[name=login]')
+  const password = page.locator('input[name=password]')
+  await name.or(password).waitFor()
+  if (await name.isVisible()) {
+    await name.fill(USER.username)
+    await page.click('button[name=answer]')
+  }
+  await password.fill(USER.password)
   await page.getByRole('button', { name: 'Sign in' }).click()
 }
