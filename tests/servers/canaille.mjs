@@ -6,14 +6,26 @@ export const canaille = {
   name: 'canaille',
   start: (setup) => startPython('canaille', setup, { packageName: 'canaille' }),
   signIn,
-  config: () => ({ scope: 'openid profile email' }),
+  config: ({ kind }) => ({
+    scope: 'openid profile email',
+    // With the ID token as a hint, canaille does not ask for a confirmation.
+    ...(kind === 'vault' && { idTokenHint: true }),
+  }),
   api: '/api/me',
+  features: {
+    clientAuth: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+    revocation: 'with a secret',
+    maxAge: true,
+    async providerLogout() {},
+  },
   expected: {
     claims: 'sub: alice, name: Alice Liddell, email: alice@example.com',
     refresh: 'rotates',
     'second refresh': 'rotates',
     'old refresh token': '400 invalid_grant',
     'refresh after it': 'works',
+    'lost response': 'provider_ended',
+    'revoked at the server': { handler: '400 invalid_grant: provider_ended' },
     // canaille refuses public clients.
     logout: { vault: 'revokes nothing', handler: 'revokes: 400 invalid_grant' },
   },

@@ -73,6 +73,8 @@ export const STEPS = [
 
 /** Returns true if the driver can revoke the client's tokens, which it cannot do with a proof. */
 function canRevoke(life) {
-  const { features, config } = life
-  return canRefresh(life) && features.revocation !== false && !config.dpop
+  const { config, client } = life
+  const { revocation = true } = life.features
+  const isPossible = revocation === 'with a secret' ? client.secret : revocation
+  return canRefresh(life) && isPossible && !config.dpop
 }

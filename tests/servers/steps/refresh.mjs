@@ -5,9 +5,13 @@ import { advance, MIN_TOKEN_AGE, openTab, started } from '../life.mjs'
 import { currentRefreshToken, refreshes, signInResponse } from '../wire.mjs'
 import { ensureSession } from './sign_in.mjs'
 
+/** Lets a token handler's access token become old enough for a refresh. */
+const letTokenAge = (life) =>
+  life.features.exactTime && life.config.dpop ? pause(MIN_TOKEN_AGE) : advance(life, MIN_TOKEN_AGE)
+
 /** Lets the API refuse the access token for so many calls. */
 export async function refuseToken(life, { times = 1, hold } = {}) {
-  if (life.kind === 'handler') await advance(life, MIN_TOKEN_AGE)
+  if (life.kind === 'handler') await letTokenAge(life)
   const headers = { 'WWW-Authenticate': 'Bearer error="invalid_token"' }
   life.proxy.faults.add('api', { times, hold, answer: { status: 401, headers, body: {} } })
 }

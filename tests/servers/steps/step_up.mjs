@@ -18,12 +18,12 @@ export async function stepUp(life) {
   const challenge = 'Bearer error="insufficient_user_authentication", max_age="1"'
   proxy.faults.add('api', { answer: { status: 401, headers: { 'WWW-Authenticate': challenge }, body: {} } })
   const demand = await page.evaluate(async (address) => {
-    globalThis.refusal = await auth.fetch(address).catch((error) => error)
-    const { code, login } = refusal
+    globalThis.demanded = await auth.fetch(address).catch((error) => error)
+    const { code, login } = demanded
     const button = document.createElement('button')
     button.textContent = 'Confirm that it is you'
     button.onclick = () => {
-      globalThis.steppedUp = settle(refusal.stepUp().then(({ status }) => status))
+      globalThis.steppedUp = settle(demanded.stepUp().then(({ status }) => status))
     }
     document.body.replaceChildren(button)
     return { code, login }
