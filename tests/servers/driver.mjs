@@ -45,6 +45,8 @@ export { STEPS }
  * @property {boolean} [revocation] A revocation endpoint (RFC 7009). Default true.
  * @property {boolean} [pushed] Pushed authorization requests (RFC 9126) of these clients.
  * @property {boolean} [dpop] Tokens that are bound to a key (RFC 9449). `api` must accept them as well.
+ * @property {boolean} [exactTime] True if the server refuses signed proofs and assertions from its near future: the
+ *   driver then waits instead of moving the clocks.
  * @property {boolean} [maxAge] The parameter `max_age`, and `auth_time` in ID tokens.
  * @property {(page: Page) => Promise<void>} [providerLogout] RP-initiated logout. Confirms the logout, if the server
  *   asks.

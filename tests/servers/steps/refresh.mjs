@@ -10,7 +10,12 @@ const MIN_TOKEN_AGE = 30_000
 
 /** Lets the API refuse the access token for so many calls. */
 export async function refuseToken(life, { times = 1, hold } = {}) {
-  if (life.kind === 'handler') await advance(life, MIN_TOKEN_AGE)
+  const { kind, config, client, features } = life
+  if (kind === 'handler') {
+    const provesTime = config.dpop || client.auth === 'private_key_jwt'
+    if (provesTime && features.exactTime) await pause(MIN_TOKEN_AGE)
+    else await advance(life, MIN_TOKEN_AGE)
+  }
   const headers = { 'WWW-Authenticate': 'Bearer error="invalid_token"' }
   life.proxy.faults.add('api', { times, hold, answer: { status: 401, headers, body: {} } })
 }
