@@ -23,8 +23,8 @@ export const jmondi = {
     'second refresh': 'rotates',
     'old refresh token': '400 invalid_request',
     'refresh after it': 'works',
-    'lost response': '?',
-    'revoked at the server': '?',
+    'lost response': 'interaction_required',
+    'revoked at the server': '400 invalid_request: interaction_required',
     logout: 'revokes: 400 invalid_request',
   },
 }

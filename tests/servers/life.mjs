@@ -19,6 +19,9 @@ const PATIENCE = 20_000
 /** The files of the worker: in Chromium, `worker-src` of the page also limits what a worker imports. */
 const WORKERS = ['/auth.worker.js', '/clock.js', '/strongroom/worker.js']
 
+/** Limits that no step reaches, although steps let hours pass. */
+const SESSION = { idle: 80_000, absolute: 86_400 }
+
 /**
  * A server with an app in front of it, and the app's page. The steps use it.
  *
@@ -109,7 +112,8 @@ const publicPart = ({ key, ...client }) => client
  */
 export async function openApp(place, { config: more, client = place.clients[0] } = {}) {
   const { server, kind, browser, proxy, issuer, site, app } = place
-  const config = { issuer, par: false, ...server.config({ issuer, app, kind }), ...more }
+  const common = server.config({ issuer, app, kind })
+  const config = { issuer, par: false, session: SESSION, ...common, ...more }
   const life = { ...place, config, client, faults: [], arrived: [], passed: 0, since: proxy.requests.length }
   // A rule must not cover the server's own endpoints.
   const api = new URL('.', issuer + server.api).href

@@ -41,7 +41,8 @@ export const pds = {
     'second refresh': 'rotates',
     'old refresh token': 'not tried: bound to a key',
     'refresh after it': 'works',
-    'lost response': '?',
+    'lost response': 'provider_ended',
+    DPoP: { vault: 'stolen token: 401 invalid_dpop_proof' },
     logout: 'revokes',
   },
 }

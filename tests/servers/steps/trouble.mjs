@@ -5,8 +5,11 @@ import { currentRefreshToken, present, refreshes, revoke, tokenPath } from '../w
 import { callRefused, refuseToken, until } from './refresh.mjs'
 import { ensureSession } from './sign_in.mjs'
 
-/** A time that is longer than any wait between two attempts to refresh. */
-const LONG_WAIT = 80_000
+/**
+ * A time after which vault or handler tries to refresh again. A token handler asks for the user only when the access
+ * token has expired.
+ */
+const LONG_WAIT = { vault: 80_000, handler: 3_700_000 }
 
 /** Presents the refresh token that was replaced first. */
 export async function presentOldToken(life) {
@@ -25,7 +28,7 @@ export async function refreshAfterReuse(life) {
 async function learned(life) {
   const { page, server, issuer } = life
   for (let attempt = 0; attempt < 10; attempt++) {
-    if (attempt) await advance(life, LONG_WAIT)
+    if (attempt) await advance(life, LONG_WAIT[life.kind])
     await callRefused(life)
     life.proxy.faults.clear()
     // A token handler passes the API's own response on, and reports the end to the next call.
