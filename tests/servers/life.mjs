@@ -225,6 +225,6 @@ async function serveHandler({ site, client, config, features, app, faults, arriv
 /** Waits until a page of the app has started, and has handled the callback if it is one. */
 export async function started(page, faults) {
   await page.waitForLoadState()
-  const outcome = await page.evaluate(() => globalThis.boot ?? { error: document.body.innerText })
+  const outcome = await page.evaluate(() => globalThis.boot ?? { error: document.body?.innerText })
   assert.equal(outcome.error?.message ?? outcome.error, undefined, JSON.stringify(faults))
 }
