@@ -17,7 +17,7 @@ export const betterAuth = {
   }),
   api: '/v1/me',
   features: {
-    strictClock: true,
+    exactTime: true,
     clientAuth: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     dpop: true,
     maxAge: true,

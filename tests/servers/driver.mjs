@@ -44,10 +44,10 @@ export { STEPS }
  *   all steps use the first. Default: only `client_secret_basic`.
  * @property {boolean | 'with a secret'} [revocation] A revocation endpoint (RFC 7009), for all clients or only for
  *   those with a secret. Default true.
- * @property {boolean} [strictClock] True if the server refuses proofs and assertions of its near future. The driver
- *   then waits for the time that it otherwise lets pass on the handler's clock.
  * @property {boolean} [pushed] Pushed authorization requests (RFC 9126) of these clients.
  * @property {boolean} [dpop] Tokens that are bound to a key (RFC 9449). `api` must accept them as well.
+ * @property {boolean} [exactTime] True if the server refuses proofs of its near future. With DPoP, the driver then waits
+ *   for the time that it otherwise lets pass on the handler's clock.
  * @property {boolean} [maxAge] The parameter `max_age`, and `auth_time` in ID tokens.
  * @property {(page: Page) => Promise<void>} [providerLogout] RP-initiated logout. Confirms the logout, if the server
  *   asks.

@@ -30,6 +30,7 @@ export const keycloak = {
     clientAuth: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     pushed: true,
     dpop: true,
+    exactTime: true,
     maxAge: true,
     providerLogout,
     device,
@@ -44,6 +45,7 @@ export const keycloak = {
     // A token that was replaced twice ends the whole grant, even with a maximum reuse of 1.
     'refresh after it': 'provider_ended',
     'lost response': 'goes on',
+    DPoP: { vault: 'stolen token: 400 invalid_grant' },
     'revoked at the server': '400 invalid_grant: provider_ended',
     logout: 'revokes: 400 invalid_grant',
   },
@@ -69,10 +71,10 @@ async function providerLogout(page) {
 
 /** Enters the code, signs in, and allows the access. */
 async function device(page, { userCode }) {
-  await page.fill('#device-user-code', userCode)
-  await page.click('input[type=submit]')
+  await page.fill('input[name=device_user_code]', userCode)
+  await page.press('input[name=device_user_code]', 'Enter')
   await signIn(page)
-  await page.click('input[name=accept]')
+  await page.click('[name=accept]')
   await page.waitForSelector('text=Device Login Successful')
 }
 

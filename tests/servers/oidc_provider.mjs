@@ -36,7 +36,6 @@ export const oidcProvider = {
     'refresh after it': 'provider_ended',
     'lost response': 'provider_ended',
     'revoked at the server': '400 invalid_grant: provider_ended',
-    DPoP: { vault: 'stolen token: 400 invalid_grant' },
     logout: 'revokes: 400 invalid_grant',
   },
 }

@@ -42,7 +42,6 @@ export const pds = {
     'old refresh token': 'not tried: bound to a key',
     'refresh after it': 'works',
     'lost response': 'provider_ended',
-    DPoP: { vault: 'stolen token: 401 invalid_dpop_proof' },
     logout: 'revokes',
   },
 }

@@ -14,7 +14,7 @@ export const zitadel = {
   config: () => ({ scope: 'openid profile offline_access' }),
   api: '/api/me',
   features: {
-    strictClock: true,
+    exactTime: true,
     clientAuth: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     maxAge: true,
     device,

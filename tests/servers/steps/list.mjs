@@ -34,12 +34,13 @@ const clientAuth = (method) => ({
  * @property {string} name
  * @property {(life: import('../life.mjs').Life) => unknown} [applies]
  * @property {(life: import('../life.mjs').Life) => Promise<string | void>} run
+ * @property {(found: string) => string} [short] Returns what it found in a few words, for the table.
  */
 
 /** @type {Step[]} The steps, in order. */
 export const STEPS = [
   { name: 'sign-in', run: firstSignIn },
-  { name: 'claims', run: claims },
+  { name: 'claims', run: claims, short: (found) => found.replace(/: [^,]*/g, '') },
   { name: 'API call', run: callApi },
   { name: 'refresh', run: refresh },
   { name: 'second refresh', applies: canRefresh, run: refreshAgain },
@@ -61,7 +62,12 @@ export const STEPS = [
   { name: 'pushed request', applies: ({ features }) => features.pushed, run: signInPushed },
   { name: 'device', applies: (life) => isVault(life) && life.features.device, run: signInOnDevice },
   { name: 'DPoP', applies: ({ features }) => features.dpop, run: dpop },
-  { name: 'profile address', applies: ({ features }) => features.profile, run: profile },
+  {
+    name: 'profile address',
+    applies: ({ features }) => features.profile,
+    run: profile,
+    short: (found) => found.replace(/: [^,]*/g, ''),
+  },
   ...['client_secret_basic', 'client_secret_post', 'private_key_jwt'].map(clientAuth),
 ]
 

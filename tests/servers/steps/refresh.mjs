@@ -1,19 +1,13 @@
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 import { call } from '../../support/app.mjs'
-import { advance, openTab, started } from '../life.mjs'
+import { advance, MIN_TOKEN_AGE, openTab, started } from '../life.mjs'
 import { currentRefreshToken, refreshes, signInResponse } from '../wire.mjs'
 import { ensureSession } from './sign_in.mjs'
 
-/** A token handler does not renew an access token that is younger than this. */
-const MIN_TOKEN_AGE = 30_000
-
 /** Lets a token handler's access token become old enough for a refresh. */
-function letTokenAge(life) {
-  const { features, config, client } = life
-  const sendsTimes = config.dpop || client.auth === 'private_key_jwt'
-  return features.strictClock && sendsTimes ? pause(MIN_TOKEN_AGE) : advance(life, MIN_TOKEN_AGE)
-}
+const letTokenAge = (life) =>
+  life.features.exactTime && life.config.dpop ? pause(MIN_TOKEN_AGE) : advance(life, MIN_TOKEN_AGE)
 
 /** Lets the API refuse the access token for so many calls. */
 export async function refuseToken(life, { times = 1, hold } = {}) {
