@@ -224,7 +224,8 @@ async function serveHandler({ site, client, config, features, app, faults, arriv
 
 /** Waits until a page of the app has started, and has handled the callback if it is one. */
 export async function started(page, faults) {
-  await page.waitForLoadState()
-  const outcome = await page.evaluate(() => globalThis.boot ?? { error: document.body?.innerText })
+  // Right after a navigation, Playwright's `waitForLoadState()` can be about the page before it.
+  await page.waitForFunction(() => document.readyState === 'complete')
+  const outcome = await page.evaluate(() => globalThis.boot ?? { error: document.body.innerText })
   assert.equal(outcome.error?.message ?? outcome.error, undefined, JSON.stringify(faults))
 }
