@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { KINDS, runServer, STEPS } from '../servers/driver.mjs'
 import { oidcProvider } from '../servers/oidc_provider.mjs'
+import { skippedList, stepsTable } from '../servers/table.mjs'
 import { launchBrowser } from '../support/browser.mjs'
 
-const time = { timeout: 60_000 }
+const time = { timeout: 120_000 }
 let browser
 
 before(async () => {
@@ -27,4 +28,17 @@ test('a control: an unexpected finding is an error', time, async () => {
   const steps = STEPS.filter(({ name }) => ['sign-in', 'claims'].includes(name))
   const { error } = await runServer(server, 'vault', browser, { steps })
   assert.match(error.message, /step "claims" found 'sub: alice/)
+})
+
+test('table has both findings if vault and handler differ, and servers that did not run below', () => {
+  const cells = { vault: ['✓', 'sub: alice, name: Alice'], handler: ['pushed', 'sub: alice, name: Alice'] }
+  const results = [
+    { name: 'one', version: '1.2.3', cells },
+    { name: 'two', skipped: 'it needs Go', cells: {} },
+  ]
+  const [head, , signIn, claims] = stepsTable(results).split('\n')
+  assert.equal(head, '|  | one 1.2.3 |')
+  assert.equal(signIn, '| sign-in | ✓ / pushed |')
+  assert.equal(claims, '| claims | sub, name |')
+  assert.equal(skippedList(results), '- two did not run: it needs Go')
 })

@@ -172,7 +172,8 @@ export const MIN_TOKEN_AGE = 30_000
  * assertions, a token handler starts in the past, so that it is not in the server's future when it refreshes.
  */
 export async function resetClocks(life) {
-  const start = life.client.auth === 'private_key_jwt' ? -MIN_TOKEN_AGE : 0
+  const { client, features } = life
+  const start = client.auth === 'private_key_jwt' && !features.exactTime ? -MIN_TOKEN_AGE : 0
   if (life.passed !== start) await advance(life, start - life.passed)
 }
 
