@@ -27,6 +27,8 @@ export const canaille = {
     'lost response': 'provider_ended',
     'revoked at the server': { handler: '400 invalid_grant: provider_ended' },
     // canaille refuses public clients.
+    // The error redirect has no `iss`, although the metadata announce it.
+    'provider’s logout': 'prompt=none callback_invalid',
     logout: { vault: 'revokes nothing', handler: 'revokes: 400 invalid_grant' },
   },
 }
