@@ -202,7 +202,10 @@ async function serveHandler({ site, client, config, features, app, faults, arriv
   const handler = createTokenHandler({
     ...config,
     origin: app,
-    client: { id: client.id, auth: { method, ...(secret && { secret }), ...(key && { key }) } },
+    client: {
+      id: client.id,
+      auth: { method, ...(secret && { secret }), ...(key && { key, audience: features.audience }) },
+    },
     cookie: { keys: randomBytes(32).toString('base64') },
     routes: [{ prefix: '/api/', url: api, upstream: api, stepUp: true }],
     ...(features.providerLogout && { postLogoutRedirectUri: '/' }),
