@@ -47,8 +47,8 @@ export { STEPS }
  *   those with a secret. Default true.
  * @property {boolean} [pushed] Pushed authorization requests (RFC 9126) of these clients.
  * @property {boolean} [dpop] Tokens that are bound to a key (RFC 9449). `api` must accept them as well.
- * @property {boolean} [exactTime] True if the server refuses proofs of its near future. With DPoP, the driver then waits
- *   for the time that it otherwise lets pass on the handler's clock.
+ * @property {boolean} [exactTime] True if the server accepts proofs and assertions only for some seconds. With them, the
+ *   driver waits for the time that it otherwise lets pass on the handler's clock.
  * @property {boolean} [maxAge] The parameter `max_age`, and `auth_time` in ID tokens.
  * @property {(page: Page) => Promise<void>} [providerLogout] RP-initiated logout. Confirms the logout, if the server
  *   asks.

@@ -172,7 +172,8 @@ export const MIN_TOKEN_AGE = 30_000
  * assertions, a token handler starts in the past, so that it is not in the server's future when it refreshes.
  */
 export async function resetClocks(life) {
-  const start = life.client.auth === 'private_key_jwt' ? -MIN_TOKEN_AGE : 0
+  const { client, features } = life
+  const start = client.auth === 'private_key_jwt' && !features.exactTime ? -MIN_TOKEN_AGE : 0
   if (life.passed !== start) await advance(life, start - life.passed)
 }
 
@@ -227,7 +228,8 @@ async function serveHandler({ site, client, config, features, app, faults, arriv
 
 /** Waits until a page of the app has started, and has handled the callback if it is one. */
 export async function started(page, faults) {
-  await page.waitForLoadState()
-  const outcome = await page.evaluate(() => globalThis.boot ?? { error: document.body?.innerText })
+  // Right after a navigation, Playwright's `waitForLoadState()` can be about the page before it.
+  await page.waitForFunction(() => document.readyState === 'complete')
+  const outcome = await page.evaluate(() => globalThis.boot ?? { error: document.body.innerText })
   assert.equal(outcome.error?.message ?? outcome.error, undefined, JSON.stringify(faults))
 }

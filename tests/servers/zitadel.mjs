@@ -14,7 +14,6 @@ export const zitadel = {
   config: () => ({ scope: 'openid profile offline_access' }),
   api: '/api/me',
   features: {
-    exactTime: true,
     clientAuth: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     maxAge: true,
     device,

@@ -6,8 +6,11 @@ import { currentRefreshToken, refreshes, signInResponse } from '../wire.mjs'
 import { ensureSession } from './sign_in.mjs'
 
 /** Lets a token handler's access token become old enough for a refresh. */
-const letTokenAge = (life) =>
-  life.features.exactTime && life.config.dpop ? pause(MIN_TOKEN_AGE) : advance(life, MIN_TOKEN_AGE)
+function letTokenAge(life) {
+  const { config, client, features } = life
+  const hasProof = config.dpop || client.auth === 'private_key_jwt'
+  return hasProof && features.exactTime ? pause(MIN_TOKEN_AGE) : advance(life, MIN_TOKEN_AGE)
+}
 
 /** Lets the API refuse the access token for so many calls. */
 export async function refuseToken(life, { times = 1, hold } = {}) {
