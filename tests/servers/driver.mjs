@@ -125,8 +125,8 @@ export async function runServer(server, kind, browser, { steps = STEPS } = {}) {
     version = place.version
     const life = await openApp(place)
     const errors = []
-    for (const { name, applies, run } of steps) {
-      if (applies && !applies(life)) {
+    for (const { name, only = kind, applies, run } of steps) {
+      if (only !== kind || (applies && !applies(life))) {
         cells.push(NOT_APPLICABLE)
         continue
       }

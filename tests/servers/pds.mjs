@@ -39,8 +39,6 @@ export const pds = {
     claims: /^sub: did:plc:[a-z2-7]{24}$/,
     refresh: 'rotates',
     'second refresh': 'rotates',
-    'old refresh token': 'not tried: bound to a key',
-    'refresh after it': 'works',
     'lost response': 'provider_ended',
     logout: 'revokes',
   },

@@ -39,7 +39,7 @@ export const spring = {
     // Spring issues no refresh tokens to public clients.
     refresh: { vault: 'no refresh token', handler: 'token stays' },
     'second refresh': 'token stays',
-    'old refresh token': 'accepted',
+    'old refresh token': 'not replaced',
     'refresh after it': 'works',
     'lost response': 'goes on',
     'revoked at the server': '400 invalid_grant: provider_ended',

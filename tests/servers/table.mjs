@@ -24,16 +24,18 @@ const END = '<!-- end -->'
 export function stepsTable(results) {
   const ran = results.filter(({ skipped }) => !skipped)
   const head = ['', ...ran.map(({ name, version }) => `${name}${version ? ` ${version}` : ''}`)]
-  const rows = STEPS.map((step, i) => [step.name, ...ran.map(({ cells }) => cellOf(step, cells, i))])
+  const rows = STEPS.map((step, i) => [titleOf(step), ...ran.map(({ cells }) => cellOf(step, cells, i))])
   return markdownTable([head, ...rows])
 }
 
-function cellOf(step, { vault, handler }, i) {
-  const [first, second] = [vault, handler].map((cells) => {
-    const found = cells[i] ?? ''
-    return found === NOT_APPLICABLE ? found : (step.short?.(found) ?? found)
+const titleOf = ({ name, only }) => (only ? `${name} (${only})` : name)
+
+function cellOf({ only, short }, cells, i) {
+  const found = (only ? [cells[only]] : [cells.vault, cells.handler]).map((own) => {
+    const cell = own?.[i] ?? ''
+    return cell === NOT_APPLICABLE ? cell : (short?.(cell) ?? cell)
   })
-  return first === second ? first : `${first} / ${second}`
+  return [...new Set(found)].join(' / ')
 }
 
 /** Returns a sentence for each server that did not run. */

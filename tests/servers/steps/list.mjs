@@ -18,11 +18,16 @@ import { loseResponse, outage, presentOldToken, refreshAfterReuse, refusedRefres
 /** Returns true if the latest sign-in has a refresh token. */
 const canRefresh = (life) => Boolean(signInResponse(life).refresh_token)
 
-const isVault = ({ kind }) => kind === 'vault'
+/** Returns a refusal without its status. */
+const code = (found) => found.replace(/^\d+ /, '')
+
+/** Returns the names of claims. */
+const names = (found) => (found === '✓' ? 'none' : found.replace(/: [^,]*/g, ''))
 
 /** Returns the step with a client authentication method. */
 const clientAuth = (method) => ({
   name: method,
+  only: 'handler',
   applies: ({ clients }) => clients.some(({ auth }) => auth === method),
   run: authenticatesBy(method),
 })
@@ -32,6 +37,7 @@ const clientAuth = (method) => ({
  *
  * @typedef {object} Step
  * @property {string} name
+ * @property {'vault' | 'handler'} [only] The kind of app that has this step.
  * @property {(life: import('../life.mjs').Life) => unknown} [applies]
  * @property {(life: import('../life.mjs').Life) => Promise<string | void>} run
  * @property {(found: string) => string} [short] Returns what it found in a few words, for the table.
@@ -40,41 +46,41 @@ const clientAuth = (method) => ({
 /** @type {Step[]} The steps, in order. */
 export const STEPS = [
   { name: 'sign-in', run: firstSignIn },
-  { name: 'claims', run: claims, short: (found) => found.replace(/: [^,]*/g, '') },
+  { name: 'claims', run: claims, short: names },
   { name: 'API call', run: callApi },
   { name: 'refresh', run: refresh },
   { name: 'second refresh', applies: canRefresh, run: refreshAgain },
   { name: 'two tabs refresh at once', applies: canRefresh, run: refreshInTwoTabs },
-  { name: 'old refresh token', applies: canRefresh, run: presentOldToken },
-  { name: 'refresh after it', applies: canRefresh, run: refreshAfterReuse },
+  { name: 'old refresh token', applies: canPresent, run: presentOldToken, short: code },
+  { name: 'refresh after it', applies: canPresent, run: refreshAfterReuse },
   { name: 'lost response', applies: canRefresh, run: loseResponse },
   { name: 'outage of 30 s', applies: canRefresh, run: outage },
-  { name: 'revoked at the server', applies: canRevoke, run: refusedRefresh },
+  { name: 'revoked at the server', applies: canRevoke, run: refusedRefresh, short: code },
   { name: 'step-up', applies: ({ features }) => features.maxAge, run: stepUp },
-  { name: 'logout', run: logout },
+  { name: 'logout', run: logout, short: (found) => found.replace(/^revokes: .*/, '✓') },
   { name: 'provider’s logout', applies: ({ features }) => features.providerLogout, run: providerLogout },
   {
     name: 'back-channel logout',
-    applies: (life) => !isVault(life) && life.features.backChannelLogout,
+    only: 'handler',
+    applies: ({ features }) => features.backChannelLogout,
     run: backChannelLogout,
   },
   { name: 'popup', run: signInByPopup },
   { name: 'pushed request', applies: ({ features }) => features.pushed, run: signInPushed },
-  { name: 'device', applies: (life) => isVault(life) && life.features.device, run: signInOnDevice },
+  { name: 'device', only: 'vault', applies: ({ features }) => features.device, run: signInOnDevice },
   { name: 'DPoP', applies: ({ features }) => features.dpop, run: dpop },
-  {
-    name: 'profile address',
-    applies: ({ features }) => features.profile,
-    run: profile,
-    short: (found) => found.replace(/: [^,]*/g, ''),
-  },
+  { name: 'profile address', applies: ({ features }) => features.profile, run: profile, short: names },
   ...['client_secret_basic', 'client_secret_post', 'private_key_jwt'].map(clientAuth),
 ]
 
-/** Returns true if the driver can revoke the client's tokens, which it cannot do with a proof. */
+/** Returns true if the driver can send the client's refresh token, which it cannot do with a proof. */
+function canPresent(life) {
+  return canRefresh(life) && !life.config.dpop
+}
+
+/** Returns true if the driver can revoke the client's tokens. */
 function canRevoke(life) {
-  const { config, client } = life
   const { revocation = true } = life.features
-  const isPossible = revocation === 'with a secret' ? client.secret : revocation
-  return canRefresh(life) && isPossible && !config.dpop
+  const isPossible = revocation === 'with a secret' ? life.client.secret : revocation
+  return canPresent(life) && isPossible
 }

@@ -13,9 +13,9 @@ const LONG_WAIT = { vault: 80_000, handler: 3_700_000 }
 
 /** Presents the refresh token that was replaced first. */
 export async function presentOldToken(life) {
-  if (life.config.dpop) return 'not tried: bound to a key'
   const [first] = refreshes(life)
-  return present(life, first.form.get('refresh_token'))
+  const old = first.form.get('refresh_token')
+  return old === currentRefreshToken(life) ? 'not replaced' : present(life, old)
 }
 
 /** Refreshes after a replaced token was presented. */
