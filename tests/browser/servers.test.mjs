@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { KINDS, runServer, STEPS } from '../servers/driver.mjs'
 import { oidcProvider } from '../servers/oidc_provider.mjs'
-import { skippedList, stepsTable } from '../servers/table.mjs'
+import { skippedList, stepsTables } from '../servers/table.mjs'
 import { launchBrowser } from '../support/browser.mjs'
 
 const time = { timeout: 120_000 }
@@ -53,7 +53,7 @@ test('table has both findings if vault and handler differ, and servers that did 
     { name: 'one', version: '1.2.3', cells },
     { name: 'two', skipped: 'it needs Go', cells: {} },
   ]
-  const [head, , signIn, claims] = stepsTable(results).split('\n')
+  const [head, , signIn, claims] = stepsTables(results).split('\n')
   assert.equal(head, '|  | one 1.2.3 |')
   assert.equal(signIn, '| sign-in | ✓ / pushed |')
   assert.equal(claims, '| claims | sub, name |')

@@ -38,7 +38,7 @@ async function runAll(servers) {
   const date = new Date()
   // These modules import the built package, which the lockfiles do not need.
   const { KINDS, runServer, STEPS } = await import('./driver.mjs')
-  const { skippedList, stepsTable, write } = await import('./table.mjs')
+  const { skippedList, stepsTables, write } = await import('./table.mjs')
   const browser = await launchBrowser()
   const results = []
   try {
@@ -56,7 +56,7 @@ async function runAll(servers) {
   } finally {
     await browser.close()
   }
-  console.log(`\n${stepsTable(results)}\n${skippedList(results)}`)
+  console.log(`\n${stepsTables(results)}\n${skippedList(results)}`)
   if (servers === SERVERS && !process.exitCode) await write(DOCUMENT, results, date)
 }
 

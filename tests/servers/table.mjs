@@ -16,15 +16,24 @@ const END = '<!-- end -->'
  * @property {{ vault: string[], handler: string[] }} cells What each step found.
  */
 
+/** The number of servers that fit next to each other on a page. */
+const WIDTH = 5
+
 /**
- * Returns a table of steps and servers. If vault and handler found different things, both are in the cell.
+ * Returns tables of steps and servers. If vault and handler found different things, both are in the cell.
  *
  * @param {Result[]} results
  */
-export function stepsTable(results) {
+export function stepsTables(results) {
   const ran = results.filter(({ skipped }) => !skipped)
-  const head = ['', ...ran.map(({ name, version }) => `${name}${version ? ` ${version}` : ''}`)]
-  const rows = STEPS.map((step, i) => [titleOf(step), ...ran.map(({ cells }) => cellOf(step, cells, i))])
+  const tables = []
+  for (let at = 0; at < ran.length; at += WIDTH) tables.push(stepsTable(ran.slice(at, at + WIDTH)))
+  return tables.join('\n\n')
+}
+
+function stepsTable(results) {
+  const head = ['', ...results.map(({ name, version }) => `${name}${version ? ` ${version}` : ''}`)]
+  const rows = STEPS.map((step, i) => [titleOf(step), ...results.map(({ cells }) => cellOf(step, cells, i))])
   return markdownTable([head, ...rows])
 }
 
@@ -46,7 +55,7 @@ export const skippedList = (results) =>
     .join('\n')
 
 /**
- * Writes the table between the marks of a document.
+ * Writes the tables between the marks of a document.
  *
  * @param {URL} document
  * @param {Result[]} results
@@ -54,6 +63,6 @@ export const skippedList = (results) =>
  */
 export function write(document, results, date) {
   const day = date.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' })
-  const parts = [`Run of ${day}:`, stepsTable(results), skippedList(results)]
+  const parts = [`Run of ${day}:`, stepsTables(results), skippedList(results)]
   return writeBetween(document, BEGIN, END, parts.filter(Boolean).join('\n\n'))
 }
