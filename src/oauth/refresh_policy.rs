@@ -2,9 +2,10 @@
 //!
 //! Of the token endpoint's error codes, only `invalid_grant` ends a session. After a temporary failure (an outage, a
 //! captive portal, a lost response) the *same* refresh token is sent again: soon at first, because providers that
-//! rotate have a short leeway for a lost response (RFC 9700 4.14.2), and then at growing intervals. After a failure
-//! that a retry would only repeat, such as a rejected client, attempts are rare or wait for the user.
-//! `vault/refresh.rs` makes sure that only one refresh is in flight, and that no consumed token is sent.
+//! rotate have a short leeway for a lost response (RFC 9700 4.14.2), and then at growing intervals, which calls of the
+//! user shorten while the provider is down. After a failure that a retry would only repeat, such as a rejected client,
+//! attempts are rare or wait for the user. `vault/refresh.rs` makes sure that only one refresh is in flight, and that no
+//! consumed token is sent.
 //!
 //! Some providers refuse an ended grant without saying so: with an empty 400, with `invalid_request`, or with an
 //! `invalid_grant` that CORS hides from the browser. After a limited number of attempts such a session is *suspected*:
