@@ -310,3 +310,22 @@ fn unconfirmed_revocation_is_reported_and_logged() {
         assert_eq!(host.faults(), [Code::ProviderUnavailable]);
     }
 }
+
+#[test]
+fn missing_revocation_endpoint_is_no_outage() {
+    let mut host = Host::new();
+    let document = host
+        .provider
+        .discovery()
+        .replace("revocation_endpoint", "x");
+    let reply = (
+        "/.well-known/openid-configuration",
+        Some(provider::json(200, &document)),
+    );
+    host.provider.replies.push_back(reply);
+    host.sign_in();
+    let response = host.call("POST", "/auth/logout").own();
+    assert_eq!(json_of(&response)["revoked"], false);
+    assert_eq!(host.faults(), [Code::Unsupported]);
+    assert_eq!(host.count("/revoke"), 0);
+}
