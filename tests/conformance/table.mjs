@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeBetween } from '../support/report.mjs'
 
 const BEGIN = '<!-- results: written by `cargo xtask conformance` -->'
 const END = '<!-- end -->'
@@ -74,11 +74,5 @@ export function modulesTable({ rows }) {
 }
 
 /** Writes both tables between the marks of a document. */
-export async function write(document, results) {
-  const text = await readFile(document, 'utf8')
-  const [before, rest] = text.split(BEGIN)
-  const after = rest?.slice(rest.indexOf(END))
-  if (!after?.startsWith(END)) throw new Error(`${document} has no lines ${BEGIN} and ${END}`)
-  const tables = `${plansTable(results)}\n\n${modulesTable(results)}`
-  await writeFile(document, `${before}${BEGIN}\n\n${tables}\n\n${after}`)
-}
+export const write = (document, results) =>
+  writeBetween(document, BEGIN, END, `${plansTable(results)}\n\n${modulesTable(results)}`)

@@ -1,41 +1,78 @@
 /**
  * Runs the life of a session with a real authorization server: the vault in Chromium, or the token handler on Node with
  * the same page.
+ *
+ * To add a server, write a file that exports a `Server`, and add the server to list.mjs:
+ *
+ * 1. `start` starts the server for the clients in `Setup`, with their identifiers, secrets and addresses, and throws
+ *    `Missing` (install.mjs) if a tool is not on this machine.
+ * 2. `signIn` fills in the server's pages. It must also work if the server still knows the user.
+ * 3. `features` names what the server can do. A step that needs another feature does not apply, and its cell is a dash.
+ * 4. `expected` has what each step finds, as in the table. Run `node tests/servers/run.mjs NAME`: each difference is an
+ *    error that names the finding. Copy a finding only after you have understood it.
+ *
+ * The steps are in steps/; list.mjs there has their order.
  */
-import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
-import { toNodeListener } from '../../pkg/dist/edge/node.js'
-import { call, htmlWith, PACKAGE, pageScript, tools } from '../support/app.mjs'
-import { setClocks } from '../support/clocks.mjs'
-import { listen } from '../support/listen.mjs'
-import { startProxy } from '../support/proxy.mjs'
-import { startSite } from '../support/site.mjs'
-import { USER } from './sign_in.mjs'
+import { openApp, startLife } from './life.mjs'
+import { STEPS } from './steps/list.mjs'
+
+export { STEPS }
 
 /**
  * A real server.
  *
  * @typedef {object} Server
- * @property {string} name The name of its package.
+ * @property {string} name The name of its package or product.
  * @property {(setup: Setup) => Promise<Running>} start
  * @property {(page: import('playwright-core').Page) => Promise<void>} signIn Fills in the server's pages.
- * @property {(place: { issuer: string, app: string }) => object} config Options that vault and handler have in common.
+ * @property {(place: { issuer: string, app: string, kind: 'vault' | 'handler' }) => object} config Options that vault and handler have in common.
  * @property {string} api The path of an API of the server that needs the access token.
  * @property {(client: { redirectUri: string }) => string} [clientId] The identifier of a client. Default: a short name.
- * @property {boolean} [hasSecrets] False if the handler has no client secret.
  * @property {string} [host] The public host. Default `127.0.0.1`; the app then is at `localhost`.
- * @property {Record<string, string | RegExp>} expected What each step finds, if this is not an empty string.
+ * @property {Features} [features]
+ * @property {Record<string, Finding | { vault?: Finding, handler?: Finding }>} expected What each step finds, if this
+ *   is not an empty string.
  */
+
+/** @typedef {string | RegExp} Finding */
+
+/**
+ * What a server can do besides sign-in, refresh and calls. A function acts as the user on the server's pages.
+ *
+ * @typedef {object} Features
+ * @property {ClientAuth[]} [clientAuth] The authentication methods of a token handler. Each has a client of its own, and
+ *   all steps use the first. Default: only `client_secret_basic`.
+ * @property {'token-endpoint'} [audience] With `private_key_jwt`: the audience of assertions, if it is not the issuer.
+ * @property {boolean | 'with a secret'} [revocation] A revocation endpoint (RFC 7009), for all clients or only for
+ *   those with a secret. Default true.
+ * @property {boolean} [pushed] Pushed authorization requests (RFC 9126) of these clients.
+ * @property {boolean} [dpop] Tokens that are bound to a key (RFC 9449). `api` must accept them as well.
+ * @property {boolean} [exactTime] True if the server accepts proofs and assertions only for some seconds. With them, the
+ *   driver waits for the time that it otherwise lets pass on the handler's clock.
+ * @property {boolean} [maxAge] The parameter `max_age`, and `auth_time` in ID tokens.
+ * @property {(page: Page) => Promise<void>} [providerLogout] RP-initiated logout. Confirms the logout, if the server
+ *   asks.
+ * @property {(page: Page, code: { userCode: string, verificationUri: string }) => Promise<void>} [device] The device
+ *   flow (RFC 8628). Enters the code and signs in, on a page that is at `verificationUri`.
+ * @property {object} [deviceConfig] Options of the vault for the device flow, such as the identifier of another client.
+ * @property {(page: Page, place: { issuer: string }) => Promise<void>} [backChannelLogout] Back-channel logout. Ends
+ *   the user's session at the server, on another page of the browser in which the user signed in.
+ * @property {{ url: string, sub: string, claims: string[] }} [profile] An address with the user's profile, as in the
+ *   option `identity`: its path, and the names of its members.
+ */
+
+/** @typedef {'none' | 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'} ClientAuth */
+/** @typedef {import('playwright-core').Page} Page */
 
 /**
  * A server that has started.
  *
  * @typedef {object} Running
  * @property {string} origin Its own origin, which is behind the public one.
+ * @property {string} version
  * @property {string} [api] The origin of the API, if another server has the API.
- * @property {{ id: string, secret?: string }} [client] The client, if the server has chosen its identifier and secret.
+ * @property {{ id: string, secret?: string }[]} [clients] The clients in the order of `Setup`, if the server has chosen
+ *   their identifiers and secrets.
  * @property {() => Promise<void>} stop
  */
 
@@ -45,295 +82,77 @@ import { USER } from './sign_in.mjs'
  * @typedef {object} Setup
  * @property {string} origin The server's public origin.
  * @property {string[]} apps The origins of the apps, for CORS.
- * @property {{ id: string, secret?: string, redirectUri: string }[]} clients
+ * @property {Client[]} clients
  * @property {{ username: string, password: string }} user
+ */
+
+/**
+ * A client to register, which uses the code flow with PKCE and refresh tokens.
+ *
+ * @typedef {object} Client
+ * @property {string} id
+ * @property {ClientAuth} auth
+ * @property {string} [secret] With `client_secret_basic` and `client_secret_post`.
+ * @property {JsonWebKey} [publicKey] With `private_key_jwt`: the key of its assertions (ES256).
+ * @property {string} redirectUri
+ * @property {string} postLogoutRedirectUri
+ * @property {string} [backChannelLogoutUri] Only of token handlers.
  */
 
 /** The two ways to use strongroom. */
 export const KINDS = /** @type {const} */ (['vault', 'handler'])
 
-const dist = new URL('../../pkg/dist/', import.meta.url)
-const PATIENCE = 20_000
-
-/** The files of the worker: in Chromium, `worker-src` of the page also limits what a worker imports. */
-const WORKERS = ['/auth.worker.js', '/strongroom/worker.js']
-
-/** The steps, in order. Each resolves with what it found, for the table, or with nothing. */
-export const STEPS = [
-  { name: 'sign-in', run: signIn },
-  { name: 'claims', run: claims },
-  { name: 'API call', run: callApi },
-  { name: 'refresh', run: refresh },
-  { name: 'second refresh', run: refreshAgain },
-  { name: 'old refresh token', run: presentOldToken },
-  { name: 'refresh after it', run: refreshAfterReuse },
-  { name: 'logout', run: logout },
-]
+/** The cell of a step that does not apply. */
+export const NOT_APPLICABLE = '–'
 
 /**
- * Starts a server, and takes all steps. Resolves with the table's cells, and with the error of the step that failed.
+ * Starts a server, and takes all steps that apply. Resolves with the version of the server and with the table's cells,
+ * and with the error of the step that failed.
  *
  * @param {Server} server
  * @param {'vault' | 'handler'} kind
  * @param {import('playwright-core').Browser} browser
- * @returns {Promise<{ cells: string[], error?: Error }>}
+ * @param {{ steps?: typeof STEPS }} [options]
+ * @returns {Promise<{ version?: string, cells: string[], error?: Error }>}
  */
-export async function runServer(server, kind, browser) {
+export async function runServer(server, kind, browser, { steps = STEPS } = {}) {
   const ends = []
   const cells = []
+  let version
   try {
-    const life = await begin(server, kind, browser, (end) => ends.push(end))
+    const atEnd = (end) => ends.push(end)
+    const place = await startLife(server, kind, browser, atEnd)
+    version = place.version
+    const life = await openApp(place)
     const errors = []
-    for (const { name, run } of STEPS) {
+    for (const { name, applies, run } of steps) {
+      if (applies && !applies(life)) {
+        cells.push(NOT_APPLICABLE)
+        continue
+      }
       let found
       try {
         found = (await run(life)) ?? ''
       } catch (error) {
-        error.message = `step "${name}": ${error.message}`
-        return { cells, error }
+        error.message = [...errors, `step "${name}": ${error.message}`].join('\n')
+        return { version, cells, error }
       }
-      const expected = server.expected[name] ?? ''
-      const isExpected = expected instanceof RegExp ? expected.test(found) : found === expected
-      if (!isExpected) errors.push(`step "${name}" found '${found}' instead of '${expected}'`)
+      const unexpected = difference(server, kind, name, found)
+      if (unexpected) errors.push(unexpected)
       cells.push(found || '✓')
     }
-    if (errors.length) return { cells, error: new Error(errors.join('\n')) }
-    return { cells }
+    if (errors.length) return { version, cells, error: new Error(errors.join('\n')) }
+    return { version, cells }
   } finally {
     while (ends.length) await ends.pop()()
   }
 }
 
-/** Starts the server with an app, and opens the app's page. */
-async function begin(server, kind, browser, atEnd) {
-  const { host = '127.0.0.1' } = server
-  const ofApp = host === 'localhost' ? '127.0.0.1' : 'localhost'
-  // The proxy has the server's public origin, sees all requests, and lets the API refuse a token.
-  const proxy = await startProxy(endpointOf(server), {}, { keepsBodies: true })
-  atEnd(() => proxy.close())
-  const issuer = proxy.origin.replace('127.0.0.1', host)
-  const site = await startSite({ host: ofApp, workers: WORKERS, connectSrc: [issuer] })
-  atEnd(() => site.close())
-  const front = { handler: undefined }
-  const listening = await listen({ host: ofApp, handler: (...exchange) => front.handler(...exchange) })
-  atEnd(() => listening.close())
-  const app = kind === 'vault' ? site.origin : listening.origin
-  const redirectUri = kind === 'vault' ? `${app}/callback` : `${app}/auth/callback`
-  const client = {
-    id: server.clientId?.({ redirectUri }) ?? (kind === 'vault' ? 'spa' : 'web'),
-    redirectUri,
-    ...(kind === 'handler' &&
-      server.hasSecrets !== false && { secret: randomBytes(24).toString('base64url') }),
-  }
-  const setup = { origin: issuer, apps: [site.origin], clients: [client], user: USER }
-  const running = await server.start(setup)
-  atEnd(() => running.stop())
-  proxy.forwardTo(running.origin, running.api && { api: running.api })
-  const place = { issuer, app, redirectUri }
-  Object.assign(client, running.client)
-  const config = { issuer, ...server.config(place) }
-  const faults = []
-  // A rule must not cover the server's own endpoints.
-  const api = new URL('.', issuer + server.api).href
-  if (kind === 'vault')
-    await serveVault(site, { clientId: client.id, redirectUri: '/callback', ...config }, api)
-  else front.handler = await serveHandler(site, { client, config, app, api, faults })
-  const context = await browser.newContext()
-  atEnd(() => context.close())
-  const page = await context.newPage()
-  page.setDefaultTimeout(PATIENCE)
-  await page.goto(app)
-  atEnd(() => setClocks(0))
-  return { server, kind, page, proxy, issuer, app, client, faults, config, passed: 0 }
-}
-
-/** Returns the name of the endpoint for a path: `api`, or the path itself. */
-const endpointOf =
-  ({ api }) =>
-  (path) =>
-    path === api ? 'api' : path
-
-async function serveVault(site, config, api) {
-  const worker = { ...config, apis: [{ url: api, methods: ['GET'] }] }
-  site.files['/auth.worker.js'] =
-    `import { vault } from '/strongroom/worker.js'\nvault(${JSON.stringify(worker)})`
-  await servePage(site, { kind: 'shared' })
-}
-
-async function servePage(site, options) {
-  Object.assign(site.files, {
-    '/index.html': htmlWith('/page.js'),
-    '/page.js': pageScript({ timeout: 10, ...options }),
-    '/tools.js': tools(false),
-  })
-  for (const name of PACKAGE) site.files[`/strongroom/${name}`] = await readFile(new URL(name, dist))
-}
-
-/** Serves the app's page and the token handler on one origin. Resolves with the listener of Node's server. */
-async function serveHandler(site, { client, config, app, api, faults }) {
-  const handler = createTokenHandler({
-    ...config,
-    origin: app,
-    client: {
-      id: client.id,
-      auth: client.secret ? { method: 'client_secret_basic', secret: client.secret } : { method: 'none' },
-    },
-    cookie: { keys: randomBytes(32).toString('base64') },
-    routes: [{ prefix: '/api/', url: api, upstream: api }],
-    coordinator: inIsolate(),
-    log: (fault) => faults.push(fault),
-  })
-  await servePage(site, { handler: '/auth' })
-  // The page has no worker, and calls only its own origin.
-  site.pageCsp += "; connect-src 'self'"
-  return toNodeListener({
-    async fetch(request, env, context) {
-      const own = await handler.handle(request, env, context)
-      const { pathname, search } = new URL(request.url)
-      return own ?? fetch(site.origin + pathname + search)
-    },
-  })
-}
-
-/** Signs in by redirect. */
-async function signIn({ server, page, app, faults }) {
-  await started(page, faults)
-  await page.evaluate(() => {
-    auth.login().catch((error) => (globalThis.refusal = describe(error)))
-  })
-  const left = page.waitForURL((url) => url.origin !== app)
-  const refused = page.waitForFunction(() => globalThis.refusal).then((found) => found.jsonValue())
-  const refusal = await Promise.race([left, refused.catch(() => undefined)])
-  assert.equal(refusal?.message, undefined)
-  await server.signIn(page)
-  await page.waitForURL((url) => url.origin === app)
-  await started(page, faults)
-  assert.deepEqual(faults, [])
-  assert.ok(await page.evaluate(() => auth.session))
-}
-
-/** Waits until the app's page has started, and has handled the callback if it is one. */
-async function started(page, faults) {
-  await page.waitForLoadState()
-  const outcome = await page.evaluate(() => globalThis.boot ?? { error: document.body.innerText })
-  assert.equal(outcome.error?.message ?? outcome.error, undefined, JSON.stringify(faults))
-}
-
-/** Checks the session's claims. */
-async function claims({ page }) {
-  const found = await page.evaluate(() => auth.session.claims)
-  return Object.entries(found)
-    .map(([name, value]) => `${name}: ${value}`)
-    .join(', ')
-}
-
-/** Calls the API with the access token. */
-async function callApi({ server, page, issuer }) {
-  const { value, error } = await call(page, issuer + server.api)
-  assert.deepEqual(error ?? {}, {})
-  assert.equal(value.status, 200, value.text)
-}
-
-/**
- * Returns the requests that the token endpoint got, oldest first.
- *
- * @returns {{ url: string, form: URLSearchParams, status: number, body: any }[]}
- */
-const tokenRequests = ({ proxy, issuer }, grant) =>
-  proxy.requests
-    .map(({ method, path, sent, status, received }) => ({
-      method,
-      url: issuer + path,
-      form: new URLSearchParams(sent),
-      status,
-      received,
-    }))
-    .filter(({ method, form }) => method === 'POST' && form.get('grant_type') === grant)
-    .map(({ received, ...request }) => ({
-      ...request,
-      body: received.startsWith('{') ? JSON.parse(received) : {},
-    }))
-
-const refreshes = (life) => tokenRequests(life, 'refresh_token')
-
-/** A token handler does not renew an access token that is younger than this. */
-const MIN_TOKEN_AGE = 30_000
-
-/** Lets the API refuse the access token once. Resolves with the outcome of the call. */
-const callRefused = (life) => {
-  const { server, kind, page, issuer, proxy } = life
-  if (kind === 'handler') setClocks((life.passed += MIN_TOKEN_AGE))
-  const headers = { 'WWW-Authenticate': 'Bearer error="invalid_token"' }
-  proxy.faults.add('api', { answer: { status: 401, headers, body: {} } })
-  return call(page, issuer + server.api)
-}
-
-/** Refreshes once. */
-async function refresh(life) {
-  const before = refreshes(life).length
-  const { value, error } = await callRefused(life)
-  assert.deepEqual(error ?? {}, {})
-  assert.equal(value.status, 200, value.text)
-  const sent = refreshes(life).slice(before)
-  // With DPoP, a server may refuse the first proof of an endpoint, to give it a nonce.
-  const answered = sent.filter(({ body }) => body.error !== 'use_dpop_nonce')
-  assert.equal(answered.length, 1, 'refresh requests')
-  const [{ form, body }] = answered
-  const next = body.refresh_token
-  if (next === undefined) return 'token stays, unnamed'
-  return next === form.get('refresh_token') ? 'token stays' : 'rotates'
-}
-
-/** Refreshes again, with the successor. */
-async function refreshAgain(life) {
-  const { form, body } = refreshes(life).at(-1)
-  const successor = body.refresh_token ?? form.get('refresh_token')
-  const found = await refresh(life)
-  assert.ok(refreshes(life).at(-1).form.get('refresh_token') === successor, 'the successor is sent')
-  return found
-}
-
-/** Sends a refresh token to the server, as a thief would who knows the client's secret. */
-async function present({ client, issuer }, { url, form }, refreshToken) {
-  const body = new URLSearchParams({ ...Object.fromEntries(form), refresh_token: refreshToken })
-  const basic = Buffer.from(`${client.id}:${client.secret}`).toString('base64')
-  const headers = client.secret ? { authorization: `Basic ${basic}` } : {}
-  const response = await fetch(url, { method: 'POST', body, headers })
-  const text = await response.text()
-  const { error } = text.startsWith('{') ? JSON.parse(text) : {}
-  return response.ok && !error ? 'accepted' : `${response.status} ${error ?? 'without a code'}`
-}
-
-/** Presents the refresh token that was replaced two refreshes ago. */
-async function presentOldToken(life) {
-  if (life.config.dpop) return 'not tried: bound to a key'
-  const [first] = refreshes(life)
-  return present(life, first, first.form.get('refresh_token'))
-}
-
-/** Refreshes after a replaced token was presented. If the session ends, signs in again. */
-async function refreshAfterReuse(life) {
-  const { value } = await callRefused(life)
-  if (value?.status === 200) return 'works'
-  // A token handler passes the API's own response on, and reports the end to the next call.
-  await call(life.page, life.issuer + life.server.api)
-  await life.page.waitForFunction(() => auth.endReason)
-  const reason = await life.page.evaluate(() => auth.endReason)
-  await signIn(life)
-  return reason
-}
-
-/** Signs out. A revoked refresh token must be refused. */
-async function logout(life) {
-  const { page, proxy } = life
-  const { revoked } = await page.evaluate(() => auth.logout())
-  assert.equal(await page.evaluate(() => auth.session), null)
-  if (!revoked) return 'revokes nothing'
-  const [last] = refreshes(life).slice(-1)
-  const sent = proxy.requests.map(({ sent }) => new URLSearchParams(sent))
-  const token = sent.findLast((form) => form.has('token')).get('token')
-  if (life.config.dpop) return 'revokes'
-  const found = await present(life, last, token)
-  assert.notEqual(found, 'accepted')
-  return `revokes: ${found}`
+/** Returns a sentence if a step did not find what is expected. */
+function difference(server, kind, name, found) {
+  const entry = server.expected[name] ?? ''
+  const isOfKinds = typeof entry === 'object' && !(entry instanceof RegExp)
+  const expected = isOfKinds ? (entry[kind] ?? '') : entry
+  const isExpected = expected instanceof RegExp ? expected.test(found) : found === expected
+  return isExpected ? undefined : `step "${name}" found '${found}' instead of '${expected}'`
 }

@@ -20,12 +20,13 @@ export const pds = {
   name: '@atproto/pds',
   // The PDS is at this host, and clients on loopback are at another one.
   host: 'localhost',
-  start: (setup) => startInstalled('pds', { ...setup, document: DOCUMENT }, { node: 22 }),
+  start: (setup) =>
+    startInstalled('pds', { ...setup, document: DOCUMENT }, { packageName: '@atproto/pds', node: 22 }),
   signIn,
   // A client on loopback has no document: its identifier contains what would be in it.
   clientId: ({ redirectUri }) =>
     `http://localhost?${new URLSearchParams({ redirect_uri: redirectUri, scope: SCOPE })}`,
-  hasSecrets: false,
+  features: { clientAuth: ['none'], pushed: true, dpop: true },
   config: () => ({
     scope: SCOPE,
     identity: { from: 'token_response', sub: 'sub' },
@@ -34,11 +35,13 @@ export const pds = {
   }),
   api: '/xrpc/com.atproto.server.getSession',
   expected: {
+    'sign-in': 'pushed',
     claims: /^sub: did:plc:[a-z2-7]{24}$/,
     refresh: 'rotates',
     'second refresh': 'rotates',
     'old refresh token': 'not tried: bound to a key',
     'refresh after it': 'works',
+    'lost response': 'provider_ended',
     logout: 'revokes',
   },
 }

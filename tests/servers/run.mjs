@@ -1,18 +1,20 @@
 /**
- * Starts real authorization servers, signs in to each with a vault in Chromium and with a token handler, and prints a
- * table of servers and steps.
+ * Starts real authorization servers, takes all steps with a vault in Chromium and with a token handler, and prints a
+ * table of steps and servers.
  *
  *   node tests/servers/run.mjs [--lock] [<name> …]
  *
- * With names, runs only the servers whose names contain one of them. With `--lock`, writes the lockfiles again instead.
+ * With names, runs only the servers whose names contain one of them. Without, also writes the table to
+ * docs/providers/README.md, unless a step failed. With `--lock`, writes the lockfiles again instead.
  */
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { launchBrowser } from '../support/browser.mjs'
-import { markdownTable } from '../support/report.mjs'
 import { Missing, writeLock } from './install.mjs'
 import { SERVERS } from './list.mjs'
+
+const DOCUMENT = new URL('../../docs/providers/README.md', import.meta.url)
 
 const { values, positionals } = parseArgs({ options: { lock: { type: 'boolean' } }, allowPositionals: true })
 
@@ -33,42 +35,47 @@ function chosen(names) {
 }
 
 async function runAll(servers) {
-  // The driver imports the built package, which the lockfiles do not need.
+  const date = new Date()
+  // These modules import the built package, which the lockfiles do not need.
   const { KINDS, runServer, STEPS } = await import('./driver.mjs')
+  const { skippedList, stepsTable, write } = await import('./table.mjs')
   const browser = await launchBrowser()
-  const rows = []
+  const results = []
   try {
     for (const server of servers) {
+      const result = { name: server.name, cells: {} }
+      results.push(result)
       for (const kind of KINDS) {
         const run = () => runServer(server, kind, browser)
-        rows.push([server.name, kind, ...(await cells(`${server.name}, ${kind}`, run, STEPS.length))])
+        const { cells, ...facts } = await outcomeOf(`${server.name}, ${kind}`, run, STEPS.length)
+        Object.assign(result, facts)
+        result.cells[kind] = cells
+        if (facts.skipped) break
       }
     }
   } finally {
     await browser.close()
   }
-  console.log(`\n${markdownTable([['server', 'through', ...STEPS.map(({ name }) => name)], ...rows])}`)
+  console.log(`\n${stepsTable(results)}\n${skippedList(results)}`)
+  if (servers === SERVERS && !process.exitCode) await write(DOCUMENT, results, date)
 }
 
-/** Resolves with the cells of a row of this many steps. */
-async function cells(name, run, steps) {
+/** Runs a server with this many steps, and prints how it went. Resolves with facts for the table. */
+async function outcomeOf(name, run, steps) {
   console.log(`  … ${name}`)
   // The driver moves the other clocks.
   const start = process.hrtime.bigint()
-  const outcome = await run().catch((error) => ({ error, cells: [] }))
-  const row = Array.from({ length: steps }, (_none, i) => outcome.cells[i] ?? '')
-  const { error } = outcome
+  const { error, cells, ...facts } = await run().catch((error) => ({ error, cells: [] }))
   if (error instanceof Missing) {
     console.log(`  - ${name}  skipped: ${error.message}`)
-    return [`skipped: ${error.message}`, ...row.slice(1)]
+    return { skipped: error.message, cells }
   }
-  console.log(
-    `  ${error ? '✗' : '✓'} ${name}  ${(Number(process.hrtime.bigint() - start) / 1e9).toFixed(1)} s`,
-  )
+  const seconds = Number(process.hrtime.bigint() - start) / 1e9
+  console.log(`  ${error ? '✗' : '✓'} ${name}  ${seconds.toFixed(1)} s`)
   if (error) {
-    console.error(error.stack.slice(-4000))
-    if (outcome.cells.length < steps) row[outcome.cells.length] = 'FAILED'
+    console.error(`${error.message}\n${error.stack.slice(-4000)}`)
+    if (cells.length < steps) cells.push('FAILED')
     process.exitCode = 1
   }
-  return row
+  return { ...facts, cells }
 }

@@ -25,13 +25,15 @@ export async function signedIn(request, { username, password }) {
  *
  * @param {Record<string, (request: Request) => Response | Promise<Response>>} endpoints
  * @param {string[]} apps
+ * @param {(request: Request) => Response | Promise<Response>} [otherwise] Serves all other paths.
  */
-export function serve(endpoints, apps) {
+export function serve(endpoints, apps, otherwise = () => new Response(null, { status: 404 })) {
   const server = createServer(async (incoming, outgoing) => {
     const { origin, host } = incoming.headers
     if (apps.includes(origin)) {
       outgoing.setHeader('Access-Control-Allow-Origin', origin)
-      outgoing.setHeader('Access-Control-Allow-Headers', 'authorization, content-type')
+      outgoing.setHeader('Access-Control-Allow-Headers', 'authorization, content-type, dpop')
+      outgoing.setHeader('Access-Control-Expose-Headers', 'DPoP-Nonce, WWW-Authenticate')
     }
     if (incoming.method === 'OPTIONS') return outgoing.writeHead(204).end()
     const chunks = []
@@ -39,9 +41,8 @@ export function serve(endpoints, apps) {
     const url = new URL(incoming.url, `http://${host}`)
     const body = incoming.method === 'POST' ? Buffer.concat(chunks) : undefined
     const request = new Request(url, { method: incoming.method, headers: incoming.headers, body })
-    const endpoint = endpoints[url.pathname]
-    const response = endpoint ? await endpoint(request) : new Response(null, { status: 404 })
-    for (const [name, value] of response.headers) outgoing.setHeader(name, value)
+    const response = await (endpoints[url.pathname] ?? otherwise)(request)
+    for (const [name, value] of response.headers) outgoing.appendHeader(name, value)
     outgoing.writeHead(response.status).end(Buffer.from(await response.arrayBuffer()))
   })
   server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.address().port })))

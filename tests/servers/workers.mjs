@@ -1,6 +1,6 @@
 import { build } from 'esbuild'
 import { Miniflare } from 'miniflare'
-import { install } from './install.mjs'
+import { install, versionOf } from './install.mjs'
 import { fillForm } from './sign_in.mjs'
 
 /** @type {import('./driver.mjs').Server} */
@@ -10,11 +10,14 @@ export const workers = {
   signIn: fillForm,
   config: () => ({ scope: 'orders', identity: 'none' }),
   api: '/api/me',
+  features: { clientAuth: ['client_secret_basic', 'client_secret_post'] },
   expected: {
     refresh: 'rotates',
     'second refresh': 'rotates',
     'old refresh token': '400 invalid_grant',
     'refresh after it': 'works',
+    'lost response': 'goes on',
+    'revoked at the server': '400 invalid_grant: provider_ended',
     logout: 'revokes: 400 invalid_grant',
   },
 }
@@ -42,6 +45,7 @@ async function start(setup) {
     handleStructuredLogs() {},
   })
   const { origin } = await runtime.ready
-  const [client] = await (await fetch(`${origin}/clients`)).json()
-  return { origin, client, stop: () => runtime.dispose() }
+  const clients = await (await fetch(`${origin}/clients`)).json()
+  const version = await versionOf('workers', '@cloudflare/workers-oauth-provider')
+  return { origin, version, clients, stop: () => runtime.dispose() }
 }

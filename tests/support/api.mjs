@@ -35,7 +35,8 @@ import { startSockets } from './sockets.mjs'
  * @param {string[]} options.allowedOrigins Origins whose pages may call the API (CORS).
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
- * @param {boolean} [options.dpop] Tokens must be bound to a key, and each request needs a proof (RFC 9449).
+ * @param {boolean | 'optional'} [options.dpop] Tokens must be bound to a key, and each request needs a proof (RFC 9449).
+ *   With `'optional'` this applies only to tokens that are bound.
  */
 export async function startApi({
   issuer,
@@ -81,14 +82,16 @@ export async function startApi({
       return handlers.get(name)({ request, response, url, body: await readBody(request), entry })
     }
     if (!url.pathname.startsWith('/v1/')) return sendJson(response, 404, { error: 'not_found' })
-    const scheme = dpop ? 'DPoP' : 'Bearer'
     const [, named, token] = /^(\w+) (.+)$/.exec(entry.authorization ?? '') ?? []
+    const isBound = dpop === 'optional' ? named === 'DPoP' : dpop
+    const scheme = isBound ? 'DPoP' : 'Bearer'
     const { claims, problem } = await verify(named === scheme ? token : undefined)
     entry.claims = claims
     if (dpop && proofs.nonce) response.setHeader('DPoP-Nonce', proofs.nonce)
     if (problem) return refuse(response, scheme, problem)
+    if (dpop && !isBound && claims.cnf) return refuse(response, 'DPoP', { error: 'invalid_token' })
     const error =
-      dpop &&
+      isBound &&
       (await proofs.check({
         proof: request.headers.dpop,
         method: request.method,

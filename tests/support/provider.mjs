@@ -206,6 +206,7 @@ export async function startProvider({
       ttl: {
         AccessToken: () => settings.accessTokenSeconds,
         AuthorizationCode: 60,
+        DeviceCode: 600,
         Grant: 14 * DAY_SECONDS,
         IdToken: 300,
         Interaction: 3600,

@@ -1,3 +1,5 @@
+import { readFile, writeFile } from 'node:fs/promises'
+
 /**
  * Creates a table that a test file prints at its end.
  *
@@ -23,4 +25,13 @@ export function createReport(title, columns) {
 export function markdownTable([head, ...rows]) {
   const line = (cells) => `| ${cells.join(' | ')} |`
   return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n')
+}
+
+/** Replaces what a document has between two marks, which stand on lines of their own. */
+export async function writeBetween(document, begin, end, content) {
+  const text = await readFile(document, 'utf8')
+  const [before, rest] = text.split(begin)
+  const after = rest?.slice(rest.indexOf(end))
+  if (!after?.startsWith(end)) throw new Error(`${document} has no lines ${begin} and ${end}`)
+  await writeFile(document, `${before}${begin}\n\n${content}\n\n${after}`)
 }

@@ -149,8 +149,10 @@ enum Command {
         #[arg(long, conflicts_with = "names")]
         lock: bool,
     },
-    /// Start real authorization servers on loopback, and sign in to each: with a vault in a headless browser, and with a
-    /// token handler. Prints a table of servers and steps. Needs the npm registry, and for some servers python3.
+    /// Start real authorization servers on loopback, and take many steps with each: with a vault in a headless browser,
+    /// and with a token handler. Prints a table of steps and servers. Without names, also writes the table to
+    /// docs/providers/README.md. Needs the npm registry, and for some servers python3, Java or Go. A server is skipped
+    /// if the program that it needs is not installed.
     Servers {
         /// Run only the servers whose names contain one of these strings. Default: all.
         names: Vec<String>,

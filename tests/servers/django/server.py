@@ -61,10 +61,16 @@ def me(request):
     return JsonResponse({"user": request.resource_owner.username})
 
 
+@protected_resource(scopes=["orders"])
+def profile(request):
+    return JsonResponse({"id": request.resource_owner.pk, "username": request.resource_owner.username})
+
+
 urlpatterns = [
     path("o/", include("oauth2_provider.urls", namespace="oauth2_provider")),
     path("login", LoginView.as_view(template_name="login.html")),
     path("api/me", me),
+    path("api/profile", profile),
 ]
 
 

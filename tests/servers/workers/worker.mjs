@@ -38,11 +38,11 @@ const defaultHandler = {
 /** Creates the clients. The library chooses their identifiers and secrets, which are returned. */
 async function createClients(env) {
   const { clients } = JSON.parse(env.SETUP)
-  const created = clients.map(async ({ redirectUri, secret }) => {
+  const created = clients.map(async ({ redirectUri, auth }) => {
     const { clientId, clientSecret } = await env.OAUTH_PROVIDER.createClient({
       redirectUris: [redirectUri],
       clientName: 'the app',
-      tokenEndpointAuthMethod: secret ? 'client_secret_basic' : 'none',
+      tokenEndpointAuthMethod: auth,
     })
     return { id: clientId, secret: clientSecret }
   })

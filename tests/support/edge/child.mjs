@@ -41,13 +41,13 @@ export async function startServer(command, args, { env, cwd }) {
 }
 
 /**
- * Starts a program that ends with this process.
+ * Starts a program that ends with this process, by the signal `endBy`.
  *
  * @returns {{ firstLine: Promise<string>, pause(): void, goOn(): void, end(signal: NodeJS.Signals): Promise<{ code:
  *   number | null, signal: string | null }>, stop(): Promise<void> }} If the program ends by itself, the promises
  *   reject with the program's whole output.
  */
-export function start(command, args, { env, cwd, isReady = () => true }) {
+export function start(command, args, { env, cwd, isReady = () => true, endBy = 'SIGKILL' }) {
   if (!existsSync(command)) throw new Error(`${command} is not there`)
   const child = spawn(command, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] })
   const said = []
@@ -55,7 +55,7 @@ export function start(command, args, { env, cwd, isReady = () => true }) {
   child.stderr.on('data', (data) => said.push(data))
   const lines = createInterface({ input: child.stdout })
   const exited = once(child, 'exit')
-  const kill = () => child.kill('SIGKILL')
+  const kill = () => child.kill(endBy)
   process.once('exit', kill)
   const firstLine = new Promise((resolve, reject) => {
     lines.on('line', (line) => {
