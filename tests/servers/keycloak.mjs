@@ -110,8 +110,8 @@ async function start(setup) {
     version: VERSION,
     api: api.address,
     async stop() {
-      await api.close()
       await server.stop()
+      await api.close()
     },
   }
 }
