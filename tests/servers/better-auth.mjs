@@ -36,7 +36,6 @@ export const betterAuth = {
     'lost response': 'goes on',
     'revoked at the server': '400 invalid_grant: provider_ended',
     logout: 'revokes: 400 invalid_grant',
-    DPoP: { vault: 'stolen token: 400 invalid_dpop_proof' },
   },
 }
 
