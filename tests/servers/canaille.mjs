@@ -14,7 +14,7 @@ export const canaille = {
   api: '/api/me',
   features: {
     clientAuth: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
-    audience: 'token-endpoint',
+    assertionAudience: 'token-endpoint',
     revocation: 'with a secret',
     maxAge: true,
     async providerLogout() {},

@@ -42,7 +42,7 @@ export { STEPS }
  * @typedef {object} Features
  * @property {ClientAuth[]} [clientAuth] The authentication methods of a token handler. Each has a client of its own, and
  *   all steps use the first. Default: only `client_secret_basic`.
- * @property {'token-endpoint'} [audience] With `private_key_jwt`: the audience of assertions, if it is not the issuer.
+ * @property {'issuer' | 'token-endpoint'} [assertionAudience] With `private_key_jwt`: the audience that the server requires.
  * @property {boolean | 'with a secret'} [revocation] A revocation endpoint (RFC 7009), for all clients or only for
  *   those with a secret. Default true.
  * @property {boolean} [pushed] Pushed authorization requests (RFC 9126) of these clients.

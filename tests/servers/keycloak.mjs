@@ -45,7 +45,6 @@ export const keycloak = {
     // A token that was replaced twice ends the whole grant, even with a maximum reuse of 1.
     'refresh after it': 'provider_ended',
     'lost response': 'goes on',
-    DPoP: { vault: 'stolen token: 400 invalid_grant' },
     'revoked at the server': '400 invalid_grant: provider_ended',
     logout: 'revokes: 400 invalid_grant',
   },

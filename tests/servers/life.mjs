@@ -200,13 +200,11 @@ async function servePage(site, options) {
 /** Serves the app's page and the token handler on one origin. Resolves with the listener of Node's server. */
 async function serveHandler({ site, client, config, features, app, faults, arrived }, api) {
   const { auth: method, secret, key } = client
+  const { assertionAudience: audience = 'issuer' } = features
   const handler = createTokenHandler({
     ...config,
     origin: app,
-    client: {
-      id: client.id,
-      auth: { method, ...(secret && { secret }), ...(key && { key, audience: features.audience }) },
-    },
+    client: { id: client.id, auth: { method, ...(secret && { secret }), ...(key && { key, audience }) } },
     cookie: { keys: randomBytes(32).toString('base64') },
     routes: [{ prefix: '/api/', url: api, upstream: api, stepUp: true }],
     ...(features.providerLogout && { postLogoutRedirectUri: '/' }),

@@ -39,12 +39,12 @@ export async function providerLogout(life) {
   assert.equal(await page.evaluate(() => auth.session), null)
   const found = await silentLogin(life)
   assert.ok(found, 'the server has forgotten the user')
-  if (found !== 'interaction_required') return `prompt=none ${found}`
+  if (found !== 'login_required') return `prompt=none ${found}`
 }
 
 const SHOWS_PAGE = 'shows a page'
 
-/** Tries to sign in without the user. Resolves with the error's code, if it fails. */
+/** Tries to sign in without the user. If this fails, resolves with the provider's code, or else with strongroom's. */
 async function silentLogin({ page, app, issuer, faults }) {
   faults.length = 0
   await page.evaluate(() => {
@@ -59,9 +59,9 @@ async function silentLogin({ page, app, issuer, faults }) {
   }
   const outcome = await page.evaluate(() => globalThis.boot)
   // If a login fails, a token handler shows a page of its own.
-  const code = outcome ? outcome.error?.code : faults.at(-1).code
+  const failure = outcome ? outcome.error : faults.at(-1)
   await page.goto(app)
-  return code
+  return /responded with (\w+)/.exec(failure?.message)?.[1] ?? failure?.code
 }
 
 /** Waits until a page that is leaving has come back to the app. */
